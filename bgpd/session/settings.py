@@ -1,0 +1,178 @@
+"""What one peer is configured to be: the core's own type, free of any file format.
+
+Configuration and datastore are both turned into these values; a difference between two of
+them decides what a reload costs (see ``RESETS``). Addresses are canonical text here, since
+this is the edge where people, sockets and datastores meet.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+from typing import Final
+
+from rib.family import IPV4_UNICAST, Family
+
+
+class NextHopMode(Enum):
+    """What is done to NEXT_HOP when a route is sent to the peer."""
+
+    AUTO = "auto"  # RFC 4271 5.1.3: kept on iBGP, self on eBGP
+    SELF = "self"
+    KEEP = "keep"
+
+
+class AddPathMode(Enum):
+    """Which directions of RFC 7911 are offered."""
+
+    OFF = "off"
+    RECEIVE = "receive"
+    SEND = "send"
+    BOTH = "both"
+
+
+@dataclass(frozen=True, slots=True)
+class FamilySettings:
+    """One address family on a session.
+
+    Attributes:
+        family: AFI and SAFI.
+        add_path: Directions offered.
+        add_path_max: At most so many paths are sent per prefix; 0 is all.
+        max_prefixes: Prefixes accepted before the session ends with Cease/1
+            (RFC 4486); 0 is no limit.
+        max_prefixes_warning: Percent of the limit at which a warning is logged.
+    """
+
+    family: Family
+    add_path: AddPathMode = AddPathMode.OFF
+    add_path_max: int = 0
+    max_prefixes: int = 0
+    max_prefixes_warning: int = 80
+
+
+@dataclass(frozen=True, slots=True)
+class PeerSettings:
+    """A configured neighbour (or the template of a dynamic range).
+
+    Attributes:
+        name: Unique; shown everywhere.
+        remote_addr: Canonical text; a link-local address carries ``%interface``. Empty in
+            the template of a dynamic range.
+        remote_as: 0 accepts any AS in the OPEN (dynamic ranges of mixed peers).
+        local_as: Our AS on this session.
+        local_addr: Source address; empty lets the kernel choose.
+        interface: Device to bind to; empty for none.
+        port: TCP port connected to.
+        is_passive: Never connect, only accept.
+        families: Families offered, each its own settings.
+        hold_time: Seconds offered, 0 or at least 3 (RFC 4271 4.2).
+        keepalive_time: Seconds; 0 is a third of the negotiated hold time.
+        connect_retry_time: Seconds between attempts before back-off and jitter.
+        delay_open_time: Seconds (RFC 4271 8.1.1 DelayOpen); 0 is off.
+        send_hold_time: Seconds (RFC 9687); 0 is the larger of 480 and twice the hold time.
+        is_client: Route-reflector client (RFC 4456).
+        cluster_id: Overrides the speaker's cluster id towards this peer; empty inherits.
+        next_hop: See ``NextHopMode``.
+        ttl_security_hops: RFC 5082: accept only TTL >= 256 - hops; 0 is off.
+        multihop_ttl: TTL sent on eBGP; 0 is 1 for eBGP and the system default for iBGP.
+        password: TCP MD5 key (RFC 2385), at most 80 octets; empty is none.
+        graceful_restart_time: Seconds advertised (RFC 4724), 0 is helper only.
+        has_graceful_restart: Whether the capability is sent at all.
+        long_lived_stale_time: Seconds (RFC 9494); 0 is off.
+        has_extended_message: Offer RFC 8654.
+        has_extended_next_hop: Offer RFC 8950 for IPv4 over IPv6 next hops.
+        role: RFC 9234 role by name (provider, rs, rs-client, customer, peer); empty is none.
+        is_role_strict: The peer must send a role too.
+        import_policy: Name of a policy; empty is the default for the peer's type.
+        export_policy: As ``import_policy``.
+        allow_own_as: How often our own AS may stand in a received AS_PATH.
+        allows_as_set: Accept AS_SET (RFC 9774 says reject).
+        enforces_first_as: The first AS of an eBGP path must be the peer's.
+        description: Free text.
+    """
+
+    name: str
+    remote_addr: str
+    remote_as: int
+    local_as: int
+    local_addr: str = ""
+    interface: str = ""
+    port: int = 179
+    is_passive: bool = False
+    families: tuple[FamilySettings, ...] = field(
+        default=(FamilySettings(IPV4_UNICAST),)
+    )
+    hold_time: int = 90
+    keepalive_time: int = 0
+    connect_retry_time: int = 5
+    delay_open_time: int = 0
+    send_hold_time: int = 0
+    is_client: bool = False
+    cluster_id: str = ""
+    next_hop: NextHopMode = NextHopMode.AUTO
+    ttl_security_hops: int = 0
+    multihop_ttl: int = 0
+    password: str = field(default="", repr=False)
+    graceful_restart_time: int = 120
+    has_graceful_restart: bool = True
+    long_lived_stale_time: int = 0
+    has_extended_message: bool = True
+    has_extended_next_hop: bool = False
+    role: str = ""
+    is_role_strict: bool = False
+    import_policy: str = ""
+    export_policy: str = ""
+    allow_own_as: int = 0
+    allows_as_set: bool = False
+    enforces_first_as: bool = True
+    description: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class RangeSettings:
+    """Dynamic neighbours: whoever connects from ``prefix`` becomes a peer of ``template``.
+
+    Attributes:
+        name: Unique among ranges.
+        prefix: Canonical text of an IPv4 or IPv6 prefix; the longest match wins.
+        limit: At most so many peers at a time.
+        template: Its ``remote_addr`` is empty; ``is_passive`` is implied.
+    """
+
+    name: str
+    prefix: str
+    limit: int
+    template: PeerSettings
+
+
+class ChangeCost(Enum):
+    """What applying a changed setting costs the session, mildest first."""
+
+    LIVE = "live"  # nothing is exchanged anew
+    REFRESH = "refresh"  # routes are asked for or sent again
+    RESET = "reset"  # the session must be negotiated anew
+
+
+REFRESHES: Final = frozenset(
+    {
+        "cluster_id",
+        "next_hop",
+        "is_client",
+        "import_policy",
+        "export_policy",
+        "allow_own_as",
+        "allows_as_set",
+        "enforces_first_as",
+    }
+)
+LIVE: Final = frozenset(
+    {
+        "name",
+        "description",
+        "connect_retry_time",
+        "delay_open_time",
+        "is_passive",
+        "keepalive_time",
+        "send_hold_time",
+        "password",
+    }
+)

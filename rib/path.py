@@ -1,0 +1,129 @@
+"""What competes for a prefix: a source's announcement, interned (RFC 4271 1.1, 3.2).
+
+A ``Path`` is made once per source, attribute set and path identifier, never per prefix;
+tables hold references to it. ``Source`` is the neighbour as the RIB sees it: what the
+decision process and the reflection rules ask about, and nothing of its session.
+"""
+
+from enum import IntEnum
+from typing import Final
+
+from rib.attributes import PathAttributes
+
+LOCAL_WEIGHT: Final = 32768  # as most routers weigh what they originate themselves
+
+
+class SourceKind(IntEnum):
+    """Where a path comes from; the lower is preferred where all else is equal."""
+
+    LOCAL = 0  # originated here: the node's own blocks, configured networks
+    KERNEL = 1  # another program's route, learned from the kernel's table
+    EBGP = 2
+    IBGP = 3
+
+
+class Source:
+    """One origin of paths: a peer's session, this speaker itself, or the kernel.
+
+    Attributes:
+        name: For people; unique among the sources of one speaker.
+        kind: See ``SourceKind``.
+        address: The peer's address, 4 or 16 octets; empty for local sources.
+        router_id: The peer's BGP identifier, as an integer (RFC 4271 1.1).
+        asn: The peer's AS number.
+        is_client: A route-reflector client of ours (RFC 4456 2).
+        weight: Preferred before LOCAL_PREF; local to this speaker.
+        epoch: Grows when all that was announced so far became stale: session loss, or
+            a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
+            are swept.
+    """
+
+    __slots__ = (
+        "address",
+        "asn",
+        "epoch",
+        "is_client",
+        "kind",
+        "name",
+        "router_id",
+        "weight",
+    )
+
+    def __init__(
+        self,
+        name: str,
+        kind: SourceKind,
+        *,
+        address: bytes = b"",
+        router_id: int = 0,
+        asn: int = 0,
+        is_client: bool = False,
+        weight: int = 0,
+    ) -> None:
+        self.name = name
+        self.kind = kind
+        self.address = address
+        self.router_id = router_id
+        self.asn = asn
+        self.is_client = is_client
+        self.weight = weight
+        self.epoch = 0
+
+    def __repr__(self) -> str:
+        return f"Source({self.name})"
+
+
+class NextHop:
+    """One next-hop address and what is known of the way there (RFC 4271 9.1.2.1).
+
+    Attributes:
+        address: 4 or 16 octets; empty for what is originated here.
+        is_reachable: Paths through it are eligible.
+        metric: Interior cost of reaching it (RFC 4271 9.1.2.2 e).
+    """
+
+    __slots__ = ("address", "is_reachable", "metric")
+
+    def __init__(
+        self, address: bytes, *, is_reachable: bool = True, metric: int = 0
+    ) -> None:
+        self.address = address
+        self.is_reachable = is_reachable
+        self.metric = metric
+
+    def __repr__(self) -> str:
+        return f"NextHop({self.address.hex()}, {self.is_reachable}, {self.metric})"
+
+
+class Path:
+    """One source's announcement of one attribute set, shared by all its prefixes.
+
+    Attributes:
+        source: Who announced it.
+        attributes: After import policy; what decision and export see.
+        received: Before import policy; the same object where policy changed nothing.
+        path_id: RFC 7911 identifier as received; 0 without add-path.
+        next_hop: The tracked next hop of ``attributes``.
+        epoch: ``source.epoch`` when it was announced.
+    """
+
+    __slots__ = ("attributes", "epoch", "next_hop", "path_id", "received", "source")
+
+    def __init__(
+        self,
+        source: Source,
+        attributes: PathAttributes,
+        next_hop: NextHop,
+        *,
+        received: PathAttributes | None = None,
+        path_id: int = 0,
+    ) -> None:
+        self.source = source
+        self.attributes = attributes
+        self.received = attributes if received is None else received
+        self.path_id = path_id
+        self.next_hop = next_hop
+        self.epoch = source.epoch
+
+    def __repr__(self) -> str:
+        return f"Path({self.source.name}, {self.attributes!r}, id={self.path_id})"
