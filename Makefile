@@ -1,0 +1,55 @@
+# demo   the lab of the README: four nodes, reflectors, gateways, in namespaces
+# test   every test there is: unit, property, kernel, real routers, real etcd
+# check  the gates and the fast tests: what to run before a commit
+# bench  speed and memory, beside other routers where they are installed
+# docs   write the generated pages anew
+# format put the sources into the one format
+
+PYTHON ?= python3
+VENV := .venv
+RUN := $(VENV)/bin/python
+# Two workers: most of the long tests wait for timers of real daemons. Tests that must not
+# run beside one another name a group: @pytest.mark.xdist_group.
+PYTEST_FLAGS ?= -q -n 2 --dist loadgroup
+
+DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
+TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
+    /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
+    etcdctl=etcd-client tcpdump=tcpdump ps=procps
+
+.DEFAULT_GOAL := check
+.PHONY: demo test check bench docs format clean
+
+demo: $(VENV)/installed
+	@.ci/system-packages $(DEMO_PACKAGES)
+	@$(VENV)/bin/pybgpd demo $(DEMO_FLAGS)
+
+test: $(VENV)/installed-dev
+	@.ci/system-packages $(TEST_PACKAGES)
+	@$(RUN) -m pytest $(PYTEST_FLAGS)
+
+check: $(VENV)/installed-dev
+	@$(RUN) -m pytest $(PYTEST_FLAGS) -m "not slow and not root and not interop and not etcd"
+
+bench: $(VENV)/installed-dev
+	@$(RUN) -m tests.bench $(BENCH_FLAGS)
+
+docs: $(VENV)/installed-dev
+	@$(RUN) -m tests.support.generated
+
+format: $(VENV)/installed-dev
+	@$(VENV)/bin/ruff check --fix-only .
+	@$(VENV)/bin/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist *.egg-info
+
+# The environment is made anew when what it shall hold changes.
+$(VENV)/installed: pyproject.toml
+	@.ci/make-venv $(PYTHON) $(VENV)
+	@$(RUN) -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/installed-dev: $(VENV)/installed
+	@$(RUN) -m pip install --quiet --editable ".[dev]"
+	@touch $@
