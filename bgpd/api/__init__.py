@@ -1,0 +1,2 @@
+"""How the outside looks in: the control socket, the HTTP server and the metrics.
+"""

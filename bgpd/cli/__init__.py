@@ -1,0 +1,2 @@
+"""The commands: ``pybgpd``, the daemon, and ``pybgpctl``, its client.
+"""

@@ -1,0 +1,2 @@
+"""Composition: what runs together in one process, and how a change is applied to it.
+"""
