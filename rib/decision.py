@@ -21,7 +21,6 @@ import heapq
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum
-from itertools import chain
 from operator import itemgetter
 from typing import Final, NamedTuple
 
@@ -131,20 +130,19 @@ class Ranking(NamedTuple):
         return self.ordered[:count]
 
 
-class _Candidate(NamedTuple):
-    """An eligible path with the values its steps compare."""
+# An eligible path with the values its steps compare: (before, neighbour AS, MED, after,
+# ordinal, path). A plain tuple, made so that sorting needs no key function; the ordinal
+# keeps sort() from ever comparing two paths.
+_Candidate = tuple[tuple[int, ...], int, int, tuple[int | bytes | str, ...], int, Path]
+_BEFORE: Final = 0
+_GROUP: Final = 1
+_MED: Final = 2
+_AFTER: Final = 3
+_PATH: Final = 5
+_by_after = itemgetter(_AFTER)
+_path_of = itemgetter(_PATH)
 
-    before: tuple[int, ...]
-    med_group: int  # neighbour AS, or 0 for all with always_compare_med
-    med: int
-    after: tuple[int | bytes | str, ...]
-    path: Path
-
-
-_by_before = itemgetter(0)
-_by_group_med_after = itemgetter(1, 2, 3)
-_by_after = itemgetter(3)
-
+_REASON_MED: Final = Reason.MED
 _ONLY_BEST: Final = (Reason.BEST,)
 _ONLY_UNREACHABLE: Final = (Reason.NEXT_HOP_UNREACHABLE,)
 
@@ -164,73 +162,78 @@ def rank(
             ``prefers_incumbent_external``.
     """
     if len(paths) == 1:
-        if paths[0].next_hop.is_reachable:
-            return Ranking(paths[0], tuple(paths), _ONLY_BEST, tuple(paths))
-        return Ranking(None, tuple(paths), _ONLY_UNREACHABLE, ())
-    candidates = [
-        _candidate(path, options, incumbent)
-        for path in paths
-        if path.next_hop.is_reachable
-    ]
-    candidates.sort(key=_by_before)
-    ordered: list[_Candidate] = []
-    at = 0
-    while at < len(candidates):
-        end = _end_of_equals(candidates, at)
-        ordered += _order_by_med_and_after(candidates[at:end])
-        at = end
-    unreachable = [path for path in paths if not path.next_hop.is_reachable]
-    unreachable.sort(key=_identity)
-    everything = tuple(chain((c.path for c in ordered), unreachable))
-    reasons = chain(_reasons(ordered), _ONLY_UNREACHABLE * len(unreachable))
+        only = tuple(paths)
+        if only[0].next_hop.is_reachable:
+            return Ranking(only[0], only, _ONLY_BEST, only)
+        return Ranking(None, only, _ONLY_UNREACHABLE, ())
+    if not options.prefers_incumbent_external:
+        incumbent = None
+    candidates = _candidates(paths, options, incumbent)
+    candidates.sort()
+    ordered = _interleave(candidates)
+    everything = tuple(map(_path_of, ordered))
+    lowest = _lowest_med(ordered)
+    reasons = _reasons(ordered, lowest)
+    if len(ordered) != len(paths):
+        unreachable = [path for path in paths if not path.next_hop.is_reachable]
+        unreachable.sort(key=_identity)
+        everything += tuple(unreachable)
+        reasons += _ONLY_UNREACHABLE * len(unreachable)
     return Ranking(
-        ordered[0].path if ordered else None,
+        everything[0] if ordered else None,
         everything,
         tuple(reasons),
-        _multipath(ordered, options),
+        _multipath(ordered, lowest, options),
     )
 
 
-def _candidate(
-    path: Path, options: DecisionOptions, incumbent: Path | None
-) -> _Candidate:
-    source, attributes, next_hop = path.source, path.attributes, path.next_hop
-    (
-        local_pref,
-        as_path_len,
-        origin,
-        med,
-        neighbour_as,
-        originator_id,
-        cluster_list_len,
-    ) = attributes.decision_fields()
-    router_id = source.router_id
-    octets = attributes.octets
-    is_stale = _LLGR_STALE in octets and _LLGR_STALE_VALUE in attributes.communities
-    return _Candidate(
+# hot: per path of each distinct set
+def _candidates(
+    paths: Sequence[Path], options: DecisionOptions, incumbent: Path | None
+) -> list[_Candidate]:
+    default_local_pref = options.default_local_pref
+    compares_all = options.always_compare_med
+    uses_aigp = options.uses_aigp
+    candidates: list[_Candidate] = []
+    for path in paths:
+        next_hop = path.next_hop
+        if not next_hop.is_reachable:
+            continue
+        source, attributes = path.source, path.attributes
         (
-            is_stale,
-            -path.weight,
-            min(source.kind, _EBGP),  # LOCAL before KERNEL before both kinds of BGP
-            -(options.default_local_pref if local_pref is None else local_pref),
-            _aigp_cost(path) if options.uses_aigp and _AIGP in octets else _NO_AIGP,
+            local_pref,
             as_path_len,
             origin,
-        ),
-        0 if options.always_compare_med else neighbour_as,
-        med or 0,  # RFC 4271 9.1.2.2 c: missing is the lowest value
-        (
-            source.kind > _EBGP,
+            med,
+            neighbour_as,
+            originator_id,
+            cluster_list_len,
+        ) = attributes.decision_fields()
+        octets = attributes.octets
+        kind = source.kind
+        before = (
+            _LLGR_STALE in octets and _LLGR_STALE_VALUE in attributes.communities,
+            -path.weight,
+            min(kind, _EBGP),  # both kinds of BGP are equal here
+            -default_local_pref if local_pref is None else -local_pref,
+            _aigp_cost(path) if uses_aigp and _AIGP in octets else _NO_AIGP,
+            as_path_len,
+            origin,
+        )
+        after = (
+            kind > _EBGP,
             next_hop.metric,
-            _is_newcomer(path, options, incumbent),
-            router_id if originator_id is None else originator_id,
+            incumbent is not None and _is_newcomer(path, incumbent),
+            source.router_id if originator_id is None else originator_id,
             cluster_list_len,
             source.address,
             path.path_id,
             source.name,
-        ),
-        path,
-    )
+        )
+        group = 0 if compares_all else neighbour_as
+        # RFC 4271 9.1.2.2 c: a missing MED is the lowest possible value
+        candidates.append((before, group, med or 0, after, len(candidates), path))
+    return candidates
 
 
 def _aigp_cost(path: Path) -> int:
@@ -239,107 +242,101 @@ def _aigp_cost(path: Path) -> int:
     return _NO_AIGP if aigp is None else aigp + path.next_hop.metric
 
 
-def _is_newcomer(path: Path, options: DecisionOptions, incumbent: Path | None) -> bool:
+def _is_newcomer(path: Path, incumbent: Path) -> bool:
     """RFC 5004 3: an external best path stays, but not against its own router.
 
     Paths of parallel sessions with one router share its identifier; between them the
     peer address decides as ever.
     """
-    if not options.prefers_incumbent_external or incumbent is None:
-        return False
-    if incumbent.source.kind is not _EBGP or path.source.kind is not _EBGP:
-        return False
-    return path.source.router_id != incumbent.source.router_id
+    source, old = path.source, incumbent.source
+    is_external = source.kind is _EBGP and old.kind is _EBGP
+    return is_external and source.router_id != old.router_id
 
 
-def _end_of_equals(candidates: list[_Candidate], at: int) -> int:
-    before = candidates[at].before
-    end = at + 1
-    while end < len(candidates) and candidates[end].before == before:
-        end += 1
-    return end
-
-
-def _order_by_med_and_after(equals: list[_Candidate]) -> list[_Candidate]:
-    """Order paths that only MED and what follows can tell apart."""
-    if len(equals) == 1:
-        return equals
-    equals.sort(key=_by_group_med_after)
-    queues: dict[int, list[_Candidate]] = {}
-    for candidate in equals:
-        queues.setdefault(candidate.med_group, []).append(candidate)
-    if len(queues) == 1:
-        return equals
-    # merge() compares heads only, so queues that are not ascending in ``after`` give
-    # exactly the repeated elimination.
-    return list(heapq.merge(*queues.values(), key=_by_after))
-
-
-def _reasons(ordered: list[_Candidate]) -> list[Reason]:
-    """Say for each candidate which step it lost against the first."""
-    if not ordered:
-        return []
-    best = ordered[0]
-    lowest = _lowest_med(ordered)
-    reasons = [Reason.BEST]
-    for candidate in ordered[1:]:
-        if candidate.before != best.before:
-            step = _first_difference(candidate.before, best.before)
-            reasons.append(BEFORE_MED[step])
-        elif candidate.med > lowest[candidate.med_group]:
-            reasons.append(Reason.MED)
+def _interleave(candidates: list[_Candidate]) -> list[_Candidate]:
+    """Turn sorted candidates into the order of repeated elimination by MED."""
+    ordered: list[_Candidate] = []
+    at, end = 0, len(candidates)
+    while at < end:
+        before = candidates[at][_BEFORE]
+        queues: dict[int, list[_Candidate]] = {}
+        while at < end and candidates[at][_BEFORE] == before:
+            queues.setdefault(candidates[at][_GROUP], []).append(candidates[at])
+            at += 1
+        if len(queues) == 1:
+            ordered += queues.popitem()[1]
         else:
-            step = _first_difference(candidate.after, best.after)
-            reasons.append(AFTER_MED[step])
-    return reasons
+            # merge() compares heads only: a queue need not ascend in ``after``, as it
+            # does not where MED put a path behind one that is worse in what follows.
+            ordered += heapq.merge(*queues.values(), key=_by_after)
+    return ordered
 
 
 def _lowest_med(ordered: list[_Candidate]) -> dict[int, int]:
     """Return the lowest MED of each neighbour AS among those that reach this step."""
-    before = ordered[0].before
     lowest: dict[int, int] = {}
-    for candidate in ordered:
-        if candidate.before != before:
+    for before, group, med, _, _, _ in ordered:
+        if before != ordered[0][_BEFORE]:
             break
-        known = lowest.get(candidate.med_group, candidate.med)
-        lowest[candidate.med_group] = min(known, candidate.med)
+        if med <= lowest.get(group, med):
+            lowest[group] = med
     return lowest
+
+
+def _reasons(ordered: list[_Candidate], lowest: dict[int, int]) -> list[Reason]:
+    """Say for each candidate which step it lost at, against the first."""
+    reasons: list[Reason] = []
+    for candidate in ordered:
+        best_before, _, _, best_after, _, _ = ordered[0]
+        before, group, med, after, _, _ = candidate
+        if not reasons:
+            reasons += _ONLY_BEST
+        elif before != best_before:
+            reasons.append(BEFORE_MED[_first_difference(before, best_before)])
+        elif med > lowest[group]:
+            reasons.append(_REASON_MED)
+        else:
+            reasons.append(AFTER_MED[_first_difference(after, best_after)])
+    return reasons
 
 
 def _first_difference(one: Sequence[object], other: Sequence[object]) -> int:
     """Return the first unequal step; the last, should all be equal."""
-    unequal = (i for i, value in enumerate(one) if value != other[i])
-    return next(unequal, len(one) - 1)
+    for step, value in enumerate(one):
+        if value != other[step]:
+            return step
+    return len(one) - 1
 
 
-def _multipath(ordered: list[_Candidate], options: DecisionOptions) -> tuple[Path, ...]:
+def _multipath(
+    ordered: list[_Candidate], lowest: dict[int, int], options: DecisionOptions
+) -> tuple[Path, ...]:
     """Pick the paths as good as the best up to the interior metric (ECMP).
 
     Each brings another next hop: reflectors often offer one route several times.
     """
     if not ordered:
         return ()
-    best = ordered[0]
-    cost = best.after[:_EQUAL_COST]
-    lowest = _lowest_med(ordered)
-    next_hops: set[NextHop] = {best.path.next_hop}
-    members = [best.path]
-    for candidate in ordered[1:]:
-        if len(members) >= options.max_ecmp or candidate.before != best.before:
+    best_before, _, _, best_after, _, best = ordered[0]
+    cost = best_after[:_EQUAL_COST]
+    next_hops: set[NextHop] = set()
+    members: list[Path] = []
+    for before, group, med, after, _, path in ordered:
+        if before != best_before or len(members) >= options.max_ecmp:
             break
         if (
-            candidate.med == lowest[candidate.med_group]
-            and candidate.after[:_EQUAL_COST] == cost
-            and candidate.path.next_hop not in next_hops
-            and (options.multipath_relax or _has_same_as_path(candidate, best))
+            med == lowest[group]
+            and after[:_EQUAL_COST] == cost
+            and path.next_hop not in next_hops
+            and (options.multipath_relax or _has_same_as_path(path, best))
         ):
-            next_hops.add(candidate.path.next_hop)
-            members.append(candidate.path)
+            next_hops.add(path.next_hop)
+            members.append(path)
     return tuple(members)
 
 
-def _has_same_as_path(one: _Candidate, other: _Candidate) -> bool:
-    return one.path.attributes.get(_AS_PATH) == other.path.attributes.get(_AS_PATH)
+def _has_same_as_path(one: Path, other: Path) -> bool:
+    return one.attributes.get(_AS_PATH) == other.attributes.get(_AS_PATH)
 
 
 def _identity(path: Path) -> tuple[bytes, int, str]:
