@@ -1,0 +1,88 @@
+"""ROUTE-REFRESH: asking for routes again, and marking where they begin and end.
+
+RFC 2918 section 3 and RFC 7313 section 3.2; the former's reserved octet is the latter's
+subtype:
+
+    +--------+---------+--------+
+    | AFI, 2 | subtype | SAFI   |  4 octets after the header
+    +--------+---------+--------+
+"""
+
+from dataclasses import dataclass
+from enum import IntEnum
+from struct import Struct
+from typing import Final
+
+from bgpd.wire.errors import (
+    ErrorCode,
+    HeaderSubcode,
+    NotifyError,
+    RouteRefreshSubcode,
+)
+from bgpd.wire.framing import MessageType, encode_message
+from rib.family import Family
+
+_BODY: Final = Struct("!HBB")
+
+
+class RefreshSubtype(IntEnum):
+    """Message subtypes (RFC 7313 3.2)."""
+
+    REQUEST = 0
+    BEGIN = 1  # BoRR: what follows replaces all that was sent before
+    END = 2  # EoRR: what was not sent again is stale
+
+
+_SUBTYPES: Final = {int(subtype): subtype for subtype in RefreshSubtype}
+
+
+@dataclass(frozen=True, slots=True)
+class RouteRefresh:
+    """One ROUTE-REFRESH message.
+
+    Attributes:
+        family: Which routes.
+        subtype: What it says about them.
+    """
+
+    family: Family
+    subtype: RefreshSubtype = RefreshSubtype.REQUEST
+
+
+def decode_route_refresh(body: bytes, *, has_enhanced: bool) -> RouteRefresh | None:
+    """Return the message, or ``None`` when its subtype is unknown (RFC 7313 5: ignore it).
+
+    Args:
+        body: The message without its header.
+        has_enhanced: Both sides offered RFC 7313.
+
+    Raises:
+        NotifyError: The length is wrong: 7/1 with the whole message as data where RFC
+            7313 is agreed on, 1/2 with the length field otherwise.
+    """
+    subtype = _SUBTYPES.get(body[2])
+    if subtype is None:
+        return None
+    if len(body) != _BODY.size:
+        whole = encode_message(MessageType.ROUTE_REFRESH, body)
+        text = f"ROUTE-REFRESH of {len(whole)} octets, 23 expected"
+        if has_enhanced:
+            raise NotifyError(
+                ErrorCode.ROUTE_REFRESH,
+                RouteRefreshSubcode.INVALID_MESSAGE_LENGTH,
+                whole,
+                text,
+            )
+        raise NotifyError(
+            ErrorCode.HEADER, HeaderSubcode.BAD_MESSAGE_LENGTH, whole[16:18], text
+        )
+    afi, _, safi = _BODY.unpack(body)
+    return RouteRefresh(Family(afi, safi), subtype)
+
+
+def encode_route_refresh(message: RouteRefresh) -> bytes:
+    """Return the whole message, header included."""
+    afi, safi = message.family
+    return encode_message(
+        MessageType.ROUTE_REFRESH, _BODY.pack(afi, message.subtype, safi)
+    )
