@@ -1,0 +1,68 @@
+"""Path attributes: the names other packages use (RFC 4271 5, RFC 7606).
+
+The parts: ``attribute_set`` holds a route's attributes, ``attribute_decode`` reads them
+from an UPDATE by the rows of ``attribute_table``, ``four_octet_as`` converts for peers
+without RFC 6793, ``attribute_text`` shows them.
+"""
+
+from rib.as_path import (
+    AsPath,
+    format_as_path,
+    parse_as_path,
+    prepend,
+    remove_private,
+    replace_as,
+)
+from rib.attribute_decode import (
+    DecodedBlock,
+    MpReach,
+    MpUnreach,
+    decode_block,
+    decode_mp_reach,
+    decode_mp_unreach,
+    extract_mp,
+)
+from rib.attribute_set import (
+    ORIGIN_EGP,
+    ORIGIN_IGP,
+    ORIGIN_INCOMPLETE,
+    DecisionFields,
+    PathAttributes,
+    edit,
+    encode_attribute,
+    encode_communities,
+    encode_large_communities,
+    make_attributes,
+)
+from rib.attribute_table import TABLE, AttributeContext, AttributeRow
+from rib.four_octet_as import to_two_octet
+
+__all__ = [
+    "ORIGIN_EGP",
+    "ORIGIN_IGP",
+    "ORIGIN_INCOMPLETE",
+    "TABLE",
+    "AsPath",
+    "AttributeContext",
+    "AttributeRow",
+    "DecisionFields",
+    "DecodedBlock",
+    "MpReach",
+    "MpUnreach",
+    "PathAttributes",
+    "decode_block",
+    "decode_mp_reach",
+    "decode_mp_unreach",
+    "edit",
+    "encode_attribute",
+    "encode_communities",
+    "encode_large_communities",
+    "extract_mp",
+    "format_as_path",
+    "make_attributes",
+    "parse_as_path",
+    "prepend",
+    "remove_private",
+    "replace_as",
+    "to_two_octet",
+]
