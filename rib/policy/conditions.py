@@ -1,0 +1,116 @@
+"""Conditions on path attributes, made from ``Match`` by one table.
+
+Each field of ``Match`` that looks at attributes has a row: a function that turns the
+wanted value into a test. What a condition needs of the attributes is decoded when asked
+for; policies are run once per attribute set, not per prefix.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
+from typing import Any, Final
+
+from rib.as_path import format_as_path
+from rib.attribute_codes import AS_PATH
+from rib.attributes import PathAttributes
+from rib.decision import DEFAULT_LOCAL_PREF
+from rib.family import ADDRESS_OCTETS
+from rib.nlri import make_nlri
+from rib.policy.prefixes import PrefixMatcher
+from rib.policy.spec import Bounds, LargeCommunity, Match, PrefixMatch
+
+Check = Callable[[PathAttributes], bool]
+
+_AS_BORDER: Final = r"(?:^|$|[ ,(){}\[\]])"
+_AFI_BY_OCTETS: Final = MappingProxyType(
+    {octets: afi for afi, octets in ADDRESS_OCTETS.items()}
+)
+
+
+def attribute_checks(match: Match) -> tuple[tuple[str, Check], ...]:
+    """Return ``(field of Match, test)`` for each condition on attributes it states.
+
+    Raises:
+        ValueError: ``as_path_regex`` is no regular expression.
+    """
+    checks = []
+    for field, build in _BUILDERS.items():
+        wanted = getattr(match, field)
+        if wanted:
+            checks.append((field, build(wanted)))
+    return tuple(checks)
+
+
+def _communities(wanted: frozenset[int]) -> Check:
+    return lambda attributes: not wanted.isdisjoint(attributes.communities)
+
+
+def _large_communities(wanted: frozenset[LargeCommunity]) -> Check:
+    return lambda attributes: not wanted.isdisjoint(attributes.large_communities)
+
+
+def _as_path_regex(wanted: str) -> Check:
+    try:
+        search = re.compile(wanted.replace("_", _AS_BORDER)).search
+    except re.error as error:
+        raise ValueError(f"AS path expression {wanted!r}: {error}") from error
+    return lambda attributes: bool(
+        search(format_as_path(attributes.get(AS_PATH) or b""))
+    )
+
+
+def _as_path_prefix(wanted: tuple[int, ...]) -> Check:
+    count = len(wanted)
+    return lambda attributes: attributes.as_path.asns[:count] == wanted
+
+
+def _neighbour_as(wanted: frozenset[int]) -> Check:
+    return lambda attributes: attributes.as_path.neighbour_as in wanted
+
+
+def _origin_as(wanted: frozenset[int]) -> Check:
+    return lambda attributes: attributes.as_path.origin_as in wanted
+
+
+def _next_hops(wanted: PrefixMatch) -> Check:
+    matchers = {
+        octets: PrefixMatcher(wanted, afi) for octets, afi in _AFI_BY_OCTETS.items()
+    }
+
+    def check(attributes: PathAttributes) -> bool:
+        address = attributes.next_hop[:16]  # without the link-local half, RFC 2545 3
+        matcher = matchers.get(len(address))
+        if matcher is None:
+            return wanted.is_negated
+        return matcher.matches(make_nlri(address, len(address) * 8))
+
+    return check
+
+
+def _local_pref(wanted: Bounds) -> Check:
+    def check(attributes: PathAttributes) -> bool:
+        value = attributes.local_pref
+        if value is None:
+            value = DEFAULT_LOCAL_PREF
+        return wanted.min <= value <= wanted.max
+
+    return check
+
+
+def _med(wanted: Bounds) -> Check:
+    return lambda attributes: wanted.min <= (attributes.med or 0) <= wanted.max
+
+
+_BUILDERS: Final[Mapping[str, Callable[[Any], Check]]] = MappingProxyType(
+    {
+        "communities": _communities,
+        "large_communities": _large_communities,
+        "as_path_regex": _as_path_regex,
+        "as_path_prefix": _as_path_prefix,
+        "neighbour_as": _neighbour_as,
+        "origin_as": _origin_as,
+        "next_hops": _next_hops,
+        "local_pref": _local_pref,
+        "med": _med,
+    }
+)

@@ -1,0 +1,49 @@
+"""Communities every speaker must obey, whatever its policies say (RFC 1997, RFC 8326)."""
+
+from typing import Final
+
+from rib.attribute_codes import LOCAL_PREF
+from rib.attributes import PathAttributes
+
+GRACEFUL_SHUTDOWN: Final = 0xFFFF0000  # RFC 8326 3
+NO_EXPORT: Final = 0xFFFFFF01  # RFC 1997
+NO_ADVERTISE: Final = 0xFFFFFF02
+NO_EXPORT_SUBCONFED: Final = 0xFFFFFF03
+
+# A block without these octets carries no such community: one search instead of a decode.
+_NO_EXPORT_FAMILY: Final = b"\xff\xff\xff"
+_GRACEFUL_SHUTDOWN_OCTETS: Final = b"\xff\xff\x00\x00"
+
+_BARS_EVERYBODY: Final = frozenset({NO_ADVERTISE})
+# We are never in a confederation, so NO_EXPORT_SUBCONFED bars no more than NO_EXPORT.
+_BARS_EBGP: Final = frozenset({NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED})
+
+_LOWEST_LOCAL_PREF: Final = bytes(4)
+
+
+def export_allowed(attributes: PathAttributes, *, is_ebgp: bool) -> bool:
+    """Return whether the route's communities let it go to a peer (RFC 1997).
+
+    Args:
+        attributes: The route's.
+        is_ebgp: Whether the peer is in another AS.
+    """
+    if _NO_EXPORT_FAMILY not in attributes.octets:
+        return True
+    barriers = _BARS_EBGP if is_ebgp else _BARS_EVERYBODY
+    return barriers.isdisjoint(attributes.communities)
+
+
+def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
+    """Return ``attributes`` with LOCAL_PREF 0 where GRACEFUL_SHUTDOWN asks for it.
+
+    For routes from eBGP peers, after import policy (RFC 8326 4.2); the same object where
+    the community is absent.
+    """
+    if (
+        _GRACEFUL_SHUTDOWN_OCTETS in attributes.octets
+        and GRACEFUL_SHUTDOWN in attributes.communities
+        and attributes.local_pref != 0
+    ):
+        return attributes.with_changes({LOCAL_PREF: _LOWEST_LOCAL_PREF})
+    return attributes
