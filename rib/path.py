@@ -32,6 +32,8 @@ class Source:
         router_id: The peer's BGP identifier, as an integer (RFC 4271 1.1).
         asn: The peer's AS number.
         is_client: A route-reflector client of ours (RFC 4456 2).
+        cluster_id: Our cluster id towards this peer, as an integer; 0 where we do not
+            reflect (RFC 4456 7).
         weight: Preferred before LOCAL_PREF; local to this speaker.
         epoch: Grows when all that was announced so far became stale: session loss, or
             a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
@@ -41,6 +43,7 @@ class Source:
     __slots__ = (
         "address",
         "asn",
+        "cluster_id",
         "epoch",
         "is_client",
         "kind",
@@ -58,6 +61,7 @@ class Source:
         router_id: int = 0,
         asn: int = 0,
         is_client: bool = False,
+        cluster_id: int = 0,
         weight: int = 0,
     ) -> None:
         self.name = name
@@ -66,6 +70,7 @@ class Source:
         self.router_id = router_id
         self.asn = asn
         self.is_client = is_client
+        self.cluster_id = cluster_id
         self.weight = weight
         self.epoch = 0
 
@@ -105,9 +110,18 @@ class Path:
         path_id: RFC 7911 identifier as received; 0 without add-path.
         next_hop: The tracked next hop of ``attributes``.
         epoch: ``source.epoch`` when it was announced.
+        weight: Preferred before LOCAL_PREF; the source's, or what import policy set.
     """
 
-    __slots__ = ("attributes", "epoch", "next_hop", "path_id", "received", "source")
+    __slots__ = (
+        "attributes",
+        "epoch",
+        "next_hop",
+        "path_id",
+        "received",
+        "source",
+        "weight",
+    )
 
     def __init__(
         self,
@@ -117,6 +131,7 @@ class Path:
         *,
         received: PathAttributes | None = None,
         path_id: int = 0,
+        weight: int | None = None,
     ) -> None:
         self.source = source
         self.attributes = attributes
@@ -124,6 +139,7 @@ class Path:
         self.path_id = path_id
         self.next_hop = next_hop
         self.epoch = source.epoch
+        self.weight = source.weight if weight is None else weight
 
     def __repr__(self) -> str:
         return f"Path({self.source.name}, {self.attributes!r}, id={self.path_id})"
