@@ -1,0 +1,178 @@
+"""Calico's label selectors, compiled to predicates over a label mapping.
+
+``||`` binds least, then ``&&``, then ``!``; parentheses group. Terms: ``k == 'v'``,
+``!=``, ``contains``, ``starts with``, ``ends with``, ``in {...}``, ``not in {...}`` (also
+``notin``), ``has(k)``, ``all()``, ``global()``. An empty selector matches everything. With
+the label missing, ``!=`` and ``not in`` are true and every other comparison is false.
+"""
+
+import re
+from collections.abc import Callable, Mapping
+from typing import Final
+
+Labels = Mapping[str, str]
+Selector = Callable[[Labels], bool]
+
+_TOKEN: Final = re.compile(
+    r"""[ \t]*(?:
+        (?P<string>'[^']*'|"[^"]*")
+      | (?P<op>\|\||&&|==|!=|!|\(|\)|\{|\}|,)
+      | (?P<words>not[ \t]+in\b|starts[ \t]+with\b|ends[ \t]+with\b)
+      | (?P<name>[A-Za-z0-9_./-]+)
+      | (?P<end>$)
+    )""",
+    re.VERBOSE,
+)
+_MAX_DEPTH: Final = 100  # nesting; a selector of a person has three
+
+_COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
+    "==": lambda have, want: have == want,
+    "contains": lambda have, want: want in have,
+    "starts with": lambda have, want: have.startswith(want),
+    "ends with": lambda have, want: have.endswith(want),
+}
+
+
+class SelectorError(ValueError):
+    """The text is no selector; a peer with it matches no node."""
+
+
+def compile_selector(text: str) -> Selector:
+    """Return the predicate of ``text``.
+
+    Raises:
+        SelectorError: The text does not follow the grammar.
+    """
+    parser = _Parser(_tokens(text))
+    if parser.peek() == "":
+        return _everything
+    selector = parser.parse_or(0)
+    if parser.peek() != "":
+        raise SelectorError(f"unexpected {parser.peek()!r} in selector {text!r}")
+    return selector
+
+
+def _everything(_labels: Labels) -> bool:
+    return True
+
+
+def _tokens(text: str) -> list[str]:
+    tokens, at = [], 0
+    text = text.rstrip(" \t")
+    while at < len(text):
+        match = _TOKEN.match(text, at)
+        if match is None:
+            raise SelectorError(f"cannot read {text[at:]!r} in selector {text!r}")
+        token = match.group().strip(" \t")
+        if match.lastgroup == "words":
+            token = " ".join(token.split())
+        tokens.append(token)
+        at = match.end()
+    return [*tokens, ""]
+
+
+class _Parser:
+    """Recursive descent over a token list that ends in an empty token."""
+
+    def __init__(self, tokens: list[str]) -> None:
+        self._tokens = tokens
+        self._at = 0
+
+    def peek(self) -> str:
+        return self._tokens[self._at]
+
+    def take(self) -> str:
+        token = self._tokens[self._at]
+        if token:
+            self._at += 1
+        return token
+
+    def expect(self, token: str) -> None:
+        found = self.take()
+        if found != token:
+            raise SelectorError(f"expected {token!r}, found {found!r}")
+
+    def parse_or(self, depth: int) -> Selector:
+        terms = [self._parse_and(depth)]
+        while self.peek() == "||":
+            self.take()
+            terms.append(self._parse_and(depth))
+        if len(terms) == 1:
+            return terms[0]
+        return lambda labels: any(term(labels) for term in terms)
+
+    def _parse_and(self, depth: int) -> Selector:
+        terms = [self._parse_not(depth)]
+        while self.peek() == "&&":
+            self.take()
+            terms.append(self._parse_not(depth))
+        if len(terms) == 1:
+            return terms[0]
+        return lambda labels: all(term(labels) for term in terms)
+
+    def _parse_not(self, depth: int) -> Selector:
+        if depth > _MAX_DEPTH:
+            raise SelectorError("nested too deeply")
+        if self.peek() == "!":
+            self.take()
+            term = self._parse_not(depth + 1)
+            return lambda labels: not term(labels)
+        if self.peek() == "(":
+            self.take()
+            term = self.parse_or(depth + 1)
+            self.expect(")")
+            return term
+        return self._parse_term()
+
+    def _parse_term(self) -> Selector:
+        name = self._name()
+        if self.peek() == "(":
+            return self._parse_call(name)
+        operator = self.take()
+        if operator == "!=":
+            value = self._string()
+            return lambda labels: labels.get(name) != value
+        if operator in {"not in", "notin"}:
+            values = self._set()
+            return lambda labels: labels.get(name) not in values
+        if operator == "in":
+            values = self._set()
+            return lambda labels: labels.get(name) in values
+        if operator not in _COMPARE:
+            raise SelectorError(f"{operator!r} after {name!r} is no operator")
+        compare, value = _COMPARE[operator], self._string()
+        return lambda labels: name in labels and compare(labels[name], value)
+
+    def _parse_call(self, name: str) -> Selector:
+        self.expect("(")
+        if name == "has":
+            label = self._name()
+            self.expect(")")
+            return lambda labels: label in labels
+        self.expect(")")
+        if name in {"all", "global"}:
+            return _everything
+        raise SelectorError(f"{name}() is unknown")
+
+    def _name(self) -> str:
+        token = self.take()
+        if not token or not re.fullmatch(r"[A-Za-z0-9_./-]{1,512}", token):
+            raise SelectorError(f"expected a label name, found {token!r}")
+        return token
+
+    def _string(self) -> str:
+        token = self.take()
+        if token[:1] not in {"'", '"'}:
+            raise SelectorError(f"expected a quoted value, found {token!r}")
+        return token[1:-1]
+
+    def _set(self) -> frozenset[str]:
+        self.expect("{")
+        values = []
+        while self.peek() != "}":
+            values.append(self._string())
+            if self.peek() != ",":
+                break
+            self.take()
+        self.expect("}")
+        return frozenset(values)
