@@ -1,0 +1,88 @@
+"""The one interface of all datastores, and what is shown of their state.
+
+A datastore is read as an endless stream: first a ``Snapshot``, then ``Changes``, and a new
+``Snapshot`` whenever continuity was lost. The stream never ends by itself and raises for
+nothing that may heal: while the source is away it is silent, and what was told stays true.
+``Status`` tells people why it is silent.
+"""
+
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from bgpd.calico.events import DatastoreEvent
+
+Manifest = Mapping[str, Any]
+
+
+class DatastoreError(Exception):
+    """A call to a datastore failed, or its settings cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class Status:
+    """A datastore's state at one moment.
+
+    Attributes:
+        kind: ``etcd``, ``folder`` or ``memory``.
+        source: The connected endpoint or the folder; empty while not connected.
+        is_connected: Changes would be noticed now.
+        applied_revision: Revision of the newest event that the consumer has taken and
+            finished (it asked for the next); 0 before the first.
+        server_revision: The newest revision the source has mentioned; counts changes to
+            keys that nobody watches too.
+        last_error: Why it is not connected, or was not last time; empty if never.
+        since: When ``is_connected`` last changed, monotonic seconds.
+        snapshots: How many snapshots were told; more than one means lost continuity.
+        warnings: What is wrong with the source's content, such as ``nodes.yaml:12: ...``.
+    """
+
+    kind: str
+    source: str = ""
+    is_connected: bool = False
+    applied_revision: int = 0
+    server_revision: int = 0
+    last_error: str = ""
+    since: float = 0.0
+    snapshots: int = 0
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def lag_revisions(self) -> int:
+        """Revisions known to the source but not applied here."""
+        return max(0, self.server_revision - self.applied_revision)
+
+
+class Datastore(Protocol):
+    """Where cluster state comes from."""
+
+    @property
+    def status(self) -> Status:
+        """The state now."""
+
+    def events(self) -> AsyncGenerator[DatastoreEvent, None]:
+        """Return the stream; one consumer at a time, closed with ``aclosing``.
+
+        Cancelling the consumer and closing the generator releases everything.
+        """
+
+    def describe(self, key: str) -> str:
+        """Return where the value of ``key`` stands, for people: key, or file and line."""
+
+
+class Writer(Protocol):
+    """Changes a datastore; for labs, tests and tools. The daemon itself never writes."""
+
+    async def apply(self, manifests: Iterable[Manifest]) -> None:
+        """Create or replace objects.
+
+        Raises:
+            DatastoreError: An object is none that we know, or the write failed.
+        """
+
+    async def delete(self, manifests: Iterable[Manifest]) -> None:
+        """Delete objects, named by kind and metadata (affinities by spec); absent is fine.
+
+        Raises:
+            DatastoreError: As ``apply``.
+        """
