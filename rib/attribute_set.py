@@ -290,10 +290,9 @@ def encode_attribute(code: int, value: bytes, flags: int | None = None) -> bytes
         flags = FLAGS.get(code, UNKNOWN_FLAGS)
     length = len(value)
     if length > 255:
-        head = bytes((flags | EXTENDED_LENGTH, code, length >> 8, length & 0xFF))
-    else:
-        head = bytes((flags & ~EXTENDED_LENGTH, code, length))
-    return head + value
+        flags |= EXTENDED_LENGTH
+        return bytes((flags, code, length >> 8, length & 0xFF)) + value
+    return bytes((flags & ~EXTENDED_LENGTH, code, length)) + value
 
 
 # hot: per attribute set
@@ -309,16 +308,22 @@ def edit(octets: bytes, changes: Mapping[int, bytes | None]) -> bytes:
     kept_from = at = 0
     end = len(octets)
     for code in sorted(changes):
-        while at < end and octets[at + 1] < code:
-            at = _next_attribute(octets, at)
-        pieces.append(octets[kept_from:at])
         partial = 0
-        if at < end and octets[at + 1] == code:
-            partial = octets[at] & PARTIAL
-            at = _next_attribute(octets, at)
-        kept_from = at
+        while at < end and (here := octets[at + 1]) <= code:
+            if here == code:  # the old value is left out
+                pieces.append(octets[kept_from:at])
+                partial = octets[at] & PARTIAL
+                kept_from = at = _next_attribute(octets, at)
+                break
+            if octets[at] & EXTENDED_LENGTH:
+                at += 4 + (octets[at + 2] << 8) + octets[at + 3]
+            else:
+                at += 3 + octets[at + 2]
         value = changes[code]
         if value is not None:
+            if kept_from < at:
+                pieces.append(octets[kept_from:at])
+                kept_from = at
             flags = FLAGS.get(code, UNKNOWN_FLAGS) | partial
             pieces.append(encode_attribute(code, value, flags))
     pieces.append(octets[kept_from:])

@@ -35,6 +35,7 @@ from rib.attribute_set import (
     make_attributes,
 )
 from rib.attribute_table import TABLE, AttributeContext, AttributeRow
+from rib.attribute_text import describe, format_next_hop
 from rib.four_octet_as import to_two_octet
 
 __all__ = [
@@ -53,12 +54,14 @@ __all__ = [
     "decode_block",
     "decode_mp_reach",
     "decode_mp_unreach",
+    "describe",
     "edit",
     "encode_attribute",
     "encode_communities",
     "encode_large_communities",
     "extract_mp",
     "format_as_path",
+    "format_next_hop",
     "make_attributes",
     "parse_as_path",
     "prepend",
