@@ -34,7 +34,7 @@ class Source:
         is_client: A route-reflector client of ours (RFC 4456 2).
         cluster_id: Our cluster id towards this peer, as an integer; 0 where we do not
             reflect (RFC 4456 7).
-        weight: Preferred before LOCAL_PREF; local to this speaker.
+        weight: For its paths where no policy sets another.
         epoch: Grows when all that was announced so far became stale: session loss, or
             a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
             are swept.
@@ -109,6 +109,7 @@ class Path:
         received: Before import policy; the same object where policy changed nothing.
         path_id: RFC 7911 identifier as received; 0 without add-path.
         next_hop: The tracked next hop of ``attributes``.
+        weight: Preferred before LOCAL_PREF; local to this speaker, never sent.
         epoch: ``source.epoch`` when it was announced.
         weight: Preferred before LOCAL_PREF; the source's, or what import policy set.
     """

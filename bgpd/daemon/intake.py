@@ -1,0 +1,247 @@
+"""UPDATEs of one session -> changes of the tables: the way in, one object per session.
+
+The usual UPDATE (IPv4, one attribute block seen before, nothing withdrawn) takes the short
+way: a dictionary look-up by the block's octets, one split, one batch into Loc-RIB. All else
+takes the long way through ``decode_block`` and RFC 7606's remedies: treat-as-withdraw and
+attribute discard leave the session alone, and only what the RFC calls a reset ends it.
+
+Sans-IO: bodies come in, changes and complaints go out as values.
+"""
+
+from collections.abc import Hashable, Iterable, Mapping
+from dataclasses import dataclass, field
+from struct import Struct
+
+from bgpd.wire.errors import NotifyError
+from bgpd.wire.update import (
+    INVALID_NETWORK_FIELD,
+    UPDATE_MESSAGE_ERROR,
+    split_fields,
+)
+from rib.adj_rib_in import AdjRibIn, Outcome
+from rib.attribute_codes import NEXT_HOP
+from rib.attributes import (
+    AttributeContext,
+    DecodedBlock,
+    MpReach,
+    MpUnreach,
+    PathAttributes,
+    decode_block,
+    extract_mp,
+)
+from rib.errors import Problem, Remedy
+from rib.family import IPV4_UNICAST, Family
+from rib.loc_rib import Change
+from rib.nlri import NlriError, split, split_add_path
+
+_MP_REACH_HEAD = Struct(">HBB")
+
+
+@dataclass(slots=True)
+class Taken:
+    """What a batch of UPDATEs came to.
+
+    Attributes:
+        changes: What changed in each family's Loc-RIB.
+        ended: Families whose End-of-RIB arrived (RFC 4724 2).
+        complaints: Problems met, each with the UPDATE's body, for the log.
+        disabled: Families that must not be used any more (RFC 7606 2).
+        error: Set when the session must end; later UPDATEs were not looked at.
+    """
+
+    changes: dict[Family, list[Change]] = field(default_factory=dict)
+    ended: list[Family] = field(default_factory=list)
+    complaints: list[tuple[Problem, bytes]] = field(default_factory=list)
+    disabled: list[Family] = field(default_factory=list)
+    error: NotifyError | None = None
+
+
+class Intake:
+    """Turns the UPDATEs of one session into changes of the tables.
+
+    Args:
+        tables: The session's negotiated families.
+        context: What attribute decoding depends on.
+        add_path: Families in which the peer sends path identifiers.
+    """
+
+    def __init__(
+        self,
+        tables: Mapping[Family, AdjRibIn],
+        context: AttributeContext,
+        add_path: frozenset[Family] = frozenset(),
+    ) -> None:
+        self.tables = dict(tables)
+        self._context = context
+        self._add_path = add_path
+        plain = IPV4_UNICAST in self.tables and IPV4_UNICAST not in add_path
+        self._plain_ipv4 = self.tables[IPV4_UNICAST] if plain else None
+        self.update_count = 0
+
+    # hot: per UPDATE
+    def take(self, bodies: Iterable[bytes]) -> Taken:
+        """Take a batch of UPDATE bodies in, in order."""
+        taken = Taken()
+        changes: list[Change] = []
+        taken.changes[IPV4_UNICAST] = changes
+        table = self._plain_ipv4
+        known = None if table is None else table.known
+        try:
+            for body in bodies:
+                # No withdrawn routes, and attributes shorter than the body.
+                if table is not None and not body[0] and not body[1]:
+                    end = 4 + (body[2] << 8 | body[3])
+                    if 4 < end < len(body):
+                        block = body[4:end]
+                        outcome = known(block) or self._learn(table, block)  # type: ignore[misc]
+                        if outcome is not None:
+                            changes += table.announce(outcome, split(body[end:]))
+                            continue
+                self._take_any(body, taken)
+        except NotifyError as error:
+            taken.error = error
+        except NlriError as error:
+            # RFC 7606 5.3: prefixes that cannot be told apart leave nothing but a reset.
+            taken.error = NotifyError(
+                UPDATE_MESSAGE_ERROR, INVALID_NETWORK_FIELD, text=f"UPDATE: {error}"
+            )
+        return taken
+
+    def _learn(self, table: AdjRibIn, block: bytes) -> Outcome | None:
+        """Learn a block met for the first time, if nothing at all is special about it."""
+        decoded = decode_block(block, self._context, has_nlri=True)
+        attributes = decoded.attributes
+        if decoded.problems or attributes is None or decoded.mp_reach is not None:
+            return None
+        if decoded.mp_unreach is not None:
+            return None
+        return table.learn(block, attributes)
+
+    def _take_any(self, body: bytes, taken: Taken) -> None:
+        withdrawn, block, nlri = split_fields(body)
+        if not block and not nlri:
+            if withdrawn:
+                self._withdraw(IPV4_UNICAST, withdrawn, taken)
+            elif IPV4_UNICAST in self.tables:
+                taken.ended.append(IPV4_UNICAST)
+            return
+        if withdrawn:
+            self._withdraw(IPV4_UNICAST, withdrawn, taken)
+        if not nlri and self._take_known_mp(block, taken):
+            return
+        decoded = decode_block(block, self._context, has_nlri=bool(nlri))
+        remedy = self._complain(decoded, body, taken)
+        if decoded.mp_unreach is not None:
+            self._take_unreach(decoded.mp_unreach, taken)
+        reach = decoded.mp_reach
+        if remedy is Remedy.AFI_SAFI_DISABLE and reach is not None:
+            self._disable(reach.family, taken)
+            reach = None
+        if remedy >= Remedy.TREAT_AS_WITHDRAW or decoded.attributes is None:
+            self._treat_as_withdraw(reach, nlri, taken)
+            return
+        if nlri:
+            self._announce(IPV4_UNICAST, block, decoded.attributes, nlri, taken)
+        if reach is not None:
+            self._take_reach(reach, block, decoded.attributes, taken)
+
+    def _complain(self, decoded: DecodedBlock, body: bytes, taken: Taken) -> int:
+        """Record the problems; return the strongest remedy, or raise for a reset."""
+        if not decoded.problems:
+            return 0
+        for problem in decoded.problems:
+            taken.complaints.append((problem, body))
+            if problem.remedy is Remedy.SESSION_RESET:
+                raise NotifyError(
+                    UPDATE_MESSAGE_ERROR,
+                    problem.subcode,
+                    data=problem.data,
+                    text=problem.text,
+                )
+        return max(problem.remedy for problem in decoded.problems)
+
+    def _take_known_mp(self, block: bytes, taken: Taken) -> bool:
+        """Take an UPDATE of MP attributes alone, if its other attributes are known."""
+        parts = extract_mp(block)
+        if parts is None:
+            return False
+        rest, reach, unreach = parts
+        if reach is None or unreach is not None or len(reach) < 5:
+            return False
+        afi, safi, next_hop_len = _MP_REACH_HEAD.unpack_from(reach)
+        family = Family(afi, safi)
+        table = self.tables.get(family)
+        if table is None or family in self._add_path:
+            return False
+        outcome = table.known((reach[4 : 4 + next_hop_len], rest))
+        if outcome is None:
+            return False
+        nlris = split(reach[5 + next_hop_len :], family.afi)
+        _record(taken, family, table.announce(outcome, nlris))
+        return True
+
+    def _take_reach(
+        self, reach: MpReach, block: bytes, attributes: PathAttributes, taken: Taken
+    ) -> None:
+        if reach.family == IPV4_UNICAST and len(reach.next_hop) == 4:
+            # The one form every receiver knows: a plain NEXT_HOP attribute.
+            attributes = attributes.with_changes({NEXT_HOP: reach.next_hop})
+        parts = extract_mp(block)
+        rest = block if parts is None else parts[0]
+        key = (reach.next_hop, rest)
+        self._announce(reach.family, key, attributes, reach.nlri, taken)
+
+    def _announce(
+        self,
+        family: Family,
+        key: Hashable,
+        attributes: PathAttributes,
+        run: bytes,
+        taken: Taken,
+    ) -> None:
+        table = self.tables.get(family)
+        if table is None:
+            return  # not negotiated: ignored, RFC 4760 6
+        if family not in self._add_path:
+            nlris = split(run, family.afi)
+            outcome = table.known(key) or table.learn(key, attributes)
+            _record(taken, family, table.announce(outcome, nlris))
+            return
+        for path_id, nlris in split_add_path(run, family.afi).items():
+            own_key = (path_id, key)
+            outcome = table.known(own_key) or table.learn(own_key, attributes, path_id)
+            _record(taken, family, table.announce(outcome, nlris, path_id))
+
+    def _take_unreach(self, unreach: MpUnreach, taken: Taken) -> None:
+        if unreach.nlri:
+            self._withdraw(unreach.family, unreach.nlri, taken)
+        elif unreach.family in self.tables:
+            taken.ended.append(unreach.family)
+
+    def _withdraw(self, family: Family, run: bytes, taken: Taken) -> None:
+        table = self.tables.get(family)
+        if table is None:
+            return
+        if family in self._add_path:
+            for path_id, nlris in split_add_path(run, family.afi).items():
+                _record(taken, family, table.withdraw(nlris, path_id))
+        else:
+            _record(taken, family, table.withdraw(split(run, family.afi)))
+
+    def _treat_as_withdraw(
+        self, reach: MpReach | None, nlri: bytes, taken: Taken
+    ) -> None:
+        if nlri:
+            self._withdraw(IPV4_UNICAST, nlri, taken)
+        if reach is not None:
+            self._withdraw(reach.family, reach.nlri, taken)
+
+    def _disable(self, family: Family, taken: Taken) -> None:
+        if self.tables.pop(family, None) is not None:
+            taken.disabled.append(family)
+        if family == IPV4_UNICAST:
+            self._plain_ipv4 = None
+
+
+def _record(taken: Taken, family: Family, changes: list[Change]) -> None:
+    taken.changes.setdefault(family, []).extend(changes)

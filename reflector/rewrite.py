@@ -1,0 +1,52 @@
+"""ORIGINATOR_ID and CLUSTER_LIST of a reflected route (RFC 4456 8).
+
+Nothing else of the block is touched (RFC 4456 10). The usual block has no attribute past
+COMMUNITIES: one match finds that out, and the two attributes are appended; any other block
+is edited attribute by attribute.
+"""
+
+import re
+from collections.abc import Callable
+from typing import Final
+
+from rib.attribute_codes import AS_PATH, CLUSTER_LIST, COMMUNITIES, ORIGINATOR_ID
+from rib.attribute_set import sized
+from rib.attributes import PathAttributes, edit
+
+_ends_before_originator_id: Final[Callable[[bytes], re.Match[bytes] | None]] = (
+    re.compile(
+        rb"\x40\x01\x01.(?:\x40\x02\x00|"
+        + sized(AS_PATH, rb"\x40", 4, 63, head=rb"\x02")
+        + rb")(?:\x40\x03\x04.{4})?(?:\x80\x04\x04.{4})?(?:\x40\x05\x04.{4})?"
+        rb"(?:\x40\x06\x00)?(?:[\xc0\xe0]\x07\x08.{8})?(?:"
+        + sized(COMMUNITIES, rb"[\xc0\xe0]", 4, 63)
+        + rb")?",
+        re.DOTALL,
+    ).fullmatch
+)
+
+
+# hot: per attribute set
+def reflect(attributes: PathAttributes, router_id: int, added_clusters: bytes) -> bytes:
+    """Return the block of a route as it is reflected.
+
+    Args:
+        attributes: The route's.
+        router_id: Of the peer it came from; ORIGINATOR_ID if it has none yet.
+        added_clusters: Cluster ids to prepend to CLUSTER_LIST, 4 octets each.
+    """
+    octets = attributes.octets
+    originator = router_id.to_bytes(4, "big")
+    if _ends_before_originator_id(octets) is not None:
+        length = bytes((len(added_clusters),))
+        return b"%b\x80\x09\x04%b\x80\x0a%b%b" % (
+            octets,
+            originator,
+            length,
+            added_clusters,
+        )
+    clusters = added_clusters + (attributes.get(CLUSTER_LIST) or b"")
+    changes: dict[int, bytes | None] = {CLUSTER_LIST: clusters}
+    if attributes.originator_id is None:
+        changes[ORIGINATOR_ID] = originator
+    return edit(octets, changes)

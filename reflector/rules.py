@@ -1,0 +1,244 @@
+"""Who is told what: RFC 4456 reflection, RFC 4271 propagation, and outbound rewrite.
+
+The whole of reflection is one table, ``TOLD``: the kind of peer a route came from by the
+kind of peer it may go to. What the route looks like there is ``Export``: a pure function
+from a path to outgoing octets, the same for every member of an update group, so its
+parameters (``ExportContext``) are the group's identity.
+
+Reflected routes keep every attribute (RFC 4456 10); only ORIGINATOR_ID and CLUSTER_LIST
+are added. For the usual block, which ends before type code 9, that is one concatenation.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final, NamedTuple
+
+from reflector.rewrite import reflect
+from rib.attribute_codes import (
+    AS_PATH,
+    CLUSTER_LIST,
+    LOCAL_PREF,
+    MULTI_EXIT_DISC,
+    NEXT_HOP,
+    ONLY_TO_CUSTOMER,
+    ORIGINATOR_ID,
+)
+from rib.attributes import PathAttributes, edit, prepend, to_two_octet
+from rib.family import IPV4_UNICAST, Family
+from rib.nlri import Nlri
+from rib.path import Path, SourceKind
+from rib.policy import ACCEPT_ALL, Policy, export_allowed
+
+
+class Target(Enum):
+    """The kinds of peer a route can be sent to."""
+
+    CLIENT = "route-reflector client"
+    NON_CLIENT = "iBGP peer"
+    EBGP = "eBGP peer"
+
+
+class Origin(Enum):
+    """The kinds of source a route can come from, as far as propagation cares."""
+
+    OWN = "this speaker"  # originated, or learned from the kernel
+    CLIENT = "route-reflector client"
+    NON_CLIENT = "iBGP peer"
+    EBGP = "eBGP peer"
+
+
+# RFC 4271 9.2 (iBGP routes do not go to iBGP peers) as relaxed by RFC 4456 6.
+TOLD: Final = frozenset(
+    {
+        (Origin.OWN, Target.CLIENT),
+        (Origin.OWN, Target.NON_CLIENT),
+        (Origin.OWN, Target.EBGP),
+        (Origin.EBGP, Target.CLIENT),
+        (Origin.EBGP, Target.NON_CLIENT),
+        (Origin.EBGP, Target.EBGP),
+        (Origin.CLIENT, Target.CLIENT),
+        (Origin.CLIENT, Target.NON_CLIENT),
+        (Origin.CLIENT, Target.EBGP),
+        (Origin.NON_CLIENT, Target.CLIENT),
+        (Origin.NON_CLIENT, Target.EBGP),
+    }
+)
+
+# RFC 9234 5: our roles towards whom a route marked with OTC must not go, and those who
+# are told OTC = our AS where it is missing.
+_OTC_STAYS: Final = frozenset({"customer", "peer", "rs-client"})
+_OTC_ADDED: Final = frozenset({"provider", "peer", "rs"})
+
+DEFAULT_LOCAL_PREF: Final = (100).to_bytes(4, "big")
+_LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
+
+
+def origin_of(path: Path) -> Origin:
+    """Return which row of ``TOLD`` a path falls under."""
+    source = path.source
+    if source.kind is SourceKind.EBGP:
+        return Origin.EBGP
+    if source.kind is SourceKind.IBGP:
+        return Origin.CLIENT if source.is_client else Origin.NON_CLIENT
+    return Origin.OWN
+
+
+class Outgoing(NamedTuple):
+    """A route as a group's members are told it, without its prefix.
+
+    Attributes:
+        attributes: The block; holds NEXT_HOP where ``next_hop`` is empty.
+        next_hop: For MP_REACH_NLRI; empty for classic IPv4.
+    """
+
+    attributes: bytes
+    next_hop: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ExportContext:
+    """All that the outgoing form of a route depends on: an update group's identity.
+
+    Attributes:
+        family: AFI and SAFI.
+        target: Kind of peer.
+        local_as: Our AS on these sessions.
+        local_address: What "self" is as a next hop: 4 or 16 octets.
+        router_id: Our BGP identifier.
+        cluster_id: Towards these peers; 0 where they are no clients and we reflect none.
+        policy: Name of the export policy.
+        sets_next_hop_self: iBGP: replace the next hop of all routes (AUTO replaces
+            none but our own).
+        keeps_next_hop: eBGP: leave the next hop alone.
+        four_octet_as: The peers speak RFC 6793.
+        extended_next_hop: IPv4 with an IPv6 next hop is understood (RFC 8950).
+        add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
+        max_message_len: Octets.
+        role: Our RFC 9234 role; empty for none.
+    """
+
+    family: Family
+    target: Target
+    local_as: int
+    local_address: bytes
+    router_id: int
+    cluster_id: int = 0
+    policy: str = ""
+    sets_next_hop_self: bool = False
+    keeps_next_hop: bool = False
+    four_octet_as: bool = True
+    extended_next_hop: bool = False
+    add_path_max: int | None = None
+    max_message_len: int = 4096
+    role: str = ""
+
+
+class Export:
+    """The outgoing form of paths for one context; ``None`` where a path is not told."""
+
+    def __init__(self, context: ExportContext, policy: Policy) -> None:
+        self.context = context
+        self.policy = policy
+        self._accepts_all = policy.spec is ACCEPT_ALL
+        self._is_ebgp = context.target is Target.EBGP
+        self._rewrite: Callable[[Path, PathAttributes], tuple[bytes, bytes] | None]
+        self._rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
+
+    # hot: per attribute set
+    def __call__(self, path: Path, nlri: Nlri | None = None) -> Outgoing | None:
+        """Return what members are told of ``path``.
+
+        Args:
+            path: A selected path.
+            nlri: Needed where ``policy.needs_prefix``.
+        """
+        context = self.context
+        if (origin_of(path), context.target) not in TOLD:
+            return None
+        attributes = path.attributes
+        if not export_allowed(attributes, is_ebgp=self._is_ebgp):
+            return None
+        if not self._accepts_all:
+            verdict = self.policy.evaluate(
+                attributes, path.source, context.family, nlri
+            )
+            if not verdict.is_accepted:
+                return None
+            attributes = verdict.attributes
+        rewritten = self._rewrite(path, attributes)
+        if rewritten is None:
+            return None
+        return self._finish(*rewritten, attributes.next_hop)
+
+    def _to_ibgp(
+        self, path: Path, attributes: PathAttributes
+    ) -> tuple[bytes, bytes] | None:
+        context = self.context
+        octets, next_hop = attributes.octets, attributes.next_hop
+        if path.source.kind is SourceKind.IBGP:
+            octets = self._reflected(path, attributes)
+        elif attributes.local_pref is None:
+            octets = edit(octets, {LOCAL_PREF: DEFAULT_LOCAL_PREF})
+        if context.sets_next_hop_self or not next_hop:
+            next_hop = context.local_address
+        return octets, next_hop
+
+    def _reflected(self, path: Path, attributes: PathAttributes) -> bytes:
+        """Add ORIGINATOR_ID and CLUSTER_LIST, and touch nothing else (RFC 4456 8, 10)."""
+        source, context = path.source, self.context
+        added = source.cluster_id.to_bytes(4, "big") if source.is_client else b""
+        if context.target is Target.CLIENT and context.cluster_id != source.cluster_id:
+            added = context.cluster_id.to_bytes(4, "big") + added
+        return reflect(attributes, source.router_id, added)
+
+    def _to_ebgp(
+        self, path: Path, attributes: PathAttributes
+    ) -> tuple[bytes, bytes] | None:
+        context = self.context
+        own_as = context.local_as.to_bytes(4, "big")
+        changes: dict[int, bytes | None] = {
+            AS_PATH: prepend(attributes.get(AS_PATH) or b"", context.local_as),
+            LOCAL_PREF: None,
+            ORIGINATOR_ID: None,
+            CLUSTER_LIST: None,
+        }
+        # RFC 4271 5.1.4: MED is not passed on to other neighbouring ASes; one that our
+        # own policy set differs from what was received, and is.
+        if path.source.kind in _LEARNED and attributes.med == path.received.med:
+            changes[MULTI_EXIT_DISC] = None
+        if context.role:
+            otc = attributes.otc
+            if otc is not None and context.role in _OTC_STAYS:
+                return None
+            if otc is None and context.role in _OTC_ADDED:
+                changes[ONLY_TO_CUSTOMER] = own_as
+        next_hop = attributes.next_hop
+        if not context.keeps_next_hop or not next_hop:
+            next_hop = context.local_address
+        return edit(attributes.octets, changes), next_hop
+
+    def _finish(
+        self, octets: bytes, next_hop: bytes, next_hop_before: bytes
+    ) -> Outgoing | None:
+        """Put the next hop where the family wants it, and AS numbers into their width.
+
+        A block whose next hop has 4 octets holds it as NEXT_HOP already.
+        """
+        context = self.context
+        if len(next_hop) == 32:
+            # RFC 2545 3: the link-local address is for peers on that very link only.
+            next_hop = next_hop[:16]
+        if context.family == IPV4_UNICAST and len(next_hop) == 4:
+            if next_hop != next_hop_before:
+                octets = edit(octets, {NEXT_HOP: next_hop})
+            next_hop = b""
+        elif context.family == IPV4_UNICAST:
+            if not context.extended_next_hop:
+                return None
+            octets = edit(octets, {NEXT_HOP: None})
+        elif len(next_hop) != 16:
+            return None  # an IPv4 next hop cannot be told for IPv6 (RFC 2545)
+        if not context.four_octet_as:
+            octets = to_two_octet(octets)
+        return Outgoing(octets, next_hop)

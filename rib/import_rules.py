@@ -1,0 +1,150 @@
+"""Whether a peer's route may compete at all: loop checks, then import policy.
+
+RFC 4271 9.1.2 (own AS in AS_PATH, next hop that is ourselves), RFC 4456 8 (ORIGINATOR_ID
+and CLUSTER_LIST that are ours), RFC 9234 5 (OTC), then the peer's policy. What is refused
+keeps its reason, so that ``show`` can tell it.
+"""
+
+from dataclasses import dataclass
+from enum import Enum
+from typing import Final
+
+from rib.attribute_codes import ONLY_TO_CUSTOMER
+from rib.attributes import PathAttributes
+from rib.family import Family
+from rib.nlri import Nlri
+from rib.path import Source, SourceKind
+from rib.policy import ACCEPT_ALL, Policy, Verdict, obey_graceful_shutdown
+
+
+class Refusal(Enum):
+    """Why a route is not considered."""
+
+    OWN_AS = "our AS is in AS_PATH"
+    OWN_ORIGINATOR = "ORIGINATOR_ID is our router id"
+    OWN_CLUSTER = "our cluster id is in CLUSTER_LIST"
+    OWN_NEXT_HOP = "the next hop is our own address"
+    ROUTE_LEAK = "OTC marks a route leak"
+    POLICY = "import policy"
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A route that was received and is kept out of the decision process.
+
+    Attributes:
+        attributes: As received.
+        refusal: Which check refused it.
+        detail: The policy's term, or what was found.
+    """
+
+    attributes: PathAttributes
+    refusal: Refusal
+    detail: str = ""
+
+
+# RFC 9234 5, by our role on the session: a route that carries OTC is a leak ...
+_OTC_IS_LEAK: Final = frozenset({"provider", "rs"})
+# ... and one that lacks it is marked with the peer's AS.
+_ADDS_OTC: Final = frozenset({"customer", "peer", "rs-client"})
+
+
+class ImportRules:
+    """All that decides whether and how a peer's routes come in.
+
+    Args:
+        policy: The peer's compiled import policy.
+        local_as: Our AS on the session.
+        router_id: Our BGP identifier, as an integer.
+        cluster_ids: All cluster ids of this speaker; empty where it does not reflect.
+        own_addresses: Addresses of this speaker, 4 or 16 octets each.
+        allow_own_as: How often ``local_as`` may stand in AS_PATH.
+        role: Our RFC 9234 role on the session; empty for none.
+    """
+
+    __slots__ = (
+        "_allow_own_as",
+        "_cluster_ids",
+        "_local_as",
+        "_needles",
+        "_own_addresses",
+        "_role",
+        "_router_id",
+        "policy",
+    )
+
+    def __init__(
+        self,
+        policy: Policy,
+        *,
+        local_as: int,
+        router_id: int,
+        cluster_ids: frozenset[int] = frozenset(),
+        own_addresses: frozenset[bytes] = frozenset(),
+        allow_own_as: int = 0,
+        role: str = "",
+    ) -> None:
+        self.policy = policy
+        self._local_as = local_as
+        self._router_id = router_id
+        self._cluster_ids = cluster_ids
+        self._own_addresses = own_addresses
+        self._allow_own_as = allow_own_as
+        self._role = role
+        # An attribute block without any of these octets cannot hold a loop: that is
+        # nearly every block, at the price of a substring search for each number.
+        numbers = {local_as, router_id, *cluster_ids}
+        self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
+
+    # hot: per attribute set
+    def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
+        """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
+        if attributes.next_hop[:16] in self._own_addresses:
+            return Refused(attributes, Refusal.OWN_NEXT_HOP)
+        octets = attributes.octets
+        for needle in self._needles:
+            if needle in octets:
+                refused = self._check_loops(attributes, source)
+                if refused is not None:
+                    return refused
+                break
+        return self._check_leak(attributes, source) if self._role else None
+
+    def _check_loops(self, attributes: PathAttributes, source: Source) -> Refused | None:
+        if attributes.as_path.contains(self._local_as) > self._allow_own_as:
+            return Refused(attributes, Refusal.OWN_AS, f"AS {self._local_as}")
+        if source.kind is not SourceKind.IBGP:
+            return None
+        if attributes.originator_id == self._router_id:
+            return Refused(attributes, Refusal.OWN_ORIGINATOR)
+        if not self._cluster_ids.isdisjoint(attributes.cluster_list):
+            return Refused(attributes, Refusal.OWN_CLUSTER)
+        return None
+
+    def _check_leak(self, attributes: PathAttributes, source: Source) -> Refused | None:
+        otc = attributes.otc
+        if otc is None or source.kind is not SourceKind.EBGP:
+            return None
+        if self._role in _OTC_IS_LEAK or (self._role == "peer" and otc != source.asn):
+            return Refused(attributes, Refusal.ROUTE_LEAK, f"OTC {otc}")
+        return None
+
+    def evaluate(
+        self,
+        attributes: PathAttributes,
+        source: Source,
+        family: Family,
+        nlri: Nlri | None,
+    ) -> Verdict:
+        """Ask the policy; ``nlri`` may be ``None`` where it does not look at prefixes."""
+        is_external = source.kind is SourceKind.EBGP
+        if is_external and self._role in _ADDS_OTC and attributes.otc is None:
+            own = {ONLY_TO_CUSTOMER: source.asn.to_bytes(4, "big")}
+            attributes = attributes.with_changes(own)
+        if self.policy.spec is ACCEPT_ALL:
+            verdict = Verdict(True, attributes, ACCEPT_ALL.name)
+        else:
+            verdict = self.policy.evaluate(attributes, source, family, nlri)
+        if not is_external or not verdict.is_accepted:
+            return verdict
+        return verdict._replace(attributes=obey_graceful_shutdown(verdict.attributes))

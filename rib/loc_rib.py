@@ -1,0 +1,213 @@
+"""The selected routes of one family, with everything that competes for them (RFC 4271 3.2).
+
+``table`` maps NLRI octets to an ``Entry``: a lone usable ``Path``, or an interned
+``PathSet`` ranked by the whole decision process. Announcing and withdrawing work on
+batches: prefixes are grouped by the entry they have now, and each distinct entry makes one
+memoised transition. New prefixes with one attribute set, the common batch, cost four C
+calls and no Python per prefix.
+
+Every method that changes the table returns the changes as values; it tells nobody.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Sequence
+from typing import Final, NamedTuple
+
+from rib.decision import DecisionOptions, rank
+from rib.family import Family
+from rib.intern import InternTable
+from rib.nlri import Nlri
+from rib.path import NextHop, Path, Source
+from rib.path_set import Entry, PathSet, paths_of
+
+_MAX_TRANSITIONS: Final = 16384  # memo entries; a clear costs one decision each to refill
+
+Transition = Callable[[Entry | None], Entry | None]
+
+
+class Change(NamedTuple):
+    """Prefixes that went from one entry to another; ``None`` is "no route"."""
+
+    old: Entry | None
+    new: Entry | None
+    nlris: Sequence[Nlri]
+
+
+class LocRib:
+    """The table of one family.
+
+    Attributes:
+        family: AFI and SAFI of the keys.
+        table: NLRI -> entry. Read it freely; only the methods change it.
+        path_counts: Paths held per source.
+    """
+
+    def __init__(self, family: Family, options: DecisionOptions | None = None) -> None:
+        self.family = family
+        self.table: dict[Nlri, Entry] = {}
+        self.path_counts: dict[Source, int] = {}
+        self._options = options or DecisionOptions()
+        self._sets: InternTable[tuple[int, ...], PathSet] = InternTable()
+        self._transitions: dict[tuple[object, ...], Entry | None] = {}
+
+    def __len__(self) -> int:
+        return len(self.table)
+
+    # hot: per batch
+    def announce(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
+        """Let ``path`` compete for ``nlris``, in the place of its source's former one.
+
+        Cost: about 0.4 us per new prefix; a dictionary look-up and store per known one.
+        """
+        table = self.table
+        if path.next_hop.is_reachable:
+            fresh: dict[Nlri, Entry] = dict.fromkeys(nlris, path)
+            if table.keys().isdisjoint(fresh):
+                table.update(fresh)
+                counts = self.path_counts
+                source = path.source
+                counts[source] = counts.get(source, 0) + len(fresh)
+                return [
+                    Change(
+                        None, path, nlris if len(fresh) == len(nlris) else list(fresh)
+                    )
+                ]
+        return self._move(dict.fromkeys(nlris), path.source, (path,), self._with)
+
+    def withdraw(
+        self, nlris: Iterable[Nlri], source: Source, path_id: int = 0
+    ) -> list[Change]:
+        """Take ``source``'s path of that identifier away from ``nlris``."""
+        return self._move(
+            dict.fromkeys(nlris), source, (source, path_id), self._without
+        )
+
+    def sweep_stale(self, nlris: Iterable[Nlri], source: Source) -> list[Change]:
+        """Take ``source``'s paths of earlier epochs away from ``nlris``."""
+        return self._move(
+            dict.fromkeys(nlris), source, (source, source.epoch, "stale"), self._fresh
+        )
+
+    def stale_nlris(self, sources: Collection[Source]) -> list[Nlri]:
+        """Return the prefixes that hold a path of an earlier epoch of ``sources``.
+
+        Cost: one pass over the table, 40 ns a prefix; ask for many sources at once.
+        """
+        found = []
+        for nlri, entry in self.table.items():
+            for path in (entry,) if type(entry) is Path else paths_of(entry):
+                if path.epoch != path.source.epoch and path.source in sources:
+                    found.append(nlri)
+                    break
+        return found
+
+    def nlris_through(self, next_hops: Collection[NextHop]) -> list[Nlri]:
+        """Return the prefixes that have a path through one of ``next_hops``."""
+        return [
+            nlri
+            for nlri, entry in self.table.items()
+            if any(path.next_hop in next_hops for path in paths_of(entry))
+        ]
+
+    def forget_decisions(self) -> None:
+        """Drop every memoised decision: what they rested on has changed.
+
+        Entries keep what was decided until ``decide_again`` comes by.
+        """
+        self._transitions.clear()
+        self._sets.clear()
+
+    def decide_again(self, nlris: Iterable[Nlri]) -> list[Change]:
+        """Run the decision process anew for ``nlris``, after ``forget_decisions``."""
+        return self._move(dict.fromkeys(nlris), None, ("again",), self._again)
+
+    def _move(
+        self,
+        nlris: dict[Nlri, None],
+        source: Source | None,
+        key: tuple[object, ...],
+        transition: Callable[..., Entry | None],
+    ) -> list[Change]:
+        """Apply one transition to every prefix, grouped by the entry it has."""
+        table, transitions = self.table, self._transitions
+        by_entry: dict[Entry | None, list[Nlri]] = {}
+        get, group = table.get, by_entry.setdefault
+        for nlri in nlris:
+            group(get(nlri), []).append(nlri)
+        changes = []
+        for old, members in by_entry.items():
+            memo_key = (old, *key)
+            if memo_key in transitions:
+                new = transitions[memo_key]
+            else:
+                if len(transitions) >= _MAX_TRANSITIONS:
+                    transitions.clear()
+                new = transitions[memo_key] = transition(old, *key)
+            if new is old:
+                continue
+            if new is None:
+                for nlri in members:
+                    del table[nlri]
+            else:
+                table.update(dict.fromkeys(members, new))
+            if source is not None:
+                self._count(source, old, new, len(members))
+            changes.append(Change(old, new, members))
+        return changes
+
+    def _count(
+        self, source: Source, old: Entry | None, new: Entry | None, prefixes: int
+    ) -> None:
+        before = sum(path.source is source for path in paths_of(old))
+        after = sum(path.source is source for path in paths_of(new))
+        if before != after:
+            counts = self.path_counts
+            left = counts.get(source, 0) + (after - before) * prefixes
+            if left:
+                counts[source] = left
+            else:
+                counts.pop(source, None)
+
+    def _with(self, entry: Entry | None, path: Path) -> Entry | None:
+        source, path_id = path.source, path.path_id
+        others = [
+            other
+            for other in paths_of(entry)
+            if other.source is not source or other.path_id != path_id
+        ]
+        return self._entry([*others, path])
+
+    def _without(
+        self, entry: Entry | None, source: Source, path_id: int
+    ) -> Entry | None:
+        paths = paths_of(entry)
+        left = [p for p in paths if p.source is not source or p.path_id != path_id]
+        return entry if len(left) == len(paths) else self._entry(left)
+
+    def _fresh(
+        self, entry: Entry | None, source: Source, epoch: int, _tag: str
+    ) -> Entry | None:
+        paths = paths_of(entry)
+        left = [p for p in paths if p.source is not source or p.epoch == epoch]
+        return entry if len(left) == len(paths) else self._entry(left)
+
+    def _again(self, entry: Entry | None, _tag: str) -> Entry | None:
+        return self._entry(list(paths_of(entry)))
+
+    def _entry(self, paths: list[Path]) -> Entry | None:
+        """Return the one entry that stands for ``paths``."""
+        if not paths:
+            return None
+        if len(paths) == 1 and paths[0].next_hop.is_reachable:
+            return paths[0]
+        key = tuple(sorted(map(id, paths)))
+        known = self._sets.get(key)
+        if known is None:
+            known = self._sets[key] = PathSet(rank(paths, self._options))
+        return known
+
+    def sweep_unused(self) -> Iterable[int]:
+        """Forget path sets that no prefix has any more, in slices; empty when not due."""
+        if not self._sets.is_due:
+            return ()
+        self._transitions.clear()
+        return self._sets.sweep()
