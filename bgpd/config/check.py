@@ -1,0 +1,55 @@
+"""What ``pybgpd check FILE`` says: all that is wrong, or what the file comes to."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from bgpd.config.errors import ConfigError
+from bgpd.config.loader import load
+from bgpd.config.settings import DaemonSettings
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """The outcome of a check.
+
+    Attributes:
+        is_valid: Whether the daemon would take it.
+        lines: What to show, one problem or fact a line.
+    """
+
+    is_valid: bool
+    lines: tuple[str, ...]
+
+
+def check(file: Path | None, *, environment: Mapping[str, str] | None = None) -> Report:
+    """Load ``file`` as the daemon would, and report."""
+    try:
+        settings = load(file, environment=environment).settings
+    except ConfigError as error:
+        count = len(error.problems)
+        summary = f"{count} problem{'s' if count > 1 else ''}"
+        return Report(is_valid=False, lines=(*map(str, error.problems), summary))
+    return Report(is_valid=True, lines=tuple(_summary(settings)))
+
+
+def _summary(settings: DaemonSettings) -> list[str]:
+    speaker = settings.speaker
+    asn = speaker.asn or "from the datastore"
+    router_id = speaker.router_id or "from the datastore"
+    where = ", ".join(speaker.listen_addresses) or "nowhere"
+    fib = settings.fib
+    table = f"table {fib.table}, protocol {fib.protocol}" if fib.is_enabled else "off"
+    counted = {
+        "peers": settings.peers,
+        "ranges": settings.ranges,
+        "policies": settings.policies,
+        "originated prefixes": settings.routes.originated,
+    }
+    return [
+        f"node {settings.node_name}, AS {asn}, router id {router_id}",
+        f"listen on {where}, port {speaker.listen_port}",
+        ", ".join(f"{what} {len(each)}" for what, each in counted.items()),
+        f"datastore {settings.datastore.kind.value}, kernel {table}",
+        "valid",
+    ]

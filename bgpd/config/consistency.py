@@ -1,0 +1,240 @@
+"""What is contradictory although every value alone is right. Pure.
+
+Each rule yields the path it is about and what is wrong; all of them are tried, so that a
+reader is told everything at once.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from bgpd.config.document import KeyPath, format_path
+from bgpd.config.inheritance import Neighbor, neighbors
+from bgpd.config.model import DaemonConfig
+from bgpd.config.peers import Peer, PeerRange
+from bgpd.config.validation import did_you_mean
+from rib.policy import BUILT_IN_POLICIES, prefix_entry
+
+Finding = tuple[KeyPath, str]
+
+_ENDPOINT: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}/?")
+
+
+def contradictions(config: DaemonConfig) -> Iterator[Finding]:
+    """Yield everything in ``config`` that cannot be meant."""
+    everyone = tuple(neighbors(config))
+    for rule in _NEIGHBOR_RULES:
+        for neighbor in everyone:
+            yield from rule(config, neighbor)
+    yield from _twins(everyone)
+    for whole in _WHOLE_RULES:
+        yield from whole(config)
+
+
+def _twins(everyone: tuple[Neighbor, ...]) -> Iterator[Finding]:
+    first: dict[tuple[str, str], KeyPath] = {}
+    for neighbor in everyone:
+        what = "address" if isinstance(neighbor.model, Peer) else "prefix"
+        for key, found in ((what, neighbor.where), ("name", neighbor.name)):
+            if key == "name" and found == neighbor.where:
+                continue  # the default: told as a duplicate address already
+            earlier = first.setdefault((key, found), neighbor.path)
+            if earlier != neighbor.path:
+                text = f"{found} is the {key} of {format_path(earlier)} already"
+                yield (*neighbor.path, key), text
+
+
+def _group(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    group = neighbor.model.group
+    if group is not None and group not in config.peer_groups:
+        hint = did_you_mean(group, config.peer_groups)
+        yield (*neighbor.path, "group"), f"there is no group {group!r}{hint}"
+
+
+def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if neighbor.get("as") is None:
+        yield (
+            neighbor.path,
+            "this key is required: as (the peer's AS number; a range takes 0)",
+        )
+    elif neighbor.get("as") == 0 and isinstance(neighbor.model, Peer):
+        yield neighbor.path_of("as"), "only the peers of a range can be of any AS"
+
+
+def _policies(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    known = {*BUILT_IN_POLICIES, *config.policies}
+    for key in ("import_policy", "export_policy"):
+        name = neighbor.get(key)
+        if isinstance(name, str) and name not in known:
+            hint = did_you_mean(name, known)
+            yield neighbor.path_of(key), f"there is no policy {name!r}{hint}"
+
+
+def _timers(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    hold, keepalive = neighbor.get("hold_time"), neighbor.get("keepalive_time")
+    if isinstance(hold, int) and isinstance(keepalive, int) and 0 < hold <= keepalive:
+        text = f"{keepalive} s between keepalives cannot keep a hold time of {hold} s"
+        yield neighbor.path_of("keepalive_time"), text
+
+
+def _stale_times(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if (
+        neighbor.get("long_lived_stale_time")
+        and neighbor.get("graceful_restart") is False
+    ):
+        text = "needs graceful_restart (RFC 9494 4.2)"
+        yield neighbor.path_of("long_lived_stale_time"), text
+
+
+def _ttl(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if neighbor.get("ttl_security_hops") and neighbor.get("multihop_ttl"):
+        text = "excludes ttl_security_hops, which sends a TTL of 255 (RFC 5082)"
+        yield neighbor.path_of("multihop_ttl"), text
+
+
+def _passwords(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if None not in (neighbor.get("password"), neighbor.get("password_file")):
+        yield neighbor.path_of("password_file"), "excludes password"
+
+
+def _roles(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    remote = neighbor.get("as")
+    local = neighbor.get("local_as") or config.bgp.asn
+    if not remote or local is None:
+        return
+    if remote == local and neighbor.get("role") is not None:
+        yield neighbor.path_of("role"), "is for eBGP sessions only (RFC 9234 4)"
+    if remote != local and neighbor.get("client"):
+        text = (
+            f"a peer of another AS ({remote}, ours is {local}) is no reflector client"
+        )
+        yield neighbor.path_of("client"), text
+    if remote != local and neighbor.get("cluster_id") is not None:
+        yield neighbor.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
+
+
+def _role_strict(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if neighbor.get("role_strict") and neighbor.get("role") is None:
+        yield neighbor.path_of("role_strict"), "needs role"
+
+
+def _source_address(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    local = neighbor.get("local_address")
+    if not isinstance(local, str):
+        return
+    if (":" in local) != (":" in neighbor.where):
+        text = f"{local} cannot be the source towards {neighbor.where}"
+        yield neighbor.path_of("local_address"), text
+
+
+def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    families = neighbor.get("families")
+    names = [each.name for each in families] if isinstance(families, list) else []
+    for index, name in enumerate(names):
+        if name in names[:index]:
+            yield (*neighbor.path_of("families"), index), f"{name} stands twice"
+
+
+def _one_way(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if isinstance(neighbor.model, PeerRange) and neighbor.get("passive") is False:
+        yield neighbor.path_of("passive"), "the peers of a range are never connected to"
+
+
+def _speaker(config: DaemonConfig) -> Iterator[Finding]:
+    bgp = config.bgp
+    if bgp.router_id == "hash" and not config.node.name:
+        yield ("bgp", "router_id"), "`hash` needs node.name"
+    if config.datastore.type != "none":
+        return
+    if bgp.asn is None:
+        text = "without a datastore this key is required: as (our AS number)"
+        yield ("bgp",), text
+    if bgp.router_id is None:
+        text = (
+            "without a datastore this key is required: router_id (four octets, or hash)"
+        )
+        yield ("bgp",), text
+    if config.routes.cluster:
+        yield ("routes", "cluster"), "needs a datastore"
+
+
+def _datastore(config: DaemonConfig) -> Iterator[Finding]:
+    datastore = config.datastore
+    if datastore.type == "folder" and not datastore.path:
+        yield ("datastore",), "the type folder needs path"
+    if datastore.type != "etcd":
+        return
+    if not datastore.endpoints:
+        yield ("datastore",), "the type etcd needs endpoints"
+    for index, endpoint in enumerate(datastore.endpoints):
+        if not _ENDPOINT.fullmatch(endpoint):
+            text = f"{endpoint!r} is not a URL such as https://10.0.0.1:2379"
+            yield ("datastore", "endpoints", index), text
+    if bool(datastore.cert_file) != bool(datastore.key_file):
+        yield ("datastore",), "cert_file and key_file go together"
+    has_password = datastore.password or datastore.password_file
+    if bool(datastore.username) != bool(has_password):
+        yield ("datastore",), "username and a password go together"
+    if datastore.password is not None and datastore.password_file is not None:
+        yield ("datastore", "password_file"), "excludes password"
+
+
+def _policy_names(config: DaemonConfig) -> Iterator[Finding]:
+    for name in config.policies:
+        if name in BUILT_IN_POLICIES:
+            yield ("policies", name), "this policy is built in"
+
+
+def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
+    for name, policy in config.policies.items():
+        for number, term in enumerate(policy.terms):
+            path: KeyPath = ("policies", name, "terms", number)
+            for index, item in enumerate(term.match.prefixes):
+                try:
+                    prefix_entry(item.prefix, ge=item.ge, le=item.le)
+                except ValueError as error:
+                    yield (*path, "match", "prefixes", index), str(error)
+            for key in ("local_pref", "med"):
+                numbers = getattr(term.match, key)
+                if numbers is not None and numbers.min > numbers.max:
+                    yield (*path, "match", key), "min is above max"
+            if term.set.med is not None and term.set.remove_med:
+                yield (*path, "set", "remove_med"), "excludes med"
+
+
+def _originated(config: DaemonConfig) -> Iterator[Finding]:
+    first: dict[str, int] = {}
+    for index, route in enumerate(config.routes.originate):
+        path = ("routes", "originate", index)
+        if first.setdefault(route.prefix, index) != index:
+            yield (*path, "prefix"), f"{route.prefix} stands twice"
+        if route.next_hop is None:
+            continue
+        is_ipv4_hop = ":" not in route.next_hop
+        if is_ipv4_hop and ":" in route.prefix:
+            yield (*path, "next_hop"), "an IPv6 route needs an IPv6 next hop"
+
+
+_NEIGHBOR_RULES: Final[
+    tuple[Callable[[DaemonConfig, Neighbor], Iterator[Finding]], ...]
+] = (
+    _group,
+    _as_number,
+    _policies,
+    _timers,
+    _stale_times,
+    _ttl,
+    _passwords,
+    _roles,
+    _role_strict,
+    _source_address,
+    _families,
+    _one_way,
+)
+_WHOLE_RULES: Final[tuple[Callable[[DaemonConfig], Iterator[Finding]], ...]] = (
+    _speaker,
+    _datastore,
+    _policy_names,
+    _policy_terms,
+    _originated,
+)

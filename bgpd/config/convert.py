@@ -1,0 +1,308 @@
+"""From the file's model to the daemon's settings: configuration types end here. Pure."""
+
+import hashlib
+from collections.abc import Iterable, Mapping
+
+from bgpd.config import model as written
+from bgpd.config import policies
+from bgpd.config.inheritance import Neighbor, Option, neighbors, written_options
+from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
+from bgpd.config.settings import (
+    DaemonSettings,
+    DatastoreKind,
+    DatastoreSettings,
+    FibSettings,
+    LearnSettings,
+    LogFormat,
+    LogSettings,
+    MetricsSettings,
+    OriginatedRoute,
+    RestartSettings,
+    RouteSettings,
+    SpeakerSettings,
+)
+from bgpd.session.settings import (
+    AddPathMode,
+    FamilySettings,
+    NextHopMode,
+    PeerSettings,
+    RangeSettings,
+)
+from rib.communities import parse_community, parse_large_community
+from rib.decision import DecisionOptions
+from rib.family import ADDRESS_OCTETS, FAMILIES_BY_NAME, SAFI_UNICAST, Family
+from rib.nlri import Nlri, format_address, parse_address, parse_prefix
+from rib.path import SourceKind
+from rib.policy import (
+    Actions,
+    Bounds,
+    Match,
+    Outcome,
+    PolicySpec,
+    PrefixEntry,
+    PrefixMatch,
+    Term,
+    prefix_entry,
+)
+
+_MAX_FIRST_OCTET = 223  # above are multicast addresses
+
+
+def to_settings(
+    config: written.DaemonConfig, secrets: Mapping[str, str] | None = None
+) -> DaemonSettings:
+    """Return what the daemon shall do.
+
+    Args:
+        config: A model without contradictions (``bgpd.config.consistency``).
+        secrets: The password in each ``password_file``, by its name as written.
+    """
+    known = {} if secrets is None else secrets
+    everyone = [(each, _peer(config, each, known)) for each in neighbors(config)]
+    return DaemonSettings(
+        node_name=config.node.name,
+        speaker=_speaker(config, known),
+        peers=sorted_peers(
+            settings for each, settings in everyone if isinstance(each.model, Peer)
+        ),
+        ranges=sorted_ranges(
+            RangeSettings(each.name, each.model.prefix, each.model.limit, settings)
+            for each, settings in everyone
+            if isinstance(each.model, PeerRange)
+        ),
+        policies=tuple(_policy(*item) for item in sorted(config.policies.items())),
+        routes=_routes(config.routes),
+        fib=FibSettings(
+            is_enabled=config.fib.mode == "on",
+            table=config.fib.table,
+            protocol=config.fib.protocol,
+            metric=config.fib.metric,
+            uses_nexthop_objects=config.fib.nexthop_objects == "auto",
+        ),
+        trusts_next_hops=config.next_hops.resolve == "trust",
+        datastore=_datastore(config.datastore, known),
+        control_path=config.control.path,
+        log=LogSettings(config.log.level, LogFormat(config.log.format)),
+        restart=RestartSettings(
+            is_enabled=config.graceful_restart.enabled,
+            deferral_time=config.graceful_restart.deferral_time,
+            sweep_time=config.graceful_restart.sweep_time,
+        ),
+        metrics=_metrics(config.metrics.listen),
+    )
+
+
+def sorted_peers(peers: Iterable[PeerSettings]) -> tuple[PeerSettings, ...]:
+    """Return peers in canonical order."""
+    return tuple(sorted(peers, key=lambda peer: peer.remote_addr))
+
+
+def sorted_ranges(ranges: Iterable[RangeSettings]) -> tuple[RangeSettings, ...]:
+    """Return ranges in canonical order."""
+    return tuple(sorted(ranges, key=lambda each: each.prefix))
+
+
+def hashed_router_id(node_name: str) -> str:
+    """Return the router id that Calico derives from a node's name.
+
+    The first four octets of its SHA-256, with the first octet kept below the multicast
+    addresses; two nodes agree with other implementations on it.
+    """
+    octets = bytearray(hashlib.sha256(node_name.encode()).digest()[:4])
+    if octets[0] > _MAX_FIRST_OCTET:
+        octets[0] -= 32
+    return format_address(bytes(octets))
+
+
+def _speaker(
+    config: written.DaemonConfig, secrets: Mapping[str, str]
+) -> SpeakerSettings:
+    bgp = config.bgp
+    is_hash = bgp.router_id == "hash"
+    decision = bgp.decision
+    options = written_options(bgp.defaults, ("bgp", "defaults"))
+    return SpeakerSettings(
+        asn=bgp.asn or 0,
+        router_id=hashed_router_id(config.node.name)
+        if is_hash
+        else bgp.router_id or "",
+        cluster_id=bgp.cluster_id or "",
+        listen_addresses=tuple(bgp.listen.addresses),
+        listen_port=bgp.listen.port,
+        decision=DecisionOptions(
+            always_compare_med=decision.always_compare_med,
+            uses_aigp=decision.aigp,
+            default_local_pref=decision.default_local_pref,
+            max_ecmp=decision.max_ecmp,
+            multipath_relax=decision.multipath_relax,
+            prefers_incumbent_external=decision.prefer_oldest_external,
+        ),
+        defaults=_session("", "", bgp.asn or 0, options, secrets),
+    )
+
+
+def _peer(
+    config: written.DaemonConfig, neighbor: Neighbor, secrets: Mapping[str, str]
+) -> PeerSettings:
+    model = neighbor.model
+    addr = model.address if isinstance(model, Peer) else ""
+    own_as = config.bgp.asn or 0
+    return _session(neighbor.name, addr, own_as, neighbor.options, secrets)
+
+
+def _session(
+    name: str,
+    addr: str,
+    own_as: int,
+    options: Mapping[str, Option],
+    secrets: Mapping[str, str],
+) -> PeerSettings:
+    fields: dict[str, object] = {"remote_as": 0, "local_as": own_as}
+    for key, option in options.items():
+        fields[FIELD_OF_KEY.get(key, key)] = option.value
+    if isinstance(families := fields.get("families"), list):
+        fields["families"] = tuple(map(_family, families))
+    if "next_hop" in fields:
+        fields["next_hop"] = NextHopMode(fields["next_hop"])
+    if (file := fields.pop("password_file", None)) is not None:
+        fields["password"] = secrets[str(file)]
+    # The keys are those of the model, whose types the validation has checked.
+    return PeerSettings(name=name, remote_addr=addr, **fields)  # type: ignore[arg-type]
+
+
+def _family(options: FamilyOptions) -> FamilySettings:
+    return FamilySettings(
+        FAMILIES_BY_NAME[options.name],
+        AddPathMode(options.add_path),
+        options.add_path_max,
+        options.max_prefixes,
+        options.max_prefixes_warning,
+    )
+
+
+def _prefix(text: str) -> tuple[Family, Nlri]:
+    afi, nlri = parse_prefix(text)
+    return Family(afi, SAFI_UNICAST), nlri
+
+
+def _routes(routes: written.Routes) -> RouteSettings:
+    originated = [
+        OriginatedRoute(
+            *_prefix(each.prefix),
+            is_blackhole=each.blackhole,
+            next_hop=b"" if each.next_hop is None else parse_address(each.next_hop),
+            local_pref=each.local_pref,
+            med=each.med,
+            communities=tuple(map(parse_community, each.communities)),
+            large_communities=tuple(map(parse_large_community, each.large_communities)),
+        )
+        for each in routes.originate
+    ]
+    learn = routes.learn
+    return RouteSettings(
+        originated=tuple(sorted(originated, key=lambda each: (each.family, each.nlri))),
+        holds_cluster_routes=routes.cluster,
+        learn=LearnSettings(
+            is_enabled=learn.enabled,
+            protocols=tuple(sorted(learn.protocols)),
+            interfaces=tuple(sorted(learn.interfaces)),
+            prefixes=tuple(sorted(map(_prefix, learn.prefixes))),
+        ),
+    )
+
+
+def _datastore(
+    datastore: written.Datastore, secrets: Mapping[str, str]
+) -> DatastoreSettings:
+    password = datastore.password or ""
+    if datastore.password_file is not None:
+        password = secrets[datastore.password_file]
+    return DatastoreSettings(
+        kind=DatastoreKind(datastore.type),
+        endpoints=tuple(datastore.endpoints),
+        ca_file=datastore.ca_file,
+        cert_file=datastore.cert_file,
+        key_file=datastore.key_file,
+        username=datastore.username,
+        password=password,
+        path=datastore.path,
+    )
+
+
+def _metrics(listen: str | None) -> MetricsSettings:
+    if listen is None:
+        return MetricsSettings()
+    host, _, port = listen.rpartition(":")
+    return MetricsSettings(host.strip("[]"), int(port))
+
+
+def _policy(name: str, policy: policies.PolicyModel) -> PolicySpec:
+    terms = enumerate(policy.terms, 1)
+    return PolicySpec(
+        name,
+        tuple(
+            Term(
+                term.name or f"term {number}",
+                Outcome(term.action),
+                _match(term.match),
+                _actions(term.set),
+            )
+            for number, term in terms
+        ),
+        accepts_unmatched=policy.default == "accept",
+    )
+
+
+def _match(match: policies.TermMatch) -> Match:
+    prefixes = tuple(
+        prefix_entry(each.prefix, ge=each.ge, le=each.le) for each in match.prefixes
+    )
+    next_hops = tuple(map(_inside, match.next_hops))
+    kinds = (SourceKind[each.upper()] for each in match.sources)
+    large = map(parse_large_community, match.large_communities)
+    return Match(
+        prefixes=PrefixMatch(prefixes) if prefixes else None,
+        family=None if match.family is None else FAMILIES_BY_NAME[match.family],
+        source_kinds=frozenset(kinds),
+        interface=match.interface or "",
+        communities=frozenset(map(parse_community, match.communities)),
+        large_communities=frozenset(large),
+        as_path_regex=match.as_path or "",
+        as_path_prefix=tuple(match.as_path_prefix),
+        neighbour_as=frozenset(match.neighbor_as),
+        origin_as=frozenset(match.origin_as),
+        next_hops=PrefixMatch(next_hops) if next_hops else None,
+        local_pref=_bounds(match.local_pref),
+        med=_bounds(match.med),
+    )
+
+
+def _inside(prefix: str) -> PrefixEntry:
+    afi, nlri = parse_prefix(prefix)
+    return PrefixEntry(afi, nlri, nlri[0], ADDRESS_OCTETS[afi] * 8)
+
+
+def _bounds(numbers: policies.NumberRange | None) -> Bounds | None:
+    return None if numbers is None else Bounds(numbers.min, numbers.max)
+
+
+def _actions(changes: policies.TermChanges) -> Actions:
+    standard, large = changes.communities, changes.large_communities
+    return Actions(
+        local_pref=changes.local_pref,
+        med=changes.med,
+        removes_med=changes.remove_med,
+        next_hop=None if changes.next_hop is None else parse_address(changes.next_hop),
+        weight=changes.weight,
+        prepend=tuple(changes.prepend),
+        set_communities=(
+            None if standard.set is None else tuple(map(parse_community, standard.set))
+        ),
+        remove_communities=frozenset(map(parse_community, standard.remove)),
+        add_communities=tuple(map(parse_community, standard.add)),
+        set_large_communities=(
+            None if large.set is None else tuple(map(parse_large_community, large.set))
+        ),
+        remove_large_communities=frozenset(map(parse_large_community, large.remove)),
+        add_large_communities=tuple(map(parse_large_community, large.add)),
+    )

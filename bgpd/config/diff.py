@@ -1,0 +1,288 @@
+"""What leads from one configuration to another, and what each step costs. Pure.
+
+``diff`` compares settings, ``apply`` does on settings what the daemon does for real; so
+``apply(diff(a, b), a) == b`` holds and proves that no difference is forgotten. Peers are
+told apart by address, ranges by prefix, policies by name. Steps that take away come
+first, so that an address can move from one peer to another.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from enum import Enum
+from types import MappingProxyType
+from typing import Final, TypeVar
+
+from bgpd.config.settings import DaemonSettings
+from bgpd.session.settings import (
+    LIVE,
+    REFRESHES,
+    ChangeCost,
+    FamilySettings,
+    PeerSettings,
+    RangeSettings,
+)
+from rib.policy import PolicySpec
+
+
+class StepKind(Enum):
+    """What a step is about."""
+
+    PEER = "peer"
+    RANGE = "range"
+    POLICY = "policy"
+    SECTION = "section"
+
+
+class Change(Enum):
+    """What happens to it."""
+
+    REMOVE = "remove"
+    SET = "change"
+    ADD = "add"
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One thing to do.
+
+    Attributes:
+        kind: Which part of the settings.
+        change: Added, removed or changed.
+        name: Address of a peer, prefix of a range, name of a policy or of a field of
+            ``DaemonSettings``.
+        cost: What it costs the sessions concerned: the dearest of ``keys``.
+        keys: Fields that differ; empty for what is added or removed.
+        value: The new value; ``None`` where it is removed.
+        refreshed: Addresses of peers whose routes are asked for or sent again because
+            this policy is theirs.
+        needs_restart: Takes effect when the daemon is started anew only.
+    """
+
+    kind: StepKind
+    change: Change
+    name: str
+    cost: ChangeCost
+    keys: tuple[str, ...] = ()
+    value: object = None
+    refreshed: tuple[str, ...] = ()
+    needs_restart: bool = False
+
+    def __str__(self) -> str:
+        """Return the line of a reload's plan."""
+        text = f"{self.change.value} {self.kind.value} {self.name}"
+        if self.keys:
+            text += f" ({', '.join(self.keys)})"
+        if self.refreshed:
+            text += f" for {', '.join(self.refreshed)}"
+        if self.needs_restart:
+            return f"{text}: at the next start"
+        return f"{text}: {_COST_TEXT[self.cost]}"
+
+
+_COST_TEXT: Final = MappingProxyType(
+    {
+        ChangeCost.LIVE: "live",
+        ChangeCost.REFRESH: "routes are refreshed",
+        ChangeCost.RESET: "sessions are reset",
+    }
+)
+_BY_COST: Final = (ChangeCost.LIVE, ChangeCost.REFRESH, ChangeCost.RESET)
+
+SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
+    {
+        "speaker.asn": ChangeCost.RESET,
+        "speaker.router_id": ChangeCost.RESET,
+        "speaker.cluster_id": ChangeCost.REFRESH,
+    }
+)
+"""Fields of sections that cost sessions something; all others are live."""
+
+RESTARTS: Final = frozenset({"node_name", "datastore", "fib", "trusts_next_hops"})
+"""Sections that are looked at only when the daemon starts."""
+
+_COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})
+
+
+def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:
+    """Return the steps from ``old`` to ``new``, in the order to be done."""
+    steps = [
+        *_sections(old, new),
+        *_policies(old, new),
+        *diff_peers(old.peers, new.peers),
+        *_ranges(old.ranges, new.ranges),
+    ]
+    return sorted(steps, key=_turn)
+
+
+def _turn(step: Step) -> tuple[int, int]:
+    """Order steps: a policy comes before the peers that name it and goes after them."""
+    if step.kind is StepKind.POLICY and step.change is Change.REMOVE:
+        return _LAST, 0
+    is_neighbor = step.kind in (StepKind.PEER, StepKind.RANGE)
+    return _KINDS.index(step.kind), _CHANGES.index(step.change) if is_neighbor else 0
+
+
+def diff_peers(
+    old: Iterable[PeerSettings], new: Iterable[PeerSettings]
+) -> Iterator[Step]:
+    """Yield the steps between two sets of peers, from wherever they came."""
+    before = {peer.remote_addr: peer for peer in old}
+    after = {peer.remote_addr: peer for peer in new}
+    yield from _compare(StepKind.PEER, before, after, peer_change)
+
+
+def peer_change(
+    old: PeerSettings, new: PeerSettings
+) -> tuple[ChangeCost, tuple[str, ...]]:
+    """Return what going from ``old`` to ``new`` costs, and the fields that differ."""
+    keys = _differing(old, new)
+    costs = [_field_cost(key, old, new) for key in keys]
+    return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE), keys
+
+
+def apply(steps: Iterable[Step], settings: DaemonSettings) -> DaemonSettings:
+    """Return ``settings`` after ``steps``."""
+    peers = {peer.remote_addr: peer for peer in settings.peers}
+    ranges = {each.prefix: each for each in settings.ranges}
+    policies = {each.name: each for each in settings.policies}
+    sections: dict[str, object] = {}
+    tables: dict[StepKind, dict[str, object]] = {
+        StepKind.PEER: {**peers},
+        StepKind.RANGE: {**ranges},
+        StepKind.POLICY: {**policies},
+        StepKind.SECTION: sections,
+    }
+    for step in steps:
+        if step.change is Change.REMOVE:
+            del tables[step.kind][step.name]
+        else:
+            tables[step.kind][step.name] = step.value
+    collections = {
+        "peers": tables[StepKind.PEER],
+        "ranges": tables[StepKind.RANGE],
+        "policies": tables[StepKind.POLICY],
+    }
+    for name, table in collections.items():
+        sections[name] = tuple(value for _, value in sorted(table.items()))
+    # The names are those of the settings' fields, since the steps were made from them.
+    return replace(settings, **sections)  # type: ignore[arg-type]
+
+
+_CHANGES: Final = (Change.REMOVE, Change.SET, Change.ADD)
+_KINDS: Final = (StepKind.SECTION, StepKind.POLICY, StepKind.PEER, StepKind.RANGE)
+_LAST: Final = len(_KINDS)
+
+
+def _differing(old: object, new: object) -> tuple[str, ...]:
+    names = (each.name for each in fields(old))  # type: ignore[arg-type] # dataclasses
+    return tuple(name for name in names if getattr(old, name) != getattr(new, name))
+
+
+def _field_cost(key: str, old: PeerSettings, new: PeerSettings) -> ChangeCost:
+    if key == "families":
+        return _families_cost(old.families, new.families)
+    if key in LIVE:
+        return ChangeCost.LIVE
+    return ChangeCost.REFRESH if key in REFRESHES else ChangeCost.RESET
+
+
+_FAMILY_COSTS: Final = MappingProxyType(
+    {
+        "add_path": ChangeCost.RESET,  # the capability is negotiated, RFC 7911 4
+        "add_path_max": ChangeCost.REFRESH,
+        "max_prefixes": ChangeCost.LIVE,
+        "max_prefixes_warning": ChangeCost.LIVE,
+    }
+)
+
+
+def _families_cost(
+    old: tuple[FamilySettings, ...], new: tuple[FamilySettings, ...]
+) -> ChangeCost:
+    before = {each.family: each for each in old}
+    after = {each.family: each for each in new}
+    if before.keys() != after.keys():
+        return ChangeCost.RESET
+    costs = (
+        _FAMILY_COSTS[key]
+        for family, settings in before.items()
+        for key in _differing(settings, after[family])
+    )
+    return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE)
+
+
+_T = TypeVar("_T", PeerSettings, RangeSettings, PolicySpec)
+
+
+def _compare(
+    kind: StepKind,
+    before: Mapping[str, _T],
+    after: Mapping[str, _T],
+    change: Callable[[_T, _T], tuple[ChangeCost, tuple[str, ...]]],
+) -> Iterator[Step]:
+    for name in sorted(before.keys() - after.keys()):
+        yield Step(kind, Change.REMOVE, name, ChangeCost.RESET)
+    for name in sorted(before.keys() & after.keys()):
+        if before[name] != after[name]:
+            cost, keys = change(before[name], after[name])
+            yield Step(kind, Change.SET, name, cost, keys, after[name])
+    for name in sorted(after.keys() - before.keys()):
+        yield Step(kind, Change.ADD, name, ChangeCost.LIVE, value=after[name])
+
+
+def _range_change(
+    old: RangeSettings, new: RangeSettings
+) -> tuple[ChangeCost, tuple[str, ...]]:
+    cost, template_keys = peer_change(old.template, new.template)
+    own = tuple(key for key in _differing(old, new) if key != "template")
+    return cost, (*own, *template_keys)
+
+
+def _ranges(
+    old: Iterable[RangeSettings], new: Iterable[RangeSettings]
+) -> Iterator[Step]:
+    before = {each.prefix: each for each in old}
+    after = {each.prefix: each for each in new}
+    return _compare(StepKind.RANGE, before, after, _range_change)
+
+
+def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
+    before = {each.name: each for each in old.policies}
+    after = {each.name: each for each in new.policies}
+    for step in _compare(StepKind.POLICY, before, after, _policy_change):
+        users = tuple(
+            peer.remote_addr
+            for peer in new.peers
+            if step.name in (peer.import_policy, peer.export_policy)
+        )
+        # Nobody can name a policy that is gone, and whoever begins to name a new one
+        # changes too and is refreshed for that.
+        yield replace(
+            step,
+            cost=ChangeCost.REFRESH if step.change is Change.SET else ChangeCost.LIVE,
+            refreshed=users if step.change is Change.SET else (),
+        )
+
+
+def _policy_change(
+    old: PolicySpec, new: PolicySpec
+) -> tuple[ChangeCost, tuple[str, ...]]:
+    return ChangeCost.REFRESH, _differing(old, new)
+
+
+def _sections(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
+    for name in _differing(old, new):
+        if name in _COLLECTIONS:
+            continue
+        before, after = getattr(old, name), getattr(new, name)
+        keys = _differing(before, after) if is_dataclass(before) else ()
+        costs = (SECTION_COSTS.get(f"{name}.{key}", ChangeCost.LIVE) for key in keys)
+        yield Step(
+            StepKind.SECTION,
+            Change.SET,
+            name,
+            max(costs, key=_BY_COST.index, default=ChangeCost.LIVE),
+            keys,
+            after,
+            needs_restart=name in RESTARTS,
+        )

@@ -1,0 +1,186 @@
+"""Settings from environment variables and command-line options. Pure.
+
+Priority rises from the file over Calico's variables and ``PYBGPD_*`` to options, as
+``overlay`` is called. ``PYBGPD_<SECTION>_<KEY>`` exists for every key that stands once,
+such as ``PYBGPD_BGP_LISTEN_PORT``; a list is written with commas.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Final
+
+from bgpd.config.document import Document, format_path, parse_scalar
+from bgpd.config.errors import ConfigProblem, Origin
+from bgpd.config.schema import Leaf, leaves, takes_text
+from bgpd.config.validation import did_you_mean
+
+PREFIX: Final = "PYBGPD_"
+
+_LOG_LEVELS: Final = MappingProxyType(
+    {
+        "trace": "debug",
+        "debug": "debug",
+        "info": "info",
+        "warning": "warning",
+        "error": "error",
+        "fatal": "error",
+        "panic": "error",
+    }
+)
+_DATASTORE_TYPES: Final = MappingProxyType({"etcdv3": "etcd", "none": "none"})
+
+
+def _plain(text: str) -> object:
+    return text
+
+
+def _comma_list(text: str) -> object:
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _log_level(text: str) -> object:
+    return _LOG_LEVELS.get(text.lower(), text)
+
+
+def _datastore_type(text: str) -> object:
+    return _DATASTORE_TYPES.get(text.lower(), text)
+
+
+@dataclass(frozen=True, slots=True)
+class CalicoVariable:
+    """A variable of Calico's manifests, and the key it sets.
+
+    Attributes:
+        names: The first that is set and not empty counts.
+        path: The key.
+        convert: Its text to the key's value.
+    """
+
+    names: tuple[str, ...]
+    path: tuple[str, ...]
+    convert: Callable[[str], object] = _plain
+
+
+def _etcd(suffix: str) -> tuple[str, ...]:
+    return f"ETCD_{suffix}", f"CALICO_ETCD_{suffix}"
+
+
+CALICO_VARIABLES: Final = (
+    CalicoVariable(("NODENAME",), ("node", "name")),
+    CalicoVariable(("CALICO_ROUTER_ID",), ("bgp", "router_id")),
+    CalicoVariable(("BGP_LOGSEVERITYSCREEN",), ("log", "level"), _log_level),
+    CalicoVariable(_etcd("ENDPOINTS"), ("datastore", "endpoints"), _comma_list),
+    CalicoVariable(_etcd("CA_CERT_FILE"), ("datastore", "ca_file")),
+    CalicoVariable(_etcd("CERT_FILE"), ("datastore", "cert_file")),
+    CalicoVariable(_etcd("KEY_FILE"), ("datastore", "key_file")),
+    CalicoVariable(_etcd("USERNAME"), ("datastore", "username")),
+    CalicoVariable(_etcd("PASSWORD"), ("datastore", "password")),
+    CalicoVariable(("DATASTORE_TYPE",), ("datastore", "type"), _datastore_type),
+)
+
+OPTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
+    {
+        "node-name": ("node", "name"),
+        "as": ("bgp", "as"),
+        "router-id": ("bgp", "router_id"),
+        "cluster-id": ("bgp", "cluster_id"),
+        "listen": ("bgp", "listen", "addresses"),
+        "port": ("bgp", "listen", "port"),
+        "fib": ("fib", "mode"),
+        "control": ("control", "path"),
+        "log-level": ("log", "level"),
+        "log-format": ("log", "format"),
+        "metrics": ("metrics", "listen"),
+    }
+)
+"""Command-line options and the keys they set; ``clients`` is made a range by ``overlay``."""
+
+
+def variable_name(leaf: Leaf) -> str:
+    """Return the environment variable of a key."""
+    return PREFIX + "_".join(leaf.path).upper()
+
+
+def overlay_environment(document: Document, environment: Mapping[str, str]) -> None:
+    """Put variables over what the file says; ``PYBGPD_*`` over Calico's."""
+    for variable in CALICO_VARIABLES:
+        for name in variable.names:
+            if text := environment.get(name):
+                origin = Origin(f"environment variable {name}")
+                document.put(variable.path, variable.convert(text), origin)
+                break
+    known = {variable_name(leaf): leaf for leaf in leaves()}
+    for name, text in sorted(environment.items()):
+        if not name.startswith(PREFIX):
+            continue
+        origin = Origin(f"environment variable {name}")
+        leaf = known.get(name)
+        if leaf is None:
+            hint = did_you_mean(name, known)
+            document.problems.append(ConfigProblem(origin, "", f"is not known{hint}"))
+            continue
+        value = _comma_list(text) if leaf.is_list else _typed(leaf, text)
+        document.put(leaf.path, value, origin)
+    _infer_datastore(document)
+
+
+def overlay_options(document: Document, options: Mapping[str, object]) -> None:
+    """Put command-line options over everything else.
+
+    Args:
+        document: What file and environment say.
+        options: Values by the names in ``OPTIONS``, and ``clients``: prefixes whose
+            hosts are route-reflector clients. ``None`` and empty values are not set.
+    """
+    for name, value in options.items():
+        if value is None or value == ():
+            continue
+        origin = Origin(f"option --{name}")
+        if name == "clients":
+            _add_clients(document, value, origin)
+            continue
+        path = OPTIONS[name]
+        is_list = path == ("bgp", "listen", "addresses")
+        document.put(path, _as_list(value) if is_list else value, origin)
+
+
+def _typed(leaf: Leaf, text: str) -> object:
+    """Read a number or boolean as the file would; text keys keep their text."""
+    return text if takes_text(leaf.field.annotation) else parse_scalar(text)
+
+
+def _infer_datastore(document: Document) -> None:
+    """Choose the type that the given values are for, where it is not said (as Calico)."""
+    section = document.data.get("datastore")
+    if not isinstance(section, dict) or "type" in section:
+        return
+    for key, kind in (("endpoints", "etcd"), ("path", "folder")):
+        if section.get(key):
+            origin = document.origin_of(("datastore", key))
+            document.put(("datastore", "type"), kind, origin)
+            return
+
+
+def _as_list(value: object) -> list[object]:
+    return list(value) if isinstance(value, list | tuple) else [value]
+
+
+def _add_clients(document: Document, value: object, origin: Origin) -> None:
+    ranges = document.data.setdefault("ranges", [])
+    if not isinstance(ranges, list):
+        text = "ranges must be a list"
+        document.problems.append(ConfigProblem(origin, format_path(("ranges",)), text))
+        return
+    bgp = document.data.get("bgp")
+    own_as = bgp.get("as") if isinstance(bgp, dict) else None
+    for prefix in _as_list(value):
+        document.values[("ranges", len(ranges))] = origin
+        ranges.append(
+            {
+                "prefix": prefix,
+                "as": own_as,
+                "client": True,
+                "families": ["ipv4-unicast", "ipv6-unicast"],
+            }
+        )

@@ -1,0 +1,58 @@
+"""What is wrong with a configuration, and where it stands.
+
+A load reports every problem it finds at once, each with its place: people mend a file in
+one go, not one error a run.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Origin:
+    """Where a value was written.
+
+    Attributes:
+        source: A file's name, ``environment variable NAME`` or ``option --NAME``.
+        line: Counted from 1; 0 where the source has no lines.
+        column: As ``line``.
+    """
+
+    source: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, as compilers write it, so that editors can jump."""
+        return f"{self.source}:{self.line}:{self.column}" if self.line else self.source
+
+
+@dataclass(frozen=True, slots=True)
+class ConfigProblem:
+    """One thing wrong, in words that say what was expected.
+
+    Attributes:
+        origin: Where.
+        key: Dotted path of the key, such as ``peers[2].hold_time``; empty for the whole.
+        text: What was found and what was expected.
+    """
+
+    origin: Origin
+    key: str
+    text: str
+
+    def __str__(self) -> str:
+        """Return the line that is shown to people."""
+        return (
+            f"{self.origin}: {self.key}: {self.text}"
+            if self.key
+            else (f"{self.origin}: {self.text}")
+        )
+
+
+class ConfigError(Exception):
+    """A configuration that cannot be used; ``problems`` are all that was found, in order."""
+
+    def __init__(self, problems: Iterable[ConfigProblem]) -> None:
+        self.problems = tuple(sorted(problems, key=lambda each: each.origin))
+        super().__init__("\n".join(map(str, self.problems)))

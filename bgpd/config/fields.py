@@ -1,0 +1,150 @@
+"""The kinds of values a configuration key can have, each with its check. Pure.
+
+Types are strict: text is not read as a number nor a number as text, so that a slip is
+told where it stands and nothing is guessed. Checks return canonical text.
+"""
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from rib.communities import parse_community, parse_large_community
+from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
+
+_SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
+_MAX_AS: Final = 0xFFFFFFFF
+_INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
+MD5_KEY_LEN: Final = 80  # octets, the kernel's TCP_MD5SIG_MAXKEYLEN
+
+
+def _switch(value: object) -> object:
+    return _SWITCH.get(value.lower(), value) if isinstance(value, str) else value
+
+
+def _on_or_off(value: object) -> object:
+    return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
+
+
+def _as_number(value: object) -> object:
+    """Read asdot (RFC 5396: ``1.10``); plain numbers pass."""
+    if isinstance(value, float):
+        raise ValueError("an AS number with a dot must stand in quotes")  # noqa: TRY004 - for pydantic
+    if isinstance(value, str):
+        match = re.fullmatch(r"(\d{1,5})\.(\d{1,5})", value)
+        if match is None or max(map(int, match.groups())) > 0xFFFF:
+            raise ValueError(f"expected an AS number, found {value!r}")
+        return int(match[1]) << 16 | int(match[2])
+    return value
+
+
+def _address(text: str) -> str:
+    return format_address(parse_address(text))
+
+
+def _peer_address(text: str) -> str:
+    host, percent, interface = text.partition("%")
+    canonical = _address(host)
+    if percent and not _INTERFACE.fullmatch(interface):
+        raise ValueError(f"{interface!r} is not an interface name")
+    is_link_local = ipaddress.ip_address(canonical).is_link_local and ":" in canonical
+    if is_link_local and not percent:
+        raise ValueError(f"a link-local address needs its interface: {canonical}%eth0")
+    if percent and not is_link_local:
+        raise ValueError("only a link-local IPv6 address has an interface")
+    return f"{canonical}{percent}{interface}"
+
+
+def _prefix(text: str) -> str:
+    try:
+        network = ipaddress.ip_network(text, strict=False)
+    except ValueError:
+        raise ValueError(f"{text!r} is not a prefix such as 10.0.0.0/8") from None
+    afi, nlri = parse_prefix(text)
+    canonical = format_prefix(nlri, afi)
+    if "/" in text and str(ipaddress.ip_interface(text).ip) != str(network[0]):
+        raise ValueError(f"{text} has bits set beyond its length; meant {canonical}?")
+    return canonical
+
+
+def _router_id(text: str) -> str:
+    canonical = _address(text)
+    if ":" in canonical or canonical == "0.0.0.0":  # noqa: S104 - compared, not bound
+        raise ValueError("expected four octets, not all zero, such as 10.0.0.1")
+    return canonical
+
+
+def _router_id_or_hash(text: str) -> str:
+    return text if text == "hash" else _router_id(text)
+
+
+def _interface(text: str) -> str:
+    if not _INTERFACE.fullmatch(text):
+        raise ValueError(f"{text!r} is not an interface name (1 to 15 characters)")
+    return text
+
+
+def _community(text: str) -> str:
+    parse_community(text)
+    return text
+
+
+def _large_community(text: str) -> str:
+    parse_large_community(text)
+    return text
+
+
+def _hold_time(seconds: int) -> int:
+    if seconds in (1, 2):
+        raise ValueError("expected 0 or at least 3 (RFC 4271 4.2)")
+    return seconds
+
+
+def _password(text: str) -> str:
+    if not 1 <= len(text.encode()) <= MD5_KEY_LEN:
+        raise ValueError(f"expected 1 to {MD5_KEY_LEN} octets (RFC 2385)")
+    return text
+
+
+def _socket_address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
+        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:9179 or [::1]:9179")
+    address = _address(host.strip("[]"))
+    return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
+
+
+@dataclass(frozen=True, slots=True)
+class Unit:
+    """What a number counts; for the documentation."""
+
+    name: str
+
+
+Switch = Annotated[bool, BeforeValidator(_switch)]
+OnOff = Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)]
+AutoOff = Annotated[Literal["auto", "off"], BeforeValidator(_on_or_off)]
+AsNumber = Annotated[int, BeforeValidator(_as_number), Field(ge=1, le=_MAX_AS)]
+AnyAs = Annotated[int, BeforeValidator(_as_number), Field(ge=0, le=_MAX_AS)]
+Address = Annotated[str, AfterValidator(_address)]
+PeerAddress = Annotated[str, AfterValidator(_peer_address)]
+Prefix = Annotated[str, AfterValidator(_prefix)]
+RouterId = Annotated[str, AfterValidator(_router_id)]
+RouterIdOrHash = Annotated[str, AfterValidator(_router_id_or_hash)]
+Interface = Annotated[str, AfterValidator(_interface)]
+SocketAddress = Annotated[str, AfterValidator(_socket_address)]
+Password = Annotated[str, AfterValidator(_password)]
+Community = Annotated[str, AfterValidator(_community)]
+LargeCommunity = Annotated[str, AfterValidator(_large_community)]
+Port = Annotated[int, Field(ge=1, le=0xFFFF)]
+_SECONDS: Final = Unit("seconds")
+HoldTime = Annotated[int, Field(ge=0, le=0xFFFF), AfterValidator(_hold_time), _SECONDS]
+Seconds = Annotated[int, Field(ge=0, le=0xFFFF), _SECONDS]
+RestartSeconds = Annotated[int, Field(ge=0, le=0xFFF), _SECONDS]  # RFC 4724 3: 12 bits
+LongSeconds = Annotated[int, Field(ge=0, le=0xFFFFFF), _SECONDS]  # RFC 9494 3: 24 bits
+Hops = Annotated[int, Field(ge=0, le=255), Unit("hops")]
+Count = Annotated[int, Field(ge=0, le=0x7FFFFFFF)]
+Metric = Annotated[int, Field(ge=0, le=_MAX_AS)]
+Percent = Annotated[int, Field(ge=1, le=100), Unit("percent")]

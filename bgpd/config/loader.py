@@ -1,0 +1,139 @@
+"""Read a configuration from files, environment and options. The only part with input.
+
+``load`` is what ``run``, ``check`` and a reload use; all three so have the same checks.
+"""
+
+import contextlib
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+
+from bgpd.config.consistency import contradictions
+from bgpd.config.convert import to_settings
+from bgpd.config.document import Document, KeyPath, format_path, parse_document
+from bgpd.config.environment import overlay_environment, overlay_options
+from bgpd.config.errors import ConfigError, ConfigProblem, Origin
+from bgpd.config.fields import MD5_KEY_LEN
+from bgpd.config.inheritance import neighbors
+from bgpd.config.model import DaemonConfig
+from bgpd.config.settings import DaemonSettings
+from bgpd.config.validation import validate
+
+NODE_NAME_FILE = Path("/var/lib/calico/nodename")
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A configuration that can be used.
+
+    Attributes:
+        settings: What the daemon shall do.
+        files: Every file that was read; a change of one is a reason to load again.
+    """
+
+    settings: DaemonSettings
+    files: tuple[Path, ...]
+
+
+def load(
+    file: Path | None = None,
+    *,
+    environment: Mapping[str, str] | None = None,
+    options: Mapping[str, object] = MappingProxyType({}),
+) -> Loaded:
+    """Read, overlay, check and convert.
+
+    Args:
+        file: The YAML file; without one, defaults, environment and options are all.
+        environment: Default: the process's.
+        options: Values by the names of ``bgpd.config.environment.OPTIONS``.
+
+    Raises:
+        ConfigError: Something is wrong; all that was found is in it.
+    """
+    variables = os.environ if environment is None else environment
+    document = _read_document(file)
+    overlay_environment(document, variables)
+    overlay_options(document, options)
+    _default_node_name(document, variables)
+    config, problems = validate(document)
+    if config is None:
+        raise ConfigError(problems)
+    base = Path() if file is None else file.parent
+    secrets, read, findings = _read_secrets(config, base)
+    findings += contradictions(config)
+    if findings:
+        raise ConfigError(
+            ConfigProblem(document.origin_of(path), format_path(path), text)
+            for path, text in findings
+        )
+    own = () if file is None else (file,)
+    return Loaded(to_settings(config, secrets), (*own, *read))
+
+
+def _read_document(file: Path | None) -> Document:
+    if file is None:
+        return Document("defaults")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        problem = ConfigProblem(Origin(str(file)), "", error.strerror or str(error))
+        raise ConfigError([problem]) from error
+    except UnicodeDecodeError as error:
+        text = (
+            f"not UTF-8 text: octet {error.start} is 0x{error.object[error.start]:02x}"
+        )
+        raise ConfigError([ConfigProblem(Origin(str(file)), "", text)]) from error
+    return parse_document(text, str(file))
+
+
+def _default_node_name(document: Document, environment: Mapping[str, str]) -> None:
+    """Find the node's name as Calico does, where nothing says it."""
+    section = document.data.get("node")
+    if section is not None and (not isinstance(section, dict) or section.get("name")):
+        return
+    name, source = "", str(NODE_NAME_FILE)
+    with contextlib.suppress(OSError, UnicodeDecodeError):  # usual outside a cluster
+        name = NODE_NAME_FILE.read_text(encoding="utf-8").strip()
+    if not name and (text := environment.get("HOSTNAME", "").strip()):
+        name, source = text.lower(), "environment variable HOSTNAME"
+    if not name:
+        name, source = platform.node().lower(), "host name"
+    document.put(("node", "name"), name, Origin(source))
+
+
+def _read_secrets(
+    config: DaemonConfig, base: Path
+) -> tuple[dict[str, str], list[Path], list[tuple[KeyPath, str]]]:
+    """Read every password file, relative names beside the configuration file."""
+    wanted: dict[str, KeyPath] = {}
+    if config.datastore.password_file is not None:
+        wanted[config.datastore.password_file] = ("datastore", "password_file")
+    for each in neighbors(config):
+        if isinstance(name := each.get("password_file"), str):
+            wanted.setdefault(name, each.path_of("password_file"))
+    if config.bgp.defaults.password_file is not None:
+        wanted.setdefault(
+            config.bgp.defaults.password_file, ("bgp", "defaults", "password_file")
+        )
+    secrets: dict[str, str] = {}
+    read: list[Path] = []
+    findings: list[tuple[KeyPath, str]] = []
+    for name, path in wanted.items():
+        file = base / name
+        try:
+            lines = file.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            findings.append((path, f"cannot read {file}: {error}"))
+            continue
+        password = lines[0] if lines else ""
+        if not 1 <= len(password.encode()) <= MD5_KEY_LEN:
+            text = f"the first line of {file} must have 1 to {MD5_KEY_LEN} octets"
+            findings.append((path, text))
+            continue
+        secrets[name] = password
+        read.append(file)
+    return secrets, read, findings

@@ -1,0 +1,278 @@
+"""The configuration file's shape: every section, key, default and check. Pure.
+
+This is the one place a key is declared: the reader, the environment variables, the list
+in ``docs/configuration.md`` and the messages about unknown keys all come from here. What
+a change of a key does to a running daemon is told by ``bgpd.config.diff``.
+
+These types stop at ``bgpd.config.convert``: no other package sees them.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from bgpd.config.base import Section
+from bgpd.config.fields import (
+    Address,
+    AsNumber,
+    AutoOff,
+    Community,
+    LargeCommunity,
+    Metric,
+    OnOff,
+    Port,
+    Prefix,
+    RouterId,
+    RouterIdOrHash,
+    Seconds,
+    SocketAddress,
+    Switch,
+)
+from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
+from bgpd.config.policies import PolicyModel
+
+
+class Node(Section):
+    """This node as the cluster knows it."""
+
+    name: Annotated[
+        str,
+        Field(
+            description="name of this node's object in the datastore; default "
+            "`/var/lib/calico/nodename`, else the host's name in lower case"
+        ),
+    ] = ""
+
+
+class Listen(Section):
+    """Where neighbours reach us."""
+
+    addresses: Annotated[
+        list[Address],
+        Field(description="local addresses; an empty list accepts nobody"),
+    ] = ["0.0.0.0", "::"]  # noqa: S104 - a router is reached on all its addresses
+    port: Annotated[Port, Field(description="TCP port")] = 179
+
+
+class Decision(Section):
+    """What may be chosen about the decision process (RFC 4271 9.1)."""
+
+    always_compare_med: Annotated[
+        Switch, Field(description="compare MED of different neighbour ASes too")
+    ] = False
+    aigp: Annotated[Switch, Field(description="honour AIGP (RFC 7311)")] = False
+    default_local_pref: Annotated[
+        Metric, Field(description="LOCAL_PREF of paths that have none")
+    ] = 100
+    max_ecmp: Annotated[
+        int, Field(ge=1, le=256, description="paths used at once; 1 is no ECMP")
+    ] = 16
+    multipath_relax: Annotated[
+        Switch, Field(description="ECMP members may differ in the content of AS_PATH")
+    ] = True
+    prefer_oldest_external: Annotated[
+        Switch, Field(description="RFC 5004; arrival order then decides")
+    ] = False
+
+
+class Bgp(Section):
+    """This speaker."""
+
+    asn: Annotated[
+        AsNumber | None,
+        Field(alias="as", description="our AS number; without it the datastore's"),
+    ] = None
+    router_id: Annotated[
+        RouterIdOrHash | None,
+        Field(
+            description="BGP identifier; `hash` makes it from the node's name; without it "
+            "the node's IPv4 address from the datastore"
+        ),
+    ] = None
+    cluster_id: Annotated[
+        RouterId | None,
+        Field(description="RFC 4456 cluster of this reflector; default the router id"),
+    ] = None
+    listen: Listen = Listen()
+    decision: Decision = Decision()
+    defaults: SessionOptions = SessionOptions()
+
+
+class OriginatedRoute(Section):
+    """A prefix announced by this speaker on its own."""
+
+    prefix: Annotated[Prefix, Field(description="what to announce")]
+    blackhole: Annotated[
+        Switch, Field(description="also a discard route in the kernel")
+    ] = False
+    next_hop: Annotated[
+        Address | None, Field(description="next hop announced; default our own address")
+    ] = None
+    local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
+    med: Annotated[Metric | None, Field(description="MED")] = None
+    communities: Annotated[
+        list[Community], Field(description="communities: 65000:1, no-export")
+    ] = []
+    large_communities: Annotated[
+        list[LargeCommunity], Field(description="large communities: 65000:1:2")
+    ] = []
+
+
+class Learn(Section):
+    """Routes of other programs that become candidates for announcement."""
+
+    enabled: Annotated[Switch, Field(description="read the kernel's table")] = False
+    protocols: Annotated[
+        list[Annotated[int, Field(ge=0, le=255)]],
+        Field(
+            description="route protocols learned; empty is all but kernel and our own"
+        ),
+    ] = []
+    interfaces: Annotated[
+        list[str],
+        Field(description="shell patterns of outgoing interfaces; empty is all"),
+    ] = []
+    prefixes: Annotated[
+        list[Prefix], Field(description="only routes inside these; empty is all")
+    ] = []
+
+
+class Routes(Section):
+    """What is announced from here."""
+
+    originate: Annotated[
+        list[OriginatedRoute], Field(description="prefixes announced always")
+    ] = []
+    cluster: Annotated[
+        Switch,
+        Field(description="hold the blocks of all nodes beside what BGP says of them"),
+    ] = False
+    learn: Learn = Learn()
+
+
+class Fib(Section):
+    """The kernel's table."""
+
+    mode: Annotated[OnOff, Field(description="program routes into the kernel")] = "on"
+    table: Annotated[
+        int, Field(ge=1, le=0xFFFFFFFF, description="routing table; 254 is main")
+    ] = 254
+    protocol: Annotated[
+        int,
+        Field(
+            ge=5, le=255, description="mark of our routes; 12 is BIRD's, Felix knows it"
+        ),
+    ] = 12
+    metric: Annotated[
+        Metric, Field(description="kernel priority; 0 is the default")
+    ] = 0
+    nexthop_objects: Annotated[
+        AutoOff, Field(description="share next hops between routes where possible")
+    ] = "auto"
+
+
+class NextHops(Section):
+    """How the next hop of a route is judged."""
+
+    resolve: Annotated[
+        Literal["kernel", "trust"],
+        Field(
+            description="`kernel` follows the routes of the machine; `trust` believes"
+        ),
+    ] = "kernel"
+
+
+class Datastore(Section):
+    """Where the state of the cluster comes from."""
+
+    type: Annotated[
+        Literal["etcd", "folder", "none"], Field(description="kind of datastore")
+    ] = "none"
+    endpoints: Annotated[
+        list[str], Field(description="etcd: URLs such as https://10.0.0.1:2379")
+    ] = []
+    ca_file: Annotated[str, Field(description="etcd: CA certificates, PEM")] = ""
+    cert_file: Annotated[str, Field(description="etcd: client certificate, PEM")] = ""
+    key_file: Annotated[str, Field(description="etcd: key of `cert_file`, PEM")] = ""
+    username: Annotated[str, Field(description="etcd: user")] = ""
+    password: Annotated[
+        str | None, Field(repr=False, description="etcd: password of `username`")
+    ] = None
+    password_file: Annotated[
+        str | None, Field(description="etcd: a file whose first line is the password")
+    ] = None
+    path: Annotated[str, Field(description="folder: where the manifests are")] = ""
+
+
+class Control(Section):
+    """The socket that `pybgpctl` speaks to."""
+
+    path: Annotated[str, Field(description="unix socket; empty is none")] = (
+        "/run/pybgpd/pybgpd.sock"
+    )
+
+
+class Log(Section):
+    """What is logged to standard error."""
+
+    level: Annotated[
+        Literal["debug", "info", "warning", "error"],
+        Field(description="least severity"),
+    ] = "info"
+    format: Annotated[
+        Literal["text", "json"], Field(description="one line of text or JSON an event")
+    ] = "text"
+
+
+class GracefulRestart(Section):
+    """What survives a restart of this daemon (RFC 4724)."""
+
+    enabled: Annotated[
+        Switch,
+        Field(description="leave the kernel's routes at exit, adopt them at start"),
+    ] = True
+    deferral_time: Annotated[
+        Seconds,
+        Field(
+            description="after a restart, wait so long for End-of-RIB before announcing",
+        ),
+    ] = 120
+    sweep_time: Annotated[
+        Seconds,
+        Field(
+            description="routes left by an earlier run that nobody announced go after this",
+        ),
+    ] = 180
+
+
+class Metrics(Section):
+    """The HTTP server for metrics and health."""
+
+    listen: Annotated[
+        SocketAddress | None, Field(description="ADDRESS:PORT; without it no server")
+    ] = None
+
+
+class DaemonConfig(Section):
+    """The whole file."""
+
+    node: Node = Node()
+    bgp: Bgp = Bgp()
+    peer_groups: Annotated[
+        dict[str, PeerGroup], Field(description="options that peers share, by name")
+    ] = {}
+    peers: Annotated[list[Peer], Field(description="configured neighbours")] = []
+    ranges: Annotated[
+        list[PeerRange], Field(description="dynamic neighbours by prefix")
+    ] = []
+    policies: Annotated[
+        dict[str, PolicyModel], Field(description="import and export policies, by name")
+    ] = {}
+    routes: Routes = Routes()
+    fib: Fib = Fib()
+    next_hops: NextHops = NextHops()
+    datastore: Datastore = Datastore()
+    control: Control = Control()
+    log: Log = Log()
+    graceful_restart: GracefulRestart = GracefulRestart()
+    metrics: Metrics = Metrics()

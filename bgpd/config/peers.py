@@ -1,0 +1,217 @@
+"""Neighbours in the configuration file. Pure.
+
+An option that is not written is inherited: a peer or range takes it from its group, that
+from ``bgp.defaults``, and that from ``bgpd.session.settings.PeerSettings``. The names of
+keys and of fields there are the same but for ``FIELD_OF_KEY``.
+"""
+
+from types import MappingProxyType
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, Field
+
+from bgpd.config.base import Section
+from bgpd.config.fields import (
+    Address,
+    AnyAs,
+    AsNumber,
+    Count,
+    HoldTime,
+    Hops,
+    Interface,
+    LongSeconds,
+    Password,
+    PeerAddress,
+    Percent,
+    Port,
+    Prefix,
+    RestartSeconds,
+    RouterId,
+    Seconds,
+    Switch,
+)
+
+FIELD_OF_KEY: Final = MappingProxyType(
+    {
+        "as": "remote_as",
+        "address": "remote_addr",
+        "local_address": "local_addr",
+        "passive": "is_passive",
+        "client": "is_client",
+        "graceful_restart": "has_graceful_restart",
+        "extended_message": "has_extended_message",
+        "extended_next_hop": "has_extended_next_hop",
+        "role_strict": "is_role_strict",
+        "allow_as_set": "allows_as_set",
+        "enforce_first_as": "enforces_first_as",
+    }
+)
+"""Keys that read as orders where the settings read as claims."""
+
+
+class FamilyOptions(Section):
+    """One address family of a session; its bare name stands for the defaults."""
+
+    name: Annotated[
+        Literal["ipv4-unicast", "ipv6-unicast"], Field(description="the family")
+    ]
+    add_path: Annotated[
+        Literal["off", "receive", "send", "both"],
+        Field(description="directions offered (RFC 7911)"),
+    ] = "off"
+    add_path_max: Annotated[
+        Count, Field(description="paths sent per prefix; 0 is all")
+    ] = 0
+    max_prefixes: Annotated[
+        Count, Field(description="prefixes accepted before the session ends; 0 is any")
+    ] = 0
+    max_prefixes_warning: Annotated[
+        Percent, Field(description="part of `max_prefixes` that is worth a warning")
+    ] = 80
+
+
+def _family(value: object) -> object:
+    return {"name": value} if isinstance(value, str) else value
+
+
+FamilyItem = Annotated[FamilyOptions, BeforeValidator(_family)]
+
+
+class SessionOptions(Section):
+    """What a session is like; each option is inherited where it is not written."""
+
+    description: Annotated[str | None, Field(description="free text")] = None
+    local_as: Annotated[
+        AsNumber | None, Field(description="our AS on this session; default `bgp.as`")
+    ] = None
+    local_address: Annotated[
+        Address | None, Field(description="source address; default the kernel's choice")
+    ] = None
+    interface: Annotated[
+        Interface | None, Field(description="device that the socket is bound to")
+    ] = None
+    port: Annotated[Port | None, Field(description="TCP port connected to")] = None
+    passive: Annotated[
+        Switch | None, Field(description="never connect, only accept")
+    ] = None
+    families: Annotated[
+        list[FamilyItem] | None,
+        Field(min_length=1, description="families offered, by name or with options"),
+    ] = None
+    hold_time: Annotated[
+        HoldTime | None, Field(description="offered; 0 is no keepalives (RFC 4271 4.2)")
+    ] = None
+    keepalive_time: Annotated[
+        Seconds | None, Field(description="0 is a third of the negotiated hold time")
+    ] = None
+    connect_retry_time: Annotated[
+        Annotated[Seconds, Field(ge=1)] | None,
+        Field(description="between attempts, before back-off and jitter"),
+    ] = None
+    delay_open_time: Annotated[
+        Seconds | None, Field(description="RFC 4271 8.1.1 DelayOpen; 0 is off")
+    ] = None
+    send_hold_time: Annotated[
+        Seconds | None,
+        Field(description="RFC 9687; 0 is the larger of 480 and twice the hold time"),
+    ] = None
+    client: Annotated[
+        Switch | None, Field(description="route-reflector client (RFC 4456)")
+    ] = None
+    cluster_id: Annotated[
+        RouterId | None, Field(description="cluster id towards this peer")
+    ] = None
+    next_hop: Annotated[
+        Literal["auto", "self", "keep"] | None,
+        Field(description="next hop sent: `auto` is kept on iBGP and self on eBGP"),
+    ] = None
+    ttl_security_hops: Annotated[
+        Hops | None,
+        Field(description="RFC 5082: TTL of at least 256 less this; 0 is off"),
+    ] = None
+    multihop_ttl: Annotated[
+        Hops | None, Field(description="TTL sent on eBGP; 0 is 1")
+    ] = None
+    password: Annotated[
+        Password | None, Field(repr=False, description="TCP MD5 key (RFC 2385)")
+    ] = None
+    password_file: Annotated[
+        str | None, Field(description="a file whose first line is the password")
+    ] = None
+    graceful_restart: Annotated[
+        Switch | None, Field(description="send the capability (RFC 4724)")
+    ] = None
+    graceful_restart_time: Annotated[
+        RestartSeconds | None, Field(description="restart time sent; 0 is helper only")
+    ] = None
+    long_lived_stale_time: Annotated[
+        LongSeconds | None, Field(description="RFC 9494; 0 is off")
+    ] = None
+    extended_message: Annotated[
+        Switch | None, Field(description="offer messages of 65,535 octets (RFC 8654)")
+    ] = None
+    extended_next_hop: Annotated[
+        Switch | None, Field(description="offer IPv4 over IPv6 next hops (RFC 8950)")
+    ] = None
+    role: Annotated[
+        Literal["provider", "rs", "rs-client", "customer", "peer"] | None,
+        Field(description="our role on an eBGP session (RFC 9234)"),
+    ] = None
+    role_strict: Annotated[
+        Switch | None, Field(description="the peer must send its role")
+    ] = None
+    import_policy: Annotated[
+        str | None, Field(description="policy of routes received; default by peer type")
+    ] = None
+    export_policy: Annotated[
+        str | None, Field(description="policy of routes sent; default by peer type")
+    ] = None
+    allow_own_as: Annotated[
+        Annotated[int, Field(ge=0, le=255)] | None,
+        Field(description="times our AS may stand in a received AS_PATH"),
+    ] = None
+    allow_as_set: Annotated[
+        Switch | None, Field(description="accept AS_SET (RFC 9774 says reject)")
+    ] = None
+    enforce_first_as: Annotated[
+        Switch | None, Field(description="an eBGP path begins with the peer's AS")
+    ] = None
+
+
+class PeerGroup(SessionOptions):
+    """Options that peers and ranges share."""
+
+    asn: Annotated[
+        AnyAs | None, Field(alias="as", description="the peers' AS, unless they say")
+    ] = None
+
+
+class Peer(SessionOptions):
+    """A configured neighbour."""
+
+    address: Annotated[
+        PeerAddress, Field(description="the peer; link-local as fe80::1%eth0")
+    ]
+    name: Annotated[
+        str | None, Field(min_length=1, description="unique; default the address")
+    ] = None
+    group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
+    asn: Annotated[
+        AsNumber | None, Field(alias="as", description="the peer's AS number")
+    ] = None
+
+
+class PeerRange(SessionOptions):
+    """Dynamic neighbours: whoever connects from the prefix is a peer."""
+
+    prefix: Annotated[Prefix, Field(description="addresses they connect from")]
+    name: Annotated[
+        str | None, Field(min_length=1, description="unique; default the prefix")
+    ] = None
+    group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
+    asn: Annotated[
+        AnyAs | None, Field(alias="as", description="the peers' AS; 0 is any")
+    ] = None
+    limit: Annotated[
+        int, Field(ge=1, le=100_000, description="so many peers at a time")
+    ] = 5000

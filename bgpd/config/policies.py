@@ -1,0 +1,182 @@
+"""Policies in the configuration file. Pure.
+
+A policy is a list of terms, tried in order. The conditions of a term must all hold; one
+that lists several values holds when any of them fits. The first term that holds and says
+``accept`` or ``reject`` ends the policy; ``next`` applies its changes and goes on.
+"""
+
+import re
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field
+
+from bgpd.config.base import Section
+from bgpd.config.fields import (
+    Address,
+    AsNumber,
+    Community,
+    LargeCommunity,
+    Metric,
+    Prefix,
+    Switch,
+)
+
+Length = Annotated[int, Field(ge=0, le=128)]
+Weight = Annotated[int, Field(ge=0, le=0xFFFF)]
+
+
+def _regular_expression(text: str) -> str:
+    try:
+        re.compile(text)
+    except re.error as error:
+        raise ValueError(f"not a regular expression: {error}") from None
+    return text
+
+
+RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
+
+
+class PrefixRange(Section):
+    """A prefix, and how long those inside it may be; bare text is that prefix alone."""
+
+    prefix: Annotated[Prefix, Field(description="the prefix")]
+    ge: Annotated[Length | None, Field(description="least length that fits")] = None
+    le: Annotated[Length | None, Field(description="greatest length that fits")] = None
+
+
+def _prefix_range(value: object) -> object:
+    return {"prefix": value} if isinstance(value, str) else value
+
+
+PrefixItem = Annotated[PrefixRange, BeforeValidator(_prefix_range)]
+
+
+class NumberRange(Section):
+    """A closed interval; a bare number is that number alone."""
+
+    min: Annotated[Metric, Field(description="least that fits")] = 0
+    max: Annotated[Metric, Field(description="greatest that fits")] = 0xFFFFFFFF
+
+
+def _number_range(value: object) -> object:
+    is_number = isinstance(value, int) and not isinstance(value, bool)
+    return {"min": value, "max": value} if is_number else value
+
+
+NumberItem = Annotated[NumberRange, BeforeValidator(_number_range)]
+PathAs = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
+
+
+class TermMatch(Section):
+    """Conditions of a term; without any it always holds."""
+
+    family: Annotated[
+        Literal["ipv4-unicast", "ipv6-unicast"] | None,
+        Field(description="family of the route"),
+    ] = None
+    prefixes: Annotated[
+        list[PrefixItem],
+        Field(description="prefixes, with `ge` and `le` for longer ones"),
+    ] = []
+    sources: Annotated[
+        list[Literal["local", "kernel", "ebgp", "ibgp"]],
+        Field(description="where the route comes from"),
+    ] = []
+    communities: Annotated[
+        list[Community], Field(description="any of these: 65000:1, no-export")
+    ] = []
+    large_communities: Annotated[
+        list[LargeCommunity], Field(description="any of these: 65000:1:2")
+    ] = []
+    as_path: Annotated[
+        RegularExpression | None,
+        Field(
+            description="found in the AS path, written as numbers and spaces; `_` is a "
+            "border between numbers"
+        ),
+    ] = None
+    as_path_prefix: Annotated[
+        list[AsNumber], Field(description="the AS path begins with these")
+    ] = []
+    neighbor_as: Annotated[
+        list[PathAs], Field(description="first AS of the path; 0 is an empty path")
+    ] = []
+    origin_as: Annotated[
+        list[PathAs], Field(description="last AS of the path; 0 is an empty path")
+    ] = []
+    next_hops: Annotated[
+        list[Prefix], Field(description="prefixes that the next hop lies in")
+    ] = []
+    local_pref: Annotated[
+        NumberItem | None, Field(description="LOCAL_PREF, or its `min` and `max`")
+    ] = None
+    med: Annotated[
+        NumberItem | None, Field(description="MED, or its `min` and `max`")
+    ] = None
+    interface: Annotated[
+        str | None, Field(description="pattern (`*`) of the outgoing interface")
+    ] = None
+
+
+class CommunityChange(Section):
+    """What happens to communities, in this order."""
+
+    set: Annotated[
+        list[Community] | None, Field(description="these and no others; `[]` clears")
+    ] = None
+    remove: Annotated[list[Community], Field(description="these go, if there")] = []
+    add: Annotated[list[Community], Field(description="these are added")] = []
+
+
+class LargeCommunityChange(Section):
+    """What happens to large communities, in this order."""
+
+    set: Annotated[
+        list[LargeCommunity] | None,
+        Field(description="these and no others; `[]` clears"),
+    ] = None
+    remove: Annotated[
+        list[LargeCommunity], Field(description="these go, if there")
+    ] = []
+    add: Annotated[list[LargeCommunity], Field(description="these are added")] = []
+
+
+class TermChanges(Section):
+    """What a term changes in a route."""
+
+    local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
+    med: Annotated[Metric | None, Field(description="MED")] = None
+    remove_med: Annotated[Switch, Field(description="take MED away")] = False
+    next_hop: Annotated[Address | None, Field(description="next hop")] = None
+    weight: Annotated[
+        Weight | None, Field(description="preferred before LOCAL_PREF, local to us")
+    ] = None
+    prepend: Annotated[
+        list[AsNumber],
+        Field(max_length=32, description="AS numbers put before the path"),
+    ] = []
+    communities: CommunityChange = CommunityChange()
+    large_communities: LargeCommunityChange = LargeCommunityChange()
+
+
+class Term(Section):
+    """One step of a policy."""
+
+    name: Annotated[
+        str | None, Field(description="shown by `show route`; default its number")
+    ] = None
+    match: TermMatch = TermMatch()
+    set: TermChanges = TermChanges()
+    action: Annotated[
+        Literal["accept", "reject", "next"],
+        Field(description="what becomes of the route"),
+    ]
+
+
+class PolicyModel(Section):
+    """A named policy."""
+
+    terms: Annotated[list[Term], Field(description="tried in order")] = []
+    default: Annotated[
+        Literal["accept", "reject"], Field(description="for routes no term decided")
+    ] = "reject"

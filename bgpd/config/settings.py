@@ -1,0 +1,230 @@
+"""What the daemon is told to do: plain values, free of any file format. Pure.
+
+The daemon consumes these and nothing else of ``bgpd.config``. Two of them are compared by
+``bgpd.config.diff``; that is why every collection is a tuple in a canonical order.
+"""
+
+from dataclasses import dataclass, field
+from enum import Enum
+
+from bgpd.session.settings import PeerSettings, RangeSettings
+from rib.decision import DecisionOptions
+from rib.family import Family
+from rib.nlri import Nlri
+from rib.policy import PolicySpec
+
+
+class DatastoreKind(Enum):
+    """Where the state of the cluster comes from."""
+
+    ETCD = "etcd"
+    FOLDER = "folder"
+    NONE = "none"
+
+
+class LogFormat(Enum):
+    """How a log line is written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+
+@dataclass(frozen=True, slots=True)
+class SpeakerSettings:
+    """This speaker.
+
+    Attributes:
+        asn: Our AS number; 0 is the datastore's.
+        router_id: Dotted text; empty is the node's IPv4 address from the datastore.
+        cluster_id: Dotted text; empty is the router id.
+        listen_addresses: Canonical text.
+        listen_port: TCP port.
+        decision: Options of the decision process.
+        defaults: What peers from the datastore are like: a ``PeerSettings`` without
+            name, address and AS. Its ``local_as`` is ``asn``, so may be 0.
+    """
+
+    asn: int
+    router_id: str
+    cluster_id: str
+    listen_addresses: tuple[str, ...]
+    listen_port: int
+    decision: DecisionOptions
+    defaults: PeerSettings
+
+
+@dataclass(frozen=True, slots=True)
+class OriginatedRoute:
+    """A prefix announced always.
+
+    Attributes:
+        family: The prefix's family.
+        nlri: The prefix.
+        is_blackhole: Whether the kernel gets a discard route for it.
+        next_hop: 4 or 16 octets; empty is our own address on each session.
+        local_pref: ``None`` is the default.
+        med: ``None`` is none.
+        communities: RFC 1997 values.
+        large_communities: RFC 8092 values.
+    """
+
+    family: Family
+    nlri: Nlri
+    is_blackhole: bool = False
+    next_hop: bytes = b""
+    local_pref: int | None = None
+    med: int | None = None
+    communities: tuple[int, ...] = ()
+    large_communities: tuple[tuple[int, int, int], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class LearnSettings:
+    """Which routes of other programs become candidates for announcement.
+
+    Attributes:
+        is_enabled: Whether any do.
+        protocols: Route protocol numbers; empty is all but the kernel's and our own.
+        interfaces: Shell patterns of the outgoing interface; empty is all.
+        prefixes: Only routes inside these; empty is all.
+    """
+
+    is_enabled: bool = False
+    protocols: tuple[int, ...] = ()
+    interfaces: tuple[str, ...] = ()
+    prefixes: tuple[tuple[Family, Nlri], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RouteSettings:
+    """What is announced from here.
+
+    Attributes:
+        originated: Prefixes announced always.
+        holds_cluster_routes: Keep the blocks of all nodes beside what BGP says.
+        learn: Routes of other programs.
+    """
+
+    originated: tuple[OriginatedRoute, ...] = ()
+    holds_cluster_routes: bool = False
+    learn: LearnSettings = LearnSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class FibSettings:
+    """The kernel's table.
+
+    Attributes:
+        is_enabled: Whether routes are programmed at all.
+        table: Number of the routing table.
+        protocol: Route protocol number that marks our routes.
+        metric: Kernel priority; 0 is the kernel's default.
+        uses_nexthop_objects: Share next hops between routes where the kernel can.
+    """
+
+    is_enabled: bool = True
+    table: int = 254
+    protocol: int = 12
+    metric: int = 0
+    uses_nexthop_objects: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreSettings:
+    """Where the state of the cluster comes from.
+
+    Attributes:
+        kind: Which of the rest counts.
+        endpoints: URLs of etcd members.
+        ca_file: PEM file; empty is the system's.
+        cert_file: PEM file; empty is no client certificate.
+        key_file: PEM file.
+        username: Empty is no authentication.
+        password: Of ``username``.
+        path: Folder of manifests.
+    """
+
+    kind: DatastoreKind = DatastoreKind.NONE
+    endpoints: tuple[str, ...] = ()
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    username: str = ""
+    password: str = field(default="", repr=False)
+    path: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class LogSettings:
+    """What is logged.
+
+    Attributes:
+        level: ``debug``, ``info``, ``warning`` or ``error``.
+        format: How.
+    """
+
+    level: str = "info"
+    format: LogFormat = LogFormat.TEXT
+
+
+@dataclass(frozen=True, slots=True)
+class RestartSettings:
+    """What survives a restart.
+
+    Attributes:
+        is_enabled: Leave the kernel's routes at exit and adopt them at start.
+        deferral_time: Seconds to wait for End-of-RIB before announcing (RFC 4724 4.1).
+        sweep_time: Seconds after which adopted routes that nobody announced go.
+    """
+
+    is_enabled: bool = True
+    deferral_time: int = 120
+    sweep_time: int = 180
+
+
+@dataclass(frozen=True, slots=True)
+class MetricsSettings:
+    """The HTTP server.
+
+    Attributes:
+        address: Empty is no server.
+        port: TCP port.
+    """
+
+    address: str = ""
+    port: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonSettings:
+    """Everything the daemon is told, in canonical order.
+
+    Attributes:
+        node_name: This node's name in the datastore.
+        speaker: This speaker.
+        peers: Configured neighbours, by address; those of the datastore come on top.
+        ranges: Dynamic neighbours, by prefix.
+        policies: Configured policies, by name.
+        routes: What is announced from here.
+        fib: The kernel's table.
+        trusts_next_hops: Believe every next hop, as a reflector off the path must.
+        datastore: Where cluster state comes from.
+        control_path: Unix socket of the control protocol; empty is none.
+        log: What is logged.
+        restart: What survives a restart.
+        metrics: The HTTP server.
+    """
+
+    node_name: str
+    speaker: SpeakerSettings
+    peers: tuple[PeerSettings, ...] = ()
+    ranges: tuple[RangeSettings, ...] = ()
+    policies: tuple[PolicySpec, ...] = ()
+    routes: RouteSettings = RouteSettings()
+    fib: FibSettings = FibSettings()
+    trusts_next_hops: bool = False
+    datastore: DatastoreSettings = DatastoreSettings()
+    control_path: str = ""
+    log: LogSettings = LogSettings()
+    restart: RestartSettings = RestartSettings()
+    metrics: MetricsSettings = MetricsSettings()
