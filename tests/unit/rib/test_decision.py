@@ -1,0 +1,323 @@
+from itertools import permutations
+
+import pytest
+
+from rib.decision import AFTER_MED, BEFORE_MED, DecisionOptions, Reason, rank
+from rib.path import NextHop, Path, SourceKind
+from tests.support.routes import a_path, a_source, some_attributes
+
+OPTIONS = DecisionOptions()
+LLGR_STALE = 0xFFFF0006
+EBGP, IBGP = SourceKind.EBGP, SourceKind.IBGP
+
+
+def names(paths):
+    return [path.source.name for path in paths]
+
+
+def of(name: str, kind: SourceKind = IBGP, **attributes) -> Path:
+    """A path of the source ``name``, whose last letter orders BGP identifiers."""
+    source = a_source(name, kind, router_id=ord(name[-1]))
+    return a_path(some_attributes(**attributes), source=source)
+
+
+# For each step: a winner that loses every later step, a loser that wins them all.
+def winner(**changes) -> Path:
+    return a_path(
+        some_attributes(
+            **{
+                "as_path": "1 2 3",
+                "origin": 2,
+                "local_pref": 100,
+                "originator_id": 9,
+                "cluster_list": (1, 2),
+                **changes.pop("attributes", {}),
+            }
+        ),
+        source=changes.pop("source", None) or a_source("w", IBGP, address="10.0.0.9"),
+        **{"metric": 9, **changes},
+    )
+
+
+def loser(**changes) -> Path:
+    return a_path(
+        some_attributes(
+            **{
+                "as_path": "1 2 3",
+                "origin": 2,
+                "local_pref": 100,
+                "originator_id": 9,
+                "cluster_list": (1, 2),
+                **changes.pop("attributes", {}),
+            }
+        ),
+        source=changes.pop("source", None) or a_source("l", IBGP, address="10.0.0.9"),
+        **{"metric": 9, **changes},
+    )
+
+
+STEPS = {
+    Reason.LLGR_STALE: (
+        winner(),
+        loser(attributes={"communities": (LLGR_STALE,)}, weight=1000),
+    ),
+    Reason.WEIGHT: (
+        winner(weight=1),
+        loser(source=a_source("l", SourceKind.LOCAL), attributes={"local_pref": 500}),
+    ),
+    Reason.LOCAL_ORIGIN: (
+        winner(source=a_source("w", SourceKind.LOCAL)),
+        loser(attributes={"local_pref": 500}),
+    ),
+    Reason.LOCAL_PREF: (
+        winner(attributes={"local_pref": 101}),
+        loser(attributes={"as_path": "1"}),
+    ),
+    Reason.AS_PATH_LEN: (
+        winner(attributes={"as_path": "1 2"}),
+        loser(attributes={"origin": 0}),
+    ),
+    Reason.ORIGIN: (
+        winner(attributes={"origin": 0, "med": 9}),
+        loser(attributes={"origin": 1, "med": 0}),
+    ),
+    Reason.MED: (
+        winner(attributes={"med": 1}),
+        loser(attributes={"med": 2}, source=a_source("l", EBGP)),
+    ),
+    Reason.IBGP: (
+        winner(source=a_source("w", EBGP)),
+        loser(metric=0),
+    ),
+    Reason.INTERIOR_METRIC: (
+        winner(metric=8),
+        loser(attributes={"originator_id": 1}),
+    ),
+    Reason.ROUTER_ID: (
+        winner(attributes={"originator_id": 8}),
+        loser(attributes={"cluster_list": ()}),
+    ),
+    Reason.CLUSTER_LIST_LEN: (
+        winner(attributes={"cluster_list": (1,)}),
+        loser(source=a_source("l", address="10.0.0.1")),
+    ),
+    Reason.PEER_ADDRESS: (
+        winner(source=a_source("w", address="10.0.0.8"), path_id=7),
+        loser(path_id=1),
+    ),
+    Reason.PATH_ID: (
+        winner(source=a_source("w", address="10.0.0.8"), path_id=1),
+        loser(source=a_source("l", address="10.0.0.8"), path_id=2),
+    ),
+    Reason.SOURCE_NAME: (
+        winner(source=a_source("a")),
+        loser(source=a_source("b")),
+    ),
+}
+TOLD_APART_BY_OPTION = {Reason.AIGP, Reason.NOT_INCUMBENT}
+
+
+@pytest.mark.rfc("4271", "9.1.2.2", "MUST")
+@pytest.mark.parametrize("reason", STEPS, ids=lambda reason: reason.name)
+def test_each_step_decides_before_all_later_ones(reason: Reason) -> None:
+    better, worse = STEPS[reason]
+    for paths in ((better, worse), (worse, better)):
+        ranking = rank(paths, OPTIONS)
+        assert ranking.best is better
+        assert ranking.ordered == (better, worse)
+        assert ranking.reasons == (Reason.BEST, reason)
+
+
+def test_every_step_of_the_tables_has_an_example() -> None:
+    steps = {*BEFORE_MED, Reason.MED, *AFTER_MED}
+    assert steps == STEPS.keys() | TOLD_APART_BY_OPTION
+    assert {*Reason} - steps == {Reason.BEST, Reason.NEXT_HOP_UNREACHABLE}
+
+
+@pytest.mark.rfc("4271", "9.1.2.1", "MUST")
+def test_unreachable_next_hop_is_not_eligible() -> None:
+    far = a_path(
+        some_attributes(local_pref=500), source=a_source("far"), is_reachable=False
+    )
+    near = a_path(source=a_source("near"))
+    ranking = rank((far, near), OPTIONS)
+    assert ranking.ordered == (near, far)
+    assert ranking.reasons == (Reason.BEST, Reason.NEXT_HOP_UNREACHABLE)
+    assert ranking.eligible == (near,)
+    assert ranking.multipath == (near,)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_no_eligible_path_is_no_best_path(count: int) -> None:
+    paths = [a_path(source=a_source(f"p{i}"), is_reachable=False) for i in range(count)]
+    ranking = rank(paths[::-1], OPTIONS)
+    assert ranking.best is None
+    assert ranking.ordered == tuple(paths)
+    assert set(ranking.reasons) == {Reason.NEXT_HOP_UNREACHABLE}
+    assert ranking.eligible == ranking.multipath == ()
+
+
+def test_no_paths_is_no_best_path() -> None:
+    assert rank((), OPTIONS) == (None, (), (), ())
+
+
+def test_a_lone_path_is_best() -> None:
+    path = a_path()
+    assert rank((path,), OPTIONS) == (path, (path,), (Reason.BEST,), (path,))
+    assert rank((path,), OPTIONS).eligible == (path,)
+
+
+def test_missing_local_pref_counts_as_the_default() -> None:
+    paths = [of("a"), of("b", local_pref=101), of("c", local_pref=99)]
+    assert names(rank(paths, OPTIONS).ordered) == ["b", "a", "c"]
+    options = DecisionOptions(default_local_pref=200)
+    assert names(rank(paths, options).ordered) == ["a", "b", "c"]
+
+
+@pytest.mark.rfc("4271", "9.1.2.2", "MUST")
+def test_missing_med_is_the_lowest() -> None:
+    paths = [of("a", as_path="1", med=1), of("b", as_path="1")]
+    assert rank(paths, OPTIONS).reasons == (Reason.BEST, Reason.MED)
+    assert names(rank(paths, OPTIONS).ordered) == ["b", "a"]
+
+
+@pytest.mark.rfc("4271", "9.1.2.2", "MUST")
+def test_med_is_compared_within_one_neighbour_as_only() -> None:
+    one = of("a", as_path="1 9", med=50)
+    other = of("b", as_path="2 9", med=10)
+    assert names(rank((one, other), OPTIONS).ordered) == ["a", "b"]
+    everywhere = DecisionOptions(always_compare_med=True)
+    assert names(rank((one, other), everywhere).ordered) == ["b", "a"]
+    assert rank((one, other), everywhere).reasons[1] is Reason.MED
+
+
+# The classic: compared in pairs, a beats b, b beats c, c beats a.
+CYCLE = (
+    of("a", as_path="1 9", med=20),
+    of("b", as_path="2 9", med=0),
+    of("c", as_path="1 9", med=10),
+)
+
+
+@pytest.mark.rfc("4271", "9.1.2.2", "MUST")
+@pytest.mark.parametrize(
+    "paths", [*permutations(CYCLE)], ids=lambda p: "".join(names(p))
+)
+def test_med_cycle_has_one_order_whoever_came_first(paths) -> None:
+    ranking = rank(paths, OPTIONS)
+    assert names(ranking.ordered) == ["b", "c", "a"]
+    assert ranking.reasons == (Reason.BEST, Reason.ROUTER_ID, Reason.MED)
+
+
+def test_every_permutation_of_many_kinds_of_paths_has_one_ranking() -> None:
+    paths = (
+        *CYCLE,
+        of("d", EBGP, as_path="1 9", med=10),
+        of("e", local_pref=50),
+        a_path(source=a_source("f"), is_reachable=False),
+    )
+    expected = rank(paths, OPTIONS)
+    assert names(expected.ordered) == ["d", "b", "c", "a", "e", "f"]
+    for shuffled in permutations(paths):
+        assert rank(shuffled, OPTIONS) == expected
+
+
+@pytest.mark.rfc("7311", "4.1", "MUST")
+def test_aigp_is_compared_with_the_way_to_the_next_hop_where_asked_for() -> None:
+    near = a_path(some_attributes("1", aigp=10), source=a_source("near"), metric=1)
+    far = a_path(some_attributes("1", aigp=5), source=a_source("far"), metric=7)
+    none = a_path(some_attributes(""), source=a_source("none"))
+    ranking = rank((none, far, near), DecisionOptions(uses_aigp=True))
+    assert ranking.ordered == (near, far, none)
+    assert ranking.reasons == (Reason.BEST, Reason.AIGP, Reason.AIGP)
+    assert rank((none, far, near), OPTIONS).best is none
+
+
+@pytest.mark.rfc("9494", "4.3", "MUST")
+def test_stale_paths_compete_with_each_other_as_ever() -> None:
+    one = of("a", communities=(LLGR_STALE,), local_pref=200)
+    two = of("b", communities=(LLGR_STALE,))
+    fresh = of("c", local_pref=1)
+    assert rank((one, two, fresh), OPTIONS).ordered == (fresh, one, two)
+
+
+def test_octets_that_look_like_the_stale_community_are_none() -> None:
+    lookalike = of("a", cluster_list=(LLGR_STALE,), local_pref=101)
+    assert rank((lookalike, of("b")), OPTIONS).best is lookalike
+
+
+class TestIncumbent:
+    OLD = of("b", EBGP, as_path="1")
+    NEW = of("a", EBGP, as_path="2")
+    KEEP = DecisionOptions(prefers_incumbent_external=True)
+
+    @pytest.mark.rfc("5004", "3", "MUST")
+    def test_external_incumbent_stays(self) -> None:
+        ranking = rank((self.NEW, self.OLD), self.KEEP, incumbent=self.OLD)
+        assert ranking.ordered == (self.OLD, self.NEW)
+        assert ranking.reasons[1] is Reason.NOT_INCUMBENT
+
+    def test_age_counts_for_nothing_by_default(self) -> None:
+        ranking = rank((self.NEW, self.OLD), OPTIONS, incumbent=self.OLD)
+        assert ranking.best is self.NEW
+
+    def test_internal_incumbent_has_no_advantage(self) -> None:
+        old, new = of("b"), of("a")
+        assert rank((old, new), self.KEEP, incumbent=old).best is new
+
+    @pytest.mark.rfc("5004", "3", "SHOULD")
+    def test_parallel_sessions_of_one_router_are_told_apart_by_address(self) -> None:
+        high = a_source("high", EBGP, address="10.0.0.9")
+        low = a_source("low", EBGP, address="10.0.0.1")
+        old = a_path(some_attributes("1"), source=high)
+        new = a_path(some_attributes("1"), source=low)
+        ranking = rank((old, new), self.KEEP, incumbent=old)
+        assert ranking.best is new
+        assert ranking.reasons[1] is Reason.PEER_ADDRESS
+
+
+class TestMultipath:
+    def test_equal_cost_paths_forward_together_in_order(self) -> None:
+        paths = [of(name, as_path="1 2") for name in "cab"]
+        assert names(rank(paths, OPTIONS).multipath) == ["a", "b", "c"]
+
+    @pytest.mark.parametrize("max_ecmp", [1, 2])
+    def test_at_most_so_many(self, max_ecmp: int) -> None:
+        paths = [of(name) for name in "cab"]
+        options = DecisionOptions(max_ecmp=max_ecmp)
+        assert names(rank(paths, options).multipath) == ["a", "b", "c"][:max_ecmp]
+
+    def test_one_next_hop_counts_once(self) -> None:
+        shared = NextHop(b"\xc0\x00\x02\x01")
+        paths = [a_path(source=a_source(name), next_hop=shared) for name in "ab"]
+        paths.append(a_path(source=a_source("c")))
+        options = DecisionOptions(max_ecmp=2)
+        assert names(rank(paths, options).multipath) == ["a", "c"]
+
+    def test_metric_and_kind_of_peer_must_be_equal(self) -> None:
+        best = a_path(source=a_source("a", EBGP))
+        farther = a_path(source=a_source("b", EBGP), metric=1)
+        internal = a_path(source=a_source("c"))
+        ranking = rank((best, farther, internal), OPTIONS)
+        assert ranking.ordered == (best, farther, internal)
+        assert ranking.multipath == (best,)
+
+    def test_what_med_eliminated_does_not_forward(self) -> None:
+        ranking = rank(CYCLE, OPTIONS)
+        assert names(ranking.multipath) == ["b", "c"]
+
+    def test_worse_local_pref_does_not_forward(self) -> None:
+        paths = [of("a"), of("b", local_pref=99)]
+        assert names(rank(paths, OPTIONS).multipath) == ["a"]
+
+    def test_as_paths_may_differ_only_when_relaxed(self) -> None:
+        paths = [of("a", as_path="1 2"), of("b", as_path="3 2"), of("c", as_path="1 2")]
+        strict = DecisionOptions(multipath_relax=False)
+        assert names(rank(paths, OPTIONS).multipath) == ["a", "b", "c"]
+        assert names(rank(paths, strict).multipath) == ["a", "c"]
+
+
+def test_the_same_source_twice_still_ranks() -> None:
+    path = a_path()
+    twin = a_path(source=path.source)
+    assert rank((path, twin), OPTIONS).reasons == (Reason.BEST, Reason.SOURCE_NAME)
