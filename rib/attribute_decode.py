@@ -370,16 +370,16 @@ class _Walk:
         self.seen.add(code)
         if row is None:
             self._read_unknown(flags, code, value, whole)
-        elif row.is_internal and not self.context.is_ibgp:
-            text = f"{row.name}: from an external peer ({row.clause})"
-            subcode = codes.OPTIONAL_ATTRIBUTE_ERROR
-            self._add(ATTRIBUTE_DISCARD, text, code, subcode, whole)
         elif (flags ^ row.flags) & _FLAG_BITS:
             text = f"{row.name}: flags {flags:#04x} (RFC 7606 3 c)"
             subcode = codes.ATTRIBUTE_FLAGS_ERROR
             self._add(row.wrong_flags, text, code, subcode, whole)
             if code in _MP_CODES:  # its routes must be known to be withdrawn
                 self._read_mp(code, value)
+        elif row.is_internal and not self.context.is_ibgp:
+            text = f"{row.name}: from an external peer ({row.clause})"
+            subcode = codes.OPTIONAL_ATTRIBUTE_ERROR
+            self._add(ATTRIBUTE_DISCARD, text, code, subcode, whole)
         elif code in _MP_CODES:
             self._read_mp(code, value)
         elif fault := row.check(value, self.context):
@@ -396,7 +396,11 @@ class _Walk:
         self._add(remedy, text, code, codes.MALFORMED_ATTRIBUTE_LIST, b"")
 
     def _read_unknown(self, flags: int, code: int, value: bytes, whole: bytes) -> None:
-        if not flags & codes.OPTIONAL:
+        if not flags & codes.OPTIONAL and code in codes.OTHER_OPTIONAL:
+            text = f"attribute {code}: flags {flags:#04x} (RFC 7606 3 c)"
+            subcode = codes.ATTRIBUTE_FLAGS_ERROR
+            self._add(TREAT_AS_WITHDRAW, text, code, subcode, whole)
+        elif not flags & codes.OPTIONAL:
             text = f"attribute {code}: unknown, yet marked well-known (RFC 4271 6.3)"
             self._add(SESSION_RESET, text, code, codes.UNRECOGNIZED_WELL_KNOWN, whole)
         elif flags & codes.TRANSITIVE:
