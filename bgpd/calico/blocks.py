@@ -147,7 +147,9 @@ class BlockTable:
             return
         try:
             block = parse_block(parts.cidr)
-            is_owned = parse_state(value)
+            is_owned = self._memo.get(value)
+            if is_owned is None:
+                is_owned = parse_state(value)
         except AffinityError as error:
             kept = " (kept as owned)" if key in self._by_key else ""
             self._warnings[key] = ObjectWarning(key, "", f"{error}; ignored{kept}")
