@@ -18,7 +18,7 @@ the same in n log n, since only heads of queues have survived the elimination.
 """
 
 import heapq
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
@@ -259,17 +259,27 @@ def _interleave(candidates: list[_Candidate]) -> list[_Candidate]:
     at, end = 0, len(candidates)
     while at < end:
         before = candidates[at][_BEFORE]
-        queues: dict[int, list[_Candidate]] = {}
-        while at < end and candidates[at][_BEFORE] == before:
-            queues.setdefault(candidates[at][_GROUP], []).append(candidates[at])
-            at += 1
-        if len(queues) == 1:
-            ordered += queues.popitem()[1]
-        else:
-            # merge() compares heads only: a queue need not ascend in ``after``, as it
-            # does not where MED put a path behind one that is worse in what follows.
-            ordered += heapq.merge(*queues.values(), key=_by_after)
+        stop = at + 1
+        while stop < end and candidates[stop][_BEFORE] == before:
+            stop += 1
+        equals = candidates[at:stop]
+        ordered += equals if len(equals) == 1 else _interleave_equals(equals)
+        at = stop
     return ordered
+
+
+def _interleave_equals(equals: list[_Candidate]) -> Iterable[_Candidate]:
+    """Order paths that only MED and what follows it can tell apart."""
+    queues: dict[int, list[_Candidate]] = {}
+    for candidate in equals:
+        queues.setdefault(candidate[_GROUP], []).append(candidate)
+    if len(queues) == 1:
+        return equals
+    if len(queues) == len(equals):  # no two of one neighbour AS: MED decides nothing
+        return sorted(equals, key=_by_after)
+    # merge() compares heads only: a queue need not ascend in ``after``, as it does not
+    # where MED put a path behind one that is worse in what follows.
+    return heapq.merge(*queues.values(), key=_by_after)
 
 
 def _lowest_med(ordered: list[_Candidate]) -> dict[int, int]:

@@ -207,6 +207,8 @@ class Policy:
             if nlri is None:
                 raise ValueError(f"policy {self.name} must know the prefix")
             return next(self._divide((nlri,), attributes, source, family, interface))[1]
+        if not self._terms:  # accept-all and reject-all: cheaper than to remember
+            return Verdict(self.spec.accepts_unmatched, attributes, UNMATCHED)
         key = (attributes, source.kind, family, interface)
         verdict = self._verdicts.get(key)
         if verdict is None:
