@@ -1,2 +1,1 @@
-"""Labs of many nodes on one machine: network namespaces, links, routers and pods.
-"""
+"""Labs of many nodes on one machine: network namespaces, links, routers and pods."""

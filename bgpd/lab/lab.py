@@ -1,0 +1,176 @@
+"""A lab that runs: namespaces, links, pods and routers, up and down.
+
+``Lab`` is a context manager; whatever happens, leaving it takes everything away. Labs of
+processes that died are swept when the next one comes up.
+"""
+
+import contextlib
+import os
+import secrets
+import tempfile
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Self
+
+from bgpd.lab.errors import LabError
+from bgpd.lab.namespace import Namespace, batch
+from bgpd.lab.plan import Plan, add_pod, host_device, plan
+from bgpd.lab.routers import DRIVERS
+from bgpd.lab.routers.base import Router
+from bgpd.lab.speaker import Speaker, kind_of, speaker_of
+from bgpd.lab.state import (
+    PREFIX,
+    LabState,
+    read_states,
+    remove,
+    start_time,
+    sweep,
+)
+from bgpd.lab.topology import Pod, RouterKind, Topology
+
+
+class Lab:
+    """One lab on this machine.
+
+    Attributes:
+        topology: What it is built from.
+        lab_id: Unique; part of the names of its namespaces.
+        folder: Where configuration files and logs are.
+        routers: By the name of their machine, once made.
+    """
+
+    def __init__(self, topology: Topology, *, is_kept: bool = False) -> None:
+        self.topology = topology
+        self.lab_id = f"{os.getpid():x}{secrets.token_hex(2)}"
+        self.folder = Path(tempfile.gettempdir(), f"{PREFIX}-lab-{self.lab_id}")
+        self.routers: dict[str, Router] = {}
+        self._prefix = f"{PREFIX}-{self.lab_id}-"
+        self._state = LabState(
+            lab_id=self.lab_id,
+            owner_pid=os.getpid(),
+            owner_start=start_time(os.getpid()),
+            is_kept=is_kept,
+            folder=str(self.folder),
+        )
+
+    def __enter__(self) -> Self:
+        """Bring it up; what was made so far goes away again if that fails."""
+        try:
+            self.up()
+        except BaseException:
+            self.down()
+            raise
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Take it down, unless it shall be kept."""
+        if not self._state.is_kept:
+            self.down()
+
+    def up(self) -> None:
+        """Sweep dead labs, then make namespaces, links, addresses and pods.
+
+        Raises:
+            LabError: No permission, or a command failed.
+        """
+        if os.geteuid() != 0:
+            raise LabError("a lab needs root: it makes network namespaces")
+        sweep()
+        self.folder.mkdir(mode=0o755)
+        self._apply(plan(self.topology, self._prefix))
+
+    def down(self) -> None:
+        """End all routers and remove everything; may be called twice."""
+        for router in self.routers.values():
+            with contextlib.suppress(LabError):
+                router.kill()
+        self.routers.clear()
+        remove(self._state)
+
+    def namespace(self, name: str) -> Namespace:
+        """Return the namespace of a machine, network or pod."""
+        return Namespace(self._prefix + name)
+
+    def router(
+        self,
+        name: str,
+        kind: RouterKind | None = None,
+        speaker: Speaker | None = None,
+    ) -> Router:
+        """Make (not start) the router of a machine.
+
+        Args:
+            name: Machine.
+            kind: Another maker than the topology says.
+            speaker: Another description than the topology's.
+
+        Raises:
+            LabError: That maker's router is not installed.
+        """
+        kind = kind or kind_of(self.topology, name)
+        driver = DRIVERS.get(kind)
+        if driver is None:
+            raise LabError(f"{name} has no router")
+        if not driver.is_installed():
+            raise LabError(f"{kind} is not installed")
+        folder = self.folder / name
+        folder.mkdir(exist_ok=True)
+        speaker = speaker or speaker_of(self.topology, name)
+        router = driver(speaker, self.namespace(name), folder)
+        self.routers[name] = router
+        return router
+
+    def start(self, names: Iterable[str] | None = None) -> None:
+        """Start the routers of the named machines (all by default), then wait for them.
+
+        Raises:
+            LabError: One is not installed, ended at once, or never answered.
+        """
+        if names is None:
+            names = [
+                n for n, m in self.topology.machines.items() if m.router.kind != "none"
+            ]
+        routers = [self.router(name) for name in names]
+        for router in routers:
+            router.start()
+        for router in routers:
+            router.wait_ready()
+
+    def add_pod(self, node: str, pod: Pod) -> None:
+        """Put a pod behind a node of the running lab."""
+        piece = Plan()
+        add_pod(piece, node, pod, self._prefix)
+        self._apply(piece)
+
+    def remove_pod(self, node: str, pod: str) -> None:
+        """Take a pod away; its veth pair and the node's route go with it.
+
+        The device goes first: a namespace is taken apart by the kernel in its own time.
+        """
+        name = self._prefix + pod
+        self.namespace(node).run(["ip", "link", "del", host_device(pod)])
+        batch([f"netns del {name}"])
+        self._state.namespaces.remove(name)
+        self._state.save()
+
+    def set_link(self, name: str, *, is_up: bool) -> None:
+        """Cut a machine off its network, or join it again."""
+        word = "up" if is_up else "down"
+        self.namespace(name).run(["ip", "link", "set", "eth0", word])
+
+    def _apply(self, commands: Plan) -> None:
+        names = [self._prefix + name for name in commands.namespaces]
+        self._state.namespaces += names
+        self._state.save()  # first of all: what is not on record cannot be swept
+        batch([f"netns add {name}" for name in names])
+        batch(commands.links)
+        for name, setup in commands.setups.items():
+            self.namespace(name).setup(setup.sysctls, setup.lines)
+
+
+def labs_down(choose: Callable[[LabState], bool]) -> list[str]:
+    """Remove every recorded lab that ``choose`` picks; return their ids."""
+    chosen = [state for state in read_states() if choose(state)]
+    for state in chosen:
+        remove(state)
+    return [state.lab_id for state in chosen]

@@ -1,0 +1,145 @@
+"""From a topology to ``ip`` commands. Pure: nothing is run here.
+
+Every machine has ``eth0``, a veth pair to port ``p<n>`` of the bridge ``br0`` in the
+switch namespace of its network. Pods are wired as Calico wires them: an address without a
+subnet, the gateway 169.254.1.1 (IPv6: the link-local address of the host side) with a fixed
+neighbour entry, and on the node a host route to a ``cali*`` device with a fixed MAC.
+
+Veth pairs are made with both ends already in their namespaces, so that a crash leaves no
+link behind that outlives the namespaces.
+"""
+
+import hashlib
+from dataclasses import dataclass, field
+from typing import Final
+
+from bgpd.lab.topology import Machine, Pod, Topology
+
+POD_GATEWAY: Final = "169.254.1.1"
+POD_GATEWAY_V6: Final = (
+    "fe80::ecee:eeff:feee:eeee"  # from HOST_MAC, RFC 4291 appendix A
+)
+HOST_MAC: Final = "ee:ee:ee:ee:ee:ee"  # Calico's, on every host side
+_BRIDGE_FILTERS: Final = ("iptables", "ip6tables", "arptables")
+_ROUTER_SYSCTLS: Final = {
+    "ipv4/ip_forward": "1",
+    "ipv6/conf/all/forwarding": "1",
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/default/rp_filter": "0",
+    "ipv4/conf/all/send_redirects": "0",
+    "ipv4/conf/default/send_redirects": "0",
+    "ipv4/conf/eth0/rp_filter": "0",
+    "ipv4/conf/eth0/send_redirects": "0",
+    "ipv6/conf/eth0/accept_dad": "0",  # else an address is of no use for a second
+    "ipv6/conf/default/accept_dad": "0",
+}
+_POD_SYSCTLS: Final = {
+    "ipv4/conf/all/rp_filter": "0",
+    "ipv4/conf/eth0/rp_filter": "0",
+    "ipv6/conf/eth0/accept_dad": "0",
+}
+_SWITCH_SYSCTLS: Final = {
+    "ipv6/conf/all/disable_ipv6": "1",
+    "ipv6/conf/default/disable_ipv6": "1",
+    **{f"bridge/bridge-nf-call-{name}": "0" for name in _BRIDGE_FILTERS},
+}
+
+
+@dataclass(slots=True)
+class Setup:
+    """What is done inside one namespace, sysctls first.
+
+    Attributes:
+        sysctls: Path below ``/proc/sys/net`` to value.
+        lines: Commands for ``ip -batch``.
+    """
+
+    sysctls: dict[str, str] = field(default_factory=dict)
+    lines: list[str] = field(default_factory=list)
+
+
+@dataclass(slots=True)
+class Plan:
+    """A whole lab as commands, in the order of the fields.
+
+    Attributes:
+        namespaces: Names in the lab, without the prefix of the machine's namespaces.
+        links: ``ip`` commands run from outside, once all namespaces exist.
+        setups: What is then done in each namespace.
+    """
+
+    namespaces: list[str] = field(default_factory=list)
+    links: list[str] = field(default_factory=list)
+    setups: dict[str, Setup] = field(default_factory=dict)
+
+
+def host_device(pod: str) -> str:
+    """Return the name of the node's device towards a pod: ``cali`` and 11 hex digits."""
+    return "cali" + hashlib.sha256(pod.encode()).hexdigest()[:11]
+
+
+def plan(topology: Topology, prefix: str) -> Plan:
+    """Return the commands that build ``topology``.
+
+    Args:
+        topology: The lab.
+        prefix: Put before every namespace's name.
+    """
+    result = Plan()
+    for network in topology.networks:
+        lines = ["link set lo up", "link add br0 type bridge", "link set br0 up"]
+        result.namespaces.append(network)
+        result.setups[network] = Setup(dict(_SWITCH_SYSCTLS), lines)
+    for port, (name, machine) in enumerate(topology.machines.items()):
+        network = topology.network_of(machine)
+        result.namespaces.append(name)
+        result.setups[name] = _machine(machine)
+        result.links.append(
+            f"link add eth0 netns {prefix}{name} type veth"
+            f" peer name p{port} netns {prefix}{network}"
+        )
+        result.setups[network].lines.append(f"link set p{port} master br0 up")
+        for pod in machine.pods:
+            add_pod(result, name, pod, prefix)
+    return result
+
+
+def add_pod(result: Plan, node: str, pod: Pod, prefix: str) -> None:
+    """Add the commands that put ``pod`` behind ``node`` to a plan."""
+    device = host_device(pod.name)
+    result.namespaces.append(pod.name)
+    result.links.append(
+        f"link add {device} netns {prefix}{node} address {HOST_MAC} type veth"
+        f" peer name eth0 netns {prefix}{pod.name}"
+    )
+    host = result.setups.setdefault(node, Setup())
+    host.sysctls |= {
+        f"ipv4/conf/{device}/rp_filter": "0",
+        f"ipv6/conf/{device}/accept_dad": "0",
+    }
+    is_v6 = pod.address.version == 6
+    length = 128 if is_v6 else 32
+    host.lines += [
+        f"link set {device} up",
+        f"route add {pod.address}/{length} dev {device}",
+    ]
+    gateway = POD_GATEWAY_V6 if is_v6 else POD_GATEWAY
+    lines = [
+        "link set lo up",
+        f"addr add {pod.address}/{length} dev eth0" + (" nodad" if is_v6 else ""),
+        "link set eth0 up",
+        f"neigh add {gateway} lladdr {HOST_MAC} dev eth0 nud permanent",
+        f"route add {gateway} dev eth0",
+        f"route add default via {gateway} dev eth0",
+    ]
+    result.setups[pod.name] = Setup(dict(_POD_SYSCTLS), lines)
+
+
+def _machine(machine: Machine) -> Setup:
+    lines = ["link set lo up"]
+    for interface in machine.addresses:
+        option = " nodad" if interface.version == 6 else ""
+        lines.append(f"addr add {interface} dev eth0{option}")
+    lines += [f"addr add {interface} dev lo" for interface in machine.loopback]
+    lines.append("link set eth0 up")
+    return Setup(dict(_ROUTER_SYSCTLS), lines)

@@ -1,0 +1,161 @@
+"""BIRD 2 (Debian's bird2)."""
+
+import re
+from collections.abc import Sequence
+from typing import ClassVar, Final
+
+from bgpd.lab.routers.base import Router
+from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
+from bgpd.lab.topology import FamilyName
+
+_TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
+_ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(n\d+) .*?\](?: (\*))? \(")
+_ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
+
+
+class Bird(Router):
+    """BIRD, asked through ``birdc``."""
+
+    kind: ClassVar = "bird"
+    programs: ClassVar = ("/usr/sbin/bird", "/usr/sbin/birdc")
+
+    def write_config(self) -> None:
+        """Write ``bird.conf``."""
+        speaker = self.speaker
+        blocks = [
+            f"router id {speaker.router_id};",
+            "log stderr all;",
+            "protocol device { scan time 1; }",
+            "protocol direct { ipv4; ipv6; }",
+        ]
+        for family in _TABLES:
+            if speaker.has_fib:
+                blocks.append(
+                    f"protocol kernel {{ {family} {{ import none;"
+                    " export where source = RTS_BGP; }; }"
+                )
+            is_v6 = family == "ipv6"
+            statics = [p for p in self.originated if (":" in p) is is_v6]
+            lines = " ".join(f"route {p} blackhole;" for p in statics)
+            blocks.append(f"protocol static s_{family} {{ {family}; {lines} }}")
+        blocks += [self._peer(i, n) for i, n in enumerate(speaker.neighbours)]
+        path = self.folder / "bird.conf"
+        path.write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+    def _peer(self, index: int, neighbour: NeighbourSpec) -> str:
+        speaker = self.speaker
+        local = f"local {neighbour.local_addr} as {speaker.local_as};"
+        lines = [
+            local,
+            f"neighbor {neighbour.addr} as {neighbour.remote_as};",
+            f"hold time {speaker.hold_time};",
+            "connect delay time 1; connect retry time 1; error wait time 1, 2;",
+        ]
+        if neighbour.is_passive:
+            lines.append("passive on;")
+        if neighbour.password:
+            lines.append(f'password "{neighbour.password}";')
+        if neighbour.is_client:
+            lines.append("rr client;")
+        if speaker.cluster_id and neighbour.remote_as == speaker.local_as:
+            lines.append(f"rr cluster id {speaker.cluster_id};")
+        for family in neighbour.families:
+            options = "import all; export where source ~ [RTS_STATIC, RTS_BGP];"
+            if neighbour.next_hop_self:
+                options += " next hop self;"
+            if family == "ipv4" and ":" in neighbour.addr:
+                options += " extended next hop on;"
+            is_over_v4 = ":" not in neighbour.addr
+            if family == "ipv6" and is_over_v4 and neighbour.other_local_addr:
+                options += f" next hop address {neighbour.other_local_addr};"
+            lines.append(f"{family} {{ {options} }};")
+        body = "\n  ".join(lines)
+        return f"protocol bgp n{index} {{\n  {body}\n}}"
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """Return bird's command line; it stays in the foreground."""
+        return [["/usr/sbin/bird", "-f", "-c", "bird.conf", "-s", "bird.ctl"]]
+
+    def _birdc(self, command: str) -> str:
+        socket = str(self.folder / "bird.ctl")
+        return self.namespace.run(["/usr/sbin/birdc", "-s", socket, *command.split()])
+
+    def sessions(self) -> dict[str, SessionView]:
+        """Read ``show protocols``."""
+        found = {}
+        for line in self._birdc("show protocols").splitlines():
+            words = line.split()
+            if len(words) > 4 and words[1] == "BGP":
+                addr = self.speaker.neighbours[int(words[0][1:])].addr
+                state = " ".join(words[5:]) or words[3]
+                found[addr] = SessionView(addr, state == "Established", state)
+        return found
+
+    def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
+        """Read ``show route all``."""
+        table = _TABLES[family]
+        text = self._birdc(f"show route all where source=RTS_BGP table {table}")
+        found: dict[str, list[RouteView]] = {}
+        prefix = ""
+        head: re.Match[str] | None = None
+        attributes: dict[str, str] = {}
+        for line in [*text.splitlines(), ""]:
+            start = _ROUTE.match(line)
+            if start or not line:
+                if head:
+                    found.setdefault(prefix, []).append(
+                        self._route(prefix, head, attributes)
+                    )
+                head, attributes = start, {}
+                prefix = start[1] or prefix if start else ""
+            elif match := _ATTRIBUTE.match(line):
+                attributes[match[1]] = match[2]
+        for routes in found.values():
+            routes.sort(key=lambda route: not route.is_best)
+        return found
+
+    def _route(
+        self, prefix: str, head: re.Match[str], attributes: dict[str, str]
+    ) -> RouteView:
+        def number(name: str) -> int | None:
+            return int(attributes[name]) if name in attributes else None
+
+        pairs = re.findall(r"\((\d+),(\d+)\)", attributes.get("community", ""))
+        return RouteView(
+            prefix=prefix,
+            next_hop=attributes["next_hop"].split()[0],
+            from_addr=self.speaker.neighbours[int(head[2][1:])].addr,
+            is_best=bool(head[3]),
+            as_path=tuple(map(int, re.findall(r"\d+", attributes.get("as_path", "")))),
+            local_pref=number("local_pref"),
+            med=number("med"),
+            communities=tuple(f"{a}:{b}" for a, b in pairs),
+            originator_id=attributes.get("originator_id"),
+            cluster_list=tuple(attributes.get("cluster_list", "").split()),
+        )
+
+    def originate(self, prefix: str) -> None:
+        """Add a static route and reconfigure."""
+        self.originated.append(prefix)
+        self._reconfigure()
+
+    def withdraw(self, prefix: str) -> None:
+        """Take the static route out and reconfigure."""
+        self.originated.remove(prefix)
+        self._reconfigure()
+
+    def _reconfigure(self) -> None:
+        self.write_config()
+        self._birdc(f'configure "{self.folder}/bird.conf"')
+
+    def refresh(self, addr: str) -> None:
+        """Use ``reload in``."""
+        self._birdc(f"reload in {self._name(addr)}")
+
+    def reset(self, addr: str) -> None:
+        """Use ``restart``."""
+        self._birdc(f"restart {self._name(addr)}")
+
+    def _name(self, addr: str) -> str:
+        addrs = [n.addr for n in self.speaker.neighbours]
+        return f"n{addrs.index(addr)}"

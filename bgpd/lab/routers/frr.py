@@ -1,0 +1,181 @@
+"""FRR: zebra (only with a kernel table) and bgpd, asked through vtysh.
+
+Both run as user frr, which the package made, so the machine's folder is given to that user.
+"""
+
+import json
+import shutil
+from collections.abc import Sequence
+from typing import Any, ClassVar, Final
+
+from bgpd.lab.routers.base import READY_TIME, Router, wait_until
+from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
+from bgpd.lab.topology import FamilyName
+
+_FOLDER: Final = "/usr/lib/frr"
+
+
+class Frr(Router):
+    """FRR's bgpd, with zebra when it has a kernel table."""
+
+    kind: ClassVar = "frr"
+    programs: ClassVar = (f"{_FOLDER}/zebra", f"{_FOLDER}/bgpd", "vtysh")
+
+    def write_config(self) -> None:
+        """Write ``bgpd.conf`` and ``zebra.conf``."""
+        speaker = self.speaker
+        lines = [
+            f"router bgp {speaker.local_as}",
+            f" bgp router-id {speaker.router_id}",
+            " no bgp ebgp-requires-policy",
+            " no bgp network import-check",
+            " no bgp default ipv4-unicast",
+            f" timers bgp {speaker.hold_time // 3} {speaker.hold_time}",
+        ]
+        if speaker.cluster_id:
+            lines.append(f" bgp cluster-id {speaker.cluster_id}")
+        for neighbour in speaker.neighbours:
+            lines += self._peer(neighbour)
+        for family in ("ipv4", "ipv6"):
+            lines.append(f" address-family {family} unicast")
+            is_v6 = family == "ipv6"
+            lines += [f"  network {p}" for p in self.originated if (":" in p) is is_v6]
+            for n in speaker.neighbours:
+                if family in n.families:
+                    lines.append(f"  neighbor {n.addr} activate")
+                    lines.append(f"  neighbor {n.addr} soft-reconfiguration inbound")
+                    if n.is_client:
+                        lines.append(f"  neighbor {n.addr} route-reflector-client")
+                    if n.next_hop_self:
+                        lines.append(f"  neighbor {n.addr} next-hop-self")
+            lines.append(" exit-address-family")
+        text = "\n".join(lines) + "\n"
+        (self.folder / "bgpd.conf").write_text(text, encoding="utf-8")
+        (self.folder / "zebra.conf").write_text("log stdout\n", encoding="utf-8")
+        for path in (self.folder, *self.folder.iterdir()):
+            shutil.chown(path, "frr", "frr")
+
+    def _peer(self, n: NeighbourSpec) -> list[str]:
+        lines = [
+            f" neighbor {n.addr} remote-as {n.remote_as}",
+            f" neighbor {n.addr} advertisement-interval 0",
+            f" neighbor {n.addr} timers connect 1",
+            f" neighbor {n.addr} update-source {n.local_addr}",
+        ]
+        if n.is_passive:
+            lines.append(f" neighbor {n.addr} passive")
+        if n.password:
+            lines.append(f" neighbor {n.addr} password {n.password}")
+        if ":" in n.addr and "ipv4" in n.families:
+            lines.append(f" neighbor {n.addr} capability extended-nexthop")
+        return lines
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """Return the command lines of zebra (with a kernel table) and bgpd."""
+        folder = str(self.folder)
+
+        def daemon(name: str) -> list[str]:
+            argv = [f"{_FOLDER}/{name}", "-f", f"{folder}/{name}.conf"]
+            argv += ["-i", f"{folder}/{name}.pid", "-z", f"{folder}/zserv.api"]
+            return [*argv, "--vty_socket", folder, "-P", "0", "--log", "stdout"]
+
+        if self.speaker.has_fib:
+            return [daemon("zebra"), daemon("bgpd")]
+        return [[*daemon("bgpd"), "-Z", "-n"]]
+
+    def _started(self, count: int) -> None:
+        """Let zebra listen before bgpd looks for it: it tries again only after seconds."""
+        if count < len(self.commands()):
+            wait_until((self.folder / "zserv.api").exists, READY_TIME, "zebra listens")
+
+    def stop(self) -> None:
+        """End the daemons; zebra's socket goes too, since its presence means "ready"."""
+        super().stop()
+        (self.folder / "zserv.api").unlink(missing_ok=True)
+
+    def _vtysh(self, *commands: str) -> str:
+        argv = ["vtysh", "--vty_socket", str(self.folder), "-d", "bgpd"]
+        for command in commands:
+            argv += ["-c", command]
+        return self.namespace.run(argv)
+
+    def _json(self, *commands: str) -> list[Any]:
+        """Return what each command prints; FRR prints one document after the other."""
+        text = self._vtysh(*(f"{command} json" for command in commands))
+        decoder = json.JSONDecoder()
+        found, at = [], 0
+        while (start := text.find("{", at)) >= 0:
+            value, at = decoder.raw_decode(text, start)
+            found.append(value)
+        return found
+
+    def sessions(self) -> dict[str, SessionView]:
+        """Read ``show bgp neighbors json``."""
+        found = {}
+        (answer,) = self._json("show bgp neighbors")
+        for addr, peer in answer.items():
+            if isinstance(peer, dict) and "bgpState" in peer:
+                state = peer["bgpState"]
+                found[addr] = SessionView(addr, state == "Established", state)
+        return found
+
+    def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
+        """Read ``show bgp``, then each prefix, for the list has no details."""
+        table = f"show bgp {family} unicast"
+        prefixes = [p for answer in self._json(table) for p in answer.get("routes", {})]
+        if not prefixes:
+            return {}
+        found = {}
+        for entry in self._json(*(f"{table} {prefix}" for prefix in prefixes)):
+            if not entry:
+                continue  # withdrawn since the list was made
+            prefix = entry["prefix"]
+            views = [_route(prefix, p) for p in entry["paths"] if not _is_own(p)]
+            if views:
+                found[prefix] = sorted(views, key=lambda view: not view.is_best)
+        return found
+
+    def originate(self, prefix: str) -> None:
+        """Add a ``network`` statement."""
+        self.originated.append(prefix)
+        self._configure(prefix, f"network {prefix}")
+
+    def withdraw(self, prefix: str) -> None:
+        """Remove the ``network`` statement."""
+        self.originated.remove(prefix)
+        self._configure(prefix, f"no network {prefix}")
+
+    def _configure(self, prefix: str, line: str) -> None:
+        family = "ipv6" if ":" in prefix else "ipv4"
+        router = f"router bgp {self.speaker.local_as}"
+        self._vtysh("configure terminal", router, f"address-family {family}", line)
+
+    def refresh(self, addr: str) -> None:
+        """Use ``clear bgp ... in``."""
+        self._vtysh(f"clear bgp {addr} in")
+
+    def reset(self, addr: str) -> None:
+        """Use ``clear bgp``."""
+        self._vtysh(f"clear bgp {addr}")
+
+
+def _is_own(path: dict[str, Any]) -> bool:
+    return "sourced" in path
+
+
+def _route(prefix: str, path: dict[str, Any]) -> RouteView:
+    hops = [h for h in path["nexthops"] if h.get("scope") != "link-local"]
+    med = path.get("metric", path.get("med"))
+    text = path.get("aspath", {}).get("string", "")
+    return RouteView(
+        prefix=prefix,
+        next_hop=hops[0]["ip"],
+        from_addr=path["peer"]["peerId"],
+        is_best=path.get("bestpath", {}).get("overall", False),
+        as_path=tuple(int(word) for word in text.split() if word.isdigit()),
+        local_pref=path.get("locPrf", path.get("localpref")),
+        med=med,
+        communities=tuple(path.get("community", {}).get("list", ())),
+        originator_id=path.get("originatorId"),
+        cluster_list=tuple(path.get("clusterList", {}).get("list", ())),
+    )

@@ -1,0 +1,162 @@
+"""Our own daemon, run as ``pybgpd run`` and asked through ``pybgpctl``."""
+
+import json
+import os
+import signal
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+import bgpd
+from bgpd.lab.routers.base import Router
+from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
+from bgpd.lab.topology import FamilyName
+
+
+class PyBgpd(Router):
+    """pybgpd with the Python that runs the lab."""
+
+    kind: ClassVar = "pybgpd"
+    programs: ClassVar = (sys.executable,)
+
+    @property
+    def control_path(self) -> Path:
+        """The control socket, for ``pybgpctl --control``."""
+        return self.folder / "control.sock"
+
+    def write_config(self) -> None:
+        """Write ``pybgpd.yaml``."""
+        path = self.folder / "pybgpd.yaml"
+        draft = self.folder / "pybgpd.draft"
+        draft.write_text(yaml.safe_dump(self.config(), sort_keys=False), "utf-8")
+        draft.replace(path)  # the daemon watches the file: never show it half a one
+
+    def config(self) -> dict[str, Any]:
+        """Return the configuration file's content."""
+        speaker = self.speaker
+        bgp: dict[str, Any] = {"as": speaker.local_as, "router_id": speaker.router_id}
+        if speaker.cluster_id:
+            bgp["cluster_id"] = speaker.cluster_id
+        content: dict[str, Any] = {
+            "node": {"name": speaker.name},
+            "bgp": bgp,
+            "peers": [self._peer(n) for n in speaker.neighbours],
+            "routes": {"originate": [{"prefix": p} for p in self.originated]},
+            "fib": {"mode": "on" if speaker.has_fib else "off"},
+            "control": {"path": str(self.control_path)},
+        }
+        return merge(content, speaker.config)
+
+    def _peer(self, n: NeighbourSpec) -> dict[str, Any]:
+        peer: dict[str, Any] = {
+            "address": n.addr,
+            "as": n.remote_as,
+            "families": [f"{family}-unicast" for family in n.families],
+            "hold_time": self.speaker.hold_time,
+            "connect_retry_time": 1,
+        }
+        if n.local_addr:
+            peer["local_address"] = n.local_addr
+        if n.is_client:
+            peer["client"] = True
+        if n.is_passive:
+            peer["passive"] = True
+        if n.password:
+            peer["password"] = n.password
+        if n.next_hop_self:
+            peer["next_hop"] = "self"
+        if ":" in n.addr and "ipv4" in n.families:
+            peer["extended_next_hop"] = True
+        return peer
+
+    def environment(self) -> Mapping[str, str]:
+        """Let Python find these very packages, installed or not."""
+        root = str(Path(bgpd.__file__).parent.parent)
+        path = os.environ.get("PYTHONPATH", "")
+        return {"PYTHONPATH": f"{root}:{path}" if path else root}
+
+    def commands(self) -> Sequence[Sequence[str]]:
+        """Return the daemon's command line."""
+        argv = [sys.executable, "-m", "bgpd.cli.daemon", "run"]
+        return [[*argv, "--config", str(self.folder / "pybgpd.yaml")]]
+
+    def ask(self, *words: str) -> Any:  # noqa: ANN401 - JSON
+        """Return the answer of a ``pybgpctl`` command as JSON.
+
+        Raises:
+            LabError: The daemon does not answer.
+        """
+        argv = ["env", *(f"{k}={v}" for k, v in self.environment().items())]
+        argv += [sys.executable, "-m", "bgpd.cli.control"]
+        argv += ["--control", str(self.control_path), *words, "-o", "json"]
+        return json.loads(self.namespace.run(argv))
+
+    def sessions(self) -> dict[str, SessionView]:
+        """Read ``show peers``."""
+        found = {}
+        for peer in self.ask("show", "peers"):
+            addr, state = peer["address"], peer["state"].lower()
+            found[addr] = SessionView(addr, state == "established", state)
+        return found
+
+    def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
+        """Read ``show routes``; our own routes have no peer and are left out."""
+        found: dict[str, list[RouteView]] = {}
+        for route in self.ask("show", "routes"):
+            prefix = route["prefix"]
+            if route.get("peer_address") and (":" in prefix) is (family == "ipv6"):
+                found.setdefault(prefix, []).append(_view(route))
+        for views in found.values():
+            views.sort(key=lambda view: not view.is_best)
+        return found
+
+    def originate(self, prefix: str) -> None:
+        """Add a prefix to the file and reload."""
+        self.originated.append(prefix)
+        self._reload()
+
+    def withdraw(self, prefix: str) -> None:
+        """Take it out of the file and reload."""
+        self.originated.remove(prefix)
+        self._reload()
+
+    def _reload(self) -> None:
+        self.write_config()
+        for child in self._children:
+            child.send_signal(signal.SIGHUP)
+
+    def refresh(self, addr: str) -> None:
+        """Use ``pybgpctl refresh``."""
+        self.ask("refresh", addr)
+
+    def reset(self, addr: str) -> None:
+        """Use ``pybgpctl reset``."""
+        self.ask("reset", addr)
+
+
+def _view(route: Mapping[str, Any]) -> RouteView:
+    return RouteView(
+        prefix=route["prefix"],
+        next_hop=route["next_hop"],
+        from_addr=route["peer_address"],
+        is_best=route["best"],
+        as_path=tuple(route["as_path"]),
+        local_pref=route["local_pref"],
+        med=route["med"],
+        communities=tuple(route["communities"]),
+        originator_id=route["originator_id"],
+        cluster_list=tuple(route["cluster_list"]),
+    )
+
+
+def merge(base: dict[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """Return ``base`` with ``over`` laid over it, mapping by mapping."""
+    result = dict(base)
+    for key, value in over.items():
+        old = result.get(key)
+        both = isinstance(old, dict) and isinstance(value, Mapping)
+        result[key] = merge(old, value) if both else value  # type: ignore[arg-type]
+    return result

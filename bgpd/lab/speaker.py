@@ -1,0 +1,167 @@
+"""One BGP speaker in neutral words, from which every driver writes its own configuration.
+
+Also what is asked of any running speaker, as plain values: sessions and routes.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from bgpd.lab.topology import FamilyName, Machine, RouterKind, Topology
+
+
+@dataclass(frozen=True, slots=True)
+class NeighbourSpec:
+    """A neighbour of a speaker.
+
+    Attributes:
+        addr: Its address.
+        remote_as: Its AS.
+        local_addr: Our address towards it.
+        other_local_addr: Our address of the other IP version, the next hop of the family
+            that is not that of the session's addresses; empty if there is none.
+        is_client: Route-reflector client.
+        is_passive: Only accept.
+        password: TCP MD5 key; empty is none.
+        families: What the session carries.
+        next_hop_self: Announce ourselves as the next hop.
+    """
+
+    addr: str
+    remote_as: int
+    local_addr: str = ""
+    other_local_addr: str = ""
+    is_client: bool = False
+    is_passive: bool = False
+    password: str = field(default="", repr=False)
+    families: tuple[FamilyName, ...] = ("ipv4",)
+    next_hop_self: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Speaker:
+    """A BGP speaker.
+
+    Attributes:
+        name: Of its machine.
+        local_as: AS number.
+        router_id: Dotted quad.
+        neighbours: Who it talks to.
+        cluster_id: Dotted quad; empty unless it is a reflector.
+        originate: Prefixes it announces from the start.
+        has_fib: Whether routes go to the kernel.
+        hold_time: Seconds.
+        config: Settings of pybgpd itself, merged into its configuration file.
+    """
+
+    name: str
+    local_as: int
+    router_id: str
+    neighbours: tuple[NeighbourSpec, ...] = ()
+    cluster_id: str = ""
+    originate: tuple[str, ...] = ()
+    has_fib: bool = False
+    hold_time: int = 90
+    config: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class SessionView:
+    """A session as a router shows it.
+
+    Attributes:
+        addr: The neighbour.
+        is_established: Whether routes flow.
+        state: The router's own word for the state.
+    """
+
+    addr: str
+    is_established: bool
+    state: str
+
+
+@dataclass(frozen=True, slots=True)
+class RouteView:
+    """A route that a router learned by BGP.
+
+    What a maker does not show is None.
+
+    Attributes:
+        prefix: Canonical text.
+        next_hop: Address.
+        from_addr: The neighbour that sent it.
+        is_best: Whether it is the one in use.
+        as_path: AS numbers, nearest first, sets flattened.
+        local_pref: LOCAL_PREF.
+        med: MULTI_EXIT_DISC.
+        communities: As ``64512:1``.
+        originator_id: ORIGINATOR_ID (RFC 4456).
+        cluster_list: CLUSTER_LIST, nearest first.
+    """
+
+    prefix: str
+    next_hop: str
+    from_addr: str | None = None
+    is_best: bool = True
+    as_path: tuple[int, ...] = ()
+    local_pref: int | None = None
+    med: int | None = None
+    communities: tuple[str, ...] = ()
+    originator_id: str | None = None
+    cluster_list: tuple[str, ...] = ()
+
+
+def speaker_of(topology: Topology, name: str) -> Speaker:
+    """Return the speaker of one machine, its neighbours' names resolved."""
+    machine = topology.machines[name]
+    router = machine.router
+    neighbours = []
+    for entry in router.neighbours:
+        # Without a v4 family the session itself runs over IPv6, as in Calico.
+        version = 4 if "ipv4" in entry.families else 6
+        if entry.address is not None:
+            addr, remote_as = str(entry.address), entry.remote_as
+        else:
+            other = topology.machines[entry.node]
+            addr = other.address(version)
+            remote_as = entry.remote_as or other.router.local_as
+        neighbours.append(
+            NeighbourSpec(
+                addr=addr,
+                remote_as=remote_as,
+                local_addr=_local_addr(machine, is_v6=":" in addr),
+                other_local_addr=_local_addr(machine, is_v6=":" not in addr),
+                is_client=entry.is_client,
+                is_passive=entry.is_passive,
+                password=entry.password,
+                families=entry.families,
+                next_hop_self=entry.next_hop_self,
+            )
+        )
+    return Speaker(
+        name=name,
+        local_as=router.local_as,
+        router_id=_router_id(machine),
+        neighbours=tuple(neighbours),
+        cluster_id="" if router.cluster_id is None else str(router.cluster_id),
+        originate=router.originate,
+        has_fib=router.has_fib,
+        hold_time=router.hold_time,
+        config=dict(router.config),
+    )
+
+
+def kind_of(topology: Topology, name: str) -> RouterKind:
+    """Return which maker's router a machine runs."""
+    return topology.machines[name].router.kind
+
+
+def _local_addr(machine: Machine, *, is_v6: bool) -> str:
+    version = 6 if is_v6 else 4
+    return next((str(a.ip) for a in machine.addresses if a.version == version), "")
+
+
+def _router_id(machine: Machine) -> str:
+    if machine.router.router_id is not None:
+        return str(machine.router.router_id)
+    text = machine.address(4)
+    return "192.0.2.1" if ":" in text else text

@@ -1,0 +1,251 @@
+"""The description of a lab: networks, nodes with routers and pods, gateways.
+
+A topology is a YAML file; unknown keys are errors that name file and line.
+"""
+
+from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationError,
+    model_validator,
+)
+
+from bgpd.lab.errors import TopologyError
+
+RouterKind = Literal["pybgpd", "bird", "frr", "gobgp", "openbgpd", "exabgp", "none"]
+FamilyName = Literal["ipv4", "ipv6"]
+
+Interface = IPv4Interface | IPv6Interface
+Address = IPv4Address | IPv6Address
+Name = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9-]{0,19}$")]
+
+
+def _prefix(value: object) -> str:
+    interface = IPv4Interface(value) if "." in str(value) else IPv6Interface(str(value))
+    if interface.ip != interface.network.network_address:
+        raise ValueError(f"{value} has host bits set; {interface.network} is meant?")
+    return str(interface.network)
+
+
+Prefix = Annotated[str, BeforeValidator(_prefix)]
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+
+
+class Network(_Strict):
+    """An Ethernet segment: a bridge in a namespace of its own."""
+
+
+class Neighbour(_Strict):
+    """One BGP neighbour, named by node or by address.
+
+    Attributes:
+        node: Name of a node or gateway of the lab; its first address is meant.
+        address: Address of the neighbour, instead of ``node``.
+        remote_as: AS of the neighbour; that of ``node`` by default.
+        is_client: Route-reflector client (RFC 4456).
+        is_passive: Only accept the connection.
+        password: TCP MD5 key (RFC 2385).
+        families: What the session carries.
+        next_hop_self: Announce ourselves as the next hop.
+    """
+
+    node: str = ""
+    address: Address | None = None
+    remote_as: int = Field(default=0, alias="as", ge=0, le=4294967295)
+    is_client: bool = Field(default=False, alias="client")
+    is_passive: bool = Field(default=False, alias="passive")
+    password: str = ""
+    families: tuple[FamilyName, ...] = ("ipv4",)
+    next_hop_self: bool = False
+
+    @model_validator(mode="after")
+    def _names_one(self) -> Self:
+        if bool(self.node) == (self.address is not None):
+            raise ValueError("exactly one of node and address is needed")
+        if self.address is not None and not self.remote_as:
+            raise ValueError("as is needed with address")
+        return self
+
+
+class RouterModel(_Strict):
+    """The BGP speaker of a machine, in words that every maker understands.
+
+    Attributes:
+        kind: Which maker; ``none`` for a machine without a router.
+        local_as: AS number.
+        router_id: The first IPv4 address by default.
+        cluster_id: Makes it a reflector (RFC 4456).
+        neighbours: Who it talks to.
+        originate: Prefixes it announces.
+        has_fib: Whether routes go to the kernel.
+        hold_time: Seconds.
+        config: Settings of pybgpd itself, merged into its configuration file.
+    """
+
+    kind: RouterKind = "pybgpd"
+    local_as: int = Field(default=64512, alias="as", ge=1, le=4294967295)
+    router_id: IPv4Address | None = None
+    cluster_id: IPv4Address | None = None
+    neighbours: tuple[Neighbour, ...] = ()
+    originate: tuple[Prefix, ...] = ()
+    has_fib: bool = Field(default=True, alias="fib")
+    hold_time: int = Field(default=90, ge=0, le=65535)
+    config: dict[str, Any] = {}
+
+
+class Pod(_Strict):
+    """A namespace behind a node, wired as Calico does it.
+
+    Attributes:
+        name: Unique in the lab.
+        address: Its only address.
+        block: The address block of the node that the address is from.
+    """
+
+    name: Name
+    address: Address
+    block: Prefix | None = None
+
+    @model_validator(mode="after")
+    def _address_is_in_block(self) -> Self:
+        if self.block is None:
+            return self
+        network = (IPv6Interface if ":" in self.block else IPv4Interface)(self.block)
+        if self.address not in network.network:
+            raise ValueError(f"{self.address} is not in block {self.block}")
+        return self
+
+
+class Machine(_Strict):
+    """A node or gateway: one namespace, one link to a network.
+
+    Attributes:
+        network: Which network its ``eth0`` is on; the only one by default.
+        addresses: Addresses of ``eth0`` with their prefix length.
+        loopback: Further addresses on ``lo``, what a gateway has behind it.
+        router: Its BGP speaker.
+        pods: Workloads behind it.
+    """
+
+    network: str = ""
+    addresses: tuple[Interface, ...] = Field(min_length=1)
+    loopback: tuple[Interface, ...] = ()
+    router: RouterModel = RouterModel(kind="none")
+    pods: tuple[Pod, ...] = ()
+
+    def address(self, version: int = 4) -> str:
+        """Return the first address of that IP version as text; any if there is none."""
+        texts = [str(a.ip) for a in self.addresses if a.version == version]
+        return texts[0] if texts else str(self.addresses[0].ip)
+
+
+class Topology(_Strict):
+    """A whole lab."""
+
+    name: Name = "lab"
+    networks: dict[Name, Network | None] = {"lan": None}
+    nodes: dict[Name, Machine] = {}
+    gateways: dict[Name, Machine] = {}
+
+    @property
+    def machines(self) -> dict[str, Machine]:
+        """Nodes and gateways together."""
+        return {**self.nodes, **self.gateways}
+
+    def network_of(self, machine: Machine) -> str:
+        """Return the name of the network ``machine`` is on."""
+        return machine.network or next(iter(self.networks))
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        names = [*self.nodes, *self.gateways, *self.networks]
+        names += [pod.name for m in self.machines.values() for pod in m.pods]
+        twice = sorted({name for name in names if names.count(name) > 1})
+        if twice:
+            raise ValueError(f"names used twice: {', '.join(twice)}")
+        addrs = [str(a.ip) for m in self.machines.values() for a in m.addresses]
+        addrs += [str(p.address) for m in self.machines.values() for p in m.pods]
+        again = sorted({addr for addr in addrs if addrs.count(addr) > 1})
+        if again:
+            raise ValueError(f"addresses used twice: {', '.join(again)}")
+        for name, machine in self.machines.items():
+            if machine.network and machine.network not in self.networks:
+                raise ValueError(f"{name}: no network {machine.network!r}")
+            for neighbour in machine.router.neighbours:
+                if neighbour.node and neighbour.node not in self.machines:
+                    raise ValueError(f"{name}: no neighbour node {neighbour.node!r}")
+        return self
+
+
+def parse_topology(text: str, source: str = "topology") -> Topology:
+    """Return the topology that YAML ``text`` describes.
+
+    Args:
+        text: YAML.
+        source: File name for messages.
+
+    Raises:
+        TopologyError: Every error, one a line, with file and line.
+    """
+    try:
+        tree = yaml.compose(text, Loader=yaml.SafeLoader)
+        data = yaml.safe_load(text)
+    except yaml.YAMLError as error:
+        mark = getattr(error, "problem_mark", None)
+        line = mark.line + 1 if mark else 1
+        reason = getattr(error, "problem", None) or str(error)
+        raise TopologyError(f"{source}:{line}: {reason}") from None
+    try:
+        return Topology.model_validate({} if data is None else data)
+    except ValidationError as error:
+        lines = [
+            f"{source}:{_line(tree, e['loc'])}: {_key(e['loc'])}: {e['msg']}"
+            for e in error.errors(include_url=False)
+        ]
+        raise TopologyError("\n".join(lines)) from None
+
+
+def load_topology(path: Path) -> Topology:
+    """Read a topology file.
+
+    Raises:
+        TopologyError: As ``parse_topology``, or the file cannot be read.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise TopologyError(f"{path}: {error.strerror}") from None
+    return parse_topology(text, str(path))
+
+
+def _key(loc: tuple[int | str, ...]) -> str:
+    return ".".join(map(str, loc)) or "topology"
+
+
+def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+    """Return the line of the deepest part of ``loc`` that stands in the file."""
+    if node is None:
+        return 1
+    line = node.start_mark.line
+    for part in loc:
+        if isinstance(node, yaml.MappingNode):
+            pairs = [(k, v) for k, v in node.value if k.value == part]
+            if not pairs:
+                continue  # a member of a union, or a key that is missing
+            line, node = pairs[0][0].start_mark.line, pairs[0][1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            if part >= len(node.value):
+                break
+            node = node.value[part]
+            line = node.start_mark.line
+    return int(line) + 1
