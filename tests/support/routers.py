@@ -1,0 +1,60 @@
+"""Pairs and handfuls of real routers in namespaces, for tests."""
+
+import os
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+import pytest
+
+from bgpd.lab.errors import LabError
+from bgpd.lab.lab import Lab
+from bgpd.lab.routers import DRIVERS
+from bgpd.lab.topology import parse_topology
+
+needs_root = pytest.mark.skipif(
+    os.geteuid() != 0, reason="makes network namespaces: needs root"
+)
+
+
+def needs(kind: str) -> pytest.MarkDecorator:
+    """Skip where that maker's router is not installed."""
+    is_missing = not DRIVERS[kind].is_installed()
+    return pytest.mark.skipif(is_missing, reason=f"{kind} is not installed")
+
+
+def maker(kind: str) -> object:
+    """Return a parameter of ``pytest.mark.parametrize`` that skips without the maker."""
+    return pytest.param(kind, marks=needs(kind), id=kind)
+
+
+def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> bool:
+    """Wait until ``predicate`` is true; a ``LabError`` from it means "not yet".
+
+    Returns:
+        Whether it came true within ``timeout`` seconds, for ``assert``.
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            if predicate():
+                return True
+        except LabError:
+            if time.monotonic() > deadline:
+                raise
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.03)
+
+
+@contextmanager
+def a_lab(text: str) -> Iterator[Lab]:
+    """Bring up a topology and start its routers; a failure shows their logs."""
+    with Lab(parse_topology(text)) as lab:
+        try:
+            lab.start()
+            yield lab
+        except BaseException as error:
+            for name, router in lab.routers.items():
+                error.add_note(f"{router.kind} on {name}:\n{router.log_tail(25)}")
+            raise

@@ -1,0 +1,35 @@
+"""Neighbours' names resolved to addresses and AS numbers."""
+
+from bgpd.lab.speaker import speaker_of
+from bgpd.lab.topology import parse_topology
+
+TOPOLOGY = parse_topology("""
+nodes:
+  one:
+    addresses: [10.0.0.1/24, "fd00::1/64"]
+    router:
+      as: 65001
+      cluster_id: 9.9.9.9
+      neighbours: [{node: two}, {node: two, families: [ipv6]}, {address: 10.0.0.9, as: 7}]
+  two:
+    addresses: [10.0.0.2/24, "fd00::2/64"]
+    router: {as: 65002, router_id: 2.2.2.2}
+""")
+
+
+def test_a_neighbour_is_found_by_name_or_address():
+    four, six, far = speaker_of(TOPOLOGY, "one").neighbours
+    assert (four.addr, four.remote_as, four.local_addr) == (
+        "10.0.0.2",
+        65002,
+        "10.0.0.1",
+    )
+    assert (six.addr, six.local_addr) == ("fd00::2", "fd00::1")
+    assert six.other_local_addr == "10.0.0.1"
+    assert (far.addr, far.remote_as) == ("10.0.0.9", 7)
+
+
+def test_the_router_id_is_the_first_ipv4_address_unless_told():
+    assert speaker_of(TOPOLOGY, "one").router_id == "10.0.0.1"
+    assert speaker_of(TOPOLOGY, "one").cluster_id == "9.9.9.9"
+    assert speaker_of(TOPOLOGY, "two").router_id == "2.2.2.2"

@@ -1,0 +1,71 @@
+"""What a topology file may say, and how its errors read."""
+
+import pytest
+
+from bgpd.lab.errors import TopologyError
+from bgpd.lab.topology import load_topology, parse_topology
+
+GOOD = """\
+networks:
+  lan:
+nodes:
+  one:
+    addresses: [10.0.0.1/24, "fd00::1/64"]
+    router: {kind: bird, as: 65001, neighbours: [{node: two, client: true}]}
+    pods:
+      - {name: a, address: 10.244.0.1, block: 10.244.0.0/26}
+gateways:
+  two:
+    addresses: [10.0.0.2/24]
+    router: {kind: frr, as: 65002}
+"""
+
+
+def test_a_good_file_is_read():
+    topology = parse_topology(GOOD)
+    assert list(topology.machines) == ["one", "two"]
+    one = topology.machines["one"]
+    assert topology.network_of(one) == "lan"
+    assert (one.address(4), one.address(6)) == ("10.0.0.1", "fd00::1")
+    assert one.router.neighbours[0].is_client
+    assert str(one.pods[0].address) == "10.244.0.1"
+
+
+def test_an_empty_file_is_an_empty_lab():
+    assert parse_topology("").machines == {}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "text"),
+    [
+        ("kind: bird", "kynd: bird", 6, "kynd: Extra inputs are not permitted"),
+        ("kind: bird", "kind: quagga", 6, "kind: Input should be"),
+        ("10.0.0.1/24", "10.0.0.300/24", 5, "nodes.one.addresses.0"),
+        ("10.244.0.0/26", "10.244.0.1/26", 8, "has host bits set"),
+        ("10.244.0.0/26", "10.244.9.0/26", 8, "10.244.0.1 is not in block"),
+        ("node: two", "node: six", 1, "no neighbour node 'six'"),
+        ("node: two", "address: 10.0.0.9", 6, "as is needed with address"),
+        ("{node: two, client: true}", "{client: true}", 6, "exactly one of node and"),
+        ("  two:", "  one:", 1, "names used twice: one"),
+        ("10.0.0.2/24", "10.0.0.1/24", 1, "addresses used twice: 10.0.0.1"),
+        ("as: 65001", "as: 0", 6, "greater than or equal to 1"),
+        ("nodes:", "nodes: [", 5, "expected ',' or ']'"),
+    ],
+)
+def test_an_error_names_file_line_and_key(old, new, line, text):
+    with pytest.raises(TopologyError) as caught:
+        parse_topology(GOOD.replace(old, new, 1), "lab.yaml")
+    assert str(caught.value).startswith(f"lab.yaml:{line}: ")
+    assert text in str(caught.value)
+
+
+def test_all_errors_are_told_at_once():
+    bad = GOOD.replace("kind: bird", "kynd: bird").replace("as: 65002", "as: x")
+    with pytest.raises(TopologyError) as caught:
+        parse_topology(bad)
+    assert len(str(caught.value).splitlines()) == 2
+
+
+def test_a_missing_file_is_a_topology_error(tmp_path):
+    with pytest.raises(TopologyError, match="No such file"):
+        load_topology(tmp_path / "none.yaml")
