@@ -254,8 +254,10 @@ class FolderDatastore:
 
     def _set_connected(self, *, error: str = "") -> None:
         is_connected = not error
-        if is_connected == self._status.is_connected:
+        if is_connected == self._status.is_connected and not error:
             return
+        if error and error == self._status.last_error and not self._status.is_connected:
+            return  # told before
         self._status = replace(
             self._status,
             source=str(self._root) if is_connected else "",

@@ -36,13 +36,13 @@ class UnknownKindError(ManifestError):
 
 
 class _Loader(_BaseLoader):  # type: ignore[misc]
-    """YAML without its surprises: as Kubernetes reads it, dates and 65000:10 are text."""
+    """YAML without its surprises: dates, 65000:10, yes and on are text."""
 
     yaml_implicit_resolvers: Final = {
         first: [
             (tag, pattern)
             for tag, pattern in resolvers
-            if not tag.endswith((":timestamp", ":int", ":float"))
+            if not tag.endswith((":timestamp", ":int", ":float", ":bool"))
         ]
         for first, resolvers in _BaseLoader.yaml_implicit_resolvers.items()
     }
@@ -50,6 +50,9 @@ class _Loader(_BaseLoader):  # type: ignore[misc]
 
 _Loader.add_implicit_resolver(
     "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf")
 )
 
 
@@ -197,6 +200,8 @@ def _load(document: str) -> Iterator[tuple[int, object]]:
         content = loader.construct_document(node)
     finally:
         loader.dispose()
+    if content is None:
+        return  # comments only
     line = node.start_mark.line
     is_list = isinstance(content, dict) and str(content.get("kind", "")).endswith(
         "List"
