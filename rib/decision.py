@@ -136,7 +136,6 @@ class Ranking(NamedTuple):
 _Candidate = tuple[tuple[int, ...], int, int, tuple[int | bytes | str, ...], int, Path]
 _BEFORE: Final = 0
 _GROUP: Final = 1
-_MED: Final = 2
 _AFTER: Final = 3
 _PATH: Final = 5
 _by_after = itemgetter(_AFTER)

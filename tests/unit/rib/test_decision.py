@@ -246,6 +246,17 @@ def test_octets_that_look_like_the_stale_community_are_none() -> None:
     assert rank((lookalike, of("b")), OPTIONS).best is lookalike
 
 
+def test_a_path_worse_before_med_stays_behind_whatever_follows() -> None:
+    paths = [
+        of("c", as_path="1"),
+        of("a", as_path="2", local_pref=98),
+        of("b", as_path="3", local_pref=99),
+    ]
+    ranking = rank(paths, OPTIONS)
+    assert names(ranking.ordered) == ["c", "b", "a"]
+    assert ranking.reasons[1:] == (Reason.LOCAL_PREF, Reason.LOCAL_PREF)
+
+
 class TestIncumbent:
     OLD = of("b", EBGP, as_path="1")
     NEW = of("a", EBGP, as_path="2")
@@ -264,6 +275,15 @@ class TestIncumbent:
     def test_internal_incumbent_has_no_advantage(self) -> None:
         old, new = of("b"), of("a")
         assert rank((old, new), self.KEEP, incumbent=old).best is new
+
+    def test_internal_incumbent_says_nothing_about_external_paths(self) -> None:
+        internal = of("b")
+        ranking = rank((self.OLD, self.NEW), self.KEEP, incumbent=internal)
+        assert ranking.ordered == (self.NEW, self.OLD)
+
+    def test_newer_external_paths_forward_too(self) -> None:
+        ranking = rank((self.NEW, self.OLD), self.KEEP, incumbent=self.OLD)
+        assert ranking.multipath == (self.OLD, self.NEW)
 
     @pytest.mark.rfc("5004", "3", "SHOULD")
     def test_parallel_sessions_of_one_router_are_told_apart_by_address(self) -> None:

@@ -68,16 +68,34 @@ def test_covered_is_all_that_lies_inside(network: str) -> None:
     assert found == {t for t in TABLE.values() if ip_network(t).subnet_of(inside)}
 
 
+NETWORKS = (
+    "10.1.16.0/20",
+    "10.1.16.0/23",
+    "10.2.0.0/27",
+    "10.0.0.0/8",
+    "10.0.0.0/16",
+    "11.0.0.0/13",
+    "0.0.0.0/0",
+)
+
+
 def test_covered_by_trying_keys_equals_covered_by_a_pass() -> None:
     rng = Random(7)
     table = {}
     for _ in range(5000):
-        address = bytes((10, rng.randrange(4), rng.randrange(256), rng.randrange(256)))
-        prefix = f"{'.'.join(map(str, address))}/{rng.choice((22, 24, 26, 29))}"
+        address = bytes(
+            (
+                rng.choice((10, 11)),
+                rng.randrange(4),
+                rng.randrange(256),
+                rng.randrange(256),
+            )
+        )
+        prefix = f"{'.'.join(map(str, address))}/{rng.choice((10, 14, 22, 24, 26, 29))}"
         nlri = parse_prefix(prefix)[1]
         table[nlri] = ip_network(format_prefix(nlri))
     lengths = PrefixLengths(table)
-    for text in ("10.1.16.0/20", "10.1.16.0/23", "10.2.0.0/27", "10.0.0.0/8"):
+    for text in NETWORKS:
         nlri = parse_prefix(text)[1]
         inside = ip_network(text)
         expected = {key for key, network in table.items() if network.subnet_of(inside)}

@@ -320,6 +320,19 @@ class TestTerms:
         assert tagged.attributes.med == 5
         assert tagged.weight == 3
 
+    def test_a_term_works_once_on_the_part_of_a_batch_it_divides(self) -> None:
+        ten = Match(prefixes=prefix_match(Operator.IN, "10.0.0.0/8"))
+        policy = policy_of(
+            Term("any", NEXT, actions=Actions(prepend=(1,))),
+            Term("ten", NEXT, ten, Actions(prepend=(2,))),
+            accepts_unmatched=True,
+        )
+        groups = policy.apply_batch(
+            self.PREFIXES, some_attributes(), IBGP, IPV4_UNICAST
+        )
+        paths = {str(verdict.attributes.as_path) for _, verdict in groups}
+        assert paths == {"1", "2 1"}
+
     def test_later_conditions_see_what_earlier_terms_set(self) -> None:
         policy = policy_of(*self.TERMS)
         ten = policy.evaluate(some_attributes(), IBGP, IPV4_UNICAST, ROUTE)
