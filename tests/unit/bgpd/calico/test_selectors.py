@@ -1,0 +1,94 @@
+import pytest
+
+from bgpd.calico.selectors import SelectorError, compile_selector
+
+LABELS = {"rack": "a1", "role": "rr", "projectcalico.org/x": "", "in": "y"}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "  ",
+        "all()",
+        "global( )",
+        "rack == 'a1'",
+        'rack == "a1"',
+        "rack=='a1'&&role=='rr'",
+        "rack != 'b'",
+        "missing != 'b'",
+        "rack contains '1'",
+        "rack starts with 'a'",
+        "rack starts  with 'a'",
+        "rack ends with '1'",
+        "rack in {'a1', 'a2'}",
+        "rack not in {'b1'}",
+        "rack notin {'b1'}",
+        "missing not in {'b1'}",
+        "rack not in {}",
+        "has(role)",
+        "!has(missing)",
+        "!!has(role)",
+        "has(projectcalico.org/x) && projectcalico.org/x == ''",
+        "has(missing) || has(role)",
+        "has(missing) && has(missing) || has(role)",
+        "has(role) || has(missing) && has(missing)",
+        "!(has(missing) || rack == 'b')",
+        "\thas(role)\t",
+    ],
+)
+def test_matches(text: str) -> None:
+    assert compile_selector(text)(LABELS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rack == 'b'",
+        "rack != 'a1'",
+        "missing == 'a1'",
+        "missing contains ''",
+        "missing starts with ''",
+        "missing in {'a1'}",
+        "rack in {}",
+        "has(missing)",
+        "!all()",
+        "(has(role) || has(rack)) && has(missing)",
+    ],
+)
+def test_does_not_match(text: str) -> None:
+    assert not compile_selector(text)(LABELS)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "rack",
+        "rack ==",
+        "rack == a1",
+        "== 'a1'",
+        "rack == 'a1",
+        "has()",
+        "has('a')",
+        "has(a",
+        "all(a)",
+        "some()",
+        "(has(a)",
+        "has(a))",
+        "has(a) &&",
+        "has(a) has(b)",
+        "rack in 'a1'",
+        "rack in {'a1'",
+        "rack in {'a1' 'b'}",
+        "rack in {a1}",
+        "rack ~ 'a'",
+        "a\nb",
+        "!",
+        "(" * 5000 + ")" * 5000,
+        "!" * 5000 + "has(a)",
+        "x" * 513 + " == 'a'",
+    ],
+)
+def test_malformed(text: str) -> None:
+    with pytest.raises(SelectorError):
+        compile_selector(text)
