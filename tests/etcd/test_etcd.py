@@ -313,8 +313,7 @@ async def test_progress_notifications_keep_an_idle_watch_fresh(tmp_path: Path) -
             datastore = EtcdDatastore(settings)
             async with Follower(datastore) as follower:
                 await follower.until(lambda seen: seen.datastore.status.is_connected)
-                for i in range(10):
-                    last = await writer.put({f"/elsewhere/{i}": b""})
+                last = await writer.put({f"/elsewhere/{i}": b"" for i in range(10)})
                 await follower.until(
                     lambda seen: seen.datastore.status.server_revision >= last
                 )

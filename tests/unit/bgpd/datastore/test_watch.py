@@ -1,5 +1,6 @@
 import pytest
 
+from bgpd.calico.events import Changes
 from bgpd.datastore.etcd.client import (
     CompactedError,
     EtcdError,
@@ -20,7 +21,10 @@ def created(watch_id: int, revision: int = 1) -> WatchResponse:
 
 
 def events(
-    watch_id: int, revision: int, *keys: tuple[str, int, bytes | None], **more: bool
+    watch_id: int,
+    revision: int,
+    *keys: tuple[str, int, bytes | None],
+    fragment: bool = False,
 ) -> WatchResponse:
     return WatchResponse(
         header=ResponseHeader(revision=revision),
@@ -32,7 +36,7 @@ def events(
             )
             for key, at, value in keys
         ],
-        **more,
+        fragment=fragment,
     )
 
 
@@ -68,11 +72,7 @@ def test_a_created_response_is_nothing_to_resume_from() -> None:
 def test_events_move_their_own_watcher(cursor: WatchCursor) -> None:
     changes = cursor.take(events(1, 99, ("/b/x", 12, b"1"), ("/b/y", 13, None)))
     assert changes is not None
-    assert (changes.revision, changes.puts, changes.deletes) == (
-        13,
-        {"/b/x": b"1"},
-        {"/b/y"},
-    )
+    assert changes == Changes(13, {"/b/x": b"1"}, frozenset({"/b/y"}))
     assert cursor.next_revisions == (11, 14)
     assert cursor.revision == 13
 
