@@ -70,6 +70,7 @@ def test_covered_is_all_that_lies_inside(network: str) -> None:
 
 NETWORKS = (
     "10.1.16.0/20",
+    "10.1.16.0/22",
     "10.1.16.0/23",
     "10.2.0.0/27",
     "10.0.0.0/8",
