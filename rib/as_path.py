@@ -33,11 +33,12 @@ _BRACKETS: Final = {
     AS_CONFED_SEQUENCE: ("(", " ", ")"),
     AS_CONFED_SET: ("[", ",", "]"),
 }
-_TEXT_PIECE: Final = re.compile(r"\s*(?:([{(\[])([^{}()\[\]]*)[})\]]|([^\s{}()\[\]]+))")
-_TYPE_OF_BRACKET: Final = {
-    "{": AS_SET,
-    "(": AS_CONFED_SEQUENCE,
-    "[": AS_CONFED_SET,
+_TEXT_PIECE: Final = re.compile(
+    r"\s*(?:(?P<word>[^\s{}()\[\]]+)|(?P<opening>[{(\[])(?P<inside>[\d.,\s]*)"
+    r"(?P<closing>[})\]]))"
+)
+_TYPE_OF_BRACKETS: Final = {
+    opening + closing: kind for kind, (opening, _, closing) in _BRACKETS.items()
 }
 
 
@@ -249,14 +250,16 @@ def parse_as_path(text: str) -> bytes:
         if piece is None:
             raise ValueError(f"{text!r} is not an AS path")
         at = piece.end()
-        bracket, inside, lone = piece.groups()
-        if lone is not None:
-            sequence.append(parse_asn(lone))
+        if piece["word"] is not None:
+            sequence.append(parse_asn(piece["word"]))
             continue
+        kind = _TYPE_OF_BRACKETS.get(piece["opening"] + piece["closing"])
+        if kind is None:
+            raise ValueError(f"{text!r} is not an AS path: brackets do not match")
         segments.append((AS_SEQUENCE, tuple(sequence)))
         sequence = []
-        asns = tuple(parse_asn(word) for word in re.split(r"[\s,]+", inside.strip()))
-        segments.append((_TYPE_OF_BRACKET[bracket], asns))
+        words = re.split(r"[\s,]+", piece["inside"].strip())
+        segments.append((kind, tuple(map(parse_asn, words))))
     segments.append((AS_SEQUENCE, tuple(sequence)))
     return encode_segments(segments)
 

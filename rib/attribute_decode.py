@@ -265,7 +265,8 @@ def _read_mp_reach(
         return None, _not_negotiated(codes.MP_REACH_NLRI, family)
     stop = 4 + value[3]
     next_hop = value[4:stop]
-    if family.safi in (SAFI_UNICAST, _SAFI_MULTICAST):
+    is_address = family.safi in (SAFI_UNICAST, _SAFI_MULTICAST)
+    if is_address:
         lengths = (
             EXTENDED_NEXT_HOP_LENGTHS
             if family in context.extended_next_hop
@@ -280,11 +281,11 @@ def _read_mp_reach(
                 codes.OPTIONAL_ATTRIBUTE_ERROR,
                 encode_attribute(codes.MP_REACH_NLRI, value),
             )
-    if len(next_hop) == 32 and not any(next_hop[:16]):
+    if is_address and len(next_hop) == 32 and not any(next_hop[:16]):
         next_hop = next_hop[16:]  # unnumbered: only the link-local address is known
     # One reserved octet follows: SNPAs of RFC 2858, ignored by RFC 4760 3.
     reach = MpReach(family, next_hop, value[stop + 1 :])
-    if _is_host(next_hop):
+    if not is_address or _is_host(next_hop):
         return reach, None
     return reach, Problem(
         TREAT_AS_WITHDRAW,
@@ -298,7 +299,7 @@ def _is_host(next_hop: bytes) -> bool:
     if len(next_hop) == 4:
         first = next_hop[0]
         return first != 0 and not 0xE0 <= first <= 0xEF and next_hop != b"\xff" * 4
-    return not next_hop or (any(next_hop[:16]) and next_hop[0] != 0xFF)
+    return any(next_hop[:16]) and next_hop[0] != 0xFF
 
 
 def _mp_short(code: int, value: bytes) -> Problem:

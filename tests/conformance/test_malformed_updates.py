@@ -46,8 +46,8 @@ def outcome(record: Record) -> tuple[Remedy | None, DecodedBlock] | None:
     withdrawn, block, nlri = parts
     decoded = decode_block(block, context_of(record), has_nlri=bool(nlri))
     runs = [(withdrawn, AFI_IPV4), (nlri, AFI_IPV4)]
-    mp_attributes = filter(None, (decoded.mp_reach, decoded.mp_unreach))
-    runs.extend((mp.nlri, mp.family.afi) for mp in mp_attributes)
+    mp_runs = (decoded.mp_reach, decoded.mp_unreach)
+    runs += [(mp.nlri, mp.family.afi) for mp in mp_runs if mp is not None]
     try:
         for run, afi in runs:
             split(run, afi)
