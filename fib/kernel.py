@@ -1,0 +1,501 @@
+"""The real table: a task that brings the kernel to what is wanted, and keeps it there.
+
+``submit`` only queues. One task does all writing and comparing, in slices of a few
+milliseconds, so that nothing is ever compared while it is being written:
+
+    links, objects, targets again ("refresh")  on link, address and route events
+    the whole of our routes ("resync")         where routes may have gone without a word:
+                                               links down, lost objects, dropped
+                                               notifications, and every few minutes
+    failed routes again                        with back-off, and after each of these
+    waiting changes                            first come, newest wins per prefix
+
+Notifications of what we did ourselves are filtered out in the kernel. What is left is
+either the kernel's doing (port id 0), or another program's: then it is drift, counted and
+put right, at once the first time and later and later when somebody fights for the prefix.
+"""
+
+import asyncio
+import errno
+import heapq
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final, Literal
+
+from fib.errors import FibError
+from fib.kernel_family import KernelFamily, Links
+from fib.netlink import (
+    RECEIVE_BUFFER,
+    EventSocket,
+    RequestSocket,
+    dump,
+    dump_small,
+)
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import GONE, LINK_LOST
+from fib.routes import Fault, FibCounts, FibRoute, Target
+from fib.rtnetlink import (
+    NLM_F_REPLACE,
+    RT_TABLE_COMPAT,
+    RT_TABLE_MAIN,
+    RTM_DELADDR,
+    RTM_DELLINK,
+    RTM_DELNEXTHOP,
+    RTM_DELROUTE,
+    RTM_NEWADDR,
+    RTM_NEWLINK,
+    RTM_NEWNEXTHOP,
+    RTM_NEWROUTE,
+    Endings,
+    Message,
+    encode_next_hop_removal,
+    link_dump,
+    parse_address_message,
+    parse_link,
+    parse_next_hop,
+    parse_route,
+    parse_route_dump,
+    route_dump,
+)
+from fib.socket_filter import ignore_port
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.nlri import format_prefix
+
+_log = logging.getLogger("pybgpd.fib")
+
+PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon
+SLICE: Final = 400  # routes per send: about 20 KB, 1 to 3 ms in the kernel
+_RESYNC_PAUSE: Final = 0.05  # seconds from the first sign to a comparison
+_AUDIT_INTERVAL: Final = 300.0  # seconds
+_RETRY_FIRST, _RETRY_LAST = 1.0, 60.0  # seconds between attempts at refused routes
+_FIGHT_MEMORY: Final = 60.0  # seconds after which a repair is forgotten
+_DUMP_ATTEMPTS: Final = 3  # then an interrupted dump is good enough until the next
+_GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route")
+
+
+class KernelFib:
+    """Routes in a table of the Linux kernel; implements ``fib.routes.Fib``.
+
+    Args:
+        table: The kernel's table number; 254 is main.
+        protocol: Marks routes as ours (RTPROT_*); others are never touched.
+        next_hop_objects: ``auto`` uses them where the kernel has them.
+        receive_buffer: Octets of the queue of notifications.
+    """
+
+    def __init__(
+        self,
+        *,
+        table: int = RT_TABLE_MAIN,
+        protocol: int = PROTOCOL_BIRD,
+        next_hop_objects: Literal["auto", "off"] = "auto",
+        receive_buffer: int = RECEIVE_BUFFER,
+    ) -> None:
+        self._table = table
+        self._protocol = protocol
+        self._wants_objects = next_hop_objects == "auto"
+        self._receive_buffer = receive_buffer
+        self._families: dict[Family, KernelFamily] = {}
+        self._links = Links()
+        self._wake = asyncio.Event()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._resync_at: float | None = None
+        self._audit_at = 0.0
+        self._refresh_due: Literal["", "blocked", "all"] = ""
+        self._has_retargeted = False
+        self._retry_at: float | None = None
+        self._retry_delay = _RETRY_FIRST
+        self._repairs: dict[tuple[Family, bytes], tuple[int, float]] = {}
+        self._delayed: list[tuple[float, Family, bytes]] = []
+        self._drifts = self._repaired = self._resyncs = self._overflows = 0
+
+    # -- life --------------------------------------------------------------------------
+
+    async def start(self) -> None:
+        """Read what is there: routes of our protocol become stale until wanted.
+
+        Raises:
+            FibError: The kernel cannot be written to, for lack of CAP_NET_ADMIN as a rule.
+        """
+        self._sock = RequestSocket()
+        # The kernel checks the permission before it looks at the request, which
+        # would be refused anyway: it names no object.
+        _, fault = self._sock.ask(encode_next_hop_removal(0))
+        if fault is not None and fault.errno == errno.EPERM:
+            self._sock.close()
+            raise FibError(
+                "no permission to change the kernel's routes: pybgpd needs"
+                " CAP_NET_ADMIN; run it with --fib off to leave the kernel alone",
+                fault.errno,
+            )
+        self._events = EventSocket(
+            (*_GROUPS, "next_hop"),
+            self._handle_events,
+            self._handle_overflow,
+            socket_filter=ignore_port(self._sock.port_id),
+            receive_buffer=self._receive_buffer,
+        )
+        self._objects = NextHopObjects(self._sock, self._protocol)
+        has_objects = self._objects.load() and self._wants_objects
+        self._load_links()
+        for family in (IPV4_UNICAST, IPV6_UNICAST):
+            self._families[family] = KernelFamily(
+                family.afi,
+                self._sock,
+                self._objects,
+                self._links,
+                table=self._table,
+                protocol=self._protocol,
+                uses_objects=has_objects,
+            )
+        self._loop = asyncio.get_running_loop()
+        for family in self._families:
+            await self._compare(family)
+        self._audit_at = self._loop.time() + _AUDIT_INTERVAL
+        self._events.start()
+        self._task = asyncio.create_task(self._run(), name="fib")
+
+    async def close(self, *, flush: bool = False) -> None:
+        """Stop; with ``flush`` remove our routes, else leave them for a successor."""
+        if self._task is None:
+            return
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+        self._task = None
+        self._events.close()
+        try:
+            if flush:
+                await self._flush()
+        finally:
+            self._sock.close()
+            for waiter in self._waiters:
+                waiter.cancel()
+
+    async def _flush(self) -> None:
+        for kernel in self._families.values():
+            kernel.routes.submit(list(kernel.routes.wanted), None)
+            kernel.routes.is_sweeping = True
+            is_busy = True
+            while is_busy:
+                is_busy = kernel.write_slice(SLICE)
+                await asyncio.sleep(0)
+        self._clean_up()
+
+    # -- wishes ------------------------------------------------------------------------
+
+    # hot: per prefix
+    def submit(
+        self, family: Family, nlris: Iterable[bytes], target: Target | None
+    ) -> None:
+        """Want ``nlris`` to lead to ``target``; ``None`` removes them.
+
+        Returns at once; the newest word on a prefix wins.
+        """
+        kernel = self._families[family]
+        kernel.routes.submit(nlris, None if target is None else kernel.entry(target))
+        self._wake.set()
+
+    def retarget(self, old: Target, new: Target) -> None:
+        """Lead everything that leads to ``old`` to ``new``, in both families."""
+        for kernel in self._families.values():
+            kernel.retarget(old, new)
+        self._has_retargeted = True
+        self._wake.set()
+
+    def adoption_done(self, family: Family) -> None:
+        """Remove what was found at start and not submitted since."""
+        self._families[family].routes.is_sweeping = True
+        self._wake.set()
+
+    async def wait_until_synced(self) -> None:
+        """Return when everything submitted so far was tried."""
+        if not self.is_synced:
+            waiter = asyncio.get_running_loop().create_future()
+            self._waiters.append(waiter)
+            await waiter
+
+    # -- state -------------------------------------------------------------------------
+
+    @property
+    def is_synced(self) -> bool:
+        """Nothing waits to be written; failed routes do not count as waiting."""
+        is_quiet = not (self._refresh_due or self._has_retargeted)
+        return (
+            is_quiet
+            and self._resync_at is None
+            and not any(k.routes.waiting_count for k in self._families.values())
+        )
+
+    @property
+    def counts(self) -> FibCounts:
+        """Gauges and counters over both families."""
+        tables = [kernel.routes for kernel in self._families.values()]
+        wanted = sum(len(table.wanted) for table in tables)
+        failed = sum(len(table.failed) for table in tables)
+        conflicts = sum(table.conflict_count for table in tables)
+        return FibCounts(
+            wanted=wanted,
+            installed=wanted - failed,
+            pending=sum(table.waiting_count for table in tables),
+            failed=failed - conflicts,
+            conflicts=conflicts,
+            stale=sum(len(table.stale) for table in tables),
+            next_hop_objects=len(self._objects) if self._families else 0,
+            adopted=sum(table.adopted_count for table in tables),
+            written=sum(kernel.written_count for kernel in self._families.values()),
+            drifts=self._drifts,
+            repairs=self._repaired,
+            resyncs=self._resyncs,
+            overflows=self._overflows,
+        )
+
+    def errors(self, family: Family) -> dict[bytes, Fault]:
+        """Return why each route that is not in the kernel is not."""
+        return dict(self._families[family].routes.failed)
+
+    def routes(self, family: Family) -> Iterator[FibRoute]:
+        """Yield every route, in no order; do not submit while iterating."""
+        return self._families[family].routes.describe()
+
+    # -- the task ----------------------------------------------------------------------
+
+    async def _run(self) -> None:
+        while True:
+            try:
+                await self._work()
+            except (FibError, OSError) as error:
+                # Nothing is known of the last batch: look at the whole table.
+                _log.warning("kernel routes: %s; comparing all of them", error)
+                self._resync_at = self._loop.time() + _RETRY_FIRST
+            if self.is_synced:
+                waiters, self._waiters = self._waiters, []
+                for waiter in waiters:
+                    if not waiter.done():
+                        waiter.set_result(None)
+            await self._sleep()
+
+    async def _sleep(self) -> None:
+        due = [self._audit_at]
+        due += [t for t in (self._resync_at, self._retry_at) if t is not None]
+        due += [entry[0] for entry in self._delayed[:1]]
+        timer = self._loop.call_at(min(due), self._wake.set)
+        await self._wake.wait()
+        timer.cancel()
+        self._wake.clear()
+
+    async def _work(self) -> None:
+        now = self._loop.time()
+        if now >= self._audit_at:
+            self._audit_at = now + _AUDIT_INTERVAL
+            self._resync_at = now
+            self._forget_repairs(now)
+        if self._resync_at is not None and now >= self._resync_at:
+            await self._resync()
+        elif self._refresh_due:
+            self._refresh()
+        if self._has_retargeted:
+            self._has_retargeted = False
+            for kernel in self._families.values():
+                kernel.prepare_changed()
+        while self._delayed and self._delayed[0][0] <= now:
+            _, family, nlri = heapq.heappop(self._delayed)
+            self._families[family].routes.requeue((nlri,))
+            self._repaired += 1
+        if self._retry_at is not None and now >= self._retry_at:
+            self._retry_at = None
+            self._retry_delay = min(self._retry_delay * 2, _RETRY_LAST)
+            for kernel in self._families.values():
+                kernel.routes.requeue(list(kernel.routes.failed))
+        await self._write()
+        has_failed = any(k.routes.failed for k in self._families.values())
+        if not has_failed:
+            self._retry_at, self._retry_delay = None, _RETRY_FIRST
+        elif self._retry_at is None:
+            self._retry_at = self._loop.time() + self._retry_delay
+
+    async def _write(self) -> None:
+        kernels = list(self._families.values())
+        busy = True
+        while busy:
+            busy = False
+            for kernel in kernels:
+                if kernel.write_slice(SLICE):
+                    busy = True
+                    await asyncio.sleep(0)
+        self._clean_up()
+
+    def _clean_up(self) -> None:
+        if any(k.routes.waiting_count for k in self._families.values()):
+            return
+        used = [i for k in self._families.values() for i in k.forget_unused()]
+        if all(k.routes.is_sweeping for k in self._families.values()):
+            self._objects.remove_unused(used)
+
+    def _load_links(self) -> None:
+        links = Links()
+        for data, item in dump_small(link_dump()):
+            if item.type == RTM_NEWLINK:
+                links.update(parse_link(data, item.start, item.end))
+        self._links.by_index, self._links.by_name = links.by_index, links.by_name
+
+    def _refresh(self) -> None:
+        only_blocked = self._refresh_due == "blocked"
+        self._refresh_due = ""
+        for kernel in self._families.values():
+            kernel.refresh(only_blocked=only_blocked)
+
+    async def _resync(self) -> None:
+        self._resync_at = None
+        self._resyncs += 1
+        self._load_links()
+        self._objects.load()
+        self._refresh_due = "all"
+        self._refresh()
+        for family in self._families:
+            changed = await self._compare(family)
+            if changed:
+                self._note_drift(family, changed)
+            routes = self._families[family].routes
+            routes.requeue(list(routes.failed))
+
+    async def _compare(self, family: Family) -> int:
+        """Compare the whole of our routes in slices; return how many had changed."""
+        kernel = self._families[family]
+        request = route_dump(family.afi, self._table, self._protocol)
+        changed = 0
+        for _ in range(_DUMP_ATTEMPTS):
+            kernel.routes.audit_begin()
+            endings: Endings = {}
+            try:
+                for data, items in dump(request):
+                    found = [item for item in items if item.type == RTM_NEWROUTE]
+                    changed += len(kernel.audit(parse_route_dump(data, found, endings)))
+                    await asyncio.sleep(0)
+            except FibError as error:
+                if error.errno != errno.EINTR:
+                    raise
+            else:
+                break
+        is_complete = False
+        while not is_complete:
+            missing, is_complete = kernel.routes.audit_missing(SLICE)
+            kernel.routes.requeue(missing)
+            await asyncio.sleep(0)
+        return changed
+
+    # -- notifications -----------------------------------------------------------------
+
+    def _handle_overflow(self) -> None:
+        self._overflows += 1
+        self._want_resync()
+
+    def _want_resync(self) -> None:
+        if self._resync_at is None:
+            self._resync_at = self._loop.time() + _RESYNC_PAUSE
+            self._wake.set()
+
+    def _want_refresh(self, extent: Literal["blocked", "all"]) -> None:
+        if self._refresh_due != "all":
+            self._refresh_due = extent
+        self._wake.set()
+
+    def _handle_events(self, data: bytes, items: Iterable[Message]) -> None:
+        for item in items:
+            if item.type in (RTM_NEWROUTE, RTM_DELROUTE):
+                self._handle_route(data, item)
+            elif item.type in (RTM_NEWLINK, RTM_DELLINK):
+                self._handle_link(data, item)
+            elif item.type in (RTM_NEWADDR, RTM_DELADDR):
+                address = parse_address_message(data, item.start, item.end)
+                self._handle_reach(address.link)
+            elif item.type in (RTM_NEWNEXTHOP, RTM_DELNEXTHOP):
+                found = parse_next_hop(data, item.start, item.end)
+                if found.protocol == self._protocol and self._objects.is_held(found.id):
+                    self._want_resync()
+
+    def _handle_link(self, data: bytes, item: Message) -> None:
+        link = parse_link(data, item.start, item.end)
+        if item.type == RTM_DELLINK:
+            self._links.remove(link)
+        elif not self._links.update(link):
+            return
+        families = self._families.values()
+        if any(kernel.uses_link(link.link, link.name) for kernel in families):
+            self._want_resync()
+        else:
+            self._handle_reach(link.link)
+
+    def _handle_reach(self, index: int) -> None:
+        link = self._links.by_index.get(index)
+        name = link.name if link is not None else ""
+        if any(kernel.uses_link(index, name) for kernel in self._families.values()):
+            self._want_refresh("all")
+        elif any(kernel.has_blocked for kernel in self._families.values()):
+            self._want_refresh("blocked")
+
+    def _handle_route(self, data: bytes, item: Message) -> None:
+        short = data[item.start + 4]
+        is_main = short in (self._table, RT_TABLE_COMPAT) or self._table > 255
+        if not is_main:
+            return
+        route = parse_route(data, item.start, item.end)
+        if route is None or route.table != self._table:
+            return
+        family = IPV4_UNICAST if route.afi == IPV4_UNICAST.afi else IPV6_UNICAST
+        kernel = self._families[family]
+        is_new = item.type == RTM_NEWROUTE
+        if route.protocol != self._protocol:
+            entry = kernel.routes.wanted.get(route.nlri)
+            if entry is not None and entry.metric == route.metric:
+                if is_new and item.flags & NLM_F_REPLACE:
+                    # It may have replaced ours, which goes without a deletion.
+                    if kernel.routes.lose(route.nlri, route.metric, GONE):
+                        self._repair(family, route.nlri)
+                elif not is_new and route.nlri in kernel.routes.failed:
+                    kernel.routes.requeue((route.nlri,))
+                    self._wake.set()
+            if is_new and kernel.has_blocked:
+                self._want_refresh("blocked")
+        elif not item.port_id:
+            # The kernel itself, with a link or an address: it tells of some only.
+            if not is_new:
+                kernel.routes.lose(route.nlri, route.metric, LINK_LOST)
+            self._want_resync()
+        elif not is_new:
+            if kernel.routes.lose(route.nlri, route.metric, GONE):
+                self._repair(family, route.nlri)
+        elif kernel.observe(route):
+            self._repair(family, route.nlri)
+
+    def _note_drift(self, family: Family, count: int) -> None:
+        self._drifts += count
+        self._repaired += count
+        _log.warning("%s: %d of our kernel routes had been changed", family, count)
+
+    def _repair(self, family: Family, nlri: bytes) -> None:
+        """Put a foreign change right: at once, then later with every time."""
+        self._drifts += 1
+        now = self._loop.time()
+        times, last = self._repairs.get((family, nlri), (0, now))
+        times = times + 1 if now - last < _FIGHT_MEMORY else 1
+        self._repairs[family, nlri] = (times, now)
+        if times <= 2:
+            self._repaired += 1
+            self._families[family].routes.requeue((nlri,))
+        else:
+            delay = min(2.0 ** (times - 2), _RETRY_LAST)
+            heapq.heappush(self._delayed, (now + delay, family, nlri))
+            _log.warning(
+                "another program keeps changing %s; next repair in %d s",
+                format_prefix(nlri, family.afi),
+                delay,
+            )
+        self._wake.set()
+
+    def _forget_repairs(self, now: float) -> None:
+        self._repairs = {
+            key: entry
+            for key, entry in self._repairs.items()
+            if now - entry[1] < _FIGHT_MEMORY
+        }

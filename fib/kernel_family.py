@@ -1,0 +1,418 @@
+"""One address family's routes in the kernel: targets resolved, routes written and read.
+
+Synchronous, a few milliseconds a call; ``fib.kernel`` says when. A target is resolved
+once, not per prefix: interface names to numbers, gateways to the interface that reaches
+them, hops on links that are down left out, a next-hop object made. Where nothing is left,
+the target has a ``Fault`` and its prefixes wait for a link, an address or a route.
+"""
+
+import errno
+from collections.abc import Iterable, Iterator
+from sys import byteorder
+from typing import Final
+
+from fib.netlink import RequestSocket
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import DELETE, Entry, Operation, RouteTable
+from fib.routes import Fault, Hop, Target, TargetKind
+from fib.rtnetlink import (
+    DEFAULT_METRIC,
+    RTA_GATEWAY,
+    RTA_OIF,
+    RTA_VIA,
+    RTM_NEWROUTE,
+    Image,
+    LinkMessage,
+    RawHop,
+    RouteMessage,
+    canonical_hops,
+    delete_body,
+    encode_operations,
+    parse_attributes,
+    route_body,
+    route_lookup,
+)
+
+NOT_CONNECTED: Final = Fault(errno.ENETUNREACH, "gateway is not directly connected")
+_OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
+_LINK_ERRORS: Final = frozenset(
+    {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
+)
+_U32_LEN: Final = 4
+
+
+class Links:
+    """Devices by name and number, as last told by the kernel."""
+
+    def __init__(self) -> None:
+        self.by_index: dict[int, LinkMessage] = {}
+        self.by_name: dict[str, LinkMessage] = {}
+
+    def update(self, link: LinkMessage) -> bool:
+        """Take in a new or changed device; say whether its name or state changed."""
+        known = self.by_index.get(link.link)
+        if known is not None and self.by_name.get(known.name) is known:
+            del self.by_name[known.name]
+        self.by_index[link.link] = link
+        self.by_name[link.name] = link
+        return known != link
+
+    def remove(self, link: LinkMessage) -> None:
+        """Take out a device."""
+        known = self.by_index.pop(link.link, None)
+        if known is not None and self.by_name.get(known.name) is known:
+            del self.by_name[known.name]
+
+
+class KernelFamily:
+    """The targets and routes of one family.
+
+    Args:
+        afi: Which.
+        sock: Where to ask.
+        objects: Next-hop objects of both families.
+        links: Kept up to date by the caller.
+        table: The kernel's table number.
+        protocol: Our protocol number.
+        uses_objects: Whether new targets get next-hop objects.
+
+    Attributes:
+        routes: What is wanted and what the kernel holds.
+        written_count: Messages sent.
+    """
+
+    def __init__(
+        self,
+        afi: int,
+        sock: RequestSocket,
+        objects: NextHopObjects,
+        links: Links,
+        *,
+        table: int,
+        protocol: int,
+        uses_objects: bool,
+    ) -> None:
+        self.afi = afi
+        self.routes = RouteTable()
+        self.written_count = 0
+        self._sock = sock
+        self._objects = objects
+        self._links = links
+        self._table = table
+        self._protocol = protocol
+        self._uses_objects = uses_objects
+        self._entries: dict[Target, Entry] = {}
+        self._former: set[Entry] = set()  # superseded; routes still refer to them
+        self._found: dict[tuple[Image, int], Entry] = {}  # what the kernel showed
+
+    # -- targets -----------------------------------------------------------------------
+
+    def entry(self, target: Target) -> Entry:
+        """Return the one entry of ``target``; resolved only when it is first written."""
+        entry = self._entries.get(target)
+        if entry is None:
+            metric = target.metric or DEFAULT_METRIC[self.afi]
+            is_unicast = target.kind is TargetKind.UNICAST
+            entry = Entry(target, metric, uses_object=self._uses_objects and is_unicast)
+            self._entries[target] = entry
+        return entry
+
+    def retarget(self, old: Target, new: Target) -> None:
+        """Lead what leads to ``old`` to ``new``; one message where shapes agree."""
+        entry = self._entries.get(old)
+        if entry is None or old == new:
+            return
+        plain = {e for e in self._found.values() if e.image == entry.image and e.count}
+        plain.discard(entry)
+        del self._entries[old]
+        same_shape = (
+            (old.kind, old.metric, old.preferred_source)
+            == (new.kind, new.metric, new.preferred_source)
+        ) and (len(old.hops) > 1) == (len(new.hops) > 1)
+        if entry.object_id and same_shape:
+            entry.target, entry.is_ready = new, False
+            if new in self._entries:
+                self._former.add(entry)
+            else:
+                self._entries[new] = entry
+        else:
+            self._former.add(entry)
+            plain.add(entry)
+        if plain:
+            self.routes.rewish(plain, self.entry(new))
+
+    def _resolve_hop(self, hop: Hop) -> RawHop | Fault:
+        if hop.interface:
+            link = self._links.by_name.get(hop.interface)
+            if link is None:
+                return Fault(errno.ENODEV, f"there is no interface {hop.interface}")
+        else:
+            index = self._interface_towards(hop.gateway) if hop.gateway else 0
+            if not index:
+                return NOT_CONNECTED
+            link = self._links.by_index.get(index)
+            if link is None:
+                return Fault(errno.ENODEV, f"there is no interface number {index}")
+        if not link.is_up:
+            return Fault(errno.ENETDOWN, f"interface {link.name} is down")
+        return hop.gateway, link.link, hop.is_onlink, hop.weight
+
+    def _interface_towards(self, gateway: bytes) -> int:
+        answers, fault = self._sock.ask(route_lookup(gateway))
+        if fault is not None:
+            return 0
+        for data, item in answers:
+            if item.type == RTM_NEWROUTE:
+                found = parse_attributes(data, item.start + 12, item.end)
+                if RTA_GATEWAY in found or RTA_VIA in found:
+                    return 0
+                octets = found.get(RTA_OIF, bytes(_U32_LEN))
+                return int.from_bytes(octets, byteorder)
+        return 0
+
+    def _resolve(self, target: Target) -> tuple[RawHop, ...] | Fault:
+        weights: dict[tuple[bytes, int, bool], int] = {}
+        fault: Fault | None = None
+        for hop in target.hops:
+            found = self._resolve_hop(hop)
+            if isinstance(found, Fault):
+                fault = fault or found
+            else:  # the kernel refuses to be told of one hop twice
+                weights[found[:3]] = weights.get(found[:3], 0) + found[3]
+        if not weights:
+            return fault or Fault(errno.EINVAL, "the target has no hops")
+        return canonical_hops((*hop, min(w, 256)) for hop, w in weights.items())
+
+    def prepare(self, entry: Entry) -> None:
+        """Bring an entry up to date; its routes are queued if they must be rewritten."""
+        entry.is_ready = True
+        target = entry.target
+        hops: tuple[RawHop, ...] | Fault = ()
+        if target.kind is TargetKind.UNICAST:
+            hops = self._resolve(target)
+        if isinstance(hops, Fault):
+            self._block(entry, hops)
+            return
+        image: Image = (target.kind, entry.metric, target.preferred_source, hops)
+        if entry.uses_object:
+            is_group = len(target.hops) > 1
+            fault = self._objects.ensure(entry, self.afi, hops, is_group=is_group)
+            if fault is not None and fault.errno in _LINK_ERRORS:
+                self._block(entry, fault)
+                return
+            if fault is not None:
+                self.make_plain(entry)
+                return
+        elif entry.count and entry.image not in (None, image):
+            self._supersede(entry, uses_object=False)
+            return
+        was_blocked = entry.fault is not None
+        entry.fault, entry.image = None, image
+        entry.body = route_body(
+            self.afi, image, self._table, self._protocol, entry.object_id
+        )
+        entry.delete_body = delete_body(self._table, self._protocol, entry.metric)
+        if was_blocked:
+            self.routes.rewish({entry}, entry)
+
+    def _block(self, entry: Entry, fault: Fault) -> None:
+        was_usable = entry.fault is None and entry.image is not None
+        entry.fault = fault
+        if was_usable:
+            self.routes.rewish({entry}, entry)  # they go, rather than mislead
+
+    def _supersede(self, entry: Entry, *, uses_object: bool) -> None:
+        new = Entry(entry.target, entry.metric, uses_object=uses_object)
+        if self._entries.get(entry.target) is entry:
+            self._entries[entry.target] = new
+        else:
+            self._former.add(new)
+        self._former.add(entry)
+        self.prepare(new)
+        self.routes.rewish({entry}, new)
+
+    def make_plain(self, entry: Entry) -> None:
+        """Stop using a next-hop object for an entry: the kernel refuses it."""
+        if entry.count or entry.object_id:
+            entry.uses_object = False
+            self._supersede(entry, uses_object=False)
+        else:
+            entry.uses_object = False
+            self.prepare(entry)
+
+    def refresh(self, *, only_blocked: bool) -> None:
+        """Resolve targets again: links, addresses or other programs' routes changed."""
+        for entry in [*self._entries.values(), *self._former]:
+            if not entry.is_ready:
+                continue
+            is_degraded = entry.fault is not None or self._lacks_hops(entry)
+            if is_degraded or not only_blocked:
+                self.prepare(entry)
+
+    def prepare_changed(self) -> None:
+        """Bring retargeted entries up to date."""
+        for entry in [*self._entries.values(), *self._former]:
+            if not entry.is_ready and (entry.count or entry.object_id):
+                self.prepare(entry)
+
+    @staticmethod
+    def _lacks_hops(entry: Entry) -> bool:
+        image = entry.image
+        return isinstance(image, tuple) and len(image[3]) < len(entry.target.hops)
+
+    def uses_link(self, index: int, name: str) -> bool:
+        """Say whether a target leads, or would lead, over a device."""
+        for entry in [*self._entries.values(), *self._former]:
+            if any(hop.interface == name for hop in entry.target.hops):
+                return True
+            image = entry.image
+            if isinstance(image, tuple) and any(hop[1] == index for hop in image[3]):
+                return True
+        return False
+
+    @property
+    def has_blocked(self) -> bool:
+        """Some target cannot be reached, or not by all its hops."""
+        entries = [*self._entries.values(), *self._former]
+        return any(e.fault is not None or self._lacks_hops(e) for e in entries)
+
+    def forget_unused(self) -> list[int]:
+        """Drop entries no route refers to; return objects that found routes refer to.
+
+        Only when nothing is pending, as pending wishes are not counted.
+        """
+        for target in [t for t, e in self._entries.items() if not e.count]:
+            self._objects.release(self._entries.pop(target))
+        for entry in [e for e in self._former if not e.count]:
+            self._objects.release(entry)
+            self._former.discard(entry)
+        self._found = {k: e for k, e in self._found.items() if e.count}
+        return [object_id for _, object_id in self._found if object_id]
+
+    # -- writing -----------------------------------------------------------------------
+
+    def write_slice(self, max_count: int) -> bool:
+        """Write up to ``max_count`` waiting changes; say whether there were any.
+
+        Raises:
+            FibError: The kernel's answer is unknown; audit.
+        """
+        routes = self.routes
+        changes = routes.take(max_count)
+        for entry in {want for _, want in changes if want is not None}:
+            if not entry.is_ready:
+                self.prepare(entry)
+        if changes:
+            self._send(routes.decide(changes))
+            return True
+        surplus = routes.take_surplus()
+        self._send(surplus)
+        return bool(surplus) or bool(routes.pending)
+
+    def _send(self, operations: list[Operation], *, is_retry: bool = False) -> None:
+        if not operations:
+            return
+        count = len(operations)
+        first = self._sock.next_sequence(count)
+        requests = encode_operations(operations, self.afi, first)
+        _, faults = self._sock.exchange(requests, first, count)
+        self.written_count += count
+        if not faults:
+            return
+        follow_up = self.routes.settle(operations, faults, is_retry=is_retry)
+        self._suspect_objects(operations, faults)
+        self._send(follow_up, is_retry=True)
+
+    def _suspect_objects(
+        self, operations: list[Operation], faults: dict[int, Fault]
+    ) -> None:
+        suspects: dict[Entry, list[bytes]] = {}
+        for index, fault in faults.items():
+            verb, nlri, entry = operations[index]
+            if verb is not DELETE and entry.object_id and fault.errno in _OBJECT_ERRORS:
+                suspects.setdefault(entry, []).append(nlri)
+        for entry, nlris in suspects.items():
+            if self._objects.exists(entry.object_id):
+                self.make_plain(entry)
+            else:  # it went with its link; another is made, or the link is missed
+                self._objects.forget(entry.object_id)
+                entry.is_ready = False
+                self.routes.requeue(nlris)
+
+    # -- reading -----------------------------------------------------------------------
+
+    def seen(self, route: RouteMessage) -> Entry:
+        """Return the entry that stands for a route of ours as the kernel shows it."""
+        image = route.image
+        object_id = route.object_id
+        if object_id:
+            hops = self._objects.hops(object_id)
+            owner = self._objects.owner(object_id)
+            if hops is not None:
+                image = (*image[:3], hops)
+            if owner is not None and owner.image == image:
+                return owner
+        else:
+            for entry in self._plain_entries(image):
+                return entry
+        known = self._found.get((image, object_id))
+        if known is None:
+            known = Entry(self._describe(image), image[1], uses_object=False)
+            known.image, known.is_ready, known.object_id = image, True, object_id
+            known.body = route_body(
+                self.afi, image, self._table, self._protocol, object_id
+            )
+            known.delete_body = delete_body(self._table, self._protocol, image[1])
+            self._found[image, object_id] = known
+        return known
+
+    def _plain_entries(self, image: Image) -> Iterator[Entry]:
+        target = self._describe(image)
+        for candidate in (self._entries.get(target), *self._former):
+            if (
+                candidate is not None
+                and candidate.image == image
+                and not candidate.object_id
+                and candidate.is_ready
+                and candidate.fault is None
+            ):
+                yield candidate
+
+    def _describe(self, image: Image) -> Target:
+        kind, metric, source, hops = image
+        if metric == DEFAULT_METRIC[self.afi]:
+            metric = 0
+        named = tuple(
+            Hop(gateway, self._name(index), is_onlink=is_onlink, weight=weight)
+            for gateway, index, is_onlink, weight in hops
+        )
+        try:
+            known = TargetKind(kind)
+        except ValueError:  # prohibit, throw: nothing we would write
+            known = TargetKind.UNREACHABLE
+        return Target(known, named, metric, source)
+
+    def _name(self, index: int) -> str:
+        link = self._links.by_index.get(index)
+        return link.name if link is not None else f"if{index}"
+
+    def observe(self, route: RouteMessage) -> bool:
+        """Take in one foreign route with our protocol; say whether ours was changed.
+
+        A route that nobody wants becomes stale, and goes with the next sweep.
+        """
+        return bool(self.routes.observe(route.nlri, self.seen(route)))
+
+    def audit(self, found: Iterable[tuple[bytes, RouteMessage]]) -> list[bytes]:
+        """Compare a part of a dump of our routes; return prefixes found changed."""
+        memo: dict[int, Entry] = {}
+        pairs = []
+        for nlri, route in found:
+            key = id(route)  # the dump's routes live as long as this call
+            entry = memo.get(key)
+            if entry is None:
+                if route.table != self._table or route.protocol != self._protocol:
+                    continue  # a kernel without strict dumps ignores the filter
+                entry = memo[key] = self.seen(route)
+            pairs.append((nlri, entry))
+        return self.routes.audit(pairs)

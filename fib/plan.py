@@ -1,0 +1,368 @@
+"""What must be written so that the kernel holds what is wanted. Pure.
+
+``RouteTable`` is one family's bookkeeping. Wishes queue in it (newest wins), ``take`` a
+few at a time and ``decide`` turns them into operations; whoever sends these hands the
+refusals to ``settle``. What the kernel really holds is compared by ``audit_*``.
+
+Where a prefix stands::
+
+    pending    wished, not looked at yet
+    wanted     looked at: the kernel holds it as its ``Entry`` says, unless it is in
+    failed     wanted, and not in the kernel: refused, in conflict, or gone
+    stale      in the kernel with our protocol number, and wanted by nobody so far
+
+The kernel identifies a route by prefix and metric whoever owns it, and a REPLACE does not
+ask whose route it replaces. So what may belong to somebody else is only ever created with
+EXCL, and replaced only where we know the present route as ours; deletions name our
+protocol number, which the kernel checks.
+"""
+
+import errno
+from collections.abc import Hashable, Iterable, Iterator
+from enum import IntEnum
+from itertools import islice
+
+from fib.routes import Fault, FibRoute, RouteState, Target
+
+GONE = Fault(errno.ENOENT, "the route vanished from the kernel")
+LINK_LOST = Fault(errno.ENETDOWN, "the kernel removed the route with its link")
+
+
+class Verb(IntEnum):
+    """What is done to one route."""
+
+    CREATE = 1  # fails where any route of that prefix and metric exists
+    REPLACE = 2
+    DELETE = 3  # only matches our protocol number
+
+
+CREATE, REPLACE, DELETE = Verb.CREATE, Verb.REPLACE, Verb.DELETE
+
+
+class Entry:
+    """A target as the kernel is told it; shared by all prefixes that lead there.
+
+    Attributes:
+        target: What was asked for.
+        image: What the kernel shows of such a route; equal images are equal routes.
+            ``None`` until resolved.
+        metric: Kernel priority, with the family's default filled in.
+        fault: Why nothing can lead there at present; ``None`` if it can.
+        is_ready: ``image`` and ``fault`` are up to date.
+        count: Prefixes in ``wanted`` and ``stale`` that refer to it.
+        object_id: The kernel's next-hop object that routes refer to; 0 for none.
+        uses_object: Routes shall refer to a next-hop object.
+        body: The back-end's prepared octets of a new route.
+        delete_body: The same of a removal.
+    """
+
+    __slots__ = (
+        "body",
+        "count",
+        "delete_body",
+        "fault",
+        "image",
+        "is_ready",
+        "metric",
+        "object_id",
+        "target",
+        "uses_object",
+    )
+
+    def __init__(self, target: Target, metric: int, *, uses_object: bool) -> None:
+        self.target = target
+        self.metric = metric
+        self.uses_object = uses_object
+        self.image: Hashable = None
+        self.fault: Fault | None = None
+        self.is_ready = False
+        self.count = 0
+        self.object_id = 0
+        self.body: tuple[bytes, bytes] = (b"", b"")
+        self.delete_body: tuple[bytes, bytes] = (b"", b"")
+
+    def __repr__(self) -> str:
+        return f"Entry({self.target}, object {self.object_id}, {self.fault})"
+
+
+Operation = tuple[Verb, bytes, Entry]
+Change = tuple[bytes, Entry | None]
+
+
+class RouteTable:
+    """The routes of one address family: what is wanted and what the kernel holds.
+
+    Attributes:
+        is_sweeping: Stale routes are removed as soon as nothing else waits.
+        adopted_count: Routes that became stale since start.
+    """
+
+    def __init__(self) -> None:
+        self.pending: dict[bytes, Entry | None] = {}
+        self.wanted: dict[bytes, Entry] = {}
+        self.failed: dict[bytes, Fault] = {}
+        self.stale: dict[bytes, Entry] = {}
+        self.is_sweeping = False
+        self.adopted_count = 0
+        self._active: dict[bytes, Entry | None] = {}
+        # A prefix of ours found twice, with different metrics: (nlri, entry).
+        self._surplus: list[tuple[bytes, Entry]] = []
+        self._unseen: set[bytes] = set()
+
+    # -- wishes ------------------------------------------------------------------------
+
+    # hot: per prefix
+    def submit(self, nlris: Iterable[bytes], entry: Entry | None) -> None:
+        """Note what ``nlris`` shall lead to; ``None`` for nowhere."""
+        self.pending.update(dict.fromkeys(nlris, entry))
+
+    def wish(self, nlri: bytes) -> Entry | None:
+        """Return the newest word on a prefix."""
+        for queue in (self.pending, self._active):
+            if nlri in queue:
+                return queue[nlri]
+        return self.wanted.get(nlri)
+
+    def requeue(self, nlris: Iterable[bytes]) -> None:
+        """Look again at prefixes that are wanted; newer wishes stay."""
+        for nlri in nlris:
+            entry = self.wanted.get(nlri)
+            if entry is not None and nlri not in self._active:
+                self.pending.setdefault(nlri, entry)
+
+    def rewish(self, entries: set[Entry], new: Entry) -> None:
+        """Lead every prefix that shall lead to one of ``entries`` to ``new``."""
+        for queue in (self._active, self.pending):
+            queue.update({n: new for n, entry in queue.items() if entry in entries})
+        queued = self._active.keys() | self.pending.keys()
+        self.pending.update(
+            {n: new for n, e in self.wanted.items() if e in entries and n not in queued}
+        )
+
+    @property
+    def waiting_count(self) -> int:
+        """Changes that ``take`` has not returned yet."""
+        waiting = len(self.pending) + len(self._active)
+        if self.is_sweeping:
+            waiting += len(self.stale) + len(self._surplus)
+        return waiting
+
+    # -- operations --------------------------------------------------------------------
+
+    def take(self, max_count: int) -> list[Change]:
+        """Return up to ``max_count`` changes to decide on; empty when nothing waits."""
+        if not self._active:
+            self._active, self.pending = self.pending, {}
+        if self._active:
+            pop = self._active.popitem
+            batch = [pop() for _ in range(min(max_count, len(self._active)))]
+            if self.pending:  # a newer word is on its way
+                batch = [change for change in batch if change[0] not in self.pending]
+            return batch
+        if self.is_sweeping and self.stale:
+            return [(nlri, None) for nlri in islice(self.stale, max_count)]
+        return []
+
+    # hot: per prefix
+    def decide(self, changes: Iterable[Change]) -> list[Operation]:
+        """Return the operations of ``changes``, taking for granted that they succeed.
+
+        Every entry must be ready.
+        """
+        wanted, failed, stale = self.wanted, self.failed, self.stale
+        operations: list[Operation] = []
+        add = operations.append
+        for nlri, want in changes:
+            have = wanted.get(nlri)
+            if have is None:
+                if stale:
+                    have = stale.pop(nlri, None)
+                if have is not None:
+                    have.count -= 1
+            else:
+                have.count -= 1
+                if failed and failed.pop(nlri, None) is not None:
+                    have = None
+            if want is None:
+                wanted.pop(nlri, None)
+                if have is not None:
+                    add((DELETE, nlri, have))
+                continue
+            if want.fault is not None:
+                failed[nlri] = want.fault
+                if have is not None:
+                    add((DELETE, nlri, have))
+            elif have is None:
+                add((CREATE, nlri, want))
+            elif have is want or have.image == want.image:
+                # Forwarding is the same; keep what is written, but follow the object
+                # that a later retarget will change.
+                if have.object_id != want.object_id:
+                    want = have  # noqa: PLW2901 - the entry the kernel really has
+            elif have.metric == want.metric:
+                add((REPLACE, nlri, want))
+            else:
+                # Another metric is another route to the kernel: make before break.
+                add((CREATE, nlri, want))
+                add((DELETE, nlri, have))
+            want.count += 1
+            wanted[nlri] = want
+        return operations
+
+    def take_surplus(self) -> list[Operation]:
+        """Drain the removals of second routes for a prefix, once sweeping began."""
+        if not self.is_sweeping:
+            return []
+        surplus, self._surplus = self._surplus, []
+        return [(DELETE, nlri, entry) for nlri, entry in surplus]
+
+    def settle(
+        self, operations: list[Operation], faults: dict[int, Fault], *, is_retry: bool
+    ) -> list[Operation]:
+        """Note which operations were refused, and return what follows from that.
+
+        Args:
+            operations: As sent.
+            faults: By index into ``operations``.
+            is_retry: These were returned by ``settle`` themselves.
+        """
+        follow_up: list[Operation] = []
+        for index, fault in faults.items():
+            verb, nlri, entry = operations[index]
+            if verb is DELETE or self.wanted.get(nlri) is not entry:
+                continue  # a removal of what is not there is as good as done
+            self.failed[nlri] = fault
+            if verb is REPLACE:
+                # The old route is still there, and nobody wants it any more.
+                follow_up.append((DELETE, nlri, entry))
+            elif fault.errno == errno.EEXIST and not is_retry:
+                # Ours without our knowledge, or somebody else's: a removal that
+                # names our protocol tells, and cannot hurt the other.
+                follow_up.append((DELETE, nlri, entry))
+                follow_up.append((CREATE, nlri, entry))
+        if follow_up:
+            for verb, nlri, _ in follow_up:
+                if verb is CREATE:
+                    self.failed.pop(nlri, None)
+        return follow_up
+
+    # -- what the kernel says ----------------------------------------------------------
+
+    def lose(self, nlri: bytes, metric: int, fault: Fault) -> bool:
+        """Note that our route is gone from the kernel; say whether it is wanted."""
+        entry = self.wanted.get(nlri)
+        if entry is not None and entry.metric == metric:
+            if nlri in self.failed:
+                return False
+            self.failed[nlri] = fault
+            return True
+        entry = self.stale.get(nlri)
+        if entry is not None and entry.metric == metric:
+            del self.stale[nlri]
+            entry.count -= 1
+        return False
+
+    def audit_begin(self) -> None:
+        """Start a comparison with the whole of the kernel's routes of our protocol."""
+        self._unseen = (self.wanted.keys() - self.failed.keys()) | self.stale.keys()
+        self._surplus = []
+
+    # hot: per prefix, in audits
+    def audit(self, routes: Iterable[tuple[bytes, Entry]]) -> list[bytes]:
+        """Compare some of the kernel's routes; return prefixes found changed.
+
+        They are queued to be put right. Routes that nobody wants become stale.
+        """
+        wanted, unseen = self.wanted, self._unseen
+        changed = []
+        for nlri, seen in routes:
+            entry = wanted.get(nlri)
+            if entry is not None and (
+                entry is seen
+                or (entry.image == seen.image and entry.object_id == seen.object_id)
+            ):
+                unseen.discard(nlri)
+                if self.failed:
+                    self.failed.pop(nlri, None)
+            elif self._audit_other(nlri, seen):
+                changed.append(nlri)
+        return changed
+
+    def _audit_other(self, nlri: bytes, seen: Entry) -> bool:
+        known = self.wanted.get(nlri)
+        if known is not None:
+            if seen.metric != known.metric:
+                self._surplus.append((nlri, seen))
+                return False
+            is_drift = nlri not in self.failed
+            self._unseen.discard(nlri)
+            self.failed.pop(nlri, None)
+            if nlri not in self._active:
+                self.pending.setdefault(nlri, known)
+            self.wanted[nlri] = seen
+        else:
+            known = self.stale.get(nlri)
+            if known is not None and nlri not in self._unseen:
+                self._surplus.append((nlri, seen))
+                return False
+            is_drift = False
+            self._unseen.discard(nlri)
+            self.adopted_count += known is None
+            self.stale[nlri] = seen
+        if known is not None:
+            known.count -= 1
+        seen.count += 1
+        return is_drift
+
+    def observe(self, nlri: bytes, seen: Entry) -> list[bytes]:
+        """Take in one route of the kernel, outside of an audit; as ``audit``."""
+        if nlri in self.stale and self.stale[nlri].metric == seen.metric:
+            self._unseen.add(nlri)  # a change of it, no second one
+        return self.audit(((nlri, seen),))
+
+    def audit_missing(self, max_count: int) -> tuple[list[bytes], bool]:
+        """Return some prefixes that were not found, and whether that were all.
+
+        They are marked as lost; the caller requeues them.
+        """
+        missing = []
+        unseen = self._unseen
+        for _ in range(min(max_count, len(unseen))):
+            nlri = unseen.pop()
+            entry = self.stale.pop(nlri, None)
+            if entry is not None:
+                entry.count -= 1
+            elif nlri in self.wanted and nlri not in self.failed:
+                self.failed[nlri] = GONE
+                missing.append(nlri)
+        return missing, not unseen
+
+    # -- for people --------------------------------------------------------------------
+
+    @property
+    def conflict_count(self) -> int:
+        """Wanted prefixes whose place another program holds."""
+        return sum(fault.errno == errno.EEXIST for fault in self.failed.values())
+
+    def describe(self) -> Iterator[FibRoute]:
+        """Yield every route with its state."""
+        for nlri in dict.fromkeys((*self.wanted, *self._active, *self.pending)):
+            entry = self.wish(nlri)
+            if entry is None:
+                continue
+            is_queued = nlri in self._active or nlri in self.pending
+            fault = self.failed.get(nlri)
+            yield FibRoute(
+                nlri, entry.target, _state(fault, is_queued=is_queued), fault
+            )
+        for nlri, entry in self.stale.items():
+            yield FibRoute(nlri, entry.target, RouteState.STALE)
+
+
+def _state(fault: Fault | None, *, is_queued: bool) -> RouteState:
+    if is_queued:
+        return RouteState.PENDING
+    if fault is None:
+        return RouteState.INSTALLED
+    is_conflict = fault.errno == errno.EEXIST
+    return RouteState.CONFLICT if is_conflict else RouteState.FAILED
