@@ -140,6 +140,15 @@ def peer_change(
     return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE), keys
 
 
+def field_cost(key: str) -> ChangeCost:
+    """Return what a change of one field of a peer, or of one of its families, costs."""
+    if key in _FAMILY_COSTS:
+        return _FAMILY_COSTS[key]
+    if key in LIVE:
+        return ChangeCost.LIVE
+    return ChangeCost.REFRESH if key in REFRESHES else ChangeCost.RESET
+
+
 def apply(steps: Iterable[Step], settings: DaemonSettings) -> DaemonSettings:
     """Return ``settings`` after ``steps``."""
     peers = {peer.remote_addr: peer for peer in settings.peers}
@@ -181,9 +190,7 @@ def _differing(old: object, new: object) -> tuple[str, ...]:
 def _field_cost(key: str, old: PeerSettings, new: PeerSettings) -> ChangeCost:
     if key == "families":
         return _families_cost(old.families, new.families)
-    if key in LIVE:
-        return ChangeCost.LIVE
-    return ChangeCost.REFRESH if key in REFRESHES else ChangeCost.RESET
+    return field_cost(key)
 
 
 _FAMILY_COSTS: Final = MappingProxyType(

@@ -35,7 +35,7 @@ def _plain(text: str) -> object:
     return text
 
 
-def _comma_list(text: str) -> object:
+def _comma_list(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
 
 
@@ -120,7 +120,8 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
             hint = did_you_mean(name, known)
             document.problems.append(ConfigProblem(origin, "", f"is not known{hint}"))
             continue
-        value = _comma_list(text) if leaf.is_list else _typed(leaf, text)
+        items = [_typed(leaf, item) for item in _comma_list(text)]
+        value = items if leaf.is_list else _typed(leaf, text)
         document.put(leaf.path, value, origin)
     _infer_datastore(document)
 

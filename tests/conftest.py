@@ -1,0 +1,68 @@
+"""Profiles of hypothesis, skips with their reason, and the list of proven RFC clauses."""
+
+import json
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, settings
+
+settings.register_profile("dev", max_examples=100, deadline=None)
+settings.register_profile(
+    "ci",
+    max_examples=300,
+    deadline=None,
+    derandomize=True,  # a run of the same tree gives the same result
+    database=None,
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no finding
+)
+settings.register_profile("soak", max_examples=20_000, deadline=None)
+settings.load_profile(
+    os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
+)
+
+
+def _reason_against_root() -> str:
+    """Return why network namespaces cannot be made here; empty where they can."""
+    if os.geteuid() != 0:
+        return "needs root, to make network namespaces"
+    if shutil.which("ip") is None:
+        return "needs the command ip (iproute2)"
+    probe = ("unshare", "--net", "ip", "link", "set", "lo", "up")
+    outcome = subprocess.run(probe, capture_output=True, text=True, check=False)
+    if outcome.returncode:
+        return f"needs network namespaces: {outcome.stderr.strip()}"
+    return ""
+
+
+def _reason_against_etcd() -> str:
+    return "" if shutil.which("etcd") else "needs etcd (etcd-server)"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what cannot run here; each skip says what is missing."""
+    marks = {mark.name for item in items for mark in item.iter_markers()}
+    against_root = _reason_against_root() if marks & {"root", "interop"} else ""
+    against = {
+        "root": against_root,
+        "interop": against_root,
+        "etcd": _reason_against_etcd() if "etcd" in marks else "",
+    }
+    for item in items:
+        for name, reason in against.items():
+            if reason and item.get_closest_marker(name) is not None:
+                item.add_marker(pytest.mark.skip(reason=reason))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Write the clauses that tests prove to the file ``RFC_MATRIX_JSON`` names."""
+    if (target := os.environ.get("RFC_MATRIX_JSON")) is None:
+        return
+    rows = sorted(
+        [*map(str, mark.args), item.nodeid]
+        for item in session.items
+        for mark in item.iter_markers("rfc")
+    )
+    Path(target).write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")

@@ -1,0 +1,274 @@
+"""docs/configuration.md, written from the model and from what ``diff`` says of changes."""
+
+import typing
+from types import NoneType, UnionType
+
+from pydantic.fields import FieldInfo
+
+from bgpd.config.base import Section
+from bgpd.config.diff import RESTARTS, SECTION_COSTS, field_cost
+from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
+from bgpd.config.fields import Unit
+from bgpd.config.model import (
+    Bgp,
+    Control,
+    DaemonConfig,
+    Datastore,
+    Decision,
+    Fib,
+    GracefulRestart,
+    Learn,
+    Listen,
+    Log,
+    Metrics,
+    NextHops,
+    Node,
+    OriginatedRoute,
+    Routes,
+)
+from bgpd.config.peers import (
+    FIELD_OF_KEY,
+    FamilyOptions,
+    Peer,
+    PeerRange,
+    SessionOptions,
+)
+from bgpd.config.policies import (
+    CommunityChange,
+    PolicyModel,
+    PrefixRange,
+    Term,
+    TermChanges,
+    TermMatch,
+)
+from bgpd.config.schema import keys_of, leaves, section_in
+from bgpd.session.settings import ChangeCost, PeerSettings
+
+_HEAD = """\
+# Configuration
+
+<!-- Written by `make docs` from bgpd/config; edit it there. -->
+
+`pybgpd run --config FILE` reads YAML. Over the file go Calico's environment variables,
+over those `PYBGPD_*`, over those the options of the command line. `pybgpd check FILE`
+says all that is wrong, with line and column: unknown keys are errors, since a key that is
+not understood is a wish that is not fulfilled. Examples that a test loads are in
+[configs](../configs).
+
+The file is read again on SIGHUP and when it changes. Only what differs is applied, and
+the plan is logged first. The column "change" tells what a changed key costs:
+
+| change | means |
+|---|---|
+| live | nothing is exchanged anew |
+| refresh | routes of the sessions concerned are asked for or sent again; they stay up |
+| reset | the sessions concerned are negotiated anew (graceful restart keeps the routes) |
+| start | takes effect when the daemon is started again |
+
+Scalars are those of YAML 1.2: `65000:1` is text and not a number in base 60, and where a
+key takes a switch, `on`, `off`, `yes`, `no`, `true` and `false` are all understood.
+"""
+
+_COST_WORDS = {
+    ChangeCost.LIVE: "live",
+    ChangeCost.REFRESH: "refresh",
+    ChangeCost.RESET: "reset",
+}
+_SETTINGS_OF = {
+    "node": "node_name",
+    "bgp": "speaker",
+    "next_hops": "trusts_next_hops",
+    "control": "control_path",
+    "graceful_restart": "restart",
+}
+_TYPE_WORDS = {int: "number", str: "text", bool: "switch"}
+
+_TERMS = (
+    "A policy is a list of terms, tried in order. All conditions of a term must hold; one "
+    "that lists several values holds when any of them fits. `accept` and `reject` end the "
+    "policy, `next` applies the term's changes and goes on. `accept-all`, `reject-all` and "
+    "`ebgp-default-deny` are built in; the last is what eBGP peers without a policy get "
+    "(RFC 8212)."
+)
+
+_INHERITED = (
+    "These stand in `bgp.defaults`, in a group of `peer_groups`, in a peer and in a range. "
+    "The nearest that is written counts: the peer's own, its group's, the defaults', and "
+    "at last the default given here. `bgp.defaults` also holds for the peers that come "
+    "from the datastore."
+)
+
+# Title, path in the file, section, note.
+_PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
+    ("node", "node", Node, ""),
+    ("bgp", "bgp", Bgp, "Without a datastore, `as` and `router_id` are required."),
+    ("bgp.listen", "bgp.listen", Listen, ""),
+    ("bgp.decision", "bgp.decision", Decision, ""),
+    (
+        "Session options",
+        "*",
+        SessionOptions,
+        _INHERITED,
+    ),
+    (
+        "Families",
+        "*",
+        FamilyOptions,
+        "An item of `families` is a name, or a mapping of these.",
+    ),
+    ("peers[]", "*", Peer, "A list. The session options may stand here too."),
+    ("ranges[]", "*", PeerRange, "A list. The session options may stand here too."),
+    ("policies.NAME", "policies", PolicyModel, _TERMS),
+    ("policies.NAME.terms[]", "policies", Term, ""),
+    ("policies.NAME.terms[].match", "policies", TermMatch, ""),
+    (
+        "policies.NAME.terms[].match.prefixes[]",
+        "policies",
+        PrefixRange,
+        "An item is a prefix, which matches itself alone, or a mapping of these.",
+    ),
+    ("policies.NAME.terms[].set", "policies", TermChanges, ""),
+    (
+        "policies.NAME.terms[].set.communities",
+        "policies",
+        CommunityChange,
+        "`large_communities` likewise.",
+    ),
+    ("routes", "routes", Routes, ""),
+    ("routes.originate[]", "routes", OriginatedRoute, "A list."),
+    ("routes.learn", "routes", Learn, ""),
+    ("fib", "fib", Fib, ""),
+    ("next_hops", "next_hops", NextHops, ""),
+    ("datastore", "datastore", Datastore, ""),
+    ("control", "control", Control, ""),
+    ("log", "log", Log, ""),
+    ("graceful_restart", "graceful_restart", GracefulRestart, ""),
+    ("metrics", "metrics", Metrics, ""),
+)
+_PEER_DEFAULTS = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)
+
+
+def configuration_page() -> str:
+    """Return the page."""
+    parts = [_HEAD]
+    for title, path, section, note in _PARTS:
+        own = set(keys_of(SessionOptions)) if _has_session_keys(section) else set()
+        rows = [
+            _row(path, section, key, field)
+            for key, field in keys_of(section).items()
+            if key not in own and not _is_fixed_section(field)
+        ]
+        parts.append(f"\n## {title}\n")
+        doc = (section.__doc__ or "").strip().splitlines()[0]
+        parts.append(f"\n{doc} {note}".rstrip() + "\n")
+        if rows:
+            parts.append("\n| key | type | unit | default | change | |\n")
+            parts.append("|---|---|---|---|---|---|\n")
+            parts.extend(rows)
+    parts.extend(_overlays())
+    return "".join(parts)
+
+
+def _has_session_keys(section: type[Section]) -> bool:
+    return issubclass(section, SessionOptions) and section is not SessionOptions
+
+
+def _is_fixed_section(field: FieldInfo) -> bool:
+    annotation = field.annotation
+    return isinstance(annotation, type) and issubclass(annotation, Section)
+
+
+def _row(path: str, section: type[Section], key: str, field: FieldInfo) -> str:
+    cells = (
+        f"`{key}`",
+        _type(field.annotation, field),
+        _unit(field),
+        _default(section, key, field),
+        _change(path, section, key),
+        (field.description or "").replace("|", "\\|"),
+    )
+    return f"| {' | '.join(cells)} |\n"
+
+
+def _type(annotation: object, field: FieldInfo | None = None) -> str:
+    origin, inner = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is typing.Annotated:
+        return _type(inner[0])
+    if origin in (typing.Union, UnionType):
+        return _type(next(each for each in inner if each is not NoneType))
+    if origin is list:
+        return f"list of {_type(inner[0])}"
+    if origin is dict:
+        return f"mapping of {_type(inner[1])}"
+    if origin is typing.Literal:
+        return ", ".join(f"`{each}`" for each in inner)
+    if isinstance(annotation, type) and section_in(annotation) is not None:
+        return "mapping"
+    return _TYPE_WORDS[typing.cast("type", annotation)]
+
+
+def _metadata(annotation: object) -> typing.Iterator[object]:
+    if typing.get_origin(annotation) is typing.Annotated:
+        yield from typing.cast("typing.Any", annotation).__metadata__
+    for inner in typing.get_args(annotation):
+        yield from _metadata(inner)
+
+
+def _unit(field: FieldInfo) -> str:
+    every = [*field.metadata, *_metadata(field.annotation)]
+    return next((each.name for each in every if isinstance(each, Unit)), "")
+
+
+def _default(section: type[Section], key: str, field: FieldInfo) -> str:
+    if field.is_required() or (key == "as" and issubclass(section, Peer | PeerRange)):
+        return "required"
+    value = field.default
+    if value is None and issubclass(section, SessionOptions):
+        value = getattr(_PEER_DEFAULTS, FIELD_OF_KEY.get(key, key), None)
+        value = getattr(value, "value", value)
+    if value in (None, "", (), [], {}) or key == "local_as":
+        return ""
+    if isinstance(value, bool):
+        return "`on`" if value else "`off`"
+    if isinstance(value, tuple):  # the families, a tuple of FamilySettings
+        return ", ".join(f"`{each.family}`" for each in value)
+    if isinstance(value, list):
+        return ", ".join(f"`{each}`" for each in value)
+    return f"`{value}`"
+
+
+def _change(path: str, section: type[Section], key: str) -> str:
+    if path == "policies":
+        return "refresh"
+    if section is FamilyOptions:
+        return _COST_WORDS[field_cost(key)] if key != "name" else "reset"
+    if issubclass(section, SessionOptions):
+        if key in {"address", "prefix"}:
+            return "another peer" if key == "address" else "another range"
+        if key in {"limit", "group", "families", "password_file"}:
+            return {"limit": "live", "password_file": "live"}.get(key, "as its options")
+        return _COST_WORDS[field_cost(FIELD_OF_KEY.get(key, key))]
+    top = path.split(".", maxsplit=1)[0]
+    settings = _SETTINGS_OF.get(top, top)
+    if settings in RESTARTS:
+        return "start"
+    name = f"{settings}.{'asn' if key == 'as' else key}"
+    return _COST_WORDS[SECTION_COSTS.get(name, ChangeCost.LIVE)]
+
+
+def _overlays() -> typing.Iterator[str]:
+    yield "\n## Environment variables\n\nCalico's, as its manifests set them:\n\n"
+    yield "| variable | key |\n|---|---|\n"
+    for variable in CALICO_VARIABLES:
+        names = ", ".join(f"`{name}`" for name in variable.names)
+        yield f"| {names} | `{'.'.join(variable.path)}` |\n"
+    yield (
+        "\nOur own, for every key that stands once. A list is written with commas. An "
+        "unknown `PYBGPD_*` variable is an error.\n\n| variable | key |\n|---|---|\n"
+    )
+    for leaf in leaves(DaemonConfig):
+        yield f"| `{variable_name(leaf)}` | `{'.'.join(leaf.path)}` |\n"
+    yield "\n## Options of the command line\n\n| option | key |\n|---|---|\n"
+    for name, path in OPTIONS.items():
+        yield f"| `--{name}` | `{'.'.join(path)}` |\n"
+    yield "| `--clients` | an item of `ranges`, of reflector clients in our own AS |\n"

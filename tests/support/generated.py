@@ -1,0 +1,26 @@
+"""Pages of the documentation that are written by a program; ``make docs`` runs this."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import MappingProxyType
+from typing import Final
+
+from tests.support.configuration_page import configuration_page
+
+ROOT: Final = Path(__file__).parents[2]
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
+    {
+        "docs/configuration.md": configuration_page,
+    }
+)
+
+
+def main() -> None:
+    """Write every page anew."""
+    for name, page in PAGES.items():
+        (ROOT / name).write_text(page(), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
