@@ -1,0 +1,300 @@
+"""One TCP connection's state machine: carries out what the table says.
+
+Sans-IO: what is to happen outside is appended to the peer's outbox. A machine that opens
+connections exists before its connection does (Idle, Connect, Active); one for a connection
+that came in is made with it and forgotten with it.
+"""
+
+from collections.abc import Callable, Mapping
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from bgpd.session.counters import Counters
+from bgpd.session.events import (
+    CancelConnect,
+    CloseConnection,
+    Connect,
+    DownKind,
+    DownReason,
+    Established,
+    Send,
+    SessionEvent,
+)
+from bgpd.session.fsm import Action, Event, State, lookup
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import PeerSettings
+from bgpd.session.timers import (
+    LARGE_HOLD_TIME,
+    Timer,
+    connect_retry_interval,
+    keepalive_interval,
+    send_hold_interval,
+)
+from bgpd.wire.errors import CeaseSubcode, ErrorCode
+from bgpd.wire.framing import (
+    KEEPALIVE,
+    MAX_EXTENDED_MESSAGE_LEN,
+    MAX_MESSAGE_LEN,
+    Framer,
+    MessageType,
+)
+from bgpd.wire.notification import Notification, cease, encode_notification
+from bgpd.wire.open import OpenMessage, encode_open
+
+
+class Connection:
+    """The machine of one connection.
+
+    Attributes:
+        state: See ``fsm.State``; only ``dispatch`` changes it.
+        is_outgoing: We open it.
+        conn_id: The driver's name of the TCP connection; ``None`` while there is none.
+        local_addr: Text of our end; empty while there is none.
+        remote_addr: Text of the peer's end.
+        framer: Cuts what is received.
+        offer: Our OPEN on this connection.
+        peer_open: The peer's, once accepted.
+        negotiated: What follows from both; ``None`` before.
+        timers: Deadlines in monotonic seconds of the timers that run.
+        reason: Why the last event ended something; ``None`` when it did not.
+        established_at: Monotonic seconds; only meaningful in Established.
+        settings: What applies from now on.
+    """
+
+    __slots__ = (
+        "_attempts",
+        "_counters",
+        "_is_connecting",
+        "_outbox",
+        "_rng",
+        "conn_id",
+        "established_at",
+        "framer",
+        "is_outgoing",
+        "local_addr",
+        "negotiated",
+        "offer",
+        "peer_open",
+        "reason",
+        "remote_addr",
+        "settings",
+        "state",
+        "timers",
+    )
+
+    def __init__(
+        self,
+        settings: PeerSettings,
+        outbox: list[SessionEvent],
+        counters: Counters,
+        rng: Random,
+        *,
+        is_outgoing: bool,
+    ) -> None:
+        self.settings = settings
+        self.is_outgoing = is_outgoing
+        self.state = State.IDLE
+        self.timers: dict[Timer, float] = {}
+        self.reason: DownReason | None = None
+        self.established_at = 0.0
+        self._attempts = 0
+        self._outbox = outbox
+        self._counters = counters
+        self._rng = rng
+        self._detach()
+
+    def _detach(self) -> None:
+        self._is_connecting = False
+        self.conn_id: int | None = None
+        self.local_addr = ""
+        self.remote_addr = ""
+        self.framer = Framer()
+        self.offer: OpenMessage | None = None
+        self.peer_open: OpenMessage | None = None
+        self.negotiated: Negotiated | None = None
+
+    def attach(
+        self, conn_id: int, local_addr: str, remote_addr: str, offer: OpenMessage
+    ) -> None:
+        """Take a TCP connection that was made, before the event that says so."""
+        self._is_connecting = False
+        self.conn_id = conn_id
+        self.local_addr = local_addr
+        self.remote_addr = remote_addr
+        self.offer = offer
+        # RFC 8654 4: who offers long messages must take them, whatever the peer offers.
+        is_long = offer.capabilities.has_extended_message
+        self.framer = Framer(MAX_EXTENDED_MESSAGE_LEN if is_long else MAX_MESSAGE_LEN)
+
+    def lose(self) -> None:
+        """Note that connection or attempt are gone, before the event that says so."""
+        self._is_connecting = False
+        self.conn_id = None
+
+    def reset_backoff(self) -> None:
+        """Let the next attempts to connect begin with the shortest interval."""
+        self._attempts = 0
+
+    def dispatch(
+        self, event: Event, now: float, reason: DownReason | None = None
+    ) -> None:
+        """Carry out what ``event`` does in the present state.
+
+        Args:
+            event: What happened.
+            now: Monotonic seconds.
+            reason: Why the connection ends, if the event is one that ends it. Its
+                notification is what the table's NOTIFY_CAUSE sends.
+        """
+        actions, target = lookup(self.state, event)
+        self.reason = reason
+        for action in actions:
+            _PERFORM[action](self, now)
+        self.state = target
+
+    def next_deadline(self) -> float | None:
+        """Return when the first timer ends, in monotonic seconds."""
+        return min(self.timers.values(), default=None)
+
+    def due(self, now: float) -> Timer | None:
+        """Return and stop the timer that ended first, ``None`` when none has."""
+        timer = min(self.timers, key=self.timers.__getitem__, default=None)
+        if timer is None or self.timers[timer] > now:
+            return None
+        del self.timers[timer]
+        return timer
+
+    def restart_keepalive(self, now: float) -> None:
+        """Count the keepalive interval from ``now`` (RFC 4271 4.4)."""
+        if self.negotiated is not None and self.negotiated.keepalive_time:
+            interval = keepalive_interval(self.negotiated.keepalive_time, self._rng)
+            self.timers[Timer.KEEPALIVE] = now + interval
+
+    def start_send_hold(self, since: float) -> None:
+        """The peer takes nothing since ``since`` (RFC 9687); no effect when it runs."""
+        hold_time = self.negotiated.hold_time if self.negotiated else 0
+        interval = send_hold_interval(self.settings.send_hold_time, hold_time)
+        self.timers.setdefault(Timer.SEND_HOLD, since + interval)
+
+    def stop_send_hold(self) -> None:
+        """The peer took something."""
+        self.timers.pop(Timer.SEND_HOLD, None)
+
+    # -- actions ------------------------------------------------------------------------
+
+    def _send(self, kind: MessageType, octets: bytes) -> None:
+        if self.conn_id is not None:
+            self._counters.sent[kind] += 1
+            self._outbox.append(Send(self.conn_id, octets))
+
+    def _notify(self, notification: Notification, kind: DownKind) -> None:
+        max_len = self.negotiated.max_message_len if self.negotiated else None
+        octets = encode_notification(notification, max_len or MAX_MESSAGE_LEN)
+        self._send(MessageType.NOTIFICATION, octets)
+        text = self.reason.text if self.reason is not None else ""
+        self.reason = DownReason(kind, text, notification)
+
+    def _start_connect_retry(self, now: float) -> None:
+        base = self.settings.connect_retry_time
+        interval = connect_retry_interval(base, max(self._attempts - 1, 0), self._rng)
+        self.timers[Timer.CONNECT_RETRY] = now + interval
+
+    def _stop_connect_retry(self, _now: float) -> None:
+        self.timers.pop(Timer.CONNECT_RETRY, None)
+
+    def _initiate_connect(self, _now: float) -> None:
+        self._is_connecting = True
+        self._attempts += 1
+        self._counters.connect_attempts += 1
+        self._outbox.append(Connect())
+
+    def _start_delay_open(self, now: float) -> None:
+        self.timers[Timer.DELAY_OPEN] = now + self.settings.delay_open_time
+
+    def _stop_delay_open(self, _now: float) -> None:
+        self.timers.pop(Timer.DELAY_OPEN, None)
+
+    def _send_open(self, _now: float) -> None:
+        if self.offer is not None:
+            self._send(MessageType.OPEN, encode_open(self.offer))
+
+    def _start_large_hold(self, now: float) -> None:
+        self.timers[Timer.HOLD] = now + LARGE_HOLD_TIME
+
+    def _send_keepalive(self, _now: float) -> None:
+        self._send(MessageType.KEEPALIVE, KEEPALIVE)
+
+    def _restart_hold(self, now: float) -> None:
+        if self.negotiated is not None and self.negotiated.hold_time:
+            self.timers[Timer.HOLD] = now + self.negotiated.hold_time
+        else:
+            self.timers.pop(Timer.HOLD, None)
+
+    def _establish(self, now: float) -> None:
+        if self.conn_id is not None and self.negotiated is not None:
+            self.established_at = now
+            self._attempts = 0
+            self._outbox.append(Established(self.conn_id, self.negotiated))
+
+    def _notify_cause(self, _now: float) -> None:
+        reason = self.reason
+        if reason is not None and reason.notification is not None:
+            self._notify(reason.notification, reason.kind)
+
+    def _notify_fsm_error(self, _now: float) -> None:
+        # RFC 6608 3: the subcode names the state; they are numbered in the same order.
+        subcode = self.state - State.OPEN_SENT + 1
+        self.reason = DownReason(
+            DownKind.NOTIFICATION_SENT, f"unexpected message in {self.state.name}"
+        )
+        self._notify(Notification(ErrorCode.FSM, subcode), DownKind.NOTIFICATION_SENT)
+
+    def _notify_hold(self, _now: float) -> None:
+        self._notify(
+            Notification(ErrorCode.HOLD_TIMER_EXPIRED), DownKind.HOLD_TIMER_EXPIRED
+        )
+
+    def _notify_send_hold(self, _now: float) -> None:
+        self._notify(
+            Notification(ErrorCode.SEND_HOLD_TIMER_EXPIRED),
+            DownKind.SEND_HOLD_TIMER_EXPIRED,
+        )
+
+    def _notify_collision(self, _now: float) -> None:
+        notification = cease(CeaseSubcode.CONNECTION_COLLISION_RESOLUTION)
+        self._notify(notification, DownKind.COLLISION)
+
+    def _drop(self, _now: float) -> None:
+        self.timers.clear()
+        if self.conn_id is not None:
+            self._outbox.append(CloseConnection(self.conn_id))
+        elif self._is_connecting:
+            self._outbox.append(CancelConnect())
+        self._detach()
+
+
+_PERFORM: Final[Mapping[Action, Callable[[Connection, float], None]]] = (
+    MappingProxyType(
+        {
+            Action.START_CONNECT_RETRY: Connection._start_connect_retry,
+            Action.STOP_CONNECT_RETRY: Connection._stop_connect_retry,
+            Action.INITIATE_CONNECT: Connection._initiate_connect,
+            Action.START_DELAY_OPEN: Connection._start_delay_open,
+            Action.STOP_DELAY_OPEN: Connection._stop_delay_open,
+            Action.SEND_OPEN: Connection._send_open,
+            Action.START_LARGE_HOLD: Connection._start_large_hold,
+            Action.SEND_KEEPALIVE: Connection._send_keepalive,
+            Action.RESTART_KEEPALIVE: Connection.restart_keepalive,
+            Action.RESTART_HOLD: Connection._restart_hold,
+            Action.ESTABLISH: Connection._establish,
+            Action.NOTIFY_CAUSE: Connection._notify_cause,
+            Action.NOTIFY_FSM_ERROR: Connection._notify_fsm_error,
+            Action.NOTIFY_HOLD: Connection._notify_hold,
+            Action.NOTIFY_SEND_HOLD: Connection._notify_send_hold,
+            Action.NOTIFY_COLLISION: Connection._notify_collision,
+            Action.DROP: Connection._drop,
+        }
+    )
+)
+"""Who carries out each action; a test sees to it that none is missing."""

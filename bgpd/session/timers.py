@@ -1,0 +1,81 @@
+"""Timers of a session: deadlines as numbers, their lengths, jitter and back-off.
+
+Jitter is RFC 4271 section 10: an interval is multiplied by a random factor of 0.75 to 1.
+"""
+
+from enum import IntEnum, unique
+from random import Random
+from types import MappingProxyType
+from typing import Final
+
+from bgpd.session.fsm import Event
+
+LARGE_HOLD_TIME: Final = (
+    240.0  # seconds until the peer's OPEN must be there, RFC 4271 8.2.2
+)
+MIN_KEEPALIVE_TIME: Final = 1.0  # seconds; RFC 4271 4.4: never more than one a second
+MIN_SEND_HOLD_TIME: Final = 480.0  # seconds, RFC 9687 4.2
+MIN_CONNECT_RETRY_TIME: Final = 1.0  # seconds, whatever is configured
+MAX_CONNECT_RETRY_TIME: Final = 60.0
+"""Seconds: back-off goes no further. A node that boots is seen within a minute even when
+it cannot connect to us."""
+FIRST_IDLE_HOLD_TIME: Final = 1.0  # seconds, doubled with each failure in a row
+MAX_IDLE_HOLD_TIME: Final = 60.0
+"""Seconds: DampPeerOscillations (RFC 4271 8.1.1) waits no longer. BIRD waits up to 300 s;
+we hold a peer in Idle for less, since what makes us do so is mostly repaired by hand."""
+STABLE_TIME: Final = (
+    30.0  # seconds established after which former failures are forgotten
+)
+
+
+@unique
+class Timer(IntEnum):
+    """What may run on a connection."""
+
+    CONNECT_RETRY = 1
+    HOLD = 2
+    KEEPALIVE = 3
+    DELAY_OPEN = 4
+    SEND_HOLD = 5
+
+
+EXPIRY: Final = MappingProxyType(
+    {
+        Timer.CONNECT_RETRY: Event.CONNECT_RETRY_TIMER_EXPIRES,
+        Timer.HOLD: Event.HOLD_TIMER_EXPIRES,
+        Timer.KEEPALIVE: Event.KEEPALIVE_TIMER_EXPIRES,
+        Timer.DELAY_OPEN: Event.DELAY_OPEN_TIMER_EXPIRES,
+        Timer.SEND_HOLD: Event.SEND_HOLD_TIMER_EXPIRES,
+    }
+)
+"""The event that each timer's end is."""
+
+
+def jittered(interval: float, rng: Random) -> float:
+    """Return ``interval`` (seconds) times a factor of 0.75 to 1 (RFC 4271 10)."""
+    return interval * rng.uniform(0.75, 1.0)
+
+
+def connect_retry_interval(base: float, attempts: int, rng: Random) -> float:
+    """Return seconds until the next attempt, after ``attempts`` that failed in a row."""
+    base = max(base, MIN_CONNECT_RETRY_TIME)
+    longest = max(base, MAX_CONNECT_RETRY_TIME)
+    return jittered(min(base * 2.0 ** min(attempts, 16), longest), rng)
+
+
+def idle_hold_interval(failures: int, rng: Random) -> float:
+    """Return seconds in Idle after ``failures`` in a row; none after an orderly end."""
+    if failures == 0:
+        return 0.0
+    interval = FIRST_IDLE_HOLD_TIME * 2.0 ** min(failures - 1, 16)
+    return jittered(min(interval, MAX_IDLE_HOLD_TIME), rng)
+
+
+def keepalive_interval(keepalive_time: float, rng: Random) -> float:
+    """Return seconds until the next KEEPALIVE; jitter never makes it less than one."""
+    return max(MIN_KEEPALIVE_TIME, jittered(keepalive_time, rng))
+
+
+def send_hold_interval(configured: float, hold_time: float) -> float:
+    """Return seconds without progress of sending after which the session ends."""
+    return configured or max(MIN_SEND_HOLD_TIME, 2 * hold_time)
