@@ -63,8 +63,9 @@ class _Peering:
 def expand_peers(topology: Topology, node: str, template: PeerSettings) -> Peers:
     """Return the sessions of ``node`` sorted by name, and what is wrong with BGPPeers."""
     own = topology.nodes.get(node)
-    if own is None:
-        return (), ()
+    if own is None or not own.addrs:
+        text = "is missing or has no address of its own: no session is made"
+        return (), (ObjectWarning(resource_key("Node", node), "spec.bgp", text),)
     return _Expansion(topology, own, template).run()
 
 

@@ -163,7 +163,7 @@ class ClusterState:
             originated=self._blocks.of(node),
             cluster_blocks=self._blocks.others(node),
             pools=topology.pools,
-            warnings=tuple(sorted({*self.warnings(), *findings})),
+            warnings=tuple(sorted({*self.warnings(), *topology.warnings, *findings})),
         )
 
     def _put(self, key: str, value: bytes) -> None:

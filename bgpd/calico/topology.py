@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bgpd.calico.keys import resource_key
 from bgpd.calico.resources import (
     BgpConfiguration,
     BgpConfigurationSpec,
@@ -17,6 +18,7 @@ from bgpd.calico.resources import (
     Resource,
 )
 from bgpd.calico.selectors import SelectorError, compile_selector
+from bgpd.calico.warnings import ObjectWarning
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 DEFAULT_ASN: Final = 64512
@@ -76,9 +78,15 @@ class Topology:
         )
         self.nodes = {member.name: member for member in members if member is not None}
         self.by_addr: dict[str, Member] = {}
+        found: list[ObjectWarning] = []
         for member in self.nodes.values():
             for addr in member.addrs.values():
-                self.by_addr.setdefault(addr, member)
+                first = self.by_addr.setdefault(addr, member)
+                if first is not member:
+                    text = f"{addr} is also the address of {first.name}"
+                    key = resource_key("Node", member.name)
+                    found.append(ObjectWarning(key, "spec.bgp", text))
+        self.warnings = tuple(found)
         self._matching: dict[str, tuple[Member, ...]] = {}
 
     @property

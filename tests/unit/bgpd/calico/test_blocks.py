@@ -85,6 +85,17 @@ def test_a_bad_value_changes_nothing_and_is_told(value: bytes) -> None:
     assert table.warnings() == ()
 
 
+def test_known_values_work_as_new_ones_do() -> None:
+    table = BlockTable()
+    first, second = key("n1", "10.0.0.0/26"), key("n2", "10.0.0.64/26")
+    for value in (CONFIRMED, b'{"state":"pending"}', CONFIRMED):
+        table.update([(first, value), (second, value)], ())
+        assert table.of("n1") == (
+            blocks("10.0.0.0/26") if value == CONFIRMED else set()
+        )
+        assert bool(table.of("n2")) == bool(table.of("n1"))
+
+
 def test_life_of_an_affinity() -> None:
     table = BlockTable()
     name = key("n1", "10.0.0.0/26")

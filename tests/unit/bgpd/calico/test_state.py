@@ -1,3 +1,4 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,9 +11,14 @@ from bgpd.calico.keys import (
     resource_key,
     split_resource_key,
 )
-from bgpd.calico.state import hashed_router_id
+from bgpd.calico.state import TEMPLATE, hashed_router_id
 from bgpd.datastore.manifests import item_of
-from bgpd.session.settings import NextHopMode, PeerSettings
+from bgpd.session.settings import (
+    AddPathMode,
+    FamilySettings,
+    NextHopMode,
+    PeerSettings,
+)
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from tests.support.manifests import affinity, node, resource
 
@@ -423,6 +429,49 @@ def test_an_unknown_node_has_blocks_but_no_peers() -> None:
     assert wanted.peers == ()
     assert len(wanted.originated) == 1
     assert wanted.asn == 64512
+    assert [warning.key for warning in wanted.warnings] == [resource_key("Node", "n99")]
+
+
+def test_one_address_of_two_nodes_is_told() -> None:
+    wanted = desired("n11", *FOUR, node("n15", "172.2.2.12/24"))
+    assert by_addr(wanted)["172.2.2.12"].description == "mesh with n12"
+    assert [str(warning) for warning in wanted.warnings] == [
+        f"{resource_key('Node', 'n15')} spec.bgp: 172.2.2.12 is also the address of n12"
+    ]
+
+
+def test_a_template_gives_what_calico_leaves_open() -> None:
+    families = (FamilySettings(IPV6_UNICAST, add_path=AddPathMode.BOTH),)
+    template = replace(TEMPLATE, hold_time=9, families=families)
+    state = ClusterState(template)
+    state.apply(Snapshot(1, items(*FOUR)))
+    peer = state.desired("n11").peers[0]
+    assert peer.hold_time == 9
+    assert peer.families == (FamilySettings(IPV4_UNICAST, add_path=AddPathMode.BOTH),)
+
+
+def test_a_reflector_of_another_cluster_is_a_client() -> None:
+    other = node("rr31", "172.2.2.31/24", routeReflectorClusterID="244.0.0.2")
+    peer = resource("BGPPeer", "p", node="rr21", peerSelector="all()")
+    peers = by_addr(desired("rr21", *REFLECTORS, other, peer))
+    assert {addr: each.is_client for addr, each in peers.items()} == {
+        "172.2.2.22": False,
+        "172.2.2.31": True,
+    }
+
+
+def test_families_that_the_node_lacks_are_left_out() -> None:
+    peer = resource("BGPPeer", "p", peerIP="fd00::1", asNumber=65001)
+    assert desired("n11", FOUR[0], peer).peers == ()
+
+
+def test_mesh_restart_time_is_the_clusters() -> None:
+    settings = configuration(nodeMeshMaxRestartTime="1m")
+    assert desired("n11", *FOUR, settings).peers[0].graceful_restart_time == 60
+    settings = configuration(nodeMeshMaxRestartTime="2 minutes")
+    wanted = desired("n11", *FOUR, settings)
+    assert wanted.warnings[0].field == "spec.nodeMeshMaxRestartTime"
+    assert len(wanted.peers) == 3
 
 
 def test_pools_are_there_by_name() -> None:
