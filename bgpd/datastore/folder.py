@@ -40,6 +40,7 @@ _LOG: Final = logging.getLogger(__name__)
 
 Stamp = tuple[int, int, int, int]
 Stamps = dict[Path, Stamp]
+_UNREADABLE: Final[Stamp] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +64,8 @@ def list_folder(root: Path) -> _Listing:
     """
     folders: list[Path] = []
     stamps: Stamps = {}
-    os.scandir(root).close()  # os.walk is silent where the top cannot be listed
-    for top, names, files in os.walk(root):
+    # What cannot be listed must not look like deleted, so one failure fails it all.
+    for top, names, files in os.walk(root, onerror=_raise):
         names[:] = sorted(name for name in names if not name.startswith("."))
         folders.append(Path(top))
         for name in sorted(files):
@@ -72,14 +73,22 @@ def list_folder(root: Path) -> _Listing:
                 continue
             path = Path(top, name)
             with suppress(FileNotFoundError):  # deleted since it was listed
-                stat = path.stat()
-                stamps[path] = (
-                    stat.st_ino,
-                    stat.st_size,
-                    stat.st_mtime_ns,
-                    stat.st_ctime_ns,
-                )
+                stamps[path] = _stamp(path)
     return _Listing(tuple(folders), dict(sorted(stamps.items())))
+
+
+def _raise(error: OSError) -> None:
+    raise error
+
+
+def _stamp(path: Path) -> Stamp:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        raise
+    except OSError:
+        return _UNREADABLE  # reading it will say why
+    return stat.st_ino, stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns
 
 
 class _Reader:
@@ -89,14 +98,15 @@ class _Reader:
         self._root = root
         self._files: dict[Path, _File] = {}
 
-    def refresh(self, stamps: Stamps) -> None:
-        """Read what changed."""
+    def refresh(self, stamps: Stamps) -> bool:
+        """Read what changed; return whether everything could be read."""
         for path in self._files.keys() - stamps.keys():
             del self._files[path]
         for path, stamp in stamps.items():
             known = self._files.get(path)
             if known is None or known.stamp != stamp:
                 self._files[path] = self._read(path, stamp, known)
+        return all(file.stamp != _UNREADABLE for file in self._files.values())
 
     def entries(self) -> tuple[dict[str, tuple[Entry, str]], tuple[str, ...]]:
         """Return key to entry and place, and the warnings, in order of path."""
@@ -117,6 +127,8 @@ class _Reader:
             parsed = parse(path.read_text("utf-8"))
         except (OSError, UnicodeDecodeError) as error:
             parsed = Parsed((), ((1, f"cannot be read: {error}"),), is_whole=False)
+            if isinstance(error, OSError):
+                stamp = _UNREADABLE  # tried again at the next audit
         warnings = [f"{line}: {text}" for line, text in parsed.warnings]
         if parsed.is_whole or known is None:
             return _File(stamp, parsed.entries, tuple(warnings))
@@ -169,7 +181,8 @@ class FolderDatastore:
                 listing = await self._still_listing(inotify)
                 if listing is not None and listing.stamps != stamps:
                     stamps = listing.stamps
-                    await asyncio.to_thread(reader.refresh, stamps)
+                    if not await asyncio.to_thread(reader.refresh, stamps):
+                        stamps = None
                     items = self._take(reader)
                     event = self._event(told, items)
                     told = items

@@ -137,6 +137,27 @@ async def test_a_server_that_comes_late_is_waited_for(single: Cluster) -> None:
         await follower.until(lambda seen: len(seen.events) == 1)
 
 
+async def test_a_user_where_no_password_is_asked_is_served(single: Cluster) -> None:
+    await single.start()
+    settings = replace(single.settings, user="root", password=PASSWORD)
+    await EtcdWriter(settings).put({block(1): CONFIRMED})
+    async with Follower(EtcdDatastore(settings)) as follower:
+        await follower.until(lambda seen: block(1) in seen.items)
+
+
+async def test_unreadable_tls_files_are_waited_for(
+    single: Cluster, tmp_path: Path
+) -> None:
+    endpoints = (f"https://127.0.0.1:{single.servers[0].client_port}",)
+    settings = replace(
+        single.settings, endpoints=endpoints, ca_file=str(tmp_path / "absent.pem")
+    )
+    async with Follower(EtcdDatastore(settings)) as follower:
+        await follower.until(
+            lambda seen: "TLS files" in seen.datastore.status.last_error
+        )
+
+
 async def test_compaction_while_disconnected_gives_a_snapshot(tmp_path: Path) -> None:
     with cluster(tmp_path) as one:
         await one.start()

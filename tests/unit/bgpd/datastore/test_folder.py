@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bgpd.calico.keys import affinity_key, resource_key
-from bgpd.datastore import FolderDatastore, FolderWriter
+from bgpd.datastore import DatastoreError, FolderDatastore, FolderWriter
 from tests.support.datastores import Follower
 from tests.support.manifests import node
 
@@ -54,6 +54,21 @@ async def test_a_bad_file_leaves_the_others_alone(tmp_path: Path) -> None:
     async with Follower(datastore) as follower:
         await follower.until(lambda seen: N2 in seen.items)
         assert "a.yaml:1: cannot be read" in datastore.status.warnings[0]
+
+
+async def test_what_cannot_be_opened_is_kept_and_tried_again(tmp_path: Path) -> None:
+    file = tmp_path / "a.yaml"
+    file.write_text(manifest("n1"))
+    datastore = source(tmp_path)
+    async with Follower(datastore) as follower:
+        await follower.until(lambda seen: N1 in seen.items)
+        file.unlink()
+        file.symlink_to("a.yaml")  # a loop: listed, but nobody can open it
+        await follower.until(lambda seen: bool(seen.datastore.status.warnings))
+        assert "cannot be read" in datastore.status.warnings[0]
+        assert N1 in follower.items
+        file.unlink()
+        await follower.until(lambda seen: N1 not in seen.items)
 
 
 async def test_the_first_of_two_files_counts(tmp_path: Path) -> None:
@@ -115,6 +130,15 @@ async def test_a_mounted_config_map_is_followed(tmp_path: Path) -> None:
         (tmp_path / "..next").symlink_to("..v2")
         (tmp_path / "..next").rename(tmp_path / "..data")
         await follower.until(lambda seen: seen.items.keys() == {N2})
+
+
+async def test_the_writer_says_what_it_cannot_do(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    writer = FolderWriter(tmp_path / "file")
+    with pytest.raises(DatastoreError, match="file"):
+        await writer.apply([node("n1")])
+    with pytest.raises(DatastoreError, match="file"):
+        await writer.delete([node("n1")])
 
 
 async def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
