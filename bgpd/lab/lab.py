@@ -29,6 +29,16 @@ from bgpd.lab.state import (
 from bgpd.lab.topology import Pod, RouterKind, Topology
 
 
+def new_lab_id() -> str:
+    """Return an id that no other lab of this machine has."""
+    return f"{os.getpid():x}{secrets.token_hex(2)}"
+
+
+def lab_folder(lab_id: str) -> Path:
+    """Return where a lab's configuration files and logs are."""
+    return Path(tempfile.gettempdir(), f"{PREFIX}-lab-{lab_id}")
+
+
 class Lab:
     """One lab on this machine.
 
@@ -39,10 +49,19 @@ class Lab:
         routers: By the name of their machine, once made.
     """
 
-    def __init__(self, topology: Topology, *, is_kept: bool = False) -> None:
+    def __init__(
+        self, topology: Topology, *, is_kept: bool = False, lab_id: str = ""
+    ) -> None:
+        """Prepare a lab; nothing is made yet.
+
+        Args:
+            topology: What to build.
+            is_kept: It stays when its process ends, until somebody removes it.
+            lab_id: From ``new_lab_id``, where its folder must be known beforehand.
+        """
         self.topology = topology
-        self.lab_id = f"{os.getpid():x}{secrets.token_hex(2)}"
-        self.folder = Path(tempfile.gettempdir(), f"{PREFIX}-lab-{self.lab_id}")
+        self.lab_id = lab_id or new_lab_id()
+        self.folder = lab_folder(self.lab_id)
         self.routers: dict[str, Router] = {}
         self._prefix = f"{PREFIX}-{self.lab_id}-"
         self._state = LabState(

@@ -37,7 +37,9 @@ class PyBgpd(Router):
     def config(self) -> dict[str, Any]:
         """Return the configuration file's content."""
         speaker = self.speaker
-        bgp: dict[str, Any] = {"as": speaker.local_as, "router_id": speaker.router_id}
+        bgp: dict[str, Any] = {}
+        if "datastore" not in speaker.config:  # which else knows what the node is
+            bgp |= {"as": speaker.local_as, "router_id": speaker.router_id}
         if speaker.cluster_id:
             bgp["cluster_id"] = speaker.cluster_id
         content: dict[str, Any] = {
