@@ -1,0 +1,295 @@
+"""The machines of one peer, and the rules between them.
+
+A peer has one machine for the connection it opens itself, which persists, and one for each
+connection that the peer opened: usually none or one, and a second only while a peer that
+restarted knocks beside a session that is still thought to stand. Rules between machines:
+
+* two connections that have seen an OPEN: the one opened by the side with the higher
+  identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3);
+* beside an established session a new one is turned away, unless graceful restart was agreed
+  on: then the peer has restarted, the old session ends silently and its routes stay
+  (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
+  connection is more likely the leftover of a collision;
+* a connection from the peer replaces its former one that did not get so far;
+* while a session stands, our own attempts rest.
+
+Damping: an orderly end of a stable session is followed by a new start at once; each
+failure in a row doubles the time in Idle, where connections of the peer are refused too.
+"""
+
+from collections.abc import Iterator
+from itertools import chain
+from random import Random
+from typing import Final
+
+from bgpd.session.connection import Connection
+from bgpd.session.counters import Counters
+from bgpd.session.events import (
+    DownKind,
+    DownReason,
+    PeerExpired,
+    SessionDown,
+    SessionEvent,
+    StateChanged,
+)
+from bgpd.session.fsm import Event, State
+from bgpd.session.graceful import kept_families
+from bgpd.session.negotiation import refused_capabilities
+from bgpd.session.settings import PeerSettings
+from bgpd.session.timers import STABLE_TIME, idle_hold_interval
+from bgpd.wire.errors import CeaseSubcode, ErrorCode
+from bgpd.wire.open import OpenMessage
+
+COLLISION_WINDOW: Final = 5.0  # seconds
+
+_NO_FAILURE: Final = (
+    DownKind.ADMIN_STOP,
+    DownKind.COLLISION,
+    DownKind.REPLACED,
+    DownKind.SUPERSEDED,
+)
+"""Ends that say nothing about the peer's health."""
+
+
+class Machines:
+    """All connections of one peer.
+
+    Attributes:
+        outbox: Events not drained yet.
+        counters: Of the peer.
+        outgoing: The machine that connects.
+        incoming: Those of connections that the peer opened.
+        established: The one that carries the session.
+        state: That of the machine that got farthest.
+        is_started: A session is wanted.
+        is_dynamic: The peer is gone with its last connection.
+        idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
+        left_out: Capabilities that the peer refused, for the next OPEN.
+    """
+
+    def __init__(
+        self, settings: PeerSettings, rng: Random, *, is_dynamic: bool = False
+    ) -> None:
+        self.outbox: list[SessionEvent] = []
+        self.counters = Counters()
+        self.is_dynamic = is_dynamic
+        self._rng = rng
+        self._settings = settings
+        self.outgoing = self._new_connection(is_outgoing=True)
+        self.incoming: list[Connection] = []
+        self.established: Connection | None = None
+        self.state = State.IDLE
+        self.is_started = False
+        self.idle_until: float | None = None
+        self.left_out: frozenset[int] = frozenset()
+        self._failures = 0  # in a row
+
+    @property
+    def settings(self) -> PeerSettings:
+        """What all machines go by."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PeerSettings) -> None:
+        self._settings = settings
+        for connection in self.all():
+            connection.settings = settings
+
+    def next_deadline(self) -> float | None:
+        """Return when something is due, in monotonic seconds."""
+        deadlines = [
+            deadline
+            for connection in self.all()
+            if (deadline := connection.next_deadline()) is not None
+        ]
+        if self.idle_until is not None:
+            deadlines.append(self.idle_until)
+        return min(deadlines, default=None)
+
+    def forgive(self) -> None:
+        """Forget former failures and refusals: an administrator starts the peer."""
+        self._failures = 0
+        self.left_out = frozenset()
+        self.outgoing.reset_backoff()
+
+    def add_incoming(self, now: float) -> Connection:
+        """Return a machine for a connection the peer opened; its former attempts go."""
+        for former in self.incoming[:]:
+            if former.state is not State.ESTABLISHED:
+                self.collide(former, now)
+        connection = self._new_connection(is_outgoing=False)
+        self.incoming.append(connection)
+        self.dispatch(connection, Event.AUTOMATIC_START_PASSIVE, now)
+        return connection
+
+    def all(self) -> Iterator[Connection]:
+        """Iterate over the machines; copy before dispatching."""
+        return chain((self.outgoing,), self.incoming)
+
+    def find(self, conn_id: int) -> Connection | None:
+        """Return the machine of a TCP connection; ``None`` once it was dropped."""
+        for connection in self.all():
+            if connection.conn_id == conn_id:
+                return connection
+        return None
+
+    def _new_connection(self, *, is_outgoing: bool) -> Connection:
+        return Connection(
+            self._settings,
+            self.outbox,
+            self.counters,
+            self._rng,
+            is_outgoing=is_outgoing,
+        )
+
+    def dispatch(
+        self,
+        connection: Connection,
+        event: Event,
+        now: float,
+        reason: DownReason | None = None,
+    ) -> None:
+        """Feed one machine, and tell what became of it."""
+        old, negotiated = connection.state, connection.negotiated
+        connection.dispatch(event, now, reason)
+        new = connection.state
+        if new is old:
+            return
+        ended = None
+        if new is State.ESTABLISHED:
+            self.established = connection
+            self.counters.established_count += 1
+            self.counters.established_since = now
+        elif new is State.IDLE or connection.reason is not None:
+            ended = connection.reason or DownReason(DownKind.UNEXPECTED_MESSAGE)
+            self._note_end(connection, old, ended, now)
+        if old is State.ESTABLISHED and ended is not None and negotiated is not None:
+            self.established = None
+            self.counters.flaps += 1
+            self.counters.established_since = None
+            kept = kept_families(negotiated, ended)
+            self.outbox.append(SessionDown(ended, kept))
+        self._show(ended)
+
+    def collide(self, loser: Connection, now: float) -> None:
+        """Drop the connection that another one is preferred to (RFC 4271 6.8)."""
+        reason = DownReason(DownKind.COLLISION)
+        self.dispatch(loser, Event.OPEN_COLLISION_DUMP, now, reason)
+
+    def wins_collision(
+        self, connection: Connection, local: OpenMessage, peer: OpenMessage, now: float
+    ) -> bool:
+        """Judge a connection whose OPEN is there, before it is answered.
+
+        Returns:
+            Whether it goes on; then what it wins over was dropped, else it was itself.
+        """
+        for other in list(self.all()):
+            if other is connection:
+                continue
+            if other.state is State.ESTABLISHED:
+                if not _has_restarted(other, now):
+                    self.collide(connection, now)
+                    return False
+                reason = DownReason(DownKind.REPLACED)
+                self.dispatch(other, Event.CONNECTION_REPLACED, now, reason)
+            elif other.state is State.OPEN_CONFIRM:
+                ours = (local.router_id, local.asn)
+                theirs = (peer.router_id, peer.asn)
+                if connection.is_outgoing != (ours > theirs):
+                    self.collide(connection, now)
+                    return False
+                self.collide(other, now)
+        return True
+
+    def settle(self, now: float) -> None:
+        """Restore what holds between inputs: see the module's rules."""
+        gone = [c for c in self.incoming if c.conn_id is None]
+        if gone:
+            self.incoming = [c for c in self.incoming if c.conn_id is not None]
+            self._show(gone[-1].reason)
+        outgoing = self.outgoing
+        if self.established is not None:
+            if outgoing.conn_id is None and outgoing.state is not State.IDLE:
+                reason = DownReason(DownKind.SUPERSEDED)
+                self.dispatch(outgoing, Event.AUTOMATIC_STOP, now, reason)
+        elif self.is_started and not self.incoming:
+            if self.is_dynamic:
+                self._expire_dynamic(now)
+            elif outgoing.state is State.IDLE and self.idle_until is None:
+                interval = idle_hold_interval(self._failures, self._rng)
+                self.idle_until = now + interval
+
+    def _expire_dynamic(self, now: float) -> None:
+        self.is_started = False
+        reason = DownReason(DownKind.SUPERSEDED)
+        self.dispatch(self.outgoing, Event.AUTOMATIC_STOP, now, reason)
+        self.outbox.append(PeerExpired())
+
+    def _note_end(
+        self, connection: Connection, old: State, reason: DownReason, now: float
+    ) -> None:
+        if reason.kind is DownKind.SUPERSEDED:
+            return
+        self.counters.last_down = reason
+        self.counters.last_down_at = now
+        is_retry = self._learn_refusal(old, reason)
+        if connection.state is not State.IDLE or is_retry or reason.kind in _NO_FAILURE:
+            return
+        is_cease = _is_cease(reason)
+        if old is State.ESTABLISHED and now - connection.established_at >= STABLE_TIME:
+            self._failures = 0
+            if is_cease or reason.kind is DownKind.CONNECTION_LOST:
+                return
+        elif is_cease and _is_collision(reason):
+            return
+        self._failures += 1
+
+    def _learn_refusal(self, old: State, reason: DownReason) -> bool:
+        """Leave out next time what the peer cannot take; return whether that is new.
+
+        Once only: an attempt that failed in spite of it is followed by a whole offer.
+        """
+        if old < State.OPEN_SENT or reason.kind in _NO_FAILURE:
+            return False
+        before, self.left_out = self.left_out, frozenset()
+        is_opening = old in (State.OPEN_SENT, State.OPEN_CONFIRM)
+        if (
+            is_opening
+            and not before
+            and reason.kind is DownKind.NOTIFICATION_RECEIVED
+            and reason.notification is not None
+        ):
+            self.left_out = refused_capabilities(reason.notification)
+        return bool(self.left_out)
+
+    def _show(self, reason: DownReason | None) -> None:
+        state = max(connection.state for connection in self.all())
+        if state is not self.state:
+            self.outbox.append(StateChanged(self.state, state, reason))
+            self.state = state
+
+
+def _has_restarted(established: Connection, now: float) -> bool:
+    """Whether a new connection means that the peer of ``established`` restarted."""
+    negotiated = established.negotiated
+    graceful = negotiated.graceful_restart if negotiated is not None else None
+    is_settled = now - established.established_at >= COLLISION_WINDOW
+    return graceful is not None and bool(graceful.families) and is_settled
+
+
+def _is_cease(reason: DownReason) -> bool:
+    notification = reason.notification
+    return (
+        reason.kind is DownKind.NOTIFICATION_RECEIVED
+        and notification is not None
+        and notification.code == ErrorCode.CEASE
+    )
+
+
+def _is_collision(reason: DownReason) -> bool:
+    notification = reason.notification
+    return (
+        notification is not None
+        and notification.subcode == CeaseSubcode.CONNECTION_COLLISION_RESOLUTION
+    )
