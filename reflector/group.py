@@ -53,17 +53,28 @@ class Outbound:
         self.spans = spans
         self.private = private
 
-    def octets_for(self, source: Source) -> bytes:
-        """Return a member's share; the very same object for all without a share of theirs.
+    def share_of(self, source: Source) -> list[bytes]:
+        """Return what one member is sent, as buffers to be written in order.
 
-        Cost: two look-ups for most members, a copy for those whose routes are in it.
+        A member whose routes are in the run gets slices of it, not a copy: the octets
+        exist once for the whole group, however slowly its members read.
         """
-        span = self.spans.get(source)
-        octets = self.octets
-        if span is not None:
-            octets = octets[: span[0]] + octets[span[1] :]
+        share: list[bytes] = []
         private = self.private.get(source)
-        return octets if private is None else private + octets
+        if private is not None:
+            share.append(private)
+        span = self.spans.get(source)
+        if span is None:
+            if self.octets:
+                share.append(self.octets)
+            return share
+        view = memoryview(self.octets)
+        start, end = span
+        if start:
+            share.append(view[:start])  # type: ignore[arg-type]  # written, never kept
+        if end < len(view):
+            share.append(view[end:])  # type: ignore[arg-type]
+        return share
 
 
 class _Batch:
@@ -94,15 +105,28 @@ class Member:
         source: The peer, as the RIB knows it.
         missed: Prefixes that changed while it could not keep up, each with the entry
             it was last told.
+        unseen: Prefixes of a catch-up it could not finish with the others.
         is_behind: It is told nothing directly; ``missed`` grows instead.
+        needs_end_of_rib: It has the whole table, and has not been told so yet.
+        last_words: Octets to send in the place of End-of-RIB after a refresh.
     """
 
-    __slots__ = ("is_behind", "missed", "source")
+    __slots__ = (
+        "is_behind",
+        "last_words",
+        "missed",
+        "needs_end_of_rib",
+        "source",
+        "unseen",
+    )
 
     def __init__(self, source: Source) -> None:
         self.source = source
         self.missed: dict[Nlri, Entry | None] = {}
+        self.unseen: list[Nlri] = []
         self.is_behind = False
+        self.needs_end_of_rib = False
+        self.last_words = b""
 
 
 class CatchUp:
@@ -124,8 +148,7 @@ class CatchUp:
         rest = list(self._rest)
         self._rest = iter(rest)
         member.is_behind = True
-        for nlri in rest:
-            member.missed.setdefault(nlri, None)
+        member.unseen += rest
 
 
 class UpdateGroup:

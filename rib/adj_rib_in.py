@@ -237,6 +237,11 @@ class AdjRibIn:
             work.setdefault((why.attributes, path_id), []).append(nlri)
         return work
 
+    @property
+    def is_sweep_due(self) -> bool:
+        """Whether ``sweep_unused`` has something to do."""
+        return self._outcomes.is_due
+
     def sweep_unused(self) -> Iterable[int]:
         """Forget outcomes that no prefix has any more, in slices; empty when not due."""
         return self._outcomes.sweep() if self._outcomes.is_due else ()

@@ -1,7 +1,8 @@
 """Path attributes: the names other packages use (RFC 4271 5, RFC 7606).
 
 The parts: ``attribute_set`` holds a route's attributes, ``attribute_decode`` reads them
-from an UPDATE by the rows of ``attribute_table``, ``four_octet_as`` converts for peers
+from an UPDATE by the rows of ``attribute_table``, ``attribute_mp`` the two that carry
+NLRI, ``four_octet_as`` converts for peers
 without RFC 6793, ``attribute_text`` shows them.
 """
 
@@ -13,11 +14,10 @@ from rib.as_path import (
     remove_private,
     replace_as,
 )
-from rib.attribute_decode import (
-    DecodedBlock,
+from rib.attribute_decode import DecodedBlock, decode_block
+from rib.attribute_mp import (
     MpReach,
     MpUnreach,
-    decode_block,
     decode_mp_reach,
     decode_mp_unreach,
     extract_mp,

@@ -1,0 +1,120 @@
+"""Follows the cluster's datastore and says what this node must be.
+
+Level-triggered: whatever an event was, what is delivered is the whole of what is wanted
+now. Only the frequent case has a short way: an event that touched nothing but block
+affinities delivers the own blocks alone.
+"""
+
+import logging
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+
+from bgpd.calico.blocks import Block
+from bgpd.calico.keys import prefixes
+from bgpd.calico.state import ClusterState, NodeDesired
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.config.settings import DatastoreKind, DatastoreSettings
+from bgpd.datastore import Datastore, FolderDatastore
+from bgpd.session.settings import PeerSettings
+
+_log = logging.getLogger(__name__)
+
+Deliver = Callable[[NodeDesired], None]
+DeliverBlocks = Callable[[frozenset[Block]], None]
+
+
+class ClusterFollower:
+    """Reads a datastore for one node.
+
+    Args:
+        datastore: Where cluster state comes from.
+        node: This node's name.
+        template: What peers from the datastore are like.
+        deliver: Takes what the node must be.
+        deliver_blocks: Takes the node's own blocks, when nothing else changed.
+        holds_cluster_routes: Keep ``cluster_routes`` up to date.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        node: str,
+        template: PeerSettings,
+        deliver: Deliver,
+        deliver_blocks: DeliverBlocks,
+        *,
+        holds_cluster_routes: bool = False,
+    ) -> None:
+        self.datastore = datastore
+        self.cluster_routes: Mapping[str, frozenset[Block]] = {}
+        self._node = node
+        self._state = ClusterState(template)
+        self._deliver = deliver
+        self._deliver_blocks = deliver_blocks
+        self._holds_cluster_routes = holds_cluster_routes
+        self._has_delivered = False
+        self._told: frozenset[ObjectWarning] = frozenset()
+
+    def warnings(self) -> tuple[ObjectWarning, ...]:
+        """Return what is wrong with objects of the cluster now."""
+        return self._state.warnings()
+
+    async def follow(self) -> None:
+        """Read for ever; an unreachable datastore changes nothing."""
+        async with aclosing(self.datastore.events()) as events:
+            async for event in events:
+                touched = self._state.apply(event)
+                if touched.is_topology or not self._has_delivered:
+                    self._has_delivered = True
+                    self._deliver_all()
+                elif self._node in touched.nodes:
+                    self._deliver_blocks(self._state.originated(self._node))
+                if self._holds_cluster_routes and touched.nodes:
+                    desired = self._state.desired(self._node)
+                    self.cluster_routes = desired.cluster_blocks
+                self._log_warnings()
+
+    def _deliver_all(self) -> None:
+        desired = self._state.desired(self._node)
+        if self._holds_cluster_routes:
+            self.cluster_routes = desired.cluster_blocks
+        self._deliver(desired)
+
+    def _log_warnings(self) -> None:
+        now = frozenset(self._state.warnings())
+        for warning in sorted(now - self._told):
+            _log.warning("datastore: %s", warning)
+        for warning in sorted(self._told - now):
+            _log.info("datastore: mended: %s", warning)
+        self._told = now
+
+
+def make_datastore(settings: DatastoreSettings, node: str, *, all_blocks: bool) -> Datastore:
+    """Return the datastore that settings name.
+
+    Args:
+        settings: Which, and how to reach it.
+        node: Whose block affinities are read.
+        all_blocks: Read those of every node.
+
+    Raises:
+        DatastoreError: The settings cannot work.
+    """
+    if settings.kind is DatastoreKind.FOLDER:
+        return FolderDatastore(settings.path)
+    from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
+        EtcdDatastore,
+        EtcdSettings,
+    )
+
+    return EtcdDatastore(
+        EtcdSettings(
+            endpoints=settings.endpoints,
+            ca_file=settings.ca_file,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+            user=settings.username,
+            password=settings.password,
+        ),
+        prefixes("" if all_blocks else node),
+    )

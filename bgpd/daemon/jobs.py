@@ -1,0 +1,63 @@
+"""Long work in slices of a few milliseconds, so that timers hold under load.
+
+A job is an iterator; each step is one slice. Jobs take turns, and between turns the event
+loop serves sockets and timers.
+"""
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Final
+
+BUDGET: Final = 0.004  # seconds of slices before the loop gets its turn
+
+_log = logging.getLogger(__name__)
+
+
+class Jobs:
+    """Runs iterators to their end, a few slices per turn of the event loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._loop = loop
+        self._queue: deque[tuple[Iterator[object], Callable[[], None] | None]] = deque()
+        self._handle: asyncio.Handle | None = None
+
+    def __len__(self) -> int:
+        return len(self._queue)
+
+    def add(
+        self, job: Iterator[object], then: Callable[[], None] | None = None
+    ) -> None:
+        """Run ``job`` to its end, then call ``then``."""
+        self._queue.append((job, then))
+        if self._handle is None:
+            self._handle = self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        self._handle = None
+        time = self._loop.time
+        until = time() + BUDGET
+        while self._queue and time() < until:
+            job, then = self._queue.popleft()
+            try:
+                next(job)
+            except StopIteration:
+                if then is not None:
+                    then()
+                continue
+            except Exception:
+                # One peer's work must not end everybody's.
+                _log.exception("a background job failed")
+                continue
+            self._queue.append((job, then))
+        if self._queue:
+            # Not call_soon: sockets and timers come first.
+            self._handle = self._loop.call_later(0, self._turn)
+
+    def cancel(self) -> None:
+        """Drop all jobs."""
+        self._queue.clear()
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None

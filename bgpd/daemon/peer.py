@@ -1,0 +1,427 @@
+"""One neighbour in the speaker: what its session says becomes changes of the tables.
+
+Pure glue between ``PeerDriver`` (sockets, session), ``Intake`` (UPDATEs in) and
+``FamilyTables`` (UPDATEs out). The peer's ``Source`` lives as long as the peer: routes that
+survive a session as stale are replaced or swept under it (RFC 4724, RFC 7313).
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from bgpd.daemon.intake import Intake, Taken
+from bgpd.net.driver import PeerDriver
+from bgpd.session.events import (
+    Established,
+    RefreshReceived,
+    SessionDown,
+    StateChanged,
+)
+from bgpd.session.fsm import State
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import (
+    AddPathMode,
+    FamilySettings,
+    NextHopMode,
+    PeerSettings,
+)
+from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
+from bgpd.wire.route_refresh import (
+    RefreshSubtype,
+    RouteRefresh,
+    encode_route_refresh,
+)
+from reflector.rules import ExportContext, Target
+from rib.adj_rib_in import AdjRibIn
+from rib.attributes import AttributeContext
+from rib.family import Family
+from rib.import_rules import ImportRules
+from rib.loc_rib import Change
+from rib.nlri import parse_address
+from rib.path import Source, SourceKind
+
+if TYPE_CHECKING:
+    from bgpd.daemon.speaker import Speaker
+
+_LOGGED_OCTETS: Final = 128  # of a malformed UPDATE's body
+
+_log = logging.getLogger(__name__)
+
+
+class Peer:
+    """A configured or dynamic neighbour.
+
+    Args:
+        speaker: Whose peer it is.
+        settings: What it is configured to be.
+        driver: Its sockets and session.
+        range_name: The dynamic range it came from; empty for a configured one.
+    """
+
+    def __init__(
+        self,
+        speaker: "Speaker",
+        settings: PeerSettings,
+        *,
+        range_name: str = "",
+    ) -> None:
+        self.settings = settings
+        self.range_name = range_name
+        self.driver: PeerDriver  # set by the speaker, which makes both
+        self.source = Source(settings.name, SourceKind.EBGP)
+        self.ribs_in: dict[Family, AdjRibIn] = {}
+        self.negotiated: Negotiated | None = None
+        self.malformed_count = 0
+        self.ended_families: set[Family] = set()  # End-of-RIB received
+        self._speaker = speaker
+        self._intake: Intake | None = None
+        self._stale_timers: dict[Family, asyncio.TimerHandle] = {}
+        self._has_warned: set[Family] = set()
+
+    @property
+    def state(self) -> State:
+        """The session's state."""
+        return self.driver.session.state
+
+    @property
+    def stale_family_count(self) -> int:
+        """Families whose routes outlived the session and wait for the peer."""
+        return len(self._stale_timers)
+
+    @property
+    def _prefix(self) -> str:
+        return f"{self.settings.name} ({self.settings.remote_addr})"
+
+    # -- what the session says ----------------------------------------------------------
+
+    def established(self, event: Established) -> None:
+        """Open the tables of the session's families, both ways."""
+        negotiated = self.negotiated = event.negotiated
+        self._describe_source(negotiated)
+        self.ended_families.clear()
+        self._has_warned.clear()
+        for family in sorted(set(self.ribs_in) - negotiated.families):
+            self._drop_stale(family)
+            del self.ribs_in[family]
+        self._drop_unpreserved(negotiated)
+        rules = self._import_rules(negotiated.is_ibgp)
+        for family in negotiated.families:
+            tables = self._speaker.tables[family]
+            rib = self.ribs_in.get(family)
+            if rib is None:
+                self.ribs_in[family] = AdjRibIn(
+                    self.source, tables.loc_rib, rules, self._speaker.next_hops
+                )
+            else:
+                rib.rules = rules
+        self._intake = self._make_intake(negotiated)
+        for family in negotiated.families:
+            self._join(family, negotiated)
+        _log.info(
+            "%s: established with AS %d, hold time %d s, %s",
+            self._prefix,
+            negotiated.peer_as,
+            negotiated.hold_time,
+            ", ".join(map(str, sorted(negotiated.families))),
+        )
+
+    def _describe_source(self, negotiated: Negotiated) -> None:
+        source, settings = self.source, self.settings
+        kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
+        facts = (kind, negotiated.peer_router_id, negotiated.peer_as)
+        if facts != (source.kind, source.router_id, source.asn):
+            # Decisions that rested on the former session's identity are void.
+            for family in list(self.ribs_in):
+                self._drop_stale(family)
+            source.kind, source.router_id, source.asn = facts
+        source.address = parse_address(settings.remote_addr.partition("%")[0])
+        source.is_client = settings.is_client and negotiated.is_ibgp
+        source.cluster_id = self._speaker.cluster_id_of(settings)
+
+    def _make_intake(self, negotiated: Negotiated) -> Intake:
+        settings = self.settings
+        context = AttributeContext(
+            is_ibgp=negotiated.is_ibgp,
+            four_octet_as=negotiated.four_octet_as,
+            peer_as=negotiated.peer_as,
+            local_as=settings.local_as,
+            enforces_first_as=settings.enforces_first_as,
+            allows_as_set=settings.allows_as_set,
+            families=negotiated.families,
+            extended_next_hop=negotiated.extended_next_hop,
+        )
+        tables = {family: self.ribs_in[family] for family in negotiated.families}
+        return Intake(tables, context, negotiated.add_path_receive)
+
+    def _import_rules(self, is_ibgp: bool) -> ImportRules:  # noqa: FBT001
+        speaker, settings = self._speaker, self.settings
+        return ImportRules(
+            speaker.import_policy(settings, is_ibgp=is_ibgp),
+            local_as=settings.local_as,
+            router_id=speaker.router_id,
+            cluster_ids=speaker.cluster_ids,
+            own_addresses=speaker.own_addresses,
+            allow_own_as=settings.allow_own_as,
+            role="" if is_ibgp else settings.role,
+        )
+
+    def _join(self, family: Family, negotiated: Negotiated) -> None:
+        context = self._export_context(family, negotiated)
+        policy = self._speaker.export_policy(
+            self.settings, is_ibgp=negotiated.is_ibgp
+        )
+        tables = self._speaker.tables[family]
+        tables.join(self.source, context, policy, self.driver.write)
+
+    def _export_context(self, family: Family, negotiated: Negotiated) -> ExportContext:
+        settings, speaker = self.settings, self._speaker
+        target = Target.EBGP
+        if negotiated.is_ibgp:
+            target = Target.CLIENT if self.source.is_client else Target.NON_CLIENT
+        mine = self._family_settings(family)
+        sends_many = family in negotiated.add_path_send
+        policy = speaker.export_policy(settings, is_ibgp=negotiated.is_ibgp)
+        return ExportContext(
+            family=family,
+            target=target,
+            local_as=settings.local_as,
+            local_address=speaker.next_hop_self(family, self.driver.session.local_addr),
+            router_id=speaker.router_id,
+            cluster_id=self.source.cluster_id,
+            policy=policy.name,
+            sets_next_hop_self=(
+                negotiated.is_ibgp and settings.next_hop is NextHopMode.SELF
+            ),
+            keeps_next_hop=(
+                not negotiated.is_ibgp and settings.next_hop is NextHopMode.KEEP
+            ),
+            four_octet_as=negotiated.four_octet_as,
+            extended_next_hop=family in negotiated.extended_next_hop,
+            add_path_max=mine.add_path_max if sends_many else None,
+            max_message_len=negotiated.max_message_len,
+            role="" if negotiated.is_ibgp else settings.role,
+        )
+
+    def _family_settings(self, family: Family) -> FamilySettings:
+        for mine in self.settings.families:
+            if mine.family == family:
+                return mine
+        return FamilySettings(family, AddPathMode.OFF)
+
+    # hot: per chunk
+    def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
+        """Take UPDATEs in and pass their changes on."""
+        if self._intake is None:
+            return None
+        taken = self._intake.take(bodies)
+        tables = self._speaker.tables
+        for family, changes in taken.changes.items():
+            if changes:
+                tables[family].changed(changes)
+        if taken.complaints or taken.ended or taken.disabled:
+            self._act_on(taken)
+        return taken.error or self._check_limits()
+
+    def _act_on(self, taken: Taken) -> None:
+        self.malformed_count += len(taken.complaints)
+        for problem, body in taken.complaints:
+            _log.warning(
+                "%s: malformed UPDATE: %s (%s); body %s%s",
+                self._prefix,
+                problem.text,
+                problem.remedy.name.lower().replace("_", "-"),
+                body[:_LOGGED_OCTETS].hex(),
+                "..." if len(body) > _LOGGED_OCTETS else "",
+            )
+        for family in taken.disabled:
+            _log.error("%s: %s disabled until the session ends", self._prefix, family)
+            self.ribs_in[family].make_stale()
+            self._sweep(family)
+        for family in taken.ended:
+            self.ended_families.add(family)
+            self._drop_stale(family)
+            self._speaker.end_of_rib_received(self, family)
+
+    def _check_limits(self) -> NotifyError | None:
+        for mine in self.settings.families:
+            rib = self.ribs_in.get(mine.family)
+            if not mine.max_prefixes or rib is None:
+                continue
+            count = rib.received_count
+            if count > mine.max_prefixes:
+                data = mine.family.afi.to_bytes(2, "big") + bytes([mine.family.safi])
+                return NotifyError(
+                    ErrorCode.CEASE,
+                    CeaseSubcode.MAX_PREFIXES_REACHED,
+                    data + mine.max_prefixes.to_bytes(4, "big"),
+                    f"{count} prefixes of {mine.family}, "
+                    f"at most {mine.max_prefixes} are allowed",
+                )
+            warn_at = mine.max_prefixes * mine.max_prefixes_warning // 100
+            if count > warn_at and mine.family not in self._has_warned:
+                self._has_warned.add(mine.family)
+                _log.warning(
+                    "%s: %d prefixes of %s, the limit is %d",
+                    self._prefix,
+                    count,
+                    mine.family,
+                    mine.max_prefixes,
+                )
+        return None
+
+    def refresh_received(self, event: RefreshReceived) -> None:
+        """Tell our routes again, or mark the peer's own refresh."""
+        family = event.family
+        rib = self.ribs_in.get(family)
+        if rib is None:
+            return
+        if event.subtype is RefreshSubtype.BEGIN:
+            rib.make_stale()
+        elif event.subtype is RefreshSubtype.END:
+            self._sweep(family)
+        else:
+            enhanced = (
+                self.negotiated is not None and self.negotiated.has_enhanced_refresh
+            )
+            begin, end = (
+                encode_route_refresh(RouteRefresh(family, subtype)) if enhanced else b""
+                for subtype in (RefreshSubtype.BEGIN, RefreshSubtype.END)
+            )
+            self._speaker.tables[family].refresh(self.source, before=begin, after=end)
+
+    def session_down(self, event: SessionDown) -> None:
+        """Let go of the peer's routes, or keep them as stale for its restart time."""
+        self._intake = None
+        negotiated, self.negotiated = self.negotiated, None
+        for family, rib in self.ribs_in.items():
+            self._speaker.tables[family].leave(self.source)
+            rib.make_stale()
+            if family in event.kept_families and negotiated is not None:
+                self._keep_stale(family, negotiated)
+            else:
+                self._sweep(family)
+        _log.warning("%s: session down: %s", self._prefix, event.reason)
+
+    def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
+        graceful = negotiated.graceful_restart
+        seconds = graceful.restart_time if graceful is not None else 0
+        _log.info("%s: %s routes stay for %d s", self._prefix, family, seconds)
+        self._set_stale_timer(family, seconds)
+
+    def _set_stale_timer(self, family: Family, seconds: float) -> None:
+        self._cancel_stale_timer(family)
+        loop = self._speaker.loop
+        self._stale_timers[family] = loop.call_later(
+            seconds, self._drop_stale, family
+        )
+
+    def _cancel_stale_timer(self, family: Family) -> None:
+        timer = self._stale_timers.pop(family, None)
+        if timer is not None:
+            timer.cancel()
+
+    def _drop_unpreserved(self, negotiated: Negotiated) -> None:
+        """RFC 4724 4.2: stale routes stay only where forwarding was preserved."""
+        graceful = negotiated.graceful_restart
+        preserved = (
+            {family for family, is_kept in graceful.families if is_kept}
+            if graceful is not None
+            else set()
+        )
+        for family in list(self._stale_timers):
+            if family in preserved:
+                self._set_stale_timer(family, self._speaker.stale_path_time)
+            else:
+                self._drop_stale(family)
+
+    def _drop_stale(self, family: Family) -> None:
+        if family in self._stale_timers:
+            self._cancel_stale_timer(family)
+            self._sweep(family)
+
+    def _sweep(self, family: Family) -> None:
+        rib = self.ribs_in[family]
+        if rib.accepted_count:
+            self._run(family, rib.sweep_stale())
+
+    def _run(self, family: Family, slices: Iterator[list[Change]]) -> None:
+        """Carry out long work on the tables; the first slice at once."""
+        changed = self._speaker.tables[family].changed
+        first = next(slices, None)
+        if first is None:
+            return
+        changed(first)
+        self._speaker.jobs.add(_each(slices, changed))
+
+    def state_changed(self, event: StateChanged) -> None:
+        """Log the way down; ``established`` logs the way up."""
+        level = logging.DEBUG
+        if event.reason is not None and event.old is not State.ESTABLISHED:
+            level = logging.INFO
+        _log.log(
+            level,
+            "%s: %s -> %s%s",
+            self._prefix,
+            event.old.name,
+            event.new.name,
+            f": {event.reason}" if event.reason is not None else "",
+        )
+
+    def peer_expired(self) -> None:
+        """Forget a dynamic neighbour."""
+        self._speaker.forget_dynamic(self)
+
+    def fell_behind(self) -> None:
+        """Let update groups note what the peer misses."""
+        for family in self.ribs_in:
+            self._speaker.tables[family].fell_behind(self.source)
+
+    def caught_breath(self) -> None:
+        """Tell the peer what it missed."""
+        for family in self.ribs_in:
+            self._speaker.tables[family].caught_breath(self.source)
+
+    # -- what the speaker wants ---------------------------------------------------------
+
+    def import_again(self) -> None:
+        """Judge the peer's routes anew: policy or checks changed."""
+        if self.negotiated is None:
+            return
+        rules = self._import_rules(self.negotiated.is_ibgp)
+        for family, rib in self.ribs_in.items():
+            self._run(family, rib.import_again(rules))
+
+    def rejoin(self) -> None:
+        """Enter the update groups anew: what the peer is told depends on other things."""
+        negotiated = self.negotiated
+        if negotiated is None:
+            return
+        self.source.is_client = self.settings.is_client and negotiated.is_ibgp
+        self.source.cluster_id = self._speaker.cluster_id_of(self.settings)
+        for family in negotiated.families:
+            self._speaker.tables[family].leave(self.source)
+            self._join(family, negotiated)
+
+    def ask_refresh(self, families: Iterable[Family]) -> bool:
+        """Ask the peer for its routes again; false where it cannot (RFC 2918)."""
+        if self.negotiated is None or not self.negotiated.has_route_refresh:
+            return False
+        for family in families:
+            if family in self.negotiated.families:
+                self.driver.send_message(encode_route_refresh(RouteRefresh(family)))
+        return True
+
+    def forget_routes(self) -> None:
+        """The peer is removed: its routes go, stale ones too."""
+        for family, rib in self.ribs_in.items():
+            self._cancel_stale_timer(family)
+            self._speaker.tables[family].leave(self.source)
+            rib.make_stale()
+            self._sweep(family)
+
+
+def _each(slices: Iterator[list[Change]], changed: object) -> Iterator[None]:
+    for changes in slices:
+        changed(changes)  # type: ignore[operator]
+        yield

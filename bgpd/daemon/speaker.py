@@ -1,0 +1,395 @@
+"""The speaker: tables, peers and the listener, put together (one per process).
+
+``Speaker`` owns no configuration format and no datastore: ``reconcile`` tells it which
+peers, ranges, policies and originated routes there shall be.
+"""
+
+import asyncio
+import logging
+import socket
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+from random import Random
+from typing import Final
+
+from bgpd.daemon.jobs import Jobs
+from bgpd.daemon.peer import Peer
+from bgpd.daemon.tables import FamilyTables
+from bgpd.net.driver import Connection, PeerDriver, ReceiveBuffer, set_peer_ttl
+from bgpd.net.listener import Listener
+from bgpd.net.sockets import SocketError, canonical, network
+from bgpd.session.negotiation import RestartState
+from bgpd.session.peer import PeerSession
+from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
+from bgpd.wire.errors import CeaseSubcode
+from rib.attributes import PathAttributes
+from rib.decision import DecisionOptions
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.loc_rib import LocRib
+from rib.next_hops import NextHopTable, Reachability
+from rib.nlri import Nlri, parse_address
+from rib.path import LOCAL_WEIGHT, Path, Source, SourceKind
+from rib.policy import (
+    ACCEPT_ALL,
+    BUILT_IN_POLICIES,
+    EBGP_DEFAULT_DENY,
+    Policy,
+    PolicySpec,
+    compile_policy,
+)
+
+FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
+DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
+HOUSEKEEPING: Final = 10.0  # seconds between looks for interned values nobody uses
+
+_log = logging.getLogger(__name__)
+
+
+class Speaker:
+    """A BGP speaker.
+
+    Args:
+        loop: Sockets and time.
+        router_id: Dotted text.
+        cluster_id: Dotted text; empty is the router id.
+        decision: Options of the decision process.
+        trusts_next_hops: Every next hop counts as reachable.
+        seed: Of all jitter; ``None`` for the system's entropy.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        router_id: str,
+        *,
+        cluster_id: str = "",
+        decision: DecisionOptions | None = None,
+        trusts_next_hops: bool = True,
+        seed: int | None = None,
+    ) -> None:
+        self.loop = loop
+        self.jobs = Jobs(loop)
+        self.router_id = _number(router_id)
+        self.cluster_id = _number(cluster_id) if cluster_id else self.router_id
+        self.tables: Mapping[Family, FamilyTables] = {
+            family: FamilyTables(LocRib(family, decision), loop, self.jobs)
+            for family in FAMILIES
+        }
+        self.next_hops = NextHopTable(trusts=trusts_next_hops)
+        self.peers: dict[str, Peer] = {}  # by remote address
+        self.ranges: dict[str, RangeSettings] = {}
+        self.own_addresses: frozenset[bytes] = frozenset()
+        self.cluster_ids: frozenset[int] = frozenset()
+        self.stale_path_time = DEFAULT_STALE_PATH_TIME
+        self.restart = RestartState()
+        self.hostname = socket.gethostname()
+        self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
+        self.buffer = ReceiveBuffer()
+        self.listener = Listener(loop, self.buffer, self._accept)
+        self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
+        self.refused_connections = 0
+        self._policies = {
+            name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
+        }
+        self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
+        self._housekeeping = loop.call_later(HOUSEKEEPING, self._keep_house)
+
+    # -- policies -----------------------------------------------------------------------
+
+    def policy(self, name: str) -> Policy:
+        """Return a policy by name.
+
+        Raises:
+            KeyError: There is none.
+        """
+        return self._policies[name]
+
+    def set_policies(self, specs: Iterable[PolicySpec]) -> None:
+        """Replace the configured policies; peers that use a changed one follow, live."""
+        new = {spec.name: spec for spec in specs}
+        changed = {
+            name
+            for name in new.keys() | self._policies.keys()
+            if name not in BUILT_IN_POLICIES
+            and (name not in new or self._spec(name) != new[name])
+        }
+        for name in changed:
+            if name in new:
+                self._policies[name] = compile_policy(new[name])
+            else:
+                del self._policies[name]
+        for name in changed & new.keys():
+            for tables in self.tables.values():
+                tables.replace_policy(name, self._policies[name])
+            for peer in self.peers.values():
+                if peer.settings.import_policy == name:
+                    peer.import_again()
+
+    def _spec(self, name: str) -> PolicySpec | None:
+        policy = self._policies.get(name)
+        return None if policy is None else policy.spec
+
+    def import_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
+        """Return a peer's import policy; eBGP without one denies (RFC 8212)."""
+        return self._policy_of(settings.import_policy, is_ibgp=is_ibgp)
+
+    def export_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
+        """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
+        return self._policy_of(settings.export_policy, is_ibgp=is_ibgp)
+
+    def _policy_of(self, name: str, *, is_ibgp: bool) -> Policy:
+        default = ACCEPT_ALL if is_ibgp else EBGP_DEFAULT_DENY
+        policy = self._policies.get(name or default.name)
+        if policy is None:
+            # Configuration was checked; a policy removed while in use denies.
+            policy = self._policies[EBGP_DEFAULT_DENY.name]
+        return policy
+
+    # -- peers --------------------------------------------------------------------------
+
+    def cluster_id_of(self, settings: PeerSettings) -> int:
+        """Return our cluster id towards a peer."""
+        return _number(settings.cluster_id) if settings.cluster_id else self.cluster_id
+
+    def next_hop_self(self, family: Family, local_addr: str) -> bytes:
+        """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
+
+        A session over the other address family uses an own address of the right one
+        where there is one.
+        """
+        octets = parse_address(local_addr.partition("%")[0]) if local_addr else b""
+        wanted = 4 if family == IPV4_UNICAST else 16
+        if len(octets) == wanted:
+            return octets
+        return min((a for a in self.own_addresses if len(a) == wanted), default=octets)
+
+    def set_own_addresses(self, addresses: Iterable[str]) -> None:
+        """Say which addresses are ours: routes through them are refused."""
+        self.own_addresses = frozenset(
+            parse_address(address.partition("%")[0]) for address in addresses
+        )
+
+    def add_peer(self, settings: PeerSettings) -> Peer:
+        """Configure a neighbour and let its session come up."""
+        peer = self._make_peer(settings)
+        if settings.password:
+            self._set_key(settings.remote_addr, settings.password)
+        peer.driver.start()
+        return peer
+
+    def _make_peer(self, settings: PeerSettings, range_name: str = "") -> Peer:
+        peer = Peer(self, settings, range_name=range_name)
+        session = PeerSession(
+            settings,
+            self.router_id,
+            rng=self._rng,
+            hostname=self.hostname,
+            is_dynamic=bool(range_name),
+            restart=self.restart,
+        )
+        peer.driver = PeerDriver(session, settings, peer, self.loop, self.buffer)
+        self.peers[settings.remote_addr] = peer
+        self._note_clusters()
+        return peer
+
+    def _note_clusters(self) -> None:
+        """Know all cluster ids that are ours: the loop check looks for each of them."""
+        settings = [peer.settings for peer in self.peers.values()]
+        settings += [entry.template for entry in self.ranges.values()]
+        self.cluster_ids = frozenset(
+            self.cluster_id_of(some) for some in settings if some.is_client
+        )
+
+    def _set_key(self, who: str, key: str) -> None:
+        try:
+            self.listener.set_key(who, key)
+        except SocketError as error:
+            _log.error("%s", error.strerror)  # noqa: TRY400  # the text says it all
+
+    def remove_peer(self, address: str, text: str = "") -> None:
+        """Deconfigure a neighbour: Cease/3, and its routes go."""
+        peer = self.peers.pop(address)
+        if peer.settings.password and not peer.range_name:
+            self._set_key(address, "")
+        peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
+        peer.forget_routes()
+        peer.driver.abandon()
+        self._note_clusters()
+
+    def change_peer(
+        self, settings: PeerSettings, cost: ChangeCost, text: str = ""
+    ) -> None:
+        """Apply changed settings.
+
+        Args:
+            settings: The new ones; the address says whose.
+            cost: What the change costs the session.
+            text: For the peer's operator (RFC 9003), where the session is reset.
+        """
+        peer = self.peers[settings.remote_addr]
+        if peer.settings.password != settings.password:
+            self._set_key(settings.remote_addr, settings.password)
+        peer.settings = peer.driver.settings = peer.driver.session.settings = settings
+        peer.source.name = settings.name
+        self._note_clusters()
+        if cost is ChangeCost.RESET:
+            peer.driver.stop(
+                subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text
+            )
+            peer.driver.start()
+        elif cost is ChangeCost.REFRESH:
+            peer.rejoin()
+            peer.import_again()
+
+    def set_range(self, settings: RangeSettings) -> None:
+        """Accept dynamic neighbours from a prefix."""
+        self.ranges[settings.name] = settings
+        if settings.template.password:
+            self._set_key(settings.prefix, settings.template.password)
+        self._note_clusters()
+
+    def remove_range(self, name: str) -> None:
+        """Accept no more neighbours from a range; those there are go."""
+        settings = self.ranges.pop(name)
+        if settings.template.password:
+            self._set_key(settings.prefix, "")
+        for peer in [p for p in self.peers.values() if p.range_name == name]:
+            self.remove_peer(peer.settings.remote_addr)
+
+    def forget_dynamic(self, peer: Peer) -> None:
+        """A dynamic neighbour's last connection is gone."""
+        if peer.stale_family_count:
+            return  # its routes wait for it; the timer comes back here
+        peer.driver.abandon()
+        if self.peers.get(peer.settings.remote_addr) is peer:
+            del self.peers[peer.settings.remote_addr]
+            peer.forget_routes()
+
+    # -- incoming connections -----------------------------------------------------------
+
+    def _accept(self, connection: Connection) -> None:
+        _, remote = connection.address_pair()
+        peer = self.peers.get(remote) or self._dynamic(remote)
+        transport = connection.transport
+        if peer is None or transport is None:
+            self.refused_connections += 1
+            _log.info("connection from %s refused: no such neighbour", remote or "?")
+            if transport is not None:
+                transport.abort()
+            return
+        set_peer_ttl(transport.get_extra_info("socket"), peer.settings)
+        peer.driver.adopt(connection)
+
+    def _dynamic(self, remote: str) -> Peer | None:
+        """Return a new neighbour if a range has room for it; the longest match wins."""
+        if not remote or not self.ranges:
+            return None
+        mine = network(remote.partition("%")[0])
+        fitting = [
+            settings
+            for settings in self.ranges.values()
+            if (prefix := network(settings.prefix)).version == mine.version
+            and mine.subnet_of(prefix)  # type: ignore[arg-type]  # versions are equal
+        ]
+        if not fitting:
+            return None
+        chosen = max(fitting, key=lambda settings: network(settings.prefix).prefixlen)
+        count = sum(p.range_name == chosen.name for p in self.peers.values())
+        if count >= chosen.limit:
+            _log.warning(
+                "connection from %s refused: range %s has its %d neighbours",
+                remote,
+                chosen.name,
+                chosen.limit,
+            )
+            return None
+        settings = replace(
+            chosen.template, name=remote, remote_addr=canonical(remote), is_passive=True
+        )
+        peer = self._make_peer(settings, chosen.name)
+        peer.driver.start()
+        return peer
+
+    # -- routes of our own --------------------------------------------------------------
+
+    def originate(
+        self,
+        family: Family,
+        nlris: Iterable[Nlri],
+        attributes: PathAttributes,
+        source: Source | None = None,
+    ) -> None:
+        """Announce prefixes of our own, or change their attributes."""
+        path = Path(
+            source or self.local_source,
+            attributes,
+            self.next_hops.get(attributes.next_hop),
+        )
+        tables = self.tables[family]
+        tables.changed(tables.loc_rib.announce(list(nlris), path))
+
+    def withdraw(
+        self, family: Family, nlris: Iterable[Nlri], source: Source | None = None
+    ) -> None:
+        """Announce prefixes of our own no longer."""
+        tables = self.tables[family]
+        tables.changed(
+            tables.loc_rib.withdraw(list(nlris), source or self.local_source)
+        )
+
+    # -- next hops and upkeep -----------------------------------------------------------
+
+    def next_hops_changed(self, states: Iterable[Reachability]) -> None:
+        """Decide again where the way to a next hop changed."""
+        changed = set(self.next_hops.apply(states))
+        if not changed:
+            return
+        for tables in self.tables.values():
+            tables.loc_rib.forget_decisions()
+            nlris = tables.loc_rib.nlris_through(changed)
+            for start in range(0, len(nlris), 8192):
+                piece = nlris[start : start + 8192]
+                tables.changed(tables.loc_rib.decide_again(piece))
+
+    def end_of_rib_received(self, peer: Peer, family: Family) -> None:
+        """Tell those who wait for it that a peer has told all its routes."""
+        for listener in self.end_of_rib_listeners:
+            listener(peer, family)
+
+    def _keep_house(self) -> None:
+        self._housekeeping = self.loop.call_later(HOUSEKEEPING, self._keep_house)
+        for tables in self.tables.values():
+            self.jobs.add(iter(tables.loc_rib.sweep_unused()))
+        for peer in self.peers.values():
+            for rib in peer.ribs_in.values():
+                if rib.is_sweep_due:
+                    self.jobs.add(iter(rib.sweep_unused()))
+
+    async def close(self, *, is_restart: bool = False, text: str = "") -> None:
+        """Stop listening and end all sessions.
+
+        Args:
+            is_restart: Say nothing where graceful restart was agreed on, so that peers
+                keep our routes (RFC 4724 4).
+            text: For the peers' operators (RFC 9003).
+        """
+        self._housekeeping.cancel()
+        self.listener.close()
+        self.jobs.cancel()
+        for peer in list(self.peers.values()):
+            negotiated = peer.negotiated
+            if is_restart and negotiated and negotiated.graceful_restart:
+                peer.driver.abandon()
+            else:
+                peer.driver.stop(
+                    subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, text=text
+                )
+                peer.driver.abandon()
+        await asyncio.sleep(0)
+
+
+def _number(dotted: str) -> int:
+    return int.from_bytes(parse_address(dotted), "big")
+
+
+

@@ -1,0 +1,424 @@
+"""One peer's sockets and clock around its sans-IO session.
+
+Every callback is one input to the session, then ``_pump``: its events are carried out,
+and the one timer is set to its next deadline. UPDATEs do not pass through the session on
+their way out: ``write`` puts them on the wire directly, and when the socket is full the
+handler is told, so that the update group stops instead of a buffer growing.
+"""
+
+import asyncio
+import errno
+import os
+import socket
+from collections.abc import Sequence
+from typing import Final, Protocol, cast
+
+from bgpd.net.sockets import (
+    SocketError,
+    bind_device,
+    canonical,
+    endpoint,
+    make_socket,
+    set_md5_key,
+    set_ttl,
+)
+from bgpd.session.events import (
+    CancelConnect,
+    CloseConnection,
+    Connect,
+    Established,
+    PeerExpired,
+    RefreshReceived,
+    Send,
+    SessionDown,
+    SessionEvent,
+    StateChanged,
+    UpdatesReceived,
+)
+from bgpd.session.peer import PeerSession
+from bgpd.session.settings import PeerSettings
+from bgpd.wire.errors import NotifyError
+
+# Octets queued for one peer before its update group lets it fall behind. What is queued
+# is shared with the group's other members, so this bounds delay more than memory.
+HIGH_WATER: Final = 4 << 20
+LOW_WATER: Final = 1 << 20
+RECEIVE_BUFFER: Final = 1 << 16  # octets, one for all connections
+
+
+
+class ReceiveBuffer:
+    """Memory that all connections receive into: a buffer each would cost 64 KiB a peer."""
+
+    __slots__ = ("view",)
+
+    def __init__(self) -> None:
+        self.view = memoryview(bytearray(RECEIVE_BUFFER))
+
+
+class PeerHandler(Protocol):
+    """Who acts on what a session says: the speaker."""
+
+    def established(self, event: Established) -> None:
+        """Routes may flow."""
+
+    def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
+        """Take UPDATEs in; an error ends the session."""
+
+    def refresh_received(self, event: RefreshReceived) -> None:
+        """Tell routes again, or mark a refresh of the peer's."""
+
+    def session_down(self, event: SessionDown) -> None:
+        """Routes must go, or become stale."""
+
+    def state_changed(self, event: StateChanged) -> None:
+        """For the log and ``show``."""
+
+    def peer_expired(self) -> None:
+        """A dynamic neighbour is gone."""
+
+    def fell_behind(self) -> None:
+        """The socket is full."""
+
+    def caught_breath(self) -> None:
+        """The socket has room again."""
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One TCP connection; knows its driver once it is known whose it is."""
+
+    def __init__(self, buffer: ReceiveBuffer) -> None:
+        self.conn_id = 0
+        self.driver: PeerDriver | None = None
+        self.transport: asyncio.Transport | None = None
+        self.is_outgoing = False
+        self._buffer = buffer
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Remember the transport; incoming ones are handed over by the listener."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+
+    def address_pair(self) -> tuple[str, str]:
+        """Return our and the peer's address, canonical; empty where the peer is gone."""
+        if self.transport is None:
+            return "", ""
+        pair = [self.transport.get_extra_info(n) for n in ("sockname", "peername")]
+        local, remote = (canonical(name[0]) if name else "" for name in pair)
+        return local, remote
+
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
+        """Return the shared buffer: what is in it is taken before the next call."""
+        return self._buffer.view
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Pass received octets on."""
+        if self.driver is not None:
+            self.driver.data_received(self.conn_id, bytes(self._buffer.view[:nbytes]))
+
+    def eof_received(self) -> bool:
+        """Let the transport close: BGP has no half-closed sessions."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell the session, unless it closed the connection itself."""
+        driver, self.driver = self.driver, None
+        self.transport = None
+        if driver is not None:
+            driver.connection_lost(self.conn_id, _reason(exc))
+
+    def pause_writing(self) -> None:
+        """The socket is full."""
+        if self.driver is not None:
+            self.driver.writing_paused(self.conn_id)
+
+    def resume_writing(self) -> None:
+        """The socket has room."""
+        if self.driver is not None:
+            self.driver.writing_resumed(self.conn_id)
+
+
+class PeerDriver:
+    """Runs one ``PeerSession``.
+
+    Args:
+        session: The sans-IO machine.
+        settings: For connecting.
+        handler: Acts on events.
+        loop: Sockets and time.
+        buffer: Shared by all connections.
+    """
+
+    def __init__(
+        self,
+        session: PeerSession,
+        settings: PeerSettings,
+        handler: PeerHandler,
+        loop: asyncio.AbstractEventLoop,
+        buffer: ReceiveBuffer,
+    ) -> None:
+        self.session = session
+        self.settings = settings
+        self._handler = handler
+        self._loop = loop
+        self._buffer = buffer
+        self._connections: dict[int, Connection] = {}
+        self._next_id = 1
+        self._connecting: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._timer_at = 0.0
+        self._is_pumping = False
+        self._established: asyncio.Transport | None = None
+        self._established_id = 0
+        self._paused_at_len = 0
+        self._is_paused = False
+
+    @property
+    def transport(self) -> asyncio.Transport | None:
+        """The established connection's transport."""
+        return self._established
+
+    def start(self) -> None:
+        """Let the session come up."""
+        self.session.start(self._loop.time())
+        self._pump()
+
+    def stop(self, **how: object) -> None:
+        """Take the session down; the keywords are those of ``PeerSession.stop``."""
+        self.session.stop(self._loop.time(), **how)  # type: ignore[arg-type]
+        self._pump()
+
+    def abandon(self) -> None:
+        """Drop all connections without a word, as a crash would (RFC 4724's restart)."""
+        self._cancel_connect()
+        self._stop_timer()
+        for connection in self._connections.values():
+            connection.driver = None
+            if connection.transport is not None:
+                connection.transport.close()
+        self._connections.clear()
+        self._established = None
+
+    def notify(self, error: NotifyError) -> None:
+        """End the session with a NOTIFICATION."""
+        self.session.notify(error, self._loop.time())
+        self._pump()
+
+    def adopt(self, connection: Connection) -> None:
+        """Take a connection that the peer opened."""
+        self._made(connection, is_outgoing=False)
+
+    # hot: per flush and member
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """Put UPDATEs on the wire."""
+        transport = self._established
+        if transport is not None:
+            if len(buffers) == 1:
+                transport.write(buffers[0])
+            else:
+                transport.writelines(buffers)
+            self.session.note_sent(self._loop.time())
+
+    def send_message(self, octets: bytes) -> None:
+        """Put one message on the wire: ROUTE-REFRESH."""
+        self.write((octets,))
+
+    def data_received(self, conn_id: int, data: bytes) -> None:
+        """One chunk of octets came."""
+        self.session.receive_data(conn_id, data, self._loop.time())
+        self._pump()
+
+    def connection_lost(self, conn_id: int, reason: str) -> None:
+        """The peer or the network closed a connection."""
+        self._forget(conn_id)
+        self.session.connection_lost(conn_id, reason, self._loop.time())
+        self._pump()
+
+    def writing_paused(self, conn_id: int) -> None:
+        """The socket is full: its update groups stop, the send hold timer starts."""
+        if conn_id == self._established_id and self._established is not None:
+            self._is_paused = True
+            self._paused_at_len = self._established.get_write_buffer_size()
+            self.session.note_send_blocked(self._loop.time())
+            self._pump()
+            self._handler.fell_behind()
+
+    def writing_resumed(self, conn_id: int) -> None:
+        """The socket has room again."""
+        if conn_id == self._established_id and self._is_paused:
+            self._is_paused = False
+            self.session.note_send_progress(self._loop.time(), is_blocked=False)
+            self._pump()
+            self._handler.caught_breath()
+
+    def _pump(self) -> None:
+        """Carry out what the session wants, until it wants nothing more."""
+        if self._is_pumping:
+            return  # an event's consequence; the loop below sees to it
+        self._is_pumping = True
+        try:
+            while events := self.session.events():
+                for event in events:
+                    self._carry_out(event)
+        finally:
+            self._is_pumping = False
+        self._rearm()
+
+    def _carry_out(self, event: SessionEvent) -> None:
+        match event:
+            case UpdatesReceived():
+                error = self._handler.updates_received(event.bodies)
+                if error is not None:
+                    self.session.notify(error, self._loop.time())
+            case Send():
+                connection = self._connections.get(event.conn_id)
+                if connection is not None and connection.transport is not None:
+                    connection.transport.write(event.octets)
+            case Connect():
+                self._connect()
+            case CancelConnect():
+                self._cancel_connect()
+            case CloseConnection():
+                self._close(event.conn_id)
+            case Established():
+                self._established_id = event.conn_id
+                self._established = self._connections[event.conn_id].transport
+                self._handler.established(event)
+            case SessionDown():
+                self._established = None
+                self._is_paused = False
+                self._handler.session_down(event)
+            case RefreshReceived():
+                self._handler.refresh_received(event)
+            case StateChanged():
+                self._handler.state_changed(event)
+            case PeerExpired():
+                self._handler.peer_expired()
+
+    def _rearm(self) -> None:
+        deadline = self.session.next_deadline()
+        if deadline is None:
+            self._stop_timer()
+        elif self._timer is None or deadline < self._timer_at:
+            # A later deadline leaves the timer be: most are pushed back with every
+            # message, and the early wake-up finds out.
+            self._stop_timer()
+            self._timer_at = deadline
+            self._timer = self._loop.call_at(deadline, self._timer_fired)
+
+    def _stop_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _timer_fired(self) -> None:
+        self._timer = None
+        now = self._loop.time()
+        if self._is_paused and self._established is not None:
+            left = self._established.get_write_buffer_size()
+            if left < self._paused_at_len:
+                self.session.note_send_progress(now, is_blocked=True)
+            self._paused_at_len = left
+        deadline = self.session.next_deadline()
+        if deadline is not None and deadline <= now:
+            self.session.handle_timer(now)
+            self._pump()
+        else:
+            self._rearm()
+
+    def _connect(self) -> None:
+        self._cancel_connect()
+        self._connecting = self._loop.create_task(self._open())
+
+    def _cancel_connect(self) -> None:
+        if self._connecting is not None:
+            self._connecting.cancel()
+            self._connecting = None
+
+    async def _open(self) -> None:
+        """Make one attempt; its outcome is one input to the session."""
+        sock = None
+        try:
+            sock = self._outgoing_socket()
+            await self._loop.sock_connect(
+                sock, endpoint(self.settings.remote_addr, self.settings.port)
+            )
+            connection = Connection(self._buffer)
+            await self._loop.create_connection(lambda: connection, sock=sock)
+        except OSError as error:
+            if sock is not None:
+                sock.close()
+            self._connecting = None
+            self.session.connect_failed(_reason(error), self._loop.time())
+            self._pump()
+            return
+        except asyncio.CancelledError:
+            if sock is not None:
+                sock.close()
+            raise
+        self._connecting = None
+        self._made(connection, is_outgoing=True)
+
+    def _outgoing_socket(self) -> socket.socket:
+        settings = self.settings
+        sock = make_socket(settings.remote_addr)
+        try:
+            if settings.password:
+                set_md5_key(sock, settings.remote_addr, settings.password)
+            set_peer_ttl(sock, settings)
+            if settings.interface:
+                bind_device(sock, settings.interface)
+            if settings.local_addr:
+                sock.bind(endpoint(settings.local_addr, 0))
+        except BaseException:
+            sock.close()
+            raise
+        return sock
+
+    def _made(self, connection: Connection, *, is_outgoing: bool) -> None:
+        if connection.transport is None:
+            return  # lost before it could be handed over
+        conn_id, self._next_id = self._next_id, self._next_id + 1
+        connection.conn_id = conn_id
+        connection.driver = self
+        connection.is_outgoing = is_outgoing
+        self._connections[conn_id] = connection
+        local, remote = connection.address_pair()
+        self.session.connection_made(
+            conn_id,
+            is_outgoing=is_outgoing,
+            local_addr=local,
+            remote_addr=remote,
+            now=self._loop.time(),
+        )
+        self._pump()
+
+    def _close(self, conn_id: int) -> None:
+        connection = self._connections.get(conn_id)
+        self._forget(conn_id)
+        if connection is not None:
+            connection.driver = None
+            if connection.transport is not None:
+                connection.transport.close()
+
+    def _forget(self, conn_id: int) -> None:
+        self._connections.pop(conn_id, None)
+
+
+def set_peer_ttl(sock: socket.socket, settings: PeerSettings) -> None:
+    """Set what a peer's settings say about TTL, on its own connection."""
+    is_ebgp = settings.remote_as != settings.local_as
+    sent = settings.multihop_ttl or (1 if is_ebgp and settings.remote_as else 0)
+    set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)
+
+
+def _reason(error: BaseException | None) -> str:
+    """Return what went wrong in a few words."""
+    if error is None:
+        return "closed by the peer"
+    if isinstance(error, SocketError):
+        return str(error.strerror)
+    number = getattr(error, "errno", None)
+    if number == errno.ECONNREFUSED:
+        return "connection refused"
+    return os.strerror(number) if number else str(error)

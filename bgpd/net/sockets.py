@@ -1,0 +1,202 @@
+"""TCP sockets as BGP wants them: MD5 keys, TTL security, source address, device.
+
+Options are set before connecting or listening; the kernel then enforces them. A refusal by
+the kernel becomes a ``SocketError`` that says which option and what to do about it.
+"""
+
+import errno
+import socket
+from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from struct import Struct
+from typing import Final
+
+IP_MINTTL: Final = 21  # linux/in.h
+IPV6_MINHOPCOUNT: Final = 73  # linux/in6.h
+IP_FREEBIND: Final = 15
+TCP_MD5SIG: Final = 14  # linux/tcp.h
+TCP_MD5SIG_EXT: Final = 32
+MAX_MD5_KEY: Final = 80  # octets, TCP_MD5SIG_MAXKEYLEN
+_MD5_FLAG_PREFIX: Final = 1
+_MD5_TAIL: Final = Struct("=BBHi")
+_SOCKADDR_STORAGE: Final = 128  # octets
+_MAX_TTL: Final = 255
+_DSCP_CS6: Final = 0xC0  # network control, RFC 4594 3.1
+
+
+class SocketError(OSError):
+    """The kernel refused to make or set up a socket; the text says what to do."""
+
+
+def family_of(addr: str) -> socket.AddressFamily:
+    """Return the socket family of an address's text."""
+    return socket.AF_INET6 if ":" in addr else socket.AF_INET
+
+
+def endpoint(addr: str, port: int) -> tuple[object, ...]:
+    """Return what ``connect`` and ``bind`` take; ``addr`` may end in ``%interface``.
+
+    Raises:
+        SocketError: There is no such interface.
+    """
+    if ":" not in addr:
+        return addr, port
+    plain, _, interface = addr.partition("%")
+    if not interface:
+        return plain, port, 0, 0
+    try:
+        return plain, port, 0, socket.if_nametoindex(interface)
+    except OSError as error:
+        raise SocketError(error.errno, f"no interface {interface!r} here") from error
+
+
+def make_socket(addr: str) -> socket.socket:
+    """Return a TCP socket of an address's family, not blocking, without Nagle's delay."""
+    made = socket.socket(family_of(addr), socket.SOCK_STREAM)
+    made.setblocking(False)
+    made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    if made.family == socket.AF_INET6:
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_TCLASS, _DSCP_CS6)
+    else:
+        made.setsockopt(socket.IPPROTO_IP, socket.IP_TOS, _DSCP_CS6)
+    return made
+
+
+def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.socket:
+    """Return a bound, not yet listening socket.
+
+    Args:
+        addr: Our address; ``::`` and ``0.0.0.0`` for all.
+        port: TCP port.
+        is_free: Bind even while no interface has the address yet.
+
+    Raises:
+        SocketError: The port is taken, or needs a privilege.
+    """
+    made = make_socket(addr)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if made.family == socket.AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        if is_free:
+            made.setsockopt(socket.IPPROTO_IP, IP_FREEBIND, 1)
+        made.bind(endpoint(addr, port))
+    except OSError as error:
+        made.close()
+        raise SocketError(error.errno, _bind_advice(addr, port, error)) from error
+    return made
+
+
+def _bind_advice(addr: str, port: int, error: OSError) -> str:
+    advice = {
+        errno.EADDRINUSE: "another program listens there; choose another port or address",
+        errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",
+        errno.EADDRNOTAVAIL: "no interface has this address",
+    }.get(error.errno or 0, error.strerror)
+    return f"cannot listen on {addr} port {port}: {advice}"
+
+
+def set_md5_key(
+    sock: socket.socket, addr: str, key: str, length_bits: int | None = None
+) -> None:
+    """Demand TCP MD5 signatures (RFC 2385) of an address, or of a prefix.
+
+    Args:
+        sock: Listening, or not yet connected.
+        addr: The peer's address or the prefix's network address.
+        key: Empty removes the key.
+        length_bits: Of the prefix; ``None`` for an address.
+
+    Raises:
+        SocketError: The kernel has no such option, or no memory for another key.
+    """
+    octets = key.encode()
+    plain = addr.partition("%")[0]
+    if sock.family == socket.AF_INET6:
+        sockaddr = b"\x0a\0" + b"\0" * 6 + socket.inet_pton(socket.AF_INET6, plain)
+    else:
+        sockaddr = b"\x02\0" + b"\0" * 2 + socket.inet_pton(socket.AF_INET, plain)
+    is_prefix = length_bits is not None
+    option = TCP_MD5SIG_EXT if is_prefix else TCP_MD5SIG
+    tail = _MD5_TAIL.pack(
+        _MD5_FLAG_PREFIX if is_prefix else 0, length_bits or 0, len(octets), 0
+    )
+    value = sockaddr.ljust(_SOCKADDR_STORAGE, b"\0") + tail
+    try:
+        sock.setsockopt(
+            socket.IPPROTO_TCP, option, value + octets.ljust(MAX_MD5_KEY, b"\0")
+        )
+    except OSError as error:
+        if not octets and error.errno == errno.ENOENT:
+            return  # there was no key to remove
+        raise SocketError(error.errno, _md5_advice(addr, error)) from error
+
+
+def _md5_advice(addr: str, error: OSError) -> str:
+    if error.errno == errno.ENOMEM:
+        reason = (
+            "the kernel's limit for socket options is reached; raise sysctl "
+            "net.core.optmem_max, or use one key for a prefix"
+        )
+    elif error.errno == errno.ENOPROTOOPT:
+        reason = "this kernel is built without CONFIG_TCP_MD5SIG"
+    else:
+        reason = str(error.strerror)
+    return f"cannot set the MD5 key for {addr}: {reason}"
+
+
+def set_ttl(sock: socket.socket, *, sent: int = 0, security_hops: int = 0) -> None:
+    """Set the TTL we send, and the least we accept.
+
+    Args:
+        sock: Any TCP socket.
+        sent: 0 keeps the system's default.
+        security_hops: RFC 5082: send 255, accept ``256 - hops`` and more; 0 is off.
+    """
+    ttl = _MAX_TTL if security_hops else sent
+    least = _MAX_TTL + 1 - security_hops if security_hops else 0
+    if sock.family == socket.AF_INET6:
+        level, hops, minimum = (
+            socket.IPPROTO_IPV6,
+            socket.IPV6_UNICAST_HOPS,
+            IPV6_MINHOPCOUNT,
+        )
+    else:
+        level, hops, minimum = socket.IPPROTO_IP, socket.IP_TTL, IP_MINTTL
+    if ttl:
+        sock.setsockopt(level, hops, ttl)
+    if least:
+        sock.setsockopt(level, minimum, least)
+
+
+def bind_device(sock: socket.socket, interface: str) -> None:
+    """Let a socket use one interface only.
+
+    Raises:
+        SocketError: There is no such interface.
+    """
+    try:
+        sock.setsockopt(
+            socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0"
+        )
+    except OSError as error:
+        raise SocketError(
+            error.errno, f"cannot use interface {interface!r}: {error.strerror}"
+        ) from error
+
+
+def canonical(addr: str) -> str:
+    """Return an address as ``PeerSettings`` writes it; the zone of link-local stays.
+
+    An IPv4 peer seen through an IPv6 socket is an IPv4 peer.
+    """
+    plain, percent, zone = addr.partition("%")
+    parsed = ip_address(plain)
+    mapped = getattr(parsed, "ipv4_mapped", None)
+    if mapped is not None:
+        return str(mapped)
+    return f"{parsed}{percent}{zone}" if parsed.is_link_local else str(parsed)
+
+
+def network(text: str) -> IPv4Network | IPv6Network:
+    """Return a prefix, host bits cleared."""
+    return ip_network(text, strict=False)
