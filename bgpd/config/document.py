@@ -88,15 +88,17 @@ for _tag, _pattern, _first in (
 
 def parse_scalar(text: str) -> object:
     """Return ``text`` as a YAML scalar would be read: ``"179"`` is a number."""
-    loader = _Loader(text)
+    loader = None
     try:
+        loader = _Loader(text)
         node = loader.get_single_node()
         if isinstance(node, yaml.ScalarNode):
             return _scalar(loader, node)
     except (yaml.YAMLError, ValueError):
-        pass
+        return text
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()
     return text
 
 

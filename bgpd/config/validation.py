@@ -121,9 +121,9 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyTy
         "model_attributes_type": _text("expected a mapping"),
         "greater_than_equal": _bound("at least", "ge"),
         "less_than_equal": _bound("at most", "le"),
-        "too_short": _bound("so many items at least:", "min_length"),
-        "too_long": _bound("so many items at most:", "max_length"),
-        "string_too_short": _bound("characters at least:", "min_length"),
+        "too_short": _bound("a number of items of at least", "min_length"),
+        "too_long": _bound("a number of items of at most", "max_length"),
+        "string_too_short": _bound("a length of at least", "min_length"),
     }
 )
 _TELL_FOUND: Final = frozenset(_TEXTS) - {

@@ -1,0 +1,204 @@
+import pytest
+
+from bgpd.config.consistency import contradictions
+from bgpd.config.document import format_path, parse_document
+from bgpd.config.validation import validate
+
+SPEAKER = "bgp: {as: 64512, router_id: 10.0.0.9}\n"
+
+
+def findings_of(text: str) -> list[str]:
+    config, problems = validate(parse_document(text, "f"))
+    assert config is not None, problems
+    return [f"{format_path(path)}: {what}" for path, what in contradictions(config)]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (
+            "peers: [{address: 10.0.0.1, as: 1}, {address: 10.0.0.1, as: 2}]",
+            ["peers[1].address: 10.0.0.1 is the address of peers[0] already"],
+        ),
+        (
+            "peers: [{address: '2001:db8::1', as: 1}, {address: '2001:DB8:0::1', as: 2}]",
+            ["peers[1].address: 2001:db8::1 is the address of peers[0] already"],
+        ),
+        (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, name: x}, "
+                "{address: 10.0.0.2, as: 2, name: x}]"
+            ),
+            ["peers[1].name: x is the name of peers[0] already"],
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, as: 1}, {prefix: 10.0.0.0/8, as: 2}]",
+            ["ranges[1].prefix: 10.0.0.0/8 is the prefix of ranges[0] already"],
+        ),
+        (
+            "peer_groups: {rack: {}}\npeers: [{address: 10.0.0.1, as: 1, group: rak}]",
+            ["peers[0].group: there is no group 'rak'; did you mean 'rack'?"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1}]",
+            [
+                "peers[0]: this key is required: as (the peer's AS number; a range takes 0)"
+            ],
+        ),
+        (
+            "peer_groups: {any: {as: 0}}\npeers: [{address: 10.0.0.1, group: any}]",
+            ["peer_groups.any.as: only the peers of a range can be of any AS"],
+        ),
+        (
+            (
+                "bgp: {as: 1, router_id: 1.1.1.1, defaults: {import_policy: acept-all}}\n"
+                "peers: [{address: 10.0.0.1, as: 1}]"
+            ),
+            [
+                (
+                    "bgp.defaults.import_policy: there is no policy 'acept-all'; "
+                    "did you mean 'accept-all'?"
+                )
+            ],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, hold_time: 9, keepalive_time: 9}]",
+            [
+                (
+                    "peers[0].keepalive_time: 9 s between keepalives cannot keep a hold time "
+                    "of 9 s"
+                )
+            ],
+        ),
+        (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, graceful_restart: off, "
+                "long_lived_stale_time: 60}]"
+            ),
+            ["peers[0].long_lived_stale_time: needs graceful_restart (RFC 9494 4.2)"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, ttl_security_hops: 1, multihop_ttl: 3}]",
+            [
+                (
+                    "peers[0].multihop_ttl: excludes ttl_security_hops, which sends a TTL of "
+                    "255 (RFC 5082)"
+                )
+            ],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, password: x, password_file: y}]",
+            ["peers[0].password_file: excludes password"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 64512, role: peer}]",
+            ["peers[0].role: is for eBGP sessions only (RFC 9234 4)"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, client: on}]",
+            [
+                (
+                    "peers[0].client: a peer of another AS (1, ours is 64512) is no reflector "
+                    "client"
+                )
+            ],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, cluster_id: 1.1.1.1}]",
+            ["peers[0].cluster_id: is for iBGP sessions only (RFC 4456)"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, role_strict: on}]",
+            ["peers[0].role_strict: needs role"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, local_address: '::1'}]",
+            ["peers[0].local_address: ::1 cannot be the source towards 10.0.0.1"],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: 1, families: [ipv4-unicast, ipv4-unicast]}]",
+            ["peers[0].families[1]: ipv4-unicast stands twice"],
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, as: 0, passive: off}]",
+            ["ranges[0].passive: the peers of a range are never connected to"],
+        ),
+        ("routes: {cluster: on}", ["routes.cluster: needs a datastore"]),
+        ("datastore: {type: folder}", ["datastore: the type folder needs path"]),
+        ("datastore: {type: etcd}", ["datastore: the type etcd needs endpoints"]),
+        (
+            "datastore: {type: etcd, endpoints: [10.0.0.1], cert_file: c, username: u}",
+            [
+                (
+                    "datastore.endpoints[0]: '10.0.0.1' is not a URL such as "
+                    "https://10.0.0.1:2379"
+                ),
+                "datastore: cert_file and key_file go together",
+                "datastore: username and a password go together",
+            ],
+        ),
+        (
+            (
+                "datastore: {type: etcd, endpoints: ['http://[::1]:2379'], username: u, "
+                "password: p, password_file: f}"
+            ),
+            ["datastore.password_file: excludes password"],
+        ),
+        (
+            "policies: {accept-all: {}}",
+            ["policies.accept-all: this policy is built in"],
+        ),
+        (
+            (
+                "policies: {p: {terms: [{action: accept, "
+                "match: {prefixes: [{prefix: 10.0.0.0/8, ge: 4}]}}]}}"
+            ),
+            [
+                (
+                    "policies.p.terms[0].match.prefixes[0]: length bounds 4 to 32 of "
+                    "10.0.0.0/8 are not within 8 to 32"
+                )
+            ],
+        ),
+        (
+            (
+                "policies: {p: {terms: [{action: accept, match: {med: {min: 2, max: 1}}, "
+                "set: {med: 1, remove_med: on}}]}}"
+            ),
+            [
+                "policies.p.terms[0].match.med: min is above max",
+                "policies.p.terms[0].set.remove_med: excludes med",
+            ],
+        ),
+        (
+            (
+                "routes: {originate: [{prefix: 10.0.0.0/8}, {prefix: 10.0.0.0/8}, "
+                "{prefix: '2001:db8::/32', next_hop: 10.0.0.1}]}"
+            ),
+            [
+                "routes.originate[1].prefix: 10.0.0.0/8 stands twice",
+                "routes.originate[2].next_hop: an IPv6 route needs an IPv6 next hop",
+            ],
+        ),
+    ],
+)
+def test_what_cannot_be_meant_is_told(text: str, expected: list[str]) -> None:
+    whole = text if text.startswith("bgp:") else SPEAKER + text
+    assert findings_of(whole) == expected
+
+
+def test_without_a_datastore_the_speaker_must_be_named() -> None:
+    assert findings_of("fib: {}") == [
+        "bgp: without a datastore this key is required: as (our AS number)",
+        "bgp: without a datastore this key is required: router_id (four octets, or hash)",
+    ]
+
+
+def test_with_a_datastore_the_node_is_described_there() -> None:
+    assert findings_of("datastore: {type: folder, path: /x}") == []
+
+
+def test_a_hashed_router_id_needs_a_name() -> None:
+    assert findings_of("bgp: {as: 1, router_id: hash}") == [
+        "bgp.router_id: `hash` needs node.name"
+    ]

@@ -1,0 +1,142 @@
+import pytest
+
+from bgpd.config.document import Document, parse_document
+from bgpd.config.environment import (
+    CALICO_VARIABLES,
+    OPTIONS,
+    overlay_environment,
+    overlay_options,
+    variable_name,
+)
+from bgpd.config.schema import leaves
+
+
+def overlaid(text: str = "", **environment: str) -> Document:
+    document = parse_document(text, "f")
+    overlay_environment(document, environment)
+    return document
+
+
+def test_calicos_variables_are_understood() -> None:
+    document = overlaid(
+        NODENAME="n1",
+        CALICO_ROUTER_ID="hash",
+        ETCD_ENDPOINTS="https://a:2379, https://b:2379",
+        ETCD_CA_CERT_FILE="/ca",
+        ETCD_CERT_FILE="/cert",
+        ETCD_KEY_FILE="/key",
+        ETCD_USERNAME="u",
+        ETCD_PASSWORD="0123",
+        BGP_LOGSEVERITYSCREEN="Fatal",
+    )
+    assert document.data == {
+        "node": {"name": "n1"},
+        "bgp": {"router_id": "hash"},
+        "log": {"level": "error"},
+        "datastore": {
+            "endpoints": ["https://a:2379", "https://b:2379"],
+            "ca_file": "/ca",
+            "cert_file": "/cert",
+            "key_file": "/key",
+            "username": "u",
+            "password": "0123",
+            "type": "etcd",
+        },
+    }
+
+
+def test_the_name_with_calico_before_it_counts_where_the_plain_one_is_empty() -> None:
+    document = overlaid(ETCD_USERNAME="", CALICO_ETCD_USERNAME="c")
+    assert document.data["datastore"] == {"username": "c"}
+
+
+@pytest.mark.parametrize(
+    ("type_", "expected"),
+    [("etcdv3", "etcd"), ("none", "none"), ("kubernetes", "kubernetes")],
+)
+def test_datastore_type_is_translated(type_: str, expected: str) -> None:
+    assert overlaid(DATASTORE_TYPE=type_).data["datastore"] == {"type": expected}
+
+
+def test_a_path_alone_means_a_folder() -> None:
+    document = overlaid(PYBGPD_DATASTORE_PATH="/manifests")
+    assert document.data["datastore"] == {"path": "/manifests", "type": "folder"}
+
+
+def test_a_type_that_is_said_is_kept() -> None:
+    document = overlaid("datastore: {type: none}", ETCD_ENDPOINTS="http://a:1")
+    assert document.data["datastore"] == {"type": "none", "endpoints": ["http://a:1"]}
+
+
+def test_our_variables_are_read_by_the_type_of_their_key() -> None:
+    document = overlaid(
+        PYBGPD_BGP_LISTEN_PORT="1179",
+        PYBGPD_BGP_LISTEN_ADDRESSES="127.0.0.1, ::1",
+        PYBGPD_ROUTES_LEARN_PROTOCOLS="3,4",
+        PYBGPD_NODE_NAME="42",
+        PYBGPD_ROUTES_CLUSTER="on",
+    )
+    assert document.data == {
+        "bgp": {"listen": {"port": 1179, "addresses": ["127.0.0.1", "::1"]}},
+        "routes": {"learn": {"protocols": [3, 4]}, "cluster": "on"},
+        "node": {"name": "42"},
+    }
+
+
+def test_priority_rises_from_file_over_calico_over_ours_to_options() -> None:
+    text = "node: {name: file}\nbgp: {as: 1, router_id: 1.1.1.1}\n"
+    document = parse_document(text, "f")
+    overlay_environment(
+        document,
+        {"NODENAME": "calico", "PYBGPD_NODE_NAME": "ours", "PYBGPD_BGP_AS": "2"},
+    )
+    overlay_options(document, {"as": 3})
+    assert document.data == {
+        "node": {"name": "ours"},
+        "bgp": {"as": 3, "router_id": "1.1.1.1"},
+    }
+    assert str(document.origin_of(("bgp", "as"))) == "option --as"
+
+
+def test_an_unknown_variable_of_ours_is_a_problem() -> None:
+    (problem,) = overlaid(PYBGPD_FIB_TABEL="1", HOME="/", PYTHONPATH="x").problems
+    assert str(problem) == (
+        "environment variable PYBGPD_FIB_TABEL: is not known; "
+        "did you mean 'PYBGPD_FIB_TABLE'?"
+    )
+
+
+def test_clients_become_ranges_of_reflector_clients() -> None:
+    document = parse_document("ranges: [{prefix: 10.0.0.0/8}]", "f")
+    overlay_options(document, {"as": 64512, "clients": ("::/0", "127.0.0.0/8")})
+    _, first, second = document.data["ranges"]  # type: ignore[misc] # a list
+    assert first == {
+        "prefix": "::/0",
+        "as": 64512,
+        "client": True,
+        "families": ["ipv4-unicast", "ipv6-unicast"],
+    }
+    assert second["prefix"] == "127.0.0.0/8"
+    assert str(document.origin_of(("ranges", 2))) == "option --clients"
+
+
+def test_options_that_are_not_given_set_nothing() -> None:
+    document = parse_document("", "f")
+    overlay_options(document, dict.fromkeys(OPTIONS) | {"clients": ()})
+    assert document.data == {}
+
+
+def test_clients_beside_ranges_that_are_no_list_are_a_problem() -> None:
+    document = parse_document("ranges: 5", "f")
+    overlay_options(document, {"clients": "10.0.0.0/8"})
+    assert [str(each) for each in document.problems] == [
+        "option --clients: ranges: ranges must be a list"
+    ]
+
+
+def test_variables_and_options_name_keys_that_exist() -> None:
+    known = {leaf.path for leaf in leaves()}
+    assert {each.path for each in CALICO_VARIABLES} <= known
+    assert set(OPTIONS.values()) <= known
+    names = [variable_name(leaf) for leaf in leaves()]
+    assert len(names) == len(set(names))

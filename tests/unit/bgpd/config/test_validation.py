@@ -1,0 +1,199 @@
+import pytest
+
+from bgpd.config.document import parse_document
+from bgpd.config.validation import did_you_mean, validate
+
+
+def problems_of(text: str) -> list[str]:
+    config, problems = validate(parse_document(text, "f"))
+    assert (config is None) == bool(problems)
+    return [str(each) for each in problems]
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("fbi: {}", "f:1:1: fbi: unknown key; did you mean 'fib'?"),
+        (
+            "metrics: {zzz: 1}",
+            "f:1:11: metrics.zzz: unknown key; known here: listen",
+        ),
+        (
+            "peers:\n  - address: 10.0.0.1\n    hold_tiem: 3\n",
+            "f:3:5: peers[0].hold_tiem: unknown key; did you mean 'hold_time'?",
+        ),
+        (
+            "peers: [{as: 1}]",
+            "f:1:9: peers[0].address: this key is required: it must be set",
+        ),
+        (
+            "fib: {table: many}",
+            "f:1:14: fib.table: expected a whole number, found 'many'",
+        ),
+        (
+            "fib: {table: true}",
+            "f:1:14: fib.table: expected a whole number, found true",
+        ),
+        ("fib: {table: 0}", "f:1:14: fib.table: expected at least 1, found 0"),
+        (
+            "fib: {protocol: 256}",
+            "f:1:17: fib.protocol: expected at most 255, found 256",
+        ),
+        (
+            "fib: {mode: onn}",
+            "f:1:13: fib.mode: expected one of on, off, found 'onn'; did you mean 'on'?",
+        ),
+        ("fib: [1]", "f:1:6: fib: expected a mapping, found a list"),
+        ("peers: {}", "f:1:8: peers: expected a list, found a mapping"),
+        (
+            "node: {name: 42}",
+            (
+                "f:1:14: node.name: expected text (in quotes where it looks like a number), "
+                "found 42"
+            ),
+        ),
+        (
+            "routes: {cluster: maybe}",
+            "f:1:19: routes.cluster: expected true or false, found 'maybe'",
+        ),
+        (
+            "bgp: {router_id: 10.0.0.999}",
+            "f:1:18: bgp.router_id: '10.0.0.999' is not an IP address",
+        ),
+        (
+            "bgp: {router_id: 0.0.0.0}",
+            "f:1:18: bgp.router_id: expected four octets, not all zero, such as 10.0.0.1",
+        ),
+        ("bgp: {as: 0}", "f:1:11: bgp.as: expected at least 1, found 0"),
+        (
+            "bgp: {as: 1.10}",
+            "f:1:11: bgp.as: an AS number with a dot must stand in quotes",
+        ),
+        (
+            "bgp: {as: '70000.1'}",
+            "f:1:11: bgp.as: expected an AS number, found '70000.1'",
+        ),
+        (
+            "bgp: {defaults: {hold_time: 2}}",
+            "f:1:29: bgp.defaults.hold_time: expected 0 or at least 3 (RFC 4271 4.2)",
+        ),
+        (
+            "bgp: {defaults: {families: [v4]}}",
+            (
+                "f:1:29: bgp.defaults.families[0].name: expected one of ipv4-unicast, "
+                "ipv6-unicast, found 'v4'"
+            ),
+        ),
+        (
+            "bgp: {defaults: {families: []}}",
+            "f:1:28: bgp.defaults.families: expected a number of items of at least 1",
+        ),
+        (
+            "routes: {originate: [{prefix: 10.0.0.1/8}]}",
+            (
+                "f:1:31: routes.originate[0].prefix: 10.0.0.1/8 has bits set beyond its "
+                "length; meant 10.0.0.0/8?"
+            ),
+        ),
+        (
+            "routes: {originate: [{prefix: ten}]}",
+            "f:1:31: routes.originate[0].prefix: 'ten' is not a prefix such as 10.0.0.0/8",
+        ),
+        (
+            "peers: [{address: 'fe80::1', as: 1}]",
+            (
+                "f:1:19: peers[0].address: a link-local address needs its interface: "
+                "fe80::1%eth0"
+            ),
+        ),
+        (
+            "peers: [{address: '10.0.0.1%eth0', as: 1}]",
+            "f:1:19: peers[0].address: only a link-local IPv6 address has an interface",
+        ),
+        (
+            "peers: [{address: 'fe80::1%', as: 1}]",
+            "f:1:19: peers[0].address: '' is not an interface name",
+        ),
+        (
+            "bgp: {defaults: {interface: averyveryverylong}}",
+            (
+                "f:1:29: bgp.defaults.interface: 'averyveryverylong' is not an interface name "
+                "(1 to 15 characters)"
+            ),
+        ),
+        (
+            "metrics: {listen: 9179}",
+            (
+                "f:1:19: metrics.listen: expected text (in quotes where it looks like a "
+                "number), found 9179"
+            ),
+        ),
+        (
+            "metrics: {listen: here}",
+            (
+                "f:1:19: metrics.listen: expected ADDRESS:PORT, such as 127.0.0.1:9179 or "
+                "[::1]:9179"
+            ),
+        ),
+        (
+            "policies: {p: {terms: [{action: accept, match: {as_path: '('}}]}}",
+            (
+                "f:1:58: policies.p.terms[0].match.as_path: not a regular expression: missing "
+                "), unterminated subpattern at position 0"
+            ),
+        ),
+        (
+            "policies: {p: {terms: [{action: accept, match: {communities: [x]}}]}}",
+            "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
+        ),
+    ],
+)
+def test_each_problem_says_where_what_and_what_was_expected(
+    text: str, expected: str
+) -> None:
+    assert problems_of(text) == [expected]
+
+
+def test_a_password_is_never_shown() -> None:
+    text = (
+        f"bgp: {{defaults: {{password: {'s3cret' * 20}}}}}\ndatastore: {{password: 42}}"
+    )
+    shown = "\n".join(problems_of(text))
+    assert "password: expected 1 to 80 octets" in shown
+    assert "s3cret" not in shown
+    assert "42" not in shown
+
+
+def test_all_problems_are_told_at_once() -> None:
+    text = "fib: {table: x, mode: y}\npeers: [{addres: 1}]\nfib: {}\n"
+    assert len(problems_of(text)) >= 3
+
+
+@pytest.mark.parametrize(
+    ("text", "field", "value"),
+    [
+        ("fib: {mode: on}", "mode", "on"),
+        ("fib: {mode: true}", "mode", "on"),
+        ("fib: {mode: false}", "mode", "off"),
+        ("fib: {nexthop_objects: no}", "nexthop_objects", None),
+    ],
+)
+def test_switches_are_read_in_every_usual_spelling(
+    text: str, field: str, value: str | None
+) -> None:
+    config, problems = validate(parse_document(text, "f"))
+    if value is None:
+        assert problems
+    else:
+        assert config is not None
+        assert getattr(config.fib, field) == value
+
+
+def test_an_as_number_may_have_a_dot_in_quotes() -> None:
+    config, _ = validate(parse_document("bgp: {as: '1.10'}", "f"))
+    assert config is not None
+    assert config.bgp.asn == 65546
+
+
+def test_a_far_word_is_not_suggested() -> None:
+    assert did_you_mean("zzz", ["address"]) == ""
