@@ -207,13 +207,13 @@ class _Walk:
             text = f"{row.name}: flags {flags:#04x} (RFC 7606 3 c)"
             subcode = codes.ATTRIBUTE_FLAGS_ERROR
             self._add(row.wrong_flags, text, code, subcode, whole)
-            if code in _MP_CODES:  # its routes must be known to be withdrawn
+            if row.check is None:  # its routes must be known to be withdrawn
                 self._read_mp(code, value)
         elif row.is_internal and not self.context.is_ibgp:
             text = f"{row.name}: from an external peer ({row.clause})"
             subcode = codes.OPTIONAL_ATTRIBUTE_ERROR
             self._add(ATTRIBUTE_DISCARD, text, code, subcode, whole)
-        elif code in _MP_CODES:
+        elif row.check is None:
             self._read_mp(code, value)
         elif fault := row.check(value, self.context):
             subcode, text = fault

@@ -66,7 +66,8 @@ class AttributeRow:
     Attributes:
         code: Type code.
         name: As the RFC writes it.
-        check: Returns the fault of a value, ``None`` for a sound one.
+        check: Returns the fault of a value, ``None`` for a sound one. Attributes with NLRI
+            have none: ``rib.attribute_mp`` reads them.
         malformed: Remedy for a malformed value.
         clause: Where remedy and syntax stand.
         wrong_flags: Remedy for a wrong Optional or Transitive bit, RFC 7606 3 c.
@@ -75,7 +76,7 @@ class AttributeRow:
 
     code: int
     name: str
-    check: Check
+    check: Check | None
     malformed: Remedy
     clause: str
     wrong_flags: Remedy = TREAT_AS_WITHDRAW
@@ -195,10 +196,6 @@ def _check_aigp(value: bytes, _: AttributeContext) -> Fault | None:
     return None if value else (codes.OPTIONAL_ATTRIBUTE_ERROR, "no TLV")
 
 
-def _accept(_value: bytes, _context: AttributeContext) -> Fault | None:
-    return None
-
-
 _ROWS: Final = (
     AttributeRow(
         codes.ORIGIN, "ORIGIN", _check_origin, TREAT_AS_WITHDRAW, "RFC 7606 7.1"
@@ -257,17 +254,17 @@ _ROWS: Final = (
         "RFC 7606 7.10",
         is_internal=True,
     ),
-    AttributeRow(  # syntax in rib.attribute_decode: it carries NLRI
+    AttributeRow(
         codes.MP_REACH_NLRI,
         "MP_REACH_NLRI",
-        _accept,
+        None,
         Remedy.SESSION_RESET,
         "RFC 7606 7.11",
     ),
     AttributeRow(
         codes.MP_UNREACH_NLRI,
         "MP_UNREACH_NLRI",
-        _accept,
+        None,
         Remedy.SESSION_RESET,
         "RFC 7606 7.12",
     ),

@@ -2,8 +2,7 @@
 
 The parts: ``attribute_set`` holds a route's attributes, ``attribute_decode`` reads them
 from an UPDATE by the rows of ``attribute_table``, ``attribute_mp`` the two that carry
-NLRI, ``four_octet_as`` converts for peers
-without RFC 6793, ``attribute_text`` shows them.
+NLRI; ``four_octet_as`` converts for peers without RFC 6793, ``attribute_text`` shows them.
 """
 
 from rib.as_path import (

@@ -150,6 +150,7 @@ def test_long_values_get_extended_length() -> None:
     assert encode_attribute(8, bytes(252), 0xD0)[:3] == b"\xc0\x08\xfc"
     long_block = edit(BASE, {8: bytes(400), 16: bytes(8)})
     assert edit(long_block, {8: None, 16: None, 32: None}) == BASE
+    assert edit(long_block, {16: None}) == edit(BASE, {8: bytes(400)})
     assert [code for _, code, _ in iterate(long_block)] == [1, 2, 3, 8, 16]
     assert PathAttributes(long_block, NEXT_HOP).ext_communities == (0,)
 

@@ -145,6 +145,7 @@ def test_a_partial_bit_stands_where_it_may(row: AttributeRow) -> None:
 
 def test_the_aggregator_of_a_two_octet_peer_has_six_octets() -> None:
     check = TABLE[AGGREGATOR].check
+    assert check is not None
     narrow = type(EBGP)(
         is_ibgp=False, four_octet_as=False, peer_as=65001, local_as=65000
     )
