@@ -42,6 +42,8 @@ class Target(Enum):
 class Origin(Enum):
     """The kinds of source a route can come from, as far as propagation cares."""
 
+    __hash__ = object.__hash__  # by identity: Enum's own is Python code
+
     OWN = "this speaker"  # originated, or learned from the kernel
     CLIENT = "route-reflector client"
     NON_CLIENT = "iBGP peer"
@@ -70,6 +72,14 @@ TOLD: Final = frozenset(
 _OTC_STAYS: Final = frozenset({"customer", "peer", "rs-client"})
 _OTC_ADDED: Final = frozenset({"provider", "peer", "rs"})
 
+# Bound once: looking a member up on its class costs four times as much.
+_IBGP: Final = SourceKind.IBGP
+_EBGP: Final = SourceKind.EBGP
+_OWN: Final = Origin.OWN
+_CLIENT: Final = Origin.CLIENT
+_NON_CLIENT: Final = Origin.NON_CLIENT
+_EXTERNAL: Final = Origin.EBGP
+
 DEFAULT_LOCAL_PREF: Final = (100).to_bytes(4, "big")
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
@@ -77,11 +87,10 @@ _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 def origin_of(path: Path) -> Origin:
     """Return which row of ``TOLD`` a path falls under."""
     source = path.source
-    if source.kind is SourceKind.EBGP:
-        return Origin.EBGP
-    if source.kind is SourceKind.IBGP:
-        return Origin.CLIENT if source.is_client else Origin.NON_CLIENT
-    return Origin.OWN
+    kind = source.kind
+    if kind is _IBGP:
+        return _CLIENT if source.is_client else _NON_CLIENT
+    return _EXTERNAL if kind is _EBGP else _OWN
 
 
 class Outgoing(NamedTuple):
@@ -142,6 +151,15 @@ class Export:
         self.policy = policy
         self._accepts_all = policy.spec is ACCEPT_ALL
         self._is_ebgp = context.target is Target.EBGP
+        self._is_told = {origin: (origin, context.target) in TOLD for origin in Origin}
+        # Reflection without policy, the bulk of a reflector's work, has a short way.
+        self._reflects_only = (
+            self._accepts_all
+            and not self._is_ebgp
+            and context.family == IPV4_UNICAST
+            and context.four_octet_as
+            and not context.sets_next_hop_self
+        )
         self._rewrite: Callable[[Path, PathAttributes], tuple[bytes, bytes] | None]
         self._rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
 
@@ -154,11 +172,17 @@ class Export:
             nlri: Needed where ``policy.needs_prefix``.
         """
         context = self.context
-        if (origin_of(path), context.target) not in TOLD:
+        if not self._is_told[origin_of(path)]:
             return None
         attributes = path.attributes
         if not export_allowed(attributes, is_ebgp=self._is_ebgp):
             return None
+        if (
+            self._reflects_only
+            and path.source.kind is _IBGP
+            and len(attributes.next_hop) == 4
+        ):
+            return Outgoing(self._reflected(path, attributes), b"")
         if not self._accepts_all:
             verdict = self.policy.evaluate(
                 attributes, path.source, context.family, nlri
@@ -176,7 +200,7 @@ class Export:
     ) -> tuple[bytes, bytes] | None:
         context = self.context
         octets, next_hop = attributes.octets, attributes.next_hop
-        if path.source.kind is SourceKind.IBGP:
+        if path.source.kind is _IBGP:
             octets = self._reflected(path, attributes)
         elif attributes.local_pref is None:
             octets = edit(octets, {LOCAL_PREF: DEFAULT_LOCAL_PREF})

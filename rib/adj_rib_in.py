@@ -20,9 +20,10 @@ from rib.intern import InternTable
 from rib.loc_rib import Change, LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
-from rib.path import Path, Source
+from rib.path import Path, Source, SourceKind
 from rib.path_set import paths_of
 
+_IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
 
@@ -101,9 +102,11 @@ class AdjRibIn:
     def _judge(
         self, attributes: PathAttributes, path_id: int, nlri: Nlri | None
     ) -> Path | Refused:
-        verdict = self.rules.evaluate(
-            attributes, self.source, self.loc_rib.family, nlri
-        )
+        source = self.source
+        if self.rules.accepts_all and source.kind is _IBGP:
+            hop = self._next_hops.get(attributes.next_hop)
+            return Path(source, attributes, hop, path_id=path_id)
+        verdict = self.rules.evaluate(attributes, source, self.loc_rib.family, nlri)
         if not verdict.is_accepted:
             return Refused(attributes, Refusal.POLICY, verdict.reason)
         after = verdict.attributes

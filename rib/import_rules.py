@@ -70,6 +70,7 @@ class ImportRules:
         "_own_addresses",
         "_role",
         "_router_id",
+        "accepts_all",
         "policy",
     )
 
@@ -85,6 +86,7 @@ class ImportRules:
         role: str = "",
     ) -> None:
         self.policy = policy
+        self.accepts_all = policy.spec is ACCEPT_ALL
         self._local_as = local_as
         self._router_id = router_id
         self._cluster_ids = cluster_ids
@@ -141,7 +143,7 @@ class ImportRules:
         if is_external and self._role in _ADDS_OTC and attributes.otc is None:
             own = {ONLY_TO_CUSTOMER: source.asn.to_bytes(4, "big")}
             attributes = attributes.with_changes(own)
-        if self.policy.spec is ACCEPT_ALL:
+        if self.accepts_all:
             verdict = Verdict(True, attributes, ACCEPT_ALL.name)
         else:
             verdict = self.policy.evaluate(attributes, source, family, nlri)
