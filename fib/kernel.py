@@ -23,7 +23,8 @@ from collections.abc import Iterable, Iterator
 from typing import Final, Literal
 
 from fib.errors import FibError
-from fib.kernel_family import KernelFamily, Links
+from fib.kernel_family import KernelFamily
+from fib.kernel_links import Links
 from fib.netlink import (
     RECEIVE_BUFFER,
     EventSocket,

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from sys import byteorder
 from typing import Final
 
+from fib.kernel_links import Links
 from fib.netlink import RequestSocket
 from fib.next_hop_objects import NextHopObjects
 from fib.plan import DELETE, Entry, Operation, RouteTable
@@ -22,7 +23,6 @@ from fib.rtnetlink import (
     RTA_VIA,
     RTM_NEWROUTE,
     Image,
-    LinkMessage,
     RawHop,
     RouteMessage,
     canonical_hops,
@@ -39,29 +39,6 @@ _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
 )
 _U32_LEN: Final = 4
-
-
-class Links:
-    """Devices by name and number, as last told by the kernel."""
-
-    def __init__(self) -> None:
-        self.by_index: dict[int, LinkMessage] = {}
-        self.by_name: dict[str, LinkMessage] = {}
-
-    def update(self, link: LinkMessage) -> bool:
-        """Take in a new or changed device; say whether its name or state changed."""
-        known = self.by_index.get(link.link)
-        if known is not None and self.by_name.get(known.name) is known:
-            del self.by_name[known.name]
-        self.by_index[link.link] = link
-        self.by_name[link.name] = link
-        return known != link
-
-    def remove(self, link: LinkMessage) -> None:
-        """Take out a device."""
-        known = self.by_index.pop(link.link, None)
-        if known is not None and self.by_name.get(known.name) is known:
-            del self.by_name[known.name]
 
 
 class KernelFamily:
@@ -122,24 +99,29 @@ class KernelFamily:
         entry = self._entries.get(old)
         if entry is None or old == new:
             return
-        plain = {e for e in self._found.values() if e.image == entry.image and e.count}
-        plain.discard(entry)
         del self._entries[old]
         same_shape = (
             (old.kind, old.metric, old.preferred_source)
             == (new.kind, new.metric, new.preferred_source)
         ) and (len(old.hops) > 1) == (len(new.hops) > 1)
-        if entry.object_id and same_shape:
-            entry.target, entry.is_ready = new, False
-            if new in self._entries:
-                self._former.add(entry)
+        followers = {entry} | {e for e in self._former if e.target == old}
+        followers |= {e for e in self._found.values() if e.image == entry.image}
+        rewritten = set()
+        for follower in followers:
+            is_ours = follower is entry or follower in self._former
+            if is_ours and follower.object_id and same_shape:
+                follower.target, follower.is_ready = new, False
+                if new in self._entries:
+                    self._former.add(follower)
+                else:
+                    self._former.discard(follower)
+                    self._entries[new] = follower
             else:
-                self._entries[new] = entry
-        else:
-            self._former.add(entry)
-            plain.add(entry)
-        if plain:
-            self.routes.rewish(plain, self.entry(new))
+                rewritten.add(follower)
+                if is_ours:
+                    self._former.add(follower)
+        if rewritten:
+            self.routes.rewish(rewritten, self.entry(new))
 
     def _resolve_hop(self, hop: Hop) -> RawHop | Fault:
         if hop.interface:
