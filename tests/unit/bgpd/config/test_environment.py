@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from bgpd.config.document import Document, parse_document
@@ -109,7 +111,8 @@ def test_an_unknown_variable_of_ours_is_a_problem() -> None:
 def test_clients_become_ranges_of_reflector_clients() -> None:
     document = parse_document("ranges: [{prefix: 10.0.0.0/8}]", "f")
     overlay_options(document, {"as": 64512, "clients": ("::/0", "127.0.0.0/8")})
-    _, first, second = document.data["ranges"]  # type: ignore[misc] # a list
+    ranges: Any = document.data["ranges"]
+    _, first, second = ranges
     assert first == {
         "prefix": "::/0",
         "as": 64512,

@@ -1,0 +1,115 @@
+"""The tree speaks of the project alone, and the wheel holds what it shall."""
+
+import re
+import shutil
+import subprocess
+import sys
+import zipfile
+from pathlib import Path
+
+import pytest
+
+from tests.support.generated import ROOT
+
+# In pieces, so that this file does not find itself.
+FOREIGN = re.compile(
+    "|".join(
+        (
+            r"(?<![\w.])/wo" + r"rk/",
+            r"(?<![\w.])/ro" + r"ot/",
+            r"/tm" + r"p/venv",
+            r"\b(?:TO" + r"DO|FIX" + r"ME|X" + r"XX)\b",
+            "NotImple" + "mentedError",
+            r"\bchat" + r"gpt\b|\bclau" + r"de\b|\bcopi" + r"lot\b",
+            r"\bthis ses" + r"sion (?:did|wrote|added|changed)",
+        )
+    ),
+    re.IGNORECASE,
+)
+ROOT_ENTRIES = {
+    ".ci",
+    ".gitignore",
+    "CHANGELOG.md",
+    "LICENSE",
+    "Makefile",
+    "README.md",
+    "bgpd",
+    "changelog.d",
+    "configs",
+    "docs",
+    "fib",
+    "pyproject.toml",
+    "reflector",
+    "rib",
+    "tests",
+}
+KINDS = ("added", "changed", "fixed", "removed", "security")
+TEXT_ENDINGS = {".py", ".md", ".yaml", ".toml", ".proto", ".service", ""}
+
+
+def tracked() -> list[str]:
+    """Return the files of the repository; in a copy without git, the whole tree."""
+    if shutil.which("git") is None or not (ROOT / ".git").exists():
+        pytest.skip("needs git and a clone")
+    output = subprocess.check_output(
+        ["git", "-C", str(ROOT), "ls-files", "-z"], text=True
+    )
+    return [name for name in output.split("\0") if name]
+
+
+def test_nothing_speaks_of_machines_tools_or_work_undone() -> None:
+    found = []
+    for name in tracked():
+        path = ROOT / name
+        if path.suffix not in TEXT_ENDINGS or name == "LICENSE" or not path.is_file():
+            continue
+        for number, line in enumerate(path.read_text(encoding="utf-8").splitlines(), 1):
+            if FOREIGN.search(line):
+                found.append(f"{name}:{number}: {line.strip()}")
+    assert found == []
+
+
+def test_the_root_folder_stays_short() -> None:
+    assert {name.split("/")[0] for name in tracked()} <= ROOT_ENTRIES
+
+
+def test_changelog_fragments_are_well_formed() -> None:
+    for path in (ROOT / "changelog.d").iterdir():
+        if path.name == "README.md":
+            continue
+        name = path.name.split(".")
+        assert len(name) == 3, path.name
+        assert name[1] in KINDS, path.name
+        assert name[2] == "md", path.name
+        text = path.read_text(encoding="utf-8").strip()
+        assert text, path.name
+        assert not text.startswith(("-", "*", "#")), path.name
+
+
+@pytest.mark.slow
+def test_the_wheel_holds_the_four_packages_and_nothing_else(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        source.mkdir(exist_ok=True)
+        shutil.copy(ROOT / name, source)
+    for name in ("bgpd", "reflector", "rib", "fib"):
+        ignored = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / name, source / name, ignore=ignored)
+    command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
+    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    names = zipfile.ZipFile(wheel).namelist()
+    tops = {name.split("/")[0] for name in names}
+    assert {top for top in tops if not top.endswith(".dist-info")} == {
+        "bgpd",
+        "fib",
+        "reflector",
+        "rib",
+    }
+    modules = {name for name in names if name.endswith(".py")}
+    expected = {
+        str(path.relative_to(source))
+        for path in source.rglob("*.py")
+        if "build" not in path.parts
+    }
+    assert modules == expected
