@@ -74,6 +74,8 @@ def _parameters(octets: bytes, *, is_extended: bool) -> Iterator[tuple[int, byte
 
 def _decode_parameters(octets: bytes, length: int) -> Capabilities:
     is_extended = length != 0 and octets[:1] == b"\xff"
+    if is_extended and len(octets) < 3:
+        raise _error(OpenSubcode.UNSPECIFIC, "extended parameter length is cut off")
     if is_extended:
         length = int.from_bytes(octets[1:3], "big")
         octets = octets[3:]
