@@ -173,9 +173,16 @@ class Lab:
         self._state.save()
 
     def set_link(self, name: str, *, is_up: bool) -> None:
-        """Cut a machine off its network, or join it again."""
-        word = "up" if is_up else "down"
-        self.namespace(name).run(["ip", "link", "set", "eth0", word])
+        """Cut a machine off its network, or join it again.
+
+        Its port leaves the bridge, so both ends see a link that is up: silence, as when
+        a switch fails, and not the quick news of a pulled cable.
+        """
+        machine = self.topology.machines[name]
+        switch = self.namespace(self.topology.network_of(machine))
+        port = f"p{list(self.topology.machines).index(name)}"
+        where = ["master", "br0"] if is_up else ["nomaster"]
+        switch.run(["ip", "link", "set", port, *where])
 
     def _apply(self, commands: Plan) -> None:
         names = [self._prefix + name for name in commands.namespaces]

@@ -50,6 +50,7 @@ class Speaker:
         originate: Prefixes it announces from the start.
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
+        has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -61,6 +62,7 @@ class Speaker:
     originate: tuple[str, ...] = ()
     has_fib: bool = False
     hold_time: int = 90
+    has_graceful_restart: bool = True
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -146,6 +148,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         originate=router.originate,
         has_fib=router.has_fib,
         hold_time=router.hold_time,
+        has_graceful_restart=router.has_graceful_restart,
         config=dict(router.config),
     )
 

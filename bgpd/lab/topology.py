@@ -89,6 +89,7 @@ class RouterModel(_Strict):
         originate: Prefixes it announces.
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
+        has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -100,6 +101,7 @@ class RouterModel(_Strict):
     originate: tuple[Prefix, ...] = ()
     has_fib: bool = Field(default=True, alias="fib")
     hold_time: int = Field(default=90, ge=0, le=65535)
+    has_graceful_restart: bool = Field(default=True, alias="graceful_restart")
     config: dict[str, Any] = {}
 
 

@@ -9,6 +9,7 @@ from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
 _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
+_RESTART: Final = {True: "aware", False: "off"}  # a restart itself needs bird -R
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(n\d+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
 
@@ -51,6 +52,7 @@ class Bird(Router):
             f"hold time {speaker.hold_time};",
             "connect delay time 1; connect retry time 1; error wait time 1, 2;",
         ]
+        lines.append(f"graceful restart {_RESTART[speaker.has_graceful_restart]};")
         if neighbour.is_passive:
             lines.append("passive on;")
         if neighbour.password:

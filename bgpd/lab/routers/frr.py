@@ -1,5 +1,7 @@
-"""FRR: zebra (only with a kernel table) and bgpd, asked through vtysh.
+"""FRR: zebra and bgpd, asked through vtysh.
 
+Without zebra bgpd does not know its own addresses and announces no IPv6 next hop over an
+IPv4 session, so zebra runs in any case; without a kernel table bgpd gives it no routes.
 Both run as user frr, which the package made, so the machine's folder is given to that user.
 """
 
@@ -16,7 +18,7 @@ _FOLDER: Final = "/usr/lib/frr"
 
 
 class Frr(Router):
-    """FRR's bgpd, with zebra when it has a kernel table."""
+    """FRR's bgpd, with zebra."""
 
     kind: ClassVar = "frr"
     programs: ClassVar = (f"{_FOLDER}/zebra", f"{_FOLDER}/bgpd", "vtysh")
@@ -32,6 +34,8 @@ class Frr(Router):
             " no bgp default ipv4-unicast",
             f" timers bgp {speaker.hold_time // 3} {speaker.hold_time}",
         ]
+        if not speaker.has_graceful_restart:
+            lines.append(" bgp graceful-restart-disable")
         if speaker.cluster_id:
             lines.append(f" bgp cluster-id {speaker.cluster_id}")
         for neighbour in speaker.neighbours:
@@ -71,7 +75,7 @@ class Frr(Router):
         return lines
 
     def commands(self) -> Sequence[Sequence[str]]:
-        """Return the command lines of zebra (with a kernel table) and bgpd."""
+        """Return the command lines of zebra and bgpd."""
         folder = str(self.folder)
 
         def daemon(name: str) -> list[str]:
@@ -79,9 +83,8 @@ class Frr(Router):
             argv += ["-i", f"{folder}/{name}.pid", "-z", f"{folder}/zserv.api"]
             return [*argv, "--vty_socket", folder, "-P", "0", "--log", "stdout"]
 
-        if self.speaker.has_fib:
-            return [daemon("zebra"), daemon("bgpd")]
-        return [[*daemon("bgpd"), "-Z", "-n"]]
+        options = [] if self.speaker.has_fib else ["-n"]
+        return [daemon("zebra"), [*daemon("bgpd"), *options]]
 
     def _started(self, count: int) -> None:
         """Let zebra listen before bgpd looks for it: it tries again only after seconds."""

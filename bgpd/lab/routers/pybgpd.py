@@ -59,6 +59,7 @@ class PyBgpd(Router):
             "families": [f"{family}-unicast" for family in n.families],
             "hold_time": self.speaker.hold_time,
             "connect_retry_time": 1,
+            "graceful_restart": self.speaker.has_graceful_restart,
         }
         if n.local_addr:
             peer["local_address"] = n.local_addr
