@@ -10,7 +10,8 @@ import pytest
 from bgpd.lab.errors import LabError
 from bgpd.lab.lab import Lab
 from bgpd.lab.routers import DRIVERS
-from bgpd.lab.topology import parse_topology
+from bgpd.lab.routers.base import Router
+from bgpd.lab.topology import FamilyName, parse_topology
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="makes network namespaces: needs root"
@@ -58,3 +59,25 @@ def a_lab(text: str) -> Iterator[Lab]:
             for name, router in lab.routers.items():
                 error.add_note(f"{router.kind} on {name}:\n{router.log_tail(25)}")
             raise
+
+
+MAKERS = [maker(kind) for kind in ("bird", "frr", "gobgp", "openbgpd", "exabgp")]
+"""All other makers, as parameters."""
+
+REFLECTING_MAKERS = [maker(kind) for kind in ("bird", "frr", "gobgp", "openbgpd")]
+"""Those that can be a route reflector."""
+
+
+def has_routes(router: Router, *prefixes: str) -> bool:
+    """Whether a router learned at least these prefixes, of both families."""
+    seen: set[str] = set()
+    families: tuple[FamilyName, ...] = ("ipv4", "ipv6")
+    for family in families:
+        if any((":" in prefix) is (family == "ipv6") for prefix in prefixes):
+            seen |= router.routes(family).keys()
+    return seen >= set(prefixes)
+
+
+def has_none_of(router: Router, *prefixes: str) -> bool:
+    """Whether a router learned none of these prefixes."""
+    return not any(has_routes(router, prefix) for prefix in prefixes)
