@@ -1,8 +1,11 @@
 """What a topology file may say, and how its errors read."""
 
+from pathlib import Path
+
 import pytest
 
 from bgpd.lab.errors import TopologyError
+from bgpd.lab.speaker import speaker_of
 from bgpd.lab.topology import load_topology, parse_topology
 
 GOOD = """\
@@ -69,3 +72,12 @@ def test_all_errors_are_told_at_once():
 def test_a_missing_file_is_a_topology_error(tmp_path):
     with pytest.raises(TopologyError, match="No such file"):
         load_topology(tmp_path / "none.yaml")
+
+
+@pytest.mark.parametrize(
+    "path", sorted(Path("configs/labs").glob("*.yaml")), ids=lambda path: path.stem
+)
+def test_every_example_is_a_topology(path):
+    topology = load_topology(path)
+    assert topology.machines
+    assert all(speaker_of(topology, name).neighbours for name in topology.machines)
