@@ -16,6 +16,7 @@ from typing import Final, NamedTuple
 
 from reflector.rewrite import reflect
 from rib.attribute_codes import (
+    AIGP,
     AS_PATH,
     CLUSTER_LIST,
     LOCAL_PREF,
@@ -160,8 +161,11 @@ class Export:
             and context.four_octet_as
             and not context.sets_next_hop_self
         )
-        self._rewrite: Callable[[Path, PathAttributes], tuple[bytes, bytes] | None]
+        self._rewrite: Callable[[Path, PathAttributes], bytes | None]
         self._rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
+        self._puts_self = (
+            not context.keeps_next_hop if self._is_ebgp else context.sets_next_hop_self
+        )
 
     # hot: per attribute set
     def __call__(self, path: Path, nlri: Nlri | None = None) -> Outgoing | None:
@@ -183,6 +187,7 @@ class Export:
             and len(attributes.next_hop) == 4
         ):
             return Outgoing(self._reflected(path, attributes), b"")
+        is_next_hop_set = False
         if not self._accepts_all:
             verdict = self.policy.evaluate(
                 attributes, path.source, context.family, nlri
@@ -190,35 +195,42 @@ class Export:
             if not verdict.is_accepted:
                 return None
             attributes = verdict.attributes
-        rewritten = self._rewrite(path, attributes)
-        if rewritten is None:
+            is_next_hop_set = verdict.next_hop is not None
+        octets = self._rewrite(path, attributes)
+        if octets is None:
             return None
-        return self._finish(*rewritten, attributes.next_hop)
+        before = attributes.next_hop
+        next_hop = before if is_next_hop_set else self._next_hop(before)
+        return self._finish(octets, next_hop, before)
 
-    def _to_ibgp(
-        self, path: Path, attributes: PathAttributes
-    ) -> tuple[bytes, bytes] | None:
-        context = self.context
-        octets, next_hop = attributes.octets, attributes.next_hop
+    def _next_hop(self, next_hop: bytes) -> bytes:
+        """Return what stands for a next hop that export policy left alone."""
+        if self._puts_self or not next_hop:
+            return self.context.local_address
+        is_link_local = next_hop[0] == 0xFE and next_hop[1] & 0xC0 == 0x80  # fe80::/10
+        if is_link_local and len(next_hop) == 16 and not self._is_ebgp:
+            # RFC 2545 3: of no use to those who are not on that link.
+            return self.context.local_address
+        return next_hop
+
+    def _to_ibgp(self, path: Path, attributes: PathAttributes) -> bytes:
         if path.source.kind is _IBGP:
-            octets = self._reflected(path, attributes)
-        elif attributes.local_pref is None:
-            octets = edit(octets, {LOCAL_PREF: DEFAULT_LOCAL_PREF})
-        if context.sets_next_hop_self or not next_hop:
-            next_hop = context.local_address
-        return octets, next_hop
+            return self._reflected(path, attributes)
+        if attributes.local_pref is None:
+            return edit(attributes.octets, {LOCAL_PREF: DEFAULT_LOCAL_PREF})
+        return attributes.octets
 
     def _reflected(self, path: Path, attributes: PathAttributes) -> bytes:
         """Add ORIGINATOR_ID and CLUSTER_LIST, and touch nothing else (RFC 4456 8, 10)."""
         source, context = path.source, self.context
         added = source.cluster_id.to_bytes(4, "big") if source.is_client else b""
-        if context.target is Target.CLIENT and context.cluster_id != source.cluster_id:
-            added = context.cluster_id.to_bytes(4, "big") + added
+        if context.target is Target.CLIENT:
+            cluster = context.cluster_id.to_bytes(4, "big")
+            if cluster != added:
+                added = cluster + added
         return reflect(attributes, source.router_id, added)
 
-    def _to_ebgp(
-        self, path: Path, attributes: PathAttributes
-    ) -> tuple[bytes, bytes] | None:
+    def _to_ebgp(self, path: Path, attributes: PathAttributes) -> bytes | None:
         context = self.context
         own_as = context.local_as.to_bytes(4, "big")
         changes: dict[int, bytes | None] = {
@@ -226,6 +238,7 @@ class Export:
             LOCAL_PREF: None,
             ORIGINATOR_ID: None,
             CLUSTER_LIST: None,
+            AIGP: None,  # RFC 7311 3.3: for sessions that enabled it; none does
         }
         # RFC 4271 5.1.4: MED is not passed on to other neighbouring ASes; one that our
         # own policy set differs from what was received, and is.
@@ -237,10 +250,7 @@ class Export:
                 return None
             if otc is None and context.role in _OTC_ADDED:
                 changes[ONLY_TO_CUSTOMER] = own_as
-        next_hop = attributes.next_hop
-        if not context.keeps_next_hop or not next_hop:
-            next_hop = context.local_address
-        return edit(attributes.octets, changes), next_hop
+        return edit(attributes.octets, changes)
 
     def _finish(
         self, octets: bytes, next_hop: bytes, next_hop_before: bytes
