@@ -6,6 +6,7 @@ prefix: what counts then is the entry it had when it was last told, and the one 
 """
 
 from collections.abc import Iterable, Mapping
+from itertools import islice
 
 from rib.loc_rib import Change
 from rib.nlri import Nlri
@@ -81,8 +82,10 @@ class PendingChanges:
             taken: Iterable[tuple[Nlri, Entry | None]] = merged.items()
             self._merged = None
         else:
-            pop = merged.popitem
-            taken = [pop() for _ in range(limit)]
+            # The oldest first: who changes all the time must not starve the others.
+            taken = list(islice(merged.items(), limit))
+            for nlri, _ in taken:
+                del merged[nlri]
         for nlri, old in taken:
             new = get(nlri)
             if new is not old:
