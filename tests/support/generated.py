@@ -5,6 +5,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from bgpd.session import diagram
 from tests.support.configuration_page import configuration_page
 
 ROOT: Final = Path(__file__).parents[2]
@@ -12,6 +13,7 @@ ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_page,
+        "docs/fsm.md": diagram.render,
     }
 )
 
