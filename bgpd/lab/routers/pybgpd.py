@@ -1,6 +1,5 @@
-"""Our own daemon, run as ``pybgpd run`` and asked through ``pybgpctl``."""
+"""Our own daemon, run as ``pybgpd run`` and asked over its control socket."""
 
-import json
 import os
 import signal
 import sys
@@ -11,6 +10,9 @@ from typing import Any, ClassVar
 import yaml
 
 import bgpd
+from bgpd.api.client import UnreachableError, call
+from bgpd.api.protocol import ControlError
+from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
@@ -86,21 +88,24 @@ class PyBgpd(Router):
         argv = [sys.executable, "-m", "bgpd.cli.daemon", "run"]
         return [[*argv, "--config", str(self.folder / "pybgpd.yaml")]]
 
-    def ask(self, *words: str) -> Any:  # noqa: ANN401 - JSON
-        """Return the answer of a ``pybgpctl`` command as JSON.
+    def ask(self, command: str, **arguments: str) -> list[dict[str, Any]]:
+        """Return the rows that the daemon's control socket answers with.
 
         Raises:
-            LabError: The daemon does not answer.
+            LabError: The daemon does not answer, or says no.
         """
-        argv = ["env", *(f"{k}={v}" for k, v in self.environment().items())]
-        argv += [sys.executable, "-m", "bgpd.cli.control"]
-        argv += ["--control", str(self.control_path), *words, "-o", "json"]
-        return json.loads(self.namespace.run(argv))
+        rows: list[dict[str, Any]] = []
+        try:
+            for data in call(str(self.control_path), command, arguments):
+                rows += data if isinstance(data, list) else [data]
+        except (ControlError, UnreachableError) as error:
+            raise LabError(f"{self.speaker.name}: {command}: {error}") from None
+        return rows
 
     def sessions(self) -> dict[str, SessionView]:
         """Read ``show peers``."""
         found = {}
-        for peer in self.ask("show", "peers"):
+        for peer in self.ask("show-peers"):
             addr, state = peer["address"], peer["state"].lower()
             found[addr] = SessionView(addr, state == "established", state)
         return found
@@ -108,7 +113,7 @@ class PyBgpd(Router):
     def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
         """Read ``show routes``; our own routes have no peer and are left out."""
         found: dict[str, list[RouteView]] = {}
-        for route in self.ask("show", "routes"):
+        for route in self.ask("show-routes", family=f"{family}-unicast"):
             prefix = route["prefix"]
             if route.get("peer_address") and (":" in prefix) is (family == "ipv6"):
                 found.setdefault(prefix, []).append(_view(route))
@@ -132,12 +137,12 @@ class PyBgpd(Router):
             child.send_signal(signal.SIGHUP)
 
     def refresh(self, addr: str) -> None:
-        """Use ``pybgpctl refresh``."""
-        self.ask("refresh", addr)
+        """Ask for a soft reset of what is received."""
+        self.ask("reset", peer=self._name(addr), how="soft-in")
 
     def reset(self, addr: str) -> None:
-        """Use ``pybgpctl reset``."""
-        self.ask("reset", addr)
+        """Ask for a hard reset."""
+        self.ask("reset", peer=self._name(addr), how="hard")
 
 
 def _view(route: Mapping[str, Any]) -> RouteView:
