@@ -4,3 +4,5 @@ Imports point down only: ``cli`` -> ``lab``, ``daemon`` -> ``api``, ``net``, ``d
 -> ``calico``, ``config`` -> ``session`` -> ``wire``; and all of them may use ``reflector``,
 ``fib`` and ``rib``.
 """
+
+__version__ = "0.1.0"

@@ -127,7 +127,7 @@ def parse_prefix(text: str) -> tuple[int, Nlri]:
         ValueError: ``text`` is no prefix.
     """
     network = ip_network(text, strict=False)
-    afi = AFI_IPV4 if network.version == 4 else AFI_IPV6  # noqa: PLR2004
+    afi = AFI_IPV4 if network.version == 4 else AFI_IPV6
     octets = network.network_address.packed
     return afi, make_nlri(octets, network.prefixlen)
 
@@ -149,7 +149,7 @@ def format_prefix(nlri: Nlri, afi: int = AFI_IPV4) -> str:
 
 def format_address(octets: bytes) -> str:
     """Return the canonical text of 4 or 16 address octets."""
-    family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6  # noqa: PLR2004
+    family = socket.AF_INET if len(octets) == 4 else socket.AF_INET6
     return socket.inet_ntop(family, octets)
 
 

@@ -89,7 +89,9 @@ class ClusterFollower:
         self._told = now
 
 
-def make_datastore(settings: DatastoreSettings, node: str, *, all_blocks: bool) -> Datastore:
+def make_datastore(
+    settings: DatastoreSettings, node: str, *, all_blocks: bool
+) -> Datastore:
     """Return the datastore that settings name.
 
     Args:

@@ -7,9 +7,10 @@ given back to it.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Final, Protocol
+from typing import Final
 
 from bgpd.config.settings import FibSettings
+from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
 from rib.family import Family
 from rib.intern import InternTable
@@ -19,18 +20,6 @@ from rib.path_set import Entry, best_of, multipath_of
 
 _MEMO_MAX: Final = 16384
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
-
-
-class Way(Protocol):
-    """How an address is reached, as a next-hop watch knows it."""
-
-    @property
-    def gateway(self) -> bytes:
-        """The neighbour to send to; empty where the address is on the link itself."""
-
-    @property
-    def interface(self) -> str:
-        """Device name."""
 
 
 class FibFeed:
@@ -49,7 +38,7 @@ class FibFeed:
         fib: Fib,
         family: Family,
         settings: FibSettings,
-        ways: Mapping[bytes, Way],
+        ways: Mapping[bytes, NextHopState],
         blackholes: Iterable[Source],
     ) -> None:
         self._fib = fib
@@ -92,19 +81,18 @@ class FibFeed:
             return Target(TargetKind.BLACKHOLE, metric=self._metric)
         hops = tuple(
             dict.fromkeys(
-                self._hop(path)
+                hop
                 for path in multipath_of(entry)
                 if path.source.kind in _FROM_PEERS
+                for hop in self._hops(path)
             )
         )
         return Target(TargetKind.UNICAST, hops, metric=self._metric) if hops else None
 
-    def _hop(self, path: Path) -> Hop:
+    def _hops(self, path: Path) -> tuple[Hop, ...]:
         address = path.next_hop.address
         way = self._ways.get(address)
-        if way is None:
-            return Hop(address)
-        return Hop(way.gateway or address, way.interface)
+        return (Hop(address),) if way is None else way.hops
 
     def ways_changed(self, loc_rib: LocRib, addresses: Iterable[bytes]) -> None:
         """Submit anew what leads through next hops that are reached another way now.
@@ -113,6 +101,8 @@ class FibFeed:
         """
         self._memo.clear()
         changed = frozenset(addresses)
+        if not changed:
+            return
         by_target: dict[Target | None, list[bytes]] = {}
         for nlri, entry in loc_rib.table.items():
             if any(path.next_hop.address in changed for path in multipath_of(entry)):

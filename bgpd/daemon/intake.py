@@ -19,7 +19,6 @@ from bgpd.wire.update import (
     split_fields,
 )
 from rib.adj_rib_in import AdjRibIn, Outcome
-from rib.attribute_codes import NEXT_HOP
 from rib.attributes import (
     AttributeContext,
     DecodedBlock,
@@ -142,8 +141,8 @@ class Intake:
             return
         if nlri:
             self._announce(IPV4_UNICAST, block, decoded.attributes, nlri, taken)
-        if reach is not None:
-            self._take_reach(reach, block, decoded.attributes, taken)
+        if reach is not None and decoded.mp_attributes is not None:
+            self._take_reach(reach, block, decoded.mp_attributes, taken)
 
     def _complain(self, decoded: DecodedBlock, body: bytes, taken: Taken) -> int:
         """Record the problems; return the strongest remedy, or raise for a reset."""
@@ -183,9 +182,6 @@ class Intake:
     def _take_reach(
         self, reach: MpReach, block: bytes, attributes: PathAttributes, taken: Taken
     ) -> None:
-        if reach.family == IPV4_UNICAST and len(reach.next_hop) == 4:
-            # The one form every receiver knows: a plain NEXT_HOP attribute.
-            attributes = attributes.with_changes({NEXT_HOP: reach.next_hop})
         parts = extract_mp(block)
         rest = block if parts is None else parts[0]
         key = (reach.next_hop, rest)

@@ -22,7 +22,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
         return runner.run(main)
 
 
-def loop_factory() -> "Any | None":
+def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
     """Return uvloop's loop maker, or ``None`` for asyncio's own."""
     try:
         uvloop = importlib.import_module("uvloop")

@@ -168,9 +168,7 @@ class Peer:
 
     def _join(self, family: Family, negotiated: Negotiated) -> None:
         context = self._export_context(family, negotiated)
-        policy = self._speaker.export_policy(
-            self.settings, is_ibgp=negotiated.is_ibgp
-        )
+        policy = self._speaker.export_policy(self.settings, is_ibgp=negotiated.is_ibgp)
         tables = self._speaker.tables[family]
         tables.join(self.source, context, policy, self.driver.write)
 
@@ -312,9 +310,7 @@ class Peer:
     def _set_stale_timer(self, family: Family, seconds: float) -> None:
         self._cancel_stale_timer(family)
         loop = self._speaker.loop
-        self._stale_timers[family] = loop.call_later(
-            seconds, self._drop_stale, family
-        )
+        self._stale_timers[family] = loop.call_later(seconds, self._drop_stale, family)
 
     def _cancel_stale_timer(self, family: Family) -> None:
         timer = self._stale_timers.pop(family, None)

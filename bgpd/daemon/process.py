@@ -8,50 +8,52 @@ come up, so that peers never see us without our routes.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Coroutine
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
-from bgpd.config.settings import DaemonSettings, DatastoreKind
-from bgpd.daemon.cluster import ClusterFollower
+from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.reconcile import Reconciler
-from bgpd.daemon.speaker import Speaker
+from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
 from bgpd.session.negotiation import RestartState
+from bgpd.session.settings import PeerSettings
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.state import NodeDesired
+    from bgpd.daemon.cluster import ClusterFollower
 
 EXIT_OK: Final = 0
-EXIT_FAILED: Final = 1
+PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
 
 _log = logging.getLogger(__name__)
 
-Reload = Callable[[], DaemonSettings]
+SETTLE: Final = 0.2  # seconds; editors write a file in several steps
+
+
+class Loaded(Protocol):
+    """Settings and the files they came from (``bgpd.config.loader.Loaded``)."""
+
+    @property
+    def settings(self) -> DaemonSettings:
+        """What the daemon shall do."""
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Every file that was read."""
+
+
+Reload = Callable[[], Loaded]
 
 
 class StartError(Exception):
     """The daemon cannot start; the text is for the user."""
-
-
-@dataclass(frozen=True, slots=True)
-class Identity:
-    """Who this speaker is.
-
-    Attributes:
-        router_id: Dotted text.
-        cluster_id: Dotted text; empty is the router id.
-        asn: AS number.
-    """
-
-    router_id: str
-    cluster_id: str
-    asn: int
 
 
 class Daemon:
@@ -60,6 +62,7 @@ class Daemon:
     Args:
         settings: What it shall do.
         reload: Reads the settings again; ``None`` where there is nothing to read.
+        files: What the settings came from; a change of one reloads.
         must_listen: A port that cannot be had ends the start; otherwise the daemon goes
             on with the connections it makes itself.
     """
@@ -68,19 +71,22 @@ class Daemon:
         self,
         settings: DaemonSettings,
         reload: Reload | None = None,
+        files: tuple[Path, ...] = (),
         *,
         must_listen: bool = False,
     ) -> None:
         self.settings = settings
-        self.speaker: Speaker
-        self.reconciler: Reconciler
-        self.forwarding: Forwarding
+        self.speaker: Speaker | None = None
+        self.reconciler: Reconciler | None = None
+        self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
-        self._reload = reload
+        self.listen_faults: list[str] = []
+        self._read_settings = reload
+        self._files = files
         self._must_listen = must_listen
         self._stop = asyncio.Event()
-        self._is_restart = True
-        self._listen_faults: list[str] = []
+        self._desired: NodeDesired | None = None
+        self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def run(self) -> int:
@@ -88,18 +94,267 @@ class Daemon:
 
         Raises:
             StartError: It cannot start.
+            FibError: The kernel's table cannot be had.
+            DatastoreError: The datastore's settings cannot work.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
         try:
-            if not await self._start(loop):
-                return EXIT_OK
+            await self._start(loop)
             await self._stop.wait()
         finally:
-            for task in self._tasks:
-                task.cancel()
-            await asyncio.gather(*self._tasks, return_exceptions=True)
-        await self._close()
+            await self._close()
         return EXIT_OK
+
+    # -- start --------------------------------------------------------------------------
+
+    async def _start(self, loop: asyncio.AbstractEventLoop) -> None:
+        if self.settings.datastore.kind is not DatastoreKind.NONE:
+            self._follow_datastore()
+            if not await self._wait_for_datastore():
+                return
+        identity = self._identity()
+        speaker = self.speaker = Speaker(
+            loop,
+            identity.router_id,
+            cluster_id=identity.cluster_id,
+            decision=identity.decision,
+        )
+        speaker.set_own_addresses(self._own_addresses())
+        reconciler = self.reconciler = Reconciler(speaker)
+        self.forwarding = Forwarding(speaker, self.settings, (reconciler.blocks,))
+        await self.forwarding.start()
+        speaker.restart = RestartState(
+            is_restarting=self.settings.restart.is_enabled,
+            preserved=frozenset(self.forwarding.preserved()),
+        )
+        loop.call_later(self.settings.restart.deferral_time, self._end_restart)
+        await self._listen(identity)
+        if self._desired is not None:
+            reconciler.apply_blocks(self._desired.originated)
+        reconciler.apply_settings(_with_as(self.settings, identity.asn))
+        if self._desired is not None:
+            reconciler.apply_node(self._desired)
+        if self._files:
+            self._spawn(self._watch_files(), "file watch")
+        _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
+
+    def _end_restart(self) -> None:
+        if self.speaker is not None:
+            self.speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
+
+    def _identity(self) -> SpeakerSettings:
+        """Return the configured identity, completed by the datastore's.
+
+        Raises:
+            StartError: Neither says who we are.
+        """
+        mine, desired = self.settings.speaker, self._desired
+        router_id, asn, cluster_id = mine.router_id, mine.asn, mine.cluster_id
+        if desired is not None:
+            router_id = router_id or desired.router_id
+            cluster_id = cluster_id or desired.cluster_id
+            asn = asn or desired.asn
+        if not router_id:
+            raise StartError(
+                "no router id: set bgp.router_id, or let a datastore tell the address"
+            )
+        return replace(mine, router_id=router_id, asn=asn, cluster_id=cluster_id)
+
+    def _own_addresses(self) -> list[str]:
+        addresses = set(self.settings.speaker.listen_addresses) - _WILDCARDS
+        if self._desired is not None:
+            addresses |= {self._desired.ipv4_addr, self._desired.ipv6_addr} - {""}
+        return sorted(addresses)
+
+    async def _listen(self, identity: SpeakerSettings) -> None:
+        speaker = self.speaker
+        port = identity.listen_port
+        addresses = list(identity.listen_addresses)
+        desired = self._desired
+        if desired is not None and desired.listens_on_node_addr:
+            addresses = [a for a in (desired.ipv4_addr, desired.ipv6_addr) if a]
+        if desired is not None and desired.listen_port:
+            port = desired.listen_port
+        for address in addresses:
+            try:
+                if speaker is not None:
+                    await speaker.listener.listen(address, port)
+            except SocketError as error:
+                if self._must_listen:
+                    raise StartError(str(error.strerror)) from error
+                # Sessions that we open ourselves come up all the same.
+                self.listen_faults.append(str(error.strerror))
+                _log.error("%s", error.strerror)
+
+    # -- datastore ----------------------------------------------------------------------
+
+    def _follow_datastore(self) -> None:
+        from bgpd.daemon.cluster import (  # noqa: PLC0415  # Calico's models: 0.2 s
+            ClusterFollower,
+            make_datastore,
+        )
+
+        settings = self.settings
+        holds_routes = settings.routes.holds_cluster_routes
+        datastore = make_datastore(
+            settings.datastore, settings.node_name, all_blocks=holds_routes
+        )
+        self.cluster = ClusterFollower(
+            datastore,
+            settings.node_name,
+            self._template(),
+            self._deliver,
+            self._deliver_blocks,
+            holds_cluster_routes=holds_routes,
+        )
+        self._spawn(self.cluster.follow(), "datastore")
+
+    def _template(self) -> PeerSettings:
+        return self.settings.speaker.defaults
+
+    def _deliver(self, desired: "NodeDesired") -> None:
+        if not self._first_desired.is_set() and not desired.is_known:
+            _log.warning(
+                "the datastore has no node %r with BGP settings yet; waiting",
+                desired.name,
+            )
+            return
+        self._desired = desired
+        if not self._first_desired.is_set():
+            self._first_desired.set()
+        elif self.reconciler is not None and self.speaker is not None:
+            self.speaker.set_own_addresses(self._own_addresses())
+            self.reconciler.apply_node(desired)
+
+    def _deliver_blocks(self, blocks: Any) -> None:  # noqa: ANN401  # Calico's, see above
+        if self._desired is not None:
+            self._desired = replace(self._desired, originated=blocks)
+            if self.reconciler is not None:
+                self.reconciler.apply_blocks(blocks)
+
+    async def _wait_for_datastore(self) -> bool:
+        """Wait until the datastore knows this node; false if told to stop first."""
+        waits = [
+            asyncio.ensure_future(self._first_desired.wait()),
+            asyncio.ensure_future(self._stop.wait()),
+        ]
+        try:
+            while True:
+                done, _ = await asyncio.wait(
+                    waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+                )
+                if done:
+                    return self._first_desired.is_set()
+                status = self.cluster.datastore.status if self.cluster else None
+                reason = status.last_error if status is not None else ""
+                _log.warning("waiting for the datastore: %s", reason or "no answer yet")
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
+        task = asyncio.get_running_loop().create_task(work, name=name)
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            # A part that must run for ever died: better a restart than half a daemon.
+            _log.critical("%s died", task.get_name(), exc_info=error)
+            self._stop.set()
+
+    # -- change and end -----------------------------------------------------------------
+
+    def reload(self) -> list[str]:
+        """Read the configuration again and apply the difference; return what was done.
+
+        A configuration with errors changes nothing.
+        """
+        if self._read_settings is None:
+            return ["there is no configuration file to read"]
+        try:
+            loaded = self._read_settings()
+        except ConfigError as error:
+            _log.error("not reloaded: %s", error)
+            return [f"not reloaded: {error}"]
+        self._files = loaded.files
+        return [str(step) for step in self.apply(loaded.settings)]
+
+    async def _watch_files(self) -> None:
+        """Reload when a file that was read has changed and been left alone for a moment."""
+        from bgpd.datastore.inotify import Inotify  # noqa: PLC0415  # with files only
+
+        try:
+            watch = Inotify()
+        except OSError as error:
+            _log.warning("files are not watched, SIGHUP reloads: %s", error)
+            return
+        seen = _stamps(self._files)
+        try:
+            while True:
+                watch.watch({file.absolute().parent for file in self._files})
+                await watch.changed.wait()
+                await asyncio.sleep(SETTLE)
+                watch.changed.clear()
+                now = _stamps(self._files)
+                if now != seen:
+                    self.reload()
+                    seen = _stamps(self._files)
+        finally:
+            watch.close()
+
+    def apply(self, new: DaemonSettings) -> list[Step]:
+        """Apply changed settings; return the steps."""
+        steps = diff(self.settings, new)
+        for step in steps:
+            _log.info("reload: %s", step)
+        self.settings = new
+        if self.reconciler is not None:
+            self.reconciler.apply_settings(_with_as(new, self._identity().asn))
+        return steps
+
+    async def _close(self) -> None:
+        """End in the order of the start, reversed; routes stay for a successor."""
+        for task in list(self._tasks):
+            task.remove_done_callback(self._ended)
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        keeps = self.settings.restart.is_enabled
+        if self.speaker is not None:
+            await self.speaker.close(is_restart=keeps)
+        if self.forwarding is not None:
+            await self.forwarding.close(flush=not keeps)
+
+
+def _with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
+    """Return settings whose peers have our AS where only the datastore knows it."""
+    return replace(
+        settings,
+        peers=tuple(
+            peer if peer.local_as else replace(peer, local_as=asn)
+            for peer in settings.peers
+        ),
+        ranges=tuple(
+            entry
+            if entry.template.local_as
+            else replace(entry, template=replace(entry.template, local_as=asn))
+            for entry in settings.ranges
+        ),
+    )
+
+
+def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:
+    """Return what tells one version of each file from another; ``None`` if it is gone."""
+    stamps: dict[Path, tuple[int, int, int] | None] = {}
+    for file in files:
+        try:
+            found = file.stat()
+        except OSError:
+            stamps[file] = None
+        else:
+            stamps[file] = (found.st_ino, found.st_mtime_ns, found.st_size)
+    return stamps

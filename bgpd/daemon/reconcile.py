@@ -123,7 +123,7 @@ class Reconciler:
                 self._apply_peer(step)
             except (OSError, ValueError) as error:
                 # One peer that cannot be had must not keep the others from coming.
-                _log.error("peer %s: %s", step.name, error)  # noqa: TRY400
+                _log.error("peer %s: %s", step.name, error)
         return steps
 
     def _apply_peer(self, step: Step) -> None:
@@ -175,10 +175,10 @@ class Reconciler:
                     self._speaker.withdraw(family, nlris, source)
             new_ones: dict[tuple[Family, PathAttributes], list[Nlri]] = {}
             for (family, nlri), route in wanted.items():
-                if route.is_blackhole is is_blackhole and before.get(
-                    (family, nlri)
-                ) != route:
+                if (
+                    route.is_blackhole is is_blackhole
+                    and before.get((family, nlri)) != route
+                ):
                     new_ones.setdefault((family, route.attributes), []).append(nlri)
             for (family, attributes), nlris in new_ones.items():
                 self._speaker.originate(family, nlris, attributes, source)
-

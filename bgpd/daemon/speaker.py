@@ -53,7 +53,6 @@ class Speaker:
         router_id: Dotted text.
         cluster_id: Dotted text; empty is the router id.
         decision: Options of the decision process.
-        trusts_next_hops: Every next hop counts as reachable.
         seed: Of all jitter; ``None`` for the system's entropy.
     """
 
@@ -64,7 +63,6 @@ class Speaker:
         *,
         cluster_id: str = "",
         decision: DecisionOptions | None = None,
-        trusts_next_hops: bool = True,
         seed: int | None = None,
     ) -> None:
         self.loop = loop
@@ -75,7 +73,7 @@ class Speaker:
             family: FamilyTables(LocRib(family, decision), loop, self.jobs)
             for family in FAMILIES
         }
-        self.next_hops = NextHopTable(trusts=trusts_next_hops)
+        self.next_hops = NextHopTable()
         self.peers: dict[str, Peer] = {}  # by remote address
         self.ranges: dict[str, RangeSettings] = {}
         self.own_addresses: frozenset[bytes] = frozenset()
@@ -204,7 +202,7 @@ class Speaker:
         try:
             self.listener.set_key(who, key)
         except SocketError as error:
-            _log.error("%s", error.strerror)  # noqa: TRY400  # the text says it all
+            _log.error("%s", error.strerror)  # the text says it all
 
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
@@ -233,9 +231,7 @@ class Speaker:
         peer.source.name = settings.name
         self._note_clusters()
         if cost is ChangeCost.RESET:
-            peer.driver.stop(
-                subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text
-            )
+            peer.driver.stop(subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text)
             peer.driver.start()
         elif cost is ChangeCost.REFRESH:
             peer.rejoin()
@@ -264,6 +260,12 @@ class Speaker:
         if self.peers.get(peer.settings.remote_addr) is peer:
             del self.peers[peer.settings.remote_addr]
             peer.forget_routes()
+
+    def set_restart(self, restart: RestartState) -> None:
+        """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
+        self.restart = restart
+        for peer in self.peers.values():
+            peer.driver.session.restart = restart
 
     # -- incoming connections -----------------------------------------------------------
 
@@ -390,6 +392,3 @@ class Speaker:
 
 def _number(dotted: str) -> int:
     return int.from_bytes(parse_address(dotted), "big")
-
-
-

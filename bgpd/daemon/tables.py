@@ -15,7 +15,6 @@ from bgpd.wire.update import end_of_rib
 from reflector.group import CATCH_UP_SLICE, CatchUp, Member, Outbound, UpdateGroup
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
-from rib.family import Family
 from rib.loc_rib import Change, LocRib
 from rib.nlri import Nlri
 from rib.path import Source
@@ -82,7 +81,7 @@ class FamilyTables:
         changes = self._pending.drain(FLUSH_LIMIT)
         for group in self.groups.values():
             group.note_missed(changes)
-            self._tell(group, group.encode(changes), group.members.values())
+            self._tell(group.encode(changes), group.members.values())
         for listener in self.listeners:
             listener(changes)
         ended = self._loop.time()
@@ -92,7 +91,7 @@ class FamilyTables:
 
     # hot: per member
     def _tell(
-        self, group: UpdateGroup, outbound: Outbound | None, members: Iterable[Member]
+        self, outbound: Outbound | None, members: Iterable[Member]
     ) -> None:
         """Write one flush to the members that keep up."""
         if outbound is None:
@@ -156,7 +155,7 @@ class FamilyTables:
             ]
             if not catch_up.members:
                 break
-            self._tell(group, group.encode(changes), catch_up.members)
+            self._tell(group.encode(changes), catch_up.members)
             yield
         self._catching_up[group].remove(catch_up)
         for member in catch_up.members:
@@ -188,7 +187,9 @@ class FamilyTables:
         """Return the group a session is in."""
         return self._group_of.get(source)
 
-    def refresh(self, source: Source, *, before: bytes = b"", after: bytes = b"") -> None:
+    def refresh(
+        self, source: Source, *, before: bytes = b"", after: bytes = b""
+    ) -> None:
         """Tell a member the whole table again (RFC 2918, RFC 7313).
 
         Args:
@@ -229,13 +230,11 @@ class FamilyTables:
             if not self._is_member(group, member):
                 return
             missed, unseen = member.missed, member.unseen
-            some = [
-                missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))
-            ]
+            some = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
             if not some:
                 some = [(nlri, None) for nlri in unseen[-CATCH_UP_SLICE:]]
                 del unseen[-CATCH_UP_SLICE:]
-            self._tell(group, group.encode(self._moves(some)), (member,))
+            self._tell(group.encode(self._moves(some)), (member,))
             yield
         self._end_catch_up(member)
 
@@ -268,5 +267,5 @@ class FamilyTables:
                 if entry is not None:
                     entries.setdefault(entry, []).append(nlri)
             changes = [Change(entry, entry, some) for entry, some in entries.items()]
-            self._tell(group, group.encode(changes, before), group.members.values())
+            self._tell(group.encode(changes, before), group.members.values())
             yield

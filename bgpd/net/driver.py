@@ -46,7 +46,6 @@ LOW_WATER: Final = 1 << 20
 RECEIVE_BUFFER: Final = 1 << 16  # octets, one for all connections
 
 
-
 class ReceiveBuffer:
     """Memory that all connections receive into: a buffer each would cost 64 KiB a peer."""
 

@@ -1,0 +1,233 @@
+"""``pybgpd``: run a node, run a reflector, check a configuration, show the demo.
+
+Heavy modules are imported by the command that needs them: a reflector started from the
+command line alone never loads the models of configuration files.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from typing import Any, Final, NoReturn
+
+import click
+
+from bgpd import __version__
+
+EXIT_FAILED: Final = 1
+DEFAULT_CONTROL: Final = "/run/pybgpd/pybgpd.sock"
+MAX_CLIENTS: Final = 65535
+
+ON_OFF: Final = click.Choice(["on", "off"])
+LOG_LEVELS: Final = click.Choice(["debug", "info", "warning", "error"])
+LOG_FORMATS: Final = click.Choice(["text", "json"])
+
+
+class _Checked(click.ParamType[str]):
+    """A parameter checked by a function that raises ``ValueError``."""
+
+    def __init__(self, name: str, check: Callable[[str], str]) -> None:
+        self.name = name
+        self._check = check
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  # click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> str:
+        try:
+            return self._check(str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+def _address(text: str) -> str:
+    return str(ip_address(text))
+
+
+def _identifier(text: str) -> str:
+    address = ip_address(text)
+    if address.version != 4 or not int(address):
+        raise ValueError(f"{text!r} is no BGP identifier: it has the form 192.0.2.1")
+    return str(address)
+
+
+def _prefix(text: str) -> str:
+    return str(ip_network(text))
+
+
+def _as_number(text: str) -> str:
+    high, dot, low = text.rpartition(".")
+    number = int(low) + (int(high) << 16 if dot else 0) if text else 0
+    if not 0 < number < 1 << 32:
+        raise ValueError(f"{text} is no AS number: 1 to 4294967295 are")
+    return str(number)
+
+
+ADDRESS: Final = _Checked("address", _address)
+IDENTIFIER: Final = _Checked("identifier", _identifier)
+PREFIX: Final = _Checked("prefix", _prefix)
+AS_NUMBER: Final = _Checked("as", _as_number)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="pybgpd")
+def main() -> None:
+    """A BGP speaker and route reflector for Calico-style clusters."""
+
+
+@main.command()
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="YAML file; without one: defaults and environment variables.",
+)
+@click.option("--node-name", help="This node's name in the datastore.")
+@click.option("--fib", type=ON_OFF, help="Whether routes go into the kernel.")
+@click.option("--control", type=click.Path(), help="Unix socket for pybgpctl.")
+@click.option("--log-level", type=LOG_LEVELS, help="Least severe lines logged.")
+@click.option("--log-format", type=LOG_FORMATS, help="How a log line is written.")
+def run(config: Path | None, **options: object) -> None:
+    """Run the daemon in the foreground.
+
+    Reads CONFIG, then environment variables (PYBGPD_* and Calico's), then options; the
+    later win. SIGHUP, or a change of a file that was read, reloads: only what changed is
+    touched. SIGTERM ends the daemon and leaves the kernel's routes for its successor.
+    """
+    from bgpd.config.errors import ConfigError  # noqa: PLC0415
+    from bgpd.config.loader import load  # noqa: PLC0415
+
+    given = {name.replace("_", "-"): value for name, value in options.items()}
+    try:
+        loaded = load(config, options=given)
+    except ConfigError as error:
+        _fail(str(error))
+    _run_daemon(loaded.settings, lambda: load(config, options=given), loaded.files)
+
+
+@main.command()
+@click.option(
+    "--listen",
+    type=ADDRESS,
+    multiple=True,
+    default=("0.0.0.0",),
+    show_default=True,
+    help="Address to listen on; may be given again.",
+)
+@click.option("--port", type=click.IntRange(1, 65535), default=179, show_default=True)
+@click.option("--as", "asn", type=AS_NUMBER, required=True, help="AS number.")
+@click.option("--router-id", type=IDENTIFIER, required=True, help="BGP identifier.")
+@click.option(
+    "--clients",
+    type=PREFIX,
+    multiple=True,
+    required=True,
+    help="Who becomes a client by connecting; may be given again.",
+)
+@click.option("--cluster-id", type=IDENTIFIER, help="Default: the router id.")
+@click.option(
+    "--fib",
+    type=ON_OFF,
+    default="off",
+    show_default=True,
+    help="Whether routes go into the kernel.",
+)
+@click.option(
+    "--control", type=click.Path(), help="Unix socket for pybgpctl; none without it."
+)
+@click.option(
+    "--hold-time",
+    type=click.IntRange(0, 65535),
+    default=90,
+    show_default=True,
+    help="Seconds.",
+)
+@click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True)
+def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of click's values
+    """Run a route reflector from the command line alone.
+
+    Whoever connects from a CLIENTS prefix becomes an iBGP client, for IPv4 and IPv6
+    unicast. Stays in the foreground.
+    """
+    if options["hold_time"] in (1, 2):
+        _fail("--hold-time is 0 or at least 3 seconds (RFC 4271 4.2)", usage=True)
+    from bgpd.daemon.presets import reflector_settings  # noqa: PLC0415
+
+    settings = reflector_settings(
+        listen=options["listen"],
+        port=options["port"],
+        asn=int(options["asn"]),
+        router_id=options["router_id"],
+        cluster_id=options["cluster_id"] or "",
+        clients=options["clients"],
+        has_fib=options["fib"] == "on",
+        control_path=options["control"] or "",
+        hold_time=options["hold_time"],
+        log_level=options["log_level"],
+        max_clients=MAX_CLIENTS,
+    )
+    _run_daemon(settings, None, (), must_listen=True)
+
+
+@main.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+def check(file: Path) -> None:
+    """Check a configuration file and say what it would do."""
+    from bgpd.config.check import check as check_file  # noqa: PLC0415
+
+    report = check_file(file)
+    for line in report.lines:
+        click.echo(line, err=not report.is_valid)
+    sys.exit(0 if report.is_valid else EXIT_FAILED)
+
+
+@main.command()
+@click.option("--etcd", is_flag=True, help="Use a real etcd-server as datastore.")
+@click.option("--keep", is_flag=True, help="Leave the lab running at the end.")
+def demo(*, etcd: bool, keep: bool) -> None:
+    """Show a cluster of four nodes come up, move to reflectors, and heal.
+
+    Needs root: it makes network namespaces, and removes them at the end.
+    """
+    from bgpd.lab.demo import run_demo  # noqa: PLC0415
+
+    sys.exit(run_demo(etcd=etcd, keep=keep, out=sys.stdout))
+
+
+def _run_daemon(
+    settings: Any,  # noqa: ANN401  # DaemonSettings, not imported for --help's sake
+    reload: Callable[[], Any] | None,
+    files: tuple[Path, ...],
+    *,
+    must_listen: bool = False,
+) -> None:
+    from bgpd.daemon.logs import set_up_logging  # noqa: PLC0415
+    from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
+    from bgpd.daemon.process import Daemon, StartError  # noqa: PLC0415
+    from fib.errors import FibError  # noqa: PLC0415
+
+    set_up_logging(settings.log)
+
+    async def work() -> int:
+        daemon = Daemon(settings, reload, files, must_listen=must_listen)
+        return await daemon.run()
+
+    try:
+        code = run_loop(work())
+    except (StartError, FibError, OSError) as error:
+        _fail(str(error))
+    except KeyboardInterrupt:
+        code = 0
+    logging.shutdown()
+    sys.exit(code)
+
+
+def _fail(text: str, *, usage: bool = False) -> NoReturn:
+    click.echo(f"pybgpd: {text}", err=True)
+    sys.exit(2 if usage else EXIT_FAILED)
+
+
+if __name__ == "__main__":
+    main()
