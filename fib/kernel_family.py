@@ -263,7 +263,14 @@ class KernelFamily:
 
         Only when nothing is pending, as pending wishes are not counted.
         """
-        for target in [t for t, e in self._entries.items() if not e.count]:
+        # Routes kept as they were found stand for a target of the same image.
+        kept = {e.image for e in self._found.values() if e.count}
+        unused = [
+            target
+            for target, entry in self._entries.items()
+            if not entry.count and (entry.image is None or entry.image not in kept)
+        ]
+        for target in unused:
             self._objects.release(self._entries.pop(target))
         for entry in [e for e in self._former if not e.count]:
             self._objects.release(entry)

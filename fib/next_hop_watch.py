@@ -118,8 +118,13 @@ class NextHopWatch:
             link = view.links.by_name.get(interface)
             if link is None or not link.is_up:
                 return NextHopState(address, interface)
-            hops = (Hop(address, interface),)
-            return NextHopState(address, interface, True, 0, address, hops)
+            return NextHopState(
+                address,
+                interface,
+                is_reachable=True,
+                gateway=address,
+                hops=(Hop(address, interface),),
+            )
         route = view.lookup(address)
         if route is None:
             return NextHopState(address)
