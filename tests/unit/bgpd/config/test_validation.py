@@ -197,3 +197,11 @@ def test_an_as_number_may_have_a_dot_in_quotes() -> None:
 
 def test_a_far_word_is_not_suggested() -> None:
     assert did_you_mean("zzz", ["address"]) == ""
+
+
+def test_a_problem_without_words_of_ours_is_told_in_pydantics() -> None:
+    document = parse_document("", "f")
+    document.data = {"fib": {"table": 10**30, "metric": 1.5}}
+    _, problems = validate(document)
+    assert [problem.key for problem in problems] == ["fib.table", "fib.metric"]
+    assert all(problem.text for problem in problems)
