@@ -144,7 +144,7 @@ def _bound_depth(text: str) -> None:
             _refuse(event.start_mark)
 
 
-def _refuse(mark: Any) -> NoReturn:
+def _refuse(mark: Any) -> NoReturn:  # noqa: ANN401 - of either parser
     raise yaml.MarkedYAMLError(
         problem="too large, too deep, or an alias of itself", problem_mark=mark
     )
