@@ -1,0 +1,610 @@
+import itertools
+
+import pytest
+
+from bgpd.session.events import (
+    CloseConnection,
+    Connect,
+    DownKind,
+    Established,
+    PeerExpired,
+    RefreshReceived,
+    Send,
+    SessionDown,
+    StateChanged,
+    UpdatesReceived,
+)
+from bgpd.session.fsm import State
+from bgpd.session.peer import PeerSession
+from bgpd.session.settings import FamilySettings
+from bgpd.wire.capabilities import Capabilities
+from bgpd.wire.errors import CeaseSubcode, NotifyError
+from bgpd.wire.framing import KEEPALIVE, MARKER, Framer, encode_message
+from bgpd.wire.notification import (
+    Notification,
+    cease,
+    decode_notification,
+    encode_notification,
+)
+from bgpd.wire.open import OpenMessage, decode_open, encode_open
+from bgpd.wire.route_refresh import (
+    RefreshSubtype,
+    RouteRefresh,
+    encode_route_refresh,
+)
+from rib.family import IPV4_UNICAST, IPV6_UNICAST
+from tests.support.session_pair import Pair, session, settings
+
+UP = (State.ESTABLISHED, State.ESTABLISHED)
+UPDATE = encode_message(2, b"\0\0\0\0")
+PLAIN = OpenMessage(65001, 90, 2, Capabilities(four_octet_as=65001))
+
+
+def pair(a=None, b=None, **both) -> Pair:
+    made = Pair(
+        session(1, seed=1, **(both | (a or {}))),
+        session(2, seed=2, **(both | (b or {}))),
+    )
+    made.start()
+    return made
+
+
+def notifications(events) -> list[Notification]:
+    found = []
+    for event in events:
+        if isinstance(event, Send):
+            messages = Framer(65535).feed(event.octets)
+            found += [decode_notification(b) for kind, b in messages if kind == 3]
+    return found
+
+
+def connected(**changes) -> PeerSession:
+    """Return a session whose own connection, 1, is in OpenSent."""
+    made = session(1, **changes)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=True)
+    made.events()
+    return made
+
+
+def established(peer_open: OpenMessage = PLAIN, **changes) -> PeerSession:
+    made = connected(**changes)
+    made.receive_data(1, encode_open(peer_open) + KEEPALIVE, 0.0)
+    assert made.state is State.ESTABLISHED
+    made.events()
+    return made
+
+
+# -- coming up --------------------------------------------------------------------------
+
+
+def test_two_sides_that_connect_at_once_end_with_one_session() -> None:
+    both = pair()
+    assert both.states == UP
+    assert all(len(both.events_of(side, Established)) == 1 for side in (0, 1))
+    both.run(400)
+    assert both.states == UP
+    assert not both.events_of(0, SessionDown)
+
+
+@pytest.mark.parametrize("seed", range(30))
+@pytest.mark.parametrize("chunk", [None, 1])
+def test_chance_and_splits_never_keep_them_apart(seed, chunk) -> None:
+    both = Pair(session(1, seed=seed), session(2, seed=seed + 1000))
+    both.chunk = chunk
+    both.start()
+    both.run(3)
+    assert both.states == UP
+
+
+def test_one_passive_side_is_connected_to() -> None:
+    assert pair({"is_passive": True}).states == UP
+    assert pair({}, {"is_passive": True}).states == UP
+
+
+def test_two_passive_sides_wait() -> None:
+    both = pair(is_passive=True)
+    both.run(600)
+    assert both.states == (State.ACTIVE, State.ACTIVE)
+
+
+def test_delay_open_comes_up_on_both_sides() -> None:
+    both = pair(delay_open_time=3)
+    both.run(4)
+    assert both.states == UP
+
+
+def test_a_delayed_side_answers_the_others_open_at_once() -> None:
+    assert pair({"delay_open_time": 60}).states == UP
+
+
+def test_start_twice_is_start_once() -> None:
+    made = session()
+    made.start(0.0)
+    made.start(0.0)
+    assert [e for e in made.events() if isinstance(e, Connect)] == [Connect()]
+
+
+def test_unreachable_peers_are_tried_with_back_off() -> None:
+    made = session(connect_retry_time=5)
+    made.start(0.0)
+    now, attempts = 0.0, []
+    for _ in range(8):
+        attempts += [now for e in made.events() if isinstance(e, Connect)]
+        made.connect_failed("refused", now)
+        now = made.next_deadline() or 0.0
+        made.handle_timer(now)
+    gaps = [b - a for a, b in itertools.pairwise(attempts)]
+    for gap, longest in zip(gaps, [5, 10, 20, 40, 60, 60], strict=False):
+        assert 0.75 * longest <= gap <= longest
+    assert made.counters.last_down is not None
+    assert made.counters.last_down.kind is DownKind.CONNECT_FAILED
+
+
+def test_a_silent_attempt_is_given_up_and_repeated() -> None:
+    made = session(connect_retry_time=5)
+    made.start(0.0)
+    made.events()
+    made.handle_timer(5.0)
+    assert made.events() == [Connect()]
+    assert made.state is State.CONNECT
+
+
+def test_a_late_answer_of_an_abandoned_attempt_has_no_effect() -> None:
+    made = session()
+    made.start(0.0)
+    made.stop(1.0)
+    made.events()
+    made.connect_failed("late", 2.0)
+    assert made.events() == []
+    made.connection_made(7, "a", "b", 2.0, is_outgoing=True)
+    assert made.events() == [CloseConnection(7)]
+
+
+# -- what is received -------------------------------------------------------------------
+
+
+def test_updates_of_a_chunk_are_one_event() -> None:
+    made = established()
+    made.receive_data(1, UPDATE + KEEPALIVE + UPDATE, 1.0)
+    assert made.events() == [UpdatesReceived([b"\0\0\0\0"] * 2)]
+    assert made.counters.received[2] == 2
+
+
+def test_updates_behind_the_keepalive_that_establishes_are_delivered() -> None:
+    made = connected()
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE + UPDATE, 0.0)
+    kinds = [type(e) for e in made.events()]
+    assert kinds.index(Established) < kinds.index(UpdatesReceived)
+
+
+def test_updates_in_front_of_an_error_are_delivered() -> None:
+    made = established()
+    made.receive_data(1, UPDATE + MARKER + b"\0\x13\x09", 1.0)
+    events = made.events()
+    assert events[0] == UpdatesReceived([b"\0\0\0\0"])
+    assert notifications(events) == [Notification(1, 3, b"\x09")]
+    assert made.state is State.IDLE
+
+
+def test_nothing_behind_a_notification_is_read() -> None:
+    made = established()
+    octets = encode_notification(cease(CeaseSubcode.ADMINISTRATIVE_RESET))
+    made.receive_data(1, octets + UPDATE, 1.0)
+    events = made.events()
+    assert not [e for e in events if isinstance(e, (UpdatesReceived, Send))]
+    made.receive_data(1, UPDATE, 1.0)
+    made.connection_lost(1, "late", 1.0)
+    assert made.events() == []
+
+
+def test_refreshes_keep_their_place_between_updates() -> None:
+    graceful = Capabilities(four_octet_as=65001, has_enhanced_refresh=True)
+    made = established(OpenMessage(65001, 90, 2, graceful))
+    begin = encode_route_refresh(RouteRefresh(IPV4_UNICAST, RefreshSubtype.BEGIN))
+    end = encode_route_refresh(RouteRefresh(IPV4_UNICAST, RefreshSubtype.END))
+    made.receive_data(1, begin + UPDATE + end, 1.0)
+    assert made.events() == [
+        RefreshReceived(IPV4_UNICAST, RefreshSubtype.BEGIN),
+        UpdatesReceived([b"\0\0\0\0"]),
+        RefreshReceived(IPV4_UNICAST, RefreshSubtype.END),
+    ]
+
+
+def test_refreshes_that_mean_nothing_here_are_ignored() -> None:
+    made = established()  # without RFC 7313
+    for message in (
+        RouteRefresh(IPV6_UNICAST),
+        RouteRefresh(IPV4_UNICAST, RefreshSubtype.BEGIN),
+    ):
+        made.receive_data(1, encode_route_refresh(message), 1.0)
+    assert made.events() == []
+    assert made.state is State.ESTABLISHED
+
+
+def test_a_refresh_of_wrong_length_ends_the_session() -> None:
+    made = established()
+    made.receive_data(1, encode_message(5, b"\0\1\0\1\0"), 1.0)
+    assert notifications(made.events()) == [Notification(1, 2, b"\0\x18")]
+
+
+def test_an_error_of_the_routing_layer_ends_the_session() -> None:
+    made = established()
+    made.notify(NotifyError(3, 1, b"\4", "bad"), 1.0)
+    events = made.events()
+    assert notifications(events) == [Notification(3, 1, b"\4")]
+    [down] = [e for e in events if isinstance(e, SessionDown)]
+    assert down.reason.text == "bad"
+    made.notify(NotifyError(3, 1), 1.0)
+    assert made.events() == []
+
+
+def test_too_many_prefixes_are_a_hard_reset_where_agreed() -> None:
+    both = pair()
+    both.a.notify(NotifyError(6, 1, b"", "limit"), both.now)
+    both.settle()
+    [down] = both.events_of(0, SessionDown)
+    assert down.reason.notification == Notification(6, 9, b"\6\1")
+    assert not down.keeps_routes
+    made = established()
+    made.notify(NotifyError(6, 1), 1.0)
+    assert notifications(made.events()) == [Notification(6, 1)]
+
+
+# -- timers -----------------------------------------------------------------------------
+
+
+def test_a_silent_peer_is_given_up_after_the_hold_time() -> None:
+    both = pair(hold_time=3)
+    both.is_cut = True
+    both.run(2.9)
+    assert both.states == UP
+    both.run(0.2)
+    [down] = both.events_of(0, SessionDown)
+    assert down.reason.kind is DownKind.HOLD_TIMER_EXPIRED
+    assert Framer().feed(both.sent[0][-1]) == [(3, b"\4\0")]
+
+
+def test_updates_alone_hold_the_session() -> None:
+    made = established(hold_time=3)
+    for second in range(1, 20):
+        made.handle_timer(float(second))
+        made.receive_data(1, UPDATE, float(second))
+    assert made.state is State.ESTABLISHED
+
+
+def test_refreshes_do_not_hold_the_session() -> None:
+    made = established(hold_time=3)
+    made.receive_data(1, encode_route_refresh(RouteRefresh(IPV4_UNICAST)), 2.0)
+    made.handle_timer(3.0)
+    assert made.state is State.IDLE
+
+
+def test_hold_time_0_never_expires_and_sends_no_keepalives() -> None:
+    both = pair({"hold_time": 0})
+    sent = both.a.counters.sent[4]
+    both.run(100_000)
+    assert both.states == UP
+    assert both.a.counters.sent[4] == sent
+    assert both.a.next_deadline() is None
+
+
+def test_keepalives_of_a_3_second_hold_time_leave_every_second() -> None:
+    both = pair(hold_time=3)
+    before = both.a.counters.sent[4]
+    both.run(60)
+    assert both.states == UP
+    assert both.a.counters.sent[4] - before == 60
+
+
+def test_updates_sent_put_keepalives_off() -> None:
+    made = established(hold_time=3)
+    made.note_sent(0.9, 5)
+    made.handle_timer(1.5)
+    assert made.events() == []
+    assert made.counters.sent[2] == 5
+    made.handle_timer(1.9)
+    assert made.events() == [Send(1, KEEPALIVE)]
+
+
+def test_an_open_that_never_comes_is_waited_for_4_minutes() -> None:
+    made = connected()
+    made.handle_timer(239.0)
+    assert made.state is State.OPEN_SENT
+    made.handle_timer(240.0)
+    assert notifications(made.events()) == [Notification(4)]
+
+
+def test_a_peer_that_takes_nothing_is_cut_off() -> None:
+    made = established(hold_time=0, send_hold_time=20)
+    made.note_send_blocked(10.0)
+    made.note_send_blocked(15.0)  # still the same blockade
+    made.handle_timer(29.0)
+    assert made.state is State.ESTABLISHED
+    made.handle_timer(30.0)
+    events = made.events()
+    assert notifications(events) == [Notification(8)]
+    [down] = [e for e in events if isinstance(e, SessionDown)]
+    assert down.reason.kind is DownKind.SEND_HOLD_TIMER_EXPIRED
+
+
+def test_progress_of_sending_is_enough() -> None:
+    made = established(hold_time=0, send_hold_time=20)
+    made.note_send_blocked(10.0)
+    made.note_send_progress(25.0, is_blocked=True)
+    assert made.next_deadline() == 45.0
+    made.note_send_progress(26.0)
+    assert made.next_deadline() is None
+
+
+def test_notes_about_sending_without_a_session_mean_nothing() -> None:
+    made = session()
+    made.note_sent(0.0)
+    made.note_send_blocked(0.0)
+    made.note_send_progress(0.0)
+    assert made.next_deadline() is None
+    assert made.counters.sent == [0] * 6
+
+
+# -- going down and up again ------------------------------------------------------------
+
+
+def test_stop_says_why_and_stays_down() -> None:
+    both = pair()
+    both.a.stop(both.now, text="maintenance")
+    both.settle()
+    [down] = both.events_of(1, SessionDown)
+    assert down.reason.kind is DownKind.NOTIFICATION_RECEIVED
+    assert down.reason.notification == cease(
+        CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "maintenance"
+    )
+    both.run(600)
+    assert both.a.state is State.IDLE
+    assert not both.a.is_started
+    assert both.a.counters.flaps == both.b.counters.flaps == 1
+
+
+def test_a_hard_stop_lets_go_of_routes() -> None:
+    both = pair()
+    both.a.stop(both.now, CeaseSubcode.ADMINISTRATIVE_RESET, hard=True)
+    both.settle()
+    assert not both.events_of(0, SessionDown)[0].keeps_routes
+    assert not both.events_of(1, SessionDown)[0].keeps_routes
+
+
+def test_a_soft_reset_keeps_routes_on_both_sides() -> None:
+    both = pair()
+    both.a.stop(both.now, CeaseSubcode.ADMINISTRATIVE_RESET)
+    both.settle()
+    for side in (0, 1):
+        [down] = both.events_of(side, SessionDown)
+        assert down.kept_families == {IPV4_UNICAST}
+    both.a.start(both.now)
+    both.settle()
+    both.run(10)
+    assert both.states == UP
+
+
+def test_stop_before_an_open_was_sent_is_silent() -> None:
+    made = session(delay_open_time=5)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=True)
+    made.events()
+    made.stop(1.0)
+    assert CloseConnection(1) in (events := made.events())
+    assert notifications(events) == []
+
+
+def test_a_lost_stable_session_is_back_at_once() -> None:
+    both = pair()
+    both.run(60)
+    both.lose(0)
+    assert both.states == (State.IDLE, State.IDLE)
+    both.run(0.1)
+    assert both.states == UP
+    [down] = both.events_of(0, SessionDown)
+    assert down.reason.kind is DownKind.CONNECTION_LOST
+    assert down.kept_families == {IPV4_UNICAST}
+
+
+def test_failures_in_a_row_are_damped() -> None:
+    made = session(remote_as=65009)
+    made.start(0.0)
+    now, starts = 0.0, []
+    for _ in range(200):
+        for event in made.events():
+            if isinstance(event, Connect):
+                starts.append(now)
+                made.connection_made(len(starts), "a", "b", now, is_outgoing=True)
+                made.receive_data(len(starts), encode_open(PLAIN), now)
+        deadline = made.next_deadline()
+        assert deadline is not None
+        now = deadline
+        made.handle_timer(now)
+        if len(starts) == 9:
+            break
+    gaps = [b - a for a, b in itertools.pairwise(starts)]
+    for gap, longest in zip(gaps, [1, 2, 4, 8, 16, 32, 60, 60], strict=True):
+        assert 0.75 * longest <= gap <= longest
+
+
+def test_misfits_try_forever_without_a_session() -> None:
+    both = pair({"remote_as": 65009})
+    both.run(600)
+    assert not both.events_of(0, Established)
+    assert both.a.counters.connect_attempts < 60
+
+
+def test_in_idle_connections_are_refused() -> None:
+    made = session()
+    made.connection_made(5, "a", "b", 0.0, is_outgoing=False)
+    events = made.events()
+    assert notifications(events) == [cease(CeaseSubcode.CONNECTION_REJECTED)]
+    assert events[-1] == CloseConnection(5)
+    assert made.counters.refused == 1
+
+
+def test_a_refused_side_waits_in_active() -> None:
+    made = connected()
+    octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
+    made.receive_data(1, octets, 0.0)
+    assert made.state is State.ACTIVE
+    made.connection_made(2, "a", "b", 0.0, is_outgoing=False)
+    assert made.state is State.OPEN_SENT
+
+
+def test_an_incoming_connection_lost_before_its_open_leaves_active() -> None:
+    made = session(is_passive=True)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    assert made.state is State.OPEN_SENT
+    made.connection_lost(1, "reset", 1.0)
+    assert made.state is State.ACTIVE
+    assert made.next_deadline() is None
+
+
+# -- several connections ----------------------------------------------------------------
+
+
+def test_beside_a_session_a_new_connection_is_turned_away() -> None:
+    made = established()
+    made.connection_made(2, "a", "b", 100.0, is_outgoing=False)
+    made.receive_data(2, encode_open(PLAIN), 100.0)
+    events = made.events()
+    collision = cease(CeaseSubcode.CONNECTION_COLLISION_RESOLUTION)
+    assert notifications(events) == [collision]
+    assert made.conn_id == 1
+
+
+def test_a_newer_connection_of_the_peer_replaces_its_older() -> None:
+    made = session(is_passive=True)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    made.connection_made(2, "a", "b", 1.0, is_outgoing=False)
+    assert CloseConnection(1) in made.events()
+    made.receive_data(2, encode_open(PLAIN) + KEEPALIVE, 1.0)
+    assert made.conn_id == 2
+
+
+@pytest.mark.rfc("4724", "5", "MUST")
+def test_a_restarted_peer_replaces_its_session_and_keeps_its_routes() -> None:
+    both = pair({"is_passive": True})
+    old = both.a.conn_id
+    both.run(60)
+    reborn = session(2, seed=9)
+    peer_open = None
+    reborn.start(both.now)
+    reborn.connection_made(1, "b", "a", both.now, is_outgoing=True)
+    for event in reborn.events():
+        if isinstance(event, Send):
+            peer_open = event.octets
+    assert peer_open is not None
+    both.a.connection_made(77, "a", "b", both.now, is_outgoing=False)
+    both.a.receive_data(77, peer_open + KEEPALIVE, both.now)
+    events = both.a.events()
+    [down] = [e for e in events if isinstance(e, SessionDown)]
+    assert down.reason.kind is DownKind.REPLACED
+    assert down.kept_families == {IPV4_UNICAST}
+    assert notifications(events) == []
+    assert CloseConnection(old) in events
+    assert both.a.conn_id == 77
+    [up] = [e for e in events if isinstance(e, Established)]
+    assert events.index(down) < events.index(up)
+
+
+def test_soon_after_coming_up_a_second_connection_is_a_collision() -> None:
+    both = pair({"is_passive": True})
+    both.a.connection_made(77, "a", "b", both.now, is_outgoing=False)
+    octets = encode_open(OpenMessage(65001, 90, 2, both.b.negotiated.local))
+    both.a.receive_data(77, octets, both.now)
+    assert both.a.conn_id != 77
+    assert both.a.state is State.ESTABLISHED
+
+
+# -- dynamic peers ----------------------------------------------------------------------
+
+
+def test_a_dynamic_peer_is_gone_with_its_connection() -> None:
+    made = session(is_dynamic=True, remote_as=0)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 0.0)
+    assert made.state is State.ESTABLISHED
+    assert made.is_dynamic
+    made.events()
+    made.connection_lost(1, "reset", 1.0)
+    kinds = [type(e) for e in made.events()]
+    assert kinds == [SessionDown, StateChanged, PeerExpired]
+    assert made.next_deadline() is None
+
+
+def test_a_dynamic_peer_that_fails_is_gone_too() -> None:
+    made = session(is_dynamic=True)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    made.receive_data(1, b"GET / HTTP/1.1\r\n\r\n\r\n\r\n", 0.0)
+    events = made.events()
+    assert notifications(events) == [Notification(1, 1)]
+    assert isinstance(events[-1], PeerExpired)
+    assert not any(isinstance(e, Connect) for e in events)
+
+
+# -- capabilities the peer cannot take --------------------------------------------------
+
+
+def sent_open(made: PeerSession) -> OpenMessage:
+    for event in made.events():
+        if isinstance(event, Send):
+            for kind, body in Framer().feed(event.octets):
+                if kind == 1:
+                    return decode_open(body)
+    raise AssertionError("no OPEN was sent")
+
+
+@pytest.mark.rfc("5492", "3", "SHOULD")
+def test_a_peer_without_capabilities_is_tried_without_them_once() -> None:
+    made = connected()
+    for conn_id, is_plain in ((2, True), (3, False)):
+        made.receive_data(conn_id - 1, encode_notification(Notification(2, 4)), 0.0)
+        now = made.next_deadline() or 0.0
+        made.handle_timer(now)
+        made.events()
+        made.connection_made(conn_id, "a", "b", now, is_outgoing=True)
+        assert (sent_open(made).capabilities == Capabilities()) == is_plain
+
+
+# -- what others see --------------------------------------------------------------------
+
+
+def test_state_changes_form_a_chain() -> None:
+    both = pair()
+    both.run(60)
+    both.lose(1)
+    both.run(60)
+    for side in (0, 1):
+        state = State.IDLE
+        for change in both.events_of(side, StateChanged):
+            assert change.old is state
+            assert change.new is not state
+            state = change.new
+        assert state is both.sides[side].state is State.ESTABLISHED
+
+
+def test_what_can_be_asked() -> None:
+    made = session()
+    assert made.negotiated is None
+    assert made.conn_id is None
+    assert made.local_addr == ""
+    made = established(families=(FamilySettings(IPV4_UNICAST),))
+    assert made.negotiated is not None
+    assert made.negotiated.peer_router_id == 2
+    assert made.local_addr == "a"
+    assert made.counters.established_since == 0.0
+
+
+def test_new_settings_apply_to_later_events() -> None:
+    made = established(hold_time=0)
+    made.settings = settings(send_hold_time=7)
+    made.note_send_blocked(0.0)
+    assert made.next_deadline() == 7.0
+    assert made.settings.send_hold_time == 7
