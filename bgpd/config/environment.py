@@ -134,6 +134,7 @@ def overlay_options(document: Document, options: Mapping[str, object]) -> None:
         options: Values by the names in ``OPTIONS``, and ``clients``: prefixes whose
             hosts are route-reflector clients. ``None`` and empty values are not set.
     """
+    known = {leaf.path: leaf for leaf in leaves()}
     for name, value in options.items():
         if value is None or value == ():
             continue
@@ -142,13 +143,18 @@ def overlay_options(document: Document, options: Mapping[str, object]) -> None:
             _add_clients(document, value, origin)
             continue
         path = OPTIONS[name]
+        if isinstance(value, str):
+            value = _typed(known[path], value)  # noqa: PLW2901 - the same, typed
         is_list = path == ("bgp", "listen", "addresses")
         document.put(path, _as_list(value) if is_list else value, origin)
 
 
 def _typed(leaf: Leaf, text: str) -> object:
     """Read a number or boolean as the file would; text keys keep their text."""
-    return text if takes_text(leaf.field.annotation) else parse_scalar(text)
+    value = parse_scalar(text)
+    # No key takes a fraction: 1.10 is an AS number (RFC 5396).
+    is_text = isinstance(value, float) or takes_text(leaf.field.annotation)
+    return text if is_text else value
 
 
 def _infer_datastore(document: Document) -> None:

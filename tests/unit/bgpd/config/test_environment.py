@@ -76,10 +76,14 @@ def test_our_variables_are_read_by_the_type_of_their_key() -> None:
         PYBGPD_BGP_LISTEN_ADDRESSES="127.0.0.1, ::1",
         PYBGPD_ROUTES_LEARN_PROTOCOLS="3,4",
         PYBGPD_NODE_NAME="42",
+        PYBGPD_BGP_AS="1.10",
         PYBGPD_ROUTES_CLUSTER="on",
     )
     assert document.data == {
-        "bgp": {"listen": {"port": 1179, "addresses": ["127.0.0.1", "::1"]}},
+        "bgp": {
+            "listen": {"port": 1179, "addresses": ["127.0.0.1", "::1"]},
+            "as": "1.10",
+        },
         "routes": {"learn": {"protocols": [3, 4]}, "cluster": "on"},
         "node": {"name": "42"},
     }
@@ -121,6 +125,14 @@ def test_clients_become_ranges_of_reflector_clients() -> None:
     }
     assert second["prefix"] == "127.0.0.0/8"
     assert str(document.origin_of(("ranges", 2))) == "option --clients"
+
+
+def test_options_may_be_text_as_the_command_line_gives_it() -> None:
+    document = parse_document("", "f")
+    overlay_options(document, {"as": "1.10", "port": "179", "listen": "::1"})
+    assert document.data == {
+        "bgp": {"as": "1.10", "listen": {"port": 179, "addresses": ["::1"]}}
+    }
 
 
 def test_options_that_are_not_given_set_nothing() -> None:
