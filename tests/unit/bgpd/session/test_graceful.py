@@ -44,6 +44,7 @@ def agreed(*, n_flag=True, lists_families=True, **changes):
         (DownKind.REPLACED, None, True, True),
         (DownKind.HOLD_TIMER_EXPIRED, Notification(4), False, True),
         (DownKind.SEND_HOLD_TIMER_EXPIRED, Notification(8), False, True),
+        (DownKind.UNEXPECTED_MESSAGE, None, False, True),
         (SENT, ERROR, False, True),
         (RECEIVED, ERROR, False, True),
         (RECEIVED, SHUTDOWN, False, True),
