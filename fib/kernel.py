@@ -256,8 +256,12 @@ class KernelFib:
         return dict(self._families[family].routes.failed)
 
     def routes(self, family: Family) -> Iterator[FibRoute]:
-        """Yield every route, in no order; do not submit while iterating."""
+        """Yield every route, in no order, each as it stands when it is yielded."""
         return self._families[family].routes.describe()
+
+    def route(self, family: Family, nlri: bytes) -> FibRoute | None:
+        """Return the route of one prefix; ``None`` where there is none of ours."""
+        return self._families[family].routes.describe_one(nlri)
 
     # -- the task ----------------------------------------------------------------------
 

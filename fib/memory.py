@@ -168,6 +168,10 @@ class MemoryFib:
         """Yield every route, in no order."""
         return self._tables[family].describe()
 
+    def route(self, family: Family, nlri: bytes) -> FibRoute | None:
+        """Return the route of one prefix; ``None`` where there is none of ours."""
+        return self._tables[family].describe_one(nlri)
+
     def _entry(self, afi: int, target: Target) -> Entry:
         entry = self._entries.get((afi, target))
         if entry is None:

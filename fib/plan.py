@@ -347,16 +347,26 @@ class RouteTable:
     def describe(self) -> Iterator[FibRoute]:
         """Yield every route with its state."""
         for nlri in dict.fromkeys((*self.wanted, *self._active, *self.pending)):
-            entry = self.wish(nlri)
-            if entry is None:
-                continue
-            is_queued = nlri in self._active or nlri in self.pending
-            fault = self.failed.get(nlri)
-            yield FibRoute(
-                nlri, entry.target, _state(fault, is_queued=is_queued), fault
-            )
-        for nlri, entry in self.stale.items():
+            route = self._describe_wanted(nlri)
+            if route is not None:
+                yield route
+        for nlri, entry in list(self.stale.items()):
             yield FibRoute(nlri, entry.target, RouteState.STALE)
+
+    def describe_one(self, nlri: bytes) -> FibRoute | None:
+        """Return one prefix's route with its state; ``None`` where there is none."""
+        route = self._describe_wanted(nlri)
+        if route is None and nlri in self.stale:
+            return FibRoute(nlri, self.stale[nlri].target, RouteState.STALE)
+        return route
+
+    def _describe_wanted(self, nlri: bytes) -> FibRoute | None:
+        entry = self.wish(nlri)
+        if entry is None:
+            return None
+        is_queued = nlri in self._active or nlri in self.pending
+        fault = self.failed.get(nlri)
+        return FibRoute(nlri, entry.target, _state(fault, is_queued=is_queued), fault)
 
 
 def _state(fault: Fault | None, *, is_queued: bool) -> RouteState:

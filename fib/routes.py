@@ -177,4 +177,7 @@ class Fib(Protocol):
         """Return why each route that is not in the kernel is not."""
 
     def routes(self, family: Family) -> Iterator[FibRoute]:
-        """Yield every route, in no order; do not submit while iterating."""
+        """Yield every route, in no order, each as it stands when it is yielded."""
+
+    def route(self, family: Family, nlri: bytes) -> FibRoute | None:
+        """Return the route of one prefix; ``None`` where there is none of ours."""
