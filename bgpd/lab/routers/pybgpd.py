@@ -1,11 +1,12 @@
 """Our own daemon, run as ``pybgpd run`` and asked over its control socket."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, Final
 
 import yaml
 
@@ -16,6 +17,9 @@ from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+
+
+_LEARNED: Final = frozenset({"ebgp", "ibgp"})
 
 
 class PyBgpd(Router):
@@ -111,14 +115,13 @@ class PyBgpd(Router):
         return found
 
     def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
-        """Read ``show routes``; our own routes have no peer and are left out."""
+        """Read ``show routes``; what is our own or the kernel's is left out."""
+        addrs = {peer["name"]: peer["address"] for peer in self.ask("show-peers")}
         found: dict[str, list[RouteView]] = {}
-        for route in self.ask("show-routes", family=f"{family}-unicast"):
-            prefix = route["prefix"]
-            if route.get("peer_address") and (":" in prefix) is (family == "ipv6"):
-                found.setdefault(prefix, []).append(_view(route))
-        for views in found.values():
-            views.sort(key=lambda view: not view.is_best)
+        for row in self.ask("show-routes", family=f"{family}-unicast"):
+            if row["source"] in _LEARNED:
+                view = _view(row, addrs.get(row["peer"]))
+                found.setdefault(view.prefix, []).append(view)
         return found
 
     def originate(self, prefix: str) -> None:
@@ -138,25 +141,27 @@ class PyBgpd(Router):
 
     def refresh(self, addr: str) -> None:
         """Ask for a soft reset of what is received."""
-        self.ask("reset", peer=self._name(addr), how="soft-in")
+        self.ask("reset", peer=addr, how="soft-in")
 
     def reset(self, addr: str) -> None:
         """Ask for a hard reset."""
-        self.ask("reset", peer=self._name(addr), how="hard")
+        self.ask("reset", peer=addr, how="hard")
 
 
-def _view(route: Mapping[str, Any]) -> RouteView:
+def _view(row: Mapping[str, Any], from_addr: str | None) -> RouteView:
+    attributes = row["attributes"]
+    path = re.findall(r"\d+", attributes.get("as_path", ""))
     return RouteView(
-        prefix=route["prefix"],
-        next_hop=route["next_hop"],
-        from_addr=route["peer_address"],
-        is_best=route["best"],
-        as_path=tuple(route["as_path"]),
-        local_pref=route["local_pref"],
-        med=route["med"],
-        communities=tuple(route["communities"]),
-        originator_id=route["originator_id"],
-        cluster_list=tuple(route["cluster_list"]),
+        prefix=row["prefix"],
+        next_hop=attributes["next_hop"],
+        from_addr=from_addr,
+        is_best=row["is_best"],
+        as_path=tuple(map(int, path)),
+        local_pref=attributes.get("local_pref"),
+        med=attributes.get("med"),
+        communities=tuple(attributes.get("communities", ())),
+        originator_id=attributes.get("originator_id"),
+        cluster_list=tuple(attributes.get("cluster_list", ())),
     )
 
 
