@@ -8,7 +8,7 @@ milliseconds, so that nothing is ever compared while it is being written:
                                                links down, lost objects, dropped
                                                notifications, and every few minutes
     failed routes again                        with back-off, and after each of these
-    waiting changes                            first come, newest wins per prefix
+    waiting changes                            newest wins per prefix
 
 Notifications of what we did ourselves are filtered out in the kernel. What is left is
 either the kernel's doing (port id 0), or another program's: then it is drift, counted and
@@ -20,18 +20,13 @@ import errno
 import heapq
 import logging
 from collections.abc import Iterable, Iterator
+from functools import partial
 from typing import Final, Literal
 
 from fib.errors import FibError
 from fib.kernel_family import KernelFamily
 from fib.kernel_links import Links
-from fib.netlink import (
-    RECEIVE_BUFFER,
-    EventSocket,
-    RequestSocket,
-    dump,
-    dump_small,
-)
+from fib.netlink import RECEIVE_BUFFER, EventSocket, RequestSocket, dump, dump_small
 from fib.next_hop_objects import NextHopObjects
 from fib.plan import GONE, LINK_LOST
 from fib.routes import Fault, FibCounts, FibRoute, Target
@@ -124,7 +119,7 @@ class KernelFib:
         # would be refused anyway: it names no object.
         _, fault = self._sock.ask(encode_next_hop_removal(0))
         if fault is not None and fault.errno == errno.EPERM:
-            self._sock.close()
+            await self._sock.close()
             raise FibError(
                 "no permission to change the kernel's routes: pybgpd needs"
                 " CAP_NET_ADMIN; run it with --fib off to leave the kernel alone",
@@ -169,7 +164,7 @@ class KernelFib:
             if flush:
                 await self._flush()
         finally:
-            self._sock.close()
+            await self._sock.close()
             for waiter in self._waiters:
                 waiter.cancel()
 
@@ -179,9 +174,9 @@ class KernelFib:
             kernel.routes.is_sweeping = True
             is_busy = True
             while is_busy:
-                is_busy = kernel.write_slice(SLICE)
+                is_busy = await kernel.write_slice(SLICE)
                 await asyncio.sleep(0)
-        self._clean_up()
+        await self._clean_up()
 
     # -- wishes ------------------------------------------------------------------------
 
@@ -302,7 +297,7 @@ class KernelFib:
         if self._has_retargeted:
             self._has_retargeted = False
             for kernel in self._families.values():
-                kernel.prepare_changed()
+                await kernel.prepare_changed()
         while self._delayed and self._delayed[0][0] <= now:
             _, family, nlri = heapq.heappop(self._delayed)
             self._families[family].routes.requeue((nlri,))
@@ -325,17 +320,18 @@ class KernelFib:
         while busy:
             busy = False
             for kernel in kernels:
-                if kernel.write_slice(SLICE):
+                if await kernel.write_slice(SLICE):
                     busy = True
                     await asyncio.sleep(0)
-        self._clean_up()
+        await self._clean_up()
 
-    def _clean_up(self) -> None:
+    async def _clean_up(self) -> None:
         if any(k.routes.waiting_count for k in self._families.values()):
             return
         used = [i for k in self._families.values() for i in k.forget_unused()]
         if all(k.routes.is_sweeping for k in self._families.values()):
-            self._objects.remove_unused(used)
+            # The kernel waits for all its processors with every removal.
+            await self._sock.in_thread(partial(self._objects.remove_unused, used))
 
     def _load_links(self) -> None:
         links = Links()

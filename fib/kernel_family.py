@@ -8,6 +8,7 @@ the target has a ``Fault`` and its prefixes wait for a link, an address or a rou
 
 import errno
 from collections.abc import Iterable, Iterator
+from functools import partial
 from sys import byteorder
 from typing import Final
 
@@ -231,11 +232,21 @@ class KernelFamily:
             if is_degraded or not only_blocked:
                 self.prepare(entry)
 
-    def prepare_changed(self) -> None:
+    async def prepare_changed(self) -> None:
         """Bring retargeted entries up to date."""
         for entry in [*self._entries.values(), *self._former]:
-            if not entry.is_ready and (entry.count or entry.object_id):
+            if not entry.is_ready and entry.object_id:
+                # Moving 100,000 routes takes the kernel some 60 ms.
+                await self._sock.in_thread(partial(self._change_object, entry))
                 self.prepare(entry)
+
+    def _change_object(self, entry: Entry) -> None:
+        # What fails here fails again in ``prepare``, which deals with it.
+        target = entry.target
+        hops = self._resolve(target)
+        if not isinstance(hops, Fault):
+            is_group = len(target.hops) > 1
+            self._objects.ensure(entry, self.afi, hops, is_group=is_group)
 
     @staticmethod
     def _lacks_hops(entry: Entry) -> bool:
@@ -280,7 +291,7 @@ class KernelFamily:
 
     # -- writing -----------------------------------------------------------------------
 
-    def write_slice(self, max_count: int) -> bool:
+    async def write_slice(self, max_count: int) -> bool:
         """Write up to ``max_count`` waiting changes; say whether there were any.
 
         Raises:
@@ -292,25 +303,27 @@ class KernelFamily:
             if not entry.is_ready:
                 self.prepare(entry)
         if changes:
-            self._send(routes.decide(changes))
+            await self._send(routes.decide(changes))
             return True
         surplus = routes.take_surplus()
-        self._send(surplus)
+        await self._send(surplus)
         return bool(surplus) or bool(routes.pending)
 
-    def _send(self, operations: list[Operation], *, is_retry: bool = False) -> None:
+    async def _send(
+        self, operations: list[Operation], *, is_retry: bool = False
+    ) -> None:
         if not operations:
             return
         count = len(operations)
         first = self._sock.next_sequence(count)
         requests = encode_operations(operations, self.afi, first)
-        _, faults = self._sock.exchange(requests, first, count)
+        faults = await self._sock.exchange_aside(requests, first, count)
         self.written_count += count
         if not faults:
             return
         follow_up = self.routes.settle(operations, faults, is_retry=is_retry)
         self._suspect_objects(operations, faults)
-        self._send(follow_up, is_retry=True)
+        await self._send(follow_up, is_retry=True)
 
     def _suspect_objects(
         self, operations: list[Operation], faults: dict[int, Fault]

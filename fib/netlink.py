@@ -1,9 +1,11 @@
 """AF_NETLINK sockets: one that asks and waits, one that listens.
 
 The kernel answers a rtnetlink request inside the send call, so asking needs no event
-loop: a batch of some hundred routes is written and its errors are read in one go, in a
-few milliseconds. Only notifications come by themselves; they are read by ``add_reader``,
-which works on asyncio and on uvloop alike.
+loop: a batch of some hundred routes is written and its errors are read in one go, as a rule
+in 1 to 3 ms. Now and then, where the kernel rebuilds its trie and waits for all its
+processors, it takes 150 ms; so batches are sent from a thread, one at a time, and the loop
+goes on. Only notifications come by themselves; they are read by ``add_reader``, which works
+on asyncio and on uvloop alike.
 """
 
 import asyncio
@@ -13,6 +15,8 @@ import os
 import socket
 import struct
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 from fib.errors import FibError
 from fib.routes import Fault
@@ -27,6 +31,8 @@ from fib.rtnetlink import (
     split_messages,
 )
 
+T = TypeVar("T")
+
 _SOL_NETLINK = 270
 _ADD_MEMBERSHIP, _CAP_ACK, _EXT_ACK, _STRICT_CHECK = 1, 10, 11, 12
 _SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 26, 32, 33
@@ -37,6 +43,7 @@ _READ_LEN = 1 << 16  # the kernel fills dumps up to 32 KiB
 _READS_PER_WAKE = 64  # notifications read before others get the loop, about 1 ms
 _ANSWER_TIMEOUT = 5  # seconds; an answer is there when send returns
 _DUMP_ATTEMPTS = 5
+_FEW = 16  # requests that are not worth the 0.1 ms of going through the thread
 
 GROUPS = {"link": 1, "ipv4_address": 5, "ipv4_route": 7, "ipv6_address": 9}
 GROUPS |= {"ipv6_route": 11, "next_hop": 32}
@@ -81,10 +88,17 @@ class RequestSocket:
         self._sock.settimeout(_ANSWER_TIMEOUT)
         self.port_id: int = self._sock.getsockname()[0]
         self._sequence = 1
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="fib")
 
-    def close(self) -> None:
-        """Close the socket."""
+    async def close(self) -> None:
+        """Close the socket, when what was given to ``in_thread`` is done."""
+        await self.in_thread(lambda: None)
+        self._thread.shutdown()
         self._sock.close()
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Do what may take the kernel long; the caller does nothing else meanwhile."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work)
 
     def next_sequence(self, count: int) -> int:
         """Return the first of ``count`` sequence numbers, and one for the barrier."""
@@ -129,6 +143,14 @@ class RequestSocket:
         except OSError as error:
             text = f"netlink exchange failed: {error}"
             raise FibError(text, error.errno or 0) from error
+
+    async def exchange_aside(
+        self, requests: bytes, first: int, count: int
+    ) -> dict[int, Fault]:
+        """Do as ``exchange``, in the thread if it is much; return errors by index."""
+        if count <= _FEW:
+            return self.exchange(requests, first, count)[1]
+        return await self.in_thread(lambda: self.exchange(requests, first, count)[1])
 
     def ask(self, request: bytes) -> tuple[list[tuple[bytes, Message]], Fault | None]:
         """Send one request of ``fib.rtnetlink``; return answers and its error, if any."""
