@@ -216,12 +216,9 @@ class KernelFib:
     @property
     def is_synced(self) -> bool:
         """Nothing waits to be written; failed routes do not count as waiting."""
-        is_quiet = not (self._refresh_due or self._has_retargeted)
-        return (
-            is_quiet
-            and self._resync_at is None
-            and not any(k.routes.waiting_count for k in self._families.values())
-        )
+        if self._refresh_due or self._has_retargeted or self._resync_at is not None:
+            return False
+        return not any(k.routes.waiting_count for k in self._families.values())
 
     @property
     def counts(self) -> FibCounts:
