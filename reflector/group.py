@@ -7,13 +7,14 @@ member's own route replaced another's, that member alone is told to withdraw wha
 
 There is no Adj-RIB-Out: what a member holds is what ``Export`` makes of Loc-RIB, as of the
 last flush. A member that cannot keep up has its prefixes noted instead (newest wins, so its
-memory is bounded by the table, never by time); a member that joins is a member with the
-whole table noted, and members that join together share the catching up.
+memory is bounded by the table, never by time); members that join together share the
+catching up. While a new export policy is told in slices, each prefix not told yet remembers
+the export that members know it by.
 
 Sans-IO: octets are returned, nobody is called.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -22,14 +23,21 @@ from rib.family import Family
 from rib.loc_rib import Change
 from rib.nlri import Nlri
 from rib.path import Path, Source
-from rib.path_set import Entry, best_of, paths_of
+from rib.path_set import Entry, best_of, eligible_of, paths_of
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
 ExportCall = Callable[[Path, Nlri | None], Outgoing | None]
+PathIds = dict[tuple[bytes | str, int], int]
 
 CATCH_UP_SLICE: Final = 2048  # prefixes encoded in one go while somebody catches up
 _MEMO_MAX: Final = 8192  # outgoing forms kept; a rewrite costs about 2 us
+_ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
+
+
+def _in_doubt(path: Path, nlri: Nlri | None) -> Outgoing:  # noqa: ARG001  # ExportCall
+    """Stand for an export that is not known any more: any path may have been told."""
+    return _ANYTHING
 
 
 class Outbound:
@@ -107,15 +115,20 @@ class Member:
             it was last told.
         unseen: Prefixes of a catch-up it could not finish with the others.
         is_behind: It is told nothing directly; ``missed`` grows instead.
-        needs_end_of_rib: It has the whole table, and has not been told so yet.
-        last_words: Octets to send in the place of End-of-RIB after a refresh.
+        is_in_doubt: What it was told of ``missed`` is not what today's export says.
+        is_walking: It is in a ``CatchUp``, or about to be.
+        closing: Octets to send once it has the whole table; ``None`` where it has.
+        next_refresh: What to open and close the next refresh with, where one was asked
+            for before the last walk through the table had ended.
     """
 
     __slots__ = (
+        "closing",
         "is_behind",
-        "last_words",
+        "is_in_doubt",
+        "is_walking",
         "missed",
-        "needs_end_of_rib",
+        "next_refresh",
         "source",
         "unseen",
     )
@@ -125,8 +138,15 @@ class Member:
         self.missed: dict[Nlri, Entry | None] = {}
         self.unseen: list[Nlri] = []
         self.is_behind = False
-        self.needs_end_of_rib = False
-        self.last_words = b""
+        self.is_in_doubt = False
+        self.is_walking = False
+        self.closing: bytes | None = None
+        self.next_refresh: tuple[bytes, bytes] | None = None
+
+    @property
+    def has_everything(self) -> bool:
+        """Whether nothing is left to tell it of what was when it joined."""
+        return not (self.is_walking or self.is_behind or self.missed or self.unseen)
 
 
 class CatchUp:
@@ -147,7 +167,7 @@ class CatchUp:
         self.members.remove(member)
         rest = list(self._rest)
         self._rest = iter(rest)
-        member.is_behind = True
+        member.is_walking = False
         member.unseen += rest
 
 
@@ -158,10 +178,16 @@ class UpdateGroup:
         export: What a path looks like to the members.
         pack_announce: Makes UPDATEs of prefixes with one outgoing form.
         pack_withdraw: Makes UPDATEs of withdrawn prefixes.
+        path_ids: Outgoing path identifiers (RFC 7911), shared by the groups of a family so
+            that they last when a peer changes its group.
     """
 
     def __init__(
-        self, export: Export, pack_announce: PackAnnounce, pack_withdraw: PackWithdraw
+        self,
+        export: Export,
+        pack_announce: PackAnnounce,
+        pack_withdraw: PackWithdraw,
+        path_ids: PathIds | None = None,
     ) -> None:
         self.export = export
         self.family = export.context.family
@@ -170,8 +196,10 @@ class UpdateGroup:
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
         self._memo: dict[Path, Outgoing | None] = {}
-        self._path_ids: dict[tuple[Source, int], int] = {}
+        self._path_ids: PathIds = {} if path_ids is None else path_ids
         self._add_path_max = export.context.add_path_max
+        # Prefixes that members know by another export than today's.
+        self._told_by: dict[Nlri, ExportCall] = {}
 
     def join(self, source: Source) -> Member:
         """Add a member; it holds nothing until it was caught up."""
@@ -182,59 +210,129 @@ class UpdateGroup:
         """Forget a member; no-op for others."""
         self.members.pop(source, None)
 
-    def replace_export(self, export: Export) -> Export:
-        """Use another policy from now on; return the one that members were told by."""
-        before, self.export = self.export, export
-        self._memo.clear()
-        return before
+    @property
+    def outdated_count(self) -> int:
+        """Prefixes that members know by another export, for ``tell_again``."""
+        return len(self._told_by)
 
-    def note_missed(self, changes: Iterable[Change]) -> None:
-        """Note a flush's prefixes for the members that are behind."""
-        behind = [member for member in self.members.values() if member.is_behind]
-        for member in behind:
-            note = member.missed.setdefault
-            for change in changes:
-                old = change.old
-                for nlri in change.nlris:
-                    note(nlri, old)
+    def replace_export(self, export: Export, table: Mapping[Nlri, Entry]) -> None:
+        """Use another policy from now on; ``tell_again`` tells what it changes.
+
+        Args:
+            export: With the new policy.
+            table: Loc-RIB, of which members were told all changes.
+        """
+        outdated: dict[Nlri, ExportCall] = dict.fromkeys(table, self.export)
+        outdated.update(self._told_by)
+        self._told_by = outdated
+        self.export = export
+        self._memo.clear()
+        for member in self.members.values():
+            member.is_in_doubt = bool(member.is_behind or member.missed)
+
+    def doubt(self, nlris: Iterable[Nlri]) -> None:
+        """Take nothing for granted of what members were told of some prefixes."""
+        self._told_by.update(dict.fromkeys(nlris, _in_doubt))
+        self._memo.clear()
+        for member in self.members.values():
+            member.is_in_doubt = bool(member.is_behind or member.missed)
+
+    def tell_again(self, table: Mapping[Nlri, Entry], limit: int) -> Outbound | None:
+        """Return what today's export changes for some of the outdated prefixes."""
+        outdated = self._told_by
+        moves: dict[tuple[ExportCall, Entry], list[Nlri]] = {}
+        for _ in range(min(limit, len(outdated))):
+            nlri, before = outdated.popitem()
+            entry = table.get(nlri)
+            if entry is not None:
+                moves.setdefault((before, entry), []).append(nlri)
+        batch = _Batch()
+        for (before, entry), nlris in moves.items():
+            changes = (Change(entry, entry, nlris),)
+            self._note_missed(changes)
+            self._put_changes(batch, changes, before)
+        return self._finish(batch)
+
+    # hot: per flush
+    def flush(self, changes: Sequence[Change]) -> Outbound | None:
+        """Return what members that keep up are told of new changes; note the others'."""
+        self._note_missed(changes)
+        if not self._told_by:
+            return self.encode(changes)
+        batch = _Batch()
+        for change in changes:
+            for before, nlris in self._by_former_export(change.nlris).items():
+                part = change._replace(nlris=nlris)
+                self._put_changes(batch, (part,), before)
+        return self._finish(batch)
+
+    def _by_former_export(
+        self, nlris: Iterable[Nlri]
+    ) -> dict[ExportCall | None, list[Nlri]]:
+        pop = self._told_by.pop
+        parts: dict[ExportCall | None, list[Nlri]] = {}
+        for nlri in nlris:
+            parts.setdefault(pop(nlri, None), []).append(nlri)
+        return parts
+
+    def _note_missed(self, changes: Iterable[Change]) -> None:
+        for member in self.members.values():
+            if member.is_behind:
+                note = member.missed.setdefault
+                for old, _, nlris in changes:
+                    for nlri in nlris:
+                        note(nlri, old)
 
     # hot: per flush
     def encode(
-        self, changes: Iterable[Change], before: Export | None = None
+        self, changes: Iterable[Change], *, is_in_doubt: bool = False
     ) -> Outbound | None:
         """Return what members are told of ``changes``; ``None`` where it is nothing.
 
         Args:
             changes: From what members were told last to what they shall know. For members
                 that hold nothing the old entry is ``None``.
-            before: What members were told by, where that is not today's export: after a
-                change of policy, with changes from each entry to itself.
+            is_in_doubt: What is held of the old entries is not what today's export says:
+                tell all, and withdraw what is told no more.
         """
         batch = _Batch()
-        held_by = self._outgoing if before is None else before
-        if self._add_path_max is not None:
-            for change in changes:
-                self._put_add_path(batch, change, held_by)
-        elif self.export.policy.needs_prefix or before is not None:
-            for old, new, nlris in changes:
-                for nlri in nlris:
-                    self._put(batch, best_of(old), best_of(new), (nlri,), nlri, held_by)
-        else:
-            for old, new, nlris in changes:
-                was, now = best_of(old), best_of(new)
-                if was is not now:
-                    self._put(batch, was, now, nlris, None, held_by)
+        self._put_changes(batch, changes, _in_doubt if is_in_doubt else None)
         return self._finish(batch)
+
+    def _put_changes(
+        self, batch: _Batch, changes: Iterable[Change], before: ExportCall | None
+    ) -> None:
+        """Add changes to a batch.
+
+        Args:
+            batch: To be encoded.
+            changes: As in ``encode``.
+            before: What members were told by, where that is not today's export.
+        """
+        held_by = self._outgoing if before is None else before
+        per_prefix = self.export.policy.needs_prefix or (
+            isinstance(before, Export) and before.policy.needs_prefix
+        )
+        is_add_path = self._add_path_max is not None
+        put = self._put_add_path if is_add_path else self._put
+        for change in changes:
+            old, new, nlris = change
+            if best_of(old) is best_of(new) and before is None and not is_add_path:
+                continue
+            if per_prefix:
+                for nlri in nlris:
+                    put(batch, Change(old, new, (nlri,)), nlri, held_by)
+            else:
+                put(batch, change, None, held_by)
 
     def _put(
         self,
         batch: _Batch,
-        old: Path | None,
-        new: Path | None,
-        nlris: Sequence[bytes],
+        change: Change,
         nlri: Nlri | None,
         held_by: ExportCall,
     ) -> None:
+        old, new, nlris = best_of(change.old), best_of(change.new), change.nlris
         told = None if new is None else self._outgoing(new, nlri)
         held = None if old is None else held_by(old, nlri)
         members = self.members
@@ -271,41 +369,49 @@ class UpdateGroup:
         return outgoing
 
     def _put_add_path(
-        self, batch: _Batch, change: Change, held_by: ExportCall
+        self,
+        batch: _Batch,
+        change: Change,
+        nlri: Nlri | None,
+        held_by: ExportCall,
     ) -> None:
         """Tell several paths of each prefix, each under a lasting identifier (RFC 7911)."""
-        per_prefix = self.export.policy.needs_prefix
-        runs = [(n, (n,)) for n in change.nlris] if per_prefix else [(None, change.nlris)]
-        for nlri, nlris in runs:
-            held = self._selection(change.old, nlri, held_by)
-            told = self._selection(change.new, nlri, self._outgoing)
-            for path_id, (path, outgoing) in told.items():
-                before = held.get(path_id)
-                if before is None or before[1] != outgoing:
-                    origin = path.source if path.source in self.members else None
-                    batch.announce(origin, outgoing, _with_id(path_id, nlris))
-            for path_id, (path, _) in held.items():
-                if path_id not in told:
-                    origin = path.source if path.source in self.members else None
-                    batch.withdraw(origin, _with_id(path_id, nlris))
+        members, nlris = self.members, change.nlris
+        held = self._selection(change.old, nlri, held_by)
+        told = self._selection(change.new, nlri, self._outgoing)
+        for path_id, (path, outgoing) in told.items():
+            before = held.get(path_id)
+            source = path.source
+            is_same_source = before is None or before[0].source is source
+            if before is None or before[1] != outgoing or not is_same_source:
+                pieces = _with_id(path_id, nlris)
+                origin = source if source in members else None
+                batch.announce(origin, outgoing, pieces)
+                if origin is not None and not is_same_source:
+                    batch.withdraw_from(source, pieces)
+        for path_id, (path, _) in held.items():
+            if path_id not in told:
+                origin = path.source if path.source in members else None
+                batch.withdraw(origin, _with_id(path_id, nlris))
 
     def _selection(
         self, entry: Entry | None, nlri: Nlri | None, told_by: ExportCall
     ) -> dict[int, tuple[Path, Outgoing]]:
         """Return the paths of an entry that are told, by their outgoing identifier."""
+        if told_by is _in_doubt:
+            return {self._path_id(path): (path, _ANYTHING) for path in paths_of(entry)}
         selected: dict[int, tuple[Path, Outgoing]] = {}
-        for path in paths_of(entry):
+        for path in eligible_of(entry):
             if self._add_path_max and len(selected) >= self._add_path_max:
                 break
-            if not path.next_hop.is_reachable:
-                continue
             outgoing = told_by(path, nlri)
             if outgoing is not None:
                 selected[self._path_id(path)] = (path, outgoing)
         return selected
 
     def _path_id(self, path: Path) -> int:
-        key = (path.source, path.path_id)
+        source = path.source
+        key = (source.address or source.name, path.path_id)
         return self._path_ids.setdefault(key, len(self._path_ids) + 1)
 
     def _finish(self, batch: _Batch) -> Outbound | None:

@@ -1,7 +1,7 @@
 """All the paths that compete for a prefix, as one interned, ranked value.
 
 A prefix with a single usable path needs no set: the table then holds the ``Path`` itself,
-so an ``Entry`` is either. ``best_of``, ``paths_of`` and ``multipath_of`` read both.
+so an ``Entry`` is either. ``best_of``, ``paths_of`` and their like read both.
 """
 
 from typing import Final
@@ -17,15 +17,17 @@ class PathSet:
         best: The selected path, or ``None`` where none is eligible.
         ordered: Every path, best first.
         reasons: For each of ``ordered``, why it lost; ``Reason.BEST`` for the first.
+        eligible: Those that may be used or announced, best first.
         multipath: Paths used together for forwarding, ``best`` included.
     """
 
-    __slots__ = ("best", "multipath", "ordered", "reasons")
+    __slots__ = ("best", "eligible", "multipath", "ordered", "reasons")
 
     def __init__(self, ranking: Ranking) -> None:
         self.best = ranking.best
         self.ordered = ranking.ordered
         self.reasons = ranking.reasons
+        self.eligible = ranking.eligible
         self.multipath = ranking.multipath
 
     def __repr__(self) -> str:
@@ -48,6 +50,16 @@ def paths_of(entry: Entry | None) -> tuple[Path, ...]:
     if entry is None:
         return NO_PATHS
     return (entry,) if isinstance(entry, Path) else entry.ordered
+
+
+def eligible_of(entry: Entry | None) -> tuple[Path, ...]:
+    """Return the paths of an entry that could be told when it was made, best first.
+
+    What became of their next hops since is for the entry that takes its place.
+    """
+    if entry is None:
+        return NO_PATHS
+    return (entry,) if isinstance(entry, Path) else entry.eligible
 
 
 def multipath_of(entry: Entry | None) -> tuple[Path, ...]:

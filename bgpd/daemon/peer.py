@@ -134,10 +134,20 @@ class Peer:
             # Decisions that rested on the former session's identity are void.
             for family in list(self.ribs_in):
                 self._drop_stale(family)
+                self._speaker.tables[family].doubt_routes_of(source)
             source.kind, source.router_id, source.asn = facts
         source.address = parse_address(settings.remote_addr.partition("%")[0])
-        source.is_client = settings.is_client and negotiated.is_ibgp
-        source.cluster_id = self._speaker.cluster_id_of(settings)
+        self._reflect_as(is_ibgp=negotiated.is_ibgp)
+
+    def _reflect_as(self, *, is_ibgp: bool) -> None:
+        """Set what reflection asks of the source; its routes follow where that changed."""
+        source, settings = self.source, self.settings
+        is_client = settings.is_client and is_ibgp
+        cluster_id = self._speaker.cluster_id_of(settings)
+        if (is_client, cluster_id) != (source.is_client, source.cluster_id):
+            for tables in self._speaker.tables.values():
+                tables.doubt_routes_of(source)
+            source.is_client, source.cluster_id = is_client, cluster_id
 
     def _make_intake(self, negotiated: Negotiated) -> Intake:
         settings = self.settings
@@ -393,11 +403,13 @@ class Peer:
         negotiated = self.negotiated
         if negotiated is None:
             return
-        self.source.is_client = self.settings.is_client and negotiated.is_ibgp
-        self.source.cluster_id = self._speaker.cluster_id_of(self.settings)
+        self._reflect_as(is_ibgp=negotiated.is_ibgp)
         for family in negotiated.families:
-            self._speaker.tables[family].leave(self.source)
-            self._join(family, negotiated)
+            context = self._export_context(family, negotiated)
+            policy = self._speaker.export_policy(
+                self.settings, is_ibgp=negotiated.is_ibgp
+            )
+            self._speaker.tables[family].move(self.source, context, policy)
 
     def ask_refresh(self, families: Iterable[Family]) -> bool:
         """Ask the peer for its routes again; false where it cannot (RFC 2918)."""

@@ -12,13 +12,20 @@ from typing import Final
 from bgpd.daemon.jobs import Jobs
 from bgpd.wire.pack import pack_announce, pack_withdraw
 from bgpd.wire.update import end_of_rib
-from reflector.group import CATCH_UP_SLICE, CatchUp, Member, Outbound, UpdateGroup
+from reflector.group import (
+    CATCH_UP_SLICE,
+    CatchUp,
+    Member,
+    Outbound,
+    PathIds,
+    UpdateGroup,
+)
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
 from rib.loc_rib import Change, LocRib
 from rib.nlri import Nlri
 from rib.path import Source
-from rib.path_set import Entry
+from rib.path_set import Entry, paths_of
 from rib.policy import Policy
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
@@ -53,6 +60,7 @@ class FamilyTables:
         self._not_before = 0.0
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
+        self._path_ids: PathIds = {}
 
     # hot: per batch
     def changed(self, changes: list[Change]) -> None:
@@ -79,95 +87,77 @@ class FamilyTables:
             self._handle = None
         started = self._loop.time()
         changes = self._pending.drain(FLUSH_LIMIT)
-        for group in self.groups.values():
-            group.note_missed(changes)
-            self._tell(group.encode(changes), group.members.values())
+        for group in tuple(self.groups.values()):
+            self._tell(group.flush(changes), group.members.values())
         for listener in self.listeners:
             listener(changes)
         ended = self._loop.time()
         self._not_before = ended + min(ended - started, MAX_FLUSH_GAP)
-        if self._pending:
+        if self._pending and self._handle is None:
             self._handle = self._loop.call_later(0, self._flush)
 
     # hot: per member
-    def _tell(
-        self, outbound: Outbound | None, members: Iterable[Member]
-    ) -> None:
+    def _tell(self, outbound: Outbound | None, members: Iterable[Member]) -> None:
         """Write one flush to the members that keep up."""
         if outbound is None:
             return
         writers, spans, private = self._writers, outbound.spans, outbound.private
         whole = [outbound.octets] if outbound.octets else []
-        for member in members:
+        # A copy: a write may find a socket full or gone, and change who is told.
+        for member in tuple(members):
             if member.is_behind:
                 continue
             source = member.source
             if source in spans or source in private:
                 share = outbound.share_of(source)
-                if share:
-                    writers[source](share)
-            elif whole:
-                writers[source](whole)
+            else:
+                share = whole
+            if share and (write := writers.get(source)) is not None:
+                write(share)
+
+    # -- who is told --------------------------------------------------------------------
 
     def join(
         self, source: Source, context: ExportContext, policy: Policy, write: Write
     ) -> None:
-        """Add a session to the group of its context; it is told the whole table."""
+        """Add a session to the group of its context; it is told the whole table.
+
+        Once it has it, it is told End-of-RIB (RFC 4724 2).
+        """
+        member = self._enter(source, context, policy, write)
+        member.closing = end_of_rib(self.family)
+        self._gather(self._group_of[source], member)
+
+    def _enter(
+        self, source: Source, context: ExportContext, policy: Policy, write: Write
+    ) -> Member:
         group = self.groups.get(context)
         if group is None:
             export = Export(context, policy)
-            group = UpdateGroup(export, pack_announce, pack_withdraw)
+            group = UpdateGroup(export, pack_announce, pack_withdraw, self._path_ids)
             self.groups[context] = group
         self._writers[source] = write
         self._group_of[source] = group
-        self._gather(group, group.join(source))
+        return group.join(source)
 
-    def _gather(self, group: UpdateGroup, member: Member) -> None:
-        """Let members that join in the same turn of the loop catch up together."""
-        gathered = self._joining.get(group)
-        if gathered is None:
-            self._joining[group] = [member]
-            self._loop.call_soon(self._start_catch_up, group)
-        else:
-            gathered.append(member)
+    def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
+        """Let a session that is up be told by another context, and only what differs.
 
-    def _start_catch_up(self, group: UpdateGroup) -> None:
-        members = [m for m in self._joining.pop(group, ()) if self._is_member(group, m)]
-        if members:
-            catch_up = CatchUp(members, list(self.loc_rib.table))
-            self._catching_up.setdefault(group, []).append(catch_up)
-            self._jobs.add(self._catch_up(group, catch_up))
-
-    def _is_member(self, group: UpdateGroup, member: Member) -> bool:
-        return group.members.get(member.source) is member
-
-    def _catch_up(self, group: UpdateGroup, catch_up: CatchUp) -> Iterator[None]:
-        """Tell the members of ``catch_up`` the table, then its end, in slices.
-
-        What waits is told first: a change that is taken back while it waits is told to
-        nobody, so nobody may have seen it.
+        What it holds by the former one is told again or withdrawn.
         """
-        while nlris := catch_up.next_slice():
-            self.flush_now()
-            changes = self._moves((nlri, None) for nlri in nlris)
-            catch_up.members = [
-                m for m in catch_up.members if self._is_member(group, m)
-            ]
-            if not catch_up.members:
-                break
-            self._tell(group.encode(changes), catch_up.members)
-            yield
-        self._catching_up[group].remove(catch_up)
-        for member in catch_up.members:
-            if self._is_member(group, member):
-                member.needs_end_of_rib = True
-                self._end_catch_up(member)
-
-    def _end_catch_up(self, member: Member) -> None:
-        if member.needs_end_of_rib and not member.is_behind:
-            member.needs_end_of_rib = False
-            self._writers[member.source]([member.last_words or end_of_rib(self.family)])
-            member.last_words = b""
+        group, was = self._group_of.get(source), self.member(source)
+        if group is None or was is None or group.export.context == context:
+            return
+        self.flush_now()
+        write = self._writers[source]
+        self.leave(source)
+        member = self._enter(source, context, policy, write)
+        member.missed = {**self.loc_rib.table, **was.missed}
+        member.is_in_doubt = True
+        member.closing, member.next_refresh = was.closing, was.next_refresh
+        member.is_behind = was.is_behind
+        if not member.is_behind:
+            self._jobs.add(self._tell_missed(self._group_of[source], member))
 
     def leave(self, source: Source) -> None:
         """Forget a session; its group goes with its last member."""
@@ -187,24 +177,96 @@ class FamilyTables:
         """Return the group a session is in."""
         return self._group_of.get(source)
 
+    def _is_member(self, group: UpdateGroup, member: Member) -> bool:
+        return group.members.get(member.source) is member
+
+    # -- through the whole table --------------------------------------------------------
+
     def refresh(
         self, source: Source, *, before: bytes = b"", after: bytes = b""
     ) -> None:
         """Tell a member the whole table again (RFC 2918, RFC 7313).
 
+        One that has not got the whole table yet is refreshed once it has: a refresh must
+        not begin before End-of-RIB (RFC 7313 4), and end with all that it covers.
+
         Args:
             source: The member.
             before: Octets to send first: the beginning of an enhanced refresh.
-            after: Octets to send last in the place of End-of-RIB.
+            after: Octets to send last: its end.
         """
-        group = self._group_of.get(source)
-        member = self.member(source)
+        group, member = self._group_of.get(source), self.member(source)
         if group is None or member is None:
+            return
+        if member.closing is not None:
+            member.next_refresh = before, after
             return
         if before:
             self._writers[source]([before])
-        member.last_words = after
+        member.closing = after
         self._gather(group, member)
+
+    def _gather(self, group: UpdateGroup, member: Member) -> None:
+        """Let members that join in the same turn of the loop catch up together."""
+        member.is_walking = True
+        gathered = self._joining.get(group)
+        if gathered is None:
+            self._joining[group] = [member]
+            self._loop.call_soon(self._start_catch_up, group)
+        else:
+            gathered.append(member)
+
+    def _start_catch_up(self, group: UpdateGroup) -> None:
+        catch_up = CatchUp(list(self._joining.pop(group)), list(self.loc_rib.table))
+        self._catching_up.setdefault(group, []).append(catch_up)
+        for member in tuple(catch_up.members):
+            if member.is_behind:
+                catch_up.leave(member)
+        self._jobs.add(self._catch_up(group, catch_up))
+
+    def _catch_up(self, group: UpdateGroup, catch_up: CatchUp) -> Iterator[None]:
+        """Tell the members of ``catch_up`` the table, then its end, in slices.
+
+        What waits is told first: a change that is taken back while it waits is told to
+        nobody, so nobody may have seen it. Members may fall behind while it is.
+        """
+        while True:
+            self.flush_now()
+            catch_up.members = [
+                m for m in catch_up.members if self._is_member(group, m)
+            ]
+            nlris = catch_up.next_slice() if catch_up.members else ()
+            if not nlris:
+                break
+            changes = self._moves((nlri, None) for nlri in nlris)
+            self._tell(group.encode(changes), catch_up.members)
+            yield
+        under_way = self._catching_up[group]
+        under_way.remove(catch_up)
+        if not under_way:
+            del self._catching_up[group]
+        for member in catch_up.members:
+            member.is_walking = False
+            self._close(group, member)
+
+    def _close(self, group: UpdateGroup, member: Member) -> None:
+        """Tell a member that it has the whole table, once it has."""
+        closing = member.closing
+        if (
+            closing is None
+            or not member.has_everything
+            or not self._is_member(group, member)
+        ):
+            return
+        member.closing = None
+        if closing:
+            self._writers[member.source]([closing])
+        if member.next_refresh is not None:
+            before, after = member.next_refresh
+            member.next_refresh = None
+            self.refresh(member.source, before=before, after=after)
+
+    # -- those who cannot keep up -------------------------------------------------------
 
     def fell_behind(self, source: Source) -> None:
         """Stop telling a member directly: its socket is full."""
@@ -212,10 +274,11 @@ class FamilyTables:
         if group is None or member is None or member.is_behind:
             return
         member.is_behind = True
+        if group.outdated_count:
+            member.is_in_doubt = True
         for catch_up in self._catching_up.get(group, ()):
             if member in catch_up.members:
                 catch_up.leave(member)
-                member.needs_end_of_rib = True
 
     def caught_breath(self, source: Source) -> None:
         """Tell a member what it missed, now that its socket has room again."""
@@ -229,43 +292,74 @@ class FamilyTables:
             self.flush_now()
             if not self._is_member(group, member):
                 return
-            missed, unseen = member.missed, member.unseen
-            some = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
-            if not some:
-                some = [(nlri, None) for nlri in unseen[-CATCH_UP_SLICE:]]
-                del unseen[-CATCH_UP_SLICE:]
-            self._tell(group.encode(self._moves(some)), (member,))
+            if member.is_behind:  # the flush filled its socket again
+                break
+            self._tell(self._next_missed(group, member), (member,))
             yield
-        self._end_catch_up(member)
+        self._close(group, member)
 
-    def _moves(self, told: Iterable[tuple[Nlri, Entry | None]]) -> list[Change]:
+    def _next_missed(self, group: UpdateGroup, member: Member) -> Outbound | None:
+        missed, unseen = member.missed, member.unseen
+        if not missed:
+            some = unseen[-CATCH_UP_SLICE:]
+            del unseen[-CATCH_UP_SLICE:]
+            return group.encode(self._moves((nlri, None) for nlri in some))
+        told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
+        is_in_doubt = member.is_in_doubt
+        if not missed:
+            member.is_in_doubt = False
+        moves = self._moves(told, is_in_doubt=is_in_doubt)
+        return group.encode(moves, is_in_doubt=is_in_doubt)
+
+    def _moves(
+        self, told: Iterable[tuple[Nlri, Entry | None]], *, is_in_doubt: bool = False
+    ) -> list[Change]:
         """Return the changes from what was told last to what the table has now."""
         get = self.loc_rib.table.get
         moves: dict[tuple[Entry | None, Entry | None], list[Nlri]] = {}
         for nlri, old in told:
             new = get(nlri)
-            if new is not old:
+            if new is not old or is_in_doubt:
                 moves.setdefault((old, new), []).append(nlri)
         return [Change(old, new, nlris) for (old, new), nlris in moves.items()]
 
+    # -- when what is told of unchanged routes changes ----------------------------------
+
     def replace_policy(self, name: str, policy: Policy) -> None:
         """Let the groups that export by policy ``name`` do so by its new form."""
+        self.flush_now()
         for group in self.groups.values():
             if group.export.context.policy == name:
-                before = group.replace_export(Export(group.export.context, policy))
-                self._jobs.add(self._tell_again(group, before))
+                is_under_way = group.outdated_count > 0
+                export = Export(group.export.context, policy)
+                group.replace_export(export, self.loc_rib.table)
+                if not is_under_way:
+                    self._jobs.add(self._tell_again(group))
 
-    def _tell_again(self, group: UpdateGroup, before: Export) -> Iterator[None]:
-        """Tell members the difference between two exports of the same table."""
-        nlris = list(self.loc_rib.table)
-        get = self.loc_rib.table.get
-        for start in range(0, len(nlris), CATCH_UP_SLICE):
+    def doubt_routes_of(self, source: Source) -> None:
+        """Tell the routes of a source again, slice by slice.
+
+        To be called before its place in reflection changes (``Source.is_client`` and the
+        like), since the export of its routes does so with it.
+        """
+        self.flush_now()
+        if source not in self.loc_rib.path_counts:
+            return
+        nlris = [
+            nlri
+            for nlri, entry in self.loc_rib.table.items()
+            if any(path.source is source for path in paths_of(entry))
+        ]
+        for group in self.groups.values():
+            is_under_way = group.outdated_count > 0
+            group.doubt(nlris)
+            if not is_under_way:
+                self._jobs.add(self._tell_again(group))
+
+    def _tell_again(self, group: UpdateGroup) -> Iterator[None]:
+        """Tell members what another export of the same table changes."""
+        while group.outdated_count and group.members:
             self.flush_now()
-            entries: dict[Entry, list[Nlri]] = {}
-            for nlri in nlris[start : start + CATCH_UP_SLICE]:
-                entry = get(nlri)
-                if entry is not None:
-                    entries.setdefault(entry, []).append(nlri)
-            changes = [Change(entry, entry, some) for entry, some in entries.items()]
-            self._tell(group.encode(changes, before), group.members.values())
+            outbound = group.tell_again(self.loc_rib.table, CATCH_UP_SLICE)
+            self._tell(outbound, group.members.values())
             yield
