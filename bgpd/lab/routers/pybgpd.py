@@ -18,7 +18,6 @@ from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
-
 _LEARNED: Final = frozenset({"ebgp", "ibgp"})
 
 
