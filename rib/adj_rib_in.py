@@ -11,7 +11,6 @@ peer's End-of-RIB, its end of refresh, or a timer says so.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
-from itertools import islice
 from typing import Final
 
 from rib.attributes import PathAttributes
@@ -22,23 +21,37 @@ from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind
 from rib.path_set import paths_of
+from rib.policy import Verdict
 
 _IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
+_REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for
 
 
 class PerPrefix:
-    """An attribute block whose fate depends on the prefix: policy is asked each time."""
+    """An attribute block whose fate depends on the prefix: policy is asked each time.
 
-    __slots__ = ("attributes", "paths")
+    Attributes:
+        attributes: As received.
+        marked: What policy sees.
+        epoch: Of the source when it was announced.
+        paths: What came of it so far, by all that policy can change.
+    """
 
-    def __init__(self, attributes: PathAttributes) -> None:
+    __slots__ = ("attributes", "epoch", "marked", "paths")
+
+    def __init__(
+        self, attributes: PathAttributes, marked: PathAttributes, epoch: int
+    ) -> None:
         self.attributes = attributes
-        self.paths: dict[bytes, Path] = {}
+        self.marked = marked
+        self.epoch = epoch
+        self.paths: dict[tuple[bytes, bytes, int | None], Path] = {}
 
 
 Outcome = Path | Refused | PerPrefix
+_Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
 
 class AdjRibIn:
@@ -65,6 +78,7 @@ class AdjRibIn:
         self._next_hops = next_hops
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
         self._index: set[Nlri] | None = set()
+        self._has_path_ids = False
         self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
 
     @property
@@ -92,23 +106,22 @@ class AdjRibIn:
         return outcome
 
     def _import(self, attributes: PathAttributes, path_id: int) -> Outcome:
-        refused = self.rules.check(attributes, self.source)
+        source = self.source
+        refused = self.rules.check(attributes, source)
         if refused is not None:
             return refused
         if self.rules.policy.needs_prefix:
-            return PerPrefix(attributes)
-        return self._judge(attributes, path_id, None)
-
-    def _judge(
-        self, attributes: PathAttributes, path_id: int, nlri: Nlri | None
-    ) -> Path | Refused:
-        source = self.source
+            marked = self.rules.mark(attributes, source)
+            return PerPrefix(attributes, marked, source.epoch)
         if self.rules.accepts_all and source.kind is _IBGP:
             hop = self._next_hops.get(attributes.next_hop)
             return Path(source, attributes, hop, path_id=path_id)
-        verdict = self.rules.evaluate(attributes, source, self.loc_rib.family, nlri)
+        verdict = self.rules.evaluate(attributes, source, self.loc_rib.family, None)
         if not verdict.is_accepted:
             return Refused(attributes, Refusal.POLICY, verdict.reason)
+        return self._path(attributes, verdict, path_id)
+
+    def _path(self, attributes: PathAttributes, verdict: Verdict, path_id: int) -> Path:
         after = verdict.attributes
         return Path(
             self.source,
@@ -130,6 +143,8 @@ class AdjRibIn:
                 index.update(nlris)
                 if len(index) > _INDEX_MAX:
                     self._index = None
+                if path_id:
+                    self._has_path_ids = True
             if self.refused:
                 self._no_longer_refused(nlris, path_id)
             return self.loc_rib.announce(nlris, outcome)
@@ -152,29 +167,32 @@ class AdjRibIn:
     def _announce_each(
         self, outcome: PerPrefix, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
-        """Ask the policy for each prefix, then go on in batches of equal outcome."""
-        batches: dict[Path | bytes, tuple[Path | Refused, list[Nlri]]] = {}
-        for nlri in nlris:
-            judged = self._judge(outcome.attributes, path_id, nlri)
-            if isinstance(judged, Path):
-                octets = judged.attributes.octets + judged.attributes.next_hop
-                judged = outcome.paths.setdefault(octets, judged)
-                batches.setdefault(judged, (judged, []))[1].append(nlri)
+        """Ask the policy about all prefixes, then go on in batches of equal outcome."""
+        received, paths = outcome.attributes, outcome.paths
+        changes: list[Change] = []
+        for members, verdict in self.rules.evaluate_batch(
+            nlris, outcome.marked, self.source, self.loc_rib.family
+        ):
+            judged: Path | Refused
+            if verdict.is_accepted:
+                after = verdict.attributes
+                key = (after.octets, after.next_hop, verdict.weight)
+                known = paths.get(key)
+                if known is None:
+                    known = paths[key] = self._path(received, verdict, path_id)
+                    known.epoch = outcome.epoch
+                judged = known
             else:
-                name = judged.detail.encode()
-                batches.setdefault(name, (judged, []))[1].append(nlri)
-        return [
-            change
-            for judged, members in batches.values()
-            for change in self.announce(judged, members, path_id)
-        ]
+                judged = Refused(received, Refusal.POLICY, verdict.reason)
+            changes += self.announce(judged, members, path_id)
+        return changes
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
         """The peer has no such route any more."""
         if self.refused:
             self._no_longer_refused(nlris, path_id)
         index = self._index
-        if index is not None and not path_id:
+        if index is not None and not self._has_path_ids:
             index.difference_update(nlris)
         return self.loc_rib.withdraw(nlris, self.source, path_id)
 
@@ -189,13 +207,25 @@ class AdjRibIn:
         self._outcomes.clear()
 
     def sweep_stale(self) -> Iterator[list[Change]]:
-        """Remove stale paths, a slice for each step."""
-        return _swept(self.loc_rib, self.source, self._candidates())
+        """Return the removal of what is stale now, a slice for each step.
 
-    def _candidates(self) -> list[Nlri]:
-        if self._index is not None:
-            return list(self._index)
-        return self.loc_rib.stale_nlris((self.source,))
+        What becomes stale while it goes on stays: that waits for a sweep of its own.
+        """
+        if self._index is None:
+            nlris = self.loc_rib.stale_nlris((self.source,))
+        else:
+            nlris = list(self._index)
+        return self._swept(nlris, self.source.epoch)
+
+    def _swept(self, nlris: list[Nlri], epoch: int) -> Iterator[list[Change]]:
+        for start in range(0, len(nlris), SWEEP_SLICE):
+            changes = self.loc_rib.sweep_stale(
+                nlris[start : start + SWEEP_SLICE], self.source, epoch
+            )
+            if self._index is not None and not self._has_path_ids:
+                for change in changes:
+                    self._index.difference_update(change.nlris)
+            yield changes
 
     def own_nlris(self) -> list[Nlri]:
         """Return the prefixes with an accepted path of this peer; a pass for large peers."""
@@ -211,34 +241,64 @@ class AdjRibIn:
         """Judge every route anew after the rules changed, from what was received.
 
         Nothing is asked of the peer: accepted paths hold their attributes as received,
-        and refused routes are kept.
+        and refused routes are kept. What is stale stays stale. Call it to begin; each step
+        of what it returns is a slice.
         """
         self.rules = rules
         self.forget_outcomes()
-        refused, self.refused = self.refused, {}
-        work = self._received_again(refused)
-        while piece := dict(islice(work.items(), 64)):
-            for key in piece:
-                del work[key]
-            yield [
-                change
-                for (attributes, path_id), nlris in piece.items()
-                for change in self.announce(
-                    self._import(attributes, path_id), nlris, path_id
-                )
-            ]
+        return self._imported_again(self._received())
 
-    def _received_again(
-        self, refused: dict[tuple[Nlri, int], Refused]
-    ) -> dict[tuple[PathAttributes, int], list[Nlri]]:
-        work: dict[tuple[PathAttributes, int], list[Nlri]] = {}
+    def _imported_again(self, work: list[_Received]) -> Iterator[list[Change]]:
+        changes: list[Change] = []
+        count = 0
+        for (attributes, path_id, epoch), nlris in work:
+            outcome = self._import(attributes, path_id)
+            if not isinstance(outcome, Refused):
+                outcome.epoch = epoch
+            for start in range(0, len(nlris), SWEEP_SLICE):
+                piece = nlris[start : start + SWEEP_SLICE]
+                # Slices give way to the peer's own UPDATEs, which may have come between.
+                left = [
+                    n for n in piece if self._is_as_was(n, attributes, path_id, epoch)
+                ]
+                if left:
+                    changes += self.announce(outcome, left, path_id)
+                if epoch != self.source.epoch:  # what is stale stays or goes for good
+                    self._no_longer_refused(left, path_id)
+                count += _REIMPORT_COST + len(piece)
+                if count >= SWEEP_SLICE:
+                    yield changes
+                    changes, count = [], 0
+        if changes:
+            yield changes
+
+    def _is_as_was(
+        self, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
+    ) -> bool:
+        """Tell whether a route is still the one that was received then."""
+        refused = self.refused.get((nlri, path_id))
+        if refused is not None:
+            return refused.attributes is attributes
+        return any(
+            path.source is self.source
+            and path.path_id == path_id
+            and path.received is attributes
+            and path.epoch == epoch
+            for path in paths_of(self.loc_rib.table.get(nlri))
+        )
+
+    def _received(self) -> list[_Received]:
+        """Return all routes, grouped by attributes as received, identifier and epoch."""
+        work: dict[tuple[PathAttributes, int, int], list[Nlri]] = {}
         for nlri in self.own_nlris():
             for path in paths_of(self.loc_rib.table.get(nlri)):
                 if path.source is self.source:
-                    work.setdefault((path.received, path.path_id), []).append(nlri)
-        for (nlri, path_id), why in refused.items():
-            work.setdefault((why.attributes, path_id), []).append(nlri)
-        return work
+                    key = (path.received, path.path_id, path.epoch)
+                    work.setdefault(key, []).append(nlri)
+        for (nlri, path_id), why in self.refused.items():
+            key = (why.attributes, path_id, self.source.epoch)
+            work.setdefault(key, []).append(nlri)
+        return list(work.items())
 
     @property
     def is_sweep_due(self) -> bool:
@@ -248,10 +308,3 @@ class AdjRibIn:
     def sweep_unused(self) -> Iterable[int]:
         """Forget outcomes that no prefix has any more, in slices; empty when not due."""
         return self._outcomes.sweep() if self._outcomes.is_due else ()
-
-
-def _swept(
-    loc_rib: LocRib, source: Source, nlris: list[Nlri]
-) -> Iterator[list[Change]]:
-    for start in range(0, len(nlris), SWEEP_SLICE):
-        yield loc_rib.sweep_stale(nlris[start : start + SWEEP_SLICE], source)
