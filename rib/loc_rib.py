@@ -16,10 +16,12 @@ from rib.decision import DecisionOptions, rank
 from rib.family import Family
 from rib.intern import InternTable
 from rib.nlri import Nlri
-from rib.path import NextHop, Path, Source
-from rib.path_set import Entry, PathSet, paths_of
+from rib.path import NextHop, Path, Source, SourceKind
+from rib.path_set import Entry, PathSet, best_of, paths_of
 
-_MAX_TRANSITIONS: Final = 16384  # memo entries; a clear costs one decision each to refill
+_MAX_TRANSITIONS: Final = (
+    16384  # memo entries; a clear costs one decision each to refill
+)
 
 Transition = Callable[[Entry | None], Entry | None]
 
@@ -81,10 +83,17 @@ class LocRib:
             dict.fromkeys(nlris), source, (source, path_id), self._without
         )
 
-    def sweep_stale(self, nlris: Iterable[Nlri], source: Source) -> list[Change]:
-        """Take ``source``'s paths of earlier epochs away from ``nlris``."""
+    def sweep_stale(
+        self, nlris: Iterable[Nlri], source: Source, epoch: int | None = None
+    ) -> list[Change]:
+        """Take ``source``'s paths of before ``epoch`` away from ``nlris``.
+
+        ``None`` is the source's own epoch; a sweep in slices stays with the one it began
+        in, since what became stale meanwhile waits for another.
+        """
+        epoch = source.epoch if epoch is None else epoch
         return self._move(
-            dict.fromkeys(nlris), source, (source, source.epoch, "stale"), self._fresh
+            dict.fromkeys(nlris), source, (source, epoch, "stale"), self._fresh
         )
 
     def stale_nlris(self, sources: Collection[Source]) -> list[Nlri]:
@@ -174,36 +183,47 @@ class LocRib:
             for other in paths_of(entry)
             if other.source is not source or other.path_id != path_id
         ]
-        return self._entry([*others, path])
+        return self._entry([*others, path], entry)
 
     def _without(
         self, entry: Entry | None, source: Source, path_id: int
     ) -> Entry | None:
         paths = paths_of(entry)
         left = [p for p in paths if p.source is not source or p.path_id != path_id]
-        return entry if len(left) == len(paths) else self._entry(left)
+        return entry if len(left) == len(paths) else self._entry(left, entry)
 
     def _fresh(
         self, entry: Entry | None, source: Source, epoch: int, _tag: str
     ) -> Entry | None:
         paths = paths_of(entry)
-        left = [p for p in paths if p.source is not source or p.epoch == epoch]
-        return entry if len(left) == len(paths) else self._entry(left)
+        left = [p for p in paths if p.source is not source or p.epoch >= epoch]
+        return entry if len(left) == len(paths) else self._entry(left, entry)
 
     def _again(self, entry: Entry | None, _tag: str) -> Entry | None:
-        return self._entry(list(paths_of(entry)))
+        return self._entry(list(paths_of(entry)), entry)
 
-    def _entry(self, paths: list[Path]) -> Entry | None:
-        """Return the one entry that stands for ``paths``."""
+    def _entry(self, paths: list[Path], before: Entry | None) -> Entry | None:
+        """Return the one entry that stands for ``paths``, where ``before`` stood."""
         if not paths:
             return None
         if len(paths) == 1 and paths[0].next_hop.is_reachable:
             return paths[0]
         key = tuple(sorted(map(id, paths)))
+        incumbent = None
+        if self._options.prefers_incumbent_external:
+            incumbent = _incumbent(paths, before)
+            if incumbent is not None:
+                key = (id(incumbent), *key)
         known = self._sets.get(key)
         if known is None:
-            known = self._sets[key] = PathSet(rank(paths, self._options))
+            ranking = rank(paths, self._options, incumbent=incumbent)
+            known = self._sets[key] = PathSet(ranking)
         return known
+
+    @property
+    def is_sweep_due(self) -> bool:
+        """Whether ``sweep_unused`` has something to do."""
+        return self._sets.is_due
 
     def sweep_unused(self) -> Iterable[int]:
         """Forget path sets that no prefix has any more, in slices; empty when not due."""
@@ -211,3 +231,17 @@ class LocRib:
             return ()
         self._transitions.clear()
         return self._sets.sweep()
+
+
+def _incumbent(paths: Iterable[Path], before: Entry | None) -> Path | None:
+    """Return the best external path so far, as it is now (RFC 5004 3).
+
+    Announcing it anew does not cost it its place; without it there is no incumbent.
+    """
+    best = best_of(before)
+    if best is None or best.source.kind is not SourceKind.EBGP:
+        return None
+    for path in paths:
+        if path.source is best.source and path.path_id == best.path_id:
+            return path
+    return None
