@@ -9,15 +9,13 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
-from bgpd.daemon.tables import FamilyTables
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from fib.routes import Fib
 from rib.attributes import PathAttributes, describe
 from rib.family import FAMILIES_BY_NAME, Family
-from rib.nlri import Nlri, parse_prefix, sort_key
+from rib.nlri import Nlri, format_address, parse_prefix, sort_key
 from rib.path import NextHop
-from rib.nlri import format_address
 
 if TYPE_CHECKING:
     from bgpd.datastore.model import Datastore
@@ -226,8 +224,3 @@ def is_ibgp(peer: Peer) -> bool:
 
 def _is_configured_ibgp(settings: PeerSettings) -> bool:
     return settings.remote_as == settings.local_as
-
-
-def is_told(tables: FamilyTables, peer: Peer) -> bool:
-    """Whether a peer is told routes of a family now."""
-    return tables.member(peer.source) is not None

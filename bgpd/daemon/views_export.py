@@ -10,10 +10,9 @@ from enum import Enum
 from typing import NamedTuple
 
 from reflector.group import UpdateGroup
-from reflector.rules import TOLD, Export, origin_of
+from reflector.rules import TOLD, Export, Target, origin_of
 from rib.attribute_codes import NEXT_HOP
 from rib.attributes import PathAttributes
-from rib.family import IPV4_UNICAST
 from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, paths_of
@@ -58,9 +57,7 @@ class Teller:
     def __init__(self, group: UpdateGroup) -> None:
         context = group.export.context
         # Shown with AS numbers in four octets, however they are sent.
-        self._export = Export(
-            replace(context, four_octet_as=True), group.export.policy
-        )
+        self._export = Export(replace(context, four_octet_as=True), group.export.policy)
         self._add_path_max = context.add_path_max
         self._memo: dict[Path, Told] = {}
 
@@ -107,16 +104,12 @@ class Teller:
         attributes = path.attributes
         if (origin_of(path), context.target) not in TOLD:
             return Withheld.REFLECTION, ""
-        if not export_allowed(attributes, is_ebgp=context.target.name == "EBGP"):
+        if not export_allowed(attributes, is_ebgp=context.target is Target.EBGP):
             return Withheld.COMMUNITY, ""
-        verdict = export.policy.evaluate(
-            attributes, path.source, context.family, nlri
-        )
+        verdict = export.policy.evaluate(attributes, path.source, context.family, nlri)
         if not verdict.is_accepted:
             return Withheld.POLICY, f"{export.policy.name}: {verdict.reason}"
-        # What is left is decided by the next hop's length, or else by OTC.
-        next_hop = path.attributes.next_hop
-        is_plain = context.family == IPV4_UNICAST or len(next_hop) != 4
-        if context.role and verdict.attributes.otc is not None and is_plain:
+        without_role = Export(replace(context, role=""), export.policy)
+        if context.role and without_role(path, nlri) is not None:
             return Withheld.ROUTE_LEAK, f"our role is {context.role}"
         return Withheld.NEXT_HOP, ""

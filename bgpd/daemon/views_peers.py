@@ -14,9 +14,10 @@ from bgpd.daemon.views_common import (
 )
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
-from bgpd.wire.capabilities import Capabilities
+from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
 from rib.family import Family
+from rib.nlri import parse_address
 
 _WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
 
@@ -30,10 +31,10 @@ def peers(view: DaemonView, arguments: Arguments) -> Row | Iterator[Row]:
     return (_summary(view, peer) for peer in listed)
 
 
-def _order(peer: Peer) -> tuple[bool, int, str, str]:
-    """Configured ones first, addresses in numerical order where names are addresses."""
-    name = peer.settings.name
-    return bool(peer.range_name), len(name), name, peer.settings.remote_addr
+def _order(peer: Peer) -> tuple[bool, int, bytes]:
+    """Configured ones first, each kind by address."""
+    octets = parse_address(peer.settings.remote_addr.partition("%")[0])
+    return bool(peer.range_name), len(octets), octets
 
 
 def _summary(view: DaemonView, peer: Peer) -> Row:
@@ -180,8 +181,8 @@ def _negotiated(agreed: Negotiated) -> Row:
     }
 
 
-def _role(role: Any) -> str | None:
-    return None if role is None else str(role.name).lower().replace("_", "-")
+def _role(role: Role | None) -> str | None:
+    return None if role is None else role.name.lower().replace("_", "-")
 
 
 def _capabilities(caps: Capabilities) -> Mapping[str, Any]:
@@ -206,7 +207,9 @@ def _capabilities(caps: Capabilities) -> Mapping[str, Any]:
                 "families": {str(f): is_kept for f, is_kept in graceful.families},
             }
         ),
-        "long_lived": {str(row.family): row.stale_time for row in caps.long_lived or ()},
+        "long_lived": {
+            str(row.family): row.stale_time for row in caps.long_lived or ()
+        },
         "hostname": caps.hostname,
         "unknown": [code for code, _ in caps.unknown],
     }

@@ -1,0 +1,178 @@
+"""``show route PREFIX``: why the prefix goes where it goes.
+
+Everything that was decided about one prefix: each path and what made it win or lose, what
+was refused and by which rule, who is told and how the route looks there, what the kernel
+has.
+"""
+
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_interface
+from typing import Final
+
+from bgpd.api.protocol import Arguments, ControlError, Row
+from bgpd.daemon.peer import Peer
+from bgpd.daemon.tables import FamilyTables
+from bgpd.daemon.views_common import (
+    DaemonView,
+    Describer,
+    describe_next_hop,
+    find_prefix,
+)
+from bgpd.daemon.views_export import Teller
+from bgpd.daemon.views_fib import route_row
+from bgpd.daemon.views_routes import path_row, refused_row
+from reflector.group import UpdateGroup
+from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6, Family
+from rib.import_rules import Refused
+from rib.lookup import PrefixLengths, longest_match
+from rib.nlri import Nlri, format_prefix, network_octets
+from rib.path_set import best_of, multipath_of, paths_of, reasons_of
+
+# Looking for every length costs 130 look-ups at most; counting the lengths that a table
+# has costs a pass over it.
+_EVERY_LENGTH: Final[Mapping[int, PrefixLengths]] = {
+    afi: PrefixLengths(bytes((n,)) for n in range(ADDRESS_OCTETS[afi] * 8 + 1))
+    for afi in (AFI_IPV4, AFI_IPV6)
+}
+_BREATH: Final = 1024  # refused routes looked at between breaths
+
+
+def route(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
+    """Return one row that explains a prefix.
+
+    With argument ``lpm``, or for a bare address that is no prefix of the table, it is
+    the most specific prefix that contains it.
+
+    Raises:
+        ControlError: ``bad-argument``; ``no-such-route`` with the routes that cover it.
+    """
+    asked = arguments["prefix"]
+    family, nlri = find_prefix(asked)
+    table = view.speaker.tables[family].loc_rib.table
+    is_address = "/" not in asked
+    if arguments.get("lpm") or (is_address and nlri not in table):
+        octets = network_octets(nlri, family.afi)
+        found = longest_match(table, octets, _EVERY_LENGTH[family.afi])
+        if found is not None:
+            nlri = found[0]
+    return _explain(view, asked, family, nlri)
+
+
+def _explain(
+    view: DaemonView, asked: str, family: Family, nlri: Nlri
+) -> Iterator[Row | None]:
+    speaker, describe = view.speaker, Describer()
+    refused: list[Row] = []
+    for peer in list(speaker.peers.values()):
+        for found in _refused(peer, family, nlri):
+            if found is None:
+                yield None
+            else:
+                refused.append(refused_row(peer, *found, describe))
+    tables = speaker.tables[family]
+    entry = tables.loc_rib.table.get(nlri)
+    if entry is None and not refused:
+        raise _no_such_route(tables, asked, nlri)
+    best, multipath = best_of(entry), multipath_of(entry)
+    told: list[Row] = []
+    withheld: list[Row] = []
+    for group in list(tables.groups.values()):
+        for answer, is_told in _told(group, tables, nlri, describe):
+            (told if is_told else withheld).append(answer)
+        yield None
+    yield {
+        "prefix": format_prefix(nlri, family.afi),
+        "asked": asked,
+        "family": str(family),
+        "paths": _paths(tables, nlri, describe),
+        "refused": refused,
+        "best": None if best is None else best.source.name,
+        "multipath": [path.source.name for path in multipath],
+        "told": told,
+        "withheld": withheld,
+        "fib": route_row(view.fib, family, nlri),
+    }
+
+
+def _paths(tables: FamilyTables, nlri: Nlri, describe: Describer) -> list[Row]:
+    entry = tables.loc_rib.table.get(nlri)
+    if entry is None:
+        return []
+    best, multipath = best_of(entry), multipath_of(entry)
+    return [
+        {
+            **path_row(path),
+            "is_best": path is best,
+            "is_multipath": len(multipath) > 1 and path in multipath,
+            "reason": reason.value,
+            "next_hop": describe_next_hop(path.next_hop),
+            "attributes": describe(path.attributes),
+            "received": (
+                None
+                if path.received is path.attributes
+                else describe(path.received)  # what import policy changed
+            ),
+        }
+        for path, reason in zip(paths_of(entry), reasons_of(entry), strict=True)
+    ]
+
+
+def _refused(
+    peer: Peer, family: Family, nlri: Nlri
+) -> Iterator[tuple[int, Refused] | None]:
+    """Yield a peer's refused routes of one prefix, with breaths in a long search."""
+    rib = peer.ribs_in.get(family)
+    if rib is None or not rib.refused:
+        return
+    negotiated = peer.negotiated
+    if negotiated is None or family not in negotiated.add_path_receive:
+        why = rib.refused.get((nlri, 0))
+        if why is not None:
+            yield 0, why
+        return
+    # Under add-path the identifiers are the peer's choice: all must be looked at.
+    for count, ((some, path_id), why) in enumerate(list(rib.refused.items())):
+        if some == nlri:
+            yield path_id, why
+        elif count % _BREATH == 0:
+            yield None
+
+
+def _told(
+    group: UpdateGroup, tables: FamilyTables, nlri: Nlri, describe: Describer
+) -> Iterator[tuple[Row, bool]]:
+    """Yield each distinct answer of a group, with the members it goes for."""
+    entry = tables.loc_rib.table.get(nlri)
+    teller = Teller(group)
+    context = group.export.context
+    answers: dict[tuple[object, ...], list[str]] = {}
+    details: dict[tuple[object, ...], tuple[Row, bool]] = {}
+    for source in list(group.members):
+        for path, attributes, withheld, detail in teller.told(entry, nlri, source):
+            key: tuple[object, ...] = (path, attributes, withheld)
+            answers.setdefault(key, []).append(source.name)
+            if key in details:
+                continue
+            row: Row = {
+                "target": context.target.value,
+                "policy": context.policy,
+                "from": path.source.name,
+            }
+            if attributes is not None:
+                row["attributes"] = describe(attributes)
+            elif withheld is not None:
+                row["reason"] = withheld.value + (f" {detail}" if detail else "")
+            details[key] = (row, attributes is not None)
+    for key, (row, is_told) in details.items():
+        yield row | {"peers": answers[key], "members": len(answers[key])}, is_told
+
+
+def _no_such_route(tables: FamilyTables, asked: str, nlri: Nlri) -> ControlError:
+    afi = tables.family.afi
+    octets = network_octets(nlri, afi)
+    found = longest_match(tables.loc_rib.table, octets, _EVERY_LENGTH[afi])
+    hint = () if found is None else (format_prefix(found[0], afi),)
+    text = "nobody announces it"
+    if hint:
+        text += f"; the most specific route to {ip_interface(asked).ip} is another"
+    return ControlError("no-such-route", f"no route {asked}: {text}", hint)

@@ -1,0 +1,180 @@
+"""``show status`` and ``show groups``: the daemon as a whole, and who is told together."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path as FilePath
+
+from bgpd.api.protocol import Arguments, Row
+from bgpd.daemon.speaker import Speaker
+from bgpd.daemon.tables import FamilyTables
+from bgpd.daemon.views_common import STATE_NAMES, DaemonView, dotted, find_families
+from bgpd.session.fsm import State
+from reflector.group import Member, UpdateGroup
+from rib.nlri import format_address
+
+
+def status(view: DaemonView, _: Arguments) -> Row:
+    """Return the daemon's state in one object."""
+    speaker = view.speaker
+    states = Counter(STATE_NAMES[peer.state] for peer in speaker.peers.values())
+    return {
+        "version": own_version(),
+        "python": platform.python_version(),
+        "loop": type(speaker.loop).__module__.partition(".")[0],
+        "node": view.node or None,
+        "router_id": dotted(speaker.router_id),
+        "cluster_id": dotted(speaker.cluster_id),
+        "as": view.asn or _own_as(speaker),
+        "started_at": view.wall_time(view.started_at),
+        "uptime": int(view.now - view.started_at),
+        "listening": [
+            {"address": address, "port": port}
+            for address, port in speaker.listener.addresses
+        ],
+        "refused_connections": speaker.refused_connections,
+        "peers": {
+            "total": len(speaker.peers),
+            "established": states[STATE_NAMES[State.ESTABLISHED]],
+            "states": dict(states),
+        },
+        "ranges": [
+            {
+                "name": settings.name,
+                "prefix": settings.prefix,
+                "peers": sum(
+                    p.range_name == settings.name for p in speaker.peers.values()
+                ),
+                "limit": settings.limit,
+            }
+            for settings in speaker.ranges.values()
+        ],
+        "families": [_family(tables) for tables in speaker.tables.values()],
+        "jobs": len(speaker.jobs),
+        "fib": None if view.fib is None else _fib(view),
+        "datastore": None if view.datastore is None else _datastore(view),
+        "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
+        "memory": _resident_octets(),
+        "warnings": list(view.warnings()),
+    }
+
+
+def own_version() -> str:
+    """Return the version of the distribution; ``unknown`` from a bare source tree."""
+    try:
+        return version("pybgpd")
+    except PackageNotFoundError:
+        return "unknown"
+
+
+def _own_as(speaker: Speaker) -> int | None:
+    """Return our AS as most peers are told it."""
+    settings = [peer.settings for peer in speaker.peers.values()]
+    settings += [entry.template for entry in speaker.ranges.values()]
+    numbers = Counter(some.local_as for some in settings)
+    return numbers.most_common(1)[0][0] if numbers else None
+
+
+def _family(tables: FamilyTables) -> Row:
+    return {
+        "family": str(tables.family),
+        "prefixes": len(tables.loc_rib),
+        "paths": sum(tables.loc_rib.path_counts.values()),
+        "pending": tables.pending_count,
+        "groups": len(tables.groups),
+    }
+
+
+def _fib(view: DaemonView) -> Row:
+    if view.fib is None:
+        return {}
+    return {**asdict(view.fib.counts), "is_synced": view.fib.is_synced}
+
+
+def _datastore(view: DaemonView) -> Row:
+    if view.datastore is None:
+        return {}
+    found = view.datastore.status
+    return {
+        "kind": found.kind,
+        "source": found.source,
+        "is_connected": found.is_connected,
+        "since": view.wall_time(found.since),
+        "applied_revision": found.applied_revision,
+        "server_revision": found.server_revision,
+        "lag_revisions": found.lag_revisions,
+        "last_error": found.last_error or None,
+        "snapshots": found.snapshots,
+        "warnings": list(found.warnings),
+    }
+
+
+def _resident_octets() -> int | None:
+    """Return the memory the process holds; ``None`` where /proc does not tell."""
+    try:
+        lines = FilePath("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return int(sizes[0]) * 1024 if sizes else None
+
+
+def groups(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
+    """Return a row for each update group.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    families = find_families(arguments)
+    tables = view.speaker.tables
+    return (
+        _group(tables[family], group)
+        for family in families
+        for group in list(tables[family].groups.values())
+    )
+
+
+def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
+    context = group.export.context
+    members = list(group.members.values())
+    return {
+        "family": str(group.family),
+        "target": context.target.value,
+        "policy": context.policy,
+        "local_as": context.local_as,
+        "local_address": (
+            format_address(context.local_address) if context.local_address else None
+        ),
+        "cluster_id": dotted(context.cluster_id) if context.cluster_id else None,
+        "next_hop": _next_hop(group),
+        "add_path_max": context.add_path_max,
+        "four_octet_as": context.four_octet_as,
+        "extended_next_hop": context.extended_next_hop,
+        "max_message_len": context.max_message_len,
+        "role": context.role or None,
+        "members": [member.source.name for member in members],
+        "behind": [_behind(member) for member in members if _is_behind(member)],
+        "pending": tables.pending_count,
+        "unsent": group.unsent_count,
+    }
+
+
+def _next_hop(group: UpdateGroup) -> str:
+    context = group.export.context
+    if context.sets_next_hop_self:
+        return "self"
+    return "keep" if context.keeps_next_hop else "auto"
+
+
+def _is_behind(member: Member) -> bool:
+    return member.is_behind or bool(member.missed or member.unseen)
+
+
+def _behind(member: Member) -> Row:
+    return {
+        "peer": member.source.name,
+        "missed": len(member.missed),
+        "unseen": len(member.unseen),
+    }
