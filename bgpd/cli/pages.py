@@ -1,0 +1,266 @@
+"""One answer as a page for people: a peer, a route's explanation, the daemon's state."""
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Final
+
+from bgpd.cli.tables import Row, duration, plain
+
+_INDENT: Final = "  "
+_SHOWN_PEERS: Final = 8
+_ATTRIBUTES: Final = {
+    "next_hop": "next hop",
+    "as_path": "AS path",
+    "origin": "origin",
+    "local_pref": "local preference",
+    "med": "MED",
+    "communities": "communities",
+    "large_communities": "large communities",
+    "ext_communities": "extended communities",
+    "originator_id": "originator id",
+    "cluster_list": "cluster list",
+}
+
+
+def _pairs(pairs: Iterable[tuple[str, object]], depth: int = 0) -> Iterator[str]:
+    """Yield ``name: value`` lines, values aligned; what is absent is left out."""
+    shown = [(name, plain(value)) for name, value in pairs]
+    shown = [(name, text) for name, text in shown if text]
+    width = max((len(name) for name, _ in shown), default=0) + 1
+    for name, text in shown:
+        yield f"{_INDENT * depth}{name + ':':<{width}} {text}"
+
+
+def peer_page(row: Row) -> Iterator[str]:
+    """Yield the lines of ``show peers NAME``."""
+    yield f"{row['name']}: {row['state']}"
+    yield from _pairs(
+        [
+            ("description", row["description"]),
+            ("address", f"{row['address']} port {row['port']}"),
+            ("our address", row["local_address"]),
+            ("AS", f"{row['remote_as']} (ours {row['local_as']})"),
+            ("role", row["role"]),
+            ("range", row["range"]),
+            ("router id", row["router_id"]),
+            ("host name", row["hostname"]),
+            ("enabled", row["is_enabled"]),
+            ("up", duration(row["uptime"])),
+            ("since", row["since"]),
+            ("hold time", f"{row['hold_time']} s"),
+            ("import policy", row["import_policy"]),
+            ("export policy", row["export_policy"]),
+            ("sessions so far", row["sessions"]),
+            ("flaps", row["flaps"]),
+            ("last error", row["last_error"]),
+            ("last down", row["last_down_at"]),
+            ("next try in", duration(row["next_retry"])),
+            ("malformed UPDATEs", row["malformed"]),
+        ],
+        1,
+    )
+    for family in row["families"]:
+        yield f"{_INDENT}{family['family']}:"
+        yield from _pairs(
+            (
+                (name.removeprefix("is_").removeprefix("has_").replace("_", " "), value)
+                for name, value in family.items()
+                if name != "family"
+            ),
+            2,
+        )
+    yield f"{_INDENT}messages (received, sent):"
+    yield from _pairs(
+        (
+            (kind, f"{count['received']} {count['sent']}")
+            for kind, count in row["messages"].items()
+        ),
+        2,
+    )
+    yield from _section("agreed on", row["negotiated"])
+    for side, offered in (row["capabilities"] or {}).items():
+        yield from _section(f"capabilities {side}", offered)
+
+
+def _section(title: str, values: Row | None) -> Iterator[str]:
+    if values:
+        yield f"{_INDENT}{title}:"
+        yield from _pairs(
+            ((name.replace("_", " "), value) for name, value in values.items()), 2
+        )
+
+
+def _attributes(found: dict[str, Any], depth: int) -> Iterator[str]:
+    yield from _pairs(
+        ((_ATTRIBUTES.get(n, n.replace("_", " ")), v) for n, v in found.items()), depth
+    )
+
+
+def route_page(row: Row) -> Iterator[str]:
+    """Yield the lines of ``show route PREFIX``."""
+    head = row["prefix"]
+    if row["asked"] != head:
+        head += f" (asked for {row['asked']})"
+    yield f"{head}, {row['family']}"
+    yield from _verdict(row)
+    for number, path in enumerate(row["paths"], start=1):
+        yield ""
+        yield f"path {number} of {len(row['paths'])}, from {path['peer']}: {_fate(path)}"
+        yield from _path(path)
+    for refused in row["refused"]:
+        yield ""
+        yield f"refused, from {refused['peer']}: {refused['reason']}"
+        yield from _attributes(refused["attributes"], 1)
+    yield from _audience("told to", row["told"])
+    yield from _audience("not told to", row["withheld"])
+    yield ""
+    yield f"kernel: {_kernel(row['fib'])}"
+
+
+def _verdict(row: Row) -> Iterator[str]:
+    if row["best"] is None:
+        yield "no path is usable"
+    elif len(row["multipath"]) > 1:
+        yield f"selected: {row['best']}; used together: {', '.join(row['multipath'])}"
+    else:
+        yield f"selected: {row['best']}"
+
+
+def _fate(path: Row) -> str:
+    fate = "selected" if path["is_best"] else f"not selected: {path['reason']}"
+    if path["is_multipath"] and not path["is_best"]:
+        fate += ", but used with it (ECMP)"
+    return fate + (", stale" if path["is_stale"] else "")
+
+
+def _path(path: Row) -> Iterator[str]:
+    next_hop = path["next_hop"]
+    if next_hop["address"]:
+        state = "reachable" if next_hop["is_reachable"] else "UNREACHABLE"
+        metric = f", metric {next_hop['metric']}" if next_hop["metric"] else ""
+        way = f"{next_hop['address']} {state}{metric}"
+    else:
+        way = "this node"
+    attributes = {k: v for k, v in path["attributes"].items() if k != "next_hop"}
+    yield from _pairs(
+        [
+            ("next hop", way),
+            ("weight", path["weight"] or None),
+            ("path id", path["path_id"] or None),
+            *(
+                (_ATTRIBUTES.get(name, name.replace("_", " ")), value)
+                for name, value in attributes.items()
+            ),
+        ],
+        1,
+    )
+    received = path["received"]
+    if received is not None:
+        yield f"{_INDENT}before import policy:"
+        now = path["attributes"]
+        names = dict.fromkeys((*received, *now))
+        changed = {
+            n: received.get(n, "absent") for n in names if _differs(received, now, n)
+        }
+        yield from _attributes(changed, 2)
+
+
+def _differs(one: Row, other: Row, name: str) -> bool:
+    return bool(one.get(name) != other.get(name))
+
+
+def _audience(title: str, answers: list[Row]) -> Iterator[str]:
+    for answer in answers:
+        names = answer["peers"]
+        shown = ", ".join(names[:_SHOWN_PEERS])
+        if len(names) > _SHOWN_PEERS:
+            shown += f" and {len(names) - _SHOWN_PEERS} more"
+        yield ""
+        yield f"{title} {shown} ({answer['target']}), path from {answer['from']}"
+        if "reason" in answer:
+            yield f"{_INDENT}because {answer['reason']}"
+        else:
+            yield from _attributes(answer["attributes"], 1)
+
+
+def _kernel(row: Row | None) -> str:
+    if row is None:
+        return "no route of ours"
+    way = row["kind"]
+    if row["hops"]:
+        way = "via " + ", ".join(plain(hop["gateway"]) for hop in row["hops"])
+    fault = f": {row['error']}" if row["error"] else ""
+    return f"{way}, {row['state']}{fault}"
+
+
+def status_page(row: Row) -> Iterator[str]:
+    """Yield the lines of ``show status``."""
+    peers = row["peers"]
+    yield f"pybgpd {row['version']}, up {duration(row['uptime'])}"
+    yield from _pairs(
+        [
+            ("node", row["node"]),
+            ("AS", row["as"]),
+            ("router id", row["router_id"]),
+            ("cluster id", row["cluster_id"]),
+            ("started", row["started_at"]),
+            ("runs on", f"Python {row['python']}, {row['loop']}"),
+            ("memory", _mebibytes(row["memory"])),
+            ("loop lag", _lag(row["loop_lag"])),
+            (
+                "listening on",
+                ", ".join(f"{a['address']} port {a['port']}" for a in row["listening"])
+                or "nothing",
+            ),
+            ("refused connections", row["refused_connections"]),
+            ("peers", f"{peers['established']} of {peers['total']} established"),
+            *(
+                (f"range {r['name']}", f"{r['prefix']}, {r['peers']} of {r['limit']}")
+                for r in row["ranges"]
+            ),
+            *((family["family"], _table_size(family)) for family in row["families"]),
+            ("jobs", row["jobs"]),
+            ("kernel", _optional(row["fib"], _fib) or "not used"),
+            ("datastore", _optional(row["datastore"], _datastore) or "none"),
+        ],
+        1,
+    )
+    warnings = [*row["warnings"], *(row["datastore"] or {}).get("warnings", ())]
+    if warnings:
+        yield f"{_INDENT}warnings:"
+        yield from (f"{_INDENT * 2}{warning}" for warning in warnings)
+
+
+def _table_size(row: Row) -> str:
+    return (
+        f"{row['prefixes']} prefixes, {row['paths']} paths, "
+        f"{row['groups']} groups, {row['pending']} pending"
+    )
+
+
+def _mebibytes(octets: int | None) -> str:
+    return "" if octets is None else f"{octets / (1 << 20):.0f} MiB"
+
+
+def _lag(seconds: float | None) -> str:
+    return "" if seconds is None else f"{seconds * 1000:.1f} ms"
+
+
+def _optional(row: Row | None, text: Callable[[Row], str]) -> str:
+    return "" if row is None else text(row)
+
+
+def _fib(row: Row) -> str:
+    shown = f"{row['installed']} of {row['wanted']} routes installed"
+    for name in ("pending", "failed", "conflicts", "stale", "drifts"):
+        if row[name]:
+            shown += f", {row[name]} {name}"
+    return shown
+
+
+def _datastore(row: Row) -> str:
+    state = "connected" if row["is_connected"] else "NOT CONNECTED"
+    shown = f"{row['kind']} {row['source']} {state} since {row['since']}"
+    shown += f", revision {row['applied_revision']}"
+    if row["lag_revisions"]:
+        shown += f" ({row['lag_revisions']} behind)"
+    return shown + (f", last error: {row['last_error']}" if row["last_error"] else "")
