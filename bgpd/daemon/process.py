@@ -24,6 +24,7 @@ from bgpd.session.negotiation import RestartState
 from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.api.control import ControlServer
     from bgpd.calico.state import NodeDesired
     from bgpd.daemon.cluster import ClusterFollower
 
@@ -88,6 +89,7 @@ class Daemon:
         self._desired: NodeDesired | None = None
         self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._control: ControlServer | None = None
 
     async def run(self) -> int:
         """Run until a signal says stop; return the exit code.
@@ -132,6 +134,8 @@ class Daemon:
         )
         loop.call_later(self.settings.restart.deferral_time, self._end_restart)
         await self._listen(identity)
+        if self.settings.control_path:
+            await self._serve_control(speaker, identity.asn)
         if self._desired is not None:
             reconciler.apply_blocks(self._desired.originated)
         reconciler.apply_settings(_with_as(self.settings, identity.asn))
@@ -140,6 +144,46 @@ class Daemon:
         if self._files:
             self._spawn(self._watch_files(), "file watch")
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
+
+    async def _serve_control(self, speaker: Speaker, asn: int) -> None:
+        """Open the control socket.
+
+        Raises:
+            StartError: It cannot be made, or another daemon has it.
+        """
+        from bgpd.api.control import (  # noqa: PLC0415  # not every reflector has one
+            ControlServer,
+            ControlSocketError,
+        )
+        from bgpd.daemon.actions import DaemonActions  # noqa: PLC0415
+        from bgpd.daemon.views import DaemonView, commands  # noqa: PLC0415
+
+        view = DaemonView(
+            speaker,
+            speaker.loop.time(),
+            fib=self.forwarding.fib if self.forwarding is not None else None,
+            datastore=self.cluster.datastore if self.cluster is not None else None,
+            warnings=self._warnings,
+            actions=DaemonActions(speaker, self.reload),
+            asn=asn,
+            node=self.settings.node_name,
+        )
+        self._control = ControlServer(self.settings.control_path, commands(view))
+        try:
+            await self._control.start()
+        except ControlSocketError as error:
+            raise StartError(str(error)) from error
+
+    def _warnings(self) -> list[str]:
+        """Return what an operator should know now."""
+        lines = list(self.listen_faults)
+        if self.cluster is not None:
+            describe = self.cluster.datastore.describe
+            lines += [
+                f"{describe(w.key)} {w.field}: {w.text}"
+                for w in self.cluster.warnings()
+            ]
+        return lines
 
     def _end_restart(self) -> None:
         if self.speaker is not None:
@@ -323,6 +367,8 @@ class Daemon:
             task.remove_done_callback(self._ended)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
+        if self._control is not None:
+            await self._control.close()
         keeps = self.settings.restart.is_enabled
         if self.speaker is not None:
             await self.speaker.close(is_restart=keeps)

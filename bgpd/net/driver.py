@@ -10,7 +10,7 @@ import asyncio
 import errno
 import os
 import socket
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, Protocol, cast
 
 from bgpd.net.sockets import (
@@ -84,9 +84,17 @@ class PeerHandler(Protocol):
 
 
 class Connection(asyncio.BufferedProtocol):
-    """One TCP connection; knows its driver once it is known whose it is."""
+    """One TCP connection, handed over as soon as it stands.
 
-    def __init__(self, buffer: ReceiveBuffer) -> None:
+    Args:
+        buffer: Shared by all connections.
+        made: Takes the connection, or closes it; called before any octet is received.
+    """
+
+    def __init__(
+        self, buffer: ReceiveBuffer, made: Callable[["Connection"], None]
+    ) -> None:
+        self._made = made
         self.conn_id = 0
         self.driver: PeerDriver | None = None
         self.transport: asyncio.Transport | None = None
@@ -94,9 +102,10 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport; incoming ones are handed over by the listener."""
+        """Remember the transport and hand the connection over."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._made(self)
 
     def address_pair(self) -> tuple[str, str]:
         """Return our and the peer's address, canonical; empty where the peer is gone."""
@@ -342,8 +351,9 @@ class PeerDriver:
             await self._loop.sock_connect(
                 sock, endpoint(self.settings.remote_addr, self.settings.port)
             )
-            connection = Connection(self._buffer)
-            await self._loop.create_connection(lambda: connection, sock=sock)
+            await self._loop.create_connection(
+                lambda: Connection(self._buffer, self._connected), sock=sock
+            )
         except OSError as error:
             if sock is not None:
                 sock.close()
@@ -355,6 +365,9 @@ class PeerDriver:
             if sock is not None:
                 sock.close()
             raise
+
+    def _connected(self, connection: Connection) -> None:
+        """Our attempt succeeded; from here on the session decides what becomes of it."""
         self._connecting = None
         self._made(connection, is_outgoing=True)
 
@@ -375,8 +388,6 @@ class PeerDriver:
         return sock
 
     def _made(self, connection: Connection, *, is_outgoing: bool) -> None:
-        if connection.transport is None:
-            return  # lost before it could be handed over
         conn_id, self._next_id = self._next_id, self._next_id + 1
         connection.conn_id = conn_id
         connection.driver = self

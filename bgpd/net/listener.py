@@ -24,20 +24,6 @@ BACKLOG: Final = 4096  # thousands of clients return at once after a reflector's
 _log = logging.getLogger(__name__)
 
 
-class _Accepted(Connection):
-    """A connection that asks whose it is as soon as it stands."""
-
-    def __init__(
-        self, buffer: ReceiveBuffer, accept: Callable[[Connection], None]
-    ) -> None:
-        super().__init__(buffer)
-        self._accept = accept
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        super().connection_made(transport)
-        self._accept(self)
-
-
 class Listener:
     """Listens on any number of addresses.
 
@@ -77,7 +63,7 @@ class Listener:
         for who, key in self._keys.items():
             self._set_key(sock, who, key)
         server = await self._loop.create_server(
-            lambda: _Accepted(self._buffer, self._accept), sock=sock, backlog=BACKLOG
+            lambda: Connection(self._buffer, self._accept), sock=sock, backlog=BACKLOG
         )
         self._sockets[addr, port] = sock
         self._servers[addr, port] = server
