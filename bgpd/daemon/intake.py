@@ -43,15 +43,14 @@ class Taken:
     Attributes:
         changes: What changed in each family's Loc-RIB.
         ended: Families whose End-of-RIB arrived (RFC 4724 2).
-        complaints: Problems met, each with the UPDATE's body, for the log.
-        disabled: Families that must not be used any more (RFC 7606 2).
+        complaints: Problems met, each with the UPDATE's body, for the log. A block that
+            is remembered despite a discarded attribute is complained of once.
         error: Set when the session must end; later UPDATEs were not looked at.
     """
 
     changes: dict[Family, list[Change]] = field(default_factory=dict)
     ended: list[Family] = field(default_factory=list)
     complaints: list[tuple[Problem, bytes]] = field(default_factory=list)
-    disabled: list[Family] = field(default_factory=list)
     error: NotifyError | None = None
 
 
@@ -75,7 +74,6 @@ class Intake:
         self._add_path = add_path
         plain = IPV4_UNICAST in self.tables and IPV4_UNICAST not in add_path
         self._plain_ipv4 = self.tables[IPV4_UNICAST] if plain else None
-        self.update_count = 0
 
     # hot: per UPDATE
     def take(self, bodies: Iterable[bytes]) -> Taken:
@@ -88,9 +86,10 @@ class Intake:
         try:
             for body in bodies:
                 # No withdrawn routes, and attributes shorter than the body.
-                if table is not None and not body[0] and not body[1]:
+                size = len(body)
+                if table is not None and size > 4 and not body[0] and not body[1]:
                     end = 4 + (body[2] << 8 | body[3])
-                    if 4 < end < len(body):
+                    if 4 < end < size:
                         block = body[4:end]
                         outcome = known(block) or self._learn(table, block)  # type: ignore[misc]
                         if outcome is not None:
@@ -133,14 +132,15 @@ class Intake:
         if decoded.mp_unreach is not None:
             self._take_unreach(decoded.mp_unreach, taken)
         reach = decoded.mp_reach
-        if remedy is Remedy.AFI_SAFI_DISABLE and reach is not None:
-            self._disable(reach.family, taken)
-            reach = None
         if remedy >= Remedy.TREAT_AS_WITHDRAW or decoded.attributes is None:
             self._treat_as_withdraw(reach, nlri, taken)
             return
         if nlri:
-            self._announce(IPV4_UNICAST, block, decoded.attributes, nlri, taken)
+            # What is known by its block alone is taken by the short way, which must not
+            # pass over MP attributes.
+            is_plain = reach is None and decoded.mp_unreach is None
+            key = block if is_plain else (b"", block)
+            self._announce(IPV4_UNICAST, key, decoded.attributes, nlri, taken)
         if reach is not None and decoded.mp_attributes is not None:
             self._take_reach(reach, block, decoded.mp_attributes, taken)
 
@@ -168,6 +168,8 @@ class Intake:
         if reach is None or unreach is not None or len(reach) < 5:
             return False
         afi, safi, next_hop_len = _MP_REACH_HEAD.unpack_from(reach)
+        if len(reach) < 5 + next_hop_len:
+            return False
         family = Family(afi, safi)
         table = self.tables.get(family)
         if table is None or family in self._add_path:
@@ -231,12 +233,6 @@ class Intake:
             self._withdraw(IPV4_UNICAST, nlri, taken)
         if reach is not None:
             self._withdraw(reach.family, reach.nlri, taken)
-
-    def _disable(self, family: Family, taken: Taken) -> None:
-        if self.tables.pop(family, None) is not None:
-            taken.disabled.append(family)
-        if family == IPV4_UNICAST:
-            self._plain_ipv4 = None
 
 
 def _record(taken: Taken, family: Family, changes: list[Change]) -> None:

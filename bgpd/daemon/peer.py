@@ -227,7 +227,7 @@ class Peer:
         for family, changes in taken.changes.items():
             if changes:
                 tables[family].changed(changes)
-        if taken.complaints or taken.ended or taken.disabled:
+        if taken.complaints or taken.ended:
             self._act_on(taken)
         return taken.error or self._check_limits()
 
@@ -242,10 +242,6 @@ class Peer:
                 body[:_LOGGED_OCTETS].hex(),
                 "..." if len(body) > _LOGGED_OCTETS else "",
             )
-        for family in taken.disabled:
-            _log.error("%s: %s disabled until the session ends", self._prefix, family)
-            self.ribs_in[family].make_stale()
-            self._sweep(family)
         for family in taken.ended:
             self.ended_families.add(family)
             self._drop_stale(family)
