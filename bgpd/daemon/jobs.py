@@ -7,7 +7,7 @@ loop serves sockets and timers.
 import asyncio
 import logging
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Final
 
 BUDGET: Final = 0.004  # seconds of slices before the loop gets its turn
@@ -20,37 +20,36 @@ class Jobs:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
-        self._queue: deque[tuple[Iterator[object], Callable[[], None] | None]] = deque()
+        self._queue: deque[Iterator[object]] = deque()
         self._handle: asyncio.Handle | None = None
+        self._is_running = False
 
     def __len__(self) -> int:
         return len(self._queue)
 
-    def add(
-        self, job: Iterator[object], then: Callable[[], None] | None = None
-    ) -> None:
-        """Run ``job`` to its end, then call ``then``."""
-        self._queue.append((job, then))
-        if self._handle is None:
+    def add(self, job: Iterator[object]) -> None:
+        """Run ``job`` to its end, beginning after what the loop has to do now."""
+        self._queue.append(job)
+        if self._handle is None and not self._is_running:
             self._handle = self._loop.call_soon(self._turn)
 
     def _turn(self) -> None:
         self._handle = None
+        self._is_running = True
         time = self._loop.time
         until = time() + BUDGET
         while self._queue and time() < until:
-            job, then = self._queue.popleft()
+            job = self._queue.popleft()
             try:
                 next(job)
             except StopIteration:
-                if then is not None:
-                    then()
                 continue
             except Exception:
                 # One peer's work must not end everybody's.
                 _log.exception("a background job failed")
                 continue
-            self._queue.append((job, then))
+            self._queue.append(job)
+        self._is_running = False
         if self._queue:
             # Not call_soon: sockets and timers come first.
             self._handle = self._loop.call_later(0, self._turn)
