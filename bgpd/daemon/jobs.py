@@ -44,8 +44,7 @@ class Jobs:
                 next(job)
             except StopIteration:
                 continue
-            except Exception:
-                # One peer's work must not end everybody's.
+            except Exception:  # noqa: BLE001  # one job must not end the others
                 _log.exception("a background job failed")
                 continue
             self._queue.append(job)
