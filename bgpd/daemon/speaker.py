@@ -22,9 +22,11 @@ from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.wire.errors import CeaseSubcode
+from fib.addresses import sibling_address
+from fib.errors import FibError
 from rib.attributes import PathAttributes
 from rib.decision import DecisionOptions
-from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import Nlri, parse_address
@@ -152,14 +154,19 @@ class Speaker:
     def next_hop_self(self, family: Family, local_addr: str) -> bytes:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
 
-        A session over the other address family uses an own address of the right one
-        where there is one.
+        A session over the other address family has an address of the same interface for
+        it; where there is none, routes that need one are not told.
         """
         octets = parse_address(local_addr.partition("%")[0]) if local_addr else b""
-        wanted = 4 if family == IPV4_UNICAST else 16
+        wanted = ADDRESS_OCTETS[family.afi]
         if len(octets) == wanted:
             return octets
-        return min((a for a in self.own_addresses if len(a) == wanted), default=octets)
+        try:
+            sibling = sibling_address(octets, wanted)
+        except FibError as error:
+            _log.warning("no next hop for %s from %s: %s", family, local_addr, error)
+            sibling = b""
+        return sibling or octets
 
     def set_own_addresses(self, addresses: Iterable[str]) -> None:
         """Say which addresses are ours: routes through them are refused."""
