@@ -4,8 +4,12 @@ A peer has one machine for the connection it opens itself, which persists, and o
 connection that the peer opened: usually none or one, and a second only while a peer that
 restarted knocks beside a session that is still thought to stand. Rules between machines:
 
-* two connections that have seen an OPEN: the one opened by the side with the higher
-  identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3);
+* two connections, at the first OPEN on either: the one opened by the side with the higher
+  identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3).
+  To wait for the other's OPEN, as the RFC lets one that knows no better, would let one
+  connection be established at the far end while it is dropped at this one;
+* once the peer's connection has seen an OPEN, one of ours that is only now made is closed
+  unused;
 * beside an established session a new one is turned away, unless graceful restart was agreed
   on: then the peer has restarted, the old session ends silently and its routes stay
   (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
@@ -126,6 +130,11 @@ class Machines:
         """Iterate over the machines; copy before dispatching."""
         return chain((self.outgoing,), self.incoming)
 
+    @property
+    def has_heard_peer(self) -> bool:
+        """Whether a connection that the peer opened has seen its OPEN."""
+        return any(c.state >= State.OPEN_CONFIRM for c in self.incoming)
+
     def find(self, conn_id: int) -> Connection | None:
         """Return the machine of a TCP connection; ``None`` once it was dropped."""
         for connection in self.all():
@@ -193,7 +202,7 @@ class Machines:
                     return False
                 reason = DownReason(DownKind.REPLACED)
                 self.dispatch(other, Event.CONNECTION_REPLACED, now, reason)
-            elif other.state is State.OPEN_CONFIRM:
+            elif other.state >= State.OPEN_SENT:
                 ours = (local.router_id, local.asn)
                 theirs = (peer.router_id, peer.asn)
                 if connection.is_outgoing != (ours > theirs):

@@ -233,7 +233,11 @@ class PeerSession:
         """A TCP connection stands: ours (after ``Connect``), or one the peer opened."""
         if is_outgoing:
             connection = self._machines.outgoing
-            if connection.state is not State.CONNECT or connection.conn_id is not None:
+            if (
+                connection.state is not State.CONNECT
+                or connection.conn_id is not None
+                or self._machines.has_heard_peer
+            ):
                 self._outbox.append(CloseConnection(conn_id))  # no longer wanted
                 return
             event = Event.TCP_CR_ACKED
