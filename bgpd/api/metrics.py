@@ -1,0 +1,331 @@
+"""Figures of the daemon -> Prometheus' text, in pieces that hold nobody up.
+
+``Figures`` is a plain snapshot that the daemon takes; nothing here knows where it comes
+from. One row of a table per metric; ``FiguresCollector`` is a collector in the sense of
+prometheus-client, ``render`` writes what it collects a few hundred samples at a time.
+"""
+
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields
+from itertools import islice
+from typing import Final, NamedTuple
+
+from prometheus_client import generate_latest
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    Metric,
+)
+from prometheus_client.registry import Collector
+
+from fib.routes import FibCounts
+
+SLICE: Final = 256  # samples written in one go, some 2 ms
+
+FIB_STATES: Final = ("wanted", "installed", "pending", "failed", "conflicts", "stale")
+
+
+class TableFigures(NamedTuple):
+    """One family's tables.
+
+    Attributes:
+        family: Its name.
+        prefixes: Prefixes in Loc-RIB.
+        paths: Paths in Loc-RIB.
+        pending: Prefixes that wait to be told.
+        groups: Update groups.
+        members: Sessions in update groups.
+        behind: Those that cannot keep up at the moment.
+    """
+
+    family: str
+    prefixes: int
+    paths: int
+    pending: int
+    groups: int
+    members: int
+    behind: int
+
+
+class PeerTableFigures(NamedTuple):
+    """One family of one peer.
+
+    Attributes:
+        family: Its name.
+        received: Prefixes it announces.
+        accepted: Those in Loc-RIB.
+        refused: Those that policy or a loop check refused.
+    """
+
+    family: str
+    received: int
+    accepted: int
+    refused: int
+
+
+class PeerFigures(NamedTuple):
+    """One peer.
+
+    Attributes:
+        name: As configured.
+        address: Its address.
+        state: Of its session, such as ``established``.
+        is_established: Routes may flow.
+        flaps: Established sessions that ended.
+        malformed: Problems found in its UPDATEs.
+        messages_received: All messages.
+        messages_sent: All messages.
+        tables: By family.
+    """
+
+    name: str
+    address: str
+    state: str
+    is_established: bool
+    flaps: int
+    malformed: int
+    messages_received: int
+    messages_sent: int
+    tables: tuple[PeerTableFigures, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DatastoreFigures:
+    """The datastore.
+
+    Attributes:
+        kind: ``etcd``, ``folder`` or ``memory``.
+        is_connected: Changes would be noticed now.
+        applied_revision: Of the newest event that was applied.
+        lag_revisions: Revisions known to the source but not applied.
+        snapshots: More than one means lost continuity.
+    """
+
+    kind: str
+    is_connected: bool
+    applied_revision: int
+    lag_revisions: int
+    snapshots: int
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """Everything that metrics tell, at one moment.
+
+    Attributes:
+        version: Of this program.
+        uptime: Seconds since the start.
+        session_states: Number of sessions in each state there is.
+        peers: Each peer.
+        tables: Each family.
+        refused_connections: From addresses that are no peer's.
+        warnings: What an operator should know now, their number.
+        lag_worst: Longest delay of the event loop in the last minute, seconds.
+        lag_p99: What 99 of 100 delays do not exceed, seconds.
+        fib: The kernel's table; ``None`` without.
+        datastore: ``None`` without.
+    """
+
+    version: str
+    uptime: float
+    session_states: Mapping[str, int]
+    peers: tuple[PeerFigures, ...]
+    tables: tuple[TableFigures, ...]
+    refused_connections: int = 0
+    warnings: int = 0
+    lag_worst: float = 0.0
+    lag_p99: float = 0.0
+    fib: FibCounts | None = None
+    datastore: DatastoreFigures | None = None
+
+
+Sample = tuple[tuple[str, ...], float]
+Values = Callable[[Figures], Iterable[Sample]]
+
+
+class _Row(NamedTuple):
+    """One metric: counters' names end in ``_total`` on the wire."""
+
+    name: str
+    help: str
+    is_counter: bool
+    labels: tuple[str, ...]
+    values: Values
+
+
+def _one(value: Callable[[Figures], float | None]) -> Values:
+    """A metric without labels; none where there is nothing to measure."""
+
+    def values(figures: Figures) -> Iterator[Sample]:
+        found = value(figures)
+        if found is not None:
+            yield (), found
+
+    return values
+
+
+def _per_peer(value: Callable[[PeerFigures], float]) -> Values:
+    return lambda figures: (
+        ((peer.name, peer.address), value(peer)) for peer in figures.peers
+    )
+
+
+def _per_peer_table(value: Callable[[PeerTableFigures], float]) -> Values:
+    return lambda figures: (
+        ((peer.name, peer.address, table.family), value(table))
+        for peer in figures.peers
+        for table in peer.tables
+    )
+
+
+def _per_table(value: Callable[[TableFigures], float]) -> Values:
+    return lambda figures: (((table.family,), value(table)) for table in figures.tables)
+
+
+def _fib(value: Callable[[FibCounts], float]) -> Values:
+    return _one(lambda f: None if f.fib is None else value(f.fib))
+
+
+def _datastore(value: Callable[[DatastoreFigures], float]) -> Values:
+    return _one(lambda f: None if f.datastore is None else value(f.datastore))
+
+
+def _fib_states(figures: Figures) -> Iterator[Sample]:
+    if figures.fib is not None:
+        for state in FIB_STATES:
+            yield (state,), getattr(figures.fib, state)
+
+
+_PEER: Final = ("peer", "address")
+_PEER_TABLE: Final = (*_PEER, "family")
+_TABLE: Final = ("family",)
+
+_FIB_COUNTERS: Final = {
+    "adopted": "Kernel routes found with our protocol number.",
+    "written": "Route messages sent to the kernel.",
+    "drifts": "Foreign changes of our kernel routes.",
+    "repairs": "Kernel routes written again after such a change.",
+    "resyncs": "Comparisons with the kernel's whole table.",
+    "overflows": "Times the kernel dropped notifications.",
+}
+
+# fmt: off
+ROWS: Final[tuple[_Row, ...]] = (
+    _Row("pybgpd_info", "1, with the version as a label.", False, ("version",),
+         lambda f: [((f.version,), 1)]),
+    _Row("pybgpd_uptime_seconds", "Seconds since the start.", False, (),
+         _one(lambda f: f.uptime)),
+    _Row("pybgpd_sessions", "Sessions by state.", False, ("state",),
+         lambda f: (((state,), count) for state, count in f.session_states.items())),
+    _Row("pybgpd_peer_up", "1 while the session is established.", False, _PEER,
+         _per_peer(lambda peer: peer.is_established)),
+    _Row("pybgpd_peer_flaps", "Established sessions that ended.", True, _PEER,
+         _per_peer(lambda peer: peer.flaps)),
+    _Row("pybgpd_peer_malformed", "Problems found in a peer's UPDATEs.", True, _PEER,
+         _per_peer(lambda peer: peer.malformed)),
+    _Row("pybgpd_peer_messages_received", "BGP messages received.", True, _PEER,
+         _per_peer(lambda peer: peer.messages_received)),
+    _Row("pybgpd_peer_messages_sent", "BGP messages sent.", True, _PEER,
+         _per_peer(lambda peer: peer.messages_sent)),
+    _Row("pybgpd_peer_prefixes_received", "Prefixes a peer announces.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.received)),
+    _Row("pybgpd_peer_prefixes_accepted", "Those of them in Loc-RIB.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.accepted)),
+    _Row("pybgpd_peer_prefixes_refused", "Those that policy or a loop check refused.",
+         False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
+    _Row("pybgpd_rib_prefixes", "Prefixes in Loc-RIB.", False, _TABLE,
+         _per_table(lambda table: table.prefixes)),
+    _Row("pybgpd_rib_paths", "Paths in Loc-RIB.", False, _TABLE,
+         _per_table(lambda table: table.paths)),
+    _Row("pybgpd_pending_prefixes", "Prefixes that wait to be told.", False, _TABLE,
+         _per_table(lambda table: table.pending)),
+    _Row("pybgpd_update_groups", "Update groups.", False, _TABLE,
+         _per_table(lambda table: table.groups)),
+    _Row("pybgpd_update_group_members", "Sessions in update groups.", False, _TABLE,
+         _per_table(lambda table: table.members)),
+    _Row("pybgpd_update_group_members_behind", "Those that do not keep up.", False,
+         _TABLE, _per_table(lambda table: table.behind)),
+    _Row("pybgpd_fib_routes", "Kernel routes by state.", False, ("state",),
+         _fib_states),
+    _Row("pybgpd_fib_next_hop_objects", "Kernel next-hop objects held.", False, (),
+         _fib(lambda fib: fib.next_hop_objects)),
+    *(_Row(f"pybgpd_fib_{name}", text, True, (),
+           _fib(lambda fib, name=name: getattr(fib, name)))  # type: ignore[misc]
+      for name, text in _FIB_COUNTERS.items()),
+    _Row("pybgpd_datastore_connected", "1 while changes would be noticed.", False, (),
+         _datastore(lambda store: store.is_connected)),
+    _Row("pybgpd_datastore_revision", "Newest revision applied.", False, (),
+         _datastore(lambda store: store.applied_revision)),
+    _Row("pybgpd_datastore_lag_revisions", "Revisions known but not applied.", False, (),
+         _datastore(lambda store: store.lag_revisions)),
+    _Row("pybgpd_datastore_snapshots", "Snapshots read; continuity was lost before each"
+         " but the first.", True, (), _datastore(lambda store: store.snapshots)),
+    _Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop within a"
+         " minute.", False, (), _one(lambda f: f.lag_worst)),
+    _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the delays.", False, (),
+         _one(lambda f: f.lag_p99)),
+    _Row("pybgpd_refused_connections", "Connections from nobody's address.", True, (),
+         _one(lambda f: f.refused_connections)),
+    _Row("pybgpd_warnings", "What an operator should look at now.", False, (),
+         _one(lambda f: f.warnings)),
+)
+# fmt: on
+
+
+class FiguresCollector(Collector):
+    """Collects one snapshot; a metric longer than ``SLICE`` comes in several parts.
+
+    Args:
+        figures: The snapshot.
+    """
+
+    def __init__(self, figures: Figures) -> None:
+        self._figures = figures
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield each metric; parts of one follow each other and have one name."""
+        for row in ROWS:
+            samples = iter(row.values(self._figures))
+            while part := list(islice(samples, SLICE)):
+                kind = CounterMetricFamily if row.is_counter else GaugeMetricFamily
+                metric = kind(row.name, row.help, labels=row.labels)
+                for labels, value in part:
+                    metric.add_metric(labels, float(value))
+                yield metric
+
+
+class _Only(Collector):
+    """A registry of one metric, for ``generate_latest``."""
+
+    def __init__(self, metric: Metric) -> None:
+        self._metric = metric
+
+    def collect(self) -> Iterator[Metric]:
+        yield self._metric
+
+
+def render(figures: Figures) -> Iterator[bytes]:
+    """Yield the exposition in pieces, each a few milliseconds of work."""
+    name = ""
+    for metric in FiguresCollector(figures).collect():
+        piece = generate_latest(_Only(metric))
+        if metric.name == name:
+            # HELP and TYPE were written with the first part.
+            piece = piece.split(b"\n", 2)[2]
+        name = metric.name
+        yield piece
+
+
+def summary(figures: Figures) -> dict[str, object]:
+    """Return what is not of single peers, as JSON knows it."""
+    shown: dict[str, object] = {
+        item.name: getattr(figures, item.name)
+        for item in fields(figures)
+        if item.name not in ("peers", "tables", "fib", "datastore")
+    }
+    shown["peers"] = len(figures.peers)
+    shown["tables"] = [table._asdict() for table in figures.tables]
+    for name in ("fib", "datastore"):
+        part = getattr(figures, name)
+        shown[name] = part and {f.name: getattr(part, f.name) for f in fields(part)}
+    return shown

@@ -1,0 +1,201 @@
+"""The HTTP server, asked by a real client over loopback."""
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import aiohttp
+import pytest
+import pytest_asyncio
+from prometheus_client.parser import text_string_to_metric_families
+
+from bgpd.api.http import Check, HttpError, HttpServer
+from bgpd.api.metrics import Figures, PeerFigures, PeerTableFigures, TableFigures
+
+pytestmark = pytest.mark.asyncio
+
+TABLES = (PeerTableFigures("ipv4-unicast", 4, 4, 0),)
+
+
+def peers(count: int) -> tuple[PeerFigures, ...]:
+    return tuple(
+        PeerFigures(
+            name=f"node-{i}",
+            address=f"10.0.{i >> 8}.{i & 255}",
+            state="idle",
+            is_established=False,
+            flaps=i,
+            malformed=i,
+            messages_received=i,
+            messages_sent=i,
+            tables=TABLES,
+        )
+        for i in range(count)
+    )
+
+
+class Told:
+    """An insight that says what a test wants."""
+
+    def __init__(self) -> None:
+        table = TableFigures("ipv4-unicast", 4, 4, 0, 1, 1, 0)
+        self.shown = Figures("1", 2.0, {"idle": 3}, peers(3), (table,))
+        self.live = [Check("event loop", True, "quick")]
+        self.ready = [Check("start", True, "done")]
+
+    def figures(self) -> Figures:
+        return self.shown
+
+    def liveness(self) -> list[Check]:
+        return self.live
+
+    def readiness(self) -> list[Check]:
+        return self.ready
+
+
+@pytest.fixture
+def told() -> Told:
+    return Told()
+
+
+@pytest_asyncio.fixture
+async def server(told: Told) -> AsyncIterator[HttpServer]:
+    server = HttpServer(told, "127.0.0.1", 0)
+    await server.start()
+    yield server
+    await server.close()
+
+
+@pytest_asyncio.fixture
+async def client(server: HttpServer) -> AsyncIterator[aiohttp.ClientSession]:
+    base = f"http://127.0.0.1:{server.port}"
+    async with aiohttp.ClientSession(base) as session:
+        yield session
+
+
+async def test_metrics_are_prometheus_text(
+    told: Told, client: aiohttp.ClientSession
+) -> None:
+    async with client.get("/metrics") as answer:
+        text = await answer.text()
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith("text/plain")
+    found = {family.name: family for family in text_string_to_metric_families(text)}
+    assert len(found["pybgpd_peer_up"].samples) == len(told.shown.peers)
+    assert found["pybgpd_uptime_seconds"].samples[0].value == 2.0
+
+
+async def test_a_thousand_peers_give_way_to_others(
+    told: Told, client: aiohttp.ClientSession
+) -> None:
+    told.shown = replace(told.shown, peers=peers(1000))
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    other = asyncio.create_task(others())
+    async with client.get("/metrics") as answer:
+        text = await answer.text()
+    other.cancel()
+    assert text.count("\npybgpd_peer_up{") == 1000
+    assert turns >= 8 * 4  # metrics per peer, by slices of each
+
+
+async def test_health_is_200_while_all_checks_are_met(
+    client: aiohttp.ClientSession,
+) -> None:
+    for path, text in (
+        ("/healthz", "ok: event loop: quick\n"),
+        ("/readyz", "ok: start: done\n"),
+    ):
+        async with client.get(path) as answer:
+            assert (answer.status, await answer.text()) == (200, text)
+
+
+async def test_health_is_503_and_says_which_check_is_not_met(
+    told: Told, client: aiohttp.ClientSession
+) -> None:
+    told.ready.append(Check("fib", False, "9 changes pending"))
+    told.live = [Check("event loop", False, "held up")]
+    async with client.get("/readyz") as answer:
+        assert answer.status == 503
+        assert await answer.text() == (
+            "ok: start: done\nnot ok: fib: 9 changes pending\n"
+        )
+    async with client.get("/healthz") as answer:
+        assert answer.status == 503
+
+
+async def test_status_is_json(client: aiohttp.ClientSession) -> None:
+    async with client.get("/api/status") as answer:
+        shown = await answer.json()
+    assert shown["peers"] == 3
+    assert shown["session_states"] == {"idle": 3}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [("GET", "/", 404), ("GET", "/metrics/x", 404), ("POST", "/metrics", 405)],
+)
+async def test_other_requests_are_errors(
+    client: aiohttp.ClientSession, method: str, path: str, status: int
+) -> None:
+    async with client.request(method, path) as answer:
+        assert answer.status == status
+
+
+async def test_head_has_no_body(client: aiohttp.ClientSession) -> None:
+    for path in ("/metrics", "/healthz"):
+        async with client.head(path) as answer:
+            assert (answer.status, await answer.read()) == (200, b"")
+
+
+@pytest.mark.slow
+async def test_a_reader_that_does_not_read_is_cut_off(
+    told: Told, client: aiohttp.ClientSession
+) -> None:
+    told.shown = replace(told.shown, peers=peers(20_000))
+    server = HttpServer(told, "127.0.0.1", 0, patience=0.2)
+    await server.start()
+    loop = asyncio.get_running_loop()
+    with socket.socket() as lazy:
+        lazy.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        lazy.setblocking(False)
+        await loop.sock_connect(lazy, ("127.0.0.1", server.port))
+        await loop.sock_sendall(lazy, b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
+        await asyncio.sleep(0.1)
+        async with client.get("/healthz") as answer:
+            assert answer.status == 200
+        await asyncio.sleep(0.5)
+        octets = b""
+        while chunk := await asyncio.wait_for(loop.sock_recv(lazy, 1 << 20), 10):
+            octets += chunk
+    await server.close()
+    assert octets.startswith(b"HTTP/1.1 200 ")
+    assert not octets.endswith(b"\r\n0\r\n\r\n")
+
+
+async def test_nonsense_ends_only_its_own_connection(
+    server: HttpServer, client: aiohttp.ClientSession
+) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(b"\xff" * 19 + b"\x00\x13\x04\r\n\r\n")
+    answer = await asyncio.wait_for(reader.read(), 5)
+    assert b" 400 " in answer.split(b"\r\n")[0]
+    writer.close()
+    await writer.wait_closed()
+    async with client.get("/healthz") as good:
+        assert good.status == 200
+
+
+async def test_a_taken_port_is_a_clear_error(told: Told, server: HttpServer) -> None:
+    second = HttpServer(told, "127.0.0.1", server.port)
+    with pytest.raises(HttpError, match=f"127.0.0.1 port {server.port}"):
+        await second.start()
+    assert second.port == 0
+    await second.close()
