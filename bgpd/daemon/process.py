@@ -17,6 +17,7 @@ from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.forwarding import Forwarding
+from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
@@ -25,6 +26,7 @@ from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.api.control import ControlServer
+    from bgpd.api.http import HttpServer
     from bgpd.calico.state import NodeDesired
     from bgpd.daemon.cluster import ClusterFollower
 
@@ -82,6 +84,7 @@ class Daemon:
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
         self.listen_faults: list[str] = []
+        self.is_started = False
         self._read_settings = reload
         self._files = files
         self._must_listen = must_listen
@@ -90,6 +93,9 @@ class Daemon:
         self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._control: ControlServer | None = None
+        self._http: HttpServer | None = None
+        self._http_faults: list[str] = []
+        self._lag: LagMeter | None = None
 
     async def run(self) -> int:
         """Run until a signal says stop; return the exit code.
@@ -103,7 +109,10 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        self._lag = LagMeter(loop)
         try:
+            if self.settings.metrics.address:
+                await self._serve_http(self._lag)
             await self._start(loop)
             await self._stop.wait()
         finally:
@@ -143,7 +152,25 @@ class Daemon:
             reconciler.apply_node(self._desired)
         if self._files:
             self._spawn(self._watch_files(), "file watch")
+        self.is_started = True
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
+
+    async def _serve_http(self, lag: LagMeter) -> None:
+        """Serve metrics and health, already while the start waits for the datastore."""
+        from bgpd.api.http import HttpError, HttpServer  # noqa: PLC0415  # 0.2 s
+        from bgpd.daemon.insight import DaemonInsight  # noqa: PLC0415
+
+        where = self.settings.metrics
+        insight = DaemonInsight(self, lag, self._warnings)
+        server = HttpServer(insight, where.address, where.port)
+        try:
+            await server.start()
+        except HttpError as error:
+            # Routing does not wait for those who watch it.
+            self._http_faults.append(str(error))
+            _log.error("%s", error)
+            return
+        self._http = server
 
     async def _serve_control(self, speaker: Speaker, asn: int) -> None:
         """Open the control socket.
@@ -165,6 +192,7 @@ class Daemon:
             datastore=self.cluster.datastore if self.cluster is not None else None,
             warnings=self._warnings,
             actions=DaemonActions(speaker, self.reload),
+            loop_lag=self._lag.worst if self._lag is not None else None,
             asn=asn,
             node=self.settings.node_name,
         )
@@ -176,7 +204,7 @@ class Daemon:
 
     def _warnings(self) -> list[str]:
         """Return what an operator should know now."""
-        lines = list(self.listen_faults)
+        lines = [*self.listen_faults, *self._http_faults]
         if self.cluster is not None:
             describe = self.cluster.datastore.describe
             lines += [
@@ -369,6 +397,10 @@ class Daemon:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         if self._control is not None:
             await self._control.close()
+        if self._http is not None:
+            await self._http.close()
+        if self._lag is not None:
+            self._lag.close()
         keeps = self.settings.restart.is_enabled
         if self.speaker is not None:
             await self.speaker.close(is_restart=keeps)

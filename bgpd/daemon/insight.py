@@ -1,0 +1,154 @@
+"""The daemon as metrics and health checks see it."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from bgpd import __version__
+from bgpd.api.http import Check
+from bgpd.api.metrics import (
+    DatastoreFigures,
+    Figures,
+    PeerFigures,
+    PeerTableFigures,
+    TableFigures,
+)
+from bgpd.daemon.lag import LagMeter
+from bgpd.daemon.peer import Peer
+from bgpd.daemon.tables import FamilyTables
+from bgpd.session.fsm import State
+
+if TYPE_CHECKING:  # the process starts the server, which asks this
+    from bgpd.daemon.process import Daemon
+
+# A loop that was held up for longer, and not long ago, lets hold timers run out.
+LAG_LIMIT: Final = 5.0  # seconds
+LAG_WINDOW: Final = 10.0  # seconds
+
+_STATE_NAMES: Final = {state: state.name.lower() for state in State}
+
+
+class DaemonInsight:
+    """Answers the HTTP server (``bgpd.api.http.Insight``).
+
+    Args:
+        daemon: What is asked about; may still be starting.
+        lag: Measures its event loop, since the start.
+        warnings: Returns what an operator should know now.
+    """
+
+    def __init__(
+        self, daemon: "Daemon", lag: LagMeter, warnings: Callable[[], Sequence[str]]
+    ) -> None:
+        self._daemon = daemon
+        self._lag = lag
+        self._warnings = warnings
+        self._was_synced = False
+
+    def figures(self) -> Figures:
+        """Return a snapshot; some 5 us per peer."""
+        daemon, speaker = self._daemon, self._daemon.speaker
+        peers: tuple[PeerFigures, ...] = ()
+        tables: tuple[TableFigures, ...] = ()
+        if speaker is not None:
+            peers = tuple(map(_peer, speaker.peers.values()))
+            tables = tuple(_table(each) for each in speaker.tables.values())
+        found = Counter(peer.state for peer in peers)
+        fib = daemon.forwarding.fib if daemon.forwarding is not None else None
+        return Figures(
+            version=__version__,
+            uptime=self._lag.age,
+            session_states={name: found[name] for name in _STATE_NAMES.values()},
+            peers=peers,
+            tables=tables,
+            refused_connections=speaker.refused_connections if speaker else 0,
+            warnings=len(self._warnings()),
+            lag_worst=self._lag.worst(),
+            lag_p99=self._lag.percentile(0.99),
+            fib=None if fib is None else fib.counts,
+            datastore=self._datastore(),
+        )
+
+    def _datastore(self) -> DatastoreFigures | None:
+        cluster = self._daemon.cluster
+        if cluster is None:
+            return None
+        status = cluster.datastore.status
+        return DatastoreFigures(
+            kind=status.kind,
+            is_connected=status.is_connected,
+            applied_revision=status.applied_revision,
+            lag_revisions=status.lag_revisions,
+            snapshots=status.snapshots,
+        )
+
+    def liveness(self) -> list[Check]:
+        """Whether the event loop serves in time.
+
+        Nothing else ends the process from outside: a daemon without datastore or peers
+        still forwards by what it knows, and a restart would not help.
+        """
+        worst = self._lag.worst(LAG_WINDOW)
+        text = f"held up for {worst:.3f} s at most within {LAG_WINDOW:.0f} s"
+        return [Check("event loop", worst <= LAG_LIMIT, text)]
+
+    def readiness(self) -> list[Check]:
+        """Whether everything that is waited for at the start has come."""
+        checks = [self._started(), self._listens()]
+        cluster = self._daemon.cluster
+        if cluster is not None:
+            status = cluster.datastore.status
+            text = status.last_error or f"{status.snapshots} snapshots"
+            checks.append(Check("datastore", status.snapshots > 0, text))
+        forwarding = self._daemon.forwarding
+        if forwarding is not None and forwarding.fib is not None:
+            # Once is enough: under churn something is always on its way.
+            self._was_synced = self._was_synced or forwarding.fib.is_synced
+            pending = forwarding.fib.counts.pending
+            checks.append(Check("fib", self._was_synced, f"{pending} changes pending"))
+        return checks
+
+    def _started(self) -> Check:
+        is_started = self._daemon.is_started
+        return Check("start", is_started, "done" if is_started else "not done")
+
+    def _listens(self) -> Check:
+        faults = self._daemon.listen_faults
+        is_listening = self._daemon.is_started and not faults
+        text = "listening" if is_listening else "not yet"
+        return Check("listener", is_listening, "; ".join(faults) or text)
+
+
+def _peer(peer: Peer) -> PeerFigures:
+    counters, state = peer.driver.session.counters, peer.state
+    return PeerFigures(
+        name=peer.settings.name,
+        address=peer.settings.remote_addr,
+        state=_STATE_NAMES[state],
+        is_established=state is State.ESTABLISHED,
+        flaps=counters.flaps,
+        malformed=peer.malformed_count,
+        messages_received=sum(counters.received),
+        messages_sent=sum(counters.sent),
+        tables=tuple(
+            PeerTableFigures(
+                str(family), rib.received_count, rib.accepted_count, len(rib.refused)
+            )
+            for family, rib in peer.ribs_in.items()
+        ),
+    )
+
+
+def _table(tables: FamilyTables) -> TableFigures:
+    groups = tables.groups.values()
+    return TableFigures(
+        family=str(tables.family),
+        prefixes=len(tables.loc_rib),
+        paths=sum(tables.loc_rib.path_counts.values()),
+        pending=tables.pending_count,
+        groups=len(groups),
+        members=sum(len(group.members) for group in groups),
+        behind=sum(
+            member.is_behind for group in groups for member in group.members.values()
+        ),
+    )
