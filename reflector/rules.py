@@ -29,7 +29,12 @@ from rib.attributes import PathAttributes, edit, prepend, to_two_octet
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
-from rib.policy import ACCEPT_ALL, Policy, export_allowed
+from rib.policy import (
+    ACCEPT_ALL,
+    Policy,
+    export_allowed,
+    is_long_lived_stale,
+)
 
 
 class Target(Enum):
@@ -126,6 +131,7 @@ class ExportContext:
         add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
         max_message_len: Octets.
         role: Our RFC 9234 role; empty for none.
+        has_long_lived: The peers understand long-lived stale routes (RFC 9494).
     """
 
     family: Family
@@ -142,6 +148,7 @@ class ExportContext:
     add_path_max: int | None = None
     max_message_len: int = 4096
     role: str = ""
+    has_long_lived: bool = False
 
 
 class Export:
@@ -181,6 +188,8 @@ class Export:
         attributes = path.attributes
         if not export_allowed(attributes, is_ebgp=self._is_ebgp):
             return None
+        if not context.has_long_lived and is_long_lived_stale(attributes):
+            return None  # RFC 9494 4.3
         if (
             self._reflects_only
             and path.source.kind is _IBGP

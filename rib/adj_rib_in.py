@@ -21,7 +21,7 @@ from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind
 from rib.path_set import paths_of
-from rib.policy import Verdict
+from rib.policy import Verdict, long_lived
 
 _IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
@@ -226,6 +226,45 @@ class AdjRibIn:
                 for change in changes:
                     self._index.difference_update(change.nlris)
             yield changes
+
+    def make_long_lived(self) -> Iterator[list[Change]]:
+        """Mark stale routes with LLGR_STALE, or withdraw them where NO_LLGR forbids that.
+
+        A slice for each step (RFC 9494 4.2).
+        """
+        marked: dict[Path, Path | None] = {}
+        nlris = self.own_nlris()
+        for start in range(0, len(nlris), SWEEP_SLICE):
+            changes: list[Change] = []
+            batches: dict[Path, list[Nlri]] = {}
+            for nlri in nlris[start : start + SWEEP_SLICE]:
+                for path in paths_of(self.loc_rib.table.get(nlri)):
+                    if path.source is self.source and path.epoch != self.source.epoch:
+                        batches.setdefault(path, []).append(nlri)
+            for path, members in batches.items():
+                if path not in marked:
+                    marked[path] = self._long_lived(path)
+                after = marked[path]
+                if after is None:
+                    changes += self.withdraw(members, path.path_id)
+                else:
+                    changes += self.loc_rib.announce(members, after)
+            yield changes
+
+    def _long_lived(self, path: Path) -> Path | None:
+        attributes = long_lived(path.attributes)
+        if attributes is None:
+            return None
+        after = Path(
+            self.source,
+            attributes,
+            path.next_hop,
+            received=path.received,
+            path_id=path.path_id,
+            weight=path.weight,
+        )
+        after.epoch = path.epoch
+        return after
 
     def own_nlris(self) -> list[Nlri]:
         """Return the prefixes with an accepted path of this peer; a pass for large peers."""

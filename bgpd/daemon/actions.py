@@ -45,7 +45,7 @@ class DaemonActions:
                 return (f"{name}: its routes are {text}",)
             case ResetKind.SOFT_OUT:
                 for family in peer.ribs_in:
-                    self._speaker.tables[family].refresh(peer.source)
+                    self._speaker.tables[family].refresh(peer.sources[family])
                 return (f"{name}: our routes are told again",)
             case ResetKind.SESSION | ResetKind.HARD:
                 self._restart(peer, is_hard=kind is ResetKind.HARD)

@@ -5,12 +5,12 @@ Pure glue between ``PeerDriver`` (sockets, session), ``Intake`` (UPDATEs in) and
 survive a session as stale are replaced or swept under it (RFC 4724, RFC 7313).
 """
 
-import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from bgpd.daemon.intake import Intake, Taken
+from bgpd.daemon.stale import StaleRoutes
 from bgpd.net.driver import PeerDriver
 from bgpd.session.events import (
     Established,
@@ -69,14 +69,18 @@ class Peer:
         self.settings = settings
         self.range_name = range_name
         self.driver: PeerDriver  # set by the speaker, which makes both
-        self.source = Source(settings.name, SourceKind.EBGP)
+        # One for each family: their routes become stale at different times.
+        self.sources = {
+            family: Source(settings.name, SourceKind.EBGP) for family in speaker.tables
+        }
+        self.kind = SourceKind.EBGP
         self.ribs_in: dict[Family, AdjRibIn] = {}
         self.negotiated: Negotiated | None = None
         self.malformed_count = 0
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self._speaker = speaker
         self._intake: Intake | None = None
-        self._stale_timers: dict[Family, asyncio.TimerHandle] = {}
+        self._stale = StaleRoutes(speaker.loop, self._sweep, self._make_long_lived)
         self._has_warned: set[Family] = set()
 
     @property
@@ -87,7 +91,7 @@ class Peer:
     @property
     def stale_family_count(self) -> int:
         """Families whose routes outlived the session and wait for the peer."""
-        return len(self._stale_timers)
+        return len(self._stale)
 
     @property
     def _prefix(self) -> str:
@@ -102,16 +106,19 @@ class Peer:
         self.ended_families.clear()
         self._has_warned.clear()
         for family in sorted(set(self.ribs_in) - negotiated.families):
-            self._drop_stale(family)
+            self._stale.drop(family)
             del self.ribs_in[family]
-        self._drop_unpreserved(negotiated)
+        self._stale.came_back(negotiated, self._speaker.stale_path_time)
         rules = self._import_rules(negotiated.is_ibgp)
         for family in negotiated.families:
             tables = self._speaker.tables[family]
             rib = self.ribs_in.get(family)
             if rib is None:
                 self.ribs_in[family] = AdjRibIn(
-                    self.source, tables.loc_rib, rules, self._speaker.next_hops
+                    self.sources[family],
+                    tables.loc_rib,
+                    rules,
+                    self._speaker.next_hops,
                 )
             else:
                 rib.rules = rules
@@ -127,27 +134,27 @@ class Peer:
         )
 
     def _describe_source(self, negotiated: Negotiated) -> None:
-        source, settings = self.source, self.settings
         kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
         facts = (kind, negotiated.peer_router_id, negotiated.peer_as)
-        if facts != (source.kind, source.router_id, source.asn):
-            # Decisions that rested on the former session's identity are void.
-            for family in list(self.ribs_in):
-                self._drop_stale(family)
+        address = parse_address(self.settings.remote_addr.partition("%")[0])
+        self.kind = kind
+        for family, source in self.sources.items():
+            if facts != (source.kind, source.router_id, source.asn):
+                # Decisions that rested on the former session's identity are void.
+                self._stale.drop(family)
                 self._speaker.tables[family].doubt_routes_of(source)
-            source.kind, source.router_id, source.asn = facts
-        source.address = parse_address(settings.remote_addr.partition("%")[0])
+                source.kind, source.router_id, source.asn = facts
+            source.address = address
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
 
     def _reflect_as(self, *, is_ibgp: bool) -> None:
-        """Set what reflection asks of the source; its routes follow where that changed."""
-        source, settings = self.source, self.settings
-        is_client = settings.is_client and is_ibgp
-        cluster_id = self._speaker.cluster_id_of(settings)
-        if (is_client, cluster_id) != (source.is_client, source.cluster_id):
-            for tables in self._speaker.tables.values():
-                tables.doubt_routes_of(source)
-            source.is_client, source.cluster_id = is_client, cluster_id
+        """Set what reflection asks of the sources; their routes follow what changed."""
+        is_client = self.settings.is_client and is_ibgp
+        cluster_id = self._speaker.cluster_id_of(self.settings)
+        for family, source in self.sources.items():
+            if (is_client, cluster_id) != (source.is_client, source.cluster_id):
+                self._speaker.tables[family].doubt_routes_of(source)
+                source.is_client, source.cluster_id = is_client, cluster_id
 
     def _make_intake(self, negotiated: Negotiated) -> Intake:
         settings = self.settings
@@ -180,13 +187,15 @@ class Peer:
         context = self._export_context(family, negotiated)
         policy = self._speaker.export_policy(self.settings, is_ibgp=negotiated.is_ibgp)
         tables = self._speaker.tables[family]
-        tables.join(self.source, context, policy, self.driver.write)
+        tables.join(self.sources[family], context, policy, self.driver.write)
 
     def _export_context(self, family: Family, negotiated: Negotiated) -> ExportContext:
         settings, speaker = self.settings, self._speaker
         target = Target.EBGP
         if negotiated.is_ibgp:
-            target = Target.CLIENT if self.source.is_client else Target.NON_CLIENT
+            target = (
+                Target.CLIENT if self.sources[family].is_client else Target.NON_CLIENT
+            )
         mine = self._family_settings(family)
         sends_many = family in negotiated.add_path_send
         policy = speaker.export_policy(settings, is_ibgp=negotiated.is_ibgp)
@@ -196,7 +205,7 @@ class Peer:
             local_as=settings.local_as,
             local_address=speaker.next_hop_self(family, self.driver.session.local_addr),
             router_id=speaker.router_id,
-            cluster_id=self.source.cluster_id,
+            cluster_id=self.sources[family].cluster_id,
             policy=policy.name,
             sets_next_hop_self=(
                 negotiated.is_ibgp and settings.next_hop is NextHopMode.SELF
@@ -209,6 +218,7 @@ class Peer:
             add_path_max=mine.add_path_max if sends_many else None,
             max_message_len=negotiated.max_message_len,
             role="" if negotiated.is_ibgp else settings.role,
+            has_long_lived=any(row.family == family for row in negotiated.long_lived),
         )
 
     def _family_settings(self, family: Family) -> FamilySettings:
@@ -244,7 +254,7 @@ class Peer:
             )
         for family in taken.ended:
             self.ended_families.add(family)
-            self._drop_stale(family)
+            self._stale.drop(family)
             self._speaker.end_of_rib_received(self, family)
 
     def _check_limits(self) -> NotifyError | None:
@@ -292,14 +302,16 @@ class Peer:
                 encode_route_refresh(RouteRefresh(family, subtype)) if enhanced else b""
                 for subtype in (RefreshSubtype.BEGIN, RefreshSubtype.END)
             )
-            self._speaker.tables[family].refresh(self.source, before=begin, after=end)
+            self._speaker.tables[family].refresh(
+                self.sources[family], before=begin, after=end
+            )
 
     def session_down(self, event: SessionDown) -> None:
         """Let go of the peer's routes, or keep them as stale for its restart time."""
         self._intake = None
         negotiated, self.negotiated = self.negotiated, None
         for family, rib in self.ribs_in.items():
-            self._speaker.tables[family].leave(self.source)
+            self._speaker.tables[family].leave(self.sources[family])
             rib.make_stale()
             if family in event.kept_families and negotiated is not None:
                 self._keep_stale(family, negotiated)
@@ -308,39 +320,12 @@ class Peer:
         _log.warning("%s: session down: %s", self._prefix, event.reason)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
-        graceful = negotiated.graceful_restart
-        seconds = graceful.restart_time if graceful is not None else 0
+        seconds = self._stale.keep(family, negotiated)
         _log.info("%s: %s routes stay for %d s", self._prefix, family, seconds)
-        self._set_stale_timer(family, seconds)
 
-    def _set_stale_timer(self, family: Family, seconds: float) -> None:
-        self._cancel_stale_timer(family)
-        loop = self._speaker.loop
-        self._stale_timers[family] = loop.call_later(seconds, self._drop_stale, family)
-
-    def _cancel_stale_timer(self, family: Family) -> None:
-        timer = self._stale_timers.pop(family, None)
-        if timer is not None:
-            timer.cancel()
-
-    def _drop_unpreserved(self, negotiated: Negotiated) -> None:
-        """RFC 4724 4.2: stale routes stay only where forwarding was preserved."""
-        graceful = negotiated.graceful_restart
-        preserved = (
-            {family for family, is_kept in graceful.families if is_kept}
-            if graceful is not None
-            else set()
-        )
-        for family in list(self._stale_timers):
-            if family in preserved:
-                self._set_stale_timer(family, self._speaker.stale_path_time)
-            else:
-                self._drop_stale(family)
-
-    def _drop_stale(self, family: Family) -> None:
-        if family in self._stale_timers:
-            self._cancel_stale_timer(family)
-            self._sweep(family)
+    def _make_long_lived(self, family: Family) -> None:
+        _log.info("%s: %s routes are long-lived stale", self._prefix, family)
+        self._run(family, self.ribs_in[family].make_long_lived())
 
     def _sweep(self, family: Family) -> None:
         rib = self.ribs_in[family]
@@ -377,12 +362,17 @@ class Peer:
     def fell_behind(self) -> None:
         """Let update groups note what the peer misses."""
         for family in self.ribs_in:
-            self._speaker.tables[family].fell_behind(self.source)
+            self._speaker.tables[family].fell_behind(self.sources[family])
 
     def caught_breath(self) -> None:
         """Tell the peer what it missed."""
         for family in self.ribs_in:
-            self._speaker.tables[family].caught_breath(self.source)
+            self._speaker.tables[family].caught_breath(self.sources[family])
+
+    def rename(self, name: str) -> None:
+        """Show the peer under another name."""
+        for source in self.sources.values():
+            source.name = name
 
     # -- what the speaker wants ---------------------------------------------------------
 
@@ -405,7 +395,7 @@ class Peer:
             policy = self._speaker.export_policy(
                 self.settings, is_ibgp=negotiated.is_ibgp
             )
-            self._speaker.tables[family].move(self.source, context, policy)
+            self._speaker.tables[family].move(self.sources[family], context, policy)
 
     def ask_refresh(self, families: Iterable[Family]) -> bool:
         """Ask the peer for its routes again; false where it cannot (RFC 2918)."""
@@ -419,8 +409,8 @@ class Peer:
     def forget_routes(self) -> None:
         """The peer is removed: its routes go, stale ones too."""
         for family, rib in self.ribs_in.items():
-            self._cancel_stale_timer(family)
-            self._speaker.tables[family].leave(self.source)
+            self._stale.forget(family)
+            self._speaker.tables[family].leave(self.sources[family])
             rib.make_stale()
             self._sweep(family)
 

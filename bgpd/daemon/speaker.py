@@ -7,6 +7,7 @@ peers, ranges, policies and originated routes there shall be.
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from random import Random
@@ -91,6 +92,7 @@ class Speaker:
         self._policies = {
             name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
         }
+        self._range_sizes: Counter[str] = Counter()
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
         self._housekeeping = loop.call_later(HOUSEKEEPING, self._keep_house)
 
@@ -194,7 +196,10 @@ class Speaker:
         )
         peer.driver = PeerDriver(session, settings, peer, self.loop, self.buffer)
         self.peers[settings.remote_addr] = peer
-        self._note_clusters()
+        if range_name:
+            self._range_sizes[range_name] += 1  # its clusters are the range's: known
+        else:
+            self._note_clusters()
         return peer
 
     def _note_clusters(self) -> None:
@@ -214,6 +219,7 @@ class Speaker:
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
+        self._range_sizes[peer.range_name] -= 1
         if peer.settings.password and not peer.range_name:
             self._set_key(address, "")
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
@@ -235,7 +241,7 @@ class Speaker:
         if peer.settings.password != settings.password:
             self._set_key(settings.remote_addr, settings.password)
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
-        peer.source.name = settings.name
+        peer.rename(settings.name)
         self._note_clusters()
         if cost is ChangeCost.RESET:
             peer.driver.stop(subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text)
@@ -266,6 +272,7 @@ class Speaker:
         peer.driver.abandon()
         if self.peers.get(peer.settings.remote_addr) is peer:
             del self.peers[peer.settings.remote_addr]
+            self._range_sizes[peer.range_name] -= 1
             peer.forget_routes()
 
     def set_restart(self, restart: RestartState) -> None:
@@ -286,7 +293,14 @@ class Speaker:
             if transport is not None:
                 transport.abort()
             return
-        set_peer_ttl(transport.get_extra_info("socket"), peer.settings)
+        try:
+            set_peer_ttl(transport.get_extra_info("socket"), peer.settings)
+        except OSError as error:
+            _log.info("connection from %s lost: %s", remote, error.strerror)
+            transport.abort()
+            return
+        if peer.range_name and peer.stale_family_count:
+            peer.driver.start()  # back while its routes wait for it; or no effect
         peer.driver.adopt(connection)
 
     def _dynamic(self, remote: str) -> Peer | None:
@@ -303,8 +317,7 @@ class Speaker:
         if not fitting:
             return None
         chosen = max(fitting, key=lambda settings: network(settings.prefix).prefixlen)
-        count = sum(p.range_name == chosen.name for p in self.peers.values())
-        if count >= chosen.limit:
+        if self._range_sizes[chosen.name] >= chosen.limit:
             _log.warning(
                 "connection from %s refused: range %s has its %d neighbours",
                 remote,

@@ -91,7 +91,7 @@ def _families(view: DaemonView, peer: Peer) -> list[Row]:
 def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
     rib = peer.ribs_in.get(family)
     tables = view.speaker.tables.get(family)
-    member = None if tables is None else tables.member(peer.source)
+    member = None if tables is None else tables.member(peer.sources[family])
     return {
         "received": 0 if rib is None else rib.received_count,
         "accepted": 0 if rib is None else rib.accepted_count,

@@ -154,7 +154,9 @@ def _held(
             return False
         if peer is None or nlri in refused:
             return True
-        return any(path.source is peer.source for path in paths_of(table.get(nlri)))
+        return any(
+            path.source is peer.sources[family] for path in paths_of(table.get(nlri))
+        )
 
     # Prefixes that were refused stand in no table; the others' order is kept.
     nlris = list(dict.fromkeys((*table, *refused))) if refused else list(table)
@@ -220,7 +222,7 @@ def refused_row(
     reason = why.refusal.value
     return {
         "peer": "" if peer is None else peer.settings.name,
-        "source": "" if peer is None else peer.source.kind.name.lower(),
+        "source": "" if peer is None else peer.kind.name.lower(),
         "path_id": path_id,
         "is_best": False,
         "is_multipath": False,
@@ -239,8 +241,9 @@ def _advertised(
     """Yield what a peer is told, with attributes as it sees them."""
     peer = question.peer
     tables = view.speaker.tables[family]
-    group = None if peer is None else tables.group_of(peer.source)
-    if peer is None or group is None:
+    source = None if peer is None else peer.sources[family]
+    group = None if source is None else tables.group_of(source)
+    if source is None or group is None:
         return  # it speaks no such family, or not now
     table, describe, teller = tables.loc_rib.table, Describer(), Teller(group)
     for nlri in _chosen(list(table), question.wanted):
@@ -248,7 +251,7 @@ def _advertised(
             yield None
             continue
         is_silent = True
-        for path, attributes, _, _ in teller.told(table.get(nlri), nlri, peer.source):
+        for path, attributes, _, _ in teller.told(table.get(nlri), nlri, source):
             if attributes is None:
                 continue
             is_silent = False

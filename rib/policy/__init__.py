@@ -30,6 +30,8 @@ from rib.policy.well_known import (
     NO_EXPORT,
     NO_EXPORT_SUBCONFED,
     export_allowed,
+    is_long_lived_stale,
+    long_lived,
     obey_graceful_shutdown,
 )
 
@@ -58,6 +60,8 @@ __all__ = [
     "Verdict",
     "compile_policy",
     "export_allowed",
+    "is_long_lived_stale",
+    "long_lived",
     "obey_graceful_shutdown",
     "prefix_entry",
     "prefix_match",

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from rib.attribute_codes import LOCAL_PREF
-from rib.attributes import PathAttributes
+from rib.attribute_codes import COMMUNITIES, LOCAL_PREF
+from rib.attributes import PathAttributes, encode_communities
+from rib.communities import LLGR_STALE, NO_LLGR
 
 GRACEFUL_SHUTDOWN: Final = 0xFFFF0000  # RFC 8326 3
 NO_EXPORT: Final = 0xFFFFFF01  # RFC 1997
@@ -12,6 +13,7 @@ NO_EXPORT_SUBCONFED: Final = 0xFFFFFF03
 
 # A block without these octets carries no such community: one search instead of a decode.
 _NO_EXPORT_FAMILY: Final = b"\xff\xff\xff"
+_LLGR_STALE_OCTETS: Final = LLGR_STALE.to_bytes(4, "big")
 _GRACEFUL_SHUTDOWN_OCTETS: Final = b"\xff\xff\x00\x00"
 
 _BARS_EVERYBODY: Final = frozenset({NO_ADVERTISE})
@@ -47,3 +49,25 @@ def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
     ):
         return attributes.with_changes({LOCAL_PREF: _LOWEST_LOCAL_PREF})
     return attributes
+
+
+def is_long_lived_stale(attributes: PathAttributes) -> bool:
+    """Return whether LLGR_STALE marks the route (RFC 9494 4.3)."""
+    return (
+        _LLGR_STALE_OCTETS in attributes.octets
+        and LLGR_STALE in attributes.communities
+    )
+
+
+def long_lived(attributes: PathAttributes) -> PathAttributes | None:
+    """Return a stale route's attributes for its long life; ``None`` if it must go.
+
+    RFC 9494 4.2 and 4.3: LLGR_STALE is added, and NO_LLGR forbids it.
+    """
+    communities = attributes.communities
+    if NO_LLGR in communities:
+        return None
+    if LLGR_STALE in communities:
+        return attributes
+    value = encode_communities((*communities, LLGR_STALE))
+    return attributes.with_changes({COMMUNITIES: value})

@@ -1,0 +1,100 @@
+"""Routes that outlived their session: how long they stay (RFC 4724 4.2, RFC 9494 4.2).
+
+    session lost ---restart time---> long-lived stale ---stale time---> swept
+                                     (depreferred, told only to peers that know LLGR)
+    session lost, no LLGR agreed ------restart time-------------------> swept
+    peer is back: stale until its End-of-RIB or a cap, if it preserved its forwarding;
+    else swept at once
+
+Timers and which family is where; the routes themselves are the caller's.
+"""
+
+import asyncio
+from collections.abc import Callable, Collection
+
+from bgpd.session.negotiation import Negotiated
+from rib.family import Family
+
+
+class StaleRoutes:
+    """One peer's stale families.
+
+    Args:
+        loop: For timers.
+        sweep: Removes a family's stale routes.
+        make_long_lived: Marks a family's stale routes with LLGR_STALE.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sweep: Callable[[Family], None],
+        make_long_lived: Callable[[Family], None],
+    ) -> None:
+        self._loop = loop
+        self._sweep = sweep
+        self._make_long_lived = make_long_lived
+        self._timers: dict[Family, asyncio.TimerHandle] = {}
+
+    def __len__(self) -> int:
+        return len(self._timers)
+
+    def keep(self, family: Family, negotiated: Negotiated) -> int:
+        """Keep a lost session's routes for as long as was agreed; return the seconds."""
+        graceful = negotiated.graceful_restart
+        restart_time = graceful.restart_time if graceful is not None else 0
+        stale_time = next(
+            (row.stale_time for row in negotiated.long_lived if row.family == family),
+            0,
+        )
+        if stale_time:
+            self._set(family, restart_time, self._begin_long_life, family, stale_time)
+        else:
+            self._set(family, restart_time, self.drop, family)
+        return restart_time + stale_time
+
+    def _begin_long_life(self, family: Family, stale_time: int) -> None:
+        self._make_long_lived(family)
+        self._set(family, stale_time, self.drop, family)
+
+    def came_back(self, negotiated: Negotiated, cap: float) -> None:
+        """The peer is back: what it did not preserve goes, the rest waits.
+
+        Args:
+            negotiated: Of the new session.
+            cap: Seconds to wait for End-of-RIB.
+        """
+        preserved = _preserved(negotiated)
+        for family in list(self._timers):
+            if family in preserved:
+                self._set(family, cap, self.drop, family)
+            else:
+                self.drop(family)
+
+    def drop(self, family: Family) -> None:
+        """Sweep a family now, if it waits."""
+        if self.forget(family):
+            self._sweep(family)
+
+    def forget(self, family: Family) -> bool:
+        """Stop waiting for a family; false if nobody did."""
+        timer = self._timers.pop(family, None)
+        if timer is None:
+            return False
+        timer.cancel()
+        return True
+
+    def _set(
+        self, family: Family, seconds: float, act: Callable[..., None], *args: object
+    ) -> None:
+        self.forget(family)
+        self._timers[family] = self._loop.call_later(seconds, act, *args)
+
+
+def _preserved(negotiated: Negotiated) -> Collection[Family]:
+    graceful = negotiated.graceful_restart
+    if graceful is None:
+        return ()
+    preserved = {family for family, is_kept in graceful.families if is_kept}
+    preserved.update(row.family for row in negotiated.long_lived if row.is_preserved)
+    return preserved
