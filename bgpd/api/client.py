@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from bgpd.api.protocol import ControlError, Row, encode
 
@@ -48,7 +48,7 @@ def call(
             sock.sendall(encode(request))
             with sock.makefile("rb") as lines:
                 for line in lines:
-                    message = json.loads(line)
+                    message = _decode(line)
                     if "data" not in message:
                         _end(message)
                         return
@@ -60,7 +60,14 @@ def call(
     raise UnreachableError(f"{path}: the daemon went away before it had told all")
 
 
-def _end(message: dict[str, Any]) -> None:
+def _decode(line: bytes) -> Row:
+    message = json.loads(line)
+    if not isinstance(message, dict):
+        raise ValueError(f"{line[:40]!r}")  # noqa: TRY004  # as json's own error
+    return message
+
+
+def _end(message: Row) -> None:
     error = message.get("error")
     if error is not None:
         raise ControlError(error["code"], error["message"], error.get("expected", ()))

@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import click
 
+from bgpd import __version__
 from bgpd.api.client import UnreachableError, call
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, ControlError
 from bgpd.cli.pages import peer_page, route_page, status_page
@@ -47,12 +48,9 @@ _limit = click.option(
 
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's interface
-    if not value:
-        return
-    from importlib.metadata import version  # noqa: PLC0415  # costs 20 ms
-
-    click.echo(f"pybgpctl {version('pybgpd')}")
-    ctx.exit()
+    if value:
+        click.echo(f"pybgpctl {__version__}")
+        ctx.exit()
 
 
 @click.group(context_settings=_CONTEXT)

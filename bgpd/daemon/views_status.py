@@ -4,9 +4,9 @@ import platform
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path as FilePath
 
+from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
 from bgpd.daemon.speaker import Speaker
 from bgpd.daemon.tables import FamilyTables
@@ -21,7 +21,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
     speaker = view.speaker
     states = Counter(STATE_NAMES[peer.state] for peer in speaker.peers.values())
     return {
-        "version": own_version(),
+        "version": __version__,
         "python": platform.python_version(),
         "loop": type(speaker.loop).__module__.partition(".")[0],
         "node": view.node or None,
@@ -59,14 +59,6 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "memory": _resident_octets(),
         "warnings": list(view.warnings()),
     }
-
-
-def own_version() -> str:
-    """Return the version of the distribution; ``unknown`` from a bare source tree."""
-    try:
-        return version("pybgpd")
-    except PackageNotFoundError:
-        return "unknown"
 
 
 def _own_as(speaker: Speaker) -> int | None:
