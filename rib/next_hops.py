@@ -6,6 +6,7 @@ again (RFC 4271 9.1.2.1).
 """
 
 from collections.abc import Callable, Iterable
+from sys import getrefcount
 from typing import NamedTuple
 
 from rib.path import NextHop
@@ -78,10 +79,21 @@ class NextHopTable:
             changed.append(hop)
         return changed
 
-    def forget_unused(self, used: Iterable[NextHop]) -> list[bytes]:
-        """Forget next hops that are not among ``used``; return their addresses."""
-        keep = set(used)
-        gone = [f for f, hop in self._by_field.items() if f and hop not in keep]
+    def forget_unused(self) -> list[bytes]:
+        """Forget next hops that no path has; return their addresses.
+
+        Exact, by CPython's reference count: a path that a session remembers for later
+        prefixes keeps its next hop too.
+        """
+        fields: dict[NextHop, list[bytes]] = {}
+        for octets, hop in self._by_field.items():
+            fields.setdefault(hop, []).append(octets)
+        del hop
+        gone = []
+        for hop, names in fields.items():
+            # The names' entries, the key above, the loop's variable and the argument.
+            if getrefcount(hop) <= len(names) + 3:
+                gone += names
         for octets in gone:
             del self._by_field[octets]
-        return [octets for octets in gone if len(octets) <= 16]
+        return [octets for octets in gone if 0 < len(octets) <= 16]
