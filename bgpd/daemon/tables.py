@@ -217,6 +217,8 @@ class FamilyTables:
             gathered.append(member)
 
     def _start_catch_up(self, group: UpdateGroup) -> None:
+        # A prefix that is gone and comes back before that was told is told to nobody.
+        self.flush_now()
         catch_up = CatchUp(list(self._joining.pop(group)), list(self.loc_rib.table))
         self._catching_up.setdefault(group, []).append(catch_up)
         for member in tuple(catch_up.members):
@@ -296,6 +298,8 @@ class FamilyTables:
                 break
             self._tell(self._next_missed(group, member), (member,))
             yield
+        if not member.missed and not member.is_behind:
+            member.is_in_doubt = False
         self._close(group, member)
 
     def _next_missed(self, group: UpdateGroup, member: Member) -> Outbound | None:
@@ -306,8 +310,6 @@ class FamilyTables:
             return group.encode(self._moves((nlri, None) for nlri in some))
         told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
         is_in_doubt = member.is_in_doubt
-        if not missed:
-            member.is_in_doubt = False
         moves = self._moves(told, is_in_doubt=is_in_doubt)
         return group.encode(moves, is_in_doubt=is_in_doubt)
 
