@@ -1,0 +1,306 @@
+"""Whatever happens, a member holds what a lone peer of its export would hold."""
+
+from unittest import mock
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    precondition,
+    rule,
+)
+
+import bgpd.daemon.tables
+import reflector.group
+from bgpd.daemon.jobs import Jobs
+from bgpd.daemon.tables import FamilyTables
+from reflector.rules import Export, ExportContext, Target
+from rib.family import IPV4_UNICAST
+from rib.loc_rib import LocRib
+from rib.next_hops import NextHopTable, Reachability
+from rib.nlri import parse_prefix
+from rib.path import Path, Source, SourceKind
+from rib.policy import (
+    ACCEPT_ALL,
+    Actions,
+    Match,
+    Operator,
+    Outcome,
+    Policy,
+    PolicySpec,
+    Term,
+    compile_policy,
+    prefix_match,
+)
+from tests.support.routes import some_attributes
+from tests.support.told import (
+    StepLoop,
+    Told,
+    begin_refresh,
+    by_prefix,
+    end_refresh,
+    lone_view,
+    octets_of,
+)
+
+PREFIXES = [parse_prefix(f"10.{number}.0.0/16")[1] for number in range(7)]
+HOPS = ("192.0.2.1", "192.0.2.2")
+ATTRIBUTES = [
+    some_attributes(next_hop=hop, local_pref=pref, med=med, communities=communities)
+    for hop, pref, med, communities in (
+        (HOPS[0], 100, None, ()),
+        (HOPS[1], 100, 1, ()),
+        (HOPS[0], 200, 2, (0xFC000001,)),
+        (HOPS[1], 50, None, (0xFFFFFF01,)),  # NO_EXPORT
+        (HOPS[0], 100, 3, (0xFFFFFF02,)),  # NO_ADVERTISE
+    )
+]
+SOME = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=4, unique=True)
+PEERS = st.integers(0, 4)
+NAME = "changing"
+
+
+def policy(*terms: Term) -> PolicySpec:
+    return PolicySpec(NAME, terms, accepts_unmatched=True)
+
+
+HALF = prefix_match(Operator.IN, "10.0.0.0/14")
+VERSIONS = [
+    policy(Term("tag", Outcome.ACCEPT, actions=Actions(add_communities=(1,)))),
+    policy(Term("half", Outcome.REJECT, Match(prefixes=HALF))),
+    policy(Term("marked", Outcome.REJECT, Match(communities=frozenset({0xFC000001})))),
+    policy(
+        Term(
+            "tag half",
+            Outcome.ACCEPT,
+            Match(prefixes=HALF),
+            Actions(add_communities=(2,), next_hop=bytes((10, 9, 9, 9))),
+        )
+    ),
+    policy(Term("nothing", Outcome.REJECT)),
+]
+
+
+def a_peer(number: int, kind: SourceKind, *, is_client: bool = False) -> Source:
+    return Source(
+        f"peer {number}",
+        kind,
+        address=bytes((10, 255, 0, number)),
+        router_id=number + 1,
+        asn=64512 if kind is SourceKind.IBGP else 65001,
+        is_client=is_client,
+        cluster_id=7,
+    )
+
+
+class Groups(RuleBasedStateMachine):
+    """A table, its groups, and peers that come, go, change and stop reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.patches = [
+            mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 2),
+            mock.patch.object(reflector.group, "CATCH_UP_SLICE", 2),
+            mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
+        ]
+        for patch in self.patches:
+            patch.start()
+        self.loop = StepLoop()
+        self.loc_rib = LocRib(IPV4_UNICAST)
+        self.tables = FamilyTables(self.loc_rib, self.loop, Jobs(self.loop))
+        self.next_hops = NextHopTable()
+        self.policies = {
+            NAME: compile_policy(VERSIONS[0]),
+            ACCEPT_ALL.name: Policy(ACCEPT_ALL),
+        }
+        self.sources = [
+            a_peer(0, SourceKind.IBGP, is_client=True),
+            a_peer(1, SourceKind.IBGP, is_client=True),
+            a_peer(2, SourceKind.EBGP),
+            a_peer(3, SourceKind.IBGP),
+            Source("local", SourceKind.LOCAL, weight=1),
+        ]
+        self.told: dict[int, Told] = {}
+        self.add_path: dict[int, int | None] = {}
+        self.policy_of = dict.fromkeys(range(4), NAME)
+        self.is_full: set[int] = set()
+        self.interned: dict[tuple[int, int, int, int], Path] = {}
+
+    def teardown(self) -> None:
+        try:
+            self.settle()
+        finally:
+            for patch in self.patches:
+                patch.stop()
+
+    # -- what the peers announce --------------------------------------------------------
+
+    def path(self, peer: int, attributes: int, path_id: int) -> Path:
+        source = self.sources[peer]
+        key = (peer, attributes, path_id, source.epoch)
+        if key not in self.interned:
+            block = ATTRIBUTES[attributes]
+            hop = self.next_hops.get(block.next_hop)
+            self.interned[key] = Path(source, block, hop, path_id=path_id)
+        return self.interned[key]
+
+    @rule(
+        peer=PEERS,
+        nlris=SOME,
+        attributes=st.integers(0, len(ATTRIBUTES) - 1),
+        path_id=st.integers(0, 1),
+    )
+    def announce(
+        self, peer: int, nlris: list[bytes], attributes: int, path_id: int
+    ) -> None:
+        path = self.path(peer, attributes, path_id)
+        self.tables.changed(self.loc_rib.announce(nlris, path))
+
+    @rule(peer=PEERS, nlris=SOME, path_id=st.integers(0, 1))
+    def withdraw(self, peer: int, nlris: list[bytes], path_id: int) -> None:
+        source = self.sources[peer]
+        self.tables.changed(self.loc_rib.withdraw(nlris, source, path_id))
+
+    @rule(peer=PEERS)
+    def become_stale(self, peer: int) -> None:
+        self.sources[peer].epoch += 1
+
+    @rule(peer=PEERS, nlris=SOME)
+    def sweep(self, peer: int, nlris: list[bytes]) -> None:
+        self.tables.changed(self.loc_rib.sweep_stale(nlris, self.sources[peer]))
+
+    @rule(hop=st.sampled_from(ATTRIBUTES[:2]), is_reachable=st.booleans())
+    def next_hop_changes(self, hop, is_reachable) -> None:
+        state = Reachability(hop.next_hop, is_reachable)
+        changed = self.next_hops.apply([state])
+        if changed:
+            self.loc_rib.forget_decisions()
+            nlris = self.loc_rib.nlris_through(changed)
+            self.tables.changed(self.loc_rib.decide_again(nlris))
+
+    # -- sessions -----------------------------------------------------------------------
+
+    def context(self, peer: int) -> ExportContext:
+        source = self.sources[peer]
+        target = Target.EBGP
+        if source.kind is SourceKind.IBGP:
+            target = Target.CLIENT if source.is_client else Target.NON_CLIENT
+        return ExportContext(
+            family=IPV4_UNICAST,
+            target=target,
+            local_as=64512,
+            local_address=bytes((10, 0, 0, 1)),
+            router_id=99,
+            cluster_id=source.cluster_id,
+            policy=self.policy_of[peer],
+            add_path_max=self.add_path[peer],
+        )
+
+    @rule(peer=st.integers(0, 3), most=st.sampled_from((None, None, 0, 1, 2)))
+    def join(self, peer: int, most: int | None) -> None:
+        self.leave(peer)
+        source = self.sources[peer]
+        told = self.told[peer] = Told(add_path=most is not None)
+        self.add_path[peer] = most
+
+        def write(share: list[bytes]) -> None:
+            told.take(octets_of(share))
+            if peer in self.is_full:
+                self.tables.fell_behind(source)
+
+        def swept(keys: set[tuple[int, bytes]]) -> None:
+            group = self.tables.group_of(source)
+            assert group is not None
+            if not group.outdated_count:
+                held, lone = by_prefix(told.view), self.lone(peer)
+                for _, nlri in keys:
+                    assert held.get(nlri) == lone.get(nlri), "lost by a refresh"
+
+        told.swept = swept
+        rules = self.policies[self.policy_of[peer]]
+        self.tables.join(source, self.context(peer), rules, write)
+
+    @rule(peer=st.integers(0, 3))
+    def leave(self, peer: int) -> None:
+        self.told.pop(peer, None)
+        self.is_full.discard(peer)
+        self.tables.leave(self.sources[peer])
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data())
+    def socket_fills(self, data) -> None:
+        self.is_full.add(data.draw(st.sampled_from(sorted(self.told))))
+
+    @precondition(lambda self: self.is_full)
+    @rule(data=st.data())
+    def socket_drains(self, data) -> None:
+        peer = data.draw(st.sampled_from(sorted(self.is_full)))
+        self.is_full.discard(peer)
+        self.tables.caught_breath(self.sources[peer])
+
+    @precondition(lambda self: self.told)
+    @rule(data=st.data(), is_enhanced=st.booleans())
+    def refresh(self, data, is_enhanced) -> None:
+        peer = data.draw(st.sampled_from(sorted(self.told)))
+        before, after = (b"", b"")
+        if is_enhanced:
+            before, after = begin_refresh(), end_refresh()
+        self.tables.refresh(self.sources[peer], before=before, after=after)
+
+    # -- configuration ------------------------------------------------------------------
+
+    @rule(version=st.sampled_from(VERSIONS))
+    def policy_changes(self, version: PolicySpec) -> None:
+        self.policies[NAME] = compile_policy(version)
+        self.tables.replace_policy(NAME, self.policies[NAME])
+
+    @rule(peer=st.integers(0, 3), name=st.sampled_from((NAME, ACCEPT_ALL.name)))
+    def settings_change(self, peer: int, name: str) -> None:
+        self.policy_of[peer] = name
+        if peer in self.told:
+            source = self.sources[peer]
+            self.tables.move(source, self.context(peer), self.policies[name])
+
+    @rule(peer=st.sampled_from((0, 1, 3)), cluster_id=st.sampled_from((7, 8)))
+    def reflection_changes(self, peer: int, cluster_id: int) -> None:
+        source = self.sources[peer]
+        self.tables.doubt_routes_of(source)
+        source.is_client = not source.is_client
+        source.cluster_id = cluster_id
+        if peer in self.told:
+            rules = self.policies[self.policy_of[peer]]
+            self.tables.move(source, self.context(peer), rules)
+
+    # -- time ---------------------------------------------------------------------------
+
+    @rule(steps=st.integers(1, 4))
+    def time_passes(self, steps: int) -> None:
+        for _ in range(steps):
+            self.loop.step()
+
+    @rule()
+    def settle(self) -> None:
+        for peer in sorted(self.is_full):
+            self.tables.caught_breath(self.sources[peer])
+        self.is_full.clear()
+        self.loop.run()
+        for peer, told in self.told.items():
+            assert by_prefix(told.view) == self.lone(peer)
+            assert told.ends == 1
+            assert told.stale is None
+            member = self.tables.member(self.sources[peer])
+            assert member is not None
+            assert member.has_everything
+            assert member.closing is None
+            assert not member.is_in_doubt
+
+    def lone(self, peer: int):
+        rules = self.policies[self.policy_of[peer]]
+        export = Export(self.context(peer), rules)
+        return lone_view(export, self.loc_rib.table, self.sources[peer])
+
+
+TestGroups = Groups.TestCase
+TestGroups.settings = settings(
+    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
+)
