@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpd.config import check
+from bgpd.config.check import check
 from bgpd.lab.topology import load_topology
 from tests.support.generated import ROOT
 
