@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
+from bgpd.config import loader as loader_module
 from bgpd.config.check import check
 from bgpd.config.errors import ConfigError
 from bgpd.config.loader import load
-from bgpd.config import loader as loader_module
 
 GOOD = "bgp: {as: 64512, router_id: 10.0.0.1}\n"
 
