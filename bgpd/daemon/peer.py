@@ -80,7 +80,9 @@ class Peer:
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self._speaker = speaker
         self._intake: Intake | None = None
-        self._stale = StaleRoutes(speaker.loop, self._sweep, self._make_long_lived)
+        self._stale = StaleRoutes(
+            speaker.loop, self._sweep_outlived, self._make_long_lived
+        )
         self._has_warned: set[Family] = set()
 
     @property
@@ -326,6 +328,11 @@ class Peer:
     def _make_long_lived(self, family: Family) -> None:
         _log.info("%s: %s routes are long-lived stale", self._prefix, family)
         self._run(family, self.ribs_in[family].make_long_lived())
+
+    def _sweep_outlived(self, family: Family) -> None:
+        self._sweep(family)
+        if self.range_name and not self._stale and not self.driver.session.is_started:
+            self._speaker.forget_dynamic(self)  # it was kept for these routes alone
 
     def _sweep(self, family: Family) -> None:
         rib = self.ribs_in[family]
