@@ -16,7 +16,7 @@ from rib.attributes import PathAttributes
 from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, paths_of
-from rib.policy import export_allowed
+from rib.policy import export_allowed, is_long_lived_stale
 
 
 class Withheld(Enum):
@@ -25,6 +25,9 @@ class Withheld(Enum):
     OWN = "it is the peer's own route"
     REFLECTION = "routes of iBGP peers do not go to other iBGP peers (RFC 4456 6)"
     COMMUNITY = "a community forbids it (RFC 1997)"
+    LONG_LIVED = (
+        "it is long-lived stale, and the peer does not know that (RFC 9494 4.3)"
+    )
     POLICY = "export policy"
     ROUTE_LEAK = "OTC would make it a route leak (RFC 9234 5)"
     NEXT_HOP = "its next hop cannot be told in this family"
@@ -106,6 +109,8 @@ class Teller:
             return Withheld.REFLECTION, ""
         if not export_allowed(attributes, is_ebgp=context.target is Target.EBGP):
             return Withheld.COMMUNITY, ""
+        if not context.has_long_lived and is_long_lived_stale(attributes):
+            return Withheld.LONG_LIVED, ""
         verdict = export.policy.evaluate(attributes, path.source, context.family, nlri)
         if not verdict.is_accepted:
             return Withheld.POLICY, f"{export.policy.name}: {verdict.reason}"

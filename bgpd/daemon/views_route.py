@@ -18,7 +18,7 @@ from bgpd.daemon.views_common import (
     describe_next_hop,
     find_prefix,
 )
-from bgpd.daemon.views_export import Teller
+from bgpd.daemon.views_export import Teller, Withheld
 from bgpd.daemon.views_fib import route_row
 from bgpd.daemon.views_routes import path_row, refused_row
 from reflector.group import UpdateGroup
@@ -149,6 +149,8 @@ def _told(
     details: dict[tuple[object, ...], tuple[Row, bool]] = {}
     for source in list(group.members):
         for path, attributes, withheld, detail in teller.told(entry, nlri, source):
+            if withheld is Withheld.NOT_SELECTED:
+                continue
             key: tuple[object, ...] = (path, attributes, withheld)
             answers.setdefault(key, []).append(source.name)
             if key in details:

@@ -1,0 +1,80 @@
+"""A speaker with peers whose sessions stand, though no socket does."""
+
+import asyncio
+import json
+from typing import Any
+
+from bgpd.api.protocol import Request, find_command
+from bgpd.daemon.peer import Peer
+from bgpd.daemon.speaker import Speaker
+from bgpd.daemon.views import DaemonView, commands
+from bgpd.session.events import Established
+from bgpd.session.negotiation import RestartState, negotiate, offer
+from bgpd.session.settings import FamilySettings, PeerSettings
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.nlri import parse_address
+from tests.support.routes import nlris, some_attributes
+
+LOCAL_AS = 64512
+
+
+class World:
+    """Answers commands as the daemon does.
+
+    Attributes:
+        speaker: Its clock runs while ``loop`` does.
+        view: What commands see; replace it to show more.
+    """
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.speaker = Speaker(self.loop, "192.0.2.254", seed=1)
+        self.speaker.hostname = "here"
+        self.view = DaemonView(self.speaker, self.loop.time() - 75)
+
+    def close(self) -> None:
+        self.loop.run_until_complete(self.speaker.close())
+        self.loop.close()
+
+    def peer(self, name: str, addr: str, asn: int = LOCAL_AS, **changes: Any) -> Peer:
+        """Configure a peer whose session is not up."""
+        if asn == LOCAL_AS:
+            changes.setdefault("families", _families(IPV4_UNICAST, IPV6_UNICAST))
+        settings = PeerSettings(name, addr, asn, LOCAL_AS, **changes)
+        return self.speaker._make_peer(settings)
+
+    def up(self, name: str, addr: str, asn: int = LOCAL_AS, **changes: Any) -> Peer:
+        """Configure a peer whose session stands."""
+        peer = self.peer(name, addr, asn, **changes)
+        ours = peer.settings
+        mirrored = PeerSettings(
+            "us", "192.0.2.254", LOCAL_AS, asn, families=ours.families
+        )
+        router_id = int.from_bytes(parse_address(addr)[:4], "big")
+        local = offer(ours, self.speaker.router_id, restart=RestartState())
+        remote = offer(mirrored, router_id, restart=RestartState(), hostname=name)
+        peer.established(Established(1, negotiate(ours, local, remote)))
+        return peer
+
+    def announce(self, peer: Peer, *prefixes: str, path_id: int = 0, **attributes: Any):
+        rib = peer.ribs_in[IPV4_UNICAST]
+        attributes.setdefault("next_hop", peer.settings.remote_addr)
+        found = some_attributes(**attributes)
+        outcome = rib.learn((found.octets, path_id), found, path_id)
+        self.speaker.tables[IPV4_UNICAST].changed(
+            rib.announce(outcome, nlris(*prefixes), path_id)
+        )
+
+    def ask(self, command: str, **arguments: Any) -> Any:
+        """Return an answer as a client gets it: rows without breaths, through JSON."""
+        arguments = {name.replace("_", "-"): v for name, v in arguments.items()}
+        table = commands(self.view)
+        found = find_command(table, Request(1, command, arguments))
+        answer = found.handle(arguments)
+        if not isinstance(answer, dict):
+            answer = [row for row in answer if row is not None]
+        return json.loads(json.dumps(answer))
+
+
+def _families(*families: Family) -> tuple[FamilySettings, ...]:
+    return tuple(map(FamilySettings, families))
