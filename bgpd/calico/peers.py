@@ -20,6 +20,7 @@ from bgpd.calico.topology import BGP_PORT, Member, Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import FamilySettings, NextHopMode, PeerSettings
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.policy import ACCEPT_ALL
 
 MULTIHOP_TTL: Final = 64  # every session of Calico is multihop
 _NEXT_HOPS: Final = {"Keep": NextHopMode.KEEP, "Self": NextHopMode.SELF}
@@ -274,6 +275,10 @@ class _Expansion:
             is_client=is_client,
             cluster_id=cluster_id if is_client else "",
             multihop_ttl=0 if is_internal else MULTIHOP_TTL,
+            # Named, since eBGP without policies denies (RFC 8212): a cluster's objects
+            # know no such default, and a gateway of theirs exchanges routes at once.
+            import_policy=template.import_policy or ACCEPT_ALL.name,
+            export_policy=template.export_policy or ACCEPT_ALL.name,
         )
 
     def _check(self, name: str, spec: BgpPeerSpec) -> None:

@@ -223,6 +223,7 @@ def test_settings_of_a_gateway() -> None:
     assert gateway.allow_own_as == 2
     assert gateway.next_hop is NextHopMode.KEEP
     assert gateway.local_addr == ""
+    assert gateway.import_policy == gateway.export_policy == "accept-all"  # RFC 8212
     assert wanted.warnings == ()
 
 
@@ -501,3 +502,13 @@ def test_prefixes_of_one_node_leave_other_nodes_blocks_out() -> None:
     assert resource_key("Node", "x").startswith(prefixes()[0])
     assert split_resource_key(resource_key("BGPPeer", "a.b")) == ("BGPPeer", "a.b")
     assert split_resource_key("/calico/ipam/v2/config") is None
+
+
+def test_policies_of_the_template_are_kept_and_others_accept_all() -> None:
+    objects = items(FOUR[0], FOUR[1])
+    default = state_of(FOUR[0], FOUR[1]).desired("n11").peers[0]
+    assert (default.import_policy, default.export_policy) == ("accept-all",) * 2
+    state = ClusterState(replace(TEMPLATE, import_policy="checked"))
+    state.apply(Snapshot(1, objects))
+    (peer,) = state.desired("n11").peers
+    assert (peer.import_policy, peer.export_policy) == ("checked", "accept-all")
