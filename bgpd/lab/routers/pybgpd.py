@@ -66,6 +66,8 @@ class PyBgpd(Router):
             "connect_retry_time": 1,
             "graceful_restart": self.speaker.has_graceful_restart,
         }
+        if n.remote_as != self.speaker.local_as:  # eBGP denies by itself (RFC 8212)
+            peer |= {"import_policy": "accept-all", "export_policy": "accept-all"}
         if n.local_addr:
             peer["local_address"] = n.local_addr
         if n.is_client:
@@ -140,11 +142,11 @@ class PyBgpd(Router):
 
     def refresh(self, addr: str) -> None:
         """Ask for a soft reset of what is received."""
-        self.ask("reset", peer=addr, how="soft-in")
+        self.ask("reset", peer=addr, kind="soft-in")
 
     def reset(self, addr: str) -> None:
-        """Ask for a hard reset."""
-        self.ask("reset", peer=addr, how="hard")
+        """End the session with Cease/4."""
+        self.ask("reset", peer=addr, kind="session")
 
 
 def _view(row: Mapping[str, Any], from_addr: str | None) -> RouteView:
