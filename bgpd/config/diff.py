@@ -97,7 +97,17 @@ SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
 )
 """Fields of sections that cost sessions something; all others are live."""
 
-RESTARTS: Final = frozenset({"node_name", "datastore", "fib", "trusts_next_hops"})
+RESTARTS: Final = frozenset(
+    {
+        "control_path",
+        "datastore",
+        "fib",
+        "metrics",
+        "node_name",
+        "restart",
+        "trusts_next_hops",
+    }
+)
 """Sections that are looked at only when the daemon starts."""
 
 _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})

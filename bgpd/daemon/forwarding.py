@@ -8,7 +8,7 @@ trusts them does neither.
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from bgpd.config.settings import DaemonSettings, LearnSettings
 from bgpd.daemon.fib_feed import FibFeed
@@ -47,6 +47,7 @@ class Forwarding:
         self._learned: LearnedRoutes | None = None
         self._ways: dict[bytes, NextHopState] = {}
         self._feeds: dict[Family, FibFeed] = {}
+        self._inside: tuple[tuple[Family, Nlri], ...] = ()
         self._swept: set[Family] = set()
         self._timers: list[asyncio.TimerHandle] = []
         fib = settings.fib
@@ -84,7 +85,7 @@ class Forwarding:
             self._watch = NextHopWatch(self.view, self._next_hops_changed)
             speaker.next_hops.resolve = self._resolve
         if self._settings.routes.learn.is_enabled:
-            self._learn(self.view, self._settings.routes.learn)
+            self.learn(self._settings.routes.learn)
 
     def preserved(self) -> Iterable[Family]:
         """Return the families whose forwarding survived our restart (RFC 4724 3).
@@ -117,18 +118,27 @@ class Forwarding:
 
     # -- routes of other programs -------------------------------------------------------
 
-    def _learn(self, view: KernelView, learn: LearnSettings) -> None:
+    def learn(self, learn: LearnSettings) -> None:
+        """Learn other routes than so far; a daemon without a view of the kernel cannot."""
+        if self._learned is not None:
+            known = [(family, nlri, None) for family, nlri in self._learned.known]
+            self._learned.close()
+            self._learned = None
+            self._learned_changed(known)
+        if self.view is None or not learn.is_enabled:
+            return
+        self._inside = learn.prefixes
         self._learned = LearnedRoutes(
-            view,
+            self.view,
             self._learned_changed,
             protocols=learn.protocols or None,
             interfaces=learn.interfaces,
         )
         self._learned.start()
 
-    def _learned_changed(self, changes: list[LearnedChange]) -> None:
+    def _learned_changed(self, changes: Sequence[LearnedChange]) -> None:
         """Let other programs' routes compete, without giving them back to the kernel."""
-        wanted = self._settings.routes.learn.prefixes
+        wanted = self._inside
         gone: dict[Family, list[Nlri]] = {}
         come: dict[tuple[Family, LearnedRoute], list[Nlri]] = {}
         for family, nlri, route in changes:

@@ -180,10 +180,14 @@ class Peer:
             local_as=settings.local_as,
             router_id=speaker.router_id,
             cluster_ids=speaker.cluster_ids,
-            own_addresses=speaker.own_addresses,
+            own_addresses=speaker.own_addresses | self._local_addresses(),
             allow_own_as=settings.allow_own_as,
             role="" if is_ibgp else settings.role,
         )
+
+    def _local_addresses(self) -> frozenset[bytes]:
+        local = self.driver.session.local_addr.partition("%")[0]
+        return frozenset((parse_address(local),)) if local else frozenset()
 
     def _join(self, family: Family, negotiated: Negotiated) -> None:
         context = self._export_context(family, negotiated)

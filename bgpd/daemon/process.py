@@ -17,7 +17,9 @@ from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.forwarding import Forwarding
+from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
+from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
@@ -32,8 +34,6 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
 
 EXIT_OK: Final = 0
 PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
-
-_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
 
 _log = logging.getLogger(__name__)
 
@@ -90,6 +90,7 @@ class Daemon:
         self._must_listen = must_listen
         self._stop = asyncio.Event()
         self._desired: NodeDesired | None = None
+        self._identity: SpeakerSettings | None = None
         self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._control: ControlServer | None = None
@@ -126,14 +127,19 @@ class Daemon:
             self._follow_datastore()
             if not await self._wait_for_datastore():
                 return
-        identity = self._identity()
+        identity = identify(self.settings, self._desired)
+        if identity is None:
+            raise StartError(
+                "no router id: set bgp.router_id, or let a datastore tell the address"
+            )
+        self._identity = identity
         speaker = self.speaker = Speaker(
             loop,
             identity.router_id,
             cluster_id=identity.cluster_id,
             decision=identity.decision,
         )
-        speaker.set_own_addresses(self._own_addresses())
+        speaker.set_own_addresses(own_addresses(identity, self._desired))
         reconciler = self.reconciler = Reconciler(speaker)
         self.forwarding = Forwarding(speaker, self.settings, (reconciler.blocks,))
         await self.forwarding.start()
@@ -142,12 +148,12 @@ class Daemon:
             preserved=frozenset(self.forwarding.preserved()),
         )
         loop.call_later(self.settings.restart.deferral_time, self._end_restart)
-        await self._listen(identity)
+        await self._listen(speaker, identity)
         if self.settings.control_path:
             await self._serve_control(speaker, identity.asn)
         if self._desired is not None:
             reconciler.apply_blocks(self._desired.originated)
-        reconciler.apply_settings(_with_as(self.settings, identity.asn))
+        reconciler.apply_settings(with_as(self.settings, identity.asn))
         if self._desired is not None:
             reconciler.apply_node(self._desired)
         if self._files:
@@ -217,49 +223,26 @@ class Daemon:
         if self.speaker is not None:
             self.speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
 
-    def _identity(self) -> SpeakerSettings:
-        """Return the configured identity, completed by the datastore's.
+    async def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
+        """Listen where the identity says, and nowhere else.
 
         Raises:
-            StartError: Neither says who we are.
+            StartError: A port cannot be had, and the daemon is nothing without it.
         """
-        mine, desired = self.settings.speaker, self._desired
-        router_id, asn, cluster_id = mine.router_id, mine.asn, mine.cluster_id
-        if desired is not None:
-            router_id = router_id or desired.router_id
-            cluster_id = cluster_id or desired.cluster_id
-            asn = asn or desired.asn
-        if not router_id:
-            raise StartError(
-                "no router id: set bgp.router_id, or let a datastore tell the address"
-            )
-        return replace(mine, router_id=router_id, asn=asn, cluster_id=cluster_id)
-
-    def _own_addresses(self) -> list[str]:
-        addresses = set(self.settings.speaker.listen_addresses) - _WILDCARDS
-        if self._desired is not None:
-            addresses |= {self._desired.ipv4_addr, self._desired.ipv6_addr} - {""}
-        return sorted(addresses)
-
-    async def _listen(self, identity: SpeakerSettings) -> None:
-        speaker = self.speaker
         port = identity.listen_port
-        addresses = list(identity.listen_addresses)
-        desired = self._desired
-        if desired is not None and desired.listens_on_node_addr:
-            addresses = [a for a in (desired.ipv4_addr, desired.ipv6_addr) if a]
-        if desired is not None and desired.listen_port:
-            port = desired.listen_port
-        for address in addresses:
+        wanted = {(address, port) for address in identity.listen_addresses}
+        for place in set(speaker.listener.addresses) - wanted:
+            speaker.listener.ignore(*place)
+        self.listen_faults.clear()
+        for address in identity.listen_addresses:
             try:
-                if speaker is not None:
-                    await speaker.listener.listen(address, port)
+                await speaker.listener.listen(address, port)
             except SocketError as error:
                 if self._must_listen:
                     raise StartError(str(error.strerror)) from error
                 # Sessions that we open ourselves come up all the same.
                 self.listen_faults.append(str(error.strerror))
-                _log.error("%s", error.strerror)
+                _log.error("%s", error.strerror)  # the text says it all
 
     # -- datastore ----------------------------------------------------------------------
 
@@ -297,8 +280,8 @@ class Daemon:
         self._desired = desired
         if not self._first_desired.is_set():
             self._first_desired.set()
-        elif self.reconciler is not None and self.speaker is not None:
-            self.speaker.set_own_addresses(self._own_addresses())
+        elif self.reconciler is not None:
+            self._apply_identity()
             self.reconciler.apply_node(desired)
 
     def _deliver_blocks(self, blocks: Any) -> None:  # noqa: ANN401  # Calico's, see above
@@ -381,13 +364,28 @@ class Daemon:
 
     def apply(self, new: DaemonSettings) -> list[Step]:
         """Apply changed settings; return the steps."""
-        steps = diff(self.settings, new)
+        old, self.settings = self.settings, new
+        steps = diff(old, new)
         for step in steps:
             _log.info("reload: %s", step)
-        self.settings = new
-        if self.reconciler is not None:
-            self.reconciler.apply_settings(_with_as(new, self._identity().asn))
+        if old.log != new.log:
+            set_up_logging(new.log)
+        if self.reconciler is not None and self._identity is not None:
+            self._apply_identity()
+            self.reconciler.apply_settings(with_as(new, self._identity.asn))
+        if self.forwarding is not None and old.routes.learn != new.routes.learn:
+            self.forwarding.learn(new.routes.learn)
         return steps
+
+    def _apply_identity(self) -> None:
+        """Follow a change of who we are: only a new router id resets sessions."""
+        speaker, identity = self.speaker, identify(self.settings, self._desired)
+        if speaker is None or identity is None or identity == self._identity:
+            return
+        self._identity = identity
+        speaker.set_own_addresses(own_addresses(identity, self._desired))
+        speaker.set_identity(identity.router_id, identity.cluster_id)
+        self._spawn(self._listen(speaker, identity), "listener")
 
     async def _close(self) -> None:
         """End in the order of the start, reversed; routes stay for a successor."""
@@ -406,23 +404,6 @@ class Daemon:
             await self.speaker.close(is_restart=keeps)
         if self.forwarding is not None:
             await self.forwarding.close(flush=not keeps)
-
-
-def _with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
-    """Return settings whose peers have our AS where only the datastore knows it."""
-    return replace(
-        settings,
-        peers=tuple(
-            peer if peer.local_as else replace(peer, local_as=asn)
-            for peer in settings.peers
-        ),
-        ranges=tuple(
-            entry
-            if entry.template.local_as
-            else replace(entry, template=replace(entry.template, local_as=asn))
-            for entry in settings.ranges
-        ),
-    )
 
 
 def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:

@@ -170,6 +170,29 @@ class Speaker:
             sibling = b""
         return sibling or octets
 
+    def set_identity(self, router_id: str, cluster_id: str) -> None:
+        """Change who we are.
+
+        A new router id resets all sessions, for it stands in the OPEN (RFC 4271 4.2); a new
+        cluster id is told by telling routes again (RFC 4456 8).
+        """
+        number = _number(router_id)
+        cluster = _number(cluster_id) if cluster_id else number
+        is_other, self.router_id = number != self.router_id, number
+        is_other_cluster, self.cluster_id = cluster != self.cluster_id, cluster
+        self._note_clusters()
+        for peer in self.peers.values():
+            if is_other:
+                peer.driver.session.local_router_id = number
+                peer.driver.stop(
+                    subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE,
+                    text="router id changed",
+                )
+                peer.driver.start()
+            elif is_other_cluster:
+                peer.rejoin()
+                peer.import_again()
+
     def set_own_addresses(self, addresses: Iterable[str]) -> None:
         """Say which addresses are ours: routes through them are refused."""
         self.own_addresses = frozenset(

@@ -1,0 +1,64 @@
+"""Who this speaker is: what the configuration says, completed by the datastore. Pure."""
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from bgpd.config.settings import DaemonSettings, SpeakerSettings
+
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.state import NodeDesired
+
+_WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
+
+
+def identify(
+    settings: DaemonSettings, desired: "NodeDesired | None"
+) -> SpeakerSettings | None:
+    """Return the speaker's settings with nothing left open; ``None`` without router id.
+
+    What the configuration says goes first; a cluster id from the datastore makes the node
+    a reflector.
+    """
+    mine = settings.speaker
+    if desired is None:
+        return mine if mine.router_id else None
+    router_id = mine.router_id or desired.router_id
+    if not router_id:
+        return None
+    own = tuple(addr for addr in (desired.ipv4_addr, desired.ipv6_addr) if addr)
+    addresses = own if desired.listens_on_node_addr else mine.listen_addresses
+    return replace(
+        mine,
+        router_id=router_id,
+        asn=mine.asn or desired.asn,
+        cluster_id=mine.cluster_id or desired.cluster_id,
+        listen_addresses=addresses,
+        listen_port=desired.listen_port or mine.listen_port,
+    )
+
+
+def own_addresses(
+    identity: SpeakerSettings, desired: "NodeDesired | None"
+) -> list[str]:
+    """Return the addresses that are known to be ours, in order."""
+    addresses = set(identity.listen_addresses) - _WILDCARDS
+    if desired is not None:
+        addresses |= {desired.ipv4_addr, desired.ipv6_addr} - {""}
+    return sorted(addresses)
+
+
+def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
+    """Return settings whose peers have our AS where only the datastore knows it."""
+    return replace(
+        settings,
+        peers=tuple(
+            peer if peer.local_as else replace(peer, local_as=asn)
+            for peer in settings.peers
+        ),
+        ranges=tuple(
+            entry
+            if entry.template.local_as
+            else replace(entry, template=replace(entry.template, local_as=asn))
+            for entry in settings.ranges
+        ),
+    )
