@@ -13,6 +13,7 @@ from typing import Any, Final
 
 MEASURED: Final = 500  # rows that decide the widths, and the most that rich draws
 NOTHING: Final = "-"
+_LONG_LEAST: Final = 20  # letters that a long column gets at least
 
 Row = dict[str, Any]
 
@@ -25,11 +26,13 @@ class Column:
         title: In capitals.
         text: A row's text in this column; empty is shown as ``-``.
         is_number: Aligned to the right.
+        is_long: May be broken into lines where a terminal is too narrow.
     """
 
     title: str
     text: Callable[[Row], str]
     is_number: bool = False
+    is_long: bool = False
 
 
 def duration(seconds: float | None) -> str:
@@ -129,7 +132,7 @@ PEERS: Final = (
     field("ACCEPTED", "accepted", is_number=True),
     field("REFUSED", "refused", is_number=True),
     field("FLAPS", "flaps", is_number=True),
-    Column("REMARK", _trouble),
+    Column("REMARK", _trouble, is_long=True),
 )
 ROUTES: Final = (
     Column("", _flags),
@@ -140,7 +143,7 @@ ROUTES: Final = (
     attribute("MED", "med", is_number=True),
     attribute("AS PATH", "as_path"),
     attribute("ORIGIN", "origin"),
-    Column("NOT SELECTED BECAUSE", _lost_by),
+    Column("NOT SELECTED BECAUSE", _lost_by, is_long=True),
 )
 TOLD: Final = ROUTES[1:-1]
 ROUTE_LEGEND: Final = (
@@ -155,13 +158,13 @@ FIB: Final = (
 )
 GROUPS: Final = (
     field("FAMILY", "family"),
-    field("TOLD AS", "target"),
+    field("PEERS ARE", "target"),
     field("POLICY", "policy"),
     field("NEXT HOP", "next_hop"),
     Column("ADD-PATH", lambda row: _add_path(row["add_path_max"])),
     Column("MEMBERS", lambda row: str(len(row["members"])), is_number=True),
     field("PENDING", "pending", is_number=True),
-    Column("BEHIND", _behind),
+    Column("BEHIND", _behind, is_long=True),
 )
 
 
@@ -219,9 +222,20 @@ def _draw(columns: Sequence[Column], rows: list[Row]) -> None:
     from rich.text import Text  # noqa: PLC0415
 
     table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    for column in columns:
-        table.add_column(column.title, justify="right" if column.is_number else "left")
-    for row in rows:
+    cells = [_cells(columns, row) for row in rows]
+    least = 0
+    for index, column in enumerate(columns):
+        table.add_column(
+            column.title,
+            justify="right" if column.is_number else "left",
+            no_wrap=not column.is_long,
+        )
+        widest = max(len(column.title), *(len(row[index]) for row in cells))
+        least += 2 + (min(widest, _LONG_LEAST) if column.is_long else widest)
+    for row_cells in cells:
         # Text, not markup: names and communities may hold brackets.
-        table.add_row(*map(Text, _cells(columns, row)))
-    Console(highlight=False).print(table)
+        table.add_row(*map(Text, row_cells))
+    console = Console(highlight=False)
+    # Rather a line that the terminal breaks than a prefix cut short.
+    console.width = max(console.width, least)
+    console.print(table)

@@ -1,0 +1,364 @@
+import asyncio
+import json
+import os
+import pty
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner, Result
+
+from bgpd.api.control import ControlServer
+from bgpd.cli.control import main
+from bgpd.daemon.views import DaemonView, ResetKind, commands
+from fib.memory import MemoryFib, MemoryKernel
+from fib.routes import Fault, Hop, Target, TargetKind
+from rib.family import IPV4_UNICAST
+from rib.nlri import parse_address
+from rib.policy import Actions, Outcome, PolicySpec, Term
+from tests.support.routes import nlris
+from tests.support.world import World
+
+
+class Told:
+    """Takes what commands make the daemon do, and says what it took."""
+
+    def reset(self, address: str, kind: ResetKind) -> list[str]:
+        return [f"{address}: {kind.value}"]
+
+    def reload(self) -> list[str]:
+        return ["peer one: changed", "nothing is reset"]
+
+    def disable(self, address: str, text: str) -> list[str]:
+        return [f"{address}: down, {text!r}"]
+
+    def enable(self, address: str) -> list[str]:
+        return [f"{address}: up"]
+
+
+def fill(world: World) -> None:
+    """Three peers, two paths for one prefix, a refused route, a changed one."""
+    prefer = Term("all", Outcome.ACCEPT, actions=Actions(local_pref=250))
+    world.speaker.set_policies([PolicySpec("prefer", (prefer,))])
+    one = world.up("one", "192.0.2.1", is_client=True, description="rack 4")
+    two = world.up("two", "192.0.2.2", is_client=True, import_policy="prefer")
+    outside = world.up("outside", "198.51.100.1", 65001, import_policy="accept-all")
+    world.peer("down", "192.0.2.9")
+    world.announce(one, "10.2.0.0/16", "10.2.1.0/24", local_pref=100, med=5)
+    world.announce(two, "10.2.0.0/16", local_pref=200, communities=(0xFDE80001,))
+    world.announce(outside, "10.9.0.0/16", as_path="65001 64512")
+
+
+def make_fib(world: World) -> MemoryFib:
+    kernel = MemoryKernel()
+    fib = MemoryFib(kernel)
+    world.loop.run_until_complete(fib.start())
+    bad = Target(hops=(Hop(parse_address("192.0.2.2")),))
+    kernel.refusals[bad] = Fault(101, "Network is unreachable")
+    good = Target(hops=(Hop(parse_address("192.0.2.1"), "eth0"),))
+    fib.submit(IPV4_UNICAST, nlris("10.2.0.0/16"), good)
+    fib.submit(IPV4_UNICAST, nlris("10.2.1.0/24"), bad)
+    fib.submit(IPV4_UNICAST, nlris("10.8.0.0/16"), Target(TargetKind.BLACKHOLE))
+    return fib
+
+
+@pytest.fixture(scope="module")
+def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A control socket over a speaker, served by a thread."""
+    path = str(tmp_path_factory.mktemp("control") / "pybgpd.sock")
+    world = World()
+    fill(world)
+    view = DaemonView(
+        world.speaker,
+        world.loop.time() - 3700,
+        fib=make_fib(world),
+        warnings=lambda: ["the pool is full"],
+        actions=Told(),
+        asn=64512,
+        node="node-a",
+    )
+    server = ControlServer(path, commands(view))
+    world.loop.run_until_complete(server.start())
+    thread = threading.Thread(target=world.loop.run_forever)
+    thread.start()
+    yield path
+    asyncio.run_coroutine_threadsafe(server.close(), world.loop).result(10)
+    world.loop.call_soon_threadsafe(world.loop.stop)
+    thread.join(10)
+    world.close()
+
+
+def run(path: str, *args: str) -> Result:
+    return CliRunner().invoke(main, ["--control", path, *args])
+
+
+def ok(path: str, *args: str) -> str:
+    result = run(path, *args)
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def as_json(path: str, *args: str) -> Any:
+    return json.loads(ok(path, *args, "-o", "json"))
+
+
+def test_peers_are_listed_in_aligned_columns_without_colour(daemon):
+    output = ok(daemon, "show", "peers")
+    head, *lines = output.splitlines()
+    assert head.split() == (
+        [
+            "NAME",
+            "ADDRESS",
+            "AS",
+            "ROLE",
+            "STATE",
+            "UP",
+            "RECEIVED",
+            "ACCEPTED",
+            "REFUSED",
+            "FLAPS",
+            "REMARK",
+        ]
+    )
+    assert [line.split()[0] for line in lines] == ["one", "two", "down", "outside"]
+    assert {line.index("Idle") for line in lines} == {head.index("STATE")}
+    assert "\x1b" not in output
+    assert lines[2].rstrip().endswith("shut down")
+
+
+def test_one_peer_is_a_page(daemon):
+    output = ok(daemon, "show", "peers", "one")
+    assert output.startswith("one: ")
+    assert "rack 4" in output
+    assert "agreed on:" in output
+    assert "capabilities received:" in output
+    assert ok(daemon, "show", "peers", "down").startswith("down: ")
+
+
+def test_routes_are_listed_with_flags_and_reasons(daemon):
+    head, *lines = ok(daemon, "show", "routes").splitlines()
+    assert head.split()[0] == "PREFIX"
+    assert [line.split()[:4] for line in lines] == [
+        ["*", "10.2.0.0/16", "192.0.2.2", "two"],
+        ["10.2.0.0/16", "192.0.2.1", "one", "100"],
+        ["*", "10.2.1.0/24", "192.0.2.1", "one"],
+    ]
+    assert lines[1].endswith("lower LOCAL_PREF")
+
+
+def test_refused_routes_are_marked(daemon):
+    output = ok(daemon, "show", "routes", "--received-from", "outside")
+    assert output.splitlines()[1].startswith("x  10.9.0.0/16")
+    assert "our AS is in AS_PATH: AS 64512" in output
+
+
+def test_told_routes_have_no_reason_column(daemon):
+    head, line = ok(daemon, "show", "routes", "--advertised-to", "one").splitlines()
+    assert "BECAUSE" not in head
+    assert line.startswith("10.2.0.0/16  192.0.2.2  two")
+
+
+def test_options_of_routes_reach_the_daemon(daemon):
+    rows = as_json(
+        daemon, "show", "routes", "--best", "--family", "ipv4", "--limit", "1"
+    )
+    assert [row["prefix"] for row in rows] == ["10.2.0.0/16"]
+    rows = as_json(daemon, "show", "routes", "--prefix", "10.2.0.0/15", "--longer")
+    assert len(rows) == 3
+    assert len(as_json(daemon, "show", "routes", "--peer", "two")) == 1
+
+
+def test_nothing_to_show_is_said_beside_the_output(daemon):
+    result = run(daemon, "show", "routes", "--family", "ipv6")
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert "no such routes" in result.stderr
+    assert as_json(daemon, "show", "routes", "--family", "ipv6") == []
+
+
+def test_a_route_is_explained_on_a_page(daemon):
+    output = ok(daemon, "show", "route", "10.2.0.1")
+    assert output.startswith("10.2.0.0/16 (asked for 10.2.0.1), ipv4-unicast\n")
+    assert "selected: two" in output
+    assert "path 2 of 2, from one: not selected: lower LOCAL_PREF" in output
+    assert "before import policy:\n    local preference: 200" in output
+    assert "told to one (route-reflector client), path from two" in output
+    assert "because it is the peer's own route" in output
+    assert output.endswith("kernel: via 192.0.2.1, installed\n")
+
+
+def test_a_refused_route_is_explained_on_a_page(daemon):
+    output = ok(daemon, "show", "route", "10.9.0.0/16")
+    assert "no path is usable" in output
+    assert "refused, from outside: our AS is in AS_PATH: AS 64512" in output
+    assert output.endswith("kernel: no route of ours\n")
+
+
+def test_kernel_routes_are_listed_with_errors(daemon):
+    lines = ok(daemon, "show", "fib").splitlines()[1:]
+    found = {line.split()[0]: line for line in lines}
+    assert "192.0.2.1 dev eth0" in found["10.2.0.0/16"]
+    assert found["10.2.1.0/24"].endswith("failed     Network is unreachable")
+    assert "blackhole" in found["10.8.0.0/16"]
+    assert len(as_json(daemon, "show", "fib", "--state", "failed")) == 1
+
+
+def test_groups_are_listed(daemon):
+    output = ok(daemon, "show", "groups", "--family", "ipv4")
+    assert "route-reflector client" in output
+    assert "ebgp-default-deny" in output
+
+
+def test_status_is_a_page_and_one_json_object(daemon):
+    output = ok(daemon, "show", "status")
+    assert "up 1h01m" in output
+    assert "0 of 4 established" in output
+    assert "2 of 3 routes installed, 1 failed" in output
+    assert "the pool is full" in output
+    status = as_json(daemon, "show", "status")
+    assert (status["node"], status["as"]) == ("node-a", 64512)
+
+
+def test_json_lines_are_one_object_each(daemon):
+    lines = ok(daemon, "show", "peers", "-o", "jsonl").splitlines()
+    assert [json.loads(line)["name"] for line in lines] == [
+        "one",
+        "two",
+        "down",
+        "outside",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("args", "output"),
+    [
+        (("reset", "one"), "192.0.2.1: session\n"),
+        (("reset", "one", "--soft-in"), "192.0.2.1: soft-in\n"),
+        (("reset", "one", "--soft-out"), "192.0.2.1: soft-out\n"),
+        (("reset", "192.0.2.2", "--hard"), "192.0.2.2: hard\n"),
+        (("reload",), "peer one: changed\nnothing is reset\n"),
+        (("shutdown-peer", "one", "--text", "new RAM"), "192.0.2.1: down, 'new RAM'\n"),
+        (("shutdown-peer", "one"), "192.0.2.1: down, ''\n"),
+        (("enable-peer", "one"), "192.0.2.1: up\n"),
+    ],
+)
+def test_changes_print_what_was_done(daemon, args, output):
+    assert ok(daemon, *args) == output
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("show", "peers", "nobody"), "expected: down, one, outside, two"),
+        (("show", "route", "10.2.0.0/15"), "no route 10.2.0.0/15"),
+        (("show", "routes", "--prefix", "ten"), "'ten' is no prefix and no address"),
+        (("reset", "nobody"), "there is no peer 'nobody'"),
+    ],
+)
+def test_what_the_daemon_refuses_is_exit_code_1(daemon, args, text):
+    result = run(daemon, *args)
+    assert result.exit_code == 1
+    assert text in result.stderr
+    assert result.stdout == ""
+    if args[0] == "show":
+        assert run(daemon, *args, "-o", "json").stdout == ""
+
+
+@pytest.mark.parametrize(
+    "args", [("show", "nothing"), ("show", "peers", "-o", "xml"), ("reset",), ("--no",)]
+)
+def test_wrong_usage_is_exit_code_2(daemon, args):
+    assert run(daemon, *args).exit_code == 2
+
+
+def test_no_daemon_is_exit_code_3_with_the_path_and_a_hint(tmp_path):
+    path = str(tmp_path / "none.sock")
+    result = run(path, "show", "status")
+    assert result.exit_code == 3
+    assert path in result.stderr
+    assert "is pybgpd running?" in result.stderr
+    assert "--control" in result.stderr
+
+
+def test_the_variable_names_the_socket(daemon):
+    result = CliRunner(env={"PYBGPD_CONTROL": daemon}).invoke(main, ["show", "peers"])
+    assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "args",
+    [
+        (),
+        ("show",),
+        *(("show", n) for n in ("peers", "routes", "route", "fib", "groups", "status")),
+        ("reset",),
+        ("reload",),
+        ("shutdown-peer",),
+        ("enable-peer",),
+    ],
+)
+def test_every_command_has_help_that_fits(args):
+    result = CliRunner().invoke(main, [*args, "--help"])
+    assert result.exit_code == 0
+    assert "Usage:" in result.output
+    assert all(len(line) <= 88 for line in result.output.splitlines())
+
+
+def test_version_is_told():
+    assert CliRunner().invoke(main, ["--version"]).output.startswith("pybgpctl ")
+
+
+def test_the_command_starts_without_the_daemons_modules(daemon):
+    script = (
+        "import sys\n"
+        "from bgpd.cli.control import main\n"
+        "main(standalone_mode=False)\n"
+        "heavy = {'asyncio', 'rich', 'rib', 'bgpd.daemon', 'pydantic'}\n"
+        "sys.exit(', '.join(heavy & set(sys.modules)) or 0)\n"
+    )
+    root = Path(__file__).parents[4]
+    result = subprocess.run(
+        [sys.executable, "-c", script, "--control", daemon, "show", "peers"],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+    )
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.startswith("NAME")
+
+
+def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
+    root = Path(__file__).parents[4]
+    leader, follower = pty.openpty()
+    process = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "bgpd.cli.control",
+            "--control",
+            daemon,
+            "show",
+            "routes",
+        ],
+        stdout=follower,
+        cwd=root,
+        env={**os.environ, "COLUMNS": "40", "TERM": "xterm"},
+    )
+    assert process.wait(20) == 0
+    os.close(follower)
+    output = b""
+    try:
+        while piece := os.read(leader, 65536):
+            output += piece
+    except OSError:
+        pass  # how a terminal says that it is over
+    os.close(leader)
+    text = output.decode()
+    assert "10.2.0.0/16" in text
+    assert "LOCAL_PREF" in text
+    assert "ECMP" in text.splitlines()[-1]
