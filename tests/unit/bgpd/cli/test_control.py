@@ -2,6 +2,7 @@ import asyncio
 import json
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -9,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
@@ -362,3 +364,29 @@ def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
     assert "10.2.0.0/16" in text
     assert "LOCAL_PREF" in text
     assert "ECMP" in text.splitlines()[-1]
+
+
+def test_every_command_of_the_page_exists():
+    page = (Path(__file__).parents[4] / "docs" / "commands.md").read_text()
+    found = set(
+        re.findall(r"^(?:\| `|\$ )pybgpctl ((?:[a-z-]+ ?)+)", page, re.MULTILINE)
+    )
+    assert len(found) >= 10
+    for words in found:
+        command: click.Command = main
+        for word in words.split():
+            if isinstance(command, click.Group):
+                assert word in command.commands
+                command = command.commands[word]
+    documented = {words.split()[0] for words in found}
+    assert documented == main.commands.keys()
+    options = set(re.findall(r"`(--[a-z-]+)", page))
+    known = {o for c in (main, *_all_commands(main)) for p in c.params for o in p.opts}
+    assert options <= known
+
+
+def _all_commands(group: click.Group) -> Iterator[click.Command]:
+    for command in group.commands.values():
+        yield command
+        if isinstance(command, click.Group):
+            yield from _all_commands(command)
