@@ -90,6 +90,7 @@ def _explain(
         "multipath": [path.source.name for path in multipath],
         "told": told,
         "withheld": withheld,
+        "uses_kernel": view.fib is not None,
         "fib": route_row(view.fib, family, nlri),
     }
 

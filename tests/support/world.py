@@ -26,9 +26,9 @@ class World:
         view: What commands see; replace it to show more.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, router_id: str = "192.0.2.254") -> None:
         self.loop = asyncio.new_event_loop()
-        self.speaker = Speaker(self.loop, "192.0.2.254", seed=1)
+        self.speaker = Speaker(self.loop, router_id, seed=1)
         self.speaker.hostname = "here"
         self.view = DaemonView(self.speaker, self.loop.time() - 75)
 

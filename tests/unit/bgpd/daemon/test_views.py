@@ -1,3 +1,4 @@
+import asyncio
 import json
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +17,7 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
+from bgpd.wire.framing import Framer
 from fib.memory import MemoryFib, MemoryKernel
 from fib.routes import Fault, Hop, Target
 from rib.attributes import make_attributes
@@ -358,7 +360,7 @@ def test_a_route_is_explained_from_all_sides(full):
     why_not = {row["peers"][0]: row["reason"] for row in row["withheld"]}
     assert why_not["two"] == "it is the peer's own route"
     assert why_not["outside"].startswith("export policy ebgp-default-deny")
-    assert row["fib"] is None
+    assert (row["uses_kernel"], row["fib"]) == (False, None)
 
 
 def test_an_address_finds_the_route_it_takes(full):
@@ -663,3 +665,59 @@ def test_wrong_changes_are_refused_and_nothing_happens(world, command, arguments
 
 def test_a_daemon_without_actions_can_only_be_looked_at(world):
     assert refusal(world, "reload").code == "read-only"
+
+
+# -- what is shown is what was sent -----------------------------------------------------
+
+
+class Wire:
+    """Takes what is written to a peer, in the place of its transport."""
+
+    def __init__(self) -> None:
+        self.octets = bytearray()
+
+    def write(self, octets: bytes) -> None:
+        self.octets += octets
+
+    def writelines(self, buffers: list[bytes]) -> None:
+        for octets in buffers:
+            self.octets += octets
+
+    def updates(self) -> list[bytes]:
+        return [body for kind, body in Framer().feed(bytes(self.octets)) if kind == 2]
+
+
+@pytest.mark.parametrize("families", [None, AddPathMode.BOTH])
+def test_what_is_shown_as_told_is_what_the_peer_received(full, families):
+    changes: dict[str, Any] = {}
+    if families is not None:
+        changes["families"] = (FamilySettings(IPV4_UNICAST, families),)
+    receiver = full.up("receiver", "192.0.2.77", is_client=True, **changes)
+    wire = receiver.driver._established = Wire()
+    full.announce(full.speaker.peers["192.0.2.1"], "10.5.0.0/16", local_pref=7, med=3)
+    full.loop.run_until_complete(asyncio.sleep(0.05))
+    other = World("192.0.2.77")
+    try:
+        sender = other.up("sender", "192.0.2.254", **changes)
+        sender.updates_received(wire.updates())
+        received = other.ask("show-routes", received_from="sender")
+        told = full.ask("show-routes", advertised_to="receiver")
+        assert len(told) == (6 if families is not None else 5)
+        order = sorted((r["prefix"], json.dumps(r["attributes"])) for r in told)
+        assert order == sorted(
+            (r["prefix"], json.dumps(r["attributes"])) for r in received
+        )
+    finally:
+        other.close()
+
+
+def test_a_long_lived_stale_route_is_withheld_from_who_does_not_know_it(world):
+    world.announce(
+        world.up("from", "192.0.2.1", is_client=True),
+        "10.0.0.0/8",
+        communities=(0xFFFF0006,),
+    )
+    world.up("to", "192.0.2.2", is_client=True)
+    (row,) = world.ask("show-route", prefix="10.0.0.0/8")
+    withheld = {answer["peers"][0]: answer["reason"] for answer in row["withheld"]}
+    assert withheld["to"].startswith("it is long-lived stale")
