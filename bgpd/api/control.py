@@ -31,7 +31,7 @@ from bgpd.api.protocol import (
 )
 
 SLICE_TIME: Final = 0.004  # seconds of making rows before the loop gets its turn
-SLICE_ROWS: Final = 512  # bounds a line, so that a client need not hold much either
+SLICE_ROWS: Final = 256  # bounds a line, so that a client need not hold much either
 WRITE_BUFFER: Final = 1 << 18  # octets queued for one client before rows stop
 SOCKET_MODE: Final = 0o660
 _BACKLOG: Final = 128

@@ -113,7 +113,7 @@ def route_page(row: Row) -> Iterator[str]:
     yield from _audience("told to", row["told"])
     yield from _audience("not told to", row["withheld"])
     yield ""
-    yield f"kernel: {_kernel(row['fib'])}"
+    yield f"kernel: {_kernel(row['fib']) if row['uses_kernel'] else 'not used'}"
 
 
 def _verdict(row: Row) -> Iterator[str]:
@@ -214,7 +214,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("refused connections", row["refused_connections"]),
             ("peers", f"{peers['established']} of {peers['total']} established"),
             *(
-                (f"range {r['name']}", f"{r['prefix']}, {r['peers']} of {r['limit']}")
+                (f"range {r['prefix']}", f"{r['peers']} of {r['limit']} peers")
                 for r in row["ranges"]
             ),
             *((family["family"], _table_size(family)) for family in row["families"]),
