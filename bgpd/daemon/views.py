@@ -7,7 +7,8 @@ there is; the server checks arguments against it.
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
-from typing import Final
+from types import MappingProxyType
+from typing import Final, NamedTuple
 
 from bgpd.api.protocol import Answer, Arguments, Command, ControlError, Row
 from bgpd.daemon.views_common import Actions, DaemonView, ResetKind, find_peer
@@ -22,69 +23,27 @@ __all__ = ["Actions", "DaemonView", "ResetKind", "commands"]
 MAX_TEXT: Final = 255  # octets of UTF-8 for the peer's operator, RFC 9003 2
 
 
+class _Row(NamedTuple):
+    """A command before it is bound to a daemon; the fields are those of ``Command``."""
+
+    handle: Callable[[DaemonView, Arguments], Answer]
+    help: str
+    arguments: Mapping[str, type] = MappingProxyType({})
+    required: tuple[str, ...] = ()
+    is_change: bool = False
+
+
 def commands(view: DaemonView) -> Mapping[str, Command]:
     """Return all commands over one daemon, by name."""
-
-    def over(what: Callable[[DaemonView, Arguments], Answer]) -> partial[Answer]:
-        return partial(what, view)
-
     return {
-        "show-peers": Command(
-            over(peers), "Sessions, or all about one peer.", {"peer": str}
-        ),
-        "show-routes": Command(
-            over(routes),
-            "Routes that are held, received or told.",
-            {
-                "family": str,
-                "prefix": str,
-                "longer": bool,
-                "peer": str,
-                "received-from": str,
-                "advertised-to": str,
-                "best": bool,
-                "limit": int,
-            },
-        ),
-        "show-route": Command(
-            over(route),
-            "Why a prefix goes where it goes.",
-            {"prefix": str, "lpm": bool},
-            required=("prefix",),
-        ),
-        "show-fib": Command(
-            over(fib),
-            "Our routes in the kernel's table.",
-            {"family": str, "prefix": str, "state": str, "limit": int},
-        ),
-        "show-groups": Command(
-            over(groups), "Update groups: who is told the same.", {"family": str}
-        ),
-        "show-status": Command(over(status), "The daemon as a whole."),
-        "reset": Command(
-            over(_reset),
-            "Begin anew with a peer.",
-            {"peer": str, "kind": str},
-            required=("peer",),
-            is_change=True,
-        ),
-        "reload": Command(
-            over(_reload), "Read the configuration again.", is_change=True
-        ),
-        "disable-peer": Command(
-            over(_disable),
-            "Take a peer down until it is enabled.",
-            {"peer": str, "text": str},
-            required=("peer",),
-            is_change=True,
-        ),
-        "enable-peer": Command(
-            over(_enable),
-            "Let a peer come up again.",
-            {"peer": str},
-            required=("peer",),
-            is_change=True,
-        ),
+        name: Command(
+            partial(row.handle, view),
+            row.help,
+            row.arguments,
+            row.required,
+            row.is_change,
+        )
+        for name, row in _TABLE.items()
     }
 
 
@@ -127,3 +86,58 @@ def _disable(view: DaemonView, arguments: Arguments) -> Row:
 
 def _enable(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).enable(_address(view, arguments)))
+
+
+_PEER: Final = ("peer",)
+_TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
+    {
+        "show-peers": _Row(peers, "Sessions, or all about one peer.", {"peer": str}),
+        "show-routes": _Row(
+            routes,
+            "Routes that are held, received or told.",
+            {
+                "family": str,
+                "prefix": str,
+                "longer": bool,
+                "peer": str,
+                "received-from": str,
+                "advertised-to": str,
+                "best": bool,
+                "limit": int,
+            },
+        ),
+        "show-route": _Row(
+            route,
+            "Why a prefix goes where it goes.",
+            {"prefix": str, "lpm": bool},
+            ("prefix",),
+        ),
+        "show-fib": _Row(
+            fib,
+            "Our routes in the kernel's table.",
+            {"family": str, "prefix": str, "state": str, "limit": int},
+        ),
+        "show-groups": _Row(
+            groups, "Update groups: who is told the same.", {"family": str}
+        ),
+        "show-status": _Row(status, "The daemon as a whole."),
+        "reset": _Row(
+            _reset,
+            "Begin anew with a peer.",
+            {"peer": str, "kind": str},
+            _PEER,
+            is_change=True,
+        ),
+        "reload": _Row(_reload, "Read the configuration again.", is_change=True),
+        "disable-peer": _Row(
+            _disable,
+            "Take a peer down until it is enabled.",
+            {"peer": str, "text": str},
+            _PEER,
+            is_change=True,
+        ),
+        "enable-peer": _Row(
+            _enable, "Let a peer come up again.", {"peer": str}, _PEER, is_change=True
+        ),
+    }
+)
