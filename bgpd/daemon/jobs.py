@@ -38,20 +38,28 @@ class Jobs:
         self._is_running = True
         time = self._loop.time
         until = time() + BUDGET
-        while self._queue and time() < until:
+        while self._queue:
             job = self._queue.popleft()
-            try:
-                next(job)
-            except StopIteration:
-                continue
-            except Exception:  # noqa: BLE001  # one job must not end the others
-                _log.exception("a background job failed")
-                continue
-            self._queue.append(job)
+            if self._has_more(job):
+                self._queue.append(job)
+            if time() >= until:
+                break
         self._is_running = False
         if self._queue:
             # Not call_soon: sockets and timers come first.
             self._handle = self._loop.call_later(0, self._turn)
+
+    @staticmethod
+    def _has_more(job: Iterator[object]) -> bool:
+        """Take one step of a job; tell whether another follows."""
+        try:
+            next(job)
+        except StopIteration:
+            return False
+        except Exception:  # noqa: BLE001  # one job must not end the others
+            _log.exception("a background job failed")
+            return False
+        return True
 
     def cancel(self) -> None:
         """Drop all jobs."""
