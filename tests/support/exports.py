@@ -1,0 +1,64 @@
+"""Builders for tests of reflection and export; every argument has a default."""
+
+from dataclasses import replace
+from typing import Any
+
+from reflector.rules import Export, ExportContext, Outgoing, Target
+from rib.attribute_set import PathAttributes, iterate
+from rib.family import IPV4_UNICAST
+from rib.path import NextHop, Path, Source, SourceKind
+from rib.policy import ACCEPT_ALL, Policy, PolicySpec, compile_policy
+from tests.support.routes import some_attributes
+
+LOCAL_AS = 64512
+SELF = bytes((10, 0, 0, 1))
+SELF_IPV6 = bytes.fromhex("fd000000000000000000000000000001")
+CLUSTER = 0x0A000001
+
+
+def a_context(target: Target = Target.CLIENT, **changes: Any) -> ExportContext:
+    context = ExportContext(
+        family=IPV4_UNICAST,
+        target=target,
+        local_as=LOCAL_AS,
+        local_address=SELF,
+        router_id=CLUSTER,
+        cluster_id=CLUSTER,
+    )
+    return replace(context, **changes)
+
+
+def from_peer(
+    kind: SourceKind = SourceKind.IBGP,
+    attributes: PathAttributes | None = None,
+    *,
+    received: PathAttributes | None = None,
+    is_client: bool = False,
+    cluster_id: int = CLUSTER,
+    router_id: int = 0x0A000063,
+) -> Path:
+    source = Source(
+        kind.name.lower(),
+        kind,
+        address=bytes((10, 0, 0, 99)) if kind >= SourceKind.EBGP else b"",
+        router_id=router_id,
+        asn=LOCAL_AS if kind is SourceKind.IBGP else 65001,
+        is_client=is_client,
+        cluster_id=cluster_id,
+    )
+    attributes = attributes or some_attributes(local_pref=100)
+    return Path(source, attributes, NextHop(attributes.next_hop), received=received)
+
+
+def told(
+    path: Path, context: ExportContext | None = None, spec: PolicySpec = ACCEPT_ALL
+) -> Outgoing | None:
+    """Return what a group of that context is told of ``path``."""
+    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
+    return Export(context or a_context(), policy)(path)
+
+
+def values(outgoing: Outgoing | None) -> dict[int, bytes]:
+    """Return type code -> value octets of what is told."""
+    assert outgoing is not None
+    return {code: value for _, code, value in iterate(outgoing.attributes)}

@@ -1,0 +1,329 @@
+import pytest
+
+from reflector.rules import ExportContext, Target
+from rib.attribute_codes import (
+    AIGP,
+    AS_PATH,
+    COMMUNITIES,
+    LOCAL_PREF,
+    MULTI_EXIT_DISC,
+    NEXT_HOP,
+    ONLY_TO_CUSTOMER,
+)
+from rib.attributes import make_attributes, parse_as_path
+from rib.family import IPV6_UNICAST
+from rib.path import SourceKind
+from rib.policy import (
+    GRACEFUL_SHUTDOWN,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
+    Actions,
+    Match,
+    Outcome,
+    PolicySpec,
+    Term,
+)
+from tests.support.exports import (
+    LOCAL_AS,
+    SELF,
+    SELF_IPV6,
+    a_context,
+    from_peer,
+    told,
+    values,
+)
+from tests.support.routes import some_attributes
+
+TO_EBGP = a_context(Target.EBGP, cluster_id=0)
+TO_IBGP = a_context(Target.NON_CLIENT, cluster_id=0)
+KINDS = (SourceKind.LOCAL, SourceKind.KERNEL, SourceKind.EBGP, SourceKind.IBGP)
+GLOBAL = "2001:db8::9"
+LINK_LOCAL = "fe80::9"
+POLICY_HOP = bytes((203, 0, 113, 1))
+
+
+def doing(actions: Actions, outcome: Outcome = Outcome.ACCEPT) -> PolicySpec:
+    return PolicySpec("p", (Term("t", outcome, actions=actions),))
+
+
+class TestAsPath:
+    @pytest.mark.rfc("4271", "5.1.2", "MUST")
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_our_as_is_prepended_towards_other_ases(self, kind: SourceKind) -> None:
+        path = from_peer(kind, some_attributes("65001 65002"))
+        assert values(told(path, TO_EBGP))[AS_PATH] == parse_as_path(
+            f"{LOCAL_AS} 65001 65002"
+        )
+
+    @pytest.mark.rfc("4271", "5.1.2", "MUST")
+    def test_what_we_originate_starts_with_our_as(self) -> None:
+        path = from_peer(SourceKind.LOCAL, some_attributes())
+        assert values(told(path, TO_EBGP))[AS_PATH] == parse_as_path(f"{LOCAL_AS}")
+
+    @pytest.mark.rfc("4271", "5.1.2", "MUST NOT")
+    @pytest.mark.parametrize("kind", KINDS[:3])
+    def test_it_stays_as_it_is_inside(self, kind: SourceKind) -> None:
+        path = from_peer(kind, some_attributes("65001"))
+        assert values(told(path, TO_IBGP))[AS_PATH] == parse_as_path("65001")
+
+    def test_two_octet_peers_get_as_trans_and_the_path_beside_it(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes("4200000000"))
+        old = a_context(Target.EBGP, four_octet_as=False)
+        found = values(told(path, old))
+        assert (
+            found[AS_PATH] == b"\x02\x02" + (LOCAL_AS).to_bytes(2, "big") + b"\x5b\xa0"
+        )
+        assert found[17] == parse_as_path(f"{LOCAL_AS} 4200000000")
+
+
+class TestLocalPref:
+    @pytest.mark.rfc("4271", "5.1.5", "MUST")
+    @pytest.mark.parametrize("kind", KINDS[:3])
+    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
+    def test_internal_peers_are_told_one(self, kind, target) -> None:
+        context = a_context(target)
+        path = from_peer(kind, some_attributes())
+        assert values(told(path, context))[LOCAL_PREF] == (100).to_bytes(4, "big")
+        path = from_peer(kind, some_attributes(local_pref=7))
+        assert values(told(path, context))[LOCAL_PREF] == (7).to_bytes(4, "big")
+
+    @pytest.mark.rfc("4271", "5.1.5", "MUST NOT")
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_external_peers_are_told_none(self, kind: SourceKind) -> None:
+        path = from_peer(kind, some_attributes(local_pref=7))
+        assert LOCAL_PREF not in values(told(path, TO_EBGP))
+
+
+class TestMed:
+    @pytest.mark.rfc("4271", "5.1.4", "MUST NOT")
+    @pytest.mark.parametrize("kind", [SourceKind.EBGP, SourceKind.IBGP])
+    def test_a_received_one_goes_to_no_other_as(self, kind: SourceKind) -> None:
+        path = from_peer(kind, some_attributes(med=5))
+        assert MULTI_EXIT_DISC not in values(told(path, TO_EBGP))
+
+    @pytest.mark.rfc("4271", "5.1.4", "MAY")
+    def test_a_received_one_goes_to_internal_peers(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(med=5))
+        assert values(told(path, TO_IBGP))[MULTI_EXIT_DISC] == (5).to_bytes(4, "big")
+
+    def test_our_own_goes_out(self) -> None:
+        path = from_peer(SourceKind.LOCAL, some_attributes(med=5))
+        assert values(told(path, TO_EBGP))[MULTI_EXIT_DISC] == (5).to_bytes(4, "big")
+
+    @pytest.mark.parametrize("kind", [SourceKind.EBGP, SourceKind.IBGP])
+    def test_one_that_policy_set_goes_out(self, kind: SourceKind) -> None:
+        path = from_peer(kind, some_attributes(med=5))
+        found = values(told(path, TO_EBGP, doing(Actions(med=6))))
+        assert found[MULTI_EXIT_DISC] == (6).to_bytes(4, "big")
+        imported = from_peer(
+            kind, some_attributes(med=9), received=some_attributes(med=5)
+        )
+        found = values(told(imported, TO_EBGP))
+        assert found[MULTI_EXIT_DISC] == (9).to_bytes(4, "big")
+
+
+class TestNextHop:
+    @pytest.mark.rfc("4271", "5.1.3", "SHOULD")
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_external_peers_are_told_ourselves(self, kind: SourceKind) -> None:
+        assert values(told(from_peer(kind), TO_EBGP))[NEXT_HOP] == SELF
+
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_it_is_kept_where_asked_for(self, kind: SourceKind) -> None:
+        keep = a_context(Target.EBGP, keeps_next_hop=True)
+        path = from_peer(kind, some_attributes(next_hop="192.0.2.9"))
+        assert values(told(path, keep))[NEXT_HOP] == bytes((192, 0, 2, 9))
+
+    @pytest.mark.rfc("4271", "5.1.3", "SHOULD NOT")
+    @pytest.mark.parametrize("kind", KINDS[2:])
+    def test_internal_peers_are_told_what_was_received(self, kind) -> None:
+        path = from_peer(
+            kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
+        )
+        assert values(told(path, TO_IBGP))[NEXT_HOP] == bytes((192, 0, 2, 9))
+        own = a_context(Target.NON_CLIENT, sets_next_hop_self=True)
+        assert values(told(path, own))[NEXT_HOP] == SELF
+
+    @pytest.mark.parametrize("target", Target)
+    @pytest.mark.parametrize("keeps", [False, True])
+    def test_what_has_none_is_told_with_ourselves(self, target, keeps) -> None:
+        own = make_attributes(next_hop=b"", local_pref=100)
+        context = a_context(target, keeps_next_hop=keeps)
+        path = from_peer(SourceKind.LOCAL, own)
+        assert values(told(path, context))[NEXT_HOP] == SELF
+
+    @pytest.mark.parametrize(
+        "context",
+        [
+            TO_EBGP,
+            TO_IBGP,
+            a_context(Target.CLIENT, sets_next_hop_self=True),
+            a_context(Target.EBGP, keeps_next_hop=True),
+        ],
+    )
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_what_export_policy_sets_is_told(
+        self, kind: SourceKind, context: ExportContext
+    ) -> None:
+        path = from_peer(kind, is_client=True)
+        found = values(told(path, context, doing(Actions(next_hop=POLICY_HOP))))
+        assert found[NEXT_HOP] == POLICY_HOP
+
+    def test_a_policy_that_sets_what_is_there_sets_it(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(next_hop="203.0.113.1"))
+        found = values(told(path, TO_EBGP, doing(Actions(next_hop=POLICY_HOP))))
+        assert found[NEXT_HOP] == POLICY_HOP
+
+
+class TestIpv6:
+    def context(self, target: Target = Target.NON_CLIENT, **changes) -> ExportContext:
+        changes = {"family": IPV6_UNICAST, "local_address": SELF_IPV6, **changes}
+        return a_context(target, **changes)
+
+    @pytest.mark.rfc("4760", "3", "MUST")
+    @pytest.mark.parametrize("kind", KINDS[:3])
+    def test_the_next_hop_is_told_beside_the_attributes(self, kind) -> None:
+        attributes = some_attributes(next_hop=GLOBAL)
+        outgoing = told(from_peer(kind, attributes), self.context())
+        assert outgoing is not None
+        assert outgoing.next_hop == attributes.next_hop
+        assert NEXT_HOP not in values(outgoing)
+        outgoing = told(from_peer(kind, attributes), self.context(Target.EBGP))
+        assert outgoing is not None
+        assert outgoing.next_hop == SELF_IPV6
+
+    @pytest.mark.rfc("2545", "3", "MUST")
+    def test_a_link_local_address_stays_on_its_link(self) -> None:
+        both = (
+            some_attributes(next_hop=GLOBAL).next_hop
+            + some_attributes(next_hop=LINK_LOCAL).next_hop
+        )
+        path = from_peer(SourceKind.EBGP, make_attributes(next_hop=both))
+        outgoing = told(path, self.context())
+        assert outgoing is not None
+        assert outgoing.next_hop == both[:16]
+        alone = from_peer(SourceKind.EBGP, some_attributes(next_hop=LINK_LOCAL))
+        outgoing = told(alone, self.context())
+        assert outgoing is not None
+        assert outgoing.next_hop == SELF_IPV6
+
+    def test_an_ipv4_next_hop_cannot_be_told(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(next_hop="192.0.2.1"))
+        assert told(path, self.context()) is None
+        no_address = self.context(Target.EBGP, local_address=SELF)
+        assert told(from_peer(SourceKind.LOCAL), no_address) is None
+
+    @pytest.mark.rfc("8950", "3", "MUST")
+    def test_ipv4_with_an_ipv6_next_hop(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(next_hop=GLOBAL))
+        agreed = a_context(Target.NON_CLIENT, extended_next_hop=True)
+        outgoing = told(path, agreed)
+        assert outgoing is not None
+        assert outgoing.next_hop == path.attributes.next_hop
+        assert NEXT_HOP not in values(outgoing)
+
+    @pytest.mark.rfc("8950", "4", "MUST NOT")
+    def test_ipv4_with_an_ipv6_next_hop_needs_the_capability(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(next_hop=GLOBAL))
+        assert told(path, a_context(Target.NON_CLIENT)) is None
+
+    @pytest.mark.rfc("8950", "4", "SHOULD")
+    def test_ipv4_over_an_ipv6_session_is_told_our_ipv6_address(self) -> None:
+        agreed = a_context(Target.EBGP, extended_next_hop=True, local_address=SELF_IPV6)
+        outgoing = told(from_peer(SourceKind.LOCAL), agreed)
+        assert outgoing is not None
+        assert outgoing.next_hop == SELF_IPV6
+        assert NEXT_HOP not in values(outgoing)
+        plain = told(from_peer(SourceKind.LOCAL), a_context(extended_next_hop=True))
+        assert plain is not None
+        assert plain.next_hop == b""
+
+
+class TestRoles:
+    """RFC 9234 5, as the sender."""
+
+    @pytest.mark.rfc("9234", "5", "MUST NOT")
+    @pytest.mark.parametrize("role", ["customer", "peer", "rs-client"])
+    def test_marked_routes_go_to_customers_only(self, role: str) -> None:
+        marked = make_attributes(next_hop=SELF, otc=65001)
+        path = from_peer(SourceKind.EBGP, marked)
+        assert told(path, a_context(Target.EBGP, role=role)) is None
+
+    @pytest.mark.rfc("9234", "5", "MUST")
+    @pytest.mark.parametrize("role", ["provider", "rs"])
+    def test_marked_routes_go_down_unchanged(self, role: str) -> None:
+        marked = make_attributes(next_hop=SELF, otc=65001)
+        outgoing = told(
+            from_peer(SourceKind.EBGP, marked), a_context(Target.EBGP, role=role)
+        )
+        assert values(outgoing)[ONLY_TO_CUSTOMER] == (65001).to_bytes(4, "big")
+
+    @pytest.mark.rfc("9234", "5", "MUST")
+    @pytest.mark.parametrize(
+        ("role", "is_marked"),
+        [
+            ("provider", True),
+            ("peer", True),
+            ("rs", True),
+            ("customer", False),
+            ("rs-client", False),
+            ("", False),
+        ],
+    )
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_routes_that_go_down_or_aside_are_marked(
+        self, role: str, is_marked, kind: SourceKind
+    ) -> None:
+        found = values(told(from_peer(kind), a_context(Target.EBGP, role=role)))
+        expected = LOCAL_AS.to_bytes(4, "big") if is_marked else None
+        assert found.get(ONLY_TO_CUSTOMER) == expected
+
+    def test_without_a_role_a_mark_is_passed_on(self) -> None:
+        marked = make_attributes(next_hop=SELF, otc=65001)
+        found = values(told(from_peer(SourceKind.EBGP, marked), TO_EBGP))
+        assert found[ONLY_TO_CUSTOMER] == (65001).to_bytes(4, "big")
+
+
+class TestPolicy:
+    def test_what_it_rejects_is_not_told(self) -> None:
+        assert told(from_peer(), spec=doing(Actions(), Outcome.REJECT)) is None
+
+    def test_what_it_changes_is_told(self) -> None:
+        spec = doing(Actions(add_communities=(7,), prepend=(64512, 64512)))
+        found = values(told(from_peer(SourceKind.LOCAL), TO_EBGP, spec))
+        assert found[COMMUNITIES] == (7).to_bytes(4, "big")
+        assert found[AS_PATH] == parse_as_path("64512 64512 64512")
+
+    @pytest.mark.rfc("1997", "well-known", "MUST NOT")
+    @pytest.mark.parametrize(
+        ("community", "targets"),
+        [
+            (NO_EXPORT, {Target.CLIENT, Target.NON_CLIENT}),
+            (NO_EXPORT_SUBCONFED, {Target.CLIENT, Target.NON_CLIENT}),
+            (NO_ADVERTISE, set()),
+            (GRACEFUL_SHUTDOWN, set(Target)),
+        ],
+    )
+    def test_well_known_communities_bind_whatever_policy_does(
+        self, community: int, targets: set[Target]
+    ) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(communities=(community,)))
+        spec = doing(Actions(set_communities=()))
+        for target in Target:
+            is_told = told(path, a_context(target), spec) is not None
+            assert is_told == (target in targets)
+
+    def test_policy_sees_where_a_route_comes_from(self) -> None:
+        match = Match(source_kinds=frozenset({SourceKind.EBGP}))
+        spec = PolicySpec("p", (Term("t", Outcome.ACCEPT, match),))
+        assert told(from_peer(SourceKind.EBGP), spec=spec) is not None
+        assert told(from_peer(is_client=True), spec=spec) is None
+
+
+@pytest.mark.rfc("7311", "3.3", "MUST NOT")
+def test_aigp_does_not_go_to_other_ases() -> None:
+    path = from_peer(SourceKind.IBGP, some_attributes(aigp=5))
+    assert AIGP not in values(told(path, TO_EBGP))
+    inside = values(told(from_peer(attributes=path.attributes, is_client=True)))
+    assert inside[AIGP] == b"\1\0\x0b" + (5).to_bytes(8, "big")
