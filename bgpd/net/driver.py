@@ -38,11 +38,13 @@ from bgpd.session.events import (
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
 from bgpd.wire.errors import NotifyError
+from bgpd.wire.framing import MessageType
 
 # Octets queued for one peer before its update group lets it fall behind. What is queued
 # is shared with the group's other members, so this bounds delay more than memory.
 HIGH_WATER: Final = 4 << 20
 LOW_WATER: Final = 1 << 20
+UPDATE: Final = int(MessageType.UPDATE)
 RECEIVE_BUFFER: Final = 1 << 16  # octets, one for all connections
 
 
@@ -178,6 +180,8 @@ class PeerDriver:
         self._is_pumping = False
         self._established: asyncio.Transport | None = None
         self._established_id = 0
+        self._sent = session.counters.sent
+        self._written_at = 0.0  # of UPDATEs that the session was not told of; 0: none
         self._paused_at_len = 0
         self._is_paused = False
 
@@ -225,7 +229,10 @@ class PeerDriver:
                 transport.write(buffers[0])
             else:
                 transport.writelines(buffers)
-            self.session.note_sent(self._loop.time())
+            # The session learns of it when its timer fires: to count the keepalive
+            # interval anew for every member of a flush would cost more than its writes.
+            self._sent[UPDATE] += 1
+            self._written_at = self._loop.time()
 
     def send_message(self, octets: bytes) -> None:
         """Put one message on the wire: ROUTE-REFRESH."""
@@ -295,6 +302,7 @@ class PeerDriver:
             case SessionDown():
                 self._established = None
                 self._is_paused = False
+                self._written_at = 0.0
                 self._handler.session_down(event)
             case RefreshReceived():
                 self._handler.refresh_received(event)
@@ -322,6 +330,9 @@ class PeerDriver:
     def _timer_fired(self) -> None:
         self._timer = None
         now = self._loop.time()
+        if self._written_at:
+            self.session.note_sent(self._written_at, update_count=0)
+            self._written_at = 0.0
         if self._is_paused and self._established is not None:
             left = self._established.get_write_buffer_size()
             if left < self._paused_at_len:
