@@ -112,7 +112,7 @@ def run(config: Path | None, **options: object) -> None:
     "--listen",
     type=ADDRESS,
     multiple=True,
-    default=("0.0.0.0",),
+    default=("0.0.0.0",),  # noqa: S104
     show_default=True,
     help="Address to listen on; may be given again.",
 )

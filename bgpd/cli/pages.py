@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from bgpd.cli.opaque import explain
 from bgpd.cli.tables import Row, duration, plain
 
 _INDENT: Final = "  "
@@ -90,9 +91,14 @@ def _section(title: str, values: Row | None) -> Iterator[str]:
 
 
 def _attributes(found: dict[str, Any], depth: int) -> Iterator[str]:
-    yield from _pairs(
-        ((_ATTRIBUTES.get(n, n.replace("_", " ")), v) for n, v in found.items()), depth
-    )
+    yield from _pairs(_named(found), depth)
+
+
+def _named(attributes: dict[str, Any]) -> Iterator[tuple[str, object]]:
+    """Yield attributes by the names people read; unknown ones put into words."""
+    for name, value in attributes.items():
+        shown = explain(value) if name == "unknown" else value
+        yield _ATTRIBUTES.get(name, name.replace("_", " ")), shown
 
 
 def route_page(row: Row) -> Iterator[str]:
@@ -146,10 +152,7 @@ def _path(path: Row) -> Iterator[str]:
             ("next hop", way),
             ("weight", path["weight"] or None),
             ("path id", path["path_id"] or None),
-            *(
-                (_ATTRIBUTES.get(name, name.replace("_", " ")), value)
-                for name, value in attributes.items()
-            ),
+            *_named(attributes),
         ],
         1,
     )

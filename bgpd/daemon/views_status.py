@@ -150,6 +150,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "behind": [_behind(member) for member in members if _is_behind(member)],
         "pending": tables.pending_count,
         "unsent": group.unsent_count,
+        "outdated": group.outdated_count,
     }
 
 
