@@ -42,6 +42,14 @@ class FamilyTables:
         loc_rib: The table.
         loop: For the time and for flushes.
         jobs: For catching up in slices.
+
+    Attributes:
+        loc_rib: The table.
+        family: AFI and SAFI.
+        groups: Who is told the same, by what makes it so.
+        listeners: Called with the changes of each flush.
+        withholds_end_of_rib: Nobody is told yet that it has the whole table: we
+            restarted, and have not got it ourselves (RFC 4724 4.1).
     """
 
     def __init__(
@@ -51,6 +59,7 @@ class FamilyTables:
         self.family = loc_rib.family
         self.groups: dict[ExportContext, UpdateGroup] = {}
         self.listeners: list[Listener] = []
+        self.withholds_end_of_rib = False
         self._pending = PendingChanges(loc_rib.table)
         self._writers: dict[Source, Write] = {}
         self._group_of: dict[Source, UpdateGroup] = {}
@@ -258,6 +267,7 @@ class FamilyTables:
             closing is None
             or not member.has_everything
             or not self._is_member(group, member)
+            or (closing and self.withholds_end_of_rib)
         ):
             return
         member.closing = None
@@ -267,6 +277,14 @@ class FamilyTables:
             before, after = member.next_refresh
             member.next_refresh = None
             self.refresh(member.source, before=before, after=after)
+
+    def release_end_of_rib(self) -> None:
+        """Send every End-of-RIB that was withheld, and withhold no more."""
+        self.withholds_end_of_rib = False
+        self.flush_now()
+        for group in tuple(self.groups.values()):
+            for member in tuple(group.members.values()):
+                self._close(group, member)
 
     # -- those who cannot keep up -------------------------------------------------------
 
