@@ -1,0 +1,377 @@
+"""The hot functions, one benchmark each, under the function's own name.
+
+A benchmark prepares what its function needs and returns the work to be repeated. Where a
+function changes a table, the work leaves the table as it was: the counterpart's cost is
+part of the figure, and ``note`` says so.
+"""
+
+from collections.abc import Callable
+from typing import Final, NamedTuple
+
+from bgpd.calico.blocks import BlockTable, parse_block
+from bgpd.calico.keys import affinity_key, split_affinity_key
+from bgpd.config.settings import FibSettings
+from bgpd.daemon.fib_feed import FibFeed
+from bgpd.daemon.intake import Intake
+from bgpd.wire.framing import Framer
+from bgpd.wire.pack import pack_announce, pack_withdraw
+from fib.memory import MemoryFib
+from fib.plan import CREATE, RouteTable
+from fib.plan import Entry as FibEntry
+from fib.routes import Hop, Target
+from fib.rtnetlink import encode_operations
+from reflector.group import UpdateGroup
+from reflector.pending import PendingChanges
+from reflector.rewrite import reflect
+from reflector.rules import Export
+from rib.adj_rib_in import AdjRibIn
+from rib.attributes import AttributeContext, decode_block, extract_mp
+from rib.attributes import edit as edit_block
+from rib.decision import DecisionOptions, rank
+from rib.family import AFI_IPV4, IPV4_UNICAST
+from rib.import_rules import ImportRules
+from rib.loc_rib import Change, LocRib
+from rib.next_hops import NextHopTable
+from rib.nlri import Nlri, split
+from rib.path import NextHop, Path, Source, SourceKind
+from rib.policy import (
+    ACCEPT_ALL,
+    Match,
+    Outcome,
+    Policy,
+    PolicySpec,
+    PrefixEntry,
+    PrefixMatch,
+    Term,
+    compile_policy,
+)
+from rib.policy.prefixes import PrefixMatcher
+from tests.support.exports import a_context
+from tests.support.routes import some_attributes
+
+BATCH: Final = 64  # prefixes that share attributes in one UPDATE
+MANY: Final = 8192  # prefixes of a flush under load
+MEMBERS: Final = 1000
+
+LOCAL_AS: Final = 64512
+CONTEXT: Final = AttributeContext(
+    is_ibgp=True, four_octet_as=True, peer_as=LOCAL_AS, local_as=LOCAL_AS
+)
+ATTRIBUTES: Final = some_attributes(
+    as_path="65001 65002 65003", local_pref=100, med=10, communities=(0xFDE80001,)
+)
+BLOCK: Final = ATTRIBUTES.octets
+
+
+class Work(NamedTuple):
+    """What is repeated.
+
+    Attributes:
+        run: One operation.
+        prefixes: How many it handles.
+        note: What else is in the figure.
+    """
+
+    run: Callable[[], object]
+    prefixes: int = 1
+    note: str = ""
+
+
+def blocks(count: int) -> list[Nlri]:
+    """Return distinct /26 prefixes."""
+    return [b"\x1a" + (0x0A000000 + (n << 6)).to_bytes(4, "big") for n in range(count)]
+
+
+def a_source(number: int = 1) -> Source:
+    return Source(
+        f"client-{number}",
+        SourceKind.IBGP,
+        address=(0x0A000000 + number).to_bytes(4, "big"),
+        router_id=number,
+        asn=LOCAL_AS,
+        is_client=True,
+        cluster_id=0x0A0000FE,
+    )
+
+
+def a_path(number: int = 1) -> Path:
+    return Path(a_source(number), ATTRIBUTES, NextHop(ATTRIBUTES.next_hop))
+
+
+def an_update(nlris: list[Nlri]) -> bytes:
+    return pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096)
+
+
+def import_rules(policy: Policy | None = None) -> ImportRules:
+    return ImportRules(
+        policy or Policy(ACCEPT_ALL),
+        local_as=LOCAL_AS,
+        router_id=0x0A0000FE,
+        cluster_ids=frozenset((0x0A0000FE,)),
+    )
+
+
+def prefix_policy() -> Policy:
+    entry = PrefixEntry(AFI_IPV4, b"\x0a\x0a\x00", 26, 26)
+    match = Match(prefixes=PrefixMatch((entry,)))
+    term = Term("blocks", Outcome.ACCEPT, match)
+    return compile_policy(PolicySpec("blocks", (term,)))
+
+
+def an_adj_rib_in() -> AdjRibIn:
+    return AdjRibIn(a_source(), LocRib(IPV4_UNICAST), import_rules(), NextHopTable())
+
+
+# -- octets in ----------------------------------------------------------------------------
+
+
+def feed() -> Work:
+    chunk = an_update(blocks(BATCH)) * 100
+    framer = Framer()
+    return Work(lambda: framer.feed(chunk), BATCH * 100, "100 UPDATEs")
+
+
+def split_run() -> Work:
+    run = b"".join(blocks(BATCH))
+    return Work(lambda: split(run), BATCH)
+
+
+def decode() -> Work:
+    return Work(lambda: decode_block(BLOCK, CONTEXT, has_nlri=True))
+
+
+def extract() -> Work:
+    reach = b"\x90\x0e\x00\x15\x00\x02\x01\x10" + bytes(17)
+    block = reach + BLOCK
+    return Work(lambda: extract_mp(block))
+
+
+def edit() -> Work:
+    changes: dict[int, bytes | None] = {9: bytes(4), 10: bytes(8)}
+    return Work(lambda: edit_block(BLOCK, changes))
+
+
+def take() -> Work:
+    intake = Intake({IPV4_UNICAST: an_adj_rib_in()}, CONTEXT)
+    announced = [an_update(blocks(BATCH))[19:]]
+    withdrawn = [pack_withdraw(IPV4_UNICAST, blocks(BATCH), 4096)[19:]]
+
+    def run() -> None:
+        intake.take(announced)
+        intake.take(withdrawn)
+
+    return Work(run, BATCH, "with the withdrawal")
+
+
+# -- tables -------------------------------------------------------------------------------
+
+
+def check() -> Work:
+    rules, source = import_rules(), a_source()
+    return Work(lambda: rules.check(ATTRIBUTES, source))
+
+
+def announce_from_peer() -> Work:
+    rib, nlris = an_adj_rib_in(), blocks(BATCH)
+    outcome = rib.learn(BLOCK, ATTRIBUTES)
+
+    def run() -> None:
+        rib.announce(outcome, nlris)
+        rib.withdraw(nlris)
+
+    return Work(run, BATCH, "with the withdrawal")
+
+
+def announce() -> Work:
+    table, path, nlris = LocRib(IPV4_UNICAST), a_path(), blocks(BATCH)
+
+    def run() -> None:
+        table.announce(nlris, path)
+        table.withdraw(nlris, path.source)
+
+    return Work(run, BATCH, "with the withdrawal")
+
+
+def announce_second() -> Work:
+    table, first, second = LocRib(IPV4_UNICAST), a_path(1), a_path(2)
+    nlris = blocks(BATCH)
+    table.announce(nlris, first)
+
+    def run() -> None:
+        table.announce(nlris, second)
+        table.withdraw(nlris, second.source)
+
+    return Work(run, BATCH, "beside another path, with the withdrawal")
+
+
+def rank_paths() -> Work:
+    paths, options = [a_path(n) for n in range(1, 5)], DecisionOptions()
+    return Work(lambda: rank(paths, options), note="4 paths")
+
+
+def evaluate() -> Work:
+    policy, source = Policy(ACCEPT_ALL), a_source()
+    return Work(lambda: policy.evaluate(ATTRIBUTES, source, IPV4_UNICAST, None))
+
+
+def apply_batch() -> Work:
+    policy, source, nlris = prefix_policy(), a_source(), blocks(BATCH)
+    return Work(
+        lambda: policy.apply_batch(nlris, ATTRIBUTES, source, IPV4_UNICAST), BATCH
+    )
+
+
+def divide() -> Work:
+    entry = PrefixEntry(AFI_IPV4, b"\x0a\x0a\x00", 26, 26)
+    matcher, nlris = PrefixMatcher(PrefixMatch((entry,)), AFI_IPV4), blocks(BATCH)
+    return Work(lambda: matcher.divide(nlris), BATCH)
+
+
+# -- octets out ---------------------------------------------------------------------------
+
+
+def add() -> Work:
+    pending, path, nlris = PendingChanges({}), a_path(), blocks(BATCH)
+    changes = [Change(None, path, nlris)]
+
+    def run() -> None:
+        pending.add(changes)
+        pending.drain(MANY)
+
+    return Work(run, BATCH, "with drain")
+
+
+def export() -> Work:
+    outgoing, path = Export(a_context(), Policy(ACCEPT_ALL)), a_path()
+    return Work(lambda: outgoing(path))
+
+
+def reflect_block() -> Work:
+    return Work(lambda: reflect(ATTRIBUTES, 1, bytes(4)))
+
+
+def a_group() -> UpdateGroup:
+    export = Export(a_context(), Policy(ACCEPT_ALL))
+    return UpdateGroup(export, pack_announce, pack_withdraw)
+
+
+def encode() -> Work:
+    group = a_group()
+    changes = [Change(None, a_path(), blocks(MANY))]
+    return Work(lambda: group.encode(changes), MANY)
+
+
+def flush() -> Work:
+    group, path = a_group(), a_path()
+    for number in range(MEMBERS):
+        group.join(a_source(number))
+    changes = [Change(None, path, blocks(1))]
+    return Work(lambda: group.flush(changes), note=f"{MEMBERS} members")
+
+
+def pack() -> Work:
+    nlris = blocks(BATCH)
+    return Work(lambda: pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096), BATCH)
+
+
+# -- kernel -------------------------------------------------------------------------------
+
+
+def feed_fib() -> Work:
+    fib = MemoryFib()
+    feed = FibFeed(fib, IPV4_UNICAST, FibSettings(), {}, ())
+    path, nlris = a_path(), blocks(MANY)
+    there, gone = [Change(None, path, nlris)], [Change(path, None, nlris)]
+
+    def run() -> None:
+        feed.changed(there)
+        feed.changed(gone)
+
+    return Work(run, MANY, "with the withdrawal")
+
+
+def a_fib_entry() -> FibEntry:
+    entry = FibEntry(Target(hops=(Hop(bytes(4)),)), 0, uses_object=True)
+    entry.image, entry.is_ready, entry.body = 1, True, (bytes(8), bytes(16))
+    return entry
+
+
+def submit() -> Work:
+    routes, entry, nlris = RouteTable(), a_fib_entry(), blocks(MANY)
+    return Work(lambda: routes.submit(nlris, entry), MANY)
+
+
+def operations() -> Work:
+    entry = a_fib_entry()
+    wanted = [(CREATE, nlri, entry) for nlri in blocks(400)]
+    return Work(lambda: encode_operations(wanted, AFI_IPV4, 1), 400)
+
+
+# -- the cluster's state ------------------------------------------------------------------
+
+
+def block() -> Work:
+    return Work(lambda: parse_block("10.244.44.192/26"))
+
+
+def affinity() -> Work:
+    key = affinity_key("node-12", "10.244.44.192/26")
+    return Work(lambda: split_affinity_key(key))
+
+
+def update_blocks() -> Work:
+    table = BlockTable()
+    value = b'{"state":"confirmed","deleted":"false"}'
+    keys = [affinity_key("n", f"10.{n >> 8}.{n & 255}.0/26") for n in range(BATCH)]
+    puts = [(key, value) for key in keys]
+
+    def run() -> None:
+        table.update(puts, ())
+        table.update((), keys)
+
+    return Work(run, BATCH, "with the removal")
+
+
+BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
+    "bgpd.wire.framing.Framer.feed": feed,
+    "bgpd.wire.pack.pack_announce": pack,
+    "bgpd.daemon.intake.Intake.take": take,
+    "bgpd.daemon.fib_feed.FibFeed.changed": feed_fib,
+    "bgpd.calico.blocks.parse_block": block,
+    "bgpd.calico.blocks.BlockTable.update": update_blocks,
+    "bgpd.calico.keys.split_affinity_key": affinity,
+    "rib.nlri.split": split_run,
+    "rib.attribute_decode.decode_block": decode,
+    "rib.attribute_mp.extract_mp": extract,
+    "rib.attribute_set.edit": edit,
+    "rib.import_rules.ImportRules.check": check,
+    "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
+    "rib.loc_rib.LocRib.announce": announce,
+    "rib.loc_rib.LocRib.announce, second": announce_second,
+    "rib.decision.rank": rank_paths,
+    "rib.policy.engine.Policy.evaluate": evaluate,
+    "rib.policy.engine.Policy.apply_batch": apply_batch,
+    "rib.policy.prefixes.PrefixMatcher.divide": divide,
+    "reflector.pending.PendingChanges.add": add,
+    "reflector.rules.Export.__call__": export,
+    "reflector.rewrite.reflect": reflect_block,
+    "reflector.group.UpdateGroup.encode": encode,
+    "reflector.group.UpdateGroup.flush": flush,
+    "fib.plan.RouteTable.submit": submit,
+    "fib.rtnetlink.encode_operations": operations,
+}
+
+# Hot functions that other benchmarks run: they make no sense alone.
+WITHIN: Final[dict[str, str]] = {
+    "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
+    "bgpd.daemon.tables.FamilyTables.changed": "scenario rr",
+    "bgpd.daemon.tables.FamilyTables._tell": "scenario rr, churn",
+    "bgpd.daemon.peer.Peer.updates_received": "scenario full",
+    "bgpd.session.peer.PeerSession.receive_data": "scenario full",
+    "bgpd.session.peer.PeerSession._take_updates": "scenario full",
+    "rib.decision._candidates": "rib.decision.rank",
+    "fib.kernel.KernelFib.submit": "fib.plan.RouteTable.submit, scenario fib",
+    "fib.plan.RouteTable.decide": "scenario fib",
+    "fib.plan.RouteTable.audit": "scenario fib",
+    "fib.rtnetlink.parse_route_dump": "scenario fib",
+}

@@ -1,0 +1,199 @@
+"""Loads beside other routers: convergence, kernel, churn and memory, as ratios.
+
+They are run by ``compare.py``, which starts each daemon in a network namespace of its own
+and loads it from a generator in C. It is not part of this project: PYBGPD_BENCH names its
+folder, else ``../shared/bench`` beside the checkout is tried. It needs root, a C compiler
+and the other makers' routers.
+"""
+
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+FOLDER_VARIABLE: Final = "PYBGPD_BENCH"
+OURS: Final = (
+    "{program} reflector --listen {{listen}} --port {{port}} --as {{asn}}"
+    " --router-id {{router_id}} --clients {{range}} --fib {{fib}}"
+)
+LIMIT: Final = 1800  # seconds for all runs of one scenario
+
+Run = Mapping[str, object]
+
+
+class Target(NamedTuple):
+    """What a figure of ours must not exceed.
+
+    Attributes:
+        key: Figure of ``compare.py``.
+        rival: Daemon it is a multiple of; empty where ``limit`` is absolute.
+        limit: The multiple, or the absolute figure in the figure's unit.
+    """
+
+    key: str
+    rival: str
+    limit: float
+
+
+class Scenario(NamedTuple):
+    """One load.
+
+    Attributes:
+        name: For the table.
+        arguments: Of ``compare.py``.
+        rivals: Daemons beside ours.
+        targets: What is aimed at; other figures are shown only.
+        shown: Figures without a target.
+    """
+
+    name: str
+    arguments: tuple[str, ...]
+    rivals: tuple[str, ...]
+    targets: tuple[Target, ...]
+    shown: tuple[str, ...] = ()
+
+
+SCENARIOS: Final = (
+    Scenario(
+        "reflector, 1,000 clients x 4 blocks",
+        ("rr", "--clients", "1000", "--blocks", "4", "--churn", "20"),
+        ("bird", "frr"),
+        (
+            Target("converge_s", "bird", 0.10),
+            Target("converge_s", "frr", 0.5),
+            Target("dut_peak_rss_kb", "", 120_000),
+        ),
+        ("churn_p50_ms", "churn_dut_cpu_ms_per_event"),
+    ),
+    Scenario(
+        "full table, 500,000 prefixes",
+        ("full", "--prefixes", "500000"),
+        ("bird",),
+        (Target("converge_s", "bird", 3.0),),
+        ("dut_peak_rss_kb",),
+    ),
+    Scenario(
+        "kernel, 100,000 routes",
+        ("fib", "--prefixes", "100000"),
+        ("bird",),
+        (Target("converge_s", "bird", 0.8),),
+        ("fib_first_to_last_s", "fib_flush_s"),
+    ),
+    Scenario(
+        "1,000 clients connect at once",
+        ("rr", "--clients", "1000", "--inflight", "0"),
+        ("frr",),
+        (),
+        ("established_s", "converge_s"),
+    ),
+)
+
+PROGRAMS: Final = {"bird": "bird", "frr": "/usr/lib/frr/bgpd"}
+
+
+def find_compare() -> Path | None:
+    """Return the load's script; ``None`` where there is none."""
+    named = os.environ.get(FOLDER_VARIABLE)
+    folder = Path(named) if named else ROOT.parent / "shared" / "bench"
+    script = folder / "compare.py"
+    return script if script.is_file() else None
+
+
+def missing() -> str:
+    """Return why the scenarios cannot run here; empty if they can."""
+    if find_compare() is None:
+        return f"no compare.py: set {FOLDER_VARIABLE} to the folder it is in"
+    if os.geteuid() != 0:
+        return "network namespaces need root"
+    if shutil.which("cc") is None:
+        return "the load generator needs a C compiler"
+    return ""
+
+
+def own_command() -> str:
+    """Return the command line of our reflector, from this environment."""
+    script = Path(sys.executable).with_name("pybgpd")
+    is_installed = script.is_file()
+    program = str(script) if is_installed else f"{sys.executable} -m bgpd.cli.daemon"
+    return OURS.format(program=program)
+
+
+def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:
+    """Return the runs of each daemon that is installed, ours last.
+
+    Raises:
+        RuntimeError: The script failed; the text is its last words.
+    """
+    rivals = [name for name in scenario.rivals if shutil.which(PROGRAMS[name])]
+    command = [
+        sys.executable,
+        str(find_compare()),
+        *scenario.arguments,
+        "--runs",
+        str(runs),
+        "--dut",
+        ",".join([*rivals, "ours"]),
+    ]
+    environment = {"PYTHONPATH": str(ROOT), "DUT_CMD": own_command()}
+    done = subprocess.run(
+        command,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=LIMIT,
+        env=os.environ | environment,
+    )
+    if done.returncode:
+        raise RuntimeError(done.stderr[-400:])
+    found: dict[str, list[Run]] = {name: [] for name in (*rivals, "ours")}
+    for line in done.stdout.splitlines():
+        if line.startswith("{"):
+            run = json.loads(line)
+            found[run["dut"]].append(run)
+    return found
+
+
+def median(runs: Iterable[Run], key: str) -> float | None:
+    """Return the median of a figure over the runs that converged."""
+    values = [
+        float(str(run[key])) for run in runs if run.get("converged") and key in run
+    ]
+    return statistics.median(values) if values else None
+
+
+def rows(scenario: Scenario, found: Mapping[str, list[Run]]) -> Iterator[str]:
+    """Yield the table of a scenario: figures, ratios and what was aimed at."""
+    names = list(found)
+    yield f"{scenario.name}: {' '.join(scenario.arguments)}"
+    yield f"  {'':28}" + "".join(f"{name:>12}" for name in names)
+    keys = dict.fromkeys([*(t.key for t in scenario.targets), *scenario.shown])
+    for key in keys:
+        medians = [median(found[name], key) for name in names]
+        cells = ("failed" if m is None else f"{m:.3f}" for m in medians)
+        yield f"  {key:28}" + "".join(f"{cell:>12}" for cell in cells)
+    for target in scenario.targets:
+        yield f"  {verdict(target, found)}"
+
+
+def verdict(target: Target, found: Mapping[str, list[Run]]) -> str:
+    """Return how a figure stands to its target, in a line."""
+    ours = median(found["ours"], target.key)
+    if ours is None:
+        return f"MISSED: {target.key}: no run of ours converged"
+    if not target.rival:
+        is_met = ours <= target.limit
+        text = f"{target.key} {ours:.0f}, at most {target.limit:.0f}"
+    else:
+        rival = median(found.get(target.rival, ()), target.key)
+        if rival is None:
+            return f"open: {target.key}: no figure of {target.rival}'s here"
+        ratio = ours / rival
+        is_met = ratio <= target.limit
+        text = f"{target.key} {ratio:.3f}x {target.rival}, at most {target.limit}x"
+    return f"{'met' if is_met else 'MISSED'}: {text}"
