@@ -24,6 +24,9 @@ class NeighbourSpec:
         password: TCP MD5 key; empty is none.
         families: What the session carries.
         next_hop_self: Announce ourselves as the next hop.
+        has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
+        has_extended_message: Offer RFC 8654, where the maker has a switch.
+        has_four_octet_as: Offer RFC 6793, where the maker has a switch.
     """
 
     addr: str
@@ -35,6 +38,9 @@ class NeighbourSpec:
     password: str = field(default="", repr=False)
     families: tuple[FamilyName, ...] = ("ipv4",)
     next_hop_self: bool = False
+    has_add_path: bool = False
+    has_extended_message: bool = True
+    has_four_octet_as: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +57,8 @@ class Speaker:
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
+        is_preserving: A restart of its own keeps its routes in use, where the maker has
+            a switch.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -63,6 +71,7 @@ class Speaker:
     has_fib: bool = False
     hold_time: int = 90
     has_graceful_restart: bool = True
+    is_preserving: bool = False
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -137,6 +146,9 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
                 password=entry.password,
                 families=entry.families,
                 next_hop_self=entry.next_hop_self,
+                has_add_path=entry.has_add_path,
+                has_extended_message=entry.has_extended_message,
+                has_four_octet_as=entry.has_four_octet_as,
             )
         )
     return Speaker(
@@ -149,6 +161,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         has_fib=router.has_fib,
         hold_time=router.hold_time,
         has_graceful_restart=router.has_graceful_restart,
+        is_preserving=router.is_preserving,
         config=dict(router.config),
     )
 

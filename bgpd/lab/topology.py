@@ -57,6 +57,9 @@ class Neighbour(_Strict):
         password: TCP MD5 key (RFC 2385).
         families: What the session carries.
         next_hop_self: Announce ourselves as the next hop.
+        has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
+        has_extended_message: Offer RFC 8654, where the maker has a switch.
+        has_four_octet_as: Offer RFC 6793, where the maker has a switch.
     """
 
     node: str = ""
@@ -67,6 +70,9 @@ class Neighbour(_Strict):
     password: str = ""
     families: tuple[FamilyName, ...] = ("ipv4",)
     next_hop_self: bool = False
+    has_add_path: bool = Field(default=False, alias="add_path")
+    has_extended_message: bool = Field(default=True, alias="extended_message")
+    has_four_octet_as: bool = Field(default=True, alias="four_octet_as")
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -90,6 +96,8 @@ class RouterModel(_Strict):
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
+        is_preserving: A restart of its own keeps its routes in use (the restarting side
+            of RFC 4724), where the maker has a switch.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -102,6 +110,7 @@ class RouterModel(_Strict):
     has_fib: bool = Field(default=True, alias="fib")
     hold_time: int = Field(default=90, ge=0, le=65535)
     has_graceful_restart: bool = Field(default=True, alias="graceful_restart")
+    is_preserving: bool = Field(default=False, alias="preserving")
     config: dict[str, Any] = {}
 
 

@@ -9,7 +9,7 @@ from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
 _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
-_RESTART: Final = {True: "aware", False: "off"}  # a restart itself needs bird -R
+_ON: Final = {True: "on", False: "off"}
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(n\d+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
 
@@ -52,7 +52,12 @@ class Bird(Router):
             f"hold time {speaker.hold_time};",
             "connect delay time 1; connect retry time 1; error wait time 1, 2;",
         ]
-        lines.append(f"graceful restart {_RESTART[speaker.has_graceful_restart]};")
+        restart = "aware" if speaker.has_graceful_restart else "off"
+        if speaker.is_preserving:
+            restart = "on"
+        lines.append(f"graceful restart {restart};")
+        lines.append(f"enable extended messages {_ON[neighbour.has_extended_message]};")
+        lines.append(f"enable as4 {_ON[neighbour.has_four_octet_as]};")
         if neighbour.is_passive:
             lines.append("passive on;")
         if neighbour.password:
@@ -65,6 +70,8 @@ class Bird(Router):
             options = "import all; export where source ~ [RTS_STATIC, RTS_BGP];"
             if neighbour.next_hop_self:
                 options += " next hop self;"
+            if neighbour.has_add_path:
+                options += " add paths on;"
             if family == "ipv4" and ":" in neighbour.addr:
                 options += " extended next hop on;"
             is_over_v4 = ":" not in neighbour.addr
@@ -76,7 +83,10 @@ class Bird(Router):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return bird's command line; it stays in the foreground."""
-        return [["/usr/sbin/bird", "-f", "-c", "bird.conf", "-s", "bird.ctl"]]
+        argv = ["/usr/sbin/bird", "-f", "-c", "bird.conf", "-s", "bird.ctl"]
+        if self.speaker.is_preserving and self.log_path.stat().st_size:
+            argv.append("-R")  # it ran before: what is in the kernel is still in use
+        return [argv]
 
     def _birdc(self, command: str) -> str:
         socket = str(self.folder / "bird.ctl")

@@ -34,7 +34,10 @@ class Frr(Router):
             " no bgp default ipv4-unicast",
             f" timers bgp {speaker.hold_time // 3} {speaker.hold_time}",
         ]
-        if not speaker.has_graceful_restart:
+        if speaker.is_preserving:
+            lines.append(" bgp graceful-restart")
+            lines.append(" bgp graceful-restart preserve-fw-state")
+        elif not speaker.has_graceful_restart:
             lines.append(" bgp graceful-restart-disable")
         if speaker.cluster_id:
             lines.append(f" bgp cluster-id {speaker.cluster_id}")
@@ -50,6 +53,8 @@ class Frr(Router):
                     lines.append(f"  neighbor {n.addr} soft-reconfiguration inbound")
                     if n.is_client:
                         lines.append(f"  neighbor {n.addr} route-reflector-client")
+                    if n.has_add_path:
+                        lines.append(f"  neighbor {n.addr} addpath-tx-all-paths")
                     if n.next_hop_self:
                         lines.append(f"  neighbor {n.addr} next-hop-self")
             lines.append(" exit-address-family")
@@ -91,9 +96,9 @@ class Frr(Router):
         if count < len(self.commands()):
             wait_until((self.folder / "zserv.api").exists, READY_TIME, "zebra listens")
 
-    def stop(self) -> None:
+    def kill(self) -> None:
         """End the daemons; zebra's socket goes too, since its presence means "ready"."""
-        super().stop()
+        super().kill()
         (self.folder / "zserv.api").unlink(missing_ok=True)
 
     def _vtysh(self, *commands: str) -> str:

@@ -9,6 +9,7 @@ from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
+ADD_PATH_MAX: Final = 8  # paths sent per prefix
 _ESTABLISHED: Final = 6  # the FSM's number in the API
 
 
@@ -54,7 +55,15 @@ class GoBgp(Router):
                 "config": {"local-address": n.local_addr, "passive-mode": n.is_passive}
             },
             "afi-safis": [
-                {"config": {"afi-safi-name": f"{family}-unicast"}}
+                {
+                    "config": {"afi-safi-name": f"{family}-unicast"},
+                    "add-paths": {
+                        "config": {
+                            "receive": n.has_add_path,
+                            "send-max": ADD_PATH_MAX if n.has_add_path else 0,
+                        }
+                    },
+                }
                 for family in n.families
             ],
         }

@@ -18,6 +18,7 @@ from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
+_ADD_PATH: Final = {False: "off", True: "both"}
 _LEARNED: Final = frozenset({"ebgp", "ibgp"})
 
 
@@ -61,10 +62,14 @@ class PyBgpd(Router):
         peer: dict[str, Any] = {
             "address": n.addr,
             "as": n.remote_as,
-            "families": [f"{family}-unicast" for family in n.families],
+            "families": [
+                {"name": f"{family}-unicast", "add_path": _ADD_PATH[n.has_add_path]}
+                for family in n.families
+            ],
             "hold_time": self.speaker.hold_time,
             "connect_retry_time": 1,
             "graceful_restart": self.speaker.has_graceful_restart,
+            "extended_message": n.has_extended_message,
         }
         if n.remote_as != self.speaker.local_as:  # eBGP denies by itself (RFC 8212)
             peer |= {"import_policy": "accept-all", "export_policy": "accept-all"}
@@ -154,7 +159,7 @@ def _view(row: Mapping[str, Any], from_addr: str | None) -> RouteView:
     path = re.findall(r"\d+", attributes.get("as_path", ""))
     return RouteView(
         prefix=row["prefix"],
-        next_hop=attributes["next_hop"],
+        next_hop=attributes["next_hop"].split()[0],  # a link-local one may follow
         from_addr=from_addr,
         is_best=row["is_best"],
         as_path=tuple(map(int, path)),

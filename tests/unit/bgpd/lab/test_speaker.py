@@ -33,3 +33,22 @@ def test_the_router_id_is_the_first_ipv4_address_unless_told():
     assert speaker_of(TOPOLOGY, "one").router_id == "10.0.0.1"
     assert speaker_of(TOPOLOGY, "one").cluster_id == "9.9.9.9"
     assert speaker_of(TOPOLOGY, "two").router_id == "2.2.2.2"
+
+
+def test_options_of_a_neighbour_and_of_a_router_are_passed_on():
+    topology = parse_topology("""
+nodes:
+  one:
+    addresses: [10.0.0.1/24]
+    router:
+      preserving: true
+      neighbours:
+        - {address: 10.0.0.9, as: 7, add_path: true, extended_message: false,
+           four_octet_as: false}
+""")
+    one = speaker_of(topology, "one")
+    (neighbour,) = one.neighbours
+    assert one.is_preserving
+    assert neighbour.has_add_path
+    assert not neighbour.has_extended_message
+    assert not neighbour.has_four_octet_as
