@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,8 @@ from bgpd.lab.errors import LabError
 from bgpd.lab.lab import Lab
 from bgpd.lab.routers import DRIVERS
 from bgpd.lab.routers.base import Router
-from bgpd.lab.topology import FamilyName, parse_topology
+from bgpd.lab.routers.pybgpd import PyBgpd
+from bgpd.lab.topology import FamilyName, Topology, parse_topology
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="makes network namespaces: needs root"
@@ -51,7 +53,14 @@ def eventually(predicate: Callable[[], object], timeout: float = 10.0) -> bool:
 @contextmanager
 def a_lab(text: str) -> Iterator[Lab]:
     """Bring up a topology and start its routers; a failure shows their logs."""
-    with Lab(parse_topology(text)) as lab:
+    with a_lab_of(parse_topology(text)) as lab:
+        yield lab
+
+
+@contextmanager
+def a_lab_of(topology: Topology) -> Iterator[Lab]:
+    """As ``a_lab``, with the topology as it was read."""
+    with Lab(topology) as lab:
         try:
             lab.start()
             yield lab
@@ -76,6 +85,12 @@ def has_routes(router: Router, *prefixes: str) -> bool:
         if any((":" in prefix) is (family == "ipv6") for prefix in prefixes):
             seen |= router.routes(family).keys()
     return seen >= set(prefixes)
+
+
+def shown_peers(router: Router, **arguments: str) -> list[dict[str, Any]]:
+    """Return the rows of ``show peers`` of one of ours."""
+    assert isinstance(router, PyBgpd)
+    return router.ask("show-peers", **arguments)
 
 
 def has_none_of(router: Router, *prefixes: str) -> bool:
