@@ -45,6 +45,7 @@ from bgpd.wire.framing import MessageType
 HIGH_WATER: Final = 4 << 20
 LOW_WATER: Final = 1 << 20
 UPDATE: Final = int(MessageType.UPDATE)
+LINGER: Final = 5.0  # seconds for the last octets of a connection that was closed
 RECEIVE_BUFFER: Final = 1 << 16  # octets, one for all connections
 
 
@@ -91,12 +92,19 @@ class Connection(asyncio.BufferedProtocol):
     Args:
         buffer: Shared by all connections.
         made: Takes the connection, or closes it; called before any octet is received.
+        is_held: ``close`` has to wait for ``release``.
     """
 
     def __init__(
-        self, buffer: ReceiveBuffer, made: Callable[["Connection"], None]
+        self,
+        buffer: ReceiveBuffer,
+        made: Callable[["Connection"], None],
+        *,
+        is_held: bool = False,
     ) -> None:
         self._made = made
+        self._is_held = is_held
+        self._is_unwanted = False
         self.conn_id = 0
         self.driver: PeerDriver | None = None
         self.transport: asyncio.Transport | None = None
@@ -116,6 +124,31 @@ class Connection(asyncio.BufferedProtocol):
         pair = [self.transport.get_extra_info(n) for n in ("sockname", "peername")]
         local, remote = (canonical(name[0]) if name else "" for name in pair)
         return local, remote
+
+    def close(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Close without telling the driver; what was written may still leave.
+
+        A peer that takes nothing is cut off in the end: closing would wait for it for
+        ever, and so would the octets.
+        """
+        self.driver = None
+        self._is_unwanted = True
+        transport = self.transport
+        if transport is not None and not self._is_held:
+            transport.close()
+            if transport.get_write_buffer_size():
+                loop.call_later(LINGER, transport.abort)
+
+    def release(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let the connection be closed, and close it if that was asked for.
+
+        uvloop's ``create_connection`` loses track of a socket whose transport is closed
+        before it has returned: the descriptor would be closed a second time later, when
+        it may be another connection's.
+        """
+        self._is_held = False
+        if self._is_unwanted:
+            self.close(loop)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """Return the shared buffer: what is in it is taken before the next call."""
@@ -178,6 +211,7 @@ class PeerDriver:
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_pumping = False
+        self._is_abandoned = False
         self._established: asyncio.Transport | None = None
         self._established_id = 0
         self._sent = session.counters.sent
@@ -202,12 +236,11 @@ class PeerDriver:
 
     def abandon(self) -> None:
         """Drop all connections without a word, as a crash would (RFC 4724's restart)."""
+        self._is_abandoned = True
         self._cancel_connect()
         self._stop_timer()
         for connection in self._connections.values():
-            connection.driver = None
-            if connection.transport is not None:
-                connection.transport.close()
+            connection.close(self._loop)
         self._connections.clear()
         self._established = None
 
@@ -277,7 +310,7 @@ class PeerDriver:
                     self._carry_out(event)
         finally:
             self._is_pumping = False
-        self._rearm()
+            self._rearm()  # also after a fault in a handler: timers must go on
 
     def _carry_out(self, event: SessionEvent) -> None:
         match event:
@@ -313,7 +346,7 @@ class PeerDriver:
 
     def _rearm(self) -> None:
         deadline = self.session.next_deadline()
-        if deadline is None:
+        if deadline is None or self._is_abandoned:
             self._stop_timer()
         elif self._timer is None or deadline < self._timer_at:
             # A later deadline leaves the timer be: most are pushed back with every
@@ -356,31 +389,36 @@ class PeerDriver:
 
     async def _open(self) -> None:
         """Make one attempt; its outcome is one input to the session."""
-        sock = None
         try:
-            sock = self._outgoing_socket()
-            await self._loop.sock_connect(
-                sock, endpoint(self.settings.remote_addr, self.settings.port)
-            )
-            await self._loop.create_connection(
-                lambda: Connection(self._buffer, self._connected), sock=sock
-            )
+            sock = await self._dial()
+            # Not cancelled from here on: a transport that is being made owns the socket,
+            # and the session closes what it does not want.
+            self._connecting = None
+            connection = Connection(self._buffer, self._connected, is_held=True)
+            await self._loop.create_connection(lambda: connection, sock=sock)
         except OSError as error:
-            if sock is not None:
-                sock.close()
             self._connecting = None
             self.session.connect_failed(_reason(error), self._loop.time())
             self._pump()
-            return
-        except asyncio.CancelledError:
-            if sock is not None:
-                sock.close()
+        else:
+            connection.release(self._loop)
+
+    async def _dial(self) -> socket.socket:
+        sock = self._outgoing_socket()
+        try:
+            where = endpoint(self.settings.remote_addr, self.settings.port)
+            await self._loop.sock_connect(sock, where)
+        except BaseException:
+            sock.close()
             raise
+        return sock
 
     def _connected(self, connection: Connection) -> None:
         """Our attempt succeeded; from here on the session decides what becomes of it."""
-        self._connecting = None
-        self._made(connection, is_outgoing=True)
+        if self._is_abandoned:
+            connection.close(self._loop)
+        else:
+            self._made(connection, is_outgoing=True)
 
     def _outgoing_socket(self) -> socket.socket:
         settings = self.settings
@@ -418,9 +456,7 @@ class PeerDriver:
         connection = self._connections.get(conn_id)
         self._forget(conn_id)
         if connection is not None:
-            connection.driver = None
-            if connection.transport is not None:
-                connection.transport.close()
+            connection.close(self._loop)
 
     def _forget(self, conn_id: int) -> None:
         self._connections.pop(conn_id, None)
