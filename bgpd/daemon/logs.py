@@ -2,7 +2,7 @@
 
 import json
 import logging
-from typing import Final
+from typing import Final, TextIO
 
 from bgpd.config.settings import LogFormat, LogSettings
 
@@ -31,11 +31,18 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(line, ensure_ascii=False)
 
 
+class DaemonHandler(logging.StreamHandler[TextIO]):
+    """Our one handler, told from those that others put beside it."""
+
+
 def set_up_logging(settings: LogSettings) -> None:
-    """Send log lines of all packages to standard error."""
-    handler = logging.StreamHandler()
+    """Send log lines of all packages to standard error; a second call replaces the first."""
+    handler = DaemonHandler()
     is_json = settings.format is LogFormat.JSON
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(_TEXT))
     root = logging.getLogger()
-    root.handlers[:] = [handler]
+    for former in root.handlers[:]:
+        if isinstance(former, DaemonHandler):
+            root.removeHandler(former)
+    root.addHandler(handler)
     root.setLevel(_LEVELS[settings.level])

@@ -54,8 +54,7 @@ def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
 def is_long_lived_stale(attributes: PathAttributes) -> bool:
     """Return whether LLGR_STALE marks the route (RFC 9494 4.3)."""
     return (
-        _LLGR_STALE_OCTETS in attributes.octets
-        and LLGR_STALE in attributes.communities
+        _LLGR_STALE_OCTETS in attributes.octets and LLGR_STALE in attributes.communities
     )
 
 

@@ -31,7 +31,7 @@ pytestmark = [
     pytest.mark.skipif(not IS_INSTALLED, reason="etcd-server is not installed"),
 ]
 
-PASSWORD = "secret of the test"  # noqa: S105 - of a server that lives seconds
+PASSWORD = "secret of the test"
 CONFIRMED = b'{"state":"confirmed"}'
 
 

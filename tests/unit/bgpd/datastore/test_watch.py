@@ -179,5 +179,5 @@ def test_the_end_of_a_prefix() -> None:
 
 
 def test_a_password_is_not_shown() -> None:
-    settings = EtcdSettings(("etcd",), user="u", password="hidden")  # noqa: S106
+    settings = EtcdSettings(("etcd",), user="u", password="hidden")
     assert "hidden" not in repr(settings)
