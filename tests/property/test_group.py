@@ -6,6 +6,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
+    initialize,
     precondition,
     rule,
 )
@@ -43,7 +44,7 @@ from tests.support.told import (
     octets_of,
 )
 
-PREFIXES = [parse_prefix(f"10.{number}.0.0/16")[1] for number in range(7)]
+PREFIXES = [parse_prefix(f"10.{number}.0.0/16")[1] for number in range(6)]
 HOPS = ("192.0.2.1", "192.0.2.2")
 ATTRIBUTES = [
     some_attributes(next_hop=hop, local_pref=pref, med=med, communities=communities)
@@ -99,8 +100,8 @@ class Groups(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches = [
-            mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 2),
-            mock.patch.object(reflector.group, "CATCH_UP_SLICE", 2),
+            mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 1),
+            mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
             mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
         ]
         for patch in self.patches:
@@ -132,6 +133,21 @@ class Groups(RuleBasedStateMachine):
         finally:
             for patch in self.patches:
                 patch.stop()
+
+    @initialize(
+        most=st.sampled_from((None, None, 0, 2)),
+        first=st.lists(
+            st.tuples(PEERS, SOME, st.integers(0, 1), st.integers(0, 1)), max_size=6
+        ),
+        is_told=st.booleans(),
+    )
+    def begin(self, most, first, is_told) -> None:
+        for peer, nlris, attributes, path_id in first:
+            self.announce(peer, nlris, attributes, path_id)
+        for peer in range(4):
+            self.join(peer, most)
+        if is_told:
+            self.settle()
 
     # -- what the peers announce --------------------------------------------------------
 
@@ -273,7 +289,7 @@ class Groups(RuleBasedStateMachine):
 
     # -- time ---------------------------------------------------------------------------
 
-    @rule(steps=st.integers(1, 4))
+    @rule(steps=st.integers(1, 3))
     def time_passes(self, steps: int) -> None:
         for _ in range(steps):
             self.loop.step()
@@ -302,5 +318,5 @@ class Groups(RuleBasedStateMachine):
 
 TestGroups = Groups.TestCase
 TestGroups.settings = settings(
-    max_examples=60, stateful_step_count=40, deadline=None, print_blob=True
+    max_examples=150, stateful_step_count=30, deadline=None, print_blob=True
 )
