@@ -114,7 +114,9 @@ class Member:
         missed: Prefixes that changed while it could not keep up, each with the entry
             it was last told.
         unseen: Prefixes of a catch-up it could not finish with the others.
-        is_behind: It is told nothing directly; ``missed`` grows instead.
+        is_behind: It is told nothing directly: changes are noted in ``missed``, until
+            that is empty.
+        is_blocked: Nothing can be written to it.
         is_in_doubt: What it was told of ``missed`` is not what today's export says.
         is_walking: It is in a ``CatchUp``, or about to be.
         closing: Octets to send once it has the whole table; ``None`` where it has.
@@ -125,6 +127,7 @@ class Member:
     __slots__ = (
         "closing",
         "is_behind",
+        "is_blocked",
         "is_in_doubt",
         "is_walking",
         "missed",
@@ -138,6 +141,7 @@ class Member:
         self.missed: dict[Nlri, Entry | None] = {}
         self.unseen: list[Nlri] = []
         self.is_behind = False
+        self.is_blocked = False
         self.is_in_doubt = False
         self.is_walking = False
         self.closing: bytes | None = None
@@ -146,7 +150,7 @@ class Member:
     @property
     def has_everything(self) -> bool:
         """Whether nothing is left to tell it of what was when it joined."""
-        return not (self.is_walking or self.is_behind or self.missed or self.unseen)
+        return not (self.is_walking or self.is_behind)
 
 
 class CatchUp:
@@ -228,14 +232,14 @@ class UpdateGroup:
         self.export = export
         self._memo.clear()
         for member in self.members.values():
-            member.is_in_doubt = bool(member.is_behind or member.missed)
+            member.is_in_doubt = member.is_behind
 
     def doubt(self, nlris: Iterable[Nlri]) -> None:
         """Take nothing for granted of what members were told of some prefixes."""
         self._told_by.update(dict.fromkeys(nlris, _in_doubt))
         self._memo.clear()
         for member in self.members.values():
-            member.is_in_doubt = bool(member.is_behind or member.missed)
+            member.is_in_doubt = member.is_behind
 
     def tell_again(self, table: Mapping[Nlri, Entry], limit: int) -> Outbound | None:
         """Return what today's export changes for some of the outdated prefixes."""

@@ -110,7 +110,7 @@ class FamilyTables:
         """Write one flush to the members that keep up."""
         if outbound is None:
             return
-        writers, spans, private = self._writers, outbound.spans, outbound.private
+        spans, private = outbound.spans, outbound.private
         whole = [outbound.octets] if outbound.octets else []
         # A copy: a write may find a socket full or gone, and change who is told.
         for member in tuple(members):
@@ -121,8 +121,11 @@ class FamilyTables:
                 share = outbound.share_of(source)
             else:
                 share = whole
-            if share and (write := writers.get(source)) is not None:
-                write(share)
+            self._write(source, share)
+
+    def _write(self, source: Source, share: list[bytes]) -> None:
+        if share and (write := self._writers.get(source)) is not None:
+            write(share)
 
     # -- who is told --------------------------------------------------------------------
 
@@ -162,10 +165,10 @@ class FamilyTables:
         self.leave(source)
         member = self._enter(source, context, policy, write)
         member.missed = {**self.loc_rib.table, **was.missed}
-        member.is_in_doubt = True
+        member.is_behind = member.is_in_doubt = True
+        member.is_blocked = was.is_blocked
         member.closing, member.next_refresh = was.closing, was.next_refresh
-        member.is_behind = was.is_behind
-        if not member.is_behind:
+        if not member.is_blocked:
             self._jobs.add(self._tell_missed(self._group_of[source], member))
 
     def leave(self, source: Source) -> None:
@@ -291,11 +294,13 @@ class FamilyTables:
     def fell_behind(self, source: Source) -> None:
         """Stop telling a member directly: its socket is full."""
         group, member = self._group_of.get(source), self.member(source)
-        if group is None or member is None or member.is_behind:
+        if group is None or member is None:
+            return
+        member.is_blocked = True
+        if member.is_behind:
             return
         member.is_behind = True
-        if group.outdated_count:
-            member.is_in_doubt = True
+        member.is_in_doubt = group.outdated_count > 0
         for catch_up in self._catching_up.get(group, ()):
             if member in catch_up.members:
                 catch_up.leave(member)
@@ -303,21 +308,22 @@ class FamilyTables:
     def caught_breath(self, source: Source) -> None:
         """Tell a member what it missed, now that its socket has room again."""
         group, member = self._group_of.get(source), self.member(source)
-        if group is not None and member is not None and member.is_behind:
-            member.is_behind = False
+        if group is not None and member is not None and member.is_blocked:
+            member.is_blocked = False
             self._jobs.add(self._tell_missed(group, member))
 
     def _tell_missed(self, group: UpdateGroup, member: Member) -> Iterator[None]:
-        while (member.missed or member.unseen) and not member.is_behind:
+        """Tell a member what it missed; what changes meanwhile is noted as missed, too."""
+        while member.is_behind and not member.is_blocked:
             self.flush_now()
             if not self._is_member(group, member):
                 return
-            if member.is_behind:  # the flush filled its socket again
-                break
-            self._tell(self._next_missed(group, member), (member,))
+            outbound = self._next_missed(group, member)
+            if not member.missed and not member.unseen:
+                member.is_behind = member.is_in_doubt = False
+            if outbound is not None:
+                self._write(member.source, outbound.share_of(member.source))
             yield
-        if not member.missed and not member.is_behind:
-            member.is_in_doubt = False
         self._close(group, member)
 
     def _next_missed(self, group: UpdateGroup, member: Member) -> Outbound | None:
