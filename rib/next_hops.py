@@ -88,9 +88,9 @@ class NextHopTable:
         fields: dict[NextHop, list[bytes]] = {}
         for octets, hop in self._by_field.items():
             fields.setdefault(hop, []).append(octets)
-        del hop
         gone = []
-        for hop, names in fields.items():
+        for hop in fields:  # not items(): its tuple would hold another reference
+            names = fields[hop]
             # The names' entries, the key above, the loop's variable and the argument.
             if getrefcount(hop) <= len(names) + 3:
                 gone += names
