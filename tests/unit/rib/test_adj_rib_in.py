@@ -1,0 +1,295 @@
+import pytest
+
+from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
+from rib.attributes import PathAttributes
+from rib.family import IPV4_UNICAST
+from rib.import_rules import ImportRules, Refusal
+from rib.loc_rib import LocRib
+from rib.next_hops import NextHopTable
+from rib.nlri import make_nlri
+from rib.path import SourceKind
+from rib.path_set import paths_of
+from rib.policy import (
+    ACCEPT_ALL,
+    Actions,
+    Match,
+    Operator,
+    Outcome,
+    Policy,
+    PolicySpec,
+    Term,
+    compile_policy,
+    prefix_match,
+)
+from tests.support.routes import a_source, nlris, some_attributes
+
+ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+GOOD = some_attributes(local_pref=100)
+OTHER = some_attributes(local_pref=200)
+LOOP = some_attributes("65001 64512")
+LOW = prefix_match(Operator.IN, "10.0.0.0/15")  # ONE, but not TWO and THREE
+
+
+def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
+    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
+    return ImportRules(policy, local_as=64512, router_id=1, **options)
+
+
+def spec(*terms: Term) -> PolicySpec:
+    return PolicySpec("p", terms, accepts_unmatched=True)
+
+
+REJECTS_LOW = spec(Term("low", Outcome.REJECT, Match(prefixes=LOW)))
+REJECTS_ALL = spec(Term("no", Outcome.REJECT))
+
+
+class Peer:
+    def __init__(self, policy: PolicySpec = ACCEPT_ALL, kind=SourceKind.IBGP) -> None:
+        self.source = a_source("peer", kind, address="10.0.0.9", asn=65001)
+        self.loc_rib = LocRib(IPV4_UNICAST)
+        self.rib = AdjRibIn(self.source, self.loc_rib, rules(policy), NextHopTable())
+
+    def announce(
+        self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0
+    ) -> None:
+        key = (attributes, path_id)
+        outcome = self.rib.known(key) or self.rib.learn(key, attributes, path_id)
+        self.rib.announce(outcome, list(prefixes), path_id)
+
+    def held(self) -> dict[bytes, list[PathAttributes]]:
+        return {
+            nlri: [path.attributes for path in paths_of(entry)]
+            for nlri, entry in self.loc_rib.table.items()
+        }
+
+    def sweep(self) -> None:
+        for _ in self.rib.sweep_stale():
+            pass
+
+    def judge_again(self, policy: PolicySpec) -> None:
+        for _ in self.rib.import_again(rules(policy)):
+            pass
+
+
+def test_what_is_accepted_stands_in_the_table() -> None:
+    peer = Peer()
+    peer.announce(GOOD, ONE, TWO)
+    peer.announce(OTHER, TWO)
+    assert peer.held() == {ONE: [GOOD], TWO: [OTHER]}
+    assert peer.rib.accepted_count == peer.rib.received_count == 2
+    assert sorted(peer.rib.own_nlris()) == [ONE, TWO]
+    peer.rib.withdraw([ONE])
+    assert peer.held() == {TWO: [OTHER]}
+
+
+def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None:
+    peer = Peer()
+    peer.announce(GOOD, ONE, TWO)
+    peer.announce(LOOP, ONE)
+    assert peer.held() == {TWO: [GOOD]}
+    assert peer.rib.refused[ONE, 0].refusal is Refusal.OWN_AS
+    assert (peer.rib.accepted_count, peer.rib.received_count) == (1, 2)
+    peer.announce(GOOD, ONE)
+    assert not peer.rib.refused
+    peer.announce(LOOP, ONE)
+    peer.rib.withdraw([ONE])
+    assert not peer.rib.refused
+
+
+class TestPoliciesThatLookAtPrefixes:
+    def test_each_prefix_is_judged(self) -> None:
+        peer = Peer(REJECTS_LOW)
+        peer.announce(GOOD, ONE, TWO)
+        assert peer.held() == {TWO: [GOOD]}
+        refused = peer.rib.refused[ONE, 0]
+        assert (refused.refusal, refused.detail) == (Refusal.POLICY, "low")
+
+    def test_equal_outcomes_are_one_path(self) -> None:
+        tag = spec(
+            Term("t", Outcome.ACCEPT, Match(prefixes=LOW), Actions(local_pref=7))
+        )
+        peer = Peer(tag)
+        peer.announce(GOOD, ONE, TWO, THREE)
+        peer.announce(GOOD, TWO)
+        table = peer.loc_rib.table
+        assert table[TWO] is table[THREE]
+        assert table[ONE].attributes.local_pref == 7
+        assert table[ONE].received is GOOD
+
+    def test_weights_tell_paths_apart(self) -> None:
+        weigh = spec(Term("t", Outcome.ACCEPT, Match(prefixes=LOW), Actions(weight=7)))
+        peer = Peer(weigh)
+        peer.announce(GOOD, ONE, TWO)
+        assert peer.loc_rib.table[ONE].weight == 7
+        assert peer.loc_rib.table[TWO].weight == 0
+
+    def test_roles_mark_once(self) -> None:
+        peer = Peer(kind=SourceKind.EBGP)
+        peer.rib.rules = rules(REJECTS_LOW, role="customer")
+        peer.announce(GOOD, ONE, TWO)
+        peer.announce(GOOD, THREE)
+        table = peer.loc_rib.table
+        assert table[TWO] is table[THREE]
+        assert table[TWO].attributes.otc == 65001
+        assert table[TWO].received is GOOD
+
+
+class TestSweeping:
+    @pytest.mark.rfc("4724", "4.2", "MUST")
+    def test_what_was_not_announced_again_goes(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO)
+        peer.announce(LOOP, THREE)
+        peer.rib.make_stale()
+        assert peer.held() == {ONE: [GOOD], TWO: [GOOD]}
+        assert not peer.rib.refused
+        peer.announce(GOOD, ONE)
+        peer.sweep()
+        assert peer.held() == {ONE: [GOOD]}
+        assert peer.rib.own_nlris() == [ONE]
+
+    def test_what_becomes_stale_during_a_sweep_stays(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE)
+        peer.rib.make_stale()
+        peer.announce(GOOD, TWO)
+        slices = peer.rib.sweep_stale()
+        peer.rib.make_stale()
+        for _ in slices:
+            pass
+        assert peer.held() == {TWO: [GOOD]}
+        peer.sweep()
+        assert not peer.held()
+
+    @pytest.mark.parametrize("withdrawn", [0, 1])
+    def test_no_path_of_several_is_forgotten(self, withdrawn: int) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, path_id=0)
+        peer.announce(OTHER, ONE, path_id=1)
+        peer.rib.withdraw([ONE], withdrawn)
+        peer.rib.make_stale()
+        peer.sweep()
+        assert not peer.held()
+        assert peer.rib.accepted_count == 0
+
+    def test_a_peer_of_many_is_swept_in_slices(self) -> None:
+        count = 65536 + SWEEP_SLICE
+        many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(count)]
+        peer = Peer()
+        peer.announce(GOOD, *many)
+        peer.rib.make_stale()
+        peer.announce(GOOD, *many[:10])
+        slices = [sum(len(c.nlris) for c in some) for some in peer.rib.sweep_stale()]
+        assert sum(slices) == count - 10
+        assert max(slices) <= SWEEP_SLICE
+        assert sorted(peer.rib.own_nlris()) == sorted(many[:10])
+
+
+class TestJudgingAgain:
+    def test_everything_received_is_judged(self) -> None:
+        peer = Peer(REJECTS_LOW)
+        peer.announce(GOOD, ONE, TWO)
+        peer.announce(LOOP, THREE)
+        peer.judge_again(REJECTS_ALL)
+        assert not peer.held()
+        assert set(peer.rib.refused) == {(ONE, 0), (TWO, 0), (THREE, 0)}
+        peer.judge_again(ACCEPT_ALL)
+        assert peer.held() == {ONE: [GOOD], TWO: [GOOD]}
+        assert set(peer.rib.refused) == {(THREE, 0)}
+
+    def test_it_starts_from_what_was_received(self) -> None:
+        peer = Peer(spec(Term("t", Outcome.ACCEPT, actions=Actions(prepend=(1,)))))
+        peer.announce(GOOD, ONE)
+        peer.judge_again(spec(Term("t", Outcome.ACCEPT, actions=Actions(prepend=(2,)))))
+        assert [a.as_path.asns for a in peer.held()[ONE]] == [(2,)]
+
+    def test_later_updates_follow_the_new_rules(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE)
+        peer.judge_again(REJECTS_ALL)
+        peer.announce(GOOD, TWO)
+        assert not peer.held()
+
+    def test_what_the_peer_does_meanwhile_counts(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO, THREE)
+        peer.announce(LOOP, b"\x08\x0b", b"\x08\x0c")
+        slices = peer.rib.import_again(rules(spec()))
+        peer.rib.withdraw([ONE])
+        peer.announce(OTHER, TWO)
+        peer.rib.withdraw([b"\x08\x0b"])
+        peer.announce(GOOD, b"\x08\x0c")
+        for _ in slices:
+            pass
+        assert peer.held() == {TWO: [OTHER], THREE: [GOOD], b"\x08\x0c": [GOOD]}
+        assert not peer.rib.refused
+
+    @pytest.mark.rfc("7313", "4", "MUST")
+    @pytest.mark.parametrize("policy", [spec(), REJECTS_LOW])
+    def test_what_is_stale_stays_stale(self, policy: PolicySpec) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO)
+        peer.rib.make_stale()
+        peer.announce(GOOD, THREE)
+        peer.judge_again(policy)
+        peer.sweep()
+        assert peer.held() == {THREE: [GOOD]}
+        assert not peer.rib.refused
+        peer.judge_again(ACCEPT_ALL)
+        assert peer.held() == {THREE: [GOOD]}
+
+    def test_each_path_of_a_peer_is_judged(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO, path_id=1)
+        peer.announce(OTHER, ONE, path_id=2)
+        peer.judge_again(spec(Term("t", Outcome.ACCEPT, actions=Actions(med=9))))
+        found = [
+            (path.path_id, path.attributes.local_pref, path.attributes.med)
+            for path in paths_of(peer.loc_rib.table[ONE])
+        ]
+        assert sorted(found) == [(1, 100, 9), (2, 200, 9)]
+
+    def test_a_large_peer_is_judged_in_slices(self) -> None:
+        count = 2 * SWEEP_SLICE + 1
+        many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(count)]
+        peer = Peer()
+        peer.announce(GOOD, *many)
+        slices = list(peer.rib.import_again(rules(REJECTS_ALL)))
+        assert len(slices) == 3
+        assert not peer.held()
+        assert len(peer.rib.refused) == count
+
+
+def test_tables_stay_small_however_long_they_churn() -> None:
+    """Ever new attributes for the same prefixes, from two peers, with upkeep."""
+    loc_rib, next_hops = LocRib(IPV4_UNICAST), NextHopTable()
+    ribs = [
+        AdjRibIn(a_source(name, address=f"10.0.0.{n}"), loc_rib, rules(), next_hops)
+        for n, name in enumerate("ab", 1)
+    ]
+    prefixes = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(64)]
+    most_outcomes = most_sets = 0
+    for turn in range(100_000):
+        rib = ribs[turn % 2]
+        hop = bytes((10, *(turn & 0xFFFF).to_bytes(2, "big"), 1))
+        attributes = PathAttributes(GOOD.octets, hop)
+        some = [prefixes[turn * 7 % 64], prefixes[turn * 11 % 64]]
+        if turn % 3 == 0:
+            rib.withdraw(some)
+        else:
+            rib.announce(rib.learn(turn, attributes), some)
+        if turn % 256 == 0:
+            most_outcomes = max(most_outcomes, *(len(r._outcomes) for r in ribs))
+            most_sets = max(most_sets, len(loc_rib._sets))
+            assert len(loc_rib._transitions) <= 16384
+            for upkeep in (*ribs, loc_rib):
+                for _ in upkeep.sweep_unused():
+                    pass
+    assert most_outcomes <= 17_000  # what transitions still know, and one interval's
+    assert most_sets <= 17_000
+    loc_rib.forget_decisions()
+    for rib in ribs:
+        rib.forget_outcomes()
+    next_hops.forget_unused()
+    paths = {path for entry in loc_rib.table.values() for path in paths_of(entry)}
+    assert len(next_hops) <= len(paths) + 1

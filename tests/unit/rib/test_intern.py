@@ -1,0 +1,49 @@
+from rib.intern import SLICE, InternTable
+
+
+class Value:
+    pass
+
+
+def filled(count: int) -> tuple[InternTable[int, Value], list[Value]]:
+    table: InternTable[int, Value] = InternTable()
+    used = []
+    for number in range(count):
+        value = table[number] = Value()
+        if number % 10 == 0:
+            used.append(value)
+    del value
+    return table, used
+
+
+def test_what_nobody_has_goes() -> None:
+    table, used = filled(2000)
+    assert sum(table.sweep()) == 1800
+    assert sorted(table.values(), key=id) == sorted(used, key=id)
+
+
+def test_it_goes_in_slices() -> None:
+    table, _ = filled(2 * SLICE + 1)
+    assert len(list(table.sweep())) == 3
+
+
+def test_a_sweep_is_due_once_the_table_has_doubled() -> None:
+    table, used = filled(1000)
+    assert not table.is_due
+    table, used = filled(20_000)
+    assert table.is_due
+    list(table.sweep())
+    assert len(table) == len(used) == 2000
+    assert not table.is_due
+    table.update({-number: used[0] for number in range(1, 2001)})
+    assert table.is_due
+
+
+def test_what_comes_and_goes_during_a_sweep() -> None:
+    table, _used = filled(2 * SLICE)
+    sweep = table.sweep()
+    next(sweep)
+    table["new"] = Value()
+    del table[2 * SLICE - 1]
+    list(sweep)
+    assert set(table) == {*range(0, 2 * SLICE, 10), "new"}

@@ -1,0 +1,100 @@
+import pytest
+
+from rib.decision import DecisionOptions
+from rib.family import IPV4_UNICAST
+from rib.loc_rib import LocRib
+from rib.path import SourceKind
+from rib.path_set import best_of
+from tests.support.routes import a_path, a_source, nlris, some_attributes
+
+ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+
+
+def an_external(name: str, router_id: int):
+    return a_source(
+        name, SourceKind.EBGP, address=f"10.0.0.{router_id}", router_id=router_id
+    )
+
+
+def test_new_prefixes_are_one_change() -> None:
+    rib, path = LocRib(IPV4_UNICAST), a_path()
+    (change,) = rib.announce([ONE, TWO, ONE], path)
+    assert change == (None, path, [ONE, TWO])
+    assert len(rib) == 2
+    assert rib.announce([ONE], path) == []
+
+
+def test_prefixes_with_one_past_have_one_future() -> None:
+    rib = LocRib(IPV4_UNICAST)
+    first, second = a_path(source=a_source("a")), a_path(source=a_source("b"))
+    rib.announce([ONE, TWO, THREE], first)
+    (change,) = rib.announce([ONE, TWO], second)
+    assert change.old is first
+    assert rib.table[ONE] is rib.table[TWO] is change.new
+    (change,) = rib.withdraw([ONE, TWO, THREE], second.source)
+    assert set(change.nlris) == {ONE, TWO}
+    assert set(rib.table.values()) == {first}
+    assert rib.withdraw([ONE], second.source) == []
+
+
+def test_no_path_through_a_dead_next_hop_is_best() -> None:
+    rib = LocRib(IPV4_UNICAST)
+    path = a_path(is_reachable=False)
+    rib.announce([ONE], path)
+    assert best_of(rib.table[ONE]) is None
+    assert rib.path_counts == {path.source: 1}
+    path.next_hop.is_reachable = True
+    rib.forget_decisions()
+    (change,) = rib.decide_again(rib.nlris_through({path.next_hop}))
+    assert change.new is path
+
+
+class TestIncumbents:
+    """RFC 5004, where it is asked for."""
+
+    OLD = a_path(some_attributes("1"), source=an_external("old", 9))
+    NEW = a_path(some_attributes("2"), source=an_external("new", 1))
+
+    def keeping(self) -> LocRib:
+        return LocRib(IPV4_UNICAST, DecisionOptions(prefers_incumbent_external=True))
+
+    @pytest.mark.rfc("5004", "3", "MUST")
+    def test_the_best_external_path_stays(self) -> None:
+        rib = self.keeping()
+        rib.announce([ONE], self.OLD)
+        rib.announce([ONE], self.NEW)
+        assert best_of(rib.table[ONE]) is self.OLD
+        rib.announce([TWO], self.NEW)
+        rib.announce([TWO], self.OLD)
+        assert best_of(rib.table[TWO]) is self.NEW
+        assert rib.table[ONE] is not rib.table[TWO]
+
+    def test_arrival_does_not_matter_otherwise(self) -> None:
+        rib = LocRib(IPV4_UNICAST)
+        rib.announce([ONE], self.OLD)
+        rib.announce([ONE], self.NEW)
+        assert best_of(rib.table[ONE]) is self.NEW
+
+    def test_announcing_it_anew_keeps_its_place(self) -> None:
+        rib = self.keeping()
+        rib.announce([ONE], self.OLD)
+        rib.announce([ONE], self.NEW)
+        again = a_path(some_attributes("1", med=3), source=self.OLD.source)
+        rib.announce([ONE], again)
+        assert best_of(rib.table[ONE]) is again
+
+    def test_without_it_the_usual_order_holds(self) -> None:
+        rib = self.keeping()
+        third = a_path(some_attributes("3"), source=an_external("third", 5))
+        for path in (self.OLD, third, self.NEW):
+            rib.announce([ONE], path)
+        rib.withdraw([ONE], self.OLD.source)
+        assert best_of(rib.table[ONE]) is self.NEW
+
+    def test_deciding_again_keeps_it(self) -> None:
+        rib = self.keeping()
+        rib.announce([ONE], self.OLD)
+        rib.announce([ONE], self.NEW)
+        rib.forget_decisions()
+        rib.decide_again([ONE])
+        assert best_of(rib.table[ONE]) is self.OLD
