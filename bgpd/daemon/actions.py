@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
-from bgpd.daemon.views_common import ResetKind
+from bgpd.daemon.views.common import ResetKind
 from bgpd.session.fsm import State
 from bgpd.wire.errors import CeaseSubcode
 

@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
+from bgpd.api.protocol import ControlError
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
@@ -21,6 +22,7 @@ from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.reconcile import Reconciler
+from bgpd.daemon.restart import Deferral
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
 from bgpd.session.negotiation import RestartState
@@ -57,6 +59,10 @@ Reload = Callable[[], Loaded]
 
 class StartError(Exception):
     """The daemon cannot start; the text is for the user."""
+
+
+class ReloadError(Exception):
+    """The configuration was not applied; the text is for the user."""
 
 
 class Daemon:
@@ -97,6 +103,7 @@ class Daemon:
         self._http: HttpServer | None = None
         self._http_faults: list[str] = []
         self._lag: LagMeter | None = None
+        self._deferral: Deferral | None = None
 
     async def run(self) -> int:
         """Run until a signal says stop; return the exit code.
@@ -147,7 +154,12 @@ class Daemon:
             is_restarting=self.settings.restart.is_enabled,
             preserved=frozenset(self.forwarding.preserved()),
         )
-        loop.call_later(self.settings.restart.deferral_time, self._end_restart)
+        if self.settings.restart.is_enabled:
+            self._deferral = Deferral(
+                speaker, self.settings.restart.deferral_time, self._end_restart
+            )
+        else:
+            loop.call_later(self.settings.restart.deferral_time, self._end_restart)
         await self._listen(speaker, identity)
         if self.settings.control_path:
             await self._serve_control(speaker, identity.asn)
@@ -189,7 +201,7 @@ class Daemon:
             ControlSocketError,
         )
         from bgpd.daemon.actions import DaemonActions  # noqa: PLC0415
-        from bgpd.daemon.views import DaemonView, commands  # noqa: PLC0415
+        from bgpd.daemon.views.table import DaemonView, commands  # noqa: PLC0415
 
         view = DaemonView(
             speaker,
@@ -197,7 +209,7 @@ class Daemon:
             fib=self.forwarding.fib if self.forwarding is not None else None,
             datastore=self.cluster.datastore if self.cluster is not None else None,
             warnings=self._warnings,
-            actions=DaemonActions(speaker, self.reload),
+            actions=DaemonActions(speaker, self._reload_for_client),
             loop_lag=self._lag.worst if self._lag is not None else None,
             asn=asn,
             node=self.settings.node_name,
@@ -207,6 +219,12 @@ class Daemon:
             await self._control.start()
         except ControlSocketError as error:
             raise StartError(str(error)) from error
+
+    def _reload_for_client(self) -> list[str]:
+        try:
+            return self.reload_or_tell()
+        except ReloadError as error:
+            raise ControlError("not-reloaded", str(error)) from error
 
     def _warnings(self) -> list[str]:
         """Return what an operator should know now."""
@@ -324,18 +342,25 @@ class Daemon:
 
     # -- change and end -----------------------------------------------------------------
 
-    def reload(self) -> list[str]:
+    def reload(self) -> None:
+        """Read the configuration again; one with errors is logged and changes nothing."""
+        try:
+            self.reload_or_tell()
+        except ReloadError as error:
+            _log.error("not reloaded: %s", error)  # the text says it all
+
+    def reload_or_tell(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done.
 
-        A configuration with errors changes nothing.
+        Raises:
+            ReloadError: It has errors, or there is none to read; nothing changed.
         """
         if self._read_settings is None:
-            return ["there is no configuration file to read"]
+            raise ReloadError("there is no configuration to read: all came by options")
         try:
             loaded = self._read_settings()
         except ConfigError as error:
-            _log.error("not reloaded: %s", error)
-            return [f"not reloaded: {error}"]
+            raise ReloadError(str(error)) from error
         self._files = loaded.files
         return [str(step) for step in self.apply(loaded.settings)]
 
@@ -399,6 +424,8 @@ class Daemon:
             await self._http.close()
         if self._lag is not None:
             self._lag.close()
+        if self._deferral is not None:
+            self._deferral.close()
         keeps = self.settings.restart.is_enabled
         if self.speaker is not None:
             await self.speaker.close(is_restart=keeps)

@@ -7,7 +7,7 @@ from typing import Any
 from bgpd.api.protocol import Request, find_command
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
-from bgpd.daemon.views import DaemonView, commands
+from bgpd.daemon.views.table import DaemonView, commands
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings, PeerSettings

@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from bgpd.api.protocol import ControlError
-from bgpd.daemon.views import DaemonView, ResetKind, commands
-from bgpd.daemon.views_common import in_reading_order
+from bgpd.daemon.views.common import in_reading_order
+from bgpd.daemon.views.table import DaemonView, ResetKind, commands
 from bgpd.datastore.model import Status
 from bgpd.session.events import DownKind, DownReason
 from bgpd.session.settings import (

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from bgpd.api.protocol import Arguments, ControlError, Row
-from bgpd.daemon.views_common import (
+from bgpd.daemon.views.common import (
     DaemonView,
     find_families,
     find_limit,

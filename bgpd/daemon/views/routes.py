@@ -12,7 +12,7 @@ from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.daemon.peer import Peer
-from bgpd.daemon.views_common import (
+from bgpd.daemon.views.common import (
     DaemonView,
     Describer,
     find_families,
@@ -21,7 +21,7 @@ from bgpd.daemon.views_common import (
     find_prefix,
     in_reading_order,
 )
-from bgpd.daemon.views_export import Teller
+from bgpd.daemon.views.export import Teller
 from rib.family import Family
 from rib.import_rules import Refused
 from rib.nlri import Nlri, format_prefix, make_nlri

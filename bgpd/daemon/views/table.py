@@ -11,12 +11,12 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from bgpd.api.protocol import Answer, Arguments, Command, ControlError, Row
-from bgpd.daemon.views_common import Actions, DaemonView, ResetKind, find_peer
-from bgpd.daemon.views_fib import fib
-from bgpd.daemon.views_peers import peers
-from bgpd.daemon.views_route import route
-from bgpd.daemon.views_routes import routes
-from bgpd.daemon.views_status import groups, status
+from bgpd.daemon.views.common import Actions, DaemonView, ResetKind, find_peer
+from bgpd.daemon.views.fib import fib
+from bgpd.daemon.views.peers import peers
+from bgpd.daemon.views.route import route
+from bgpd.daemon.views.routes import routes
+from bgpd.daemon.views.status import groups, status
 
 __all__ = ["Actions", "DaemonView", "ResetKind", "commands"]
 

@@ -12,15 +12,15 @@ from typing import Final
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.tables import FamilyTables
-from bgpd.daemon.views_common import (
+from bgpd.daemon.views.common import (
     DaemonView,
     Describer,
     describe_next_hop,
     find_prefix,
 )
-from bgpd.daemon.views_export import Teller, Withheld
-from bgpd.daemon.views_fib import route_row
-from bgpd.daemon.views_routes import path_row, refused_row
+from bgpd.daemon.views.export import Teller, Withheld
+from bgpd.daemon.views.fib import route_row
+from bgpd.daemon.views.routes import path_row, refused_row
 from reflector.group import UpdateGroup
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6, Family
 from rib.import_rules import Refused

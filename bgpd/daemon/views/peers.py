@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bgpd.api.protocol import Arguments, Row
 from bgpd.daemon.peer import Peer
-from bgpd.daemon.views_common import (
+from bgpd.daemon.views.common import (
     STATE_NAMES,
     DaemonView,
     dotted,

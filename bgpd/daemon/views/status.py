@@ -10,7 +10,7 @@ from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
 from bgpd.daemon.speaker import Speaker
 from bgpd.daemon.tables import FamilyTables
-from bgpd.daemon.views_common import STATE_NAMES, DaemonView, dotted, find_families
+from bgpd.daemon.views.common import STATE_NAMES, DaemonView, dotted, find_families
 from bgpd.session.fsm import State
 from reflector.group import Member, UpdateGroup
 from rib.nlri import format_address
