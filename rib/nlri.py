@@ -78,7 +78,9 @@ def _split_slowly(run: bytes, longest: int) -> list[Nlri]:
         if length_bits > longest:
             raise NlriError(f"prefix length {length_bits} exceeds {longest}")
         if at + size > end:
-            raise NlriError(f"prefix of {length_bits} bits runs past the end of its field")
+            raise NlriError(
+                f"prefix of {length_bits} bits runs past the end of its field"
+            )
         pieces.append(clear_host_bits(run[at : at + size]))
         at += size
     return pieces
@@ -101,7 +103,9 @@ def split_add_path(run: bytes, afi: int = AFI_IPV4) -> dict[int, list[Nlri]]:
         if length_bits > longest:
             raise NlriError(f"prefix length {length_bits} exceeds {longest}")
         if stop > end:
-            raise NlriError(f"prefix of {length_bits} bits runs past the end of its field")
+            raise NlriError(
+                f"prefix of {length_bits} bits runs past the end of its field"
+            )
         path_id = int.from_bytes(run[at : at + 4], "big")
         key = clear_host_bits(run[at + 4 : stop])
         grouped.setdefault(path_id, []).append(key)
@@ -160,7 +164,9 @@ def parse_address(text: str) -> bytes:
         ValueError: ``text`` is no address.
     """
     try:
-        return socket.inet_pton(socket.AF_INET6 if ":" in text else socket.AF_INET, text)
+        return socket.inet_pton(
+            socket.AF_INET6 if ":" in text else socket.AF_INET, text
+        )
     except OSError as error:
         raise ValueError(f"{text!r} is not an IP address") from error
 
@@ -173,4 +179,3 @@ def sort_key(nlri: Nlri) -> tuple[bytes, int]:
 def sorted_nlris(nlris: Iterable[Nlri]) -> list[Nlri]:
     """Return keys of one family in reading order."""
     return sorted(nlris, key=sort_key)
-

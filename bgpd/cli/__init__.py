@@ -1,2 +1,1 @@
-"""The commands: ``pybgpd``, the daemon, and ``pybgpctl``, its client.
-"""
+"""The commands: ``pybgpd``, the daemon, and ``pybgpctl``, its client."""

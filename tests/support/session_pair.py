@@ -64,7 +64,9 @@ class Pair:
         self.is_cut = False
         self.chunk: int | None = None
         self._ids = itertools.count(1)
-        self._far: dict[int, tuple[int, int]] = {}  # conn_id -> (other side, its conn_id)
+        self._far: dict[
+            int, tuple[int, int]
+        ] = {}  # conn_id -> (other side, its conn_id)
         self._inputs: list[Callable[[], None]] = []
 
     @property
