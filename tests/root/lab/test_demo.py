@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from bgpd.lab.demo import run_demo
+from bgpd.lab.routers.bird import Bird
+from bgpd.lab.routers.frr import Frr
 from bgpd.lab.state import read_states
 from tests.support.routers import eventually, needs_root
 
@@ -36,6 +38,14 @@ def test_the_demonstration_proves_every_step_and_leaves_nothing(etcd):
     assert time.monotonic() - start < 60
     assert os.getpid() not in {state.owner_pid for state in read_states()}
     assert eventually(lambda: not orphans())
+
+
+def test_the_demonstration_needs_no_other_makers_router(monkeypatch):
+    for driver in (Bird, Frr):
+        monkeypatch.setattr(driver, "is_installed", lambda: False)
+    out = io.StringIO()
+    assert run_demo(etcd=False, keep=False, out=out) == 0, out.getvalue()
+    assert "pybgpd in AS 65000 has sessions with both reflectors" in out.getvalue()
 
 
 def orphans() -> set[str]:
