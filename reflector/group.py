@@ -15,7 +15,7 @@ Sans-IO: octets are returned, nobody is called.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from reflector.rules import Export, Outgoing
@@ -166,6 +166,10 @@ class CatchUp:
         """Return the next prefixes; empty at the end."""
         return list(islice(self._rest, CATCH_UP_SLICE))
 
+    def put_back(self, nlris: list[Nlri]) -> None:
+        """Let ``nlris`` be next once more."""
+        self._rest = chain(nlris, self._rest)
+
     def leave(self, member: Member) -> None:
         """Let a member that cannot keep up go on alone, from here."""
         self.members.remove(member)
@@ -241,18 +245,23 @@ class UpdateGroup:
         for member in self.members.values():
             member.is_in_doubt = member.is_behind
 
-    def tell_again(self, table: Mapping[Nlri, Entry], limit: int) -> Outbound | None:
-        """Return what today's export changes for some of the outdated prefixes."""
-        outdated = self._told_by
+    def next_outdated(self, limit: int) -> list[Nlri]:
+        """Return some of the outdated prefixes."""
+        return list(islice(reversed(self._told_by), limit))
+
+    def tell_again(
+        self, table: Mapping[Nlri, Entry], nlris: Iterable[Nlri]
+    ) -> Outbound | None:
+        """Return what today's export changes for those of ``nlris`` that are outdated."""
+        pop = self._told_by.pop
         moves: dict[tuple[ExportCall, Entry], list[Nlri]] = {}
-        for _ in range(min(limit, len(outdated))):
-            nlri, before = outdated.popitem()
-            entry = table.get(nlri)
-            if entry is not None:
+        for nlri in nlris:
+            before, entry = pop(nlri, None), table.get(nlri)
+            if before is not None and entry is not None:
                 moves.setdefault((before, entry), []).append(nlri)
         batch = _Batch()
-        for (before, entry), nlris in moves.items():
-            changes = (Change(entry, entry, nlris),)
+        for (before, entry), some in moves.items():
+            changes = (Change(entry, entry, some),)
             self._note_missed(changes)
             self._put_changes(batch, changes, before)
         return self._finish(batch)

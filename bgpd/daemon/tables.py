@@ -249,7 +249,13 @@ class FamilyTables:
             catch_up.members = [
                 m for m in catch_up.members if self._is_member(group, m)
             ]
-            nlris = catch_up.next_slice() if catch_up.members else ()
+            nlris = catch_up.next_slice() if catch_up.members else []
+            if group.outdated_count and nlris:
+                catch_up.put_back(
+                    nlris
+                )  # whoever falls behind by this takes them along
+                self._update(group, nlris)
+                nlris = catch_up.next_slice()
             if not nlris:
                 break
             changes = self._moves((nlri, None) for nlri in nlris)
@@ -331,9 +337,13 @@ class FamilyTables:
         if not missed:
             some = unseen[-CATCH_UP_SLICE:]
             del unseen[-CATCH_UP_SLICE:]
+            self._update(group, some)
             return group.encode(self._moves((nlri, None) for nlri in some))
         told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
         is_in_doubt = member.is_in_doubt
+        self._update(group, [nlri for nlri, _ in told])
+        for nlri, _ in told:
+            missed.pop(nlri, None)
         moves = self._moves(told, is_in_doubt=is_in_doubt)
         return group.encode(moves, is_in_doubt=is_in_doubt)
 
@@ -386,6 +396,15 @@ class FamilyTables:
         """Tell members what another export of the same table changes."""
         while group.outdated_count and group.members:
             self.flush_now()
-            outbound = group.tell_again(self.loc_rib.table, CATCH_UP_SLICE)
-            self._tell(outbound, group.members.values())
+            self._update(group, group.next_outdated(CATCH_UP_SLICE))
             yield
+
+    def _update(self, group: UpdateGroup, nlris: list[Nlri]) -> None:
+        """Bring members up to date with today's export of some prefixes.
+
+        Done for the whole group before one member is told of them for another reason: all
+        that keep up know a prefix by the same export.
+        """
+        if group.outdated_count:
+            outbound = group.tell_again(self.loc_rib.table, nlris)
+            self._tell(outbound, group.members.values())
