@@ -75,6 +75,9 @@ def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.s
     made = make_socket(addr)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # A peer with TTL security drops the answer to its SYN if it is any lower
+        # (RFC 5082 3); whose it is, and what else holds for it, is not known yet.
+        set_ttl(made, sent=_MAX_TTL)
         if made.family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if is_free:
