@@ -260,6 +260,7 @@ class TestJudgingAgain:
         assert len(peer.rib.refused) == count
 
 
+@pytest.mark.slow
 def test_tables_stay_small_however_long_they_churn() -> None:
     """Ever new attributes for the same prefixes, from two peers, with upkeep."""
     loc_rib, next_hops = LocRib(IPV4_UNICAST), NextHopTable()

@@ -1,0 +1,56 @@
+from reflector.pending import PendingChanges
+from rib.loc_rib import Change
+from tests.support.routes import a_path, nlris
+
+ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+A, B = a_path(), a_path()
+
+
+def test_changes_of_different_prefixes_stay_as_they_came() -> None:
+    table = {}
+    pending = PendingChanges(table)
+    first, second = Change(None, A, [ONE, TWO]), Change(None, B, [THREE])
+    pending.add([first, second])
+    assert len(pending) == 3
+    assert pending.drain(10) == [first, second]
+    assert len(pending) == 0
+    assert pending.drain(10) == []
+
+
+def test_the_newest_state_counts() -> None:
+    table = {ONE: B, TWO: A}
+    pending = PendingChanges(table)
+    pending.add([Change(None, A, [ONE, TWO])])
+    pending.add([Change(A, B, [ONE])])
+    assert len(pending) == 2
+    assert sorted(pending.drain(10), key=lambda change: change.nlris) == [
+        (None, B, [ONE]),
+        (None, A, [TWO]),
+    ]
+
+
+def test_what_is_back_is_not_told() -> None:
+    pending = PendingChanges({ONE: A})
+    pending.add([Change(A, None, [ONE]), Change(None, A, [ONE])])
+    assert pending.drain(10) == []
+    assert len(pending) == 0
+
+
+def test_batches_are_drained_whole_and_in_order() -> None:
+    pending = PendingChanges({})
+    changes = [Change(None, A, [nlri]) for nlri in (ONE, TWO, THREE)]
+    pending.add(changes)
+    assert pending.drain(2) == changes[:2]
+    pending.add([Change(A, B, [ONE])])  # not waiting any more
+    assert pending.drain(2) == [changes[2], (A, B, [ONE])]
+
+
+def test_who_waits_longest_is_told_first() -> None:
+    table = {ONE: A, TWO: B, THREE: A}
+    pending = PendingChanges(table)
+    pending.add([Change(None, A, [ONE])])
+    for _ in range(3):
+        pending.add([Change(None, A, [TWO]), Change(A, B, [TWO])])
+    pending.add([Change(None, A, [THREE])])
+    told = [pending.drain(1) for _ in range(3)]
+    assert told == [[(None, A, [ONE])], [(None, B, [TWO])], [(None, A, [THREE])]]

@@ -1,0 +1,140 @@
+import pytest
+
+from rib.attributes import make_attributes, parse_as_path
+from rib.family import IPV4_UNICAST
+from rib.import_rules import ImportRules, Refusal
+from rib.nlri import parse_address
+from rib.path import SourceKind
+from rib.policy import (
+    ACCEPT_ALL,
+    GRACEFUL_SHUTDOWN,
+    Actions,
+    Outcome,
+    Policy,
+    PolicySpec,
+    Term,
+    compile_policy,
+)
+from tests.support.routes import a_source, nlris, some_attributes
+
+LOCAL_AS = 64512
+ROUTER_ID = 0x0A000001
+PEER = a_source("peer", SourceKind.EBGP, asn=65001)
+IBGP = a_source("internal", SourceKind.IBGP, asn=LOCAL_AS)
+ONE, TWO = nlris("10.1.0.0/16", "10.2.0.0/16")
+
+
+def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
+    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
+    return ImportRules(policy, local_as=LOCAL_AS, router_id=ROUTER_ID, **options)
+
+
+def refusal(attributes, source=PEER, **options) -> Refusal | None:
+    refused = rules(**options).check(attributes, source)
+    if refused is None:
+        return None
+    assert refused.attributes is attributes
+    return refused.refusal
+
+
+class TestLoops:
+    @pytest.mark.rfc("4271", "9.1.2", "MUST")
+    @pytest.mark.parametrize("source", [PEER, IBGP])
+    @pytest.mark.parametrize("path", ["64512", "65001 64512 65002", "65001 {64512}"])
+    def test_our_as_in_the_path(self, path: str, source) -> None:
+        assert refusal(some_attributes(path), source) is Refusal.OWN_AS
+
+    @pytest.mark.rfc("7938", "5.2.1", "MAY")
+    def test_as_often_as_allowed(self) -> None:
+        once, twice = some_attributes("1 64512"), some_attributes("64512 1 64512")
+        assert refusal(once, allow_own_as=1) is None
+        assert refusal(twice, allow_own_as=1) is Refusal.OWN_AS
+        assert refusal(twice, allow_own_as=2) is None
+
+    def test_numbers_that_look_like_ours_elsewhere(self) -> None:
+        innocent = some_attributes(
+            "65001", communities=(LOCAL_AS, ROUTER_ID), med=LOCAL_AS
+        )
+        assert refusal(innocent, cluster_ids=frozenset({ROUTER_ID})) is None
+
+    @pytest.mark.rfc("4271", "5.1.3", "MUST NOT")
+    @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
+    def test_our_own_address_as_next_hop(self, address: str) -> None:
+        octets = parse_address(address)
+        own = frozenset({octets})
+        attributes = some_attributes(next_hop=address)
+        assert refusal(attributes, own_addresses=own) is Refusal.OWN_NEXT_HOP
+        pair = make_attributes(next_hop=octets + bytes(16))
+        expected = Refusal.OWN_NEXT_HOP if len(octets) == 16 else None
+        assert refusal(pair, own_addresses=own) is expected
+
+
+class TestRoles:
+    """RFC 9234 5, as the receiver."""
+
+    MARKED = make_attributes(next_hop=bytes(4), as_path=parse_as_path("1"), otc=65001)
+    ELSEWHERE = make_attributes(next_hop=bytes(4), otc=65009)
+
+    @pytest.mark.rfc("9234", "5", "MUST")
+    @pytest.mark.parametrize(
+        ("role", "marked", "elsewhere"),
+        [
+            ("provider", Refusal.ROUTE_LEAK, Refusal.ROUTE_LEAK),
+            ("rs", Refusal.ROUTE_LEAK, Refusal.ROUTE_LEAK),
+            ("peer", None, Refusal.ROUTE_LEAK),
+            ("customer", None, None),
+            ("rs-client", None, None),
+            ("", None, None),
+        ],
+    )
+    def test_leaks(self, role: str, marked, elsewhere) -> None:
+        assert refusal(self.MARKED, role=role) is marked
+        assert refusal(self.ELSEWHERE, role=role) is elsewhere
+        assert refusal(some_attributes(), role=role) is None
+        assert refusal(self.ELSEWHERE, IBGP, role=role) is None
+
+    @pytest.mark.rfc("9234", "5", "MUST")
+    @pytest.mark.parametrize(
+        ("role", "mark"),
+        [
+            ("customer", 65001),
+            ("peer", 65001),
+            ("rs-client", 65001),
+            ("provider", None),
+            ("rs", None),
+            ("", None),
+        ],
+    )
+    def test_marks(self, role: str, mark: int | None) -> None:
+        plain = some_attributes("65001")
+        judge = rules(role=role).evaluate
+        assert judge(plain, PEER, IPV4_UNICAST, None).attributes.otc == mark
+        assert judge(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes.otc == 65009
+        assert judge(plain, IBGP, IPV4_UNICAST, None).attributes.otc is None
+
+
+class TestGracefulShutdown:
+    LEAVING = some_attributes("65001", communities=(GRACEFUL_SHUTDOWN,))
+
+    @pytest.mark.rfc("8326", "4.2", "SHOULD")
+    def test_routes_of_external_peers_come_last_whatever_policy_says(self) -> None:
+        prefers = PolicySpec(
+            "p", (Term("t", Outcome.ACCEPT, actions=Actions(local_pref=500)),)
+        )
+        for spec in (ACCEPT_ALL, prefers):
+            some = rules(spec)
+            verdict = some.evaluate(self.LEAVING, PEER, IPV4_UNICAST, None)
+            assert verdict.attributes.local_pref == 0
+            ((members, verdict),) = some.evaluate_batch(
+                [ONE, TWO], self.LEAVING, PEER, IPV4_UNICAST
+            )
+            assert members == [ONE, TWO]
+            assert verdict.attributes.local_pref == 0
+
+    def test_internal_routes_and_refused_ones_are_left_alone(self) -> None:
+        verdict = rules().evaluate(self.LEAVING, IBGP, IPV4_UNICAST, None)
+        assert verdict.attributes is self.LEAVING
+        rejects = rules(PolicySpec("no", (Term("t", Outcome.REJECT),)))
+        verdict = rejects.evaluate(self.LEAVING, PEER, IPV4_UNICAST, None)
+        assert not verdict.is_accepted
+        assert verdict.attributes is self.LEAVING
