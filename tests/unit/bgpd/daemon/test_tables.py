@@ -139,6 +139,21 @@ def test_a_prefix_that_comes_back_before_its_going_was_told(peers: Peers) -> Non
     assert peers.held(0) == set(NLRIS)
 
 
+def test_prefixes_that_come_back_while_a_slice_goes_out(peers: Peers) -> None:
+    path = a_path(peers.origin)
+    rib = peers.tables.loc_rib
+    peers.tables.changed(rib.announce(NLRIS, path))
+    peers.loop.run()
+    peers.join()
+    while not peers.writes:
+        peers.loop.step()
+    peers.tables.changed(rib.withdraw(NLRIS, peers.origin))
+    peers.loop.step()  # a slice, while the changes still wait
+    peers.tables.changed(rib.announce(NLRIS, path))
+    peers.loop.run()
+    assert peers.held(0) == set(NLRIS)
+
+
 def test_a_member_whose_socket_fills_costs_the_others_nothing(peers: Peers) -> None:
     peers.announce(*NLRIS)
     peers.loop.run()
@@ -292,6 +307,32 @@ class TestPolicies:
         peers.tables.replace_policy("p", compile_policy(self.SECOND))
         peers.loop.run()
         assert peers.held(0) == set()
+
+    @pytest.mark.parametrize("is_joining", [False, True])
+    def test_who_catches_up_between_two_policies_is_told_the_second(
+        self, peers: Peers, is_joining
+    ) -> None:
+        first = compile_policy(self.FIRST)
+        tags = Term("tag", Outcome.ACCEPT, actions=Actions(add_communities=(1,)))
+        peers.announce(*NLRIS)
+        quick, slow = peers.join(policy=first), peers.join(policy=first)
+        if is_joining:
+            while not peers.writes:
+                peers.loop.step()
+        else:
+            peers.loop.run()
+        peers.tables.fell_behind(peers.sources[slow])
+        if not is_joining:
+            peers.announce(*NLRIS[:2], local_pref=7)
+        peers.loop.run()
+        peers.drain(slow)
+        peers.tables.replace_policy("p", compile_policy(PolicySpec("p", (tags,))))
+        peers.loop.step()  # the slow member comes first, the group's turn is next
+        assert peers.told[slow].view != peers.told[quick].view
+        peers.tables.replace_policy("p", first)
+        peers.loop.run()
+        assert peers.held(slow) == set(NLRIS)
+        assert peers.told[slow].view == peers.told[quick].view
 
     def test_other_policies_groups_are_left_alone(self, peers: Peers) -> None:
         peers.announce(*NLRIS)
