@@ -6,6 +6,7 @@ uvloop where it can be imported, stock asyncio otherwise; both are tested.
 import asyncio
 import gc
 import importlib
+import resource
 from collections.abc import Coroutine
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ GC_THRESHOLDS: Final = (50_000, 20, 100)
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run ``main`` to its end and return its exit code."""
     tune_collector()
+    raise_file_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         return runner.run(main)
 
@@ -36,3 +38,13 @@ def tune_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets us: a session is one.
+
+    The soft limit is 1024 for the sake of programs that use ``select``; we do not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

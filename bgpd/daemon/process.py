@@ -35,6 +35,7 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
     from bgpd.daemon.cluster import ClusterFollower
 
 EXIT_OK: Final = 0
+EXIT_PART_DIED: Final = 1  # a supervisor that restarts on failure must see one
 PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
 
 _log = logging.getLogger(__name__)
@@ -91,6 +92,7 @@ class Daemon:
         self.cluster: ClusterFollower | None = None
         self.listen_faults: list[str] = []
         self.is_started = False
+        self._exit_code = EXIT_OK
         self._read_settings = reload
         self._files = files
         self._must_listen = must_listen
@@ -111,7 +113,6 @@ class Daemon:
         Raises:
             StartError: It cannot start.
             FibError: The kernel's table cannot be had.
-            DatastoreError: The datastore's settings cannot work.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -125,7 +126,7 @@ class Daemon:
             await self._stop.wait()
         finally:
             await self._close()
-        return EXIT_OK
+        return self._exit_code
 
     # -- start --------------------------------------------------------------------------
 
@@ -269,12 +270,16 @@ class Daemon:
             ClusterFollower,
             make_datastore,
         )
+        from bgpd.datastore import DatastoreError  # noqa: PLC0415  # the same
 
         settings = self.settings
         holds_routes = settings.routes.holds_cluster_routes
-        datastore = make_datastore(
-            settings.datastore, settings.node_name, all_blocks=holds_routes
-        )
+        try:
+            datastore = make_datastore(
+                settings.datastore, settings.node_name, all_blocks=holds_routes
+            )
+        except DatastoreError as error:
+            raise StartError(str(error)) from error
         self.cluster = ClusterFollower(
             datastore,
             settings.node_name,
@@ -338,6 +343,7 @@ class Daemon:
         if not task.cancelled() and (error := task.exception()) is not None:
             # A part that must run for ever died: better a restart than half a daemon.
             _log.critical("%s died", task.get_name(), exc_info=error)
+            self._exit_code = EXIT_PART_DIED
             self._stop.set()
 
     # -- change and end -----------------------------------------------------------------
