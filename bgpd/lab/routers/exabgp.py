@@ -94,7 +94,8 @@ class ExaBgp(Router):
             raise LabError("exabgp's bridge does not run yet")
         for line in text.splitlines():
             if line.startswith("{") and line.endswith("}"):
-                event = json.loads(line)
+                # Not strict: it quotes what a NOTIFICATION says as it came.
+                event = json.loads(line, strict=False)
                 if "neighbor" in event:
                     yield event["type"], event["neighbor"]
 
