@@ -1,0 +1,226 @@
+"""``pybgpd run`` as a process: start, reload, signals, datastore, exit codes."""
+
+import signal
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.daemons import Daemon, write_yaml
+from tests.support.manifests import affinity, node, resource
+from tests.support.speakers import own_network
+
+pytestmark = pytest.mark.slow
+PORT = 17911
+
+
+def configuration(
+    folder: Path, network: str, number: int, **more: Any
+) -> dict[str, Any]:
+    """Return node ``number``'s configuration; it peers with nobody yet."""
+    content: dict[str, Any] = {
+        "bgp": {
+            "as": 64512,
+            "router_id": f"10.0.0.{number}",
+            "listen": {"addresses": [f"{network}.{number}"], "port": PORT},
+            "defaults": {"port": PORT, "connect_retry_time": 1},
+        },
+        "fib": {"mode": "off"},
+        "next_hops": {"resolve": "trust"},
+        "control": {"path": str(folder / "control.sock")},
+        "peers": [],
+        "routes": {"originate": [{"prefix": f"10.{number}.0.0/16"}]},
+    }
+    return content | more
+
+
+def a_peer(network: str, own: int, other: int, **more: Any) -> dict[str, Any]:
+    return {
+        "name": f"node-{other}",
+        "address": f"{network}.{other}",
+        "as": 64512,
+        "local_address": f"{network}.{own}",
+        **more,
+    }
+
+
+@pytest.fixture
+def network() -> str:
+    return own_network()
+
+
+def a_folder(tmp_path: Path, name: str) -> Path:
+    folder = tmp_path / name
+    folder.mkdir()
+    return folder
+
+
+def started(folder: Path, content: dict[str, Any]) -> Daemon:
+    file = write_yaml(folder / "pybgpd.yaml", content)
+    return Daemon(folder, "run", "--config", str(file))
+
+
+def test_peers_and_routes_change_by_reload_and_nothing_else_does(
+    tmp_path: Path, network: str
+) -> None:
+    folders = [a_folder(tmp_path, f"n{n}") for n in (1, 2, 3)]
+    contents = [
+        configuration(folder, network, number)
+        for number, folder in enumerate(folders, start=1)
+    ]
+    contents[0]["peers"] = [a_peer(network, 1, 2)]
+    contents[1]["peers"] = [a_peer(network, 2, 1)]
+    contents[2]["peers"] = [a_peer(network, 3, 1)]
+    file = folders[0] / "pybgpd.yaml"
+    with (
+        started(folders[0], contents[0]) as a,
+        started(folders[1], contents[1]) as b,
+        started(folders[2], contents[2]) as c,
+    ):
+        a.until(lambda: a.are_up(f"{network}.2"))
+        a.until(lambda: a.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"})
+        # A peer more, noticed by the change of the file alone.
+        contents[0]["peers"].append(a_peer(network, 1, 3))
+        write_yaml(file, contents[0])
+        a.until(lambda: a.are_up(f"{network}.2", f"{network}.3"))
+        a.until(lambda: "10.3.0.0/16" in a.prefixes())
+        # Errors change nothing, and are told with their place.
+        bad = contents[0] | {"colour": "blue"}
+        write_yaml(file, bad)
+        a.until_logged("not reloaded")
+        assert "pybgpd.yaml:" in a.log().rpartition("not reloaded")[2]
+        a.signal(signal.SIGHUP)
+        a.until(lambda: a.log().count("not reloaded") >= 2)
+        assert a.are_up(f"{network}.2", f"{network}.3")
+        # A changed and a removed peer, and a route less.
+        contents[0]["peers"] = [a_peer(network, 1, 2, description="unchanged session")]
+        contents[0]["routes"] = {"originate": [{"prefix": "10.11.0.0/16"}]}
+        write_yaml(file, contents[0])
+        a.signal(signal.SIGHUP)
+        a.until(lambda: list(a.peers()) == [f"{network}.2"])
+        b.until(lambda: b.prefixes() == {"10.2.0.0/16", "10.11.0.0/16"})
+        c.until(lambda: c.prefixes() == {"10.3.0.0/16"})
+        assert "session down" not in b.log()
+        assert "peer deconfigured" in c.log()
+        # All the same: a reset, and of this session alone.
+        contents[0]["peers"] = [a_peer(network, 1, 2, hold_time=30)]
+        write_yaml(file, contents[0])
+        b.until_logged("other configuration change")
+        a.until(lambda: a.are_up(f"{network}.2"))
+        for daemon in (a, b, c):
+            assert "Traceback" not in daemon.log()
+
+
+@pytest.mark.parametrize("is_graceful", [True, False], ids=["graceful", "plain"])
+def test_sigterm_ends_fast_and_says_no_word_where_routes_shall_stay(
+    tmp_path: Path,
+    network: str,
+    is_graceful: bool,  # noqa: FBT001  # pytest's parameter
+) -> None:
+    folders = [a_folder(tmp_path, f"n{n}") for n in (1, 2)]
+    more = {"graceful_restart": {"enabled": is_graceful}}
+    options = {"graceful_restart": is_graceful}
+    contents = [
+        configuration(folders[0], network, 1, **more),
+        configuration(folders[1], network, 2, **more),
+    ]
+    contents[0]["peers"] = [a_peer(network, 1, 2, **options)]
+    contents[1]["peers"] = [a_peer(network, 2, 1, **options)]
+    with started(folders[0], contents[0]) as a, started(folders[1], contents[1]) as b:
+        a.until(lambda: len(a.prefixes()) == 2)
+        begin = time.monotonic()
+        b.signal(signal.SIGTERM)
+        assert b.ended() == 0
+        assert time.monotonic() - begin < 2
+        a.until_logged("session down")
+        if is_graceful:
+            assert "cease" not in a.log()
+            assert len(a.prefixes()) == 2
+            with started(folders[1], contents[1]):
+                a.until(lambda: a.are_up(f"{network}.2"))
+                assert len(a.prefixes()) == 2
+        else:
+            assert "administrative shutdown" in a.log()
+            a.until(lambda: len(a.prefixes()) == 1)
+        assert "Traceback" not in a.log() + b.log()
+
+
+def test_a_taken_port_does_not_keep_a_node_from_its_sessions(
+    tmp_path: Path, network: str
+) -> None:
+    folders = [a_folder(tmp_path, f"n{n}") for n in (1, 2, 3)]
+    first = configuration(folders[0], network, 1)
+    second = configuration(folders[1], network, 1)  # the same address
+    third = configuration(folders[2], network, 3)
+    third["peers"] = [a_peer(network, 3, 1, passive=True)]
+    second["peers"] = [a_peer(network, 1, 3)]
+    with started(folders[0], first) as holder:
+        holder.until_logged("started")
+        with started(folders[1], second) as a, started(folders[2], third) as _:
+            a.until_logged("another program listens there")
+            a.until(lambda: a.are_up(f"{network}.3"))
+
+
+def test_a_node_waits_for_its_manifest_and_follows_its_changes(
+    tmp_path: Path, network: str
+) -> None:
+    folder, store = a_folder(tmp_path, "n1"), a_folder(tmp_path, "store")
+    content = configuration(folder, network, 1, node={"name": "node-1"})
+    content["bgp"] = {
+        "listen": content["bgp"]["listen"],
+        "defaults": content["bgp"]["defaults"],
+    }
+    content["datastore"] = {"type": "folder", "path": str(store)}
+    content["routes"] = {}
+    mesh = resource("BGPConfiguration", "default", asNumber=64512)
+    write_yaml(store / "mesh.yaml", mesh)
+    with started(folder, content) as a:
+        a.until_logged("has no node 'node-1'")
+        me, other = node("node-1", f"{network}.1/24"), node("node-2", f"{network}.2/24")
+        write_yaml(store / "nodes.yaml", me, other)
+        a.until_logged("started")
+        a.until(lambda: list(a.peers()) == [f"{network}.2"])
+        write_yaml(store / "block.yaml", affinity("node-1", "10.244.1.0/26"))
+        a.until(lambda: a.prefixes() == {"10.244.1.0/26"})
+        write_yaml(store / "block.yaml", affinity("node-1", "10.244.2.0/26"))
+        a.until(lambda: a.prefixes() == {"10.244.2.0/26"})
+        write_yaml(store / "nodes.yaml", me, node("node-3", f"{network}.3/24"))
+        a.until(lambda: list(a.peers()) == [f"{network}.3"])
+        assert "Traceback" not in a.log()
+
+
+def test_a_node_that_waits_for_its_datastore_can_be_stopped(
+    tmp_path: Path, network: str
+) -> None:
+    folder, store = a_folder(tmp_path, "n1"), a_folder(tmp_path, "store")
+    content = configuration(folder, network, 1, node={"name": "node-1"})
+    content["datastore"] = {"type": "folder", "path": str(store)}
+    with started(folder, content) as a:
+        a.until_logged("has no node 'node-1'")
+        a.signal(signal.SIGTERM)
+        assert a.ended() == 0
+        assert "Traceback" not in a.log()
+
+
+def test_an_unusable_control_path_is_a_clear_error(
+    tmp_path: Path, network: str
+) -> None:
+    folder = a_folder(tmp_path, "n1")
+    (folder / "plain").write_text("a file, no folder", encoding="utf-8")
+    content = configuration(folder, network, 1)
+    content["control"] = {"path": str(folder / "plain" / "control.sock")}
+    with started(folder, content) as a:
+        assert a.ended() == 1
+        assert "plain" in a.log()
+        assert "Traceback" not in a.log()
+
+
+def test_a_configuration_with_errors_does_not_start(tmp_path: Path) -> None:
+    folder = a_folder(tmp_path, "n1")
+    file = write_yaml(folder / "pybgpd.yaml", {"bgp": {"as": 0, "colour": 1}})
+    with Daemon(folder, "run", "--config", str(file)) as a:
+        assert a.ended() == 1
+        assert "pybgpd.yaml:" in a.log()
+        assert "colour" in a.log()
+        assert "Traceback" not in a.log()
