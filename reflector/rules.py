@@ -26,6 +26,7 @@ from rib.attribute_codes import (
     ORIGINATOR_ID,
 )
 from rib.attributes import PathAttributes, edit, prepend, to_two_octet
+from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
@@ -86,7 +87,6 @@ _CLIENT: Final = Origin.CLIENT
 _NON_CLIENT: Final = Origin.NON_CLIENT
 _EXTERNAL: Final = Origin.EBGP
 
-DEFAULT_LOCAL_PREF: Final = (100).to_bytes(4, "big")
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 
@@ -131,6 +131,7 @@ class ExportContext:
         add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
         max_message_len: Octets.
         role: Our RFC 9234 role; empty for none.
+        default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
     """
 
@@ -149,6 +150,7 @@ class ExportContext:
     max_message_len: int = 4096
     role: str = ""
     has_long_lived: bool = False
+    default_local_pref: int = DEFAULT_LOCAL_PREF
 
 
 class Export:
@@ -158,6 +160,7 @@ class Export:
         self.context = context
         self.policy = policy
         self._accepts_all = policy.spec is ACCEPT_ALL
+        self._default_local_pref = context.default_local_pref.to_bytes(4, "big")
         self._is_ebgp = context.target is Target.EBGP
         self._is_told = {origin: (origin, context.target) in TOLD for origin in Origin}
         # Reflection without policy, the bulk of a reflector's work, has a short way.
@@ -226,7 +229,7 @@ class Export:
         if path.source.kind is _IBGP:
             return self._reflected(path, attributes)
         if attributes.local_pref is None:
-            return edit(attributes.octets, {LOCAL_PREF: DEFAULT_LOCAL_PREF})
+            return edit(attributes.octets, {LOCAL_PREF: self._default_local_pref})
         return attributes.octets
 
     def _reflected(self, path: Path, attributes: PathAttributes) -> bytes:

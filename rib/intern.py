@@ -11,7 +11,7 @@ The test is CPython's reference count, exact for the plain objects interned here
 
 from collections.abc import Iterator
 from itertools import islice
-from sys import getrefcount
+from sys import getrefcount, maxsize
 from typing import Final, TypeVar
 
 K = TypeVar("K")
@@ -41,8 +41,8 @@ class InternTable(dict[K, V]):
 
     def sweep(self) -> Iterator[int]:
         """Drop unused values, a slice for each step; yields how many went each time."""
-        keys = list(self)
-        rest = iter(keys)
+        self._next_sweep = maxsize  # not due again before this one has ended
+        rest = iter(list(self))
         while piece := list(islice(rest, SLICE)):
             yield self._sweep_slice(piece)
         self._next_sweep = max(_FLOOR, 2 * len(self))

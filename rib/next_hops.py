@@ -31,15 +31,21 @@ def trust(address: bytes) -> Reachability:
     return Reachability(address, is_reachable=True)
 
 
+def _ignore(address: bytes) -> None:
+    """Nobody watches trusted next hops."""
+
+
 class NextHopTable:
     """Interns next hops by address.
 
     Attributes:
         resolve: Asked once for each new address; returns the same address.
+        release: Told of each address that no path has any more.
     """
 
     def __init__(self, resolve: Callable[[bytes], Reachability] = trust) -> None:
         self.resolve = resolve
+        self.release: Callable[[bytes], None] = _ignore
         # Keys are next-hop fields of 0, 4, 16 or 32 octets; the latter share the object
         # of their first 16.
         self._by_field: dict[bytes, NextHop] = {}
@@ -89,11 +95,14 @@ class NextHopTable:
         for octets, hop in self._by_field.items():
             fields.setdefault(hop, []).append(octets)
         gone = []
-        for hop in fields:  # not items(): its tuple would hold another reference
+        for hop in fields:  # noqa: PLC0206  # items() would hold another reference
             names = fields[hop]
             # The names' entries, the key above, the loop's variable and the argument.
             if getrefcount(hop) <= len(names) + 3:
                 gone += names
         for octets in gone:
             del self._by_field[octets]
-        return [octets for octets in gone if 0 < len(octets) <= 16]
+        addresses = [octets for octets in gone if 0 < len(octets) <= 16]
+        for address in addresses:
+            self.release(address)
+        return addresses

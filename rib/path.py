@@ -109,9 +109,9 @@ class Path:
         received: Before import policy; the same object where policy changed nothing.
         path_id: RFC 7911 identifier as received; 0 without add-path.
         next_hop: The tracked next hop of ``attributes``.
-        weight: Preferred before LOCAL_PREF; local to this speaker, never sent.
         epoch: ``source.epoch`` when it was announced.
-        weight: Preferred before LOCAL_PREF; the source's, or what import policy set.
+        weight: Preferred before LOCAL_PREF, never sent; the source's, or what import
+            policy set.
     """
 
     __slots__ = (

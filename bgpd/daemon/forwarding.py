@@ -84,6 +84,7 @@ class Forwarding:
         if not self._settings.trusts_next_hops:
             self._watch = NextHopWatch(self.view, self._next_hops_changed)
             speaker.next_hops.resolve = self._resolve
+            speaker.next_hops.release = self._release
         if self._settings.routes.learn.is_enabled:
             self.learn(self._settings.routes.learn)
 
@@ -104,6 +105,12 @@ class Forwarding:
             return trust(address)
         state = self._ways[address] = self._watch.watch(address)
         return _reachability(state)
+
+    def _release(self, address: bytes) -> None:
+        """Watch a next hop no longer."""
+        self._ways.pop(address, None)
+        if self._watch is not None:
+            self._watch.unwatch(address)
 
     def _next_hops_changed(self, states: list[NextHopState]) -> None:
         moved = [state.address for state in states if self._is_moved(state)]

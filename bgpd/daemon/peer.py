@@ -224,6 +224,7 @@ class Peer:
             add_path_max=mine.add_path_max if sends_many else None,
             max_message_len=negotiated.max_message_len,
             role="" if negotiated.is_ibgp else settings.role,
+            default_local_pref=speaker.decision.default_local_pref,
             has_long_lived=any(row.family == family for row in negotiated.long_lived),
         )
 
@@ -245,6 +246,9 @@ class Peer:
                 tables[family].changed(changes)
         if taken.complaints or taken.ended:
             self._act_on(taken)
+        for rib in self.ribs_in.values():
+            if rib.is_sweep_due:
+                self._speaker.jobs.add(iter(rib.sweep_unused()))
         return taken.error or self._check_limits()
 
     def _act_on(self, taken: Taken) -> None:

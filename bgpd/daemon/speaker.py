@@ -70,10 +70,11 @@ class Speaker:
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
+        self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self.cluster_id = _number(cluster_id) if cluster_id else self.router_id
         self.tables: Mapping[Family, FamilyTables] = {
-            family: FamilyTables(LocRib(family, decision), loop, self.jobs)
+            family: FamilyTables(LocRib(family, self.decision), loop, self.jobs)
             for family in FAMILIES
         }
         self.next_hops = NextHopTable()
@@ -405,10 +406,7 @@ class Speaker:
         self._housekeeping = self.loop.call_later(HOUSEKEEPING, self._keep_house)
         for tables in self.tables.values():
             self.jobs.add(iter(tables.loc_rib.sweep_unused()))
-        for peer in self.peers.values():
-            for rib in peer.ribs_in.values():
-                if rib.is_sweep_due:
-                    self.jobs.add(iter(rib.sweep_unused()))
+        self.next_hops.forget_unused()
 
     async def close(self, *, is_restart: bool = False, text: str = "") -> None:
         """Stop listening and end all sessions.
