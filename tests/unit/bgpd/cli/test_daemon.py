@@ -66,16 +66,13 @@ def test_check_of_no_file_is_an_error(tmp_path: Path) -> None:
         (["--fib", "maybe"], "maybe"),
     ],
 )
-def test_options_that_cannot_be_are_usage_errors(
-    options: list[str], text: str
-) -> None:
+def test_options_that_cannot_be_are_usage_errors(options: list[str], text: str) -> None:
     result = CliRunner().invoke(main, [*REFLECTOR, *options])
     assert result.exit_code == 2
     assert text in result.stderr
 
 
 def test_the_file_limit_is_raised_to_what_is_allowed() -> None:
-
 
     before = resource.getrlimit(resource.RLIMIT_NOFILE)
     try:

@@ -77,12 +77,15 @@ def test_keys_are_set_and_removed_and_removing_none_is_no_error(addr: str) -> No
 
 
 def test_too_many_keys_are_told_with_what_to_do() -> None:
+    def set_all(made: socket.socket) -> None:
+        for number in range(1, 5000):
+            set_md5_key(made, f"10.0.{number >> 8}.{number & 255}", "secret")
+
     with (
         make_socket("127.0.0.1") as made,
         pytest.raises(SocketError, match="optmem_max"),
     ):
-        for number in range(1, 5000):
-            set_md5_key(made, f"10.0.{number >> 8}.{number & 255}", "secret")
+        set_all(made)
 
 
 def test_an_interface_that_is_not_there_is_named() -> None:

@@ -1,0 +1,122 @@
+"""What the kernel is told of each entry of Loc-RIB."""
+
+from collections.abc import Iterable
+
+from bgpd.config.settings import FibSettings
+from bgpd.daemon.fib_feed import FibFeed
+from fib.next_hop_watch import NextHopState
+from fib.routes import Hop, Target, TargetKind
+from rib.decision import DecisionOptions
+from rib.family import IPV4_UNICAST, Family
+from rib.loc_rib import LocRib
+from rib.nlri import Nlri, parse_address
+from rib.path import Path, Source, SourceKind
+from tests.support.routes import a_path, a_source, nlris, some_attributes
+
+GATEWAY, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.2")
+
+
+class Table:
+    """What was submitted, as a kernel would have it."""
+
+    def __init__(self) -> None:
+        self.routes: dict[Nlri, Target] = {}
+        self.batches = 0
+
+    def submit(
+        self, _family: Family, given: Iterable[Nlri], target: Target | None
+    ) -> None:
+        self.batches += 1
+        for nlri in given:
+            if target is None:
+                self.routes.pop(nlri, None)
+            else:
+                self.routes[nlri] = target
+
+
+class Feed:
+    def __init__(self, metric: int = 0) -> None:
+        self.table = Table()
+        self.ways: dict[bytes, NextHopState] = {}
+        self.blocks = Source("blocks", SourceKind.LOCAL, weight=32768)
+        self.loc_rib = LocRib(IPV4_UNICAST, DecisionOptions(max_ecmp=8))
+        self.feed = FibFeed(
+            self.table,  # type: ignore[arg-type]  # submit is all that is asked of it
+            IPV4_UNICAST,
+            FibSettings(metric=metric),
+            self.ways,
+            (self.blocks,),
+        )
+
+    def announce(self, path: Path, *prefixes: str) -> None:
+        self.feed.changed(self.loc_rib.announce(nlris(*prefixes), path))
+
+    def withdraw(self, source: Source, *prefixes: str) -> None:
+        self.feed.changed(self.loc_rib.withdraw(nlris(*prefixes), source))
+
+    def routes(self) -> dict[Nlri, Target]:
+        return self.table.routes
+
+
+def way(address: bytes, *hops: Hop) -> NextHopState:
+    return NextHopState(address, is_reachable=bool(hops), hops=hops)
+
+
+def test_a_learned_route_leads_to_its_next_hop_until_it_is_withdrawn() -> None:
+    feed, source = Feed(metric=7), a_source()
+    feed.announce(a_path(source=source), "10.1.0.0/16", "10.2.0.0/16")
+    wanted = Target(TargetKind.UNICAST, (Hop(GATEWAY),), metric=7)
+    first, second = nlris("10.1.0.0/16", "10.2.0.0/16")
+    assert feed.routes() == {first: wanted, second: wanted}
+    assert feed.routes()[first] is feed.routes()[second]
+    assert feed.table.batches == 1
+    feed.withdraw(source, "10.1.0.0/16")
+    assert list(feed.routes()) == [second]
+
+
+def test_own_blocks_are_blackholes_and_own_networks_are_nothing() -> None:
+    feed = Feed()
+    local = Source("networks", SourceKind.LOCAL, weight=32768)
+    feed.announce(a_path(source=feed.blocks), "10.1.0.0/26")
+    feed.announce(a_path(source=local), "10.2.0.0/26")
+    (block,) = nlris("10.1.0.0/26")
+    assert feed.routes() == {block: Target(TargetKind.BLACKHOLE)}
+
+
+def test_the_kernel_s_own_routes_are_not_given_back() -> None:
+    feed, peer = Feed(), a_source()
+    kernel = Source("kernel", SourceKind.KERNEL, weight=32768)
+    feed.announce(a_path(source=peer), "10.1.0.0/16")
+    feed.announce(a_path(source=kernel), "10.1.0.0/16")
+    assert not feed.routes()
+    feed.withdraw(kernel, "10.1.0.0/16")
+    assert len(feed.routes()) == 1
+
+
+def test_equal_paths_are_one_route_with_several_hops() -> None:
+    feed = Feed()
+    for number, hop in ((1, "192.0.2.1"), (2, "192.0.2.2"), (3, "192.0.2.1")):
+        source = a_source(f"p{number}", address=f"192.0.2.{number}", router_id=number)
+        feed.announce(
+            a_path(some_attributes(next_hop=hop), source=source), "10.0.0.0/8"
+        )
+    (target,) = feed.routes().values()
+    assert set(target.hops) == {Hop(GATEWAY), Hop(OTHER)}
+    assert len(target.hops) == 2
+
+
+def test_a_next_hop_that_is_reached_another_way_moves_its_routes_alone() -> None:
+    feed = Feed()
+    feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
+    feed.announce(a_path(source=a_source("a")), "10.1.0.0/16")
+    feed.announce(
+        a_path(some_attributes(next_hop="192.0.2.2"), source=a_source("b")),
+        "10.2.0.0/16",
+    )
+    batches = feed.table.batches
+    feed.ways[GATEWAY] = way(GATEWAY, Hop(OTHER, "eth1"))
+    feed.feed.ways_changed(feed.loc_rib, [GATEWAY])
+    moved, kept = nlris("10.1.0.0/16", "10.2.0.0/16")
+    assert feed.routes()[moved].hops == (Hop(OTHER, "eth1"),)
+    assert feed.routes()[kept].hops == (Hop(OTHER),)
+    assert feed.table.batches == batches + 1
