@@ -243,8 +243,9 @@ class Speaker:
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
-        self._range_sizes[peer.range_name] -= 1
-        if peer.settings.password and not peer.range_name:
+        if peer.range_name:
+            self._range_sizes[peer.range_name] -= 1
+        elif peer.settings.password:
             self._set_key(address, "")
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.forget_routes()
