@@ -3,7 +3,7 @@
 import asyncio
 import functools
 import inspect
-import os
+import socket
 from collections.abc import Awaitable, Callable, Coroutine, Iterable
 from contextlib import AbstractAsyncContextManager
 from itertools import count
@@ -81,10 +81,23 @@ async def within(seconds: float, work: Awaitable[Any]) -> Any:
     return await asyncio.wait_for(work, seconds)
 
 
+@functools.cache
+def _claim() -> tuple[int, socket.socket]:
+    """Return an octet that no other process has; it is held by the socket's name."""
+    for octet in range(128, 255):
+        claim = socket.socket(socket.AF_UNIX)
+        try:
+            claim.bind(f"\0pybgpd-tests-127.{octet}")
+        except OSError:
+            claim.close()
+        else:
+            return octet, claim
+    raise AssertionError("127 test processes are running")
+
+
 def own_network() -> str:
     """Return the first octets of 256 loopback addresses that nobody else uses."""
-    pid = os.getpid()
-    return f"127.{pid >> 8 & 0x7F | 0x80}.{(pid + 37 * next(_networks)) & 0xFF}"
+    return f"127.{_claim()[0]}.{next(_networks) & 0xFF}"
 
 
 def some_nlris(
