@@ -7,6 +7,7 @@ from typing import Final
 
 from bgpd.session import diagram
 from tests.support.configuration_page import configuration_page
+from tests.support.metrics_page import metrics_page
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -14,6 +15,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_page,
         "docs/fsm.md": diagram.render,
+        "docs/metrics.md": metrics_page,
     }
 )
 
