@@ -82,8 +82,8 @@ SCENARIOS: Final = (
         "kernel, 100,000 routes",
         ("fib", "--prefixes", "100000"),
         ("bird",),
-        (Target("converge_s", "bird", 0.8),),
-        ("fib_first_to_last_s", "fib_flush_s"),
+        (Target("fib_first_to_last_s", "bird", 0.8),),
+        ("fib_flush_s",),
     ),
     Scenario(
         "1,000 clients connect at once",
