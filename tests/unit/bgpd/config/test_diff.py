@@ -144,6 +144,7 @@ def test_a_step_carries_the_new_value() -> None:
             "control_path",
             ChangeCost.LIVE,
             value="/x",
+            needs_restart=True,
         )
     ]
 
