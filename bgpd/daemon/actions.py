@@ -52,10 +52,12 @@ class DaemonActions:
                 return (f"{name}: the session is reset",)
 
     def _restart(self, peer: Peer, *, is_hard: bool) -> None:
+        peer.is_held = True
         peer.driver.stop(
             subcode=CeaseSubcode.ADMINISTRATIVE_RESET, text="", hard=is_hard
         )
         peer.driver.start()
+        peer.is_held = False
 
     def reload(self) -> Iterable[str]:
         """Read the configuration again."""
@@ -64,6 +66,7 @@ class DaemonActions:
     def disable(self, address: str, text: str) -> Iterable[str]:
         """Take a peer down until ``enable``."""
         peer = self._speaker.peers[address]
+        peer.is_held = True
         peer.driver.stop(
             subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, text=text, hard=True
         )
@@ -74,5 +77,6 @@ class DaemonActions:
         peer = self._speaker.peers[address]
         if peer.driver.session.is_started:
             return (f"{peer.settings.name}: is enabled already",)
+        peer.is_held = False
         peer.driver.start()
         return (f"{peer.settings.name}: enabled",)

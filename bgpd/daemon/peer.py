@@ -77,6 +77,7 @@ class Peer:
         self.ribs_in: dict[Family, AdjRibIn] = {}
         self.negotiated: Negotiated | None = None
         self.malformed_count = 0
+        self.is_held = False  # an operator wants it remembered without a connection
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self._speaker = speaker
         self._intake: Intake | None = None

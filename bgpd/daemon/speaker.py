@@ -43,6 +43,8 @@ from rib.policy import (
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
+REFUSAL_LOG_INTERVAL: Final = 60.0  # seconds between lines about one stranger
+_MAX_STRANGERS: Final = 1024  # remembered; a flood of addresses may cost log lines only
 HOUSEKEEPING: Final = 10.0  # seconds between looks for interned values nobody uses
 
 _log = logging.getLogger(__name__)
@@ -90,6 +92,7 @@ class Speaker:
         self.listener = Listener(loop, self.buffer, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
+        self._refusals: dict[str, float] = {}  # stranger -> when it is logged again
         self._policies = {
             name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
         }
@@ -157,13 +160,17 @@ class Speaker:
     def next_hop_self(self, family: Family, local_addr: str) -> bytes:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
 
-        A session over the other address family has an address of the same interface for
-        it; where there is none, routes that need one are not told.
+        A session over the other address family takes the node's own address of this one,
+        else an address of the same interface; where there is none, routes that need one
+        are not told.
         """
         octets = parse_address(local_addr.partition("%")[0]) if local_addr else b""
         wanted = ADDRESS_OCTETS[family.afi]
         if len(octets) == wanted:
             return octets
+        mine = [address for address in self.own_addresses if len(address) == wanted]
+        if len(mine) == 1:
+            return mine[0]
         try:
             sibling = sibling_address(octets, wanted)
         except FibError as error:
@@ -294,6 +301,8 @@ class Speaker:
         """A dynamic neighbour's last connection is gone."""
         if peer.stale_family_count:
             return  # its routes wait for it; the timer comes back here
+        if peer.is_held:
+            return  # an operator shut it down, or resets it: that must be remembered
         peer.driver.abandon()
         if self.peers.get(peer.settings.remote_addr) is peer:
             del self.peers[peer.settings.remote_addr]
@@ -313,8 +322,7 @@ class Speaker:
         peer = self.peers.get(remote) or self._dynamic(remote)
         transport = connection.transport
         if peer is None or transport is None:
-            self.refused_connections += 1
-            _log.info("connection from %s refused: no such neighbour", remote or "?")
+            self._note_refusal(remote or "?")
             if transport is not None:
                 transport.abort()
             return
@@ -327,6 +335,16 @@ class Speaker:
         if peer.range_name and peer.stale_family_count:
             peer.driver.start()  # back while its routes wait for it; or no effect
         peer.driver.adopt(connection)
+
+    def _note_refusal(self, remote: str) -> None:
+        """Count a stranger's connection; log it, but not each time it knocks."""
+        self.refused_connections += 1
+        now = self.loop.time()
+        if now >= self._refusals.get(remote, now):
+            if len(self._refusals) >= _MAX_STRANGERS:
+                self._refusals.clear()
+            self._refusals[remote] = now + REFUSAL_LOG_INTERVAL
+            _log.info("connection from %s refused: no such neighbour", remote)
 
     def _dynamic(self, remote: str) -> Peer | None:
         """Return a new neighbour if a range has room for it; the longest match wins."""
