@@ -4,14 +4,13 @@ import subprocess
 import sys
 
 import pytest
-from importlinter.cli import EXIT_STATUS_SUCCESS, lint_imports
 
 from tests.support.generated import ROOT
 
 
 def run(*arguments: str) -> None:
     outcome = subprocess.run(
-        [sys.executable, "-m", *arguments],
+        [sys.executable, *arguments],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -22,11 +21,11 @@ def run(*arguments: str) -> None:
 
 
 def test_ruff_finds_nothing() -> None:
-    run("ruff", "check", "--output-format", "concise", ".")
+    run("-m", "ruff", "check", "--output-format", "concise", ".")
 
 
 def test_the_format_is_ruffs() -> None:
-    run("ruff", "format", "--check", ".")
+    run("-m", "ruff", "format", "--check", ".")
 
 
 # Both runs share a cache, which two at a time would spoil.
@@ -34,15 +33,16 @@ def test_the_format_is_ruffs() -> None:
 @pytest.mark.timeout(400)
 @pytest.mark.xdist_group("mypy")
 def test_packages_are_strictly_typed() -> None:
-    run("mypy")
+    run("-m", "mypy")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(400)
 @pytest.mark.xdist_group("mypy")
 def test_tests_are_typed() -> None:
-    run("mypy", "tests")
+    run("-m", "mypy", "tests")
 
 
 def test_import_contracts_hold() -> None:
-    assert lint_imports(no_cache=True) == EXIT_STATUS_SUCCESS
+    # Its own process: in ours it would silence every logger made so far.
+    run("-c", "from importlinter import cli; raise SystemExit(cli.lint_imports())")
