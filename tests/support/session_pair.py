@@ -2,7 +2,9 @@
 
 import itertools
 from collections.abc import Callable
+from functools import partial
 from random import Random
+from typing import Any, TypeVar
 
 from bgpd.session.events import (
     CancelConnect,
@@ -16,9 +18,11 @@ from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
 
+EventT = TypeVar("EventT")
+
 
 def settings(**changes: object) -> PeerSettings:
-    fields = {
+    fields: dict[str, Any] = {
         "name": "peer",
         "remote_addr": "192.0.2.2",
         "remote_as": 65001,
@@ -67,7 +71,9 @@ class Pair:
         self._far: dict[
             int, tuple[int, int]
         ] = {}  # conn_id -> (other side, its conn_id)
-        self._inputs: list[Callable[[], None]] = []
+        # What happens next, each with the stream (of the receiving connection, or of
+        # a side's attempts) whose order it must keep.
+        self._inputs: list[tuple[object, Callable[[], None]]] = []
 
     @property
     def a(self) -> PeerSession:
@@ -92,7 +98,8 @@ class Pair:
             self._drain()
             if not self._inputs:
                 return
-            self._inputs.pop(0)()
+            _, put = self._inputs.pop(0)
+            put()
         raise AssertionError("the two never fall silent")
 
     def run(self, seconds: float) -> None:
@@ -133,7 +140,7 @@ class Pair:
         self._send(conn_id, octets)
         self.settle()
 
-    def events_of(self, side: int, kind: type) -> list:
+    def events_of(self, side: int, kind: type[EventT]) -> list[EventT]:
         return [event for event in self.told[side] if isinstance(event, kind)]
 
     def _drain(self) -> None:
@@ -141,12 +148,14 @@ class Pair:
             for event in side.events():
                 match event:
                     case Connect():
-                        self._inputs.append(lambda i=index: self._connect(i))
+                        attempt = partial(self._connect, index)
+                        self._inputs.append((("attempt", index), attempt))
                     case Send(conn_id, octets):
                         self.sent[index].append(octets)
                         self._send(conn_id, octets)
                     case CloseConnection(conn_id):
-                        self._inputs.append(lambda c=conn_id: self._close(c))
+                        _, stream = self._far.get(conn_id, (index, None))
+                        self._inputs.append((stream, partial(self._close, conn_id)))
                     case CancelConnect():
                         pass
                     case _:
@@ -170,9 +179,10 @@ class Pair:
         size = self.chunk or len(octets)
         for at in range(0, len(octets), size):
             piece = octets[at : at + size]
-            self._inputs.append(
-                lambda p=piece: self.sides[far].receive_data(far_id, p, self.now)
-            )
+            self._inputs.append((far_id, partial(self._deliver, far, far_id, piece)))
+
+    def _deliver(self, index: int, conn_id: int, piece: bytes) -> None:
+        self.sides[index].receive_data(conn_id, piece, self.now)
 
     def _close(self, conn_id: int) -> None:
         if conn_id in self._far:

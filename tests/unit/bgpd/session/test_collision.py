@@ -21,24 +21,14 @@ class ShuffledPair(Pair):
     def settle(self) -> None:
         for _ in range(10_000):
             self._drain()
-            for number, put in enumerate(self._inputs):
-                self._queues.setdefault(self._stream(put, number), []).append(put)
+            for stream, put in self._inputs:
+                self._queues.setdefault(stream, []).append(put)
             self._inputs.clear()
             ready = [queue for queue in self._queues.values() if queue]
             if not ready:
                 return
             self._rng.choice(ready).pop(0)()
         raise AssertionError("the two never fall silent")
-
-    def _stream(self, put: Callable[[], None], number: int) -> object:
-        """Name the stream by the receiving connection; attempts have one each."""
-        cells = put.__closure__ or ()
-        names = dict(zip(put.__code__.co_freevars, cells, strict=True))
-        if "far_id" in names:
-            return names["far_id"].cell_contents
-        (argument,) = put.__defaults__ or (number,)
-        far = self._far.get(argument) if "c" in put.__code__.co_varnames else None
-        return far[1] if far is not None else ("attempt", argument)
 
 
 @pytest.mark.parametrize("seed", range(300))
