@@ -1,5 +1,6 @@
 """Whatever happens, a member holds what a lone peer of its export would hold."""
 
+from collections.abc import Sequence
 from unittest import mock
 
 from hypothesis import settings
@@ -108,7 +109,8 @@ class Groups(RuleBasedStateMachine):
             patch.start()
         self.loop = StepLoop()
         self.loc_rib = LocRib(IPV4_UNICAST)
-        self.tables = FamilyTables(self.loc_rib, self.loop, Jobs(self.loop))
+        loop = self.loop.as_event_loop()
+        self.tables = FamilyTables(self.loc_rib, loop, Jobs(loop))
         self.next_hops = NextHopTable()
         self.policies = {
             NAME: compile_policy(VERSIONS[0]),
@@ -219,7 +221,7 @@ class Groups(RuleBasedStateMachine):
         told = self.told[peer] = Told(add_path=most is not None)
         self.add_path[peer] = most
 
-        def write(share: list[bytes]) -> None:
+        def write(share: Sequence[bytes]) -> None:
             told.take(octets_of(share))
             if peer in self.is_full:
                 self.tables.fell_behind(source)

@@ -1,8 +1,10 @@
 """What members of update groups are told, and what a lone peer would hold."""
 
+import asyncio
 import heapq
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from itertools import count
+from typing import cast
 
 from bgpd.wire.route_refresh import (
     RefreshSubtype,
@@ -161,6 +163,10 @@ class StepLoop:
         self.now = 0.0
         self._order = count()
         self._waiting: list[tuple[float, int, _Handle]] = []
+
+    def as_event_loop(self) -> asyncio.AbstractEventLoop:
+        """Return itself, for what wants a whole loop but uses no more than this."""
+        return cast("asyncio.AbstractEventLoop", self)
 
     def time(self) -> float:
         self.now += 0.003  # so that a job takes one step in each turn

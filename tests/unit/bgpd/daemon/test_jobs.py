@@ -14,8 +14,9 @@ def steps(name: str, count: int, seen: list[str]) -> Iterator[None]:
 
 
 def test_jobs_take_turns() -> None:
-    loop, seen = StepLoop(), []
-    jobs = Jobs(loop)
+    loop = StepLoop()
+    seen: list[str] = []
+    jobs = Jobs(loop.as_event_loop())
     jobs.add(steps("a", 3, seen))
     jobs.add(steps("b", 2, seen))
     assert len(jobs) == 2
@@ -26,8 +27,9 @@ def test_jobs_take_turns() -> None:
 
 
 def test_others_get_their_turn_between_slices() -> None:
-    loop, seen = StepLoop(), []
-    jobs = Jobs(loop)
+    loop = StepLoop()
+    seen: list[str] = []
+    jobs = Jobs(loop.as_event_loop())
     jobs.add(steps("a", 4, seen))
     loop.call_later(0.008, seen.append, "timer")
     loop.run()
@@ -41,8 +43,9 @@ def test_a_failing_job_is_logged_and_the_others_go_on(
         yield
         raise KeyError("broken")
 
-    loop, seen = StepLoop(), []
-    jobs = Jobs(loop)
+    loop = StepLoop()
+    seen: list[str] = []
+    jobs = Jobs(loop.as_event_loop())
     jobs.add(failing())
     jobs.add(steps("a", 3, seen))
     with caplog.at_level(logging.ERROR):
@@ -52,8 +55,9 @@ def test_a_failing_job_is_logged_and_the_others_go_on(
 
 
 def test_one_turn_is_scheduled_however_many_jobs_are_added() -> None:
-    loop, seen = StepLoop(), []
-    jobs = Jobs(loop)
+    loop = StepLoop()
+    seen: list[str] = []
+    jobs = Jobs(loop.as_event_loop())
 
     def adding() -> Iterator[None]:
         for name in "abc":
@@ -70,8 +74,9 @@ def test_one_turn_is_scheduled_however_many_jobs_are_added() -> None:
 
 
 def test_jobs_can_be_added_after_a_cancel() -> None:
-    loop, seen = StepLoop(), []
-    jobs = Jobs(loop)
+    loop = StepLoop()
+    seen: list[str] = []
+    jobs = Jobs(loop.as_event_loop())
     jobs.add(steps("a", 1, seen))
     jobs.cancel()
     jobs.add(steps("b", 1, seen))

@@ -62,9 +62,10 @@ def a_path(source: Source, local_pref: int = 100) -> Path:
 class Peers:
     """Tables with members whose sockets fill when told to."""
 
-    def __init__(self, loop: StepLoop | None = None) -> None:
-        self.loop = loop or StepLoop()
-        self.tables = FamilyTables(LocRib(IPV4_UNICAST), self.loop, Jobs(self.loop))
+    def __init__(self, real_loop: asyncio.AbstractEventLoop | None = None) -> None:
+        self.loop = StepLoop()
+        loop = real_loop or self.loop.as_event_loop()
+        self.tables = FamilyTables(LocRib(IPV4_UNICAST), loop, Jobs(loop))
         self.sources: list[Source] = []
         self.told: list[Told] = []
         self.writes: list[int] = []  # by whom, in order
@@ -427,8 +428,7 @@ def test_on_a_real_loop() -> None:
             await asyncio.sleep(0.001)
 
     async def main() -> None:
-        loop = asyncio.get_running_loop()
-        peers = Peers(loop)  # type: ignore[arg-type]  # a StepLoop is part of a loop
+        peers = Peers(asyncio.get_running_loop())
         count = FLUSH_LIMIT + CATCH_UP_SLICE
         nlris = [
             make_nlri((number << 8).to_bytes(4, "big"), 24) for number in range(count)
