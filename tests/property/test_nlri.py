@@ -67,7 +67,8 @@ def test_splitting_any_octets_equals_the_slow_walk(run, afi) -> None:
 
 @given(st.lists(st.tuples(st.integers(0, 2**32 - 1), st.binary(max_size=9))), afis)
 def test_path_identifiers_change_nothing_else(parts, afi) -> None:
-    run, expected = b"", {}
+    run = b""
+    expected: dict[int, list[bytes]] = {}
     for path_id, piece in parts:
         keys = slowly(piece, afi)
         if keys is not None and len(keys) == 1:

@@ -23,7 +23,7 @@ def pieces_of(draw: st.DrawFn, family: Family) -> list[bytes]:
     lengths = draw(st.lists(st.integers(8, octets * 8), min_size=1, max_size=4))
     count = draw(st.sampled_from((1, 2, 50, 3000, 9000)))
     has_ids = draw(st.booleans())
-    pieces = {}
+    pieces: dict[bytes, None] = {}
     for number in range(count):
         length = lengths[number % len(lengths)]
         address = (number * 2654435761 % 2**32).to_bytes(4, "big").ljust(octets, b"\7")
@@ -54,8 +54,11 @@ def test_announcements(case, padding, is_extended) -> None:
         if next_hop:
             assert not nlri
             assert attributes[1] == 14  # RFC 7606 5.1: first
-            rest, reach, unreach = extract_mp(attributes)
+            found = extract_mp(attributes)
+            assert found is not None
+            rest, reach, unreach = found
             assert unreach is None
+            assert reach is not None
             head = family.afi.to_bytes(2, "big") + bytes((family.safi, len(next_hop)))
             assert reach.startswith(head + next_hop + b"\0")
             nlri = reach[len(head) + len(next_hop) + 1 :]
@@ -77,9 +80,12 @@ def test_withdrawals(case) -> None:
         assert not nlri
         if family == IPV6_UNICAST:
             assert not withdrawn
-            rest, reach, unreach = extract_mp(attributes)
+            found = extract_mp(attributes)
+            assert found is not None
+            rest, reach, unreach = found
             assert not rest
             assert reach is None
+            assert unreach is not None
             assert unreach[:3] == b"\0\2\1"
             withdrawn = unreach[3:]
         assert withdrawn

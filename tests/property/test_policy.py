@@ -1,4 +1,4 @@
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -70,9 +70,9 @@ sources = st.builds(a_source, st.just("s"), st.sampled_from(SourceKind))
 
 
 def contains(match: PrefixMatch, nlri: bytes) -> bool:
-    network = ip_network(format_prefix(nlri))
+    network = IPv4Network(format_prefix(nlri))
     return match.is_negated != any(
-        network.subnet_of(ip_network(format_prefix(entry.nlri)))
+        network.subnet_of(IPv4Network(format_prefix(entry.nlri)))
         and entry.min_length_bits <= network.prefixlen <= entry.max_length_bits
         for entry in match.entries
     )

@@ -5,7 +5,9 @@ PYBGPD_VECTORS points."""
 import gzip
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,7 +23,7 @@ from tests.support.session_pair import session
 BESIDE = Path(__file__).parents[3].parent / "shared" / "vectors"
 FOLDER = Path(os.environ.get("PYBGPD_VECTORS", BESIDE))
 KINDS = ("OPEN", "NOTIFICATION", "ROUTE-REFRESH", "KEEPALIVE")
-DECODERS = {
+DECODERS: dict[int, Callable[[bytes], object]] = {
     1: decode_open,
     3: decode_notification,
     4: bytes,
@@ -33,7 +35,7 @@ pytestmark = pytest.mark.skipif(
 )
 
 
-def records(name: str) -> list[dict]:
+def records(name: str) -> list[dict[str, Any]]:
     path = FOLDER / name
     if not path.is_file():
         return []
@@ -51,9 +53,9 @@ FIRM = [
 ]
 
 
-def outcome(stream: bytes) -> tuple[list, NotifyError | None]:
+def outcome(stream: bytes) -> tuple[list[Any], NotifyError | None]:
     framer = Framer(MAX_EXTENDED_MESSAGE_LEN)
-    found = []
+    found: list[Any] = []
     for kind, body in framer.feed(stream):
         try:
             found.append(DECODERS[kind](body) if kind in DECODERS else body)

@@ -1,5 +1,7 @@
 from reflector.pending import PendingChanges
 from rib.loc_rib import Change
+from rib.nlri import Nlri
+from rib.path_set import Entry
 from tests.support.routes import a_path, nlris
 
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
@@ -7,7 +9,7 @@ A, B = a_path(), a_path()
 
 
 def test_changes_of_different_prefixes_stay_as_they_came() -> None:
-    table = {}
+    table: dict[Nlri, Entry] = {}
     pending = PendingChanges(table)
     first, second = Change(None, A, [ONE, TWO]), Change(None, B, [THREE])
     pending.add([first, second])
@@ -23,7 +25,7 @@ def test_the_newest_state_counts() -> None:
     pending.add([Change(None, A, [ONE, TWO])])
     pending.add([Change(A, B, [ONE])])
     assert len(pending) == 2
-    assert sorted(pending.drain(10), key=lambda change: change.nlris) == [
+    assert sorted(pending.drain(10), key=lambda change: tuple(change.nlris)) == [
         (None, B, [ONE]),
         (None, A, [TWO]),
     ]

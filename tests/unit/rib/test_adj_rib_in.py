@@ -7,7 +7,7 @@ from rib.import_rules import ImportRules, Refusal
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import make_nlri
-from rib.path import SourceKind
+from rib.path import Path, SourceKind
 from rib.path_set import paths_of
 from rib.policy import (
     ACCEPT_ALL,
@@ -62,6 +62,10 @@ class Peer:
             for nlri, entry in self.loc_rib.table.items()
         }
 
+    def only_path(self, nlri: bytes) -> Path:
+        [path] = paths_of(self.loc_rib.table[nlri])
+        return path
+
     def sweep(self) -> None:
         for _ in self.rib.sweep_stale():
             pass
@@ -113,15 +117,15 @@ class TestPoliciesThatLookAtPrefixes:
         peer.announce(GOOD, TWO)
         table = peer.loc_rib.table
         assert table[TWO] is table[THREE]
-        assert table[ONE].attributes.local_pref == 7
-        assert table[ONE].received is GOOD
+        assert peer.only_path(ONE).attributes.local_pref == 7
+        assert peer.only_path(ONE).received is GOOD
 
     def test_weights_tell_paths_apart(self) -> None:
         weigh = spec(Term("t", Outcome.ACCEPT, Match(prefixes=LOW), Actions(weight=7)))
         peer = Peer(weigh)
         peer.announce(GOOD, ONE, TWO)
-        assert peer.loc_rib.table[ONE].weight == 7
-        assert peer.loc_rib.table[TWO].weight == 0
+        assert peer.only_path(ONE).weight == 7
+        assert peer.only_path(TWO).weight == 0
 
     def test_roles_mark_once(self) -> None:
         peer = Peer(kind=SourceKind.EBGP)
@@ -130,8 +134,8 @@ class TestPoliciesThatLookAtPrefixes:
         peer.announce(GOOD, THREE)
         table = peer.loc_rib.table
         assert table[TWO] is table[THREE]
-        assert table[TWO].attributes.otc == 65001
-        assert table[TWO].received is GOOD
+        assert peer.only_path(TWO).attributes.otc == 65001
+        assert peer.only_path(TWO).received is GOOD
 
 
 class TestSweeping:
@@ -269,6 +273,7 @@ def test_tables_stay_small_however_long_they_churn() -> None:
         for n, name in enumerate("ab", 1)
     ]
     prefixes = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(64)]
+    swept: tuple[AdjRibIn | LocRib, ...] = (*ribs, loc_rib)
     most_outcomes = most_sets = 0
     for turn in range(100_000):
         rib = ribs[turn % 2]
@@ -283,7 +288,7 @@ def test_tables_stay_small_however_long_they_churn() -> None:
             most_outcomes = max(most_outcomes, *(len(r._outcomes) for r in ribs))
             most_sets = max(most_sets, len(loc_rib._sets))
             assert len(loc_rib._transitions) <= 16384
-            for upkeep in (*ribs, loc_rib):
+            for upkeep in swept:
                 for _ in upkeep.sweep_unused():
                     pass
     assert most_outcomes <= 17_000  # what transitions still know, and one interval's

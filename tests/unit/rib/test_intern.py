@@ -9,10 +9,9 @@ def filled(count: int) -> tuple[InternTable[int, Value], list[Value]]:
     table: InternTable[int, Value] = InternTable()
     used = []
     for number in range(count):
-        value = table[number] = Value()
+        table[number] = Value()
         if number % 10 == 0:
-            used.append(value)
-    del value
+            used.append(table[number])
     return table, used
 
 
@@ -43,7 +42,7 @@ def test_what_comes_and_goes_during_a_sweep() -> None:
     table, _used = filled(2 * SLICE)
     sweep = table.sweep()
     next(sweep)
-    table["new"] = Value()
+    table[-1] = Value()
     del table[2 * SLICE - 1]
     list(sweep)
-    assert set(table) == {*range(0, 2 * SLICE, 10), "new"}
+    assert set(table) == {*range(0, 2 * SLICE, 10), -1}

@@ -1,4 +1,4 @@
-from ipaddress import ip_network
+from ipaddress import IPv4Network
 from random import Random
 
 import pytest
@@ -52,7 +52,8 @@ def test_ipv6_is_matched_likewise() -> None:
 
 
 def test_covering_goes_from_the_prefix_itself_outwards() -> None:
-    found = covering(TABLE, *nlris("10.1.2.64/26"), LENGTHS)
+    [nlri] = nlris("10.1.2.64/26")
+    found = covering(TABLE, nlri, LENGTHS)
     assert [text for _, text in found] == [
         "10.1.2.64/26",
         "10.1.0.0/16",
@@ -63,9 +64,10 @@ def test_covering_goes_from_the_prefix_itself_outwards() -> None:
 
 @pytest.mark.parametrize("network", ["10.1.2.0/24", "10.1.2.0/25", "10.1.2.64/26"])
 def test_covered_is_all_that_lies_inside(network: str) -> None:
-    found = {text for _, text in covered(TABLE, *nlris(network), LENGTHS)}
-    inside = ip_network(network)
-    assert found == {t for t in TABLE.values() if ip_network(t).subnet_of(inside)}
+    [nlri] = nlris(network)
+    found = {text for _, text in covered(TABLE, nlri, LENGTHS)}
+    inside = IPv4Network(network)
+    assert found == {t for t in TABLE.values() if IPv4Network(t).subnet_of(inside)}
 
 
 NETWORKS = (
@@ -94,21 +96,22 @@ def test_covered_by_trying_keys_equals_covered_by_a_pass() -> None:
         )
         prefix = f"{'.'.join(map(str, address))}/{rng.choice((10, 14, 22, 24, 26, 29))}"
         nlri = parse_prefix(prefix)[1]
-        table[nlri] = ip_network(format_prefix(nlri))
+        table[nlri] = IPv4Network(format_prefix(nlri))
     lengths = PrefixLengths(table)
     for text in NETWORKS:
         nlri = parse_prefix(text)[1]
-        inside = ip_network(text)
+        inside = IPv4Network(text)
         expected = {key for key, network in table.items() if network.subnet_of(inside)}
         assert {key for key, _ in covered(table, nlri, lengths)} == expected
 
 
 def test_lengths_follow_the_table() -> None:
     lengths = PrefixLengths(nlris("10.0.0.0/8", "11.0.0.0/8", "10.0.0.0/26"))
-    assert lengths.descending == (26, 8)
+    seen = [lengths.descending]
     lengths.remove(nlris("10.0.0.0/26", "11.0.0.0/8"))
-    assert lengths.descending == (8,)
+    seen.append(lengths.descending)
     lengths.add(nlris("10.0.0.0/32"))
-    assert lengths.descending == (32, 8)
+    seen.append(lengths.descending)
     lengths.remove(nlris("10.0.0.0/32", "10.0.0.0/8"))
-    assert lengths.descending == ()
+    seen.append(lengths.descending)
+    assert seen == [(26, 8), (8,), (32, 8), ()]

@@ -15,6 +15,7 @@ from rib.policy import (
     Match,
     Operator,
     Outcome,
+    Policy,
     PolicySpec,
     Term,
     Verdict,
@@ -33,7 +34,7 @@ TAG = 65000 << 16 | 1
 OTHER_TAG = 65000 << 16 | 2
 
 
-def policy_of(*terms: Term, accepts_unmatched: bool = False):
+def policy_of(*terms: Term, accepts_unmatched: bool = False) -> Policy:
     return compile_policy(PolicySpec("p", terms, accepts_unmatched=accepts_unmatched))
 
 
