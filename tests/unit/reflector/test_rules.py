@@ -295,7 +295,7 @@ class TestPolicy:
         assert found[COMMUNITIES] == (7).to_bytes(4, "big")
         assert found[AS_PATH] == parse_as_path("64512 64512 64512")
 
-    @pytest.mark.rfc("1997", "well-known", "MUST NOT")
+    @pytest.mark.rfc("1997", "Well-known Communities", "MUST NOT")
     @pytest.mark.parametrize(
         ("community", "targets"),
         [

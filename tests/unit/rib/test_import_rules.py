@@ -44,7 +44,7 @@ class TestLoops:
     def test_our_as_in_the_path(self, path: str, source) -> None:
         assert refusal(some_attributes(path), source) is Refusal.OWN_AS
 
-    @pytest.mark.rfc("7938", "5.2.1", "MAY")
+    @pytest.mark.rfc("7938", "5.2.2", "MAY")
     def test_as_often_as_allowed(self) -> None:
         once, twice = some_attributes("1 64512"), some_attributes("64512 1 64512")
         assert refusal(once, allow_own_as=1) is None
@@ -116,7 +116,7 @@ class TestRoles:
 class TestGracefulShutdown:
     LEAVING = some_attributes("65001", communities=(GRACEFUL_SHUTDOWN,))
 
-    @pytest.mark.rfc("8326", "4.2", "SHOULD")
+    @pytest.mark.rfc("8326", "4.1", "SHOULD")
     def test_routes_of_external_peers_come_last_whatever_policy_says(self) -> None:
         prefers = PolicySpec(
             "p", (Term("t", Outcome.ACCEPT, actions=Actions(local_pref=500)),)

@@ -474,7 +474,7 @@ class TestWellKnown:
         assert export_allowed(attributes, is_ebgp=True) is to_ebgp
         assert export_allowed(attributes, is_ebgp=False) is to_ibgp
 
-    @pytest.mark.rfc("8326", "4.2", "SHOULD")
+    @pytest.mark.rfc("8326", "4.1", "SHOULD")
     def test_graceful_shutdown_is_the_last_choice(self) -> None:
         attributes = some_attributes(communities=(GRACEFUL_SHUTDOWN,), local_pref=100)
         assert obey_graceful_shutdown(attributes).local_pref == 0

@@ -73,7 +73,7 @@ def test_extended_messages_are_taken_when_offered() -> None:
     assert framer.max_len == 65535
 
 
-@pytest.mark.rfc("8654", "3", "MUST")
+@pytest.mark.rfc("8654", "4", "MUST")
 def test_open_and_keepalive_never_grow() -> None:
     for kind in (MessageType.OPEN, MessageType.KEEPALIVE):
         framer = Framer(MAX_EXTENDED_MESSAGE_LEN)
