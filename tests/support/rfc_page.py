@@ -1,0 +1,230 @@
+"""docs/rfc-compliance.md: a hand-kept list of RFCs, and the clauses that tests prove."""
+
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from tests.support.rfc_markers import Clause, clauses
+
+ROOT: Final = Path(__file__).parents[2]
+
+DONE, PARTLY, NOT = "done", "partly", "not"
+
+
+class Standard(NamedTuple):
+    """One RFC or draft and where we stand.
+
+    Attributes:
+        name: Its number, or ``draft NAME``.
+        title: What it is about, in a few words.
+        status: ``done``, ``partly`` or ``not``.
+        remark: What is missing, or how it is used.
+    """
+
+    name: str
+    title: str
+    status: str
+    remark: str = ""
+
+
+STANDARDS: Final = (
+    Standard(
+        "4271", "BGP-4", DONE, "but see the deviations below; nothing is aggregated"
+    ),
+    Standard("1997", "communities", DONE, "well-known ones bind whatever policy says"),
+    Standard(
+        "2385",
+        "TCP MD5",
+        DONE,
+        "for a peer or a range; a new key holds from the next connection on",
+    ),
+    Standard(
+        "2545", "IPv6 next hops", DONE, "a link-local address never leaves its link"
+    ),
+    Standard("2918", "route refresh", DONE),
+    Standard(
+        "3765",
+        "NO_PEER",
+        PARTLY,
+        "has its name in policies; nothing obeys it by itself",
+    ),
+    Standard(
+        "4360",
+        "extended communities",
+        PARTLY,
+        "carried and shown; policies neither match nor set them, and non-transitive ones"
+        " are not taken away towards another AS (section 6)",
+    ),
+    Standard("4456", "route reflection", DONE, "with a cluster id for each peer"),
+    Standard("4486", "Cease subcodes", DONE, "all but 8, out of resources, are sent"),
+    Standard(
+        "4724",
+        "graceful restart",
+        PARTLY,
+        "both roles; routes are selected and told at once after our own restart, and only"
+        " End-of-RIB is deferred (section 4.1)",
+    ),
+    Standard("4760", "multiprotocol", PARTLY, "IPv4 unicast and IPv6 unicast only"),
+    Standard("5004", "keep the external best path", DONE, "off unless asked for"),
+    Standard("5082", "GTSM", DONE, "`ttl_security_hops`"),
+    Standard("5396", "AS numbers as text", DONE, "written plain, dotted ones are read"),
+    Standard(
+        "5492", "capabilities", DONE, "a peer that has none is tried without, once"
+    ),
+    Standard("5668", "4-octet AS in extended communities", PARTLY, "as RFC 4360"),
+    Standard("5701", "IPv6 extended communities", PARTLY, "carried and shown"),
+    Standard("6286", "BGP identifiers", DONE),
+    Standard("6608", "FSM error subcodes", DONE),
+    Standard("6793", "4-octet AS numbers", DONE),
+    Standard(
+        "7311",
+        "AIGP",
+        PARTLY,
+        "taken from internal peers and honoured where `aigp` is on; neither originated nor"
+        " changed when the next hop is, and sent to no external peer",
+    ),
+    Standard(
+        "7313",
+        "enhanced route refresh",
+        DONE,
+        "without an upper bound for a peer that begins and never ends",
+    ),
+    Standard(
+        "7606", "error handling of UPDATEs", DONE, "AFI/SAFI disable is never used"
+    ),
+    Standard("7607", "AS 0", DONE, "inside the AS too"),
+    Standard("7911", "add-path", DONE, "all paths or the best N; identifiers stay"),
+    Standard("7938", "BGP in data centres", DONE, "multipath relax, own AS, local AS"),
+    Standard("7999", "BLACKHOLE", PARTLY, "has its name in policies; discards nothing"),
+    Standard("8092", "large communities", DONE, "carried, shown, matched and set"),
+    Standard("8195", "use of large communities", PARTLY, "possible, not described"),
+    Standard("8203", "shutdown communication", DONE, "as RFC 9003, which replaced it"),
+    Standard("8212", "eBGP denies by default", DONE, "but see the deviations below"),
+    Standard(
+        "8326",
+        "graceful shutdown",
+        PARTLY,
+        "obeyed; sent only where an export policy adds it, not by itself at a shutdown",
+    ),
+    Standard("8538", "notifications and graceful restart", DONE),
+    Standard("8642", "policies and well-known communities", DONE, "`set` replaces all"),
+    Standard("8654", "messages of 65,535 octets", DONE),
+    Standard(
+        "8950",
+        "IPv4 over IPv6 next hops",
+        DONE,
+        "where `extended_next_hop` is on; also in the kernel",
+    ),
+    Standard("9003", "shutdown communication", DONE, "sent, logged and shown"),
+    Standard("9072", "long optional parameters", DONE),
+    Standard("9234", "roles and OTC", DONE),
+    Standard(
+        "9494",
+        "long-lived graceful restart",
+        PARTLY,
+        "one stale time for all families of a session; no partial deployment",
+    ),
+    Standard("9687", "send hold timer", DONE),
+    Standard("9774", "no AS_SET", DONE, "`allow_as_set` permits it"),
+    Standard("draft walton-bgp-hostname-capability", "host names", DONE),
+    Standard("4273", "BGP MIB", NOT, "state numbers are its, there is no SNMP"),
+    Standard("4364", "IPv4 VPN", NOT, "nor 4659, 7432 and 8277: no such family"),
+    Standard("4684", "route target constraint", NOT),
+    Standard("5065", "confederations", NOT, "their segments make a path malformed"),
+    Standard("5291", "outbound route filtering", NOT, "nor 5292, prefix ORF"),
+    Standard("5880", "BFD", NOT, "nor 5881 to 5883; short hold times instead"),
+    Standard("5925", "TCP-AO", NOT, "nor 8177, key chains"),
+    Standard("6396", "MRT", NOT, "nor 8050"),
+    Standard("6774", "diverse path", NOT, "add-path does that"),
+    Standard("6811", "RPKI origin validation", NOT, "nor 8210, RTR, and 8097"),
+    Standard("7854", "BMP", NOT, "nor 8671 and 9069"),
+    Standard("7947", "route server", NOT, "our AS is always prepended towards eBGP"),
+    Standard("9107", "optimal route reflection", NOT, "all clients see one best path"),
+    Standard("draft ietf-idr-link-bandwidth", "weighted ECMP", NOT, "ECMP is even"),
+    Standard("draft abraitis-idr-addpath-paths-limit", "add-path limit", NOT),
+    Standard("draft white-linklocal-capability", "one link-local next hop", NOT),
+    Standard("draft ietf-sidrops-aspa-verification", "ASPA", NOT),
+)
+
+HEAD: Final = """\
+# RFC compliance
+
+<!-- Written by `make docs` from tests/support/rfc_page.py and the tests; edit it there. -->
+
+pybgpd carries IPv4 and IPv6 unicast between data-centre routers, reflectors and nodes. What
+of the RFCs is needed for that is done as written, what is not needed is absent, and where we
+differ on purpose it stands here.
+
+## Where we stand
+
+**done**: all that applies to a speaker of these two families. **partly**: the remark says what
+is missing. **not**: a peer that offers it gets an ordinary session without.
+
+| RFC | about | status | remark |
+|---|---|---|---|
+"""
+
+DEVIATIONS: Final = """\
+
+## Deliberate deviations
+
+| RFC | says | here |
+|---|---|---|
+| 4271 8.2.2 | a failed connect leads from Connect to Idle | to Active, so that the peer can connect meanwhile |
+| 4271 8.2.2 | a NOTIFICATION in OpenSent (event 25) is answered by an FSM error | never answered, as section 6.4 demands |
+| 4271 8.1.1 | DampPeerOscillations is optional, its length open | after each failure in a row the peer rests twice as long in Idle, from 1 s to 60 s; 30 s established forgive all |
+| 4271 6.8 | a collision is found when an OPEN comes in, among connections in OpenConfirm | also among those in OpenSent, by the first OPEN: no far end gets established on a connection that is dropped here |
+| 4271 6.1 | a bad header ends the session | and the good messages in front of it, in the same segment, still count |
+| 4271 9.2.1.1 | MinRouteAdvertisementIntervalTimer of 30 s and 5 s | none: a lone change is told at once, many are told together, at most 50 ms late |
+| 4271 9.1.3 | what goes into Adj-RIB-Out is first in the routing table | peers are told while the kernel is written; a reflector has no table at all |
+| 4271 6.3 | NEXT_HOP shares a subnet with an external peer | not asked: next-hop tracking decides whether it is reachable |
+| 4271 10 | ConnectRetryTime of 120 s | 5 s, doubled up to 60 s |
+| 4724 3 | the R bit says that the speaker restarted | set after every start until End-of-RIB is sent, since an earlier life is not remembered; nobody waits for us then |
+| 4724 4.1 | a restarting speaker defers route selection | routes are selected, told and written as they come; what the kernel had stays until it is replaced or swept, and only End-of-RIB waits |
+| 4724 5 | a new connection of a peer replaces its established one | not within 5 s of its establishment: then it is the rest of a collision |
+| 7606 2 | AFI/SAFI disable is one remedy | the session is reset instead, as 7606 allows |
+| 8212 3 | eBGP without policy denies | configured peers do; those from a cluster's datastore accept all, as such clusters expect |
+
+What is on by default though RFCs leave it open: graceful restart with a restart time of 120 s and
+the N bit (RFC 8538), enhanced route refresh, long messages, ECMP over paths whose AS_PATHs have the
+same length. What is off: add-path, AIGP, long-lived graceful restart, roles, RFC 5004.
+
+## Clauses and the tests that prove them
+
+"""
+
+TABLE: Final = """\
+
+| RFC | section | level | what the test says | test |
+|---|---|---|---|---|
+"""
+
+
+def rfc_page() -> str:
+    """Return the page.
+
+    Raises:
+        ValueError: A test names an RFC that has no row in ``STANDARDS``.
+    """
+    proven = clauses(ROOT)
+    unknown = {str(c.rfc) for c in proven} - {s.name for s in STANDARDS}
+    if unknown:
+        raise ValueError(f"no row in STANDARDS for RFC {', '.join(sorted(unknown))}")
+    standards = [
+        f"| {s.name} | {s.title} | {s.status} | {s.remark} |\n" for s in STANDARDS
+    ]
+    sections = len({(c.rfc, c.section) for c in proven})
+    summary = (
+        f"{len(proven)} tests name {sections} sections of"
+        f" {len({c.rfc for c in proven})} RFCs; many run with dozens of inputs. Tests"
+        " without such a mark prove more than stands here: sessions with other makers'\n"
+        "routers, the kernel, laws over generated input.\n"
+    )
+    rows = [_row(clause) for clause in proven]
+    return "".join([HEAD, *standards, DEVIATIONS, summary, TABLE, *rows])
+
+
+def _row(clause: Clause) -> str:
+    name = clause.path.removeprefix("tests/").removesuffix(".py")
+    link = f"[{name}](../{clause.path})"
+    cells = (clause.rfc, clause.section, clause.level, clause.sentence, link)
+    return f"| {' | '.join(map(str, cells))} |\n"
