@@ -20,6 +20,7 @@ _MD5_FLAG_PREFIX: Final = 1
 _MD5_TAIL: Final = Struct("=BBHi")
 _SOCKADDR_STORAGE: Final = 128  # octets
 _MAX_TTL: Final = 255
+_SYSTEM_TTL: Final = -1  # ip(7), ipv6(7): back to the default
 _DSCP_CS6: Final = 0xC0  # network control, RFC 4594 3.1
 
 
@@ -152,7 +153,8 @@ def set_ttl(sock: socket.socket, *, sent: int = 0, security_hops: int = 0) -> No
 
     Args:
         sock: Any TCP socket.
-        sent: 0 keeps the system's default.
+        sent: 0 is the system's default, also on a socket that inherited another value
+            from the one that accepted it.
         security_hops: RFC 5082: send 255, accept ``256 - hops`` and more; 0 is off.
     """
     ttl = _MAX_TTL if security_hops else sent
@@ -165,8 +167,7 @@ def set_ttl(sock: socket.socket, *, sent: int = 0, security_hops: int = 0) -> No
         )
     else:
         level, hops, minimum = socket.IPPROTO_IP, socket.IP_TTL, IP_MINTTL
-    if ttl:
-        sock.setsockopt(level, hops, ttl)
+    sock.setsockopt(level, hops, ttl or _SYSTEM_TTL)
     if least:
         sock.setsockopt(level, minimum, least)
 

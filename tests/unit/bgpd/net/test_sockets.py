@@ -66,6 +66,8 @@ def test_a_ttl_is_sent_and_zero_is_the_system_s() -> None:
         assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == before
         set_ttl(made, sent=3)
         assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 3
+        set_ttl(made)
+        assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == before
 
 
 @pytest.mark.parametrize("addr", ["127.0.0.1", "::1"])
