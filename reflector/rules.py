@@ -19,6 +19,7 @@ from rib.attribute_codes import (
     AIGP,
     AS_PATH,
     CLUSTER_LIST,
+    EXTENDED_COMMUNITIES,
     LOCAL_PREF,
     MULTI_EXIT_DISC,
     NEXT_HOP,
@@ -87,6 +88,7 @@ _CLIENT: Final = Origin.CLIENT
 _NON_CLIENT: Final = Origin.NON_CLIENT
 _EXTERNAL: Final = Origin.EBGP
 
+_STAYS_WITHIN_AS: Final = 0x40  # of an extended community's type, RFC 4360 2
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 
@@ -252,6 +254,9 @@ class Export:
             CLUSTER_LIST: None,
             AIGP: None,  # RFC 7311 3.3: for sessions that enabled it; none does
         }
+        extended = attributes.get(EXTENDED_COMMUNITIES)
+        if extended is not None:
+            changes[EXTENDED_COMMUNITIES] = _transitive(extended) or None
         # RFC 4271 5.1.4: MED is not passed on to other neighbouring ASes; one that our
         # own policy set differs from what was received, and is.
         if path.source.kind in _LEARNED and attributes.med == path.received.med:
@@ -288,3 +293,9 @@ class Export:
         if not context.four_octet_as:
             octets = to_two_octet(octets)
         return Outgoing(octets, next_hop)
+
+
+def _transitive(extended: bytes) -> bytes:
+    """Return extended communities less those that stay within an AS (RFC 4360 6)."""
+    items = (extended[at : at + 8] for at in range(0, len(extended), 8))
+    return b"".join(item for item in items if not item[0] & _STAYS_WITHIN_AS)

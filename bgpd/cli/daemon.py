@@ -66,6 +66,7 @@ def _as_number(text: str) -> str:
     return str(number)
 
 
+PORT: Final = click.IntRange(1, 65535)
 ADDRESS: Final = _Checked("address", _address)
 IDENTIFIER: Final = _Checked("identifier", _identifier)
 PREFIX: Final = _Checked("prefix", _prefix)
@@ -85,8 +86,25 @@ def main() -> None:
     help="YAML file; without one: defaults and environment variables.",
 )
 @click.option("--node-name", help="This node's name in the datastore.")
+@click.option("--as", "as_", type=AS_NUMBER, help="AS number.")
+@click.option("--router-id", type=IDENTIFIER, help="BGP identifier.")
+@click.option("--cluster-id", type=IDENTIFIER, help="Default: the router id.")
+@click.option(
+    "--listen",
+    type=ADDRESS,
+    multiple=True,
+    help="Address to listen on; may be given again.",
+)
+@click.option("--port", type=PORT, help="TCP port to listen on.")
+@click.option(
+    "--clients",
+    type=PREFIX,
+    multiple=True,
+    help="Who becomes a client by connecting; may be given again.",
+)
 @click.option("--fib", type=ON_OFF, help="Whether routes go into the kernel.")
 @click.option("--control", type=click.Path(), help="Unix socket for pybgpctl.")
+@click.option("--metrics", help="Address and port of the HTTP server.")
 @click.option("--log-level", type=LOG_LEVELS, help="Least severe lines logged.")
 @click.option("--log-format", type=LOG_FORMATS, help="How a log line is written.")
 def run(config: Path | None, **options: object) -> None:
@@ -99,7 +117,9 @@ def run(config: Path | None, **options: object) -> None:
     from bgpd.config.errors import ConfigError  # noqa: PLC0415
     from bgpd.config.loader import load  # noqa: PLC0415
 
-    given = {name.replace("_", "-"): value for name, value in options.items()}
+    given = {
+        name.rstrip("_").replace("_", "-"): value for name, value in options.items()
+    }
     try:
         loaded = load(config, options=given)
     except ConfigError as error:
@@ -116,7 +136,7 @@ def run(config: Path | None, **options: object) -> None:
     show_default=True,
     help="Address to listen on; may be given again.",
 )
-@click.option("--port", type=click.IntRange(1, 65535), default=179, show_default=True)
+@click.option("--port", type=PORT, default=179, show_default=True)
 @click.option("--as", "asn", type=AS_NUMBER, required=True, help="AS number.")
 @click.option("--router-id", type=IDENTIFIER, required=True, help="BGP identifier.")
 @click.option(

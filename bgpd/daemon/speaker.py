@@ -247,6 +247,12 @@ class Speaker:
         except SocketError as error:
             _log.error("%s", error.strerror)  # the text says it all
 
+    def _rekey(self, peer: Peer, key: str) -> None:
+        try:
+            peer.driver.rekey(key)
+        except SocketError as error:
+            _log.error("%s", error.strerror)  # the text says it all
+
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
@@ -272,6 +278,7 @@ class Speaker:
         peer = self.peers[settings.remote_addr]
         if peer.settings.password != settings.password:
             self._set_key(settings.remote_addr, settings.password)
+            self._rekey(peer, settings.password)
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
         self._note_clusters()

@@ -244,6 +244,18 @@ class PeerDriver:
         self._connections.clear()
         self._established = None
 
+    def rekey(self, password: str) -> None:
+        """Sign and check the established connection by another MD5 key (RFC 2385).
+
+        The peer must change its own within the time that TCP retries, or the session ends.
+
+        Raises:
+            SocketError: The kernel refused.
+        """
+        if self._established is not None:
+            sock = self._established.get_extra_info("socket")
+            set_md5_key(sock, self.settings.remote_addr, password)
+
     def notify(self, error: NotifyError) -> None:
         """End the session with a NOTIFICATION."""
         self.session.notify(error, self._loop.time())

@@ -328,9 +328,15 @@ def _check_roles(
         raise NotifyError(
             ErrorCode.OPEN,
             OpenSubcode.ROLE_MISMATCH,
-            text=f"our role is {settings.role}, the peer's is {theirs.role}",
+            text=f"our role is {settings.role}, the peer's is {_role_name(theirs.role)}",
         )
     return Role(theirs.role)
+
+
+def _role_name(role: int) -> str:
+    return next(
+        (name for name, known in ROLE_NAMES.items() if known == role), str(role)
+    )
 
 
 def _common_families(ours: Capabilities, theirs: Capabilities) -> frozenset[Family]:

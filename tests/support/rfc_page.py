@@ -35,7 +35,7 @@ STANDARDS: Final = (
         "2385",
         "TCP MD5",
         DONE,
-        "for a peer or a range; a new key holds from the next connection on",
+        "for a peer or a range; a peer's new key holds at once, on its session too",
     ),
     Standard(
         "2545", "IPv6 next hops", DONE, "a link-local address never leaves its link"
@@ -51,8 +51,7 @@ STANDARDS: Final = (
         "4360",
         "extended communities",
         PARTLY,
-        "carried and shown; policies neither match nor set them, and non-transitive ones"
-        " are not taken away towards another AS (section 6)",
+        "carried and shown; policies neither match nor set them",
     ),
     Standard("4456", "route reflection", DONE, "with a cluster id for each peer"),
     Standard("4486", "Cease subcodes", DONE, "all but 8, out of resources, are sent"),

@@ -5,6 +5,7 @@ from rib.attribute_codes import (
     AIGP,
     AS_PATH,
     COMMUNITIES,
+    EXTENDED_COMMUNITIES,
     LOCAL_PREF,
     MULTI_EXIT_DISC,
     NEXT_HOP,
@@ -327,3 +328,19 @@ def test_aigp_does_not_go_to_other_ases() -> None:
     assert AIGP not in values(told(path, TO_EBGP))
     inside = values(told(from_peer(attributes=path.attributes, is_client=True)))
     assert inside[AIGP] == b"\1\0\x0b" + (5).to_bytes(8, "big")
+
+
+@pytest.mark.rfc("4360", "6", "MUST")
+def test_communities_that_stay_within_an_as_do_not_go_to_others() -> None:
+    stays, goes = 0x4004_FDE8_0000_0001, 0x0002_FDE8_0000_0001
+    both = from_peer(
+        SourceKind.EBGP,
+        make_attributes(next_hop=POLICY_HOP, ext_communities=(stays, goes)),
+    )
+    outside = values(told(both, TO_EBGP))
+    assert outside[EXTENDED_COMMUNITIES] == goes.to_bytes(8, "big")
+    alone = from_peer(
+        SourceKind.EBGP, make_attributes(next_hop=POLICY_HOP, ext_communities=(stays,))
+    )
+    assert EXTENDED_COMMUNITIES not in values(told(alone, TO_EBGP))
+    assert len(values(told(both, TO_IBGP))[EXTENDED_COMMUNITIES]) == 16

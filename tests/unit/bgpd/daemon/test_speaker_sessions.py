@@ -2,6 +2,7 @@
 
 import asyncio
 import gc
+from dataclasses import replace
 
 import pytest
 
@@ -169,6 +170,29 @@ async def test_md5_keys_let_in_who_has_the_key(is_range: bool) -> None:  # noqa:
         none.peers_with(a)
         await asyncio.sleep(0.2)
         assert not none.is_up(a)
+
+
+@on_both_loops
+async def test_a_new_md5_key_on_both_sides_leaves_the_session_alone() -> None:
+    async with Rack() as rack:
+        a, b = await a_pair(rack, password="old")
+        for node, other in ((a, b), (b, a)):
+            changed = replace(node.peer(other).settings, password="new")
+            node.speaker.change_peer(changed, ChangeCost.LIVE)
+        a.announce("10.1.0.0/16")
+        await until(lambda: "10.1.0.0/16" in b.prefixes())
+        assert a.flaps(b) == b.flaps(a) == 0
+
+
+@on_both_loops
+async def test_a_new_md5_key_on_one_side_stops_the_octets() -> None:
+    async with Rack() as rack:
+        a, b = await a_pair(rack, password="old")
+        changed = replace(a.peer(b).settings, password="new")
+        a.speaker.change_peer(changed, ChangeCost.LIVE)
+        a.announce("10.1.0.0/16")
+        await asyncio.sleep(0.5)
+        assert "10.1.0.0/16" not in b.prefixes()
 
 
 @on_both_loops
