@@ -15,7 +15,7 @@ PYTEST_FLAGS ?= -q -n 2 --dist loadgroup
 DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
-    etcdctl=etcd-client tcpdump=tcpdump ps=procps
+    etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl
 
 .DEFAULT_GOAL := check
 .PHONY: demo test check bench docs format clean
