@@ -211,11 +211,10 @@ class AdjRibIn:
 
         What becomes stale while it goes on stays: that waits for a sweep of its own.
         """
-        if self._index is None:
-            nlris = self.loc_rib.stale_nlris((self.source,))
-        else:
-            nlris = list(self._index)
-        return self._swept(nlris, self.source.epoch)
+        # All prefixes, where it is not known which are the peer's: those that are not
+        # cost a look-up each, in slices, and a pass to find them would hold up the loop.
+        some = self.loc_rib.table if self._index is None else self._index
+        return self._swept(list(some), self.source.epoch)
 
     def _swept(self, nlris: list[Nlri], epoch: int) -> Iterator[list[Change]]:
         for start in range(0, len(nlris), SWEEP_SLICE):

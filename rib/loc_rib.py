@@ -96,25 +96,20 @@ class LocRib:
             dict.fromkeys(nlris), source, (source, epoch, "stale"), self._fresh
         )
 
-    def stale_nlris(self, sources: Collection[Source]) -> list[Nlri]:
-        """Return the prefixes that hold a path of an earlier epoch of ``sources``.
+    def nlris_through(
+        self, next_hops: Collection[NextHop], among: Iterable[Nlri] | None = None
+    ) -> list[Nlri]:
+        """Return the prefixes that have a path through one of ``next_hops``.
 
-        Cost: one pass over the table, 40 ns a prefix; ask for many sources at once.
+        Args:
+            next_hops: Which.
+            among: Prefixes to look at, in the table or not; ``None`` for all.
         """
-        found = []
-        for nlri, entry in self.table.items():
-            for path in (entry,) if type(entry) is Path else paths_of(entry):
-                if path.epoch != path.source.epoch and path.source in sources:
-                    found.append(nlri)
-                    break
-        return found
-
-    def nlris_through(self, next_hops: Collection[NextHop]) -> list[Nlri]:
-        """Return the prefixes that have a path through one of ``next_hops``."""
+        get = self.table.get
         return [
             nlri
-            for nlri, entry in self.table.items()
-            if any(path.next_hop in next_hops for path in paths_of(entry))
+            for nlri in (self.table if among is None else among)
+            if any(path.next_hop in next_hops for path in paths_of(get(nlri)))
         ]
 
     def forget_decisions(self) -> None:

@@ -8,7 +8,7 @@ import asyncio
 import logging
 import socket
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from random import Random
 from typing import Final
@@ -31,7 +31,7 @@ from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import Nlri, parse_address
-from rib.path import LOCAL_WEIGHT, Path, Source, SourceKind
+from rib.path import LOCAL_WEIGHT, NextHop, Path, Source, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
     BUILT_IN_POLICIES,
@@ -45,6 +45,7 @@ FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
 REFUSAL_LOG_INTERVAL: Final = 60.0  # seconds between lines about one stranger
 _MAX_STRANGERS: Final = 1024  # remembered; a flood of addresses may cost log lines only
+DECIDE_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 HOUSEKEEPING: Final = 10.0  # seconds between looks for interned values nobody uses
 
 _log = logging.getLogger(__name__)
@@ -418,10 +419,9 @@ class Speaker:
             return
         for tables in self.tables.values():
             tables.loc_rib.forget_decisions()
-            nlris = tables.loc_rib.nlris_through(changed)
-            for start in range(0, len(nlris), 8192):
-                piece = nlris[start : start + 8192]
-                tables.changed(tables.loc_rib.decide_again(piece))
+            slices = _decide_again(tables, changed)
+            if next(slices, None) is not None:  # a small table is done at once
+                self.jobs.add(slices)
 
     def end_of_rib_received(self, peer: Peer, family: Family) -> None:
         """Tell those who wait for it that a peer has told all its routes."""
@@ -459,3 +459,15 @@ class Speaker:
 
 def _number(dotted: str) -> int:
     return int.from_bytes(parse_address(dotted), "big")
+
+
+def _decide_again(
+    tables: FamilyTables, next_hops: Collection[NextHop]
+) -> Iterator[bool]:
+    """Decide again, in slices, whatever goes through ``next_hops``."""
+    loc_rib = tables.loc_rib
+    nlris = list(loc_rib.table)
+    for start in range(0, len(nlris), DECIDE_SLICE):
+        piece = nlris[start : start + DECIDE_SLICE]
+        tables.changed(loc_rib.decide_again(loc_rib.nlris_through(next_hops, piece)))
+        yield True

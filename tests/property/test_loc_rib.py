@@ -102,13 +102,7 @@ class Table(RuleBasedStateMachine):
     def sweep(self, peer, is_late) -> None:
         source = self.sources[peer]
         epoch = source.epoch - is_late
-        nlris = self.loc_rib.stale_nlris((source,))
-        stale = {
-            nlri
-            for (nlri, owner, _), path in self.announced.items()
-            if owner is source and path.epoch != source.epoch
-        }
-        assert set(nlris) == stale
+        nlris = list(self.loc_rib.table)
         self.follow(self.loc_rib.sweep_stale(nlris, source, epoch if is_late else None))
         for key, path in list(self.announced.items()):
             if path.source is source and path.epoch < epoch:

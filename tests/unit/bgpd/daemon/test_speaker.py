@@ -1,16 +1,21 @@
 """Two and more speakers over loopback TCP, on both event loops."""
 
 import asyncio
+from collections.abc import Iterable
 
 from bgpd.daemon.speaker import FAMILIES
 from bgpd.session.negotiation import RestartState
 from bgpd.session.settings import ChangeCost, NextHopMode
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST
+from rib.next_hops import Reachability
+from rib.nlri import parse_address
+from rib.path_set import Entry, best_of
 from tests.support.speakers import (
     Rack,
     a_pair,
     on_both_loops,
+    some_nlris,
     until,
 )
 
@@ -212,3 +217,22 @@ async def test_next_hop_self_replaces_the_next_hop() -> None:
             lambda: (path := c.best("10.2.0.0/16")) and path.next_hop.address == wanted
         )
         assert a.flaps(c) == 0
+
+
+@on_both_loops
+async def test_a_lost_next_hop_takes_every_prefix_of_a_large_table_along() -> None:
+    async with Rack() as rack:
+        node = await rack.node(1, listens=False)
+        lost, kept = parse_address("10.9.9.9"), parse_address("10.9.9.8")
+        for hop, base in ((lost, 10 << 24), (kept, 11 << 24)):
+            attributes = make_attributes(next_hop=hop)
+            node.speaker.originate(IPV4_UNICAST, some_nlris(20_000, base), attributes)
+        table = node.table(IPV4_UNICAST)
+        node.speaker.next_hops_changed([Reachability(lost, is_reachable=False)])
+        await until(lambda: count_usable(table.values()) == 20_000)
+        node.speaker.next_hops_changed([Reachability(lost, is_reachable=True)])
+        await until(lambda: count_usable(table.values()) == 40_000)
+
+
+def count_usable(entries: Iterable[Entry]) -> int:
+    return sum(best_of(entry) is not None for entry in entries)
