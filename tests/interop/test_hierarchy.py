@@ -69,7 +69,8 @@ def test_a_route_that_was_in_our_cluster_is_refused():
         ours, leaf, theirs = (lab.routers[name] for name in ("ours", "leaf", "theirs"))
         assert eventually(lambda: has_routes(theirs, "10.4.0.0/24", "10.2.0.0/24"))
         assert eventually(lambda: has_routes(leaf, "10.2.0.0/24"))
-        refused = [row["refused"] for row in shown_peers(ours)]
-        assert sorted(refused) == [0, 1]
+        assert eventually(
+            lambda: sorted(row["refused"] for row in shown_peers(ours)) == [0, 1]
+        )
         assert has_none_of(ours, "10.4.0.0/24")
         assert has_none_of(leaf, "10.4.0.0/24")
