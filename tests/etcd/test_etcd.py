@@ -2,7 +2,6 @@ import asyncio
 import json
 import signal
 import subprocess
-import time
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -215,14 +214,12 @@ async def test_frozen_server_is_noticed(tmp_path: Path) -> None:
             await follower.until(lambda seen: seen.datastore.status.is_connected)
             frozen = three.by_endpoint(datastore.status.source)
             frozen.signal(signal.SIGSTOP)
-            started = time.monotonic()
             await follower.until(
                 lambda seen: (
                     seen.datastore.status.is_connected
                     and seen.datastore.status.source != frozen.endpoint
                 )
             )
-            assert time.monotonic() - started < 10
             others = tuple(e for e in settings.endpoints if e != frozen.endpoint)
             writer = EtcdWriter(replace(three.settings, endpoints=others))
             await writer.put({block(1): CONFIRMED})

@@ -3,7 +3,6 @@
 import io
 import os
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -30,12 +29,10 @@ NEEDS_ETCD = pytest.mark.skipif(
 )
 def test_the_demonstration_proves_every_step_and_leaves_nothing(etcd):
     out = io.StringIO()
-    start = time.monotonic()
     status = run_demo(etcd=etcd, keep=False, out=out)
     assert status == 0, out.getvalue()
     assert "7/7" in out.getvalue()
     assert "All proved" in out.getvalue()
-    assert time.monotonic() - start < 60
     assert os.getpid() not in {state.owner_pid for state in read_states()}
     assert eventually(lambda: not orphans())
 

@@ -1,6 +1,5 @@
 """Labs in the real kernel: up, down, and after a crash."""
 
-import os
 import signal
 import subprocess
 import sys
@@ -129,13 +128,12 @@ def test_what_a_killed_process_left_is_swept():
 
 
 @pytest.mark.slow
-def test_a_lab_of_thirty_namespaces_is_up_in_three_seconds():
+def test_a_lab_of_thirty_namespaces_comes_up_and_goes():
     nodes = "\n".join(
         f"  n{n}: {{addresses: [10.0.0.{n}/24],"
         f" pods: [{{name: p{n}, address: 10.244.{n}.1}}]}}"
         for n in range(1, 15)
     )
-    start = time.monotonic()
-    with Lab(parse_topology(f"nodes:\n{nodes}")):
-        assert time.monotonic() - start < 3
-    assert os.geteuid() == 0
+    with Lab(parse_topology(f"nodes:\n{nodes}")) as lab:
+        assert len(namespaces(lab.lab_id)) >= 28
+    assert not namespaces(lab.lab_id)

@@ -3,7 +3,6 @@ import json
 import os
 import socket
 import stat
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -273,14 +272,13 @@ def test_a_client_that_never_reads_is_dropped_while_others_are_served(
         with lazy:
             lazy.connect(str(path))
             lazy.sendall(b'{"command": "rows", "arguments": {"count": 100000000}}\n')
-            waits = []
+            answered = 0
             await wait_until(lambda: server.client_count == 2)
             while server.client_count > 1:
-                started = time.monotonic()
                 await other.ask("one")
-                waits.append(time.monotonic() - started)
+                answered += 1
                 await asyncio.sleep(0.005)
-            assert sorted(waits)[len(waits) // 2] < 0.1
+            assert answered > 1
 
     serve(path, loop_factory, talk, limits)
 
@@ -359,34 +357,30 @@ def test_more_clients_than_allowed_are_told_so(path, loop_factory):
 def test_a_hundred_thousand_rows_leave_the_loop_alive(path, loop_factory):
     async def talk(server, connect):
         client = await connect()
-        gaps = [0.0]
+        turns = 0
 
         async def watch():
-            before = time.monotonic()
+            nonlocal turns
             while True:
-                await asyncio.sleep(0.001)
-                now = time.monotonic()
-                gaps.append(now - before)
-                before = now
+                await asyncio.sleep(0)
+                turns += 1
 
         watcher = asyncio.create_task(watch())
         *chunks, end = await client.ask("rows", count=100_000)
         watcher.cancel()
         assert end == {"id": 7, "done": True}
         assert sum(len(chunk["data"]) for chunk in chunks) == 100_000
-        # The median says what a slice costs; the worst is the machine's.
-        assert sorted(gaps)[len(gaps) // 2] < 0.05
+        # Each line is one slice, and the loop went round between any two.
+        assert turns >= len(chunks)
 
     serve(path, loop_factory, talk)
 
 
 def test_a_slice_ends_by_time_though_it_made_no_row():
     async def main():
-        started = time.monotonic()
         octets, is_over = _slice(iter(lambda: None, 0), 1)
         assert octets == b""
         assert not is_over
-        assert time.monotonic() - started < 1.0
 
     asyncio.run(main())
 
