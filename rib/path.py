@@ -85,16 +85,23 @@ class NextHop:
         address: 4 or 16 octets; empty for what is originated here.
         is_reachable: Paths through it are eligible.
         metric: Interior cost of reaching it (RFC 4271 9.1.2.2 e).
+        interface: Device of the way there, for policies that ask; empty where unknown.
     """
 
-    __slots__ = ("address", "is_reachable", "metric")
+    __slots__ = ("address", "interface", "is_reachable", "metric")
 
     def __init__(
-        self, address: bytes, *, is_reachable: bool = True, metric: int = 0
+        self,
+        address: bytes,
+        *,
+        is_reachable: bool = True,
+        metric: int = 0,
+        interface: str = "",
     ) -> None:
         self.address = address
         self.is_reachable = is_reachable
         self.metric = metric
+        self.interface = interface
 
     def __repr__(self) -> str:
         return f"NextHop({self.address.hex()}, {self.is_reachable}, {self.metric})"

@@ -6,8 +6,9 @@ datastore map themselves to.
 """
 
 from bgpd.calico.blocks import Block
+from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
-from bgpd.calico.state import ClusterState, NodeDesired, Touched
+from bgpd.calico.state import ClusterState, Touched
 from bgpd.calico.warnings import ObjectWarning
 
 __all__ = [

@@ -12,16 +12,17 @@ An affinity event costs microseconds: ``apply`` says which nodes' blocks it touc
 
 import json
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 
 from pydantic import ValidationError
 
 from bgpd.calico.blocks import Block, BlockTable
+from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, WATCHED_KINDS, split_resource_key
 from bgpd.calico.peers import Peers, expand_peers
-from bgpd.calico.resources import MODELS, IpPool, Resource
+from bgpd.calico.resources import MODELS, Resource
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
@@ -41,47 +42,6 @@ class Touched:
 
     nodes: frozenset[str]
     is_topology: bool
-
-
-@dataclass(frozen=True, slots=True)
-class NodeDesired:
-    """What one node must be and do.
-
-    Attributes:
-        name: The node.
-        revision: The datastore revision this follows from.
-        is_known: The node has an object with BGP settings.
-        ipv4_addr: Own address in canonical text; empty without.
-        ipv6_addr: As ``ipv4_addr``.
-        router_id: Own IPv4 address, else the hash of the name that Calico uses.
-        asn: Own AS number.
-        cluster_id: Non-empty on a route reflector.
-        listen_port: TCP port.
-        listens_on_node_addr: Listen on the node's addresses only, else on all.
-        peers: Sorted by name. Two of different times are the same session where
-            ``(remote_addr, port)`` is equal; the name tells where it comes from and may
-            change (mesh to explicit) without touching the session.
-        originated: Own blocks; ``Block.has_blackhole`` says whether one is routed so.
-        cluster_blocks: Blocks of all other nodes that the datastore told, by node.
-        pools: By name.
-        warnings: Findings about any object of the cluster, sorted.
-    """
-
-    name: str
-    revision: int
-    is_known: bool
-    ipv4_addr: str
-    ipv6_addr: str
-    router_id: str
-    asn: int
-    cluster_id: str
-    listen_port: int
-    listens_on_node_addr: bool
-    peers: tuple[PeerSettings, ...]
-    originated: frozenset[Block]
-    cluster_blocks: Mapping[str, frozenset[Block]] = field(repr=False)
-    pools: Mapping[str, IpPool] = field(repr=False)
-    warnings: tuple[ObjectWarning, ...]
 
 
 class ClusterState:

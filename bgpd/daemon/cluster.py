@@ -10,8 +10,9 @@ from collections.abc import Callable, Mapping
 from contextlib import aclosing
 
 from bgpd.calico.blocks import Block
+from bgpd.calico.desired import NodeDesired
 from bgpd.calico.keys import prefixes
-from bgpd.calico.state import ClusterState, NodeDesired
+from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import DatastoreKind, DatastoreSettings
 from bgpd.datastore import Datastore, FolderDatastore

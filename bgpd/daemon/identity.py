@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
-    from bgpd.calico.state import NodeDesired
+    from bgpd.calico.desired import NodeDesired
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
 

@@ -31,7 +31,7 @@ from bgpd.session.settings import PeerSettings
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.api.control import ControlServer
     from bgpd.api.http import HttpServer
-    from bgpd.calico.state import NodeDesired
+    from bgpd.calico.desired import NodeDesired
     from bgpd.daemon.cluster import ClusterFollower
 
 EXIT_OK: Final = 0

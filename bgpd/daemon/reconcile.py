@@ -22,7 +22,7 @@ from rib.path import LOCAL_WEIGHT, Source, SourceKind
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.blocks import Block
-    from bgpd.calico.state import NodeDesired
+    from bgpd.calico.desired import NodeDesired
 
 _log = logging.getLogger(__name__)
 

@@ -24,6 +24,7 @@ from rib.policy.spec import NO_ACTIONS, Actions, Outcome, PolicySpec, Term
 MEMO_MAX: Final = 4096  # remembered results of each kind; then all are forgotten
 UNMATCHED: Final = "no term matched"
 
+_GLOB: Final = {"*": ".*", "?": "."}
 _ACCEPT: Final = Outcome.ACCEPT
 _NEXT: Final = Outcome.NEXT
 
@@ -37,6 +38,7 @@ class Verdict(NamedTuple):
         reason: Name of the deciding term, or ``UNMATCHED``.
         next_hop: The next hop the policy set, which nothing replaces afterwards.
         weight: The weight the policy set.
+        device: The device a kernel policy set; empty for none.
     """
 
     is_accepted: bool
@@ -44,6 +46,7 @@ class Verdict(NamedTuple):
     reason: str
     next_hop: bytes | None = None
     weight: int | None = None
+    device: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +75,7 @@ class _Route(NamedTuple):
     attributes: PathAttributes
     next_hop: bytes | None
     weight: int | None
+    device: str
 
 
 class _CompiledTerm:
@@ -141,6 +145,7 @@ class _CompiledTerm:
                 changed(route.attributes, actions),
                 route.next_hop if actions.next_hop is None else actions.next_hop,
                 route.weight if actions.weight is None else actions.weight,
+                actions.device or route.device,
             )
             if len(self._edited) >= MEMO_MAX:
                 self._edited.clear()
@@ -260,7 +265,7 @@ class Policy:
         """Yield groups of prefixes with their verdict; walks each term once per group."""
         terms = self._terms
         kind = source.kind
-        waiting = [(0, nlris, _Route(attributes, None, None))]
+        waiting = [(0, nlris, _Route(attributes, None, None, ""))]
         while waiting:
             start, members, route = waiting.pop()
             for index in range(start, len(terms)):
@@ -291,7 +296,7 @@ class Policy:
             is_accepted, reason = term.outcome is _ACCEPT, term.name
         if not is_accepted:
             return Verdict(False, given, reason)
-        return Verdict(True, route.attributes, reason, route.next_hop, route.weight)
+        return Verdict(True, route.attributes, reason, *route[1:])
 
     def explain(
         self,
@@ -304,7 +309,7 @@ class Policy:
     ) -> tuple[tuple[TraceStep, ...], Verdict]:
         """Return what each term did to one route, and the verdict ``evaluate`` gives."""
         steps = []
-        route = _Route(attributes, None, None)
+        route = _Route(attributes, None, None, "")
         for term in self._terms:
             before = route.attributes
             failed = term.failed_condition(before, source.kind, family, interface)
@@ -341,5 +346,6 @@ def _divided(
 
 
 def _glob(pattern: str) -> "re.Pattern[str]":
-    """Return the expression of a glob in which only ``*`` is special."""
-    return re.compile(".*".join(map(re.escape, pattern.split("*"))), re.DOTALL)
+    """Return the expression of a glob in which only ``*`` and ``?`` are special."""
+    pieces = (_GLOB.get(each) or re.escape(each) for each in pattern)
+    return re.compile("".join(pieces), re.DOTALL)

@@ -79,8 +79,8 @@ class Match:
         prefixes: The route's prefix.
         family: The route's family.
         source_kinds: Where the route came from.
-        interface: Glob (``*`` only) over the outgoing interface; a route without one has
-            the name "", which ``*`` matches.
+        interface: Glob (``*`` and ``?``) over the outgoing interface; a route without
+            one has the name "", which ``*`` matches.
         communities: Carries at least one of these (RFC 1997 values).
         large_communities: Carries at least one of these (RFC 8092).
         as_path_regex: Searched in the text of AS_PATH ("65001 65002 {65003}"); ``_`` is a
@@ -120,6 +120,8 @@ class Actions:
         removes_med: Take MED away; ``med`` wins over it.
         next_hop: 4 or 16 octets; not replaced by a "next hop self" afterwards.
         weight: Preference local to this speaker, above LOCAL_PREF.
+        device: Of a kernel policy: forward through this device, where the next hop is
+            taken to be on-link (a tunnel).
         prepend: AS numbers put before AS_PATH, in this order.
         set_communities: Replaces all of them; an empty tuple removes all.
         remove_communities: Taken away where present.
@@ -134,6 +136,7 @@ class Actions:
     removes_med: bool = False
     next_hop: bytes | None = None
     weight: int | None = None
+    device: str = ""
     prepend: tuple[int, ...] = ()
     set_communities: tuple[int, ...] | None = None
     remove_communities: frozenset[int] = frozenset()

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from bgpd.calico.blocks import Block
-from bgpd.calico.state import NodeDesired
+from bgpd.calico.desired import NodeDesired
 from bgpd.config.settings import (
     DaemonSettings,
     OriginatedRoute,
