@@ -204,7 +204,11 @@ class Export:
         is_next_hop_set = False
         if not self._accepts_all:
             verdict = self.policy.evaluate(
-                attributes, path.source, context.family, nlri
+                attributes,
+                path.source,
+                context.family,
+                nlri,
+                interface=path.next_hop.interface,
             )
             if not verdict.is_accepted:
                 return None

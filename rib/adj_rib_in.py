@@ -116,10 +116,22 @@ class AdjRibIn:
         if self.rules.accepts_all and source.kind is _IBGP:
             hop = self._next_hops.get(attributes.next_hop)
             return Path(source, attributes, hop, path_id=path_id)
-        verdict = self.rules.evaluate(attributes, source, self.loc_rib.family, None)
+        verdict = self.rules.evaluate(
+            attributes,
+            source,
+            self.loc_rib.family,
+            None,
+            self._interface_of(attributes),
+        )
         if not verdict.is_accepted:
             return Refused(attributes, Refusal.POLICY, verdict.reason)
         return self._path(attributes, verdict, path_id)
+
+    def _interface_of(self, attributes: PathAttributes) -> str:
+        """Return where a route would lead out, if the policy asks."""
+        if not self.rules.policy.needs_interface:
+            return ""
+        return self._next_hops.get(attributes.next_hop).interface
 
     def _path(self, attributes: PathAttributes, verdict: Verdict, path_id: int) -> Path:
         after = verdict.attributes
@@ -171,7 +183,11 @@ class AdjRibIn:
         received, paths = outcome.attributes, outcome.paths
         changes: list[Change] = []
         for members, verdict in self.rules.evaluate_batch(
-            nlris, outcome.marked, self.source, self.loc_rib.family
+            nlris,
+            outcome.marked,
+            self.source,
+            self.loc_rib.family,
+            self._interface_of(received),
         ):
             judged: Path | Refused
             if verdict.is_accepted:

@@ -140,13 +140,16 @@ class ImportRules:
         source: Source,
         family: Family,
         nlri: Nlri | None,
+        interface: str = "",
     ) -> Verdict:
         """Ask the policy; ``nlri`` may be ``None`` where it does not look at prefixes."""
         attributes = self.mark(attributes, source)
         if self.accepts_all:
             verdict = Verdict(True, attributes, ACCEPT_ALL.name)
         else:
-            verdict = self.policy.evaluate(attributes, source, family, nlri)
+            verdict = self.policy.evaluate(
+                attributes, source, family, nlri, interface=interface
+            )
         return _conclude(verdict, source)
 
     def evaluate_batch(
@@ -155,6 +158,7 @@ class ImportRules:
         marked: PathAttributes,
         source: Source,
         family: Family,
+        interface: str = "",
     ) -> list[tuple[Sequence[Nlri], Verdict]]:
         """Ask the policy about many prefixes at once, at a sixth of the cost.
 
@@ -163,11 +167,12 @@ class ImportRules:
             marked: The attributes after ``mark``.
             source: The peer.
             family: Of the prefixes.
+            interface: Where the next hop leads out, if the policy asks.
         """
         return [
             (members, _conclude(verdict, source))
             for members, verdict in self.policy.apply_batch(
-                nlris, marked, source, family
+                nlris, marked, source, family, interface=interface
             )
         ]
 

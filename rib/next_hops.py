@@ -19,11 +19,13 @@ class Reachability(NamedTuple):
         address: 4 or 16 octets.
         is_reachable: A route that BGP did not make leads there.
         metric: Its cost (RFC 4271 9.1.2.2 e).
+        interface: The device of that way; empty where unknown.
     """
 
     address: bytes
     is_reachable: bool
     metric: int = 0
+    interface: str = ""
 
 
 def trust(address: bytes) -> Reachability:
@@ -67,8 +69,13 @@ class NextHopTable:
         if len(octets) > len(address):
             made = self.get(address)
         elif address:
-            _, is_reachable, metric = self.resolve(address)
-            made = NextHop(address, is_reachable=is_reachable, metric=metric)
+            _, is_reachable, metric, interface = self.resolve(address)
+            made = NextHop(
+                address,
+                is_reachable=is_reachable,
+                metric=metric,
+                interface=interface,
+            )
         else:
             made = NextHop(address)
         self._by_field[octets] = made
@@ -77,11 +84,12 @@ class NextHopTable:
     def apply(self, states: Iterable[Reachability]) -> list[NextHop]:
         """Store what became of addresses; return the next hops that changed."""
         changed = []
-        for address, is_reachable, metric in states:
+        for address, is_reachable, metric, interface in states:
             hop = self._by_field.get(address)
-            if hop is None or (hop.is_reachable, hop.metric) == (is_reachable, metric):
+            state = (is_reachable, metric, interface)
+            if hop is None or (hop.is_reachable, hop.metric, hop.interface) == state:
                 continue
-            hop.is_reachable, hop.metric = is_reachable, metric
+            hop.is_reachable, hop.metric, hop.interface = state
             changed.append(hop)
         return changed
 

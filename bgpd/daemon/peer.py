@@ -400,6 +400,11 @@ class Peer:
         for family, rib in self.ribs_in.items():
             self._run(family, rib.import_again(rules))
 
+    def devices_changed(self) -> None:
+        """Judge the peer's routes anew if import policy asks where they lead out."""
+        if any(rib.rules.policy.needs_interface for rib in self.ribs_in.values()):
+            self.import_again()
+
     def rejoin(self) -> None:
         """Enter the update groups anew: what the peer is told depends on other things."""
         negotiated = self.negotiated

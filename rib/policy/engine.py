@@ -214,6 +214,7 @@ class Policy:
             return next(self._divide((nlri,), attributes, source, family, interface))[1]
         if not self._terms:  # accept-all and reject-all: cheaper than to remember
             return Verdict(self.spec.accepts_unmatched, attributes, UNMATCHED)
+        interface = interface if self.needs_interface else ""
         key = (attributes, source.kind, family, interface)
         verdict = self._verdicts.get(key)
         if verdict is None:
