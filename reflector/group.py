@@ -223,14 +223,15 @@ class UpdateGroup:
         """Prefixes that members know by another export, for ``tell_again``."""
         return len(self._told_by)
 
-    def replace_export(self, export: Export, table: Mapping[Nlri, Entry]) -> None:
+    def replace_export(self, export: Export, nlris: Iterable[Nlri]) -> None:
         """Use another policy from now on; ``tell_again`` tells what it changes.
 
         Args:
             export: With the new policy.
-            table: Loc-RIB, of which members were told all changes.
+            nlris: All prefixes of Loc-RIB that the new policy may judge differently;
+                members were told all changes of them.
         """
-        outdated: dict[Nlri, ExportCall] = dict.fromkeys(table, self.export)
+        outdated: dict[Nlri, ExportCall] = dict.fromkeys(nlris, self.export)
         outdated.update(self._told_by)
         self._told_by = outdated
         self.export = export

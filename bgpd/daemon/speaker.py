@@ -39,6 +39,7 @@ from rib.policy import (
     Policy,
     PolicySpec,
     compile_policy,
+    concerned,
 )
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
@@ -120,14 +121,17 @@ class Speaker:
             if name not in BUILT_IN_POLICIES
             and (name not in new or self._spec(name) != new[name])
         }
+        before = {name: self._spec(name) for name in changed}
         for name in changed:
             if name in new:
                 self._policies[name] = compile_policy(new[name])
             else:
                 del self._policies[name]
         for name in changed & new.keys():
+            was = before[name]
+            among = None if was is None else concerned(was, new[name])
             for tables in self.tables.values():
-                tables.replace_policy(name, self._policies[name])
+                tables.replace_policy(name, self._policies[name], among)
             for peer in self.peers.values():
                 if peer.settings.import_policy == name:
                     peer.import_again()
@@ -391,12 +395,22 @@ class Speaker:
         nlris: Iterable[Nlri],
         attributes: PathAttributes,
         source: Source | None = None,
+        next_hop: NextHop | None = None,
     ) -> None:
-        """Announce prefixes of our own, or change their attributes."""
+        """Announce prefixes of our own, or change their attributes.
+
+        Args:
+            family: Of the prefixes.
+            nlris: The prefixes.
+            attributes: As peers see them before export policy.
+            source: Whose they are; this speaker's own by default.
+            next_hop: The way out where that is known for certain, as of routes that
+                stand in the kernel already; else the address is looked up.
+        """
         path = Path(
             source or self.local_source,
             attributes,
-            self.next_hops.get(attributes.next_hop),
+            next_hop or self.next_hops.get(attributes.next_hop),
         )
         tables = self.tables[family]
         tables.changed(tables.loc_rib.announce(list(nlris), path))
@@ -413,7 +427,7 @@ class Speaker:
     # -- next hops and upkeep -----------------------------------------------------------
 
     def next_hops_changed(self, states: Iterable[Reachability]) -> None:
-        """Decide again where the way to a next hop changed."""
+        """Decide again, and ask policies again, where the way to a next hop changed."""
         changed = set(self.next_hops.apply(states))
         if not changed:
             return
@@ -422,6 +436,8 @@ class Speaker:
             slices = _decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
                 self.jobs.add(slices)
+        for peer in self.peers.values():
+            peer.devices_changed()
 
     def end_of_rib_received(self, peer: Peer, family: Family) -> None:
         """Tell those who wait for it that a peer has told all its routes."""
@@ -469,5 +485,7 @@ def _decide_again(
     nlris = list(loc_rib.table)
     for start in range(0, len(nlris), DECIDE_SLICE):
         piece = nlris[start : start + DECIDE_SLICE]
-        tables.changed(loc_rib.decide_again(loc_rib.nlris_through(next_hops, piece)))
+        concerned = loc_rib.nlris_through(next_hops, piece)
+        tables.changed(loc_rib.decide_again(concerned))
+        tables.doubt_devices(concerned)
         yield True

@@ -26,7 +26,8 @@ from rib.loc_rib import Change, LocRib
 from rib.nlri import Nlri
 from rib.path import Source
 from rib.path_set import Entry, paths_of
-from rib.policy import Policy
+from rib.policy import Policy, PrefixMatch
+from rib.policy.prefixes import PrefixMatcher
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
 MAX_FLUSH_GAP: Final = 0.05  # seconds; the longest that load may delay a flush
@@ -361,16 +362,30 @@ class FamilyTables:
 
     # -- when what is told of unchanged routes changes ----------------------------------
 
-    def replace_policy(self, name: str, policy: Policy) -> None:
-        """Let the groups that export by policy ``name`` do so by its new form."""
+    def replace_policy(
+        self, name: str, policy: Policy, among: PrefixMatch | None = None
+    ) -> None:
+        """Let the groups that export by policy ``name`` do so by its new form.
+
+        Args:
+            name: The policy.
+            policy: Its new form.
+            among: The only prefixes that the two forms may judge differently; ``None``
+                for all.
+        """
         self.flush_now()
-        for group in self.groups.values():
-            if group.export.context.policy == name:
-                is_under_way = group.outdated_count > 0
-                export = Export(group.export.context, policy)
-                group.replace_export(export, self.loc_rib.table)
-                if not is_under_way:
-                    self._jobs.add(self._tell_again(group))
+        groups = [g for g in self.groups.values() if g.export.context.policy == name]
+        if not groups:
+            return
+        concerned: Iterable[Nlri] = self.loc_rib.table
+        if among is not None:
+            concerned, _ = PrefixMatcher(among, self.family.afi).divide(concerned)
+        for group in groups:
+            is_under_way = group.outdated_count > 0
+            export = Export(group.export.context, policy)
+            group.replace_export(export, concerned)
+            if not is_under_way:
+                self._jobs.add(self._tell_again(group))
 
     def doubt_routes_of(self, source: Source) -> None:
         """Tell the routes of a source again, slice by slice.
@@ -386,7 +401,17 @@ class FamilyTables:
             for nlri, entry in self.loc_rib.table.items()
             if any(path.source is source for path in paths_of(entry))
         ]
-        for group in self.groups.values():
+        self._doubt(self.groups.values(), nlris)
+
+    def doubt_devices(self, nlris: Sequence[Nlri]) -> None:
+        """Tell prefixes again to whom is told by the device they lead out of."""
+        asking = [g for g in self.groups.values() if g.export.policy.needs_interface]
+        if asking and nlris:
+            self.flush_now()
+            self._doubt(asking, nlris)
+
+    def _doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+        for group in groups:
             is_under_way = group.outdated_count > 0
             group.doubt(nlris)
             if not is_under_way:

@@ -4,6 +4,7 @@ Pure. ``spec`` is what a policy says, ``engine`` runs it, ``prefixes`` tests mem
 prefix lists, ``well_known`` holds the communities every speaker must obey.
 """
 
+from rib.policy.differences import concerned
 from rib.policy.engine import Policy, TraceStep, Verdict, compile_policy
 from rib.policy.spec import (
     ACCEPT_ALL,
@@ -59,6 +60,7 @@ __all__ = [
     "TraceStep",
     "Verdict",
     "compile_policy",
+    "concerned",
     "export_allowed",
     "is_long_lived_stale",
     "long_lived",
