@@ -12,7 +12,7 @@ every few minutes, and whenever notifications were lost, mends what that misses.
 import asyncio
 import errno
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import Final
 
 from fib.errors import FibError
@@ -148,6 +148,13 @@ class KernelView:
                 if found:
                     return min(found, key=lambda route: route.metric)
         return None
+
+    def addresses(self) -> Iterator[tuple[bytes, int, str]]:
+        """Yield address, length in bits and device of every device that is set up."""
+        for link, address, length_bits in self._addresses:
+            device = self.links.by_index.get(link)
+            if device is not None and device.is_admin_up:
+                yield address, length_bits, device.name
 
     def is_usable(self, hop: RawHop) -> bool:
         """Say whether a hop's device is there, up, and has carrier."""

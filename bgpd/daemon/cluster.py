@@ -1,8 +1,8 @@
 """Follows the cluster's datastore and says what this node must be.
 
 Level-triggered: whatever an event was, what is delivered is the whole of what is wanted
-now. Only the frequent case has a short way: an event that touched nothing but block
-affinities delivers the own blocks alone.
+now. Parts that an event did not touch are the same objects as before, which is what makes
+the frequent case, a changed block affinity, cheap to compare.
 """
 
 import logging
@@ -21,7 +21,6 @@ from bgpd.session.settings import PeerSettings
 _log = logging.getLogger(__name__)
 
 Deliver = Callable[[NodeDesired], None]
-DeliverBlocks = Callable[[frozenset[Block]], None]
 
 
 class ClusterFollower:
@@ -32,7 +31,6 @@ class ClusterFollower:
         node: This node's name.
         template: What peers from the datastore are like.
         deliver: Takes what the node must be.
-        deliver_blocks: Takes the node's own blocks, when nothing else changed.
         holds_cluster_routes: Keep ``cluster_routes`` up to date.
     """
 
@@ -42,7 +40,6 @@ class ClusterFollower:
         node: str,
         template: PeerSettings,
         deliver: Deliver,
-        deliver_blocks: DeliverBlocks,
         *,
         holds_cluster_routes: bool = False,
     ) -> None:
@@ -51,7 +48,6 @@ class ClusterFollower:
         self._node = node
         self._state = ClusterState(template)
         self._deliver = deliver
-        self._deliver_blocks = deliver_blocks
         self._holds_cluster_routes = holds_cluster_routes
         self._has_delivered = False
         self._told: frozenset[ObjectWarning] = frozenset()
@@ -65,21 +61,14 @@ class ClusterFollower:
         async with aclosing(self.datastore.events()) as events:
             async for event in events:
                 touched = self._state.apply(event)
-                if touched.is_topology or not self._has_delivered:
+                is_ours = touched.is_topology or self._node in touched.nodes
+                if is_ours or not self._has_delivered:
                     self._has_delivered = True
-                    self._deliver_all()
-                elif self._node in touched.nodes:
-                    self._deliver_blocks(self._state.originated(self._node))
+                    self._deliver(self._state.desired(self._node))
                 if self._holds_cluster_routes and touched.nodes:
                     desired = self._state.desired(self._node)
                     self.cluster_routes = desired.cluster_blocks
                 self._log_warnings()
-
-    def _deliver_all(self) -> None:
-        desired = self._state.desired(self._node)
-        if self._holds_cluster_routes:
-            self.cluster_routes = desired.cluster_blocks
-        self._deliver(desired)
 
     def _log_warnings(self) -> None:
         now = frozenset(self._state.warnings())

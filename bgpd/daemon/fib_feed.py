@@ -1,25 +1,32 @@
 """Loc-RIB -> kernel: which target each entry of the table has.
 
-A target is made once per distinct entry, and prefixes that share it are submitted in one
-batch. Routes that we originate as own blocks are blackholes, so that addresses of a block
-that no workload uses do not bounce between nodes; routes learned from the kernel are not
-given back to it.
+A target is made once per distinct entry (and fate in the kernel policy), and prefixes that
+share it are submitted in one batch. Routes that we originate as own blocks are blackholes,
+so that addresses of a block that no workload uses do not bounce between nodes; routes
+learned from the kernel are not given back to it.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Final
 
 from bgpd.config.settings import FibSettings
+from bgpd.daemon.origins import Origins
+from fib.kernel_policy import Disposition, KernelPolicy, KernelRules
 from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
 from rib.family import Family
 from rib.intern import InternTable
 from rib.loc_rib import Change, LocRib
-from rib.path import Path, Source, SourceKind
+from rib.nlri import Nlri
+from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, multipath_of
 
+SUBMIT_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 _MEMO_MAX: Final = 16384
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
+_ACCEPTED: Final = Disposition(True, None, "", "")
+
+_Fate = tuple[Disposition, ...]
 
 
 class FibFeed:
@@ -30,7 +37,7 @@ class FibFeed:
         family: Of the routes.
         settings: Metric and table.
         ways: Next-hop address -> how it is reached; a missing one is its own gateway.
-        blackholes: Sources whose prefixes are blackholes here.
+        origins: Whose routes are ours to write, beside those of peers.
     """
 
     def __init__(
@@ -39,14 +46,16 @@ class FibFeed:
         family: Family,
         settings: FibSettings,
         ways: Mapping[bytes, NextHopState],
-        blackholes: Iterable[Source],
+        origins: Origins,
     ) -> None:
         self._fib = fib
         self._family = family
         self._metric = settings.metric
         self._ways = ways
-        self._blackholes = frozenset(blackholes)
-        self._memo: dict[Entry, Target | None] = {}
+        self._blackholes = origins.blocks
+        self._programmed = origins.programmed
+        self._rules = KernelRules(KernelPolicy(), family)
+        self._memo: dict[tuple[Entry, _Fate], Target | None] = {}
         self._targets: InternTable[Target, Target] = InternTable()
 
     # hot: per batch
@@ -54,45 +63,113 @@ class FibFeed:
         """Submit what a flush told."""
         submit, family = self._fib.submit, self._family
         for old, new, nlris in changes:
-            target = self.target(new)
-            if target is not None or self.target(old) is not None:
-                submit(family, nlris, target)
+            was_ours = bool(self._forwarding(old))
+            for target, members in self.divide(new, nlris):
+                if target is not None or was_ours:
+                    submit(family, members, target)
 
-    def target(self, entry: Entry | None) -> Target | None:
-        """Return where an entry's prefixes lead; ``None`` for nowhere of ours."""
-        if entry is None:
-            return None
-        memo = self._memo
-        if entry in memo:
-            return memo[entry]
-        if len(memo) >= _MEMO_MAX:
-            memo.clear()
-        target = self._make_target(entry)
-        if target is not None:
-            target = self._targets.setdefault(target, target)
-        memo[entry] = target
-        return target
+    def divide(
+        self, entry: Entry | None, nlris: Sequence[Nlri]
+    ) -> list[tuple[Target | None, Sequence[Nlri]]]:
+        """Return where prefixes of one entry lead; ``None`` for nowhere of ours."""
+        paths = self._forwarding(entry)
+        if entry is None or not paths:
+            return [(None, nlris)]
+        if self._rules.accepts_all:
+            return [(self._target(entry, paths, (_ACCEPTED,) * len(paths)), nlris)]
+        return [
+            (self._target(entry, paths, fate), members)
+            for fate, members in self._fates(paths, nlris)
+        ]
 
-    def _make_target(self, entry: Entry) -> Target | None:
+    def _fates(
+        self, paths: Sequence[Path], nlris: Sequence[Nlri]
+    ) -> list[tuple[_Fate, Sequence[Nlri]]]:
+        """Ask the kernel policy about each path that forwards."""
+        groups: list[tuple[_Fate, Sequence[Nlri]]] = [((), nlris)]
+        for path in paths:
+            groups = [
+                ((*fate, disposition), part)
+                for fate, members in groups
+                for part, disposition in self._rules.divide(members, path)
+            ]
+        return groups
+
+    def _forwarding(self, entry: Entry | None) -> Sequence[Path]:
+        """Return the paths of an entry that the kernel shall use, the best one first."""
         best = best_of(entry)
         if best is None:
+            return ()
+        if best.source.kind not in _FROM_PEERS:
+            return (best,) if best.source in self._programmed else ()
+        paths = multipath_of(entry)
+        if len(paths) == 1:
+            return paths
+        return [path for path in paths if path.source.kind in _FROM_PEERS]
+
+    def _target(
+        self, entry: Entry, paths: Sequence[Path], fate: _Fate
+    ) -> Target | None:
+        memo, key = self._memo, (entry, fate)
+        if key in memo:
+            return memo[key]
+        if len(memo) >= _MEMO_MAX:
+            memo.clear()
+        target = self._make_target(paths, fate)
+        if target is not None:
+            target = self._targets.setdefault(target, target)
+        memo[key] = target
+        return target
+
+    def _make_target(self, paths: Sequence[Path], fate: _Fate) -> Target | None:
+        if not fate[0].is_accepted:
             return None
-        if best.source in self._blackholes:
-            return Target(TargetKind.BLACKHOLE, metric=self._metric)
+        metric = self._metric if fate[0].metric is None else fate[0].metric
+        if paths[0].source is self._blackholes:
+            return Target(TargetKind.BLACKHOLE, metric=metric)
         hops = tuple(
             dict.fromkeys(
                 hop
-                for path in multipath_of(entry)
-                if path.source.kind in _FROM_PEERS
-                for hop in self._hops(path)
+                for path, disposition in zip(paths, fate, strict=True)
+                if disposition.is_accepted
+                for hop in self._hops(path, disposition.device)
             )
         )
-        return Target(TargetKind.UNICAST, hops, metric=self._metric) if hops else None
+        return Target(TargetKind.UNICAST, hops, metric=metric) if hops else None
 
-    def _hops(self, path: Path) -> tuple[Hop, ...]:
+    def _hops(self, path: Path, device: str) -> tuple[Hop, ...]:
         address = path.next_hop.address
+        if device:
+            return (Hop(address, device, is_onlink=True),)
         way = self._ways.get(address)
         return (Hop(address),) if way is None else way.hops
+
+    def set_policy(self, policy: KernelPolicy, loc_rib: LocRib) -> Iterator[None]:
+        """Follow another kernel policy; each step of the result submits a slice anew."""
+        if policy == self._rules.spec:
+            return iter(())
+        self._rules = KernelRules(policy, self._family)
+        self._memo.clear()
+        return self._submit_again(loc_rib)
+
+    def _submit_again(self, loc_rib: LocRib) -> Iterator[None]:
+        nlris = list(loc_rib.table)
+        for start in range(0, len(nlris), SUBMIT_SLICE):
+            self._submit(loc_rib, nlris[start : start + SUBMIT_SLICE])
+            yield
+
+    def _submit(self, loc_rib: LocRib, nlris: Iterable[Nlri]) -> None:
+        """Submit what leads somewhere of ours, or shall no longer."""
+        by_entry: dict[Entry, list[Nlri]] = {}
+        get = loc_rib.table.get
+        for nlri in nlris:
+            entry = get(nlri)
+            if entry is not None:  # else its removal is told by the flush it waits for
+                by_entry.setdefault(entry, []).append(nlri)
+        for entry, some in by_entry.items():
+            if self._forwarding(entry):
+                for target, members in self.divide(entry, some):
+                    self._fib.submit(self._family, members, target)
 
     def ways_changed(self, loc_rib: LocRib, addresses: Iterable[bytes]) -> None:
         """Submit anew what leads through next hops that are reached another way now.
@@ -103,9 +180,11 @@ class FibFeed:
         changed = frozenset(addresses)
         if not changed:
             return
-        by_target: dict[Target | None, list[bytes]] = {}
-        for nlri, entry in loc_rib.table.items():
-            if any(path.next_hop.address in changed for path in multipath_of(entry)):
-                by_target.setdefault(self.target(entry), []).append(nlri)
-        for target, nlris in by_target.items():
-            self._fib.submit(self._family, nlris, target)
+        self._submit(
+            loc_rib,
+            [
+                nlri
+                for nlri, entry in loc_rib.table.items()
+                if any(path.next_hop.address in changed for path in multipath_of(entry))
+            ],
+        )

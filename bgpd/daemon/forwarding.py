@@ -8,22 +8,22 @@ trusts them does neither.
 """
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping
 
-from bgpd.config.settings import DaemonSettings, LearnSettings
+from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.fib_feed import FibFeed
+from bgpd.daemon.learning import Learning, LearnPlan
+from bgpd.daemon.origins import Origins
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.daemon.ways import Ways
 from bgpd.session.fsm import State
 from fib.kernel import KernelFib
+from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import KernelView
-from fib.learned import LearnedChange, LearnedRoute, LearnedRoutes
-from fib.next_hop_watch import NextHopState, NextHopWatch
-from rib.attributes import ORIGIN_INCOMPLETE, make_attributes
-from rib.family import ADDRESS_OCTETS, Family
-from rib.next_hops import Reachability, trust
-from rib.nlri import Nlri, make_nlri, network_octets
-from rib.path import Source, SourceKind
+from fib.next_hop_watch import NextHopState
+from rib.family import Family
+from rib.next_hops import Reachability
 
 
 class Forwarding:
@@ -32,22 +32,27 @@ class Forwarding:
     Args:
         speaker: Whose routes they are.
         settings: Which parts of the kernel are used.
-        blackholes: Sources whose prefixes are blackholes here.
+        origins: The sources that are not peers.
+        needs_view: Other programs' routes will be learned.
     """
 
     def __init__(
-        self, speaker: Speaker, settings: DaemonSettings, blackholes: Iterable[Source]
+        self,
+        speaker: Speaker,
+        settings: DaemonSettings,
+        origins: Origins,
+        *,
+        needs_view: bool = False,
     ) -> None:
         self.fib: KernelFib | None = None
         self.view: KernelView | None = None
-        self.learned_source = Source("kernel", SourceKind.KERNEL)
         self._speaker = speaker
         self._settings = settings
-        self._watch: NextHopWatch | None = None
-        self._learned: LearnedRoutes | None = None
-        self._ways: dict[bytes, NextHopState] = {}
+        self._origins = origins
+        self._learning: Learning | None = None
+        self._plan = LearnPlan(settings.routes.learn)
+        self._ways = Ways(self._ways_changed)
         self._feeds: dict[Family, FibFeed] = {}
-        self._inside: tuple[tuple[Family, Nlri], ...] = ()
         self._swept: set[Family] = set()
         self._timers: list[asyncio.TimerHandle] = []
         fib = settings.fib
@@ -58,10 +63,11 @@ class Forwarding:
                 next_hop_objects="auto" if fib.uses_nexthop_objects else "off",
             )
             self._feeds = {
-                family: FibFeed(self.fib, family, fib, self._ways, blackholes)
+                family: FibFeed(self.fib, family, fib, self._ways.states, origins)
                 for family in FAMILIES
             }
-        if not settings.trusts_next_hops or settings.routes.learn.is_enabled:
+        learns = settings.routes.learn.is_enabled
+        if not settings.trusts_next_hops or learns or needs_view:
             self.view = KernelView(protocol=fib.protocol)
 
     async def start(self) -> None:
@@ -82,11 +88,11 @@ class Forwarding:
             return
         await self.view.start()
         if not self._settings.trusts_next_hops:
-            self._watch = NextHopWatch(self.view, self._next_hops_changed)
+            self._ways.follow(self.view)
             speaker.next_hops.resolve = self._resolve
-            speaker.next_hops.release = self._release
-        if self._settings.routes.learn.is_enabled:
-            self.learn(self._settings.routes.learn)
+            speaker.next_hops.release = self._ways.release
+        self._learning = Learning(speaker, self.view, self._origins)
+        self._learning.follow(self._plan)
 
     def preserved(self) -> Iterable[Family]:
         """Return the families whose forwarding survived our restart (RFC 4724 3).
@@ -97,72 +103,39 @@ class Forwarding:
             return FAMILIES
         return ()
 
+    # -- what is wanted -----------------------------------------------------------------
+
+    def learn(self, plan: LearnPlan) -> None:
+        """Learn other routes than so far; a daemon without a view of the kernel cannot."""
+        self._plan = plan
+        if self._learning is not None:
+            self._learning.follow(plan)
+
+    def set_policies(self, policies: Mapping[Family, KernelPolicy]) -> None:
+        """Follow other kernel policies; routes that they concern change in slices."""
+        for family, feed in self._feeds.items():
+            policy = policies.get(family, KernelPolicy())
+            loc_rib = self._speaker.tables[family].loc_rib
+            self._speaker.jobs.add(feed.set_policy(policy, loc_rib))
+
+    def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
+        """Reach next hops through gateways that a static route of ours names.
+
+        Args:
+            gateways: Address of 4 or 16 octets -> gateway of the same family.
+        """
+        self._ways.reach_through(gateways)
+
     # -- next hops ----------------------------------------------------------------------
 
     def _resolve(self, address: bytes) -> Reachability:
         """Begin to watch a next hop; return what is known of it now."""
-        if self._watch is None:
-            return trust(address)
-        state = self._ways[address] = self._watch.watch(address)
-        return _reachability(state)
+        return _reachability(self._ways.resolve(address))
 
-    def _release(self, address: bytes) -> None:
-        """Watch a next hop no longer."""
-        self._ways.pop(address, None)
-        if self._watch is not None:
-            self._watch.unwatch(address)
-
-    def _next_hops_changed(self, states: list[NextHopState]) -> None:
-        moved = [state.address for state in states if self._is_moved(state)]
-        self._ways.update((state.address, state) for state in states)
+    def _ways_changed(self, states: list[NextHopState], moved: list[bytes]) -> None:
         for family, feed in self._feeds.items():
             feed.ways_changed(self._speaker.tables[family].loc_rib, moved)
         self._speaker.next_hops_changed(map(_reachability, states))
-
-    def _is_moved(self, state: NextHopState) -> bool:
-        before = self._ways.get(state.address)
-        return before is not None and before.hops != state.hops and bool(state.hops)
-
-    # -- routes of other programs -------------------------------------------------------
-
-    def learn(self, learn: LearnSettings) -> None:
-        """Learn other routes than so far; a daemon without a view of the kernel cannot."""
-        if self._learned is not None:
-            known = [(family, nlri, None) for family, nlri in self._learned.known]
-            self._learned.close()
-            self._learned = None
-            self._learned_changed(known)
-        if self.view is None or not learn.is_enabled:
-            return
-        self._inside = learn.prefixes
-        self._learned = LearnedRoutes(
-            self.view,
-            self._learned_changed,
-            protocols=learn.protocols or None,
-            interfaces=learn.interfaces,
-        )
-        self._learned.start()
-
-    def _learned_changed(self, changes: Sequence[LearnedChange]) -> None:
-        """Let other programs' routes compete, without giving them back to the kernel."""
-        wanted = self._inside
-        gone: dict[Family, list[Nlri]] = {}
-        come: dict[tuple[Family, LearnedRoute], list[Nlri]] = {}
-        for family, nlri, route in changes:
-            if route is None:
-                gone.setdefault(family, []).append(nlri)
-            elif not wanted or any(
-                family == other and _is_inside(nlri, cover, family)
-                for other, cover in wanted
-            ):
-                come.setdefault((family, route), []).append(nlri)
-        for family, nlris in gone.items():
-            self._speaker.withdraw(family, nlris, self.learned_source)
-        for (family, route), nlris in come.items():
-            attributes = make_attributes(
-                next_hop=b"", origin=ORIGIN_INCOMPLETE, med=route.metric or None
-            )
-            self._speaker.originate(family, nlris, attributes, self.learned_source)
 
     # -- adoption -----------------------------------------------------------------------
 
@@ -203,10 +176,9 @@ class Forwarding:
         """
         for timer in self._timers:
             timer.cancel()
-        if self._watch is not None:
-            self._watch.close()
-        if self._learned is not None:
-            self._learned.close()
+        self._ways.close()
+        if self._learning is not None:
+            self._learning.close()
         if self.view is not None:
             await self.view.close()
         if self.fib is not None:
@@ -216,13 +188,8 @@ class Forwarding:
 def _reachability(state: NextHopState) -> Reachability:
     """Return what the decision process must know; our own address is no way."""
     return Reachability(
-        state.address, state.is_reachable and not state.is_local, state.metric
+        state.address,
+        state.is_reachable and not state.is_local,
+        state.metric,
+        state.interface,
     )
-
-
-def _is_inside(nlri: Nlri, cover: Nlri, family: Family) -> bool:
-    """Return whether a prefix is ``cover`` or more specific."""
-    if nlri[0] < cover[0]:
-        return False
-    octets = network_octets(nlri, family.afi)
-    return make_nlri(octets[: ADDRESS_OCTETS[family.afi]], cover[0]) == cover

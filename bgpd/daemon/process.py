@@ -9,7 +9,6 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -21,6 +20,8 @@ from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.logs import set_up_logging
+from bgpd.daemon.node_plan import gateways, is_calico_node, learn_plan
+from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.speaker import FAMILIES, Speaker
@@ -148,12 +149,17 @@ class Daemon:
             decision=identity.decision,
         )
         speaker.set_own_addresses(own_addresses(identity, self._desired))
-        reconciler = self.reconciler = Reconciler(speaker)
-        self.forwarding = Forwarding(speaker, self.settings, (reconciler.blocks,))
-        await self.forwarding.start()
+        is_node = self.settings.datastore.kind is not DatastoreKind.NONE
+        origins = calico_origins() if is_node else plain_origins()
+        reconciler = self.reconciler = Reconciler(speaker, origins)
+        forwarding = self.forwarding = Forwarding(
+            speaker, self.settings, origins, needs_view=is_calico_node(self.settings)
+        )
+        self._apply_kernel_plan()
+        await forwarding.start()
         speaker.restart = RestartState(
             is_restarting=self.settings.restart.is_enabled,
-            preserved=frozenset(self.forwarding.preserved()),
+            preserved=frozenset(forwarding.preserved()),
         )
         if self.settings.restart.is_enabled:
             self._deferral = Deferral(
@@ -165,7 +171,7 @@ class Daemon:
         if self.settings.control_path:
             await self._serve_control(speaker, identity.asn)
         if self._desired is not None:
-            reconciler.apply_blocks(self._desired.originated)
+            reconciler.apply_routes(self._desired)
         reconciler.apply_settings(with_as(self.settings, identity.asn))
         if self._desired is not None:
             reconciler.apply_node(self._desired)
@@ -285,7 +291,6 @@ class Daemon:
             settings.node_name,
             self._template(),
             self._deliver,
-            self._deliver_blocks,
             holds_cluster_routes=holds_routes,
         )
         self._spawn(self.cluster.follow(), "datastore")
@@ -305,13 +310,17 @@ class Daemon:
             self._first_desired.set()
         elif self.reconciler is not None:
             self._apply_identity()
+            self._apply_kernel_plan()
             self.reconciler.apply_node(desired)
 
-    def _deliver_blocks(self, blocks: Any) -> None:  # noqa: ANN401  # Calico's, see above
+    def _apply_kernel_plan(self) -> None:
+        """Let the kernel's part follow what the node must be."""
+        if self.forwarding is None:
+            return
         if self._desired is not None:
-            self._desired = replace(self._desired, originated=blocks)
-            if self.reconciler is not None:
-                self.reconciler.apply_blocks(blocks)
+            self.forwarding.set_policies(self._desired.kernel)
+            self.forwarding.reach_through(gateways(self._desired))
+        self.forwarding.learn(learn_plan(self.settings, self._desired))
 
     async def _wait_for_datastore(self) -> bool:
         """Wait until the datastore knows this node; false if told to stop first."""
@@ -404,8 +413,7 @@ class Daemon:
         if self.reconciler is not None and self._identity is not None:
             self._apply_identity()
             self.reconciler.apply_settings(with_as(new, self._identity.asn))
-        if self.forwarding is not None and old.routes.learn != new.routes.learn:
-            self.forwarding.learn(new.routes.learn)
+        self._apply_kernel_plan()
         return steps
 
     def _apply_identity(self) -> None:

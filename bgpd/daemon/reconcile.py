@@ -13,18 +13,30 @@ from typing import TYPE_CHECKING
 
 from bgpd.config.diff import Change, Step, diff_peers
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
-from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.daemon.origins import Origins
+from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.attributes import PathAttributes, make_attributes
 from rib.family import Family
 from rib.nlri import Nlri
-from rib.path import LOCAL_WEIGHT, Source, SourceKind
+from rib.path import Source
+from rib.policy import PolicySpec
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
-    from bgpd.calico.blocks import Block
     from bgpd.calico.desired import NodeDesired
 
 _log = logging.getLogger(__name__)
+
+
+_Key = tuple[Family, Nlri]
+
+
+@dataclass(frozen=True, slots=True)
+class _Route:
+    """A prefix of our own and how it is announced."""
+
+    source: Source
+    attributes: PathAttributes
 
 
 @dataclass(slots=True)
@@ -32,69 +44,88 @@ class _Wanted:
     """What one giver wants."""
 
     peers: tuple[PeerSettings, ...] = ()
-    routes: dict[tuple[Family, Nlri], "_Route"] = field(default_factory=dict)
-
-
-@dataclass(frozen=True, slots=True)
-class _Route:
-    """A prefix of our own and how it is announced."""
-
-    is_blackhole: bool
-    attributes: PathAttributes
+    policies: tuple[PolicySpec, ...] = ()
+    routes: dict[_Key, _Route] = field(default_factory=dict)
 
 
 class Reconciler:
     """Applies desired state to a speaker.
 
-    Attributes:
-        blocks: Source of own prefixes that are blackholes in the kernel.
-        networks: Source of own prefixes that are only announced.
+    Args:
+        speaker: What runs.
+        origins: The sources of own routes.
     """
 
-    def __init__(self, speaker: Speaker) -> None:
+    def __init__(self, speaker: Speaker, origins: Origins) -> None:
         self._speaker = speaker
+        self._origins = origins
         self._configured = _Wanted()
         self._discovered = _Wanted()
         self._ranges: dict[str, RangeSettings] = {}
         self._attributes: dict[OriginatedRoute, PathAttributes] = {}
-        self.blocks = Source("blocks", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
-        self.networks = Source("networks", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
-        self._plain = make_attributes(next_hop=b"")
+        self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
 
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
         """Apply a configuration; return the steps of its peers, for the log."""
-        speaker = self._speaker
-        speaker.set_policies(settings.policies)
+        self._configured.policies = settings.policies
+        self._apply_policies()
         self._apply_ranges(settings.ranges)
         self._configured.peers = settings.peers
         steps = self._apply_peers()
-        self._configured.routes, before = (
-            {
-                (route.family, route.nlri): _Route(
-                    route.is_blackhole, self._attributes_of(route)
-                )
-                for route in settings.routes.originated
-            },
-            self._configured.routes,
-        )
-        self._apply_routes(before, self._configured.routes)
+        origins = self._origins
+        wanted = {
+            (route.family, route.nlri): _Route(
+                origins.blocks if route.is_blackhole else origins.networks,
+                self._attributes_of(route),
+            )
+            for route in settings.routes.originated
+        }
+        before, self._configured.routes = self._configured.routes, wanted
+        self._apply_routes(before, wanted)
         return steps
 
     def apply_node(self, desired: "NodeDesired") -> list[Step]:
         """Apply what the datastore says about this node."""
-        self._discovered.peers = desired.peers
-        steps = self._apply_peers()
-        self.apply_blocks(desired.originated)
+        if desired.policies != self._discovered.policies:
+            self._discovered.policies = desired.policies
+            self._apply_policies()
+        steps: list[Step] = []
+        if desired.peers is not self._discovered.peers:
+            self._discovered.peers = desired.peers
+            steps = self._apply_peers()
+        self.apply_routes(desired)
         return steps
 
-    def apply_blocks(self, blocks: Iterable["Block"]) -> None:
-        """Apply the node's own blocks alone: the short way of an affinity event."""
-        wanted = {
-            (block.family, block.nlri): _Route(block.has_blackhole, self._plain)
-            for block in blocks
-        }
+    def apply_routes(self, desired: "NodeDesired") -> None:
+        """Apply the node's own blocks and static routes alone."""
+        origins = self._origins
+        wanted: dict[_Key, _Route] = {}
+        for static in desired.statics:
+            source = origins.gateways if static.gateway else origins.blocks
+            attributes = self._plain_attributes(desired, static.family, static.gateway)
+            wanted[static.family, static.nlri] = _Route(source, attributes)
+        for block in desired.originated:
+            source = origins.blocks if block.has_blackhole else origins.networks
+            attributes = self._plain_attributes(desired, block.family)
+            wanted[block.family, block.nlri] = _Route(source, attributes)
         before, self._discovered.routes = self._discovered.routes, wanted
         self._apply_routes(before, wanted)
+
+    def _apply_policies(self) -> None:
+        self._speaker.set_policies(
+            (*self._discovered.policies, *self._configured.policies)
+        )
+
+    def _plain_attributes(
+        self, desired: "NodeDesired", family: Family, gateway: bytes = b""
+    ) -> PathAttributes:
+        key = (desired.local_pref.get(family), gateway)
+        known = self._plain.get(key)
+        if known is None:
+            known = self._plain[key] = make_attributes(
+                next_hop=gateway, local_pref=key[0]
+            )
+        return known
 
     def _attributes_of(self, route: OriginatedRoute) -> PathAttributes:
         known = self._attributes.get(route)
@@ -157,28 +188,20 @@ class Reconciler:
         self._ranges = wanted
 
     def _apply_routes(
-        self,
-        before: dict[tuple[Family, Nlri], _Route],
-        wanted: dict[tuple[Family, Nlri], _Route],
+        self, before: dict[_Key, _Route], wanted: dict[_Key, _Route]
     ) -> None:
         """Announce and withdraw the difference, in batches of equal attributes."""
-        for source, is_blackhole in ((self.blocks, True), (self.networks, False)):
-            gone: dict[Family, list[Nlri]] = {family: [] for family in FAMILIES}
-            for key, route in before.items():
-                new = wanted.get(key)
-                if route.is_blackhole is is_blackhole and (
-                    new is None or new.is_blackhole is not is_blackhole
-                ):
-                    gone[key[0]].append(key[1])
-            for family, nlris in gone.items():
-                if nlris:
-                    self._speaker.withdraw(family, nlris, source)
-            new_ones: dict[tuple[Family, PathAttributes], list[Nlri]] = {}
-            for (family, nlri), route in wanted.items():
-                if (
-                    route.is_blackhole is is_blackhole
-                    and before.get((family, nlri)) != route
-                ):
-                    new_ones.setdefault((family, route.attributes), []).append(nlri)
-            for (family, attributes), nlris in new_ones.items():
-                self._speaker.originate(family, nlris, attributes, source)
+        gone: dict[tuple[Source, Family], list[Nlri]] = {}
+        for key, route in before.items():
+            new = wanted.get(key)
+            if new is None or new.source is not route.source:
+                gone.setdefault((route.source, key[0]), []).append(key[1])
+        come: dict[tuple[Source, Family, PathAttributes], list[Nlri]] = {}
+        for key, route in wanted.items():
+            if before.get(key) != route:
+                place = (route.source, key[0], route.attributes)
+                come.setdefault(place, []).append(key[1])
+        for (source, family, attributes), nlris in come.items():
+            self._speaker.originate(family, nlris, attributes, source)
+        for (source, family), nlris in gone.items():
+            self._speaker.withdraw(family, nlris, source)

@@ -13,6 +13,7 @@ from bgpd.calico.keys import affinity_key, split_affinity_key
 from bgpd.config.settings import FibSettings
 from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.intake import Intake
+from bgpd.daemon.origins import plain_origins
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_withdraw
 from fib.memory import MemoryFib
@@ -279,7 +280,7 @@ def pack() -> Work:
 
 def feed_fib() -> Work:
     fib = MemoryFib()
-    feed = FibFeed(fib, IPV4_UNICAST, FibSettings(), {}, ())
+    feed = FibFeed(fib, IPV4_UNICAST, FibSettings(), {}, plain_origins())
     path, nlris = a_path(), blocks(MANY)
     there, gone = [Change(None, path, nlris)], [Change(path, None, nlris)]
 

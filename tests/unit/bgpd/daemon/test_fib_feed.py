@@ -4,6 +4,7 @@ from collections.abc import Iterable
 
 from bgpd.config.settings import FibSettings
 from bgpd.daemon.fib_feed import FibFeed
+from bgpd.daemon.origins import plain_origins
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop, Target, TargetKind
 from rib.decision import DecisionOptions
@@ -38,14 +39,15 @@ class Feed:
     def __init__(self, metric: int = 0) -> None:
         self.table = Table()
         self.ways: dict[bytes, NextHopState] = {}
-        self.blocks = Source("blocks", SourceKind.LOCAL, weight=32768)
+        self.origins = plain_origins()
+        self.blocks = self.origins.blocks
         self.loc_rib = LocRib(IPV4_UNICAST, DecisionOptions(max_ecmp=8))
         self.feed = FibFeed(
             self.table,  # type: ignore[arg-type]  # submit is all that is asked of it
             IPV4_UNICAST,
             FibSettings(metric=metric),
             self.ways,
-            (self.blocks,),
+            self.origins,
         )
 
     def announce(self, path: Path, *prefixes: str) -> None:

@@ -13,6 +13,7 @@ from bgpd.config.settings import (
     RouteSettings,
     SpeakerSettings,
 )
+from bgpd.daemon.origins import plain_origins
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import PeerSettings, RangeSettings
@@ -42,7 +43,7 @@ def a_block(prefix: str, **changes: Any) -> Block:
     return Block(IPV4_UNICAST, parse_prefix(prefix)[1], **changes)
 
 
-def desired(*peers: PeerSettings) -> NodeDesired:
+def desired(*peers: PeerSettings, **more: Any) -> NodeDesired:
     return NodeDesired(
         name="node",
         revision=1,
@@ -55,10 +56,11 @@ def desired(*peers: PeerSettings) -> NodeDesired:
         listen_port=0,
         listens_on_node_addr=False,
         peers=peers,
-        originated=frozenset(),
+        originated=frozenset(more.pop("blocks", ())),
         cluster_blocks={},
         pools={},
         warnings=(),
+        **more,
     )
 
 
@@ -66,7 +68,7 @@ def with_speaker(work: Callable[[Speaker, Reconciler], None]) -> None:
     async def scenario() -> None:
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
         try:
-            work(speaker, Reconciler(speaker))
+            work(speaker, Reconciler(speaker, plain_origins()))
         finally:
             await speaker.close()
 
@@ -133,16 +135,16 @@ def test_blocks_and_networks_are_announced_and_withdrawn_by_difference() -> None
         block, network = a_block("10.1.0.0/26"), a_route("10.2.0.0/16")
         settings = replace(EMPTY, routes=RouteSettings(originated=(network,)))
         reconciler.apply_settings(settings)
-        reconciler.apply_blocks([block])
+        reconciler.apply_node(desired(blocks=[block]))
         table = speaker.tables[IPV4_UNICAST].loc_rib.table
         assert routes(speaker) == {block.nlri: "blocks", network.nlri: "networks"}
         entries = dict(table)
         reconciler.apply_settings(settings)
-        reconciler.apply_blocks([block])
+        reconciler.apply_node(desired(blocks=[block]))
         assert table == entries
         assert all(table[nlri] is entries[nlri] for nlri in entries)
         other = a_block("10.3.0.0/26")
-        reconciler.apply_blocks([other])
+        reconciler.apply_node(desired(blocks=[other]))
         assert routes(speaker) == {other.nlri: "blocks", network.nlri: "networks"}
         reconciler.apply_settings(EMPTY)
         assert routes(speaker) == {other.nlri: "blocks"}

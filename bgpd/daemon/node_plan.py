@@ -1,0 +1,39 @@
+"""What of a node's plan is the kernel's: what is learned there, and through which gateways."""
+
+from typing import TYPE_CHECKING
+
+from bgpd.config.settings import DaemonSettings, DatastoreKind, LearnSettings
+from bgpd.daemon.learning import LearnPlan
+
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.desired import NodeDesired
+
+
+def is_calico_node(settings: DaemonSettings) -> bool:
+    """Whether this is a node of a cluster that forwards: it announces what its kernel has."""
+    return settings.datastore.kind is not DatastoreKind.NONE and settings.fib.is_enabled
+
+
+def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> LearnPlan:
+    """Return what is learned from the kernel.
+
+    A node of a cluster learns as BIRD does there: other programs' routes and connected
+    prefixes, all of which export policy judges. A configuration that names what shall be
+    learned goes first.
+    """
+    learn = settings.routes.learn
+    if desired is None or not is_calico_node(settings):
+        return LearnPlan(learn)
+    return LearnPlan(
+        learn if learn.is_enabled else LearnSettings(is_enabled=True),
+        direct_interfaces=desired.direct_interfaces,
+        is_calico=True,
+        local_pref=desired.local_pref,
+    )
+
+
+def gateways(desired: "NodeDesired") -> dict[bytes, bytes]:
+    """Return the peers that are reached through a gateway, and that gateway."""
+    return {
+        static.nlri[1:]: static.gateway for static in desired.statics if static.gateway
+    }
