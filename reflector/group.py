@@ -27,17 +27,26 @@ from rib.path_set import Entry, best_of, eligible_of, paths_of
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
-ExportCall = Callable[[Path, Nlri | None], Outgoing | None]
 PathIds = dict[tuple[bytes | str, int], int]
 
 CATCH_UP_SLICE: Final = 2048  # prefixes encoded in one go while somebody catches up
-_MEMO_MAX: Final = 8192  # outgoing forms kept; a rewrite costs about 2 us
 _ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
 
+_Told = tuple[Outgoing | None, ...]  # parallel to the paths that were asked about
 
-def _in_doubt(path: Path, nlri: Nlri | None) -> Outgoing:  # noqa: ARG001  # ExportCall
-    """Stand for an export that is not known any more: any path may have been told."""
-    return _ANYTHING
+
+class _InDoubt:
+    """Stands for an export that is not known any more: any path may have been told."""
+
+    def divide(
+        self, _path: Path, nlris: Sequence[Nlri]
+    ) -> Sequence[tuple[Outgoing | None, Sequence[Nlri]]]:
+        return ((_ANYTHING, nlris),)
+
+
+_IN_DOUBT: Final = _InDoubt()
+_NOTHING: Final[tuple[tuple[None], tuple[None]]] = ((None,), (None,))
+_Exporter = Export | _InDoubt
 
 
 class Outbound:
@@ -203,11 +212,10 @@ class UpdateGroup:
         self.unsent_count = 0  # routes that no message had room for
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
-        self._memo: dict[Path, Outgoing | None] = {}
         self._path_ids: PathIds = {} if path_ids is None else path_ids
         self._add_path_max = export.context.add_path_max
         # Prefixes that members know by another export than today's.
-        self._told_by: dict[Nlri, ExportCall] = {}
+        self._told_by: dict[Nlri, _Exporter] = {}
 
     def join(self, source: Source) -> Member:
         """Add a member; it holds nothing until it was caught up."""
@@ -231,18 +239,17 @@ class UpdateGroup:
             nlris: All prefixes of Loc-RIB that the new policy may judge differently;
                 members were told all changes of them.
         """
-        outdated: dict[Nlri, ExportCall] = dict.fromkeys(nlris, self.export)
+        outdated: dict[Nlri, _Exporter] = dict.fromkeys(nlris, self.export)
         outdated.update(self._told_by)
         self._told_by = outdated
         self.export = export
-        self._memo.clear()
         for member in self.members.values():
             member.is_in_doubt = member.is_behind
 
     def doubt(self, nlris: Iterable[Nlri]) -> None:
         """Take nothing for granted of what members were told of some prefixes."""
-        self._told_by.update(dict.fromkeys(nlris, _in_doubt))
-        self._memo.clear()
+        self._told_by.update(dict.fromkeys(nlris, _IN_DOUBT))
+        self.export.forget()
         for member in self.members.values():
             member.is_in_doubt = member.is_behind
 
@@ -255,7 +262,7 @@ class UpdateGroup:
     ) -> Outbound | None:
         """Return what today's export changes for those of ``nlris`` that are outdated."""
         pop = self._told_by.pop
-        moves: dict[tuple[ExportCall, Entry], list[Nlri]] = {}
+        moves: dict[tuple[_Exporter, Entry], list[Nlri]] = {}
         for nlri in nlris:
             before, entry = pop(nlri, None), table.get(nlri)
             if before is not None and entry is not None:
@@ -282,9 +289,9 @@ class UpdateGroup:
 
     def _by_former_export(
         self, nlris: Iterable[Nlri]
-    ) -> dict[ExportCall | None, list[Nlri]]:
+    ) -> dict[_Exporter | None, list[Nlri]]:
         pop = self._told_by.pop
-        parts: dict[ExportCall | None, list[Nlri]] = {}
+        parts: dict[_Exporter | None, list[Nlri]] = {}
         for nlri in nlris:
             parts.setdefault(pop(nlri, None), []).append(nlri)
         return parts
@@ -310,11 +317,11 @@ class UpdateGroup:
                 tell all, and withdraw what is told no more.
         """
         batch = _Batch()
-        self._put_changes(batch, changes, _in_doubt if is_in_doubt else None)
+        self._put_changes(batch, changes, _IN_DOUBT if is_in_doubt else None)
         return self._finish(batch)
 
     def _put_changes(
-        self, batch: _Batch, changes: Iterable[Change], before: ExportCall | None
+        self, batch: _Batch, changes: Iterable[Change], before: _Exporter | None
     ) -> None:
         """Add changes to a batch.
 
@@ -323,33 +330,34 @@ class UpdateGroup:
             changes: As in ``encode``.
             before: What members were told by, where that is not today's export.
         """
-        held_by = self._outgoing if before is None else before
-        per_prefix = self.export.policy.needs_prefix or (
-            isinstance(before, Export) and before.policy.needs_prefix
-        )
+        told_by = self.export
+        held_by = told_by if before is None else before
         is_add_path = self._add_path_max is not None
         put = self._put_add_path if is_add_path else self._put
-        for change in changes:
-            old, new, nlris = change
-            if best_of(old) is best_of(new) and before is None and not is_add_path:
-                continue
-            if per_prefix:
-                for nlri in nlris:
-                    put(batch, Change(old, new, (nlri,)), nlri, held_by)
+        for old, new, nlris in changes:
+            if is_add_path:
+                was = paths_of(old) if held_by is _IN_DOUBT else eligible_of(old)
+                now = eligible_of(new)
             else:
-                put(batch, change, None, held_by)
+                had, has = best_of(old), best_of(new)
+                if had is has and before is None:
+                    continue
+                was, now = (had,) if had else (), (has,) if has else ()
+            for told, some in _divide(told_by, now, nlris):
+                for held, members in _divide(held_by, was, some):
+                    put(batch, members, (now, told), (was, held))
 
     def _put(
         self,
         batch: _Batch,
-        change: Change,
-        nlri: Nlri | None,
-        held_by: ExportCall,
+        nlris: Sequence[Nlri],
+        now: tuple[Sequence[Path], _Told],
+        was: tuple[Sequence[Path], _Told],
     ) -> None:
-        old, new, nlris = best_of(change.old), best_of(change.new), change.nlris
-        told = None if new is None else self._outgoing(new, nlri)
-        held = None if old is None else held_by(old, nlri)
+        """Tell prefixes that have one path each for the members."""
         members = self.members
+        (new,), (told,) = now if now[0] else _NOTHING
+        (old,), (held,) = was if was[0] else _NOTHING
         if new is None or told is None:
             if old is not None and held is not None:
                 origin = old.source
@@ -371,28 +379,16 @@ class UpdateGroup:
         batch.announce(source, told, nlris)
         batch.withdraw_from(source, nlris)
 
-    def _outgoing(self, path: Path, nlri: Nlri | None) -> Outgoing | None:
-        if self.export.policy.needs_prefix:
-            return self.export(path, nlri)
-        memo = self._memo
-        if path in memo:
-            return memo[path]
-        if len(memo) >= _MEMO_MAX:
-            memo.clear()
-        outgoing = memo[path] = self.export(path)
-        return outgoing
-
     def _put_add_path(
         self,
         batch: _Batch,
-        change: Change,
-        nlri: Nlri | None,
-        held_by: ExportCall,
+        nlris: Sequence[Nlri],
+        now: tuple[Sequence[Path], _Told],
+        was: tuple[Sequence[Path], _Told],
     ) -> None:
         """Tell several paths of each prefix, each under a lasting identifier (RFC 7911)."""
-        members, nlris = self.members, change.nlris
-        held = self._selection(change.old, nlri, held_by)
-        told = self._selection(change.new, nlri, self._outgoing)
+        members = self.members
+        told, held = self._selection(*now), self._selection(*was)
         for path_id, (path, outgoing) in told.items():
             before = held.get(path_id)
             source = path.source
@@ -409,16 +405,15 @@ class UpdateGroup:
                 batch.withdraw(origin, _with_id(path_id, nlris))
 
     def _selection(
-        self, entry: Entry | None, nlri: Nlri | None, told_by: ExportCall
+        self, paths: Sequence[Path], told: _Told
     ) -> dict[int, tuple[Path, Outgoing]]:
-        """Return the paths of an entry that are told, by their outgoing identifier."""
-        if told_by is _in_doubt:
-            return {self._path_id(path): (path, _ANYTHING) for path in paths_of(entry)}
+        """Return the paths that are told, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
-        for path in eligible_of(entry):
-            if self._add_path_max and len(selected) >= self._add_path_max:
+        for path, outgoing in zip(paths, told, strict=True):
+            # What may have been told is not limited by what may be told now.
+            is_limited = self._add_path_max and outgoing is not _ANYTHING
+            if is_limited and len(selected) >= (self._add_path_max or 0):
                 break
-            outgoing = told_by(path, nlri)
             if outgoing is not None:
                 selected[self._path_id(path)] = (path, outgoing)
         return selected
@@ -464,6 +459,20 @@ class UpdateGroup:
             # route cannot be told, and what was told before must not stay.
             self.unsent_count += len(pieces)
             return self._pack_withdraw(self.family, pieces, max_len)
+
+
+def _divide(
+    exporter: _Exporter, paths: Sequence[Path], nlris: Sequence[Nlri]
+) -> Iterable[tuple[_Told, Sequence[Nlri]]]:
+    """Group prefixes that share some paths by what is told of all of these."""
+    groups: list[tuple[_Told, Sequence[Nlri]]] = [((), nlris)]
+    for path in paths:
+        groups = [
+            ((*told, outgoing), part)
+            for told, some in groups
+            for outgoing, part in exporter.divide(path, some)
+        ]
+    return groups
 
 
 def _with_id(path_id: int, nlris: Iterable[Nlri]) -> list[bytes]:

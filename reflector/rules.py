@@ -9,7 +9,7 @@ Reflected routes keep every attribute (RFC 4456 10); only ORIGINATOR_ID and CLUS
 are added. For the usual block, which ends before type code 9, that is one concatenation.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
@@ -34,9 +34,12 @@ from rib.path import Path, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
     Policy,
+    Verdict,
     export_allowed,
     is_long_lived_stale,
 )
+
+MEMO_MAX: Final = 8192  # outgoing forms kept; a rewrite costs about 2 us
 
 
 class Target(Enum):
@@ -178,6 +181,8 @@ class Export:
         self._puts_self = (
             not context.keeps_next_hop if self._is_ebgp else context.sets_next_hop_self
         )
+        self._memo: dict[Path, Outgoing | None] = {}
+        self._shapes: dict[tuple[Path, Verdict], Outgoing | None] = {}
 
     # hot: per attribute set
     def __call__(self, path: Path, nlri: Nlri | None = None) -> Outgoing | None:
@@ -187,33 +192,86 @@ class Export:
             path: A selected path.
             nlri: Needed where ``policy.needs_prefix``.
         """
-        context = self.context
-        if not self._is_told[origin_of(path)]:
-            return None
         attributes = path.attributes
-        if not export_allowed(attributes, is_ebgp=self._is_ebgp):
+        if not self._may_be_told(path, attributes):
             return None
-        if not context.has_long_lived and is_long_lived_stale(attributes):
-            return None  # RFC 9494 4.3
         if (
             self._reflects_only
             and path.source.kind is _IBGP
             and len(attributes.next_hop) == 4
         ):
             return Outgoing(self._reflected(path, attributes), b"")
-        is_next_hop_set = False
-        if not self._accepts_all:
-            verdict = self.policy.evaluate(
+        if self._accepts_all:
+            return self._shape(path, attributes, is_next_hop_set=False)
+        return self._judged(
+            path,
+            self.policy.evaluate(
                 attributes,
                 path.source,
-                context.family,
+                self.context.family,
                 nlri,
                 interface=path.next_hop.interface,
-            )
-            if not verdict.is_accepted:
-                return None
-            attributes = verdict.attributes
-            is_next_hop_set = verdict.next_hop is not None
+            ),
+        )
+
+    # hot: per batch
+    def divide(
+        self, path: Path, nlris: Sequence[Nlri]
+    ) -> Sequence[tuple[Outgoing | None, Sequence[Nlri]]]:
+        """Group prefixes of one path by what members are told of it; remembered."""
+        if not self.policy.needs_prefix:
+            memo = self._memo
+            if path in memo:
+                return ((memo[path], nlris),)
+            if len(memo) >= MEMO_MAX:
+                memo.clear()
+            outgoing = memo[path] = self(path)
+            return ((outgoing, nlris),)
+        if not self._may_be_told(path, path.attributes):
+            return ((None, nlris),)
+        groups = self.policy.apply_batch(
+            nlris,
+            path.attributes,
+            path.source,
+            self.context.family,
+            interface=path.next_hop.interface,
+        )
+        return [
+            (self._remembered(path, verdict), members) for members, verdict in groups
+        ]
+
+    def forget(self) -> None:
+        """Drop what is remembered: what it rested on has changed."""
+        self._memo.clear()
+        self._shapes.clear()
+
+    def _remembered(self, path: Path, verdict: Verdict) -> Outgoing | None:
+        shapes, key = self._shapes, (path, verdict)
+        if key in shapes:
+            return shapes[key]
+        if len(shapes) >= MEMO_MAX:
+            shapes.clear()
+        outgoing = shapes[key] = self._judged(path, verdict)
+        return outgoing
+
+    def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
+        """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
+        return (
+            self._is_told[origin_of(path)]
+            and export_allowed(attributes, is_ebgp=self._is_ebgp)
+            and (self.context.has_long_lived or not is_long_lived_stale(attributes))
+        )
+
+    def _judged(self, path: Path, verdict: Verdict) -> Outgoing | None:
+        if not verdict.is_accepted:
+            return None
+        is_next_hop_set = verdict.next_hop is not None
+        return self._shape(path, verdict.attributes, is_next_hop_set=is_next_hop_set)
+
+    def _shape(
+        self, path: Path, attributes: PathAttributes, *, is_next_hop_set: bool
+    ) -> Outgoing | None:
+        """Return the outgoing form of what policy let through."""
         octets = self._rewrite(path, attributes)
         if octets is None:
             return None

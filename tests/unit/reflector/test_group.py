@@ -194,4 +194,4 @@ def test_what_is_remembered_of_ever_new_paths_is_bounded() -> None:
     group.join(a_client(2))
     for _ in range(8500):
         group.encode([Change(None, a_path(source), [ONE])])
-    assert len(group._memo) <= 8192
+    assert len(group.export._memo) <= 8192
