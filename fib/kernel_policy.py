@@ -70,6 +70,7 @@ class KernelRules:
         """Whether prefixes of one path may fare differently."""
         return self._policy.needs_prefix
 
+    # hot: per batch
     def divide(
         self, nlris: Sequence[Nlri], path: Path
     ) -> list[tuple[Sequence[Nlri], Disposition]]:

@@ -16,6 +16,7 @@ from bgpd.daemon.intake import Intake
 from bgpd.daemon.origins import plain_origins
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_withdraw
+from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
 from fib.plan import CREATE, RouteTable
 from fib.plan import Entry as FibEntry
@@ -247,6 +248,29 @@ def export() -> Work:
     return Work(lambda: outgoing(path))
 
 
+def a_prefix_policy() -> PolicySpec:
+    """Return a policy as a node of a cluster has: most routes are inside a pool."""
+    own = PrefixEntry(AFI_IPV4, b"\x1a" + bytes((10, 0, 1, 0)), 26, 32)
+    pool = PrefixEntry(AFI_IPV4, b"\x08\x0a", 8, 32)
+    terms = (
+        Term("own", Outcome.REJECT, Match(prefixes=PrefixMatch((own,)))),
+        Term("pool", Outcome.ACCEPT, Match(prefixes=PrefixMatch((pool,)))),
+    )
+    return PolicySpec("by-prefix", terms)
+
+
+def divide_export() -> Work:
+    outgoing = Export(a_context(), Policy(a_prefix_policy()))
+    path, nlris = a_path(), blocks(BATCH)
+    return Work(lambda: outgoing.divide(path, nlris), BATCH, "by prefix")
+
+
+def divide_kernel() -> Work:
+    rules = KernelRules(KernelPolicy(a_prefix_policy(), 1024), IPV4_UNICAST)
+    path, nlris = a_path(), blocks(BATCH)
+    return Work(lambda: rules.divide(nlris, path), BATCH, "by prefix")
+
+
 def reflect_block() -> Work:
     return Work(lambda: reflect(ATTRIBUTES, 1, bytes(4)))
 
@@ -355,6 +379,8 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.policy.prefixes.PrefixMatcher.divide": divide,
     "reflector.pending.PendingChanges.add": add,
     "reflector.rules.Export.__call__": export,
+    "reflector.rules.Export.divide": divide_export,
+    "fib.kernel_policy.KernelRules.divide": divide_kernel,
     "reflector.rewrite.reflect": reflect_block,
     "reflector.group.UpdateGroup.encode": encode,
     "reflector.group.UpdateGroup.flush": flush,

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 from bgpd.config.settings import FibSettings
 from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.origins import plain_origins
+from fib.kernel_policy import KernelPolicy
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop, Target, TargetKind
 from rib.decision import DecisionOptions
@@ -12,6 +13,7 @@ from rib.family import IPV4_UNICAST, Family
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri, parse_address
 from rib.path import Path, Source, SourceKind
+from rib.policy import Actions, Match, Operator, Outcome, PolicySpec, Term, prefix_match
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
 GATEWAY, OTHER = parse_address("192.0.2.1"), parse_address("192.0.2.2")
@@ -122,3 +124,72 @@ def test_a_next_hop_that_is_reached_another_way_moves_its_routes_alone() -> None
     assert feed.routes()[moved].hops == (Hop(OTHER, "eth1"),)
     assert feed.routes()[kept].hops == (Hop(OTHER),)
     assert feed.table.batches == batches + 1
+
+
+POOL = prefix_match(Operator.IN, "10.1.0.0/16")
+TUNNEL = Term("pool", Outcome.ACCEPT, Match(prefixes=POOL), Actions(device="tunl0"))
+
+
+def kernel_policy(*terms: Term, normal: int | None = None) -> KernelPolicy:
+    return KernelPolicy(PolicySpec("k", terms, accepts_unmatched=True), normal)
+
+
+def follow(feed: Feed, policy: KernelPolicy) -> None:
+    for _ in feed.feed.set_policy(policy, feed.loc_rib):
+        pass
+
+
+def test_a_kernel_policy_sends_some_prefixes_of_a_path_through_a_tunnel() -> None:
+    feed = Feed()
+    feed.announce(a_path(source=a_source()), "10.1.0.0/26", "10.2.0.0/26")
+    inside, outside = nlris("10.1.0.0/26", "10.2.0.0/26")
+    follow(feed, kernel_policy(TUNNEL, normal=1024))
+    tunnel = Hop(GATEWAY, "tunl0", is_onlink=True)
+    assert feed.routes()[inside] == Target(hops=(tunnel,), metric=1024)
+    assert feed.routes()[outside] == Target(hops=(Hop(GATEWAY),), metric=1024)
+    follow(feed, KernelPolicy())
+    assert feed.routes()[inside] == Target(hops=(Hop(GATEWAY),))
+
+
+def test_what_the_kernel_policy_rejects_leaves_the_kernel() -> None:
+    feed = Feed()
+    feed.announce(a_path(source=a_source()), "10.1.0.0/26", "10.2.0.0/26")
+    feed.announce(a_path(source=feed.blocks), "10.1.9.0/26")
+    follow(feed, kernel_policy(Term("pool", Outcome.REJECT, Match(prefixes=POOL))))
+    assert list(feed.routes()) == nlris("10.2.0.0/26")
+    feed.announce(a_path(source=a_source("late")), "10.1.3.0/26")
+    assert list(feed.routes()) == nlris("10.2.0.0/26")
+    follow(feed, KernelPolicy())
+    assert len(feed.routes()) == 4
+
+
+def test_each_way_of_an_ecmp_route_has_its_own_fate() -> None:
+    feed = Feed()
+    near = prefix_match(Operator.IN, "192.0.2.1/32")
+    plain = Term("near", Outcome.ACCEPT, Match(prefixes=POOL, next_hops=near))
+    follow(feed, kernel_policy(plain, TUNNEL))
+    for number in (1, 2):
+        hop = f"192.0.2.{number}"
+        source = a_source(f"p{number}", address=hop, router_id=number)
+        feed.announce(
+            a_path(some_attributes(next_hop=hop), source=source), "10.1.0.0/26"
+        )
+    (target,) = feed.routes().values()
+    assert set(target.hops) == {Hop(GATEWAY), Hop(OTHER, "tunl0", is_onlink=True)}
+
+
+def test_a_static_route_through_a_gateway_is_written() -> None:
+    feed = Feed()
+    feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
+    feed.announce(a_path(source=feed.origins.gateways), "198.51.100.1/32")
+    (target,) = feed.routes().values()
+    assert target == Target(hops=(Hop(GATEWAY, "eth0"),))
+
+
+def test_the_same_policy_again_changes_nothing() -> None:
+    feed = Feed()
+    follow(feed, kernel_policy(TUNNEL))
+    feed.announce(a_path(source=a_source()), "10.1.0.0/26")
+    batches = feed.table.batches
+    follow(feed, kernel_policy(TUNNEL))
+    assert feed.table.batches == batches
