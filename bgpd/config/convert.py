@@ -8,6 +8,7 @@ from bgpd.config import policies
 from bgpd.config.inheritance import Neighbor, Option, neighbors, written_options
 from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
+    CalicoSettings,
     DaemonSettings,
     DatastoreKind,
     DatastoreSettings,
@@ -81,6 +82,10 @@ def to_settings(
         ),
         trusts_next_hops=config.next_hops.resolve == "trust",
         datastore=_datastore(config.datastore, known),
+        calico=CalicoSettings(
+            compatibility=config.calico.compatibility,
+            keeps_tunnel=config.calico.tunnel == "auto",
+        ),
         control_path=config.control.path,
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
         restart=RestartSettings(

@@ -99,6 +99,7 @@ SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
 
 RESTARTS: Final = frozenset(
     {
+        "calico",
         "control_path",
         "datastore",
         "fib",

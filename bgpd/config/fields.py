@@ -24,6 +24,11 @@ def _switch(value: object) -> object:
     return _SWITCH.get(value.lower(), value) if isinstance(value, str) else value
 
 
+def _release(value: object) -> object:
+    """Keep what YAML takes for a fraction as the text it was."""
+    return str(value) if isinstance(value, float) else value
+
+
 def _on_or_off(value: object) -> object:
     return {True: "on", False: "off"}[value] if isinstance(value, bool) else value
 
@@ -126,6 +131,7 @@ class Unit:
 Switch = Annotated[bool, BeforeValidator(_switch)]
 OnOff = Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)]
 AutoOff = Annotated[Literal["auto", "off"], BeforeValidator(_on_or_off)]
+Release = Annotated[Literal["auto", "3.31", "3.32", "3.33"], BeforeValidator(_release)]
 AsNumber = Annotated[int, BeforeValidator(_as_number), Field(ge=1, le=_MAX_AS)]
 AnyAs = Annotated[int, BeforeValidator(_as_number), Field(ge=0, le=_MAX_AS)]
 Address = Annotated[str, AfterValidator(_address)]

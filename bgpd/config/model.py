@@ -22,6 +22,7 @@ from bgpd.config.fields import (
     OnOff,
     Port,
     Prefix,
+    Release,
     RouterId,
     RouterIdOrHash,
     Seconds,
@@ -204,6 +205,25 @@ class Datastore(Section):
     path: Annotated[str, Field(description="folder: where the manifests are")] = ""
 
 
+class Calico(Section):
+    """How a node of a Calico cluster behaves, where its objects do not say."""
+
+    compatibility: Annotated[
+        Release,
+        Field(
+            description="Calico's releases that the node is like: `3.31` and earlier, "
+            "`3.32`, `3.33` and later; `auto` reads ClusterInformation"
+        ),
+    ] = "auto"
+    tunnel: Annotated[
+        AutoOff,
+        Field(
+            description="make, raise and address `tunl0` where routes lead through it "
+            "and that is missing"
+        ),
+    ] = "auto"
+
+
 class Control(Section):
     """The socket that `pybgpctl` speaks to."""
 
@@ -272,6 +292,7 @@ class DaemonConfig(Section):
     fib: Fib = Fib()
     next_hops: NextHops = NextHops()
     datastore: Datastore = Datastore()
+    calico: Calico = Calico()
     control: Control = Control()
     log: Log = Log()
     graceful_restart: GracefulRestart = GracefulRestart()

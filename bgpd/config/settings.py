@@ -155,6 +155,19 @@ class DatastoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class CalicoSettings:
+    """How a node of a Calico cluster behaves.
+
+    Attributes:
+        compatibility: ``auto``, or the releases it is like: ``3.31``, ``3.32``, ``3.33``.
+        keeps_tunnel: Make, raise and address the IPIP tunnel device where it is needed.
+    """
+
+    compatibility: str = "auto"
+    keeps_tunnel: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged.
 
@@ -209,6 +222,7 @@ class DaemonSettings:
         fib: The kernel's table.
         trusts_next_hops: Believe every next hop, as a reflector off the path must.
         datastore: Where cluster state comes from.
+        calico: How its node behaves.
         control_path: Unix socket of the control protocol; empty is none.
         log: What is logged.
         restart: What survives a restart.
@@ -224,6 +238,7 @@ class DaemonSettings:
     fib: FibSettings = FibSettings()
     trusts_next_hops: bool = False
     datastore: DatastoreSettings = DatastoreSettings()
+    calico: CalicoSettings = CalicoSettings()
     control_path: str = ""
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()

@@ -22,6 +22,7 @@ from fib.kernel import KernelFib
 from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState
+from fib.tunnel import Tunnel
 from rib.family import Family
 from rib.next_hops import Reachability
 
@@ -49,7 +50,9 @@ class Forwarding:
         self._speaker = speaker
         self._settings = settings
         self._origins = origins
+        self.tunnel: Tunnel | None = None
         self._learning: Learning | None = None
+        self._tunnel_addr = b""
         self._plan = LearnPlan(settings.routes.learn)
         self._ways = Ways(self._ways_changed)
         self._feeds: dict[Family, FibFeed] = {}
@@ -91,6 +94,9 @@ class Forwarding:
             self._ways.follow(self.view)
             speaker.next_hops.resolve = self._resolve
             speaker.next_hops.release = self._ways.release
+        if self.fib is not None and self._settings.calico.keeps_tunnel:
+            self.tunnel = Tunnel(self.view)
+            self.tunnel.keep(self._tunnel_addr)
         self._learning = Learning(speaker, self.view, self._origins)
         self._learning.follow(self._plan)
 
@@ -125,6 +131,12 @@ class Forwarding:
             gateways: Address of 4 or 16 octets -> gateway of the same family.
         """
         self._ways.reach_through(gateways)
+
+    def keep_tunnel(self, address: bytes) -> None:
+        """Keep the IPIP tunnel's device up with ``address``; empty lets it be."""
+        self._tunnel_addr = address
+        if self.tunnel is not None:
+            self.tunnel.keep(address)
 
     # -- next hops ----------------------------------------------------------------------
 
@@ -179,6 +191,8 @@ class Forwarding:
         self._ways.close()
         if self._learning is not None:
             self._learning.close()
+        if self.tunnel is not None:
+            await self.tunnel.close()
         if self.view is not None:
             await self.view.close()
         if self.fib is not None:

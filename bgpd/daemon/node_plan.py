@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 from bgpd.config.settings import DaemonSettings, DatastoreKind, LearnSettings
 from bgpd.daemon.learning import LearnPlan
+from rib.nlri import parse_address
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -37,3 +38,9 @@ def gateways(desired: "NodeDesired") -> dict[bytes, bytes]:
     return {
         static.nlri[1:]: static.gateway for static in desired.statics if static.gateway
     }
+
+
+def tunnel_address(desired: "NodeDesired") -> bytes:
+    """Return the address that the IPIP tunnel must have; empty where it is not needed."""
+    is_needed = desired.needs_tunnel and desired.tunnel_addr
+    return parse_address(desired.tunnel_addr) if is_needed else b""

@@ -20,7 +20,12 @@ from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.logs import set_up_logging
-from bgpd.daemon.node_plan import gateways, is_calico_node, learn_plan
+from bgpd.daemon.node_plan import (
+    gateways,
+    is_calico_node,
+    learn_plan,
+    tunnel_address,
+)
 from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
@@ -320,6 +325,7 @@ class Daemon:
         if self._desired is not None:
             self.forwarding.set_policies(self._desired.kernel)
             self.forwarding.reach_through(gateways(self._desired))
+            self.forwarding.keep_tunnel(tunnel_address(self._desired))
         self.forwarding.learn(learn_plan(self.settings, self._desired))
 
     async def _wait_for_datastore(self) -> bool:

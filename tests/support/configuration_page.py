@@ -11,6 +11,7 @@ from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
 from bgpd.config.model import (
     Bgp,
+    Calico,
     Control,
     DaemonConfig,
     Datastore,
@@ -140,6 +141,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("fib", "fib", Fib, ""),
     ("next_hops", "next_hops", NextHops, ""),
     ("datastore", "datastore", Datastore, ""),
+    ("calico", "calico", Calico, ""),
     ("control", "control", Control, ""),
     ("log", "log", Log, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
