@@ -58,6 +58,11 @@ class FibFeed:
         self._memo: dict[tuple[Entry, _Fate], Target | None] = {}
         self._targets: InternTable[Target, Target] = InternTable()
 
+    @property
+    def policy(self) -> KernelPolicy:
+        """The kernel policy in force."""
+        return self._rules.spec
+
     # hot: per batch
     def changed(self, changes: list[Change]) -> None:
         """Submit what a flush told."""

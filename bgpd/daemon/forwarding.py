@@ -124,6 +124,10 @@ class Forwarding:
             loc_rib = self._speaker.tables[family].loc_rib
             self._speaker.jobs.add(feed.set_policy(policy, loc_rib))
 
+    def policies(self) -> Mapping[Family, KernelPolicy]:
+        """Return the kernel policies in force; none without the kernel's table."""
+        return {family: feed.policy for family, feed in self._feeds.items()}
+
     def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
         """Reach next hops through gateways that a static route of ours names.
 
@@ -131,6 +135,10 @@ class Forwarding:
             gateways: Address of 4 or 16 octets -> gateway of the same family.
         """
         self._ways.reach_through(gateways)
+
+    def tunnel_fault(self) -> str:
+        """Return why the IPIP tunnel's device is not as it must be; empty where it is."""
+        return "" if self.tunnel is None else self.tunnel.fault
 
     def keep_tunnel(self, address: bytes) -> None:
         """Keep the IPIP tunnel's device up with ``address``; empty lets it be."""

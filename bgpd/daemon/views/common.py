@@ -11,13 +11,15 @@ from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
+from fib.kernel_policy import KernelPolicy
 from fib.routes import Fib
 from rib.attributes import PathAttributes, describe
 from rib.family import FAMILIES_BY_NAME, Family
 from rib.nlri import Nlri, format_address, parse_prefix, sort_key
 from rib.path import NextHop
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.desired import NodeDesired
     from bgpd.datastore.model import Datastore
 
 _SHOWN_NAMES: Final = 20  # of an error's list of what there is
@@ -73,6 +75,9 @@ class DaemonView:
             where nobody measures.
         asn: Our AS number; 0 leaves it to the peers' settings.
         node: This node's name in the datastore; empty without.
+        desired: Returns what the datastore asks of this node; ``None`` without one.
+        kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
+        tunnel_fault: Returns why the tunnel device is not as it must be.
     """
 
     speaker: Speaker
@@ -84,6 +89,9 @@ class DaemonView:
     loop_lag: Callable[[], float] | None = None
     asn: int = 0
     node: str = ""
+    desired: "Callable[[], NodeDesired | None] | None" = None
+    kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None
+    tunnel_fault: Callable[[], str] | None = None
 
     @property
     def now(self) -> float:

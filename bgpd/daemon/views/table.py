@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final, NamedTuple
 
 from bgpd.api.protocol import Answer, Arguments, Command, ControlError, Row
+from bgpd.daemon.views.cluster import cluster_diff
 from bgpd.daemon.views.common import Actions, DaemonView, ResetKind, find_peer
 from bgpd.daemon.views.fib import fib
 from bgpd.daemon.views.peers import peers
@@ -121,6 +122,11 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
             groups, "Update groups: who is told the same.", {"family": str}
         ),
         "show-status": _Row(status, "The daemon as a whole."),
+        "calico-diff": _Row(
+            cluster_diff,
+            "What the datastore asks of this node, against what runs.",
+            {"all": bool},
+        ),
         "reset": _Row(
             _reset,
             "Begin anew with a peer.",
