@@ -5,6 +5,7 @@ from. One row of a table per metric; ``FiguresCollector`` is a collector in the 
 prometheus-client, ``render`` writes what it collects a few hundred samples at a time.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from itertools import islice
@@ -120,6 +121,7 @@ class Figures:
         tables: Each family.
         refused_connections: From addresses that are no peer's.
         warnings: What an operator should know now, their number.
+        object_warnings: What is wrong with the datastore's objects: key and field.
         lag_worst: Longest delay of the event loop in the last minute, seconds.
         lag_p99: What 99 of 100 delays do not exceed, seconds.
         fib: The kernel's table; ``None`` without.
@@ -133,6 +135,7 @@ class Figures:
     tables: tuple[TableFigures, ...]
     refused_connections: int = 0
     warnings: int = 0
+    object_warnings: tuple[tuple[str, str], ...] = ()
     lag_worst: float = 0.0
     lag_p99: float = 0.0
     fib: FibCounts | None = None
@@ -188,6 +191,10 @@ def _fib(value: Callable[[FibCounts], float]) -> Values:
 
 def _datastore(value: Callable[[DatastoreFigures], float]) -> Values:
     return _one(lambda f: None if f.datastore is None else value(f.datastore))
+
+
+def _object_warnings(figures: Figures) -> Iterator[Sample]:
+    yield from Counter(figures.object_warnings).items()
 
 
 def _fib_states(figures: Figures) -> Iterator[Sample]:
@@ -268,6 +275,8 @@ ROWS: Final[tuple[_Row, ...]] = (
          _one(lambda f: f.refused_connections)),
     _Row("pybgpd_warnings", "What an operator should look at now.", False, (),
          _one(lambda f: f.warnings)),
+    _Row("pybgpd_object_warnings", "Findings about an object of the datastore.", False,
+         ("object", "field"), _object_warnings),
 )
 # fmt: on
 
@@ -321,7 +330,7 @@ def summary(figures: Figures) -> dict[str, object]:
     shown: dict[str, object] = {
         item.name: getattr(figures, item.name)
         for item in fields(figures)
-        if item.name not in ("peers", "tables", "fib", "datastore")
+        if item.name not in ("peers", "tables", "fib", "datastore", "object_warnings")
     }
     shown["peers"] = len(figures.peers)
     shown["tables"] = [table._asdict() for table in figures.tables]

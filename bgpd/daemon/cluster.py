@@ -50,11 +50,12 @@ class ClusterFollower:
         self._deliver = deliver
         self._holds_cluster_routes = holds_cluster_routes
         self._has_delivered = False
+        self._own_warnings: frozenset[ObjectWarning] = frozenset()
         self._told: frozenset[ObjectWarning] = frozenset()
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
-        """Return what is wrong with objects of the cluster now."""
-        return self._state.warnings()
+        """Return what is wrong with objects of the cluster now, as this node sees it."""
+        return tuple(sorted({*self._state.warnings(), *self._own_warnings}))
 
     async def follow(self) -> None:
         """Read for ever; an unreachable datastore changes nothing."""
@@ -64,14 +65,18 @@ class ClusterFollower:
                 is_ours = touched.is_topology or self._node in touched.nodes
                 if is_ours or not self._has_delivered:
                     self._has_delivered = True
-                    self._deliver(self._state.desired(self._node))
+                    desired = self._state.desired(self._node)
+                    # What follows from objects together, beside what each has wrong.
+                    known = set(self._state.warnings())
+                    self._own_warnings = frozenset(desired.warnings) - known
+                    self._deliver(desired)
                 if self._holds_cluster_routes and touched.nodes:
                     desired = self._state.desired(self._node)
                     self.cluster_routes = desired.cluster_blocks
                 self._log_warnings()
 
     def _log_warnings(self) -> None:
-        now = frozenset(self._state.warnings())
+        now = frozenset(self.warnings())
         for warning in sorted(now - self._told):
             _log.warning("datastore: %s", warning)
         for warning in sorted(self._told - now):

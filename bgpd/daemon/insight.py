@@ -63,11 +63,18 @@ class DaemonInsight:
             tables=tables,
             refused_connections=speaker.refused_connections if speaker else 0,
             warnings=len(self._warnings()),
+            object_warnings=self._object_warnings(),
             lag_worst=self._lag.worst(),
             lag_p99=self._lag.percentile(0.99),
             fib=None if fib is None else fib.counts,
             datastore=self._datastore(),
         )
+
+    def _object_warnings(self) -> tuple[tuple[str, str], ...]:
+        cluster = self._daemon.cluster
+        if cluster is None:
+            return ()
+        return tuple((warning.key, warning.field) for warning in cluster.warnings())
 
     def _datastore(self) -> DatastoreFigures | None:
         cluster = self._daemon.cluster
