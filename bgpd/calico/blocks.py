@@ -2,11 +2,13 @@
 
 States: ``confirmed`` and the legacy empty one are owned; ``pending`` is as if absent;
 ``pendingDeletion`` is owned until the key is gone, so that pods which still hold an address
-stay reachable. What cannot be understood keeps the state that was known before.
+stay reachable: the block is announced as a whole until then. What cannot be understood keeps
+the state that was known before.
 """
 
 import json
 from collections.abc import Iterable, Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -15,9 +17,25 @@ from bgpd.calico.warnings import ObjectWarning
 from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, format_prefix, make_nlri, network_octets, parse_address
 
-OWNED_STATES: Final = frozenset({"confirmed", "", "pendingDeletion"})
-_STATES: Final = OWNED_STATES | {"pending"}
 _MAX_MEMO: Final = 1024  # values are a handful of texts; strangers may not fill memory
+
+
+class AffinityState(Enum):
+    """How an own block is held."""
+
+    CONFIRMED = "confirmed"
+    IMPLICIT = "implicit"  # the legacy form: a key without a state
+    PENDING_DELETION = "pendingDeletion"
+
+
+_STATES: Final[Mapping[str, AffinityState | None]] = MappingProxyType(
+    {
+        "confirmed": AffinityState.CONFIRMED,
+        "": AffinityState.IMPLICIT,
+        "pendingDeletion": AffinityState.PENDING_DELETION,
+        "pending": None,
+    }
+)
 
 
 class Block(NamedTuple):
@@ -59,14 +77,14 @@ def parse_block(cidr: str) -> Block:
     return Block(family, make_nlri(octets, length_bits))
 
 
-def parse_state(value: bytes) -> bool:
-    """Return whether an affinity's value means that the node owns the block.
+def parse_state(value: bytes) -> AffinityState | None:
+    """Return how an affinity's value holds the block; ``None`` where it does not.
 
     Raises:
         AffinityError: It is no affinity, or its state is unknown.
     """
     if not value:
-        return True  # legacy: the key alone
+        return AffinityState.IMPLICIT  # the key alone
     try:
         content = json.loads(value)
     except (ValueError, RecursionError) as error:
@@ -74,22 +92,22 @@ def parse_state(value: bytes) -> bool:
     if not isinstance(content, dict):
         raise AffinityError("is no JSON object")
     state = content.get("state") or ""
-    if state not in _STATES:
+    if not isinstance(state, str) or state not in _STATES:
         raise AffinityError(f"state {state!r} is unknown")
-    return state in OWNED_STATES and content.get("deleted") is not True
+    return None if content.get("deleted") is True else _STATES[state]
 
 
 class BlockTable:
     """All owned blocks; changed in place, read as frozen sets."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, tuple[str, Block]] = {}
+        self._by_key: dict[str, tuple[str, Block, AffinityState]] = {}
         self._by_node: dict[str, dict[Block, str]] = {}
         self._owners: dict[Block, tuple[str, ...]] = {}
         self._contested: set[Block] = set()
         self._frozen: dict[str, frozenset[Block]] = {}
         self._warnings: dict[str, ObjectWarning] = {}
-        self._memo: dict[bytes, bool] = {}
+        self._memo: dict[bytes, AffinityState | None] = {}
         self._overlaps: tuple[ObjectWarning, ...] | None = None
 
     def replace(self, items: Mapping[str, bytes]) -> frozenset[str]:
@@ -111,12 +129,13 @@ class BlockTable:
             self._drop(key, changed)
         memo = self._memo
         for key, value in puts:
-            is_owned = memo.get(value)
-            if is_owned is None or key in self._warnings:
+            if value not in memo or key in self._warnings:
                 self._put(key, value, changed)
-            elif not is_owned:
+                continue
+            state, known = memo[value], self._by_key.get(key)
+            if state is None:
                 self._drop(key, changed)
-            elif key not in self._by_key:
+            elif known is None or known[2] is not state:
                 self._put(key, value, changed)
         for node in changed:
             self._frozen.pop(node, None)
@@ -128,6 +147,11 @@ class BlockTable:
         if known is None:
             known = self._frozen[node] = frozenset(self._by_node.get(node, ()))
         return known
+
+    def states(self, node: str) -> Mapping[Block, AffinityState]:
+        """Return how ``node`` holds each of its blocks."""
+        keys = self._by_node.get(node, {})
+        return {block: self._by_key[key][2] for block, key in keys.items()}
 
     def others(self, node: str) -> Mapping[str, frozenset[Block]]:
         """Return the blocks of every node but ``node``, a copy that does not change."""
@@ -147,30 +171,32 @@ class BlockTable:
             return
         try:
             block = parse_block(parts.cidr)
-            is_owned = self._memo.get(value)
-            if is_owned is None:
-                is_owned = parse_state(value)
+            state = self._memo[value] if value in self._memo else parse_state(value)
         except AffinityError as error:
             kept = " (kept as owned)" if key in self._by_key else ""
             self._warnings[key] = ObjectWarning(key, "", f"{error}; ignored{kept}")
             return
         self._warnings.pop(key, None)
         if len(self._memo) < _MAX_MEMO:
-            self._memo[value] = is_owned
-        if not is_owned:
+            self._memo[value] = state
+        known = self._by_key.get(key)
+        if state is None:
             self._drop(key, changed)
-        elif key not in self._by_key:
+        elif known is None:
             node = parts.node
-            self._by_key[key] = (node, block)
+            self._by_key[key] = (node, block, state)
             self._by_node.setdefault(node, {})[block] = key
             self._own(block, node)
             changed.add(node)
+        elif known[2] is not state:
+            self._by_key[key] = (*known[:2], state)
+            changed.add(parts.node)
 
     def _drop(self, key: str, changed: set[str]) -> None:
         known = self._by_key.pop(key, None)
         if known is None:
             return
-        node, block = known
+        node, block, _ = known
         blocks = self._by_node[node]
         blocks.pop(block, None)
         if not blocks:

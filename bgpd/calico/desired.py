@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 
-from bgpd.calico.blocks import Block
+from bgpd.calico.blocks import AffinityState, Block
+from bgpd.calico.compat import Compat
 from bgpd.calico.resources import IpPool
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
@@ -12,39 +12,6 @@ from fib.kernel_policy import KernelPolicy
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.policy import PolicySpec
-
-
-class Compat(Enum):
-    """Which releases of Calico the node behaves like.
-
-    LOCAL_PREF and kernel metrics stand for each other from 3.32 on; who programs IPIP
-    routes by default changed in 3.33.
-    """
-
-    V3_31 = "3.31"  # and earlier
-    V3_32 = "3.32"
-    V3_33 = "3.33"  # and later
-
-
-class AffinityState(Enum):
-    """How an own block is held."""
-
-    CONFIRMED = "confirmed"
-    IMPLICIT = "implicit"  # the legacy form: a key without a state
-    PENDING_DELETION = "pendingDeletion"
-
-
-@dataclass(frozen=True, slots=True)
-class Listen:
-    """Where a family's sessions are accepted.
-
-    Attributes:
-        address: Empty is every address.
-        port: TCP port.
-    """
-
-    address: str = ""
-    port: int = 179
 
 
 @dataclass(frozen=True, slots=True)

@@ -36,6 +36,7 @@ WATCHED_KINDS: Final = (
     "BGPPeer",
     "BGPFilter",
     "IPPool",
+    "IPReservation",
     "ClusterInformation",
 )
 

@@ -4,85 +4,33 @@ The Go validators and CEL rules of Calico's API do not guard etcd itself, so not
 taken for granted here; what cannot be understood is a ``ValidationError`` of one object.
 """
 
-import re
-from collections.abc import Callable
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
-from typing import Annotated, Any, Final
+from typing import Final
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import Field
 
-MAX_ASN: Final = 0xFFFFFFFF
-_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
-_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
-
-
-def parse_asn(value: object) -> object:
-    """Return an AS number given as number, text, or dotted text (RFC 5396 asdot)."""
-    if isinstance(value, str):
-        high, dot, low = value.partition(".")
-        if dot and high.isdecimal() and low.isdecimal() and int(low) <= 0xFFFF:
-            return (int(high) << 16) | int(low)
-    return value
-
-
-def parse_duration(value: object) -> object:
-    """Return whole seconds of a Go duration such as ``1m30s``, rounded as confd does.
-
-    Raises:
-        ValueError: It is no duration.
-    """
-    if not isinstance(value, str):
-        return value
-    matches = list(_DURATION.finditer(value))
-    if "".join(match.group() for match in matches) != value or not matches:
-        raise ValueError("is no duration such as 1m30s")
-    return round(sum(float(m[1]) * _SECONDS.get(m[2], 0.0) for m in matches))
-
-
-def _text_of(parse: Callable[[str], object]) -> BeforeValidator:
-    """Accept what ``parse`` does, keep canonical text; empty stays empty."""
-
-    def convert(value: object) -> object:
-        return str(parse(value)) if isinstance(value, str) and value else value
-
-    return BeforeValidator(convert)
-
-
-def _interface4(text: str) -> IPv4Interface:
-    return IPv4Interface(text)
-
-
-def _interface6(text: str) -> IPv6Interface:
-    return IPv6Interface(text)
-
-
-Asn = Annotated[int, Field(ge=1, le=MAX_ASN), BeforeValidator(parse_asn)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[int, Field(ge=0), BeforeValidator(parse_duration)]
-Interface4 = Annotated[str, _text_of(_interface4)]
-Interface6 = Annotated[str, _text_of(_interface6)]
-ClusterId = Annotated[str, _text_of(lambda text: ip_interface(f"{text}/32").ip)]
-Cidr = Annotated[str, _text_of(ip_network)]
-
-
-class Resource(BaseModel):
-    """Shared rules: immutable, unknown fields ignored, null means absent."""
-
-    model_config = ConfigDict(frozen=True, extra="ignore", populate_by_name=True)
-
-    @model_validator(mode="before")
-    @classmethod
-    def _drop_nulls(cls, value: Any) -> Any:  # noqa: ANN401 - any JSON may stand here
-        if isinstance(value, dict):
-            return {key: item for key, item in value.items() if item is not None}
-        return value
-
-
-class Metadata(Resource):
-    """What every object carries."""
-
-    name: str = ""
-    labels: dict[str, str] = {}
+from bgpd.calico.fields import (
+    Address4,
+    Address6,
+    Asn,
+    BindMode,
+    Cidr,
+    ClusterId,
+    ClusterRoutes,
+    Community,
+    EnabledDisabled,
+    Interface4,
+    Interface6,
+    Metadata,
+    NextHopModeName,
+    Port,
+    Priority,
+    Resource,
+    ReversePeering,
+    Seconds,
+    SourceAddress,
+    TunnelMode,
+)
+from bgpd.calico.filters import BgpFilter
 
 
 class NodeBgp(Resource):
@@ -100,11 +48,27 @@ class NodeBgp(Resource):
     asn: Asn | None = Field(default=None, alias="asNumber")
     cluster_id: ClusterId = Field(default="", alias="routeReflectorClusterID")
 
+    tunnel_address: Address4 = Field(default="", alias="ipv4IPIPTunnelAddr")
+
+
+class Wireguard(Resource):
+    """``Node.spec.wireguard``: addresses in canonical text; empty without."""
+
+    ipv4_address: Address4 = Field(default="", alias="interfaceIPv4Address")
+    ipv6_address: Address6 = Field(default="", alias="interfaceIPv6Address")
+
 
 class NodeSpec(Resource):
     """``Node.spec``; ``bgp`` None takes no part in BGP."""
 
     bgp: NodeBgp | None = None
+    wireguard: Wireguard = Wireguard()
+
+
+class NodeStatus(Resource):
+    """``Node.status``: what host-local address management gave the node."""
+
+    pod_cidrs: tuple[Cidr, ...] = Field(default=(), alias="podCIDRs")
 
 
 class Node(Resource):
@@ -112,6 +76,40 @@ class Node(Resource):
 
     metadata: Metadata = Metadata()
     spec: NodeSpec = NodeSpec()
+    status: NodeStatus = NodeStatus()
+
+
+class SecretKey(Resource):
+    """``secretKeyRef``: which key of which Secret."""
+
+    name: str = Field(min_length=1)
+    key: str = Field(min_length=1)
+
+
+class Password(Resource):
+    """Where a password is."""
+
+    reference: SecretKey | None = Field(default=None, alias="secretKeyRef")
+
+
+class CidrBlock(Resource):
+    """``{cidr}``; Calico's own data has empty ones, which mean nothing."""
+
+    cidr: Cidr = ""
+
+
+class NamedCommunity(Resource):
+    """A community by a name."""
+
+    name: str = Field(min_length=1)
+    value: Community
+
+
+class PrefixAdvertisement(Resource):
+    """Communities of all that is announced from inside a prefix."""
+
+    cidr: Cidr = Field(min_length=1)
+    communities: tuple[str, ...] = ()
 
 
 class BgpConfigurationSpec(Resource):
@@ -123,7 +121,37 @@ class BgpConfigurationSpec(Resource):
     mesh_restart_time: Seconds | None = Field(
         default=None, alias="nodeMeshMaxRestartTime"
     )
-    bind_mode: str = Field(default="None", alias="bindMode")
+    mesh_password: Password | None = Field(
+        default=None, alias="nodeMeshPassword", repr=False
+    )
+    bind_mode: BindMode = Field(default="None", alias="bindMode")
+    log_severity: str = Field(default="", alias="logSeverityScreen")
+    ignored_interfaces: tuple[str, ...] = Field(default=(), alias="ignoredInterfaces")
+    communities: tuple[NamedCommunity, ...] = ()
+    prefix_advertisements: tuple[PrefixAdvertisement, ...] = Field(
+        default=(), alias="prefixAdvertisements"
+    )
+    service_cluster_ips: tuple[CidrBlock, ...] = Field(
+        default=(), alias="serviceClusterIPs"
+    )
+    service_external_ips: tuple[CidrBlock, ...] = Field(
+        default=(), alias="serviceExternalIPs"
+    )
+    service_load_balancer_ips: tuple[CidrBlock, ...] = Field(
+        default=(), alias="serviceLoadBalancerIPs"
+    )
+    service_aggregation: EnabledDisabled = Field(
+        default="Enabled", alias="serviceLoadBalancerAggregation"
+    )
+    program_cluster_routes: ClusterRoutes = Field(
+        default="", alias="programClusterRoutes"
+    )
+    ipv4_priority: Priority | None = Field(
+        default=None, alias="ipv4NormalRoutePriority"
+    )
+    ipv6_priority: Priority | None = Field(
+        default=None, alias="ipv6NormalRoutePriority"
+    )
 
 
 class BgpConfiguration(Resource):
@@ -143,9 +171,9 @@ class BgpPeerSpec(Resource):
     local_asn: Asn | None = Field(default=None, alias="localASNumber")
     peer_selector: str = Field(default="", alias="peerSelector")
     keeps_next_hop: bool = Field(default=False, alias="keepOriginalNextHop")
-    next_hop_mode: str = Field(default="", alias="nextHopMode")
-    password: dict[str, Any] | None = Field(default=None, repr=False)
-    source_address: str = Field(default="UseNodeIP", alias="sourceAddress")
+    next_hop_mode: NextHopModeName = Field(default="", alias="nextHopMode")
+    password: Password | None = Field(default=None, repr=False)
+    source_address: SourceAddress = Field(default="UseNodeIP", alias="sourceAddress")
     restart_time: Seconds | None = Field(default=None, alias="maxRestartTime")
     keepalive_time: Seconds | None = Field(default=None, alias="keepaliveTime")
     allow_own_as: int = Field(default=0, ge=0, alias="numAllowedLocalASNumbers")
@@ -153,7 +181,7 @@ class BgpPeerSpec(Resource):
     reachable_by: str = Field(default="", alias="reachableBy")
     filters: tuple[str, ...] = ()
     local_workload_selector: str = Field(default="", alias="localWorkloadSelector")
-    reverse_peering: str = Field(default="Auto", alias="reversePeering")
+    reverse_peering: ReversePeering = Field(default="Auto", alias="reversePeering")
 
 
 class BgpPeer(Resource):
@@ -167,8 +195,8 @@ class IpPoolSpec(Resource):
     """``IPPool.spec``."""
 
     cidr: Cidr = Field(min_length=1)
-    ipip_mode: str = Field(default="Never", alias="ipipMode")
-    vxlan_mode: str = Field(default="Never", alias="vxlanMode")
+    ipip_mode: TunnelMode = Field(default="Never", alias="ipipMode")
+    vxlan_mode: TunnelMode = Field(default="Never", alias="vxlanMode")
     is_export_disabled: bool = Field(default=False, alias="disableBGPExport")
 
 
@@ -179,33 +207,38 @@ class IpPool(Resource):
     spec: IpPoolSpec
 
 
+class IpReservationSpec(Resource):
+    """``IPReservation.spec``; of no effect on BGP, read so that faults are told."""
+
+    reserved_cidrs: tuple[Cidr, ...] = Field(default=(), alias="reservedCIDRs")
+
+
+class IpReservation(Resource):
+    """Addresses that are not given to workloads."""
+
+    metadata: Metadata = Metadata()
+    spec: IpReservationSpec = IpReservationSpec()
+
+
+class ClusterInformationSpec(Resource):
+    """``ClusterInformation.spec``; the version is that of the cluster's Calico."""
+
+    version: str = Field(default="", alias="calicoVersion")
+
+
+class ClusterInformation(Resource):
+    """What the cluster is."""
+
+    metadata: Metadata = Metadata()
+    spec: ClusterInformationSpec = ClusterInformationSpec()
+
+
 MODELS: Final[dict[str, type[Resource]]] = {
     "Node": Node,
     "BGPConfiguration": BgpConfiguration,
     "BGPPeer": BgpPeer,
     "IPPool": IpPool,
+    "BGPFilter": BgpFilter,
+    "IPReservation": IpReservation,
+    "ClusterInformation": ClusterInformation,
 }
-
-
-def split_peer_ip(text: str) -> tuple[str, int]:
-    """Return canonical address and port (0 if none) of ``ip``, ``ip:port``, ``[v6]:port``.
-
-    A link-local address keeps its ``%interface``.
-
-    Raises:
-        ValueError: It is no address, or the port is none.
-    """
-    address, port = text, ""
-    if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        if rest and not rest.startswith(":"):
-            raise ValueError(f"{text!r} is no address with port")
-        port = rest[1:]
-    elif text.count(":") == 1:
-        address, _, port = text.partition(":")
-    canonical = str(ip_address(address))
-    if not port:
-        return canonical, 0
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{port!r} is no port")
-    return canonical, int(port)

@@ -11,22 +11,20 @@ An affinity event costs microseconds: ``apply`` says which nodes' blocks it touc
 """
 
 import json
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
-from hashlib import sha256
-
-from pydantic import ValidationError
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from bgpd.calico.blocks import Block, BlockTable
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent, Snapshot
+from bgpd.calico.fields import Resource
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, WATCHED_KINDS, split_resource_key
-from bgpd.calico.peers import Peers, expand_peers
-from bgpd.calico.resources import MODELS, Resource
+from bgpd.calico.mend import read_resource
+from bgpd.calico.planner import Planner, PlanOptions, SideInputs
+from bgpd.calico.resources import MODELS
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
-from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 TEMPLATE = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)
 
@@ -50,16 +48,22 @@ class ClusterState:
     Args:
         template: Settings of every peer that Calico says nothing about: hold time,
             add-path and limits (of the first family), graceful restart and the like.
+        options: What objects of the cluster do not say.
     """
 
-    def __init__(self, template: PeerSettings = TEMPLATE) -> None:
+    def __init__(
+        self,
+        template: PeerSettings = TEMPLATE,
+        options: PlanOptions = PlanOptions(),  # noqa: B008  # immutable
+    ) -> None:
         self._template = template
+        self._options = options
         self._blocks = BlockTable()
         self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in MODELS}
         self._values: dict[str, bytes] = {}
         self._warnings: dict[str, tuple[ObjectWarning, ...]] = {}
         self._topology: Topology | None = None
-        self._peers: dict[str, Peers] = {}
+        self._planners: dict[str, Planner] = {}
         self.revision = 0
 
     def apply(self, event: DatastoreEvent) -> Touched:
@@ -85,7 +89,6 @@ class ClusterState:
                 self._put(key, value)
         if is_topology:
             self._topology = None
-            self._peers.clear()
         return Touched(nodes, is_topology)
 
     def originated(self, node: str) -> frozenset[Block]:
@@ -97,34 +100,39 @@ class ClusterState:
         found = [warning for some in self._warnings.values() for warning in some]
         return tuple(sorted({*found, *self._blocks.warnings()}))
 
-    def desired(self, node: str) -> NodeDesired:
-        """Return what ``node`` must be and do now."""
-        topology = self._topology
-        if topology is None:
-            topology = self._topology = Topology(self._resources)
-        if node not in self._peers:
-            self._peers[node] = expand_peers(topology, node, self._template)
-        peers, findings = self._peers[node]
-        own = topology.nodes.get(node)
-        addrs: Mapping[Family, str] = {} if own is None else own.addrs
-        ipv4_addr = addrs.get(IPV4_UNICAST, "")
-        return NodeDesired(
-            name=node,
-            revision=self.revision,
-            is_known=own is not None,
-            ipv4_addr=ipv4_addr,
-            ipv6_addr=addrs.get(IPV6_UNICAST, ""),
-            router_id=ipv4_addr or hashed_router_id(node),
-            asn=topology.asn_of(own),
-            cluster_id="" if own is None else own.cluster_id,
-            listen_port=topology.listen_port(node),
-            listens_on_node_addr=topology.config.bind_mode == "NodeIP",
-            peers=peers,
-            originated=self._blocks.of(node),
-            cluster_blocks=self._blocks.others(node),
-            pools=topology.pools,
-            warnings=tuple(sorted({*self.warnings(), *topology.warnings, *findings})),
+    def desired(
+        self,
+        node: str,
+        side: SideInputs = SideInputs(),  # noqa: B008  # immutable
+    ) -> NodeDesired:
+        """Return what ``node`` must be and do now.
+
+        Args:
+            node: Its name.
+            side: What does not come from the datastore.
+        """
+        desired = self.planner(node).plan(
+            self.topology(), self.revision, self._blocks.states(node), side
         )
+        return replace(
+            desired,
+            cluster_blocks=self._blocks.others(node),
+            warnings=tuple(sorted({*self.warnings(), *desired.warnings})),
+        )
+
+    def topology(self) -> Topology:
+        """Return a consistent view of the cluster; the same object until it changes."""
+        if self._topology is None:
+            self._topology = Topology(self._resources)
+        return self._topology
+
+    def planner(self, node: str) -> Planner:
+        """Return what plans ``node``."""
+        planner = self._planners.get(node)
+        if planner is None:
+            planner = Planner(node, self._template, self._options)
+            self._planners[node] = planner
+        return planner
 
     def _put(self, key: str, value: bytes) -> None:
         self._values[key] = value
@@ -138,16 +146,19 @@ class ClusterState:
         kind, name = named
         try:
             content = json.loads(value)
-            resource = MODELS[kind].model_validate(content)
-        except ValidationError as error:
-            self._refuse(key, kind, name, _findings(key, error))
-            return
         except (ValueError, RecursionError) as error:
             finding = ObjectWarning(key, "", f"is not JSON: {error}")
             self._refuse(key, kind, name, (finding,))
             return
-        self._resources[kind][name] = resource
-        self._warnings.pop(key, None)
+        read = read_resource(key, kind, content)
+        if read.resource is None:
+            self._refuse(key, kind, name, read.findings)
+            return
+        self._resources[kind][name] = read.resource
+        if read.findings:
+            self._warnings[key] = read.findings
+        else:
+            self._warnings.pop(key, None)
 
     def _refuse(
         self, key: str, kind: str, name: str, findings: tuple[ObjectWarning, ...]
@@ -165,14 +176,6 @@ class ClusterState:
             self._resources[named[0]].pop(named[1], None)
 
 
-def hashed_router_id(node: str) -> str:
-    """Return the router id that Calico derives from a node's name: never multicast."""
-    octets = list(sha256(node.encode()).digest()[:4])
-    if octets[0] > 223:
-        octets[0] -= 32
-    return ".".join(map(str, octets))
-
-
 def _split(
     items: Iterable[tuple[str, bytes]],
 ) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
@@ -184,10 +187,3 @@ def _split(
         elif item[0].startswith(RESOURCES):
             resources.append(item)
     return resources, affinities
-
-
-def _findings(key: str, error: ValidationError) -> tuple[ObjectWarning, ...]:
-    return tuple(
-        ObjectWarning(key, ".".join(map(str, each["loc"])), each["msg"])
-        for each in error.errors(include_url=False)
-    )

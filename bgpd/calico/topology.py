@@ -8,14 +8,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from bgpd.calico.compat import Compat, compat_of_version
+from bgpd.calico.fields import Resource
+from bgpd.calico.filters import BgpFilter
 from bgpd.calico.keys import resource_key
+from bgpd.calico.policies import is_tunnelled
 from bgpd.calico.resources import (
     BgpConfiguration,
     BgpConfigurationSpec,
     BgpPeer,
+    ClusterInformation,
     IpPool,
     Node,
-    Resource,
 )
 from bgpd.calico.selectors import SelectorError, compile_selector
 from bgpd.calico.warnings import ObjectWarning
@@ -34,16 +38,24 @@ class Member:
         addrs: Address in canonical text per family; never empty.
         asn: None takes the cluster's.
         cluster_id: Non-empty on a route reflector.
+        networks: Address with its subnet per family.
         labels: As on the object.
         listen_port: Its own setting, else the cluster's, else 179.
+        wireguard: Families in which it is reached by WireGuard where both ends are.
+        tunnel_addr: Address of its IPIP tunnel; empty without.
+        pod_cidrs: What host-local address management gave it.
     """
 
     name: str
     addrs: Mapping[Family, str]
     asn: int | None
     cluster_id: str
+    networks: Mapping[Family, str]
     labels: Mapping[str, str]
     listen_port: int
+    wireguard: frozenset[Family]
+    tunnel_addr: str
+    pod_cidrs: tuple[str, ...]
 
 
 class Topology:
@@ -66,11 +78,14 @@ class Topology:
             for name, item in sorted(resources["BGPPeer"].items())
             if isinstance(item, BgpPeer)
         }
-        self.pools = {
-            name: item
-            for name, item in sorted(resources["IPPool"].items())
-            if isinstance(item, IpPool)
+        self.filters = {
+            name: item.spec
+            for name, item in sorted(resources["BGPFilter"].items())
+            if isinstance(item, BgpFilter)
         }
+        found: list[ObjectWarning] = []
+        self.pools = _pools(resources["IPPool"], found)
+        self.compat = _compat(resources["ClusterInformation"], found)
         members = (
             self._member(name, item)
             for name, item in sorted(resources["Node"].items())
@@ -78,7 +93,6 @@ class Topology:
         )
         self.nodes = {member.name: member for member in members if member is not None}
         self.by_addr: dict[str, Member] = {}
-        found: list[ObjectWarning] = []
         for member in self.nodes.values():
             for addr in member.addrs.values():
                 first = self.by_addr.setdefault(addr, member)
@@ -94,9 +108,13 @@ class Topology:
         """Whether nodes peer with each other by themselves."""
         return self.config.is_mesh is not False
 
+    def node_config(self, name: str) -> BgpConfigurationSpec | None:
+        """Return the settings of one node alone; ``None`` without."""
+        return self._configs.get(f"node.{name}")
+
     def listen_port(self, name: str) -> int:
         """Return the port that node ``name`` listens on."""
-        own = self._configs.get(f"node.{name}")
+        own = self.node_config(name)
         port = own.listen_port if own is not None else None
         return port or self.config.listen_port or BGP_PORT
 
@@ -128,14 +146,58 @@ class Topology:
         bgp = node.spec.bgp
         if bgp is None:
             return None
-        addrs = {
-            family: text.partition("/")[0]
-            for family, text in (
-                (IPV4_UNICAST, bgp.ipv4_address),
-                (IPV6_UNICAST, bgp.ipv6_address),
-            )
-            if text
+        given = {IPV4_UNICAST: bgp.ipv4_address, IPV6_UNICAST: bgp.ipv6_address}
+        networks = {family: text for family, text in given.items() if text}
+        wireguard = node.spec.wireguard
+        guarded = {
+            IPV4_UNICAST: wireguard.ipv4_address,
+            IPV6_UNICAST: wireguard.ipv6_address,
         }
-        labels = node.metadata.labels
-        port = self.listen_port(name)
-        return Member(name, addrs, bgp.asn, bgp.cluster_id, labels, port)
+        return Member(
+            name=name,
+            addrs={f: text.partition("/")[0] for f, text in networks.items()},
+            asn=bgp.asn,
+            cluster_id=bgp.cluster_id,
+            networks=networks,
+            labels=node.metadata.labels,
+            listen_port=self.listen_port(name),
+            wireguard=frozenset(family for family, text in guarded.items() if text),
+            tunnel_addr=bgp.tunnel_address,
+            pod_cidrs=node.status.pod_cidrs,
+        )
+
+
+def _pools(
+    resources: Mapping[str, Resource], found: list[ObjectWarning]
+) -> dict[str, IpPool]:
+    """Return the pools by name; of two with one prefix the first name counts."""
+    pools: dict[str, IpPool] = {}
+    by_cidr: dict[str, str] = {}
+    for name, item in sorted(resources.items()):
+        if not isinstance(item, IpPool):
+            continue
+        key, spec = resource_key("IPPool", name), item.spec
+        first = by_cidr.setdefault(spec.cidr, name)
+        if first != name:
+            text = f"{spec.cidr} is also the prefix of {first}, which counts"
+            found.append(ObjectWarning(key, "spec.cidr", text))
+            continue
+        if is_tunnelled(spec.ipip_mode) and is_tunnelled(spec.vxlan_mode):
+            text = "has no effect beside vxlanMode"
+            found.append(ObjectWarning(key, "spec.ipipMode", text))
+        pools[name] = item
+    return pools
+
+
+def _compat(
+    resources: Mapping[str, Resource], found: list[ObjectWarning]
+) -> Compat | None:
+    item = resources.get("default")
+    if not isinstance(item, ClusterInformation) or not item.spec.version:
+        return None
+    compat = compat_of_version(item.spec.version)
+    if compat is None:
+        key = resource_key("ClusterInformation", "default")
+        text = f"{item.spec.version!r} is no version such as v3.31.0"
+        found.append(ObjectWarning(key, "spec.calicoVersion", text))
+    return compat

@@ -11,6 +11,7 @@ import click
 from bgpd import __version__
 from bgpd.api.client import UnreachableError, call
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, ControlError
+from bgpd.cli.calico import calico
 from bgpd.cli.pages import peer_page, route_page, status_page
 from bgpd.cli.tables import (
     FIB,
@@ -81,6 +82,9 @@ def main(ctx: click.Context, control: str) -> None:
     talk to.
     """
     ctx.obj = control
+
+
+main.add_command(calico)
 
 
 @main.group()

@@ -11,7 +11,8 @@ from bgpd.calico.keys import (
     resource_key,
     split_resource_key,
 )
-from bgpd.calico.state import TEMPLATE, hashed_router_id
+from bgpd.calico.planner import hashed_router_id
+from bgpd.calico.state import TEMPLATE
 from bgpd.datastore.manifests import item_of
 from bgpd.session.settings import (
     AddPathMode,
@@ -223,7 +224,8 @@ def test_settings_of_a_gateway() -> None:
     assert gateway.allow_own_as == 2
     assert gateway.next_hop is NextHopMode.KEEP
     assert gateway.local_addr == ""
-    assert gateway.import_policy == gateway.export_policy == "accept-all"  # RFC 8212
+    assert gateway.import_policy == "accept-all"  # named, for RFC 8212 denies else
+    assert gateway.export_policy == "calico-export-ipv4-external"
     assert wanted.warnings == ()
 
 
@@ -481,7 +483,7 @@ def test_pools_are_there_by_name() -> None:
         FOUR[0],
         resource("IPPool", "b", cidr="10.244.0.0/16", ipipMode="CrossSubnet"),
         resource("IPPool", "a", cidr="fd00::/48", disableBGPExport=True),
-        resource("IPPool", "bad", cidr="10.0.0.1/8"),
+        resource("IPPool", "bad", cidr="10.0.0.0/40"),
     )
     assert list(wanted.pools) == ["a", "b"]
     assert wanted.pools["b"].spec.ipip_mode == "CrossSubnet"
@@ -504,11 +506,11 @@ def test_prefixes_of_one_node_leave_other_nodes_blocks_out() -> None:
     assert split_resource_key("/calico/ipam/v2/config") is None
 
 
-def test_policies_of_the_template_are_kept_and_others_accept_all() -> None:
+def test_policies_of_the_template_go_before_calico_s() -> None:
     objects = items(FOUR[0], FOUR[1])
     default = state_of(FOUR[0], FOUR[1]).desired("n11").peers[0]
-    assert (default.import_policy, default.export_policy) == ("accept-all",) * 2
+    assert default.export_policy == "calico-export-ipv4-internal"
     state = ClusterState(replace(TEMPLATE, import_policy="checked"))
     state.apply(Snapshot(1, objects))
     (peer,) = state.desired("n11").peers
-    assert (peer.import_policy, peer.export_policy) == ("checked", "accept-all")
+    assert peer.import_policy == "checked"

@@ -3,10 +3,12 @@
 import asyncio
 import gc
 from dataclasses import replace
+from functools import partial
 
 import pytest
 
 from bgpd.daemon.speaker import FAMILIES
+from bgpd.daemon.tables import FamilyTables
 from bgpd.session.settings import ChangeCost, FamilySettings
 from bgpd.wire.framing import KEEPALIVE, MessageType
 from bgpd.wire.route_refresh import (
@@ -329,13 +331,17 @@ async def test_fifty_thousand_flaps_leave_nothing_behind() -> None:
             for some in (node, client):
                 tables = some.speaker.tables[IPV4_UNICAST]
                 assert len(tables.loc_rib._transitions) <= 16384
-                await until(lambda tables=tables: not tables.pending_count)
+                await until(partial(_is_told, tables))
                 for _ in tables.loc_rib.sweep_unused():
                     pass
                 assert len(tables.loc_rib._sets) <= 4
         gc.collect()
         await until(lambda: not client.table(IPV4_UNICAST))
         assert all(not node.table(family) for family in FAMILIES)
+
+
+def _is_told(tables: FamilyTables) -> bool:
+    return not tables.pending_count
 
 
 def _message(body: bytes) -> bytes:

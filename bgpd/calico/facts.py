@@ -1,0 +1,146 @@
+"""What the policies of one node rest on, gathered from the cluster's objects."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from bgpd.calico.blocks import AffinityState, Block, parse_block
+from bgpd.calico.compat import ClusterRoutes, Compat, cluster_routes
+from bgpd.calico.desired import StaticRoute
+from bgpd.calico.keys import resource_key
+from bgpd.calico.policies import (
+    ExportFacts,
+    KernelFacts,
+    advertisements,
+    family_of,
+    is_tunnelled,
+    kernel_policy,
+)
+from bgpd.calico.priorities import normal_metrics
+from bgpd.calico.resources import IpPoolSpec
+from bgpd.calico.services import ServiceAdvertisement, ServiceRanges
+from bgpd.calico.topology import Member, Topology
+from bgpd.calico.warnings import ObjectWarning
+from fib.kernel_policy import KernelPolicy
+from rib.family import Family
+
+_WHOLE: Final = frozenset(AffinityState)  # states in which a block is announced so
+
+
+@dataclass(frozen=True, slots=True)
+class NodeFacts:
+    """What the policies of one node rest on, at one moment.
+
+    Attributes:
+        topology: The cluster.
+        own: The node; ``None`` without an object of it.
+        compat: Releases to be like.
+        affinities: Own blocks.
+        services: What is announced of services.
+        ranges: What may be.
+    """
+
+    topology: Topology
+    own: Member | None
+    compat: Compat
+    affinities: Mapping[Block, AffinityState]
+    services: ServiceAdvertisement
+    ranges: ServiceRanges
+
+    @property
+    def normal(self) -> Mapping[Family, int]:
+        """The normal metric of each family; empty where there are no priorities."""
+        config = self.topology.config
+        return normal_metrics(self.compat, config.ipv4_priority, config.ipv6_priority)
+
+    @property
+    def routes(self) -> ClusterRoutes:
+        """Which pools' routes are ours to program."""
+        return cluster_routes(self.compat, self.topology.config.program_cluster_routes)
+
+    @property
+    def needs_tunnel(self) -> bool:
+        """Whether we program routes through the IPIP tunnel."""
+        pools = (pool.spec for pool in self.topology.pools.values())
+        return self.routes.ipip and any(is_tunnelled(p.ipip_mode) for p in pools)
+
+    def export(self, family: Family) -> tuple[ExportFacts, list[ObjectWarning]]:
+        """Return what export policies of a family rest on."""
+        name, config = "default", self.topology.config
+        own = None if self.own is None else self.topology.node_config(self.own.name)
+        if own is not None and any(
+            family_of(each.cidr) == family.afi for each in own.prefix_advertisements
+        ):
+            name, config = f"node.{self.own.name if self.own else ''}", own
+        items, unknown = advertisements(
+            [(each.cidr, each.communities) for each in config.prefix_advertisements],
+            {each.name: each.value for each in config.communities},
+            family,
+        )
+        key = resource_key("BGPConfiguration", name)
+        findings = [
+            ObjectWarning(
+                key,
+                "spec.prefixAdvertisements",
+                f"{text!r} is no community and no name of one; passed over",
+            )
+            for text in unknown
+        ]
+        facts = ExportFacts(
+            pools=self._pools(family),
+            own=frozenset(
+                block
+                for block, state in self.affinities.items()
+                if block.family == family and state in _WHOLE
+            ),
+            advertisements=items,
+            services=self._of_family(self.services.announced, family),
+            ranges=self._reflected(family),
+            normal=self.normal.get(family),
+            routes=self.routes,
+        )
+        return facts, findings
+
+    def kernel(self, family: Family) -> KernelPolicy:
+        """Return the kernel policy of a family."""
+        own = self.own
+        guarded: frozenset[str] = frozenset()
+        if own is not None and family in own.wireguard:
+            guarded = frozenset(
+                member.addrs[family]
+                for member in self.topology.nodes.values()
+                if family in member.wireguard and family in member.addrs
+            )
+        return kernel_policy(
+            family,
+            KernelFacts(
+                pools=self._pools(family),
+                rejected=self._of_family(self.services.rejected, family),
+                wireguard=guarded,
+                network="" if own is None else own.networks.get(family, ""),
+                normal=self.normal.get(family),
+                routes=self.routes,
+            ),
+        )
+
+    def service_routes(self) -> Iterable[StaticRoute]:
+        """Yield what is originated for services."""
+        for cidr in self.services.announced:
+            block = parse_block(cidr)
+            yield StaticRoute(block.family, block.nlri)
+
+    def _reflected(self, family: Family) -> frozenset[str]:
+        """Return the service ranges that a reflector passes on."""
+        if self.own is None or not self.own.cluster_id:
+            return frozenset()
+        ranges = self.ranges.load_balancer_ips
+        if self.compat is Compat.V3_33:
+            ranges = (*ranges, *self.ranges.external_ips)
+        return self._of_family(ranges, family)
+
+    def _pools(self, family: Family) -> tuple[IpPoolSpec, ...]:
+        specs = (pool.spec for pool in self.topology.pools.values())
+        return tuple(spec for spec in specs if family_of(spec.cidr) == family.afi)
+
+    def _of_family(self, cidrs: Iterable[str], family: Family) -> frozenset[str]:
+        return frozenset(cidr for cidr in cidrs if family_of(cidr) == family.afi)

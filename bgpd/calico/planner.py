@@ -1,0 +1,258 @@
+"""From a cluster's objects to what one node must be and do.
+
+Three parts, each made anew only when what it rests on changed: sessions, export policies
+(which name own blocks, so an affinity changes them), and the rest. Parts that did not
+change are the same objects as before, which is what makes them cheap to compare.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from hashlib import sha256
+from types import MappingProxyType
+from typing import Final
+
+from bgpd.calico.blocks import AffinityError, AffinityState, Block, parse_block
+from bgpd.calico.compat import Compat
+from bgpd.calico.desired import NodeDesired, StaticRoute
+from bgpd.calico.endpoints import LocalEndpoint
+from bgpd.calico.facts import NodeFacts
+from bgpd.calico.filters import Session
+from bgpd.calico.peers import Peering, PeerInputs, expand_peers
+from bgpd.calico.policies import (
+    ExportFacts,
+    export_policy,
+    import_policy,
+)
+from bgpd.calico.priorities import local_pref_of_metric
+from bgpd.calico.services import (
+    EXCLUDE_LABEL,
+    ServiceAdvertisement,
+    ServiceRanges,
+    service_ranges,
+)
+from bgpd.calico.topology import Member, Topology
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.session.settings import PeerSettings
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.nlri import make_nlri, parse_address
+from rib.policy import ACCEPT_ALL, PolicySpec
+
+FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
+DEFAULT_INTERFACES: Final = ("-cali*", "-kube-ipvs*", "*")
+
+
+@dataclass(frozen=True, slots=True)
+class PlanOptions:
+    """What the cluster's objects do not say.
+
+    Attributes:
+        compat: Releases to be like; ``None`` follows ClusterInformation.
+        uses_pod_cidrs: Blocks come from ``Node.status.podCIDRs``, not from affinities.
+        cluster_ips: In place of ``serviceClusterIPs``; ``None`` leaves those.
+    """
+
+    compat: Compat | None = None
+    uses_pod_cidrs: bool = False
+    cluster_ips: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SideInputs:
+    """What a plan takes from elsewhere than the datastore.
+
+    Attributes:
+        passwords: By name and key of the Secret, as far as known.
+        endpoints: Local workloads that Felix wrote down.
+        services: What is announced of services; ``None`` without Kubernetes' API, then
+            the ranges alone are.
+    """
+
+    passwords: Mapping[tuple[str, str], str] = field(
+        default_factory=lambda: MappingProxyType({}), repr=False
+    )
+    endpoints: tuple[LocalEndpoint, ...] = ()
+    services: ServiceAdvertisement | None = None
+
+
+class Planner:
+    """Plans one node; holds what can be used again.
+
+    Args:
+        node: Its name.
+        template: Settings of every peer that Calico says nothing about.
+        options: What the objects do not say.
+    """
+
+    def __init__(self, node: str, template: PeerSettings, options: PlanOptions) -> None:
+        self._node = node
+        self._template = template
+        self._options = options
+        self._topology: Topology | None = None
+        self._inputs = PeerInputs()
+        self._peerings: tuple[Peering, ...] = ()
+        self._peers: tuple[PeerSettings, ...] = ()
+        self._findings: tuple[ObjectWarning, ...] = ()
+        self._export_key: object = None
+        self._policies: tuple[PolicySpec, ...] = ()
+
+    def plan(
+        self,
+        topology: Topology,
+        revision: int,
+        affinities: Mapping[Block, AffinityState],
+        side: SideInputs,
+    ) -> NodeDesired:
+        """Return what the node must be and do; ``cluster_blocks`` are the caller's."""
+        compat = self._options.compat or topology.compat or Compat.V3_31
+        own = topology.nodes.get(self._node)
+        if self._options.uses_pod_cidrs:
+            affinities = _pod_blocks(own)
+        ranges = self.service_ranges(topology)
+        services = side.services
+        if services is None:
+            excluded = self.is_excluded(topology)
+            services = service_ranges(ranges, is_excluded=excluded)
+        facts = NodeFacts(topology, own, compat, affinities, services, ranges)
+        self._plan_peers(topology, PeerInputs(side.passwords, side.endpoints, compat))
+        unknown = self._plan_policies(facts)
+        addrs: Mapping[Family, str] = {} if own is None else own.addrs
+        ipv4_addr = addrs.get(IPV4_UNICAST, "")
+        return NodeDesired(
+            name=self._node,
+            revision=revision,
+            is_known=own is not None,
+            ipv4_addr=ipv4_addr,
+            ipv6_addr=addrs.get(IPV6_UNICAST, ""),
+            router_id=ipv4_addr or hashed_router_id(self._node),
+            asn=topology.asn_of(own),
+            cluster_id="" if own is None else own.cluster_id,
+            listen_port=topology.listen_port(self._node),
+            listens_on_node_addr=topology.config.bind_mode == "NodeIP",
+            peers=self._peers,
+            originated=frozenset(affinities),
+            cluster_blocks={},
+            pools=topology.pools,
+            warnings=(*topology.warnings, *self._findings, *unknown),
+            compat=compat,
+            policies=self._policies,
+            kernel={family: facts.kernel(family) for family in FAMILIES},
+            affinities=affinities,
+            statics=frozenset((*facts.service_routes(), *self._gateways())),
+            local_pref={
+                family: local_pref_of_metric(metric)
+                for family, metric in facts.normal.items()
+            },
+            direct_interfaces=(
+                *(f"-{name}" for name in topology.config.ignored_interfaces),
+                *DEFAULT_INTERFACES,
+            ),
+            tunnel_addr="" if own is None else own.tunnel_addr,
+            needs_tunnel=facts.needs_tunnel,
+        )
+
+    def service_ranges(self, topology: Topology) -> ServiceRanges:
+        """Return what of services may be announced."""
+        config, given = topology.config, self._options.cluster_ips
+        cluster_ips = (each.cidr for each in config.service_cluster_ips if each.cidr)
+        return ServiceRanges(
+            tuple(cluster_ips) if given is None else given,
+            tuple(each.cidr for each in config.service_external_ips if each.cidr),
+            tuple(each.cidr for each in config.service_load_balancer_ips if each.cidr),
+            is_aggregated=config.service_aggregation == "Enabled",
+        )
+
+    def is_excluded(self, topology: Topology) -> bool:
+        """Return whether the node's labels keep services from being announced there."""
+        own = topology.nodes.get(self._node)
+        return own is not None and own.labels.get(EXCLUDE_LABEL) == "true"
+
+    def peerings(self) -> tuple[Peering, ...]:
+        """Return the sessions of the last plan and where they come from, by name."""
+        return self._peerings
+
+    # -- sessions ---------------------------------------------------------------------
+
+    def _plan_peers(self, topology: Topology, inputs: PeerInputs) -> None:
+        if topology is self._topology and inputs == self._inputs:
+            return
+        self._topology, self._inputs = topology, inputs
+        self._export_key = None
+        self._peerings, self._findings = expand_peers(
+            topology, self._node, self._template, inputs
+        )
+
+    def _gateways(self) -> Iterable[StaticRoute]:
+        """Yield the ways to peers that are reached through a gateway."""
+        for each in self._peerings:
+            if each.gateway:
+                octets = parse_address(each.settings.remote_addr.partition("%")[0])
+                family = IPV4_UNICAST if len(octets) == 4 else IPV6_UNICAST
+                nlri = make_nlri(octets, len(octets) * 8)
+                yield StaticRoute(family, nlri, parse_address(each.gateway))
+
+    # -- policies ---------------------------------------------------------------------
+
+    def _plan_policies(self, facts: NodeFacts) -> tuple[ObjectWarning, ...]:
+        """Make policies and let peers name them; return what is wrong with communities."""
+        topology = facts.topology
+        exports: dict[Family, ExportFacts] = {}
+        unknown: list[ObjectWarning] = []
+        for family in FAMILIES:
+            exports[family], found = facts.export(family)
+            unknown += found
+        key = (topology, exports)
+        if key == self._export_key:
+            return tuple(unknown)
+        had_peers = self._export_key is not None
+        self._export_key = key
+        specs: dict[str, PolicySpec] = {}
+        peers: list[PeerSettings] = []
+        for each in self._peerings:
+            settings = each.settings
+            family = settings.families[0].family
+            session = Session(
+                family, settings.remote_as == settings.local_as, settings.local_as
+            )
+            incoming = import_policy(
+                session, each.filters, topology.filters, facts.normal.get(family)
+            )
+            outgoing = export_policy(
+                session,
+                each.filters,
+                topology.filters,
+                exports[family],
+                is_tunnel_kept=each.keeps_tunnel_routes,
+            )
+            specs[incoming.name], specs[outgoing.name] = incoming, outgoing
+            # What the daemon's own configuration names for all goes before Calico's.
+            peers.append(
+                replace(
+                    settings,
+                    import_policy=settings.import_policy or incoming.name,
+                    export_policy=settings.export_policy or outgoing.name,
+                )
+            )
+        specs.pop(ACCEPT_ALL.name, None)
+        self._policies = tuple(specs[name] for name in sorted(specs))
+        if not had_peers or tuple(peers) != self._peers:
+            self._peers = tuple(peers)
+        return tuple(unknown)
+
+
+def hashed_router_id(node: str) -> str:
+    """Return the router id that Calico derives from a node's name: never multicast."""
+    octets = list(sha256(node.encode()).digest()[:4])
+    if octets[0] > 223:
+        octets[0] -= 32
+    return ".".join(map(str, octets))
+
+
+def _pod_blocks(own: Member | None) -> Mapping[Block, AffinityState]:
+    """Return the blocks that host-local address management gave a node."""
+    found: dict[Block, AffinityState] = {}
+    for cidr in () if own is None else own.pod_cidrs:
+        try:
+            found[parse_block(cidr)] = AffinityState.IMPLICIT
+        except AffinityError:
+            continue
+    return found

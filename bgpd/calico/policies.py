@@ -1,0 +1,321 @@
+"""What a node's sessions let in and out, and what goes to its kernel, as policies.
+
+Calico's confd writes these as filters of BIRD's; here they are terms of ``rib.policy``.
+Equal conditions have one policy with one name, and a change of what it says, such as one
+more own block, keeps the name: the daemon follows it live.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from ipaddress import ip_interface, ip_network
+from typing import Final
+
+from bgpd.calico.blocks import Block
+from bgpd.calico.compat import ClusterRoutes
+from bgpd.calico.fields import parse_any_community
+from bgpd.calico.filters import (
+    FROM_PEERS,
+    BgpFilterSpec,
+    Session,
+    filter_terms,
+    needs_local_as,
+)
+from bgpd.calico.priorities import ELEVATED_WEIGHT, elevated
+from bgpd.calico.resources import IpPoolSpec
+from fib.kernel_policy import KernelPolicy
+from fib.tunnel import TUNNEL
+from rib.family import ADDRESS_OCTETS, AFI_IPV4, IPV4_UNICAST, Family
+from rib.nlri import Nlri, parse_prefix
+from rib.policy import (
+    ACCEPT_ALL,
+    Actions,
+    LargeCommunity,
+    Match,
+    Outcome,
+    PolicySpec,
+    PrefixEntry,
+    PrefixMatch,
+    Term,
+)
+
+_ACCEPT, _REJECT, _NEXT = Outcome.ACCEPT, Outcome.REJECT, Outcome.NEXT
+_TUNNELS: Final = ("*.cali", "*.calico")  # VXLAN's and WireGuard's devices
+
+
+@dataclass(frozen=True, slots=True)
+class Advertisement:
+    """Communities that all exported routes inside a prefix get."""
+
+    cidr: str
+    communities: tuple[int, ...]
+    large_communities: tuple[LargeCommunity, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class ExportFacts:
+    """What the export policies of one family rest on, filters aside.
+
+    Attributes:
+        pools: Every pool of the family.
+        own: The node's own blocks that are announced as a whole.
+        advertisements: Communities by prefix.
+        services: Service prefixes that are announced.
+        ranges: Ranges that a reflector passes on: load balancers' and external ones.
+        normal: Normal metric; ``None`` without priorities.
+        routes: Which routes are ours to program.
+    """
+
+    pools: tuple[IpPoolSpec, ...]
+    own: frozenset[Block]
+    advertisements: tuple[Advertisement, ...]
+    services: frozenset[str]
+    ranges: frozenset[str]
+    normal: int | None
+    routes: ClusterRoutes
+
+
+@dataclass(frozen=True, slots=True)
+class KernelFacts:
+    """What the kernel policy of one family rests on.
+
+    Attributes:
+        pools: Every pool of the family.
+        rejected: Prefixes that never go to the kernel.
+        wireguard: Addresses of nodes that are reached by WireGuard, where we use it too.
+        network: Own address with its subnet; empty without an address of the family.
+        normal: Normal metric; ``None`` without priorities.
+        routes: Which routes are ours to program.
+    """
+
+    pools: tuple[IpPoolSpec, ...]
+    rejected: frozenset[str]
+    wireguard: frozenset[str]
+    network: str
+    normal: int | None
+    routes: ClusterRoutes
+
+
+Filters = Mapping[str, BgpFilterSpec]
+
+
+def import_policy(
+    session: Session, names: Iterable[str], filters: Filters, normal: int | None
+) -> PolicySpec:
+    """Return what a session lets in: filters first, then everything.
+
+    An elevated route goes before one that the kernel has; a filter that accepts ends the
+    policy before that.
+    """
+    terms = [
+        term
+        for name in names
+        for term in filter_terms(name, filters[name], session, is_export=False)
+    ]
+    if normal is not None:
+        terms.append(
+            Term(
+                "elevated priority",
+                _NEXT,
+                Match(local_pref=elevated(normal)),
+                Actions(weight=ELEVATED_WEIGHT),
+            )
+        )
+    if not terms:
+        return ACCEPT_ALL
+    return PolicySpec(
+        _name("import", session, names), tuple(terms), accepts_unmatched=True
+    )
+
+
+def export_policy(
+    session: Session,
+    names: Iterable[str],
+    filters: Filters,
+    facts: ExportFacts,
+    *,
+    is_tunnel_kept: bool,
+) -> PolicySpec:
+    """Return what a session lets out.
+
+    Args:
+        session: The kind of session.
+        names: Its filters, in order.
+        filters: By name.
+        facts: What else it rests on.
+        is_tunnel_kept: Routes out of tunnel devices stay here: the far end is a node, or
+            of our AS.
+    """
+    names = tuple(names)
+    terms: list[Term] = []
+    for name in names:
+        terms += filter_terms(name, filters[name], session, is_export=True)
+    terms += _kept_here(facts, is_tunnel_kept=is_tunnel_kept)
+    for item in facts.advertisements:
+        terms.append(
+            Term(
+                f"communities of {item.cidr}",
+                _NEXT,
+                Match(prefixes=inside(item.cidr)),
+                Actions(
+                    add_communities=item.communities,
+                    add_large_communities=item.large_communities,
+                ),
+            )
+        )
+    terms += _own_blocks(facts)
+    exported = [pool.cidr for pool in facts.pools if not pool.is_export_disabled]
+    for title, cidrs in (
+        ("service addresses", facts.services),
+        ("service ranges of a reflector", facts.ranges),
+        ("inside a pool", exported),
+    ):
+        if cidrs:
+            terms.append(Term(title, _ACCEPT, Match(prefixes=inside(*sorted(cidrs)))))
+    name = _name("export", session, names)
+    if is_tunnel_kept is not session.is_internal:
+        name += ":mesh"
+    if not session.is_internal and any(
+        needs_local_as(filters[each], session.family) for each in names
+    ):
+        name += f":as{session.local_as}"
+    return PolicySpec(name, tuple(terms))
+
+
+def _kept_here(facts: ExportFacts, *, is_tunnel_kept: bool) -> Iterator[Term]:
+    disabled = sorted(pool.cidr for pool in facts.pools if pool.is_export_disabled)
+    if disabled:
+        match = Match(prefixes=inside(*disabled))
+        yield Term("pool with disableBGPExport", _REJECT, match)
+    devices = [*_TUNNELS] if is_tunnel_kept else []
+    if is_tunnel_kept and not facts.routes.ipip:
+        devices.append(TUNNEL)
+    for device in (*devices, "bpf*.cali"):
+        yield Term(f"out of {device}", _REJECT, Match(interface=device))
+
+
+def _own_blocks(facts: ExportFacts) -> Iterator[Term]:
+    """Announce own blocks as a whole: what lies inside one stays here."""
+    if not facts.own:
+        return
+    blocks = sorted(facts.own)
+    exact = PrefixMatch(
+        tuple(_exactly(block.family.afi, block.nlri) for block in blocks)
+    )
+    whole = PrefixMatch(
+        tuple(_within(block.family.afi, block.nlri) for block in blocks)
+    )
+    yield Term("own block", _ACCEPT, Match(prefixes=exact))
+    if facts.normal is not None:
+        match = Match(prefixes=whole, local_pref=elevated(facts.normal))
+        yield Term("elevated priority in an own block", _ACCEPT, match)
+    yield Term("part of an own block", _REJECT, Match(prefixes=whole))
+
+
+def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
+    """Return what goes to the kernel, and how."""
+    terms: list[Term] = []
+    if facts.rejected:
+        match = Match(prefixes=inside(*sorted(facts.rejected)))
+        terms.append(Term("service addresses", _REJECT, match))
+    if facts.wireguard:
+        match = Match(
+            source_kinds=FROM_PEERS, next_hops=inside(*sorted(facts.wireguard))
+        )
+        terms.append(Term("next hop is reached by WireGuard", _REJECT, match))
+    for pool in sorted(facts.pools, key=lambda pool: pool.cidr):
+        terms += _pool_terms(family, pool, facts)
+    if not terms and facts.normal is None:
+        return KernelPolicy()
+    policy = ACCEPT_ALL
+    if terms:
+        name = f"calico-kernel-{_version(family)}"
+        policy = PolicySpec(name, tuple(terms), accepts_unmatched=True)
+    return KernelPolicy(policy, facts.normal)
+
+
+def _pool_terms(family: Family, pool: IpPoolSpec, facts: KernelFacts) -> Iterator[Term]:
+    title, match = f"pool {pool.cidr}", inside(pool.cidr)
+    if family == IPV4_UNICAST and not facts.network:
+        return  # without an address there are no nodes' routes either
+    if is_tunnelled(pool.vxlan_mode):
+        yield Term(f"{title} by VXLAN is Felix'", _REJECT, Match(prefixes=match))
+    elif not is_tunnelled(pool.ipip_mode):
+        if not facts.routes.no_encap:
+            yield Term(f"{title} is Felix'", _REJECT, Match(prefixes=match))
+    elif not facts.routes.ipip or family != IPV4_UNICAST:
+        yield Term(f"{title} by IPIP is Felix'", _REJECT, Match(prefixes=match))
+    else:
+        if pool.ipip_mode == "CrossSubnet":
+            near = inside(str(ip_interface(facts.network).network))
+            where = Match(prefixes=match, source_kinds=FROM_PEERS, next_hops=near)
+            yield Term(f"{title}, same subnet", _ACCEPT, where)
+        where = Match(prefixes=match, source_kinds=FROM_PEERS)
+        yield Term(f"{title} by IPIP", _ACCEPT, where, Actions(device=TUNNEL))
+
+
+def is_tunnelled(mode: str) -> bool:
+    """Return whether a pool's mode means that there is a tunnel."""
+    return mode in ("Always", "CrossSubnet")
+
+
+def advertisements(
+    items: Iterable[tuple[str, Iterable[str]]], names: Mapping[str, str], family: Family
+) -> tuple[tuple[Advertisement, ...], tuple[str, ...]]:
+    """Return the advertisements of one family, and the communities that are none.
+
+    Args:
+        items: Prefix, and communities by name or as they are.
+        names: What the names stand for.
+        family: Others are left out.
+    """
+    found: list[Advertisement] = []
+    unknown: list[str] = []
+    for cidr, texts in items:
+        if family_of(cidr) is not None and family_of(cidr) != family.afi:
+            continue
+        standard: list[int] = []
+        large: list[LargeCommunity] = []
+        for text in texts:
+            try:
+                community = parse_any_community(names.get(text, text))
+            except ValueError:
+                unknown.append(text)
+                continue
+            if isinstance(community, int):
+                standard.append(community)
+            else:
+                large.append(community)
+        found.append(Advertisement(cidr, tuple(standard), tuple(large)))
+    return tuple(found), tuple(unknown)
+
+
+def family_of(cidr: str) -> int:
+    """Return the AFI of a prefix or an address."""
+    return parse_prefix(cidr)[0]
+
+
+def inside(*cidrs: str) -> PrefixMatch:
+    """Return all that lies inside one of these prefixes, they themselves included."""
+    entries = []
+    for cidr in cidrs:
+        afi, nlri = parse_prefix(str(ip_network(cidr, strict=False)))
+        entries.append(_within(afi, nlri))
+    return PrefixMatch(tuple(entries))
+
+
+def _within(afi: int, nlri: Nlri) -> PrefixEntry:
+    return PrefixEntry(afi, nlri, nlri[0], ADDRESS_OCTETS[afi] * 8)
+
+
+def _exactly(afi: int, nlri: Nlri) -> PrefixEntry:
+    return PrefixEntry(afi, nlri, nlri[0], nlri[0])
+
+
+def _version(family: Family) -> str:
+    return "ipv4" if family.afi == AFI_IPV4 else "ipv6"
+
+
+def _name(direction: str, session: Session, names: Iterable[str]) -> str:
+    kind = "internal" if session.is_internal else "external"
+    text = f"calico-{direction}-{_version(session.family)}-{kind}"
+    return ":".join((text, "+".join(names))) if (names := tuple(names)) else text

@@ -1,0 +1,72 @@
+"""``pybgpctl calico``: what a cluster's objects come to, offline and in a running daemon."""
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, NoReturn
+
+import click
+
+if TYPE_CHECKING:
+    from bgpd.calico.case import Case
+
+EXIT_BAD_CASE: Final = 2
+
+_case = click.option(
+    "--case",
+    "file",
+    required=True,
+    metavar="FILE",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="Objects, affinities and routes as one JSON document; - is standard input.",
+)
+
+
+@click.group()
+def calico() -> None:
+    """Show what the objects of a Calico cluster ask of a node."""
+
+
+@calico.command("plan")
+@_case
+def plan(file: Path) -> None:
+    """Print the sessions and settings that a node would have, offline."""
+    from bgpd.calico.case import show_plan  # noqa: PLC0415  # pydantic costs 0.2 s
+
+    click.echo(json.dumps(show_plan(_load(file)), indent=2))
+
+
+@calico.command("probe")
+@_case
+def probe(file: Path) -> None:
+    """Print what a node's policies would do to the case's routes, offline."""
+    from bgpd.calico.case import CaseError  # noqa: PLC0415  # as above
+    from bgpd.calico.probe import show_probes  # noqa: PLC0415
+
+    case = _load(file)
+    try:
+        click.echo(json.dumps(show_probes(case), indent=2))
+    except CaseError as error:
+        _refuse(file, str(error))
+
+
+def _load(file: Path) -> "Case":
+    from bgpd.calico.case import CaseError, load_case  # noqa: PLC0415  # as above
+
+    try:
+        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except OSError as error:
+        _refuse(file, error.strerror or str(error))
+    except UnicodeError as error:
+        _refuse(file, f"is not UTF-8: {error}")
+    try:
+        return load_case(json.loads(text))
+    except json.JSONDecodeError as error:
+        _refuse(file, f"is not JSON: line {error.lineno}: {error.msg}")
+    except (CaseError, RecursionError) as error:
+        _refuse(file, str(error))
+
+
+def _refuse(file: Path, text: str) -> NoReturn:
+    click.echo(f"pybgpctl: {file}: {text}", err=True)
+    sys.exit(EXIT_BAD_CASE)
