@@ -11,7 +11,7 @@ An affinity event costs microseconds: ``apply`` says which nodes' blocks it touc
 """
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from bgpd.calico.blocks import Block, BlockTable
@@ -94,6 +94,10 @@ class ClusterState:
     def originated(self, node: str) -> frozenset[Block]:
         """Return the blocks of ``node``; the same object until they change."""
         return self._blocks.of(node)
+
+    def others(self, node: str) -> Mapping[str, frozenset[Block]]:
+        """Return the blocks of every node but ``node``."""
+        return self._blocks.others(node)
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return the findings about all objects, sorted."""

@@ -84,6 +84,8 @@ def to_settings(
         datastore=_datastore(config.datastore, known),
         calico=CalicoSettings(
             compatibility=config.calico.compatibility,
+            has_add_path=config.calico.add_path,
+            uses_pod_cidrs=config.calico.pod_cidrs,
             keeps_tunnel=config.calico.tunnel == "auto",
         ),
         control_path=config.control.path,

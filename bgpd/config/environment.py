@@ -43,6 +43,10 @@ def _log_level(text: str) -> object:
     return _LOG_LEVELS.get(text.lower(), text)
 
 
+def _switch(text: str) -> object:
+    return {"true": True, "false": False}.get(text.lower(), text)
+
+
 def _datastore_type(text: str) -> object:
     return _DATASTORE_TYPES.get(text.lower(), text)
 
@@ -76,6 +80,7 @@ CALICO_VARIABLES: Final = (
     CalicoVariable(_etcd("KEY_FILE"), ("datastore", "key_file")),
     CalicoVariable(_etcd("USERNAME"), ("datastore", "username")),
     CalicoVariable(_etcd("PASSWORD"), ("datastore", "password")),
+    CalicoVariable(("USE_POD_CIDR",), ("calico", "pod_cidrs"), _switch),
     CalicoVariable(("DATASTORE_TYPE",), ("datastore", "type"), _datastore_type),
 )
 

@@ -215,6 +215,17 @@ class Calico(Section):
             "`3.32`, `3.33` and later; `auto` reads ClusterInformation"
         ),
     ] = "auto"
+    add_path: Annotated[
+        Switch,
+        Field(description="offer all paths both ways (RFC 7911), as BIRD does there"),
+    ] = True
+    pod_cidrs: Annotated[
+        Switch,
+        Field(
+            description="take the node's blocks from `Node.status.podCIDRs`, for "
+            "host-local address management"
+        ),
+    ] = False
     tunnel: Annotated[
         AutoOff,
         Field(

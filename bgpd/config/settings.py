@@ -160,10 +160,14 @@ class CalicoSettings:
 
     Attributes:
         compatibility: ``auto``, or the releases it is like: ``3.31``, ``3.32``, ``3.33``.
+        has_add_path: Offer all paths both ways.
+        uses_pod_cidrs: Own blocks are those of ``Node.status.podCIDRs``.
         keeps_tunnel: Make, raise and address the IPIP tunnel device where it is needed.
     """
 
     compatibility: str = "auto"
+    has_add_path: bool = True
+    uses_pod_cidrs: bool = False
     keeps_tunnel: bool = True
 
 

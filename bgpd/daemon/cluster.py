@@ -8,15 +8,18 @@ the frequent case, a changed block affinity, cheap to compare.
 import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 
 from bgpd.calico.blocks import Block
+from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.keys import prefixes
+from bgpd.calico.planner import PlanOptions, SideInputs
 from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import DatastoreKind, DatastoreSettings
+from bgpd.config.settings import CalicoSettings, DatastoreKind, DatastoreSettings
 from bgpd.datastore import Datastore, FolderDatastore
-from bgpd.session.settings import PeerSettings
+from bgpd.session.settings import AddPathMode, PeerSettings
 
 _log = logging.getLogger(__name__)
 
@@ -31,6 +34,7 @@ class ClusterFollower:
         node: This node's name.
         template: What peers from the datastore are like.
         deliver: Takes what the node must be.
+        calico: How the node behaves where the cluster's objects do not say.
         holds_cluster_routes: Keep ``cluster_routes`` up to date.
     """
 
@@ -41,12 +45,14 @@ class ClusterFollower:
         template: PeerSettings,
         deliver: Deliver,
         *,
+        calico: CalicoSettings,
         holds_cluster_routes: bool = False,
     ) -> None:
         self.datastore = datastore
         self.cluster_routes: Mapping[str, frozenset[Block]] = {}
         self._node = node
-        self._state = ClusterState(template)
+        self._state = ClusterState(_with_add_path(template, calico), _options(calico))
+        self._side = SideInputs()
         self._deliver = deliver
         self._holds_cluster_routes = holds_cluster_routes
         self._has_delivered = False
@@ -65,15 +71,24 @@ class ClusterFollower:
                 is_ours = touched.is_topology or self._node in touched.nodes
                 if is_ours or not self._has_delivered:
                     self._has_delivered = True
-                    desired = self._state.desired(self._node)
-                    # What follows from objects together, beside what each has wrong.
-                    known = set(self._state.warnings())
-                    self._own_warnings = frozenset(desired.warnings) - known
-                    self._deliver(desired)
+                    self._plan()
                 if self._holds_cluster_routes and touched.nodes:
-                    desired = self._state.desired(self._node)
-                    self.cluster_routes = desired.cluster_blocks
+                    self.cluster_routes = self._state.others(self._node)
                 self._log_warnings()
+
+    def take(self, side: SideInputs) -> None:
+        """Plan anew with other inputs than the datastore's."""
+        if side != self._side:
+            self._side = side
+            if self._has_delivered:
+                self._plan()
+                self._log_warnings()
+
+    def _plan(self) -> None:
+        desired = self._state.desired(self._node, self._side)
+        # What follows from objects together, beside what each has wrong.
+        self._own_warnings = frozenset(desired.warnings) - {*self._state.warnings()}
+        self._deliver(desired)
 
     def _log_warnings(self) -> None:
         now = frozenset(self.warnings())
@@ -82,6 +97,24 @@ class ClusterFollower:
         for warning in sorted(self._told - now):
             _log.info("datastore: mended: %s", warning)
         self._told = now
+
+
+def _options(calico: CalicoSettings) -> PlanOptions:
+    compat = None if calico.compatibility == "auto" else Compat(calico.compatibility)
+    return PlanOptions(compat, uses_pod_cidrs=calico.uses_pod_cidrs)
+
+
+def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:
+    """Return a template that offers all paths, unless it says something of its own."""
+    families = template.families
+    if not calico.has_add_path or any(
+        each.add_path is not AddPathMode.OFF for each in families
+    ):
+        return template
+    return replace(
+        template,
+        families=tuple(replace(each, add_path=AddPathMode.BOTH) for each in families),
+    )
 
 
 def make_datastore(

@@ -296,6 +296,7 @@ class Daemon:
             settings.node_name,
             self._template(),
             self._deliver,
+            calico=settings.calico,
             holds_cluster_routes=holds_routes,
         )
         self._spawn(self.cluster.follow(), "datastore")

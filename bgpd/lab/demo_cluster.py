@@ -24,6 +24,7 @@ NODES: Final = {
 REFLECTORS: Final = {"reflector-21": "172.2.2.21", "reflector-22": "172.2.2.22"}
 INNER_GATEWAY: Final = ("gateway-1", "172.2.2.1", "198.51.100.0/24", "198.51.100.1")
 OUTER_GATEWAY: Final = ("gateway-2", "172.2.2.2", "203.0.113.0/24", "203.0.113.1")
+OUTSIDE: Final = "gateway-networks"
 PODS: Final = {
     "pod-11": ("node-11", "10.244.11.1", "10.244.11.0/26"),
     "pod-12a": ("node-12", "10.244.44.193", "10.244.44.192/26"),
@@ -138,8 +139,24 @@ def reflectors() -> list[Object]:
         bgp = {"ipv4Address": f"{addr}/24", "routeReflectorClusterID": CLUSTER_ID}
         labels = {"route-reflector": "true"}
         objects.append(an_object("Node", name, {"bgp": bgp}, labels=labels))
-    spec = {"nodeSelector": "all()", "peerSelector": "has(route-reflector)"}
-    return [*objects, an_object("BGPPeer", "reflectors", spec)]
+    spec = {
+        "nodeSelector": "all()",
+        "peerSelector": "has(route-reflector)",
+        "filters": [OUTSIDE],
+    }
+    return [*objects, outside(), an_object("BGPPeer", "reflectors", spec)]
+
+
+def outside() -> Object:
+    """Return the filter that lets the gateways' networks through.
+
+    A cluster's nodes tell each other what lies inside its pools, and nothing else.
+    """
+    rules = [
+        {"action": "Accept", "matchOperator": "In", "cidr": prefix}
+        for _, _, prefix, _ in (INNER_GATEWAY, OUTER_GATEWAY)
+    ]
+    return an_object("BGPFilter", OUTSIDE, {"exportV4": rules})
 
 
 def gateway_peer(gateway: tuple[str, ...], asn: int) -> Object:
