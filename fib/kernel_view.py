@@ -13,6 +13,7 @@ import asyncio
 import errno
 import logging
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from fib.errors import FibError
@@ -54,6 +55,25 @@ _TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rul
 Key = tuple[int, int, bytes]  # afi, table, NLRI
 Changed = frozenset[Key]
 Listener = Callable[[Changed], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A device as people see it.
+
+    Attributes:
+        name: Its name.
+        index: The kernel's number.
+        is_up: Set up, with carrier.
+        is_admin_up: Set up.
+        addresses: Octets and length in bits.
+    """
+
+    name: str
+    index: int
+    is_up: bool
+    is_admin_up: bool
+    addresses: tuple[tuple[bytes, int], ...]
 
 
 class KernelView:
@@ -155,6 +175,22 @@ class KernelView:
             device = self.links.by_index.get(link)
             if device is not None and device.is_admin_up:
                 yield address, length_bits, device.name
+
+    def devices(self) -> list[Link]:
+        """Return every device with its addresses, by number."""
+        found: dict[int, list[tuple[bytes, int]]] = {}
+        for link, address, length_bits in sorted(self._addresses):
+            found.setdefault(link, []).append((address, length_bits))
+        return [
+            Link(
+                link.name,
+                index,
+                link.is_up,
+                link.is_admin_up,
+                tuple(found.get(index, ())),
+            )
+            for index, link in sorted(self.links.by_index.items())
+        ]
 
     def is_usable(self, hop: RawHop) -> bool:
         """Say whether a hop's device is there, up, and has carrier."""

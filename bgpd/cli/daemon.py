@@ -223,9 +223,10 @@ def _run_daemon(
     *,
     must_listen: bool = False,
 ) -> None:
+    from bgpd.daemon.errors import StartError  # noqa: PLC0415
     from bgpd.daemon.logs import set_up_logging  # noqa: PLC0415
     from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
-    from bgpd.daemon.process import Daemon, StartError  # noqa: PLC0415
+    from bgpd.daemon.process import Daemon  # noqa: PLC0415
     from fib.errors import FibError  # noqa: PLC0415
 
     set_up_logging(settings.log)

@@ -2,12 +2,14 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from typing import Final
 
 from bgpd.config import model as written
 from bgpd.config import policies
 from bgpd.config.inheritance import Neighbor, Option, neighbors, written_options
 from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
+    BirdSettings,
     CalicoSettings,
     DaemonSettings,
     DatastoreKind,
@@ -46,6 +48,8 @@ from rib.policy import (
     prefix_entry,
 )
 
+CALICO_BIRD: Final = "/var/run/calico/bird.ctl"
+CALICO_BIRD6: Final = "/var/run/calico/bird6.ctl"
 _MAX_FIRST_OCTET = 223  # above are multicast addresses
 
 
@@ -89,6 +93,7 @@ def to_settings(
             keeps_tunnel=config.calico.tunnel == "auto",
         ),
         control_path=config.control.path,
+        bird=_bird(config),
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,
@@ -119,6 +124,20 @@ def hashed_router_id(node_name: str) -> str:
     if octets[0] > _MAX_FIRST_OCTET:
         octets[0] -= 32
     return format_address(bytes(octets))
+
+
+def _bird(config: written.DaemonConfig) -> BirdSettings:
+    """Return BIRD's sockets: by default where Calico's tools look for them."""
+    is_calico = config.datastore.type == "etcd"
+
+    def path(given: str | None, default: str) -> str:
+        return default if given is None and is_calico else given or ""
+
+    return BirdSettings(
+        path(config.bird.ipv4, CALICO_BIRD),
+        path(config.bird.ipv6, CALICO_BIRD6),
+        config.bird.version,
+    )
 
 
 def _speaker(

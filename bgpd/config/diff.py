@@ -99,6 +99,7 @@ SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
 
 RESTARTS: Final = frozenset(
     {
+        "bird",
         "calico",
         "control_path",
         "datastore",

@@ -235,6 +235,25 @@ class Calico(Section):
     ] = "auto"
 
 
+class Bird(Section):
+    """Sockets that speak BIRD's control protocol, for tools that look at BIRD."""
+
+    ipv4: Annotated[
+        str | None,
+        Field(
+            description="unix socket for IPv4; default `/var/run/calico/bird.ctl` with a "
+            "datastore of type etcd, else none; empty is none"
+        ),
+    ] = None
+    ipv6: Annotated[
+        str | None,
+        Field(description="the same for IPv6; default `/var/run/calico/bird6.ctl`"),
+    ] = None
+    version: Annotated[
+        str, Field(description="the version that is told", min_length=1)
+    ] = "v0.3.3+birdv1.6.8"
+
+
 class Control(Section):
     """The socket that `pybgpctl` speaks to."""
 
@@ -305,6 +324,7 @@ class DaemonConfig(Section):
     datastore: Datastore = Datastore()
     calico: Calico = Calico()
     control: Control = Control()
+    bird: Bird = Bird()
     log: Log = Log()
     graceful_restart: GracefulRestart = GracefulRestart()
     metrics: Metrics = Metrics()

@@ -172,6 +172,21 @@ class CalicoSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BirdSettings:
+    """Sockets that speak BIRD's control protocol.
+
+    Attributes:
+        ipv4_path: Unix socket that answers for IPv4; empty is none.
+        ipv6_path: As ``ipv4_path``.
+        version: Which version of BIRD is told.
+    """
+
+    ipv4_path: str = ""
+    ipv6_path: str = ""
+    version: str = "v0.3.3+birdv1.6.8"
+
+
+@dataclass(frozen=True, slots=True)
 class LogSettings:
     """What is logged.
 
@@ -228,6 +243,7 @@ class DaemonSettings:
         datastore: Where cluster state comes from.
         calico: How its node behaves.
         control_path: Unix socket of the control protocol; empty is none.
+        bird: Sockets that speak BIRD's protocol.
         log: What is logged.
         restart: What survives a restart.
         metrics: The HTTP server.
@@ -244,6 +260,7 @@ class DaemonSettings:
     datastore: DatastoreSettings = DatastoreSettings()
     calico: CalicoSettings = CalicoSettings()
     control_path: str = ""
+    bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -20,7 +20,7 @@ from bgpd.daemon.ways import Ways
 from bgpd.session.fsm import State
 from fib.kernel import KernelFib
 from fib.kernel_policy import KernelPolicy
-from fib.kernel_view import KernelView
+from fib.kernel_view import KernelView, Link
 from fib.next_hop_watch import NextHopState
 from fib.tunnel import Tunnel
 from rib.family import Family
@@ -135,6 +135,10 @@ class Forwarding:
             gateways: Address of 4 or 16 octets -> gateway of the same family.
         """
         self._ways.reach_through(gateways)
+
+    def links(self) -> list[Link]:
+        """Return the machine's devices; none without a view of the kernel."""
+        return [] if self.view is None else self.view.devices()
 
     def tunnel_fault(self) -> str:
         """Return why the IPIP tunnel's device is not as it must be; empty where it is."""

@@ -12,10 +12,10 @@ from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bgpd.api.protocol import ControlError
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
@@ -29,14 +29,13 @@ from bgpd.daemon.node_plan import (
 from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
+from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
 from bgpd.session.negotiation import RestartState
 from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
-    from bgpd.api.control import ControlServer
-    from bgpd.api.http import HttpServer
     from bgpd.calico.desired import NodeDesired
     from bgpd.daemon.cluster import ClusterFollower
 
@@ -62,14 +61,6 @@ class Loaded(Protocol):
 
 
 Reload = Callable[[], Loaded]
-
-
-class StartError(Exception):
-    """The daemon cannot start; the text is for the user."""
-
-
-class ReloadError(Exception):
-    """The configuration was not applied; the text is for the user."""
 
 
 class Daemon:
@@ -103,13 +94,12 @@ class Daemon:
         self._files = files
         self._must_listen = must_listen
         self._stop = asyncio.Event()
-        self._desired: NodeDesired | None = None
+        self.desired: NodeDesired | None = None
+        self.changed_at = 0.0
         self._identity: SpeakerSettings | None = None
         self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
-        self._control: ControlServer | None = None
-        self._http: HttpServer | None = None
-        self._http_faults: list[str] = []
+        self._servers = Servers(self)
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
 
@@ -127,7 +117,7 @@ class Daemon:
         self._lag = LagMeter(loop)
         try:
             if self.settings.metrics.address:
-                await self._serve_http(self._lag)
+                await self._servers.serve_http(self._lag)
             await self._start(loop)
             await self._stop.wait()
         finally:
@@ -141,7 +131,7 @@ class Daemon:
             self._follow_datastore()
             if not await self._wait_for_datastore():
                 return
-        identity = identify(self.settings, self._desired)
+        identity = identify(self.settings, self.desired)
         if identity is None:
             raise StartError(
                 "no router id: set bgp.router_id, or let a datastore tell the address"
@@ -153,7 +143,7 @@ class Daemon:
             cluster_id=identity.cluster_id,
             decision=identity.decision,
         )
-        speaker.set_own_addresses(own_addresses(identity, self._desired))
+        speaker.set_own_addresses(own_addresses(identity, self.desired))
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
         origins = calico_origins() if is_node else plain_origins()
         reconciler = self.reconciler = Reconciler(speaker, origins)
@@ -173,74 +163,20 @@ class Daemon:
         else:
             loop.call_later(self.settings.restart.deferral_time, self._end_restart)
         await self._listen(speaker, identity)
-        if self.settings.control_path:
-            await self._serve_control(speaker, identity.asn)
-        if self._desired is not None:
-            reconciler.apply_routes(self._desired)
+        await self._servers.serve_clients(speaker, self._lag, identity.asn)
+        if self.desired is not None:
+            reconciler.apply_routes(self.desired)
         reconciler.apply_settings(with_as(self.settings, identity.asn))
-        if self._desired is not None:
-            reconciler.apply_node(self._desired)
+        if self.desired is not None:
+            reconciler.apply_node(self.desired)
         if self._files:
             self._spawn(self._watch_files(), "file watch")
         self.is_started = True
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
 
-    async def _serve_http(self, lag: LagMeter) -> None:
-        """Serve metrics and health, already while the start waits for the datastore."""
-        from bgpd.api.http import HttpError, HttpServer  # noqa: PLC0415  # 0.2 s
-        from bgpd.daemon.insight import DaemonInsight  # noqa: PLC0415
-
-        where = self.settings.metrics
-        insight = DaemonInsight(self, lag, self._warnings)
-        server = HttpServer(insight, where.address, where.port)
-        try:
-            await server.start()
-        except HttpError as error:
-            # Routing does not wait for those who watch it.
-            self._http_faults.append(str(error))
-            _log.error("%s", error)
-            return
-        self._http = server
-
-    async def _serve_control(self, speaker: Speaker, asn: int) -> None:
-        """Open the control socket.
-
-        Raises:
-            StartError: It cannot be made, or another daemon has it.
-        """
-        from bgpd.api.control import (  # noqa: PLC0415  # not every reflector has one
-            ControlServer,
-            ControlSocketError,
-        )
-        from bgpd.daemon.actions import DaemonActions  # noqa: PLC0415
-        from bgpd.daemon.views.table import DaemonView, commands  # noqa: PLC0415
-
-        view = DaemonView(
-            speaker,
-            speaker.loop.time(),
-            fib=self.forwarding.fib if self.forwarding is not None else None,
-            datastore=self.cluster.datastore if self.cluster is not None else None,
-            warnings=self._warnings,
-            actions=DaemonActions(speaker, self._reload_for_client),
-            loop_lag=self._lag.worst if self._lag is not None else None,
-            asn=asn,
-            node=self.settings.node_name,
-        )
-        self._control = ControlServer(self.settings.control_path, commands(view))
-        try:
-            await self._control.start()
-        except ControlSocketError as error:
-            raise StartError(str(error)) from error
-
-    def _reload_for_client(self) -> list[str]:
-        try:
-            return self.reload_or_tell()
-        except ReloadError as error:
-            raise ControlError("not-reloaded", str(error)) from error
-
-    def _warnings(self) -> list[str]:
+    def warnings(self) -> list[str]:
         """Return what an operator should know now."""
-        lines = [*self.listen_faults, *self._http_faults]
+        lines = [*self.listen_faults, *self._servers.faults]
         if self.cluster is not None:
             describe = self.cluster.datastore.describe
             lines += [
@@ -311,7 +247,8 @@ class Daemon:
                 desired.name,
             )
             return
-        self._desired = desired
+        self.desired = desired
+        self.changed_at = asyncio.get_running_loop().time()
         if not self._first_desired.is_set():
             self._first_desired.set()
         elif self.reconciler is not None:
@@ -323,11 +260,11 @@ class Daemon:
         """Let the kernel's part follow what the node must be."""
         if self.forwarding is None:
             return
-        if self._desired is not None:
-            self.forwarding.set_policies(self._desired.kernel)
-            self.forwarding.reach_through(gateways(self._desired))
-            self.forwarding.keep_tunnel(tunnel_address(self._desired))
-        self.forwarding.learn(learn_plan(self.settings, self._desired))
+        if self.desired is not None:
+            self.forwarding.set_policies(self.desired.kernel)
+            self.forwarding.reach_through(gateways(self.desired))
+            self.forwarding.keep_tunnel(tunnel_address(self.desired))
+        self.forwarding.learn(learn_plan(self.settings, self.desired))
 
     async def _wait_for_datastore(self) -> bool:
         """Wait until the datastore knows this node; false if told to stop first."""
@@ -363,6 +300,10 @@ class Daemon:
             self._stop.set()
 
     # -- change and end -----------------------------------------------------------------
+
+    def recovery(self) -> tuple[int, float, float] | None:
+        """Return how far the recovery after our restart is; ``None`` when it is over."""
+        return None if self._deferral is None else self._deferral.progress
 
     def reload(self) -> None:
         """Read the configuration again; one with errors is logged and changes nothing."""
@@ -412,6 +353,7 @@ class Daemon:
     def apply(self, new: DaemonSettings) -> list[Step]:
         """Apply changed settings; return the steps."""
         old, self.settings = self.settings, new
+        self.changed_at = asyncio.get_running_loop().time()
         steps = diff(old, new)
         for step in steps:
             _log.info("reload: %s", step)
@@ -425,11 +367,11 @@ class Daemon:
 
     def _apply_identity(self) -> None:
         """Follow a change of who we are: only a new router id resets sessions."""
-        speaker, identity = self.speaker, identify(self.settings, self._desired)
+        speaker, identity = self.speaker, identify(self.settings, self.desired)
         if speaker is None or identity is None or identity == self._identity:
             return
         self._identity = identity
-        speaker.set_own_addresses(own_addresses(identity, self._desired))
+        speaker.set_own_addresses(own_addresses(identity, self.desired))
         speaker.set_identity(identity.router_id, identity.cluster_id)
         self._spawn(self._listen(speaker, identity), "listener")
 
@@ -439,10 +381,7 @@ class Daemon:
             task.remove_done_callback(self._ended)
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
-        if self._control is not None:
-            await self._control.close()
-        if self._http is not None:
-            await self._http.close()
+        await self._servers.close()
         if self._lag is not None:
             self._lag.close()
         if self._deferral is not None:

@@ -55,6 +55,19 @@ class Deferral:
         speaker.end_of_rib_listeners.append(self._end_of_rib)
         self._look()
 
+    @property
+    def progress(self) -> tuple[int, float, float] | None:
+        """Peers waited for, seconds so far, and seconds at most; ``None`` when over."""
+        if self._timer is None:
+            return None
+        now = self._speaker.loop.time()
+        waiting = sum(
+            peer.driver.session.is_started
+            and (peer.state is not State.ESTABLISHED or not has_told_all(peer))
+            for peer in self._speaker.peers.values()
+        )
+        return waiting, now - self._started, self._until - self._started
+
     def close(self) -> None:
         """Look no more; what is withheld stays so."""
         if self._timer is not None:

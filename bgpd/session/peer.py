@@ -138,6 +138,11 @@ class PeerSession:
         """Return when ``handle_timer`` is due, in monotonic seconds; ``None`` for never."""
         return self._machines.next_deadline()
 
+    def deadline(self, timer: Timer) -> float | None:
+        """Return when a timer of the established session ends; ``None`` if none runs."""
+        established = self._machines.established
+        return None if established is None else established.timers.get(timer)
+
     # -- inputs from above --------------------------------------------------------------
 
     def start(self, now: float) -> None:

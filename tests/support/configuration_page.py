@@ -11,6 +11,7 @@ from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
 from bgpd.config.model import (
     Bgp,
+    Bird,
     Calico,
     Control,
     DaemonConfig,
@@ -142,6 +143,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("next_hops", "next_hops", NextHops, ""),
     ("datastore", "datastore", Datastore, ""),
     ("calico", "calico", Calico, ""),
+    ("bird", "bird", Bird, ""),
     ("control", "control", Control, ""),
     ("log", "log", Log, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),

@@ -12,6 +12,7 @@ from bgpd.daemon.speaker import Speaker
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelPolicy
+from fib.kernel_view import Link
 from fib.routes import Fib
 from rib.attributes import PathAttributes, describe
 from rib.family import FAMILIES_BY_NAME, Family
@@ -59,6 +60,9 @@ class Actions(Protocol):
     def enable(self, address: str) -> Iterable[str]:
         """Let a peer come up again."""
 
+    def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
+        """End the daemon: peers drop our routes, ``flushes`` those in the kernel too."""
+
 
 @dataclass(frozen=True, slots=True)
 class DaemonView:
@@ -77,6 +81,10 @@ class DaemonView:
         node: This node's name in the datastore; empty without.
         desired: Returns what the datastore asks of this node; ``None`` without one.
         kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
+        changed_at: Returns when what the daemon must be last changed, on the loop's clock.
+        links: Returns devices with their addresses; ``None`` without a kernel.
+        recovery: Returns how far the recovery after our restart is: peers waited for,
+            seconds so far and at most; ``None`` when it is over.
         tunnel_fault: Returns why the tunnel device is not as it must be.
     """
 
@@ -92,6 +100,9 @@ class DaemonView:
     desired: "Callable[[], NodeDesired | None] | None" = None
     kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None
     tunnel_fault: Callable[[], str] | None = None
+    changed_at: Callable[[], float] | None = None
+    links: Callable[[], Iterable[Link]] | None = None
+    recovery: Callable[[], tuple[int, float, float] | None] | None = None
 
     @property
     def now(self) -> float:

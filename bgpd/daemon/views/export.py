@@ -111,7 +111,13 @@ class Teller:
             return Withheld.COMMUNITY, ""
         if not context.has_long_lived and is_long_lived_stale(attributes):
             return Withheld.LONG_LIVED, ""
-        verdict = export.policy.evaluate(attributes, path.source, context.family, nlri)
+        verdict = export.policy.evaluate(
+            attributes,
+            path.source,
+            context.family,
+            nlri,
+            interface=path.next_hop.interface,
+        )
         if not verdict.is_accepted:
             return Withheld.POLICY, f"{export.policy.name}: {verdict.reason}"
         without_role = Export(replace(context, role=""), export.policy)

@@ -10,7 +10,8 @@ import pytest
 import uvloop
 
 from bgpd.api.client import UnreachableError, call
-from bgpd.api.control import ControlServer, ControlSocketError, Limits, _slice
+from bgpd.api.control import ControlServer
+from bgpd.api.unix import Limits, UnixSocketError, _slice
 from bgpd.api.protocol import Command, ControlError
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
@@ -436,7 +437,7 @@ def test_a_stale_socket_is_replaced(path):
 def test_a_second_daemon_is_told_that_there_is_one(path):
     async def talk(server, connect):
         second = ControlServer(str(path), COMMANDS)
-        with pytest.raises(ControlSocketError, match="another daemon listens there"):
+        with pytest.raises(UnixSocketError, match="another daemon listens there"):
             await second.start()
         await second.close()
         assert (await (await connect()).ask("one"))[-1]["done"]
@@ -462,7 +463,7 @@ def test_a_successor_keeps_its_socket_when_the_former_daemon_closes(path):
 def test_a_file_that_is_no_socket_is_left_alone(path):
     path.parent.mkdir()
     path.write_text("precious")
-    with pytest.raises(ControlSocketError, match="no socket"):
+    with pytest.raises(UnixSocketError, match="no socket"):
         asyncio.run(ControlServer(str(path), COMMANDS).start())
     assert path.read_text() == "precious"
 
@@ -470,7 +471,7 @@ def test_a_file_that_is_no_socket_is_left_alone(path):
 @pytest.mark.parametrize("name", ["x" * 120, "file/control.sock"])
 def test_a_socket_that_cannot_be_made_says_why(tmp_path, name):
     (tmp_path / "file").write_text("")
-    with pytest.raises(ControlSocketError, match=r"octets at most|choose another path"):
+    with pytest.raises(UnixSocketError, match=r"octets at most|choose another path"):
         asyncio.run(ControlServer(str(tmp_path / name), COMMANDS).start())
 
 

@@ -1,0 +1,1 @@
+"""Answers to BIRD's commands, out of the daemon's own state."""
