@@ -7,10 +7,22 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from bgpd.cli.asking import EXIT_REFUSED, ask, output_option, print_rows
+from bgpd.cli.tables import field
+
 if TYPE_CHECKING:
     from bgpd.calico.case import Case
 
 EXIT_BAD_CASE: Final = 2
+
+_DIFF: Final = (
+    field("PART", "part"),
+    field("NAME", "name"),
+    field("STATE", "state"),
+    field("WANTED", "wanted"),
+    field("RUNNING", "running"),
+    field("REMARK", "text"),
+)
 
 _case = click.option(
     "--case",
@@ -48,6 +60,21 @@ def probe(file: Path) -> None:
         click.echo(json.dumps(show_probes(case), indent=2))
     except CaseError as error:
         _refuse(file, str(error))
+
+
+@calico.command("diff")
+@click.option("--all", "shows_all", is_flag=True, help="Also what does not differ.")
+@output_option
+@click.pass_obj
+def diff(control: str, output: str, *, shows_all: bool) -> None:
+    """Compare what the datastore asks of a running daemon with what runs there.
+
+    Exit code 1 where something differs.
+    """
+    rows = list(ask(control, "calico-diff", all=shows_all))
+    print_rows(iter(rows), output, _DIFF, "nothing differs")
+    if any(row["state"] != "same" for row in rows):
+        sys.exit(EXIT_REFUSED)
 
 
 def _load(file: Path) -> "Case":

@@ -1,16 +1,13 @@
 """``pybgpctl``: look at a running daemon, and tell it what to do."""
 
-import json
 import sys
-from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, Final
 
 import click
 
 from bgpd import __version__
-from bgpd.api.client import UnreachableError, call
-from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, ControlError
+from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE
+from bgpd.cli.asking import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.calico import calico
 from bgpd.cli.pages import peer_page, route_page, status_page
 from bgpd.cli.tables import (
@@ -20,24 +17,10 @@ from bgpd.cli.tables import (
     ROUTE_LEGEND,
     ROUTES,
     TOLD,
-    Column,
-    Row,
-    print_table,
 )
-
-EXIT_REFUSED: Final = 1
-EXIT_UNREACHABLE: Final = 3
 
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
 
-_output = click.option(
-    "-o",
-    "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
-    default="table",
-    show_default=True,
-    help="For people, as one JSON value, or as one JSON object a line.",
-)
 _family = click.option(
     "--family",
     type=click.Choice(["ipv4", "ipv6"]),
@@ -94,15 +77,15 @@ def show() -> None:
 
 @show.command("peers")
 @click.argument("peer", required=False)
-@_output
+@output_option
 @click.pass_obj
 def show_peers(control: str, peer: str | None, output: str) -> None:
     """List the sessions, or show all about one PEER (a name or an address)."""
-    answer = _ask(control, "show-peers", peer=peer)
+    answer = ask(control, "show-peers", peer=peer)
     if peer is not None:
-        _print_page(answer, output, peer_page)
+        print_page(answer, output, peer_page)
     else:
-        _print_rows(answer, output, PEERS, "no peers")
+        print_rows(answer, output, PEERS, "no peers")
 
 
 @show.command("routes")
@@ -120,7 +103,7 @@ def show_peers(control: str, peer: str | None, output: str) -> None:
 )
 @click.option("--best", is_flag=True, help="Only selected routes.")
 @_limit
-@_output
+@output_option
 @click.pass_obj
 def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # click's values go to the daemon as they are
     """List routes, in the order of their prefixes.
@@ -134,8 +117,8 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
     A family's rows stream; a table of a million routes needs no memory here.
     """  # noqa: D301  # click wants the character itself, to keep the lines below it
     is_told = wanted["advertised_to"] is not None
-    answer = _ask(control, "show-routes", **wanted)
-    _print_rows(answer, output, TOLD if is_told else ROUTES, "no such routes")
+    answer = ask(control, "show-routes", **wanted)
+    print_rows(answer, output, TOLD if is_told else ROUTES, "no such routes")
     if output == "table" and sys.stdout.isatty() and not is_told:
         click.echo(ROUTE_LEGEND)
 
@@ -145,7 +128,7 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
 @click.option(
     "--lpm", is_flag=True, help="The most specific route that contains PREFIX."
 )
-@_output
+@output_option
 @click.pass_obj
 def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
     """Explain why PREFIX goes where it goes.
@@ -153,8 +136,8 @@ def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
     Each path with its attributes and why it won or lost, what was refused and why, who
     is told and how, what the kernel has. An address finds the route that it takes.
     """
-    answer = _ask(control, "show-route", prefix=prefix, lpm=lpm)
-    _print_page(answer, output, route_page)
+    answer = ask(control, "show-route", prefix=prefix, lpm=lpm)
+    print_page(answer, output, route_page)
 
 
 @show.command("fib")
@@ -166,29 +149,29 @@ def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
     help="Only routes in this state.",
 )
 @_limit
-@_output
+@output_option
 @click.pass_obj
 def show_fib(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
     """List our routes in the kernel's table, with errors."""
-    _print_rows(_ask(control, "show-fib", **wanted), output, FIB, "no kernel routes")
+    print_rows(ask(control, "show-fib", **wanted), output, FIB, "no kernel routes")
 
 
 @show.command("groups")
 @_family
-@_output
+@output_option
 @click.pass_obj
 def show_groups(control: str, family: str | None, output: str) -> None:
     """List update groups: peers that are told the same, and who is behind."""
-    answer = _ask(control, "show-groups", family=family)
-    _print_rows(answer, output, GROUPS, "nobody is told anything")
+    answer = ask(control, "show-groups", family=family)
+    print_rows(answer, output, GROUPS, "nobody is told anything")
 
 
 @show.command("status")
-@_output
+@output_option
 @click.pass_obj
 def show_status(control: str, output: str) -> None:
     """Show the daemon's state: identity, peers, tables, kernel, datastore, warnings."""
-    _print_page(_ask(control, "show-status"), output, status_page)
+    print_page(ask(control, "show-status"), output, status_page)
 
 
 @main.command()
@@ -205,14 +188,14 @@ def reset(control: str, peer: str, kind: str | None) -> None:
     Without an option the session ends and comes up again; where graceful restart was
     agreed on, routes stay meanwhile. The soft kinds leave the session alone.
     """
-    _print_lines(_ask(control, "reset", peer=peer, kind=kind))
+    print_lines(ask(control, "reset", peer=peer, kind=kind))
 
 
 @main.command()
 @click.pass_obj
 def reload(control: str) -> None:
     """Read the configuration again; print what changes."""
-    _print_lines(_ask(control, "reload"))
+    print_lines(ask(control, "reload"))
 
 
 @main.command("shutdown-peer")
@@ -221,7 +204,7 @@ def reload(control: str) -> None:
 @click.pass_obj
 def shutdown_peer(control: str, peer: str, text: str | None) -> None:
     """Take PEER down until enable-peer, or until the daemon starts again."""
-    _print_lines(_ask(control, "disable-peer", peer=peer, text=text))
+    print_lines(ask(control, "disable-peer", peer=peer, text=text))
 
 
 @main.command("enable-peer")
@@ -229,78 +212,20 @@ def shutdown_peer(control: str, peer: str, text: str | None) -> None:
 @click.pass_obj
 def enable_peer(control: str, peer: str) -> None:
     """Let PEER come up again after shutdown-peer."""
-    _print_lines(_ask(control, "enable-peer", peer=peer))
+    print_lines(ask(control, "enable-peer", peer=peer))
 
 
-# -- asking and printing ----------------------------------------------------------------
+@main.command()
+@click.option("--flush", is_flag=True, help="Remove our routes from the kernel, too.")
+@click.option("--text", help="Told to the peers' operators (RFC 9003).")
+@click.pass_obj
+def shutdown(control: str, text: str | None, *, flush: bool) -> None:
+    """End the daemon for good.
 
-
-def _ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
-    """Yield the rows of an answer; end the program where there is none.
-
-    Arguments that are ``None`` or false are left out; underscores become hyphens.
+    Peers drop our routes at once, also where graceful restart was agreed on. To start it
+    anew without loss, end it with SIGTERM instead, which leaves everything in place.
     """
-    sent = {
-        name.replace("_", "-"): value
-        for name, value in arguments.items()
-        if value is not None and value is not False
-    }
-    try:
-        for data in call(control, command, sent):
-            yield from [data] if isinstance(data, dict) else data
-    except ControlError as error:
-        click.echo(f"pybgpctl: {error.message}", err=True)
-        if error.expected:
-            click.echo(f"expected: {', '.join(error.expected)}", err=True)
-        sys.exit(EXIT_REFUSED)
-    except UnreachableError as error:
-        click.echo(f"pybgpctl: {error}", err=True)
-        click.echo(
-            f"another path: --control PATH, or the variable {PATH_VARIABLE}", err=True
-        )
-        sys.exit(EXIT_UNREACHABLE)
-
-
-def _print_rows(
-    rows: Iterator[Row], output: str, columns: tuple[Column, ...], empty: str
-) -> None:
-    if output == "table":
-        print_table(columns, rows, empty)
-    elif output == "jsonl":
-        for row in rows:
-            click.echo(json.dumps(row))
-    else:
-        _print_array(rows)
-
-
-def _print_array(rows: Iterator[Row]) -> None:
-    """Print a JSON array as its rows come; nothing where the first is an error."""
-    first = next(rows, None)
-    if first is None:
-        click.echo("[]")
-        return
-    before = "["
-    for row in chain((first,), rows):
-        click.echo(f"{before}{json.dumps(row)}", nl=False)
-        before = ",\n "
-    click.echo("]")
-
-
-def _print_page(
-    rows: Iterator[Row], output: str, page: Callable[[Row], Iterator[str]]
-) -> None:
-    for row in rows:
-        if output == "table":
-            for line in page(row):
-                click.echo(line)
-        else:
-            click.echo(json.dumps(row, indent=2 if output == "json" else None))
-
-
-def _print_lines(rows: Iterator[Row]) -> None:
-    for row in rows:
-        for line in row["lines"]:
-            click.echo(line)
+    print_lines(ask(control, "shutdown", flush=flush, text=text))
 
 
 if __name__ == "__main__":

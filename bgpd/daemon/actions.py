@@ -1,6 +1,8 @@
 """What control commands make the daemon do."""
 
 from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
 
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.peer import Peer
@@ -9,6 +11,15 @@ from bgpd.daemon.views.common import ResetKind
 from bgpd.session.fsm import State
 from bgpd.wire.errors import CeaseSubcode
 
+GRACE: Final = 0.1  # seconds for the answer to reach whoever asked for the end
+
+
+class ShutDown(Protocol):
+    """Ends the daemon (``Daemon.shut_down``)."""
+
+    def __call__(self, *, flushes: bool, text: str) -> None:
+        """End it soon, after the answer to whoever asked."""
+
 
 class DaemonActions:
     """Implements ``views_common.Actions`` on a speaker.
@@ -16,11 +27,18 @@ class DaemonActions:
     Args:
         speaker: Whose peers are meant.
         reload: Reads the configuration again; returns what was done.
+        shut_down: Ends the daemon.
     """
 
-    def __init__(self, speaker: Speaker, reload: Callable[[], Iterable[str]]) -> None:
+    def __init__(
+        self,
+        speaker: Speaker,
+        reload: Callable[[], Iterable[str]],
+        shut_down: ShutDown,
+    ) -> None:
         self._speaker = speaker
         self._reload = reload
+        self._shut_down = shut_down
 
     def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
         """Reset a peer, or have its routes told or judged again."""
@@ -80,3 +98,14 @@ class DaemonActions:
         peer.is_held = False
         peer.driver.start()
         return (f"{peer.settings.name}: enabled",)
+
+    def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
+        """End the daemon, and what it did: peers drop our routes."""
+        count = sum(
+            peer.state is State.ESTABLISHED for peer in self._speaker.peers.values()
+        )
+        self._speaker.loop.call_later(
+            GRACE, partial(self._shut_down, flushes=flushes, text=text)
+        )
+        left = "are removed" if flushes else "stay"
+        return (f"shutting down: {count} sessions end, kernel routes {left}",)

@@ -9,6 +9,7 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -63,6 +64,21 @@ class Loaded(Protocol):
 Reload = Callable[[], Loaded]
 
 
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What is left behind at the end.
+
+    Attributes:
+        is_restart: Peers shall keep our routes.
+        flushes: The kernel's routes go.
+        text: For the peers' operators (RFC 9003).
+    """
+
+    is_restart: bool
+    flushes: bool
+    text: str = ""
+
+
 class Daemon:
     """One running daemon.
 
@@ -90,6 +106,7 @@ class Daemon:
         self.listen_faults: list[str] = []
         self.is_started = False
         self._exit_code = EXIT_OK
+        self._ending: Ending | None = None
         self._read_settings = reload
         self._files = files
         self._must_listen = must_listen
@@ -375,6 +392,16 @@ class Daemon:
         speaker.set_identity(identity.router_id, identity.cluster_id)
         self._spawn(self._listen(speaker, identity), "listener")
 
+    def shut_down(self, *, flushes: bool, text: str) -> None:
+        """End for good: peers drop our routes at once.
+
+        Args:
+            flushes: The kernel's routes go, too.
+            text: For the peers' operators (RFC 9003).
+        """
+        self._ending = Ending(is_restart=False, flushes=flushes, text=text)
+        self._stop.set()
+
     async def _close(self) -> None:
         """End in the order of the start, reversed; routes stay for a successor."""
         for task in list(self._tasks):
@@ -386,11 +413,14 @@ class Daemon:
             self._lag.close()
         if self._deferral is not None:
             self._deferral.close()
-        keeps = self.settings.restart.is_enabled
+        ending = self._ending or Ending(
+            is_restart=self.settings.restart.is_enabled,
+            flushes=not self.settings.restart.is_enabled,
+        )
         if self.speaker is not None:
-            await self.speaker.close(is_restart=keeps)
+            await self.speaker.close(is_restart=ending.is_restart, text=ending.text)
         if self.forwarding is not None:
-            await self.forwarding.close(flush=not keeps)
+            await self.forwarding.close(flush=ending.flushes)
 
 
 def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:

@@ -82,7 +82,7 @@ class Servers:
             fib=forwarding.fib if forwarding is not None else None,
             datastore=cluster.datastore if cluster is not None else None,
             warnings=daemon.warnings,
-            actions=DaemonActions(speaker, self._reload),
+            actions=DaemonActions(speaker, self._reload, daemon.shut_down),
             loop_lag=lag.worst if lag is not None else None,
             asn=asn,
             node=daemon.settings.node_name,

@@ -76,13 +76,23 @@ def _reload(view: DaemonView, _: Arguments) -> Row:
     return _lines(_actions(view).reload())
 
 
-def _disable(view: DaemonView, arguments: Arguments) -> Row:
-    text = arguments.get("text", "")
+def _text(arguments: Arguments) -> str:
+    text = str(arguments.get("text", ""))
     if len(text.encode()) > MAX_TEXT:
         raise ControlError(
             "bad-argument", f"text has {MAX_TEXT} octets at most (RFC 9003 2)"
         )
+    return text
+
+
+def _disable(view: DaemonView, arguments: Arguments) -> Row:
+    text = _text(arguments)
     return _lines(_actions(view).disable(_address(view, arguments), text))
+
+
+def _shutdown(view: DaemonView, arguments: Arguments) -> Row:
+    flushes = bool(arguments.get("flush", False))
+    return _lines(_actions(view).shut_down(_text(arguments), flushes=flushes))
 
 
 def _enable(view: DaemonView, arguments: Arguments) -> Row:
@@ -144,6 +154,12 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         ),
         "enable-peer": _Row(
             _enable, "Let a peer come up again.", {"peer": str}, _PEER, is_change=True
+        ),
+        "shutdown": _Row(
+            _shutdown,
+            "End the daemon, and let peers drop its routes.",
+            {"flush": bool, "text": str},
+            is_change=True,
         ),
     }
 )

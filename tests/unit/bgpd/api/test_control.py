@@ -11,8 +11,8 @@ import uvloop
 
 from bgpd.api.client import UnreachableError, call
 from bgpd.api.control import ControlServer
-from bgpd.api.unix import Limits, UnixSocketError, _slice
 from bgpd.api.protocol import Command, ControlError
+from bgpd.api.unix import Limits, UnixSocketError, _slice
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
 
@@ -379,8 +379,9 @@ def test_a_hundred_thousand_rows_leave_the_loop_alive(path, loop_factory):
 
 def test_a_slice_ends_by_time_though_it_made_no_row():
     async def main():
-        octets, is_over = _slice(iter(lambda: None, 0), 1)
-        assert octets == b""
+        nothing: Iterator[int | None] = iter(lambda: None, 0)
+        made, is_over = _slice(nothing)
+        assert made == []
         assert not is_over
 
     asyncio.run(main())

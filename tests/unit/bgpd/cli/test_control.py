@@ -41,6 +41,9 @@ class Told:
     def enable(self, address: str) -> list[str]:
         return [f"{address}: up"]
 
+    def shut_down(self, text: str, *, flushes: bool) -> list[str]:
+        return [f"down, {text!r}, {flushes}"]
+
 
 def fill(world: World) -> None:
     """Three peers, two paths for one prefix, a refused route, a changed one."""
@@ -245,6 +248,8 @@ def test_json_lines_are_one_object_each(daemon):
         (("shutdown-peer", "one", "--text", "new RAM"), "192.0.2.1: down, 'new RAM'\n"),
         (("shutdown-peer", "one"), "192.0.2.1: down, ''\n"),
         (("enable-peer", "one"), "192.0.2.1: up\n"),
+        (("shutdown",), "down, '', False\n"),
+        (("shutdown", "--flush", "--text", "new RAM"), "down, 'new RAM', True\n"),
     ],
 )
 def test_changes_print_what_was_done(daemon, args, output):
@@ -300,6 +305,7 @@ def test_the_variable_names_the_socket(daemon):
         ("reload",),
         ("shutdown-peer",),
         ("enable-peer",),
+        ("shutdown",),
     ],
 )
 def test_every_command_has_help_that_fits(args):

@@ -12,8 +12,12 @@ def no_reload() -> Iterable[str]:
     return ("nothing",)
 
 
+def no_shut_down(*, flushes: bool, text: str) -> None:
+    raise AssertionError("nobody asked for it")
+
+
 def actions_of(node: Node) -> DaemonActions:
-    return DaemonActions(node.speaker, no_reload)
+    return DaemonActions(node.speaker, no_reload, no_shut_down)
 
 
 async def a_reflector_with_clients(rack: Rack) -> tuple[Node, Node, Node]:

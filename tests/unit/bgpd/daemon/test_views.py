@@ -54,6 +54,10 @@ class Told:
         self.calls.append(("enable", address))
         return []
 
+    def shut_down(self, text: str, *, flushes: bool) -> list[str]:
+        self.calls.append(("shutdown", text, flushes))
+        return []
+
 
 @pytest.fixture
 def world() -> Iterator[World]:
@@ -637,12 +641,16 @@ def test_changes_reach_the_daemon_with_the_peers_address(world):
     assert world.ask("reload")["lines"] == ["peer a: added", "peer b: reset"]
     world.ask("disable-peer", peer="p", text="maintenance")
     world.ask("enable-peer", peer="p")
+    world.ask("shutdown", text="moved", flush=True)
+    world.ask("shutdown")
     assert told.calls == [
         ("reset", "192.0.2.1", ResetKind.SESSION),
         ("reset", "192.0.2.1", ResetKind.SOFT_IN),
         ("reload",),
         ("disable", "192.0.2.1", "maintenance"),
         ("enable", "192.0.2.1"),
+        ("shutdown", "moved", True),
+        ("shutdown", "", False),
     ]
 
 
@@ -653,6 +661,7 @@ def test_changes_reach_the_daemon_with_the_peers_address(world):
         ("reset", {"peer": "p", "kind": "softly"}, "bad-argument"),
         ("reset", {}, "missing-argument"),
         ("disable-peer", {"peer": "p", "text": "ä" * 128}, "bad-argument"),
+        ("shutdown", {"text": "ä" * 128}, "bad-argument"),
     ],
 )
 def test_wrong_changes_are_refused_and_nothing_happens(world, command, arguments, code):
