@@ -5,8 +5,10 @@ command line alone never loads the models of configuration files.
 """
 
 import logging
+import re
 import sys
 from collections.abc import Callable
+from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -22,6 +24,11 @@ MAX_CLIENTS: Final = 65535
 ON_OFF: Final = click.Choice(["on", "off"])
 LOG_LEVELS: Final = click.Choice(["debug", "info", "warning", "error"])
 LOG_FORMATS: Final = click.Choice(["text", "json"])
+
+
+_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
+_DURATION: Final = re.compile(f"(?:{_DURATION_PART.pattern})+")
 
 
 class _Checked(click.ParamType[str]):
@@ -66,6 +73,26 @@ def _as_number(text: str) -> str:
     return str(number)
 
 
+class _Duration(click.ParamType[float]):
+    """Seconds, written as Go does: ``30s``, ``1m30s``, ``500ms``."""
+
+    name = "duration"
+
+    def convert(
+        self,
+        value: Any,  # noqa: ANN401  # click's signature
+        param: click.Parameter | None,
+        ctx: click.Context | None,
+    ) -> float:
+        if not _DURATION.fullmatch(value):
+            self.fail(f"{value!r} is no duration: it has the form 1m30s", param, ctx)
+        return sum(
+            float(number) * _SECONDS[unit]
+            for number, unit in _DURATION_PART.findall(value)
+        )
+
+
+DURATION: Final = _Duration()
 PORT: Final = click.IntRange(1, 65535)
 ADDRESS: Final = _Checked("address", _address)
 IDENTIFIER: Final = _Checked("identifier", _identifier)
@@ -204,6 +231,60 @@ def check(file: Path) -> None:
 
 
 @main.command()
+@click.option("--bird-ready", is_flag=True, help="Are IPv4 sessions established?")
+@click.option("--bird6-ready", is_flag=True, help="Are IPv6 sessions established?")
+@click.option("--bird-live", is_flag=True, help="Does the IPv4 socket answer?")
+@click.option("--bird6-live", is_flag=True, help="Does the IPv6 socket answer?")
+@click.option(
+    "--threshold-time",
+    type=DURATION,
+    default="30s",
+    show_default=True,
+    help="So long after the node's start every session must be up, later one.",
+)
+@click.option(
+    "--socket-dir",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Where bird.ctl and bird6.ctl are; default as Calico's tools.",
+)
+@click.option(
+    "--nodename-file",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Its age is the node's; default as Calico's tools.",
+)
+def health(
+    *,
+    threshold_time: float,
+    socket_dir: Path | None,
+    nodename_file: Path | None,
+    **wanted: bool,
+) -> None:
+    """Probe a daemon as calico-node does: exit code 0, or 1 and the reason.
+
+    Asks whatever answers on the sockets bird.ctl and bird6.ctl.
+    """
+    from bgpd.cli import health as probe  # noqa: PLC0415
+
+    around = probe.Surroundings()
+    if socket_dir is not None:
+        around = around._replace(socket_folders=(socket_dir,))
+    if nodename_file is not None:
+        around = around._replace(node_name_file=nodename_file)
+    if not any(wanted.values()):
+        names = ", ".join(f"--{name.replace('_', '-')}" for name in wanted)
+        _fail(f"must specify at least one of {names}", usage=True)
+    checks: list[Callable[[], None]] = []
+    for family in (probe.IPV4, probe.IPV6):
+        if wanted[f"{family.daemon}_live"]:
+            checks.append(partial(probe.check_live, family, around))
+        if wanted[f"{family.daemon}_ready"]:
+            checks.append(partial(probe.check_ready, family, around, threshold_time))
+    if reason := next(probe.failures(checks), ""):
+        click.echo(reason)
+        sys.exit(EXIT_FAILED)
+
+
+@main.command()
 @click.option("--etcd", is_flag=True, help="Use a real etcd-server as datastore.")
 @click.option("--keep", is_flag=True, help="Leave the lab running at the end.")
 def demo(*, etcd: bool, keep: bool) -> None:
@@ -223,17 +304,21 @@ def _run_daemon(
     *,
     must_listen: bool = False,
 ) -> None:
+    from bgpd.daemon.companions import companions  # noqa: PLC0415
     from bgpd.daemon.errors import StartError  # noqa: PLC0415
     from bgpd.daemon.logs import set_up_logging  # noqa: PLC0415
     from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
     from bgpd.daemon.process import Daemon  # noqa: PLC0415
+    from bgpd.net.service_manager import of_this_process  # noqa: PLC0415
     from fib.errors import FibError  # noqa: PLC0415
 
     set_up_logging(settings.log)
+    manager = of_this_process()
 
     async def work() -> int:
         daemon = Daemon(settings, reload, files, must_listen=must_listen)
-        return await daemon.run()
+        async with companions(daemon, manager):
+            return await daemon.run()
 
     try:
         code = run_loop(work())
