@@ -66,6 +66,7 @@ def to_settings(
     everyone = [(each, _peer(config, each, known)) for each in neighbors(config)]
     return DaemonSettings(
         node_name=config.node.name,
+        process_names=tuple(dict.fromkeys(config.node.process_names)),
         speaker=_speaker(config, known),
         peers=sorted_peers(
             settings for each, settings in everyone if isinstance(each.model, Peer)

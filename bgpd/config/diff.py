@@ -106,6 +106,7 @@ RESTARTS: Final = frozenset(
         "fib",
         "metrics",
         "node_name",
+        "process_names",
         "restart",
         "trusts_next_hops",
     }

@@ -17,6 +17,7 @@ from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
 _MAX_AS: Final = 0xFFFFFFFF
 _INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
+_PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 MD5_KEY_LEN: Final = 80  # octets, the kernel's TCP_MD5SIG_MAXKEYLEN
 
 
@@ -107,6 +108,14 @@ def _hold_time(seconds: int) -> int:
     return seconds
 
 
+def _process_name(value: str) -> str:
+    if not _PROCESS_NAME.fullmatch(value):
+        raise ValueError(
+            f"expected the name of a process such as bird, found {value!r}"
+        )
+    return value
+
+
 def _password(text: str) -> str:
     if not 1 <= len(text.encode()) <= MD5_KEY_LEN:
         raise ValueError(f"expected 1 to {MD5_KEY_LEN} octets (RFC 2385)")
@@ -141,6 +150,7 @@ RouterId = Annotated[str, AfterValidator(_router_id)]
 RouterIdOrHash = Annotated[str, AfterValidator(_router_id_or_hash)]
 Interface = Annotated[str, AfterValidator(_interface)]
 SocketAddress = Annotated[str, AfterValidator(_socket_address)]
+ProcessName = Annotated[str, AfterValidator(_process_name)]
 Password = Annotated[str, AfterValidator(_password)]
 Community = Annotated[str, AfterValidator(_community)]
 LargeCommunity = Annotated[str, AfterValidator(_large_community)]

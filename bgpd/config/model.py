@@ -22,6 +22,7 @@ from bgpd.config.fields import (
     OnOff,
     Port,
     Prefix,
+    ProcessName,
     Release,
     RouterId,
     RouterIdOrHash,
@@ -43,6 +44,13 @@ class Node(Section):
             "`/var/lib/calico/nodename`, else the host's name in lower case"
         ),
     ] = ""
+    process_names: Annotated[
+        list[ProcessName],
+        Field(
+            description="keep an idle process of each name, for tools that look for "
+            "`bird` and `bird6`"
+        ),
+    ] = []
 
 
 class Listen(Section):

@@ -247,6 +247,7 @@ class DaemonSettings:
         log: What is logged.
         restart: What survives a restart.
         metrics: The HTTP server.
+        process_names: Processes to have beside ours, for tools that look for these names.
     """
 
     node_name: str
@@ -264,3 +265,4 @@ class DaemonSettings:
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()
     metrics: MetricsSettings = MetricsSettings()
+    process_names: tuple[str, ...] = ()

@@ -104,7 +104,7 @@ class Daemon:
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
         self.listen_faults: list[str] = []
-        self.is_started = False
+        self.started = asyncio.Event()
         self._exit_code = EXIT_OK
         self._ending: Ending | None = None
         self._read_settings = reload
@@ -140,6 +140,16 @@ class Daemon:
         finally:
             await self._close()
         return self._exit_code
+
+    @property
+    def is_started(self) -> bool:
+        """Whether everything was there and sessions may come up."""
+        return self.started.is_set()
+
+    @property
+    def stopping(self) -> asyncio.Event:
+        """Set when the end begins."""
+        return self._stop
 
     # -- start --------------------------------------------------------------------------
 
@@ -188,7 +198,7 @@ class Daemon:
             reconciler.apply_node(self.desired)
         if self._files:
             self._spawn(self._watch_files(), "file watch")
-        self.is_started = True
+        self.started.set()
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
 
     def warnings(self) -> list[str]:

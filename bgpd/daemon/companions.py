@@ -1,0 +1,80 @@
+"""What goes along with a running daemon and is no part of BGP.
+
+The service manager is told how it stands with us and that the event loop still turns;
+tools that look for processes by name find them.
+"""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Final
+
+from bgpd.daemon import process_names
+from bgpd.daemon.process import Daemon
+from bgpd.net.service_manager import ServiceManager
+from bgpd.session.fsm import State
+
+STATUS_INTERVAL: Final = 10.0  # seconds between status lines, at most
+FEEDS: Final = 3  # per interval of the watchdog, so that one late feed does no harm
+
+
+@contextlib.asynccontextmanager
+async def companions(daemon: Daemon, manager: ServiceManager) -> AsyncIterator[None]:
+    """Start them, and end them with the block.
+
+    Args:
+        daemon: What they go along with; runs inside the block.
+        manager: Who started this process.
+    """
+    tasks = []
+    if manager.is_there:
+        tasks.append(asyncio.ensure_future(_inform(daemon, manager)))
+    if daemon.settings.process_names:
+        names = daemon.settings.process_names
+        tasks.append(asyncio.ensure_future(process_names.hold(names)))
+    try:
+        yield
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        manager.close()
+
+
+async def _inform(daemon: Daemon, manager: ServiceManager) -> None:
+    """Tell the manager of start and stop, and feed its watchdog in between.
+
+    The feed comes from the event loop: a loop that hangs feeds nothing, and the manager
+    starts the daemon again.
+    """
+    pause = min(STATUS_INTERVAL, manager.watchdog / FEEDS or STATUS_INTERVAL)
+    is_ready = False
+    while not daemon.stopping.is_set():
+        if daemon.is_started and not is_ready:
+            is_ready = True
+            manager.tell(READY=1, STATUS=status(daemon))
+        else:
+            manager.tell(WATCHDOG=1, STATUS=status(daemon))
+        await _first_of(
+            daemon.stopping, *(() if is_ready else (daemon.started,)), pause=pause
+        )
+    manager.tell(STOPPING=1, STATUS="stopping")
+
+
+async def _first_of(*events: asyncio.Event, pause: float) -> None:
+    """Return when one of the events is set, or after ``pause`` seconds."""
+    waits = [asyncio.ensure_future(event.wait()) for event in events]
+    try:
+        await asyncio.wait(waits, timeout=pause, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for wait in waits:
+            wait.cancel()
+
+
+def status(daemon: Daemon) -> str:
+    """Return one line about the daemon, as ``systemctl status`` shows it."""
+    if daemon.speaker is None or not daemon.is_started:
+        return "waiting for what the start needs"
+    peers = daemon.speaker.peers.values()
+    up = sum(peer.state is State.ESTABLISHED for peer in peers)
+    return f"{up} of {len(peers)} sessions established"
