@@ -15,7 +15,8 @@ PYTEST_FLAGS ?= -q -n 2 --dist loadgroup
 DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
-    etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl
+    etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl \
+    runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
 .PHONY: demo test check bench docs format clean
