@@ -94,7 +94,7 @@ PAIRS = ROOT / "configs" / "bird-equivalents"
 def two_networks(name: str, *addresses: str) -> Iterator[list[tuple[str, ...]]]:
     """Two namespaces joined by a cable; yields what runs a program in each."""
     names = [f"{name}-{number}" for number in range(len(addresses))]
-    enters = [("ip", "netns", "exec", each) for each in names]
+    enters: list[tuple[str, ...]] = [("ip", "netns", "exec", name) for name in names]
     try:
         for each in names:
             subprocess.run(["ip", "netns", "add", each], check=True)
