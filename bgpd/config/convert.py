@@ -66,7 +66,6 @@ def to_settings(
     everyone = [(each, _peer(config, each, known)) for each in neighbors(config)]
     return DaemonSettings(
         node_name=config.node.name,
-        process_names=tuple(dict.fromkeys(config.node.process_names)),
         speaker=_speaker(config, known),
         peers=sorted_peers(
             settings for each, settings in everyone if isinstance(each.model, Peer)
@@ -92,6 +91,7 @@ def to_settings(
             has_add_path=config.calico.add_path,
             uses_pod_cidrs=config.calico.pod_cidrs,
             keeps_tunnel=config.calico.tunnel == "auto",
+            process_names=tuple(dict.fromkeys(config.calico.process_names)),
         ),
         control_path=config.control.path,
         bird=_bird(config),

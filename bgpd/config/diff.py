@@ -106,7 +106,6 @@ RESTARTS: Final = frozenset(
         "fib",
         "metrics",
         "node_name",
-        "process_names",
         "restart",
         "trusts_next_hops",
     }

@@ -44,13 +44,6 @@ class Node(Section):
             "`/var/lib/calico/nodename`, else the host's name in lower case"
         ),
     ] = ""
-    process_names: Annotated[
-        list[ProcessName],
-        Field(
-            description="keep an idle process of each name, for tools that look for "
-            "`bird` and `bird6`"
-        ),
-    ] = []
 
 
 class Listen(Section):
@@ -241,6 +234,13 @@ class Calico(Section):
             "and that is missing"
         ),
     ] = "auto"
+    process_names: Annotated[
+        list[ProcessName],
+        Field(
+            description="keep an idle process of each name, for tools that look for "
+            "`bird` and `bird6`"
+        ),
+    ] = []
 
 
 class Bird(Section):

@@ -163,12 +163,14 @@ class CalicoSettings:
         has_add_path: Offer all paths both ways.
         uses_pod_cidrs: Own blocks are those of ``Node.status.podCIDRs``.
         keeps_tunnel: Make, raise and address the IPIP tunnel device where it is needed.
+        process_names: Processes to have beside ours, for tools that look for these names.
     """
 
     compatibility: str = "auto"
     has_add_path: bool = True
     uses_pod_cidrs: bool = False
     keeps_tunnel: bool = True
+    process_names: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,7 +249,6 @@ class DaemonSettings:
         log: What is logged.
         restart: What survives a restart.
         metrics: The HTTP server.
-        process_names: Processes to have beside ours, for tools that look for these names.
     """
 
     node_name: str
@@ -265,4 +266,3 @@ class DaemonSettings:
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()
     metrics: MetricsSettings = MetricsSettings()
-    process_names: tuple[str, ...] = ()

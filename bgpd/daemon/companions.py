@@ -29,8 +29,7 @@ async def companions(daemon: Daemon, manager: ServiceManager) -> AsyncIterator[N
     tasks = []
     if manager.is_there:
         tasks.append(asyncio.ensure_future(_inform(daemon, manager)))
-    if daemon.settings.process_names:
-        names = daemon.settings.process_names
+    if names := daemon.settings.calico.process_names:
         tasks.append(asyncio.ensure_future(process_names.hold(names)))
     try:
         yield

@@ -182,7 +182,7 @@ def test_configuration_and_environment_load_together(
     workload: Manifest, tmp_path: Path
 ) -> None:
     settings = settings_of(workload, tmp_path)
-    assert settings.process_names == ("bird", "bird6")
+    assert settings.calico.process_names == ("bird", "bird6")
     store = settings.datastore
     assert store.kind is DatastoreKind.ETCD
     assert len(store.endpoints) == 3

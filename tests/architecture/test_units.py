@@ -81,7 +81,7 @@ def test_the_environment_file_is_understood(tmp_path: Path) -> None:
     environment = {name: value for name, value in found if name != "PYBGPD_ARGUMENTS"}
     settings = load(None, environment=environment).settings
     assert settings.datastore.endpoints
-    assert settings.process_names == ("bird", "bird6")
+    assert settings.calico.process_names == ("bird", "bird6")
     for name, value in found:
         if name == "PYBGPD_ARGUMENTS" and value:
             check_command(main, ["run", *shlex.split(value)])

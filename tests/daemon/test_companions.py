@@ -39,12 +39,13 @@ def children_of(pid: int) -> dict[bytes, int]:
     }
 
 
-def configuration(folder: Path, **node: Any) -> Path:
+def configuration(folder: Path, **calico: Any) -> Path:
     network = own_network()
     return write_yaml(
         folder / "pybgpd.yaml",
         {
-            "node": {"name": "node-1", **node},
+            "node": {"name": "node-1"},
+            "calico": calico,
             "bgp": {
                 "as": 64512,
                 "router_id": "10.0.0.1",

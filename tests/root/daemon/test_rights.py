@@ -32,7 +32,8 @@ def confined(capabilities: Sequence[str]) -> tuple[str, ...]:
 
 def configuration(folder: Path, **more: Any) -> Path:
     content = {
-        "node": {"name": "node-1", "process_names": ["bird", "bird6"]},
+        "node": {"name": "node-1"},
+        "calico": {"process_names": ["bird", "bird6"]},
         "bgp": {"as": 64512, "router_id": "10.0.0.1", "listen": {"port": PORT}},
         "control": {"path": str(folder / "control.sock")},
         "metrics": {"listen": "127.0.0.1:9179"},
