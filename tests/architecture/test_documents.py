@@ -19,7 +19,12 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 MAX_README = 150  # lines
-SHELL = frozenset({"sudo", "cd", "git", "ip", "curl", "systemctl", "kill", "kubectl"})
+SHELL = frozenset(
+    {
+        *("sudo", "cd", "git", "ip", "curl", "kill"),
+        *("systemctl", "kubectl", "calicoctl", "etcdctl", "podman"),
+    }
+)
 
 
 def blocks(*languages: str) -> Iterator[tuple[str, str]]:
