@@ -1,10 +1,6 @@
 """Our probe judges a real BIRD, and both halves of each pair of configurations tell the same."""
 
-import os
-import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -13,31 +9,12 @@ from click.testing import CliRunner, Result
 
 from bgpd.cli.daemon import main
 from tests.support.daemons import ROOT, Daemon, write_yaml
+from tests.support.pairs import a_bird, two_networks
 from tests.support.routers import eventually, needs
 from tests.support.speakers import own_network
 
 pytestmark = needs("bird")
-BIRD = "/usr/sbin/bird"
 PORT = 17916
-
-
-@contextmanager
-def a_bird(folder: Path, config: str, *prefix: str) -> Iterator[None]:
-    """Run BIRD with ``folder/bird.ctl`` as its socket."""
-    file = folder / "bird.conf"
-    file.write_text(config, encoding="utf-8")
-    socket = str(folder / "bird.ctl")
-    with (folder / "bird.log").open("wb") as log:
-        process = subprocess.Popen(
-            [*prefix, BIRD, "-f", "-c", str(file), "-s", socket],
-            stdout=log,
-            stderr=log,
-        )
-        try:
-            yield
-        finally:
-            process.terminate()
-            process.wait(10)
 
 
 def probe(folder: Path, *flags: str) -> Result:
@@ -88,29 +65,6 @@ def test_a_real_bird_becomes_ready_with_its_session(tmp_path: Path) -> None:
 # -- both halves of each pair --------------------------------------------------------------
 
 PAIRS = ROOT / "configs" / "bird-equivalents"
-
-
-@contextmanager
-def two_networks(name: str, *addresses: str) -> Iterator[list[tuple[str, ...]]]:
-    """Two namespaces joined by a cable; yields what runs a program in each."""
-    names = [f"{name}-{number}" for number in range(len(addresses))]
-    enters: list[tuple[str, ...]] = [("ip", "netns", "exec", name) for name in names]
-    try:
-        for each in names:
-            subprocess.run(["ip", "netns", "add", each], check=True)
-        cable = ["ip", "link", "add", "eth0", "netns", names[0], "type", "veth"]
-        subprocess.run([*cable, "peer", "name", "eth0", "netns", names[1]], check=True)
-        for enter, address in zip(enters, addresses, strict=True):
-            for words in (
-                "link set lo up",
-                f"address add {address} dev eth0",
-                "link set eth0 up",
-            ):
-                subprocess.run([*enter, "ip", *words.split()], check=True)
-        yield enters
-    finally:
-        for each in names:
-            subprocess.run(["ip", "netns", "delete", each], check=False)
 
 
 def neighbour(folder: Path, address: str, other: str, **more: Any) -> Path:
@@ -166,8 +120,7 @@ def told_by(case: str, half: str, folder: Path) -> list[dict[str, Any]]:
     own, other = folder / "own", folder / "other"
     own.mkdir()
     other.mkdir()
-    name = f"pair{os.getpid()}-{half}"
-    with two_networks(name, *(f"{each}/24" for each in addresses)) as enters:
+    with two_networks(half, *(f"{each}/24" for each in addresses)) as enters:
         file = neighbour(other, addresses[1], addresses[0], **about)
         listener = Daemon(other, "run", "--config", str(file), prefix=enters[1])
         if half == "bird":
