@@ -1,5 +1,6 @@
 """The manifests: valid for Kubernetes, true to each other and to the daemon."""
 
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -139,6 +140,18 @@ def test_rights_are_no_more_than_needed(workload: Manifest) -> None:
         assert "privileged" not in context
         added = set(context["capabilities"].get("add", ()))
         assert added == (needed if container["name"] == "pybgpd" else set())
+
+
+@each_workload
+def test_nothing_starts_beside_bird(workload: Manifest) -> None:
+    (wait,) = pod_of(workload)["initContainers"]
+    *shell, script = wait["command"]
+    assert shell == ["/bin/sh", "-c"]
+    (probe,) = re.findall(r"while pybgpd (health [^>]*)>", script)
+    check_command(main, probe.split())
+    files = {mount["mountPath"] for mount in wait["volumeMounts"]}
+    assert files == {"/var/run/calico", "/var/lib/calico"}
+    subprocess.run([*shell[:1], "-nc", script], check=True)
 
 
 @each_workload

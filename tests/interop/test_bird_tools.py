@@ -1,16 +1,20 @@
 """Our probe judges a real BIRD, and both halves of each pair of configurations tell the same."""
 
+import signal
+import subprocess
 import time
 from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from bgpd.cli.daemon import main
 from tests.support.daemons import ROOT, Daemon, write_yaml
 from tests.support.pairs import a_bird, two_networks
 from tests.support.routers import eventually, needs
+from tests.support.scripts import an_installed_pybgpd
 from tests.support.speakers import own_network
 
 pytestmark = needs("bird")
@@ -60,6 +64,35 @@ def test_a_real_bird_becomes_ready_with_its_session(tmp_path: Path) -> None:
             )
         assert eventually(lambda: probe(tmp_path, "--bird-ready").exit_code == 1)
     assert probe(tmp_path, "--bird-live").exit_code == 1
+
+
+def test_a_pod_waits_until_bird_has_ended(tmp_path: Path) -> None:
+    manifest = ROOT / "configs" / "kubernetes" / "node.yaml"
+    (workload,) = yaml.safe_load_all(manifest.read_text(encoding="utf-8"))
+    (wait,) = workload["spec"]["template"]["spec"]["initContainers"]
+    *shell, script = wait["command"]
+    script = script.replace("/var/lib/calico", str(tmp_path))
+    program = f"{an_installed_pybgpd(tmp_path)} health --socket-dir {tmp_path}"
+    script = script.replace("pybgpd health", program)
+    log = tmp_path / "wait.log"
+
+    def says(text: str) -> bool:
+        return text in log.read_text(encoding="utf-8")
+
+    bird = "router id 10.0.0.1; log stderr all; protocol device { }"
+    with log.open("wb") as output, a_bird(tmp_path, bird, end=signal.SIGKILL):
+        waiting = subprocess.Popen([*shell, script], stdout=output, stderr=output)
+        try:
+            assert eventually(lambda: says("waiting for calico-node to write"))
+            (tmp_path / "nodename").write_text("node-1", encoding="utf-8")
+            assert eventually(lambda: says("waiting for BIRD to end"))
+            assert waiting.poll() is None
+        except BaseException:
+            waiting.kill()
+            raise
+    # Its socket is still there, and nobody behind it.
+    assert (tmp_path / "bird.ctl").exists()
+    assert waiting.wait(20) == 0
 
 
 # -- both halves of each pair --------------------------------------------------------------
