@@ -126,6 +126,7 @@ def test_images_are_of_this_version() -> None:
 def test_rights_are_no_more_than_needed(workload: Manifest) -> None:
     pod = pod_of(workload)
     assert pod["hostNetwork"] is True
+    assert pod["enableServiceLinks"] is False
     assert not pod.get("hostPID")
     assert not pod.get("hostIPC")
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}

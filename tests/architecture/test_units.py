@@ -78,12 +78,12 @@ def test_units_start_what_exists(unit: Path) -> None:
 def test_the_environment_file_is_understood(tmp_path: Path) -> None:
     lines = (CONFIGS / "systemd" / "pybgpd.env").read_text(encoding="utf-8")
     found = re.findall(r"^#?([A-Z_0-9]+)=(.*)$", lines, re.MULTILINE)
-    environment = {name: value for name, value in found if name != "PYBGPD_ARGUMENTS"}
-    settings = load(None, environment=environment).settings
+    assert found
+    settings = load(None, environment=dict(found)).settings
     assert settings.datastore.endpoints
     assert settings.calico.process_names == ("bird", "bird6")
     for name, value in found:
-        if name == "PYBGPD_ARGUMENTS" and value:
+        if name == "ARGUMENTS" and value:
             check_command(main, ["run", *shlex.split(value)])
 
 
