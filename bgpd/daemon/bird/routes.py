@@ -1,6 +1,6 @@
 """``show route``: routes as BIRD prints them."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -20,7 +20,7 @@ from bgpd.daemon.views.common import DaemonView, dotted, in_reading_order
 from reflector.group import UpdateGroup
 from rib.as_path import format_as_path
 from rib.attribute_codes import AS_PATH
-from rib.attributes import ORIGIN_EGP, ORIGIN_IGP, PathAttributes
+from rib.attributes import ORIGIN_EGP, ORIGIN_IGP
 from rib.communities import format_large_community
 from rib.family import Family
 from rib.lookup import PrefixLengths, covering
@@ -77,7 +77,7 @@ class Query:
     is_count: bool = False
 
 
-Chooses = Callable[[Nlri, Entry, Path], bool]
+Chooses = Callable[[Nlri, Entry | None, Path], bool]
 
 
 def show_route(view: DaemonView, family: Family, query: Query) -> Iterator[Line | None]:
@@ -91,46 +91,74 @@ def show_route(view: DaemonView, family: Family, query: Query) -> Iterator[Line 
         if name and not is_protocol(view, family, name):
             raise QueryError(9001, f"syntax error, unexpected {name!r}")
     chooses = _chooser(view, family, query)
-    nlris, total = _prefixes(table, family, query)
-    networks = routes = seen = 0
-    for number, nlri in enumerate(nlris):
-        if nlri is None or number % _BREATH == 0:
-            yield None
-        if nlri is None or (entry := table.get(nlri)) is None:
-            continue
-        seen += len(paths_of(entry))
-        chosen = [path for path in paths_of(entry) if chooses(nlri, entry, path)]
-        networks += 1
-        routes += len(chosen)
-        if not query.is_count:
-            title = format_prefix(nlri, family.afi)
-            for line, path in _lines(view, title, best_of(entry), chosen):
-                yield line
-                if query.is_verbose:
-                    yield from _details(path)
+    nlris = _looked_at(table, family, query)
     if query.is_count:
-        text = f"{routes} of {seen} routes for {networks} networks"
-        yield Line(14, text, is_last=True)
-    elif not total and (query.exact or query.address):
+        yield from _count(table, nlris, chooses)
+        return
+    chosen = nlris
+    if query.protocol or query.export or query.is_primary:
+        # What is left out need not be put in order.
+        chosen = []
+        for number, nlri in enumerate(nlris):
+            if number % _BREATH == 0:
+                yield None
+            entry = table.get(nlri)
+            if any(chooses(nlri, entry, path) for path in paths_of(entry)):
+                chosen.append(nlri)
+    yield from _show(view, family, query, chosen)
+    if not nlris and (query.exact or query.address):
         yield Line(8001, "Network not in table", is_last=True)
     else:
         yield Line(0, is_last=True)
 
 
-def _prefixes(
-    table: dict[Nlri, Entry], family: Family, query: Query
-) -> tuple[Iterable[Nlri | None], int]:
-    """Return the prefixes to look at, in order, and how many there are."""
+def _count(
+    table: dict[Nlri, Entry], nlris: list[Nlri], chooses: Chooses
+) -> Iterator[Line | None]:
+    networks = routes = seen = 0
+    for number, nlri in enumerate(nlris):
+        if number % _BREATH == 0:
+            yield None
+        entry = table.get(nlri)
+        paths = paths_of(entry)
+        seen += len(paths)
+        networks += bool(paths)
+        routes += sum(chooses(nlri, entry, path) for path in paths)
+    text = f"{routes} of {seen} routes for {networks} networks"
+    yield Line(14, text, is_last=True)
+
+
+def _show(
+    view: DaemonView, family: Family, query: Query, nlris: list[Nlri]
+) -> Iterator[Line | None]:
+    table = view.speaker.tables[family].loc_rib.table
+    chooses, write = _chooser(view, family, query), _Writer(view)
+    for number, nlri in enumerate(in_reading_order(nlris)):
+        if number % _BREATH == 0:
+            yield None
+        entry = None if nlri is None else table.get(nlri)
+        if nlri is None or entry is None:
+            continue
+        title, best = format_prefix(nlri, family.afi), best_of(entry)
+        for path in paths_of(entry):
+            if not chooses(nlri, entry, path):
+                continue
+            yield Line(1007, write(title, path, is_best=path is best))
+            title = ""
+            if query.is_verbose:
+                yield from _details(path)
+
+
+def _looked_at(table: dict[Nlri, Entry], family: Family, query: Query) -> list[Nlri]:
+    """Return the prefixes that a query is about, in no order."""
     if query.exact:
         nlri = _parse(query.exact, family)
-        found = [nlri] if nlri in table else []
-        return found, len(found)
+        return [nlri] if nlri in table else []
     if query.address:
         lengths = PrefixLengths(table)
         match = next(covering(table, _parse(query.address, family), lengths), None)
-        found = [] if match is None else [match[0]]
-        return found, len(found)
-    return in_reading_order(list(table)), len(table)
+        return [] if match is None else [match[0]]
+    return list(table)
 
 
 def _parse(text: str, family: Family) -> Nlri:
@@ -152,6 +180,8 @@ def _chooser(view: DaemonView, family: Family, query: Query) -> Chooses:
         tests.append(lambda _, __, path: protocol_of(path.source) == wanted)
     if query.export:
         tests.append(_told_to(view, family, query))
+    if not tests:
+        return lambda _, __, ___: True
     return lambda nlri, entry, path: all(test(nlri, entry, path) for test in tests)
 
 
@@ -163,8 +193,8 @@ def _told_to(view: DaemonView, family: Family, query: Query) -> Chooses:
     source = peer.sources[family]
     group: UpdateGroup | None = view.speaker.tables[family].group_of(source)
 
-    def chooses(nlri: Nlri, entry: Entry, path: Path) -> bool:
-        if group is None or path not in candidates(group, entry):
+    def chooses(nlri: Nlri, entry: Entry | None, path: Path) -> bool:
+        if group is None or entry is None or path not in candidates(group, entry):
             return False
         return is_told(group, source, path, nlri) is not query.is_refused
 
@@ -172,7 +202,7 @@ def _told_to(view: DaemonView, family: Family, query: Query) -> Chooses:
 
 
 def _to_kernel(view: DaemonView, family: Family, query: Query) -> Chooses:
-    def chooses(nlri: Nlri, entry: Entry, path: Path) -> bool:
+    def chooses(nlri: Nlri, entry: Entry | None, path: Path) -> bool:
         if query.export != KERNEL or path is not best_of(entry):
             return False
         is_there = view.fib is not None and view.fib.route(family, nlri) is not None
@@ -184,35 +214,42 @@ def _to_kernel(view: DaemonView, family: Family, query: Query) -> Chooses:
 # -- lines --------------------------------------------------------------------------------
 
 
-def _lines(
-    view: DaemonView, title: str, best: Path | None, paths: Iterable[Path]
-) -> Iterator[tuple[Line, Path]]:
-    for path in paths:
-        yield Line(1007, _line(view, title, path, is_best=path is best)), path
-        title = ""
+class _Writer:
+    """Writes routes; what all prefixes of one path share is made once.
 
+    Args:
+        view: The daemon.
+    """
 
-def _line(view: DaemonView, title: str, path: Path, *, is_best: bool) -> str:
-    source, attributes = path.source, path.attributes
-    since = moment(_since(view, path), view.now)
-    from_peer = ""
-    if source.address and source.address != path.next_hop.address:
-        from_peer = f" from {format_address(source.address)}"
-    mark = " *" if is_best else ""
-    head = f"{title:<18s} {_way(path)} [{protocol_of(source)} {since}{from_peer}]"
-    return (
-        f"{head}{mark} ({preference_of(path)}{_metric(path)}){_info(attributes, path)}"
-    )
+    def __init__(self, view: DaemonView) -> None:
+        self._now = view.now
+        self._started_at = view.started_at
+        self._since = {
+            source: peer.driver.session.counters.established_since
+            for peer in view.speaker.peers.values()
+            for source in peer.sources.values()
+        }
+        self._rest: dict[tuple[Path, bool], str] = {}
 
+    def __call__(self, title: str, path: Path, *, is_best: bool) -> str:
+        """Return a route's line; ``title`` is empty where the prefix was shown."""
+        key = (path, is_best)
+        rest = self._rest.get(key)
+        if rest is None:
+            rest = self._rest[key] = self._make(path, is_best=is_best)
+        return f"{title:<18s} {rest}"
 
-def _since(view: DaemonView, path: Path) -> float:
-    """Return since when a route may have stood; single routes' times are not kept."""
-    if path.source.address:
-        for peer in view.speaker.peers.values():
-            if path.source in peer.sources.values():
-                since = peer.driver.session.counters.established_since
-                return view.started_at if since is None else since
-    return view.started_at
+    def _make(self, path: Path, *, is_best: bool) -> str:
+        source = path.source
+        # Single routes' times are not kept: a peer's are as old as its session.
+        since = self._since.get(source) or self._started_at
+        sender = ""
+        if source.address and source.address != path.next_hop.address:
+            sender = f" from {format_address(source.address)}"
+        mark = " *" if is_best else ""
+        owner = f"[{protocol_of(source)} {moment(since, self._now)}{sender}]{mark}"
+        preference = f"({preference_of(path)}{_metric(path)})"
+        return f"{_way(path)} {owner} {preference}{_info(path)}"
 
 
 def _way(path: Path) -> str:
@@ -220,10 +257,8 @@ def _way(path: Path) -> str:
     if not hop.is_reachable:
         return "unreachable"
     if hop.address:
-        gateway = format_address(hop.address)
-        return (
-            f"via {gateway} on {hop.interface}" if hop.interface else f"via {gateway}"
-        )
+        # Who trusts next hops does not know the device; readers want a word there.
+        return f"via {format_address(hop.address)} on {hop.interface or '-'}"
     return f"dev {hop.interface}" if hop.interface else "blackhole"
 
 
@@ -233,9 +268,10 @@ def _metric(path: Path) -> str:
     return f"/{path.next_hop.metric}" if path.next_hop.is_reachable else "/-"
 
 
-def _info(attributes: PathAttributes, path: Path) -> str:
+def _info(path: Path) -> str:
     if not path.source.address:
         return ""
+    attributes = path.attributes
     origin = _ORIGINS.get(attributes.origin, "?")
     last = attributes.as_path.asns[-1:]
     return f" [AS{last[0]}{origin}]" if last else f" [{origin}]"

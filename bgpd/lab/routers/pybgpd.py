@@ -55,6 +55,10 @@ class PyBgpd(Router):
             "routes": {"originate": [{"prefix": p} for p in self.originated]},
             "fib": {"mode": "on" if speaker.has_fib else "off"},
             "control": {"path": str(self.control_path)},
+            "bird": {
+                "ipv4": str(self.folder / "bird.ctl"),
+                "ipv6": str(self.folder / "bird6.ctl"),
+            },
         }
         return merge(content, speaker.config)
 
