@@ -1,0 +1,239 @@
+"""Objects that cannot be understood: told by object and field, and nothing else is lost."""
+
+import copy
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bgpd.calico.case import Case
+from bgpd.calico.events import Changes, Snapshot
+from bgpd.calico.keys import affinity_key, resource_key
+from bgpd.calico.state import ClusterState
+from tests.support.calico_cases import (
+    Object,
+    a_case,
+    a_node,
+    a_route,
+    an_object,
+    node_of,
+    probe,
+    sessions,
+    settings,
+    warned,
+)
+
+N1, N2 = a_node("n1", "10.0.0.1"), a_node("n2", "10.0.0.2")
+GOOD = (
+    N1,
+    N2,
+    settings(asNumber=64600),
+    an_object("IPPool", "pool", cidr="10.244.0.0/16"),
+    an_object("BGPPeer", "good", peerIP="10.9.9.9", asNumber=65000),
+    an_object("BGPFilter", "fine", exportV4=[{"action": "Reject"}]),
+)
+AFFINITIES = {"10.244.1.0/26": "confirmed"}
+
+
+def essence(case: Case) -> tuple[Any, Any]:
+    """Return what good objects come to."""
+    return node_of(case), sessions(case)
+
+
+BASE = essence(a_case(*GOOD, affinities=AFFINITIES))
+
+
+@pytest.mark.parametrize(
+    ("bad", "field"),
+    [
+        (an_object("BGPPeer", "bad", peerIP="10.9.9.8", asNumber=0), "spec.asNumber"),
+        (an_object("BGPPeer", "bad", peerIP="10.9.9.8"), "spec.asNumber"),
+        (an_object("BGPPeer", "bad", peerIP="10.9.9", asNumber=65000), "spec.peerIP"),
+        (an_object("BGPPeer", "bad", peerIP=7, asNumber=65000), "spec.peerIP"),
+        (an_object("BGPPeer", "bad", peerIP="10.9.9.8:0", asNumber=1), "spec.peerIP"),
+        (an_object("BGPPeer", "bad", peerSelector="a =="), "spec.peerSelector"),
+        (an_object("BGPPeer", "bad"), "spec.peerIP"),
+        (an_object("Node", "bad", bgp={"ipv4Address": "10.0.0.300"}), "spec.bgp.ipv4Address"),
+        (an_object("Node", "bad", bgp=[]), "spec.bgp"),
+        (an_object("IPPool", "bad", cidr="10.0.0.0/40"), "spec.cidr"),
+        (an_object("IPPool", "bad"), "spec.cidr"),
+        (an_object("IPPool", "twin", cidr="10.244.0.0/16"), "spec.cidr"),
+        (an_object("BGPFilter", "bad", exportV4=[{"action": "Perhaps"}]), "spec.exportV4.0.action"),
+        (an_object("BGPFilter", "bad", importV4=[{"action": "Accept", "cidr": "fd00::/8", "matchOperator": "In"}]), "spec"),
+        (an_object("BGPFilter", "bad", importV6="all"), "spec.importV6"),
+        (an_object("ClusterInformation", "default", calicoVersion="latest"), "spec.calicoVersion"),
+        (an_object("IPReservation", "bad", reservedCIDRs=["x"]), "spec.reservedCIDRs.0"),
+    ],
+)  # fmt: skip
+def test_a_bad_object_is_told_and_leaves_the_rest(bad: Object, field: str) -> None:
+    case = a_case(*GOOD, bad, affinities=AFFINITIES)
+    assert essence(case) == BASE
+    ((name, fields),) = warned(case).items()
+    assert name.endswith(f"/{bad['metadata']['name']}")
+    assert fields == {field}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"listenPort": 70000}, "spec.listenPort"),
+        ({"communities": "x"}, "spec.communities"),
+        ({"communities": [{"name": "a", "value": "1:2:3:4"}]}, "spec.communities.0.value"),
+        ({"bindMode": "Sometimes"}, "spec.bindMode"),
+        ({"programClusterRoutes": "Maybe"}, "spec.programClusterRoutes"),
+        ({"serviceClusterIPs": [{"cidr": "x"}]}, "spec.serviceClusterIPs.0.cidr"),
+        ({"nodeMeshMaxRestartTime": "soon"}, "spec.nodeMeshMaxRestartTime"),
+        ({"ipv4NormalRoutePriority": 0}, "spec.ipv4NormalRoutePriority"),
+        ({"ignoredInterfaces": {"a": 1}}, "spec.ignoredInterfaces"),
+    ],
+)  # fmt: skip
+def test_a_bad_field_of_the_settings_leaves_the_others_in_force(spec, field):
+    cluster = settings(asNumber=64600, nodeToNodeMeshEnabled=False, **spec)
+    case = a_case(N1, N2, cluster)
+    assert sessions(case) == {}  # above all, there is no mesh
+    assert node_of(case)["as"] == 64600
+    assert warned(case) == {"bgpconfigurations/default": {field}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "field"),
+    [
+        ({"keepaliveTime": "often"}, "spec.keepaliveTime"),
+        ({"nextHopMode": "Maybe"}, "spec.nextHopMode"),
+        ({"numAllowedLocalASNumbers": -1}, "spec.numAllowedLocalASNumbers"),
+        ({"reversePeering": 3}, "spec.reversePeering"),
+        ({"filters": ["nowhere"]}, "spec.filters"),
+    ],
+)
+def test_a_peer_without_what_it_can_do_without_still_comes(spec, field):
+    peer = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, **spec)
+    case = a_case(N1, peer, settings(nodeToNodeMeshEnabled=False))
+    assert list(sessions(case)) == ["Global_10_9_9_9"]
+    assert warned(case) == {"bgppeers/p": {field}}
+
+
+@pytest.mark.parametrize(
+    "spec", [{"ttlSecurity": 300}, {"filters": "x"}, {"password": 3}]
+)
+def test_a_peer_does_not_come_without_what_guards_it(spec):
+    peer = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, **spec)
+    case = a_case(N1, peer, settings(nodeToNodeMeshEnabled=False))
+    assert sessions(case) == {}
+    assert "bgppeers/p" in warned(case)
+
+
+def test_an_unreadable_filter_never_lets_more_pass_than_it_did() -> None:
+    peer = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, filters=["f"])
+    good = an_object("BGPFilter", "f", exportV4=[{"action": "Reject"}])
+    bad = copy.deepcopy(good)
+    bad["spec"]["exportV4"][0]["action"] = "Rejekt"
+    state = ClusterState()
+    for content in (N1, peer, good):
+        state.apply(_put(content))
+    before = state.desired("n1").policies
+    state.apply(_put(bad))
+    after = state.desired("n1")
+    assert after.policies == before
+    assert {warning.key for warning in after.warnings} == {
+        resource_key("BGPFilter", "f")
+    }
+
+
+def _put(content: Object) -> Changes:
+    import json  # noqa: PLC0415
+
+    key = resource_key(content["kind"], content["metadata"]["name"])
+    return Changes(1, {key: json.dumps(content).encode()}, frozenset())
+
+
+def test_of_two_pools_with_one_prefix_the_first_name_counts() -> None:
+    pools = (
+        an_object("IPPool", "b", cidr="10.244.0.0/16", disableBGPExport=True),
+        an_object("IPPool", "a", cidr="10.244.0.0/16"),
+    )
+    (shown,) = probe((N1, N2, *pools), a_route("10.244.2.0/26"))
+    assert shown["export"]["Mesh_10_0_0_2"]["accept"] is True
+
+
+def test_a_node_that_is_deleted_and_made_again_is_as_before() -> None:
+    state = ClusterState()
+    for content in (N1, N2):
+        state.apply(_put(content))
+    before = state.desired("n1")
+    state.apply(Changes(2, {}, frozenset({resource_key("Node", "n1")})))
+    gone = state.desired("n1")
+    assert not gone.is_known
+    assert gone.peers == ()
+    assert any(w.key == resource_key("Node", "n1") for w in gone.warnings)
+    state.apply(_put(N1))
+    again = state.desired("n1")
+    assert (again.peers, again.warnings) == (before.peers, before.warnings)
+    renamed = a_node("n9", "10.0.0.2")
+    state.apply(Changes(3, {}, frozenset({resource_key("Node", "n2")})))
+    state.apply(_put(renamed))
+    assert [peer.remote_addr for peer in state.desired("n1").peers] == ["10.0.0.2"]
+
+
+def test_a_node_without_bgp_takes_no_part_and_no_blame() -> None:
+    case = a_case(*GOOD, an_object("Node", "n3"), affinities=AFFINITIES)
+    assert essence(case) == BASE
+    assert warned(case) == {}
+
+
+def test_a_block_that_two_nodes_claim_is_told_and_stays_with_both() -> None:
+    state = ClusterState()
+    items = {affinity_key(node, "10.244.1.0/26"): b"" for node in ("n1", "n2")}
+    state.apply(Snapshot(1, items))
+    assert len(state.desired("n1").originated) == 1
+    (warning,) = [w for w in state.warnings() if "several nodes" in w.text]
+    assert "n1, n2" in warning.text
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=8) | st.floats(),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(
+            st.sampled_from(
+                [
+                    "cidr",
+                    "name",
+                    "action",
+                    "values",
+                    "prefix",
+                    "min",
+                    "x",
+                    "communities",
+                ]
+            ),
+            inner,
+            max_size=3,
+        )
+    ),
+    max_leaves=8,
+)
+FIELDS = {
+    "Node": ["bgp", "wireguard", "orchRefs"],
+    "BGPConfiguration": ["communities", "prefixAdvertisements", "serviceClusterIPs"],
+    "BGPPeer": ["peerIP", "asNumber", "peerSelector", "filters", "reachableBy"],
+    "BGPFilter": ["exportV4", "importV6"],
+    "IPPool": ["cidr", "ipipMode", "disableBGPExport"],
+    "ClusterInformation": ["calicoVersion"],
+}
+
+
+@given(
+    st.sampled_from(sorted(FIELDS)).flatmap(
+        lambda kind: st.tuples(
+            st.just(kind),
+            st.dictionaries(st.sampled_from(FIELDS[kind]), json_values, max_size=3),
+        )
+    )
+)
+def test_whatever_an_object_holds_nothing_raises_and_others_stay(given_object):
+    kind, spec = given_object
+    case = a_case(*GOOD, an_object(kind, "zz-any", **spec), affinities=AFFINITIES)
+    _, found = essence(case)
+    for name, session in BASE[1].items():
+        assert found[name] == session or kind in ("BGPPeer", "Node")
