@@ -38,6 +38,8 @@ from rib.nlri import make_nlri, parse_address
 from rib.policy import ACCEPT_ALL, PolicySpec
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
+_Kind = tuple[Session, tuple[str, ...], bool]  # what a session's policies depend on
+
 DEFAULT_INTERFACES: Final = ("-cali*", "-kube-ipvs*", "*")
 
 
@@ -94,6 +96,7 @@ class Planner:
         self._findings: tuple[ObjectWarning, ...] = ()
         self._export_key: object = None
         self._policies: tuple[PolicySpec, ...] = ()
+        self._names: dict[_Kind, tuple[str, str]] | None = None
 
     def plan(
         self,
@@ -176,7 +179,7 @@ class Planner:
         if topology is self._topology and inputs == self._inputs:
             return
         self._topology, self._inputs = topology, inputs
-        self._export_key = None
+        self._export_key = self._names = None
         self._peerings, self._findings = expand_peers(
             topology, self._node, self._template, inputs
         )
@@ -203,40 +206,48 @@ class Planner:
         key = (topology, exports)
         if key == self._export_key:
             return tuple(unknown)
-        had_peers = self._export_key is not None
         self._export_key = key
         specs: dict[str, PolicySpec] = {}
-        peers: list[PeerSettings] = []
-        for each in self._peerings:
-            settings = each.settings
-            family = settings.families[0].family
-            session = Session(
-                family, settings.remote_as == settings.local_as, settings.local_as
-            )
+        names: dict[_Kind, tuple[str, str]] = {}
+        for kind in dict.fromkeys(map(_kind, self._peerings)):
+            session, filters, keeps_tunnel_routes = kind
             incoming = import_policy(
-                session, each.filters, topology.filters, facts.normal.get(family)
+                session, filters, topology.filters, facts.normal.get(session.family)
             )
             outgoing = export_policy(
                 session,
-                each.filters,
+                filters,
                 topology.filters,
-                exports[family],
-                is_tunnel_kept=each.keeps_tunnel_routes,
+                exports[session.family],
+                is_tunnel_kept=keeps_tunnel_routes,
             )
             specs[incoming.name], specs[outgoing.name] = incoming, outgoing
-            # What the daemon's own configuration names for all goes before Calico's.
-            peers.append(
-                replace(
-                    settings,
-                    import_policy=settings.import_policy or incoming.name,
-                    export_policy=settings.export_policy or outgoing.name,
-                )
-            )
+            names[kind] = incoming.name, outgoing.name
         specs.pop(ACCEPT_ALL.name, None)
         self._policies = tuple(specs[name] for name in sorted(specs))
-        if not had_peers or tuple(peers) != self._peers:
-            self._peers = tuple(peers)
+        if names != self._names:
+            self._names = names
+            self._peers = tuple(_named(each, names) for each in self._peerings)
         return tuple(unknown)
+
+
+def _kind(peering: Peering) -> _Kind:
+    settings = peering.settings
+    is_internal = settings.remote_as == settings.local_as
+    family = settings.families[0].family
+    session = Session(family, is_internal, settings.local_as)
+    return session, peering.filters, peering.keeps_tunnel_routes
+
+
+def _named(peering: Peering, names: Mapping[_Kind, tuple[str, str]]) -> PeerSettings:
+    """Let a session name its policies; what the daemon's defaults name goes first."""
+    settings = peering.settings
+    incoming, outgoing = names[_kind(peering)]
+    return replace(
+        settings,
+        import_policy=settings.import_policy or incoming,
+        export_policy=settings.export_policy or outgoing,
+    )
 
 
 def hashed_router_id(node: str) -> str:
