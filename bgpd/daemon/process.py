@@ -190,7 +190,7 @@ class Daemon:
         else:
             loop.call_later(self.settings.restart.deferral_time, self._end_restart)
         await self._listen(speaker, identity)
-        await self._servers.serve_clients(speaker, self._lag, identity.asn)
+        await self._servers.serve_clients(speaker, self._lag)
         if self.desired is not None:
             reconciler.apply_routes(self.desired)
         reconciler.apply_settings(with_as(self.settings, identity.asn))
@@ -327,6 +327,10 @@ class Daemon:
             self._stop.set()
 
     # -- change and end -----------------------------------------------------------------
+
+    def own_as(self) -> int:
+        """Return our AS number; 0 before it is known."""
+        return 0 if self._identity is None else self._identity.asn
 
     def recovery(self) -> tuple[int, float, float] | None:
         """Return how far the recovery after our restart is; ``None`` when it is over."""

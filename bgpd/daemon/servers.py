@@ -52,9 +52,7 @@ class Servers:
             return
         self._http = server
 
-    async def serve_clients(
-        self, speaker: Speaker, lag: LagMeter | None, asn: int
-    ) -> None:
+    async def serve_clients(self, speaker: Speaker, lag: LagMeter | None) -> None:
         """Open the control socket and BIRD's, as far as they are wanted.
 
         Raises:
@@ -64,13 +62,13 @@ class Servers:
         bird = settings.bird
         if not (settings.control_path or bird.ipv4_path or bird.ipv6_path):
             return
-        view = self._view(speaker, lag, asn)
+        view = self._view(speaker, lag)
         if settings.control_path:
             await self._serve_control(view)
         if bird.ipv4_path or bird.ipv6_path:
             await self._serve_bird(view)
 
-    def _view(self, speaker: Speaker, lag: LagMeter | None, asn: int) -> "DaemonView":
+    def _view(self, speaker: Speaker, lag: LagMeter | None) -> "DaemonView":
         from bgpd.daemon.actions import DaemonActions  # noqa: PLC0415  # not every
         from bgpd.daemon.views.common import DaemonView  # noqa: PLC0415  # reflector
 
@@ -84,7 +82,7 @@ class Servers:
             warnings=daemon.warnings,
             actions=DaemonActions(speaker, self._reload, daemon.shut_down),
             loop_lag=lag.worst if lag is not None else None,
-            asn=asn,
+            asn=daemon.own_as,
             node=daemon.settings.node_name,
             desired=lambda: daemon.desired,
             kernel_policies=forwarding.policies if forwarding is not None else None,

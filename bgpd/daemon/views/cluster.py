@@ -77,7 +77,7 @@ def _value(part: str, name: str, wanted: object, running: object) -> Row:
 def _identity(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
     speaker = view.speaker
     yield _value("node", "router id", desired.router_id, dotted(speaker.router_id))
-    yield _value("node", "AS", desired.asn, view.asn or desired.asn)
+    yield _value("node", "AS", desired.asn, view.asn() or desired.asn)
     if desired.cluster_id:
         cluster_id = dotted(speaker.cluster_id)
         yield _value("node", "cluster id", desired.cluster_id, cluster_id)

@@ -77,7 +77,7 @@ class DaemonView:
         actions: ``None`` where nothing can be changed.
         loop_lag: Returns the worst recent delay of the event loop in seconds; ``None``
             where nobody measures.
-        asn: Our AS number; 0 leaves it to the peers' settings.
+        asn: Returns our AS number; 0 leaves it to the peers' settings.
         node: This node's name in the datastore; empty without.
         desired: Returns what the datastore asks of this node; ``None`` without one.
         kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
@@ -95,7 +95,7 @@ class DaemonView:
     warnings: Callable[[], Iterable[str]] = tuple
     actions: Actions | None = None
     loop_lag: Callable[[], float] | None = None
-    asn: int = 0
+    asn: Callable[[], int] = int
     node: str = ""
     desired: "Callable[[], NodeDesired | None] | None" = None
     kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None

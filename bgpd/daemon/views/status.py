@@ -27,7 +27,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "node": view.node or None,
         "router_id": dotted(speaker.router_id),
         "cluster_id": dotted(speaker.cluster_id),
-        "as": view.asn or _own_as(speaker),
+        "as": view.asn() or _own_as(speaker),
         "started_at": view.wall_time(view.started_at),
         "uptime": int(view.now - view.started_at),
         "listening": [

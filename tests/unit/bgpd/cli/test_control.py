@@ -83,7 +83,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         fib=make_fib(world),
         warnings=lambda: ["the pool is full"],
         actions=Told(),
-        asn=64512,
+        asn=lambda: 64512,
         node="node-a",
     )
     server = ControlServer(path, commands(view))

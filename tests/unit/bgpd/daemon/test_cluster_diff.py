@@ -67,7 +67,7 @@ def compare(
     world.view = replace(
         world.view,
         desired=lambda: desired,
-        asn=64512,
+        asn=lambda: 64512,
         kernel_policies=lambda: {IPV4_UNICAST: KernelPolicy()},
     )
     rows: list[dict[str, Any]] = world.ask("calico-diff", **more)

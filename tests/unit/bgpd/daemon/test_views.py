@@ -613,7 +613,7 @@ def test_status_of_a_daemon_with_everything(with_fib):
         datastore=Store(),  # type: ignore[arg-type]  # its status is all that is shown
         warnings=lambda: ["clock skew"],
         loop_lag=lambda: 0.0123,
-        asn=65000,
+        asn=lambda: 65000,
         node="n1",
     )
     row = with_fib.ask("show-status")
