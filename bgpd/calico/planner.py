@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bgpd.calico.blocks import AffinityError, AffinityState, Block, parse_block
 from bgpd.calico.compat import Compat
@@ -74,6 +74,20 @@ class SideInputs:
     )
     endpoints: tuple[LocalEndpoint, ...] = ()
     services: ServiceAdvertisement | None = None
+
+
+class Needs(NamedTuple):
+    """What a plan asks for from elsewhere than the datastore.
+
+    Attributes:
+        secrets: Names of the Secrets that hold passwords.
+        ranges: What of services may be announced.
+        is_excluded: The node announces nothing of services.
+    """
+
+    secrets: frozenset[str] = frozenset()
+    ranges: ServiceRanges = ServiceRanges()
+    is_excluded: bool = False
 
 
 class Planner:
@@ -168,6 +182,20 @@ class Planner:
         """Return whether the node's labels keep services from being announced there."""
         own = topology.nodes.get(self._node)
         return own is not None and own.labels.get(EXCLUDE_LABEL) == "true"
+
+    def needs(self, topology: Topology) -> Needs:
+        """Return what the plan asks for from elsewhere than the datastore."""
+        passwords = [spec.password for spec in topology.peers.values()]
+        passwords.append(topology.config.mesh_password)
+        return Needs(
+            frozenset(
+                password.reference.name
+                for password in passwords
+                if password is not None and password.reference is not None
+            ),
+            self.service_ranges(topology),
+            self.is_excluded(topology),
+        )
 
     def peerings(self) -> tuple[Peering, ...]:
         """Return the sessions of the last plan and where they come from, by name."""

@@ -20,7 +20,7 @@ from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.calico.fields import Resource
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, WATCHED_KINDS, split_resource_key
 from bgpd.calico.mend import read_resource
-from bgpd.calico.planner import Planner, PlanOptions, SideInputs
+from bgpd.calico.planner import Needs, Planner, PlanOptions, SideInputs
 from bgpd.calico.resources import MODELS
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
@@ -123,6 +123,10 @@ class ClusterState:
             cluster_blocks=self._blocks.others(node),
             warnings=tuple(sorted({*self.warnings(), *desired.warnings})),
         )
+
+    def needs(self, node: str) -> Needs:
+        """Return what a plan of ``node`` asks for from elsewhere."""
+        return self.planner(node).needs(self.topology())
 
     def topology(self) -> Topology:
         """Return a consistent view of the cluster; the same object until it changes."""

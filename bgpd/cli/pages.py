@@ -224,6 +224,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("jobs", row["jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
+            ("kubernetes", _optional(row.get("kubernetes"), _kubernetes) or "none"),
         ],
         1,
     )
@@ -258,6 +259,14 @@ def _fib(row: Row) -> str:
         if row[name]:
             shown += f", {row[name]} {name}"
     return shown
+
+
+def _kubernetes(row: Row) -> str:
+    if not row["source"]:
+        return f"not used: {row['last_error']}"
+    state = "connected" if row["is_connected"] else "not connected"
+    trouble = "" if row["is_connected"] else f": {row['last_error'] or 'no answer yet'}"
+    return f"{state} by {row['source']}{trouble}"
 
 
 def _datastore(row: Row) -> str:

@@ -15,6 +15,7 @@ from bgpd.config.settings import (
     DatastoreKind,
     DatastoreSettings,
     FibSettings,
+    KubernetesSettings,
     LearnSettings,
     LogFormat,
     LogSettings,
@@ -88,10 +89,26 @@ def to_settings(
         datastore=_datastore(config.datastore, known),
         calico=CalicoSettings(
             compatibility=config.calico.compatibility,
+            cluster_ips=(
+                None
+                if config.calico.cluster_ips is None
+                else tuple(config.calico.cluster_ips)
+            ),
             has_add_path=config.calico.add_path,
             uses_pod_cidrs=config.calico.pod_cidrs,
             keeps_tunnel=config.calico.tunnel == "auto",
             process_names=tuple(dict.fromkeys(config.calico.process_names)),
+        ),
+        kubernetes=KubernetesSettings(
+            is_enabled=config.kubernetes.mode == "auto",
+            kubeconfig=config.kubernetes.kubeconfig,
+            namespace=config.kubernetes.namespace,
+            node_name=config.kubernetes.node_name,
+            endpoint_folder=(
+                f"{config.kubernetes.endpoint_status}/endpoint-status"
+                if config.kubernetes.endpoint_status
+                else ""
+            ),
         ),
         control_path=config.control.path,
         bird=_bird(config),

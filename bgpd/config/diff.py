@@ -104,6 +104,7 @@ RESTARTS: Final = frozenset(
         "control_path",
         "datastore",
         "fib",
+        "kubernetes",
         "metrics",
         "node_name",
         "restart",

@@ -80,6 +80,15 @@ CALICO_VARIABLES: Final = (
     CalicoVariable(_etcd("KEY_FILE"), ("datastore", "key_file")),
     CalicoVariable(_etcd("USERNAME"), ("datastore", "username")),
     CalicoVariable(_etcd("PASSWORD"), ("datastore", "password")),
+    CalicoVariable(("KUBECONFIG",), ("kubernetes", "kubeconfig")),
+    CalicoVariable(("NAMESPACE",), ("kubernetes", "namespace")),
+    CalicoVariable(("CALICO_K8S_NODE_REF",), ("kubernetes", "node_name")),
+    CalicoVariable(
+        ("CALICO_ENDPOINT_STATUS_PATH_PREFIX",), ("kubernetes", "endpoint_status")
+    ),
+    CalicoVariable(
+        ("CALICO_ADVERTISE_CLUSTER_IPS",), ("calico", "cluster_ips"), _comma_list
+    ),
     CalicoVariable(("USE_POD_CIDR",), ("calico", "pod_cidrs"), _switch),
     CalicoVariable(("DATASTORE_TYPE",), ("datastore", "type"), _datastore_type),
 )

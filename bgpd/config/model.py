@@ -216,6 +216,10 @@ class Calico(Section):
             "`3.32`, `3.33` and later; `auto` reads ClusterInformation"
         ),
     ] = "auto"
+    cluster_ips: Annotated[
+        list[Prefix] | None,
+        Field(description="in place of `serviceClusterIPs` of BGPConfiguration"),
+    ] = None
     add_path: Annotated[
         Switch,
         Field(description="offer all paths both ways (RFC 7911), as BIRD does there"),
@@ -241,6 +245,30 @@ class Calico(Section):
             "`bird` and `bird6`"
         ),
     ] = []
+
+
+class Kubernetes(Section):
+    """Kubernetes' API, which has passwords of sessions and services to announce."""
+
+    mode: Annotated[
+        AutoOff, Field(description="use it where there are credentials")
+    ] = "auto"
+    kubeconfig: Annotated[
+        str, Field(description="file with credentials; else those of the pod")
+    ] = ""
+    namespace: Annotated[
+        str, Field(description="where the Secrets are", min_length=1)
+    ] = "kube-system"
+    node_name: Annotated[
+        str, Field(description="this node's name there; default `node.name`")
+    ] = ""
+    endpoint_status: Annotated[
+        str,
+        Field(
+            description="folder whose `endpoint-status` holds what Felix writes down of "
+            "local workloads; empty is none"
+        ),
+    ] = "/var/run/calico"
 
 
 class Bird(Section):
@@ -331,6 +359,7 @@ class DaemonConfig(Section):
     next_hops: NextHops = NextHops()
     datastore: Datastore = Datastore()
     calico: Calico = Calico()
+    kubernetes: Kubernetes = Kubernetes()
     control: Control = Control()
     bird: Bird = Bird()
     log: Log = Log()

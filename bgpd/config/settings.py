@@ -155,12 +155,33 @@ class DatastoreSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KubernetesSettings:
+    """Kubernetes' API, for passwords and services.
+
+    Attributes:
+        is_enabled: Use it where there are credentials.
+        kubeconfig: File with credentials; empty takes those of a pod.
+        namespace: Of Secrets.
+        node_name: This node's name there; empty is that in the datastore.
+        endpoint_folder: Where Felix writes down local workloads that peer.
+    """
+
+    is_enabled: bool = True
+    kubeconfig: str = ""
+    namespace: str = "kube-system"
+    node_name: str = ""
+    endpoint_folder: str = "/var/run/calico/endpoint-status"
+
+
+@dataclass(frozen=True, slots=True)
 class CalicoSettings:
     """How a node of a Calico cluster behaves.
 
     Attributes:
         compatibility: ``auto``, or the releases it is like: ``3.31``, ``3.32``, ``3.33``.
         has_add_path: Offer all paths both ways.
+        cluster_ips: Ranges of services' cluster addresses, in place of those in the
+            datastore; ``None`` leaves these.
         uses_pod_cidrs: Own blocks are those of ``Node.status.podCIDRs``.
         keeps_tunnel: Make, raise and address the IPIP tunnel device where it is needed.
         process_names: Processes to have beside ours, for tools that look for these names.
@@ -168,6 +189,7 @@ class CalicoSettings:
 
     compatibility: str = "auto"
     has_add_path: bool = True
+    cluster_ips: tuple[str, ...] | None = None
     uses_pod_cidrs: bool = False
     keeps_tunnel: bool = True
     process_names: tuple[str, ...] = ()
@@ -244,6 +266,7 @@ class DaemonSettings:
         trusts_next_hops: Believe every next hop, as a reflector off the path must.
         datastore: Where cluster state comes from.
         calico: How its node behaves.
+        kubernetes: Kubernetes' API.
         control_path: Unix socket of the control protocol; empty is none.
         bird: Sockets that speak BIRD's protocol.
         log: What is logged.
@@ -261,6 +284,7 @@ class DaemonSettings:
     trusts_next_hops: bool = False
     datastore: DatastoreSettings = DatastoreSettings()
     calico: CalicoSettings = CalicoSettings()
+    kubernetes: KubernetesSettings = KubernetesSettings()
     control_path: str = ""
     bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()

@@ -18,6 +18,7 @@ from bgpd.calico.planner import PlanOptions, SideInputs
 from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import CalicoSettings, DatastoreKind, DatastoreSettings
+from bgpd.daemon.side_inputs import SideFollower
 from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.session.settings import AddPathMode, PeerSettings
 
@@ -35,6 +36,7 @@ class ClusterFollower:
         template: What peers from the datastore are like.
         deliver: Takes what the node must be.
         calico: How the node behaves where the cluster's objects do not say.
+        sides: What does not come from the datastore; ``None`` for nothing.
         holds_cluster_routes: Keep ``cluster_routes`` up to date.
     """
 
@@ -46,6 +48,7 @@ class ClusterFollower:
         deliver: Deliver,
         *,
         calico: CalicoSettings,
+        sides: SideFollower | None = None,
         holds_cluster_routes: bool = False,
     ) -> None:
         self.datastore = datastore
@@ -53,6 +56,9 @@ class ClusterFollower:
         self._node = node
         self._state = ClusterState(_with_add_path(template, calico), _options(calico))
         self._side = SideInputs()
+        self._sides = sides
+        if sides is not None:
+            sides.on_change = self._side_changed
         self._deliver = deliver
         self._holds_cluster_routes = holds_cluster_routes
         self._has_delivered = False
@@ -61,7 +67,10 @@ class ClusterFollower:
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return what is wrong with objects of the cluster now, as this node sees it."""
-        return tuple(sorted({*self._state.warnings(), *self._own_warnings}))
+        found = {*self._state.warnings(), *self._own_warnings}
+        if self._sides is not None:
+            found.update(self._sides.warnings())
+        return tuple(sorted(found))
 
     async def follow(self) -> None:
         """Read for ever; an unreachable datastore changes nothing."""
@@ -69,6 +78,10 @@ class ClusterFollower:
             async for event in events:
                 touched = self._state.apply(event)
                 is_ours = touched.is_topology or self._node in touched.nodes
+                if self._sides is not None and touched.is_topology:
+                    self._sides.need(self._state.needs(self._node))
+                    if not self._has_delivered:
+                        await self._sides.ready()
                 if is_ours or not self._has_delivered:
                     self._has_delivered = True
                     self._plan()
@@ -76,15 +89,16 @@ class ClusterFollower:
                     self.cluster_routes = self._state.others(self._node)
                 self._log_warnings()
 
-    def take(self, side: SideInputs) -> None:
-        """Plan anew with other inputs than the datastore's."""
-        if side != self._side:
-            self._side = side
-            if self._has_delivered:
-                self._plan()
-                self._log_warnings()
+    def _side_changed(self) -> None:
+        if self._has_delivered and self._side_inputs() != self._side:
+            self._plan()
+            self._log_warnings()
+
+    def _side_inputs(self) -> SideInputs:
+        return SideInputs() if self._sides is None else self._sides.inputs()
 
     def _plan(self) -> None:
+        self._side = self._side_inputs()
         desired = self._state.desired(self._node, self._side)
         # What follows from objects together, beside what each has wrong.
         self._own_warnings = frozenset(desired.warnings) - {*self._state.warnings()}
@@ -101,7 +115,11 @@ class ClusterFollower:
 
 def _options(calico: CalicoSettings) -> PlanOptions:
     compat = None if calico.compatibility == "auto" else Compat(calico.compatibility)
-    return PlanOptions(compat, uses_pod_cidrs=calico.uses_pod_cidrs)
+    return PlanOptions(
+        compat,
+        uses_pod_cidrs=calico.uses_pod_cidrs,
+        cluster_ips=calico.cluster_ips,
+    )
 
 
 def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:

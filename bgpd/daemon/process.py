@@ -39,6 +39,7 @@ from bgpd.session.settings import PeerSettings
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
     from bgpd.daemon.cluster import ClusterFollower
+    from bgpd.daemon.side_inputs import SideFollower
 
 EXIT_OK: Final = 0
 EXIT_PART_DIED: Final = 1  # a supervisor that restarts on failure must see one
@@ -103,6 +104,7 @@ class Daemon:
         self.reconciler: Reconciler | None = None
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
+        self.sides: SideFollower | None = None
         self.listen_faults: list[str] = []
         self.started = asyncio.Event()
         self._exit_code = EXIT_OK
@@ -244,6 +246,7 @@ class Daemon:
             ClusterFollower,
             make_datastore,
         )
+        from bgpd.daemon.side_inputs import SideFollower  # noqa: PLC0415  # the same
         from bgpd.datastore import DatastoreError  # noqa: PLC0415  # the same
 
         settings = self.settings
@@ -254,15 +257,18 @@ class Daemon:
             )
         except DatastoreError as error:
             raise StartError(str(error)) from error
+        self.sides = SideFollower(settings.kubernetes, settings.node_name)
         self.cluster = ClusterFollower(
             datastore,
             settings.node_name,
             self._template(),
             self._deliver,
             calico=settings.calico,
+            sides=self.sides,
             holds_cluster_routes=holds_routes,
         )
         self._spawn(self.cluster.follow(), "datastore")
+        self._spawn(self.sides.follow(), "local workloads")
 
     def _template(self) -> PeerSettings:
         return self.settings.speaker.defaults
@@ -423,6 +429,8 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._servers.close()
+        if self.sides is not None:
+            await self.sides.close()
         if self._lag is not None:
             self._lag.close()
         if self._deferral is not None:

@@ -1,6 +1,7 @@
 """The servers by which a daemon is looked at: control socket, BIRD's sockets, HTTP."""
 
 import logging
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from bgpd.api.protocol import ControlError
@@ -14,8 +15,14 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.http import HttpServer
     from bgpd.daemon.process import Daemon
     from bgpd.daemon.views.common import DaemonView
+    from bgpd.datastore.kubernetes import ApiStatus
 
 _log = logging.getLogger(__name__)
+
+
+def _kubernetes(daemon: "Daemon") -> "Callable[[], ApiStatus] | None":
+    sides = daemon.sides
+    return None if sides is None else lambda: sides.status
 
 
 class Servers:
@@ -85,6 +92,7 @@ class Servers:
             asn=daemon.own_as,
             node=daemon.settings.node_name,
             desired=lambda: daemon.desired,
+            kubernetes=_kubernetes(daemon),
             kernel_policies=forwarding.policies if forwarding is not None else None,
             tunnel_fault=forwarding.tunnel_fault if forwarding is not None else None,
             changed_at=lambda: daemon.changed_at or speaker.loop.time(),

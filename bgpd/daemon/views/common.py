@@ -21,6 +21,7 @@ from rib.path import NextHop
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
+    from bgpd.datastore.kubernetes import ApiStatus
     from bgpd.datastore.model import Datastore
 
 _SHOWN_NAMES: Final = 20  # of an error's list of what there is
@@ -80,6 +81,7 @@ class DaemonView:
         asn: Returns our AS number; 0 leaves it to the peers' settings.
         node: This node's name in the datastore; empty without.
         desired: Returns what the datastore asks of this node; ``None`` without one.
+        kubernetes: Returns what is known of Kubernetes' API; ``None`` without a datastore.
         kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
         changed_at: Returns when what the daemon must be last changed, on the loop's clock.
         links: Returns devices with their addresses; ``None`` without a kernel.
@@ -98,6 +100,7 @@ class DaemonView:
     asn: Callable[[], int] = int
     node: str = ""
     desired: "Callable[[], NodeDesired | None] | None" = None
+    kubernetes: "Callable[[], ApiStatus] | None" = None
     kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None
     tunnel_fault: Callable[[], str] | None = None
     changed_at: Callable[[], float] | None = None

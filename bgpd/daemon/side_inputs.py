@@ -1,0 +1,154 @@
+"""What a node's plan takes from elsewhere than its datastore: passwords, services, workloads.
+
+Kubernetes' API is optional: without credentials the features are inert, and the status says
+so. While it is away, what it told last stays in force.
+"""
+
+import asyncio
+import logging
+import os
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from bgpd.calico.planner import Needs, SideInputs
+from bgpd.calico.secrets import SecretTable
+from bgpd.calico.services import ObjectName, ServiceTable
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.config.settings import KubernetesSettings
+from bgpd.datastore.endpoint_status import Found, follow_endpoints
+from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
+from bgpd.datastore.model import DatastoreError
+
+PATIENCE: Final = 5.0  # seconds that a start waits for what the API has to say
+
+_log = logging.getLogger(__name__)
+
+
+class SideFollower:
+    """Follows them, and says when they changed.
+
+    Args:
+        settings: Where they are.
+        node: This node's name in the datastore.
+
+    Attributes:
+        on_change: Called once for each turn of the loop in which something changed.
+    """
+
+    def __init__(self, settings: KubernetesSettings, node: str) -> None:
+        self.on_change: Callable[[], None] = _nobody
+        self._settings = settings
+        self._services = ServiceTable(settings.node_name or node)
+        self._secrets = SecretTable()
+        self._endpoints: Found = ((), ())
+        self._needs = Needs()
+        self._handle: asyncio.Handle | None = None
+        self._fault = ""
+        self._watcher: KubernetesWatcher | None = None
+        access = None
+        if settings.is_enabled:
+            access = find_access(settings.kubeconfig, os.environ)
+        if access is not None:
+            self._watcher = KubernetesWatcher(access, settings.namespace, self)
+
+    @property
+    def status(self) -> ApiStatus:
+        """What is known of Kubernetes' API."""
+        if self._watcher is None:
+            reason = "no credentials" if self._settings.is_enabled else "switched off"
+            return ApiStatus(last_error=reason)
+        if self._fault:
+            return ApiStatus(self._watcher.status.source, last_error=self._fault)
+        return self._watcher.status
+
+    def warnings(self) -> tuple[ObjectWarning, ...]:
+        """Return what is wrong with objects that came from there."""
+        return (
+            *self._services.warnings,
+            *self._secrets.warnings,
+            *self._endpoints[1],
+        )
+
+    def need(self, needs: Needs) -> None:
+        """Follow what a plan asks for."""
+        self._needs = needs
+        self._services.follow(needs.ranges)
+        if self._watcher is None:
+            return
+        try:
+            self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
+            self._fault = ""
+        except DatastoreError as error:
+            if str(error) != self._fault:
+                _log.error("%s", error)
+            self._fault = str(error)
+
+    def inputs(self) -> SideInputs:
+        """Return what there is now, for a plan."""
+        services = None
+        if self._watcher is not None and not self._fault:
+            services = self._services.advertisement(is_excluded=self._needs.is_excluded)
+        return SideInputs(self._secrets.passwords, self._endpoints[0], services)
+
+    async def ready(self) -> None:
+        """Wait, not for long, until all that was asked for has been told once."""
+        if self._watcher is not None and not await self._watcher.wait_until_listed(
+            PATIENCE
+        ):
+            _log.warning(
+                "kubernetes has not answered within %d s: sessions without the passwords"
+                " that it has do not come up yet",
+                PATIENCE,
+            )
+
+    async def follow(self) -> None:
+        """Follow local workloads, for ever."""
+        if not self._settings.endpoint_folder:
+            return
+        await follow_endpoints(Path(self._settings.endpoint_folder), self._found)
+
+    async def close(self) -> None:
+        """Follow nothing any more."""
+        if self._handle is not None:
+            self._handle.cancel()
+        if self._watcher is not None:
+            await self._watcher.close()
+
+    # -- what is told -------------------------------------------------------------------
+
+    def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
+        """Take a new or changed object of the API."""
+        if kind == "Secret":
+            self._secrets.put(name[1], content)
+        elif kind == "Service":
+            self._services.put_service(name, content)
+        else:
+            self._services.put_slice(name, content)
+
+    def drop(self, kind: str, name: ObjectName) -> None:
+        """An object of the API is gone."""
+        if kind == "Secret":
+            self._secrets.drop(name[1])
+        elif kind == "Service":
+            self._services.drop_service(name)
+        else:
+            self._services.drop_slice(name)
+
+    def changed(self) -> None:
+        """Plan anew once the loop has taken in what else there is."""
+        if self._handle is None:
+            loop = asyncio.get_running_loop()
+            self._handle = loop.call_soon(self._tell)
+
+    def _tell(self) -> None:
+        self._handle = None
+        self.on_change()
+
+    def _found(self, found: Found) -> None:
+        self._endpoints = found
+        self.on_change()
+
+
+def _nobody() -> None:
+    """Nobody has asked to be told yet."""
