@@ -7,14 +7,17 @@ processes that died are swept when the next one comes up.
 import contextlib
 import os
 import secrets
+import subprocess
+import sys
 import tempfile
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Self
 
+import bgpd
 from bgpd.lab.errors import LabError
 from bgpd.lab.namespace import Namespace, batch
-from bgpd.lab.plan import Plan, add_pod, host_device, plan
+from bgpd.lab.plan import Plan, add_pod, host_device, plan, port_of
 from bgpd.lab.routers import DRIVERS
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import Speaker, kind_of, speaker_of
@@ -26,7 +29,9 @@ from bgpd.lab.state import (
     start_time,
     sweep,
 )
+from bgpd.lab.store import EtcdStore
 from bgpd.lab.topology import Pod, RouterKind, Topology
+from bgpd.lab.tunnel import kernel_has_ipip
 
 
 def new_lab_id() -> str:
@@ -47,6 +52,7 @@ class Lab:
         lab_id: Unique; part of the names of its namespaces.
         folder: Where configuration files and logs are.
         routers: By the name of their machine, once made.
+        stores: Datastores by the name of their cluster, while it is up.
     """
 
     def __init__(
@@ -63,6 +69,8 @@ class Lab:
         self.lab_id = lab_id or new_lab_id()
         self.folder = lab_folder(self.lab_id)
         self.routers: dict[str, Router] = {}
+        self.stores: dict[str, EtcdStore] = {}
+        self._helpers: list[subprocess.Popen[bytes]] = []
         self._prefix = f"{PREFIX}-{self.lab_id}-"
         self._state = LabState(
             lab_id=self.lab_id,
@@ -87,7 +95,10 @@ class Lab:
             self.down()
 
     def up(self) -> None:
-        """Sweep dead labs, then make namespaces, links, addresses and pods.
+        """Sweep dead labs, then make what the topology says, without the routers.
+
+        Namespaces, links, addresses and pods; the far sides of tunnels; the datastores
+        of clusters, with their objects.
 
         Raises:
             LabError: No permission, or a command failed.
@@ -96,7 +107,18 @@ class Lab:
             raise LabError("a lab needs root: it makes network namespaces")
         sweep()
         self.folder.mkdir(mode=0o755)
-        self._apply(plan(self.topology, self._prefix))
+        tunnels = [n for n, m in self.topology.machines.items() if m.tunnel]
+        has_ipip = bool(tunnels) and kernel_has_ipip()
+        self._apply(plan(self.topology, self._prefix, has_ipip=has_ipip))
+        if not has_ipip:
+            for name in tunnels:
+                self._serve_tunnel(name)
+        for name, cluster in self.topology.clusters.items():
+            addr = self.topology.machines[cluster.store].address(4)
+            folder = self.folder / f"etcd-{name}"
+            store = EtcdStore(self.namespace(cluster.store), addr, folder)
+            self.stores[name] = store
+            store.apply(cluster.objects)
 
     def down(self) -> None:
         """End all routers and remove everything; may be called twice."""
@@ -104,6 +126,13 @@ class Lab:
             with contextlib.suppress(LabError):
                 router.kill()
         self.routers.clear()
+        for store in self.stores.values():
+            store.close()
+        self.stores.clear()
+        for helper in self._helpers:
+            helper.kill()
+            helper.communicate()
+        self._helpers.clear()
         remove(self._state)
 
     def namespace(self, name: str) -> Namespace:
@@ -173,16 +202,29 @@ class Lab:
         self._state.save()
 
     def set_link(self, name: str, *, is_up: bool) -> None:
-        """Cut a machine off its network, or join it again.
+        """Cut a machine off its networks, or join it again.
 
-        Its port leaves the bridge, so both ends see a link that is up: silence, as when
+        Its ports leave the bridges, so both ends see a link that is up: silence, as when
         a switch fails, and not the quick news of a pulled cable.
         """
         machine = self.topology.machines[name]
-        switch = self.namespace(self.topology.network_of(machine))
-        port = f"p{list(self.topology.machines).index(name)}"
         where = ["master", "br0"] if is_up else ["nomaster"]
-        switch.run(["ip", "link", "set", port, *where])
+        for device, network in self.topology.devices_of(machine).items():
+            port = port_of(self.topology, name, device)
+            self.namespace(network).run(["ip", "link", "set", port, *where])
+
+    def _serve_tunnel(self, name: str) -> None:
+        """Start the process behind a machine's ``tunl0``; it ends with the lab."""
+        argv = [sys.executable, "-m", "bgpd.lab.tunnel", "tunl0"]
+        path = self.folder / f"tunnel-{name}"
+        env = {"PYTHONPATH": str(Path(bgpd.__file__).parents[1])}
+        with path.open("wb") as log:
+            process = self.namespace(name).popen(
+                argv, log, env=env, stdout=subprocess.PIPE
+            )
+        self._helpers.append(process)
+        if process.stdout is not None and not process.stdout.readline():
+            raise LabError(f"tunnel of {name}: {path.read_text('utf-8').strip()}")
 
     def _apply(self, commands: Plan) -> None:
         names = [self._prefix + name for name in commands.namespaces]

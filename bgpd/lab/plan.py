@@ -1,7 +1,9 @@
 """From a topology to ``ip`` commands. Pure: nothing is run here.
 
 Every machine has ``eth0``, a veth pair to port ``p<n>`` of the bridge ``br0`` in the
-switch namespace of its network. Pods are wired as Calico wires them: an address without a
+switch namespace of its network, and maybe further links, ``eth1`` to port ``p<n>x1`` and so
+on. A tunnel end has ``tunl0``, as Felix makes it: the kernel's own, or where the kernel has
+no IPIP a TUN device that ``bgpd.lab.tunnel`` serves. Pods are wired as Calico wires them: an address without a
 subnet, the gateway 169.254.1.1 (IPv6: the link-local address of the host side) with a fixed
 neighbour entry, and on the node a host route to a ``cali*`` device with a fixed MAC.
 
@@ -20,6 +22,7 @@ POD_GATEWAY_V6: Final = (
     "fe80::ecee:eeff:feee:eeee"  # from HOST_MAC, RFC 4291 appendix A
 )
 HOST_MAC: Final = "ee:ee:ee:ee:ee:ee"  # Calico's, on every host side
+TUNNEL_MTU: Final = 1480  # of Ethernet's 1500, less the outer header
 _BRIDGE_FILTERS: Final = ("iptables", "ip6tables", "arptables")
 _ROUTER_SYSCTLS: Final = {
     "ipv4/ip_forward": "1",
@@ -28,10 +31,12 @@ _ROUTER_SYSCTLS: Final = {
     "ipv4/conf/default/rp_filter": "0",
     "ipv4/conf/all/send_redirects": "0",
     "ipv4/conf/default/send_redirects": "0",
-    "ipv4/conf/eth0/rp_filter": "0",
-    "ipv4/conf/eth0/send_redirects": "0",
-    "ipv6/conf/eth0/accept_dad": "0",  # else an address is of no use for a second
     "ipv6/conf/default/accept_dad": "0",
+}
+_LINK_SYSCTLS: Final = {
+    "ipv4/conf/{}/rp_filter": "0",
+    "ipv4/conf/{}/send_redirects": "0",
+    "ipv6/conf/{}/accept_dad": "0",  # else an address is of no use for a second
 }
 _POD_SYSCTLS: Final = {
     "ipv4/conf/all/rp_filter": "0",
@@ -78,27 +83,35 @@ def host_device(pod: str) -> str:
     return "cali" + hashlib.sha256(pod.encode()).hexdigest()[:11]
 
 
-def plan(topology: Topology, prefix: str) -> Plan:
+def port_of(topology: Topology, name: str, device: str) -> str:
+    """Return the port of the bridge that a machine's device is plugged into."""
+    number = list(topology.machines).index(name)
+    return f"p{number}" if device == "eth0" else f"p{number}x{device[3:]}"
+
+
+def plan(topology: Topology, prefix: str, *, has_ipip: bool = False) -> Plan:
     """Return the commands that build ``topology``.
 
     Args:
         topology: The lab.
         prefix: Put before every namespace's name.
+        has_ipip: Whether the kernel has IPIP, so that every namespace has ``tunl0``.
     """
     result = Plan()
     for network in topology.networks:
         lines = ["link set lo up", "link add br0 type bridge", "link set br0 up"]
         result.namespaces.append(network)
         result.setups[network] = Setup(dict(_SWITCH_SYSCTLS), lines)
-    for port, (name, machine) in enumerate(topology.machines.items()):
-        network = topology.network_of(machine)
+    for name, machine in topology.machines.items():
         result.namespaces.append(name)
-        result.setups[name] = _machine(machine)
-        result.links.append(
-            f"link add eth0 netns {prefix}{name} type veth"
-            f" peer name p{port} netns {prefix}{network}"
-        )
-        result.setups[network].lines.append(f"link set p{port} master br0 up")
+        result.setups[name] = _machine(machine, has_ipip=has_ipip)
+        for device, network in topology.devices_of(machine).items():
+            port = port_of(topology, name, device)
+            result.links.append(
+                f"link add {device} netns {prefix}{name} type veth"
+                f" peer name {port} netns {prefix}{network}"
+            )
+            result.setups[network].lines.append(f"link set {port} master br0 up")
         for pod in machine.pods:
             add_pod(result, name, pod, prefix)
     return result
@@ -135,11 +148,27 @@ def add_pod(result: Plan, node: str, pod: Pod, prefix: str) -> None:
     result.setups[pod.name] = Setup(dict(_POD_SYSCTLS), lines)
 
 
-def _machine(machine: Machine) -> Setup:
+def _machine(machine: Machine, *, has_ipip: bool) -> Setup:
     lines = ["link set lo up"]
-    for interface in machine.addresses:
-        option = " nodad" if interface.version == 6 else ""
-        lines.append(f"addr add {interface} dev eth0{option}")
+    sysctls = dict(_ROUTER_SYSCTLS)
+    links = [machine.addresses, *(link.addresses for link in machine.links)]
+    for number, addresses in enumerate(links):
+        device = f"eth{number}"
+        sysctls |= {path.format(device): v for path, v in _LINK_SYSCTLS.items()}
+        for interface in addresses:
+            option = " nodad" if interface.version == 6 else ""
+            lines.append(f"addr add {interface} dev {device}{option}")
+        lines.append(f"link set {device} up")
     lines += [f"addr add {interface} dev lo" for interface in machine.loopback]
-    lines.append("link set eth0 up")
-    return Setup(dict(_ROUTER_SYSCTLS), lines)
+    if machine.tunnel is not None:
+        if not has_ipip:
+            lines.append("tuntap add dev tunl0 mode tun")
+        lines += [
+            f"link set tunl0 mtu {TUNNEL_MTU} up",
+            f"addr add {machine.tunnel}/32 dev tunl0",
+        ]
+    for route in machine.routes:
+        hops = [f"via {gateway}" for gateway in route.via]
+        text = hops[0] if len(hops) == 1 else " ".join(f"nexthop {hop}" for hop in hops)
+        lines.append(f"route add {route.to} {text}")
+    return Setup(sysctls | machine.sysctls, lines)

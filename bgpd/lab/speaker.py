@@ -4,9 +4,11 @@ Also what is asked of any running speaker, as plain values: sessions and routes.
 """
 
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Final
 
 from bgpd.lab.topology import FamilyName, Machine, RouterKind, Topology
+
+ETCD_PORT: Final = 2379
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +46,21 @@ class NeighbourSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class OspfSpec:
+    """OSPF beside BGP; see ``bgpd.lab.topology.Ospf``.
+
+    Attributes:
+        devices: Where it speaks.
+        tag: Mark of the site.
+        announce: What of BGP it tells OSPF.
+    """
+
+    devices: tuple[str, ...]
+    tag: int
+    announce: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Speaker:
     """A BGP speaker.
 
@@ -59,6 +76,10 @@ class Speaker:
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         is_preserving: A restart of its own keeps its routes in use, where the maker has
             a switch.
+        etcd: Where the objects are that say what it does; empty without a cluster.
+        ospf: OSPF beside BGP.
+        statics: Prefix to gateways, routes of its own making.
+        announce: What it takes over into BGP: ``static``, ``ospf``.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -72,6 +93,10 @@ class Speaker:
     hold_time: int = 90
     has_graceful_restart: bool = True
     is_preserving: bool = False
+    etcd: str = ""
+    ospf: OspfSpec | None = None
+    statics: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    announce: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
 
 
@@ -162,8 +187,27 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         hold_time=router.hold_time,
         has_graceful_restart=router.has_graceful_restart,
         is_preserving=router.is_preserving,
+        etcd=etcd_of(topology, router.cluster) if router.cluster else "",
+        ospf=_ospf(topology, machine),
+        statics={r.to: tuple(map(str, r.via)) for r in router.statics},
+        announce=router.announce,
         config=dict(router.config),
     )
+
+
+def etcd_of(topology: Topology, cluster: str) -> str:
+    """Return the URL of a cluster's etcd-server."""
+    store = topology.machines[topology.clusters[cluster].store]
+    return f"http://{store.address(4)}:{ETCD_PORT}"
+
+
+def _ospf(topology: Topology, machine: Machine) -> OspfSpec | None:
+    ospf = machine.router.ospf
+    if ospf is None:
+        return None
+    devices = topology.devices_of(machine).items()
+    chosen = tuple(name for name, network in devices if network in ospf.networks)
+    return OspfSpec(chosen, ospf.tag, ospf.announce)
 
 
 def kind_of(topology: Topology, name: str) -> RouterKind:

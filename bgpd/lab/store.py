@@ -1,6 +1,7 @@
 """The datastore of a lab's cluster: a folder of manifests, or a real etcd-server."""
 
 import asyncio
+import contextlib
 import json
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import bgpd
 from bgpd.datastore import DatastoreError, FolderWriter
 from bgpd.lab.errors import LabError
 from bgpd.lab.namespace import Namespace
+from bgpd.lab.speaker import ETCD_PORT
 
 Object = dict[str, Any]
 
@@ -73,13 +75,15 @@ class EtcdStore:
             folder: For its data and log.
         """
         folder.mkdir(exist_ok=True)
+        self._namespace = namespace
         self._log_path = folder / "log"
-        url = f"http://{addr}:2379"
-        argv = ["etcd", "--data-dir", str(folder / "data"), "--logger", "zap"]
-        argv += ["--listen-client-urls", url, "--advertise-client-urls", url]
-        argv += ["--listen-peer-urls", "http://127.0.0.1:2380"]
-        with self._log_path.open("wb") as log:
-            self._server = namespace.popen(argv, log)
+        url = f"http://{addr}:{ETCD_PORT}"
+        self._argv = ["etcd", "--data-dir", str(folder / "data"), "--logger", "zap"]
+        self._argv += ["--listen-client-urls", url, "--advertise-client-urls", url]
+        self._argv += ["--listen-peer-urls", "http://127.0.0.1:2380"]
+        self._server: subprocess.Popen[bytes] | None = None
+        self.start()
+        with self._log_path.open("ab") as log:
             root = str(Path(bgpd.__file__).parents[1])
             self._writer = subprocess.Popen(
                 namespace.argv([sys.executable, "-m", "bgpd.lab.etcd_writer", url]),
@@ -90,6 +94,18 @@ class EtcdStore:
                 cwd=root,
                 start_new_session=True,
             )
+
+    def start(self) -> None:
+        """Start the server, with the data that it had."""
+        with self._log_path.open("ab") as log:
+            self._server = self._namespace.popen(self._argv, log)
+
+    def kill(self) -> None:
+        """End the server with SIGKILL, as a crash would."""
+        if self._server is not None:
+            self._server.kill()
+            self._server.wait()
+            self._server = None
 
     def apply(self, objects: Iterable[Object]) -> None:
         """Put the objects' keys; see ``Store``."""
@@ -115,8 +131,11 @@ class EtcdStore:
             )
 
     def close(self) -> None:
-        """End the writer and the server."""
-        for process in (self._writer, self._server):
-            process.terminate()
-        self._writer.communicate()
-        self._server.wait()
+        """End the writer and the server; may be called twice."""
+        self._writer.terminate()
+        with contextlib.suppress(OSError, ValueError):  # its pipes are closed
+            self._writer.communicate()
+        if self._server is not None:
+            self._server.terminate()
+            self._server.wait()
+            self._server = None

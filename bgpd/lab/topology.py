@@ -5,7 +5,7 @@ A topology is a YAML file; unknown keys are errors that name file and line.
 
 from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
 import yaml
 from pydantic import (
@@ -19,8 +19,12 @@ from pydantic import (
 
 from bgpd.lab.errors import TopologyError
 
-RouterKind = Literal["pybgpd", "bird", "frr", "gobgp", "openbgpd", "exabgp", "none"]
+RouterKind = Literal[
+    "pybgpd", "bird", "calico-bird", "frr", "gobgp", "openbgpd", "exabgp", "none"
+]
 FamilyName = Literal["ipv4", "ipv6"]
+GATEWAYS: Final = frozenset({"frr", "bird"})
+FROM_OBJECTS: Final = frozenset({"pybgpd", "calico-bird"})
 
 Interface = IPv4Interface | IPv6Interface
 Address = IPv4Address | IPv6Address
@@ -35,6 +39,14 @@ def _prefix(value: object) -> str:
 
 
 Prefix = Annotated[str, BeforeValidator(_prefix)]
+
+
+def _several(value: object) -> object:
+    return value if isinstance(value, list | tuple) else (value,)
+
+
+SYSCTL_PATH = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$"
+Sysctl = Annotated[str, Field(pattern=SYSCTL_PATH)]
 
 
 class _Strict(BaseModel):
@@ -83,6 +95,48 @@ class Neighbour(_Strict):
         return self
 
 
+class Link(_Strict):
+    """One more link of a machine: ``eth1`` is the first of them.
+
+    Attributes:
+        network: Which network it is on.
+        addresses: Its addresses with their prefix length.
+    """
+
+    network: Name
+    addresses: tuple[Interface, ...] = Field(min_length=1)
+
+
+class Route(_Strict):
+    """A static route.
+
+    Attributes:
+        to: Destination.
+        via: One gateway, or several of equal cost.
+    """
+
+    to: Prefix
+    via: Annotated[tuple[Address, ...], BeforeValidator(_several)] = Field(min_length=1)
+
+
+class Ospf(_Strict):
+    """OSPF (v2, area 0) beside BGP on a gateway.
+
+    Every gateway of a site marks what it tells OSPF with the site's tag and takes nothing
+    back that has it: with two gateways on both sides a route would else come home by OSPF
+    and win over BGP.
+
+    Attributes:
+        networks: Where it speaks.
+        tag: Mark of the site.
+        announce: What of BGP it tells OSPF: these prefixes and what lies inside them.
+    """
+
+    networks: tuple[Name, ...] = Field(min_length=1)
+    tag: int = Field(ge=1, le=4294967295)
+    announce: tuple[Prefix, ...] = ()
+
+
 class RouterModel(_Strict):
     """The BGP speaker of a machine, in words that every maker understands.
 
@@ -98,6 +152,11 @@ class RouterModel(_Strict):
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         is_preserving: A restart of its own keeps its routes in use (the restarting side
             of RFC 4724), where the maker has a switch.
+        cluster: The cluster whose objects say what it does, in place of neighbours and
+            prefixes; for pybgpd, and needed by ``calico-bird``.
+        ospf: OSPF beside BGP; frr and bird only.
+        statics: Routes of the router's own making; frr and bird only.
+        announce: What it takes over into BGP; frr and bird only.
         config: Settings of pybgpd itself, merged into its configuration file.
     """
 
@@ -111,7 +170,21 @@ class RouterModel(_Strict):
     hold_time: int = Field(default=90, ge=0, le=65535)
     has_graceful_restart: bool = Field(default=True, alias="graceful_restart")
     is_preserving: bool = Field(default=False, alias="preserving")
+    cluster: str = ""
+    ospf: Ospf | None = None
+    statics: tuple[Route, ...] = ()
+    announce: tuple[Literal["static", "ospf"], ...] = ()
     config: dict[str, Any] = {}
+
+    @model_validator(mode="after")
+    def _maker_can(self) -> Self:
+        if (self.ospf or self.statics or self.announce) and self.kind not in GATEWAYS:
+            raise ValueError(f"ospf, statics and announce are not for {self.kind}")
+        if self.cluster and self.kind not in FROM_OBJECTS:
+            raise ValueError(f"{self.kind} does not read a cluster's objects")
+        if self.kind == "calico-bird" and not self.cluster:
+            raise ValueError("calico-bird needs cluster")
+        return self
 
 
 class Pod(_Strict):
@@ -138,19 +211,27 @@ class Pod(_Strict):
 
 
 class Machine(_Strict):
-    """A node or gateway: one namespace, one link to a network.
+    """A node or gateway: one namespace, linked to one network or several.
 
     Attributes:
         network: Which network its ``eth0`` is on; the only one by default.
         addresses: Addresses of ``eth0`` with their prefix length.
+        links: Its further links, ``eth1`` and so on.
         loopback: Further addresses on ``lo``, what a gateway has behind it.
+        routes: Static routes in its kernel.
+        sysctls: Path below ``/proc/sys/net`` to value.
+        tunnel: Address of its IPIP device ``tunl0``, which it has only then.
         router: Its BGP speaker.
         pods: Workloads behind it.
     """
 
     network: str = ""
     addresses: tuple[Interface, ...] = Field(min_length=1)
+    links: tuple[Link, ...] = ()
     loopback: tuple[Interface, ...] = ()
+    routes: tuple[Route, ...] = ()
+    sysctls: dict[Sysctl, str] = {}
+    tunnel: IPv4Address | None = None
     router: RouterModel = RouterModel(kind="none")
     pods: tuple[Pod, ...] = ()
 
@@ -159,14 +240,40 @@ class Machine(_Strict):
         texts = [str(a.ip) for a in self.addresses if a.version == version]
         return texts[0] if texts else str(self.addresses[0].ip)
 
+    @property
+    def all_addresses(self) -> tuple[Interface, ...]:
+        """Addresses of all its links."""
+        return (*self.addresses, *(a for link in self.links for a in link.addresses))
+
+
+class Cluster(_Strict):
+    """A Calico cluster: its datastore, and what is in it at the start.
+
+    Attributes:
+        store: The machine where its etcd-server runs.
+        objects: Calico's resources as manifests; ``BlockAffinity`` too.
+    """
+
+    store: str
+    objects: tuple[dict[str, Any], ...] = ()
+
 
 class Topology(_Strict):
-    """A whole lab."""
+    """A whole lab.
+
+    Attributes:
+        name: What it is called.
+        networks: Ethernet segments.
+        nodes: Machines of clusters.
+        gateways: Machines beside them.
+        clusters: Clusters whose objects configure routers.
+    """
 
     name: Name = "lab"
     networks: dict[Name, Network | None] = {"lan": None}
     nodes: dict[Name, Machine] = {}
     gateways: dict[Name, Machine] = {}
+    clusters: dict[Name, Cluster] = {}
 
     @property
     def machines(self) -> dict[str, Machine]:
@@ -174,8 +281,13 @@ class Topology(_Strict):
         return {**self.nodes, **self.gateways}
 
     def network_of(self, machine: Machine) -> str:
-        """Return the name of the network ``machine`` is on."""
+        """Return the name of the network that ``eth0`` of ``machine`` is on."""
         return machine.network or next(iter(self.networks))
+
+    def devices_of(self, machine: Machine) -> dict[str, str]:
+        """Return the devices of a machine, in order, each with its network."""
+        networks = [self.network_of(machine), *(link.network for link in machine.links)]
+        return {f"eth{number}": network for number, network in enumerate(networks)}
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -184,18 +296,32 @@ class Topology(_Strict):
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
             raise ValueError(f"names used twice: {', '.join(twice)}")
-        addrs = [str(a.ip) for m in self.machines.values() for a in m.addresses]
+        addrs = [str(a.ip) for m in self.machines.values() for a in m.all_addresses]
         addrs += [str(p.address) for m in self.machines.values() for p in m.pods]
         again = sorted({addr for addr in addrs if addrs.count(addr) > 1})
         if again:
             raise ValueError(f"addresses used twice: {', '.join(again)}")
+        for name, cluster in self.clusters.items():
+            if cluster.store not in self.machines:
+                raise ValueError(f"{name}: no machine {cluster.store!r} for its store")
         for name, machine in self.machines.items():
-            if machine.network and machine.network not in self.networks:
-                raise ValueError(f"{name}: no network {machine.network!r}")
-            for neighbour in machine.router.neighbours:
-                if neighbour.node and neighbour.node not in self.machines:
-                    raise ValueError(f"{name}: no neighbour node {neighbour.node!r}")
+            self._check_names(name, machine)
         return self
+
+    def _check_names(self, name: str, machine: Machine) -> None:
+        router = machine.router
+        on = list(self.devices_of(machine).values())
+        for network in on:
+            if network not in self.networks:
+                raise ValueError(f"{name}: no network {network!r}")
+        for network in router.ospf.networks if router.ospf else ():
+            if network not in on:
+                raise ValueError(f"{name}: is not on network {network!r} of its ospf")
+        if router.cluster and router.cluster not in self.clusters:
+            raise ValueError(f"{name}: no cluster {router.cluster!r}")
+        for neighbour in router.neighbours:
+            if neighbour.node and neighbour.node not in self.machines:
+                raise ValueError(f"{name}: no neighbour node {neighbour.node!r}")
 
 
 def parse_topology(text: str, source: str = "topology") -> Topology:

@@ -9,6 +9,8 @@ from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
 _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
+_OSPF: Final = "RTS_OSPF, RTS_OSPF_IA, RTS_OSPF_EXT1, RTS_OSPF_EXT2"
+_PROGRAMMED: Final = f'source ~ [RTS_BGP, {_OSPF}] || proto = "gateways"'
 _ON: Final = {True: "on", False: "off"}
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(n\d+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
@@ -33,15 +35,42 @@ class Bird(Router):
             if speaker.has_fib:
                 blocks.append(
                     f"protocol kernel {{ {family} {{ import none;"
-                    " export where source = RTS_BGP; }; }"
+                    f" export where {_PROGRAMMED}; }}; }}"
                 )
             is_v6 = family == "ipv6"
             statics = [p for p in self.originated if (":" in p) is is_v6]
             lines = " ".join(f"route {p} blackhole;" for p in statics)
             blocks.append(f"protocol static s_{family} {{ {family}; {lines} }}")
+        blocks += self._gateway()
         blocks += [self._peer(i, n) for i, n in enumerate(speaker.neighbours)]
         path = self.folder / "bird.conf"
         path.write_text("\n".join(blocks) + "\n", encoding="utf-8")
+
+    def _gateway(self) -> list[str]:
+        """Return static routes through others, and OSPF."""
+        speaker = self.speaker
+        blocks = []
+        if speaker.statics:
+            routes = " ".join(
+                f"route {prefix} {' '.join(f'via {hop}' for hop in hops)};"
+                for prefix, hops in speaker.statics.items()
+            )
+            blocks.append(f"protocol static gateways {{ ipv4; {routes} }}")
+        if speaker.ospf is not None:
+            tag = speaker.ospf.tag
+            own = ", ".join(f"{prefix}+" for prefix in speaker.ospf.announce)
+            areas = " ".join(
+                f'interface "{device}" {{ hello 1; dead 4; }};'
+                for device in speaker.ospf.devices
+            )
+            blocks.append(
+                "protocol ospf v2 {\n"
+                f"  ipv4 {{ import where ospf_tag != {tag}; export filter {{\n"
+                f"    if source != RTS_BGP || net !~ [ {own} ] then reject;\n"
+                f"    ospf_tag = {tag}; accept; }}; }};\n"
+                f"  area 0 {{ {areas} }};\n}}"
+            )
+        return blocks
 
     def _peer(self, index: int, neighbour: NeighbourSpec) -> str:
         speaker = self.speaker
@@ -67,7 +96,13 @@ class Bird(Router):
         if speaker.cluster_id and neighbour.remote_as == speaker.local_as:
             lines.append(f"rr cluster id {speaker.cluster_id};")
         for family in neighbour.families:
-            options = "import all; export where source ~ [RTS_STATIC, RTS_BGP];"
+            sources = "RTS_BGP, RTS_STATIC"
+            if "ospf" in speaker.announce:
+                sources += f", {_OSPF}"
+            choice = f"source ~ [{sources}]"
+            if "static" not in speaker.announce:
+                choice += ' && proto != "gateways"'
+            options = f"import all; export where {choice};"
             if neighbour.next_hop_self:
                 options += " next hop self;"
             if neighbour.has_add_path:

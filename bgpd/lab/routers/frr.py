@@ -2,7 +2,8 @@
 
 Without zebra bgpd does not know its own addresses and announces no IPv6 next hop over an
 IPv4 session, so zebra runs in any case; without a kernel table bgpd gives it no routes.
-Both run as user frr, which the package made, so the machine's folder is given to that user.
+Beside OSPF ospfd runs too, and staticd beside static routes. All run as user frr, which the
+package made, so the machine's folder is given to that user.
 """
 
 import json
@@ -11,10 +12,14 @@ from collections.abc import Sequence
 from typing import Any, ClassVar, Final
 
 from bgpd.lab.routers.base import READY_TIME, Router, wait_until
-from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
+from bgpd.lab.speaker import NeighbourSpec, OspfSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
 _FOLDER: Final = "/usr/lib/frr"
+_REDISTRIBUTE: Final = {
+    "static": "  redistribute static",
+    "ospf": "  redistribute ospf route-map FOREIGN",
+}
 
 
 class Frr(Router):
@@ -57,12 +62,34 @@ class Frr(Router):
                         lines.append(f"  neighbor {n.addr} addpath-tx-all-paths")
                     if n.next_hop_self:
                         lines.append(f"  neighbor {n.addr} next-hop-self")
+            if family == "ipv4":
+                lines += [_REDISTRIBUTE[source] for source in speaker.announce]
             lines.append(" exit-address-family")
-        text = "\n".join(lines) + "\n"
-        (self.folder / "bgpd.conf").write_text(text, encoding="utf-8")
-        (self.folder / "zebra.conf").write_text("log stdout\n", encoding="utf-8")
+        self._write("bgpd", [*lines, *self._foreign()])
+        zebra = ["log stdout"]
+        if speaker.ospf:
+            zebra += ["ip protocol ospf route-map FOREIGN", *self._foreign()]
+            self._write("ospfd", _ospf_lines(speaker.router_id, speaker.ospf))
+        self._write("zebra", zebra)
+        statics = speaker.statics.items()
+        self._write("staticd", [f"ip route {p} {hop}" for p, v in statics for hop in v])
         for path in (self.folder, *self.folder.iterdir()):
             shutil.chown(path, "frr", "frr")
+
+    def _write(self, daemon: str, lines: Sequence[str]) -> None:
+        text = "\n".join(lines) + "\n"
+        (self.folder / f"{daemon}.conf").write_text(text, encoding="utf-8")
+
+    def _foreign(self) -> list[str]:
+        """Return the route map of what OSPF knows from elsewhere."""
+        if self.speaker.ospf is None:
+            return []
+        tag = self.speaker.ospf.tag
+        return [
+            "route-map FOREIGN deny 10",
+            f" match tag {tag}",
+            "route-map FOREIGN permit 20",
+        ]
 
     def _peer(self, n: NeighbourSpec) -> list[str]:
         lines = [
@@ -80,7 +107,7 @@ class Frr(Router):
         return lines
 
     def commands(self) -> Sequence[Sequence[str]]:
-        """Return the command lines of zebra and bgpd."""
+        """Return the command lines of zebra and of those that talk to it."""
         folder = str(self.folder)
 
         def daemon(name: str) -> list[str]:
@@ -89,10 +116,13 @@ class Frr(Router):
             return [*argv, "--vty_socket", folder, "-P", "0", "--log", "stdout"]
 
         options = [] if self.speaker.has_fib else ["-n"]
-        return [daemon("zebra"), [*daemon("bgpd"), *options]]
+        speaker = self.speaker
+        others = ["ospfd"] * bool(speaker.ospf) + ["staticd"] * bool(speaker.statics)
+        others_argv = [daemon(name) for name in others]
+        return [daemon("zebra"), *others_argv, [*daemon("bgpd"), *options]]
 
     def _started(self, count: int) -> None:
-        """Let zebra listen before bgpd looks for it: it tries again only after seconds."""
+        """Let zebra listen before others look for it: they try again only after seconds."""
         if count < len(self.commands()):
             wait_until((self.folder / "zserv.api").exists, READY_TIME, "zebra listens")
 
@@ -165,6 +195,18 @@ class Frr(Router):
     def reset(self, addr: str) -> None:
         """Use ``clear bgp``."""
         self._vtysh(f"clear bgp {addr}")
+
+
+def _ospf_lines(router_id: str, ospf: OspfSpec) -> list[str]:
+    lines = [f"router ospf\n ospf router-id {router_id}"]
+    lines += [" redistribute bgp route-map OWN"]
+    lines += [f"ip prefix-list OWN permit {prefix} le 32" for prefix in ospf.announce]
+    lines += ["route-map OWN permit 10", " match ip address prefix-list OWN"]
+    lines += [f" set tag {ospf.tag}"]
+    for device in ospf.devices:
+        lines += [f"interface {device}", " ip ospf area 0", " ip ospf hello-interval 1"]
+        lines += [" ip ospf dead-interval 4"]
+    return lines
 
 
 def _is_own(path: dict[str, Any]) -> bool:

@@ -44,7 +44,7 @@ class PyBgpd(Router):
         """Return the configuration file's content."""
         speaker = self.speaker
         bgp: dict[str, Any] = {}
-        if "datastore" not in speaker.config:  # which else knows what the node is
+        if not (speaker.etcd or "datastore" in speaker.config):  # which knows itself
             bgp |= {"as": speaker.local_as, "router_id": speaker.router_id}
         if speaker.cluster_id:
             bgp["cluster_id"] = speaker.cluster_id
@@ -60,6 +60,8 @@ class PyBgpd(Router):
                 "ipv6": str(self.folder / "bird6.ctl"),
             },
         }
+        if speaker.etcd:
+            content["datastore"] = {"type": "etcd", "endpoints": [speaker.etcd]}
         return merge(content, speaker.config)
 
     def _peer(self, n: NeighbourSpec) -> dict[str, Any]:
