@@ -5,6 +5,7 @@ from typing import Final
 
 from bgpd.lab.routers.base import Router
 from bgpd.lab.routers.bird import Bird
+from bgpd.lab.routers.calico_bird import CalicoBird
 from bgpd.lab.routers.exabgp import ExaBgp
 from bgpd.lab.routers.frr import Frr
 from bgpd.lab.routers.gobgp import GoBgp
@@ -12,7 +13,10 @@ from bgpd.lab.routers.openbgpd import OpenBgpd
 from bgpd.lab.routers.pybgpd import PyBgpd
 
 DRIVERS: Final = MappingProxyType[str, type[Router]](
-    {driver.kind: driver for driver in (PyBgpd, Bird, Frr, GoBgp, OpenBgpd, ExaBgp)}
+    {
+        driver.kind: driver
+        for driver in (PyBgpd, Bird, CalicoBird, Frr, GoBgp, OpenBgpd, ExaBgp)
+    }
 )
 
 __all__ = ["DRIVERS", "Router"]

@@ -1,7 +1,7 @@
 """BIRD 2 (Debian's bird2)."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from bgpd.lab.routers.base import Router
@@ -12,7 +12,7 @@ _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
 _OSPF: Final = "RTS_OSPF, RTS_OSPF_IA, RTS_OSPF_EXT1, RTS_OSPF_EXT2"
 _PROGRAMMED: Final = f'source ~ [RTS_BGP, {_OSPF}] || proto = "gateways"'
 _ON: Final = {True: "on", False: "off"}
-_ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(n\d+) .*?\](?: (\*))? \(")
+_ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(\w+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
 
 
@@ -123,25 +123,40 @@ class Bird(Router):
             argv.append("-R")  # it ran before: what is in the kernel is still in use
         return [argv]
 
-    def _birdc(self, command: str) -> str:
+    def birdc(self, command: str) -> str:
+        """Return what BIRD answers to a command."""
         socket = str(self.folder / "bird.ctl")
         return self.namespace.run(["/usr/sbin/birdc", "-s", socket, *command.split()])
 
     def sessions(self) -> dict[str, SessionView]:
         """Read ``show protocols``."""
         found = {}
-        for line in self._birdc("show protocols").splitlines():
+        for line in self.birdc("show protocols").splitlines():
             words = line.split()
             if len(words) > 4 and words[1] == "BGP":
-                addr = self.speaker.neighbours[int(words[0][1:])].addr
+                addr = self._addr(words[0])
                 state = " ".join(words[5:]) or words[3]
                 found[addr] = SessionView(addr, state == "Established", state)
         return found
 
     def routes(self, family: FamilyName = "ipv4") -> dict[str, list[RouteView]]:
         """Read ``show route all``."""
+        return self.read_routes(family, self._addr)
+
+    def _addr(self, protocol: str) -> str:
+        return self.speaker.neighbours[int(protocol[1:])].addr
+
+    def read_routes(
+        self, family: FamilyName, addr_of: Callable[[str], str]
+    ) -> dict[str, list[RouteView]]:
+        """Read ``show route all``.
+
+        Args:
+            family: Which table.
+            addr_of: Gives the neighbour's address for a protocol's name.
+        """
         table = _TABLES[family]
-        text = self._birdc(f"show route all where source=RTS_BGP table {table}")
+        text = self.birdc(f"show route all where source=RTS_BGP table {table}")
         found: dict[str, list[RouteView]] = {}
         prefix = ""
         head: re.Match[str] | None = None
@@ -151,7 +166,7 @@ class Bird(Router):
             if start or not line:
                 if head:
                     found.setdefault(prefix, []).append(
-                        self._route(prefix, head, attributes)
+                        _route(prefix, addr_of(head[2]), head, attributes)
                     )
                 head, attributes = start, {}
                 prefix = start[1] or prefix if start else ""
@@ -160,26 +175,6 @@ class Bird(Router):
         for routes in found.values():
             routes.sort(key=lambda route: not route.is_best)
         return found
-
-    def _route(
-        self, prefix: str, head: re.Match[str], attributes: dict[str, str]
-    ) -> RouteView:
-        def number(name: str) -> int | None:
-            return int(attributes[name]) if name in attributes else None
-
-        pairs = re.findall(r"\((\d+),(\d+)\)", attributes.get("community", ""))
-        return RouteView(
-            prefix=prefix,
-            next_hop=attributes["next_hop"].split()[0],
-            from_addr=self.speaker.neighbours[int(head[2][1:])].addr,
-            is_best=bool(head[3]),
-            as_path=tuple(map(int, re.findall(r"\d+", attributes.get("as_path", "")))),
-            local_pref=number("local_pref"),
-            med=number("med"),
-            communities=tuple(f"{a}:{b}" for a, b in pairs),
-            originator_id=attributes.get("originator_id"),
-            cluster_list=tuple(attributes.get("cluster_list", "").split()),
-        )
 
     def originate(self, prefix: str) -> None:
         """Add a static route and reconfigure."""
@@ -193,16 +188,38 @@ class Bird(Router):
 
     def _reconfigure(self) -> None:
         self.write_config()
-        self._birdc(f'configure "{self.folder}/bird.conf"')
+        self.birdc(f'configure "{self.folder}/bird.conf"')
 
     def refresh(self, addr: str) -> None:
         """Use ``reload in``."""
-        self._birdc(f"reload in {self._name(addr)}")
+        self.birdc(f"reload in {self.protocol(addr)}")
 
     def reset(self, addr: str) -> None:
         """Use ``restart``."""
-        self._birdc(f"restart {self._name(addr)}")
+        self.birdc(f"restart {self.protocol(addr)}")
 
-    def _name(self, addr: str) -> str:
+    def protocol(self, addr: str) -> str:
+        """Return the name of the protocol of a neighbour."""
         addrs = [n.addr for n in self.speaker.neighbours]
         return f"n{addrs.index(addr)}"
+
+
+def _route(
+    prefix: str, addr: str, head: re.Match[str], attributes: dict[str, str]
+) -> RouteView:
+    def number(name: str) -> int | None:
+        return int(attributes[name]) if name in attributes else None
+
+    pairs = re.findall(r"\((\d+),(\d+)\)", attributes.get("community", ""))
+    return RouteView(
+        prefix=prefix,
+        next_hop=attributes["next_hop"].split()[0],
+        from_addr=addr,
+        is_best=bool(head[3]),
+        as_path=tuple(map(int, re.findall(r"\d+", attributes.get("as_path", "")))),
+        local_pref=number("local_pref"),
+        med=number("med"),
+        communities=tuple(f"{a}:{b}" for a, b in pairs),
+        originator_id=attributes.get("originator_id"),
+        cluster_list=tuple(attributes.get("cluster_list", "").split()),
+    )

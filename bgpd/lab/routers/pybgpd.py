@@ -95,9 +95,7 @@ class PyBgpd(Router):
 
     def environment(self) -> Mapping[str, str]:
         """Let Python find these very packages, installed or not."""
-        root = str(Path(bgpd.__file__).parent.parent)
-        path = os.environ.get("PYTHONPATH", "")
-        return {"PYTHONPATH": f"{root}:{path}" if path else root}
+        return python_environment()
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return the daemon's command line."""
@@ -158,6 +156,13 @@ class PyBgpd(Router):
     def reset(self, addr: str) -> None:
         """End the session with Cease/4."""
         self.ask("reset", peer=addr, kind="session")
+
+
+def python_environment() -> dict[str, str]:
+    """Return where Python finds these very packages, installed or not."""
+    root = str(Path(bgpd.__file__).parent.parent)
+    path = os.environ.get("PYTHONPATH", "")
+    return {"PYTHONPATH": f"{root}:{path}" if path else root}
 
 
 def _view(row: Mapping[str, Any], from_addr: str | None) -> RouteView:
