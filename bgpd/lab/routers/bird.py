@@ -11,6 +11,7 @@ from bgpd.lab.topology import FamilyName
 _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
 _OSPF: Final = "RTS_OSPF, RTS_OSPF_IA, RTS_OSPF_EXT1, RTS_OSPF_EXT2"
 _PROGRAMMED: Final = f'source ~ [RTS_BGP, {_OSPF}] || proto = "gateways"'
+_OSPF_METRIC: Final = 20  # of FRR, so that gateways of both makers share the load
 _ON: Final = {True: "on", False: "off"}
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(\w+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
@@ -67,7 +68,7 @@ class Bird(Router):
                 "protocol ospf v2 {\n"
                 f"  ipv4 {{ import where ospf_tag != {tag}; export filter {{\n"
                 f"    if source != RTS_BGP || net !~ [ {own} ] then reject;\n"
-                f"    ospf_tag = {tag}; accept; }}; }};\n"
+                f"    ospf_tag = {tag}; ospf_metric2 = {_OSPF_METRIC}; accept; }}; }};\n"
                 f"  area 0 {{ {areas} }};\n}}"
             )
         return blocks

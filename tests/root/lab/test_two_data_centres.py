@@ -1,0 +1,142 @@
+"""A private cloud: two data centres, reflectors, gateways with OSPF, a cloud segment."""
+
+import pytest
+
+from bgpd.lab.lab import Lab
+from tests.support.labs import (
+    STEP_TIME,
+    a_cluster,
+    a_topology,
+    all_reach_all,
+    an_object,
+    gateways,
+    pinging,
+    with_maker,
+)
+from tests.support.routers import eventually, needs, needs_root
+
+pytestmark = [
+    pytest.mark.root,
+    pytest.mark.interop,
+    pytest.mark.slow,
+    pytest.mark.etcd,
+    needs_root,
+    needs("calico-bird"),
+    needs("frr"),
+]
+
+CLOUD = "203.0.113.1"
+BLOCKS = {
+    "1": ("10.1.11.0/26", "10.1.12.0/26"),
+    "2": ("10.2.11.0/26", "10.2.12.0/26"),
+}
+OTHER = {"1": "2", "2": "1"}
+
+
+def is_settled(lab: Lab) -> bool:
+    """Whether every gateway has the other side by OSPF, every node has it by BGP."""
+    for site, other in OTHER.items():
+        for number in "12":
+            ways = gateways(lab, f"gateway-{site}{number}")
+            if not all("eth1" in ways.get(block, "") for block in BLOCKS[other]):
+                return False
+            wanted = {*BLOCKS[other], "203.0.113.0/24"}
+            if not wanted <= gateways(lab, f"node-{site}{number}").keys():
+                return False
+    return True
+
+
+def peers_up(lab: Lab, name: str, *addrs: str) -> bool:
+    sessions = lab.routers[name].sessions()
+    return all(addr in sessions and sessions[addr].is_established for addr in addrs)
+
+
+def converge(lab: Lab) -> None:
+    lab.start()
+    assert eventually(lambda: is_settled(lab), STEP_TIME), {
+        name: gateways(lab, name) for name in lab.routers
+    }
+    all_reach_all(lab, CLOUD)
+
+
+def lose_a_reflector(lab: Lab, site: str) -> None:
+    """Kill the first reflector of a site, then bring it back; nothing may be lost."""
+    name, addr = f"reflector-{site}1", f"172.16.{site}.21"
+    nodes = [f"node-{site}1", f"node-{site}2"]
+    with pinging(lab, f"{name} dies", CLOUD) as pings:
+        lab.routers[name].kill()
+        for node in nodes:
+            assert eventually(lambda n=node: not peers_up(lab, n, addr), STEP_TIME)  # type: ignore[misc]
+    assert pings.lost == {}
+    with pinging(lab, f"{name} is back", CLOUD) as pings:
+        lab.start([name])
+        for node in nodes:
+            assert eventually(lambda n=node: peers_up(lab, n, addr), STEP_TIME)  # type: ignore[misc]
+        assert eventually(lambda: is_settled(lab), STEP_TIME)
+    assert pings.lost == {}
+
+
+def lose_etcd(lab: Lab) -> None:
+    """Kill etcd: all goes on. A node that restarts meanwhile is another matter."""
+    store = lab.stores["dc1"]
+    before = {name: gateways(lab, name) for name in lab.routers}
+    with pinging(lab, "etcd of dc1 dies", CLOUD) as pings:
+        store.kill()
+    assert pings.lost == {}
+    assert {name: gateways(lab, name) for name in lab.routers} == before
+    with pinging(lab, "etcd is back with a new block", CLOUD) as pings:
+        store.start()
+        spec = {"node": "node-11", "cidr": "10.1.77.0/26", "state": "confirmed"}
+        store.apply([an_object("BlockAffinity", "node-11-new", spec)])
+        assert eventually(lambda: "10.1.77.0/26" in gateways(lab, "node-12"), STEP_TIME)
+        assert eventually(lambda: "10.1.77.0/26" in gateways(lab, "node-22"), STEP_TIME)
+    assert pings.lost == {}
+
+
+def lose_a_gateway(lab: Lab) -> None:
+    """Cut a gateway off: what went through it is lost until neighbours notice."""
+    with pinging(lab, "gateway-11 loses its power", CLOUD) as pings:
+        lab.set_link("gateway-11", is_up=False)
+        assert eventually(
+            lambda: (
+                not any(
+                    "172.16.1.1 " in way
+                    for node in ("node-11", "node-12")
+                    for way in gateways(lab, node).values()
+                )
+            ),
+            STEP_TIME,
+        )
+        all_reach_all(lab, CLOUD)
+    inside = {"pod-11 -> 10.1.12.1", "pod-21 -> 10.2.12.1"}
+    assert not inside & pings.lost.keys(), "inside a data centre nothing is lost"
+    with pinging(lab, "gateway-11 is back", CLOUD):
+        lab.set_link("gateway-11", is_up=True)
+        reflectors = "172.16.1.21", "172.16.1.22"
+        assert eventually(
+            lambda: peers_up(lab, "gateway-11", *reflectors) and is_settled(lab),
+            STEP_TIME,
+        )
+    all_reach_all(lab, CLOUD)
+
+
+def test_reflectors_and_etcd_are_lost_without_loss_and_a_gateway_until_it_is_noticed():
+    with a_cluster(a_topology("two-data-centres")) as lab:
+        converge(lab)
+        lose_a_reflector(lab, "1")
+        lose_etcd(lab)
+        lose_a_gateway(lab)
+
+
+def test_a_bird_reflector_serves_beside_ours():
+    topology = a_topology("two-data-centres")
+    with a_cluster(with_maker(topology, "reflector-22", "calico-bird")) as lab:
+        converge(lab)
+        with pinging(lab, "our reflector dies, BIRD's stays", CLOUD) as pings:
+            lab.routers["reflector-21"].kill()
+            for node in ("node-21", "node-22"):
+                assert eventually(
+                    lambda n=node: not peers_up(lab, n, "172.16.2.21"),  # type: ignore[misc]
+                    STEP_TIME,
+                )
+        assert pings.lost == {}
