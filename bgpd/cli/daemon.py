@@ -16,6 +16,7 @@ from typing import Any, Final, NoReturn
 import click
 
 from bgpd import __version__
+from bgpd.cli.lab import lab
 
 EXIT_FAILED: Final = 1
 DEFAULT_CONTROL: Final = "/run/pybgpd/pybgpd.sock"
@@ -104,6 +105,9 @@ AS_NUMBER: Final = _Checked("as", _as_number)
 @click.version_option(__version__, prog_name="pybgpd")
 def main() -> None:
     """A BGP speaker and route reflector for Calico-style clusters."""
+
+
+main.add_command(lab)
 
 
 @main.command()

@@ -8,14 +8,19 @@ promise that is broken ends the demonstration with what was expected and the rou
 import contextlib
 import json
 import shutil
-import signal
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn, Self, TextIO
 
 from bgpd.lab import demo_cluster as cluster
 from bgpd.lab.errors import LabError
-from bgpd.lab.lab import Lab, lab_folder, labs_down, new_lab_id
+from bgpd.lab.lab import (
+    Lab,
+    lab_folder,
+    labs_down,
+    new_lab_id,
+    terminated_like_interrupted,
+)
 from bgpd.lab.ping import PingReport
 from bgpd.lab.probe import Probe, unreachable
 from bgpd.lab.routers import DRIVERS
@@ -49,7 +54,7 @@ def run_demo(*, etcd: bool, keep: bool, out: TextIO) -> int:
     if etcd and shutil.which("etcd") is None:
         console.print("etcd is not installed (Debian: apt-get install etcd-server)")
         return 1
-    with _terminated_like_interrupted():
+    with terminated_like_interrupted():
         try:
             labs_down(lambda state: state.is_kept)
             with Demo(console, has_etcd=etcd, is_kept=keep) as demo:
@@ -407,17 +412,3 @@ def _first_installed(*kinds: RouterKind) -> RouterKind:
 def _plain(text: str) -> str:
     """Escape what rich would take for markup."""
     return text.replace("[", r"\[")
-
-
-@contextlib.contextmanager
-def _terminated_like_interrupted() -> Iterator[None]:
-    """Turn SIGTERM into KeyboardInterrupt, so that the lab is taken down too."""
-
-    def interrupt(*_: object) -> NoReturn:
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)

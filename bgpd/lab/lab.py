@@ -7,12 +7,13 @@ processes that died are swept when the next one comes up.
 import contextlib
 import os
 import secrets
+import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
-from typing import Self
+from typing import NoReturn, Self
 
 import bgpd
 from bgpd.lab.errors import LabError
@@ -78,6 +79,7 @@ class Lab:
             owner_start=start_time(os.getpid()),
             is_kept=is_kept,
             folder=str(self.folder),
+            name=topology.name,
         )
 
     def __enter__(self) -> Self:
@@ -242,3 +244,17 @@ def labs_down(choose: Callable[[LabState], bool]) -> list[str]:
     for state in chosen:
         remove(state)
     return [state.lab_id for state in chosen]
+
+
+@contextlib.contextmanager
+def terminated_like_interrupted() -> Iterator[None]:
+    """Turn SIGTERM into KeyboardInterrupt, so that the lab is taken down too."""
+
+    def interrupt(*_: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -49,6 +49,7 @@ class LabState:
         owner_start: Its start time, see ``start_time``.
         is_kept: It outlives its owner; only ``remove`` takes it away.
         folder: Where its configuration files and logs are; removed with it.
+        name: What its topology is called.
         namespaces: Names of its namespaces, recorded before they are made.
     """
 
@@ -57,6 +58,7 @@ class LabState:
     owner_start: int
     is_kept: bool
     folder: str
+    name: str = ""
     namespaces: list[str] = field(default_factory=list)
 
     @property

@@ -45,8 +45,9 @@ def _several(value: object) -> object:
     return value if isinstance(value, list | tuple) else (value,)
 
 
-SYSCTL_PATH = r"^[A-Za-z0-9_.-]+(/[A-Za-z0-9_.-]+)*$"
-Sysctl = Annotated[str, Field(pattern=SYSCTL_PATH)]
+# Both end up in a shell's script.
+Sysctl = Annotated[str, Field(pattern=r"^[A-Za-z0-9][\w.-]*(/[A-Za-z0-9][\w.-]*)*$")]
+SysctlValue = Annotated[str, Field(pattern=r"^[\w .-]*$")]
 
 
 class _Strict(BaseModel):
@@ -230,7 +231,7 @@ class Machine(_Strict):
     links: tuple[Link, ...] = ()
     loopback: tuple[Interface, ...] = ()
     routes: tuple[Route, ...] = ()
-    sysctls: dict[Sysctl, str] = {}
+    sysctls: dict[Sysctl, SysctlValue] = {}
     tunnel: IPv4Address | None = None
     router: RouterModel = RouterModel(kind="none")
     pods: tuple[Pod, ...] = ()

@@ -14,7 +14,11 @@ from tests.support.routers import a_lab_of, eventually, needs, needs_root
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, needs_root, needs("bird")]
 
-EXAMPLES = sorted((ROOT / "configs" / "labs").glob("*.yaml"))
+EXAMPLES = [  # those of clusters have tests of their own
+    path
+    for path in sorted((ROOT / "configs" / "labs").glob("*.yaml"))
+    if not load_topology(path).clusters
+]
 
 
 def kernel(lab: Lab, name: str) -> dict[str, str]:

@@ -127,6 +127,65 @@ def test_what_a_killed_process_left_is_swept():
     assert not any(state.lab_id == lab_id for state in read_states())
 
 
+TUNNELS = """
+nodes:
+  one:
+    {addresses: [10.0.0.1/24], tunnel: 10.244.0.0, pods: [{name: a, address: 10.244.0.1}]}
+  two:
+    {addresses: [10.0.0.2/24], tunnel: 10.244.0.64, pods: [{name: b, address: 10.244.0.65}]}
+"""
+
+
+def test_a_tunnel_goes_where_the_route_through_it_says_and_nowhere_without_gateway():
+    with Lab(parse_topology(TUNNELS)) as lab:
+        for node, block, via in (
+            ("one", "10.244.0.64/26", "10.0.0.2"),
+            ("two", "10.244.0.0/26", "10.0.0.1"),
+        ):
+            words = ["ip", "route", "add", block, "via", via, "dev", "tunl0", "onlink"]
+            lab.namespace(node).run(words)
+        assert unreachable(lab.namespace("a"), ["10.244.0.65"]) == []
+        lab.namespace("one").run(
+            ["ip", "route", "replace", "10.244.0.64/26", "dev", "tunl0"]
+        )
+        assert unreachable(lab.namespace("a"), ["10.244.0.65"]) == ["10.244.0.65"]
+        lab.namespace("one").run(
+            ["ip", "route", "replace", "10.244.0.64/26", "via", "10.0.0.2"]
+        )
+        assert unreachable(lab.namespace("a"), ["10.244.0.65"]) == []
+
+
+FAR = """
+networks: {near: , far: }
+nodes:
+  one:
+    network: near
+    addresses: [10.0.0.1/24]
+    routes: [{to: 10.0.1.0/24, via: 10.0.0.254}]
+    pods: [{name: a, address: 10.244.0.1}]
+gateways:
+  between:
+    network: near
+    addresses: [10.0.0.254/24]
+    links: [{network: far, addresses: [10.0.1.254/24]}]
+    routes: [{to: 10.244.0.0/26, via: 10.0.0.1}]
+  end:
+    network: far
+    addresses: [10.0.1.1/24]
+    routes: [{to: 0.0.0.0/0, via: 10.0.1.254}]
+"""
+
+
+def test_a_machine_on_two_networks_joins_them_and_cuts_both():
+    with Lab(parse_topology(FAR)) as lab:
+        assert unreachable(lab.namespace("a"), ["10.0.1.1"]) == []
+        lab.set_link("between", is_up=False)
+        assert unreachable(lab.namespace("one"), ["10.0.0.254"]) == ["10.0.0.254"]
+        assert unreachable(lab.namespace("end"), ["10.0.1.254"]) == ["10.0.1.254"]
+        lab.set_link("between", is_up=True)
+        assert unreachable(lab.namespace("a"), ["10.0.1.1"]) == []
+
+
 @pytest.mark.slow
 def test_a_lab_of_thirty_namespaces_comes_up_and_goes():
     nodes = "\n".join(

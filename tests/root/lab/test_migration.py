@@ -106,8 +106,8 @@ def to_reflectors(lab: Lab) -> None:
             lambda n=name: knows_all_from(lab, n, senders),  # type: ignore[misc]
             STEP_TIME,
         ), (name, lab.routers[name].sessions(), lab.routers[name].routes())
-    spec = {"asNumber": 64512, "nodeToNodeMeshEnabled": False}
-    store.apply([an_object("BGPConfiguration", "default", spec)])
+    settings = {"asNumber": 64512, "nodeToNodeMeshEnabled": False}
+    store.apply([an_object("BGPConfiguration", "default", settings)])
     for name in NODES:
         assert eventually(lambda n=name: has_only_reflectors(lab, n), STEP_TIME), (  # type: ignore[misc]
             name,

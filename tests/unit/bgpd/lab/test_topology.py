@@ -80,4 +80,69 @@ def test_a_missing_file_is_a_topology_error(tmp_path):
 def test_every_example_is_a_topology(path):
     topology = load_topology(path)
     assert topology.machines
-    assert all(speaker_of(topology, name).neighbours for name in topology.machines)
+    for name, machine in topology.machines.items():
+        speaker = speaker_of(topology, name)
+        is_router = machine.router.kind != "none"
+        assert bool(speaker.neighbours or speaker.etcd) is is_router, name
+
+
+GATEWAY = """\
+networks: {lan: , wan: }
+nodes:
+  one:
+    network: lan
+    addresses: [10.0.0.1/24]
+    router: {cluster: calico}
+  store: {network: lan, addresses: [10.0.0.5/24]}
+gateways:
+  two:
+    network: lan
+    addresses: [10.0.0.2/24]
+    links: [{network: wan, addresses: [10.1.0.2/24]}]
+    routes: [{to: 0.0.0.0/0, via: 10.1.0.1}]
+    sysctls: {ipv4/fib_multipath_use_neigh: "1"}
+    router:
+      kind: frr
+      announce: [ospf, static]
+      statics: [{to: 203.0.113.0/24, via: [10.1.0.8, 10.1.0.9]}]
+      ospf: {networks: [wan], tag: 7, announce: [10.244.0.0/16]}
+clusters:
+  calico: {store: store, objects: [{kind: Node}]}
+"""
+
+
+def test_a_gateway_stands_on_several_networks_and_speaks_ospf():
+    topology = parse_topology(GATEWAY)
+    two = topology.machines["two"]
+    assert topology.devices_of(two) == {"eth0": "lan", "eth1": "wan"}
+    speaker = speaker_of(topology, "two")
+    assert speaker.ospf is not None
+    assert speaker.ospf.devices == ("eth1",)
+    assert speaker.statics == {"203.0.113.0/24": ("10.1.0.8", "10.1.0.9")}
+    assert speaker.announce == ("ospf", "static")
+
+
+def test_a_node_of_a_cluster_knows_its_datastore():
+    topology = parse_topology(GATEWAY)
+    assert speaker_of(topology, "one").etcd == "http://10.0.0.5:2379"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("network: wan, a", "network: moon, a", "two: no network 'moon'"),
+        ("networks: [wan]", "networks: [sun]", "not on network 'sun' of its ospf"),
+        ("kind: frr", "kind: gobgp", "ospf, statics and announce are not for gobgp"),
+        ("cluster: calico", "cluster: cilium", "one: no cluster 'cilium'"),
+        ("cluster: calico", "kind: calico-bird", "calico-bird needs cluster"),
+        ("{cluster:", "{kind: frr, cluster:", "frr does not read a cluster's objects"),
+        ("store: store", "store: shop", "no machine 'shop' for its store"),
+        ("10.1.0.2/24", "10.0.0.1/24", "addresses used twice: 10.0.0.1"),
+        ("ipv4/fib", "../ipv4/fib", "sysctls"),
+        ("via: 10.1.0.1}", "via: []}", "routes.0.via"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(old, new, text):
+    with pytest.raises(TopologyError) as caught:
+        parse_topology(GATEWAY.replace(old, new, 1))
+    assert text in str(caught.value)

@@ -1,0 +1,93 @@
+"""``pybgpd lab``: labs from topology files, up, listed and down."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from bgpd.lab.lab import Lab
+
+
+@click.group()
+def lab() -> None:
+    """Labs of many nodes in network namespaces of this machine; they need root."""
+
+
+@lab.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.option("--keep", is_flag=True, help="Leave it running until `pybgpd lab down`.")
+def up(file: Path, *, keep: bool) -> None:
+    """Bring up the lab that FILE describes, with its routers.
+
+    Stays in the foreground and takes the lab away at the end, unless it is kept.
+    """
+    from bgpd.lab.errors import LabError  # noqa: PLC0415
+    from bgpd.lab.lab import Lab, terminated_like_interrupted  # noqa: PLC0415
+    from bgpd.lab.topology import load_topology  # noqa: PLC0415
+
+    try:
+        with terminated_like_interrupted():
+            running = Lab(load_topology(file), is_kept=keep)
+            try:
+                running.up()
+                running.start()
+                _tell(running)
+                if keep:
+                    return
+                click.echo("Ctrl-C takes it down.")
+                signal.pause()
+            except BaseException:
+                running.down()
+                raise
+    except LabError as error:
+        click.echo(f"pybgpd: {error}", err=True)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        click.echo("the lab is gone")
+
+
+@lab.command(name="list")
+def list_labs() -> None:
+    """List the labs of this machine."""
+    from bgpd.lab.state import read_states  # noqa: PLC0415
+
+    for state in read_states():
+        kind = "kept" if state.is_kept else f"of process {state.owner_pid}"
+        if state.is_orphan:
+            kind = "left behind"
+        count = len(state.namespaces)
+        click.echo(f"{state.lab_id}  {state.name}  {count} namespaces  {kind}")
+
+
+@lab.command()
+@click.argument("lab_id", required=False)
+def down(lab_id: str | None) -> None:
+    """Take down the lab LAB_ID, or all that were kept or left behind."""
+    from bgpd.lab.lab import labs_down  # noqa: PLC0415
+
+    gone = labs_down(
+        lambda state: (
+            state.lab_id == lab_id if lab_id else state.is_kept or state.is_orphan
+        )
+    )
+    if lab_id and not gone:
+        click.echo(f"pybgpd: there is no lab {lab_id}", err=True)
+        sys.exit(1)
+    for name in gone:
+        click.echo(f"{name} is gone")
+
+
+def _tell(running: "Lab") -> None:
+    click.echo(f"{running.topology.name} is up, id {running.lab_id}")
+    for name, machine in running.topology.machines.items():
+        kind = machine.router.kind
+        addrs = ", ".join(str(interface.ip) for interface in machine.all_addresses)
+        what = "" if kind == "none" else f"  {kind}"
+        click.echo(f"  ip netns exec {running.namespace(name).name}  # {addrs}{what}")
+        for pod in machine.pods:
+            space = running.namespace(pod.name).name
+            click.echo(f"  ip netns exec {space}  # {pod.address}, a pod of it")
+    click.echo(f"Configurations, logs and control sockets are in {running.folder}")
