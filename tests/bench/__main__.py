@@ -1,4 +1,4 @@
-"""``make bench``: the hot functions alone, then whole loads beside other routers."""
+"""``make bench``: the hot functions, whole loads, and a cluster's news, beside others."""
 
 import argparse
 import os
@@ -6,6 +6,7 @@ import platform
 import sys
 from pathlib import Path
 
+from tests.bench import affinity
 from tests.bench.core import BENCHMARKS
 from tests.bench.scenarios import SCENARIOS, missing, rows, run_scenario
 from tests.bench.timing import best_time
@@ -57,20 +58,35 @@ def run_scenarios(pattern: str, runs: int) -> None:
         say()
 
 
+def run_affinity(pattern: str) -> None:
+    if pattern and pattern not in "affinity":
+        return
+    reason = affinity.missing()
+    if reason:
+        say(f"new blocks of a cluster are left out: {reason}")
+        return
+    for line in affinity.rows():
+        say(line)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
     parser.add_argument(
-        "--only", choices=("functions", "loads"), help="leave the others out"
+        "--only",
+        choices=("functions", "loads", "affinity"),
+        help="leave the others out",
     )
     parser.add_argument("--match", default="", help="only what has this in its name")
     parser.add_argument("--runs", type=int, default=3, help="of each load")
     arguments = parser.parse_args()
     say(machine())
-    if arguments.only != "loads":
+    if arguments.only in {None, "functions"}:
         run_core(arguments.match)
         say()
-    if arguments.only != "functions":
+    if arguments.only in {None, "loads"}:
         run_scenarios(arguments.match, arguments.runs)
+    if arguments.only in {None, "affinity"}:
+        run_affinity(arguments.match)
 
 
 main()
