@@ -132,9 +132,10 @@ def add_pod(result: Plan, node: str, pod: Pod, prefix: str) -> None:
     }
     is_v6 = pod.address.version == 6
     length = 128 if is_v6 else 32
+    metric = f" metric {pod.metric}" if pod.metric else ""
     host.lines += [
         f"link set {device} up",
-        f"route add {pod.address}/{length} dev {device}",
+        f"route add {pod.address}/{length} dev {device}{metric}",
     ]
     gateway = POD_GATEWAY_V6 if is_v6 else POD_GATEWAY
     lines = [

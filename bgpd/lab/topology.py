@@ -195,11 +195,14 @@ class Pod(_Strict):
         name: Unique in the lab.
         address: Its only address.
         block: The address block of the node that the address is from.
+        metric: Of the node's host route; 0 is the kernel's default. Felix has 1024 from
+            Calico 3.32 on.
     """
 
     name: Name
     address: Address
     block: Prefix | None = None
+    metric: int = Field(default=0, ge=0, le=4294967295)
 
     @model_validator(mode="after")
     def _address_is_in_block(self) -> Self:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -32,6 +32,21 @@ def with_maker(topology: Topology, name: str, kind: RouterKind) -> Topology:
     return topology.model_copy(update={"nodes": nodes})
 
 
+def with_release(topology: Topology, release: str) -> Topology:
+    """Return the topology as of another release of Calico, its Felix too."""
+    data = topology.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    for cluster in data["clusters"].values():
+        for thing in cluster["objects"]:
+            if thing["kind"] == "ClusterInformation":
+                thing["spec"]["calicoVersion"] = release
+    parts = release.lstrip("v").split(".")
+    if (int(parts[0]), int(parts[1])) >= (3, 32):
+        for node in data["nodes"].values():
+            for pod in node.get("pods", ()):
+                pod["metric"] = 1024
+    return Topology.model_validate(data)
+
+
 def an_object(kind: str, name: str, spec: Mapping[str, Any]) -> dict[str, Any]:
     """Return a resource of Calico."""
     return {
@@ -53,10 +68,16 @@ def silent_pairs(lab: Lab, *targets: str) -> list[str]:
     addrs = pod_addrs(lab)
     found = []
     for name, addr in addrs.items():
-        wanted = [other for other in addrs.values() if other != addr] + [*targets]
+        wanted = _reachable(addr, (*addrs.values(), *targets))
         silent = unreachable(lab.namespace(name), wanted)
         found += [f"{name} -> {other}" for other in silent]
     return found
+
+
+def _reachable(addr: str, others: Iterable[str]) -> list[str]:
+    """Return the others of the same IP version."""
+    is_v6 = ":" in addr
+    return [other for other in others if other != addr and (":" in other) is is_v6]
 
 
 def all_reach_all(lab: Lab, *targets: str) -> None:
@@ -98,7 +119,8 @@ def pinging(lab: Lab, title: str, *targets: str) -> Iterator[Pings]:
         probes = {}
         names = list(addrs)
         for index, name in enumerate(names):
-            wanted = [addrs[other] for other in names[index + 1 :]] + [*targets]
+            others = [addrs[other] for other in names[index + 1 :]]
+            wanted = _reachable(addrs[name], (*others, *targets))
             if wanted:
                 probe = Probe(lab.namespace(name), wanted, interval=INTERVAL)
                 probes[name] = stack.enter_context(probe)

@@ -86,4 +86,5 @@ def peer_addr(protocol: str) -> str:
     """Return the address in a protocol's name: ``Mesh_10_0_0_2`` is ``10.0.0.2``."""
     match = _PEER.match(protocol)
     text = match[1] if match else protocol
-    return text.replace("_", "." if text.count("_") == 3 else ":")
+    is_v4 = text.count("_") == 3 and text.replace("_", "").isdecimal()
+    return text.replace("_", "." if is_v4 else ":")

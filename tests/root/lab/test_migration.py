@@ -1,5 +1,7 @@
 """BIRD nodes and ours in one cluster, and the way from the one to the other."""
 
+from collections.abc import Iterable
+
 import pytest
 
 from bgpd.lab.lab import Lab
@@ -13,6 +15,7 @@ from tests.support.labs import (
     gateways,
     kernel_routes,
     pinging,
+    with_release,
 )
 from tests.support.routers import eventually, needs, needs_root
 
@@ -26,49 +29,67 @@ pytestmark = [
 ]
 
 NODES = {
-    "node-9": ("10.0.0.9", "10.244.9.0/26"),
-    "node-10": ("10.0.0.10", "10.244.10.0/26"),
-    "node-11": ("10.0.0.11", "10.244.11.0/26"),
-    "node-100": ("10.0.0.100", "10.244.100.0/26"),
+    name: int(name.rpartition("-")[2])
+    for name in ("node-9", "node-10", "node-11", "node-100")
 }
-REFLECTORS = {"reflector-21": "10.0.0.21", "reflector-22": "10.0.0.22"}
+REFLECTORS = {"reflector-21": 21, "reflector-22": 22}
 BIRD_PROTOCOL = "bird"  # of routes in the kernel: 12
 
 
+def addrs(number: int) -> tuple[str, str]:
+    return f"10.0.0.{number}", f"fd00::{number}"
+
+
+def blocks(number: int) -> tuple[str, str]:
+    return f"10.244.{number}.0/26", f"fd10:{number}::/122"
+
+
+def all_addrs(numbers: Iterable[int]) -> set[str]:
+    return {addr for number in numbers for addr in addrs(number)}
+
+
+def others(name: str) -> list[int]:
+    return [number for other, number in NODES.items() if other != name]
+
+
 def has_mesh(lab: Lab, name: str) -> bool:
-    own = NODES[name][0]
-    others = {addr for addr, _ in NODES.values() if addr != own}
     up = {a for a, s in lab.routers[name].sessions().items() if s.is_established}
-    return others <= up
+    return all_addrs(others(name)) <= up
 
 
 def has_only_reflectors(lab: Lab, name: str) -> bool:
     sessions = lab.routers[name].sessions()
-    return sessions.keys() == set(REFLECTORS.values()) and all(
+    return sessions.keys() == all_addrs(REFLECTORS.values()) and all(
         session.is_established for session in sessions.values()
     )
 
 
-def knows_all_from(lab: Lab, name: str, senders: set[str]) -> bool:
+def knows_all_from(lab: Lab, name: str, senders: Iterable[int]) -> bool:
     """Whether a node has the others' blocks from each of ``senders``."""
-    routes = lab.routers[name].routes()
+    router = lab.routers[name]
+    routes = {**router.routes("ipv4"), **router.routes("ipv6")}
     return all(
-        senders <= {view.from_addr for view in routes.get(block, ())}
-        for other, (_, block) in NODES.items()
-        if other != name
+        addrs(sender)[":" in block] in {v.from_addr for v in routes.get(block, ())}
+        for sender in senders
+        for number in others(name)
+        for block in blocks(number)
     )
 
 
 def has_kernel(lab: Lab, name: str) -> bool:
     """Whether a node's kernel has exactly the blocks of the cluster, marked BIRD's."""
-    wanted = {b: f"{a} eth0" for n, (a, b) in NODES.items() if n != name}
+    wanted = {
+        block: f"{addr} eth0"
+        for number in others(name)
+        for block, addr in zip(blocks(number), addrs(number), strict=True)
+    }
     marked = {
         prefix
         for prefix, route in kernel_routes(lab, name).items()
         if route.get("protocol") == BIRD_PROTOCOL
     }
-    blocks = {block for _, block in NODES.values()}
-    return gateways(lab, name) == wanted and marked == blocks
+    everything = {block for number in NODES.values() for block in blocks(number)}
+    return gateways(lab, name) == wanted and marked == everything
 
 
 def migrate(lab: Lab, name: str) -> None:
@@ -92,18 +113,19 @@ def settled(lab: Lab) -> None:
 def to_reflectors(lab: Lab) -> None:
     """Put the reflectors beside the mesh, then take the mesh away."""
     store = lab.stores["calico"]
-    for name, addr in REFLECTORS.items():
-        bgp = {"ipv4Address": f"{addr}/24", "routeReflectorClusterID": "244.0.0.1"}
+    for name, number in REFLECTORS.items():
+        four, six = addrs(number)
+        bgp = {"ipv4Address": f"{four}/24", "ipv6Address": f"{six}/64"}
+        bgp["routeReflectorClusterID"] = "244.0.0.1"
         node = an_object("Node", name, {"bgp": bgp})
         node["metadata"]["labels"] = {"route-reflector": "true"}
         store.apply([node])
     spec = {"nodeSelector": "all()", "peerSelector": "has(route-reflector)"}
     store.apply([an_object("BGPPeer", "reflectors", spec)])
     lab.start(REFLECTORS)
-    senders = set(REFLECTORS.values())
     for name in NODES:
         assert eventually(
-            lambda n=name: knows_all_from(lab, n, senders),  # type: ignore[misc]
+            lambda n=name: knows_all_from(lab, n, REFLECTORS.values()),  # type: ignore[misc]
             STEP_TIME,
         ), (name, lab.routers[name].sessions(), lab.routers[name].routes())
     settings = {"asNumber": 64512, "nodeToNodeMeshEnabled": False}
@@ -119,8 +141,12 @@ def kinds(lab: Lab) -> dict[str, RouterKind]:
     return {name: router.kind for name, router in lab.routers.items()}  # type: ignore[misc]
 
 
-def test_nodes_move_from_bird_to_ours_and_from_the_mesh_to_reflectors_without_loss():
-    with a_cluster(a_topology("bird-and-pybgpd")) as lab:
+@pytest.mark.parametrize("release", ["v3.30.0", "v3.32.0"])
+def test_nodes_move_from_bird_to_ours_and_from_the_mesh_to_reflectors_without_loss(
+    release,
+):
+    topology = with_release(a_topology("bird-and-pybgpd"), release)
+    with a_cluster(topology) as lab:
         lab.start(NODES)
         for name in NODES:
             assert eventually(lambda n=name: has_mesh(lab, n), STEP_TIME), name  # type: ignore[misc]
@@ -150,6 +176,12 @@ def test_nodes_move_from_bird_to_ours_and_from_the_mesh_to_reflectors_without_lo
 
         with pinging(lab, "the BIRD reflector dies") as pings:
             lab.routers["reflector-22"].kill()
+            gone = addrs(REFLECTORS["reflector-22"])[0]
+            for name in NODES:
+                assert eventually(
+                    lambda n=name: not lab.routers[n].sessions()[gone].is_established,  # type: ignore[misc]
+                    STEP_TIME,
+                )
             settled(lab)
         assert pings.lost == {}
         all_reach_all(lab)

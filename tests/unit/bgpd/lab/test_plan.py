@@ -47,6 +47,16 @@ def test_a_pod_has_a_host_route_and_no_subnet():
     assert f"route add fd10::1/128 dev {host_device('b')}" in setups["one"].lines
 
 
+def test_a_host_route_has_the_metric_that_felix_would_give_it():
+    topology = parse_topology("""
+    nodes:
+      one: {addresses: [10.0.0.1/24],
+            pods: [{name: a, address: 10.244.0.1, metric: 1024}]}
+    """)
+    line = f"route add 10.244.0.1/32 dev {host_device('a')} metric 1024"
+    assert line in plan(topology, "x-").setups["one"].lines
+
+
 def test_loopback_addresses_stand_on_lo():
     assert "addr add 198.51.100.1/32 dev lo" in plan(TOPOLOGY, "x-").setups["two"].lines
 
