@@ -56,7 +56,7 @@ def run_demo(*, etcd: bool, keep: bool, out: TextIO) -> int:
         return 1
     with terminated_like_interrupted():
         try:
-            labs_down(lambda state: state.is_kept)
+            labs_down(lambda state: state.is_kept and state.name == cluster.NAME)
             with Demo(console, has_etcd=etcd, is_kept=keep) as demo:
                 demo.run()
         except LabError as error:

@@ -11,6 +11,7 @@ from bgpd.lab.topology import Machine, Pod, RouterKind, RouterModel, Topology
 
 Object = dict[str, Any]
 
+NAME: Final = "demo"
 ASN: Final = 64512
 GATEWAY_ASN: Final = 65000
 SUBNET: Final = "172.2.2.0/24"
@@ -68,7 +69,7 @@ def topology(
         INNER_GATEWAY[0]: _gateway(INNER_GATEWAY, inner, ASN),
         OUTER_GATEWAY[0]: _gateway(OUTER_GATEWAY, outer, GATEWAY_ASN),
     }
-    return Topology(name="demo", nodes=nodes, gateways=gateways)
+    return Topology(name=NAME, nodes=nodes, gateways=gateways)
 
 
 def _ours(datastore: Object, *, has_fib: bool) -> RouterModel:
