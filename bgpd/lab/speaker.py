@@ -4,6 +4,7 @@ Also what is asked of any running speaker, as plain values: sessions and routes.
 """
 
 from dataclasses import dataclass, field
+from ipaddress import ip_address
 from typing import Any, Final
 
 from bgpd.lab.topology import FamilyName, Machine, RouterKind, Topology
@@ -164,7 +165,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
             NeighbourSpec(
                 addr=addr,
                 remote_as=remote_as,
-                local_addr=_local_addr(machine, is_v6=":" in addr),
+                local_addr=_near_addr(machine, addr),
                 other_local_addr=_local_addr(machine, is_v6=":" not in addr),
                 is_client=entry.is_client,
                 is_passive=entry.is_passive,
@@ -213,6 +214,13 @@ def _ospf(topology: Topology, machine: Machine) -> OspfSpec | None:
 def kind_of(topology: Topology, name: str) -> RouterKind:
     """Return which maker's router a machine runs."""
     return topology.machines[name].router.kind
+
+
+def _near_addr(machine: Machine, addr: str) -> str:
+    """Return the machine's address on the neighbour's subnet, else its first one."""
+    other = ip_address(addr)
+    near = [a.ip for a in machine.all_addresses if other in a.network]
+    return str(near[0]) if near else _local_addr(machine, is_v6=":" in addr)
 
 
 def _local_addr(machine: Machine, *, is_v6: bool) -> str:

@@ -52,3 +52,21 @@ nodes:
     assert neighbour.has_add_path
     assert not neighbour.has_extended_message
     assert not neighbour.has_four_octet_as
+
+
+def test_a_machine_on_several_networks_speaks_from_its_address_on_the_neighbours():
+    topology = parse_topology("""
+    networks: {lan: , wan: }
+    nodes:
+      near: {network: lan, addresses: [10.0.0.1/24], router: {}}
+      far: {network: wan, addresses: [10.0.1.1/24], router: {}}
+    gateways:
+      tor:
+        network: lan
+        addresses: [10.0.0.254/24]
+        links: [{network: wan, addresses: [10.0.1.254/24]}]
+        router:
+          neighbours: [{node: near}, {node: far}, {address: 192.0.2.1, as: 1}]
+    """)
+    found = [n.local_addr for n in speaker_of(topology, "tor").neighbours]
+    assert found == ["10.0.0.254", "10.0.1.254", "10.0.0.254"]
