@@ -131,13 +131,13 @@ def _kernel(objects: Objects, version: int) -> str:
         encapsulations = {pool.get("vxlanMode"), pool.get("ipipMode")} - {None, "Never"}
         if encapsulations or not _bird_owns(objects, is_ipip=False):
             lines.append(f"  if net ~ {pool['cidr']} then reject;")
-    metric = NORMAL_PRIORITY if _has_priorities(objects) else 0
     body = "\n".join([*lines, "  accept;"])
     return (
         f"filter calico_kernel_programming{version} {{\n{body}\n}}\n"
         f"protocol kernel kernel{version} {{\n"
-        f"  learn; persist; scan time 2; metric {metric};\n"
-        f"  graceful restart; merge paths on;\n"
+        # With 0 it is the filter that says the metric, if anybody does.
+        "  learn; persist; scan time 2; metric 0;\n"
+        "  graceful restart; merge paths on;\n"
         f"  ipv{version} {{ import all;"
         f" export filter calico_kernel_programming{version}; }};\n}}"
     )

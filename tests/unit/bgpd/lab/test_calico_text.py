@@ -127,10 +127,9 @@ def test_priorities_go_into_local_pref_from_332_on():
     new = a_text(("clusterinformations/default", {"calicoVersion": "v3.32.0"}))
     assert "bgp_local_pref = 2147483647 - krt_metric;" in new
     assert "net ~ 10.244.9.0/26 && krt_metric < 1024 then accept" in new
-    assert "metric 1024;" in new
+    assert "krt_metric = 2147483647 - bgp_local_pref;" in new
     old = a_text()
     assert "bgp_local_pref" not in old
-    assert "metric 0;" in old
 
 
 def test_a_bgp_filter_is_a_function_that_its_peer_calls():
