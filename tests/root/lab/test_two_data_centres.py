@@ -93,20 +93,37 @@ def lose_etcd(lab: Lab) -> None:
     assert pings.lost == {}
 
 
+def is_avoided(lab: Lab, addr: str) -> bool:
+    """Whether no node of the first data centre goes through that gateway."""
+    ways = [
+        way for node in ("node-11", "node-12") for way in gateways(lab, node).values()
+    ]
+    return not any(way.startswith(f"{addr} ") for way in ways)
+
+
+def lose_a_gateways_daemons(lab: Lab) -> None:
+    """Kill what runs on a gateway: its kernel forwards on until all have turned away."""
+    with pinging(lab, "gateway-11's daemons die", CLOUD) as pings:
+        lab.routers["gateway-11"].kill()
+        assert eventually(lambda: is_avoided(lab, "172.16.1.1"), STEP_TIME)
+        assert eventually(
+            lambda: (
+                "10.255.0.11 eth1"
+                not in gateways(lab, "gateway-21").get(BLOCKS["1"][0], "")
+            ),
+            STEP_TIME,
+        )
+    assert pings.lost == {}
+    lab.start(["gateway-11"])
+    assert eventually(lambda: is_settled(lab), STEP_TIME)
+    all_reach_all(lab, CLOUD)
+
+
 def lose_a_gateway(lab: Lab) -> None:
     """Cut a gateway off: what went through it is lost until neighbours notice."""
     with pinging(lab, "gateway-11 loses its power", CLOUD) as pings:
         lab.set_link("gateway-11", is_up=False)
-        assert eventually(
-            lambda: (
-                not any(
-                    "172.16.1.1 " in way
-                    for node in ("node-11", "node-12")
-                    for way in gateways(lab, node).values()
-                )
-            ),
-            STEP_TIME,
-        )
+        assert eventually(lambda: is_avoided(lab, "172.16.1.1"), STEP_TIME)
         all_reach_all(lab, CLOUD)
     inside = {"pod-11 -> 10.1.12.1", "pod-21 -> 10.2.12.1"}
     assert not inside & pings.lost.keys(), "inside a data centre nothing is lost"
@@ -125,6 +142,7 @@ def test_reflectors_and_etcd_are_lost_without_loss_and_a_gateway_until_it_is_not
         converge(lab)
         lose_a_reflector(lab, "1")
         lose_etcd(lab)
+        lose_a_gateways_daemons(lab)
         lose_a_gateway(lab)
 
 
