@@ -164,6 +164,7 @@ def _machine(machine: Machine, *, has_ipip: bool) -> Setup:
     if machine.tunnel is not None:
         if not has_ipip:
             lines.append("tuntap add dev tunl0 mode tun")
+            lines.append("link set tunl0 addrgenmode none")  # it carries IPv4 alone
         lines += [
             f"link set tunl0 mtu {TUNNEL_MTU} up",
             f"addr add {machine.tunnel}/32 dev tunl0",

@@ -140,13 +140,14 @@ def pinging(lab: Lab, title: str, *targets: str) -> Iterator[Pings]:
     )
 
 
-def kernel_routes(
-    lab: Lab, name: str, table: str = "main"
-) -> dict[str, dict[str, Any]]:
-    """Return a machine's IPv4 routes as ``ip`` tells them, by destination."""
-    argv = ["ip", "-j", "route", "show", "table", table]
-    routes = json.loads(lab.namespace(name).run(argv) or "[]")
-    return {route["dst"]: route for route in routes}
+def kernel_routes(lab: Lab, name: str) -> dict[str, dict[str, Any]]:
+    """Return a machine's routes as ``ip`` tells them, by destination."""
+    found = {}
+    for version in ("-4", "-6"):
+        argv = ["ip", version, "-j", "route"]
+        for route in json.loads(lab.namespace(name).run(argv) or "[]"):
+            found[route["dst"]] = route
+    return found
 
 
 def gateways(lab: Lab, name: str) -> dict[str, str]:
