@@ -6,6 +6,9 @@ own table has for it, just as its ``ipip`` device asks the route that brought th
 packet then goes to that gateway as IP protocol 4. So it is the routes that routers program
 that carry the packets, and a route without a gateway carries none. What comes in as protocol
 4 leaves the device on this side.
+
+The kernel's own device cannot be overtaken by a change of the route; here a packet may be on
+its way to this process meanwhile. If its route leads elsewhere by then it is sent there.
 """
 
 import argparse
@@ -20,7 +23,7 @@ from typing import Final
 
 from fib.errors import FibError
 from fib.netlink import RequestSocket
-from fib.rtnetlink import RTM_NEWROUTE, parse_route, route_lookup
+from fib.rtnetlink import RTM_NEWROUTE, RawHop, parse_route, route_lookup
 
 READY: Final = "ready"
 _TUNSETIFF: Final = 0x400454CA
@@ -67,8 +70,10 @@ class Tunnel:
 
     def __init__(self, device: str) -> None:
         self._device = open_device(device)
+        self._index = socket.if_nametoindex(device)
         self._wire = socket.socket(socket.AF_INET, socket.SOCK_RAW, _IPIP)
         self._wire.setblocking(False)
+        self._plain = socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_RAW)
         self._kernel = RequestSocket()
 
     def run(self) -> None:
@@ -85,33 +90,36 @@ class Tunnel:
     def _encapsulate(self) -> None:
         packet = os.read(self._device, _MAX_PACKET)
         target = destination(packet)
-        gateway = self._gateway(target) if target else ""
-        if gateway:
-            with contextlib.suppress(OSError):  # no way to it, or no room: dropped
-                self._wire.sendto(packet, (gateway, 0))
+        hop = self._hop(target) if target else None
+        if hop is None:
+            return
+        gateway, index = hop[:2]
+        with contextlib.suppress(OSError):  # no way to it, or no room: dropped
+            if index != self._index:
+                self._plain.sendto(packet, (socket.inet_ntoa(target), 0))
+            elif gateway:
+                self._wire.sendto(packet, (socket.inet_ntoa(gateway), 0))
 
     def _decapsulate(self) -> None:
         packet = self._wire.recv(_MAX_PACKET)
         with contextlib.suppress(OSError):  # the kernel takes no such packet
             os.write(self._device, payload(packet))
 
-    def _gateway(self, target: bytes) -> str:
-        """Return the gateway of the route to ``target``; empty without one.
+    def _hop(self, target: bytes) -> RawHop | None:
+        """Return gateway and device of the route to ``target``; None without a route.
 
         Nothing is remembered: the answer may be another one for the next packet.
         """
         try:
-            answers, fault = self._kernel.ask(route_lookup(target))
+            answers, _ = self._kernel.ask(route_lookup(target))
         except FibError:
-            return ""
-        if fault is not None:
-            return ""
+            return None
         for data, item in answers:
             if item.type == RTM_NEWROUTE:
                 route = parse_route(data, item.start, item.end)
-                if route is not None and route.image[3] and route.image[3][0][0]:
-                    return socket.inet_ntoa(route.image[3][0][0])
-        return ""
+                if route is not None and route.image[3]:
+                    return route.image[3][0]
+        return None
 
 
 def main() -> None:
