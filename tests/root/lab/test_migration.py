@@ -102,6 +102,16 @@ def migrate(lab: Lab, name: str) -> None:
     router.wait_ready()
 
 
+def roll_back(lab: Lab, name: str) -> None:
+    """Stop ours on a node and put BIRD in its place again."""
+    before = kernel_routes(lab, name).keys()
+    lab.routers[name].stop()
+    assert kernel_routes(lab, name).keys() == before, "ours leaves its routes too"
+    router = lab.router(name, "calico-bird")
+    router.start()
+    router.wait_ready()
+
+
 def settled(lab: Lab) -> None:
     for name in NODES:
         assert eventually(lambda n=name: has_kernel(lab, n), STEP_TIME), (  # type: ignore[misc]
@@ -202,4 +212,9 @@ def test_nodes_move_from_bird_to_ours_and_from_the_mesh_to_reflectors_without_lo
         assert [n for n, kind in kinds(lab).items() if kind == "calico-bird"] == [
             "reflector-22"
         ]
+        with pinging(lab, "node-9 goes back to BIRD, as a client") as pings:
+            roll_back(lab, "node-9")
+            assert eventually(lambda: has_only_reflectors(lab, "node-9"), STEP_TIME)
+            settled(lab)
+        assert pings.lost == {}
         all_reach_all(lab)
