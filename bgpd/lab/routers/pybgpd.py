@@ -44,7 +44,8 @@ class PyBgpd(Router):
         """Return the configuration file's content."""
         speaker = self.speaker
         bgp: dict[str, Any] = {}
-        if not (speaker.etcd or "datastore" in speaker.config):  # which knows itself
+        is_told = bool(speaker.etcd) or "datastore" in speaker.config
+        if not is_told:  # a datastore knows itself what the node is
             bgp |= {"as": speaker.local_as, "router_id": speaker.router_id}
         if speaker.cluster_id:
             bgp["cluster_id"] = speaker.cluster_id
@@ -60,6 +61,12 @@ class PyBgpd(Router):
                 "ipv6": str(self.folder / "bird6.ctl"),
             },
         }
+        if is_told:  # the default is one place for the whole machine
+            paths = {
+                "ipv4": self.folder / "bird.ctl",
+                "ipv6": self.folder / "bird6.ctl",
+            }
+            content["bird"] = {version: str(path) for version, path in paths.items()}
         if speaker.etcd:
             content["datastore"] = {"type": "etcd", "endpoints": [speaker.etcd]}
         return merge(content, speaker.config)

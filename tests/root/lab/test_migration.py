@@ -123,16 +123,8 @@ def settled(lab: Lab) -> None:
 def to_reflectors(lab: Lab) -> None:
     """Put the reflectors beside the mesh, then take the mesh away."""
     store = lab.stores["calico"]
-    for name, number in REFLECTORS.items():
-        four, six = addrs(number)
-        bgp = {"ipv4Address": f"{four}/24", "ipv6Address": f"{six}/64"}
-        bgp["routeReflectorClusterID"] = "244.0.0.1"
-        node = an_object("Node", name, {"bgp": bgp})
-        node["metadata"]["labels"] = {"route-reflector": "true"}
-        store.apply([node])
     spec = {"nodeSelector": "all()", "peerSelector": "has(route-reflector)"}
     store.apply([an_object("BGPPeer", "reflectors", spec)])
-    lab.start(REFLECTORS)
     for name in NODES:
         assert eventually(
             lambda n=name: knows_all_from(lab, n, REFLECTORS.values()),  # type: ignore[misc]
@@ -183,7 +175,7 @@ def test_nodes_move_from_bird_to_ours_and_from_the_mesh_to_reflectors_without_lo
 ):
     topology = with_release(a_topology("bird-and-pybgpd"), release)
     with a_cluster(topology) as lab:
-        lab.start(NODES)
+        lab.start()
         for name in NODES:
             assert eventually(lambda n=name: has_mesh(lab, n), STEP_TIME), name  # type: ignore[misc]
         settled(lab)
