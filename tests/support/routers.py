@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,12 @@ from bgpd.lab.topology import FamilyName, Topology, parse_topology
 
 needs_root = pytest.mark.skipif(
     os.geteuid() != 0, reason="makes network namespaces: needs root"
+)
+
+
+needs_tunnel = pytest.mark.skipif(
+    not Path("/dev/net/tun").exists() and not Path("/sys/module/ipip").exists(),
+    reason="needs IPIP in the kernel, or /dev/net/tun in its place",
 )
 
 

@@ -13,7 +13,7 @@ from bgpd.lab.lab import Lab
 from bgpd.lab.probe import Probe, unreachable
 from bgpd.lab.state import read_states, sweep
 from bgpd.lab.topology import Pod, parse_topology
-from tests.support.routers import eventually, needs_root
+from tests.support.routers import eventually, needs_root, needs_tunnel
 
 pytestmark = [pytest.mark.root, needs_root]
 
@@ -136,6 +136,7 @@ nodes:
 """
 
 
+@needs_tunnel
 def test_a_tunnel_goes_where_the_route_through_it_says_and_nowhere_without_gateway():
     with Lab(parse_topology(TUNNELS)) as lab:
         for node, block, via in (

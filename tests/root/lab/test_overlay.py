@@ -17,7 +17,7 @@ from tests.support.labs import (
     pinging,
     with_release,
 )
-from tests.support.routers import eventually, needs, needs_root
+from tests.support.routers import eventually, needs, needs_root, needs_tunnel
 
 pytestmark = [
     pytest.mark.root,
@@ -25,6 +25,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.etcd,
     needs_root,
+    needs_tunnel,
     needs("bird"),
 ]
 
