@@ -20,6 +20,7 @@ import errno
 import heapq
 import logging
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, Literal
 
@@ -203,6 +204,10 @@ class KernelFib:
         """Remove what was found at start and not submitted since."""
         self._families[family].routes.is_sweeping = True
         self._wake.set()
+
+    def stale(self, family: Family) -> AbstractSet[bytes]:
+        """Return what is in the kernel and was not asked for so far; a live view."""
+        return self._families[family].routes.stale.keys()
 
     async def wait_until_synced(self) -> None:
         """Return when everything submitted so far was tried."""
@@ -418,8 +423,7 @@ class KernelFib:
             self._links.remove(link)
         elif not self._links.update(link):
             return
-        families = self._families.values()
-        if any(kernel.uses_link(link.link, link.name) for kernel in families):
+        if any(k.uses_link(link.link, link.name) for k in self._families.values()):
             self._want_resync()
         else:
             self._handle_reach(link.link)
@@ -492,8 +496,5 @@ class KernelFib:
         self._wake.set()
 
     def _forget_repairs(self, now: float) -> None:
-        self._repairs = {
-            key: entry
-            for key, entry in self._repairs.items()
-            if now - entry[1] < _FIGHT_MEMORY
-        }
+        known = self._repairs.items()
+        self._repairs = {k: v for k, v in known if now - v[1] < _FIGHT_MEMORY}

@@ -7,6 +7,7 @@ route for a prefix and metric, whoever owns it.
 
 import errno
 from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from fib.plan import CREATE, DELETE, GONE, Entry, Operation, RouteTable
@@ -131,6 +132,10 @@ class MemoryFib:
         """Remove what was found at start and not submitted since."""
         self._tables[family].is_sweeping = True
         self._write(family)
+
+    def stale(self, family: Family) -> AbstractSet[bytes]:
+        """Return what is in the kernel and was not asked for so far; a live view."""
+        return self._tables[family].stale.keys()
 
     async def wait_until_synced(self) -> None:
         """Return at once: everything is written when it is submitted."""

@@ -8,6 +8,7 @@ and ``fib.memory.MemoryFib``.
 """
 
 from collections.abc import Iterable, Iterator
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum, IntEnum
 from typing import NamedTuple, Protocol
@@ -161,6 +162,9 @@ class Fib(Protocol):
 
     def adoption_done(self, family: Family) -> None:
         """Remove what was found at start and not submitted since; call after End-of-RIB."""
+
+    def stale(self, family: Family) -> AbstractSet[bytes]:
+        """Return what is in the kernel and was not asked for so far; a live view."""
 
     async def wait_until_synced(self) -> None:
         """Return when everything submitted so far was tried."""

@@ -138,6 +138,7 @@ class ExportContext:
         role: Our RFC 9234 role; empty for none.
         default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
+        keeps_ours: The peers keep our routes over a restart of ours (RFC 4724).
     """
 
     family: Family
@@ -155,19 +156,32 @@ class ExportContext:
     max_message_len: int = 4096
     role: str = ""
     has_long_lived: bool = False
+    keeps_ours: bool = False
     default_local_pref: int = DEFAULT_LOCAL_PREF
 
 
 class Export:
-    """The outgoing form of paths for one context; ``None`` where a path is not told."""
+    """The outgoing form of paths for one context; ``None`` where a path is not told.
 
-    def __init__(self, context: ExportContext, policy: Policy) -> None:
+    Args:
+        context: What it depends on.
+        policy: The export policy.
+        tells_own_only: Routes of peers are not told for now: there may be better ones.
+    """
+
+    def __init__(
+        self, context: ExportContext, policy: Policy, *, tells_own_only: bool = False
+    ) -> None:
         self.context = context
         self.policy = policy
         self._accepts_all = policy.spec is ACCEPT_ALL
         self._default_local_pref = context.default_local_pref.to_bytes(4, "big")
         self._is_ebgp = context.target is Target.EBGP
-        self._is_told = {origin: (origin, context.target) in TOLD for origin in Origin}
+        origins = {Origin.OWN} if tells_own_only else Origin
+        self._is_told = {
+            origin: origin in origins and (origin, context.target) in TOLD
+            for origin in Origin
+        }
         # Reflection without policy, the bulk of a reflector's work, has a short way.
         self._reflects_only = (
             self._accepts_all

@@ -117,6 +117,7 @@ def to_settings(
             is_enabled=config.graceful_restart.enabled,
             deferral_time=config.graceful_restart.deferral_time,
             sweep_time=config.graceful_restart.sweep_time,
+            stale_path_time=config.graceful_restart.stale_path_time,
         ),
         metrics=_metrics(config.metrics.listen),
     )

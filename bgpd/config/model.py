@@ -320,15 +320,21 @@ class GracefulRestart(Section):
     deferral_time: Annotated[
         Seconds,
         Field(
-            description="after a restart, wait so long for End-of-RIB before announcing",
+            description="after a restart, peers are waited for no longer, and routes told",
         ),
-    ] = 120
+    ] = 60
     sweep_time: Annotated[
         Seconds,
         Field(
             description="routes left by an earlier run that nobody announced go after this",
         ),
-    ] = 180
+    ] = 120
+    stale_path_time: Annotated[
+        Seconds,
+        Field(
+            description="routes of a peer that restarts go so long after its restart time",
+        ),
+    ] = 360
 
 
 class Metrics(Section):

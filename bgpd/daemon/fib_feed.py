@@ -4,9 +4,13 @@ A target is made once per distinct entry (and fate in the kernel policy), and pr
 share it are submitted in one batch. Routes that we originate as own blocks are blackholes,
 so that addresses of a block that no workload uses do not bounce between nodes; routes
 learned from the kernel are not given back to it.
+
+While we recover from a restart, what an earlier run left in the kernel stays: the first
+path of a prefix that is heard need not be the best, and may be gone a moment later.
 """
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Final
 
 from bgpd.config.settings import FibSettings
@@ -57,6 +61,35 @@ class FibFeed:
         self._rules = KernelRules(KernelPolicy(), family)
         self._memo: dict[tuple[Entry, _Fate], Target | None] = {}
         self._targets: InternTable[Target, Target] = InternTable()
+        self._found: AbstractSet[Nlri] | None = None
+        self._held: set[Nlri] = set()
+
+    # -- after a restart of ours --------------------------------------------------------
+
+    def hold(self) -> None:
+        """Leave routes alone that are stale in the kernel, until ``release``."""
+        self._found = self._fib.stale(self._family)
+
+    def release(self, loc_rib: LocRib) -> None:
+        """Submit what was held."""
+        self._found = None
+        held, self._held = self._held, set()
+        for entry, nlris in _by_entry(loc_rib, held).items():
+            for target, members in self.divide(entry, nlris):
+                self._fib.submit(self._family, members, target)
+
+    def _unheld(self, new: Entry | None, nlris: Sequence[Nlri]) -> Sequence[Nlri]:
+        """Return the prefixes that may be submitted already, and note the others.
+
+        No path of a peer will be better than one of our own.
+        """
+        best, found = best_of(new), self._found
+        if not found or (best is not None and best.source in self._programmed):
+            return nlris
+        self._held.update(nlri for nlri in nlris if nlri in found)
+        return [nlri for nlri in nlris if nlri not in found]
+
+    # -- what is wanted -----------------------------------------------------------------
 
     @property
     def policy(self) -> KernelPolicy:
@@ -69,6 +102,8 @@ class FibFeed:
         submit, family = self._fib.submit, self._family
         for old, new, nlris in changes:
             was_ours = bool(self._forwarding(old))
+            if self._found:
+                nlris = self._unheld(new, nlris)  # noqa: PLW2901  # what is left
             for target, members in self.divide(new, nlris):
                 if target is not None or was_ours:
                     submit(family, members, target)
@@ -165,13 +200,9 @@ class FibFeed:
 
     def _submit(self, loc_rib: LocRib, nlris: Iterable[Nlri]) -> None:
         """Submit what leads somewhere of ours, or shall no longer."""
-        by_entry: dict[Entry, list[Nlri]] = {}
-        get = loc_rib.table.get
-        for nlri in nlris:
-            entry = get(nlri)
-            if entry is not None:  # else its removal is told by the flush it waits for
-                by_entry.setdefault(entry, []).append(nlri)
-        for entry, some in by_entry.items():
+        free = (nlri for nlri in nlris if nlri not in self._held)
+        for entry, some in _by_entry(loc_rib, free).items():
+            # The removal of a route is told by the flush that it waits for.
             if self._forwarding(entry):
                 for target, members in self.divide(entry, some):
                     self._fib.submit(self._family, members, target)
@@ -193,3 +224,12 @@ class FibFeed:
                 if any(path.next_hop.address in changed for path in multipath_of(entry))
             ],
         )
+
+
+def _by_entry(loc_rib: LocRib, nlris: Iterable[Nlri]) -> dict[Entry | None, list[Nlri]]:
+    """Return the prefixes of each entry; ``None`` for those without a route."""
+    by_entry: dict[Entry | None, list[Nlri]] = {}
+    get = loc_rib.table.get
+    for nlri in nlris:
+        by_entry.setdefault(get(nlri), []).append(nlri)
+    return by_entry

@@ -1,23 +1,20 @@
 """The kernel's part of the daemon: routes out, next hops and other programs' routes in.
 
-Routes found at start are kept until every configured peer has told all its routes, or a
-cap is over (mark and sweep): a daemon that was killed and comes back loses no packet.
+Routes found at start are left as they are until the recovery of their family is over
+(``bgpd.session.recovery``): a daemon that was killed and comes back loses no packet.
 
 A daemon without the kernel's table (``fib: off``) may still watch next hops; one that
 trusts them does neither.
 """
 
-import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.learning import Learning, LearnPlan
 from bgpd.daemon.origins import Origins
-from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.daemon.ways import Ways
-from bgpd.session.fsm import State
 from fib.kernel import KernelFib
 from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import KernelView, Link
@@ -56,8 +53,6 @@ class Forwarding:
         self._plan = LearnPlan(settings.routes.learn)
         self._ways = Ways(self._ways_changed)
         self._feeds: dict[Family, FibFeed] = {}
-        self._swept: set[Family] = set()
-        self._timers: list[asyncio.TimerHandle] = []
         fib = settings.fib
         if fib.is_enabled:
             self.fib = KernelFib(
@@ -79,14 +74,12 @@ class Forwarding:
         Raises:
             FibError: The kernel refused; the text says what to do.
         """
-        speaker, loop = self._speaker, self._speaker.loop
+        speaker = self._speaker
         if self.fib is not None:
             await self.fib.start()
             for family, feed in self._feeds.items():
+                feed.hold()
                 speaker.tables[family].listeners.append(feed.changed)
-            speaker.end_of_rib_listeners.append(self._end_of_rib)
-            cap = self._settings.restart.sweep_time
-            self._timers.append(loop.call_later(cap, self._sweep_all))
         if self.view is None:
             return
         await self.view.start()
@@ -100,14 +93,21 @@ class Forwarding:
         self._learning = Learning(speaker, self.view, self._origins)
         self._learning.follow(self._plan)
 
-    def preserved(self) -> Iterable[Family]:
-        """Return the families whose forwarding survived our restart (RFC 4724 3).
+    # -- after a restart of ours --------------------------------------------------------
 
-        A speaker that forwards nothing itself never loses any.
-        """
-        if self.fib is None or self.fib.counts.adopted:
-            return FAMILIES
-        return ()
+    def found(self) -> frozenset[Family]:
+        """Return the families of which an earlier run left routes in the kernel."""
+        if self.fib is None:
+            return frozenset()
+        return frozenset(family for family in FAMILIES if self.fib.stale(family))
+
+    def sweep(self, family: Family) -> None:
+        """Let the kernel follow a family from now on, and remove what nobody wants."""
+        if self.fib is not None:
+            tables = self._speaker.tables[family]
+            tables.flush_now()
+            self._feeds[family].release(tables.loc_rib)
+            self.fib.adoption_done(family)
 
     # -- what is wanted -----------------------------------------------------------------
 
@@ -161,36 +161,7 @@ class Forwarding:
             feed.ways_changed(self._speaker.tables[family].loc_rib, moved)
         self._speaker.next_hops_changed(map(_reachability, states))
 
-    # -- adoption -----------------------------------------------------------------------
-
-    def _end_of_rib(self, _peer: Peer, family: Family) -> None:
-        """Sweep what was found at start once all peers that can have told their routes."""
-        if family in self._swept:
-            return
-        for peer in self._speaker.peers.values():
-            offered = {mine.family for mine in peer.settings.families}
-            if family not in offered:
-                continue
-            if peer.state is not State.ESTABLISHED:
-                return  # it may come back; the cap ends the wait
-            negotiated = peer.negotiated
-            if (
-                negotiated is not None
-                and family in negotiated.families
-                and family not in peer.ended_families
-            ):
-                return
-        self._sweep(family)
-
-    def _sweep_all(self) -> None:
-        for family in FAMILIES:
-            self._sweep(family)
-
-    def _sweep(self, family: Family) -> None:
-        if self.fib is not None and family not in self._swept:
-            self._swept.add(family)
-            self._speaker.tables[family].flush_now()
-            self.fib.adoption_done(family)
+    # -- the end ------------------------------------------------------------------------
 
     async def close(self, *, flush: bool) -> None:
         """Stop.
@@ -198,8 +169,6 @@ class Forwarding:
         Args:
             flush: Remove our routes; otherwise they stay for a successor.
         """
-        for timer in self._timers:
-            timer.cancel()
         self._ways.close()
         if self._learning is not None:
             self._learning.close()

@@ -19,6 +19,7 @@ from bgpd.session.events import (
     StateChanged,
 )
 from bgpd.session.fsm import State
+from bgpd.session.graceful import kept_of_ours
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import (
     AddPathMode,
@@ -79,10 +80,14 @@ class Peer:
         self.malformed_count = 0
         self.is_held = False  # an operator wants it remembered without a connection
         self.ended_families: set[Family] = set()  # End-of-RIB received
+        self.heard_at = 0.0  # monotonic seconds: session up, or its last UPDATE
         self._speaker = speaker
         self._intake: Intake | None = None
         self._stale = StaleRoutes(
-            speaker.loop, self._sweep_outlived, self._make_long_lived
+            speaker.loop,
+            self._sweep_outlived,
+            self._make_long_lived,
+            speaker.stale_path_time,
         )
         self._has_warned: set[Family] = set()
 
@@ -105,13 +110,15 @@ class Peer:
     def established(self, event: Established) -> None:
         """Open the tables of the session's families, both ways."""
         negotiated = self.negotiated = event.negotiated
+        self.heard_at = self._speaker.loop.time()
+        self._speaker.note_restart(self)
         self._describe_source(negotiated)
         self.ended_families.clear()
         self._has_warned.clear()
         for family in sorted(set(self.ribs_in) - negotiated.families):
             self._stale.drop(family)
             del self.ribs_in[family]
-        self._stale.came_back(negotiated, self._speaker.stale_path_time)
+        self._stale.came_back(negotiated)
         rules = self._import_rules(negotiated.is_ibgp)
         for family in negotiated.families:
             tables = self._speaker.tables[family]
@@ -227,6 +234,7 @@ class Peer:
             role="" if negotiated.is_ibgp else settings.role,
             default_local_pref=speaker.decision.default_local_pref,
             has_long_lived=any(row.family == family for row in negotiated.long_lived),
+            keeps_ours=family in kept_of_ours(negotiated),
         )
 
     def _family_settings(self, family: Family) -> FamilySettings:
@@ -240,6 +248,7 @@ class Peer:
         """Take UPDATEs in and pass their changes on."""
         if self._intake is None:
             return None
+        self.heard_at = self._speaker.loop.time()
         taken = self._intake.take(bodies)
         tables = self._speaker.tables
         for family, changes in taken.changes.items():

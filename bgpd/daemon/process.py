@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
@@ -33,7 +34,7 @@ from bgpd.daemon.restart import Deferral
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.net.sockets import SocketError
-from bgpd.session.negotiation import RestartState
+from bgpd.session.recovery import Caps
 from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
@@ -121,6 +122,7 @@ class Daemon:
         self._servers = Servers(self)
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
+        self._mark = Mark(settings.control_path)
 
     async def run(self) -> int:
         """Run until a signal says stop; return the exit code.
@@ -173,6 +175,7 @@ class Daemon:
             decision=identity.decision,
         )
         speaker.set_own_addresses(own_addresses(identity, self.desired))
+        speaker.stale_path_time = self.settings.restart.stale_path_time
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
         origins = calico_origins() if is_node else plain_origins()
         reconciler = self.reconciler = Reconciler(speaker, origins)
@@ -181,16 +184,7 @@ class Daemon:
         )
         self._apply_kernel_plan()
         await forwarding.start()
-        speaker.restart = RestartState(
-            is_restarting=self.settings.restart.is_enabled,
-            preserved=frozenset(forwarding.preserved()),
-        )
-        if self.settings.restart.is_enabled:
-            self._deferral = Deferral(
-                speaker, self.settings.restart.deferral_time, self._end_restart
-            )
-        else:
-            loop.call_later(self.settings.restart.deferral_time, self._end_restart)
+        self._begin_recovery(speaker, forwarding)
         await self._listen(speaker, identity)
         await self._servers.serve_clients(speaker, self._lag)
         if self.desired is not None:
@@ -214,9 +208,25 @@ class Daemon:
             ]
         return lines
 
-    def _end_restart(self) -> None:
-        if self.speaker is not None:
-            self.speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
+    def _begin_recovery(self, speaker: Speaker, forwarding: Forwarding) -> None:
+        """Find out whether this is a restart, and what must wait if so (RFC 4724 4.1)."""
+        times = self.settings.restart
+        start = judge(
+            FAMILIES,
+            has_kernel=forwarding.fib is not None,
+            found=forwarding.found(),
+            mark=self._mark.read(),
+            kernel=this_kernel(),
+        )
+        is_restart = times.is_enabled and start.is_restart
+        self._deferral = Deferral(
+            speaker,
+            Caps(tell=times.deferral_time if is_restart else 0, sweep=times.sweep_time),
+            sweep=forwarding.sweep,
+            preserved=start.preserved if times.is_enabled else frozenset(),
+        )
+        if times.is_enabled:
+            self._mark.write()
 
     async def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
         """Listen where the identity says, and nowhere else.
@@ -443,6 +453,8 @@ class Daemon:
             await self.speaker.close(is_restart=ending.is_restart, text=ending.text)
         if self.forwarding is not None:
             await self.forwarding.close(flush=ending.flushes)
+        if ending.flushes:
+            self._mark.remove()
 
 
 def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:

@@ -1,72 +1,79 @@
-"""Our own restart: End-of-RIB is withheld until our peers are back (RFC 4724 4.1).
+"""Our own restart: what peers and the kernel hold of us is left alone for a while.
 
-Peers that keep our routes over our restart sweep what we have not told again at our
-End-of-RIB. A reflector that sent it while half its clients were still on their way would
-make the other half drop good routes. So all End-of-RIBs wait until every configured peer
-has told all its routes; where a peer is missing, or may come from a dynamic range, until
-no new session has come up for ``QUIET`` seconds; and never longer than a cap.
+``bgpd.session.recovery`` says when it is over, family by family; here it is carried out.
+Until then (RFC 4724 4.1):
 
-A peer that has itself restarted waits in the same way, and says so by its R flag: it is
-not waited for, nor is one without graceful restart, which may never send End-of-RIB.
+* peers that keep our routes are told of our own ones only, and no End-of-RIB. They drop
+  what was not told again at our End-of-RIB, so that a reflector that has heard half its
+  clients would take good routes from the other half, or replace them by worse ones;
+* routes that were found in the kernel are neither replaced nor removed.
+
+Peers that keep nothing are told what there is at once: some is better for them than none.
 """
 
 import asyncio
 import logging
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Final
 
 from bgpd.daemon.peer import Peer
-from bgpd.daemon.speaker import Speaker
-from bgpd.session.fsm import State
+from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.session.negotiation import RestartState
+from bgpd.session.recovery import WINDOW, Caps, PeerSight, Recovery, Step
+from bgpd.session.settings import PeerSettings
 from rib.family import Family
 
-QUIET: Final = 10.0
-"""Seconds without a new session. Our own clients try again within five."""
 LOOK: Final = 0.5  # seconds between looks
+NUDGE: Final = (
+    0.02  # seconds until the look that an End-of-RIB asks for, and others with it
+)
 
 _log = logging.getLogger(__name__)
 
 
 class Deferral:
-    """Withholds a speaker's End-of-RIBs from now on, until it is time.
+    """Carries out a speaker's recovery, beginning now.
 
     Args:
         speaker: Whose.
-        cap: Seconds after which they are sent in any case.
-        then: Called once they are sent.
-        quiet: See ``QUIET``.
+        caps: When it is over in any case; without time to tell, nothing was restarted.
+        sweep: Lets the kernel follow a family, and removes what is stale in it.
+        preserved: Families whose forwarding survived.
+        window: See ``bgpd.session.recovery``.
     """
 
     def __init__(
         self,
         speaker: Speaker,
-        cap: float,
-        then: Callable[[], None],
-        quiet: float = QUIET,
+        caps: Caps,
+        *,
+        sweep: Callable[[Family], None] | None = None,
+        preserved: frozenset[Family] = frozenset(FAMILIES),
+        window: float = WINDOW,
     ) -> None:
         self._speaker = speaker
-        self._then = then
-        self._quiet = quiet
-        self._started = speaker.loop.time()
-        self._until = self._started + cap
+        self._sweep = sweep
+        self._recovery = Recovery(FAMILIES, speaker.loop.time(), caps, window)
         self._timer: asyncio.TimerHandle | None = None
-        for tables in speaker.tables.values():
-            tables.withholds_end_of_rib = True
+        self._is_nudged = False
+        self._is_restart = caps.tell > 0
+        if self._is_restart:
+            for tables in speaker.tables.values():
+                tables.defer()
+        recovering = frozenset(FAMILIES if self._is_restart else ())
+        speaker.set_restart(RestartState(recovering, preserved))
         speaker.end_of_rib_listeners.append(self._end_of_rib)
         self._look()
 
     @property
     def progress(self) -> tuple[int, float, float] | None:
-        """Peers waited for, seconds so far, and seconds at most; ``None`` when over."""
-        if self._timer is None:
-            return None
-        now = self._speaker.loop.time()
-        waiting = sum(
-            peer.driver.session.is_started
-            and (peer.state is not State.ESTABLISHED or not has_told_all(peer))
-            for peer in self._speaker.peers.values()
-        )
-        return waiting, now - self._started, self._until - self._started
+        """Who is waited for, for how long now and at most; ``None`` once it is over.
+
+        Returns:
+            Number of peers, seconds since the start, seconds of the cap.
+        """
+        return self._recovery.progress(self._speaker.loop.time())
 
     def close(self) -> None:
         """Look no more; what is withheld stays so."""
@@ -75,48 +82,54 @@ class Deferral:
             self._timer = None
 
     def _look(self) -> None:
-        if self._is_over():
-            self._end()
-        else:
+        self.close()
+        self._is_nudged = False
+        self._take_steps()
+        if not self._recovery.is_over:
             self._timer = self._speaker.loop.call_later(LOOK, self._look)
 
     def _end_of_rib(self, _peer: Peer, _family: Family) -> None:
-        if self._timer is not None and self._is_over():
-            self._end()
+        if self._timer is not None and not self._is_nudged:
+            self._is_nudged = True
+            self._timer.cancel()
+            self._timer = self._speaker.loop.call_later(NUDGE, self._look)
 
-    def _is_over(self) -> bool:
+    def _take_steps(self) -> None:
         speaker = self._speaker
+        sights = [_sight(peer) for peer in speaker.peers.values()]
         now = speaker.loop.time()
-        if now >= self._until:
-            return True
-        is_complete = bool(speaker.peers) and not speaker.ranges
-        last = self._started
-        for peer in speaker.peers.values():
-            session = peer.driver.session
-            if peer.state is not State.ESTABLISHED:
-                is_complete = is_complete and not session.is_started
+        steps = self._recovery.look(sights, now, has_ranges=bool(speaker.ranges))
+        for family, step in steps:
+            if step is Step.SWEEP:
+                if self._sweep is not None:
+                    self._sweep(family)
                 continue
-            if not has_told_all(peer):
-                return False
-            last = max(last, session.counters.established_since or last)
-        return is_complete or now - last >= self._quiet
+            if self._is_restart:
+                speaker.tables[family].tell_all()
+                seconds = now - self._recovery.started
+                _log.info("%s: recovered after %.1f s", family, seconds)
+            recovering = frozenset(self._recovery.untold) & speaker.restart.recovering
+            speaker.set_restart(replace(speaker.restart, recovering=recovering))
+        if self._recovery.is_over:  # a session that is lost from now on finds us whole
+            speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
+        if self._is_restart and steps and not self._recovery.untold:
+            self._is_restart = False
+            seconds = now - self._recovery.started
+            _log.info("restart is over after %.1f s: End-of-RIB sent to all", seconds)
 
-    def _end(self) -> None:
-        self.close()
-        self._speaker.end_of_rib_listeners.remove(self._end_of_rib)
-        for tables in self._speaker.tables.values():
-            tables.release_end_of_rib()
-        seconds = self._speaker.loop.time() - self._started
-        _log.info("restart is over after %.1f s: End-of-RIB sent to all", seconds)
-        self._then()
+
+def _sight(peer: Peer) -> PeerSight:
+    session = peer.driver.session
+    return PeerSight(
+        is_wanted=session.is_started,
+        families=offered(peer.settings),
+        negotiated=peer.negotiated,
+        ended=peer.ended_families,
+        up_since=session.counters.established_since or 0.0,
+        heard_at=peer.heard_at,
+    )
 
 
-def has_told_all(peer: Peer) -> bool:
-    """Return whether nothing more of an established peer's first routes is waited for."""
-    negotiated = peer.negotiated
-    if negotiated is None:
-        return True
-    graceful = negotiated.graceful_restart
-    if graceful is None or graceful.is_restarting:
-        return True
-    return negotiated.families <= peer.ended_families
+def offered(settings: PeerSettings) -> frozenset[Family]:
+    """Return the families that are configured for a peer."""
+    return frozenset(mine.family for mine in settings.families)

@@ -19,6 +19,7 @@ from bgpd.daemon.tables import FamilyTables
 from bgpd.net.driver import Connection, PeerDriver, ReceiveBuffer, set_peer_ttl
 from bgpd.net.listener import Listener
 from bgpd.net.sockets import SocketError, canonical, network
+from bgpd.session.graceful import are_ours_kept
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
@@ -325,7 +326,17 @@ class Speaker:
         """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
         self.restart = restart
         for peer in self.peers.values():
-            peer.driver.session.restart = restart
+            self.note_restart(peer)
+
+    def note_restart(self, peer: Peer) -> None:
+        """Say what a peer's next OPEN tells of our own restart.
+
+        One that had a session with this very process has lost nothing by its start.
+        """
+        session, restart = peer.driver.session, self.restart
+        if session.counters.established_count:
+            restart = replace(restart, preserved=frozenset(FAMILIES))
+        session.restart = restart
 
     # -- incoming connections -----------------------------------------------------------
 
@@ -454,8 +465,9 @@ class Speaker:
         """Stop listening and end all sessions.
 
         Args:
-            is_restart: Say nothing where graceful restart was agreed on, so that peers
-                keep our routes (RFC 4724 4).
+            is_restart: Say nothing where the peer keeps our routes (RFC 4724 4), or may
+                keep them since an earlier session. Otherwise they shall go at once, also
+                from peers that keep them over a NOTIFICATION (RFC 8538).
             text: For the peers' operators (RFC 9003).
         """
         self._housekeeping.cancel()
@@ -463,13 +475,14 @@ class Speaker:
         self.jobs.cancel()
         for peer in list(self.peers.values()):
             negotiated = peer.negotiated
-            if is_restart and negotiated and negotiated.graceful_restart:
-                peer.driver.abandon()
-            else:
+            may_stay = negotiated is None or are_ours_kept(negotiated)
+            if not (is_restart and may_stay):
                 peer.driver.stop(
-                    subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, text=text
+                    subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN,
+                    text=text,
+                    hard=not is_restart,
                 )
-                peer.driver.abandon()
+            peer.driver.abandon()
         await asyncio.sleep(0)
 
 

@@ -3,8 +3,10 @@
     session lost ---restart time---> long-lived stale ---stale time---> swept
                                      (depreferred, told only to peers that know LLGR)
     session lost, no LLGR agreed ------restart time-------------------> swept
-    peer is back: stale until its End-of-RIB or a cap, if it preserved its forwarding;
+    peer is back: stale until its End-of-RIB or a bound, if it preserved its forwarding;
     else swept at once
+    lost again before that: what was stale stays (RFC 8538 4.1), but no longer than the
+    restart time and the bound, counted from the first loss
 
 Timers and which family is where; the routes themselves are the caller's.
 """
@@ -23,6 +25,8 @@ class StaleRoutes:
         loop: For timers.
         sweep: Removes a family's stale routes.
         make_long_lived: Marks a family's stale routes with LLGR_STALE.
+        bound: Seconds that they stay beyond the peer's restart time, at most
+            (RFC 4724 4.2).
     """
 
     def __init__(
@@ -30,11 +34,14 @@ class StaleRoutes:
         loop: asyncio.AbstractEventLoop,
         sweep: Callable[[Family], None],
         make_long_lived: Callable[[Family], None],
+        bound: float,
     ) -> None:
         self._loop = loop
         self._sweep = sweep
         self._make_long_lived = make_long_lived
+        self._bound = bound
         self._timers: dict[Family, asyncio.TimerHandle] = {}
+        self._since: dict[Family, float] = {}  # of the oldest that is still stale
 
     def __len__(self) -> int:
         return len(self._timers)
@@ -43,6 +50,7 @@ class StaleRoutes:
         """Keep a lost session's routes for as long as was agreed; return the seconds."""
         graceful = negotiated.graceful_restart
         restart_time = graceful.restart_time if graceful is not None else 0
+        self._since.setdefault(family, self._loop.time())
         stale_time = next(
             (row.stale_time for row in negotiated.long_lived if row.family == family),
             0,
@@ -50,6 +58,7 @@ class StaleRoutes:
         if stale_time:
             self._set(family, restart_time, self._begin_long_life, family, stale_time)
         else:
+            restart_time = round(min(restart_time, self._left(family, restart_time)))
             self._set(family, restart_time, self.drop, family)
         return restart_time + stale_time
 
@@ -57,17 +66,23 @@ class StaleRoutes:
         self._make_long_lived(family)
         self._set(family, stale_time, self.drop, family)
 
-    def came_back(self, negotiated: Negotiated, cap: float) -> None:
+    def _left(self, family: Family, restart_time: float) -> float:
+        until = self._since[family] + restart_time + self._bound
+        return max(0.0, until - self._loop.time())
+
+    def came_back(self, negotiated: Negotiated) -> None:
         """The peer is back: what it did not preserve goes, the rest waits.
 
         Args:
             negotiated: Of the new session.
-            cap: Seconds to wait for End-of-RIB.
         """
         preserved = _preserved(negotiated)
+        graceful = negotiated.graceful_restart
+        restart_time = graceful.restart_time if graceful is not None else 0
         for family in list(self._timers):
             if family in preserved:
-                self._set(family, cap, self.drop, family)
+                seconds = min(self._bound, self._left(family, restart_time))
+                self._set(family, seconds, self.drop, family)
             else:
                 self.drop(family)
 
@@ -78,6 +93,10 @@ class StaleRoutes:
 
     def forget(self, family: Family) -> bool:
         """Stop waiting for a family; false if nobody did."""
+        self._since.pop(family, None)
+        return self._stop_timer(family)
+
+    def _stop_timer(self, family: Family) -> bool:
         timer = self._timers.pop(family, None)
         if timer is None:
             return False
@@ -87,7 +106,7 @@ class StaleRoutes:
     def _set(
         self, family: Family, seconds: float, act: Callable[..., None], *args: object
     ) -> None:
-        self.forget(family)
+        self._stop_timer(family)
         self._timers[family] = self._loop.call_later(seconds, act, *args)
 
 

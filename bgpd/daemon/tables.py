@@ -49,8 +49,8 @@ class FamilyTables:
         family: AFI and SAFI.
         groups: Who is told the same, by what makes it so.
         listeners: Called with the changes of each flush.
-        withholds_end_of_rib: Nobody is told yet that it has the whole table: we
-            restarted, and have not got it ourselves (RFC 4724 4.1).
+        is_deferring: Those who keep our routes are told our own only, and nobody that
+            it has the whole table: we restarted, and have not got it (RFC 4724 4.1).
     """
 
     def __init__(
@@ -60,7 +60,8 @@ class FamilyTables:
         self.family = loc_rib.family
         self.groups: dict[ExportContext, UpdateGroup] = {}
         self.listeners: list[Listener] = []
-        self.withholds_end_of_rib = False
+        self.is_deferring = False
+        self._withholds_end_of_rib = False
         self._pending = PendingChanges(loc_rib.table)
         self._writers: dict[Source, Write] = {}
         self._group_of: dict[Source, UpdateGroup] = {}
@@ -146,12 +147,16 @@ class FamilyTables:
     ) -> Member:
         group = self.groups.get(context)
         if group is None:
-            export = Export(context, policy)
+            export = self._export(context, policy)
             group = UpdateGroup(export, pack_announce, pack_withdraw, self._path_ids)
             self.groups[context] = group
         self._writers[source] = write
         self._group_of[source] = group
         return group.join(source)
+
+    def _export(self, context: ExportContext, policy: Policy) -> Export:
+        is_deferred = self.is_deferring and context.keeps_ours
+        return Export(context, policy, tells_own_only=is_deferred)
 
     def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
         """Let a session that is up be told by another context, and only what differs.
@@ -277,7 +282,7 @@ class FamilyTables:
             closing is None
             or not member.has_everything
             or not self._is_member(group, member)
-            or (closing and self.withholds_end_of_rib)
+            or (closing and self._withholds_end_of_rib)
         ):
             return
         member.closing = None
@@ -288,9 +293,26 @@ class FamilyTables:
             member.next_refresh = None
             self.refresh(member.source, before=before, after=after)
 
-    def release_end_of_rib(self) -> None:
-        """Send every End-of-RIB that was withheld, and withhold no more."""
-        self.withholds_end_of_rib = False
+    # -- after a restart of ours --------------------------------------------------------
+
+    def defer(self) -> None:
+        """Tell routes of peers, and any End-of-RIB, only once ``tell_all`` says so."""
+        self.is_deferring = self._withholds_end_of_rib = True
+
+    def tell_all(self) -> None:
+        """Tell what was deferred, then every End-of-RIB that was withheld."""
+        self.is_deferring = False
+        self.flush_now()
+        for group in self.groups.values():
+            if group.export.context.keeps_ours:
+                self._replace_export(group, group.export.policy, self.loc_rib.table)
+        self._jobs.add(self._end_deferral())
+
+    def _end_deferral(self) -> Iterator[None]:
+        """Send the withheld End-of-RIBs, once all that they end has been told."""
+        while any(group.outdated_count for group in self.groups.values()):
+            yield
+        self._withholds_end_of_rib = False
         self.flush_now()
         for group in tuple(self.groups.values()):
             for member in tuple(group.members.values()):
@@ -381,11 +403,15 @@ class FamilyTables:
         if among is not None:
             concerned, _ = PrefixMatcher(among, self.family.afi).divide(concerned)
         for group in groups:
-            is_under_way = group.outdated_count > 0
-            export = Export(group.export.context, policy)
-            group.replace_export(export, concerned)
-            if not is_under_way:
-                self._jobs.add(self._tell_again(group))
+            self._replace_export(group, policy, concerned)
+
+    def _replace_export(
+        self, group: UpdateGroup, policy: Policy, concerned: Iterable[Nlri]
+    ) -> None:
+        is_under_way = group.outdated_count > 0
+        group.replace_export(self._export(group.export.context, policy), concerned)
+        if not is_under_way:
+            self._jobs.add(self._tell_again(group))
 
     def doubt_routes_of(self, source: Source) -> None:
         """Tell the routes of a source again, slice by slice.

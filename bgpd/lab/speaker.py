@@ -75,6 +75,8 @@ class Speaker:
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
+        restart_time: Seconds that others shall keep its routes, where the maker has a
+            switch.
         is_preserving: A restart of its own keeps its routes in use, where the maker has
             a switch.
         etcd: Where the objects are that say what it does; empty without a cluster.
@@ -93,6 +95,7 @@ class Speaker:
     has_fib: bool = False
     hold_time: int = 90
     has_graceful_restart: bool = True
+    restart_time: int = 120
     is_preserving: bool = False
     etcd: str = ""
     ospf: OspfSpec | None = None
@@ -187,6 +190,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         has_fib=router.has_fib,
         hold_time=router.hold_time,
         has_graceful_restart=router.has_graceful_restart,
+        restart_time=router.restart_time,
         is_preserving=router.is_preserving,
         etcd=etcd_of(topology, router.cluster) if router.cluster else "",
         ospf=_ospf(topology, machine),

@@ -151,6 +151,8 @@ class RouterModel(_Strict):
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
+        restart_time: Seconds that others shall keep its routes, where the maker has a
+            switch.
         is_preserving: A restart of its own keeps its routes in use (the restarting side
             of RFC 4724), where the maker has a switch.
         cluster: The cluster whose objects say what it does, in place of neighbours and
@@ -170,6 +172,7 @@ class RouterModel(_Strict):
     has_fib: bool = Field(default=True, alias="fib")
     hold_time: int = Field(default=90, ge=0, le=65535)
     has_graceful_restart: bool = Field(default=True, alias="graceful_restart")
+    restart_time: int = Field(default=120, ge=1, le=4095)
     is_preserving: bool = Field(default=False, alias="preserving")
     cluster: str = ""
     ospf: Ospf | None = None

@@ -65,6 +65,7 @@ class Connection:
     __slots__ = (
         "_attempts",
         "_counters",
+        "_eager_until",
         "_is_connecting",
         "_outbox",
         "_rng",
@@ -99,6 +100,7 @@ class Connection:
         self.reason: DownReason | None = None
         self.established_at = 0.0
         self._attempts = 0
+        self._eager_until = 0.0
         self._outbox = outbox
         self._counters = counters
         self._rng = rng
@@ -135,6 +137,10 @@ class Connection:
     def reset_backoff(self) -> None:
         """Let the next attempts to connect begin with the shortest interval."""
         self._attempts = 0
+
+    def be_eager(self, until: float) -> None:
+        """Let no back-off grow until then: the peer restarts, and its routes wait."""
+        self._eager_until = until
 
     def dispatch(
         self, event: Event, now: float, reason: DownReason | None = None
@@ -197,7 +203,8 @@ class Connection:
 
     def _start_connect_retry(self, now: float) -> None:
         base = self.settings.connect_retry_time
-        interval = connect_retry_interval(base, max(self._attempts - 1, 0), self._rng)
+        attempts = 0 if now < self._eager_until else max(self._attempts - 1, 0)
+        interval = connect_retry_interval(base, attempts, self._rng)
         self.timers[Timer.CONNECT_RETRY] = now + interval
 
     def _stop_connect_retry(self, _now: float) -> None:

@@ -36,6 +36,26 @@ def kept_families(negotiated: Negotiated, reason: DownReason) -> frozenset[Famil
     return frozenset(kept)
 
 
+def kept_of_ours(negotiated: Negotiated) -> frozenset[Family]:
+    """Return the families whose routes of ours the peer keeps over our restart.
+
+    It does so where both sent the capability, and ours says that the forwarding state was
+    preserved; one that lists no families only helps others (RFC 4724 4.2).
+    """
+    mine = negotiated.local.graceful_restart
+    if negotiated.graceful_restart is None or mine is None:
+        return frozenset()
+    kept = (family for family, is_preserved in mine.families if is_preserved)
+    return negotiated.families & frozenset(kept)
+
+
+def are_ours_kept(negotiated: Negotiated) -> bool:
+    """Return whether the peer keeps our routes when the connection is lost."""
+    mine = negotiated.local.graceful_restart
+    has_agreed = negotiated.graceful_restart is not None
+    return has_agreed and mine is not None and bool(mine.families)
+
+
 def _is_graceful(negotiated: Negotiated, reason: DownReason) -> bool:
     if reason.kind in _SILENT:
         return True

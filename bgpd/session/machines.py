@@ -177,6 +177,8 @@ class Machines:
             self.counters.flaps += 1
             self.counters.established_since = None
             kept = kept_families(negotiated, ended)
+            if kept and negotiated.graceful_restart is not None:
+                self.outgoing.be_eager(now + negotiated.graceful_restart.restart_time)
             self.outbox.append(SessionDown(ended, kept))
         self._show(ended)
 

@@ -60,11 +60,12 @@ class RestartState:
     """What we know of our own restart when an OPEN is sent (RFC 4724 4.1).
 
     Attributes:
-        is_restarting: R flag: we restarted and have not sent our End-of-RIBs yet.
+        recovering: Families whose End-of-RIB waits since we restarted. A session with one
+            of them has the R flag.
         preserved: Families whose forwarding state survived: their F flag.
     """
 
-    is_restarting: bool = False
+    recovering: frozenset[Family] = frozenset()
     preserved: frozenset[Family] = frozenset()
 
 
@@ -175,7 +176,7 @@ def _offered_restart(
     families = tuple(entry.family for entry in settings.families)
     is_helper_only = settings.graceful_restart_time == 0
     graceful = GracefulRestart(
-        is_restarting=restart.is_restarting,
+        is_restarting=not restart.recovering.isdisjoint(families),
         has_notification=True,
         restart_time=settings.graceful_restart_time,
         families=(

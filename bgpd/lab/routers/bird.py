@@ -32,10 +32,11 @@ class Bird(Router):
             "protocol device { scan time 1; }",
             "protocol direct { ipv4; ipv6; }",
         ]
+        kept = "persist; graceful restart;" if speaker.is_preserving else ""
         for family in _TABLES:
             if speaker.has_fib:
                 blocks.append(
-                    f"protocol kernel {{ {family} {{ import none;"
+                    f"protocol kernel {{ {kept} {family} {{ import none;"
                     f" export where {_PROGRAMMED}; }}; }}"
                 )
             is_v6 = family == "ipv6"
@@ -86,6 +87,7 @@ class Bird(Router):
         if speaker.is_preserving:
             restart = "on"
         lines.append(f"graceful restart {restart};")
+        lines.append(f"graceful restart time {speaker.restart_time};")
         lines.append(f"enable extended messages {_ON[neighbour.has_extended_message]};")
         lines.append(f"enable as4 {_ON[neighbour.has_four_octet_as]};")
         if neighbour.is_passive:

@@ -16,6 +16,7 @@ from bgpd.lab.speaker import NeighbourSpec, OspfSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 
 _FOLDER: Final = "/usr/lib/frr"
+_SWEEP_TIME: Final = 30  # seconds for which zebra keeps what it finds in the kernel
 _REDISTRIBUTE: Final = {
     "static": "  redistribute static",
     "ospf": "  redistribute ospf route-map FOREIGN",
@@ -42,6 +43,7 @@ class Frr(Router):
         if speaker.is_preserving:
             lines.append(" bgp graceful-restart")
             lines.append(" bgp graceful-restart preserve-fw-state")
+            lines.append(f" bgp graceful-restart restart-time {speaker.restart_time}")
         elif not speaker.has_graceful_restart:
             lines.append(" bgp graceful-restart-disable")
         if speaker.cluster_id:
@@ -119,7 +121,9 @@ class Frr(Router):
         speaker = self.speaker
         others = ["ospfd"] * bool(speaker.ospf) + ["staticd"] * bool(speaker.statics)
         others_argv = [daemon(name) for name in others]
-        return [daemon("zebra"), *others_argv, [*daemon("bgpd"), *options]]
+        kept = ["-K", str(_SWEEP_TIME)] if speaker.is_preserving else []
+        zebra = [*daemon("zebra"), *kept]
+        return [zebra, *others_argv, [*daemon("bgpd"), *options]]
 
     def _started(self, count: int) -> None:
         """Let zebra listen before others look for it: they try again only after seconds."""

@@ -82,6 +82,7 @@ class PyBgpd(Router):
             "hold_time": self.speaker.hold_time,
             "connect_retry_time": 1,
             "graceful_restart": self.speaker.has_graceful_restart,
+            "graceful_restart_time": self.speaker.restart_time,
             "extended_message": n.has_extended_message,
         }
         if n.remote_as != self.speaker.local_as:  # eBGP denies by itself (RFC 8212)

@@ -315,7 +315,7 @@ next_hops: {resolve: trust}
 datastore: {type: etcd, endpoints: [a], username: u, password_file: file}
 control: {path: ""}
 log: {level: debug, format: json}
-graceful_restart: {enabled: off, deferral_time: 1, sweep_time: 2}
+graceful_restart: {enabled: off, deferral_time: 1, sweep_time: 2, stale_path_time: 3}
 metrics: {listen: "[::1]:9179"}
 """,
         file="secret",
@@ -346,6 +346,6 @@ metrics: {listen: "[::1]:9179"}
     assert settings.control_path == ""
     assert settings.log == LogSettings("debug", LogFormat.JSON)
     assert settings.restart == RestartSettings(
-        is_enabled=False, deferral_time=1, sweep_time=2
+        is_enabled=False, deferral_time=1, sweep_time=2, stale_path_time=3
     )
     assert settings.metrics == MetricsSettings("::1", 9179)

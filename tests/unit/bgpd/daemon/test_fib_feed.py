@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from bgpd.config.settings import FibSettings
 from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.origins import plain_origins
@@ -25,6 +27,10 @@ class Table:
     def __init__(self) -> None:
         self.routes: dict[Nlri, Target] = {}
         self.batches = 0
+        self.found: set[Nlri] = set()
+
+    def stale(self, _family: Family) -> set[Nlri]:
+        return self.found
 
     def submit(
         self, _family: Family, given: Iterable[Nlri], target: Target | None
@@ -124,6 +130,38 @@ def test_a_next_hop_that_is_reached_another_way_moves_its_routes_alone() -> None
     assert feed.routes()[moved].hops == (Hop(OTHER, "eth1"),)
     assert feed.routes()[kept].hops == (Hop(OTHER),)
     assert feed.table.batches == batches + 1
+
+
+@pytest.mark.rfc("4724", "4.1", "MUST")
+def test_what_an_earlier_run_left_is_neither_replaced_nor_removed_before_its_time() -> (
+    None
+):
+    feed, early, late = Feed(), a_source("a"), a_source("b")
+    left, fresh = nlris("10.1.0.0/16", "10.2.0.0/16")
+    feed.table.found = {left}
+    feed.feed.hold()
+    worse = some_attributes(next_hop="192.0.2.2", local_pref=50)
+    feed.announce(a_path(worse, source=early), "10.1.0.0/16", "10.2.0.0/16")
+    assert list(feed.routes()) == [fresh], "no route is there that could be kept"
+    feed.withdraw(early, "10.1.0.0/16")
+    assert list(feed.routes()) == [fresh]
+    feed.announce(a_path(source=late), "10.1.0.0/16")
+    feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
+    feed.feed.ways_changed(feed.loc_rib, [GATEWAY])
+    assert list(feed.routes()) == [fresh]
+    feed.feed.release(feed.loc_rib)
+    assert feed.routes()[left].hops == (Hop(GATEWAY, "eth0"),)
+    feed.withdraw(late, "10.1.0.0/16")
+    assert list(feed.routes()) == [fresh]
+
+
+def test_own_blocks_do_not_wait_for_peers() -> None:
+    feed = Feed()
+    (block,) = nlris("10.1.0.0/26")
+    feed.table.found = {block}
+    feed.feed.hold()
+    feed.announce(a_path(source=feed.blocks), "10.1.0.0/26")
+    assert feed.routes() == {block: Target(TargetKind.BLACKHOLE)}
 
 
 POOL = prefix_match(Operator.IN, "10.1.0.0/16")

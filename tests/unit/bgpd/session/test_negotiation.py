@@ -177,7 +177,9 @@ def test_roles_are_not_sent_within_an_as() -> None:
 
 @pytest.mark.rfc("4724", "3", "MUST")
 def test_the_restart_state_shows_in_the_capability() -> None:
-    restart = RestartState(is_restarting=True, preserved=frozenset({IPV6_UNICAST}))
+    restart = RestartState(
+        recovering=frozenset({IPV6_UNICAST}), preserved=frozenset({IPV6_UNICAST})
+    )
     _, message = opened(1, restart=restart, families=BOTH, long_lived_stale_time=600)
     assert message.capabilities.graceful_restart == GracefulRestart(
         is_restarting=True,

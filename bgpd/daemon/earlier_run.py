@@ -1,0 +1,111 @@
+"""Whether this start is a restart: did the daemon run before, and on this very kernel?
+
+Peers are told so by the R flag, and by the F flag of each family (RFC 4724 3). What tells:
+
+    the speaker          traces of an earlier run            restarted   F flag
+    -------------------  ----------------------------------  ----------  ------------------
+    forwards nothing     none needed                         yes         all families
+    has a kernel table   routes of ours in it                yes         families with some
+                         a mark of this boot and namespace   yes         all families
+                         a mark of another one               yes         none
+                         none: it never ran here             no          none
+
+A speaker without a kernel table leaves no traces but the mark, and in a new container
+not even that. To take a restart for a first start would cost its peers good routes, and the
+other way round nothing; so it always counts as restarted.
+
+The mark is a small file beside the control socket, where a reboot removes it as a rule.
+"""
+
+import contextlib
+import logging
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from rib.family import Family
+
+SUFFIX: Final = ".ran"
+_BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
+_NAMESPACE: Final = "/proc/self/ns/net"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What kind of start this is.
+
+    Attributes:
+        is_restart: The daemon ran before.
+        preserved: Families whose forwarding state survived.
+    """
+
+    is_restart: bool
+    preserved: frozenset[Family]
+
+
+class Mark:
+    """The file that says that the daemon ran here.
+
+    Args:
+        control_path: Of the control socket; empty keeps no mark.
+    """
+
+    def __init__(self, control_path: str) -> None:
+        self._path = Path(control_path).with_suffix(SUFFIX) if control_path else None
+
+    def read(self) -> str:
+        """Return where and when it was made; empty where there is none."""
+        if self._path is None:
+            return ""
+        try:
+            return self._path.read_text(encoding="utf-8", errors="replace").strip()
+        except OSError:
+            return ""
+
+    def write(self) -> None:
+        """Make it; the daemon does without where that fails."""
+        if self._path is None:
+            return
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._path.write_text(f"{this_kernel()}\n", encoding="utf-8")
+        except OSError as error:
+            _log.warning("%s: no mark for the next start: %s", self._path, error)
+
+    def remove(self) -> None:
+        """Remove it: the next start is the first one."""
+        if self._path is not None:
+            with contextlib.suppress(OSError):
+                self._path.unlink()
+
+
+def this_kernel() -> str:
+    """Return what changes with a reboot and with another network namespace."""
+    boot = _BOOT.read_text(encoding="ascii").strip()
+    return f"{boot} {os.stat(_NAMESPACE).st_ino}"  # noqa: PTH116  # no path of a file
+
+
+def judge(
+    families: Iterable[Family],
+    *,
+    has_kernel: bool,
+    found: frozenset[Family],
+    mark: str,
+    kernel: str,
+) -> Start:
+    """Return what kind of start this is.
+
+    Args:
+        families: All there are.
+        has_kernel: The speaker forwards, by the kernel's table.
+        found: Families of which the kernel has routes of ours.
+        mark: As read; empty where there is none.
+        kernel: As ``this_kernel`` says.
+    """
+    if not has_kernel or (mark and mark == kernel):
+        return Start(is_restart=True, preserved=frozenset(families))
+    return Start(is_restart=bool(found or mark), preserved=found)

@@ -1,0 +1,171 @@
+"""When a restart is over, with time as a number."""
+
+from dataclasses import replace
+
+import pytest
+
+from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
+from bgpd.session.recovery import (
+    SILENCE,
+    Caps,
+    PeerSight,
+    Recovery,
+    Standing,
+    Step,
+)
+from bgpd.session.settings import FamilySettings
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from tests.support.session_pair import settings
+
+FOUR, SIX = IPV4_UNICAST, IPV6_UNICAST
+BOTH = frozenset({FOUR, SIX})
+CAPS = Caps(tell=60, sweep=120)
+TELL_AND_SWEEP = [(FOUR, Step.TELL), (FOUR, Step.SWEEP)]
+
+
+def agreed(
+    *families: Family, is_graceful: bool = True, is_restarting: bool = False
+) -> Negotiated:
+    rows = tuple(FamilySettings(family) for family in families or (FOUR,))
+    mine = settings(families=rows, has_graceful_restart=is_graceful)
+    state = RestartState(recovering=BOTH if is_restarting else frozenset())
+    theirs = offer(mine, 2, restart=state)
+    return negotiate(mine, offer(mine, 1, restart=RestartState()), theirs)
+
+
+AWAY = PeerSight(is_wanted=True, families=BOTH)
+TELLING = replace(AWAY, negotiated=agreed(), up_since=1.0, heard_at=1.0)
+TOLD = replace(TELLING, ended=BOTH)
+RESTARTING = replace(TELLING, negotiated=agreed(is_restarting=True))
+PLAIN = replace(TELLING, negotiated=agreed(is_graceful=False))
+DOWN = replace(AWAY, is_wanted=False)
+OTHER_FAMILY = replace(TELLING, negotiated=agreed(SIX))
+
+
+def recovery(*families: Family) -> Recovery:
+    return Recovery(families or (FOUR,), 0.0, CAPS, window=10.0)
+
+
+@pytest.mark.parametrize(
+    ("sight", "standing"),
+    [
+        (AWAY, Standing.AWAY),
+        (TELLING, Standing.TELLING),
+        (TOLD, Standing.TOLD),
+        (RESTARTING, Standing.RESTARTING),
+        (replace(RESTARTING, ended=BOTH), Standing.TOLD),
+        (PLAIN, Standing.TELLING),
+        (replace(PLAIN, heard_at=2.0 - SILENCE), Standing.TOLD),
+        (DOWN, Standing.NONE),
+        (OTHER_FAMILY, Standing.NONE),
+        (replace(AWAY, families=frozenset({SIX})), Standing.NONE),
+    ],
+)
+def test_what_a_peer_has_to_do_with_it(sight, standing) -> None:
+    assert sight.standing(FOUR, 2.0) is standing
+
+
+@pytest.mark.rfc("4724", "4.1", "MUST")
+def test_it_is_over_when_all_peers_have_told_their_routes() -> None:
+    found = recovery()
+    assert found.look([TOLD, TELLING], 2.0) == []
+    assert found.progress(2.0) == (1, 2.0, 60)
+    assert found.look([TOLD, TOLD], 2.5) == TELL_AND_SWEEP
+    assert found.is_over
+    assert found.progress(3.0) is None
+    assert found.look([TOLD, TELLING], 4.0) == []
+
+
+@pytest.mark.rfc("4724", "4.1", "MUST")
+def test_peers_that_restart_too_hold_up_the_kernel_alone() -> None:
+    found = recovery()
+    assert found.look([TOLD, RESTARTING], 2.0) == [(FOUR, Step.TELL)]
+    assert found.progress(2.0) is None
+    assert found.look([TOLD, RESTARTING], 50.0) == []
+    ended = replace(RESTARTING, ended=BOTH)
+    assert found.look([TOLD, ended], 51.0) == [(FOUR, Step.SWEEP)]
+
+
+@pytest.mark.rfc("4724", "4.1", "MUST")
+@pytest.mark.parametrize("others", [[], [TELLING], [AWAY]])
+def test_the_caps_end_it_in_any_case(others) -> None:
+    found = recovery()
+    peers = [RESTARTING, TELLING, *others]
+    assert found.look(peers, 59.0) == []
+    assert found.look(peers, 60.0) == [(FOUR, Step.TELL)]
+    assert found.look(peers, 119.0) == []
+    assert found.look(peers, 120.0) == [(FOUR, Step.SWEEP)]
+
+
+def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
+    found = recovery()
+    peers = [replace(TOLD, up_since=3.0), AWAY, AWAY, AWAY]
+    assert found.look(peers, 12.9) == []
+    assert found.progress(12.9) == (3, 12.9, 60)
+    assert found.look(peers, 13.0) == TELL_AND_SWEEP
+
+
+def test_each_session_that_comes_up_begins_the_window_anew() -> None:
+    found = recovery()
+    first, second = replace(TOLD, up_since=1.0), replace(TELLING, up_since=10.5)
+    assert found.look([first, AWAY, AWAY], 10.5) == []
+    assert found.look([first, second, AWAY], 12.0) == []
+    told = replace(second, ended=BOTH)
+    assert found.look([first, told, AWAY], 20.4) == []
+    assert found.look([first, told, AWAY], 20.5) == TELL_AND_SWEEP
+
+
+def test_while_nobody_is_back_there_is_nothing_better_than_what_there_is() -> None:
+    found = recovery()
+    assert found.look([AWAY, AWAY, DOWN, OTHER_FAMILY], 59.9) == []
+    assert found.progress(59.9) == (2, 59.9, 60)
+    assert found.look([AWAY, AWAY], 60.0) == [(FOUR, Step.TELL)]
+    assert found.look([AWAY, AWAY], 119.9) == []
+    assert found.look([AWAY, AWAY], 120.0) == [(FOUR, Step.SWEEP)]
+
+
+@pytest.mark.parametrize("other", [DOWN, OTHER_FAMILY])
+def test_those_who_do_not_matter_are_not_waited_for(other) -> None:
+    assert recovery().look([TOLD, other], 1.5) == TELL_AND_SWEEP
+
+
+def test_a_peer_without_graceful_restart_has_told_all_when_it_is_silent() -> None:
+    found = recovery()
+    busy = replace(PLAIN, heard_at=9.0)
+    assert found.look([TOLD, busy], 9.0 + SILENCE - 0.1) == []
+    assert found.look([TOLD, busy], 9.0 + SILENCE) == TELL_AND_SWEEP
+
+
+def test_peers_of_a_range_may_come_within_the_window() -> None:
+    found = recovery()
+    assert found.look([], 30.0, has_ranges=True) == []
+    up = replace(TOLD, up_since=31.0)
+    assert found.look([up], 40.9, has_ranges=True) == []
+    assert found.look([up], 41.0, has_ranges=True) == TELL_AND_SWEEP
+
+
+def test_a_family_that_nobody_has_is_over_once_peers_are_known() -> None:
+    found = recovery()
+    assert found.look([], SILENCE - 0.1) == []
+    assert found.look([OTHER_FAMILY], SILENCE) == TELL_AND_SWEEP
+
+
+def test_families_recover_each_by_itself() -> None:
+    found = recovery(FOUR, SIX)
+    six = replace(TELLING, families=frozenset({SIX}), negotiated=agreed(SIX))
+    four = replace(TOLD, families=frozenset({FOUR}))
+    gone = replace(AWAY, families=frozenset({SIX}))
+    assert found.look([four, six, gone], 2.0) == TELL_AND_SWEEP
+    assert found.progress(2.0) == (2, 2.0, 60)
+    told = replace(six, ended=BOTH)
+    assert found.look([four, told, gone], 5.0) == []
+    steps = found.look([four, told, gone], 11.0)
+    assert steps == [(SIX, Step.TELL), (SIX, Step.SWEEP)]
+
+
+def test_a_first_start_tells_at_once_and_sweeps_as_ever() -> None:
+    found = Recovery((FOUR,), 0.0, Caps(tell=0, sweep=120))
+    assert found.look([], 0.0) == [(FOUR, Step.TELL)]
+    assert found.progress(0.0) is None
+    assert found.look([TELLING], 2.0) == []
+    assert found.look([TOLD], 3.0) == [(FOUR, Step.SWEEP)]
