@@ -142,6 +142,15 @@ class Connection:
         """Let no back-off grow until then: the peer restarts, and its routes wait."""
         self._eager_until = until
 
+    def is_eager(self, now: float) -> bool:
+        """Whether the back-off rests."""
+        return now < self._eager_until
+
+    @property
+    def is_unheard(self) -> bool:
+        """Whether the far end may take the connection, and has not said so by an OPEN."""
+        return self._is_connecting or self.state is State.OPEN_SENT
+
     def dispatch(
         self, event: Event, now: float, reason: DownReason | None = None
     ) -> None:
@@ -203,7 +212,7 @@ class Connection:
 
     def _start_connect_retry(self, now: float) -> None:
         base = self.settings.connect_retry_time
-        attempts = 0 if now < self._eager_until else max(self._attempts - 1, 0)
+        attempts = 0 if self.is_eager(now) else max(self._attempts - 1, 0)
         interval = connect_retry_interval(base, attempts, self._rng)
         self.timers[Timer.CONNECT_RETRY] = now + interval
 

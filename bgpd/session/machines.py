@@ -8,6 +8,9 @@ restarted knocks beside a session that is still thought to stand. Rules between 
   identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3).
   To wait for the other's OPEN, as the RFC lets one that knows no better, would let one
   connection be established at the far end while it is dropped at this one;
+* where the peer may keep routes of ours, its OPEN waits for a moment until that on our own
+  connection is there: a far end that is established on the one, and accepts the other only
+  then, takes it for a second restart, and drops what it kept;
 * once the peer's connection has seen an OPEN, one of ours that is only now made is closed
   unused;
 * beside an established session a new one is turned away, unless graceful restart was agreed

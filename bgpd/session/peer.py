@@ -12,6 +12,7 @@ Rules between the peer's connections are in ``machines``, what a machine does in
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from types import MappingProxyType
@@ -51,6 +52,24 @@ from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
 
 IDLE, ESTABLISHED = State.IDLE, State.ESTABLISHED  # bound once: read on the hot path
 UPDATE, KEEPALIVE = int(MessageType.UPDATE), int(MessageType.KEEPALIVE)
+COLLISION_WAIT: Final = 1.0
+"""Seconds for which an OPEN waits for that on our own connection, at most."""
+_PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """A connection of the peer whose OPEN waits.
+
+    Attributes:
+        conn_id: Which.
+        until: Monotonic seconds.
+        messages: Type and body of the OPEN and of what followed it.
+    """
+
+    conn_id: int
+    until: float
+    messages: list[tuple[int, bytes]]
 
 
 class PeerSession:
@@ -78,6 +97,7 @@ class PeerSession:
         self._machines = Machines(settings, rng, is_dynamic=is_dynamic)
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters
+        self._waiting: _Waiting | None = None
 
     # -- what others may ask ------------------------------------------------------------
 
@@ -136,7 +156,10 @@ class PeerSession:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timer`` is due, in monotonic seconds; ``None`` for never."""
-        return self._machines.next_deadline()
+        deadline, waiting = self._machines.next_deadline(), self._waiting
+        if waiting is None:
+            return deadline
+        return waiting.until if deadline is None else min(deadline, waiting.until)
 
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""
@@ -176,7 +199,7 @@ class PeerSession:
             notification = cease(subcode, text, is_hard=is_hard)
             reason = DownReason(DownKind.ADMIN_STOP, "", notification)
             self._machines.dispatch(connection, Event.MANUAL_STOP, now, reason)
-        self._machines.settle(now)
+        self._settle(now)
 
     def notify(self, error: NotifyError, now: float) -> None:
         """End the established session by ``error``: an UPDATE was bad, or a limit is hit.
@@ -199,7 +222,7 @@ class PeerSession:
                 )
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, notification)
         self._machines.dispatch(connection, event, now, reason)
-        self._machines.settle(now)
+        self._settle(now)
 
     def note_sent(self, now: float, update_count: int = 1) -> None:
         """The driver wrote UPDATEs: the next KEEPALIVE may wait (RFC 4271 4.4)."""
@@ -256,7 +279,7 @@ class PeerSession:
         if self.settings.delay_open_time:
             event = Event.TCP_CONNECTED_DELAY_OPEN
         self._machines.dispatch(connection, event, now)
-        self._machines.settle(now)
+        self._settle(now)
 
     def connect_failed(self, reason: str, now: float) -> None:
         """The attempt asked for by ``Connect`` failed; a late answer has no effect."""
@@ -265,7 +288,7 @@ class PeerSession:
             connection.lose()
             cause = DownReason(DownKind.CONNECT_FAILED, reason)
             self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)
-            self._machines.settle(now)
+            self._settle(now)
 
     def connection_lost(self, conn_id: int, reason: str, now: float) -> None:
         """TCP ended, by the peer or by an error; unknown connections are ignored."""
@@ -274,7 +297,7 @@ class PeerSession:
             connection.lose()
             cause = DownReason(DownKind.CONNECTION_LOST, reason)
             self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)
-            self._machines.settle(now)
+            self._settle(now)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due."""
@@ -284,7 +307,7 @@ class PeerSession:
         if self._machines.idle_until is not None and self._machines.idle_until <= now:
             self._machines.idle_until = None
             self._start(Event.AUTOMATIC_START, Event.AUTOMATIC_START_PASSIVE, now)
-        self._machines.settle(now)
+        self._settle(now)
 
     # hot: per chunk
     def receive_data(self, conn_id: int, data: bytes, now: float) -> None:
@@ -294,6 +317,21 @@ class PeerSession:
             return
         self.counters.octets_received += len(data)
         messages = connection.framer.feed(data)
+        if self._waiting is not None and self._waiting.conn_id == conn_id:
+            self._waiting.messages += messages
+        else:
+            self._take(connection, messages, now)
+        error = connection.framer.error
+        if error is not None:  # a dropped connection has a new framer, without error
+            self._fail(connection, Event.BGP_HEADER_ERR, error, now)
+        self._settle(now)
+
+    # -- messages -----------------------------------------------------------------------
+
+    def _take(
+        self, connection: Connection, messages: list[tuple[int, bytes]], now: float
+    ) -> None:
+        conn_id = connection.conn_id
         at, end = 0, len(messages)
         while at < end:
             if connection.state is ESTABLISHED:
@@ -306,12 +344,9 @@ class PeerSession:
             _TAKE[kind](self, connection, body, now)
             if connection.conn_id != conn_id:
                 break  # it was dropped, what follows is void
-        error = connection.framer.error
-        if error is not None:  # a dropped connection has a new framer, without error
-            self._fail(connection, Event.BGP_HEADER_ERR, error, now)
-        self._machines.settle(now)
-
-    # -- messages -----------------------------------------------------------------------
+            if self._waiting is not None and self._waiting.conn_id == conn_id:
+                self._waiting.messages += messages[at:]
+                break
 
     # hot: per message
     def _take_updates(
@@ -344,6 +379,13 @@ class PeerSession:
         return at
 
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
+        if self._must_wait(connection, now) and connection.conn_id is not None:
+            first = (int(MessageType.OPEN), body)
+            self._waiting = _Waiting(connection.conn_id, now + COLLISION_WAIT, [first])
+            return
+        self._judge_open(connection, body, now)
+
+    def _judge_open(self, connection: Connection, body: bytes, now: float) -> None:
         is_delayed = Timer.DELAY_OPEN in connection.timers
         if connection.offer is None or (
             connection.state is not State.OPEN_SENT and not is_delayed
@@ -407,6 +449,38 @@ class PeerSession:
             return
         if has_enhanced or message.subtype is RefreshSubtype.REQUEST:
             self._outbox.append(RefreshReceived(message.family, message.subtype))
+
+    # -- collisions while the peer keeps our routes -------------------------------------
+
+    def _must_wait(self, connection: Connection, now: float) -> bool:
+        """Whether to see first what becomes of our own connection (``machines``)."""
+        outgoing = self._machines.outgoing
+        may_be_kept = bool(self.restart.recovering) or outgoing.is_eager(now)
+        return may_be_kept and not connection.is_outgoing and outgoing.is_unheard
+
+    def _settle(self, now: float) -> None:
+        self._machines.settle(now)
+        waiting = self._waiting
+        if waiting is None:
+            return
+        connection = self._machines.find(waiting.conn_id)
+        if connection is None:
+            self._waiting = None
+        elif (
+            now >= waiting.until
+            or len(waiting.messages) > _PATIENCE
+            or not self._must_wait(connection, now)
+        ):
+            self._waiting = None
+            self._replay(connection, waiting, now)
+            self._machines.settle(now)
+
+    def _replay(self, connection: Connection, waiting: _Waiting, now: float) -> None:
+        """Take what has waited."""
+        (_, opened), *others = waiting.messages
+        self._judge_open(connection, opened, now)
+        if connection.conn_id == waiting.conn_id:  # else it was dropped
+            self._take(connection, others, now)
 
     # -- helpers ------------------------------------------------------------------------
 

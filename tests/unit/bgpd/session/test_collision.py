@@ -7,6 +7,12 @@ import pytest
 
 from bgpd.session.events import SessionDown
 from bgpd.session.fsm import State
+from bgpd.session.negotiation import RestartState
+from bgpd.session.peer import COLLISION_WAIT
+from bgpd.wire.capabilities import Capabilities
+from bgpd.wire.framing import KEEPALIVE
+from bgpd.wire.open import OpenMessage, encode_open
+from rib.family import IPV4_UNICAST
 from tests.support.session_pair import Pair, session
 
 
@@ -39,3 +45,52 @@ def test_a_collision_never_takes_an_established_session_down(seed: int) -> None:
     assert pair.states == (State.ESTABLISHED, State.ESTABLISHED)
     assert not pair.events_of(0, SessionDown)
     assert not pair.events_of(1, SessionDown)
+
+
+@pytest.mark.parametrize("seed", range(300))
+def test_one_that_restarts_is_never_accepted_beside_its_established_session(
+    seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The far end would take a connection that it sees only then for another restart."""
+    ids = (1, 2) if seed % 2 else (2, 1)
+    pair = ShuffledPair(seed, *ids)
+    pair.a.restart = RestartState(recovering=frozenset({IPV4_UNICAST}))
+    seen: list[State] = []
+    made = pair.b.connection_made
+
+    def accepts(
+        conn_id: int, local: str, remote: str, now: float, *, is_outgoing: bool
+    ) -> None:
+        if not is_outgoing:
+            seen.append(pair.b.state)
+        made(conn_id, local, remote, now, is_outgoing=is_outgoing)
+
+    monkeypatch.setattr(pair.b, "connection_made", accepts)
+    pair.start()
+    pair.run(15)
+    assert pair.states == (State.ESTABLISHED, State.ESTABLISHED)
+    assert not pair.events_of(0, SessionDown)
+    assert State.ESTABLISHED not in seen
+
+
+def test_an_attempt_of_ours_that_nobody_answers_holds_up_little() -> None:
+    ours = session(1, restart=RestartState(recovering=frozenset({IPV4_UNICAST})))
+    ours.start(0.0)
+    ours.connection_made(7, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=False)
+    opened = encode_open(OpenMessage(65001, 90, 2, Capabilities(four_octet_as=65001)))
+    ours.receive_data(7, opened + KEEPALIVE, 0.2)
+    assert ours.negotiated is None
+    assert ours.next_deadline() == pytest.approx(0.2 + COLLISION_WAIT)
+    ours.handle_timer(0.2 + COLLISION_WAIT)
+    assert ours.negotiated is not None
+
+
+def test_what_waits_goes_with_its_connection() -> None:
+    ours = session(1, restart=RestartState(recovering=frozenset({IPV4_UNICAST})))
+    ours.start(0.0)
+    ours.connection_made(7, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=False)
+    opened = encode_open(OpenMessage(65001, 90, 2, Capabilities(four_octet_as=65001)))
+    ours.receive_data(7, opened, 0.2)
+    ours.connection_lost(7, "closed by the peer", 0.3)
+    ours.handle_timer(0.2 + COLLISION_WAIT)
+    assert ours.state is State.CONNECT
