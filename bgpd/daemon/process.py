@@ -21,6 +21,7 @@ from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
+from bgpd.daemon.listening import Listening
 from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.node_plan import (
     gateways,
@@ -33,7 +34,6 @@ from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
-from bgpd.net.sockets import SocketError
 from bgpd.session.recovery import Caps
 from bgpd.session.settings import PeerSettings
 
@@ -106,7 +106,6 @@ class Daemon:
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
         self.sides: SideFollower | None = None
-        self.listen_faults: list[str] = []
         self.started = asyncio.Event()
         self._exit_code = EXIT_OK
         self._ending: Ending | None = None
@@ -120,6 +119,7 @@ class Daemon:
         self._first_desired = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._servers = Servers(self)
+        self._listening: Listening | None = None
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
         self._mark = Mark(settings.control_path)
@@ -149,6 +149,11 @@ class Daemon:
     def is_started(self) -> bool:
         """Whether everything was there and sessions may come up."""
         return self.started.is_set()
+
+    @property
+    def listen_faults(self) -> list[str]:
+        """Why it does not listen where it should."""
+        return [] if self._listening is None else self._listening.faults
 
     @property
     def stopping(self) -> asyncio.Event:
@@ -234,20 +239,11 @@ class Daemon:
         Raises:
             StartError: A port cannot be had, and the daemon is nothing without it.
         """
-        port = identity.listen_port
-        wanted = {(address, port) for address in identity.listen_addresses}
-        for place in set(speaker.listener.addresses) - wanted:
-            speaker.listener.ignore(*place)
-        self.listen_faults.clear()
-        for address in identity.listen_addresses:
-            try:
-                await speaker.listener.listen(address, port)
-            except SocketError as error:
-                if self._must_listen:
-                    raise StartError(str(error.strerror)) from error
-                # Sessions that we open ourselves come up all the same.
-                self.listen_faults.append(str(error.strerror))
-                _log.error("%s", error.strerror)  # the text says it all
+        if self._listening is None:
+            self._listening = Listening(speaker.listener)
+        await self._listening.follow(identity.listen_addresses, identity.listen_port)
+        if self._must_listen and self.listen_faults:
+            raise StartError(self.listen_faults[0])
 
     # -- datastore ----------------------------------------------------------------------
 
@@ -439,6 +435,8 @@ class Daemon:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._servers.close()
+        if self._listening is not None:
+            await self._listening.close()
         if self.sides is not None:
             await self.sides.close()
         if self._lag is not None:

@@ -157,6 +157,17 @@ def test_a_taken_port_does_not_keep_a_node_from_its_sessions(
         with started(folders[1], second) as a, started(folders[2], third) as _:
             a.until_logged("another program listens there")
             a.until(lambda: a.are_up(f"{network}.3"))
+            assert any("listens there" in text for text in warnings(a))
+            holder.signal(signal.SIGTERM)
+            holder.ended()
+            a.until_logged(f"listening on {network}.1")
+            assert not warnings(a)
+
+
+def warnings(daemon: Daemon) -> list[str]:
+    (status,) = daemon.ask("show-status")
+    found: list[str] = status["warnings"]
+    return found
 
 
 def test_a_node_waits_for_its_manifest_and_follows_its_changes(
