@@ -99,17 +99,7 @@ def to_settings(
             keeps_tunnel=config.calico.tunnel == "auto",
             process_names=tuple(dict.fromkeys(config.calico.process_names)),
         ),
-        kubernetes=KubernetesSettings(
-            is_enabled=config.kubernetes.mode == "auto",
-            kubeconfig=config.kubernetes.kubeconfig,
-            namespace=config.kubernetes.namespace,
-            node_name=config.kubernetes.node_name,
-            endpoint_folder=(
-                f"{config.kubernetes.endpoint_status}/endpoint-status"
-                if config.kubernetes.endpoint_status
-                else ""
-            ),
-        ),
+        kubernetes=_kubernetes(config.kubernetes),
         control_path=config.control.path,
         bird=_bird(config),
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
@@ -143,6 +133,17 @@ def hashed_router_id(node_name: str) -> str:
     if octets[0] > _MAX_FIRST_OCTET:
         octets[0] -= 32
     return format_address(bytes(octets))
+
+
+def _kubernetes(config: written.Kubernetes) -> KubernetesSettings:
+    status = config.endpoint_status
+    return KubernetesSettings(
+        is_enabled=config.mode == "auto",
+        kubeconfig=config.kubeconfig,
+        namespace=config.namespace,
+        node_name=config.node_name,
+        endpoint_folder=f"{status}/endpoint-status" if status else "",
+    )
 
 
 def _bird(config: written.DaemonConfig) -> BirdSettings:

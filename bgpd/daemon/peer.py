@@ -19,7 +19,7 @@ from bgpd.session.events import (
     StateChanged,
 )
 from bgpd.session.fsm import State
-from bgpd.session.graceful import kept_of_ours
+from bgpd.session.graceful import are_ours_kept, kept_of_ours
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import (
     AddPathMode,
@@ -443,6 +443,21 @@ class Peer:
             self._speaker.tables[family].leave(self.sources[family])
             rib.make_stale()
             self._sweep(family)
+
+    def end(self, *, is_restart: bool, text: str) -> None:
+        """End the session since the daemon ends.
+
+        Args:
+            is_restart: Say nothing where the peer keeps our routes (RFC 4724 4), or may
+                keep them since an earlier session. Otherwise they shall go at once, also
+                where the peer keeps them over a NOTIFICATION (RFC 8538).
+            text: For the peer's operator (RFC 9003).
+        """
+        may_stay = self.negotiated is None or are_ours_kept(self.negotiated)
+        if not (is_restart and may_stay):
+            subcode = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN
+            self.driver.stop(subcode=subcode, text=text, hard=not is_restart)
+        self.driver.abandon()
 
 
 def _each(slices: Iterator[list[Change]], changed: object) -> Iterator[None]:

@@ -19,7 +19,6 @@ from bgpd.daemon.tables import FamilyTables
 from bgpd.net.driver import Connection, PeerDriver, ReceiveBuffer, set_peer_ttl
 from bgpd.net.listener import Listener
 from bgpd.net.sockets import SocketError, canonical, network
-from bgpd.session.graceful import are_ours_kept
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
@@ -465,24 +464,14 @@ class Speaker:
         """Stop listening and end all sessions.
 
         Args:
-            is_restart: Say nothing where the peer keeps our routes (RFC 4724 4), or may
-                keep them since an earlier session. Otherwise they shall go at once, also
-                from peers that keep them over a NOTIFICATION (RFC 8538).
+            is_restart: Peers shall keep our routes.
             text: For the peers' operators (RFC 9003).
         """
         self._housekeeping.cancel()
         self.listener.close()
         self.jobs.cancel()
         for peer in list(self.peers.values()):
-            negotiated = peer.negotiated
-            may_stay = negotiated is None or are_ours_kept(negotiated)
-            if not (is_restart and may_stay):
-                peer.driver.stop(
-                    subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN,
-                    text=text,
-                    hard=not is_restart,
-                )
-            peer.driver.abandon()
+            peer.end(is_restart=is_restart, text=text)
         await asyncio.sleep(0)
 
 
