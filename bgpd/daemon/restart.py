@@ -25,9 +25,7 @@ from bgpd.session.settings import PeerSettings
 from rib.family import Family
 
 LOOK: Final = 0.5  # seconds between looks
-NUDGE: Final = (
-    0.02  # seconds until the look that an End-of-RIB asks for, and others with it
-)
+NUDGE: Final = 0.02  # seconds until the look that End-of-RIBs ask for together
 
 _log = logging.getLogger(__name__)
 

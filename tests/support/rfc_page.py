@@ -58,9 +58,8 @@ STANDARDS: Final = (
     Standard(
         "4724",
         "graceful restart",
-        PARTLY,
-        "both roles; routes are selected and told at once after our own restart, and only"
-        " End-of-RIB is deferred (section 4.1)",
+        DONE,
+        "both roles, each family by itself; but see the deviations below",
     ),
     Standard("4760", "multiprotocol", PARTLY, "IPv4 unicast and IPv6 unicast only"),
     Standard("5004", "keep the external best path", DONE, "off unless asked for"),
@@ -177,8 +176,10 @@ DEVIATIONS: Final = """\
 | 4271 9.1.3 | what goes into Adj-RIB-Out is first in the routing table | peers are told while the kernel is written; a reflector has no table at all |
 | 4271 6.3 | NEXT_HOP shares a subnet with an external peer | not asked: next-hop tracking decides whether it is reachable |
 | 4271 10 | ConnectRetryTime of 120 s | 5 s, doubled up to 60 s |
-| 4724 3 | the R bit says that the speaker restarted | set after every start until End-of-RIB is sent, since an earlier life is not remembered; nobody waits for us then |
-| 4724 4.1 | a restarting speaker defers route selection | routes are selected, told and written as they come; what the kernel had stays until it is replaced or swept, and only End-of-RIB waits |
+| 4724 3 | the R bit says that the speaker restarted | until its End-of-RIBs are sent; a speaker without a kernel table sets it after every start, since nothing tells it of an earlier run |
+| 4724 4.1 | a restarting speaker defers route selection | selection runs, its effect is deferred: peers that keep our routes are told our own alone, and kernel routes of before stay; peers that keep nothing are told at once |
+| 4724 4.1 | End-of-RIB of all peers is waited for | of those that are back; who is away is waited for until no session has come up for 10 s |
+| 4724 4.2 | a route that was stale already is deleted at a second loss | kept as RFC 8538 4.1 says, also without the N bit, within a bound counted from the first loss |
 | 4724 5 | a new connection of a peer replaces its established one | not within 5 s of its establishment: then it is the rest of a collision |
 | 7606 2 | AFI/SAFI disable is one remedy | the session is reset instead, as 7606 allows |
 | 8212 3 | eBGP without policy denies | configured peers do; those from a cluster's datastore accept all, as such clusters expect |

@@ -3,7 +3,7 @@ import itertools
 import pytest
 
 from bgpd.session.events import DownKind, DownReason
-from bgpd.session.graceful import kept_families
+from bgpd.session.graceful import are_ours_kept, kept_families, kept_of_ours
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings
 from bgpd.wire.capabilities import GracefulRestart
@@ -93,3 +93,28 @@ def test_the_reason_reads_as_one_line() -> None:
     assert str(DownReason(SENT, "bad ORIGIN", ERROR)) == (
         "notification sent; 3/1 update, malformed attribute list; bad ORIGIN"
     )
+
+
+@pytest.mark.rfc("4724", "4.2", "MUST")
+@pytest.mark.parametrize(
+    ("changes", "preserved", "are_kept", "kept"),
+    [
+        ({}, {IPV4_UNICAST}, True, {IPV4_UNICAST}),
+        ({}, set(), True, set()),
+        ({"graceful_restart_time": 0}, {IPV4_UNICAST}, False, set()),
+        ({"has_graceful_restart": False}, {IPV4_UNICAST}, False, set()),
+    ],
+)
+def test_what_the_peer_keeps_of_ours(changes, preserved, are_kept, kept) -> None:
+    mine = settings(families=BOTH, **changes)
+    local = offer(mine, 1, restart=RestartState(preserved=frozenset(preserved)))
+    theirs = offer(settings(families=BOTH), 2, restart=RestartState())
+    found = negotiate(mine, local, theirs)
+    assert are_ours_kept(found) is are_kept
+    assert kept_of_ours(found) == kept
+    deaf = offer(
+        settings(families=BOTH, has_graceful_restart=False), 2, restart=RestartState()
+    )
+    found = negotiate(mine, local, deaf)
+    assert not are_ours_kept(found)
+    assert kept_of_ours(found) == frozenset()

@@ -17,7 +17,7 @@ from bgpd.session.events import (
 from bgpd.session.fsm import State
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import FamilySettings
-from bgpd.wire.capabilities import Capabilities
+from bgpd.wire.capabilities import Capabilities, GracefulRestart
 from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.framing import KEEPALIVE, MARKER, Framer, encode_message
 from bgpd.wire.notification import (
@@ -139,6 +139,26 @@ def test_unreachable_peers_are_tried_with_back_off() -> None:
         assert 0.75 * longest <= gap <= longest
     assert made.counters.last_down is not None
     assert made.counters.last_down.kind is DownKind.CONNECT_FAILED
+
+
+def test_a_peer_that_restarts_is_tried_without_back_off_while_its_routes_wait() -> None:
+    graceful = Capabilities(
+        graceful_restart=GracefulRestart(
+            restart_time=60, families=((IPV4_UNICAST, True),)
+        )
+    )
+    made = established(OpenMessage(65001, 90, 2, graceful), connect_retry_time=5)
+    made.connection_lost(1, "gone", 100.0)
+    now, attempts = 100.0, []
+    while now < 300.0:
+        attempts += [now for e in made.events() if isinstance(e, Connect)]
+        made.connect_failed("refused", now)
+        now = made.next_deadline() or 300.0
+        made.handle_timer(now)
+    gaps = [b - a for a, b in itertools.pairwise(attempts) if a < 155]
+    assert len(gaps) >= 10
+    assert max(gaps) <= 5
+    assert attempts[-1] - attempts[-2] > 5, "afterwards it is tried as ever"
 
 
 def test_a_silent_attempt_is_given_up_and_repeated() -> None:

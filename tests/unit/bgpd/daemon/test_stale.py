@@ -1,0 +1,135 @@
+"""How long routes stay that outlived their session, with a clock of our own."""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from bgpd.daemon.stale import StaleRoutes
+from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
+from rib.family import IPV4_UNICAST, Family
+from tests.support.session_pair import settings
+
+RESTART_TIME, BOUND = 100, 300.0
+
+
+class Clock(asyncio.SelectorEventLoop):
+    """A loop whose time is a number, and whose timers go off when told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = 0.0
+        self.due: list[tuple[float, asyncio.TimerHandle]] = []
+
+    def time(self) -> float:
+        return self.now
+
+    def call_later(  # type: ignore[override]
+        self, delay: float, callback: Callable[..., None], *args: object
+    ) -> asyncio.TimerHandle:
+        when = self.now + delay
+        handle = asyncio.TimerHandle(when, callback, args, self)
+        self.due.append((when, handle))
+        return handle
+
+    def go(self, until: float) -> None:
+        while ready := sorted(
+            ((at, h) for at, h in self.due if at <= until), key=lambda entry: entry[0]
+        ):
+            self.due.remove(ready[0])
+            self.now, handle = ready[0]
+            if not handle.cancelled():
+                handle._run()
+        self.now = until
+
+
+def agreed(*, is_preserved: bool = True) -> Negotiated:
+    mine = settings(graceful_restart_time=RESTART_TIME)
+    kept = frozenset({IPV4_UNICAST}) if is_preserved else frozenset[Family]()
+    theirs = offer(mine, 2, restart=RestartState(preserved=kept))
+    return negotiate(mine, offer(mine, 1, restart=RestartState()), theirs)
+
+
+class Kept:
+    def __init__(self) -> None:
+        self.clock = Clock()
+        self.swept: list[float] = []
+        self.stale = StaleRoutes(
+            self.clock,
+            lambda _: self.swept.append(self.clock.now),
+            lambda _: None,
+            BOUND,
+        )
+
+    def lose(self) -> int:
+        return self.stale.keep(IPV4_UNICAST, agreed())
+
+
+@pytest.fixture
+def kept():
+    made = Kept()
+    yield made
+    made.clock.close()
+
+
+@pytest.mark.rfc("4724", "4.2", "MUST")
+def test_routes_stay_for_the_time_that_the_peer_gave(kept) -> None:
+    assert kept.lose() == RESTART_TIME
+    kept.clock.go(99)
+    assert len(kept.stale) == 1
+    kept.clock.go(101)
+    assert kept.swept == [100]
+
+
+@pytest.mark.rfc("4724", "4.2", "MUST")
+def test_a_peer_that_is_back_has_a_bounded_time_for_its_end_of_rib(kept) -> None:
+    kept.lose()
+    kept.clock.go(50)
+    kept.stale.came_back(agreed())
+    kept.clock.go(1000)
+    assert kept.swept == [350]
+
+
+@pytest.mark.rfc("4724", "4.2", "MUST")
+def test_what_was_not_preserved_goes_when_the_peer_is_back(kept) -> None:
+    kept.lose()
+    kept.clock.go(50)
+    kept.stale.came_back(agreed(is_preserved=False))
+    assert kept.swept == [50]
+
+
+@pytest.mark.rfc("8538", "4.1", "MUST NOT")
+def test_consecutive_restarts_keep_routes_but_not_for_ever(kept) -> None:
+    kept.lose()
+    for start in range(0, 400, 40):
+        kept.clock.go(start + 10)
+        if kept.swept:
+            break
+        kept.stale.came_back(agreed())
+        kept.clock.go(start + 40)
+        if len(kept.stale):
+            kept.lose()
+    kept.clock.go(1000)
+    assert kept.swept == [RESTART_TIME + BOUND]
+
+
+def test_an_end_of_rib_lets_the_time_begin_anew(kept) -> None:
+    kept.lose()
+    kept.clock.go(90)
+    kept.stale.came_back(agreed())
+    kept.stale.drop(IPV4_UNICAST)
+    assert kept.swept == [90]
+    kept.clock.go(390)
+    assert kept.lose() == RESTART_TIME
+    kept.clock.go(1000)
+    assert kept.swept == [90, 490]
+
+
+def test_the_bound_shortens_what_is_told(kept) -> None:
+    kept.lose()
+    kept.clock.go(95)
+    kept.stale.came_back(agreed())
+    kept.clock.go(360)
+    assert kept.lose() == 40
+    assert kept.stale.keep(IPV4_UNICAST, replace(agreed(), graceful_restart=None)) == 0
