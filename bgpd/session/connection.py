@@ -147,6 +147,12 @@ class Connection:
         return now < self._eager_until
 
     @property
+    def keeps_on_notification(self) -> bool:
+        """Whether routes stay over a NOTIFICATION that is no hard reset (RFC 8538)."""
+        negotiated = self.negotiated
+        return negotiated is not None and negotiated.has_notification_restart
+
+    @property
     def is_unheard(self) -> bool:
         """Whether the far end may take the connection, and has not said so by an OPEN."""
         return self._is_connecting or self.state is State.OPEN_SENT

@@ -25,6 +25,7 @@ failure in a row doubles the time in Idle, where connections of the peer are ref
 """
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from itertools import chain
 from random import Random
 from typing import Final
@@ -48,6 +49,9 @@ from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from bgpd.wire.open import OpenMessage
 
 COLLISION_WINDOW: Final = 5.0  # seconds
+COLLISION_WAIT: Final = 1.0
+"""Seconds for which an OPEN waits for that on our own connection, at most."""
+_PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
 
 _NO_FAILURE: Final = (
     DownKind.ADMIN_STOP,
@@ -56,6 +60,25 @@ _NO_FAILURE: Final = (
     DownKind.SUPERSEDED,
 )
 """Ends that say nothing about the peer's health."""
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A connection of the peer whose OPEN waits.
+
+    Attributes:
+        conn_id: Which.
+        until: Monotonic seconds.
+        messages: Type and body of the OPEN and of what followed it.
+    """
+
+    conn_id: int
+    until: float
+    messages: list[tuple[int, bytes]]
+
+    def is_over(self, now: float) -> bool:
+        """Whether it waits no longer, whatever has become of our own connection."""
+        return now >= self.until or len(self.messages) > _PATIENCE
 
 
 class Machines:
@@ -189,6 +212,20 @@ class Machines:
         """Drop the connection that another one is preferred to (RFC 4271 6.8)."""
         reason = DownReason(DownKind.COLLISION)
         self.dispatch(loser, Event.OPEN_COLLISION_DUMP, now, reason)
+
+    def is_undecided(
+        self, connection: Connection, now: float, *, is_kept: bool
+    ) -> bool:
+        """Whether an OPEN must wait for that on our own connection.
+
+        Args:
+            connection: Whose OPEN.
+            now: Monotonic seconds.
+            is_kept: The peer keeps routes of an earlier run of ours; it may also keep
+                those of a session that was just lost.
+        """
+        may_be_kept = is_kept or self.outgoing.is_eager(now)
+        return may_be_kept and not connection.is_outgoing and self.outgoing.is_unheard
 
     def wins_collision(
         self, connection: Connection, local: OpenMessage, peer: OpenMessage, now: float

@@ -12,7 +12,6 @@ Rules between the peer's connections are in ``machines``, what a machine does in
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from itertools import islice
 from random import Random
 from types import MappingProxyType
@@ -29,7 +28,7 @@ from bgpd.session.events import (
     UpdatesReceived,
 )
 from bgpd.session.fsm import Event, State
-from bgpd.session.machines import Machines
+from bgpd.session.machines import COLLISION_WAIT, Machines, Waiting
 from bgpd.session.negotiation import (
     Negotiated,
     RestartState,
@@ -52,24 +51,6 @@ from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
 
 IDLE, ESTABLISHED = State.IDLE, State.ESTABLISHED  # bound once: read on the hot path
 UPDATE, KEEPALIVE = int(MessageType.UPDATE), int(MessageType.KEEPALIVE)
-COLLISION_WAIT: Final = 1.0
-"""Seconds for which an OPEN waits for that on our own connection, at most."""
-_PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
-
-
-@dataclass(slots=True)
-class _Waiting:
-    """A connection of the peer whose OPEN waits.
-
-    Attributes:
-        conn_id: Which.
-        until: Monotonic seconds.
-        messages: Type and body of the OPEN and of what followed it.
-    """
-
-    conn_id: int
-    until: float
-    messages: list[tuple[int, bytes]]
 
 
 class PeerSession:
@@ -97,7 +78,7 @@ class PeerSession:
         self._machines = Machines(settings, rng, is_dynamic=is_dynamic)
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters
-        self._waiting: _Waiting | None = None
+        self._waiting: Waiting | None = None
 
     # -- what others may ask ------------------------------------------------------------
 
@@ -195,7 +176,7 @@ class PeerSession:
         self._machines.is_started = False
         self._machines.idle_until = None
         for connection in list(self._machines.all()):
-            is_hard = hard and _keeps_on_notification(connection)
+            is_hard = hard and connection.keeps_on_notification
             notification = cease(subcode, text, is_hard=is_hard)
             reason = DownReason(DownKind.ADMIN_STOP, "", notification)
             self._machines.dispatch(connection, Event.MANUAL_STOP, now, reason)
@@ -215,7 +196,7 @@ class PeerSession:
         if error.code == ErrorCode.CEASE:
             event = Event.AUTOMATIC_STOP
             is_limit = error.subcode == CeaseSubcode.MAX_PREFIXES_REACHED
-            if is_limit and _keeps_on_notification(connection):
+            if is_limit and connection.keeps_on_notification:
                 inner = bytes([notification.code, notification.subcode])
                 notification = Notification(
                     ErrorCode.CEASE, CeaseSubcode.HARD_RESET, inner + error.data
@@ -380,8 +361,8 @@ class PeerSession:
 
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
         if self._must_wait(connection, now) and connection.conn_id is not None:
-            first = (int(MessageType.OPEN), body)
-            self._waiting = _Waiting(connection.conn_id, now + COLLISION_WAIT, [first])
+            opened = [(int(MessageType.OPEN), body)]
+            self._waiting = Waiting(connection.conn_id, now + COLLISION_WAIT, opened)
             return
         self._judge_open(connection, body, now)
 
@@ -409,9 +390,8 @@ class PeerSession:
         self._machines.dispatch(connection, event, now)
 
     def _take_unbatched(self, connection: Connection, _body: bytes, now: float) -> None:
-        self._machines.dispatch(
-            connection, Event.UPDATE_MSG, now
-        )  # only outside Established
+        # Outside Established alone.
+        self._machines.dispatch(connection, Event.UPDATE_MSG, now)
 
     def _take_keepalive(self, connection: Connection, _body: bytes, now: float) -> None:
         self._machines.dispatch(connection, Event.KEEP_ALIVE_MSG, now)
@@ -454,9 +434,8 @@ class PeerSession:
 
     def _must_wait(self, connection: Connection, now: float) -> bool:
         """Whether to see first what becomes of our own connection (``machines``)."""
-        outgoing = self._machines.outgoing
-        may_be_kept = bool(self.restart.recovering) or outgoing.is_eager(now)
-        return may_be_kept and not connection.is_outgoing and outgoing.is_unheard
+        is_recovering = bool(self.restart.recovering)
+        return self._machines.is_undecided(connection, now, is_kept=is_recovering)
 
     def _settle(self, now: float) -> None:
         self._machines.settle(now)
@@ -466,16 +445,12 @@ class PeerSession:
         connection = self._machines.find(waiting.conn_id)
         if connection is None:
             self._waiting = None
-        elif (
-            now >= waiting.until
-            or len(waiting.messages) > _PATIENCE
-            or not self._must_wait(connection, now)
-        ):
+        elif waiting.is_over(now) or not self._must_wait(connection, now):
             self._waiting = None
             self._replay(connection, waiting, now)
             self._machines.settle(now)
 
-    def _replay(self, connection: Connection, waiting: _Waiting, now: float) -> None:
+    def _replay(self, connection: Connection, waiting: Waiting, now: float) -> None:
         """Take what has waited."""
         (_, opened), *others = waiting.messages
         self._judge_open(connection, opened, now)
@@ -509,11 +484,6 @@ class PeerSession:
     ) -> None:
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, from_error(error))
         self._machines.dispatch(connection, event, now, reason)
-
-
-def _keeps_on_notification(connection: Connection) -> bool:
-    negotiated = connection.negotiated
-    return negotiated is not None and negotiated.has_notification_restart
 
 
 _TAKE: Final[Mapping[int, Callable[[PeerSession, Connection, bytes, float], None]]] = (

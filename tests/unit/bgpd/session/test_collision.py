@@ -7,8 +7,8 @@ import pytest
 
 from bgpd.session.events import SessionDown
 from bgpd.session.fsm import State
+from bgpd.session.machines import COLLISION_WAIT
 from bgpd.session.negotiation import RestartState
-from bgpd.session.peer import COLLISION_WAIT
 from bgpd.wire.capabilities import Capabilities
 from bgpd.wire.framing import KEEPALIVE
 from bgpd.wire.open import OpenMessage, encode_open
