@@ -214,7 +214,13 @@ class RouteTable:
         if not self.is_sweeping:
             return []
         surplus, self._surplus = self._surplus, []
-        return [(DELETE, nlri, entry) for nlri, entry in surplus]
+        wanted = self.wanted
+        return [
+            (DELETE, nlri, entry)
+            for nlri, entry in surplus
+            # A wish of meanwhile may stand in the place where the second one was.
+            if nlri not in wanted or wanted[nlri].metric != entry.metric
+        ]
 
     def settle(
         self, operations: list[Operation], faults: dict[int, Fault], *, is_retry: bool

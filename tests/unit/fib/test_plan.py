@@ -145,3 +145,14 @@ def test_the_newest_word_is_shown_and_written() -> None:
         table.decide(table.take(1))
     assert set(table.wanted.values()) == {b}
     assert a.count == 0
+
+
+def test_a_second_route_whose_place_is_wanted_meanwhile_stays() -> None:
+    table, a, second = RouteTable(), an_entry("a", metric=20), an_entry("b")
+    table.submit([X], a)
+    write(table)
+    table.observe(X, second)
+    table.submit([X], second)
+    assert write(table) == [(CREATE, X, second), (DELETE, X, a)]
+    table.is_sweeping = True
+    assert table.take_surplus() == []
