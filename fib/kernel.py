@@ -193,10 +193,9 @@ class KernelFib:
         kernel.routes.submit(nlris, None if target is None else kernel.entry(target))
         self._wake.set()
 
-    def retarget(self, old: Target, new: Target) -> None:
-        """Lead everything that leads to ``old`` to ``new``, in both families."""
-        for kernel in self._families.values():
-            kernel.retarget(old, new)
+    def retarget(self, family: Family, old: Target, new: Target) -> None:
+        """Lead everything of a family that leads to ``old`` to ``new``."""
+        self._families[family].retarget(old, new)
         self._has_retargeted = True
         self._wake.set()
 

@@ -120,13 +120,13 @@ class MemoryFib:
         self._tables[family].submit(nlris, entry)
         self._write(family)
 
-    def retarget(self, old: Target, new: Target) -> None:
-        """Lead everything that leads to ``old`` to ``new``, in both families."""
-        for family, table in self._tables.items():
-            entry = self._entries.get((family.afi, old))
-            if entry is not None:
-                table.rewish({entry}, self._entry(family.afi, new))
-                self._write(family)
+    def retarget(self, family: Family, old: Target, new: Target) -> None:
+        """Lead everything of a family that leads to ``old`` to ``new``."""
+        entry = self._entries.get((family.afi, old))
+        if entry is not None:
+            table = self._tables[family]
+            table.rewish({entry}, self._entry(family.afi, new))
+            self._write(family)
 
     def adoption_done(self, family: Family) -> None:
         """Remove what was found at start and not submitted since."""

@@ -153,8 +153,8 @@ class Fib(Protocol):
         Returns at once; the newest word on a prefix wins. About 0.1 us per prefix.
         """
 
-    def retarget(self, old: Target, new: Target) -> None:
-        """Lead everything that leads to ``old`` to ``new``, in both families.
+    def retarget(self, family: Family, old: Target, new: Target) -> None:
+        """Lead everything of a family that leads to ``old`` to ``new``.
 
         One message where the kernel has next-hop objects and both targets have the
         same shape; otherwise as if every prefix had been submitted.

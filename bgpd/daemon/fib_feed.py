@@ -9,7 +9,7 @@ While we recover from a restart, what an earlier run left in the kernel stays: t
 path of a prefix that is heard need not be the best, and may be gone a moment later.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Final
 
@@ -31,6 +31,8 @@ _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
 _ACCEPTED: Final = Disposition(True, None, "", "")
 
 _Fate = tuple[Disposition, ...]
+# What a target is made of: its metric, and each next hop with the policy's device.
+_Recipe = tuple[int, tuple[tuple[bytes, str], ...]]
 
 
 class FibFeed:
@@ -61,6 +63,8 @@ class FibFeed:
         self._rules = KernelRules(KernelPolicy(), family)
         self._memo: dict[tuple[Entry, _Fate], Target | None] = {}
         self._targets: InternTable[Target, Target] = InternTable()
+        self._recipes: dict[_Recipe, Target | None] = {}
+        self._knows_recipes = True
         self._found: AbstractSet[Nlri] | None = None
         self._held: set[Nlri] = set()
 
@@ -155,10 +159,7 @@ class FibFeed:
             return memo[key]
         if len(memo) >= _MEMO_MAX:
             memo.clear()
-        target = self._make_target(paths, fate)
-        if target is not None:
-            target = self._targets.setdefault(target, target)
-        memo[key] = target
+        target = memo[key] = self._make_target(paths, fate)
         return target
 
     def _make_target(self, paths: Sequence[Path], fate: _Fate) -> Target | None:
@@ -166,19 +167,30 @@ class FibFeed:
             return None
         metric = self._metric if fate[0].metric is None else fate[0].metric
         if paths[0].source is self._blackholes:
-            return Target(TargetKind.BLACKHOLE, metric=metric)
-        hops = tuple(
-            dict.fromkeys(
-                hop
-                for path, disposition in zip(paths, fate, strict=True)
-                if disposition.is_accepted
-                for hop in self._hops(path, disposition.device)
-            )
+            hole = Target(TargetKind.BLACKHOLE, metric=metric)
+            return self._targets.setdefault(hole, hole)
+        steps = tuple(
+            (path.next_hop.address, disposition.device)
+            for path, disposition in zip(paths, fate, strict=True)
+            if disposition.is_accepted
         )
-        return Target(TargetKind.UNICAST, hops, metric=metric) if hops else None
+        recipe = metric, tuple(dict.fromkeys(steps))
+        if recipe not in self._recipes:
+            if len(self._recipes) >= _MEMO_MAX:
+                self._recipes.clear()
+                self._knows_recipes = False
+            self._recipes[recipe] = self._build(recipe)
+        return self._recipes[recipe]
 
-    def _hops(self, path: Path, device: str) -> tuple[Hop, ...]:
-        address = path.next_hop.address
+    def _build(self, recipe: _Recipe) -> Target | None:
+        metric, steps = recipe
+        hops = dict.fromkeys(hop for step in steps for hop in self._hops(*step))
+        if not hops:
+            return None
+        target = Target(TargetKind.UNICAST, tuple(hops), metric=metric)
+        return self._targets.setdefault(target, target)
+
+    def _hops(self, address: bytes, device: str) -> tuple[Hop, ...]:
         if device:
             return (Hop(address, device, is_onlink=True),)
         way = self._ways.get(address)
@@ -192,37 +204,89 @@ class FibFeed:
         self._memo.clear()
         return self._submit_again(loc_rib)
 
-    def _submit_again(self, loc_rib: LocRib) -> Iterator[None]:
+    def _submit_again(
+        self, loc_rib: LocRib, through: Collection[bytes] = ()
+    ) -> Iterator[None]:
         nlris = list(loc_rib.table)
         for start in range(0, len(nlris), SUBMIT_SLICE):
-            self._submit(loc_rib, nlris[start : start + SUBMIT_SLICE])
+            self._submit(loc_rib, nlris[start : start + SUBMIT_SLICE], through)
             yield
 
-    def _submit(self, loc_rib: LocRib, nlris: Iterable[Nlri]) -> None:
-        """Submit what leads somewhere of ours, or shall no longer."""
+    def _submit(
+        self, loc_rib: LocRib, nlris: Iterable[Nlri], through: Collection[bytes] = ()
+    ) -> None:
+        """Submit what leads somewhere of ours, or shall no longer.
+
+        Args:
+            loc_rib: The table.
+            nlris: What to look at.
+            through: Only what has a path through one of these next hops; none: all.
+        """
         free = (nlri for nlri in nlris if nlri not in self._held)
         for entry, some in _by_entry(loc_rib, free).items():
             # The removal of a route is told by the flush that it waits for.
-            if self._forwarding(entry):
+            paths = self._forwarding(entry)
+            if through:
+                paths = [path for path in paths if path.next_hop.address in through]
+            if paths:
                 for target, members in self.divide(entry, some):
                     self._fib.submit(self._family, members, target)
 
-    def ways_changed(self, loc_rib: LocRib, addresses: Iterable[bytes]) -> None:
-        """Submit anew what leads through next hops that are reached another way now.
+    def ways_changed(
+        self, loc_rib: LocRib, addresses: Iterable[bytes]
+    ) -> Iterator[None]:
+        """Follow next hops that are reached another way now.
 
-        Cost: a pass over the table; next hops change rarely, and together.
+        Where all that leads to a target leads to one other target now, the kernel's
+        next-hop object moves, at once and whatever the number of prefixes. What is
+        left is submitted anew: each step of the result does a slice of the table.
         """
         self._memo.clear()
         changed = frozenset(addresses)
         if not changed:
-            return
-        self._submit(
-            loc_rib,
-            [
-                nlri
-                for nlri, entry in loc_rib.table.items()
-                if any(path.next_hop.address in changed for path in multipath_of(entry))
-            ],
+            return iter(())
+        moves = self._moves(changed)
+        if moves is None:
+            return self._submit_again(loc_rib, changed)
+        for old, new in moves:
+            self._fib.retarget(self._family, old, new)
+        return iter(())
+
+    def _moves(self, changed: frozenset[bytes]) -> list[tuple[Target, Target]] | None:
+        """Return which targets become which others; ``None`` where prefixes must tell."""
+        recipes = self._recipes
+        self._recipes = {}
+        after: dict[Target | None, set[Target | None]] = {}
+        for recipe, old in recipes.items():
+            if self._is_outlived(recipe, old):
+                continue
+            is_concerned = any(
+                not device and address in changed for address, device in recipe[1]
+            )
+            new = self._build(recipe) if is_concerned else old
+            self._recipes[recipe] = new
+            after.setdefault(old, set()).add(new)
+        if not self._knows_recipes:
+            return None
+        moves = []
+        for old, becomes in after.items():
+            if becomes == {old}:
+                continue
+            new = next(iter(becomes))
+            if len(becomes) > 1 or old is None or new is None:
+                return None
+            moves.append((old, new))
+        moving = {old for old, _ in moves}
+        if any(new in moving for _, new in moves):
+            return None  # one after the other they would be mixed up
+        return moves
+
+    def _is_outlived(self, recipe: _Recipe, target: Target | None) -> bool:
+        """Say whether a recipe names a next hop that was watched and is no longer."""
+        hops = () if target is None else target.hops
+        return any(
+            not device and address not in self._ways and Hop(address) not in hops
+            for address, device in recipe[1]
         )
 
 

@@ -158,7 +158,8 @@ class Forwarding:
 
     def _ways_changed(self, states: list[NextHopState], moved: list[bytes]) -> None:
         for family, feed in self._feeds.items():
-            feed.ways_changed(self._speaker.tables[family].loc_rib, moved)
+            loc_rib = self._speaker.tables[family].loc_rib
+            self._speaker.jobs.add(feed.ways_changed(loc_rib, moved))
         self._speaker.next_hops_changed(map(_reachability, states))
 
     # -- the end ------------------------------------------------------------------------

@@ -84,7 +84,7 @@ def test_any_history_ends_with_what_is_wanted(
                 fib.submit(IPV4_UNICAST, [nlri], wish)
         elif isinstance(what, Target):
             assert target is not None
-            fib.retarget(what, target)
+            fib.retarget(IPV4_UNICAST, what, target)
             desired = {n: target if t == what else t for n, t in desired.items()}
         elif verb == "submit":
             assert what is not None

@@ -98,7 +98,7 @@ def test_routes_come_change_and_go(world: World) -> None:
         }
         fib.submit(IPV6_UNICAST, [nlri("fd20::/64")], None)
         fib.submit(IPV4_UNICAST, [X, Z], None)
-        fib.retarget(A, B)
+        fib.retarget(IPV4_UNICAST, A, B)
         await fib.wait_until_synced()
         assert world.held() == {Y: True}
         assert (fib.counts.wanted, fib.counts.installed) == (1, 1)

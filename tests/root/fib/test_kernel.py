@@ -187,13 +187,13 @@ def test_retarget_moves_all_routes_at_once(objects: str) -> None:
         await put(fib, A, *prefixes)
         await put(fib, B, "21.0.0.0/24")
         written = fib.counts.written
-        fib.retarget(A, B)
+        fib.retarget(IPV4_UNICAST, A, B)
         await fib.wait_until_synced()
         assert all("via 10.9.0.3" in line for line in shown())
         assert len(shown()) == 201
         if objects == "auto":
             assert fib.counts.written == written
-        fib.retarget(B, via("10.9.0.2", "10.9.1.2"))  # another shape
+        fib.retarget(IPV4_UNICAST, B, via("10.9.0.2", "10.9.1.2"))  # another shape
         await fib.wait_until_synced()
         assert ip("route show proto bird").count("nexthop via 10.9.1.2") == 201
         assert {r.state for r in fib.routes(IPV4_UNICAST)} == {RouteState.INSTALLED}
@@ -395,7 +395,7 @@ def test_what_a_killed_process_left_is_adopted_then_swept(objects: str) -> None:
         fib.adoption_done(IPV6_UNICAST)
         await fib.wait_until_synced()
         assert len(shown()) == 61
-        fib.retarget(A, OTHER)
+        fib.retarget(IPV4_UNICAST, A, OTHER)
         await fib.wait_until_synced()
         assert ip("route show proto bird").count("via 10.9.1.2") == 60
 
@@ -417,7 +417,7 @@ def test_leftovers_of_bird_are_adopted_without_writing() -> None:
         fib.adoption_done(IPV6_UNICAST)
         await fib.wait_until_synced()
         assert len(shown()) == 3
-        fib.retarget(A, B)
+        fib.retarget(IPV4_UNICAST, A, B)
         await fib.wait_until_synced()
         assert ip("route show proto bird").count("via 10.9.0.3") == 2
 

@@ -28,6 +28,7 @@ class Table:
         self.routes: dict[Nlri, Target] = {}
         self.batches = 0
         self.found: set[Nlri] = set()
+        self.moves: list[tuple[Target, Target]] = []
 
     def stale(self, _family: Family) -> set[Nlri]:
         return self.found
@@ -41,6 +42,10 @@ class Table:
                 self.routes.pop(nlri, None)
             else:
                 self.routes[nlri] = target
+
+    def retarget(self, _family: Family, old: Target, new: Target) -> None:
+        self.moves.append((old, new))
+        self.routes = {n: new if t == old else t for n, t in self.routes.items()}
 
 
 class Feed:
@@ -66,6 +71,12 @@ class Feed:
 
     def routes(self) -> dict[Nlri, Target]:
         return self.table.routes
+
+    def reach(self, *states: NextHopState) -> None:
+        self.ways.update({state.address: state for state in states})
+        addresses = [state.address for state in states]
+        for _ in self.feed.ways_changed(self.loc_rib, addresses):
+            pass
 
 
 def way(address: bytes, *hops: Hop) -> NextHopState:
@@ -124,12 +135,70 @@ def test_a_next_hop_that_is_reached_another_way_moves_its_routes_alone() -> None
         "10.2.0.0/16",
     )
     batches = feed.table.batches
-    feed.ways[GATEWAY] = way(GATEWAY, Hop(OTHER, "eth1"))
-    feed.feed.ways_changed(feed.loc_rib, [GATEWAY])
+    feed.reach(way(GATEWAY, Hop(OTHER, "eth1")))
     moved, kept = nlris("10.1.0.0/16", "10.2.0.0/16")
     assert feed.routes()[moved].hops == (Hop(OTHER, "eth1"),)
     assert feed.routes()[kept].hops == (Hop(OTHER),)
-    assert feed.table.batches == batches + 1
+    assert feed.table.batches == batches
+    assert len(feed.table.moves) == 1
+
+
+def two_next_hops(feed: Feed) -> tuple[Nlri, Nlri]:
+    for name, hop, prefix in (
+        ("a", "192.0.2.1", "10.1.0.0/16"),
+        ("b", "192.0.2.2", "10.2.0.0/16"),
+    ):
+        path = a_path(some_attributes(next_hop=hop), source=a_source(name))
+        feed.announce(path, prefix)
+    first, second = nlris("10.1.0.0/16", "10.2.0.0/16")
+    return first, second
+
+
+SOUTH, NORTH = Hop(parse_address("10.0.0.1"), "s"), Hop(parse_address("10.0.0.2"), "n")
+
+
+def test_next_hops_that_shared_a_way_and_part_are_submitted_anew() -> None:
+    feed = Feed()
+    feed.ways.update({a: way(a, SOUTH) for a in (GATEWAY, OTHER)})
+    first, second = two_next_hops(feed)
+    feed.reach(way(GATEWAY, NORTH))
+    assert not feed.table.moves
+    assert feed.routes()[first].hops == (NORTH,)
+    assert feed.routes()[second].hops == (SOUTH,)
+    feed.reach(way(GATEWAY, SOUTH))  # and meet again
+    assert feed.routes()[first] is feed.routes()[second]
+    feed.reach(way(GATEWAY, NORTH), way(OTHER, NORTH))
+    assert {target.hops for target in feed.routes().values()} == {(NORTH,)}
+    assert len(feed.table.moves) == 2
+
+
+def test_next_hops_that_swap_their_ways_are_not_mixed_up() -> None:
+    feed = Feed()
+    feed.ways.update({GATEWAY: way(GATEWAY, SOUTH), OTHER: way(OTHER, NORTH)})
+    first, second = two_next_hops(feed)
+    feed.reach(way(GATEWAY, NORTH), way(OTHER, SOUTH))
+    assert feed.routes()[first].hops == (NORTH,)
+    assert feed.routes()[second].hops == (SOUTH,)
+
+
+def test_a_next_hop_no_longer_watched_does_not_hold_others_back() -> None:
+    feed = Feed()
+    feed.ways.update({a: way(a, SOUTH) for a in (GATEWAY, OTHER)})
+    first, _ = two_next_hops(feed)
+    feed.withdraw(a_source("b"), "10.2.0.0/16")
+    del feed.ways[OTHER]
+    feed.reach(way(GATEWAY, NORTH))
+    assert feed.routes()[first].hops == (NORTH,)
+    assert len(feed.table.moves) == 1
+
+
+def test_a_next_hop_that_gets_a_way_only_now_brings_its_prefixes() -> None:
+    feed = Feed()
+    feed.ways.update({GATEWAY: way(GATEWAY), OTHER: way(OTHER, NORTH)})
+    first, second = two_next_hops(feed)
+    assert list(feed.routes()) == [second]
+    feed.reach(way(GATEWAY, SOUTH))
+    assert feed.routes()[first].hops == (SOUTH,)
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
@@ -146,8 +215,7 @@ def test_what_an_earlier_run_left_is_neither_replaced_nor_removed_before_its_tim
     feed.withdraw(early, "10.1.0.0/16")
     assert list(feed.routes()) == [fresh]
     feed.announce(a_path(source=late), "10.1.0.0/16")
-    feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
-    feed.feed.ways_changed(feed.loc_rib, [GATEWAY])
+    feed.reach(way(GATEWAY, Hop(GATEWAY, "eth0")))
     assert list(feed.routes()) == [fresh]
     feed.feed.release(feed.loc_rib)
     assert feed.routes()[left].hops == (Hop(GATEWAY, "eth0"),)
