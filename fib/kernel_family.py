@@ -6,6 +6,7 @@ them, hops on links that are down left out, a next-hop object made. Where nothin
 the target has a ``Fault`` and its prefixes wait for a link, an address or a route.
 """
 
+import asyncio
 import errno
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -15,7 +16,7 @@ from typing import Final
 from fib.kernel_links import Links
 from fib.netlink import RequestSocket
 from fib.next_hop_objects import NextHopObjects
-from fib.plan import DELETE, Entry, Operation, RouteTable
+from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
 from fib.routes import Fault, Hop, Target, TargetKind
 from fib.rtnetlink import (
     DEFAULT_METRIC,
@@ -40,6 +41,11 @@ _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
 )
 _U32_LEN: Final = 4
+_GATHER_STEP: Final = 0.002  # seconds between looks at whether the rest has come
+_GATHER_PAUSE: Final = (
+    0.06  # seconds without another piece after which none is expected
+)
+_GATHER_LIMIT: Final = 0.25  # seconds that changes wait for the rest at most
 
 
 class KernelFamily:
@@ -101,10 +107,7 @@ class KernelFamily:
         if entry is None or old == new:
             return
         del self._entries[old]
-        same_shape = (
-            (old.kind, old.metric, old.preferred_source)
-            == (new.kind, new.metric, new.preferred_source)
-        ) and (len(old.hops) > 1) == (len(new.hops) > 1)
+        same_shape = _alike(old, new)
         followers = {entry} | {e for e in self._former if e.target == old}
         followers |= {e for e in self._found.values() if e.image == entry.image}
         rewritten = set()
@@ -298,6 +301,10 @@ class KernelFamily:
             FibError: The kernel's answer is unknown; audit.
         """
         routes = self.routes
+        if routes.is_between_batches and len(routes.pending) >= BULK:
+            await self._gather()
+            for have, want in routes.whole_moves():
+                await self._move_whole(have, want)
         changes = routes.take(max_count)
         for entry in {want for _, want in changes if want is not None}:
             if not entry.is_ready:
@@ -308,6 +315,59 @@ class KernelFamily:
         surplus = routes.take_surplus()
         await self._send(surplus)
         return bool(surplus) or bool(routes.pending)
+
+    async def _gather(self) -> None:
+        """Wait a little for the rest where many prefixes leave one target.
+
+        A lost gateway's routes come in pieces, and all of them are one message.
+        """
+        routes, time = self.routes, asyncio.get_running_loop().time
+        entry = routes.left_by_most()
+        if entry is None or not entry.object_id:
+            return
+        began = grown = time()
+        size = len(routes.pending)
+        while size < entry.count:
+            await asyncio.sleep(_GATHER_STEP)
+            now = time()
+            if len(routes.pending) > size:
+                size, grown = len(routes.pending), now
+            if now - grown > _GATHER_PAUSE or now - began > _GATHER_LIMIT:
+                return
+
+    async def _move_whole(self, have: Entry, want: Entry | None) -> None:
+        """Move or remove all routes of an entry by its next-hop object, if that can be."""
+        if not have.object_id or not have.is_ready or have.fault is not None:
+            return
+        if self.routes.has_leftovers or any(e.count for e in self._found.values()):
+            return  # they may refer to it as well
+        if not self._objects.serves_only(have.object_id, self.afi):
+            return
+        if want is None:
+            await self._drop_whole(have)
+            return
+        if not want.is_ready:
+            self.prepare(want)
+        if not want.object_id or want.fault is not None or have.metric != want.metric:
+            return
+        if not _alike(have.target, want.target):
+            return
+        self._retire(have)
+        have.target, have.is_ready = want.target, False
+        await self._sock.in_thread(partial(self._change_object, have))
+        self.prepare(have)
+
+    async def _drop_whole(self, entry: Entry) -> None:
+        self._retire(entry)
+        remove = partial(self._objects.remove, entry)
+        if await self._sock.in_thread(remove):
+            entry.is_gone, entry.is_ready = True, False
+
+    def _retire(self, entry: Entry) -> None:
+        """Let nothing new lead to an entry; its routes still do."""
+        if self._entries.get(entry.target) is entry:
+            del self._entries[entry.target]
+        self._former.add(entry)
 
     async def _send(
         self, operations: list[Operation], *, is_retry: bool = False
@@ -348,6 +408,7 @@ class KernelFamily:
         image = route.image
         object_id = route.object_id
         if object_id:
+            self._objects.note_user(object_id, self.afi)
             hops = self._objects.hops(object_id)
             owner = self._objects.owner(object_id)
             if hops is not None:
@@ -418,3 +479,12 @@ class KernelFamily:
                 entry = memo[key] = self.seen(route)
             pairs.append((nlri, entry))
         return self.routes.audit(pairs)
+
+
+def _alike(one: Target, other: Target) -> bool:
+    """Say whether two targets differ in what a next-hop object tells, and no more."""
+    first, second = (
+        (target.kind, target.metric, target.preferred_source, len(target.hops) > 1)
+        for target in (one, other)
+    )
+    return first == second

@@ -53,6 +53,7 @@ class NextHopObjects:
         self._held: dict[int, Content] = {}
         self._by_content: dict[Content, set[int]] = {}
         self._owners: dict[int, Entry] = {}
+        self._users: dict[int, set[int]] = {}
         self._next_id = FIRST_ID
 
     def __len__(self) -> int:
@@ -94,6 +95,17 @@ class NextHopObjects:
     def owner(self, object_id: int) -> Entry | None:
         """Return who holds an object."""
         return self._owners.get(object_id)
+
+    def note_user(self, object_id: int, afi: int) -> None:
+        """Note that a route of a family was found to refer to an object."""
+        self._users.setdefault(object_id, set()).add(afi)
+
+    def serves_only(self, object_id: int, afi: int) -> bool:
+        """Say whether no other family's routes were found to refer to an object.
+
+        A former process may have had equal objects for both, and either takes either.
+        """
+        return self._users.get(object_id, {afi}) <= {afi}
 
     def hops(self, object_id: int) -> tuple[RawHop, ...] | None:
         """Return where an object leads, in canonical order; ``None`` if not known."""
@@ -173,6 +185,7 @@ class NextHopObjects:
                 continue
             fault = self._write(candidate, content, NLM_F_CREATE | NLM_F_EXCL)
             if fault is None:
+                self._users.pop(candidate, None)
                 self._note(candidate, content)
                 return candidate
             if fault.errno != errno.EEXIST:
@@ -181,6 +194,14 @@ class NextHopObjects:
 
     def _members(self) -> set[int]:
         return {member for _, _, group in self._held.values() for member, _ in group}
+
+    def remove(self, entry: Entry) -> bool:
+        """Delete an entry's object; the kernel drops all routes through it, too."""
+        _, fault = self._sock.ask(encode_next_hop_removal(entry.object_id))
+        if fault is None:
+            self.forget(entry.object_id)
+            self.release(entry)
+        return fault is None
 
     def release(self, entry: Entry) -> None:
         """Let go of an entry's object; ``remove_unused`` deletes it."""

@@ -18,12 +18,15 @@ protocol number, which the kernel checks.
 """
 
 import errno
+from collections import Counter
 from collections.abc import Hashable, Iterable, Iterator
 from enum import IntEnum
 from itertools import islice
 
 from fib.routes import Fault, FibRoute, RouteState, Target
 
+BULK = 1024  # waiting changes worth a look at whether they are all of an entry's
+_SAMPLE = 64
 GONE = Fault(errno.ENOENT, "the route vanished from the kernel")
 LINK_LOST = Fault(errno.ENETDOWN, "the kernel removed the route with its link")
 
@@ -50,6 +53,8 @@ class Entry:
         fault: Why nothing can lead there at present; ``None`` if it can.
         is_ready: ``image`` and ``fault`` are up to date.
         count: Prefixes in ``wanted`` and ``stale`` that refer to it.
+        is_gone: The kernel dropped all its routes at once; the prefixes that still refer
+            to it wait to lead elsewhere.
         object_id: The kernel's next-hop object that routes refer to; 0 for none.
         uses_object: Routes shall refer to a next-hop object.
         body: The back-end's prepared octets of a new route.
@@ -62,6 +67,7 @@ class Entry:
         "delete_body",
         "fault",
         "image",
+        "is_gone",
         "is_ready",
         "metric",
         "object_id",
@@ -76,6 +82,7 @@ class Entry:
         self.image: Hashable = None
         self.fault: Fault | None = None
         self.is_ready = False
+        self.is_gone = False
         self.count = 0
         self.object_id = 0
         self.body: tuple[bytes, bytes] = (b"", b"")
@@ -147,6 +154,50 @@ class RouteTable:
             waiting += len(self.stale) + len(self._surplus)
         return waiting
 
+    # -- all of an entry's routes at once ----------------------------------------------
+
+    @property
+    def has_leftovers(self) -> bool:
+        """The kernel has routes of ours that nobody wants so far."""
+        return bool(self.stale or self._surplus)
+
+    @property
+    def is_between_batches(self) -> bool:
+        """``take`` has returned all that it began with."""
+        return not self._active
+
+    def left_by_most(self) -> Entry | None:
+        """Return which entry the first of many waiting changes leave, if they do."""
+        if len(self.pending) < BULK:
+            return None
+        some = Counter(
+            have
+            for nlri, want in islice(self.pending.items(), _SAMPLE)
+            if (have := self.wanted.get(nlri)) is not None and have is not want
+        )
+        entry, times = next(iter(some.most_common(1)), (None, 0))
+        return entry if times > _SAMPLE // 2 else None
+
+    def whole_moves(self) -> list[tuple[Entry, Entry | None]]:
+        """Begin a batch; return entries that all their prefixes leave for one other.
+
+        ``None`` stands for nowhere. Only entries of many prefixes are told, and none
+        that another prefix is about to lead to.
+        """
+        self._active, self.pending = self.pending, {}
+        have = map(self.wanted.get, self._active)
+        moves = Counter(zip(have, self._active.values(), strict=True))
+        joined = {want for have, want in moves if have is not want}
+        return [
+            (have, want)
+            for (have, want), count in moves.items()
+            if have is not None
+            and count >= BULK
+            and count == have.count
+            and have is not want
+            and have not in joined
+        ]
+
     # -- operations --------------------------------------------------------------------
 
     def take(self, max_count: int) -> list[Change]:
@@ -181,7 +232,7 @@ class RouteTable:
                     have.count -= 1
             else:
                 have.count -= 1
-                if failed and failed.pop(nlri, None) is not None:
+                if (failed and failed.pop(nlri, None) is not None) or have.is_gone:
                     have = None
             if want is None:
                 wanted.pop(nlri, None)
