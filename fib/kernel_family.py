@@ -17,6 +17,7 @@ from fib.kernel_links import Links
 from fib.netlink import RequestSocket
 from fib.next_hop_objects import NextHopObjects
 from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
+from fib.route_batch import encode_operations
 from fib.routes import Fault, Hop, Target, TargetKind
 from fib.rtnetlink import (
     DEFAULT_METRIC,
@@ -29,7 +30,6 @@ from fib.rtnetlink import (
     RouteMessage,
     canonical_hops,
     delete_body,
-    encode_operations,
     parse_attributes,
     route_body,
     route_lookup,

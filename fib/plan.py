@@ -19,9 +19,9 @@ protocol number, which the kernel checks.
 
 import errno
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from enum import IntEnum
-from itertools import islice
+from itertools import islice, repeat
 
 from fib.routes import Fault, FibRoute, RouteState, Target
 
@@ -215,13 +215,15 @@ class RouteTable:
         return []
 
     # hot: per prefix
-    def decide(self, changes: Iterable[Change]) -> list[Operation]:
+    def decide(self, changes: Sequence[Change]) -> list[Operation]:
         """Return the operations of ``changes``, taking for granted that they succeed.
 
         Every entry must be ready.
         """
+        if (operations := self._all_new(changes)) is not None:
+            return operations
         wanted, failed, stale = self.wanted, self.failed, self.stale
-        operations: list[Operation] = []
+        operations = []
         add = operations.append
         for nlri, want in changes:
             have = wanted.get(nlri)
@@ -259,6 +261,20 @@ class RouteTable:
             want.count += 1
             wanted[nlri] = want
         return operations
+
+    # hot: per prefix
+    def _all_new(self, changes: Sequence[Change]) -> list[Operation] | None:
+        """Decide on prefixes that are all new and lead to one entry; ``None`` if not."""
+        want = changes[0][1] if changes else None
+        if want is None or want.fault is not None or self.stale:
+            return None
+        fresh = dict(changes)
+        wants = list(fresh.values())
+        if wants.count(want) < len(changes) or not self.wanted.keys().isdisjoint(fresh):
+            return None
+        self.wanted.update(dict.fromkeys(fresh, want))
+        want.count += len(fresh)
+        return list(zip(repeat(CREATE), fresh, repeat(want), strict=False))
 
     def take_surplus(self) -> list[Operation]:
         """Drain the removals of second routes for a prefix, once sweeping began."""

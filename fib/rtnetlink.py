@@ -18,7 +18,6 @@ from struct import Struct
 from sys import byteorder
 from typing import NamedTuple
 
-from fib.plan import CREATE, DELETE, REPLACE, Operation
 from fib.routes import TargetKind
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 
@@ -28,10 +27,6 @@ _ATTR = Struct("=HH")
 _U32 = Struct("=I")
 _NEXTHOP = Struct("=HBBi")  # rtnexthop: len, flags, hops (weight - 1), ifindex
 _GROUP_MEMBER = Struct("=IBBH")  # id, weight - 1, 0, 0
-_ROUTE_WITH_DST = {
-    AFI_IPV4: Struct("=IHHIIBB10sHH4s"),
-    AFI_IPV6: Struct("=IHHIIBB10sHH16s"),
-}
 _ROUTE_REST = Struct("=BBBBBBI")  # rtmsg after dst_len
 _NHMSG = Struct("=BBBBI")
 
@@ -63,11 +58,6 @@ RT_TABLE_COMPAT, RT_TABLE_MAIN, RT_TABLE_LOCAL = 252, 254, 255
 RTN_UNICAST, RTN_LOCAL = 1, 2
 DEFAULT_METRIC = {AFI_IPV4: 0, AFI_IPV6: 1024}  # IP6_RT_PRIO_USER
 
-_VERBS = {
-    CREATE: (RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_EXCL),
-    REPLACE: (RTM_NEWROUTE, NLM_F_REQUEST | NLM_F_CREATE | NLM_F_REPLACE),
-    DELETE: (RTM_DELROUTE, NLM_F_REQUEST),
-}
 
 RawHop = tuple[bytes, int, bool, int]  # gateway, ifindex, is_onlink, weight
 Image = tuple[int, int, bytes, tuple[RawHop, ...]]  # kind, metric, source, hops
@@ -195,31 +185,6 @@ def delete_body(table: int, protocol: int, metric: int) -> tuple[bytes, bytes]:
 def _shared_tail(table: int, metric: int) -> bytes:
     tail = attribute(RTA_TABLE, _U32.pack(table)) if table > 255 else b""
     return tail + (attribute(RTA_PRIORITY, _U32.pack(metric)) if metric else b"")
-
-
-# hot: per prefix
-def encode_operations(
-    operations: Iterable[Operation], afi: int, first_sequence: int
-) -> bytes:
-    """Return the messages of ``operations``, numbered from ``first_sequence``."""
-    layout = _ROUTE_WITH_DST[afi]
-    pack, fixed, verbs = layout.pack, layout.size, _VERBS
-    family, attr_len = AF_OF_AFI[afi], 4 + ADDRESS_OCTETS[afi]
-    parts: list[bytes] = []
-    sequence = first_sequence
-    for verb, nlri, entry in operations:
-        rest, tail = entry.delete_body if verb is DELETE else entry.body
-        kind, flags = verbs[verb]
-        # "4s" and "16s" fill up the NLRI's octets with zeros by themselves.
-        parts.append(
-            pack(
-                fixed + len(tail), kind, flags, sequence, 0, family, nlri[0],
-                rest, attr_len, RTA_DST, nlri[1:],
-            )
-        )  # fmt: skip
-        parts.append(tail)
-        sequence += 1
-    return b"".join(parts)
 
 
 def encode_next_hop(

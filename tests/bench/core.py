@@ -20,8 +20,8 @@ from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
 from fib.plan import CREATE, RouteTable
 from fib.plan import Entry as FibEntry
+from fib.route_batch import encode_operations
 from fib.routes import Hop, Target
-from fib.rtnetlink import encode_operations
 from reflector.group import UpdateGroup
 from reflector.pending import PendingChanges
 from reflector.rewrite import reflect
@@ -385,7 +385,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.group.UpdateGroup.encode": encode,
     "reflector.group.UpdateGroup.flush": flush,
     "fib.plan.RouteTable.submit": submit,
-    "fib.rtnetlink.encode_operations": operations,
+    "fib.route_batch.encode_operations": operations,
 }
 
 # Hot functions that other benchmarks run: they make no sense alone.

@@ -2,7 +2,8 @@ import struct
 
 import pytest
 
-from fib.plan import CREATE, DELETE, REPLACE, Entry
+from fib.plan import CREATE, DELETE, REPLACE, Entry, Verb
+from fib.route_batch import encode_operations
 from fib.routes import Hop, Target, TargetKind
 from fib.rtnetlink import (
     HEADER_LEN,
@@ -20,7 +21,6 @@ from fib.rtnetlink import (
     delete_body,
     encode_group,
     encode_next_hop,
-    encode_operations,
     family_of,
     message,
     numbered,
@@ -221,3 +221,18 @@ def test_filters_keep_out_what_we_did_and_nothing_else() -> None:
     assert not run_filter(ignore_routes_of(12), bytes(ours))
     link = message(16, 0, 0, bytes([12]) * 20)
     assert run_filter(ignore_routes_of(12), link)
+
+
+@pytest.mark.parametrize("afi", [AFI_IPV4, AFI_IPV6])
+@pytest.mark.parametrize("verb", [CREATE, REPLACE, DELETE])
+def test_many_alike_are_written_as_each_by_itself(afi: int, verb: Verb) -> None:
+    entry = an_entry(afi, (1, 20, b"", ((b"", 3, False, 1),)), 254)
+    size = 4 if afi == AFI_IPV4 else 16
+    prefixes = [b"\0", *(bytes([n]) + bytes([7] * ((n + 7) // 8)) for n in (8, 20, 32))]
+    prefixes += [bytes([size * 8]) + bytes([n] * size) for n in range(20)]
+    operations = [(verb, nlri, entry) for nlri in prefixes]
+    alone = (
+        encode_operations([operation], afi, 70_000 + n)
+        for n, operation in enumerate(operations)
+    )
+    assert encode_operations(operations, afi, 70_000) == b"".join(alone)
