@@ -390,6 +390,8 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
 
 # Hot functions that other benchmarks run: they make no sense alone.
 WITHIN: Final[dict[str, str]] = {
+    "fib.plan.RouteTable._all_new": "scenario fib",
+    "fib.route_batch._encode_alike": "fib.route_batch.encode_operations",
     "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
     "bgpd.daemon.tables.FamilyTables.changed": "scenario rr",
     "bgpd.daemon.tables.FamilyTables._tell": "scenario rr, churn",
