@@ -151,13 +151,13 @@ def kernel_routes(lab: Lab, name: str) -> dict[str, dict[str, Any]]:
 
 
 def gateways(lab: Lab, name: str) -> dict[str, str]:
-    """Return a machine's routes through others: prefix to ``gateway device``."""
+    """Return a machine's routes through others: prefix to ``gateway device; ...``."""
     found = {}
     for prefix, route in kernel_routes(lab, name).items():
         hops = [route, *route.get("nexthops", ())]
         ways = [f"{hop['gateway']} {hop['dev']}" for hop in hops if "gateway" in hop]
         if ways:
-            found[prefix] = "; ".join(ways)
+            found[prefix] = "; ".join(sorted(ways))
     return found
 
 
