@@ -222,7 +222,8 @@ class KernelFib:
         """Nothing waits to be written; failed routes do not count as waiting."""
         if self._refresh_due or self._has_retargeted or self._resync_at is not None:
             return False
-        return not any(k.routes.waiting_count for k in self._families.values())
+        families = self._families.values()
+        return not any(k.is_sending or k.routes.waiting_count for k in families)
 
     @property
     def counts(self) -> FibCounts:

@@ -63,6 +63,7 @@ class KernelFamily:
     Attributes:
         routes: What is wanted and what the kernel holds.
         written_count: Messages sent.
+        is_sending: A batch is on its way; the kernel may not have it all yet.
     """
 
     def __init__(
@@ -79,6 +80,7 @@ class KernelFamily:
         self.afi = afi
         self.routes = RouteTable()
         self.written_count = 0
+        self.is_sending = False
         self._sock = sock
         self._objects = objects
         self._links = links
@@ -377,7 +379,11 @@ class KernelFamily:
         count = len(operations)
         first = self._sock.next_sequence(count)
         requests = encode_operations(operations, self.afi, first)
-        faults = await self._sock.exchange_aside(requests, first, count)
+        self.is_sending = True
+        try:
+            faults = await self._sock.exchange_aside(requests, first, count)
+        finally:
+            self.is_sending = False
         self.written_count += count
         if not faults:
             return
