@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
+from reflector.outbound import Batch, Outbound
 from reflector.rules import Export, Outgoing
 from rib.family import Family
 from rib.loc_rib import Change
@@ -47,72 +48,6 @@ class _InDoubt:
 _IN_DOUBT: Final = _InDoubt()
 _NOTHING: Final[tuple[tuple[None], tuple[None]]] = ((None,), (None,))
 _Exporter = Export | _InDoubt
-
-
-class Outbound:
-    """One flush's octets for a group.
-
-    Attributes:
-        octets: Everything, in order.
-        spans: Member source -> the part of ``octets`` that came from it.
-        private: Member source -> octets for it alone.
-    """
-
-    __slots__ = ("octets", "private", "spans")
-
-    def __init__(
-        self,
-        octets: bytes,
-        spans: dict[Source, tuple[int, int]],
-        private: dict[Source, bytes],
-    ) -> None:
-        self.octets = octets
-        self.spans = spans
-        self.private = private
-
-    def share_of(self, source: Source) -> list[bytes]:
-        """Return what one member is sent, as buffers to be written in order.
-
-        A member whose routes are in the run gets slices of it, not a copy: the octets
-        exist once for the whole group, however slowly its members read.
-        """
-        share: list[bytes] = []
-        private = self.private.get(source)
-        if private is not None:
-            share.append(private)
-        span = self.spans.get(source)
-        if span is None:
-            if self.octets:
-                share.append(self.octets)
-            return share
-        view = memoryview(self.octets)
-        start, end = span
-        if start:
-            share.append(view[:start])  # type: ignore[arg-type]  # written, never kept
-        if end < len(view):
-            share.append(view[end:])  # type: ignore[arg-type]
-        return share
-
-
-class _Batch:
-    """What one flush will say, ordered by whose routes they are, then by attributes."""
-
-    def __init__(self) -> None:
-        self.announced: dict[Source | None, dict[Outgoing, list[bytes]]] = {}
-        self.withdrawn: dict[Source | None, list[bytes]] = {}
-        self.private: dict[Source, list[bytes]] = {}
-
-    def announce(
-        self, origin: Source | None, outgoing: Outgoing, pieces: Iterable[bytes]
-    ) -> None:
-        by_outgoing = self.announced.setdefault(origin, {})
-        by_outgoing.setdefault(outgoing, []).extend(pieces)
-
-    def withdraw(self, origin: Source | None, pieces: Iterable[bytes]) -> None:
-        self.withdrawn.setdefault(origin, []).extend(pieces)
-
-    def withdraw_from(self, member: Source, pieces: Iterable[bytes]) -> None:
-        self.private.setdefault(member, []).extend(pieces)
 
 
 class Member:
@@ -267,7 +202,7 @@ class UpdateGroup:
             before, entry = pop(nlri, None), table.get(nlri)
             if before is not None and entry is not None:
                 moves.setdefault((before, entry), []).append(nlri)
-        batch = _Batch()
+        batch = Batch()
         for (before, entry), some in moves.items():
             changes = (Change(entry, entry, some),)
             self._note_missed(changes)
@@ -280,7 +215,7 @@ class UpdateGroup:
         self._note_missed(changes)
         if not self._told_by:
             return self.encode(changes)
-        batch = _Batch()
+        batch = Batch()
         for change in changes:
             for before, nlris in self._by_former_export(change.nlris).items():
                 part = change._replace(nlris=nlris)
@@ -316,12 +251,12 @@ class UpdateGroup:
             is_in_doubt: What is held of the old entries is not what today's export says:
                 tell all, and withdraw what is told no more.
         """
-        batch = _Batch()
+        batch = Batch()
         self._put_changes(batch, changes, _IN_DOUBT if is_in_doubt else None)
         return self._finish(batch)
 
     def _put_changes(
-        self, batch: _Batch, changes: Iterable[Change], before: _Exporter | None
+        self, batch: Batch, changes: Iterable[Change], before: _Exporter | None
     ) -> None:
         """Add changes to a batch.
 
@@ -331,8 +266,11 @@ class UpdateGroup:
             before: What members were told by, where that is not today's export.
         """
         told_by = self.export
-        held_by = told_by if before is None else before
         is_add_path = self._add_path_max is not None
+        if before is None and not is_add_path and not told_by.policy.needs_prefix:
+            self._put_undivided(batch, changes)
+            return
+        held_by = told_by if before is None else before
         put = self._put_add_path if is_add_path else self._put
         for old, new, nlris in changes:
             if is_add_path:
@@ -347,17 +285,41 @@ class UpdateGroup:
                 for held, members in _divide(held_by, was, some):
                     put(batch, members, (now, told), (was, held))
 
+    def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
+        """Add changes whose prefixes all fare alike: the bulk of a reflector's work."""
+        outgoing_of, members = self.export.outgoing, self.members
+        for old, new, nlris in changes:
+            had, has = best_of(old), best_of(new)
+            if had is has:
+                continue
+            told = None if has is None else outgoing_of(has)
+            if had is not None:
+                self._put_one(batch, nlris, (has, told), (had, outgoing_of(had)))
+            elif told is not None:
+                source = has.source  # type: ignore[union-attr]  # it was told
+                batch.announce(source if source in members else None, told, nlris)
+
     def _put(
         self,
-        batch: _Batch,
+        batch: Batch,
         nlris: Sequence[Nlri],
         now: tuple[Sequence[Path], _Told],
         was: tuple[Sequence[Path], _Told],
     ) -> None:
         """Tell prefixes that have one path each for the members."""
-        members = self.members
         (new,), (told,) = now if now[0] else _NOTHING
         (old,), (held,) = was if was[0] else _NOTHING
+        self._put_one(batch, nlris, (new, told), (old, held))
+
+    def _put_one(
+        self,
+        batch: Batch,
+        nlris: Sequence[Nlri],
+        now: tuple[Path | None, Outgoing | None],
+        was: tuple[Path | None, Outgoing | None],
+    ) -> None:
+        members = self.members
+        (new, told), (old, held) = now, was
         if new is None or told is None:
             if old is not None and held is not None:
                 origin = old.source
@@ -381,7 +343,7 @@ class UpdateGroup:
 
     def _put_add_path(
         self,
-        batch: _Batch,
+        batch: Batch,
         nlris: Sequence[Nlri],
         now: tuple[Sequence[Path], _Told],
         was: tuple[Sequence[Path], _Told],
@@ -423,7 +385,7 @@ class UpdateGroup:
         key = (source.address or source.name, path.path_id)
         return self._path_ids.setdefault(key, len(self._path_ids) + 1)
 
-    def _finish(self, batch: _Batch) -> Outbound | None:
+    def _finish(self, batch: Batch) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""
         if not (batch.announced or batch.withdrawn or batch.private):
             return None

@@ -11,7 +11,7 @@ from typing import Final
 
 from rib.attribute_codes import AS_PATH, CLUSTER_LIST, COMMUNITIES, ORIGINATOR_ID
 from rib.attribute_set import sized
-from rib.attributes import PathAttributes, edit
+from rib.attributes import PathAttributes, PlainAttributes, edit
 
 _ends_before_originator_id: Final[Callable[[bytes], re.Match[bytes] | None]] = (
     re.compile(
@@ -26,27 +26,38 @@ _ends_before_originator_id: Final[Callable[[bytes], re.Match[bytes] | None]] = (
 )
 
 
-# hot: per attribute set
-def reflect(attributes: PathAttributes, router_id: int, added_clusters: bytes) -> bytes:
-    """Return the block of a route as it is reflected.
+class Reflection:
+    """What reflection adds to all routes of a peer.
 
     Args:
-        attributes: The route's.
-        router_id: Of the peer it came from; ORIGINATOR_ID if it has none yet.
+        router_id: Of the peer; ORIGINATOR_ID of routes that have none yet.
         added_clusters: Cluster ids to prepend to CLUSTER_LIST, 4 octets each.
     """
-    octets = attributes.octets
-    originator = router_id.to_bytes(4, "big")
-    if _ends_before_originator_id(octets) is not None:
+
+    __slots__ = ("added_clusters", "originator", "tail")
+
+    def __init__(self, router_id: int, added_clusters: bytes) -> None:
+        self.originator = router_id.to_bytes(4, "big")
+        self.added_clusters = added_clusters
         length = bytes((len(added_clusters),))
-        return b"%b\x80\x09\x04%b\x80\x0a%b%b" % (
-            octets,
-            originator,
+        self.tail = b"\x80\x09\x04%b\x80\x0a%b%b" % (
+            self.originator,
             length,
             added_clusters,
         )
-    clusters = added_clusters + (attributes.get(CLUSTER_LIST) or b"")
+
+
+# hot: per attribute set
+def reflect(attributes: PathAttributes, reflection: Reflection) -> bytes:
+    """Return the block of a route as it is reflected."""
+    octets = attributes.octets
+    if (
+        type(attributes) is PlainAttributes
+        or _ends_before_originator_id(octets) is not None
+    ):
+        return octets + reflection.tail
+    clusters = reflection.added_clusters + (attributes.get(CLUSTER_LIST) or b"")
     changes: dict[int, bytes | None] = {CLUSTER_LIST: clusters}
     if attributes.originator_id is None:
-        changes[ORIGINATOR_ID] = originator
+        changes[ORIGINATOR_ID] = reflection.originator
     return edit(octets, changes)

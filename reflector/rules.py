@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final, NamedTuple
 
-from reflector.rewrite import reflect
+from reflector.rewrite import Reflection, reflect
 from rib.attribute_codes import (
     AIGP,
     AS_PATH,
@@ -30,9 +30,10 @@ from rib.attributes import PathAttributes, edit, prepend, to_two_octet
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import Nlri
-from rib.path import Path, SourceKind
+from rib.path import Path, Source, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
+    BARRIER,
     Policy,
     Verdict,
     export_allowed,
@@ -196,6 +197,7 @@ class Export:
             not context.keeps_next_hop if self._is_ebgp else context.sets_next_hop_self
         )
         self._memo: dict[Path, Outgoing | None] = {}
+        self._reflections: dict[tuple[int, int | None], Reflection] = {}
         self._shapes: dict[tuple[Path, Verdict], Outgoing | None] = {}
 
     # hot: per attribute set
@@ -209,12 +211,13 @@ class Export:
         attributes = path.attributes
         if not self._may_be_told(path, attributes):
             return None
+        source = path.source
         if (
             self._reflects_only
-            and path.source.kind is _IBGP
+            and source.kind is _IBGP
             and len(attributes.next_hop) == 4
         ):
-            return Outgoing(self._reflected(path, attributes), b"")
+            return Outgoing(self._reflected(source, attributes), b"")
         if self._accepts_all:
             return self._shape(path, attributes, is_next_hop_set=False)
         return self._judged(
@@ -229,18 +232,23 @@ class Export:
         )
 
     # hot: per batch
+    def outgoing(self, path: Path) -> Outgoing | None:
+        """Return what members are told of ``path`` whatever the prefix; remembered."""
+        memo = self._memo
+        if path in memo:
+            return memo[path]
+        if len(memo) >= MEMO_MAX:
+            memo.clear()
+        outgoing = memo[path] = self(path)
+        return outgoing
+
+    # hot: per batch
     def divide(
         self, path: Path, nlris: Sequence[Nlri]
     ) -> Sequence[tuple[Outgoing | None, Sequence[Nlri]]]:
         """Group prefixes of one path by what members are told of it; remembered."""
         if not self.policy.needs_prefix:
-            memo = self._memo
-            if path in memo:
-                return ((memo[path], nlris),)
-            if len(memo) >= MEMO_MAX:
-                memo.clear()
-            outgoing = memo[path] = self(path)
-            return ((outgoing, nlris),)
+            return ((self.outgoing(path), nlris),)
         if not self._may_be_told(path, path.attributes):
             return ((None, nlris),)
         groups = self.policy.apply_batch(
@@ -257,6 +265,7 @@ class Export:
     def forget(self) -> None:
         """Drop what is remembered: what it rested on has changed."""
         self._memo.clear()
+        self._reflections.clear()
         self._shapes.clear()
 
     def _remembered(self, path: Path, verdict: Verdict) -> Outgoing | None:
@@ -270,10 +279,12 @@ class Export:
 
     def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
         """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
-        return (
-            self._is_told[origin_of(path)]
-            and export_allowed(attributes, is_ebgp=self._is_ebgp)
-            and (self.context.has_long_lived or not is_long_lived_stale(attributes))
+        if not self._is_told[origin_of(path)]:
+            return False
+        if BARRIER not in attributes.octets:
+            return True
+        return export_allowed(attributes, is_ebgp=self._is_ebgp) and (
+            self.context.has_long_lived or not is_long_lived_stale(attributes)
         )
 
     def _judged(self, path: Path, verdict: Verdict) -> Outgoing | None:
@@ -305,20 +316,28 @@ class Export:
 
     def _to_ibgp(self, path: Path, attributes: PathAttributes) -> bytes:
         if path.source.kind is _IBGP:
-            return self._reflected(path, attributes)
+            return self._reflected(path.source, attributes)
         if attributes.local_pref is None:
             return edit(attributes.octets, {LOCAL_PREF: self._default_local_pref})
         return attributes.octets
 
-    def _reflected(self, path: Path, attributes: PathAttributes) -> bytes:
+    def _reflected(self, source: Source, attributes: PathAttributes) -> bytes:
         """Add ORIGINATOR_ID and CLUSTER_LIST, and touch nothing else (RFC 4456 8, 10)."""
-        source, context = path.source, self.context
-        added = source.cluster_id.to_bytes(4, "big") if source.is_client else b""
+        # By value, not by source: who a peer is may change from session to session.
+        key = source.router_id, source.cluster_id if source.is_client else None
+        reflection = self._reflections.get(key)
+        if reflection is None:
+            reflection = self._reflections[key] = self._reflection(*key)
+        return reflect(attributes, reflection)
+
+    def _reflection(self, router_id: int, cluster_id: int | None) -> Reflection:
+        context = self.context
+        added = b"" if cluster_id is None else cluster_id.to_bytes(4, "big")
         if context.target is Target.CLIENT:
             cluster = context.cluster_id.to_bytes(4, "big")
             if cluster != added:
                 added = cluster + added
-        return reflect(attributes, source.router_id, added)
+        return Reflection(router_id, added)
 
     def _to_ebgp(self, path: Path, attributes: PathAttributes) -> bytes | None:
         context = self.context

@@ -25,6 +25,7 @@ from rib.attribute_mp import (
 )
 from rib.attribute_set import (
     PathAttributes,
+    PlainAttributes,
     canonical_flags,
     encode_attribute,
     sized,
@@ -68,7 +69,7 @@ class DecodedBlock:
 
 
 def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
-    """Return the matcher of usual blocks; groups: path head, path, next hop, large."""
+    """Return the matcher of usual blocks; groups: path head, path, next hop, rest, large."""
     word = rb".{4}"
     parts = [
         rb"\x40\x01\x01[\x00-\x02]",
@@ -83,7 +84,7 @@ def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
     parts += [
         rb"(?:\x40\x06\x00)?",
         rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?",
-        rb"(?:" + sized(codes.COMMUNITIES, rb"[\xc0\xe0]", 4, 63) + rb")?",
+        rb"(?:" + sized(codes.COMMUNITIES, rb"[\xc0\xe0]", 4, 63) + rb")?(",
     ]
     if is_ibgp:
         parts.append(rb"(?:\x80\x09\x04" + word + rb")?")
@@ -91,7 +92,7 @@ def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
     parts += [
         rb"(?:" + sized(codes.EXTENDED_COMMUNITIES, rb"[\xc0\xe0]", 8, 31) + rb")?",
         rb"(" + sized(codes.LARGE_COMMUNITIES, rb"[\xc0\xe0]", 12, 21) + rb")?",
-        rb"(?:[\xc0\xe0]\x23\x04" + word + rb")?",
+        rb"(?:[\xc0\xe0]\x23\x04" + word + rb")?)",
     ]
     return re.compile(b"".join(parts), re.DOTALL).fullmatch
 
@@ -105,6 +106,42 @@ _USUAL_SHAPE: Final = {kind: _usual_shape(is_ibgp=kind) for kind in (False, True
 
 
 # hot: per attribute set
+def decode_usual(
+    block: bytes, context: AttributeContext, mp_next_hop: bytes = b""
+) -> PathAttributes | None:
+    """Decode a block of the usual shape; ``None`` leaves it to ``decode_block``.
+
+    Args:
+        block: Path attributes of an UPDATE that has routes.
+        context: The session it came from.
+        mp_next_hop: The next hop where the routes are those of MP_REACH_NLRI, which
+            ``extract_mp`` took out of the block.
+    """
+    match = _USUAL_SHAPE[context.is_ibgp](block) if context.four_octet_as else None
+    if match is None:
+        return None
+    head, path, next_hop, rest, large = match.groups()
+    if mp_next_hop:
+        if next_hop is not None or len(mp_next_hop) <= 4:
+            return None
+        next_hop = mp_next_hop
+    elif next_hop is None:
+        return None
+    if (
+        b"\0\0\0\0" in path  # AS 0, or rarely a number beside another's zeros
+        or (
+            not context.is_ibgp
+            and context.enforces_first_as
+            and path[3:7] != context.peer_as.to_bytes(4, "big")
+        )
+        or (large is not None and large[2] > 12)  # may repeat one (RFC 8092 3)
+    ):
+        return None
+    if len(head) == 3:
+        block = b"%b\x40\x02%b" % (block[:4], block[7:])
+    return PathAttributes(block, next_hop) if rest else PlainAttributes(block, next_hop)
+
+
 def decode_block(
     block: bytes,
     context: AttributeContext,
@@ -124,27 +161,10 @@ def decode_block(
     Returns:
         Attributes whose ``octets`` are ``block`` itself where that is canonical.
     """
-    match = _USUAL_SHAPE[context.is_ibgp](block) if context.four_octet_as else None
-    if match is not None:
-        head, path, next_hop, large = match.groups()
-        if (
-            (
-                (next_hop is not None and has_nlri and not mp_next_hop)
-                or (next_hop is None and not has_nlri and len(mp_next_hop) > 4)
-            )
-            and not (
-                b"\0\0\0\0" in path  # AS 0, or rarely a number beside another's zeros
-                or (
-                    not context.is_ibgp
-                    and context.enforces_first_as
-                    and path[3:7] != context.peer_as.to_bytes(4, "big")
-                )
-                or (large is not None and large[2] > 12)  # may repeat one (RFC 8092 3)
-            )
-        ):
-            if len(head) == 3:
-                block = b"%b\x40\x02%b" % (block[:4], block[7:])
-            return DecodedBlock(PathAttributes(block, next_hop or mp_next_hop))
+    if has_nlri != bool(mp_next_hop):
+        attributes = decode_usual(block, context, mp_next_hop)
+        if attributes is not None:
+            return DecodedBlock(attributes)
     walk = _Walk(context)
     walk.read(block)
     return walk.finish(block, has_nlri=has_nlri, mp_next_hop=mp_next_hop)

@@ -252,6 +252,16 @@ class PathAttributes:
         return None
 
 
+class PlainAttributes(PathAttributes):
+    """Attributes known to end with COMMUNITIES or before it: reflection appends to them.
+
+    A class of its own says so without a field, which would cost memory a hundred
+    thousand times. Only the decoder makes it; nothing else depends on it.
+    """
+
+    __slots__ = ()
+
+
 def _integer(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value, "big")
 

@@ -13,7 +13,7 @@ from rib.as_path import (
     remove_private,
     replace_as,
 )
-from rib.attribute_decode import DecodedBlock, decode_block
+from rib.attribute_decode import DecodedBlock, decode_block, decode_usual
 from rib.attribute_mp import (
     MpReach,
     MpUnreach,
@@ -27,6 +27,7 @@ from rib.attribute_set import (
     ORIGIN_INCOMPLETE,
     DecisionFields,
     PathAttributes,
+    PlainAttributes,
     edit,
     encode_attribute,
     encode_communities,
@@ -50,9 +51,11 @@ __all__ = [
     "MpReach",
     "MpUnreach",
     "PathAttributes",
+    "PlainAttributes",
     "decode_block",
     "decode_mp_reach",
     "decode_mp_unreach",
+    "decode_usual",
     "describe",
     "edit",
     "encode_attribute",

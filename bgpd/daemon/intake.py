@@ -26,6 +26,7 @@ from rib.attributes import (
     MpUnreach,
     PathAttributes,
     decode_block,
+    decode_usual,
     extract_mp,
 )
 from rib.errors import Problem, Remedy
@@ -107,12 +108,17 @@ class Intake:
 
     def _learn(self, table: AdjRibIn, block: bytes) -> Outcome | None:
         """Learn a block met for the first time, if nothing at all is special about it."""
-        decoded = decode_block(block, self._context, has_nlri=True)
-        attributes = decoded.attributes
-        if decoded.problems or attributes is None or decoded.mp_reach is not None:
-            return None
-        if decoded.mp_unreach is not None:
-            return None
+        attributes = decode_usual(block, self._context)
+        if attributes is None:
+            decoded = decode_block(block, self._context, has_nlri=True)
+            attributes = decoded.attributes
+            if (
+                attributes is None
+                or decoded.problems
+                or decoded.mp_reach is not None
+                or decoded.mp_unreach is not None
+            ):
+                return None
         return table.learn(block, attributes)
 
     def _take_any(self, body: bytes, taken: Taken) -> None:

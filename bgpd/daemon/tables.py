@@ -16,10 +16,10 @@ from reflector.group import (
     CATCH_UP_SLICE,
     CatchUp,
     Member,
-    Outbound,
     PathIds,
     UpdateGroup,
 )
+from reflector.outbound import Outbound
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
 from rib.loc_rib import Change, LocRib

@@ -26,6 +26,7 @@ from rib.policy.spec import (
     prefix_match,
 )
 from rib.policy.well_known import (
+    BARRIER,
     GRACEFUL_SHUTDOWN,
     NO_ADVERTISE,
     NO_EXPORT,
@@ -38,6 +39,7 @@ from rib.policy.well_known import (
 
 __all__ = [
     "ACCEPT_ALL",
+    "BARRIER",
     "BUILT_IN_POLICIES",
     "EBGP_DEFAULT_DENY",
     "GRACEFUL_SHUTDOWN",

@@ -11,6 +11,9 @@ NO_EXPORT: Final = 0xFFFFFF01  # RFC 1997
 NO_ADVERTISE: Final = 0xFFFFFF02
 NO_EXPORT_SUBCONFED: Final = 0xFFFFFF03
 
+BARRIER: Final = b"\xff\xff"
+"""Octets that stand in every block with a community that keeps a route from a peer."""
+
 # A block without these octets carries no such community: one search instead of a decode.
 _NO_EXPORT_FAMILY: Final = b"\xff\xff\xff"
 _LLGR_STALE_OCTETS: Final = LLGR_STALE.to_bytes(4, "big")

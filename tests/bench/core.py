@@ -24,10 +24,10 @@ from fib.route_batch import encode_operations
 from fib.routes import Hop, Target
 from reflector.group import UpdateGroup
 from reflector.pending import PendingChanges
-from reflector.rewrite import reflect
+from reflector.rewrite import Reflection, reflect
 from reflector.rules import Export
 from rib.adj_rib_in import AdjRibIn
-from rib.attributes import AttributeContext, decode_block, extract_mp
+from rib.attributes import AttributeContext, decode_usual, extract_mp
 from rib.attributes import edit as edit_block
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
@@ -139,7 +139,7 @@ def split_run() -> Work:
 
 
 def decode() -> Work:
-    return Work(lambda: decode_block(BLOCK, CONTEXT, has_nlri=True))
+    return Work(lambda: decode_usual(BLOCK, CONTEXT))
 
 
 def extract() -> Work:
@@ -248,6 +248,11 @@ def export() -> Work:
     return Work(lambda: outgoing(path))
 
 
+def export_again() -> Work:
+    outgoing, path = Export(a_context(), Policy(ACCEPT_ALL)), a_path()
+    return Work(lambda: outgoing.outgoing(path), note="remembered")
+
+
 def a_prefix_policy() -> PolicySpec:
     """Return a policy as a node of a cluster has: most routes are inside a pool."""
     own = PrefixEntry(AFI_IPV4, b"\x1a" + bytes((10, 0, 1, 0)), 26, 32)
@@ -272,7 +277,8 @@ def divide_kernel() -> Work:
 
 
 def reflect_block() -> Work:
-    return Work(lambda: reflect(ATTRIBUTES, 1, bytes(4)))
+    reflection = Reflection(1, bytes(4))
+    return Work(lambda: reflect(ATTRIBUTES, reflection))
 
 
 def a_group() -> UpdateGroup:
@@ -366,7 +372,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.calico.blocks.BlockTable.update": update_blocks,
     "bgpd.calico.keys.split_affinity_key": affinity,
     "rib.nlri.split": split_run,
-    "rib.attribute_decode.decode_block": decode,
+    "rib.attribute_decode.decode_usual": decode,
     "rib.attribute_mp.extract_mp": extract,
     "rib.attribute_set.edit": edit,
     "rib.import_rules.ImportRules.check": check,
@@ -379,6 +385,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.policy.prefixes.PrefixMatcher.divide": divide,
     "reflector.pending.PendingChanges.add": add,
     "reflector.rules.Export.__call__": export,
+    "reflector.rules.Export.outgoing": export_again,
     "reflector.rules.Export.divide": divide_export,
     "fib.kernel_policy.KernelRules.divide": divide_kernel,
     "reflector.rewrite.reflect": reflect_block,

@@ -1,0 +1,78 @@
+"""One flush of an update group: what it says, and the octets that come of it.
+
+A member is not sent its own routes, so whatever is gathered is kept apart by whose it is.
+"""
+
+from collections.abc import Iterable
+
+from reflector.rules import Outgoing
+from rib.path import Source
+
+
+class Outbound:
+    """One flush's octets for a group.
+
+    Attributes:
+        octets: Everything, in order.
+        spans: Member source -> the part of ``octets`` that came from it.
+        private: Member source -> octets for it alone.
+    """
+
+    __slots__ = ("octets", "private", "spans")
+
+    def __init__(
+        self,
+        octets: bytes,
+        spans: dict[Source, tuple[int, int]],
+        private: dict[Source, bytes],
+    ) -> None:
+        self.octets = octets
+        self.spans = spans
+        self.private = private
+
+    def share_of(self, source: Source) -> list[bytes]:
+        """Return what one member is sent, as buffers to be written in order.
+
+        A member whose routes are in the run gets slices of it, not a copy: the octets
+        exist once for the whole group, however slowly its members read.
+        """
+        share: list[bytes] = []
+        private = self.private.get(source)
+        if private is not None:
+            share.append(private)
+        span = self.spans.get(source)
+        if span is None:
+            if self.octets:
+                share.append(self.octets)
+            return share
+        view = memoryview(self.octets)
+        start, end = span
+        if start:
+            share.append(view[:start])  # type: ignore[arg-type]  # written, never kept
+        if end < len(view):
+            share.append(view[end:])  # type: ignore[arg-type]
+        return share
+
+
+class Batch:
+    """What one flush will say, ordered by whose routes they are, then by attributes."""
+
+    def __init__(self) -> None:
+        self.announced: dict[Source | None, dict[Outgoing, list[bytes]]] = {}
+        self.withdrawn: dict[Source | None, list[bytes]] = {}
+        self.private: dict[Source, list[bytes]] = {}
+
+    def announce(
+        self, origin: Source | None, outgoing: Outgoing, pieces: Iterable[bytes]
+    ) -> None:
+        """Tell all but ``origin`` of routes with one outgoing form."""
+        by_outgoing = self.announced.setdefault(origin, {})
+        by_outgoing.setdefault(outgoing, []).extend(pieces)
+
+    def withdraw(self, origin: Source | None, pieces: Iterable[bytes]) -> None:
+        """Take routes back from all but ``origin``."""
+        self.withdrawn.setdefault(origin, []).extend(pieces)
+
+    def withdraw_from(self, member: Source, pieces: Iterable[bytes]) -> None:
+        """Take routes back from one member."""
+        self.private.setdefault(member, []).extend(pieces)
