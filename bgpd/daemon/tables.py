@@ -1,8 +1,9 @@
 """One family's way from Loc-RIB outwards: pending changes, update groups, flushes.
 
 Changes gather until the event loop has served the sockets that were ready; then one flush
-tells every group and every listener (the FIB). Under load flushes come no more often than
-they cost, so that many small UPDATEs leave in one write; a single event is told at once.
+tells every group and every listener (the FIB). Under load that is batching enough: what
+arrives while a flush is told is read in one turn, and leaves in the next flush. A single
+event is told at once.
 """
 
 import asyncio
@@ -30,7 +31,6 @@ from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
-MAX_FLUSH_GAP: Final = 0.05  # seconds; the longest that load may delay a flush
 
 Write = Callable[[Sequence[bytes]], None]
 Listener = Callable[[list[Change]], None]
@@ -68,7 +68,6 @@ class FamilyTables:
         self._loop = loop
         self._jobs = jobs
         self._handle: asyncio.Handle | None = None
-        self._not_before = 0.0
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
         self._path_ids: PathIds = {}
@@ -79,8 +78,7 @@ class FamilyTables:
         if changes:
             self._pending.add(changes)
             if self._handle is None:
-                wait = self._not_before - self._loop.time()
-                self._handle = self._loop.call_later(max(0.0, wait), self._flush)
+                self._handle = self._loop.call_later(0, self._flush)
 
     @property
     def pending_count(self) -> int:
@@ -96,14 +94,11 @@ class FamilyTables:
         if self._handle is not None:
             self._handle.cancel()
             self._handle = None
-        started = self._loop.time()
         changes = self._pending.drain(FLUSH_LIMIT)
         for group in tuple(self.groups.values()):
             self._tell(group.flush(changes), group.members.values())
         for listener in self.listeners:
             listener(changes)
-        ended = self._loop.time()
-        self._not_before = ended + min(ended - started, MAX_FLUSH_GAP)
         if self._pending and self._handle is None:
             self._handle = self._loop.call_later(0, self._flush)
 
