@@ -281,7 +281,7 @@ class Export:
         """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
         if not self._is_told[origin_of(path)]:
             return False
-        if BARRIER not in attributes.octets:
+        if attributes.octets.find(BARRIER) < 0:
             return True
         return export_allowed(attributes, is_ebgp=self._is_ebgp) and (
             self.context.has_long_lived or not is_long_lived_stale(attributes)

@@ -128,7 +128,7 @@ def decode_usual(
     elif next_hop is None:
         return None
     if (
-        b"\0\0\0\0" in path  # AS 0, or rarely a number beside another's zeros
+        path.find(b"\0\0\0\0") >= 0  # AS 0, or rarely a number beside another's zeros
         or (
             not context.is_ibgp
             and context.enforces_first_as

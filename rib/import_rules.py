@@ -106,7 +106,8 @@ class ImportRules:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
         octets = attributes.octets
         for needle in self._needles:
-            if needle in octets:
+            # "needle in octets" makes and drops an exception first: is it a number?
+            if octets.find(needle) >= 0:
                 refused = self._check_loops(attributes, source)
                 if refused is not None:
                     return refused
