@@ -1,0 +1,138 @@
+"""``make bench-guard``: work of the hot functions, counted instead of timed.
+
+Seconds on a shared machine say nothing about a change of five percent. What is counted
+here is the same on every machine with the same Python: instructions of the interpreter,
+and calls from Python into C, for one run of each benchmark. ``guard.json`` holds them; more
+than ``TOLERANCE`` above is a failure, to be repaired or to be accepted with ``--update``.
+
+What happens inside a C call is not seen: a longer regular expression costs nothing here.
+"""
+
+import argparse
+import json
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import Final, NamedTuple
+
+from tests.bench.core import BENCHMARKS
+
+FILE: Final = Path(__file__).with_name("guard.json")
+TOLERANCE: Final = 1.02
+WARM_UP: Final = 2  # runs that fill memos and the interpreter's own caches
+VERSION: Final = ".".join(map(str, sys.version_info[:2]))
+
+
+class Counts(NamedTuple):
+    """What one run of a benchmark takes.
+
+    Attributes:
+        instructions: Of the interpreter.
+        calls: Into functions written in C.
+    """
+
+    instructions: int
+    calls: int
+
+
+def count(run: Callable[[], object]) -> Counts:
+    """Return what a run takes once it is warm."""
+    for _ in range(WARM_UP):
+        run()
+    instructions = calls = 0
+
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal instructions
+        if event == "call":
+            frame.f_trace_lines, frame.f_trace_opcodes = False, True
+        elif event == "opcode":
+            instructions += 1
+        return trace
+
+    def profile(_: FrameType, event: str, __: object) -> None:
+        nonlocal calls
+        calls += event == "c_call"
+
+    sys.settrace(trace)  # type: ignore[arg-type]  # it returns itself
+    try:
+        run()
+    finally:
+        sys.settrace(None)
+    sys.setprofile(profile)
+    try:
+        run()
+    finally:
+        sys.setprofile(None)
+    return Counts(instructions, calls)
+
+
+def count_all() -> dict[str, Counts]:
+    """Return the counts of all benchmarks."""
+    return {name: count(prepare().run) for name, prepare in BENCHMARKS.items()}
+
+
+def compare(known: dict[str, list[int]], found: dict[str, Counts]) -> list[str]:
+    """Return what is worse than ``known``, or not known, a line each."""
+    lines = []
+    for name, counts in found.items():
+        if name not in known:
+            lines.append(f"{name}: not in {FILE.name}")
+            continue
+        for what, now, before in zip(Counts._fields, counts, known[name], strict=True):
+            if now > before * TOLERANCE:
+                lines.append(f"{name}: {now} {what}, {before} before")
+    lines += [f"{name}: no such benchmark" for name in known if name not in found]
+    return lines
+
+
+def read() -> dict[str, dict[str, list[int]]]:
+    """Return all figures that are kept: of each Python version, by benchmark."""
+    figures: dict[str, dict[str, list[int]]] = json.loads(
+        FILE.read_text(encoding="utf-8")
+    )
+    return figures
+
+
+def write(found: dict[str, Counts]) -> None:
+    """Keep figures of this Python in place of its former ones."""
+    figures = read() if FILE.exists() else {}
+    figures[VERSION] = {name: list(counts) for name, counts in found.items()}
+    versions = []
+    for version in sorted(figures):
+        rows = (
+            f"    {json.dumps(name)}: {json.dumps(counts)}"
+            for name, counts in sorted(figures[version].items())
+        )
+        versions.append(f"  {json.dumps(version)}: {{\n" + ",\n".join(rows) + "\n  }")
+    FILE.write_text("{\n" + ",\n".join(versions) + "\n}\n", encoding="utf-8")
+
+
+def main() -> int:
+    """Check, or write the figures anew; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make bench-guard", description=__doc__)
+    parser.add_argument(
+        "--update", action="store_true", help="keep today's figures instead"
+    )
+    arguments = parser.parse_args()
+    found = count_all()
+    if arguments.update:
+        write(found)
+        return 0
+    known = read().get(VERSION)
+    if known is None:
+        sys.stderr.write(
+            f"{FILE.name} has no figures of Python {VERSION}: make them with --update"
+            " at a commit that is good\n"
+        )
+        return 1
+    worse = compare(known, found)
+    for line in worse:
+        sys.stdout.write(f"{line}\n")
+    if not worse:
+        sys.stdout.write(f"{len(found)} benchmarks take no more than they did\n")
+    return 1 if worse else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
