@@ -106,7 +106,7 @@ def test_commands_of_the_documentation_exist() -> None:
 
     roots = {"pybgpd": pybgpd, "pybgpctl": pybgpctl}
     targets = re.findall(
-        r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
+        r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE
     )
     for name, words in commands():
         where = f"{name}: {' '.join(words)}"
