@@ -30,7 +30,9 @@ PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
 PathIds = dict[tuple[bytes | str, int], int]
 
-CATCH_UP_SLICE: Final = 2048  # prefixes encoded in one go while somebody catches up
+# Prefixes encoded in one go while somebody catches up. Not Final: tests make it small, and
+# compiled code would not see that.
+CATCH_UP_SLICE = 2048
 _ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
 
 _Told = tuple[Outgoing | None, ...]  # parallel to the paths that were asked about

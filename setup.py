@@ -1,0 +1,44 @@
+"""What ``pyproject.toml`` cannot say: the optional compiled build.
+
+``PYBGPD_COMPILE=1 pip wheel --no-build-isolation --no-deps .`` compiles the modules below
+with mypyc, which comes with mypy, and needs a C compiler and Python's headers. The sources
+stay the same, and the pure wheel is the one that is published.
+"""
+
+import os
+from typing import Final
+
+from setuptools import setup
+
+# Those that do work for each UPDATE. Left out: what counts references (``rib.intern``,
+# ``rib.next_hops``), since compiled code holds others.
+COMPILED: Final = (
+    "bgpd/daemon/intake.py",
+    "bgpd/wire/framing.py",
+    "bgpd/wire/pack.py",
+    "reflector/group.py",
+    "reflector/outbound.py",
+    "reflector/pending.py",
+    "reflector/rewrite.py",
+    "reflector/rules.py",
+    "rib/adj_rib_in.py",
+    "rib/attribute_decode.py",
+    "rib/attribute_set.py",
+    "rib/import_rules.py",
+    "rib/loc_rib.py",
+    "rib/nlri.py",
+    "rib/path.py",
+    "rib/path_set.py",
+)
+
+
+def extensions() -> list[object]:
+    """Return the extension modules to be built: none unless asked for."""
+    if os.environ.get("PYBGPD_COMPILE") != "1":
+        return []
+    from mypyc.build import mypycify  # noqa: PLC0415  # needed by this build alone
+
+    return list(mypycify(list(COMPILED), group_name="pybgpd"))
+
+
+setup(ext_modules=extensions())
