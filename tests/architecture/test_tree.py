@@ -39,6 +39,7 @@ ROOT_ENTRIES = {
     "docs",
     "fib",
     "pyproject.toml",
+    "setup.py",
     "reflector",
     "rib",
     "tests",
