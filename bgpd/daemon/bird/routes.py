@@ -35,7 +35,8 @@ _TYPES: Final = {
     KERNEL: "inherit unicast univ",
     STATIC: "static unicast univ",
 }
-_BREATH: Final = 256  # prefixes looked at between breaths
+_BREATH: Final = 256  # prefixes written between breaths
+_GLANCES: Final = 1024  # prefixes looked at between breaths
 
 
 class QueryError(Exception):
@@ -78,6 +79,7 @@ class Query:
 
 
 Chooses = Callable[[Nlri, Entry | None, Path], bool]
+CountsOf = Callable[[Nlri, Entry | None], int]
 
 
 def show_route(view: DaemonView, family: Family, query: Query) -> Iterator[Line | None]:
@@ -90,20 +92,19 @@ def show_route(view: DaemonView, family: Family, query: Query) -> Iterator[Line 
     for name in (query.protocol, query.export):
         if name and not is_protocol(view, family, name):
             raise QueryError(9001, f"syntax error, unexpected {name!r}")
-    chooses = _chooser(view, family, query)
+    chosen_of = _counter(view, family, query)
     nlris = _looked_at(table, family, query)
     if query.is_count:
-        yield from _count(table, nlris, chooses)
+        yield from _count(table, nlris, chosen_of)
         return
     chosen = nlris
     if query.protocol or query.export or query.is_primary:
         # What is left out need not be put in order.
         chosen = []
         for number, nlri in enumerate(nlris):
-            if number % _BREATH == 0:
+            if number % _GLANCES == 0:
                 yield None
-            entry = table.get(nlri)
-            if any(chooses(nlri, entry, path) for path in paths_of(entry)):
+            if chosen_of(nlri, table.get(nlri)):
                 chosen.append(nlri)
     yield from _show(view, family, query, chosen)
     if not nlris and (query.exact or query.address):
@@ -113,17 +114,17 @@ def show_route(view: DaemonView, family: Family, query: Query) -> Iterator[Line 
 
 
 def _count(
-    table: dict[Nlri, Entry], nlris: list[Nlri], chooses: Chooses
+    table: dict[Nlri, Entry], nlris: list[Nlri], chosen_of: CountsOf
 ) -> Iterator[Line | None]:
     networks = routes = seen = 0
     for number, nlri in enumerate(nlris):
-        if number % _BREATH == 0:
+        if number % _GLANCES == 0:
             yield None
         entry = table.get(nlri)
         paths = paths_of(entry)
         seen += len(paths)
         networks += bool(paths)
-        routes += sum(chooses(nlri, entry, path) for path in paths)
+        routes += chosen_of(nlri, entry)
     text = f"{routes} of {seen} routes for {networks} networks"
     yield Line(14, text, is_last=True)
 
@@ -183,6 +184,38 @@ def _chooser(view: DaemonView, family: Family, query: Query) -> Chooses:
     if not tests:
         return lambda _, __, ___: True
     return lambda nlri, entry, path: all(test(nlri, entry, path) for test in tests)
+
+
+def _counter(view: DaemonView, family: Family, query: Query) -> CountsOf:
+    """Return what says how many paths of a prefix are chosen.
+
+    Most of the time all prefixes of one entry fare alike, and it is asked about once.
+    """
+    chooses = _chooser(view, family, query)
+
+    def count(nlri: Nlri, entry: Entry | None) -> int:
+        return sum(chooses(nlri, entry, path) for path in paths_of(entry))
+
+    if query.export and _divides(view, family, query.export):
+        return count
+    known: dict[Entry | None, int] = {}
+
+    def remembered(nlri: Nlri, entry: Entry | None) -> int:
+        found = known.get(entry)
+        if found is None:
+            found = known[entry] = count(nlri, entry)
+        return found
+
+    return remembered
+
+
+def _divides(view: DaemonView, family: Family, protocol: str) -> bool:
+    """Whether prefixes of one path may fare differently on their way to a protocol."""
+    peer = peers_of(view, family).get(protocol)
+    if peer is None:
+        return True
+    group = view.speaker.tables[family].group_of(peer.sources[family])
+    return group is not None and group.export.policy.needs_prefix
 
 
 def _told_to(view: DaemonView, family: Family, query: Query) -> Chooses:
