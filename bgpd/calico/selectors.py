@@ -1,9 +1,10 @@
 """Calico's label selectors, compiled to predicates over a label mapping.
 
 ``||`` binds least, then ``&&``, then ``!``; parentheses group. Terms: ``k == 'v'``,
-``!=``, ``contains``, ``starts with``, ``ends with``, ``in {...}``, ``not in {...}`` (also
-``notin``), ``has(k)``, ``all()``, ``global()``. An empty selector matches everything. With
-the label missing, ``!=`` and ``not in`` are true and every other comparison is false.
+``!=``, ``contains``, ``starts with``, ``ends with``, ``in {...}``, ``not in {...}`` (the
+three of two words also as one), ``has(k)``, ``all()``, ``global()``. An empty selector
+matches everything. With the label missing, ``!=`` and ``not in`` are true and every other
+comparison is false. Words are operators only after a label, so a label may be called ``in``.
 """
 
 import re
@@ -13,23 +14,25 @@ from typing import Final
 Labels = Mapping[str, str]
 Selector = Callable[[Labels], bool]
 
+_END: Final = r"(?![A-Za-z0-9_./-])"  # of a word
 _TOKEN: Final = re.compile(
-    r"""[ \t]*(?:
-        (?P<string>'[^']*'|"[^"]*")
+    r"""(?P<string>'[^']*'|"[^"]*")
+      | (?P<call>(?:has|all|global)\()
       | (?P<op>\|\||&&|==|!=|!|\(|\)|\{|\}|,)
-      | (?P<words>not[ \t]+in\b|starts[ \t]+with\b|ends[ \t]+with\b)
       | (?P<name>[A-Za-z0-9_./-]+)
-      | (?P<end>$)
-    )""",
+    """,
     re.VERBOSE,
+)
+_WORDS: Final = re.compile(
+    rf"(?:contains|starts[ \t]*with|ends[ \t]*with|not[ \t]*in|in){_END}"
 )
 _MAX_DEPTH: Final = 100  # nesting; a selector of a person has three
 
 _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "==": lambda have, want: have == want,
     "contains": lambda have, want: want in have,
-    "starts with": lambda have, want: have.startswith(want),
-    "ends with": lambda have, want: have.endswith(want),
+    "startswith": lambda have, want: have.startswith(want),
+    "endswith": lambda have, want: have.endswith(want),
 }
 
 
@@ -57,18 +60,24 @@ def _everything(_labels: Labels) -> bool:
 
 
 def _tokens(text: str) -> list[str]:
-    tokens, at = [], 0
-    text = text.rstrip(" \t")
-    while at < len(text):
-        match = _TOKEN.match(text, at)
-        if match is None:
-            raise SelectorError(f"cannot read {text[at:]!r} in selector {text!r}")
-        token = match.group().strip(" \t")
-        if match.lastgroup == "words":
-            token = " ".join(token.split())
+    tokens: list[str] = []
+    kind, at = "", 0
+    while True:
+        at += len(text[at:]) - len(text[at:].lstrip(" \t"))
+        if at == len(text):
+            return [*tokens, ""]
+        # What follows a label is an operator; has() takes one without.
+        is_label = kind == "name" and tokens[-2:-1] != ["has("]
+        match = is_label and _WORDS.match(text, at)
+        if match:
+            kind, token = "words", "".join(match.group().split())
+        else:
+            match = _TOKEN.match(text, at)
+            if match is None:
+                raise SelectorError(f"cannot read {text[at:]!r} in selector {text!r}")
+            kind, token = match.lastgroup or "", match.group()
         tokens.append(token)
         at = match.end()
-    return [*tokens, ""]
 
 
 class _Parser:
@@ -113,10 +122,14 @@ class _Parser:
     def _parse_not(self, depth: int) -> Selector:
         if depth > _MAX_DEPTH:
             raise SelectorError("nested too deeply")
-        if self.peek() == "!":
+        is_negated = False
+        while self.peek() == "!":
             self.take()
-            term = self._parse_not(depth + 1)
-            return lambda labels: not term(labels)
+            is_negated = not is_negated
+        term = self._parse_operation(depth)
+        return (lambda labels: not term(labels)) if is_negated else term
+
+    def _parse_operation(self, depth: int) -> Selector:
         if self.peek() == "(":
             self.take()
             term = self.parse_or(depth + 1)
@@ -125,14 +138,14 @@ class _Parser:
         return self._parse_term()
 
     def _parse_term(self) -> Selector:
+        if self.peek().endswith("(") and self.peek() != "(":
+            return self._parse_call(self.take())
         name = self._name()
-        if self.peek() == "(":
-            return self._parse_call(name)
         operator = self.take()
         if operator == "!=":
             value = self._string()
             return lambda labels: labels.get(name) != value
-        if operator in {"not in", "notin"}:
+        if operator == "notin":
             values = self._set()
             return lambda labels: labels.get(name) not in values
         if operator == "in":
@@ -143,16 +156,10 @@ class _Parser:
         compare, value = _COMPARE[operator], self._string()
         return lambda labels: name in labels and compare(labels[name], value)
 
-    def _parse_call(self, name: str) -> Selector:
-        self.expect("(")
-        if name == "has":
-            label = self._name()
-            self.expect(")")
-            return lambda labels: label in labels
+    def _parse_call(self, call: str) -> Selector:
+        label = self._name() if call == "has(" else ""
         self.expect(")")
-        if name in {"all", "global"}:
-            return _everything
-        raise SelectorError(f"{name}() is unknown")
+        return (lambda labels: label in labels) if label else _everything
 
     def _name(self) -> str:
         token = self.take()
