@@ -68,12 +68,14 @@ class NodeFacts:
         """Return what export policies of a family rest on."""
         name, config = "default", self.topology.config
         own = None if self.own is None else self.topology.node_config(self.own.name)
-        if own is not None and any(
-            family_of(each.cidr) == family.afi for each in own.prefix_advertisements
-        ):
+        if own is not None and own.prefix_advertisements is not None:
+            # Of both families, even where it names prefixes of one only.
             name, config = f"node.{self.own.name if self.own else ''}", own
         items, unknown = advertisements(
-            [(each.cidr, each.communities) for each in config.prefix_advertisements],
+            [
+                (each.cidr, each.communities)
+                for each in config.prefix_advertisements or ()
+            ],
             {each.name: each.value for each in config.communities},
             family,
         )

@@ -69,7 +69,7 @@ class PeerChecks:
         elif not spec.peer_selector and not spec.local_workload_selector:
             warn("peerIP", "is missing; the peer is left out")
         if spec.node and spec.node_selector:
-            warn("nodeSelector", "has no effect beside node")
+            warn("node", "has no effect beside nodeSelector")
         for filter_name in spec.filters:
             if filter_name not in self._topology.filters:
                 warn("filters", f"there is no BGPFilter {filter_name!r}; passed over")

@@ -197,10 +197,9 @@ class _Expansion:
                     yield _Peering("Node", name, spec, remote)
 
     def _is_for(self, spec: BgpPeerSpec, member: Member) -> bool:
-        if spec.node:
-            return spec.node == member.name
-        selector = spec.node_selector
-        return not selector or self._topology.is_matching(selector, member)
+        if spec.node_selector:
+            return self._topology.is_matching(spec.node_selector, member)
+        return not spec.node or spec.node == member.name
 
     def _pointed_at(self, spec: BgpPeerSpec) -> tuple[Family, ...]:
         """Return the families in which ``spec`` names this node as its far end."""
@@ -214,7 +213,7 @@ class _Expansion:
             return ()
         if (spec.asn or self._topology.asn) != self._asn:
             return ()
-        if port not in {0, own.listen_port}:
+        if port and not self._topology.is_listening(own, port):
             return ()
         return tuple(family for family, text in own.addrs.items() if text == addr)
 

@@ -7,7 +7,7 @@ more own block, keeps the name: the daemon follows it live.
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from ipaddress import ip_interface, ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_interface, ip_network
 from typing import Final
 
 from bgpd.calico.blocks import Block
@@ -111,7 +111,7 @@ def import_policy(
         for name in names
         for term in filter_terms(name, filters[name], session, is_export=False)
     ]
-    if normal is not None:
+    if normal is not None and session.is_internal:  # no LOCAL_PREF crosses an AS
         terms.append(
             Term(
                 "elevated priority",
@@ -222,8 +222,7 @@ def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
             source_kinds=FROM_PEERS, next_hops=inside(*sorted(facts.wireguard))
         )
         terms.append(Term("next hop is reached by WireGuard", _REJECT, match))
-    for pool in sorted(facts.pools, key=lambda pool: pool.cidr):
-        terms += _pool_terms(family, pool, facts)
+    terms += _pools_terms(family, facts)
     if not terms and facts.normal is None:
         return KernelPolicy()
     policy = ACCEPT_ALL
@@ -233,24 +232,48 @@ def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
     return KernelPolicy(policy, facts.normal)
 
 
-def _pool_terms(family: Family, pool: IpPoolSpec, facts: KernelFacts) -> Iterator[Term]:
-    title, match = f"pool {pool.cidr}", inside(pool.cidr)
+def _pools_terms(family: Family, facts: KernelFacts) -> list[Term]:
+    """Return the terms of all pools; of pools that overlap the first text counts."""
     if family == IPV4_UNICAST and not facts.network:
-        return  # without an address there are no nodes' routes either
+        return []  # without an address there are no nodes' routes either
+    terms: list[Term] = []
+    later: list[IPv4Network | IPv6Network] = []  # whose terms follow
+    # From the last to the first: what is accepted anyway needs a term of its own only
+    # where a pool that follows would decide otherwise.
+    for pool in sorted(facts.pools, key=lambda pool: pool.cidr, reverse=True):
+        network = ip_network(pool.cidr)
+        found = _pool_terms(family, pool, facts)
+        is_decided = bool(found) and found[-1].outcome is _REJECT
+        accepts = family == IPV4_UNICAST and not is_decided
+        if accepts and any(network.overlaps(each) for each in later):
+            match = Match(prefixes=inside(pool.cidr))
+            found.append(Term(f"pool {pool.cidr}", _ACCEPT, match))
+        if found:
+            later.append(network)
+        terms[:0] = found
+    return terms
+
+
+def _pool_terms(family: Family, pool: IpPoolSpec, facts: KernelFacts) -> list[Term]:
+    title, match = f"pool {pool.cidr}", inside(pool.cidr)
     if is_tunnelled(pool.vxlan_mode):
-        yield Term(f"{title} by VXLAN is Felix'", _REJECT, Match(prefixes=match))
-    elif not is_tunnelled(pool.ipip_mode):
-        if not facts.routes.no_encap:
-            yield Term(f"{title} is Felix'", _REJECT, Match(prefixes=match))
-    elif not facts.routes.ipip or family != IPV4_UNICAST:
-        yield Term(f"{title} by IPIP is Felix'", _REJECT, Match(prefixes=match))
-    else:
-        if pool.ipip_mode == "CrossSubnet":
-            near = inside(str(ip_interface(facts.network).network))
-            where = Match(prefixes=match, source_kinds=FROM_PEERS, next_hops=near)
-            yield Term(f"{title}, same subnet", _ACCEPT, where)
-        where = Match(prefixes=match, source_kinds=FROM_PEERS)
-        yield Term(f"{title} by IPIP", _ACCEPT, where, Actions(device=TUNNEL))
+        return [Term(f"{title} by VXLAN is Felix'", _REJECT, Match(prefixes=match))]
+    if not is_tunnelled(pool.ipip_mode):
+        if facts.routes.no_encap:
+            return []
+        return [Term(f"{title} is Felix'", _REJECT, Match(prefixes=match))]
+    if not facts.routes.ipip:
+        return [Term(f"{title} by IPIP is Felix'", _REJECT, Match(prefixes=match))]
+    if family != IPV4_UNICAST:
+        return []  # there is no such tunnel
+    terms: list[Term] = []
+    if pool.ipip_mode == "CrossSubnet":
+        near = inside(str(ip_interface(facts.network).network))
+        where = Match(prefixes=match, source_kinds=FROM_PEERS, next_hops=near)
+        terms.append(Term(f"{title}, same subnet", _ACCEPT, where))
+    where = Match(prefixes=match, source_kinds=FROM_PEERS)
+    terms.append(Term(f"{title} by IPIP", _ACCEPT, where, Actions(device=TUNNEL)))
+    return terms
 
 
 def is_tunnelled(mode: str) -> bool:
@@ -276,9 +299,8 @@ def advertisements(
         standard: list[int] = []
         large: list[LargeCommunity] = []
         for text in texts:
-            try:
-                community = parse_any_community(names.get(text, text))
-            except ValueError:
+            community = _community(text, names)
+            if community is None:
                 unknown.append(text)
                 continue
             if isinstance(community, int):
@@ -287,6 +309,16 @@ def advertisements(
                 large.append(community)
         found.append(Advertisement(cidr, tuple(standard), tuple(large)))
     return tuple(found), tuple(unknown)
+
+
+def _community(text: str, names: Mapping[str, str]) -> int | LargeCommunity | None:
+    """Return a community given as it is, or else by its name."""
+    for each in (text, names.get(text, "")):
+        try:
+            return parse_any_community(each)
+        except ValueError:
+            continue
+    return None
 
 
 def family_of(cidr: str) -> int:

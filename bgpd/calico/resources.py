@@ -128,8 +128,8 @@ class BgpConfigurationSpec(Resource):
     log_severity: str = Field(default="", alias="logSeverityScreen")
     ignored_interfaces: tuple[str, ...] = Field(default=(), alias="ignoredInterfaces")
     communities: tuple[NamedCommunity, ...] = ()
-    prefix_advertisements: tuple[PrefixAdvertisement, ...] = Field(
-        default=(), alias="prefixAdvertisements"
+    prefix_advertisements: tuple[PrefixAdvertisement, ...] | None = Field(
+        default=None, alias="prefixAdvertisements"
     )
     service_cluster_ips: tuple[CidrBlock, ...] = Field(
         default=(), alias="serviceClusterIPs"

@@ -35,7 +35,7 @@ class Member:
 
     Attributes:
         name: The node.
-        addrs: Address in canonical text per family; never empty.
+        addrs: Address in canonical text per family.
         asn: None takes the cluster's.
         cluster_id: Non-empty on a route reflector.
         networks: Address with its subnet per family.
@@ -102,6 +102,7 @@ class Topology:
                     found.append(ObjectWarning(key, "spec.bgp", text))
         self.warnings = tuple(found)
         self._matching: dict[str, tuple[Member, ...]] = {}
+        self._names: dict[str, frozenset[str]] = {}
 
     @property
     def is_mesh(self) -> bool:
@@ -117,6 +118,17 @@ class Topology:
         own = self.node_config(name)
         port = own.listen_port if own is not None else None
         return port or self.config.listen_port or BGP_PORT
+
+    def is_listening(self, member: Member, port: int) -> bool:
+        """Return whether a BGPPeer with a port names this node, as confd has it.
+
+        Where neither the node nor the cluster sets a port, any fits; the cluster's has
+        to fit even where the node has its own.
+        """
+        own = self.node_config(member.name)
+        own_port = None if own is None else own.listen_port
+        given = (own_port, self.config.listen_port)
+        return all(each is None or each == port for each in given)
 
     def asn_of(self, member: Member | None) -> int:
         """Return a node's AS number: its own, else the cluster's."""
@@ -137,10 +149,14 @@ class Topology:
 
     def is_matching(self, selector: str, member: Member) -> bool:
         """Return whether ``selector`` matches ``member``; a malformed one never does."""
-        try:
-            return member in self.matching(selector)
-        except SelectorError:
-            return False
+        names = self._names.get(selector)
+        if names is None:
+            try:
+                names = frozenset(each.name for each in self.matching(selector))
+            except SelectorError:
+                names = frozenset()
+            self._names[selector] = names
+        return member.name in names
 
     def _member(self, name: str, node: Node) -> Member | None:
         bgp = node.spec.bgp
