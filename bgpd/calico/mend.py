@@ -1,24 +1,29 @@
 """Reading an object though some of its fields cannot be understood.
 
 One bad field must not undo the rest: a BGPConfiguration whose communities are malformed
-still says that there is no mesh. Such a field is left out and told; what it would have said
-is then Calico's default. Fields that say who or whom an object is about cannot be left out
-without making it another object, nor can what guards a session, nor rules of a filter: then
-the whole is refused.
+still says that there is no mesh. Such a field stays as it was last understood, and is left
+out if it never was; what it would have said is then Calico's default. Fields that say who
+or whom an object is about cannot be left out without making it another object, nor can
+what guards a session or a pool: then the whole is refused.
+
+Filters are refused as a whole too. One that was never understood is *closed*: what gets
+as far as its first bad rule is rejected, since nobody knows what the rule would have kept
+out. Leaving it out would open what its author wanted guarded.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 from pydantic import ValidationError
 
 from bgpd.calico.fields import Resource
+from bgpd.calico.filters import BgpFilter
 from bgpd.calico.resources import MODELS
 from bgpd.calico.warnings import ObjectWarning
 
 _MAX_TRIES: Final = 32  # bad fields of one object; it is no object of ours with more
 
-# Without these an object would be another one.
+# Without these an object would be another one, or guard nothing.
 _NEEDED: Final[Mapping[str, frozenset[str]]] = {
     "BGPPeer": frozenset(
         {
@@ -34,10 +39,12 @@ _NEEDED: Final[Mapping[str, frozenset[str]]] = {
             "ttlSecurity",
         }
     ),
-    "IPPool": frozenset({"cidr"}),
-    "Node": frozenset({"bgp"}),
+    "IPPool": frozenset({"cidr", "disableBGPExport"}),
 }
-_WHOLE: Final = frozenset({"BGPFilter"})
+_NODE_BGP: Final = ("ipv4Address", "ipv6Address", "ipv4IPIPTunnelAddr")
+_FILTER: Final = "BGPFilter"
+_LISTS: Final = ("exportV4", "importV4", "exportV6", "importV6")
+_REJECT: Final = {"action": "Reject"}
 
 _Place = tuple[int | str, ...]
 
@@ -48,44 +55,85 @@ class Read(NamedTuple):
     Attributes:
         resource: ``None`` where it is refused.
         findings: What is wrong with it.
+        closed: What counts for a refused object that was never understood.
     """
 
     resource: Resource | None
-    findings: tuple[ObjectWarning, ...]
+    findings: tuple[ObjectWarning, ...] = ()
+    closed: Resource | None = None
 
 
-def read_resource(key: str, kind: str, content: object) -> Read:
-    """Read an object; what of it cannot be understood is left out where that is safe."""
+def read_resource(
+    key: str, kind: str, content: object, known: Resource | None = None
+) -> Read:
+    """Read an object as far as it can be understood.
+
+    Args:
+        key: Of the object.
+        kind: One of ``MODELS``.
+        content: Its JSON value.
+        known: The object as it was last understood.
+    """
+    given = content
+    gone: dict[_Place, None] = {}
     findings: list[ObjectWarning] = []
     for _ in range(_MAX_TRIES):
         try:
             resource = MODELS[kind].model_validate(content)
         except ValidationError as error:
             errors = error.errors(include_url=False, include_input=False)
-            places = [each["loc"][:2] for each in errors]
-            can_mend = all(_can_go(kind, place) for place in places)
-            text = "; left out" if can_mend else ""
+            places = [_mendable(kind, each["loc"]) for each in errors]
+            is_refused = not all(places)
+            done = "" if is_refused else "; left out"
+            if done and known is not None:
+                done = "; stays as last understood"
             findings += [
-                ObjectWarning(key, _path(each["loc"]), f"{each['msg']}{text}")
+                ObjectWarning(key, ".".join(map(str, each["loc"])), each["msg"] + done)
                 for each in errors
             ]
-            if not can_mend:
-                return Read(None, tuple(findings))
-            for place in dict.fromkeys(places):
+            if is_refused:
+                closed = closed_filter(given) if kind == _FILTER else None
+                return Read(None, tuple(findings), closed)
+            for place in places:
+                gone[place] = None
                 content = _without(content, place)
         else:
+            if known is not None:
+                for place in gone:
+                    resource = _with(resource, known, place)
             return Read(resource, tuple(findings))
     return Read(None, tuple(findings))
 
 
-def _path(location: _Place) -> str:
-    return ".".join(map(str, location))
+def closed_filter(content: object) -> BgpFilter:
+    """Return a filter that rejects what gets as far as a rule that is not understood."""
+    spec = content.get("spec") if isinstance(content, dict) else None
+    lists = spec if isinstance(spec, dict) else dict.fromkeys(_LISTS, "")
+    closed = {name: list(_closed_rules(name, lists.get(name))) for name in _LISTS}
+    return BgpFilter.model_validate({"spec": closed})
 
 
-def _can_go(kind: str, place: _Place) -> bool:
-    if kind in _WHOLE or len(place) < 2 or place[0] != "spec":
-        return False
-    return place[1] not in _NEEDED.get(kind, frozenset())
+def _closed_rules(name: str, rules: object) -> Iterator[object]:
+    if not isinstance(rules, list):
+        if rules is not None:
+            yield _REJECT
+        return
+    for rule in rules:
+        try:
+            BgpFilter.model_validate({"spec": {name: [rule]}})
+        except ValidationError:
+            yield _REJECT
+            return
+        yield rule
+
+
+def _mendable(kind: str, location: _Place) -> _Place:
+    """Return what must go for a fault to be gone; empty where nothing can."""
+    if kind == _FILTER or len(location) < 2 or location[0] not in ("spec", "status"):
+        return ()
+    if location[:2] == ("spec", "bgp") and kind == "Node":
+        return location[:3] if location[2:] and location[2] in _NODE_BGP else ()
+    return () if location[1] in _NEEDED.get(kind, ()) else location[:2]
 
 
 def _without(content: Any, place: _Place) -> Any:  # noqa: ANN401  # any JSON
@@ -97,3 +145,18 @@ def _without(content: Any, place: _Place) -> Any:  # noqa: ANN401  # any JSON
     if first not in content:
         return content
     return {**content, first: _without(content[first], tuple(rest))}
+
+
+def _with(model: Resource, known: Resource, place: _Place) -> Resource:
+    """Return ``model`` with what ``known`` has at a place, if it has that place."""
+    (name,) = (
+        name
+        for name, field in type(model).model_fields.items()
+        if place[0] in (name, field.alias)
+    )
+    mine, value = getattr(model, name), getattr(known, name)
+    if len(place) > 1:
+        if mine is None or value is None:
+            return model
+        value = _with(mine, value, place[1:])
+    return model.model_copy(update={name: value})

@@ -66,6 +66,7 @@ class _Service(NamedTuple):
     external_ips: tuple[str, ...]
     balancer_ip: str
     ingress_ips: tuple[str, ...]
+    unread: tuple[str, ...]  # what should be addresses
 
 
 class _Slice(NamedTuple):
@@ -125,6 +126,10 @@ class ServiceTable:
         """Take a new or changed service; one that cannot be read stays as it was."""
         service = self._read("Service", name, content, _read_service)
         if isinstance(service, _Service):
+            if service.unread:
+                text = f"no addresses: {', '.join(service.unread)}; passed over"
+                key = f"Service {'/'.join(name)}"
+                self._warnings["Service", name] = ObjectWarning(key, "", text)
             self._services[name] = service
             self._decide(name)
 
@@ -213,7 +218,9 @@ def advertise(
 
 def object_name(content: Object) -> ObjectName:
     """Return namespace and name of a Kubernetes object."""
-    metadata = content.get("metadata") or {}
+    metadata = content.get("metadata")
+    if not isinstance(metadata, Mapping):
+        metadata = {}
     return str(metadata.get("namespace") or "default"), str(metadata.get("name") or "")
 
 
@@ -224,14 +231,18 @@ def _read_service(_: ObjectName, content: Object) -> _Service:
     cluster_ip = spec.get("clusterIP") or ""
     cluster_ips = spec.get("clusterIPs") or ([cluster_ip] if cluster_ip else [])
     has_address = bool(cluster_ip) and cluster_ip != "None"
+    unread: list[str] = []
     return _Service(
         kind=str(spec.get("type") or "ClusterIP"),
         is_local=spec.get("externalTrafficPolicy") == "Local",
         families=tuple(spec.get("ipFamilies") or ()),
-        cluster_ips=_addresses(cluster_ips) if has_address else (),
-        external_ips=_addresses(spec.get("externalIPs") or ()),
+        cluster_ips=_addresses(cluster_ips, unread) if has_address else (),
+        external_ips=_addresses(spec.get("externalIPs") or (), unread),
         balancer_ip=str(spec.get("loadBalancerIP") or ""),
-        ingress_ips=_addresses(each["ip"] for each in ingress if each.get("ip")),
+        ingress_ips=_addresses(
+            (each["ip"] for each in ingress if each.get("ip")), unread
+        ),
+        unread=tuple(unread),
     )
 
 
@@ -247,8 +258,14 @@ def _read_slice(name: ObjectName, content: Object) -> _Slice:
     return _Slice((name[0], service), family, tuple(nodes))
 
 
-def _addresses(texts: Iterable[object]) -> tuple[str, ...]:
-    return tuple(str(ip_address(str(text))) for text in texts)
+def _addresses(texts: Iterable[object], unread: list[str]) -> tuple[str, ...]:
+    found = []
+    for text in texts:
+        try:
+            found.append(str(ip_address(str(text))))
+        except ValueError:
+            unread.append(repr(text))
+    return tuple(found)
 
 
 def _is_announced(

@@ -3,8 +3,8 @@
 ``apply`` takes snapshots and changes in any order that a datastore gives them;
 ``desired`` is a function of what was applied and nothing else, so a consumer compares it
 with what runs and needs no history (level-triggered). The one exception protects running
-networks: an object that turns unreadable counts as it was last understood until it is
-mended or deleted.
+networks: an object, or a field, that turns unreadable counts as it was last understood
+until it is mended or deleted.
 
 An affinity event costs microseconds: ``apply`` says which nodes' blocks it touched, and
 ``originated`` of the own node is all that must be compared then.
@@ -19,7 +19,7 @@ from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.calico.fields import Resource
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, WATCHED_KINDS, split_resource_key
-from bgpd.calico.mend import read_resource
+from bgpd.calico.mend import Read, closed_filter, read_resource
 from bgpd.calico.planner import Needs, Planner, PlanOptions, SideInputs
 from bgpd.calico.resources import MODELS
 from bgpd.calico.topology import Topology
@@ -61,6 +61,7 @@ class ClusterState:
         self._blocks = BlockTable()
         self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in MODELS}
         self._values: dict[str, bytes] = {}
+        self._closed: set[str] = set()  # keys of filters that were never understood
         self._warnings: dict[str, tuple[ObjectWarning, ...]] = {}
         self._topology: Topology | None = None
         self._planners: dict[str, Planner] = {}
@@ -156,29 +157,38 @@ class ClusterState:
             content = json.loads(value)
         except (ValueError, RecursionError) as error:
             finding = ObjectWarning(key, "", f"is not JSON: {error}")
-            self._refuse(key, kind, name, (finding,))
+            closed = closed_filter(None) if kind == "BGPFilter" else None
+            self._refuse(key, kind, name, Read(None, (finding,), closed))
             return
-        read = read_resource(key, kind, content)
+        known = None if key in self._closed else self._resources[kind].get(name)
+        read = read_resource(key, kind, content, known)
         if read.resource is None:
-            self._refuse(key, kind, name, read.findings)
+            self._refuse(key, kind, name, read)
             return
+        self._closed.discard(key)
         self._resources[kind][name] = read.resource
         if read.findings:
             self._warnings[key] = read.findings
         else:
             self._warnings.pop(key, None)
 
-    def _refuse(
-        self, key: str, kind: str, name: str, findings: tuple[ObjectWarning, ...]
-    ) -> None:
-        if name in self._resources[kind]:
-            text = "in force as it was last understood"
-            findings = (*findings, ObjectWarning(key, "", text))
-        self._warnings[key] = findings
+    def _refuse(self, key: str, kind: str, name: str, read: Read) -> None:
+        text = "left out"
+        if name in self._resources[kind] and key not in self._closed:
+            text = "in force as last understood"
+        elif read.closed is not None:
+            self._resources[kind][name] = read.closed
+            self._closed.add(key)
+            text = "what gets this far is rejected"
+        self._warnings[key] = tuple(
+            replace(finding, text=f"{finding.text}; {text}")
+            for finding in read.findings
+        )
 
     def _delete(self, key: str) -> None:
         del self._values[key]
         self._warnings.pop(key, None)
+        self._closed.discard(key)
         named = split_resource_key(key)
         if named is not None and named[0] in self._resources:
             self._resources[named[0]].pop(named[1], None)

@@ -1,6 +1,8 @@
 """Objects that cannot be understood: told by object and field, and nothing else is lost."""
 
 import copy
+import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from bgpd.calico.case import Case
 from bgpd.calico.events import Changes, Snapshot
 from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.state import ClusterState
+from rib.policy import Match, Outcome
 from tests.support.calico_cases import (
     Object,
     a_case,
@@ -58,6 +61,7 @@ BASE = essence(a_case(*GOOD, affinities=AFFINITIES))
         (an_object("Node", "bad", bgp=[]), "spec.bgp"),
         (an_object("IPPool", "bad", cidr="10.0.0.0/40"), "spec.cidr"),
         (an_object("IPPool", "bad"), "spec.cidr"),
+        (an_object("IPPool", "bad", cidr="10.9.0.0/16", disableBGPExport=[]), "spec.disableBGPExport"),
         (an_object("IPPool", "twin", cidr="10.244.0.0/16"), "spec.cidr"),
         (an_object("BGPFilter", "bad", exportV4=[{"action": "Perhaps"}]), "spec.exportV4.0.action"),
         (an_object("BGPFilter", "bad", importV4=[{"action": "Accept", "cidr": "fd00::/8", "matchOperator": "In"}]), "spec"),
@@ -141,10 +145,112 @@ def test_an_unreadable_filter_never_lets_more_pass_than_it_did() -> None:
 
 
 def _put(content: Object) -> Changes:
-    import json  # noqa: PLC0415
-
     key = resource_key(content["kind"], content["metadata"]["name"])
     return Changes(1, {key: json.dumps(content).encode()}, frozenset())
+
+
+RULES = (
+    {"action": "Accept", "cidr": "192.0.2.0/24", "matchOperator": "In"},
+    {"action": "Rejekt", "cidr": "198.51.100.0/24", "matchOperator": "In"},
+    {"action": "Accept", "cidr": "203.0.113.0/24", "matchOperator": "In"},
+)
+
+
+def test_a_filter_that_was_never_understood_rejects_from_its_first_bad_rule_on():
+    filtered = an_object("BGPFilter", "f", exportV4=list(RULES))
+    peer = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, filters=["f"])
+    routes = [
+        a_route(f"{prefix}/24", learned_from="external")
+        for prefix in ("192.0.2.0", "198.51.100.0", "203.0.113.0", "10.244.7.0")
+    ]
+    pool = an_object("IPPool", "pool", cidr="10.244.0.0/16")
+    shown = probe((N1, peer, filtered, pool), *routes)
+    found = [each["export"]["Global_10_9_9_9"]["accept"] for each in shown]
+    assert found == [True, False, False, False]
+    # What has no bad rule is as it says: there are no rules for what comes in.
+    assert all(each["import"]["Global_10_9_9_9"]["accept"] for each in shown)
+
+
+@pytest.mark.parametrize("value", [b"{", b"[]", b'{"spec": 3}'])
+def test_a_filter_that_cannot_be_read_at_all_lets_nothing_pass(value: bytes) -> None:
+    peer = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, filters=["f"])
+    key = resource_key("BGPFilter", "f")
+    state = ClusterState()
+    for content in (N1, peer):
+        state.apply(_put(content))
+    without = state.desired("n1")
+    state.apply(Changes(2, {key: value}, frozenset()))
+    closed = state.desired("n1")
+    for name in (closed.peers[0].import_policy, closed.peers[0].export_policy):
+        (spec,) = (each for each in closed.policies if each.name == name)
+        assert spec.terms[0].outcome is Outcome.REJECT
+        assert spec.terms[0].match == Match()
+    # Still closed by another bad value, open again once it is gone.
+    state.apply(Changes(3, {key: b'{"spec": {"importV4": 1}}'}, frozenset()))
+    later = state.desired("n1")
+    assert later.peers[0].import_policy == closed.peers[0].import_policy
+    assert [w.key for w in later.warnings] == [key]
+    state.apply(Changes(4, {}, frozenset({key})))
+    gone = state.desired("n1")
+    assert gone.policies == without.policies
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "good", "bad"),
+    [
+        ("BGPConfiguration", "default", {"nodeToNodeMeshEnabled": False}, {"nodeToNodeMeshEnabled": "off?"}),
+        ("BGPConfiguration", "default", {"listenPort": 1790}, {"listenPort": 0}),
+        ("BGPConfiguration", "default", {"serviceClusterIPs": [{"cidr": "10.96.0.0/12"}]}, {"serviceClusterIPs": [{"cidr": "10.96"}]}),
+        ("BGPPeer", "p", {"peerIP": "10.9.9.9", "asNumber": 65000, "nextHopMode": "Keep"}, {"peerIP": "10.9.9.9", "asNumber": 65000, "nextHopMode": "Kept"}),
+        ("IPPool", "pool", {"cidr": "10.244.0.0/16", "ipipMode": "Always"}, {"cidr": "10.244.0.0/16", "ipipMode": "Always?"}),
+        ("Node", "n2", {"bgp": {"ipv4Address": "10.0.0.2/24"}}, {"bgp": {"ipv4Address": "10.0.0.2/240"}}),
+        ("Node", "n1", {"bgp": {"ipv4Address": "10.0.0.1/24", "ipv4IPIPTunnelAddr": "10.244.1.1"}}, {"bgp": {"ipv4Address": "10.0.0.1/24", "ipv4IPIPTunnelAddr": "x"}}),
+    ],
+)  # fmt: skip
+def test_a_field_that_turns_bad_stays_as_it_was_understood(kind, name, good, bad):
+    state = ClusterState()
+    for content in (N1, N2, an_object(kind, name, **good)):
+        state.apply(_put(content))
+    before = state.desired("n1")
+    assert before.warnings == ()
+    state.apply(_put(an_object(kind, name, **bad)))
+    after = state.desired("n1")
+    (warning,) = after.warnings
+    assert warning.text.endswith("stays as last understood")
+    assert replace(after, warnings=()) == before
+
+
+def test_other_fields_of_an_object_with_a_bad_one_are_followed():
+    state = ClusterState()
+    for content in (N1, N2, settings(nodeToNodeMeshEnabled=False, asNumber=64600)):
+        state.apply(_put(content))
+    state.apply(_put(settings(nodeToNodeMeshEnabled=[], asNumber=64700)))
+    desired = state.desired("n1")
+    assert (desired.asn, desired.peers) == (64700, ())
+
+
+@pytest.mark.parametrize(
+    ("more", "field"),
+    [
+        ({"bgp": {"ipv6Address": "fd00::2/200"}}, "spec.bgp.ipv6Address"),
+        ({"bgp": {"ipv4IPIPTunnelAddr": "10.244"}}, "spec.bgp.ipv4IPIPTunnelAddr"),
+        ({"wireguard": {"interfaceIPv4Address": 3}}, "spec.wireguard.interfaceIPv4Address"),
+    ],
+)  # fmt: skip
+def test_a_node_takes_part_without_what_it_can_do_without(more, field):
+    content = a_node("n2", "10.0.0.2")
+    content["spec"]["bgp"] |= more.get("bgp", {})
+    content["spec"] |= {name: more[name] for name in more if name != "bgp"}
+    case = a_case(N1, content)
+    assert list(sessions(case)) == ["Mesh_10_0_0_2"]
+    assert warned(case) == {"nodes/n2": {field}}
+
+
+def test_bad_pod_cidrs_cost_a_node_nothing_else():
+    content = {**N2, "status": {"podCIDRs": ["10.244.0.0/99"]}}
+    case = a_case(N1, content)
+    assert list(sessions(case)) == ["Mesh_10_0_0_2"]
+    assert warned(case) == {"nodes/n2": {"status.podCIDRs.0"}}
 
 
 def test_of_two_pools_with_one_prefix_the_first_name_counts() -> None:

@@ -193,3 +193,16 @@ def test_a_service_that_cannot_be_read_is_told_and_leaves_the_others(
     assert warning.key == "Service default/bad"
     table.drop_service(("default", "bad"))
     assert not table.warnings
+
+
+def test_a_bad_address_leaves_the_service_its_others() -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    service = a_service(ingress=("10.1.2.3/32",))
+    table.put_service(("default", "web"), service)
+    table.put_slice(("default", "web-1"), a_slice("n1"))
+    assert "10.96.0.5/32" in table.advertisement().announced
+    (warning,) = table.warnings
+    assert "10.1.2.3/32" in warning.text
+    table.put_service(("default", "web"), a_service())
+    assert not table.warnings
