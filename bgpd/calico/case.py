@@ -7,6 +7,7 @@ workloads. What is shown is the very plan that a daemon carries out.
 import json
 from collections.abc import Iterable, Mapping
 from hashlib import sha256
+from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
 from bgpd.calico.blocks import AffinityState
@@ -64,15 +65,19 @@ def load_case(content: object) -> Case:
     if not isinstance(content, dict):
         raise CaseError("is no JSON object")
     node = _get(content, "node", str)
+    if not node or not node.isprintable():
+        raise CaseError("node is no name")
     env = _get(content, "env", dict, {})
+    for name, value in env.items():
+        if not isinstance(value, str):
+            raise CaseError(f"env.{name} is no text")
     compat = compat_of_version(_get(content, "compat", str))
     if compat is None:
         raise CaseError("compat must be a release such as 3.31")
-    cluster_ips = env.get("CALICO_ADVERTISE_CLUSTER_IPS")
     options = PlanOptions(
         compat,
         uses_pod_cidrs=env.get("USE_POD_CIDR") == "true",
-        cluster_ips=tuple(cluster_ips.split(",")) if cluster_ips else None,
+        cluster_ips=_cluster_ips(env),
     )
     state = ClusterState(TEMPLATE, options)
     state.apply(Snapshot(1, dict(_items(content, node))))
@@ -80,6 +85,15 @@ def load_case(content: object) -> Case:
     routes = tuple(_get(content, "probe_routes", list, []))
     peerings = state.planner(node).peerings()
     return Case(desired, peerings, state.topology().filters, env, routes)
+
+
+def _cluster_ips(env: Mapping[str, str]) -> tuple[str, ...] | None:
+    name = "CALICO_ADVERTISE_CLUSTER_IPS"
+    texts = [text.strip() for text in env.get(name, "").split(",")]
+    try:
+        return tuple(str(ip_network(text)) for text in texts if text) or None
+    except ValueError as error:
+        raise CaseError(f"env.{name}: {error}") from error
 
 
 def _get(content: Json, name: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401  # whatever JSON has there

@@ -4,11 +4,13 @@ The policies are those of the plan, compiled as the daemon compiles them.
 """
 
 from collections.abc import Iterable, Mapping
-from ipaddress import ip_address
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final, Literal, NamedTuple
+
+from pydantic import Field, IPvAnyAddress, ValidationError
 
 from bgpd.calico.case import FAMILIES, Case, CaseError, Json
 from bgpd.calico.desired import NodeDesired
+from bgpd.calico.fields import MAX_ASN, Cidr, Resource
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelRules
@@ -21,9 +23,11 @@ from rib.communities import (
     parse_large_community,
 )
 from rib.family import Family
-from rib.nlri import Nlri, parse_address, parse_prefix
+from rib.nlri import Nlri, parse_prefix
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.policy import ACCEPT_ALL, Policy, Verdict, compile_policy
+
+Number = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 
 PREFERENCE: Final = 100  # BIRD's, of a route from a peer without a weight
 ASSUMED_LOCAL_PREF: Final = 100  # on external sessions, and where there is none
@@ -33,6 +37,23 @@ _KINDS: Final = {
     "kernel": SourceKind.KERNEL,
 }
 _REFUSED: Final[Mapping[str, bool]] = {"accept": False}
+
+
+class _Given(Resource):
+    """A route as the case has it."""
+
+    id: Any
+    family: Literal["ipv4", "ipv6"]
+    prefix: Cidr
+    source: Literal["static", "direct", "kernel", "bgp"]
+    learned_from: Literal["internal", "external"] = "internal"
+    interface: str = ""
+    metric: Number | None = None
+    local_pref: Number | None = None
+    next_hop: IPvAnyAddress | None = None
+    as_path: tuple[Annotated[int, Field(ge=0, le=MAX_ASN)], ...] = ()
+    communities: tuple[str, ...] = ()
+    large_communities: tuple[str, ...] = ()
 
 
 class _Route(NamedTuple):
@@ -69,48 +90,44 @@ def show_probes(case: Case) -> Json:
 def _routes(case: Case) -> Iterable[_Route]:
     for number, content in enumerate(case.routes):
         try:
-            yield _route(content, case.desired)
-        except (KeyError, TypeError, ValueError) as error:
-            raise CaseError(f"probe_routes[{number}]: {error!r}") from error
+            yield _route(_Given.model_validate(content), case.desired)
+        except ValidationError as error:
+            (first, *_) = error.errors(include_url=False, include_input=False)
+            place = ".".join(map(str, (f"probe_routes[{number}]", *first["loc"])))
+            raise CaseError(f"{place}: {first['msg']}") from error
+        except ValueError as error:
+            raise CaseError(f"probe_routes[{number}]: {error}") from error
 
 
-def _route(content: Mapping[str, Any], desired: NodeDesired) -> _Route:
-    family = FAMILIES[content["family"]]
-    _, nlri = parse_prefix(content["prefix"])
-    is_bgp = content["source"] == "bgp"
-    is_internal = content.get("learned_from") != "external"
+def _route(given: _Given, desired: NodeDesired) -> _Route:
+    family = FAMILIES[given.family]
+    afi, nlri = parse_prefix(given.prefix)
+    if afi != family.afi:
+        raise ValueError(f"{given.prefix} is no prefix of {given.family}")
+    is_internal = given.learned_from == "internal"
+    is_bgp = given.source == "bgp"
     kind = SourceKind.IBGP if is_internal else SourceKind.EBGP
     if not is_bgp:
-        kind = _KINDS[content["source"]]
-    next_hop = content.get("next_hop")
-    octets = parse_address(str(ip_address(next_hop))) if next_hop else b""
+        kind = _KINDS[given.source]
+    octets = b"" if given.next_hop is None else given.next_hop.packed
     attributes = make_attributes(
         next_hop=octets,
-        local_pref=_local_pref(content, family, desired, is_bgp=is_bgp),
-        as_path=_as_path(content.get("as_path") or ()),
-        communities=map(parse_community, content.get("communities") or ()),
-        large_communities=map(
-            parse_large_community, content.get("large_communities") or ()
-        ),
+        local_pref=given.local_pref if is_bgp else _own_pref(given, family, desired),
+        as_path=_as_path(given.as_path),
+        communities=map(parse_community, given.communities),
+        large_communities=map(parse_large_community, given.large_communities),
     )
-    hop = NextHop(octets, interface=content.get("interface") or "")
-    path = Path(Source(content["source"], kind), attributes, hop)
-    return _Route(content["id"], family, nlri, path, is_bgp, is_internal)
+    hop = NextHop(octets, interface=given.interface)
+    path = Path(Source(given.source, kind), attributes, hop)
+    return _Route(given.id, family, nlri, path, is_bgp, is_internal)
 
 
-def _local_pref(
-    content: Mapping[str, Any], family: Family, desired: NodeDesired, *, is_bgp: bool
-) -> int | None:
-    """Return the LOCAL_PREF that the route has in the daemon's table."""
-    if is_bgp:
-        value: int | None = content.get("local_pref")
-        return value
-    metric = content.get("metric")
-    if family not in desired.local_pref:
-        return None
-    return (
-        desired.local_pref[family] if metric is None else local_pref_of_metric(metric)
-    )
+def _own_pref(given: _Given, family: Family, desired: NodeDesired) -> int | None:
+    """Return the LOCAL_PREF that an own route has in the daemon's table."""
+    normal = desired.local_pref.get(family)
+    if normal is None or given.metric is None:
+        return normal
+    return local_pref_of_metric(given.metric)
 
 
 def _as_path(asns: Iterable[int]) -> bytes:
