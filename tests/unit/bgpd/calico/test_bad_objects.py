@@ -343,3 +343,68 @@ def test_whatever_an_object_holds_nothing_raises_and_others_stay(given_object):
     _, found = essence(case)
     for name, session in BASE[1].items():
         assert found[name] == session or kind in ("BGPPeer", "Node")
+
+
+# -- whole objects with something else in one place -----------------------------------------
+
+RULE = {
+    "action": "Accept",
+    "cidr": "192.0.2.0/24",
+    "matchOperator": "In",
+    "prefixLength": {"min": 24, "max": 28},
+    "source": "RemotePeers",
+    "interface": "eth*",
+    "peerType": "eBGP",
+    "communities": {"values": ["65000:1"]},
+    "asPathPrefix": [65000],
+    "priority": 512,
+    "operations": [
+        {"addCommunity": {"value": "65000:1:2"}},
+        {"prependASPath": {"prefix": [65001]}},
+        {"setPriority": {"value": 1024}},
+    ],
+}
+# None of them concerns what BASE looks at; those of nodes may add a session.
+STRANGERS = (
+    an_object("Node", "n3", bgp={"ipv4Address": "10.0.0.3/24", "ipv6Address": "fd00::3/64", "asNumber": 64601, "routeReflectorClusterID": "244.0.0.3", "ipv4IPIPTunnelAddr": "10.244.3.1"}, wireguard={"interfaceIPv4Address": "10.244.3.2"}),
+    settings("node.n3", listenPort=1790, communities=[{"name": "a", "value": "65000:1"}], prefixAdvertisements=[{"cidr": "10.244.0.0/16", "communities": ["a"]}]),
+    an_object("BGPPeer", "stranger", node="n3", peerIP="10.9.9.3:1790", asNumber=65000, localASNumber=65001, nextHopMode="Self", password={"secretKeyRef": {"name": "s", "key": "k"}}, sourceAddress="None", maxRestartTime="1m", keepaliveTime="5s", numAllowedLocalASNumbers=1, ttlSecurity=1, reachableBy="10.0.0.9", filters=["stranger"], reversePeering="Auto"),
+    an_object("BGPPeer", "strangers", nodeSelector="has(nothing)", peerSelector="rack == 'a'", keepOriginalNextHop=True),
+    an_object("BGPFilter", "stranger", exportV4=[RULE], importV6=[{"action": "Reject"}]),
+    an_object("IPPool", "stranger", cidr="10.200.0.0/16", ipipMode="Always", vxlanMode="Never", disableBGPExport=False, nodeSelector="all()"),
+    an_object("IPReservation", "stranger", reservedCIDRs=["10.244.0.0/28"]),
+)  # fmt: skip
+VALUES = st.one_of(
+    json_values,
+    st.sampled_from(
+        [-1, 2**70, "10.0.0.0/33", "fe80::1%eth0", "10.0.0.1:99999", "a ==", "all()", "1:2:3:4", "-5s", "\ud800"]
+    ),
+)  # fmt: skip
+
+
+def places(content: Any) -> list[tuple[Any, ...]]:
+    """Return where something stands inside ``content``."""
+    items: Any = ()
+    if isinstance(content, dict):
+        items = content.items()
+    elif isinstance(content, list):
+        items = enumerate(content)
+    return [(name, *rest) for name, value in items for rest in ((), *places(value))]
+
+
+@given(st.data())
+def test_something_else_in_one_place_of_an_object_concerns_that_object_alone(data):
+    content = copy.deepcopy(data.draw(st.sampled_from(STRANGERS)))
+    at = data.draw(st.sampled_from(places(content["spec"])))
+    inner = content["spec"]
+    for name in at[:-1]:
+        inner = inner[name]
+    inner[at[-1]] = data.draw(VALUES)
+    case = a_case(*GOOD, content, affinities=AFFINITIES)
+    base, found = BASE[1], sessions(case)
+    assert {name: found.get(name) for name in base} == base
+    assert node_of(case) == BASE[0] or content["kind"] == "BGPPeer"
+    assert set(found) == set(base) or content["kind"] in ("Node", "BGPPeer")
+    # Findings name it, and nobody else.
+    name = content["metadata"]["name"]
+    assert all(key.endswith(f"/{name}") for key in warned(case))

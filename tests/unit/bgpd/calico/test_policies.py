@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from fib.kernel_policy import MAX_METRIC
+from rib.policy import ACCEPT_ALL
 from tests.support.calico_cases import (
     Object,
     a_case,
@@ -164,6 +165,77 @@ def test_communities_are_added_by_prefix_and_named_where_they_are_used():
     assert shown["export"][MESH]["communities"] == ["65000:9"]
 
 
+def test_prefixes_of_one_node_replace_the_cluster_s_in_both_families():
+    advertised = [
+        {"cidr": "10.244.0.0/16", "communities": ["65000:1"]},
+        {"cidr": "fd00:10::/48", "communities": ["65000:1"]},
+    ]
+    own = [{"cidr": "10.244.0.0/16", "communities": ["65000:9"]}]
+    nodes = [
+        a_node(f"n{n}", f"10.0.0.{n}", ipv6Address=f"fd00::{n}/64") for n in (1, 2)
+    ]
+    cluster = settings(prefixAdvertisements=advertised)
+    blocks = ("10.244.1.0/26", "fd00:10::/122")
+    routes = [a_route(block, "static") for block in blocks]
+    affinities = dict.fromkeys(blocks, "")
+    for more, expected in (
+        ((), [["65000:1"], ["65000:1"]]),
+        ((settings("node.n1", prefixAdvertisements=own),), [["65000:9"], []]),
+        ((settings("node.n1", listenPort=179),), [["65000:1"], ["65000:1"]]),
+    ):
+        shown = probe((*nodes, cluster, *more), *routes, affinities=affinities)
+        found = [
+            each["export"][session]["communities"]
+            for each, session in zip(shown, (MESH, "Mesh_fd00__2"), strict=True)
+        ]
+        assert found == expected
+
+
+def test_a_community_is_what_it_says_before_it_is_a_name():
+    cluster = settings(
+        communities=[{"name": "65000:1", "value": "65000:2"}],
+        prefixAdvertisements=[
+            {"cidr": "10.244.0.0/16", "communities": ["65000:1", "nobody"]}
+        ],
+    )
+    (shown,) = probe(
+        (N1, N2, cluster),
+        a_route("10.244.1.0/26", "static"),
+        affinities={"10.244.1.0/26": ""},
+    )
+    assert shown["export"][MESH]["communities"] == ["65000:1"]
+
+
+def test_one_more_block_changes_what_a_policy_says_and_not_its_name():
+    objects = (N1, N2, a_node("n3", "10.0.0.3"), a_pool(), GATEWAY)
+    before = a_case(*objects, affinities={"10.244.1.0/26": ""}).desired
+    after = a_case(
+        *objects, affinities={"10.244.1.0/26": "", "10.244.2.0/26": ""}
+    ).desired
+    assert after.peers == before.peers
+    names = [spec.name for spec in before.policies]
+    assert [spec.name for spec in after.policies] == names
+    assert after.policies != before.policies
+    exports = [peer.export_policy for peer in before.peers]
+    assert len(exports) == 3
+    assert len(set(exports)) == 2  # those of the mesh share one
+
+
+def test_what_accepts_everything_is_the_policy_that_costs_nothing():
+    objects = (N1, N2, GATEWAY, a_pool())
+    old = a_case(*objects, compat="3.31").desired
+    assert {peer.import_policy for peer in old.peers} == {ACCEPT_ALL.name}
+    assert {each.policy for each in old.kernel.values()} == {ACCEPT_ALL}
+    assert {each.normal_metric for each in old.kernel.values()} == {None}
+    assert old.local_pref == {}
+    new = a_case(*objects).desired
+    imports = {peer.name: peer.import_policy for peer in new.peers}
+    assert imports[TOR] == ACCEPT_ALL.name  # no LOCAL_PREF comes from there
+    assert imports[MESH] != ACCEPT_ALL.name
+    assert {each.policy for each in new.kernel.values()} == {ACCEPT_ALL}
+    assert set(new.local_pref.values()) == {NORMAL}
+
+
 # -- filters ------------------------------------------------------------------------------
 
 
@@ -218,6 +290,38 @@ def test_operations_prepend_add_and_set_priorities_in_their_order():
     # A rule that accepts ends the policy: no preference for what it elevated.
     assert shown["import"][TOR]["local_pref"] == MAX_METRIC - 512
     assert shown["import"][TOR]["preference"] == 100
+
+
+def test_a_priority_that_is_set_on_export_is_sent_inside_the_as():
+    rule = {"action": "Accept", "operations": [{"setPriority": {"value": 100}}]}
+    routes = [a_route("192.0.2.0/24", "kernel", metric=7, interface="eth0")]
+    for asn, expected in ((64512, MAX_METRIC - 100), (65000, None)):
+        (shown,) = filtered("exportV4", rule, routes=routes, peer={"asNumber": asn})
+        assert shown["export"][TOR]["local_pref"] == expected
+
+
+@pytest.mark.parametrize(
+    ("condition", "fields", "other"),
+    [
+        ({"priority": 512}, {"metric": 512}, {"metric": 513}),
+        ({"interface": "*"}, {"interface": "cali1"}, None),
+        ({"interface": "eth*"}, {"interface": "eth0"}, {"interface": ""}),
+        ({"source": "RemotePeers"}, {"source": "bgp"}, {"source": "kernel"}),
+        ({"communities": {"values": ["65000:1"]}}, {"source": "bgp", "communities": ["65000:2", "65000:1"]}, {"source": "bgp", "communities": ["65000:2"]}),
+        ({"communities": {"values": ["65000:1:2"]}}, {"source": "bgp", "large_communities": ["65000:1:2"]}, {"source": "bgp", "communities": ["65000:1"]}),
+    ],
+)  # fmt: skip
+def test_conditions_of_a_rule(condition, fields, other):
+    def route(fields: Object) -> Object:
+        given = {"source": "kernel", "metric": 1024, "interface": "eth0", **fields}
+        return a_route("192.0.2.0/24", given.pop("source"), **given)
+
+    rule = {"action": "Accept", **condition}
+    routes = [route(fields), *([] if other is None else [route(other)])]
+    assert accepts(filtered("exportV4", rule, routes=routes), TOR) == [
+        True,
+        *([] if other is None else [False]),
+    ]
 
 
 def test_a_filter_for_peers_of_one_kind_or_routes_of_peers_alone():
@@ -315,6 +419,45 @@ def test_nodes_that_are_reached_by_wireguard_get_no_route_of_ours():
     assert [each["accept"] for each in kernel(results)] == [False, True]
     results = probe((N1, both[1], a_pool()), INSIDE)
     assert kernel(results)[0]["accept"] is True  # we do not use it ourselves
+
+
+def test_wireguard_counts_by_family():
+    def node(number: int, **wireguard: str) -> Object:
+        return a_node(
+            f"n{number}",
+            f"10.0.0.{number}",
+            ipv6Address=f"fd00::{number}/64",
+            spec={"wireguard": wireguard},
+        )
+
+    nodes = [node(n, interfaceIPv6Address=f"fd01::{n}") for n in (1, 2)]
+    results = probe(tuple(nodes), INSIDE, a_route("fd00:10::/122", local_pref=NORMAL))
+    assert [each["accept"] for each in kernel(results)] == [True, False]
+
+
+def test_of_overlapping_pools_the_first_text_decides():
+    inner, outer = (
+        a_pool("10.0.0.0/16", "in"),
+        a_pool("10.0.0.0/8", "out", vxlanMode="Always"),
+    )
+    far = a_pool("10.244.0.0/16", "far")
+    routes = [
+        a_route(prefix) for prefix in ("10.0.1.0/26", "10.9.0.0/26", "10.244.1.0/26")
+    ]
+    results = probe((N1, N2, inner, outer, far), *routes)
+    # "10.0.0.0/16" stands before "10.0.0.0/8", and that before "10.244.0.0/16".
+    assert [each["accept"] for each in kernel(results)] == [True, False, False]
+
+
+@pytest.mark.parametrize(("compat", "is_ours"), [("3.31", True), ("3.34", False)])
+def test_a_tunnelled_pool_of_ipv6_has_no_tunnel(compat, is_ours):
+    nodes = tuple(
+        an_object("Node", f"n{n}", bgp={"ipv6Address": f"fd00::{n}/64"}) for n in (1, 2)
+    )
+    pool = a_pool("fd00:10::/48", ipipMode="Always")
+    (shown,) = probe((*nodes, pool), a_route("fd00:10::/122"), compat=compat)
+    assert shown["kernel"]["accept"] is is_ours
+    assert not shown["kernel"].get("device")
 
 
 def test_service_addresses_are_announced_and_never_written():

@@ -185,6 +185,78 @@ def test_a_reverse_peering_is_made_unless_it_is_done_by_hand():
         assert list(sessions(case)) == names
 
 
+@pytest.mark.parametrize(
+    ("port", "cluster", "own", "is_named"),
+    [
+        ("", None, None, True),
+        (":1790", None, None, True),  # no port is set: any fits
+        (":1790", 1790, None, True),
+        (":1791", 1790, None, False),
+        (":1790", None, 1790, True),
+        (":1791", None, 1790, False),
+        (":1790", 1790, 1791, False),
+        (":1791", 1790, 1791, False),  # the cluster's must fit too
+    ],
+)
+def test_a_port_names_this_node_as_confd_compares_it(port, cluster, own, is_named):
+    peer = an_object(
+        "BGPPeer", "p", node="n2", peerIP=f"10.0.0.1{port}", asNumber=64512
+    )
+    ports = {"listenPort": cluster} if cluster else {}
+    more = [settings("node.n1", listenPort=own)] if own else []
+    case = a_case(N1, N2, peer, settings(nodeToNodeMeshEnabled=False, **ports), *more)
+    assert bool(sessions(case)) is is_named
+
+
+def test_an_address_is_pointed_at_in_its_family_and_with_its_as():
+    own = a_node("n1", "10.0.0.1", ipv6Address="fd00::1/64")
+    other = a_node("n2", "10.0.0.2", ipv6Address="fd00::2/64")
+    for addr, asn, names in (
+        ("10.0.0.1", 64512, ["Node_10_0_0_2"]),
+        ("fd00::1", 64512, ["Node_fd00__2"]),
+        ("10.0.0.1", 64513, []),
+    ):
+        peer = an_object("BGPPeer", "p", node="n2", peerIP=addr, asNumber=asn)
+        assert list(sessions(a_case(own, other, peer, NO_MESH))) == names
+
+
+def test_a_node_selector_goes_before_a_node():
+    peer = an_object(
+        "BGPPeer",
+        "p",
+        node="n2",
+        nodeSelector="has(edge)",
+        peerIP="10.9.9.9",
+        asNumber=65000,
+    )
+    case = a_case(a_node("n1", "10.0.0.1", labels={"edge": ""}), peer, NO_MESH)
+    assert list(sessions(case)) == ["Node_10_9_9_9"]
+    assert warned(case) == {"bgppeers/p": {"spec.node"}}
+
+
+def test_an_as_of_our_own_counts_where_the_far_end_is_an_address():
+    fields = {"localASNumber": 65001, "numAllowedLocalASNumbers": 2}
+    by_addr = an_object("BGPPeer", "p", peerIP="10.9.9.9", asNumber=65001, **fields)
+    (session,) = sessions(a_case(N1, by_addr, NO_MESH)).values()
+    assert (session["local_as"], session["internal"]) == (65001, True)
+    assert session["allow_local_as"] == 2
+    by_selector = an_object("BGPPeer", "p", peerSelector="all()", **fields)
+    (session,) = sessions(a_case(N1, N2, by_selector, NO_MESH)).values()
+    assert (session["local_as"], session["allow_local_as"]) == (64512, None)
+
+
+def test_hops_are_bounded_or_many():
+    for hops, expected in ((0, (0, 64)), (3, (3, 0))):
+        peer = an_object(
+            "BGPPeer", "p", peerIP="10.9.9.9", asNumber=65000, ttlSecurity=hops
+        )
+        case = a_case(N1, peer, NO_MESH)
+        (made,) = case.desired.peers
+        assert (made.ttl_security_hops, made.multihop_ttl) == expected
+        (session,) = sessions(case).values()
+        assert session["ttl_security"] == (hops or None)
+
+
 def test_two_ports_of_one_address_are_two_sessions_of_which_one_can_run():
     peers = [
         an_object("BGPPeer", f"p{port}", peerIP=f"10.9.9.9:{port}", asNumber=65000)
