@@ -20,22 +20,44 @@ _log = logging.getLogger(__name__)
 Found = tuple[tuple[LocalEndpoint, ...], tuple[ObjectWarning, ...]]
 
 
-def read_endpoints(folder: Path) -> Found:
-    """Return what a folder's files tell, in the order of their names; none without it."""
-    endpoints: list[LocalEndpoint] = []
-    warnings: list[ObjectWarning] = []
-    try:
-        files = sorted(path for path in folder.iterdir() if path.is_file())
-    except OSError:
-        return (), ()
-    for file in files:
+class EndpointFolder:
+    """The folder; what cannot be read stays as it was last understood.
+
+    Felix writes over a file in place, so a reader may find half of it.
+
+    Args:
+        folder: Where the files are.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._known: dict[Path, LocalEndpoint] = {}
+
+    def read(self) -> Found:
+        """Return what the files tell, in the order of their names; none without it."""
         try:
-            endpoints.append(parse_endpoint(file.read_bytes()))
-        except FileNotFoundError:
-            continue  # gone since it was listed
-        except (EndpointError, OSError) as error:
-            warnings.append(ObjectWarning(str(file), "", f"{error}; passed over"))
-    return tuple(endpoints), tuple(warnings)
+            files = sorted(path for path in self._folder.iterdir() if path.is_file())
+        except (FileNotFoundError, NotADirectoryError):
+            files = []
+        except OSError as error:
+            warning = ObjectWarning(
+                str(self._folder), "", f"{error}; all stays as it was"
+            )
+            return tuple(self._known.values()), (warning,)
+        known: dict[Path, LocalEndpoint] = {}
+        warnings: list[ObjectWarning] = []
+        for file in files:
+            try:
+                known[file] = parse_endpoint(file.read_bytes())
+            except FileNotFoundError:
+                continue  # gone since it was listed
+            except (EndpointError, OSError) as error:
+                text = "passed over"
+                if file in self._known:
+                    known[file], text = self._known[file], "stays as it was"
+                warnings.append(ObjectWarning(str(file), "", f"{error}; {text}"))
+        self._known = known
+        return tuple(known.values()), tuple(warnings)
 
 
 async def follow_endpoints(folder: Path, deliver: Callable[[Found], None]) -> None:
@@ -46,12 +68,13 @@ async def follow_endpoints(folder: Path, deliver: Callable[[Found], None]) -> No
     except OSError as error:
         _log.warning("%s is looked at every %d s: %s", folder, POLL_INTERVAL, error)
     told: Found | None = None
+    source = EndpointFolder(folder)
     try:
         while True:
             if watch is not None:
                 watch.changed.clear()
                 watch.watch({_nearest(folder)})
-            found = read_endpoints(folder)
+            found = source.read()
             if found != told:
                 told = found
                 deliver(found)

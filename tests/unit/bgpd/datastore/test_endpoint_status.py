@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from bgpd.calico.endpoints import LocalEndpoint
-from bgpd.datastore.endpoint_status import Found, follow_endpoints, read_endpoints
+from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
 from tests.support.speakers import on_both_loops, until
 
 
@@ -35,10 +35,60 @@ def test_files_that_cannot_be_read_are_told_and_the_others_count(
     (tmp_path / "e").write_text("{")
     (tmp_path / "f").write_text("[]")
     (tmp_path / "folder").mkdir()
-    endpoints, warnings = read_endpoints(tmp_path)
+    endpoints, warnings = EndpointFolder(tmp_path).read()
     assert endpoints == (ONE,)
     assert [Path(each.key).name for each in warnings] == ["b", "c", "d", "e", "f"]
-    assert read_endpoints(tmp_path / "nowhere") == ((), ())
+    assert EndpointFolder(tmp_path / "nowhere").read() == ((), ())
+    assert EndpointFolder(tmp_path / "a").read() == ((), ())
+
+
+def test_a_folder_that_cannot_be_read_leaves_all_as_it_was(tmp_path: Path) -> None:
+    folder = tmp_path / "endpoint-status"
+    source = EndpointFolder(folder)
+    write(folder, "a")
+    assert source.read() == ((ONE,), ())
+    (folder / "a").unlink()
+    folder.rmdir()
+    folder.symlink_to(folder)  # a loop: neither there nor away
+    endpoints, (warning,) = source.read()
+    assert endpoints == (ONE,)
+    assert warning.key == str(folder)
+
+
+def test_a_file_that_is_half_written_leaves_its_workload_as_it_was(
+    tmp_path: Path,
+) -> None:
+    source = EndpointFolder(tmp_path)
+    write(tmp_path, "a")
+    assert source.read() == ((ONE,), ())
+    whole = (tmp_path / "a").read_text()
+    for length in (0, 9, len(whole) - 1):
+        (tmp_path / "a").write_text(whole[:length])
+        endpoints, (warning,) = source.read()
+        assert endpoints == (ONE,)
+        assert warning.text.endswith("stays as it was")
+    write(tmp_path, "a", ifaceName="cali2")
+    assert source.read() == ((ONE._replace(interface="cali2"),), ())
+    (tmp_path / "a").unlink()
+    assert source.read() == ((), ())
+
+
+@on_both_loops
+async def test_a_folder_that_is_made_anew_is_followed_again(tmp_path: Path) -> None:
+    folder = tmp_path / "endpoint-status"
+    told: list[Found] = []
+    write(folder, "a")
+    task = asyncio.create_task(follow_endpoints(folder, told.append))
+    await until(lambda: told == [((ONE,), ())])
+    (folder / "a").unlink()
+    folder.rmdir()
+    await until(lambda: told[-1] == ((), ()))
+    write(folder, "b")
+    await until(lambda: told[-1][0] == (ONE,))
+    write(folder, "c", ifaceName="cali2")
+    await until(lambda: len(told[-1][0]) == 2)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
 
 
 @on_both_loops
