@@ -109,6 +109,7 @@ class ServiceTable:
         self._ranges = ServiceRanges()
         self._told: dict[ObjectName, frozenset[str]] = {}
         self._count: Counter[str] = Counter()
+        self._answers: dict[bool, ServiceAdvertisement] = {}  # until something changes
 
     @property
     def warnings(self) -> tuple[ObjectWarning, ...]:
@@ -119,6 +120,7 @@ class ServiceTable:
         """Announce by other ranges than so far."""
         if ranges != self._ranges:
             self._ranges = ranges
+            self._answers.clear()
             for name in self._services:
                 self._decide(name)
 
@@ -163,11 +165,19 @@ class ServiceTable:
             self._decide(gone.service)
 
     def advertisement(self, *, is_excluded: bool = False) -> ServiceAdvertisement:
-        """Return what the node announces now; nothing where it is excluded."""
-        base = service_ranges(self._ranges, is_excluded=is_excluded)
-        if is_excluded:
-            return base
-        return base._replace(announced=base.announced | self._count.keys())
+        """Return what the node announces now; nothing where it is excluded.
+
+        The same object as before, while nothing that is announced has changed.
+        """
+        answer = self._answers.get(is_excluded)
+        if answer is None:
+            answer = service_ranges(self._ranges, is_excluded=is_excluded)
+            if not is_excluded:
+                answer = answer._replace(
+                    announced=answer.announced | self._count.keys()
+                )
+            self._answers[is_excluded] = answer
+        return answer
 
     def _read(self, kind: str, name: ObjectName, content: Object, read: Any) -> Any:  # noqa: ANN401  # one of two readers
         try:
@@ -189,6 +199,8 @@ class ServiceTable:
         ):
             told = frozenset(_prefixes(service, self._ranges))
         before = self._told.pop(name, frozenset())
+        if before != told:
+            self._answers.clear()
         self._count.subtract(before - told)
         self._count.update(told - before)
         for prefix in before - told:

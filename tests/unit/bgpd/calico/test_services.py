@@ -157,6 +157,19 @@ def test_an_address_of_two_services_goes_with_the_last_of_them() -> None:
     assert table.advertisement().announced == WHOLE
 
 
+def test_what_changes_nothing_costs_no_new_answer() -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    table.put_service(("default", "web"), a_service())
+    table.put_slice(("default", "web-1"), a_slice("n1"))
+    before = table.advertisement()
+    table.put_slice(("default", "web-1"), a_slice("n1", "n2"))
+    table.put_service(("default", "far"), a_service("far"))
+    assert table.advertisement() is before
+    table.put_slice(("default", "web-1"), a_slice("n2"))
+    assert table.advertisement().announced == WHOLE
+
+
 def test_other_ranges_are_followed_at_once() -> None:
     table = ServiceTable("n1")
     table.follow(RANGES)
