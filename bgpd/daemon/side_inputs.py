@@ -18,7 +18,6 @@ from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.endpoint_status import Found, follow_endpoints
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
-from bgpd.datastore.model import DatastoreError
 
 PATIENCE: Final = 5.0  # seconds that a start waits for what the API has to say
 
@@ -44,7 +43,6 @@ class SideFollower:
         self._endpoints: Found = ((), ())
         self._needs = Needs()
         self._handle: asyncio.Handle | None = None
-        self._fault = ""
         self._watcher: KubernetesWatcher | None = None
         access = None
         if settings.is_enabled:
@@ -58,8 +56,6 @@ class SideFollower:
         if self._watcher is None:
             reason = "no credentials" if self._settings.is_enabled else "switched off"
             return ApiStatus(last_error=reason)
-        if self._fault:
-            return ApiStatus(self._watcher.status.source, last_error=self._fault)
         return self._watcher.status
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
@@ -74,20 +70,13 @@ class SideFollower:
         """Follow what a plan asks for."""
         self._needs = needs
         self._services.follow(needs.ranges)
-        if self._watcher is None:
-            return
-        try:
+        if self._watcher is not None:
             self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
-            self._fault = ""
-        except DatastoreError as error:
-            if str(error) != self._fault:
-                _log.error("%s", error)
-            self._fault = str(error)
 
     def inputs(self) -> SideInputs:
         """Return what there is now, for a plan."""
         services = None
-        if self._watcher is not None and not self._fault:
+        if self._watcher is not None:
             services = self._services.advertisement(is_excluded=self._needs.is_excluded)
         return SideInputs(self._secrets.passwords, self._endpoints[0], services)
 

@@ -5,6 +5,7 @@ import json
 import ssl
 import subprocess
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
@@ -59,13 +60,19 @@ class Api:
         self.folder = folder
         self.token = "first"
         self.fault = 0  # an HTTP status to answer every request with
-        self.expired = False  # watches end with 410
+        self.watch_fault = 0  # the same for watches alone
+        self.retry_after = ""  # what a fault asks for
+        self.is_frozen = False  # watches are accepted, and nothing comes ever
+        self.is_hasty = False  # watches end at once
         self.requests: list[str] = []
+        self.asked: list[tuple[str, Mapping[str, str]]] = []
         self.version = 100
+        self.history: list[tuple[int, str, Object]] = []
         self.objects: dict[tuple[str, str, str], Object] = {}
         self._watches: list[
             tuple[str, str, asyncio.Queue[tuple[str, Object] | None]]
         ] = []
+        self._oldest = 0
         self._runner: web.AppRunner | None = None
         self.port = 0
 
@@ -96,10 +103,11 @@ class Api:
             await self._runner.cleanup()
             self._runner = None
 
-    def kubeconfig(self) -> str:
+    def kubeconfig(self, *, has_token_inside: bool = False) -> str:
         path = self.folder / "kubeconfig"
         token = self.folder / "token"
         token.write_text(self.token)
+        user = {"token": self.token} if has_token_inside else {"tokenFile": str(token)}
         content = {
             "apiVersion": "v1",
             "kind": "Config",
@@ -112,7 +120,7 @@ class Api:
                     },
                 }
             ],
-            "users": [{"name": "u", "user": {"tokenFile": str(token)}}],
+            "users": [{"name": "u", "user": user}],
             "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
             "current-context": "x",
         }
@@ -143,23 +151,47 @@ class Api:
         }
         self._tell(verb, self.objects[key])
 
-    def delete(
-        self,
-        kind: str,
-        name: str,
-        namespace: str = "default",
-        *,
-        silently: bool = False,
-    ) -> None:
+    def delete(self, kind: str, name: str, namespace: str = "default") -> None:
         self.version += 1
         gone = self.objects.pop((kind, namespace, name))
-        if not silently:
-            self._tell("DELETED", gone)
+        metadata = {**gone["metadata"], "resourceVersion": str(self.version)}
+        self._tell("DELETED", {**gone, "metadata": metadata})
 
     def _tell(self, verb: str, content: Object) -> None:
+        self.history.append((self.version, verb, content))
         for kind, name, queue in self._watches:
-            if content["kind"] == kind and name in ("", content["metadata"]["name"]):
+            if _is_asked(content, kind, name):
                 queue.put_nowait((verb, content))
+
+    def forget(self) -> None:
+        """Know no version before this one, as after a compaction."""
+        self._oldest = self.version
+
+    def bookmark(self) -> None:
+        """Tell every watch how far it is."""
+        for kind, _, queue in self._watches:
+            metadata = {
+                "resourceVersion": str(self.version),
+                "creationTimestamp": None,
+            }
+            content = {"kind": kind, "apiVersion": PATHS[kind][0], "metadata": metadata}
+            queue.put_nowait(("BOOKMARK", content))
+
+    def send(self, text: str, kind: str) -> None:
+        """Put a line of any content into a collection's watches."""
+        for its_kind, _, queue in self._watches:
+            if its_kind == kind:
+                queue.put_nowait((text, {}))
+
+    def count(self, kind: str, *, watches: bool) -> int:
+        """Return how often a collection was listed, first pieces alone, or watched."""
+        plural = PATHS[kind][2]
+        return sum(
+            path.endswith(f"/{plural}")
+            and bool(query.get("watch")) is watches
+            and "continue" not in query
+            for path, query in self.asked
+        )
 
     def cut(self) -> None:
         """End every watch in the midst of a line."""
@@ -170,10 +202,15 @@ class Api:
 
     async def _answer(self, request: web.Request) -> web.StreamResponse:
         self.requests.append(request.path)
+        self.asked.append((request.path, dict(request.query)))
         if request.headers.get("Authorization") != f"Bearer {self.token}":
             return _status(401, "Unauthorized")
-        if self.fault:
-            return _status(self.fault, "it is not well")
+        fault = self.fault or (self.watch_fault if request.query.get("watch") else 0)
+        if fault:
+            response = _status(fault, "it is not well")
+            if self.retry_after:
+                response.headers["Retry-After"] = self.retry_after
+            return response
         kind = next(
             (
                 k
@@ -219,27 +256,52 @@ class Api:
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
         await response.prepare(request)
-        if self.expired:
-            self.expired = False
-            gone = _gone()
-            await response.write(
-                json.dumps({"type": "ERROR", "object": gone}).encode() + b"\n"
-            )
+        if self.is_hasty:
             return response
+        version = int(request.query.get("resourceVersion") or 0)
         queue: asyncio.Queue[tuple[str, Object] | None] = asyncio.Queue()
         entry = (kind, name, queue)
         self._watches.append(entry)
         try:
-            while True:
-                event = await queue.get()
-                if event is None:
-                    await response.write(b'{"type": "MODI')
-                    return response
-                verb, content = event
-                line = json.dumps({"type": verb, "object": content}).encode()
-                await response.write(line + b"\n")
+            if version < self._oldest:
+                await response.write(_line("ERROR", _gone()))
+                return response
+            for its_version, verb, content in self.history:
+                if its_version > version and _is_asked(content, kind, name):
+                    await response.write(_line(verb, content))
+            seconds = float(request.query.get("timeoutSeconds") or 3600)
+            with suppress(TimeoutError, ConnectionResetError):
+                async with asyncio.timeout(3600 if self.is_frozen else seconds):
+                    await self._tell_on(response, queue)
+            return response
         finally:
             self._watches.remove(entry)
+
+    async def _tell_on(
+        self,
+        response: web.StreamResponse,
+        queue: asyncio.Queue[tuple[str, Object] | None],
+    ) -> None:
+        while True:
+            event = await queue.get()
+            if event is None:
+                await response.write(b'{"type": "MODI')
+                return
+            verb, content = event
+            if not self.is_frozen:
+                await response.write(
+                    _line(verb, content) if content else f"{verb}\n".encode()
+                )
+
+
+def _is_asked(content: Object, kind: str, name: str) -> bool:
+    return content["kind"] == kind and name in ("", content["metadata"]["name"])
+
+
+def _line(verb: str, content: Object) -> bytes:
+    """Return a line of a watch; text as it is, as the real server sends it."""
+    body = json.dumps({"type": verb, "object": content}, ensure_ascii=False)
+    return body.encode() + b"\n"
 
 
 def _gone() -> Object:

@@ -9,7 +9,6 @@ import pytest
 
 from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
-from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
 from tests.support.speakers import on_both_loops, until
 
@@ -37,6 +36,13 @@ class Told:
         return {name for _, name in self.objects}
 
 
+async def settled(api: Api, watcher: KubernetesWatcher) -> None:
+    """Wait for the end of TLS handshakes: httpx2 leaves cancelled ones to the garbage."""
+    if not (api.fault or api.retry_after or api.is_hasty):
+        await until(lambda: len(api._watches) >= len(watcher._tasks), 20)
+        await until(lambda: watcher.status.is_connected, 20)
+
+
 async def with_api(
     folder: Path,
     wants: Wants,
@@ -51,13 +57,14 @@ async def with_api(
         try:
             watcher.want(wants)
             await work(api, watcher, told)
+            await settled(api, watcher)
         finally:
             await watcher.close()
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bgpd.datastore.kubernetes.watcher.FIRST_DELAY", 0.02)
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.FIRST_DELAY", 0.02)
 
 
 @on_both_loops
@@ -103,9 +110,10 @@ async def test_a_connection_that_is_cut_loses_nothing(tmp_path: Path) -> None:
         assert await watcher.wait_until_listed(10)
         await until(lambda: len(api._watches) == 2)
         api.cut()
-        api.delete("Service", "s3", silently=True)
+        api.delete("Service", "s3")
         await until(lambda: "s3" not in told.names)
         assert told.names == {"s0", "s1", "s2", "s4"}
+        assert api.count("Service", watches=False) == 1  # it went on from there
 
     await with_api(tmp_path, SERVICES, work)
 
@@ -115,11 +123,12 @@ async def test_a_version_that_is_too_old_is_listed_anew(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         assert await watcher.wait_until_listed(10)
         await until(lambda: len(api._watches) == 2)
-        api.expired = True
-        api.delete("Service", "s4", silently=True)
         api.cut()
+        api.delete("Service", "s4")
+        api.forget()
         await until(lambda: "s4" not in told.names)
         await until(lambda: watcher.status.is_connected)
+        assert not watcher.status.last_error
 
     await with_api(tmp_path, SERVICES, work)
 
@@ -157,6 +166,21 @@ async def test_an_error_is_told_and_tried_again(tmp_path: Path) -> None:
 
 
 @on_both_loops
+async def test_a_server_that_asks_to_wait_is_not_asked_before(tmp_path: Path) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.fault, api.retry_after = 429, "60"
+        watcher.want(Wants(frozenset({"bgp"})))
+        await until(lambda: "429: it is not well" in watcher.status.last_error)
+        api.fault = 0
+        for _ in range(50):  # turns in which an eager client would ask again
+            await asyncio.sleep(0.01)
+        assert api.count("Secret", watches=False) == 1
+        assert not told.names
+
+    await with_api(tmp_path, Wants(), work)
+
+
+@on_both_loops
 async def test_a_token_that_was_replaced_is_read_again(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         assert await watcher.wait_until_listed(10)
@@ -182,14 +206,193 @@ def test_credentials_are_those_of_a_file_else_of_the_pod_else_none(
     assert find_access("/etc/kubeconfig", inside, tmp_path) == Access("/etc/kubeconfig")
 
 
-def test_a_file_that_cannot_be_used_is_told_by_name(tmp_path: Path) -> None:
-    bad = tmp_path / "bad"
-    bad.write_text("- not a kubeconfig")
-    for path in (bad, tmp_path / "nowhere"):
+@on_both_loops
+async def test_a_bookmark_keeps_a_quiet_collection_from_being_listed_anew(
+    tmp_path: Path,
+) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: len(api._watches) == 2)
+        api.put("Secret", "other", "kube-system", data={})
+        api.bookmark()
+        api.forget()
+        api.cut()
+        await until(lambda: api.count("EndpointSlice", watches=True) == 2)
+        api.put("EndpointSlice", "later", endpoints=None)
+        await until(lambda: "later" in told.names)
+        assert api.count("EndpointSlice", watches=False) == 1
 
-        async def want(path: Path = path) -> None:
-            watcher = KubernetesWatcher(Access(str(path)), "kube-system", Told())
-            watcher.want(SERVICES)
+    await with_api(tmp_path, SERVICES, work)
 
-        with pytest.raises(DatastoreError, match=str(path)):
-            asyncio.run(want())
+
+@on_both_loops
+async def test_a_server_that_fell_silent_is_noticed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.WATCH_TIME", 1)
+    monkeypatch.setattr("bgpd.datastore.kubernetes.client.GRACE", 0.2)
+
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.is_frozen = True
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: len(api._watches) == 2)
+        api.put("Service", "unheard", spec={})
+        await until(lambda: not watcher.status.is_connected)
+        api.is_frozen = False
+        await until(lambda: "unheard" in told.names)
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_watches_that_are_refused_do_not_list_each_time(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.watch_fault = 403
+        await until(lambda: api.count("Service", watches=True) >= 5)
+        assert told.names == {f"s{n}" for n in range(5)}
+        assert api.count("Service", watches=False) <= 2
+        assert not watcher.status.is_connected
+        lines = [line for line in caplog.messages if "Service" in line]
+        assert len(lines) == 1  # told once, however often it is tried
+        api.watch_fault = 0
+        await until(lambda: watcher.status.is_connected)
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_watches_that_end_at_once_are_tried_less_and_less_often(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.FIRST_DELAY", 30.0)
+
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.is_hasty = True
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: api.count("EndpointSlice", watches=True) >= 1)
+        for _ in range(50):  # turns in which an eager client would ask again
+            await asyncio.sleep(0.01)
+        assert api.count("EndpointSlice", watches=True) == 1
+        assert told.names == {f"s{n}" for n in range(5)}
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_text_may_hold_whatever_ends_a_line_elsewhere(tmp_path: Path) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: len(api._watches) == 2)
+        api.put("Service", "odd", labels={"note": "a\x85b\u2028c\u2029d"}, spec={})
+        await until(lambda: "odd" in told.names)
+        assert told.objects["Service", "odd"]["metadata"]["labels"]["note"][1] == "\x85"
+        assert api.count("Service", watches=True) == 1
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_objects_of_any_shape_come_through_and_leave_the_others(
+    tmp_path: Path,
+) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.put("Service", "bad", spec=[1])
+        assert await watcher.wait_until_listed(10)
+        assert told.names == {"bad", *(f"s{n}" for n in range(5))}
+        await until(lambda: len(api._watches) == 2)
+        for line in ("", "[]", '{"type": "ADDED", "object": 7}', '{"type": "NEW"}'):
+            api.send(line, "Service")
+        api.put("Service", "worse", spec={"clusterIPs": 7})
+        await until(lambda: "worse" in told.names)
+        assert api.count("Service", watches=True) == 1
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_a_line_that_is_no_json_is_told_and_tried_again(tmp_path: Path) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: len(api._watches) == 2)
+        api.send("<html>", "Service")
+        await until(lambda: "is not JSON" in watcher.status.last_error)
+        api.put("Service", "later", spec={})
+        await until(lambda: "later" in told.names)
+        await until(lambda: watcher.status.is_connected)
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@on_both_loops
+async def test_a_pod_uses_its_account_and_the_token_that_kubelet_renews(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    account = tmp_path / "account"
+    account.mkdir()
+    async with Api(tmp_path) as api:
+        api.put("Service", "one", spec={})
+        monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "127.0.0.1")
+        monkeypatch.setenv("KUBERNETES_SERVICE_PORT", str(api.port))
+        (account / "ca.crt").write_bytes((tmp_path / "cert.pem").read_bytes())
+        (account / "namespace").write_text("kube-system")
+        (account / "token").write_text("first\n")
+        told = Told()
+        watcher = KubernetesWatcher(Access(account=account), "kube-system", told)
+        watcher.want(SERVICES)
+        try:
+            await until(lambda: len(api._watches) == 2)
+            assert told.names == {"one"}
+            api.token = "second"
+            (account / "token").write_text("second\n")
+            api.cut()
+            api.put("Service", "two", spec={})
+            await until(lambda: told.names == {"one", "two"})
+            assert not watcher.status.last_error
+            await settled(api, watcher)
+        finally:
+            await watcher.close()
+
+
+@on_both_loops
+async def test_a_token_inside_the_kubeconfig_is_read_again(tmp_path: Path) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.put("Service", "inside", spec={})
+        await until(lambda: "Unauthorized" in watcher.status.last_error)
+        api.kubeconfig(has_token_inside=True)
+        await until(lambda: "inside" in told.names)
+
+    async with Api(tmp_path) as api:
+        path = api.kubeconfig(has_token_inside=True)
+        api.token = "second"
+        told = Told()
+        watcher = KubernetesWatcher(Access(path), "kube-system", told)
+        watcher.want(SERVICES)
+        try:
+            await work(api, watcher, told)
+            await settled(api, watcher)
+        finally:
+            await watcher.close()
+
+
+@on_both_loops
+async def test_credentials_that_come_later_are_used_then(tmp_path: Path) -> None:
+    async with Api(tmp_path) as api:
+        api.put("Service", "one", spec={})
+        api.kubeconfig()
+        text = (tmp_path / "kubeconfig").read_text()
+        file = tmp_path / "later"
+        told = Told()
+        watcher = KubernetesWatcher(Access(str(file)), "kube-system", told)
+        watcher.want(SERVICES)
+        try:
+            await until(lambda: str(file) in watcher.status.last_error)
+            file.write_text("- not a kubeconfig")
+            await until(lambda: "not found" not in watcher.status.last_error)
+            assert str(file) in watcher.status.last_error
+            file.write_text(text)
+            await until(lambda: told.names == {"one"})
+            await until(lambda: watcher.status.is_connected)
+        finally:
+            await watcher.close()
