@@ -64,6 +64,8 @@ def _nets(
     value = content.get(field) or []
     if not isinstance(value, list):
         raise EndpointError(f"{field} is no list")
+    if not all(isinstance(item, str) for item in value):
+        raise EndpointError(f"{field} holds what is no text")  # a number is an address
     try:
         return tuple(str(parse(item)) for item in value)
     except ValueError as error:
