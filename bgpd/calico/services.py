@@ -60,13 +60,18 @@ class _Service(NamedTuple):
     """A service as far as announcing needs it."""
 
     kind: str
-    is_local: bool
+    policy: str
     families: tuple[str, ...]
     cluster_ips: tuple[str, ...]
     external_ips: tuple[str, ...]
     balancer_ip: str
     ingress_ips: tuple[str, ...]
     unread: tuple[str, ...]  # what should be addresses
+
+    @property
+    def is_local(self) -> bool:
+        """Whether traffic stays on the node where it arrives."""
+        return self.policy == "Local"
 
 
 class _Slice(NamedTuple):
@@ -246,7 +251,7 @@ def _read_service(_: ObjectName, content: Object) -> _Service:
     unread: list[str] = []
     return _Service(
         kind=str(spec.get("type") or "ClusterIP"),
-        is_local=spec.get("externalTrafficPolicy") == "Local",
+        policy=str(spec.get("externalTrafficPolicy") or ""),
         families=tuple(spec.get("ipFamilies") or ()),
         cluster_ips=_addresses(cluster_ips, unread) if has_address else (),
         external_ips=_addresses(spec.get("externalIPs") or (), unread),
@@ -274,9 +279,14 @@ def _addresses(texts: Iterable[object], unread: list[str]) -> tuple[str, ...]:
     found = []
     for text in texts:
         try:
-            found.append(str(ip_address(str(text))))
+            address = ip_address(str(text))
         except ValueError:
             unread.append(repr(text))
+            continue
+        if "%" in str(address):  # a zone means something on one node alone
+            unread.append(repr(text))
+        else:
+            found.append(str(address))
     return tuple(found)
 
 
@@ -285,11 +295,10 @@ def _is_announced(
 ) -> bool:
     if service.kind not in _TYPES or not service.cluster_ips:
         return False
-    if not service.is_local:
-        if _has_single(service, ranges):
-            return True
-        if ranges.is_aggregated:
-            return False  # its addresses are inside what is announced as a whole
+    if service.policy == "Cluster" and _has_single(service, ranges):
+        return True
+    if not service.is_local and ranges.is_aggregated:
+        return False  # its addresses are inside what is announced as a whole
     ready = [each for each in slices if each.family in service.families]
     if service.is_local:
         return any(node in each.nodes for each in ready)

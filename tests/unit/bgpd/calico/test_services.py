@@ -95,6 +95,7 @@ def test_a_local_service_is_announced_where_it_has_a_ready_endpoint() -> None:
         {"clusterIP": "None", "clusterIPs": ["None"]},
         {"clusterIP": "", "clusterIPs": []},
         {"externalTrafficPolicy": "Cluster"},
+        {"externalTrafficPolicy": None, "externalIPs": ["198.51.100.7"]},
     ],
 )
 def test_other_services_are_not_announced_one_by_one(change: Object) -> None:
@@ -218,4 +219,70 @@ def test_a_bad_address_leaves_the_service_its_others() -> None:
     (warning,) = table.warnings
     assert "10.1.2.3/32" in warning.text
     table.put_service(("default", "web"), a_service())
+    assert not table.warnings
+
+
+def test_the_address_that_is_asked_for_counts_only_where_it_stands_alone() -> None:
+    wide = {"externalTrafficPolicy": "Cluster"}
+    asked = {"loadBalancerIP": "203.0.114.9"}
+    assert announced(a_service(**wide, **asked)) == {"10.96.0.5/32"}
+    assert announced(a_service(**wide, **asked, type="NodePort")) == set()
+    # What was given is announced, what was asked for is not.
+    assert announced(a_service(**asked), a_slice("n1")) == {"10.96.0.5/32"}
+
+
+def test_cluster_addresses_are_announced_also_outside_the_ranges() -> None:
+    service = a_service(clusterIP="172.30.0.1", clusterIPs=["172.30.0.1"])
+    assert announced(service, a_slice("n1")) == {"172.30.0.1/32"}
+    ranges = ServiceRanges(external_ips=("192.0.2.0/28",))
+    assert announced(service, a_slice("n1"), ranges=ranges) == set()
+
+
+def test_an_address_with_a_zone_is_told_and_leaves_the_others() -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    table.put_slice(("default", "web-1"), a_slice("n1"))
+    addresses = ["10.96.0.5", "fe80::5%eth0"]
+    table.put_service(("default", "web"), a_service(clusterIPs=addresses))
+    assert table.advertisement().announced == {*WHOLE, "10.96.0.5/32"}
+    (warning,) = table.warnings
+    assert "fe80::5%eth0" in warning.text
+
+
+def test_a_balancer_known_by_a_name_alone_is_nothing_to_announce_or_tell() -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    service = a_service()
+    service["status"] = {"loadBalancer": {"ingress": [{"hostname": "lb.example.net"}]}}
+    table.put_slice(("default", "web-1"), a_slice("n1"))
+    table.put_service(("default", "web"), service)
+    assert table.advertisement().announced == {*WHOLE, "10.96.0.5/32"}
+    assert not table.warnings
+
+
+def test_a_slice_may_come_first_and_may_become_another_services() -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    name = ("default", "slice")
+    table.put_slice(name, a_slice("n1"))
+    assert table.advertisement().announced == WHOLE
+    table.put_service(("default", "web"), a_service())
+    assert table.advertisement().announced == {*WHOLE, "10.96.0.5/32"}
+    table.put_slice(name, a_slice("n1", service="other"))
+    assert table.advertisement().announced == WHOLE
+
+
+@pytest.mark.parametrize("endpoints", [7, [None], ["n1"], {"nodeName": "n1"}])
+def test_a_slice_that_cannot_be_read_stays_as_it_was(endpoints: Any) -> None:
+    table = ServiceTable("n1")
+    table.follow(RANGES)
+    table.put_service(("default", "web"), a_service())
+    table.put_slice(("default", "web-1"), a_slice("n1"))
+    before = table.advertisement()
+    bad = {**a_slice("n1"), "endpoints": endpoints}
+    table.put_slice(("default", "web-1"), bad)
+    assert table.advertisement() == before
+    (warning,) = table.warnings
+    assert warning.key == "EndpointSlice default/web-1"
+    table.drop_slice(("default", "web-1"))
     assert not table.warnings
