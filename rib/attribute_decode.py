@@ -69,12 +69,12 @@ class DecodedBlock:
 
 
 def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
-    """Return the matcher of usual blocks; groups: path head, path, next hop, rest, large."""
+    """Return the matcher of usual blocks; groups: path, next hop, ``_PLAIN``, ``_LARGE``."""
     word = rb".{4}"
     parts = [
         rb"\x40\x01\x01[\x00-\x02]",
         # FRR sends AS_PATH with Extended Length whatever its length.
-        rb"(\x40\x02|\x50\x02\x00)(\x00|" + _path_lengths() + rb")",
+        rb"(?:\x40\x02|\x50\x02\x00)(\x00|" + _path_lengths() + rb")",
         # 0/8, multicast and class E are left to the walk.
         rb"(?:\x40\x03\x04([^\x00\xe0-\xff]...))?",
         rb"(?:\x80\x04\x04" + word + rb")?",
@@ -84,7 +84,7 @@ def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
     parts += [
         rb"(?:\x40\x06\x00)?",
         rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?",
-        rb"(?:" + sized(codes.COMMUNITIES, rb"[\xc0\xe0]", 4, 63) + rb")?(",
+        rb"(?:" + sized(codes.COMMUNITIES, rb"[\xc0\xe0]", 4, 63) + rb")?(?:(\Z)|",
     ]
     if is_ibgp:
         parts.append(rb"(?:\x80\x09\x04" + word + rb")?")
@@ -102,6 +102,8 @@ def _path_lengths() -> bytes:
     return whole.removeprefix(re.escape(bytes((codes.AS_PATH,))))
 
 
+_PLAIN: Final = 3  # the group that matches where nothing follows COMMUNITIES
+_LARGE: Final = 4
 _USUAL_SHAPE: Final = {kind: _usual_shape(is_ibgp=kind) for kind in (False, True)}
 
 
@@ -120,26 +122,29 @@ def decode_usual(
     match = _USUAL_SHAPE[context.is_ibgp](block) if context.four_octet_as else None
     if match is None:
         return None
-    head, path, next_hop, rest, large = match.groups()
+    path, next_hop = match[1], match[2]
     if mp_next_hop:
         if next_hop is not None or len(mp_next_hop) <= 4:
             return None
         next_hop = mp_next_hop
     elif next_hop is None:
         return None
+    if path.find(b"\0\0\0\0") >= 0:
+        return None  # AS 0, or rarely a number beside another's zeros
     if (
-        path.find(b"\0\0\0\0") >= 0  # AS 0, or rarely a number beside another's zeros
-        or (
-            not context.is_ibgp
-            and context.enforces_first_as
-            and path[3:7] != context.peer_as.to_bytes(4, "big")
-        )
-        or (large is not None and large[2] > 12)  # may repeat one (RFC 8092 3)
+        not context.is_ibgp
+        and context.enforces_first_as
+        and path[3:7] != context.peer_as.to_bytes(4, "big")
     ):
         return None
-    if len(head) == 3:
-        block = b"%b\x40\x02%b" % (block[:4], block[7:])
-    return PathAttributes(block, next_hop) if rest else PlainAttributes(block, next_hop)
+    last = match.lastindex
+    if last == _LARGE and match[_LARGE][2] > 12:
+        return None  # may repeat one (RFC 8092 3)
+    if block[4] != 0x40:
+        block = block[:4] + b"\x40\x02" + block[7:]
+    if last == _PLAIN:
+        return PlainAttributes(block, next_hop)
+    return PathAttributes(block, next_hop)
 
 
 def decode_block(

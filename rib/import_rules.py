@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from rib.attribute_codes import ONLY_TO_CUSTOMER
-from rib.attributes import PathAttributes
+from rib.attributes import PathAttributes, PlainAttributes
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
@@ -69,6 +69,7 @@ class ImportRules:
         "_local_as",
         "_needles",
         "_own_addresses",
+        "_plain_needles",
         "_role",
         "_router_id",
         "accepts_all",
@@ -98,6 +99,8 @@ class ImportRules:
         # nearly every block, at the price of a substring search for each number.
         numbers = {local_as, router_id, *cluster_ids}
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
+        # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST.
+        self._plain_needles = (local_as.to_bytes(4, "big"),)
 
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
@@ -105,7 +108,8 @@ class ImportRules:
         if attributes.next_hop[:16] in self._own_addresses:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
         octets = attributes.octets
-        for needle in self._needles:
+        is_plain = type(attributes) is PlainAttributes
+        for needle in self._plain_needles if is_plain else self._needles:
             # "needle in octets" makes and drops an exception first: is it a number?
             if octets.find(needle) >= 0:
                 refused = self._check_loops(attributes, source)
