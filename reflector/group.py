@@ -291,7 +291,8 @@ class UpdateGroup:
         """Add changes whose prefixes all fare alike: the bulk of a reflector's work."""
         outgoing_of, members = self.export.outgoing, self.members
         for old, new, nlris in changes:
-            had, has = best_of(old), best_of(new)
+            has = new if type(new) is Path else best_of(new)
+            had = None if old is None else best_of(old)
             if had is has:
                 continue
             told = None if has is None else outgoing_of(has)
@@ -391,19 +392,26 @@ class UpdateGroup:
         """Encode a batch, keeping each member's own routes together."""
         if not (batch.announced or batch.withdrawn or batch.private):
             return None
-        max_len = self.export.context.max_message_len
+        family, max_len = self.family, self.export.context.max_message_len
+        pack = self._pack_announce
         parts: list[bytes] = []
+        append = parts.append
         spans: dict[Source, tuple[int, int]] = {}
         at = 0
         for origin in dict.fromkeys((*batch.withdrawn, *batch.announced)):
             start = at
             pieces = batch.withdrawn.get(origin)
             if pieces:
-                parts.append(self._pack_withdraw(self.family, pieces, max_len))
-                at += len(parts[-1])
+                append(octets := self._pack_withdraw(family, pieces, max_len))
+                at += len(octets)
             for outgoing, told in batch.announced.get(origin, {}).items():
-                parts.append(self._pack_one(outgoing, told, max_len))
-                at += len(parts[-1])
+                attributes, next_hop = outgoing
+                try:
+                    octets = pack(family, attributes, next_hop, told, max_len)
+                except ValueError:
+                    octets = self._untellable(told)
+                append(octets)
+                at += len(octets)
             if origin is not None:
                 spans[origin] = (start, at)
         private = {
@@ -412,17 +420,16 @@ class UpdateGroup:
         }
         return Outbound(b"".join(parts), spans, private)
 
-    def _pack_one(self, outgoing: Outgoing, pieces: list[bytes], max_len: int) -> bytes:
-        attributes, next_hop = outgoing
-        try:
-            return self._pack_announce(
-                self.family, attributes, next_hop, pieces, max_len
-            )
-        except ValueError:
-            # Attributes that fit a long message (RFC 8654 4) but not this group's: the
-            # route cannot be told, and what was told before must not stay.
-            self.unsent_count += len(pieces)
-            return self._pack_withdraw(self.family, pieces, max_len)
+    def _untellable(self, pieces: list[bytes]) -> bytes:
+        """Return what is said of routes whose attributes leave no room for a prefix.
+
+        They may fit a long message (RFC 8654 4), but not this group's: the routes cannot
+        be told, and what was told before must not stay.
+        """
+        self.unsent_count += len(pieces)
+        return self._pack_withdraw(
+            self.family, pieces, self.export.context.max_message_len
+        )
 
 
 def _divide(

@@ -66,8 +66,14 @@ class Batch:
         self, origin: Source | None, outgoing: Outgoing, pieces: Iterable[bytes]
     ) -> None:
         """Tell all but ``origin`` of routes with one outgoing form."""
-        by_outgoing = self.announced.setdefault(origin, {})
-        by_outgoing.setdefault(outgoing, []).extend(pieces)
+        by_outgoing = self.announced.get(origin)
+        if by_outgoing is None:
+            by_outgoing = self.announced[origin] = {}
+        told = by_outgoing.get(outgoing)
+        if told is None:
+            by_outgoing[outgoing] = [*pieces]
+        else:
+            told += pieces
 
     def withdraw(self, origin: Source | None, pieces: Iterable[bytes]) -> None:
         """Take routes back from all but ``origin``."""

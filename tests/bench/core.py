@@ -6,7 +6,7 @@ part of the figure, and ``note`` says so.
 """
 
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, cast
 
 from bgpd.calico.blocks import BlockTable, parse_block
 from bgpd.calico.keys import affinity_key, split_affinity_key
@@ -27,7 +27,12 @@ from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
 from reflector.rules import Export
 from rib.adj_rib_in import AdjRibIn
-from rib.attributes import AttributeContext, decode_usual, extract_mp
+from rib.attributes import (
+    AttributeContext,
+    PathAttributes,
+    decode_usual,
+    extract_mp,
+)
 from rib.attributes import edit as edit_block
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
@@ -59,10 +64,10 @@ LOCAL_AS: Final = 64512
 CONTEXT: Final = AttributeContext(
     is_ibgp=True, four_octet_as=True, peer_as=LOCAL_AS, local_as=LOCAL_AS
 )
-ATTRIBUTES: Final = some_attributes(
+BLOCK: Final = some_attributes(
     as_path="65001 65002 65003", local_pref=100, med=10, communities=(0xFDE80001,)
-)
-BLOCK: Final = ATTRIBUTES.octets
+).octets
+ATTRIBUTES: Final = cast("PathAttributes", decode_usual(BLOCK, CONTEXT))
 
 
 class Work(NamedTuple):
