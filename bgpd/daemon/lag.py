@@ -9,6 +9,7 @@ daemon sleeps.
 import asyncio
 import time
 from collections import deque
+from collections.abc import Callable
 from typing import Final
 
 WINDOW: Final = 60.0  # seconds that are remembered
@@ -22,10 +23,17 @@ class LagMeter:
 
     Args:
         loop: The loop to be measured.
+        at_rest: Called each time the process begins to idle.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        at_rest: Callable[[], object] = lambda: None,
+    ) -> None:
         self._loop = loop
+        self._at_rest = at_rest
+        self._was_busy = True
         self._born_at = loop.time()
         self._samples: deque[tuple[float, float]] = deque()  # when, how late; seconds
         self._started_at = self._cpu_at = 0.0
@@ -45,6 +53,9 @@ class LagMeter:
             samples.popleft()
         worked = time.process_time() - self._cpu_at
         is_busy = worked > BUSY_SHARE * (now - self._started_at)
+        if self._was_busy and not is_busy:
+            self._at_rest()
+        self._was_busy = is_busy
         self._handle = self._wait(BUSY_INTERVAL if is_busy else IDLE_INTERVAL)
 
     @property

@@ -16,6 +16,7 @@ type's limits.
 
 from collections.abc import Mapping
 from enum import IntEnum
+from functools import cache
 from struct import Struct
 from types import MappingProxyType
 from typing import Final
@@ -64,14 +65,15 @@ FIXED_MAX_LEN: Final[Mapping[int, int]] = MappingProxyType(
 _NO_LENGTH: Final = (1, 0)  # limits of an unknown type, which nothing meets
 
 
-def _limits(max_len: int) -> list[tuple[int, int]]:
+@cache
+def _limits(max_len: int) -> tuple[tuple[int, int], ...]:
     """Return the shortest and longest length by type code, all 256 of them."""
-    return [
+    return tuple(
         (MIN_LEN[kind], FIXED_MAX_LEN.get(kind, max_len))
         if kind in MIN_LEN
         else _NO_LENGTH
         for kind in range(256)
-    ]
+    )
 
 
 class Framer:

@@ -54,6 +54,19 @@ def test_a_delay_is_the_worst_until_its_minute_is_over(stepped: SteppedLoop) -> 
     assert meter.worst() == pytest.approx(0.002)
 
 
+def test_it_tells_once_when_work_has_ended(
+    stepped: SteppedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = 0.0
+    rests: list[float] = []
+    monkeypatch.setattr(time, "process_time", lambda: used)
+    LagMeter(stepped, lambda: rests.append(used))
+    for more in (0.1, 0.1, 0, 0, 0.5, 0, 0):
+        used += more
+        stepped.step(late=0)
+    assert rests == [pytest.approx(0.2), pytest.approx(0.7)]
+
+
 def test_the_percentile_leaves_rare_delays_out(stepped: SteppedLoop) -> None:
     meter = LagMeter(stepped)
     assert meter.percentile(0.99) == 0
