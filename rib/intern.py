@@ -41,7 +41,11 @@ class InternTable(dict[K, V]):
 
     def sweep(self) -> Iterator[int]:
         """Drop unused values, a slice for each step; yields how many went each time."""
-        self._next_sweep = maxsize  # not due again before this one has ended
+        # At once, not at the first step: no other is due before this one has ended.
+        self._next_sweep = maxsize
+        return self._slices()
+
+    def _slices(self) -> Iterator[int]:
         rest = iter(list(self))
         while piece := list(islice(rest, SLICE)):
             yield self._sweep_slice(piece)

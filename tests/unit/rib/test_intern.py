@@ -38,6 +38,15 @@ def test_a_sweep_is_due_once_the_table_has_doubled() -> None:
     assert table.is_due
 
 
+def test_no_second_sweep_is_due_before_the_first_has_begun() -> None:
+    table = InternTable[int, object]()
+    table.update((number, object()) for number in range(2000))
+    assert table.is_due
+    sweep = table.sweep()
+    assert not table.is_due
+    assert sum(sweep) == 2000
+
+
 def test_what_comes_and_goes_during_a_sweep() -> None:
     table, _used = filled(2 * SLICE)
     sweep = table.sweep()
