@@ -24,6 +24,7 @@ COMPILED: Final = (
     "rib/adj_rib_in.py",
     "rib/attribute_decode.py",
     "rib/attribute_set.py",
+    "rib/decision.py",
     "rib/import_rules.py",
     "rib/loc_rib.py",
     "rib/nlri.py",

@@ -9,7 +9,7 @@ the entry it had when it was last told, and the one it has now.
 from collections.abc import Iterable, Mapping
 from itertools import islice
 
-from rib.loc_rib import Change
+from rib.loc_rib import Change, changes_since
 from rib.nlri import Nlri
 from rib.path_set import Entry
 
@@ -44,21 +44,29 @@ class PendingChanges:
             merged = self._merged
             if merged is None:
                 # What is new to the table waits for nothing, unless it left it just now.
-                if (old is None and not self._has_removal) or self._are_unseen(nlris):
+                if (old is not None or self._has_removal) and not self._see(nlris):
+                    merged = self._merge()
+                else:
                     self._batches.append(change)
                     self._count += len(nlris)
                     if new is None:
                         self._has_removal = True
                     continue
-                merged = self._merge()
             for nlri in nlris:
                 merged.setdefault(nlri, old)
 
-    def _are_unseen(self, nlris: Iterable[Nlri]) -> bool:
-        for batch in self._batches[self._seen_batches :]:
-            self._seen.update(batch.nlris)
-        self._seen_batches = len(self._batches)
-        return self._seen.isdisjoint(nlris)
+    def _see(self, nlris: Iterable[Nlri]) -> bool:
+        """Take in the prefixes of the next batch, if none of them waits already."""
+        seen = self._seen
+        if self._seen_batches < len(self._batches):
+            for batch in self._batches[self._seen_batches :]:
+                seen.update(batch.nlris)
+            self._seen_batches = len(self._batches)
+        if not seen.isdisjoint(nlris):
+            return False
+        seen.update(nlris)
+        self._seen_batches += 1
+        return True
 
     def _merge(self) -> dict[Nlri, Entry | None]:
         merged = self._merged = {
@@ -97,8 +105,6 @@ class PendingChanges:
 
     def _drain_merged(self, limit: int) -> list[Change]:
         merged = self._merged or {}
-        get = self._table.get
-        moves: dict[tuple[Entry | None, Entry | None], list[Nlri]] = {}
         if len(merged) <= limit:
             taken: Iterable[tuple[Nlri, Entry | None]] = merged.items()
             self._merged = None
@@ -107,8 +113,4 @@ class PendingChanges:
             taken = list(islice(merged.items(), limit))
             for nlri, _ in taken:
                 del merged[nlri]
-        for nlri, old in taken:
-            new = get(nlri)
-            if new is not old:
-                moves.setdefault((old, new), []).append(nlri)
-        return [Change(old, new, nlris) for (old, new), nlris in moves.items()]
+        return changes_since(self._table, taken)

@@ -20,7 +20,7 @@ from rib.loc_rib import Change, LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind
-from rib.path_set import paths_of
+from rib.path_set import members_of
 from rib.policy import Verdict, long_lived
 
 _IBGP: Final = SourceKind.IBGP
@@ -253,7 +253,7 @@ class AdjRibIn:
             changes: list[Change] = []
             batches: dict[Path, list[Nlri]] = {}
             for nlri in nlris[start : start + SWEEP_SLICE]:
-                for path in paths_of(self.loc_rib.table.get(nlri)):
+                for path in members_of(self.loc_rib.table.get(nlri)):
                     if path.source is self.source and path.epoch != self.source.epoch:
                         batches.setdefault(path, []).append(nlri)
             for path, members in batches.items():
@@ -288,7 +288,7 @@ class AdjRibIn:
         return [
             nlri
             for nlri in some
-            if any(path.source is self.source for path in paths_of(table.get(nlri)))
+            if any(path.source is self.source for path in members_of(table.get(nlri)))
         ]
 
     def import_again(self, rules: ImportRules) -> Iterator[list[Change]]:
@@ -338,14 +338,14 @@ class AdjRibIn:
             and path.path_id == path_id
             and path.received is attributes
             and path.epoch == epoch
-            for path in paths_of(self.loc_rib.table.get(nlri))
+            for path in members_of(self.loc_rib.table.get(nlri))
         )
 
     def _received(self) -> list[_Received]:
         """Return all routes, grouped by attributes as received, identifier and epoch."""
         work: dict[tuple[PathAttributes, int, int], list[Nlri]] = {}
         for nlri in self.own_nlris():
-            for path in paths_of(self.loc_rib.table.get(nlri)):
+            for path in members_of(self.loc_rib.table.get(nlri)):
                 if path.source is self.source:
                     key = (path.received, path.path_id, path.epoch)
                     work.setdefault(key, []).append(nlri)

@@ -261,6 +261,36 @@ class PlainAttributes(PathAttributes):
 
     __slots__ = ()
 
+    def decision_fields(self) -> DecisionFields:
+        """Return the same from where it stands, in half the time."""
+        octets = self.octets
+        number = int.from_bytes
+        length = octets[6]  # of AS_PATH, which is empty or one AS_SEQUENCE
+        at = 7 + length
+        med = local_pref = None
+        try:
+            code = octets[at + 1]
+            if code == NEXT_HOP:
+                at += 7
+                code = octets[at + 1]
+            if code == MULTI_EXIT_DISC:
+                med = number(octets[at + 3 : at + 7], "big")
+                at += 7
+                code = octets[at + 1]
+            if code == LOCAL_PREF:
+                local_pref = number(octets[at + 3 : at + 7], "big")
+        except IndexError:
+            pass  # the block ends before LOCAL_PREF, as external peers' do
+        return (
+            local_pref,
+            octets[8] if length else 0,
+            octets[3],
+            med,
+            number(octets[9:13], "big") if length else 0,
+            None,
+            0,
+        )
+
 
 def _integer(value: bytes | None) -> int | None:
     return None if value is None else int.from_bytes(value, "big")

@@ -9,22 +9,25 @@ calls and no Python per prefix.
 Every method that changes the table returns the changes as values; it tells nobody.
 """
 
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from rib.decision import DecisionOptions, rank
+from rib.decision import DecisionOptions, choose, hops_of
 from rib.family import Family
 from rib.intern import InternTable
 from rib.nlri import Nlri
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.path_set import Entry, PathSet, best_of, paths_of
+from rib.path_set import Entry, PathSet, Situation, best_of, members_of
 
 _MAX_TRANSITIONS: Final = (
     16384  # memo entries; a clear costs one decision each to refill
 )
 
-Transition = Callable[[Entry | None], Entry | None]
+Moved = tuple[Entry | None, int]
+"""The new entry, and how many paths it has more than the old one."""
+
+Transition = Callable[..., Moved]
 
 
 class Change(NamedTuple):
@@ -39,6 +42,35 @@ class Change(NamedTuple):
 _make_change: Final[
     Callable[[tuple[Entry | None, Entry | None, Sequence[Nlri]]], Change]
 ] = partial(tuple.__new__, Change)
+
+
+def changes_since(
+    table: Mapping[Nlri, Entry],
+    told: Iterable[tuple[Nlri, Entry | None]],
+    *,
+    has_equal: bool = False,
+) -> list[Change]:
+    """Return what became of prefixes since they had the entries given with them.
+
+    Args:
+        table: With the newest entries.
+        told: Prefixes, each with a former entry.
+        has_equal: Return also those whose entry is the same.
+    """
+    get = table.get
+    moves: dict[tuple[Entry | None, Entry | None], list[Nlri]] = {}
+    last_old: Entry | None = None
+    last_new: Entry | None = None
+    add: Callable[[Nlri], None] | None = None
+    for nlri, old in told:
+        new = get(nlri)
+        if new is not old or has_equal:
+            # Neighbours mostly have the same two.
+            if add is None or new is not last_new or old is not last_old:
+                add = moves.setdefault((old, new), []).append
+                last_old, last_new = old, new
+            add(nlri)
+    return [_make_change((old, new, nlris)) for (old, new), nlris in moves.items()]
 
 
 class LocRib:
@@ -57,7 +89,10 @@ class LocRib:
         self.path_counts: dict[Source, int] = {}
         self._options = options or DecisionOptions()
         self._sets: InternTable[tuple[int, ...], PathSet] = InternTable()
-        self._transitions: dict[tuple[object, ...], Entry | None] = {}
+        self._situations: dict[tuple[object, ...], Situation] = {}
+        # Entry, and what is done to it -> what comes of it. All paths that come or go are
+        # of the source that does it.
+        self._transitions: dict[tuple[object, ...], Moved] = {}
 
     def __len__(self) -> int:
         return len(self.table)
@@ -117,7 +152,7 @@ class LocRib:
         return [
             nlri
             for nlri in (self.table if among is None else among)
-            if any(path.next_hop in next_hops for path in paths_of(get(nlri)))
+            if any(path.next_hop in next_hops for path in members_of(get(nlri)))
         ]
 
     def forget_decisions(self) -> None:
@@ -126,6 +161,7 @@ class LocRib:
         Entries keep what was decided until ``decide_again`` comes by.
         """
         self._transitions.clear()
+        self._situations.clear()
         self._sets.clear()
 
     def decide_again(self, nlris: Iterable[Nlri]) -> list[Change]:
@@ -137,73 +173,83 @@ class LocRib:
         nlris: dict[Nlri, None],
         source: Source | None,
         key: tuple[object, ...],
-        transition: Callable[..., Entry | None],
+        transition: Transition,
     ) -> list[Change]:
         """Apply one transition to every prefix, grouped by the entry it has."""
         table, transitions = self.table, self._transitions
-        by_entry: dict[Entry | None, list[Nlri]] = {}
-        get, group = table.get, by_entry.setdefault
-        for nlri in nlris:
-            group(get(nlri), []).append(nlri)
         changes = []
-        for old, members in by_entry.items():
+        for old, members in self._by_entry(nlris).items():
             memo_key = (old, *key)
-            if memo_key in transitions:
-                new = transitions[memo_key]
-            else:
+            known = transitions.get(memo_key)
+            if known is None:
                 if len(transitions) >= _MAX_TRANSITIONS:
                     transitions.clear()
-                new = transitions[memo_key] = transition(old, *key)
+                known = transitions[memo_key] = transition(old, *key)
+            new, more = known
             if new is old:
                 continue
             if new is None:
                 for nlri in members:
                     del table[nlri]
             else:
-                table.update(dict.fromkeys(members, new))
-            if source is not None:
-                self._count(source, old, new, len(members))
+                for nlri in members:
+                    table[nlri] = new
+            if more and source is not None:
+                self._count(source, more * len(members))
             changes.append(_make_change((old, new, members)))
         return changes
 
-    def _count(
-        self, source: Source, old: Entry | None, new: Entry | None, prefixes: int
-    ) -> None:
-        before = sum(path.source is source for path in paths_of(old))
-        after = sum(path.source is source for path in paths_of(new))
-        if before != after:
-            counts = self.path_counts
-            left = counts.get(source, 0) + (after - before) * prefixes
-            if left:
-                counts[source] = left
-            else:
-                counts.pop(source, None)
+    def _by_entry(self, nlris: Iterable[Nlri]) -> dict[Entry | None, list[Nlri]]:
+        """Group prefixes by their entry; neighbours mostly share it."""
+        entries = [*map(self.table.get, nlris)]
+        if len(set(entries)) == 1:
+            return {entries[0]: [*nlris]}
+        by_entry: dict[Entry | None, list[Nlri]] = {}
+        last: Entry | None = None
+        add: Callable[[Nlri], None] | None = None
+        for nlri, entry in zip(nlris, entries, strict=True):
+            if entry is not last or add is None:
+                add = by_entry.setdefault(entry, []).append
+                last = entry
+            add(nlri)
+        return by_entry
 
-    def _with(self, entry: Entry | None, path: Path) -> Entry | None:
+    def _count(self, source: Source, more: int) -> None:
+        counts = self.path_counts
+        left = counts.get(source, 0) + more
+        if left:
+            counts[source] = left
+        else:
+            counts.pop(source, None)
+
+    def _with(self, entry: Entry | None, path: Path) -> Moved:
         source, path_id = path.source, path.path_id
-        others = [
+        paths = [
             other
-            for other in paths_of(entry)
+            for other in members_of(entry)
             if other.source is not source or other.path_id != path_id
         ]
-        return self._entry([*others, path], entry)
+        paths.append(path)
+        return self._entry(paths, entry), len(paths) - len(members_of(entry))
 
-    def _without(
-        self, entry: Entry | None, source: Source, path_id: int
-    ) -> Entry | None:
-        paths = paths_of(entry)
+    def _without(self, entry: Entry | None, source: Source, path_id: int) -> Moved:
+        paths = members_of(entry)
         left = [p for p in paths if p.source is not source or p.path_id != path_id]
-        return entry if len(left) == len(paths) else self._entry(left, entry)
+        return self._left(left, entry)
 
     def _fresh(
         self, entry: Entry | None, source: Source, epoch: int, _tag: str
-    ) -> Entry | None:
-        paths = paths_of(entry)
+    ) -> Moved:
+        paths = members_of(entry)
         left = [p for p in paths if p.source is not source or p.epoch >= epoch]
-        return entry if len(left) == len(paths) else self._entry(left, entry)
+        return self._left(left, entry)
 
-    def _again(self, entry: Entry | None, _tag: str) -> Entry | None:
-        return self._entry(list(paths_of(entry)), entry)
+    def _left(self, left: list[Path], before: Entry | None) -> Moved:
+        more = len(left) - len(members_of(before))
+        return (self._entry(left, before) if more else before), more
+
+    def _again(self, entry: Entry | None, _tag: str) -> Moved:
+        return self._entry(list(members_of(entry)), entry), 0
 
     def _entry(self, paths: list[Path], before: Entry | None) -> Entry | None:
         """Return the one entry that stands for ``paths``, where ``before`` stood."""
@@ -219,8 +265,22 @@ class LocRib:
                 key = (id(incumbent), *key)
         known = self._sets.get(key)
         if known is None:
-            ranking = rank(paths, self._options, incumbent=incumbent)
-            known = self._sets[key] = PathSet(ranking)
+            known = self._sets[key] = PathSet(
+                tuple(paths),
+                choose(paths, self._options, incumbent=incumbent),
+                self._situation(paths, incumbent),
+            )
+        return known
+
+    def _situation(self, paths: list[Path], incumbent: Path | None) -> Situation:
+        # What is known of these next hops holds until decisions are forgotten.
+        key = (incumbent, *[path.next_hop for path in paths])
+        known = self._situations.get(key)
+        if known is None:
+            if len(self._situations) >= _MAX_TRANSITIONS:
+                self._situations.clear()
+            known = Situation(self._options, hops_of(paths), incumbent)
+            self._situations[key] = known
         return known
 
     @property

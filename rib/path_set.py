@@ -1,37 +1,67 @@
-"""All the paths that compete for a prefix, as one interned, ranked value.
+"""All the paths that compete for a prefix, as one interned value.
 
 A prefix with a single usable path needs no set: the table then holds the ``Path`` itself,
 so an ``Entry`` is either. ``best_of``, ``paths_of`` and their like read both.
+
+A set knows its best path. The order of the others, and why each lost, is worked out when
+somebody asks: that takes four times as long, and most sets of a reflector are never asked.
 """
 
-from typing import Final
+from typing import Final, NamedTuple
 
-from rib.decision import Ranking, Reason
+from rib.decision import DecisionOptions, HopStates, Ranking, Reason, rank
 from rib.path import Path
 
 
+class Situation(NamedTuple):
+    """What a decision rested on besides the paths; shared by many sets.
+
+    Attributes:
+        options: The operator's choices.
+        hops: What was known of the next hops, parallel to the paths.
+        incumbent: The best path before; ``None`` where it has no say.
+    """
+
+    options: DecisionOptions
+    hops: HopStates
+    incumbent: Path | None = None
+
+
 class PathSet:
-    """The paths of one or more prefixes, ranked by the whole decision process.
+    """The paths of one or more prefixes.
+
+    Args:
+        members: The paths.
+        best: What the decision process selects of them; ``None``: none is eligible.
+        situation: To rank them by, as they were then.
 
     Attributes:
         best: The selected path, or ``None`` where none is eligible.
-        ordered: Every path, best first.
-        reasons: For each of ``ordered``, why it lost; ``Reason.BEST`` for the first.
-        eligible: Those that may be used or announced, best first.
-        multipath: Paths used together for forwarding, ``best`` included.
+        members: Every path, in no particular order.
     """
 
-    __slots__ = ("best", "eligible", "multipath", "ordered", "reasons")
+    __slots__ = ("_ranking", "best", "members")
 
-    def __init__(self, ranking: Ranking) -> None:
-        self.best = ranking.best
-        self.ordered = ranking.ordered
-        self.reasons = ranking.reasons
-        self.eligible = ranking.eligible
-        self.multipath = ranking.multipath
+    def __init__(
+        self, members: tuple[Path, ...], best: Path | None, situation: Situation
+    ) -> None:
+        self.best = best
+        self.members = members
+        self._ranking: Situation | Ranking = situation
+
+    @property
+    def ranking(self) -> Ranking:
+        """The whole order; worked out once."""
+        known = self._ranking
+        if isinstance(known, Situation):
+            options, hops, incumbent = known
+            known = rank(self.members, options, incumbent=incumbent, hops=hops)
+            self._ranking = known
+            self.members = known.ordered
+        return known
 
     def __repr__(self) -> str:
-        return f"PathSet({self.ordered!r})"
+        return f"PathSet({self.members!r})"
 
 
 Entry = Path | PathSet
@@ -49,7 +79,14 @@ def paths_of(entry: Entry | None) -> tuple[Path, ...]:
     """Return every path of an entry, best first."""
     if entry is None:
         return NO_PATHS
-    return (entry,) if isinstance(entry, Path) else entry.ordered
+    return (entry,) if isinstance(entry, Path) else entry.ranking.ordered
+
+
+def members_of(entry: Entry | None) -> tuple[Path, ...]:
+    """Return every path of an entry in no particular order, which is cheaper."""
+    if entry is None:
+        return NO_PATHS
+    return (entry,) if isinstance(entry, Path) else entry.members
 
 
 def eligible_of(entry: Entry | None) -> tuple[Path, ...]:
@@ -59,16 +96,16 @@ def eligible_of(entry: Entry | None) -> tuple[Path, ...]:
     """
     if entry is None:
         return NO_PATHS
-    return (entry,) if isinstance(entry, Path) else entry.eligible
+    return (entry,) if isinstance(entry, Path) else entry.ranking.eligible
 
 
 def multipath_of(entry: Entry | None) -> tuple[Path, ...]:
     """Return the paths that forward together, the best one first; empty for none."""
     if entry is None:
         return NO_PATHS
-    return (entry,) if isinstance(entry, Path) else entry.multipath
+    return (entry,) if isinstance(entry, Path) else entry.ranking.multipath
 
 
 def reasons_of(entry: Entry) -> tuple[Reason, ...]:
     """Return why each of ``paths_of(entry)`` is not selected."""
-    return (Reason.BEST,) if isinstance(entry, Path) else entry.reasons
+    return (Reason.BEST,) if isinstance(entry, Path) else entry.ranking.reasons

@@ -23,10 +23,10 @@ from reflector.group import (
 from reflector.outbound import Outbound
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import Change, LocRib, changes_since
 from rib.nlri import Nlri
 from rib.path import Source
-from rib.path_set import Entry, paths_of
+from rib.path_set import members_of
 from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
@@ -259,7 +259,8 @@ class FamilyTables:
                 nlris = catch_up.next_slice()
             if not nlris:
                 break
-            changes = self._moves((nlri, None) for nlri in nlris)
+            table = self.loc_rib.table
+            changes = changes_since(table, ((nlri, None) for nlri in nlris))
             self._tell(group.encode(changes), catch_up.members)
             yield
         under_way = self._catching_up[group]
@@ -356,26 +357,16 @@ class FamilyTables:
             some = unseen[-CATCH_UP_SLICE:]
             del unseen[-CATCH_UP_SLICE:]
             self._update(group, some)
-            return group.encode(self._moves((nlri, None) for nlri in some))
+            table = self.loc_rib.table
+            return group.encode(changes_since(table, ((nlri, None) for nlri in some)))
         told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
         is_in_doubt = member.is_in_doubt
-        self._update(group, [nlri for nlri, _ in told])
-        for nlri, _ in told:
-            missed.pop(nlri, None)
-        moves = self._moves(told, is_in_doubt=is_in_doubt)
-        return group.encode(moves, is_in_doubt=is_in_doubt)
-
-    def _moves(
-        self, told: Iterable[tuple[Nlri, Entry | None]], *, is_in_doubt: bool = False
-    ) -> list[Change]:
-        """Return the changes from what was told last to what the table has now."""
-        get = self.loc_rib.table.get
-        moves: dict[tuple[Entry | None, Entry | None], list[Nlri]] = {}
-        for nlri, old in told:
-            new = get(nlri)
-            if new is not old or is_in_doubt:
-                moves.setdefault((old, new), []).append(nlri)
-        return [Change(old, new, nlris) for (old, new), nlris in moves.items()]
+        if group.outdated_count:
+            self._update(group, [nlri for nlri, _ in told])
+            for nlri, _ in told:
+                missed.pop(nlri, None)
+        changes = changes_since(self.loc_rib.table, told, has_equal=is_in_doubt)
+        return group.encode(changes, is_in_doubt=is_in_doubt)
 
     # -- when what is told of unchanged routes changes ----------------------------------
 
@@ -420,7 +411,7 @@ class FamilyTables:
         nlris = [
             nlri
             for nlri, entry in self.loc_rib.table.items()
-            if any(path.source is source for path in paths_of(entry))
+            if any(path.source is source for path in members_of(entry))
         ]
         self._doubt(self.groups.values(), nlris)
 

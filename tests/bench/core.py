@@ -34,7 +34,7 @@ from rib.attributes import (
     extract_mp,
 )
 from rib.attributes import edit as edit_block
-from rib.decision import DecisionOptions, rank
+from rib.decision import DecisionOptions, choose, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
 from rib.import_rules import ImportRules
 from rib.loc_rib import Change, LocRib
@@ -216,6 +216,11 @@ def rank_paths() -> Work:
     return Work(lambda: rank(paths, options), note="4 paths")
 
 
+def choose_path() -> Work:
+    paths, options = [a_path(n) for n in range(1, 3)], DecisionOptions()
+    return Work(lambda: choose(paths, options), note="2 paths")
+
+
 def evaluate() -> Work:
     policy, source = Policy(ACCEPT_ALL), a_source()
     return Work(lambda: policy.evaluate(ATTRIBUTES, source, IPV4_UNICAST, None))
@@ -384,6 +389,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
     "rib.loc_rib.LocRib.announce": announce,
     "rib.loc_rib.LocRib.announce, second": announce_second,
+    "rib.decision.choose": choose_path,
     "rib.decision.rank": rank_paths,
     "rib.policy.engine.Policy.evaluate": evaluate,
     "rib.policy.engine.Policy.apply_batch": apply_batch,
@@ -410,7 +416,7 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.daemon.peer.Peer.updates_received": "scenario full",
     "bgpd.session.peer.PeerSession.receive_data": "scenario full",
     "bgpd.session.peer.PeerSession._take_updates": "scenario full",
-    "rib.decision._candidates": "rib.decision.rank",
+    "rib.decision._before": "rib.decision.rank",
     "fib.kernel.KernelFib.submit": "fib.plan.RouteTable.submit, scenario fib",
     "fib.plan.RouteTable.decide": "scenario fib",
     "fib.plan.RouteTable.audit": "scenario fib",

@@ -11,11 +11,17 @@ from rib.as_path import (
     parse_as_path,
     prepend,
 )
-from rib.attribute_set import PathAttributes, iterate
+from rib.attribute_set import (
+    PathAttributes,
+    PlainAttributes,
+    iterate,
+    make_attributes,
+)
 from rib.attributes import (
     AttributeContext,
     DecodedBlock,
     decode_block,
+    decode_usual,
     describe,
     edit,
     extract_mp,
@@ -119,6 +125,39 @@ def test_what_we_make_is_canonical(made: PathAttributes) -> None:
     assert decoded.problems == ()
     assert decoded.attributes is not None
     assert decoded.attributes.octets is made.octets
+
+
+@given(attribute_sets)
+def test_plain_attributes_give_the_same_decision_fields(made: PathAttributes) -> None:
+    decoded = decode_usual(made.octets, IBGP)
+    if type(decoded) is PlainAttributes:
+        assert decoded.decision_fields() == made._decision_fields_by_walk()
+
+
+@given(
+    path=st.sampled_from(["", "64512", "1 2 70000"]),
+    med=st.none() | st.integers(0, 2**32 - 1),
+    local_pref=st.none() | st.integers(0, 2**32 - 1),
+    communities=st.lists(st.integers(0, 2**32 - 1), max_size=3),
+    has_next_hop=st.booleans(),
+)
+def test_plain_attributes_wherever_the_block_ends(
+    path: str,
+    med: int | None,
+    local_pref: int | None,
+    communities: list[int],
+    *,
+    has_next_hop: bool,
+) -> None:
+    made = make_attributes(
+        next_hop=bytes((192, 0, 2, 1)) if has_next_hop else b"\xfd" + bytes(15),
+        as_path=parse_as_path(path),
+        med=med,
+        local_pref=local_pref,
+        communities=communities,
+    )
+    plain = PlainAttributes(made.octets, made.next_hop)
+    assert plain.decision_fields() == made._decision_fields_by_walk()
 
 
 @given(attribute_sets)

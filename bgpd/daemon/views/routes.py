@@ -26,7 +26,14 @@ from rib.family import Family
 from rib.import_rules import Refused
 from rib.nlri import Nlri, format_prefix, make_nlri
 from rib.path import Path
-from rib.path_set import Entry, best_of, multipath_of, paths_of, reasons_of
+from rib.path_set import (
+    Entry,
+    best_of,
+    members_of,
+    multipath_of,
+    paths_of,
+    reasons_of,
+)
 
 _BREATH: Final = 256  # prefixes looked at between breaths, under 0.1 ms
 
@@ -155,7 +162,7 @@ def _held(
         if peer is None or nlri in refused:
             return True
         return any(
-            path.source is peer.sources[family] for path in paths_of(table.get(nlri))
+            path.source is peer.sources[family] for path in members_of(table.get(nlri))
         )
 
     # Prefixes that were refused stand in no table; the others' order is kept.

@@ -1,6 +1,7 @@
-from rib.decision import DecisionOptions, Reason, rank
+from rib.decision import DecisionOptions, Reason, choose, hops_of
 from rib.path_set import (
     PathSet,
+    Situation,
     best_of,
     eligible_of,
     multipath_of,
@@ -15,7 +16,8 @@ LOST = a_path(source=a_source("c"), is_reachable=False)
 
 
 def a_set(*paths) -> PathSet:
-    return PathSet(rank(paths, DecisionOptions()))
+    options = DecisionOptions()
+    return PathSet(paths, choose(paths, options), Situation(options, hops_of(paths)))
 
 
 def test_nothing() -> None:
