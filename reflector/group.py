@@ -214,6 +214,9 @@ class UpdateGroup:
     # hot: per flush
     def flush(self, changes: Sequence[Change]) -> Outbound | None:
         """Return what members that keep up are told of new changes; note the others'."""
+        if self._add_path_max is None:
+            # Under one best path, what else there is is told to nobody.
+            changes = [c for c in changes if best_of(c.old) is not best_of(c.new)]
         self._note_missed(changes)
         if not self._told_by:
             return self.encode(changes)
@@ -236,8 +239,12 @@ class UpdateGroup:
     def _note_missed(self, changes: Iterable[Change]) -> None:
         for member in self.members.values():
             if member.is_behind:
-                note = member.missed.setdefault
+                missed = member.missed
+                is_new, note = missed.keys().isdisjoint, missed.setdefault
                 for old, _, nlris in changes:
+                    if is_new(nlris):
+                        missed.update(dict.fromkeys(nlris, old))
+                        continue
                     for nlri in nlris:
                         note(nlri, old)
 

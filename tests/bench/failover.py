@@ -163,13 +163,14 @@ def measure(prefixes: int) -> dict[str, float]:
     better, other, told = (Client(address) for address in CLIENTS)
     better.unsent = memoryview(a_table(better.address, prefixes))
     told.expect(better.address)
-    learn = serve([better, told], prefixes)
-    other.unsent = memoryview(a_table(other.address, prefixes))
+    learn = serve([better, other, told], prefixes)
     other.unsent = memoryview(
         a_table(other.address, prefixes) + a_marker(other.address)
     )
     told.expect(other.address)
-    serve([other, told], 1)  # its last: the router has taken all that came before it
+    serve(
+        [better, other, told], 1
+    )  # its last: the router has taken all that came before it
     told.expect(other.address)
     better.sock.close()
     return {"learn_s": learn, "move_s": serve([other, told], prefixes)}
