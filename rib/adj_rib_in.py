@@ -77,6 +77,7 @@ class AdjRibIn:
         self.refused: dict[tuple[Nlri, int], Refused] = {}
         self._next_hops = next_hops
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
+        self._discarded: list[InternTable[Hashable, Outcome]] = []
         self._index: set[Nlri] | None = set()
         self._has_path_ids = False
         self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
@@ -220,7 +221,10 @@ class AdjRibIn:
 
     def forget_outcomes(self) -> None:
         """Let every attribute block be judged anew when it comes again."""
-        self._outcomes.clear()
+        if len(self._outcomes) > SWEEP_SLICE:
+            self._discarded.append(self._outcomes)  # a sweep frees them in slices
+        self._outcomes = InternTable()
+        self.known = self._outcomes.get
 
     def sweep_stale(self) -> Iterator[list[Change]]:
         """Return the removal of what is stale now, a slice for each step.
@@ -233,6 +237,13 @@ class AdjRibIn:
         return self._swept(list(some), self.source.epoch)
 
     def _swept(self, nlris: list[Nlri], epoch: int) -> Iterator[list[Change]]:
+        while self._discarded:
+            discarded = self._discarded[-1]
+            for _ in range(min(SWEEP_SLICE, len(discarded))):
+                discarded.popitem()
+            if not discarded:
+                self._discarded.pop()
+            yield []
         for start in range(0, len(nlris), SWEEP_SLICE):
             changes = self.loc_rib.sweep_stale(
                 nlris[start : start + SWEEP_SLICE], self.source, epoch

@@ -8,13 +8,18 @@ import gc
 import importlib
 import resource
 from collections.abc import Coroutine
+from time import monotonic
 from typing import Any, Final
 
-# Allocations less frees between looks at the youngest objects. Tables hold few objects
-# that the collector tracks, but path sets and attributes count: with the default of 700 a
-# full table would be walked hundreds of times while it loads.
-GC_THRESHOLDS: Final = (50_000, 20, 100)
+# Allocations less frees between looks at the youngest objects; each second look takes those
+# along that the one before has left. Tables hold few objects that the collector tracks, but
+# path sets and attributes count: a look at all of them takes 0.3 s for a full table from
+# two gateways, so that is never due in the midst of work.
+GC_THRESHOLDS: Final = (20_000, 1, 1_000_000_000)
 WORTH_COLLECTING: Final = 2_000  # allocations less frees; half a millisecond
+FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything, while at rest
+
+_looked_at = 0.0  # monotonic seconds, of the last look at everything
 
 
 def run(main: Coroutine[Any, Any, int]) -> int:
@@ -36,14 +41,21 @@ def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
 
 def tune_collector() -> None:
     """Leave what start-up made out of all collections, and make them rare."""
+    global _looked_at  # noqa: PLW0603
+    _looked_at = monotonic()
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def collect_young() -> None:
-    """Look at the youngest objects now, since there is time, and not in the next burst."""
-    if gc.get_count()[0] > WORTH_COLLECTING:
+def collect_at_rest() -> None:
+    """Look for garbage now, since there is time, and not in the next burst."""
+    global _looked_at  # noqa: PLW0603  # as the collector, there is one for a process
+    now = monotonic()
+    if now > _looked_at + FULL_INTERVAL:
+        _looked_at = now
+        gc.collect()
+    elif gc.get_count()[0] > WORTH_COLLECTING:
         gc.collect(0)
 
 

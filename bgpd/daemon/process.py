@@ -23,7 +23,7 @@ from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.listening import Listening
 from bgpd.daemon.logs import set_up_logging
-from bgpd.daemon.loop import collect_young
+from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import (
     gateways,
     is_calico_node,
@@ -136,7 +136,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
-        self._lag = LagMeter(loop, collect_young)
+        self._lag = LagMeter(loop, collect_at_rest)
         try:
             if self.settings.metrics.address:
                 await self._servers.serve_http(self._lag)

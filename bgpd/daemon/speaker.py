@@ -16,7 +16,8 @@ from typing import Final
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.tables import FamilyTables
-from bgpd.net.driver import Connection, PeerDriver, ReceiveBuffer, set_peer_ttl
+from bgpd.net.connection import Connection, Inbox
+from bgpd.net.driver import PeerDriver, set_peer_ttl
 from bgpd.net.listener import Listener
 from bgpd.net.sockets import SocketError, canonical, network
 from bgpd.session.negotiation import RestartState
@@ -74,11 +75,14 @@ class Speaker:
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
+        self.inbox = Inbox(loop)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self.cluster_id = _number(cluster_id) if cluster_id else self.router_id
         self.tables: Mapping[Family, FamilyTables] = {
-            family: FamilyTables(LocRib(family, self.decision), loop, self.jobs)
+            family: FamilyTables(
+                LocRib(family, self.decision), loop, self.jobs, self.inbox.__bool__
+            )
             for family in FAMILIES
         }
         self.next_hops = NextHopTable()
@@ -90,8 +94,7 @@ class Speaker:
         self.restart = RestartState()
         self.hostname = socket.gethostname()
         self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
-        self.buffer = ReceiveBuffer()
-        self.listener = Listener(loop, self.buffer, self._accept)
+        self.listener = Listener(loop, self.inbox, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
         self._refusals: dict[str, float] = {}  # stranger -> when it is logged again
@@ -230,7 +233,7 @@ class Speaker:
             is_dynamic=bool(range_name),
             restart=self.restart,
         )
-        peer.driver = PeerDriver(session, settings, peer, self.loop, self.buffer)
+        peer.driver = PeerDriver(session, settings, peer, self.loop, self.inbox)
         self.peers[settings.remote_addr] = peer
         if range_name:
             self._range_sizes[range_name] += 1  # its clusters are the range's: known

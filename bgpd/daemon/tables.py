@@ -3,14 +3,18 @@
 Changes gather until the event loop has served the sockets that were ready; then one flush
 tells every group and every listener (the FIB). Under load that is batching enough: what
 arrives while a flush is told is read in one turn, and leaves in the next flush. A single
-event is told at once.
+event is told at once. Where more has been received than a turn can take in, a flush waits
+a little for it: a write for each member costs more than all else.
 """
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
+from time import monotonic
 from typing import Final
 
 from bgpd.daemon.jobs import Jobs
+from bgpd.daemon.telling import Telling
 from bgpd.wire.pack import pack_announce, pack_withdraw
 from bgpd.wire.update import end_of_rib
 from reflector.group import (
@@ -31,6 +35,8 @@ from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
+TELL_OCTETS = 16 << 20  # written in one turn, some 8 ms; not Final: tests make it small
+GATHER_TIME: Final = 0.05  # seconds that changes wait for those that were received
 
 Write = Callable[[Sequence[bytes]], None]
 Listener = Callable[[list[Change]], None]
@@ -43,6 +49,7 @@ class FamilyTables:
         loc_rib: The table.
         loop: For the time and for flushes.
         jobs: For catching up in slices.
+        has_more: Tells whether something was received that is not taken in yet.
 
     Attributes:
         loc_rib: The table.
@@ -54,7 +61,11 @@ class FamilyTables:
     """
 
     def __init__(
-        self, loc_rib: LocRib, loop: asyncio.AbstractEventLoop, jobs: Jobs
+        self,
+        loc_rib: LocRib,
+        loop: asyncio.AbstractEventLoop,
+        jobs: Jobs,
+        has_more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.loc_rib = loc_rib
         self.family = loc_rib.family
@@ -67,7 +78,10 @@ class FamilyTables:
         self._group_of: dict[Source, UpdateGroup] = {}
         self._loop = loop
         self._jobs = jobs
+        self._has_more = has_more
         self._handle: asyncio.Handle | None = None
+        self._flush_by = 0.0  # monotonic seconds, of what waits
+        self._telling = Telling(self._write)
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
         self._path_ids: PathIds = {}
@@ -78,7 +92,8 @@ class FamilyTables:
         if changes:
             self._pending.add(changes)
             if self._handle is None:
-                self._handle = self._loop.call_later(0, self._flush)
+                self._flush_by = monotonic() + GATHER_TIME
+                self._handle = self._loop.call_later(0, self._turn)
 
     @property
     def pending_count(self) -> int:
@@ -86,39 +101,36 @@ class FamilyTables:
         return len(self._pending)
 
     def flush_now(self) -> None:
-        """Tell everything that waits, at once (shutdown, tests)."""
+        """Tell everything that waits, at once (before what must come after it)."""
+        self._telling.go_on(inf)
         while self._pending:
             self._flush()
+            self._telling.go_on(inf)
+
+    def _turn(self) -> None:
+        """Go on with what is told, then flush what waits; a few milliseconds."""
+        self._handle = None
+        if self._telling:
+            self._telling.go_on(TELL_OCTETS)
+        elif self._pending:
+            is_full = len(self._pending) >= FLUSH_LIMIT
+            if is_full or not self._has_more() or monotonic() >= self._flush_by:
+                self._flush()
+                self._telling.go_on(TELL_OCTETS)
+        if (self._telling or self._pending) and self._handle is None:
+            self._handle = self._loop.call_later(0, self._turn)
 
     def _flush(self) -> None:
-        if self._handle is not None:
-            self._handle.cancel()
-            self._handle = None
         changes = self._pending.drain(FLUSH_LIMIT)
-        for group in tuple(self.groups.values()):
-            self._tell(group.flush(changes), group.members.values())
+        for group in self.groups.values():
+            self._telling.add(group.flush(changes), group.members.values())
         for listener in self.listeners:
             listener(changes)
-        if self._pending and self._handle is None:
-            self._handle = self._loop.call_later(0, self._flush)
 
-    # hot: per member
     def _tell(self, outbound: Outbound | None, members: Iterable[Member]) -> None:
-        """Write one flush to the members that keep up."""
-        if outbound is None:
-            return
-        spans, private = outbound.spans, outbound.private
-        whole = [outbound.octets] if outbound.octets else []
-        # A copy: a write may find a socket full or gone, and change who is told.
-        for member in tuple(members):
-            if member.is_behind:
-                continue
-            source = member.source
-            if source in spans or source in private:
-                share = outbound.share_of(source)
-            else:
-                share = whole
-            self._write(source, share)
+        """Write to members that keep up, at once; nothing waits to be told."""
+        self._telling.add(outbound, members)
+        self._telling.go_on(inf)
 
     def _write(self, source: Source, share: list[bytes]) -> None:
         if share and (write := self._writers.get(source)) is not None:
@@ -176,6 +188,7 @@ class FamilyTables:
         """Forget a session; its group goes with its last member."""
         group = self._group_of.pop(source, None)
         self._writers.pop(source, None)
+        self._telling.forget(source)
         if group is not None:
             group.leave(source)
             if not group.members:
@@ -324,6 +337,7 @@ class FamilyTables:
         member.is_blocked = True
         if member.is_behind:
             return
+        self._telling.complete(source)  # what was not noted as missed
         member.is_behind = True
         member.is_in_doubt = group.outdated_count > 0
         for catch_up in self._catching_up.get(group, ()):

@@ -7,16 +7,13 @@ handler is told, so that the update group stops instead of a buffer growing.
 """
 
 import asyncio
-import errno
-import os
 import socket
-from collections.abc import Callable, Sequence
-from typing import Final, Protocol, cast
+from collections.abc import Sequence
+from typing import Final, Protocol
 
+from bgpd.net.connection import Connection, Inbox, reason_of
 from bgpd.net.sockets import (
-    SocketError,
     bind_device,
-    canonical,
     endpoint,
     make_socket,
     set_md5_key,
@@ -40,22 +37,7 @@ from bgpd.session.settings import PeerSettings
 from bgpd.wire.errors import NotifyError
 from bgpd.wire.framing import MessageType
 
-# Octets queued for one peer before its update group lets it fall behind. What is queued
-# is shared with the group's other members, so this bounds delay more than memory.
-HIGH_WATER: Final = 4 << 20
-LOW_WATER: Final = 1 << 20
 UPDATE: Final = int(MessageType.UPDATE)
-LINGER: Final = 5.0  # seconds for the last octets of a connection that was closed
-RECEIVE_BUFFER: Final = 1 << 16  # octets, one for all connections
-
-
-class ReceiveBuffer:
-    """Memory that all connections receive into: a buffer each would cost 64 KiB a peer."""
-
-    __slots__ = ("view",)
-
-    def __init__(self) -> None:
-        self.view = memoryview(bytearray(RECEIVE_BUFFER))
 
 
 class PeerHandler(Protocol):
@@ -86,101 +68,6 @@ class PeerHandler(Protocol):
         """The socket has room again."""
 
 
-class Connection(asyncio.BufferedProtocol):
-    """One TCP connection, handed over as soon as it stands.
-
-    Args:
-        buffer: Shared by all connections.
-        made: Takes the connection, or closes it; called before any octet is received.
-        is_held: ``close`` has to wait for ``release``.
-    """
-
-    def __init__(
-        self,
-        buffer: ReceiveBuffer,
-        made: Callable[["Connection"], None],
-        *,
-        is_held: bool = False,
-    ) -> None:
-        self._made = made
-        self._is_held = is_held
-        self._is_unwanted = False
-        self.conn_id = 0
-        self.driver: PeerDriver | None = None
-        self.transport: asyncio.Transport | None = None
-        self.is_outgoing = False
-        self._buffer = buffer
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Remember the transport and hand the connection over."""
-        self.transport = cast("asyncio.Transport", transport)
-        self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
-        self._made(self)
-
-    def address_pair(self) -> tuple[str, str]:
-        """Return our and the peer's address, canonical; empty where the peer is gone."""
-        if self.transport is None:
-            return "", ""
-        pair = [self.transport.get_extra_info(n) for n in ("sockname", "peername")]
-        local, remote = (canonical(name[0]) if name else "" for name in pair)
-        return local, remote
-
-    def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Close without telling the driver; what was written may still leave.
-
-        A peer that takes nothing is cut off in the end: closing would wait for it for
-        ever, and so would the octets.
-        """
-        self.driver = None
-        self._is_unwanted = True
-        transport = self.transport
-        if transport is not None and not self._is_held:
-            transport.close()
-            if transport.get_write_buffer_size():
-                loop.call_later(LINGER, transport.abort)
-
-    def release(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Let the connection be closed, and close it if that was asked for.
-
-        uvloop's ``create_connection`` loses track of a socket whose transport is closed
-        before it has returned: the descriptor would be closed a second time later, when
-        it may be another connection's.
-        """
-        self._is_held = False
-        if self._is_unwanted:
-            self.close(loop)
-
-    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
-        """Return the shared buffer: what is in it is taken before the next call."""
-        return self._buffer.view
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Pass received octets on."""
-        if self.driver is not None:
-            self.driver.data_received(self.conn_id, bytes(self._buffer.view[:nbytes]))
-
-    def eof_received(self) -> bool:
-        """Let the transport close: BGP has no half-closed sessions."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Tell the session, unless it closed the connection itself."""
-        driver, self.driver = self.driver, None
-        self.transport = None
-        if driver is not None:
-            driver.connection_lost(self.conn_id, _reason(exc))
-
-    def pause_writing(self) -> None:
-        """The socket is full."""
-        if self.driver is not None:
-            self.driver.writing_paused(self.conn_id)
-
-    def resume_writing(self) -> None:
-        """The socket has room."""
-        if self.driver is not None:
-            self.driver.writing_resumed(self.conn_id)
-
-
 class PeerDriver:
     """Runs one ``PeerSession``.
 
@@ -189,7 +76,7 @@ class PeerDriver:
         settings: For connecting.
         handler: Acts on events.
         loop: Sockets and time.
-        buffer: Shared by all connections.
+        inbox: Shared by all connections.
     """
 
     def __init__(
@@ -198,13 +85,13 @@ class PeerDriver:
         settings: PeerSettings,
         handler: PeerHandler,
         loop: asyncio.AbstractEventLoop,
-        buffer: ReceiveBuffer,
+        inbox: Inbox,
     ) -> None:
         self.session = session
         self.settings = settings
         self._handler = handler
         self._loop = loop
-        self._buffer = buffer
+        self._inbox = inbox
         self._connections: dict[int, Connection] = {}
         self._next_id = 1
         self._connecting: asyncio.Task[None] | None = None
@@ -406,11 +293,11 @@ class PeerDriver:
             # Not cancelled from here on: a transport that is being made owns the socket,
             # and the session closes what it does not want.
             self._connecting = None
-            connection = Connection(self._buffer, self._connected, is_held=True)
+            connection = Connection(self._inbox, self._connected, is_held=True)
             await self._loop.create_connection(lambda: connection, sock=sock)
         except OSError as error:
             self._connecting = None
-            self.session.connect_failed(_reason(error), self._loop.time())
+            self.session.connect_failed(reason_of(error), self._loop.time())
             self._pump()
         else:
             connection.release(self._loop)
@@ -479,15 +366,3 @@ def set_peer_ttl(sock: socket.socket, settings: PeerSettings) -> None:
     is_ebgp = settings.remote_as != settings.local_as
     sent = settings.multihop_ttl or (1 if is_ebgp and settings.remote_as else 0)
     set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)
-
-
-def _reason(error: BaseException | None) -> str:
-    """Return what went wrong in a few words."""
-    if error is None:
-        return "closed by the peer"
-    if isinstance(error, SocketError):
-        return str(error.strerror)
-    number = getattr(error, "errno", None)
-    if number == errno.ECONNREFUSED:
-        return "connection refused"
-    return os.strerror(number) if number else str(error)

@@ -10,7 +10,7 @@ import socket
 from collections.abc import Callable
 from typing import Final
 
-from bgpd.net.driver import Connection, ReceiveBuffer
+from bgpd.net.connection import Connection, Inbox
 from bgpd.net.sockets import (
     SocketError,
     family_of,
@@ -29,18 +29,18 @@ class Listener:
 
     Args:
         loop: Accepts.
-        buffer: Shared by all connections.
+        inbox: Shared by all connections.
         accept: Takes each connection, or closes it.
     """
 
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        buffer: ReceiveBuffer,
+        inbox: Inbox,
         accept: Callable[[Connection], None],
     ) -> None:
         self._loop = loop
-        self._buffer = buffer
+        self._inbox = inbox
         self._accept = accept
         self._sockets: dict[tuple[str, int], socket.socket] = {}
         self._servers: dict[tuple[str, int], asyncio.AbstractServer] = {}
@@ -63,7 +63,7 @@ class Listener:
         for who, key in self._keys.items():
             self._set_key(sock, who, key)
         server = await self._loop.create_server(
-            lambda: Connection(self._buffer, self._accept), sock=sock, backlog=BACKLOG
+            lambda: Connection(self._inbox, self._accept), sock=sock, backlog=BACKLOG
         )
         self._sockets[addr, port] = sock
         self._servers[addr, port] = server

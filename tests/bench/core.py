@@ -412,7 +412,7 @@ WITHIN: Final[dict[str, str]] = {
     "fib.route_batch._encode_alike": "fib.route_batch.encode_operations",
     "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
     "bgpd.daemon.tables.FamilyTables.changed": "scenario rr",
-    "bgpd.daemon.tables.FamilyTables._tell": "scenario rr, churn",
+    "bgpd.daemon.telling.Telling.go_on": "scenario rr, churn",
     "bgpd.daemon.peer.Peer.updates_received": "scenario full",
     "bgpd.session.peer.PeerSession.receive_data": "scenario full",
     "bgpd.session.peer.PeerSession._take_updates": "scenario full",

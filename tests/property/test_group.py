@@ -1,6 +1,7 @@
 """Whatever happens, a member holds what a lone peer of its export would hold."""
 
 from collections.abc import Sequence
+from typing import Any
 from unittest import mock
 
 from hypothesis import settings
@@ -100,10 +101,11 @@ class Groups(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        self.patches = [
+        self.patches: list[Any] = [
             mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 1),
             mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
             mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
+            mock.patch.object(bgpd.daemon.tables, "TELL_OCTETS", 1),  # one each turn
         ]
         for patch in self.patches:
             patch.start()

@@ -183,6 +183,72 @@ def test_a_member_that_is_full_before_its_first_slice(peers: Peers) -> None:
     assert peers.told[slow].ends == 1
 
 
+class TestAFlushThatIsToldInTurns:
+    @pytest.fixture
+    def half_told(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peers:
+        """The first of three members has been told of a change, the others have not."""
+        monkeypatch.setattr(tables_module, "TELL_OCTETS", 1)
+        for _ in range(3):
+            peers.join()
+        peers.loop.run()
+        peers.writes.clear()
+        peers.announce(*NLRIS)
+        while not peers.writes:
+            peers.loop.step()
+        assert peers.writes == [0]
+        return peers
+
+    def test_all_are_told_in_the_end(self, half_told: Peers) -> None:
+        half_told.loop.run()
+        assert half_told.writes == [0, 1, 2]
+        assert all(half_told.held(n) == set(NLRIS) for n in range(3))
+
+    def test_what_changes_meanwhile_comes_after_it(self, half_told: Peers) -> None:
+        half_told.withdraw(NLRIS[0])
+        half_told.loop.run()
+        assert half_told.writes == [0, 1, 2, 0, 1, 2]
+        assert all(half_told.held(n) == set(NLRIS[1:]) for n in range(3))
+
+    def test_who_falls_behind_meanwhile_misses_nothing(self, half_told: Peers) -> None:
+        half_told.tables.fell_behind(half_told.sources[2])
+        half_told.withdraw(NLRIS[0])
+        half_told.loop.run()
+        half_told.drain(2)
+        half_told.loop.run()
+        assert all(half_told.held(n) == set(NLRIS[1:]) for n in range(3))
+
+    def test_who_leaves_meanwhile_is_told_no_more(self, half_told: Peers) -> None:
+        half_told.tables.leave(half_told.sources[1])
+        half_told.loop.run()
+        assert half_told.writes == [0, 2]
+
+    def test_who_joins_meanwhile_is_told_all(self, half_told: Peers) -> None:
+        newcomer = half_told.join()
+        half_told.loop.run()
+        assert half_told.held(newcomer) == set(NLRIS)
+        assert half_told.told[newcomer].ends == 1
+
+
+def test_a_flush_waits_a_little_for_what_was_received(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    peers = Peers()
+    has_more = True
+    monkeypatch.setattr(peers.tables, "_has_more", lambda: has_more)
+    peers.join()
+    peers.loop.run()
+    peers.writes.clear()
+    peers.announce(NLRIS[0])
+    for _ in range(5):
+        peers.loop.step()
+    assert peers.writes == []
+    peers.announce(NLRIS[1])
+    has_more = False
+    peers.loop.run()
+    assert peers.writes == [0]
+    assert peers.held(0) == set(NLRIS[:2])
+
+
 def test_a_socket_that_fills_by_a_change_between_slices(peers: Peers) -> None:
     peers.announce(*NLRIS)
     peers.loop.run()

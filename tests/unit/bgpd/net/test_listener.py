@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from bgpd.net.driver import Connection, ReceiveBuffer
+from bgpd.net.connection import Connection, Inbox
 from bgpd.net.listener import Listener
 from bgpd.net.sockets import SocketError
 from tests.support.speakers import on_both_loops, own_network, until
@@ -13,7 +13,9 @@ PORT = 17913
 
 
 def a_listener(accepted: list[Connection]) -> Listener:
-    return Listener(asyncio.get_running_loop(), ReceiveBuffer(), accepted.append)
+    return Listener(
+        asyncio.get_running_loop(), Inbox(asyncio.get_running_loop()), accepted.append
+    )
 
 
 @on_both_loops
