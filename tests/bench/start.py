@@ -1,0 +1,217 @@
+"""From the start of a node's daemon to its first OPEN, and to all blocks announced.
+
+``python -m tests.bench.start``; needs root and etcd. The blocks are in a real etcd; a client
+waits for the daemon's connection and counts the prefixes it is told. The clock starts before
+the process.
+"""
+
+import argparse
+import asyncio
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from bgpd.datastore.etcd.client import EtcdError, EtcdSettings
+from bgpd.datastore.etcd.writer import EtcdWriter
+from bgpd.datastore.manifests import item_of
+from bgpd.wire.framing import KEEPALIVE, Framer, MessageType
+from rib.nlri import split
+from tests.bench.feed import ASN, CHUNK, LIMIT, ROUTER, an_open, client_address
+
+NODE: Final = "node-1"
+OPEN_TARGET: Final = 0.6  # seconds
+ANNOUNCED_TARGET: Final = 3.0
+START_LIMIT: Final = 30.0  # seconds to the connection
+_ENDPOINT: Final = "http://127.0.0.1:2379"
+_PEERS: Final = "http://127.0.0.1:2380"
+
+Case = tuple[str, int, int, float]  # title, nodes, blocks of each, seconds to the OPEN
+
+CASES: Final[tuple[Case, ...]] = (
+    ("one node with 10 blocks", 1, 10, OPEN_TARGET),
+    # Nobody is told of a part of the blocks: they are read before a session begins.
+    ("one node with 50,000 blocks", 1, 50_000, ANNOUNCED_TARGET),
+    ("1,000 nodes with 50 blocks each", 1000, 50, ANNOUNCED_TARGET),
+)
+
+
+def missing() -> str:
+    """Return why this cannot run here; empty if it can."""
+    if os.geteuid() != 0:
+        return "a network namespace needs root"
+    return "" if shutil.which("etcd") else "etcd is not installed"
+
+
+def _object(kind: str, name: str, spec: dict[str, Any]) -> tuple[str, bytes]:
+    return item_of(
+        {
+            "apiVersion": "projectcalico.org/v3",
+            "kind": kind,
+            "metadata": {"name": name},
+            "spec": spec,
+        }
+    )
+
+
+def items(nodes: int, blocks: int) -> dict[str, bytes]:
+    """Return the keys of a cluster in which the first node has one peer."""
+    found = dict(
+        (
+            _object("BGPConfiguration", "default", {"nodeToNodeMeshEnabled": False}),
+            _object("IPPool", "pods", {"cidr": "10.0.0.0/8", "ipipMode": "Never"}),
+            _object(
+                "BGPPeer", "client", {"peerIP": client_address(1), "asNumber": ASN}
+            ),
+        )
+    )
+    for node in range(nodes):
+        address = ROUTER if not node else f"172.18.{node >> 8}.{node & 255}"
+        spec = {"bgp": {"ipv4Address": f"{address}/32"}}
+        key, value = _object("Node", f"node-{node + 1}", spec)
+        found[key] = value
+        for number in range(node * blocks, (node + 1) * blocks):
+            text = socket.inet_ntoa((0x0A000000 + (number << 6)).to_bytes(4, "big"))
+            key = f"/calico/ipam/v2/host/node-{node + 1}/ipv4/block/{text}-26"
+            found[key] = b'{"state":"confirmed"}'
+    return found
+
+
+@contextmanager
+def _etcd(folder: Path) -> Iterator[None]:
+    urls = {
+        "--listen-client-urls": _ENDPOINT,
+        "--advertise-client-urls": _ENDPOINT,
+        "--listen-peer-urls": _PEERS,
+        "--initial-advertise-peer-urls": _PEERS,
+        "--initial-cluster": f"default={_PEERS}",
+        "--data-dir": str(folder / "etcd"),
+    }
+    words = [word for pair in urls.items() for word in pair]
+    process = subprocess.Popen(
+        ["etcd", "--unsafe-no-fsync", *words],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    try:
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+async def _fill(found: dict[str, bytes]) -> None:
+    writer = EtcdWriter(EtcdSettings(endpoints=(_ENDPOINT,)))
+    for _ in range(100):
+        try:
+            await writer.put({"/calico/v1/Ready": b"true"})
+            break
+        except EtcdError:
+            await asyncio.sleep(0.1)
+    await writer.put(found)
+
+
+def _config(folder: Path) -> Path:
+    path = folder / "pybgpd.yaml"
+    content = {
+        "node": {"name": NODE},
+        "datastore": {"type": "etcd", "endpoints": [_ENDPOINT]},
+        "control": {"path": str(folder / "control.sock")},
+        "bird": {"ipv4": str(folder / "bird.ctl"), "ipv6": str(folder / "bird6.ctl")},
+    }
+    path.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return path
+
+
+def _start_once(
+    folder: Path, listening: socket.socket, prefixes: int
+) -> tuple[float, float]:
+    """Start the daemon; return the seconds to its OPEN, and to the last prefix."""
+    started = time.monotonic()
+    command = [sys.executable, "-m", "bgpd.cli.daemon", "run", "--config"]
+    daemon = subprocess.Popen(
+        ["taskset", "-c", "1", *command, str(_config(folder))],
+        stdout=subprocess.DEVNULL,
+        stderr=(folder / "log").open("ab"),
+    )
+    try:
+        sock, _ = listening.accept()
+        with sock:
+            sock.settimeout(LIMIT)
+            return _be_told(sock, started, prefixes)
+    finally:
+        daemon.send_signal(signal.SIGTERM)
+        daemon.wait(60)
+
+
+def _be_told(sock: socket.socket, started: float, prefixes: int) -> tuple[float, float]:
+    framer, told, opened_at = Framer(), set[bytes](), 0.0
+    while len(told) < prefixes:
+        octets = sock.recv(CHUNK)
+        if not octets:
+            raise ConnectionError("the daemon closed the session")
+        for kind, body in framer.feed(octets):
+            if kind == MessageType.OPEN:
+                opened_at = time.monotonic() - started
+                sock.sendall(an_open(client_address(1), 90) + KEEPALIVE)
+            elif kind == MessageType.UPDATE and body[:2] == b"\0\0":
+                told.update(split(body[4 + int.from_bytes(body[2:4], "big") :]))
+    return opened_at, time.monotonic() - started
+
+
+def measure(case: Case, runs: int) -> tuple[float, float]:
+    """Fill etcd and start the daemon; medians. Runs inside the namespace."""
+    _, nodes, blocks, _ = case
+    with tempfile.TemporaryDirectory(prefix="pybgpd-start-") as name, _etcd(Path(name)):
+        asyncio.run(_fill(items(nodes, blocks)))
+        with socket.create_server((client_address(1), 179)) as listening:
+            listening.settimeout(START_LIMIT)
+            found = [_start_once(Path(name), listening, blocks) for _ in range(runs)]
+    opened, announced = zip(*found, strict=True)
+    return statistics.median(opened), statistics.median(announced)
+
+
+def _rows(runs: int) -> Iterator[str]:
+    yield f"{'start':40}{'first OPEN s':>14}{'announced s':>14}"
+    for case in CASES:
+        opened, announced = measure(case, runs)
+        is_met = opened <= case[3] and announced <= ANNOUNCED_TARGET
+        word = "met" if is_met else "MISSED"
+        yield f"{case[0]:40}{opened:>14.2f}{announced:>14.2f}  {word}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.inside:
+        for line in _rows(arguments.runs):
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+        return
+    reason = missing()
+    if reason:
+        sys.stdout.write(f"left out: {reason}\n")
+        return
+    # A namespace without a name: it goes with the last process in it.
+    script = (
+        "ip link set lo up && ip route add local 172.16.0.0/14 dev lo &&"
+        f" exec {sys.executable} -m tests.bench.start --inside --runs {arguments.runs}"
+    )
+    subprocess.run(["unshare", "--net", "sh", "-c", script], check=True)
+
+
+if __name__ == "__main__":
+    main()
