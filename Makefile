@@ -2,6 +2,7 @@
 # test   every test there is: unit, property, kernel, real routers, real etcd
 # check  the gates and the fast tests: what to run before a commit
 # bench  speed and memory, beside other routers where they are installed
+# bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
 # bench-guard  whether hot functions take more work than they did, counted, not timed
 # docs   write the generated pages anew
 # format put the sources into the one format
@@ -20,7 +21,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench bench-guard docs format clean
+.PHONY: demo test check bench bench-plots bench-guard docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -35,6 +36,10 @@ check: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench $(BENCH_FLAGS)
+
+bench-plots: $(VENV)/installed-dev
+	@$(RUN) -m pip install --quiet --editable '.[plots]'
+	@$(RUN) -m tests.bench.growth $(PLOT_FLAGS)
 
 bench-guard: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench.guard $(GUARD_FLAGS)

@@ -191,6 +191,31 @@ def choose(
     return _choose_equal(equals, options, incumbent)
 
 
+def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:
+    """Return what ``choose`` would, once a path is added to those that ``best`` is of.
+
+    ``None`` where all must be compared: since MED is no order, a path may win by putting
+    out another. It costs the same however many there are.
+    """
+    if options.prefers_incumbent_external or not best.next_hop.is_reachable:
+        return None
+    if not added.next_hop.is_reachable:
+        return best
+    old, new = best.attributes.decision_fields(), added.attributes.decision_fields()
+    old_metric, new_metric = best.next_hop.metric, added.next_hop.metric
+    before = _before(best, old, options, old_metric)
+    added_before = _before(added, new, options, new_metric)
+    if added_before != before:
+        return added if added_before < before else best
+    is_group = options.always_compare_med or old[_NEIGHBOUR_AS] == new[_NEIGHBOUR_AS]
+    if is_group and (old[_MED] or 0) != (new[_MED] or 0):
+        # Those that a higher MED puts out are out already.
+        return None if (new[_MED] or 0) < (old[_MED] or 0) else best
+    if _after(best, old, old_metric, None) <= _after(added, new, new_metric, None):
+        return best
+    return added if is_group else None  # its own group may have put it out
+
+
 def _choose_of_two(
     one: tuple[Path, DecisionFields],
     other: tuple[Path, DecisionFields],

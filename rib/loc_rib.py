@@ -13,7 +13,7 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from rib.decision import DecisionOptions, choose, hops_of
+from rib.decision import DecisionOptions, choose, choose_beside, hops_of
 from rib.family import Family
 from rib.intern import InternTable
 from rib.nlri import Nlri
@@ -230,7 +230,8 @@ class LocRib:
             if other.source is not source or other.path_id != path_id
         ]
         paths.append(path)
-        return self._entry(paths, entry), len(paths) - len(members_of(entry))
+        more = len(paths) - len(members_of(entry))
+        return self._entry(paths, entry, path if more else None), more
 
     def _without(self, entry: Entry | None, source: Source, path_id: int) -> Moved:
         paths = members_of(entry)
@@ -251,8 +252,16 @@ class LocRib:
     def _again(self, entry: Entry | None, _tag: str) -> Moved:
         return self._entry(list(members_of(entry)), entry), 0
 
-    def _entry(self, paths: list[Path], before: Entry | None) -> Entry | None:
-        """Return the one entry that stands for ``paths``, where ``before`` stood."""
+    def _entry(
+        self, paths: list[Path], before: Entry | None, added: Path | None = None
+    ) -> Entry | None:
+        """Return the one entry that stands for ``paths``, where ``before`` stood.
+
+        Args:
+            paths: All of them.
+            before: The former entry.
+            added: The one path that came to those of before; ``None`` for other changes.
+        """
         if not paths:
             return None
         if len(paths) == 1 and paths[0].next_hop.is_reachable:
@@ -267,10 +276,24 @@ class LocRib:
         if known is None:
             known = self._sets[key] = PathSet(
                 tuple(paths),
-                choose(paths, self._options, incumbent=incumbent),
+                self._choose(paths, incumbent, before, added),
                 self._situation(paths, incumbent),
             )
         return known
+
+    def _choose(
+        self,
+        paths: list[Path],
+        incumbent: Path | None,
+        before: Entry | None,
+        added: Path | None,
+    ) -> Path | None:
+        former = best_of(before)
+        if added is not None and former is not None and len(paths) > 2:
+            best = choose_beside(former, added, self._options)
+            if best is not None:
+                return best
+        return choose(paths, self._options, incumbent=incumbent)
 
     def _situation(self, paths: list[Path], incumbent: Path | None) -> Situation:
         # What is known of these next hops holds until decisions are forgotten.

@@ -259,6 +259,8 @@ class Peer:
         for rib in self.ribs_in.values():
             if rib.is_sweep_due:
                 self._speaker.jobs.add(iter(rib.sweep_unused()))
+            if rib.loc_rib.is_sweep_due:
+                self._speaker.jobs.add(iter(rib.loc_rib.sweep_unused()))
         return taken.error or self._check_limits()
 
     def _act_on(self, taken: Taken) -> None:

@@ -2,12 +2,13 @@
 
 import argparse
 import os
-import platform
 import sys
-from pathlib import Path
+from collections.abc import Callable
+from typing import Final
 
-from tests.bench import affinity
+from tests.bench import affinity, beside
 from tests.bench.core import BENCHMARKS
+from tests.bench.machine import machine
 from tests.bench.scenarios import SCENARIOS, missing, rows, run_scenario
 from tests.bench.timing import best_time
 
@@ -15,20 +16,6 @@ from tests.bench.timing import best_time
 def say(line: str = "") -> None:
     sys.stdout.write(line + "\n")
     sys.stdout.flush()
-
-
-def machine() -> str:
-    """Return the machine in a line: figures mean nothing without it."""
-    model = platform.machine()
-    for line in Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines():
-        if line.startswith("model name"):
-            model = line.partition(":")[2].strip()
-            break
-    load = os.getloadavg()[0]
-    return (
-        f"{model}, {os.cpu_count()} processors, Linux {platform.release()},"
-        f" Python {platform.python_version()}, load {load:.1f}"
-    )
 
 
 def run_core(pattern: str) -> None:
@@ -69,24 +56,36 @@ def run_affinity(pattern: str) -> None:
         say(line)
 
 
+def run_beside(pattern: str, runs: int) -> None:
+    if os.geteuid() != 0:
+        say("loads of our own are left out: network namespaces need root")
+        return
+    for name, case in beside.CASES.items():
+        if pattern in name or pattern in case.title:
+            for line in beside.rows(case, beside.measure(case, runs)):
+                say(line)
+            say()
+
+
+PARTS: Final[dict[str, Callable[[argparse.Namespace], None]]] = {
+    "functions": lambda asked: run_core(asked.match),
+    "loads": lambda asked: run_scenarios(asked.match, asked.runs),
+    "beside": lambda asked: run_beside(asked.match, asked.runs),
+    "affinity": lambda asked: run_affinity(asked.match),
+}
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(prog="make bench", description=__doc__)
-    parser.add_argument(
-        "--only",
-        choices=("functions", "loads", "affinity"),
-        help="leave the others out",
-    )
+    parser.add_argument("--only", choices=PARTS, help="leave the others out")
     parser.add_argument("--match", default="", help="only what has this in its name")
     parser.add_argument("--runs", type=int, default=3, help="of each load")
-    arguments = parser.parse_args()
+    asked = parser.parse_args()
     say(machine())
-    if arguments.only in {None, "functions"}:
-        run_core(arguments.match)
-        say()
-    if arguments.only in {None, "loads"}:
-        run_scenarios(arguments.match, arguments.runs)
-    if arguments.only in {None, "affinity"}:
-        run_affinity(arguments.match)
+    for name, run in PARTS.items():
+        if asked.only in {None, name}:
+            run(asked)
+            say()
 
 
 main()
