@@ -35,10 +35,20 @@ def an_open(client: str, hold_time: int) -> bytes:
     return encode_message(MessageType.OPEN, body)
 
 
-def an_update(hop: str, run: bytes, path: bytes = b"") -> bytes:
-    """Return an UPDATE that announces a run of NLRI; ``path`` is AS_PATH's value."""
+def an_update(
+    hop: str,
+    run: bytes,
+    path: bytes = b"",
+    communities: bytes = b"",
+    large: bytes = b"",
+) -> bytes:
+    """Return an UPDATE that announces a run of NLRI; the others are attributes' values."""
     block = b"\x40\x01\x01\x00\x40\x02" + bytes((len(path),)) + path
     block += b"\x40\x03\x04" + socket.inet_aton(hop) + b"\x40\x05\x04\x00\x00\x00\x64"
+    if communities:
+        block += b"\xc0\x08" + bytes((len(communities),)) + communities
+    if large:
+        block += b"\xc0\x20" + bytes((len(large),)) + large
     body = b"\0\0" + len(block).to_bytes(2, "big") + block + run
     return encode_message(MessageType.UPDATE, body)
 
