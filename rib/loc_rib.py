@@ -104,19 +104,45 @@ class LocRib:
         Cost: about 0.2 us per new prefix; a dictionary look-up and store per known one.
         """
         table = self.table
-        if path.next_hop.is_reachable and self._has_none_of(nlris):
-            before = len(table)
-            # Half the time of a dictionary of them and an update: batches are short.
-            for nlri in nlris:
-                table[nlri] = path
-            count = len(table) - before
-            counts = self.path_counts
-            source = path.source
-            counts[source] = counts.get(source, 0) + count
-            if count < len(nlris):
-                nlris = list(dict.fromkeys(nlris))
-            return [_make_change((None, path, nlris))]
+        if path.next_hop.is_reachable:
+            if self._has_none_of(nlris):
+                return self._add(nlris, path)
+            entries = {*map(table.get, nlris)}
+            if len(entries) == 1:
+                (old,) = entries
+                if (
+                    type(old) is Path
+                    and old.source is path.source
+                    and old.path_id == path.path_id
+                ):
+                    return self._replace(nlris, old, path)
         return self._move(dict.fromkeys(nlris), path.source, (path,), self._with)
+
+    def _add(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
+        """Take in prefixes that are new to the table."""
+        table = self.table
+        before = len(table)
+        # Half the time of a dictionary of them and an update: batches are short.
+        for nlri in nlris:
+            table[nlri] = path
+        count = len(table) - before
+        counts = self.path_counts
+        source = path.source
+        counts[source] = counts.get(source, 0) + count
+        if count < len(nlris):
+            nlris = list(dict.fromkeys(nlris))
+        return [_make_change((None, path, nlris))]
+
+    def _replace(self, nlris: Sequence[Nlri], old: Path, path: Path) -> list[Change]:
+        """Replace the only path of some prefixes by its successor: the common churn."""
+        if old is path:
+            return []
+        if len(nlris) > 1:
+            nlris = list(dict.fromkeys(nlris))
+        table = self.table
+        for nlri in nlris:
+            table[nlri] = path
+        return [_make_change((old, path, nlris))]
 
     def withdraw(
         self, nlris: Iterable[Nlri], source: Source, path_id: int = 0
