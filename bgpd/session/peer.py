@@ -12,12 +12,12 @@ Rules between the peer's connections are in ``machines``, what a machine does in
 """
 
 from collections.abc import Callable, Mapping
-from itertools import islice
+from itertools import islice, takewhile
 from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from bgpd.session.connection import Connection
+from bgpd.session.connection import USUAL, Connection
 from bgpd.session.events import (
     CloseConnection,
     DownKind,
@@ -40,17 +40,17 @@ from bgpd.session.timers import EXPIRY, Timer
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError, OpenSubcode
 from bgpd.wire.framing import MessageType
 from bgpd.wire.notification import (
-    Notification,
     cease,
     decode_notification,
     encode_notification,
     from_error,
+    hard_reset,
 )
 from bgpd.wire.open import OpenMessage, decode_open
 from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
 
 IDLE, ESTABLISHED = State.IDLE, State.ESTABLISHED  # bound once: read on the hot path
-UPDATE, KEEPALIVE = int(MessageType.UPDATE), int(MessageType.KEEPALIVE)
+UPDATE = int(MessageType.UPDATE)
 
 
 class PeerSession:
@@ -197,10 +197,7 @@ class PeerSession:
             event = Event.AUTOMATIC_STOP
             is_limit = error.subcode == CeaseSubcode.MAX_PREFIXES_REACHED
             if is_limit and connection.keeps_on_notification:
-                inner = bytes([notification.code, notification.subcode])
-                notification = Notification(
-                    ErrorCode.CEASE, CeaseSubcode.HARD_RESET, inner + error.data
-                )
+                notification = hard_reset(notification)
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, notification)
         self._machines.dispatch(connection, event, now, reason)
         self._settle(now)
@@ -217,12 +214,7 @@ class PeerSession:
             self._machines.established.start_send_hold(since)
 
     def note_send_progress(self, now: float, *, is_blocked: bool = False) -> None:
-        """The peer took something.
-
-        Args:
-            now: Monotonic seconds.
-            is_blocked: Octets still wait, so that the timer begins anew.
-        """
+        """The peer took something; where octets still wait, the timer begins anew."""
         if self._machines.established is not None:
             self._machines.established.stop_send_hold()
             if is_blocked:
@@ -290,15 +282,42 @@ class PeerSession:
             self._start(Event.AUTOMATIC_START, Event.AUTOMATIC_START_PASSIVE, now)
         self._settle(now)
 
-    # hot: per chunk
     def receive_data(self, conn_id: int, data: bytes, now: float) -> None:
         """Take octets of a connection; those of one that was dropped are ignored."""
         connection = self._machines.find(conn_id)
         if connection is None:
             return
         self.counters.octets_received += len(data)
+        self._receive(connection, connection.framer.feed(data), now)
+
+    # hot: per chunk
+    def receive_updates(
+        self, conn_id: int, data: bytes, now: float
+    ) -> list[bytes] | None:
+        """Take octets as ``receive_data`` does, the short way where that is possible.
+
+        Returns:
+            The bodies of UPDATEs, where the session is established and nothing came but
+            these and KEEPALIVEs: no event follows, and no deadline is earlier than it was.
+            ``None`` for all else, of which the events tell.
+        """
+        connection = self._machines.established
+        if connection is None or connection.conn_id != conn_id:
+            self.receive_data(conn_id, data, now)
+            return None
+        self.counters.octets_received += len(data)
         messages = connection.framer.feed(data)
-        if self._waiting is not None and self._waiting.conn_id == conn_id:
+        bodies = None
+        if connection.framer.error is None:
+            bodies = connection.take_usual(messages, now)
+        if bodies is None:
+            self._receive(connection, messages, now)
+        return bodies
+
+    def _receive(
+        self, connection: Connection, messages: list[tuple[int, bytes]], now: float
+    ) -> None:
+        if self._waiting is not None and self._waiting.conn_id == connection.conn_id:
             self._waiting.messages += messages
         else:
             self._take(connection, messages, now)
@@ -316,7 +335,10 @@ class PeerSession:
         at, end = 0, len(messages)
         while at < end:
             if connection.state is ESTABLISHED:
-                at = self._take_updates(connection, messages, at, now)
+                usual = [*takewhile(_is_usual, islice(messages, at, None))]
+                if bodies := connection.take_usual(usual, now):
+                    self._outbox.append(UpdatesReceived(bodies))
+                at += len(usual)
                 if at == end:
                     break
             kind, body = messages[at]
@@ -328,36 +350,6 @@ class PeerSession:
             if self._waiting is not None and self._waiting.conn_id == conn_id:
                 self._waiting.messages += messages[at:]
                 break
-
-    # hot: per message
-    def _take_updates(
-        self,
-        connection: Connection,
-        messages: list[tuple[int, bytes]],
-        start: int,
-        now: float,
-    ) -> int:
-        """Deliver the run of UPDATEs and KEEPALIVEs from ``start``; return its end.
-
-        The cell of the table is the same for each of them, so one look at it is enough.
-        """
-        bodies: list[bytes] = []
-        append = bodies.append
-        at = start
-        for kind, body in islice(messages, start, None):
-            if kind == UPDATE:
-                append(body)
-            elif kind != KEEPALIVE:
-                break
-            at += 1
-        if bodies:
-            self.counters.received[UPDATE] += len(bodies)
-            self._outbox.append(UpdatesReceived(bodies))
-            connection.dispatch(Event.UPDATE_MSG, now)
-        elif at > start:
-            connection.dispatch(Event.KEEP_ALIVE_MSG, now)
-        self.counters.received[KEEPALIVE] += at - start - len(bodies)
-        return at
 
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
         if self._must_wait(connection, now) and connection.conn_id is not None:
@@ -484,6 +476,10 @@ class PeerSession:
     ) -> None:
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, from_error(error))
         self._machines.dispatch(connection, event, now, reason)
+
+
+def _is_usual(message: tuple[int, bytes]) -> bool:
+    return message[0] in USUAL
 
 
 _TAKE: Final[Mapping[int, Callable[[PeerSession, Connection, bytes, float], None]]] = (

@@ -148,7 +148,13 @@ def cease(
         octets = communication.encode("utf-8", "replace")[:MAX_COMMUNICATION_LEN]
         octets = octets.decode("utf-8", "ignore").encode()
         data = bytes([len(octets)]) + octets
+    notification = Notification(ErrorCode.CEASE, subcode, data)
     if not is_hard or subcode == CeaseSubcode.HARD_RESET:
-        return Notification(ErrorCode.CEASE, subcode, data)
-    wrapped = bytes([ErrorCode.CEASE, subcode]) + data
-    return Notification(ErrorCode.CEASE, CeaseSubcode.HARD_RESET, wrapped)
+        return notification
+    return hard_reset(notification)
+
+
+def hard_reset(why: Notification) -> Notification:
+    """Return a hard reset with the reason in it (RFC 8538 3.1)."""
+    inner = bytes([why.code, why.subcode]) + why.data
+    return Notification(ErrorCode.CEASE, CeaseSubcode.HARD_RESET, inner)

@@ -207,6 +207,39 @@ def test_updates_in_front_of_an_error_are_delivered() -> None:
     assert made.state is State.IDLE
 
 
+@pytest.mark.parametrize(
+    "octets",
+    [
+        UPDATE,
+        KEEPALIVE,
+        UPDATE + KEEPALIVE + UPDATE[:-1],
+        UPDATE + encode_message(5, b"\0\1\0\1") + UPDATE,
+        UPDATE + MARKER + b"\0\x13\x09",
+        encode_notification(cease(CeaseSubcode.ADMINISTRATIVE_RESET)) + UPDATE,
+    ],
+)
+@pytest.mark.parametrize("conn_id", [1, 2])
+def test_the_short_way_does_as_the_long_one(octets: bytes, conn_id: int) -> None:
+    long, short = established(), established()
+    long.receive_data(conn_id, octets, 1.0)
+    bodies = short.receive_updates(conn_id, octets, 1.0)
+    told = [UpdatesReceived(bodies)] if bodies else []
+    assert [*told, *short.events()] == long.events()
+    assert short.next_deadline() == long.next_deadline()
+    assert short.state is long.state
+    assert short.counters.received == long.counters.received
+    assert short.counters.octets_received == long.counters.octets_received
+
+
+def test_the_short_way_is_for_updates_alone() -> None:
+    made = established()
+    assert made.receive_updates(1, UPDATE + KEEPALIVE + UPDATE, 1.0) == [b"\0" * 4] * 2
+    assert made.receive_updates(1, KEEPALIVE, 2.0) == []
+    assert made.events() == []
+    assert made.receive_updates(1, encode_message(5, b"\0\1\0\1"), 3.0) is None
+    assert made.events()
+
+
 def test_nothing_behind_a_notification_is_read() -> None:
     made = established()
     octets = encode_notification(cease(CeaseSubcode.ADMINISTRATIVE_RESET))
