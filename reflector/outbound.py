@@ -16,9 +16,10 @@ class Outbound:
         octets: Everything, in order.
         spans: Member source -> the part of ``octets`` that came from it.
         private: Member source -> octets for it alone.
+        special: Those who are not sent just ``octets``.
     """
 
-    __slots__ = ("octets", "private", "spans")
+    __slots__ = ("octets", "private", "spans", "special")
 
     def __init__(
         self,
@@ -29,6 +30,7 @@ class Outbound:
         self.octets = octets
         self.spans = spans
         self.private = private
+        self.special = spans.keys() | private.keys()
 
     def share_of(self, source: Source) -> list[bytes]:
         """Return what one member is sent, as buffers to be written in order.

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final
 
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.telling import Telling
+from bgpd.daemon.telling import Telling, Write
 from bgpd.wire.pack import pack_announce, pack_withdraw
 from bgpd.wire.update import end_of_rib
 from reflector.group import (
@@ -35,10 +35,9 @@ from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
-TELL_OCTETS = 16 << 20  # written in one turn, some 8 ms; not Final: tests make it small
-GATHER_TIME: Final = 0.05  # seconds that changes wait for those that were received
+TELL_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
+GATHER_TIME: Final = 0.05
 
-Write = Callable[[Sequence[bytes]], None]
 Listener = Callable[[list[Change]], None]
 
 
@@ -81,7 +80,7 @@ class FamilyTables:
         self._has_more = has_more
         self._handle: asyncio.Handle | None = None
         self._flush_by = 0.0  # monotonic seconds, of what waits
-        self._telling = Telling(self._write)
+        self._telling = Telling(self._writers)
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
         self._path_ids: PathIds = {}
@@ -111,12 +110,12 @@ class FamilyTables:
         """Go on with what is told, then flush what waits; a few milliseconds."""
         self._handle = None
         if self._telling:
-            self._telling.go_on(TELL_OCTETS)
+            self._telling.go_on(TELL_TIME)
         elif self._pending:
             is_full = len(self._pending) >= FLUSH_LIMIT
             if is_full or not self._has_more() or monotonic() >= self._flush_by:
                 self._flush()
-                self._telling.go_on(TELL_OCTETS)
+                self._telling.go_on(TELL_TIME)
         if (self._telling or self._pending) and self._handle is None:
             self._handle = self._loop.call_later(0, self._turn)
 
@@ -131,10 +130,6 @@ class FamilyTables:
         """Write to members that keep up, at once; nothing waits to be told."""
         self._telling.add(outbound, members)
         self._telling.go_on(inf)
-
-    def _write(self, source: Source, share: list[bytes]) -> None:
-        if share and (write := self._writers.get(source)) is not None:
-            write(share)
 
     # -- who is told --------------------------------------------------------------------
 
@@ -360,8 +355,8 @@ class FamilyTables:
             outbound = self._next_missed(group, member)
             if not member.missed and not member.unseen:
                 member.is_behind = member.is_in_doubt = False
-            if outbound is not None:
-                self._write(member.source, outbound.share_of(member.source))
+            if outbound is not None and (share := outbound.share_of(member.source)):
+                self._writers[member.source](share)
             yield
         self._close(group, member)
 

@@ -10,7 +10,8 @@ import asyncio
 import errno
 import os
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from os import write, writev
 from time import monotonic
 from typing import TYPE_CHECKING, Final, cast
 
@@ -99,11 +100,13 @@ class Connection(asyncio.BufferedProtocol):
         self.is_outgoing = False
         self._inbox = inbox
         self._received = b""  # what waits in the inbox
+        self._fd = -1
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Remember the transport and hand the connection over."""
         self.transport = cast("asyncio.Transport", transport)
         self.transport.set_write_buffer_limits(HIGH_WATER, LOW_WATER)
+        self._fd = self.transport.get_extra_info("socket").fileno()
         self._made(self)
 
     def address_pair(self) -> tuple[str, str]:
@@ -138,6 +141,39 @@ class Connection(asyncio.BufferedProtocol):
         self._is_held = False
         if self._is_unwanted:
             self.close(loop)
+
+    @property
+    def unsent_len(self) -> int:
+        """Octets that wait for room in the socket."""
+        return self.transport.get_write_buffer_size() if self.transport else 0
+
+    # hot: per flush and member
+    def write(self, buffers: Sequence[bytes]) -> None:
+        """Put octets on the wire now; what the socket has no room for waits.
+
+        A transport writes at the end of the loop's turn, where no clock can tell what it
+        will take, and the first of a thousand members waits for the last.
+        """
+        transport = self.transport
+        if transport is None or self._is_unwanted:
+            return
+        if not transport.get_write_buffer_size():
+            try:
+                # The descriptor is the transport's until connection_lost.
+                if len(buffers) == 1:
+                    written = write(self._fd, buffers[0])
+                else:
+                    written = writev(self._fd, buffers)
+            except OSError:
+                written = 0  # full, or broken: the transport sees to it
+            for octets in buffers:
+                if written < len(octets):
+                    transport.write(memoryview(octets)[written:])
+                    written = 0
+                else:
+                    written -= len(octets)
+        else:
+            transport.writelines(buffers)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002
         """Return the shared buffer: what is in it is taken before the next call."""

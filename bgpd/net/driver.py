@@ -99,7 +99,7 @@ class PeerDriver:
         self._timer_at = 0.0
         self._is_pumping = False
         self._is_abandoned = False
-        self._established: asyncio.Transport | None = None
+        self._established: Connection | None = None
         self._established_id = 0
         self._sent = session.counters.sent
         self._written_at = 0.0  # of UPDATEs that the session was not told of; 0: none
@@ -109,7 +109,7 @@ class PeerDriver:
     @property
     def transport(self) -> asyncio.Transport | None:
         """The established connection's transport."""
-        return self._established
+        return self._established.transport if self._established else None
 
     def start(self) -> None:
         """Let the session come up."""
@@ -139,8 +139,8 @@ class PeerDriver:
         Raises:
             SocketError: The kernel refused.
         """
-        if self._established is not None:
-            sock = self._established.get_extra_info("socket")
+        if self.transport is not None:
+            sock = self.transport.get_extra_info("socket")
             set_md5_key(sock, self.settings.remote_addr, password)
 
     def notify(self, error: NotifyError) -> None:
@@ -155,12 +155,9 @@ class PeerDriver:
     # hot: per flush and member
     def write(self, buffers: Sequence[bytes]) -> None:
         """Put UPDATEs on the wire."""
-        transport = self._established
-        if transport is not None:
-            if len(buffers) == 1:
-                transport.write(buffers[0])
-            else:
-                transport.writelines(buffers)
+        connection = self._established
+        if connection is not None:
+            connection.write(buffers)
             # The session learns of it when its timer fires: to count the keepalive
             # interval anew for every member of a flush would cost more than its writes.
             self._sent[UPDATE] += 1
@@ -172,7 +169,13 @@ class PeerDriver:
 
     def data_received(self, conn_id: int, data: bytes) -> None:
         """One chunk of octets came."""
-        self.session.receive_data(conn_id, data, self._loop.time())
+        now = self._loop.time()
+        bodies = self.session.receive_updates(conn_id, data, now)
+        if bodies is not None:
+            error = self._handler.updates_received(bodies) if bodies else None
+            if error is None:
+                return
+            self.session.notify(error, now)
         self._pump()
 
     def connection_lost(self, conn_id: int, reason: str) -> None:
@@ -185,7 +188,7 @@ class PeerDriver:
         """The socket is full: its update groups stop, the send hold timer starts."""
         if conn_id == self._established_id and self._established is not None:
             self._is_paused = True
-            self._paused_at_len = self._established.get_write_buffer_size()
+            self._paused_at_len = self._established.unsent_len
             self.session.note_send_blocked(self._loop.time())
             self._pump()
             self._handler.fell_behind()
@@ -219,8 +222,8 @@ class PeerDriver:
                     self.session.notify(error, self._loop.time())
             case Send():
                 connection = self._connections.get(event.conn_id)
-                if connection is not None and connection.transport is not None:
-                    connection.transport.write(event.octets)
+                if connection is not None:
+                    connection.write((event.octets,))
             case Connect():
                 self._connect()
             case CancelConnect():
@@ -229,7 +232,7 @@ class PeerDriver:
                 self._close(event.conn_id)
             case Established():
                 self._established_id = event.conn_id
-                self._established = self._connections[event.conn_id].transport
+                self._established = self._connections[event.conn_id]
                 self._handler.established(event)
             case SessionDown():
                 self._established = None
@@ -266,7 +269,7 @@ class PeerDriver:
             self.session.note_sent(self._written_at, update_count=0)
             self._written_at = 0.0
         if self._is_paused and self._established is not None:
-            left = self._established.get_write_buffer_size()
+            left = self._established.unsent_len
             if left < self._paused_at_len:
                 self.session.note_send_progress(now, is_blocked=True)
             self._paused_at_len = left

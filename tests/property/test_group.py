@@ -105,7 +105,7 @@ class Groups(RuleBasedStateMachine):
             mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 1),
             mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
             mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
-            mock.patch.object(bgpd.daemon.tables, "TELL_OCTETS", 1),  # one each turn
+            mock.patch.object(bgpd.daemon.tables, "TELL_TIME", 0.0),  # one each turn
         ]
         for patch in self.patches:
             patch.start()

@@ -187,7 +187,7 @@ class TestAFlushThatIsToldInTurns:
     @pytest.fixture
     def half_told(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peers:
         """The first of three members has been told of a change, the others have not."""
-        monkeypatch.setattr(tables_module, "TELL_OCTETS", 1)
+        monkeypatch.setattr(tables_module, "TELL_TIME", 0.0)
         for _ in range(3):
             peers.join()
         peers.loop.run()

@@ -1,6 +1,6 @@
 import asyncio
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -680,15 +680,12 @@ def test_a_daemon_without_actions_can_only_be_looked_at(world):
 
 
 class Wire:
-    """Takes what is written to a peer, in the place of its transport."""
+    """Takes what is written to a peer, in the place of its connection."""
 
     def __init__(self) -> None:
         self.octets = bytearray()
 
-    def write(self, octets: bytes) -> None:
-        self.octets += octets
-
-    def writelines(self, buffers: list[bytes]) -> None:
+    def write(self, buffers: Sequence[bytes]) -> None:
         for octets in buffers:
             self.octets += octets
 

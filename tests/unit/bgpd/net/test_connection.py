@@ -100,3 +100,42 @@ def test_connections_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         pieces = runner.run(run())
     first = pieces[: len(pieces) // 2]
     assert {0, 1} == set(first)
+
+
+@pytest.mark.parametrize("make", LOOPS, ids=["asyncio", "uvloop"])
+def test_what_is_written_arrives_in_order_however_slowly_it_is_read(
+    make: Callable[[], asyncio.AbstractEventLoop],
+) -> None:
+    pieces = [
+        bytes([n]) * (n * 1021) for n in range(1, 251)
+    ]  # 32 MB, half in two parts
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        made: list[Connection] = []
+        inbox = Inbox(loop)
+        server = await loop.create_server(
+            lambda: Connection(inbox, made.append), "127.0.0.1", 0
+        )
+        port = server.sockets[0].getsockname()[1]
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        await until(lambda: bool(made))
+        (connection,) = made
+        for piece in pieces:
+            view = memoryview(piece)
+            half = len(piece) // 2
+            connection.write([view[:half], view[half:]] if half % 2 else [piece])
+        assert connection.unsent_len > 0  # or this tests nothing
+        for piece in pieces:
+            assert await reader.readexactly(len(piece)) == piece
+        assert connection.unsent_len == 0
+        connection.close(loop)
+        connection.write([b"too late"])
+        assert await reader.read() == b""
+        await until(lambda: connection.transport is None)
+        connection.write([b"gone"])
+        writer.close()
+        server.close()
+
+    with asyncio.Runner(loop_factory=make) as runner:
+        runner.run(run())
