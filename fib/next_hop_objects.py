@@ -131,17 +131,29 @@ class NextHopObjects:
         self, entry: Entry, afi: int, hops: tuple[RawHop, ...], *, is_group: bool
     ) -> Fault | None:
         """Make ``entry``'s object lead to ``hops``, changing it in place if it exists."""
-        if is_group:
-            members = []
-            for hop in hops:
-                lone: RawHop = (*hop[:3], 1)
-                member = self._make((family_of(afi, hop), lone, ()), is_shared=True)
-                if isinstance(member, Fault):
-                    return member
-                members.append((member, hop[3]))
-            content: Content = (0, None, tuple(sorted(members)))
-        else:
-            content = (family_of(afi, hops[0]), (*hops[0][:3], 1), ())
+        content = self.content(entry, afi, hops, is_group=is_group)
+        return content if isinstance(content, Fault) else self.change(entry, content)
+
+    def content(
+        self, entry: Entry, afi: int, hops: tuple[RawHop, ...], *, is_group: bool
+    ) -> Content | Fault:
+        """Return what ``entry``'s object must be to lead to ``hops``; members are made.
+
+        A group stays one, of whatever size: the kernel makes no single hop of it.
+        """
+        if not is_group and not self._held.get(entry.object_id, (0, None, ()))[2]:
+            return family_of(afi, hops[0]), (*hops[0][:3], 1), ()
+        members = []
+        for hop in hops:
+            lone: RawHop = (*hop[:3], 1)
+            member = self._make((family_of(afi, hop), lone, ()), is_shared=True)
+            if isinstance(member, Fault):
+                return member
+            members.append((member, hop[3]))
+        return 0, None, tuple(sorted(members))
+
+    def change(self, entry: Entry, content: Content) -> Fault | None:
+        """Make or change ``entry``'s object; the kernel may look at all its routes."""
         if not entry.object_id:
             made = self._make(content, is_shared=False)
             if isinstance(made, Fault):

@@ -88,6 +88,10 @@ class Entry:
         self.body: tuple[bytes, bytes] = (b"", b"")
         self.delete_body: tuple[bytes, bytes] = (b"", b"")
 
+    def is_left_for(self, want: "Entry | None") -> bool:
+        """Say whether a route that leads here has to be written to follow a wish."""
+        return want is None or (want is not self and want.target != self.target)
+
     def __repr__(self) -> str:
         return f"Entry({self.target}, object {self.object_id}, {self.fault})"
 
@@ -173,7 +177,7 @@ class RouteTable:
         some = Counter(
             have
             for nlri, want in islice(self.pending.items(), _SAMPLE)
-            if (have := self.wanted.get(nlri)) is not None and have is not want
+            if (have := self.wanted.get(nlri)) is not None and have.is_left_for(want)
         )
         entry, times = next(iter(some.most_common(1)), (None, 0))
         return entry if times > _SAMPLE // 2 else None
@@ -187,14 +191,16 @@ class RouteTable:
         self._active, self.pending = self.pending, {}
         have = map(self.wanted.get, self._active)
         moves = Counter(zip(have, self._active.values(), strict=True))
-        joined = {want for have, want in moves if have is not want}
+        joined = {
+            want for have, want in moves if have is None or have.is_left_for(want)
+        }
         return [
             (have, want)
             for (have, want), count in moves.items()
             if have is not None
             and count >= BULK
             and count == have.count
-            and have is not want
+            and have.is_left_for(want)
             and have not in joined
         ]
 

@@ -62,6 +62,19 @@ class Target:
     metric: int = 0
     preferred_source: bytes = b""
 
+    def can_become(self, other: "Target") -> bool:
+        """Say whether a next-hop object that leads here can be changed to lead there.
+
+        What it tells are the hops. A group may shrink to one member, but the kernel makes
+        no group of a single hop.
+        """
+        return (
+            self.kind is other.kind
+            and self.metric == other.metric
+            and self.preferred_source == other.preferred_source
+            and (len(self.hops) > 1 or len(other.hops) <= 1)
+        )
+
 
 class Fault(NamedTuple):
     """Why a wanted route is not in the kernel: its error number and words."""
@@ -156,8 +169,8 @@ class Fib(Protocol):
     def retarget(self, family: Family, old: Target, new: Target) -> None:
         """Lead everything of a family that leads to ``old`` to ``new``.
 
-        One message where the kernel has next-hop objects and both targets have the
-        same shape; otherwise as if every prefix had been submitted.
+        One message where the kernel has next-hop objects and ``old.can_become(new)``;
+        otherwise as if every prefix had been submitted.
         """
 
     def adoption_done(self, family: Family) -> None:

@@ -112,15 +112,49 @@ class FibFeed:
                 if target is not None or was_ours:
                     submit(family, members, target)
 
+    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+        """Move at once what is about to move prefix by prefix.
+
+        Where everything that leads to a target is about to lead to one other target, the
+        kernel's next-hop object moves; the changes that follow find it there. A target of
+        which one prefix is about to lose its only path does not move: the other gateway
+        need not know that prefix, and may send its packets back.
+
+        Args:
+            after: What each entry of Loc-RIB will be; all that was told before is
+                submitted.
+        """
+        if self._found or not self._rules.accepts_all:
+            return
+        becomes: dict[Target | None, set[Target | None]] = {}
+        for entry, successor in after.items():
+            target = self._leads_to(entry)
+            becomes.setdefault(target, set()).add(self._leads_to(successor))
+        moves = {
+            old: new
+            for old, (new, *others) in becomes.items()
+            if not others and old and new and old != new and old.can_become(new)
+        }
+        for old, new in moves.items():
+            if new not in moves:  # one after the other they would be mixed up
+                self._fib.retarget(self._family, old, new)
+
+    def _leads_to(self, entry: Entry | None) -> Target | None:
+        """Return the target of an entry where no kernel policy divides its prefixes."""
+        paths = self._forwarding(entry)
+        if entry is None or not paths:
+            return None
+        return self._target(entry, paths, (_ACCEPTED,) * len(paths))
+
     def divide(
         self, entry: Entry | None, nlris: Sequence[Nlri]
     ) -> list[tuple[Target | None, Sequence[Nlri]]]:
         """Return where prefixes of one entry lead; ``None`` for nowhere of ours."""
+        if self._rules.accepts_all:
+            return [(self._leads_to(entry), nlris)]
         paths = self._forwarding(entry)
         if entry is None or not paths:
             return [(None, nlris)]
-        if self._rules.accepts_all:
-            return [(self._target(entry, paths, (_ACCEPTED,) * len(paths)), nlris)]
         return [
             (self._target(entry, paths, fate), members)
             for fate, members in self._fates(paths, nlris)

@@ -80,6 +80,7 @@ class Forwarding:
             for family, feed in self._feeds.items():
                 feed.hold()
                 speaker.tables[family].listeners.append(feed.changed)
+                speaker.tables[family].foreseers.append(feed.foresee)
         if self.view is None:
             return
         await self.view.start()

@@ -357,6 +357,8 @@ class Peer:
     def _sweep(self, family: Family) -> None:
         rib = self.ribs_in[family]
         if rib.accepted_count:
+            source = self.sources[family]
+            self._speaker.tables[family].foresee(lambda rib: rib.foresee_sweep(source))
             self._run(family, rib.sweep_stale())
 
     def _run(self, family: Family, slices: Iterator[list[Change]]) -> None:

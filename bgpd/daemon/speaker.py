@@ -446,6 +446,7 @@ class Speaker:
             return
         for tables in self.tables.values():
             tables.loc_rib.forget_decisions()
+            tables.foresee(lambda rib: rib.foresee_decisions(changed))
             slices = _decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
                 self.jobs.add(slices)

@@ -8,7 +8,7 @@ a little for it: a write for each member costs more than all else.
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from math import inf
 from time import monotonic
 from typing import Final
@@ -30,7 +30,7 @@ from reflector.rules import Export, ExportContext
 from rib.loc_rib import Change, LocRib, changes_since
 from rib.nlri import Nlri
 from rib.path import Source
-from rib.path_set import members_of
+from rib.path_set import Entry, members_of
 from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
@@ -39,6 +39,7 @@ TELL_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
 GATHER_TIME: Final = 0.05
 
 Listener = Callable[[list[Change]], None]
+Foreseer = Callable[[Mapping[Entry, Entry | None]], None]
 
 
 class FamilyTables:
@@ -55,6 +56,7 @@ class FamilyTables:
         family: AFI and SAFI.
         groups: Who is told the same, by what makes it so.
         listeners: Called with the changes of each flush.
+        foreseers: Called with what entries will become, before many prefixes change.
         is_deferring: Those who keep our routes are told our own only, and nobody that
             it has the whole table: we restarted, and have not got it (RFC 4724 4.1).
     """
@@ -70,6 +72,7 @@ class FamilyTables:
         self.family = loc_rib.family
         self.groups: dict[ExportContext, UpdateGroup] = {}
         self.listeners: list[Listener] = []
+        self.foreseers: list[Foreseer] = []
         self.is_deferring = False
         self._withholds_end_of_rib = False
         self._pending = PendingChanges(loc_rib.table)
@@ -130,6 +133,24 @@ class FamilyTables:
         """Write to members that keep up, at once; nothing waits to be told."""
         self._telling.add(outbound, members)
         self._telling.go_on(inf)
+
+    # -- what is about to change --------------------------------------------------------
+
+    def foresee(
+        self, look: Callable[[LocRib], Mapping[Entry, Entry | None] | None]
+    ) -> None:
+        """Tell what entries are about to become, before prefixes do so in slices.
+
+        Args:
+            look: A method of the table that foresees; ``None`` where it cannot.
+        """
+        if not self.foreseers:
+            return
+        self.flush_now()
+        after = look(self.loc_rib)
+        if after is not None:
+            for foreseer in self.foreseers:
+                foreseer(after)
 
     # -- who is told --------------------------------------------------------------------
 

@@ -103,7 +103,11 @@ class Table(RuleBasedStateMachine):
         source = self.sources[peer]
         epoch = source.epoch - is_late
         nlris = list(self.loc_rib.table)
+        before = dict(self.loc_rib.table)
+        after = self.loc_rib.foresee_sweep(source)
         self.follow(self.loc_rib.sweep_stale(nlris, source, epoch if is_late else None))
+        if not is_late:
+            self.comes_true(before, after)
         for key, path in list(self.announced.items()):
             if path.source is source and path.epoch < epoch:
                 del self.announced[key]
@@ -117,7 +121,16 @@ class Table(RuleBasedStateMachine):
         changed = self.next_hops.apply([Reachability(hop, is_reachable, metric)])
         self.loc_rib.forget_decisions()
         nlris = self.loc_rib.nlris_through(changed)
+        before = dict(self.loc_rib.table)
+        after = self.loc_rib.foresee_decisions(changed)
         self.follow(self.loc_rib.decide_again(nlris))
+        self.comes_true(before, after)
+
+    def comes_true(self, before, after) -> None:
+        table = self.loc_rib.table
+        assert after is not None
+        assert after.keys() == set(before.values())
+        assert all(table.get(nlri) is after[old] for nlri, old in before.items())
 
     @rule()
     def sweep_interned(self) -> None:

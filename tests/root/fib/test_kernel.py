@@ -196,6 +196,16 @@ def test_retarget_moves_all_routes_at_once(objects: str) -> None:
         fib.retarget(IPV4_UNICAST, B, via("10.9.0.2", "10.9.1.2"))  # another shape
         await fib.wait_until_synced()
         assert ip("route show proto bird").count("nexthop via 10.9.1.2") == 201
+        written = fib.counts.written
+        fib.retarget(IPV4_UNICAST, via("10.9.0.2", "10.9.1.2"), A)  # a group shrinks
+        await fib.wait_until_synced()
+        assert all("via 10.9.0.2" in line for line in shown())
+        if objects == "auto":
+            assert fib.counts.written == written
+        await put(fib, A, *prefixes, "21.0.0.0/24")
+        assert fib.counts.written == written or objects == "off"
+        await put(fib, B, *prefixes)
+        assert sum("via 10.9.0.3" in line for line in shown()) == 200
         assert {r.state for r in fib.routes(IPV4_UNICAST)} == {RouteState.INSTALLED}
 
     play(story, objects=objects)

@@ -299,3 +299,116 @@ def test_the_same_policy_again_changes_nothing() -> None:
     batches = feed.table.batches
     follow(feed, kernel_policy(TUNNEL))
     assert feed.table.batches == batches
+
+
+# -- what is foreseen -------------------------------------------------------------------
+
+THIRD = parse_address("192.0.2.3")
+
+
+def from_gateway(number: int, *, local_pref: int = 100) -> Path:
+    """Return a path of the gateway of that number, which is its own next hop."""
+    hop = f"192.0.2.{number}"
+    source = a_source(f"p{number}", address=hop, router_id=number)
+    return a_path(some_attributes(next_hop=hop, local_pref=local_pref), source=source)
+
+
+def lose(feed: Feed, source: Source) -> list[tuple[Target, Target]]:
+    """Lose a session; return the moves that came first."""
+    source.epoch += 1
+    after = feed.loc_rib.foresee_sweep(source)
+    assert after is not None
+    feed.feed.foresee(after)
+    moves, foreseen = [*feed.table.moves], feed.routes()
+    everything = [*feed.loc_rib.table]
+    feed.feed.changed(feed.loc_rib.sweep_stale(everything, source))
+    if moves:
+        assert feed.routes() == foreseen  # nothing was left to be done
+    return moves
+
+
+def test_a_lost_gateway_s_routes_move_before_they_are_looked_at() -> None:
+    feed, best = Feed(), from_gateway(1, local_pref=200)
+    feed.announce(best, "10.1.0.0/26", "10.2.0.0/26")
+    feed.announce(from_gateway(2), "10.1.0.0/26", "10.2.0.0/26", "10.3.0.0/26")
+    assert lose(feed, best.source) == [
+        (Target(hops=(Hop(GATEWAY),)), Target(hops=(Hop(OTHER),)))
+    ]
+    assert {target.hops for target in feed.routes().values()} == {(Hop(OTHER),)}
+
+
+def test_a_group_that_loses_a_member_shrinks() -> None:
+    feed, lost = Feed(), from_gateway(1)
+    for path in (lost, from_gateway(2)):
+        feed.announce(path, "10.1.0.0/26", "10.2.0.0/26")
+    ((old, new),) = lose(feed, lost.source)
+    assert (len(old.hops), new.hops) == (2, (Hop(OTHER),))
+
+
+def test_nothing_moves_before_its_time_where_a_prefix_loses_its_only_path() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    feed.announce(lost, "10.1.0.0/26", "10.2.0.0/26")
+    feed.announce(from_gateway(2), "10.1.0.0/26")
+    assert not lose(feed, lost.source)
+    assert [target.hops for target in feed.routes().values()] == [(Hop(OTHER),)]
+
+
+def test_prefixes_that_part_are_not_foreseen() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    feed.announce(lost, "10.1.0.0/26", "10.2.0.0/26")
+    feed.announce(from_gateway(2), "10.1.0.0/26")
+    feed.announce(from_gateway(3), "10.2.0.0/26")
+    assert not lose(feed, lost.source)
+    hops = [target.hops for target in feed.routes().values()]
+    assert hops == [(Hop(OTHER),), (Hop(THIRD),)]
+
+
+def test_one_way_out_does_not_become_several_by_one_message() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    for path in (lost, from_gateway(2), from_gateway(3)):
+        feed.announce(path, "10.1.0.0/26")
+    assert not lose(feed, lost.source)
+    (target,) = feed.routes().values()
+    assert len(target.hops) == 2
+
+
+def test_a_policy_that_divides_prefixes_is_asked_about_each() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    follow(feed, kernel_policy(TUNNEL))
+    for path in (lost, from_gateway(2)):
+        feed.announce(path, "10.1.0.0/26")
+    assert not lose(feed, lost.source)
+
+
+def test_what_an_earlier_run_left_is_not_moved() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    feed.table.found = {*nlris("10.9.0.0/26")}
+    feed.feed.hold()
+    for path in (lost, from_gateway(2)):
+        feed.announce(path, "10.1.0.0/26")
+    assert not lose(feed, lost.source)
+    (target,) = feed.routes().values()
+    assert target.hops == (Hop(OTHER),)
+
+
+def test_a_next_hop_out_of_reach_is_foreseen_too() -> None:
+    feed, lost = Feed(), from_gateway(1, local_pref=200)
+    for path in (lost, from_gateway(2)):
+        feed.announce(path, "10.1.0.0/26", "10.2.0.0/26")
+    lost.next_hop.is_reachable = False
+    feed.loc_rib.forget_decisions()
+    after = feed.loc_rib.foresee_decisions({lost.next_hop})
+    assert after is not None
+    feed.feed.foresee(after)
+    assert len(feed.table.moves) == 1
+    foreseen = feed.routes()
+    feed.feed.changed(feed.loc_rib.decide_again([*feed.loc_rib.table]))
+    assert feed.routes() == foreseen
+
+
+def test_a_table_of_many_entries_is_not_looked_through() -> None:
+    feed, lost = Feed(), from_gateway(1)
+    for number in range(1025):
+        path = a_path(some_attributes(med=number), source=lost.source)
+        feed.announce(path, f"10.{number >> 8}.{number & 255}.0/24")
+    assert feed.loc_rib.foresee_sweep(lost.source) is None
