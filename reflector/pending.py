@@ -1,17 +1,21 @@
 """Changes that wait to be told: newest state per prefix, in batches as long as possible.
 
 Batches of changes to different prefixes are kept as they came. Prefixes that are new to the
-table are sure to be different ones; others cost a set update per batch. Only when a prefix
-changes a second time while it waits are all merged, prefix by prefix: what counts then is
-the entry it had when it was last told, and the one it has now.
+table are sure to be different ones; others are gathered in a set, all that come together at
+once. Only when a prefix changes a second time while it waits are all merged, prefix by
+prefix: what counts then is the entry it had when it was last told, and the one it has now.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
+from operator import itemgetter
 
 from rib.loc_rib import Change, changes_since
 from rib.nlri import Nlri
 from rib.path_set import Entry
+
+_old_of = itemgetter(0)
+_nlris_of = itemgetter(2)
 
 
 class PendingChanges:
@@ -25,10 +29,12 @@ class PendingChanges:
         self._table = table
         self._batches: list[Change] = []
         self._count = 0  # prefixes of the batches
+        # Some batch's prefixes were in the table: what is new to it cannot be so twice
+        # unless it was removed between.
+        self._has_known = False
         # Prefixes of the first so many batches; the others are looked at when it matters.
         self._seen: set[Nlri] = set()
         self._seen_batches = 0
-        self._has_removal = False  # some batch may have taken a prefix out of the table
         # NLRI -> the entry it had when last told; used instead of the batches once a
         # prefix has changed twice.
         self._merged: dict[Nlri, Entry | None] | None = None
@@ -37,49 +43,29 @@ class PendingChanges:
         return self._count if self._merged is None else len(self._merged)
 
     # hot: per batch
-    def add(self, changes: Iterable[Change]) -> None:
+    def add(self, changes: Sequence[Change]) -> None:
         """Take in what a table's method returned."""
-        for change in changes:
-            old, new, nlris = change
-            merged = self._merged
-            if merged is None:
-                # What is new to the table waits for nothing, unless it left it just now.
-                if (old is not None or self._has_removal) and not self._see(nlris):
-                    merged = self._merge()
-                else:
-                    self._batches.append(change)
-                    self._count += len(nlris)
-                    if new is None:
-                        self._has_removal = True
-                    continue
-            for nlri in nlris:
-                merged.setdefault(nlri, old)
-
-    def _see(self, nlris: Iterable[Nlri]) -> bool:
-        """Take in the prefixes of the next batch, if none of them waits already."""
-        seen = self._seen
-        if self._seen_batches < len(self._batches):
-            for batch in self._batches[self._seen_batches :]:
-                seen.update(batch.nlris)
-            self._seen_batches = len(self._batches)
-        if not seen.isdisjoint(nlris):
-            return False
-        seen.update(nlris)
-        self._seen_batches += 1
-        return True
-
-    def _merge(self) -> dict[Nlri, Entry | None]:
-        merged = self._merged = {
-            nlri: batch.old for batch in self._batches for nlri in batch.nlris
-        }
-        self._forget_batches()
-        return merged
+        if self._merged is not None:
+            _note(self._merged, changes)
+            return
+        batches = self._batches
+        batches += changes
+        self._count += sum(map(len, map(_nlris_of, changes)))
+        self._has_known = self._has_known or any(map(_old_of, changes))
+        if self._has_known and len(batches) > 1:
+            seen = self._seen
+            seen.update(*map(_nlris_of, batches[self._seen_batches :]))
+            self._seen_batches = len(batches)
+            if len(seen) < self._count:
+                self._merged = {}
+                _note(self._merged, batches)
+                self._forget_batches()
 
     def _forget_batches(self) -> None:
         self._batches = []
         self._seen.clear()
         self._count = self._seen_batches = 0
-        self._has_removal = False
+        self._has_known = False
 
     def drain(self, limit: int) -> list[Change]:
         """Return about ``limit`` prefixes' worth of changes, and forget them.
@@ -114,3 +100,11 @@ class PendingChanges:
             for nlri, _ in taken:
                 del merged[nlri]
         return changes_since(self._table, taken)
+
+
+def _note(merged: dict[Nlri, Entry | None], changes: Iterable[Change]) -> None:
+    """Remember the entry that each prefix had first."""
+    for old, _, nlris in changes:
+        for nlri in nlris:
+            if nlri not in merged:  # half the time of setdefault
+                merged[nlri] = old
