@@ -20,11 +20,13 @@ from typing import Final
 
 from reflector.outbound import Batch, Outbound
 from reflector.rules import Export, Outgoing
+from rib.attributes import PlainAttributes
 from rib.family import Family
 from rib.loc_rib import Change
 from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, eligible_of, paths_of
+from rib.policy import BARRIER
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
@@ -214,14 +216,12 @@ class UpdateGroup:
     # hot: per flush
     def flush(self, changes: Sequence[Change]) -> Outbound | None:
         """Return what members that keep up are told of new changes; note the others'."""
-        if self._add_path_max is None:
-            # Under one best path, what else there is is told to nobody.
-            changes = [c for c in changes if best_of(c.old) is not best_of(c.new)]
-        self._note_missed(changes)
+        if any([member.is_behind for member in self.members.values()]):
+            self._note_missed(self._relevant(changes))
         if not self._told_by:
             return self.encode(changes)
         batch = Batch()
-        for change in changes:
+        for change in self._relevant(changes):
             for before, nlris in self._by_former_export(change.nlris).items():
                 part = change._replace(nlris=nlris)
                 self._put_changes(batch, (part,), before)
@@ -235,6 +235,12 @@ class UpdateGroup:
         for nlri in nlris:
             parts.setdefault(pop(nlri, None), []).append(nlri)
         return parts
+
+    def _relevant(self, changes: Sequence[Change]) -> Sequence[Change]:
+        """Return changes without those that none is told: of what is not the best path."""
+        if self._add_path_max is not None:
+            return changes
+        return [c for c in changes if best_of(c.old) is not best_of(c.new)]
 
     def _note_missed(self, changes: Iterable[Change]) -> None:
         for member in self.members.values():
@@ -277,6 +283,8 @@ class UpdateGroup:
         told_by = self.export
         is_add_path = self._add_path_max is not None
         if before is None and not is_add_path and not told_by.policy.needs_prefix:
+            if told_by.reflects_only:
+                changes = self._put_reflected(batch, changes)
             self._put_undivided(batch, changes)
             return
         held_by = told_by if before is None else before
@@ -294,8 +302,72 @@ class UpdateGroup:
                 for held, members in _divide(held_by, was, some):
                     put(batch, members, (now, told), (was, held))
 
+    def _put_reflected(
+        self, batch: Batch, changes: Iterable[Change]
+    ) -> Sequence[Change]:
+        """Add changes to plain paths of internal peers; return all others.
+
+        The bulk of a reflector's work: such a path is told by its own block with a tail
+        that is its source's, and neighbours in a batch mostly have the same source.
+        """
+        members, tail_of = self.members, self.export.tail_of
+        left: list[Change] = []
+        last: Source | None = None
+        tail, is_member = b"", False
+        by_block: dict[bytes, list[bytes]] = {}
+        for change in changes:
+            old, new, nlris = change
+            has = new if type(new) is Path else best_of(new)
+            had = None if old is None else old if type(old) is Path else best_of(old)
+            if had is has:
+                continue
+            if has is None:
+                left.append(change)
+                continue
+            attributes, source = has.attributes, has.source
+            if source is not last:
+                last, is_member = source, source in members
+                origin = source if is_member else None
+                tail = tail_of(source)
+                if tail:
+                    by_block = batch.reflected.setdefault(origin, {})
+            octets = attributes.octets
+            if not (
+                tail
+                and type(attributes) is PlainAttributes
+                and len(attributes.next_hop) == 4
+                and octets.find(BARRIER) < 0
+            ):
+                left.append(change)
+                continue
+            if had is not None:
+                held, holder = had.attributes, had.source
+                if (
+                    type(held) is not PlainAttributes
+                    or len(held.next_hop) != 4
+                    or held.octets.find(BARRIER) >= 0
+                ):
+                    left.append(change)
+                    continue
+                if holder is source:
+                    if held.octets == octets:
+                        continue
+                elif is_member and tail_of(holder):
+                    # The member's own route took over: it alone must forget what it held.
+                    batch.withdraw_from(source, nlris)
+                else:
+                    left.append(change)
+                    continue
+            block = octets + tail
+            told = by_block.get(block)
+            if told is None:
+                by_block[block] = [*nlris]
+            else:
+                told += nlris
+        return left
+
     def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
-        """Add changes whose prefixes all fare alike: the bulk of a reflector's work."""
+        """Add changes whose prefixes all fare alike."""
         outgoing_of, members = self.export.outgoing, self.members
         for old, new, nlris in changes:
             has = new if type(new) is Path else best_of(new)
@@ -397,7 +469,13 @@ class UpdateGroup:
 
     def _finish(self, batch: Batch) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""
-        if not (batch.announced or batch.withdrawn or batch.private):
+        # Reflected ones may be empty.
+        if not (
+            batch.announced
+            or batch.withdrawn
+            or batch.private
+            or any(batch.reflected.values())
+        ):
             return None
         family, max_len = self.family, self.export.context.max_message_len
         pack = self._pack_announce
@@ -405,11 +483,19 @@ class UpdateGroup:
         append = parts.append
         spans: dict[Source, tuple[int, int]] = {}
         at = 0
-        for origin in dict.fromkeys((*batch.withdrawn, *batch.announced)):
+        origins = (*batch.withdrawn, *batch.reflected, *batch.announced)
+        for origin in dict.fromkeys(origins):
             start = at
             pieces = batch.withdrawn.get(origin)
             if pieces:
                 append(octets := self._pack_withdraw(family, pieces, max_len))
+                at += len(octets)
+            for attributes, told in batch.reflected.get(origin, {}).items():
+                try:
+                    octets = pack(family, attributes, b"", told, max_len)
+                except ValueError:
+                    octets = self._untellable(told)
+                append(octets)
                 at += len(octets)
             for outgoing, told in batch.announced.get(origin, {}).items():
                 attributes, next_hop = outgoing

@@ -60,6 +60,8 @@ class Batch:
     """What one flush will say, ordered by whose routes they are, then by attributes."""
 
     def __init__(self) -> None:
+        # Of classic IPv4: by the block alone, which holds NEXT_HOP.
+        self.reflected: dict[Source | None, dict[bytes, list[bytes]]] = {}
         self.announced: dict[Source | None, dict[Outgoing, list[bytes]]] = {}
         self.withdrawn: dict[Source | None, list[bytes]] = {}
         self.private: dict[Source, list[bytes]] = {}

@@ -105,7 +105,10 @@ _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 def origin_of(path: Path) -> Origin:
     """Return which row of ``TOLD`` a path falls under."""
-    source = path.source
+    return _origin_of(path.source)
+
+
+def _origin_of(source: Source) -> Origin:
     kind = source.kind
     if kind is _IBGP:
         return _CLIENT if source.is_client else _NON_CLIENT
@@ -198,7 +201,7 @@ class Export:
             for origin in Origin
         }
         # Reflection without policy, the bulk of a reflector's work, has a short way.
-        self._reflects_only = (
+        self.reflects_only = (
             self._accepts_all
             and not self._is_ebgp
             and context.family == IPV4_UNICAST
@@ -212,7 +215,7 @@ class Export:
         )
         self._memo: dict[Path, Outgoing | None] = {}
         self._reflections: dict[tuple[int, int | None], Reflection] = {}
-        self._tails: dict[tuple[int, int | None], bytes] = {}
+        self._tails: dict[tuple[SourceKind, int, int, bool], bytes] = {}
         self._shapes: dict[tuple[Path, Verdict], Outgoing | None] = {}
 
     # hot: per attribute set
@@ -226,17 +229,14 @@ class Export:
         attributes, source = path.attributes, path.source
         octets = attributes.octets
         if (
-            self._reflects_only
+            self.reflects_only
             and type(attributes) is PlainAttributes
             and source.kind is _IBGP
             and len(attributes.next_hop) == 4
             and octets.find(BARRIER) < 0
         ):
             # All that follows, in one go: without it reflecting takes twice the time.
-            key = source.router_id, source.cluster_id if source.is_client else None
-            tail = self._tails.get(key)
-            if tail is None:
-                tail = self._tails[key] = self._tail(path)
+            tail = self.tail_of(source)
             return _make_outgoing((octets + tail, b"")) if tail else None
         if not self._may_be_told(path, attributes):
             return None
@@ -252,6 +252,18 @@ class Export:
                 interface=path.next_hop.interface,
             ),
         )
+
+    def tail_of(self, source: Source) -> bytes:
+        """Return what is appended to plain routes of an internal peer; remembered.
+
+        Empty for those who are told nothing of its routes, and for other sources.
+        """
+        # By value, not by source: who a peer is may change from session to session.
+        key = source.kind, source.router_id, source.cluster_id, source.is_client
+        tail = self._tails.get(key)
+        if tail is None:
+            tail = self._tails[key] = self._tail(source)
+        return tail
 
     # hot: per batch
     def outgoing(self, path: Path) -> Outgoing | None:
@@ -303,7 +315,7 @@ class Export:
 
     def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
         """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
-        if not self._is_told[origin_of(path)]:
+        if not self._is_told[_origin_of(path.source)]:
             return False
         if attributes.octets.find(BARRIER) < 0:
             return True
@@ -357,11 +369,10 @@ class Export:
             reflection = self._reflections[key] = self._reflection(*key)
         return reflection
 
-    def _tail(self, path: Path) -> bytes:
-        """Return what is appended to the routes of a path's source; empty: none is told."""
-        if not self._is_told[origin_of(path)]:
+    def _tail(self, source: Source) -> bytes:
+        if source.kind is not _IBGP or not self._is_told[_origin_of(source)]:
             return b""
-        return self._reflection_of(path.source).tail
+        return self._reflection_of(source).tail
 
     def _reflection(self, router_id: int, cluster_id: int | None) -> Reflection:
         context = self.context
