@@ -76,6 +76,7 @@ class AdjRibIn:
         self.rules = rules
         self.refused: dict[tuple[Nlri, int], Refused] = {}
         self._next_hops = next_hops
+        self._hop_of = next_hops.known
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
         self._discarded: list[InternTable[Hashable, Outcome]] = []
         self._index: set[Nlri] | None = set()
@@ -103,7 +104,24 @@ class AdjRibIn:
             attributes: The block, decoded.
             path_id: RFC 7911 identifier; 0 without add-path.
         """
-        outcome = self._outcomes[key] = self._import(attributes, path_id)
+        outcome: Outcome
+        source, rules = self.source, self.rules
+        if (
+            rules.accepts_all
+            and source.kind is _IBGP
+            and rules.check(attributes, source) is None
+        ):
+            # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
+            next_hop = attributes.next_hop
+            hop = self._hop_of(next_hop) or self._next_hops.get(next_hop)
+            outcome = (
+                Path(source, attributes, hop, path_id=path_id)
+                if path_id
+                else Path(source, attributes, hop)  # a third of the time
+            )
+        else:
+            outcome = self._import(attributes, path_id)
+        self._outcomes[key] = outcome
         return outcome
 
     def _import(self, attributes: PathAttributes, path_id: int) -> Outcome:
@@ -114,9 +132,6 @@ class AdjRibIn:
         if self.rules.policy.needs_prefix:
             marked = self.rules.mark(attributes, source)
             return PerPrefix(attributes, marked, source.epoch)
-        if self.rules.accepts_all and source.kind is _IBGP:
-            hop = self._next_hops.get(attributes.next_hop)
-            return Path(source, attributes, hop, path_id=path_id)
         verdict = self.rules.evaluate(
             attributes,
             source,
@@ -144,6 +159,21 @@ class AdjRibIn:
             path_id=path_id,
             weight=verdict.weight,
         )
+
+    # hot: per read
+    def announce_all(self, accepted: Sequence[tuple[Path, list[Nlri]]]) -> list[Change]:
+        """Take in prefixes with outcomes that are paths without identifier, in order."""
+        if not accepted:
+            return []
+        if self.refused:
+            for _, nlris in accepted:
+                self._no_longer_refused(nlris, 0)
+        index = self._index
+        if index is not None:
+            index.update(*[nlris for _, nlris in accepted])
+            if len(index) > _INDEX_MAX:
+                self._index = None
+        return self.loc_rib.announce_all(accepted, self.source)
 
     # hot: per batch
     def announce(

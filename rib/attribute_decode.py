@@ -104,7 +104,9 @@ def _path_lengths() -> bytes:
 
 _PLAIN: Final = 3  # the group that matches where nothing follows COMMUNITIES
 _LARGE: Final = 4
-_USUAL_SHAPE: Final = {kind: _usual_shape(is_ibgp=kind) for kind in (False, True)}
+_ZEROS: Final = bytes(4)
+_usual_of_ibgp: Final = _usual_shape(is_ibgp=True)
+_usual_of_ebgp: Final = _usual_shape(is_ibgp=False)
 
 
 # hot: per attribute set
@@ -119,22 +121,24 @@ def decode_usual(
         mp_next_hop: The next hop where the routes are those of MP_REACH_NLRI, which
             ``extract_mp`` took out of the block.
     """
-    match = _USUAL_SHAPE[context.is_ibgp](block) if context.four_octet_as else None
+    if not context.four_octet_as:
+        return None
+    match = _usual_of_ibgp(block) if context.is_ibgp else _usual_of_ebgp(block)
     if match is None:
         return None
-    path, next_hop = match[1], match[2]
+    next_hop = match[2]
     if mp_next_hop:
         if next_hop is not None or len(mp_next_hop) <= 4:
             return None
         next_hop = mp_next_hop
     elif next_hop is None:
         return None
-    if path.find(b"\0\0\0\0") >= 0:
+    if block.find(_ZEROS) >= 0 and match[1].find(_ZEROS) >= 0:
         return None  # AS 0, or rarely a number beside another's zeros
     if (
         not context.is_ibgp
         and context.enforces_first_as
-        and path[3:7] != context.peer_as.to_bytes(4, "big")
+        and match[1][3:7] != context.peer_as.to_bytes(4, "big")
     ):
         return None
     last = match.lastindex

@@ -99,7 +99,6 @@ class ImportRules:
         # nearly every block, at the price of a substring search for each number.
         numbers = {local_as, router_id, *cluster_ids}
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
-        # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST.
         self._plain_needles = (local_as.to_bytes(4, "big"),)
 
     # hot: per attribute set
@@ -107,10 +106,11 @@ class ImportRules:
         """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
         if attributes.next_hop[:16] in self._own_addresses:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
+        # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
+        # and drops an exception first: is it a number?
         octets = attributes.octets
         is_plain = type(attributes) is PlainAttributes
         for needle in self._plain_needles if is_plain else self._needles:
-            # "needle in octets" makes and drops an exception first: is it a number?
             if octets.find(needle) >= 0:
                 refused = self._check_loops(attributes, source)
                 if refused is not None:

@@ -3,8 +3,8 @@
 ``table`` maps NLRI octets to an ``Entry``: a lone usable ``Path``, or an interned
 ``PathSet`` ranked by the whole decision process. Announcing and withdrawing work on
 batches: prefixes are grouped by the entry they have now, and each distinct entry makes one
-memoised transition. New prefixes with one attribute set, the common batch, cost four C
-calls and no Python per prefix.
+transition, memoised where it has more than two paths. Prefixes that are new, or that all
+have the same lone path, the common batches, need no grouping.
 
 Every method that changes the table returns the changes as values; it tells nobody.
 """
@@ -13,7 +13,13 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from rib.decision import DecisionOptions, choose, choose_beside, hops_of
+from rib.decision import (
+    DecisionOptions,
+    choose,
+    choose_beside,
+    choose_of_two,
+    hops_of,
+)
 from rib.family import Family
 from rib.intern import InternTable
 from rib.nlri import Nlri
@@ -90,7 +96,8 @@ class LocRib:
         self._has_none_of = self.table.keys().isdisjoint
         self.path_counts: dict[Source, int] = {}
         self._options = options or DecisionOptions()
-        self._sets: InternTable[tuple[int, ...], PathSet] = InternTable()
+        # By their members, in the order of their addresses; with an incumbent, it is first.
+        self._sets: InternTable[tuple[Path, ...], PathSet] = InternTable()
         self._situations: dict[tuple[object, ...], Situation] = {}
         # Entry, and what is done to it -> what comes of it. All paths that come or go are
         # of the source that does it.
@@ -99,52 +106,88 @@ class LocRib:
     def __len__(self) -> int:
         return len(self.table)
 
-    # hot: per batch
     def announce(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
         """Let ``path`` compete for ``nlris``, in the place of its source's former one.
 
         Cost: about 0.2 us per new prefix; a dictionary look-up and store per known one.
         """
+        return self.announce_all(((path, nlris),), path.source) if nlris else []
+
+    # hot: per read
+    def announce_all(
+        self, batches: Iterable[tuple[Path, Sequence[Nlri]]], source: Source
+    ) -> list[Change]:
+        """Let paths of one source compete, each for its prefixes, in order.
+
+        What an UPDATE mostly brings is done here, in one go: prefixes that are new, or that
+        have the same lone path. A batch without prefixes is not allowed.
+        """
         table = self.table
-        if path.next_hop.is_reachable:
-            if self._has_none_of(nlris):
-                return self._add(nlris, path)
-            entries = {*map(table.get, nlris)}
-            if len(entries) == 1:
-                (old,) = entries
-                if (
-                    type(old) is Path
-                    and old.source is path.source
-                    and old.path_id == path.path_id
-                ):
-                    return self._replace(nlris, old, path)
+        get, has_none_of = table.get, self._has_none_of
+        keeps_order = not self._options.prefers_incumbent_external
+        changes: list[Change] = []
+        add = changes.append
+        count = 0
+        for path, nlris in batches:
+            old = get(nlris[0])
+            new: Entry = path
+            is_lone = len(nlris) == 1
+            if not path.next_hop.is_reachable:
+                changes += self._announce_any(nlris, path)
+                continue
+            if old is None:
+                if not (is_lone or has_none_of(nlris)):
+                    changes += self._announce_any(nlris, path)
+                    continue
+                before = len(table)
+                # Half the time of a dictionary of them and an update: batches are short.
+                for nlri in nlris:
+                    table[nlri] = path
+                more = len(table) - before
+                count += more
+                if more < len(nlris):
+                    nlris = list(dict.fromkeys(nlris))
+                add(_make_change((None, path, nlris)))
+                continue
+            if type(old) is not Path or not (
+                is_lone or [*map(get, nlris)].count(old) == len(nlris)
+            ):
+                changes += self._announce_any(nlris, path)
+                continue
+            if not is_lone and len({*nlris}) < len(nlris):
+                nlris = list(dict.fromkeys(nlris))
+            if old.source is not source or old.path_id != path.path_id:
+                if not (keeps_order and old.next_hop.is_reachable):
+                    changes += self._announce_any(nlris, path)
+                    continue
+                new = self._beside(old, path)
+                count += len(nlris)
+            elif old is path:
+                continue
+            for nlri in nlris:
+                table[nlri] = new
+            add(_make_change((old, new, nlris)))
+        if count:
+            self._count(source, count)
+        return changes
+
+    def _announce_any(self, nlris: Iterable[Nlri], path: Path) -> list[Change]:
         return self._move(dict.fromkeys(nlris), path.source, (path,), self._with)
 
-    def _add(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
-        """Take in prefixes that are new to the table."""
-        table = self.table
-        before = len(table)
-        # Half the time of a dictionary of them and an update: batches are short.
-        for nlri in nlris:
-            table[nlri] = path
-        count = len(table) - before
-        counts = self.path_counts
-        source = path.source
-        counts[source] = counts.get(source, 0) + count
-        if count < len(nlris):
-            nlris = list(dict.fromkeys(nlris))
-        return [_make_change((None, path, nlris))]
-
-    def _replace(self, nlris: Sequence[Nlri], old: Path, path: Path) -> list[Change]:
-        """Replace the only path of some prefixes by its successor: the common churn."""
-        if old is path:
-            return []
-        if len(nlris) > 1:
-            nlris = list(dict.fromkeys(nlris))
-        table = self.table
-        for nlri in nlris:
-            table[nlri] = path
-        return [_make_change((old, path, nlris))]
+    def _beside(self, lone: Path, path: Path) -> PathSet:
+        """Return the set of a lone path and a further one, both reachable."""
+        members = (lone, path) if id(lone) < id(path) else (path, lone)
+        known = self._sets.get(members)
+        if known is None:
+            one, other = members
+            # As ``_situation`` has it.
+            situation = self._situations.get((None, one.next_hop, other.next_hop))
+            known = self._sets[members] = PathSet(
+                members,
+                choose_of_two(one, other, self._options),
+                situation or self._situation(members, None),
+            )
+        return known
 
     def withdraw(
         self, nlris: Iterable[Nlri], source: Source, path_id: int = 0
@@ -247,13 +290,17 @@ class LocRib:
         table, transitions = self.table, self._transitions
         changes = []
         for old, members in self._by_entry(nlris).items():
-            memo_key = (old, *key)
-            known = transitions.get(memo_key)
-            if known is None:
-                if len(transitions) >= _MAX_TRANSITIONS:
-                    transitions.clear()
-                known = transitions[memo_key] = transition(old, *key)
-            new, more = known
+            if old is None or type(old) is Path or len(old.members) == 2:  # type: ignore[union-attr]
+                # Worked out sooner than remembered.
+                new, more = transition(old, *key)
+            else:
+                memo_key = (old, *key)
+                known = transitions.get(memo_key)
+                if known is None:
+                    if len(transitions) >= _MAX_TRANSITIONS:
+                        transitions.clear()
+                    known = transitions[memo_key] = transition(old, *key)
+                new, more = known
             if new is old:
                 continue
             if new is None:
@@ -334,18 +381,18 @@ class LocRib:
             return None
         if len(paths) == 1 and paths[0].next_hop.is_reachable:
             return paths[0]
-        key = tuple(sorted(map(id, paths)))
+        members = key = tuple(sorted(paths, key=id))
         incumbent = None
         if self._options.prefers_incumbent_external:
             incumbent = _incumbent(paths, before)
             if incumbent is not None:
-                key = (id(incumbent), *key)
+                key = (incumbent, *members)
         known = self._sets.get(key)
         if known is None:
             known = self._sets[key] = PathSet(
-                tuple(paths),
+                members,
                 self._choose(paths, incumbent, before, added),
-                self._situation(paths, incumbent),
+                self._situation(members, incumbent),
             )
         return known
 
@@ -363,7 +410,7 @@ class LocRib:
                 return best
         return choose(paths, self._options, incumbent=incumbent)
 
-    def _situation(self, paths: list[Path], incumbent: Path | None) -> Situation:
+    def _situation(self, paths: Sequence[Path], incumbent: Path | None) -> Situation:
         # What is known of these next hops holds until decisions are forgotten.
         key = (incumbent, *[path.next_hop for path in paths])
         known = self._situations.get(key)

@@ -43,6 +43,7 @@ class NextHopTable:
     Attributes:
         resolve: Asked once for each new address; returns the same address.
         release: Told of each address that no path has any more.
+        known: Returns the object for a field that ``get`` was asked for, else ``None``.
     """
 
     def __init__(self, resolve: Callable[[bytes], Reachability] = trust) -> None:
@@ -51,6 +52,7 @@ class NextHopTable:
         # Keys are next-hop fields of 0, 4, 16 or 32 octets; the latter share the object
         # of their first 16.
         self._by_field: dict[bytes, NextHop] = {}
+        self.known: Callable[[bytes], NextHop | None] = self._by_field.get
 
     def __len__(self) -> int:
         return len(self._by_field)

@@ -32,7 +32,8 @@ from rib.attributes import (
 from rib.errors import Problem, Remedy
 from rib.family import IPV4_UNICAST, Family
 from rib.loc_rib import Change
-from rib.nlri import NlriError, split, split_add_path
+from rib.nlri import Nlri, NlriError, split, split_add_path, split_tail
+from rib.path import Path
 
 _MP_REACH_HEAD = Struct(">HBB")
 
@@ -82,21 +83,12 @@ class Intake:
         taken = Taken()
         changes: list[Change] = []
         taken.changes[IPV4_UNICAST] = changes
-        table = self._plain_ipv4
-        known = None if table is None else table.known
         try:
-            for body in bodies:
-                # No withdrawn routes, and attributes shorter than the body.
-                size = len(body)
-                if table is not None and size > 4 and not body[0] and not body[1]:
-                    end = 4 + (body[2] << 8 | body[3])
-                    if 4 < end < size:
-                        block = body[4:end]
-                        outcome = known(block) or self._learn(table, block)  # type: ignore[misc]
-                        if outcome is not None:
-                            changes += table.announce(outcome, split(body[end:]))
-                            continue
-                self._take_any(body, taken)
+            if self._plain_ipv4 is None:
+                for body in bodies:
+                    self._take_any(body, taken)
+            else:
+                self._take_plain(self._plain_ipv4, bodies, taken)
         except NotifyError as error:
             taken.error = error
         except NlriError as error:
@@ -106,19 +98,58 @@ class Intake:
             )
         return taken
 
-    def _learn(self, table: AdjRibIn, block: bytes) -> Outcome | None:
-        """Learn a block met for the first time, if nothing at all is special about it."""
-        attributes = decode_usual(block, self._context)
-        if attributes is None:
-            decoded = decode_block(block, self._context, has_nlri=True)
-            attributes = decoded.attributes
-            if (
-                attributes is None
-                or decoded.problems
-                or decoded.mp_reach is not None
-                or decoded.mp_unreach is not None
-            ):
-                return None
+    def _take_plain(
+        self, table: AdjRibIn, bodies: Iterable[bytes], taken: Taken
+    ) -> None:
+        """Take bodies in, those that only announce IPv4 routes by the short way.
+
+        What is accepted is gathered, so that the tables are asked once for a run of them.
+        """
+        changes = taken.changes[IPV4_UNICAST]
+        known, context = table.known, self._context
+        accepted: list[tuple[Path, list[Nlri]]] = []
+        add = accepted.append
+        try:
+            for body in bodies:
+                # No withdrawn routes, and attributes shorter than the body.
+                size = len(body)
+                if size > 4 and not body[0] and not body[1]:
+                    end = 4 + (body[2] << 8 | body[3])
+                    if 4 < end < size:
+                        block = body[4:end]
+                        outcome = known(block)
+                        if outcome is None:
+                            attributes = decode_usual(block, context)
+                            outcome = (
+                                self._learn_unusual(table, block)
+                                if attributes is None
+                                else table.learn(block, attributes)
+                            )
+                        if type(outcome) is Path:
+                            add((outcome, split_tail(body, end)))
+                            continue
+                        if outcome is not None:
+                            changes += table.announce_all(accepted)
+                            accepted.clear()
+                            changes += table.announce(outcome, split_tail(body, end))
+                            continue
+                changes += table.announce_all(accepted)
+                accepted.clear()
+                self._take_any(body, taken)
+        finally:
+            changes += table.announce_all(accepted)
+
+    def _learn_unusual(self, table: AdjRibIn, block: bytes) -> Outcome | None:
+        """Learn a block that must be walked, if nothing at all is special about it."""
+        decoded = decode_block(block, self._context, has_nlri=True)
+        attributes = decoded.attributes
+        if (
+            attributes is None
+            or decoded.problems
+            or decoded.mp_reach is not None
+            or decoded.mp_unreach is not None
+        ):
+            return None
         return table.learn(block, attributes)
 
     def _take_any(self, body: bytes, taken: Taken) -> None:
