@@ -96,6 +96,7 @@ class LocRib:
         self._has_none_of = self.table.keys().isdisjoint
         self.path_counts: dict[Source, int] = {}
         self._options = options or DecisionOptions()
+        self._is_orderless = not self._options.prefers_incumbent_external
         # By their members, in the order of their addresses; with an incumbent, it is first.
         self._sets: InternTable[tuple[Path, ...], PathSet] = InternTable()
         self._situations: dict[tuple[object, ...], Situation] = {}
@@ -124,13 +125,13 @@ class LocRib:
         """
         table = self.table
         get, has_none_of = table.get, self._has_none_of
-        keeps_order = not self._options.prefers_incumbent_external
         changes: list[Change] = []
         add = changes.append
+        new: Entry
         count = 0
-        for path, nlris in batches:
+        for path, run in batches:
+            nlris, new = run, path
             old = get(nlris[0])
-            new: Entry = path
             is_lone = len(nlris) == 1
             if not path.next_hop.is_reachable:
                 changes += self._announce_any(nlris, path)
@@ -157,7 +158,7 @@ class LocRib:
             if not is_lone and len({*nlris}) < len(nlris):
                 nlris = list(dict.fromkeys(nlris))
             if old.source is not source or old.path_id != path.path_id:
-                if not (keeps_order and old.next_hop.is_reachable):
+                if not (self._is_orderless and old.next_hop.is_reachable):
                     changes += self._announce_any(nlris, path)
                     continue
                 new = self._beside(old, path)
@@ -198,17 +199,15 @@ class LocRib:
         )
 
     def sweep_stale(
-        self, nlris: Iterable[Nlri], source: Source, epoch: int | None = None
+        self, nlris: Collection[Nlri], source: Source, epoch: int | None = None
     ) -> list[Change]:
-        """Take ``source``'s paths of before ``epoch`` away from ``nlris``.
+        """Take ``source``'s paths of before ``epoch`` away from ``nlris``, each there once.
 
         ``None`` is the source's own epoch; a sweep in slices stays with the one it began
         in, since what became stale meanwhile waits for another.
         """
         epoch = source.epoch if epoch is None else epoch
-        return self._move(
-            dict.fromkeys(nlris), source, (source, epoch, "stale"), self._fresh
-        )
+        return self._move(nlris, source, (source, epoch, "stale"), self._fresh)
 
     def foresee_sweep(self, source: Source) -> dict[Entry, Entry | None] | None:
         """Return what every entry will be after ``sweep_stale`` of all prefixes.
@@ -281,14 +280,15 @@ class LocRib:
 
     def _move(
         self,
-        nlris: dict[Nlri, None],
+        nlris: Collection[Nlri],
         source: Source | None,
         key: tuple[object, ...],
         transition: Transition,
     ) -> list[Change]:
-        """Apply one transition to every prefix, grouped by the entry it has."""
+        """Apply one transition to prefixes, each there once, grouped by their entry."""
         table, transitions = self.table, self._transitions
         changes = []
+        count = 0
         for old, members in self._by_entry(nlris).items():
             if old is None or type(old) is Path or len(old.members) == 2:  # type: ignore[union-attr]
                 # Worked out sooner than remembered.
@@ -309,12 +309,13 @@ class LocRib:
             else:
                 for nlri in members:
                     table[nlri] = new
-            if more and source is not None:
-                self._count(source, more * len(members))
+            count += more * len(members)
             changes.append(_make_change((old, new, members)))
+        if count and source is not None:
+            self._count(source, count)
         return changes
 
-    def _by_entry(self, nlris: Iterable[Nlri]) -> dict[Entry | None, list[Nlri]]:
+    def _by_entry(self, nlris: Collection[Nlri]) -> dict[Entry | None, list[Nlri]]:
         """Group prefixes by their entry; neighbours mostly share it."""
         entries = [*map(self.table.get, nlris)]
         if len(set(entries)) == 1:
@@ -339,6 +340,11 @@ class LocRib:
 
     def _with(self, entry: Entry | None, path: Path) -> Moved:
         source, path_id = path.source, path.path_id
+        if type(entry) is Path and path.next_hop.is_reachable:
+            if entry.source is source and entry.path_id == path_id:
+                return path, 0
+            if entry.next_hop.is_reachable and self._is_orderless:
+                return self._beside(entry, path), 1
         paths = [
             other
             for other in members_of(entry)
@@ -349,6 +355,9 @@ class LocRib:
         return self._entry(paths, entry, path if more else None), more
 
     def _without(self, entry: Entry | None, source: Source, path_id: int) -> Moved:
+        if type(entry) is Path:
+            is_its = entry.source is source and entry.path_id == path_id
+            return (None, -1) if is_its else (entry, 0)
         paths = members_of(entry)
         left = [p for p in paths if p.source is not source or p.path_id != path_id]
         return self._left(left, entry)
@@ -357,6 +366,14 @@ class LocRib:
         self, entry: Entry | None, source: Source, epoch: int, _tag: str
     ) -> Moved:
         paths = members_of(entry)
+        if len(paths) == 2:
+            # Two gateways, one lost.
+            one, other = paths
+            is_one = one.source is source and one.epoch < epoch
+            if is_one != (other.source is source and other.epoch < epoch):
+                lone = other if is_one else one
+                if lone.next_hop.is_reachable:
+                    return lone, -1
         left = [p for p in paths if p.source is not source or p.epoch >= epoch]
         return self._left(left, entry)
 
