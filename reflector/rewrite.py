@@ -1,8 +1,8 @@
 """ORIGINATOR_ID and CLUSTER_LIST of a reflected route (RFC 4456 8).
 
-Nothing else of the block is touched (RFC 4456 10). The usual block has no attribute past
-COMMUNITIES: one match finds that out, and the two attributes are appended; any other block
-is edited attribute by attribute.
+Nothing else of the block is touched (RFC 4456 10). The usual block has neither of them: one
+match finds where they belong, behind COMMUNITIES; any other block is edited attribute by
+attribute.
 """
 
 import re
@@ -13,17 +13,15 @@ from rib.attribute_codes import AS_PATH, CLUSTER_LIST, COMMUNITIES, ORIGINATOR_I
 from rib.attribute_set import sized
 from rib.attributes import PathAttributes, PlainAttributes, edit
 
-_ends_before_originator_id: Final[Callable[[bytes], re.Match[bytes] | None]] = (
-    re.compile(
-        rb"\x40\x01\x01.(?:\x40\x02\x00|"
-        + sized(AS_PATH, rb"\x40", 4, 63, head=rb"\x02")
-        + rb")(?:\x40\x03\x04.{4})?(?:\x80\x04\x04.{4})?(?:\x40\x05\x04.{4})?"
-        rb"(?:\x40\x06\x00)?(?:[\xc0\xe0]\x07\x08.{8})?(?:"
-        + sized(COMMUNITIES, rb"[\xc0\xe0]", 4, 63)
-        + rb")?",
-        re.DOTALL,
-    ).fullmatch
-)
+_up_to_communities: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
+    rb"\x40\x01\x01.(?:\x40\x02\x00|"
+    + sized(AS_PATH, rb"\x40", 4, 63, head=rb"\x02")
+    + rb")(?:\x40\x03\x04.{4})?(?:\x80\x04\x04.{4})?(?:\x40\x05\x04.{4})?"
+    rb"(?:\x40\x06\x00)?(?:[\xc0\xe0]\x07\x08.{8})?(?:"
+    + sized(COMMUNITIES, rb"[\xc0\xe0]", 4, 63)
+    + rb")?",
+    re.DOTALL,
+).match
 
 
 class Reflection:
@@ -51,11 +49,15 @@ class Reflection:
 def reflect(attributes: PathAttributes, reflection: Reflection) -> bytes:
     """Return the block of a route as it is reflected."""
     octets = attributes.octets
-    if (
-        type(attributes) is PlainAttributes
-        or _ends_before_originator_id(octets) is not None
-    ):
+    if type(attributes) is PlainAttributes:
         return octets + reflection.tail
+    match = _up_to_communities(octets)
+    if match is not None:
+        at = match.end()
+        if at == len(octets):
+            return octets + reflection.tail
+        if octets[at + 1] > CLUSTER_LIST:
+            return b"%b%b%b" % (octets[:at], reflection.tail, octets[at:])
     clusters = reflection.added_clusters + (attributes.get(CLUSTER_LIST) or b"")
     changes: dict[int, bytes | None] = {CLUSTER_LIST: clusters}
     if attributes.originator_id is None:

@@ -143,7 +143,9 @@ def decode_usual(
         return None
     last = match.lastindex
     if last == _LARGE and match[_LARGE][2] > 12:
-        return None  # may repeat one (RFC 8092 3)
+        value = match[_LARGE][3:]
+        if _without_repeats(value) != value:
+            return None
     if block[4] != 0x40:
         block = block[:4] + b"\x40\x02" + block[7:]
     if last == _PLAIN:
@@ -388,5 +390,6 @@ class _Walk:
 
 
 def _without_repeats(large: bytes) -> bytes:
+    """RFC 8092 3: what is there twice counts once."""
     items = dict.fromkeys(large[at : at + 12] for at in range(0, len(large), 12))
     return b"".join(items)
