@@ -19,14 +19,13 @@ from itertools import chain, islice
 from typing import Final
 
 from reflector.outbound import Batch, Outbound
+from reflector.reflected import put_reflected
 from reflector.rules import Export, Outgoing
-from rib.attributes import PlainAttributes
 from rib.family import Family
 from rib.loc_rib import Change
 from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, eligible_of, paths_of
-from rib.policy import BARRIER
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
@@ -216,7 +215,7 @@ class UpdateGroup:
     # hot: per flush
     def flush(self, changes: Sequence[Change]) -> Outbound | None:
         """Return what members that keep up are told of new changes; note the others'."""
-        if any([member.is_behind for member in self.members.values()]):
+        if any(member.is_behind for member in self.members.values()):
             self._note_missed(self._relevant(changes))
         if not self._told_by:
             return self.encode(changes)
@@ -284,7 +283,7 @@ class UpdateGroup:
         is_add_path = self._add_path_max is not None
         if before is None and not is_add_path and not told_by.policy.needs_prefix:
             if told_by.reflects_only:
-                changes = self._put_reflected(batch, changes)
+                changes = put_reflected(batch, changes, self.members, told_by.tail_of)
             self._put_undivided(batch, changes)
             return
         held_by = told_by if before is None else before
@@ -301,70 +300,6 @@ class UpdateGroup:
             for told, some in _divide(told_by, now, nlris):
                 for held, members in _divide(held_by, was, some):
                     put(batch, members, (now, told), (was, held))
-
-    def _put_reflected(
-        self, batch: Batch, changes: Iterable[Change]
-    ) -> Sequence[Change]:
-        """Add changes to plain paths of internal peers; return all others.
-
-        The bulk of a reflector's work: such a path is told by its own block with a tail
-        that is its source's, and neighbours in a batch mostly have the same source.
-        """
-        members, tail_of = self.members, self.export.tail_of
-        left: list[Change] = []
-        last: Source | None = None
-        tail, is_member = b"", False
-        by_block: dict[bytes, list[bytes]] = {}
-        for change in changes:
-            old, new, nlris = change
-            has = new if type(new) is Path else best_of(new)
-            had = None if old is None else old if type(old) is Path else best_of(old)
-            if had is has:
-                continue
-            if has is None:
-                left.append(change)
-                continue
-            attributes, source = has.attributes, has.source
-            if source is not last:
-                last, is_member = source, source in members
-                origin = source if is_member else None
-                tail = tail_of(source)
-                if tail:
-                    by_block = batch.reflected.setdefault(origin, {})
-            octets = attributes.octets
-            if not (
-                tail
-                and type(attributes) is PlainAttributes
-                and len(attributes.next_hop) == 4
-                and octets.find(BARRIER) < 0
-            ):
-                left.append(change)
-                continue
-            if had is not None:
-                held, holder = had.attributes, had.source
-                if (
-                    type(held) is not PlainAttributes
-                    or len(held.next_hop) != 4
-                    or held.octets.find(BARRIER) >= 0
-                ):
-                    left.append(change)
-                    continue
-                if holder is source:
-                    if held.octets == octets:
-                        continue
-                elif is_member and tail_of(holder):
-                    # The member's own route took over: it alone must forget what it held.
-                    batch.withdraw_from(source, nlris)
-                else:
-                    left.append(change)
-                    continue
-            block = octets + tail
-            told = by_block.get(block)
-            if told is None:
-                by_block[block] = [*nlris]
-            else:
-                told += nlris
-        return left
 
     def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
         """Add changes whose prefixes all fare alike."""
@@ -513,7 +448,7 @@ class UpdateGroup:
         }
         return Outbound(b"".join(parts), spans, private)
 
-    def _untellable(self, pieces: list[bytes]) -> bytes:
+    def _untellable(self, pieces: Sequence[bytes]) -> bytes:
         """Return what is said of routes whose attributes leave no room for a prefix.
 
         They may fit a long message (RFC 8654 4), but not this group's: the routes cannot

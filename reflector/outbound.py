@@ -3,7 +3,7 @@
 A member is not sent its own routes, so whatever is gathered is kept apart by whose it is.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from reflector.rules import Outgoing
 from rib.path import Source
@@ -61,7 +61,9 @@ class Batch:
 
     def __init__(self) -> None:
         # Of classic IPv4: by the block alone, which holds NEXT_HOP.
-        self.reflected: dict[Source | None, dict[bytes, list[bytes]]] = {}
+        self.reflected: dict[Source | None, dict[bytes, Sequence[bytes]]] = {}
+        # Of its values, those that are not a change's own: addresses of lists.
+        self._grown: set[int] = set()
         self.announced: dict[Source | None, dict[Outgoing, list[bytes]]] = {}
         self.withdrawn: dict[Source | None, list[bytes]] = {}
         self.private: dict[Source, list[bytes]] = {}
@@ -78,6 +80,20 @@ class Batch:
             by_outgoing[outgoing] = [*pieces]
         else:
             told += pieces
+
+    def reflect_more(
+        self,
+        by_block: dict[bytes, Sequence[bytes]],
+        block: bytes,
+        nlris: Sequence[bytes],
+    ) -> None:
+        """Tell further routes with a block to whom a value of ``reflected`` is told."""
+        told = by_block[block]
+        if id(told) in self._grown:
+            told += nlris  # type: ignore[operator]  # a list of ours
+        else:
+            both = by_block[block] = [*told, *nlris]
+            self._grown.add(id(both))
 
     def withdraw(self, origin: Source | None, pieces: Iterable[bytes]) -> None:
         """Take routes back from all but ``origin``."""

@@ -13,7 +13,7 @@ peer's End-of-RIB, its end of refresh, or a timer says so.
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
-from rib.attributes import PathAttributes
+from rib.attributes import PathAttributes, PlainAttributes
 from rib.import_rules import ImportRules, Refusal, Refused
 from rib.intern import InternTable
 from rib.loc_rib import Change, LocRib
@@ -106,13 +106,15 @@ class AdjRibIn:
         """
         outcome: Outcome
         source, rules = self.source, self.rules
+        next_hop = attributes.next_hop
         if (
-            rules.accepts_all
+            rules.is_simple
             and source.kind is _IBGP
-            and rules.check(attributes, source) is None
+            and type(attributes) is PlainAttributes
+            and attributes.octets.find(rules.own_as) < 0
+            and next_hop[:16] not in rules.own_addresses
         ):
             # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
-            next_hop = attributes.next_hop
             hop = self._hop_of(next_hop) or self._next_hops.get(next_hop)
             outcome = (
                 Path(source, attributes, hop, path_id=path_id)
@@ -132,6 +134,9 @@ class AdjRibIn:
         if self.rules.policy.needs_prefix:
             marked = self.rules.mark(attributes, source)
             return PerPrefix(attributes, marked, source.epoch)
+        if self.rules.accepts_all and source.kind is _IBGP:
+            hop = self._next_hops.get(attributes.next_hop)
+            return Path(source, attributes, hop, path_id=path_id)
         verdict = self.rules.evaluate(
             attributes,
             source,
@@ -161,19 +166,27 @@ class AdjRibIn:
         )
 
     # hot: per read
-    def announce_all(self, accepted: Sequence[tuple[Path, list[Nlri]]]) -> list[Change]:
-        """Take in prefixes with outcomes that are paths without identifier, in order."""
-        if not accepted:
+    def announce_all(self, paths: list[Path], runs: list[list[Nlri]]) -> list[Change]:
+        """Take in outcomes that are paths without identifier, in order; empties the lists.
+
+        Args:
+            paths: As ``learn`` returned them.
+            runs: The prefixes of each.
+        """
+        if not paths:
             return []
         if self.refused:
-            for _, nlris in accepted:
+            for nlris in runs:
                 self._no_longer_refused(nlris, 0)
         index = self._index
         if index is not None:
-            index.update(*[nlris for _, nlris in accepted])
+            index.update(*runs)
             if len(index) > _INDEX_MAX:
                 self._index = None
-        return self.loc_rib.announce_all(accepted, self.source)
+        changes = self.loc_rib.announce_all(zip(paths, runs, strict=True), self.source)
+        paths.clear()
+        runs.clear()
+        return changes
 
     # hot: per batch
     def announce(

@@ -24,14 +24,13 @@ from enum import Enum
 from operator import itemgetter
 from typing import Final, NamedTuple
 
-from rib.attributes import DecisionFields, PlainAttributes
+from rib.attributes import DecisionFields
 from rib.path import NextHop, Path, SourceKind
 
 DEFAULT_LOCAL_PREF: Final = 100  # what every maker assumes; RFC 4271 leaves it open
 MAX_ECMP: Final = 16  # paths, as BIRD's "merge paths"
 
 _AS_PATH: Final = 2  # type codes, RFC 4271 4.3
-_NEXT_HOP: Final = b"\x03"
 _AIGP: Final = b"\x1a"
 _LLGR_STALE: Final = b"\xff\xff\x00\x06"  # RFC 9494 4.6
 _LLGR_STALE_VALUE: Final = 0xFFFF0006
@@ -142,8 +141,8 @@ _AFTER: Final = 3
 _PATH: Final = 5
 _by_after = itemgetter(_AFTER)
 _path_of = itemgetter(_PATH)
-_MED: Final = 3  # of the fields that attributes are asked for
-_NEIGHBOUR_AS: Final = 4
+MED_FIELD: Final = 3  # of the fields that attributes are asked for
+NEIGHBOUR_AS_FIELD: Final = 4
 
 HopStates = tuple[tuple[bool, int], ...]
 """Whether each path's next hop is reachable, and at which metric."""
@@ -158,142 +157,6 @@ def hops_of(paths: Iterable[Path]) -> HopStates:
     return tuple(
         [(hop.is_reachable, hop.metric) for hop in [path.next_hop for path in paths]]
     )
-
-
-# hot: per distinct set
-def choose(
-    paths: Sequence[Path],
-    options: DecisionOptions,
-    *,
-    incumbent: Path | None = None,
-) -> Path | None:
-    """Return what ``rank`` would put first, at a quarter of its cost.
-
-    Most decisions fall before MED; what comes after is not looked at then.
-    """
-    if not options.prefers_incumbent_external:
-        incumbent = None
-    fields = [
-        (path, path.attributes.decision_fields())
-        for path in paths
-        if path.next_hop.is_reachable
-    ]
-    if len(fields) < 2:
-        return fields[0][0] if fields else None
-    if len(fields) == 2:
-        return _choose_of_two(fields[0], fields[1], options, incumbent)
-    before = [
-        _before(path, values, options, path.next_hop.metric) for path, values in fields
-    ]
-    lowest = min(before)
-    if before.count(lowest) == 1:
-        return fields[before.index(lowest)][0]
-    equals = [pair for pair, key in zip(fields, before, strict=True) if key == lowest]
-    return _choose_equal(equals, options, incumbent)
-
-
-# hot: per distinct set of two
-def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
-    """Return what ``choose`` would of two reachable paths, where none is an incumbent.
-
-    Gateways tell mostly the same, but for the next hop: then nothing of the attributes
-    decides, and nothing of them needs to be read.
-    """
-    a_source, b_source = a.source, b.source
-    a_attributes, b_attributes = a.attributes, b.attributes
-    if (
-        a.weight == b.weight
-        and a_source.kind is b_source.kind
-        and a.next_hop.metric == b.next_hop.metric
-        and type(a_attributes) is PlainAttributes
-        and type(b_attributes) is PlainAttributes
-        and _differ_by_next_hop(a_attributes.octets, b_attributes.octets)
-    ):
-        a_id, b_id = a_source.router_id, b_source.router_id
-        if a_id != b_id:
-            return a if a_id < b_id else b
-    return _choose_of_two(
-        (a, a_attributes.decision_fields()),
-        (b, b_attributes.decision_fields()),
-        options,
-        None,
-    )
-
-
-def _differ_by_next_hop(one: bytes, other: bytes) -> bool:
-    """Tell whether plain blocks are equal but for the value of NEXT_HOP."""
-    at = 10 + one[6]  # of that value: ORIGIN, AS_PATH and the header come before it
-    return (
-        len(one) == len(other)
-        and one[at - 2 : at - 1] == _NEXT_HOP
-        and one[at + 4 :] == other[at + 4 :]
-        and one[:at] == other[:at]
-    )
-
-
-def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:
-    """Return what ``choose`` would, once a path is added to those that ``best`` is of.
-
-    ``None`` where all must be compared: since MED is no order, a path may win by putting
-    out another. It costs the same however many there are.
-    """
-    if options.prefers_incumbent_external or not best.next_hop.is_reachable:
-        return None
-    if not added.next_hop.is_reachable:
-        return best
-    old, new = best.attributes.decision_fields(), added.attributes.decision_fields()
-    old_metric, new_metric = best.next_hop.metric, added.next_hop.metric
-    before = _before(best, old, options, old_metric)
-    added_before = _before(added, new, options, new_metric)
-    if added_before != before:
-        return added if added_before < before else best
-    is_group = options.always_compare_med or old[_NEIGHBOUR_AS] == new[_NEIGHBOUR_AS]
-    if is_group and (old[_MED] or 0) != (new[_MED] or 0):
-        # Those that a higher MED puts out are out already.
-        return None if (new[_MED] or 0) < (old[_MED] or 0) else best
-    if _after(best, old, old_metric, None) <= _after(added, new, new_metric, None):
-        return best
-    return added if is_group else None  # its own group may have put it out
-
-
-def _choose_of_two(
-    one: tuple[Path, DecisionFields],
-    other: tuple[Path, DecisionFields],
-    options: DecisionOptions,
-    incumbent: Path | None,
-) -> Path:
-    """Choose where MED is an order: two make no cycle."""
-    (a, a_fields), (b, b_fields) = one, other
-    a_hop, b_hop = a.next_hop, b.next_hop
-    a_before = _before(a, a_fields, options, a_hop.metric)
-    b_before = _before(b, b_fields, options, b_hop.metric)
-    if a_before != b_before:
-        return a if a_before < b_before else b
-    if options.always_compare_med or a_fields[_NEIGHBOUR_AS] == b_fields[_NEIGHBOUR_AS]:
-        a_med, b_med = a_fields[_MED] or 0, b_fields[_MED] or 0
-        if a_med != b_med:
-            return a if a_med < b_med else b
-    a_after = _after(a, a_fields, a_hop.metric, incumbent)
-    return a if a_after <= _after(b, b_fields, b_hop.metric, incumbent) else b
-
-
-def _choose_equal(
-    equals: list[tuple[Path, DecisionFields]],
-    options: DecisionOptions,
-    incumbent: Path | None,
-) -> Path:
-    """Choose among paths that only MED and what follows it can tell apart."""
-    meds: dict[int, int] = {}
-    for _, (_, _, _, med, neighbour_as, _, _) in equals:
-        group = 0 if options.always_compare_med else neighbour_as
-        meds[group] = min(med or 0, meds.get(group, med or 0))
-    left = [
-        (_after(path, values, path.next_hop.metric, incumbent), number, path)
-        for number, (path, values) in enumerate(equals)
-        if (values[_MED] or 0)
-        == meds[0 if options.always_compare_med else values[_NEIGHBOUR_AS]]
-    ]
-    return min(left)[-1]
 
 
 def rank(
@@ -355,11 +218,11 @@ def _candidates(
         fields = path.attributes.decision_fields()
         candidates.append(
             (
-                _before(path, fields, options, metric),
-                0 if options.always_compare_med else fields[_NEIGHBOUR_AS],
+                steps_before_med(path, fields, options, metric),
+                0 if options.always_compare_med else fields[NEIGHBOUR_AS_FIELD],
                 # RFC 4271 9.1.2.2 c: a missing MED is the lowest possible value
-                fields[_MED] or 0,
-                _after(path, fields, metric, incumbent),
+                fields[MED_FIELD] or 0,
+                steps_after_med(path, fields, metric, incumbent),
                 len(candidates),
                 path,
             )
@@ -368,7 +231,7 @@ def _candidates(
 
 
 # hot: per path of each distinct set
-def _before(
+def steps_before_med(
     path: Path, fields: DecisionFields, options: DecisionOptions, metric: int
 ) -> tuple[int, ...]:
     """Return the values of ``BEFORE_MED``."""
@@ -390,7 +253,7 @@ def _before(
     )
 
 
-def _after(
+def steps_after_med(
     path: Path, fields: DecisionFields, metric: int, incumbent: Path | None
 ) -> tuple[int | bytes | str, ...]:
     """Return the values of ``AFTER_MED``."""

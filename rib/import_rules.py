@@ -61,6 +61,12 @@ class ImportRules:
         own_addresses: Addresses of this speaker, 4 or 16 octets each.
         allow_own_as: How often ``local_as`` may stand in AS_PATH.
         role: Our RFC 9234 role on the session; empty for none.
+
+    Attributes:
+        accepts_all: The policy accepts everything as it is.
+        is_simple: Nothing but our AS or address can be the matter with a plain block.
+        own_as: ``local_as`` as it stands in AS_PATH.
+        own_addresses: As given.
     """
 
     __slots__ = (
@@ -68,11 +74,13 @@ class ImportRules:
         "_cluster_ids",
         "_local_as",
         "_needles",
-        "_own_addresses",
         "_plain_needles",
         "_role",
         "_router_id",
         "accepts_all",
+        "is_simple",
+        "own_addresses",
+        "own_as",
         "policy",
     )
 
@@ -89,22 +97,24 @@ class ImportRules:
     ) -> None:
         self.policy = policy
         self.accepts_all = policy.spec is ACCEPT_ALL
+        self.is_simple = self.accepts_all and not role
         self._local_as = local_as
         self._router_id = router_id
         self._cluster_ids = cluster_ids
-        self._own_addresses = own_addresses
+        self.own_addresses = own_addresses
         self._allow_own_as = allow_own_as
         self._role = role
         # An attribute block without any of these octets cannot hold a loop: that is
         # nearly every block, at the price of a substring search for each number.
         numbers = {local_as, router_id, *cluster_ids}
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
-        self._plain_needles = (local_as.to_bytes(4, "big"),)
+        self.own_as = local_as.to_bytes(4, "big")
+        self._plain_needles = (self.own_as,)
 
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
         """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
-        if attributes.next_hop[:16] in self._own_addresses:
+        if attributes.next_hop[:16] in self.own_addresses:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
         # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
         # and drops an exception first: is it a number?

@@ -13,13 +13,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import partial
 from typing import Final, NamedTuple
 
-from rib.decision import (
-    DecisionOptions,
-    choose,
-    choose_beside,
-    choose_of_two,
-    hops_of,
-)
+from rib.choice import choose, choose_beside, choose_of_two
+from rib.decision import DecisionOptions, hops_of
 from rib.family import Family
 from rib.intern import InternTable
 from rib.nlri import Nlri

@@ -34,7 +34,8 @@ from rib.attributes import (
     extract_mp,
 )
 from rib.attributes import edit as edit_block
-from rib.decision import DecisionOptions, choose, rank
+from rib.choice import choose
+from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
 from rib.import_rules import ImportRules
 from rib.loc_rib import Change, LocRib
@@ -387,9 +388,9 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.attribute_set.edit": edit,
     "rib.import_rules.ImportRules.check": check,
     "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
-    "rib.loc_rib.LocRib.announce": announce,
-    "rib.loc_rib.LocRib.announce, second": announce_second,
-    "rib.decision.choose": choose_path,
+    "rib.loc_rib.LocRib.announce_all": announce,
+    "rib.loc_rib.LocRib.announce_all, second": announce_second,
+    "rib.choice.choose": choose_path,
     "rib.decision.rank": rank_paths,
     "rib.policy.engine.Policy.evaluate": evaluate,
     "rib.policy.engine.Policy.apply_batch": apply_batch,
@@ -417,7 +418,11 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.net.connection.Connection.write": "scenario rr, churn",
     "bgpd.session.connection.Connection.take_usual": "scenario full",
     "bgpd.session.peer.PeerSession.receive_updates": "scenario full",
-    "rib.decision._before": "rib.decision.rank",
+    "rib.decision.steps_before_med": "rib.decision.rank",
+    "rib.choice.choose_of_two": "rib.loc_rib.LocRib.announce_all, second",
+    "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.daemon.intake.Intake.take",
+    "rib.nlri.split_tail": "bgpd.daemon.intake.Intake.take",
+    "reflector.reflected.put_reflected": "reflector.group.UpdateGroup.encode",
     "fib.kernel.KernelFib.submit": "fib.plan.RouteTable.submit, scenario fib",
     "fib.plan.RouteTable.decide": "scenario fib",
     "fib.plan.RouteTable.audit": "scenario fib",

@@ -1,4 +1,5 @@
-from rib.decision import DecisionOptions, Reason, choose, hops_of
+from rib.choice import choose
+from rib.decision import DecisionOptions, Reason, hops_of
 from rib.path_set import (
     PathSet,
     Situation,
