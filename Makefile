@@ -1,6 +1,7 @@
 # demo   the lab of the README: four nodes, reflectors, gateways, in namespaces
 # test   every test there is: unit, property, kernel, real routers, real etcd
 # check  the gates and the fast tests: what to run before a commit
+# test-compiled  the fast tests on the build that mypyc compiles
 # bench  speed and memory, beside other routers where they are installed
 # bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
 # bench-guard  whether hot functions take more work than they did, counted, not timed
@@ -21,7 +22,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check bench bench-plots bench-guard docs format clean
+.PHONY: demo test check test-compiled bench bench-plots bench-guard docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -33,6 +34,9 @@ test: $(VENV)/installed-dev
 
 check: $(VENV)/installed-dev
 	@$(RUN) -m pytest $(PYTEST_FLAGS) -m "not slow and not root and not interop and not etcd"
+
+test-compiled: $(VENV)/installed-dev
+	@$(RUN) -m pytest -q tests/architecture/test_compiled.py
 
 bench: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench $(BENCH_FLAGS)

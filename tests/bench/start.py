@@ -134,6 +134,12 @@ def _config(folder: Path) -> Path:
     return path
 
 
+def _environment(folder: Path) -> dict[str, str]:
+    """Return what keeps Python's bytecode, as an installed package has it."""
+    kept = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    return kept | {"PYTHONPYCACHEPREFIX": str(folder / "bytecode")}
+
+
 def _start_once(
     folder: Path, listening: socket.socket, prefixes: int
 ) -> tuple[float, float]:
@@ -144,6 +150,7 @@ def _start_once(
         ["taskset", "-c", "1", *command, str(_config(folder))],
         stdout=subprocess.DEVNULL,
         stderr=(folder / "log").open("ab"),
+        env=_environment(folder),
     )
     try:
         sock, _ = listening.accept()
@@ -177,6 +184,7 @@ def measure(case: Case, runs: int) -> tuple[float, float]:
         asyncio.run(_fill(items(nodes, blocks)))
         with socket.create_server((client_address(1), 179)) as listening:
             listening.settimeout(START_LIMIT)
+            _start_once(Path(name), listening, blocks)  # compiles
             found = [_start_once(Path(name), listening, blocks) for _ in range(runs)]
     opened, announced = zip(*found, strict=True)
     return statistics.median(opened), statistics.median(announced)
