@@ -40,7 +40,7 @@ class Listening:
         self._wanted = [(address, port) for address in addresses]
         for place in set(self._listener.addresses) - set(self._wanted):
             self._listener.ignore(*place)
-        await self._try()
+        self._try()
         if self.faults:
             self._retrying = asyncio.create_task(self._try_again(), name="listen again")
 
@@ -55,13 +55,13 @@ class Listening:
     async def _try_again(self) -> None:
         while self.faults:
             await asyncio.sleep(RETRY)
-            await self._try()
+            self._try()
 
-    async def _try(self) -> None:
+    def _try(self) -> None:
         known, self.faults = self.faults, []
         for place in self._wanted:
             try:
-                await self._listener.listen(*place)
+                self._listener.listen(*place)
             except SocketError as error:
                 text = str(error.strerror)
                 self.faults.append(text)

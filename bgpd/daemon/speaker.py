@@ -16,9 +16,10 @@ from typing import Final
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.tables import FamilyTables
-from bgpd.net.connection import Connection, Inbox
+from bgpd.net.connection import Connection
 from bgpd.net.driver import PeerDriver, set_peer_ttl
 from bgpd.net.listener import Listener
+from bgpd.net.poller import Poller
 from bgpd.net.sockets import SocketError, canonical, network
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
@@ -75,13 +76,13 @@ class Speaker:
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
-        self.inbox = Inbox(loop)
+        self.poller = Poller(loop)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self.cluster_id = _number(cluster_id) if cluster_id else self.router_id
         self.tables: Mapping[Family, FamilyTables] = {
             family: FamilyTables(
-                LocRib(family, self.decision), loop, self.jobs, self.inbox.__bool__
+                LocRib(family, self.decision), loop, self.jobs, self.poller.has_more
             )
             for family in FAMILIES
         }
@@ -94,7 +95,7 @@ class Speaker:
         self.restart = RestartState()
         self.hostname = socket.gethostname()
         self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
-        self.listener = Listener(loop, self.inbox, self._accept)
+        self.listener = Listener(self.poller, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
         self._refusals: dict[str, float] = {}  # stranger -> when it is logged again
@@ -233,7 +234,7 @@ class Speaker:
             is_dynamic=bool(range_name),
             restart=self.restart,
         )
-        peer.driver = PeerDriver(session, settings, peer, self.loop, self.inbox)
+        peer.driver = PeerDriver(session, settings, peer, self.loop, self.poller)
         self.peers[settings.remote_addr] = peer
         if range_name:
             self._range_sizes[range_name] += 1  # its clusters are the range's: known
@@ -345,17 +346,15 @@ class Speaker:
     def _accept(self, connection: Connection) -> None:
         _, remote = connection.address_pair()
         peer = self.peers.get(remote) or self._dynamic(remote)
-        transport = connection.transport
-        if peer is None or transport is None:
+        if peer is None:
             self._note_refusal(remote or "?")
-            if transport is not None:
-                transport.abort()
+            connection.close()
             return
         try:
-            set_peer_ttl(transport.get_extra_info("socket"), peer.settings)
+            set_peer_ttl(connection.sock, peer.settings)
         except OSError as error:
             _log.info("connection from %s lost: %s", remote, error.strerror)
-            transport.abort()
+            connection.close()
             return
         if peer.range_name and peer.stale_family_count:
             peer.driver.start()  # back while its routes wait for it; or no effect
@@ -476,6 +475,7 @@ class Speaker:
         self.jobs.cancel()
         for peer in list(self.peers.values()):
             peer.end(is_restart=is_restart, text=text)
+        self.poller.close()
         await asyncio.sleep(0)
 
 

@@ -11,7 +11,8 @@ import socket
 from collections.abc import Sequence
 from typing import Final, Protocol
 
-from bgpd.net.connection import Connection, Inbox, reason_of
+from bgpd.net.connection import Connection, reason_of
+from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     bind_device,
     endpoint,
@@ -76,7 +77,7 @@ class PeerDriver:
         settings: For connecting.
         handler: Acts on events.
         loop: Sockets and time.
-        inbox: Shared by all connections.
+        poller: Watches the connections.
     """
 
     def __init__(
@@ -85,13 +86,13 @@ class PeerDriver:
         settings: PeerSettings,
         handler: PeerHandler,
         loop: asyncio.AbstractEventLoop,
-        inbox: Inbox,
+        poller: Poller,
     ) -> None:
         self.session = session
         self.settings = settings
         self._handler = handler
         self._loop = loop
-        self._inbox = inbox
+        self._poller = poller
         self._connections: dict[int, Connection] = {}
         self._next_id = 1
         self._connecting: asyncio.Task[None] | None = None
@@ -107,9 +108,9 @@ class PeerDriver:
         self._is_paused = False
 
     @property
-    def transport(self) -> asyncio.Transport | None:
-        """The established connection's transport."""
-        return self._established.transport if self._established else None
+    def connection(self) -> Connection | None:
+        """The established connection."""
+        return self._established
 
     def start(self) -> None:
         """Let the session come up."""
@@ -127,7 +128,7 @@ class PeerDriver:
         self._cancel_connect()
         self._stop_timer()
         for connection in self._connections.values():
-            connection.close(self._loop)
+            connection.close()
         self._connections.clear()
         self._established = None
 
@@ -139,9 +140,8 @@ class PeerDriver:
         Raises:
             SocketError: The kernel refused.
         """
-        if self.transport is not None:
-            sock = self.transport.get_extra_info("socket")
-            set_md5_key(sock, self.settings.remote_addr, password)
+        if self._established is not None:
+            set_md5_key(self._established.sock, self.settings.remote_addr, password)
 
     def notify(self, error: NotifyError) -> None:
         """End the session with a NOTIFICATION."""
@@ -293,17 +293,13 @@ class PeerDriver:
         """Make one attempt; its outcome is one input to the session."""
         try:
             sock = await self._dial()
-            # Not cancelled from here on: a transport that is being made owns the socket,
-            # and the session closes what it does not want.
-            self._connecting = None
-            connection = Connection(self._inbox, self._connected, is_held=True)
-            await self._loop.create_connection(lambda: connection, sock=sock)
         except OSError as error:
             self._connecting = None
             self.session.connect_failed(reason_of(error), self._loop.time())
             self._pump()
         else:
-            connection.release(self._loop)
+            self._connecting = None
+            self._made(Connection(self._poller, sock), is_outgoing=True)
 
     async def _dial(self) -> socket.socket:
         sock = self._outgoing_socket()
@@ -314,13 +310,6 @@ class PeerDriver:
             sock.close()
             raise
         return sock
-
-    def _connected(self, connection: Connection) -> None:
-        """Our attempt succeeded; from here on the session decides what becomes of it."""
-        if self._is_abandoned:
-            connection.close(self._loop)
-        else:
-            self._made(connection, is_outgoing=True)
 
     def _outgoing_socket(self) -> socket.socket:
         settings = self.settings
@@ -342,7 +331,6 @@ class PeerDriver:
         conn_id, self._next_id = self._next_id, self._next_id + 1
         connection.conn_id = conn_id
         connection.driver = self
-        connection.is_outgoing = is_outgoing
         self._connections[conn_id] = connection
         local, remote = connection.address_pair()
         self.session.connection_made(
@@ -358,7 +346,7 @@ class PeerDriver:
         connection = self._connections.get(conn_id)
         self._forget(conn_id)
         if connection is not None:
-            connection.close(self._loop)
+            connection.close()
 
     def _forget(self, conn_id: int) -> None:
         self._connections.pop(conn_id, None)

@@ -90,6 +90,19 @@ def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.s
     return made
 
 
+def start_listening(sock: socket.socket, backlog: int) -> None:
+    """Let connections come in on a bound socket.
+
+    Raises:
+        SocketError: Another program was sooner, since binding.
+    """
+    try:
+        sock.listen(backlog)
+    except OSError as error:
+        addr, port = sock.getsockname()[:2]
+        raise SocketError(error.errno, _bind_advice(addr, port, error)) from error
+
+
 def _bind_advice(addr: str, port: int, error: OSError) -> str:
     advice = {
         errno.EADDRINUSE: "another program listens there; choose another port or address",

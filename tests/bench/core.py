@@ -416,6 +416,8 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.daemon.telling.Telling.go_on": "scenario rr, churn",
     "bgpd.daemon.peer.Peer.updates_received": "scenario full",
     "bgpd.net.connection.Connection.write": "scenario rr, churn",
+    "bgpd.net.connection.Connection.ready": "scenario rr, full",
+    "bgpd.net.poller.Poller._turn": "scenario rr, churn",
     "bgpd.session.connection.Connection.take_usual": "scenario full",
     "bgpd.session.peer.PeerSession.receive_updates": "scenario full",
     "rib.decision.steps_before_med": "rib.decision.rank",

@@ -207,7 +207,7 @@ class Rack(AbstractAsyncContextManager["Rack"]):
         node = Node(speaker, number, addr, asn)
         self._nodes.append(node)
         if listens:
-            await speaker.listener.listen(addr, PORT)
+            speaker.listener.listen(addr, PORT)
         return node
 
     async def __aenter__(self) -> Self:

@@ -1,6 +1,7 @@
 """Two and more speakers over loopback TCP, on both event loops."""
 
 import asyncio
+import socket
 from collections.abc import Iterable
 
 from bgpd.daemon.speaker import FAMILIES
@@ -109,9 +110,9 @@ async def test_a_dynamic_neighbour_that_lost_its_connection_comes_back() -> None
         b.peers_with(a)
         b.announce("10.2.0.0/16")
         await until(lambda: "10.2.0.0/16" in a.prefixes())
-        transport = b.peer(a).driver.transport
-        assert transport is not None
-        transport.abort()
+        connection = b.peer(a).driver.connection
+        assert connection is not None
+        connection.sock.shutdown(socket.SHUT_RDWR)
         await until(lambda: a.flaps(b) == 1)
         assert a.prefixes() == {"10.2.0.0/16"}  # RFC 4724: stale, and still there
         await until(lambda: a.is_up(b) and b.is_up(a))

@@ -233,15 +233,15 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
                 if member.is_behind:
                     break
             assert member.is_behind
-            transport = scripted.driver.transport
-            assert transport is not None
-            bound = transport.get_write_buffer_size() + 100_000
+            connection = scripted.driver.connection
+            assert connection is not None
+            bound = connection.unsent_len + 100_000
             for med in range(5):
                 attributes = make_attributes(next_hop=b"", med=5000 + med)
                 a.speaker.originate(IPV4_UNICAST, nlris, attributes)
                 tables.flush_now()
                 await asyncio.sleep(0)
-            assert transport.get_write_buffer_size() < bound
+            assert connection.unsent_len < bound
             assert len(member.missed) <= len(nlris)
             a.withdraw("10.0.0.0/24")
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]

@@ -1,11 +1,15 @@
 """The listener: several addresses, keys that come and go, and what goes wrong."""
 
 import asyncio
+import resource
+import socket
 
 import pytest
 
-from bgpd.net.connection import Connection, Inbox
+from bgpd.net import listener as listener_module
+from bgpd.net.connection import Connection
 from bgpd.net.listener import Listener
+from bgpd.net.poller import Poller
 from bgpd.net.sockets import SocketError
 from tests.support.speakers import on_both_loops, own_network, until
 
@@ -13,9 +17,7 @@ PORT = 17913
 
 
 def a_listener(accepted: list[Connection]) -> Listener:
-    return Listener(
-        asyncio.get_running_loop(), Inbox(asyncio.get_running_loop()), accepted.append
-    )
+    return Listener(Poller(asyncio.get_running_loop()), accepted.append)
 
 
 @on_both_loops
@@ -23,8 +25,8 @@ async def test_it_listens_on_several_addresses_and_ignores_them_again() -> None:
     network, accepted = own_network(), list[Connection]()
     listener = a_listener(accepted)
     for number in (1, 2):
-        await listener.listen(f"{network}.{number}", PORT)
-    await listener.listen(f"{network}.1", PORT)  # a second time is no error
+        listener.listen(f"{network}.{number}", PORT)
+    listener.listen(f"{network}.1", PORT)  # a second time is no error
     assert listener.addresses == [(f"{network}.1", PORT), (f"{network}.2", PORT)]
     for number in (1, 2):
         _, writer = await asyncio.open_connection(
@@ -40,18 +42,58 @@ async def test_it_listens_on_several_addresses_and_ignores_them_again() -> None:
     listener.close()
     assert not listener.addresses
     for connection in accepted:
-        connection.close(asyncio.get_running_loop())
+        connection.close()
     await asyncio.sleep(0.01)
+
+
+@on_both_loops
+async def test_accepted_sockets_are_set_up_as_ours_are() -> None:
+    network, accepted = own_network(), list[Connection]()
+    listener = a_listener(accepted)
+    listener.listen(f"{network}.1", PORT)
+    _, writer = await asyncio.open_connection(f"{network}.1", PORT)
+    await until(lambda: accepted)
+    sock = accepted[0].sock
+    assert not sock.getblocking()
+    assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+    assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 0xC0
+    writer.close()
+    listener.close()
+    accepted[0].close()
+
+
+@on_both_loops
+async def test_who_cannot_be_accepted_now_is_accepted_later(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(listener_module, "_REST", 0.05)
+    network, accepted = own_network(), list[Connection]()
+    listener = a_listener(accepted)
+    listener.listen(f"{network}.1", PORT)
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with socket.socket() as client:
+        client.connect((f"{network}.1", PORT))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (client.fileno() + 1, limits[1]))
+        try:
+            await until(lambda: len(caplog.messages) > 2)
+            assert not accepted
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        await until(lambda: accepted)
+    assert "cannot accept" in caplog.messages[-1]
+    assert "Too many open files" in caplog.messages[-1]
+    listener.close()
+    accepted[0].close()
 
 
 @on_both_loops
 async def test_a_taken_address_is_an_error_and_the_others_stay() -> None:
     network = own_network()
     first, second = a_listener([]), a_listener([])
-    await first.listen(f"{network}.1", PORT)
-    await second.listen(f"{network}.2", PORT)
+    first.listen(f"{network}.1", PORT)
+    second.listen(f"{network}.2", PORT)
     with pytest.raises(SocketError, match="another program"):
-        await second.listen(f"{network}.1", PORT)
+        second.listen(f"{network}.1", PORT)
     assert second.addresses == [(f"{network}.2", PORT)]
     first.close()
     second.close()
@@ -63,7 +105,7 @@ async def test_keys_hold_on_addresses_that_are_listened_on_later() -> None:
     network, accepted = own_network(), list[Connection]()
     listener = a_listener(accepted)
     listener.set_key(f"{network}.0/24", "secret")
-    await listener.listen(f"{network}.1", PORT)
+    listener.listen(f"{network}.1", PORT)
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.3):
             await asyncio.open_connection(
@@ -77,5 +119,5 @@ async def test_keys_hold_on_addresses_that_are_listened_on_later() -> None:
     await until(lambda: accepted)
     listener.close()
     for connection in accepted:
-        connection.close(asyncio.get_running_loop())
+        connection.close()
     await asyncio.sleep(0.01)

@@ -1,0 +1,103 @@
+"""Which sockets are ready, in turns of a few milliseconds.
+
+A loop looks at its timers between turns only, and sees to all sockets that are ready before
+it does: there may be thousands. So BGP's sockets are not watched by the loop itself. They
+stand in an epoll of ours, which to the loop is one descriptor, and which is asked for a few
+at a time until the turn is over. The others stay ready, and are the first of the next
+turn: no octets are kept for later here, and TCP slows down who sends too much.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from select import EPOLLIN, epoll
+from time import monotonic
+from typing import Final, Protocol
+
+TAKE_TIME = 0.005  # seconds of one turn; not Final: tests change it
+_MOST: Final = 64  # sockets asked for at a time
+
+
+class Pollable(Protocol):
+    """Who has a socket."""
+
+    def ready(self, events: int) -> None:
+        """The socket is ready, as epoll(7) says it."""
+
+    def give_up(self) -> None:
+        """``ready`` failed by a fault of the program's."""
+
+
+class Poller:
+    """The sockets of one speaker.
+
+    Args:
+        loop: Whose turns are kept short.
+
+    Attributes:
+        loop: The same.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._epoll = epoll()
+        self._pollables: dict[int, Pollable] = {}
+        # The kernel would name the same ones first again: who was left out goes first.
+        self._ready: Iterator[tuple[int, int]] = iter(())
+        self._ran_out = False  # of time, in the last turn
+        self._is_closing = False
+        loop.add_reader(self._epoll.fileno(), self._turn)
+
+    def add(self, descriptor: int, pollable: Pollable) -> None:
+        """Watch a socket for what it receives, until ``remove``."""
+        self._pollables[descriptor] = pollable
+        self._epoll.register(descriptor, EPOLLIN)
+
+    def watch(self, descriptor: int, events: int) -> None:
+        """Watch a socket for other events: ``EPOLLIN``, ``EPOLLOUT``, both or 0."""
+        self._epoll.modify(descriptor, events)
+
+    def remove(self, descriptor: int) -> None:
+        """Watch a socket no more; to be called before it is closed."""
+        del self._pollables[descriptor]
+        self._epoll.unregister(descriptor)
+        self._end_if_unused()
+
+    def has_more(self) -> bool:
+        """Tell whether the last turn had no time for something that is still there."""
+        return self._ran_out and not self._epoll.closed and bool(self._epoll.poll(0, 1))
+
+    # hot: per turn
+    def _turn(self) -> None:
+        until = monotonic() + TAKE_TIME
+        find = self._pollables.get
+        self._ran_out = False
+        while True:
+            for descriptor, events in self._ready:
+                pollable = find(descriptor)  # unless one before it has closed it
+                if pollable is not None:
+                    try:
+                        pollable.ready(events)
+                    except Exception as error:  # noqa: BLE001  # of one, not of all
+                        self._report(pollable, error)
+                if monotonic() >= until:
+                    self._ran_out = True
+                    return
+            ready = [] if self._epoll.closed else self._epoll.poll(0, _MOST)
+            if not ready:
+                return
+            self._ready = iter(ready)
+
+    def _report(self, pollable: Pollable, error: Exception) -> None:
+        message = "a connection is given up, for a fault"
+        self.loop.call_exception_handler({"message": message, "exception": error})
+        pollable.give_up()
+
+    def close(self) -> None:
+        """Let go of the loop, once no socket is left."""
+        self._is_closing = True
+        self._end_if_unused()
+
+    def _end_if_unused(self) -> None:
+        if self._is_closing and not self._pollables and not self._epoll.closed:
+            self.loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
