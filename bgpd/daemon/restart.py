@@ -13,8 +13,9 @@ Peers that keep nothing are told what there is at once: some is better for them 
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from time import monotonic
 from typing import Final
 
 from bgpd.daemon.peer import Peer
@@ -26,6 +27,7 @@ from rib.family import Family
 
 LOOK: Final = 0.5  # seconds between looks
 NUDGE: Final = 0.02  # seconds until the look that End-of-RIBs ask for together
+NUDGE_FACTOR: Final = 20  # and at least so many times what the last look took
 
 _log = logging.getLogger(__name__)
 
@@ -55,6 +57,7 @@ class Deferral:
         self._recovery = Recovery(FAMILIES, speaker.loop.time(), caps, window)
         self._timer: asyncio.TimerHandle | None = None
         self._is_nudged = False
+        self._nudge = NUDGE
         self._is_restart = caps.tell > 0
         if self._is_restart:
             for tables in speaker.tables.values():
@@ -82,7 +85,9 @@ class Deferral:
     def _look(self) -> None:
         self.close()
         self._is_nudged = False
+        started = monotonic()
         self._take_steps()
+        self._nudge = max(NUDGE, NUDGE_FACTOR * (monotonic() - started))
         if not self._recovery.is_over:
             self._timer = self._speaker.loop.call_later(LOOK, self._look)
 
@@ -90,11 +95,11 @@ class Deferral:
         if self._timer is not None and not self._is_nudged:
             self._is_nudged = True
             self._timer.cancel()
-            self._timer = self._speaker.loop.call_later(NUDGE, self._look)
+            self._timer = self._speaker.loop.call_later(self._nudge, self._look)
 
     def _take_steps(self) -> None:
         speaker = self._speaker
-        sights = [_sight(peer) for peer in speaker.peers.values()]
+        sights = _sights(speaker.peers.values())
         now = speaker.loop.time()
         steps = self._recovery.look(sights, now, has_ranges=bool(speaker.ranges))
         for family, step in steps:
@@ -116,16 +121,27 @@ class Deferral:
             _log.info("restart is over after %.1f s: End-of-RIB sent to all", seconds)
 
 
-def _sight(peer: Peer) -> PeerSight:
-    session = peer.driver.session
-    return PeerSight(
-        is_wanted=session.is_started,
-        families=offered(peer.settings),
-        negotiated=peer.negotiated,
-        ended=peer.ended_families,
-        up_since=session.counters.established_since or 0.0,
-        heard_at=peer.heard_at,
-    )
+def _sights(peers: Iterable[Peer]) -> list[PeerSight]:
+    sights = []
+    shared: dict[
+        int, frozenset[Family]
+    ] = {}  # the neighbours of a range have them alike
+    for peer in peers:
+        session, settings = peer.driver.session, peer.settings
+        families = shared.get(id(settings.families))
+        if families is None:
+            families = shared[id(settings.families)] = offered(settings)
+        sights.append(
+            PeerSight(
+                session.is_started,
+                families,
+                peer.negotiated,
+                peer.ended_families,
+                session.counters.established_since or 0.0,
+                peer.heard_at,
+            )
+        )
+    return sights
 
 
 def offered(settings: PeerSettings) -> frozenset[Family]:

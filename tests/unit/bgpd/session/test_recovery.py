@@ -1,7 +1,5 @@
 """When a restart is over, with time as a number."""
 
-from dataclasses import replace
-
 import pytest
 
 from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
@@ -34,12 +32,12 @@ def agreed(
 
 
 AWAY = PeerSight(is_wanted=True, families=BOTH)
-TELLING = replace(AWAY, negotiated=agreed(), up_since=1.0, heard_at=1.0)
-TOLD = replace(TELLING, ended=BOTH)
-RESTARTING = replace(TELLING, negotiated=agreed(is_restarting=True))
-PLAIN = replace(TELLING, negotiated=agreed(is_graceful=False))
-DOWN = replace(AWAY, is_wanted=False)
-OTHER_FAMILY = replace(TELLING, negotiated=agreed(SIX))
+TELLING = AWAY._replace(negotiated=agreed(), up_since=1.0, heard_at=1.0)
+TOLD = TELLING._replace(ended=BOTH)
+RESTARTING = TELLING._replace(negotiated=agreed(is_restarting=True))
+PLAIN = TELLING._replace(negotiated=agreed(is_graceful=False))
+DOWN = AWAY._replace(is_wanted=False)
+OTHER_FAMILY = TELLING._replace(negotiated=agreed(SIX))
 
 
 def recovery(*families: Family) -> Recovery:
@@ -53,12 +51,12 @@ def recovery(*families: Family) -> Recovery:
         (TELLING, Standing.TELLING),
         (TOLD, Standing.TOLD),
         (RESTARTING, Standing.RESTARTING),
-        (replace(RESTARTING, ended=BOTH), Standing.TOLD),
+        (RESTARTING._replace(ended=BOTH), Standing.TOLD),
         (PLAIN, Standing.TELLING),
-        (replace(PLAIN, heard_at=2.0 - SILENCE), Standing.TOLD),
+        (PLAIN._replace(heard_at=2.0 - SILENCE), Standing.TOLD),
         (DOWN, Standing.NONE),
         (OTHER_FAMILY, Standing.NONE),
-        (replace(AWAY, families=frozenset({SIX})), Standing.NONE),
+        (AWAY._replace(families=frozenset({SIX})), Standing.NONE),
     ],
 )
 def test_what_a_peer_has_to_do_with_it(sight, standing) -> None:
@@ -82,7 +80,7 @@ def test_peers_that_restart_too_hold_up_the_kernel_alone() -> None:
     assert found.look([TOLD, RESTARTING], 2.0) == [(FOUR, Step.TELL)]
     assert found.progress(2.0) is None
     assert found.look([TOLD, RESTARTING], 50.0) == []
-    ended = replace(RESTARTING, ended=BOTH)
+    ended = RESTARTING._replace(ended=BOTH)
     assert found.look([TOLD, ended], 51.0) == [(FOUR, Step.SWEEP)]
 
 
@@ -99,7 +97,7 @@ def test_the_caps_end_it_in_any_case(others) -> None:
 
 def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
     found = recovery()
-    peers = [replace(TOLD, up_since=3.0), AWAY, AWAY, AWAY]
+    peers = [TOLD._replace(up_since=3.0), AWAY, AWAY, AWAY]
     assert found.look(peers, 12.9) == []
     assert found.progress(12.9) == (3, 12.9, 60)
     assert found.look(peers, 13.0) == TELL_AND_SWEEP
@@ -107,10 +105,10 @@ def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
 
 def test_each_session_that_comes_up_begins_the_window_anew() -> None:
     found = recovery()
-    first, second = replace(TOLD, up_since=1.0), replace(TELLING, up_since=10.5)
+    first, second = TOLD._replace(up_since=1.0), TELLING._replace(up_since=10.5)
     assert found.look([first, AWAY, AWAY], 10.5) == []
     assert found.look([first, second, AWAY], 12.0) == []
-    told = replace(second, ended=BOTH)
+    told = second._replace(ended=BOTH)
     assert found.look([first, told, AWAY], 20.4) == []
     assert found.look([first, told, AWAY], 20.5) == TELL_AND_SWEEP
 
@@ -131,7 +129,7 @@ def test_those_who_do_not_matter_are_not_waited_for(other) -> None:
 
 def test_a_peer_without_graceful_restart_has_told_all_when_it_is_silent() -> None:
     found = recovery()
-    busy = replace(PLAIN, heard_at=9.0)
+    busy = PLAIN._replace(heard_at=9.0)
     assert found.look([TOLD, busy], 9.0 + SILENCE - 0.1) == []
     assert found.look([TOLD, busy], 9.0 + SILENCE) == TELL_AND_SWEEP
 
@@ -139,7 +137,7 @@ def test_a_peer_without_graceful_restart_has_told_all_when_it_is_silent() -> Non
 def test_peers_of_a_range_may_come_within_the_window() -> None:
     found = recovery()
     assert found.look([], 30.0, has_ranges=True) == []
-    up = replace(TOLD, up_since=31.0)
+    up = TOLD._replace(up_since=31.0)
     assert found.look([up], 40.9, has_ranges=True) == []
     assert found.look([up], 41.0, has_ranges=True) == TELL_AND_SWEEP
 
@@ -152,12 +150,12 @@ def test_a_family_that_nobody_has_is_over_once_peers_are_known() -> None:
 
 def test_families_recover_each_by_itself() -> None:
     found = recovery(FOUR, SIX)
-    six = replace(TELLING, families=frozenset({SIX}), negotiated=agreed(SIX))
-    four = replace(TOLD, families=frozenset({FOUR}))
-    gone = replace(AWAY, families=frozenset({SIX}))
+    six = TELLING._replace(families=frozenset({SIX}), negotiated=agreed(SIX))
+    four = TOLD._replace(families=frozenset({FOUR}))
+    gone = AWAY._replace(families=frozenset({SIX}))
     assert found.look([four, six, gone], 2.0) == TELL_AND_SWEEP
     assert found.progress(2.0) == (2, 2.0, 60)
-    told = replace(six, ended=BOTH)
+    told = six._replace(ended=BOTH)
     assert found.look([four, told, gone], 5.0) == []
     steps = found.look([four, told, gone], 11.0)
     assert steps == [(SIX, Step.TELL), (SIX, Step.SWEEP)]
