@@ -9,6 +9,7 @@ prefix: what counts then is the entry it had when it was last told, and the one 
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
+from sys import maxsize
 
 from rib.loc_rib import Change, changes_since
 from rib.nlri import Nlri
@@ -67,19 +68,23 @@ class PendingChanges:
         self._count = self._seen_batches = 0
         self._has_known = False
 
-    def drain(self, limit: int) -> list[Change]:
+    def drain(self, limit: int, most: int = maxsize) -> list[Change]:
         """Return about ``limit`` prefixes' worth of changes, and forget them.
 
         Prefixes that are back where they were last told are left out.
+
+        Args:
+            limit: Prefixes.
+            most: Changes, while no prefix has changed twice.
         """
         if self._merged is not None:
             return self._drain_merged(limit)
         drained = self._batches
-        if self._count <= limit:
+        if self._count <= limit and len(drained) <= most:
             self._forget_batches()
             return drained
         count = at = 0
-        while count < limit:
+        while count < limit and at < most:
             count += len(drained[at].nlris)
             at += 1
         drained, self._batches = drained[:at], drained[at:]

@@ -11,11 +11,11 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Final
 
-# Allocations less frees between looks at the youngest objects; each second look takes those
-# along that the one before has left. Tables hold few objects that the collector tracks, but
+# Allocations less frees between looks at the youngest objects, a millisecond each; each
+# second look takes those along that the one before has left. Tables hold few objects that the collector tracks, but
 # path sets and attributes count: a look at all of them takes 0.3 s for a full table from
 # two gateways, so that is never due in the midst of work.
-GC_THRESHOLDS: Final = (20_000, 1, 1_000_000_000)
+GC_THRESHOLDS: Final = (5_000, 1, 1_000_000_000)
 WORTH_COLLECTING: Final = 2_000  # allocations less frees; half a millisecond
 FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything, while at rest
 

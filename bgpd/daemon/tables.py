@@ -35,6 +35,7 @@ from rib.policy import Policy, PrefixMatch
 from rib.policy.prefixes import PrefixMatcher
 
 FLUSH_LIMIT: Final = 16384  # prefixes told in one go, some 10 ms
+FLUSH_MOST: Final = 4096  # changes; where each is of one prefix, some 10 ms, too
 TELL_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
 GATHER_TIME: Final = 0.05
 
@@ -115,15 +116,18 @@ class FamilyTables:
         if self._telling:
             self._telling.go_on(TELL_TIME)
         elif self._pending:
+            now = monotonic()
             is_full = len(self._pending) >= FLUSH_LIMIT
-            if is_full or not self._has_more() or monotonic() >= self._flush_by:
+            if is_full or not self._has_more() or now >= self._flush_by:
                 self._flush()
-                self._telling.go_on(TELL_TIME)
+                left = TELL_TIME - (monotonic() - now)
+                if left > 0:
+                    self._telling.go_on(left)
         if (self._telling or self._pending) and self._handle is None:
             self._handle = self._loop.call_later(0, self._turn)
 
     def _flush(self) -> None:
-        changes = self._pending.drain(FLUSH_LIMIT)
+        changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
         for group in self.groups.values():
             self._telling.add(group.flush(changes), group.members.values())
         for listener in self.listeners:

@@ -47,6 +47,15 @@ def test_batches_are_drained_whole_and_in_order() -> None:
     assert pending.drain(2) == [changes[2], (A, B, [ONE])]
 
 
+def test_no_more_changes_are_drained_than_asked_for() -> None:
+    pending = PendingChanges({})
+    changes = [Change(None, A, [ONE]), Change(None, B, [TWO]), Change(None, A, [THREE])]
+    pending.add(changes)
+    assert pending.drain(10, 2) == changes[:2]
+    assert len(pending) == 1
+    assert pending.drain(10, 2) == changes[2:]
+
+
 def test_who_waits_longest_is_told_first() -> None:
     table = {ONE: A, TWO: B, THREE: A}
     pending = PendingChanges(table)
