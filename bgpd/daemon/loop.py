@@ -11,12 +11,14 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Final
 
-# Allocations less frees between looks at the youngest objects, a millisecond each; each
-# second look takes those along that the one before has left. Tables hold few objects that the collector tracks, but
-# path sets and attributes count: a look at all of them takes 0.3 s for a full table from
-# two gateways, so that is never due in the midst of work.
-GC_THRESHOLDS: Final = (5_000, 1, 1_000_000_000)
-WORTH_COLLECTING: Final = 2_000  # allocations less frees; half a millisecond
+# Allocations less frees since the last look at young objects. Tables hold few objects that the
+# collector tracks, but path sets and attributes count: a look at all of them takes 0.3 s for a
+# full table from two gateways, so that is never due in the midst of work. The young are looked
+# at once each, between turns, when little is half-done; in the midst of a turn only if it makes
+# very many.
+YOUNG: Final = 5_000  # a millisecond
+GC_THRESHOLDS: Final = (4 * YOUNG, 0, 1_000_000_000)
+WORTH_COLLECTING: Final = 2_000  # at rest
 FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything, while at rest
 
 _looked_at = 0.0  # monotonic seconds, of the last look at everything
@@ -27,7 +29,9 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     tune_collector()
     raise_file_limit()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
-        return runner.run(main)
+        code = runner.run(main)
+    gc.freeze()  # or a large table is looked at for half a second, before it is dropped
+    return code
 
 
 def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
@@ -48,6 +52,12 @@ def tune_collector() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+def collect_young() -> None:
+    """Look for garbage among the young objects, if they are many."""
+    if gc.get_count()[0] > YOUNG:
+        gc.collect(1)
+
+
 def collect_at_rest() -> None:
     """Look for garbage now, since there is time, and not in the next burst."""
     global _looked_at  # noqa: PLW0603  # as the collector, there is one for a process
@@ -56,7 +66,7 @@ def collect_at_rest() -> None:
         _looked_at = now
         gc.collect()
     elif gc.get_count()[0] > WORTH_COLLECTING:
-        gc.collect(0)
+        gc.collect(1)
 
 
 def raise_file_limit() -> None:
