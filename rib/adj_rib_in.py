@@ -116,6 +116,10 @@ class AdjRibIn:
         ):
             # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
             hop = self._hop_of(next_hop) or self._next_hops.get(next_hop)
+            if len(next_hop) == 4:
+                attributes.next_hop = (
+                    hop.address
+                )  # equal: one for all, in place of each
             outcome = (
                 Path(source, attributes, hop, path_id=path_id)
                 if path_id
