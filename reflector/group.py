@@ -29,6 +29,9 @@ from rib.path_set import Entry, best_of, eligible_of, paths_of
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
+PackBlocks = Callable[
+    [Mapping[bytes, Sequence[bytes]], int], tuple[bytes, dict[bytes, Sequence[bytes]]]
+]
 PathIds = dict[tuple[bytes | str, int], int]
 
 # Prefixes encoded in one go while somebody catches up. Not Final: tests make it small, and
@@ -133,6 +136,8 @@ class UpdateGroup:
         export: What a path looks like to the members.
         pack_announce: Makes UPDATEs of prefixes with one outgoing form.
         pack_withdraw: Makes UPDATEs of withdrawn prefixes.
+        pack_blocks: Makes UPDATEs of many IPv4 routes, one of each block where that is
+            enough, and returns the others.
         path_ids: Outgoing path identifiers (RFC 7911), shared by the groups of a family so
             that they last when a peer changes its group.
     """
@@ -142,6 +147,7 @@ class UpdateGroup:
         export: Export,
         pack_announce: PackAnnounce,
         pack_withdraw: PackWithdraw,
+        pack_blocks: PackBlocks,
         path_ids: PathIds | None = None,
     ) -> None:
         self.export = export
@@ -150,6 +156,7 @@ class UpdateGroup:
         self.unsent_count = 0  # routes that no message had room for
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
+        self._pack_blocks = pack_blocks
         self._path_ids: PathIds = {} if path_ids is None else path_ids
         self._add_path_max = export.context.add_path_max
         # Prefixes that members know by another export than today's.
@@ -425,7 +432,10 @@ class UpdateGroup:
             if pieces:
                 append(octets := self._pack_withdraw(family, pieces, max_len))
                 at += len(octets)
-            for attributes, told in batch.reflected.get(origin, {}).items():
+            octets, left = self._pack_blocks(batch.reflected.get(origin, {}), max_len)
+            append(octets)
+            at += len(octets)
+            for attributes, told in left.items():
                 try:
                     octets = pack(family, attributes, b"", told, max_len)
                 except ValueError:

@@ -15,7 +15,7 @@ from typing import Final
 
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.telling import Telling, Write
-from bgpd.wire.pack import pack_announce, pack_withdraw
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import end_of_rib
 from reflector.group import (
     CATCH_UP_SLICE,
@@ -175,7 +175,9 @@ class FamilyTables:
         group = self.groups.get(context)
         if group is None:
             export = self._export(context, policy)
-            group = UpdateGroup(export, pack_announce, pack_withdraw, self._path_ids)
+            group = UpdateGroup(
+                export, pack_announce, pack_withdraw, pack_blocks, self._path_ids
+            )
             self.groups[context] = group
         self._writers[source] = write
         self._group_of[source] = group

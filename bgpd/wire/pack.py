@@ -6,7 +6,7 @@ where its next hop is an attribute; everything else into MP_REACH_NLRI and MP_UN
 which stand first in the block, as RFC 7606 5.1 asks.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Final
 
@@ -64,6 +64,32 @@ def pack_announce(
         size = 23 + len(block) + len(tail)
         packed.append(_ANNOUNCE(_PREFIX, size, _UPDATE, 0, len(block)) + block + tail)
     return b"".join(packed)
+
+
+# hot: per attribute set
+def pack_blocks(
+    routes: Mapping[bytes, Sequence[bytes]], max_message_len: int
+) -> tuple[bytes, dict[bytes, Sequence[bytes]]]:
+    """Return the UPDATEs that announce IPv4 unicast routes, joined, and what is left over.
+
+    As ``pack_announce`` for each block, but in one go, and for what fits one message alone.
+
+    Args:
+        routes: Blocks with NEXT_HOP, and the prefixes of each.
+        max_message_len: As in ``pack_announce``.
+    """
+    parts: list[bytes] = []
+    left: dict[bytes, Sequence[bytes]] = {}
+    pack, join = _ANNOUNCE, b"".join
+    for block, pieces in routes.items():
+        run = join(pieces)
+        block_len = len(block)
+        size = 23 + block_len + len(run)
+        if size <= max_message_len:
+            parts += (pack(_PREFIX, size, _UPDATE, 0, block_len), block, run)
+        else:
+            left[block] = pieces
+    return join(parts), left
 
 
 def pack_withdraw(

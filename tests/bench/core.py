@@ -15,7 +15,7 @@ from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.intake import Intake
 from bgpd.daemon.origins import plain_origins
 from bgpd.wire.framing import Framer
-from bgpd.wire.pack import pack_announce, pack_withdraw
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
 from fib.plan import CREATE, RouteTable
@@ -59,6 +59,7 @@ from tests.support.routes import some_attributes
 
 BATCH: Final = 64  # prefixes that share attributes in one UPDATE
 MANY: Final = 8192  # prefixes of a flush under load
+SETS: Final = 256  # attribute sets of a flush
 MEMBERS: Final = 1000
 
 LOCAL_AS: Final = 64512
@@ -294,7 +295,7 @@ def reflect_block() -> Work:
 
 def a_group() -> UpdateGroup:
     export = Export(a_context(), Policy(ACCEPT_ALL))
-    return UpdateGroup(export, pack_announce, pack_withdraw)
+    return UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)
 
 
 def encode() -> Work:
@@ -314,6 +315,14 @@ def flush() -> Work:
 def pack() -> Work:
     nlris = blocks(BATCH)
     return Work(lambda: pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096), BATCH)
+
+
+def pack_many() -> Work:
+    nlris = blocks(SETS)
+    routes = {
+        BLOCK + number.to_bytes(4, "big"): [nlri] for number, nlri in enumerate(nlris)
+    }
+    return Work(lambda: pack_blocks(routes, 4096), SETS)
 
 
 # -- kernel -------------------------------------------------------------------------------
@@ -377,6 +386,7 @@ def update_blocks() -> Work:
 BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.framing.Framer.feed": feed,
     "bgpd.wire.pack.pack_announce": pack,
+    "bgpd.wire.pack.pack_blocks": pack_many,
     "bgpd.daemon.intake.Intake.take": take,
     "bgpd.daemon.fib_feed.FibFeed.changed": feed_fib,
     "bgpd.calico.blocks.parse_block": block,

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpd.wire.pack import pack_announce, pack_withdraw
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import split_fields
 from rib.attributes import extract_mp
 from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
@@ -115,3 +115,20 @@ def test_the_last_prefix_that_fits_is_sent() -> None:
     block = BASE + attribute(99, bytes(4096 - 23 - len(BASE) - 4 - 5), 0xD0)
     sent = pack_announce(IPV4_UNICAST, block, b"", [b"\x20\1\2\3\4"] * 2, 4096)
     assert [len(body) for _, body in messages_of(sent)] == [4077, 4077]
+
+
+@given(st.lists(st.tuples(pieces_of(IPV4_UNICAST), st.integers(0, 4000)), max_size=4))
+def test_many_blocks_are_told_as_each_alone_where_one_message_is_enough(cases) -> None:
+    routes = {
+        BASE + attribute(99, padding.to_bytes(4, "big") + bytes(padding), 0xD0): pieces
+        for pieces, padding in cases
+    }
+    sent, left = pack_blocks(routes, 4096)
+    told = [block for block in routes if block not in left]
+    assert sent == b"".join(
+        pack_announce(IPV4_UNICAST, block, b"", routes[block], 4096) for block in told
+    )
+    assert len(messages_of(sent)) == len(told)
+    for block, pieces in left.items():
+        assert pieces is routes[block]
+        assert 23 + len(block) + len(b"".join(pieces)) > 4096

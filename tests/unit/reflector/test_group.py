@@ -2,7 +2,7 @@
 
 import pytest
 
-from bgpd.wire.pack import pack_announce, pack_withdraw
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from reflector.group import UpdateGroup
 from reflector.rules import Export
 from rib.family import IPV4_UNICAST
@@ -32,7 +32,7 @@ def a_client(number: int) -> Source:
 def a_group(**changes) -> UpdateGroup:
     context = a_context(cluster_id=7, **changes)
     return UpdateGroup(
-        Export(context, Policy(ACCEPT_ALL)), pack_announce, pack_withdraw
+        Export(context, Policy(ACCEPT_ALL)), pack_announce, pack_withdraw, pack_blocks
     )
 
 
