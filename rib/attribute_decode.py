@@ -28,6 +28,7 @@ from rib.attribute_set import (
     PlainAttributes,
     canonical_flags,
     encode_attribute,
+    optional,
     sized,
 )
 from rib.attribute_table import TABLE, AttributeContext, AttributeRow
@@ -71,28 +72,29 @@ class DecodedBlock:
 def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
     """Return the matcher of usual blocks; groups: path, next hop, ``_PLAIN``, ``_LARGE``."""
     word = rb".{4}"
+    transitive = rb"[\xc0\xe0]"
     parts = [
         rb"\x40\x01\x01[\x00-\x02]",
         # FRR sends AS_PATH with Extended Length whatever its length.
         rb"(?:\x40\x02|\x50\x02\x00)(\x00|" + _path_lengths() + rb")",
         # 0/8, multicast and class E are left to the walk.
-        rb"(?:\x40\x03\x04([^\x00\xe0-\xff]...))?",
-        rb"(?:\x80\x04\x04" + word + rb")?",
+        optional(rb"\x40\x03\x04([^\x00\xe0-\xff]...)"),
+        optional(rb"\x80\x04\x04" + word),
     ]
     if is_ibgp:
-        parts.append(rb"(?:\x40\x05\x04" + word + rb")?")
+        parts.append(optional(rb"\x40\x05\x04" + word))
     parts += [
-        rb"(?:\x40\x06\x00)?",
-        rb"(?:[\xc0\xe0]\x07\x08(?!\x00{4}).{8})?",
-        rb"(?:" + sized(codes.COMMUNITIES, rb"[\xc0\xe0]", 4, 63) + rb")?(?:(\Z)|",
+        optional(rb"\x40\x06\x00"),
+        optional(transitive + rb"\x07\x08(?!\x00{4}).{8}"),
+        optional(sized(codes.COMMUNITIES, transitive, 4, 63)) + rb"(?:(\Z)|",
     ]
     if is_ibgp:
-        parts.append(rb"(?:\x80\x09\x04" + word + rb")?")
-        parts.append(rb"(?:" + sized(codes.CLUSTER_LIST, rb"\x80", 4, 63) + rb")?")
+        parts.append(optional(rb"\x80\x09\x04" + word))
+        parts.append(optional(sized(codes.CLUSTER_LIST, rb"\x80", 4, 63)))
     parts += [
-        rb"(?:" + sized(codes.EXTENDED_COMMUNITIES, rb"[\xc0\xe0]", 8, 31) + rb")?",
-        rb"(" + sized(codes.LARGE_COMMUNITIES, rb"[\xc0\xe0]", 12, 21) + rb")?",
-        rb"(?:[\xc0\xe0]\x23\x04" + word + rb")?)",
+        optional(sized(codes.EXTENDED_COMMUNITIES, transitive, 8, 31)),
+        optional(rb"(" + sized(codes.LARGE_COMMUNITIES, transitive, 12, 21) + rb")"),
+        optional(transitive + rb"\x23\x04" + word) + rb")",
     ]
     return re.compile(b"".join(parts), re.DOTALL).fullmatch
 
