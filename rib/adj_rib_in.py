@@ -187,7 +187,7 @@ class AdjRibIn:
             index.update(*runs)
             if len(index) > _INDEX_MAX:
                 self._index = None
-        changes = self.loc_rib.announce_all(zip(paths, runs, strict=True), self.source)
+        changes = self.loc_rib.announce_all(paths, runs, self.source)
         paths.clear()
         runs.clear()
         return changes

@@ -87,6 +87,22 @@ class Table(RuleBasedStateMachine):
         self.follow(self.loc_rib.announce(nlris, path))
         self.announced.update({(nlri, source, path_id): path for nlri in nlris})
 
+    @rule(
+        runs=st.lists(
+            st.tuples(some, st.sampled_from(ATTRIBUTES)), min_size=1, max_size=3
+        ),
+        peer=peers,
+    )
+    def announce_all(self, runs, peer) -> None:
+        source = self.sources[peer]
+        paths = [
+            Path(source, attributes, self.next_hops.get(attributes.next_hop))
+            for _, attributes in runs
+        ]
+        self.follow(self.loc_rib.announce_all(paths, [run for run, _ in runs], source))
+        for (nlris, _), path in zip(runs, paths, strict=True):
+            self.announced.update({(nlri, source, 0): path for nlri in nlris})
+
     @rule(nlris=some, peer=peers, path_id=ids)
     def withdraw(self, nlris, peer, path_id) -> None:
         source = self.sources[peer]
