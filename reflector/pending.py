@@ -10,10 +10,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from itertools import islice
 from operator import itemgetter
 from sys import maxsize
+from typing import Final
 
 from rib.loc_rib import Change, changes_since
 from rib.nlri import Nlri
 from rib.path_set import Entry
+
+_OBJECTS: Final = 4  # of a change: a path and its attributes, mostly, itself and a list
+_OBJECTS_FREED: Final = 2  # the last two, once it is told
 
 _old_of = itemgetter(0)
 _nlris_of = itemgetter(2)
@@ -24,9 +28,14 @@ class PendingChanges:
 
     Args:
         table: The table the changes are of, for its newest entries.
+
+    Attributes:
+        made: Objects that the collector may look at and shall not: made, and not freed yet,
+            by changes of prefixes that were new to the table, since it was set to 0.
     """
 
     def __init__(self, table: Mapping[Nlri, Entry]) -> None:
+        self.made = 0
         self._table = table
         self._batches: list[Change] = []
         self._count = 0  # prefixes of the batches
@@ -53,6 +62,8 @@ class PendingChanges:
         batches += changes
         self._count += sum(map(len, map(_nlris_of, changes)))
         self._has_known = self._has_known or any(map(_old_of, changes))
+        if not self._has_known:
+            self.made += _OBJECTS * len(changes)
         if self._has_known and len(batches) > 1:
             seen = self._seen
             seen.update(*map(_nlris_of, batches[self._seen_batches :]))
@@ -61,6 +72,10 @@ class PendingChanges:
                 self._merged = {}
                 _note(self._merged, batches)
                 self._forget_batches()
+
+    def _freed(self, changes: list[Change]) -> list[Change]:
+        self.made -= _OBJECTS_FREED * len(changes)
+        return changes
 
     def _forget_batches(self) -> None:
         self._batches = []
@@ -82,7 +97,7 @@ class PendingChanges:
         drained = self._batches
         if self._count <= limit and len(drained) <= most:
             self._forget_batches()
-            return drained
+            return self._freed(drained)
         count = at = 0
         while count < limit and at < most:
             count += len(drained[at].nlris)
@@ -92,7 +107,7 @@ class PendingChanges:
         for change in drained[: self._seen_batches]:
             self._seen.difference_update(change.nlris)
         self._seen_batches = max(0, self._seen_batches - at)
-        return drained
+        return self._freed(drained)
 
     def _drain_merged(self, limit: int) -> list[Change]:
         merged = self._merged or {}

@@ -14,9 +14,10 @@ from typing import Any, Final
 # Allocations less frees since the last look at young objects. Tables hold few objects that the
 # collector tracks, but path sets and attributes count: a look at all of them takes 0.3 s for a
 # full table from two gateways, so that is never due in the midst of work. The young are looked
-# at once each, between turns, when little is half-done; in the midst of a turn only if it makes
-# very many.
+# at once each, after a flush, when little is half-done, or not at all where a table grows; in the
+# midst of a turn only if it makes very many.
 YOUNG: Final = 5_000  # a millisecond
+NEARLY: Final = 0.9  # of the young, the share that is nearly all
 GC_THRESHOLDS: Final = (4 * YOUNG, 0, 1_000_000_000)
 WORTH_COLLECTING: Final = 2_000  # at rest
 FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything, while at rest
@@ -52,10 +53,21 @@ def tune_collector() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
-def collect_young() -> None:
-    """Look for garbage among the young objects, if they are many."""
-    if gc.get_count()[0] > YOUNG:
+def collect_young(wanted: int = 0) -> bool:
+    """Look for garbage among the young objects, if they are many; tell whether they were.
+
+    Args:
+        wanted: How many were made since the last look that are no garbage. Where they are
+            nearly all, none is looked at until everything is.
+    """
+    young = gc.get_count()[0]
+    if young <= YOUNG:
+        return False
+    if NEARLY * young < wanted < young / NEARLY:
+        gc.freeze()
+    else:
         gc.collect(1)
+    return True
 
 
 def collect_at_rest() -> None:
@@ -64,7 +76,9 @@ def collect_at_rest() -> None:
     now = monotonic()
     if now > _looked_at + FULL_INTERVAL:
         _looked_at = now
+        gc.unfreeze()
         gc.collect()
+        gc.freeze()
     elif gc.get_count()[0] > WORTH_COLLECTING:
         gc.collect(1)
 

@@ -14,7 +14,6 @@ from random import Random
 from typing import Final
 
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.loop import collect_young
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.tables import FamilyTables
 from bgpd.net.connection import Connection
@@ -77,7 +76,7 @@ class Speaker:
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
-        self.poller = Poller(loop, collect_young)
+        self.poller = Poller(loop)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self.cluster_id = _number(cluster_id) if cluster_id else self.router_id

@@ -8,7 +8,7 @@ turn: no octets are kept for later here, and TCP slows down who sends too much.
 """
 
 import asyncio
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Final, Protocol
@@ -32,26 +32,20 @@ class Poller:
 
     Args:
         loop: Whose turns are kept short.
-        between: Called after each turn.
 
     Attributes:
         loop: The same.
     """
 
-    def __init__(
-        self,
-        loop: asyncio.AbstractEventLoop,
-        between: Callable[[], object] = lambda: None,
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.loop = loop
-        self._between = between
         self._epoll = epoll()
         self._pollables: dict[int, Pollable] = {}
         # The kernel would name the same ones first again: who was left out goes first.
         self._ready: Iterator[tuple[int, int]] = iter(())
         self._ran_out = False  # of time, in the last turn
         self._is_closing = False
-        loop.add_reader(self._epoll.fileno(), self._start_turn)
+        loop.add_reader(self._epoll.fileno(), self._turn)
 
     def add(self, descriptor: int, pollable: Pollable) -> None:
         """Watch a socket for what it receives, until ``remove``."""
@@ -71,10 +65,6 @@ class Poller:
     def has_more(self) -> bool:
         """Tell whether the last turn had no time for something that is still there."""
         return self._ran_out and not self._epoll.closed and bool(self._epoll.poll(0, 1))
-
-    def _start_turn(self) -> None:
-        self._turn()
-        self._between()
 
     # hot: per turn
     def _turn(self) -> None:

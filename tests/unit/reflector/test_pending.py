@@ -56,6 +56,16 @@ def test_no_more_changes_are_drained_than_asked_for() -> None:
     assert pending.drain(10, 2) == changes[2:]
 
 
+def test_what_new_prefixes_have_made_is_counted_until_one_was_known() -> None:
+    pending = PendingChanges({})
+    pending.add([Change(None, A, [ONE]), Change(None, B, [TWO])])
+    assert pending.made == 8
+    pending.drain(10)
+    assert pending.made == 4
+    pending.add([Change(A, B, [ONE])])
+    assert pending.made == 4
+
+
 def test_who_waits_longest_is_told_first() -> None:
     table = {ONE: A, TWO: B, THREE: A}
     pending = PendingChanges(table)

@@ -1,0 +1,73 @@
+"""What the collector looks at, and when."""
+
+import gc
+import weakref
+from collections.abc import Iterator
+
+import pytest
+
+from bgpd.daemon import loop
+
+
+class Knot:
+    """Garbage that only the collector finds."""
+
+    def __init__(self) -> None:
+        self.me = self
+
+
+@pytest.fixture(autouse=True)
+def collector() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    loop.tune_collector()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def young_objects() -> list[list[int]]:
+    gc.collect()
+    return [[number] for number in range(loop.YOUNG + 1000)]
+
+
+def a_knot() -> weakref.ref[Knot]:
+    return weakref.ref(Knot())
+
+
+def test_few_young_objects_are_left_alone() -> None:
+    gc.collect()
+    knot = a_knot()
+    assert not loop.collect_young()
+    assert knot() is not None
+
+
+@pytest.mark.parametrize("wanted", [0, loop.YOUNG // 2, 2 * loop.YOUNG])
+def test_garbage_among_many_is_found(wanted: int) -> None:
+    many, knot = young_objects(), a_knot()
+    assert loop.collect_young(wanted)
+    assert knot() is None
+    assert len(many) > loop.YOUNG
+
+
+def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    many, knot = young_objects(), a_knot()
+    frozen = gc.get_freeze_count()
+    assert loop.collect_young(len(many))
+    assert gc.get_freeze_count() >= frozen + len(many)
+    assert knot() is not None
+    assert not loop.collect_young()
+    loop.collect_at_rest()
+    assert knot() is not None
+    monkeypatch.setattr(loop, "FULL_INTERVAL", -1.0)
+    loop.collect_at_rest()
+    assert knot() is None
+    assert gc.get_freeze_count() >= frozen
+
+
+def test_many_young_objects_are_looked_at_while_at_rest() -> None:
+    many, knot = young_objects(), a_knot()
+    loop.collect_at_rest()
+    assert knot() is None
+    assert many
