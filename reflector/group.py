@@ -30,7 +30,8 @@ from rib.path_set import Entry, best_of, eligible_of, paths_of
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
 PackBlocks = Callable[
-    [Mapping[bytes, Sequence[bytes]], int], tuple[bytes, dict[bytes, Sequence[bytes]]]
+    [Mapping[bytes, Sequence[bytes]], bytes, int],
+    tuple[bytes, dict[bytes, Sequence[bytes]]],
 ]
 PathIds = dict[tuple[bytes | str, int], int]
 
@@ -411,16 +412,9 @@ class UpdateGroup:
 
     def _finish(self, batch: Batch) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""
-        # Reflected ones may be empty.
-        if not (
-            batch.announced
-            or batch.withdrawn
-            or batch.private
-            or any(batch.reflected.values())
-        ):
+        if not batch:
             return None
         family, max_len = self.family, self.export.context.max_message_len
-        pack = self._pack_announce
         parts: list[bytes] = []
         append = parts.append
         spans: dict[Source, tuple[int, int]] = {}
@@ -432,23 +426,15 @@ class UpdateGroup:
             if pieces:
                 append(octets := self._pack_withdraw(family, pieces, max_len))
                 at += len(octets)
-            octets, left = self._pack_blocks(batch.reflected.get(origin, {}), max_len)
-            append(octets)
-            at += len(octets)
-            for attributes, told in left.items():
-                try:
-                    octets = pack(family, attributes, b"", told, max_len)
-                except ValueError:
-                    octets = self._untellable(told)
+            for tail, routes in batch.reflected.get(origin, {}).items():
+                octets, left = self._pack_blocks(routes, tail, max_len)
                 append(octets)
                 at += len(octets)
+                for block, told in left.items():
+                    append(octets := self._pack_alone(block, b"", told))
+                    at += len(octets)
             for outgoing, told in batch.announced.get(origin, {}).items():
-                attributes, next_hop = outgoing
-                try:
-                    octets = pack(family, attributes, next_hop, told, max_len)
-                except ValueError:
-                    octets = self._untellable(told)
-                append(octets)
+                append(octets := self._pack_alone(*outgoing, told))
                 at += len(octets)
             if origin is not None:
                 spans[origin] = (start, at)
@@ -458,16 +444,23 @@ class UpdateGroup:
         }
         return Outbound(b"".join(parts), spans, private)
 
-    def _untellable(self, pieces: Sequence[bytes]) -> bytes:
-        """Return what is said of routes whose attributes leave no room for a prefix.
+    def _pack_alone(
+        self, attributes: bytes, next_hop: bytes, pieces: Sequence[bytes]
+    ) -> bytes:
+        """Return what is said of routes with one outgoing form.
 
-        They may fit a long message (RFC 8654 4), but not this group's: the routes cannot
-        be told, and what was told before must not stay.
+        Attributes may leave no room for a prefix. They may fit a long message (RFC 8654 4),
+        but not this group's: the routes cannot be told, and what was told before must not
+        stay.
         """
-        self.unsent_count += len(pieces)
-        return self._pack_withdraw(
-            self.family, pieces, self.export.context.max_message_len
-        )
+        max_len = self.export.context.max_message_len
+        try:
+            return self._pack_announce(
+                self.family, attributes, next_hop, pieces, max_len
+            )
+        except ValueError:
+            self.unsent_count += len(pieces)
+            return self._pack_withdraw(self.family, pieces, max_len)
 
 
 def _divide(

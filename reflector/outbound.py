@@ -60,13 +60,22 @@ class Batch:
     """What one flush will say, ordered by whose routes they are, then by attributes."""
 
     def __init__(self) -> None:
-        # Of classic IPv4: by the block alone, which holds NEXT_HOP.
-        self.reflected: dict[Source | None, dict[bytes, Sequence[bytes]]] = {}
+        # Of classic IPv4: by what is appended to blocks, and by the block, which holds
+        # NEXT_HOP. The two are joined when they are packed.
+        self.reflected: dict[
+            Source | None, dict[bytes, dict[bytes, Sequence[bytes]]]
+        ] = {}
         # Of its values, those that are not a change's own: addresses of lists.
         self._grown: set[int] = set()
         self.announced: dict[Source | None, dict[Outgoing, list[bytes]]] = {}
         self.withdrawn: dict[Source | None, list[bytes]] = {}
         self.private: dict[Source, list[bytes]] = {}
+
+    def __bool__(self) -> bool:
+        """Whether anything is said."""
+        return bool(self.announced or self.withdrawn or self.private) or any(
+            any(by_tail.values()) for by_tail in self.reflected.values()
+        )
 
     def announce(
         self, origin: Source | None, outgoing: Outgoing, pieces: Iterable[bytes]
@@ -87,7 +96,7 @@ class Batch:
         block: bytes,
         nlris: Sequence[bytes],
     ) -> None:
-        """Tell further routes with a block to whom a value of ``reflected`` is told."""
+        """Tell further routes with a block that ``reflected`` has already."""
         told = by_block[block]
         if id(told) in self._grown:
             told += nlris  # type: ignore[operator]  # a list of ours

@@ -47,11 +47,18 @@ def put_reflected(
             last, is_member = source, source in members
             tail = tail_of(source)
             if tail:
-                by_block = batch.reflected.setdefault(source if is_member else None, {})
-        if not (tail and _is_plain(has)):
+                by_tail = batch.reflected.setdefault(source if is_member else None, {})
+                by_block = by_tail.setdefault(tail, {})
+        attributes = has.attributes
+        octets = attributes.octets
+        if not (
+            tail  # and ``_is_plain(has)``, without a call for each change
+            and type(attributes) is PlainAttributes
+            and len(attributes.next_hop) == 4
+            and octets.find(BARRIER) < 0
+        ):
             left.append(change)
             continue
-        octets = has.attributes.octets
         if had is not None:
             if not _is_plain(had):
                 left.append(change)
@@ -66,11 +73,10 @@ def put_reflected(
             else:
                 left.append(change)
                 continue
-        block = octets + tail
-        if block in by_block:
-            batch.reflect_more(by_block, block, nlris)
+        if octets in by_block:
+            batch.reflect_more(by_block, octets, nlris)
         else:
-            by_block[block] = nlris  # mostly all there is for it: not copied
+            by_block[octets] = nlris  # mostly all there is for it: not copied
     return left
 
 

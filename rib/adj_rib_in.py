@@ -107,15 +107,18 @@ class AdjRibIn:
         outcome: Outcome
         source, rules = self.source, self.rules
         next_hop = attributes.next_hop
+        hop = self._hop_of(next_hop)
         if (
             rules.is_simple
             and source.kind is _IBGP
             and type(attributes) is PlainAttributes
             and attributes.octets.find(rules.own_as) < 0
-            and next_hop[:16] not in rules.own_addresses
+            and (next_hop[:16] if hop is None else hop.address)
+            not in rules.own_addresses
         ):
             # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
-            hop = self._hop_of(next_hop) or self._next_hops.get(next_hop)
+            if hop is None:
+                hop = self._next_hops.get(next_hop)
             if len(next_hop) == 4:
                 attributes.next_hop = (
                     hop.address

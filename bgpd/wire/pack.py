@@ -68,7 +68,7 @@ def pack_announce(
 
 # hot: per attribute set
 def pack_blocks(
-    routes: Mapping[bytes, Sequence[bytes]], max_message_len: int
+    routes: Mapping[bytes, Sequence[bytes]], tail: bytes, max_message_len: int
 ) -> tuple[bytes, dict[bytes, Sequence[bytes]]]:
     """Return the UPDATEs that announce IPv4 unicast routes, joined, and what is left over.
 
@@ -76,19 +76,20 @@ def pack_blocks(
 
     Args:
         routes: Blocks with NEXT_HOP, and the prefixes of each.
+        tail: Attributes that follow those of each block.
         max_message_len: As in ``pack_announce``.
     """
     parts: list[bytes] = []
     left: dict[bytes, Sequence[bytes]] = {}
-    pack, join = _ANNOUNCE, b"".join
+    pack, join, tail_len = _ANNOUNCE, b"".join, len(tail)
     for block, pieces in routes.items():
         run = join(pieces)
-        block_len = len(block)
+        block_len = len(block) + tail_len
         size = 23 + block_len + len(run)
         if size <= max_message_len:
-            parts += (pack(_PREFIX, size, _UPDATE, 0, block_len), block, run)
+            parts += (pack(_PREFIX, size, _UPDATE, 0, block_len), block, tail, run)
         else:
-            left[block] = pieces
+            left[block + tail] = pieces
     return join(parts), left
 
 

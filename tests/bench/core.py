@@ -322,7 +322,7 @@ def pack_many() -> Work:
     routes = {
         BLOCK + number.to_bytes(4, "big"): [nlri] for number, nlri in enumerate(nlris)
     }
-    return Work(lambda: pack_blocks(routes, 4096), SETS)
+    return Work(lambda: pack_blocks(routes, BLOCK[:4], 4096), SETS)
 
 
 # -- kernel -------------------------------------------------------------------------------

@@ -117,18 +117,24 @@ def test_the_last_prefix_that_fits_is_sent() -> None:
     assert [len(body) for _, body in messages_of(sent)] == [4077, 4077]
 
 
-@given(st.lists(st.tuples(pieces_of(IPV4_UNICAST), st.integers(0, 4000)), max_size=4))
-def test_many_blocks_are_told_as_each_alone_where_one_message_is_enough(cases) -> None:
+@given(
+    st.lists(st.tuples(pieces_of(IPV4_UNICAST), st.integers(0, 4000)), max_size=4),
+    st.sampled_from((b"", attribute(10, b"\1\2\3\4", 0x80))),
+)
+def test_many_blocks_are_told_as_each_alone_where_one_message_is_enough(
+    cases, tail
+) -> None:
     routes = {
-        BASE + attribute(99, padding.to_bytes(4, "big") + bytes(padding), 0xD0): pieces
+        BASE + attribute(8, padding.to_bytes(4, "big") + bytes(padding), 0xD0): pieces
         for pieces, padding in cases
     }
-    sent, left = pack_blocks(routes, 4096)
-    told = [block for block in routes if block not in left]
+    sent, left = pack_blocks(routes, tail, 4096)
+    told = [block for block in routes if block + tail not in left]
     assert sent == b"".join(
-        pack_announce(IPV4_UNICAST, block, b"", routes[block], 4096) for block in told
+        pack_announce(IPV4_UNICAST, block + tail, b"", routes[block], 4096)
+        for block in told
     )
     assert len(messages_of(sent)) == len(told)
     for block, pieces in left.items():
-        assert pieces is routes[block]
+        assert pieces is routes[block.removesuffix(tail)]
         assert 23 + len(block) + len(b"".join(pieces)) > 4096
