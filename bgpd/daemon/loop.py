@@ -53,6 +53,11 @@ def tune_collector() -> None:
     gc.set_threshold(*GC_THRESHOLDS)
 
 
+def has_many_young() -> bool:
+    """Whether ``collect_young`` has something to do."""
+    return gc.get_count()[0] > YOUNG
+
+
 def collect_young(wanted: int = 0) -> bool:
     """Look for garbage among the young objects, if they are many; tell whether they were.
 
@@ -60,9 +65,9 @@ def collect_young(wanted: int = 0) -> bool:
         wanted: How many were made since the last look that are no garbage. Where they are
             nearly all, none is looked at until everything is.
     """
-    young = gc.get_count()[0]
-    if young <= YOUNG:
+    if not has_many_young():
         return False
+    young = gc.get_count()[0]
     if NEARLY * young < wanted < young / NEARLY:
         gc.freeze()
     else:

@@ -13,8 +13,9 @@ Peers that keep nothing are told what there is at once: some is better for them 
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
+from itertools import islice
 from time import monotonic
 from typing import Final
 
@@ -28,6 +29,7 @@ from rib.family import Family
 LOOK: Final = 0.5  # seconds between looks
 NUDGE: Final = 0.02  # seconds until the look that End-of-RIBs ask for together
 NUDGE_FACTOR: Final = 20  # and at least so many times what the last look took
+SLICE = 1000  # peers looked at in one turn; not Final: tests change it
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +59,8 @@ class Deferral:
         self._recovery = Recovery(FAMILIES, speaker.loop.time(), caps, window)
         self._timer: asyncio.TimerHandle | None = None
         self._is_nudged = False
-        self._nudge = NUDGE
+        self._is_gathering = False
+        self._took = 0.0  # seconds, the last look
         self._is_restart = caps.tell > 0
         if self._is_restart:
             for tables in speaker.tables.values():
@@ -85,21 +88,42 @@ class Deferral:
     def _look(self) -> None:
         self.close()
         self._is_nudged = False
+        self._took = 0.0
+        self._gather([], iter([*self._speaker.peers.values()]))
+
+    def _gather(self, sights: list[PeerSight], rest: Iterator[Peer]) -> None:
+        """Look at peers, some thousands over several turns of the loop, then judge."""
         started = monotonic()
-        self._take_steps()
-        self._nudge = max(NUDGE, NUDGE_FACTOR * (monotonic() - started))
-        if not self._recovery.is_over:
-            self._timer = self._speaker.loop.call_later(LOOK, self._look)
+        some = [*islice(rest, SLICE)]
+        sights += _sights(some)
+        is_complete = len(some) < SLICE
+        if is_complete:
+            self._take_steps(sights)
+        self._took += monotonic() - started
+        if not is_complete:
+            self._is_gathering = True
+            self._timer = self._speaker.loop.call_later(0, self._gather, sights, rest)
+        else:
+            self._is_gathering = False
+            if not self._recovery.is_over:
+                self._wait(self._nudge if self._is_nudged else LOOK)
+
+    @property
+    def _nudge(self) -> float:
+        return max(NUDGE, NUDGE_FACTOR * self._took)
+
+    def _wait(self, seconds: float) -> None:
+        self.close()
+        self._timer = self._speaker.loop.call_later(seconds, self._look)
 
     def _end_of_rib(self, _peer: Peer, _family: Family) -> None:
         if self._timer is not None and not self._is_nudged:
             self._is_nudged = True
-            self._timer.cancel()
-            self._timer = self._speaker.loop.call_later(self._nudge, self._look)
+            if not self._is_gathering:
+                self._wait(self._nudge)
 
-    def _take_steps(self) -> None:
+    def _take_steps(self, sights: list[PeerSight]) -> None:
         speaker = self._speaker
-        sights = _sights(speaker.peers.values())
         now = speaker.loop.time()
         steps = self._recovery.look(sights, now, has_ranges=bool(speaker.ranges))
         for family, step in steps:

@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final
 
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.loop import collect_young
+from bgpd.daemon.loop import collect_young, has_many_young
 from bgpd.daemon.telling import Telling, Write
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import end_of_rib
@@ -124,10 +124,15 @@ class FamilyTables:
                 left = TELL_TIME - (monotonic() - now)
                 if left > 0:
                     self._telling.go_on(left)
-                if collect_young(self._pending.made):
-                    self._pending.made = 0
+                if has_many_young():
+                    self._loop.call_later(0, self._collect)
         if (self._telling or self._pending) and self._handle is None:
             self._handle = self._loop.call_later(0, self._turn)
+
+    def _collect(self) -> None:
+        """Look for garbage after a flush, of which nothing is left by now."""
+        if collect_young(self._pending.made):
+            self._pending.made = 0
 
     def _flush(self) -> None:
         changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)

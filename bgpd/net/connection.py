@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 HIGH_WATER: Final = 4 << 20
 LOW_WATER: Final = 1 << 20
 LINGER: Final = 5.0  # seconds for the last octets of a connection that was closed
-READ_SIZE: Final = 1 << 16  # octets taken in at a time
+READ_SIZE: Final = 1 << 15  # octets taken in at a time; some 10,000 prefixes at most
 _MOST_BUFFERS: Final = 64  # of one write; the kernel takes up to 1024
 
 

@@ -292,14 +292,14 @@ class PeerDriver:
     async def _open(self) -> None:
         """Make one attempt; its outcome is one input to the session."""
         try:
-            sock = await self._dial()
+            connection = Connection(self._poller, await self._dial())
         except OSError as error:
             self._connecting = None
             self.session.connect_failed(reason_of(error), self._loop.time())
             self._pump()
         else:
             self._connecting = None
-            self._made(Connection(self._poller, sock), is_outgoing=True)
+            self._made(connection, is_outgoing=True)
 
     async def _dial(self) -> socket.socket:
         sock = self._outgoing_socket()

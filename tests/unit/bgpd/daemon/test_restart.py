@@ -4,12 +4,19 @@ import asyncio
 
 import pytest
 
+from bgpd.daemon import restart
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.speaker import FAMILIES
 from bgpd.session.recovery import Caps
 from rib.attributes import make_attributes
 from rib.nlri import parse_address
 from tests.support.speakers import Node, Rack, on_both_loops, until
+
+
+@pytest.fixture(autouse=True)
+def several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a look at more than two peers take several turns, as one at thousands does."""
+    monkeypatch.setattr(restart, "SLICE", 2)
 
 
 def _restarts(node: Node, *, cap: float, quiet: float) -> Deferral:
