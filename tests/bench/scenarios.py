@@ -1,7 +1,7 @@
 """Loads beside other routers: convergence, kernel, churn and memory, as ratios.
 
 They are run by ``compare.py``, which starts each daemon in a network namespace of its own
-and loads it from a generator in C. It is not part of this project: PYBGPD_BENCH names its
+and loads it from a generator in C. It is not part of this project: BENCH_LOADS names its
 folder, else ``../shared/bench`` beside the checkout is tried. It needs root, a C compiler
 and the other makers' routers.
 """
@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-FOLDER_VARIABLE: Final = "PYBGPD_BENCH"
+FOLDER_VARIABLE: Final = "BENCH_LOADS"  # PYBGPD_ is for settings of daemons
 OURS: Final = (
     "{program} reflector --listen {{listen}} --port {{port}} --as {{asn}}"
     " --router-id {{router_id}} --clients {{range}} --fib {{fib}}"
