@@ -6,6 +6,7 @@ the work beside what was measured.
 """
 
 import argparse
+import importlib.util
 import json
 import math
 import statistics
@@ -207,6 +208,8 @@ def main() -> None:
     parser.add_argument("--most", type=int, default=10**9, help="leave larger ones out")
     parser.add_argument("--draw-only", action="store_true", help="measure nothing")
     arguments = parser.parse_args()
+    if importlib.util.find_spec("matplotlib") is None:  # before minutes are spent
+        parser.exit(1, "nothing can be drawn: matplotlib is not installed\n")
     kept = json.loads(FIGURES.read_text("utf-8")) if FIGURES.is_file() else {}
     series = kept.get("series", {})
     if not arguments.draw_only:
