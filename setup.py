@@ -25,6 +25,7 @@ COMPILED: Final = (
     "rib/adj_rib_in.py",
     "rib/attribute_decode.py",
     "rib/attribute_set.py",
+    "rib/change.py",
     "rib/choice.py",
     "rib/decision.py",
     "rib/import_rules.py",

@@ -21,8 +21,8 @@ from typing import Final
 from reflector.outbound import Batch, Outbound
 from reflector.reflected import put_reflected
 from reflector.rules import Export, Outgoing
+from rib.change import Change
 from rib.family import Family
-from rib.loc_rib import Change
 from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, eligible_of, paths_of

@@ -12,7 +12,7 @@ from operator import itemgetter
 from sys import maxsize
 from typing import Final
 
-from rib.loc_rib import Change, changes_since
+from rib.change import Change, changes_since
 from rib.nlri import Nlri
 from rib.path_set import Entry
 

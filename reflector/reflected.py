@@ -8,7 +8,7 @@ from collections.abc import Callable, Container, Iterable, Sequence
 
 from reflector.outbound import Batch
 from rib.attributes import PlainAttributes
-from rib.loc_rib import Change
+from rib.change import Change
 from rib.path import Path, Source
 from rib.path_set import best_of
 from rib.policy import BARRIER

@@ -14,9 +14,10 @@ from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
 from rib.attributes import PathAttributes, PlainAttributes
+from rib.change import Change
 from rib.import_rules import ImportRules, Refusal, Refused
 from rib.intern import InternTable
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind

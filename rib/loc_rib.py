@@ -9,12 +9,12 @@ have the same lone path, the common batches, need no grouping.
 Every method that changes the table returns the changes as values; it tells nobody.
 """
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterable, Sequence
 from itertools import chain, repeat
 from operator import attrgetter
-from typing import Final, NamedTuple
+from typing import Final
 
+from rib.change import Change, make_change
 from rib.choice import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, hops_of
 from rib.family import Family
@@ -35,51 +35,8 @@ Moved = tuple[Entry | None, int]
 Transition = Callable[..., Moved]
 
 
-class Change(NamedTuple):
-    """Prefixes that went from one entry to another; ``None`` is "no route"."""
-
-    old: Entry | None
-    new: Entry | None
-    nlris: Sequence[Nlri]
-
-
-# The class as a function runs Python code of its own.
-_make_change: Final[
-    Callable[[tuple[Entry | None, Entry | None, Sequence[Nlri]]], Change]
-] = partial(tuple.__new__, Change)
-
-
 _next_hop_of: Final = attrgetter("next_hop")
 _is_reachable: Final = attrgetter("is_reachable")
-
-
-def changes_since(
-    table: Mapping[Nlri, Entry],
-    told: Iterable[tuple[Nlri, Entry | None]],
-    *,
-    has_equal: bool = False,
-) -> list[Change]:
-    """Return what became of prefixes since they had the entries given with them.
-
-    Args:
-        table: With the newest entries.
-        told: Prefixes, each with a former entry.
-        has_equal: Return also those whose entry is the same.
-    """
-    get = table.get
-    moves: dict[tuple[Entry | None, Entry | None], list[Nlri]] = {}
-    last_old: Entry | None = None
-    last_new: Entry | None = None
-    add: Callable[[Nlri], None] | None = None
-    for nlri, old in told:
-        new = get(nlri)
-        if new is not old or has_equal:
-            # Neighbours mostly have the same two.
-            if add is None or new is not last_new or old is not last_old:
-                add = moves.setdefault((old, new), []).append
-                last_old, last_new = old, new
-            add(nlri)
-    return [_make_change((old, new, nlris)) for (old, new), nlris in moves.items()]
 
 
 class LocRib:
@@ -158,7 +115,7 @@ class LocRib:
                 table.pop(nlri, None)
             return None
         self._count(source, count)
-        return [*map(_make_change, zip(repeat(None), paths, runs, strict=False))]
+        return [*map(make_change, zip(repeat(None), paths, runs, strict=False))]
 
     def _announce_each(
         self, paths: Sequence[Path], runs: Sequence[Sequence[Nlri]], source: Source
@@ -187,7 +144,7 @@ class LocRib:
                 count += more
                 if more < len(nlris):
                     nlris = list(dict.fromkeys(nlris))
-                add(_make_change((None, path, nlris)))
+                add(make_change((None, path, nlris)))
                 continue
             if type(old) is not Path or not (
                 is_lone or [*map(get, nlris)].count(old) == len(nlris)
@@ -206,7 +163,7 @@ class LocRib:
                 continue
             for nlri in nlris:
                 table[nlri] = new
-            add(_make_change((old, new, nlris)))
+            add(make_change((old, new, nlris)))
         if count:
             self._count(source, count)
         return changes
@@ -349,7 +306,7 @@ class LocRib:
                 for nlri in members:
                     table[nlri] = new
             count += more * len(members)
-            changes.append(_make_change((old, new, members)))
+            changes.append(make_change((old, new, members)))
         if count and source is not None:
             self._count(source, count)
         return changes

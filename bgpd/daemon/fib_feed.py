@@ -18,9 +18,10 @@ from bgpd.daemon.origins import Origins
 from fib.kernel_policy import Disposition, KernelPolicy, KernelRules
 from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
+from rib.change import Change
 from rib.family import Family
 from rib.intern import InternTable
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import LocRib
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, multipath_of

@@ -29,9 +29,9 @@ from rib.attributes import (
     decode_usual,
     extract_mp,
 )
+from rib.change import Change
 from rib.errors import Problem, Remedy
 from rib.family import IPV4_UNICAST, Family
-from rib.loc_rib import Change
 from rib.nlri import Nlri, NlriError, split, split_add_path, split_tail
 from rib.path import Path
 

@@ -36,9 +36,9 @@ from bgpd.wire.route_refresh import (
 from reflector.rules import ExportContext, Target
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
+from rib.change import Change
 from rib.family import Family
 from rib.import_rules import ImportRules
-from rib.loc_rib import Change
 from rib.nlri import parse_address
 from rib.path import Source, SourceKind
 

@@ -28,7 +28,8 @@ from reflector.group import (
 from reflector.outbound import Outbound
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
-from rib.loc_rib import Change, LocRib, changes_since
+from rib.change import Change, changes_since
+from rib.loc_rib import LocRib
 from rib.nlri import Nlri
 from rib.path import Source
 from rib.path_set import Entry, members_of

@@ -34,11 +34,12 @@ from rib.attributes import (
     extract_mp,
 )
 from rib.attributes import edit as edit_block
+from rib.change import Change
 from rib.choice import choose
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
 from rib.import_rules import ImportRules
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri, split
 from rib.path import NextHop, Path, Source, SourceKind

@@ -5,9 +5,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from reflector.pending import PendingChanges
+from rib.change import Change
 from rib.decision import DecisionOptions, Reason, rank
 from rib.family import IPV4_UNICAST
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import parse_prefix
 from rib.path import Path, Source, SourceKind

@@ -5,8 +5,9 @@ import pytest
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from reflector.group import UpdateGroup
 from reflector.rules import Export
+from rib.change import Change
 from rib.family import IPV4_UNICAST
-from rib.loc_rib import Change, LocRib
+from rib.loc_rib import LocRib
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import a_context

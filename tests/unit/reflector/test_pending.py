@@ -1,5 +1,5 @@
 from reflector.pending import PendingChanges
-from rib.loc_rib import Change
+from rib.change import Change
 from rib.nlri import Nlri
 from rib.path_set import Entry
 from tests.support.routes import a_path, nlris
