@@ -96,17 +96,14 @@ class Deferral:
         started = monotonic()
         some = [*islice(rest, SLICE)]
         sights += _sights(some)
-        is_complete = len(some) < SLICE
-        if is_complete:
+        self._is_gathering = len(some) == SLICE
+        if not self._is_gathering:
             self._take_steps(sights)
         self._took += monotonic() - started
-        if not is_complete:
-            self._is_gathering = True
+        if self._is_gathering:
             self._timer = self._speaker.loop.call_later(0, self._gather, sights, rest)
-        else:
-            self._is_gathering = False
-            if not self._recovery.is_over:
-                self._wait(self._nudge if self._is_nudged else LOOK)
+        elif not self._recovery.is_over:
+            self._wait(self._nudge if self._is_nudged else LOOK)
 
     @property
     def _nudge(self) -> float:
@@ -147,9 +144,8 @@ class Deferral:
 
 def _sights(peers: Iterable[Peer]) -> list[PeerSight]:
     sights = []
-    shared: dict[
-        int, frozenset[Family]
-    ] = {}  # the neighbours of a range have them alike
+    # The neighbours of a range have them alike.
+    shared: dict[int, frozenset[Family]] = {}
     for peer in peers:
         session, settings = peer.driver.session, peer.settings
         families = shared.get(id(settings.families))

@@ -42,7 +42,6 @@ class _Door:
         self.sock = sock
         self._poller = poller
         self._accept = accept
-        self._is_resting = False
         poller.add(sock.fileno(), self)
 
     def ready(self, _events: int) -> None:

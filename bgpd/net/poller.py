@@ -49,8 +49,8 @@ class Poller:
 
     def add(self, descriptor: int, pollable: Pollable) -> None:
         """Watch a socket for what it receives, until ``remove``."""
+        self._epoll.register(descriptor, EPOLLIN)  # may fail: then it is not ours
         self._pollables[descriptor] = pollable
-        self._epoll.register(descriptor, EPOLLIN)
 
     def watch(self, descriptor: int, events: int) -> None:
         """Watch a socket for other events: ``EPOLLIN``, ``EPOLLOUT``, both or 0."""
