@@ -121,9 +121,8 @@ class AdjRibIn:
             if hop is None:
                 hop = self._next_hops.get(next_hop)
             if len(next_hop) == 4:
-                attributes.next_hop = (
-                    hop.address
-                )  # equal: one for all, in place of each
+                # Equal: one for all of them, in place of one for each.
+                attributes.next_hop = hop.address
             outcome = (
                 Path(source, attributes, hop, path_id=path_id)
                 if path_id
