@@ -9,18 +9,12 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from rib.attribute_codes import AS_PATH, CLUSTER_LIST, COMMUNITIES, ORIGINATOR_ID
-from rib.attribute_set import sized
+from rib.attribute_codes import CLUSTER_LIST, ORIGINATOR_ID
+from rib.attribute_set import UP_TO_COMMUNITIES
 from rib.attributes import PathAttributes, PlainAttributes, edit
 
 _up_to_communities: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
-    rb"\x40\x01\x01.(?:\x40\x02\x00|"
-    + sized(AS_PATH, rb"\x40", 4, 63, head=rb"\x02")
-    + rb")(?:\x40\x03\x04.{4})?(?:\x80\x04\x04.{4})?(?:\x40\x05\x04.{4})?"
-    rb"(?:\x40\x06\x00)?(?:[\xc0\xe0]\x07\x08.{8})?(?:"
-    + sized(COMMUNITIES, rb"[\xc0\xe0]", 4, 63)
-    + rb")?",
-    re.DOTALL,
+    UP_TO_COMMUNITIES, re.DOTALL
 ).match
 
 

@@ -78,10 +78,7 @@ def optional(pattern: bytes) -> bytes:
     return rb"(?:" + pattern + rb"|)"
 
 
-# One match reads all that the decision process compares, of nearly all routes: those
-# whose AS_PATH is empty or one AS_SEQUENCE. Only codes up to 10 are read; the lookahead
-# makes sure that none of them was skipped.
-_decision_match: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
+UP_TO_COMMUNITIES: Final = (
     rb"\x40\x01\x01(.)(\x40\x02\x00|"
     + sized(AS_PATH, rb"\x40", 4, 63, head=rb"\x02")
     + rb")"
@@ -91,6 +88,14 @@ _decision_match: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
     + optional(rb"\x40\x06\x00")
     + optional(rb"[\xc0\xe0]\x07\x08.{8}")
     + optional(sized(COMMUNITIES, rb"[\xc0\xe0]", 4, 63))
+)
+"""Pattern of how a block begins whose AS_PATH is empty or one AS_SEQUENCE; its groups are
+ORIGIN's value, all of AS_PATH, and the values of MULTI_EXIT_DISC and LOCAL_PREF."""
+
+# One match reads all that the decision process compares, of nearly all routes. Only codes up
+# to 10 are read; the lookahead makes sure that none of them was skipped.
+_decision_match: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
+    UP_TO_COMMUNITIES
     + optional(rb"\x80\x09\x04(.{4})")
     + optional(rb"(" + sized(CLUSTER_LIST, rb"\x80", 4, 63) + rb")")
     + rb"(?=.[\x0b-\xff]|\Z)",
