@@ -16,13 +16,18 @@ _log = logging.getLogger(__name__)
 
 
 class Jobs:
-    """Runs iterators to their end, a few slices per turn of the event loop."""
+    """Runs iterators to their end, a few slices per turn of the event loop.
+
+    Attributes:
+        budget: Seconds of slices before the loop gets its turn.
+    """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self._loop = loop
         self._queue: deque[Iterator[object]] = deque()
         self._handle: asyncio.Handle | None = None
         self._is_running = False
+        self.budget = BUDGET
 
     def __len__(self) -> int:
         return len(self._queue)
@@ -33,11 +38,20 @@ class Jobs:
         if self._handle is None and not self._is_running:
             self._handle = self._loop.call_soon(self._turn)
 
+    def begin(self, job: Iterator[object]) -> None:
+        """Take the first steps of ``job`` at once, for as long as a turn, then add it."""
+        time = self._loop.time
+        until = time() + self.budget
+        while self._has_more(job):
+            if time() >= until:
+                self.add(job)
+                return
+
     def _turn(self) -> None:
         self._handle = None
         self._is_running = True
         time = self._loop.time
-        until = time() + BUDGET
+        until = time() + self.budget
         while self._queue:
             job = self._queue.popleft()
             if self._has_more(job):

@@ -198,6 +198,7 @@ class Daemon:
         reconciler.apply_settings(with_as(self.settings, identity.asn))
         if self.desired is not None:
             reconciler.apply_node(self.desired)
+        await reconciler.settled()
         if self._files:
             self._spawn(self._watch_files(), "file watch")
         self.started.set()
@@ -206,6 +207,8 @@ class Daemon:
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
         lines = [*self.listen_faults, *self._servers.faults]
+        if self.reconciler is not None:
+            lines += self.reconciler.faults()
         if self.cluster is not None:
             describe = self.cluster.datastore.describe
             lines += [

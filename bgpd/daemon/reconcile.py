@@ -3,17 +3,19 @@
 Two givers say what there shall be: the configuration and the datastore. Each says all it
 wants, as often as it likes; what is applied is the difference to what runs, and a session
 is reset only where BGP demands it. A configured neighbour goes before one that the
-datastore has at the same address.
+datastore has at the same address. Peers change in slices (``bgpd.daemon.peer_changes``).
 """
 
+import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bgpd.config.diff import Change, Step, diff_peers
+from bgpd.config.diff import Step
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
 from bgpd.daemon.origins import Origins
+from bgpd.daemon.peer_changes import PeerChanges
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.attributes import PathAttributes, make_attributes
@@ -59,6 +61,10 @@ class Reconciler:
     def __init__(self, speaker: Speaker, origins: Origins) -> None:
         self._speaker = speaker
         self._origins = origins
+        self._peers = PeerChanges(speaker, self._settle)
+        self._policy_faults: dict[str, str] = {}
+        self._former: tuple[PolicySpec, ...] = ()  # that peers may still name
+        self._settling: asyncio.Future[None] | None = None
         self._configured = _Wanted()
         self._discovered = _Wanted()
         self._ranges: dict[str, RangeSettings] = {}
@@ -66,7 +72,8 @@ class Reconciler:
         self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
 
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
-        """Apply a configuration; return the steps of its peers, for the log."""
+        """Apply a configuration; return the steps of peers that were taken at once."""
+        self._former += self._configured.policies
         self._configured.policies = settings.policies
         self._apply_policies()
         self._apply_ranges(settings.ranges)
@@ -85,8 +92,10 @@ class Reconciler:
         return steps
 
     def apply_node(self, desired: "NodeDesired") -> list[Step]:
-        """Apply what the datastore says about this node."""
-        if desired.policies != self._discovered.policies:
+        """Apply what the datastore says of this node; return as ``apply_settings``."""
+        before = self._discovered.policies
+        if desired.policies is not before and desired.policies != before:
+            self._former += before
             self._discovered.policies = desired.policies
             self._apply_policies()
         steps: list[Step] = []
@@ -111,9 +120,24 @@ class Reconciler:
         before, self._discovered.routes = self._discovered.routes, wanted
         self._apply_routes(before, wanted)
 
+    def faults(self) -> list[str]:
+        """Return what could not be had of what is wanted, and why."""
+        return [
+            *(f"policy {name}: {text}" for name, text in self._policy_faults.items()),
+            *(f"peer {name}: {text}" for name, text in self._peers.faults.items()),
+        ]
+
+    async def settled(self) -> None:
+        """Wait until what runs is what is wanted."""
+        while not self._peers.is_settled:
+            if self._settling is None:
+                self._settling = asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._settling)
+
     def _apply_policies(self) -> None:
-        self._speaker.set_policies(
-            (*self._discovered.policies, *self._configured.policies)
+        """Put policies in force; one that peers still name stays until they change."""
+        self._policy_faults = self._speaker.set_policies(
+            (*self._former, *self._discovered.policies, *self._configured.policies)
         )
 
     def _plain_attributes(
@@ -142,36 +166,16 @@ class Reconciler:
     def _apply_peers(self) -> list[Step]:
         wanted = {peer.remote_addr: peer for peer in self._discovered.peers}
         wanted |= {peer.remote_addr: peer for peer in self._configured.peers}
-        running = [
-            peer.settings
-            for peer in self._speaker.peers.values()
-            if not peer.range_name
-        ]
-        steps = list(diff_peers(running, wanted.values()))
-        steps.sort(key=lambda step: step.change is not Change.REMOVE)
-        for step in steps:
-            try:
-                self._apply_peer(step)
-            except (OSError, ValueError) as error:
-                # One peer that cannot be had must not keep the others from coming.
-                _log.error("peer %s: %s", step.name, error)
-        return steps
+        return self._peers.follow(wanted)
 
-    def _apply_peer(self, step: Step) -> None:
-        speaker = self._speaker
-        settings = step.value
-        _log.info("%s", step)
-        if step.change is Change.REMOVE:
-            speaker.remove_peer(step.name)
-        elif isinstance(settings, PeerSettings):
-            if step.change is Change.ADD:
-                dynamic = speaker.peers.get(step.name)
-                if dynamic is not None:
-                    speaker.remove_peer(step.name, "now configured")
-                speaker.add_peer(settings)
-            else:
-                keys = ", ".join(step.keys)
-                speaker.change_peer(settings, step.cost, f"changed: {keys}")
+    def _settle(self) -> None:
+        """All peers are as wanted: let go of policies that none of them names any more."""
+        if self._former:
+            self._former = ()
+            self._apply_policies()
+        settling, self._settling = self._settling, None
+        if settling is not None and not settling.done():
+            settling.set_result(None)
 
     def _apply_ranges(self, ranges: Iterable[RangeSettings]) -> None:
         wanted = {settings.name: settings for settings in ranges}

@@ -13,8 +13,12 @@ from dataclasses import replace
 from random import Random
 from typing import Final
 
+from bgpd.daemon.cluster_ids import ClusterIds
+from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.peer import Peer
+from bgpd.daemon.policy_table import PolicyTable
+from bgpd.daemon.strangers import Strangers
 from bgpd.daemon.tables import FamilyTables
 from bgpd.net.connection import Connection
 from bgpd.net.driver import PeerDriver, set_peer_ttl
@@ -34,21 +38,10 @@ from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import Nlri, parse_address
 from rib.path import LOCAL_WEIGHT, NextHop, Path, Source, SourceKind
-from rib.policy import (
-    ACCEPT_ALL,
-    BUILT_IN_POLICIES,
-    EBGP_DEFAULT_DENY,
-    Policy,
-    PolicySpec,
-    compile_policy,
-    concerned,
-)
+from rib.policy import Policy, PolicySpec
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
-REFUSAL_LOG_INTERVAL: Final = 60.0  # seconds between lines about one stranger
-_MAX_STRANGERS: Final = 1024  # remembered; a flood of addresses may cost log lines only
-DECIDE_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 HOUSEKEEPING: Final = 10.0  # seconds between looks for interned values nobody uses
 
 _log = logging.getLogger(__name__)
@@ -79,7 +72,7 @@ class Speaker:
         self.poller = Poller(loop)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
-        self.cluster_id = _number(cluster_id) if cluster_id else self.router_id
+        self._clusters = ClusterIds(_number(cluster_id or router_id))
         self.tables: Mapping[Family, FamilyTables] = {
             family: FamilyTables(
                 LocRib(family, self.decision), loop, self.jobs, self.poller.has_more
@@ -90,7 +83,6 @@ class Speaker:
         self.peers: dict[str, Peer] = {}  # by remote address
         self.ranges: dict[str, RangeSettings] = {}
         self.own_addresses: frozenset[bytes] = frozenset()
-        self.cluster_ids: frozenset[int] = frozenset()
         self.stale_path_time = DEFAULT_STALE_PATH_TIME
         self.restart = RestartState()
         self.hostname = socket.gethostname()
@@ -98,10 +90,8 @@ class Speaker:
         self.listener = Listener(self.poller, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
-        self._refusals: dict[str, float] = {}  # stranger -> when it is logged again
-        self._policies = {
-            name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
-        }
+        self._strangers = Strangers()
+        self._policies = PolicyTable()
         self._range_sizes: Counter[str] = Counter()
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
         self._housekeeping = loop.call_later(HOUSEKEEPING, self._keep_house)
@@ -116,55 +106,50 @@ class Speaker:
         """
         return self._policies[name]
 
-    def set_policies(self, specs: Iterable[PolicySpec]) -> None:
-        """Replace the configured policies; peers that use a changed one follow, live."""
-        new = {spec.name: spec for spec in specs}
-        changed = {
-            name
-            for name in new.keys() | self._policies.keys()
-            if name not in BUILT_IN_POLICIES
-            and (name not in new or self._spec(name) != new[name])
-        }
-        before = {name: self._spec(name) for name in changed}
-        for name in changed:
-            if name in new:
-                self._policies[name] = compile_policy(new[name])
-            else:
-                del self._policies[name]
-        for name in changed & new.keys():
-            was = before[name]
-            among = None if was is None else concerned(was, new[name])
-            for tables in self.tables.values():
-                tables.replace_policy(name, self._policies[name], among)
-            for peer in self.peers.values():
-                if peer.settings.import_policy == name:
-                    peer.import_again()
+    def set_policies(self, specs: Iterable[PolicySpec]) -> dict[str, str]:
+        """Replace the configured policies; peers that use a changed one follow, live.
 
-    def _spec(self, name: str) -> PolicySpec | None:
-        policy = self._policies.get(name)
-        return None if policy is None else policy.spec
+        Returns:
+            Policies that cannot be had, by name, and why (``PolicyTable.replace``).
+        """
+        among, faults = self._policies.replace(specs)
+        for name, prefixes in among.items():
+            for tables in self.tables.values():
+                tables.replace_policy(name, self._policies[name], prefixes)
+        if among:
+            self.jobs.begin(self._import_by(among))
+        return faults
+
+    def _import_by(self, policies: Collection[str]) -> Iterator[None]:
+        """Judge anew what peers tell that import by some policies."""
+        for peer in tuple(self.peers.values()):
+            if peer.settings.import_policy in policies:
+                peer.import_again()
+                yield
 
     def import_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's import policy; eBGP without one denies (RFC 8212)."""
-        return self._policy_of(settings.import_policy, is_ibgp=is_ibgp)
+        return self._policies.of_peer(settings.import_policy, is_ibgp=is_ibgp)
 
     def export_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
-        return self._policy_of(settings.export_policy, is_ibgp=is_ibgp)
-
-    def _policy_of(self, name: str, *, is_ibgp: bool) -> Policy:
-        default = ACCEPT_ALL if is_ibgp else EBGP_DEFAULT_DENY
-        policy = self._policies.get(name or default.name)
-        if policy is None:
-            # Configuration was checked; a policy removed while in use denies.
-            policy = self._policies[EBGP_DEFAULT_DENY.name]
-        return policy
+        return self._policies.of_peer(settings.export_policy, is_ibgp=is_ibgp)
 
     # -- peers --------------------------------------------------------------------------
 
+    @property
+    def cluster_id(self) -> int:
+        """Our cluster id towards clients that are given none of their own."""
+        return self._clusters.default
+
+    @property
+    def cluster_ids(self) -> frozenset[int]:
+        """All cluster ids that are ours: the loop check looks for each of them."""
+        return self._clusters.all
+
     def cluster_id_of(self, settings: PeerSettings) -> int:
         """Return our cluster id towards a peer."""
-        return _number(settings.cluster_id) if settings.cluster_id else self.cluster_id
+        return self._clusters.of(settings)
 
     def next_hop_self(self, family: Family, local_addr: str) -> bytes:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
@@ -196,19 +181,31 @@ class Speaker:
         number = _number(router_id)
         cluster = _number(cluster_id) if cluster_id else number
         is_other, self.router_id = number != self.router_id, number
-        is_other_cluster, self.cluster_id = cluster != self.cluster_id, cluster
-        self._note_clusters()
-        for peer in self.peers.values():
-            if is_other:
-                peer.driver.session.local_router_id = number
+        is_other_cluster = cluster != self.cluster_id
+        if is_other_cluster:
+            self._clusters.replace(cluster, self._with_clusters())
+        if is_other:
+            self.jobs.begin(self._take_router_id(number))
+        elif is_other_cluster:
+            self.jobs.begin(self._take_cluster_id())
+
+    def _take_router_id(self, number: int) -> Iterator[None]:
+        for peer in tuple(self.peers.values()):
+            session = peer.driver.session
+            if session.local_router_id != number == self.router_id:
+                session.local_router_id = number
                 peer.driver.stop(
                     subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE,
                     text="router id changed",
                 )
                 peer.driver.start()
-            elif is_other_cluster:
-                peer.rejoin()
-                peer.import_again()
+                yield
+
+    def _take_cluster_id(self) -> Iterator[None]:
+        for peer in tuple(self.peers.values()):
+            peer.rejoin()
+            peer.import_again()
+            yield
 
     def set_own_addresses(self, addresses: Iterable[str]) -> None:
         """Say which addresses are ours: routes through them are refused."""
@@ -225,6 +222,8 @@ class Speaker:
         return peer
 
     def _make_peer(self, settings: PeerSettings, range_name: str = "") -> Peer:
+        if not range_name:  # else its clusters are the range's: counted
+            self._clusters.note(None, settings)
         peer = Peer(self, settings, range_name=range_name)
         session = PeerSession(
             settings,
@@ -237,18 +236,16 @@ class Speaker:
         peer.driver = PeerDriver(session, settings, peer, self.loop, self.poller)
         self.peers[settings.remote_addr] = peer
         if range_name:
-            self._range_sizes[range_name] += 1  # its clusters are the range's: known
-        else:
-            self._note_clusters()
+            self._range_sizes[range_name] += 1
         return peer
 
-    def _note_clusters(self) -> None:
-        """Know all cluster ids that are ours: the loop check looks for each of them."""
-        settings = [peer.settings for peer in self.peers.values()]
-        settings += [entry.template for entry in self.ranges.values()]
-        self.cluster_ids = frozenset(
-            self.cluster_id_of(some) for some in settings if some.is_client
-        )
+    def _with_clusters(self) -> Iterator[PeerSettings]:
+        """Yield settings of all that may be clients; dynamic ones have their range's."""
+        for peer in self.peers.values():
+            if not peer.range_name:
+                yield peer.settings
+        for entry in self.ranges.values():
+            yield entry.template
 
     def _set_key(self, who: str, key: str) -> None:
         try:
@@ -267,12 +264,21 @@ class Speaker:
         peer = self.peers.pop(address)
         if peer.range_name:
             self._range_sizes[peer.range_name] -= 1
-        elif peer.settings.password:
-            self._set_key(address, "")
+        else:
+            self._clusters.note(peer.settings, None)
+            if peer.settings.password:
+                self._set_key(address, "")
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.forget_routes()
         peer.driver.abandon()
-        self._note_clusters()
+
+    def discard_peer(self, address: str) -> None:
+        """Forget a neighbour that could not be had as a whole."""
+        peer = self.peers.pop(address, None)
+        if peer is not None:
+            if not peer.range_name:
+                self._clusters.note(peer.settings, None)
+            peer.driver.abandon()
 
     def change_peer(
         self, settings: PeerSettings, cost: ChangeCost, text: str = ""
@@ -288,9 +294,10 @@ class Speaker:
         if peer.settings.password != settings.password:
             self._set_key(settings.remote_addr, settings.password)
             self._rekey(peer, settings.password)
+        if not peer.range_name:
+            self._clusters.note(peer.settings, settings)
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
-        self._note_clusters()
         if cost is ChangeCost.RESET:
             peer.driver.stop(subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text)
             peer.driver.start()
@@ -300,14 +307,18 @@ class Speaker:
 
     def set_range(self, settings: RangeSettings) -> None:
         """Accept dynamic neighbours from a prefix."""
+        before = self.ranges.get(settings.name)
+        self._clusters.note(
+            None if before is None else before.template, settings.template
+        )
         self.ranges[settings.name] = settings
         if settings.template.password:
             self._set_key(settings.prefix, settings.template.password)
-        self._note_clusters()
 
     def remove_range(self, name: str) -> None:
         """Accept no more neighbours from a range; those there are go."""
         settings = self.ranges.pop(name)
+        self._clusters.note(settings.template, None)
         if settings.template.password:
             self._set_key(settings.prefix, "")
         for peer in [p for p in self.peers.values() if p.range_name == name]:
@@ -363,11 +374,7 @@ class Speaker:
     def _note_refusal(self, remote: str) -> None:
         """Count a stranger's connection; log it, but not each time it knocks."""
         self.refused_connections += 1
-        now = self.loop.time()
-        if now >= self._refusals.get(remote, now):
-            if len(self._refusals) >= _MAX_STRANGERS:
-                self._refusals.clear()
-            self._refusals[remote] = now + REFUSAL_LOG_INTERVAL
+        if self._strangers.is_news(remote, self.loop.time()):
             _log.info("connection from %s refused: no such neighbour", remote)
 
     def _dynamic(self, remote: str) -> Peer | None:
@@ -446,7 +453,7 @@ class Speaker:
         for tables in self.tables.values():
             tables.loc_rib.forget_decisions()
             tables.foresee(lambda rib: rib.foresee_decisions(changed))
-            slices = _decide_again(tables, changed)
+            slices = decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
                 self.jobs.add(slices)
         for peer in self.peers.values():
@@ -481,17 +488,3 @@ class Speaker:
 
 def _number(dotted: str) -> int:
     return int.from_bytes(parse_address(dotted), "big")
-
-
-def _decide_again(
-    tables: FamilyTables, next_hops: Collection[NextHop]
-) -> Iterator[bool]:
-    """Decide again, in slices, whatever goes through ``next_hops``."""
-    loc_rib = tables.loc_rib
-    nlris = list(loc_rib.table)
-    for start in range(0, len(nlris), DECIDE_SLICE):
-        piece = nlris[start : start + DECIDE_SLICE]
-        concerned = loc_rib.nlris_through(next_hops, piece)
-        tables.changed(loc_rib.decide_again(concerned))
-        tables.doubt_devices(concerned)
-        yield True

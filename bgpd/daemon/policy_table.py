@@ -1,0 +1,74 @@
+"""The policies that sessions name, compiled."""
+
+import logging
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from rib.policy import (
+    ACCEPT_ALL,
+    BUILT_IN_POLICIES,
+    EBGP_DEFAULT_DENY,
+    Policy,
+    PolicySpec,
+    PrefixMatch,
+    compile_policy,
+    concerned,
+)
+
+_log = logging.getLogger(__name__)
+
+
+class Replaced(NamedTuple):
+    """What became of a set of policies that replaced another.
+
+    Attributes:
+        among: For each policy that is new or differs, the only prefixes that its two forms
+            may judge differently; ``None`` for all.
+        faults: For each policy that cannot be had, why. What was in force under its name
+            stays, or else its users are denied everything.
+    """
+
+    among: dict[str, PrefixMatch | None]
+    faults: dict[str, str]
+
+
+class PolicyTable:
+    """Policies by name, built-in ones among them."""
+
+    def __init__(self) -> None:
+        self._policies = {
+            name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
+        }
+
+    def __getitem__(self, name: str) -> Policy:
+        return self._policies[name]
+
+    def of_peer(self, name: str, *, is_ibgp: bool) -> Policy:
+        """Return what a peer names; eBGP that names none denies (RFC 8212).
+
+        Configuration was checked; a policy that was removed while in use denies, too.
+        """
+        default = ACCEPT_ALL if is_ibgp else EBGP_DEFAULT_DENY
+        policy = self._policies.get(name or default.name)
+        return policy or self._policies[EBGP_DEFAULT_DENY.name]
+
+    def replace(self, specs: Iterable[PolicySpec]) -> Replaced:
+        """Take other policies than so far; one that cannot be had leaves the others be."""
+        new = {spec.name: spec for spec in specs}
+        for name in self._policies.keys() - new.keys() - BUILT_IN_POLICIES.keys():
+            del self._policies[name]
+        found = Replaced({}, {})
+        for name, spec in new.items():
+            before = self._policies.get(name)
+            if name in BUILT_IN_POLICIES or (before and before.spec == spec):
+                continue
+            try:
+                compiled = compile_policy(spec)
+                among = None if before is None else concerned(before.spec, spec)
+            except Exception as error:  # noqa: BLE001  # whatever its terms hold
+                found.faults[name] = str(error) or type(error).__name__
+                _log.exception("policy %s stays as it was", name)
+                continue
+            self._policies[name] = compiled
+            found.among[name] = among
+        return found
