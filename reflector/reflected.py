@@ -7,11 +7,9 @@ that is its source's (RFC 4456 8), and neighbours in a batch mostly have the sam
 from collections.abc import Callable, Container, Iterable, Sequence
 
 from reflector.outbound import Batch
-from rib.attributes import PlainAttributes
 from rib.change import Change
 from rib.path import Path, Source
 from rib.path_set import best_of
-from rib.policy import BARRIER
 
 
 # hot: per change
@@ -51,16 +49,11 @@ def put_reflected(
                 by_block = by_tail.setdefault(tail, {})
         attributes = has.attributes
         octets = attributes.octets
-        if not (
-            tail  # and ``_is_plain(has)``, without a call for each change
-            and type(attributes) is PlainAttributes
-            and len(attributes.next_hop) == 4
-            and octets.find(BARRIER) < 0
-        ):
+        if not (tail and attributes.is_plain):
             left.append(change)
             continue
         if had is not None:
-            if not _is_plain(had):
+            if not had.attributes.is_plain:
                 left.append(change)
                 continue
             holder = had.source
@@ -78,13 +71,3 @@ def put_reflected(
         else:
             by_block[octets] = nlris  # mostly all there is for it: not copied
     return left
-
-
-def _is_plain(path: Path) -> bool:
-    """Tell whether a path is told by its block alone, if at all."""
-    attributes = path.attributes
-    return (
-        type(attributes) is PlainAttributes
-        and len(attributes.next_hop) == 4
-        and attributes.octets.find(BARRIER) < 0
-    )

@@ -11,7 +11,7 @@ from typing import Final
 
 from rib.attribute_codes import CLUSTER_LIST, ORIGINATOR_ID
 from rib.attribute_set import UP_TO_COMMUNITIES
-from rib.attributes import PathAttributes, PlainAttributes, edit
+from rib.attributes import PathAttributes, edit
 
 _up_to_communities: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
     UP_TO_COMMUNITIES, re.DOTALL
@@ -43,7 +43,7 @@ class Reflection:
 def reflect(attributes: PathAttributes, reflection: Reflection) -> bytes:
     """Return the block of a route as it is reflected."""
     octets = attributes.octets
-    if type(attributes) is PlainAttributes:
+    if attributes.is_plain:
         return octets + reflection.tail
     match = _up_to_communities(octets)
     if match is not None:

@@ -29,7 +29,6 @@ from rib.attribute_codes import (
 )
 from rib.attributes import (
     PathAttributes,
-    PlainAttributes,
     edit,
     prepend,
     to_two_octet,
@@ -227,17 +226,10 @@ class Export:
             nlri: Needed where ``policy.needs_prefix``.
         """
         attributes, source = path.attributes, path.source
-        octets = attributes.octets
-        if (
-            self.reflects_only
-            and type(attributes) is PlainAttributes
-            and source.kind is _IBGP
-            and len(attributes.next_hop) == 4
-            and octets.find(BARRIER) < 0
-        ):
+        if self.reflects_only and attributes.is_plain and source.kind is _IBGP:
             # All that follows, in one go: without it reflecting takes twice the time.
             tail = self.tail_of(source)
-            return _make_outgoing((octets + tail, b"")) if tail else None
+            return _make_outgoing((attributes.octets + tail, b"")) if tail else None
         if not self._may_be_told(path, attributes):
             return None
         if self._accepts_all:

@@ -13,7 +13,7 @@ peer's End-of-RIB, its end of refresh, or a timer says so.
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from typing import Final
 
-from rib.attributes import PathAttributes, PlainAttributes
+from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.import_rules import ImportRules, Refusal, Refused
 from rib.intern import InternTable
@@ -112,17 +112,15 @@ class AdjRibIn:
         if (
             rules.is_simple
             and source.kind is _IBGP
-            and type(attributes) is PlainAttributes
+            and attributes.is_plain
             and attributes.octets.find(rules.own_as) < 0
-            and (next_hop[:16] if hop is None else hop.address)
-            not in rules.own_addresses
+            and next_hop not in rules.own_addresses
         ):
             # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
             if hop is None:
                 hop = self._next_hops.get(next_hop)
-            if len(next_hop) == 4:
-                # Equal: one for all of them, in place of one for each.
-                attributes.next_hop = hop.address
+            # Equal: one for all of them, in place of one for each.
+            attributes.next_hop = hop.address
             outcome = (
                 Path(source, attributes, hop, path_id=path_id)
                 if path_id

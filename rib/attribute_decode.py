@@ -32,6 +32,7 @@ from rib.attribute_set import (
     sized,
 )
 from rib.attribute_table import TABLE, AttributeContext, AttributeRow
+from rib.communities import BARRIER
 from rib.errors import Problem, Remedy
 from rib.four_octet_as import merge_as4, widen_as_path
 
@@ -150,7 +151,7 @@ def decode_usual(
             return None
     if block[4] != 0x40:
         block = block[:4] + b"\x40\x02" + block[7:]
-    if last == _PLAIN:
+    if last == _PLAIN and not mp_next_hop and block.find(BARRIER) < 0:
         return PlainAttributes(block, next_hop)
     return PathAttributes(block, next_hop)
 

@@ -7,7 +7,7 @@ looks at no more of them than it must.
 from collections.abc import Sequence
 from typing import Final
 
-from rib.attributes import DecisionFields, PlainAttributes
+from rib.attributes import DecisionFields
 from rib.decision import (
     MED_FIELD,
     NEIGHBOUR_AS_FIELD,
@@ -66,8 +66,8 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
         a.weight == b.weight
         and a_source.kind is b_source.kind
         and a.next_hop.metric == b.next_hop.metric
-        and type(a_attributes) is PlainAttributes
-        and type(b_attributes) is PlainAttributes
+        and a_attributes.is_plain
+        and b_attributes.is_plain
         and _differ_by_next_hop(a_attributes.octets, b_attributes.octets)
     ):
         a_id, b_id = a_source.router_id, b_source.router_id

@@ -19,6 +19,9 @@ LLGR_STALE: Final = 0xFFFF0006  # RFC 9494
 NO_LLGR: Final = 0xFFFF0007  # RFC 9494
 BLACKHOLE: Final = 0xFFFF029A  # RFC 7999
 
+BARRIER: Final = b"\xff\xff"
+"""Octets that stand in every block with a community that keeps a route from a peer."""
+
 WELL_KNOWN_NAMES: Final = MappingProxyType(
     {
         GRACEFUL_SHUTDOWN: "graceful-shutdown",

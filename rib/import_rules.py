@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from rib.attribute_codes import ONLY_TO_CUSTOMER
-from rib.attributes import PathAttributes, PlainAttributes
+from rib.attributes import PathAttributes
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
@@ -119,8 +119,7 @@ class ImportRules:
         # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
         # and drops an exception first: is it a number?
         octets = attributes.octets
-        is_plain = type(attributes) is PlainAttributes
-        for needle in self._plain_needles if is_plain else self._needles:
+        for needle in self._plain_needles if attributes.is_plain else self._needles:
             if octets.find(needle) >= 0:
                 refused = self._check_loops(attributes, source)
                 if refused is not None:

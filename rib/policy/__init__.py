@@ -4,6 +4,13 @@ Pure. ``spec`` is what a policy says, ``engine`` runs it, ``prefixes`` tests mem
 prefix lists, ``well_known`` holds the communities every speaker must obey.
 """
 
+from rib.communities import (
+    BARRIER,
+    GRACEFUL_SHUTDOWN,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
+)
 from rib.policy.differences import concerned
 from rib.policy.engine import Policy, TraceStep, Verdict, compile_policy
 from rib.policy.spec import (
@@ -26,11 +33,6 @@ from rib.policy.spec import (
     prefix_match,
 )
 from rib.policy.well_known import (
-    BARRIER,
-    GRACEFUL_SHUTDOWN,
-    NO_ADVERTISE,
-    NO_EXPORT,
-    NO_EXPORT_SUBCONFED,
     export_allowed,
     is_long_lived_stale,
     long_lived,

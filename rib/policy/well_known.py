@@ -4,15 +4,14 @@ from typing import Final
 
 from rib.attribute_codes import COMMUNITIES, LOCAL_PREF
 from rib.attributes import PathAttributes, encode_communities
-from rib.communities import LLGR_STALE, NO_LLGR
-
-GRACEFUL_SHUTDOWN: Final = 0xFFFF0000  # RFC 8326 3
-NO_EXPORT: Final = 0xFFFFFF01  # RFC 1997
-NO_ADVERTISE: Final = 0xFFFFFF02
-NO_EXPORT_SUBCONFED: Final = 0xFFFFFF03
-
-BARRIER: Final = b"\xff\xff"
-"""Octets that stand in every block with a community that keeps a route from a peer."""
+from rib.communities import (
+    GRACEFUL_SHUTDOWN,
+    LLGR_STALE,
+    NO_ADVERTISE,
+    NO_EXPORT,
+    NO_EXPORT_SUBCONFED,
+    NO_LLGR,
+)
 
 # A block without these octets carries no such community: one search instead of a decode.
 _NO_EXPORT_FAMILY: Final = b"\xff\xff\xff"

@@ -11,11 +11,11 @@ from rib.as_path import (
     parse_as_path,
     prepend,
 )
+from rib.attribute_codes import COMMUNITIES
 from rib.attribute_set import (
     PathAttributes,
     PlainAttributes,
     iterate,
-    make_attributes,
 )
 from rib.attributes import (
     AttributeContext,
@@ -127,37 +127,20 @@ def test_what_we_make_is_canonical(made: PathAttributes) -> None:
     assert decoded.attributes.octets is made.octets
 
 
-@given(attribute_sets)
-def test_plain_attributes_give_the_same_decision_fields(made: PathAttributes) -> None:
-    decoded = decode_usual(made.octets, IBGP)
-    if type(decoded) is PlainAttributes:
-        assert decoded.decision_fields() == made._decision_fields_by_walk()
-
-
-@given(
-    path=st.sampled_from(["", "64512", "1 2 70000"]),
-    med=st.none() | st.integers(0, 2**32 - 1),
-    local_pref=st.none() | st.integers(0, 2**32 - 1),
-    communities=st.lists(st.integers(0, 2**32 - 1), max_size=3),
-    has_next_hop=st.booleans(),
-)
-def test_plain_attributes_wherever_the_block_ends(
-    path: str,
-    med: int | None,
-    local_pref: int | None,
-    communities: list[int],
-    *,
-    has_next_hop: bool,
+@given(attribute_sets, contexts, next_hops)
+def test_what_counts_as_plain_is_what_reflection_appends_to(
+    made: PathAttributes, context: AttributeContext, mp_next_hop: bytes
 ) -> None:
-    made = make_attributes(
-        next_hop=bytes((192, 0, 2, 1)) if has_next_hop else b"\xfd" + bytes(15),
-        as_path=parse_as_path(path),
-        med=med,
-        local_pref=local_pref,
-        communities=communities,
+    decoded = decode_usual(made.octets, context, mp_next_hop)
+    if decoded is None:
+        return
+    codes = [code for _, code, _ in iterate(decoded.octets)]
+    assert decoded.is_plain is isinstance(decoded, PlainAttributes)
+    assert decoded.is_plain is (
+        len(decoded.next_hop) == 4
+        and max(codes) <= COMMUNITIES
+        and b"\xff\xff" not in decoded.octets
     )
-    plain = PlainAttributes(made.octets, made.next_hop)
-    assert plain.decision_fields() == made._decision_fields_by_walk()
 
 
 @given(attribute_sets)
