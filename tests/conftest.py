@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, settings
 
+from rib.attributes import PlainAttributes
+
 settings.register_profile("dev", max_examples=100, deadline=None)
 settings.register_profile(
     "ci",
@@ -22,6 +24,17 @@ settings.register_profile("soak", max_examples=20_000, deadline=None)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 )
+
+
+@pytest.fixture(params=["as decoded", "slow twin"])
+def either_twin(request: pytest.FixtureRequest, monkeypatch) -> None:
+    """Run a test twice: with attributes as peers' are, and with none that count as plain.
+
+    For tests of what has a short cut for plain attributes; ask for it with
+    ``pytest.mark.usefixtures``.
+    """
+    if request.param == "slow twin":
+        monkeypatch.setattr(PlainAttributes, "is_plain", False)
 
 
 def _reason_against_root() -> str:

@@ -2,9 +2,15 @@
 
 from collections.abc import Iterable
 
-from rib.attributes import PathAttributes, make_attributes, parse_as_path
+from rib.attributes import (
+    PathAttributes,
+    decode_usual,
+    make_attributes,
+    parse_as_path,
+)
 from rib.nlri import parse_address, parse_prefix
 from rib.path import NextHop, Path, Source, SourceKind
+from tests.support.attributes import IBGP
 
 
 def a_source(
@@ -39,7 +45,8 @@ def some_attributes(
     cluster_list: Iterable[int] = (),
     aigp: int | None = None,
 ) -> PathAttributes:
-    return make_attributes(
+    """Return attributes of the class that they have when a peer sends them."""
+    made = make_attributes(
         next_hop=parse_address(next_hop),
         as_path=parse_as_path(as_path),
         origin=origin,
@@ -51,6 +58,12 @@ def some_attributes(
         cluster_list=cluster_list,
         aigp=aigp,
     )
+    return decode_usual(made.octets, IBGP) or made
+
+
+def slow_twin(attributes: PathAttributes) -> PathAttributes:
+    """Return equal attributes that no short cut knows as plain."""
+    return PathAttributes(attributes.octets, attributes.next_hop)
 
 
 def a_path(

@@ -12,6 +12,8 @@ from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import CLUSTER, a_context, from_peer, told, values
 from tests.support.routes import some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 OTHER_CLUSTER = 0x0A000002
 
 SOURCES = {

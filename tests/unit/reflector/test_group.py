@@ -14,6 +14,8 @@ from tests.support.exports import a_context
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import Told, messages_of, octets_of
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 HOP = NextHop(bytes((192, 0, 2, 1)))
 BIG = some_attributes(local_pref=100, communities=range(1010))

@@ -36,6 +36,8 @@ from tests.support.exports import (
 )
 from tests.support.routes import some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 TO_EBGP = a_context(Target.EBGP, cluster_id=0)
 TO_IBGP = a_context(Target.NON_CLIENT, cluster_id=0)
 KINDS = (SourceKind.LOCAL, SourceKind.KERNEL, SourceKind.EBGP, SourceKind.IBGP)

@@ -23,6 +23,8 @@ from rib.policy import (
 )
 from tests.support.routes import a_source, nlris, some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 GOOD = some_attributes(local_pref=100)
 OTHER = some_attributes(local_pref=200)

@@ -6,6 +6,8 @@ from rib.decision import AFTER_MED, BEFORE_MED, DecisionOptions, Reason, rank
 from rib.path import NextHop, Path, SourceKind
 from tests.support.routes import a_path, a_source, some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 OPTIONS = DecisionOptions()
 LLGR_STALE = 0xFFFF0006
 EBGP, IBGP = SourceKind.EBGP, SourceKind.IBGP

@@ -17,6 +17,8 @@ from rib.policy import (
 )
 from tests.support.routes import a_source, nlris, some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 LOCAL_AS = 64512
 ROUTER_ID = 0x0A000001
 PEER = a_source("peer", SourceKind.EBGP, asn=65001)

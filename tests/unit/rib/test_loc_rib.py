@@ -7,6 +7,8 @@ from rib.path import SourceKind
 from rib.path_set import best_of
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 
 

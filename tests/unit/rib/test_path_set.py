@@ -1,3 +1,5 @@
+import pytest
+
 from rib.choice import choose
 from rib.decision import DecisionOptions, Reason, hops_of
 from rib.path_set import (
@@ -10,6 +12,8 @@ from rib.path_set import (
     reasons_of,
 )
 from tests.support.routes import a_path, a_source, some_attributes
+
+pytestmark = pytest.mark.usefixtures("either_twin")
 
 GOOD = a_path(some_attributes(local_pref=200), source=a_source("a"))
 FAIR = a_path(some_attributes(next_hop="192.0.2.2"), source=a_source("b"))

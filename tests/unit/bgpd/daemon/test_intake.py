@@ -7,6 +7,8 @@ from rib.nlri import parse_prefix
 from tests.support.attributes import BASE, LOCAL_AS, NEXT_HOP, attribute
 from tests.support.intakes import FAMILIES, Session, update
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 ONE, TWO = (parse_prefix(text)[1] for text in ("10.1.0.0/16", "10.2.0.0/16"))
 SIX, OTHER_SIX = (parse_prefix(text)[1] for text in ("fd00:1::/48", "fd00:2::/48"))
 HOP = bytes.fromhex("20010db8" + "00" * 11 + "01")

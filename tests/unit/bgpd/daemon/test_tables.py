@@ -38,6 +38,8 @@ from tests.support.told import (
     octets_of,
 )
 
+pytestmark = pytest.mark.usefixtures("either_twin")
+
 NLRIS = [parse_prefix(f"10.{number}.0.0/16")[1] for number in range(8)]
 HOP = NextHop(bytes((192, 0, 2, 1)))
 ANY = Policy(ACCEPT_ALL)
