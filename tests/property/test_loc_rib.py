@@ -13,7 +13,7 @@ from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import parse_prefix
 from rib.path import Path, Source, SourceKind
 from rib.path_set import best_of, eligible_of, multipath_of, paths_of, reasons_of
-from tests.support.routes import some_attributes
+from tests.support.routes import slow_twin, some_attributes
 
 PREFIXES = [parse_prefix(f"10.{number}.0.0/16")[1] for number in range(5)]
 HOPS = [bytes((192, 0, 2, number)) for number in (1, 2, 3)]
@@ -21,12 +21,15 @@ ATTRIBUTES = [
     some_attributes(as_path, next_hop=f"192.0.2.{hop}", med=med, local_pref=pref)
     for as_path, hop, med, pref in (
         ("1 2", 1, 10, 100),
+        ("1 2", 2, 10, 100),  # what gateways tell of one route
+        ("1 2", 3, 10, 100),
         ("1 3", 2, 5, 100),
         ("2 3", 2, 20, 100),
         ("2", 3, None, 100),
         ("3 4", 3, None, 200),
     )
 ]
+ATTRIBUTES += map(slow_twin, ATTRIBUTES[:2])
 some = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=5)
 peers = st.integers(0, 3)
 ids = st.integers(0, 2)

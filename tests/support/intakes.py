@@ -61,6 +61,7 @@ class Session:
         if not self._is_long_way:
             return self.intake.take(bodies)
         taken = Taken()
+        self.intake._plain_ipv4 = None  # no short way, and nothing is remembered
         for body in bodies:
             for rib in self.ribs.values():
                 rib.forget_outcomes()
