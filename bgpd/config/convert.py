@@ -272,6 +272,7 @@ def _datastore(
         username=datastore.username,
         password=password,
         path=datastore.path,
+        removal_hold=datastore.removal_hold,
     )
 
 

@@ -113,6 +113,9 @@ RESTARTS: Final = frozenset(
 )
 """Sections that are looked at only when the daemon starts."""
 
+LIVE_KEYS: Final = frozenset({"datastore.removal_hold"})
+"""Fields of these sections that are followed all the same."""
+
 _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})
 
 
@@ -290,6 +293,10 @@ def _policy_change(
     return ChangeCost.REFRESH, _differing(old, new)
 
 
+def _is_live(section: str, keys: tuple[str, ...]) -> bool:
+    return bool(keys) and LIVE_KEYS.issuperset(f"{section}.{key}" for key in keys)
+
+
 def _sections(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
     for name in _differing(old, new):
         if name in _COLLECTIONS:
@@ -304,5 +311,5 @@ def _sections(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
             max(costs, key=_BY_COST.index, default=ChangeCost.LIVE),
             keys,
             after,
-            needs_restart=name in RESTARTS,
+            needs_restart=name in RESTARTS and not _is_live(name, keys),
         )

@@ -18,6 +18,7 @@ from bgpd.config.fields import (
     AutoOff,
     Community,
     LargeCommunity,
+    LongSeconds,
     Metric,
     OnOff,
     Port,
@@ -204,6 +205,13 @@ class Datastore(Section):
         str | None, Field(description="etcd: a file whose first line is the password")
     ] = None
     path: Annotated[str, Field(description="folder: where the manifests are")] = ""
+    removal_hold: Annotated[
+        LongSeconds,
+        Field(
+            description="implausible removals, such as of all nodes, are held so long "
+            "unless `pybgpctl calico confirm` says that they are meant; 0 holds none"
+        ),
+    ] = 3600
 
 
 class Calico(Section):

@@ -142,6 +142,7 @@ class DatastoreSettings:
         username: Empty is no authentication.
         password: Of ``username``.
         path: Folder of manifests.
+        removal_hold: Seconds for which implausible removals are held; 0 holds none.
     """
 
     kind: DatastoreKind = DatastoreKind.NONE
@@ -152,6 +153,7 @@ class DatastoreSettings:
     username: str = ""
     password: str = field(default="", repr=False)
     path: str = ""
+    removal_hold: int = 3600
 
 
 @dataclass(frozen=True, slots=True)

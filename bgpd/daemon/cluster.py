@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import replace
+from typing import Final
 
 from bgpd.calico.blocks import Block
 from bgpd.calico.compat import Compat
@@ -20,24 +21,29 @@ from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import CalicoSettings, DatastoreKind, DatastoreSettings
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.datastore import Datastore, FolderDatastore
+from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.session.settings import AddPathMode, PeerSettings
 
 _log = logging.getLogger(__name__)
 
 Deliver = Callable[[NodeDesired], None]
 
+_REMOVAL_HOLD: Final = DatastoreSettings().removal_hold
+
 
 class ClusterFollower:
     """Reads a datastore for one node.
 
     Args:
-        datastore: Where cluster state comes from.
+        datastore: Where cluster state comes from; what it removes against all
+            plausibility is held.
         node: This node's name.
         template: What peers from the datastore are like.
         deliver: Takes what the node must be.
         calico: How the node behaves where the cluster's objects do not say.
         sides: What does not come from the datastore; ``None`` for nothing.
         holds_cluster_routes: Keep ``cluster_routes`` up to date.
+        removal_hold: Seconds for which implausible removals are held; 0 holds none.
     """
 
     def __init__(
@@ -50,8 +56,9 @@ class ClusterFollower:
         calico: CalicoSettings,
         sides: SideFollower | None = None,
         holds_cluster_routes: bool = False,
+        removal_hold: int = _REMOVAL_HOLD,
     ) -> None:
-        self.datastore = datastore
+        self.datastore = GuardedDatastore(datastore, node, removal_hold)
         self.cluster_routes: Mapping[str, frozenset[Block]] = {}
         self._node = node
         self._state = ClusterState(_with_add_path(template, calico), _options(calico))

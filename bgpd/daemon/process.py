@@ -276,6 +276,7 @@ class Daemon:
             calico=settings.calico,
             sides=self.sides,
             holds_cluster_routes=holds_routes,
+            removal_hold=settings.datastore.removal_hold,
         )
         self._spawn(self.cluster.follow(), "datastore")
         self._spawn(self.sides.follow(), "local workloads")

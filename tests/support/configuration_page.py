@@ -6,7 +6,7 @@ from types import NoneType, UnionType
 from pydantic.fields import FieldInfo
 
 from bgpd.config.base import Section
-from bgpd.config.diff import RESTARTS, SECTION_COSTS, field_cost
+from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
 from bgpd.config.model import (
@@ -256,9 +256,9 @@ def _change(path: str, section: type[Section], key: str) -> str:
         return _COST_WORDS[field_cost(FIELD_OF_KEY.get(key, key))]
     top = path.split(".", maxsplit=1)[0]
     settings = _SETTINGS_OF.get(top, top)
-    if settings in RESTARTS:
-        return "start"
     name = f"{settings}.{'asn' if key == 'as' else key}"
+    if settings in RESTARTS and name not in LIVE_KEYS:
+        return "start"
     return _COST_WORDS[SECTION_COSTS.get(name, ChangeCost.LIVE)]
 
 

@@ -19,6 +19,7 @@ from bgpd.datastore import (
     Writer,
 )
 from bgpd.datastore.etcd import EtcdDatastore, EtcdWriter
+from bgpd.datastore.guarded import GuardedDatastore
 from tests.etcd.servers import IS_INSTALLED, cluster
 from tests.support.datastores import Follower
 from tests.support.manifests import affinity, node, resource
@@ -29,6 +30,7 @@ Pair = tuple[Datastore, Writer]
 
 KINDS = [
     "memory",
+    "guarded",
     "folder",
     pytest.param(
         "etcd",
@@ -47,6 +49,9 @@ async def pair(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
         if request.param == "memory":
             memory = MemoryDatastore()
             yield memory, memory
+        elif request.param == "guarded":
+            memory = MemoryDatastore()
+            yield GuardedDatastore(memory, "n1", 0), memory
         elif request.param == "folder":
             folder = tmp_path / "manifests"
             folder.mkdir()

@@ -1,0 +1,425 @@
+"""Removals that nobody can have meant: kept apart until they are confirmed or undone.
+
+A datastore that was wiped, restored from an old copy, or mounted empty says what no
+operator would: that the own node, or most of a kind of objects, is gone. To follow it is
+an outage. So a removal does not take effect at once. It waits until none has followed it
+for a moment; what waited together is then judged together. A plausible batch goes through, an implausible one is held: what was removed stays in force until it comes back,
+until somebody confirms that it is gone, or until the hold's time is over.
+
+This is the mechanism alone, for objects of any source; ``Rules`` say what is plausible.
+Pure: ``now`` is an argument, in monotonic seconds, and deadlines are values.
+"""
+
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from itertools import chain, islice
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+
+SETTLE: Final = 2.0  # seconds without a further removal after which a batch is judged
+SOON: Final = 0.25  # the same, where it is of kinds alone whose removal is urgent
+LONGEST: Final = 60.0  # seconds after which it is judged although removals go on
+STRAGGLERS: Final = 60.0  # seconds that the rest has left once nearly all is back
+_NEARLY_ALL: Final = 10  # at most one of so many is still missing then
+_SHOWN: Final = 3  # names of a kind that a line names
+
+V = TypeVar("V")
+V_contra = TypeVar("V_contra", contravariant=True)
+
+# By kind, key to what the source has in its place; ``None`` is nothing.
+Batch = dict[str, dict[str, V | None]]
+
+
+class Rules(Protocol[V_contra]):
+    """What a source's objects are, and which removals are plausible."""
+
+    def kind_of(self, key: str) -> str:
+        """Return what people call the kind of an object; empty for one of no account."""
+
+    def is_hollow(self, kind: str, value: V_contra) -> bool:
+        """Return whether a value says as much as a removal would."""
+
+    def is_return(self, kind: str, value: V_contra, before: V_contra) -> bool:
+        """Return whether a value makes up for a removal that is kept apart."""
+
+    def is_announced(self, kind: str, key: str, value: V_contra) -> bool:
+        """Return whether an object's last value said that it is about to be removed."""
+
+    def is_implausible(
+        self,
+        kind: str,
+        missing: Collection[str],
+        in_force: Mapping[str, Mapping[str, V_contra]],
+        leaving: Mapping[str, Collection[str]],
+    ) -> bool:
+        """Return whether nobody can have meant that these are removed.
+
+        Args:
+            kind: Of the objects in question.
+            missing: The keys of all objects of the kind that are kept apart; one or more.
+            in_force: All objects in force by kind, what is kept apart among them.
+            leaving: Keys that would go at the same time, by kind.
+        """
+
+    def is_urgent(self, kind: str) -> bool:
+        """Return whether a plausible removal must not wait for long."""
+
+    def depends_on(self, kind: str) -> str:
+        """Return which kind's removals are plausible or not by what ``kind`` says."""
+
+
+class Cause(Enum):
+    """Why a hold began or ended."""
+
+    IMPLAUSIBLE = "implausible"
+    RETURNED = "all of it is back"
+    NEARLY_RETURNED = "nearly all of it is back; the rest is removed"
+    UNUSED = "nothing refers to it any more; it is removed"
+    CONFIRMED = "confirmed; it is removed"
+    EXPIRED = "nothing came back in time; it is removed"
+
+
+class Count(NamedTuple):
+    """How much of one kind is missing.
+
+    Attributes:
+        kind: In words; in the singular if there can be but one.
+        missing: Objects that are gone and kept apart.
+        total: Objects of the kind in force, the missing ones among them.
+        names: A few of the missing keys.
+    """
+
+    kind: str
+    missing: int
+    total: int
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        """Return it for people."""
+        if not self.kind.endswith("s"):
+            return self.kind
+        return f"{self.missing} of {self.total} {self.kind}"
+
+
+class Note(NamedTuple):
+    """A hold began or ended.
+
+    Attributes:
+        cause: Which of both, and why.
+        counts: What it is about, as far as it was still missing.
+        size: Objects that were ever held by it.
+        seconds: How long it has left.
+    """
+
+    cause: Cause
+    counts: tuple[Count, ...]
+    size: int
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        """Return what is missing, for people."""
+        return ", ".join(map(str, self.counts)) or f"{self.size} objects"
+
+
+@dataclass(slots=True)
+class Hold(Generic[V]):
+    """What is held together.
+
+    Attributes:
+        since: When it began.
+        until: When it ends by itself.
+        held: What is missing.
+        size: Objects that were ever held by it.
+        cause: Why it will end at ``until``.
+        returned_at: When something came back and nobody looked yet at what is left.
+    """
+
+    since: float
+    until: float
+    held: Batch[V] = field(default_factory=dict, repr=False)
+    size: int = 0
+    cause: Cause = Cause.EXPIRED
+    returned_at: float | None = None
+
+    def __len__(self) -> int:
+        """Return how many objects are still missing."""
+        return sum(map(len, self.held.values()))
+
+    def add(self, batch: Batch[V]) -> None:
+        """Hold more."""
+        for kind, items in batch.items():
+            self.held.setdefault(kind, {}).update(items)
+            self.size += len(items)
+
+    def has(self, kind: str, key: str) -> bool:
+        """Return whether it holds an object."""
+        return key in self.held.get(kind, ())
+
+    def drop(self, kind: str, key: str) -> None:
+        """Hold an object no more."""
+        del self.held[kind][key]
+        if not self.held[kind]:
+            del self.held[kind]
+
+
+class RemovalGuard(Generic[V]):
+    """Stands between a source of objects and those who act by it.
+
+    ``put`` and ``remove`` say whether a change goes through now. What is kept apart comes
+    out of ``advance``, which has to be called whenever ``due`` is over; ``drain_notes``
+    says what to tell people. An object costs a dictionary's entry; a change costs
+    microseconds, however many objects there are.
+
+    Args:
+        rules: What is plausible.
+        hold_time: Seconds for which an implausible removal is held; 0 lets all through.
+    """
+
+    def __init__(self, rules: Rules[V], hold_time: float) -> None:
+        self._rules = rules
+        self._hold_time = hold_time
+        self._in_force: dict[str, dict[str, V]] = {}
+        self._missing: dict[str, dict[str, None]] = {}  # by kind, in order of removal
+        self._waiting: Batch[V] = {}
+        self._began = self._latest = 0.0  # of what waits
+        self._is_confirmed = False  # what waits
+        self._held_at = float("-inf")  # the last removal that was found implausible
+        self._holds: list[Hold[V]] = []
+        self._unsettled: dict[str, float] = {}  # kinds to look at again, since when
+        self._notes: list[Note] = []
+
+    # -- in -----------------------------------------------------------------------------
+
+    def put(self, key: str, value: V, now: float) -> bool:
+        """Take a new or changed object; return whether it counts now."""
+        rules = self._rules
+        kind = rules.kind_of(key)
+        if not kind:
+            return True
+        if rules.is_hollow(kind, value):
+            return self.remove(key, now, value)
+        known = self._in_force.setdefault(kind, {})
+        if key in self._missing.get(kind, ()):
+            if not rules.is_return(kind, value, known[key]):
+                self._set_aside(kind, key, value)
+                return False
+            self._restore(kind, key, now)
+        known[key] = value
+        self._unsettle(kind, now)
+        return True
+
+    def remove(self, key: str, now: float, value: V | None = None) -> bool:
+        """Take a removal; return whether it counts now.
+
+        Args:
+            key: What is gone.
+            now: The time.
+            value: What the source has in its place, where that says as little.
+        """
+        kind = self._rules.kind_of(key)
+        known = self._in_force.get(kind, {})
+        if key not in known:
+            return True
+        missing = self._missing.setdefault(kind, {})
+        if key in missing:
+            self._set_aside(kind, key, value)
+            return False
+        if self._hold_time <= 0 or self._rules.is_announced(kind, key, known[key]):
+            del known[key]
+            self._unsettle(kind, now)
+            return True
+        if not self._waiting:
+            self._began, self._is_confirmed = now, False
+        missing[key] = None
+        self._waiting.setdefault(kind, {})[key] = value
+        self._latest = now
+        return False
+
+    def forget(self, key: str, now: float) -> None:
+        """Drop an object without any judgement: nobody asks for it any more."""
+        kind = self._rules.kind_of(key)
+        if key in self._missing.get(kind, ()):
+            self._restore(kind, key, now)
+        self._in_force.get(kind, {}).pop(key, None)
+
+    def reconsider(self, kind: str, now: float) -> None:
+        """Look at what is held of ``kind`` again: what refers to it may have changed."""
+        self._unsettled.setdefault(kind, now)
+
+    def confirm(self, now: float) -> tuple[Count, ...]:
+        """Let all that is kept apart through with the next ``advance``; return what."""
+        counts = self._count(self._missing)
+        self._is_confirmed = bool(self._waiting)
+        for hold in self._holds:
+            hold.until, hold.cause = now, Cause.CONFIRMED
+        return counts
+
+    def set_hold_time(self, seconds: float) -> None:
+        """Hold for another time than so far, counted from when each hold began."""
+        for hold in self._holds:
+            hold.until += seconds - self._hold_time
+        self._hold_time = seconds
+
+    # -- out ----------------------------------------------------------------------------
+
+    @property
+    def due(self) -> float | None:
+        """When ``advance`` has something to do; ``None`` while there is nothing."""
+        times = [hold.until for hold in self._holds]
+        times += [
+            hold.returned_at + STRAGGLERS
+            for hold in self._holds
+            if hold.returned_at is not None
+        ]
+        if self._waiting:
+            times.append(self._judged_at)
+        if self._holds:
+            times += [since + SETTLE for since in self._unsettled.values()]
+        return min(times, default=None)
+
+    def advance(self, now: float) -> list[tuple[str, V | None]]:
+        """Return the removals that count from now on, each with what is in its place."""
+        released: list[tuple[str, V | None]] = []
+        if self._waiting and now >= self._judged_at:
+            released += self._judge(now)
+        unsettled = {k for k, since in self._unsettled.items() if now >= since + SETTLE}
+        for kind in unsettled:
+            del self._unsettled[kind]
+        for hold in tuple(self._holds):
+            cause = self._end_of(hold, now, unsettled)
+            if cause is not None:
+                self._holds.remove(hold)
+                self._notes.append(Note(cause, self.counts(hold), hold.size))
+                released += self._let_go(hold.held, now)
+        return released
+
+    def drain_notes(self) -> list[Note]:
+        """Return which holds began and ended since the last call."""
+        notes, self._notes = self._notes, []
+        return notes
+
+    # -- what is there ------------------------------------------------------------------
+
+    @property
+    def holds(self) -> tuple[Hold[V], ...]:
+        """What is held, the oldest first."""
+        return tuple(self._holds)
+
+    @property
+    def waiting_count(self) -> int:
+        """Removals that wait to be judged."""
+        return sum(map(len, self._waiting.values()))
+
+    def counts(self, hold: Hold[V]) -> tuple[Count, ...]:
+        """Return what a hold is about, by kind."""
+        return self._count(hold.held)
+
+    def kept(self) -> Iterator[tuple[str, V]]:
+        """Yield every object that is in force although the source has it no more."""
+        for kind, keys in self._missing.items():
+            known = self._in_force[kind]
+            for key in keys:
+                yield key, known[key]
+
+    def keys(self) -> set[str]:
+        """Return the keys of all objects in force; a copy."""
+        return {key for some in self._in_force.values() for key in some}
+
+    # -- how ----------------------------------------------------------------------------
+
+    @property
+    def _judged_at(self) -> float:
+        """When what waits is judged."""
+        if self._is_confirmed:
+            return self._began
+        is_urgent = all(map(self._rules.is_urgent, self._waiting))
+        rest = SOON if is_urgent else SETTLE
+        return min(self._latest + rest, self._began + LONGEST)
+
+    def _set_aside(self, kind: str, key: str, value: V | None) -> None:
+        """Note what the source has in the place of a missing object."""
+        places = (self._waiting, *(hold.held for hold in self._holds))
+        place = next(each for each in places if key in each.get(kind, ()))
+        place[kind][key] = value
+
+    def _unsettle(self, kind: str, now: float) -> None:
+        if self._holds and (dependent := self._rules.depends_on(kind)):
+            self.reconsider(dependent, now)
+
+    def _restore(self, kind: str, key: str, now: float) -> None:
+        """An object is back before its removal counted."""
+        del self._missing[kind][key]
+        waiting = self._waiting.get(kind, {})
+        if key in waiting:
+            del waiting[key]
+            if not waiting:
+                del self._waiting[kind]
+            return
+        hold = next(hold for hold in self._holds if hold.has(kind, key))
+        hold.drop(kind, key)
+        hold.returned_at = now
+        if not hold.held:
+            self._holds.remove(hold)
+            self._notes.append(Note(Cause.RETURNED, (), hold.size))
+
+    def _judge(self, now: float) -> list[tuple[str, V | None]]:
+        """Hold what waited, or return it."""
+        batch, self._waiting = self._waiting, {}
+        suspect = {kind for kind in batch if self._is_bad(kind, batch)}
+        # What follows close upon an implausible removal belongs to it.
+        is_sequel = bool(self._holds) and self._began - self._held_at <= SETTLE
+        if self._is_confirmed or not (suspect or is_sequel):
+            return self._let_go(batch, now)
+        self._held_at = self._latest
+        counts = self._count(batch)
+        hold = self._joined(suspect)
+        if hold is None:
+            hold = Hold(now, now + self._hold_time)
+            self._holds.append(hold)
+        hold.add(batch)
+        size, left = sum(map(len, batch.values())), hold.until - now
+        self._notes.append(Note(Cause.IMPLAUSIBLE, counts, size, left))
+        return []
+
+    def _joined(self, suspect: set[str]) -> Hold[V] | None:
+        """Return the hold that has all of these kinds already: its time goes on."""
+        for hold in reversed(self._holds):
+            if suspect <= hold.held.keys():
+                return hold
+        return None
+
+    def _end_of(self, hold: Hold[V], now: float, unsettled: set[str]) -> Cause | None:
+        """Return why a hold ends now; ``None`` if it does not."""
+        if now >= hold.until:
+            return hold.cause
+        is_over = hold.returned_at is not None and now >= hold.returned_at + STRAGGLERS
+        is_unsettled = hold.held.keys() <= unsettled
+        if not is_over and not is_unsettled:
+            return None
+        if is_over:
+            hold.returned_at = None
+        if any(self._is_bad(kind, hold.held) for kind in hold.held):
+            return None
+        if is_unsettled:
+            return Cause.UNUSED
+        is_little = len(hold) * _NEARLY_ALL <= hold.size
+        return Cause.NEARLY_RETURNED if is_little else None
+
+    def _let_go(self, batch: Batch[V], now: float) -> list[tuple[str, V | None]]:
+        for kind, items in batch.items():
+            for key in items:
+                del self._missing[kind][key]
+                del self._in_force[kind][key]
+            self._unsettle(kind, now)
+        return list(chain.from_iterable(map(dict.items, batch.values())))
+
+    def _is_bad(self, kind: str, leaving: Batch[V]) -> bool:
+        missing, in_force = self._missing[kind], self._in_force
+        return self._rules.is_implausible(kind, missing, in_force, leaving)
+
+    def _count(self, batch: Mapping[str, Mapping[str, object]]) -> tuple[Count, ...]:
+        return tuple(
+            Count(kind, len(keys), len(self._in_force[kind]), (*islice(keys, _SHOWN),))
+            for kind, keys in batch.items()
+            if keys
+        )

@@ -1,0 +1,157 @@
+"""Any datastore, without removals that nobody can have meant (``bgpd.calico.plausible``).
+
+A task of its own reads the source, so that a hold can end while the source is silent. An
+event is still asked for only when the consumer has finished the one before.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing, suppress
+from typing import Final
+
+from bgpd.calico.events import DatastoreEvent
+from bgpd.calico.plausible import EventGuard
+from bgpd.calico.removals import Cause, Count, Hold, Note
+from bgpd.datastore.model import Datastore, Status
+
+CONFIRM: Final = "pybgpctl calico confirm"
+
+_log = logging.getLogger(__name__)
+
+
+def log_notes(source: str, notes: list[Note]) -> None:
+    """Log which holds began and ended, each as one line.
+
+    Args:
+        source: What lost the objects, such as ``datastore``.
+        notes: What happened.
+    """
+    for note in notes:
+        if note.cause is Cause.IMPLAUSIBLE:
+            _log.warning("%s: %s", source, missing_text(note.counts, note.seconds))
+        elif note.cause in (Cause.CONFIRMED, Cause.EXPIRED):
+            _log.warning("%s: no longer held: %s: %s", source, note, note.cause.value)
+        else:
+            _log.info("%s: no longer held: %s: %s", source, note, note.cause.value)
+
+
+def missing_text(counts: tuple[Count, ...], seconds: float) -> str:
+    """Return one line that says what is missing, and what ends the hold."""
+    names = [name for count in counts for name in count.names][:3]
+    return (
+        f"implausible: {', '.join(map(str, counts))} gone at once ({', '.join(names)}"
+        f"{', ...' if sum(count.missing for count in counts) > len(names) else ''}); all"
+        f" that they said stays in force for {seconds:.0f} s, or until they are back; if"
+        f" it is meant: {CONFIRM}"
+    )
+
+
+class GuardedDatastore:
+    """Holds implausible removals of a datastore; see ``Datastore``.
+
+    Args:
+        source: What it reads.
+        node: The own node's name.
+        hold_time: Seconds for which they are held; 0 holds none.
+        clock: Monotonic seconds.
+    """
+
+    def __init__(
+        self,
+        source: Datastore,
+        node: str,
+        hold_time: float,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._source = source
+        self._guard = EventGuard(node, hold_time)
+        self._clock = clock
+        self._inbox: DatastoreEvent | None = None
+        self._news = asyncio.Event()
+        self._taken = asyncio.Event()
+
+    @property
+    def status(self) -> Status:
+        """The source's state now."""
+        return self._source.status
+
+    def describe(self, key: str) -> str:
+        """Return where the value of ``key`` stands, for people."""
+        return self._source.describe(key)
+
+    @property
+    def holds(self) -> tuple[Hold[bytes], ...]:
+        """What is held, the oldest first."""
+        return self._guard.removals.holds
+
+    def counts(self, hold: Hold[bytes]) -> tuple[Count, ...]:
+        """Return what a hold is about, by kind."""
+        return self._guard.removals.counts(hold)
+
+    def confirm(self) -> tuple[Count, ...]:
+        """Let all removals that are kept apart take effect; return what they are."""
+        counts = self._guard.removals.confirm(self._clock())
+        self._news.set()
+        return counts
+
+    def set_hold_time(self, seconds: float) -> None:
+        """Hold for another time than so far, what is held already too."""
+        self._guard.removals.set_hold_time(seconds)
+        self._news.set()
+
+    async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
+        """Yield the source's events, each as far as it is plausible."""
+        self._inbox = None
+        reader = asyncio.create_task(self._read(), name="datastore reader")
+        reader.add_done_callback(lambda _: self._news.set())
+        try:
+            while True:
+                await self._wait()
+                event = self._inbox
+                if event is not None:
+                    plausible = await self._take(event)
+                    if plausible is not None:
+                        yield plausible
+                    self._inbox = None
+                    self._taken.set()
+                elif reader.done():
+                    reader.result()  # raises what it ended by
+                    return
+                released = self._guard.advance(self._clock())
+                log_notes("datastore", self._guard.removals.drain_notes())
+                if released is not None:
+                    yield released
+        finally:
+            reader.cancel()
+            await asyncio.gather(reader, return_exceptions=True)
+
+    async def _read(self) -> None:
+        async with aclosing(self._source.events()) as events:
+            async for event in events:
+                self._inbox = event
+                self._taken.clear()
+                self._news.set()
+                await self._taken.wait()
+
+    async def _take(self, event: DatastoreEvent) -> DatastoreEvent | None:
+        """Return what of an event counts now; others may work meanwhile."""
+        work = self._guard.taking(event, self._clock())
+        while True:
+            try:
+                next(work)
+            except StopIteration as end:
+                plausible: DatastoreEvent | None = end.value
+                return plausible
+            await asyncio.sleep(0)
+
+    async def _wait(self) -> None:
+        """Wait for an event, a confirmation, or a deadline."""
+        due = self._guard.removals.due
+        timeout = None if due is None else max(0.0, due - self._clock())
+        with suppress(TimeoutError):
+            async with asyncio.timeout(timeout):
+                await self._news.wait()
+        self._news.clear()

@@ -1,0 +1,156 @@
+"""A guarded datastore: events of its source, removals when they count."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+
+import pytest
+
+from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
+from bgpd.calico.keys import resource_key
+from bgpd.datastore import MemoryDatastore
+from bgpd.datastore.guarded import GuardedDatastore
+from tests.support.datastores import Follower
+from tests.support.manifests import node
+
+pytestmark = pytest.mark.asyncio
+OWN = resource_key("Node", "n0")
+
+
+class Clock:
+    """Monotonic seconds that can be set forward."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def __call__(self) -> float:
+        return time.monotonic() + self.ahead
+
+
+async def a_cluster(count: int) -> MemoryDatastore:
+    memory = MemoryDatastore()
+    await memory.apply([node(f"n{i}", f"10.0.0.{i + 1}/24") for i in range(count)])
+    return memory
+
+
+async def test_a_removal_counts_once_it_is_confirmed() -> None:
+    memory = await a_cluster(3)
+    guarded = GuardedDatastore(memory, "n0", 3600)
+    async with Follower(guarded) as follower:
+        await follower.until(lambda seen: len(seen.items) == 3)
+        await memory.delete([node("n0")])
+        await memory.apply([node("n9", "10.0.0.99/24")])  # goes through meanwhile
+        await follower.until(lambda seen: len(seen.items) == 4)
+        assert [str(count) for count in guarded.confirm()] == ["own Node"]
+        await follower.until(lambda seen: OWN not in seen.items)
+        assert guarded.confirm() == ()
+
+
+async def test_a_hold_is_logged_once_and_ends_by_its_time(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    memory, clock = await a_cluster(3), Clock()
+    guarded = GuardedDatastore(memory, "n0", 60, clock=clock)
+    async with Follower(guarded) as follower:
+        await follower.until(lambda seen: len(seen.items) == 3)
+        await memory.delete([node(f"n{i}") for i in range(3)])
+        await follower.until(lambda _: memory.status.lag_revisions == 0)
+        clock.ahead += 5
+        await memory.apply([node("n9", "10.0.0.99/24")])
+        await follower.until(lambda _: bool(guarded.holds))
+        assert len(follower.items) == 4
+        for _ in range(3):
+            memory.compact()  # snapshots do not repeat the warning
+            await follower.until(lambda _: memory.status.lag_revisions == 0)
+        clock.ahead += 60
+        await memory.apply([node("n9", "10.0.0.98/24")])
+        await follower.until(lambda seen: len(seen.items) == 1)
+    warnings = [record.message for record in caplog.records]
+    assert len(warnings) == 2
+    for text in ("own Node", "2 of 3 other Nodes", "60 s", "pybgpctl calico confirm"):
+        assert text in warnings[0]
+    assert "nothing came back in time" in warnings[1]
+
+
+async def test_a_deadline_wakes_it_while_the_source_is_silent() -> None:
+    memory, clock = await a_cluster(3), Clock()
+    guarded = GuardedDatastore(memory, "n0", 60, clock=clock)
+    async with Follower(guarded) as follower:
+        await follower.until(lambda seen: len(seen.items) == 3)
+        await memory.delete([node("n0")])
+        await follower.until(lambda _: memory.status.lag_revisions == 0)
+        clock.ahead += 1.9  # of the two seconds for which a removal waits
+        guarded.set_hold_time(60)  # looks at the clock
+        await follower.until(lambda _: bool(guarded.holds))
+        assert OWN in follower.items
+
+
+async def test_the_source_is_asked_for_more_when_the_consumer_is_done() -> None:
+    memory = await a_cluster(1)
+    guarded = GuardedDatastore(memory, "n0", 3600)
+    async with aclosing(guarded.events()) as events:
+        first = await anext(events)
+        assert isinstance(first, Snapshot)
+        memory.put("/calico/x", b"1")
+        await asyncio.sleep(0)
+        assert guarded.status.applied_revision == 0
+        second = await anext(events)
+        assert isinstance(second, Changes)
+        assert guarded.status.applied_revision == first.revision
+
+
+class Broken(MemoryDatastore):
+    """A source that ends by an exception, once."""
+
+    is_closed = False
+
+    async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
+        try:
+            yield Snapshot(1, {OWN: b""})
+            if not self.is_closed:
+                raise OSError("no more")
+            await asyncio.Event().wait()
+        finally:
+            self.is_closed = True
+
+
+async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> None:
+    source = Broken()
+    guarded = GuardedDatastore(source, "n0", 3600)
+    async with aclosing(guarded.events()) as events:
+        assert isinstance(await anext(events), Snapshot)
+        with pytest.raises(OSError, match="no more"):
+            await anext(events)
+    assert source.is_closed
+    async with aclosing(guarded.events()) as events:
+        assert isinstance(await anext(events), Snapshot)
+        waiting = asyncio.ensure_future(anext(events))
+        await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+    assert not [
+        task for task in asyncio.all_tasks() if task.get_name() == "datastore reader"
+    ]
+
+
+async def test_a_large_snapshot_is_looked_at_in_turns() -> None:
+    memory = MemoryDatastore(
+        {resource_key("Node", f"n{i}"): b"{}" for i in range(3000)}
+    )
+    guarded = GuardedDatastore(memory, "n0", 3600)
+    turns = 0
+
+    async def count() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    counting = asyncio.create_task(count())
+    async with Follower(guarded) as follower:
+        await follower.until(lambda seen: len(seen.items) == 3000)
+    counting.cancel()
+    assert turns > 6
