@@ -15,9 +15,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import REQUEST, TextError
+
 DEFAULT_PATH: Final = "/run/pybgpd/pybgpd.sock"
 PATH_VARIABLE: Final = "PYBGPD_CONTROL"
-MAX_REQUEST_LEN: Final = 65536  # octets, with the line's end
+_MAX_SHOWN: Final = 80  # characters of what was asked
+MAX_REQUEST_LEN: Final = REQUEST.octets  # with the line's end
 
 Row = dict[str, Any]
 Arguments = Mapping[str, Any]
@@ -85,8 +89,8 @@ def decode_request(line: bytes) -> Request:
             trusted any more.
     """
     try:
-        found = json.loads(line)
-    except (ValueError, RecursionError) as error:
+        found = load(line, REQUEST, keeps_halves=True).value
+    except TextError as error:
         raise ControlError(
             "bad-request", f"a request is one line of JSON: {error}", ("a JSON object",)
         ) from error
@@ -118,7 +122,7 @@ def find_command(commands: Mapping[str, Command], request: Request) -> Command:
     if command is None:
         raise ControlError(
             "unknown-command",
-            f"there is no command {request.command!r}",
+            f"there is no command {_shown(request.command)}",
             sorted(commands),
         )
     for name, value in request.arguments.items():
@@ -126,13 +130,13 @@ def find_command(commands: Mapping[str, Command], request: Request) -> Command:
         if kind is None:
             raise ControlError(
                 "unknown-argument",
-                f"{request.command} has no argument {name!r}",
+                f"{request.command} has no argument {_shown(name)}",
                 sorted(command.arguments),
             )
         if type(value) is not kind or not _is_sound(value):
             raise ControlError(
                 "bad-argument",
-                f"argument {name} of {request.command} cannot be {value!r}",
+                f"argument {name} of {request.command} cannot be {_shown(value)}",
                 (_TYPE_NAMES[kind],),
             )
     for name in command.required:
@@ -144,6 +148,11 @@ def find_command(commands: Mapping[str, Command], request: Request) -> Command:
 
 
 _TYPE_NAMES: Final = {str: "text", int: "a whole number", bool: "true or false"}
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def _is_sound(value: object) -> bool:

@@ -17,6 +17,8 @@ from pathlib import Path
 from struct import Struct
 from typing import Final, TypeVar
 
+from bgpd.texts.state_files import folder_fault, make_folder
+
 SLICE_TIME: Final = 0.004  # seconds of making rows before the loop gets its turn
 SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much either
 WRITE_BUFFER: Final = 1 << 18  # octets queued for one client before rows stop
@@ -91,7 +93,7 @@ class UnixServer(ABC):
         for task in list(self._clients):
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        if _inode_of(self.path) == self._inode:
+        if self._inode and _inode_of(self.path) == self._inode:
             _unlink(self.path)
 
     @property
@@ -282,11 +284,12 @@ class Client:
 
 
 def _inode_of(path: str) -> int:
-    """Return the inode of a file; 0 where there is none."""
+    """Return the inode of a socket; 0 where there is none."""
     try:
-        return Path(path).stat().st_ino
+        found = Path(path).lstat()
     except OSError:
         return 0
+    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
 
 
 def _unlink(path: str) -> None:
@@ -311,11 +314,11 @@ def listening_socket(path: str, title: str, hint: str) -> socket.socket:
         )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        Path(path).parent.mkdir(parents=True, exist_ok=True)
+        make_folder(Path(path).parent)
+        if fault := folder_fault(path):
+            _log.warning("%s %s: %s: others may take its place", title, path, fault)
         _remove_stale(path, title, hint)
-        sock.bind(path)
-        # Before listen(): nobody can connect while the mode is still the default one.
-        Path(path).chmod(SOCKET_MODE)
+        _bind(sock, path)
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
@@ -326,6 +329,19 @@ def listening_socket(path: str, title: str, hint: str) -> socket.socket:
         raise
     sock.setblocking(False)
     return sock
+
+
+def _bind(sock: socket.socket, path: str) -> None:
+    """Make a socket's file, with its mode from the start and through no link.
+
+    bind(2) follows no link and fails where anything stands; to change the mode afterwards
+    would follow a link that somebody put in its place.
+    """
+    mask = os.umask(~SOCKET_MODE & 0o777)
+    try:
+        sock.bind(path)
+    finally:
+        os.umask(mask)
 
 
 def _remove_stale(path: str, title: str, hint: str) -> None:

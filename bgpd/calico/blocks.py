@@ -6,7 +6,6 @@ stay reachable: the block is announced as a whole until then. What cannot be und
 the state that was known before.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from enum import Enum
 from types import MappingProxyType
@@ -14,9 +13,12 @@ from typing import Final, NamedTuple
 
 from bgpd.calico.keys import split_affinity_key
 from bgpd.calico.warnings import ObjectWarning
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import AFFINITY, TextError
 from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, format_prefix, make_nlri, network_octets, parse_address
 
+_MAX_SHOWN: Final = 40  # characters of what was found
 _MAX_MEMO: Final = 1024  # values are a handful of texts; strangers may not fill memory
 
 
@@ -86,14 +88,14 @@ def parse_state(value: bytes) -> AffinityState | None:
     if not value:
         return AffinityState.IMPLICIT  # the key alone
     try:
-        content = json.loads(value)
-    except (ValueError, RecursionError) as error:
-        raise AffinityError("is not JSON") from error
+        content = load(value, AFFINITY).value
+    except TextError as error:
+        raise AffinityError(str(error)) from error
     if not isinstance(content, dict):
         raise AffinityError("is no JSON object")
     state = content.get("state") or ""
     if not isinstance(state, str) or state not in _STATES:
-        raise AffinityError(f"state {state!r} is unknown")
+        raise AffinityError(f"state {str(state)[:_MAX_SHOWN]!r} is unknown")
     return None if content.get("deleted") is True else _STATES[state]
 
 

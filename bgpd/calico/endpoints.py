@@ -4,9 +4,11 @@ Felix evaluates ``BGPPeer.spec.localWorkloadSelector`` and leaves one JSON file 
 workload in its folder of endpoint statuses.
 """
 
-import json
 from ipaddress import IPv4Interface, IPv6Interface
 from typing import NamedTuple
+
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import ENDPOINT_STATUS, TextError
 
 
 class EndpointError(ValueError):
@@ -37,9 +39,9 @@ def parse_endpoint(content: object) -> LocalEndpoint:
     """
     if isinstance(content, bytes | str):
         try:
-            content = json.loads(content)
-        except (ValueError, RecursionError) as error:
-            raise EndpointError(f"is not JSON: {error}") from error
+            content = load(content, ENDPOINT_STATUS).value
+        except TextError as error:
+            raise EndpointError(str(error)) from error
     if not isinstance(content, dict):
         raise EndpointError("is no JSON object")
     texts = {}

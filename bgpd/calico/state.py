@@ -10,9 +10,9 @@ An affinity event costs microseconds: ``apply`` says which nodes' blocks it touc
 ``originated`` of the own node is all that must be compared then.
 """
 
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Final
 
 from bgpd.calico.blocks import Block, BlockTable
 from bgpd.calico.desired import NodeDesired
@@ -25,7 +25,10 @@ from bgpd.calico.resources import MODELS
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import VALUE, TextError
 
+_TWICE: Final = "stands twice; the last one counts"
 TEMPLATE = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)
 
 
@@ -154,9 +157,9 @@ class ClusterState:
             return
         kind, name = named
         try:
-            content = json.loads(value)
-        except (ValueError, RecursionError) as error:
-            finding = ObjectWarning(key, "", f"is not JSON: {error}")
+            content, doubled = load(value, VALUE)
+        except TextError as error:
+            finding = ObjectWarning(key, "", str(error))
             closed = closed_filter(None) if kind == "BGPFilter" else None
             self._refuse(key, kind, name, Read(None, (finding,), closed))
             return
@@ -167,8 +170,9 @@ class ClusterState:
             return
         self._closed.discard(key)
         self._resources[kind][name] = read.resource
-        if read.findings:
-            self._warnings[key] = read.findings
+        twice = (ObjectWarning(key, name, _TWICE) for name in doubled)
+        if findings := (*read.findings, *twice):
+            self._warnings[key] = findings
         else:
             self._warnings.pop(key, None)
 

@@ -9,6 +9,9 @@ import click
 
 from bgpd.cli.asking import EXIT_REFUSED, ask, output_option, print_rows
 from bgpd.cli.tables import field
+from bgpd.texts.files import read_octets
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import CASE, TextError
 
 if TYPE_CHECKING:
     from bgpd.calico.case import Case
@@ -81,16 +84,14 @@ def _load(file: Path) -> "Case":
     from bgpd.calico.case import CaseError, load_case  # noqa: PLC0415  # as above
 
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+        if str(file) == "-":
+            octets = sys.stdin.buffer.read(CASE.octets + 1)
+        else:
+            octets = read_octets(file, CASE.octets)
+        return load_case(load(octets, CASE, keeps_halves=True).value)
     except OSError as error:
         _refuse(file, error.strerror or str(error))
-    except UnicodeError as error:
-        _refuse(file, f"is not UTF-8: {error}")
-    try:
-        return load_case(json.loads(text))
-    except json.JSONDecodeError as error:
-        _refuse(file, f"is not JSON: line {error.lineno}: {error.msg}")
-    except (CaseError, RecursionError) as error:
+    except (TextError, CaseError, RecursionError) as error:
         _refuse(file, str(error))
 
 

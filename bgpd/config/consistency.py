@@ -8,11 +8,12 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Final
 
-from bgpd.config.document import KeyPath, format_path
+from bgpd.config.document import format_path
 from bgpd.config.inheritance import Neighbor, neighbors
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.validation import did_you_mean
+from bgpd.texts.tree import KeyPath
 from rib.policy import BUILT_IN_POLICIES, prefix_entry
 
 Finding = tuple[KeyPath, str]

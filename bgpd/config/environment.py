@@ -196,7 +196,7 @@ def _add_clients(document: Document, value: object, origin: Origin) -> None:
     bgp = document.data.get("bgp")
     own_as = bgp.get("as") if isinstance(bgp, dict) else None
     for prefix in _as_list(value):
-        document.values[("ranges", len(ranges))] = origin
+        document.others[("ranges", len(ranges))] = origin
         ranges.append(
             {
                 "prefix": prefix,

@@ -6,6 +6,9 @@ one go, not one error a run.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import Final
+
+_MAX_SHOWN: Final = 1_000  # characters of one problem: a text may be a whole file
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -43,11 +46,10 @@ class ConfigProblem:
 
     def __str__(self) -> str:
         """Return the line that is shown to people."""
-        return (
-            f"{self.origin}: {self.key}: {self.text}"
-            if self.key
-            else (f"{self.origin}: {self.text}")
-        )
+        text = f"{self.key}: {self.text}" if self.key else self.text
+        if len(text) > _MAX_SHOWN:
+            text = f"{text[:_MAX_SHOWN]}..."
+        return f"{self.origin}: {text}"
 
 
 class ConfigError(Exception):

@@ -3,10 +3,10 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from bgpd.config.document import KeyPath
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.schema import keys_of
+from bgpd.texts.tree import KeyPath
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from types import MappingProxyType
 
 from bgpd.config.consistency import contradictions
 from bgpd.config.convert import to_settings
-from bgpd.config.document import Document, KeyPath, format_path, parse_document
+from bgpd.config.document import Document, format_path, parse_document
 from bgpd.config.environment import overlay_environment, overlay_options
 from bgpd.config.errors import ConfigError, ConfigProblem, Origin
 from bgpd.config.fields import MD5_KEY_LEN
@@ -21,6 +21,14 @@ from bgpd.config.inheritance import neighbors
 from bgpd.config.model import DaemonConfig
 from bgpd.config.settings import DaemonSettings
 from bgpd.config.validation import validate
+from bgpd.texts.files import read_text
+from bgpd.texts.limits import (
+    CONFIGURATION,
+    NAME_OCTETS,
+    PASSWORD_OCTETS,
+    TextError,
+)
+from bgpd.texts.tree import KeyPath
 
 NODE_NAME_FILE = Path("/var/lib/calico/nodename")
 
@@ -77,17 +85,16 @@ def load(
 def _read_document(file: Path | None) -> Document:
     if file is None:
         return Document("defaults")
+    source = str(file)
     try:
-        text = file.read_text(encoding="utf-8")
+        text = read_text(file, CONFIGURATION.octets)
     except OSError as error:
-        problem = ConfigProblem(Origin(str(file)), "", error.strerror or str(error))
+        problem = ConfigProblem(Origin(source), "", error.strerror or str(error))
         raise ConfigError([problem]) from error
-    except UnicodeDecodeError as error:
-        text = (
-            f"not UTF-8 text: octet {error.start} is 0x{error.object[error.start]:02x}"
-        )
-        raise ConfigError([ConfigProblem(Origin(str(file)), "", text)]) from error
-    return parse_document(text, str(file))
+    except TextError as error:
+        origin = Origin(source, error.line, error.column)
+        raise ConfigError([ConfigProblem(origin, "", error.problem)]) from error
+    return parse_document(text, source)
 
 
 def _default_node_name(document: Document, environment: Mapping[str, str]) -> None:
@@ -96,8 +103,8 @@ def _default_node_name(document: Document, environment: Mapping[str, str]) -> No
     if section is not None and (not isinstance(section, dict) or section.get("name")):
         return
     name, source = "", str(NODE_NAME_FILE)
-    with contextlib.suppress(OSError, UnicodeDecodeError):  # usual outside a cluster
-        name = NODE_NAME_FILE.read_text(encoding="utf-8").strip()
+    with contextlib.suppress(OSError, TextError):  # usual outside a cluster
+        name = read_text(NODE_NAME_FILE, NAME_OCTETS).strip()
     if not name and (text := environment.get("HOSTNAME", "").strip()):
         name, source = text.lower(), "environment variable HOSTNAME"
     if not name:
@@ -125,8 +132,8 @@ def _read_secrets(
     for name, path in wanted.items():
         file = base / name
         try:
-            lines = file.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
+            lines = read_text(file, PASSWORD_OCTETS).splitlines()
+        except (OSError, ValueError) as error:  # of a path with a NUL, too
             findings.append((path, f"cannot read {file}: {error}"))
             continue
         password = lines[0] if lines else ""

@@ -12,8 +12,8 @@ from typing import Annotated, Union, get_args, get_origin
 from pydantic.fields import FieldInfo
 
 from bgpd.config.base import Section
-from bgpd.config.document import KeyPath
 from bgpd.config.model import DaemonConfig
+from bgpd.texts.tree import KeyPath
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:

@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
-from bgpd.config.document import Document, KeyPath, format_path
+from bgpd.config.document import MAX_PROBLEMS, Document, format_path
 from bgpd.config.errors import ConfigProblem
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import keys_of, section_at
+from bgpd.texts.tree import KeyPath
 
 _MAX_SHOWN: Final = 60  # characters of a wrong value
+_MAX_WORD: Final = 64  # characters; no key, name or choice is longer
 _SECRET_KEYS: Final = frozenset({"password"})
 
 
@@ -20,20 +22,26 @@ def validate(document: Document) -> tuple[DaemonConfig | None, list[ConfigProble
     """Check ``document`` against the model.
 
     Returns:
-        The model, or ``None`` where there are problems; and the problems.
+        The model, or ``None`` where there are problems; and the problems, the first
+        ``MAX_PROBLEMS`` of the model's: a file that is none has one on every line.
     """
     problems = list(document.problems)
     try:
         config = DaemonConfig.model_validate(document.data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        problems += [_problem(document, dict(each)) for each in errors]
+        problems += [_problem(document, dict(each)) for each in errors[:MAX_PROBLEMS]]
+        if (more := len(errors) - MAX_PROBLEMS) > 0:
+            text = f"and {more} problem{'s' if more > 1 else ''} more"
+            problems.append(ConfigProblem(problems[-1].origin, "", text))
         return None, problems
     return None if problems else config, problems
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean X?`` where a known word is near, else nothing."""
+    if len(word) > _MAX_WORD:
+        return ""  # comparing costs the product of the lengths
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
     return f"; did you mean {near[0]!r}?" if near else ""
 
@@ -59,7 +67,7 @@ def _shown(value: object) -> str:
         return "a list"
     if isinstance(value, bool):
         return "true" if value else "false"
-    text = repr(value)
+    text = repr(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 

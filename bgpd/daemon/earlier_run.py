@@ -25,9 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from bgpd.texts.files import read_text
+from bgpd.texts.limits import TextError
+from bgpd.texts.state_files import make_folder, write_file
 from rib.family import Family
 
 SUFFIX: Final = ".ran"
+_MARK_OCTETS: Final = 4096
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = "/proc/self/ns/net"
 
@@ -62,8 +66,8 @@ class Mark:
         if self._path is None:
             return ""
         try:
-            return self._path.read_text(encoding="utf-8", errors="replace").strip()
-        except OSError:
+            return read_text(self._path, _MARK_OCTETS, follows=False).strip()
+        except (OSError, TextError):
             return ""
 
     def write(self) -> None:
@@ -71,8 +75,8 @@ class Mark:
         if self._path is None:
             return
         try:
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            self._path.write_text(f"{this_kernel()}\n", encoding="utf-8")
+            make_folder(self._path.parent)
+            write_file(self._path, f"{this_kernel()}\n".encode())
         except OSError as error:
             _log.warning("%s: no mark for the next start: %s", self._path, error)
 

@@ -30,6 +30,7 @@ from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.datastore.inotify import Inotify
 from bgpd.datastore.manifests import Entry, ManifestError, Parsed, key_of, parse
 from bgpd.datastore.model import DatastoreError, Manifest, Status
+from bgpd.texts.state_files import make_folder, write_file
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 AUDIT_INTERVAL: Final = 30.0  # seconds; network file systems tell inotify nothing
@@ -296,12 +297,10 @@ class FolderWriter:
         """Create or replace objects; see ``Writer``."""
         named = [(self._file(manifest), manifest) for manifest in manifests]
         try:
-            self._root.mkdir(parents=True, exist_ok=True)
+            make_folder(self._root)
             for path, manifest in named:
                 text = yaml.safe_dump(_plain(manifest), sort_keys=False)
-                hidden = path.with_name(f".{path.name}.tmp")
-                hidden.write_text(text, "utf-8")
-                hidden.replace(path)
+                write_file(path, text.encode())
         except OSError as error:
             raise DatastoreError(f"{self._root}: {error}") from error
 

@@ -1,7 +1,7 @@
 """Manifests in Calico's resource form to keys and values, and the YAML around them.
 
-Documents of one file are separated before YAML sees them, so that a syntax error spoils
-its own document only. Values are stored as canonical JSON: a reformatted manifest is no
+Documents of one file are separated before YAML sees them, so that an error spoils its own
+document only, whatever it is. Values are stored as canonical JSON: a reformatted manifest is no
 change. ``List`` kinds (``NodeList``, as ``calicoctl get -o yaml`` prints) are unfolded.
 
 A ``BlockAffinity`` manifest (``spec: {node, cidr, state}``) becomes the key that Calico's
@@ -15,16 +15,17 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Final
 
-import yaml
-
 from bgpd.calico.keys import PLURALS, affinity_key, resource_key
 from bgpd.datastore.model import DatastoreError, Manifest
+from bgpd.texts.limits import MANIFESTS, LimitError, Limits, TextError
+from bgpd.texts.tree import ListNode, MapNode, Node, ScalarNode, doubled_keys, plain
+from bgpd.texts.yaml_text import STRICT, compose
 
 API_GROUPS: Final = ("projectcalico.org/", "crd.projectcalico.org/")
+MAX_WARNINGS: Final = 20  # told of one file; of junk each line may be a document
+MAX_NAME: Final = 253  # characters, as Kubernetes' API has it
+_MAX_SHOWN: Final = 64  # characters of what was found
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
-
-# libyaml where PyYAML was built with it: 8x faster, and the same grammar.
-_BaseLoader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 class ManifestError(DatastoreError):
@@ -33,27 +34,6 @@ class ManifestError(DatastoreError):
 
 class UnknownKindError(ManifestError):
     """A well-formed object of a kind that has no key here."""
-
-
-class _Loader(_BaseLoader):  # type: ignore[misc]
-    """YAML without its surprises: dates, 65000:10, yes and on are text."""
-
-    yaml_implicit_resolvers: Final = {
-        first: [
-            (tag, pattern)
-            for tag, pattern in resolvers
-            if not tag.endswith((":timestamp", ":int", ":float", ":bool"))
-        ]
-        for first, resolvers in _BaseLoader.yaml_implicit_resolvers.items()
-    }
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:int", re.compile(r"^[-+]?(0|[1-9][0-9]*)$"), list("-+0123456789")
-)
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:bool", re.compile(r"^(true|false)$"), list("tf")
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,47 +57,122 @@ class Parsed:
 
     Attributes:
         entries: The good objects, in order.
-        warnings: ``line: text`` for each bad document.
+        warnings: ``line: text`` for each bad document, and for each key of a good one that
+            stands twice; the first ``MAX_WARNINGS``, and how many there are more.
         is_whole: No document was unreadable, so an object that is missing is deleted.
+        is_cut: A limit refused some of it.
     """
 
     entries: tuple[Entry, ...]
     warnings: tuple[tuple[int, str], ...]
     is_whole: bool
+    is_cut: bool = False
 
 
-def parse(text: str) -> Parsed:
+def parse(text: str, limits: Limits = MANIFESTS) -> Parsed:
     """Read all objects of a manifest file (YAML, of which JSON is a part).
 
     Bad documents are reported in the result; nothing is raised.
+
+    Args:
+        text: The file's.
+        limits: Of the file as a whole.
     """
-    entries: list[Entry] = []
-    warnings: list[tuple[int, str]] = []
-    is_whole = True
+    reading = _Reading()
+    nodes = octets = 0
     for line, document in _documents(text):
+        left = limits._replace(
+            nodes=limits.nodes - nodes, octets=limits.octets - octets
+        )
         try:
-            found = list(_load(document))
-        except yaml.MarkedYAMLError as error:
-            mark = error.problem_mark or error.context_mark
-            at = line + (mark.line if mark else 0)
-            warnings.append((at, f"not YAML: {error.problem or error.context}"))
-            is_whole = False
+            root = compose(document, left, STRICT)
+        except LimitError as error:
+            reading.is_cut = True
+            reading.spoil(line + max(error.line - 1, 0), error.problem)
             continue
-        except (yaml.YAMLError, ValueError, RecursionError) as error:
-            warnings.append((line, f"not YAML: {error}"))
-            is_whole = False
+        except TextError as error:
+            reading.spoil(line + max(error.line - 1, 0), error.problem)
             continue
-        for offset, content in found:
-            try:
-                key, value = item_of(content)
-            except UnknownKindError as error:
-                warnings.append((line + offset, f"{error}; ignored"))
-            except ManifestError as error:
-                warnings.append((line + offset, str(error)))
-                is_whole = False
-            else:
-                entries.append(Entry(key, value, line + offset))
-    return Parsed(tuple(entries), tuple(warnings), is_whole)
+        if root is not None:
+            nodes, octets = nodes + root.nodes, octets + root.octets
+            for node in _objects(root):
+                reading.take(line - 1, node)
+    return reading.result()
+
+
+class _Reading:
+    """What was found of a file so far."""
+
+    def __init__(self) -> None:
+        self.is_cut = False
+        self._entries: list[Entry] = []
+        self._warnings: list[tuple[int, str]] = []
+        self._passed_over = 0
+        self._is_whole = True
+
+    def take(self, above: int, node: Node) -> None:
+        """Take one object; ``above`` are the lines before its document."""
+        line = above + node.line
+        try:
+            key, value = item_of(plain(node))
+        except UnknownKindError as error:
+            self.warn(line, f"{error}; ignored")
+            return
+        except ManifestError as error:
+            self.spoil(line, str(error))
+            return
+        self._entries.append(Entry(key, value, line))
+        for path, again, first in doubled_keys(node):
+            text = f"{_path(path)} stands twice, first on line {above + first.line}"
+            self.warn(above + again.line, f"{text}; this one counts")
+
+    def spoil(self, line: int, text: str) -> None:
+        """Note a document that cannot be taken."""
+        self.warn(line, text)
+        self._is_whole = False
+
+    def warn(self, line: int, text: str) -> None:
+        """Note what is wrong."""
+        if len(self._warnings) < MAX_WARNINGS:
+            self._warnings.append((line, text))
+        else:
+            self._passed_over += 1
+
+    def result(self) -> Parsed:
+        """Return what there is."""
+        if self._passed_over:
+            self._warnings.append((1, f"and {self._passed_over} findings more"))
+        return Parsed(
+            tuple(self._entries), tuple(self._warnings), self._is_whole, self.is_cut
+        )
+
+
+def _objects(root: Node) -> Iterator[Node]:
+    """Yield the objects of a document: itself, or what its list holds."""
+    if isinstance(root, ScalarNode) and root.value is None:
+        return  # comments only
+    if isinstance(root, MapNode):
+        kind, items = root.find("kind"), root.find("items")
+        if (
+            kind is not None
+            and items is not None
+            and isinstance(kind[1], ScalarNode)
+            and kind[1].text.endswith("List")
+            and isinstance(items[1], ListNode)
+        ):
+            yield from items[1].items
+            return
+    yield root
+
+
+def _path(path: tuple[str | int, ...]) -> str:
+    return shown(".".join(map(str, path)))
+
+
+def shown(value: object) -> str:
+    """Return a value for a message, which may be anything, in few characters."""
+    text = value if isinstance(value, str) else repr(value)
+    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
 def item_of(manifest: object) -> tuple[str, bytes]:
@@ -155,28 +210,44 @@ def key_of(manifest: object) -> str:
     if not isinstance(kind, str) or not isinstance(version, str):
         raise ManifestError("kind and apiVersion are missing")
     if not version.startswith(API_GROUPS):
-        raise UnknownKindError(f"apiVersion {version} is not projectcalico.org/v3")
+        raise UnknownKindError(
+            f"apiVersion {shown(version)} is not projectcalico.org/v3"
+        )
     if kind == "BlockAffinity":
         return _block_key(_mapping(content.get("spec"), "spec"))
     if kind not in PLURALS:
-        raise UnknownKindError(f"kind {kind} is unknown")
+        raise UnknownKindError(f"kind {shown(kind)} is unknown")
     name = _mapping(content.get("metadata"), "metadata").get("name")
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name):
         raise ManifestError(f"{kind} has no metadata.name")
-    if "/" in str(name):
-        raise ManifestError(f"metadata.name {name!r} contains a slash")
-    return resource_key(kind, str(name))
+    return resource_key(kind, _name(str(name), "metadata.name"))
+
+
+def _name(name: str, field: str) -> str:
+    """Return a name that can be part of a key.
+
+    Raises:
+        ManifestError: It cannot.
+    """
+    if "/" in name:
+        raise ManifestError(f"{field} {shown(name)!r} contains a slash")
+    if len(name) > MAX_NAME:
+        found = f"{field} has {len(name)} characters"
+        raise ManifestError(f"{found}; {MAX_NAME} are taken at most")
+    if not name.isprintable():
+        raise ManifestError(f"{field} {shown(name)!r} cannot be printed")
+    return name
 
 
 def _block_key(spec: Mapping[str, Any]) -> str:
     node, cidr = spec.get("node"), spec.get("cidr")
-    if not isinstance(node, str) or not node or "/" in node:
-        raise ManifestError(f"BlockAffinity: spec.node is {node!r}")
+    if not isinstance(node, str) or not node:
+        raise ManifestError(f"BlockAffinity: spec.node is {shown(repr(node))}")
     try:
-        network = ip_network(str(cidr))
+        network = ip_network(cidr if isinstance(cidr, str) else "")
     except ValueError as error:
-        raise ManifestError(f"BlockAffinity: spec.cidr: {error}") from error
-    return affinity_key(node, str(network))
+        raise ManifestError(f"BlockAffinity: spec.cidr: {shown(str(error))}") from error
+    return affinity_key(_name(node, "BlockAffinity: spec.node"), str(network))
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:
@@ -188,31 +259,6 @@ def _documents(text: str) -> Iterator[tuple[int, str]]:
             yield line, piece
         line += piece.count("\n")
         start = mark
-
-
-def _load(document: str) -> Iterator[tuple[int, object]]:
-    """Yield line offset and content of each object of one document."""
-    loader = _Loader(document)
-    try:
-        node = loader.get_single_node()
-        if node is None:
-            return
-        content = loader.construct_document(node)
-    finally:
-        loader.dispose()
-    if content is None:
-        return  # comments only
-    line = node.start_mark.line
-    is_list = isinstance(content, dict) and str(content.get("kind", "")).endswith(
-        "List"
-    )
-    if not is_list or not isinstance(content.get("items"), list):
-        yield line, content
-        return
-    for key_node, value_node in node.value:
-        if key_node.value == "items":
-            for item, item_node in zip(content["items"], value_node.value, strict=True):
-                yield item_node.start_mark.line, item
 
 
 def _mapping(value: object, what: str) -> Manifest:

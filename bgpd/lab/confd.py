@@ -15,6 +15,7 @@ from bgpd.calico.keys import prefixes
 from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings
 from bgpd.lab.calico_objects import Objects
 from bgpd.lab.calico_text import bird_text
+from bgpd.texts.state_files import write_file
 
 BIRDC = "/usr/sbin/birdc"
 TEXT = "bird.cfg"
@@ -42,9 +43,7 @@ class Confd:
         if text == self._text:
             return False
         self._text = text
-        draft = self._folder / f"{TEXT}.draft"
-        draft.write_text(text, encoding="utf-8")
-        draft.replace(self._folder / TEXT)
+        write_file(self._folder / TEXT, text.encode())
         return True
 
     def configure(self) -> str:

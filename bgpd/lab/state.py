@@ -16,6 +16,10 @@ from pathlib import Path
 
 from bgpd.lab.errors import LabError
 from bgpd.lab.namespace import batch, run
+from bgpd.texts.files import read_octets
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import LAB_STATE
+from bgpd.texts.state_files import make_folder, write_file
 
 PREFIX = "pybgpd"  # every namespace of a lab is named pybgpd-<lab id>-<name>
 END_TIME = 2.0  # seconds between SIGTERM and SIGKILL
@@ -73,10 +77,8 @@ class LabState:
 
     def save(self) -> None:
         """Write the record; a reader sees the old one or the new one."""
-        self.path.parent.mkdir(parents=True, exist_ok=True)
-        draft = self.path.with_suffix(f".{os.getpid()}")
-        draft.write_text(json.dumps(asdict(self)), encoding="utf-8")
-        draft.replace(self.path)
+        make_folder(self.path.parent)
+        write_file(self.path, json.dumps(asdict(self)).encode())
 
 
 def read_states() -> list[LabState]:
@@ -84,7 +86,10 @@ def read_states() -> list[LabState]:
     found = []
     for path in sorted(state_folder().glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):
-            found.append(LabState(**json.loads(path.read_text(encoding="utf-8"))))
+            octets = read_octets(path, LAB_STATE.octets, follows=False)
+            content = load(octets, LAB_STATE).value
+            if isinstance(content, dict):
+                found.append(LabState(**content))
     return found
 
 

@@ -7,7 +7,6 @@ from ipaddress import IPv4Address, IPv4Interface, IPv6Address, IPv6Interface
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self
 
-import yaml
 from pydantic import (
     BaseModel,
     BeforeValidator,
@@ -18,6 +17,10 @@ from pydantic import (
 )
 
 from bgpd.lab.errors import TopologyError
+from bgpd.texts.files import read_text
+from bgpd.texts.limits import TOPOLOGY, TextError
+from bgpd.texts.tree import ListNode, MapNode, Node, plain
+from bgpd.texts.yaml_text import CORE, compose
 
 RouterKind = Literal[
     "pybgpd", "bird", "calico-bird", "frr", "gobgp", "openbgpd", "exabgp", "none"
@@ -342,13 +345,10 @@ def parse_topology(text: str, source: str = "topology") -> Topology:
         TopologyError: Every error, one a line, with file and line.
     """
     try:
-        tree = yaml.compose(text, Loader=yaml.SafeLoader)
-        data = yaml.safe_load(text)
-    except yaml.YAMLError as error:
-        mark = getattr(error, "problem_mark", None)
-        line = mark.line + 1 if mark else 1
-        reason = getattr(error, "problem", None) or str(error)
-        raise TopologyError(f"{source}:{line}: {reason}") from None
+        tree = compose(text, TOPOLOGY, CORE)
+    except TextError as error:
+        raise TopologyError(f"{source}:{error.line or 1}: {error.problem}") from None
+    data = None if tree is None else plain(tree)
     try:
         return Topology.model_validate({} if data is None else data)
     except ValidationError as error:
@@ -366,9 +366,11 @@ def load_topology(path: Path) -> Topology:
         TopologyError: As ``parse_topology``, or the file cannot be read.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_text(path, TOPOLOGY.octets)
     except OSError as error:
         raise TopologyError(f"{path}: {error.strerror}") from None
+    except TextError as error:
+        raise TopologyError(f"{path}:{error.line or 1}: {error.problem}") from None
     return parse_topology(text, str(path))
 
 
@@ -376,20 +378,19 @@ def _key(loc: tuple[int | str, ...]) -> str:
     return ".".join(map(str, loc)) or "topology"
 
 
-def _line(node: yaml.Node | None, loc: tuple[int | str, ...]) -> int:
+def _line(tree: Node | None, loc: tuple[int | str, ...]) -> int:
     """Return the line of the deepest part of ``loc`` that stands in the file."""
-    if node is None:
+    if tree is None:
         return 1
-    line = node.start_mark.line
+    node = place = tree
     for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            pairs = [(k, v) for k, v in node.value if k.value == part]
-            if not pairs:
+        if isinstance(node, MapNode):
+            pair = node.find(str(part))
+            if pair is None:
                 continue  # a member of a union, or a key that is missing
-            line, node = pairs[0][0].start_mark.line, pairs[0][1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            if part >= len(node.value):
+            place, node = pair
+        elif isinstance(node, ListNode) and isinstance(part, int):
+            if part >= len(node.items):
                 break
-            node = node.value[part]
-            line = node.start_mark.line
-    return int(line) + 1
+            place = node = node.items[part]
+    return place.line

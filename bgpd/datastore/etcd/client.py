@@ -32,6 +32,8 @@ from bgpd.datastore.etcd.rpc_pb2 import (
     WatchResponse,
 )
 from bgpd.datastore.model import DatastoreError
+from bgpd.texts.files import NoFileError, check_regular
+from bgpd.texts.limits import CERTIFICATE_OCTETS, TextError
 
 WINDOW_OCTETS: Final = 16 * 1024 * 1024  # HTTP/2; a page of large values in flight
 ETCD_PORT: Final = 2379
@@ -262,10 +264,37 @@ def _status_of(error: EtcdError) -> GrpcStatus | None:
 def _tls_context(settings: EtcdSettings) -> ssl.SSLContext:
     """Read the files anew for every connection, so that renewed ones are taken."""
     try:
+        for name in (settings.ca_file, settings.cert_file, settings.key_file):
+            if name:
+                _check_file(name)
         context = ssl.create_default_context(cafile=settings.ca_file or None)
         if settings.cert_file:
-            context.load_cert_chain(settings.cert_file, settings.key_file or None)
-    except OSError as error:
+            context.load_cert_chain(
+                settings.cert_file, settings.key_file or None, password=_no_password
+            )
+    except (OSError, ValueError) as error:
         raise EtcdError(f"TLS files: {error}") from error
     context.set_alpn_protocols(["h2"])
     return context
+
+
+def _check_file(name: str) -> None:
+    """Refuse what OpenSSL would open and read without end.
+
+    Raises:
+        OSError: It is missing.
+        ValueError: It is no regular file, or too large.
+    """
+    try:
+        check_regular(name, CERTIFICATE_OCTETS)
+    except (NoFileError, TextError) as error:
+        raise ValueError(f"{name} {error}") from error
+
+
+def _no_password() -> str:
+    """Refuse a key that has a password: OpenSSL would ask for it on the terminal.
+
+    Raises:
+        ValueError: Always.
+    """
+    raise ValueError("the key is encrypted; a key without a password is expected")

@@ -7,10 +7,17 @@ API and nothing of a client is imported.
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Any, Final
 
 from bgpd.datastore.kubernetes.client import ApiClient, make_client
 from bgpd.datastore.model import DatastoreError
+from bgpd.texts.files import check_regular, read_text
+from bgpd.texts.limits import CERTIFICATE_OCTETS, KUBECONFIG
+from bgpd.texts.tree import plain
+from bgpd.texts.yaml_text import CORE, compose
+
+if TYPE_CHECKING:
+    from lightkube import SingleConfig
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HOST: Final = "KUBERNETES_SERVICE_HOST"
@@ -57,16 +64,58 @@ class Access:
 
         try:
             if self.kubeconfig:
-                config = KubeConfig.from_file(self.kubeconfig).get()
+                file = Path(self.kubeconfig).expanduser()
+                config = KubeConfig.from_dict(_read_kubeconfig(file), file).get()
             else:
+                for name in ("token", "namespace"):
+                    check_regular(self.account / name, CERTIFICATE_OCTETS)
                 config = KubeConfig.from_service_account(self.account).get()
             if config is None:
                 raise ValueError("there is no current context")  # noqa: TRY301  # as the rest
+            _check_files(config)
             return make_client(config)
         except Exception as error:
             # A file of any content: whatever the library stumbles over says enough.
             text = str(error) or type(error).__name__
             raise DatastoreError(f"{self}: {text}") from error
+
+
+def _read_kubeconfig(file: Path) -> dict[str, Any]:
+    """Return what a kubeconfig says.
+
+    Raises:
+        OSError: It cannot be read.
+        ValueError: It is none.
+    """
+    root = compose(read_text(file, KUBECONFIG.octets), KUBECONFIG, CORE)
+    content = None if root is None else plain(root)
+    if not isinstance(content, dict):
+        raise TypeError("is no mapping")
+    for section in ("clusters", "contexts"):
+        if not isinstance(content.get(section), list):
+            raise TypeError(f"{section} is no list")
+    return content
+
+
+def _check_files(config: "SingleConfig") -> None:
+    """Refuse what OpenSSL and the client would open and read without end.
+
+    Raises:
+        OSError: A file is missing, or none.
+        ValueError: A file is too large.
+    """
+    user = config.user
+    names = [config.cluster.certificate_auth]
+    if user is not None:
+        names += [user.client_cert, user.client_key, user.token_file]
+    for name in filter(None, names):
+        file = Path(config.abs_file(name))
+        try:
+            check_regular(file, CERTIFICATE_OCTETS)
+        except OSError as error:
+            raise OSError(f"{file}: {error.strerror}") from error
+        except ValueError as error:
+            raise ValueError(f"{file}: {error}") from error
 
 
 def find_access(

@@ -7,6 +7,7 @@ from typing import ClassVar, Final
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
 _OSPF: Final = "RTS_OSPF, RTS_OSPF_IA, RTS_OSPF_EXT1, RTS_OSPF_EXT2"
@@ -46,7 +47,7 @@ class Bird(Router):
         blocks += self._gateway()
         blocks += [self._peer(i, n) for i, n in enumerate(speaker.neighbours)]
         path = self.folder / "bird.conf"
-        path.write_text("\n".join(blocks) + "\n", encoding="utf-8")
+        write_file(path, ("\n".join(blocks) + "\n").encode())
 
     def _gateway(self) -> list[str]:
         """Return static routes through others, and OSPF."""

@@ -15,6 +15,7 @@ from bgpd.lab.routers import bridge
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 
 class ExaBgp(Router):
@@ -28,14 +29,14 @@ class ExaBgp(Router):
         pipe, events = self.folder / "commands", self.folder / "events"
         if not pipe.exists():
             os.mkfifo(pipe)
-        events.write_bytes(b"")
+        write_file(events, b"")
         run = f"{sys.executable} {bridge.__file__} {pipe} {events}"
         blocks = [
             f"process bridge {{ run {run}; encoder json; }}",
             *(self._peer(n) for n in self.speaker.neighbours),
         ]
         path = self.folder / "exabgp.conf"
-        path.write_text("\n".join(blocks) + "\n", encoding="utf-8")
+        write_file(path, ("\n".join(blocks) + "\n").encode())
 
     def _peer(self, n: NeighbourSpec) -> str:
         speaker = self.speaker

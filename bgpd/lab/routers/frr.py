@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 from bgpd.lab.routers.base import READY_TIME, Router, wait_until
 from bgpd.lab.speaker import NeighbourSpec, OspfSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 _FOLDER: Final = "/usr/lib/frr"
 _SWEEP_TIME: Final = 30  # seconds for which zebra keeps what it finds in the kernel
@@ -80,7 +81,7 @@ class Frr(Router):
 
     def _write(self, daemon: str, lines: Sequence[str]) -> None:
         text = "\n".join(lines) + "\n"
-        (self.folder / f"{daemon}.conf").write_text(text, encoding="utf-8")
+        write_file(self.folder / f"{daemon}.conf", text.encode())
 
     def _foreign(self) -> list[str]:
         """Return the route map of what OSPF knows from elsewhere."""

@@ -8,6 +8,7 @@ from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 ADD_PATH_MAX: Final = 8  # paths sent per prefix
 _ESTABLISHED: Final = 6  # the FSM's number in the API
@@ -33,7 +34,7 @@ class GoBgp(Router):
             "neighbors": [self._peer(n) for n in speaker.neighbours],
         }
         path = self.folder / "gobgpd.json"
-        path.write_text(json.dumps(config), encoding="utf-8")
+        write_file(path, json.dumps(config).encode())
 
     def _peer(self, n: NeighbourSpec) -> dict[str, Any]:
         speaker = self.speaker

@@ -12,6 +12,7 @@ from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 _CHROOT: Final = Path("/run/openbgpd")
 
@@ -38,9 +39,7 @@ class OpenBgpd(Router):
             "allow to any",
         ]
         path = self.folder / "bgpd.conf"
-        path.touch(mode=0o600)
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
-        path.chmod(0o600)
+        write_file(path, ("\n".join(lines) + "\n").encode(), 0o600)
         _CHROOT.mkdir(mode=0o755, exist_ok=True)
 
     def _peer(self, n: NeighbourSpec) -> str:

@@ -17,6 +17,7 @@ from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.texts.state_files import write_file
 
 _ADD_PATH: Final = {False: "off", True: "both"}
 _LEARNED: Final = frozenset({"ebgp", "ibgp"})
@@ -36,9 +37,8 @@ class PyBgpd(Router):
     def write_config(self) -> None:
         """Write ``pybgpd.yaml``."""
         path = self.folder / "pybgpd.yaml"
-        draft = self.folder / "pybgpd.draft"
-        draft.write_text(yaml.safe_dump(self.config(), sort_keys=False), "utf-8")
-        draft.replace(path)  # the daemon watches the file: never show it half a one
+        # The daemon watches the file: it never sees half a one.
+        write_file(path, yaml.safe_dump(self.config(), sort_keys=False).encode())
 
     def config(self) -> dict[str, Any]:
         """Return the configuration file's content."""

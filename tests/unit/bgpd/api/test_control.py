@@ -469,6 +469,42 @@ def test_a_file_that_is_no_socket_is_left_alone(path):
     assert path.read_text() == "precious"
 
 
+@pytest.mark.parametrize("target", ["victim", "missing"])
+def test_a_planted_link_is_left_alone_with_what_it_points_at(path, target, tmp_path):
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "victim").chmod(0o600)
+    path.parent.mkdir()
+    path.symlink_to(tmp_path / target)
+    with pytest.raises(UnixSocketError, match="no socket"):
+        asyncio.run(ControlServer(str(path), COMMANDS).start())
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert stat.S_IMODE((tmp_path / "victim").stat().st_mode) == 0o600
+    assert not (tmp_path / "missing").exists()
+
+
+def test_what_took_the_place_of_our_socket_stays_when_we_close(path, tmp_path):
+    async def main():
+        server = ControlServer(str(path), COMMANDS)
+        await server.start()
+        path.rename(tmp_path / "moved")
+        path.symlink_to(tmp_path / "moved")
+        await server.close()
+        assert path.is_symlink()
+        assert (tmp_path / "moved").exists()
+
+    asyncio.run(main())
+
+
+def test_a_folder_that_everybody_may_write_to_is_told(path, caplog):
+    path.parent.mkdir()
+    path.parent.chmod(0o777)
+
+    async def talk(server, connect):
+        assert "which has no sticky bit: others may take its place" in caplog.text
+
+    serve(path, asyncio.new_event_loop, talk)
+
+
 @pytest.mark.parametrize("name", ["x" * 120, "file/control.sock"])
 def test_a_socket_that_cannot_be_made_says_why(tmp_path, name):
     (tmp_path / "file").write_text("")

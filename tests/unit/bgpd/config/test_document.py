@@ -56,10 +56,14 @@ def test_merged_keys_come_behind_own_ones() -> None:
         ("a: [}\n", "f:1:5", "node content"),
         ("- 1\n", "f:1:1", "expected a mapping"),
         ("? [1]\n: 2\n", "f:1:3", "a key must be a word"),
-        ("a: 1\n---\nb: 2\n", "f:2:1", "expected a single document"),
-        ("a: !!python/object:os.system 1\n", "f:1:4", "could not determine"),
-        ("a: \x00\n", "f", "characters are not allowed"),
-        ("a: *b\n", "f:1:4", "found undefined alias"),
+        ("a: 1\n---\nb: 2\n", "f:2:1", "a second document; one is expected"),
+        (
+            "a: !!python/object:os.system 1\n",
+            "f:1:4",
+            "tag '!!python/object:os.system' is not",
+        ),
+        ("a: \x00\n", "f", "the character U+0000 is not allowed"),
+        ("a: *b\n", "f:1:4", "there is no anchor 'b' before"),
     ],
 )
 def test_broken_text_is_a_problem_with_its_place(

@@ -81,13 +81,15 @@ def test_problems_of_all_sources_come_in_order(tmp_path: Path) -> None:
 def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "none.yaml"
     assert problems_of(file) == [f"{file}: No such file or directory"]
-    assert problems_of(tmp_path) == [f"{tmp_path}: Is a directory"]
+    assert problems_of(tmp_path) == [
+        f"{tmp_path}: is a folder; a regular file is expected"
+    ]
 
 
 def test_a_file_of_other_octets_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "latin.yaml"
     file.write_bytes(b"node: {name: caf\xe9}")
-    assert problems_of(file) == [f"{file}: not UTF-8 text: octet 16 is 0xe9"]
+    assert problems_of(file) == [f"{file}:1:17: not UTF-8 text: octet 16 is 0xe9"]
 
 
 def test_passwords_come_from_files_beside_the_configuration(tmp_path: Path) -> None:

@@ -1,10 +1,10 @@
 import pytest
 
-from bgpd.config.document import KeyPath
 from bgpd.config.model import DaemonConfig, Listen
 from bgpd.config.peers import FamilyOptions, Peer
 from bgpd.config.policies import Term
 from bgpd.config.schema import keys_of, leaves, section_at, takes_text
+from bgpd.texts.tree import KeyPath
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,7 @@
 """Whether a start is a restart, and what survived."""
 
+import os
+
 import pytest
 
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
@@ -37,6 +39,24 @@ def test_the_mark_lasts_until_it_is_removed(tmp_path) -> None:
     Mark(path).remove()
     Mark(path).remove()
     assert Mark(path).read() == ""
+
+
+def test_the_mark_is_written_and_read_through_no_link(tmp_path) -> None:
+    (tmp_path / "victim").write_text("precious")
+    (tmp_path / "pybgpd.ran").symlink_to(tmp_path / "victim")
+    mark = Mark(str(tmp_path / "pybgpd.sock"))
+    assert mark.read() == ""
+    mark.write()
+    assert (tmp_path / "victim").read_text() == "precious"
+    assert mark.read() == this_kernel()
+
+
+def test_a_fifo_in_the_place_of_the_mark_holds_up_nothing(tmp_path) -> None:
+    os.mkfifo(tmp_path / "pybgpd.ran")
+    mark = Mark(str(tmp_path / "pybgpd.sock"))
+    assert mark.read() == ""
+    mark.write()
+    assert mark.read() == this_kernel()
 
 
 def test_without_a_control_socket_there_is_no_mark() -> None:

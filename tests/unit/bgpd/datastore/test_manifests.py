@@ -93,10 +93,10 @@ def test_lists_are_unfolded() -> None:
             json.dumps(affinity("n1", "10.0.0.1/26")),
             "BlockAffinity: spec.cidr: 10.0.0.1/26 has host bits set",
         ),
-        ("&a [*a]", "a document is no mapping"),
+        ("&a [*a]", "'a' is an alias of what it stands in"),
         ("? {a: b}\n: c", "a document is no mapping"),
         ("a: *nowhere", "not YAML: "),
-        ("a: !!python/object:os.system x", "not YAML: "),
+        ("a: !!python/object:os.system x", "tag '!!python/object:os.system'"),
         ("\x00", "not YAML: "),
     ],
 )

@@ -1,0 +1,142 @@
+"""JSON text to plain values, within limits. Pure.
+
+Stricter than the library's reader, as Go's is: no NaN and Infinity, UTF-8 alone, halves of
+characters become U+FFFD. A key that stands twice is no error, for the last one counts there
+too; it is told.
+"""
+
+import json
+import math
+import re
+from typing import Final, NamedTuple
+
+from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
+
+_STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
+_BRACKET: Final = re.compile(r"[\[\]{}]")
+_HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
+_MAX_DOUBLED: Final = 8  # told of one text
+
+
+class Loaded(NamedTuple):
+    """What a text holds.
+
+    Attributes:
+        value: Plain values.
+        doubled: Keys that stand twice in one object, sorted; the first few.
+    """
+
+    value: object
+    doubled: tuple[str, ...] = ()
+
+
+def load(text: bytes | str, limits: Limits, *, keeps_halves: bool = False) -> Loaded:
+    """Return what ``text`` holds.
+
+    Args:
+        text: UTF-8 where it is octets.
+        limits: What is taken.
+        keeps_halves: Leave halves of characters as they are, for callers that refuse them.
+
+    Raises:
+        LimitError: It is more than is taken.
+        TextError: It is no JSON.
+    """
+    limits.check_octets(len(text))
+    if isinstance(text, bytes):
+        try:
+            text = decode(text)
+        except TextError as error:
+            raise TextError(f"is not JSON: {error.problem}") from error
+    _check_shape(text, limits)
+    doubled: set[str] = set()
+
+    def pairs_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
+        found = dict(pairs)
+        if len(found) != len(pairs) and len(doubled) < _MAX_DOUBLED:
+            keys = [key for key, _ in pairs]
+            doubled.update(key for key in found if keys.count(key) > 1)
+        return found
+
+    try:
+        value = json.loads(
+            text,
+            object_pairs_hook=pairs_of,
+            parse_int=_whole_number,
+            parse_float=_fraction,
+            parse_constant=_constant,
+        )
+    except json.JSONDecodeError as error:
+        problem = f"is not JSON: line {error.lineno}: {error.msg}"
+        raise TextError(problem) from error
+    except (ValueError, RecursionError) as error:
+        raise TextError(f"is not JSON: {error}") from error
+    if not keeps_halves and _HALF.search(text):
+        value = _whole_characters(value)
+    return Loaded(value, tuple(sorted(doubled)[:_MAX_DOUBLED]))
+
+
+def decode(octets: bytes) -> str:
+    """Return text that is UTF-8, without the mark that some editors begin it with.
+
+    Raises:
+        TextError: It is not.
+    """
+    try:
+        return octets.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        line = octets.count(b"\n", 0, error.start) + 1
+        found = f"octet {error.start} is 0x{octets[error.start]:02x}"
+        column = error.start - octets.rfind(b"\n", 0, error.start)
+        raise TextError(f"not UTF-8 text: {found}", line, column) from error
+
+
+def _check_shape(text: str, limits: Limits) -> None:
+    """Refuse what is too deep or too much, before it is worked on."""
+    opened = text.count("{") + text.count("[")
+    nodes = 1 + opened + text.count(",") + text.count(":")
+    if opened <= limits.depth and nodes <= limits.nodes:
+        return  # the usual case costs four scans in C
+    bare = _STRING.sub("", text)
+    opened = bare.count("{") + bare.count("[")
+    nodes = 1 + opened + bare.count(",") + bare.count(":")
+    if nodes > limits.nodes:
+        raise LimitError(f"has {nodes} values; {limits.nodes} are taken at most")
+    depth = 0
+    for bracket in _BRACKET.findall(bare):
+        depth += 1 if bracket in "{[" else -1
+        if depth > limits.depth:
+            text = f"is over {limits.depth} levels deep, which are taken at most"
+            raise LimitError(text)
+
+
+def _whole_number(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"a number of {len(text)} digits; {MAX_DIGITS} are the most")
+    return int(text)
+
+
+def _fraction(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:MAX_DIGITS]} is too large a number")
+    return number
+
+
+def _constant(text: str) -> object:
+    raise ValueError(f"{text} is no value")
+
+
+def _whole_characters(value: object) -> object:
+    """Return a value whose texts can be written as UTF-8."""
+    if isinstance(value, str):
+        octets = value.encode("utf-16", "surrogatepass")
+        return octets.decode("utf-16", "replace")
+    if isinstance(value, list):
+        return [_whole_characters(item) for item in value]
+    if isinstance(value, dict):
+        return {
+            str(_whole_characters(key)): _whole_characters(item)
+            for key, item in value.items()
+        }
+    return value
