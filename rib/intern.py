@@ -14,15 +14,13 @@ from itertools import islice
 from sys import getrefcount, maxsize
 from typing import Final, TypeVar
 
+from rib.references import UNUSED
+
 K = TypeVar("K")
 V = TypeVar("V")
 
 _FLOOR: Final = 1024  # entries below which a sweep is not worth its time
 SLICE: Final = 4096  # entries looked at in one go, under a millisecond
-
-# References to a value that nobody else holds, as ``getrefcount`` below sees them: the
-# table's, the local variable's and the argument's.
-_UNUSED: Final = 3
 
 
 class InternTable(dict[K, V]):
@@ -55,6 +53,6 @@ class InternTable(dict[K, V]):
         before = len(self)
         for key in keys:
             value = self.get(key)
-            if value is not None and getrefcount(value) <= _UNUSED:
+            if value is not None and getrefcount(value) <= UNUSED:
                 del self[key]
         return before - len(self)
