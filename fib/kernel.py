@@ -17,7 +17,6 @@ put right, at once the first time and later and later when somebody fights for t
 
 import asyncio
 import errno
-import heapq
 import logging
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
@@ -30,6 +29,7 @@ from fib.kernel_links import Links
 from fib.netlink import RECEIVE_BUFFER, EventSocket, RequestSocket, dump, dump_small
 from fib.next_hop_objects import NextHopObjects
 from fib.plan import GONE, LINK_LOST
+from fib.repairs import Repairs
 from fib.routes import Fault, FibCounts, FibRoute, Target
 from fib.rtnetlink import (
     NLM_F_REPLACE,
@@ -65,7 +65,6 @@ SLICE: Final = 1000  # routes per send: about 50 KB, 1 to 3 ms in the kernel
 _RESYNC_PAUSE: Final = 0.05  # seconds from the first sign to a comparison
 _AUDIT_INTERVAL: Final = 300.0  # seconds
 _RETRY_FIRST, _RETRY_LAST = 1.0, 60.0  # seconds between attempts at refused routes
-_FIGHT_MEMORY: Final = 60.0  # seconds after which a repair is forgotten
 _DUMP_ATTEMPTS: Final = 3  # then an interrupted dump is good enough until the next
 _GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route")
 
@@ -103,8 +102,7 @@ class KernelFib:
         self._has_retargeted = False
         self._retry_at: float | None = None
         self._retry_delay = _RETRY_FIRST
-        self._repairs: dict[tuple[Family, bytes], tuple[int, float]] = {}
-        self._delayed: list[tuple[float, Family, bytes]] = []
+        self._repairs = Repairs()
         self._drifts = self._repaired = self._resyncs = self._overflows = 0
 
     # -- life --------------------------------------------------------------------------
@@ -263,13 +261,18 @@ class KernelFib:
     # -- the task ----------------------------------------------------------------------
 
     async def _run(self) -> None:
+        pause, fault = _RETRY_FIRST, ""
         while True:
             try:
                 await self._work()
-            except (FibError, OSError) as error:
+            except Exception as error:  # noqa: BLE001  # routes are written for ever
                 # Nothing is known of the last batch: look at the whole table.
-                _log.warning("kernel routes: %s; comparing all of them", error)
-                self._resync_at = self._loop.time() + _RETRY_FIRST
+                self._resync_at = self._loop.time() + pause
+                pause = min(2 * pause, _RETRY_LAST)
+                fault = _note_fault(error, fault)
+            else:
+                if self._resync_at is None:
+                    pause, fault = _RETRY_FIRST, ""
             if self.is_synced:
                 waiters, self._waiters = self._waiters, []
                 for waiter in waiters:
@@ -278,10 +281,8 @@ class KernelFib:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        due = [self._audit_at]
-        due += [t for t in (self._resync_at, self._retry_at) if t is not None]
-        due += [entry[0] for entry in self._delayed[:1]]
-        timer = self._loop.call_at(min(due), self._wake.set)
+        due = (self._audit_at, self._resync_at, self._retry_at, self._repairs.next_due)
+        timer = self._loop.call_at(min(t for t in due if t is not None), self._wake.set)
         await self._wake.wait()
         timer.cancel()
         self._wake.clear()
@@ -291,7 +292,7 @@ class KernelFib:
         if now >= self._audit_at:
             self._audit_at = now + _AUDIT_INTERVAL
             self._resync_at = now
-            self._forget_repairs(now)
+            self._repairs.forget(now)
         if self._resync_at is not None and now >= self._resync_at:
             await self._resync()
         elif self._refresh_due:
@@ -300,8 +301,7 @@ class KernelFib:
             self._has_retargeted = False
             for kernel in self._families.values():
                 await kernel.prepare_changed()
-        while self._delayed and self._delayed[0][0] <= now:
-            _, family, nlri = heapq.heappop(self._delayed)
+        for family, nlri in self._repairs.due(now):
             self._families[family].routes.requeue((nlri,))
             self._repaired += 1
         if self._retry_at is not None and now >= self._retry_at:
@@ -478,23 +478,24 @@ class KernelFib:
     def _repair(self, family: Family, nlri: bytes) -> None:
         """Put a foreign change right: at once, then later with every time."""
         self._drifts += 1
-        now = self._loop.time()
-        times, last = self._repairs.get((family, nlri), (0, now))
-        times = times + 1 if now - last < _FIGHT_MEMORY else 1
-        self._repairs[family, nlri] = (times, now)
-        if times <= 2:
-            self._repaired += 1
-            self._families[family].routes.requeue((nlri,))
-        else:
-            delay = min(2.0 ** (times - 2), _RETRY_LAST)
-            heapq.heappush(self._delayed, (now + delay, family, nlri))
+        delay = self._repairs.note((family, nlri), self._loop.time())
+        if delay:
             _log.warning(
                 "another program keeps changing %s; next repair in %d s",
                 format_prefix(nlri, family.afi),
                 delay,
             )
+        else:
+            self._repaired += 1
+            self._families[family].routes.requeue((nlri,))
         self._wake.set()
 
-    def _forget_repairs(self, now: float) -> None:
-        known = self._repairs.items()
-        self._repairs = {k: v for k, v in known if now - v[1] < _FIGHT_MEMORY}
+
+def _note_fault(error: Exception, known: str) -> str:
+    """Log a failure to write, unless it is the last one again; return what it says."""
+    text = str(error) or type(error).__name__
+    if text != known:
+        is_ours = not isinstance(error, FibError | OSError | MemoryError)
+        trace = error if is_ours else None
+        _log.warning("kernel routes: %s; comparing them all", text, exc_info=trace)
+    return text

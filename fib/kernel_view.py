@@ -50,6 +50,7 @@ _log = logging.getLogger("pybgpd.fib")
 _AUDIT_INTERVAL: Final = 300.0  # seconds
 _TELL_PAUSE: Final = 0.01  # seconds; changes of one moment are told together
 _RELOAD_PAUSE: Final = 0.1  # seconds between lost notifications and a new dump
+_LONGEST_PAUSE: Final = 60.0  # seconds, while the kernel cannot be read
 _TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rules
 
 Key = tuple[int, int, bytes]  # afi, table, NLRI
@@ -200,19 +201,25 @@ class KernelView:
     # -- keeping it --------------------------------------------------------------------
 
     async def _run(self) -> None:
+        pause, fault = _RELOAD_PAUSE, ""
         while True:
             try:
                 async with asyncio.timeout(_AUDIT_INTERVAL):
                     await self._reload.wait()
-                await asyncio.sleep(_RELOAD_PAUSE)
+                await asyncio.sleep(pause)
             except TimeoutError:
                 pass  # the audit is due
             self._reload.clear()
             try:
                 await self._load()
-            except FibError as error:
-                _log.warning("cannot read the kernel's routes: %s", error)
+            except Exception as error:  # noqa: BLE001  # the kernel is followed for ever
+                text = str(error) or type(error).__name__
+                if text != fault:
+                    _log.warning("cannot read the kernel's routes: %s", text)
+                fault, pause = text, min(2 * pause, _LONGEST_PAUSE)
                 self._reload.set()
+            else:
+                pause, fault = _RELOAD_PAUSE, ""
 
     async def _load(self) -> None:
         links = Links()
@@ -271,7 +278,13 @@ class KernelView:
         self._timer = None
         changed, self._changed = frozenset(self._changed), set()
         for listener in list(self._listeners):
-            listener(changed)
+            try:
+                listener(changed)
+            except Exception as error:  # noqa: BLE001  # the others hear of it, too
+                message = "a change of the kernel's routes was not followed"
+                self._loop.call_exception_handler(
+                    {"message": message, "exception": error}
+                )
 
     # -- notifications -----------------------------------------------------------------
 

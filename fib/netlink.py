@@ -267,8 +267,18 @@ class EventSocket:
             except InterruptedError:
                 continue
             except OSError as error:
-                if error.errno != errno.ENOBUFS:
-                    raise
                 self._handle_overflow()
+                if error.errno != errno.ENOBUFS:
+                    return  # not asked again before the loop has had its turn
                 continue
-            self._handle(data, split_messages(data))
+            try:
+                self._handle(data, split_messages(data))
+            except Exception as error:  # noqa: BLE001  # of one buffer, not of all
+                self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        """What a buffer said is lost: its reader looks at the whole table instead."""
+        if self._loop is not None:
+            message = "the kernel's notifications were not understood"
+            self._loop.call_exception_handler({"message": message, "exception": error})
+        self._handle_overflow()

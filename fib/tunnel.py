@@ -160,13 +160,15 @@ class Tunnel:
         return ""
 
     def _ask(self, kind: int, flags: int, payload: bytes) -> Fault | None:
-        if self._sock is None:
-            self._sock = RequestSocket()
         request = message(kind, NLM_F_REQUEST | flags, 0, payload)
         try:
+            if self._sock is None:
+                self._sock = RequestSocket()
             return self._sock.ask(request)[1]
         except FibError as error:
             return Fault(error.errno, str(error))
+        except OSError as error:  # no descriptor is left
+            return Fault(error.errno or errno.EIO, error.strerror or str(error))
 
     def _set_fault(self, text: str) -> None:
         if text and text != self.fault:
