@@ -16,7 +16,7 @@ from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ObjectName, ServiceTable
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import KubernetesSettings
-from bgpd.datastore.endpoint_status import Found, follow_endpoints
+from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
 
 PATIENCE: Final = 5.0  # seconds that a start waits for what the API has to say
@@ -40,6 +40,7 @@ class SideFollower:
         self._settings = settings
         self._services = ServiceTable(settings.node_name or node)
         self._secrets = SecretTable()
+        self._endpoint_folder = EndpointFolder(Path(settings.endpoint_folder))
         self._endpoints: Found = ((), ())
         self._needs = Needs()
         self._handle: asyncio.Handle | None = None
@@ -95,7 +96,7 @@ class SideFollower:
         """Follow local workloads, for ever."""
         if not self._settings.endpoint_folder:
             return
-        await follow_endpoints(Path(self._settings.endpoint_folder), self._found)
+        await follow_endpoints(self._endpoint_folder, self._found)
 
     async def close(self) -> None:
         """Follow nothing any more."""

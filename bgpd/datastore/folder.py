@@ -27,6 +27,7 @@ from typing import Final
 import yaml
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
+from bgpd.datastore.folder_watch import FolderWatch
 from bgpd.datastore.inotify import Inotify
 from bgpd.datastore.manifests import Entry, ManifestError, Parsed, key_of, parse
 from bgpd.datastore.model import DatastoreError, Manifest, Status
@@ -99,15 +100,16 @@ class _Reader:
         self._root = root
         self._files: dict[Path, _File] = {}
 
-    def refresh(self, stamps: Stamps) -> bool:
-        """Read what changed; return whether everything could be read."""
+    def refresh(self, stamps: Stamps) -> str:
+        """Read what changed; return why something could not be read, empty if all could."""
         for path in self._files.keys() - stamps.keys():
             del self._files[path]
         for path, stamp in stamps.items():
             known = self._files.get(path)
             if known is None or known.stamp != stamp:
                 self._files[path] = self._read(path, stamp, known)
-        return all(file.stamp != _UNREADABLE for file in self._files.values())
+        unread = (each for each in self._files.items() if each[1].stamp == _UNREADABLE)
+        return next((f"{path.name}:{file.warnings[0]}" for path, file in unread), "")
 
     def entries(self) -> tuple[dict[str, tuple[Entry, str]], tuple[str, ...]]:
         """Return key to entry and place, and the warnings, in order of path."""
@@ -158,6 +160,8 @@ class FolderDatastore:
         self._root = Path(path)
         self._debounce = debounce
         self._uses_inotify = uses_inotify
+        # Outlives ``events``: what was understood stays, whoever asks again.
+        self._reader = _Reader(self._root)
         self._places: dict[str, str] = {}
         self._revision = 0
         self._status = Status("folder", since=time.monotonic())
@@ -173,18 +177,24 @@ class FolderDatastore:
 
     async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
         """Yield the folder's content, then its changes; see ``Datastore``."""
-        reader = _Reader(self._root)
-        inotify = self._open_inotify()
         told: dict[str, bytes] | None = None
         stamps: Stamps | None = None
+        watch = FolderWatch(
+            str(self._root),
+            audit=AUDIT_INTERVAL,
+            poll=POLL_INTERVAL,
+            make=Inotify if self._uses_inotify else None,
+        )
         try:
             while True:
-                listing = await self._still_listing(inotify)
+                listing = await self._still_listing(watch)
                 if listing is not None and listing.stamps != stamps:
                     stamps = listing.stamps
-                    if not await asyncio.to_thread(reader.refresh, stamps):
-                        stamps = None
-                    items = self._take(reader)
+                    fault = await asyncio.to_thread(self._reader.refresh, stamps)
+                    self._set_connected(error=fault)
+                    if fault:
+                        stamps = None  # what could not be read is tried again
+                    items = self._take(self._reader)
                     event = self._event(told, items)
                     told = items
                     if event is not None:
@@ -192,56 +202,32 @@ class FolderDatastore:
                         self._status = replace(
                             self._status, applied_revision=event.revision
                         )
-                await self._wait(inotify)
+                elif listing is not None:
+                    self._set_connected()
+                await watch.wait(None if self._status.is_connected else POLL_INTERVAL)
         finally:
-            if inotify is not None:
-                inotify.close()
+            watch.close()
 
-    def _open_inotify(self) -> Inotify | None:
-        if not self._uses_inotify:
-            return None
-        try:
-            return Inotify()
-        except OSError as error:
-            _LOG.warning("%s: polled, inotify is refused: %s", self._root, error)
-            return None
-
-    async def _still_listing(self, inotify: Inotify | None) -> _Listing | None:
+    async def _still_listing(self, watch: FolderWatch) -> _Listing | None:
         """List the folder once it rests; None while it cannot be listed."""
         before: Stamps | None = None
         latest: _Listing | None = None
         for _ in range(_STILL_ATTEMPTS):
+            watch.clear()  # before listing, so that nothing is missed
+            watch.watch((self._root,))
             try:
-                if inotify is not None:  # before listing, so that nothing is missed
-                    inotify.changed.clear()
-                    inotify.watch((self._root,))
                 listing = await asyncio.to_thread(list_folder, self._root)
-                if (
-                    inotify is not None
-                ):  # and what appears in these, the next pass finds
-                    inotify.watch(listing.folders)
-            except OSError as error:
-                self._set_connected(error=str(error))
-                if inotify is not None:  # the folder may come back
-                    with suppress(OSError):
-                        inotify.watch((self._root.parent,))
+            except Exception as error:  # noqa: BLE001  # it stays as it was last read
+                self._set_connected(error=str(error) or type(error).__name__)
+                watch.watch((self._root.parent,))  # the folder may come back
                 return None
-            self._set_connected()
+            watch.watch(listing.folders)  # what appears in these, the next pass finds
             if listing.stamps == before:
                 return listing
             before = listing.stamps
             latest = listing
             await asyncio.sleep(self._debounce)
         return latest
-
-    async def _wait(self, inotify: Inotify | None) -> None:
-        if inotify is None:
-            await asyncio.sleep(POLL_INTERVAL)
-            return
-        interval = AUDIT_INTERVAL if self._status.is_connected else POLL_INTERVAL
-        with suppress(TimeoutError):
-            async with asyncio.timeout(interval):
-                await inotify.changed.wait()
 
     def _take(self, reader: _Reader) -> dict[str, bytes]:
         merged, warnings = reader.entries()

@@ -39,6 +39,10 @@ _READ_OCTETS: Final = 65536
 class Inotify:
     """One inotify instance on an event loop; sets ``changed`` on any event.
 
+    Attributes:
+        changed: Something happened in a watched folder.
+        fault: Why nothing is reported any more; ``changed`` is set then, too.
+
     Raises:
         OSError: The kernel has no inotify, or the user's limit of instances is reached.
     """
@@ -51,6 +55,7 @@ class Inotify:
         if self._fd < 0:
             raise OSError(ctypes.get_errno(), "inotify_init1")
         self.changed = asyncio.Event()
+        self.fault: OSError | None = None
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._fd, self._read)
 
@@ -78,4 +83,8 @@ class Inotify:
             os.read(self._fd, _READ_OCTETS)
         except BlockingIOError:
             return
+        except OSError as error:
+            # The loop would call again at once, and for ever.
+            self._loop.remove_reader(self._fd)
+            self.fault = error
         self.changed.set()

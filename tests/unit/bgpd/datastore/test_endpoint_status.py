@@ -78,7 +78,7 @@ async def test_a_folder_that_is_made_anew_is_followed_again(tmp_path: Path) -> N
     folder = tmp_path / "endpoint-status"
     told: list[Found] = []
     write(folder, "a")
-    task = asyncio.create_task(follow_endpoints(folder, told.append))
+    task = asyncio.create_task(follow_endpoints(EndpointFolder(folder), told.append))
     await until(lambda: told == [((ONE,), ())])
     (folder / "a").unlink()
     folder.rmdir()
@@ -95,7 +95,7 @@ async def test_a_folder_that_is_made_anew_is_followed_again(tmp_path: Path) -> N
 async def test_a_folder_is_followed_though_it_is_made_later(tmp_path: Path) -> None:
     folder = tmp_path / "endpoint-status"
     told: list[Found] = []
-    task = asyncio.create_task(follow_endpoints(folder, told.append))
+    task = asyncio.create_task(follow_endpoints(EndpointFolder(folder), told.append))
     await until(lambda: told == [((), ())])
     write(folder, "a")
     await until(lambda: told[-1][0] == (ONE,))
