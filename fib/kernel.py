@@ -394,9 +394,8 @@ class KernelFib:
         self._want_resync()
 
     def _want_resync(self) -> None:
-        if self._resync_at is None:
-            self._resync_at = self._loop.time() + _RESYNC_PAUSE
-            self._wake.set()
+        self._resync_at = self._resync_at or self._loop.time() + _RESYNC_PAUSE
+        self._wake.set()
 
     def _want_refresh(self, extent: Literal["blocked", "all"]) -> None:
         if self._refresh_due != "all":

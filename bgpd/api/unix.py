@@ -36,6 +36,10 @@ class UnixSocketError(Exception):
     """A socket cannot be opened; the text says why and what to do."""
 
 
+class SocketTakenError(UnixSocketError):
+    """Another daemon listens at the path."""
+
+
 @dataclass(frozen=True, slots=True)
 class Limits:
     """What a client may cost.
@@ -76,7 +80,8 @@ class UnixServer(ABC):
         """Begin to listen.
 
         Raises:
-            UnixSocketError: The socket cannot be made, or another daemon has it.
+            SocketTakenError: Another daemon has it.
+            UnixSocketError: The socket cannot be made.
         """
         sock = listening_socket(self.path, self.title, self.hint)
         self._inode = _inode_of(self.path)
@@ -361,6 +366,6 @@ def _remove_stale(path: str, title: str, hint: str) -> None:
             return
         except OSError:
             pass  # its backlog is full, or it is not ours to connect to: it is in use
-    raise UnixSocketError(
+    raise SocketTakenError(
         f"{title} {path}: another daemon listens there; stop it{hint}"
     )

@@ -7,10 +7,12 @@ tools that look for processes by name find them.
 import asyncio
 import contextlib
 from collections.abc import AsyncIterator
+from functools import partial
 from typing import Final
 
 from bgpd.daemon import process_names
 from bgpd.daemon.process import Daemon
+from bgpd.daemon.supervision import Supervisor
 from bgpd.net.service_manager import ServiceManager
 from bgpd.session.fsm import State
 
@@ -26,17 +28,23 @@ async def companions(daemon: Daemon, manager: ServiceManager) -> AsyncIterator[N
         daemon: What they go along with; runs inside the block.
         manager: Who started this process.
     """
-    tasks = []
+    supervisor = Supervisor()
     if manager.is_there:
-        tasks.append(asyncio.ensure_future(_inform(daemon, manager)))
+        supervisor.keep(
+            "service manager",
+            partial(_inform, daemon, manager),
+            meanwhile="it does not hear of the daemon",
+        )
     if names := daemon.settings.calico.process_names:
-        tasks.append(asyncio.ensure_future(process_names.hold(names)))
+        supervisor.keep(
+            "process names",
+            partial(process_names.hold, names),
+            meanwhile="tools that look for BIRD by its name do not find it",
+        )
     try:
         yield
     finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await supervisor.close()
         manager.close()
 
 

@@ -53,10 +53,10 @@ class LagMeter:
             samples.popleft()
         worked = time.process_time() - self._cpu_at
         is_busy = worked > BUSY_SHARE * (now - self._started_at)
-        if self._was_busy and not is_busy:
-            self._at_rest()
-        self._was_busy = is_busy
+        was_busy, self._was_busy = self._was_busy, is_busy
         self._handle = self._wait(BUSY_INTERVAL if is_busy else IDLE_INTERVAL)
+        if was_busy and not is_busy:
+            self._at_rest()  # last: if it fails, the measuring goes on
 
     @property
     def age(self) -> float:

@@ -5,7 +5,6 @@ soon as it is free: sessions that peers open would be missing for ever otherwise
 """
 
 import asyncio
-import contextlib
 import logging
 from collections.abc import Iterable
 from typing import Final
@@ -32,38 +31,40 @@ class Listening:
         self.faults: list[str] = []
         self._listener = listener
         self._wanted: list[tuple[str, int]] = []
-        self._retrying: asyncio.Task[None] | None = None
+        self._retry: asyncio.TimerHandle | None = None
 
-    async def follow(self, addresses: Iterable[str], port: int) -> None:
+    def follow(self, addresses: Iterable[str], port: int) -> None:
         """Listen there and nowhere else; what cannot be had now is tried again later."""
-        await self.close()
+        self.close()
         self._wanted = [(address, port) for address in addresses]
         for place in set(self._listener.addresses) - set(self._wanted):
             self._listener.ignore(*place)
         self._try()
-        if self.faults:
-            self._retrying = asyncio.create_task(self._try_again(), name="listen again")
 
-    async def close(self) -> None:
+    def close(self) -> None:
         """Try no more."""
-        task, self._retrying = self._retrying, None
-        if task is not None:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _try_again(self) -> None:
-        while self.faults:
-            await asyncio.sleep(RETRY)
-            self._try()
+        if self._retry is not None:
+            self._retry.cancel()
+            self._retry = None
 
     def _try(self) -> None:
+        self._retry = None
         known, self.faults = self.faults, []
         for place in self._wanted:
             try:
                 self._listener.listen(*place)
             except SocketError as error:
-                text = str(error.strerror)
-                self.faults.append(text)
-                if text not in known:
-                    _log.error("%s", text)  # the text says it all
+                self._note(str(error.strerror), known)
+            except Exception as error:  # noqa: BLE001  # the other addresses come up
+                text = str(error) or type(error).__name__
+                self._note(
+                    f"cannot listen on {place[0]} port {place[1]}: {text}", known
+                )
+        if self.faults:
+            loop = asyncio.get_running_loop()
+            self._retry = loop.call_later(RETRY, self._try)
+
+    def _note(self, text: str, known: list[str]) -> None:
+        self.faults.append(text)
+        if text not in known:
+            _log.error("%s", text)  # the text says it all

@@ -8,16 +8,17 @@ come up, so that peers never see us without our routes.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.errors import ReloadError, StartError
+from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
@@ -35,6 +36,7 @@ from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.daemon.supervision import Supervisor
 from bgpd.session.recovery import Caps
 from bgpd.session.settings import PeerSettings
 
@@ -44,12 +46,9 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
     from bgpd.daemon.side_inputs import SideFollower
 
 EXIT_OK: Final = 0
-EXIT_PART_DIED: Final = 1  # a supervisor that restarts on failure must see one
 PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
 
 _log = logging.getLogger(__name__)
-
-SETTLE: Final = 0.2  # seconds; editors write a file in several steps
 
 
 class Loaded(Protocol):
@@ -108,7 +107,6 @@ class Daemon:
         self.cluster: ClusterFollower | None = None
         self.sides: SideFollower | None = None
         self.started = asyncio.Event()
-        self._exit_code = EXIT_OK
         self._ending: Ending | None = None
         self._read_settings = reload
         self._files = files
@@ -118,8 +116,8 @@ class Daemon:
         self.changed_at = 0.0
         self._identity: SpeakerSettings | None = None
         self._first_desired = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._servers = Servers(self)
+        self._supervisor = Supervisor()
+        self._servers = Servers(self, self._supervisor)
         self._listening: Listening | None = None
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
@@ -144,7 +142,7 @@ class Daemon:
             await self._stop.wait()
         finally:
             await self._close()
-        return self._exit_code
+        return EXIT_OK
 
     @property
     def is_started(self) -> bool:
@@ -191,7 +189,9 @@ class Daemon:
         self._apply_kernel_plan()
         await forwarding.start()
         self._begin_recovery(speaker, forwarding)
-        await self._listen(speaker, identity)
+        self._listen(speaker, identity)
+        if self._must_listen and self.listen_faults:
+            raise StartError(self.listen_faults[0])
         await self._servers.serve_clients(speaker, self._lag)
         if self.desired is not None:
             reconciler.apply_routes(self.desired)
@@ -200,13 +200,16 @@ class Daemon:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
         if self._files:
-            self._spawn(self._watch_files(), "file watch")
+            watch = FileWatch(lambda: self._files, self.reload)
+            self._supervisor.keep(
+                "file watch", watch.follow, meanwhile="SIGHUP reloads the configuration"
+            )
         self.started.set()
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
 
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
-        lines = [*self.listen_faults, *self._servers.faults]
+        lines = [*self.listen_faults, *self._supervisor.faults]
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if self.cluster is not None:
@@ -237,17 +240,11 @@ class Daemon:
         if times.is_enabled:
             self._mark.write()
 
-    async def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
-        """Listen where the identity says, and nowhere else.
-
-        Raises:
-            StartError: A port cannot be had, and the daemon is nothing without it.
-        """
+    def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
+        """Listen where the identity says, and nowhere else."""
         if self._listening is None:
             self._listening = Listening(speaker.listener)
-        await self._listening.follow(identity.listen_addresses, identity.listen_port)
-        if self._must_listen and self.listen_faults:
-            raise StartError(self.listen_faults[0])
+        self._listening.follow(identity.listen_addresses, identity.listen_port)
 
     # -- datastore ----------------------------------------------------------------------
 
@@ -278,8 +275,9 @@ class Daemon:
             holds_cluster_routes=holds_routes,
             removal_hold=settings.datastore.removal_hold,
         )
-        self._spawn(self.cluster.follow(), "datastore")
-        self._spawn(self.sides.follow(), "local workloads")
+        holds = "what was read before stays in force"
+        self._supervisor.keep("datastore", self.cluster.follow, meanwhile=holds)
+        self._supervisor.keep("local workloads", self.sides.follow, meanwhile=holds)
 
     def _template(self) -> PeerSettings:
         return self.settings.speaker.defaults
@@ -330,19 +328,6 @@ class Daemon:
             for wait in waits:
                 wait.cancel()
 
-    def _spawn(self, work: Coroutine[Any, Any, None], name: str) -> None:
-        task = asyncio.get_running_loop().create_task(work, name=name)
-        self._tasks.add(task)
-        task.add_done_callback(self._ended)
-
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            # A part that must run for ever died: better a restart than half a daemon.
-            _log.critical("%s died", task.get_name(), exc_info=error)
-            self._exit_code = EXIT_PART_DIED
-            self._stop.set()
-
     # -- change and end -----------------------------------------------------------------
 
     def own_as(self) -> int:
@@ -375,29 +360,6 @@ class Daemon:
         self._files = loaded.files
         return [str(step) for step in self.apply(loaded.settings)]
 
-    async def _watch_files(self) -> None:
-        """Reload when a file that was read has changed and been left alone for a moment."""
-        from bgpd.datastore.inotify import Inotify  # noqa: PLC0415  # with files only
-
-        try:
-            watch = Inotify()
-        except OSError as error:
-            _log.warning("files are not watched, SIGHUP reloads: %s", error)
-            return
-        seen = _stamps(self._files)
-        try:
-            while True:
-                watch.watch({file.absolute().parent for file in self._files})
-                await watch.changed.wait()
-                await asyncio.sleep(SETTLE)
-                watch.changed.clear()
-                now = _stamps(self._files)
-                if now != seen:
-                    self.reload()
-                    seen = _stamps(self._files)
-        finally:
-            watch.close()
-
     def apply(self, new: DaemonSettings) -> list[Step]:
         """Apply changed settings; return the steps."""
         old, self.settings = self.settings, new
@@ -421,7 +383,7 @@ class Daemon:
         self._identity = identity
         speaker.set_own_addresses(own_addresses(identity, self.desired))
         speaker.set_identity(identity.router_id, identity.cluster_id)
-        self._spawn(self._listen(speaker, identity), "listener")
+        self._listen(speaker, identity)
 
     def shut_down(self, *, flushes: bool, text: str) -> None:
         """End for good: peers drop our routes at once.
@@ -435,13 +397,10 @@ class Daemon:
 
     async def _close(self) -> None:
         """End in the order of the start, reversed; routes stay for a successor."""
-        for task in list(self._tasks):
-            task.remove_done_callback(self._ended)
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._supervisor.close()
         await self._servers.close()
         if self._listening is not None:
-            await self._listening.close()
+            self._listening.close()
         if self.sides is not None:
             await self.sides.close()
         if self._lag is not None:
@@ -458,16 +417,3 @@ class Daemon:
             await self.forwarding.close(flush=ending.flushes)
         if ending.flushes:
             self._mark.remove()
-
-
-def _stamps(files: tuple[Path, ...]) -> dict[Path, tuple[int, int, int] | None]:
-    """Return what tells one version of each file from another; ``None`` if it is gone."""
-    stamps: dict[Path, tuple[int, int, int] | None] = {}
-    for file in files:
-        try:
-            found = file.stat()
-        except OSError:
-            stamps[file] = None
-        else:
-            stamps[file] = (found.st_ino, found.st_mtime_ns, found.st_size)
-    return stamps

@@ -13,6 +13,8 @@ import subprocess
 from collections.abc import Sequence
 from typing import Final
 
+from bgpd.daemon.supervision import describe
+
 SHELL: Final = "/bin/sh"
 # SIGHUP to BIRD means "reload" to old scripts; it shall not end the name.
 SCRIPT: Final = 'trap "" HUP; read -r _'
@@ -42,8 +44,8 @@ async def _hold(name: str) -> None:
         started = loop.time()
         try:
             text = f"ended with code {await _run(name)}"
-        except OSError as error:
-            text = f"cannot start {SHELL}: {error.strerror}"
+        except Exception as error:  # noqa: BLE001  # the other names stay
+            text = f"cannot start {SHELL}: {describe(error)}"
         if loop.time() - started >= STEADY:
             pause = FIRST_PAUSE
         _log.warning(

@@ -1,6 +1,5 @@
 """The servers by which a daemon is looked at: control socket, BIRD's sockets, HTTP."""
 
-import logging
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -8,6 +7,8 @@ from bgpd.api.protocol import ControlError
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.speaker import Speaker
+from bgpd.daemon.supervision import Supervisor
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
@@ -16,8 +17,6 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.daemon.process import Daemon
     from bgpd.daemon.views.common import DaemonView
     from bgpd.datastore.kubernetes import ApiStatus
-
-_log = logging.getLogger(__name__)
 
 
 def _kubernetes(daemon: "Daemon") -> "Callable[[], ApiStatus] | None":
@@ -28,42 +27,43 @@ def _kubernetes(daemon: "Daemon") -> "Callable[[], ApiStatus] | None":
 class Servers:
     """Starts and ends what others ask a daemon through.
 
+    Routing does not wait for those who watch it: a server that cannot be had now is tried
+    again, unless another daemon has its place.
+
     Args:
         daemon: What is asked about.
-
-    Attributes:
-        faults: Servers that could not be had although the daemon runs.
+        supervisor: Tries again.
     """
 
-    def __init__(self, daemon: "Daemon") -> None:
-        self.faults: list[str] = []
+    def __init__(self, daemon: "Daemon", supervisor: Supervisor) -> None:
         self._daemon = daemon
+        self._supervisor = supervisor
         self._http: HttpServer | None = None
         self._control: ControlServer | None = None
         self._bird: list[BirdServer] = []
 
     async def serve_http(self, lag: LagMeter) -> None:
         """Serve metrics and health, already while the start waits for the datastore."""
-        from bgpd.api.http import HttpError, HttpServer  # noqa: PLC0415  # 0.2 s
+        from bgpd.api.http import HttpServer  # noqa: PLC0415  # 0.2 s
         from bgpd.daemon.insight import DaemonInsight  # noqa: PLC0415
 
         where = self._daemon.settings.metrics
         insight = DaemonInsight(self._daemon, lag, self._daemon.warnings)
-        server = HttpServer(insight, where.address, where.port)
-        try:
+
+        async def serve() -> None:
+            server = HttpServer(insight, where.address, where.port)
             await server.start()
-        except HttpError as error:
-            # Routing does not wait for those who watch it.
-            self.faults.append(str(error))
-            _log.error("%s", error)
-            return
-        self._http = server
+            self._http = server
+
+        await self._supervisor.begin(
+            "metrics server", serve, meanwhile="metrics and health are not served"
+        )
 
     async def serve_clients(self, speaker: Speaker, lag: LagMeter | None) -> None:
         """Open the control socket and BIRD's, as far as they are wanted.
 
         Raises:
-            StartError: The control socket cannot be made, or another daemon has it.
+            StartError: Another daemon has the control socket.
         """
         settings = self._daemon.settings
         bird = settings.bird
@@ -102,21 +102,30 @@ class Servers:
 
     async def _serve_control(self, view: "DaemonView") -> None:
         from bgpd.api.control import ControlServer  # noqa: PLC0415  # not every reflector
-        from bgpd.api.unix import UnixSocketError  # noqa: PLC0415  # has one
+        from bgpd.api.unix import SocketTakenError  # noqa: PLC0415  # has one
         from bgpd.daemon.views.table import commands  # noqa: PLC0415
 
-        control = ControlServer(self._daemon.settings.control_path, commands(view))
-        try:
-            await control.start()
-        except UnixSocketError as error:
-            raise StartError(str(error)) from error
-        self._control = control
+        path = self._daemon.settings.control_path
+        taken: list[SocketTakenError] = []
+
+        async def serve() -> None:
+            control = ControlServer(path, commands(view))
+            try:
+                await control.start()
+            except SocketTakenError as error:
+                taken.append(error)
+                raise
+            self._control = control
+
+        await self._supervisor.begin(
+            "control socket", serve, meanwhile="pybgpctl cannot reach the daemon"
+        )
+        if taken:  # two daemons with one configuration: this one is too many
+            raise StartError(str(taken[0])) from taken[0]
 
     async def _serve_bird(self, view: "DaemonView") -> None:
         from bgpd.api.bird import BirdServer  # noqa: PLC0415  # Calico's nodes alone
-        from bgpd.api.unix import UnixSocketError  # noqa: PLC0415
         from bgpd.daemon.bird.answers import BirdAnswers  # noqa: PLC0415
-        from rib.family import IPV4_UNICAST, IPV6_UNICAST  # noqa: PLC0415
 
         settings = self._daemon.settings.bird
         for path, family in (
@@ -125,16 +134,18 @@ class Servers:
         ):
             if not path:
                 continue
-            answers = BirdAnswers(view, family, settings.version)
-            server = BirdServer(path, answers)
-            try:
+
+            async def serve(path: str = path, family: Family = family) -> None:
+                answers = BirdAnswers(view, family, settings.version)
+                server = BirdServer(path, answers)
                 await server.start()
-            except UnixSocketError as error:
-                # Routing does not wait for those who watch it.
-                self.faults.append(str(error))
-                _log.error("%s", error)
-                continue
-            self._bird.append(server)
+                self._bird.append(server)
+
+            await self._supervisor.begin(
+                f"BIRD's socket for {family}",
+                serve,
+                meanwhile="birdcl and calicoctl cannot reach the daemon",
+            )
 
     def _reload(self) -> list[str]:
         try:

@@ -50,11 +50,11 @@ class ServiceManager:
         """Send one message, such as ``READY=1``; a manager that is gone is no error."""
         if not self._address:
             return
-        if self._socket is None:
-            kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
-            self._socket = socket.socket(socket.AF_UNIX, kind)
         text = "\n".join(f"{key}={value}" for key, value in values.items())
         with contextlib.suppress(OSError):
+            if self._socket is None:
+                kind = socket.SOCK_DGRAM | socket.SOCK_CLOEXEC | socket.SOCK_NONBLOCK
+                self._socket = socket.socket(socket.AF_UNIX, kind)
             self._socket.sendto(text.encode(), self._address)
 
     def close(self) -> None:

@@ -212,16 +212,21 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
         assert "Traceback" not in a.log()
 
 
-def test_an_unusable_control_path_is_a_clear_error(
+def test_an_unusable_control_path_is_logged_and_tried_again(
     tmp_path: Path, network: str
 ) -> None:
     folder = a_folder(tmp_path, "n1")
-    (folder / "plain").write_text("a file, no folder", encoding="utf-8")
+    plain = folder / "plain"
+    plain.write_text("a file, no folder", encoding="utf-8")
     content = configuration(folder, network, 1)
-    content["control"] = {"path": str(folder / "plain" / "control.sock")}
+    content["control"] = {"path": str(plain / "control.sock")}
     with started(folder, content) as a:
-        assert a.ended() == 1
-        assert "plain" in a.log()
+        a.until_logged("started")
+        assert f"control socket {plain}/control.sock: " in a.log()
+        assert "pybgpctl cannot reach the daemon" in a.log()
+        plain.unlink()
+        plain.mkdir()
+        a.until((plain / "control.sock").exists)
         assert "Traceback" not in a.log()
 
 
