@@ -77,6 +77,7 @@ class Speaker:
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         restart_time: Seconds that others shall keep its routes, where the maker has a
             switch.
+        connect_retry: Seconds between attempts to connect, where the maker has a switch.
         is_preserving: A restart of its own keeps its routes in use, where the maker has
             a switch.
         etcd: Where the objects are that say what it does; empty without a cluster.
@@ -96,6 +97,7 @@ class Speaker:
     hold_time: int = 90
     has_graceful_restart: bool = True
     restart_time: int = 120
+    connect_retry: int = 1
     is_preserving: bool = False
     etcd: str = ""
     ospf: OspfSpec | None = None
@@ -191,6 +193,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         hold_time=router.hold_time,
         has_graceful_restart=router.has_graceful_restart,
         restart_time=router.restart_time,
+        connect_retry=router.connect_retry,
         is_preserving=router.is_preserving,
         etcd=etcd_of(topology, router.cluster) if router.cluster else "",
         ospf=_ospf(topology, machine),

@@ -82,7 +82,8 @@ class Bird(Router):
             local,
             f"neighbor {neighbour.addr} as {neighbour.remote_as};",
             f"hold time {speaker.hold_time};",
-            "connect delay time 1; connect retry time 1; error wait time 1, 2;",
+            f"connect delay time 1; connect retry time {speaker.connect_retry};",
+            "error wait time 1, 2;",
         ]
         restart = "aware" if speaker.has_graceful_restart else "off"
         if speaker.is_preserving:

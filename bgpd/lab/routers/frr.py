@@ -98,7 +98,7 @@ class Frr(Router):
         lines = [
             f" neighbor {n.addr} remote-as {n.remote_as}",
             f" neighbor {n.addr} advertisement-interval 0",
-            f" neighbor {n.addr} timers connect 1",
+            f" neighbor {n.addr} timers connect {self.speaker.connect_retry}",
             f" neighbor {n.addr} update-source {n.local_addr}",
         ]
         if n.is_passive:

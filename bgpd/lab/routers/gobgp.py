@@ -46,7 +46,7 @@ class GoBgp(Router):
             },
             "timers": {
                 "config": {
-                    "connect-retry": 1,
+                    "connect-retry": speaker.connect_retry,
                     "idle-hold-time-after-reset": 1,
                     "hold-time": speaker.hold_time,
                     "keepalive-interval": speaker.hold_time // 3,

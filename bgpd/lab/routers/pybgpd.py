@@ -80,7 +80,7 @@ class PyBgpd(Router):
                 for family in n.families
             ],
             "hold_time": self.speaker.hold_time,
-            "connect_retry_time": 1,
+            "connect_retry_time": self.speaker.connect_retry,
             "graceful_restart": self.speaker.has_graceful_restart,
             "graceful_restart_time": self.speaker.restart_time,
             "extended_message": n.has_extended_message,
