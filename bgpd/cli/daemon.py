@@ -308,8 +308,14 @@ def _run_daemon(
     *,
     must_listen: bool = False,
 ) -> None:
-    from bgpd.daemon.companions import companions  # noqa: PLC0415
+    from bgpd.daemon.entrance import enter  # noqa: PLC0415
     from bgpd.daemon.errors import StartError  # noqa: PLC0415
+
+    try:
+        entrance = enter(settings)  # before what takes longer to load
+    except StartError as error:
+        _fail(str(error))
+    from bgpd.daemon.companions import companions  # noqa: PLC0415
     from bgpd.daemon.logs import set_up_logging  # noqa: PLC0415
     from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
     from bgpd.daemon.process import Daemon  # noqa: PLC0415
@@ -320,7 +326,9 @@ def _run_daemon(
     manager = of_this_process()
 
     async def work() -> int:
-        daemon = Daemon(settings, reload, files, must_listen=must_listen)
+        daemon = Daemon(
+            settings, reload, files, must_listen=must_listen, entrance=entrance
+        )
         async with companions(daemon, manager):
             return await daemon.run()
 

@@ -17,6 +17,7 @@ from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
+from bgpd.daemon.entrance import Entrance, enter
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.forwarding import Forwarding
@@ -90,6 +91,7 @@ class Daemon:
         files: What the settings came from; a change of one reloads.
         must_listen: A port that cannot be had ends the start; otherwise the daemon goes
             on with the connections it makes itself.
+        entrance: What was claimed already, and listens; else ``run`` sees to it.
     """
 
     def __init__(
@@ -99,8 +101,10 @@ class Daemon:
         files: tuple[Path, ...] = (),
         *,
         must_listen: bool = False,
+        entrance: Entrance | None = None,
     ) -> None:
         self.settings = settings
+        self._entrance = entrance
         self.speaker: Speaker | None = None
         self.reconciler: Reconciler | None = None
         self.forwarding: Forwarding | None = None
@@ -134,6 +138,8 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reload)
+        if self._entrance is None:
+            self._entrance = enter(self.settings)
         self._lag = LagMeter(loop, collect_at_rest)
         try:
             if self.settings.metrics.address:
@@ -189,6 +195,9 @@ class Daemon:
         self._apply_kernel_plan()
         await forwarding.start()
         self._begin_recovery(speaker, forwarding)
+        speaker.listener.hold(
+            {} if self._entrance is None else self._entrance.hand_over()
+        )
         self._listen(speaker, identity)
         if self._must_listen and self.listen_faults:
             raise StartError(self.listen_faults[0])
@@ -199,6 +208,7 @@ class Daemon:
         if self.desired is not None:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
+        speaker.listener.open()  # from here on it is known who is a peer
         if self._files:
             watch = FileWatch(lambda: self._files, self.reload)
             self._supervisor.keep(
@@ -417,3 +427,5 @@ class Daemon:
             await self.forwarding.close(flush=ending.flushes)
         if ending.flushes:
             self._mark.remove()
+        if self._entrance is not None:
+            self._entrance.close()

@@ -2,18 +2,25 @@
 
 The kernel checks MD5 signatures before a connection is accepted, so keys are set on the
 listening sockets: one per peer, or one for a whole prefix.
+
+A socket may listen long before anybody is accepted: who connects then is not refused, but
+waits in the kernel's queue until it is known who the peers are. One that got there before
+its key was set has proved nothing and is closed.
 """
 
 import errno
 import logging
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from ipaddress import ip_address
 from select import EPOLLIN
+from struct import Struct
 from typing import Final
 
 from bgpd.net.connection import Connection
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
+    BACKLOG,
     SocketError,
     family_of,
     listening_socket,
@@ -22,8 +29,6 @@ from bgpd.net.sockets import (
     start_listening,
 )
 
-BACKLOG: Final = 4096  # thousands of clients return at once after a reflector's restart
-
 _log = logging.getLogger(__name__)
 
 
@@ -31,18 +36,56 @@ _log = logging.getLogger(__name__)
 _EXHAUSTED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 _REST: Final = 1.0  # seconds without accepting, then
 _MOST: Final = 16  # connections accepted in a row: a session each begins
+_WAITING: Final = Struct("=24xI")
+"""Of struct tcp_info, tcpi_unacked: on a listening socket those who wait to be accepted."""
+
+Place = tuple[str, int]
+"""Address and port."""
 
 
 class _Door:
-    """One listening socket."""
+    """One listening socket.
+
+    Args:
+        poller: Tells when somebody connects.
+        sock: Listening.
+        accept: Takes each connection.
+        must_prove: Tells whether a key is demanded of an address.
+        is_open: Whether those who connect are accepted already.
+    """
 
     def __init__(
-        self, poller: Poller, sock: socket.socket, accept: Callable[[Connection], None]
+        self,
+        poller: Poller,
+        sock: socket.socket,
+        accept: Callable[[Connection], None],
+        must_prove: Callable[[str], bool],
+        *,
+        is_open: bool,
     ) -> None:
         self.sock = sock
         self._poller = poller
         self._accept = accept
+        self._must_prove = must_prove
+        self._is_open = is_open
+        self._unproved_count = 0  # of those who wait
         poller.add(sock.fileno(), self)
+        if not is_open:
+            poller.watch(sock.fileno(), 0)
+
+    def open(self) -> None:
+        """Accept from now on."""
+        if not self._is_open:
+            self._is_open = True
+            self._poller.watch(self.sock.fileno(), EPOLLIN)
+
+    def key_was_set(self) -> None:
+        """Who waits by now came without the key."""
+        if not self._is_open:
+            info = self.sock.getsockopt(
+                socket.IPPROTO_TCP, socket.TCP_INFO, _WAITING.size
+            )
+            (self._unproved_count,) = _WAITING.unpack(info)
 
     def ready(self, _events: int) -> None:
         """Accept some of those who wait."""
@@ -54,7 +97,13 @@ class _Door:
                     self._rest(error)
                 return  # nobody waits, or who did is gone (accept(2))
             sock.setblocking(False)
-            self._accept(Connection(self._poller, sock))
+            connection = Connection(self._poller, sock)
+            if self._unproved_count:
+                self._unproved_count -= 1
+                if self._must_prove(connection.address_pair()[1]):
+                    connection.close()
+                    continue
+            self._accept(connection)
 
     def _rest(self, error: OSError) -> None:
         _log.error(
@@ -89,13 +138,36 @@ class Listener:
     def __init__(self, poller: Poller, accept: Callable[[Connection], None]) -> None:
         self._poller = poller
         self._accept = accept
-        self._doors: dict[tuple[str, int], _Door] = {}
+        self._doors: dict[Place, _Door] = {}
         self._keys: dict[str, str] = {}
+        self._ready_made: dict[Place, socket.socket] = {}
+        self._is_open = True
 
     @property
-    def addresses(self) -> list[tuple[str, int]]:
+    def addresses(self) -> list[Place]:
         """Where it listens."""
         return list(self._doors)
+
+    def hold(self, sockets: Mapping[Place, socket.socket]) -> None:
+        """Let those who connect wait until ``open``.
+
+        Args:
+            sockets: That listen already; ``listen`` uses them, ``open`` closes the others.
+        """
+        self._is_open = False
+        self._ready_made = dict(sockets)
+
+    def open(self) -> None:
+        """Accept who waits, and everybody from now on."""
+        self._is_open = True
+        for door in self._doors.values():
+            door.open()
+        self._close_ready_made()
+
+    def _close_ready_made(self) -> None:
+        for sock in self._ready_made.values():
+            sock.close()
+        self._ready_made.clear()
 
     def listen(self, addr: str, port: int) -> None:
         """Listen on one more address.
@@ -105,15 +177,23 @@ class Listener:
         """
         if (addr, port) in self._doors:
             return
-        sock = listening_socket(addr, port, is_free=True)
+        is_ready_made = (addr, port) in self._ready_made
+        sock = self._ready_made.pop((addr, port), None) or listening_socket(
+            addr, port, is_free=True
+        )
         try:
             for who, key in self._keys.items():
                 self._set_key(sock, who, key)
-            start_listening(sock, BACKLOG)
+            if not is_ready_made:
+                start_listening(sock, BACKLOG)
         except SocketError:
             sock.close()
             raise
-        self._doors[addr, port] = _Door(self._poller, sock, self._accept)
+        door = self._doors[addr, port] = _Door(
+            self._poller, sock, self._accept, self._must_prove, is_open=self._is_open
+        )
+        if self._keys:
+            door.key_was_set()
         _log.info("listening on %s port %d", addr, port)
 
     def ignore(self, addr: str, port: int) -> None:
@@ -136,6 +216,14 @@ class Listener:
             del self._keys[who]
         for door in self._doors.values():
             self._set_key(door.sock, who, key)
+            door.key_was_set()
+
+    def _must_prove(self, remote: str) -> bool:
+        """Whether an address, or a prefix that it is in, has a key."""
+        if not remote or remote in self._keys:
+            return True
+        mine = ip_address(remote.partition("%")[0])
+        return any("/" in who and mine in network(who) for who in self._keys)
 
     def _set_key(self, sock: socket.socket, who: str, key: str) -> None:
         if family_of(who) != sock.family:
@@ -150,6 +238,7 @@ class Listener:
         """Stop listening everywhere."""
         for addr, port in self.addresses:
             self.ignore(addr, port)
+        self._close_ready_made()
 
 
 __all__ = ["BACKLOG", "Listener", "SocketError"]

@@ -15,6 +15,7 @@ IPV6_MINHOPCOUNT: Final = 73  # linux/in6.h
 IP_FREEBIND: Final = 15
 TCP_MD5SIG: Final = 14  # linux/tcp.h
 TCP_MD5SIG_EXT: Final = 32
+BACKLOG: Final = 4096  # thousands of clients return at once after a reflector's restart
 MAX_MD5_KEY: Final = 80  # octets, TCP_MD5SIG_MAXKEYLEN
 _MD5_FLAG_PREFIX: Final = 1
 _MD5_TAIL: Final = Struct("=BBHi")

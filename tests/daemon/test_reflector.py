@@ -82,3 +82,28 @@ def test_it_may_open_more_files_than_the_soft_limit(tmp_path: Path) -> None:
         limits = Path(f"/proc/{daemon.process.pid}/limits").read_text(encoding="utf-8")
         (line,) = [row for row in limits.splitlines() if row.startswith("Max open")]
         assert line.split()[3:5] == ["4096", "4096"]
+
+
+def test_a_second_daemon_ends_before_it_touches_what_is_the_first_one_s(
+    tmp_path: Path,
+) -> None:
+    network, control = own_network(), str(tmp_path / "control.sock")
+    mark = tmp_path / "control.ran"
+    first = a_reflector(tmp_path, network, "--control", control)
+    (tmp_path / "second").mkdir()
+    second = a_reflector(tmp_path / "second", own_network(), "--control", control)
+    with first:
+        first.until_logged("started")
+        before = mark.read_text(), mark.stat().st_mtime_ns, mark.stat().st_ino
+        with second:
+            assert second.ended() == 1
+        assert "another daemon has it" in second.log()
+        assert "listening" not in second.log()
+        assert "Traceback" not in second.log()
+        now = mark.read_text(), mark.stat().st_mtime_ns, mark.stat().st_ino
+        assert now == before
+        assert first.ask("show-status")
+        first.process.kill()
+        first.ended()
+    with a_reflector(tmp_path, network, "--control", control) as again:
+        again.until(lambda: again.log().count("started") == 2)

@@ -10,7 +10,7 @@ from bgpd.net import listener as listener_module
 from bgpd.net.connection import Connection
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import SocketError
+from bgpd.net.sockets import SocketError, listening_socket, start_listening
 from tests.support.speakers import on_both_loops, own_network, until
 
 PORT = 17913
@@ -121,3 +121,64 @@ async def test_keys_hold_on_addresses_that_are_listened_on_later() -> None:
     for connection in accepted:
         connection.close()
     await asyncio.sleep(0.01)
+
+
+@on_both_loops
+async def test_who_connects_before_it_is_open_waits_and_is_not_refused() -> None:
+    network, accepted = own_network(), list[Connection]()
+    listener = a_listener(accepted)
+    ready = listening_socket(f"{network}.1", PORT)
+    unused = listening_socket(f"{network}.2", PORT)
+    for sock in (ready, unused):
+        start_listening(sock, 16)
+    early = await asyncio.open_connection(f"{network}.1", PORT)
+    listener.hold({(f"{network}.1", PORT): ready, (f"{network}.2", PORT): unused})
+    listener.listen(f"{network}.1", PORT)
+    listener.listen(f"{network}.3", PORT)  # not ready-made, and held like the others
+    later = await asyncio.open_connection(f"{network}.3", PORT)
+    early[1].write(b"an OPEN")
+    for _ in range(20):
+        await asyncio.sleep(0)
+    assert not accepted
+    listener.open()
+    await until(lambda: len(accepted) == 2)
+    assert listener.addresses == [(f"{network}.1", PORT), (f"{network}.3", PORT)]
+    with pytest.raises(ConnectionRefusedError):
+        await asyncio.open_connection(f"{network}.2", PORT)
+    at_once = await asyncio.open_connection(f"{network}.3", PORT)
+    await until(lambda: len(accepted) == 3)
+    for _, writer in (early, later, at_once):
+        writer.close()
+    for connection in accepted:
+        connection.close()
+    listener.close()
+
+
+@pytest.mark.parametrize("who", ["address", "prefix"])
+@on_both_loops
+async def test_who_connected_before_the_key_was_set_has_proved_nothing(who) -> None:
+    network, accepted = own_network(), list[Connection]()
+    listener = a_listener(accepted)
+    listener.hold({})
+    listener.listen(f"{network}.1", PORT)
+    from_there = [
+        await asyncio.open_connection(
+            f"{network}.1", PORT, local_addr=(f"{network}.{number}", 0)
+        )
+        for number in (8, 9, 8)
+    ]
+    try:
+        listener.set_key(
+            f"{network}.8" if who == "address" else f"{network}.8/32", "secret"
+        )
+    except SocketError as error:
+        pytest.skip(str(error.strerror))
+    listener.open()
+    await until(lambda: accepted)
+    for reader, _ in (from_there[0], from_there[2]):
+        assert await reader.read() == b"", "closed"
+    assert [c.address_pair()[1] for c in accepted] == [f"{network}.9"]
+    for _, writer in from_there:
+        writer.close()
+    accepted[0].close()
+    listener.close()
