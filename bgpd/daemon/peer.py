@@ -88,6 +88,7 @@ class Peer:
             self._sweep_outlived,
             self._make_long_lived,
             speaker.stale_path_time,
+            speaker.poller.pulse.look,
         )
         self._has_warned: set[Family] = set()
 
@@ -387,6 +388,11 @@ class Peer:
     def peer_expired(self) -> None:
         """Forget a dynamic neighbour."""
         self._speaker.forget_dynamic(self)
+
+    def resume(self, lost: float, now: float) -> None:
+        """Leave a standstill out of all that is measured (``bgpd.daemon.standstill``)."""
+        self.driver.resume(lost, now)
+        self._stale.resume(lost)
 
     def fell_behind(self) -> None:
         """Let update groups note what the peer misses."""

@@ -21,6 +21,7 @@ from typing import Final
 
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.net.pulse import Standstill
 from bgpd.session.negotiation import RestartState
 from bgpd.session.recovery import WINDOW, Caps, PeerSight, Recovery, Step
 from bgpd.session.settings import PeerSettings
@@ -68,6 +69,7 @@ class Deferral:
         recovering = frozenset(FAMILIES if self._is_restart else ())
         speaker.set_restart(RestartState(recovering, preserved))
         speaker.end_of_rib_listeners.append(self._end_of_rib)
+        speaker.resume_listeners.append(self._resumed)
         self._look()
 
     @property
@@ -109,6 +111,9 @@ class Deferral:
     def _nudge(self) -> float:
         return max(NUDGE, NUDGE_FACTOR * self._took)
 
+    def _resumed(self, standstill: Standstill) -> None:
+        self._recovery.resume(standstill.lost, standstill.now)
+
     def _wait(self, seconds: float) -> None:
         self.close()
         self._timer = self._speaker.loop.call_later(seconds, self._look)
@@ -121,7 +126,7 @@ class Deferral:
 
     def _take_steps(self, sights: list[PeerSight]) -> None:
         speaker = self._speaker
-        now = speaker.loop.time()
+        now = speaker.poller.pulse.look()
         steps = self._recovery.look(sights, now, has_ranges=bool(speaker.ranges))
         for family, step in steps:
             if step is Step.SWEEP:

@@ -18,12 +18,14 @@ from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.policy_table import PolicyTable
+from bgpd.daemon.standstill import Resumed, resume
 from bgpd.daemon.strangers import Strangers
 from bgpd.daemon.tables import FamilyTables
 from bgpd.net.connection import Connection
 from bgpd.net.driver import PeerDriver, set_peer_ttl
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
+from bgpd.net.pulse import Standstill
 from bgpd.net.sockets import SocketError, canonical, network
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
@@ -69,7 +71,7 @@ class Speaker:
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
-        self.poller = Poller(loop)
+        self.poller = Poller(loop, self._resumed)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self._clusters = ClusterIds(_number(cluster_id or router_id))
@@ -87,6 +89,7 @@ class Speaker:
         self.restart = RestartState()
         self.hostname = socket.gethostname()
         self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
+        self.resume_listeners: list[Resumed] = []
         self.listener = Listener(self.poller, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
@@ -463,6 +466,9 @@ class Speaker:
         """Tell those who wait for it that a peer has told all its routes."""
         for listener in self.end_of_rib_listeners:
             listener(peer, family)
+
+    def _resumed(self, standstill: Standstill) -> None:
+        resume([*self.peers.values()], self.resume_listeners, standstill)
 
     def _keep_house(self) -> None:
         self._housekeeping = self.loop.call_later(HOUSEKEEPING, self._keep_house)

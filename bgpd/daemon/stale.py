@@ -13,9 +13,13 @@ Timers and which family is where; the routes themselves are the caller's.
 
 import asyncio
 from collections.abc import Callable, Collection
+from typing import Final
 
 from bgpd.session.negotiation import Negotiated
 from rib.family import Family
+
+_Arguments = tuple[object, ...]
+_CLOCK_TICK: Final = 0.002  # seconds; uvloop's clock counts milliseconds
 
 
 class StaleRoutes:
@@ -27,6 +31,7 @@ class StaleRoutes:
         make_long_lived: Marks a family's stale routes with LLGR_STALE.
         bound: Seconds that they stay beyond the peer's restart time, at most
             (RFC 4724 4.2).
+        look: Sees to a standstill of the process before a timer is judged.
     """
 
     def __init__(
@@ -35,12 +40,15 @@ class StaleRoutes:
         sweep: Callable[[Family], None],
         make_long_lived: Callable[[Family], None],
         bound: float,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
         self._loop = loop
         self._sweep = sweep
         self._make_long_lived = make_long_lived
         self._bound = bound
+        self._look = look
         self._timers: dict[Family, asyncio.TimerHandle] = {}
+        self._ends: dict[Family, tuple[float, Callable[..., None], _Arguments]] = {}
         self._since: dict[Family, float] = {}  # of the oldest that is still stale
 
     def __len__(self) -> int:
@@ -101,13 +109,31 @@ class StaleRoutes:
         if timer is None:
             return False
         timer.cancel()
+        del self._ends[family]
         return True
 
     def _set(
         self, family: Family, seconds: float, act: Callable[..., None], *args: object
     ) -> None:
         self._stop_timer(family)
-        self._timers[family] = self._loop.call_later(seconds, act, *args)
+        self._ends[family] = self._loop.time() + seconds, act, args
+        self._timers[family] = self._loop.call_later(seconds, self._end, family)
+
+    def _end(self, family: Family) -> None:
+        """Do what is due, unless a standstill that nobody has seen yet put it off."""
+        self._look()
+        until, act, args = self._ends[family]
+        left = until - self._loop.time()
+        if left > _CLOCK_TICK:
+            self._timers[family] = self._loop.call_later(left, self._end, family)
+        else:
+            act(*args)
+
+    def resume(self, lost: float) -> None:
+        """Leave a standstill of ``lost`` seconds out: nobody could come back meanwhile."""
+        for family, (until, act, args) in self._ends.items():
+            self._ends[family] = until + lost, act, args
+            self._since[family] += lost
 
 
 def _preserved(negotiated: Negotiated) -> Collection[Family]:

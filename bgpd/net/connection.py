@@ -7,11 +7,11 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from os import read, write, writev
-from select import EPOLLIN, EPOLLOUT
+from select import EPOLLIN, EPOLLOUT, POLLIN, POLLOUT
 from typing import TYPE_CHECKING, Final
 
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import SocketError, canonical
+from bgpd.net.sockets import SocketError, canonical, has_events
 
 if TYPE_CHECKING:
     from bgpd.net.driver import PeerDriver
@@ -76,6 +76,14 @@ class Connection:
             return "", ""
         return canonical(local[0]), canonical(remote[0])
 
+    def has_unread(self) -> bool:
+        """Whether something has arrived that was not received yet, be it the end."""
+        return self._descriptor >= 0 and has_events(self._descriptor, POLLIN)
+
+    def has_room(self) -> bool:
+        """Whether the peer has taken something, so that what waits could go on."""
+        return self._descriptor >= 0 and has_events(self._descriptor, POLLOUT)
+
     def close(self) -> None:
         """Close without telling the driver; what was written may still leave.
 
@@ -88,7 +96,7 @@ class Connection:
         self._is_closing = True
         if self._unsent:
             self._poller.watch(self._descriptor, EPOLLOUT)
-            self._poller.loop.call_later(LINGER, self._end)
+            self._poller.loop.call_later(LINGER, self._cut_off)
         else:
             self._end()
 
@@ -100,6 +108,12 @@ class Connection:
             self._unsent.clear()
             self.unsent_len = 0
             self.sock.close()
+
+    def _cut_off(self) -> None:
+        """Write what there is room for, as after a standstill, and end."""
+        if self._unsent and self._descriptor >= 0:
+            self._write_on()
+        self._end()
 
     def _lose(self, reason: str) -> None:
         """Tell the session, unless it closed the connection itself."""

@@ -9,6 +9,7 @@ handler is told, so that the update group stops instead of a buffer growing.
 import asyncio
 import socket
 from collections.abc import Sequence
+from select import POLLOUT
 from typing import Final, Protocol
 
 from bgpd.net.connection import Connection, reason_of
@@ -16,6 +17,7 @@ from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     bind_device,
     endpoint,
+    has_events,
     make_socket,
     set_md5_key,
     set_ttl,
@@ -96,6 +98,7 @@ class PeerDriver:
         self._connections: dict[int, Connection] = {}
         self._next_id = 1
         self._connecting: asyncio.Task[None] | None = None
+        self._dialled: socket.socket | None = None  # an attempt that is under way
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_pumping = False
@@ -264,21 +267,45 @@ class PeerDriver:
 
     def _timer_fired(self) -> None:
         self._timer = None
-        now = self._loop.time()
+        now = self._poller.pulse.look()
+        session = self.session
         if self._written_at:
-            self.session.note_sent(self._written_at, update_count=0)
+            session.note_sent(self._written_at, update_count=0)
             self._written_at = 0.0
         if self._is_paused and self._established is not None:
             left = self._established.unsent_len
-            if left < self._paused_at_len:
-                self.session.note_send_progress(now, is_blocked=True)
+            # Room that nobody has used yet is progress of the peer's just as well.
+            if left < self._paused_at_len or self._established.has_room():
+                session.note_send_progress(now, is_blocked=True)
             self._paused_at_len = left
-        deadline = self.session.next_deadline()
+        deadline = session.next_deadline()
         if deadline is not None and deadline <= now:
-            self.session.handle_timer(now)
+            has_unread = session.must_listen_first(now) and self._has_unread()
+            session.handle_timer(now, has_unread=has_unread)
             self._pump()
         else:
             self._rearm()
+
+    def _has_unread(self) -> bool:
+        """Whether something of the peer's waits in a socket, or an attempt has ended.
+
+        The poller reads thousands of sockets in turns, and a standstill fills them all.
+        """
+        dialled = self._dialled
+        return any(each.has_unread() for each in self._connections.values()) or (
+            dialled is not None and has_events(dialled, POLLOUT)
+        )
+
+    def resume(self, lost: float, now: float) -> None:
+        """Go on after a standstill (see ``PeerSession.resume``)."""
+        self.session.resume(lost, now)
+        self._rearm()
+
+    def try_now(self) -> bool:
+        """Connect at once if the peer is waited for; tell whether it is tried."""
+        is_tried = self.session.try_now(self._loop.time())
+        self._pump()
+        return is_tried
 
     def _connect(self) -> None:
         self._cancel_connect()
@@ -305,10 +332,14 @@ class PeerDriver:
         sock = self._outgoing_socket()
         try:
             where = endpoint(self.settings.remote_addr, self.settings.port)
+            self._dialled = sock
             await self._loop.sock_connect(sock, where)
         except BaseException:
             sock.close()
             raise
+        finally:
+            if self._dialled is sock:  # else another attempt is under way
+                self._dialled = None
         return sock
 
     def _outgoing_socket(self) -> socket.socket:

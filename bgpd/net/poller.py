@@ -8,10 +8,12 @@ turn: no octets are kept for later here, and TCP slows down who sends too much.
 """
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from select import EPOLLIN, epoll
 from time import monotonic
 from typing import Final, Protocol
+
+from bgpd.net.pulse import Pulse, Standstill
 
 TAKE_TIME = 0.005  # seconds of one turn; not Final: tests change it
 _MOST: Final = 64  # sockets asked for at a time
@@ -32,13 +34,20 @@ class Poller:
 
     Args:
         loop: Whose turns are kept short.
+        resumed: Called after a standstill of the process (``bgpd.net.pulse``).
 
     Attributes:
         loop: The same.
+        pulse: To be looked at before a timer is judged.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        resumed: Callable[[Standstill], object] = lambda _: None,
+    ) -> None:
         self.loop = loop
+        self.pulse = Pulse(loop, resumed)
         self._epoll = epoll()
         self._pollables: dict[int, Pollable] = {}
         # The kernel would name the same ones first again: who was left out goes first.
@@ -68,6 +77,7 @@ class Poller:
 
     # hot: per turn
     def _turn(self) -> None:
+        self.pulse.look()
         until = monotonic() + TAKE_TIME
         find = self._pollables.get
         self._ran_out = False
@@ -95,6 +105,7 @@ class Poller:
     def close(self) -> None:
         """Let go of the loop, once no socket is left."""
         self._is_closing = True
+        self.pulse.close()
         self._end_if_unused()
 
     def _end_if_unused(self) -> None:

@@ -7,6 +7,7 @@ the kernel becomes a ``SocketError`` that says which option and what to do about
 import errno
 import socket
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from select import poll
 from struct import Struct
 from typing import Final
 
@@ -200,6 +201,20 @@ def bind_device(sock: socket.socket, interface: str) -> None:
         raise SocketError(
             error.errno, f"cannot use interface {interface!r}: {error.strerror}"
         ) from error
+
+
+def has_events(sock: socket.socket | int, events: int) -> bool:
+    """Ask the kernel whether a socket could be read or written now.
+
+    The end of a connection is something to read; an error is ready for both.
+
+    Args:
+        sock: Open, or its descriptor.
+        events: Of poll(2): ``POLLIN`` or ``POLLOUT``.
+    """
+    asked = poll()
+    asked.register(sock, events)
+    return bool(asked.poll(0))
 
 
 def canonical(addr: str) -> str:

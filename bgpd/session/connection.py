@@ -26,6 +26,8 @@ from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import (
     LARGE_HOLD_TIME,
+    LISTENING,
+    SILENCES,
     Timer,
     connect_retry_interval,
     keepalive_interval,
@@ -43,6 +45,8 @@ from bgpd.wire.notification import Notification, cease, encode_notification
 from bgpd.wire.open import OpenMessage, encode_open
 
 UPDATE: Final = int(MessageType.UPDATE)
+YOUNG_ATTEMPT: Final = 0.5
+"""Seconds in which a new attempt to connect would gain nothing over one under way."""
 USUAL: Final = (UPDATE, int(MessageType.KEEPALIVE))
 """What an established session mostly hears."""
 
@@ -68,6 +72,7 @@ class Connection:
 
     __slots__ = (
         "_attempts",
+        "_connecting_since",
         "_counters",
         "_eager_until",
         "_is_connecting",
@@ -105,6 +110,7 @@ class Connection:
         self.established_at = 0.0
         self._attempts = 0
         self._eager_until = 0.0
+        self._connecting_since = 0.0
         self._outbox = outbox
         self._counters = counters
         self._rng = rng
@@ -149,6 +155,10 @@ class Connection:
     def is_eager(self, now: float) -> bool:
         """Whether the back-off rests."""
         return now < self._eager_until
+
+    def is_young_attempt(self, now: float) -> bool:
+        """Whether an attempt to connect is under way that has just begun."""
+        return self._is_connecting and now - self._connecting_since < YOUNG_ATTEMPT
 
     @property
     def keeps_on_notification(self) -> bool:
@@ -214,6 +224,26 @@ class Connection:
         del self.timers[timer]
         return timer
 
+    def judges_silence(self, now: float) -> bool:
+        """Whether a timer is due that the peer's octets would have stopped."""
+        return any(self.timers.get(timer, now + 1) <= now for timer in SILENCES)
+
+    def put_off_silence(self, until: float) -> None:
+        """Let no timer that the peer's octets would stop end before ``until``."""
+        for timer in SILENCES:
+            if timer in self.timers:
+                self.timers[timer] = max(self.timers[timer], until)
+
+    def resume(self, lost: float, now: float) -> None:
+        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        for timer in LISTENING:
+            if timer in self.timers:
+                self.timers[timer] += lost
+        if Timer.KEEPALIVE in self.timers:
+            self.timers[Timer.KEEPALIVE] = now
+        if self._eager_until:
+            self._eager_until += lost
+
     def restart_keepalive(self, now: float) -> None:
         """Count the keepalive interval from ``now`` (RFC 4271 4.4)."""
         if self.negotiated is not None and self.negotiated.keepalive_time:
@@ -245,16 +275,22 @@ class Connection:
         self.reason = DownReason(kind, text, notification)
 
     def _start_connect_retry(self, now: float) -> None:
-        base = self.settings.connect_retry_time
+        settings = self.settings
         attempts = 0 if self.is_eager(now) else max(self._attempts - 1, 0)
-        interval = connect_retry_interval(base, attempts, self._rng)
+        interval = connect_retry_interval(
+            settings.connect_retry_time,
+            attempts,
+            self._rng,
+            settings.max_connect_retry_time,
+        )
         self.timers[Timer.CONNECT_RETRY] = now + interval
 
     def _stop_connect_retry(self, _now: float) -> None:
         self.timers.pop(Timer.CONNECT_RETRY, None)
 
-    def _initiate_connect(self, _now: float) -> None:
+    def _initiate_connect(self, now: float) -> None:
         self._is_connecting = True
+        self._connecting_since = now
         self._attempts += 1
         self._counters.connect_attempts += 1
         self._outbox.append(Connect())

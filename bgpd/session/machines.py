@@ -62,6 +62,15 @@ _NO_FAILURE: Final = (
 """Ends that say nothing about the peer's health."""
 
 
+_WAY_LOST: Final = (
+    DownKind.CONNECT_FAILED,
+    DownKind.CONNECTION_LOST,
+    DownKind.HOLD_TIMER_EXPIRED,
+    DownKind.SEND_HOLD_TIMER_EXPIRED,
+)
+"""Ends that a way which is back takes the reason from."""
+
+
 @dataclass(slots=True)
 class Waiting:
     """A connection of the peer whose OPEN waits.
@@ -95,6 +104,7 @@ class Machines:
         is_dynamic: The peer is gone with its last connection.
         idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
         left_out: Capabilities that the peer refused, for the next OPEN.
+        waiting: A connection of the peer whose OPEN waits; ``None`` for none.
     """
 
     def __init__(
@@ -112,6 +122,7 @@ class Machines:
         self.is_started = False
         self.idle_until: float | None = None
         self.left_out: frozenset[int] = frozenset()
+        self.waiting: Waiting | None = None
         self._failures = 0  # in a row
 
     @property
@@ -134,13 +145,58 @@ class Machines:
         ]
         if self.idle_until is not None:
             deadlines.append(self.idle_until)
+        if self.waiting is not None:
+            deadlines.append(self.waiting.until)
         return min(deadlines, default=None)
+
+    def judges_silence(self, now: float) -> bool:
+        """Whether something is due that octets of the peer would put off."""
+        is_waiting = self.waiting is not None and self.waiting.until <= now
+        return is_waiting or any(each.judges_silence(now) for each in self.all())
+
+    def put_off_silence(self, until: float) -> None:
+        """Judge no silence of the peer's before ``until``."""
+        for connection in self.all():
+            connection.put_off_silence(until)
+        if self.waiting is not None:
+            self.waiting.until = max(self.waiting.until, until)
+
+    def resume(self, lost: float, now: float) -> None:
+        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        for connection in self.all():
+            connection.resume(lost, now)
+        if self.waiting is not None:
+            self.waiting.until += lost
 
     def forgive(self) -> None:
         """Forget former failures and refusals: an administrator starts the peer."""
         self._failures = 0
         self.left_out = frozenset()
         self.outgoing.reset_backoff()
+
+    def try_now(self, now: float) -> bool:
+        """Let the machine that connects try at once, if it waits; tell whether it does.
+
+        Back-off ends with that. Damping does where the way was what failed; a peer that
+        rests for what it said, or we did, goes on resting.
+        """
+        outgoing = self.outgoing
+        if not self.is_started or self.is_dynamic or self._settings.is_passive:
+            return False
+        if self.incoming or outgoing.conn_id is not None:
+            return False
+        if outgoing.is_young_attempt(now):
+            return False
+        event = Event.CONNECT_RETRY_TIMER_EXPIRES
+        down = self.counters.last_down
+        if outgoing.state is State.IDLE:
+            if self.idle_until is None or down is None or down.kind not in _WAY_LOST:
+                return False
+            self.idle_until = None
+            event = Event.AUTOMATIC_START
+        outgoing.reset_backoff()
+        self.dispatch(outgoing, event, now)
+        return True
 
     def add_incoming(self, now: float) -> Connection:
         """Return a machine for a connection the peer opened; its former attempts go."""

@@ -18,36 +18,30 @@ from types import MappingProxyType
 from typing import Final
 
 from bgpd.session.connection import USUAL, Connection
+from bgpd.session.endings import ending_by, ending_of
 from bgpd.session.events import (
     CloseConnection,
     DownKind,
     DownReason,
-    RefreshReceived,
     Send,
     SessionEvent,
     UpdatesReceived,
 )
 from bgpd.session.fsm import Event, State
 from bgpd.session.machines import COLLISION_WAIT, Machines, Waiting
-from bgpd.session.negotiation import (
-    Negotiated,
-    RestartState,
-    negotiate,
-    offer,
-)
+from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
+from bgpd.session.refresh import refresh_of
 from bgpd.session.settings import PeerSettings
-from bgpd.session.timers import EXPIRY, Timer
-from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError, OpenSubcode
+from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
+from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.framing import MessageType
 from bgpd.wire.notification import (
     cease,
     decode_notification,
     encode_notification,
     from_error,
-    hard_reset,
 )
 from bgpd.wire.open import OpenMessage, decode_open
-from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
 
 IDLE, ESTABLISHED = State.IDLE, State.ESTABLISHED  # bound once: read on the hot path
 UPDATE = int(MessageType.UPDATE)
@@ -78,7 +72,6 @@ class PeerSession:
         self._machines = Machines(settings, rng, is_dynamic=is_dynamic)
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters
-        self._waiting: Waiting | None = None
 
     # -- what others may ask ------------------------------------------------------------
 
@@ -137,10 +130,7 @@ class PeerSession:
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timer`` is due, in monotonic seconds; ``None`` for never."""
-        deadline, waiting = self._machines.next_deadline(), self._waiting
-        if waiting is None:
-            return deadline
-        return waiting.until if deadline is None else min(deadline, waiting.until)
+        return self._machines.next_deadline()
 
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""
@@ -183,21 +173,12 @@ class PeerSession:
         self._settle(now)
 
     def notify(self, error: NotifyError, now: float) -> None:
-        """End the established session by ``error``: an UPDATE was bad, or a limit is hit.
-
-        A Cease for too many prefixes is a hard reset where RFC 8538 was agreed on: the
-        routes must not stay.
-        """
+        """End the established session by ``error``: an UPDATE was bad, or a limit is hit."""
         connection = self._machines.established
         if connection is None:
             return
-        event = Event.UPDATE_MSG_ERR
-        notification = from_error(error)
-        if error.code == ErrorCode.CEASE:
-            event = Event.AUTOMATIC_STOP
-            is_limit = error.subcode == CeaseSubcode.MAX_PREFIXES_REACHED
-            if is_limit and connection.keeps_on_notification:
-                notification = hard_reset(notification)
+        keeps = connection.keeps_on_notification
+        event, notification = ending_by(error, keeps=keeps)
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, notification)
         self._machines.dispatch(connection, event, now, reason)
         self._settle(now)
@@ -272,8 +253,21 @@ class PeerSession:
             self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)
             self._settle(now)
 
-    def handle_timer(self, now: float) -> None:
-        """Do what is due."""
+    def must_listen_first(self, now: float) -> bool:
+        """Whether something is due that octets of the peer would put off."""
+        return self._machines.judges_silence(now)
+
+    def handle_timer(self, now: float, *, has_unread: bool = False) -> None:
+        """Do what is due.
+
+        Args:
+            now: Monotonic seconds.
+            has_unread: Octets of the peer, or the end of a connection, wait to be
+                received. What has arrived counts before any timer: no silence is judged,
+                for ``UNREAD_WAIT`` more seconds.
+        """
+        if has_unread:
+            self._machines.put_off_silence(now + UNREAD_WAIT)
         for connection in list(self._machines.all()):
             while (timer := connection.due(now)) is not None:
                 self._machines.dispatch(connection, EXPIRY[timer], now)
@@ -281,6 +275,21 @@ class PeerSession:
             self._machines.idle_until = None
             self._start(Event.AUTOMATIC_START, Event.AUTOMATIC_START_PASSIVE, now)
         self._settle(now)
+
+    def resume(self, lost: float, now: float) -> None:
+        """Go on after the process stood still: nobody listened, so no silence counts.
+
+        The peer's own hold timer ran on meanwhile: a KEEPALIVE is due at once.
+
+        Args:
+            lost: Seconds by which the clock went on; none after a machine's sleep.
+            now: Monotonic seconds.
+        """
+        self._machines.resume(lost, now)
+
+    def try_now(self, now: float) -> bool:
+        """Connect at once if the peer is waited for: its way may be back."""
+        return self._machines.try_now(now)
 
     def receive_data(self, conn_id: int, data: bytes, now: float) -> None:
         """Take octets of a connection; those of one that was dropped are ignored."""
@@ -317,8 +326,9 @@ class PeerSession:
     def _receive(
         self, connection: Connection, messages: list[tuple[int, bytes]], now: float
     ) -> None:
-        if self._waiting is not None and self._waiting.conn_id == connection.conn_id:
-            self._waiting.messages += messages
+        waiting = self._machines.waiting
+        if waiting is not None and waiting.conn_id == connection.conn_id:
+            waiting.messages += messages
         else:
             self._take(connection, messages, now)
         error = connection.framer.error
@@ -347,14 +357,19 @@ class PeerSession:
             _TAKE[kind](self, connection, body, now)
             if connection.conn_id != conn_id:
                 break  # it was dropped, what follows is void
-            if self._waiting is not None and self._waiting.conn_id == conn_id:
-                self._waiting.messages += messages[at:]
+            if (
+                self._machines.waiting is not None
+                and self._machines.waiting.conn_id == conn_id
+            ):
+                self._machines.waiting.messages += messages[at:]
                 break
 
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
         if self._must_wait(connection, now) and connection.conn_id is not None:
             opened = [(int(MessageType.OPEN), body)]
-            self._waiting = Waiting(connection.conn_id, now + COLLISION_WAIT, opened)
+            self._machines.waiting = Waiting(
+                connection.conn_id, now + COLLISION_WAIT, opened
+            )
             return
         self._judge_open(connection, body, now)
 
@@ -392,17 +407,7 @@ class PeerSession:
         self, connection: Connection, body: bytes, now: float
     ) -> None:
         notification = decode_notification(body)
-        kind = (notification.code, notification.subcode)
-        event = Event.NOTIF_MSG
-        if kind == (ErrorCode.OPEN, OpenSubcode.UNSUPPORTED_VERSION_NUMBER):
-            event = Event.NOTIF_MSG_VER_ERR
-        elif (
-            kind == (ErrorCode.CEASE, CeaseSubcode.CONNECTION_REJECTED)
-            and connection.state is State.OPEN_SENT
-        ):
-            # The peer rests in Idle and says so instead of just closing. Resting
-            # ourselves would let both miss each other for long: wait in Active.
-            event = Event.TCP_CONNECTION_FAILS
+        event = ending_of(notification, connection.state)
         reason = DownReason(DownKind.NOTIFICATION_RECEIVED, "", notification)
         self._machines.dispatch(connection, event, now, reason)
 
@@ -411,16 +416,13 @@ class PeerSession:
         negotiated = connection.negotiated
         if connection.state is not ESTABLISHED or negotiated is None:
             return
-        has_enhanced = negotiated.has_enhanced_refresh
         try:
-            message = decode_route_refresh(body, has_enhanced=has_enhanced)
+            event = refresh_of(body, negotiated)
         except NotifyError as error:
             self._fail(connection, Event.ROUTE_REFRESH_MSG_ERR, error, now)
             return
-        if message is None or message.family not in negotiated.families:
-            return
-        if has_enhanced or message.subtype is RefreshSubtype.REQUEST:
-            self._outbox.append(RefreshReceived(message.family, message.subtype))
+        if event is not None:
+            self._outbox.append(event)
 
     # -- collisions while the peer keeps our routes -------------------------------------
 
@@ -431,14 +433,14 @@ class PeerSession:
 
     def _settle(self, now: float) -> None:
         self._machines.settle(now)
-        waiting = self._waiting
+        waiting = self._machines.waiting
         if waiting is None:
             return
         connection = self._machines.find(waiting.conn_id)
         if connection is None:
-            self._waiting = None
+            self._machines.waiting = None
         elif waiting.is_over(now) or not self._must_wait(connection, now):
-            self._waiting = None
+            self._machines.waiting = None
             self._replay(connection, waiting, now)
             self._machines.settle(now)
 

@@ -29,6 +29,7 @@ from collections.abc import Collection, Iterable
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import Enum
+from math import inf
 from typing import Final, NamedTuple
 
 from bgpd.session.negotiation import Negotiated
@@ -76,8 +77,14 @@ class PeerSight(NamedTuple):
     up_since: float = 0.0
     heard_at: float = 0.0
 
-    def standing(self, family: Family, now: float) -> Standing:
-        """Return what the peer has to do with a family's recovery."""
+    def standing(self, family: Family, now: float, resumed: float = -inf) -> Standing:
+        """Return what the peer has to do with a family's recovery.
+
+        Args:
+            family: Which.
+            now: Monotonic seconds.
+            resumed: Since when this side has listened without a break.
+        """
         if not self.is_wanted or family not in self.families:
             return Standing.NONE
         negotiated = self.negotiated
@@ -89,7 +96,7 @@ class PeerSight(NamedTuple):
             return Standing.TOLD
         graceful = negotiated.graceful_restart
         if graceful is None:
-            is_silent = now - self.heard_at >= SILENCE
+            is_silent = now - max(self.heard_at, resumed) >= SILENCE
             return Standing.TOLD if is_silent else Standing.TELLING
         return Standing.RESTARTING if graceful.is_restarting else Standing.TELLING
 
@@ -136,6 +143,12 @@ class Recovery:
         self.waiting_count = 0
         self.caps = caps
         self._window = window
+        self._resumed = -inf
+
+    def resume(self, lost: float, now: float) -> None:
+        """Leave a standstill of ``lost`` seconds out: nobody was listened to meanwhile."""
+        self.started += lost
+        self._resumed = now
 
     @property
     def is_over(self) -> bool:
@@ -155,7 +168,7 @@ class Recovery:
         due: list[tuple[Family, Step]] = []
         awaited: set[int] = set()
         for family in sorted(self.unswept):
-            standings = [peer.standing(family, now) for peer in peers]
+            standings = [peer.standing(family, now, self._resumed) for peer in peers]
             may_tell, may_sweep, waits = self._judge(
                 family, peers, standings, now, has_ranges=has_ranges
             )
@@ -189,7 +202,8 @@ class Recovery:
             for peer in peers
             if peer.negotiated is not None and family in peer.negotiated.families
         )
-        is_quiet = now - max(ups, default=self.started) >= self._window
+        last = max(max(ups, default=self.started), self._resumed)
+        is_quiet = now - last >= self._window
         if back:
             is_complete = is_quiet or not (away or has_ranges)
         elif away or has_ranges:

@@ -67,6 +67,7 @@ class PeerSettings:
         hold_time: Seconds offered, 0 or at least 3 (RFC 4271 4.2).
         keepalive_time: Seconds; 0 is a third of the negotiated hold time.
         connect_retry_time: Seconds between attempts before back-off and jitter.
+        max_connect_retry_time: Seconds that back-off does not exceed; 0 is 60.
         delay_open_time: Seconds (RFC 4271 8.1.1 DelayOpen); 0 is off.
         send_hold_time: Seconds (RFC 9687); 0 is the larger of 480 and twice the hold time.
         is_client: Route-reflector client (RFC 4456).
@@ -104,6 +105,7 @@ class PeerSettings:
     hold_time: int = 90
     keepalive_time: int = 0
     connect_retry_time: int = 5
+    max_connect_retry_time: int = 0
     delay_open_time: int = 0
     send_hold_time: int = 0
     is_client: bool = False
@@ -169,6 +171,7 @@ LIVE: Final = frozenset(
         "name",
         "description",
         "connect_retry_time",
+        "max_connect_retry_time",
         "delay_open_time",
         "is_passive",
         "keepalive_time",

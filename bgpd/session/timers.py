@@ -17,12 +17,18 @@ MIN_KEEPALIVE_TIME: Final = 1.0  # seconds; RFC 4271 4.4: never more than one a 
 MIN_SEND_HOLD_TIME: Final = 480.0  # seconds, RFC 9687 4.2
 MIN_CONNECT_RETRY_TIME: Final = 1.0  # seconds, whatever is configured
 MAX_CONNECT_RETRY_TIME: Final = 60.0
-"""Seconds: back-off goes no further. A node that boots is seen within a minute even when
-it cannot connect to us."""
+"""Seconds: back-off goes no further, unless configured. A node that boots is seen within a
+minute even when it cannot connect to us."""
+MOST_DOUBLINGS: Final = 16
+"""Back-off is bounded before it is multiplied: after days of failures, 2.0 to the power of
+their number is no float any more."""
 FIRST_IDLE_HOLD_TIME: Final = 1.0  # seconds, doubled with each failure in a row
 MAX_IDLE_HOLD_TIME: Final = 60.0
 """Seconds: DampPeerOscillations (RFC 4271 8.1.1) waits no longer. BIRD waits up to 300 s;
 we hold a peer in Idle for less, since what makes us do so is mostly repaired by hand."""
+UNREAD_WAIT: Final = 1.0
+"""Seconds for which a peer's silence is not judged while octets of its wait unread. They
+are read in turns, and thousands of peers may be before it; then this is asked again."""
 STABLE_TIME: Final = (
     30.0  # seconds established after which former failures are forgotten
 )
@@ -38,6 +44,12 @@ class Timer(IntEnum):
     DELAY_OPEN = 4
     SEND_HOLD = 5
 
+
+SILENCES: Final = (Timer.CONNECT_RETRY, Timer.HOLD, Timer.DELAY_OPEN)
+"""Timers that the peer's next octets stop or restart: not to be judged before those are
+received. RFC 9687 lets nothing that the peer says excuse that it takes nothing."""
+LISTENING: Final = (Timer.HOLD, Timer.DELAY_OPEN, Timer.SEND_HOLD)
+"""Timers that measure what the peer does while we listen and write."""
 
 EXPIRY: Final = MappingProxyType(
     {
@@ -56,18 +68,28 @@ def jittered(interval: float, rng: Random) -> float:
     return interval * rng.uniform(0.75, 1.0)
 
 
-def connect_retry_interval(base: float, attempts: int, rng: Random) -> float:
-    """Return seconds until the next attempt, after ``attempts`` that failed in a row."""
+def connect_retry_interval(
+    base: float, attempts: int, rng: Random, longest: float = 0
+) -> float:
+    """Return seconds until the next attempt.
+
+    Args:
+        base: Seconds after the first failure.
+        attempts: How many failed in a row before that; each doubles the interval.
+        rng: For jitter.
+        longest: Seconds at which doubling ends, never less than ``base``; 0 is
+            ``MAX_CONNECT_RETRY_TIME``.
+    """
     base = max(base, MIN_CONNECT_RETRY_TIME)
-    longest = max(base, MAX_CONNECT_RETRY_TIME)
-    return jittered(min(base * 2.0 ** min(attempts, 16), longest), rng)
+    longest = max(base, longest or MAX_CONNECT_RETRY_TIME)
+    return jittered(min(base * 2.0 ** min(attempts, MOST_DOUBLINGS), longest), rng)
 
 
 def idle_hold_interval(failures: int, rng: Random) -> float:
     """Return seconds in Idle after ``failures`` in a row; none after an orderly end."""
     if failures == 0:
         return 0.0
-    interval = FIRST_IDLE_HOLD_TIME * 2.0 ** min(failures - 1, 16)
+    interval = FIRST_IDLE_HOLD_TIME * 2.0 ** min(failures - 1, MOST_DOUBLINGS)
     return jittered(min(interval, MAX_IDLE_HOLD_TIME), rng)
 
 

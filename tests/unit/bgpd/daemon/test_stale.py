@@ -133,3 +133,31 @@ def test_the_bound_shortens_what_is_told(kept) -> None:
     kept.clock.go(360)
     assert kept.lose() == 40
     assert kept.stale.keep(IPV4_UNICAST, replace(agreed(), graceful_restart=None)) == 0
+
+
+def test_a_standstill_does_not_count_as_absence(kept) -> None:
+    kept.lose()
+    kept.clock.go(50)
+    kept.stale.resume(60.0)
+    kept.clock.go(159)
+    assert kept.swept == []
+    kept.clock.go(161)
+    assert kept.swept == [160]
+
+
+def test_a_standstill_is_seen_before_the_time_is_judged() -> None:
+    clock, swept = Clock(), list[Family]()
+    unseen = [40.0]
+    stale = StaleRoutes(
+        clock,
+        swept.append,
+        lambda _: None,
+        BOUND,
+        lambda: stale.resume(unseen.pop() if unseen else 0.0),
+    )
+    stale.keep(IPV4_UNICAST, agreed())
+    clock.go(130)
+    assert not swept
+    clock.go(141)
+    assert swept == [IPV4_UNICAST]
+    clock.close()

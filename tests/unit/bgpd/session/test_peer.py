@@ -15,8 +15,11 @@ from bgpd.session.events import (
     UpdatesReceived,
 )
 from bgpd.session.fsm import State
+from bgpd.session.machines import COLLISION_WAIT
+from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import FamilySettings
+from bgpd.session.timers import UNREAD_WAIT, Timer
 from bgpd.wire.capabilities import Capabilities, GracefulRestart
 from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.framing import KEEPALIVE, MARKER, Framer, encode_message
@@ -663,3 +666,55 @@ def test_new_settings_apply_to_later_events() -> None:
     made.note_send_blocked(0.0)
     assert made.next_deadline() == 7.0
     assert made.settings.send_hold_time == 7
+
+
+# -- standstills ------------------------------------------------------------------------
+
+
+def test_unread_octets_put_the_hold_timer_off_for_a_second() -> None:
+    made = established(hold_time=3)
+    assert not made.must_listen_first(2.9)
+    assert made.must_listen_first(3.5)
+    made.handle_timer(3.5, has_unread=True)
+    assert made.deadline(Timer.HOLD) == 3.5 + UNREAD_WAIT
+    made.handle_timer(3.5 + UNREAD_WAIT)  # they were half a message, and no more came
+    assert made.state is State.IDLE
+
+
+def test_unread_octets_put_no_keepalive_off() -> None:
+    made = established(hold_time=3)
+    made.handle_timer(3.5, has_unread=True)
+    assert made.events() == [Send(1, KEEPALIVE)]
+
+
+def test_unread_octets_do_not_excuse_a_peer_that_takes_nothing() -> None:
+    made = established(hold_time=0, send_hold_time=20)
+    made.note_send_blocked(10.0)
+    assert not made.must_listen_first(30.0)
+    made.handle_timer(30.0, has_unread=True)
+    assert made.state is State.IDLE
+
+
+def test_a_standstill_is_left_out_of_what_is_measured() -> None:
+    made = established(hold_time=90, send_hold_time=20)
+    made.note_send_blocked(10.0)
+    made.resume(600.0, 612.0)
+    assert made.deadline(Timer.SEND_HOLD) == 630.0
+    assert made.deadline(Timer.HOLD) == 690.0
+    assert made.deadline(Timer.KEEPALIVE) == 612.0
+    made.handle_timer(612.0)
+    assert made.events() == [Send(1, KEEPALIVE)]
+
+
+def test_a_second_open_waits_no_less_for_a_standstill() -> None:
+    made = session(restart=RestartState(recovering=frozenset({IPV4_UNICAST})))
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    made.receive_data(1, encode_open(PLAIN), 0.0)
+    assert made.next_deadline() == COLLISION_WAIT
+    made.resume(30.0, 30.5)
+    seen = []
+    for now, has_unread in ((30.9, False), (31.0, True), (31.0 + UNREAD_WAIT, False)):
+        made.handle_timer(now, has_unread=has_unread)
+        seen.append(made.state is State.OPEN_CONFIRM)
+    assert seen == [False, False, True]

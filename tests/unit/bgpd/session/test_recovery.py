@@ -167,3 +167,20 @@ def test_a_first_start_tells_at_once_and_sweeps_as_ever() -> None:
     assert found.progress(0.0) is None
     assert found.look([TELLING], 2.0) == []
     assert found.look([TOLD], 3.0) == [(FOUR, Step.SWEEP)]
+
+
+def test_a_standstill_shortens_neither_the_cap_nor_the_window() -> None:
+    made = recovery()
+    assert made.look([TELLING, AWAY], 2.0) == []
+    made.resume(100.0, 103.0)
+    assert made.look([TOLD, AWAY], 104.0) == []  # those who are away may knock by now
+    assert made.progress(104.0) == (1, 4.0, CAPS.tell)
+    assert made.look([TOLD, AWAY], 113.0) == TELL_AND_SWEEP
+
+
+def test_a_standstill_is_no_silence_of_a_peer_without_graceful_restart() -> None:
+    made = recovery()
+    assert made.look([PLAIN], 2.0) == []
+    made.resume(100.0, 103.0)
+    assert made.look([PLAIN], 103.0) == []
+    assert made.look([PLAIN], 103.0 + SILENCE) == TELL_AND_SWEEP

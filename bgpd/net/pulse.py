@@ -1,0 +1,82 @@
+"""Notices that the process stood still: paused, throttled, blocked, or asleep with its machine.
+
+A timer that measures a peer's silence takes for granted that this side listened. A process
+that was stopped for a minute did not: KEEPALIVEs wait in its sockets, peers that came back
+wait to be accepted, and what the network held back is on its way. So a standstill is left
+out of such timers, and what it may have cost the peers is made good first: each is sent a
+KEEPALIVE at once.
+
+A beat once a second shows it. Whoever is called by the loop and judges a timer looks first,
+since after a standstill any of them may be the first to be called.
+
+Deadlines are of CLOCK_MONOTONIC, which stops while the machine sleeps: a night of sleep
+is no silence, just as a night of SIGSTOP is none. The peers' clocks went on, so the beat goes
+by CLOCK_BOOTTIME, which counts sleep, too.
+"""
+
+import asyncio
+from collections.abc import Callable
+from time import CLOCK_BOOTTIME, clock_gettime
+from typing import Final, NamedTuple
+
+BEAT: Final = 1.0  # seconds
+STANDSTILL: Final = 2.0
+"""Seconds without a beat that are a standstill. Shorter ones cost a hold time of 3 s nothing
+that a look at the sockets does not make good."""
+
+
+class Standstill(NamedTuple):
+    """One that has just ended.
+
+    Attributes:
+        seconds: How long it was, a machine's sleep included.
+        lost: By how many seconds deadlines came nearer meanwhile, at least.
+        now: When it ended; the loop's time.
+    """
+
+    seconds: float
+    lost: float
+    now: float
+
+
+class Pulse:
+    """The heartbeat of one event loop.
+
+    Args:
+        loop: Whose.
+        resumed: Called after a standstill, before any timer is judged.
+
+    Attributes:
+        standstill_count: How often the process stood still.
+        standstill_seconds: For how long in all.
+    """
+
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, resumed: Callable[[Standstill], object]
+    ) -> None:
+        self.standstill_count = 0
+        self.standstill_seconds = 0.0
+        self._loop = loop
+        self._resumed = resumed
+        self._at, self._boot_at = loop.time(), clock_gettime(CLOCK_BOOTTIME)
+        self._handle = loop.call_later(BEAT, self._beat)
+
+    def look(self) -> float:
+        """Return the loop's time, after seeing to a standstill that has just ended."""
+        now, boot = self._loop.time(), clock_gettime(CLOCK_BOOTTIME)
+        passed, boot_passed = now - self._at, boot - self._boot_at
+        self._at, self._boot_at = now, boot
+        if passed >= STANDSTILL or boot_passed >= STANDSTILL:
+            seconds = max(passed, boot_passed)
+            self.standstill_count += 1
+            self.standstill_seconds += seconds
+            self._resumed(Standstill(seconds, max(0.0, passed - BEAT), now))
+        return now
+
+    def _beat(self) -> None:
+        self._handle = self._loop.call_later(BEAT, self._beat)
+        self.look()
+
+    def close(self) -> None:
+        """Stop."""
+        self._handle.cancel()

@@ -1,0 +1,36 @@
+"""Which event ends a session, and which NOTIFICATION goes with it."""
+
+from bgpd.session.fsm import Event, State
+from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError, OpenSubcode
+from bgpd.wire.notification import Notification, from_error, hard_reset
+
+
+def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
+    """Return how an established session ends by an error of an UPDATE, or by a limit.
+
+    A Cease for too many prefixes is a hard reset where RFC 8538 was agreed on: the
+    routes must not stay.
+
+    Args:
+        error: What was found.
+        keeps: The peer keeps routes over a NOTIFICATION that is no hard reset.
+    """
+    notification = from_error(error)
+    if error.code != ErrorCode.CEASE:
+        return Event.UPDATE_MSG_ERR, notification
+    if error.subcode == CeaseSubcode.MAX_PREFIXES_REACHED and keeps:
+        notification = hard_reset(notification)
+    return Event.AUTOMATIC_STOP, notification
+
+
+def ending_of(notification: Notification, state: State) -> Event:
+    """Return what a received NOTIFICATION is to the machine that hears it."""
+    kind = (notification.code, notification.subcode)
+    if kind == (ErrorCode.OPEN, OpenSubcode.UNSUPPORTED_VERSION_NUMBER):
+        return Event.NOTIF_MSG_VER_ERR
+    rejected = (ErrorCode.CEASE, CeaseSubcode.CONNECTION_REJECTED)
+    if kind == rejected and state is State.OPEN_SENT:
+        # The peer rests in Idle and says so instead of just closing. Resting
+        # ourselves would let both miss each other for long: wait in Active.
+        return Event.TCP_CONNECTION_FAILS
+    return Event.NOTIF_MSG

@@ -1,0 +1,20 @@
+"""What a received ROUTE-REFRESH asks for (RFC 2918, RFC 7313)."""
+
+from bgpd.session.events import RefreshReceived
+from bgpd.session.negotiation import Negotiated
+from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
+
+
+def refresh_of(body: bytes, negotiated: Negotiated) -> RefreshReceived | None:
+    """Return what the peer asks for or marks; ``None`` where it is to be ignored.
+
+    Raises:
+        NotifyError: RFC 7313 5: the length is wrong.
+    """
+    has_enhanced = negotiated.has_enhanced_refresh
+    message = decode_route_refresh(body, has_enhanced=has_enhanced)
+    if message is None or message.family not in negotiated.families:
+        return None
+    if has_enhanced or message.subtype is RefreshSubtype.REQUEST:
+        return RefreshReceived(message.family, message.subtype)
+    return None
