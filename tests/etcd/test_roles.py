@@ -74,3 +74,33 @@ async def test_the_role_reads_what_is_needed_and_writes_nothing(tmp_path: Path) 
             await follower.until(lambda seen: later in seen.items)
         with pytest.raises(EtcdError, match="permission denied"):
             await EtcdWriter(reading).put({own: b"changed"})
+
+
+async def test_a_user_who_may_read_nothing_is_never_connected(tmp_path: Path) -> None:
+    node = resource_key("Node", "n1")
+    with cluster(tmp_path) as single:
+        await single.start()
+        endpoint = single.servers[0].endpoint
+        for words in (
+            ("user", "add", "root", f"--new-user-password={PASSWORD}"),
+            ("user", "grant-role", "root", "root"),
+            ("user", "add", "pybgpd", f"--new-user-password={PASSWORD}"),
+            ("role", "add", "node"),
+            ("user", "grant-role", "pybgpd", "node"),
+            ("auth", "enable"),
+        ):
+            await asyncio.to_thread(etcdctl, endpoint, *words)
+        root = replace(single.settings, user="root", password=PASSWORD)
+        await EtcdWriter(root).put({node: b"{}"})
+        reading = replace(single.settings, user="pybgpd", password=PASSWORD)
+        async with Follower(EtcdDatastore(reading)) as follower:
+            status = follower.datastore.status
+            await follower.until(
+                lambda seen: "permission denied" in seen.datastore.status.last_error
+            )
+            assert not status.is_connected
+            grant = ("role", "grant-permission", "node", "read", "/calico/", "--prefix")
+            login = (f"--user=root:{PASSWORD}",)
+            await asyncio.to_thread(etcdctl, endpoint, *login, *grant)
+            await follower.until(lambda seen: seen.datastore.status.is_connected)
+            await follower.until(lambda seen: node in seen.items)

@@ -113,10 +113,13 @@ class EtcdDatastore:
         with errors_told():
             async with connection.watch() as stream:
                 await self._start(stream, cursor)
-                self._connected(connection.endpoint)
+                is_watching = False
                 async for response in stream:
                     self._saw(response.header.revision)
                     changes = cursor.take(response)
+                    if cursor.is_watching and not is_watching:
+                        is_watching = True  # not before: the server may refuse
+                        self._connected(connection.endpoint)
                     if changes is not None:
                         yield changes
 

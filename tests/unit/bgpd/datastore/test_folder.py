@@ -162,6 +162,23 @@ async def test_reformatting_is_no_change(tmp_path: Path) -> None:
         assert follower.events[1].puts.keys() == {N2}  # type: ignore[union-attr]
 
 
+async def test_a_folder_is_connected_only_while_its_files_can_be_read(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "a.yaml").write_text(manifest("n1"))
+    datastore = source(tmp_path)
+    async with Follower(datastore) as follower:
+        await follower.until(lambda seen: N1 in seen.items)
+        await follower.until(lambda seen: seen.datastore.status.is_connected)
+        loop = tmp_path / "b.yaml"
+        loop.symlink_to(loop)  # open(2) fails, for root, too
+        await follower.until(lambda seen: not seen.datastore.status.is_connected)
+        assert "b.yaml" in datastore.status.last_error
+        assert N1 in follower.items
+        loop.unlink()
+        await follower.until(lambda seen: seen.datastore.status.is_connected)
+
+
 @pytest.mark.slow
 async def test_polling_does_where_inotify_is_refused(tmp_path: Path) -> None:
     datastore = FolderDatastore(tmp_path, debounce=0.01, uses_inotify=False)
