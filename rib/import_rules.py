@@ -72,6 +72,7 @@ class ImportRules:
     __slots__ = (
         "_allow_own_as",
         "_cluster_ids",
+        "_inputs",
         "_local_as",
         "_needles",
         "_plain_needles",
@@ -95,6 +96,15 @@ class ImportRules:
         allow_own_as: int = 0,
         role: str = "",
     ) -> None:
+        self._inputs = (
+            policy,
+            local_as,
+            router_id,
+            cluster_ids,
+            own_addresses,
+            allow_own_as,
+            role,
+        )
         self.policy = policy
         self.accepts_all = policy.spec is ACCEPT_ALL
         self.is_simple = self.accepts_all and not role
@@ -110,6 +120,10 @@ class ImportRules:
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
         self.own_as = local_as.to_bytes(4, "big")
         self._plain_needles = (self.own_as,)
+
+    def equals(self, other: "ImportRules") -> bool:
+        """Return whether both judge every route alike, for they rest on the same."""
+        return self._inputs == other._inputs
 
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> Refused | None:

@@ -81,6 +81,7 @@ class Peer:
         self.is_held = False  # an operator wants it remembered without a connection
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self.heard_at = 0.0  # monotonic seconds: session up, or its last UPDATE
+        self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
         self._speaker = speaker
         self._intake: Intake | None = None
         self._stale = StaleRoutes(
@@ -113,6 +114,8 @@ class Peer:
         negotiated = self.negotiated = event.negotiated
         self.heard_at = self._speaker.loop.time()
         self._speaker.note_restart(self)
+        local = self.driver.session.local_addr.partition("%")[0]
+        self._local_addresses = frozenset((parse_address(local),) if local else ())
         self._describe_source(negotiated)
         self.ended_families.clear()
         self._has_warned.clear()
@@ -189,14 +192,10 @@ class Peer:
             local_as=settings.local_as,
             router_id=speaker.router_id,
             cluster_ids=speaker.cluster_ids,
-            own_addresses=speaker.own_addresses | self._local_addresses(),
+            own_addresses=speaker.shared.own_addresses | self._local_addresses,
             allow_own_as=settings.allow_own_as,
             role="" if is_ibgp else settings.role,
         )
-
-    def _local_addresses(self) -> frozenset[bytes]:
-        local = self.driver.session.local_addr.partition("%")[0]
-        return frozenset((parse_address(local),)) if local else frozenset()
 
     def _join(self, family: Family, negotiated: Negotiated) -> None:
         context = self._export_context(family, negotiated)
@@ -411,13 +410,32 @@ class Peer:
 
     # -- what the speaker wants ---------------------------------------------------------
 
-    def import_again(self) -> None:
-        """Judge the peer's routes anew: policy or checks changed."""
-        if self.negotiated is None:
+    def import_again(self, *, is_review: bool = False) -> None:
+        """Judge the peer's routes anew, those that wait for it too.
+
+        Args:
+            is_review: Only where what they are judged by is not what it was.
+        """
+        if not self.ribs_in:
             return
-        rules = self._import_rules(self.negotiated.is_ibgp)
+        rules = self._import_rules(self.kind is SourceKind.IBGP)
         for family, rib in self.ribs_in.items():
-            self._run(family, rib.import_again(rules))
+            if not (is_review and rules.equals(rib.rules)):
+                self._run(family, rib.import_again(rules))
+
+    def decode_again(self) -> None:
+        """Follow settings that count while UPDATEs are decoded.
+
+        What was refused there is not kept: the peer is asked for it, or else reset.
+        """
+        negotiated = self.negotiated
+        if negotiated is None:
+            return
+        self._intake = self._make_intake(negotiated)
+        if not self.ask_refresh(negotiated.families):
+            subcode = CeaseSubcode.OTHER_CONFIGURATION_CHANGE
+            self.driver.stop(subcode=subcode, text="routes must be sent again")
+            self.driver.start()
 
     def devices_changed(self) -> None:
         """Judge the peer's routes anew if import policy asks where they lead out."""
@@ -468,6 +486,11 @@ class Peer:
             subcode = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN
             self.driver.stop(subcode=subcode, text=text, hard=not is_restart)
         self.driver.abandon()
+
+
+def decoding_of(settings: PeerSettings) -> tuple[bool, bool]:
+    """Return the settings that count while UPDATEs are decoded and may change live."""
+    return settings.enforces_first_as, settings.allows_as_set
 
 
 def _each(slices: Iterator[list[Change]], changed: object) -> Iterator[None]:

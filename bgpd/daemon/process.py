@@ -184,7 +184,7 @@ class Daemon:
             cluster_id=identity.cluster_id,
             decision=identity.decision,
         )
-        speaker.set_own_addresses(own_addresses(identity, self.desired))
+        speaker.shared.set_own_addresses(own_addresses(identity, self.desired))
         speaker.stale_path_time = self.settings.restart.stale_path_time
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
         origins = calico_origins() if is_node else plain_origins()
@@ -388,10 +388,14 @@ class Daemon:
     def _apply_identity(self) -> None:
         """Follow a change of who we are: only a new router id resets sessions."""
         speaker, identity = self.speaker, identify(self.settings, self.desired)
-        if speaker is None or identity is None or identity == self._identity:
+        if speaker is None or identity is None:
             return
-        self._identity = identity
-        speaker.set_own_addresses(own_addresses(identity, self.desired))
+        speaker.shared.set_own_addresses(own_addresses(identity, self.desired))
+        before, self._identity = self._identity, identity
+        if identity == before:
+            return
+        if self.reconciler is not None and before and before.asn != identity.asn:
+            self.reconciler.apply_settings(with_as(self.settings, identity.asn))
         speaker.set_identity(identity.router_id, identity.cluster_id)
         self._listen(speaker, identity)
 

@@ -16,8 +16,9 @@ from typing import Final
 from bgpd.daemon.cluster_ids import ClusterIds
 from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.peer import Peer
+from bgpd.daemon.peer import Peer, decoding_of
 from bgpd.daemon.policy_table import PolicyTable
+from bgpd.daemon.shared_checks import SharedChecks
 from bgpd.daemon.standstill import Resumed, resume
 from bgpd.daemon.strangers import Strangers
 from bgpd.daemon.tables import FamilyTables
@@ -84,7 +85,7 @@ class Speaker:
         self.next_hops = NextHopTable()
         self.peers: dict[str, Peer] = {}  # by remote address
         self.ranges: dict[str, RangeSettings] = {}
-        self.own_addresses: frozenset[bytes] = frozenset()
+        self.shared = SharedChecks(self)
         self.stale_path_time = DEFAULT_STALE_PATH_TIME
         self.restart = RestartState()
         self.hostname = socket.gethostname()
@@ -165,7 +166,7 @@ class Speaker:
         wanted = ADDRESS_OCTETS[family.afi]
         if len(octets) == wanted:
             return octets
-        mine = [address for address in self.own_addresses if len(address) == wanted]
+        mine = [each for each in self.shared.own_addresses if len(each) == wanted]
         if len(mine) == 1:
             return mine[0]
         try:
@@ -184,13 +185,11 @@ class Speaker:
         number = _number(router_id)
         cluster = _number(cluster_id) if cluster_id else number
         is_other, self.router_id = number != self.router_id, number
-        is_other_cluster = cluster != self.cluster_id
-        if is_other_cluster:
+        if cluster != self.cluster_id:
             self._clusters.replace(cluster, self._with_clusters())
+        self.shared.may_have_changed()
         if is_other:
             self.jobs.begin(self._take_router_id(number))
-        elif is_other_cluster:
-            self.jobs.begin(self._take_cluster_id())
 
     def _take_router_id(self, number: int) -> Iterator[None]:
         for peer in tuple(self.peers.values()):
@@ -204,18 +203,6 @@ class Speaker:
                 peer.driver.start()
                 yield
 
-    def _take_cluster_id(self) -> Iterator[None]:
-        for peer in tuple(self.peers.values()):
-            peer.rejoin()
-            peer.import_again()
-            yield
-
-    def set_own_addresses(self, addresses: Iterable[str]) -> None:
-        """Say which addresses are ours: routes through them are refused."""
-        self.own_addresses = frozenset(
-            parse_address(address.partition("%")[0]) for address in addresses
-        )
-
     def add_peer(self, settings: PeerSettings) -> Peer:
         """Configure a neighbour and let its session come up."""
         peer = self._make_peer(settings)
@@ -227,6 +214,7 @@ class Speaker:
     def _make_peer(self, settings: PeerSettings, range_name: str = "") -> Peer:
         if not range_name:  # else its clusters are the range's: counted
             self._clusters.note(None, settings)
+            self.shared.may_have_changed()
         peer = Peer(self, settings, range_name=range_name)
         session = PeerSession(
             settings,
@@ -274,6 +262,7 @@ class Speaker:
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.forget_routes()
         peer.driver.abandon()
+        self.shared.may_have_changed()
 
     def discard_peer(self, address: str) -> None:
         """Forget a neighbour that could not be had as a whole."""
@@ -282,6 +271,7 @@ class Speaker:
             if not peer.range_name:
                 self._clusters.note(peer.settings, None)
             peer.driver.abandon()
+            self.shared.may_have_changed()
 
     def change_peer(
         self, settings: PeerSettings, cost: ChangeCost, text: str = ""
@@ -297,8 +287,10 @@ class Speaker:
         if peer.settings.password != settings.password:
             self._set_key(settings.remote_addr, settings.password)
             self._rekey(peer, settings.password)
+        before = peer.settings
         if not peer.range_name:
-            self._clusters.note(peer.settings, settings)
+            self._clusters.note(before, settings)
+        self.shared.may_have_changed()
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
         if cost is ChangeCost.RESET:
@@ -307,6 +299,8 @@ class Speaker:
         elif cost is ChangeCost.REFRESH:
             peer.rejoin()
             peer.import_again()
+            if decoding_of(before) != decoding_of(settings):
+                peer.decode_again()
 
     def set_range(self, settings: RangeSettings) -> None:
         """Accept dynamic neighbours from a prefix."""
@@ -317,6 +311,7 @@ class Speaker:
         self.ranges[settings.name] = settings
         if settings.template.password:
             self._set_key(settings.prefix, settings.template.password)
+        self.shared.may_have_changed()
 
     def remove_range(self, name: str) -> None:
         """Accept no more neighbours from a range; those there are go."""
@@ -324,6 +319,7 @@ class Speaker:
         self._clusters.note(settings.template, None)
         if settings.template.password:
             self._set_key(settings.prefix, "")
+        self.shared.may_have_changed()
         for peer in [p for p in self.peers.values() if p.range_name == name]:
             self.remove_peer(peer.settings.remote_addr)
 

@@ -203,7 +203,7 @@ class Rack(AbstractAsyncContextManager["Rack"]):
         addr = f"{self.network}.{number}"
         options.setdefault("router_id", f"10.0.0.{number}")
         speaker = Speaker(asyncio.get_running_loop(), seed=number, **options)
-        speaker.set_own_addresses([addr])
+        speaker.shared.set_own_addresses([addr])
         node = Node(speaker, number, addr, asn)
         self._nodes.append(node)
         if listens:

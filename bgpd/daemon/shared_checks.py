@@ -1,0 +1,63 @@
+"""What the import checks of all sessions share, and what follows when it changes.
+
+A route that names a cluster id of ours is a loop on every session, whichever of them has
+that id (RFC 4456 8), and the same holds for our router id and addresses. So when one of
+these values changes, routes of *other* sessions than the changed one were refused, or let
+in, by what holds no longer: all are judged again, from what was received. Nothing is asked
+of the peers and no session is reset.
+"""
+
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+from rib.nlri import parse_address
+
+if TYPE_CHECKING:
+    from bgpd.daemon.speaker import Speaker
+
+_Facts = tuple[tuple[int, int], frozenset[int], frozenset[bytes]]
+
+
+class SharedChecks:
+    """The values, and the review of all peers that a change of one brings about.
+
+    Args:
+        speaker: Whose they are.
+
+    Attributes:
+        own_addresses: Routes through them are refused; 4 or 16 octets each.
+    """
+
+    def __init__(self, speaker: "Speaker") -> None:
+        self.own_addresses: frozenset[bytes] = frozenset()
+        self._speaker = speaker
+        self._reviewed: _Facts | None = None
+        self._is_asked = False
+
+    def set_own_addresses(self, addresses: Iterable[str]) -> None:
+        """Say which addresses are ours; a zone is passed over."""
+        self.own_addresses = frozenset(
+            parse_address(address.partition("%")[0]) for address in addresses
+        )
+        self.may_have_changed()
+
+    def may_have_changed(self) -> None:
+        """Look at all peers once what happens now is over: a plan changes many at once."""
+        if not self._is_asked:
+            self._is_asked = True
+            self._speaker.jobs.add(self._review())
+
+    def _review(self) -> Iterator[None]:
+        """Let every peer follow what changed since the last review, a peer each step."""
+        self._is_asked = False
+        speaker = self._speaker
+        ids = (speaker.router_id, speaker.cluster_id)
+        facts = (ids, speaker.cluster_ids, self.own_addresses)
+        if facts == self._reviewed:
+            return
+        self._reviewed = facts
+        for address, peer in list(speaker.peers.items()):
+            if speaker.peers.get(address) is peer:
+                peer.rejoin()
+                peer.import_again(is_review=True)
+                yield
