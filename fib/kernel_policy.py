@@ -17,6 +17,9 @@ from rib.policy import ACCEPT_ALL, PolicySpec, compile_policy
 MAX_METRIC: Final = 2147483647
 """A kernel metric and a LOCAL_PREF that stand for each other have this sum."""
 
+ELEVATED_WEIGHT: Final = 100
+"""What an elevated route exceeds those of peers by: BIRD's preference 200 to 100."""
+
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
 
 
@@ -69,6 +72,11 @@ class KernelRules:
     def needs_prefix(self) -> bool:
         """Whether prefixes of one path may fare differently."""
         return self._policy.needs_prefix
+
+    @property
+    def needs_interface(self) -> bool:
+        """Whether the device of the way to the next hop may decide."""
+        return self._policy.needs_interface
 
     # hot: per batch
     def divide(

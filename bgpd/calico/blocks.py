@@ -48,7 +48,12 @@ class Block(NamedTuple):
 
     @property
     def has_blackhole(self) -> bool:
-        """Whether its owner routes it to a blackhole; a single address has no rest."""
+        """Whether its owner announces it, and routes it to a blackhole.
+
+        A block of one address is left to the route of the workload that has the address,
+        which may run on another node: announced from the affinity alone it would draw
+        traffic to where nobody answers, or halve that of the workload.
+        """
         return self.nlri[0] < ADDRESS_OCTETS[self.family.afi] * 8
 
     def __str__(self) -> str:

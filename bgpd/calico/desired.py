@@ -50,7 +50,7 @@ class NodeDesired:
             change (mesh to explicit) without touching the session.
         policies: Every policy that ``peers`` name, sorted by name.
         kernel: What goes to the kernel, by family.
-        originated: Own blocks; ``Block.has_blackhole`` says whether one is routed so.
+        originated: Own blocks but those of one address, which workloads' routes announce.
         affinities: State of each own block.
         statics: Service routes (blackholes) and ways to peers.
         local_pref: LOCAL_PREF of own blocks, statics and connected routes by family, and
@@ -58,6 +58,7 @@ class NodeDesired:
             their metric; empty where Calico sets none (3.31 and earlier).
         direct_interfaces: Patterns of devices whose connected prefixes are candidates,
             the first that fits decides; a leading ``-`` leaves out.
+        workload_interfaces: Patterns of the devices that lead to local workloads.
         tunnel_addr: Own IPv4 address of the IPIP tunnel; empty without.
         needs_tunnel: Some pool's routes are sent through the IPIP tunnel by us.
         cluster_blocks: Blocks of all other nodes that the datastore told, by node.
@@ -87,5 +88,6 @@ class NodeDesired:
     statics: frozenset[StaticRoute] = frozenset()
     local_pref: Mapping[Family, int] = field(default_factory=dict)
     direct_interfaces: tuple[str, ...] = ("-cali*", "-kube-ipvs*", "*")
+    workload_interfaces: tuple[str, ...] = ("cali*",)
     tunnel_addr: str = ""
     needs_tunnel: bool = False

@@ -4,11 +4,16 @@ Felix evaluates ``BGPPeer.spec.localWorkloadSelector`` and leaves one JSON file 
 workload in its folder of endpoint statuses.
 """
 
+from collections.abc import Iterable
+from fnmatch import fnmatchcase
 from ipaddress import IPv4Interface, IPv6Interface
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import ENDPOINT_STATUS, TextError
+
+WORKLOAD_DEVICES: Final = "cali*"
+"""What Felix calls the devices of workloads, unless its ``interfacePrefix`` differs."""
 
 
 class EndpointError(ValueError):
@@ -56,6 +61,13 @@ def parse_endpoint(content: object) -> LocalEndpoint:
         _nets(content, "ipv6Nets", IPv6Interface),
         texts["bgpPeerName"],
     )
+
+
+def workload_interfaces(endpoints: Iterable[LocalEndpoint]) -> tuple[str, ...]:
+    """Return patterns of the devices that lead to the node's workloads."""
+    names = {each.interface for each in endpoints if each.interface}
+    others = (name for name in names if not fnmatchcase(name, WORKLOAD_DEVICES))
+    return (WORKLOAD_DEVICES, *sorted(others))
 
 
 def _nets(

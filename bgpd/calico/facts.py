@@ -38,6 +38,7 @@ class NodeFacts:
         affinities: Own blocks.
         services: What is announced of services.
         ranges: What may be.
+        workloads: Patterns of the devices that lead to local workloads.
     """
 
     topology: Topology
@@ -46,6 +47,7 @@ class NodeFacts:
     affinities: Mapping[Block, AffinityState]
     services: ServiceAdvertisement
     ranges: ServiceRanges
+    workloads: tuple[str, ...]
 
     @property
     def normal(self) -> Mapping[Family, int]:
@@ -120,6 +122,7 @@ class NodeFacts:
                 rejected=self._of_family(self.services.rejected, family),
                 wireguard=guarded,
                 network="" if own is None else own.networks.get(family, ""),
+                workloads=self.workloads,
                 normal=self.normal.get(family),
                 routes=self.routes,
             ),

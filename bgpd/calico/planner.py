@@ -14,7 +14,7 @@ from typing import Final, NamedTuple
 from bgpd.calico.blocks import AffinityError, AffinityState, Block, parse_block
 from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired, StaticRoute
-from bgpd.calico.endpoints import LocalEndpoint
+from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces
 from bgpd.calico.facts import NodeFacts
 from bgpd.calico.filters import Session
 from bgpd.calico.peers import Peering, PeerInputs, expand_peers
@@ -129,7 +129,15 @@ class Planner:
         if services is None:
             excluded = self.is_excluded(topology)
             services = service_ranges(ranges, is_excluded=excluded)
-        facts = NodeFacts(topology, own, compat, affinities, services, ranges)
+        facts = NodeFacts(
+            topology,
+            own,
+            compat,
+            affinities,
+            services,
+            ranges,
+            workload_interfaces(side.endpoints),
+        )
         self._plan_peers(topology, PeerInputs(side.passwords, side.endpoints, compat))
         unknown = self._plan_policies(facts)
         addrs: Mapping[Family, str] = {} if own is None else own.addrs
@@ -146,7 +154,7 @@ class Planner:
             listen_port=topology.listen_port(self._node),
             listens_on_node_addr=topology.config.bind_mode == "NodeIP",
             peers=self._peers,
-            originated=frozenset(affinities),
+            originated=frozenset(b for b in affinities if b.has_blackhole),
             cluster_blocks={},
             pools=topology.pools,
             warnings=(*topology.warnings, *self._findings, *unknown),
@@ -163,6 +171,7 @@ class Planner:
                 *(f"-{name}" for name in topology.config.ignored_interfaces),
                 *DEFAULT_INTERFACES,
             ),
+            workload_interfaces=facts.workloads,
             tunnel_addr="" if own is None else own.tunnel_addr,
             needs_tunnel=facts.needs_tunnel,
         )

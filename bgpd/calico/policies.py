@@ -20,9 +20,9 @@ from bgpd.calico.filters import (
     filter_terms,
     needs_local_as,
 )
-from bgpd.calico.priorities import ELEVATED_WEIGHT, elevated
+from bgpd.calico.priorities import elevated
 from bgpd.calico.resources import IpPoolSpec
-from fib.kernel_policy import KernelPolicy
+from fib.kernel_policy import ELEVATED_WEIGHT, KernelPolicy
 from fib.tunnel import TUNNEL
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, IPV4_UNICAST, Family
 from rib.nlri import Nlri, parse_prefix
@@ -83,6 +83,7 @@ class KernelFacts:
         rejected: Prefixes that never go to the kernel.
         wireguard: Addresses of nodes that are reached by WireGuard, where we use it too.
         network: Own address with its subnet; empty without an address of the family.
+        workloads: Patterns of the devices that lead to local workloads.
         normal: Normal metric; ``None`` without priorities.
         routes: Which routes are ours to program.
     """
@@ -91,6 +92,7 @@ class KernelFacts:
     rejected: frozenset[str]
     wireguard: frozenset[str]
     network: str
+    workloads: tuple[str, ...]
     normal: int | None
     routes: ClusterRoutes
 
@@ -222,7 +224,19 @@ def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
             source_kinds=FROM_PEERS, next_hops=inside(*sorted(facts.wireguard))
         )
         terms.append(Term("next hop is reached by WireGuard", _REJECT, match))
-    terms += _pools_terms(family, facts)
+    pools = _pools_terms(family, facts)
+    if pools:
+        # A router among the workloads: whoever makes the ways to other nodes, Felix or
+        # the tunnel, knows nothing of what is behind it, and no tunnel leads there.
+        terms += [
+            Term(
+                "next hop is a local workload",
+                _ACCEPT,
+                Match(source_kinds=FROM_PEERS, interface=pattern),
+            )
+            for pattern in facts.workloads
+        ]
+    terms += pools
     if not terms and facts.normal is None:
         return KernelPolicy()
     policy = ACCEPT_ALL

@@ -15,8 +15,6 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.policy import Bounds
 
 NORMAL_PRIORITY: Final = 1024
-ELEVATED_WEIGHT: Final = 100
-"""What an elevated route exceeds others from peers by: BIRD's preference 200 to 100."""
 _MAX_LOCAL_PREF: Final = 0xFFFFFFFF
 
 

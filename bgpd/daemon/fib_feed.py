@@ -267,6 +267,18 @@ class FibFeed:
                 for target, members in self.divide(entry, some):
                     self._fib.submit(self._family, members, target)
 
+    def devices_changed(
+        self, loc_rib: LocRib, addresses: Iterable[bytes]
+    ) -> Iterator[None]:
+        """Follow next hops that are reached out of another device, if policy asks.
+
+        To be called once the paths know it: each step of the result does a slice.
+        """
+        changed = frozenset(addresses)
+        if not changed or not self._rules.needs_interface:
+            return iter(())
+        return self._submit_again(loc_rib, changed)
+
     def ways_changed(
         self, loc_rib: LocRib, addresses: Iterable[bytes]
     ) -> Iterator[None]:

@@ -161,7 +161,16 @@ class Forwarding:
         for family, feed in self._feeds.items():
             loc_rib = self._speaker.tables[family].loc_rib
             self._speaker.jobs.add(feed.ways_changed(loc_rib, moved))
+        known = self._speaker.next_hops.known
+        devices = {
+            state.address
+            for state in states
+            if (hop := known(state.address)) and hop.interface != state.interface
+        }
         self._speaker.next_hops_changed(map(_reachability, states))
+        for family, feed in self._feeds.items():
+            loc_rib = self._speaker.tables[family].loc_rib
+            self._speaker.jobs.add(feed.devices_changed(loc_rib, devices))
 
     # -- the end ------------------------------------------------------------------------
 

@@ -5,14 +5,15 @@ prefixes compete in Loc-RIB like those of peers. They are never given back to th
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatchcase
 from typing import Final
 
 from bgpd.config.settings import LearnSettings
 from bgpd.daemon.origins import Origins
 from bgpd.daemon.speaker import Speaker
 from fib.connected import Connected, ConnectedPrefixes
-from fib.kernel_policy import MAX_METRIC
+from fib.kernel_policy import ELEVATED_WEIGHT, MAX_METRIC
 from fib.kernel_view import KernelView
 from fib.learned import LearnedChange, LearnedRoute, LearnedRoutes
 from rib.attributes import (
@@ -40,12 +41,16 @@ class LearnPlan:
             next hop; else ORIGIN INCOMPLETE and the metric as MED.
         local_pref: LOCAL_PREF of connected prefixes; a family that is here gives other
             routes what their metric leaves of ``MAX_METRIC``.
+        workload_interfaces: Patterns of devices. A route out of one whose LOCAL_PREF is
+            above that of ``local_pref`` is *elevated*, as a workload's that has just
+            moved here: it goes before what peers still tell of where it came from.
     """
 
     routes: LearnSettings = field(default_factory=LearnSettings)
     direct_interfaces: tuple[str, ...] = ()
     is_calico: bool = False
     local_pref: Mapping[Family, int] = field(default_factory=dict)
+    workload_interfaces: tuple[str, ...] = ()
 
 
 class Learning:
@@ -70,9 +75,11 @@ class Learning:
     def follow(self, plan: LearnPlan) -> None:
         """Learn other routes than so far, or let them look otherwise."""
         before, self._plan = self._plan, plan
-        looks_alike = (before.is_calico, before.local_pref) == (
-            plan.is_calico,
-            plan.local_pref,
+        looks_alike = (
+            replace(
+                before, routes=plan.routes, direct_interfaces=plan.direct_interfaces
+            )
+            == plan
         )
         if before.routes != plan.routes or not looks_alike:
             self._stop_routes()
@@ -129,13 +136,27 @@ class Learning:
             self._speaker.withdraw(family, nlris, self._origins.kernel)
         for (family, route), nlris in come.items():
             gateway, device = _way(route) if self._plan.is_calico else (b"", "")
+            attributes = self._of_route(family, gateway, route.metric)
+            is_elevated = self._is_elevated(family, attributes, device)
             self._speaker.originate(
                 family,
                 nlris,
-                self._of_route(family, gateway, route.metric),
+                attributes,
                 self._origins.kernel,
                 self._next_hop(gateway, device),
+                weight=ELEVATED_WEIGHT if is_elevated else None,
             )
+
+    def _is_elevated(
+        self, family: Family, attributes: PathAttributes, device: str
+    ) -> bool:
+        plan = self._plan
+        normal, mine = plan.local_pref.get(family), attributes.local_pref
+        if normal is None or mine is None or mine <= normal:
+            return False
+        # Other routes have low metrics for reasons of their own: a default route of 100
+        # must not go before those of gateways.
+        return any(fnmatchcase(device, each) for each in plan.workload_interfaces)
 
     def _is_wanted(self, family: Family, nlri: Nlri) -> bool:
         wanted = self._plan.routes.prefixes

@@ -30,6 +30,7 @@ def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> Learn
         direct_interfaces=desired.direct_interfaces,
         is_calico=True,
         local_pref=desired.local_pref,
+        workload_interfaces=desired.workload_interfaces,
     )
 
 

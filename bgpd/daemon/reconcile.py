@@ -114,9 +114,8 @@ class Reconciler:
             attributes = self._plain_attributes(desired, static.family, static.gateway)
             wanted[static.family, static.nlri] = _Route(source, attributes)
         for block in desired.originated:
-            source = origins.blocks if block.has_blackhole else origins.networks
             attributes = self._plain_attributes(desired, block.family)
-            wanted[block.family, block.nlri] = _Route(source, attributes)
+            wanted[block.family, block.nlri] = _Route(origins.blocks, attributes)
         before, self._discovered.routes = self._discovered.routes, wanted
         self._apply_routes(before, wanted)
 

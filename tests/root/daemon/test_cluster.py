@@ -1,113 +1,30 @@
 """Two nodes of a cluster follow changed objects, live, down to the kernel."""
 
-import json
 import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from bgpd.lab.demo_cluster import Object, affinity, an_object
-from bgpd.lab.lab import Lab
-from bgpd.lab.routers.pybgpd import PyBgpd
-from bgpd.lab.store import FolderStore
-from bgpd.lab.topology import Topology
+from bgpd.lab.demo_cluster import an_object
+from tests.support.cluster_lab import (
+    ADDRS,
+    BLOCKS,
+    Cluster,
+    a_node,
+    a_pool,
+    running_cluster,
+    settings,
+)
 from tests.support.routers import eventually, needs_root
 
 pytestmark = [pytest.mark.root, pytest.mark.slow, needs_root]
 
-ADDRS = {"one": "172.2.2.11", "two": "172.2.2.12"}
-BLOCKS = {"one": "10.244.1.0/26", "two": "10.244.2.0/26"}
-VERSION = "v3.34.0"
-
-
-def a_node(name: str, addr: str = "", **bgp: Any) -> Object:
-    bgp["ipv4Address"] = f"{addr or ADDRS[name]}/24"
-    bgp.setdefault("ipv4IPIPTunnelAddr", BLOCKS[name].replace(".0/26", ".63"))
-    return an_object("Node", name, {"bgp": bgp})
-
-
-def settings(name: str = "default", **spec: Any) -> Object:
-    return an_object("BGPConfiguration", name, spec)
-
-
-def a_pool(**spec: Any) -> Object:
-    return an_object("IPPool", "pool", {"cidr": "10.244.0.0/16", **spec})
-
-
-class Cluster:
-    """Two running nodes, and the objects that they follow."""
-
-    def __init__(self, lab: Lab, store: FolderStore) -> None:
-        self.lab = lab
-        self.store = store
-
-    def router(self, name: str) -> PyBgpd:
-        router = self.lab.routers[name]
-        assert isinstance(router, PyBgpd)
-        return router
-
-    def apply(self, *objects: Object) -> None:
-        self.store.apply(objects)
-
-    def kernel(
-        self, name: str, prefix: str, version: str = "-4"
-    ) -> list[dict[str, Any]]:
-        """Return the kernel's routes of one prefix."""
-        text = self.lab.namespace(name).run(
-            ["ip", "-j", version, "route", "show", "root", prefix]
-        )
-        routes: list[dict[str, Any]] = json.loads(text or "[]")
-        return [each for each in routes if each["dst"] == prefix]
-
-    def peers(self, name: str) -> dict[str, dict[str, Any]]:
-        return {row["address"]: row for row in self.router(name).ask("show-peers")}
-
-    def is_up(self, name: str, addr: str, **fields: Any) -> bool:
-        peer = self.peers(name).get(addr)
-        return (
-            peer is not None
-            and peer["state"] == "Established"
-            and all(peer[field] == value for field, value in fields.items())
-        )
-
-    def differences(self, name: str) -> list[dict[str, Any]]:
-        return self.router(name).ask("calico-diff")
-
 
 @pytest.fixture(name="cluster")
 def running(tmp_path: Path) -> Iterator[Cluster]:
-    store = FolderStore(tmp_path / "objects")
-    store.apply(
-        [
-            settings(),
-            a_pool(),
-            an_object("ClusterInformation", "default", {"calicoVersion": VERSION}),
-            *map(a_node, ADDRS),
-            *(affinity(block, name) for name, block in BLOCKS.items()),
-        ]
-    )
-    datastore = {"type": "folder", "path": str(tmp_path / "objects")}
-    config = {
-        "datastore": datastore,
-        "bgp": {"defaults": {"connect_retry_time": 1, "hold_time": 9}},
-    }
-    nodes = {
-        name: {"addresses": [f"{addr}/24"], "router": {"config": config}}
-        for name, addr in ADDRS.items()
-    }
-    with Lab(Topology.model_validate({"nodes": nodes})) as lab:
-        for name in nodes:
-            # What counts here is its name: the kernel has no tunnels of this kind.
-            tunnel = ["link", "add", "tunl0", "type", "veth", "peer", "name", "far"]
-            lab.namespace(name).run(["ip", *tunnel])
-            for device in ("tunl0", "far"):
-                lab.namespace(name).run(["ip", "link", "set", device, "up"])
-        lab.start()
-        cluster = Cluster(lab, store)
-        assert eventually(lambda: cluster.is_up("one", ADDRS["two"]))
+    with running_cluster(tmp_path) as cluster:
         assert eventually(lambda: cluster.kernel("one", BLOCKS["two"]))
         yield cluster
 

@@ -27,6 +27,7 @@ CALICO = LearnPlan(
     direct_interfaces=("-cali*", "*"),
     is_calico=True,
     local_pref={IPV4_UNICAST: MAX_METRIC - 1024},
+    workload_interfaces=("cali*",),
 )
 OLD_CALICO = LearnPlan(ROUTES, direct_interfaces=("*",), is_calico=True)
 
@@ -101,6 +102,32 @@ def test_a_cluster_s_routes_look_as_bird_makes_them() -> None:
         assert connected.source.name == "direct"
         assert connected.attributes.local_pref == MAX_METRIC - 1024
         assert connected.next_hop.interface == "v0"
+
+    with_kernel(work)
+
+
+def test_a_workload_that_has_just_moved_here_goes_before_what_peers_tell() -> None:
+    async def work(world: World) -> None:
+        ip("route add 10.244.1.6/32 dev cali1 metric 512")
+        ip("route add 10.244.1.7/32 dev v0 metric 512")
+        world.learning.follow(CALICO)
+        await world.until(lambda: world.path("10.244.1.7/32") is not None)
+        weights = {
+            prefix: world.present(prefix).weight
+            for prefix in (WORKLOAD, BEHIND, "10.244.1.6/32", "10.244.1.7/32")
+        }
+        # A low metric of what is no workload is another matter.
+        assert weights == {
+            WORKLOAD: -90,
+            BEHIND: -90,
+            "10.244.1.6/32": 100,
+            "10.244.1.7/32": -90,
+        }
+        ip("route add 10.244.1.6/32 dev cali1 metric 1024")
+        ip("route del 10.244.1.6/32 dev cali1 metric 512")
+        await world.until(lambda: world.present("10.244.1.6/32").weight == -90)
+        world.learning.follow(OLD_CALICO)
+        assert world.present("10.244.1.6/32").weight == -90
 
     with_kernel(work)
 

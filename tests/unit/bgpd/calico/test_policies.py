@@ -67,6 +67,19 @@ def test_before_priorities_an_elevated_metric_changes_nothing():
 
 
 @pytest.mark.parametrize("state", ["confirmed", "", "pendingDeletion"])
+@pytest.mark.parametrize("cidr", ["10.244.1.5/32", "fd00:10::5/128"])
+def test_a_block_of_one_address_is_left_to_its_workload(cidr, state):
+    nodes = [a_node(f"n{n}", f"10.0.0.{n}", ipv6Address=f"fd00::{n}/64") for n in "12"]
+    objects = (*nodes, a_pool(), a_pool("fd00:10::/48", "six"))
+    case = a_case(*objects, affinities={cidr: state})
+    assert case.desired.originated == frozenset()
+    assert node_of(case)["static_routes"] == {"ipv4": [], "ipv6": []}
+    mesh = "Mesh_fd00__2" if ":" in cidr else MESH
+    local = a_route(cidr, "kernel", metric=1024, interface="cali1")
+    assert accepts(probe(objects, local, affinities={cidr: state}), mesh) == [True]
+
+
+@pytest.mark.parametrize("state", ["confirmed", "", "pendingDeletion"])
 def test_a_block_is_announced_as_a_whole_until_it_is_given_back(state):
     routes = (
         a_route("10.244.1.0/26", "static"),
@@ -394,6 +407,37 @@ def test_across_subnets_only_the_far_next_hop_is_tunnelled():
         {**ACCEPTED, "metric": None},
         {**TUNNELLED, "metric": None},
     ]
+
+
+@pytest.mark.parametrize("compat", ["3.31", "3.32", "3.34"])
+@pytest.mark.parametrize(
+    "pool",
+    [
+        {"ipipMode": "Always"},
+        {"ipipMode": "CrossSubnet"},
+        {"vxlanMode": "Always"},
+        {"vxlanMode": "CrossSubnet"},
+        {},
+    ],
+)
+@pytest.mark.parametrize("setting", [None, "Enabled", "Disabled", "EnabledIPIPOnly"])
+@pytest.mark.parametrize("prefix", ["10.244.7.0/24", "fd00:10::/64"])
+def test_what_is_behind_a_local_workload_needs_no_tunnel_and_nobody_else_s_route(
+    compat, pool, setting, prefix
+):
+    nodes = [a_node(f"n{n}", f"10.0.0.{n}", ipv6Address=f"fd00::{n}/64") for n in "12"]
+    pools = (a_pool(**pool), a_pool("fd00:10::/48", "six", **pool))
+    cluster = settings(**({"programClusterRoutes": setting} if setting else {}))
+    endpoint = {"ifaceName": "tap7", "ipv4Nets": ["10.0.9.9/32"], "bgpPeerName": ""}
+    results = probe(
+        (*nodes, *pools, cluster),
+        a_route(prefix, interface="cali7", local_pref=NORMAL),
+        a_route(prefix, interface="tap7", local_pref=NORMAL),  # as Felix wrote down
+        compat=compat,
+        local_endpoints=[endpoint],
+    )
+    for shown in kernel(results):
+        assert (shown["accept"], shown["device"]) == (True, None)
 
 
 def test_own_blackholes_are_not_tunnelled_and_vxlan_is_felix():

@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bgpd.calico import Changes, ClusterState, Snapshot
-from bgpd.calico.blocks import BlockTable
+from bgpd.calico.blocks import BlockTable, parse_block
 from bgpd.calico.keys import PLURALS, affinity_key, resource_key
 
 NODES = st.sampled_from(["n1", "n2", "n3"])
@@ -85,6 +85,28 @@ def test_blocks_after_any_history_are_those_of_the_end(
         assert table.others(node) == fresh.others(node)
     texts = {warning.text for warning in fresh.warnings()}
     assert {warning.text for warning in table.warnings()} == texts
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(
+        st.integers(0, 32).map(lambda bits: f"10.0.0.0/{bits}")
+        | st.integers(0, 128).map(lambda bits: f"fd00::/{bits}"),
+        STATES,
+        max_size=8,
+    )
+)
+def test_no_single_address_is_announced_from_an_affinity_alone(
+    affinities: dict[str, bytes],
+) -> None:
+    items = {affinity_key("n1", cidr): value for cidr, value in affinities.items()}
+    state = ClusterState()
+    state.apply(Snapshot(1, items))
+    assert {str(block) for block in state.desired("n1").originated} == {
+        str(parse_block(cidr))
+        for cidr, value in affinities.items()
+        if b'"pending"' not in value and cidr not in ("10.0.0.0/32", "fd00::/128")
+    }
 
 
 @settings(deadline=None)

@@ -284,6 +284,33 @@ def test_each_way_of_an_ecmp_route_has_its_own_fate() -> None:
     assert set(target.hops) == {Hop(GATEWAY), Hop(OTHER, "tunl0", is_onlink=True)}
 
 
+def test_a_next_hop_that_turns_out_to_be_a_workload_leaves_the_tunnel() -> None:
+    feed = Feed()
+    near = Term("workload", Outcome.ACCEPT, Match(interface="cali*"))
+    follow(feed, kernel_policy(near, TUNNEL))
+    path = a_path(source=a_source())
+    feed.announce(path, "10.1.0.0/26")
+    feed.announce(a_path(source=feed.origins.gateways), "10.1.9.0/26")
+    (nlri,) = nlris("10.1.0.0/26")
+    assert feed.routes()[nlri].hops == (Hop(GATEWAY, "tunl0", is_onlink=True),)
+
+    def reach_by(device: str) -> None:
+        feed.reach(way(GATEWAY, Hop(GATEWAY, device)))
+        path.next_hop.interface = device
+        for _ in feed.feed.devices_changed(feed.loc_rib, [GATEWAY]):
+            pass
+
+    reach_by("cali1")
+    assert feed.routes()[nlri].hops == (Hop(GATEWAY, "cali1"),)
+    reach_by("eth0")
+    assert feed.routes()[nlri].hops == (Hop(GATEWAY, "tunl0", is_onlink=True),)
+    batches = feed.table.batches
+    follow(feed, kernel_policy(TUNNEL))
+    batches = feed.table.batches
+    reach_by("cali1")  # where the policy does not ask, nothing is looked at
+    assert feed.table.batches == batches
+
+
 def test_a_static_route_through_a_gateway_is_written() -> None:
     feed = Feed()
     feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
