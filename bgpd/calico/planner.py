@@ -129,15 +129,8 @@ class Planner:
         if services is None:
             excluded = self.is_excluded(topology)
             services = service_ranges(ranges, is_excluded=excluded)
-        facts = NodeFacts(
-            topology,
-            own,
-            compat,
-            affinities,
-            services,
-            ranges,
-            workload_interfaces(side.endpoints),
-        )
+        devices = workload_interfaces(side.endpoints)
+        facts = NodeFacts(topology, own, compat, affinities, services, ranges, devices)
         self._plan_peers(topology, PeerInputs(side.passwords, side.endpoints, compat))
         unknown = self._plan_policies(facts)
         addrs: Mapping[Family, str] = {} if own is None else own.addrs

@@ -414,6 +414,8 @@ class Speaker:
         attributes: PathAttributes,
         source: Source | None = None,
         next_hop: NextHop | None = None,
+        *,
+        weight: int | None = None,
     ) -> None:
         """Announce prefixes of our own, or change their attributes.
 
@@ -424,11 +426,13 @@ class Speaker:
             source: Whose they are; this speaker's own by default.
             next_hop: The way out where that is known for certain, as of routes that
                 stand in the kernel already; else the address is looked up.
+            weight: In place of the source's.
         """
         path = Path(
             source or self.local_source,
             attributes,
             next_hop or self.next_hops.get(attributes.next_hop),
+            weight=weight,
         )
         tables = self.tables[family]
         tables.changed(tables.loc_rib.announce(list(nlris), path))
