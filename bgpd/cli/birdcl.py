@@ -10,11 +10,14 @@ import sys
 from collections.abc import Iterator, Sequence
 from typing import Final, Self, TextIO
 
+from bgpd.cli.bird_commands import CommandError, expand
+
 DEFAULT_SOCKET: Final = "/var/run/calico/bird.ctl"
 LOCAL_SOCKET: Final = "bird.ctl"
 PATIENCE: Final = 10.0  # seconds for each piece of an answer
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 _FIRST_ERROR: Final = 8000
+_NOTHING_MORE: Final = -1
 _USAGE: Final = "Usage: birdcl [-s <control-socket>] [-v] [-r] [-l] [<command>...]"
 
 
@@ -101,13 +104,10 @@ def run(arguments: Sequence[str], out: TextIO, typed: TextIO) -> int:
                 print_answer(daemon.ask("restrict"), out, is_verbose=is_verbose)
             commands = [" ".join(words)] if words else map(str.strip, typed)
             code = 0
-            for command in commands:
-                if command in ("exit", "quit"):
+            for command in filter(None, commands):
+                code = _carry_out(daemon, command, out, is_verbose=is_verbose)
+                if code == _NOTHING_MORE:
                     break
-                if command:
-                    answer = daemon.ask(command)
-                    code = print_answer(answer, out, is_verbose=is_verbose)
-                    out.flush()
     except OSError as error:
         reason = error.strerror or str(error)
         sys.stderr.write(
@@ -115,6 +115,22 @@ def run(arguments: Sequence[str], out: TextIO, typed: TextIO) -> int:
         )
         return EXIT_ERROR
     return EXIT_ERROR if code >= _FIRST_ERROR else EXIT_OK
+
+
+def _carry_out(
+    daemon: Conversation, command: str, out: TextIO, *, is_verbose: bool
+) -> int:
+    """Complete and send a command, and print its answer; return a code as BIRD's."""
+    try:
+        command = expand(command)
+    except CommandError as error:
+        out.write(f"{error}\n")
+        return _FIRST_ERROR
+    if command in ("exit", "quit"):
+        return _NOTHING_MORE
+    code = print_answer(daemon.ask(command), out, is_verbose=is_verbose)
+    out.flush()
+    return code
 
 
 def main() -> None:
