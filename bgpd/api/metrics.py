@@ -7,7 +7,7 @@ prometheus-client, ``render`` writes what it collects a few hundred samples at a
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from itertools import islice
 from typing import Final, NamedTuple
 
@@ -122,6 +122,7 @@ class Figures:
         refused_connections: From addresses that are no peer's.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.
+        contained_faults: How often each part stumbled and stayed as it was.
         lag_worst: Longest delay of the event loop in the last minute, seconds.
         lag_p99: What 99 of 100 delays do not exceed, seconds.
         fib: The kernel's table; ``None`` without.
@@ -136,6 +137,7 @@ class Figures:
     refused_connections: int = 0
     warnings: int = 0
     object_warnings: tuple[tuple[str, str], ...] = ()
+    contained_faults: Mapping[str, int] = field(default_factory=dict)
     lag_worst: float = 0.0
     lag_p99: float = 0.0
     fib: FibCounts | None = None
@@ -195,6 +197,11 @@ def _datastore(value: Callable[[DatastoreFigures], float]) -> Values:
 
 def _object_warnings(figures: Figures) -> Iterator[Sample]:
     yield from Counter(figures.object_warnings).items()
+
+
+def _contained_faults(figures: Figures) -> Iterator[Sample]:
+    for part, count in figures.contained_faults.items():
+        yield (part,), count
 
 
 def _fib_states(figures: Figures) -> Iterator[Sample]:
@@ -277,8 +284,15 @@ ROWS: Final[tuple[_Row, ...]] = (
          _one(lambda f: f.warnings)),
     _Row("pybgpd_object_warnings", "Findings about an object of the datastore.", False,
          ("object", "field"), _object_warnings),
+    _Row("pybgpd_contained_faults", "Faults that a part of the daemon stumbled over and"
+         " stayed as it was.", True, ("part",), _contained_faults),
 )
 # fmt: on
+
+
+_NOT_SUMMARISED: Final = frozenset(
+    {"peers", "tables", "fib", "datastore", "object_warnings", "contained_faults"}
+)
 
 
 class FiguresCollector(Collector):
@@ -330,7 +344,7 @@ def summary(figures: Figures) -> dict[str, object]:
     shown: dict[str, object] = {
         item.name: getattr(figures, item.name)
         for item in fields(figures)
-        if item.name not in ("peers", "tables", "fib", "datastore", "object_warnings")
+        if item.name not in _NOT_SUMMARISED
     }
     shown["peers"] = len(figures.peers)
     shown["tables"] = [table._asdict() for table in figures.tables]

@@ -119,8 +119,11 @@ class BlockTable:
 
     def replace(self, items: Mapping[str, bytes]) -> frozenset[str]:
         """Take the whole content; return the nodes whose blocks changed."""
-        gone = (self._by_key.keys() | self._warnings.keys()) - items.keys()
-        return self.update(items.items(), gone)
+        return self.update(items.items(), self.gone(items))
+
+    def gone(self, keys: Iterable[str]) -> set[str]:
+        """Return the keys that are known and not among ``keys``."""
+        return (self._by_key.keys() | self._warnings.keys()).difference(keys)
 
     # hot: per block
     def update(

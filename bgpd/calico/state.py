@@ -4,10 +4,11 @@
 ``desired`` is a function of what was applied and nothing else, so a consumer compares it
 with what runs and needs no history (level-triggered). The one exception protects running
 networks: an object, or a field, that turns unreadable counts as it was last understood
-until it is mended or deleted.
+until it is mended or deleted, and so does one with which no plan can be made.
 
 An affinity event costs microseconds: ``apply`` says which nodes' blocks it touched, and
-``originated`` of the own node is all that must be compared then.
+``originated`` of the own node is all that must be compared then. An object whose value is
+another but says the same, such as a Node with another annotation, touches nothing.
 """
 
 from collections.abc import Iterable, Mapping
@@ -15,21 +16,20 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from bgpd.calico.blocks import Block, BlockTable
+from bgpd.calico.culprits import plan_around
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent, Snapshot
-from bgpd.calico.fields import Resource
-from bgpd.calico.keys import IPAM_HOST, RESOURCES, WATCHED_KINDS, split_resource_key
-from bgpd.calico.mend import Read, closed_filter, read_resource
+from bgpd.calico.keys import IPAM_HOST, RESOURCES
+from bgpd.calico.objects import ObjectTable
 from bgpd.calico.planner import Needs, Planner, PlanOptions, SideInputs
-from bgpd.calico.resources import MODELS
+from bgpd.calico.slices import Slices, finish, pieces
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
-from bgpd.texts.json_text import load
-from bgpd.texts.limits import VALUE, TextError
 
-_TWICE: Final = "stands twice; the last one counts"
 TEMPLATE = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)
+OBJECTS: Final = 16  # read in one slice, some milliseconds at most
+BLOCKS: Final = 256  # taken in one slice
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,38 +62,42 @@ class ClusterState:
         self._template = template
         self._options = options
         self._blocks = BlockTable()
-        self._resources: dict[str, dict[str, Resource]] = {kind: {} for kind in MODELS}
-        self._values: dict[str, bytes] = {}
-        self._closed: set[str] = set()  # keys of filters that were never understood
-        self._warnings: dict[str, tuple[ObjectWarning, ...]] = {}
+        self._objects = ObjectTable()
         self._topology: Topology | None = None
+        self._planned_version = 0  # of the objects that it was made of
         self._planners: dict[str, Planner] = {}
         self.revision = 0
 
     def apply(self, event: DatastoreEvent) -> Touched:
         """Take one event; nothing in it can raise."""
+        return finish(self.apply_in_slices(event))
+
+    def apply_in_slices(self, event: DatastoreEvent) -> Slices[Touched]:
+        """Take one event as ``apply``, in slices of a few milliseconds."""
         self.revision = event.revision
+        blocks, objects = self._blocks, self._objects
         if isinstance(event, Snapshot):
             resources, affinities = _split(event.items.items())
-            nodes = self._blocks.replace(dict(affinities))
-            gone = self._values.keys() - dict(resources).keys()
+            gone_blocks = blocks.gone(key for key, _ in affinities)
+            gone = objects.keys() - dict(resources).keys()
         else:
             resources, affinities = _split(event.puts.items())
-            nodes = self._blocks.update(
-                affinities, [key for key in event.deletes if key.startswith(IPAM_HOST)]
-            )
-            gone = self._values.keys() & event.deletes
+            gone_blocks = {key for key in event.deletes if key.startswith(IPAM_HOST)}
+            gone = objects.keys() & event.deletes
+        nodes = set(blocks.update((), gone_blocks))
+        for some in pieces(affinities, BLOCKS):
+            nodes |= blocks.update(some, ())
+            yield
         is_topology = False
-        for key in gone:
-            is_topology = True
-            self._delete(key)
-        for key, value in resources:
-            if self._values.get(key) != value:
-                is_topology = True
-                self._put(key, value)
-        if is_topology:
-            self._topology = None
-        return Touched(nodes, is_topology)
+        for keys in pieces(tuple(gone), OBJECTS):
+            for key in keys:
+                is_topology |= objects.delete(key)
+            yield
+        for items in pieces(resources, OBJECTS):
+            for key, value in items:
+                is_topology |= objects.put(key, value)
+            yield
+        return Touched(frozenset(nodes), is_topology)
 
     def originated(self, node: str) -> frozenset[Block]:
         """Return the blocks of ``node``; the same object until they change."""
@@ -103,30 +107,45 @@ class ClusterState:
         """Return the blocks of every node but ``node``."""
         return self._blocks.others(node)
 
-    def warnings(self) -> tuple[ObjectWarning, ...]:
-        """Return the findings about all objects, sorted."""
-        found = [warning for some in self._warnings.values() for warning in some]
-        return tuple(sorted({*found, *self._blocks.warnings()}))
+    def warnings(self) -> frozenset[ObjectWarning]:
+        """Return the findings about all objects."""
+        return frozenset((*self._objects.warnings(), *self._blocks.warnings()))
 
     def desired(
         self,
         node: str,
         side: SideInputs = SideInputs(),  # noqa: B008  # immutable
     ) -> NodeDesired:
-        """Return what ``node`` must be and do now.
+        """Return what ``node`` must be and do now, with the findings about all objects.
 
         Args:
             node: Its name.
             side: What does not come from the datastore.
         """
-        desired = self.planner(node).plan(
-            self.topology(), self.revision, self._blocks.states(node), side
-        )
+        desired = finish(self.plan_in_slices(node, side))
         return replace(
             desired,
             cluster_blocks=self._blocks.others(node),
             warnings=tuple(sorted({*self.warnings(), *desired.warnings})),
         )
+
+    def plan_in_slices(self, node: str, side: SideInputs) -> Slices[NodeDesired]:
+        """Return as ``desired`` the node's own part, in slices: what its plan needs.
+
+        Its warnings are those that follow from objects together; there are no blocks of
+        other nodes. Objects that no plan can be made with are held back, and warned of.
+
+        Raises:
+            Exception: No object that changed since the last plan is to blame.
+        """
+
+        def plan() -> Slices[NodeDesired]:
+            topology = self.topology()
+            yield
+            states = self._blocks.states(node)
+            return self.planner(node).plan(topology, self.revision, states, side)
+
+        return plan_around(self._objects, plan)
 
     def needs(self, node: str) -> Needs:
         """Return what a plan of ``node`` asks for from elsewhere."""
@@ -134,8 +153,10 @@ class ClusterState:
 
     def topology(self) -> Topology:
         """Return a consistent view of the cluster; the same object until it changes."""
-        if self._topology is None:
-            self._topology = Topology(self._resources)
+        objects = self._objects
+        if self._topology is None or self._planned_version != objects.version:
+            self._topology = Topology(objects.by_kind)
+            self._planned_version = objects.version
         return self._topology
 
     def planner(self, node: str) -> Planner:
@@ -145,57 +166,6 @@ class ClusterState:
             planner = Planner(node, self._template, self._options)
             self._planners[node] = planner
         return planner
-
-    def _put(self, key: str, value: bytes) -> None:
-        self._values[key] = value
-        named = split_resource_key(key)
-        if named is None or named[0] not in MODELS:
-            self._warnings.pop(key, None)
-            if named is None or named[0] not in WATCHED_KINDS:
-                text = "is of a kind that is unknown; ignored"
-                self._warnings[key] = (ObjectWarning(key, "", text),)
-            return
-        kind, name = named
-        try:
-            content, doubled = load(value, VALUE)
-        except TextError as error:
-            finding = ObjectWarning(key, "", str(error))
-            closed = closed_filter(None) if kind == "BGPFilter" else None
-            self._refuse(key, kind, name, Read(None, (finding,), closed))
-            return
-        known = None if key in self._closed else self._resources[kind].get(name)
-        read = read_resource(key, kind, content, known)
-        if read.resource is None:
-            self._refuse(key, kind, name, read)
-            return
-        self._closed.discard(key)
-        self._resources[kind][name] = read.resource
-        twice = (ObjectWarning(key, name, _TWICE) for name in doubled)
-        if findings := (*read.findings, *twice):
-            self._warnings[key] = findings
-        else:
-            self._warnings.pop(key, None)
-
-    def _refuse(self, key: str, kind: str, name: str, read: Read) -> None:
-        text = "left out"
-        if name in self._resources[kind] and key not in self._closed:
-            text = "in force as last understood"
-        elif read.closed is not None:
-            self._resources[kind][name] = read.closed
-            self._closed.add(key)
-            text = "what gets this far is rejected"
-        self._warnings[key] = tuple(
-            replace(finding, text=f"{finding.text}; {text}")
-            for finding in read.findings
-        )
-
-    def _delete(self, key: str) -> None:
-        del self._values[key]
-        self._warnings.pop(key, None)
-        self._closed.discard(key)
-        named = split_resource_key(key)
-        if named is not None and named[0] in self._resources:
-            self._resources[named[0]].pop(named[1], None)
 
 
 def _split(

@@ -4,12 +4,11 @@ A bad object never blocks another one, and one that was good before stays in for
 was last understood; the warning says which object, which field and why.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True, slots=True, order=True)
-class ObjectWarning:
-    """One finding about one object.
+class ObjectWarning(NamedTuple):
+    """One finding about one object; a tuple, since there may be tens of thousands.
 
     Attributes:
         key: The object's key; the datastore's ``describe(key)`` names file and line.

@@ -3,30 +3,41 @@
 Level-triggered: whatever an event was, what is delivered is the whole of what is wanted
 now. Parts that an event did not touch are the same objects as before, which is what makes
 the frequent case, a changed block affinity, cheap to compare.
+
+What comes while a plan is made is taken in as one, and all of it is done in turns of the loop
+that last a few milliseconds. Nothing that an object brings about ends this: the border keeps
+the last plan, part by part where that is possible.
 """
 
+import asyncio
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
-from bgpd.calico.blocks import Block
 from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired
+from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.keys import prefixes
 from bgpd.calico.planner import PlanOptions, SideInputs
 from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import CalicoSettings, DatastoreKind, DatastoreSettings
+from bgpd.daemon.border import Border
+from bgpd.daemon.paced import in_turns
 from bgpd.daemon.side_inputs import SideFollower
+from bgpd.daemon.warning_log import WarningLog
 from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.datastore.guarded import GuardedDatastore
+from bgpd.datastore.model import Status
 from bgpd.session.settings import AddPathMode, PeerSettings
+
+MOST_REST: Final = 0.5  # seconds between two plans, while events keep coming
 
 _log = logging.getLogger(__name__)
 
-Deliver = Callable[[NodeDesired], None]
+Deliver = Callable[[NodeDesired], Awaitable[None]]
 
 _REMOVAL_HOLD: Final = DatastoreSettings().removal_hold
 
@@ -39,11 +50,15 @@ class ClusterFollower:
             plausibility is held.
         node: This node's name.
         template: What peers from the datastore are like.
-        deliver: Takes what the node must be.
+        deliver: Takes what the node must be, and returns once it is.
         calico: How the node behaves where the cluster's objects do not say.
+        border: Keeps what an object brings about from ending this.
         sides: What does not come from the datastore; ``None`` for nothing.
-        holds_cluster_routes: Keep ``cluster_routes`` up to date.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
+
+    Attributes:
+        datastore: What is followed: the given one, guarded.
+        plan_count: How many plans were made; one for all that came since the last.
     """
 
     def __init__(
@@ -54,70 +69,120 @@ class ClusterFollower:
         deliver: Deliver,
         *,
         calico: CalicoSettings,
+        border: Border | None = None,
         sides: SideFollower | None = None,
-        holds_cluster_routes: bool = False,
         removal_hold: int = _REMOVAL_HOLD,
     ) -> None:
         self.datastore = GuardedDatastore(datastore, node, removal_hold)
-        self.cluster_routes: Mapping[str, frozenset[Block]] = {}
+        self.plan_count = 0
         self._node = node
         self._state = ClusterState(_with_add_path(template, calico), _options(calico))
-        self._side = SideInputs()
+        self._border = border or Border()
+        self._side = self._sound_side = SideInputs()  # seen last; planned with last
         self._sides = sides
         if sides is not None:
             sides.on_change = self._side_changed
         self._deliver = deliver
-        self._holds_cluster_routes = holds_cluster_routes
         self._has_delivered = False
+        self._applied_revision = 0
         self._own_warnings: frozenset[ObjectWarning] = frozenset()
-        self._told: frozenset[ObjectWarning] = frozenset()
+        self._log = WarningLog()
+        self._turn = asyncio.Lock()  # one plan at a time
+        self._side_task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> Status:
+        """The datastore's state; what is applied is what this node has become."""
+        revision = self._applied_revision
+        return replace(self.datastore.status, applied_revision=revision)
+
+    def describe(self, key: str) -> str:
+        """Return where the value of ``key`` stands, for people."""
+        return self.datastore.describe(key)
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return what is wrong with objects of the cluster now, as this node sees it."""
-        found = {*self._state.warnings(), *self._own_warnings}
-        if self._sides is not None:
-            found.update(self._sides.warnings())
-        return tuple(sorted(found))
+        return tuple(sorted(self._findings()))
+
+    def warning_lines(self, most: int) -> list[str]:
+        """Return the first ``most`` of ``warnings`` for people, and how many more."""
+        found = self.warnings()
+        describe = self.datastore.describe
+        lines = [f"{describe(w.key)} {w.field}: {w.text}" for w in found[:most]]
+        if len(found) > most:
+            lines.append(f"{len(found) - most} more about objects of the cluster")
+        return lines
+
+    def _findings(self) -> frozenset[ObjectWarning]:
+        found = self._state.warnings() | self._own_warnings
+        return found if self._sides is None else found.union(self._sides.warnings())
 
     async def follow(self) -> None:
         """Read for ever; an unreachable datastore changes nothing."""
-        async with aclosing(self.datastore.events()) as events:
-            async for event in events:
-                touched = self._state.apply(event)
-                is_ours = touched.is_topology or self._node in touched.nodes
-                if self._sides is not None and touched.is_topology:
-                    self._sides.need(self._state.needs(self._node))
-                    if not self._has_delivered:
-                        await self._sides.ready()
-                if is_ours or not self._has_delivered:
-                    self._has_delivered = True
-                    self._plan()
-                if self._holds_cluster_routes and touched.nodes:
-                    self.cluster_routes = self._state.others(self._node)
-                self._log_warnings()
+        time = asyncio.get_running_loop().time
+        try:
+            async with aclosing(self.datastore.events()) as events:
+                async for event in events:
+                    started = time()
+                    async with self._turn:
+                        with self._border.around("what the datastore tells"):
+                            await self._take(event)
+                    self._applied_revision = event.revision
+                    # While events keep coming, half of the time is left to others.
+                    await asyncio.sleep(min(time() - started, MOST_REST))
+        finally:
+            if self._side_task is not None:
+                self._side_task.cancel()
+
+    async def _take(self, event: DatastoreEvent) -> None:
+        touched = await in_turns(self._state.apply_in_slices(event))
+        is_ours = touched.is_topology or self._node in touched.nodes
+        if self._sides is not None and touched.is_topology:
+            self._sides.need(self._state.needs(self._node))
+            if not self._has_delivered:
+                await self._sides.ready()
+        if is_ours or not self._has_delivered:
+            self._has_delivered = True
+            await self._plan()
+        self._log.follow(self._findings())
 
     def _side_changed(self) -> None:
-        if self._has_delivered and self._side_inputs() != self._side:
-            self._plan()
-            self._log_warnings()
+        if self._has_delivered and self._side_task is None:
+            loop = asyncio.get_running_loop()
+            self._side_task = loop.create_task(self._follow_sides())
+
+    async def _follow_sides(self) -> None:
+        """Plan by what came from elsewhere, until that has been taken in."""
+        async with self._turn:
+            self._side_task = None  # what comes from here on needs another look
+            if self._side_inputs() != self._side:
+                await self._plan()
+            self._log.follow(self._findings())
 
     def _side_inputs(self) -> SideInputs:
         return SideInputs() if self._sides is None else self._sides.inputs()
 
-    def _plan(self) -> None:
+    async def _plan(self) -> None:
         self._side = self._side_inputs()
-        desired = self._state.desired(self._node, self._side)
-        # What follows from objects together, beside what each has wrong.
-        self._own_warnings = frozenset(desired.warnings) - {*self._state.warnings()}
-        self._deliver(desired)
+        with self._border.around("the plan"):
+            desired = await self._plan_with(self._side)
+            self.plan_count += 1
+            self._own_warnings = frozenset(desired.warnings) - self._state.warnings()
+            with self._border.around("what follows from the plan"):
+                await self._deliver(desired)
 
-    def _log_warnings(self) -> None:
-        now = frozenset(self.warnings())
-        for warning in sorted(now - self._told):
-            _log.warning("datastore: %s", warning)
-        for warning in sorted(self._told - now):
-            _log.info("datastore: mended: %s", warning)
-        self._told = now
+    async def _plan_with(self, side: SideInputs) -> NodeDesired:
+        """Return a plan; where none can be made, by what came from elsewhere before.
+
+        Raises:
+            Exception: None can be made in that way, either.
+        """
+        if side != self._sound_side:
+            with self._border.around("what comes from elsewhere than the datastore"):
+                desired = await in_turns(self._state.plan_in_slices(self._node, side))
+                self._sound_side = side
+                return desired
+        return await in_turns(self._state.plan_in_slices(self._node, self._sound_side))
 
 
 def _options(calico: CalicoSettings) -> PlanOptions:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:  # the process starts the server, which asks this
 # A loop that was held up for longer, and not long ago, lets hold timers run out.
 LAG_LIMIT: Final = 5.0  # seconds
 LAG_WINDOW: Final = 10.0  # seconds
+SHOWN_OBJECTS: Final = 100  # with findings, by name; a series each
 
 _STATE_NAMES: Final = {state: state.name.lower() for state in State}
 
@@ -64,6 +65,7 @@ class DaemonInsight:
             refused_connections=speaker.refused_connections if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),
+            contained_faults=dict(daemon.border.counts),
             lag_worst=self._lag.worst(),
             lag_p99=self._lag.percentile(0.99),
             fib=None if fib is None else fib.counts,
@@ -74,13 +76,15 @@ class DaemonInsight:
         cluster = self._daemon.cluster
         if cluster is None:
             return ()
-        return tuple((warning.key, warning.field) for warning in cluster.warnings())
+        found = cluster.warnings()
+        named = [(warning.key, warning.field) for warning in found[:SHOWN_OBJECTS]]
+        return (*named, *((("others", ""),) * (len(found) - SHOWN_OBJECTS)))
 
     def _datastore(self) -> DatastoreFigures | None:
         cluster = self._daemon.cluster
         if cluster is None:
             return None
-        status = cluster.datastore.status
+        status = cluster.status
         return DatastoreFigures(
             kind=status.kind,
             is_connected=status.is_connected,
@@ -104,7 +108,7 @@ class DaemonInsight:
         checks = [self._started(), self._listens()]
         cluster = self._daemon.cluster
         if cluster is not None:
-            status = cluster.datastore.status
+            status = cluster.status
             text = status.last_error or f"{status.snapshots} snapshots"
             checks.append(Check("datastore", status.snapshots > 0, text))
         forwarding = self._daemon.forwarding

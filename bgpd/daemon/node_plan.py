@@ -3,6 +3,8 @@
 from typing import TYPE_CHECKING
 
 from bgpd.config.settings import DaemonSettings, DatastoreKind, LearnSettings
+from bgpd.daemon.border import Border
+from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.learning import LearnPlan
 from rib.nlri import parse_address
 
@@ -45,3 +47,21 @@ def tunnel_address(desired: "NodeDesired") -> bytes:
     """Return the address that the IPIP tunnel must have; empty where it is not needed."""
     is_needed = desired.needs_tunnel and desired.tunnel_addr
     return parse_address(desired.tunnel_addr) if is_needed else b""
+
+
+def apply_to_kernel(
+    forwarding: Forwarding,
+    settings: DaemonSettings,
+    desired: "NodeDesired | None",
+    border: Border,
+) -> None:
+    """Let the kernel's part follow what the node must be, each part by itself."""
+    if desired is not None:
+        with border.around("kernel policy"):
+            forwarding.set_policies(desired.kernel)
+        with border.around("gateways to peers"):
+            forwarding.reach_through(gateways(desired))
+        with border.around("the IPIP tunnel"):
+            forwarding.keep_tunnel(tunnel_address(desired))
+    with border.around("what is learned from the kernel"):
+        forwarding.learn(learn_plan(settings, desired))

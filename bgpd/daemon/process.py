@@ -9,13 +9,14 @@ import asyncio
 import logging
 import signal
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon.border import Border
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.entrance import Entrance, enter
 from bgpd.daemon.errors import ReloadError, StartError
@@ -26,12 +27,7 @@ from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.listening import Listening
 from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.loop import collect_at_rest
-from bgpd.daemon.node_plan import (
-    gateways,
-    is_calico_node,
-    learn_plan,
-    tunnel_address,
-)
+from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.restart import Deferral
@@ -47,6 +43,7 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
     from bgpd.daemon.side_inputs import SideFollower
 
 EXIT_OK: Final = 0
+SHOWN_WARNINGS: Final = 200  # about objects; `calico diff` shows all
 PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
 
 _log = logging.getLogger(__name__)
@@ -110,6 +107,7 @@ class Daemon:
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
         self.sides: SideFollower | None = None
+        self.border = Border()
         self.started = asyncio.Event()
         self._ending: Ending | None = None
         self._read_settings = reload
@@ -219,15 +217,11 @@ class Daemon:
 
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
-        lines = [*self.listen_faults, *self._supervisor.faults]
+        lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if self.cluster is not None:
-            describe = self.cluster.datastore.describe
-            lines += [
-                f"{describe(w.key)} {w.field}: {w.text}"
-                for w in self.cluster.warnings()
-            ]
+            lines += self.cluster.warning_lines(SHOWN_WARNINGS)
         return lines
 
     def _begin_recovery(self, speaker: Speaker, forwarding: Forwarding) -> None:
@@ -267,10 +261,11 @@ class Daemon:
         from bgpd.datastore import DatastoreError  # noqa: PLC0415  # the same
 
         settings = self.settings
-        holds_routes = settings.routes.holds_cluster_routes
         try:
             datastore = make_datastore(
-                settings.datastore, settings.node_name, all_blocks=holds_routes
+                settings.datastore,
+                settings.node_name,
+                all_blocks=settings.routes.holds_cluster_routes,
             )
         except DatastoreError as error:
             raise StartError(str(error)) from error
@@ -281,8 +276,8 @@ class Daemon:
             self._template(),
             self._deliver,
             calico=settings.calico,
+            border=self.border,
             sides=self.sides,
-            holds_cluster_routes=holds_routes,
             removal_hold=settings.datastore.removal_hold,
         )
         holds = "what was read before stays in force"
@@ -292,7 +287,8 @@ class Daemon:
     def _template(self) -> PeerSettings:
         return self.settings.speaker.defaults
 
-    def _deliver(self, desired: "NodeDesired") -> None:
+    async def _deliver(self, desired: "NodeDesired") -> None:
+        """Become what the datastore says; what cannot be done keeps nothing else back."""
         if not self._first_desired.is_set() and not desired.is_known:
             _log.warning(
                 "the datastore has no node %r with BGP settings yet; waiting",
@@ -304,19 +300,23 @@ class Daemon:
         if not self._first_desired.is_set():
             self._first_desired.set()
         elif self.reconciler is not None:
-            self._apply_identity()
+            with self.border.around("the node's identity"):
+                self._apply_identity()
             self._apply_kernel_plan()
-            self.reconciler.apply_node(desired)
+            with self.border.around("the node's sessions and routes"):
+                self.reconciler.apply_node(desired)
+            await self.reconciler.settled()
+
+    def cluster_desired(self) -> "NodeDesired | None":
+        """Return what this node must be, with all findings about objects."""
+        if self.desired is None or self.cluster is None:
+            return self.desired
+        return replace(self.desired, warnings=self.cluster.warnings())
 
     def _apply_kernel_plan(self) -> None:
         """Let the kernel's part follow what the node must be."""
-        if self.forwarding is None:
-            return
-        if self.desired is not None:
-            self.forwarding.set_policies(self.desired.kernel)
-            self.forwarding.reach_through(gateways(self.desired))
-            self.forwarding.keep_tunnel(tunnel_address(self.desired))
-        self.forwarding.learn(learn_plan(self.settings, self.desired))
+        if self.forwarding is not None:
+            apply_to_kernel(self.forwarding, self.settings, self.desired, self.border)
 
     async def _wait_for_datastore(self) -> bool:
         """Wait until the datastore knows this node; false if told to stop first."""
@@ -331,7 +331,7 @@ class Daemon:
                 )
                 if done:
                     return self._first_desired.is_set()
-                status = self.cluster.datastore.status if self.cluster else None
+                status = self.cluster.status if self.cluster else None
                 reason = status.last_error if status is not None else ""
                 _log.warning("waiting for the datastore: %s", reason or "no answer yet")
         finally:

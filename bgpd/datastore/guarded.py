@@ -1,7 +1,7 @@
 """Any datastore, without removals that nobody can have meant (``bgpd.calico.plausible``).
 
-A task of its own reads the source, so that a hold can end while the source is silent. An
-event is still asked for only when the consumer has finished the one before.
+A task of its own reads the source, so that a hold can end while the source is silent. What
+comes while the consumer is busy is judged together, and given to it as one event.
 """
 
 import asyncio
@@ -9,11 +9,13 @@ import logging
 import time
 from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing, suppress
+from dataclasses import replace
 from typing import Final
 
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.plausible import EventGuard
 from bgpd.calico.removals import Cause, Count, Hold, Note
+from bgpd.datastore.coalesce import coalesced
 from bgpd.datastore.model import Datastore, Status
 
 CONFIRM: Final = "pybgpctl calico confirm"
@@ -69,14 +71,15 @@ class GuardedDatastore:
         self._source = source
         self._guard = EventGuard(node, hold_time)
         self._clock = clock
+        self._applied_revision = 0
         self._inbox: DatastoreEvent | None = None
         self._news = asyncio.Event()
         self._taken = asyncio.Event()
 
     @property
     def status(self) -> Status:
-        """The source's state now."""
-        return self._source.status
+        """The source's state now; what is applied is what the consumer has finished."""
+        return replace(self._source.status, applied_revision=self._applied_revision)
 
     def describe(self, key: str) -> str:
         """Return where the value of ``key`` stands, for people."""
@@ -115,6 +118,7 @@ class GuardedDatastore:
                     plausible = await self._take(event)
                     if plausible is not None:
                         yield plausible
+                    self._applied_revision = event.revision
                     self._inbox = None
                     self._taken.set()
                 elif reader.done():
@@ -129,7 +133,7 @@ class GuardedDatastore:
             await asyncio.gather(reader, return_exceptions=True)
 
     async def _read(self) -> None:
-        async with aclosing(self._source.events()) as events:
+        async with aclosing(coalesced(self._source.events())) as events:
             async for event in events:
                 self._inbox = event
                 self._taken.clear()

@@ -22,7 +22,7 @@ from rib.path import NextHop
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
     from bgpd.datastore.kubernetes import ApiStatus
-    from bgpd.datastore.model import Datastore
+    from bgpd.datastore.model import Status
 
 _SHOWN_NAMES: Final = 20  # of an error's list of what there is
 _BUCKET_BREATH: Final = 256  # keys put in order between breaths, about 0.1 ms
@@ -31,6 +31,14 @@ STATE_NAMES: Final[Mapping[State, str]] = {
     state: "".join(word.capitalize() for word in state.name.split("_"))
     for state in State
 }
+
+
+class HasStatus(Protocol):
+    """A datastore, or who follows one."""
+
+    @property
+    def status(self) -> "Status":
+        """Its state now."""
 
 
 class ResetKind(Enum):
@@ -93,7 +101,7 @@ class DaemonView:
     speaker: Speaker
     started_at: float
     fib: Fib | None = None
-    datastore: "Datastore | None" = None
+    datastore: "HasStatus | None" = None
     warnings: Callable[[], Iterable[str]] = tuple
     actions: Actions | None = None
     loop_lag: Callable[[], float] | None = None

@@ -61,7 +61,7 @@ def test_no_content_of_a_datastore_raises(
     wanted = state.desired("n1")
     assert wanted.peers == ()
     assert wanted.originated == frozenset()
-    assert state.warnings() == ()
+    assert state.warnings() == frozenset()
 
 
 @settings(deadline=None)

@@ -293,7 +293,7 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
             ((node, cluster(asNumber=64999)), 64999, {"10.0.0.1", "fd00::1"}),
             ((a_node("n1", "10.0.0.1"),), 64512, {"10.0.0.1"}),
         ):
-            daemon._deliver(a_case(*objects).desired)
+            await daemon._deliver(a_case(*objects).desired)
             daemon._first_desired.set()
             daemon._apply_identity()
             assert daemon.speaker.shared.own_addresses == set(map(parse_address, own))

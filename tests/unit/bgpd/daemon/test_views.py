@@ -610,7 +610,7 @@ def test_status_of_a_daemon_with_everything(with_fib):
         with_fib.speaker,
         0.0,
         fib=with_fib.view.fib,
-        datastore=Store(),  # type: ignore[arg-type]  # its status is all that is shown
+        datastore=Store(),  # its status is all that is shown
         warnings=lambda: ["clock skew"],
         loop_lag=lambda: 0.0123,
         asn=lambda: 65000,

@@ -1,0 +1,48 @@
+"""Where what one part stumbles over ends: the others go on, and people are told.
+
+A fault behind a border is one of ours that some object of the cluster, or some answer of the
+kernel, has brought to light. The part stays as it was, which for routing is nearly always
+better than an end of the daemon, on every node at once.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+_log = logging.getLogger(__name__)
+
+
+class Border:
+    """Catches what parts raise.
+
+    Attributes:
+        faults: What each part that is at fault now last stumbled over.
+        counts: How often each part did, ever.
+    """
+
+    def __init__(self) -> None:
+        self.faults: dict[str, str] = {}
+        self.counts: Counter[str] = Counter()
+
+    @contextmanager
+    def around(self, part: str) -> Iterator[None]:
+        """Keep what is raised inside; the part is sound again if nothing is."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # that is what a border is for
+            self.note(part, error)
+        else:
+            self.faults.pop(part, None)
+
+    def note(self, part: str, error: Exception) -> None:
+        """Tell of a fault, once for as long as it is the same."""
+        text = f"{type(error).__name__}: {error}"
+        self.counts[part] += 1
+        if self.faults.get(part) != text:
+            self.faults[part] = text
+            _log.error("%s stays as it was: %s", part, text, exc_info=error)
+
+    def warnings(self) -> list[str]:
+        """Return a line for each part that is at fault."""
+        return [f"{part} stays as it was: {text}" for part, text in self.faults.items()]

@@ -1,0 +1,59 @@
+"""What the log says of findings about the cluster's objects: news only, and by kind.
+
+One mistake of a template makes thousands of findings at once. They get one line, with a few
+names; all of them are shown by ``pybgpctl calico diff``.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from bgpd.calico.keys import split_affinity_key, split_resource_key
+from bgpd.calico.warnings import ObjectWarning
+
+SHOWN: Final = 3  # findings of one kind that are shown each by itself
+TEXT_LIMIT: Final = 500  # characters of one finding
+
+_log = logging.getLogger(__name__)
+
+
+class WarningLog:
+    """Remembers what was said."""
+
+    def __init__(self) -> None:
+        self._said: frozenset[ObjectWarning] = frozenset()
+
+    def follow(self, now: frozenset[ObjectWarning]) -> None:
+        """Say what is new among the findings, and what is gone from them."""
+        before, self._said = self._said, now
+        _say(logging.WARNING, "datastore: ", now - before)
+        _say(logging.INFO, "datastore: mended: ", before - now)
+
+
+def _say(level: int, intro: str, findings: Iterable[ObjectWarning]) -> None:
+    kinds: dict[tuple[str, str], list[ObjectWarning]] = {}
+    for finding in findings:
+        kinds.setdefault((_kind(finding.key), finding.field), []).append(finding)
+    for (kind, field), some in sorted(kinds.items()):
+        if len(some) <= SHOWN:
+            for finding in sorted(some):
+                _log.log(level, "%s%s", intro, _short(str(finding)))
+            continue
+        first = min(some)
+        what = f"{kind} {field}".rstrip()
+        text = f"{len(some)} of {what}, such as {_short(str(first))}"
+        _log.log(level, "%s%s", intro, text)
+
+
+def _kind(key: str) -> str:
+    named = split_resource_key(key)
+    if named is not None:
+        return named[0]
+    if split_affinity_key(key) is not None:
+        return "block affinities"
+    word, _, name = key.partition(" ")
+    return word if name else "other keys"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}..."
