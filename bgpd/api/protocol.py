@@ -19,7 +19,8 @@ from bgpd.texts.json_text import load
 from bgpd.texts.limits import REQUEST, TextError
 
 DEFAULT_PATH: Final = "/run/pybgpd/pybgpd.sock"
-PATH_VARIABLE: Final = "PYBGPD_CONTROL"
+PATH_VARIABLE: Final = "PYBGPD_CONTROL_PATH"  # one name for the daemon and its clients
+SHORT_PATH_VARIABLE: Final = "PYBGPD_CONTROL"  # means the same
 _MAX_SHOWN: Final = 80  # characters of what was asked
 MAX_REQUEST_LEN: Final = REQUEST.octets  # with the line's end
 

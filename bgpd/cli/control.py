@@ -6,7 +6,7 @@ from typing import Any, Final
 import click
 
 from bgpd import __version__
-from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE
+from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.asking import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.calico import calico
 from bgpd.cli.pages import peer_page, route_page, status_page
@@ -41,7 +41,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 @click.option(
     "--control",
     metavar="PATH",
-    envvar=PATH_VARIABLE,
+    envvar=[PATH_VARIABLE, SHORT_PATH_VARIABLE],
     default=DEFAULT_PATH,
     show_default=True,
     show_envvar=True,
@@ -176,18 +176,21 @@ def show_status(control: str, output: str) -> None:
 
 @main.command()
 @click.argument("peer")
-@click.option("--soft-in", "kind", flag_value="soft-in", help="Judge its routes again.")
-@click.option("--soft-out", "kind", flag_value="soft-out", help="Tell it ours again.")
-@click.option(
-    "--hard", "kind", flag_value="hard", help="End the session and drop its routes."
-)
+@click.option("--soft-in", is_flag=True, help="Judge its routes again.")
+@click.option("--soft-out", is_flag=True, help="Send it our routes again.")
+@click.option("--hard", is_flag=True, help="End the session and drop its routes.")
 @click.pass_obj
-def reset(control: str, peer: str, kind: str | None) -> None:
-    """Begin anew with PEER (a name or an address).
+def reset(control: str, /, peer: str, **kinds: bool) -> None:
+    """Reset PEER (a name or an address).
 
     Without an option the session ends and comes up again; where graceful restart was
     agreed on, routes stay meanwhile. The soft kinds leave the session alone.
     """
+    chosen = [name.replace("_", "-") for name, is_chosen in kinds.items() if is_chosen]
+    if len(chosen) > 1:
+        options = ", ".join(f"--{name}" for name in chosen)
+        raise click.UsageError(f"one of these at a time: {options}")
+    kind = chosen[0] if chosen else None
     print_lines(ask(control, "reset", peer=peer, kind=kind))
 
 

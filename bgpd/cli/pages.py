@@ -116,6 +116,12 @@ def route_page(row: Row) -> Iterator[str]:
         yield ""
         yield f"refused, from {refused['peer']}: {refused['reason']}"
         yield from _attributes(refused["attributes"], 1)
+    for longer in row.get("more_specific_refused", ()):
+        yield ""
+        yield (
+            f"more specific, but refused: {longer['prefix']}, from {longer['peer']}:"
+            f" {longer['reason']}"
+        )
     yield from _audience("told to", row["told"])
     yield from _audience("not told to", row["withheld"])
     yield ""

@@ -5,6 +5,7 @@ neither boxes nor colours, and streams: widths come from the first rows, so that
 routes need no memory.
 """
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 MEASURED: Final = 500  # rows that decide the widths, and the most that rich draws
 NOTHING: Final = "-"
+_DUMB: Final = (None, "", "dumb", "unknown")
 _LONG_LEAST: Final = 20  # letters that a long column gets at least
 
 Row = dict[str, Any]
@@ -189,11 +191,20 @@ def print_table(
     if not first:
         print(empty, file=sys.stderr)  # noqa: T201  # a command's output
         return
-    if sys.stdout.isatty() and len(first) < MEASURED:
+    if _is_drawn() and len(first) < MEASURED:
         _draw(columns, first)
         return
     for line in _lines(columns, first, rest):
         print(line)  # noqa: T201  # a command's output
+
+
+def _is_drawn() -> bool:
+    """Whether a terminal is there that says how wide it is.
+
+    A dumb one (Emacs' shell, a serial console) is given whole lines instead, as a pipe is:
+    rich would take it for 80 columns wide and cut what does not fit.
+    """
+    return sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB
 
 
 def _cells(columns: Sequence[Column], row: Row) -> list[str]:

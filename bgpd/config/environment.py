@@ -2,9 +2,11 @@
 
 Priority rises from the file over Calico's variables and ``PYBGPD_*`` to options, as
 ``overlay`` is called. ``PYBGPD_<SECTION>_<KEY>`` exists for every key that stands once,
-such as ``PYBGPD_BGP_LISTEN_PORT``; a list is written with commas.
+such as ``PYBGPD_BGP_LISTEN_PORT``; a list is written with commas. ``PYBGPD_CONTROL`` is short for
+``PYBGPD_CONTROL_PATH``.
 """
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
@@ -16,6 +18,14 @@ from bgpd.config.schema import Leaf, leaves, takes_text
 from bgpd.config.validation import did_you_mean
 
 PREFIX: Final = "PYBGPD_"
+_SHORT: Final = MappingProxyType({"PYBGPD_CONTROL": "PYBGPD_CONTROL_PATH"})
+# Not meant for the daemon: a variable of the build, and those that Kubernetes sets in each
+# container for a Service whose name begins with "pybgpd".
+_FOREIGN: Final = re.compile(
+    r"PYBGPD_COMPILE"
+    r"|PYBGPD(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?"
+    r"|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
+)
 
 _LOG_LEVELS: Final = MappingProxyType(
     {
@@ -128,8 +138,12 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
     for name, text in sorted(environment.items()):
         if not name.startswith(PREFIX):
             continue
+        if _SHORT.get(name) in environment:
+            continue  # the long name counts
         origin = Origin(f"environment variable {name}")
-        leaf = known.get(name)
+        leaf = known.get(_SHORT.get(name, name))
+        if leaf is None and _FOREIGN.fullmatch(name):
+            continue
         if leaf is None:
             hint = did_you_mean(name, known)
             document.problems.append(ConfigProblem(origin, "", f"is not known{hint}"))

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from bgpd.net.listener import Listener
-from bgpd.net.sockets import SocketError
+from bgpd.net.sockets import SocketError, is_own_address
 
 RETRY: Final = 2.0  # seconds
 
@@ -40,6 +40,16 @@ class Listening:
         for place in set(self._listener.addresses) - set(self._wanted):
             self._listener.ignore(*place)
         self._try()
+        for text in self.missing():
+            _log.warning("%s", text)
+
+    def missing(self) -> list[str]:
+        """Return what is said of addresses that no interface has; nobody can call there."""
+        return [
+            f"listening on {address} port {port}, but no interface has {address} yet"
+            for address, port in self._listener.addresses
+            if not is_own_address(address)
+        ]
 
     def close(self) -> None:
         """Try no more."""

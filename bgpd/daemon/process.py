@@ -218,6 +218,8 @@ class Daemon:
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
         lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
+        if self._listening is not None:
+            lines += self._listening.missing()
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if self.cluster is not None:

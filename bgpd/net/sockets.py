@@ -92,6 +92,16 @@ def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.s
     return made
 
 
+def is_own_address(addr: str) -> bool:
+    """Whether an interface of this machine has the address, or it stands for all."""
+    try:
+        with socket.socket(family_of(addr), socket.SOCK_DGRAM) as probe:
+            probe.bind(endpoint(addr, 0))
+    except OSError as error:  # others, such as a lack of descriptors, tell nothing
+        return error.errno not in {errno.EADDRNOTAVAIL, errno.ENODEV, errno.ENXIO}
+    return True
+
+
 def start_listening(sock: socket.socket, backlog: int) -> None:
     """Let connections come in on a bound socket.
 

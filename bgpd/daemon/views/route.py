@@ -20,12 +20,12 @@ from bgpd.daemon.views.common import (
 )
 from bgpd.daemon.views.export import Teller, Withheld
 from bgpd.daemon.views.fib import route_row
-from bgpd.daemon.views.routes import path_row, refused_row
+from bgpd.daemon.views.routes import path_row, refusal_text, refused_row
 from reflector.group import UpdateGroup
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6, Family
 from rib.import_rules import Refused
 from rib.lookup import PrefixLengths, longest_match
-from rib.nlri import Nlri, format_prefix, network_octets
+from rib.nlri import Nlri, format_prefix, make_nlri, network_octets
 from rib.path_set import best_of, multipath_of, paths_of, reasons_of
 
 # Looking for every length costs 130 look-ups at most; counting the lengths that a table
@@ -50,29 +50,37 @@ def route(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     family, nlri = find_prefix(asked)
     table = view.speaker.tables[family].loc_rib.table
     is_address = "/" not in asked
+    shown = nlri
     if arguments.get("lpm") or (is_address and nlri not in table):
         octets = network_octets(nlri, family.afi)
         found = longest_match(table, octets, _EVERY_LENGTH[family.afi])
         if found is not None:
-            nlri = found[0]
-    return _explain(view, asked, family, nlri)
+            shown = found[0]
+    return _explain(view, asked, family, nlri, shown)
 
 
 def _explain(
-    view: DaemonView, asked: str, family: Family, nlri: Nlri
+    view: DaemonView, asked: str, family: Family, wanted: Nlri, nlri: Nlri
 ) -> Iterator[Row | None]:
-    speaker, describe = view.speaker, Describer()
-    refused: list[Row] = []
-    for peer in list(speaker.peers.values()):
-        for found in _refused(peer, family, nlri):
+    """Explain ``nlri``, which is what the table has for ``wanted``.
+
+    Raises:
+        ControlError: ``no-such-route``; nobody announced anything for it.
+    """
+    tables = view.speaker.tables[family]
+    describe = Describer()
+    entry = tables.loc_rib.table.get(nlri)
+    around: dict[Nlri, list[tuple[Peer, int, Refused]]] = {}
+    for peer in list(view.speaker.peers.values()):
+        for found in _refused_around(peer, family, wanted):
             if found is None:
                 yield None
             else:
-                refused.append(refused_row(peer, *found, describe))
-    tables = speaker.tables[family]
-    entry = tables.loc_rib.table.get(nlri)
-    if entry is None and not refused:
-        raise _no_such_route(tables, asked, nlri)
+                around.setdefault(found[0], []).append((peer, *found[1:]))
+    if entry is None and around and nlri not in around and "/" not in asked:
+        nlri = max(around)  # the longest: what would carry the address, were it usable
+    if entry is None and nlri not in around:
+        raise _no_such_route(tables, asked, nlri, around)
     best, multipath = best_of(entry), multipath_of(entry)
     told: list[Row] = []
     withheld: list[Row] = []
@@ -85,7 +93,8 @@ def _explain(
         "asked": asked,
         "family": str(family),
         "paths": _paths(tables, nlri, describe),
-        "refused": refused,
+        "refused": [refused_row(*each, describe) for each in around.get(nlri, ())],
+        "more_specific_refused": _more_specific(around, family, nlri),
         "best": None if best is None else best.source.name,
         "multipath": [path.source.name for path in multipath],
         "told": told,
@@ -93,6 +102,22 @@ def _explain(
         "uses_kernel": view.fib is not None,
         "fib": route_row(view.fib, family, nlri),
     }
+
+
+def _more_specific(
+    around: Mapping[Nlri, list[tuple[Peer, int, Refused]]], family: Family, nlri: Nlri
+) -> list[Row]:
+    """Return the prefixes that would go before ``nlri``, had they not been refused."""
+    return [
+        {
+            "prefix": format_prefix(longer, family.afi),
+            "peer": peer.settings.name,
+            "reason": refusal_text(why),
+        }
+        for longer in sorted(around, reverse=True)
+        if longer[0] > nlri[0]
+        for peer, _, why in around[longer]
+    ]
 
 
 def _paths(tables: FamilyTables, nlri: Nlri, describe: Describer) -> list[Row]:
@@ -118,23 +143,28 @@ def _paths(tables: FamilyTables, nlri: Nlri, describe: Describer) -> list[Row]:
     ]
 
 
-def _refused(
+def _refused_around(
     peer: Peer, family: Family, nlri: Nlri
-) -> Iterator[tuple[int, Refused] | None]:
-    """Yield a peer's refused routes of one prefix, with breaths in a long search."""
+) -> Iterator[tuple[Nlri, int, Refused] | None]:
+    """Yield a peer's refused routes of a prefix and of all that contain it.
+
+    With breaths (``None``) in a long search.
+    """
     rib = peer.ribs_in.get(family)
     if rib is None or not rib.refused:
         return
     negotiated = peer.negotiated
     if negotiated is None or family not in negotiated.add_path_receive:
-        why = rib.refused.get((nlri, 0))
-        if why is not None:
-            yield 0, why
+        for length_bits in range(nlri[0] + 1):
+            some = make_nlri(nlri[1:], length_bits)
+            why = rib.refused.get((some, 0))
+            if why is not None:
+                yield some, 0, why
         return
     # Under add-path the identifiers are the peer's choice: all must be looked at.
     for count, ((some, path_id), why) in enumerate(list(rib.refused.items())):
-        if some == nlri:
-            yield path_id, why
+        if some[0] <= nlri[0] and make_nlri(nlri[1:], some[0]) == some:
+            yield some, path_id, why
         elif count % _BREATH == 0:
             yield None
 
@@ -170,7 +200,12 @@ def _told(
         yield row | {"peers": answers[key], "members": len(answers[key])}, is_told
 
 
-def _no_such_route(tables: FamilyTables, asked: str, nlri: Nlri) -> ControlError:
+def _no_such_route(
+    tables: FamilyTables,
+    asked: str,
+    nlri: Nlri,
+    around: Mapping[Nlri, list[tuple[Peer, int, Refused]]],
+) -> ControlError:
     afi = tables.family.afi
     octets = network_octets(nlri, afi)
     found = longest_match(tables.loc_rib.table, octets, _EVERY_LENGTH[afi])
@@ -178,4 +213,11 @@ def _no_such_route(tables: FamilyTables, asked: str, nlri: Nlri) -> ControlError
     text = "nobody announces it"
     if hint:
         text += f"; the most specific route to {ip_interface(asked).ip} is another"
+    if around:
+        longest = max(around)
+        peer, _, why = around[longest][0]
+        text += (
+            f"; {format_prefix(longest, afi)} was refused, from"
+            f" {peer.settings.name}: {refusal_text(why)}"
+        )
     return ControlError("no-such-route", f"no route {asked}: {text}", hint)

@@ -226,7 +226,6 @@ def refused_row(
     peer: Peer | None, path_id: int, why: Refused, describe: Describer
 ) -> Row:
     """Return a row for a route that was kept out of the decision."""
-    reason = why.refusal.value
     return {
         "peer": "" if peer is None else peer.settings.name,
         "source": "" if peer is None else peer.kind.name.lower(),
@@ -234,9 +233,15 @@ def refused_row(
         "is_best": False,
         "is_multipath": False,
         "is_refused": True,
-        "reason": f"{reason}: {why.detail}" if why.detail else reason,
+        "reason": refusal_text(why),
         "attributes": describe(why.attributes),
     }
+
+
+def refusal_text(why: Refused) -> str:
+    """Return why a route was kept out, in words."""
+    reason = why.refusal.value
+    return f"{reason}: {why.detail}" if why.detail else reason
 
 
 # -- Adj-RIB-Out ------------------------------------------------------------------------

@@ -290,9 +290,26 @@ def test_no_daemon_is_exit_code_3_with_the_path_and_a_hint(tmp_path):
     assert "--control" in result.stderr
 
 
-def test_the_variable_names_the_socket(daemon):
-    result = CliRunner(env={"PYBGPD_CONTROL": daemon}).invoke(main, ["show", "peers"])
+@pytest.mark.parametrize("name", ["PYBGPD_CONTROL_PATH", "PYBGPD_CONTROL"])
+def test_the_variable_names_the_socket(daemon, name):
+    result = CliRunner(env={name: daemon}).invoke(main, ["show", "peers"])
     assert result.exit_code == 0
+
+
+@pytest.mark.parametrize(
+    "kinds",
+    [
+        ("--soft-in", "--hard"),
+        ("--hard", "--soft-in"),
+        ("--soft-in", "--soft-out"),
+        ("--soft-in", "--soft-out", "--hard"),
+    ],
+)
+def test_kinds_of_a_reset_exclude_each_other(daemon, kinds):
+    result = run(daemon, "reset", "one", *kinds)
+    assert result.exit_code == 2
+    assert "one of these at a time" in result.stderr
+    assert result.stdout == ""
 
 
 @pytest.mark.parametrize(
@@ -340,22 +357,16 @@ def test_the_command_starts_without_the_daemons_modules(daemon):
     assert result.stdout.startswith("NAME")
 
 
-def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
+def on_a_terminal(daemon, *words, **environment):
+    """Return what a command prints on a terminal of its own."""
     root = Path(__file__).parents[4]
     leader, follower = pty.openpty()
+    kept = {k: v for k, v in os.environ.items() if k not in ("TERM", "COLUMNS")}
     process = subprocess.Popen(
-        [
-            sys.executable,
-            "-m",
-            "bgpd.cli.control",
-            "--control",
-            daemon,
-            "show",
-            "routes",
-        ],
+        [sys.executable, "-m", "bgpd.cli.control", "--control", daemon, *words],
         stdout=follower,
         cwd=root,
-        env={**os.environ, "COLUMNS": "40", "TERM": "xterm"},
+        env=kept | environment,
     )
     assert process.wait(20) == 0
     os.close(follower)
@@ -366,10 +377,27 @@ def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
     except OSError:
         pass  # how a terminal says that it is over
     os.close(leader)
-    text = output.decode()
+    return output.decode()
+
+
+def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
+    text = on_a_terminal(daemon, "show", "routes", COLUMNS="40", TERM="xterm")
     assert "10.2.0.0/16" in text
     assert "LOCAL_PREF" in text
     assert "ECMP" in text.splitlines()[-1]
+
+
+@pytest.mark.parametrize(
+    "environment", [{}, {"TERM": "dumb"}, {"TERM": "unknown"}, {"TERM": ""}]
+)
+def test_a_terminal_without_abilities_is_given_whole_lines(daemon, environment):
+    piped = run(daemon, "show", "peers").stdout
+    shown = on_a_terminal(daemon, "show", "peers", COLUMNS="40", **environment)
+    heads = [line.split() for line in (piped, shown)]
+    assert heads[0][:11] == heads[1][:11]
+    assert heads[1][10] == "REMARK"
+    assert "\x1b" not in shown
+    assert "\u2026" not in shown
 
 
 def test_every_command_of_the_page_exists():

@@ -112,6 +112,44 @@ def test_an_unknown_variable_of_ours_is_a_problem() -> None:
     )
 
 
+def test_the_variable_of_the_clients_means_the_same_here() -> None:
+    document = overlaid(PYBGPD_CONTROL="/run/a.sock")
+    assert document.data["control"] == {"path": "/run/a.sock"}
+    both = overlaid(PYBGPD_CONTROL="/run/a.sock", PYBGPD_CONTROL_PATH="/run/b.sock")
+    assert both.data["control"] == {"path": "/run/b.sock"}
+    assert not document.problems + both.problems
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "PYBGPD_COMPILE",
+        "PYBGPD_SERVICE_HOST",
+        "PYBGPD_SERVICE_PORT",
+        "PYBGPD_SERVICE_PORT_BGP",
+        "PYBGPD_PORT",
+        "PYBGPD_PORT_179_TCP",
+        "PYBGPD_PORT_179_TCP_PROTO",
+        "PYBGPD_PORT_179_TCP_PORT",
+        "PYBGPD_PORT_179_TCP_ADDR",
+        "PYBGPD_REFLECTOR_SERVICE_HOST",
+        "PYBGPD_REFLECTOR_SERVICE_PORT_METRICS",
+        "PYBGPD_REFLECTOR_PORT",
+        "PYBGPD_REFLECTOR_PORT_9179_TCP_ADDR",
+    ],
+)
+def test_variables_that_others_set_are_left_alone(name: str) -> None:
+    # Kubernetes sets these for a Service named pybgpd, or pybgpd-reflector.
+    document = overlaid(**{name: "tcp://10.96.0.10:179"})
+    assert not document.problems
+    assert not document.data
+
+
+def test_a_key_that_looks_like_such_a_variable_is_a_key() -> None:
+    document = overlaid(PYBGPD_BGP_LISTEN_PORT="1790")
+    assert document.data == {"bgp": {"listen": {"port": 1790}}}
+
+
 def test_clients_become_ranges_of_reflector_clients() -> None:
     document = parse_document("ranges: [{prefix: 10.0.0.0/8}]", "f")
     overlay_options(document, {"as": 64512, "clients": ("::/0", "127.0.0.0/8")})

@@ -392,6 +392,38 @@ def test_a_refused_prefix_is_found_under_add_path_identifiers(world):
     assert row["refused"][0]["path_id"] == 9
 
 
+@pytest.mark.parametrize("mode", [AddPathMode.OFF, AddPathMode.BOTH])
+def test_an_address_finds_what_was_refused_around_it(world, mode):
+    families = (FamilySettings(IPV4_UNICAST, mode),)
+    peer = world.up(
+        "gateway", "198.51.100.1", 65001, families=families, import_policy="accept-all"
+    )
+    refused = {"as_path": "65001 64512"}
+    path_id = {"path_id": 7} if mode is AddPathMode.BOTH else {}
+    world.announce(peer, "192.168.0.0/16", "192.168.7.0/24", **refused, **path_id)
+    (row,) = world.ask("show-route", prefix="192.168.7.1")
+    assert (row["prefix"], row["asked"]) == ("192.168.7.0/24", "192.168.7.1")
+    assert row["refused"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
+    assert (row["paths"], row["more_specific_refused"]) == ([], [])
+    (row,) = world.ask("show-route", prefix="192.168.8.1")
+    assert row["prefix"] == "192.168.0.0/16"
+    # A usable route carries the address: what would go before it is said, too.
+    world.announce(peer, "0.0.0.0/0", as_path="65001", **path_id)
+    (row,) = world.ask("show-route", prefix="192.168.7.1")
+    assert row["prefix"] == "0.0.0.0/0"
+    assert [(r["prefix"], r["peer"]) for r in row["more_specific_refused"]] == [
+        ("192.168.7.0/24", "gateway"),
+        ("192.168.0.0/16", "gateway"),
+    ]
+    error = refusal(world, "show-route", prefix="192.168.7.0/25")
+    assert error.message.endswith(
+        "192.168.7.0/24 was refused, from gateway: our AS is in AS_PATH: AS 64512"
+    )
+    assert refusal(world, "show-route", prefix="11.0.0.0/8").message.endswith(
+        "is another"
+    )
+
+
 def test_an_unknown_prefix_hints_at_what_covers_it(full):
     error = refusal(full, "show-route", prefix="10.2.77.0/24")
     assert error.code == "no-such-route"

@@ -6,11 +6,17 @@ import socket
 
 import pytest
 
+from bgpd.daemon.listening import Listening
 from bgpd.net import listener as listener_module
 from bgpd.net.connection import Connection
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import SocketError, listening_socket, start_listening
+from bgpd.net.sockets import (
+    SocketError,
+    is_own_address,
+    listening_socket,
+    start_listening,
+)
 from tests.support.speakers import on_both_loops, own_network, until
 
 PORT = 17913
@@ -44,6 +50,29 @@ async def test_it_listens_on_several_addresses_and_ignores_them_again() -> None:
     for connection in accepted:
         connection.close()
     await asyncio.sleep(0.01)
+
+
+@on_both_loops
+async def test_an_address_that_no_interface_has_is_a_warning(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    network, absent = own_network(), "192.0.2.254"
+    listening = Listening(a_listener([]))
+    listening.follow([f"{network}.1", absent, "2001:db8::254"], PORT)
+    assert listening.missing() == [
+        f"listening on {each} port {PORT}, but no interface has {each} yet"
+        for each in (absent, "2001:db8::254")
+    ]
+    assert not listening.faults
+    assert listening.missing()[0] in caplog.text
+    listening.follow([f"{network}.1"], PORT)
+    assert not listening.missing()
+    listening.follow([], PORT)
+
+
+@pytest.mark.parametrize("address", ["0.0.0.0", "::", "127.0.0.1", "::1"])
+def test_addresses_for_all_and_of_loopback_are_our_own(address: str) -> None:
+    assert is_own_address(address)
 
 
 @on_both_loops
