@@ -5,7 +5,6 @@ looks at no more of them than it must.
 """
 
 from collections.abc import Sequence
-from typing import Final
 
 from rib.attributes import DecisionFields
 from rib.decision import (
@@ -16,8 +15,6 @@ from rib.decision import (
     steps_before_med,
 )
 from rib.path import Path
-
-_NEXT_HOP: Final = b"\x03"  # its type code, RFC 4271 4.3
 
 
 # hot: per distinct set
@@ -47,9 +44,9 @@ def choose(
         for path, values in fields
     ]
     lowest = min(before)
-    if before.count(lowest) == 1:
-        return fields[before.index(lowest)][0]
-    equals = [pair for pair, key in zip(fields, before, strict=True) if key == lowest]
+    equals = [fields[number] for number, key in enumerate(before) if key == lowest]
+    if len(equals) == 1:
+        return equals[0][0]
     return _choose_equal(equals, options, incumbent)
 
 
@@ -71,8 +68,10 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
         and _differ_by_next_hop(a_attributes.octets, b_attributes.octets)
     ):
         a_id, b_id = a_source.router_id, b_source.router_id
-        if a_id != b_id:
-            return a if a_id < b_id else b
+        if a_id < b_id:
+            return a
+        if b_id < a_id:
+            return b
     return _choose_of_two(
         (a, a_attributes.decision_fields()),
         (b, b_attributes.decision_fields()),
@@ -82,14 +81,12 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
 
 
 def _differ_by_next_hop(one: bytes, other: bytes) -> bool:
-    """Tell whether plain blocks are equal but for the value of NEXT_HOP."""
-    at = 10 + one[6]  # of that value: ORIGIN, AS_PATH and the header come before it
-    return (
-        len(one) == len(other)
-        and one[at - 2 : at - 1] == _NEXT_HOP
-        and one[at + 4 :] == other[at + 4 :]
-        and one[:at] == other[:at]
-    )
+    """Tell whether plain blocks are equal but for the value of NEXT_HOP.
+
+    All of them have it, behind ORIGIN and AS_PATH.
+    """
+    at = 10 + one[6]  # where that value begins; one[6] is the length of AS_PATH
+    return one[at + 4 :] == other[at + 4 :] and one[:at] == other[:at]
 
 
 def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:
@@ -106,14 +103,19 @@ def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | N
     old_metric, new_metric = best.next_hop.metric, added.next_hop.metric
     before = steps_before_med(best, old, options, old_metric)
     added_before = steps_before_med(added, new, options, new_metric)
-    if added_before != before:
-        return added if added_before < before else best
+    if before < added_before:
+        return best
+    if added_before < before:
+        return added
     is_group = (
         options.always_compare_med or old[NEIGHBOUR_AS_FIELD] == new[NEIGHBOUR_AS_FIELD]
     )
-    if is_group and (old[MED_FIELD] or 0) != (new[MED_FIELD] or 0):
-        # Those that a higher MED puts out are out already.
-        return None if (new[MED_FIELD] or 0) < (old[MED_FIELD] or 0) else best
+    if is_group:
+        old_med, new_med = old[MED_FIELD] or 0, new[MED_FIELD] or 0
+        if old_med < new_med:
+            return best  # those that a higher MED puts out are out already
+        if new_med < old_med:
+            return None
     if steps_after_med(best, old, old_metric, None) <= steps_after_med(
         added, new, new_metric, None
     ):
@@ -132,15 +134,19 @@ def _choose_of_two(
     a_hop, b_hop = a.next_hop, b.next_hop
     a_before = steps_before_med(a, a_fields, options, a_hop.metric)
     b_before = steps_before_med(b, b_fields, options, b_hop.metric)
-    if a_before != b_before:
-        return a if a_before < b_before else b
+    if a_before < b_before:
+        return a
+    if b_before < a_before:
+        return b
     if (
         options.always_compare_med
         or a_fields[NEIGHBOUR_AS_FIELD] == b_fields[NEIGHBOUR_AS_FIELD]
     ):
         a_med, b_med = a_fields[MED_FIELD] or 0, b_fields[MED_FIELD] or 0
-        if a_med != b_med:
-            return a if a_med < b_med else b
+        if a_med < b_med:
+            return a
+        if b_med < a_med:
+            return b
     a_after = steps_after_med(a, a_fields, a_hop.metric, incumbent)
     return a if a_after <= steps_after_med(b, b_fields, b_hop.metric, incumbent) else b
 
@@ -154,7 +160,9 @@ def _choose_equal(
     meds: dict[int, int] = {}
     for _, (_, _, _, med, neighbour_as, _, _) in equals:
         group = 0 if options.always_compare_med else neighbour_as
-        meds[group] = min(med or 0, meds.get(group, med or 0))
+        lowest = med or 0
+        if lowest < meds.get(group, lowest + 1):
+            meds[group] = lowest
     left = [
         (steps_after_med(path, values, path.next_hop.metric, incumbent), number, path)
         for number, (path, values) in enumerate(equals)

@@ -4,6 +4,7 @@ import pytest
 
 from rib.decision import AFTER_MED, BEFORE_MED, DecisionOptions, Reason, rank
 from rib.path import NextHop, Path, SourceKind
+from tests.support.decision_steps import STEPS
 from tests.support.routes import a_path, a_source, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -23,99 +24,6 @@ def of(name: str, kind: SourceKind = IBGP, **attributes) -> Path:
     return a_path(some_attributes(**attributes), source=source)
 
 
-# For each step: a winner that loses every later step, a loser that wins them all.
-def winner(**changes) -> Path:
-    return a_path(
-        some_attributes(
-            **{
-                "as_path": "1 2 3",
-                "origin": 2,
-                "local_pref": 100,
-                "originator_id": 9,
-                "cluster_list": (1, 2),
-                **changes.pop("attributes", {}),
-            }
-        ),
-        source=changes.pop("source", None) or a_source("w", IBGP, address="10.0.0.9"),
-        **{"metric": 9, **changes},
-    )
-
-
-def loser(**changes) -> Path:
-    return a_path(
-        some_attributes(
-            **{
-                "as_path": "1 2 3",
-                "origin": 2,
-                "local_pref": 100,
-                "originator_id": 9,
-                "cluster_list": (1, 2),
-                **changes.pop("attributes", {}),
-            }
-        ),
-        source=changes.pop("source", None) or a_source("l", IBGP, address="10.0.0.9"),
-        **{"metric": 9, **changes},
-    )
-
-
-STEPS = {
-    Reason.LLGR_STALE: (
-        winner(),
-        loser(attributes={"communities": (LLGR_STALE,)}, weight=1000),
-    ),
-    Reason.WEIGHT: (
-        winner(weight=1),
-        loser(source=a_source("l", SourceKind.LOCAL), attributes={"local_pref": 500}),
-    ),
-    Reason.LOCAL_ORIGIN: (
-        winner(source=a_source("w", SourceKind.LOCAL)),
-        loser(attributes={"local_pref": 500}),
-    ),
-    Reason.LOCAL_PREF: (
-        winner(attributes={"local_pref": 101}),
-        loser(attributes={"as_path": "1"}),
-    ),
-    Reason.AS_PATH_LEN: (
-        winner(attributes={"as_path": "1 2"}),
-        loser(attributes={"origin": 0}),
-    ),
-    Reason.ORIGIN: (
-        winner(attributes={"origin": 0, "med": 9}),
-        loser(attributes={"origin": 1, "med": 0}),
-    ),
-    Reason.MED: (
-        winner(attributes={"med": 1}),
-        loser(attributes={"med": 2}, source=a_source("l", EBGP)),
-    ),
-    Reason.IBGP: (
-        winner(source=a_source("w", EBGP)),
-        loser(metric=0),
-    ),
-    Reason.INTERIOR_METRIC: (
-        winner(metric=8),
-        loser(attributes={"originator_id": 1}),
-    ),
-    Reason.ROUTER_ID: (
-        winner(attributes={"originator_id": 8}),
-        loser(attributes={"cluster_list": ()}),
-    ),
-    Reason.CLUSTER_LIST_LEN: (
-        winner(attributes={"cluster_list": (1,)}),
-        loser(source=a_source("l", address="10.0.0.1")),
-    ),
-    Reason.PEER_ADDRESS: (
-        winner(source=a_source("w", address="10.0.0.8"), path_id=7),
-        loser(path_id=1),
-    ),
-    Reason.PATH_ID: (
-        winner(source=a_source("w", address="10.0.0.8"), path_id=1),
-        loser(source=a_source("l", address="10.0.0.8"), path_id=2),
-    ),
-    Reason.SOURCE_NAME: (
-        winner(source=a_source("a")),
-        loser(source=a_source("b")),
-    ),
-}
 TOLD_APART_BY_OPTION = {Reason.AIGP, Reason.NOT_INCUMBENT}
 
 
@@ -233,6 +141,22 @@ def test_aigp_is_compared_with_the_way_to_the_next_hop_where_asked_for() -> None
     assert ranking.ordered == (near, far, none)
     assert ranking.reasons == (Reason.BEST, Reason.AIGP, Reason.AIGP)
     assert rank((none, far, near), OPTIONS).best is none
+
+
+@pytest.mark.rfc("7311", "4.1", "MUST")
+def test_aigp_is_found_whatever_else_is_there() -> None:
+    """The least difference counts, and a number that looks like the attribute does not."""
+    near = a_path(some_attributes("1", aigp=10), source=a_source("near"), metric=1)
+    next_best = a_path(some_attributes("1", aigp=10), source=a_source("n"), metric=2)
+    lookalike = a_path(some_attributes("", med=26), source=a_source("none"))
+    uses = DecisionOptions(uses_aigp=True)
+    assert rank((lookalike, next_best, near), uses).ordered == (
+        near,
+        next_best,
+        lookalike,
+    )
+    most = a_path(some_attributes("1", aigp=2**64 - 1), source=near.source, metric=9)
+    assert rank((lookalike, most), uses).best is most
 
 
 @pytest.mark.rfc("9494", "4.3", "MUST")
