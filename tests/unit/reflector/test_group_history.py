@@ -1,0 +1,303 @@
+"""What a group remembers: members that fell behind, exports that changed, catching up."""
+
+import pytest
+
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from reflector import group as group_module
+from reflector.group import CatchUp, Member, UpdateGroup
+from reflector.rules import Export
+from rib.change import Change
+from rib.family import IPV4_UNICAST
+from rib.loc_rib import LocRib
+from rib.path import NextHop, Path, Source, SourceKind
+from rib.policy import (
+    ACCEPT_ALL,
+    Actions,
+    Match,
+    Operator,
+    Outcome,
+    Policy,
+    PolicySpec,
+    Term,
+    compile_policy,
+    prefix_match,
+)
+from tests.support.exports import a_context
+from tests.support.routes import nlris, some_attributes
+from tests.support.told import Told, octets_of
+
+pytestmark = pytest.mark.usefixtures("either_twin")
+
+ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+HOP = NextHop(bytes((192, 0, 2, 1)))
+TAGS = PolicySpec("p", (Term("t", Outcome.ACCEPT, actions=Actions(local_pref=7)),))
+REJECTS = PolicySpec("p", (Term("t", Outcome.REJECT),))
+HALF = PolicySpec(
+    "p",
+    (
+        Term(
+            "t",
+            Outcome.REJECT,
+            Match(prefixes=prefix_match(Operator.IN, "10.0.0.0/15")),
+        ),
+    ),
+    accepts_unmatched=True,
+)
+
+
+def a_client(number: int) -> Source:
+    return Source(
+        f"client {number}",
+        SourceKind.IBGP,
+        address=bytes((10, 0, 0, number)),
+        router_id=number,
+        is_client=True,
+        cluster_id=7,
+    )
+
+
+def an_export(spec: PolicySpec = ACCEPT_ALL, **changes) -> Export:
+    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
+    return Export(a_context(cluster_id=7, **changes), policy)
+
+
+class World:
+    """A group with a reader and two clients that announce, and what the reader holds."""
+
+    def __init__(self, spec: PolicySpec = ACCEPT_ALL, **changes) -> None:
+        self.changes = changes
+        self.group = UpdateGroup(
+            an_export(spec, **changes), pack_announce, pack_withdraw, pack_blocks
+        )
+        self.first, self.second, self.reader = map(a_client, (1, 2, 3))
+        self.member = self.group.join(self.reader)
+        self.group.join(self.first)
+        self.rib = LocRib(IPV4_UNICAST)
+        self.told = Told(add_path="add_path_max" in changes)
+
+    def path(self, source: Source | None = None, **attributes) -> Path:
+        attributes.setdefault("local_pref", 100)
+        return Path(source or self.first, some_attributes(**attributes), HOP)
+
+    def take(self, outbound, reader: Source | None = None) -> int:
+        """Let the reader take its share; return how many octets it was."""
+        if outbound is None:
+            return 0
+        octets = octets_of(outbound.share_of(reader or self.reader))
+        self.told.take(octets)
+        return len(octets)
+
+    def held(self) -> dict[bytes, int]:
+        """Prefix -> LOCAL_PREF as the reader was told it."""
+        found = {}
+        for (_, nlri), outgoing in self.told.view.items():
+            at = outgoing.attributes.index(b"\x40\x05\x04") + 3
+            found[nlri] = int.from_bytes(outgoing.attributes[at : at + 4], "big")
+        return found
+
+
+class TestMembersThatFellBehind:
+    def test_they_are_told_nothing_and_what_changed_is_noted(self) -> None:
+        world = World()
+        other = world.group.join(world.second)
+        world.member.is_behind = True
+        path = world.path()
+        world.group.flush([Change(None, path, [ONE, TWO])])
+        assert world.member.missed == {ONE: None, TWO: None}
+        assert not other.missed
+        assert not world.member.has_everything
+
+    def test_what_was_told_last_is_what_counts(self) -> None:
+        world = World()
+        world.member.is_behind = True
+        old, new, newest = world.path(), world.path(med=1), world.path(med=2)
+        world.group.flush([Change(old, new, [ONE])])
+        world.group.flush([Change(new, newest, [ONE, TWO])])
+        world.group.flush([Change(newest, None, [THREE])])
+        assert world.member.missed == {ONE: old, TWO: new, THREE: newest}
+
+    def test_a_change_behind_the_best_path_is_none_to_them(self) -> None:
+        world = World()
+        world.member.is_behind = True
+        best = world.path(local_pref=200)
+        world.rib.announce([ONE], best)
+        changes = world.rib.announce([ONE], world.path(world.second))
+        assert world.group.flush(changes) is None
+        assert not world.member.missed
+
+    def test_with_several_paths_told_it_is_one(self) -> None:
+        world = World(add_path_max=0)
+        world.member.is_behind = True
+        best = world.path(local_pref=200)
+        world.rib.announce([ONE], best)
+        world.group.flush(world.rib.announce([ONE], world.path(world.second)))
+        assert world.member.missed == {ONE: best}
+
+
+class TestChangedExports:
+    def test_what_it_changes_is_told_and_nothing_else(self) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE, TWO], world.path())))
+        world.take(
+            world.group.flush(world.rib.announce([THREE], world.path(local_pref=7)))
+        )
+        world.group.replace_export(an_export(TAGS), [ONE, TWO, THREE])
+        assert world.group.outdated_count == 3
+        assert world.held() == {ONE: 100, TWO: 100, THREE: 7}
+        outbound = world.group.tell_again(world.rib.table, [THREE])
+        assert outbound is None
+        assert world.group.outdated_count == 2
+        world.take(world.group.tell_again(world.rib.table, [ONE, TWO, THREE]))
+        assert world.held() == {ONE: 7, TWO: 7, THREE: 7}
+        assert world.group.outdated_count == 0
+        assert world.group.tell_again(world.rib.table, [ONE]) is None
+
+    @pytest.mark.parametrize("spec", [REJECTS, HALF])
+    def test_what_it_bars_is_withdrawn(self, spec: PolicySpec) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE, TWO], world.path())))
+        world.group.replace_export(an_export(spec), [ONE, TWO])
+        world.take(world.group.tell_again(world.rib.table, [ONE, TWO]))
+        assert world.held() == ({} if spec is REJECTS else {TWO: 100})
+        world.group.replace_export(an_export(), [ONE, TWO])
+        world.take(world.group.tell_again(world.rib.table, [ONE, TWO]))
+        assert world.held() == {ONE: 100, TWO: 100}
+
+    def test_a_prefix_that_went_is_not_told(self) -> None:
+        world = World()
+        world.group.flush(world.rib.announce([ONE], world.path()))
+        world.group.replace_export(an_export(TAGS), [ONE, TWO])
+        assert world.group.tell_again({}, [ONE, TWO]) is None
+
+    def test_the_first_of_several_exports_is_what_they_know_it_by(self) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE], world.path())))
+        for spec in (REJECTS, ACCEPT_ALL):
+            world.group.replace_export(an_export(spec), [ONE])
+        assert world.group.tell_again(world.rib.table, [ONE]) is None
+        assert world.held() == {ONE: 100}
+
+    def test_the_newest_are_next(self) -> None:
+        world = World()
+        world.group.replace_export(an_export(TAGS), [ONE, TWO, THREE])
+        assert world.group.next_outdated(2) == [THREE, TWO]
+
+    def test_a_change_meanwhile_goes_from_what_they_know(self) -> None:
+        world = World()
+        path = world.path()
+        world.take(world.group.flush(world.rib.announce([ONE, TWO, THREE], path)))
+        world.group.replace_export(an_export(REJECTS), [ONE, TWO, THREE])
+        changes = world.rib.announce([ONE, THREE], world.path(local_pref=200))
+        world.take(world.group.flush(changes))
+        assert world.held() == {TWO: 100}
+        assert world.group.next_outdated(9) == [TWO]
+
+    def test_a_change_behind_the_best_path_is_not_told_meanwhile(self) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE], world.path())))
+        world.group.replace_export(an_export(TAGS), [TWO])
+        worse = world.path(world.second, local_pref=1)
+        assert world.group.flush(world.rib.announce([ONE], worse)) is None
+
+    def test_who_is_behind_is_in_doubt_and_notes_what_was_told(self) -> None:
+        world = World()
+        path = world.path()
+        world.group.flush(world.rib.announce([ONE], path))
+        current = world.group.members[world.first]
+        world.member.is_behind = True
+        world.group.replace_export(an_export(TAGS), [ONE])
+        assert world.member.is_in_doubt
+        assert not current.is_in_doubt
+        world.group.tell_again(world.rib.table, [ONE])
+        assert world.member.missed == {ONE: path}
+
+
+class TestDoubt:
+    def test_all_is_told_again(self) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE], world.path())))
+        world.group.doubt([ONE])
+        assert world.group.outdated_count == 1
+        assert world.take(world.group.tell_again(world.rib.table, [ONE]))
+        assert world.held() == {ONE: 100}
+
+    def test_what_may_not_be_told_any_more_is_withdrawn(self) -> None:
+        world = World(REJECTS)
+        path = world.path()
+        outbound = world.group.encode([Change(path, path, [ONE])], is_in_doubt=True)
+        assert outbound is not None
+        assert outbound.octets == pack_withdraw(IPV4_UNICAST, [ONE], 4096)
+
+    def test_what_was_remembered_of_paths_is_not_used_again(self) -> None:
+        world = World()
+        path = world.path(local_pref=None)
+        before = world.group.export.outgoing(path)
+        world.first.router_id += 1
+        world.group.doubt([])
+        assert world.group.export.outgoing(path) != before
+
+    def test_who_is_behind_is_in_doubt_too(self) -> None:
+        world = World()
+        world.member.is_behind = True
+        world.group.doubt([])
+        assert world.member.is_in_doubt
+        assert not world.group.members[world.first].is_in_doubt
+
+    def test_of_several_paths_too(self) -> None:
+        """More may have been told than may be told now."""
+        world = World(add_path_max=2)
+        paths = [
+            world.path(source, local_pref=100 + n)
+            for n, source in enumerate((world.first, world.second, a_client(4)))
+        ]
+        for path in paths:
+            world.rib.announce([ONE], path)
+        entry = world.rib.table[ONE]
+        outbound = world.group.encode([Change(None, entry, [ONE])])
+        assert world.take(outbound)
+        assert len(world.told.view) == 2
+        outbound = world.group.encode([Change(entry, entry, [ONE])], is_in_doubt=True)
+        assert world.take(outbound)
+        assert len(world.told.view) == 2
+        assert outbound is not None
+        assert octets_of(outbound.share_of(a_client(9))).count(ONE) == 3
+
+
+class TestCatchingUp:
+    def test_in_slices_that_can_be_put_back(self, monkeypatch) -> None:
+        monkeypatch.setattr(group_module, "CATCH_UP_SLICE", 2)
+        walk = CatchUp([], [ONE, TWO, THREE])
+        first = walk.next_slice()
+        assert first == [ONE, TWO]
+        walk.put_back(first[1:])
+        assert walk.next_slice() == [TWO, THREE]
+        assert walk.next_slice() == []
+
+    def test_who_cannot_keep_up_goes_on_alone(self, monkeypatch) -> None:
+        monkeypatch.setattr(group_module, "CATCH_UP_SLICE", 1)
+        slow, quick = Member(a_client(1)), Member(a_client(2))
+        for member in (slow, quick):
+            member.is_walking = True
+            assert not member.has_everything
+        slow.unseen = [b"\x08\x0b"]
+        walk = CatchUp([slow, quick], [ONE, TWO, THREE])
+        walk.next_slice()
+        walk.leave(slow)
+        assert walk.members == [quick]
+        assert slow.unseen == [b"\x08\x0b", TWO, THREE]
+        assert slow.has_everything
+        assert not quick.has_everything
+        assert walk.next_slice() == [TWO]
+
+    def test_a_new_member_holds_nothing_and_lacks_nothing(self) -> None:
+        member = World().group.join(a_client(9))
+        assert member.has_everything
+        assert not member.is_blocked
+        assert not member.is_in_doubt
+        assert (member.closing, member.next_refresh) == (None, None)
+
+    def test_who_left_is_no_member(self) -> None:
+        world = World()
+        world.group.leave(world.reader)
+        world.group.leave(world.reader)
+        assert set(world.group.members) == {world.first}
