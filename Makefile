@@ -5,6 +5,7 @@
 # bench  speed and memory, beside other routers where they are installed
 # bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
 # bench-guard  whether hot functions take more work than they did, counted, not timed
+# mutants  whether the fast tests see each small change of the routing core
 # docs   write the generated pages anew
 # format put the sources into the one format
 
@@ -22,7 +23,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled bench bench-plots bench-guard docs format clean
+.PHONY: demo test check test-compiled bench bench-plots bench-guard mutants docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -47,6 +48,10 @@ bench-plots: $(VENV)/installed-dev
 
 bench-guard: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench.guard $(GUARD_FLAGS)
+
+mutants: $(VENV)/installed-dev
+	@$(RUN) -m pip install --quiet --editable '.[mutants]'
+	@$(RUN) -m tests.mutants $(MUTANT_FLAGS)
 
 docs: $(VENV)/installed-dev
 	@$(RUN) -m tests.support.generated

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from hypothesis import HealthCheck, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from rib.attributes import PlainAttributes
 
@@ -21,6 +21,15 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no finding
 )
 settings.register_profile("soak", max_examples=20_000, deadline=None)
+settings.register_profile(
+    "mutants",  # a mutant that fails need not be understood
+    max_examples=40,
+    deadline=None,
+    derandomize=True,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=[HealthCheck.too_slow],
+)
 settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 )

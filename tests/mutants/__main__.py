@@ -1,0 +1,268 @@
+"""``make mutants``: whether the tests see each small change of the routing core.
+
+Every module of ``PLAN`` is mutated by mutmut in a copy of the tree of its own, below
+``build/mutants``, and the tests that belong to it run against each mutant. A mutant that
+they let pass must stand in ``survivors.toml`` with the reason why it is no fault.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Final, NamedTuple
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+SURVIVORS: Final = Path(__file__).with_name("survivors.toml")
+COPIES: Final = ROOT / "build" / "mutants"
+MOST_SURVIVORS: Final = 0.03  # of all mutants
+
+_SHORT_WAYS: Final = "tests/property/test_short_ways.py"
+_REFLECTOR: Final = ("tests/unit/reflector", _SHORT_WAYS)
+PLAN: Final[Mapping[str, tuple[str, ...]]] = {
+    "rib/choice.py": ("tests/unit/rib/test_choice.py", _SHORT_WAYS),
+    "rib/decision.py": (
+        "tests/unit/rib/test_decision.py",
+        "tests/property/test_decision.py",
+        _SHORT_WAYS,
+    ),
+    "rib/path_set.py": ("tests/unit/rib/test_path_set.py", _SHORT_WAYS),
+    "reflector/reflected.py": _REFLECTOR,
+    "reflector/outbound.py": _REFLECTOR,
+    "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/pending.py": _REFLECTOR,
+    "rib/import_rules.py": (
+        "tests/unit/rib/test_import_rules.py",
+        "tests/unit/rib/test_adj_rib_in.py",
+        _SHORT_WAYS,
+    ),
+    "rib/adj_rib_in.py": ("tests/unit/rib/test_adj_rib_in.py", _SHORT_WAYS),
+    "rib/loc_rib.py": (
+        "tests/unit/rib/test_loc_rib.py",
+        "tests/property/test_loc_rib.py",
+    ),
+    "reflector/group.py": _REFLECTOR,
+}
+"""Module -> the tests that must notice; quick ones, since each mutant runs them all."""
+
+# Not what the tests of a mutant read or run, and large.
+_LEFT_OUT: Final = (".ci/", "deploy/", "tests/root/", "tests/interop/", "tests/etcd/")
+_ALIVE: Final = 0  # exit codes that mutmut keeps
+_KILLED: Final = (1, 3)
+_WITHOUT_TESTS: Final = (5, 33)
+_OUT_OF_TIME: Final = (-24, 24, 36, 152, 255)
+
+
+class Mutant(NamedTuple):
+    """One change that the tests did not notice.
+
+    Attributes:
+        function: Its dotted name.
+        removed: The line that was changed, without indentation.
+        added: What stands there instead.
+    """
+
+    function: str
+    removed: str
+    added: str
+
+
+class Outcome(NamedTuple):
+    """What became of one module's mutants."""
+
+    total: int
+    killed: int
+    out_of_time: int
+    alive: tuple[Mutant, ...]
+
+
+def copy_tree(target: Path) -> None:
+    """Bring a copy of what is under version control, or would be, up to date."""
+    listed = subprocess.run(
+        ("git", "ls-files", "--cached", "--others", "--exclude-standard", "-z"),
+        cwd=ROOT,
+        check=True,
+        capture_output=True,
+        text=True,
+    ).stdout.split("\0")
+    for name in filter(None, listed):
+        source = ROOT / name
+        if name.startswith(_LEFT_OUT) or not source.is_file():
+            continue
+        copy = target / name
+        if not copy.exists() or copy.read_bytes() != source.read_bytes():
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(source, copy)
+
+
+def configure(target: Path, module: str, tests: Iterable[str]) -> None:
+    """Tell mutmut what to mutate, and by which tests."""
+    others = [
+        path.name
+        for path in target.iterdir()
+        if path.name not in ("mutants", "tests") and not path.name.startswith(".")
+    ]
+    rows = {
+        "source_paths": [module.split("/", maxsplit=1)[0]],
+        "only_mutate": [module],
+        "also_copy": others,
+        "pytest_add_cli_args": ["-p", "no:cacheprovider", "-p", "no:xdist"],
+        "pytest_add_cli_args_test_selection": [*tests],
+    }
+    lines = [f"{key} = {json.dumps(value)}" for key, value in rows.items()]
+    file = target / "pyproject.toml"
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    table = "\n".join(["", "[tool.mutmut]", *lines, ""])
+    file.write_text(text + table, encoding="utf-8")
+
+
+def mutmut(target: Path, *command: str, **options: object) -> str:
+    """Run mutmut in a copy; return what it says."""
+    program = Path(sys.executable).with_name("mutmut")
+    done = subprocess.run(
+        (str(program), *command),
+        cwd=target,
+        env={**os.environ, "HYPOTHESIS_PROFILE": "mutants", "CI": ""},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if done.returncode:
+        raise SystemExit(
+            f"mutmut {' '.join(command)}: {done.stdout[-4000:]}{done.stderr}"
+        )
+    return done.stdout
+
+
+def change_of(diff: str) -> tuple[str, str]:
+    """Return the lines that a unified diff removes and adds, joined and bare."""
+    lines = [line for line in diff.splitlines() if line[:3] not in ("---", "+++")]
+    sides: tuple[list[str], list[str]] = ([], [])
+    for line in lines:
+        if line[:1] in ("-", "+"):
+            sides[line[0] == "+"].append(line[1:].strip())
+    removed, added = (" ".join(side) for side in sides)
+    return removed, added
+
+
+def function_of(name: str) -> str:
+    """Return the dotted name of a mutant's function.
+
+    ``rib.path_set.xǁPathSetǁranking__mutmut_1`` is ``rib.path_set.PathSet.ranking``.
+    """
+    module, _, mangled = name.rpartition(".")
+    function = mangled.rpartition("__mutmut_")[0]
+    bare = function.removeprefix("xǁ") if "ǁ" in function else function[2:]
+    return f"{module}.{bare.replace('ǁ', '.')}"
+
+
+def forget(target: Path, module: str, *, is_resumed: bool) -> None:
+    """Let all mutants be tried again, or those alone that were not killed."""
+    results = target / "mutants" / f"{module}.meta"
+    if not is_resumed or not results.exists():
+        shutil.rmtree(target / "mutants", ignore_errors=True)
+        return
+    kept = json.loads(results.read_text())
+    codes = kept["exit_code_by_key"]
+    kept["exit_code_by_key"] = {
+        name: code if code in _KILLED else None for name, code in codes.items()
+    }
+    results.write_text(json.dumps(kept))
+    for stats in (target / "mutants").glob("mutmut-stats.json"):
+        stats.unlink()  # tests may have changed
+
+
+def try_module(module: str, workers: int, *, is_resumed: bool) -> Outcome:
+    """Mutate one module, and return what its tests let pass."""
+    target = COPIES / module.removesuffix(".py").replace("/", "-")
+    target.mkdir(parents=True, exist_ok=True)
+    copy_tree(target)
+    forget(target, module, is_resumed=is_resumed)
+    configure(target, module, PLAN[module])
+    mutmut(target, "run", "--max-children", str(workers))
+    results = json.loads((target / "mutants" / f"{module}.meta").read_text())
+    codes: dict[str, int | None] = results["exit_code_by_key"]
+    odd = {
+        name: code
+        for name, code in codes.items()
+        if code not in (_ALIVE, *_KILLED, *_WITHOUT_TESTS, *_OUT_OF_TIME)
+    }
+    if odd:
+        raise SystemExit(f"{module}: not judged: {odd}")
+    alive = [
+        Mutant(function_of(name), *change_of(mutmut(target, "show", name)))
+        for name, code in codes.items()
+        if code in (_ALIVE, *_WITHOUT_TESTS)
+    ]
+    late = sum(code in _OUT_OF_TIME for code in codes.values())
+    return Outcome(len(codes), len(codes) - len(alive) - late, late, tuple(alive))
+
+
+def explained() -> dict[Mutant, str]:
+    """Return the survivors that are known to be no fault, with their reasons."""
+    rows = tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", [])
+    return {
+        Mutant(row["function"], row["removed"], row["added"]): row["reason"]
+        for row in rows
+    }
+
+
+def as_toml(mutant: Mutant) -> str:
+    """Return a row for the list, its reason to be filled in."""
+    rows = (f"{key} = {json.dumps(value)}" for key, value in mutant._asdict().items())
+    return "\n".join(("[[survivor]]", *rows, 'reason = ""', ""))
+
+
+def report(outcomes: Mapping[str, Outcome], known: Mapping[Mutant, str]) -> int:
+    """Say what came of it; return the exit code."""
+    write = sys.stdout.write
+    alive = [mutant for outcome in outcomes.values() for mutant in outcome.alive]
+    new = [mutant for mutant in alive if not known.get(mutant)]
+    tried = {module.removesuffix(".py").replace("/", ".") for module in outcomes}
+    for module, (total, killed, late, left) in outcomes.items():
+        line = (
+            f"{total} mutants, {killed} killed, {late} out of time, {len(left)} alive"
+        )
+        write(f"{module}: {line}\n")
+    for mutant in known:
+        if mutant not in alive and any(
+            mutant.function.startswith(f"{name}.") for name in tried
+        ):
+            write(f"listed, but killed or gone: {mutant.function}: {mutant.added}\n")
+    for mutant in new:
+        write(f"\n{as_toml(mutant)}")
+    total = sum(outcome.total for outcome in outcomes.values())
+    share = len(alive) / total if total else 0.0
+    write(f"{len(alive)} of {total} mutants survive ({share:.1%})\n")
+    if new:
+        write(f"{len(new)} of them are not in {SURVIVORS.name}\n")
+    return int(bool(new) or share > MOST_SURVIVORS)
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Try the modules asked for, all of them by default; return the exit code."""
+    parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
+    parser.add_argument(
+        "modules", nargs="*", metavar="FILE", help="such as rib/choice.py"
+    )
+    parser.add_argument(
+        "--resume", action="store_true", help="try those alone that were not killed"
+    )
+    parser.add_argument("--workers", type=int, default=1, help="mutants at once (1)")
+    chosen = parser.parse_args(arguments)
+    unknown = [module for module in chosen.modules if module not in PLAN]
+    if unknown:
+        parser.error(f"{unknown[0]} is none of {', '.join(PLAN)}")
+    outcomes = {}
+    for module in chosen.modules or PLAN:
+        outcomes[module] = try_module(module, chosen.workers, is_resumed=chosen.resume)
+    return report(outcomes, explained())
+
+
+if __name__ == "__main__":
+    sys.exit(main())
