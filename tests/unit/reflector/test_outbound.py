@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 from reflector.outbound import Batch, Outbound
 from reflector.rules import Outgoing
 from rib.path import Source, SourceKind
@@ -71,7 +73,7 @@ def test_equal_routes_of_one_source_are_gathered() -> None:
 def test_a_change_s_own_prefixes_are_never_added_to() -> None:
     batch = Batch()
     given = [ONE]
-    by_block = {b"block": given}
+    by_block: dict[bytes, Sequence[bytes]] = {b"block": given}
     batch.reflect_more(by_block, b"block", [TWO])
     grown = by_block[b"block"]
     batch.reflect_more(by_block, b"block", [THREE])
