@@ -10,6 +10,7 @@ from typing import Final, NamedTuple
 
 from bgpd.calico.fields import Resource
 from bgpd.calico.keys import WATCHED_KINDS, resource_key, split_resource_key
+from bgpd.calico.known_keys import unknown_keys
 from bgpd.calico.mend import Read, closed_filter, read_resource
 from bgpd.calico.resources import MODELS
 from bgpd.calico.warnings import ObjectWarning
@@ -133,7 +134,8 @@ class ObjectTable:
         known = None if key in self._closed else self.by_kind[kind].get(name.name)
         read = read_resource(key, kind, content, known)
         twice = (ObjectWarning(key, each, _TWICE) for each in doubled)
-        return read._replace(findings=(*read.findings, *twice))
+        unknown = () if read.resource is None else unknown_keys(key, kind, content)
+        return read._replace(findings=(*read.findings, *unknown, *twice))
 
     def _refuse(self, key: str, name: ObjectName, read: Read) -> bool:
         text, has_changed = "left out", False

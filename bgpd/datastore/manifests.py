@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Final
 
-from bgpd.calico.keys import PLURALS, affinity_key, resource_key
+from bgpd.calico.keys import IPAM_HOST, PLURALS, affinity_key, resource_key
+from bgpd.calico.known_keys import unknown_keys
 from bgpd.datastore.model import DatastoreError, Manifest
 from bgpd.texts.limits import MANIFESTS, LimitError, Limits, TextError
 from bgpd.texts.tree import ListNode, MapNode, Node, ScalarNode, doubled_keys, plain
@@ -122,6 +123,9 @@ class _Reading:
             self.spoil(line, str(error))
             return
         self._entries.append(Entry(key, value, line))
+        if key.startswith(IPAM_HOST):  # what is stored has keys of its own
+            for finding in unknown_keys(key, "BlockAffinity", plain(node)):
+                self.warn(line, f"{finding.field}: {finding.text}")
         for path, again, first in doubled_keys(node):
             text = f"{_path(path)} stands twice, first on line {above + first.line}"
             self.warn(above + again.line, f"{text}; this one counts")

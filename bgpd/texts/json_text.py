@@ -8,6 +8,8 @@ too; it is told.
 import json
 import math
 import re
+from collections import Counter
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
@@ -16,6 +18,7 @@ _STRING: Final = re.compile(r'"(?:[^"\\]|\\.)*"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _MAX_DOUBLED: Final = 8  # told of one text
+_Doubled = tuple[dict[str, object], list[str]]
 
 
 class Loaded(NamedTuple):
@@ -23,7 +26,8 @@ class Loaded(NamedTuple):
 
     Attributes:
         value: Plain values.
-        doubled: Keys that stand twice in one object, sorted; the first few.
+        doubled: Paths, as ``spec.rules.0.cidr``, of keys that stand twice in one object,
+            sorted; the first few.
     """
 
     value: object
@@ -49,13 +53,14 @@ def load(text: bytes | str, limits: Limits, *, keeps_halves: bool = False) -> Lo
         except TextError as error:
             raise TextError(f"is not JSON: {error.problem}") from error
     _check_shape(text, limits)
-    doubled: set[str] = set()
+    doubled: list[_Doubled] = []
 
     def pairs_of(pairs: list[tuple[str, object]]) -> dict[str, object]:
         found = dict(pairs)
         if len(found) != len(pairs) and len(doubled) < _MAX_DOUBLED:
-            keys = [key for key, _ in pairs]
-            doubled.update(key for key in found if keys.count(key) > 1)
+            counts = Counter(key for key, _ in pairs)
+            names = [key for key, count in counts.items() if count > 1]
+            doubled.append((found, names[:_MAX_DOUBLED]))
         return found
 
     try:
@@ -71,9 +76,10 @@ def load(text: bytes | str, limits: Limits, *, keeps_halves: bool = False) -> Lo
         raise TextError(problem) from error
     except (ValueError, RecursionError) as error:
         raise TextError(f"is not JSON: {error}") from error
+    paths = sorted(_paths(value, doubled)) if doubled else ()
     if not keeps_halves and _HALF.search(text):
         value = _whole_characters(value)
-    return Loaded(value, tuple(sorted(doubled)[:_MAX_DOUBLED]))
+    return Loaded(value, tuple(paths[:_MAX_DOUBLED]))
 
 
 def decode(octets: bytes) -> str:
@@ -108,6 +114,20 @@ def _check_shape(text: str, limits: Limits) -> None:
         if depth > limits.depth:
             text = f"is over {limits.depth} levels deep, which are taken at most"
             raise LimitError(text)
+
+
+def _paths(value: object, doubled: list[_Doubled]) -> Iterator[str]:
+    """Yield the paths of doubled keys; of what a later key replaced there is none."""
+    names = {id(found): keys for found, keys in doubled}
+    stack: list[tuple[object, str]] = [(value, "")]
+    while stack:
+        each, above = stack.pop()
+        if isinstance(each, dict):
+            for key in names.get(id(each), ()):
+                yield f"{above}{key}".encode(errors="replace").decode()
+            stack += [(item, f"{above}{key}.") for key, item in each.items()]
+        elif isinstance(each, list):
+            stack += [(item, f"{above}{at}.") for at, item in enumerate(each)]
 
 
 def _whole_number(text: str) -> int:

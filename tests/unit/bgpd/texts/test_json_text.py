@@ -56,7 +56,11 @@ def test_brackets_in_texts_count_for_nothing() -> None:
 def test_a_key_that_stands_twice_is_told_and_the_last_counts() -> None:
     loaded = load('{"a": {"b": 1, "c": 2, "b": 3}, "d": 1, "d": 2}', VALUE)
     assert loaded.value == {"a": {"b": 3, "c": 2}, "d": 2}
-    assert loaded.doubled == ("b", "d")
+    assert loaded.doubled == ("a.b", "d")
+    text = '{"s": [{"x": 1}, {"y": 1, "y": 2, "y": 3}], "t": {"z": 1, "z": 2}, "t": {}}'
+    assert load(text, VALUE).doubled == ("s.1.y", "t")
+    many = "{" + ",".join(f'"k{n % 5000}": {n}' for n in range(9000)) + "}"
+    assert len(load(many, VALUE).doubled) == 8
 
 
 def test_halves_of_characters_can_be_written_afterwards() -> None:
