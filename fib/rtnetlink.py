@@ -53,6 +53,7 @@ IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME = 1, 2, 3
 
 RTNH_F_ONLINK = 4
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
+IFA_F_TENTATIVE = 0x40
 RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 253, 255
 RT_TABLE_COMPAT, RT_TABLE_MAIN, RT_TABLE_LOCAL = 252, 254, 255
 RTN_UNICAST, RTN_LOCAL = 1, 2
@@ -430,6 +431,11 @@ def parse_link(data: bytes, start: int, end: int) -> LinkMessage:
     return LinkMessage(
         index, name.rstrip(b"\0").decode(errors="replace"), is_up, bool(flags & IFF_UP)
     )
+
+
+def is_tentative(data: bytes, start: int) -> bool:
+    """Say whether an address is not to be used before it is found to be unique."""
+    return bool(data[start + 2] & IFA_F_TENTATIVE)
 
 
 def parse_address_message(data: bytes, start: int, end: int) -> AddressMessage:

@@ -108,6 +108,13 @@ class SessionOptions(Section):
         Annotated[Seconds, Field(ge=1)] | None,
         Field(description="between attempts, before back-off and jitter"),
     ] = None
+    max_connect_retry_time: Annotated[
+        Seconds | None,
+        Field(
+            description="back-off goes no further; 0 is 60, and 5 for peers of a cluster "
+            "as in Calico; never less than `connect_retry_time`"
+        ),
+    ] = None
     delay_open_time: Annotated[
         Seconds | None, Field(description="RFC 4271 8.1.1 DelayOpen; 0 is off")
     ] = None

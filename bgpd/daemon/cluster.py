@@ -37,6 +37,9 @@ MOST_REST: Final = 0.5  # seconds between two plans, while events keep coming
 
 _log = logging.getLogger(__name__)
 
+MAX_CONNECT_RETRY_TIME: Final = 5
+"""Seconds; Calico's BIRD has "connect retry time 5" and no back-off."""
+
 Deliver = Callable[[NodeDesired], Awaitable[None]]
 
 _REMOVAL_HOLD: Final = DatastoreSettings().removal_hold
@@ -76,7 +79,7 @@ class ClusterFollower:
         self.datastore = GuardedDatastore(datastore, node, removal_hold)
         self.plan_count = 0
         self._node = node
-        self._state = ClusterState(_with_add_path(template, calico), _options(calico))
+        self._state = ClusterState(_as_calico(template, calico), _options(calico))
         self._border = border or Border()
         self._side = self._sound_side = SideInputs()  # seen last; planned with last
         self._sides = sides
@@ -192,6 +195,13 @@ def _options(calico: CalicoSettings) -> PlanOptions:
         uses_pod_cidrs=calico.uses_pod_cidrs,
         cluster_ips=calico.cluster_ips,
     )
+
+
+def _as_calico(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:
+    """Return a template with Calico's defaults for what it leaves open."""
+    if not template.max_connect_retry_time:
+        template = replace(template, max_connect_retry_time=MAX_CONNECT_RETRY_TIME)
+    return _with_add_path(template, calico)
 
 
 def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:

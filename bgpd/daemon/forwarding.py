@@ -13,6 +13,7 @@ from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.fib_feed import FibFeed
 from bgpd.daemon.learning import Learning, LearnPlan
 from bgpd.daemon.origins import Origins
+from bgpd.daemon.reconnect import Reconnect
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.daemon.ways import Ways
 from fib.kernel import KernelFib
@@ -52,6 +53,7 @@ class Forwarding:
         self._tunnel_addr = b""
         self._plan = LearnPlan(settings.routes.learn)
         self._ways = Ways(self._ways_changed)
+        self._reconnect = Reconnect(speaker, settings.fib.protocol)
         self._feeds: dict[Family, FibFeed] = {}
         fib = settings.fib
         if fib.is_enabled:
@@ -75,6 +77,7 @@ class Forwarding:
             FibError: The kernel refused; the text says what to do.
         """
         speaker = self._speaker
+        self._reconnect.start()
         if self.fib is not None:
             await self.fib.start()
             for family, feed in self._feeds.items():
@@ -180,6 +183,7 @@ class Forwarding:
         Args:
             flush: Remove our routes; otherwise they stay for a successor.
         """
+        self._reconnect.close()
         self._ways.close()
         if self._learning is not None:
             self._learning.close()

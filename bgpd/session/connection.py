@@ -6,6 +6,7 @@ that came in is made with it and forgotten with it.
 """
 
 from collections.abc import Callable, Mapping
+from math import inf
 from random import Random
 from types import MappingProxyType
 from typing import Final
@@ -46,7 +47,7 @@ from bgpd.wire.open import OpenMessage, encode_open
 
 UPDATE: Final = int(MessageType.UPDATE)
 YOUNG_ATTEMPT: Final = 0.5
-"""Seconds in which a new attempt to connect would gain nothing over one under way."""
+"""Seconds in which a new attempt to connect would gain nothing over the last one."""
 USUAL: Final = (UPDATE, int(MessageType.KEEPALIVE))
 """What an established session mostly hears."""
 
@@ -110,7 +111,7 @@ class Connection:
         self.established_at = 0.0
         self._attempts = 0
         self._eager_until = 0.0
-        self._connecting_since = 0.0
+        self._connecting_since = -inf
         self._outbox = outbox
         self._counters = counters
         self._rng = rng
@@ -156,9 +157,9 @@ class Connection:
         """Whether the back-off rests."""
         return now < self._eager_until
 
-    def is_young_attempt(self, now: float) -> bool:
-        """Whether an attempt to connect is under way that has just begun."""
-        return self._is_connecting and now - self._connecting_since < YOUNG_ATTEMPT
+    def has_just_tried(self, now: float) -> bool:
+        """Whether an attempt to connect has just begun, or begun and failed."""
+        return now - self._connecting_since < YOUNG_ATTEMPT
 
     @property
     def keeps_on_notification(self) -> bool:

@@ -185,7 +185,7 @@ class Machines:
             return False
         if self.incoming or outgoing.conn_id is not None:
             return False
-        if outgoing.is_young_attempt(now):
+        if outgoing.has_just_tried(now):
             return False
         event = Event.CONNECT_RETRY_TIMER_EXPIRES
         down = self.counters.last_down

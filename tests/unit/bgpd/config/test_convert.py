@@ -126,6 +126,7 @@ peers:
     hold_time: 9
     keepalive_time: 3
     connect_retry_time: 4
+    max_connect_retry_time: 11
     delay_open_time: 5
     send_hold_time: 6
     client: on
@@ -164,6 +165,7 @@ peers:
             hold_time=9,
             keepalive_time=3,
             connect_retry_time=4,
+            max_connect_retry_time=11,
             delay_open_time=5,
             send_hold_time=6,
             is_client=True,

@@ -718,3 +718,76 @@ def test_a_second_open_waits_no_less_for_a_standstill() -> None:
         made.handle_timer(now, has_unread=has_unread)
         seen.append(made.state is State.OPEN_CONFIRM)
     assert seen == [False, False, True]
+
+
+# -- ways that are back -----------------------------------------------------------------
+
+
+def failed(times: int, **changes) -> tuple[PeerSession, float]:
+    """Return a session that could not connect so often, and the time."""
+    made = session(connect_retry_time=5, **changes)
+    made.start(0.0)
+    now = 0.0
+    for _ in range(times):
+        made.connect_failed("no route to host", now)
+        now = made.next_deadline() or now
+        made.handle_timer(now)
+    made.connect_failed("no route to host", now)
+    made.events()
+    return made, now
+
+
+def test_back_off_ends_where_it_is_configured_to() -> None:
+    made, now = failed(10, max_connect_retry_time=8)
+    assert 0.75 * 8 <= (made.next_deadline() or 0.0) - now <= 8
+    made, now = failed(10, max_connect_retry_time=1)
+    assert 0.75 * 5 <= (made.next_deadline() or 0.0) - now <= 5
+
+
+def test_days_of_failures_overflow_nothing() -> None:
+    made, now = failed(3000)
+    assert 0.75 * 60 <= (made.next_deadline() or 0.0) - now <= 60
+
+
+def test_a_way_that_is_back_is_tried_at_once_and_back_off_begins_anew() -> None:
+    made, now = failed(5)
+    assert made.try_now(now + 1)
+    assert [e for e in made.events() if isinstance(e, Connect)]
+    made.connect_failed("no route to host", now + 1)
+    assert (made.next_deadline() or 0.0) - now <= 6
+
+
+def test_an_attempt_that_has_just_begun_is_left_alone() -> None:
+    made, now = failed(5)
+    assert made.try_now(now + 1)
+    assert not made.try_now(now + 1.1)
+    assert made.try_now(now + 2)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"is_passive": True}, {"is_dynamic": True}], ids=str
+)
+def test_who_never_connects_is_not_made_to(changes) -> None:
+    made = session(**changes)
+    made.start(0.0)
+    assert not made.try_now(10.0)
+
+
+def test_a_session_that_stands_or_comes_up_is_left_alone() -> None:
+    assert not established().try_now(100.0)
+    assert not connected().try_now(100.0)
+    made, now = failed(1)
+    made.connection_made(7, "a", "b", now, is_outgoing=False)
+    assert not made.try_now(now + 10)
+    assert not session().try_now(0.0)
+
+
+def test_damping_ends_with_a_way_that_is_back_and_not_otherwise() -> None:
+    lost = established()
+    lost.connection_lost(1, "no route to host", 1.0)
+    assert lost.state is State.IDLE
+    assert lost.try_now(1.1)
+    assert [e for e in lost.events() if isinstance(e, Connect)]
+    bad = established()
+    bad.notify(NotifyError(3, 1), 1.0)
+    assert not bad.try_now(1.1)

@@ -21,7 +21,15 @@ def test_jitter_is_between_three_quarters_and_one() -> None:
 
 @pytest.mark.parametrize(
     ("base", "attempts", "longest"),
-    [(5, 0, 5), (5, 1, 10), (5, 3, 40), (5, 4, 60), (5, 99, 60), (120, 9, 120)],
+    [
+        (5, 0, 5),
+        (5, 1, 10),
+        (5, 3, 40),
+        (5, 4, 60),
+        (5, 99, 60),
+        (5, 10**9, 60),
+        (120, 9, 120),
+    ],
 )
 def test_connect_retry_backs_off_to_a_limit(base, attempts, longest) -> None:
     interval = connect_retry_interval(base, attempts, Random(1))
@@ -32,7 +40,9 @@ def test_connect_retry_never_spins() -> None:
     assert connect_retry_interval(0, 0, Random(1)) >= 0.75
 
 
-@pytest.mark.parametrize(("failures", "longest"), [(0, 0), (1, 1), (4, 8), (50, 60)])
+@pytest.mark.parametrize(
+    ("failures", "longest"), [(0, 0), (1, 1), (4, 8), (50, 60), (10**9, 60)]
+)
 def test_idle_hold_grows_with_failures(failures, longest) -> None:
     assert 0.75 * longest <= idle_hold_interval(failures, Random(1)) <= longest
 

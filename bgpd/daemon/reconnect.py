@@ -1,0 +1,94 @@
+"""Tries peers at once when the way to them may be back, and not at the end of a back-off.
+
+A cable that is plugged in again, an address that returns, a route that is learned: each
+may be what hundreds of peers have waited for. They are tried a few at a time, and once more
+a little later, since a neighbour is rarely answered in the very moment its link comes up.
+Without the kernel's notifications, peers are tried by their timers alone.
+"""
+
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from bgpd.daemon.peer import Peer
+from bgpd.daemon.speaker import Speaker
+from bgpd.session.fsm import State
+from fib.errors import FibError
+from fib.way_events import Opened, WayEvents
+from rib.nlri import parse_address
+
+TRIED_AT_ONCE: Final = 16  # peers; an attempt costs some 100 us
+PACE: Final = 0.02  # seconds between these
+ONCE_MORE: Final = 1.0  # seconds until the second attempt
+_WAITING: Final = (State.IDLE, State.CONNECT, State.ACTIVE)
+
+_log = logging.getLogger(__name__)
+
+
+class Reconnect:
+    """Watches the ways to a speaker's peers.
+
+    Args:
+        speaker: Whose peers they are.
+        protocol: Of our own kernel routes, which are no way to a peer.
+    """
+
+    def __init__(self, speaker: Speaker, protocol: int) -> None:
+        self._speaker = speaker
+        self._events = WayEvents(self.opened, protocol)
+        self._queue: dict[str, None] = {}  # addresses of peers, in the order of trying
+        self._is_pacing = False
+        self._is_closed = False
+
+    def start(self) -> None:
+        """Begin to watch; a kernel that refuses is told of, and no more."""
+        try:
+            self._events.start()
+        except (FibError, OSError) as error:
+            _log.warning("ways to peers are not watched, timers try again: %s", error)
+
+    def close(self) -> None:
+        """Watch and try no more."""
+        self._is_closed = True
+        self._queue.clear()
+        self._events.close()
+
+    def opened(self, opened: Opened) -> None:
+        """Try those whose way may have opened, now and once more."""
+        concerned = [
+            address
+            for address, peer in self._speaker.peers.items()
+            if peer.state in _WAITING and _leads_to(opened, peer)
+        ]
+        if concerned:
+            self._try(concerned)
+            self._speaker.loop.call_later(ONCE_MORE, self._try, concerned)
+
+    def _try(self, addresses: Iterable[str]) -> None:
+        self._queue.update(dict.fromkeys(addresses))
+        if not self._is_pacing:
+            self._go_on()
+
+    def _go_on(self) -> None:
+        self._is_pacing = False
+        for address in [*self._queue][:TRIED_AT_ONCE]:
+            del self._queue[address]
+            peer = self._speaker.peers.get(address)
+            if peer is not None and not self._is_closed:
+                peer.driver.try_now()
+        if self._queue and not self._is_closed:
+            self._is_pacing = True
+            self._speaker.loop.call_later(PACE, self._go_on)
+
+
+def _leads_to(opened: Opened, peer: Peer) -> bool:
+    settings = peer.settings
+    if settings.is_passive or peer.range_name:
+        return False
+    address, _, zone = settings.remote_addr.partition("%")
+    source = settings.local_addr.partition("%")[0]
+    return opened.leads_to(
+        parse_address(address),
+        settings.interface or zone,
+        parse_address(source) if source else b"",
+    )
