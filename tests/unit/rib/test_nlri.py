@@ -13,6 +13,7 @@ from rib.nlri import (
     sorted_nlris,
     split,
     split_add_path,
+    split_tail,
 )
 
 
@@ -82,6 +83,36 @@ def test_trailing_bits_are_irrelevant() -> None:
 def test_what_cannot_be_split(run: bytes, afi: int, text: str) -> None:
     with pytest.raises(NlriError, match=text):
         split(run, afi)
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ["10.0.0.0/8"],
+        ["0.0.0.0/0"],
+        ["10.1.2.3/32"],
+        ["10.244.0.64/26", "10.0.0.0/8"],
+        ["0.0.0.0/0", "0.0.0.0/0", "10.1.2.3/32"],
+    ],
+)
+def test_the_end_of_a_body_is_split_as_a_run(texts: list[str]) -> None:
+    pieces = [nlri(text) for text in texts]
+    body = b"\0\0\0\4\x40\1\1\0"
+    assert split_tail(body + b"".join(pieces), len(body)) == pieces
+
+
+@pytest.mark.rfc("4271", "4.3", "MUST")
+def test_host_bits_at_the_end_of_a_body_are_cleared() -> None:
+    assert split_tail(b"..\x1a\x0a\xf4\x00\x7f", 2) == [nlri("10.244.0.64/26")]
+    dirty = b"\x1a\x0a\xf4\x00\x7f\x08\x0a"
+    assert split_tail(dirty, 0) == [nlri("10.244.0.64/26"), nlri("10.0.0.0/8")]
+
+
+@pytest.mark.rfc("7606", "5.3", "MUST")
+@pytest.mark.parametrize("run", [b"\x21\x0a\0\0\0\0", b"\x18\x0a\x00", b"\x08\x0a\x20"])
+def test_the_end_of_a_body_that_cannot_be_split(run: bytes) -> None:
+    with pytest.raises(NlriError, match=r"exceeds 32|runs past the end"):
+        split_tail(b".." + run, 2)
 
 
 @pytest.mark.rfc("7606", "5.3", "MUST")

@@ -1,5 +1,6 @@
 import pytest
 
+from rib.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address, parse_prefix
 from rib.path import SourceKind
@@ -21,6 +22,8 @@ from rib.policy import (
     Verdict,
     compile_policy,
     export_allowed,
+    is_long_lived_stale,
+    long_lived,
     obey_graceful_shutdown,
     prefix_match,
 )
@@ -489,3 +492,20 @@ class TestWellKnown:
     )
     def test_other_routes_stay_the_same_object(self, attributes) -> None:
         assert obey_graceful_shutdown(attributes) is attributes
+
+
+class TestLongLivedRoutes:
+    """RFC 9494 4.2 and 4.3."""
+
+    @pytest.mark.rfc("9494", "4.2", "MUST")
+    def test_a_stale_route_is_marked_once(self) -> None:
+        marked = long_lived(some_attributes(communities=(TAG,)))
+        assert marked is not None
+        assert marked.communities == (TAG, LLGR_STALE)
+        assert is_long_lived_stale(marked)
+        assert long_lived(marked) is marked
+        assert not is_long_lived_stale(some_attributes(cluster_list=(LLGR_STALE,)))
+
+    @pytest.mark.rfc("9494", "4.2", "MUST")
+    def test_one_that_must_not_live_long_goes(self) -> None:
+        assert long_lived(some_attributes(communities=(NO_LLGR,))) is None
