@@ -11,7 +11,7 @@ from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri
 from rib.path import Path, SourceKind
-from rib.path_set import members_of, paths_of
+from rib.path_set import Entry, members_of, paths_of
 from rib.policy import (
     ACCEPT_ALL,
     Actions,
@@ -43,6 +43,11 @@ def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
 
 def spec(*terms: Term) -> PolicySpec:
     return PolicySpec("p", terms, accepts_unmatched=True)
+
+
+def attributes_of(entry: Entry | None) -> PathAttributes:
+    assert isinstance(entry, Path)
+    return entry.attributes
 
 
 class Peer:
@@ -152,7 +157,7 @@ class TestRuns:
         peer = Peer()
         paths, runs = [peer.learn(GOOD), peer.learn(OTHER)], [[ONE, TWO], [THREE]]
         changes = peer.rib.announce_all(paths, runs)
-        assert [(c.new.attributes, c.nlris) for c in changes] == [
+        assert [(attributes_of(c.new), c.nlris) for c in changes] == [
             (GOOD, [ONE, TWO]),
             (OTHER, [THREE]),
         ]

@@ -128,7 +128,7 @@ class TestLonePaths:
         one, other = table.path(table.a), table.path(table.b)
         table.rib.announce([ONE, TWO, THREE], one)
         (change,) = table.rib.announce([ONE, TWO, ONE], other)
-        assert change == (one, table.rib.table[ONE], [ONE, TWO])
+        assert change == Change(one, table.rib.table[ONE], [ONE, TWO])
         assert table.rib.table[ONE] is table.rib.table[TWO]
         assert best_of(change.new) is one
         table.rib.announce([FOUR], other)
@@ -227,7 +227,7 @@ class TestSets:
             table.rib.announce([THREE], path)
         table.rib.forget_decisions()
         (change,) = table.rib.decide_again([ONE, TWO, ONE, FOUR])
-        assert change == (before, table.rib.table[TWO], [ONE, TWO])
+        assert change == Change(before, table.rib.table[TWO], [ONE, TWO])
         assert best_of(change.new) is paths[1]
         assert best_of(before) is paths[0]
         assert table.counts() == {"a": 3, "b": 3, "c": 3}
