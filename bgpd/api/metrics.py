@@ -127,6 +127,8 @@ class Figures:
         lag_p99: What 99 of 100 delays do not exceed, seconds.
         fib: The kernel's table; ``None`` without.
         datastore: ``None`` without.
+        held: Objects in force although their source has them no more, by kind.
+        holds: How often a removal was held.
     """
 
     version: str
@@ -142,6 +144,8 @@ class Figures:
     lag_p99: float = 0.0
     fib: FibCounts | None = None
     datastore: DatastoreFigures | None = None
+    held: Mapping[str, int] = field(default_factory=dict)
+    holds: int = 0
 
 
 Sample = tuple[tuple[str, ...], float]
@@ -274,6 +278,11 @@ ROWS: Final[tuple[_Row, ...]] = (
          _datastore(lambda store: store.lag_revisions)),
     _Row("pybgpd_datastore_snapshots", "Snapshots read; continuity was lost before each"
          " but the first.", True, (), _datastore(lambda store: store.snapshots)),
+    _Row("pybgpd_held_objects", "Objects in force although their source has them no"
+         " more: nobody can have meant it.", False, ("kind",),
+         lambda f: (((kind,), count) for kind, count in f.held.items())),
+    _Row("pybgpd_holds", "Removals that were held as implausible.", True, (),
+         _one(lambda f: f.holds)),
     _Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop within a"
          " minute.", False, (), _one(lambda f: f.lag_worst)),
     _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the delays.", False, (),

@@ -21,7 +21,8 @@ SOON: Final = 0.25  # the same, where it is of kinds alone whose removal is urge
 LONGEST: Final = 60.0  # seconds after which it is judged although removals go on
 STRAGGLERS: Final = 60.0  # seconds that the rest has left once nearly all is back
 _NEARLY_ALL: Final = 10  # at most one of so many is still missing then
-_SHOWN: Final = 3  # names of a kind that a line names
+_SHOWN: Final = 3  # names that a line names
+CONFIRM: Final = "pybgpctl calico confirm"
 
 V = TypeVar("V")
 V_contra = TypeVar("V_contra", contravariant=True)
@@ -117,8 +118,17 @@ class Note(NamedTuple):
     seconds: float = 0.0
 
     def __str__(self) -> str:
-        """Return what is missing, for people."""
-        return ", ".join(map(str, self.counts)) or f"{self.size} objects"
+        """Return one line for people."""
+        if self.cause is not Cause.IMPLAUSIBLE:
+            what = ", ".join(map(str, self.counts)) or f"{self.size} objects"
+            return f"no longer held: {what}: {self.cause.value}"
+        names = [name for count in self.counts for name in count.names][:_SHOWN]
+        more = ", ..." if self.size > len(names) else ""
+        return (
+            f"nobody can have meant this removal: {', '.join(map(str, self.counts))}"
+            f" ({', '.join(names)}{more}); what they said stays in force for"
+            f" {self.seconds:.0f} s, until they are back, or until {CONFIRM}"
+        )
 
 
 @dataclass(slots=True)
@@ -173,9 +183,13 @@ class RemovalGuard(Generic[V]):
     Args:
         rules: What is plausible.
         hold_time: Seconds for which an implausible removal is held; 0 lets all through.
+
+    Attributes:
+        hold_count: How often a removal was found implausible.
     """
 
     def __init__(self, rules: Rules[V], hold_time: float) -> None:
+        self.hold_count = 0
         self._rules = rules
         self._hold_time = hold_time
         self._in_force: dict[str, dict[str, V]] = {}
@@ -314,6 +328,11 @@ class RemovalGuard(Generic[V]):
         """Return what a hold is about, by kind."""
         return self._count(hold.held)
 
+    def describe(self, hold: Hold[V], now: float) -> str:
+        """Return one line about a hold, for people."""
+        left = max(0.0, hold.until - now)
+        return str(Note(Cause.IMPLAUSIBLE, self.counts(hold), len(hold), left))
+
     def kept(self) -> Iterator[tuple[str, V]]:
         """Yield every object that is in force although the source has it no more."""
         for kind, keys in self._missing.items():
@@ -371,6 +390,7 @@ class RemovalGuard(Generic[V]):
         if self._is_confirmed or not (suspect or is_sequel):
             return self._let_go(batch, now)
         self._held_at = self._latest
+        self.hold_count += 1
         counts = self._count(batch)
         hold = self._joined(suspect)
         if hold is None:

@@ -7,7 +7,13 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from bgpd.cli.asking import EXIT_REFUSED, ask, output_option, print_rows
+from bgpd.cli.asking import (
+    EXIT_REFUSED,
+    ask,
+    output_option,
+    print_lines,
+    print_rows,
+)
 from bgpd.cli.tables import field
 from bgpd.texts.files import read_octets
 from bgpd.texts.json_text import load
@@ -25,6 +31,14 @@ _DIFF: Final = (
     field("WANTED", "wanted"),
     field("RUNNING", "running"),
     field("REMARK", "text"),
+)
+
+_HELD: Final = (
+    field("SOURCE", "source"),
+    field("KIND", "kind"),
+    field("OBJECT", "object"),
+    field("INSTEAD", "instead"),
+    field("UNTIL", "until"),
 )
 
 _case = click.option(
@@ -78,6 +92,28 @@ def diff(control: str, output: str, *, shows_all: bool) -> None:
     print_rows(iter(rows), output, _DIFF, "nothing differs")
     if any(row["state"] != "same" for row in rows):
         sys.exit(EXIT_REFUSED)
+
+
+@calico.command("held")
+@output_option
+@click.pass_obj
+def held(control: str, output: str) -> None:
+    """Show what is held because nobody can have meant its removal.
+
+    Such objects stay in force until they are back, until datastore.removal_hold is
+    over, or until "calico confirm".
+    """
+    print_rows(ask(control, "calico-held"), output, _HELD, "nothing is held")
+
+
+@calico.command("confirm")
+@click.pass_obj
+def confirm(control: str) -> None:
+    """Say that the removals that are held are meant: they take effect at once.
+
+    Exit code 1 where nothing is held.
+    """
+    print_lines(ask(control, "calico-confirm"))
 
 
 def _load(file: Path) -> "Case":

@@ -230,6 +230,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("jobs", row["jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
+            *(("held", _held(hold)) for hold in row.get("holds", ())),
             ("kubernetes", _optional(row.get("kubernetes"), _kubernetes) or "none"),
         ],
         1,
@@ -273,6 +274,11 @@ def _kubernetes(row: Row) -> str:
     state = "connected" if row["is_connected"] else "not connected"
     trouble = "" if row["is_connected"] else f": {row['last_error'] or 'no answer yet'}"
     return f"{state} by {row['source']}{trouble}"
+
+
+def _held(row: Row) -> str:
+    what = f"{row['objects']} objects that {row['source']} has no more"
+    return f"{what}, until {row['until']}"
 
 
 def _datastore(row: Row) -> str:

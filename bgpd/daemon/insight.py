@@ -70,6 +70,8 @@ class DaemonInsight:
             lag_p99=self._lag.percentile(0.99),
             fib=None if fib is None else fib.counts,
             datastore=self._datastore(),
+            held={} if daemon.holds is None else daemon.holds.figures(),
+            holds=0 if daemon.holds is None else daemon.holds.total,
         )
 
     def _object_warnings(self) -> tuple[tuple[str, str], ...]:
@@ -110,6 +112,11 @@ class DaemonInsight:
         if cluster is not None:
             status = cluster.status
             text = status.last_error or f"{status.snapshots} snapshots"
+            held = sum(
+                self._daemon.holds.figures().values() if self._daemon.holds else ()
+            )
+            # Not a reason to be unready: what runs is right, and a restart would lose it.
+            text += f", {held} objects held that it has no more" if held else ""
             checks.append(Check("datastore", status.snapshots > 0, text))
         forwarding = self._daemon.forwarding
         if forwarding is not None and forwarding.fib is not None:

@@ -22,6 +22,7 @@ from bgpd.daemon.entrance import Entrance, enter
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.forwarding import Forwarding
+from bgpd.daemon.holds import Holds
 from bgpd.daemon.identity import identify, own_addresses, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.listening import Listening
@@ -107,6 +108,7 @@ class Daemon:
         self.forwarding: Forwarding | None = None
         self.cluster: ClusterFollower | None = None
         self.sides: SideFollower | None = None
+        self.holds: Holds | None = None
         self.border = Border()
         self.started = asyncio.Event()
         self._ending: Ending | None = None
@@ -224,6 +226,8 @@ class Daemon:
             lines += self.reconciler.faults()
         if self.cluster is not None:
             lines += self.cluster.warning_lines(SHOWN_WARNINGS)
+        if self.holds is not None:
+            lines += self.holds.warnings()
         return lines
 
     def _begin_recovery(self, speaker: Speaker, forwarding: Forwarding) -> None:
@@ -282,6 +286,7 @@ class Daemon:
             sides=self.sides,
             removal_hold=settings.datastore.removal_hold,
         )
+        self.holds = Holds((self.cluster.datastore,))
         holds = "what was read before stays in force"
         self._supervisor.keep("datastore", self.cluster.follow, meanwhile=holds)
         self._supervisor.keep("local workloads", self.sides.follow, meanwhile=holds)
@@ -379,6 +384,8 @@ class Daemon:
         steps = diff(old, new)
         for step in steps:
             _log.info("reload: %s", step)
+        if self.holds is not None:
+            self.holds.set_hold_time(new.datastore.removal_hold)
         if old.log != new.log:
             set_up_logging(new.log)
         if self.reconciler is not None and self._identity is not None:

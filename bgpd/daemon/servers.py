@@ -98,6 +98,7 @@ class Servers:
             changed_at=lambda: daemon.changed_at or speaker.loop.time(),
             links=forwarding.links if forwarding is not None else None,
             recovery=daemon.recovery,
+            holds=daemon.holds,
         )
 
     async def _serve_control(self, view: "DaemonView") -> None:

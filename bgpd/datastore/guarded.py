@@ -14,40 +14,25 @@ from typing import Final
 
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.plausible import EventGuard
-from bgpd.calico.removals import Cause, Count, Hold, Note
+from bgpd.calico.removals import Cause, Count, Note, RemovalGuard
 from bgpd.datastore.coalesce import coalesced
 from bgpd.datastore.model import Datastore, Status
 
-CONFIRM: Final = "pybgpctl calico confirm"
+_WELL: Final = (Cause.RETURNED, Cause.NEARLY_RETURNED, Cause.UNUSED)
 
 _log = logging.getLogger(__name__)
 
 
-def log_notes(source: str, notes: list[Note]) -> None:
+def log_notes(title: str, notes: list[Note]) -> None:
     """Log which holds began and ended, each as one line.
 
     Args:
-        source: What lost the objects, such as ``datastore``.
+        title: What lost the objects, such as ``datastore``.
         notes: What happened.
     """
     for note in notes:
-        if note.cause is Cause.IMPLAUSIBLE:
-            _log.warning("%s: %s", source, missing_text(note.counts, note.seconds))
-        elif note.cause in (Cause.CONFIRMED, Cause.EXPIRED):
-            _log.warning("%s: no longer held: %s: %s", source, note, note.cause.value)
-        else:
-            _log.info("%s: no longer held: %s: %s", source, note, note.cause.value)
-
-
-def missing_text(counts: tuple[Count, ...], seconds: float) -> str:
-    """Return one line that says what is missing, and what ends the hold."""
-    names = [name for count in counts for name in count.names][:3]
-    return (
-        f"implausible: {', '.join(map(str, counts))} gone at once ({', '.join(names)}"
-        f"{', ...' if sum(count.missing for count in counts) > len(names) else ''}); all"
-        f" that they said stays in force for {seconds:.0f} s, or until they are back; if"
-        f" it is meant: {CONFIRM}"
-    )
+        is_well = note.cause in _WELL
+        _log.log(logging.INFO if is_well else logging.WARNING, "%s: %s", title, note)
 
 
 class GuardedDatastore:
@@ -59,6 +44,8 @@ class GuardedDatastore:
         hold_time: Seconds for which they are held; 0 holds none.
         clock: Monotonic seconds.
     """
+
+    title: Final = "datastore"
 
     def __init__(
         self,
@@ -86,13 +73,9 @@ class GuardedDatastore:
         return self._source.describe(key)
 
     @property
-    def holds(self) -> tuple[Hold[bytes], ...]:
-        """What is held, the oldest first."""
-        return self._guard.removals.holds
-
-    def counts(self, hold: Hold[bytes]) -> tuple[Count, ...]:
-        """Return what a hold is about, by kind."""
-        return self._guard.removals.counts(hold)
+    def removals(self) -> RemovalGuard[bytes]:
+        """What is kept apart."""
+        return self._guard.removals
 
     def confirm(self) -> tuple[Count, ...]:
         """Let all removals that are kept apart take effect; return what they are."""
@@ -125,7 +108,7 @@ class GuardedDatastore:
                     reader.result()  # raises what it ended by
                     return
                 released = self._guard.advance(self._clock())
-                log_notes("datastore", self._guard.removals.drain_notes())
+                log_notes(self.title, self._guard.removals.drain_notes())
                 if released is not None:
                     yield released
         finally:

@@ -7,6 +7,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bgpd.api.protocol import ControlError
+from bgpd.daemon.holds import Holds
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.fsm import State
@@ -95,6 +96,8 @@ class DaemonView:
         links: Returns devices with their addresses; ``None`` without a kernel.
         recovery: Returns how far the recovery after our restart is: peers waited for,
             seconds so far and at most; ``None`` when it is over.
+        holds: What is held because nobody can have meant its removal; ``None`` without a
+            datastore.
         tunnel_fault: Returns why the tunnel device is not as it must be.
     """
 
@@ -114,6 +117,7 @@ class DaemonView:
     changed_at: Callable[[], float] | None = None
     links: Callable[[], Iterable[Link]] | None = None
     recovery: Callable[[], tuple[int, float, float] | None] | None = None
+    holds: Holds | None = None
 
     @property
     def now(self) -> float:

@@ -55,6 +55,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "jobs": len(speaker.jobs),
         "fib": None if view.fib is None else _fib(view),
         "datastore": None if view.datastore is None else _datastore(view),
+        "holds": [] if view.holds is None else view.holds.rows(view.wall_time),
         "kubernetes": None if view.kubernetes is None else asdict(view.kubernetes()),
         "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
         "memory": _resident_octets(),

@@ -14,6 +14,7 @@ from bgpd.api.protocol import Answer, Arguments, Command, ControlError, Row
 from bgpd.daemon.views.cluster import cluster_diff
 from bgpd.daemon.views.common import Actions, DaemonView, ResetKind, find_peer
 from bgpd.daemon.views.fib import fib
+from bgpd.daemon.views.held import confirm, held
 from bgpd.daemon.views.peers import peers
 from bgpd.daemon.views.route import route
 from bgpd.daemon.views.routes import routes
@@ -136,6 +137,12 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
             cluster_diff,
             "What the datastore asks of this node, against what runs.",
             {"all": bool},
+        ),
+        "calico-held": _Row(
+            held, "Objects that are held because nobody can have meant their removal."
+        ),
+        "calico-confirm": _Row(
+            confirm, "Let the removals that are held take effect.", is_change=True
         ),
         "reset": _Row(
             _reset,

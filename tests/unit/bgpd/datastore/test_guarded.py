@@ -60,7 +60,7 @@ async def test_a_hold_is_logged_once_and_ends_by_its_time(
         await follower.until(lambda _: memory.status.lag_revisions == 0)
         clock.ahead += 5
         await memory.apply([node("n9", "10.0.0.99/24")])
-        await follower.until(lambda _: bool(guarded.holds))
+        await follower.until(lambda _: bool(guarded.removals.holds))
         assert len(follower.items) == 4
         for _ in range(3):
             memory.compact()  # snapshots do not repeat the warning
@@ -84,7 +84,7 @@ async def test_a_deadline_wakes_it_while_the_source_is_silent() -> None:
         await follower.until(lambda _: memory.status.lag_revisions == 0)
         clock.ahead += 1.9  # of the two seconds for which a removal waits
         guarded.set_hold_time(60)  # looks at the clock
-        await follower.until(lambda _: bool(guarded.holds))
+        await follower.until(lambda _: bool(guarded.removals.holds))
         assert OWN in follower.items
 
 
