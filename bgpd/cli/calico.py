@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from bgpd.calico.case import Case
 
 EXIT_BAD_CASE: Final = 2
+EXIT_STALE: Final = 4
 
 _DIFF: Final = (
     field("PART", "part"),
@@ -86,12 +87,22 @@ def probe(file: Path) -> None:
 def diff(control: str, output: str, *, shows_all: bool) -> None:
     """Compare what the datastore asks of a running daemon with what runs there.
 
-    Exit code 1 where something differs.
+    Exit code 1 where something differs; 4 where nothing does, but the datastore is
+    not connected, so that its side is as old as the last revision that was read.
     """
-    rows = list(ask(control, "calico-diff", all=shows_all))
+    found = list(ask(control, "calico-diff", all=True))
+    rows = [row for row in found if shows_all or row["state"] != "same"]
+    if output == "table":
+        for row in found:
+            if row["part"] == "datastore":
+                click.echo(row["text"])
+        rows = [row for row in rows if row["part"] != "datastore"]
     print_rows(iter(rows), output, _DIFF, "nothing differs")
-    if any(row["state"] != "same" for row in rows):
+    states = {row["state"] for row in found}
+    if states - {"same", "stale"}:
         sys.exit(EXIT_REFUSED)
+    if "stale" in states:
+        sys.exit(EXIT_STALE)
 
 
 @calico.command("held")

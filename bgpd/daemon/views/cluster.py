@@ -1,7 +1,8 @@
 """``calico diff``: what the datastore asks of this node, against what runs.
 
 What is level-triggered can be checked at any time: every row is one thing that the
-datastore wants, or that runs without being wanted, with both sides.
+datastore wants, or that runs without being wanted, with both sides. The first row says how
+old the datastore's side is; without ``all`` it is left out where that is new.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -22,11 +23,14 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
     from bgpd.calico.desired import NodeDesired
 
 SAME, DIFFERS, MISSING, EXTRA = "same", "differs", "missing", "extra"
+STALE, HELD = "stale", "held"
 _SECRET: Final = frozenset({"password"})
 
 
 def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
     """Return a row for each difference; with argument ``all``, for each thing compared.
+
+    The first is that of the datastore itself, ``stale`` while it is not connected.
 
     Raises:
         ControlError: ``no-datastore``, or it told nothing of this node yet.
@@ -40,14 +44,43 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
     return (row for row in _compare(view, desired) if shows_all or row["state"] != SAME)
 
 
+def _source(view: DaemonView) -> Iterator[Row]:
+    """Yield how old the datastore's side is."""
+    if view.datastore is None:
+        return
+    found = view.datastore.status
+    since = view.wall_time(found.since)
+    if found.is_connected:
+        state, text = SAME, f"connected to {found.source} since {since}"
+    else:
+        error = f" ({found.last_error})" if found.last_error else ""
+        state, text = STALE, f"datastore not connected since {since}{error}"
+    applied = found.applied_revision
+    text = f"compared with revision {applied}; {text}"
+    newest = found.server_revision if found.is_connected else None
+    row = _row("datastore", found.kind, state, newest, applied, text=text)
+    yield row | {"revision": applied, "since": since}
+
+
 def _compare(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
+    yield from _source(view)
     yield from _identity(view, desired)
     yield from _peers(view, desired)
     yield from _policies(view, desired)
     yield from _routes(view, desired)
     yield from _kernel(view, desired)
+    yield from _held(view)
     for warning in desired.warnings:
         yield _row("object", str(warning), DIFFERS, None, None, text=warning.text)
+
+
+def _held(view: DaemonView) -> Iterator[Row]:
+    """Yield what the datastore has no more and what runs all the same."""
+    for each in () if view.holds is None else view.holds.objects(view.wall_time):
+        text = f"held until {each['until']}: nobody can have meant its removal"
+        yield _row(
+            each["kind"], each["object"], HELD, each["instead"], "held", text=text
+        )
 
 
 def _row(
