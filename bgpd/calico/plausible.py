@@ -270,19 +270,19 @@ class EventGuard:
         self.removals = RemovalGuard[bytes](ClusterRules(node), hold_time)
         self._revision = 0
 
-    def take(self, event: DatastoreEvent, now: float) -> DatastoreEvent | None:
-        """Return what of an event counts now; ``None`` if nothing does."""
+    def take(self, event: DatastoreEvent, now: float) -> DatastoreEvent:
+        """Return what of an event counts now; that may be its revision alone."""
         work = self.taking(event, now)
         while True:
             try:
                 next(work)
             except StopIteration as end:
-                plausible: DatastoreEvent | None = end.value
+                plausible: DatastoreEvent = end.value
                 return plausible
 
     def taking(
         self, event: DatastoreEvent, now: float
-    ) -> Generator[None, None, DatastoreEvent | None]:
+    ) -> Generator[None, None, DatastoreEvent]:
         """Do as ``take``, with a breath after every ``_SLICE`` objects."""
         self._revision = event.revision
         if isinstance(event, Snapshot):
@@ -300,7 +300,7 @@ class EventGuard:
 
     def _snapshot(
         self, event: Snapshot, now: float
-    ) -> Generator[None, None, DatastoreEvent | None]:
+    ) -> Generator[None, None, DatastoreEvent]:
         items = event.items
         yield from self._put_all(items, now)
         yield from self._remove_all(self.removals.keys() - items.keys(), now)
@@ -309,14 +309,13 @@ class EventGuard:
 
     def _changes(
         self, event: Changes, now: float
-    ) -> Generator[None, None, DatastoreEvent | None]:
+    ) -> Generator[None, None, DatastoreEvent]:
         kept = yield from self._put_all(event.puts, now)
         kept |= yield from self._remove_all(event.deletes, now)
         if not kept:
             return event
         puts = {key: value for key, value in event.puts.items() if key not in kept}
-        deletes = event.deletes - kept
-        return Changes(event.revision, puts, deletes) if puts or deletes else None
+        return Changes(event.revision, puts, event.deletes - kept)
 
     def _put_all(
         self, items: Mapping[str, bytes], now: float

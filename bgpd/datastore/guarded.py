@@ -98,9 +98,7 @@ class GuardedDatastore:
                 await self._wait()
                 event = self._inbox
                 if event is not None:
-                    plausible = await self._take(event)
-                    if plausible is not None:
-                        yield plausible
+                    yield await self._take(event)
                     self._applied_revision = event.revision
                     self._inbox = None
                     self._taken.set()
@@ -123,14 +121,14 @@ class GuardedDatastore:
                 self._news.set()
                 await self._taken.wait()
 
-    async def _take(self, event: DatastoreEvent) -> DatastoreEvent | None:
+    async def _take(self, event: DatastoreEvent) -> DatastoreEvent:
         """Return what of an event counts now; others may work meanwhile."""
         work = self._guard.taking(event, self._clock())
         while True:
             try:
                 next(work)
             except StopIteration as end:
-                plausible: DatastoreEvent | None = end.value
+                plausible: DatastoreEvent = end.value
                 return plausible
             await asyncio.sleep(0)
 

@@ -59,22 +59,22 @@ class Source:
         self.start = dict(self.items)
         self.snapshot()
 
-    def snapshot(self) -> DatastoreEvent | None:
+    def snapshot(self) -> DatastoreEvent:
         self.revision += 1
         return self._deliver(Snapshot(self.revision, dict(self.items)))
 
-    def put(self, *parts: Mapping[str, bytes]) -> DatastoreEvent | None:
+    def put(self, *parts: Mapping[str, bytes]) -> DatastoreEvent:
         puts: dict[str, bytes] = {}
         for part in parts:
             puts |= part
         return self.change(puts, ())
 
-    def delete(self, *keys: str) -> DatastoreEvent | None:
+    def delete(self, *keys: str) -> DatastoreEvent:
         return self.change({}, keys)
 
     def change(
         self, puts: Mapping[str, bytes], deletes: Iterable[str]
-    ) -> DatastoreEvent | None:
+    ) -> DatastoreEvent:
         self.revision += 1
         self.items |= puts
         for key in deletes:
@@ -101,7 +101,7 @@ class Source:
     def causes(self) -> list[Cause]:
         return [note.cause for note in self.guard.removals.drain_notes()]
 
-    def _deliver(self, event: DatastoreEvent) -> DatastoreEvent | None:
+    def _deliver(self, event: DatastoreEvent) -> DatastoreEvent:
         plausible = self.guard.take(event, self.now)
         self._fold(plausible)
         return plausible
@@ -153,7 +153,8 @@ def test_what_nobody_can_mean_is_held_until_its_time_is_over(
 ) -> None:
     source = a_cluster()
     if way == "one event":
-        assert source.delete(*gone) is None
+        event = source.delete(*gone)
+        assert event == Changes(source.revision, {}, frozenset())  # it was seen
     elif way == "an event each":
         for key in gone:
             source.wait(SETTLE / 50)
@@ -217,7 +218,7 @@ def test_what_follows_an_implausible_removal_belongs_to_it() -> None:
 def test_a_node_without_bgp_addresses_is_as_good_as_gone() -> None:
     source = a_cluster()
     for hollow in (b'{"spec":{}}', b'{"spec":{"bgp":{}}}', b'{"spec":{"bgp":null}}'):
-        assert source.put({OWN: hollow}) is None
+        source.put({OWN: hollow})
     source.wait(SETTLE)
     assert source.seen == source.start
     assert source.held == {OWN}
