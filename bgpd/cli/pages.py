@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 from bgpd.cli.opaque import explain
-from bgpd.cli.tables import Row, duration, plain
+from bgpd.cli.tables import Row, duration, missing_policy, plain
 
 _INDENT: Final = "  "
 _SHOWN_PEERS: Final = 8
@@ -52,8 +52,9 @@ def peer_page(row: Row) -> Iterator[str]:
             ("export policy", row["export_policy"]),
             ("sessions so far", row["sessions"]),
             ("flaps", row["flaps"]),
-            ("last error", row["last_error"]),
-            ("last down", row["last_down_at"]),
+            ("last reset", _event(row["last_reset"], row["last_reset_at"])),
+            ("last attempt", _event(row["last_attempt"], row["last_attempt_at"])),
+            ("remark", missing_policy(row)),
             ("next try in", duration(row["next_retry"])),
             ("malformed UPDATEs", row["malformed"]),
         ],
@@ -80,6 +81,10 @@ def peer_page(row: Row) -> Iterator[str]:
     yield from _section("agreed on", row["negotiated"])
     for side, offered in (row["capabilities"] or {}).items():
         yield from _section(f"capabilities {side}", offered)
+
+
+def _event(reason: str | None, moment: str | None) -> str:
+    return f"{reason}, at {moment}" if reason else ""
 
 
 def _section(title: str, values: Row | None) -> Iterator[str]:

@@ -96,11 +96,33 @@ def _trouble(row: Row) -> str:
         return "shut down"
     if row["state"] == "Established":
         behind = sum(family["missed"] for family in row["families"])
-        return f"{behind} routes behind" if behind else ""
-    retry = row["next_retry"]
-    error = row["last_error"] or ""
+        remarks = [f"{behind} routes behind" if behind else "", missing_policy(row)]
+        return "; ".join(filter(None, remarks))
+    retry, reset = row["next_retry"], row["last_reset"]
+    error = row["last_attempt"] or (f"last reset: {reset}" if reset else "")
     when = f"next try in {duration(retry)}" if retry is not None else ""
-    return "; ".join(part for part in (error, when) if part)
+    return "; ".join(filter(None, (error, when)))
+
+
+_DENIES: Final = "ebgp-default-deny"
+
+
+def missing_policy(row: Row) -> str:
+    """Return what an eBGP peer without policies does not do (RFC 8212)."""
+    nothing = [
+        what
+        for key, what in (
+            ("import_policy", "accepted"),
+            ("export_policy", "advertised"),
+        )
+        if row[key] == _DENIES
+    ]
+    if not nothing:
+        return ""
+    lacking = {"accepted": "import ", "advertised": "export "}
+    kind = lacking[nothing[0]] if len(nothing) == 1 else ""
+    done = ", ".join(f"nothing is {what}" for what in nothing)
+    return f"no {kind}policy: {done} (RFC 8212)"
 
 
 def _since(row: Row) -> str:

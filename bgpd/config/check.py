@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bgpd.config.advice import advice
 from bgpd.config.errors import ConfigError
 from bgpd.config.loader import load
 from bgpd.config.settings import DaemonSettings
@@ -51,5 +52,6 @@ def _summary(settings: DaemonSettings) -> list[str]:
         f"listen on {where}, port {speaker.listen_port}",
         ", ".join(f"{what} {len(each)}" for what, each in counted.items()),
         f"datastore {settings.datastore.kind.value}, kernel {table}",
+        *(f"warning: {line}" for line in advice(settings)),
         "valid",
     ]

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol
 
+from bgpd.config.advice import advice
 from bgpd.config.diff import Step, diff
 from bgpd.config.errors import ConfigError
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
@@ -121,6 +122,7 @@ class Daemon:
         self._identity: SpeakerSettings | None = None
         self._first_desired = asyncio.Event()
         self._supervisor = Supervisor()
+        self._advice: tuple[str, ...] = ()
         self._servers = Servers(self, self._supervisor)
         self._listening: Listening | None = None
         self._lag: LagMeter | None = None
@@ -204,7 +206,7 @@ class Daemon:
         await self._servers.serve_clients(speaker, self._lag)
         if self.desired is not None:
             reconciler.apply_routes(self.desired)
-        reconciler.apply_settings(with_as(self.settings, identity.asn))
+        self._apply_settings(reconciler, identity.asn)
         if self.desired is not None:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
@@ -222,6 +224,7 @@ class Daemon:
         lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
         if self._listening is not None:
             lines += self._listening.missing()
+        lines += self._advice
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if self.cluster is not None:
@@ -390,9 +393,15 @@ class Daemon:
             set_up_logging(new.log)
         if self.reconciler is not None and self._identity is not None:
             self._apply_identity()
-            self.reconciler.apply_settings(with_as(new, self._identity.asn))
+            self._apply_settings(self.reconciler, self._identity.asn)
         self._apply_kernel_plan()
         return steps
+
+    def _apply_settings(self, reconciler: Reconciler, asn: int) -> None:
+        """Let what the file says of peers and routes hold."""
+        settings = with_as(self.settings, asn)
+        self._advice = advice(settings)
+        reconciler.apply_settings(settings)
 
     def _apply_identity(self) -> None:
         """Follow a change of who we are: only a new router id resets sessions."""
@@ -404,7 +413,7 @@ class Daemon:
         if identity == before:
             return
         if self.reconciler is not None and before and before.asn != identity.asn:
-            self.reconciler.apply_settings(with_as(self.settings, identity.asn))
+            self._apply_settings(self.reconciler, identity.asn)
         speaker.set_identity(identity.router_id, identity.cluster_id)
         self._listen(speaker, identity)
 

@@ -168,6 +168,15 @@ class Connection:
         return negotiated is not None and negotiated.has_notification_restart
 
     @property
+    def is_unanswered(self) -> bool:
+        """Whether a TCP connection was asked for and nobody has answered yet."""
+        return self._is_connecting
+
+    def unanswered_time(self, now: float) -> float:
+        """Return for how long, in seconds."""
+        return now - self._connecting_since
+
+    @property
     def is_unheard(self) -> bool:
         """Whether the far end may take the connection, and has not said so by an OPEN."""
         return self._is_connecting or self.state is State.OPEN_SENT

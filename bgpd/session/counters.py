@@ -15,8 +15,11 @@ class Counters:
         established_count: Sessions so far.
         flaps: Established sessions that ended.
         established_since: Monotonic seconds; ``None`` when no session stands.
-        last_down: Why the last session or attempt ended; ``None`` before.
-        last_down_at: When, in monotonic seconds.
+        last_reset: Why the last established session ended; ``None`` before.
+        last_reset_at: When, in monotonic seconds.
+        last_attempt: Why the last attempt at a session failed; ``None`` before, while a
+            session stands, and once the peer's settings have changed since.
+        last_attempt_at: When, in monotonic seconds.
     """
 
     __slots__ = (
@@ -24,8 +27,10 @@ class Counters:
         "established_count",
         "established_since",
         "flaps",
-        "last_down",
-        "last_down_at",
+        "last_attempt",
+        "last_attempt_at",
+        "last_reset",
+        "last_reset_at",
         "octets_received",
         "received",
         "refused",
@@ -41,5 +46,30 @@ class Counters:
         self.established_count = 0
         self.flaps = 0
         self.established_since: float | None = None
-        self.last_down: DownReason | None = None
-        self.last_down_at: float | None = None
+        self.last_reset: DownReason | None = None
+        self.last_reset_at: float | None = None
+        self.last_attempt: DownReason | None = None
+        self.last_attempt_at: float | None = None
+
+    @property
+    def last_down(self) -> DownReason | None:
+        """Why it is down: what failed last, or what ended the session before."""
+        return self.last_attempt or self.last_reset
+
+    @property
+    def last_down_at(self) -> float | None:
+        """When that was."""
+        return self.last_reset_at if self.last_attempt is None else self.last_attempt_at
+
+    def note_reset(self, reason: DownReason, now: float) -> None:
+        """An established session ended."""
+        self.last_reset, self.last_reset_at = reason, now
+        self.forget_attempt()
+
+    def note_attempt(self, reason: DownReason, now: float) -> None:
+        """An attempt at a session failed."""
+        self.last_attempt, self.last_attempt_at = reason, now
+
+    def forget_attempt(self) -> None:
+        """What the last attempt failed of says nothing about the next one."""
+        self.last_attempt = self.last_attempt_at = None

@@ -132,6 +132,8 @@ class Machines:
 
     @settings.setter
     def settings(self, settings: PeerSettings) -> None:
+        if settings != self._settings:
+            self.counters.forget_attempt()  # the change may be the cure
         self._settings = settings
         for connection in self.all():
             connection.settings = settings
@@ -242,6 +244,8 @@ class Machines:
     ) -> None:
         """Feed one machine, and tell what became of it."""
         old, negotiated = connection.state, connection.negotiated
+        if event is Event.CONNECT_RETRY_TIMER_EXPIRES and connection.is_unanswered:
+            self._note_silence(connection, now)
         connection.dispatch(event, now, reason)
         new = connection.state
         if new is old:
@@ -251,6 +255,7 @@ class Machines:
             self.established = connection
             self.counters.established_count += 1
             self.counters.established_since = now
+            self.counters.forget_attempt()
         elif new is State.IDLE or connection.reason is not None:
             ended = connection.reason or DownReason(DownKind.UNEXPECTED_MESSAGE)
             self._note_end(connection, old, ended, now)
@@ -338,8 +343,10 @@ class Machines:
     ) -> None:
         if reason.kind is DownKind.SUPERSEDED:
             return
-        self.counters.last_down = reason
-        self.counters.last_down_at = now
+        if old is State.ESTABLISHED:
+            self.counters.note_reset(reason, now)
+        else:
+            self.counters.note_attempt(reason, now)
         is_retry = self._learn_refusal(old, reason)
         if connection.state is not State.IDLE or is_retry or reason.kind in _NO_FAILURE:
             return
@@ -351,6 +358,13 @@ class Machines:
         elif is_cease and _is_collision(reason):
             return
         self._failures += 1
+
+    def _note_silence(self, connection: Connection, now: float) -> None:
+        """Nobody answers; the next attempt follows at once, so no state changes."""
+        seconds = round(connection.unanswered_time(now))
+        text = f"no answer to SYN for {seconds} s: firewall, MD5 key or host down"
+        reason = DownReason(DownKind.CONNECT_FAILED, text)
+        self.counters.note_attempt(reason, now)
 
     def _learn_refusal(self, old: State, reason: DownReason) -> bool:
         """Leave out next time what the peer cannot take; return whether that is new.

@@ -12,6 +12,7 @@ from bgpd.daemon.views.common import (
     find_peer,
     role_of,
 )
+from bgpd.session.events import DownReason
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.wire.capabilities import Capabilities, Role
@@ -43,7 +44,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
     now = view.now
     since = counters.established_since
     if since is None:
-        since = counters.last_down_at
+        since = counters.last_reset_at
     deadline = session.next_deadline() if session.state in _WAITING else None
     return {
         "name": settings.name,
@@ -54,7 +55,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
-        "since": None if since is None else view.wall_time(since),
+        "since": _wall_time(view, since),
         "uptime": (
             None
             if counters.established_since is None
@@ -69,9 +70,30 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "messages_out": sum(counters.sent),
         "flaps": counters.flaps,
         "malformed": peer.malformed_count,
-        "last_error": None if counters.last_down is None else str(counters.last_down),
+        "import_policy": _policy(view, peer, is_import=True),
+        "export_policy": _policy(view, peer, is_import=False),
+        "last_reset": _text(counters.last_reset),
+        "last_attempt": _text(counters.last_attempt),
         "next_retry": None if deadline is None else round(max(0.0, deadline - now), 1),
     }
+
+
+def _text(reason: DownReason | None) -> str | None:
+    return None if reason is None else str(reason)
+
+
+def _wall_time(view: DaemonView, moment: float | None) -> str | None:
+    return None if moment is None else view.wall_time(moment)
+
+
+def _policy(view: DaemonView, peer: Peer, *, is_import: bool) -> str | None:
+    """Return the name of the policy in force; ``None`` while the peer's AS is open."""
+    settings, negotiated = peer.settings, peer.negotiated
+    remote_as = negotiated.peer_as if negotiated else settings.remote_as
+    if not remote_as:
+        return (settings.import_policy if is_import else settings.export_policy) or None
+    find = view.speaker.import_policy if is_import else view.speaker.export_policy
+    return find(settings, is_ibgp=remote_as == settings.local_as).name
 
 
 def _families(view: DaemonView, peer: Peer) -> list[Row]:
@@ -116,8 +138,6 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "is_passive": settings.is_passive or session.is_dynamic,
         "has_password": bool(settings.password),
         "ttl_security_hops": settings.ttl_security_hops,
-        "import_policy": settings.import_policy or None,
-        "export_policy": settings.export_policy or None,
         "next_hop": settings.next_hop.value,
         "cluster_id": (
             dotted(view.speaker.cluster_id_of(settings)) if settings.is_client else None
@@ -134,11 +154,8 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "connect_attempts": counters.connect_attempts,
         "refused_connections": counters.refused,
         "sessions": counters.established_count,
-        "last_down_at": (
-            None
-            if counters.last_down_at is None
-            else view.wall_time(counters.last_down_at)
-        ),
+        "last_reset_at": _wall_time(view, counters.last_reset_at),
+        "last_attempt_at": _wall_time(view, counters.last_attempt_at),
         "negotiated": None if negotiated is None else _negotiated(negotiated),
         "capabilities": (
             None

@@ -77,8 +77,13 @@ PEER: dict[str, Any] = {
     "state": "Established",
     "families": [{"missed": 0}, {"missed": 3}],
     "next_retry": None,
-    "last_error": "old story",
+    "last_attempt": None,
+    "last_reset": "old story",
+    "import_policy": "accept-all",
+    "export_policy": "accept-all",
 }
+DENIES = "ebgp-default-deny"
+NO_POLICY = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
 
 
 @pytest.mark.parametrize(
@@ -87,9 +92,25 @@ PEER: dict[str, Any] = {
         ({}, "3 routes behind"),
         ({"families": []}, ""),
         ({"is_enabled": False}, "shut down"),
-        ({"state": "Active", "next_retry": 4.2}, "old story; next try in 4s"),
-        ({"state": "OpenSent"}, "old story"),
-        ({"state": "Idle", "last_error": None, "next_retry": 61}, "next try in 1m01s"),
+        (
+            {"state": "Active", "next_retry": 4.2, "last_attempt": "refused"},
+            "refused; next try in 4s",
+        ),
+        ({"state": "Active"}, "last reset: old story"),
+        ({"state": "OpenSent", "last_reset": None}, ""),
+        ({"state": "Idle", "last_reset": None, "next_retry": 61}, "next try in 1m01s"),
+        (
+            {"families": [], "import_policy": DENIES},
+            "no import policy: nothing is accepted (RFC 8212)",
+        ),
+        (
+            {"families": [], "export_policy": DENIES},
+            "no export policy: nothing is advertised (RFC 8212)",
+        ),
+        (
+            {"import_policy": DENIES, "export_policy": DENIES},
+            f"3 routes behind; {NO_POLICY}",
+        ),
     ],
 )
 def test_a_peers_remark_says_what_matters_now(changes, remark):

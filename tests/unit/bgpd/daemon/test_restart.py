@@ -211,9 +211,9 @@ async def test_an_end_before_a_restart_is_silent_where_routes_are_kept() -> None
         await node.speaker.close(is_restart=True)
         for other in (helper, plain):
             await until(lambda o=other: not o.is_up(node))  # type: ignore[misc]
-        assert "connection lost" in _last_down(helper, node)
+        assert "connection lost" in _last_reset(helper, node)
         assert helper.prefixes() == {"10.1.0.0/16"}
-        assert "administrative shutdown" in _last_down(plain, node)
+        assert "administrative shutdown" in _last_reset(plain, node)
         assert plain.prefixes() == set()
 
 
@@ -228,7 +228,7 @@ async def test_an_end_for_good_is_a_hard_reset_where_routes_would_be_kept() -> N
         await until(lambda: helper.prefixes() == {"10.1.0.0/16"})
         await node.speaker.close()
         await until(lambda: not helper.is_up(node))
-        assert "hard reset: 6/2" in _last_down(helper, node)
+        assert "hard reset: 6/2" in _last_reset(helper, node)
         assert helper.prefixes() == set()
 
 
@@ -256,5 +256,5 @@ async def test_a_second_loss_within_the_restart_does_not_cost_the_routes() -> No
         await until(lambda: helper.prefixes() == {"10.2.0.0/16"})
 
 
-def _last_down(node: Node, other: Node) -> str:
-    return str(node.peer(other).driver.session.counters.last_down)
+def _last_reset(node: Node, other: Node) -> str:
+    return str(node.peer(other).driver.session.counters.last_reset)

@@ -107,13 +107,14 @@ def test_a_peer_that_is_down_tells_why_and_when_it_tries_again(world):
     session, now = peer.driver.session, world.loop.time()
     (row,) = world.ask("show-peers")
     assert row["is_enabled"] is False
-    assert row["last_error"] is None
+    assert (row["last_attempt"], row["last_reset"]) == (None, None)
     session.start(now)
     session.connect_failed("connection refused", now)
     (row,) = world.ask("show-peers")
     assert row["is_enabled"] is True
     assert row["state"] == "Active"
-    assert row["last_error"] == "connect failed; connection refused"
+    assert row["last_attempt"] == "connect failed; connection refused"
+    assert row["last_reset"] is None
     assert 0 < row["next_retry"] <= 10
     assert row["uptime"] is None
 
@@ -122,11 +123,33 @@ def test_uptime_counts_from_the_establishment(world):
     peer = world.up("peer", "192.0.2.1")
     counters = peer.driver.session.counters
     counters.established_since = world.loop.time() - 61.5
-    counters.last_down = DownReason(DownKind.HOLD_TIMER_EXPIRED)
+    now = world.loop.time()
+    counters.note_reset(DownReason(DownKind.HOLD_TIMER_EXPIRED), now)
     (row,) = world.ask("show-peers")
     assert row["uptime"] == 61
     assert row["since"].endswith("Z")
-    assert row["last_error"] == "hold timer expired"
+    assert row["last_reset"] == "hold timer expired"
+    page = world.ask("show-peers", peer="peer")
+    assert page["last_reset_at"].endswith("Z")
+    assert page["last_attempt_at"] is None
+
+
+def test_the_policies_in_force_are_named(world):
+    world.up("inside", "192.0.2.1")
+    world.up("open", "198.51.100.1", 65001)
+    world.up("one-way", "198.51.100.2", 65001, import_policy="accept-all")
+    world.peer("any", "198.51.100.3", 0)
+    found = {
+        row["name"]: (row["import_policy"], row["export_policy"])
+        for row in world.ask("show-peers")
+    }
+    deny = "ebgp-default-deny"
+    assert found == {
+        "inside": ("accept-all", "accept-all"),
+        "open": (deny, deny),
+        "one-way": ("accept-all", deny),
+        "any": (None, None),
+    }
 
 
 def test_one_peer_in_detail_by_name_or_address(world):

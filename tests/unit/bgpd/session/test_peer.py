@@ -1,4 +1,5 @@
 import itertools
+from dataclasses import replace
 
 import pytest
 
@@ -142,6 +143,41 @@ def test_unreachable_peers_are_tried_with_back_off() -> None:
         assert 0.75 * longest <= gap <= longest
     assert made.counters.last_down is not None
     assert made.counters.last_down.kind is DownKind.CONNECT_FAILED
+
+
+def test_a_syn_that_nobody_answers_is_a_reason() -> None:
+    made = session(connect_retry_time=5)
+    made.start(0.0)
+    assert made.counters.last_attempt is None
+    now = made.next_deadline() or 0.0
+    made.handle_timer(now)
+    reason = str(made.counters.last_attempt)
+    assert reason.startswith("connect failed; no answer to SYN for ")
+    assert made.counters.last_attempt_at == now
+
+
+def test_a_lost_session_and_a_failed_attempt_are_told_apart() -> None:
+    one = established()
+    one.stop(1.0, subcode=CeaseSubcode.ADMINISTRATIVE_RESET)
+    reset = one.counters.last_reset
+    assert "administrative reset" in str(reset)
+    assert one.counters.last_down is reset
+    one.start(2.0)
+    one.connect_failed("connection refused", 2.0)
+    assert one.counters.last_reset_at == 1.0
+    assert one.counters.last_reset is reset
+    assert "connection refused" in str(one.counters.last_attempt)
+    assert one.counters.last_down is one.counters.last_attempt
+
+
+def test_a_changed_setting_ends_the_remark_about_the_last_attempt() -> None:
+    made = session(connect_retry_time=5)
+    made.start(0.0)
+    made.connect_failed("connection refused", 0.0)
+    made.settings = replace(made.settings)
+    assert made.counters.last_attempt is not None
+    made.settings = replace(made.settings, password="another")
+    assert made.counters.last_attempt is None
 
 
 def test_a_peer_that_restarts_is_tried_without_back_off_while_its_routes_wait() -> None:

@@ -1,0 +1,57 @@
+"""What is valid and hardly meant is said, by the check and by the daemon alike."""
+
+from pathlib import Path
+
+import pytest
+
+from bgpd.config.advice import NO_EXPORT, NO_IMPORT, NO_POLICY, advice
+from bgpd.config.check import check
+from bgpd.config.loader import load
+
+HEAD = "bgp: {as: 64512, router_id: 10.0.0.1}\n"
+
+
+def lines(folder: Path, text: str) -> tuple[str, ...]:
+    file = folder / "pybgpd.yaml"
+    file.write_text(HEAD + text, encoding="utf-8")
+    found = advice(load(file, environment={}).settings)
+    report = check(file, environment={})
+    assert report.is_valid
+    shown = [line for line in report.lines if line.startswith("warning: ")]
+    assert shown == [f"warning: {line}" for line in found]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("policies", "text"),
+    [
+        ("", NO_POLICY),
+        ("import_policy: accept-all", NO_EXPORT),
+        ("export_policy: accept-all", NO_IMPORT),
+        ("import_policy: accept-all, export_policy: reject-all", ""),
+    ],
+)
+def test_ebgp_without_a_policy_is_said(
+    policies: str, text: str, tmp_path: Path
+) -> None:
+    peer = f"peers: [{{name: gw, address: 10.0.0.2, as: 65001, {policies}}}]"
+    found = lines(tmp_path, peer)
+    assert found == ((f"peer gw: eBGP with {text}",) if text else ())
+
+
+@pytest.mark.parametrize(
+    "peer",
+    [
+        "peers: [{address: 10.0.0.2, as: 64512}]",
+        "ranges: [{prefix: 10.0.0.0/24, as: 64512}]",
+    ],
+)
+def test_ibgp_needs_none(peer: str, tmp_path: Path) -> None:
+    assert lines(tmp_path, peer) == ()
+
+
+def test_thousands_of_a_kind_are_one_line(tmp_path: Path) -> None:
+    each = (f"{{address: 10.0.1.{n}, as: 65001}}" for n in range(200))
+    text = f"peers: [{', '.join(each)}]\nranges: [{{prefix: 10.9.0.0/24, as: 65002}}]"
+    (line,) = lines(tmp_path, text)
+    assert " and 196 more: eBGP with no policy" in line
