@@ -14,9 +14,12 @@ in slices, and the last line always comes.
 
 import logging
 from collections.abc import Iterable
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from bgpd.api.unix import Client, GoneError, Limits, UnixServer
+
+if TYPE_CHECKING:
+    from asyncio import Future
 
 MAX_COMMAND_LEN: Final = 1024  # octets; BIRD's own buffer has as many
 END: Final = 0
@@ -56,8 +59,10 @@ class Answers(Protocol):
     def greeting(self) -> str:
         """The text of the first line."""
 
-    def answer(self, command: str, session: Session) -> Iterable[Line | None]:
-        """Yield the lines of an answer, the last one marked; ``None`` is a breath."""
+    def answer(
+        self, command: str, session: Session
+    ) -> "Iterable[Line | Future[Any] | None]":
+        """Yield the lines of an answer, the last one marked; see ``UnixServer.stream``."""
 
 
 class Encoder:

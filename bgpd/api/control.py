@@ -5,7 +5,7 @@ the event loop however many clients ask (``bgpd.api.unix``).
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import partial
 
 from bgpd.api.protocol import (
@@ -79,6 +79,8 @@ class ControlServer(UnixServer):
                 arguments = dict(request.arguments)
                 _log.info("control: %s %s, asked by %s", name, arguments, client.who())
             answer = command.handle(request.arguments)
+            if isinstance(answer, Awaitable):
+                answer = await answer
             if isinstance(answer, dict):
                 await client.send(encode_data(request.request_id, answer))
             else:

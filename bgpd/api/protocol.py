@@ -11,7 +11,7 @@ one connection are answered in order.
 """
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -28,7 +28,7 @@ Row = dict[str, Any]
 Arguments = Mapping[str, Any]
 # ``None`` among the rows is a breath: nothing to say yet, let others work.
 Answer = Row | Iterable[Row | None]
-Handler = Callable[[Arguments], Answer]
+Handler = Callable[[Arguments], Answer | Awaitable[Answer]]
 RequestId = str | int | None
 
 

@@ -15,7 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from struct import Struct
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from bgpd.texts.state_files import folder_fault, make_folder
 
@@ -155,12 +155,13 @@ class UnixServer(ABC):
     async def stream(
         self,
         client: "Client",
-        rows: Iterable[_T | None],
+        rows: Iterable[_T | asyncio.Future[Any] | None],
         encode: Callable[[list[_T]], bytes],
     ) -> None:
         """Send rows as they are made: a slice, then everybody else, then the next.
 
-        ``None`` among the rows is a breath: nothing to say yet.
+        ``None`` among the rows is a breath: nothing to say yet. A future is waited for; its
+        outcome is for whoever yielded it.
 
         Raises:
             GoneError: The client is.
@@ -169,26 +170,36 @@ class UnixServer(ABC):
         is_over = False
         while not is_over:
             async with self._turn:
-                made, is_over = _slice(source)
+                made, is_over, future = _slice(source)
                 octets = encode(made) if made else b""
                 await asyncio.sleep(0)
             if octets:
                 await client.send(octets)
             elif client.is_gone:
                 return
+            if future is not None:
+                await asyncio.wait((future,))
 
 
-def _slice(rows: Iterator[_T | None]) -> tuple[list[_T], bool]:
-    """Make rows for a few milliseconds; return them and whether that was all."""
+def _slice(
+    rows: Iterator[_T | asyncio.Future[Any] | None],
+) -> tuple[list[_T], bool, asyncio.Future[Any] | None]:
+    """Make rows for a few milliseconds.
+
+    Returns:
+        The rows, whether that was all, and what must be waited for before the next.
+    """
     now = asyncio.get_running_loop().time
     until = now() + SLICE_TIME
     made: list[_T] = []
     for row in rows:
+        if isinstance(row, asyncio.Future):
+            return made, False, row
         if row is not None:
             made.append(row)
         if len(made) >= SLICE_ROWS or now() >= until:
-            return made, False
-    return made, True
+            return made, False, None
+    return made, True, None
 
 
 class GoneError(Exception):

@@ -146,16 +146,17 @@ def run(config: Path | None, **options: object) -> None:
     touched. SIGTERM ends the daemon and leaves the kernel's routes for its successor.
     """
     from bgpd.config.errors import ConfigError  # noqa: PLC0415
-    from bgpd.config.loader import load  # noqa: PLC0415
+    from bgpd.config.reading import Source  # noqa: PLC0415
 
     given = {
         name.rstrip("_").replace("_", "-"): value for name, value in options.items()
     }
     try:
-        loaded = load(config, options=given)
+        source = Source(config, given)
+        loaded = source.load()
     except ConfigError as error:
         _fail(str(error))
-    _run_daemon(loaded.settings, lambda: load(config, options=given), loaded.files)
+    _run_daemon(loaded.settings, source, loaded.files)
 
 
 @main.command()
@@ -303,7 +304,7 @@ def demo(*, etcd: bool, keep: bool) -> None:
 
 def _run_daemon(
     settings: Any,  # noqa: ANN401  # DaemonSettings, not imported for --help's sake
-    reload: Callable[[], Any] | None,
+    source: Any,  # noqa: ANN401  # likewise, Source or None
     files: tuple[Path, ...],
     *,
     must_listen: bool = False,
@@ -327,7 +328,7 @@ def _run_daemon(
 
     async def work() -> int:
         daemon = Daemon(
-            settings, reload, files, must_listen=must_listen, entrance=entrance
+            settings, source, files, must_listen=must_listen, entrance=entrance
         )
         async with companions(daemon, manager):
             return await daemon.run()

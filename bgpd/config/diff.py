@@ -23,6 +23,9 @@ from bgpd.session.settings import (
 )
 from rib.policy import PolicySpec
 
+COMPARED: Final = 128  # neighbours compared between breaths; a millisecond
+_SHOWN: Final = 8  # addresses in a step's line
+
 
 class StepKind(Enum):
     """What a step is about."""
@@ -73,7 +76,9 @@ class Step:
         if self.keys:
             text += f" ({', '.join(self.keys)})"
         if self.refreshed:
-            text += f" for {', '.join(self.refreshed)}"
+            text += f" for {', '.join(self.refreshed[:_SHOWN])}"
+            if (more := len(self.refreshed) - _SHOWN) > 0:
+                text += f" and {more} more"
         if self.needs_restart:
             return f"{text}: at the next start"
         return f"{text}: {_COST_TEXT[self.cost]}"
@@ -121,13 +126,23 @@ _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})
 
 def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:
     """Return the steps from ``old`` to ``new``, in the order to be done."""
-    steps = [
-        *_sections(old, new),
-        *_policies(old, new),
-        *diff_peers(old.peers, new.peers),
-        *_ranges(old.ranges, new.ranges),
-    ]
+    return in_order(step for step in find_steps(old, new) if step is not None)
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """Return steps in the order to be done."""
     return sorted(steps, key=_turn)
+
+
+def find_steps(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]:
+    """Yield the steps from ``old`` to ``new`` as they are found, in any order.
+
+    ``None`` is a breath: comparing thousands of peers takes a while.
+    """
+    yield from _sections(old, new)
+    yield from _policies(old, new)
+    yield from _peers(old.peers, new.peers)
+    yield from _ranges(old.ranges, new.ranges)
 
 
 def _turn(step: Step) -> tuple[int, int]:
@@ -138,10 +153,9 @@ def _turn(step: Step) -> tuple[int, int]:
     return _KINDS.index(step.kind), _CHANGES.index(step.change) if is_neighbor else 0
 
 
-def diff_peers(
+def _peers(
     old: Iterable[PeerSettings], new: Iterable[PeerSettings]
-) -> Iterator[Step]:
-    """Yield the steps between two sets of peers, from wherever they came."""
+) -> Iterator[Step | None]:
     before = {peer.remote_addr: peer for peer in old}
     after = {peer.remote_addr: peer for peer in new}
     yield from _compare(StepKind.PEER, before, after, peer_change)
@@ -242,13 +256,16 @@ def _compare(
     before: Mapping[str, _T],
     after: Mapping[str, _T],
     change: Callable[[_T, _T], tuple[ChangeCost, tuple[str, ...]]],
-) -> Iterator[Step]:
+) -> Iterator[Step | None]:
     for name in sorted(before.keys() - after.keys()):
         yield Step(kind, Change.REMOVE, name, ChangeCost.RESET)
-    for name in sorted(before.keys() & after.keys()):
+    yield None
+    for number, name in enumerate(sorted(before.keys() & after.keys())):
         if before[name] != after[name]:
             cost, keys = change(before[name], after[name])
             yield Step(kind, Change.SET, name, cost, keys, after[name])
+        elif number % COMPARED == COMPARED - 1:
+            yield None
     for name in sorted(after.keys() - before.keys()):
         yield Step(kind, Change.ADD, name, ChangeCost.LIVE, value=after[name])
 
@@ -263,28 +280,38 @@ def _range_change(
 
 def _ranges(
     old: Iterable[RangeSettings], new: Iterable[RangeSettings]
-) -> Iterator[Step]:
+) -> Iterator[Step | None]:
     before = {each.prefix: each for each in old}
     after = {each.prefix: each for each in new}
     return _compare(StepKind.RANGE, before, after, _range_change)
 
 
-def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
+def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]:
     before = {each.name: each for each in old.policies}
     after = {each.name: each for each in new.policies}
+    users: dict[str, list[str]] | None = None
     for step in _compare(StepKind.POLICY, before, after, _policy_change):
-        users = tuple(
-            peer.remote_addr
-            for peer in new.peers
-            if step.name in (peer.import_policy, peer.export_policy)
-        )
+        if step is None:
+            yield None
+            continue
         # Nobody can name a policy that is gone, and whoever begins to name a new one
         # changes too and is refreshed for that.
-        yield replace(
-            step,
-            cost=ChangeCost.REFRESH if step.change is Change.SET else ChangeCost.LIVE,
-            refreshed=users if step.change is Change.SET else (),
-        )
+        if step.change is not Change.SET:
+            yield replace(step, cost=ChangeCost.LIVE)
+            continue
+        if users is None:
+            users = _users(new.peers)
+        refreshed = tuple(users.get(step.name, ()))
+        yield replace(step, cost=ChangeCost.REFRESH, refreshed=refreshed)
+
+
+def _users(peers: Iterable[PeerSettings]) -> dict[str, list[str]]:
+    """Return the addresses of the peers that name each policy."""
+    users: dict[str, list[str]] = {}
+    for peer in peers:
+        for name in {peer.import_policy, peer.export_policy}:
+            users.setdefault(name, []).append(peer.remote_addr)
+    return users
 
 
 def _policy_change(

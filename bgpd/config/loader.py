@@ -6,14 +6,20 @@
 import contextlib
 import os
 import platform
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
 
 from bgpd.config.consistency import contradictions
 from bgpd.config.convert import to_settings
-from bgpd.config.document import Document, format_path, parse_document
+from bgpd.config.document import (
+    MAX_PROBLEMS,
+    Document,
+    format_path,
+    parse_document,
+)
 from bgpd.config.environment import overlay_environment, overlay_options
 from bgpd.config.errors import ConfigError, ConfigProblem, Origin
 from bgpd.config.fields import MD5_KEY_LEN
@@ -72,12 +78,9 @@ def load(
         raise ConfigError(problems)
     base = Path() if file is None else file.parent
     secrets, read, findings = _read_secrets(config, base)
-    findings += contradictions(config)
+    findings += islice(contradictions(config), MAX_PROBLEMS + 1)
     if findings:
-        raise ConfigError(
-            ConfigProblem(document.origin_of(path), format_path(path), text)
-            for path, text in findings
-        )
+        raise ConfigError(_problems(document, findings))
     own = () if file is None else (file,)
     return Loaded(to_settings(config, secrets), (*own, *read))
 
@@ -95,6 +98,15 @@ def _read_document(file: Path | None) -> Document:
         origin = Origin(source, error.line, error.column)
         raise ConfigError([ConfigProblem(origin, "", error.problem)]) from error
     return parse_document(text, source)
+
+
+def _problems(
+    document: Document, findings: list[tuple[KeyPath, str]]
+) -> Iterator[ConfigProblem]:
+    for path, text in findings[:MAX_PROBLEMS]:
+        yield ConfigProblem(document.origin_of(path), format_path(path), text)
+    if len(findings) > MAX_PROBLEMS:
+        yield ConfigProblem(document.origin_of(findings[-1][0]), "", "and more")
 
 
 def _default_node_name(document: Document, environment: Mapping[str, str]) -> None:

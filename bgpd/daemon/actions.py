@@ -1,6 +1,6 @@
 """What control commands make the daemon do."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
@@ -33,7 +33,7 @@ class DaemonActions:
     def __init__(
         self,
         speaker: Speaker,
-        reload: Callable[[], Iterable[str]],
+        reload: Callable[[], Awaitable[Iterable[str]]],
         shut_down: ShutDown,
     ) -> None:
         self._speaker = speaker
@@ -77,9 +77,9 @@ class DaemonActions:
         peer.driver.start()
         peer.is_held = False
 
-    def reload(self) -> Iterable[str]:
+    async def reload(self) -> Iterable[str]:
         """Read the configuration again."""
-        return self._reload()
+        return await self._reload()
 
     def disable(self, address: str, text: str) -> Iterable[str]:
         """Take a peer down until ``enable``."""

@@ -1,7 +1,7 @@
 """The files of the configuration, watched for changes."""
 
 import asyncio
-from collections.abc import Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from pathlib import Path
 from typing import Final
 
@@ -19,11 +19,13 @@ class FileWatch:
 
     Args:
         files: Says which they are; asked before each look.
-        changed: Called after a change.
+        changed: Awaited after a change; what changes meanwhile is another change.
     """
 
     def __init__(
-        self, files: Callable[[], Iterable[Path]], changed: Callable[[], None]
+        self,
+        files: Callable[[], Iterable[Path]],
+        changed: Callable[[], Awaitable[None]],
     ) -> None:
         self._files = files
         self._changed = changed
@@ -45,7 +47,7 @@ class FileWatch:
                 now = stamps(self._files())
                 if now != self._seen:
                     self._seen = now
-                    self._changed()
+                    await self._changed()
                     self._note_new_files()
         finally:
             watch.close()

@@ -1,9 +1,11 @@
 """Who this speaker is: what the configuration says, completed by the datastore. Pure."""
 
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
+from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -47,14 +49,17 @@ def own_addresses(
     return sorted(addresses)
 
 
+def peers_with_as(peers: Iterable[PeerSettings], asn: int) -> Iterator[PeerSettings]:
+    """Yield peers; those that have no AS of ours get it."""
+    for peer in peers:
+        yield peer if peer.local_as else replace(peer, local_as=asn)
+
+
 def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
     """Return settings whose peers have our AS where only the datastore knows it."""
     return replace(
         settings,
-        peers=tuple(
-            peer if peer.local_as else replace(peer, local_as=asn)
-            for peer in settings.peers
-        ),
+        peers=tuple(peers_with_as(settings.peers, asn)),
         ranges=tuple(
             entry
             if entry.template.local_as

@@ -8,23 +8,21 @@ come up, so that peers never see us without our routes.
 import asyncio
 import logging
 import signal
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from bgpd.config.advice import advice
-from bgpd.config.diff import Step, diff
-from bgpd.config.errors import ConfigError
+from bgpd.config.diff import find_steps, in_order
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.border import Border
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.entrance import Entrance, enter
-from bgpd.daemon.errors import ReloadError, StartError
+from bgpd.daemon.errors import StartError
 from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.holds import Holds
-from bgpd.daemon.identity import identify, own_addresses, with_as
+from bgpd.daemon.identity import identify, own_addresses, peers_with_as, with_as
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.listening import Listening
 from bgpd.daemon.logs import set_up_logging
@@ -32,6 +30,7 @@ from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
+from bgpd.daemon.reloading import Reloading, capped, in_turns
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
@@ -41,6 +40,7 @@ from bgpd.session.settings import PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
+    from bgpd.config.reading import Source
     from bgpd.daemon.cluster import ClusterFollower
     from bgpd.daemon.side_inputs import SideFollower
 
@@ -49,21 +49,6 @@ SHOWN_WARNINGS: Final = 200  # about objects; `calico diff` shows all
 PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
 
 _log = logging.getLogger(__name__)
-
-
-class Loaded(Protocol):
-    """Settings and the files they came from (``bgpd.config.loader.Loaded``)."""
-
-    @property
-    def settings(self) -> DaemonSettings:
-        """What the daemon shall do."""
-
-    @property
-    def files(self) -> tuple[Path, ...]:
-        """Every file that was read."""
-
-
-Reload = Callable[[], Loaded]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +71,7 @@ class Daemon:
 
     Args:
         settings: What it shall do.
-        reload: Reads the settings again; ``None`` where there is nothing to read.
+        source: What is read again; ``None`` where there is nothing to read.
         files: What the settings came from; a change of one reloads.
         must_listen: A port that cannot be had ends the start; otherwise the daemon goes
             on with the connections it makes itself.
@@ -96,7 +81,7 @@ class Daemon:
     def __init__(
         self,
         settings: DaemonSettings,
-        reload: Reload | None = None,
+        source: "Source | None" = None,
         files: tuple[Path, ...] = (),
         *,
         must_listen: bool = False,
@@ -113,8 +98,7 @@ class Daemon:
         self.border = Border()
         self.started = asyncio.Event()
         self._ending: Ending | None = None
-        self._read_settings = reload
-        self._files = files
+        self._reloading = Reloading(source, files, self._apply_reloaded)
         self._must_listen = must_listen
         self._stop = asyncio.Event()
         self.desired: NodeDesired | None = None
@@ -139,7 +123,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self.reload)
+        loop.add_signal_handler(signal.SIGHUP, self._reloading.ask)
         if self._entrance is None:
             self._entrance = enter(self.settings)
         self._lag = LagMeter(loop, collect_at_rest)
@@ -206,13 +190,13 @@ class Daemon:
         await self._servers.serve_clients(speaker, self._lag)
         if self.desired is not None:
             reconciler.apply_routes(self.desired)
-        self._apply_settings(reconciler, identity.asn)
+        self._apply_settings(reconciler, with_as(self.settings, identity.asn))
         if self.desired is not None:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
         speaker.listener.open()  # from here on it is known who is a peer
-        if self._files:
-            watch = FileWatch(lambda: self._files, self.reload)
+        if self._reloading.files:
+            watch = FileWatch(lambda: self._reloading.files, self._reloading.reload)
             self._supervisor.keep(
                 "file watch", watch.follow, meanwhile="SIGHUP reloads the configuration"
             )
@@ -358,48 +342,39 @@ class Daemon:
         """Return how far the recovery after our restart is; ``None`` when it is over."""
         return None if self._deferral is None else self._deferral.progress
 
-    def reload(self) -> None:
-        """Read the configuration again; one with errors is logged and changes nothing."""
-        try:
-            self.reload_or_tell()
-        except ReloadError as error:
-            _log.error("not reloaded: %s", error)  # the text says it all
-
-    def reload_or_tell(self) -> list[str]:
+    async def reload_or_tell(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done.
 
         Raises:
             ReloadError: It has errors, or there is none to read; nothing changed.
         """
-        if self._read_settings is None:
-            raise ReloadError("there is no configuration to read: all came by options")
-        try:
-            loaded = self._read_settings()
-        except ConfigError as error:
-            raise ReloadError(str(error)) from error
-        self._files = loaded.files
-        return [str(step) for step in self.apply(loaded.settings)]
+        return await self._reloading.reload_or_tell()
 
-    def apply(self, new: DaemonSettings) -> list[Step]:
-        """Apply changed settings; return the steps."""
-        old, self.settings = self.settings, new
+    async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
+        """Apply changed settings, in slices; return the steps."""
+        old = self.settings
+        steps = in_order(await in_turns(find_steps(old, new)))
+        lines = await in_turns(map(str, steps))
+        for line in capped(lines):
+            _log.info("reload: %s", line)
+        self.settings = new
         self.changed_at = asyncio.get_running_loop().time()
-        steps = diff(old, new)
-        for step in steps:
-            _log.info("reload: %s", step)
         if self.holds is not None:
             self.holds.set_hold_time(new.datastore.removal_hold)
         if old.log != new.log:
             set_up_logging(new.log)
-        if self.reconciler is not None and self._identity is not None:
+        reconciler, identity = self.reconciler, self._identity
+        if reconciler is not None and identity is not None:
             self._apply_identity()
-            self._apply_settings(self.reconciler, self._identity.asn)
+            ours = await in_turns(peers_with_as(new.peers, identity.asn))
+            filled = replace(new, peers=tuple(ours))
+            self._apply_settings(reconciler, with_as(filled, identity.asn))
+            await reconciler.settled()
         self._apply_kernel_plan()
-        return steps
+        return lines
 
-    def _apply_settings(self, reconciler: Reconciler, asn: int) -> None:
-        """Let what the file says of peers and routes hold."""
-        settings = with_as(self.settings, asn)
+    def _apply_settings(self, reconciler: Reconciler, settings: DaemonSettings) -> None:
+        """Let what the file says of peers and routes hold; our AS is in it."""
         self._advice = advice(settings)
         reconciler.apply_settings(settings)
 
@@ -413,7 +388,7 @@ class Daemon:
         if identity == before:
             return
         if self.reconciler is not None and before and before.asn != identity.asn:
-            self._apply_settings(self.reconciler, identity.asn)
+            self._apply_settings(self.reconciler, with_as(self.settings, identity.asn))
         speaker.set_identity(identity.router_id, identity.cluster_id)
         self._listen(speaker, identity)
 
@@ -431,6 +406,7 @@ class Daemon:
         """End in the order of the start, reversed; routes stay for a successor."""
         await self._supervisor.close()
         await self._servers.close()
+        await self._reloading.close()
         if self._listening is not None:
             self._listening.close()
         if self.sides is not None:

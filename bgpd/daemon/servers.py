@@ -148,9 +148,9 @@ class Servers:
                 meanwhile="birdcl and calicoctl cannot reach the daemon",
             )
 
-    def _reload(self) -> list[str]:
+    async def _reload(self) -> list[str]:
         try:
-            return self._daemon.reload_or_tell()
+            return await self._daemon.reload_or_tell()
         except ReloadError as error:
             raise ControlError("not-reloaded", str(error)) from error
 

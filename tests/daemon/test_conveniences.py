@@ -21,7 +21,7 @@ import pytest
 
 from bgpd.api import unix
 from bgpd.api.http import HttpServer
-from bgpd.config.loader import load
+from bgpd.config.reading import Source
 from bgpd.daemon import companions as companions_module
 from bgpd.daemon import file_watch, listening, process_names, supervision
 from bgpd.daemon.companions import companions
@@ -98,8 +98,9 @@ class World(AbstractAsyncContextManager["World"]):
         return self
 
     async def start(self) -> None:
-        loaded = self._load()
-        self.daemon = Daemon(loaded.settings, self._load, loaded.files)
+        source = Source(self._folder / "pybgpd.yaml", environment={})
+        loaded = source.load()
+        self.daemon = Daemon(loaded.settings, source, loaded.files)
         self._running = asyncio.create_task(self._run())
         await until(lambda: self.other.is_up(f"{self.network}.1"))
         self._flaps = self.peer.driver.session.counters.flaps
@@ -118,9 +119,6 @@ class World(AbstractAsyncContextManager["World"]):
         manager = ServiceManager(str(self._folder / "notify"), watchdog=0.05)
         async with companions(self.daemon, manager):
             await self.daemon.run()
-
-    def _load(self) -> Any:
-        return load(self._folder / "pybgpd.yaml", environment={})
 
     def put(self, manifest: dict[str, Any]) -> None:
         name = f"{manifest['kind']}-{manifest['metadata']['name']}.yaml"

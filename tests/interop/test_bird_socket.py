@@ -42,8 +42,11 @@ class World:
         self.view = DaemonView(
             node.speaker,
             loop.time(),
-            actions=DaemonActions(node.speaker, list, self._end),
+            actions=DaemonActions(node.speaker, self._reload, self._end),
         )
+
+    async def _reload(self) -> list[str]:
+        return []
 
     def _end(self, *, flushes: bool, text: str) -> None:
         assert not text

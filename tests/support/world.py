@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from collections.abc import Coroutine
 from typing import Any
 
 from bgpd.api.protocol import Request, find_command
@@ -70,7 +71,9 @@ class World:
         arguments = {name.replace("_", "-"): v for name, v in arguments.items()}
         table = commands(self.view)
         found = find_command(table, Request(1, command, arguments))
-        answer = found.handle(arguments)
+        answer: Any = found.handle(arguments)
+        if isinstance(answer, Coroutine):
+            answer = finished(answer)
         if not isinstance(answer, dict):
             answer = [row for row in answer if row is not None]
         return json.loads(json.dumps(answer))
@@ -78,3 +81,12 @@ class World:
 
 def _families(*families: Family) -> tuple[FamilySettings, ...]:
     return tuple(map(FamilySettings, families))
+
+
+def finished(work: Coroutine[Any, Any, Any]) -> Any:
+    """Return what a coroutine that waits for nothing comes to."""
+    try:
+        work.send(None)
+    except StopIteration as end:
+        return end.value
+    raise AssertionError("it waits")

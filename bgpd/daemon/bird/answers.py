@@ -1,8 +1,9 @@
 """BIRD's commands, and who answers each."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Any, Final
 
 from bgpd.api.bird import Line, Session
 from bgpd.api.protocol import ControlError
@@ -14,7 +15,7 @@ from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import format_address
 
 Words = list[str]
-Lines = Iterator[Line | None]
+Lines = Iterator[Line | asyncio.Future[Any] | None]
 
 _FLAGS: Final = MappingProxyType(
     {
@@ -77,7 +78,7 @@ class BirdAnswers:
         """The text of the first line."""
         return f"BIRD {self._version} ready."
 
-    def answer(self, command: str, session: Session) -> Iterable[Line | None]:
+    def answer(self, command: str, session: Session) -> Lines:
         """Yield the lines of an answer."""
         words = command.replace('"', ' " ').split() if '"' in command else None
         words = _split(command) if words is None else _quoted(words)
@@ -179,8 +180,11 @@ class BirdAnswers:
         # All that comes from a datastore is followed as it changes: what can be read
         # anew is the daemon's own file.
         yield Line(2, "Reading configuration")
+        reload = asyncio.ensure_future(actions.reload())
+        reload.add_done_callback(_was_told)
+        yield reload
         try:
-            actions.reload()
+            reload.result()
         except ControlError as error:
             if "there is no configuration" not in error.message:
                 yield Line(8002, error.message, is_last=True)
@@ -309,3 +313,9 @@ def _query(words: Words) -> Query:
         else:
             raise _unexpected(word)
     return query
+
+
+def _was_told(reload: asyncio.Future[Any]) -> None:
+    """Count its outcome as seen: whoever asked may be gone by now."""
+    if not reload.cancelled():
+        reload.exception()

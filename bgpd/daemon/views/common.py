@@ -61,7 +61,7 @@ class Actions(Protocol):
     def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
         """Reset the peer at ``address``."""
 
-    def reload(self) -> Iterable[str]:
+    async def reload(self) -> Iterable[str]:
         """Read the configuration again; return the plan that is carried out."""
 
     def disable(self, address: str, text: str) -> Iterable[str]:

@@ -5,7 +5,7 @@ takes, made lazily, and with breaths (``None``) where work is long. The table be
 there is; the server checks arguments against it.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -28,7 +28,7 @@ MAX_TEXT: Final = 255  # octets of UTF-8 for the peer's operator, RFC 9003 2
 class _Row(NamedTuple):
     """A command before it is bound to a daemon; the fields are those of ``Command``."""
 
-    handle: Callable[[DaemonView, Arguments], Answer]
+    handle: Callable[[DaemonView, Arguments], Answer | Awaitable[Answer]]
     help: str
     arguments: Mapping[str, type] = MappingProxyType({})
     required: tuple[str, ...] = ()
@@ -73,8 +73,8 @@ def _reset(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).reset(_address(view, arguments), kind))
 
 
-def _reload(view: DaemonView, _: Arguments) -> Row:
-    return _lines(_actions(view).reload())
+async def _reload(view: DaemonView, _: Arguments) -> Row:
+    return _lines(await _actions(view).reload())
 
 
 def _text(arguments: Arguments) -> str:

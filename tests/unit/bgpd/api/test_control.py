@@ -380,7 +380,7 @@ def test_a_hundred_thousand_rows_leave_the_loop_alive(path, loop_factory):
 def test_a_slice_ends_by_time_though_it_made_no_row():
     async def main():
         nothing: Iterator[int | None] = iter(lambda: None, 0)
-        made, is_over = _slice(nothing)
+        made, is_over, _ = _slice(nothing)
         assert made == []
         assert not is_over
 

@@ -32,7 +32,7 @@ class Told:
     def reset(self, address: str, kind: ResetKind) -> list[str]:
         return [f"{address}: {kind.value}"]
 
-    def reload(self) -> list[str]:
+    async def reload(self) -> list[str]:
         return ["peer one: changed", "nothing is reset"]
 
     def disable(self, address: str, text: str) -> list[str]:

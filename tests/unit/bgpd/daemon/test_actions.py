@@ -8,7 +8,7 @@ from bgpd.daemon.views.common import ResetKind
 from tests.support.speakers import Node, Rack, on_both_loops, until
 
 
-def no_reload() -> Iterable[str]:
+async def no_reload() -> Iterable[str]:
     return ("nothing",)
 
 

@@ -42,7 +42,7 @@ class Told:
         self.calls.append(("reset", address, kind))
         return [f"reset {address}"]
 
-    def reload(self) -> list[str]:
+    async def reload(self) -> list[str]:
         self.calls.append(("reload",))
         return ["peer a: added", "peer b: reset"]
 
@@ -338,7 +338,8 @@ def test_add_path_tells_several_paths_but_never_the_peers_own(world):
 def test_long_work_takes_breath(world):
     peer = world.up("peer", "192.0.2.1")
     world.announce(peer, *(f"10.{n >> 8}.{n & 255}.0/24" for n in range(5000)))
-    rows = list(commands(world.view)["show-routes"].handle({"prefix": "10.0.3.0/24"}))
+    answer: Any = commands(world.view)["show-routes"].handle({"prefix": "10.0.3.0/24"})
+    rows = list(answer)
     assert rows.count(None) > 15
     assert sum(row is not None for row in rows) == 1
 

@@ -1,0 +1,137 @@
+"""Reading the configuration again while sessions run.
+
+A process of its own reads it, and what it comes to is taken in, compared and applied a few
+milliseconds at a time. Whatever goes wrong with reading is one answer: nothing has changed,
+and why. Whoever asks, a signal, a command or a changed file, goes this one way.
+"""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import aclosing
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from bgpd.config.settings import DaemonSettings
+from bgpd.daemon.errors import ReloadError
+from bgpd.daemon.jobs import BUDGET
+from bgpd.worker import Worker, WorkerError
+
+if TYPE_CHECKING:  # a reflector without a file shall not load the file's models
+    from bgpd.config.reading import Source
+
+MAX_LINES: Final = 500  # of steps, in an answer and in the log
+
+_log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
+Apply = Callable[[DaemonSettings], Awaitable[list[str]]]
+
+
+class Reloading:
+    """Reloads one configuration, one time after the other.
+
+    Args:
+        source: What is read again; ``None`` where there is nothing to read.
+        files: What the running settings came from.
+        apply: Puts settings in force and returns what was done, a line for each step.
+
+    Attributes:
+        files: Every file that was read; a change of one is a reason to reload.
+    """
+
+    def __init__(
+        self, source: "Source | None", files: tuple[Path, ...], apply: Apply
+    ) -> None:
+        self.files = files
+        self._source = source
+        self._apply = apply
+        self._worker = Worker()
+        self._turn = asyncio.Lock()
+        self._asked: set[asyncio.Task[None]] = set()
+
+    def ask(self) -> None:
+        """Reload soon; an error is logged and changes nothing."""
+        task = asyncio.get_running_loop().create_task(self.reload(), name="reload")
+        self._asked.add(task)
+        task.add_done_callback(self._asked.discard)
+
+    async def reload(self) -> None:
+        """Reload; an error is logged and changes nothing."""
+        try:
+            await self.reload_or_tell()
+        except ReloadError as error:
+            _log.error("not reloaded: %s", error)  # the text says it all
+
+    async def reload_or_tell(self) -> list[str]:
+        """Reload and return what was done, a line for each step.
+
+        Raises:
+            ReloadError: It has errors, or cannot be read; nothing changed.
+        """
+        async with self._turn:
+            settings = await self._read()
+            try:
+                lines = await self._apply(settings)
+            except Exception as error:
+                # Each step has a border of its own: this is a fault of ours.
+                _log.exception("the configuration is applied in part")
+                text = f"applied in part: {type(error).__name__}: {error}"
+                raise ReloadError(text) from error
+        return capped(lines)
+
+    async def _read(self) -> DaemonSettings:
+        source = self._source
+        if source is None:
+            raise ReloadError("there is no configuration to read: all came by options")
+        from bgpd.config.reading import (  # noqa: PLC0415  # as above
+            Assembly,
+            load_in_pieces,
+        )
+
+        assembly = Assembly()
+        try:
+            async with aclosing(self._worker.pieces(load_in_pieces, source)) as pieces:
+                async for piece in pieces:
+                    assembly.take(piece)
+                    await asyncio.sleep(0)  # what is there already comes without a wait
+        except Exception as error:
+            text = str(error)
+            if not isinstance(error, WorkerError):
+                _log.exception("a fault in reading the configuration")
+                text = f"{type(error).__name__}: {error}"
+            where = source.file or "the environment"
+            raise ReloadError(f"{where}: cannot be read: {text}") from error
+        found = assembly.result()
+        if isinstance(found, str):
+            raise ReloadError(found)
+        self.files = found.files
+        return found.settings
+
+    async def close(self) -> None:
+        """Stop whatever is going on."""
+        for task in self._asked:
+            task.cancel()
+        await asyncio.gather(*self._asked, return_exceptions=True)
+        await self._worker.close()
+
+
+async def in_turns(work: Iterator[_T | None]) -> list[_T]:
+    """Take all that ``work`` yields but its breaths, a few milliseconds per turn."""
+    time = asyncio.get_running_loop().time
+    until = time() + BUDGET
+    found: list[_T] = []
+    for item in work:
+        if item is not None:
+            found.append(item)
+        if time() >= until:
+            await asyncio.sleep(0)
+            until = time() + BUDGET
+    return found
+
+
+def capped(lines: list[str]) -> list[str]:
+    """Return lines, so many that somebody may read them."""
+    more = len(lines) - MAX_LINES
+    return lines if more <= 0 else [*lines[:MAX_LINES], f"and {more} more"]
