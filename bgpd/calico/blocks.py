@@ -1,17 +1,25 @@
 """Who owns which block: Calico's block affinities, as NLRI keys per node.
 
-States: ``confirmed`` and the legacy empty one are owned; ``pending`` is as if absent;
+States: ``confirmed`` and the legacy empty one are owned; ``pending`` is not yet;
 ``pendingDeletion`` is owned until the key is gone, so that pods which still hold an address
-stay reachable: the block is announced as a whole until then. What cannot be understood keeps
-the state that was known before.
+stay reachable: the block is announced as a whole until then. What several nodes claim is
+one's (``bgpd.calico.claims``). What cannot be understood keeps the state that was known
+before.
 """
 
 from collections.abc import Iterable, Mapping
-from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from bgpd.calico.keys import split_affinity_key
+from bgpd.calico.claims import (
+    AffinityState,
+    Assignment,
+    AssignmentError,
+    owner_of,
+    parse_assignment,
+    strongest,
+)
+from bgpd.calico.keys import split_affinity_key, split_assignment_key
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import AFFINITY, TextError
@@ -22,20 +30,12 @@ _MAX_SHOWN: Final = 40  # characters of what was found
 _MAX_MEMO: Final = 1024  # values are a handful of texts; strangers may not fill memory
 
 
-class AffinityState(Enum):
-    """How an own block is held."""
-
-    CONFIRMED = "confirmed"
-    IMPLICIT = "implicit"  # the legacy form: a key without a state
-    PENDING_DELETION = "pendingDeletion"
-
-
-_STATES: Final[Mapping[str, AffinityState | None]] = MappingProxyType(
+_STATES: Final[Mapping[str, AffinityState]] = MappingProxyType(
     {
         "confirmed": AffinityState.CONFIRMED,
         "": AffinityState.IMPLICIT,
         "pendingDeletion": AffinityState.PENDING_DELETION,
-        "pending": None,
+        "pending": AffinityState.PENDING,
     }
 )
 
@@ -85,7 +85,7 @@ def parse_block(cidr: str) -> Block:
 
 
 def parse_state(value: bytes) -> AffinityState | None:
-    """Return how an affinity's value holds the block; ``None`` where it does not.
+    """Return how an affinity's value holds the block; ``None`` where it is deleted.
 
     Raises:
         AffinityError: It is no affinity, or its state is unknown.
@@ -104,13 +104,24 @@ def parse_state(value: bytes) -> AffinityState | None:
     return None if content.get("deleted") is True else _STATES[state]
 
 
+class _Affinity(NamedTuple):
+    """An affinity as its key and value say."""
+
+    node: str
+    block: Block
+    state: AffinityState
+
+
 class BlockTable:
-    """All owned blocks; changed in place, read as frozen sets."""
+    """All affinities, and whose each block is; changed in place, read as frozen sets."""
 
     def __init__(self) -> None:
-        self._by_key: dict[str, tuple[str, Block, AffinityState]] = {}
-        self._by_node: dict[str, dict[Block, str]] = {}
-        self._owners: dict[Block, tuple[str, ...]] = {}
+        self._by_key: dict[str, _Affinity] = {}
+        self._keys: dict[Block, tuple[str, ...]] = {}
+        self._owner: dict[Block, str] = {}
+        self._by_node: dict[str, dict[Block, AffinityState]] = {}
+        self._assigned: dict[Block, Assignment] = {}
+        self._assigned_keys: dict[str, Block] = {}
         self._contested: set[Block] = set()
         self._frozen: dict[str, frozenset[Block]] = {}
         self._warnings: dict[str, ObjectWarning] = {}
@@ -123,29 +134,36 @@ class BlockTable:
 
     def gone(self, keys: Iterable[str]) -> set[str]:
         """Return the keys that are known and not among ``keys``."""
-        return (self._by_key.keys() | self._warnings.keys()).difference(keys)
+        known = self._by_key.keys() | self._assigned_keys.keys()
+        return (known | self._warnings.keys()).difference(keys)
 
     # hot: per block
     def update(
         self, puts: Iterable[tuple[str, bytes]], deletes: Iterable[str]
     ) -> frozenset[str]:
-        """Take affinity keys and values; return the nodes whose blocks changed.
+        """Take keys of affinities and IPAM blocks, and their values.
 
-        Keys that are no block affinity (a host's own marker) are ignored.
+        Others (a host's own marker) are ignored.
+
+        Returns:
+            The nodes whose blocks changed.
         """
         changed: set[str] = set()
         for key in deletes:
             self._warnings.pop(key, None)
+            if key in self._assigned_keys:
+                self._assign(key, self._assigned_keys[key], None, changed)
             self._drop(key, changed)
         memo = self._memo
         for key, value in puts:
-            if value not in memo or key in self._warnings:
+            known = self._by_key.get(key)
+            if known is None or value not in memo or key in self._warnings:
                 self._put(key, value, changed)
                 continue
-            state, known = memo[value], self._by_key.get(key)
+            state = memo[value]
             if state is None:
                 self._drop(key, changed)
-            elif known is None or known[2] is not state:
+            elif known.state is not state:
                 self._put(key, value, changed)
         for node in changed:
             self._frozen.pop(node, None)
@@ -160,8 +178,7 @@ class BlockTable:
 
     def states(self, node: str) -> Mapping[Block, AffinityState]:
         """Return how ``node`` holds each of its blocks."""
-        keys = self._by_node.get(node, {})
-        return {block: self._by_key[key][2] for block, key in keys.items()}
+        return dict(self._by_node.get(node, {}))
 
     def others(self, node: str) -> Mapping[str, frozenset[Block]]:
         """Return the blocks of every node but ``node``, a copy that does not change."""
@@ -172,81 +189,126 @@ class BlockTable:
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return what is wrong with affinities; overlaps are computed when changed."""
         if self._overlaps is None:
-            self._overlaps = tuple(self._find_overlaps())
+            self._overlaps = (*self._find_contested(), *self._find_overlaps())
         return (*self._warnings.values(), *self._overlaps)
 
     def _put(self, key: str, value: bytes, changed: set[str]) -> None:
-        parts = split_affinity_key(key)
-        if parts is None:
-            return
+        cidr = split_assignment_key(key)
+        parts = split_affinity_key(key) if cidr is None else None
         try:
+            if cidr is not None:
+                assignment = parse_assignment(value)
+                self._assign(key, parse_block(cidr), assignment, changed)
+            if parts is None:
+                self._warnings.pop(key, None)
+                return
             block = parse_block(parts.cidr)
             state = self._memo[value] if value in self._memo else parse_state(value)
-        except AffinityError as error:
+        except (AffinityError, AssignmentError) as error:
             kept = " (kept as owned)" if key in self._by_key else ""
             self._warnings[key] = ObjectWarning(key, "", f"{error}; ignored{kept}")
             return
         self._warnings.pop(key, None)
         if len(self._memo) < _MAX_MEMO:
             self._memo[value] = state
-        known = self._by_key.get(key)
         if state is None:
             self._drop(key, changed)
-        elif known is None:
-            node = parts.node
-            self._by_key[key] = (node, block, state)
-            self._by_node.setdefault(node, {})[block] = key
-            self._own(block, node)
-            changed.add(node)
-        elif known[2] is not state:
-            self._by_key[key] = (*known[:2], state)
-            changed.add(parts.node)
+            return
+        if key not in self._by_key:
+            self._keys[block] = (*self._keys.get(block, ()), key)
+        self._by_key[key] = _Affinity(parts.node, block, state)
+        self._settle(block, changed)
 
     def _drop(self, key: str, changed: set[str]) -> None:
         known = self._by_key.pop(key, None)
         if known is None:
             return
-        node, block, _ = known
-        blocks = self._by_node[node]
-        blocks.pop(block, None)
-        if not blocks:
-            del self._by_node[node]
-        rest = tuple(owner for owner in self._owners[block] if owner != node)
+        rest = tuple(each for each in self._keys[known.block] if each != key)
         if rest:
-            self._owners[block] = rest
+            self._keys[known.block] = rest
         else:
-            del self._owners[block]
-        if len(rest) < 2:
+            del self._keys[known.block]
+        self._settle(known.block, changed)
+
+    def _assign(
+        self, key: str, block: Block, assignment: Assignment | None, changed: set[str]
+    ) -> None:
+        """Take what an IPAM block says; ``None`` where there is none any more."""
+        if assignment is None:
+            del self._assigned_keys[key]
+            self._assigned.pop(block, None)
+        else:
+            self._assigned_keys[key] = block
+            self._assigned[block] = assignment
+        if block in self._keys:
+            self._settle(block, changed)
+
+    def _settle(self, block: Block, changed: set[str]) -> None:
+        """Let a block be whose it is by all that is known of it now."""
+        owner, state = "", AffinityState.PENDING
+        keys = self._keys.get(block, ())
+        if len(keys) == 1 and block not in self._assigned:
+            claim = self._by_key[keys[0]]
+            if claim.state is not AffinityState.PENDING:
+                owner, state = claim.node, claim.state
+        elif keys:
+            claims = self._claims(block)
+            owner = owner_of(claims, self._assigned.get(block, Assignment()))
+            state = claims.get(owner, state)
+        if len(keys) > 1 or (keys and not owner):
+            self._contested.add(block)
+        else:
             self._contested.discard(block)
         self._overlaps = None
-        changed.add(node)
+        before = self._owner.get(block, "")
+        if before == owner and (not owner or self._by_node[owner].get(block) is state):
+            return
+        if before:
+            blocks = self._by_node[before]
+            del blocks[block]
+            if not blocks:
+                del self._by_node[before]
+            del self._owner[block]
+            changed.add(before)
+        if owner:
+            self._owner[block] = owner
+            self._by_node.setdefault(owner, {})[block] = state
+            changed.add(owner)
 
-    def _own(self, block: Block, node: str) -> None:
-        owners = self._owners.get(block)
-        if owners is None:
-            self._owners[block] = (node,)
-        elif node not in owners:
-            self._owners[block] = (*owners, node)
-            self._contested.add(block)
-        self._overlaps = None
+    def _claims(self, block: Block) -> dict[str, AffinityState]:
+        affinities = (self._by_key[key] for key in self._keys[block])
+        return strongest((each.node, each.state) for each in affinities)
+
+    def _find_contested(self) -> Iterable[ObjectWarning]:
+        """Warn all claimants that a block is not theirs."""
+        for block in sorted(self._contested):
+            owner = self._owner.get(block, "")
+            assignment = self._assigned.get(block, Assignment())
+            claims = self._claims(block)
+            if len(claims) == 1 and not assignment.is_decided:
+                continue  # a claim that is about to be confirmed
+            said = (
+                f"; the IPAM block says {assignment}" if assignment.is_decided else ""
+            )
+            whose = f"is node {owner}'s" if owner else "is announced by no node"
+            for key in self._keys[block]:
+                node = self._by_key[key].node
+                if node != owner:
+                    text = f"{block} {whose} and not node {node}'s{said}"
+                    yield ObjectWarning(key, "", text)
 
     def _find_overlaps(self) -> Iterable[ObjectWarning]:
-        for block in sorted(self._contested):
-            owners = sorted(self._owners[block])
-            key = self._by_node[owners[0]][block]
-            text = f"{block} belongs to several nodes: {', '.join(owners)}"
-            yield ObjectWarning(key, "", text)
-        lengths = {(block.family, block.nlri[0]) for block in self._owners}
+        lengths = {(block.family, block.nlri[0]) for block in self._owner}
         if len(lengths) == len({family for family, _ in lengths}):
             return  # one length per family: nothing can contain anything
-        for block, names in self._owners.items():
+        for block, owner in self._owner.items():
             octets = network_octets(block.nlri, block.family.afi)
             for family, length_bits in lengths:
                 if family != block.family or length_bits >= block.nlri[0]:
                     continue
                 outer = Block(family, make_nlri(octets, length_bits))
-                above = set(self._owners.get(outer, ())) - set(names)
-                if above:
-                    key = self._by_node[names[0]][block]
-                    text = f"{block} lies inside {outer} of {', '.join(sorted(above))}"
+                above = self._owner.get(outer, owner)
+                if above != owner:
+                    key = self._keys[block][0]
+                    text = f"{block} lies inside {outer} of {above}"
                     yield ObjectWarning(key, "", text)

@@ -10,7 +10,7 @@ from hashlib import sha256
 from ipaddress import ip_network
 from typing import Any, Final, NamedTuple
 
-from bgpd.calico.blocks import AffinityState
+from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import compat_of_version
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.endpoints import EndpointError, LocalEndpoint, parse_endpoint

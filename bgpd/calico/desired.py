@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from bgpd.calico.blocks import AffinityState, Block
+from bgpd.calico.blocks import Block
+from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
 from bgpd.calico.resources import IpPool
 from bgpd.calico.warnings import ObjectWarning

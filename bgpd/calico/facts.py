@@ -2,9 +2,9 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
 
-from bgpd.calico.blocks import AffinityState, Block, parse_block
+from bgpd.calico.blocks import Block, parse_block
+from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import ClusterRoutes, Compat, cluster_routes
 from bgpd.calico.desired import StaticRoute
 from bgpd.calico.keys import resource_key
@@ -23,8 +23,6 @@ from bgpd.calico.topology import Member, Topology
 from bgpd.calico.warnings import ObjectWarning
 from fib.kernel_policy import KernelPolicy
 from rib.family import Family
-
-_WHOLE: Final = frozenset(AffinityState)  # states in which a block is announced so
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +90,7 @@ class NodeFacts:
         ]
         facts = ExportFacts(
             pools=self._pools(family),
-            own=frozenset(
-                block
-                for block, state in self.affinities.items()
-                if block.family == family and state in _WHOLE
-            ),
+            own=frozenset(block for block in self.affinities if block.family == family),
             advertisements=items,
             services=self._of_family(self.services.announced, family),
             ranges=self._reflected(family),

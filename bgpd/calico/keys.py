@@ -2,7 +2,8 @@
 
 A resource is ``/calico/resources/v3/projectcalico.org/<plural>/<name>``; a block affinity is
 ``/calico/ipam/v2/host/<node>/ipv4/block/10.244.0.0-26``, the slash of the prefix written as
-a dash. The root ``/calico/`` cannot be configured in Calico, nor here.
+a dash, and the IPAM block itself
+``/calico/ipam/v2/assignment/ipv4/block/10.244.0.0-26``. The root ``/calico/`` cannot be configured in Calico, nor here.
 """
 
 from types import MappingProxyType
@@ -11,6 +12,7 @@ from typing import Final, NamedTuple
 RESOURCES: Final = "/calico/resources/v3/projectcalico.org/"
 IPAM_HOST: Final = "/calico/ipam/v2/host/"
 IPAM_VIRTUAL: Final = "/calico/ipam/v2/virtual/"
+IPAM_BLOCKS: Final = "/calico/ipam/v2/assignment/"
 
 # Kind to plural, for every kind that a manifest may hold; all are cluster scoped.
 PLURALS: Final = MappingProxyType(
@@ -81,6 +83,23 @@ def split_affinity_key(key: str) -> AffinityKey | None:
         return None
     address, dash, length = parts[8].rpartition("-")
     return AffinityKey(parts[5], f"{address}/{length}") if dash else None
+
+
+def assignment_key(cidr: str) -> str:
+    """Return the key of the IPAM block of ``cidr`` (canonical text)."""
+    version = "ipv6" if ":" in cidr else "ipv4"
+    return f"{IPAM_BLOCKS}{version}/block/{cidr.replace('/', '-')}"
+
+
+def split_assignment_key(key: str) -> str | None:
+    """Return the prefix text of an IPAM block's key, else None."""
+    if not key.startswith(IPAM_BLOCKS):
+        return None
+    version, _, rest = key[len(IPAM_BLOCKS) :].partition("/")
+    kind, _, name = rest.partition("/")
+    address, dash, length = name.rpartition("-")
+    is_block = version in ("ipv4", "ipv6") and kind == "block" and dash
+    return f"{address}/{length}" if is_block else None
 
 
 def prefixes(node: str = "") -> tuple[str, ...]:

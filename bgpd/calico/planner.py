@@ -11,7 +11,8 @@ from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from bgpd.calico.blocks import AffinityError, AffinityState, Block, parse_block
+from bgpd.calico.blocks import AffinityError, Block, parse_block
+from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired, StaticRoute
 from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces

@@ -15,7 +15,8 @@ from collections.abc import Callable, Collection, Generator, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from bgpd.calico.blocks import AffinityError, AffinityState, parse_state
+from bgpd.calico.blocks import AffinityError, parse_state
+from bgpd.calico.claims import AffinityState
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, resource_key
 from bgpd.calico.removals import RemovalGuard
@@ -179,13 +180,18 @@ class ClusterRules:
         return FILTERS if kind == PEERS else ""
 
     def _state(self, value: bytes) -> AffinityState | None:
-        """Return how an affinity holds its block; one that is malformed stays owned."""
+        """Return how an affinity holds its block, ``None`` where it does not.
+
+        One that is malformed stays owned.
+        """
         if value in self._states:
             return self._states[value]
         try:
             state = parse_state(value)
         except AffinityError:
             return AffinityState.IMPLICIT
+        if state is AffinityState.PENDING:
+            state = None
         if len(self._states) < _MAX_MEMO:
             self._states[value] = state
         return state

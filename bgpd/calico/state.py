@@ -19,7 +19,7 @@ from bgpd.calico.blocks import Block, BlockTable
 from bgpd.calico.culprits import plan_around
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent, Snapshot
-from bgpd.calico.keys import IPAM_HOST, RESOURCES
+from bgpd.calico.keys import IPAM_BLOCKS, IPAM_HOST, RESOURCES
 from bgpd.calico.objects import ObjectTable
 from bgpd.calico.planner import Needs, Planner, PlanOptions, SideInputs
 from bgpd.calico.slices import Slices, finish, pieces
@@ -30,6 +30,7 @@ from bgpd.session.settings import PeerSettings
 TEMPLATE = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)
 OBJECTS: Final = 16  # read in one slice, some milliseconds at most
 BLOCKS: Final = 256  # taken in one slice
+_BLOCKS: Final = (IPAM_HOST, IPAM_BLOCKS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +83,7 @@ class ClusterState:
             gone = objects.keys() - dict(resources).keys()
         else:
             resources, affinities = _split(event.puts.items())
-            gone_blocks = {key for key in event.deletes if key.startswith(IPAM_HOST)}
+            gone_blocks = {key for key in event.deletes if key.startswith(_BLOCKS)}
             gone = objects.keys() & event.deletes
         nodes = set(blocks.update((), gone_blocks))
         for some in pieces(affinities, BLOCKS):
@@ -171,10 +172,10 @@ class ClusterState:
 def _split(
     items: Iterable[tuple[str, bytes]],
 ) -> tuple[list[tuple[str, bytes]], list[tuple[str, bytes]]]:
-    """Return resources and affinities; other keys are none of BGP's business."""
+    """Return resources, and affinities with IPAM blocks; others are not BGP's business."""
     resources, affinities = [], []
     for item in items:
-        if item[0].startswith(IPAM_HOST):
+        if item[0].startswith(_BLOCKS):
             affinities.append(item)
         elif item[0].startswith(RESOURCES):
             resources.append(item)

@@ -5,7 +5,8 @@ document only, whatever it is. Values are stored as canonical JSON: a reformatte
 change. ``List`` kinds (``NodeList``, as ``calicoctl get -o yaml`` prints) are unfolded.
 
 A ``BlockAffinity`` manifest (``spec: {node, cidr, state}``) becomes the key that Calico's
-IPAM uses, since that is what is read from etcd; every other kind is stored as it is.
+IPAM uses, since that is what is read from etcd, and so does an ``IPAMBlock``, of which nothing
+but its affinity is kept: its workloads come and go. Every other kind is stored as it is.
 """
 
 import json
@@ -15,7 +16,13 @@ from dataclasses import dataclass
 from ipaddress import ip_network
 from typing import Any, Final
 
-from bgpd.calico.keys import IPAM_HOST, PLURALS, affinity_key, resource_key
+from bgpd.calico.keys import (
+    IPAM_HOST,
+    PLURALS,
+    affinity_key,
+    assignment_key,
+    resource_key,
+)
 from bgpd.calico.known_keys import unknown_keys
 from bgpd.datastore.model import DatastoreError, Manifest
 from bgpd.texts.limits import MANIFESTS, LimitError, Limits, TextError
@@ -26,6 +33,7 @@ API_GROUPS: Final = ("projectcalico.org/", "crd.projectcalico.org/")
 MAX_WARNINGS: Final = 20  # told of one file; of junk each line may be a document
 MAX_NAME: Final = 253  # characters, as Kubernetes' API has it
 _MAX_SHOWN: Final = 64  # characters of what was found
+_SAYS_WHOSE: Final = ("affinity", "deleted", "hostAffinity")  # of an IPAM block
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
 
@@ -194,6 +202,9 @@ def item_of(manifest: object) -> tuple[str, bytes]:
             "state": spec.get("state") or "",
             "deleted": str(spec.get("deleted", "false")).lower() == "true",
         }
+    elif content["kind"] == "IPAMBlock":
+        spec = _mapping(content.get("spec"), "spec")
+        value = {name: spec[name] for name in _SAYS_WHOSE if name in spec}
     else:
         value = content
     try:
@@ -218,7 +229,10 @@ def key_of(manifest: object) -> str:
             f"apiVersion {shown(version)} is not projectcalico.org/v3"
         )
     if kind == "BlockAffinity":
-        return _block_key(_mapping(content.get("spec"), "spec"))
+        return _affinity_key(_mapping(content.get("spec"), "spec"))
+    if kind == "IPAMBlock":
+        spec = _mapping(content.get("spec"), "spec")
+        return assignment_key(_cidr(kind, spec))
     if kind not in PLURALS:
         raise UnknownKindError(f"kind {shown(kind)} is unknown")
     name = _mapping(content.get("metadata"), "metadata").get("name")
@@ -243,15 +257,25 @@ def _name(name: str, field: str) -> str:
     return name
 
 
-def _block_key(spec: Mapping[str, Any]) -> str:
-    node, cidr = spec.get("node"), spec.get("cidr")
+def _affinity_key(spec: Mapping[str, Any]) -> str:
+    node = spec.get("node")
     if not isinstance(node, str) or not node:
         raise ManifestError(f"BlockAffinity: spec.node is {shown(repr(node))}")
+    cidr = _cidr("BlockAffinity", spec)
+    return affinity_key(_name(node, "BlockAffinity: spec.node"), cidr)
+
+
+def _cidr(kind: str, spec: Mapping[str, Any]) -> str:
+    """Return the block's prefix in canonical text.
+
+    Raises:
+        ManifestError: It is none.
+    """
+    cidr = spec.get("cidr")
     try:
-        network = ip_network(cidr if isinstance(cidr, str) else "")
+        return str(ip_network(cidr if isinstance(cidr, str) else ""))
     except ValueError as error:
-        raise ManifestError(f"BlockAffinity: spec.cidr: {shown(str(error))}") from error
-    return affinity_key(_name(node, "BlockAffinity: spec.node"), str(network))
+        raise ManifestError(f"{kind}: spec.cidr: {shown(str(error))}") from error
 
 
 def _documents(text: str) -> Iterator[tuple[int, str]]:

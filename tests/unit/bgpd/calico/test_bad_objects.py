@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpd.calico.case import Case
-from bgpd.calico.events import Changes, Snapshot
-from bgpd.calico.keys import affinity_key, resource_key
+from bgpd.calico.events import Changes
+from bgpd.calico.keys import resource_key
 from bgpd.calico.state import ClusterState
 from rib.policy import Match, Outcome
 from tests.support.calico_cases import (
@@ -285,15 +285,6 @@ def test_a_node_without_bgp_takes_no_part_and_no_blame() -> None:
     case = a_case(*GOOD, an_object("Node", "n3"), affinities=AFFINITIES)
     assert essence(case) == BASE
     assert warned(case) == {}
-
-
-def test_a_block_that_two_nodes_claim_is_told_and_stays_with_both() -> None:
-    state = ClusterState()
-    items = {affinity_key(node, "10.244.1.0/26"): b"" for node in ("n1", "n2")}
-    state.apply(Snapshot(1, items))
-    assert len(state.desired("n1").originated) == 1
-    (warning,) = [w for w in state.warnings() if "several nodes" in w.text]
-    assert "n1, n2" in warning.text
 
 
 json_values = st.recursive(

@@ -146,19 +146,6 @@ def test_others_are_all_but_the_own_node() -> None:
     assert table.others("n2") == {"n1": blocks("10.0.0.0/26")}
 
 
-def test_one_block_of_two_nodes_is_told() -> None:
-    table = BlockTable()
-    for node in ("n2", "n1", "n3"):
-        table.update([(key(node, "10.0.0.0/26"), CONFIRMED)], ())
-    (warning,) = table.warnings()
-    assert warning.text == "10.0.0.0/26 belongs to several nodes: n1, n2, n3"
-    table.update((), [key("n1", "10.0.0.0/26")])
-    assert "n2, n3" in table.warnings()[0].text
-    table.update((), [key("n2", "10.0.0.0/26")])
-    assert table.warnings() == ()
-    assert table.of("n3") == blocks("10.0.0.0/26")
-
-
 def test_a_block_inside_another_nodes_block_is_told() -> None:
     table = BlockTable()
     table.update(

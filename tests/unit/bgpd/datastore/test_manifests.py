@@ -142,3 +142,31 @@ def test_items_of_objects() -> None:
         key_of(resource("Pod", "p"))
     with pytest.raises(ManifestError, match="cannot be written as JSON"):
         item_of({**node("n1"), "extra": {1, 2}})
+
+
+def test_of_an_ipam_block_nothing_is_kept_but_whose_it_is() -> None:
+    text = """\
+apiVersion: crd.projectcalico.org/v1
+kind: IPAMBlock
+metadata: {{name: 10-244-1-0-26}}
+spec:
+  affinity: host:n2
+  cidr: {cidr}
+  allocations: {allocations}
+  attributes: [{{handle_id: x}}]
+  deleted: false
+  strictAffinity: false
+  unallocated: [1, 2]
+"""
+    (entry,) = parse(text.format(cidr="10.244.1.0/26", allocations="[0, null]")).entries
+    assert entry.key == "/calico/ipam/v2/assignment/ipv4/block/10.244.1.0-26"
+    assert entry.value == b'{"affinity":"host:n2","deleted":false}'
+    (later,) = parse(text.format(cidr="10.244.1.0/26", allocations="[0, 1]")).entries
+    assert later == entry
+    (six,) = parse(text.format(cidr="fd00:0:0::/122", allocations="[]")).entries
+    assert six.key == "/calico/ipam/v2/assignment/ipv6/block/fd00::-122"
+    parsed = parse(text.format(cidr="10.244.1.1/26", allocations="[]"))
+    assert not parsed.entries
+    assert (
+        "IPAMBlock: spec.cidr: 10.244.1.1/26 has host bits set" in parsed.warnings[0][1]
+    )
