@@ -84,11 +84,13 @@ class Needs(NamedTuple):
         secrets: Names of the Secrets that hold passwords.
         ranges: What of services may be announced.
         is_excluded: The node announces nothing of services.
+        passwords: Name and key of each password, in these Secrets.
     """
 
     secrets: frozenset[str] = frozenset()
     ranges: ServiceRanges = ServiceRanges()
     is_excluded: bool = False
+    passwords: frozenset[tuple[str, str]] = frozenset()
 
 
 class Planner:
@@ -190,14 +192,16 @@ class Planner:
         """Return what the plan asks for from elsewhere than the datastore."""
         passwords = [spec.password for spec in topology.peers.values()]
         passwords.append(topology.config.mesh_password)
+        references = frozenset(
+            (password.reference.name, password.reference.key)
+            for password in passwords
+            if password is not None and password.reference is not None
+        )
         return Needs(
-            frozenset(
-                password.reference.name
-                for password in passwords
-                if password is not None and password.reference is not None
-            ),
+            frozenset(name for name, _ in references),
             self.service_ranges(topology),
             self.is_excluded(topology),
+            references,
         )
 
     def peerings(self) -> tuple[Peering, ...]:

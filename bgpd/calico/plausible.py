@@ -209,6 +209,8 @@ class ClusterRules:
 class SideRules:
     """What is plausible of objects that come from elsewhere than the datastore.
 
+    A key is the kind, a slash, and what names the object among its kind.
+
     Attributes:
         needed: Keys of the passwords that sessions use.
     """
@@ -237,7 +239,7 @@ class SideRules:
 
     def is_urgent(self, kind: str) -> bool:
         """Return whether traffic would be drawn to where nobody serves it."""
-        return kind in (SERVICES, SLICES)
+        return kind != SECRETS
 
     def is_implausible(
         self,

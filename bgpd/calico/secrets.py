@@ -31,6 +31,10 @@ class SecretTable:
         """What is wrong with Secrets."""
         return tuple(item for some in self._warnings.values() for item in some)
 
+    def of(self, name: str) -> Mapping[str, str]:
+        """Return the passwords of one Secret by key, a copy."""
+        return dict(self._passwords.get(name, {}))
+
     def put(self, name: str, content: Mapping[str, Any]) -> None:
         """Take a new or changed Secret; entries that cannot be passwords are left out."""
         found: dict[str, str] = {}
@@ -48,10 +52,18 @@ class SecretTable:
         self._passwords[name] = found
         self._warnings[name] = tuple(warnings)
 
+    def keep(self, name: str, key: str, password: str) -> None:
+        """Hold a password that its Secret has no more."""
+        self._passwords.setdefault(name, {})[key] = password
+
     def drop(self, name: str) -> None:
         """A Secret is gone, and its passwords with it."""
         self._passwords.pop(name, None)
         self._warnings.pop(name, None)
+
+    def drop_key(self, name: str, key: str) -> None:
+        """A password is gone that was kept."""
+        self._passwords.get(name, {}).pop(key, None)
 
 
 def _password(value: object, *, is_encoded: bool) -> str:

@@ -33,6 +33,7 @@ from bgpd.config.fields import (
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.policies import PolicyModel
+from bgpd.config.settings import REMOVAL_HOLD
 
 
 class Node(Section):
@@ -211,7 +212,7 @@ class Datastore(Section):
             description="implausible removals, such as of all nodes, are held so long "
             "unless `pybgpctl calico confirm` says that they are meant; 0 holds none"
         ),
-    ] = 3600
+    ] = REMOVAL_HOLD
 
 
 class Calico(Section):

@@ -6,12 +6,15 @@ The daemon consumes these and nothing else of ``bgpd.config``. Two of them are c
 
 from dataclasses import dataclass, field
 from enum import Enum
+from typing import Final
 
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.decision import DecisionOptions
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.policy import PolicySpec
+
+REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
 
 
 class DatastoreKind(Enum):
@@ -153,7 +156,7 @@ class DatastoreSettings:
     username: str = ""
     password: str = field(default="", repr=False)
     path: str = ""
-    removal_hold: int = 3600
+    removal_hold: int = REMOVAL_HOLD
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,7 +23,12 @@ from bgpd.calico.keys import prefixes
 from bgpd.calico.planner import PlanOptions, SideInputs
 from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import CalicoSettings, DatastoreKind, DatastoreSettings
+from bgpd.config.settings import (
+    REMOVAL_HOLD,
+    CalicoSettings,
+    DatastoreKind,
+    DatastoreSettings,
+)
 from bgpd.daemon.border import Border
 from bgpd.daemon.paced import in_turns
 from bgpd.daemon.side_inputs import SideFollower
@@ -41,8 +46,6 @@ MAX_CONNECT_RETRY_TIME: Final = 5
 """Seconds; Calico's BIRD has "connect retry time 5" and no back-off."""
 
 Deliver = Callable[[NodeDesired], Awaitable[None]]
-
-_REMOVAL_HOLD: Final = DatastoreSettings().removal_hold
 
 
 class ClusterFollower:
@@ -74,7 +77,7 @@ class ClusterFollower:
         calico: CalicoSettings,
         border: Border | None = None,
         sides: SideFollower | None = None,
-        removal_hold: int = _REMOVAL_HOLD,
+        removal_hold: int = REMOVAL_HOLD,
     ) -> None:
         self.datastore = GuardedDatastore(datastore, node, removal_hold)
         self.plan_count = 0

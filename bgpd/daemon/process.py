@@ -262,7 +262,11 @@ class Daemon:
             )
         except DatastoreError as error:
             raise StartError(str(error)) from error
-        self.sides = SideFollower(settings.kubernetes, settings.node_name)
+        self.sides = SideFollower(
+            settings.kubernetes,
+            settings.node_name,
+            removal_hold=settings.datastore.removal_hold,
+        )
         self.cluster = ClusterFollower(
             datastore,
             settings.node_name,
@@ -273,7 +277,7 @@ class Daemon:
             sides=self.sides,
             removal_hold=settings.datastore.removal_hold,
         )
-        self.holds = Holds((self.cluster.datastore,))
+        self.holds = Holds((self.cluster.datastore, self.sides.guard))
         holds = "what was read before stays in force"
         self._supervisor.keep("datastore", self.cluster.follow, meanwhile=holds)
         self._supervisor.keep("local workloads", self.sides.follow, meanwhile=holds)

@@ -7,15 +7,18 @@ so. While it is away, what it told last stays in force.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
+from bgpd.calico.endpoints import LocalEndpoint
 from bgpd.calico.planner import Needs, SideInputs
+from bgpd.calico.plausible import SECRETS, SERVICES, SLICES, WORKLOADS
 from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ObjectName, ServiceTable
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import KubernetesSettings
+from bgpd.config.settings import REMOVAL_HOLD, KubernetesSettings
+from bgpd.daemon.side_guard import SideGuard
 from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
 
@@ -30,13 +33,22 @@ class SideFollower:
     Args:
         settings: Where they are.
         node: This node's name in the datastore.
+        removal_hold: Seconds for which implausible removals are held; 0 holds none.
 
     Attributes:
         on_change: Called once for each turn of the loop in which something changed.
+        guard: Has what is held.
     """
 
-    def __init__(self, settings: KubernetesSettings, node: str) -> None:
+    def __init__(
+        self,
+        settings: KubernetesSettings,
+        node: str,
+        *,
+        removal_hold: int = REMOVAL_HOLD,
+    ) -> None:
         self.on_change: Callable[[], None] = _nobody
+        self.guard = SideGuard(removal_hold, self._release)
         self._settings = settings
         self._services = ServiceTable(settings.node_name or node)
         self._secrets = SecretTable()
@@ -70,6 +82,7 @@ class SideFollower:
     def need(self, needs: Needs) -> None:
         """Follow what a plan asks for."""
         self._needs = needs
+        self.guard.need(frozenset(_password_key(*each) for each in needs.passwords))
         self._services.follow(needs.ranges)
         if self._watcher is not None:
             self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
@@ -79,7 +92,10 @@ class SideFollower:
         services = None
         if self._watcher is not None:
             services = self._services.advertisement(is_excluded=self._needs.is_excluded)
-        return SideInputs(self._secrets.passwords, self._endpoints[0], services)
+        kept = (each for _, each in self.guard.removals.kept())
+        workloads = (each for each in kept if isinstance(each, LocalEndpoint))
+        endpoints = (*self._endpoints[0], *workloads)
+        return SideInputs(self._secrets.passwords, endpoints, services)
 
     async def ready(self) -> None:
         """Wait, not for long, until all that was asked for has been told once."""
@@ -100,6 +116,7 @@ class SideFollower:
 
     async def close(self) -> None:
         """Follow nothing any more."""
+        self.guard.close()
         if self._handle is not None:
             self._handle.cancel()
         if self._watcher is not None:
@@ -110,20 +127,56 @@ class SideFollower:
     def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
         """Take a new or changed object of the API."""
         if kind == "Secret":
-            self._secrets.put(name[1], content)
+            self._put_secret(name[1], content)
         elif kind == "Service":
+            self.guard.put(_service_key(kind, name))
             self._services.put_service(name, content)
         else:
+            self.guard.put(_service_key(kind, name))
             self._services.put_slice(name, content)
 
     def drop(self, kind: str, name: ObjectName) -> None:
         """An object of the API is gone."""
         if kind == "Secret":
-            self._secrets.drop(name[1])
-        elif kind == "Service":
-            self._services.drop_service(name)
+            self._put_secret(name[1], None)
+            return
+        key = _service_key(kind, name)
+        if not self._needs.ranges:
+            self.guard.forget(key)  # it is not gone: nobody asks for it any more
+            self._take_away(key)
+        elif self.guard.remove(key):
+            self._take_away(key)
+
+    def _put_secret(self, name: str, content: Mapping[str, Any] | None) -> None:
+        """Take a Secret, ``None`` where it is gone; passwords that it lacks may stay."""
+        secrets = self._secrets
+        before = secrets.of(name)
+        if content is None:
+            secrets.drop(name)
         else:
-            self._services.drop_slice(name)
+            secrets.put(name, content)
+        now = secrets.of(name)
+        for key in now:
+            self.guard.put(_password_key(name, key))
+        for key in before.keys() - now.keys():
+            if not self.guard.remove(_password_key(name, key)):
+                secrets.keep(name, key, before[key])
+
+    def _release(self, keys: Iterable[str]) -> None:
+        """Act by removals that were kept apart and count now."""
+        for key in keys:
+            self._take_away(key)
+        self.on_change()
+
+    def _take_away(self, key: str) -> None:
+        kind, _, place = key.partition("/")
+        space, _, name = place.partition("/")
+        if kind == SECRETS:
+            self._secrets.drop_key(space, name)
+        elif kind == SERVICES:
+            self._services.drop_service((space, name))
+        elif kind == SLICES:
+            self._services.drop_slice((space, name))
 
     def changed(self) -> None:
         """Plan anew once the loop has taken in what else there is."""
@@ -136,8 +189,26 @@ class SideFollower:
         self.on_change()
 
     def _found(self, found: Found) -> None:
-        self._endpoints = found
+        before, self._endpoints = self._endpoints[0], found
+        gone = dict.fromkeys(map(_workload_key, before))
+        for each in found[0]:
+            self.guard.put(_workload_key(each), each)
+            gone.pop(_workload_key(each), None)
+        for key in gone:
+            self.guard.remove(key)
         self.on_change()
+
+
+def _password_key(name: str, key: str) -> str:
+    return f"{SECRETS}/{name}/{key}"
+
+
+def _service_key(kind: str, name: ObjectName) -> str:
+    return f"{SERVICES if kind == 'Service' else SLICES}/{name[0]}/{name[1]}"
+
+
+def _workload_key(endpoint: LocalEndpoint) -> str:
+    return f"{WORKLOADS}/{endpoint.interface}"
 
 
 def _nobody() -> None:

@@ -97,6 +97,11 @@ def test_services_and_secrets_are_followed_live(tmp_path: Path) -> None:
         )
         await until(lambda: prefixes() == {"10.96.0.0/12"})
         api.delete("Secret", "bgp", "kube-system")
+        await until(lambda: daemon.ask("show-status")[0]["holds"])
+        assert has_password()  # a session needs it: nobody can have meant that
+        (held,) = daemon.ask("calico-held")
+        assert held["object"] == "passwords/bgp/rr"
+        daemon.ask("calico-confirm")
         await until(lambda: not has_password())
         status = daemon.ask("show-status")[0]
         assert any("spec.password" in warning for warning in status["warnings"])

@@ -1,0 +1,101 @@
+"""Removals of passwords, services and local workloads that nobody can have meant."""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from typing import Final
+
+from bgpd.calico.plausible import SECRETS, SideRules
+from bgpd.calico.removals import Count, RemovalGuard
+from bgpd.datastore.guarded import log_notes
+
+
+class SideGuard:
+    """Says whether a removal counts now, and later when one does that was kept apart.
+
+    Keys are those of ``bgpd.calico.plausible.SideRules``.
+
+    Args:
+        hold_time: Seconds for which implausible removals are held; 0 holds none.
+        release: Takes the keys of removals that count from now on.
+
+    Attributes:
+        removals: What is kept apart.
+    """
+
+    title: Final = "kubernetes"
+
+    def __init__(
+        self, hold_time: float, release: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._rules = SideRules()
+        self.removals = RemovalGuard[object](self._rules, hold_time)
+        self._release = release
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._timer: asyncio.TimerHandle | None = None
+
+    def put(self, key: str, value: object = None) -> None:
+        """Take an object that is there."""
+        self.removals.put(key, value, self._now())
+        self._arm()
+
+    def remove(self, key: str) -> bool:
+        """Take a removal; return whether it counts now."""
+        counts_now = self.removals.remove(key, self._now())
+        self._arm()
+        return counts_now
+
+    def forget(self, key: str) -> None:
+        """Drop an object that nobody asks for any more."""
+        self.removals.forget(key, self._now())
+        self._arm()
+
+    def need(self, passwords: frozenset[str]) -> None:
+        """Take the keys of the passwords that sessions use."""
+        if passwords != self._rules.needed:
+            self._rules.needed = passwords
+            self.removals.reconsider(SECRETS, self._now())
+            self._arm()
+
+    def describe(self, key: str) -> str:
+        """Return where an object stood, for people."""
+        return key
+
+    def confirm(self) -> tuple[Count, ...]:
+        """Let all removals take effect; return what they are."""
+        counts = self.removals.confirm(self._now())
+        self._arm()
+        return counts
+
+    def set_hold_time(self, seconds: float) -> None:
+        """Hold for another time than so far."""
+        self.removals.set_hold_time(seconds)
+        self._arm()
+
+    def close(self) -> None:
+        """Wait for nothing any more."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def _now(self) -> float:
+        if self._loop is None:
+            self._loop = asyncio.get_running_loop()
+        return self._loop.time()
+
+    def _arm(self) -> None:
+        """Wake up when something is due."""
+        due = self.removals.due
+        if self._timer is not None:
+            if self._timer.when() == due and not self._timer.cancelled():
+                return
+            self._timer.cancel()
+            self._timer = None
+        if due is not None and self._loop is not None:
+            self._timer = self._loop.call_at(due, self._advance)
+
+    def _advance(self) -> None:
+        self._timer = None
+        released = self.removals.advance(self._now())
+        log_notes(self.title, self.removals.drain_notes())
+        self._arm()
+        if released:
+            self._release([key for key, _ in released])
