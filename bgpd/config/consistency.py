@@ -21,18 +21,27 @@ Finding = tuple[KeyPath, str]
 _ENDPOINT: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}/?")
 
 
-def contradictions(config: DaemonConfig) -> Iterator[Finding]:
-    """Yield everything in ``config`` that cannot be meant."""
+def contradictions(
+    config: DaemonConfig, place: Callable[[KeyPath], KeyPath] = lambda path: path
+) -> Iterator[Finding]:
+    """Yield everything in ``config`` that cannot be meant.
+
+    Args:
+        config: The model.
+        place: Where a path of it stands in the file, for texts that name another one.
+    """
     everyone = tuple(neighbors(config))
     for rule in _NEIGHBOR_RULES:
         for neighbor in everyone:
             yield from rule(config, neighbor)
-    yield from _twins(everyone)
+    yield from _twins(everyone, place)
     for whole in _WHOLE_RULES:
         yield from whole(config)
 
 
-def _twins(everyone: tuple[Neighbor, ...]) -> Iterator[Finding]:
+def _twins(
+    everyone: tuple[Neighbor, ...], place: Callable[[KeyPath], KeyPath]
+) -> Iterator[Finding]:
     first: dict[tuple[str, str], KeyPath] = {}
     for neighbor in everyone:
         what = "address" if isinstance(neighbor.model, Peer) else "prefix"
@@ -41,7 +50,8 @@ def _twins(everyone: tuple[Neighbor, ...]) -> Iterator[Finding]:
                 continue  # the default: told as a duplicate address already
             earlier = first.setdefault((key, found), neighbor.path)
             if earlier != neighbor.path:
-                text = f"{found} is the {key} of {format_path(earlier)} already"
+                where = format_path(place(earlier))
+                text = f"{found} is the {key} of {where} already"
                 yield (*neighbor.path, key), text
 
 
@@ -54,10 +64,8 @@ def _group(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 
 def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("as") is None:
-        yield (
-            neighbor.path,
-            "this key is required: as (the peer's AS number; a range takes 0)",
-        )
+        text = "this key is required: the peer's AS number (a range takes 0)"
+        yield (*neighbor.path, "as"), text
     elif neighbor.get("as") == 0 and isinstance(neighbor.model, Peer):
         yield neighbor.path_of("as"), "only the peers of a range can be of any AS"
 
@@ -148,13 +156,11 @@ def _speaker(config: DaemonConfig) -> Iterator[Finding]:
     if config.datastore.type != "none":
         return
     if bgp.asn is None:
-        text = "without a datastore this key is required: as (our AS number)"
-        yield ("bgp",), text
+        text = "without a datastore this key is required: our AS number"
+        yield ("bgp", "as"), text
     if bgp.router_id is None:
-        text = (
-            "without a datastore this key is required: router_id (four octets, or hash)"
-        )
-        yield ("bgp",), text
+        text = "without a datastore this key is required: four octets, or hash"
+        yield ("bgp", "router_id"), text
     if config.routes.cluster:
         yield ("routes", "cluster"), "needs a datastore"
 
@@ -162,20 +168,22 @@ def _speaker(config: DaemonConfig) -> Iterator[Finding]:
 def _datastore(config: DaemonConfig) -> Iterator[Finding]:
     datastore = config.datastore
     if datastore.type == "folder" and not datastore.path:
-        yield ("datastore",), "the type folder needs path"
+        yield ("datastore", "path"), "the type folder needs this key"
     if datastore.type != "etcd":
         return
     if not datastore.endpoints:
-        yield ("datastore",), "the type etcd needs endpoints"
+        yield ("datastore", "endpoints"), "the type etcd needs this key"
     for index, endpoint in enumerate(datastore.endpoints):
         if not _ENDPOINT.fullmatch(endpoint):
             text = f"{endpoint!r} is not a URL such as https://10.0.0.1:2379"
             yield ("datastore", "endpoints", index), text
     if bool(datastore.cert_file) != bool(datastore.key_file):
-        yield ("datastore",), "cert_file and key_file go together"
+        missing = "key_file" if datastore.cert_file else "cert_file"
+        yield ("datastore", missing), "cert_file and key_file go together"
     has_password = datastore.password or datastore.password_file
     if bool(datastore.username) != bool(has_password):
-        yield ("datastore",), "username and a password go together"
+        missing = "password" if datastore.username else "username"
+        yield ("datastore", missing), "username and a password go together"
     if datastore.password is not None and datastore.password_file is not None:
         yield ("datastore", "password_file"), "excludes password"
 

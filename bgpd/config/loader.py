@@ -25,6 +25,7 @@ from bgpd.config.errors import ConfigError, ConfigProblem, Origin
 from bgpd.config.fields import MD5_KEY_LEN
 from bgpd.config.inheritance import neighbors
 from bgpd.config.model import DaemonConfig
+from bgpd.config.salvage import salvage
 from bgpd.config.settings import DaemonSettings
 from bgpd.config.validation import validate
 from bgpd.texts.files import read_text
@@ -74,15 +75,25 @@ def load(
     overlay_options(document, options)
     _default_node_name(document, variables)
     config, problems = validate(document)
-    if config is None:
-        raise ConfigError(problems)
     base = Path() if file is None else file.parent
-    secrets, read, findings = _read_secrets(config, base)
-    findings += islice(contradictions(config), MAX_PROBLEMS + 1)
-    if findings:
-        raise ConfigError(_problems(document, findings))
+    salvaged = None if config is not None else salvage(document.data)
+    sound = config if salvaged is None else salvaged.config
+    if sound is None:
+        raise ConfigError(problems)
+    secrets, read, findings = _read_secrets(sound, base)
+    findings += islice(
+        contradictions(sound, salvaged.original)
+        if salvaged is not None
+        else contradictions(sound),
+        MAX_PROBLEMS + 1,
+    )
+    if salvaged is not None:
+        findings = list(salvaged.findings(findings))
+    problems += _problems(document, findings)
+    if problems:
+        raise ConfigError(problems)
     own = () if file is None else (file,)
-    return Loaded(to_settings(config, secrets), (*own, *read))
+    return Loaded(to_settings(sound, secrets), (*own, *read))
 
 
 def _read_document(file: Path | None) -> Document:

@@ -42,7 +42,7 @@ def findings_of(text: str) -> list[str]:
         (
             "peers: [{address: 10.0.0.1}]",
             [
-                "peers[0]: this key is required: as (the peer's AS number; a range takes 0)"
+                "peers[0].as: this key is required: the peer's AS number (a range takes 0)"
             ],
         ),
         (
@@ -124,8 +124,14 @@ def findings_of(text: str) -> list[str]:
             ["ranges[0].passive: the peers of a range are never connected to"],
         ),
         ("routes: {cluster: on}", ["routes.cluster: needs a datastore"]),
-        ("datastore: {type: folder}", ["datastore: the type folder needs path"]),
-        ("datastore: {type: etcd}", ["datastore: the type etcd needs endpoints"]),
+        (
+            "datastore: {type: folder}",
+            ["datastore.path: the type folder needs this key"],
+        ),
+        (
+            "datastore: {type: etcd}",
+            ["datastore.endpoints: the type etcd needs this key"],
+        ),
         (
             "datastore: {type: etcd, endpoints: [10.0.0.1], cert_file: c, username: u}",
             [
@@ -133,8 +139,8 @@ def findings_of(text: str) -> list[str]:
                     "datastore.endpoints[0]: '10.0.0.1' is not a URL such as "
                     "https://10.0.0.1:2379"
                 ),
-                "datastore: cert_file and key_file go together",
-                "datastore: username and a password go together",
+                "datastore.key_file: cert_file and key_file go together",
+                "datastore.password: username and a password go together",
             ],
         ),
         (
@@ -189,8 +195,8 @@ def test_what_cannot_be_meant_is_told(text: str, expected: list[str]) -> None:
 
 def test_without_a_datastore_the_speaker_must_be_named() -> None:
     assert findings_of("fib: {}") == [
-        "bgp: without a datastore this key is required: as (our AS number)",
-        "bgp: without a datastore this key is required: router_id (four octets, or hash)",
+        "bgp.as: without a datastore this key is required: our AS number",
+        "bgp.router_id: without a datastore this key is required: four octets, or hash",
     ]
 
 

@@ -38,10 +38,10 @@ def test_calicos_environment_alone_is_enough() -> None:
 
 def test_nothing_at_all_says_what_is_needed() -> None:
     assert problems_of(None) == [
-        "defaults: bgp: without a datastore this key is required: as (our AS number)",
+        "defaults: bgp.as: without a datastore this key is required: our AS number",
         (
-            "defaults: bgp: without a datastore this key is required: router_id (four "
-            "octets, or hash)"
+            "defaults: bgp.router_id: without a datastore this key is required: four "
+            "octets, or hash"
         ),
     ]
 
@@ -72,6 +72,7 @@ def test_problems_of_all_sources_come_in_order(tmp_path: Path) -> None:
     lines = problems_of(file, PYBGPD_X="1", PYBGPD_LOG_LEVEL="loud")
     assert [line.split(": ")[0] for line in lines] == [
         f"{file}:1:7",
+        f"{file}:2:6",
         f"{file}:2:11",
         "environment variable PYBGPD_LOG_LEVEL",
         "environment variable PYBGPD_X",
