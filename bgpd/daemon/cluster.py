@@ -11,7 +11,7 @@ the last plan, part by part where that is possible.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -34,6 +34,7 @@ from bgpd.daemon.paced import in_turns
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.daemon.warning_log import WarningLog
 from bgpd.datastore import Datastore, FolderDatastore
+from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.model import Status
 from bgpd.session.settings import AddPathMode, PeerSettings
@@ -61,6 +62,8 @@ class ClusterFollower:
         border: Keeps what an object brings about from ending this.
         sides: What does not come from the datastore; ``None`` for nothing.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
+        claimed: Adds what decides about blocks that several nodes claim; ``None`` where
+            the datastore tells that by itself.
 
     Attributes:
         datastore: What is followed: the given one, guarded.
@@ -78,8 +81,10 @@ class ClusterFollower:
         border: Border | None = None,
         sides: SideFollower | None = None,
         removal_hold: int = REMOVAL_HOLD,
+        claimed: ClaimedBlocks | None = None,
     ) -> None:
         self.datastore = GuardedDatastore(datastore, node, removal_hold)
+        self._claimed = claimed
         self.plan_count = 0
         self._node = node
         self._state = ClusterState(_as_calico(template, calico), _options(calico))
@@ -127,7 +132,7 @@ class ClusterFollower:
         """Read for ever; an unreachable datastore changes nothing."""
         time = asyncio.get_running_loop().time
         try:
-            async with aclosing(self.datastore.events()) as events:
+            async with aclosing(self._events()) as events:
                 async for event in events:
                     started = time()
                     async with self._turn:
@@ -139,6 +144,10 @@ class ClusterFollower:
         finally:
             if self._side_task is not None:
                 self._side_task.cancel()
+
+    def _events(self) -> AsyncGenerator[DatastoreEvent, None]:
+        events = self.datastore.events()
+        return events if self._claimed is None else self._claimed.events(events)
 
     async def _take(self, event: DatastoreEvent) -> None:
         touched = await in_turns(self._state.apply_in_slices(event))
@@ -222,8 +231,8 @@ def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettin
 
 def make_datastore(
     settings: DatastoreSettings, node: str, *, all_blocks: bool
-) -> Datastore:
-    """Return the datastore that settings name.
+) -> tuple[Datastore, ClaimedBlocks | None]:
+    """Return the datastore that settings name, and what it does not tell by itself.
 
     Args:
         settings: Which, and how to reach it.
@@ -234,13 +243,13 @@ def make_datastore(
         DatastoreError: The settings cannot work.
     """
     if settings.kind is DatastoreKind.FOLDER:
-        return FolderDatastore(settings.path)
+        return FolderDatastore(settings.path), None
     from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
         EtcdDatastore,
         EtcdSettings,
     )
 
-    return EtcdDatastore(
+    etcd = EtcdDatastore(
         EtcdSettings(
             endpoints=settings.endpoints,
             ca_file=settings.ca_file,
@@ -251,3 +260,4 @@ def make_datastore(
         ),
         prefixes("" if all_blocks else node),
     )
+    return etcd, ClaimedBlocks(etcd, node, sees_all=all_blocks)

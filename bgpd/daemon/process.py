@@ -255,7 +255,7 @@ class Daemon:
 
         settings = self.settings
         try:
-            datastore = make_datastore(
+            datastore, claimed = make_datastore(
                 settings.datastore,
                 settings.node_name,
                 all_blocks=settings.routes.holds_cluster_routes,
@@ -276,6 +276,7 @@ class Daemon:
             border=self.border,
             sides=self.sides,
             removal_hold=settings.datastore.removal_hold,
+            claimed=claimed,
         )
         self.holds = Holds((self.cluster.datastore, self.sides.guard))
         holds = "what was read before stays in force"

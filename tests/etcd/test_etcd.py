@@ -3,14 +3,18 @@ import json
 import signal
 import subprocess
 from collections.abc import Iterator
+from contextlib import aclosing
 from dataclasses import replace
 from pathlib import Path
 from typing import Self
 
 import pytest
 
+from bgpd.calico.blocks import parse_block
 from bgpd.calico.events import Changes, Snapshot
-from bgpd.calico.keys import affinity_key, prefixes, resource_key
+from bgpd.calico.keys import affinity_key, assignment_key, prefixes, resource_key
+from bgpd.calico.state import ClusterState
+from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings, EtcdWriter
 from bgpd.datastore.etcd.client import EtcdError
 from tests.etcd.servers import (
@@ -431,3 +435,38 @@ class Proxy:
             writer.close()
         except OSError:
             writer.transport.abort()
+
+
+async def test_blocks_that_two_nodes_claim_are_read_and_others_are_not(
+    single: Cluster,
+) -> None:
+    await single.start()
+    writer = EtcdWriter(single.settings)
+    cidrs = ("10.1.0.0/26", "fd00::/122")
+    claims = [affinity(name, cidr) for name in ("n1", "n2") for cidr in cidrs]
+    await writer.apply([*claims, affinity("n1", "10.1.0.64/26")])
+    whose = {
+        assignment_key(cidrs[0]): b'{"affinity":"host:n2"}',
+        assignment_key(cidrs[1]): b'{"affinity":"host:n1"}',
+        assignment_key("10.1.0.64/26"): b'{"affinity":"host:n1"}',
+        assignment_key("10.1.0.128/26"): b'{"affinity":"host:n3"}',
+    }
+    await writer.put(whose)
+    originated: dict[str, set[str]] = {}
+    for name in ("n1", "n2"):
+        datastore = EtcdDatastore(single.settings, prefixes(name))
+        claimed = ClaimedBlocks(datastore, name, doubt=0.2)
+        state = ClusterState()
+        async with aclosing(claimed.events(datastore.events())) as events:
+            state.apply(await anext(events))
+            originated[name] = {str(b) for b in state.desired(name).originated}
+            if name == "n2":
+                # It gives up, and is given the other one: the dispute is looked at again.
+                await writer.put({assignment_key(cidrs[1]): b'{"affinity":"host:n2"}'})
+                await writer.delete([affinity("n1", cidrs[1])])
+                while parse_block(cidrs[1]) not in state.originated(name):
+                    state.apply(await asyncio.wait_for(anext(events), 10))
+                await writer.delete([affinity(name, cidrs[0])])
+                while parse_block(cidrs[0]) in state.originated(name):
+                    state.apply(await asyncio.wait_for(anext(events), 10))
+    assert originated == {"n1": {cidrs[1], "10.1.0.64/26"}, "n2": {cidrs[0]}}

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
@@ -26,7 +26,12 @@ from bgpd.datastore.etcd.client import (
     errors_told,
     prefix_end,
 )
-from bgpd.datastore.etcd.rpc_pb2 import RangeRequest, WatchRequest, WatchResponse
+from bgpd.datastore.etcd.rpc_pb2 import (
+    RangeRequest,
+    RangeResponse,
+    WatchRequest,
+    WatchResponse,
+)
 from bgpd.datastore.etcd.watch import WatchCursor
 from bgpd.datastore.model import DatastoreError, Status
 
@@ -93,6 +98,61 @@ class EtcdDatastore:
             failures += 1
             await asyncio.sleep(_delay(failures // len(endpoints)))
 
+    async def read(self, keys: Collection[str]) -> dict[str, bytes]:
+        """Return the values of some keys that are not followed; see ``claimed.Reader``."""
+        ranges = [(key.encode(), b"") for key in keys]
+        return await self._read_apart(ranges)
+
+    async def read_below(self, prefix: str) -> dict[str, bytes]:
+        """Return all that is below a prefix; see ``claimed.Reader``."""
+        key = prefix.encode()
+        return await self._read_apart([(key, prefix_end(key))])
+
+    async def _read_apart(
+        self, ranges: Sequence[tuple[bytes, bytes]]
+    ) -> dict[str, bytes]:
+        """Read by a connection of its own, from the member that is watched if there is one.
+
+        Raises:
+            DatastoreError: No member answers.
+        """
+        fault = DatastoreError("etcd: no member answers")
+        others = self._settings.endpoints
+        for endpoint in dict.fromkeys((self._status.source, *others)):
+            if not endpoint:
+                continue
+            items: dict[str, bytes] = {}
+            try:
+                with Connection(endpoint, self._settings) as connection:
+                    await connection.authenticate()
+                    for key, end in ranges:
+                        async for reply in self._pages(connection, key, end, 0):
+                            items |= _items(reply)
+            except DatastoreError as error:
+                fault = error
+            else:
+                return items
+        raise fault
+
+    async def _pages(
+        self, connection: Connection, key: bytes, end: bytes, revision: int
+    ) -> AsyncGenerator[RangeResponse, None]:
+        """Yield the pages of a range; all but the first at the revision of the first."""
+        while True:
+            reply = await connection.read(
+                RangeRequest(
+                    key=key,
+                    range_end=end,
+                    limit=self._settings.page_keys,
+                    revision=revision,
+                )
+            )
+            yield reply
+            if not reply.more or not reply.kvs:
+                return
+            revision = revision or reply.header.revision
+            key = reply.kvs[-1].key + b"\0"
+
     async def _session(
         self, connection: Connection
     ) -> AsyncGenerator[DatastoreEvent, None]:
@@ -154,23 +214,11 @@ class EtcdDatastore:
         revision = cluster_id = 0
         for prefix in self._prefixes:
             key, end = prefix.encode(), prefix_end(prefix.encode())
-            while True:
-                reply = await connection.read(
-                    RangeRequest(
-                        key=key,
-                        range_end=end,
-                        limit=self._settings.page_keys,
-                        revision=revision,
-                    )
-                )
+            async for reply in self._pages(connection, key, end, revision):
                 if not revision:
                     revision = reply.header.revision
                     cluster_id = reply.header.cluster_id
-                for kv in reply.kvs:
-                    items[kv.key.decode("utf-8", "replace")] = kv.value
-                if not reply.more or not reply.kvs:
-                    break
-                key = reply.kvs[-1].key + b"\0"
+                items |= _items(reply)
         self._set(server_revision=revision)
         cursor = WatchCursor(self._prefixes, revision, cluster_id)
         return cursor, Snapshot(revision, items)
@@ -192,6 +240,10 @@ class EtcdDatastore:
 
     def _set(self, **values: object) -> None:
         self._status = replace(self._status, **values)  # type: ignore[arg-type]
+
+
+def _items(reply: RangeResponse) -> dict[str, bytes]:
+    return {kv.key.decode("utf-8", "replace"): kv.value for kv in reply.kvs}
 
 
 def _delay(rounds: int) -> float:
