@@ -78,6 +78,10 @@ class KernelRules:
         """Whether the device of the way to the next hop may decide."""
         return self._policy.needs_interface
 
+    def age(self) -> None:
+        """Drop remembered results that nobody has asked for since the last time."""
+        self._policy.age()
+
     # hot: per batch
     def divide(
         self, nlris: Sequence[Nlri], path: Path

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from functools import partial
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from reflector.rewrite import Reflection, reflect
 from rib.attribute_codes import (
@@ -35,6 +35,7 @@ from rib.attributes import (
 )
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import IPV4_UNICAST, Family
+from rib.memo import OCTETS, Memo
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind
 from rib.policy import (
@@ -207,15 +208,13 @@ class Export:
             and context.four_octet_as
             and not context.sets_next_hop_self
         )
-        self._rewrite: Callable[[Path, PathAttributes], bytes | None]
-        self._rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
         self._puts_self = (
             not context.keeps_next_hop if self._is_ebgp else context.sets_next_hop_self
         )
-        self._memo: dict[Path, Outgoing | None] = {}
-        self._reflections: dict[tuple[int, int | None], Reflection] = {}
-        self._tails: dict[tuple[SourceKind, int, int, bool], bytes] = {}
-        self._shapes: dict[tuple[Path, Verdict], Outgoing | None] = {}
+        self._memo: Memo[Path, Outgoing | None] = Memo(MEMO_MAX)
+        self._reflections: Memo[tuple[int, int | None], Reflection] = Memo(MEMO_MAX)
+        self._tails: Memo[tuple[SourceKind, int, int, bool], bytes] = Memo(MEMO_MAX)
+        self._shapes: Memo[tuple[Path, Verdict], Outgoing | None] = Memo(MEMO_MAX)
 
     # hot: per attribute set
     def __call__(self, path: Path, nlri: Nlri | None = None) -> Outgoing | None:
@@ -254,7 +253,9 @@ class Export:
         key = source.kind, source.router_id, source.cluster_id, source.is_client
         tail = self._tails.get(key)
         if tail is None:
-            tail = self._tails[key] = self._tail(source)
+            tail = self._tails.recall(key, None)
+            if tail is None:
+                tail = self._tails.put(key, self._tail(source))
         return tail
 
     # hot: per batch
@@ -262,12 +263,12 @@ class Export:
         """Return what members are told of ``path`` whatever the prefix; remembered."""
         memo = self._memo
         known = memo.get(path, _UNKNOWN)
-        if known is not _UNKNOWN:
-            return known
-        if len(memo) >= MEMO_MAX:
-            memo.clear()
-        outgoing = memo[path] = self(path)
-        return outgoing
+        if known is _UNKNOWN:
+            known = memo.recall(path, _UNKNOWN)
+            if known is _UNKNOWN:
+                known = self(path)
+                memo.put(path, known, _weight(known))
+        return known
 
     # hot: per batch
     def divide(
@@ -291,19 +292,24 @@ class Export:
 
     def forget(self) -> None:
         """Drop what is remembered: what it rested on has changed."""
-        self._memo.clear()
-        self._reflections.clear()
-        self._tails.clear()
-        self._shapes.clear()
+        for memo in self._memos():
+            memo.clear()
+
+    def age(self) -> None:
+        """Drop what nobody has asked for since the last time; milliseconds."""
+        for memo in self._memos():
+            memo.age()
+
+    def _memos(self) -> tuple[Memo[Any, Any], ...]:
+        return self._memo, self._reflections, self._tails, self._shapes
 
     def _remembered(self, path: Path, verdict: Verdict) -> Outgoing | None:
         shapes, key = self._shapes, (path, verdict)
-        if key in shapes:
-            return shapes[key]
-        if len(shapes) >= MEMO_MAX:
-            shapes.clear()
-        outgoing = shapes[key] = self._judged(path, verdict)
-        return outgoing
+        known = shapes.recall(key, _UNKNOWN)
+        if known is _UNKNOWN:
+            known = self._judged(path, verdict)
+            shapes.put(key, known, _weight(known))
+        return known
 
     def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
         """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
@@ -325,7 +331,9 @@ class Export:
         self, path: Path, attributes: PathAttributes, *, is_next_hop_set: bool
     ) -> Outgoing | None:
         """Return the outgoing form of what policy let through."""
-        octets = self._rewrite(path, attributes)
+        # Not bound once: an export that refers to itself waits for a collection.
+        rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
+        octets = rewrite(path, attributes)
         if octets is None:
             return None
         before = attributes.next_hop
@@ -356,9 +364,9 @@ class Export:
     def _reflection_of(self, source: Source) -> Reflection:
         # By value, not by source: who a peer is may change from session to session.
         key = source.router_id, source.cluster_id if source.is_client else None
-        reflection = self._reflections.get(key)
+        reflection = self._reflections.recall(key, None)
         if reflection is None:
-            reflection = self._reflections[key] = self._reflection(*key)
+            reflection = self._reflections.put(key, self._reflection(*key))
         return reflection
 
     def _tail(self, source: Source) -> bytes:
@@ -424,6 +432,10 @@ class Export:
         if not context.four_octet_as:
             octets = to_two_octet(octets)
         return Outgoing(octets, next_hop)
+
+
+def _weight(outgoing: Outgoing | None) -> int:
+    return 1 if outgoing is None else 1 + len(outgoing.attributes) // OCTETS
 
 
 def _transitive(extended: bytes) -> bytes:

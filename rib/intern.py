@@ -9,10 +9,10 @@ refers to goes. That is amortised constant work for each value made.
 The test is CPython's reference count, exact for the plain objects interned here.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import islice
 from sys import getrefcount, maxsize
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
 
 from rib.references import UNUSED
 
@@ -20,34 +20,58 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FLOOR: Final = 1024  # entries below which a sweep is not worth its time
+_SMALL: Final = 65536  # entries that upkeep looks at, some 10 ms in slices
+_LOOKS: Final = 3
 SLICE: Final = 4096  # entries looked at in one go, under a millisecond
 
 
 class InternTable(dict[K, V]):
     """A dictionary of interned values that knows when to look for unused ones."""
 
-    __slots__ = ("_next_sweep",)
+    __slots__ = ("_left", "_looks", "_next_sweep", "_weight")
 
     def __init__(self) -> None:
         super().__init__()
         self._next_sweep = _FLOOR
+        self._left = 0  # by the last sweep
+        self._looks = 0  # since it was found changed
+        self._weight = 0  # of large values since the last sweep
 
     @property
     def is_due(self) -> bool:
         """Whether the table has doubled since the last sweep."""
-        return len(self) >= self._next_sweep
+        return len(self) + self._weight >= self._next_sweep
+
+    def weigh(self, more: int) -> None:
+        """Let a value that was put in count as so many more: it is large."""
+        self._weight += more
 
     def sweep(self) -> Iterator[int]:
         """Drop unused values, a slice for each step; yields how many went each time."""
         # At once, not at the first step: no other is due before this one has ended.
         self._next_sweep = maxsize
+        self._weight = 0
         return self._slices()
+
+    def look_after(self) -> Iterable[int]:
+        """Sweep a table that is not large, for upkeep now and then; mostly nothing is due.
+
+        A few times after a change: what others still remember goes once they forget it.
+        """
+        size = len(self)
+        if size != self._left:
+            self._looks = 0
+        if size > _SMALL or self._looks >= _LOOKS:
+            return ()
+        self._looks += 1
+        return self.sweep()
 
     def _slices(self) -> Iterator[int]:
         rest = iter(list(self))
         while piece := list(islice(rest, SLICE)):
             yield self._sweep_slice(piece)
-        self._next_sweep = max(_FLOOR, 2 * len(self))
+        self._left = len(self)
+        self._next_sweep = max(_FLOOR, 2 * self._left)
 
     def _sweep_slice(self, keys: list[K]) -> int:
         before = len(self)
@@ -56,3 +80,36 @@ class InternTable(dict[K, V]):
             if value is not None and getrefcount(value) <= UNUSED:
                 del self[key]
         return before - len(self)
+
+
+class Discarded:
+    """Tables that are of no use any more, on their way out.
+
+    To drop a table of 100,000 values takes tens of milliseconds. So it is emptied in slices,
+    by whoever may take the time: whoever puts one in must see to it that ``free`` runs.
+    """
+
+    __slots__ = ("_tables",)
+
+    def __init__(self) -> None:
+        self._tables: list[dict[Any, Any]] = []
+
+    def __bool__(self) -> bool:
+        """Whether anything is left to free."""
+        return bool(self._tables)
+
+    def add(self, table: dict[Any, Any]) -> None:
+        """Take a table that nobody else refers to; a small one is dropped at once."""
+        if len(table) > SLICE:
+            self._tables.append(table)
+
+    def free(self) -> Iterator[None]:
+        """Empty what is there, a slice for each step."""
+        tables = self._tables
+        while tables:
+            table = tables[-1]
+            for _ in range(min(SLICE, len(table))):
+                table.popitem()
+            if not table:
+                tables.pop()
+            yield

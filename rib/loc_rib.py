@@ -19,15 +19,15 @@ from rib.choice import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, hops_of
 from rib.family import Family
 from rib.intern import InternTable
+from rib.memo import Memo
 from rib.nlri import Nlri
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.path_set import Entry, PathSet, Situation, best_of, members_of
 
 _FORESEEN_PREFIXES: Final = 1 << 18  # looked through in 3 ms, 8 at worst
 _FORESEEN_ENTRIES: Final = 1024  # decided on in some 10 ms
-_MAX_TRANSITIONS: Final = (
-    16384  # memo entries; a clear costs one decision each to refill
-)
+_MAX_TRANSITIONS: Final = 16384  # remembered, of each age; a decision each to refill
+_WIDE: Final = 32  # paths of a set that count as much as one more set
 
 Moved = tuple[Entry | None, int]
 """The new entry, and how many paths it has more than the old one."""
@@ -57,10 +57,10 @@ class LocRib:
         self._is_orderless = not self._options.prefers_incumbent_external
         # By their members, in the order of their addresses; with an incumbent, it is first.
         self._sets: InternTable[tuple[Path, ...], PathSet] = InternTable()
-        self._situations: dict[tuple[object, ...], Situation] = {}
+        self._situations: Memo[tuple[object, ...], Situation] = Memo(_MAX_TRANSITIONS)
         # Entry, and what is done to it -> what comes of it. All paths that come or go are
         # of the source that does it.
-        self._transitions: dict[tuple[object, ...], Moved] = {}
+        self._transitions: Memo[tuple[object, ...], Moved] = Memo(_MAX_TRANSITIONS)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -293,9 +293,11 @@ class LocRib:
                 memo_key = (old, *key)
                 known = transitions.get(memo_key)
                 if known is None:
-                    if len(transitions) >= _MAX_TRANSITIONS:
-                        transitions.clear()
-                    known = transitions[memo_key] = transition(old, *key)
+                    known = transitions.recall(memo_key, None)
+                    if known is None:
+                        known = transition(old, *key)
+                        weight = 1 + len(old.members) // _WIDE  # type: ignore[union-attr]
+                        transitions.put(memo_key, known, weight)
                 new, more = known
             if new is old:
                 continue
@@ -333,6 +335,18 @@ class LocRib:
             counts[source] = left
         else:
             counts.pop(source, None)
+
+    def recount(self, source: Source) -> None:
+        """Count a source's paths anew, where something was interrupted; a whole pass."""
+        self.path_counts.pop(source, None)
+        self._count(
+            source,
+            sum(
+                path.source is source
+                for entry in self.table.values()
+                for path in members_of(entry)
+            ),
+        )
 
     def _with(self, entry: Entry | None, path: Path) -> Moved:
         source, path_id = path.source, path.path_id
@@ -407,6 +421,7 @@ class LocRib:
                 self._choose(paths, incumbent, before, added),
                 self._situation(members, incumbent),
             )
+            self._sets.weigh(len(members) // _WIDE)
         return known
 
     def _choose(
@@ -428,10 +443,10 @@ class LocRib:
         key = (incumbent, *[path.next_hop for path in paths])
         known = self._situations.get(key)
         if known is None:
-            if len(self._situations) >= _MAX_TRANSITIONS:
-                self._situations.clear()
+            known = self._situations.recall(key, None)
+        if known is None:
             known = Situation(self._options, hops_of(paths), incumbent)
-            self._situations[key] = known
+            self._situations.put(key, known, 1 + len(paths) // _WIDE)
         return known
 
     @property
@@ -445,6 +460,15 @@ class LocRib:
             return ()
         self._transitions.clear()
         return self._sets.sweep()
+
+    def age(self) -> Iterable[int]:
+        """Forget decisions that nobody has asked for since the last time, in slices.
+
+        Path sets that no prefix has any more go, too, where they are few.
+        """
+        self._transitions.age()
+        self._situations.age()
+        return self._sets.look_after()
 
 
 def _incumbent(paths: Iterable[Path], before: Entry | None) -> Path | None:

@@ -5,11 +5,18 @@ what becomes of it later; ``apply`` answers with the next hops whose paths must 
 again (RFC 4271 9.1.2.1).
 """
 
-from collections.abc import Callable, Iterable
-from sys import getrefcount
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator
+from sys import getrefcount, maxsize
+from typing import Final, NamedTuple
 
 from rib.path import NextHop
+
+_FLOOR: Final = 4096  # next hops below which only upkeep looks
+_SLICE: Final = 2048  # looked at in one go; each that goes may be a word to the kernel
+
+# References to a next hop that no path has, as ``getrefcount`` below sees them: the
+# table's, the local variable's and the argument's.
+_UNUSED: Final = 3
 
 
 class Reachability(NamedTuple):
@@ -53,6 +60,7 @@ class NextHopTable:
         # of their first 16.
         self._by_field: dict[bytes, NextHop] = {}
         self.known: Callable[[bytes], NextHop | None] = self._by_field.get
+        self._next_sweep = _FLOOR
 
     def __len__(self) -> int:
         return len(self._by_field)
@@ -95,24 +103,48 @@ class NextHopTable:
             changed.append(hop)
         return changed
 
-    def forget_unused(self) -> list[bytes]:
-        """Forget next hops that no path has; return their addresses.
+    @property
+    def is_due(self) -> bool:
+        """Whether there are twice as many as the last sweep left."""
+        return len(self._by_field) >= self._next_sweep
+
+    def sweep_unused(self) -> Iterator[list[bytes]]:
+        """Forget next hops that no path has, in slices; yields their addresses.
 
         Exact, by CPython's reference count: a path that a session remembers for later
         prefixes keeps its next hop too.
         """
-        fields: dict[NextHop, list[bytes]] = {}
-        for octets, hop in self._by_field.items():
-            fields.setdefault(hop, []).append(octets)
+        self._next_sweep = maxsize  # at once: no other is due before this one has ended
+        return self._slices()
+
+    def _slices(self) -> Iterator[list[bytes]]:
+        fields = list(self._by_field)
+        # Pairs first: they are made again from their global address when one is met.
+        for pairs in _sliced([octets for octets in fields if len(octets) > 16]):
+            for octets in pairs:
+                del self._by_field[octets]
+            yield []
+        for addresses in _sliced([octets for octets in fields if len(octets) <= 16]):
+            yield self._forget_unused(addresses)
+        self._next_sweep = max(_FLOOR, 2 * len(self._by_field))
+
+    def _forget_unused(self, addresses: Iterable[bytes]) -> list[bytes]:
+        by_field = self._by_field
         gone = []
-        for hop in fields:  # noqa: PLC0206  # items() would hold another reference
-            names = fields[hop]
-            # The names' entries, the key above, the loop's variable and the argument.
-            if getrefcount(hop) <= len(names) + 3:
-                gone += names
-        for octets in gone:
-            del self._by_field[octets]
-        addresses = [octets for octets in gone if 0 < len(octets) <= 16]
-        for address in addresses:
-            self.release(address)
-        return addresses
+        for octets in addresses:
+            hop = by_field.get(octets)
+            if hop is not None and getrefcount(hop) <= _UNUSED:
+                del by_field[octets]
+                if octets:
+                    gone.append(octets)
+                    self.release(octets)
+        return gone
+
+    def forget_unused(self) -> list[bytes]:
+        """Do the whole of ``sweep_unused`` at once; return the addresses."""
+        return [address for some in self.sweep_unused() for address in some]
+
+
+def _sliced(octets: list[bytes]) -> Iterator[list[bytes]]:
+    for start in range(0, len(octets), _SLICE):
+        yield octets[start : start + _SLICE]

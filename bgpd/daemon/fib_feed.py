@@ -20,8 +20,8 @@ from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
 from rib.change import Change
 from rib.family import Family
-from rib.intern import InternTable
 from rib.loc_rib import LocRib
+from rib.memo import Memo
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, multipath_of
@@ -30,6 +30,7 @@ SUBMIT_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 _MEMO_MAX: Final = 16384
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
 _ACCEPTED: Final = Disposition(True, None, "", "")
+_UNKNOWN: Final = Target(TargetKind.BLACKHOLE)  # compared by identity
 
 _Fate = tuple[Disposition, ...]
 # What a target is made of: its metric, and each next hop with the policy's device.
@@ -62,10 +63,10 @@ class FibFeed:
         self._blackholes = origins.blocks
         self._programmed = origins.programmed
         self._rules = KernelRules(KernelPolicy(), family)
-        self._memo: dict[tuple[Entry, _Fate], Target | None] = {}
-        self._targets: InternTable[Target, Target] = InternTable()
+        self._memo: Memo[tuple[Entry, _Fate], Target | None] = Memo(_MEMO_MAX)
         self._recipes: dict[_Recipe, Target | None] = {}
         self._knows_recipes = True
+        self._recipes_left = 0  # by the last look for those of no use
         self._found: AbstractSet[Nlri] | None = None
         self._held: set[Nlri] = set()
 
@@ -190,11 +191,9 @@ class FibFeed:
         self, entry: Entry, paths: Sequence[Path], fate: _Fate
     ) -> Target | None:
         memo, key = self._memo, (entry, fate)
-        if key in memo:
-            return memo[key]
-        if len(memo) >= _MEMO_MAX:
-            memo.clear()
-        target = memo[key] = self._make_target(paths, fate)
+        target = memo.recall(key, _UNKNOWN)
+        if target is _UNKNOWN:
+            target = memo.put(key, self._make_target(paths, fate))
         return target
 
     def _make_target(self, paths: Sequence[Path], fate: _Fate) -> Target | None:
@@ -202,8 +201,7 @@ class FibFeed:
             return None
         metric = self._metric if fate[0].metric is None else fate[0].metric
         if paths[0].source is self._blackholes:
-            hole = Target(TargetKind.BLACKHOLE, metric=metric)
-            return self._targets.setdefault(hole, hole)
+            return Target(TargetKind.BLACKHOLE, metric=metric)
         steps = tuple(
             (path.next_hop.address, disposition.device)
             for path, disposition in zip(paths, fate, strict=True)
@@ -222,8 +220,7 @@ class FibFeed:
         hops = dict.fromkeys(hop for step in steps for hop in self._hops(*step))
         if not hops:
             return None
-        target = Target(TargetKind.UNICAST, tuple(hops), metric=metric)
-        return self._targets.setdefault(target, target)
+        return Target(TargetKind.UNICAST, tuple(hops), metric=metric)
 
     def _hops(self, address: bytes, device: str) -> tuple[Hop, ...]:
         if device:
@@ -327,6 +324,19 @@ class FibFeed:
         if any(new in moving for _, new in moves):
             return None  # one after the other they would be mixed up
         return moves
+
+    def look_after(self) -> Iterator[None]:
+        """Forget what nobody asks for, and ways to next hops that nobody watches."""
+        self._memo.age()
+        self._rules.age()
+        yield
+        if len(self._recipes) == self._recipes_left:
+            return
+        # A path keeps its next hop watched, so no path has one that is not.
+        ways = self._ways
+        for recipe in [r for r in self._recipes if any(a not in ways for a, _ in r[1])]:
+            del self._recipes[recipe]
+        self._recipes_left = len(self._recipes)
 
     def _is_outlived(self, recipe: _Recipe, target: Target | None) -> bool:
         """Say whether a recipe names a next hop that was watched and is no longer."""

@@ -14,6 +14,7 @@ from typing import Final, NamedTuple
 
 from rib.attributes import PathAttributes
 from rib.family import AFI_IPV4, AFI_IPV6, Family
+from rib.memo import OCTETS, Memo
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
 from rib.policy.conditions import attribute_checks
@@ -21,7 +22,7 @@ from rib.policy.edits import changed
 from rib.policy.prefixes import PrefixMatcher
 from rib.policy.spec import NO_ACTIONS, Actions, Outcome, PolicySpec, Term
 
-MEMO_MAX: Final = 4096  # remembered results of each kind; then all are forgotten
+MEMO_MAX: Final = 4096  # remembered results of each kind and age
 UNMATCHED: Final = "no term matched"
 
 _GLOB: Final = {"*": ".*", "?": "."}
@@ -109,11 +110,14 @@ class _CompiledTerm:
         self._kinds = match.source_kinds
         self._interface = _glob(match.interface) if match.interface else None
         self._checks = attribute_checks(match)
-        self._edited: dict[_Route, _Route] = {}
+        self._edited: Memo[_Route, _Route] = Memo(MEMO_MAX)
 
     @property
     def needs_interface(self) -> bool:
         return self._interface is not None
+
+    def age(self) -> None:
+        self._edited.age()
 
     def failed_condition(
         self,
@@ -141,15 +145,15 @@ class _CompiledTerm:
             return route
         known = self._edited.get(route)
         if known is None:
+            known = self._edited.recall(route, None)
+        if known is None:
             known = _Route(
                 changed(route.attributes, actions),
                 route.next_hop if actions.next_hop is None else actions.next_hop,
                 route.weight if actions.weight is None else actions.weight,
                 actions.device or route.device,
             )
-            if len(self._edited) >= MEMO_MAX:
-                self._edited.clear()
-            self._edited[route] = known
+            self._edited.put(route, known, _weight(known.attributes))
         return known
 
 
@@ -179,9 +183,9 @@ class Policy:
         self._terms = tuple(map(_CompiledTerm, spec.terms))
         self.needs_prefix = any(term.prefixes is not None for term in self._terms)
         self.needs_interface = any(term.needs_interface for term in self._terms)
-        self._verdicts: dict[
+        self._verdicts: Memo[
             tuple[PathAttributes, SourceKind, Family, str], Verdict
-        ] = {}
+        ] = Memo(MEMO_MAX)
 
     def __repr__(self) -> str:
         return f"Policy({self.name})"
@@ -218,11 +222,18 @@ class Policy:
         key = (attributes, source.kind, family, interface)
         verdict = self._verdicts.get(key)
         if verdict is None:
-            if len(self._verdicts) >= MEMO_MAX:
-                self._verdicts.clear()
+            verdict = self._verdicts.recall(key, None)
+        if verdict is None:
             groups = self._divide((b"",), attributes, source, family, interface)
-            verdict = self._verdicts[key] = next(groups)[1]
+            verdict = next(groups)[1]
+            self._verdicts.put(key, verdict, _weight(attributes))
         return verdict
+
+    def age(self) -> None:
+        """Drop remembered results that nobody has asked for since the last time."""
+        self._verdicts.age()
+        for term in self._terms:
+            term.age()
 
     # hot: per batch
     def apply_batch(
@@ -326,6 +337,10 @@ class Policy:
             if term.outcome is not _NEXT:
                 return tuple(steps), self._verdict(term, attributes, route)
         return tuple(steps), self._verdict(None, attributes, route)
+
+
+def _weight(attributes: PathAttributes) -> int:
+    return 1 + len(attributes.octets) // OCTETS
 
 
 def compile_policy(spec: PolicySpec) -> Policy:

@@ -166,7 +166,7 @@ def test_next_hops_that_shared_a_way_and_part_are_submitted_anew() -> None:
     assert feed.routes()[first].hops == (NORTH,)
     assert feed.routes()[second].hops == (SOUTH,)
     feed.reach(way(GATEWAY, SOUTH))  # and meet again
-    assert feed.routes()[first] is feed.routes()[second]
+    assert feed.routes()[first] == feed.routes()[second]
     feed.reach(way(GATEWAY, NORTH), way(OTHER, NORTH))
     assert {target.hops for target in feed.routes().values()} == {(NORTH,)}
     assert len(feed.table.moves) == 2
