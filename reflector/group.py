@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Final
 
 from reflector.outbound import Batch, Outbound
+from reflector.path_ids import PathIds
 from reflector.reflected import put_reflected
 from reflector.rules import Export, Outgoing
 from rib.change import Change
@@ -33,7 +34,6 @@ PackBlocks = Callable[
     [Mapping[bytes, Sequence[bytes]], bytes, int],
     tuple[bytes, dict[bytes, Sequence[bytes]]],
 ]
-PathIds = dict[tuple[bytes | str, int], int]
 
 # Prefixes encoded in one go while somebody catches up. Not Final: tests make it small, and
 # compiled code would not see that.
@@ -158,7 +158,7 @@ class UpdateGroup:
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
         self._pack_blocks = pack_blocks
-        self._path_ids: PathIds = {} if path_ids is None else path_ids
+        self._id_of = (PathIds() if path_ids is None else path_ids).of
         self._add_path_max = export.context.add_path_max
         # Prefixes that members know by another export than today's.
         self._told_by: dict[Nlri, _Exporter] = {}
@@ -254,12 +254,15 @@ class UpdateGroup:
             if member.is_behind:
                 missed = member.missed
                 is_new, note = missed.keys().isdisjoint, missed.setdefault
-                for old, _, nlris in changes:
+                for old, new, nlris in changes:
                     if is_new(nlris):
                         missed.update(dict.fromkeys(nlris, old))
                         continue
+                    is_gone = best_of(new) is None
                     for nlri in nlris:
-                        note(nlri, old)
+                        # What came and went while it was away was never its business.
+                        if note(nlri, old) is None and is_gone:
+                            del missed[nlri]
 
     # hot: per flush
     def encode(
@@ -402,13 +405,8 @@ class UpdateGroup:
             if is_limited and len(selected) >= (self._add_path_max or 0):
                 break
             if outgoing is not None:
-                selected[self._path_id(path)] = (path, outgoing)
+                selected[self._id_of(path)] = (path, outgoing)
         return selected
-
-    def _path_id(self, path: Path) -> int:
-        source = path.source
-        key = (source.address or source.name, path.path_id)
-        return self._path_ids.setdefault(key, len(self._path_ids) + 1)
 
     def _finish(self, batch: Batch) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""

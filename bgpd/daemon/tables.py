@@ -13,19 +13,15 @@ from math import inf
 from time import monotonic
 from typing import Final
 
+from bgpd.daemon.given_ids import take_back
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.loop import collect_young, has_many_young
 from bgpd.daemon.telling import Telling, Write
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import end_of_rib
-from reflector.group import (
-    CATCH_UP_SLICE,
-    CatchUp,
-    Member,
-    PathIds,
-    UpdateGroup,
-)
+from reflector.group import CATCH_UP_SLICE, CatchUp, Member, UpdateGroup
 from reflector.outbound import Outbound
+from reflector.path_ids import PathIds
 from reflector.pending import PendingChanges
 from reflector.rules import Export, ExportContext
 from rib.change import Change, changes_since
@@ -89,7 +85,7 @@ class FamilyTables:
         self._telling = Telling(self._writers)
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
-        self._path_ids: PathIds = {}
+        self._path_ids = PathIds()
 
     # hot: per batch
     def changed(self, changes: list[Change]) -> None:
@@ -141,11 +137,21 @@ class FamilyTables:
             self._telling.add(group.flush(changes), group.members.values())
         for listener in self.listeners:
             listener(changes)
+        if self._path_ids.claim_sweep():
+            self._jobs.add(take_back(self._path_ids, self))
 
     def _tell(self, outbound: Outbound | None, members: Iterable[Member]) -> None:
         """Write to members that keep up, at once; nothing waits to be told."""
         self._telling.add(outbound, members)
         self._telling.go_on(inf)
+
+    def look_after(self) -> Iterator[None]:
+        """Forget what nobody asks for any more, a slice for each step."""
+        for _ in self.loc_rib.age():
+            yield
+        for group in tuple(self.groups.values()):
+            group.export.age()
+            yield
 
     # -- what is about to change --------------------------------------------------------
 

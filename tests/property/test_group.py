@@ -15,6 +15,7 @@ from hypothesis.stateful import (
 
 import bgpd.daemon.tables
 import reflector.group
+import reflector.path_ids
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.tables import FamilyTables
 from reflector.rules import Export, ExportContext, Target
@@ -106,6 +107,8 @@ class Groups(RuleBasedStateMachine):
             mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
             mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
             mock.patch.object(bgpd.daemon.tables, "TELL_TIME", 0.0),  # one each turn
+            mock.patch.object(reflector.path_ids, "_FLOOR", 1),  # taken back often
+            mock.patch.object(reflector.path_ids, "SLICE", 1),
         ]
         for patch in self.patches:
             patch.start()
@@ -297,6 +300,17 @@ class Groups(RuleBasedStateMachine):
     def time_passes(self, steps: int) -> None:
         for _ in range(steps):
             self.loop.step()
+
+    @rule()
+    def upkeep(self) -> None:
+        for _ in self.tables.look_after():
+            pass
+
+    @rule()
+    def identifiers_are_taken_back(self) -> None:
+        ids = self.tables._path_ids
+        if ids._asked is None:  # else one is under way
+            ids._next_sweep = 1
 
     @rule()
     def settle(self) -> None:
