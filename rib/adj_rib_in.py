@@ -16,7 +16,7 @@ from typing import Final
 from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.import_rules import ImportRules, Refusal, Refused
-from rib.intern import InternTable
+from rib.intern import Discarded, InternTable
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
@@ -28,6 +28,8 @@ _IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
 _REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for
+_OUTCOME_OCTETS: Final = 4096  # received for each outcome: much more than usual
+_FEW_OUTCOMES: Final = 1024
 
 
 class PerPrefix:
@@ -63,6 +65,11 @@ class AdjRibIn:
         loc_rib: Where accepted paths compete.
         rules: Loop checks and import policy.
         next_hops: Interns next hops.
+
+    Attributes:
+        refused: Routes that were refused: prefix and path identifier, and why.
+        octets_received: On the session so far, as far as the caller says so: outcomes of
+            large blocks are looked through sooner.
     """
 
     def __init__(
@@ -76,10 +83,12 @@ class AdjRibIn:
         self.loc_rib = loc_rib
         self.rules = rules
         self.refused: dict[tuple[Nlri, int], Refused] = {}
+        self.octets_received = 0
         self._next_hops = next_hops
         self._hop_of = next_hops.known
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
-        self._discarded: list[InternTable[Hashable, Outcome]] = []
+        self._swept_at = 0  # octets received
+        self._discarded = Discarded()
         self._index: set[Nlri] | None = set()
         self._has_path_ids = False
         self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
@@ -265,33 +274,38 @@ class AdjRibIn:
         """All that was announced so far is stale from now on; nothing is removed yet."""
         self.source.epoch += 1
         self.forget_outcomes()
-        self.refused.clear()
+        refused, self.refused = self.refused, {}
+        self._discarded.add(refused)
 
     def forget_outcomes(self) -> None:
         """Let every attribute block be judged anew when it comes again."""
-        if len(self._outcomes) > SWEEP_SLICE:
-            self._discarded.append(self._outcomes)  # a sweep frees them in slices
-        self._outcomes = InternTable()
+        outcomes, self._outcomes = self._outcomes, InternTable()
         self.known = self._outcomes.get
+        self._discarded.add(outcomes)
 
-    def sweep_stale(self) -> Iterator[list[Change]]:
+    @property
+    def has_discarded(self) -> bool:
+        """Whether ``free_discarded`` has something to do: see to it after what discards."""
+        return bool(self._discarded)
+
+    def free_discarded(self) -> Iterator[None]:
+        """Free outcomes and refused routes that are of no use any more, in slices."""
+        return self._discarded.free()
+
+    def sweep_stale(self, epoch: int | None = None) -> Iterator[list[Change]]:
         """Return the removal of what is stale now, a slice for each step.
 
         What becomes stale while it goes on stays: that waits for a sweep of its own.
+
+        Args:
+            epoch: Only what was announced before this one; ``None`` is today's.
         """
         # All prefixes, where it is not known which are the peer's: those that are not
         # cost a look-up each, in slices, and a pass to find them would hold up the loop.
         some = self.loc_rib.table if self._index is None else self._index
-        return self._swept(list(some), self.source.epoch)
+        return self._swept(list(some), self.source.epoch if epoch is None else epoch)
 
     def _swept(self, nlris: list[Nlri], epoch: int) -> Iterator[list[Change]]:
-        while self._discarded:
-            discarded = self._discarded[-1]
-            for _ in range(min(SWEEP_SLICE, len(discarded))):
-                discarded.popitem()
-            if not discarded:
-                self._discarded.pop()
-            yield []
         for start in range(0, len(nlris), SWEEP_SLICE):
             changes = self.loc_rib.sweep_stale(
                 nlris[start : start + SWEEP_SLICE], self.source, epoch
@@ -416,8 +430,19 @@ class AdjRibIn:
     @property
     def is_sweep_due(self) -> bool:
         """Whether ``sweep_unused`` has something to do."""
-        return self._outcomes.is_due
+        outcomes = self._outcomes
+        return outcomes.is_due or (
+            self.octets_received - self._swept_at
+            > _OUTCOME_OCTETS * (len(outcomes) + _FEW_OUTCOMES)
+        )
 
     def sweep_unused(self) -> Iterable[int]:
         """Forget outcomes that no prefix has any more, in slices; empty when not due."""
-        return self._outcomes.sweep() if self._outcomes.is_due else ()
+        if not self.is_sweep_due:
+            return ()
+        self._swept_at = self.octets_received
+        return self._outcomes.sweep()
+
+    def look_after(self) -> Iterable[int]:
+        """Forget outcomes that no prefix has any more where they are few, now and then."""
+        return self._outcomes.look_after()

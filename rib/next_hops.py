@@ -10,13 +10,10 @@ from sys import getrefcount, maxsize
 from typing import Final, NamedTuple
 
 from rib.path import NextHop
+from rib.references import UNUSED
 
 _FLOOR: Final = 4096  # next hops below which only upkeep looks
 _SLICE: Final = 2048  # looked at in one go; each that goes may be a word to the kernel
-
-# References to a next hop that no path has, as ``getrefcount`` below sees them: the
-# table's, the local variable's and the argument's.
-_UNUSED: Final = 3
 
 
 class Reachability(NamedTuple):
@@ -133,7 +130,7 @@ class NextHopTable:
         gone = []
         for octets in addresses:
             hop = by_field.get(octets)
-            if hop is not None and getrefcount(hop) <= _UNUSED:
+            if hop is not None and getrefcount(hop) <= UNUSED:
                 del by_field[octets]
                 if octets:
                     gone.append(octets)

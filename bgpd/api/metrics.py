@@ -120,6 +120,7 @@ class Figures:
         peers: Each peer.
         tables: Each family.
         refused_connections: From addresses that are no peer's.
+        leftover_paths: Of peers without a session, that nothing keeps.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.
         contained_faults: How often each part stumbled and stayed as it was.
@@ -137,6 +138,7 @@ class Figures:
     peers: tuple[PeerFigures, ...]
     tables: tuple[TableFigures, ...]
     refused_connections: int = 0
+    leftover_paths: int = 0
     warnings: int = 0
     object_warnings: tuple[tuple[str, str], ...] = ()
     contained_faults: Mapping[str, int] = field(default_factory=dict)
@@ -255,6 +257,9 @@ ROWS: Final[tuple[_Row, ...]] = (
          _per_table(lambda table: table.prefixes)),
     _Row("pybgpd_rib_paths", "Paths in Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.paths)),
+    _Row("pybgpd_rib_leftover_paths", "Paths of peers without a session that nothing"
+         " keeps; more than 0 is a fault, and they are removed.", False, (),
+         _one(lambda f: f.leftover_paths)),
     _Row("pybgpd_pending_prefixes", "Prefixes that wait to be told.", False, _TABLE,
          _per_table(lambda table: table.pending)),
     _Row("pybgpd_update_groups", "Update groups.", False, _TABLE,

@@ -341,7 +341,8 @@ class GracefulRestart(Section):
     stale_path_time: Annotated[
         Seconds,
         Field(
-            description="routes of a peer that restarts go so long after its restart time",
+            description="routes of a peer that restarts go so long after its restart time, "
+            "and those that a refresh did not tell again so long after its beginning",
         ),
     ] = 360
 

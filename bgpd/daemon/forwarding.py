@@ -84,6 +84,7 @@ class Forwarding:
                 feed.hold()
                 speaker.tables[family].listeners.append(feed.changed)
                 speaker.tables[family].foreseers.append(feed.foresee)
+                speaker.upkeep.helpers.append(feed.look_after)
         if self.view is None:
             return
         await self.view.start()

@@ -63,6 +63,7 @@ class DaemonInsight:
             peers=peers,
             tables=tables,
             refused_connections=speaker.refused_connections if speaker else 0,
+            leftover_paths=speaker.upkeep.leftovers.count if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),
             contained_faults=dict(daemon.border.counts),

@@ -10,6 +10,9 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from bgpd.daemon.intake import Intake, Taken
+from bgpd.daemon.limits import exceeded
+from bgpd.daemon.outgoing import export_context
+from bgpd.daemon.refreshes import Refreshes
 from bgpd.daemon.stale import StaleRoutes
 from bgpd.net.driver import PeerDriver
 from bgpd.session.events import (
@@ -19,21 +22,16 @@ from bgpd.session.events import (
     StateChanged,
 )
 from bgpd.session.fsm import State
-from bgpd.session.graceful import are_ours_kept, kept_of_ours
+from bgpd.session.graceful import are_ours_kept
 from bgpd.session.negotiation import Negotiated
-from bgpd.session.settings import (
-    AddPathMode,
-    FamilySettings,
-    NextHopMode,
-    PeerSettings,
-)
-from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
+from bgpd.session.settings import PeerSettings
+from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.route_refresh import (
     RefreshSubtype,
     RouteRefresh,
     encode_route_refresh,
 )
-from reflector.rules import ExportContext, Target
+from reflector.rules import ExportContext
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
 from rib.change import Change
@@ -91,6 +89,9 @@ class Peer:
             speaker.stale_path_time,
             speaker.poller.pulse.look,
         )
+        self._refreshes = Refreshes(
+            speaker.loop, self._refresh_overdue, speaker.stale_path_time
+        )
         self._has_warned: set[Family] = set()
 
     @property
@@ -102,6 +103,10 @@ class Peer:
     def stale_family_count(self) -> int:
         """Families whose routes outlived the session and wait for the peer."""
         return len(self._stale)
+
+    def keeps(self, family: Family) -> bool:
+        """Whether a family's routes outlived the session and wait for the peer."""
+        return family in self._stale
 
     @property
     def _prefix(self) -> str:
@@ -204,44 +209,14 @@ class Peer:
         tables.join(self.sources[family], context, policy, self.driver.write)
 
     def _export_context(self, family: Family, negotiated: Negotiated) -> ExportContext:
-        settings, speaker = self.settings, self._speaker
-        target = Target.EBGP
-        if negotiated.is_ibgp:
-            target = (
-                Target.CLIENT if self.sources[family].is_client else Target.NON_CLIENT
-            )
-        mine = self._family_settings(family)
-        sends_many = family in negotiated.add_path_send
-        policy = speaker.export_policy(settings, is_ibgp=negotiated.is_ibgp)
-        return ExportContext(
+        return export_context(
+            self._speaker,
+            self.settings,
+            self.sources[family],
+            negotiated,
             family=family,
-            target=target,
-            local_as=settings.local_as,
-            local_address=speaker.next_hop_self(family, self.driver.session.local_addr),
-            router_id=speaker.router_id,
-            cluster_id=self.sources[family].cluster_id,
-            policy=policy.name,
-            sets_next_hop_self=(
-                negotiated.is_ibgp and settings.next_hop is NextHopMode.SELF
-            ),
-            keeps_next_hop=(
-                not negotiated.is_ibgp and settings.next_hop is NextHopMode.KEEP
-            ),
-            four_octet_as=negotiated.four_octet_as,
-            extended_next_hop=family in negotiated.extended_next_hop,
-            add_path_max=mine.add_path_max if sends_many else None,
-            max_message_len=negotiated.max_message_len,
-            role="" if negotiated.is_ibgp else settings.role,
-            default_local_pref=speaker.decision.default_local_pref,
-            has_long_lived=any(row.family == family for row in negotiated.long_lived),
-            keeps_ours=family in kept_of_ours(negotiated),
+            local_addr=self.driver.session.local_addr,
         )
-
-    def _family_settings(self, family: Family) -> FamilySettings:
-        for mine in self.settings.families:
-            if mine.family == family:
-                return mine
-        return FamilySettings(family, AddPathMode.OFF)
 
     # hot: per chunk
     def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
@@ -256,12 +231,16 @@ class Peer:
                 tables[family].changed(changes)
         if taken.complaints or taken.ended:
             self._act_on(taken)
+        octets = self.driver.session.counters.octets_received
         for rib in self.ribs_in.values():
+            rib.octets_received = octets
             if rib.is_sweep_due:
                 self._speaker.jobs.add(iter(rib.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
                 self._speaker.jobs.add(iter(rib.loc_rib.sweep_unused()))
-        return taken.error or self._check_limits()
+        if self._speaker.next_hops.is_due:
+            self._speaker.jobs.add(self._speaker.next_hops.sweep_unused())
+        return taken.error or exceeded(self.settings, self.ribs_in, self._has_warned)
 
     def _act_on(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
@@ -279,33 +258,6 @@ class Peer:
             self._stale.drop(family)
             self._speaker.end_of_rib_received(self, family)
 
-    def _check_limits(self) -> NotifyError | None:
-        for mine in self.settings.families:
-            rib = self.ribs_in.get(mine.family)
-            if not mine.max_prefixes or rib is None:
-                continue
-            count = rib.received_count
-            if count > mine.max_prefixes:
-                data = mine.family.afi.to_bytes(2, "big") + bytes([mine.family.safi])
-                return NotifyError(
-                    ErrorCode.CEASE,
-                    CeaseSubcode.MAX_PREFIXES_REACHED,
-                    data + mine.max_prefixes.to_bytes(4, "big"),
-                    f"{count} prefixes of {mine.family}, "
-                    f"at most {mine.max_prefixes} are allowed",
-                )
-            warn_at = mine.max_prefixes * mine.max_prefixes_warning // 100
-            if count > warn_at and mine.family not in self._has_warned:
-                self._has_warned.add(mine.family)
-                _log.warning(
-                    "%s: %d prefixes of %s, the limit is %d",
-                    self._prefix,
-                    count,
-                    mine.family,
-                    mine.max_prefixes,
-                )
-        return None
-
     def refresh_received(self, event: RefreshReceived) -> None:
         """Tell our routes again, or mark the peer's own refresh."""
         family = event.family
@@ -313,9 +265,10 @@ class Peer:
         if rib is None:
             return
         if event.subtype is RefreshSubtype.BEGIN:
-            rib.make_stale()
+            self._refresh_begun(family, rib)
         elif event.subtype is RefreshSubtype.END:
-            self._sweep(family)
+            if self._refreshes.end(family):
+                self._sweep(family)
         else:
             enhanced = (
                 self.negotiated is not None and self.negotiated.has_enhanced_refresh
@@ -328,13 +281,39 @@ class Peer:
                 self.sources[family], before=begin, after=end
             )
 
+    def _refresh_begun(self, family: Family, rib: AdjRibIn) -> None:
+        """Expect all routes again, unless they are told for the first time yet.
+
+        RFC 7313 4: what a peer that restarts gracefully begins before its End-of-RIB does
+        not count.
+        """
+        graceful = self.negotiated and self.negotiated.graceful_restart
+        if graceful and family not in self.ended_families:
+            _log.info("%s: refresh before End-of-RIB of %s", self._prefix, family)
+            return
+        self._make_stale(rib)
+        self._refreshes.begin(family, rib.source.epoch)
+
+    def _refresh_overdue(self, family: Family, epoch: int) -> None:
+        _log.warning("%s: a refresh of %s has no end", self._prefix, family)
+        self._sweep(family, epoch)
+
+    def _make_stale(self, rib: AdjRibIn) -> None:
+        rib.make_stale()
+        self._free_discarded(rib)
+
+    def _free_discarded(self, rib: AdjRibIn) -> None:
+        if rib.has_discarded:
+            self._speaker.jobs.add(rib.free_discarded())
+
     def session_down(self, event: SessionDown) -> None:
         """Let go of the peer's routes, or keep them as stale for its restart time."""
         self._intake = None
+        self._refreshes.close()
         negotiated, self.negotiated = self.negotiated, None
         for family, rib in self.ribs_in.items():
             self._speaker.tables[family].leave(self.sources[family])
-            rib.make_stale()
+            self._make_stale(rib)
             if family in event.kept_families and negotiated is not None:
                 self._keep_stale(family, negotiated)
             else:
@@ -354,12 +333,14 @@ class Peer:
         if self.range_name and not self._stale and not self.driver.session.is_started:
             self._speaker.forget_dynamic(self)  # it was kept for these routes alone
 
-    def _sweep(self, family: Family) -> None:
+    def _sweep(self, family: Family, epoch: int | None = None) -> None:
         rib = self.ribs_in[family]
         if rib.accepted_count:
             source = self.sources[family]
-            self._speaker.tables[family].foresee(lambda rib: rib.foresee_sweep(source))
-            self._run(family, rib.sweep_stale())
+            if epoch is None:
+                tables = self._speaker.tables[family]
+                tables.foresee(lambda rib: rib.foresee_sweep(source))
+            self._run(family, rib.sweep_stale(epoch))
 
     def _run(self, family: Family, slices: Iterator[list[Change]]) -> None:
         """Carry out long work on the tables; the first slice at once."""
@@ -422,6 +403,7 @@ class Peer:
         for family, rib in self.ribs_in.items():
             if not (is_review and rules.equals(rib.rules)):
                 self._run(family, rib.import_again(rules))
+                self._free_discarded(rib)
 
     def decode_again(self) -> None:
         """Follow settings that count while UPDATEs are decoded.
@@ -469,8 +451,18 @@ class Peer:
         for family, rib in self.ribs_in.items():
             self._stale.forget(family)
             self._speaker.tables[family].leave(self.sources[family])
-            rib.make_stale()
+            self._make_stale(rib)
             self._sweep(family)
+
+    def let_go(self) -> None:
+        """Refer to nobody who refers back, so that the peer is freed when it is removed.
+
+        A cycle of references would wait for a collection, and those are rare in a process
+        with large tables. To be called last; nothing is told any more.
+        """
+        self._stale.let_go()
+        self._refreshes.let_go()
+        self.driver.abandon()
 
     def end(self, *, is_restart: bool, text: str) -> None:
         """End the session since the daemon ends.

@@ -1,7 +1,7 @@
 """The policies that sessions name, compiled."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from rib.policy import (
@@ -51,6 +51,12 @@ class PolicyTable:
         default = ACCEPT_ALL if is_ibgp else EBGP_DEFAULT_DENY
         policy = self._policies.get(name or default.name)
         return policy or self._policies[EBGP_DEFAULT_DENY.name]
+
+    def look_after(self) -> Iterator[None]:
+        """Let each policy forget what nobody asks for, one at a step."""
+        for policy in tuple(self._policies.values()):
+            policy.age()
+            yield
 
     def replace(self, specs: Iterable[PolicySpec]) -> Replaced:
         """Take other policies than so far; one that cannot be had leaves the others be."""

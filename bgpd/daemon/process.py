@@ -211,6 +211,8 @@ class Daemon:
         lines += self._advice
         if self.reconciler is not None:
             lines += self.reconciler.faults()
+        if self.speaker is not None:
+            lines += self.speaker.upkeep.leftovers.warnings()
         if self.cluster is not None:
             lines += self.cluster.warning_lines(SHOWN_WARNINGS)
         if self.holds is not None:

@@ -22,6 +22,7 @@ from bgpd.daemon.shared_checks import SharedChecks
 from bgpd.daemon.standstill import Resumed, resume
 from bgpd.daemon.strangers import Strangers
 from bgpd.daemon.tables import FamilyTables
+from bgpd.daemon.upkeep import Upkeep
 from bgpd.net.connection import Connection
 from bgpd.net.driver import PeerDriver, set_peer_ttl
 from bgpd.net.listener import Listener
@@ -45,7 +46,6 @@ from rib.policy import Policy, PolicySpec
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
-HOUSEKEEPING: Final = 10.0  # seconds between looks for interned values nobody uses
 
 _log = logging.getLogger(__name__)
 
@@ -98,7 +98,8 @@ class Speaker:
         self._policies = PolicyTable()
         self._range_sizes: Counter[str] = Counter()
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
-        self._housekeeping = loop.call_later(HOUSEKEEPING, self._keep_house)
+        self.upkeep = Upkeep(self)
+        self.upkeep.helpers.append(self._policies.look_after)
 
     # -- policies -----------------------------------------------------------------------
 
@@ -261,7 +262,7 @@ class Speaker:
                 self._set_key(address, "")
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.forget_routes()
-        peer.driver.abandon()
+        peer.let_go()
         self.shared.may_have_changed()
 
     def discard_peer(self, address: str) -> None:
@@ -270,7 +271,7 @@ class Speaker:
         if peer is not None:
             if not peer.range_name:
                 self._clusters.note(peer.settings, None)
-            peer.driver.abandon()
+            peer.let_go()
             self.shared.may_have_changed()
 
     def change_peer(
@@ -322,6 +323,7 @@ class Speaker:
         self.shared.may_have_changed()
         for peer in [p for p in self.peers.values() if p.range_name == name]:
             self.remove_peer(peer.settings.remote_addr)
+        del self._range_sizes[name]  # all of them are gone
 
     def forget_dynamic(self, peer: Peer) -> None:
         """A dynamic neighbour's last connection is gone."""
@@ -334,6 +336,7 @@ class Speaker:
             del self.peers[peer.settings.remote_addr]
             self._range_sizes[peer.range_name] -= 1
             peer.forget_routes()
+            peer.let_go()
 
     def set_restart(self, restart: RestartState) -> None:
         """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
@@ -470,12 +473,6 @@ class Speaker:
     def _resumed(self, standstill: Standstill) -> None:
         resume([*self.peers.values()], self.resume_listeners, standstill)
 
-    def _keep_house(self) -> None:
-        self._housekeeping = self.loop.call_later(HOUSEKEEPING, self._keep_house)
-        for tables in self.tables.values():
-            self.jobs.add(iter(tables.loc_rib.sweep_unused()))
-        self.next_hops.forget_unused()
-
     async def close(self, *, is_restart: bool = False, text: str = "") -> None:
         """Stop listening and end all sessions.
 
@@ -483,7 +480,7 @@ class Speaker:
             is_restart: Peers shall keep our routes.
             text: For the peers' operators (RFC 9003).
         """
-        self._housekeeping.cancel()
+        self.upkeep.close()
         self.listener.close()
         self.jobs.cancel()
         for peer in list(self.peers.values()):

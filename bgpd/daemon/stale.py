@@ -54,6 +54,9 @@ class StaleRoutes:
     def __len__(self) -> int:
         return len(self._timers)
 
+    def __contains__(self, family: Family) -> bool:
+        return family in self._timers
+
     def keep(self, family: Family, negotiated: Negotiated) -> int:
         """Keep a lost session's routes for as long as was agreed; return the seconds."""
         graceful = negotiated.graceful_restart
@@ -93,6 +96,12 @@ class StaleRoutes:
                 self._set(family, seconds, self.drop, family)
             else:
                 self.drop(family)
+
+    def let_go(self) -> None:
+        """Wait for nothing any more, and refer to nobody: the peer is removed."""
+        for family in tuple(self._timers):
+            self.forget(family)
+        self._sweep = self._make_long_lived = _nobody
 
     def drop(self, family: Family) -> None:
         """Sweep a family now, if it waits."""
@@ -134,6 +143,10 @@ class StaleRoutes:
         for family, (until, act, args) in self._ends.items():
             self._ends[family] = until + lost, act, args
             self._since[family] += lost
+
+
+def _nobody(_family: Family) -> None:
+    """What outlives a peer that is gone concerns nobody."""
 
 
 def _preserved(negotiated: Negotiated) -> Collection[Family]:

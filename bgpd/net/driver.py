@@ -71,6 +71,37 @@ class PeerHandler(Protocol):
         """The socket has room again."""
 
 
+class _Nobody:
+    """The handler of a session that was abandoned: nothing is acted on."""
+
+    def established(self, event: Established) -> None:
+        """See ``PeerHandler``."""
+
+    def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
+        """See ``PeerHandler``."""
+
+    def refresh_received(self, event: RefreshReceived) -> None:
+        """See ``PeerHandler``."""
+
+    def session_down(self, event: SessionDown) -> None:
+        """See ``PeerHandler``."""
+
+    def state_changed(self, event: StateChanged) -> None:
+        """See ``PeerHandler``."""
+
+    def peer_expired(self) -> None:
+        """See ``PeerHandler``."""
+
+    def fell_behind(self) -> None:
+        """See ``PeerHandler``."""
+
+    def caught_breath(self) -> None:
+        """See ``PeerHandler``."""
+
+
+_NOBODY: Final[PeerHandler] = _Nobody()
+
+
 class PeerDriver:
     """Runs one ``PeerSession``.
 
@@ -126,8 +157,12 @@ class PeerDriver:
         self._pump()
 
     def abandon(self) -> None:
-        """Drop all connections without a word, as a crash would (RFC 4724's restart)."""
+        """Drop all connections without a word, as a crash would (RFC 4724's restart).
+
+        The handler is told nothing more, and no longer referred to: it refers to us.
+        """
         self._is_abandoned = True
+        self._handler = _NOBODY
         self._cancel_connect()
         self._stop_timer()
         for connection in self._connections.values():

@@ -1,7 +1,5 @@
 """How long routes stay that outlived their session, with a clock of our own."""
 
-import asyncio
-from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -9,39 +7,10 @@ import pytest
 from bgpd.daemon.stale import StaleRoutes
 from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
 from rib.family import IPV4_UNICAST, Family
+from tests.support.clock import Clock
 from tests.support.session_pair import settings
 
 RESTART_TIME, BOUND = 100, 300.0
-
-
-class Clock(asyncio.SelectorEventLoop):
-    """A loop whose time is a number, and whose timers go off when told."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = 0.0
-        self.due: list[tuple[float, asyncio.TimerHandle]] = []
-
-    def time(self) -> float:
-        return self.now
-
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., None], *args: object
-    ) -> asyncio.TimerHandle:
-        when = self.now + delay
-        handle = asyncio.TimerHandle(when, callback, args, self)
-        self.due.append((when, handle))
-        return handle
-
-    def go(self, until: float) -> None:
-        while ready := sorted(
-            ((at, h) for at, h in self.due if at <= until), key=lambda entry: entry[0]
-        ):
-            self.due.remove(ready[0])
-            self.now, handle = ready[0]
-            if not handle.cancelled():
-                handle._run()
-        self.now = until
 
 
 def agreed(*, is_preserved: bool = True) -> Negotiated:

@@ -1,0 +1,71 @@
+"""What a peer is told depends on: its update group's identity, from settings and session."""
+
+from typing import TYPE_CHECKING
+
+from bgpd.session.graceful import kept_of_ours
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import (
+    AddPathMode,
+    FamilySettings,
+    NextHopMode,
+    PeerSettings,
+)
+from reflector.rules import ExportContext, Target
+from rib.family import Family
+from rib.path import Source
+
+if TYPE_CHECKING:
+    from bgpd.daemon.speaker import Speaker
+
+
+def export_context(
+    speaker: "Speaker",
+    settings: PeerSettings,
+    source: Source,
+    negotiated: Negotiated,
+    *,
+    family: Family,
+    local_addr: str,
+) -> ExportContext:
+    """Return the context of one family of an established session.
+
+    Args:
+        speaker: Who we are.
+        settings: The peer's.
+        source: The peer as the RIB knows it, of that family.
+        negotiated: Of the session.
+        family: AFI and SAFI.
+        local_addr: Our end of the session.
+    """
+    is_ibgp = negotiated.is_ibgp
+    target = Target.EBGP
+    if is_ibgp:
+        target = Target.CLIENT if source.is_client else Target.NON_CLIENT
+    mine = _family_settings(settings, family)
+    sends_many = family in negotiated.add_path_send
+    return ExportContext(
+        family=family,
+        target=target,
+        local_as=settings.local_as,
+        local_address=speaker.next_hop_self(family, local_addr),
+        router_id=speaker.router_id,
+        cluster_id=source.cluster_id,
+        policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
+        sets_next_hop_self=is_ibgp and settings.next_hop is NextHopMode.SELF,
+        keeps_next_hop=not is_ibgp and settings.next_hop is NextHopMode.KEEP,
+        four_octet_as=negotiated.four_octet_as,
+        extended_next_hop=family in negotiated.extended_next_hop,
+        add_path_max=mine.add_path_max if sends_many else None,
+        max_message_len=negotiated.max_message_len,
+        role="" if is_ibgp else settings.role,
+        default_local_pref=speaker.decision.default_local_pref,
+        has_long_lived=any(row.family == family for row in negotiated.long_lived),
+        keeps_ours=family in kept_of_ours(negotiated),
+    )
+
+
+def _family_settings(settings: PeerSettings, family: Family) -> FamilySettings:
+    for mine in settings.families:
+        if mine.family == family:
+            return mine
+    return FamilySettings(family, AddPathMode.OFF)

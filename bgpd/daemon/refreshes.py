@@ -1,0 +1,102 @@
+"""Refreshes that a peer has begun and must end (RFC 7313 4).
+
+    begin: all its routes are stale --routes told again--> end: what is stale yet is swept
+    begin again: all are stale once more, and one end is enough
+    no end: what is stale since the first begin is swept after a bound, and what became
+    stale by a later one when its own time has come
+
+Timers alone; the routes themselves are the caller's.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from rib.family import Family
+
+
+@dataclass(slots=True)
+class _Refresh:
+    """One family's.
+
+    Attributes:
+        epoch: Routes of before it are due when the timer ends.
+        latest: Routes of before it are stale.
+        began: When ``latest`` began, seconds of the loop.
+        timer: Ends the wait for ``epoch``.
+    """
+
+    epoch: int
+    latest: int
+    began: float
+    timer: asyncio.TimerHandle
+
+
+class Refreshes:
+    """One peer's refreshes under way.
+
+    Args:
+        loop: For timers.
+        sweep: Removes a family's routes of before an epoch.
+        bound: Seconds that a peer may take from begin to end.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        sweep: Callable[[Family, int], None],
+        bound: float,
+    ) -> None:
+        self._loop = loop
+        self._sweep = sweep
+        self._bound = bound
+        self._under_way: dict[Family, _Refresh] = {}
+
+    def __contains__(self, family: Family) -> bool:
+        return family in self._under_way
+
+    def begin(self, family: Family, epoch: int) -> None:
+        """Wait for the end of a refresh.
+
+        Args:
+            family: Of the routes.
+            epoch: Routes of before it are stale.
+        """
+        now = self._loop.time()
+        under_way = self._under_way.get(family)
+        if under_way is None:
+            self._wait(family, epoch, now)
+        else:
+            under_way.latest, under_way.began = epoch, now
+
+    def _wait(self, family: Family, epoch: int, began: float) -> None:
+        timer = self._loop.call_at(began + self._bound, self._overdue, family)
+        self._under_way[family] = _Refresh(epoch, epoch, began, timer)
+
+    def _overdue(self, family: Family) -> None:
+        refresh = self._under_way.pop(family)
+        if refresh.latest != refresh.epoch:
+            self._wait(family, refresh.latest, refresh.began)
+        self._sweep(family, refresh.epoch)
+
+    def end(self, family: Family) -> bool:
+        """Wait no longer; false where no refresh was under way."""
+        refresh = self._under_way.pop(family, None)
+        if refresh is None:
+            return False
+        refresh.timer.cancel()
+        return True
+
+    def close(self) -> None:
+        """Wait for nothing any more: the session is over."""
+        for family in tuple(self._under_way):
+            self.end(family)
+
+    def let_go(self) -> None:
+        """Wait for nothing any more, and refer to nobody: the peer is removed."""
+        self.close()
+        self._sweep = _nobody
+
+
+def _nobody(_family: Family, _epoch: int) -> None:
+    """What is overdue of a peer that is gone concerns nobody."""
