@@ -110,6 +110,21 @@ class DatastoreFigures:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadFigures:
+    """The configuration, as read last.
+
+    Attributes:
+        is_successful: It was not refused.
+        success_time: When the one in force was read, seconds since 1970.
+        pending_keys: Changed keys that wait for the next start.
+    """
+
+    is_successful: bool
+    success_time: float
+    pending_keys: int
+
+
+@dataclass(frozen=True, slots=True)
 class Figures:
     """Everything that metrics tell, at one moment.
 
@@ -130,6 +145,7 @@ class Figures:
         datastore: ``None`` without.
         held: Objects in force although their source has them no more, by kind.
         holds: How often a removal was held.
+        reload: How the last reload of the configuration went; ``None`` without a file.
     """
 
     version: str
@@ -148,6 +164,7 @@ class Figures:
     datastore: DatastoreFigures | None = None
     held: Mapping[str, int] = field(default_factory=dict)
     holds: int = 0
+    reload: ReloadFigures | None = None
 
 
 Sample = tuple[tuple[str, ...], float]
@@ -199,6 +216,10 @@ def _fib(value: Callable[[FibCounts], float]) -> Values:
 
 def _datastore(value: Callable[[DatastoreFigures], float]) -> Values:
     return _one(lambda f: None if f.datastore is None else value(f.datastore))
+
+
+def _reload(value: Callable[[ReloadFigures], float]) -> Values:
+    return _one(lambda f: None if f.reload is None else value(f.reload))
 
 
 def _object_warnings(figures: Figures) -> Iterator[Sample]:
@@ -288,6 +309,12 @@ ROWS: Final[tuple[_Row, ...]] = (
          lambda f: (((kind,), count) for kind, count in f.held.items())),
     _Row("pybgpd_holds", "Removals that were held as implausible.", True, (),
          _one(lambda f: f.holds)),
+    _Row("pybgpd_config_last_reload_successful", "1 unless the configuration was refused"
+         " when it was read last.", False, (), _reload(lambda it: it.is_successful)),
+    _Row("pybgpd_config_last_reload_success_timestamp_seconds", "When the configuration"
+         " in force was read.", False, (), _reload(lambda it: it.success_time)),
+    _Row("pybgpd_config_pending_keys", "Changed keys of it that wait for the next start.",
+         False, (), _reload(lambda it: it.pending_keys)),
     _Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop within a"
          " minute.", False, (), _one(lambda f: f.lag_worst)),
     _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the delays.", False, (),
@@ -305,7 +332,15 @@ ROWS: Final[tuple[_Row, ...]] = (
 
 
 _NOT_SUMMARISED: Final = frozenset(
-    {"peers", "tables", "fib", "datastore", "object_warnings", "contained_faults"}
+    {
+        "peers",
+        "tables",
+        "fib",
+        "datastore",
+        "object_warnings",
+        "contained_faults",
+        "reload",
+    }
 )
 
 
@@ -362,7 +397,7 @@ def summary(figures: Figures) -> dict[str, object]:
     }
     shown["peers"] = len(figures.peers)
     shown["tables"] = [table._asdict() for table in figures.tables]
-    for name in ("fib", "datastore"):
+    for name in ("fib", "datastore", "reload"):
         part = getattr(figures, name)
         shown[name] = part and {f.name: getattr(part, f.name) for f in fields(part)}
     return shown

@@ -129,6 +129,16 @@ def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:
     return in_order(step for step in find_steps(old, new) if step is not None)
 
 
+def pending(running: DaemonSettings, wanted: DaemonSettings) -> tuple[str, ...]:
+    """Return the keys that differ and that only a start looks at, as ``fib.table``."""
+    return tuple(
+        f"{step.name}.{key}" if step.keys else step.name
+        for step in _sections(running, wanted)
+        if step.needs_restart
+        for key in step.keys or ("",)
+    )
+
+
 def in_order(steps: Iterable[Step]) -> list[Step]:
     """Return steps in the order to be done."""
     return sorted(steps, key=_turn)

@@ -1,7 +1,7 @@
 """The daemon as metrics and health checks see it."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from bgpd import __version__
@@ -11,6 +11,7 @@ from bgpd.api.metrics import (
     Figures,
     PeerFigures,
     PeerTableFigures,
+    ReloadFigures,
     TableFigures,
 )
 from bgpd.daemon.lag import LagMeter
@@ -73,6 +74,7 @@ class DaemonInsight:
             datastore=self._datastore(),
             held={} if daemon.holds is None else daemon.holds.figures(),
             holds=0 if daemon.holds is None else daemon.holds.total,
+            reload=self._reload(),
         )
 
     def _object_warnings(self) -> tuple[tuple[str, str], ...]:
@@ -82,6 +84,16 @@ class DaemonInsight:
         found = cluster.warnings()
         named = [(warning.key, warning.field) for warning in found[:SHOWN_OBJECTS]]
         return (*named, *((("others", ""),) * (len(found) - SHOWN_OBJECTS)))
+
+    def _reload(self) -> ReloadFigures | None:
+        reloading = self._daemon.reloading
+        if not reloading.files:
+            return None
+        return ReloadFigures(
+            is_successful=not reloading.refusal,
+            success_time=reloading.succeeded_at,
+            pending_keys=self._daemon.pending_keys,
+        )
 
     def _datastore(self) -> DatastoreFigures | None:
         cluster = self._daemon.cluster
@@ -108,7 +120,7 @@ class DaemonInsight:
 
     def readiness(self) -> list[Check]:
         """Whether everything that is waited for at the start has come."""
-        checks = [self._started(), self._listens()]
+        checks = [self._started(), self._listens(), *self._configuration()]
         cluster = self._daemon.cluster
         if cluster is not None:
             status = cluster.status
@@ -130,6 +142,13 @@ class DaemonInsight:
     def _started(self) -> Check:
         is_started = self._daemon.is_started
         return Check("start", is_started, "done" if is_started else "not done")
+
+    def _configuration(self) -> Iterator[Check]:
+        """Yield what is known of the file; what runs is none the worse for a bad one."""
+        reloading = self._daemon.reloading
+        if reloading.files:
+            text = "; ".join(reloading.warnings()) or "as the file says"
+            yield Check("configuration", is_met=True, text=text)
 
     def _listens(self) -> Check:
         faults = self._daemon.listen_faults

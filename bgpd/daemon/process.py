@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from bgpd.config.advice import advice
-from bgpd.config.diff import find_steps, in_order
+from bgpd.config.diff import find_steps, in_order, pending
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.border import Border
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
@@ -88,6 +88,8 @@ class Daemon:
         entrance: Entrance | None = None,
     ) -> None:
         self.settings = settings
+        self._started_with = settings
+        self._pending: tuple[str, ...] = ()
         self._entrance = entrance
         self.speaker: Speaker | None = None
         self.reconciler: Reconciler | None = None
@@ -98,7 +100,7 @@ class Daemon:
         self.border = Border()
         self.started = asyncio.Event()
         self._ending: Ending | None = None
-        self._reloading = Reloading(source, files, self._apply_reloaded)
+        self.reloading = Reloading(source, files, self._apply_reloaded)
         self._must_listen = must_listen
         self._stop = asyncio.Event()
         self.desired: NodeDesired | None = None
@@ -123,7 +125,7 @@ class Daemon:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
-        loop.add_signal_handler(signal.SIGHUP, self._reloading.ask)
+        loop.add_signal_handler(signal.SIGHUP, self.reloading.ask)
         if self._entrance is None:
             self._entrance = enter(self.settings)
         self._lag = LagMeter(loop, collect_at_rest)
@@ -195,19 +197,28 @@ class Daemon:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
         speaker.listener.open()  # from here on it is known who is a peer
-        if self._reloading.files:
-            watch = FileWatch(lambda: self._reloading.files, self._reloading.reload)
+        if self.reloading.files:
+            watch = FileWatch(lambda: self.reloading.files, self.reloading.reload)
             self._supervisor.keep(
                 "file watch", watch.follow, meanwhile="SIGHUP reloads the configuration"
             )
         self.started.set()
         _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
 
+    @property
+    def pending_keys(self) -> int:
+        """How many changed keys wait for the next start."""
+        return len(self._pending)
+
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
         lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
         if self._listening is not None:
             lines += self._listening.missing()
+        lines += self.reloading.warnings()
+        if self._pending:
+            keys = ", ".join(self._pending)
+            lines.append(f"in the file, but in force at the next start only: {keys}")
         lines += self._advice
         if self.reconciler is not None:
             lines += self.reconciler.faults()
@@ -355,7 +366,7 @@ class Daemon:
         Raises:
             ReloadError: It has errors, or there is none to read; nothing changed.
         """
-        return await self._reloading.reload_or_tell()
+        return await self.reloading.reload_or_tell()
 
     async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
         """Apply changed settings, in slices; return the steps."""
@@ -365,6 +376,7 @@ class Daemon:
         for line in capped(lines):
             _log.info("reload: %s", line)
         self.settings = new
+        self._pending = pending(self._started_with, new)
         self.changed_at = asyncio.get_running_loop().time()
         if self.holds is not None:
             self.holds.set_hold_time(new.datastore.removal_hold)
@@ -413,7 +425,7 @@ class Daemon:
         """End in the order of the start, reversed; routes stay for a successor."""
         await self._supervisor.close()
         await self._servers.close()
-        await self._reloading.close()
+        await self.reloading.close()
         if self._listening is not None:
             self._listening.close()
         if self.sides is not None:

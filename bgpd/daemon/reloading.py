@@ -7,6 +7,7 @@ and why. Whoever asks, a signal, a command or a changed file, goes this one way.
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -39,12 +40,18 @@ class Reloading:
 
     Attributes:
         files: Every file that was read; a change of one is a reason to reload.
+        refusal: Why the last reload was refused; empty after one that was not.
+        refused_at: When, in seconds of the wall clock.
+        succeeded_at: When the settings in force were read, likewise.
     """
 
     def __init__(
         self, source: "Source | None", files: tuple[Path, ...], apply: Apply
     ) -> None:
         self.files = files
+        self.refusal = ""
+        self.refused_at = 0.0
+        self.succeeded_at = time.time()
         self._source = source
         self._apply = apply
         self._worker = Worker()
@@ -71,15 +78,33 @@ class Reloading:
             ReloadError: It has errors, or cannot be read; nothing changed.
         """
         async with self._turn:
-            settings = await self._read()
             try:
-                lines = await self._apply(settings)
-            except Exception as error:
-                # Each step has a border of its own: this is a fault of ours.
-                _log.exception("the configuration is applied in part")
-                text = f"applied in part: {type(error).__name__}: {error}"
-                raise ReloadError(text) from error
+                lines = await self._read_and_apply()
+            except ReloadError as error:
+                if self._source is not None:
+                    self.refusal, self.refused_at = str(error), time.time()
+                raise
+            self.refusal, self.succeeded_at = "", time.time()
         return capped(lines)
+
+    def warnings(self) -> list[str]:
+        """Return that the file was refused, until one is not: it is what a start reads."""
+        if not self.refusal:
+            return []
+        first, *others = self.refusal.splitlines()
+        more = f" (and {len(others)} more lines)" if others else ""
+        moment = utc(self.refused_at)
+        return [f"configuration refused at {moment}, the former holds: {first}{more}"]
+
+    async def _read_and_apply(self) -> list[str]:
+        settings = await self._read()
+        try:
+            return await self._apply(settings)
+        except Exception as error:
+            # Each step has a border of its own: this is a fault of ours.
+            _log.exception("the configuration is applied in part")
+            text = f"applied in part: {type(error).__name__}: {error}"
+            raise ReloadError(text) from error
 
     async def _read(self) -> DaemonSettings:
         source = self._source
@@ -117,17 +142,22 @@ class Reloading:
         await self._worker.close()
 
 
+def utc(seconds: float) -> str:
+    """Return a moment of the wall clock as RFC 3339 has it."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 async def in_turns(work: Iterator[_T | None]) -> list[_T]:
     """Take all that ``work`` yields but its breaths, a few milliseconds per turn."""
-    time = asyncio.get_running_loop().time
-    until = time() + BUDGET
+    now = asyncio.get_running_loop().time
+    until = now() + BUDGET
     found: list[_T] = []
     for item in work:
         if item is not None:
             found.append(item)
-        if time() >= until:
+        if now() >= until:
             await asyncio.sleep(0)
-            until = time() + BUDGET
+            until = now() + BUDGET
     return found
 
 

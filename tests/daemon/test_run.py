@@ -1,6 +1,9 @@
 """``pybgpd run`` as a process: start, reload, signals, datastore, exit codes."""
 
+import contextlib
+import re
 import signal
+from http.client import HTTPConnection
 from pathlib import Path
 from typing import Any
 
@@ -210,6 +213,56 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
         a.signal(signal.SIGTERM)
         assert a.ended() == 0
         assert "Traceback" not in a.log()
+
+
+def test_a_refused_file_is_said_until_it_is_mended(
+    tmp_path: Path, network: str
+) -> None:
+    folder = a_folder(tmp_path, "n1")
+    content = configuration(folder, network, 1)
+    port = PORT + 7
+    content["metrics"] = {"listen": f"{network}.1:{port}"}
+
+    def fetch(path: str) -> str:
+        with contextlib.closing(HTTPConnection(f"{network}.1", port, timeout=10)) as c:
+            c.request("GET", path)
+            return c.getresponse().read().decode()
+
+    def metric(name: str) -> float:
+        pattern = rf"^pybgpd_{name} (\S+)$"
+        (value,) = re.findall(pattern, fetch("/metrics"), re.MULTILINE)
+        return float(value)
+
+    def warnings(a: Daemon) -> list[str]:
+        (row,) = a.ask("show-status")
+        return list(row["warnings"])
+
+    with started(folder, content) as a:
+        a.until_logged("started")
+        first = metric("config_last_reload_success_timestamp_seconds")
+        assert metric("config_last_reload_successful") == 1
+        assert warnings(a) == []
+        write_yaml(folder / "pybgpd.yaml", content | {"colour": "blue"})
+        a.until(lambda: warnings(a))
+        (line,) = warnings(a)
+        assert line.startswith("configuration refused at 20")
+        assert "pybgpd.yaml:" in line
+        assert "colour: unknown key" in line
+        assert metric("config_last_reload_successful") == 0
+        assert metric("config_last_reload_success_timestamp_seconds") == first
+        ready = fetch("/readyz")
+        assert "ok: configuration: configuration refused at 20" in ready
+        changed = content | {"fib": {"mode": "off", "table": 7}}
+        write_yaml(folder / "pybgpd.yaml", changed)
+        a.until(lambda: metric("config_last_reload_successful") == 1)
+        assert warnings(a) == [
+            "in the file, but in force at the next start only: fib.table"
+        ]
+        assert metric("config_pending_keys") == 1
+        assert metric("config_last_reload_success_timestamp_seconds") > first
+        write_yaml(folder / "pybgpd.yaml", content)
+        a.until(lambda: metric("config_pending_keys") == 0)
+        assert warnings(a) == []
 
 
 def test_an_unusable_control_path_is_logged_and_tried_again(
