@@ -77,7 +77,8 @@ class ControlServer(UnixServer):
             command = find_command(self.commands, request)
             if command.is_change:
                 arguments = dict(request.arguments)
-                _log.info("control: %s %s, asked by %s", name, arguments, client.who())
+                asked = f"{name} {arguments}"  # alike are only lines about the same
+                _log.info("control: %s, asked by %s", asked, client.who())
             answer = command.handle(request.arguments)
             if isinstance(answer, Awaitable):
                 answer = await answer

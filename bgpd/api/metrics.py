@@ -141,6 +141,10 @@ class Figures:
         contained_faults: How often each part stumbled and stayed as it was.
         lag_worst: Longest delay of the event loop in the last minute, seconds.
         lag_p99: What 99 of 100 delays do not exceed, seconds.
+        standstills: Times the process stood still.
+        standstill_seconds: For how long in all.
+        log_lines_lost: Log lines that nobody read in time.
+        log_lines_counted: Log lines told of by summaries.
         fib: The kernel's table; ``None`` without.
         datastore: ``None`` without.
         held: Objects in force although their source has them no more, by kind.
@@ -160,6 +164,10 @@ class Figures:
     contained_faults: Mapping[str, int] = field(default_factory=dict)
     lag_worst: float = 0.0
     lag_p99: float = 0.0
+    standstills: int = 0
+    standstill_seconds: float = 0.0
+    log_lines_lost: int = 0
+    log_lines_counted: int = 0
     fib: FibCounts | None = None
     datastore: DatastoreFigures | None = None
     held: Mapping[str, int] = field(default_factory=dict)
@@ -319,6 +327,14 @@ ROWS: Final[tuple[_Row, ...]] = (
          " minute.", False, (), _one(lambda f: f.lag_worst)),
     _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the delays.", False, (),
          _one(lambda f: f.lag_p99)),
+    _Row("pybgpd_standstills", "Times the process stood still for 2 s or more.", True, (),
+         _one(lambda f: f.standstills)),
+    _Row("pybgpd_standstill_seconds", "For how long in all.", True, (),
+         _one(lambda f: f.standstill_seconds)),
+    _Row("pybgpd_log_lines_lost", "Log lines that nobody read in time, or that could not"
+         " be written.", True, (), _one(lambda f: f.log_lines_lost)),
+    _Row("pybgpd_log_lines_counted", "Log lines that came too often, and are told of by"
+         " summaries.", True, (), _one(lambda f: f.log_lines_counted)),
     _Row("pybgpd_refused_connections", "Connections from nobody's address.", True, (),
          _one(lambda f: f.refused_connections)),
     _Row("pybgpd_warnings", "What an operator should look at now.", False, (),

@@ -317,13 +317,18 @@ def _run_daemon(
     except StartError as error:
         _fail(str(error))
     from bgpd.daemon.companions import companions  # noqa: PLC0415
-    from bgpd.daemon.logs import set_up_logging  # noqa: PLC0415
+    from bgpd.daemon.logs import (  # noqa: PLC0415
+        catch_output,
+        say_last,
+        set_up_logging,
+    )
     from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
     from bgpd.daemon.process import Daemon  # noqa: PLC0415
     from bgpd.net.service_manager import of_this_process  # noqa: PLC0415
     from fib.errors import FibError  # noqa: PLC0415
 
     set_up_logging(settings.log)
+    catch_output()
     manager = of_this_process()
 
     async def work() -> int:
@@ -336,7 +341,8 @@ def _run_daemon(
     try:
         code = run_loop(work())
     except (StartError, FibError, OSError) as error:
-        _fail(str(error))
+        say_last(f"pybgpd: {error}")  # not by click: whoever reads may be stuck
+        code = EXIT_FAILED
     except KeyboardInterrupt:
         code = 0
     logging.shutdown()

@@ -15,6 +15,7 @@ from bgpd.api.metrics import (
     TableFigures,
 )
 from bgpd.daemon.lag import LagMeter
+from bgpd.daemon.logs import log_figures
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.tables import FamilyTables
 from bgpd.session.fsm import State
@@ -56,6 +57,8 @@ class DaemonInsight:
             peers = tuple(map(_peer, speaker.peers.values()))
             tables = tuple(_table(each) for each in speaker.tables.values())
         found = Counter(peer.state for peer in peers)
+        pulse = speaker.poller.pulse if speaker is not None else None
+        log = log_figures()
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
         return Figures(
             version=__version__,
@@ -70,6 +73,10 @@ class DaemonInsight:
             contained_faults=dict(daemon.border.counts),
             lag_worst=self._lag.worst(),
             lag_p99=self._lag.percentile(0.99),
+            standstills=pulse.standstill_count if pulse else 0,
+            standstill_seconds=pulse.standstill_seconds if pulse else 0.0,
+            log_lines_lost=log.lost,
+            log_lines_counted=log.counted,
             fib=None if fib is None else fib.counts,
             datastore=self._datastore(),
             held={} if daemon.holds is None else daemon.holds.figures(),

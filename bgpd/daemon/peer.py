@@ -7,8 +7,9 @@ survive a session as stale are replaced or swept under it (RFC 4724, RFC 7313).
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
+from bgpd.daemon.complaints import log_complaints
 from bgpd.daemon.intake import Intake, Taken
 from bgpd.daemon.limits import exceeded
 from bgpd.daemon.outgoing import export_context
@@ -43,7 +44,6 @@ from rib.path import Source, SourceKind
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
 
-_LOGGED_OCTETS: Final = 128  # of a malformed UPDATE's body
 
 _log = logging.getLogger(__name__)
 
@@ -244,15 +244,7 @@ class Peer:
 
     def _act_on(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
-        for problem, body in taken.complaints:
-            _log.warning(
-                "%s: malformed UPDATE: %s (%s); body %s%s",
-                self._prefix,
-                problem.text,
-                problem.remedy.name.lower().replace("_", "-"),
-                body[:_LOGGED_OCTETS].hex(),
-                "..." if len(body) > _LOGGED_OCTETS else "",
-            )
+        log_complaints(self._prefix, taken.complaints)
         for family in taken.ended:
             self.ended_families.add(family)
             self._stale.drop(family)

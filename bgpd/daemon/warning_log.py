@@ -10,6 +10,7 @@ from typing import Final
 
 from bgpd.calico.keys import split_affinity_key, split_resource_key
 from bgpd.calico.warnings import ObjectWarning
+from bgpd.daemon.logs import alike
 
 SHOWN: Final = 3  # findings of one kind that are shown each by itself
 TEXT_LIMIT: Final = 500  # characters of one finding
@@ -35,14 +36,13 @@ def _say(level: int, intro: str, findings: Iterable[ObjectWarning]) -> None:
     for finding in findings:
         kinds.setdefault((_kind(finding.key), finding.field), []).append(finding)
     for (kind, field), some in sorted(kinds.items()):
-        if len(some) <= SHOWN:
-            for finding in sorted(some):
-                _log.log(level, "%s%s", intro, _short(str(finding)))
-            continue
-        first = min(some)
         what = f"{kind} {field}".rstrip()
-        text = f"{len(some)} of {what}, such as {_short(str(first))}"
-        _log.log(level, "%s%s", intro, text)
+        texts = [_short(str(finding)) for finding in sorted(some)[:SHOWN]]
+        if len(some) > SHOWN:
+            texts = [f"{len(some)} of {what}, such as {texts[0]}"]
+        for text in texts:
+            # An object that somebody writes again and again is news once.
+            _log.log(level, "%s%s", intro, text, extra=alike(intro + what, text))
 
 
 def _kind(key: str) -> str:

@@ -1,38 +1,65 @@
-"""Log lines as text and as JSON."""
+"""Log lines as text and as JSON, counted where they come too often."""
 
 import json
 import logging
+import sys
+import threading
+import warnings
 from collections.abc import Iterator
 
 import pytest
 
 from bgpd.config.settings import LogFormat, LogSettings
-from bgpd.daemon.logs import set_up_logging
+from bgpd.daemon.logs import (
+    MOST_LINE,
+    DaemonHandler,
+    alike,
+    catch_output,
+    log_figures,
+    say_last,
+    set_up_logging,
+)
 
 
 @pytest.fixture(autouse=True)
 def _root_logger() -> Iterator[None]:
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
     yield
+    for handler in ours():
+        handler.close()
     root.handlers[:] = handlers
     root.setLevel(level)
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.captureWarnings(False)
 
 
-def test_text_lines_have_level_and_message(capsys: pytest.CaptureFixture[str]) -> None:
+def ours() -> list[DaemonHandler]:
+    root = logging.getLogger()
+    return [each for each in root.handlers if isinstance(each, DaemonHandler)]
+
+
+def written(capfd: pytest.CaptureFixture[str]) -> list[str]:
+    for handler in ours():
+        handler.flush()
+    return capfd.readouterr().err.splitlines()
+
+
+def test_text_lines_have_level_and_message(capfd) -> None:
     set_up_logging(LogSettings(level="warning"))
     logging.getLogger("bgpd.x").warning("peer %s is down", "a")
     logging.getLogger("bgpd.x").info("not told")
-    (line,) = capsys.readouterr().err.splitlines()
+    (line,) = written(capfd)
     assert line.endswith(" WARNING peer a is down")
 
 
-def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> None:
+def test_json_lines_are_one_object_each(capfd) -> None:
     set_up_logging(LogSettings(level="debug", format=LogFormat.JSON))
     logging.getLogger("bgpd.x").debug("line\nbreak and \u00fcmlaut")
     error = ValueError("what went wrong")
     logging.getLogger("bgpd.y").critical("died", exc_info=error)
-    first, second = map(json.loads, capsys.readouterr().err.splitlines())
+    first, second = map(json.loads, written(capfd))
     assert first["message"] == "line\nbreak and \u00fcmlaut"
     assert first["level"] == "debug"
     assert first["logger"] == "bgpd.x"
@@ -40,10 +67,95 @@ def test_json_lines_are_one_object_each(capsys: pytest.CaptureFixture[str]) -> N
     assert "what went wrong" in second["traceback"]
 
 
-def test_setting_up_again_replaces_the_former_way(
-    capsys: pytest.CaptureFixture[str],
-) -> None:
+def test_setting_up_again_replaces_the_former_way(capfd) -> None:
     set_up_logging(LogSettings())
-    set_up_logging(LogSettings())
+    set_up_logging(LogSettings(format=LogFormat.JSON))
     logging.getLogger("bgpd.x").info("once")
-    assert capsys.readouterr().err.count("once") == 1
+    (line,) = written(capfd)
+    assert json.loads(line)["message"] == "once"
+
+
+@pytest.mark.parametrize("form", LogFormat)
+def test_a_flood_is_a_line_and_a_summary(capfd, form) -> None:
+    set_up_logging(LogSettings(format=form))
+    log = logging.getLogger("bgpd.x")
+    for n in range(2_000):
+        log.warning("%s: bad thing %d", "peer", n, extra=alike("peer", "bad thing"))
+    ours()[0].tick(at_once=True)
+    first, summary = written(capfd)
+    assert "bad thing 0" in first
+    assert "1999 more lines like this" in summary
+    assert "bad thing 1999" in summary
+    assert log_figures() == (0, 1_999)
+
+
+def test_events_that_one_line_stands_for_are_counted_each(capfd) -> None:
+    set_up_logging(LogSettings())
+    log = logging.getLogger("bgpd.x")
+    for _ in range(3):
+        log.warning("%s: 500 bad things", "peer", extra=alike("peer", count=500))
+    ours()[0].tick(at_once=True)
+    assert "1000 more lines like this" in written(capfd)[1]
+
+
+def test_lines_of_different_peers_are_not_alike(capfd) -> None:
+    set_up_logging(LogSettings())
+    log = logging.getLogger("bgpd.x")
+    for n in range(100):
+        log.warning("%s: down", f"peer {n}")
+    assert len(written(capfd)) == 100
+
+
+def test_debug_lines_are_all_written(capfd) -> None:
+    set_up_logging(LogSettings(level="debug"))
+    for _ in range(100):
+        logging.getLogger("bgpd.x").debug("the same")
+    assert len(written(capfd)) == 100
+
+
+def test_one_line_is_not_longer_than_a_pipe(capfd) -> None:
+    set_up_logging(LogSettings())
+    logging.getLogger("bgpd.x").warning("%s", "x" * 1_000_000)
+    assert sum(map(len, written(capfd))) < 3 * MOST_LINE
+
+
+def test_a_line_that_cannot_be_made_ends_nothing(capfd) -> None:
+    set_up_logging(LogSettings())
+    (handler,) = ours()  # those of pytest would raise
+    handler.handle(
+        logging.LogRecord("bgpd.x", 30, "file", 1, "%d", ("no number",), None)
+    )
+    logging.getLogger("bgpd.x").warning("half a character \udcff")
+    first, second = written(capfd)
+    assert first == "a log line of bgpd.x cannot be made"
+    assert second.endswith("half a character \\udcff")
+
+
+def test_what_python_itself_would_write_goes_to_the_log(capfd) -> None:
+    set_up_logging(LogSettings())
+    catch_output()
+
+    def fail(where: str) -> None:
+        raise ValueError(where)
+
+    try:
+        fail("of the main program")
+    except ValueError as error:
+        sys.excepthook(ValueError, error, error.__traceback__)
+
+    thread = threading.Thread(target=fail, args=("of a thread",))
+    thread.start()
+    thread.join()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        warnings.warn("of a library", stacklevel=1)
+    text = "\n".join(written(capfd))
+    for part in ("of the main program", "of a thread", "of a library", "Traceback"):
+        assert part in text
+
+
+def test_the_last_words_follow_what_was_logged(capfd) -> None:
+    set_up_logging(LogSettings())
+    logging.getLogger("bgpd.x").error("why")
+    say_last("pybgpd: it ends")
+    assert written(capfd)[-1] == "pybgpd: it ends"
