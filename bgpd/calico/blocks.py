@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from bgpd.calico.addresses import parse_number
 from bgpd.calico.claims import (
     AffinityState,
     Assignment,
@@ -20,6 +21,7 @@ from bgpd.calico.claims import (
     strongest,
 )
 from bgpd.calico.keys import split_affinity_key, split_assignment_key
+from bgpd.calico.slices import Slices, finish
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import AFFINITY, TextError
@@ -27,6 +29,7 @@ from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, format_prefix, make_nlri, network_octets, parse_address
 
 _MAX_SHOWN: Final = 40  # characters of what was found
+COMPARED: Final = 256  # blocks looked at in one slice, a millisecond
 _MAX_MEMO: Final = 1024  # values are a handful of texts; strangers may not fill memory
 
 
@@ -75,7 +78,7 @@ def parse_block(cidr: str) -> Block:
     address, _, length = cidr.partition("/")
     try:
         octets = parse_address(address)
-        length_bits = int(length)
+        length_bits = parse_number(length)
     except ValueError as error:
         raise AffinityError(f"{cidr!r} is no prefix") from error
     if not 0 <= length_bits <= len(octets) * 8:
@@ -117,7 +120,7 @@ class BlockTable:
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Affinity] = {}
-        self._keys: dict[Block, tuple[str, ...]] = {}
+        self._keys: dict[Block, dict[str, None]] = {}
         self._owner: dict[Block, str] = {}
         self._by_node: dict[str, dict[Block, AffinityState]] = {}
         self._assigned: dict[Block, Assignment] = {}
@@ -148,23 +151,26 @@ class BlockTable:
         Returns:
             The nodes whose blocks changed.
         """
-        changed: set[str] = set()
+        touched: set[Block] = set()
         for key in deletes:
             self._warnings.pop(key, None)
             if key in self._assigned_keys:
-                self._assign(key, self._assigned_keys[key], None, changed)
-            self._drop(key, changed)
+                self._assign(key, self._assigned_keys[key], None, touched)
+            self._drop(key, touched)
         memo = self._memo
         for key, value in puts:
             known = self._by_key.get(key)
             if known is None or value not in memo or key in self._warnings:
-                self._put(key, value, changed)
+                self._put(key, value, touched)
                 continue
             state = memo[value]
             if state is None:
-                self._drop(key, changed)
+                self._drop(key, touched)
             elif known.state is not state:
-                self._put(key, value, changed)
+                self._put(key, value, touched)
+        changed: set[str] = set()
+        for block in touched:  # once, however many claim it
+            self._settle(block, changed)
         for node in changed:
             self._frozen.pop(node, None)
         return frozenset(changed)
@@ -188,17 +194,29 @@ class BlockTable:
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return what is wrong with affinities; overlaps are computed when changed."""
-        if self._overlaps is None:
-            self._overlaps = (*self._find_contested(), *self._find_overlaps())
-        return (*self._warnings.values(), *self._overlaps)
+        finish(self.compare())
+        return (*self._warnings.values(), *(self._overlaps or ()))
 
-    def _put(self, key: str, value: bytes, changed: set[str]) -> None:
+    def compare(self) -> Slices[None]:
+        """Look for blocks that several claim, or that overlap, if any has changed."""
+        if self._overlaps is not None:
+            return
+        found: list[ObjectWarning] = []
+        for look in (self._find_contested(), self._find_overlaps()):
+            for number, finding in enumerate(look, 1):
+                if finding is not None:
+                    found.append(finding)
+                if number % COMPARED == 0:
+                    yield
+        self._overlaps = tuple(found)
+
+    def _put(self, key: str, value: bytes, touched: set[Block]) -> None:
         cidr = split_assignment_key(key)
         parts = split_affinity_key(key) if cidr is None else None
         try:
             if cidr is not None:
                 assignment = parse_assignment(value)
-                self._assign(key, parse_block(cidr), assignment, changed)
+                self._assign(key, parse_block(cidr), assignment, touched)
             if parts is None:
                 self._warnings.pop(key, None)
                 return
@@ -212,26 +230,25 @@ class BlockTable:
         if len(self._memo) < _MAX_MEMO:
             self._memo[value] = state
         if state is None:
-            self._drop(key, changed)
+            self._drop(key, touched)
             return
         if key not in self._by_key:
-            self._keys[block] = (*self._keys.get(block, ()), key)
+            self._keys.setdefault(block, {})[key] = None
         self._by_key[key] = _Affinity(parts.node, block, state)
-        self._settle(block, changed)
+        touched.add(block)
 
-    def _drop(self, key: str, changed: set[str]) -> None:
+    def _drop(self, key: str, touched: set[Block]) -> None:
         known = self._by_key.pop(key, None)
         if known is None:
             return
-        rest = tuple(each for each in self._keys[known.block] if each != key)
-        if rest:
-            self._keys[known.block] = rest
-        else:
+        keys = self._keys[known.block]
+        del keys[key]
+        if not keys:
             del self._keys[known.block]
-        self._settle(known.block, changed)
+        touched.add(known.block)
 
     def _assign(
-        self, key: str, block: Block, assignment: Assignment | None, changed: set[str]
+        self, key: str, block: Block, assignment: Assignment | None, touched: set[Block]
     ) -> None:
         """Take what an IPAM block says; ``None`` where there is none any more."""
         if assignment is None:
@@ -241,14 +258,14 @@ class BlockTable:
             self._assigned_keys[key] = block
             self._assigned[block] = assignment
         if block in self._keys:
-            self._settle(block, changed)
+            touched.add(block)
 
     def _settle(self, block: Block, changed: set[str]) -> None:
         """Let a block be whose it is by all that is known of it now."""
         owner, state = "", AffinityState.PENDING
-        keys = self._keys.get(block, ())
+        keys = self._keys.get(block, {})
         if len(keys) == 1 and block not in self._assigned:
-            claim = self._by_key[keys[0]]
+            claim = self._by_key[next(iter(keys))]
             if claim.state is not AffinityState.PENDING:
                 owner, state = claim.node, claim.state
         elif keys:
@@ -279,9 +296,10 @@ class BlockTable:
         affinities = (self._by_key[key] for key in self._keys[block])
         return strongest((each.node, each.state) for each in affinities)
 
-    def _find_contested(self) -> Iterable[ObjectWarning]:
-        """Warn all claimants that a block is not theirs."""
+    def _find_contested(self) -> Iterable[ObjectWarning | None]:
+        """Warn all claimants that a block is not theirs; yields for each block."""
         for block in sorted(self._contested):
+            yield None
             owner = self._owner.get(block, "")
             assignment = self._assigned.get(block, Assignment())
             claims = self._claims(block)
@@ -297,11 +315,13 @@ class BlockTable:
                     text = f"{block} {whose} and not node {node}'s{said}"
                     yield ObjectWarning(key, "", text)
 
-    def _find_overlaps(self) -> Iterable[ObjectWarning]:
+    def _find_overlaps(self) -> Iterable[ObjectWarning | None]:
+        """Warn where blocks of two nodes overlap; yields for each block."""
         lengths = {(block.family, block.nlri[0]) for block in self._owner}
         if len(lengths) == len({family for family, _ in lengths}):
             return  # one length per family: nothing can contain anything
         for block, owner in self._owner.items():
+            yield None
             octets = network_octets(block.nlri, block.family.afi)
             for family, length_bits in lengths:
                 if family != block.family or length_bits >= block.nlri[0]:
@@ -309,6 +329,6 @@ class BlockTable:
                 outer = Block(family, make_nlri(octets, length_bits))
                 above = self._owner.get(outer, owner)
                 if above != owner:
-                    key = self._keys[block][0]
+                    key = next(iter(self._keys[block]))
                     text = f"{block} lies inside {outer} of {above}"
                     yield ObjectWarning(key, "", text)

@@ -17,7 +17,7 @@ from bgpd.calico.endpoints import EndpointError, LocalEndpoint, parse_endpoint
 from bgpd.calico.events import Snapshot
 from bgpd.calico.filters import BgpFilterSpec
 from bgpd.calico.keys import PLURALS, affinity_key, resource_key
-from bgpd.calico.peers import Peering
+from bgpd.calico.peerings import Peering
 from bgpd.calico.planner import PlanOptions, SideInputs, hashed_router_id
 from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ServiceAdvertisement, advertise, object_name

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from bgpd.calico.blocks import Block
 from bgpd.calico.claims import AffinityState
@@ -15,9 +16,8 @@ from rib.nlri import Nlri
 from rib.policy import PolicySpec
 
 
-@dataclass(frozen=True, slots=True)
-class StaticRoute:
-    """A route that the daemon makes beside the node's own blocks.
+class StaticRoute(NamedTuple):
+    """A route that the daemon makes beside the node's own blocks; there may be many.
 
     Attributes:
         family: Of the prefix.

@@ -1,7 +1,8 @@
 """What the policies of one node rest on, gathered from the cluster's objects."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Final
 
 from bgpd.calico.blocks import Block, parse_block
 from bgpd.calico.claims import AffinityState
@@ -14,15 +15,56 @@ from bgpd.calico.policies import (
     advertisements,
     family_of,
     is_tunnelled,
-    kernel_policy,
+    within,
 )
 from bgpd.calico.priorities import normal_metrics
 from bgpd.calico.resources import IpPoolSpec
 from bgpd.calico.services import ServiceAdvertisement, ServiceRanges
+from bgpd.calico.slices import Slices, pieces
 from bgpd.calico.topology import Member, Topology
 from bgpd.calico.warnings import ObjectWarning
-from fib.kernel_policy import KernelPolicy
 from rib.family import Family
+from rib.policy import PrefixMatch
+
+PREFIXES: Final = 512  # of services, read in one slice, a millisecond
+_NOTHING: Final = ServiceAdvertisement()
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePrefixes:
+    """What is announced of services, as policies and tables have it.
+
+    Attributes:
+        source: What it was made of.
+        announced: All that lies inside the announced prefixes of a family.
+        rejected: As ``announced``, of those that never go to the kernel.
+        routes: What is originated.
+    """
+
+    source: ServiceAdvertisement = _NOTHING
+    announced: Mapping[Family, PrefixMatch] = field(default_factory=dict)
+    rejected: Mapping[Family, PrefixMatch] = field(default_factory=dict)
+    routes: frozenset[StaticRoute] = frozenset()
+
+
+def read_services(source: ServiceAdvertisement) -> Slices[ServicePrefixes]:
+    """Return what is announced of services, made in slices: there are tens of thousands."""
+    matches: list[Mapping[Family, PrefixMatch]] = []
+    routes: list[StaticRoute] = []
+    for cidrs in (source.announced, source.rejected):
+        blocks: dict[Family, list[Block]] = {}
+        yield
+        for some in pieces(sorted(cidrs), PREFIXES):
+            for cidr in some:
+                block = parse_block(cidr)
+                blocks.setdefault(block.family, []).append(block)
+            yield
+        if not matches:
+            routes = [StaticRoute(*block) for some in blocks.values() for block in some]
+        matches.append({f: within(each) for f, each in blocks.items()})
+        yield
+    announced, rejected = matches
+    return ServicePrefixes(source, announced, rejected, frozenset(routes))
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +85,7 @@ class NodeFacts:
     own: Member | None
     compat: Compat
     affinities: Mapping[Block, AffinityState]
-    services: ServiceAdvertisement
+    services: ServicePrefixes
     ranges: ServiceRanges
     workloads: tuple[str, ...]
 
@@ -92,15 +134,15 @@ class NodeFacts:
             pools=self._pools(family),
             own=frozenset(block for block in self.affinities if block.family == family),
             advertisements=items,
-            services=self._of_family(self.services.announced, family),
+            services=self.services.announced.get(family),
             ranges=self._reflected(family),
             normal=self.normal.get(family),
             routes=self.routes,
         )
         return facts, findings
 
-    def kernel(self, family: Family) -> KernelPolicy:
-        """Return the kernel policy of a family."""
+    def kernel(self, family: Family) -> KernelFacts:
+        """Return what the kernel policy of a family rests on."""
         own = self.own
         guarded: frozenset[str] = frozenset()
         if own is not None and family in own.wireguard:
@@ -109,24 +151,15 @@ class NodeFacts:
                 for member in self.topology.nodes.values()
                 if family in member.wireguard and family in member.addrs
             )
-        return kernel_policy(
-            family,
-            KernelFacts(
-                pools=self._pools(family),
-                rejected=self._of_family(self.services.rejected, family),
-                wireguard=guarded,
-                network="" if own is None else own.networks.get(family, ""),
-                workloads=self.workloads,
-                normal=self.normal.get(family),
-                routes=self.routes,
-            ),
+        return KernelFacts(
+            pools=self._pools(family),
+            rejected=self.services.rejected.get(family),
+            wireguard=guarded,
+            network="" if own is None else own.networks.get(family, ""),
+            workloads=self.workloads,
+            normal=self.normal.get(family),
+            routes=self.routes,
         )
-
-    def service_routes(self) -> Iterable[StaticRoute]:
-        """Yield what is originated for services."""
-        for cidr in self.services.announced:
-            block = parse_block(cidr)
-            yield StaticRoute(block.family, block.nlri)
 
     def _reflected(self, family: Family) -> frozenset[str]:
         """Return the service ranges that a reflector passes on."""

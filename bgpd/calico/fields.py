@@ -3,7 +3,6 @@
 import re
 from collections.abc import Callable
 from functools import partial
-from ipaddress import IPv4Interface, IPv6Interface, ip_address, ip_interface, ip_network
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -15,21 +14,23 @@ from pydantic import (
     model_validator,
 )
 
+from bgpd.calico.addresses import (
+    MAX_ASN,
+    canonical_address,
+    canonical_cidr,
+    canonical_cluster_id,
+    canonical_interface,
+    parse_asn,
+    whole,
+)
 from rib.communities import parse_community, parse_large_community
 from rib.policy import LargeCommunity
 
-MAX_ASN: Final = 0xFFFFFFFF
-_DURATION: Final = re.compile(r"(\d+(?:\.\d*)?|\.\d+)(h|ms|us|µs|ns|m|s)")
+MAX_SECONDS: Final = 1 << 32  # longer ones mean for ever
+_DURATION: Final = re.compile(
+    r"([0-9]{1,12}(?:\.[0-9]{0,12})?|\.[0-9]{1,12})(h|ms|us|µs|ns|m|s)"
+)
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3}
-
-
-def parse_asn(value: object) -> object:
-    """Return an AS number given as number, text, or dotted text (RFC 5396 asdot)."""
-    if isinstance(value, str):
-        high, dot, low = value.partition(".")
-        if dot and high.isdecimal() and low.isdecimal() and int(low) <= 0xFFFF:
-            return (int(high) << 16) | int(low)
-    return value
 
 
 def parse_duration(value: object) -> object:
@@ -39,7 +40,7 @@ def parse_duration(value: object) -> object:
         ValueError: It is no duration.
     """
     if not isinstance(value, str):
-        return value
+        return whole(value)
     matches = list(_DURATION.finditer(value))
     if "".join(match.group() for match in matches) != value or not matches:
         raise ValueError("is no duration such as 1m30s")
@@ -54,7 +55,7 @@ def parse_any_community(text: str) -> int | LargeCommunity:
     """
     if text.count(":") == 2:
         return parse_large_community(text)
-    if not text.replace(":", "").isdecimal():
+    if not (text.isascii() and text.replace(":", "").isdigit()):
         raise ValueError(f"{text!r} is no community such as 65000:1 or 65000:1:2")
     return parse_community(text)
 
@@ -73,25 +74,20 @@ def _text_of(parse: Callable[[str], object]) -> BeforeValidator:
     return BeforeValidator(convert)
 
 
-def _interface4(text: str) -> IPv4Interface:
-    return IPv4Interface(text)
-
-
-def _interface6(text: str) -> IPv6Interface:
-    return IPv6Interface(text)
-
-
 Asn = Annotated[int, Field(ge=1, le=MAX_ASN), BeforeValidator(parse_asn)]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Seconds = Annotated[int, Field(ge=0), BeforeValidator(parse_duration)]
-Interface4 = Annotated[str, _text_of(_interface4)]
-Interface6 = Annotated[str, _text_of(_interface6)]
-ClusterId = Annotated[str, _text_of(lambda text: ip_interface(f"{text}/32").ip)]
-Cidr = Annotated[str, _text_of(partial(ip_network, strict=False))]
-Address4 = Annotated[str, _text_of(lambda text: IPv4Interface(text).ip)]
-Address6 = Annotated[str, _text_of(lambda text: IPv6Interface(text).ip)]
+Port = Annotated[int, Field(ge=1, le=65535), BeforeValidator(whole)]
+Hops = Annotated[int, Field(ge=0, le=255), BeforeValidator(whole)]
+Count = Annotated[int, Field(ge=0, le=0x7FFFFFFF), BeforeValidator(whole)]
+Length = Annotated[int, Field(ge=0, le=128), BeforeValidator(whole)]
+Seconds = Annotated[int, Field(ge=0, le=MAX_SECONDS), BeforeValidator(parse_duration)]
+Interface4 = Annotated[str, _text_of(partial(canonical_interface, version=4))]
+Interface6 = Annotated[str, _text_of(partial(canonical_interface, version=6))]
+ClusterId = Annotated[str, _text_of(canonical_cluster_id)]
+Cidr = Annotated[str, _text_of(canonical_cidr)]
+Address4 = Annotated[str, _text_of(partial(canonical_address, version=4))]
+Address6 = Annotated[str, _text_of(partial(canonical_address, version=6))]
 Community = Annotated[str, AfterValidator(_check_community)]
-Priority = Annotated[int, Field(ge=1, le=2147483646)]
+Priority = Annotated[int, Field(ge=1, le=2147483646), BeforeValidator(whole)]
 BindMode = Literal["None", "NodeIP"]
 EnabledDisabled = Literal["Enabled", "Disabled"]
 ClusterRoutes = Literal[
@@ -121,27 +117,3 @@ class Metadata(Resource):
 
     name: str = ""
     labels: dict[str, str] = {}
-
-
-def split_peer_ip(text: str) -> tuple[str, int]:
-    """Return canonical address and port (0 if none) of ``ip``, ``ip:port``, ``[v6]:port``.
-
-    A link-local address keeps its ``%interface``.
-
-    Raises:
-        ValueError: It is no address, or the port is none.
-    """
-    address, port = text, ""
-    if text.startswith("["):
-        address, _, rest = text[1:].partition("]")
-        if rest and not rest.startswith(":"):
-            raise ValueError(f"{text!r} is no address with port")
-        port = rest[1:]
-    elif text.count(":") == 1:
-        address, _, port = text.partition(":")
-    canonical = str(ip_address(address))
-    if not port:
-        return canonical, 0
-    if not port.isdecimal() or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{port!r} is no port")
-    return canonical, int(port)

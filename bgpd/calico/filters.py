@@ -14,6 +14,7 @@ from bgpd.calico.fields import (
     Asn,
     Cidr,
     Community,
+    Length,
     Metadata,
     Priority,
     Resource,
@@ -40,8 +41,8 @@ _OUTCOMES: Final = {"Accept": Outcome.ACCEPT, "Reject": Outcome.REJECT}
 class PrefixLength(Resource):
     """Bounds of the length, in bits."""
 
-    min: Annotated[int, Field(ge=0, le=128)] | None = None
-    max: Annotated[int, Field(ge=0, le=128)] | None = None
+    min: Length | None = None
+    max: Length | None = None
 
 
 class Communities(Resource):

@@ -1,12 +1,10 @@
 """What of BGPPeers cannot be understood, or has no effect on a node."""
 
 from collections.abc import Callable, Iterable, Mapping
-from ipaddress import ip_address
 
-from bgpd.calico.fields import split_peer_ip
 from bgpd.calico.keys import resource_key
-from bgpd.calico.resources import BgpPeerSpec, Password
-from bgpd.calico.selectors import SelectorError
+from bgpd.calico.peer_facts import PeerFacts
+from bgpd.calico.resources import Password
 from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 
@@ -43,50 +41,21 @@ class PeerChecks:
                 )
                 self.findings.append(ObjectWarning(key, "spec.bgp", text))
 
-    def check(self, name: str, spec: BgpPeerSpec) -> None:
+    def check(self, name: str, facts: PeerFacts) -> None:
         """Report what of a BGPPeer cannot be understood or has no effect."""
+        spec = facts.spec
+        if not (facts.findings or spec.filters or spec.password):
+            return
+        key = resource_key("BGPPeer", name)
 
         def warn(field: str, text: str) -> None:
-            key = resource_key("BGPPeer", name)
             self.findings.append(ObjectWarning(key, f"spec.{field}", text))
 
-        for field, selector in (
-            ("nodeSelector", spec.node_selector),
-            ("peerSelector", spec.peer_selector),
-        ):
-            if selector:
-                try:
-                    self._topology.matching(selector)
-                except SelectorError as error:
-                    warn(field, f"{error}; matches no node")
-        if spec.peer_ip:
-            try:
-                split_peer_ip(spec.peer_ip)
-            except ValueError as error:
-                warn("peerIP", f"{error}; the peer is left out")
-            if spec.asn is None:
-                warn("asNumber", "is missing; the peer is left out")
-        elif not spec.peer_selector and not spec.local_workload_selector:
-            warn("peerIP", "is missing; the peer is left out")
-        if spec.node and spec.node_selector:
-            warn("node", "has no effect beside nodeSelector")
+        for field, text in facts.findings:
+            warn(field, text)
         for filter_name in spec.filters:
             if filter_name not in self._topology.filters:
                 warn("filters", f"there is no BGPFilter {filter_name!r}; passed over")
-        self._check_rest(spec, warn)
-
-    def _check_rest(self, spec: BgpPeerSpec, warn: Warn) -> None:
-        if spec.reachable_by:
-            try:
-                gateway = ip_address(spec.reachable_by)
-                far_end = ip_address(split_peer_ip(spec.peer_ip)[0])
-            except ValueError:
-                warn("reachableBy", "needs addresses here and in peerIP; has no effect")
-            else:
-                if gateway.version != far_end.version:
-                    warn("reachableBy", "is of another family than peerIP; no effect")
-        if spec.local_workload_selector and spec.asn is None:
-            warn("asNumber", "is missing; the peer is left out")
         if spec.password is not None:
             self._check_password(spec.password, warn)
 

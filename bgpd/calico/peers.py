@@ -10,24 +10,30 @@ takes the place of the mesh's session instead of standing beside it.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
-from ipaddress import ip_address
+from dataclasses import replace
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bgpd.calico.compat import Compat
+from bgpd.calico.culprits import CulpritError, blaming
 from bgpd.calico.endpoints import LocalEndpoint
-from bgpd.calico.fields import split_peer_ip
+from bgpd.calico.filters import Session
 from bgpd.calico.keys import resource_key
+from bgpd.calico.objects import ObjectName
 from bgpd.calico.peer_checks import PeerChecks
+from bgpd.calico.peer_facts import PeerFacts
+from bgpd.calico.peerings import Kind, Peering, PeeringMemo, Remote, Wanted
 from bgpd.calico.resources import BgpPeerSpec, Password
-from bgpd.calico.selectors import SelectorError
+from bgpd.calico.slices import Slices
 from bgpd.calico.topology import BGP_PORT, Member, Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import FamilySettings, NextHopMode, PeerSettings
-from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.family import Family
 
 MIN_HOLD_TIME: Final = 3  # seconds, RFC 4271 4.2
+MAX_HOLD_TIME: Final = 0xFFFF  # seconds, RFC 4271 4.2: 16 bits
+PEERS: Final = 256  # BGPPeers, or ends of them, looked at in one slice
+SESSIONS: Final = 64  # made in one slice, some 3 ms where all are new
 MAX_RESTART_TIME: Final = 4095  # seconds, RFC 4724 3: 12 bits
 MULTIHOP_TTL: Final = 64  # every session of Calico is multihop
 _NEXT_HOPS: Final = {"Keep": NextHopMode.KEEP, "Self": NextHopMode.SELF}
@@ -47,75 +53,33 @@ class PeerInputs(NamedTuple):
     compat: Compat = Compat.V3_33
 
 
-@dataclass(frozen=True, slots=True)
-class Peering:
-    """One session and where it comes from.
-
-    Attributes:
-        settings: All but the names of its policies.
-        filters: BGPFilters in order, those that are not there left out.
-        keeps_tunnel_routes: Routes out of tunnel devices stay here.
-        restart_time: As an object says, seconds; ``None`` for the daemon's default.
-        keepalive_time: As ``restart_time``.
-        gateway: Where the far end is reached through; empty without.
-    """
-
-    settings: PeerSettings
-    filters: tuple[str, ...] = ()
-    keeps_tunnel_routes: bool = False
-    restart_time: int | None = None
-    keepalive_time: int | None = None
-    gateway: str = ""
-
-
 Peers = tuple[tuple[Peering, ...], tuple[ObjectWarning, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class _Remote:
-    """One far end.
-
-    Attributes:
-        addr: Canonical text.
-        port: 0 is the default port.
-        asn: Its AS number.
-        cluster_id: Known only where it was found as a node.
-        is_explicit: It was given by address.
-        is_node: A node of the cluster has this address.
-    """
-
-    addr: str
-    port: int
-    asn: int
-    cluster_id: str = ""
-    is_explicit: bool = False
-    is_node: bool = False
-
-    @property
-    def family(self) -> Family:
-        return IPV6_UNICAST if ":" in self.addr else IPV4_UNICAST
-
-
-@dataclass(frozen=True, slots=True)
-class _Peering:
-    scope: str
-    source: str
-    spec: BgpPeerSpec
-    remote: _Remote
 
 
 def expand_peers(
     topology: Topology,
     node: str,
     template: PeerSettings,
-    inputs: PeerInputs = PeerInputs(),  # noqa: B008  # an immutable tuple
-) -> Peers:
-    """Return the sessions of ``node`` sorted by name, and what is wrong with BGPPeers."""
+    inputs: PeerInputs,
+    memo: PeeringMemo,
+) -> Slices[Peers]:
+    """Return the sessions of ``node`` sorted by name, and what is wrong with BGPPeers.
+
+    Args:
+        topology: The cluster.
+        node: This node's name.
+        template: Settings of every peer that Calico says nothing about.
+        inputs: What sessions depend on beside.
+        memo: Of the last time; brought up to date when all is done.
+
+    Raises:
+        CulpritError: No session can be made of an object.
+    """
     own = topology.nodes.get(node)
     if own is None or not own.addrs:
         text = "is missing or has no address of its own: no session is made"
         return (), (ObjectWarning(resource_key("Node", node), "spec.bgp", text),)
-    return _Expansion(topology, own, template, inputs).run()
+    return (yield from _Expansion(topology, own, template, inputs, memo).run())
 
 
 class _Expansion:
@@ -127,141 +91,175 @@ class _Expansion:
         own: Member,
         template: PeerSettings,
         inputs: PeerInputs,
+        memo: PeeringMemo,
     ) -> None:
         self._inputs = inputs
         self._topology = topology
         self._own = own
         self._template = template
         self._asn = topology.asn_of(own)
-        self._peerings: dict[tuple[str, str, int], _Peering] = {}
+        # Up to 3.31 a node without an AS number is in the cluster's, not in ours.
+        self._is_old = inputs.compat is Compat.V3_31
+        self._mesh_asn = topology.asn if self._is_old else self._asn
+        self._wanted: dict[tuple[str, str, int], Wanted] = {}
+        config = topology.config
+        context = (
+            (own.name, own.addrs, own.cluster_id, self._asn, self._mesh_asn),
+            (config.mesh_restart_time, config.mesh_password),
+            (template, inputs.passwords, inputs.compat),
+            tuple(topology.filters),
+        )
+        self._memo = memo if memo.context == context else PeeringMemo()
+        self._target, self._new = memo, PeeringMemo(context)
 
-    def run(self) -> Peers:
-        passes: tuple[Callable[[str, BgpPeerSpec], Iterator[_Peering]], ...] = (
+    def run(self) -> Slices[Peers]:
+        passes: tuple[Callable[[str, PeerFacts], Iterator[Wanted]], ...] = (
             self._global,
             self._of_node,
             self._reverse,
         )
         for each in passes:
-            for name, spec in self._topology.peers.items():
-                for peering in each(name, spec):
-                    self._add(peering)
+            yield from self._pass(each)
         sessions: dict[tuple[str, int], Peering] = {}
-        for made in (*map(self._explicit, self._peerings.values()), *self._mesh()):
-            settings = made.settings
-            sessions.setdefault((settings.remote_addr, settings.port), made)
+        for made in (self._explicit_ones(), self._mesh()):
+            for number, peering in enumerate(made, 1):
+                settings = peering.settings
+                place = settings.remote_addr, settings.port
+                sessions.setdefault(place, peering)
+                if number % SESSIONS == 0:
+                    yield
         checks = PeerChecks(self._topology, self._inputs.passwords)
-        for name, spec in self._topology.peers.items():
-            checks.check(name, spec)
+        for number, (name, facts) in enumerate(self._topology.peers.items(), 1):
+            checks.check(name, facts)
+            if number % PEERS == 0:
+                yield
         checks.check_addresses(self._own.name, sessions.keys())
+        yield
         peers = sorted(sessions.values(), key=lambda made: made.settings.name)
+        self._target.context = self._new.context
+        self._target.explicit, self._target.mesh = self._new.explicit, self._new.mesh
         return tuple(peers), tuple(checks.findings)
 
-    def _global(self, name: str, spec: BgpPeerSpec) -> Iterator[_Peering]:
-        if not spec.node and not spec.node_selector:
-            yield from self._towards("Global", name, spec)
+    def _pass(self, find: Callable[[str, PeerFacts], Iterator[Wanted]]) -> Slices[None]:
+        """Take in what each BGPPeer asks for in one of the ways."""
+        number = 0
+        for name, facts in self._topology.peers.items():
+            number += 1
+            if number % PEERS == 0:
+                yield
+            try:
+                for wanted in find(name, facts):
+                    self._add(wanted)
+                    number += 1
+                    if number % PEERS == 0:
+                        yield
+            except Exception as error:
+                raise CulpritError(ObjectName("BGPPeer", name)) from error
 
-    def _of_node(self, name: str, spec: BgpPeerSpec) -> Iterator[_Peering]:
-        if not spec.node and not spec.node_selector:
+    def _global(self, name: str, facts: PeerFacts) -> Iterator[Wanted]:
+        if facts.is_global:
+            yield from self._towards("Global", name, facts)
+
+    def _of_node(self, name: str, facts: PeerFacts) -> Iterator[Wanted]:
+        if not facts.is_global and _is_for(facts, self._own):
+            yield from self._towards("Node", name, facts)
+
+    def _towards(self, scope: str, name: str, facts: PeerFacts) -> Iterator[Wanted]:
+        if facts.spec.local_workload_selector:
+            for remote in self._workloads(name, facts.spec):
+                yield Wanted("Local_Workload", name, facts, remote)
             return
-        if self._is_for(spec, self._own):
-            yield from self._towards("Node", name, spec)
+        for remote in self._remotes(facts):
+            yield Wanted(scope, name, facts, remote)
 
-    def _towards(self, scope: str, name: str, spec: BgpPeerSpec) -> Iterator[_Peering]:
-        if spec.local_workload_selector:
-            for remote in self._workloads(name, spec):
-                yield _Peering("Local_Workload", name, spec, remote)
-            return
-        for remote in self._remotes(spec):
-            yield _Peering(scope, name, spec, remote)
-
-    def _workloads(self, name: str, spec: BgpPeerSpec) -> Iterator[_Remote]:
+    def _workloads(self, name: str, spec: BgpPeerSpec) -> Iterator[Remote]:
         """Yield the addresses of local workloads that Felix says are this peer's."""
         if spec.asn is None:
             return
         for endpoint in self._inputs.endpoints:
             if endpoint.peer_name == name:
                 for net in (*endpoint.ipv4_nets, *endpoint.ipv6_nets):
-                    yield _Remote(net.partition("/")[0], 0, spec.asn, is_explicit=True)
+                    yield Remote(net.partition("/")[0], 0, spec.asn, is_explicit=True)
 
-    def _reverse(self, name: str, spec: BgpPeerSpec) -> Iterator[_Peering]:
+    def _reverse(self, name: str, facts: PeerFacts) -> Iterator[Wanted]:
+        spec = facts.spec
         if spec.reverse_peering == "Manual" or spec.local_workload_selector:
             return
-        families = self._pointed_at(spec)
+        families = self._pointed_at(facts)
         if not families:
             return
         for member in self._topology.nodes.values():
-            if not self._is_for(spec, member):
+            if not _is_for(facts, member):
                 continue
             for remote in self._ends(member):
                 if remote.family in families:
-                    yield _Peering("Node", name, spec, remote)
+                    yield Wanted("Node", name, facts, remote)
 
-    def _is_for(self, spec: BgpPeerSpec, member: Member) -> bool:
-        if spec.node_selector:
-            return self._topology.is_matching(spec.node_selector, member)
-        return not spec.node or spec.node == member.name
-
-    def _pointed_at(self, spec: BgpPeerSpec) -> tuple[Family, ...]:
-        """Return the families in which ``spec`` names this node as its far end."""
+    def _pointed_at(self, facts: PeerFacts) -> tuple[Family, ...]:
+        """Return the families in which a BGPPeer names this node as its far end."""
         own = self._own
-        if spec.peer_selector:
-            is_named = self._topology.is_matching(spec.peer_selector, own)
+        if facts.peer_selector is not None:
+            is_named = facts.peer_selector(own.labels)
             return tuple(own.addrs) if is_named else ()
-        try:
-            addr, port = split_peer_ip(spec.peer_ip)
-        except ValueError:
+        if facts.end is None or (facts.spec.asn or self._topology.asn) != self._asn:
             return ()
-        if (spec.asn or self._topology.asn) != self._asn:
-            return ()
+        addr, port = facts.end
         if port and not self._topology.is_listening(own, port):
             return ()
         return tuple(family for family, text in own.addrs.items() if text == addr)
 
-    def _remotes(self, spec: BgpPeerSpec) -> Iterator[_Remote]:
-        if spec.peer_selector:
-            try:
-                members = self._topology.matching(spec.peer_selector)
-            except SelectorError:
-                return
-            for member in members:
+    def _remotes(self, facts: PeerFacts) -> Iterator[Remote]:
+        spec = facts.spec
+        if facts.peer_selector is not None:
+            for member in self._topology.matching(
+                spec.peer_selector, facts.peer_selector
+            ):
                 yield from self._ends(member)
             return
-        try:
-            addr, port = split_peer_ip(spec.peer_ip)
-        except ValueError:
+        if facts.end is None or spec.asn is None:
             return
-        if spec.asn is None:
-            return
+        addr, port = facts.end
         node = self._topology.by_addr.get(addr)
         if not port and node is not None and self._topology.asn_of(node) == spec.asn:
             port = node.listen_port
-        yield _Remote(addr, port, spec.asn, is_explicit=True, is_node=node is not None)
+        yield Remote(addr, port, spec.asn, is_explicit=True, is_node=node is not None)
 
-    def _ends(self, member: Member) -> Iterator[_Remote]:
+    def _ends(self, member: Member) -> Iterator[Remote]:
         asn = self._topology.asn_of(member)
         for addr in member.addrs.values():
-            yield _Remote(addr, member.listen_port, asn, member.cluster_id)
+            yield Remote(addr, member.listen_port, asn, member.cluster_id)
 
-    def _add(self, peering: _Peering) -> None:
-        remote = peering.remote
+    def _add(self, wanted: Wanted) -> None:
+        remote = wanted.remote
         if remote.addr in self._own.addrs.values():
             return
         if remote.family not in self._own.addrs:
             return  # no address of ours to speak from
         port = remote.port or BGP_PORT
-        if ("Global", remote.addr, port) not in self._peerings:
-            key = (peering.scope, remote.addr, port)
-            self._peerings.setdefault(key, peering)
+        if ("Global", remote.addr, port) not in self._wanted:
+            self._wanted.setdefault((wanted.scope, remote.addr, port), wanted)
 
-    def _workload(self, peering: _Peering) -> Peering:
+    def _explicit_ones(self) -> Iterator[Peering]:
+        """Yield the sessions that BGPPeers ask for; known ones as they were."""
+        known, new = self._memo.explicit, self._new.explicit
+        for wanted in self._wanted.values():
+            key = wanted.scope, wanted.source, wanted.remote
+            entry = known.get(key)
+            if entry is None or entry[0] is not wanted.facts:
+                with blaming("BGPPeer", wanted.source):
+                    entry = wanted.facts, self._explicit(wanted)
+            new[key] = entry
+            yield entry[1]
+
+    def _workload(self, wanted: Wanted) -> Peering:
         """Return the session with a local workload, which opens it (always passive)."""
-        spec, remote = peering.spec, peering.remote
-        settings = self._common(peering.scope, remote, spec.local_asn or self._asn)
+        spec, remote = wanted.facts.spec, wanted.remote
+        settings = self._common(wanted.scope, remote, spec.local_asn or self._asn)
         return self._peering(
             replace(
                 settings,
                 is_passive=True,
-                description=f"BGPPeer {peering.source}, local workload",
+                description=f"BGPPeer {wanted.source}, local workload",
             ),
             spec,
         )
@@ -269,17 +267,16 @@ class _Expansion:
     def _peering(self, settings: PeerSettings, spec: BgpPeerSpec) -> Peering:
         is_internal = settings.remote_as == settings.local_as
         filters = self._topology.filters
+        named = tuple(name for name in spec.filters if name in filters)
         return Peering(
-            settings,
-            filters=tuple(name for name in spec.filters if name in filters),
-            keeps_tunnel_routes=is_internal,
+            settings, _kind(settings, named, keeps_tunnel_routes=is_internal)
         )
 
-    def _explicit(self, peering: _Peering) -> Peering:
-        spec, remote = peering.spec, peering.remote
+    def _explicit(self, wanted: Wanted) -> Peering:
+        spec, remote = wanted.facts.spec, wanted.remote
         own_addr = self._own.addrs[remote.family]
-        if peering.scope == "Local_Workload":
-            return self._workload(peering)
+        if wanted.scope == "Local_Workload":
+            return self._workload(wanted)
         local_asn = self._asn
         if remote.is_explicit and spec.local_asn is not None:
             local_asn = spec.local_asn
@@ -288,9 +285,9 @@ class _Expansion:
         if not spec.next_hop_mode and spec.keeps_next_hop and not is_internal:
             next_hop = NextHopMode.KEEP
         is_passive = (
-            peering.scope == "Global" and remote.is_node and remote.addr > own_addr
+            wanted.scope == "Global" and remote.is_node and remote.addr > own_addr
         )
-        settings = self._common(peering.scope, remote, local_asn)
+        settings = self._common(wanted.scope, remote, local_asn)
         settings = replace(
             settings,
             local_addr=own_addr if spec.source_address != "None" else "",
@@ -300,31 +297,23 @@ class _Expansion:
             multihop_ttl=0 if spec.ttl_security else settings.multihop_ttl,
             allow_own_as=spec.allow_own_as if remote.is_explicit else 0,
             password=self._password(spec.password),
-            description=f"BGPPeer {peering.source}",
+            description=f"BGPPeer {wanted.source}",
         )
         if spec.keepalive_time:
             # As in BIRD, the hold time follows from it.
             settings = replace(
                 settings,
-                keepalive_time=spec.keepalive_time,
-                hold_time=max(MIN_HOLD_TIME, 3 * spec.keepalive_time),
+                keepalive_time=min(spec.keepalive_time, MAX_HOLD_TIME // 3),
+                hold_time=min(
+                    max(MIN_HOLD_TIME, 3 * spec.keepalive_time), MAX_HOLD_TIME
+                ),
             )
         return replace(
             self._peering(_with_restart(settings, spec.restart_time), spec),
             restart_time=spec.restart_time,
             keepalive_time=spec.keepalive_time or None,
-            gateway=self._gateway(spec, remote),
+            gateway=wanted.facts.gateway if remote.is_explicit else "",
         )
-
-    def _gateway(self, spec: BgpPeerSpec, remote: _Remote) -> str:
-        if not spec.reachable_by or not remote.is_explicit:
-            return ""
-        try:
-            gateway = ip_address(spec.reachable_by)
-        except ValueError:
-            return ""
-        is_same = (gateway.version == 4) is (remote.family == IPV4_UNICAST)
-        return str(gateway) if is_same else ""
 
     def _password(self, password: Password | None) -> str:
         """Return a password as far as it is known; without it the session has none."""
@@ -334,42 +323,55 @@ class _Expansion:
         return self._inputs.passwords.get((reference.name, reference.key), "")
 
     def _mesh(self) -> Iterator[Peering]:
+        """Yield the sessions of the mesh; known ones as they were."""
         own = self._own
         if own.cluster_id or not self._topology.is_mesh:
             return
-        config = self._topology.config
-        restart_time = config.mesh_restart_time
-        password = self._password(config.mesh_password)
-        # Up to 3.31 a node without an AS number is in the cluster's, not in ours.
-        is_old = self._inputs.compat is Compat.V3_31
-        default_asn = self._topology.asn if is_old else self._asn
+        known, new = self._memo.mesh, self._new.mesh
         for member in self._topology.nodes.values():
             if member.cluster_id:
                 continue
-            asn = default_asn if member.asn is None else member.asn
             for family, addr in member.addrs.items():
                 own_addr = own.addrs.get(family)
                 if own_addr is None or own_addr == addr:
                     continue
-                settings = self._common(
-                    "Mesh", _Remote(addr, member.listen_port, asn), self._asn
-                )
-                # The order of the texts, not of the addresses: what BIRD nodes of a
-                # cluster do, and two passive ends would never meet.
-                settings = replace(
-                    settings,
-                    local_addr=own_addr,
-                    is_passive=addr > own_addr,
-                    password=password,
-                    description=f"mesh with {member.name}",
-                )
-                yield Peering(
-                    _with_restart(settings, restart_time),
-                    keeps_tunnel_routes=is_old or asn == self._asn,
-                    restart_time=restart_time,
-                )
+                key = member.name, addr, member.listen_port, member.asn
+                made = known.get(key)
+                if made is None:
+                    with blaming("Node", member.name):
+                        made = self._meshed(member, addr, own_addr)
+                new[key] = made
+                yield made
 
-    def _common(self, scope: str, remote: _Remote, local_asn: int) -> PeerSettings:
+    def _meshed(self, member: Member, addr: str, own_addr: str) -> Peering:
+        config = self._topology.config
+        asn = self._mesh_asn if member.asn is None else member.asn
+        settings = self._common(
+            "Mesh",
+            Remote(addr, member.listen_port, asn),
+            self._asn,
+            local_addr=own_addr,
+            # The order of the texts, not of the addresses: what BIRD nodes of a
+            # cluster do, and two passive ends would never meet.
+            is_passive=addr > own_addr,
+            password=self._password(config.mesh_password),
+            description=f"mesh with {member.name}",
+        )
+        settings = _with_restart(settings, config.mesh_restart_time)
+        keeps = self._is_old or asn == self._asn
+        return Peering(
+            settings,
+            _kind(settings, (), keeps_tunnel_routes=keeps),
+            restart_time=config.mesh_restart_time,
+        )
+
+    def _common(
+        self,
+        scope: str,
+        remote: Remote,
+        local_asn: int,
+        **more: Any,  # noqa: ANN401  # other fields of the settings
+    ) -> PeerSettings:
         template = self._template
         first = template.families[0] if template.families else None
         family = (
@@ -396,7 +398,23 @@ class _Expansion:
             is_client=is_client,
             cluster_id=cluster_id if is_client else "",
             multihop_ttl=0 if is_internal else MULTIHOP_TTL,
+            **more,
         )
+
+
+def _kind(
+    settings: PeerSettings, filters: tuple[str, ...], *, keeps_tunnel_routes: bool
+) -> Kind:
+    is_internal = settings.remote_as == settings.local_as
+    session = Session(settings.families[0].family, is_internal, settings.local_as)
+    return session, filters, keeps_tunnel_routes
+
+
+def _is_for(facts: PeerFacts, member: Member) -> bool:
+    """Return whether a BGPPeer is of a node; a malformed selector never is."""
+    if facts.node_selector is not None:
+        return facts.node_selector(member.labels)
+    return not facts.spec.node or facts.spec.node == member.name
 
 
 def _with_restart(settings: PeerSettings, restart_time: int | None) -> PeerSettings:

@@ -2,7 +2,9 @@
 
 Three parts, each made anew only when what it rests on changed: sessions, export policies
 (which name own blocks, so an affinity changes them), and the rest. Parts that did not
-change are the same objects as before, which is what makes them cheap to compare.
+change are the same objects as before, which is what makes them cheap to compare. Of
+sessions, those alone are made anew whose objects changed; nodes that have only other labels,
+which no selector in use asks for, change none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -16,13 +18,15 @@ from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired, StaticRoute
 from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces
-from bgpd.calico.facts import NodeFacts
-from bgpd.calico.filters import Session
-from bgpd.calico.peers import Peering, PeerInputs, expand_peers
+from bgpd.calico.facts import NodeFacts, ServicePrefixes, read_services
+from bgpd.calico.peerings import Kind, Peering, PeeringMemo
+from bgpd.calico.peers import PeerInputs, expand_peers
 from bgpd.calico.policies import (
     ExportFacts,
+    KernelFacts,
     export_policy,
     import_policy,
+    kernel_policy,
 )
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.calico.services import (
@@ -31,16 +35,18 @@ from bgpd.calico.services import (
     ServiceRanges,
     service_ranges,
 )
+from bgpd.calico.slices import Slices
 from bgpd.calico.topology import Member, Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
+from fib.kernel_policy import KernelPolicy
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import make_nlri, parse_address
 from rib.policy import ACCEPT_ALL, PolicySpec
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
-_Kind = tuple[Session, tuple[str, ...], bool]  # what a session's policies depend on
-
+NODES: Final = 64  # or their sessions, looked at in one slice, a millisecond
+MOST_SELECTORS: Final = 64  # asked of each changed node, before all is planned anew
 DEFAULT_INTERFACES: Final = ("-cali*", "-kube-ipvs*", "*")
 
 
@@ -108,12 +114,16 @@ class Planner:
         self._options = options
         self._topology: Topology | None = None
         self._inputs = PeerInputs()
+        self._memo = PeeringMemo()
         self._peerings: tuple[Peering, ...] = ()
         self._peers: tuple[PeerSettings, ...] = ()
+        self._named: dict[int, _Named] = {}  # by the identity of a peering
         self._findings: tuple[ObjectWarning, ...] = ()
         self._export_key: object = None
         self._policies: tuple[PolicySpec, ...] = ()
-        self._names: dict[_Kind, tuple[str, str]] | None = None
+        self._names: dict[Kind, tuple[str, str]] = {}
+        self._services = ServicePrefixes()
+        self._kernel: dict[Family, tuple[KernelFacts, KernelPolicy]] = {}
 
     def plan(
         self,
@@ -121,21 +131,27 @@ class Planner:
         revision: int,
         affinities: Mapping[Block, AffinityState],
         side: SideInputs,
-    ) -> NodeDesired:
-        """Return what the node must be and do; ``cluster_blocks`` are the caller's."""
+    ) -> Slices[NodeDesired]:
+        """Return what the node must be and do; ``cluster_blocks`` are the caller's.
+
+        Raises:
+            CulpritError: Nothing can be made of an object.
+        """
         compat = self._options.compat or topology.compat or Compat.V3_31
         own = topology.nodes.get(self._node)
         if self._options.uses_pod_cidrs:
             affinities = _pod_blocks(own)
         ranges = self.service_ranges(topology)
-        services = side.services
-        if services is None:
-            excluded = self.is_excluded(topology)
-            services = service_ranges(ranges, is_excluded=excluded)
         devices = workload_interfaces(side.endpoints)
-        facts = NodeFacts(topology, own, compat, affinities, services, ranges, devices)
-        self._plan_peers(topology, PeerInputs(side.passwords, side.endpoints, compat))
-        unknown = self._plan_policies(facts)
+        yield from self._follow_services(topology, ranges, side.services)
+        facts = NodeFacts(
+            topology, own, compat, affinities, self._services, ranges, devices
+        )
+        inputs = PeerInputs(side.passwords, side.endpoints, compat)
+        yield from self._plan_peers(topology, inputs)
+        unknown = yield from self._plan_policies(facts)
+        kernel = {family: self._kernel_policy(facts, family) for family in FAMILIES}
+        yield
         addrs: Mapping[Family, str] = {} if own is None else own.addrs
         ipv4_addr = addrs.get(IPV4_UNICAST, "")
         return NodeDesired(
@@ -156,9 +172,9 @@ class Planner:
             warnings=(*topology.warnings, *self._findings, *unknown),
             compat=compat,
             policies=self._policies,
-            kernel={family: facts.kernel(family) for family in FAMILIES},
+            kernel=kernel,
             affinities=affinities,
-            statics=frozenset((*facts.service_routes(), *self._gateways())),
+            statics=self._services.routes.union(self._gateways()),
             local_pref={
                 family: local_pref_of_metric(metric)
                 for family, metric in facts.normal.items()
@@ -171,6 +187,19 @@ class Planner:
             tunnel_addr="" if own is None else own.tunnel_addr,
             needs_tunnel=facts.needs_tunnel,
         )
+
+    def _follow_services(
+        self,
+        topology: Topology,
+        ranges: ServiceRanges,
+        services: ServiceAdvertisement | None,
+    ) -> Slices[None]:
+        """Read what is announced of services; without an API the ranges alone are."""
+        if services is None:
+            excluded = self.is_excluded(topology)
+            services = service_ranges(ranges, is_excluded=excluded)
+        if services != self._services.source:
+            self._services = yield from read_services(services)
 
     def service_ranges(self, topology: Topology) -> ServiceRanges:
         """Return what of services may be announced."""
@@ -190,18 +219,15 @@ class Planner:
 
     def needs(self, topology: Topology) -> Needs:
         """Return what the plan asks for from elsewhere than the datastore."""
-        passwords = [spec.password for spec in topology.peers.values()]
-        passwords.append(topology.config.mesh_password)
-        references = frozenset(
-            (password.reference.name, password.reference.key)
-            for password in passwords
-            if password is not None and password.reference is not None
-        )
+        references = set(topology.secrets)
+        mesh = topology.config.mesh_password
+        if mesh is not None and mesh.reference is not None:
+            references.add((mesh.reference.name, mesh.reference.key))
         return Needs(
             frozenset(name for name, _ in references),
             self.service_ranges(topology),
             self.is_excluded(topology),
-            references,
+            frozenset(references),
         )
 
     def peerings(self) -> tuple[Peering, ...]:
@@ -210,14 +236,44 @@ class Planner:
 
     # -- sessions ---------------------------------------------------------------------
 
-    def _plan_peers(self, topology: Topology, inputs: PeerInputs) -> None:
-        if topology is self._topology and inputs == self._inputs:
-            return
-        self._topology, self._inputs = topology, inputs
-        self._export_key = self._names = None
-        self._peerings, self._findings = expand_peers(
-            topology, self._node, self._template, inputs
+    def _plan_peers(self, topology: Topology, inputs: PeerInputs) -> Slices[None]:
+        if self._topology is not None and inputs == self._inputs:
+            if topology is self._topology:
+                return
+            if (yield from self._makes_no_difference(topology, self._topology)):
+                self._topology = topology
+                return
+        self._peerings, self._findings = yield from expand_peers(
+            topology, self._node, self._template, inputs, self._memo
         )
+        self._topology, self._inputs = topology, inputs
+
+    def _makes_no_difference(self, new: Topology, old: Topology) -> Slices[bool]:
+        """Return whether nodes changed only in what no session of this node asks for."""
+        if not new.has_same_rest(old) or not new.follows(old):
+            return False
+        selectors = {
+            text: selector
+            for facts in new.peers.values()
+            for text, selector in (
+                (facts.spec.node_selector, facts.node_selector),
+                (facts.spec.peer_selector, facts.peer_selector),
+            )
+            if selector is not None
+        }
+        if len(selectors) > MOST_SELECTORS:
+            return False
+        for number, (before, after) in enumerate(new.changes.values(), 1):
+            if before is None or after is None or after.name == self._node:
+                return False
+            if replace(before, labels=after.labels) != after:
+                return False
+            for selector in selectors.values():
+                if selector(before.labels) is not selector(after.labels):
+                    return False
+            if number % NODES == 0:
+                yield
+        return True
 
     def _gateways(self) -> Iterable[StaticRoute]:
         """Yield the ways to peers that are reached through a gateway."""
@@ -230,7 +286,7 @@ class Planner:
 
     # -- policies ---------------------------------------------------------------------
 
-    def _plan_policies(self, facts: NodeFacts) -> tuple[ObjectWarning, ...]:
+    def _plan_policies(self, facts: NodeFacts) -> Slices[tuple[ObjectWarning, ...]]:
         """Make policies and let peers name them; return what is wrong with communities."""
         topology = facts.topology
         exports: dict[Family, ExportFacts] = {}
@@ -238,46 +294,75 @@ class Planner:
         for family in FAMILIES:
             exports[family], found = facts.export(family)
             unknown += found
-        key = (topology, exports)
-        if key == self._export_key:
-            return tuple(unknown)
-        self._export_key = key
-        specs: dict[str, PolicySpec] = {}
-        names: dict[_Kind, tuple[str, str]] = {}
-        for kind in dict.fromkeys(map(_kind, self._peerings)):
-            session, filters, keeps_tunnel_routes = kind
-            incoming = import_policy(
-                session, filters, topology.filters, facts.normal.get(session.family)
-            )
-            outgoing = export_policy(
-                session,
-                filters,
-                topology.filters,
-                exports[session.family],
-                is_tunnel_kept=keeps_tunnel_routes,
-            )
-            specs[incoming.name], specs[outgoing.name] = incoming, outgoing
-            names[kind] = incoming.name, outgoing.name
-        specs.pop(ACCEPT_ALL.name, None)
-        self._policies = tuple(specs[name] for name in sorted(specs))
-        if names != self._names:
-            self._names = names
-            self._peers = tuple(_named(each, names) for each in self._peerings)
+            yield
+        kinds = tuple(dict.fromkeys(peering.kind for peering in self._peerings))
+        yield
+        key = (topology.filters, exports, kinds)
+        if key != self._export_key:
+            specs: dict[str, PolicySpec] = {}
+            names: dict[Kind, tuple[str, str]] = {}
+            for kind in kinds:
+                incoming, outgoing = _policies(kind, facts, exports[kind[0].family])
+                specs[incoming.name], specs[outgoing.name] = incoming, outgoing
+                names[kind] = incoming.name, outgoing.name
+                yield
+            specs.pop(ACCEPT_ALL.name, None)
+            self._policies = tuple(specs[name] for name in sorted(specs))
+            self._export_key, self._names = key, names
+        yield from self._name_policies()
         return tuple(unknown)
 
+    def _name_policies(self) -> Slices[None]:
+        """Let sessions name their policies; those that do are left as they are."""
+        known, named = self._named, dict[int, _Named]()
+        for number, peering in enumerate(self._peerings, 1):
+            names = self._names[peering.kind]
+            entry = known.get(id(peering))
+            if entry is None or entry.peering is not peering or entry.names != names:
+                settings = _with_policies(peering.settings, names)
+                entry = _Named(peering, names, settings)
+            named[id(peering)] = entry
+            if number % NODES == 0:
+                yield
+        self._named = named
+        peers = tuple(entry.settings for entry in named.values())
+        if peers != self._peers:
+            self._peers = peers
 
-def _kind(peering: Peering) -> _Kind:
-    settings = peering.settings
-    is_internal = settings.remote_as == settings.local_as
-    family = settings.families[0].family
-    session = Session(family, is_internal, settings.local_as)
-    return session, peering.filters, peering.keeps_tunnel_routes
+    def _kernel_policy(self, facts: NodeFacts, family: Family) -> KernelPolicy:
+        """Return the kernel policy of a family, the same object while it is the same."""
+        rests_on = facts.kernel(family)
+        known = self._kernel.get(family)
+        if known is None or known[0] != rests_on:
+            known = rests_on, kernel_policy(family, rests_on)
+            self._kernel[family] = known
+        return known[1]
 
 
-def _named(peering: Peering, names: Mapping[_Kind, tuple[str, str]]) -> PeerSettings:
+class _Named(NamedTuple):
+    """A session that names its policies."""
+
+    peering: Peering
+    names: tuple[str, str]
+    settings: PeerSettings
+
+
+def _policies(
+    kind: Kind, facts: NodeFacts, exports: ExportFacts
+) -> tuple[PolicySpec, PolicySpec]:
+    """Return what a kind of session lets in, and out."""
+    session, filters, keeps_tunnel_routes = kind
+    specs = facts.topology.filters
+    normal = facts.normal.get(session.family)
+    outgoing = export_policy(
+        session, filters, specs, exports, is_tunnel_kept=keeps_tunnel_routes
+    )
+    return import_policy(session, filters, specs, normal), outgoing
+
+
+def _with_policies(settings: PeerSettings, names: tuple[str, str]) -> PeerSettings:
     """Let a session name its policies; what the daemon's defaults name goes first."""
-    settings = peering.settings
-    incoming, outgoing = names[_kind(peering)]
+    incoming, outgoing = names
     return replace(
         settings,
         import_policy=settings.import_policy or incoming,

@@ -24,7 +24,7 @@ from bgpd.calico.priorities import elevated
 from bgpd.calico.resources import IpPoolSpec
 from fib.kernel_policy import ELEVATED_WEIGHT, KernelPolicy
 from fib.tunnel import TUNNEL
-from rib.family import ADDRESS_OCTETS, AFI_IPV4, IPV4_UNICAST, Family
+from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6, IPV4_UNICAST, Family
 from rib.nlri import Nlri, parse_prefix
 from rib.policy import (
     ACCEPT_ALL,
@@ -59,7 +59,7 @@ class ExportFacts:
         pools: Every pool of the family.
         own: The node's own blocks that are announced as a whole.
         advertisements: Communities by prefix.
-        services: Service prefixes that are announced.
+        services: All inside the service prefixes that are announced.
         ranges: Ranges that a reflector passes on: load balancers' and external ones.
         normal: Normal metric; ``None`` without priorities.
         routes: Which routes are ours to program.
@@ -68,7 +68,7 @@ class ExportFacts:
     pools: tuple[IpPoolSpec, ...]
     own: frozenset[Block]
     advertisements: tuple[Advertisement, ...]
-    services: frozenset[str]
+    services: PrefixMatch | None
     ranges: frozenset[str]
     normal: int | None
     routes: ClusterRoutes
@@ -80,7 +80,7 @@ class KernelFacts:
 
     Attributes:
         pools: Every pool of the family.
-        rejected: Prefixes that never go to the kernel.
+        rejected: What never goes to the kernel.
         wireguard: Addresses of nodes that are reached by WireGuard, where we use it too.
         network: Own address with its subnet; empty without an address of the family.
         workloads: Patterns of the devices that lead to local workloads.
@@ -89,7 +89,7 @@ class KernelFacts:
     """
 
     pools: tuple[IpPoolSpec, ...]
-    rejected: frozenset[str]
+    rejected: PrefixMatch | None
     wireguard: frozenset[str]
     network: str
     workloads: tuple[str, ...]
@@ -166,8 +166,10 @@ def export_policy(
         )
     terms += _own_blocks(facts)
     exported = [pool.cidr for pool in facts.pools if not pool.is_export_disabled]
+    if facts.services is not None:
+        match = Match(prefixes=facts.services)
+        terms.append(Term("service addresses", _ACCEPT, match))
     for title, cidrs in (
-        ("service addresses", facts.services),
         ("service ranges of a reflector", facts.ranges),
         ("inside a pool", exported),
     ):
@@ -203,9 +205,7 @@ def _own_blocks(facts: ExportFacts) -> Iterator[Term]:
     exact = PrefixMatch(
         tuple(_exactly(block.family.afi, block.nlri) for block in blocks)
     )
-    whole = PrefixMatch(
-        tuple(_within(block.family.afi, block.nlri) for block in blocks)
-    )
+    whole = within(blocks)
     yield Term("own block", _ACCEPT, Match(prefixes=exact))
     if facts.normal is not None:
         match = Match(prefixes=whole, local_pref=elevated(facts.normal))
@@ -216,8 +216,8 @@ def _own_blocks(facts: ExportFacts) -> Iterator[Term]:
 def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
     """Return what goes to the kernel, and how."""
     terms: list[Term] = []
-    if facts.rejected:
-        match = Match(prefixes=inside(*sorted(facts.rejected)))
+    if facts.rejected is not None:
+        match = Match(prefixes=facts.rejected)
         terms.append(Term("service addresses", _REJECT, match))
     if facts.wireguard:
         match = Match(
@@ -308,7 +308,7 @@ def advertisements(
     found: list[Advertisement] = []
     unknown: list[str] = []
     for cidr, texts in items:
-        if family_of(cidr) is not None and family_of(cidr) != family.afi:
+        if family_of(cidr) != family.afi:
             continue
         standard: list[int] = []
         large: list[LargeCommunity] = []
@@ -336,17 +336,18 @@ def _community(text: str, names: Mapping[str, str]) -> int | LargeCommunity | No
 
 
 def family_of(cidr: str) -> int:
-    """Return the AFI of a prefix or an address."""
-    return parse_prefix(cidr)[0]
+    """Return the AFI of a prefix or an address in canonical text."""
+    return AFI_IPV6 if ":" in cidr else AFI_IPV4
 
 
 def inside(*cidrs: str) -> PrefixMatch:
     """Return all that lies inside one of these prefixes, they themselves included."""
-    entries = []
-    for cidr in cidrs:
-        afi, nlri = parse_prefix(str(ip_network(cidr, strict=False)))
-        entries.append(_within(afi, nlri))
-    return PrefixMatch(tuple(entries))
+    return PrefixMatch(tuple(_within(*parse_prefix(cidr)) for cidr in cidrs))
+
+
+def within(blocks: Iterable[Block]) -> PrefixMatch:
+    """Return all that lies inside one of these blocks, they themselves included."""
+    return PrefixMatch(tuple(_within(block.family.afi, block.nlri) for block in blocks))
 
 
 def _within(afi: int, nlri: Nlri) -> PrefixEntry:

@@ -8,9 +8,10 @@ from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import Field, IPvAnyAddress, ValidationError
 
+from bgpd.calico.addresses import MAX_ASN
 from bgpd.calico.case import FAMILIES, Case, CaseError, Json
 from bgpd.calico.desired import NodeDesired
-from bgpd.calico.fields import MAX_ASN, Cidr, Resource
+from bgpd.calico.fields import Cidr, Resource
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelRules

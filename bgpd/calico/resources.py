@@ -17,7 +17,9 @@ from bgpd.calico.fields import (
     ClusterId,
     ClusterRoutes,
     Community,
+    Count,
     EnabledDisabled,
+    Hops,
     Interface4,
     Interface6,
     Metadata,
@@ -176,8 +178,8 @@ class BgpPeerSpec(Resource):
     source_address: SourceAddress = Field(default="UseNodeIP", alias="sourceAddress")
     restart_time: Seconds | None = Field(default=None, alias="maxRestartTime")
     keepalive_time: Seconds | None = Field(default=None, alias="keepaliveTime")
-    allow_own_as: int = Field(default=0, ge=0, alias="numAllowedLocalASNumbers")
-    ttl_security: int = Field(default=0, ge=0, le=255, alias="ttlSecurity")
+    allow_own_as: Count = Field(default=0, alias="numAllowedLocalASNumbers")
+    ttl_security: Hops = Field(default=0, alias="ttlSecurity")
     reachable_by: str = Field(default="", alias="reachableBy")
     filters: tuple[str, ...] = ()
     local_workload_selector: str = Field(default="", alias="localWorkloadSelector")

@@ -23,7 +23,7 @@ from bgpd.calico.keys import IPAM_BLOCKS, IPAM_HOST, RESOURCES
 from bgpd.calico.objects import ObjectTable
 from bgpd.calico.planner import Needs, Planner, PlanOptions, SideInputs
 from bgpd.calico.slices import Slices, finish, pieces
-from bgpd.calico.topology import Topology
+from bgpd.calico.topology import Topology, make_topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import PeerSettings
 
@@ -85,10 +85,14 @@ class ClusterState:
             resources, affinities = _split(event.puts.items())
             gone_blocks = {key for key in event.deletes if key.startswith(_BLOCKS)}
             gone = objects.keys() & event.deletes
-        nodes = set(blocks.update((), gone_blocks))
+        nodes: set[str] = set()
+        for keys in pieces(tuple(gone_blocks), BLOCKS):
+            nodes |= blocks.update((), keys)
+            yield
         for some in pieces(affinities, BLOCKS):
             nodes |= blocks.update(some, ())
             yield
+        yield from blocks.compare()
         is_topology = False
         for keys in pieces(tuple(gone), OBJECTS):
             for key in keys:
@@ -141,23 +145,32 @@ class ClusterState:
         """
 
         def plan() -> Slices[NodeDesired]:
-            topology = self.topology()
-            yield
+            topology = yield from self._follow_topology()
             states = self._blocks.states(node)
-            return self.planner(node).plan(topology, self.revision, states, side)
+            planner = self.planner(node)
+            return (yield from planner.plan(topology, self.revision, states, side))
 
         return plan_around(self._objects, plan)
 
     def needs(self, node: str) -> Needs:
         """Return what a plan of ``node`` asks for from elsewhere."""
-        return self.planner(node).needs(self.topology())
+        return finish(self.needs_in_slices(node))
+
+    def needs_in_slices(self, node: str) -> Slices[Needs]:
+        """Return what a plan of ``node`` asks for from elsewhere, in slices."""
+        topology = yield from self._follow_topology()
+        return self.planner(node).needs(topology)
 
     def topology(self) -> Topology:
         """Return a consistent view of the cluster; the same object until it changes."""
+        return finish(self._follow_topology())
+
+    def _follow_topology(self) -> Slices[Topology]:
         objects = self._objects
         if self._topology is None or self._planned_version != objects.version:
-            self._topology = Topology(objects.by_kind)
-            self._planned_version = objects.version
+            version, before = objects.version, self._topology
+            self._topology = yield from make_topology(objects.by_kind, before)
+            self._planned_version = version
         return self._topology
 
     def planner(self, node: str) -> Planner:

@@ -1,17 +1,19 @@
 """The nodes of a cluster as peers see them: addresses, AS, labels, ports.
 
-Made anew from the resources whenever one of them changes; selectors are evaluated once per
-text and object state.
+A new view is made whenever an object has changed, of what changed and of the view before:
+thousands of nodes are not read again because one of them has another label.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from bgpd.calico.compat import Compat, compat_of_version
+from bgpd.calico.culprits import blaming
 from bgpd.calico.fields import Resource
 from bgpd.calico.filters import BgpFilter
 from bgpd.calico.keys import resource_key
+from bgpd.calico.peer_facts import PeerFacts, read_peer
 from bgpd.calico.policies import is_tunnelled
 from bgpd.calico.resources import (
     BgpConfiguration,
@@ -21,12 +23,17 @@ from bgpd.calico.resources import (
     IpPool,
     Node,
 )
-from bgpd.calico.selectors import SelectorError, compile_selector
+from bgpd.calico.selectors import Selector
+from bgpd.calico.slices import Slices
 from bgpd.calico.warnings import ObjectWarning
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 DEFAULT_ASN: Final = 64512
 BGP_PORT: Final = 179
+NODES: Final = 64  # read in one slice, less than a millisecond
+PEERS: Final = 32  # BGPPeers read in one slice, less than a millisecond
+
+Resources = Mapping[str, Mapping[str, Resource]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,55 +66,73 @@ class Member:
 
 
 class Topology:
-    """A consistent view of nodes, settings, peers and pools.
+    """A consistent view of nodes, settings, peers and pools; made by ``make_topology``.
 
     Args:
         resources: Kind to name to object; read now, never again.
+        before: The view that this one follows; what did not change is taken from it.
+
+    Attributes:
+        config: BGPConfiguration ``default``.
+        asn: Of nodes that have none of their own.
+        peers: BGPPeers by name, sorted.
+        filters: BGPFilters by name, sorted.
+        pools: IPPools by name.
+        compat: Releases that the cluster is like; ``None`` where it does not say.
+        secrets: Secrets that BGPPeers refer to, by name and key.
+        nodes: Those that take part in BGP, by name, sorted.
+        by_addr: The first node that has an address.
+        warnings: What follows from objects together.
+        changes: Nodes that differ from ``before``: what they were, and are.
     """
 
-    def __init__(self, resources: Mapping[str, Mapping[str, Resource]]) -> None:
-        self._configs = {
-            name: item.spec
-            for name, item in resources["BGPConfiguration"].items()
-            if isinstance(item, BgpConfiguration)
-        }
+    def __init__(self, resources: Resources, before: "Topology | None") -> None:
+        self._items = {kind: dict(objects) for kind, objects in resources.items()}
+        self._before = before
+        known = _Known(self._items, before)
+        self._configs = known.specs("BGPConfiguration", BgpConfiguration, "_configs")
         self.config = self._configs.get("default", BgpConfigurationSpec())
         self.asn = self.config.asn or DEFAULT_ASN
-        self.peers = {
-            name: item.spec
-            for name, item in sorted(resources["BGPPeer"].items())
-            if isinstance(item, BgpPeer)
-        }
-        self.filters = {
-            name: item.spec
-            for name, item in sorted(resources["BGPFilter"].items())
-            if isinstance(item, BgpFilter)
-        }
+        self.peers: dict[str, PeerFacts] = {}
+        self.filters = known.specs("BGPFilter", BgpFilter, "filters")
         found: list[ObjectWarning] = []
-        self.pools = _pools(resources["IPPool"], found)
-        self.compat = _compat(resources["ClusterInformation"], found)
-        members = (
-            self._member(name, item)
-            for name, item in sorted(resources["Node"].items())
-            if isinstance(item, Node)
-        )
-        self.nodes = {member.name: member for member in members if member is not None}
+        self.pools = _pools(self._items["IPPool"], found)
+        self.compat = _compat(self._items["ClusterInformation"], found)
+        self.secrets: frozenset[tuple[str, str]] = frozenset()
+        self.nodes: dict[str, Member] = {}
         self.by_addr: dict[str, Member] = {}
-        for member in self.nodes.values():
-            for addr in member.addrs.values():
-                first = self.by_addr.setdefault(addr, member)
-                if first is not member:
-                    text = f"{addr} is also the address of {first.name}"
-                    key = resource_key("Node", member.name)
-                    found.append(ObjectWarning(key, "spec.bgp", text))
-        self.warnings = tuple(found)
-        self._matching: dict[str, tuple[Member, ...]] = {}
-        self._names: dict[str, frozenset[str]] = {}
+        self.changes: dict[str, tuple[Member | None, Member | None]] = {}
+        self._found = tuple(found)
+        self._doubled: tuple[ObjectWarning, ...] = ()
+        self._matching: dict[str, dict[str, Member]] = {}
+        self._older: dict[str, dict[str, Member]] = {}
+
+    @property
+    def warnings(self) -> tuple[ObjectWarning, ...]:
+        """What follows from objects together."""
+        return (*self._found, *self._doubled)
 
     @property
     def is_mesh(self) -> bool:
         """Whether nodes peer with each other by themselves."""
         return self.config.is_mesh is not False
+
+    def has_same_rest(self, other: "Topology") -> bool:
+        """Whether sessions can differ from those of another view by nodes alone."""
+        return (
+            self._configs is other._configs
+            and self.peers is other.peers
+            and self.filters is other.filters
+        )
+
+    def follows(self, other: "Topology") -> bool:
+        """Whether ``changes`` are the differences to ``other``."""
+        return self._before is other
+
+    def forget_before(self) -> None:
+        """Let go of the view that this one follows, once nobody compares them."""
+        self._before = None
+        self._older = {}
 
     def node_config(self, name: str) -> BgpConfigurationSpec | None:
         """Return the settings of one node alone; ``None`` without."""
@@ -134,29 +159,137 @@ class Topology:
         """Return a node's AS number: its own, else the cluster's."""
         return self.asn if member is None or member.asn is None else member.asn
 
-    def matching(self, selector: str) -> tuple[Member, ...]:
-        """Return the nodes that ``selector`` matches, by name.
+    def matching(self, text: str, selector: Selector) -> Iterable[Member]:
+        """Return the nodes that a selector matches, by name.
+
+        What the view before knew is brought up to date by what changed.
+
+        Args:
+            text: The selector's.
+            selector: What it means.
+        """
+        known = self._matching.get(text)
+        if known is None:
+            known = self._match(self._older.get(text), selector)
+            self._matching[text] = known
+        return known.values()
+
+    def _match(
+        self, older: dict[str, Member] | None, selector: Selector
+    ) -> dict[str, Member]:
+        if older is None:
+            return {n: node for n, node in self.nodes.items() if selector(node.labels)}
+        found = dict(older)
+        has_new = False
+        for name, (_, node) in self.changes.items():
+            if node is not None and selector(node.labels):
+                has_new = has_new or name not in found
+                found[name] = node
+            else:
+                found.pop(name, None)
+        return dict(sorted(found.items())) if has_new else found
+
+    def take_peers(self) -> Slices[None]:
+        """Take in the BGPPeers; those that did not change are read no second time.
 
         Raises:
-            SelectorError: It is no selector.
+            CulpritError: Nothing can be made of a BGPPeer.
         """
-        known = self._matching.get(selector)
-        if known is None:
-            matches = compile_selector(selector)
-            known = tuple(node for node in self.nodes.values() if matches(node.labels))
-            self._matching[selector] = known
-        return known
+        before, items = self._before, self._items["BGPPeer"]
+        older: Mapping[str, Resource] = {}
+        if before is not None:
+            older = before._items["BGPPeer"]
+            if older == items:
+                self.peers, self.secrets = before.peers, before.secrets
+                return
+        known = {} if before is None else before.peers
+        secrets: set[tuple[str, str]] = set()
+        looked_at = 0
+        for name, item in sorted(items.items()):
+            if older.get(name) is item and name in known:
+                facts = known[name]
+            elif isinstance(item, BgpPeer):
+                looked_at += 1
+                with blaming("BGPPeer", name):
+                    facts = read_peer(item.spec)
+                if looked_at % PEERS == 0:
+                    yield
+            else:
+                continue
+            self.peers[name] = facts
+            password = facts.spec.password
+            if password is not None and password.reference is not None:
+                secrets.add((password.reference.name, password.reference.key))
+        self.secrets = frozenset(secrets)
 
-    def is_matching(self, selector: str, member: Member) -> bool:
-        """Return whether ``selector`` matches ``member``; a malformed one never does."""
-        names = self._names.get(selector)
-        if names is None:
-            try:
-                names = frozenset(each.name for each in self.matching(selector))
-            except SelectorError:
-                names = frozenset()
-            self._names[selector] = names
-        return member.name in names
+    # -- nodes ------------------------------------------------------------------------
+
+    def take_nodes(self) -> Slices[None]:
+        """Take in the nodes, those that changed alone where that is known.
+
+        Raises:
+            CulpritError: Nothing can be made of a node.
+        """
+        before, items = self._before, self._items["Node"]
+        older: Mapping[str, Resource] = {}
+        has_same_ports = before is not None and before._configs is self._configs
+        if before is not None and has_same_ports:
+            older = before._items["Node"]
+            self._older = before._matching
+        members = {} if before is None else dict(before.nodes)
+        for name in list(members.keys() - items.keys()):
+            self.changes[name] = (members.pop(name), None)
+        looked_at = 0
+        for name, item in items.items():
+            if older.get(name) is item:
+                continue
+            looked_at += 1
+            self._take_node(name, item, members)
+            if looked_at % NODES == 0:
+                yield
+        if any(old is None for old, _ in self.changes.values()):
+            members = dict(sorted(members.items()))
+        yield
+        self.nodes = members
+        if before is not None and not any(map(_moved, self.changes.values())):
+            self._take_addresses(before)
+        else:
+            yield from self._find_addresses()
+
+    def _take_node(self, name: str, item: Resource, members: dict[str, Member]) -> None:
+        with blaming("Node", name):
+            old = members.get(name)
+            new = self._member(name, item) if isinstance(item, Node) else None
+            if new == old:
+                return
+            self.changes[name] = (old, new)
+            if new is None:
+                members.pop(name, None)
+            else:
+                members[name] = new
+
+    def _take_addresses(self, before: "Topology") -> None:
+        """Take over who has which address: none has moved."""
+        self.by_addr, self._doubled = before.by_addr, before._doubled
+        if self.changes:
+            self.by_addr = dict(before.by_addr)
+            for old, new in self.changes.values():
+                for addr in () if new is None else new.addrs.values():
+                    if new is not None and self.by_addr.get(addr) is old:
+                        self.by_addr[addr] = new
+
+    def _find_addresses(self) -> Slices[None]:
+        found: list[ObjectWarning] = []
+        for number, member in enumerate(self.nodes.values(), 1):
+            for addr in member.addrs.values():
+                first = self.by_addr.setdefault(addr, member)
+                if first is not member:
+                    text = f"{addr} is also the address of {first.name}"
+                    key = resource_key("Node", member.name)
+                    found.append(ObjectWarning(key, "spec.bgp", text))
+            if number % (8 * NODES) == 0:
+                yield
+        self._doubled = tuple(found)
 
     def _member(self, name: str, node: Node) -> Member | None:
         bgp = node.spec.bgp
@@ -181,6 +314,49 @@ class Topology:
             tunnel_addr=bgp.tunnel_address,
             pod_cidrs=node.status.pod_cidrs,
         )
+
+
+def make_topology(
+    resources: Resources, before: Topology | None = None
+) -> Slices[Topology]:
+    """Return a view of the cluster, made of what is new and of the view before.
+
+    Raises:
+        CulpritError: Nothing can be made of an object.
+    """
+    if before is not None:
+        before.forget_before()
+    topology = Topology(resources, before)
+    yield
+    yield from topology.take_peers()
+    yield
+    yield from topology.take_nodes()
+    return topology
+
+
+def _moved(change: tuple[Member | None, Member | None]) -> bool:
+    old, new = change
+    return old is None or new is None or old.addrs != new.addrs
+
+
+class _Known:
+    """What of a view before is still so: objects of a kind none of which changed."""
+
+    def __init__(self, items: Resources, before: Topology | None) -> None:
+        self._items = items
+        self._before = before
+
+    def specs(self, kind: str, model: type[Any], attribute: str) -> dict[str, Any]:
+        """Return the specs of a kind by name, the same object where none changed."""
+        before, items = self._before, self._items[kind]
+        if before is not None and before._items[kind] == items:
+            found: dict[str, Any] = getattr(before, attribute)
+            return found
+        return {
+            name: item.spec
+            for name, item in sorted(items.items())
+            if isinstance(item, model)
+        }
 
 
 def _pools(

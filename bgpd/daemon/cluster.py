@@ -153,7 +153,9 @@ class ClusterFollower:
         touched = await in_turns(self._state.apply_in_slices(event))
         is_ours = touched.is_topology or self._node in touched.nodes
         if self._sides is not None and touched.is_topology:
-            self._sides.need(self._state.needs(self._node))
+            with self._border.around("what is asked of Kubernetes"):
+                needs = self._state.needs_in_slices(self._node)
+                self._sides.need(await in_turns(needs))
             if not self._has_delivered:
                 await self._sides.ready()
         if is_ours or not self._has_delivered:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from bgpd.calico import peers
+from bgpd.calico import peer_checks, peers
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.keys import resource_key
 from bgpd.calico.state import TEMPLATE
@@ -211,7 +211,7 @@ def test_what_fails_beside_any_object_keeps_the_last_plan(
 
     async def work(followed: Followed) -> None:
         with monkeypatch.context() as patched:
-            patched.setattr(peers, "_with_restart", raising)
+            patched.setattr(peer_checks.PeerChecks, "check_addresses", raising)
             await followed.put(a_peer("a", "192.0.2.1"))
             await followed.put(a_peer("b", "192.0.2.2"))
             assert followed.addresses == {"192.0.2.9"}
