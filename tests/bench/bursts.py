@@ -216,7 +216,7 @@ async def measure(count: int, code: Path, only: str, *, is_quick: bool) -> None:
         writer = EtcdWriter(store.settings)
         await writer.apply([node("own", f"{OWN}/8")])
         with tested(folder, store.servers[0].endpoint, code) as (ours, _):
-            while ours.sessions()[0] < len(PEERS):
+            while ours.sessions()[0] < len(PEERS):  # noqa: ASYNC110  # another process
                 await asyncio.sleep(0.2)
             say(
                 "burst", "written", "applied", "lag ms", "cpu s", "lines", "flaps", "up"
