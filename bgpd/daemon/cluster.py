@@ -142,6 +142,7 @@ class ClusterFollower:
                     # While events keep coming, half of the time is left to others.
                     await asyncio.sleep(min(time() - started, MOST_REST))
         finally:
+            self._log.close()
             if self._side_task is not None:
                 self._side_task.cancel()
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from bgpd.daemon.complaints import log_complaints
 from bgpd.daemon.intake import Intake, Taken
 from bgpd.daemon.limits import exceeded
+from bgpd.daemon.log_limit import BURST
+from bgpd.daemon.logs import alike
 from bgpd.daemon.outgoing import export_context
 from bgpd.daemon.refreshes import Refreshes
 from bgpd.daemon.stale import StaleRoutes
@@ -348,14 +350,12 @@ class Peer:
         level = logging.DEBUG
         if event.reason is not None and event.old is not State.ESTABLISHED:
             level = logging.INFO
-        _log.log(
-            level,
-            "%s: %s -> %s%s",
-            self._prefix,
-            event.old.name,
-            event.new.name,
-            f": {event.reason}" if event.reason is not None else "",
-        )
+        what = f"{event.old.name} -> {event.new.name}"
+        if event.reason is not None:
+            what += f": {event.reason}"
+        # Thousands that cannot be connected to are one piece of news.
+        extra = alike(what, burst=BURST)
+        _log.log(level, "%s: %s", self._prefix, what, extra=extra)
 
     def peer_expired(self) -> None:
         """Forget a dynamic neighbour."""

@@ -16,6 +16,7 @@ from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import ChangeCost, PeerSettings
 
 SHOWN: Final = 3  # steps of one kind that the log shows each by itself
+AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
 LOOKED_AT: Final = 256  # peers compared in one go, at most a millisecond
 
 _log = logging.getLogger(__name__)
@@ -57,7 +58,7 @@ class PeerChanges:
         done: list[Step] = []
         time = self._speaker.loop.time
         until = time() + self._speaker.jobs.budget
-        while not self.is_settled and time() < until:
+        while not self.is_settled and (len(done) < AT_ONCE or time() < until):
             step = self._go_on()
             if step is not None:
                 done.append(step)
