@@ -24,8 +24,7 @@ def _counts_of(
     counts = []
     for key in keys:
         value = values.get(key)
-        if value is not None:
-            counts.append(count(value))
+        counts.append(count(value))
     return counts
 
 

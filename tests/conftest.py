@@ -22,7 +22,7 @@ settings.register_profile(
 )
 settings.register_profile("soak", max_examples=20_000, deadline=None)
 settings.register_profile(
-    "mutants",  # a mutant that fails need not be understood
+    "quick",  # for mutants and coverage: what fails need not be understood
     max_examples=40,
     deadline=None,
     derandomize=True,

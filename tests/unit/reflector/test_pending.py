@@ -75,3 +75,17 @@ def test_who_waits_longest_is_told_first() -> None:
     pending.add([Change(None, A, [THREE])])
     told = [pending.drain(1) for _ in range(3)]
     assert told == [[(None, A, [ONE])], [(None, B, [TWO])], [(None, A, [THREE])]]
+
+
+def test_what_was_drained_may_change_again() -> None:
+    """Which prefixes wait is remembered of the batches that are left alone."""
+    table = {ONE: B, TWO: B, THREE: B}
+    pending = PendingChanges(table)
+    pending.add([Change(A, B, [ONE]), Change(A, B, [TWO])])
+    assert pending.drain(1) == [(A, B, [ONE])]
+    pending.add([Change(A, B, [ONE])])
+    assert pending.drain(9) == [(A, B, [TWO]), (A, B, [ONE])]
+    pending.add([Change(A, B, [ONE])])
+    pending.add([Change(B, A, [TWO])])
+    pending.add([Change(A, B, [TWO])])
+    assert pending.drain(9) == [(A, B, [ONE])]

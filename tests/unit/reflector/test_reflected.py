@@ -120,6 +120,9 @@ def test_what_is_left_does_not_end_what_follows() -> None:
     batch, left = put(odd, gone, same, Change(None, a_path(A), [TWO]))
     assert batch.reflected == {A: {b"a": {BLOCK.octets: [TWO]}}}
     assert left == [odd, gone]
+    path = a_path(A)
+    batch, _ = put(Change(path, path, [ONE]), Change(None, path, [TWO]))
+    assert batch.reflected == {A: {b"a": {BLOCK.octets: [TWO]}}}
     mute = Change(None, a_path(MUTE), [ONE])
     batch, left = put(Change(None, a_path(A), [THREE]), mute, odd)
     assert batch.reflected == {A: {b"a": {BLOCK.octets: [THREE]}}}

@@ -1,31 +1,46 @@
 import pytest
 
-from reflector.rules import ExportContext, Target
+from reflector.rules import (
+    MEMO_MAX,
+    Export,
+    ExportContext,
+    Origin,
+    Target,
+    origin_of,
+)
 from rib.attribute_codes import (
     AIGP,
     AS_PATH,
+    CLUSTER_LIST,
     COMMUNITIES,
     EXTENDED_COMMUNITIES,
     LOCAL_PREF,
     MULTI_EXIT_DISC,
     NEXT_HOP,
     ONLY_TO_CUSTOMER,
+    ORIGINATOR_ID,
 )
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV6_UNICAST
 from rib.path import SourceKind
 from rib.policy import (
+    ACCEPT_ALL,
     GRACEFUL_SHUTDOWN,
     NO_ADVERTISE,
     NO_EXPORT,
     NO_EXPORT_SUBCONFED,
     Actions,
     Match,
+    Operator,
     Outcome,
+    Policy,
     PolicySpec,
     Term,
+    compile_policy,
+    prefix_match,
 )
 from tests.support.exports import (
+    CLUSTER,
     LOCAL_AS,
     SELF,
     SELF_IPV6,
@@ -34,7 +49,7 @@ from tests.support.exports import (
     told,
     values,
 )
-from tests.support.routes import some_attributes
+from tests.support.routes import nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
 
@@ -346,3 +361,91 @@ def test_communities_that_stay_within_an_as_do_not_go_to_others() -> None:
     )
     assert EXTENDED_COMMUNITIES not in values(told(alone, TO_EBGP))
     assert len(values(told(both, TO_IBGP))[EXTENDED_COMMUNITIES]) == 16
+
+
+@pytest.mark.rfc("4456", "6", "MUST")
+def test_a_route_s_origin_is_who_it_was_learned_from() -> None:
+    origins = [origin_of(from_peer(kind)) for kind in KINDS]
+    assert origins == [Origin.OWN, Origin.OWN, Origin.EBGP, Origin.NON_CLIENT]
+    assert origin_of(from_peer(is_client=True)) is Origin.CLIENT
+
+
+class TestWhatIsRemembered:
+    """An export keeps outgoing forms, by value, and never without a bound."""
+
+    def test_only_our_own_routes_while_there_may_be_better_ones(self) -> None:
+        early = Export(a_context(), Policy(ACCEPT_ALL), tells_own_only=True)
+        assert early(from_peer(SourceKind.LOCAL)) is not None
+        assert early(from_peer(SourceKind.KERNEL)) is not None
+        assert early(from_peer(SourceKind.EBGP)) is None
+        client = from_peer(is_client=True)
+        assert early(client) is None
+        assert early.tail_of(client.source) == b""
+
+    @pytest.mark.rfc("4456", "8", "MUST")
+    def test_our_cluster_id_is_added_once(self) -> None:
+        export = Export(a_context(), Policy(ACCEPT_ALL))
+        for cluster_id, expected in ((CLUSTER, 4), (7, 8)):
+            path = from_peer(is_client=True, cluster_id=cluster_id)
+            found = values(export(path))
+            assert found[CLUSTER_LIST][:4] == CLUSTER.to_bytes(4, "big")
+            assert len(found[CLUSTER_LIST]) == expected
+            assert found[ORIGINATOR_ID] == path.source.router_id.to_bytes(4, "big")
+        internal = values(export(from_peer()))
+        assert internal[CLUSTER_LIST] == CLUSTER.to_bytes(4, "big")
+        to_internal = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        client = from_peer(is_client=True, cluster_id=7)
+        assert values(to_internal(client))[CLUSTER_LIST] == bytes((0, 0, 0, 7))
+
+    def test_no_tail_for_routes_that_are_not_reflected(self) -> None:
+        export = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        assert export.tail_of(from_peer(is_client=True).source)
+        assert export.tail_of(from_peer().source) == b""
+        assert export.tail_of(from_peer(SourceKind.EBGP).source) == b""
+
+    def test_who_a_peer_is_may_change_and_what_rested_on_it_is_forgotten(self) -> None:
+        spec = doing(Actions(local_pref=7))
+        for export in (
+            Export(a_context(), Policy(ACCEPT_ALL)),
+            Export(a_context(), compile_policy(spec)),
+        ):
+            path = from_peer(is_client=True)
+            before = export.outgoing(path)
+            assert export.outgoing(path) is before
+            path.source.router_id = 9
+            path.source.cluster_id = 9
+            assert export.outgoing(path) is before
+            export.forget()
+            found = values(export.outgoing(path))
+            assert found[ORIGINATOR_ID] == bytes((0, 0, 0, 9))
+            assert found[CLUSTER_LIST][4:] == bytes((0, 0, 0, 9))
+
+    def test_prefixes_that_fare_alike_share_an_outgoing_form(self) -> None:
+        low = Match(prefixes=prefix_match(Operator.IN, "10.0.0.0/15"))
+        spec = PolicySpec(
+            "p",
+            (Term("t", Outcome.ACCEPT, low, Actions(local_pref=7)),),
+            accepts_unmatched=True,
+        )
+        export = Export(a_context(), compile_policy(spec))
+        some = nlris("10.0.0.0/16", "10.1.0.0/16", "10.2.0.0/16")
+        path = from_peer(is_client=True)
+        (one, first), (other, second) = export.divide(path, some)
+        assert [*first, *second] == some
+        assert values(one)[LOCAL_PREF] == bytes((0, 0, 0, 7))
+        assert values(other)[LOCAL_PREF] == bytes((0, 0, 0, 100))
+        assert [outgoing for outgoing, _ in export.divide(path, some)] == [one, other]
+        assert export.divide(path, some)[0][0] is one
+        internal = Export(a_context(Target.NON_CLIENT), compile_policy(spec))
+        assert internal.divide(from_peer(), some) == ((None, some),)
+
+    def test_ever_new_paths_do_not_fill_memory(self) -> None:
+        low = Match(prefixes=prefix_match(Operator.IN, "10.0.0.0/15"))
+        spec = PolicySpec(
+            "p", (Term("t", Outcome.REJECT, low),), accepts_unmatched=True
+        )
+        export = Export(a_context(), compile_policy(spec))
+        some = nlris("10.0.0.0/16", "10.2.0.0/16")
+        for _ in range(4097):
+            export.divide(from_peer(is_client=True), some)
+        assert 0 < len(export._shapes) <= MEMO_MAX

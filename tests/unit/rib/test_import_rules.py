@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 
 from rib.attributes import make_attributes, parse_as_path
@@ -71,6 +73,38 @@ class TestLoops:
         assert refusal(pair, own_addresses=own) is expected
 
 
+class TestReflectedRoutes:
+    """RFC 4456 8: what we have reflected before does not come in again."""
+
+    OURS = some_attributes(originator_id=ROUTER_ID, cluster_list=(1, 2))
+    CLUSTER = some_attributes(originator_id=5, cluster_list=(1, 2))
+
+    @pytest.mark.rfc("4456", "8", "SHOULD")
+    def test_our_router_id_as_originator(self) -> None:
+        assert refusal(self.OURS, IBGP) is Refusal.OWN_ORIGINATOR
+        assert refusal(self.CLUSTER, IBGP) is None
+        elsewhere = some_attributes(originator_id=5, cluster_list=(ROUTER_ID,))
+        assert refusal(elsewhere, IBGP) is None
+
+    @pytest.mark.rfc("4456", "8", "SHOULD")
+    def test_one_of_our_cluster_ids(self) -> None:
+        for ours in ({2}, {1, 7}):
+            found = refusal(self.CLUSTER, IBGP, cluster_ids=frozenset(ours))
+            assert found is Refusal.OWN_CLUSTER
+        assert refusal(self.CLUSTER, IBGP, cluster_ids=frozenset({5, 7})) is None
+        assert refusal(self.CLUSTER, IBGP) is None
+
+    def test_external_peers_have_neither(self) -> None:
+        assert refusal(self.OURS, PEER) is None
+        assert refusal(self.OURS, PEER, cluster_ids=frozenset({1})) is None
+
+    def test_our_as_comes_first_and_says_which(self) -> None:
+        looped = some_attributes("64512", originator_id=ROUTER_ID)
+        refused = rules().check(looped, IBGP)
+        assert refused is not None
+        assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, "AS 64512")
+
+
 class TestRoles:
     """RFC 9234 5, as the receiver."""
 
@@ -93,6 +127,9 @@ class TestRoles:
         assert refusal(self.MARKED, role=role) is marked
         assert refusal(self.ELSEWHERE, role=role) is elsewhere
         assert refusal(some_attributes(), role=role) is None
+        refused = rules(role="rs").check(self.ELSEWHERE, PEER)
+        assert refused is not None
+        assert refused.detail == "OTC 65009"
         assert refusal(self.ELSEWHERE, IBGP, role=role) is None
 
     @pytest.mark.rfc("9234", "5", "MUST")
@@ -140,3 +177,28 @@ class TestGracefulShutdown:
         verdict = rejects.evaluate(self.LEAVING, PEER, IPV4_UNICAST, None)
         assert not verdict.is_accepted
         assert verdict.attributes is self.LEAVING
+
+
+def test_rules_are_equal_that_rest_on_the_same() -> None:
+    policy = Policy(ACCEPT_ALL)
+    given: dict[str, Any] = {
+        "local_as": LOCAL_AS,
+        "router_id": ROUTER_ID,
+        "cluster_ids": frozenset({1}),
+        "own_addresses": frozenset({bytes(4)}),
+        "allow_own_as": 1,
+        "role": "peer",
+    }
+    one = ImportRules(policy, **given)
+    assert one.equals(ImportRules(policy, **given))
+    others: dict[str, Any] = {
+        "local_as": 1,
+        "router_id": 1,
+        "cluster_ids": frozenset({2}),
+        "own_addresses": frozenset(),
+        "allow_own_as": 0,
+        "role": "rs",
+    }
+    for name, value in others.items():
+        assert not one.equals(ImportRules(policy, **{**given, name: value}))
+    assert not one.equals(ImportRules(Policy(ACCEPT_ALL), **given))

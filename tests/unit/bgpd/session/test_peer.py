@@ -246,6 +246,24 @@ def test_updates_in_front_of_an_error_are_delivered() -> None:
     assert made.state is State.IDLE
 
 
+@pytest.mark.rfc("6608", "3", "MUST")
+@pytest.mark.parametrize("kind", [2, 5])
+def test_what_belongs_to_a_session_is_an_error_before_one(kind: int) -> None:
+    made = connected()
+    made.receive_data(1, encode_message(kind, b"\0\0\0\0"), 0.0)
+    assert notifications(made.events()) == [Notification(5, 1)]
+    assert made.state is State.IDLE
+
+
+def test_a_restarting_peer_is_expected_for_as_long_after_a_standstill() -> None:
+    made = session(1)
+    outgoing = made._machines.outgoing
+    outgoing.be_eager(50.0)
+    made.resume(100.0, 110.0)
+    assert outgoing.is_eager(149.0)
+    assert not outgoing.is_eager(150.0)
+
+
 @pytest.mark.parametrize(
     "octets",
     [
