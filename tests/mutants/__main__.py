@@ -36,14 +36,21 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/pending.py": _REFLECTOR,
+    "reflector/path_ids.py": _REFLECTOR,
     "rib/import_rules.py": (
         "tests/unit/rib/test_import_rules.py",
         "tests/unit/rib/test_adj_rib_in.py",
+        "tests/unit/rib/test_adj_rib_in_batches.py",
         _SHORT_WAYS,
     ),
-    "rib/adj_rib_in.py": ("tests/unit/rib/test_adj_rib_in.py", _SHORT_WAYS),
+    "rib/adj_rib_in.py": (
+        "tests/unit/rib/test_adj_rib_in.py",
+        "tests/unit/rib/test_adj_rib_in_batches.py",
+        _SHORT_WAYS,
+    ),
     "rib/loc_rib.py": (
         "tests/unit/rib/test_loc_rib.py",
+        "tests/unit/rib/test_loc_rib_batches.py",
         "tests/property/test_loc_rib.py",
     ),
     "reflector/group.py": _REFLECTOR,
@@ -127,7 +134,7 @@ def mutmut(target: Path, *command: str, **options: object) -> str:
     done = subprocess.run(
         (str(program), *command),
         cwd=target,
-        env={**os.environ, "HYPOTHESIS_PROFILE": "mutants", "CI": ""},
+        env={**os.environ, "HYPOTHESIS_PROFILE": "quick", "CI": ""},
         capture_output=True,
         text=True,
         check=False,
