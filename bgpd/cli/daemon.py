@@ -19,6 +19,8 @@ from bgpd import __version__
 from bgpd.cli.lab import lab
 
 EXIT_FAILED: Final = 1
+EXIT_USAGE: Final = 2
+EXIT_CONFIG: Final = 78  # EX_CONFIG of sysexits.h: a supervisor need not try again
 DEFAULT_CONTROL: Final = "/run/pybgpd/pybgpd.sock"
 MAX_CLIENTS: Final = 65535
 
@@ -155,7 +157,7 @@ def run(config: Path | None, **options: object) -> None:
         source = Source(config, given)
         loaded = source.load()
     except ConfigError as error:
-        _fail(str(error))
+        _fail(str(error), EXIT_CONFIG)
     _run_daemon(loaded.settings, source, loaded.files)
 
 
@@ -204,7 +206,7 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
     unicast. Stays in the foreground.
     """
     if options["hold_time"] in (1, 2):
-        _fail("--hold-time is 0 or at least 3 seconds (RFC 4271 4.2)", usage=True)
+        _fail("--hold-time is 0 or at least 3 seconds (RFC 4271 4.2)", EXIT_USAGE)
     from bgpd.daemon.presets import reflector_settings  # noqa: PLC0415
 
     settings = reflector_settings(
@@ -277,7 +279,7 @@ def health(
         around = around._replace(node_name_file=nodename_file)
     if not any(wanted.values()):
         names = ", ".join(f"--{name.replace('_', '-')}" for name in wanted)
-        _fail(f"must specify at least one of {names}", usage=True)
+        _fail(f"must specify at least one of {names}", EXIT_USAGE)
     checks: list[Callable[[], None]] = []
     for family in (probe.IPV4, probe.IPV6):
         if wanted[f"{family.daemon}_live"]:
@@ -310,7 +312,10 @@ def _run_daemon(
     must_listen: bool = False,
 ) -> None:
     from bgpd.daemon.entrance import enter  # noqa: PLC0415
-    from bgpd.daemon.errors import StartError  # noqa: PLC0415
+    from bgpd.daemon.errors import (  # noqa: PLC0415
+        MisconfigurationError,
+        StartError,
+    )
 
     try:
         entrance = enter(settings)  # before what takes longer to load
@@ -340,6 +345,8 @@ def _run_daemon(
 
     try:
         code = run_loop(work())
+    except MisconfigurationError as error:
+        _fail(str(error), EXIT_CONFIG)
     except (StartError, FibError, OSError) as error:
         say_last(f"pybgpd: {error}")  # not by click: whoever reads may be stuck
         code = EXIT_FAILED
@@ -349,9 +356,9 @@ def _run_daemon(
     sys.exit(code)
 
 
-def _fail(text: str, *, usage: bool = False) -> NoReturn:
+def _fail(text: str, code: int = EXIT_FAILED) -> NoReturn:
     click.echo(f"pybgpd: {text}", err=True)
-    sys.exit(2 if usage else EXIT_FAILED)
+    sys.exit(code)
 
 
 if __name__ == "__main__":

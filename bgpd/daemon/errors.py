@@ -5,5 +5,9 @@ class StartError(Exception):
     """The daemon cannot start; the text is for the user."""
 
 
+class MisconfigurationError(StartError):
+    """It cannot start until its configuration is another one."""
+
+
 class ReloadError(Exception):
     """The configuration was not applied; the text is for the user."""

@@ -18,7 +18,7 @@ from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.border import Border
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.entrance import Entrance, enter
-from bgpd.daemon.errors import StartError
+from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.holds import Holds
@@ -162,7 +162,7 @@ class Daemon:
                 return
         identity = identify(self.settings, self.desired)
         if identity is None:
-            raise StartError(
+            raise MisconfigurationError(
                 "no router id: set bgp.router_id, or let a datastore tell the address"
             )
         self._identity = identity
@@ -274,7 +274,7 @@ class Daemon:
                 all_blocks=settings.routes.holds_cluster_routes,
             )
         except DatastoreError as error:
-            raise StartError(str(error)) from error
+            raise MisconfigurationError(str(error)) from error
         self.sides = SideFollower(
             settings.kubernetes,
             settings.node_name,

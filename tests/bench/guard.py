@@ -13,7 +13,7 @@ import json
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from types import FrameType
+from types import CodeType, FrameType
 from typing import Final, NamedTuple
 
 from tests.bench.core import BENCHMARKS
@@ -40,31 +40,58 @@ def count(run: Callable[[], object]) -> Counts:
     """Return what a run takes once it is warm."""
     for _ in range(WARM_UP):
         run()
-    instructions = calls = 0
+    return Counts(_instructions(run), _calls(run))
+
+
+def _instructions(run: Callable[[], object]) -> int:
+    found = 0
+    if sys.version_info >= (3, 12):  # PEP 669; tracing tells of no instruction there
+        monitoring = sys.monitoring
+        tool, event = monitoring.PROFILER_ID, monitoring.events.INSTRUCTION
+
+        def instruction(_: CodeType, __: int) -> None:
+            nonlocal found
+            found += 1
+
+        monitoring.use_tool_id(tool, "bench-guard")
+        monitoring.register_callback(tool, event, instruction)
+        monitoring.set_events(tool, event)
+        try:
+            run()
+        finally:
+            monitoring.set_events(tool, monitoring.events.NO_EVENTS)
+            monitoring.free_tool_id(tool)
+        return found
 
     def trace(frame: FrameType, event: str, _: object) -> object:
-        nonlocal instructions
+        nonlocal found
         if event == "call":
             frame.f_trace_lines, frame.f_trace_opcodes = False, True
         elif event == "opcode":
-            instructions += 1
+            found += 1
         return trace
-
-    def profile(_: FrameType, event: str, __: object) -> None:
-        nonlocal calls
-        calls += event == "c_call"
 
     sys.settrace(trace)  # type: ignore[arg-type]  # it returns itself
     try:
         run()
     finally:
         sys.settrace(None)
+    return found
+
+
+def _calls(run: Callable[[], object]) -> int:
+    found = 0
+
+    def profile(_: FrameType, event: str, __: object) -> None:
+        nonlocal found
+        found += event == "c_call"
+
     sys.setprofile(profile)
     try:
         run()
     finally:
         sys.setprofile(None)
-    return Counts(instructions, calls)
+    return found
 
 
 def count_all() -> dict[str, Counts]:

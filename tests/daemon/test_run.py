@@ -15,6 +15,7 @@ from tests.support.speakers import own_network
 
 pytestmark = pytest.mark.slow
 PORT = 17911
+EX_CONFIG = 78
 
 
 def configuration(
@@ -287,7 +288,22 @@ def test_a_configuration_with_errors_does_not_start(tmp_path: Path) -> None:
     folder = a_folder(tmp_path, "n1")
     file = write_yaml(folder / "pybgpd.yaml", {"bgp": {"as": 0, "colour": 1}})
     with Daemon(folder, "run", "--config", str(file)) as a:
-        assert a.ended() == 1
+        assert a.ended() == EX_CONFIG
         assert "pybgpd.yaml:" in a.log()
         assert "colour" in a.log()
         assert "Traceback" not in a.log()
+
+
+def test_what_no_restart_mends_has_an_exit_code_of_its_own(tmp_path: Path) -> None:
+    for number, content in enumerate(
+        ({"bgp": {"as": 64512}}, {"datastore": {"type": "etcd"}}, [1, 2], {})
+    ):
+        folder = a_folder(tmp_path, f"n{number}")
+        file = write_yaml(folder / "pybgpd.yaml", content)
+        with Daemon(folder, "run", "--config", str(file)) as a:
+            assert a.ended() == EX_CONFIG
+            assert "Traceback" not in a.log()
+    with Daemon(tmp_path, "run", "--config", str(tmp_path / "nowhere.yaml")) as a:
+        assert a.ended() == EX_CONFIG
+    with Daemon(tmp_path, "run", "--colour") as a:
+        assert a.ended() == 2
