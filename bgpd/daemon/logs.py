@@ -8,6 +8,7 @@ descriptor. A call may say what makes its lines alike, where the first argument 
 
 import json
 import logging
+import os
 import sys
 import threading
 import time
@@ -21,6 +22,13 @@ STANDARD_ERROR: Final = 2
 MOST_LINE: Final = 16384  # characters; of a longer line the beginning is written
 _TEXT: Final = "%(asctime)s %(levelname)-7s %(message)s"
 _ALIKE: Final = "alike"
+_SEVERITIES: Final = (
+    (logging.CRITICAL, 2),
+    (logging.ERROR, 3),
+    (logging.WARNING, 4),
+    (logging.INFO, 6),
+)
+_DEBUG: Final = 7
 _LEVELS: Final = {
     "debug": logging.DEBUG,
     "info": logging.INFO,
@@ -71,8 +79,8 @@ class JsonFormatter(logging.Formatter):
 class TextFormatter(logging.Formatter):
     """One line a record, and a traceback below it if any."""
 
-    def __init__(self) -> None:
-        super().__init__(_TEXT)
+    def __init__(self, text: str = _TEXT) -> None:
+        super().__init__(text)
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -80,6 +88,44 @@ class TextFormatter(logging.Formatter):
         if len(text) > 2 * MOST_LINE:  # the end of a traceback tells most
             text = f"{text[:MOST_LINE]}\n...\n{text[-MOST_LINE:]}"
         return text
+
+
+class JournalFormatter(logging.Formatter):
+    """Lines as systemd's journal wants them: with their severity (sd-daemon(3)).
+
+    Without it all lines count as informational, and ``journalctl -p warning`` has none. The
+    journal takes it off each line, and has the time itself.
+
+    Args:
+        inner: Makes the lines; ``None`` for plain text.
+    """
+
+    def __init__(self, inner: logging.Formatter | None = None) -> None:
+        super().__init__()
+        self._inner = inner or TextFormatter("%(message)s")
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Return the lines."""
+        severity = next(
+            (number for level, number in _SEVERITIES if record.levelno >= level),
+            _DEBUG,
+        )
+        lines = self._inner.format(record).splitlines() or [""]
+        return "\n".join(f"<{severity}>{line}" for line in lines)
+
+
+def is_journal(descriptor: int, stream: str) -> bool:
+    """Whether systemd's journal reads what is written to a descriptor.
+
+    Args:
+        descriptor: Such as standard error.
+        stream: The variable ``JOURNAL_STREAM`` (systemd.exec(5)): device and inode.
+    """
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return False
+    return stream == f"{found.st_dev}:{found.st_ino}"
 
 
 class DaemonHandler(logging.Handler):
@@ -187,7 +233,10 @@ def set_up_logging(settings: LogSettings) -> None:
     handlers = [each for each in root.handlers if isinstance(each, DaemonHandler)]
     handler = handlers[0] if handlers else DaemonHandler()
     is_json = settings.format is LogFormat.JSON
-    handler.setFormatter(JsonFormatter() if is_json else TextFormatter())
+    formatter: logging.Formatter = JsonFormatter() if is_json else TextFormatter()
+    if is_journal(STANDARD_ERROR, os.environ.get("JOURNAL_STREAM", "")):
+        formatter = JournalFormatter(formatter if is_json else None)
+    handler.setFormatter(formatter)
     if not handlers:
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.level])

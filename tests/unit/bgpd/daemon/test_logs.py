@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 import sys
 import threading
 import warnings
@@ -52,6 +53,38 @@ def test_text_lines_have_level_and_message(capfd) -> None:
     logging.getLogger("bgpd.x").info("not told")
     (line,) = written(capfd)
     assert line.endswith(" WARNING peer a is down")
+
+
+def test_lines_for_the_journal_have_their_severity(capfd, monkeypatch) -> None:
+    found = os.fstat(2)
+    monkeypatch.setenv("JOURNAL_STREAM", f"{found.st_dev}:{found.st_ino}")
+    set_up_logging(LogSettings(level="debug"))
+    log = logging.getLogger("bgpd.x")
+    for level in ("critical", "error", "warning", "info", "debug"):
+        getattr(log, level)("a line of %s", level)
+    log.error("of two\nlines")
+    assert written(capfd) == [
+        "<2>a line of critical",
+        "<3>a line of error",
+        "<4>a line of warning",
+        "<6>a line of info",
+        "<7>a line of debug",
+        "<3>of two",
+        "<3>lines",
+    ]
+    set_up_logging(LogSettings(format=LogFormat.JSON))
+    log.warning("an object")
+    (line,) = written(capfd)
+    assert json.loads(line.removeprefix("<4>"))["message"] == "an object"
+
+
+@pytest.mark.parametrize("stream", ["", "1:1", "x", "8:"])
+def test_another_stream_is_not_the_journals(capfd, monkeypatch, stream) -> None:
+    monkeypatch.setenv("JOURNAL_STREAM", stream)  # standard error was sent elsewhere
+    set_up_logging(LogSettings())
+    logging.getLogger("bgpd.x").warning("a line")
+    (line,) = written(capfd)
+    assert line.endswith(" WARNING a line")
 
 
 def test_json_lines_are_one_object_each(capfd) -> None:
