@@ -191,11 +191,11 @@ class FibFeed:
         self, entry: Entry, paths: Sequence[Path], fate: _Fate
     ) -> Target | None:
         memo, key = self._memo, (entry, fate)
-        target = memo.get(key, _UNKNOWN)
+        if key in memo:
+            return memo[key]
+        target = memo.recall(key, _UNKNOWN)
         if target is _UNKNOWN:
-            target = memo.recall(key, _UNKNOWN)
-            if target is _UNKNOWN:
-                target = memo.put(key, self._make_target(paths, fate))
+            target = memo.put(key, self._make_target(paths, fate))
         return target
 
     def _make_target(self, paths: Sequence[Path], fate: _Fate) -> Target | None:
