@@ -70,6 +70,8 @@ class Jobs:
             next(job)
         except StopIteration:
             return False
+        except MemoryError:  # half a sweep is worse than a new start
+            raise
         except Exception:  # noqa: BLE001  # one job must not end the others
             _log.exception("a background job failed")
             return False

@@ -87,6 +87,8 @@ class Poller:
                 if pollable is not None:
                     try:
                         pollable.ready(events)
+                    except MemoryError:  # of all: to go on would lose one after another
+                        raise
                     except Exception as error:  # noqa: BLE001  # of one, not of all
                         self._report(pollable, error)
                 if monotonic() >= until:

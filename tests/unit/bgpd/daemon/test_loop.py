@@ -71,3 +71,37 @@ def test_many_young_objects_are_looked_at_while_at_rest() -> None:
     loop.collect_at_rest()
     assert knot() is None
     assert many
+
+
+def test_what_was_in_use_while_it_was_young_is_looked_at_once_more() -> None:
+    loop.collect_at_rest()
+    knot = Knot()
+    found = weakref.ref(knot)
+    many = [young_objects()]
+    assert loop.collect_young()  # it survives: its work is not done
+    assert found() is not None
+    del knot
+    for _ in range(loop.MIDDLE):
+        many.append([[number] for number in range(loop.YOUNG + 1000)])
+        assert loop.collect_young()
+    assert found() is None
+    assert len(gc.get_objects(generation=2)) < loop.YOUNG  # it is not looked at again
+
+
+@pytest.mark.parametrize("at_once", [0, 10**9])
+def test_a_busy_process_looks_at_everything_where_that_is_not_much(
+    monkeypatch: pytest.MonkeyPatch, at_once: int
+) -> None:
+    knot = Knot()
+    found = weakref.ref(knot)
+    gc.freeze()
+    del knot
+    many = [young_objects()]
+    assert loop.collect_young()
+    assert found() is not None  # out of all looks but one at everything
+    monkeypatch.setattr(loop, "FULL_INTERVAL", -1.0)
+    monkeypatch.setattr(loop, "AT_ONCE", at_once)
+    many.append([[number] for number in range(loop.YOUNG + 1000)])
+    assert loop.collect_young()
+    assert (found() is None) == (at_once > 0)
+    assert many
