@@ -27,6 +27,7 @@ failure in a row doubles the time in Idle, where connections of the peer are ref
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import chain
+from math import inf
 from random import Random
 from typing import Final
 
@@ -51,6 +52,9 @@ from bgpd.wire.open import OpenMessage
 COLLISION_WINDOW: Final = 5.0  # seconds
 COLLISION_WAIT: Final = 1.0
 """Seconds for which an OPEN waits for that on our own connection, at most."""
+EXCUSE_TIME: Final = 10.0
+"""Seconds after a standstill of ours in which a peer that gives us up is not at fault: to
+rest in Idle, and to refuse it, would make the outage longer."""
 _PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
 
 _NO_FAILURE: Final = (
@@ -124,6 +128,7 @@ class Machines:
         self.left_out: frozenset[int] = frozenset()
         self.waiting: Waiting | None = None
         self._failures = 0  # in a row
+        self._excused_until = -inf
 
     @property
     def settings(self) -> PeerSettings:
@@ -169,6 +174,7 @@ class Machines:
             connection.resume(lost, now)
         if self.waiting is not None:
             self.waiting.until += lost
+        self._excused_until = now + EXCUSE_TIME
 
     def forgive(self) -> None:
         """Forget former failures and refusals: an administrator starts the peer."""
@@ -350,6 +356,8 @@ class Machines:
         is_retry = self._learn_refusal(old, reason)
         if connection.state is not State.IDLE or is_retry or reason.kind in _NO_FAILURE:
             return
+        if now < self._excused_until and _is_for_silence(reason):
+            return
         is_cease = _is_cease(reason)
         if old is State.ESTABLISHED and now - connection.established_at >= STABLE_TIME:
             self._failures = 0
@@ -397,6 +405,16 @@ def _has_restarted(established: Connection, now: float) -> bool:
     graceful = negotiated.graceful_restart if negotiated is not None else None
     is_settled = now - established.established_at >= COLLISION_WINDOW
     return graceful is not None and bool(graceful.families) and is_settled
+
+
+def _is_for_silence(reason: DownReason) -> bool:
+    """Whether the peer has given us up because it heard nothing, or just as well may."""
+    notification = reason.notification
+    return reason.kind is DownKind.CONNECTION_LOST or (
+        reason.kind is DownKind.NOTIFICATION_RECEIVED
+        and notification is not None
+        and notification.code == ErrorCode.HOLD_TIMER_EXPIRED
+    )
 
 
 def _is_cease(reason: DownReason) -> bool:

@@ -774,6 +774,27 @@ def test_a_second_open_waits_no_less_for_a_standstill() -> None:
     assert seen == [False, False, True]
 
 
+@pytest.mark.parametrize(
+    ("stands_still", "rests"), [(True, False), (False, True)], ids=["after", "without"]
+)
+def test_a_peer_that_gave_us_up_over_a_standstill_is_tried_at_once(
+    stands_still, rests
+) -> None:
+    made = established(hold_time=3)
+    for _ in range(5):
+        if stands_still:
+            made.resume(5.0, 6.0)
+        made.receive_data(1, encode_notification(Notification(4)), 6.1)
+        assert made.next_deadline() == pytest.approx(6.1) or rests
+        made.handle_timer(made.next_deadline() or 0.0)
+        made.connection_made(1, "a", "b", 6.2, is_outgoing=True)
+        made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 6.3)
+        made.events()
+    made.notify(NotifyError(3, 1), 7.0)
+    is_resting = (made.next_deadline() or 0.0) - 7.0 > 2
+    assert is_resting is rests
+
+
 # -- ways that are back -----------------------------------------------------------------
 
 
