@@ -30,7 +30,6 @@ from bgpd.config.settings import (
     DatastoreSettings,
 )
 from bgpd.daemon.border import Border
-from bgpd.daemon.paced import in_turns
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.daemon.warning_log import WarningLog
 from bgpd.datastore import Datastore, FolderDatastore
@@ -38,6 +37,7 @@ from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.model import Status
 from bgpd.session.settings import AddPathMode, PeerSettings
+from bgpd.worker.turns import in_turns
 
 MOST_REST: Final = 0.5  # seconds between two plans, while events keep coming
 

@@ -30,13 +30,14 @@ from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
 from bgpd.daemon.reconcile import Reconciler
-from bgpd.daemon.reloading import Reloading, capped, in_turns
+from bgpd.daemon.reloading import Reloading, capped
 from bgpd.daemon.restart import Deferral
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.daemon.supervision import Supervisor
 from bgpd.session.recovery import Caps
 from bgpd.session.settings import PeerSettings
+from bgpd.worker.turns import collect, in_turns
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -371,8 +372,8 @@ class Daemon:
     async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
         """Apply changed settings, in slices; return the steps."""
         old = self.settings
-        steps = in_order(await in_turns(find_steps(old, new)))
-        lines = await in_turns(map(str, steps))
+        steps = in_order(await in_turns(collect(find_steps(old, new))))
+        lines = await in_turns(collect(map(str, steps)))
         for line in capped(lines):
             _log.info("reload: %s", line)
         self.settings = new
@@ -385,7 +386,7 @@ class Daemon:
         reconciler, identity = self.reconciler, self._identity
         if reconciler is not None and identity is not None:
             self._apply_identity()
-            ours = await in_turns(peers_with_as(new.peers, identity.asn))
+            ours = await in_turns(collect(peers_with_as(new.peers, identity.asn)))
             filled = replace(new, peers=tuple(ours))
             self._apply_settings(reconciler, with_as(filled, identity.asn))
             await reconciler.settled()

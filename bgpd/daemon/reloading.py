@@ -8,14 +8,13 @@ and why. Whoever asks, a signal, a command or a changed file, goes this one way.
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from pathlib import Path
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
-from bgpd.daemon.jobs import BUDGET
 from bgpd.worker import Worker, WorkerError
 
 if TYPE_CHECKING:  # a reflector without a file shall not load the file's models
@@ -24,8 +23,6 @@ if TYPE_CHECKING:  # a reflector without a file shall not load the file's models
 MAX_LINES: Final = 500  # of steps, in an answer and in the log
 
 _log = logging.getLogger(__name__)
-
-_T = TypeVar("_T")
 
 Apply = Callable[[DaemonSettings], Awaitable[list[str]]]
 
@@ -145,20 +142,6 @@ class Reloading:
 def utc(seconds: float) -> str:
     """Return a moment of the wall clock as RFC 3339 has it."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
-
-
-async def in_turns(work: Iterator[_T | None]) -> list[_T]:
-    """Take all that ``work`` yields but its breaths, a few milliseconds per turn."""
-    now = asyncio.get_running_loop().time
-    until = now() + BUDGET
-    found: list[_T] = []
-    for item in work:
-        if item is not None:
-            found.append(item)
-        if now() >= until:
-            await asyncio.sleep(0)
-            until = now() + BUDGET
-    return found
 
 
 def capped(lines: list[str]) -> list[str]:

@@ -32,6 +32,7 @@ from bgpd.texts.yaml_text import STRICT, compose
 API_GROUPS: Final = ("projectcalico.org/", "crd.projectcalico.org/")
 MAX_WARNINGS: Final = 20  # told of one file; of junk each line may be a document
 MAX_NAME: Final = 253  # characters, as Kubernetes' API has it
+_LARGE: Final = 64 << 10  # characters of a document; junk is not worth parsing
 _MAX_SHOWN: Final = 64  # characters of what was found
 _SAYS_WHOSE: Final = ("affinity", "deleted", "hostAffinity")  # of an IPAM block
 _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
@@ -70,12 +71,14 @@ class Parsed:
             stands twice; the first ``MAX_WARNINGS``, and how many there are more.
         is_whole: No document was unreadable, so an object that is missing is deleted.
         is_cut: A limit refused some of it.
+        nodes: Values in it, with what aliases stand for.
     """
 
     entries: tuple[Entry, ...]
     warnings: tuple[tuple[int, str], ...]
     is_whole: bool
     is_cut: bool = False
+    nodes: int = 0
 
 
 def parse(text: str, limits: Limits = MANIFESTS) -> Parsed:
@@ -90,6 +93,9 @@ def parse(text: str, limits: Limits = MANIFESTS) -> Parsed:
     reading = _Reading()
     nodes = octets = 0
     for line, document in _documents(text):
+        if reading.is_sated(document) and "apiVersion" not in document:
+            reading.spoil(line, "kind and apiVersion are missing")
+            continue
         left = limits._replace(
             nodes=limits.nodes - nodes, octets=limits.octets - octets
         )
@@ -106,7 +112,7 @@ def parse(text: str, limits: Limits = MANIFESTS) -> Parsed:
             nodes, octets = nodes + root.nodes, octets + root.octets
             for node in _objects(root):
                 reading.take(line - 1, node)
-    return reading.result()
+    return reading.result(nodes)
 
 
 class _Reading:
@@ -118,6 +124,10 @@ class _Reading:
         self._warnings: list[tuple[int, str]] = []
         self._passed_over = 0
         self._is_whole = True
+
+    def is_sated(self, document: str) -> bool:
+        """Whether what is wrong with a document need not be known in detail."""
+        return len(document) > _LARGE or len(self._warnings) >= MAX_WARNINGS
 
     def take(self, above: int, node: Node) -> None:
         """Take one object; ``above`` are the lines before its document."""
@@ -150,12 +160,16 @@ class _Reading:
         else:
             self._passed_over += 1
 
-    def result(self) -> Parsed:
+    def result(self, nodes: int) -> Parsed:
         """Return what there is."""
         if self._passed_over:
             self._warnings.append((1, f"and {self._passed_over} findings more"))
         return Parsed(
-            tuple(self._entries), tuple(self._warnings), self._is_whole, self.is_cut
+            tuple(self._entries),
+            tuple(self._warnings),
+            self._is_whole,
+            self.is_cut,
+            nodes,
         )
 
 

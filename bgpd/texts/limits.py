@@ -62,7 +62,7 @@ class Limits(NamedTuple):
 CONFIGURATION: Final = Limits(16 * MIB, 2_000_000, 32)
 # A list of all nodes of a cluster, as `calicoctl get nodes -o yaml` prints it, is 1.5 KiB and
 # about 100 values a node.
-MANIFESTS: Final = Limits(16 * MIB, 2_000_000, 64)
+MANIFESTS: Final = Limits(16 * MIB, 1_000_000, 64)
 # etcd takes requests of 1.5 MiB. A BGPFilter of 1,000 rules is 100 KiB and 10,000 values.
 VALUE: Final = Limits(1 * MIB, 50_000, 64)
 AFFINITY: Final = Limits(4_096, 64, 8)

@@ -35,7 +35,6 @@ def main(descriptor: int, memory: int) -> None:
         while header := calls.read(HEADER.size):
             _, length = HEADER.unpack(header)
             _serve(calls.read(length), answers)
-            answers.flush()
 
 
 def _confine(memory: int) -> None:
@@ -56,13 +55,16 @@ def _confine(memory: int) -> None:
 def _serve(call: bytes, answers: BinaryIO) -> None:
     try:
         function, arguments = pickle.loads(call)  # noqa: S301  # of our own daemon
-        answers.writelines(encode(Kind.PIECE, piece) for piece in function(*arguments))
+        for piece in function(*arguments):
+            answers.write(encode(Kind.PIECE, piece))
+            answers.flush()  # what is done must be known if the next piece ends us
         end = encode(Kind.DONE)
     except BrokenPipeError:
         raise
     except Exception as error:  # noqa: BLE001  # whatever it is, the daemon tells it
         end = encode(Kind.FAULT, _text_of(error))
     answers.write(end)
+    answers.flush()
 
 
 def _text_of(error: Exception) -> str:

@@ -30,6 +30,7 @@ from bgpd.datastore import endpoint_status, folder, folder_watch
 from bgpd.datastore.endpoint_status import EndpointFolder
 from bgpd.datastore.folder import FolderDatastore
 from bgpd.datastore.inotify import Inotify
+from bgpd.datastore.manifest_files import ManifestFiles
 from bgpd.net.listener import Listener
 from bgpd.net.service_manager import ServiceManager
 from rib.nlri import parse_prefix
@@ -201,9 +202,9 @@ class Part(NamedTuple):
 PARTS = {
     "file watch": Part(file_watch, "stamps", World.change_configuration),
     "listing of a folder": Part(folder, "list_folder", World.change_block),
-    "reading of manifests": Part(folder._Reader, "refresh", World.change_block),
+    "reading of manifests": Part(ManifestFiles, "refresh", World.change_block),
     "datastore": Part(FolderDatastore, "_take", World.change_block),
-    "local workloads": Part(EndpointFolder, "read", World.change_workload),
+    "local workloads": Part(EndpointFolder, "read_in_slices", World.change_workload),
     "watches of inotify": Part(Inotify, "watch", World.change_block),
     "listener": Part(Listener, "listen", World.listen_elsewhere),
     "service manager": Part(ServiceManager, "tell", World.nothing),

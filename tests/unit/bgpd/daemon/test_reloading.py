@@ -11,7 +11,8 @@ import pytest
 from bgpd.config.reading import Source
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
-from bgpd.daemon.reloading import MAX_LINES, Reloading, in_turns
+from bgpd.daemon.reloading import MAX_LINES, Reloading
+from bgpd.worker.turns import collect, in_turns
 
 pytestmark = pytest.mark.slow  # a process each
 
@@ -190,7 +191,7 @@ def test_long_work_gives_the_loop_its_turn() -> None:
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(others())
-        assert await in_turns(items()) == [1, 3, 5, 7, 9]
+        assert await in_turns(collect(items())) == [1, 3, 5, 7, 9]
         task.cancel()
         assert turns >= 5
 
