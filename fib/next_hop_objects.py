@@ -212,6 +212,7 @@ class NextHopObjects:
         _, fault = self._sock.ask(encode_next_hop_removal(entry.object_id))
         if fault is None:
             self.forget(entry.object_id)
+            self._users.pop(entry.object_id, None)
             self.release(entry)
         return fault is None
 
@@ -232,4 +233,5 @@ class NextHopObjects:
             for object_id in unused:
                 self._sock.ask(encode_next_hop_removal(object_id))
                 self.forget(object_id)
+                self._users.pop(object_id, None)
             unused = self._held.keys() - keep - self._members()

@@ -87,6 +87,8 @@ class Reconciler:
             )
             for route in settings.routes.originated
         }
+        used = dict.fromkeys(settings.routes.originated)
+        self._attributes = {route: self._attributes[route] for route in used}
         before, self._configured.routes = self._configured.routes, wanted
         self._apply_routes(before, wanted)
         return steps
@@ -116,6 +118,8 @@ class Reconciler:
         for block in desired.originated:
             attributes = self._plain_attributes(desired, block.family)
             wanted[block.family, block.nlri] = _Route(origins.blocks, attributes)
+        used = {route.attributes for route in wanted.values()}
+        self._plain = {key: one for key, one in self._plain.items() if one in used}
         before, self._discovered.routes = self._discovered.routes, wanted
         self._apply_routes(before, wanted)
 

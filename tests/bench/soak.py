@@ -43,10 +43,10 @@ EXTERNAL: Final = 65001
 OURS: Final = "127.60.0.1"
 PORT: Final = 20_000 + os.getpid() % 10_000  # several may run beside each other
 NETWORKS: Final = (127 << 24 | 64 << 16, 127 << 24 | 65 << 16, 127 << 24 | 66 << 16)
-RESIDENTS: Final = 300
+RESIDENTS: Final = 100
 RESTART_TIME: Final = 5  # seconds that the routes of a graceful node stay
 MEGABYTE: Final = 1 << 20
-LIFE: Final = 2.0  # seconds of a node
+LIFE: Final = 1.0  # seconds of a node
 
 
 def configuration(folder: Path) -> Path:
