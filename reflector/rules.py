@@ -192,6 +192,7 @@ class Export:
     ) -> None:
         self.context = context
         self.policy = policy
+        self.tells_own_only = tells_own_only
         self._accepts_all = policy.spec is ACCEPT_ALL
         self._default_local_pref = context.default_local_pref.to_bytes(4, "big")
         self._is_ebgp = context.target is Target.EBGP

@@ -150,6 +150,8 @@ class Figures:
         held: Objects in force although their source has them no more, by kind.
         holds: How often a removal was held.
         reload: How the last reload of the configuration went; ``None`` without a file.
+        recovery_peers: Peers that our End-of-RIB waits for since we restarted; ``None``
+            once the restart is over.
     """
 
     version: str
@@ -173,6 +175,7 @@ class Figures:
     held: Mapping[str, int] = field(default_factory=dict)
     holds: int = 0
     reload: ReloadFigures | None = None
+    recovery_peers: int | None = None
 
 
 Sample = tuple[tuple[str, ...], float]
@@ -264,6 +267,10 @@ ROWS: Final[tuple[_Row, ...]] = (
          lambda f: [((f.version,), 1)]),
     _Row("pybgpd_uptime_seconds", "Seconds since the start.", False, (),
          _one(lambda f: f.uptime)),
+    _Row("pybgpd_recovering", "1 while End-of-RIB is held back after a restart.", False,
+         (), _one(lambda f: f.recovery_peers is not None)),
+    _Row("pybgpd_recovery_awaited_peers", "Peers that it waits for.", False, (),
+         _one(lambda f: f.recovery_peers or 0)),
     _Row("pybgpd_sessions", "Sessions by state.", False, ("state",),
          lambda f: (((state,), count) for state, count in f.session_states.items())),
     _Row("pybgpd_peer_up", "1 while the session is established.", False, _PEER,

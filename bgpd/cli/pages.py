@@ -232,6 +232,7 @@ def status_page(row: Row) -> Iterator[str]:
                 for r in row["ranges"]
             ),
             *((family["family"], _table_size(family)) for family in row["families"]),
+            ("restart", _optional(row.get("recovery"), _recovery)),
             ("jobs", row["jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
@@ -263,6 +264,18 @@ def _lag(seconds: float | None) -> str:
 
 def _optional(row: Row | None, text: Callable[[Row], str]) -> str:
     return "" if row is None else text(row)
+
+
+def _recovery(row: Row) -> str:
+    what = "routes and End-of-RIB" if row["withholds_routes"] else "End-of-RIB"
+    names = ", ".join(row["waits_for"])
+    more = row["waiting"] - len(row["waits_for"])
+    names += f" and {more} more" if more else ""
+    return (
+        f"not over after {row['elapsed']:.0f} of at most {row['at_most']:.0f} s: "
+        f"{what} of {' '.join(row['withholds_end_of_rib'])} held back"
+        + (f", waiting for {names}" if names else "")
+    )
 
 
 def _fib(row: Row) -> str:

@@ -96,12 +96,28 @@ def _trouble(row: Row) -> str:
         return "shut down"
     if row["state"] == "Established":
         behind = sum(family["missed"] for family in row["families"])
-        remarks = [f"{behind} routes behind" if behind else "", missing_policy(row)]
+        remarks = [
+            f"{behind} routes behind" if behind else "",
+            _restart_remark(row),
+            missing_policy(row),
+        ]
         return "; ".join(filter(None, remarks))
     retry, reset = row["next_retry"], row["last_reset"]
     error = row["last_attempt"] or (f"last reset: {reset}" if reset else "")
     when = f"next try in {duration(retry)}" if retry is not None else ""
-    return "; ".join(filter(None, (error, when)))
+    return "; ".join(filter(None, (_restart_remark(row), error, when)))
+
+
+def _restart_remark(row: Row) -> str:
+    """Return what our own restart, while it is not over, has to do with a peer."""
+    if row.get("is_awaited"):
+        return "our restart waits for it"
+    families = row["families"]
+    if any(family.get("withholds_routes") for family in families):
+        return "gets only our own routes until our restart is over"
+    if any(family.get("withholds_end_of_rib") for family in families):
+        return "gets no End-of-RIB until our restart is over"
+    return ""
 
 
 _DENIES: Final = "ebgp-default-deny"
@@ -139,10 +155,15 @@ def _way(row: Row) -> str:
 
 
 def _behind(row: Row) -> str:
-    return ", ".join(
+    behind = ", ".join(
         f"{member['peer']} ({member['missed'] + member['unseen']})"
         for member in row["behind"]
     )
+    if row.get("withholds_routes"):
+        return f"routes of peers wait for our restart; {behind}".rstrip("; ")
+    if row.get("withholds_end_of_rib"):
+        return f"End-of-RIB waits for our restart; {behind}".rstrip("; ")
+    return behind
 
 
 PEERS: Final = (

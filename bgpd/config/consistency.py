@@ -146,7 +146,11 @@ def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 
 def _one_way(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if isinstance(neighbor.model, PeerRange) and neighbor.get("passive") is False:
-        yield neighbor.path_of("passive"), "the peers of a range are never connected to"
+        text = (
+            "the neighbours of a range connect by themselves; `on` keeps us from "
+            "connecting to them after a restart, too"
+        )
+        yield neighbor.path_of("passive"), text
 
 
 def _speaker(config: DaemonConfig) -> Iterator[Finding]:

@@ -327,11 +327,12 @@ class GracefulRestart(Section):
         Field(description="leave the kernel's routes at exit, adopt them at start"),
     ] = True
     deferral_time: Annotated[
-        Seconds,
+        Seconds | None,
         Field(
-            description="after a restart, peers are waited for no longer, and routes told",
+            description="after a restart, no peer is waited for longer; default as long as "
+            "one that was up keeps our routes, and at least 60"
         ),
-    ] = 60
+    ] = None
     sweep_time: Annotated[
         Seconds,
         Field(

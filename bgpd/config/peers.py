@@ -92,7 +92,11 @@ class SessionOptions(Section):
     ] = None
     port: Annotated[Port | None, Field(description="TCP port connected to")] = None
     passive: Annotated[
-        Switch | None, Field(description="never connect, only accept")
+        Switch | None,
+        Field(
+            description="never connect, only accept; neighbours of a range are connected "
+            "to only if they were up before a restart, and not with this"
+        ),
     ] = None
     families: Annotated[
         list[FamilyItem] | None,

@@ -234,14 +234,15 @@ class RestartSettings:
 
     Attributes:
         is_enabled: Leave the kernel's routes at exit and adopt them at start.
-        deferral_time: Seconds to wait for End-of-RIB before announcing (RFC 4724 4.1).
+        deferral_time: Seconds after which our End-of-RIB waits for nobody (RFC 4724 4.1);
+            ``None`` is as long as a peer that was up keeps our routes.
         sweep_time: Seconds after which adopted routes that nobody announced go.
         stale_path_time: Seconds for which routes of a peer that restarts stay beyond its
             restart time, at most (RFC 4724 4.2).
     """
 
     is_enabled: bool = True
-    deferral_time: int = 60
+    deferral_time: int | None = None
     sweep_time: int = 120
     stale_path_time: int = 360
 

@@ -84,4 +84,9 @@ def status(daemon: Daemon) -> str:
         return "waiting for what the start needs"
     peers = daemon.speaker.peers.values()
     up = sum(peer.state is State.ESTABLISHED for peer in peers)
-    return f"{up} of {len(peers)} sessions established"
+    line = f"{up} of {len(peers)} sessions established"
+    report = daemon.recovery()
+    if report is not None:
+        waiting = report.progress.waiting_count
+        line += f"; restart not over: End-of-RIB waits for {waiting} peers"
+    return line

@@ -4,15 +4,18 @@ Peers are told so by the R flag, and by the F flag of each family (RFC 4724 3). 
 
     the speaker          traces of an earlier run            restarted   F flag
     -------------------  ----------------------------------  ----------  ------------------
-    forwards nothing     none needed                         yes         all families
+    forwards nothing     a mark                              yes         all families
+                         none                                perhaps     all families
     has a kernel table   routes of ours in it                yes         families with some
                          a mark of this boot and namespace   yes         all families
                          a mark of another one               yes         none
                          none: it never ran here             no          none
 
 A speaker without a kernel table leaves no traces but the mark, and in a new container
-not even that. To take a restart for a first start would cost its peers good routes, and the
-other way round nothing; so it always counts as restarted.
+not even that. To take a restart for a first start would cost its peers good routes; to take
+a first start for a restart would leave them without any for a while. So without a mark it
+tells what it knows at once, as at a first start, and keeps back End-of-RIB alone, by which
+peers drop what they still have.
 
 The mark is a small file beside the control socket, where a reboot removes it as a rule.
 """
@@ -45,10 +48,12 @@ class Start:
     Attributes:
         is_restart: The daemon ran before.
         preserved: Families whose forwarding state survived.
+        is_certain: Whether ``is_restart`` is known, and not only possible.
     """
 
     is_restart: bool
     preserved: frozenset[Family]
+    is_certain: bool = True
 
 
 class Mark:
@@ -111,5 +116,8 @@ def judge(
         kernel: As ``this_kernel`` says.
     """
     if not has_kernel or (mark and mark == kernel):
-        return Start(is_restart=True, preserved=frozenset(families))
+        is_certain = has_kernel or bool(mark)
+        return Start(
+            is_restart=True, preserved=frozenset(families), is_certain=is_certain
+        )
     return Start(is_restart=bool(found or mark), preserved=found)

@@ -82,7 +82,12 @@ class DaemonInsight:
             held={} if daemon.holds is None else daemon.holds.figures(),
             holds=0 if daemon.holds is None else daemon.holds.total,
             reload=self._reload(),
+            recovery_peers=self._awaited_count(),
         )
+
+    def _awaited_count(self) -> int | None:
+        report = self._daemon.recovery()
+        return None if report is None else report.progress.waiting_count
 
     def _object_warnings(self) -> tuple[tuple[str, str], ...]:
         cluster = self._daemon.cluster
@@ -127,7 +132,8 @@ class DaemonInsight:
 
     def readiness(self) -> list[Check]:
         """Whether everything that is waited for at the start has come."""
-        checks = [self._started(), self._listens(), *self._configuration()]
+        checks = [self._started(), self._listens(), *self._recovered()]
+        checks += self._configuration()
         cluster = self._daemon.cluster
         if cluster is not None:
             status = cluster.status
@@ -156,6 +162,14 @@ class DaemonInsight:
         if reloading.files:
             text = "; ".join(reloading.warnings()) or "as the file says"
             yield Check("configuration", is_met=True, text=text)
+
+    def _recovered(self) -> Iterator[Check]:
+        """Whether our restart is over: not before may the next of a pair be restarted."""
+        report = self._daemon.recovery()
+        if report is not None and report.is_certain:
+            waiting, elapsed, cap = report.progress
+            text = f"waiting for {waiting} peers, {elapsed:.0f} of at most {cap:.0f} s"
+            yield Check("restart", is_met=False, text=text)
 
     def _listens(self) -> Check:
         faults = self._daemon.listen_faults

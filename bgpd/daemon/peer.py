@@ -153,6 +153,7 @@ class Peer:
             negotiated.hold_time,
             ", ".join(map(str, sorted(negotiated.families))),
         )
+        self._speaker.session_changed(self)
 
     def _describe_source(self, negotiated: Negotiated) -> None:
         kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
@@ -313,6 +314,7 @@ class Peer:
             else:
                 self._sweep(family)
         _log.warning("%s: session down: %s", self._prefix, event.reason)
+        self._speaker.session_changed(self)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
         seconds = self._stale.keep(family, negotiated)

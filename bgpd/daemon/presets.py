@@ -38,7 +38,6 @@ def reflector_settings(
         remote_addr="",
         remote_as=asn,
         local_as=asn,
-        is_passive=True,
         is_client=True,
         hold_time=hold_time,
         families=(FamilySettings(IPV4_UNICAST), FamilySettings(IPV6_UNICAST)),

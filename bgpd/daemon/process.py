@@ -29,13 +29,13 @@ from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
+from bgpd.daemon.peer_memory import PeerMemory, memory_path, recall
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.reloading import Reloading, capped
-from bgpd.daemon.restart import Deferral
+from bgpd.daemon.restart import Deferral, Report, caps_of
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.daemon.supervision import Supervisor
-from bgpd.session.recovery import Caps
 from bgpd.session.settings import PeerSettings
 from bgpd.worker.turns import collect, in_turns
 
@@ -115,6 +115,7 @@ class Daemon:
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
         self._mark = Mark(settings.control_path)
+        self._memory: PeerMemory | None = None
 
     async def run(self) -> int:
         """Run until a signal says stop; return the exit code.
@@ -198,6 +199,8 @@ class Daemon:
             reconciler.apply_node(self.desired)
         await reconciler.settled()
         speaker.listener.open()  # from here on it is known who is a peer
+        if self._deferral is not None:
+            self._deferral.peers_are_known()
         if self.reloading.files:
             watch = FileWatch(lambda: self.reloading.files, self.reloading.reload)
             self._supervisor.keep(
@@ -214,6 +217,7 @@ class Daemon:
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
         lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
+        lines += self._restart_lines()
         if self._listening is not None:
             lines += self._listening.missing()
         lines += self.reloading.warnings()
@@ -231,6 +235,16 @@ class Daemon:
             lines += self.holds.warnings()
         return lines
 
+    def _restart_lines(self) -> list[str]:
+        report = self.recovery()
+        if report is None or not report.is_certain:
+            return []
+        what = (
+            "routes of peers and End-of-RIB are" if report.untold else "End-of-RIB is"
+        )
+        line = f"{report.progress.waiting_count} peers are waited for"
+        return [f"our restart is not over: {what} held back, {line}"]
+
     def _begin_recovery(self, speaker: Speaker, forwarding: Forwarding) -> None:
         """Find out whether this is a restart, and what must wait if so (RFC 4724 4.1)."""
         times = self.settings.restart
@@ -241,15 +255,19 @@ class Daemon:
             mark=self._mark.read(),
             kernel=this_kernel(),
         )
-        is_restart = times.is_enabled and start.is_restart
+        path = memory_path(self.settings.control_path) if times.is_enabled else None
+        remembered = recall(path) if start.is_certain and start.is_restart else None
+        discovered = () if self.desired is None else self.desired.peers
         self._deferral = Deferral(
             speaker,
-            Caps(tell=times.deferral_time if is_restart else 0, sweep=times.sweep_time),
+            caps_of(times, start, remembered, (*self.settings.peers, *discovered)),
             sweep=forwarding.sweep,
             preserved=start.preserved if times.is_enabled else frozenset(),
+            remembered=remembered,
         )
         if times.is_enabled:
             self._mark.write()
+        self._memory = PeerMemory(speaker, path, remembered)
 
     def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
         """Listen where the identity says, and nowhere else."""
@@ -357,9 +375,9 @@ class Daemon:
         """Return our AS number; 0 before it is known."""
         return 0 if self._identity is None else self._identity.asn
 
-    def recovery(self) -> tuple[int, float, float] | None:
+    def recovery(self) -> Report | None:
         """Return how far the recovery after our restart is; ``None`` when it is over."""
-        return None if self._deferral is None else self._deferral.progress
+        return None if self._deferral is None else self._deferral.report
 
     async def reload_or_tell(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done.
@@ -439,6 +457,8 @@ class Daemon:
             is_restart=self.settings.restart.is_enabled,
             flushes=not self.settings.restart.is_enabled,
         )
+        if self._memory is not None:
+            await self._memory.close(forgets=not ending.is_restart)
         if self.speaker is not None:
             await self.speaker.close(is_restart=ending.is_restart, text=ending.text)
         if self.forwarding is not None:

@@ -15,6 +15,7 @@ from typing import Final
 
 from bgpd.daemon.cluster_ids import ClusterIds
 from bgpd.daemon.decide_again import decide_again
+from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.peer import Peer, decoding_of
 from bgpd.daemon.policy_table import PolicyTable
@@ -28,7 +29,7 @@ from bgpd.net.driver import PeerDriver, set_peer_ttl
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
 from bgpd.net.pulse import Standstill
-from bgpd.net.sockets import SocketError, canonical, network
+from bgpd.net.sockets import SocketError
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
@@ -91,12 +92,14 @@ class Speaker:
         self.hostname = socket.gethostname()
         self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
         self.resume_listeners: list[Resumed] = []
+        self.session_listeners: list[Callable[[Peer], None]] = []
         self.listener = Listener(self.poller, self._accept)
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
         self._strangers = Strangers()
         self._policies = PolicyTable()
-        self._range_sizes: Counter[str] = Counter()
+        self.range_sizes: Counter[str] = Counter()
+        self.sought_until = 0.0  # the last of them, on the loop's clock
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
         self.upkeep = Upkeep(self)
         self.upkeep.helpers.append(self._policies.look_after)
@@ -206,13 +209,22 @@ class Speaker:
 
     def add_peer(self, settings: PeerSettings) -> Peer:
         """Configure a neighbour and let its session come up."""
-        peer = self._make_peer(settings)
+        peer = self.make_peer(settings)
         if settings.password:
             self._set_key(settings.remote_addr, settings.password)
         peer.driver.start()
         return peer
 
-    def _make_peer(self, settings: PeerSettings, range_name: str = "") -> Peer:
+    def make_peer(
+        self, settings: PeerSettings, range_name: str = "", sought_until: float = 0.0
+    ) -> Peer:
+        """Return a new neighbour whose session is not started yet.
+
+        Args:
+            settings: What it is.
+            range_name: The range it belongs to; empty for a configured one.
+            sought_until: See ``bgpd.session.machines``.
+        """
         if not range_name:  # else its clusters are the range's: counted
             self._clusters.note(None, settings)
             self.shared.may_have_changed()
@@ -223,12 +235,13 @@ class Speaker:
             rng=self._rng,
             hostname=self.hostname,
             is_dynamic=bool(range_name),
+            sought_until=sought_until,
             restart=self.restart,
         )
         peer.driver = PeerDriver(session, settings, peer, self.loop, self.poller)
         self.peers[settings.remote_addr] = peer
         if range_name:
-            self._range_sizes[range_name] += 1
+            self.range_sizes[range_name] += 1
         return peer
 
     def _with_clusters(self) -> Iterator[PeerSettings]:
@@ -255,7 +268,7 @@ class Speaker:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
         if peer.range_name:
-            self._range_sizes[peer.range_name] -= 1
+            self.range_sizes[peer.range_name] -= 1
         else:
             self._clusters.note(peer.settings, None)
             if peer.settings.password:
@@ -323,7 +336,7 @@ class Speaker:
         self.shared.may_have_changed()
         for peer in [p for p in self.peers.values() if p.range_name == name]:
             self.remove_peer(peer.settings.remote_addr)
-        del self._range_sizes[name]  # all of them are gone
+        del self.range_sizes[name]  # all of them are gone
 
     def forget_dynamic(self, peer: Peer) -> None:
         """A dynamic neighbour's last connection is gone."""
@@ -334,7 +347,7 @@ class Speaker:
         peer.driver.abandon()
         if self.peers.get(peer.settings.remote_addr) is peer:
             del self.peers[peer.settings.remote_addr]
-            self._range_sizes[peer.range_name] -= 1
+            self.range_sizes[peer.range_name] -= 1
             peer.forget_routes()
             peer.let_go()
 
@@ -358,7 +371,7 @@ class Speaker:
 
     def _accept(self, connection: Connection) -> None:
         _, remote = connection.address_pair()
-        peer = self.peers.get(remote) or self._dynamic(remote)
+        peer = self.peers.get(remote) or newcomer(self, remote)
         if peer is None:
             self._note_refusal(remote or "?")
             connection.close()
@@ -378,35 +391,6 @@ class Speaker:
         self.refused_connections += 1
         if self._strangers.is_news(remote, self.loop.time()):
             _log.info("connection from %s refused: no such neighbour", remote)
-
-    def _dynamic(self, remote: str) -> Peer | None:
-        """Return a new neighbour if a range has room for it; the longest match wins."""
-        if not remote or not self.ranges:
-            return None
-        mine = network(remote.partition("%")[0])
-        fitting = [
-            settings
-            for settings in self.ranges.values()
-            if (prefix := network(settings.prefix)).version == mine.version
-            and mine.subnet_of(prefix)  # type: ignore[arg-type]  # versions are equal
-        ]
-        if not fitting:
-            return None
-        chosen = max(fitting, key=lambda settings: network(settings.prefix).prefixlen)
-        if self._range_sizes[chosen.name] >= chosen.limit:
-            _log.warning(
-                "connection from %s refused: range %s has its %d neighbours",
-                remote,
-                chosen.name,
-                chosen.limit,
-            )
-            return None
-        settings = replace(
-            chosen.template, name=remote, remote_addr=canonical(remote), is_passive=True
-        )
-        peer = self._make_peer(settings, chosen.name)
-        peer.driver.start()
-        return peer
 
     # -- routes of our own --------------------------------------------------------------
 
@@ -464,6 +448,11 @@ class Speaker:
                 self.jobs.add(slices)
         for peer in self.peers.values():
             peer.devices_changed()
+
+    def session_changed(self, peer: Peer) -> None:
+        """Tell those who want to know that a session came up or went down."""
+        for listener in self.session_listeners:
+            listener(peer)
 
     def end_of_rib_received(self, peer: Peer, family: Family) -> None:
         """Tell those who wait for it that a peer has told all its routes."""

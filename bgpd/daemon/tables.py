@@ -56,8 +56,9 @@ class FamilyTables:
         groups: Who is told the same, by what makes it so.
         listeners: Called with the changes of each flush.
         foreseers: Called with what entries will become, before many prefixes change.
-        is_deferring: Those who keep our routes are told our own only, and nobody that
-            it has the whole table: we restarted, and have not got it (RFC 4724 4.1).
+        is_deferring: Those who keep our routes are told our own only: we restarted, and
+            have not got the whole table (RFC 4724 4.1).
+        withholds_end_of_rib: Nobody is told that it has the whole table.
     """
 
     def __init__(
@@ -73,7 +74,7 @@ class FamilyTables:
         self.listeners: list[Listener] = []
         self.foreseers: list[Foreseer] = []
         self.is_deferring = False
-        self._withholds_end_of_rib = False
+        self.withholds_end_of_rib = False
         self._pending = PendingChanges(loc_rib.table)
         self._writers: dict[Source, Write] = {}
         self._group_of: dict[Source, UpdateGroup] = {}
@@ -328,7 +329,7 @@ class FamilyTables:
             closing is None
             or not member.has_everything
             or not self._is_member(group, member)
-            or (closing and self._withholds_end_of_rib)
+            or (closing and self.withholds_end_of_rib)
         ):
             return
         member.closing = None
@@ -341,24 +342,24 @@ class FamilyTables:
 
     # -- after a restart of ours --------------------------------------------------------
 
-    def defer(self) -> None:
-        """Tell routes of peers, and any End-of-RIB, only once ``tell_all`` says so."""
-        self.is_deferring = self._withholds_end_of_rib = True
+    def defer(self, *, withholds_routes: bool = True) -> None:
+        """Send no End-of-RIB before ``end_deferral``, nor routes before ``tell_all``."""
+        self.is_deferring = withholds_routes
+        self.withholds_end_of_rib = True
 
     def tell_all(self) -> None:
-        """Tell what was deferred, then every End-of-RIB that was withheld."""
+        """Tell the routes that were withheld."""
         self.is_deferring = False
         self.flush_now()
         for group in self.groups.values():
             if group.export.context.keeps_ours:
                 self._replace_export(group, group.export.policy, self.loc_rib.table)
-        self._jobs.add(self._end_deferral())
 
-    def _end_deferral(self) -> Iterator[None]:
-        """Send the withheld End-of-RIBs, once all that they end has been told."""
+    def end_deferral(self) -> Iterator[None]:
+        """Send the withheld End-of-RIBs, once all that they end has been told; a job."""
         while any(group.outdated_count for group in self.groups.values()):
             yield
-        self._withholds_end_of_rib = False
+        self.withholds_end_of_rib = False
         self.flush_now()
         for group in tuple(self.groups.values()):
             for member in tuple(group.members.values()):

@@ -49,11 +49,21 @@ def kept_of_ours(negotiated: Negotiated) -> frozenset[Family]:
     return negotiated.families & frozenset(kept)
 
 
+def kept_when_lost(negotiated: Negotiated) -> frozenset[Family]:
+    """Return the families whose routes of ours the peer keeps when the connection is lost.
+
+    Our capability has to list them. Whether forwarding was preserved is told by the OPEN
+    after the loss.
+    """
+    mine = negotiated.local.graceful_restart
+    if negotiated.graceful_restart is None or mine is None:
+        return frozenset()
+    return negotiated.families & {family for family, _ in mine.families}
+
+
 def are_ours_kept(negotiated: Negotiated) -> bool:
     """Return whether the peer keeps our routes when the connection is lost."""
-    mine = negotiated.local.graceful_restart
-    has_agreed = negotiated.graceful_restart is not None
-    return has_agreed and mine is not None and bool(mine.families)
+    return bool(kept_when_lost(negotiated))
 
 
 def _is_graceful(negotiated: Negotiated, reason: DownReason) -> bool:

@@ -18,7 +18,9 @@ restarted knocks beside a session that is still thought to stand. Rules between 
   (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
   connection is more likely the leftover of a collision;
 * a connection from the peer replaces its former one that did not get so far;
-* while a session stands, our own attempts rest.
+* while a session stands, our own attempts rest;
+* a dynamic peer is gone with its last connection, and never connected to; but one that was up
+  before our restart is sought: until a given time it is treated as a configured peer is.
 
 Damping: an orderly end of a stable session is followed by a new start at once; each
 failure in a row doubles the time in Idle, where connections of the peer are refused too.
@@ -106,17 +108,24 @@ class Machines:
         state: That of the machine that got farthest.
         is_started: A session is wanted.
         is_dynamic: The peer is gone with its last connection.
+        sought_until: Monotonic seconds until which a dynamic peer is connected to.
         idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
         left_out: Capabilities that the peer refused, for the next OPEN.
         waiting: A connection of the peer whose OPEN waits; ``None`` for none.
     """
 
     def __init__(
-        self, settings: PeerSettings, rng: Random, *, is_dynamic: bool = False
+        self,
+        settings: PeerSettings,
+        rng: Random,
+        *,
+        is_dynamic: bool = False,
+        sought_until: float = 0.0,
     ) -> None:
         self.outbox: list[SessionEvent] = []
         self.counters = Counters()
         self.is_dynamic = is_dynamic
+        self.sought_until = sought_until
         self._rng = rng
         self._settings = settings
         self.outgoing = self._new_connection(is_outgoing=True)
@@ -154,6 +163,8 @@ class Machines:
             deadlines.append(self.idle_until)
         if self.waiting is not None:
             deadlines.append(self.waiting.until)
+        if self.sought_until and self._has_no_connection:
+            deadlines.append(self.sought_until)
         return min(deadlines, default=None)
 
     def judges_silence(self, now: float) -> bool:
@@ -219,6 +230,19 @@ class Machines:
     def all(self) -> Iterator[Connection]:
         """Iterate over the machines; copy before dispatching."""
         return chain((self.outgoing,), self.incoming)
+
+    @property
+    def _has_no_connection(self) -> bool:
+        return not self.incoming and self.outgoing.conn_id is None
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether the peer must come by itself."""
+        return self.is_dynamic and now >= self.sought_until
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the peer is a dynamic one that was up before us and has not come yet."""
+        return self.is_started and self.sought_until > 0 and self._has_no_connection
 
     @property
     def has_heard_peer(self) -> bool:
@@ -332,8 +356,9 @@ class Machines:
                 reason = DownReason(DownKind.SUPERSEDED)
                 self.dispatch(outgoing, Event.AUTOMATIC_STOP, now, reason)
         elif self.is_started and not self.incoming:
-            if self.is_dynamic:
-                self._expire_dynamic(now)
+            if self.is_waiting(now):
+                if outgoing.conn_id is None:
+                    self._expire_dynamic(now)
             elif outgoing.state is State.IDLE and self.idle_until is None:
                 interval = idle_hold_interval(self._failures, self._rng)
                 self.idle_until = now + interval

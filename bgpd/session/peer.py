@@ -64,12 +64,15 @@ class PeerSession:
         rng: Random,
         hostname: str = "",
         is_dynamic: bool = False,
+        sought_until: float = 0.0,
         restart: RestartState | None = None,
     ) -> None:
         self.local_router_id = local_router_id
         self.restart = restart or RestartState()
         self._hostname = hostname
-        self._machines = Machines(settings, rng, is_dynamic=is_dynamic)
+        self._machines = Machines(
+            settings, rng, is_dynamic=is_dynamic, sought_until=sought_until
+        )
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters
 
@@ -104,16 +107,13 @@ class PeerSession:
         return established.local_addr if established else ""
 
     @property
-    def is_dynamic(self) -> bool:
-        """Born of a connection, gone with it; never connects itself."""
-        return self._machines.is_dynamic
+    def is_sought(self) -> bool:
+        """A dynamic peer that was up before our restart, and has not come yet."""
+        return self._machines.is_sought
 
     @property
     def settings(self) -> PeerSettings:
-        """What the peer is configured to be; new ones apply from the next event on.
-
-        Whether the session must be reset for them is the caller's to decide.
-        """
+        """What the peer is configured to be; new ones apply from the next event on."""
         return self._machines.settings
 
     @settings.setter
@@ -463,7 +463,7 @@ class PeerSession:
         )
 
     def _start(self, active: Event, passive: Event, now: float) -> None:
-        is_passive = self.settings.is_passive or self.is_dynamic
+        is_passive = self.settings.is_passive or self._machines.is_waiting(now)
         self._machines.dispatch(
             self._machines.outgoing, passive if is_passive else active, now
         )

@@ -1,28 +1,35 @@
 """When our own restart is over, family by family (RFC 4724 4.1). Pure.
 
-    started ---(1)---> TELL ---(2)---> SWEEP
+    started ---(1)---> TELL ---(2)---> END ---(3)---> SWEEP
 
-    TELL    routes of peers are told on, End-of-RIB is sent, the R flag goes
+    TELL    routes of peers are told on
+    END     End-of-RIB is sent, the R flag goes
     SWEEP   the kernel follows what was selected; what was found in it and is wanted by
             nobody goes
 
-    a peer, in one family                 (1) waits      (2) waits
-    ------------------------------------  -------------  -------------
-    shut down, or without the family      no             no
-    has sent End-of-RIB                   no             no
-    promised one                          yes            yes
-    has itself restarted (R flag)         no             yes
-    without graceful restart              until silent   until silent
-    away                                  for a window   for a window
+    a peer, in one family              (1) waits      (2) waits      (3) waits
+    ---------------------------------  -------------  -------------  -------------
+    shut down, or without the family   no             no             no
+    has sent End-of-RIB                no             no             no
+    promised one                       yes            yes            yes
+    has itself restarted (R flag)      no             no             yes
+    without graceful restart           until silent   until silent   until silent
+    away, and keeps our routes         for a window   yes            yes
+    away                               for a window   for a window   for a window
 
 A peer with the R flag waits for others itself: were our End-of-RIB to wait for its, both
 would wait for ever. What the kernel has may wait for it. A peer without graceful restart
 may never send an End-of-RIB; a silence after its UPDATEs stands for it.
 
-The window begins anew with each session that comes up: peers come back together, and one
-that is still away when nobody has come for a while is not waited for. While nobody at all
-is back there is no window, since nothing would be better than what there is: a cap ends
-the wait, as it does all others.
+A peer that had a session with the run before keeps our routes for the restart time that our
+OPEN gave it, and others keep what it told. End-of-RIB waits for it as long: were it sent
+before, those who are back would drop what only that peer can tell again. Who they are, an
+earlier run has written down; all others who are away had nothing from us.
+
+Telling waits for them through a window only, since who is back shall learn soon of what has
+changed. The window begins anew with each session that comes up: peers come back together.
+While nobody at all is back there is no window, since nothing would be better than what there
+is: a cap ends the wait, as it does all others.
 """
 
 from collections.abc import Collection, Iterable
@@ -45,6 +52,7 @@ class Step(Enum):
     """What is done once in a family's recovery."""
 
     TELL = "routes are told on"
+    END = "End-of-RIB is sent"
     SWEEP = "the kernel's stale routes go"
 
 
@@ -55,6 +63,7 @@ class Standing(Enum):
     TOLD = "has told its routes"
     TELLING = "is telling its routes"
     RESTARTING = "has restarted too"
+    KEEPING = "has no session, and keeps our routes"
     AWAY = "has no session"
 
 
@@ -68,6 +77,9 @@ class PeerSight(NamedTuple):
         ended: Families whose End-of-RIB came.
         up_since: Monotonic seconds; of the established session.
         heard_at: When the last UPDATE came, or the session up.
+        kept: Families whose routes of ours it keeps since it lost us.
+        kept_until: Monotonic seconds; for so long it is worth waiting for.
+        address: Whose sight it is.
     """
 
     is_wanted: bool
@@ -76,6 +88,9 @@ class PeerSight(NamedTuple):
     ended: AbstractSet[Family] = frozenset()
     up_since: float = 0.0
     heard_at: float = 0.0
+    kept: AbstractSet[Family] = frozenset()
+    kept_until: float = 0.0
+    address: str = ""
 
     def standing(self, family: Family, now: float, resumed: float = -inf) -> Standing:
         """Return what the peer has to do with a family's recovery.
@@ -89,7 +104,8 @@ class PeerSight(NamedTuple):
             return Standing.NONE
         negotiated = self.negotiated
         if negotiated is None:
-            return Standing.AWAY
+            is_keeping = now < self.kept_until and family in self.kept
+            return Standing.KEEPING if is_keeping else Standing.AWAY
         if family not in negotiated.families:
             return Standing.NONE
         if family in self.ended:
@@ -106,12 +122,30 @@ class Caps:
     """How long recovery takes at most.
 
     Attributes:
-        tell: Seconds from the start to ``Step.TELL``; 0 where nothing is recovered from.
+        tell: Seconds from the start to ``Step.TELL``; 0 where nobody keeps our routes for
+            certain.
+        end: Seconds from the start to ``Step.END``, not before ``tell``; 0 where nothing is
+            recovered from.
         sweep: Seconds from the start to ``Step.SWEEP``.
     """
 
     tell: float
+    end: float
     sweep: float
+
+
+class Progress(NamedTuple):
+    """How far a recovery is.
+
+    Attributes:
+        waiting_count: Peers that are waited for.
+        elapsed: Seconds since the start.
+        cap: Seconds from the start after which nobody is waited for.
+    """
+
+    waiting_count: int
+    elapsed: float
+    cap: float
 
 
 class Recovery:
@@ -126,8 +160,9 @@ class Recovery:
     Attributes:
         started: Monotonic seconds.
         untold: Families whose routes are not told on yet.
+        unended: Families whose End-of-RIB was not sent yet.
         unswept: Families whose kernel routes were not swept yet.
-        waiting_count: Peers that were waited for at the last look.
+        awaited: Who was waited for at the last look, by place among the peers.
     """
 
     def __init__(
@@ -139,8 +174,9 @@ class Recovery:
     ) -> None:
         self.started = started
         self.untold = set(families)
+        self.unended = set(self.untold)
         self.unswept = set(self.untold)
-        self.waiting_count = 0
+        self.awaited: list[int] = []
         self.caps = caps
         self._window = window
         self._resumed = -inf
@@ -153,35 +189,37 @@ class Recovery:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to do."""
-        return not self.unswept
+        return not (self.unended or self.unswept)
 
     def look(
-        self, peers: Collection[PeerSight], now: float, *, has_ranges: bool = False
+        self, peers: Collection[PeerSight], now: float, *, has_strangers: bool = False
     ) -> list[tuple[Family, Step]]:
         """Return the steps that are due, each of them once, in order.
 
         Args:
             peers: All there are.
             now: Monotonic seconds.
-            has_ranges: Peers may come that nobody knows by name.
+            has_strangers: Peers may have been up that are not among these.
         """
         due: list[tuple[Family, Step]] = []
         awaited: set[int] = set()
-        for family in sorted(self.unswept):
+        elapsed, caps = now - self.started, self.caps
+        for family in sorted(self.unended | self.unswept):
             standings = [peer.standing(family, now, self._resumed) for peer in peers]
-            may_tell, may_sweep, waits = self._judge(
-                family, peers, standings, now, has_ranges=has_ranges
+            may, waits = self._judge(
+                family, peers, standings, now, has_strangers=has_strangers
             )
-            if family in self.untold:
+            if family in self.unended:
                 awaited.update(i for i, s in enumerate(standings) if s in waits)
-                if may_tell or now - self.started >= self.caps.tell:
-                    self.untold.discard(family)
-                    due.append((family, Step.TELL))
-            is_late = now - self.started >= self.caps.sweep
-            if is_late or (may_sweep and family not in self.untold):
-                self.unswept.discard(family)
-                due.append((family, Step.SWEEP))
-        self.waiting_count = len(awaited)
+            for step, left, cap in (
+                (Step.TELL, self.untold, caps.tell),
+                (Step.END, self.unended, caps.end),
+                (Step.SWEEP, self.unswept, caps.sweep),
+            ):
+                if family in left and (step in may or elapsed >= cap):
+                    left.discard(family)
+                    due.append((family, step))
+        self.awaited = sorted(awaited)
         return due
 
     def _judge(
@@ -191,37 +229,40 @@ class Recovery:
         standings: list[Standing],
         now: float,
         *,
-        has_ranges: bool,
-    ) -> tuple[bool, bool, frozenset[Standing]]:
-        """Return whether to tell, whether to sweep, and who is waited for."""
+        has_strangers: bool,
+    ) -> tuple[AbstractSet[Step], AbstractSet[Standing]]:
+        """Return which steps may be taken, and who End-of-RIB waits for."""
         count = standings.count  # a Counter asks each for its hash, in Python
-        away = count(Standing.AWAY)
-        back = len(standings) - away - count(Standing.NONE)
-        ups = (
-            peer.up_since
-            for peer in peers
-            if peer.negotiated is not None and family in peer.negotiated.families
-        )
-        last = max(max(ups, default=self.started), self._resumed)
-        is_quiet = now - last >= self._window
+        keeping = count(Standing.KEEPING)
+        missing = count(Standing.AWAY) + keeping
+        back = len(standings) - missing - count(Standing.NONE)
+        ups = [peer for peer in peers if peer.negotiated is not None]
         if back:
-            is_complete = is_quiet or not (away or has_ranges)
-        elif away or has_ranges:
-            is_complete = False
+            ups = [up for up in ups if family in up.negotiated.families]  # type: ignore[union-attr]
+        latest = max((up.up_since for up in ups), default=self.started)
+        is_quiet = now - max(latest, self._resumed) >= self._window
+        if back:
+            is_settled = is_quiet or not (missing or has_strangers)
+        elif missing:
+            is_settled = False
+        elif has_strangers:  # they have come, and none of them has the family
+            is_settled = is_quiet and bool(ups)
         else:  # nobody has the family, once the configuration was taken in
-            is_complete = now - self.started >= SILENCE
-        waits = {Standing.TELLING}
-        if not is_complete:
+            is_settled = now - self.started >= SILENCE
+        waits = {Standing.TELLING, Standing.KEEPING}
+        if not is_settled:
             waits.add(Standing.AWAY)
-        may_tell = is_complete and not count(Standing.TELLING)
-        may_sweep = may_tell and not count(Standing.RESTARTING)
-        return may_tell, may_sweep, frozenset(waits)
+        may = set()
+        if is_settled and not count(Standing.TELLING):
+            may.add(Step.TELL)
+            if not keeping:
+                may.add(Step.END)
+                if not count(Standing.RESTARTING):
+                    may.add(Step.SWEEP)
+        return may, waits
 
-    def progress(self, now: float) -> tuple[int, float, float] | None:
-        """Return peers waited for, seconds since the start, seconds of the cap.
-
-        ``None`` once all routes may be told.
-        """
-        if not self.untold:
+    def progress(self, now: float) -> Progress | None:
+        """Return how far it is; ``None`` once End-of-RIB is sent in every family."""
+        if not self.unended:
             return None
-        return self.waiting_count, now - self.started, self.caps.tell
+        return Progress(len(self.awaited), now - self.started, self.caps.end)

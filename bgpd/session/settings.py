@@ -137,7 +137,8 @@ class RangeSettings:
         name: Unique among ranges.
         prefix: Canonical text of an IPv4 or IPv6 prefix; the longest match wins.
         limit: At most so many peers at a time.
-        template: Its ``remote_addr`` is empty; ``is_passive`` is implied.
+        template: Its ``remote_addr`` is empty. Neighbours connect by themselves; without
+            ``is_passive`` we also connect to those who were up before our restart.
     """
 
     name: str

@@ -16,7 +16,9 @@ from bgpd.api.bird import BirdServer
 from bgpd.api.unix import Limits
 from bgpd.daemon.actions import DaemonActions
 from bgpd.daemon.bird.answers import BirdAnswers
+from bgpd.daemon.restart import Report
 from bgpd.daemon.views.common import DaemonView
+from bgpd.session.recovery import Progress
 from bgpd.session.settings import FamilySettings
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_prefix
@@ -25,6 +27,7 @@ from tests.support.speakers import ASN, PORT, Node, Rack, until
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bird"
 VERSION = "v0.3.3+birdv1.6.8"
+REPORT = Report(Progress(1, 5.2, 60.0), (), (IPV4_UNICAST,), {"10.0.0.9": None}, True)
 CLIENTS = [p for p in ("/usr/sbin/birdcl", "/usr/sbin/birdc") if shutil.which(p)]
 PEERS, ROUTES = 100, 100  # routes of each peer
 
@@ -348,7 +351,7 @@ def test_a_recovery_under_way_is_told() -> None:
     async def work(world: World) -> None:
         from dataclasses import replace  # noqa: PLC0415
 
-        world.view = replace(world.view, recovery=lambda: (1, 5.2, 60.0))
+        world.view = replace(world.view, recovery=lambda: REPORT)
         async with world.served():
             _, *lines = await world.raw("show status")
         assert lines[5:] == [

@@ -42,7 +42,7 @@ class World:
         if asn == LOCAL_AS:
             changes.setdefault("families", _families(IPV4_UNICAST, IPV6_UNICAST))
         settings = PeerSettings(name, addr, asn, LOCAL_AS, **changes)
-        return self.speaker._make_peer(settings)
+        return self.speaker.make_peer(settings)
 
     def up(self, name: str, addr: str, asn: int = LOCAL_AS, **changes: Any) -> Peer:
         """Configure a peer whose session stands."""

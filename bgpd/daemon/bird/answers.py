@@ -113,9 +113,9 @@ class BirdAnswers:
         yield Line(1011, f"Last reboot on {date_and_time(started, now)}")
         configured = started if view.changed_at is None else view.changed_at()
         yield Line(1011, f"Last reconfiguration on {date_and_time(configured, now)}")
-        progress = view.recovery() if view.recovery is not None else None
-        if progress is not None:
-            waiting, elapsed, cap = progress
+        report = view.recovery() if view.recovery is not None else None
+        if report is not None:
+            waiting, elapsed, cap = report.progress
             noun = "protocol" if waiting == 1 else "protocols"
             yield Line(24, "Graceful restart recovery in progress")
             yield Line(24, f"  Waiting for {waiting} {noun} to recover")

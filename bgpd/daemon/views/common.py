@@ -22,10 +22,11 @@ from rib.path import NextHop
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
+    from bgpd.daemon.restart import Report
     from bgpd.datastore.kubernetes import ApiStatus
     from bgpd.datastore.model import Status
 
-_SHOWN_NAMES: Final = 20  # of an error's list of what there is
+SHOWN_NAMES: Final = 20  # of an error's list of what there is
 _BUCKET_BREATH: Final = 256  # keys put in order between breaths, about 0.1 ms
 
 STATE_NAMES: Final[Mapping[State, str]] = {
@@ -94,8 +95,8 @@ class DaemonView:
         kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
         changed_at: Returns when what the daemon must be last changed, on the loop's clock.
         links: Returns devices with their addresses; ``None`` without a kernel.
-        recovery: Returns how far the recovery after our restart is: peers waited for,
-            seconds so far and at most; ``None`` when it is over.
+        recovery: Returns how far the recovery after our restart is; ``None`` when it is
+            over.
         holds: What is held because nobody can have meant its removal; ``None`` without a
             datastore.
         tunnel_fault: Returns why the tunnel device is not as it must be.
@@ -116,7 +117,7 @@ class DaemonView:
     tunnel_fault: Callable[[], str] | None = None
     changed_at: Callable[[], float] | None = None
     links: Callable[[], Iterable[Link]] | None = None
-    recovery: Callable[[], tuple[int, float, float] | None] | None = None
+    recovery: "Callable[[], Report | None] | None" = None
     holds: Holds | None = None
 
     @property
@@ -143,7 +144,7 @@ def find_peer(speaker: Speaker, name: str) -> Peer:
         if peer.settings.name == name:
             return peer
     names = sorted(peer.settings.name for peer in speaker.peers.values())
-    shown = names[:_SHOWN_NAMES]
+    shown = names[:SHOWN_NAMES]
     if len(names) > len(shown):
         shown.append(f"... {len(names) - len(shown)} more")
     raise ControlError("no-such-peer", f"there is no peer {name!r}", shown)

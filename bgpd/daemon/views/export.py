@@ -10,7 +10,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from reflector.group import UpdateGroup
-from reflector.rules import TOLD, Export, Target, origin_of
+from reflector.rules import TOLD, Export, Origin, Target, origin_of
 from rib.attribute_codes import NEXT_HOP
 from rib.attributes import PathAttributes
 from rib.nlri import Nlri
@@ -23,6 +23,9 @@ class Withheld(Enum):
     """Why a member is not told a path."""
 
     OWN = "it is the peer's own route"
+    DEFERRED = (
+        "we restarted, and tell routes of peers once they are known (RFC 4724 4.1)"
+    )
     REFLECTION = "routes of iBGP peers do not go to other iBGP peers (RFC 4456 6)"
     COMMUNITY = "a community forbids it (RFC 1997)"
     LONG_LIVED = (
@@ -61,6 +64,7 @@ class Teller:
         context = group.export.context
         # Shown with AS numbers in four octets, however they are sent.
         self._export = Export(replace(context, four_octet_as=True), group.export.policy)
+        self._tells_own_only = group.export.tells_own_only
         self._add_path_max = context.add_path_max
         self._memo: dict[Path, Told] = {}
 
@@ -97,6 +101,8 @@ class Teller:
         if outgoing is None:
             withheld, detail = self._why_not(path, nlri)
             return Told(path, None, withheld, detail)
+        if self._tells_own_only and origin_of(path) is not Origin.OWN:
+            return Told(path, None, Withheld.DEFERRED)
         shown = PathAttributes(outgoing.attributes, outgoing.next_hop)
         next_hop = outgoing.next_hop or shown.get(NEXT_HOP) or b""
         return Told(path, PathAttributes(outgoing.attributes, next_hop))

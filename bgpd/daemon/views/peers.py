@@ -55,6 +55,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
+        "is_awaited": _is_awaited(view, peer),
         "since": _wall_time(view, since),
         "uptime": (
             None
@@ -121,7 +122,27 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "has_ended": family in peer.ended_families,
         "is_behind": member is not None and member.is_behind,
         "missed": 0 if member is None else len(member.missed) + len(member.unseen),
+        **_withheld(view, peer, family),
     }
+
+
+def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:
+    """Return what a peer is not told before our restart is over."""
+    tables = view.speaker.tables.get(family)
+    source = peer.sources.get(family)
+    group = None if tables is None or source is None else tables.group_of(source)
+    if tables is None or group is None:
+        return {"withholds_routes": False, "withholds_end_of_rib": False}
+    return {
+        "withholds_routes": group.export.tells_own_only,
+        "withholds_end_of_rib": tables.withholds_end_of_rib,
+    }
+
+
+def _is_awaited(view: DaemonView, peer: Peer) -> bool:
+    """Whether our End-of-RIB waits for a peer, since we restarted."""
+    report = view.recovery() if view.recovery is not None else None
+    return report is not None and peer.settings.remote_addr in report.awaited
 
 
 def _detail(view: DaemonView, peer: Peer) -> Row:
@@ -135,7 +156,7 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "hostname": negotiated.peer_hostname if negotiated else "",
         "local_address": session.local_addr or settings.local_addr or None,
         "port": settings.port,
-        "is_passive": settings.is_passive or session.is_dynamic,
+        "is_passive": settings.is_passive or bool(peer.range_name),
         "has_password": bool(settings.password),
         "ttl_security_hops": settings.ttl_security_hops,
         "next_hop": settings.next_hop.value,

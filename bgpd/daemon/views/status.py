@@ -10,7 +10,13 @@ from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
 from bgpd.daemon.speaker import Speaker
 from bgpd.daemon.tables import FamilyTables
-from bgpd.daemon.views.common import STATE_NAMES, DaemonView, dotted, find_families
+from bgpd.daemon.views.common import (
+    SHOWN_NAMES,
+    STATE_NAMES,
+    DaemonView,
+    dotted,
+    find_families,
+)
 from bgpd.session.fsm import State
 from reflector.group import Member, UpdateGroup
 from rib.nlri import format_address
@@ -52,6 +58,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
             for settings in speaker.ranges.values()
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
+        "recovery": recovery_row(view),
         "jobs": len(speaker.jobs),
         "fib": None if view.fib is None else _fib(view),
         "datastore": None if view.datastore is None else _datastore(view),
@@ -60,6 +67,23 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
         "memory": _resident_octets(),
         "warnings": list(view.warnings()),
+    }
+
+
+def recovery_row(view: DaemonView) -> Row | None:
+    """Return how far the recovery after our restart is; ``None`` when it is over."""
+    report = view.recovery() if view.recovery is not None else None
+    if report is None:
+        return None
+    peers = view.speaker.peers
+    names = [peers[who].settings.name for who in report.awaited if who in peers]
+    return {
+        "elapsed": round(report.progress.elapsed, 1),
+        "at_most": round(report.progress.cap, 1),
+        "withholds_routes": list(map(str, report.untold)),
+        "withholds_end_of_rib": list(map(str, report.unended)),
+        "waiting": len(report.awaited),
+        "waits_for": names[:SHOWN_NAMES],
     }
 
 
@@ -152,6 +176,8 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "behind": [_behind(member) for member in members if _is_behind(member)],
         "pending": tables.pending_count,
         "unsent": group.unsent_count,
+        "withholds_routes": group.export.tells_own_only,
+        "withholds_end_of_rib": tables.withholds_end_of_rib,
         "outdated": group.outdated_count,
     }
 

@@ -121,7 +121,12 @@ def findings_of(text: str) -> list[str]:
         ),
         (
             "ranges: [{prefix: 10.0.0.0/8, as: 0, passive: off}]",
-            ["ranges[0].passive: the peers of a range are never connected to"],
+            [
+                (
+                    "ranges[0].passive: the neighbours of a range connect by themselves; "
+                    "`on` keeps us from connecting to them after a restart, too"
+                )
+            ],
         ),
         ("routes: {cluster: on}", ["routes.cluster: needs a datastore"]),
         (

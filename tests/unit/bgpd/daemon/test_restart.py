@@ -21,7 +21,7 @@ def several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _restarts(node: Node, *, cap: float, quiet: float) -> Deferral:
     """Let a node be one that has just restarted."""
-    return Deferral(node.speaker, Caps(cap, cap), window=quiet)
+    return Deferral(node.speaker, Caps(cap, cap, cap), window=quiet)
 
 
 def _has_ended(node: Node, other: Node) -> bool:
