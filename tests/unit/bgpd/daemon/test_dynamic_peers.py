@@ -97,9 +97,8 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
         reflector.peers_with(configured)
 
         def run(remembered: Remembered) -> set[str]:
-            for _ in seek(
-                reflector.speaker, remembered, asyncio.get_running_loop().time(), str
-            ):
+            now = asyncio.get_running_loop().time()
+            for _ in seek(reflector.speaker, remembered, now, lambda: None):
                 pass
             return set(reflector.speaker.peers) - {configured.addr}
 

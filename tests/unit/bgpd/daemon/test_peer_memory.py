@@ -76,11 +76,14 @@ async def test_many_changes_are_one_write_and_none_is_a_new_stamp(
         memory = PeerMemory(reflector.speaker, file)
         client.peers_with(reflector)
         await until(lambda: names(file) == {client.addr})
-        writes = []
-        real = peer_memory.write_file
-        monkeypatch.setattr(
-            peer_memory, "write_file", lambda *a: (writes.append(a), real(*a))
-        )
+        writes: list[bytes] = []
+
+        def counted(path: Path, octets: bytes) -> None:
+            writes.append(octets)
+            real(path, octets)
+
+        real = peer_memory._write
+        monkeypatch.setattr(peer_memory, "_write", counted)
         peer = reflector.peer(client)
         for _ in range(1000):
             reflector.speaker.session_changed(peer)
