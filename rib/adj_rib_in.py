@@ -85,7 +85,6 @@ class AdjRibIn:
         self.refused: dict[tuple[Nlri, int], Refused] = {}
         self.octets_received = 0
         self._next_hops = next_hops
-        self._hop_of = next_hops.known
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
         self._swept_at = 0  # octets received
         self._discarded = Discarded()
@@ -114,30 +113,7 @@ class AdjRibIn:
             attributes: The block, decoded.
             path_id: RFC 7911 identifier; 0 without add-path.
         """
-        outcome: Outcome
-        source, rules = self.source, self.rules
-        next_hop = attributes.next_hop
-        hop = self._hop_of(next_hop)
-        if (
-            rules.is_simple
-            and source.kind is _IBGP
-            and attributes.is_plain
-            and attributes.octets.find(rules.own_as) < 0
-            and next_hop not in rules.own_addresses
-        ):
-            # As ``_import`` does, with fewer steps: nearly all of a reflector's blocks.
-            if hop is None:
-                hop = self._next_hops.get(next_hop)
-            # Equal: one for all of them, in place of one for each.
-            attributes.next_hop = hop.address
-            outcome = (
-                Path(source, attributes, hop, path_id=path_id)
-                if path_id
-                else Path(source, attributes, hop)  # a third of the time
-            )
-        else:
-            outcome = self._import(attributes, path_id)
-        self._outcomes[key] = outcome
+        outcome = self._outcomes[key] = self._import(attributes, path_id)
         return outcome
 
     def _import(self, attributes: PathAttributes, path_id: int) -> Outcome:

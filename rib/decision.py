@@ -191,9 +191,8 @@ def rank(
     lowest = _lowest_med(ordered)
     reasons = _reasons(ordered, lowest)
     if len(ordered) != len(paths):
-        unreachable = [
-            path for path, (is_up, _) in zip(paths, hops, strict=True) if not is_up
-        ]
+        eligible = set(everything)
+        unreachable = [path for path in paths if path not in eligible]
         unreachable.sort(key=_identity)
         everything += tuple(unreachable)
         reasons += _ONLY_UNREACHABLE * len(unreachable)
@@ -297,8 +296,7 @@ def _interleave(candidates: list[_Candidate]) -> list[_Candidate]:
         stop = at + 1
         while stop < end and candidates[stop][_BEFORE] == before:
             stop += 1
-        equals = candidates[at:stop]
-        ordered += equals if len(equals) == 1 else _interleave_equals(equals)
+        ordered += _interleave_equals(candidates[at:stop])
         at = stop
     return ordered
 

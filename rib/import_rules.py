@@ -64,9 +64,6 @@ class ImportRules:
 
     Attributes:
         accepts_all: The policy accepts everything as it is.
-        is_simple: Nothing but our AS or address can be the matter with a plain block.
-        own_as: ``local_as`` as it stands in AS_PATH.
-        own_addresses: As given.
     """
 
     __slots__ = (
@@ -75,13 +72,11 @@ class ImportRules:
         "_inputs",
         "_local_as",
         "_needles",
+        "_own_addresses",
         "_plain_needles",
         "_role",
         "_router_id",
         "accepts_all",
-        "is_simple",
-        "own_addresses",
-        "own_as",
         "policy",
     )
 
@@ -107,19 +102,17 @@ class ImportRules:
         )
         self.policy = policy
         self.accepts_all = policy.spec is ACCEPT_ALL
-        self.is_simple = self.accepts_all and not role
         self._local_as = local_as
         self._router_id = router_id
         self._cluster_ids = cluster_ids
-        self.own_addresses = own_addresses
+        self._own_addresses = own_addresses
         self._allow_own_as = allow_own_as
         self._role = role
         # An attribute block without any of these octets cannot hold a loop: that is
         # nearly every block, at the price of a substring search for each number.
         numbers = {local_as, router_id, *cluster_ids}
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
-        self.own_as = local_as.to_bytes(4, "big")
-        self._plain_needles = (self.own_as,)
+        self._plain_needles = (local_as.to_bytes(4, "big"),)
 
     def equals(self, other: "ImportRules") -> bool:
         """Return whether both judge every route alike, for they rest on the same."""
@@ -128,7 +121,7 @@ class ImportRules:
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
         """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
-        if attributes.next_hop[:16] in self.own_addresses:
+        if attributes.next_hop[:16] in self._own_addresses:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
         # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
         # and drops an exception first: is it a number?

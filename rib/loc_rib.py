@@ -10,8 +10,6 @@ Every method that changes the table returns the changes as values; it tells nobo
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
-from itertools import chain, repeat
-from operator import attrgetter
 from typing import Final
 
 from rib.change import Change, make_change
@@ -33,10 +31,6 @@ Moved = tuple[Entry | None, int]
 """The new entry, and how many paths it has more than the old one."""
 
 Transition = Callable[..., Moved]
-
-
-_next_hop_of: Final = attrgetter("next_hop")
-_is_reachable: Final = attrgetter("is_reachable")
 
 
 class LocRib:
@@ -86,40 +80,6 @@ class LocRib:
             runs: Prefixes, at least one in each run.
             source: Of all paths.
         """
-        if len(paths) > 1:
-            changes = self._announce_new(paths, runs, source)
-            if changes is not None:
-                return changes
-        return self._announce_each(paths, runs, source)
-
-    def _announce_new(
-        self, paths: Sequence[Path], runs: Sequence[Sequence[Nlri]], source: Source
-    ) -> list[Change] | None:
-        """Take in prefixes that are all new to the table, each there once.
-
-        ``None`` where it is not so: nothing was done.
-        """
-        if not self._has_none_of(chain.from_iterable(runs)):
-            return None
-        if not all(map(_is_reachable, set(map(_next_hop_of, paths)))):
-            return None
-        table = self.table
-        before = len(table)
-        for path, run in zip(paths, runs, strict=True):
-            # Half the time of a dictionary of them and an update: runs are short.
-            for nlri in run:
-                table[nlri] = path
-        count = sum(map(len, runs))
-        if len(table) - before < count:  # some are there twice
-            for nlri in chain.from_iterable(runs):
-                table.pop(nlri, None)
-            return None
-        self._count(source, count)
-        return [*map(make_change, zip(repeat(None), paths, runs, strict=False))]
-
-    def _announce_each(
-        self, paths: Sequence[Path], runs: Sequence[Sequence[Nlri]], source: Source
-    ) -> list[Change]:
         table = self.table
         get, has_none_of = table.get, self._has_none_of
         changes: list[Change] = []

@@ -35,7 +35,7 @@ from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import a_context
 from tests.support.routes import some_attributes
 
-RUNS: Final = 9
+RUNS: Final = 15
 LOCAL_AS: Final = 64512
 CONTEXT: Final = AttributeContext(
     is_ibgp=True, four_octet_as=True, peer_as=LOCAL_AS, local_as=LOCAL_AS
@@ -157,11 +157,6 @@ def gateways() -> Phases:
     }
 
 
-def _import_all(self: AdjRibIn, key: Any, attributes: Any, path_id: int = 0) -> Any:
-    outcome = self._outcomes[key] = self._import(attributes, path_id)
-    return outcome
-
-
 def _announce_each(
     self: LocRib, paths: Sequence[Path], runs: Sequence[Any], source: Source
 ) -> Any:
@@ -201,13 +196,7 @@ SHORT_WAYS: Final[Mapping[str, Callable[[], Any]]] = {
     "split_tail": lambda: patch.object(
         bgpd.daemon.intake, "split_tail", lambda body, start: split(body[start:])
     ),
-    "AdjRibIn.learn": lambda: patch.object(AdjRibIn, "learn", _import_all),
-    "LocRib._announce_new": lambda: patch.object(
-        LocRib, "_announce_new", lambda *_: None
-    ),
-    "LocRib._announce_each": lambda: patch.object(
-        LocRib, "_announce_each", _announce_each
-    ),
+    "LocRib.announce_all": lambda: patch.object(LocRib, "announce_all", _announce_each),
     "choose_of_two": lambda: patch.object(rib.loc_rib, "choose_of_two", _choose),
     "put_reflected": lambda: patch("reflector.group.put_reflected", _put_none),
     "pack_blocks": lambda: patch(f"{__name__}.pack_blocks", _pack_none),

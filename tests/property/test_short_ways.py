@@ -5,7 +5,7 @@ laws (``test_attributes``, ``test_nlri``, ``test_pack``, ``test_policy``, ``test
 ``test_session``); the short ways of Loc-RIB are in ``test_loc_rib``.
 """
 
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
@@ -429,7 +429,6 @@ def a_group(spec: PolicySpec, context: ExportContext) -> UpdateGroup:
     )
 
 
-@settings(max_examples=200)
 @given(
     histories,
     st.lists(attributes_of_peers, min_size=5, max_size=5),

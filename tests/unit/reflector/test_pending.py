@@ -66,6 +66,59 @@ def test_what_new_prefixes_have_made_is_counted_until_one_was_known() -> None:
     assert pending.made == 4
 
 
+def test_what_was_made_adds_up_and_what_was_freed_is_taken_off() -> None:
+    pending = PendingChanges({})
+    for some in (ONE, TWO, THREE):
+        pending.add([Change(None, A, [some])])
+    assert pending.made == 12
+    pending.drain(1)
+    assert pending.made == 10
+    pending.drain(2)  # exactly what is left
+    assert pending.made == 6
+    pending.add([Change(A, B, [ONE])])
+    pending.drain(1)
+    assert pending.made == 4
+    pending.add([Change(None, A, [TWO])])
+    assert pending.made == 8
+    pending.add([Change(A, B, [ONE])])
+    pending.drain(2, 2)
+    pending.add([Change(None, A, [TWO])])
+    assert pending.made == 8
+
+
+def test_new_prefixes_are_not_looked_at_before_one_was_known() -> None:
+    pending = PendingChanges({})
+    for some in (ONE, TWO):
+        pending.add([Change(None, A, [some])])
+    assert not pending._seen
+    pending.drain(2)
+    pending.add([Change(A, B, [ONE])])
+    assert not pending._seen
+    pending.add([Change(A, B, [TWO])])
+    assert pending._seen == {ONE, TWO}
+
+
+def test_a_large_batch_is_drained_alone() -> None:
+    pending = PendingChanges({})
+    changes = [Change(A, B, [ONE, TWO, THREE]), Change(A, B, [b"\x08\x0a"])]
+    changes.append(Change(A, B, [b"\x08\x0b"]))
+    pending.add(changes)
+    assert pending.drain(2) == changes[:1]
+    assert pending.drain(1) == changes[1:2]
+    assert pending.drain(1) == changes[2:]
+    assert len(pending) == 0
+
+
+def test_batches_are_kept_as_they_come_again_once_all_was_told() -> None:
+    table = {ONE: B, TWO: B}
+    pending = PendingChanges(table)
+    pending.add([Change(A, None, [ONE]), Change(None, B, [ONE])])
+    assert pending.drain(1) == [(A, B, [ONE])]
+    again = Change(A, B, [TWO])
+    pending.add([again])
+    assert pending.drain(1)[0] is again
+
+
 def test_who_waits_longest_is_told_first() -> None:
     table = {ONE: A, TWO: B, THREE: A}
     pending = PendingChanges(table)

@@ -363,6 +363,38 @@ def test_communities_that_stay_within_an_as_do_not_go_to_others() -> None:
     assert len(values(told(both, TO_IBGP))[EXTENDED_COMMUNITIES]) == 16
 
 
+def test_all_that_may_go_out_does_and_nothing_else() -> None:
+    stays, goes, also = 0x4006_0000_0000_0001, 0x0002_FDE8_0000_0001, 0x0002 << 48
+    made = make_attributes(next_hop=POLICY_HOP, ext_communities=(goes, stays, also))
+    found = values(told(from_peer(SourceKind.EBGP, made), TO_EBGP))
+    assert found[EXTENDED_COMMUNITIES] == b"".join(
+        each.to_bytes(8, "big") for each in (goes, also)
+    )
+
+
+def test_policy_may_look_at_the_way_out() -> None:
+    path = from_peer(is_client=True)
+    path.next_hop.interface = "eth0"
+    some = nlris("10.1.0.0/16", "11.1.0.0/16")
+    rejects = PolicySpec(
+        "p",
+        (Term("t", Outcome.REJECT, Match(interface="eth*")),),
+        accepts_unmatched=True,
+    )
+    assert told(path, spec=rejects) is None
+    low = prefix_match(Operator.IN, "10.0.0.0/8")
+    one = PolicySpec(
+        "p",
+        (Term("t", Outcome.REJECT, Match(interface="eth*", prefixes=low)),),
+        accepts_unmatched=True,
+    )
+    groups = Export(a_context(), compile_policy(one)).divide(path, some)
+    assert {tuple(members): outgoing is None for outgoing, members in groups} == {
+        (some[0],): True,
+        (some[1],): False,
+    }
+
+
 @pytest.mark.rfc("4456", "6", "MUST")
 def test_a_route_s_origin_is_who_it_was_learned_from() -> None:
     origins = [origin_of(from_peer(kind)) for kind in KINDS]

@@ -2,7 +2,14 @@ from itertools import permutations
 
 import pytest
 
-from rib.decision import AFTER_MED, BEFORE_MED, DecisionOptions, Reason, rank
+from rib.decision import (
+    AFTER_MED,
+    BEFORE_MED,
+    DecisionOptions,
+    Reason,
+    hops_of,
+    rank,
+)
 from rib.path import NextHop, Path, SourceKind
 from tests.support.decision_steps import STEPS
 from tests.support.routes import a_path, a_source, some_attributes
@@ -181,6 +188,22 @@ def test_a_path_worse_before_med_stays_behind_whatever_follows() -> None:
     ranking = rank(paths, OPTIONS)
     assert names(ranking.ordered) == ["c", "b", "a"]
     assert ranking.reasons[1:] == (Reason.LOCAL_PREF, Reason.LOCAL_PREF)
+
+
+def test_so_does_one_behind_several_equal_ones() -> None:
+    paths = [of("c", as_path="1"), of("d", as_path="2"), of("e", as_path="3")]
+    worse = of("a", as_path="4", local_pref=99)
+    worst = of("b", as_path="5", local_pref=98)
+    for count in (2, 3):
+        expected = (*paths[:count], worse, worst)
+        for shuffled in permutations(expected):
+            assert rank(shuffled, OPTIONS).ordered == expected
+
+
+def test_what_was_known_of_next_hops_must_be_known_of_all() -> None:
+    two = [of("a"), of("b")]
+    with pytest.raises(ValueError, match="zip"):
+        rank(two, OPTIONS, hops=hops_of(two[:1]))
 
 
 class TestIncumbent:
