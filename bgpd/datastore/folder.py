@@ -6,8 +6,9 @@ whose size, inode or times changed are parsed again.
 
 One bad file or document never blocks the others, nor does it delete: while a file has an
 unreadable document, objects it held before and that are now missing stay as they were. The
-same holds for an unreadable file, and for a folder that is gone as a whole (an unmounted
-volume). Where two files name one object, the first path in order counts.
+same holds for an unreadable file, for a link that leads nowhere, and for a folder that is
+gone as a whole. A volume that is mounted empty looks like objects that were deleted: see
+``bgpd.datastore.guarded``. Where two files name one object, the first path in order counts.
 
 A change is taken when the folder has been still for ``debounce`` seconds, so that a file
 being written in place is not read half.

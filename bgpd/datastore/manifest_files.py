@@ -82,7 +82,9 @@ def _list(folder: str, depth: int, folders: list[str], stamps: Stamps) -> None:
             try:
                 stamps[entry.path] = _stamp(entry.stat())
             except FileNotFoundError:
-                continue  # deleted since it was listed, or a link to nothing
+                # A link may lead to a volume that is away; else it was deleted just now.
+                if entry.is_symlink():
+                    stamps[entry.path] = UNREADABLE
             except OSError:
                 stamps[entry.path] = UNREADABLE  # reading it will say why
 

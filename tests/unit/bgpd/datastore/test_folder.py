@@ -132,6 +132,25 @@ async def test_a_mounted_config_map_is_followed(tmp_path: Path) -> None:
         await follower.until(lambda seen: seen.items.keys() == {N2})
 
 
+async def test_links_that_lead_nowhere_keep_what_they_led_to(tmp_path: Path) -> None:
+    version = tmp_path / "..v1"
+    version.mkdir()
+    (version / "a.yaml").write_text(manifest("n1"))
+    (tmp_path / "..data").symlink_to(version)
+    (tmp_path / "a.yaml").symlink_to(Path("..data", "a.yaml"))
+    (tmp_path / "b.yaml").write_text(manifest("n2"))
+    datastore = source(tmp_path)
+    async with Follower(datastore) as follower:
+        await follower.until(lambda seen: len(seen.items) == 2)
+        shutil.rmtree(version)  # as if the volume behind the links were away
+        (tmp_path / "b.yaml").write_text(manifest("n2", "10.0.0.9/24"))
+        await follower.until(lambda seen: b"10.0.0.9" in seen.items[N2])
+        assert N1 in follower.items
+        assert "a.yaml:1: cannot be read" in datastore.status.warnings[0]
+        (tmp_path / "a.yaml").unlink()
+        await follower.until(lambda seen: N1 not in seen.items)
+
+
 async def test_the_writer_says_what_it_cannot_do(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     writer = FolderWriter(tmp_path / "file")
