@@ -125,7 +125,7 @@ class Note(NamedTuple):
         names = [name for count in self.counts for name in count.names][:_SHOWN]
         more = ", ..." if self.size > len(names) else ""
         return (
-            f"nobody can have meant this removal: {', '.join(map(str, self.counts))}"
+            f"implausible removal held: {', '.join(map(str, self.counts))}"
             f" ({', '.join(names)}{more}); what they said stays in force for"
             f" {self.seconds:.0f} s, until they are back, or until {CONFIRM}"
         )

@@ -112,7 +112,7 @@ def test_sessions_and_blocks_stay_when_a_folder_loses_its_objects(
                 assert mesh.is_whole()
                 assert mesh.resets == 0
                 log = mesh.daemon.log()
-                assert log.count("nobody can have meant this removal") == 1
+                assert log.count("implausible removal held") == 1
                 assert "all of it is back" in log
 
     asyncio.run(scenario())
@@ -137,7 +137,7 @@ def test_a_node_is_taken_out_by_a_confirmation(tmp_path: Path) -> None:
         assert (refused.returncode, refused.stdout) == (1, "")
         assert "no removal is held" in refused.stderr
         (folder / "2.yaml").unlink()  # the own Node
-        mesh.daemon.until_logged("nobody can have meant this removal: own Node")
+        mesh.daemon.until_logged("implausible removal held: own Node")
         (row,) = json.loads(control(mesh, "calico", "held", "-o", "json").stdout)
         assert (row["kind"], row["instead"]) == ("own Node", "nothing")
         assert "held" in control(mesh, "calico", "diff").stdout

@@ -4,6 +4,7 @@ import subprocess
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -191,3 +192,29 @@ def test_bird_s_client_sees_the_node(cluster: Cluster) -> None:
     assert BLOCKS["one"] in birdcl("show", "route", "export", "Mesh_172_2_2_12")
     assert "eth0 Up" in birdcl("show", "interfaces")
     assert router.folder.joinpath("bird6.ctl").is_socket()
+
+
+def test_an_emptied_datastore_takes_no_route_along(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    def holds() -> list[dict[str, Any]]:
+        held: list[dict[str, Any]] = cluster.router("one").ask("show-status")[0][
+            "holds"
+        ]
+        return held
+
+    files = {file: file.read_bytes() for file in (tmp_path / "objects").glob("*.yaml")}
+    for file in files:
+        file.unlink()
+    assert eventually(holds)
+    assert holds()[0]["objects"] == len(files)
+    assert cluster.is_up("one", ADDRS["two"])
+    assert cluster.peers("one")[ADDRS["two"]]["flaps"] == 0
+    assert cluster.kernel("one", BLOCKS["two"])
+    (own,) = cluster.kernel("one", BLOCKS["one"])
+    assert own["type"] == "blackhole"
+    assert cluster.kernel("two", BLOCKS["one"])
+    for file, content in files.items():
+        file.write_bytes(content)
+    assert eventually(lambda: not holds())
+    assert cluster.differences("one") == []
