@@ -121,22 +121,37 @@ class AdjRibIn:
         refused = self.rules.check(attributes, source)
         if refused is not None:
             return refused
+        given = attributes
+        if self.rules.is_on_this_machine:
+            given = self._without_own_next_hop(attributes)
         if self.rules.policy.needs_prefix:
-            marked = self.rules.mark(attributes, source)
+            marked = self.rules.mark(given, source)
             return PerPrefix(attributes, marked, source.epoch)
         if self.rules.accepts_all and source.kind is _IBGP:
-            hop = self._next_hops.get(attributes.next_hop)
-            return Path(source, attributes, hop, path_id=path_id)
+            hop = self._next_hops.get(given.next_hop)
+            return Path(source, given, hop, received=attributes, path_id=path_id)
         verdict = self.rules.evaluate(
-            attributes,
+            given,
             source,
             self.loc_rib.family,
             None,
-            self._interface_of(attributes),
+            self._interface_of(given),
         )
         if not verdict.is_accepted:
             return Refused(attributes, Refusal.POLICY, verdict.reason)
         return self._path(attributes, verdict, path_id)
+
+    def _without_own_next_hop(self, attributes: PathAttributes) -> PathAttributes:
+        """Return what a speaker on this machine means by an address of it.
+
+        Its route ends here, as those that we originate do, and has no next hop as these
+        have none: the kernel needs no route for it, and peers are told of us.
+        """
+        rules, next_hop = self.rules, attributes.next_hop
+        is_own = next_hop[:16] in rules.own_addresses
+        if is_own or self._next_hops.get(next_hop).is_local:
+            return attributes.with_changes({}, next_hop=b"")
+        return attributes
 
     def _interface_of(self, attributes: PathAttributes) -> str:
         """Return where a route would lead out, if the policy asks."""
@@ -221,7 +236,7 @@ class AdjRibIn:
             outcome.marked,
             self.source,
             self.loc_rib.family,
-            self._interface_of(received),
+            self._interface_of(outcome.marked),
         ):
             judged: Path | Refused
             if verdict.is_accepted:

@@ -61,9 +61,13 @@ class ImportRules:
         own_addresses: Addresses of this speaker, 4 or 16 octets each.
         allow_own_as: How often ``local_as`` may stand in AS_PATH.
         role: Our RFC 9234 role on the session; empty for none.
+        is_on_this_machine: So is the peer: that the next hop is ourselves is no fault of
+            its routes then, it means that they end here.
 
     Attributes:
         accepts_all: The policy accepts everything as it is.
+        own_addresses: As given.
+        is_on_this_machine: As given.
     """
 
     __slots__ = (
@@ -72,11 +76,12 @@ class ImportRules:
         "_inputs",
         "_local_as",
         "_needles",
-        "_own_addresses",
         "_plain_needles",
         "_role",
         "_router_id",
         "accepts_all",
+        "is_on_this_machine",
+        "own_addresses",
         "policy",
     )
 
@@ -90,6 +95,7 @@ class ImportRules:
         own_addresses: frozenset[bytes] = frozenset(),
         allow_own_as: int = 0,
         role: str = "",
+        is_on_this_machine: bool = False,
     ) -> None:
         self._inputs = (
             policy,
@@ -99,13 +105,15 @@ class ImportRules:
             own_addresses,
             allow_own_as,
             role,
+            is_on_this_machine,
         )
         self.policy = policy
         self.accepts_all = policy.spec is ACCEPT_ALL
+        self.is_on_this_machine = is_on_this_machine
         self._local_as = local_as
         self._router_id = router_id
         self._cluster_ids = cluster_ids
-        self._own_addresses = own_addresses
+        self.own_addresses = own_addresses
         self._allow_own_as = allow_own_as
         self._role = role
         # An attribute block without any of these octets cannot hold a loop: that is
@@ -121,7 +129,8 @@ class ImportRules:
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
         """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
-        if attributes.next_hop[:16] in self._own_addresses:
+        is_own = attributes.next_hop[:16] in self.own_addresses
+        if is_own and not self.is_on_this_machine:
             return Refused(attributes, Refusal.OWN_NEXT_HOP)
         # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
         # and drops an exception first: is it a number?

@@ -24,12 +24,14 @@ class Reachability(NamedTuple):
         is_reachable: A route that BGP did not make leads there.
         metric: Its cost (RFC 4271 9.1.2.2 e).
         interface: The device of that way; empty where unknown.
+        is_local: It is an address of this machine.
     """
 
     address: bytes
     is_reachable: bool
     metric: int = 0
     interface: str = ""
+    is_local: bool = False
 
 
 def trust(address: bytes) -> Reachability:
@@ -76,12 +78,13 @@ class NextHopTable:
         if len(octets) > len(address):
             made = self.get(address)
         elif address:
-            _, is_reachable, metric, interface = self.resolve(address)
+            _, is_reachable, metric, interface, is_local = self.resolve(address)
             made = NextHop(
                 address,
                 is_reachable=is_reachable,
                 metric=metric,
                 interface=interface,
+                is_local=is_local,
             )
         else:
             made = NextHop(address)
@@ -91,12 +94,14 @@ class NextHopTable:
     def apply(self, states: Iterable[Reachability]) -> list[NextHop]:
         """Store what became of addresses; return the next hops that changed."""
         changed = []
-        for address, is_reachable, metric, interface in states:
+        for address, is_reachable, metric, interface, is_local in states:
             hop = self._by_field.get(address)
-            state = (is_reachable, metric, interface)
-            if hop is None or (hop.is_reachable, hop.metric, hop.interface) == state:
+            if hop is None:
                 continue
-            hop.is_reachable, hop.metric, hop.interface = state
+            state = (is_reachable, metric, interface, is_local)
+            if state == (hop.is_reachable, hop.metric, hop.interface, hop.is_local):
+                continue
+            hop.is_reachable, hop.metric, hop.interface, hop.is_local = state
             changed.append(hop)
         return changed
 

@@ -86,9 +86,10 @@ class NextHop:
         is_reachable: Paths through it are eligible.
         metric: Interior cost of reaching it (RFC 4271 9.1.2.2 e).
         interface: Device of the way there, for policies that ask; empty where unknown.
+        is_local: It is an address of this machine, which is no way to anywhere.
     """
 
-    __slots__ = ("address", "interface", "is_reachable", "metric")
+    __slots__ = ("address", "interface", "is_local", "is_reachable", "metric")
 
     def __init__(
         self,
@@ -97,7 +98,9 @@ class NextHop:
         is_reachable: bool = True,
         metric: int = 0,
         interface: str = "",
+        is_local: bool = False,
     ) -> None:
+        self.is_local = is_local
         self.address = address
         self.is_reachable = is_reachable
         self.metric = metric

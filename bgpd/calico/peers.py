@@ -111,6 +111,7 @@ class _Expansion:
         )
         self._memo = memo if memo.context == context else PeeringMemo()
         self._target, self._new = memo, PeeringMemo(context)
+        self._findings: list[ObjectWarning] = []
 
     def run(self) -> Slices[Peers]:
         passes: tuple[Callable[[str, PeerFacts], Iterator[Wanted]], ...] = (
@@ -138,7 +139,7 @@ class _Expansion:
         peers = sorted(sessions.values(), key=lambda made: made.settings.name)
         self._target.context = self._new.context
         self._target.explicit, self._target.mesh = self._new.explicit, self._new.mesh
-        return tuple(peers), tuple(checks.findings)
+        return tuple(peers), (*self._findings, *checks.findings)
 
     def _pass(self, find: Callable[[str, PeerFacts], Iterator[Wanted]]) -> Slices[None]:
         """Take in what each BGPPeer asks for in one of the ways."""
@@ -231,11 +232,14 @@ class _Expansion:
 
     def _add(self, wanted: Wanted) -> None:
         remote = wanted.remote
+        port = remote.port or BGP_PORT
         if remote.addr in self._own.addrs.values():
-            return
+            listens = self._topology.listen_port(self._own.name)
+            if port == listens or not remote.is_explicit:
+                self._note_itself(wanted)
+                return  # it would be a session with ourselves
         if remote.family not in self._own.addrs:
             return  # no address of ours to speak from
-        port = remote.port or BGP_PORT
         if ("Global", remote.addr, port) not in self._wanted:
             self._wanted.setdefault((wanted.scope, remote.addr, port), wanted)
 
@@ -250,6 +254,13 @@ class _Expansion:
                     entry = wanted.facts, self._explicit(wanted)
             new[key] = entry
             yield entry[1]
+
+    def _note_itself(self, wanted: Wanted) -> None:
+        """Warn where a BGPPeer is for this node alone, and names nobody but it."""
+        if wanted.facts.spec.node and wanted.remote.is_explicit:
+            key = resource_key("BGPPeer", wanted.source)
+            text = "is the node's own address and port; it has no session with itself"
+            self._findings.append(ObjectWarning(key, "spec.peerIP", text))
 
     def _workload(self, wanted: Wanted) -> Peering:
         """Return the session with a local workload, which opens it (always passive)."""

@@ -182,10 +182,16 @@ class FibFeed:
             return ()
         if best.source.kind not in _FROM_PEERS:
             return (best,) if best.source in self._programmed else ()
+        if not best.next_hop.address:
+            return ()  # of a speaker on this machine: it ends here
         paths = multipath_of(entry)
         if len(paths) == 1:
             return paths
-        return [path for path in paths if path.source.kind in _FROM_PEERS]
+        return [
+            path
+            for path in paths
+            if path.source.kind in _FROM_PEERS and path.next_hop.address
+        ]
 
     def _target(
         self, entry: Entry, paths: Sequence[Path], fate: _Fate

@@ -197,10 +197,11 @@ class Forwarding:
 
 
 def _reachability(state: NextHopState) -> Reachability:
-    """Return what the decision process must know; our own address is no way."""
+    """Return what the decision process must know; an address of ours is no way."""
     return Reachability(
         state.address,
         state.is_reachable and not state.is_local,
         state.metric,
         state.interface,
+        state.is_local,
     )

@@ -201,6 +201,7 @@ class Peer:
             router_id=speaker.router_id,
             cluster_ids=speaker.cluster_ids,
             own_addresses=speaker.shared.own_addresses | self._local_addresses,
+            is_on_this_machine=speaker.shared.is_here(self.settings.remote_addr),
             allow_own_as=settings.allow_own_as,
             role="" if is_ibgp else settings.role,
         )
@@ -415,7 +416,8 @@ class Peer:
 
     def devices_changed(self) -> None:
         """Judge the peer's routes anew if import policy asks where they lead out."""
-        if any(rib.rules.policy.needs_interface for rib in self.ribs_in.values()):
+        rules = (rib.rules for rib in self.ribs_in.values())
+        if any(r.policy.needs_interface or r.is_on_this_machine for r in rules):
             self.import_again()
 
     def rejoin(self) -> None:

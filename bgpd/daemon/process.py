@@ -33,6 +33,7 @@ from bgpd.daemon.peer_memory import PeerMemory, memory_path, recall
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.reloading import Reloading, capped
 from bgpd.daemon.restart import Deferral, Report, caps_of
+from bgpd.daemon.self_sessions import sessions_with_itself
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.speaker import FAMILIES, Speaker
 from bgpd.daemon.supervision import Supervisor
@@ -229,6 +230,12 @@ class Daemon:
             lines += self.reconciler.faults()
         if self.speaker is not None:
             lines += self.speaker.upkeep.leftovers.warnings()
+            view = None if self.forwarding is None else self.forwarding.view
+            lines += sessions_with_itself(
+                self.speaker.peers.values(),
+                self.speaker.listener.addresses,
+                () if view is None else view.addresses(),
+            )
         if self.cluster is not None:
             lines += self.cluster.warning_lines(SHOWN_WARNINGS)
         if self.holds is not None:

@@ -41,6 +41,15 @@ class SharedChecks:
         )
         self.may_have_changed()
 
+    def is_here(self, address: str) -> bool:
+        """Return whether a peer's address is one of this machine.
+
+        The kernel knows; where it is not asked, the addresses that are known to be ours.
+        """
+        octets = parse_address(address.partition("%")[0])
+        is_local = self._speaker.next_hops.get(octets).is_local
+        return is_local or octets in self.own_addresses
+
     def may_have_changed(self) -> None:
         """Look at all peers once what happens now is over: a plan changes many at once."""
         if not self._is_asked:

@@ -287,8 +287,8 @@ class _Writer:
 
 def _way(path: Path) -> str:
     hop = path.next_hop
-    if not hop.is_reachable:
-        return "unreachable"
+    if not hop.is_reachable or (path.source.address and not hop.address):
+        return "unreachable"  # or it ends here, which BIRD calls so too
     if hop.address:
         # Who trusts next hops does not know the device; readers want a word there.
         return f"via {format_address(hop.address)} on {hop.interface or '-'}"

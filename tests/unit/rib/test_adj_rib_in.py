@@ -5,7 +5,7 @@ from rib.attributes import PathAttributes
 from rib.family import IPV4_UNICAST
 from rib.import_rules import ImportRules, Refusal
 from rib.loc_rib import LocRib
-from rib.next_hops import NextHopTable
+from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri
 from rib.path import Path, SourceKind
 from rib.path_set import paths_of
@@ -301,3 +301,48 @@ def test_tables_stay_small_however_long_they_churn() -> None:
     next_hops.forget_unused()
     paths = {path for entry in loc_rib.table.values() for path in paths_of(entry)}
     assert len(next_hops) <= len(paths) + 1
+
+
+# -- speakers on this machine -------------------------------------------------------------
+
+HERE = frozenset((b"\x0a\x00\x00\x09", b"\x0a\x00\x00\x01"))
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [
+        ACCEPT_ALL,
+        spec(Term("each", Outcome.NEXT, Match(prefixes=LOW), Actions(med=7))),
+        spec(Term("all", Outcome.NEXT, Match(), Actions(med=7))),
+    ],
+)
+@pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
+@pytest.mark.parametrize("next_hop", ["10.0.0.9", "10.0.0.1", "10.0.0.5", "10.0.0.7"])
+def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
+    policy: PolicySpec, kind: SourceKind, next_hop: str
+) -> None:
+    def resolve(address: bytes) -> Reachability:
+        is_local = address[-1] == 5  # an address that only the kernel knows to be ours
+        return Reachability(address, not is_local, is_local=is_local)
+
+    peer = Peer(policy, kind)
+    peer.rib = AdjRibIn(
+        peer.source,
+        peer.loc_rib,
+        rules(policy, own_addresses=HERE, is_on_this_machine=True),
+        NextHopTable(resolve),
+    )
+    told = some_attributes("65001", next_hop=next_hop, local_pref=100)
+    peer.announce(told, ONE, TWO)
+    (path,) = paths_of(peer.loc_rib.table[ONE])
+    assert path.received is told
+    assert path.next_hop.is_reachable
+    ends_here = next_hop != "10.0.0.7"
+    assert path.attributes.next_hop == (b"" if ends_here else told.next_hop)
+    assert path.next_hop.address == path.attributes.next_hop
+    # Judged again by other rules it is as received: elsewhere that is a fault.
+    elsewhere = rules(policy, own_addresses=HERE)
+    for _ in peer.rib.import_again(elsewhere):
+        pass
+    refused = {nlri for nlri, _ in peer.rib.refused}
+    assert refused == ({ONE, TWO} if next_hop in ("10.0.0.9", "10.0.0.1") else set())

@@ -1,6 +1,7 @@
 """Sessions that a cluster's objects make, beyond the cases of Calico's own tests."""
 
 from hashlib import sha256
+from typing import Any
 
 import pytest
 
@@ -279,3 +280,24 @@ def test_the_way_to_a_peer_through_a_gateway_is_a_static_route():
         assert node_of(case)["static_routes"]["ipv4"] == []
         assert warned(case) == {"bgppeers/p": {"spec.reachableBy"}}
         assert len(sessions(case)) == 1
+
+
+def test_the_own_address_at_another_port_is_another_speaker_and_at_the_own_port_nobody():
+    def names(peer_ip: str, asn: int = 65010, node: str = "", **more: Any) -> list[str]:
+        peer = an_object("BGPPeer", "local", peerIP=peer_ip, asNumber=asn, node=node)
+        cluster = settings(nodeToNodeMeshEnabled=False, **more)
+        case = a_case(N1, N2, peer, cluster)
+        return [*sessions(case), *warned(case).get("bgppeers/local", ())]
+
+    assert names("10.0.0.1:1179") == ["Global_10_0_0_1_port_1179"]
+    assert names("10.0.0.1:1179", node="n1") == ["Node_10_0_0_1_port_1179"]
+    assert names("127.0.0.1:1179") == ["Global_127_0_0_1_port_1179"]
+    assert names("127.0.0.1") == ["Global_127_0_0_1"]
+    # For all nodes it is the others' session with this one, for this one a mistake.
+    assert names("10.0.0.1") == []
+    assert names("10.0.0.1", node="n1") == ["spec.peerIP"]
+    assert names("10.0.0.1:179", node="n1") == ["spec.peerIP"]
+    assert names("10.0.0.1", listenPort=178) == ["Global_10_0_0_1"]
+    assert names("10.0.0.1:178", node="n1", listenPort=178) == ["spec.peerIP"]
+    # A node of that AS is meant, at whatever port it listens: it peers back.
+    assert names("10.0.0.1", 64512, listenPort=178) == ["Node_10_0_0_2_port_178"]

@@ -311,6 +311,22 @@ def test_a_next_hop_that_turns_out_to_be_a_workload_leaves_the_tunnel() -> None:
     assert feed.table.batches == batches
 
 
+def test_what_a_speaker_on_this_machine_tells_of_itself_is_not_written() -> None:
+    feed = Feed()
+    local = a_source("local", address="192.0.2.3", router_id=3)
+    ends_here = some_attributes().with_changes({}, next_hop=b"")
+    feed.announce(a_path(ends_here, source=local), "10.1.0.0/26")
+    assert feed.routes() == {}
+    # Not by another way of equal cost either: what is for it ends here.
+    far = a_source("far", address="192.0.2.9", router_id=9)
+    feed.announce(a_path(source=far), "10.1.0.0/26")
+    assert feed.routes() == {}
+    feed.withdraw(local, "10.1.0.0/26")
+    assert len(feed.routes()) == 1
+    feed.announce(a_path(ends_here, source=local), "10.1.0.0/26")
+    assert feed.routes() == {}
+
+
 def test_a_static_route_through_a_gateway_is_written() -> None:
     feed = Feed()
     feed.ways[GATEWAY] = way(GATEWAY, Hop(GATEWAY, "eth0"))
