@@ -103,7 +103,7 @@ class FibFeed:
         return self._rules.spec
 
     # hot: per batch
-    def changed(self, changes: list[Change]) -> None:
+    def changed(self, changes: Sequence[Change]) -> None:
         """Submit what a flush told."""
         submit, family = self._fib.submit, self._family
         for old, new, nlris in changes:

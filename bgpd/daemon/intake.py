@@ -48,12 +48,15 @@ class Taken:
         complaints: Problems met, each with the UPDATE's body, for the log. A block that
             is remembered despite a discarded attribute is complained of once.
         error: Set when the session must end; later UPDATEs were not looked at.
+        fault: Of ours, by which taking in broke off. What had changed by then must be
+            told all the same: tables that nobody is told of would never agree again.
     """
 
     changes: dict[Family, list[Change]] = field(default_factory=dict)
     ended: list[Family] = field(default_factory=list)
     complaints: list[tuple[Problem, bytes]] = field(default_factory=list)
     error: NotifyError | None = None
+    fault: Exception | None = None
 
 
 class Intake:
@@ -96,6 +99,10 @@ class Intake:
             taken.error = NotifyError(
                 UPDATE_MESSAGE_ERROR, INVALID_NETWORK_FIELD, text=f"UPDATE: {error}"
             )
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # the caller raises it
+            taken.fault = error
         return taken
 
     def _take_plain(

@@ -9,6 +9,7 @@ import logging
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from bgpd.daemon.apart import each
 from bgpd.daemon.complaints import log_complaints
 from bgpd.daemon.intake import Intake, Taken
 from bgpd.daemon.limits import exceeded
@@ -307,13 +308,16 @@ class Peer:
         self._intake = None
         self._refreshes.close()
         negotiated, self.negotiated = self.negotiated, None
-        for family, rib in self.ribs_in.items():
+
+        def leave(family: Family) -> None:
             self._speaker.tables[family].leave(self.sources[family])
-            self._make_stale(rib)
+            self._make_stale(self.ribs_in[family])
             if family in event.kept_families and negotiated is not None:
                 self._keep_stale(family, negotiated)
             else:
                 self._sweep(family)
+
+        each(leave, self.ribs_in, "family of a session that ended")
         _log.warning("%s: session down: %s", self._prefix, event.reason)
         self._speaker.session_changed(self)
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bgpd.config.diff import Step
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
+from bgpd.daemon.apart import each
 from bgpd.daemon.origins import Origins
 from bgpd.daemon.peer_changes import PeerChanges
 from bgpd.daemon.speaker import Speaker
@@ -182,16 +183,18 @@ class Reconciler:
 
     def _apply_ranges(self, ranges: Iterable[RangeSettings]) -> None:
         wanted = {settings.name: settings for settings in ranges}
-        for name in self._ranges.keys() - wanted.keys():
-            self._speaker.remove_range(name)
-        for name, settings in wanted.items():
-            before = self._ranges.get(name)
+
+        def change(name: str) -> None:
+            settings, before = wanted[name], self._ranges.get(name)
             if before == settings:
-                continue
+                return
             if before is not None and before.template != settings.template:
                 _log.info("range %s: its neighbours start anew", name)
                 self._speaker.remove_range(name)
             self._speaker.set_range(settings)
+
+        each(self._speaker.remove_range, self._ranges.keys() - wanted.keys(), "range")
+        each(change, wanted, "range")
         self._ranges = wanted
 
     def _apply_routes(
@@ -208,7 +211,14 @@ class Reconciler:
             if before.get(key) != route:
                 place = (route.source, key[0], route.attributes)
                 come.setdefault(place, []).append(key[1])
-        for (source, family, attributes), nlris in come.items():
-            self._speaker.originate(family, nlris, attributes, source)
-        for (source, family), nlris in gone.items():
-            self._speaker.withdraw(family, nlris, source)
+
+        def announce(place: tuple[Source, Family, PathAttributes]) -> None:
+            source, family, attributes = place
+            self._speaker.originate(family, come[place], attributes, source)
+
+        def withdraw(place: tuple[Source, Family]) -> None:
+            source, family = place
+            self._speaker.withdraw(family, gone[place], source)
+
+        each(announce, come, "routes of our own")
+        each(withdraw, gone, "routes of our own")

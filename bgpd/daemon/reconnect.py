@@ -10,6 +10,7 @@ import logging
 from collections.abc import Iterable
 from typing import Final
 
+from bgpd.daemon.apart import each
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.fsm import State
@@ -71,14 +72,16 @@ class Reconnect:
 
     def _go_on(self) -> None:
         self._is_pacing = False
-        for address in [*self._queue][:TRIED_AT_ONCE]:
-            del self._queue[address]
-            peer = self._speaker.peers.get(address)
-            if peer is not None and not self._is_closed:
-                peer.driver.try_now()
+        each(self._try_one, [*self._queue][:TRIED_AT_ONCE], "attempt to reach a peer")
         if self._queue and not self._is_closed:
             self._is_pacing = True
             self._speaker.loop.call_later(PACE, self._go_on)
+
+    def _try_one(self, address: str) -> None:
+        del self._queue[address]
+        peer = self._speaker.peers.get(address)
+        if peer is not None and not self._is_closed:
+            peer.driver.try_now()
 
 
 def _leads_to(opened: Opened, peer: Peer) -> bool:

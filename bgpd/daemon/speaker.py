@@ -10,9 +10,11 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Final
 
+from bgpd.daemon.apart import each
 from bgpd.daemon.cluster_ids import ClusterIds
 from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.dynamic_peers import newcomer
@@ -354,8 +356,7 @@ class Speaker:
     def set_restart(self, restart: RestartState) -> None:
         """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
         self.restart = restart
-        for peer in self.peers.values():
-            self.note_restart(peer)
+        each(self.note_restart, self.peers.values(), "restart state of a peer")
 
     def note_restart(self, peer: Peer) -> None:
         """Say what a peer's next OPEN tells of our own restart.
@@ -446,8 +447,7 @@ class Speaker:
             slices = decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
                 self.jobs.add(slices)
-        for peer in self.peers.values():
-            peer.devices_changed()
+        each(Peer.devices_changed, self.peers.values(), "routes of a peer")
 
     def session_changed(self, peer: Peer) -> None:
         """Tell those who want to know that a session came up or went down."""
@@ -472,8 +472,8 @@ class Speaker:
         self.upkeep.close()
         self.listener.close()
         self.jobs.cancel()
-        for peer in list(self.peers.values()):
-            peer.end(is_restart=is_restart, text=text)
+        end = partial(Peer.end, is_restart=is_restart, text=text)
+        each(end, self.peers.values(), "end of a session")
         self.poller.close()
         await asyncio.sleep(0)
 

@@ -17,6 +17,7 @@ without a standstill (``PeerSession.handle_timer``).
 import logging
 from collections.abc import Callable, Iterable
 
+from bgpd.daemon.apart import each
 from bgpd.daemon.peer import Peer
 from bgpd.net.pulse import Standstill
 
@@ -34,7 +35,6 @@ def resume(
         "what has arrived meanwhile counts before any timer",
         standstill.seconds,
     )
-    for peer in peers:
-        peer.resume(standstill.lost, standstill.now)
-    for other in others:
-        other(standstill)
+    lost, now = standstill.lost, standstill.now
+    each(lambda peer: peer.resume(lost, now), peers, "standstill of a peer")
+    each(lambda other: other(standstill), others, "standstill")

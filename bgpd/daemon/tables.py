@@ -9,10 +9,12 @@ a little for it: a write for each member costs more than all else.
 
 import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
 from math import inf
 from time import monotonic
 from typing import Final
 
+from bgpd.daemon.apart import each, piecewise
 from bgpd.daemon.given_ids import take_back
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.loop import collect_young, has_many_young
@@ -37,7 +39,8 @@ FLUSH_MOST: Final = 4096  # changes; where each is of one prefix, some 10 ms, to
 TELL_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
 GATHER_TIME: Final = 0.05
 
-Listener = Callable[[list[Change]], None]
+_Outbounds = list[Outbound | None]
+Listener = Callable[[Sequence[Change]], None]
 Foreseer = Callable[[Mapping[Entry, Entry | None]], None]
 
 
@@ -135,9 +138,10 @@ class FamilyTables:
     def _flush(self) -> None:
         changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
         for group in self.groups.values():
-            self._telling.add(group.flush(changes), group.members.values())
+            for outbound in piecewise(group.flush, changes):
+                self._telling.add(outbound, group.members.values())
         for listener in self.listeners:
-            listener(changes)
+            piecewise(listener, changes)
         if self._path_ids.claim_sweep():
             self._jobs.add(take_back(self._path_ids, self))
 
@@ -169,18 +173,14 @@ class FamilyTables:
         self.flush_now()
         after = look(self.loc_rib)
         if after is not None:
-            for foreseer in self.foreseers:
-                foreseer(after)
+            each(lambda foreseer: foreseer(after), self.foreseers, "move")
 
     # -- who is told --------------------------------------------------------------------
 
     def join(
         self, source: Source, context: ExportContext, policy: Policy, write: Write
     ) -> None:
-        """Add a session to the group of its context; it is told the whole table.
-
-        Once it has it, it is told End-of-RIB (RFC 4724 2).
-        """
+        """Add a session: it is told the whole table, then End-of-RIB (RFC 4724 2)."""
         member = self._enter(source, context, policy, write)
         member.closing = end_of_rib(self.family)
         self._gather(self._group_of[source], member)
@@ -200,14 +200,11 @@ class FamilyTables:
         return group.join(source)
 
     def _export(self, context: ExportContext, policy: Policy) -> Export:
-        is_deferred = self.is_deferring and context.keeps_ours
-        return Export(context, policy, tells_own_only=is_deferred)
+        own_only = self.is_deferring and context.keeps_ours
+        return Export(context, policy, tells_own_only=own_only)
 
     def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
-        """Let a session that is up be told by another context, and only what differs.
-
-        What it holds by the former one is told again or withdrawn.
-        """
+        """Let a session that is up be told by another context, and only what differs."""
         group, was = self._group_of.get(source), self.member(source)
         if group is None or was is None or group.export.context == context:
             return
@@ -312,7 +309,8 @@ class FamilyTables:
                 break
             table = self.loc_rib.table
             changes = changes_since(table, ((nlri, None) for nlri in nlris))
-            self._tell(group.encode(changes), catch_up.members)
+            for outbound in piecewise(group.encode, changes):
+                self._tell(outbound, catch_up.members)
             yield
         under_way = self._catching_up[group]
         under_way.remove(catch_up)
@@ -395,22 +393,24 @@ class FamilyTables:
             self.flush_now()
             if not self._is_member(group, member):
                 return
-            outbound = self._next_missed(group, member)
+            outbounds = self._next_missed(group, member)
             if not member.missed and not member.unseen:
                 member.is_behind = member.is_in_doubt = False
-            if outbound is not None and (share := outbound.share_of(member.source)):
-                self._writers[member.source](share)
+            for outbound in outbounds:
+                if outbound and (share := outbound.share_of(member.source)):
+                    self._writers[member.source](share)
             yield
         self._close(group, member)
 
-    def _next_missed(self, group: UpdateGroup, member: Member) -> Outbound | None:
+    def _next_missed(self, group: UpdateGroup, member: Member) -> _Outbounds:
         missed, unseen = member.missed, member.unseen
         if not missed:
             some = unseen[-CATCH_UP_SLICE:]
             del unseen[-CATCH_UP_SLICE:]
             self._update(group, some)
             table = self.loc_rib.table
-            return group.encode(changes_since(table, ((nlri, None) for nlri in some)))
+            changes = changes_since(table, ((nlri, None) for nlri in some))
+            return piecewise(group.encode, changes)
         told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
         is_in_doubt = member.is_in_doubt
         if group.outdated_count:
@@ -418,7 +418,7 @@ class FamilyTables:
             for nlri, _ in told:
                 missed.pop(nlri, None)
         changes = changes_since(self.loc_rib.table, told, has_equal=is_in_doubt)
-        return group.encode(changes, is_in_doubt=is_in_doubt)
+        return piecewise(partial(group.encode, is_in_doubt=is_in_doubt), changes)
 
     # -- when what is told of unchanged routes changes ----------------------------------
 

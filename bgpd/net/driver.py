@@ -195,7 +195,13 @@ class PeerDriver:
         """Put UPDATEs on the wire."""
         connection = self._established
         if connection is not None:
-            connection.write(buffers)
+            try:
+                connection.write(buffers)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of one member, not of all
+                self._report("a peer was not written to", error)
+                self._loop.call_soon(self._give_up)
             # The session learns of it when its timer fires: to count the keepalive
             # interval anew for every member of a flush would cost more than its writes.
             self._sent[UPDATE] += 1
@@ -247,10 +253,29 @@ class PeerDriver:
         try:
             while events := self.session.events():
                 for event in events:
-                    self._carry_out(event)
+                    self._carry_out_apart(event)
         finally:
             self._is_pumping = False
             self._rearm()  # also after a fault in a handler: timers must go on
+
+    def _carry_out_apart(self, event: SessionEvent) -> None:
+        """Carry out one event; a fault ends this session, and loses no other event."""
+        try:
+            self._carry_out(event)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # of one event, not of all
+            self._report("an event of a session was not carried out", error)
+            if not isinstance(event, SessionDown):
+                self._give_up()
+
+    def _give_up(self) -> None:
+        """Drop the established connection: what the peer was told may be half of it."""
+        if self._established is not None:
+            self._established.give_up()
+
+    def _report(self, message: str, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": message, "exception": error})
 
     def _carry_out(self, event: SessionEvent) -> None:
         match event:
@@ -315,9 +340,11 @@ class PeerDriver:
             self._paused_at_len = left
         deadline = session.next_deadline()
         if deadline is not None and deadline <= now:
-            has_unread = session.must_listen_first(now) and self._has_unread()
-            session.handle_timer(now, has_unread=has_unread)
-            self._pump()
+            try:
+                has_unread = session.must_listen_first(now) and self._has_unread()
+                session.handle_timer(now, has_unread=has_unread)
+            finally:
+                self._pump()
         else:
             self._rearm()
 

@@ -103,7 +103,11 @@ class _Door:
                 if self._must_prove(connection.address_pair()[1]):
                     connection.close()
                     continue
-            self._accept(connection)
+            try:
+                self._accept(connection)
+            except BaseException:
+                connection.close()  # nobody else would
+                raise
 
     def _rest(self, error: OSError) -> None:
         _log.error(

@@ -102,7 +102,13 @@ class Poller:
     def _report(self, pollable: Pollable, error: Exception) -> None:
         message = "a connection is given up, for a fault"
         self.loop.call_exception_handler({"message": message, "exception": error})
-        pollable.give_up()
+        try:
+            pollable.give_up()
+        except MemoryError:
+            raise
+        except Exception as other:  # noqa: BLE001  # of one, not of all
+            message = "a connection was given up by half"
+            self.loop.call_exception_handler({"message": message, "exception": other})
 
     def close(self) -> None:
         """Let go of the loop, once no socket is left."""

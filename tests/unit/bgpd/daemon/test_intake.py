@@ -1,6 +1,7 @@
 import pytest
 
 from bgpd.wire.update import end_of_rib
+from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix
@@ -90,6 +91,22 @@ def test_the_session_goes_on_after_a_malformed_attribute() -> None:
     assert taken.error is None
     assert [body for _, body in taken.complaints] == [bodies[1]]
     assert prefixes(session) == {TWO}
+
+
+def test_what_changed_before_a_fault_of_ours_is_not_lost(monkeypatch) -> None:
+    def injected(_: object, what: object, runs: list[object]) -> list[object]:
+        if what and runs:
+            raise ValueError("injected")
+        return []
+
+    session = Session()
+    session.take(update(BLOCK, ONE))
+    for method in ("announce", "announce_all"):
+        monkeypatch.setattr(AdjRibIn, method, injected)
+    taken = session.take(update(withdrawn=ONE), update(BLOCK, TWO))
+    assert isinstance(taken.fault, ValueError)
+    gone = [nlri for change in taken.changes[IPV4_UNICAST] for nlri in change.nlris]
+    assert gone == [ONE]
 
 
 @pytest.mark.rfc("7606", "5.3", "MUST")
