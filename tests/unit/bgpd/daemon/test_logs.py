@@ -155,10 +155,8 @@ def test_one_line_is_not_longer_than_a_pipe(capfd) -> None:
 def test_a_line_that_cannot_be_made_ends_nothing(capfd) -> None:
     set_up_logging(LogSettings())
     (handler,) = ours()  # those of pytest would raise
-    handler.handle(
-        logging.LogRecord("bgpd.x", 30, "file", 1, "%d", ("no number",), None)
-    )
-    logging.getLogger("bgpd.x").warning("half a character \udcff")
+    for text, value in (("%d", "no number"), ("%s", "half a character \udcff")):
+        handler.handle(logging.LogRecord("bgpd.x", 30, "file", 1, text, (value,), None))
     first, second = written(capfd)
     assert first == "a log line of bgpd.x cannot be made"
     assert second.endswith("half a character \\udcff")
