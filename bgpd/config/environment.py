@@ -138,7 +138,7 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
     for name, text in sorted(environment.items()):
         if not name.startswith(PREFIX):
             continue
-        if _SHORT.get(name) in environment:
+        if _SHORT.get(name, "") in environment:
             continue  # the long name counts
         origin = Origin(f"environment variable {name}")
         leaf = known.get(_SHORT.get(name, name))

@@ -23,10 +23,12 @@ from typing import Any, Final
 from bgpd.api.client import UnreachableError, call
 from bgpd.datastore.etcd import EtcdWriter
 from bgpd.datastore.manifests import item_of
+from tests.bench.sampled import FILE_VARIABLE
 from tests.etcd.servers import cluster
 from tests.support.daemons import write_yaml
 from tests.support.manifests import affinity, node, resource
 
+SAMPLED: Final = "tests.bench.sampled"
 WRITERS: Final = 8
 LAG_WINDOW: Final = 61.0  # seconds after which the lag meter has forgotten
 PORT: Final = 17940
@@ -45,8 +47,15 @@ class Tested:
         code: Folder of the packages to run; what is checked out by default.
     """
 
-    def __init__(self, folder: Path, content: dict[str, Any], code: Path) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        content: dict[str, Any],
+        code: Path,
+        module: str = "bgpd.cli.daemon",
+    ) -> None:
         folder.mkdir()
+        self.stalls = folder / "stalls"
         self.log = folder / "log"
         self.control = str(folder / "control")
         content["control"] = {"path": self.control}
@@ -54,12 +63,16 @@ class Tested:
         command = [
             sys.executable,
             "-m",
-            "bgpd.cli.daemon",
+            module,
             "run",
             "--config",
             str(file),
         ]
-        environment = {**os.environ, "PYTHONPATH": str(code)}
+        environment = {
+            **os.environ,
+            "PYTHONPATH": str(code),
+            FILE_VARIABLE: str(self.stalls),
+        }
         with self.log.open("wb") as log:
             self.process = subprocess.Popen(
                 command, cwd=code, env=environment, stdout=log, stderr=log
@@ -98,6 +111,12 @@ class Tested:
         fields = Path(f"/proc/{self.process.pid}/stat").read_text().split()
         return (int(fields[13]) + int(fields[14])) / os.sysconf("SC_CLK_TCK")
 
+    def end(self) -> str:
+        """End it; return the longest turns of a sampled one."""
+        self.process.terminate()
+        self.process.wait(30)
+        return self.stalls.read_text() if self.stalls.exists() else ""
+
     def lines(self) -> int:
         return self.log.read_bytes().count(b"\n")
 
@@ -134,14 +153,14 @@ def annotated(manifests: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return manifests
 
 
-def bursts(count: int) -> Iterator[tuple[str, Items, list[str]]]:
-    """Yield title, keys to write and keys to delete of each burst."""
+def bursts(count: int) -> Iterator[tuple[str, Items]]:
+    """Yield title and keys to write of each burst."""
     junk = "/calico/resources/v3/projectcalico.org/nodes"
     plain = others(count)
-    yield "nodes created", dict(map(item_of, plain)), []
-    yield "nodes annotated", dict(map(item_of, annotated(others(count)))), []
+    yield "nodes created", dict(map(item_of, plain))
+    yield "nodes annotated", dict(map(item_of, annotated(others(count))))
     labelled = others(count, labels={"touched": "now"})
-    yield "nodes labelled", dict(map(item_of, labelled)), []
+    yield "nodes labelled", dict(map(item_of, labelled))
     peers = [
         resource("BGPPeer", f"p{i:05}", nodeSelector=f"rack == 'r{i}'", asNumber=64513)
         | {
@@ -153,49 +172,49 @@ def bursts(count: int) -> Iterator[tuple[str, Items, list[str]]]:
         }
         for i in range(count)
     ]
-    yield "BGPPeers of others created", dict(map(item_of, peers)), []
+    yield "BGPPeers of others created", dict(map(item_of, peers))
     blocks = [
         affinity(f"n{i:05}", f"10.{i // 1024}.{i // 4 % 256}.{i % 4 * 64}/26")
         for i in range(count)
     ]
-    yield "affinities of others created", dict(map(item_of, blocks)), []
+    yield "affinities of others created", dict(map(item_of, blocks))
     bad = others(count, asNumber="none")
-    yield "nodes with a bad field", dict(map(item_of, bad)), []
-    yield "nodes mended", dict(map(item_of, plain)), []
-    yield "junk keys", {f"{junk}/{i:05}/x/y": b"{" for i in range(count)}, []
+    yield "nodes with a bad field", dict(map(item_of, bad))
+    yield "nodes mended", dict(map(item_of, plain))
+    yield "junk keys", {f"{junk}/{i:05}/x/y": b"{" for i in range(count)}
     restart = resource("BGPConfiguration", "default", nodeMeshMaxRestartTime="60s")
-    yield "all peers changed by one object", dict([item_of(restart)]), []
+    yield "all peers changed by one object", dict([item_of(restart)])
+
+
+def _neighbour(own: str, address: str) -> dict[str, Any]:
+    return {
+        "name": f"real-{address}",
+        "address": address,
+        "as": 64512,
+        "local_address": own,
+    }
 
 
 @contextmanager
-def tested(folder: Path, endpoint: str, code: Path) -> Iterator[tuple[Tested, Tested]]:
-    peers = [
-        {"name": f"real-{a}", "address": a, "as": 64512, "local_address": OWN}
-        for a in PEERS
-    ]
+def run_daemons(
+    folder: Path, datastore: dict[str, Any], code: Path
+) -> Iterator[Tested]:
+    """Yield a daemon that follows ``datastore``, with sessions to two others."""
+    here = Path(__file__).parents[2]
     mine = settings(
         [OWN],
         node={"name": "own"},
-        datastore={"type": "etcd", "endpoints": [endpoint]},
+        datastore=datastore,
         routes={"cluster": True},
-        peers=peers,
+        peers=[_neighbour(OWN, address) for address in PEERS],
     )
-    theirs = [
-        {"name": "own", "address": OWN, "as": 64512, "local_address": a}
-        for a in PEERS[:1]
-    ]
-    ours = Tested(folder / "own", mine, code)
-    here = Path(__file__).parents[2]
+    ours = Tested(folder / "own", mine, code, SAMPLED)
     far = [
-        Tested(
-            folder / f"far-{a}",
-            settings([a], peers=[{**theirs[0], "local_address": a}]),
-            here,
-        )
-        for a in PEERS
+        Tested(folder / each, settings([each], peers=[_neighbour(each, OWN)]), here)
+        for each in PEERS
     ]
     try:
-        yield ours, far[0]
+        yield ours
     finally:
         for each in (ours, *far):
             each.process.kill()
@@ -210,23 +229,26 @@ async def write(writer: EtcdWriter, items: Items) -> int:
 
 
 async def measure(count: int, code: Path, only: str, *, is_quick: bool) -> None:
+    """Print a row for each burst, then the longest turns of the loop."""
     with tempfile.TemporaryDirectory() as name, cluster(Path(name) / "etcd") as store:
         folder = Path(name)
         await store.start()
         writer = EtcdWriter(store.settings)
         await writer.apply([node("own", f"{OWN}/8")])
-        with tested(folder, store.servers[0].endpoint, code) as (ours, _):
+        etcd = {"type": "etcd", "endpoints": [store.servers[0].endpoint]}
+        with run_daemons(folder, etcd, code) as ours:
             while ours.sessions()[0] < len(PEERS):  # noqa: ASYNC110  # another process
                 await asyncio.sleep(0.2)
             say(
                 "burst", "written", "applied", "lag ms", "cpu s", "lines", "flaps", "up"
             )
-            for title, items, _ in bursts(count):
+            for title, items in bursts(count):
                 if only and only not in title and title != "nodes created":
                     continue
                 if not is_quick:
                     await asyncio.sleep(LAG_WINDOW)
                 await one(title, items, writer, ours)
+            say("longest turns", ours.end().strip())
 
 
 async def one(title: str, items: Items, writer: EtcdWriter, ours: Tested) -> None:

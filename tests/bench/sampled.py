@@ -1,7 +1,8 @@
 """Our daemon with a timer each millisecond that notes how long the event loop was away.
 
-Takes the daemon's own arguments; PYBGPD_STALLS names the file to which each run's figures
-are added as a line of JSON when the daemon ends.
+Takes the daemon's own arguments; DUT_STALLS names the file to which each run's figures
+are added as a line of JSON when the daemon ends. The longest processor time between two samples
+is what a machine that does nothing else would have seen as the longest stall.
 """
 
 import asyncio
@@ -17,9 +18,10 @@ from bgpd.cli.daemon import main
 from bgpd.daemon import process
 from bgpd.daemon.lag import LagMeter
 
-FILE_VARIABLE: Final = "PYBGPD_STALLS"
+FILE_VARIABLE: Final = "DUT_STALLS"
 _PERIOD: Final = 0.001  # seconds
 _WINDOW: Final = 0.1  # seconds
+_WARM_UP: Final = 10.0  # seconds in which modules are imported
 _BUSY_SHARE: Final = 0.2  # of a window, from which it counts
 
 
@@ -36,10 +38,15 @@ class Sampler(LagMeter):
         self._window = array("d")
         self._seen_at = self._window_at = time.monotonic()
         self._cpu = time.process_time()
+        self._turn_cpu = time.thread_time()
+        self._longest_turn = 0.0  # seconds of processor time
         self._chain = loop.call_later(_PERIOD, self._look)
 
     def _look(self) -> None:
-        now = time.monotonic()
+        now, turn_cpu = time.monotonic(), time.thread_time()
+        if self.age > _WARM_UP:
+            self._longest_turn = max(self._longest_turn, turn_cpu - self._turn_cpu)
+        self._turn_cpu = turn_cpu
         self._window.append(now - self._seen_at)
         self._seen_at = now
         if now - self._window_at > _WINDOW:
@@ -55,7 +62,8 @@ class Sampler(LagMeter):
         super().close()
         self._chain.cancel()
         with Path(os.environ[FILE_VARIABLE]).open("a", encoding="utf-8") as file:
-            file.write(json.dumps(figures(self._gaps)) + "\n")
+            found = figures(self._gaps) | {"max_cpu_ms": self._longest_turn * 1e3}
+            file.write(json.dumps(found) + "\n")
 
 
 def figures(gaps: "array[float]") -> dict[str, float]:

@@ -1,3 +1,4 @@
+import os
 from typing import Any
 
 import pytest
@@ -193,3 +194,12 @@ def test_variables_and_options_name_keys_that_exist() -> None:
     assert set(OPTIONS.values()) <= known
     names = [variable_name(leaf) for leaf in leaves()]
     assert len(names) == len(set(names))
+
+
+def test_a_variable_that_nobody_knows_is_a_problem_of_the_real_environment_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("PYBGPD_NO_SUCH_KEY", "1")
+    document = parse_document("", "f")
+    overlay_environment(document, os.environ)
+    assert any("PYBGPD_NO_SUCH_KEY" in str(each) for each in document.problems)

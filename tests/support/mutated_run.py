@@ -1,0 +1,95 @@
+"""Mutated objects through all that a node does with its datastore's events, in one process."""
+
+import asyncio
+import json
+from dataclasses import dataclass, field
+
+from bgpd.calico.desired import NodeDesired
+from bgpd.calico.events import Changes, Snapshot
+from bgpd.calico.planner import SideInputs
+from bgpd.calico.state import TEMPLATE, ClusterState
+from bgpd.config.settings import DaemonSettings, SpeakerSettings
+from bgpd.daemon.forwarding import Forwarding
+from bgpd.daemon.identity import identify, own_addresses
+from bgpd.daemon.node_plan import gateways, learn_plan, tunnel_address
+from bgpd.daemon.origins import calico_origins
+from bgpd.daemon.reconcile import Reconciler
+from bgpd.daemon.speaker import Speaker
+from rib.decision import DecisionOptions
+from tests.support.mutated import OWN, Mutator, real_objects
+
+SETTINGS = DaemonSettings(
+    OWN, SpeakerSettings(0, "", "", (), 179, DecisionOptions(), TEMPLATE)
+)
+
+
+@dataclass
+class Outcome:
+    """What a run came to.
+
+    Attributes:
+        events: Objects that were put or deleted.
+        plans: Plans that were made and carried out.
+        held_back: Objects that no plan could be made with: each is a fault of ours.
+        faults: Peers and policies that could not be had, and why: likewise.
+    """
+
+    events: int = 0
+    plans: int = 0
+    held_back: set[str] = field(default_factory=set)
+    faults: set[str] = field(default_factory=set)
+
+
+async def run(seed: int, count: int, per_event: int = 1) -> Outcome:
+    """Apply ``count`` mutated objects, plan and carry out each event.
+
+    Raises:
+        Exception: Whatever any part raises; nothing may.
+    """
+    speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
+    origins = calico_origins()
+    reconciler = Reconciler(speaker, origins)
+    forwarding = Forwarding(speaker, SETTINGS, origins)
+    state, mutator, outcome = ClusterState(), Mutator(seed), Outcome()
+    items = {k: _encoded(v) for k, v in real_objects().items()}
+    state.apply(Snapshot(1, items))
+    try:
+        for revision in range(2, 2 + count, per_event):
+            drawn = dict(mutator.draw() for _ in range(per_event))
+            puts = {key: value for key, value in drawn.items() if value is not None}
+            state.apply(Changes(revision, puts, frozenset(drawn.keys() - puts.keys())))
+            desired = state.desired(OWN, SideInputs())
+            outcome.events += per_event
+            outcome.plans += 1
+            _carry_out(desired, speaker, forwarding)
+            reconciler.apply_node(desired)
+            await reconciler.settled()
+            _note(outcome, desired, reconciler)
+    finally:
+        await speaker.close()
+    return outcome
+
+
+def _encoded(content: object) -> bytes:
+    return json.dumps(content).encode()
+
+
+def _carry_out(desired: NodeDesired, speaker: Speaker, forwarding: Forwarding) -> None:
+    identity = identify(SETTINGS, desired)
+    if identity is not None:
+        speaker.shared.set_own_addresses(own_addresses(identity, desired))
+        speaker.set_identity(identity.router_id, identity.cluster_id)
+    forwarding.set_policies(desired.kernel)
+    forwarding.reach_through(gateways(desired))
+    forwarding.keep_tunnel(tunnel_address(desired))
+    forwarding.learn(learn_plan(SETTINGS, desired))
+
+
+def _note(outcome: Outcome, desired: NodeDesired, reconciler: Reconciler) -> None:
+    marks = ("no plan can be made", "cannot be read: ")
+    outcome.held_back |= {
+        str(warning)
+        for warning in desired.warnings
+        if any(mark in warning.text for mark in marks)
+    }
+    outcome.faults.update(reconciler.faults())
