@@ -292,9 +292,12 @@ class EventGuard:
         self, event: DatastoreEvent, now: float
     ) -> Generator[None, None, DatastoreEvent]:
         """Do as ``take``, with a breath after every ``_SLICE`` objects."""
-        self._revision = event.revision
+        before, self._revision = self._revision, event.revision
         if isinstance(event, Snapshot):
-            return (yield from self._snapshot(event, now))
+            plausible = yield from self._snapshot(event, now)
+            if event.revision < before:
+                self.removals.doubt()  # time went back: an old copy, or another source
+            return plausible
         return (yield from self._changes(event, now))
 
     def advance(self, now: float) -> Changes | None:

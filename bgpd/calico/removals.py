@@ -196,7 +196,7 @@ class RemovalGuard(Generic[V]):
         self._missing: dict[str, dict[str, None]] = {}  # by kind, in order of removal
         self._waiting: Batch[V] = {}
         self._began = self._latest = 0.0  # of what waits
-        self._is_confirmed = False  # what waits
+        self._is_confirmed = self._is_doubted = False  # what waits
         self._held_at = float("-inf")  # the last removal that was found implausible
         self._holds: list[Hold[V]] = []
         self._unsettled: dict[str, float] = {}  # kinds to look at again, since when
@@ -243,7 +243,7 @@ class RemovalGuard(Generic[V]):
             self._unsettle(kind, now)
             return True
         if not self._waiting:
-            self._began, self._is_confirmed = now, False
+            self._began, self._is_confirmed, self._is_doubted = now, False, False
         missing[key] = None
         self._waiting.setdefault(kind, {})[key] = value
         self._latest = now
@@ -259,6 +259,10 @@ class RemovalGuard(Generic[V]):
     def reconsider(self, kind: str, now: float) -> None:
         """Look at what is held of ``kind`` again: what refers to it may have changed."""
         self._unsettled.setdefault(kind, now)
+
+    def doubt(self) -> None:
+        """Take what waits for implausible, however little it is."""
+        self._is_doubted = True
 
     def confirm(self, now: float) -> tuple[Count, ...]:
         """Let all that is kept apart through with the next ``advance``; return what."""
@@ -387,7 +391,7 @@ class RemovalGuard(Generic[V]):
         suspect = {kind for kind in batch if self._is_bad(kind, batch)}
         # What follows close upon an implausible removal belongs to it.
         is_sequel = bool(self._holds) and self._began - self._held_at <= SETTLE
-        if self._is_confirmed or not (suspect or is_sequel):
+        if self._is_confirmed or not (suspect or is_sequel or self._is_doubted):
             return self._let_go(batch, now)
         self._held_at = self._latest
         self.hold_count += 1

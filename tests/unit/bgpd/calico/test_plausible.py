@@ -189,6 +189,23 @@ def test_a_snapshot_that_was_cut_short_is_held() -> None:
     assert source.seen == source.start
 
 
+def test_whatever_an_old_copy_lacks_is_held() -> None:
+    """Nodes that joined since the copy was made are there all the same."""
+    source = a_cluster()
+    (lost,) = nodes(1, 7)
+    source.put({lost: source.start[lost]})
+    del source.items[lost]
+    source.revision = 0
+    source.snapshot()
+    source.wait(SETTLE * 2)
+    assert source.seen == source.start
+    assert source.held == {lost}
+    source.delete(*nodes(1, 8))  # what is removed there later is as plausible as ever
+    source.wait(SETTLE * 2)
+    assert source.held == {lost}
+    assert source.seen == source.items | {lost: source.start[lost]}
+
+
 def test_a_datastore_that_was_empty_from_the_start_is_believed() -> None:
     source = Source()
     assert source.seen == {}
