@@ -6,7 +6,7 @@ all the time which routes it has, in a thread of its own.
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
@@ -39,7 +39,7 @@ _RANGE = (
     "{ranges: [{name: clients, prefix: 10.0.0.0/24, as: 65001, client: true}],"
     " next_hops: {resolve: trust}}"
 )
-REFLECTORS = ("10.0.0.1", "10.0.0.2")
+REFLECTORS = ("rr1", "rr2")
 
 
 def topology(*kinds: str, retry: int = 120) -> str:
@@ -54,6 +54,12 @@ def topology(*kinds: str, retry: int = 120) -> str:
 def prefixes(*kinds: str) -> dict[str, str]:
     """Return which prefix each client announces."""
     return {kind: f"10.{number}.0.0/24" for number, kind in enumerate(kinds, 11)}
+
+
+def fewest_paths(router: Router, wanted: Iterable[str]) -> int:
+    """Return how many paths a router has at least to each prefix."""
+    routes = router.routes()
+    return min(len(routes.get(prefix, ())) for prefix in wanted)
 
 
 @dataclass
