@@ -14,6 +14,7 @@ from collections.abc import Iterable
 from bgpd.api.claim import Claim, ClaimError
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.errors import StartError
+from bgpd.daemon.recall import memory_path, recall
 from bgpd.net.sockets import (
     BACKLOG,
     SocketError,
@@ -80,7 +81,9 @@ def enter(settings: DaemonSettings) -> Entrance:
         raise StartError(str(error)) from error
     if settings.datastore.kind is DatastoreKind.NONE:
         speaker = settings.speaker
-        entrance.listen(
-            (addr, speaker.listen_port) for addr in speaker.listen_addresses
-        )
+        places = [(addr, speaker.listen_port) for addr in speaker.listen_addresses]
+    else:  # which may take its time to say where; it was there before, most likely
+        known = recall(memory_path(settings.control_path))
+        places = [] if known is None else list(known.places)
+    entrance.listen(places)
     return entrance

@@ -9,7 +9,6 @@ import asyncio
 import contextlib
 import logging
 import os
-import time
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -17,54 +16,20 @@ from typing import Final
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.remembered import (
     MAX_MEMBERS,
-    MAX_OCTETS,
     Member,
     Remembered,
-    decode,
     encode_head,
     encode_member,
 )
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.graceful import kept_when_lost
-from bgpd.texts.files import read_text
-from bgpd.texts.limits import TextError
 from bgpd.texts.state_files import make_folder, write_file
 
-SUFFIX: Final = ".peers"
 DELAY: Final = 1.0  # seconds from a change to the file
 BEAT: Final = 5.0  # seconds between time stamps while nothing changes
 _MODE: Final = 0o600  # who our peers are is nobody else's business
-_STEP_BACK: Final = 60.0  # seconds by which a clock may have been set back meanwhile
 
 _log = logging.getLogger(__name__)
-
-
-def memory_path(control_path: str) -> Path | None:
-    """Return where the file is; ``None`` without a control socket."""
-    return Path(control_path).with_suffix(SUFFIX) if control_path else None
-
-
-def recall(path: Path | None, now: float | None = None) -> Remembered | None:
-    """Return what an earlier run has written down; ``None`` where there is nothing.
-
-    Args:
-        path: Of the file.
-        now: Of the wall clock; default: the time it is.
-    """
-    if path is None:
-        return None
-    try:
-        age = (time.time() if now is None else now) - path.lstat().st_mtime
-        text = read_text(path, MAX_OCTETS, follows=False)
-    except FileNotFoundError:
-        return None
-    except (OSError, TextError) as error:
-        _log.warning("%s: who was up is not known: %s", path, error)
-        return None
-    found = decode(text, max(0.0, age)) if age >= -_STEP_BACK else None
-    if found is None:
-        _log.warning("%s: who was up is not known: the file makes no sense", path)
-    return found
 
 
 class PeerMemory:

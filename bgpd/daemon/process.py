@@ -29,7 +29,8 @@ from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
-from bgpd.daemon.peer_memory import PeerMemory, memory_path, recall
+from bgpd.daemon.peer_memory import PeerMemory
+from bgpd.daemon.recall import memory_path, recall
 from bgpd.daemon.reconcile import Reconciler
 from bgpd.daemon.reloading import Reloading, capped
 from bgpd.daemon.restart import Deferral, Report, caps_of

@@ -11,6 +11,7 @@ from bgpd.config.settings import DatastoreKind, DatastoreSettings
 from bgpd.daemon.entrance import enter
 from bgpd.daemon.errors import StartError
 from bgpd.daemon.presets import reflector_settings
+from bgpd.daemon.remembered import encode_head
 from tests.support.speakers import own_network
 
 PORT = 17914
@@ -62,13 +63,19 @@ def test_a_second_daemon_does_not_listen(tmp_path) -> None:
     enter(some_settings(path, f"{network}.2")).close()
 
 
-def test_where_only_a_datastore_knows_the_address_it_waits_for_that(tmp_path) -> None:
+def test_where_only_a_datastore_knows_the_address_it_is_where_it_was(tmp_path) -> None:
+    network = own_network()
     settings = replace(
-        some_settings(str(tmp_path / "c.sock"), f"{own_network()}.1"),
+        some_settings(str(tmp_path / "c.sock"), f"{network}.1"),
         datastore=DatastoreSettings(DatastoreKind.ETCD),
     )
     entrance = enter(settings)
-    assert not entrance.sockets
+    assert not entrance.sockets, "nobody knows yet"
+    entrance.close()
+    before = encode_head([(f"{network}.2", PORT)])
+    (tmp_path / "c.peers").write_text(before, encoding="utf-8")
+    entrance = enter(settings)
+    assert list(entrance.sockets) == [(f"{network}.2", PORT)]
     entrance.close()
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from bgpd.daemon import peer_memory
-from bgpd.daemon.peer_memory import PeerMemory, memory_path, recall
+from bgpd.daemon.peer_memory import PeerMemory
+from bgpd.daemon.recall import memory_path, recall
 from bgpd.daemon.remembered import Member, Remembered
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from tests.support.speakers import ASN, Node, Rack, on_both_loops, until
