@@ -5,6 +5,7 @@ they are delivered with: they would be back by themselves after two minutes.
 """
 
 import time
+from functools import partial
 
 import pytest
 
@@ -35,7 +36,11 @@ def bring_up(clients: dict[str, Router]) -> None:
     wanted = prefixes(*clients)
     for name, router in clients.items():
         others = [prefix for owner, prefix in wanted.items() if owner != name]
-        assert eventually(lambda r=router, o=others: fewest_paths(r, o) == 2, 40), name
+        assert eventually(partial(has_two_paths, router, others), 40), name
+
+
+def has_two_paths(router: Router, wanted: list[str]) -> bool:
+    return fewest_paths(router, wanted) == 2
 
 
 def test_no_client_loses_a_route_while_the_pair_is_rolled_over():
@@ -51,7 +56,7 @@ def test_no_client_loses_a_route_while_the_pair_is_rolled_over():
                 began = time.monotonic()
                 reflector.stop()
                 reflector.start()
-                assert eventually(lambda r=reflector: is_over(r), 60)
+                assert eventually(partial(is_over, reflector), 60)
                 seconds[name] = time.monotonic() - began
                 states = reflector.sessions()
                 assert all(state.is_established for state in states.values())
