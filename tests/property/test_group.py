@@ -36,7 +36,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from tests.support.routes import some_attributes
+from tests.support.routes import slow_twin, some_attributes
 from tests.support.told import (
     StepLoop,
     Told,
@@ -59,6 +59,7 @@ ATTRIBUTES = [
         (HOPS[0], 100, 3, (0xFFFFFF02,)),  # NO_ADVERTISE
     )
 ]
+ATTRIBUTES += [slow_twin(ATTRIBUTES[0]), slow_twin(ATTRIBUTES[2])]
 SOME = st.lists(st.sampled_from(PREFIXES), min_size=1, max_size=4, unique=True)
 PEERS = st.integers(0, 4)
 NAME = "changing"

@@ -1,7 +1,8 @@
 import pytest
 
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
-from rib.attributes import PathAttributes
+from rib.attribute_codes import NEXT_HOP
+from rib.attributes import PathAttributes, decode_usual, edit
 from rib.family import IPV4_UNICAST
 from rib.import_rules import ImportRules, Refusal
 from rib.loc_rib import LocRib
@@ -21,6 +22,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from tests.support.attributes import IBGP
 from tests.support.routes import a_source, nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -277,10 +279,11 @@ def test_tables_stay_small_however_long_they_churn() -> None:
     prefixes = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(64)]
     swept: tuple[AdjRibIn | LocRib, ...] = (*ribs, loc_rib)
     most_outcomes = most_sets = 0
-    for turn in range(100_000):
+    for turn in range(50_000):
         rib = ribs[turn % 2]
         hop = bytes((10, *(turn & 0xFFFF).to_bytes(2, "big"), 1))
-        attributes = PathAttributes(GOOD.octets, hop)
+        attributes = decode_usual(edit(GOOD.octets, {NEXT_HOP: hop}), IBGP)
+        assert attributes is not None
         some = [prefixes[turn * 7 % 64], prefixes[turn * 11 % 64]]
         if turn % 3 == 0:
             rib.withdraw(some)
