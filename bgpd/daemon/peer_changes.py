@@ -9,17 +9,40 @@ found anew from what runs by then.
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from typing import Final
 
 from bgpd.config.diff import Change, Step, StepKind, peer_change
 from bgpd.daemon.speaker import Speaker
-from bgpd.session.settings import ChangeCost, PeerSettings
+from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 
 SHOWN: Final = 3  # steps of one kind that the log shows each by itself
 AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
 LOOKED_AT: Final = 256  # peers compared in one go, at most a millisecond
 
 _log = logging.getLogger(__name__)
+
+
+def change_neighbours(
+    speaker: Speaker, settings: RangeSettings, cost: ChangeCost
+) -> Iterator[None]:
+    """Let a range's neighbours follow it without a reset, one in each step.
+
+    Args:
+        speaker: What runs.
+        settings: The range as it is now.
+        cost: What of its template changed; a password is none of it.
+    """
+    for address, peer in tuple(speaker.peers.items()):
+        if peer.range_name == settings.name and speaker.peers.get(address) is peer:
+            mine = replace(
+                settings.template,
+                name=peer.settings.name,
+                remote_addr=address,
+                is_passive=peer.settings.is_passive,
+            )
+            speaker.change_peer(mine, cost)
+            yield
 
 
 class PeerChanges:

@@ -12,13 +12,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bgpd.config.diff import Step
+from bgpd.config.diff import Step, peer_change
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
 from bgpd.daemon.apart import each
 from bgpd.daemon.origins import Origins
-from bgpd.daemon.peer_changes import PeerChanges
+from bgpd.daemon.peer_changes import PeerChanges, change_neighbours
 from bgpd.daemon.speaker import Speaker
-from bgpd.session.settings import PeerSettings, RangeSettings
+from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from rib.attributes import PathAttributes, make_attributes
 from rib.family import Family
 from rib.nlri import Nlri
@@ -188,9 +188,15 @@ class Reconciler:
             settings, before = wanted[name], self._ranges.get(name)
             if before == settings:
                 return
-            if before is not None and before.template != settings.template:
-                _log.info("range %s: its neighbours start anew", name)
-                self._speaker.remove_range(name)
+            if before is not None:
+                cost, _ = peer_change(before.template, settings.template)
+                has_other_key = before.template.password != settings.template.password
+                if cost is ChangeCost.RESET or has_other_key:
+                    _log.info("range %s: its neighbours start anew", name)
+                    self._speaker.remove_range(name)
+                else:
+                    neighbours = change_neighbours(self._speaker, settings, cost)
+                    self._speaker.jobs.add(neighbours)
             self._speaker.set_range(settings)
 
         each(self._speaker.remove_range, self._ranges.keys() - wanted.keys(), "range")

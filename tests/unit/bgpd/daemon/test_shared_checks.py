@@ -278,6 +278,61 @@ def test_settings_of_decoding_are_followed_by_asking_for_the_routes() -> None:
     run_on(asyncio.new_event_loop, scenario())
 
 
+def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
+    async def scenario() -> None:
+        async with Rack() as rack:
+            node = await rack.node(1)
+            addr = f"{rack.network}.2"
+            reconciler = Reconciler(node.speaker, calico_origins())
+            mine = SpeakerSettings(
+                ASN,
+                "10.0.0.1",
+                "",
+                (),
+                0,
+                DecisionOptions(),
+                PeerSettings("", "", 0, 0),
+            )
+            template = node.settings(
+                "", name="", local_addr="", families=(FamilySettings(IPV4_UNICAST),)
+            )
+
+            def follow(cluster_id: str, *, limit: int = 9, asn: int = ASN) -> None:
+                changed = replace(
+                    template, is_client=True, cluster_id=cluster_id, remote_as=asn
+                )
+                entry = RangeSettings("some", f"{rack.network}.0/24", limit, changed)
+                reconciler.apply_settings(DaemonSettings("n1", mine, ranges=(entry,)))
+
+            follow("244.0.0.1")
+            async with ScriptedPeer(addr, node.addr, PORT) as scripted:
+                await scripted.establish(an_open(ASN, families=(IPV4_UNICAST,)))
+                await until(lambda: node.is_up(addr))
+                peer = node.peer(addr)
+                attributes = make_attributes(
+                    next_hop=parse_address("10.9.9.9"),
+                    local_pref=100,
+                    originator_id=number("10.7.7.7"),
+                    cluster_list=(number("244.0.0.1"),),
+                )
+                nlri = parse_prefix("10.1.0.0/24")[1]
+                octets, field = attributes.octets, attributes.next_hop
+                scripted.send(pack_announce(IPV4_UNICAST, octets, field, [nlri], 4096))
+                await until(lambda: peer.ribs_in[IPV4_UNICAST].refused)
+                follow("244.0.0.2", limit=8)
+                await until(lambda: nlri in node.table(IPV4_UNICAST))
+                follow("244.0.0.1")
+                await until(lambda: nlri not in node.table(IPV4_UNICAST))
+                assert node.peer(addr) is peer
+                assert peer.settings.remote_addr == addr
+                assert peer.settings.is_passive
+                assert peer.driver.session.counters.flaps == 0
+                follow("244.0.0.1", asn=65000)  # that must be negotiated anew
+                assert await scripted.ending() is not None
+
+    run_on(asyncio.new_event_loop, scenario())
+
+
 def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> None:
     async def scenario() -> None:
         template = PeerSettings("", "", 0, 0)
