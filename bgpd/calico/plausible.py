@@ -108,9 +108,11 @@ class ClusterRules:
 
     Args:
         node: Its name.
+        uses_pod_cidrs: Its blocks are those of its Node object.
     """
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, node: str, *, uses_pod_cidrs: bool = False) -> None:
+        self._uses_pod_cidrs = uses_pod_cidrs
         self._own_key = resource_key("Node", node)
         self._own_host = f"{IPAM_HOST}{node}/"
         self._states: dict[bytes, AffinityState | None] = {}
@@ -129,7 +131,12 @@ class ClusterRules:
         return ""
 
     def is_hollow(self, kind: str, value: bytes) -> bool:
-        """Return whether a node takes no part in BGP, or an affinity owns nothing."""
+        """Return whether a node takes no part in BGP, or an affinity owns nothing.
+
+        Nor does the own Node say anything without the blocks that it should name.
+        """
+        if kind == OWN_NODE and self._uses_pod_cidrs and _has_no_blocks(value):
+            return True
         if kind in (OWN_NODE, NODES):
             return not _ADDRESS.search(value) and _has_no_address(value)
         return kind in _AFFINITY_KINDS and self._state(value) is None
@@ -269,13 +276,17 @@ class EventGuard:
     Args:
         node: The own node's name.
         hold_time: Seconds for which implausible removals are held; 0 holds none.
+        uses_pod_cidrs: Its blocks are those of its Node object.
 
     Attributes:
         removals: What is kept apart.
     """
 
-    def __init__(self, node: str, hold_time: float) -> None:
-        self.removals = RemovalGuard[bytes](ClusterRules(node), hold_time)
+    def __init__(
+        self, node: str, hold_time: float, *, uses_pod_cidrs: bool = False
+    ) -> None:
+        rules = ClusterRules(node, uses_pod_cidrs=uses_pod_cidrs)
+        self.removals = RemovalGuard[bytes](rules, hold_time)
         self._revision = 0
 
     def take(self, event: DatastoreEvent, now: float) -> DatastoreEvent:
@@ -387,6 +398,15 @@ def _has_no_address(value: bytes) -> bool:
     if not isinstance(content, dict):
         return False
     return not (content.get("ipv4Address") or content.get("ipv6Address"))
+
+
+def _has_no_blocks(value: bytes) -> bool:
+    """Return whether a Node is well-formed and names no prefixes for its workloads."""
+    content = _content(value)
+    if not isinstance(content, dict):
+        return False
+    status = content.get("status")
+    return not (status.get("podCIDRs") if isinstance(status, dict) else status)
 
 
 def _named_filters(peers: Iterable[bytes]) -> set[str]:

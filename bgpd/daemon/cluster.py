@@ -83,7 +83,9 @@ class ClusterFollower:
         removal_hold: int = REMOVAL_HOLD,
         claimed: ClaimedBlocks | None = None,
     ) -> None:
-        self.datastore = GuardedDatastore(datastore, node, removal_hold)
+        self.datastore = GuardedDatastore(
+            datastore, node, removal_hold, uses_pod_cidrs=calico.uses_pod_cidrs
+        )
         self._claimed = claimed
         self.plan_count = 0
         self._node = node

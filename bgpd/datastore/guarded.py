@@ -42,6 +42,7 @@ class GuardedDatastore:
         source: What it reads.
         node: The own node's name.
         hold_time: Seconds for which they are held; 0 holds none.
+        uses_pod_cidrs: The node's blocks are those of its Node object.
         clock: Monotonic seconds.
     """
 
@@ -53,10 +54,11 @@ class GuardedDatastore:
         node: str,
         hold_time: float,
         *,
+        uses_pod_cidrs: bool = False,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._source = source
-        self._guard = EventGuard(node, hold_time)
+        self._guard = EventGuard(node, hold_time, uses_pod_cidrs=uses_pod_cidrs)
         self._clock = clock
         self._applied_revision = 0
         self._inbox: DatastoreEvent | None = None

@@ -243,6 +243,23 @@ def test_a_node_without_bgp_addresses_is_as_good_as_gone() -> None:
     assert source.seen[OWN] == hollow
 
 
+def test_a_node_that_should_name_its_blocks_is_gone_without_them() -> None:
+    guard = EventGuard("n0", HOLD, uses_pod_cidrs=True)
+    bgp = {"ipv4Address": "10.0.0.1/24"}
+    whole, hollow = (
+        json.dumps({"spec": {"bgp": bgp}, "status": {"podCIDRs": cidrs}}).encode()
+        for cidrs in (["10.1.0.0/24"], [])
+    )
+    young = Changes(1, {OWN: spec(bgp=bgp)}, frozenset())  # before it has any
+    assert guard.take(young, 0) is young
+    guard.take(Changes(2, {OWN: whole}, frozenset()), 0)
+    for value in (hollow, spec(bgp=bgp)):
+        assert guard.take(Changes(3, {OWN: value}, frozenset()), 0).revision == 3
+        assert dict(guard.removals.kept()) == {OWN: whole}
+    guard.take(Changes(4, {OWN: whole}, frozenset()), 0)
+    assert guard.removals.due is None
+
+
 def test_affinities_that_are_marked_as_deleted_are_as_good_as_gone() -> None:
     source = a_cluster()
     marked = dict.fromkeys(blocks("n0", 2), b'{"state":"confirmed","deleted":true}')
