@@ -70,7 +70,8 @@ class PeerMemory:
         """A session of ``peer`` came up or went down."""
         address, negotiated = peer.settings.remote_addr, peer.negotiated
         if negotiated is None:
-            if peer.stale_family_count:  # it may be back, and others keep what it told
+            # It may be back, and others keep what it told.
+            if peer.stale_family_count and address in self._lines:
                 seconds = peer.settings.graceful_restart_time
                 self._gone[address] = self._speaker.loop.time() + seconds
             else:
