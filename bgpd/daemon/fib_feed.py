@@ -66,7 +66,6 @@ class FibFeed:
         self._memo: Memo[tuple[Entry, _Fate], Target | None] = Memo(_MEMO_MAX)
         self._recipes: dict[_Recipe, Target | None] = {}
         self._knows_recipes = True
-        self._recipes_left = 0  # by the last look for those of no use
         self._found: AbstractSet[Nlri] | None = None
         self._held: set[Nlri] = set()
 
@@ -338,13 +337,10 @@ class FibFeed:
         self._memo.age()
         self._rules.age()
         yield
-        if len(self._recipes) == self._recipes_left:
-            return
         # A path keeps its next hop watched, so no path has one that is not.
         ways = self._ways
         for recipe in [r for r in self._recipes if any(a not in ways for a, _ in r[1])]:
             del self._recipes[recipe]
-        self._recipes_left = len(self._recipes)
 
     def _is_outlived(self, recipe: _Recipe, target: Target | None) -> bool:
         """Say whether a recipe names a next hop that was watched and is no longer."""

@@ -286,7 +286,9 @@ async def nodes(daemon: Daemon, arguments: argparse.Namespace) -> None:
         under_way.add(task)
         task.add_done_callback(under_way.discard)
         if n and n % 5000 == 0:
-            say(daemon, f"{n} nodes", lag=await asyncio.to_thread(daemon.lag))
+            peers = (await asyncio.to_thread(daemon.status))["peers"]["total"]
+            lag = await asyncio.to_thread(daemon.lag)
+            say(daemon, f"{n} nodes, {peers} peers now", lag)
     await asyncio.gather(*under_way)
     say(daemon, f"{arguments.count} nodes in {loop.time() - begun:.0f} s")
     if failed:

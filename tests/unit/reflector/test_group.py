@@ -198,3 +198,20 @@ def test_what_is_remembered_of_ever_new_paths_is_bounded() -> None:
     for _ in range(8500):
         group.encode([Change(None, a_path(source), [ONE])])
     assert len(group.export._memo) <= 8192
+
+
+def test_what_came_and_went_while_a_member_was_behind_is_not_remembered() -> None:
+    group, source, member = a_group(), a_client(1), a_client(2)
+    behind = group.join(member)
+    behind.is_behind = True
+    loc_rib = LocRib(IPV4_UNICAST)
+    path, other = a_path(source), a_path(source, some_attributes(local_pref=2))
+    held = [ONE, TWO]
+    group.flush(loc_rib.announce(held, path))
+    behind.missed.clear()  # as if it had been told
+    for number in range(2000):
+        passing = nlris(f"10.{9 + number % 40}.{number // 40}.0/24")
+        for prefixes, some in ((passing, path), (passing, other), (held, other)):
+            group.flush(loc_rib.announce(prefixes, some))
+        group.flush(loc_rib.withdraw(passing, source))
+    assert behind.missed == {ONE: path, TWO: path}

@@ -22,7 +22,7 @@ from rib.attribute_codes import (
 )
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV6_UNICAST
-from rib.path import SourceKind
+from rib.path import NextHop, Path, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
     GRACEFUL_SHUTDOWN,
@@ -58,6 +58,7 @@ TO_IBGP = a_context(Target.NON_CLIENT, cluster_id=0)
 KINDS = (SourceKind.LOCAL, SourceKind.KERNEL, SourceKind.EBGP, SourceKind.IBGP)
 GLOBAL = "2001:db8::9"
 LINK_LOCAL = "fe80::9"
+HOP = NextHop(bytes((192, 0, 2, 1)))
 POLICY_HOP = bytes((203, 0, 113, 1))
 
 
@@ -481,3 +482,31 @@ class TestWhatIsRemembered:
         for _ in range(4097):
             export.divide(from_peer(is_client=True), some)
         assert 0 < len(export._shapes) <= MEMO_MAX
+
+
+class TestMemory:
+    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT, Target.EBGP])
+    def test_nothing_is_kept_for_each_peer_that_ever_was(self, target: Target) -> None:
+        export = Export(a_context(target), Policy(ACCEPT_ALL))
+        path = from_peer(SourceKind.IBGP, some_attributes())
+        for number in range(1, 3 * MEMO_MAX, 7):
+            source = from_peer(SourceKind.IBGP, some_attributes()).source
+            source.router_id = number
+            source.is_client = number % 2 == 0
+            path = Path(source, some_attributes(), HOP)
+            export.tail_of(source)
+            export.outgoing(path)
+            if number % 100 == 1:
+                export.age()
+        assert sum(memo.count for memo in export._memos()) <= 8 * 300
+        for _ in range(2):
+            export.age()
+        assert sum(memo.count for memo in export._memos()) == 0
+        assert export.outgoing(path) == export(path)
+
+    def test_large_blocks_count_as_several(self) -> None:
+        export = Export(a_context(max_message_len=65535), Policy(ACCEPT_ALL))
+        for number in range(500):
+            large = some_attributes(communities=range(number, number + 16_000))
+            export.outgoing(from_peer(SourceKind.IBGP, large))
+        assert export._memo.count <= 2 * MEMO_MAX // (64_000 // 512)

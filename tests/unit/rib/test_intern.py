@@ -1,4 +1,6 @@
-from rib.intern import SLICE, InternTable
+from sys import getrefcount
+
+from rib.intern import SLICE, Discarded, InternTable
 
 
 class Value:
@@ -55,3 +57,46 @@ def test_what_comes_and_goes_during_a_sweep() -> None:
     del table[2 * SLICE - 1]
     list(sweep)
     assert set(table) == {*range(0, 2 * SLICE, 10), -1}
+
+
+def test_large_values_make_a_sweep_due_sooner() -> None:
+    table, _ = filled(100)
+    assert not table.is_due
+    table.weigh(2000)
+    assert table.is_due
+    list(table.sweep())
+    assert not table.is_due
+
+
+def test_upkeep_looks_a_few_times_after_a_change_and_then_no_more() -> None:
+    table, used = filled(100)
+    others = list(table.values())
+    assert sum(table.look_after()) == 0  # somebody else has them yet
+    others.clear()
+    assert sum(table.look_after()) == 90
+    assert [sum(table.look_after()) for _ in range(5)] == [0] * 5
+    assert len(table) == len(used)
+    table[-1] = Value()
+    assert sum(table.look_after()) == 1
+
+
+def test_upkeep_leaves_large_tables_to_their_own_sweeps() -> None:
+    table = InternTable[int, object]()
+    table.update((number, object()) for number in range(70_000))
+    assert sum(table.look_after()) == 0
+    assert table.is_due
+
+
+def test_discarded_tables_are_freed_in_slices() -> None:
+    discarded = Discarded()
+    kept = Value()
+    counted = getrefcount(kept)
+    for size in (10, SLICE + 1, 3 * SLICE):
+        discarded.add(dict.fromkeys(range(size), kept))
+    assert discarded
+    steps = 0
+    for _ in discarded.free():
+        steps += 1
+    assert steps == 5  # three of the largest, two of the other; the small one is gone
+    assert not discarded
+    assert getrefcount(kept) == counted

@@ -3,7 +3,7 @@ import pytest
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
-from rib.path import SourceKind
+from rib.path import NextHop, Path, SourceKind
 from rib.path_set import best_of
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
@@ -100,3 +100,19 @@ class TestIncumbents:
         rib.forget_decisions()
         rib.decide_again([ONE])
         assert best_of(rib.table[ONE]) is self.OLD
+
+
+def test_many_paths_of_one_prefix_do_not_pile_up_in_sets_of_the_past() -> None:
+    loc_rib, source, attributes = LocRib(IPV4_UNICAST), a_source(), some_attributes()
+    hop = NextHop(attributes.next_hop)
+    (nlri,) = nlris("10.1.0.0/16")
+    most = 0
+    for number in range(1, 1001):
+        path = Path(source, attributes, hop, path_id=number)
+        loc_rib.announce([nlri], path)
+        for _ in loc_rib.sweep_unused():
+            pass
+        most = max(most, sum(len(one.members) for one in loc_rib._sets.values()))
+    # A thousand sets of up to a thousand paths would be half a million.
+    assert most <= 100_000
+    assert sum(len(key) for key in loc_rib._situations) <= 600_000

@@ -13,6 +13,7 @@ from fib.routes import Hop, Target, TargetKind
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, Family
 from rib.loc_rib import LocRib
+from rib.next_hops import NextHopTable
 from rib.nlri import Nlri, parse_address
 from rib.path import Path, Source, SourceKind
 from rib.policy import Actions, Match, Operator, Outcome, PolicySpec, Term, prefix_match
@@ -455,3 +456,35 @@ def test_a_table_of_many_entries_is_not_looked_through() -> None:
         path = a_path(some_attributes(med=number), source=lost.source)
         feed.announce(path, f"10.{number >> 8}.{number & 255}.0/24")
     assert feed.loc_rib.foresee_sweep(lost.source) is None
+
+
+def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> None:
+    feed, source = Feed(), a_source()
+    hops = NextHopTable()
+
+    def release(address: bytes) -> None:  # as ``Ways.release``
+        del feed.ways[address]
+
+    hops.release = release
+    addresses = [bytes((10, 9, number, 1)) for number in range(1, 201)]
+    for number, address in enumerate(addresses, 1):
+        feed.ways[address] = way(address, Hop(address, "eth0"))
+        attributes = some_attributes(next_hop=f"10.9.{number}.1")
+        path = Path(source, attributes, hops.get(attributes.next_hop))
+        feed.announce(path, "10.1.0.0/16")
+    for _ in range(2):  # of two ages
+        for _ in feed.loc_rib.age():
+            pass
+        for _ in feed.feed.look_after():
+            pass
+        hops.forget_unused()
+    for _ in feed.feed.look_after():
+        pass
+    assert len(hops) == len(feed.ways) == 1
+    assert len(feed.feed._recipes) == 1
+    # What is in use is known as before: it moves as a whole.
+    feed.reach(way(addresses[-1], Hop(address, "eth1")))
+    assert feed.table.moves
+    assert set(feed.routes().values()) == {
+        Target(TargetKind.UNICAST, (Hop(addresses[-1], "eth1"),))
+    }
