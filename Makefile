@@ -2,6 +2,7 @@
 # test   every test there is: unit, property, kernel, real routers, real etcd
 # check  the gates and the fast tests: what to run before a commit
 # test-compiled  the fast tests on the build that mypyc compiles
+# test-pythons  the fast tests on every newer Python that is installed
 # bench  speed and memory, beside other routers where they are installed
 # bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
 # bench-guard  whether hot functions take more work than they did, counted, not timed
@@ -23,7 +24,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled bench bench-plots bench-guard mutants docs format clean
+.PHONY: demo test check test-compiled test-pythons bench bench-plots bench-guard mutants docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -38,6 +39,9 @@ check: $(VENV)/installed-dev
 
 test-compiled: $(VENV)/installed-dev
 	@$(RUN) -m pytest -q tests/architecture/test_compiled.py
+
+test-pythons: $(VENV)/installed-dev
+	@$(RUN) -m pytest -q tests/architecture/test_pythons.py
 
 bench: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench $(BENCH_FLAGS)

@@ -10,6 +10,7 @@ import logging
 import os
 import socket
 import stat
+import sys
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator
 from dataclasses import dataclass
@@ -24,6 +25,7 @@ SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much e
 WRITE_BUFFER: Final = 1 << 18  # octets queued for one client before rows stop
 SOCKET_MODE: Final = 0o660
 _BACKLOG: Final = 128
+_REMOVES_PATHS: Final = sys.version_info >= (3, 13)
 _MAX_PATH: Final = 107  # octets, sun_path of unix(7) without its NUL
 _CREDENTIALS: Final = Struct("iII")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
@@ -86,7 +88,10 @@ class UnixServer(ABC):
         sock = listening_socket(self.path, self.title, self.hint)
         self._inode = _inode_of(self.path)
         self._server = await asyncio.start_unix_server(
-            self._accepted, sock=sock, limit=self.limits.request_len
+            self._accepted,
+            sock=sock,
+            limit=self.limits.request_len,
+            **_keeps_path(),
         )
 
     async def close(self) -> None:
@@ -200,6 +205,16 @@ def _slice(
         if len(made) >= SLICE_ROWS or now() >= until:
             return made, False, None
     return made, True, None
+
+
+def _keeps_path() -> dict[str, Any]:
+    """Return what keeps asyncio from removing the socket's path at the end.
+
+    That is done here, if the path is still ours; asyncio, from Python 3.13 on, goes through
+    a link that stands in its place.
+    """
+    is_asyncio = isinstance(asyncio.get_running_loop(), asyncio.BaseEventLoop)
+    return {"cleanup_socket": False} if is_asyncio and _REMOVES_PATHS else {}
 
 
 class GoneError(Exception):

@@ -1,0 +1,71 @@
+"""The fast tests pass on every newer Python that this machine has: images and users have them.
+
+Their environments are made once for each version and each set of dependencies, outside the
+checkout.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pybgpd-tests"
+NEWER = [(3, minor) for minor in range(sys.version_info[1] + 1, 16)]
+FAST = "not slow and not root and not interop and not etcd"
+SUITES = ("tests/unit", "tests/property", "tests/conformance")
+
+
+def interpreter(version: tuple[int, int]) -> str | None:
+    """Return a Python of this version: of the path, or of pyenv."""
+    name = f"python{version[0]}.{version[1]}"
+    pyenv = Path(os.environ.get("PYENV_ROOT", "~/.pyenv")).expanduser()
+    found = sorted(pyenv.glob(f"versions/{version[0]}.{version[1]}.*/bin/{name}"))
+    for candidate in (*map(str, found), shutil.which(name)):
+        if candidate and subprocess.run([candidate, "-V"], check=False).returncode == 0:
+            return candidate
+    return None
+
+
+def run(*command: str, timeout: float = 800) -> str:
+    done = subprocess.run(
+        command,
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
+    )
+    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def environment(python: str) -> str:
+    """Return the interpreter of an environment with all that the tests need."""
+    version = run(python, "-c", "import sys; print(sys.version)")
+    wanted = version + (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    folder = CACHE / hashlib.sha256(wanted.encode()).hexdigest()[:16]
+    made = folder / "bin" / "python"
+    if not (folder / "complete").exists():
+        shutil.rmtree(folder, ignore_errors=True)
+        run(python, "-m", "venv", str(folder))
+        run(str(made), "-m", "pip", "install", "--quiet", "--editable", ".[dev]")
+        run(str(made), "-m", "pip", "uninstall", "--quiet", "--yes", "pybgpd")
+        (folder / "complete").touch()
+    return str(made)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("version", NEWER, ids=lambda it: f"{it[0]}.{it[1]}")
+def test_the_fast_tests_pass(version: tuple[int, int]) -> None:
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version[0]}.{version[1]} here")
+    made = environment(python)
+    run(made, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", FAST, *SUITES)
