@@ -30,8 +30,8 @@ def change_neighbours(
 
     Args:
         speaker: What runs.
-        settings: The range as it is now.
-        cost: What of its template changed; a password is none of it.
+        settings: The range as it is now; another password is for connections to come.
+        cost: What the change of its template costs.
     """
     for address, peer in tuple(speaker.peers.items()):
         if peer.range_name == settings.name and speaker.peers.get(address) is peer:
@@ -40,6 +40,7 @@ def change_neighbours(
                 name=peer.settings.name,
                 remote_addr=address,
                 is_passive=peer.settings.is_passive,
+                password=peer.settings.password,
             )
             speaker.change_peer(mine, cost)
             yield

@@ -190,8 +190,7 @@ class Reconciler:
                 return
             if before is not None:
                 cost, _ = peer_change(before.template, settings.template)
-                has_other_key = before.template.password != settings.template.password
-                if cost is ChangeCost.RESET or has_other_key:
+                if cost is ChangeCost.RESET:
                     _log.info("range %s: its neighbours start anew", name)
                     self._speaker.remove_range(name)
                 else:
