@@ -1,4 +1,4 @@
-"""Sessions whose far end is this machine: those with other programs work, one with itself cannot.
+"""Sessions whose far end is this machine: other programs are peers, the daemon itself is none.
 
 A bridge's address that another Node object claims, say docker's, which every machine has:
 the connection ends at this daemon, or at nobody.
@@ -17,7 +17,9 @@ Endpoint = tuple[str, int]
 def sessions_with_itself(
     peers: Iterable[Peer], listening: Iterable[Endpoint], addresses: Iterable[Address]
 ) -> Iterator[str]:
-    """Yield a line for each peer that can be nobody but this daemon.
+    """Yield a line for each peer on this machine that is not there.
+
+    Where the port is the daemon's own it never will be.
 
     Args:
         peers: All peers.
@@ -28,14 +30,17 @@ def sessions_with_itself(
     devices = {address: device for address, _, device in addresses}
     for peer in peers:
         settings = peer.settings
-        if peer.range_name or settings.port not in ports:
+        if peer.range_name or "%" in settings.remote_addr:
             continue
-        if peer.state is State.ESTABLISHED or "%" in settings.remote_addr:
+        if peer.state is State.ESTABLISHED:
             continue
         device = devices.get(parse_address(settings.remote_addr))
-        if device is not None:
-            yield (
-                f"{settings.name}: {settings.remote_addr} is an address of this machine,"
-                f" on {device}, and its port {settings.port} is the daemon's own: there"
-                f" is no session with itself ({settings.description or 'configured'})"
-            )
+        if device is None:
+            continue
+        remark = f"and no other program is a peer at port {settings.port}"
+        if settings.port in ports:
+            remark = f"its port {settings.port} the daemon's: no session with itself"
+        yield (
+            f"{settings.name} ({settings.description or 'configured'}):"
+            f" {settings.remote_addr} is an address of this machine, on {device}, {remark}"
+        )

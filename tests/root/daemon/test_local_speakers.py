@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bgpd.lab.demo_cluster import an_object
-from tests.support.cluster_lab import ADDRS, Cluster, running_cluster
+from tests.support.cluster_lab import ADDRS, Cluster, running_cluster, settings
 from tests.support.routers import eventually, needs, needs_root
 
 pytestmark = [
@@ -185,7 +185,11 @@ def test_a_session_with_nobody_but_ourselves_is_told(tmp_path: Path) -> None:
             "link set docker9 up",
         )
         assert eventually(lambda: "docker9" in warnings())
-        assert f"Mesh_172_30_0_1: {BRIDGE} is an address of this machine" in warnings()
-        assert "mesh with ghost" in warnings()
+        place = f"{BRIDGE} is an address of this machine, on docker9"
+        who = "Mesh_172_30_0_1 (mesh with ghost)"
+        assert f"{who}: {place}, its port 179 the daemon's" in warnings()
+        cluster.apply(settings("node.ghost", listenPort=1790))
+        assert eventually(lambda: "at port 1790" in warnings())
+        assert f"{place}, and no other program is a peer at port 1790" in warnings()
         cluster.namespace("one", "link del docker9")
         assert eventually(lambda: "docker9" not in warnings())
