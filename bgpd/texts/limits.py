@@ -58,8 +58,9 @@ class Limits(NamedTuple):
             raise LimitError(f"has {count} octets; {self.octets} are taken at most")
 
 
-# 50,000 peers with ten keys each are 10 MiB and 1,050,000 values.
-CONFIGURATION: Final = Limits(16 * MIB, 2_000_000, 32)
+# 20,000 peers with ten keys each are 4 MiB and 420,000 values. Half a million values that are
+# all wrong take 0.8 GiB to tell apart.
+CONFIGURATION: Final = Limits(8 * MIB, 500_000, 32)
 # A list of all nodes of a cluster, as `calicoctl get nodes -o yaml` prints it, is 1.5 KiB and
 # about 100 values a node.
 MANIFESTS: Final = Limits(16 * MIB, 1_000_000, 64)

@@ -44,11 +44,14 @@ def _confine(memory: int) -> None:
     with contextlib.suppress(AttributeError):
         libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
     # Where the daemon ended before that, the socket's end says so.
-    os.nice(_NICE)
+    # A service manager may forbid each of these; the work is done without it.
+    with contextlib.suppress(OSError):
+        os.nice(_NICE)
     with contextlib.suppress(OSError):  # if memory runs out, the worker goes first
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for kind, most in ((resource.RLIMIT_AS, memory), (resource.RLIMIT_CORE, 0)):
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(kind, (most, most))
     gc.set_threshold(_YOUNG, 50, 1000)
 
 

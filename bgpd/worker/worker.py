@@ -13,9 +13,7 @@ from typing import Any, Final
 
 from bgpd.worker.frames import HEADER, MAX_FRAME, Kind, encode
 
-MEMORY: Final = (
-    2 << 30
-)  # octets of address space, of which a third is the interpreter's
+MEMORY: Final = 1 << 30  # octets of address space; 16 MiB of YAML take 350 MiB
 PATIENCE: Final = 120.0  # seconds without a word before it is given up
 REST: Final = 30.0  # seconds without work after which it ends
 
@@ -76,7 +74,7 @@ class Worker:
                 while (answer := await self._answer())[0] is Kind.PIECE:
                     yield pickle.loads(answer[1])  # noqa: S301  # of our own process
                 is_over = True
-            except (OSError, EOFError) as error:
+            except (OSError, EOFError, RuntimeError) as error:  # a closed transport's
                 raise WorkerError(await self._reason(error)) from error
             finally:
                 if is_over:

@@ -204,7 +204,7 @@ class Node:
         """Change a sound object; return whether it is taken in time."""
         self._number += 1
         block = f"10.77.{self._number & 255}.{self._number >> 8 << 6 & 255}/26"
-        self.put("sound.yaml", affinity(OWN, block))
+        await asyncio.to_thread(self.put, "sound.yaml", affinity(OWN, block))
         nlri = parse_prefix(block)[1]
 
         def is_there() -> bool:
@@ -219,7 +219,7 @@ class Node:
         """Reload a sound configuration; return whether it is in force."""
         self._number += 1
         prefix = f"10.78.{self._number >> 8 & 255}.{self._number & 255}/32"
-        self.configure(prefix)
+        await asyncio.to_thread(self.configure, prefix)
         await self.daemon.reload_or_tell()
         routes = self.daemon.settings.routes.originated
         return [route.nlri for route in routes] == [parse_prefix(prefix)[1]]

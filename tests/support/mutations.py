@@ -4,6 +4,7 @@ Everything follows from the seed. A mutation is a function of a random source an
 octets; those that know the values mutate them and write them anew.
 """
 
+import copy
 import json
 import random
 from collections.abc import Callable, Iterator, Sequence
@@ -232,13 +233,13 @@ def change_value(rng: random.Random, octets: bytes) -> bytes:
             at = at[part]
         choice = rng.random()
         if choice < 0.7:
-            at[last] = rng.choice(VALUES)
+            at[last] = copy.deepcopy(rng.choice(VALUES))
         elif choice < 0.8:
             del at[last]
         elif choice < 0.9 and isinstance(at, dict):
             at[str(last)[::-1]] = at.pop(last)
         else:
-            at[last] = [at[last], at[last]]
+            at[last] = [at[last], copy.deepcopy(at[last])]
     return _write(rng, content)
 
 

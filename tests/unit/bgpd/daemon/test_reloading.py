@@ -76,7 +76,7 @@ BAD = {
     "unknown": b"colour: blue\n" + b"shade: 1\n" * 1,
     "many": b"peers:\n" + b"- {colour: blue}\n" * 20_000,
     "cut": GOOD.encode()[:-3],
-    "large": b"#" * (17 << 20),
+    "large": b"#" * (9 << 20),
 }
 
 
