@@ -101,6 +101,7 @@ class ClusterFollower:
         self._own_warnings: frozenset[ObjectWarning] = frozenset()
         self._log = WarningLog()
         self._turn = asyncio.Lock()  # one plan at a time
+        self._has_side_news = False
         self._side_task: asyncio.Task[None] | None = None
 
     @property
@@ -158,7 +159,8 @@ class ClusterFollower:
         if self._sides is not None and touched.is_topology:
             with self._border.around("what is asked of Kubernetes"):
                 needs = self._state.needs_in_slices(self._node)
-                self._sides.need(await in_turns(needs))
+                wanted = await in_turns(needs)
+                await in_turns(self._sides.need_in_slices(wanted))
             if not self._has_delivered:
                 await self._sides.ready()
         if is_ours or not self._has_delivered:
@@ -167,17 +169,25 @@ class ClusterFollower:
         self._log.follow(self._findings())
 
     def _side_changed(self) -> None:
+        self._has_side_news = True
         if self._has_delivered and self._side_task is None:
             loop = asyncio.get_running_loop()
             self._side_task = loop.create_task(self._follow_sides())
 
     async def _follow_sides(self) -> None:
-        """Plan by what came from elsewhere, until that has been taken in."""
+        """Plan by what came from elsewhere, at most half of the time."""
+        time = asyncio.get_running_loop().time
         async with self._turn:
-            self._side_task = None  # what comes from here on needs another look
-            if self._side_inputs() != self._side:
-                await self._plan()
-            self._log.follow(self._findings())
+            started = time()
+            self._has_side_news = False
+            with self._border.around("what Secrets, Services and workloads tell"):
+                if self._side_inputs() != self._side:
+                    await self._plan()
+                self._log.follow(self._findings())
+        await asyncio.sleep(min(time() - started, MOST_REST))
+        self._side_task = None
+        if self._has_side_news:
+            self._side_changed()
 
     def _side_inputs(self) -> SideInputs:
         return SideInputs() if self._sides is None else self._sides.inputs()

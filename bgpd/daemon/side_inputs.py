@@ -7,15 +7,18 @@ so. While it is away, what it told last stays in force.
 import asyncio
 import logging
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from bgpd.calico.endpoints import LocalEndpoint
+from bgpd.calico.objects import describe
 from bgpd.calico.planner import Needs, SideInputs
 from bgpd.calico.plausible import SECRETS, SERVICES, SLICES, WORKLOADS
 from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ObjectName, ServiceTable
+from bgpd.calico.slices import Slices, finish
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import REMOVAL_HOLD, KubernetesSettings
 from bgpd.daemon.side_guard import SideGuard
@@ -54,6 +57,7 @@ class SideFollower:
         self._secrets = SecretTable()
         self._endpoint_folder = EndpointFolder(Path(settings.endpoint_folder))
         self._endpoints: Found = ((), ())
+        self._faults: dict[tuple[str, ObjectName], ObjectWarning] = {}
         self._needs = Needs()
         self._handle: asyncio.Handle | None = None
         self._watcher: KubernetesWatcher | None = None
@@ -77,13 +81,18 @@ class SideFollower:
             *self._services.warnings,
             *self._secrets.warnings,
             *self._endpoints[1],
+            *self._faults.values(),
         )
 
     def need(self, needs: Needs) -> None:
         """Follow what a plan asks for."""
+        finish(self.need_in_slices(needs))
+
+    def need_in_slices(self, needs: Needs) -> Slices[None]:
+        """Follow what a plan asks for, in slices."""
         self._needs = needs
         self.guard.need(frozenset(_password_key(*each) for each in needs.passwords))
-        self._services.follow(needs.ranges)
+        yield from self._services.follow_in_slices(needs.ranges)
         if self._watcher is not None:
             self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
 
@@ -125,7 +134,24 @@ class SideFollower:
     # -- what is told -------------------------------------------------------------------
 
     def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
-        """Take a new or changed object of the API."""
+        """Take a new or changed object of the API; none keeps the others from coming."""
+        with self._around(kind, name):
+            self._put(kind, name, content)
+
+    @contextmanager
+    def _around(self, kind: str, name: ObjectName) -> Iterator[None]:
+        """Make a finding about an object of whatever it brings about."""
+        try:
+            yield
+        except Exception as error:  # noqa: BLE001  # any JSON may stand there
+            text = f"{describe(error)}; stays as it was"
+            place = f"{kind} {'/'.join(name)}"
+            self._faults[kind, name] = ObjectWarning(place, "", text)
+            _log.exception("%s cannot be taken in", place)
+        else:
+            self._faults.pop((kind, name), None)
+
+    def _put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
         if kind == "Secret":
             self._put_secret(name[1], content)
         elif kind == "Service":
@@ -137,6 +163,10 @@ class SideFollower:
 
     def drop(self, kind: str, name: ObjectName) -> None:
         """An object of the API is gone."""
+        with self._around(kind, name):
+            self._drop(kind, name)
+
+    def _drop(self, kind: str, name: ObjectName) -> None:
         if kind == "Secret":
             self._put_secret(name[1], None)
             return

@@ -10,7 +10,7 @@ import pytest
 from bgpd.calico.endpoints import LocalEndpoint
 from bgpd.calico.planner import Needs
 from bgpd.calico.removals import SOON
-from bgpd.calico.services import ServiceRanges
+from bgpd.calico.services import ServiceRanges, ServiceTable
 from bgpd.config.settings import KubernetesSettings
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.datastore.endpoint_status import Found
@@ -163,3 +163,36 @@ async def test_workloads_stay_when_all_are_gone_at_once(tmp_path: Path) -> None:
     assert sides.follower.inputs().endpoints == (one, two)
     assert not sides.is_holding()
     await sides.follower.close()
+
+
+async def test_services_are_decided_anew_in_slices() -> None:
+    table = ServiceTable("n1")
+    for number in range(200):
+        table.put_service(
+            ("default", f"s{number}"),
+            {"spec": {"clusterIP": "10.96.0.1", "externalIPs": [f"10.97.0.{number}"]}},
+        )
+    ranges = ServiceRanges(external_ips=("10.97.0.0/24",), is_aggregated=False)
+    assert sum(1 for _ in table.follow_in_slices(ranges)) > 5
+    assert sum(1 for _ in table.follow_in_slices(ranges)) == 0
+
+
+async def test_an_object_that_nothing_can_be_made_of_keeps_no_other_from_coming(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sides = SideFollower(KubernetesSettings(is_enabled=False), "n1")
+    service = {"spec": {"clusterIP": "10.96.0.1"}}
+    with monkeypatch.context() as patched:
+
+        def raising(*_: object) -> None:
+            raise ZeroDivisionError("cursed")
+
+        patched.setattr(ServiceTable, "put_service", raising)
+        sides.put("Service", ("default", "bad"), service)
+    sides.put("Service", ("default", "good"), service)
+    (warning,) = sides.warnings()
+    assert str(warning) == (
+        "Service default/bad: ZeroDivisionError: cursed; stays as it was"
+    )
+    sides.put("Service", ("default", "bad"), service)
+    assert sides.warnings() == ()
