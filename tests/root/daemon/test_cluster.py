@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from bgpd.lab.demo_cluster import an_object
+from bgpd.lab.demo_cluster import affinity, an_object
 from tests.support.cluster_lab import (
     ADDRS,
     BLOCKS,
@@ -218,3 +218,44 @@ def test_an_emptied_datastore_takes_no_route_along(
         file.write_bytes(content)
     assert eventually(lambda: not holds())
     assert cluster.differences("one") == []
+
+
+def test_a_block_that_both_nodes_claim_is_announced_by_one_of_them(
+    cluster: Cluster,
+) -> None:
+    def holes() -> dict[str, list[str]]:
+        """Return what each node has for the block: its own, or the way to the other."""
+        return {
+            name: [
+                row.get("type", "") or row["gateway"]
+                for row in cluster.kernel(name, "10.244.7.0/26")
+            ]
+            for name in ADDRS
+        }
+
+    def claims(one: str, two: str, whose: str = "") -> None:
+        for name, state in (("one", one), ("two", two)):
+            claim = affinity("10.244.7.0/26", name)
+            claim["spec"]["state"] = state
+            cluster.apply(claim)
+        if whose:
+            spec = {"cidr": "10.244.7.0/26", "affinity": whose, "allocations": [None]}
+            cluster.apply(an_object("IPAMBlock", "b", spec))
+
+    ones = {"one": ["blackhole"], "two": [ADDRS["one"]]}
+    twos = {"one": [ADDRS["two"]], "two": ["blackhole"]}
+    claims("confirmed", "confirmed")
+    assert eventually(lambda: holes() == ones)
+    claims("pendingDeletion", "confirmed")
+    assert eventually(lambda: holes() == twos)
+    claims("confirmed", "confirmed", "host:one")
+    assert eventually(lambda: holes() == ones)
+    claims("confirmed", "confirmed", "host:two")
+    assert eventually(lambda: holes() == twos)
+    for name in ADDRS:
+        status = cluster.router(name).ask("show-status")[0]
+        (told,) = [line for line in status["warnings"] if "10.244.7.0/26" in line]
+        assert "is node two's and not node one's" in told
+    assert cluster.differences("two") == [] or all(
+        row["part"] == "object" for row in cluster.differences("two")
+    )
