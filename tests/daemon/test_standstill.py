@@ -14,8 +14,8 @@ from tests.support.speakers import own_network, run_on, some_nlris
 
 pytestmark = pytest.mark.slow
 ASN, PORT = 64512, 17912
-HOLD_TIME = 3
-PAUSE = HOLD_TIME + 2.0
+HOLD_TIME = 6
+PAUSE = HOLD_TIME + 1.5
 
 
 async def _speak(peer: ScriptedPeer, updates: bytes, stop: asyncio.Event) -> None:
@@ -46,7 +46,7 @@ async def _scenario(daemon: Daemon, network: str, count: int) -> None:
         daemon.signal(signal.SIGSTOP)
         await asyncio.sleep(PAUSE)
         daemon.signal(signal.SIGCONT)
-        await asyncio.sleep(HOLD_TIME + 1)  # whatever was put off only, ends by then
+        await asyncio.sleep(2.5)  # whatever was put off only, ends by then
         stop.set()
     for peer in peers:
         await peer.__aexit__()
