@@ -45,8 +45,11 @@ class SharedChecks:
         """Return whether a peer's address is one of this machine.
 
         The kernel knows; where it is not asked, the addresses that are known to be ours.
+        A link-local one says nothing: the same may be ours on another link.
         """
-        octets = parse_address(address.partition("%")[0])
+        if "%" in address:
+            return False
+        octets = parse_address(address)
         is_local = self._speaker.next_hops.get(octets).is_local
         return is_local or octets in self.own_addresses
 

@@ -28,6 +28,7 @@ from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
 from rib.import_rules import Refusal
+from rib.next_hops import Reachability
 from rib.nlri import Nlri, parse_address, parse_prefix
 from rib.path_set import members_of
 from tests.support.calico_cases import a_case, a_node
@@ -358,5 +359,22 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
             else:
                 daemon.reconciler.apply_settings(with_as(settings, daemon.own_as()))
         await daemon.speaker.close()
+
+    run_on(asyncio.new_event_loop, scenario())
+
+
+def test_which_peers_are_on_this_machine_the_kernel_says() -> None:
+    async def scenario() -> None:
+        speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
+        speaker.shared.set_own_addresses(["10.0.0.1", "fd00::1"])
+        local = set(map(parse_address, ("127.0.0.2", "172.17.0.1", "fe80::1")))
+        speaker.next_hops.resolve = lambda address: Reachability(
+            address, address not in local, is_local=address in local
+        )
+        here = ("127.0.0.2", "172.17.0.1", "10.0.0.1", "fd00::1")
+        elsewhere = ("10.0.0.2", "fd00::2", "fe80::1%eth0")
+        assert all(map(speaker.shared.is_here, here))
+        assert not any(map(speaker.shared.is_here, elsewhere))
+        await speaker.close()
 
     run_on(asyncio.new_event_loop, scenario())
