@@ -85,10 +85,10 @@ class FamilyTables:
         self._jobs = jobs
         self._has_more = has_more
         self._handle: asyncio.Handle | None = None
-        self._flush_by = 0.0  # monotonic seconds, of what waits
+        self._flush_by = 0.0  # seconds, of what waits
         self._telling = Telling(self._writers)
         self._joining: dict[UpdateGroup, list[Member]] = {}
-        self._catching_up: dict[UpdateGroup, list[CatchUp]] = {}
+        self._catching_up: dict[UpdateGroup, CatchUp] = {}
         self._path_ids = PathIds()
 
     # hot: per batch
@@ -268,57 +268,58 @@ class FamilyTables:
         self._gather(group, member)
 
     def _gather(self, group: UpdateGroup, member: Member) -> None:
-        """Let members that join in the same turn of the loop catch up together."""
+        """Let members catch up together that join in the same turn, or while others do.
+
+        One at a time for a group: each holds a list of the whole table, and encodes it.
+        """
         member.is_walking = True
         gathered = self._joining.get(group)
-        if gathered is None:
-            self._joining[group] = [member]
-            self._loop.call_soon(self._start_catch_up, group)
-        else:
+        if gathered is not None:
             gathered.append(member)
+            return
+        self._joining[group] = [member]
+        if group not in self._catching_up:
+            self._loop.call_soon(self._start_catch_up, group)
 
     def _start_catch_up(self, group: UpdateGroup) -> None:
-        # A prefix that is gone and comes back before that was told is told to nobody.
-        self.flush_now()
+        self.flush_now()  # what goes and comes back untold is told to nobody
         catch_up = CatchUp(list(self._joining.pop(group)), list(self.loc_rib.table))
-        self._catching_up.setdefault(group, []).append(catch_up)
+        self._catching_up[group] = catch_up
         for member in tuple(catch_up.members):
             if member.is_behind:
                 catch_up.leave(member)
         self._jobs.add(self._catch_up(group, catch_up))
 
     def _catch_up(self, group: UpdateGroup, catch_up: CatchUp) -> Iterator[None]:
-        """Tell the members of ``catch_up`` the table, then its end, in slices.
+        """Tell the members of ``catch_up`` the table, then its end, in slices."""
+        try:
+            while self._tell_slice(group, catch_up):
+                yield
+        finally:
+            del self._catching_up[group]
+            if group in self._joining:
+                self._loop.call_soon(self._start_catch_up, group)
+        for member in catch_up.members:
+            member.is_walking = False
+            self._close(group, member)
+
+    def _tell_slice(self, group: UpdateGroup, catch_up: CatchUp) -> bool:
+        """Tell the next prefixes of a catch-up; false at its end.
 
         What waits is told first: a change that is taken back while it waits is told to
         nobody, so nobody may have seen it. Members may fall behind while it is.
         """
-        while True:
-            self.flush_now()
-            catch_up.members = [
-                m for m in catch_up.members if self._is_member(group, m)
-            ]
-            nlris = catch_up.next_slice() if catch_up.members else []
-            if group.outdated_count and nlris:
-                catch_up.put_back(
-                    nlris
-                )  # whoever falls behind by this takes them along
-                self._update(group, nlris)
-                nlris = catch_up.next_slice()
-            if not nlris:
-                break
-            table = self.loc_rib.table
-            changes = changes_since(table, ((nlri, None) for nlri in nlris))
-            for outbound in piecewise(group.encode, changes):
-                self._tell(outbound, catch_up.members)
-            yield
-        under_way = self._catching_up[group]
-        under_way.remove(catch_up)
-        if not under_way:
-            del self._catching_up[group]
-        for member in catch_up.members:
-            member.is_walking = False
-            self._close(group, member)
+        self.flush_now()
+        catch_up.members = [m for m in catch_up.members if self._is_member(group, m)]
+        nlris = catch_up.next_slice() if catch_up.members else []
+        if group.outdated_count and nlris:
+            catch_up.put_back(nlris)  # whoever falls behind by this takes them along
+            self._update(group, nlris)
+            nlris = catch_up.next_slice()
+        changes = changes_since(self.loc_rib.table, ((nlri, None) for nlri in nlris))
+        for outbound in piecewise(group.encode, changes):
+            self._tell(outbound, catch_up.members)
+        return bool(nlris)
 
     def _close(self, group: UpdateGroup, member: Member) -> None:
         """Tell a member that it has the whole table, once it has."""
@@ -376,9 +377,9 @@ class FamilyTables:
         self._telling.complete(source)  # what was not noted as missed
         member.is_behind = True
         member.is_in_doubt = group.outdated_count > 0
-        for catch_up in self._catching_up.get(group, ()):
-            if member in catch_up.members:
-                catch_up.leave(member)
+        catch_up = self._catching_up.get(group)
+        if catch_up is not None and member in catch_up.members:
+            catch_up.leave(member)
 
     def caught_breath(self, source: Source) -> None:
         """Tell a member what it missed, now that its socket has room again."""

@@ -9,7 +9,7 @@ from bgpd.daemon import tables as tables_module
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.tables import FLUSH_LIMIT, FamilyTables
 from reflector import group as group_module
-from reflector.group import CATCH_UP_SLICE
+from reflector.group import CATCH_UP_SLICE, CatchUp
 from reflector.rules import ExportContext, Target
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -446,6 +446,46 @@ def test_a_source_that_is_no_client_any_more(peers: Peers) -> None:
     peers.withdraw(NLRIS[1])
     peers.loop.run()
     assert peers.held(0) == set()
+
+
+def test_members_that_join_while_others_catch_up_wait_and_go_together(
+    peers: Peers,
+) -> None:
+    peers.announce(*NLRIS)
+    peers.loop.run()
+    first = peers.join()
+    for _ in range(2):
+        peers.loop.step()  # it is on its way
+    others = []
+    for _ in range(5):
+        others.append(peers.join())
+        peers.loop.step()
+        assert len(peers.tables._jobs) <= 1
+    peers.withdraw(NLRIS[0])
+    peers.loop.run()
+    for number in (first, *others):
+        assert peers.held(number) == set(NLRIS[1:])
+        assert peers.told[number].ends == 1
+    # Two walks through the table, not six: one write for each slice, and one for its end.
+    assert peers.writes.count(others[-1]) <= len(NLRIS) // 2 + 2
+    assert not peers.tables._catching_up
+
+
+def test_a_catch_up_that_fails_does_not_hold_up_those_who_wait(
+    peers: Peers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    peers.announce(*NLRIS)
+    peers.loop.run()
+    peers.join()
+    peers.loop.step()
+    waiting = peers.join()
+    (group,) = peers.tables.groups.values()
+    with monkeypatch.context() as patch:
+        patch.setattr(CatchUp, "next_slice", lambda _: 1 // 0)
+        while group in peers.tables._catching_up:
+            peers.loop.step()
+    peers.loop.run()
+    assert peers.held(waiting) == set(NLRIS)
 
 
 def test_leaving_leaves_nothing_behind(peers: Peers) -> None:
