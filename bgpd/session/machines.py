@@ -163,7 +163,7 @@ class Machines:
             deadlines.append(self.idle_until)
         if self.waiting is not None:
             deadlines.append(self.waiting.until)
-        if self.sought_until and self._has_no_connection:
+        if self.is_sought:
             deadlines.append(self.sought_until)
         return min(deadlines, default=None)
 

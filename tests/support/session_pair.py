@@ -36,6 +36,7 @@ def session(
     *,
     seed: int = 1,
     is_dynamic: bool = False,
+    sought_until: float = 0.0,
     restart: RestartState | None = None,
     hostname: str = "",
     **changes: object,
@@ -45,6 +46,7 @@ def session(
         router_id,
         rng=Random(seed),
         is_dynamic=is_dynamic,
+        sought_until=sought_until,
         restart=restart,
         hostname=hostname,
     )

@@ -28,6 +28,8 @@ def test_flags_tell_the_truth(has_kernel, found, mark, is_restart, preserved) ->
     start = judge(BOTH, has_kernel=has_kernel, found=found, mark=mark, kernel="here")
     assert start.is_restart is is_restart
     assert start.preserved == preserved
+    # Without kernel and mark there is nothing to tell: it may be a first start.
+    assert start.is_certain is (has_kernel or bool(mark))
 
 
 def test_the_mark_lasts_until_it_is_removed(tmp_path) -> None:

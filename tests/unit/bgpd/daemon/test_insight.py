@@ -22,6 +22,8 @@ from bgpd.daemon.insight import LAG_LIMIT, DaemonInsight
 from bgpd.daemon.lag import LagMeter
 from bgpd.daemon.presets import reflector_settings
 from bgpd.daemon.process import Daemon
+from bgpd.daemon.remembered import Member, encode_head, encode_member
+from rib.family import IPV4_UNICAST
 from tests.support.speakers import ASN, PORT, Rack, on_both_loops, until
 
 DAEMON = 9  # the last octet of its address
@@ -220,3 +222,37 @@ async def test_a_thousand_peers_do_not_hold_up_the_loop() -> None:
         lag.close()
         await server.close()
     assert turns > 20
+
+
+@on_both_loops
+async def test_a_restart_that_is_not_over_is_not_ready(tmp_path) -> None:
+    async with Rack() as rack:
+        address = f"{rack.network}.{DAEMON}"
+        wanted = replace(
+            settings(rack.network), control_path=str(tmp_path / "pybgpd.sock")
+        )
+        client = f"{rack.network}.2"
+        member = Member(client, "", address, ASN, ASN, frozenset({IPV4_UNICAST}), 120)
+        (tmp_path / "pybgpd.ran").write_text("here")
+        (tmp_path / "pybgpd.peers").write_text(
+            "\n".join((encode_head([]), encode_member(member)))
+        )
+        peer = replace(wanted.ranges[0].template, name="c", remote_addr=client)
+        wanted = replace(wanted, peers=(replace(peer, port=PORT),))
+        async with running(wanted) as daemon:
+            await until(lambda: daemon.is_started)
+            await until(lambda: (r := daemon.recovery()) and client in r.awaited)
+            status, text = await ask(wanted, "/readyz")
+            assert status == 503
+            assert "not ok: restart: waiting for 1 peers, " in text
+            found = await metrics(wanted)
+            assert found["pybgpd_recovering",] == 1
+            assert found["pybgpd_recovery_awaited_peers",] == 1
+            assert found["pybgpd_warnings",] == 1
+            node = await rack.node(2)
+            node.peers_with(address)
+            await until(lambda: daemon.recovery() is None)
+            assert (await ask(wanted, "/readyz"))[0] == 200
+            found = await metrics(wanted)
+            assert found["pybgpd_recovering",] == 0
+            assert found["pybgpd_recovery_awaited_peers",] == 0

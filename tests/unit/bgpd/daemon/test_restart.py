@@ -1,13 +1,18 @@
 """A restarted speaker's End-of-RIB waits for its peers (RFC 4724 4.1)."""
 
 import asyncio
+from dataclasses import replace
 
 import pytest
 
+from bgpd.config.settings import RestartSettings
 from bgpd.daemon import restart
-from bgpd.daemon.restart import Deferral
+from bgpd.daemon.earlier_run import Start
+from bgpd.daemon.remembered import Member, Remembered
+from bgpd.daemon.restart import Deferral, caps_of
 from bgpd.daemon.speaker import FAMILIES
 from bgpd.session.recovery import Caps
+from bgpd.session.settings import PeerSettings
 from rib.attributes import make_attributes
 from rib.nlri import parse_address
 from tests.support.speakers import Node, Rack, on_both_loops, until
@@ -258,3 +263,77 @@ async def test_a_second_loss_within_the_restart_does_not_cost_the_routes() -> No
 
 def _last_reset(node: Node, other: Node) -> str:
     return str(node.peer(other).driver.session.counters.last_reset)
+
+
+RUN = Start(is_restart=True, preserved=frozenset(FAMILIES))
+PERHAPS = replace(RUN, is_certain=False)
+FIRST = Start(is_restart=False, preserved=frozenset())
+CLIENT = PeerSettings("c", "10.0.0.1", 1, 1, is_client=True)
+
+
+def remembering(seconds: int, age: float) -> Remembered:
+    member = Member("10.0.0.1", "", "10.0.0.9", 1, 1, frozenset(FAMILIES), seconds)
+    return Remembered({member.address: member}, age=age)
+
+
+@pytest.mark.parametrize(
+    ("start", "remembered", "peers", "tell", "end"),
+    [
+        (FIRST, None, [CLIENT], 0, 0),
+        (RUN, remembering(120, 10.0), [], 60, 108),
+        (RUN, remembering(30, 10.0), [], 60, 60),
+        (RUN, remembering(120, 500.0), [], 0, 60),  # nobody keeps anything any more
+        (RUN, Remembered(), [], 0, 60),
+        (RUN, None, [], 60, 60),
+        (RUN, None, [CLIENT], 60, 118),
+        (RUN, None, [replace(CLIENT, is_client=False)], 60, 60),
+        (RUN, None, [replace(CLIENT, has_graceful_restart=False)], 60, 60),
+        (RUN, None, [replace(CLIENT, graceful_restart_time=0)], 60, 60),
+        (PERHAPS, None, [CLIENT], 0, 118),
+        (PERHAPS, None, [], 0, 60),
+    ],
+)
+def test_how_long_it_takes_follows_from_who_keeps_our_routes(
+    start, remembered, peers, tell, end
+) -> None:
+    caps = caps_of(RestartSettings(), start, remembered, peers)
+    assert caps == Caps(tell=tell, end=end, sweep=120)
+    off = RestartSettings(is_enabled=False)
+    assert caps_of(off, start, remembered, peers) == Caps(0, 0, 120)
+    short = caps_of(RestartSettings(deferral_time=5), start, remembered, peers)
+    assert short == Caps(min(tell, 5), min(end, 5), 120)
+
+
+@on_both_loops
+async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
+    async with Rack() as rack:
+        reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
+        deferral = Deferral(reflector.speaker, Caps(0, 60, 60), window=60)
+        reflector.accepts(f"{rack.network}.0/24", is_client=True)
+        for node in (a, b):
+            node.peers_with(reflector)
+            node.announce(f"10.{node.number}.0.0/16")
+        await until(lambda: a.prefixes() == b.prefixes() != set())
+        assert a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"}
+        assert not a.peer(reflector).ended_families
+        report = deferral.report
+        assert report is not None
+        assert not report.is_certain
+        assert not report.untold
+
+
+@on_both_loops
+async def test_clients_that_are_configured_count_as_up_where_nobody_knows() -> None:
+    async with Rack() as rack:
+        reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
+        deferral = _restarts(reflector, cap=60, quiet=0.3)
+        reflector.peers_with(a, is_client=True)
+        reflector.peers_with(b, is_client=True, is_passive=True)
+        a.peers_with(reflector)
+        a.announce("10.2.0.0/16")
+        await until(lambda: deferral.report and not deferral.report.untold)
+        assert deferral.report is not None
+        assert list(deferral.report.awaited) == [b.addr]
+        assert not a.peer(reflector).ended_families
+        b.peers_with(reflector)
+        await until(lambda: _has_ended(a, reflector) and _has_ended(b, reflector))

@@ -660,6 +660,80 @@ def test_a_dynamic_peer_that_fails_is_gone_too() -> None:
     assert not any(isinstance(e, Connect) for e in events)
 
 
+def test_a_dynamic_peer_that_was_up_before_is_connected_to_until_its_time() -> None:
+    made = session(is_dynamic=True, sought_until=20.0)
+    made.start(0.0)
+    assert [type(e) for e in made.events()] == [Connect, StateChanged]
+    assert made.is_sought
+    made.connect_failed("refused", 0.5)
+    now, seen = 0.5, made.events()
+    while not any(isinstance(e, PeerExpired) for e in seen):
+        deadline = made.next_deadline()
+        assert deadline is not None
+        assert deadline > now
+        now = deadline
+        made.handle_timer(now)
+        made.connect_failed("refused", now)
+        seen += made.events()
+    assert now == 20.0
+    assert sum(isinstance(e, Connect) for e in seen) >= 1
+    assert not made.is_sought
+    assert made.next_deadline() is None
+
+
+def test_one_that_is_sought_and_shut_down_has_nothing_to_wait_for() -> None:
+    made = session(is_dynamic=True, sought_until=20.0)
+    made.start(0.0)
+    made.stop(1.0)
+    assert made.next_deadline() is None
+    assert not made.is_sought
+
+
+def test_one_that_is_sought_may_come_itself_and_is_gone_with_its_connection() -> None:
+    made = session(is_dynamic=True, sought_until=20.0)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 1.0, is_outgoing=False)
+    assert not made.is_sought
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 1.0)
+    made.handle_timer(COLLISION_WAIT + 1.0)
+    assert made.state is State.ESTABLISHED
+    made.handle_timer(21.0)
+    assert made.state is State.ESTABLISHED
+    made.events()
+    made.connection_lost(1, "reset", 22.0)
+    assert any(isinstance(e, PeerExpired) for e in made.events())
+
+
+def test_a_connection_that_stands_when_the_time_is_over_may_go_on() -> None:
+    made = session(is_dynamic=True, sought_until=20.0)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 19.9, is_outgoing=True)
+    made.handle_timer(20.0)
+    assert made.state is State.OPEN_SENT
+    deadline = made.next_deadline()
+    assert deadline is not None
+    assert deadline > 20.0, "nothing turns in circles"
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 20.5)
+    assert made.state is State.ESTABLISHED
+    made.events()
+    made.connection_lost(1, "reset", 30.0)
+    assert any(isinstance(e, PeerExpired) for e in made.events())
+
+
+def test_a_session_lost_while_it_is_sought_is_sought_again() -> None:
+    made = session(is_dynamic=True, sought_until=60.0)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 1.0, is_outgoing=True)
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 1.0)
+    assert made.state is State.ESTABLISHED
+    made.events()
+    made.connection_lost(1, "reset", 40.0)
+    made.handle_timer(41.5)
+    found = made.events()
+    assert not any(isinstance(e, PeerExpired) for e in found)
+    assert any(isinstance(e, Connect) for e in found)
+
+
 # -- capabilities the peer cannot take --------------------------------------------------
 
 
