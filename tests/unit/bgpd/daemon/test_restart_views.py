@@ -18,7 +18,7 @@ BOTH = frozenset(FAMILIES)
 
 
 def rows(view: DaemonView, command: str, **arguments: object) -> list[dict[str, Any]]:
-    answer = commands(view)[command].handle(arguments)
+    answer: Any = commands(view)[command].handle(arguments)
     found = [answer] if isinstance(answer, dict) else list(answer)
     return [row for row in found if row is not None]
 
