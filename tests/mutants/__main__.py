@@ -184,16 +184,30 @@ def forget(target: Path, module: str, *, is_resumed: bool) -> None:
         stats.unlink()  # tests may have changed
 
 
-def try_module(module: str, workers: int, *, is_resumed: bool) -> Outcome:
-    """Mutate one module, and return what its tests let pass."""
+def try_module(
+    module: str, workers: int, part: str = "", *, is_resumed: bool
+) -> Outcome:
+    """Mutate one module, and return what its tests let pass.
+
+    Args:
+        module: A row of ``PLAN``.
+        workers: Mutants at once.
+        part: Only mutants whose number ends in one of these digits; empty for all.
+        is_resumed: Only those that were not killed before.
+    """
     target = COPIES / module.removesuffix(".py").replace("/", "-")
     target.mkdir(parents=True, exist_ok=True)
     copy_tree(target)
     forget(target, module, is_resumed=is_resumed)
     configure(target, module, PLAN[module])
-    mutmut(target, "run", "--max-children", str(workers))
+    names = [f"*__mutmut_*{digit}" for digit in part]
+    mutmut(target, "run", "--max-children", str(workers), *names)
     results = json.loads((target / "mutants" / f"{module}.meta").read_text())
-    codes: dict[str, int | None] = results["exit_code_by_key"]
+    codes: dict[str, int | None] = {
+        name: code
+        for name, code in results["exit_code_by_key"].items()
+        if not part or name[-1] in part
+    }
     odd = {
         name: code
         for name, code in codes.items()
@@ -260,6 +274,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--resume", action="store_true", help="try those alone that were not killed"
     )
+    parser.add_argument(
+        "--part",
+        default="",
+        metavar="DIGITS",
+        help="only mutants whose number ends in one of them: a tenth of all for each",
+    )
     parser.add_argument("--workers", type=int, default=1, help="mutants at once (1)")
     chosen = parser.parse_args(arguments)
     unknown = [module for module in chosen.modules if module not in PLAN]
@@ -267,7 +287,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         parser.error(f"{unknown[0]} is none of {', '.join(PLAN)}")
     outcomes = {}
     for module in chosen.modules or PLAN:
-        outcomes[module] = try_module(module, chosen.workers, is_resumed=chosen.resume)
+        outcomes[module] = try_module(
+            module, chosen.workers, chosen.part, is_resumed=chosen.resume
+        )
     return report(outcomes, explained())
 
 

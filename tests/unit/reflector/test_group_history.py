@@ -192,6 +192,22 @@ class TestChangedExports:
         assert world.held() == {TWO: 100}
         assert world.group.next_outdated(9) == [TWO]
 
+    def test_a_new_prefix_meanwhile_is_told_by_today_s_export(self) -> None:
+        world = World()
+        world.take(world.group.flush(world.rib.announce([ONE], world.path())))
+        world.group.replace_export(an_export(TAGS), [ONE])
+        changes = world.rib.announce([ONE, TWO], world.path(med=1))
+        world.take(world.group.flush(changes))
+        assert world.held() == {ONE: 7, TWO: 7}
+
+    def test_what_is_not_outdated_is_no_change_to_who_is_behind(self) -> None:
+        world = World()
+        world.rib.announce([ONE, TWO], world.path())
+        world.member.is_behind = True
+        world.group.replace_export(an_export(TAGS), [ONE])
+        world.group.tell_again(world.rib.table, [ONE, TWO])
+        assert set(world.member.missed) == {ONE}
+
     def test_a_change_behind_the_best_path_is_not_told_meanwhile(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE], world.path())))
