@@ -399,10 +399,10 @@ class UpdateGroup:
     ) -> dict[int, tuple[Path, Outgoing]]:
         """Return the paths that are told, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
+        most = self._add_path_max
         for path, outgoing in zip(paths, told, strict=True):
             # What may have been told is not limited by what may be told now.
-            is_limited = self._add_path_max and outgoing is not _ANYTHING
-            if is_limited and len(selected) >= (self._add_path_max or 0):
+            if most and len(selected) >= most and outgoing is not _ANYTHING:
                 break
             if outgoing is not None:
                 selected[self._id_of(path)] = (path, outgoing)

@@ -116,6 +116,16 @@ class TestMembersThatFellBehind:
         world.group.flush([Change(newest, None, [THREE])])
         assert world.member.missed == {ONE: old, TWO: new, THREE: newest}
 
+    def test_what_came_and_went_meanwhile_is_none_of_their_business(self) -> None:
+        world = World()
+        world.member.is_behind = True
+        path, newer, other = world.path(), world.path(med=1), world.path(med=2)
+        world.group.flush([Change(None, path, [ONE]), Change(other, path, [TWO])])
+        world.group.flush([Change(path, newer, [ONE, TWO])])
+        assert world.member.missed == {ONE: None, TWO: other}
+        world.group.flush([Change(newer, None, [ONE, TWO, THREE])])
+        assert world.member.missed == {TWO: other, THREE: newer}
+
     def test_a_change_behind_the_best_path_is_none_to_them(self) -> None:
         world = World()
         world.member.is_behind = True

@@ -125,6 +125,9 @@ def test_a_route_of_no_member_goes_to_all(world: World, name: str) -> None:
     assert world.say(change) == ({ONE: 100},) * 3
     gone = Change(world.path(getattr(world, name)), None, [ONE])
     assert world.say(gone) == ({ONE: None},) * 3
+    outbound = world.group.encode([gone, Change(None, world.path(world.first), [TWO])])
+    assert outbound is not None
+    assert set(outbound.spans) == {world.first}
 
 
 def test_a_route_that_went_is_withdrawn_from_all_but_its_own_member(world) -> None:
@@ -160,6 +163,13 @@ def test_a_member_s_route_after_a_stranger_s(world: World) -> None:
 
 
 def test_a_stranger_s_route_after_a_member_s_reaches_that_member_too(world) -> None:
+    change = Change(world.path(world.first), world.path(world.stranger), [ONE])
+    assert world.say(change) == ({ONE: 100},) * 3
+
+
+def test_even_if_it_looks_the_same(world: World) -> None:
+    """Two sessions of one router, and only one of them is in the group."""
+    world.stranger.router_id = world.first.router_id
     change = Change(world.path(world.first), world.path(world.stranger), [ONE])
     assert world.say(change) == ({ONE: 100},) * 3
 
@@ -311,6 +321,8 @@ class TestSeveralPathsOfAPrefix:
             Change(world.path(world.stranger), None, [TWO]),
         ]
         outbound = world.group.encode(gone)
+        assert outbound is not None
+        assert set(outbound.spans) == {world.first}
         one, two = (bytes((0, 0, 0, n)) for n in (1, 2))
         of_stranger = pack_withdraw(IPV4_UNICAST, [two + TWO], 4096)
         of_first = pack_withdraw(IPV4_UNICAST, [one + ONE], 4096)

@@ -510,3 +510,32 @@ class TestMemory:
             large = some_attributes(communities=range(number, number + 16_000))
             export.outgoing(from_peer(SourceKind.IBGP, large))
         assert export._memo.count <= 2 * MEMO_MAX // (64_000 // 512)
+
+    def test_large_forms_count_as_several(self) -> None:
+        large = from_peer(
+            is_client=True, attributes=some_attributes(communities=range(1000))
+        )
+        low = Match(prefixes=prefix_match(Operator.IN, "10.0.0.0/15"))
+        spec = PolicySpec(
+            "p", (Term("t", Outcome.REJECT, low),), accepts_unmatched=True
+        )
+        export = Export(a_context(), Policy(ACCEPT_ALL))
+        judging = Export(a_context(), compile_policy(spec))
+        weight = 1 + 4000 // 512
+        for _ in range(MEMO_MAX // weight + 1):
+            path = Path(large.source, large.attributes, large.next_hop)
+            export.outgoing(path)
+            judging.divide(path, nlris("10.2.0.0/16"))
+        assert len(export._memo) < 10
+        assert len(judging._shapes) < 10
+
+    def test_what_is_asked_for_again_is_not_made_again(self) -> None:
+        export = Export(a_context(), Policy(ACCEPT_ALL))
+        path, other = from_peer(is_client=True), from_peer(router_id=5)
+        outgoing = export.outgoing(path)
+        reflection = export._reflection_of(path.source)
+        assert export.tail_of(path.source) != export.tail_of(other.source)
+        assert len(export._tails) == len(export._reflections) == 2
+        export.age()
+        assert export.outgoing(path) is outgoing
+        assert export._reflection_of(path.source) is reflection

@@ -151,6 +151,16 @@ class TestLearning:
         assert path.attributes is ipv6
         assert path.next_hop.address == hop
 
+    def test_a_policy_that_looks_at_prefixes_judges_each_path(self) -> None:
+        peer = Peer(rules(spec(Term("t", Outcome.REJECT, Match(prefixes=LOW)))))
+        peer.announce(GOOD, ONE, TWO, path_id=5)
+        assert set(peer.rib.refused) == {(ONE, 5)}
+        assert [path.path_id for path in peer.paths(TWO)] == [5]
+        acts = Actions(local_pref=7)
+        peer = Peer(rules(spec(Term("t", Outcome.ACCEPT, Match(prefixes=LOW), acts))))
+        changes = peer.announce(GOOD, ONE, TWO)
+        assert sorted(nlri for change in changes for nlri in change.nlris) == [ONE, TWO]
+
 
 class TestRuns:
     def test_they_are_taken_in_and_the_lists_emptied(self) -> None:
@@ -249,6 +259,15 @@ class TestLongLivedRoutes:
             (LLGR_STALE,),
         }
 
+    def test_all_that_changed_is_said(self) -> None:
+        peer = Peer(rules(spec(Term("t", Outcome.ACCEPT, actions=Actions(weight=9)))))
+        for nlri, attributes in ((ONE, GOOD), (TWO, OTHER)):
+            peer.announce(attributes, nlri)
+        peer.rib.make_stale()
+        (changes,) = peer.rib.make_long_lived()
+        assert {nlri for change in changes for nlri in change.nlris} == {ONE, TWO}
+        assert [path.weight for path in peer.paths(ONE)] == [9]
+
     def test_each_of_a_peer_s_paths_is_marked(self) -> None:
         peer = Peer()
         no = some_attributes(communities=(NO_LLGR,), local_pref=1)
@@ -259,6 +278,26 @@ class TestLongLivedRoutes:
         (path,) = peer.paths(ONE)
         assert path.path_id == 1
         assert path.attributes.communities == (LLGR_STALE,)
+
+
+class TestSweeping:
+    def test_only_the_peer_s_own_prefixes_are_looked_at(self) -> None:
+        many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(20_000)]
+        peer = Peer()
+        peer.loc_rib.announce(many, a_path(source=a_source("other")))
+        peer.announce(GOOD, ONE)
+        peer.rib.make_stale()
+        assert len(list(peer.rib.sweep_stale())) == 1
+        assert peer.paths(ONE) == ()
+
+    def test_what_became_stale_later_waits(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE)
+        peer.rib.make_stale()
+        peer.announce(GOOD, TWO)
+        peer.rib.make_stale()
+        list(peer.rib.sweep_stale(1))
+        assert set(peer.loc_rib.table) == {TWO}
 
 
 class TestRemembering:
