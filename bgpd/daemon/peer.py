@@ -93,7 +93,10 @@ class Peer:
             speaker.poller.pulse.look,
         )
         self._refreshes = Refreshes(
-            speaker.loop, self._refresh_overdue, speaker.stale_path_time
+            speaker.loop,
+            self._refresh_overdue,
+            speaker.stale_path_time,
+            speaker.poller.pulse.look,
         )
         self._has_warned: set[Family] = set()
 
@@ -372,6 +375,7 @@ class Peer:
         """Leave a standstill out of all that is measured (``bgpd.daemon.standstill``)."""
         self.driver.resume(lost, now)
         self._stale.resume(lost)
+        self._refreshes.resume(lost)
 
     def fell_behind(self) -> None:
         """Let update groups note what the peer misses."""

@@ -24,12 +24,14 @@ class _Refresh:
         latest: Routes of before it are stale.
         began: When ``latest`` began, seconds of the loop.
         timer: Ends the wait for ``epoch``.
+        lost: Seconds that the process stood still since the timer was set.
     """
 
     epoch: int
     latest: int
     began: float
     timer: asyncio.TimerHandle
+    lost: float = 0.0
 
 
 class Refreshes:
@@ -39,6 +41,7 @@ class Refreshes:
         loop: For timers.
         sweep: Removes a family's routes of before an epoch.
         bound: Seconds that a peer may take from begin to end.
+        look: Sees to a standstill of the process before a timer is judged.
     """
 
     def __init__(
@@ -46,7 +49,9 @@ class Refreshes:
         loop: asyncio.AbstractEventLoop,
         sweep: Callable[[Family, int], None],
         bound: float,
+        look: Callable[[], object] = lambda: None,
     ) -> None:
+        self._look = look
         self._loop = loop
         self._sweep = sweep
         self._bound = bound
@@ -73,8 +78,21 @@ class Refreshes:
         timer = self._loop.call_at(began + self._bound, self._overdue, family)
         self._under_way[family] = _Refresh(epoch, epoch, began, timer)
 
+    def resume(self, lost: float) -> None:
+        """Leave a standstill of ``lost`` seconds out: the end may wait in the socket."""
+        for refresh in self._under_way.values():
+            refresh.began += lost
+            refresh.lost += lost
+
     def _overdue(self, family: Family) -> None:
-        refresh = self._under_way.pop(family)
+        self._look()
+        refresh = self._under_way[family]
+        if refresh.lost:
+            until = refresh.timer.when() + refresh.lost
+            refresh.timer = self._loop.call_at(until, self._overdue, family)
+            refresh.lost = 0.0
+            return
+        del self._under_way[family]
         if refresh.latest != refresh.epoch:
             self._wait(family, refresh.latest, refresh.began)
         self._sweep(family, refresh.epoch)
@@ -96,6 +114,11 @@ class Refreshes:
         """Wait for nothing any more, and refer to nobody: the peer is removed."""
         self.close()
         self._sweep = _nobody
+        self._look = _unseen
+
+
+def _unseen() -> None:
+    """Nothing is judged any more."""
 
 
 def _nobody(_family: Family, _epoch: int) -> None:

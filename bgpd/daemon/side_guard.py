@@ -6,7 +6,7 @@ from typing import Final
 
 from bgpd.calico.plausible import SECRETS, SideRules
 from bgpd.calico.removals import Count, RemovalGuard
-from bgpd.datastore.guarded import log_notes
+from bgpd.datastore.guarded import LATE, LISTEN, log_notes
 
 
 class SideGuard:
@@ -32,6 +32,7 @@ class SideGuard:
         self._release = release
         self._loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
+        self._has_listened = False
 
     def put(self, key: str, value: object = None) -> None:
         """Take an object that is there."""
@@ -93,7 +94,13 @@ class SideGuard:
             self._timer = self._loop.call_at(due, self._advance)
 
     def _advance(self) -> None:
-        self._timer = None
+        due, self._timer = self.removals.due, None
+        is_late = due is not None and self._now() > due + LATE
+        if is_late and not self._has_listened and self._loop is not None:
+            self._has_listened = True  # the process stood still: hear first
+            self._timer = self._loop.call_later(LISTEN, self._advance)
+            return
+        self._has_listened = False
         released = self.removals.advance(self._now())
         log_notes(self.title, self.removals.drain_notes())
         self._arm()

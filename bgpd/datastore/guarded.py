@@ -18,6 +18,10 @@ from bgpd.calico.removals import Cause, Count, Note, RemovalGuard
 from bgpd.datastore.coalesce import coalesced
 from bgpd.datastore.model import Datastore, Status
 
+LATE: Final = 1.0  # seconds by which a deadline is missed after a standstill only
+LISTEN: Final = 5.0
+"""Seconds for which a hold goes on after a standstill: what has arrived counts before any
+timer, and a watch that broke off meanwhile is made again."""
 _WELL: Final = (Cause.RETURNED, Cause.NEARLY_RETURNED, Cause.UNUSED)
 
 _log = logging.getLogger(__name__)
@@ -138,7 +142,15 @@ class GuardedDatastore:
         """Wait for an event, a confirmation, or a deadline."""
         due = self._guard.removals.due
         timeout = None if due is None else max(0.0, due - self._clock())
-        with suppress(TimeoutError):
-            async with asyncio.timeout(timeout):
-                await self._news.wait()
+        time = asyncio.get_running_loop().time
+        until = time() + (timeout or 0.0)
+        await self._wait_for_news(timeout)
+        if timeout is not None and time() > until + LATE:
+            # The process stood still: that all is back may be waiting to be read.
+            await self._wait_for_news(LISTEN)
         self._news.clear()
+
+    async def _wait_for_news(self, seconds: float | None) -> None:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self._news.wait()

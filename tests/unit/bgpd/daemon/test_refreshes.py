@@ -72,3 +72,22 @@ def test_families_are_refreshed_on_their_own_and_the_session_ends_all(
     begun.refreshes.close()
     begun.clock.go(10_000.0)
     assert len(begun.swept) == 1
+
+
+def test_a_standstill_does_not_make_a_refresh_overdue(begun: Begun) -> None:
+    begun.refreshes.begin(IPV4_UNICAST, 1)
+    begun.clock.go(100)
+    begun.refreshes.resume(60.0)
+    begun.clock.go(BOUND + 59)
+    assert not begun.swept
+    begun.clock.go(BOUND + 61)
+    assert begun.swept == [(BOUND + 60, IPV4_UNICAST, 1)]
+
+
+def test_the_end_that_was_waiting_is_heard_after_a_standstill(begun: Begun) -> None:
+    begun.refreshes.begin(IPV4_UNICAST, 1)
+    begun.refreshes.resume(60.0)
+    begun.clock.go(BOUND + 1)
+    assert begun.refreshes.end(IPV4_UNICAST)
+    begun.clock.go(3 * BOUND)
+    assert not begun.swept

@@ -11,7 +11,7 @@ import pytest
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import resource_key
 from bgpd.datastore import MemoryDatastore
-from bgpd.datastore.guarded import GuardedDatastore
+from bgpd.datastore.guarded import LATE, GuardedDatastore
 from tests.support.datastores import Follower
 from tests.support.manifests import node
 
@@ -154,3 +154,25 @@ async def test_a_large_snapshot_is_looked_at_in_turns() -> None:
         await follower.until(lambda seen: len(seen.items) == 3000)
     counting.cancel()
     assert turns > 6
+
+
+@pytest.mark.slow
+async def test_what_came_back_during_a_standstill_counts_before_the_hold_ends() -> None:
+    memory, clock = await a_cluster(3), Clock()
+    guarded = GuardedDatastore(memory, "n0", 60, clock=clock)
+    async with Follower(guarded) as follower:
+        await follower.until(lambda seen: len(seen.items) == 3)
+        await memory.delete([node("n0")])
+        await follower.until(lambda _: memory.status.lag_revisions == 0)
+        clock.ahead += 1.9
+        guarded.set_hold_time(60)
+        await follower.until(lambda _: bool(guarded.removals.holds))
+        clock.ahead += 59.9  # the hold ends in a moment
+        guarded.set_hold_time(60)
+        for _ in range(3):
+            await asyncio.sleep(0)
+        time.sleep(LATE + 0.5)  # noqa: ASYNC251  # the process stands still
+        await asyncio.sleep(0.1)  # what was said meanwhile is read a little later
+        await memory.apply([node("n0", "10.0.0.1/24")])
+        await follower.until(lambda _: not guarded.removals.holds)
+        assert OWN in follower.items
