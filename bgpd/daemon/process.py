@@ -272,6 +272,7 @@ class Daemon:
             sweep=forwarding.sweep,
             preserved=start.preserved if times.is_enabled else frozenset(),
             remembered=remembered,
+            is_certain=start.is_certain,
         )
         if times.is_enabled:
             self._mark.write()

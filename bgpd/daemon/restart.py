@@ -86,6 +86,7 @@ class Deferral:
         window: See ``bgpd.session.recovery``.
         remembered: Who was up before; ``None`` where nobody knows. With it, all peers are
             known once ``peers_are_known`` was called, not before.
+        is_certain: Whether it is known that we restarted; for the log.
     """
 
     def __init__(
@@ -97,12 +98,14 @@ class Deferral:
         preserved: frozenset[Family] = frozenset(FAMILIES),
         window: float = WINDOW,
         remembered: Remembered | None = None,
+        is_certain: bool = True,
     ) -> None:
         self._speaker = speaker
         self._sweep = sweep
         now = speaker.loop.time()
         self._recovery = Recovery(FAMILIES, now, caps, window)
         self._remembered = remembered
+        self._title = "restart" if is_certain else "start"
         self._lost_at = now - (remembered.age if remembered is not None else 0.0)
         self._are_known = remembered is None
         self._timer: asyncio.TimerHandle | None = None
@@ -210,7 +213,8 @@ class Deferral:
         if self._is_restart and steps and not recovery.unended:
             self._is_restart = False
             _log.info(
-                "restart is over after %.1f s: End-of-RIB sent to all%s",
+                "%s is over after %.1f s: End-of-RIB sent to all%s",
+                self._title,
                 now - recovery.started,
                 self._missing(sights, now),
             )
