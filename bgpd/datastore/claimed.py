@@ -3,8 +3,8 @@
 A node follows its own affinities alone: those of all others would be told to every node, and an
 IPAM block changes with each pod. So whose its blocks are is read when its affinities change,
 at every snapshot, and now and then; where a block is in doubt, the affinities of the other
-nodes for it are read too, and it is looked at again sooner. What was read becomes part of the
-stream of events, so whoever takes it does not know which it is.
+nodes for it are read too, and it is looked at again sooner, then less and less often. What was
+read becomes part of the stream of events, so whoever takes it does not know which it is.
 """
 
 import asyncio
@@ -12,6 +12,7 @@ import json
 import logging
 from collections.abc import AsyncGenerator, Collection, Mapping
 from contextlib import aclosing
+from random import Random
 from typing import Final, Protocol
 
 from bgpd.calico.blocks import AffinityError, Block, parse_block, parse_state
@@ -24,8 +25,9 @@ from bgpd.calico.keys import (
 )
 from bgpd.datastore.model import DatastoreError
 
-AUDIT: Final = 600.0  # seconds between looks at blocks that nobody disputes
-DOUBT: Final = 60.0  # seconds between looks while one is in doubt
+AUDIT: Final = 300.0  # seconds between looks at blocks that nobody disputes
+DOUBT: Final = 15.0  # seconds to the next look at one in doubt; doubled up to AUDIT
+_JITTER: Final = 0.2  # of each, so that nodes that start together do not look so
 PATIENCE: Final = 5.0  # seconds that an event waits for what is read beside it
 MOST: Final = 1024  # own blocks that are looked at; the rest counts as undisputed
 
@@ -60,7 +62,7 @@ class ClaimedBlocks:
         node: The own node.
         sees_all: The stream has the affinities of all nodes.
         audit: Seconds between looks.
-        doubt: The same while a block is in doubt.
+        doubt: The same while a block is in doubt, at first.
 
     Attributes:
         look_count: How often was looked.
@@ -84,6 +86,8 @@ class ClaimedBlocks:
         self._own: Items = {}
         self._found: Items = {}
         self._is_in_doubt = False
+        self._rest = audit
+        self._share = 1.0 - Random(node).uniform(0.0, _JITTER)  # noqa: S311  # no secret
         self._fault = ""
 
     async def events(
@@ -97,9 +101,9 @@ class ClaimedBlocks:
             try:
                 while True:
                     coming = coming or asyncio.ensure_future(anext(source))
-                    rest = self._doubt if self._is_in_doubt else self._audit
-                    await asyncio.wait((coming,), timeout=looked + rest - time())
-                    if time() >= looked + rest:  # however many events there are
+                    until = looked + self._rest * self._share
+                    await asyncio.wait((coming,), timeout=until - time())
+                    if time() >= until:  # however many events there are
                         looked = time()
                         puts, gone = await self._look()
                         if puts or gone:
@@ -136,8 +140,17 @@ class ClaimedBlocks:
 
     async def _look(self) -> tuple[Items, frozenset[str]]:
         """Read again; return what is new or another, and the keys that are gone."""
+        before, was_in_doubt = self._found, self._is_in_doubt
+        puts, gone = await self._read_again(before)
+        rest = self._audit
+        if self._is_in_doubt:
+            has_changed = puts or gone or not was_in_doubt
+            rest = self._doubt if has_changed else min(2 * self._rest, self._audit)
+        self._rest = rest
+        return puts, gone
+
+    async def _read_again(self, before: Items) -> tuple[Items, frozenset[str]]:
         self.look_count += 1
-        before = self._found
         try:
             async with asyncio.timeout(PATIENCE):
                 self._found = await self._read()

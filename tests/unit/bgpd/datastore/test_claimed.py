@@ -183,6 +183,27 @@ def test_a_dispute_that_is_settled_elsewhere_is_noticed() -> None:
     asyncio.run(scenario())
 
 
+def test_a_doubt_that_nobody_settles_is_looked_at_less_and_less_often() -> None:
+    async def scenario() -> None:
+        items = {affinity_key(node, CIDRS[0]): CONFIRMED for node in ("n1", "n2")}
+        store = Store({**items, assignment_key(CIDRS[0]): a_block("n2")})
+        stream = await followed(store, "n1", audit=8.0, doubt=1.0)
+        claimed, rests = stream.claimed, []
+        for _ in range(5):
+            rests.append(claimed._rest)
+            assert await claimed._look() == ({}, frozenset())
+        assert rests == [1.0, 2.0, 4.0, 8.0, 8.0]
+        store.items[affinity_key("n3", CIDRS[0])] = LEAVING
+        assert (await claimed._look())[0]
+        assert claimed._rest == 1.0
+        store.items[assignment_key(CIDRS[0])] = a_block("n1")
+        await claimed._look()
+        assert claimed._rest == 8.0
+        await stream.close()
+
+    asyncio.run(scenario())
+
+
 def test_a_busy_stream_does_not_keep_from_looking() -> None:
     async def scenario() -> None:
         store = Store({affinity_key("n1", CIDRS[0]): CONFIRMED})
