@@ -26,6 +26,9 @@ _TOKEN: Final = re.compile(
 _WORDS: Final = re.compile(
     rf"(?:contains|starts[ \t]*with|ends[ \t]*with|not[ \t]*in|in){_END}"
 )
+_BLANKS: Final = re.compile(r"[ \t]*")
+_SHOWN: Final = 200  # characters of a selector in a message
+MAX_LEN: Final = 10_000  # characters; each node's labels are asked each of its terms
 _MAX_DEPTH: Final = 100  # nesting; a selector of a person has three
 
 _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
@@ -46,13 +49,21 @@ def compile_selector(text: str) -> Selector:
     Raises:
         SelectorError: The text does not follow the grammar.
     """
+    if len(text) > MAX_LEN:
+        found = f"a selector of {len(text)} characters"
+        raise SelectorError(f"{found}; {MAX_LEN} are taken at most")
     parser = _Parser(_tokens(text))
     if parser.peek() == "":
         return _everything
     selector = parser.parse_or(0)
     if parser.peek() != "":
-        raise SelectorError(f"unexpected {parser.peek()!r} in selector {text!r}")
+        token = parser.peek()[:_SHOWN]
+        raise SelectorError(f"unexpected {token!r} in selector {_shown(text)!r}")
     return selector
+
+
+def _shown(text: str) -> str:
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _everything(_labels: Labels) -> bool:
@@ -63,7 +74,7 @@ def _tokens(text: str) -> list[str]:
     tokens: list[str] = []
     kind, at = "", 0
     while True:
-        at += len(text[at:]) - len(text[at:].lstrip(" \t"))
+        at = _BLANKS.match(text, at).end()  # type: ignore[union-attr]  # even none match
         if at == len(text):
             return [*tokens, ""]
         # What follows a label is an operator; has() takes one without.
@@ -74,7 +85,10 @@ def _tokens(text: str) -> list[str]:
         else:
             match = _TOKEN.match(text, at)
             if match is None:
-                raise SelectorError(f"cannot read {text[at:]!r} in selector {text!r}")
+                rest = text[at : at + _SHOWN]
+                raise SelectorError(
+                    f"cannot read {rest!r} in selector {_shown(text)!r}"
+                )
             kind, token = match.lastgroup or "", match.group()
         tokens.append(token)
         at = match.end()

@@ -132,6 +132,7 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyTy
         "too_short": _bound("a number of items of at least", "min_length"),
         "too_long": _bound("a number of items of at most", "max_length"),
         "string_too_short": _bound("a length of at least", "min_length"),
+        "string_too_long": _bound("a length of at most", "max_length"),
     }
 )
 _TELL_FOUND: Final = frozenset(_TEXTS) - {

@@ -111,3 +111,13 @@ def test_does_not_match(text: str) -> None:
 def test_malformed(text: str) -> None:
     with pytest.raises(SelectorError):
         compile_selector(text)
+
+
+def test_a_selector_is_bounded_and_read_in_one_pass() -> None:
+    sound = " || ".join(["a == 'b'"] * 700)
+    assert compile_selector(sound)({"a": "b"})
+    with pytest.raises(SelectorError, match="10001 characters; 10000 are taken"):
+        compile_selector("x" * 10_001)
+    with pytest.raises(SelectorError) as caught:
+        compile_selector("?" * 9_000)
+    assert len(str(caught.value)) < 500

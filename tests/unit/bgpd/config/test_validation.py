@@ -205,3 +205,19 @@ def test_a_problem_without_words_of_ours_is_told_in_pydantics() -> None:
     _, problems = validate(document)
     assert [problem.key for problem in problems] == ["fib.table", "fib.metric"]
     assert all(problem.text for problem in problems)
+
+
+def test_a_text_is_bounded_since_the_daemon_compiles_and_logs_it() -> None:
+    for text in (
+        f"policies: {{p: {{terms: [{{match: {{as_path: {'x' * 1001}}}}}]}}}}",
+        f"peers: [{{address: 10.0.0.1, as: 1, name: {'x' * 1001}}}]",
+    ):
+        _, problems = validate(parse_document(text, "f"))
+        assert any("a length of at most 1000" in str(each) for each in problems)
+
+
+def test_a_file_that_is_wrong_throughout_is_told_in_part() -> None:
+    text = "peers:\n" + "- {colour: blue}\n" * 2_000
+    _, problems = validate(parse_document(text, "f"))
+    assert len(problems) == 51
+    assert "problems more" in str(problems[-1])
