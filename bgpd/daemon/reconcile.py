@@ -70,6 +70,7 @@ class Reconciler:
         self._discovered = _Wanted()
         self._ranges: dict[str, RangeSettings] = {}
         self._attributes: dict[OriginatedRoute, PathAttributes] = {}
+        self._routes_key: object = None  # what own routes were made of
         self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
 
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
@@ -109,17 +110,29 @@ class Reconciler:
         return steps
 
     def apply_routes(self, desired: "NodeDesired") -> None:
-        """Apply the node's own blocks and static routes alone."""
+        """Apply the node's own blocks and static routes alone, of which many may stand."""
+        key = desired.statics, desired.originated, desired.local_pref
+        if key == self._routes_key:
+            return
+        self._routes_key = key
         origins = self._origins
+        shared: dict[tuple[Family, bytes], _Route] = {}  # by family and gateway
         wanted: dict[_Key, _Route] = {}
         for static in desired.statics:
-            source = origins.gateways if static.gateway else origins.blocks
-            attributes = self._plain_attributes(desired, static.family, static.gateway)
-            wanted[static.family, static.nlri] = _Route(source, attributes)
+            place = static.family, static.gateway
+            route = shared.get(place)
+            if route is None:
+                source = origins.gateways if static.gateway else origins.blocks
+                attributes = self._plain_attributes(desired, *place)
+                route = shared[place] = _Route(source, attributes)
+            wanted[static.family, static.nlri] = route
         for block in desired.originated:
             attributes = self._plain_attributes(desired, block.family)
             wanted[block.family, block.nlri] = _Route(origins.blocks, attributes)
-        used = {route.attributes for route in wanted.values()}
+        used = {route.attributes for route in shared.values()}
+        used |= {
+            wanted[block.family, block.nlri].attributes for block in desired.originated
+        }
         self._plain = {key: one for key, one in self._plain.items() if one in used}
         before, self._discovered.routes = self._discovered.routes, wanted
         self._apply_routes(before, wanted)
@@ -213,7 +226,8 @@ class Reconciler:
                 gone.setdefault((route.source, key[0]), []).append(key[1])
         come: dict[tuple[Source, Family, PathAttributes], list[Nlri]] = {}
         for key, route in wanted.items():
-            if before.get(key) != route:
+            known = before.get(key)
+            if known is not route and known != route:
                 place = (route.source, key[0], route.attributes)
                 come.setdefault(place, []).append(key[1])
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import Nlri, parse_prefix
@@ -46,9 +46,8 @@ class Bounds:
     max: int
 
 
-@dataclass(frozen=True, slots=True)
-class PrefixEntry:
-    """All prefixes inside ``nlri`` whose length is within bounds.
+class PrefixEntry(NamedTuple):
+    """All prefixes inside ``nlri`` whose length is within bounds; there may be many.
 
     Attributes:
         afi: Address family of ``nlri``.

@@ -42,6 +42,22 @@ def test_one_more_block_concerns_that_block_alone() -> None:
     assert concerned(new, old) == second.match.prefixes
 
 
+def a_list(*cidrs: str, outcome: Outcome = Outcome.ACCEPT) -> Term:
+    found = [prefix_match(Operator.IN, cidr).entries[0] for cidr in cidrs]
+    return Term("list", outcome, Match(prefixes=PrefixMatch(tuple(found))))
+
+
+def test_one_more_prefix_of_a_list_concerns_that_prefix_alone() -> None:
+    old = PolicySpec("p", (a_list("10.1.0.0/16"),))
+    new = PolicySpec("p", (a_list("10.1.0.0/16", "172.16.0.0/12"),))
+    only = prefix_match(Operator.IN, "172.16.0.0/12")
+    assert concerned(old, new) == only
+    assert concerned(new, old) == only
+    # A list that decides otherwise concerns all that it names.
+    other = PolicySpec("p", (a_list("10.1.0.0/16", outcome=Outcome.REJECT),))
+    assert concerned(old, other) == prefix_match(Operator.IN, "10.1.0.0/16")
+
+
 def test_equal_policies_concern_nothing() -> None:
     policy = PolicySpec("p", (a_term("10.0.0.0/8", Outcome.ACCEPT),))
     assert concerned(policy, policy) == PrefixMatch(())
@@ -57,7 +73,12 @@ def test_a_term_without_prefixes_or_with_all_others_concerns_everything() -> Non
     assert concerned(base, PolicySpec("p", base.terms, accepts_unmatched=True)) is None
 
 
-terms = st.builds(
+lists = st.builds(
+    lambda cidrs, outcome: a_list(*cidrs, outcome=outcome),
+    st.lists(st.sampled_from(CIDRS), min_size=1, max_size=3),
+    st.sampled_from(list(Outcome)),
+)
+terms = lists | st.builds(
     lambda cidr, outcome, operator, pref: Term(
         cidr,
         outcome,
