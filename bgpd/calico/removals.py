@@ -172,6 +172,43 @@ class Hold(Generic[V]):
             del self.held[kind]
 
 
+@dataclass(slots=True)
+class _Waiting(Generic[V]):
+    """What waits to be judged.
+
+    Attributes:
+        began: When the first of it was removed.
+        latest: When the last was.
+        items: What is missing.
+        size: Objects that ever waited in it.
+        is_urgent: All of them were of kinds whose removal is urgent.
+        is_confirmed: It takes effect, whatever it is.
+        is_doubted: It is implausible, however little of it is left.
+        is_new: Nobody has asked yet whether all of it is plausible.
+    """
+
+    began: float = 0.0
+    latest: float = 0.0
+    items: Batch[V] = field(default_factory=dict)
+    size: int = 0
+    is_urgent: bool = True
+    is_confirmed: bool = False
+    is_doubted: bool = False
+    is_new: bool = True
+
+    def __len__(self) -> int:
+        """Return how many objects wait."""
+        return sum(map(len, self.items.values()))
+
+    @property
+    def judged_at(self) -> float:
+        """When it is judged."""
+        if self.is_confirmed:
+            return self.began
+        rest = SOON if self.is_urgent else SETTLE
+        return min(self.latest + rest, self.began + LONGEST)
+
+
 class RemovalGuard(Generic[V]):
     """Stands between a source of objects and those who act by it.
 
@@ -194,9 +231,7 @@ class RemovalGuard(Generic[V]):
         self._hold_time = hold_time
         self._in_force: dict[str, dict[str, V]] = {}
         self._missing: dict[str, dict[str, None]] = {}  # by kind, in order of removal
-        self._waiting: Batch[V] = {}
-        self._began = self._latest = 0.0  # of what waits
-        self._is_confirmed = self._is_doubted = False  # what waits
+        self._waiting = _Waiting[V]()
         self._held_at = float("-inf")  # the last removal that was found implausible
         self._holds: list[Hold[V]] = []
         self._unsettled: dict[str, float] = {}  # kinds to look at again, since when
@@ -242,11 +277,14 @@ class RemovalGuard(Generic[V]):
             del known[key]
             self._unsettle(kind, now)
             return True
-        if not self._waiting:
-            self._began, self._is_confirmed, self._is_doubted = now, False, False
+        if not self._waiting.items:
+            self._waiting = _Waiting(began=now)
         missing[key] = None
-        self._waiting.setdefault(kind, {})[key] = value
-        self._latest = now
+        waiting = self._waiting
+        waiting.items.setdefault(kind, {})[key] = value
+        waiting.latest, waiting.is_new = now, True
+        waiting.size += 1
+        waiting.is_urgent = waiting.is_urgent and self._rules.is_urgent(kind)
         return False
 
     def forget(self, key: str, now: float) -> None:
@@ -262,12 +300,12 @@ class RemovalGuard(Generic[V]):
 
     def doubt(self) -> None:
         """Take what waits for implausible, however little it is."""
-        self._is_doubted = True
+        self._waiting.is_doubted = True
 
     def confirm(self, now: float) -> tuple[Count, ...]:
         """Let all that is kept apart through with the next ``advance``; return what."""
         counts = self._count(self._missing)
-        self._is_confirmed = bool(self._waiting)
+        self._waiting.is_confirmed = bool(self._waiting.items)
         for hold in self._holds:
             hold.until, hold.cause = now, Cause.CONFIRMED
         return counts
@@ -289,8 +327,8 @@ class RemovalGuard(Generic[V]):
             for hold in self._holds
             if hold.returned_at is not None
         ]
-        if self._waiting:
-            times.append(self._judged_at)
+        if self._waiting.items:
+            times.append(self._waiting.judged_at)
         if self._holds:
             times += [since + SETTLE for since in self._unsettled.values()]
         return min(times, default=None)
@@ -298,7 +336,7 @@ class RemovalGuard(Generic[V]):
     def advance(self, now: float) -> list[tuple[str, V | None]]:
         """Return the removals that count from now on, each with what is in its place."""
         released: list[tuple[str, V | None]] = []
-        if self._waiting and now >= self._judged_at:
+        if self._waiting.items and now >= self._waiting.judged_at:
             released += self._judge(now)
         unsettled = {k for k, since in self._unsettled.items() if now >= since + SETTLE}
         for kind in unsettled:
@@ -326,7 +364,7 @@ class RemovalGuard(Generic[V]):
     @property
     def waiting_count(self) -> int:
         """Removals that wait to be judged."""
-        return sum(map(len, self._waiting.values()))
+        return len(self._waiting)
 
     def counts(self, hold: Hold[V]) -> tuple[Count, ...]:
         """Return what a hold is about, by kind."""
@@ -350,18 +388,9 @@ class RemovalGuard(Generic[V]):
 
     # -- how ----------------------------------------------------------------------------
 
-    @property
-    def _judged_at(self) -> float:
-        """When what waits is judged."""
-        if self._is_confirmed:
-            return self._began
-        is_urgent = all(map(self._rules.is_urgent, self._waiting))
-        rest = SOON if is_urgent else SETTLE
-        return min(self._latest + rest, self._began + LONGEST)
-
     def _set_aside(self, kind: str, key: str, value: V | None) -> None:
         """Note what the source has in the place of a missing object."""
-        places = (self._waiting, *(hold.held for hold in self._holds))
+        places = (self._waiting.items, *(hold.held for hold in self._holds))
         place = next(each for each in places if key in each.get(kind, ()))
         place[kind][key] = value
 
@@ -371,13 +400,10 @@ class RemovalGuard(Generic[V]):
 
     def _restore(self, kind: str, key: str, now: float) -> None:
         """An object is back before its removal counted."""
-        del self._missing[kind][key]
-        waiting = self._waiting.get(kind, {})
-        if key in waiting:
-            del waiting[key]
-            if not waiting:
-                del self._waiting[kind]
+        if key in self._waiting.items.get(kind, ()):
+            self._restore_waiting(kind, key)
             return
+        del self._missing[kind][key]
         hold = next(hold for hold in self._holds if hold.has(kind, key))
         hold.drop(kind, key)
         hold.returned_at = now
@@ -385,24 +411,40 @@ class RemovalGuard(Generic[V]):
             self._holds.remove(hold)
             self._notes.append(Note(Cause.RETURNED, (), hold.size))
 
+    def _restore_waiting(self, kind: str, key: str) -> None:
+        waiting = self._waiting
+        if waiting.is_new and not waiting.is_doubted:
+            # While a lost source comes back, what is left of it must not pass as little.
+            waiting.is_doubted = self._has_bad(waiting.items)
+            waiting.is_new = False
+        del self._missing[kind][key]
+        del waiting.items[kind][key]
+        if not waiting.items[kind]:
+            del waiting.items[kind]
+
     def _judge(self, now: float) -> list[tuple[str, V | None]]:
         """Hold what waited, or return it."""
-        batch, self._waiting = self._waiting, {}
+        waiting, self._waiting = self._waiting, _Waiting()
+        batch = waiting.items
         suspect = {kind for kind in batch if self._is_bad(kind, batch)}
         # What follows close upon an implausible removal belongs to it.
-        is_sequel = bool(self._holds) and self._began - self._held_at <= SETTLE
-        if self._is_confirmed or not (suspect or is_sequel or self._is_doubted):
+        is_sequel = bool(self._holds) and waiting.began - self._held_at <= SETTLE
+        is_implausible = suspect or is_sequel or waiting.is_doubted
+        if waiting.is_confirmed or not is_implausible:
             return self._let_go(batch, now)
-        self._held_at = self._latest
+        self._held_at = waiting.latest
         self.hold_count += 1
         counts = self._count(batch)
-        hold = self._joined(suspect)
+        hold = self._joined(suspect if suspect or is_sequel else set(batch))
         if hold is None:
             hold = Hold(now, now + self._hold_time)
             self._holds.append(hold)
         hold.add(batch)
-        size, left = sum(map(len, batch.values())), hold.until - now
-        self._notes.append(Note(Cause.IMPLAUSIBLE, counts, size, left))
+        returned = waiting.size - len(waiting)
+        if returned:
+            hold.size, hold.returned_at = hold.size + returned, now
+        left = hold.until - now
+        self._notes.append(Note(Cause.IMPLAUSIBLE, counts, len(waiting), left))
         return []
 
     def _joined(self, suspect: set[str]) -> Hold[V] | None:
@@ -422,7 +464,7 @@ class RemovalGuard(Generic[V]):
             return None
         if is_over:
             hold.returned_at = None
-        if any(self._is_bad(kind, hold.held) for kind in hold.held):
+        if self._has_bad(hold.held):
             return None
         if is_unsettled:
             return Cause.UNUSED
@@ -436,6 +478,9 @@ class RemovalGuard(Generic[V]):
                 del self._in_force[kind][key]
             self._unsettle(kind, now)
         return list(chain.from_iterable(map(dict.items, batch.values())))
+
+    def _has_bad(self, batch: Batch[V]) -> bool:
+        return any(self._is_bad(kind, batch) for kind in batch)
 
     def _is_bad(self, kind: str, leaving: Batch[V]) -> bool:
         missing, in_force = self._missing[kind], self._in_force

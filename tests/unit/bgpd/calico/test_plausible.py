@@ -461,6 +461,19 @@ def test_the_rest_stays_while_much_is_missing() -> None:
     assert len(source.held) == len(source.start) - 1 - 30
 
 
+def test_what_is_left_of_a_loss_that_is_being_undone_does_not_pass_as_little() -> None:
+    source = a_cluster()
+    late = [*blocks("n0", 1)]
+    source.delete(*source.start)
+    source.put({k: v for k, v in source.start.items() if k not in late})
+    source.wait(SETTLE)
+    assert source.seen == source.start
+    assert source.held == {*late}
+    source.wait(STRAGGLERS)
+    assert source.seen == source.items
+    assert source.causes() == [Cause.IMPLAUSIBLE, Cause.NEARLY_RETURNED]
+
+
 def test_an_empty_configuration_does_not_make_up_for_a_full_one() -> None:
     """What calico-node makes when it starts in an empty datastore is just that."""
     source = a_cluster()
