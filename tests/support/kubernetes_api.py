@@ -19,7 +19,7 @@ PATHS = {
     "Service": ("v1", "/api/v1", "services"),
     "EndpointSlice": ("discovery.k8s.io/v1", "/apis/discovery.k8s.io/v1", "endpointslices"),
 }  # fmt: skip
-PIECE = 2  # objects of one answer, whatever a client asks for
+PIECE = 2  # objects of one answer, unless a client asks for fewer
 
 
 def certificates(folder: Path) -> tuple[Path, Path]:
@@ -234,8 +234,8 @@ class Api:
             if k == kind and name in ("", n)
         ]
         start = int(query.get("continue") or 0)
-        piece = found[start : start + PIECE]
-        rest = start + PIECE
+        rest = start + min(PIECE, int(query.get("limit") or PIECE))
+        piece = found[start:rest]
         metadata: Object = {"resourceVersion": str(self.version)}
         if rest < len(found):
             metadata |= {"continue": str(rest), "remainingItemCount": len(found) - rest}

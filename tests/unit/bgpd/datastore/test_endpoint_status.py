@@ -2,10 +2,15 @@
 
 import asyncio
 import json
+import os
 from pathlib import Path
 
+import pytest
+
 from bgpd.calico.endpoints import LocalEndpoint
+from bgpd.datastore import endpoint_status
 from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
+from bgpd.texts.files import read_octets
 from tests.support.speakers import on_both_loops, until
 
 
@@ -105,3 +110,55 @@ async def test_a_folder_is_followed_though_it_is_made_later(tmp_path: Path) -> N
     await until(lambda: told[-1] == ((), ()))
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
+
+
+def test_only_regular_files_within_a_limit_are_read(tmp_path: Path) -> None:
+    write(tmp_path, "a")
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "zero").symlink_to("/dev/zero")
+    (tmp_path / "huge").touch()
+    os.truncate(tmp_path / "huge", 10 << 30)
+    write(tmp_path, "deep", more=json.loads("[" * 40 + "]" * 40))
+    endpoints, warnings = EndpointFolder(tmp_path).read()
+    assert endpoints == (ONE,)
+    told = {Path(each.key).name: each.text for each in warnings}
+    assert told.keys() == {"deep", "fifo", "huge", "zero"}
+    assert "is a FIFO" in told["fifo"]
+    assert "is a device" in told["zero"]
+    assert "65536 are taken at most" in told["huge"]
+    assert "16 levels deep" in told["deep"]
+
+
+def test_a_file_that_has_not_changed_is_not_read_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = EndpointFolder(tmp_path)
+    write(tmp_path, "a")
+    write(tmp_path, "b", ifaceName="cali2")
+    first = source.read()
+    asked: list[Path] = []
+
+    def read(path: Path, limit: int) -> bytes:
+        asked.append(path)
+        return read_octets(path, limit)
+
+    monkeypatch.setattr(endpoint_status, "read_octets", read)
+    assert source.read() == first
+    assert not asked
+    write(tmp_path, "b", ifaceName="cali3")
+    assert [each.interface for each in source.read()[0]] == ["cali1", "cali3"]
+    assert asked == [tmp_path / "b"]
+
+
+def test_a_folder_of_endless_files_leaves_all_as_it_was(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = EndpointFolder(tmp_path)
+    write(tmp_path, "a")
+    assert source.read() == ((ONE,), ())
+    monkeypatch.setattr(endpoint_status, "MAX_FILES", 3)
+    for number in range(4):
+        (tmp_path / f"junk-{number}").touch()
+    endpoints, (warning,) = source.read()
+    assert endpoints == (ONE,)
+    assert "has over 3 files" in warning.text

@@ -1,6 +1,8 @@
 """Kubernetes' API, from a real HTTPS server that answers as the real one does."""
 
 import asyncio
+import os
+import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
+from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
 from tests.support.speakers import on_both_loops, until
 
@@ -396,3 +399,54 @@ async def test_credentials_that_come_later_are_used_then(tmp_path: Path) -> None
             await until(lambda: watcher.status.is_connected)
         finally:
             await watcher.close()
+
+
+@on_both_loops
+async def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pieces(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.client.ANSWER_OCTETS", 150_000)
+
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        for name in ("large-1", "large-2"):
+            api.put("Service", name, spec={"text": "x" * 100_000})
+        assert await watcher.wait_until_listed(10)
+        assert {"large-1", "large-2", "s0"} <= told.names
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("a: &a [x, x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1 or ''}, *a{n - 1 or ''}]" for n in range(1, 40)), "20000 are taken at most"),
+        ("clusters: !!python/object/apply:os.abort []\n", "tag"),
+        ("clusters: {}\n", "clusters is no list"),
+        ("# " + "x" * (2 << 20), "octets; 1048576 are taken at most"),
+    ],
+    ids=["aliases", "tag", "type", "large"],
+)  # fmt: skip
+def test_a_kubeconfig_is_read_within_limits(
+    text: str, said: str, tmp_path: Path
+) -> None:
+    file = tmp_path / "kubeconfig"
+    file.write_text(text)
+    with pytest.raises(DatastoreError, match=re.escape(said)) as caught:
+        Access(str(file)).connect()
+    assert str(file) in str(caught.value)
+
+
+def test_what_is_no_file_is_no_kubeconfig_and_no_certificate(tmp_path: Path) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    with pytest.raises(DatastoreError, match="is a FIFO"):
+        Access(str(fifo)).connect()
+    file = tmp_path / "kubeconfig"
+    file.write_text(
+        "current-context: a\nusers: []\n"
+        "contexts: [{name: a, context: {cluster: c}}]\n"
+        "clusters: [{name: c, cluster: {server: 'https://127.0.0.1', "
+        f"certificate-authority: {fifo}}}}}]\n"
+    )
+    with pytest.raises(DatastoreError, match="is a FIFO"):
+        Access(str(file)).connect()
