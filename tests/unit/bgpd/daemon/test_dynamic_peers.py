@@ -155,6 +155,20 @@ async def test_one_that_was_found_is_a_neighbour_like_any_other_afterwards() -> 
 
 
 @on_both_loops
+async def test_the_more_are_sought_the_longer_are_the_pauses_between_attempts() -> None:
+    async with Rack() as rack:
+        reflector = await rack.node(1)
+        reflector.accepts(f"{rack.network}.2/32", is_client=True)
+        elsewhere = (f"192.0.{n >> 8}.{n & 255}" for n in range(4000))
+        many = was_up(reflector, f"{rack.network}.2", *elsewhere)
+        now = asyncio.get_running_loop().time()
+        for _ in seek(reflector.speaker, many, now, lambda: None):
+            pass
+        (peer,) = reflector.speaker.peers.values()
+        assert peer.settings.connect_retry_time == 4001 // 100
+
+
+@on_both_loops
 async def test_thousands_are_connected_to_one_a_step() -> None:
     async with Rack() as rack:
         reflector = await rack.node(1)
