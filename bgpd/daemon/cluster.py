@@ -30,6 +30,7 @@ from bgpd.config.settings import (
     DatastoreSettings,
 )
 from bgpd.daemon.border import Border
+from bgpd.daemon.loop import collect_young
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.daemon.warning_log import WarningLog
 from bgpd.datastore import Datastore, FolderDatastore
@@ -142,6 +143,7 @@ class ClusterFollower:
                         with self._border.around("what the datastore tells"):
                             await self._take(event)
                     self._applied_revision = event.revision
+                    collect_young()  # in bites, and not all at once when work is done
                     # While events keep coming, half of the time is left to others.
                     await asyncio.sleep(min(time() - started, MOST_REST))
         finally:
