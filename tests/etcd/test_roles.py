@@ -54,7 +54,7 @@ async def test_the_role_reads_what_is_needed_and_writes_nothing(tmp_path: Path) 
         await single.start()
         endpoint = single.servers[0].endpoint
         lines = lines_of_the_page()
-        assert len(lines) == 5
+        assert len(lines) == 6
         for words in lines:
             if "--no-password" in words:  # here the user comes without a certificate
                 words[words.index("--no-password")] = f"--new-user-password={PASSWORD}"
