@@ -91,8 +91,9 @@ def collect_young(wanted: int = 0) -> bool:
         gc.collect(1)
     else:
         _looks = 0
-        gc.collect()
-        gc.freeze()
+        if gc.get_count()[2] <= MIDDLE:
+            gc.collect()
+        gc.freeze()  # what work made in one go is too much to be looked at in one go
     return True
 
 

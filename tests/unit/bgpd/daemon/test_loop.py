@@ -88,6 +88,23 @@ def test_what_was_in_use_while_it_was_young_is_looked_at_once_more() -> None:
     assert len(gc.get_objects(generation=2)) < loop.YOUNG  # it is not looked at again
 
 
+def test_what_one_turn_made_in_masses_is_not_looked_at_in_one_go() -> None:
+    loop.collect_at_rest()
+    many: list[object] = []
+    knot = Knot()
+    found = weakref.ref(knot)
+    for _ in range(loop.MIDDLE):
+        many.append([[number] for number in range(20 * loop.YOUNG)])
+        many.append([[number] for number in range(loop.YOUNG + 1000)])
+        assert loop.collect_young()
+    del knot
+    frozen = gc.get_freeze_count()
+    many.append([[number] for number in range(loop.YOUNG + 1000)])
+    assert loop.collect_young()
+    assert gc.get_freeze_count() > frozen + loop.MIDDLE * 20 * loop.YOUNG
+    assert found() is not None  # until everything is looked at
+
+
 @pytest.mark.parametrize("at_once", [0, 10**9])
 def test_a_busy_process_looks_at_everything_where_that_is_not_much(
     monkeypatch: pytest.MonkeyPatch, at_once: int
