@@ -59,8 +59,8 @@ def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
 
 def tune_collector() -> None:
     """Leave what start-up made out of all collections, and make them rare."""
-    global _looked_at  # noqa: PLW0603
-    _looked_at = monotonic()
+    global _looked_at, _looks
+    _looked_at, _looks = monotonic(), 0
     gc.collect()
     gc.freeze()
     gc.set_threshold(*GC_THRESHOLDS)
