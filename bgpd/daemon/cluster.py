@@ -30,7 +30,7 @@ from bgpd.config.settings import (
     DatastoreSettings,
 )
 from bgpd.daemon.border import Border
-from bgpd.daemon.loop import collect_young
+from bgpd.daemon.loop import keep_young
 from bgpd.daemon.side_inputs import SideFollower
 from bgpd.daemon.warning_log import WarningLog
 from bgpd.datastore import Datastore, FolderDatastore
@@ -143,7 +143,7 @@ class ClusterFollower:
                         with self._border.around("what the datastore tells"):
                             await self._take(event)
                     self._applied_revision = event.revision
-                    collect_young()  # in bites, and not all at once when work is done
+                    keep_young()
                     # While events keep coming, half of the time is left to others.
                     await asyncio.sleep(min(time() - started, MOST_REST))
         finally:
@@ -156,13 +156,13 @@ class ClusterFollower:
         return events if self._claimed is None else self._claimed.events(events)
 
     async def _take(self, event: DatastoreEvent) -> None:
-        touched = await in_turns(self._state.apply_in_slices(event))
+        touched = await in_turns(self._state.apply_in_slices(event), keep_young)
         is_ours = touched.is_topology or self._node in touched.nodes
         if self._sides is not None and touched.is_topology:
             with self._border.around("what is asked of Kubernetes"):
                 needs = self._state.needs_in_slices(self._node)
-                wanted = await in_turns(needs)
-                await in_turns(self._sides.need_in_slices(wanted))
+                wanted = await in_turns(needs, keep_young)
+                await in_turns(self._sides.need_in_slices(wanted), keep_young)
             if not self._has_delivered:
                 await self._sides.ready()
         if is_ours or not self._has_delivered:
@@ -211,10 +211,12 @@ class ClusterFollower:
         """
         if side != self._sound_side:
             with self._border.around("what comes from elsewhere than the datastore"):
-                desired = await in_turns(self._state.plan_in_slices(self._node, side))
+                plan = self._state.plan_in_slices(self._node, side)
+                desired = await in_turns(plan, keep_young)
                 self._sound_side = side
                 return desired
-        return await in_turns(self._state.plan_in_slices(self._node, self._sound_side))
+        plan = self._state.plan_in_slices(self._node, self._sound_side)
+        return await in_turns(plan, keep_young)
 
 
 def _options(calico: CalicoSettings) -> PlanOptions:

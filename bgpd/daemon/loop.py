@@ -97,6 +97,17 @@ def collect_young(wanted: int = 0) -> bool:
     return True
 
 
+def keep_young() -> None:
+    """Take many young objects for wanted, at next to no cost.
+
+    For work that makes what it keeps, such as a cluster's plan: a look at what one turn of it
+    made takes up to 0.1 s and finds nothing. What is garbage after all waits for the look at
+    everything.
+    """
+    if has_many_young():
+        gc.freeze()
+
+
 def collect_at_rest() -> None:
     """Look for garbage now, since there is time, and not in the next burst."""
     if _is_full_due():

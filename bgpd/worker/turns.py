@@ -1,7 +1,7 @@
 """Long work of a coroutine in turns of the loop, so that sessions hold under it."""
 
 import asyncio
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, TypeVar
 
 BUDGET: Final = 0.004  # seconds of slices before the loop gets its turn
@@ -9,11 +9,14 @@ BUDGET: Final = 0.004  # seconds of slices before the loop gets its turn
 T = TypeVar("T")
 
 
-async def in_turns(work: Generator[None, None, T]) -> T:
+async def in_turns(
+    work: Generator[None, None, T], after_turn: Callable[[], object] = lambda: None
+) -> T:
     """Do some work, a few milliseconds of it in each turn of the loop.
 
     Args:
         work: Each step of it should take well under a millisecond.
+        after_turn: Called after each turn of it but the last.
     """
     time = asyncio.get_running_loop().time
     until = time() + BUDGET
@@ -24,6 +27,7 @@ async def in_turns(work: Generator[None, None, T]) -> T:
             result: T = end.value
             return result
         if time() >= until:
+            after_turn()
             await asyncio.sleep(0)
             until = time() + BUDGET
 

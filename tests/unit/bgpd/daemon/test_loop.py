@@ -66,6 +66,25 @@ def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
     assert gc.get_freeze_count() >= frozen
 
 
+def test_what_is_kept_is_looked_at_with_everything(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    gc.collect()
+    few, frozen = a_knot(), gc.get_freeze_count()
+    loop.keep_young()
+    assert gc.get_freeze_count() == frozen
+    many, knot = young_objects(), a_knot()
+    assert few() is None
+    loop.keep_young()
+    assert gc.get_freeze_count() > frozen + loop.YOUNG
+    assert not loop.has_many_young()
+    assert knot() is not None
+    monkeypatch.setattr(loop, "FULL_INTERVAL", -1.0)
+    loop.collect_at_rest()
+    assert knot() is None
+    assert many
+
+
 def test_many_young_objects_are_looked_at_while_at_rest() -> None:
     many, knot = young_objects(), a_knot()
     loop.collect_at_rest()
