@@ -22,7 +22,7 @@ from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
 from rib.path import Path, Source, SourceKind
 from rib.path_set import members_of
-from rib.policy import Verdict, long_lived
+from rib.policy import Verdict, is_long_lived_stale, long_lived
 
 _IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
@@ -257,7 +257,8 @@ class AdjRibIn:
         if self.refused:
             self._no_longer_refused(nlris, path_id)
         index = self._index
-        if index is not None and not self._has_path_ids:
+        # With identifiers, a prefix may have more paths than the one that goes.
+        if index is not None and not (path_id or self._has_path_ids):
             index.difference_update(nlris)
         return self.loc_rib.withdraw(nlris, self.source, path_id)
 
@@ -314,21 +315,28 @@ class AdjRibIn:
         marked: dict[Path, Path | None] = {}
         nlris = self.own_nlris()
         for start in range(0, len(nlris), SWEEP_SLICE):
-            changes: list[Change] = []
-            batches: dict[Path, list[Nlri]] = {}
-            for nlri in nlris[start : start + SWEEP_SLICE]:
-                for path in members_of(self.loc_rib.table.get(nlri)):
-                    if path.source is self.source and path.epoch != self.source.epoch:
-                        batches.setdefault(path, []).append(nlri)
-            for path, members in batches.items():
-                if path not in marked:
-                    marked[path] = self._long_lived(path)
-                after = marked[path]
-                if after is None:
-                    changes += self.withdraw(members, path.path_id)
-                else:
-                    changes += self.loc_rib.announce(members, after)
-            yield changes
+            piece = nlris[start : start + SWEEP_SLICE]
+            yield self._mark_long_lived(piece, self.source.epoch, marked)
+
+    def _mark_long_lived(
+        self, nlris: Iterable[Nlri], epoch: int, marked: dict[Path, Path | None]
+    ) -> list[Change]:
+        """Mark the peer's paths of before an epoch; ``marked`` keeps what each became."""
+        batches: dict[Path, list[Nlri]] = {}
+        for nlri in nlris:
+            for path in members_of(self.loc_rib.table.get(nlri)):
+                if path.source is self.source and path.epoch < epoch:
+                    batches.setdefault(path, []).append(nlri)
+        changes: list[Change] = []
+        for path, members in batches.items():
+            if path not in marked:
+                marked[path] = self._long_lived(path)
+            after = marked[path]
+            if after is None:
+                changes += self.withdraw(members, path.path_id)
+            else:
+                changes += self.loc_rib.announce(members, after)
+        return changes
 
     def _long_lived(self, path: Path) -> Path | None:
         attributes = long_lived(path.attributes)
@@ -359,8 +367,8 @@ class AdjRibIn:
         """Judge every route anew after the rules changed, from what was received.
 
         Nothing is asked of the peer: accepted paths hold their attributes as received,
-        and refused routes are kept. What is stale stays stale. Call it to begin; each step
-        of what it returns is a slice.
+        and refused routes are kept. What is stale stays stale, and marked where it lives
+        long. Call it to begin; each step of what it returns is a slice.
         """
         self.rules = rules
         self.forget_outcomes()
@@ -379,16 +387,35 @@ class AdjRibIn:
                 left = [
                     n for n in piece if self._is_as_was(n, attributes, path_id, epoch)
                 ]
-                if left:
-                    changes += self.announce(outcome, left, path_id)
-                if epoch != self.source.epoch:  # what is stale stays or goes for good
-                    self._no_longer_refused(left, path_id)
+                changes += self._judged(outcome, left, path_id, epoch)
                 count += _REIMPORT_COST + len(piece)
                 if count >= SWEEP_SLICE:
                     yield changes
                     changes, count = [], 0
         if changes:
             yield changes
+
+    def _judged(
+        self, outcome: Outcome, nlris: list[Nlri], path_id: int, epoch: int
+    ) -> list[Change]:
+        """Take in the new outcome of prefixes that were announced in an epoch."""
+        if epoch == self.source.epoch:
+            return self.announce(outcome, nlris, path_id)
+        # What is stale stays as it is, or goes for good: no peer tells it once more.
+        long_lived = [nlri for nlri in nlris if self._is_marked(nlri, path_id)]
+        changes = self.announce(outcome, nlris, path_id)
+        self._no_longer_refused(nlris, path_id)
+        return changes + self._mark_long_lived(long_lived, epoch + 1, {})
+
+    def _is_marked(self, nlri: Nlri, path_id: int) -> bool:
+        """Tell whether it was us who marked a route with LLGR_STALE."""
+        return any(
+            path.source is self.source
+            and path.path_id == path_id
+            and is_long_lived_stale(path.attributes)
+            and not is_long_lived_stale(path.received)
+            for path in members_of(self.loc_rib.table.get(nlri))
+        )
 
     def _is_as_was(
         self, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
