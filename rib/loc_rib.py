@@ -163,7 +163,8 @@ class LocRib:
         in, since what became stale meanwhile waits for another.
         """
         epoch = source.epoch if epoch is None else epoch
-        return self._move(nlris, source, (source, epoch, "stale"), self._fresh)
+        # The epoch first: no withdrawal, whose identifier is last, is remembered alike.
+        return self._move(nlris, source, (epoch, source), self._fresh)
 
     def foresee_sweep(self, source: Source) -> dict[Entry, Entry | None] | None:
         """Return what every entry will be after ``sweep_stale`` of all prefixes.
@@ -173,7 +174,7 @@ class LocRib:
         """
         return self._foresee(
             lambda path: path.source is source,
-            lambda entry: self._fresh(entry, source, source.epoch, "")[0],
+            lambda entry: self._fresh(entry, source.epoch, source)[0],
         )
 
     def foresee_decisions(
@@ -185,7 +186,7 @@ class LocRib:
         """
         return self._foresee(
             lambda path: path.next_hop in next_hops,
-            lambda entry: self._again(entry, "")[0],
+            lambda entry: self._again(entry)[0],
         )
 
     def _foresee(
@@ -232,7 +233,7 @@ class LocRib:
 
     def decide_again(self, nlris: Iterable[Nlri]) -> list[Change]:
         """Run the decision process anew for ``nlris``, after ``forget_decisions``."""
-        return self._move(dict.fromkeys(nlris), None, ("again",), self._again)
+        return self._move(dict.fromkeys(nlris), None, (), self._again)
 
     def _move(
         self,
@@ -332,9 +333,7 @@ class LocRib:
         left = [p for p in paths if p.source is not source or p.path_id != path_id]
         return self._left(left, entry)
 
-    def _fresh(
-        self, entry: Entry | None, source: Source, epoch: int, _tag: str
-    ) -> Moved:
+    def _fresh(self, entry: Entry | None, epoch: int, source: Source) -> Moved:
         paths = members_of(entry)
         if len(paths) == 2:
             # Two gateways, one lost.
@@ -351,7 +350,7 @@ class LocRib:
         more = len(left) - len(members_of(before))
         return (self._entry(left, before) if more else before), more
 
-    def _again(self, entry: Entry | None, _tag: str) -> Moved:
+    def _again(self, entry: Entry | None) -> Moved:
         return self._entry(list(members_of(entry)), entry), 0
 
     def _entry(
@@ -392,7 +391,7 @@ class LocRib:
         added: Path | None,
     ) -> Path | None:
         former = best_of(before)
-        if added is not None and former is not None and len(paths) > 2:
+        if added is not None and former is not None:
             best = choose_beside(former, added, self._options)
             if best is not None:
                 return best

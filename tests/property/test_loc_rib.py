@@ -1,12 +1,14 @@
 """After any history the table is what deciding from scratch gives."""
 
+from collections.abc import Iterable
+
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from reflector.pending import PendingChanges
 from rib.change import Change
-from rib.decision import DecisionOptions, Reason, rank
+from rib.decision import DecisionOptions, Ranking, Reason, rank
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
@@ -43,6 +45,7 @@ class Table(RuleBasedStateMachine):
             DecisionOptions,
             always_compare_med=st.booleans(),
             max_ecmp=st.sampled_from((1, 2, 16)),
+            prefers_incumbent_external=st.sampled_from((False, False, True)),
         )
     )
     def begin(self, options: DecisionOptions) -> None:
@@ -66,6 +69,7 @@ class Table(RuleBasedStateMachine):
         ]
         self.next_hops = NextHopTable()
         self.announced: dict[tuple[bytes, Source, int], Path] = {}
+        self.rankings: dict[bytes, Ranking] = {}
         self.followed: dict[bytes, object] = {}
         self.pending = PendingChanges(self.loc_rib.table)
         self.told: dict[bytes, object] = {}
@@ -83,6 +87,22 @@ class Table(RuleBasedStateMachine):
                 else:
                     self.followed[nlri] = new
 
+    def decide(self, nlris: Iterable[bytes]) -> None:
+        """Decide from scratch what changed; only RFC 5004 asks what was best before."""
+        for nlri in {*nlris}:
+            paths = [path for key, path in self.announced.items() if key[0] == nlri]
+            before = self.rankings.pop(nlri, None)
+            best = before and before.best
+            incumbent = None
+            if best is not None and best.source.kind is SourceKind.EBGP:
+                incumbent = self.announced.get((nlri, best.source, best.path_id))
+            if paths:
+                self.rankings[nlri] = rank(paths, self.options, incumbent=incumbent)
+
+    def forget(self, keys: Iterable[tuple[bytes, Source, int]]) -> None:
+        gone = [key for key in keys if self.announced.pop(key, None) is not None]
+        self.decide(nlri for nlri, _, _ in gone)
+
     @rule(nlris=some, peer=peers, attributes=st.sampled_from(ATTRIBUTES), path_id=ids)
     def announce(self, nlris, peer, attributes, path_id) -> None:
         source = self.sources[peer]
@@ -90,6 +110,7 @@ class Table(RuleBasedStateMachine):
         path = Path(source, attributes, hop, path_id=path_id)
         self.follow(self.loc_rib.announce(nlris, path))
         self.announced.update({(nlri, source, path_id): path for nlri in nlris})
+        self.decide(nlris)
 
     @rule(
         runs=st.lists(
@@ -106,13 +127,13 @@ class Table(RuleBasedStateMachine):
         self.follow(self.loc_rib.announce_all(paths, [run for run, _ in runs], source))
         for (nlris, _), path in zip(runs, paths, strict=True):
             self.announced.update({(nlri, source, 0): path for nlri in nlris})
+            self.decide(nlris)
 
     @rule(nlris=some, peer=peers, path_id=ids)
     def withdraw(self, nlris, peer, path_id) -> None:
         source = self.sources[peer]
         self.follow(self.loc_rib.withdraw(nlris, source, path_id))
-        for nlri in nlris:
-            self.announced.pop((nlri, source, path_id), None)
+        self.forget((nlri, source, path_id) for nlri in nlris)
 
     @rule(peer=peers)
     def become_stale(self, peer) -> None:
@@ -128,9 +149,13 @@ class Table(RuleBasedStateMachine):
         self.follow(self.loc_rib.sweep_stale(nlris, source, epoch if is_late else None))
         if not is_late:
             self.comes_true(before, after)
-        for key, path in list(self.announced.items()):
-            if path.source is source and path.epoch < epoch:
-                del self.announced[key]
+        self.forget(
+            [
+                key
+                for key, path in self.announced.items()
+                if path.source is source and path.epoch < epoch
+            ]
+        )
 
     @rule(
         hop=st.sampled_from(HOPS),
@@ -145,6 +170,11 @@ class Table(RuleBasedStateMachine):
         after = self.loc_rib.foresee_decisions(changed)
         self.follow(self.loc_rib.decide_again(nlris))
         self.comes_true(before, after)
+        self.decide(
+            nlri
+            for (nlri, _, _), path in self.announced.items()
+            if path.next_hop in changed
+        )
 
     def comes_true(self, before, after) -> None:
         table = self.loc_rib.table
@@ -158,6 +188,12 @@ class Table(RuleBasedStateMachine):
         assert self.loc_rib.is_sweep_due
         for _ in self.loc_rib.sweep_unused():
             pass
+
+    @rule(peer=peers, wrong=ids)
+    def recount(self, peer, wrong) -> None:
+        source = self.sources[peer]
+        self.loc_rib.path_counts[source] = wrong  # as if something was interrupted
+        self.loc_rib.recount(source)
 
     @rule(limit=st.integers(1, 4))
     def drain(self, limit) -> None:
@@ -179,12 +215,9 @@ class Table(RuleBasedStateMachine):
     def the_table_is_what_deciding_from_scratch_gives(self) -> None:
         table = self.loc_rib.table
         assert self.followed == table
-        by_prefix: dict[bytes, list[Path]] = {}
-        for (nlri, _, _), path in self.announced.items():
-            by_prefix.setdefault(nlri, []).append(path)
-        assert table.keys() == by_prefix.keys()
-        for nlri, paths in by_prefix.items():
-            entry, expected = table[nlri], rank(paths, self.options)
+        assert table.keys() == self.rankings.keys()
+        for nlri, expected in self.rankings.items():
+            entry = table[nlri]
             assert best_of(entry) is expected.best
             assert paths_of(entry) == expected.ordered
             assert reasons_of(entry) == expected.reasons

@@ -1,10 +1,10 @@
 import pytest
 
-from rib.decision import DecisionOptions
+from rib.decision import DecisionOptions, Reason
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.path import NextHop, Path, SourceKind
-from rib.path_set import best_of
+from rib.path_set import best_of, paths_of, reasons_of
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -91,6 +91,29 @@ class TestIncumbents:
         for path in (self.OLD, third, self.NEW):
             rib.announce([ONE], path)
         rib.withdraw([ONE], self.OLD.source)
+        assert best_of(rib.table[ONE]) is self.NEW
+
+    def test_a_worse_one_that_goes_takes_nothing_with_it(self) -> None:
+        rib = self.keeping()
+        third = a_path(some_attributes("3"), source=an_external("third", 5))
+        for path in (self.OLD, third, self.NEW):
+            rib.announce([ONE], path)
+        rib.withdraw([ONE], third.source)
+        assert best_of(rib.table[ONE]) is self.OLD
+
+    def test_the_order_says_why(self) -> None:
+        rib = self.keeping()
+        rib.announce([ONE], self.OLD)
+        rib.announce([ONE], self.NEW)
+        assert paths_of(rib.table[ONE]) == (self.OLD, self.NEW)
+        assert reasons_of(rib.table[ONE]) == (Reason.BEST, Reason.NOT_INCUMBENT)
+
+    def test_what_cannot_be_used_is_no_incumbent(self) -> None:
+        rib = self.keeping()
+        lost = a_path(source=self.OLD.source, is_reachable=False)
+        rib.announce([ONE], lost)
+        for path in (self.NEW, self.OLD):
+            rib.announce([ONE], path)
         assert best_of(rib.table[ONE]) is self.NEW
 
     def test_deciding_again_keeps_it(self) -> None:

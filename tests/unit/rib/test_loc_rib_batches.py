@@ -4,7 +4,7 @@ import pytest
 
 from rib.change import Change
 from rib.decision import DecisionOptions
-from rib.family import IPV4_UNICAST
+from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.loc_rib import LocRib
 from rib.nlri import make_nlri
 from rib.path import NextHop, Path, Source, SourceKind
@@ -315,6 +315,7 @@ class TestForeseeing:
         assert best_of(foreseen[one]) is None
         assert table.rib.nlris_through({one.next_hop}) == [ONE]
         assert table.rib.nlris_through({one.next_hop}, [TWO, FOUR, ONE]) == [ONE]
+        assert table.rib.nlris_through({one.next_hop}, [TWO]) == []
 
     def test_not_of_more_entries_than_can_be_decided_on_at_once(self) -> None:
         table = Table()
@@ -348,6 +349,27 @@ class TestUpkeep:
         assert sum(table.rib.sweep_unused()) > 1000
         assert len(table.rib._sets) == 1
         assert table.members(ONE) == set(members_of(table.rib.table[ONE]))
+
+
+class TestCounting:
+    """Paths are counted as they come and go, and anew where that was interrupted."""
+
+    def test_a_table_is_of_its_family(self) -> None:
+        assert LocRib(IPV6_UNICAST).family is IPV6_UNICAST
+
+    @pytest.mark.parametrize("wrong", [None, 1, 7])
+    def test_counting_anew(self, wrong: int | None) -> None:
+        table = Table()
+        table.rib.announce([ONE, TWO], table.path(table.a))
+        table.rib.announce([TWO, THREE], table.path(table.b))
+        table.rib.announce([TWO], table.path(table.a, path_id=1))
+        for source in (table.a, table.c):
+            table.rib.path_counts.pop(source, None)
+            if wrong is not None:
+                table.rib.path_counts[source] = wrong
+        for source in (table.a, table.c):
+            table.rib.recount(source)
+        assert table.counts() == {"a": 3, "b": 2}
 
 
 class TestWhatCameFirst:
