@@ -19,6 +19,7 @@ from rib.path_set import Entry, members_of
 _Key = tuple[bytes | str, int]  # where a path came from, and its identifier there
 
 _FLOOR: Final = 1024  # identifiers below which a look is not worth its time
+_UNSIGNED: Final = "L"  # what arrays call at least four octets
 SLICE: Final = 4096  # entries or identifiers looked at in one go, a few milliseconds
 
 
@@ -27,7 +28,7 @@ class PathIds:
 
     def __init__(self) -> None:
         self._ids: dict[_Key, int] = {}
-        self._free = array("L")  # given back
+        self._free = array(_UNSIGNED)  # given back
         self._last = 0  # the highest one so far
         self._next_sweep = _FLOOR
         self._asked: set[_Key] | None = None  # while a sweep is under way
@@ -95,7 +96,7 @@ class PathIds:
         self._next_sweep = max(_FLOOR, 2 * len(self._ids))
         if not self._ids:
             self._last = 0
-            self._free = array("L")
+            self._free = array(_UNSIGNED)
 
     def _take_back(
         self, keys: Iterable[_Key], in_use: set[_Key], asked: set[_Key]

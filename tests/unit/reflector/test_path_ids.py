@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+import pytest
+
 from reflector.path_ids import SLICE, PathIds
 from rib.next_hops import NextHopTable
 from rib.path import Path
@@ -87,3 +89,45 @@ def test_only_one_sweep_is_due_and_an_empty_table_begins_anew() -> None:
     swept(ids, [])
     assert len(ids) == 0
     assert ids.of(a_path(1)) == 1
+
+
+def test_a_sweep_looks_at_a_slice_in_each_step() -> None:
+    """Of what is held, each table for itself, and then of what was given out."""
+    ids = PathIds()
+    paths = [a_path(n) for n in range(2 * SLICE + 1)]
+    for path in paths:
+        ids.of(path)
+    assert ids.claim_sweep()
+    steps = ids.sweep([paths, paths[:SLICE], [], paths[:1]])
+    assert len(list(steps)) == 3 + 1 + 0 + 1 + 3
+
+
+@pytest.mark.parametrize(("left", "due"), [(0, 1024), (512, 1024), (513, 1026)])
+def test_a_sweep_is_due_at_twice_as_many_as_the_last_one_left(
+    left: int, due: int
+) -> None:
+    ids = PathIds()
+    paths = [a_path(n) for n in range(1024)]
+    for path in paths:
+        ids.of(path)
+    swept(ids, paths[:left])
+    for number in range(left, due):
+        assert not ids.claim_sweep()
+        ids.of(a_path(10_000 + number))
+    assert ids.claim_sweep()
+
+
+def test_a_table_that_was_empty_can_be_swept_again() -> None:
+    ids = PathIds()
+    for turn in range(2):
+        for number in range(1024):
+            ids.of(a_path(turn * 1024 + number))
+        swept(ids, [])
+        assert len(ids) == 0
+    kept = a_path(1)
+    for path in (kept, *map(a_path, range(2, 1026))):
+        ids.of(path)
+    swept(ids, [kept])
+    assert ids.of(kept) == 1
+    fresh = {ids.of(a_path(number)) for number in range(5000, 6024)}
+    assert fresh == {*range(2, 1026)}
