@@ -2,17 +2,22 @@
 
 Every module of ``PLAN`` is mutated by mutmut in a copy of the tree of its own, below
 ``build/mutants``, and the tests that belong to it run against each mutant. A mutant that
-they let pass must stand in ``survivors.toml`` with the reason why it is no fault.
+they let pass must stand in ``survivors.toml`` with the reason why it is no fault, in a row
+of its own. It fails for a survivor without one, for a row that no survivor needs, and
+for too many survivors.
 """
 
 import argparse
+import ast
+import difflib
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,12 +50,16 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     ),
     "rib/adj_rib_in.py": (
         "tests/unit/rib/test_adj_rib_in.py",
+        "tests/unit/rib/test_adj_rib_in_again.py",
         "tests/unit/rib/test_adj_rib_in_batches.py",
+        "tests/property/test_adj_rib_in.py",
         _SHORT_WAYS,
     ),
     "rib/loc_rib.py": (
         "tests/unit/rib/test_loc_rib.py",
         "tests/unit/rib/test_loc_rib_batches.py",
+        "tests/unit/rib/test_loc_rib_decisions.py",
+        "tests/unit/rib/test_loc_rib_reads.py",
         "tests/property/test_loc_rib.py",
     ),
     "reflector/group.py": _REFLECTOR,
@@ -146,15 +155,35 @@ def mutmut(target: Path, *command: str, **options: object) -> str:
     return done.stdout
 
 
-def change_of(diff: str) -> tuple[str, str]:
-    """Return the lines that a unified diff removes and adds, joined and bare."""
-    lines = [line for line in diff.splitlines() if line[:3] not in ("---", "+++")]
-    sides: tuple[list[str], list[str]] = ([], [])
-    for line in lines:
-        if line[:1] in ("-", "+"):
-            sides[line[0] == "+"].append(line[1:].strip())
-    removed, added = (" ".join(side) for side in sides)
-    return removed, added
+def changes_of(mutated: str, names: Iterable[str]) -> Iterator[Mutant]:
+    """Say what each mutant changes, by its function and the original's beside it.
+
+    Args:
+        mutated: The module that mutmut made.
+        names: Of mutants.
+    """
+    lines = mutated.splitlines()
+    functions = {
+        node.name: lines[node.lineno - 1 : node.end_lineno]
+        for node in ast.walk(ast.parse(mutated))
+        if isinstance(node, ast.FunctionDef)
+    }
+    for name in names:
+        mangled, function = name.rpartition(".")[2], function_of(name)
+        original = f"{mangled.rpartition('__mutmut_')[0]}__mutmut_orig"
+        before, after = (
+            [
+                text.replace(each, function.rpartition(".")[2])
+                for text in functions[each]
+            ]
+            for each in (original, mangled)
+        )
+        sides: tuple[list[str], list[str]] = ([], [])
+        for line in list(difflib.unified_diff(before, after, lineterm="", n=0))[2:]:
+            if line[0] in "-+":
+                sides[line[0] == "+"].append(line[1:].strip())
+        removed, added = (" ".join(side) for side in sides)
+        yield Mutant(function, removed, added)
 
 
 def function_of(name: str) -> str:
@@ -215,22 +244,23 @@ def try_module(
     }
     if odd:
         raise SystemExit(f"{module}: not judged: {odd}")
-    alive = [
-        Mutant(function_of(name), *change_of(mutmut(target, "show", name)))
-        for name, code in codes.items()
-        if code in (_ALIVE, *_WITHOUT_TESTS)
-    ]
+    left = [name for name, code in codes.items() if code in (_ALIVE, *_WITHOUT_TESTS)]
+    mutated = (target / "mutants" / module).read_text(encoding="utf-8")
+    alive = tuple(changes_of(mutated, left))
     late = sum(code in _OUT_OF_TIME for code in codes.values())
-    return Outcome(len(codes), len(codes) - len(alive) - late, late, tuple(alive))
+    return Outcome(len(codes), len(codes) - len(alive) - late, late, alive)
 
 
-def explained() -> dict[Mutant, str]:
-    """Return the survivors that are known to be no fault, with their reasons."""
+def explained() -> list[tuple[Mutant, str]]:
+    """Return the survivors that are known to be no fault, each with its reason.
+
+    Equal changes of equal lines of one function are as many rows.
+    """
     rows = tomllib.loads(SURVIVORS.read_text(encoding="utf-8")).get("survivor", [])
-    return {
-        Mutant(row["function"], row["removed"], row["added"]): row["reason"]
+    return [
+        (Mutant(row["function"], row["removed"], row["added"]), row["reason"])
         for row in rows
-    }
+    ]
 
 
 def as_toml(mutant: Mutant) -> str:
@@ -239,30 +269,63 @@ def as_toml(mutant: Mutant) -> str:
     return "\n".join(("[[survivor]]", *rows, 'reason = ""', ""))
 
 
-def report(outcomes: Mapping[str, Outcome], known: Mapping[Mutant, str]) -> int:
-    """Say what came of it; return the exit code."""
+def is_of(mutant: Mutant, module: str) -> bool:
+    """Tell whether a mutant is of a row of ``PLAN``."""
+    return mutant.function.startswith(
+        f"{module.removesuffix('.py')}.".replace("/", ".")
+    )
+
+
+def report(
+    outcomes: Mapping[str, Outcome],
+    rows: Iterable[tuple[Mutant, str]],
+    *,
+    is_part: bool = False,
+) -> int:
+    """Say what came of it; return the exit code.
+
+    Args:
+        outcomes: Of each module that was tried.
+        rows: The survivors that are known, each with its reason.
+        is_part: Not all mutants were tried: rows may be of the others.
+    """
     write = sys.stdout.write
-    alive = [mutant for outcome in outcomes.values() for mutant in outcome.alive]
-    new = [mutant for mutant in alive if not known.get(mutant)]
-    tried = {module.removesuffix(".py").replace("/", ".") for module in outcomes}
+    listed = Counter(mutant for mutant, reason in rows if reason.strip())
+    new: Counter[Mutant] = Counter()
+    idle: Counter[Mutant] = Counter()
     for module, (total, killed, late, left) in outcomes.items():
-        line = (
-            f"{total} mutants, {killed} killed, {late} out of time, {len(left)} alive"
+        alive = Counter(left)
+        known = Counter({row: n for row, n in listed.items() if is_of(row, module)})
+        new += alive - known
+        idle += known - alive
+        write(
+            f"{module}: {total} mutants, {killed} killed, {late} out of time,"
+            f" {len(left)} alive ({share_of(len(left), total)}),"
+            f" {(alive & known).total()} explained\n"
         )
-        write(f"{module}: {line}\n")
-    for mutant in known:
-        if mutant not in alive and any(
-            mutant.function.startswith(f"{name}.") for name in tried
-        ):
-            write(f"listed, but killed or gone: {mutant.function}: {mutant.added}\n")
-    for mutant in new:
+    if is_part:
+        idle.clear()
+    for mutant in idle.elements():
+        write(f"listed, but killed or gone: {mutant.function}: {mutant.added}\n")
+    for mutant in new.elements():
         write(f"\n{as_toml(mutant)}")
     total = sum(outcome.total for outcome in outcomes.values())
-    share = len(alive) / total if total else 0.0
-    write(f"{len(alive)} of {total} mutants survive ({share:.1%})\n")
+    survivors = sum(len(outcome.alive) for outcome in outcomes.values())
+    share = share_of(survivors, total)
+    write(f"\nall: {survivors} of {total} mutants survive ({share})\n")
     if new:
-        write(f"{len(new)} of them are not in {SURVIVORS.name}\n")
-    return int(bool(new) or share > MOST_SURVIVORS)
+        write(f"{new.total()} of them are not explained in {SURVIVORS.name}\n")
+    if idle:
+        write(f"{idle.total()} rows of {SURVIVORS.name} are of no survivor\n")
+    are_many = outcomes.keys() == PLAN.keys() and survivors > MOST_SURVIVORS * total
+    if are_many:
+        write(f"more than {MOST_SURVIVORS:.0%} survive\n")
+    return int(bool(new or idle) or are_many)
+
+
+def share_of(count: int, total: int) -> str:
+    """Return a share to be read; of nothing, nothing."""
+    return f"{count / total if total else 0:.1%}"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -290,7 +353,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         outcomes[module] = try_module(
             module, chosen.workers, chosen.part, is_resumed=chosen.resume
         )
-    return report(outcomes, explained())
+    return report(outcomes, explained(), is_part=bool(chosen.part))
 
 
 if __name__ == "__main__":
