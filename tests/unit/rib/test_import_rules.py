@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
+from rib.attribute_codes import ONLY_TO_CUSTOMER
 from rib.attributes import make_attributes, parse_as_path
-from rib.family import IPV4_UNICAST
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.import_rules import ImportRules, Refusal
 from rib.nlri import parse_address
 from rib.path import SourceKind
@@ -11,11 +12,14 @@ from rib.policy import (
     ACCEPT_ALL,
     GRACEFUL_SHUTDOWN,
     Actions,
+    Match,
+    Operator,
     Outcome,
     Policy,
     PolicySpec,
     Term,
     compile_policy,
+    prefix_match,
 )
 from tests.support.routes import a_source, nlris, some_attributes
 
@@ -60,6 +64,18 @@ class TestLoops:
             "65001", communities=(LOCAL_AS, ROUTER_ID), med=LOCAL_AS
         )
         assert refusal(innocent, cluster_ids=frozenset({ROUTER_ID})) is None
+
+    @pytest.mark.rfc("4271", "9.1.2", "MUST")
+    @pytest.mark.parametrize("path", ["1073807616", "1 1073807616"])
+    def test_our_as_where_every_block_begins_with_its_octets(self, path: str) -> None:
+        """ORIGIN's flags, code, length and value are those of AS 1073807616."""
+        some = ImportRules(Policy(ACCEPT_ALL), local_as=0x40010100, router_id=ROUTER_ID)
+        looped, innocent = some_attributes(path), some_attributes("1")
+        assert looped.octets.startswith((0x40010100).to_bytes(4, "big"))
+        refused = some.check(looped, PEER)
+        assert refused is not None
+        assert refused.refusal is Refusal.OWN_AS
+        assert some.check(innocent, PEER) is None
 
     @pytest.mark.rfc("4271", "5.1.3", "MUST NOT")
     @pytest.mark.parametrize("address", ["192.0.2.1", "2001:db8::1"])
@@ -133,6 +149,11 @@ class TestRoles:
         assert refusal(self.ELSEWHERE, IBGP, role=role) is None
 
     @pytest.mark.rfc("9234", "5", "MUST")
+    def test_numbers_that_look_like_ours_hide_no_leak(self) -> None:
+        leaked = make_attributes(next_hop=bytes(4), otc=65001, med=LOCAL_AS)
+        assert refusal(leaked, role="provider") is Refusal.ROUTE_LEAK
+
+    @pytest.mark.rfc("9234", "5", "MUST")
     @pytest.mark.parametrize(
         ("role", "mark"),
         [
@@ -147,9 +168,55 @@ class TestRoles:
     def test_marks(self, role: str, mark: int | None) -> None:
         plain = some_attributes("65001")
         judge = rules(role=role).evaluate
-        assert judge(plain, PEER, IPV4_UNICAST, None).attributes.otc == mark
+        given = judge(plain, PEER, IPV4_UNICAST, None).attributes
+        assert given.otc == mark
+        octets = None if mark is None else mark.to_bytes(4, "big")
+        assert given.get(ONLY_TO_CUSTOMER) == octets
         assert judge(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes.otc == 65009
         assert judge(plain, IBGP, IPV4_UNICAST, None).attributes.otc is None
+
+
+class TestPolicies:
+    """Rules ask the policy with all that they were asked with."""
+
+    GOOD = some_attributes("65001")
+    LOW = prefix_match(Operator.IN, "10.0.0.0/15")  # ONE, but not TWO
+
+    def verdict(self, match: Match, nlri: bytes | None = None, **options: Any):
+        """Ask for one route, and for a batch of it alone: both must say the same."""
+        some = rules(PolicySpec("p", (Term("t", Outcome.ACCEPT, match),)))
+        family = options.pop("family", IPV4_UNICAST)
+        one = some.evaluate(self.GOOD, PEER, family, nlri, **options)
+        batch = [nlri or ONE]
+        assert some.evaluate_batch(batch, self.GOOD, PEER, family, **options) == [
+            (batch, one)
+        ]
+        return one
+
+    def test_what_accepts_all_says_so(self) -> None:
+        some = rules()
+        assert some.accepts_all is True
+        assert rules(PolicySpec("p", ())).accepts_all is False
+        verdict = some.evaluate(self.GOOD, IBGP, IPV4_UNICAST, None)
+        assert verdict == (True, self.GOOD, ACCEPT_ALL.name, None, None, "")
+
+    def test_the_term_that_decides_is_the_reason(self) -> None:
+        verdict = self.verdict(Match())
+        assert (verdict.is_accepted, verdict.reason) == (True, "t")
+
+    def test_the_prefix_is_looked_at(self) -> None:
+        assert self.verdict(Match(prefixes=self.LOW), ONE).is_accepted
+        assert not self.verdict(Match(prefixes=self.LOW), TWO).is_accepted
+
+    @pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST])
+    def test_the_family_is_looked_at(self, family: Family) -> None:
+        verdict = self.verdict(Match(family=IPV6_UNICAST), family=family)
+        assert verdict.is_accepted == (family == IPV6_UNICAST)
+
+    def test_the_way_out_is_looked_at(self) -> None:
+        outs = Match(interface="?*")
+        assert self.verdict(outs, interface="eth0").is_accepted
+        assert not self.verdict(outs).is_accepted  # it leads nowhere yet
 
 
 class TestGracefulShutdown:
@@ -191,6 +258,18 @@ def test_rules_are_equal_that_rest_on_the_same() -> None:
     }
     one = ImportRules(policy, **given)
     assert one.equals(ImportRules(policy, **given))
+    least: dict[str, Any] = {"local_as": LOCAL_AS, "router_id": ROUTER_ID}
+    assert ImportRules(policy, **least).equals(
+        ImportRules(
+            policy,
+            cluster_ids=frozenset(),
+            own_addresses=frozenset(),
+            allow_own_as=0,
+            role="",
+            is_on_this_machine=False,
+            **least,
+        )
+    )
     others: dict[str, Any] = {
         "local_as": 1,
         "router_id": 1,
@@ -198,6 +277,7 @@ def test_rules_are_equal_that_rest_on_the_same() -> None:
         "own_addresses": frozenset(),
         "allow_own_as": 0,
         "role": "rs",
+        "is_on_this_machine": True,
     }
     for name, value in others.items():
         assert not one.equals(ImportRules(policy, **{**given, name: value}))
