@@ -195,9 +195,8 @@ def test_an_order_asked_for_later_is_the_one_of_then(paths, choices, later) -> N
 
 
 def import_rules(spec: PolicySpec = ACCEPT_ALL, **changes) -> ImportRules:
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
     return ImportRules(
-        policy,
+        compile_policy(spec),
         local_as=LOCAL_AS,
         router_id=ROUTER_ID,
         cluster_ids=frozenset({CLUSTER}),
@@ -423,10 +422,8 @@ histories = st.lists(
 
 
 def a_group(spec: PolicySpec, context: ExportContext) -> UpdateGroup:
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-    return UpdateGroup(
-        Export(context, policy), pack_announce, pack_withdraw, pack_blocks
-    )
+    export = Export(context, compile_policy(spec))
+    return UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)
 
 
 @given(

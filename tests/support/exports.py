@@ -7,7 +7,7 @@ from reflector.rules import Export, ExportContext, Outgoing, Target
 from rib.attribute_set import PathAttributes, iterate
 from rib.family import IPV4_UNICAST
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.policy import ACCEPT_ALL, Policy, PolicySpec, compile_policy
+from rib.policy import ACCEPT_ALL, PolicySpec, compile_policy
 from tests.support.routes import some_attributes
 
 LOCAL_AS = 64512
@@ -54,8 +54,7 @@ def told(
     path: Path, context: ExportContext | None = None, spec: PolicySpec = ACCEPT_ALL
 ) -> Outgoing | None:
     """Return what a group of that context is told of ``path``."""
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-    return Export(context or a_context(), policy)(path)
+    return Export(context or a_context(), compile_policy(spec))(path)
 
 
 def values(outgoing: Outgoing | None) -> dict[int, bytes]:

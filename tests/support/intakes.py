@@ -11,7 +11,7 @@ from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.path import Source, SourceKind
 from rib.path_set import paths_of
-from rib.policy import ACCEPT_ALL, Policy, PolicySpec, compile_policy
+from rib.policy import ACCEPT_ALL, PolicySpec, compile_policy
 from tests.support.attributes import IBGP, LOCAL_AS
 
 FAMILIES = (IPV4_UNICAST, IPV6_UNICAST)
@@ -54,8 +54,7 @@ class Session:
         self._is_long_way = is_long_way
 
     def rules(self, spec: PolicySpec) -> ImportRules:
-        policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-        return ImportRules(policy, local_as=LOCAL_AS, router_id=1)
+        return ImportRules(compile_policy(spec), local_as=LOCAL_AS, router_id=1)
 
     def take(self, *bodies: bytes) -> Taken:
         if not self._is_long_way:

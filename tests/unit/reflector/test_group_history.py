@@ -16,7 +16,6 @@ from rib.policy import (
     Match,
     Operator,
     Outcome,
-    Policy,
     PolicySpec,
     Term,
     compile_policy,
@@ -57,8 +56,7 @@ def a_client(number: int) -> Source:
 
 
 def an_export(spec: PolicySpec = ACCEPT_ALL, **changes) -> Export:
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-    return Export(a_context(cluster_id=7, **changes), policy)
+    return Export(a_context(cluster_id=7, **changes), compile_policy(spec))
 
 
 class World:

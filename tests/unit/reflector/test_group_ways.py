@@ -81,9 +81,8 @@ class World:
     """Two members and a reader, a client that is no member, and an external peer."""
 
     def __init__(self, spec: PolicySpec) -> None:
-        policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
         self.group = UpdateGroup(
-            Export(a_context(cluster_id=7), policy),
+            Export(a_context(cluster_id=7), compile_policy(spec)),
             pack_announce,
             pack_withdraw,
             pack_blocks,

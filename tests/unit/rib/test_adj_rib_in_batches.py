@@ -18,7 +18,6 @@ from rib.policy import (
     Match,
     Operator,
     Outcome,
-    Policy,
     PolicySpec,
     Term,
     compile_policy,
@@ -37,8 +36,7 @@ LOW = prefix_match(Operator.IN, "10.0.0.0/15")
 
 
 def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-    return ImportRules(policy, local_as=64512, router_id=1, **options)
+    return ImportRules(compile_policy(spec), local_as=64512, router_id=1, **options)
 
 
 def spec(*terms: Term) -> PolicySpec:

@@ -33,8 +33,9 @@ ONE, TWO = nlris("10.1.0.0/16", "10.2.0.0/16")
 
 
 def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
-    policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-    return ImportRules(policy, local_as=LOCAL_AS, router_id=ROUTER_ID, **options)
+    return ImportRules(
+        compile_policy(spec), local_as=LOCAL_AS, router_id=ROUTER_ID, **options
+    )
 
 
 def refusal(attributes, source=PEER, **options) -> Refusal | None:
