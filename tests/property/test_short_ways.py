@@ -8,8 +8,6 @@ laws (``test_attributes``, ``test_nlri``, ``test_pack``, ``test_policy``, ``test
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
-from reflector.group import UpdateGroup
 from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
 from reflector.rules import Export, ExportContext, Target
@@ -48,6 +46,7 @@ from rib.policy import (
 )
 from tests.support.attribute_strategies import attribute_sets
 from tests.support.attributes import IBGP
+from tests.support.exports import group_of
 from tests.support.routes import a_path, a_source, slow_twin, some_attributes
 from tests.support.told import Told, by_prefix, octets_of
 
@@ -421,11 +420,6 @@ histories = st.lists(
 )
 
 
-def a_group(spec: PolicySpec, context: ExportContext) -> UpdateGroup:
-    export = Export(context, compile_policy(spec))
-    return UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)
-
-
 @given(
     histories,
     st.lists(attributes_of_peers, min_size=5, max_size=5),
@@ -454,7 +448,10 @@ def test_a_group_tells_the_same_by_all_of_its_ways(
         router_id=ROUTER_ID,
         cluster_id=CLUSTER,
     )
-    groups = [a_group(spec, context) for spec in (ACCEPT_ALL, ACCEPT_ALL, UNMATCHED)]
+    groups = [
+        group_of(Export(context, compile_policy(spec)))
+        for spec in (ACCEPT_ALL, ACCEPT_ALL, UNMATCHED)
+    ]
     groups[1].export.reflects_only = False
     hops = NextHopTable()
     views: list[dict[Source, Told]] = []

@@ -3,6 +3,9 @@
 from dataclasses import replace
 from typing import Any
 
+from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from reflector.group import UpdateGroup
+from reflector.path_ids import PathIds
 from reflector.rules import Export, ExportContext, Outgoing, Target
 from rib.attribute_set import PathAttributes, iterate
 from rib.family import IPV4_UNICAST
@@ -48,6 +51,23 @@ def from_peer(
     )
     attributes = attributes or some_attributes(local_pref=100)
     return Path(source, attributes, NextHop(attributes.next_hop), received=received)
+
+
+def a_client(number: int) -> Source:
+    """Return a client of cluster 7."""
+    return Source(
+        f"client {number}",
+        SourceKind.IBGP,
+        address=bytes((10, 0, 0, number)),
+        router_id=number,
+        is_client=True,
+        cluster_id=7,
+    )
+
+
+def group_of(export: Export, path_ids: PathIds | None = None) -> UpdateGroup:
+    """Return a group that packs as the daemon's do."""
+    return UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks, path_ids)
 
 
 def told(

@@ -2,15 +2,15 @@
 
 import pytest
 
-from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from bgpd.wire.pack import pack_withdraw
 from reflector.group import UpdateGroup
 from reflector.rules import Export
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
-from rib.path import NextHop, Path, Source, SourceKind
+from rib.path import NextHop, Path, Source
 from rib.policy import ACCEPT_ALL, Policy
-from tests.support.exports import a_context
+from tests.support.exports import a_client, a_context, group_of
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import Told, messages_of, octets_of
 
@@ -21,22 +21,9 @@ HOP = NextHop(bytes((192, 0, 2, 1)))
 BIG = some_attributes(local_pref=100, communities=range(1010))
 
 
-def a_client(number: int) -> Source:
-    return Source(
-        f"client {number}",
-        SourceKind.IBGP,
-        address=bytes((10, 0, 0, number)),
-        router_id=number,
-        is_client=True,
-        cluster_id=7,
-    )
-
-
 def a_group(**changes) -> UpdateGroup:
     context = a_context(cluster_id=7, **changes)
-    return UpdateGroup(
-        Export(context, Policy(ACCEPT_ALL)), pack_announce, pack_withdraw, pack_blocks
-    )
+    return group_of(Export(context, Policy(ACCEPT_ALL)))
 
 
 def a_path(source: Source, attributes=None, path_id: int = 0) -> Path:

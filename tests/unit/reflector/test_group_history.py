@@ -2,14 +2,14 @@
 
 import pytest
 
-from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from bgpd.wire.pack import pack_withdraw
 from reflector import group as group_module
-from reflector.group import CatchUp, Member, UpdateGroup
+from reflector.group import CatchUp, Member
 from reflector.rules import Export
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
-from rib.path import NextHop, Path, Source, SourceKind
+from rib.path import NextHop, Path, Source
 from rib.policy import (
     ACCEPT_ALL,
     Actions,
@@ -21,7 +21,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from tests.support.exports import a_context
+from tests.support.exports import a_client, a_context, group_of
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import Told, octets_of
 
@@ -44,17 +44,6 @@ HALF = PolicySpec(
 )
 
 
-def a_client(number: int) -> Source:
-    return Source(
-        f"client {number}",
-        SourceKind.IBGP,
-        address=bytes((10, 0, 0, number)),
-        router_id=number,
-        is_client=True,
-        cluster_id=7,
-    )
-
-
 def an_export(spec: PolicySpec = ACCEPT_ALL, **changes) -> Export:
     return Export(a_context(cluster_id=7, **changes), compile_policy(spec))
 
@@ -64,9 +53,7 @@ class World:
 
     def __init__(self, spec: PolicySpec = ACCEPT_ALL, **changes) -> None:
         self.changes = changes
-        self.group = UpdateGroup(
-            an_export(spec, **changes), pack_announce, pack_withdraw, pack_blocks
-        )
+        self.group = group_of(an_export(spec, **changes))
         self.first, self.second, self.reader = map(a_client, (1, 2, 3))
         self.member = self.group.join(self.reader)
         self.group.join(self.first)

@@ -6,9 +6,8 @@ prefix by prefix: the members must not notice which.
 
 import pytest
 
-from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from bgpd.wire.pack import pack_withdraw
 from bgpd.wire.update import split_fields
-from reflector.group import UpdateGroup
 from reflector.outbound import Outbound
 from reflector.path_ids import PathIds
 from reflector.rules import Export, Target
@@ -31,7 +30,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from tests.support.exports import a_context
+from tests.support.exports import a_client, a_context, group_of
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import messages_of, octets_of
 
@@ -49,17 +48,6 @@ GOOD = some_attributes(local_pref=100)
 BETTER = some_attributes(local_pref=200)
 SECRET = some_attributes(local_pref=300, communities=(NO_ADVERTISE,))
 Said = dict[bytes, object]  # prefix -> LOCAL_PREF, or None where it was withdrawn
-
-
-def a_client(number: int) -> Source:
-    return Source(
-        f"client {number}",
-        SourceKind.IBGP,
-        address=bytes((10, 0, 0, number)),
-        router_id=number,
-        is_client=True,
-        cluster_id=7,
-    )
 
 
 def said_by(octets: bytes) -> Said:
@@ -81,12 +69,7 @@ class World:
     """Two members and a reader, a client that is no member, and an external peer."""
 
     def __init__(self, spec: PolicySpec) -> None:
-        self.group = UpdateGroup(
-            Export(a_context(cluster_id=7), compile_policy(spec)),
-            pack_announce,
-            pack_withdraw,
-            pack_blocks,
-        )
+        self.group = group_of(Export(a_context(cluster_id=7), compile_policy(spec)))
         self.first, self.second, self.reader, self.stranger = map(a_client, range(1, 5))
         for member in (self.first, self.second, self.reader):
             self.group.join(member)
@@ -254,13 +237,7 @@ class TestSeveralPathsOfAPrefix:
     def world(self, most: int = 0) -> World:
         world = World(ACCEPT_ALL)
         context = a_context(cluster_id=7, add_path_max=most)
-        group = UpdateGroup(
-            Export(context, Policy(ACCEPT_ALL)),
-            pack_announce,
-            pack_withdraw,
-            pack_blocks,
-            PathIds(),
-        )
+        group = group_of(Export(context, Policy(ACCEPT_ALL)), PathIds())
         for member in (world.first, world.second, world.reader):
             group.join(member)
         world.group = group
@@ -336,9 +313,7 @@ class TestSeveralPathsOfAPrefix:
 
 def test_towards_internal_peers_only_some_routes_are_reflected() -> None:
     context = a_context(Target.NON_CLIENT, cluster_id=7)
-    group = UpdateGroup(
-        Export(context, Policy(ACCEPT_ALL)), pack_announce, pack_withdraw, pack_blocks
-    )
+    group = group_of(Export(context, Policy(ACCEPT_ALL)))
     internal = Source("internal", SourceKind.IBGP, address=bytes(4))
     client = a_client(1)
     group.join(internal)
