@@ -1,8 +1,6 @@
 """The routing core's own quick tests run nearly all of its lines and branches."""
 
 import json
-import os
-import subprocess
 import sys
 from collections import Counter
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Any, Final
 
 import pytest
 
-from tests.support.generated import ROOT
+from tests.support.commands import FAST, run
 
 LEAST: Final = 98.0  # percent of a package's branches, and of its lines and branches
 PACKAGES: Final = ("rib", "reflector", "bgpd/wire", "bgpd/session")
@@ -24,7 +22,6 @@ SUITES: Final = (
     "tests/property/test_session.py",
     "tests/conformance/rfc4456",
 )
-QUICK: Final = "not slow and not root and not interop and not etcd"
 
 
 def measured(folder: Path) -> dict[str, dict[str, Any]]:
@@ -35,30 +32,12 @@ def measured(folder: Path) -> dict[str, dict[str, Any]]:
         f"data_file = {folder / 'data'}\n",
         encoding="utf-8",
     )
-    environment = {**os.environ, "HYPOTHESIS_PROFILE": "quick"}
-    for name in [*environment]:
-        if name.startswith("PYTEST_"):
-            del environment[name]
 
     def coverage(command: str, *arguments: str) -> None:
-        done = subprocess.run(
-            (
-                sys.executable,
-                "-m",
-                "coverage",
-                command,
-                f"--rcfile={settings}",
-                *arguments,
-            ),
-            cwd=ROOT,
-            env=environment,
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, done.stdout[-4000:] + done.stderr
+        whole = ("-m", "coverage", command, f"--rcfile={settings}", *arguments)
+        run(sys.executable, *whole, HYPOTHESIS_PROFILE="quick")
 
-    options = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", QUICK)
+    options = ("-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-m", FAST)
     coverage("run", "-m", "pytest", *options, *SUITES)
     coverage("json", "-q", "-o", str(folder / "report"))
     report = json.loads((folder / "report").read_text(encoding="utf-8"))

@@ -1,23 +1,14 @@
 """Linters, types and import contracts: a gate that is not a test does not exist."""
 
-import subprocess
 import sys
 
 import pytest
 
-from tests.support.generated import ROOT
+from tests.support import commands
 
 
 def run(*arguments: str) -> None:
-    outcome = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    assert outcome.returncode == 0, outcome.stdout[-8000:] + outcome.stderr[-2000:]
+    commands.run(sys.executable, *arguments, timeout=300)
 
 
 def test_ruff_finds_nothing() -> None:

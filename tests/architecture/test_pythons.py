@@ -13,10 +13,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.support.commands import FAST, run
+from tests.support.generated import ROOT
+
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pybgpd-tests"
 NEWER = [(3, minor) for minor in range(sys.version_info[1] + 1, 16)]
-FAST = "not slow and not root and not interop and not etcd"
 SUITES = ("tests/unit", "tests/property", "tests/conformance")
 
 
@@ -29,20 +30,6 @@ def interpreter(version: tuple[int, int]) -> str | None:
         if candidate and subprocess.run([candidate, "-V"], check=False).returncode == 0:
             return candidate
     return None
-
-
-def run(*command: str, timeout: float = 800) -> str:
-    done = subprocess.run(
-        command,
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=timeout,
-        env={k: v for k, v in os.environ.items() if not k.startswith("PYTEST_")},
-    )
-    assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 def environment(python: str) -> str:
