@@ -17,6 +17,7 @@ from bgpd.calico.plausible import EventGuard
 from bgpd.calico.removals import Cause, Count, Note, RemovalGuard
 from bgpd.datastore.coalesce import coalesced
 from bgpd.datastore.model import Datastore, Status
+from bgpd.worker.turns import in_turns
 
 LATE: Final = 1.0  # seconds by which a deadline is missed after a standstill only
 LISTEN: Final = 5.0
@@ -104,7 +105,7 @@ class GuardedDatastore:
                 await self._wait()
                 event = self._inbox
                 if event is not None:
-                    yield await self._take(event)
+                    yield await in_turns(self._guard.taking(event, self._clock()))
                     self._applied_revision = event.revision
                     self._inbox = None
                     self._taken.set()
@@ -126,17 +127,6 @@ class GuardedDatastore:
                 self._taken.clear()
                 self._news.set()
                 await self._taken.wait()
-
-    async def _take(self, event: DatastoreEvent) -> DatastoreEvent:
-        """Return what of an event counts now; others may work meanwhile."""
-        work = self._guard.taking(event, self._clock())
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                plausible: DatastoreEvent = end.value
-                return plausible
-            await asyncio.sleep(0)
 
     async def _wait(self) -> None:
         """Wait for an event, a confirmation, or a deadline."""

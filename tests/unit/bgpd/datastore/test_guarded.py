@@ -136,7 +136,10 @@ async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> No
     ]
 
 
-async def test_a_large_snapshot_is_looked_at_in_turns() -> None:
+async def test_a_large_snapshot_is_looked_at_in_turns(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("bgpd.worker.turns.BUDGET", 0.0)  # a turn for each slice
     memory = MemoryDatastore(
         {resource_key("Node", f"n{i}"): b"{}" for i in range(3000)}
     )
