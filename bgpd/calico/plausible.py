@@ -9,7 +9,6 @@ An object may also be there and say nothing any more: a Node without BGP address
 affinity that is marked as deleted. That counts as its removal.
 """
 
-import json
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
 from types import MappingProxyType
@@ -21,6 +20,8 @@ from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, resource_key
 from bgpd.calico.removals import RemovalGuard
 from bgpd.calico.slices import Slices, finish
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import VALUE, TextError
 
 OWN_NODE: Final = "own Node"
 NODES: Final = "other Nodes"
@@ -352,10 +353,10 @@ class EventGuard:
 
 
 def _content(value: bytes) -> Any:  # noqa: ANN401  # JSON
-    """Return the JSON of a value; ``None`` where it is none."""
+    """Return the JSON of a value; ``None`` where it is none, or more than is taken."""
     try:
-        return json.loads(value)
-    except (ValueError, RecursionError):
+        return load(value, VALUE).value
+    except TextError:
         return None
 
 

@@ -10,6 +10,7 @@ from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.plausible import EventGuard
 from bgpd.calico.removals import LONGEST, SETTLE, SOON, STRAGGLERS, Cause
+from bgpd.texts.limits import VALUE
 
 HOLD = 600.0
 OWN = resource_key("Node", "n0")
@@ -272,7 +273,18 @@ def test_affinities_that_are_marked_as_deleted_are_as_good_as_gone() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [b"", b"{", b"[]", b'{"spec":7}', b'{"spec":{"bgp":[]}}', b"\xff"]
+    "value",
+    [
+        b"",
+        b"{",
+        b"[]",
+        b'{"spec":7}',
+        b'{"spec":{"bgp":[]}}',
+        b"\xff",
+        b'{"spec":{},"status":NaN}',
+        b'{"spec":{},"status":"%s"}' % (b"a" * VALUE.octets),
+    ],
+    ids=range(8),
 )
 def test_a_node_that_cannot_be_read_is_the_states_to_judge(value: bytes) -> None:
     source = a_cluster()
