@@ -228,7 +228,7 @@ class Peer:
 
     # hot: per chunk
     def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
-        """Take UPDATEs in and pass their changes on."""
+        """Take UPDATEs in and pass their changes on; a fault on the way is raised then."""
         if self._intake is None:
             return None
         self.heard_at = self._speaker.loop.time()
@@ -248,6 +248,10 @@ class Peer:
                 self._speaker.jobs.add(iter(rib.loc_rib.sweep_unused()))
         if self._speaker.next_hops.is_due:
             self._speaker.jobs.add(self._speaker.next_hops.sweep_unused())
+        if (
+            taken.fault is not None
+        ):  # the rest of the batch is lost: the session must end
+            raise taken.fault
         return taken.error or exceeded(self.settings, self.ribs_in, self._has_warned)
 
     def _act_on(self, taken: Taken) -> None:

@@ -14,6 +14,8 @@ from bgpd.daemon.reconnect import Reconnect
 from bgpd.session.fsm import State
 from fib.way_events import Opened
 from reflector.group import UpdateGroup
+from rib import adj_rib_in
+from rib.adj_rib_in import AdjRibIn
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.nlri import Nlri, parse_prefix
@@ -202,6 +204,39 @@ async def test_an_event_that_cannot_be_carried_out_ends_one_session_at_most(
         assert all(hub.is_up(other) and hub.flaps(other) == 0 for other in others)
         first.announce("10.2.0.0/16")
         await until(lambda: all("10.2.0.0/16" in o.prefixes() for o in others))
+
+
+@pytest.mark.skipif(
+    not str(adj_rib_in.__file__).endswith(".py"),
+    reason="compiled code calls methods of a compiled class directly",
+)
+@pytest.mark.slow
+@on_both_loops
+async def test_updates_that_cannot_be_taken_in_end_the_session_and_come_again(
+    monkeypatch,
+) -> None:
+    seen: list[object] = []
+    async with Rack() as rack:
+        hub, (first, *others) = await a_star(rack)
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, found: seen.append(found["exception"])
+        )
+        fault = ValueError("injected")
+
+        def injected(*_: object) -> None:
+            raise fault
+
+        first.announce("10.2.0.0/16")
+        await until(lambda: all("10.2.0.0/16" in o.prefixes() for o in others))
+        with monkeypatch.context() as broken:
+            for method in ("announce", "announce_all"):
+                broken.setattr(AdjRibIn, method, injected)
+            first.announce("10.3.0.0/16")
+            await until(lambda: fault in seen)
+        await until(lambda: hub.flaps(first) == 1)
+        both = {"10.2.0.0/16", "10.3.0.0/16"}
+        await until(lambda: all(both <= o.prefixes() for o in others), 20)
+        assert all(hub.is_up(other) and hub.flaps(other) == 0 for other in others)
 
 
 @pytest.mark.slow
