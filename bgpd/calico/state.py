@@ -79,8 +79,8 @@ class ClusterState:
         blocks, objects = self._blocks, self._objects
         if isinstance(event, Snapshot):
             resources, affinities = _split(event.items.items())
-            gone_blocks = blocks.gone(key for key, _ in affinities)
-            gone = objects.keys() - dict(resources).keys()
+            gone_blocks = blocks.gone(event.items)
+            gone = objects.keys() - event.items.keys()
         else:
             resources, affinities = _split(event.puts.items())
             gone_blocks = {key for key in event.deletes if key.startswith(_BLOCKS)}
