@@ -203,9 +203,6 @@ class ManifestFiles:
         Args:
             stamps: Of all files there are, in order.
         """
-        self._files = {
-            path: self._files[path] for path in stamps if path in self._files
-        }
         changed = {
             path: stamp
             for path, stamp in stamps.items()
