@@ -132,8 +132,9 @@ class _Reading:
     def take(self, above: int, node: Node) -> None:
         """Take one object; ``above`` are the lines before its document."""
         line = above + node.line
+        content = plain(node)
         try:
-            key, value = item_of(plain(node))
+            key, value = item_of(content)
         except UnknownKindError as error:
             self.warn(line, f"{error}; ignored")
             return
@@ -142,7 +143,7 @@ class _Reading:
             return
         self._entries.append(Entry(key, value, line))
         if key.startswith(IPAM_HOST):  # what is stored has keys of its own
-            for finding in unknown_keys(key, "BlockAffinity", plain(node)):
+            for finding in unknown_keys(key, "BlockAffinity", content):
                 self.warn(line, f"{finding.field}: {finding.text}")
         for path, again, first in doubled_keys(node):
             text = f"{_path(path)} stands twice, first on line {above + first.line}"
