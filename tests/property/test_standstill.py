@@ -20,7 +20,7 @@ from bgpd.wire.framing import KEEPALIVE, Framer, MessageType, encode_message
 from bgpd.wire.open import OpenMessage, encode_open
 from bgpd.wire.update import end_of_rib
 from rib.family import IPV4_UNICAST
-from tests.support.jumping_loop import JumpingLoop
+from tests.support.clock import Clock
 from tests.support.session_pair import settings as peer_settings
 
 HOLD_TIME = 9
@@ -49,7 +49,7 @@ class Held:
     """A real driver on a real socket, with time and turns in the test's hand."""
 
     def __init__(self) -> None:
-        self.loop = JumpingLoop()
+        self.loop = Clock(1000.0)
         self.poller = Poller(self.loop, self._resumed)
         self.handler = Heard()
         session = PeerSession(

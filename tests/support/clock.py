@@ -1,39 +1,56 @@
-"""A loop whose time is a number."""
+"""A loop whose time is a number, and whose timers go off when a test says."""
 
 import asyncio
+import math
 from collections.abc import Callable
 
 
 class Clock(asyncio.SelectorEventLoop):
-    """A loop whose time is a number, and whose timers go off when told."""
+    """Nothing runs by itself.
 
-    def __init__(self) -> None:
+    Attributes:
+        now: The time, in seconds; a test may let it jump.
+    """
+
+    def __init__(self, now: float = 0.0) -> None:
         super().__init__()
-        self.now = 0.0
-        self.due: list[tuple[float, asyncio.TimerHandle]] = []
+        self.now = now
+        self._timers: list[asyncio.TimerHandle] = []
 
     def time(self) -> float:
         return self.now
 
-    def call_later(  # type: ignore[override]
-        self, delay: float, callback: Callable[..., None], *args: object
+    def call_at(
+        self, when: float, callback: Callable[..., object], *args: object, **_: object
     ) -> asyncio.TimerHandle:
-        when = self.now + delay
         handle = asyncio.TimerHandle(when, callback, args, self)
-        self.due.append((when, handle))
+        self._timers.append(handle)
         return handle
 
-    def call_at(  # type: ignore[override]
-        self, when: float, callback: Callable[..., None], *args: object
+    def call_later(
+        self, delay: float, callback: Callable[..., object], *args: object, **_: object
     ) -> asyncio.TimerHandle:
-        return self.call_later(when - self.now, callback, *args)
+        return self.call_at(self.now + delay, callback, *args)
 
-    def go(self, until: float) -> None:
-        while ready := sorted(
-            ((at, h) for at, h in self.due if at <= until), key=lambda entry: entry[0]
-        ):
-            self.due.remove(ready[0])
-            self.now, handle = ready[0]
+    def next_timer(self) -> float:
+        """Return when the first timer is due, in seconds; infinity where there is none."""
+        self._timers = [each for each in self._timers if not each.cancelled()]
+        return min((each.when() for each in self._timers), default=math.inf)
+
+    def fire(self, order: Callable[[list[asyncio.TimerHandle]], object] = list) -> int:
+        """Run what is due now, in an order of the test's choice; return how many."""
+        self.next_timer()
+        due = [each for each in self._timers if each.when() <= self.now]
+        self._timers = [each for each in self._timers if each.when() > self.now]
+        order(due)
+        for handle in due:
             if not handle.cancelled():
                 handle._run()
+        return len(due)
+
+    def go(self, until: float) -> None:
+        """Let time pass; each timer goes off at its own."""
+        while (due := self.next_timer()) <= until:
+            self.now = max(self.now, due)
+            self.fire()
         self.now = until
