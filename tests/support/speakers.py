@@ -4,8 +4,8 @@ import asyncio
 import functools
 import inspect
 import socket
-from collections.abc import Awaitable, Callable, Coroutine, Iterable
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from itertools import count
 from types import TracebackType
 from typing import Any, Self
@@ -222,6 +222,19 @@ class Rack(AbstractAsyncContextManager["Rack"]):
         for node in self._nodes:
             await node.speaker.close()
         await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def a_lone_node(**changes: Any) -> AsyncIterator[tuple[Node, str]]:
+    """Yield a node that takes in who connects, and an address to connect from.
+
+    Args:
+        changes: Of the settings of whoever connects.
+    """
+    async with Rack() as rack:
+        node = await rack.node(1)
+        node.accepts(f"{rack.network}.0/24", **changes)
+        yield node, f"{rack.network}.9"
 
 
 async def a_pair(rack: Rack, **changes: Any) -> tuple[Node, Node]:

@@ -23,6 +23,7 @@ from tests.support.speakers import (
     PORT,
     Node,
     Rack,
+    a_lone_node,
     on_both_loops,
     some_nlris,
     until,
@@ -84,9 +85,7 @@ async def come_and_go(
 
 @on_both_loops
 async def test_dynamic_peers_that_go_are_freed() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, _):
         await come_and_go(node, 99, None)
         with without_collector():
             before = counted()
@@ -98,9 +97,7 @@ async def test_dynamic_peers_that_go_are_freed() -> None:
 @on_both_loops
 async def test_dynamic_peers_whose_routes_outlive_them_are_freed_in_the_end() -> None:
     graceful = GracefulRestart(restart_time=1, families=((IPV4_UNICAST, True),))
-    async with Rack() as rack:
-        node = await rack.node(1)
-        node.accepts(f"{rack.network}.0/24", graceful_restart_time=1)
+    async with a_lone_node(graceful_restart_time=1) as (node, _):
         await come_and_go(node, 99, None)
         with without_collector():
             before = counted()
@@ -132,15 +129,13 @@ async def test_configured_peers_that_are_removed_are_freed_in_any_state() -> Non
 
 @on_both_loops
 async def test_a_range_that_is_removed_leaves_nothing() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         await come_and_go(node, 99, None)
         with without_collector():
             before = counted()
-            async with ScriptedPeer(f"{rack.network}.9", node.addr, PORT) as peer:
+            async with ScriptedPeer(who, node.addr, PORT) as peer:
                 await peer.establish(an_open(ASN, "10.0.1.9"))
-                await until(lambda: node.is_up(f"{rack.network}.9"))
+                await until(lambda: node.is_up(who))
                 node.speaker.remove_range("range")
                 await peer.ending()
             await is_as_before(node, before)

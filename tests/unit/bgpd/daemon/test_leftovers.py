@@ -10,7 +10,7 @@ from tests.support.speakers import (
     ASN,
     PORT,
     Node,
-    Rack,
+    a_lone_node,
     on_both_loops,
     some_nlris,
     until,
@@ -31,10 +31,7 @@ async def a_visit(node: Node, who: str, graceful: GracefulRestart | None) -> Non
 
 @on_both_loops
 async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         node.announce("10.200.0.0/16")  # our own need no session
         await until(lambda: len(node.table(IPV4_UNICAST)) == 1)
         node.withdraw("10.200.0.0/16")
@@ -56,10 +53,7 @@ async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
 
 @on_both_loops
 async def test_a_count_that_is_wrong_is_made_right() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         await a_visit(node, who, None)
         await until(lambda: who not in node.speaker.peers)
         async with ScriptedPeer(who, node.addr, PORT) as remote:
@@ -77,10 +71,7 @@ async def test_a_count_that_is_wrong_is_made_right() -> None:
 @on_both_loops
 async def test_routes_that_wait_for_their_peer_are_none() -> None:
     graceful = GracefulRestart(restart_time=60, families=((IPV4_UNICAST, True),))
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         await a_visit(node, who, graceful)
         for _ in range(3):
             node.speaker.upkeep.leftovers.look()

@@ -25,6 +25,7 @@ from tests.support.speakers import (
     PORT,
     Node,
     Rack,
+    a_lone_node,
     on_both_loops,
     some_nlris,
     until,
@@ -71,37 +72,33 @@ async def a_session(
 
 @on_both_loops
 async def test_refreshes_that_are_begun_and_never_ended() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
-        async with ScriptedPeer(who, node.addr, PORT) as remote:
-            peer = await a_session(node, remote, who)
-            source = peer.sources[IPV4_UNICAST]
-            counts = []
-            for _ in range(4):
-                epoch = source.epoch
-                remote.send(BEGIN + by_own_blocks(MANY))
-                await until(
-                    lambda epoch=epoch: (
-                        source.epoch > epoch  # type: ignore[misc]
-                        and {p.epoch for p in node.table(IPV4_UNICAST).values()}
-                        == {source.epoch}
-                        and len(node.table(IPV4_UNICAST)) == len(MANY)
-                    )
+    async with (
+        a_lone_node() as (node, who),
+        ScriptedPeer(who, node.addr, PORT) as remote,
+    ):
+        peer = await a_session(node, remote, who)
+        source = peer.sources[IPV4_UNICAST]
+        counts = []
+        for _ in range(4):
+            epoch = source.epoch
+            remote.send(BEGIN + by_own_blocks(MANY))
+            await until(
+                lambda epoch=epoch: (
+                    source.epoch > epoch  # type: ignore[misc]
+                    and {p.epoch for p in node.table(IPV4_UNICAST).values()}
+                    == {source.epoch}
+                    and len(node.table(IPV4_UNICAST)) == len(MANY)
                 )
-                await everything_is_done(node, peer)
-                counts.append(alive(Path, PathAttributes))
-            assert max(counts) - min(counts) <= 1000  # of many each time
+            )
+            await everything_is_done(node, peer)
+            counts.append(alive(Path, PathAttributes))
+        assert max(counts) - min(counts) <= 1000  # of many each time
 
 
 @on_both_loops
 async def test_what_is_stale_for_long_goes_though_no_refresh_ends() -> None:
     kept, gone = MANY[:2]
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         node.speaker.stale_path_time = 0.2
         async with ScriptedPeer(who, node.addr, PORT) as remote:
             await a_session(node, remote, who)
@@ -116,34 +113,30 @@ async def test_what_is_stale_for_long_goes_though_no_refresh_ends() -> None:
 @on_both_loops
 async def test_a_refresh_before_end_of_rib_does_not_count() -> None:
     kept, gone = MANY[:2]
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
-        async with ScriptedPeer(who, node.addr, PORT) as remote:
-            remote.send(
-                an_open(
-                    ASN,
-                    "10.0.0.9",
-                    has_route_refresh=True,
-                    has_enhanced_refresh=True,
-                    graceful_restart=KEPT,
-                )
+    async with (
+        a_lone_node() as (node, who),
+        ScriptedPeer(who, node.addr, PORT) as remote,
+    ):
+        remote.send(
+            an_open(
+                ASN,
+                "10.0.0.9",
+                has_route_refresh=True,
+                has_enhanced_refresh=True,
+                graceful_restart=KEPT,
             )
-            await remote.expect(MessageType.KEEPALIVE)
-            remote.send(KEEPALIVE)
-            await until(lambda: node.is_up(who))
-            remote.send(an_update([kept, gone]) + BEGIN + an_update([kept]) + END)
-            remote.send(an_update(MANY[2:3]))
-            await until(lambda: len(node.table(IPV4_UNICAST)) == 3)
+        )
+        await remote.expect(MessageType.KEEPALIVE)
+        remote.send(KEEPALIVE)
+        await until(lambda: node.is_up(who))
+        remote.send(an_update([kept, gone]) + BEGIN + an_update([kept]) + END)
+        remote.send(an_update(MANY[2:3]))
+        await until(lambda: len(node.table(IPV4_UNICAST)) == 3)
 
 
 @on_both_loops
 async def test_a_peer_of_refused_routes_that_flaps() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         counts = []
         for _ in range(3):
             async with ScriptedPeer(who, node.addr, PORT) as remote:
@@ -159,10 +152,7 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
 
 @on_both_loops
 async def test_ever_new_attributes_and_next_hops() -> None:
-    async with Rack() as rack:
-        node = await rack.node(1)
-        who = f"{rack.network}.9"
-        node.accepts(f"{rack.network}.0/24")
+    async with a_lone_node() as (node, who):
         released: list[bytes] = []
         node.speaker.next_hops.release = released.append
         before = alive(Path, NextHop)
