@@ -5,7 +5,6 @@ that lists several values holds when any of them fits. The first term that holds
 ``accept`` or ``reject`` ends the policy; ``next`` applies its changes and goes on.
 """
 
-import re
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
@@ -20,6 +19,7 @@ from bgpd.config.fields import (
     Prefix,
     Switch,
 )
+from rib.policy.pattern_syntax import PatternError, parse_pattern
 
 Length = Annotated[int, Field(ge=0, le=128)]
 Weight = Annotated[int, Field(ge=0, le=0xFFFF)]
@@ -27,8 +27,8 @@ Weight = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 def _regular_expression(text: str) -> str:
     try:
-        re.compile(text)
-    except re.error as error:
+        parse_pattern(text)
+    except PatternError as error:
         raise ValueError(f"not a regular expression: {error}") from None
     return text
 
@@ -91,8 +91,8 @@ class TermMatch(Section):
     as_path: Annotated[
         RegularExpression | None,
         Field(
-            description="found in the AS path, written as numbers and spaces; `_` is a "
-            "border between numbers"
+            description="a regular expression, found in the AS path written as numbers "
+            "and spaces; `_` is a border between numbers"
         ),
     ] = None
     as_path_prefix: Annotated[

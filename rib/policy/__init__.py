@@ -1,7 +1,8 @@
 """Routing policy: terms of conditions and actions, compiled, and applied to batches.
 
 Pure. ``spec`` is what a policy says, ``engine`` runs it, ``prefixes`` tests membership in
-prefix lists, ``well_known`` holds the communities every speaker must obey.
+prefix lists, ``pattern`` searches AS paths, ``well_known`` holds the communities every
+speaker must obey.
 """
 
 from rib.communities import (

@@ -5,7 +5,6 @@ wanted value into a test. What a condition needs of the attributes is decoded wh
 for; policies are run once per attribute set, not per prefix.
 """
 
-import re
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
@@ -16,12 +15,13 @@ from rib.attributes import PathAttributes
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import ADDRESS_OCTETS
 from rib.nlri import make_nlri
+from rib.policy.pattern import PathPattern
+from rib.policy.pattern_syntax import PatternError
 from rib.policy.prefixes import PrefixMatcher
 from rib.policy.spec import Bounds, LargeCommunity, Match, PrefixMatch
 
 Check = Callable[[PathAttributes], bool]
 
-_AS_BORDER: Final = r"(?:^|$|[ ,(){}\[\]])"
 _AFI_BY_OCTETS: Final = MappingProxyType(
     {octets: afi for afi, octets in ADDRESS_OCTETS.items()}
 )
@@ -31,7 +31,7 @@ def attribute_checks(match: Match) -> tuple[tuple[str, Check], ...]:
     """Return ``(field of Match, test)`` for each condition on attributes it states.
 
     Raises:
-        ValueError: ``as_path_regex`` is no regular expression.
+        ValueError: ``as_path_regex`` is no regular expression, or one that is not taken.
     """
     checks = []
     for field, build in _BUILDERS.items():
@@ -51,12 +51,10 @@ def _large_communities(wanted: frozenset[LargeCommunity]) -> Check:
 
 def _as_path_regex(wanted: str) -> Check:
     try:
-        search = re.compile(wanted.replace("_", _AS_BORDER)).search
-    except re.error as error:
+        search = PathPattern(wanted).search
+    except PatternError as error:
         raise ValueError(f"AS path expression {wanted!r}: {error}") from error
-    return lambda attributes: bool(
-        search(format_as_path(attributes.get(AS_PATH) or b""))
-    )
+    return lambda attributes: search(format_as_path(attributes.get(AS_PATH) or b""))
 
 
 def _as_path_prefix(wanted: tuple[int, ...]) -> Check:

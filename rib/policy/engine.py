@@ -347,7 +347,7 @@ def compile_policy(spec: PolicySpec) -> Policy:
     """Make ``spec`` executable.
 
     Raises:
-        ValueError: An AS path expression is no regular expression.
+        ValueError: An AS path expression is none, or one that is not taken.
     """
     return Policy(spec)
 

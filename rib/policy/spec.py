@@ -83,7 +83,8 @@ class Match:
         communities: Carries at least one of these (RFC 1997 values).
         large_communities: Carries at least one of these (RFC 8092).
         as_path_regex: Searched in the text of AS_PATH ("65001 65002 {65003}"); ``_`` is a
-            border between numbers or an end, as router makers write it.
+            border between numbers or an end, as router makers write it
+            (``rib.policy.pattern_syntax``).
         as_path_prefix: AS_PATH begins with these.
         neighbour_as: The leftmost AS is one of these; 0 stands for an empty AS_PATH.
         origin_as: The rightmost AS is one of these; 0 stands for an empty AS_PATH.

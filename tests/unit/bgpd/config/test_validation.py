@@ -143,6 +143,13 @@ def problems_of(text: str) -> list[str]:
             ),
         ),
         (
+            "policies: {p: {terms: [{action: accept, match: {as_path: '(?=1)'}}]}}",
+            (
+                "f:1:58: policies.p.terms[0].match.as_path: not a regular expression: groups "
+                "are (...) and (?:...); another kind is not taken at position 2"
+            ),
+        ),
+        (
             "policies: {p: {terms: [{action: accept, match: {communities: [x]}}]}}",
             "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
         ),
