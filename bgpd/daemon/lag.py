@@ -4,6 +4,9 @@ A timer asks to be called at a moment and sees how much later it is called. It s
 a stall that begins and ends between two moments is not seen. Therefore it looks often
 while the process works, when stalls can happen, and rarely while it idles, so that an idle
 daemon sleeps.
+
+A process that was paused, or whose machine slept, is late as well, and no work of its own is to
+blame. The processor time that it used meanwhile tells the two apart.
 """
 
 import asyncio
@@ -35,7 +38,8 @@ class LagMeter:
         self._at_rest = at_rest
         self._was_busy = True
         self._born_at = loop.time()
-        self._samples: deque[tuple[float, float]] = deque()  # when, how late; seconds
+        # When, how late, and how much of that the process worked; seconds.
+        self._samples: deque[tuple[float, float, float]] = deque()
         self._started_at = self._cpu_at = 0.0
         self._handle = self._wait(BUSY_INTERVAL)
 
@@ -48,10 +52,11 @@ class LagMeter:
         now = self._loop.time()
         samples = self._samples
         # Clocks of some loops tick in milliseconds: never early.
-        samples.append((now, max(0.0, now - due)))
+        late = max(0.0, now - due)
+        worked = time.process_time() - self._cpu_at
+        samples.append((now, late, min(late, worked)))
         while samples[0][0] < now - WINDOW:
             samples.popleft()
-        worked = time.process_time() - self._cpu_at
         is_busy = worked > BUSY_SHARE * (now - self._started_at)
         was_busy, self._was_busy = self._was_busy, is_busy
         self._handle = self._wait(BUSY_INTERVAL if is_busy else IDLE_INTERVAL)
@@ -66,7 +71,12 @@ class LagMeter:
     def worst(self, window: float = WINDOW) -> float:
         """Return the longest delay of the last ``window`` seconds, in seconds."""
         since = self._loop.time() - window
-        return max((lag for at, lag in self._samples if at >= since), default=0.0)
+        return max((lag for at, lag, _ in self._samples if at >= since), default=0.0)
+
+    def worst_by_work(self, window: float) -> float:
+        """Return as ``worst`` what work of the process can have caused, not a pause."""
+        since = self._loop.time() - window
+        return max((own for at, _, own in self._samples if at >= since), default=0.0)
 
     def percentile(self, share: float) -> float:
         """Return the delay that ``share`` of the last minute's samples do not exceed.
@@ -74,7 +84,7 @@ class LagMeter:
         Args:
             share: Between 0 and 1, such as 0.99.
         """
-        lags = sorted(lag for _, lag in self._samples)
+        lags = sorted(lag for _, lag, _ in self._samples)
         return lags[min(int(share * len(lags)), len(lags) - 1)] if lags else 0.0
 
     def close(self) -> None:

@@ -182,7 +182,7 @@ def _has_snapshot(daemon: Daemon) -> bool:
 
 
 class _Late(LagMeter):
-    def worst(self, window: float = 0) -> float:  # noqa: ARG002 - as its parent
+    def worst_by_work(self, window: float) -> float:  # noqa: ARG002 - as its parent
         return LAG_LIMIT + 1
 
 

@@ -67,6 +67,30 @@ def test_it_tells_once_when_work_has_ended(
     assert rests == [pytest.approx(0.2), pytest.approx(0.7)]
 
 
+def test_a_pause_of_the_process_is_no_work_of_its_own(
+    stepped: SteppedLoop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    used = 0.0
+    monkeypatch.setattr(time, "process_time", lambda: used)
+    meter = LagMeter(stepped)
+    assert meter.worst_by_work(10) == 0
+    used += 0.1
+    stepped.step(late=30)  # stopped
+    assert meter.worst(10) == 30
+    assert meter.worst_by_work(10) == pytest.approx(0.1)
+    while stepped.now < 1042:
+        stepped.step(late=0)
+    used += 9
+    stepped.step(late=7)  # at work
+    assert (meter.worst(10), meter.worst_by_work(10)) == (7, 7)
+    assert meter.worst(60) == 30
+    stepped.step(late=0)
+    assert meter.worst_by_work(10) == 7
+    while stepped.now < 1062:
+        stepped.step(late=0)
+    assert meter.worst_by_work(10) == 0
+
+
 def test_the_percentile_leaves_rare_delays_out(stepped: SteppedLoop) -> None:
     meter = LagMeter(stepped)
     assert meter.percentile(0.99) == 0
