@@ -1,8 +1,9 @@
 """The daemon as metrics and health checks see it."""
 
+import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bgpd import __version__
 from bgpd.api.http import Check
@@ -15,8 +16,10 @@ from bgpd.api.metrics import (
     TableFigures,
 )
 from bgpd.daemon.lag import LagMeter
-from bgpd.daemon.logs import log_figures
+from bgpd.daemon.log_limit import BURST
+from bgpd.daemon.logs import alike, log_figures
 from bgpd.daemon.peer import Peer
+from bgpd.daemon.supervision import describe
 from bgpd.daemon.tables import FamilyTables
 from bgpd.session.fsm import State
 
@@ -31,6 +34,11 @@ LAG_WINDOW: Final = (
 SHOWN_OBJECTS: Final = 100  # with findings, by name; a series each
 
 _STATE_NAMES: Final = {state: state.name.lower() for state in State}
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
 
 
 class DaemonInsight:
@@ -49,23 +57,28 @@ class DaemonInsight:
         self._lag = lag
         self._warnings = warnings
         self._was_synced = False
+        self._at_fault: set[str] = set()  # whose figures are missing
 
     def figures(self) -> Figures:
         """Return a snapshot; some 5 us per peer."""
         daemon, speaker = self._daemon, self._daemon.speaker
         peers: tuple[PeerFigures, ...] = ()
         tables: tuple[TableFigures, ...] = ()
+        states = Counter[str]()
         if speaker is not None:
-            peers = tuple(map(_peer, speaker.peers.values()))
-            tables = tuple(_table(each) for each in speaker.tables.values())
-        found = Counter(peer.state for peer in peers)
+            known, self._at_fault = self._at_fault, set()
+            named = [(f"peer {name}", each) for name, each in speaker.peers.items()]
+            peers = tuple(self._sound(_peer, named, known))
+            states.update(self._sound(_state, named, known))
+            of_tables = ((str(name), each) for name, each in speaker.tables.items())
+            tables = tuple(self._sound(_table, of_tables, known))
         pulse = speaker.poller.pulse if speaker is not None else None
         log = log_figures()
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
         return Figures(
             version=__version__,
             uptime=self._lag.age,
-            session_states={name: found[name] for name in _STATE_NAMES.values()},
+            session_states={name: states[name] for name in _STATE_NAMES.values()},
             peers=peers,
             tables=tables,
             refused_connections=speaker.refused_connections if speaker else 0,
@@ -86,6 +99,26 @@ class DaemonInsight:
             reload=self._reload(),
             recovery_peers=self._awaited_count(),
         )
+
+    def _sound(
+        self,
+        figures_of: Callable[[T], R],
+        items: Iterable[tuple[str, T]],
+        known: set[str],
+    ) -> Iterator[R]:
+        """Yield figures; what is at fault costs its own, and is logged when that is new."""
+        for name, item in items:
+            try:
+                yield figures_of(item)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of one, not of all
+                if name not in known and name not in self._at_fault:
+                    text = describe(error)
+                    message = "%s: metrics do without its figures: %s"
+                    extra = alike(text, burst=BURST)
+                    _log.error(message, name, text, extra=extra, exc_info=error)
+                self._at_fault.add(name)
 
     def _awaited_count(self) -> int | None:
         report = self._daemon.recovery()
@@ -181,13 +214,17 @@ class DaemonInsight:
         return Check("listener", is_listening, "; ".join(faults) or text)
 
 
+def _state(peer: Peer) -> str:
+    return _STATE_NAMES[peer.state]
+
+
 def _peer(peer: Peer) -> PeerFigures:
-    counters, state = peer.driver.session.counters, peer.state
+    counters = peer.driver.session.counters
     return PeerFigures(
         name=peer.settings.name,
         address=peer.settings.remote_addr,
-        state=_STATE_NAMES[state],
-        is_established=state is State.ESTABLISHED,
+        state=_state(peer),
+        is_established=peer.state is State.ESTABLISHED,
         flaps=counters.flaps,
         malformed=peer.malformed_count,
         messages_received=sum(counters.received),

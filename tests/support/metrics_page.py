@@ -23,7 +23,8 @@ goes on, `/healthz` says 200. The loop's lag in `/metrics` and `pybgpctl show st
 minute, standstills included; `pybgpd_standstills_total` counts those.
 
 A metric is missing where there is nothing to measure: `pybgpd_fib_*` without the kernel's
-table, `pybgpd_datastore_*` without a datastore.
+table, `pybgpd_datastore_*` without a datastore. Should a fault of the daemon's make the figures of a
+peer or a family unknown, those are missing, all others are there, and the log says so once.
 
 | metric | type | labels | what it tells |
 |---|---|---|---|

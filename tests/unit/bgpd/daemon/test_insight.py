@@ -12,14 +12,17 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from bgpd.api.http import HttpServer
+from bgpd.api.metrics import PeerFigures
 from bgpd.config.settings import (
     DaemonSettings,
     DatastoreKind,
     DatastoreSettings,
     MetricsSettings,
 )
+from bgpd.daemon import insight
 from bgpd.daemon.insight import LAG_LIMIT, DaemonInsight
 from bgpd.daemon.lag import LagMeter
+from bgpd.daemon.peer import Peer
 from bgpd.daemon.presets import reflector_settings
 from bgpd.daemon.process import Daemon
 from bgpd.daemon.remembered import Member, encode_head, encode_member
@@ -193,6 +196,45 @@ async def test_a_loop_that_was_held_up_is_not_live() -> None:
     (check,) = DaemonInsight(daemon, lag, list).liveness()
     lag.close()
     assert not check.is_met
+
+
+@on_both_loops
+async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
+    caplog, monkeypatch
+) -> None:
+    async with Rack() as rack:
+        wanted = settings(rack.network)
+        async with running(wanted) as daemon:
+            await until(lambda: daemon.is_started)
+            speaker = daemon.speaker
+            assert speaker is not None
+            for number in (1, 2):
+                client = await rack.node(number, listens=False)
+                client.announce(f"10.{number}.0.0/16")
+                client.peers_with(wanted.metrics.address)
+            tables = speaker.tables[IPV4_UNICAST]
+            await until(lambda: len(tables.loc_rib) == 2)
+            first, second = speaker.peers
+            sound = insight._peer
+
+            def some(peer: Peer) -> PeerFigures:
+                if peer is speaker.peers[first]:
+                    raise ValueError("injected")
+                return sound(peer)
+
+            caplog.clear()
+            with monkeypatch.context() as broken:
+                broken.setattr(insight, "_peer", some)
+                for _ in range(3):
+                    found = await metrics(wanted)
+                    assert found["pybgpd_peer_up", second, second] == 1
+                    assert found["pybgpd_rib_prefixes", "ipv4-unicast"] == 2
+                    assert found["pybgpd_sessions", "established"] == 2
+                    assert ("pybgpd_peer_up", first, first) not in found
+                assert (await ask(wanted, "/api/status"))[0] == 200
+            lines = [record.getMessage() for record in caplog.records]
+            assert lines == [f"peer {first}: metrics do without its figures: injected"]
+            assert (await metrics(wanted))["pybgpd_peer_up", first, first] == 1
 
 
 @pytest.mark.slow
