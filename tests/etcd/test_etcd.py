@@ -15,7 +15,7 @@ from bgpd.calico.events import Changes, Snapshot
 from bgpd.calico.keys import affinity_key, assignment_key, prefixes, resource_key
 from bgpd.calico.state import ClusterState
 from bgpd.datastore.claimed import ClaimedBlocks
-from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings, EtcdWriter
+from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings, EtcdWriter, client
 from bgpd.datastore.etcd.client import EtcdError
 from tests.etcd.servers import (
     IS_INSTALLED,
@@ -64,6 +64,32 @@ async def test_snapshot_is_paged_at_one_revision(single: Cluster) -> None:
         assert status.source == single.servers[0].endpoint
         assert status.applied_revision == follower.events[0].revision
         assert status.snapshots == 1
+
+
+async def test_a_page_that_is_too_large_is_read_in_smaller_ones(
+    single: Cluster, monkeypatch
+) -> None:
+    monkeypatch.setattr(client, "MAX_ANSWER", 4 << 20)
+    await single.start()
+    # More than the connection may have on its way: what is refused must not count for ever.
+    expected = {resource_key("Node", f"n{i:02}"): b"%1000000d" % i for i in range(24)}
+    await EtcdWriter(single.settings).put(expected)
+    async with Follower(EtcdDatastore(single.settings)) as follower:
+        await follower.until(lambda seen: seen.datastore.status.is_connected)
+        assert follower.items == expected
+        assert follower.datastore.status.snapshots == 1
+
+
+async def test_a_value_that_is_too_large_is_told(single: Cluster, monkeypatch) -> None:
+    monkeypatch.setattr(client, "MAX_ANSWER", 1000)
+    await single.start()
+    key = resource_key("Node", "n1")
+    await EtcdWriter(single.settings).put({key: b"{}" + b" " * 1000})
+    async with Follower(EtcdDatastore(single.settings)) as follower:
+        await follower.until(
+            lambda seen: "1000 are taken at most" in seen.datastore.status.last_error
+        )
+        assert not follower.events
 
 
 async def test_changes_follow_in_order(single: Cluster) -> None:

@@ -36,6 +36,9 @@ from bgpd.texts.files import NoFileError, check_regular
 from bgpd.texts.limits import CERTIFICATE_OCTETS, TextError
 
 WINDOW_OCTETS: Final = 16 * 1024 * 1024  # HTTP/2; a page of large values in flight
+MAX_ANSWER: Final = 16 << 20
+"""Octets of one answer. A page of 5,000 Nodes has some 8 MiB; to parse the most there is holds
+the loop for some 25 ms."""
 ETCD_PORT: Final = 2379
 
 Reply = TypeVar("Reply", bound=Message)
@@ -43,6 +46,10 @@ Reply = TypeVar("Reply", bound=Message)
 
 class EtcdError(DatastoreError):
     """A call failed or the connection is gone; another endpoint may do."""
+
+
+class TooLargeError(EtcdError):
+    """An answer is more than is taken; fewer keys may do."""
 
 
 class CompactedError(EtcdError):
@@ -172,6 +179,7 @@ class Connection:
 
         Raises:
             CompactedError: The revision asked for is gone.
+            TooLargeError: What the keys hold is more than ``MAX_ANSWER``.
             EtcdError: The call failed.
         """
         return await self._authenticated("KV/Range", request, RangeResponse)
@@ -234,11 +242,33 @@ class Connection:
         with errors_told():
             # Around all of it: grpclib's own deadline begins after connecting.
             async with asyncio.timeout(self._settings.call_timeout):
-                result: Reply = await method(request, metadata=self._metadata())
+                async with method.open(metadata=self._metadata()) as stream:
+                    await stream.send_message(request, end=True)
+                    _refuse_more(stream)
+                    result: Reply = await stream.recv_message()
         return result
 
     def _metadata(self) -> dict[str, str]:
         return {"token": self._token} if self._token else {}
+
+
+def _refuse_more(stream: Any) -> None:  # noqa: ANN401  # the library has no types
+    """Refuse a message of more than ``MAX_ANSWER`` before it is received.
+
+    The library has no limit of its own, and asks for as many octets as a message says it has.
+    What is refused has at most ``WINDOW_OCTETS`` on their way.
+    """
+    channel = stream._stream  # as above
+    receive = channel.recv_data
+
+    async def receive_some(octets: int) -> bytes:
+        if octets > MAX_ANSWER:
+            found = f"an answer of {octets} octets"
+            raise TooLargeError(f"{found}; {MAX_ANSWER} are taken at most")
+        received: bytes = await receive(octets)
+        return received
+
+    channel.recv_data = receive_some
 
 
 @contextmanager

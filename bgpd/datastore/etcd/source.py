@@ -23,6 +23,7 @@ from bgpd.datastore.etcd.client import (
     CompactedError,
     Connection,
     EtcdSettings,
+    TooLargeError,
     errors_told,
     prefix_end,
 )
@@ -137,16 +138,21 @@ class EtcdDatastore:
     async def _pages(
         self, connection: Connection, key: bytes, end: bytes, revision: int
     ) -> AsyncGenerator[RangeResponse, None]:
-        """Yield the pages of a range; all but the first at the revision of the first."""
+        """Yield the pages of a range; all but the first at the revision of the first.
+
+        A page that is too large is asked for again, and so are those behind it, by fewer keys.
+        """
+        limit = self._settings.page_keys
         while True:
-            reply = await connection.read(
-                RangeRequest(
-                    key=key,
-                    range_end=end,
-                    limit=self._settings.page_keys,
-                    revision=revision,
+            try:
+                reply = await connection.read(
+                    RangeRequest(key=key, range_end=end, limit=limit, revision=revision)
                 )
-            )
+            except TooLargeError:
+                if limit == 1:
+                    raise
+                limit = max(1, limit // 4)
+                continue
             yield reply
             if not reply.more or not reply.kvs:
                 return
