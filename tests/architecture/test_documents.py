@@ -17,6 +17,7 @@ DOCUMENTS = sorted(
 )
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+MODULE = re.compile(r"`bgpd\.([a-z_]+)\.([a-z_]+)(?:\.\w+)*`")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 MAX_README = 150  # lines
 SHELL = frozenset(
@@ -59,6 +60,18 @@ def test_links_lead_somewhere(path: Path) -> None:
         assert file.exists(), target
         if anchor:
             assert anchor in anchors(file), target
+
+
+def test_modules_that_are_named_exist() -> None:
+    named = {
+        (str(path.relative_to(ROOT)), *names)
+        for path in DOCUMENTS
+        for names in MODULE.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    for document, package, name in named:
+        place = ROOT / "bgpd" / package / name
+        assert place.is_dir() or place.with_suffix(".py").is_file(), (document, name)
 
 
 @pytest.mark.parametrize("name", sorted(PAGES))
