@@ -25,6 +25,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from tests.support.calls import count_calls
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -138,6 +139,26 @@ class TestWhatIsSaid:
         peer.judge_again(rules())
         assert peer.paths(ONE) == {1: GOOD, 2: OTHER}
 
+    @pytest.mark.rfc("7313", "4", "MUST")
+    @pytest.mark.parametrize("term", [REJECTS_ALL, REJECTS_LOW])
+    def test_of_what_is_stale_when_the_rules_change(self, term: Term) -> None:
+        """It stays stale, or goes for good: no peer tells it once more."""
+        peer = Peer()
+        for path_id in (0, 5):
+            peer.announce(GOOD, ONE, TWO, path_id=path_id)
+        peer.rib.make_stale()
+        peer.announce(OTHER, ONE, TWO)
+        peer.judge_again(rules(term))
+        assert peer.followed == peer.loc_rib.table
+        assert {*peer.rib.refused} == {
+            (nlri, 0) for nlri in (ONE, TWO) if nlri not in peer.followed
+        }
+        peer.judge_again(rules())
+        assert peer.paths(ONE) == {0: OTHER}
+        assert peer.paths(TWO) == (
+            {0: OTHER} if term is REJECTS_ALL else {0: OTHER, 5: GOOD}
+        )
+
     def test_of_all_that_becomes_long_lived(self) -> None:
         peer = Peer()
         peer.announce(GOOD, ONE)
@@ -233,11 +254,14 @@ class TestSlices:
 
     def test_whose_prefixes_are_few_among_many_are_known(self) -> None:
         some = many(3 * SWEEP_SLICE)
-        peer = Peer()
-        peer.loc_rib.announce(some, a_path(source=a_source("other")))
-        peer.followed = dict(peer.loc_rib.table)
-        peer.announce(GOOD, some[-1], some[0])
-        assert {*peer.rib.own_nlris()} == {some[0], some[-1]}
+        peer, alone = Peer(), Peer()
+        peer.loc_rib.announce(some[1:-1], a_path(source=a_source("other")))
+        costs = set()
+        for each in (peer, alone):
+            each.announce(GOOD, some[-1], some[0])
+            assert {*each.rib.own_nlris()} == {some[0], some[-1]}
+            costs.add(count_calls(each.rib.own_nlris))
+        assert len(costs) == 1
         peer.rib.make_stale()
         assert len(list(peer.rib.make_long_lived())) == 1
         assert len(list(peer.rib.sweep_stale())) == 1
