@@ -1,5 +1,7 @@
 """Plain routes of internal peers by their short way; ``test_group`` has what is told."""
 
+from itertools import product
+
 import pytest
 
 from reflector.outbound import Batch
@@ -127,3 +129,31 @@ def test_what_is_left_does_not_end_what_follows() -> None:
     batch, left = put(Change(None, a_path(A), [THREE]), mute, odd)
     assert batch.reflected == {A: {b"a": {BLOCK.octets: [THREE]}}}
     assert left == [mute, odd]
+
+
+def test_each_change_fares_as_it_does_alone() -> None:
+    """Whatever came before it in the same batch, of its source or of another."""
+    sides = [None, *(a_path(source) for source in (A, A, B, STRANGER, MUTE))]
+    sides += [a_path(A, OTHER), a_path(A, slow_twin(BLOCK))]
+    firsts, seconds = (
+        [
+            (change, *put(change))
+            for change in (Change(*pair, [nlri]) for pair in product(sides, sides))
+        ]
+        for nlri in (ONE, TWO)
+    )
+    for (first, told, left), (second, also_told, also_left) in product(firsts, seconds):
+        batch, rest = put(first, second)
+        assert said_by(batch) == said_by(told) | said_by(also_told)
+        assert rest == left + also_left
+
+
+def said_by(batch: Batch) -> set[object]:
+    told = {
+        (source, tail, block, nlri)
+        for source, by_tail in batch.reflected.items()
+        for tail, by_block in by_tail.items()
+        for block, some in by_block.items()
+        for nlri in some
+    }
+    return told | {(source, n) for source, some in batch.private.items() for n in some}
