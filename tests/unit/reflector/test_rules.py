@@ -227,9 +227,35 @@ class TestIpv6:
         assert outgoing is not None
         assert outgoing.next_hop == SELF_IPV6
 
-    def test_an_ipv4_next_hop_cannot_be_told(self) -> None:
-        path = from_peer(SourceKind.EBGP, some_attributes(next_hop="192.0.2.1"))
-        assert told(path, self.context()) is None
+    @pytest.mark.parametrize(
+        "address", ["fe80::9", "fe81::9", "feb0::9", "febf:ffff::9"]
+    )
+    def test_no_link_local_address_is_told_off_its_link(self, address: str) -> None:
+        attributes = some_attributes(next_hop=address)
+        for kind in KINDS[:3]:
+            outgoing = told(from_peer(kind, attributes), self.context())
+            assert outgoing is not None
+            assert outgoing.next_hop == SELF_IPV6
+        keeps = self.context(Target.EBGP, keeps_next_hop=True)
+        outgoing = told(from_peer(SourceKind.EBGP, attributes), keeps)
+        assert outgoing is not None
+        assert outgoing.next_hop == attributes.next_hop
+
+    @pytest.mark.parametrize(
+        "address", ["fe00::9", "fe7f::9", "fec0::9", "fd80::9", "2a80::9", "ff80::9"]
+    )
+    def test_what_begins_almost_as_a_link_local_address_is_told(self, address) -> None:
+        attributes = some_attributes(next_hop=address)
+        outgoing = told(from_peer(SourceKind.EBGP, attributes), self.context())
+        assert outgoing is not None
+        assert outgoing.next_hop == attributes.next_hop
+
+    @pytest.mark.parametrize("kind", KINDS[2:])
+    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
+    def test_an_ipv4_next_hop_cannot_be_told(self, kind, target: Target) -> None:
+        attributes = some_attributes(next_hop="192.0.2.1", local_pref=100)
+        path = from_peer(kind, attributes, is_client=True)
+        assert told(path, self.context(target)) is None
         no_address = self.context(Target.EBGP, local_address=SELF)
         assert told(from_peer(SourceKind.LOCAL), no_address) is None
 
@@ -408,6 +434,8 @@ class TestWhatIsRemembered:
 
     def test_only_our_own_routes_while_there_may_be_better_ones(self) -> None:
         early = Export(a_context(), Policy(ACCEPT_ALL), tells_own_only=True)
+        assert early.tells_own_only is True
+        assert Export(a_context(), Policy(ACCEPT_ALL)).tells_own_only is False
         assert early(from_peer(SourceKind.LOCAL)) is not None
         assert early(from_peer(SourceKind.KERNEL)) is not None
         assert early(from_peer(SourceKind.EBGP)) is None
@@ -484,7 +512,51 @@ class TestWhatIsRemembered:
         assert 0 < len(export._shapes) <= MEMO_MAX
 
 
+class TestTheShortWay:
+    """Plain routes of internal peers are told by their blocks where nothing forbids it."""
+
+    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
+    def test_reflection_without_policy_has_it(self, target: Target) -> None:
+        export = Export(a_context(target), Policy(ACCEPT_ALL))
+        assert export.reflects_only is True
+        path = from_peer(is_client=True)
+        outgoing = export(path)
+        assert outgoing is not None
+        assert outgoing.attributes == path.attributes.octets + export.tail_of(
+            path.source
+        )
+
+    @pytest.mark.parametrize(
+        "context",
+        [
+            a_context(Target.EBGP),
+            a_context(family=IPV6_UNICAST),
+            a_context(four_octet_as=False),
+            a_context(sets_next_hop_self=True),
+        ],
+    )
+    def test_where_more_than_a_tail_differs_there_is_none(self, context) -> None:
+        assert Export(context, Policy(ACCEPT_ALL)).reflects_only is False
+
+    def test_with_a_policy_there_is_none(self) -> None:
+        spec = PolicySpec("all", (), accepts_unmatched=True)
+        assert Export(a_context(), compile_policy(spec)).reflects_only is False
+
+
 class TestMemory:
+    def test_there_is_room_for_as_many_small_forms_as_the_bound_says(self) -> None:
+        export = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        sources = [from_peer(is_client=number % 2 == 0).source for number in range(2)]
+        block = some_attributes(local_pref=100)
+        paths = [Path(sources[n % 2], block, HOP) for n in range(MEMO_MAX + 1)]
+        assert export.outgoing(paths[0]) is not None
+        assert export.outgoing(paths[1]) is None
+        for path in paths[:MEMO_MAX]:
+            export.outgoing(path)
+        assert len(export._memo) == MEMO_MAX
+        export.outgoing(paths[MEMO_MAX])
+        assert len(export._memo) == 1
+
     @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT, Target.EBGP])
     def test_nothing_is_kept_for_each_peer_that_ever_was(self, target: Target) -> None:
         export = Export(a_context(target), Policy(ACCEPT_ALL))
@@ -506,8 +578,8 @@ class TestMemory:
 
     def test_large_blocks_count_as_several(self) -> None:
         export = Export(a_context(max_message_len=65535), Policy(ACCEPT_ALL))
-        for number in range(500):
-            large = some_attributes(communities=range(number, number + 16_000))
+        large = some_attributes(communities=range(16_000))
+        for _ in range(500):
             export.outgoing(from_peer(SourceKind.IBGP, large))
         assert export._memo.count <= 2 * MEMO_MAX // (64_000 // 512)
 
