@@ -26,7 +26,7 @@ from rib.change import Change
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Path, Source
-from rib.path_set import Entry, best_of, eligible_of, paths_of
+from rib.path_set import Entry, best_of, eligible_of
 
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
@@ -40,7 +40,7 @@ PackBlocks = Callable[
 CATCH_UP_SLICE = 2048
 _ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
 
-_Told = tuple[Outgoing | None, ...]  # parallel to the paths that were asked about
+_Told = tuple[tuple[Path, Outgoing | None], ...]  # paths, and what is told of each
 
 
 class _InDoubt:
@@ -53,7 +53,7 @@ class _InDoubt:
 
 
 _IN_DOUBT: Final = _InDoubt()
-_NOTHING: Final[tuple[tuple[None], tuple[None]]] = ((None,), (None,))
+_NOTHING: Final = (None, None)
 _Exporter = Export | _InDoubt
 
 
@@ -301,8 +301,7 @@ class UpdateGroup:
         put = self._put_add_path if is_add_path else self._put
         for old, new, nlris in changes:
             if is_add_path:
-                was = paths_of(old) if held_by is _IN_DOUBT else eligible_of(old)
-                now = eligible_of(new)
+                was, now = eligible_of(old), eligible_of(new)
             else:
                 had, has = best_of(old), best_of(new)
                 if had is has and before is None:
@@ -310,7 +309,7 @@ class UpdateGroup:
                 was, now = (had,) if had else (), (has,) if has else ()
             for told, some in _divide(told_by, now, nlris):
                 for held, members in _divide(held_by, was, some):
-                    put(batch, members, (now, told), (was, held))
+                    put(batch, members, told, held)
 
     def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
         """Add changes whose prefixes all fare alike."""
@@ -328,16 +327,11 @@ class UpdateGroup:
                 batch.announce(source if source in members else None, told, nlris)
 
     def _put(
-        self,
-        batch: Batch,
-        nlris: Sequence[Nlri],
-        now: tuple[Sequence[Path], _Told],
-        was: tuple[Sequence[Path], _Told],
+        self, batch: Batch, nlris: Sequence[Nlri], told: _Told, held: _Told
     ) -> None:
-        """Tell prefixes that have one path each for the members."""
-        (new,), (told,) = now if now[0] else _NOTHING
-        (old,), (held,) = was if was[0] else _NOTHING
-        self._put_one(batch, nlris, (new, told), (old, held))
+        """Tell prefixes that have at most one path each for the members."""
+        now, was = told[0] if told else _NOTHING, held[0] if held else _NOTHING
+        self._put_one(batch, nlris, now, was)
 
     def _put_one(
         self,
@@ -370,17 +364,13 @@ class UpdateGroup:
         batch.withdraw_from(source, nlris)
 
     def _put_add_path(
-        self,
-        batch: Batch,
-        nlris: Sequence[Nlri],
-        now: tuple[Sequence[Path], _Told],
-        was: tuple[Sequence[Path], _Told],
+        self, batch: Batch, nlris: Sequence[Nlri], told: _Told, held: _Told
     ) -> None:
         """Tell several paths of each prefix, each under a lasting identifier (RFC 7911)."""
         members = self.members
-        told, held = self._selection(*now), self._selection(*was)
-        for path_id, (path, outgoing) in told.items():
-            before = held.get(path_id)
+        now, was = self._selection(told), self._selection(held)
+        for path_id, (path, outgoing) in now.items():
+            before = was.get(path_id)
             source = path.source
             is_same_source = before is None or before[0].source is source
             if before is None or before[1] != outgoing or not is_same_source:
@@ -389,18 +379,16 @@ class UpdateGroup:
                 batch.announce(origin, outgoing, pieces)
                 if origin is not None and not is_same_source:
                     batch.withdraw_from(source, pieces)
-        for path_id, (path, _) in held.items():
-            if path_id not in told:
+        for path_id, (path, _) in was.items():
+            if path_id not in now:
                 origin = path.source if path.source in members else None
                 batch.withdraw(origin, _with_id(path_id, nlris))
 
-    def _selection(
-        self, paths: Sequence[Path], told: _Told
-    ) -> dict[int, tuple[Path, Outgoing]]:
+    def _selection(self, told: _Told) -> dict[int, tuple[Path, Outgoing]]:
         """Return the paths that are told, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
         most = self._add_path_max
-        for path, outgoing in zip(paths, told, strict=True):
+        for path, outgoing in told:
             # What may have been told is not limited by what may be told now.
             if most and len(selected) >= most and outgoing is not _ANYTHING:
                 break
@@ -468,7 +456,7 @@ def _divide(
     groups: list[tuple[_Told, Sequence[Nlri]]] = [((), nlris)]
     for path in paths:
         groups = [
-            ((*told, outgoing), part)
+            ((*told, (path, outgoing)), part)
             for told, some in groups
             for outgoing, part in exporter.divide(path, some)
         ]

@@ -28,6 +28,7 @@ MOST_SURVIVORS: Final = 0.03  # of all mutants
 
 _SHORT_WAYS: Final = "tests/property/test_short_ways.py"
 _REFLECTOR: Final = ("tests/unit/reflector", _SHORT_WAYS)
+_GROUP: Final = (*_REFLECTOR, "tests/property/test_group_shares.py")
 PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "rib/choice.py": ("tests/unit/rib/test_choice.py", _SHORT_WAYS),
     "rib/decision.py": (
@@ -36,8 +37,8 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         _SHORT_WAYS,
     ),
     "rib/path_set.py": ("tests/unit/rib/test_path_set.py", _SHORT_WAYS),
-    "reflector/reflected.py": _REFLECTOR,
-    "reflector/outbound.py": _REFLECTOR,
+    "reflector/reflected.py": _GROUP,
+    "reflector/outbound.py": _GROUP,
     "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/pending.py": _REFLECTOR,
@@ -62,7 +63,7 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/rib/test_loc_rib_reads.py",
         "tests/property/test_loc_rib.py",
     ),
-    "reflector/group.py": _REFLECTOR,
+    "reflector/group.py": (*_GROUP, "tests/property/test_group.py"),
 }
 """Module -> the tests that must notice; quick ones, since each mutant runs them all."""
 

@@ -104,6 +104,8 @@ def test_a_route_that_no_message_holds_is_withdrawn_and_counted() -> None:
     outbound = group.encode([Change(a_path(source), a_path(source, BIG), [ONE, TWO])])
     assert share(outbound, member) == pack_withdraw(IPV4_UNICAST, [ONE, TWO], 4096)
     assert group.unsent_count == 2
+    group.encode([Change(None, a_path(source, BIG), [THREE])])
+    assert group.unsent_count == 3
     long = a_group(max_message_len=65535)
     long.join(member)
     outbound = long.encode([Change(None, a_path(source, BIG), [ONE, TWO])])

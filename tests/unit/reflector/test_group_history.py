@@ -298,14 +298,24 @@ class TestCatchingUp:
         assert slow.unseen == [b"\x08\x0b", TWO, THREE]
         assert slow.has_everything
         assert not quick.has_everything
+        assert [slow.is_walking, quick.is_walking] == [False, True]
         assert walk.next_slice() == [TWO]
 
     def test_a_new_member_holds_nothing_and_lacks_nothing(self) -> None:
-        member = World().group.join(a_client(9))
+        source = a_client(9)
+        member = World().group.join(source)
         assert member.has_everything
-        assert not member.is_blocked
-        assert not member.is_in_doubt
-        assert (member.closing, member.next_refresh) == (None, None)
+        assert {name: getattr(member, name) for name in Member.__slots__} == {
+            "closing": None,
+            "is_behind": False,
+            "is_blocked": False,
+            "is_in_doubt": False,
+            "is_walking": False,
+            "missed": {},
+            "next_refresh": None,
+            "source": source,
+            "unseen": [],
+        }
 
     def test_who_left_is_no_member(self) -> None:
         world = World()

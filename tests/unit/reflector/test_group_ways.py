@@ -83,6 +83,7 @@ class World:
         outbound = self.group.encode(changes)
         if outbound is None:
             return {}, {}, {}
+        assert outbound.special <= self.group.members.keys()
         members = (self.first, self.second, self.reader)
         one, two, three = (
             said_by(octets_of(outbound.share_of(source))) for source in members
@@ -234,10 +235,10 @@ def test_a_block_that_needs_several_messages_is_told_in_them(world: World) -> No
 class TestSeveralPathsOfAPrefix:
     """RFC 7911: each under an identifier of its own, which lasts."""
 
-    def world(self, most: int = 0) -> World:
+    def world(self, most: int = 0, ids: PathIds | None = None) -> World:
         world = World(ACCEPT_ALL)
         context = a_context(cluster_id=7, add_path_max=most)
-        group = group_of(Export(context, Policy(ACCEPT_ALL)), PathIds())
+        group = group_of(Export(context, Policy(ACCEPT_ALL)), ids)
         for member in (world.first, world.second, world.reader):
             group.join(member)
         world.group = group
@@ -255,6 +256,13 @@ class TestSeveralPathsOfAPrefix:
         ]
         ids = [world.group._id_of(path) for path in paths]
         assert ids == [1, 2, 3, 4, 5, 1]
+
+    def test_a_path_has_one_identifier_in_all_groups_of_a_family(self) -> None:
+        ids = PathIds()
+        one, other = self.world(ids=ids), self.world(1, ids)
+        path, stranger = one.path(one.first), one.path(one.stranger)
+        assert one.group._id_of(stranger) == 1
+        assert other.group._id_of(path) == one.group._id_of(path) == 2
 
     def test_a_path_that_must_not_be_told_takes_no_one_s_place(self) -> None:
         world = self.world(most=1)
