@@ -50,7 +50,7 @@ class PerPrefix:
         self.attributes = attributes
         self.marked = marked
         self.epoch = epoch
-        self.paths: dict[tuple[bytes, bytes, int | None], Path] = {}
+        self.paths: dict[tuple[bytes, bytes, int | None, bool], Path] = {}
 
 
 Outcome = Path | Refused | PerPrefix
@@ -168,6 +168,7 @@ class AdjRibIn:
             received=attributes,
             path_id=path_id,
             weight=verdict.weight,
+            has_own_med=verdict.sets_med,
         )
 
     # hot: per read
@@ -241,7 +242,7 @@ class AdjRibIn:
             judged: Path | Refused
             if verdict.is_accepted:
                 after = verdict.attributes
-                key = (after.octets, after.next_hop, verdict.weight)
+                key = (after.octets, after.next_hop, verdict.weight, verdict.sets_med)
                 known = paths.get(key)
                 if known is None:
                     known = paths[key] = self._path(received, verdict, path_id)
@@ -349,6 +350,7 @@ class AdjRibIn:
             received=path.received,
             path_id=path.path_id,
             weight=path.weight,
+            has_own_med=path.has_own_med,
         )
         after.epoch = path.epoch
         return after

@@ -420,9 +420,7 @@ def make_attributes(
         COMMUNITIES: encode_communities(communities) or None,
         ORIGINATOR_ID: word(originator_id),
         CLUSTER_LIST: encode_communities(cluster_list) or None,
-        EXTENDED_COMMUNITIES: (
-            b"".join(item.to_bytes(8, "big") for item in ext_communities) or None
-        ),
+        EXTENDED_COMMUNITIES: encode_ext_communities(ext_communities) or None,
         IPV6_EXTENDED_COMMUNITIES: b"".join(ipv6_ext_communities) or None,
         AIGP: None if aigp is None else b"\x01\x00\x0b" + aigp.to_bytes(8, "big"),
         LARGE_COMMUNITIES: encode_large_communities(large_communities) or None,
@@ -438,6 +436,11 @@ def _word(number: int | None) -> bytes | None:
 def encode_communities(communities: Iterable[int]) -> bytes:
     """Return value octets of COMMUNITIES or CLUSTER_LIST, in the given order."""
     return b"".join(item.to_bytes(4, "big") for item in communities)
+
+
+def encode_ext_communities(communities: Iterable[int]) -> bytes:
+    """Return value octets of EXTENDED COMMUNITIES (RFC 4360 2), in the given order."""
+    return b"".join(item.to_bytes(8, "big") for item in communities)
 
 
 def encode_large_communities(communities: Iterable[tuple[int, int, int]]) -> bytes:

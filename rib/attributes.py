@@ -31,6 +31,7 @@ from rib.attribute_set import (
     edit,
     encode_attribute,
     encode_communities,
+    encode_ext_communities,
     encode_large_communities,
     make_attributes,
 )
@@ -60,6 +61,7 @@ __all__ = [
     "edit",
     "encode_attribute",
     "encode_communities",
+    "encode_ext_communities",
     "encode_large_communities",
     "extract_mp",
     "format_as_path",

@@ -43,8 +43,10 @@ WELL_KNOWN_COMMUNITIES: Final = MappingProxyType(
     {name: community for community, name in WELL_KNOWN_NAMES.items()}
 )
 
-_EXT_KINDS: Final = {"rt": 0x02, "ro": 0x03}  # RFC 4360 4, 5: sub-types
-_EXT_NAMES: Final = {sub_type: name for name, sub_type in _EXT_KINDS.items()}
+EXT_SUB_TYPES: Final = MappingProxyType({"rt": 0x02, "ro": 0x03})  # RFC 4360 4, 5
+"""Names of sub-types: route target and route origin."""
+
+_EXT_NAMES: Final = {sub_type: name for name, sub_type in EXT_SUB_TYPES.items()}
 _TWO_OCTET_AS: Final = 0x00  # RFC 4360 3.1
 _IPV4_ADDRESS: Final = 0x01  # RFC 4360 3.2
 _FOUR_OCTET_AS: Final = 0x02  # RFC 5668
@@ -113,7 +115,7 @@ def parse_ext_community(text: str) -> int:
         return int(text, 16)
     name, _, rest = text.partition(":")
     administrator, colon, local_text = rest.rpartition(":")
-    sub_type = _EXT_KINDS.get(name)
+    sub_type = EXT_SUB_TYPES.get(name)
     if sub_type is None or not colon:
         raise ValueError(f"{text!r} is not an extended community")
     (local,) = _numbers(local_text, 1, 0xFFFFFFFF)

@@ -122,11 +122,14 @@ class Path:
         epoch: ``source.epoch`` when it was announced.
         weight: Preferred before LOCAL_PREF, never sent; the source's, or what import
             policy set.
+        has_own_med: Import policy set MED, whatever the received one was: it is ours to
+            tell other ASes (RFC 4271 5.1.4 is about what a neighbour said).
     """
 
     __slots__ = (
         "attributes",
         "epoch",
+        "has_own_med",
         "next_hop",
         "path_id",
         "received",
@@ -143,6 +146,7 @@ class Path:
         received: PathAttributes | None = None,
         path_id: int = 0,
         weight: int | None = None,
+        has_own_med: bool = False,
     ) -> None:
         self.source = source
         self.attributes = attributes
@@ -151,6 +155,7 @@ class Path:
         self.next_hop = next_hop
         self.epoch = source.epoch
         self.weight = source.weight if weight is None else weight
+        self.has_own_med = has_own_med
 
     def __repr__(self) -> str:
         return f"Path({self.source.name}, {self.attributes!r}, id={self.path_id})"

@@ -32,7 +32,9 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
+from rib.attribute_text import ORIGIN_NAMES
 from rib.communities import parse_community, parse_large_community
+from rib.community_patterns import KINDS
 from rib.decision import DecisionOptions
 from rib.family import ADDRESS_OCTETS, FAMILIES_BY_NAME, SAFI_UNICAST, Family
 from rib.nlri import Nlri, format_address, parse_address, parse_prefix
@@ -51,6 +53,7 @@ from rib.policy import (
 
 CALICO_BIRD: Final = "/var/run/calico/bird.ctl"
 CALICO_BIRD6: Final = "/var/run/calico/bird6.ctl"
+_SUFFIXES: Final = {"any": "", "all": "_all", "none": "_none"}
 _MAX_FIRST_OCTET = 223  # above are multicast addresses
 
 
@@ -306,14 +309,18 @@ def _match(match: policies.TermMatch) -> Match:
     )
     next_hops = tuple(map(_inside, match.next_hops))
     kinds = (SourceKind[each.upper()] for each in match.sources)
-    large = map(parse_large_community, match.large_communities)
+    communities = {
+        f"{kind.field}{suffix}": frozenset(map(kind.parse, getattr(asked, quantity)))
+        for kind in KINDS
+        for asked in (getattr(match, kind.field),)
+        for quantity, suffix in _SUFFIXES.items()
+    }
     return Match(
         prefixes=PrefixMatch(prefixes) if prefixes else None,
         family=None if match.family is None else FAMILIES_BY_NAME[match.family],
         source_kinds=frozenset(kinds),
         interface=match.interface or "",
-        communities=frozenset(map(parse_community, match.communities)),
-        large_communities=frozenset(large),
+        origins=frozenset(map(_origin, match.origins)),
         as_path_regex=match.as_path or "",
         as_path_prefix=tuple(match.as_path_prefix),
         neighbour_as=frozenset(match.neighbor_as),
@@ -321,7 +328,12 @@ def _match(match: policies.TermMatch) -> Match:
         next_hops=PrefixMatch(next_hops) if next_hops else None,
         local_pref=_bounds(match.local_pref),
         med=_bounds(match.med),
+        **communities,  # fields of Match by their names
     )
+
+
+def _origin(name: str) -> int:
+    return ORIGIN_NAMES.index(name.upper())
 
 
 def _inside(prefix: str) -> PrefixEntry:
@@ -334,22 +346,20 @@ def _bounds(numbers: policies.NumberRange | None) -> Bounds | None:
 
 
 def _actions(changes: policies.TermChanges) -> Actions:
-    standard, large = changes.communities, changes.large_communities
+    communities: dict[str, object] = {}
+    for kind in KINDS:
+        change = getattr(changes, kind.field)
+        if change.set is not None:
+            communities[f"set_{kind.field}"] = tuple(map(kind.parse, change.set))
+        communities[f"remove_{kind.field}"] = frozenset(map(kind.parse, change.remove))
+        communities[f"add_{kind.field}"] = tuple(map(kind.parse, change.add))
     return Actions(
+        origin=None if changes.origin is None else _origin(changes.origin),
         local_pref=changes.local_pref,
         med=changes.med,
         removes_med=changes.remove_med,
         next_hop=None if changes.next_hop is None else parse_address(changes.next_hop),
         weight=changes.weight,
         prepend=tuple(changes.prepend),
-        set_communities=(
-            None if standard.set is None else tuple(map(parse_community, standard.set))
-        ),
-        remove_communities=frozenset(map(parse_community, standard.remove)),
-        add_communities=tuple(map(parse_community, standard.add)),
-        set_large_communities=(
-            None if large.set is None else tuple(map(parse_large_community, large.set))
-        ),
-        remove_large_communities=frozenset(map(parse_large_community, large.remove)),
-        add_large_communities=tuple(map(parse_large_community, large.add)),
+        **communities,  # type: ignore[arg-type]  # fields of Actions by their names
     )

@@ -6,7 +6,7 @@ silently. Anchors, aliases and ``<<`` work, within limits on what they unfold to
 
 from dataclasses import dataclass, field
 from itertools import islice
-from typing import Final
+from typing import Any, Final
 
 from bgpd.config.errors import ConfigProblem, Origin
 from bgpd.texts.limits import CONFIGURATION, Limits, TextError
@@ -53,6 +53,20 @@ class Document:
         if self.root is None:
             return Origin(self.source)
         return self._origin(place_of(self.root, path, of_key=of_key))
+
+    def as_written(self, path: KeyPath) -> KeyPath:
+        """Return ``path`` without the keys that the short form of a list stands for."""
+        at: Any = self.data
+        written: list[str | int] = []
+        for part in path:
+            if isinstance(at, list) and isinstance(part, str):
+                continue
+            written.append(part)
+            try:
+                at = at[part]
+            except (KeyError, IndexError, TypeError):
+                at = None
+        return tuple(written)
 
     def put(self, path: KeyPath, value: object, origin: Origin) -> None:
         """Set one value from elsewhere (environment, options) over what the file says."""

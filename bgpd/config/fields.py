@@ -11,7 +11,12 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from rib.communities import parse_community, parse_large_community
+from rib.communities import (
+    parse_community,
+    parse_ext_community,
+    parse_large_community,
+)
+from rib.community_patterns import EXTENDED, LARGE, STANDARD
 from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
@@ -102,6 +107,26 @@ def _large_community(text: str) -> str:
     return text
 
 
+def _ext_community(text: str) -> str:
+    parse_ext_community(text)
+    return text
+
+
+def _community_pattern(text: str) -> str:
+    STANDARD.parse(text)
+    return text
+
+
+def _large_community_pattern(text: str) -> str:
+    LARGE.parse(text)
+    return text
+
+
+def _ext_community_pattern(text: str) -> str:
+    EXTENDED.parse(text)
+    return text
+
+
 def _hold_time(seconds: int) -> int:
     if seconds in (1, 2):
         raise ValueError("expected 0 or at least 3 (RFC 4271 4.2)")
@@ -154,6 +179,10 @@ ProcessName = Annotated[str, AfterValidator(_process_name)]
 Password = Annotated[str, AfterValidator(_password)]
 Community = Annotated[str, AfterValidator(_community)]
 LargeCommunity = Annotated[str, AfterValidator(_large_community)]
+ExtCommunity = Annotated[str, AfterValidator(_ext_community)]
+CommunityPattern = Annotated[str, AfterValidator(_community_pattern)]
+LargeCommunityPattern = Annotated[str, AfterValidator(_large_community_pattern)]
+ExtCommunityPattern = Annotated[str, AfterValidator(_ext_community_pattern)]
 Port = Annotated[int, Field(ge=1, le=0xFFFF)]
 _SECONDS: Final = Unit("seconds")
 HoldTime = Annotated[int, Field(ge=0, le=0xFFFF), AfterValidator(_hold_time), _SECONDS]

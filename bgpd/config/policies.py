@@ -14,7 +14,11 @@ from bgpd.config.fields import (
     Address,
     AsNumber,
     Community,
+    CommunityPattern,
+    ExtCommunity,
+    ExtCommunityPattern,
     LargeCommunity,
+    LargeCommunityPattern,
     Metric,
     Prefix,
     Switch,
@@ -67,6 +71,67 @@ NumberItem = Annotated[NumberRange, BeforeValidator(_number_range)]
 PathAs = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 
 
+class CommunityMatch(Section):
+    """Communities asked for; a bare list is `any`."""
+
+    any: Annotated[
+        list[CommunityPattern],
+        Field(
+            description="at least one of these: 65000:1, 65000:1-99, 65000:*, no-export"
+        ),
+    ] = []
+    all: Annotated[
+        list[CommunityPattern],
+        Field(description="each of these; of a pattern, one that fits it"),
+    ] = []
+    none: Annotated[list[CommunityPattern], Field(description="not one of these")] = []
+
+
+class LargeCommunityMatch(Section):
+    """Large communities asked for; a bare list is `any`."""
+
+    any: Annotated[
+        list[LargeCommunityPattern],
+        Field(description="at least one of these: 65000:1:2, 65000:1-99:*"),
+    ] = []
+    all: Annotated[
+        list[LargeCommunityPattern],
+        Field(description="each of these; of a pattern, one that fits it"),
+    ] = []
+    none: Annotated[
+        list[LargeCommunityPattern], Field(description="not one of these")
+    ] = []
+
+
+class ExtCommunityMatch(Section):
+    """Extended communities asked for; a bare list is `any`."""
+
+    any: Annotated[
+        list[ExtCommunityPattern],
+        Field(
+            description="at least one of these: rt:65000:1, ro:10.0.0.1:*, "
+            "0x0006000000000001, 0x4004*"
+        ),
+    ] = []
+    all: Annotated[
+        list[ExtCommunityPattern],
+        Field(description="each of these; of a pattern, one that fits it"),
+    ] = []
+    none: Annotated[
+        list[ExtCommunityPattern], Field(description="not one of these")
+    ] = []
+
+
+def _any_of(value: object) -> object:
+    return {"any": value} if isinstance(value, list) else value
+
+
+CommunityMatchItem = Annotated[CommunityMatch, BeforeValidator(_any_of)]
+LargeCommunityMatchItem = Annotated[LargeCommunityMatch, BeforeValidator(_any_of)]
+ExtCommunityMatchItem = Annotated[ExtCommunityMatch, BeforeValidator(_any_of)]
+OriginName = Literal["igp", "egp", "incomplete"]
+
+
 class TermMatch(Section):
     """Conditions of a term; without any it always holds."""
 
@@ -83,11 +148,18 @@ class TermMatch(Section):
         Field(description="where the route comes from"),
     ] = []
     communities: Annotated[
-        list[Community], Field(description="any of these: 65000:1, no-export")
-    ] = []
+        CommunityMatchItem,
+        Field(
+            description="a list, of which one must be there, or `any`, `all`, `none`"
+        ),
+    ] = CommunityMatch()
     large_communities: Annotated[
-        list[LargeCommunity], Field(description="any of these: 65000:1:2")
-    ] = []
+        LargeCommunityMatchItem, Field(description="as `communities`")
+    ] = LargeCommunityMatch()
+    ext_communities: Annotated[
+        ExtCommunityMatchItem, Field(description="as `communities`")
+    ] = ExtCommunityMatch()
+    origins: Annotated[list[OriginName], Field(description="ORIGIN")] = []
     as_path: Annotated[
         RegularExpression | None,
         Field(
@@ -124,7 +196,10 @@ class CommunityChange(Section):
     set: Annotated[
         list[Community] | None, Field(description="these and no others; `[]` clears")
     ] = None
-    remove: Annotated[list[Community], Field(description="these go, if there")] = []
+    remove: Annotated[
+        list[CommunityPattern],
+        Field(description="these go, if there; 65000:* and 65000:1-99 are patterns"),
+    ] = []
     add: Annotated[list[Community], Field(description="these are added")] = []
 
 
@@ -136,16 +211,33 @@ class LargeCommunityChange(Section):
         Field(description="these and no others; `[]` clears"),
     ] = None
     remove: Annotated[
-        list[LargeCommunity], Field(description="these go, if there")
+        list[LargeCommunityPattern], Field(description="these go, if there")
     ] = []
     add: Annotated[list[LargeCommunity], Field(description="these are added")] = []
+
+
+class ExtCommunityChange(Section):
+    """What happens to extended communities, in this order."""
+
+    set: Annotated[
+        list[ExtCommunity] | None,
+        Field(description="these and no others; `[]` clears"),
+    ] = None
+    remove: Annotated[
+        list[ExtCommunityPattern], Field(description="these go, if there")
+    ] = []
+    add: Annotated[list[ExtCommunity], Field(description="these are added")] = []
 
 
 class TermChanges(Section):
     """What a term changes in a route."""
 
+    origin: Annotated[OriginName | None, Field(description="ORIGIN")] = None
     local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
-    med: Annotated[Metric | None, Field(description="MED")] = None
+    med: Annotated[
+        Metric | None,
+        Field(description="MED; sent to other ASes, too, unlike a received one"),
+    ] = None
     remove_med: Annotated[Switch, Field(description="take MED away")] = False
     next_hop: Annotated[Address | None, Field(description="next hop")] = None
     weight: Annotated[
@@ -157,6 +249,7 @@ class TermChanges(Section):
     ] = []
     communities: CommunityChange = CommunityChange()
     large_communities: LargeCommunityChange = LargeCommunityChange()
+    ext_communities: ExtCommunityChange = ExtCommunityChange()
 
 
 class Term(Section):

@@ -47,7 +47,7 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
 
 
 def _problem(document: Document, error: Mapping[str, Any]) -> ConfigProblem:
-    path: KeyPath = tuple(error["loc"])
+    path: KeyPath = document.as_written(tuple(error["loc"]))
     kind: str = error["type"]
     is_unknown = kind == "extra_forbidden"
     origin = document.origin_of(path, of_key=is_unknown)

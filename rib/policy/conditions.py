@@ -6,19 +6,22 @@ for; policies are run once per attribute set, not per prefix.
 """
 
 from collections.abc import Callable, Mapping
+from functools import partial
+from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
 from rib.as_path import format_as_path
 from rib.attribute_codes import AS_PATH
 from rib.attributes import PathAttributes
+from rib.community_patterns import KINDS, CommunitySet, Kind
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import ADDRESS_OCTETS
 from rib.nlri import make_nlri
 from rib.policy.pattern import PathPattern
 from rib.policy.pattern_syntax import PatternError
 from rib.policy.prefixes import PrefixMatcher
-from rib.policy.spec import Bounds, LargeCommunity, Match, PrefixMatch
+from rib.policy.spec import Bounds, Match, PrefixMatch
 
 Check = Callable[[PathAttributes], bool]
 
@@ -41,12 +44,23 @@ def attribute_checks(match: Match) -> tuple[tuple[str, Check], ...]:
     return tuple(checks)
 
 
-def _communities(wanted: frozenset[int]) -> Check:
-    return lambda attributes: not wanted.isdisjoint(attributes.communities)
+def _any_of(kind: Kind, wanted: frozenset[Any]) -> Check:
+    carried, some = attrgetter(kind.field), CommunitySet(wanted, kind)
+    return lambda attributes: some.meets_any(carried(attributes))
 
 
-def _large_communities(wanted: frozenset[LargeCommunity]) -> Check:
-    return lambda attributes: not wanted.isdisjoint(attributes.large_communities)
+def _all_of(kind: Kind, wanted: frozenset[Any]) -> Check:
+    carried, some = attrgetter(kind.field), CommunitySet(wanted, kind)
+    return lambda attributes: some.meets_all(carried(attributes))
+
+
+def _none_of(kind: Kind, wanted: frozenset[Any]) -> Check:
+    carried, some = attrgetter(kind.field), CommunitySet(wanted, kind)
+    return lambda attributes: not some.meets_any(carried(attributes))
+
+
+def _origins(wanted: frozenset[int]) -> Check:
+    return lambda attributes: attributes.origin in wanted
 
 
 def _as_path_regex(wanted: str) -> Check:
@@ -101,8 +115,12 @@ def _med(wanted: Bounds) -> Check:
 
 _BUILDERS: Final[Mapping[str, Callable[[Any], Check]]] = MappingProxyType(
     {
-        "communities": _communities,
-        "large_communities": _large_communities,
+        **{
+            kind.field + suffix: partial(build, kind)
+            for kind in KINDS
+            for suffix, build in (("", _any_of), ("_all", _all_of), ("_none", _none_of))
+        },
+        "origins": _origins,
         "as_path_regex": _as_path_regex,
         "as_path_prefix": _as_path_prefix,
         "neighbour_as": _neighbour_as,

@@ -18,7 +18,7 @@ from rib.memo import OCTETS, Memo
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
 from rib.policy.conditions import attribute_checks
-from rib.policy.edits import changed
+from rib.policy.edits import Edits
 from rib.policy.prefixes import PrefixMatcher
 from rib.policy.spec import NO_ACTIONS, Actions, Outcome, PolicySpec, Term
 
@@ -40,6 +40,9 @@ class Verdict(NamedTuple):
         next_hop: The next hop the policy set, which nothing replaces afterwards.
         weight: The weight the policy set.
         device: The device a kernel policy set; empty for none.
+        sets_med: The policy set MED, be it to the value that was there.
+        own_ext_communities: Extended communities that the policy set or added, be they
+            there already.
     """
 
     is_accepted: bool
@@ -48,6 +51,8 @@ class Verdict(NamedTuple):
     next_hop: bytes | None = None
     weight: int | None = None
     device: str = ""
+    sets_med: bool = False
+    own_ext_communities: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +82,15 @@ class _Route(NamedTuple):
     next_hop: bytes | None
     weight: int | None
     device: str
+    sets_med: bool = False
+    own_ext_communities: frozenset[int] = frozenset()
 
 
 class _CompiledTerm:
     """A term with its conditions as functions."""
 
     __slots__ = (
+        "_change",
         "_checks",
         "_edited",
         "_family",
@@ -110,6 +118,7 @@ class _CompiledTerm:
         self._kinds = match.source_kinds
         self._interface = _glob(match.interface) if match.interface else None
         self._checks = attribute_checks(match)
+        self._change = Edits(term.actions)
         self._edited: Memo[_Route, _Route] = Memo(MEMO_MAX)
 
     @property
@@ -148,10 +157,12 @@ class _CompiledTerm:
             known = self._edited.recall(route, None)
         if known is None:
             known = _Route(
-                changed(route.attributes, actions),
+                self._change(route.attributes),
                 route.next_hop if actions.next_hop is None else actions.next_hop,
                 route.weight if actions.weight is None else actions.weight,
                 actions.device or route.device,
+                _sets_med(route, actions),
+                _own_ext_communities(route, actions),
             )
             self._edited.put(route, known, _weight(known.attributes))
         return known
@@ -337,6 +348,17 @@ class Policy:
             if term.outcome is not _NEXT:
                 return tuple(steps), self._verdict(term, attributes, route)
         return tuple(steps), self._verdict(None, attributes, route)
+
+
+def _sets_med(route: _Route, actions: Actions) -> bool:
+    return (route.sets_med and not actions.removes_med) or actions.med is not None
+
+
+def _own_ext_communities(route: _Route, actions: Actions) -> frozenset[int]:
+    own, added = route.own_ext_communities, frozenset(actions.add_ext_communities)
+    if actions.set_ext_communities is not None:
+        own = frozenset(actions.set_ext_communities)
+    return own | added if added else own
 
 
 def _weight(attributes: PathAttributes) -> int:

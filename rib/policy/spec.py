@@ -14,6 +14,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
+from rib.community_patterns import CommunityPattern
 from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import Nlri, parse_prefix
 from rib.path import SourceKind
@@ -80,8 +81,16 @@ class Match:
         source_kinds: Where the route came from.
         interface: Glob (``*`` and ``?``) over the outgoing interface; a route without
             one has the name "", which ``*`` matches.
-        communities: Carries at least one of these (RFC 1997 values).
-        large_communities: Carries at least one of these (RFC 8092).
+        communities: Carries at least one of these (RFC 1997 values, or patterns).
+        communities_all: Carries each of these; of a pattern, one that it means.
+        communities_none: Carries none of these.
+        large_communities: As ``communities`` (RFC 8092).
+        large_communities_all: As ``communities_all``.
+        large_communities_none: As ``communities_none``.
+        ext_communities: As ``communities`` (RFC 4360, 64 bits each).
+        ext_communities_all: As ``communities_all``.
+        ext_communities_none: As ``communities_none``.
+        origins: ORIGIN is one of these: 0 IGP, 1 EGP, 2 INCOMPLETE.
         as_path_regex: Searched in the text of AS_PATH ("65001 65002 {65003}"); ``_`` is a
             border between numbers or an end, as router makers write it
             (``rib.policy.pattern_syntax``).
@@ -97,8 +106,16 @@ class Match:
     family: Family | None = None
     source_kinds: frozenset[SourceKind] = frozenset()
     interface: str = ""
-    communities: frozenset[int] = frozenset()
-    large_communities: frozenset[LargeCommunity] = frozenset()
+    communities: frozenset[int | CommunityPattern] = frozenset()
+    communities_all: frozenset[int | CommunityPattern] = frozenset()
+    communities_none: frozenset[int | CommunityPattern] = frozenset()
+    large_communities: frozenset[LargeCommunity | CommunityPattern] = frozenset()
+    large_communities_all: frozenset[LargeCommunity | CommunityPattern] = frozenset()
+    large_communities_none: frozenset[LargeCommunity | CommunityPattern] = frozenset()
+    ext_communities: frozenset[int | CommunityPattern] = frozenset()
+    ext_communities_all: frozenset[int | CommunityPattern] = frozenset()
+    ext_communities_none: frozenset[int | CommunityPattern] = frozenset()
+    origins: frozenset[int] = frozenset()
     as_path_regex: str = ""
     as_path_prefix: tuple[int, ...] = ()
     neighbour_as: frozenset[int] = frozenset()
@@ -115,6 +132,7 @@ class Actions:
     Communities are first set, then removed, then added.
 
     Attributes:
+        origin: New ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE.
         local_pref: New LOCAL_PREF.
         med: New MED.
         removes_med: Take MED away; ``med`` wins over it.
@@ -124,13 +142,17 @@ class Actions:
             taken to be on-link (a tunnel).
         prepend: AS numbers put before AS_PATH, in this order.
         set_communities: Replaces all of them; an empty tuple removes all.
-        remove_communities: Taken away where present.
+        remove_communities: Taken away where present; values and patterns.
         add_communities: Added where absent.
         set_large_communities: As ``set_communities``.
         remove_large_communities: As ``remove_communities``.
         add_large_communities: As ``add_communities``.
+        set_ext_communities: As ``set_communities``.
+        remove_ext_communities: As ``remove_communities``.
+        add_ext_communities: As ``add_communities``.
     """
 
+    origin: int | None = None
     local_pref: int | None = None
     med: int | None = None
     removes_med: bool = False
@@ -139,11 +161,14 @@ class Actions:
     device: str = ""
     prepend: tuple[int, ...] = ()
     set_communities: tuple[int, ...] | None = None
-    remove_communities: frozenset[int] = frozenset()
+    remove_communities: frozenset[int | CommunityPattern] = frozenset()
     add_communities: tuple[int, ...] = ()
     set_large_communities: tuple[LargeCommunity, ...] | None = None
-    remove_large_communities: frozenset[LargeCommunity] = frozenset()
+    remove_large_communities: frozenset[LargeCommunity | CommunityPattern] = frozenset()
     add_large_communities: tuple[LargeCommunity, ...] = ()
+    set_ext_communities: tuple[int, ...] | None = None
+    remove_ext_communities: frozenset[int | CommunityPattern] = frozenset()
+    add_ext_communities: tuple[int, ...] = ()
 
 
 NO_ACTIONS: Final = Actions()

@@ -17,7 +17,7 @@ from rib.policy import (
     Verdict,
     compile_policy,
 )
-from rib.policy.edits import changed
+from rib.policy.edits import Edits
 from rib.policy.engine import UNMATCHED
 from rib.policy.prefixes import PrefixMatcher
 from tests.support.routes import a_source, some_attributes
@@ -89,7 +89,7 @@ def by_the_book(spec, attributes, source, nlri):
             continue
         if match.communities and not match.communities & {*now.communities}:
             continue
-        now = changed(now, term.actions)
+        now = Edits(term.actions)(now)
         weight = weight if term.actions.weight is None else term.actions.weight
         if term.outcome is Outcome.ACCEPT:
             return True, now.octets, term.name, weight

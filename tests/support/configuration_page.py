@@ -38,6 +38,9 @@ from bgpd.config.peers import (
 )
 from bgpd.config.policies import (
     CommunityChange,
+    CommunityMatch,
+    ExtCommunityMatch,
+    LargeCommunityMatch,
     PolicyModel,
     PrefixRange,
     Term,
@@ -130,12 +133,20 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
         PrefixRange,
         "An item is a prefix, which matches itself alone, or a mapping of these.",
     ),
+    ("policies.NAME.terms[].match.communities", "policies", CommunityMatch, ""),
+    (
+        "policies.NAME.terms[].match.large_communities",
+        "policies",
+        LargeCommunityMatch,
+        "",
+    ),
+    ("policies.NAME.terms[].match.ext_communities", "policies", ExtCommunityMatch, ""),
     ("policies.NAME.terms[].set", "policies", TermChanges, ""),
     (
         "policies.NAME.terms[].set.communities",
         "policies",
         CommunityChange,
-        "`large_communities` likewise.",
+        "`large_communities` and `ext_communities` likewise.",
     ),
     ("routes", "routes", Routes, ""),
     ("routes.originate[]", "routes", OriginatedRoute, "A list."),

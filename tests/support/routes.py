@@ -44,6 +44,7 @@ def some_attributes(
     originator_id: int | None = None,
     cluster_list: Iterable[int] = (),
     aigp: int | None = None,
+    ext_communities: Iterable[int] = (),
 ) -> PathAttributes:
     """Return attributes of the class that they have when a peer sends them."""
     made = make_attributes(
@@ -57,6 +58,7 @@ def some_attributes(
         originator_id=originator_id,
         cluster_list=cluster_list,
         aigp=aigp,
+        ext_communities=ext_communities,
     )
     return decode_usual(made.octets, IBGP) or made
 

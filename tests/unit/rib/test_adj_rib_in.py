@@ -42,6 +42,7 @@ def spec(*terms: Term) -> PolicySpec:
 
 
 REJECTS_LOW = spec(Term("low", Outcome.REJECT, Match(prefixes=LOW)))
+MED = Term("all", Outcome.ACCEPT, actions=Actions(med=7))
 REJECTS_ALL = spec(Term("no", Outcome.REJECT))
 
 
@@ -129,6 +130,16 @@ class TestPoliciesThatLookAtPrefixes:
         assert peer.only_path(ONE).weight == 7
         assert peer.only_path(TWO).weight == 0
 
+    def test_whether_med_is_ours_tells_paths_apart(self) -> None:
+        sets_med = Term(
+            "low", Outcome.ACCEPT, Match(prefixes=LOW), Actions(local_pref=100, med=7)
+        )
+        for policy, others in ((spec(sets_med), False), (spec(sets_med, MED), True)):
+            peer = Peer(policy)
+            peer.announce(some_attributes(local_pref=100, med=7), ONE, TWO)
+            assert peer.only_path(ONE).has_own_med
+            assert peer.only_path(TWO).has_own_med is others
+
     def test_roles_mark_once(self) -> None:
         peer = Peer(kind=SourceKind.EBGP)
         peer.rib.rules = rules(REJECTS_LOW, role="customer")
@@ -138,6 +149,19 @@ class TestPoliciesThatLookAtPrefixes:
         assert table[TWO] is table[THREE]
         assert peer.only_path(TWO).attributes.otc == 65001
         assert peer.only_path(TWO).received is GOOD
+
+
+def test_a_route_whose_med_import_policy_sets_has_our_own() -> None:
+    received = some_attributes(local_pref=100, med=7)
+    for policy, is_own in ((spec(MED), True), (spec(), False), (ACCEPT_ALL, False)):
+        peer = Peer(policy)
+        peer.announce(received, ONE)
+        assert peer.only_path(ONE).has_own_med is is_own
+        peer.source.epoch += 1  # it outlives its session
+        for _ in peer.rib.make_long_lived():
+            pass
+        assert peer.only_path(ONE).attributes.communities
+        assert peer.only_path(ONE).has_own_med is is_own
 
 
 class TestSweeping:

@@ -1,6 +1,8 @@
 import pytest
 
-from rib.communities import LLGR_STALE, NO_LLGR
+from rib.attributes import PathAttributes
+from rib.communities import LLGR_STALE, NO_LLGR, parse_ext_community
+from rib.community_patterns import EXTENDED, LARGE, STANDARD
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address, parse_prefix
 from rib.path import SourceKind
@@ -34,6 +36,7 @@ ACCEPT, REJECT, NEXT = Outcome.ACCEPT, Outcome.REJECT, Outcome.NEXT
 IBGP = a_source()
 ROUTE = parse_prefix("10.1.2.0/24")[1]
 TAG = 65000 << 16 | 1
+ROUTE_TARGET = parse_ext_community("rt:65000:1")
 OTHER_TAG = 65000 << 16 | 2
 
 
@@ -105,6 +108,27 @@ CONDITIONS = [
     (Match(communities=frozenset({5})), False),
     (Match(large_communities=frozenset({(1, 2, 3)})), True),
     (Match(large_communities=frozenset({(1, 2, 4)})), False),
+    (Match(communities=frozenset({STANDARD.parse("65000:*")})), True),
+    (Match(communities=frozenset({STANDARD.parse("65001:*")})), False),
+    (Match(communities_all=frozenset({TAG})), True),
+    (Match(communities_all=frozenset({TAG, STANDARD.parse("65000:1-2")})), True),
+    (Match(communities_all=frozenset({TAG, 5})), False),
+    (Match(communities_none=frozenset({5})), True),
+    (Match(communities_none=frozenset({5, TAG})), False),
+    (Match(communities_none=frozenset({STANDARD.parse("65000:*")})), False),
+    (Match(large_communities=frozenset({LARGE.parse("1:2:*")})), True),
+    (Match(large_communities_all=frozenset({(1, 2, 3)})), True),
+    (Match(large_communities_all=frozenset({(1, 2, 3), (1, 2, 4)})), False),
+    (Match(large_communities_none=frozenset({(1, 2, 4)})), True),
+    (Match(large_communities_none=frozenset({LARGE.parse("*:2:3")})), False),
+    (Match(ext_communities=frozenset({ROUTE_TARGET, 5})), True),
+    (Match(ext_communities=frozenset({EXTENDED.parse("rt:9:*")})), False),
+    (Match(ext_communities_all=frozenset({EXTENDED.parse("rt:*:*")})), True),
+    (Match(ext_communities_all=frozenset({ROUTE_TARGET, 5})), False),
+    (Match(ext_communities_none=frozenset({5})), True),
+    (Match(ext_communities_none=frozenset({ROUTE_TARGET})), False),
+    (Match(origins=frozenset({0, 1})), True),
+    (Match(origins=frozenset({2})), False),
     (Match(as_path_regex="^65001"), True),
     (Match(as_path_regex="_65002$"), True),
     (Match(as_path_regex="_65001_65002_"), True),
@@ -148,11 +172,18 @@ CONDITIONS = [
 ]
 
 
+def matched_attributes() -> PathAttributes:
+    return some_attributes(
+        "65001 65002",
+        communities=(1, TAG),
+        large_communities=((1, 2, 3),),
+        ext_communities=(ROUTE_TARGET,),
+    )
+
+
 @pytest.mark.parametrize(("match", "expected"), CONDITIONS)
 def test_conditions(match: Match, *, expected: bool) -> None:
-    attributes = some_attributes(
-        "65001 65002", communities=(1, TAG), large_communities=((1, 2, 3),)
-    )
+    attributes = matched_attributes()
     assert verdict_of(match, attributes=attributes).is_accepted is expected
 
 
@@ -269,6 +300,65 @@ class TestActions:
     def test_large_communities_likewise(self, actions: Actions, expected) -> None:
         verdict = after(actions, large_communities=((1, 1, 1),))
         assert verdict.attributes.large_communities == expected
+
+    @pytest.mark.parametrize(
+        ("actions", "expected"),
+        [
+            (Actions(add_ext_communities=(7, 5)), (5, ROUTE_TARGET, 7)),
+            (
+                Actions(remove_ext_communities=frozenset({EXTENDED.parse("rt:*:*")})),
+                (5,),
+            ),
+            (Actions(set_ext_communities=(9,)), (9,)),
+            (Actions(set_ext_communities=()), ()),
+        ],
+    )
+    def test_extended_communities_likewise(self, actions: Actions, expected) -> None:
+        verdict = after(actions, ext_communities=(5, ROUTE_TARGET))
+        assert verdict.attributes.ext_communities == expected
+
+    def test_patterns_are_removed(self) -> None:
+        standard = Actions(remove_communities=frozenset({STANDARD.parse("65000:*")}))
+        verdict = after(standard, communities=(TAG, 5, OTHER_TAG))
+        assert verdict.attributes.communities == (5,)
+        large = Actions(remove_large_communities=frozenset({LARGE.parse("1:*:1")}))
+        verdict = after(large, large_communities=((1, 9, 1), (1, 9, 2)))
+        assert verdict.attributes.large_communities == ((1, 9, 2),)
+
+    @pytest.mark.parametrize("origin", [0, 1, 2])
+    def test_origin_is_set(self, origin: int) -> None:
+        assert after(Actions(origin=origin), origin=1).attributes.origin == origin
+
+    def test_what_is_set_is_told_from_what_was_there(self) -> None:
+        assert after(Actions(med=5), med=5).sets_med
+        assert after(Actions(med=5), med=6).sets_med
+        assert after(Actions(med=5, removes_med=True), med=6).sets_med
+        assert not after(Actions(removes_med=True), med=6).sets_med
+        assert not after(Actions(local_pref=5), med=6).sets_med
+        own = after(
+            Actions(set_ext_communities=(5,), add_ext_communities=(7,)),
+            ext_communities=(5, 7),
+        )
+        assert own.own_ext_communities == {5, 7}
+        assert not after(Actions(med=5), ext_communities=(5,)).own_ext_communities
+
+    def test_what_terms_set_adds_up(self) -> None:
+        policy = policy_of(
+            Term("a", NEXT, actions=Actions(med=1, add_ext_communities=(5,))),
+            Term("b", NEXT, actions=Actions(add_ext_communities=(6,))),
+            Term("c", ACCEPT, actions=Actions(weight=1)),
+        )
+        verdict = policy.evaluate(some_attributes(), IBGP, IPV4_UNICAST, None)
+        assert verdict.sets_med
+        assert verdict.own_ext_communities == {5, 6}
+        policy = policy_of(
+            Term("a", NEXT, actions=Actions(med=1, add_ext_communities=(5,))),
+            Term("b", NEXT, actions=Actions(set_ext_communities=(6,))),
+            Term("c", ACCEPT, actions=Actions(removes_med=True)),
+        )
+        verdict = policy.evaluate(some_attributes(), IBGP, IPV4_UNICAST, None)
+        assert not verdict.sets_med
+        assert verdict.own_ext_communities == {6}
 
     def test_actions_that_change_nothing_keep_the_object(self) -> None:
         attributes = some_attributes(local_pref=7, communities=(TAG,))

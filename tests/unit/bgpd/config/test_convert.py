@@ -23,6 +23,7 @@ from bgpd.session.settings import (
     NextHopMode,
     PeerSettings,
 )
+from rib.community_patterns import EXTENDED, LARGE
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix
 from rib.path import SourceKind
@@ -239,7 +240,9 @@ policies:
           prefixes: [10.0.0.0/8, {prefix: 10.0.0.0/8, ge: 24, le: 26}]
           sources: [ebgp, kernel]
           communities: [no-export, "65000:10"]
-          large_communities: ["1:2:3"]
+          large_communities: {any: ["1:2:3"], all: ["1:*:*"], none: ["2:2:2"]}
+          ext_communities: {none: ["rt:1:*", "rt:2:2"]}
+          origins: [igp, incomplete]
           as_path: _65001_
           as_path_prefix: [65002]
           neighbor_as: [0]
@@ -249,13 +252,15 @@ policies:
           med: {min: 5}
           interface: eth*
         set:
+          origin: egp
           local_pref: 200
           med: 1
           next_hop: 192.0.2.1
           weight: 3
           prepend: [64512, 64512]
           communities: {set: [], remove: ["1:1"], add: ["1:2"]}
-          large_communities: {set: ["4:5:6"], remove: ["1:1:1"], add: ["1:1:2"]}
+          large_communities: {set: ["4:5:6"], remove: ["1:1:*"], add: ["1:1:2"]}
+          ext_communities: {set: ["rt:1:1"], remove: ["ro:1:1"], add: ["0x4004000000000001"]}
         action: next
       - action: reject
 """)
@@ -269,6 +274,10 @@ policies:
         interface="eth*",
         communities=frozenset({0xFFFFFF01, 65000 << 16 | 10}),
         large_communities=frozenset({(1, 2, 3)}),
+        large_communities_all=frozenset({LARGE.parse("1:*:*")}),
+        large_communities_none=frozenset({(2, 2, 2)}),
+        ext_communities_none=frozenset(map(EXTENDED.parse, ("rt:1:*", "rt:2:2"))),
+        origins=frozenset({0, 2}),
         as_path_regex="_65001_",
         as_path_prefix=(65002,),
         neighbour_as=frozenset({0}),
@@ -278,6 +287,7 @@ policies:
         med=Bounds(5, 0xFFFFFFFF),
     )
     actions = Actions(
+        origin=1,
         local_pref=200,
         med=1,
         next_hop=bytes([192, 0, 2, 1]),
@@ -287,8 +297,11 @@ policies:
         remove_communities=frozenset({1 << 16 | 1}),
         add_communities=(1 << 16 | 2,),
         set_large_communities=((4, 5, 6),),
-        remove_large_communities=frozenset({(1, 1, 1)}),
+        remove_large_communities=frozenset({LARGE.parse("1:1:*")}),
         add_large_communities=((1, 1, 2),),
+        set_ext_communities=(EXTENDED.parse("rt:1:1"),),
+        remove_ext_communities=frozenset({EXTENDED.parse("ro:1:1")}),
+        add_ext_communities=(0x4004000000000001,),
     )
     assert settings.policies == (
         PolicySpec(

@@ -153,6 +153,23 @@ def problems_of(text: str) -> list[str]:
             "policies: {p: {terms: [{action: accept, match: {communities: [x]}}]}}",
             "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
         ),
+        (
+            (
+                "policies: {p: {terms: [{action: accept, match: {ext_communities: "
+                "{none: [1-1]}}}]}}"
+            ),
+            (
+                "f:1:74: policies.p.terms[0].match.ext_communities.none[0]: '1-1' is not an "
+                "extended community"
+            ),
+        ),
+        (
+            (
+                "policies: {p: {terms: [{action: accept, set: {communities: "
+                "{add: ['1:*']}}}]}}"
+            ),
+            "f:1:67: policies.p.terms[0].set.communities.add[0]: '1:*' is not a community",
+        ),
     ],
 )
 def test_each_problem_says_where_what_and_what_was_expected(
