@@ -100,6 +100,7 @@ _NON_CLIENT: Final = Origin.NON_CLIENT
 _EXTERNAL: Final = Origin.EBGP
 
 _STAYS_WITHIN_AS: Final = 0x40  # of an extended community's type, RFC 4360 2
+_NO_COMMUNITIES: Final[frozenset[int]] = frozenset()
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 
@@ -146,9 +147,9 @@ class ExportContext:
         router_id: Our BGP identifier.
         cluster_id: Towards these peers; 0 where they are no clients and we reflect none.
         policy: Name of the export policy.
-        sets_next_hop_self: iBGP: replace the next hop of all routes (AUTO replaces
-            none but our own).
-        keeps_next_hop: eBGP: leave the next hop alone.
+        self_from: Kinds of source whose routes are told with ourselves as next hop;
+            ``None`` is RFC 4271 5.1.3's way, all of them to eBGP peers and none to
+            others. What has no next hop yet is always told with ourselves.
         four_octet_as: The peers speak RFC 6793.
         extended_next_hop: IPv4 with an IPv6 next hop is understood (RFC 8950).
         add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
@@ -166,8 +167,7 @@ class ExportContext:
     router_id: int
     cluster_id: int = 0
     policy: str = ""
-    sets_next_hop_self: bool = False
-    keeps_next_hop: bool = False
+    self_from: frozenset[SourceKind] | None = None
     four_octet_as: bool = True
     extended_next_hop: bool = False
     add_path_max: int | None = None
@@ -201,16 +201,15 @@ class Export:
             origin: origin in origins and (origin, context.target) in TOLD
             for origin in Origin
         }
+        by_target = frozenset(SourceKind if self._is_ebgp else ())
+        self._self_from = by_target if context.self_from is None else context.self_from
         # Reflection without policy, the bulk of a reflector's work, has a short way.
         self.reflects_only = (
             self._accepts_all
             and not self._is_ebgp
             and context.family == IPV4_UNICAST
             and context.four_octet_as
-            and not context.sets_next_hop_self
-        )
-        self._puts_self = (
-            not context.keeps_next_hop if self._is_ebgp else context.sets_next_hop_self
+            and _IBGP not in self._self_from
         )
         self._memo: Memo[Path, Outgoing | None] = Memo(MEMO_MAX)
         self._reflections: Memo[tuple[int, int | None], Reflection] = Memo(MEMO_MAX)
@@ -233,7 +232,7 @@ class Export:
         if not self._may_be_told(path, attributes):
             return None
         if self._accepts_all:
-            return self._shape(path, attributes, is_next_hop_set=False)
+            return self._shape(path, attributes)
         return self._judged(
             path,
             self.policy.evaluate(
@@ -325,25 +324,26 @@ class Export:
     def _judged(self, path: Path, verdict: Verdict) -> Outgoing | None:
         if not verdict.is_accepted:
             return None
-        is_next_hop_set = verdict.next_hop is not None
-        return self._shape(path, verdict.attributes, is_next_hop_set=is_next_hop_set)
+        return self._shape(path, verdict.attributes, verdict)
 
     def _shape(
-        self, path: Path, attributes: PathAttributes, *, is_next_hop_set: bool
+        self, path: Path, attributes: PathAttributes, verdict: Verdict | None = None
     ) -> Outgoing | None:
         """Return the outgoing form of what policy let through."""
-        # Not bound once: an export that refers to itself waits for a collection.
-        rewrite = self._to_ebgp if self._is_ebgp else self._to_ibgp
-        octets = rewrite(path, attributes)
-        if octets is None:
-            return None
-        before = attributes.next_hop
-        next_hop = before if is_next_hop_set else self._next_hop(before)
+        if self._is_ebgp:
+            octets = self._to_ebgp(path, attributes, verdict)
+            if octets is None:
+                return None
+        else:
+            octets = self._to_ibgp(path, attributes)
+        before = next_hop = attributes.next_hop
+        if verdict is None or verdict.next_hop is None:
+            next_hop = self._next_hop(before, path.source.kind)
         return self._finish(octets, next_hop, before)
 
-    def _next_hop(self, next_hop: bytes) -> bytes:
+    def _next_hop(self, next_hop: bytes, kind: SourceKind) -> bytes:
         """Return what stands for a next hop that export policy left alone."""
-        if self._puts_self or not next_hop:
+        if kind in self._self_from or not next_hop:
             return self.context.local_address
         is_link_local = next_hop[0] == 0xFE and next_hop[1] & 0xC0 == 0x80  # fe80::/10
         if is_link_local and len(next_hop) == 16 and not self._is_ebgp:
@@ -384,7 +384,9 @@ class Export:
                 added = cluster + added
         return Reflection(router_id, added)
 
-    def _to_ebgp(self, path: Path, attributes: PathAttributes) -> bytes | None:
+    def _to_ebgp(
+        self, path: Path, attributes: PathAttributes, verdict: Verdict | None
+    ) -> bytes | None:
         context = self.context
         own_as = context.local_as.to_bytes(4, "big")
         changes: dict[int, bytes | None] = {
@@ -396,10 +398,12 @@ class Export:
         }
         extended = attributes.get(EXTENDED_COMMUNITIES)
         if extended is not None:
-            changes[EXTENDED_COMMUNITIES] = _transitive(extended) or None
+            own = verdict.own_ext_communities if verdict else _NO_COMMUNITIES
+            changes[EXTENDED_COMMUNITIES] = _transitive(extended, own) or None
         # RFC 4271 5.1.4: MED is not passed on to other neighbouring ASes; one that our
-        # own policy set differs from what was received, and is.
-        if path.source.kind in _LEARNED and attributes.med == path.received.med:
+        # own policy set is, whatever the received one was.
+        is_own_med = path.has_own_med or (verdict is not None and verdict.sets_med)
+        if path.source.kind in _LEARNED and not is_own_med:
             changes[MULTI_EXIT_DISC] = None
         if context.role:
             otc = attributes.otc
@@ -439,7 +443,14 @@ def _weight(outgoing: Outgoing | None) -> int:
     return 1 if outgoing is None else 1 + len(outgoing.attributes) // OCTETS
 
 
-def _transitive(extended: bytes) -> bytes:
-    """Return extended communities less those that stay within an AS (RFC 4360 6)."""
+def _transitive(extended: bytes, own: frozenset[int]) -> bytes:
+    """Return extended communities less those that stay within an AS (RFC 4360 6).
+
+    What export policy set or added is meant for the other AS, and goes there.
+    """
     items = (extended[at : at + 8] for at in range(0, len(extended), 8))
-    return b"".join(item for item in items if not item[0] & _STAYS_WITHIN_AS)
+    return b"".join(
+        item
+        for item in items
+        if not item[0] & _STAYS_WITHIN_AS or int.from_bytes(item, "big") in own
+    )

@@ -22,6 +22,7 @@ from bgpd.calico.planner import PlanOptions, SideInputs, hashed_router_id
 from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ServiceAdvertisement, advertise, object_name
 from bgpd.calico.state import TEMPLATE, ClusterState
+from bgpd.session.settings import NextHopMode
 from fib.kernel_policy import KernelRules
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -31,6 +32,8 @@ from rib.path import NextHop, Path, Source, SourceKind
 Json = dict[str, Any]
 
 FAMILIES: Final[Mapping[str, Family]] = {"ipv4": IPV4_UNICAST, "ipv6": IPV6_UNICAST}
+# As Calico calls them: BIRD's "next hop self" is for all routes.
+_NEXT_HOP_NAMES: Final = {NextHopMode.SELF_ALL: "self"}
 _NO_ROUTER_ID: Final = ("", "hash")
 
 
@@ -239,7 +242,7 @@ def _show_session(filters: Mapping[str, BgpFilterSpec], peering: Peering) -> Jso
         "password_fingerprint": (
             sha256(password.encode()).hexdigest()[:8] if password else None
         ),
-        "next_hop": settings.next_hop.value,
+        "next_hop": _NEXT_HOP_NAMES.get(settings.next_hop, settings.next_hop.value),
         "allow_local_as": settings.allow_own_as or None,
         "import_filters": _with_rules(peering, filters, family, is_export=False),
         "export_filters": _with_rules(peering, filters, family, is_export=True),

@@ -36,7 +36,7 @@ PEERS: Final = 256  # BGPPeers, or ends of them, looked at in one slice
 SESSIONS: Final = 64  # made in one slice, some 3 ms where all are new
 MAX_RESTART_TIME: Final = 4095  # seconds, RFC 4724 3: 12 bits
 MULTIHOP_TTL: Final = 64  # every session of Calico is multihop
-_NEXT_HOPS: Final = {"Keep": NextHopMode.KEEP, "Self": NextHopMode.SELF}
+_NEXT_HOPS: Final = {"Keep": NextHopMode.KEEP, "Self": NextHopMode.SELF_ALL}
 
 
 class PeerInputs(NamedTuple):

@@ -31,6 +31,16 @@ from bgpd.config.fields import (
     Switch,
 )
 
+NextHop = Literal[
+    "auto",
+    "self",
+    "self-all",
+    "self-internal",
+    "keep",
+    "keep-external",
+    "keep-internal",
+]
+
 FIELD_OF_KEY: Final = MappingProxyType(
     {
         "as": "remote_as",
@@ -133,8 +143,14 @@ class SessionOptions(Section):
         RouterId | None, Field(description="cluster id towards this peer")
     ] = None
     next_hop: Annotated[
-        Literal["auto", "self", "keep"] | None,
-        Field(description="next hop sent: `auto` is kept on iBGP and self on eBGP"),
+        NextHop | None,
+        Field(
+            description="next hop sent: `auto` is kept on iBGP and ourselves on eBGP; "
+            "`self` is ourselves, but reflected routes keep theirs (RFC 4456 10); "
+            "`self-all` is ourselves for those, too, and `self-internal` for those alone; "
+            "`keep` leaves all, `keep-external` and `keep-internal` those of eBGP or iBGP "
+            "peers"
+        ),
     ] = None
     ttl_security_hops: Annotated[
         Hops | None,

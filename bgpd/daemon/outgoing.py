@@ -1,6 +1,8 @@
 """What a peer is told depends on: its update group's identity, from settings and session."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
 
 from bgpd.session.graceful import kept_of_ours
 from bgpd.session.negotiation import Negotiated
@@ -12,10 +14,39 @@ from bgpd.session.settings import (
 )
 from reflector.rules import ExportContext, Target
 from rib.family import Family
-from rib.path import Source
+from rib.path import Source, SourceKind
 
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
+
+_ALL: Final = frozenset(SourceKind)
+_NONE: Final[frozenset[SourceKind]] = frozenset()
+_EXTERNAL: Final = frozenset({SourceKind.EBGP})
+_INTERNAL: Final = frozenset({SourceKind.IBGP})
+
+SELF_FROM: Final[
+    Mapping[NextHopMode, tuple[frozenset[SourceKind], frozenset[SourceKind]]]
+] = MappingProxyType(
+    {
+        NextHopMode.AUTO: (_NONE, _ALL),
+        NextHopMode.SELF: (_ALL - _INTERNAL, _ALL),
+        NextHopMode.SELF_ALL: (_ALL, _ALL),
+        NextHopMode.SELF_INTERNAL: (_INTERNAL, _ALL),
+        NextHopMode.KEEP: (_NONE, _NONE),
+        NextHopMode.KEEP_EXTERNAL: (_NONE, _ALL - _EXTERNAL),
+        NextHopMode.KEEP_INTERNAL: (_NONE, _ALL - _INTERNAL),
+    }
+)
+"""Kinds of source whose next hop is replaced by ourselves, towards iBGP and eBGP peers."""
+
+
+def next_hop_mode(context: ExportContext) -> NextHopMode:
+    """Return the mode that a group's members are told next hops by: the simplest one."""
+    is_ebgp = context.target is Target.EBGP
+    for mode, sides in SELF_FROM.items():
+        if sides[is_ebgp] == context.self_from:
+            return mode
+    return NextHopMode.AUTO
 
 
 def export_context(
@@ -51,8 +82,7 @@ def export_context(
         router_id=speaker.router_id,
         cluster_id=source.cluster_id,
         policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
-        sets_next_hop_self=is_ibgp and settings.next_hop is NextHopMode.SELF,
-        keeps_next_hop=not is_ibgp and settings.next_hop is NextHopMode.KEEP,
+        self_from=SELF_FROM[settings.next_hop][not is_ibgp],
         four_octet_as=negotiated.four_octet_as,
         extended_next_hop=family in negotiated.extended_next_hop,
         add_path_max=mine.add_path_max if sends_many else None,

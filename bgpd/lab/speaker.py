@@ -26,7 +26,7 @@ class NeighbourSpec:
         is_passive: Only accept.
         password: TCP MD5 key; empty is none.
         families: What the session carries.
-        next_hop_self: Announce ourselves as the next hop.
+        next_hop_self: Announce ourselves as the next hop of all but reflected routes.
         has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
         has_extended_message: Offer RFC 8654, where the maker has a switch.
         has_four_octet_as: Offer RFC 6793, where the maker has a switch.

@@ -72,7 +72,7 @@ class Neighbour(_Strict):
         is_passive: Only accept the connection.
         password: TCP MD5 key (RFC 2385).
         families: What the session carries.
-        next_hop_self: Announce ourselves as the next hop.
+        next_hop_self: Announce ourselves as the next hop of all but reflected routes.
         has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
         has_extended_message: Offer RFC 8654, where the maker has a switch.
         has_four_octet_as: Offer RFC 6793, where the maker has a switch.

@@ -16,8 +16,12 @@ class NextHopMode(Enum):
     """What is done to NEXT_HOP when a route is sent to the peer."""
 
     AUTO = "auto"  # RFC 4271 5.1.3: kept on iBGP, self on eBGP
-    SELF = "self"
+    SELF = "self"  # but for routes of iBGP peers that go to iBGP peers: RFC 4456 10
+    SELF_ALL = "self-all"
+    SELF_INTERNAL = "self-internal"
     KEEP = "keep"
+    KEEP_EXTERNAL = "keep-external"
+    KEEP_INTERNAL = "keep-internal"
 
 
 class AddPathMode(Enum):

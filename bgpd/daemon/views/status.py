@@ -8,6 +8,7 @@ from pathlib import Path as FilePath
 
 from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
+from bgpd.daemon.outgoing import next_hop_mode
 from bgpd.daemon.speaker import Speaker
 from bgpd.daemon.tables import FamilyTables
 from bgpd.daemon.views.common import (
@@ -166,7 +167,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
             format_address(context.local_address) if context.local_address else None
         ),
         "cluster_id": dotted(context.cluster_id) if context.cluster_id else None,
-        "next_hop": _next_hop(group),
+        "next_hop": next_hop_mode(context).value,
         "add_path_max": context.add_path_max,
         "four_octet_as": context.four_octet_as,
         "extended_next_hop": context.extended_next_hop,
@@ -180,13 +181,6 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "withholds_end_of_rib": tables.withholds_end_of_rib,
         "outdated": group.outdated_count,
     }
-
-
-def _next_hop(group: UpdateGroup) -> str:
-    context = group.export.context
-    if context.sets_next_hop_self:
-        return "self"
-    return "keep" if context.keeps_next_hop else "auto"
 
 
 def _is_behind(member: Member) -> bool:

@@ -109,7 +109,7 @@ class Bird(Router):
                 choice += ' && proto != "gateways"'
             options = f"import all; export where {choice};"
             if neighbour.next_hop_self:
-                options += " next hop self;"
+                options += " next hop self ebgp;"
             if neighbour.has_add_path:
                 options += " add paths on;"
             if family == "ipv4" and ":" in neighbour.addr:

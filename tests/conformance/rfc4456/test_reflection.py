@@ -134,7 +134,7 @@ def test_the_next_hop_is_reflected_unless_the_operator_says_otherwise() -> None:
     attributes = some_attributes(next_hop="192.0.2.9", local_pref=100)
     path = from_peer(attributes=attributes, is_client=True)
     assert values(told(path))[NEXT_HOP] == bytes((192, 0, 2, 9))
-    own = a_context(sets_next_hop_self=True)
+    own = a_context(self_from=frozenset(SourceKind))
     assert values(told(path, own))[NEXT_HOP] == own.local_address
 
 

@@ -135,11 +135,52 @@ class TestMed:
         path = from_peer(kind, some_attributes(med=5))
         found = values(told(path, TO_EBGP, doing(Actions(med=6))))
         assert found[MULTI_EXIT_DISC] == (6).to_bytes(4, "big")
-        imported = from_peer(
-            kind, some_attributes(med=9), received=some_attributes(med=5)
+
+    @pytest.mark.parametrize("kind", [SourceKind.EBGP, SourceKind.IBGP])
+    @pytest.mark.parametrize("received", [None, 0, 6, 7])
+    def test_one_that_policy_set_to_what_was_received_goes_out(
+        self, kind: SourceKind, received: int | None
+    ) -> None:
+        path = from_peer(kind, some_attributes(med=received))
+        found = values(told(path, TO_EBGP, doing(Actions(med=6))))
+        assert found[MULTI_EXIT_DISC] == (6).to_bytes(4, "big")
+        path.has_own_med = True  # import policy's
+        found = values(told(path, TO_EBGP))
+        wanted = None if received is None else received.to_bytes(4, "big")
+        assert found.get(MULTI_EXIT_DISC) == wanted
+
+    def test_one_that_policy_takes_away_again_does_not_go_out(self) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(med=5))
+        spec = PolicySpec(
+            "twice",
+            (
+                Term("set", Outcome.NEXT, actions=Actions(med=6)),
+                Term("take", Outcome.ACCEPT, actions=Actions(removes_med=True)),
+            ),
         )
-        found = values(told(imported, TO_EBGP))
-        assert found[MULTI_EXIT_DISC] == (9).to_bytes(4, "big")
+        assert MULTI_EXIT_DISC not in values(told(path, TO_EBGP, spec))
+
+
+class TestExtendedCommunities:
+    STAYS, GOES = 0x4004_0000_0000_0001, 0x0002_0000_0000_0001
+
+    @pytest.mark.rfc("4360", "6", "SHOULD")
+    def test_those_that_stay_within_an_as_do(self) -> None:
+        path = from_peer(
+            SourceKind.IBGP, some_attributes(ext_communities=(self.STAYS, self.GOES))
+        )
+        wanted = self.GOES.to_bytes(8, "big")
+        assert values(told(path, TO_EBGP))[EXTENDED_COMMUNITIES] == wanted
+
+    @pytest.mark.parametrize("received", [(), (0x4004_0000_0000_0001,)])
+    def test_those_that_export_policy_sets_go_out(self, received) -> None:
+        path = from_peer(SourceKind.EBGP, some_attributes(ext_communities=received))
+        for actions in (
+            Actions(add_ext_communities=(self.STAYS,)),
+            Actions(set_ext_communities=(self.STAYS,)),
+        ):
+            found = values(told(path, TO_EBGP, doing(actions)))
+            assert found[EXTENDED_COMMUNITIES] == self.STAYS.to_bytes(8, "big")
 
 
 class TestNextHop:
@@ -150,7 +191,7 @@ class TestNextHop:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_it_is_kept_where_asked_for(self, kind: SourceKind) -> None:
-        keep = a_context(Target.EBGP, keeps_next_hop=True)
+        keep = a_context(Target.EBGP, self_from=frozenset())
         path = from_peer(kind, some_attributes(next_hop="192.0.2.9"))
         assert values(told(path, keep))[NEXT_HOP] == bytes((192, 0, 2, 9))
 
@@ -161,14 +202,16 @@ class TestNextHop:
             kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
         )
         assert values(told(path, TO_IBGP))[NEXT_HOP] == bytes((192, 0, 2, 9))
-        own = a_context(Target.NON_CLIENT, sets_next_hop_self=True)
+        own = a_context(Target.NON_CLIENT, self_from=frozenset({kind}))
         assert values(told(path, own))[NEXT_HOP] == SELF
+        others = a_context(Target.NON_CLIENT, self_from=frozenset(SourceKind) - {kind})
+        assert values(told(path, others))[NEXT_HOP] == bytes((192, 0, 2, 9))
 
     @pytest.mark.parametrize("target", Target)
-    @pytest.mark.parametrize("keeps", [False, True])
-    def test_what_has_none_is_told_with_ourselves(self, target, keeps) -> None:
+    @pytest.mark.parametrize("self_from", [None, frozenset()])
+    def test_what_has_none_is_told_with_ourselves(self, target, self_from) -> None:
         own = make_attributes(next_hop=b"", local_pref=100)
-        context = a_context(target, keeps_next_hop=keeps)
+        context = a_context(target, self_from=self_from)
         path = from_peer(SourceKind.LOCAL, own)
         assert values(told(path, context))[NEXT_HOP] == SELF
 
@@ -177,8 +220,8 @@ class TestNextHop:
         [
             TO_EBGP,
             TO_IBGP,
-            a_context(Target.CLIENT, sets_next_hop_self=True),
-            a_context(Target.EBGP, keeps_next_hop=True),
+            a_context(Target.CLIENT, self_from=frozenset(SourceKind)),
+            a_context(Target.EBGP, self_from=frozenset()),
         ],
     )
     @pytest.mark.parametrize("kind", KINDS)

@@ -233,7 +233,7 @@ def test_settings_of_a_gateway() -> None:
     ("mode", "keeps", "asn", "expected"),
     [
         ("Auto", True, 65001, NextHopMode.AUTO),
-        ("Self", False, 64512, NextHopMode.SELF),
+        ("Self", False, 64512, NextHopMode.SELF_ALL),
         ("Keep", False, 65001, NextHopMode.KEEP),
         (None, True, 64512, NextHopMode.AUTO),
     ],

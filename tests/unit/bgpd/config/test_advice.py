@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpd.config.advice import NO_EXPORT, NO_IMPORT, NO_POLICY, advice
+from bgpd.config.advice import NO_EXPORT, NO_IMPORT, NO_POLICY, NO_ROUTES, advice
 from bgpd.config.check import check
 from bgpd.config.loader import load
 
@@ -55,3 +55,25 @@ def test_thousands_of_a_kind_are_one_line(tmp_path: Path) -> None:
     text = f"peers: [{', '.join(each)}]\nranges: [{{prefix: 10.9.0.0/24, as: 65002}}]"
     (line,) = lines(tmp_path, text)
     assert " and 196 more: eBGP with no policy" in line
+
+
+@pytest.mark.parametrize("mode", ["self", "self-all", "self-internal", "auto", "keep"])
+@pytest.mark.parametrize("fib", ["on", "off"])
+def test_a_next_hop_that_leads_nowhere_is_said(
+    mode: str, fib: str, tmp_path: Path
+) -> None:
+    found = lines(
+        tmp_path,
+        f"""
+fib: {{mode: {fib}}}
+peers:
+  - {{name: c1, address: 10.0.0.2, as: 64512, next_hop: {mode}}}
+  - {{name: c2, address: 10.0.0.3, as: 64512}}
+  - {{name: gw, address: 10.0.0.4, as: 65001, next_hop: {mode},
+     import_policy: accept-all, export_policy: accept-all}}
+ranges: [{{prefix: 10.9.0.0/24, as: 64512, next_hop: {mode}}}]
+""",
+    )
+    is_said = fib == "off" and mode.startswith("self")
+    text = f"peer c1, range 10.9.0.0/24: {NO_ROUTES.format(mode)}"
+    assert found == ((text,) if is_said else ())

@@ -201,7 +201,7 @@ async def test_next_hop_self_replaces_the_next_hop() -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(n) for n in (1, 2, 3)]
         a.peers_with(b, is_client=True)
-        a.peers_with(c, is_client=True, next_hop=NextHopMode.SELF)
+        a.peers_with(c, is_client=True, next_hop=NextHopMode.SELF_ALL)
         b.peers_with(a)
         c.peers_with(a)
         b.announce("10.2.0.0/16")
