@@ -18,6 +18,7 @@ from rib.policy import (
     Policy,
     PolicySpec,
     Term,
+    Verdict,
     compile_policy,
     prefix_match,
 )
@@ -199,7 +200,7 @@ class TestPolicies:
         assert some.accepts_all is True
         assert rules(PolicySpec("p", ())).accepts_all is False
         verdict = some.evaluate(self.GOOD, IBGP, IPV4_UNICAST, None)
-        assert verdict == (True, self.GOOD, ACCEPT_ALL.name, None, None, "")
+        assert verdict == Verdict(True, self.GOOD, ACCEPT_ALL.name)
 
     def test_the_term_that_decides_is_the_reason(self) -> None:
         verdict = self.verdict(Match())
