@@ -279,7 +279,7 @@ class TestIpv6:
             outgoing = told(from_peer(kind, attributes), self.context())
             assert outgoing is not None
             assert outgoing.next_hop == SELF_IPV6
-        keeps = self.context(Target.EBGP, keeps_next_hop=True)
+        keeps = self.context(Target.EBGP, self_from=frozenset())
         outgoing = told(from_peer(SourceKind.EBGP, attributes), keeps)
         assert outgoing is not None
         assert outgoing.next_hop == attributes.next_hop
@@ -575,7 +575,7 @@ class TestTheShortWay:
             a_context(Target.EBGP),
             a_context(family=IPV6_UNICAST),
             a_context(four_octet_as=False),
-            a_context(sets_next_hop_self=True),
+            a_context(self_from=frozenset(SourceKind)),
         ],
     )
     def test_where_more_than_a_tail_differs_there_is_none(self, context) -> None:
