@@ -15,6 +15,7 @@ from enum import Enum
 from functools import partial
 from typing import Any, Final, NamedTuple
 
+from reflector.as_path import PLAIN_PATH, PathRules, outgoing_path
 from reflector.rewrite import Reflection, reflect
 from rib.attribute_codes import (
     AIGP,
@@ -30,7 +31,6 @@ from rib.attribute_codes import (
 from rib.attributes import (
     PathAttributes,
     edit,
-    prepend,
     to_two_octet,
 )
 from rib.decision import DEFAULT_LOCAL_PREF
@@ -150,6 +150,7 @@ class ExportContext:
         self_from: Kinds of source whose routes are told with ourselves as next hop;
             ``None`` is RFC 4271 5.1.3's way, all of them to eBGP peers and none to
             others. What has no next hop yet is always told with ourselves.
+        as_path: eBGP: what is done to AS_PATH beside putting ``local_as`` before it.
         four_octet_as: The peers speak RFC 6793.
         extended_next_hop: IPv4 with an IPv6 next hop is understood (RFC 8950).
         add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
@@ -168,6 +169,7 @@ class ExportContext:
     cluster_id: int = 0
     policy: str = ""
     self_from: frozenset[SourceKind] | None = None
+    as_path: PathRules = PLAIN_PATH
     four_octet_as: bool = True
     extended_next_hop: bool = False
     add_path_max: int | None = None
@@ -390,7 +392,12 @@ class Export:
         context = self.context
         own_as = context.local_as.to_bytes(4, "big")
         changes: dict[int, bytes | None] = {
-            AS_PATH: prepend(attributes.get(AS_PATH) or b"", context.local_as),
+            AS_PATH: outgoing_path(
+                attributes.get(AS_PATH) or b"",
+                context.local_as,
+                context.as_path,
+                verdict.prepended if verdict else 0,
+            ),
             LOCAL_PREF: None,
             ORIGINATOR_ID: None,
             CLUSTER_LIST: None,

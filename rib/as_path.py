@@ -10,6 +10,8 @@ as none.
 
 import re
 from collections.abc import Iterable, Iterator
+from enum import Enum
+from itertools import count
 from struct import unpack_from
 from typing import Final
 
@@ -211,12 +213,56 @@ def is_private(asn: int) -> bool:
     return any(asn in numbers for numbers in PRIVATE_ASNS)
 
 
-def remove_private(value: bytes) -> bytes:
-    """Return the path without private AS numbers (RFC 6996 4), order kept."""
+class PrivateScope(Enum):
+    """Which private AS numbers are hidden from another AS (RFC 6996 4)."""
+
+    NONE = "off"
+    WHOLE = "if-all-private"  # all, but only of a path that has no other
+    LEADING = "leading"  # those before the first public one
+    ALL = "all"
+
+
+def hide_private(
+    value: bytes, scope: PrivateScope, *, kept: int, stand_in: int | None = None
+) -> bytes:
+    """Return the path without its private AS numbers, order kept.
+
+    Args:
+        value: AS_PATH.
+        scope: Which of them.
+        kept: A number that stays: that of the peer, whose loop check needs it.
+        stand_in: Put in the place of each; ``None`` takes them away.
+    """
+    asns = AsPath(value).asns
+    public = next((n for n, asn in enumerate(asns) if not is_private(asn)), len(asns))
+    end = {
+        PrivateScope.NONE: 0,
+        PrivateScope.WHOLE: len(asns) if public == len(asns) else 0,
+        PrivateScope.LEADING: public,
+        PrivateScope.ALL: len(asns),
+    }[scope]
+    positions = count()
+
+    def shown(asn: int) -> tuple[int, ...]:
+        if next(positions) >= end or asn == kept or not is_private(asn):
+            return (asn,)
+        return () if stand_in is None else (stand_in,)
+
     return encode_segments(
-        (kind, tuple(asn for asn in asns if not is_private(asn)))
+        (kind, tuple(each for asn in asns for each in shown(asn)))
         for kind, asns in iterate_segments(value)
     )
+
+
+def split_leading(value: bytes, number: int) -> tuple[bytes, bytes]:
+    """Return the first ``number`` AS numbers of a path, and the rest of it."""
+    before: list[Segment] = []
+    after: list[Segment] = []
+    for kind, asns in iterate_segments(value):
+        room = max(number - sum(len(each) for _, each in before), 0)
+        before.append((kind, asns[:room]))
+        after.append((kind, asns[room:]))
+    return encode_segments(before), encode_segments(after)
 
 
 def replace_as(value: bytes, old: int, new: int) -> bytes:

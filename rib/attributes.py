@@ -7,11 +7,13 @@ NLRI; ``four_octet_as`` converts for peers without RFC 6793, ``attribute_text`` 
 
 from rib.as_path import (
     AsPath,
+    PrivateScope,
     format_as_path,
+    hide_private,
     parse_as_path,
     prepend,
-    remove_private,
     replace_as,
+    split_leading,
 )
 from rib.attribute_decode import DecodedBlock, decode_block, decode_usual
 from rib.attribute_mp import (
@@ -53,6 +55,7 @@ __all__ = [
     "MpUnreach",
     "PathAttributes",
     "PlainAttributes",
+    "PrivateScope",
     "decode_block",
     "decode_mp_reach",
     "decode_mp_unreach",
@@ -66,10 +69,11 @@ __all__ = [
     "extract_mp",
     "format_as_path",
     "format_next_hop",
+    "hide_private",
     "make_attributes",
     "parse_as_path",
     "prepend",
-    "remove_private",
     "replace_as",
+    "split_leading",
     "to_two_octet",
 ]

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import Final
 
-from rib.attribute_codes import ONLY_TO_CUSTOMER
-from rib.attributes import PathAttributes
+from rib.attribute_codes import AS_PATH, ONLY_TO_CUSTOMER
+from rib.attributes import PathAttributes, prepend
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
@@ -56,10 +56,15 @@ class ImportRules:
     Args:
         policy: The peer's compiled import policy.
         local_as: Our AS on the session.
+        own_asns: Our AS numbers on other sessions: a route that left by one of those and
+            comes back here is in a loop all the same (RFC 4271 9.1.2).
+        put_before: AS number put before AS_PATH of an external peer's routes, for a peer
+            that knows us by an AS of its own (``local_as`` while ASes are merged); 0 for
+            none.
         router_id: Our BGP identifier, as an integer.
         cluster_ids: All cluster ids of this speaker; empty where it does not reflect.
         own_addresses: Addresses of this speaker, 4 or 16 octets each.
-        allow_own_as: How often ``local_as`` may stand in AS_PATH.
+        allow_own_as: How often each AS number of ours may stand in AS_PATH.
         role: Our RFC 9234 role on the session; empty for none.
         is_on_this_machine: So is the peer: that the next hop is ourselves is no fault of
             its routes then, it means that they end here.
@@ -74,9 +79,10 @@ class ImportRules:
         "_allow_own_as",
         "_cluster_ids",
         "_inputs",
-        "_local_as",
         "_needles",
+        "_own_asns",
         "_plain_needles",
+        "_put_before",
         "_role",
         "_router_id",
         "accepts_all",
@@ -91,6 +97,8 @@ class ImportRules:
         *,
         local_as: int,
         router_id: int,
+        own_asns: frozenset[int] = frozenset(),
+        put_before: int = 0,
         cluster_ids: frozenset[int] = frozenset(),
         own_addresses: frozenset[bytes] = frozenset(),
         allow_own_as: int = 0,
@@ -99,7 +107,8 @@ class ImportRules:
     ) -> None:
         self._inputs = (
             policy,
-            local_as,
+            own_asns | {local_as},
+            put_before,
             router_id,
             cluster_ids,
             own_addresses,
@@ -110,7 +119,8 @@ class ImportRules:
         self.policy = policy
         self.accepts_all = policy.spec is ACCEPT_ALL
         self.is_on_this_machine = is_on_this_machine
-        self._local_as = local_as
+        self._own_asns = tuple(sorted(own_asns | {local_as}))
+        self._put_before = put_before
         self._router_id = router_id
         self._cluster_ids = cluster_ids
         self.own_addresses = own_addresses
@@ -118,9 +128,9 @@ class ImportRules:
         self._role = role
         # An attribute block without any of these octets cannot hold a loop: that is
         # nearly every block, at the price of a substring search for each number.
-        numbers = {local_as, router_id, *cluster_ids}
+        numbers = {*self._own_asns, router_id, *cluster_ids}
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
-        self._plain_needles = (local_as.to_bytes(4, "big"),)
+        self._plain_needles = tuple(asn.to_bytes(4, "big") for asn in self._own_asns)
 
     def equals(self, other: "ImportRules") -> bool:
         """Return whether both judge every route alike, for they rest on the same."""
@@ -146,8 +156,10 @@ class ImportRules:
     def _check_loops(
         self, attributes: PathAttributes, source: Source
     ) -> Refused | None:
-        if attributes.as_path.contains(self._local_as) > self._allow_own_as:
-            return Refused(attributes, Refusal.OWN_AS, f"AS {self._local_as}")
+        as_path = attributes.as_path
+        for asn in self._own_asns:
+            if as_path.contains(asn) > self._allow_own_as:
+                return Refused(attributes, Refusal.OWN_AS, f"AS {asn}")
         if source.kind is not SourceKind.IBGP:
             return None
         if attributes.originator_id == self._router_id:
@@ -207,16 +219,20 @@ class ImportRules:
         ]
 
     def mark(self, attributes: PathAttributes, source: Source) -> PathAttributes:
-        """Return what policy sees: OTC is added where our role asks for it (RFC 9234 5)."""
-        if (
-            self._role not in _ADDS_OTC
-            or source.kind is not SourceKind.EBGP
-            or attributes.otc is not None
-        ):
+        """Return what policy sees: with OTC where our role asks for it (RFC 9234 5).
+
+        And with the AS number that is put before the path of this peer's routes.
+        """
+        is_changed = self._put_before or self._role in _ADDS_OTC
+        if not is_changed or source.kind is not SourceKind.EBGP:
             return attributes
-        return attributes.with_changes(
-            {ONLY_TO_CUSTOMER: source.asn.to_bytes(4, "big")}
-        )
+        changes: dict[int, bytes | None] = {}
+        if self._role in _ADDS_OTC and attributes.otc is None:
+            changes[ONLY_TO_CUSTOMER] = source.asn.to_bytes(4, "big")
+        if self._put_before:
+            path = attributes.get(AS_PATH) or b""
+            changes[AS_PATH] = prepend(path, self._put_before)
+        return attributes.with_changes(changes) if changes else attributes
 
 
 def _conclude(verdict: Verdict, source: Source) -> Verdict:

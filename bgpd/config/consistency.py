@@ -122,6 +122,18 @@ def _roles(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         yield neighbor.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
 
 
+def _as_numbers(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    if neighbor.get("replace_private_as") and neighbor.get("remove_private_as") in (
+        None,
+        "off",
+    ):
+        yield neighbor.path_of("replace_private_as"), "needs remove_private_as"
+    is_own = neighbor.path_of("local_as_mode") == (*neighbor.path, "local_as_mode")
+    if is_own and neighbor.get("local_as") in (None, config.bgp.asn):
+        text = "needs local_as, another AS than that of bgp.as"
+        yield neighbor.path_of("local_as_mode"), text
+
+
 def _role_strict(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("role_strict") and neighbor.get("role") is None:
         yield neighbor.path_of("role_strict"), "needs role"
@@ -240,6 +252,7 @@ _NEIGHBOR_RULES: Final[
     _passwords,
     _roles,
     _role_strict,
+    _as_numbers,
     _source_address,
     _families,
     _one_way,

@@ -28,11 +28,13 @@ from bgpd.config.settings import (
 from bgpd.session.settings import (
     AddPathMode,
     FamilySettings,
+    LocalAsMode,
     NextHopMode,
     PeerSettings,
     RangeSettings,
 )
 from rib.attribute_text import ORIGIN_NAMES
+from rib.attributes import PrivateScope
 from rib.communities import parse_community, parse_large_community
 from rib.community_patterns import KINDS
 from rib.decision import DecisionOptions
@@ -53,6 +55,11 @@ from rib.policy import (
 
 CALICO_BIRD: Final = "/var/run/calico/bird.ctl"
 CALICO_BIRD6: Final = "/var/run/calico/bird6.ctl"
+_CHOICES: Final = {
+    "next_hop": NextHopMode,
+    "local_as_mode": LocalAsMode,
+    "remove_private_as": PrivateScope,
+}
 _SUFFIXES: Final = {"any": "", "all": "_all", "none": "_none"}
 _MAX_FIRST_OCTET = 223  # above are multicast addresses
 
@@ -211,8 +218,9 @@ def _session(
         fields[FIELD_OF_KEY.get(key, key)] = option.value
     if isinstance(families := fields.get("families"), list):
         fields["families"] = tuple(map(_family, families))
-    if "next_hop" in fields:
-        fields["next_hop"] = NextHopMode(fields["next_hop"])
+    for field, choice in _CHOICES.items():
+        if field in fields:
+            fields[field] = choice(fields[field])
     if (file := fields.pop("password_file", None)) is not None:
         fields["password"] = secrets[str(file)]
     # The keys are those of the model, whose types the validation has checked.

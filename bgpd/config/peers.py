@@ -48,6 +48,8 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "local_address": "local_addr",
         "passive": "is_passive",
         "client": "is_client",
+        "as_override": "overrides_as",
+        "replace_private_as": "replaces_private_as",
         "graceful_restart": "has_graceful_restart",
         "extended_message": "has_extended_message",
         "extended_next_hop": "has_extended_next_hop",
@@ -80,6 +82,10 @@ class FamilyOptions(Section):
     ] = 80
 
 
+def _off(value: object) -> object:
+    return "off" if value is False else value
+
+
 def _family(value: object) -> object:
     return {"name": value} if isinstance(value, str) else value
 
@@ -93,6 +99,30 @@ class SessionOptions(Section):
     description: Annotated[str | None, Field(description="free text")] = None
     local_as: Annotated[
         AsNumber | None, Field(description="our AS on this session; default `bgp.as`")
+    ] = None
+    local_as_mode: Annotated[
+        Literal["replace-as", "no-prepend", "prepend"] | None,
+        Field(
+            description="where `local_as` is not `bgp.as`: `replace-as` shows the peer "
+            "`local_as` alone, `no-prepend` both, and `prepend` puts `local_as` before the "
+            "path of routes received, too"
+        ),
+    ] = None
+    as_override: Annotated[
+        Switch | None,
+        Field(description="our AS stands in for the peer's in paths sent to it"),
+    ] = None
+    remove_private_as: Annotated[
+        Literal["off", "if-all-private", "leading", "all"] | None,
+        BeforeValidator(_off),
+        Field(
+            description="private AS numbers (RFC 6996) that an eBGP peer is not shown: "
+            "those of paths that have no other, those before the first public one, or all; "
+            "the peer's own stays"
+        ),
+    ] = None
+    replace_private_as: Annotated[
+        Switch | None, Field(description="our AS stands in for each of them")
     ] = None
     local_address: Annotated[
         Address | None, Field(description="source address; default the kernel's choice")

@@ -4,15 +4,19 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from bgpd.daemon.incoming import hidden_as
 from bgpd.session.graceful import kept_of_ours
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import (
     AddPathMode,
     FamilySettings,
+    LocalAsMode,
     NextHopMode,
     PeerSettings,
 )
+from reflector.as_path import PLAIN_PATH, PathRules
 from reflector.rules import ExportContext, Target
+from rib.attributes import PrivateScope
 from rib.family import Family
 from rib.path import Source, SourceKind
 
@@ -83,6 +87,7 @@ def export_context(
         cluster_id=source.cluster_id,
         policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
         self_from=SELF_FROM[settings.next_hop][not is_ibgp],
+        as_path=PLAIN_PATH if is_ibgp else _path_rules(speaker, settings, negotiated),
         four_octet_as=negotiated.four_octet_as,
         extended_next_hop=family in negotiated.extended_next_hop,
         add_path_max=mine.add_path_max if sends_many else None,
@@ -91,6 +96,22 @@ def export_context(
         default_local_pref=speaker.decision.default_local_pref,
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
+    )
+
+
+def _path_rules(
+    speaker: "Speaker", settings: PeerSettings, negotiated: Negotiated
+) -> PathRules:
+    looks_at_peer = (
+        settings.overrides_as or settings.remove_private_as is not PrivateScope.NONE
+    )
+    is_replaced = settings.local_as_mode is LocalAsMode.REPLACE_AS
+    return PathRules(
+        hidden_as=0 if is_replaced else hidden_as(speaker, settings),
+        peer_as=negotiated.peer_as if looks_at_peer else 0,
+        overrides_peer_as=settings.overrides_as,
+        private=settings.remove_private_as,
+        replaces_private=settings.replaces_private_as,
     )
 
 

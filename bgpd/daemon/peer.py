@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from bgpd.daemon.apart import each
 from bgpd.daemon.complaints import log_complaints
+from bgpd.daemon.incoming import attribute_context, import_rules
 from bgpd.daemon.intake import Intake, Taken
 from bgpd.daemon.limits import exceeded
 from bgpd.daemon.log_limit import BURST
@@ -37,7 +38,6 @@ from bgpd.wire.route_refresh import (
 )
 from reflector.rules import ExportContext
 from rib.adj_rib_in import AdjRibIn
-from rib.attributes import AttributeContext
 from rib.change import Change
 from rib.family import Family
 from rib.import_rules import ImportRules
@@ -134,7 +134,7 @@ class Peer:
             self._stale.drop(family)
             del self.ribs_in[family]
         self._stale.came_back(negotiated)
-        rules = self._import_rules(negotiated.is_ibgp)
+        rules = self._import_rules()
         for family in negotiated.families:
             tables = self._speaker.tables[family]
             rib = self.ribs_in.get(family)
@@ -183,31 +183,16 @@ class Peer:
                 source.is_client, source.cluster_id = is_client, cluster_id
 
     def _make_intake(self, negotiated: Negotiated) -> Intake:
-        settings = self.settings
-        context = AttributeContext(
-            is_ibgp=negotiated.is_ibgp,
-            four_octet_as=negotiated.four_octet_as,
-            peer_as=negotiated.peer_as,
-            local_as=settings.local_as,
-            enforces_first_as=settings.enforces_first_as,
-            allows_as_set=settings.allows_as_set,
-            families=negotiated.families,
-            extended_next_hop=negotiated.extended_next_hop,
-        )
+        context = attribute_context(self.settings, negotiated)
         tables = {family: self.ribs_in[family] for family in negotiated.families}
         return Intake(tables, context, negotiated.add_path_receive)
 
-    def _import_rules(self, is_ibgp: bool) -> ImportRules:  # noqa: FBT001
-        speaker, settings = self._speaker, self.settings
-        return ImportRules(
-            speaker.import_policy(settings, is_ibgp=is_ibgp),
-            local_as=settings.local_as,
-            router_id=speaker.router_id,
-            cluster_ids=speaker.cluster_ids,
-            own_addresses=speaker.shared.own_addresses | self._local_addresses,
-            is_on_this_machine=speaker.shared.is_here(self.settings.remote_addr),
-            allow_own_as=settings.allow_own_as,
-            role="" if is_ibgp else settings.role,
+    def _import_rules(self) -> ImportRules:
+        return import_rules(
+            self._speaker,
+            self.settings,
+            self._local_addresses,
+            is_ibgp=self.kind is SourceKind.IBGP,
         )
 
     def _join(self, family: Family, negotiated: Negotiated) -> None:
@@ -406,7 +391,7 @@ class Peer:
         """
         if not self.ribs_in:
             return
-        rules = self._import_rules(self.kind is SourceKind.IBGP)
+        rules = self._import_rules()
         for family, rib in self.ribs_in.items():
             if not (is_review and rules.equals(rib.rules)):
                 self._run(family, rib.import_again(rules))
@@ -486,11 +471,6 @@ class Peer:
             subcode = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN
             self.driver.stop(subcode=subcode, text=text, hard=not is_restart)
         self.driver.abandon()
-
-
-def decoding_of(settings: PeerSettings) -> tuple[bool, bool]:
-    """Return the settings that count while UPDATEs are decoded and may change live."""
-    return settings.enforces_first_as, settings.allows_as_set
 
 
 def _each(slices: Iterator[list[Change]], changed: object) -> Iterator[None]:

@@ -173,6 +173,7 @@ class Daemon:
         speaker = self.speaker = Speaker(
             loop,
             identity.router_id,
+            asn=identity.asn,
             cluster_id=identity.cluster_id,
             decision=identity.decision,
         )
@@ -436,7 +437,7 @@ class Daemon:
             return
         if self.reconciler is not None and before and before.asn != identity.asn:
             self._apply_settings(self.reconciler, with_as(self.settings, identity.asn))
-        speaker.set_identity(identity.router_id, identity.cluster_id)
+        speaker.set_identity(identity.router_id, identity.cluster_id, identity.asn)
         self._listen(speaker, identity)
 
     def shut_down(self, *, flushes: bool, text: str) -> None:

@@ -1,7 +1,7 @@
 """What the import checks of all sessions share, and what follows when it changes.
 
 A route that names a cluster id of ours is a loop on every session, whichever of them has
-that id (RFC 4456 8), and the same holds for our router id and addresses. So when one of
+that id (RFC 4456 8), and the same holds for our router id, AS numbers and addresses. So when one of
 these values changes, routes of *other* sessions than the changed one were refused, or let
 in, by what holds no longer: all are judged again, from what was received. Nothing is asked
 of the peers and no session is reset.
@@ -15,7 +15,7 @@ from rib.nlri import parse_address
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
 
-_Facts = tuple[tuple[int, int], frozenset[int], frozenset[bytes]]
+_Facts = tuple[tuple[int, ...], frozenset[int], frozenset[int], frozenset[bytes]]
 
 
 class SharedChecks:
@@ -63,8 +63,8 @@ class SharedChecks:
         """Let every peer follow what changed since the last review, a peer each step."""
         self._is_asked = False
         speaker = self._speaker
-        ids = (speaker.router_id, speaker.cluster_id)
-        facts = (ids, speaker.cluster_ids, self.own_addresses)
+        ids = (speaker.router_id, speaker.cluster_id, speaker.asn)
+        facts = (ids, speaker.cluster_ids, speaker.own_asns, self.own_addresses)
         if facts == self._reviewed:
             return
         self._reviewed = facts

@@ -15,11 +15,12 @@ from random import Random
 from typing import Final
 
 from bgpd.daemon.apart import each
-from bgpd.daemon.cluster_ids import ClusterIds
 from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.dynamic_peers import newcomer
+from bgpd.daemon.incoming import decoding_of
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.peer import Peer, decoding_of
+from bgpd.daemon.own_numbers import OwnNumbers
+from bgpd.daemon.peer import Peer
 from bgpd.daemon.policy_table import PolicyTable
 from bgpd.daemon.shared_checks import SharedChecks
 from bgpd.daemon.standstill import Resumed, resume
@@ -59,6 +60,7 @@ class Speaker:
     Args:
         loop: Sockets and time.
         router_id: Dotted text.
+        asn: Our AS number where no session has another; 0 for unknown.
         cluster_id: Dotted text; empty is the router id.
         decision: Options of the decision process.
         seed: Of all jitter; ``None`` for the system's entropy.
@@ -69,6 +71,7 @@ class Speaker:
         loop: asyncio.AbstractEventLoop,
         router_id: str,
         *,
+        asn: int = 0,
         cluster_id: str = "",
         decision: DecisionOptions | None = None,
         seed: int | None = None,
@@ -78,7 +81,7 @@ class Speaker:
         self.poller = Poller(loop, self._resumed)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
-        self._clusters = ClusterIds(_number(cluster_id or router_id))
+        self._ours = OwnNumbers(_number(cluster_id or router_id), asn)
         self.tables: Mapping[Family, FamilyTables] = {
             family: FamilyTables(
                 LocRib(family, self.decision), loop, self.jobs, self.poller.has_more
@@ -150,16 +153,26 @@ class Speaker:
     @property
     def cluster_id(self) -> int:
         """Our cluster id towards clients that are given none of their own."""
-        return self._clusters.default
+        return self._ours.cluster_id
 
     @property
     def cluster_ids(self) -> frozenset[int]:
         """All cluster ids that are ours: the loop check looks for each of them."""
-        return self._clusters.all
+        return self._ours.cluster_ids
+
+    @property
+    def asn(self) -> int:
+        """Our AS number where no session has another; 0 for unknown."""
+        return self._ours.asn
+
+    @property
+    def own_asns(self) -> frozenset[int]:
+        """All AS numbers that are ours: the loop check looks for each of them."""
+        return self._ours.asns
 
     def cluster_id_of(self, settings: PeerSettings) -> int:
         """Return our cluster id towards a peer."""
-        return self._clusters.of(settings)
+        return self._ours.cluster_id_of(settings)
 
     def next_hop_self(self, family: Family, local_addr: str) -> bytes:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
@@ -182,8 +195,8 @@ class Speaker:
             sibling = b""
         return sibling or octets
 
-    def set_identity(self, router_id: str, cluster_id: str) -> None:
-        """Change who we are.
+    def set_identity(self, router_id: str, cluster_id: str, asn: int = 0) -> None:
+        """Change who we are; the AS number is for sessions that have none of their own.
 
         A new router id resets all sessions, for it stands in the OPEN (RFC 4271 4.2); a new
         cluster id is told by telling routes again (RFC 4456 8).
@@ -191,8 +204,9 @@ class Speaker:
         number = _number(router_id)
         cluster = _number(cluster_id) if cluster_id else number
         is_other, self.router_id = number != self.router_id, number
+        self._ours.asn = asn
         if cluster != self.cluster_id:
-            self._clusters.replace(cluster, self._with_clusters())
+            self._ours.replace(cluster, self._templates())
         self.shared.may_have_changed()
         if is_other:
             self.jobs.begin(self._take_router_id(number))
@@ -227,8 +241,8 @@ class Speaker:
             range_name: The range it belongs to; empty for a configured one.
             sought_until: See ``bgpd.session.machines``.
         """
-        if not range_name:  # else its clusters are the range's: counted
-            self._clusters.note(None, settings)
+        if not range_name:  # else its numbers are the range's: counted
+            self._ours.note(None, settings)
             self.shared.may_have_changed()
         peer = Peer(self, settings, range_name=range_name)
         session = PeerSession(
@@ -246,8 +260,8 @@ class Speaker:
             self.range_sizes[range_name] += 1
         return peer
 
-    def _with_clusters(self) -> Iterator[PeerSettings]:
-        """Yield settings of all that may be clients; dynamic ones have their range's."""
+    def _templates(self) -> Iterator[PeerSettings]:
+        """Yield the settings that count for all peers; dynamic ones have their range's."""
         for peer in self.peers.values():
             if not peer.range_name:
                 yield peer.settings
@@ -272,7 +286,7 @@ class Speaker:
         if peer.range_name:
             self.range_sizes[peer.range_name] -= 1
         else:
-            self._clusters.note(peer.settings, None)
+            self._ours.note(peer.settings, None)
             if peer.settings.password:
                 self._set_key(address, "")
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
@@ -285,7 +299,7 @@ class Speaker:
         peer = self.peers.pop(address, None)
         if peer is not None:
             if not peer.range_name:
-                self._clusters.note(peer.settings, None)
+                self._ours.note(peer.settings, None)
             peer.let_go()
             self.shared.may_have_changed()
 
@@ -305,7 +319,7 @@ class Speaker:
             self._rekey(peer, settings.password)
         before = peer.settings
         if not peer.range_name:
-            self._clusters.note(before, settings)
+            self._ours.note(before, settings)
         self.shared.may_have_changed()
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
@@ -321,9 +335,7 @@ class Speaker:
     def set_range(self, settings: RangeSettings) -> None:
         """Accept dynamic neighbours from a prefix."""
         before = self.ranges.get(settings.name)
-        self._clusters.note(
-            None if before is None else before.template, settings.template
-        )
+        self._ours.note(None if before is None else before.template, settings.template)
         self.ranges[settings.name] = settings
         if settings.template.password:
             self._set_key(settings.prefix, settings.template.password)
@@ -332,7 +344,7 @@ class Speaker:
     def remove_range(self, name: str) -> None:
         """Accept no more neighbours from a range; those there are go."""
         settings = self.ranges.pop(name)
-        self._clusters.note(settings.template, None)
+        self._ours.note(settings.template, None)
         if settings.template.password:
             self._set_key(settings.prefix, "")
         self.shared.may_have_changed()

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from rib.attributes import PrivateScope
 from rib.family import IPV4_UNICAST, Family
 
 
@@ -22,6 +23,14 @@ class NextHopMode(Enum):
     KEEP = "keep"
     KEEP_EXTERNAL = "keep-external"
     KEEP_INTERNAL = "keep-internal"
+
+
+class LocalAsMode(Enum):
+    """Where AS numbers stand on a session whose AS of ours is not that of the speaker."""
+
+    REPLACE_AS = "replace-as"  # routes sent show the session's alone
+    NO_PREPEND = "no-prepend"  # they show both
+    PREPEND = "prepend"  # and routes received show the session's
 
 
 class AddPathMode(Enum):
@@ -63,6 +72,10 @@ class PeerSettings:
             the template of a dynamic range.
         remote_as: 0 accepts any AS in the OPEN (dynamic ranges of mixed peers).
         local_as: Our AS on this session.
+        local_as_mode: See ``LocalAsMode``.
+        overrides_as: Put ``local_as`` for the peer's AS in paths sent to it.
+        remove_private_as: Private AS numbers that paths sent are rid of.
+        replaces_private_as: Put ``local_as`` in their place.
         local_addr: Source address; empty lets the kernel choose.
         interface: Device to bind to; empty for none.
         port: TCP port connected to.
@@ -99,6 +112,10 @@ class PeerSettings:
     remote_addr: str
     remote_as: int
     local_as: int
+    local_as_mode: LocalAsMode = LocalAsMode.REPLACE_AS
+    overrides_as: bool = False
+    remove_private_as: PrivateScope = PrivateScope.NONE
+    replaces_private_as: bool = False
     local_addr: str = ""
     interface: str = ""
     port: int = 179
@@ -163,6 +180,10 @@ REFRESHES: Final = frozenset(
     {
         "cluster_id",
         "next_hop",
+        "local_as_mode",
+        "overrides_as",
+        "remove_private_as",
+        "replaces_private_as",
         "is_client",
         "import_policy",
         "export_policy",

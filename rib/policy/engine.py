@@ -43,6 +43,7 @@ class Verdict(NamedTuple):
         sets_med: The policy set MED, be it to the value that was there.
         own_ext_communities: Extended communities that the policy set or added, be they
             there already.
+        prepended: AS numbers that the policy put before AS_PATH.
     """
 
     is_accepted: bool
@@ -53,6 +54,7 @@ class Verdict(NamedTuple):
     device: str = ""
     sets_med: bool = False
     own_ext_communities: frozenset[int] = frozenset()
+    prepended: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +86,7 @@ class _Route(NamedTuple):
     device: str
     sets_med: bool = False
     own_ext_communities: frozenset[int] = frozenset()
+    prepended: int = 0
 
 
 class _CompiledTerm:
@@ -163,6 +166,7 @@ class _CompiledTerm:
                 actions.device or route.device,
                 _sets_med(route, actions),
                 _own_ext_communities(route, actions),
+                route.prepended + len(actions.prepend),
             )
             self._edited.put(route, known, _weight(known.attributes))
         return known

@@ -78,7 +78,7 @@ def _carry_out(desired: NodeDesired, speaker: Speaker, forwarding: Forwarding) -
     identity = identify(SETTINGS, desired)
     if identity is not None:
         speaker.shared.set_own_addresses(own_addresses(identity, desired))
-        speaker.set_identity(identity.router_id, identity.cluster_id)
+        speaker.set_identity(identity.router_id, identity.cluster_id, identity.asn)
     forwarding.set_policies(desired.kernel)
     forwarding.reach_through(gateways(desired))
     forwarding.keep_tunnel(tunnel_address(desired))

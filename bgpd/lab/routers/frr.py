@@ -190,8 +190,12 @@ class Frr(Router):
 
     def _configure(self, prefix: str, line: str) -> None:
         family = "ipv6" if ":" in prefix else "ipv4"
+        self.configure(f"address-family {family}", line)
+
+    def configure(self, *lines: str) -> None:
+        """Enter lines of `router bgp`, as an operator does while it runs."""
         router = f"router bgp {self.speaker.local_as}"
-        self._vtysh("configure terminal", router, f"address-family {family}", line)
+        self._vtysh("configure terminal", router, *lines)
 
     def refresh(self, addr: str) -> None:
         """Use ``clear bgp ... in``."""

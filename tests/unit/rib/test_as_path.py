@@ -6,15 +6,17 @@ from rib.as_path import (
     AS_SEQUENCE,
     AS_SET,
     AsPath,
+    PrivateScope,
     check_segments,
     encode_segments,
     format_as_path,
+    hide_private,
     is_private,
     parse_as_path,
     parse_asn,
     prepend,
-    remove_private,
     replace_as,
+    split_leading,
 )
 
 
@@ -89,11 +91,56 @@ def test_prepend_starts_a_segment_when_one_is_full() -> None:
     assert grown.asns == (1,) * 300 + (2,) * 250
 
 
-def test_private_numbers_are_removed() -> None:
-    assert format_as_path(remove_private(parse_as_path("64512 3356 {65534,1}"))) == (
-        "3356 {1}"
-    )
-    assert remove_private(parse_as_path("64512 4200000000")) == b""
+# Path, what is left of it for a peer of AS 64999, and what it is with AS 7 standing in.
+HIDDEN = [
+    ("64512 3356 {65534,1}", PrivateScope.NONE, "64512 3356 {65534,1}", None),
+    ("64512 3356 {65534,1}", PrivateScope.WHOLE, "64512 3356 {65534,1}", None),
+    (
+        "64512 3356 {65534,1}",
+        PrivateScope.LEADING,
+        "3356 {65534,1}",
+        "7 3356 {65534,1}",
+    ),
+    ("64512 3356 {65534,1}", PrivateScope.ALL, "3356 {1}", "7 3356 {7,1}"),
+    ("64512 4200000000", PrivateScope.WHOLE, "", "7 7"),
+    ("64512 4200000000", PrivateScope.LEADING, "", "7 7"),
+    ("64512 {65534}", PrivateScope.ALL, "", "7 {7}"),
+    ("3356 64512", PrivateScope.LEADING, "3356 64512", None),
+    ("3356 64512", PrivateScope.ALL, "3356", "3356 7"),
+    ("64512 64999 64513 1 64999", PrivateScope.LEADING, "64999 1 64999", None),
+    ("64512 64999 64513", PrivateScope.WHOLE, "64999", "7 64999 7"),
+    ("64512 64999 1 64513", PrivateScope.ALL, "64999 1", "7 64999 1 7"),
+    ("", PrivateScope.WHOLE, "", None),
+    ("", PrivateScope.ALL, "", None),
+]
+
+
+@pytest.mark.parametrize(("path", "scope", "left", "stood_in"), HIDDEN)
+def test_private_numbers_are_hidden(path, scope, left, stood_in) -> None:
+    value = parse_as_path(path)
+    assert format_as_path(hide_private(value, scope, kept=64999)) == left
+    if stood_in is not None:
+        found = hide_private(value, scope, kept=64999, stand_in=7)
+        assert format_as_path(found) == stood_in
+
+
+@pytest.mark.parametrize(
+    ("number", "parts"),
+    [
+        (0, ("", "1 2 {3} 4")),
+        (1, ("1", "2 {3} 4")),
+        (2, ("1 2", "{3} 4")),
+        (3, ("1 2 {3}", "4")),
+        (4, ("1 2 {3} 4", "")),
+        (5, ("1 2 {3} 4", "")),
+    ],
+)
+def test_a_path_is_split(number: int, parts: tuple[str, str]) -> None:
+    found = split_leading(parse_as_path("1 2 {3} 4"), number)
+    assert tuple(map(format_as_path, found)) == parts
+
+
+def test_which_numbers_are_private() -> None:
     assert [is_private(n) for n in (64511, 64512, 65534, 65535)] == [
         False,
         True,

@@ -61,6 +61,44 @@ class TestLoops:
         assert refusal(twice, allow_own_as=1) is Refusal.OWN_AS
         assert refusal(twice, allow_own_as=2) is None
 
+    @pytest.mark.rfc("4271", "9.1.2", "MUST")
+    @pytest.mark.parametrize("source", [PEER, IBGP])
+    def test_each_as_number_that_is_ours(self, source) -> None:
+        ours = frozenset({64999, 4200000001})
+        for asn in (LOCAL_AS, *ours):
+            looped = some_attributes(f"65001 {asn}")
+            refused = rules(own_asns=ours).check(looped, source)
+            assert refused is not None
+            assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, f"AS {asn}")
+            allowed = rules(own_asns=ours, allow_own_as=1)
+            assert allowed.check(looped, source) is None
+        assert refusal(some_attributes("65001 64999"), source) is None
+
+    def test_an_as_that_is_put_before_the_path_is_no_loop(self) -> None:
+        given = some_attributes("65001 65002", local_pref=100)
+        some = rules(put_before=LOCAL_AS)
+        assert some.check(given, PEER) is None
+        verdict = some.evaluate(given, PEER, IPV4_UNICAST, None)
+        assert str(verdict.attributes.as_path) == f"{LOCAL_AS} 65001 65002"
+        empty = some.evaluate(some_attributes(), PEER, IPV4_UNICAST, None)
+        assert str(empty.attributes.as_path) == f"{LOCAL_AS}"
+        inside = some.evaluate(given, IBGP, IPV4_UNICAST, None)
+        assert inside.attributes is given
+        marked = rules(put_before=LOCAL_AS, role="customer")
+        verdict = marked.evaluate(given, PEER, IPV4_UNICAST, None)
+        assert verdict.attributes.otc == PEER.asn
+        assert verdict.attributes.as_path.asns[0] == LOCAL_AS
+
+    def test_rules_that_differ_by_our_numbers_are_others(self) -> None:
+        one = ImportRules(Policy(ACCEPT_ALL), local_as=1, router_id=2)
+        for changes in ({"own_asns": frozenset({3})}, {"put_before": 1}):
+            other = ImportRules(one.policy, local_as=1, router_id=2, **changes)
+            assert not one.equals(other)
+        same = frozenset({1})
+        assert one.equals(
+            ImportRules(one.policy, local_as=1, router_id=2, own_asns=same)
+        )
+
     def test_numbers_that_look_like_ours_elsewhere(self) -> None:
         innocent = some_attributes(
             "65001", communities=(LOCAL_AS, ROUTER_ID), med=LOCAL_AS

@@ -46,6 +46,39 @@ def findings_of(text: str) -> list[str]:
             ],
         ),
         (
+            "peers: [{address: 10.0.0.1, as: 1, replace_private_as: on}]",
+            ["peers[0].replace_private_as: needs remove_private_as"],
+        ),
+        (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, replace_private_as: on, "
+                "remove_private_as: off}]"
+            ),
+            ["peers[0].replace_private_as: needs remove_private_as"],
+        ),
+        (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, local_as_mode: prepend}, "
+                "{address: 10.0.0.2, as: 1, local_as_mode: prepend, local_as: 64512}, "
+                "{address: 10.0.0.3, as: 1, local_as_mode: prepend, local_as: 5}]"
+            ),
+            [
+                (
+                    f"peers[{n}].local_as_mode: needs local_as, another AS than that of "
+                    "bgp.as"
+                )
+                for n in (0, 1)
+            ],
+        ),
+        (
+            (
+                "bgp: {as: 64512, router_id: 1.1.1.1, "
+                "defaults: {local_as_mode: prepend}}\n"
+                "peers: [{address: 10.0.0.1, as: 1}]"
+            ),
+            [],
+        ),
+        (
             "peer_groups: {any: {as: 0}}\npeers: [{address: 10.0.0.1, group: any}]",
             ["peer_groups.any.as: only the peers of a range can be of any AS"],
         ),

@@ -20,9 +20,11 @@ from bgpd.config.validation import validate
 from bgpd.session.settings import (
     AddPathMode,
     FamilySettings,
+    LocalAsMode,
     NextHopMode,
     PeerSettings,
 )
+from rib.attributes import PrivateScope
 from rib.community_patterns import EXTENDED, LARGE
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix
@@ -148,6 +150,10 @@ peers:
     allow_own_as: 2
     allow_as_set: on
     enforce_first_as: off
+    local_as_mode: no-prepend
+    as_override: on
+    remove_private_as: leading
+    replace_private_as: on
 """)
     assert settings.peers == (
         PeerSettings(
@@ -187,9 +193,21 @@ peers:
             allow_own_as=2,
             allows_as_set=True,
             enforces_first_as=False,
+            local_as_mode=LocalAsMode.NO_PREPEND,
+            overrides_as=True,
+            remove_private_as=PrivateScope.LEADING,
+            replaces_private_as=True,
             description="text",
         ),
     )
+
+
+@pytest.mark.parametrize("off", ["off", "false"])
+def test_off_is_a_choice_as_it_is_a_switch(off: str) -> None:
+    settings = settings_of(
+        f"peers: [{{address: 10.0.0.1, as: 1, remove_private_as: {off}}}]"
+    )
+    assert settings.peers[0].remove_private_as is PrivateScope.NONE
 
 
 def test_every_option_has_a_field_of_the_peer_and_every_field_an_option() -> None:
