@@ -68,8 +68,9 @@ WHY = "nothing can tell"
 
 class TestTheReport:
     def said(self, capsys, alive, rows, **options) -> tuple[int, str]:
-        outcomes = {"rib/choice.py": Outcome(50, 50 - len(alive), 0, tuple(alive))}
-        return report(outcomes, rows, **options), capsys.readouterr().out
+        outcome = Outcome(50, 50 - len(alive), 0, tuple(alive))
+        code = report([("rib/choice.py", outcome)], rows, **options)
+        return code, capsys.readouterr().out
 
     def test_each_survivor_has_a_row_with_a_reason(self, capsys) -> None:
         code, text = self.said(capsys, [ONE], [(ONE, WHY), (GONE, WHY)])
@@ -106,6 +107,7 @@ class TestTheReport:
             outcome = Outcome(50, 50 - len(alive), 0, tuple(alive))
             nothing = dict.fromkeys(PLAN, Outcome(0, 0, 0, ()))
             outcomes = {**nothing, "rib/choice.py": outcome}
-            assert report(outcomes, [(ONE, WHY)] * len(alive)) == expected
+            rows = [(ONE, WHY)] * len(alive)
+            assert report(outcomes.items(), rows) == expected
             found = "more than 3% survive" in capsys.readouterr().out
             assert found == bool(expected)

@@ -278,15 +278,15 @@ def is_of(mutant: Mutant, module: str) -> bool:
 
 
 def report(
-    outcomes: Mapping[str, Outcome],
+    outcomes: Iterable[tuple[str, Outcome]],
     rows: Iterable[tuple[Mutant, str]],
     *,
     is_part: bool = False,
 ) -> int:
-    """Say what came of it; return the exit code.
+    """Say of each module at once what came of it, then of all; return the exit code.
 
     Args:
-        outcomes: Of each module that was tried.
+        outcomes: Of each module, as it is tried.
         rows: The survivors that are known, each with its reason.
         is_part: Not all mutants were tried: rows may be of the others.
     """
@@ -294,31 +294,33 @@ def report(
     listed = Counter(mutant for mutant, reason in rows if reason.strip())
     new: Counter[Mutant] = Counter()
     idle: Counter[Mutant] = Counter()
-    for module, (total, killed, late, left) in outcomes.items():
+    tried, total, survivors = set(), 0, 0
+    for module, (count, killed, late, left) in outcomes:
         alive = Counter(left)
         known = Counter({row: n for row, n in listed.items() if is_of(row, module)})
         new += alive - known
         idle += known - alive
         write(
-            f"{module}: {total} mutants, {killed} killed, {late} out of time,"
-            f" {len(left)} alive ({share_of(len(left), total)}),"
+            f"{module}: {count} mutants, {killed} killed, {late} out of time,"
+            f" {len(left)} alive ({share_of(len(left), count)}),"
             f" {(alive & known).total()} explained\n"
         )
+        sys.stdout.flush()  # all of them take an hour
+        tried.add(module)
+        total, survivors = total + count, survivors + len(left)
     if is_part:
         idle.clear()
     for mutant in idle.elements():
         write(f"listed, but killed or gone: {mutant.function}: {mutant.added}\n")
     for mutant in new.elements():
         write(f"\n{as_toml(mutant)}")
-    total = sum(outcome.total for outcome in outcomes.values())
-    survivors = sum(len(outcome.alive) for outcome in outcomes.values())
     share = share_of(survivors, total)
     write(f"\nall: {survivors} of {total} mutants survive ({share})\n")
     if new:
         write(f"{new.total()} of them are not explained in {SURVIVORS.name}\n")
     if idle:
         write(f"{idle.total()} rows of {SURVIVORS.name} are of no survivor\n")
-    are_many = outcomes.keys() == PLAN.keys() and survivors > MOST_SURVIVORS * total
+    are_many = tried == PLAN.keys() and survivors > MOST_SURVIVORS * total
     if are_many:
         write(f"more than {MOST_SURVIVORS:.0%} survive\n")
     return int(bool(new or idle) or are_many)
@@ -349,11 +351,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
     unknown = [module for module in chosen.modules if module not in PLAN]
     if unknown:
         parser.error(f"{unknown[0]} is none of {', '.join(PLAN)}")
-    outcomes = {}
-    for module in chosen.modules or PLAN:
-        outcomes[module] = try_module(
-            module, chosen.workers, chosen.part, is_resumed=chosen.resume
+    outcomes = (
+        (
+            module,
+            try_module(module, chosen.workers, chosen.part, is_resumed=chosen.resume),
         )
+        for module in chosen.modules or PLAN
+    )
     return report(outcomes, explained(), is_part=bool(chosen.part))
 
 
