@@ -23,6 +23,7 @@ COMPILED: Final = (
     "reflector/rewrite.py",
     "reflector/rules.py",
     "rib/adj_rib_in.py",
+    "rib/admission.py",
     "rib/attribute_decode.py",
     "rib/attribute_set.py",
     "rib/change.py",
@@ -31,6 +32,7 @@ COMPILED: Final = (
     "rib/import_rules.py",
     "rib/loc_rib.py",
     "rib/nlri.py",
+    "rib/outcome.py",
     "rib/path.py",
     "rib/path_set.py",
 )

@@ -11,8 +11,10 @@ peer's End-of-RIB, its end of refresh, or a timer says so.
 """
 
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from itertools import islice
 from typing import Final
 
+from rib.admission import Admission, divide, stale_in
 from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.import_rules import ImportRules, Refusal, Refused
@@ -20,11 +22,10 @@ from rib.intern import Discarded, InternTable
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
-from rib.path import Path, Source, SourceKind
+from rib.outcome import Importer, Outcome, PerPrefix, is_marked, long_lived_path
+from rib.path import Path, Source
 from rib.path_set import members_of
-from rib.policy import Verdict, is_long_lived_stale, long_lived
 
-_IBGP: Final = SourceKind.IBGP
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
 _REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for
@@ -32,28 +33,6 @@ _OUTCOME_OCTETS: Final = 4096  # received for each outcome: much more than usual
 _FEW_OUTCOMES: Final = 1024
 
 
-class PerPrefix:
-    """An attribute block whose fate depends on the prefix: policy is asked each time.
-
-    Attributes:
-        attributes: As received.
-        marked: What policy sees.
-        epoch: Of the source when it was announced.
-        paths: What came of it so far, by all that policy can change.
-    """
-
-    __slots__ = ("attributes", "epoch", "marked", "paths")
-
-    def __init__(
-        self, attributes: PathAttributes, marked: PathAttributes, epoch: int
-    ) -> None:
-        self.attributes = attributes
-        self.marked = marked
-        self.epoch = epoch
-        self.paths: dict[tuple[bytes, bytes, int | None, bool], Path] = {}
-
-
-Outcome = Path | Refused | PerPrefix
 _Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
 
@@ -70,6 +49,8 @@ class AdjRibIn:
         refused: Routes that were refused: prefix and path identifier, and why.
         octets_received: On the session so far, as far as the caller says so: outcomes of
             large blocks are looked through sooner.
+        stale_count: Paths in Loc-RIB that were announced before the source's epoch.
+        admission: Limits, and what they keep out; see ``limit``.
     """
 
     def __init__(
@@ -81,16 +62,27 @@ class AdjRibIn:
     ) -> None:
         self.source = source
         self.loc_rib = loc_rib
-        self.rules = rules
         self.refused: dict[tuple[Nlri, int], Refused] = {}
         self.octets_received = 0
-        self._next_hops = next_hops
+        self.stale_count = 0
+        self.admission = Admission()
+        self._is_limited = False  # bound here: read on the hot path
+        self._importer = Importer(source, loc_rib.family, rules, next_hops)
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
         self._swept_at = 0  # octets received
         self._discarded = Discarded()
         self._index: set[Nlri] | None = set()
         self._has_path_ids = False
         self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
+
+    @property
+    def rules(self) -> ImportRules:
+        """Loop checks and import policy; new ones count for what comes from now on."""
+        return self._importer.rules
+
+    @rules.setter
+    def rules(self, rules: ImportRules) -> None:
+        self._importer.rules = rules
 
     @property
     def accepted_count(self) -> int:
@@ -101,6 +93,20 @@ class AdjRibIn:
     def received_count(self) -> int:
         """Paths in Loc-RIB and refused ones."""
         return self.accepted_count + len(self.refused)
+
+    @property
+    def fresh_count(self) -> int:
+        """Paths in Loc-RIB that are not stale: what a limit of accepted routes counts."""
+        return self.accepted_count - self.stale_count
+
+    def limit(self, most_accepted: int | None, most_received: int | None) -> None:
+        """Keep out routes beyond these numbers from now on; ``None`` for any number.
+
+        What is there already stays. Where there is room now, ``let_in_blocked`` uses it.
+        """
+        admission = self.admission
+        admission.most_accepted, admission.most_received = most_accepted, most_received
+        self._is_limited = admission.is_limited
 
     def learn(
         self, key: Hashable, attributes: PathAttributes, path_id: int = 0
@@ -113,63 +119,8 @@ class AdjRibIn:
             attributes: The block, decoded.
             path_id: RFC 7911 identifier; 0 without add-path.
         """
-        outcome = self._outcomes[key] = self._import(attributes, path_id)
+        outcome = self._outcomes[key] = self._importer.judge(attributes, path_id)
         return outcome
-
-    def _import(self, attributes: PathAttributes, path_id: int) -> Outcome:
-        source = self.source
-        refused = self.rules.check(attributes, source)
-        if refused is not None:
-            return refused
-        given = attributes
-        if self.rules.is_on_this_machine:
-            given = self._without_own_next_hop(attributes)
-        if self.rules.policy.needs_prefix:
-            marked = self.rules.mark(given, source)
-            return PerPrefix(attributes, marked, source.epoch)
-        if self.rules.accepts_all and source.kind is _IBGP:
-            hop = self._next_hops.get(given.next_hop)
-            return Path(source, given, hop, received=attributes, path_id=path_id)
-        verdict = self.rules.evaluate(
-            given,
-            source,
-            self.loc_rib.family,
-            None,
-            self._interface_of(given),
-        )
-        if not verdict.is_accepted:
-            return Refused(attributes, Refusal.POLICY, verdict.reason)
-        return self._path(attributes, verdict, path_id)
-
-    def _without_own_next_hop(self, attributes: PathAttributes) -> PathAttributes:
-        """Return what a speaker on this machine means by an address of it.
-
-        Its route ends here, as those that we originate do, and has no next hop as these
-        have none: the kernel needs no route for it, and peers are told of us.
-        """
-        rules, next_hop = self.rules, attributes.next_hop
-        is_own = next_hop[:16] in rules.own_addresses
-        if is_own or self._next_hops.get(next_hop).is_local:
-            return attributes.with_changes({}, next_hop=b"")
-        return attributes
-
-    def _interface_of(self, attributes: PathAttributes) -> str:
-        """Return where a route would lead out, if the policy asks."""
-        if not self.rules.policy.needs_interface:
-            return ""
-        return self._next_hops.get(attributes.next_hop).interface
-
-    def _path(self, attributes: PathAttributes, verdict: Verdict, path_id: int) -> Path:
-        after = verdict.attributes
-        return Path(
-            self.source,
-            after,
-            self._next_hops.get(after.next_hop),
-            received=attributes,
-            path_id=path_id,
-            weight=verdict.weight,
-            has_own_med=verdict.sets_med,
-        )
 
     # hot: per read
     def announce_all(self, paths: list[Path], runs: list[list[Nlri]]) -> list[Change]:
@@ -181,6 +132,12 @@ class AdjRibIn:
         """
         if not paths:
             return []
+        if self._is_limited and not self._has_room(sum(map(len, runs))):
+            runs_within = zip(paths, runs, strict=True)
+            changes = [c for path, run in runs_within for c in self.announce(path, run)]
+            paths.clear()
+            runs.clear()
+            return changes
         if self.refused:
             for nlris in runs:
                 self._no_longer_refused(nlris, 0)
@@ -192,13 +149,20 @@ class AdjRibIn:
         changes = self.loc_rib.announce_all(paths, runs, self.source)
         paths.clear()
         runs.clear()
-        return changes
+        return self._counted(changes) if self.stale_count else changes
 
     # hot: per batch
     def announce(
         self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int = 0
     ) -> list[Change]:
         """Take in ``nlris`` with an outcome of ``learn``; return what changed."""
+        if self._is_limited and not self._has_room(len(nlris)):
+            return self._announce_within(outcome, nlris, path_id)
+        return self._announce(outcome, nlris, path_id)
+
+    def _announce(
+        self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int
+    ) -> list[Change]:
         if type(outcome) is Path:
             index = self._index
             if index is not None:
@@ -209,7 +173,8 @@ class AdjRibIn:
                     self._has_path_ids = True
             if self.refused:
                 self._no_longer_refused(nlris, path_id)
-            return self.loc_rib.announce(nlris, outcome)
+            changes = self.loc_rib.announce(nlris, outcome)
+            return self._counted(changes) if self.stale_count else changes
         if isinstance(outcome, Refused):
             return self._refuse(outcome, nlris, path_id)
         return self._announce_each(outcome, nlris, path_id)  # type: ignore[arg-type]
@@ -218,26 +183,34 @@ class AdjRibIn:
         forget = self.refused.pop
         for nlri in nlris:
             forget((nlri, path_id), None)
+        if blocked := self.admission.blocked:
+            for nlri in nlris:
+                blocked.pop((nlri, path_id), None)
 
     def _refuse(
         self, refused: Refused, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
+        if self.admission.blocked:
+            self._no_longer_refused(nlris, path_id)
         for nlri in nlris:
             self.refused[nlri, path_id] = refused
-        return self.loc_rib.withdraw(nlris, self.source, path_id)
+        changes = self.loc_rib.withdraw(nlris, self.source, path_id)
+        return self._counted(changes)
 
     def _announce_each(
         self, outcome: PerPrefix, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
         """Ask the policy about all prefixes, then go on in batches of equal outcome."""
         received, paths = outcome.attributes, outcome.paths
+        is_stale = outcome.epoch != self.source.epoch
+        announce = self._announce if is_stale else self.announce  # no limit counts it
         changes: list[Change] = []
         for members, verdict in self.rules.evaluate_batch(
             nlris,
             outcome.marked,
             self.source,
             self.loc_rib.family,
-            self._interface_of(outcome.marked),
+            self._importer.interface_of(outcome.marked),
         ):
             judged: Path | Refused
             if verdict.is_accepted:
@@ -245,12 +218,12 @@ class AdjRibIn:
                 key = (after.octets, after.next_hop, verdict.weight, verdict.sets_med)
                 known = paths.get(key)
                 if known is None:
-                    known = paths[key] = self._path(received, verdict, path_id)
+                    known = paths[key] = self._importer.path(received, verdict, path_id)
                     known.epoch = outcome.epoch
                 judged = known
             else:
                 judged = Refused(received, Refusal.POLICY, verdict.reason)
-            changes += self.announce(judged, members, path_id)
+            changes += announce(judged, members, path_id)
         return changes
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
@@ -261,11 +234,85 @@ class AdjRibIn:
         # With identifiers, a prefix may have more paths than the one that goes.
         if index is not None and not (path_id or self._has_path_ids):
             index.difference_update(nlris)
-        return self.loc_rib.withdraw(nlris, self.source, path_id)
+        changes = self.loc_rib.withdraw(nlris, self.source, path_id)
+        return self._counted(changes) if self.stale_count else changes
+
+    # -- limits -------------------------------------------------------------------------
+
+    def _has_room(self, count: int) -> bool:
+        fresh = self.fresh_count
+        return self.admission.has_room(fresh, fresh + len(self.refused), count)
+
+    def _announce_within(
+        self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int
+    ) -> list[Change]:
+        """Take in as many prefixes as the limits allow; see ``rib.admission``."""
+        admission, changes = self.admission, list[Change]()
+        epoch, refused = self.source.epoch, self.refused
+
+        def is_fresh(nlri: Nlri) -> bool:
+            return any(path.epoch == epoch for path in self._own(nlri, path_id))
+
+        nlris = list(dict.fromkeys(nlris))
+        most = admission.most_received
+        if most is not None:
+            room = most - self.fresh_count - len(self.refused)
+            nlris, forgotten = divide(
+                nlris, room, lambda nlri: (nlri, path_id) in refused or is_fresh(nlri)
+            )
+            if forgotten:  # a stale route of theirs has been replaced all the same
+                admission.forgotten_count += len(forgotten)
+                changes += self.withdraw(forgotten, path_id)
+        most = admission.most_accepted
+        if type(outcome) is Path and most is not None:
+            nlris, blocked = divide(nlris, most - self.fresh_count, is_fresh)
+            why = Refused(outcome.received, Refusal.LIMIT, f"{most} are allowed")
+            changes += self._refuse(why, blocked, path_id)
+            admission.blocked.update(((nlri, path_id), None) for nlri in blocked)
+        return changes + self._announce(outcome, nlris, path_id)
+
+    @property
+    def can_let_in(self) -> bool:
+        """Whether a limit keeps routes out although there is room now."""
+        most = self.admission.most_accepted
+        return bool(self.admission.blocked) and (
+            most is None or self.fresh_count < most
+        )
+
+    def let_in_blocked(self) -> list[Change]:
+        """Let in routes that a limit kept out, where there is room now; a slice of them."""
+        most, size = self.admission.most_accepted, SWEEP_SLICE
+        if most is not None:
+            size = max(0, min(size, most - self.fresh_count))
+        batches: dict[tuple[PathAttributes, int], list[Nlri]] = {}
+        for key in islice(self.admission.blocked, size):
+            nlri, path_id = key
+            batches.setdefault((self.refused[key].attributes, path_id), []).append(nlri)
+        changes: list[Change] = []
+        for (attributes, path_id), nlris in batches.items():
+            outcome = self._importer.judge(attributes, path_id)
+            changes += self.announce(outcome, nlris, path_id)
+        return changes
+
+    def let_in_all_blocked(self) -> Iterator[list[Change]]:
+        """Return what ``let_in_blocked`` changes, a slice for each step."""
+        while self.can_let_in:
+            yield self.let_in_blocked()
+
+    def _counted(self, changes: list[Change]) -> list[Change]:
+        """Keep count of stale paths while there are some."""
+        if self.stale_count:
+            source = self.source
+            for old, new, nlris in changes:
+                less = stale_in(old, source) - stale_in(new, source)
+                self.stale_count -= less * len(nlris)
+        return changes
 
     def make_stale(self) -> None:
         """All that was announced so far is stale from now on; nothing is removed yet."""
         self.source.epoch += 1
+        self.stale_count = self.accepted_count
+        self.admission.blocked.clear()
         self.forget_outcomes()
         refused, self.refused = self.refused, {}
         self._discarded.add(refused)
@@ -306,7 +353,7 @@ class AdjRibIn:
             if self._index is not None and not self._has_path_ids:
                 for change in changes:
                     self._index.difference_update(change.nlris)
-            yield changes
+            yield self._counted(changes)
 
     def make_long_lived(self) -> Iterator[list[Change]]:
         """Mark stale routes with LLGR_STALE, or withdraw them where NO_LLGR forbids that.
@@ -331,29 +378,13 @@ class AdjRibIn:
         changes: list[Change] = []
         for path, members in batches.items():
             if path not in marked:
-                marked[path] = self._long_lived(path)
+                marked[path] = long_lived_path(path)
             after = marked[path]
             if after is None:
                 changes += self.withdraw(members, path.path_id)
-            else:
+            else:  # as many are stale as before
                 changes += self.loc_rib.announce(members, after)
         return changes
-
-    def _long_lived(self, path: Path) -> Path | None:
-        attributes = long_lived(path.attributes)
-        if attributes is None:
-            return None
-        after = Path(
-            self.source,
-            attributes,
-            path.next_hop,
-            received=path.received,
-            path_id=path.path_id,
-            weight=path.weight,
-            has_own_med=path.has_own_med,
-        )
-        after.epoch = path.epoch
-        return after
 
     def own_nlris(self) -> list[Nlri]:
         """Return the prefixes with an accepted path of this peer; a pass for large peers."""
@@ -380,7 +411,7 @@ class AdjRibIn:
         changes: list[Change] = []
         count = 0
         for (attributes, path_id, epoch), nlris in work:
-            outcome = self._import(attributes, path_id)
+            outcome = self._importer.judge(attributes, path_id)
             if not isinstance(outcome, Refused):
                 outcome.epoch = epoch
             for start in range(0, len(nlris), SWEEP_SLICE):
@@ -396,6 +427,7 @@ class AdjRibIn:
                     changes, count = [], 0
         if changes:
             yield changes
+        yield from self.let_in_all_blocked()
 
     def _judged(
         self, outcome: Outcome, nlris: list[Nlri], path_id: int, epoch: int
@@ -404,20 +436,10 @@ class AdjRibIn:
         if epoch == self.source.epoch:
             return self.announce(outcome, nlris, path_id)
         # What is stale stays as it is, or goes for good: no peer tells it once more.
-        long_lived = [nlri for nlri in nlris if self._is_marked(nlri, path_id)]
-        changes = self.announce(outcome, nlris, path_id)
+        long_lived = [n for n in nlris if any(map(is_marked, self._own(n, path_id)))]
+        changes = self._announce(outcome, nlris, path_id)  # no limit counts it
         self._no_longer_refused(nlris, path_id)
         return changes + self._mark_long_lived(long_lived, epoch + 1, {})
-
-    def _is_marked(self, nlri: Nlri, path_id: int) -> bool:
-        """Tell whether it was us who marked a route with LLGR_STALE."""
-        return any(
-            path.source is self.source
-            and path.path_id == path_id
-            and is_long_lived_stale(path.attributes)
-            and not is_long_lived_stale(path.received)
-            for path in members_of(self.loc_rib.table.get(nlri))
-        )
 
     def _is_as_was(
         self, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
@@ -427,12 +449,17 @@ class AdjRibIn:
         if refused is not None:
             return refused.attributes is attributes
         return any(
-            path.source is self.source
-            and path.path_id == path_id
-            and path.received is attributes
-            and path.epoch == epoch
-            for path in members_of(self.loc_rib.table.get(nlri))
+            path.received is attributes and path.epoch == epoch
+            for path in self._own(nlri, path_id)
         )
+
+    def _own(self, nlri: Nlri, path_id: int) -> list[Path]:
+        """Return the peer's path of that identifier: none, or one."""
+        return [
+            path
+            for path in members_of(self.loc_rib.table.get(nlri))
+            if path.source is self.source and path.path_id == path_id
+        ]
 
     def _received(self) -> list[_Received]:
         """Return all routes, grouped by attributes as received, identifier and epoch."""

@@ -27,6 +27,7 @@ class Refusal(Enum):
     OWN_NEXT_HOP = "the next hop is our own address"
     ROUTE_LEAK = "OTC marks a route leak"
     POLICY = "import policy"
+    LIMIT = "max_prefixes is reached"
 
 
 @dataclass(frozen=True, slots=True)

@@ -55,13 +55,21 @@ class PeerTableFigures(NamedTuple):
         family: Its name.
         received: Prefixes it announces.
         accepted: Those in Loc-RIB.
-        refused: Those that policy or a loop check refused.
+        refused: Those that policy, a loop check or a limit refused.
+        blocked: Those of them that a limit keeps out.
+        stale: Those accepted that outlived their session, and were not announced since.
+        max_prefixes: Limit of those accepted that are not stale; 0 is none.
+        max_received: Limit of those received that are not stale; 0 is none.
     """
 
     family: str
     received: int
     accepted: int
     refused: int
+    blocked: int = 0
+    stale: int = 0
+    max_prefixes: int = 0
+    max_received: int = 0
 
 
 class PeerFigures(NamedTuple):
@@ -287,8 +295,17 @@ ROWS: Final[tuple[_Row, ...]] = (
          _PEER_TABLE, _per_peer_table(lambda table: table.received)),
     _Row("pybgpd_peer_prefixes_accepted", "Those of them in Loc-RIB.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.accepted)),
-    _Row("pybgpd_peer_prefixes_refused", "Those that policy or a loop check refused.",
-         False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
+    _Row("pybgpd_peer_prefixes_refused", "Those that policy, a loop check or a limit"
+         " refused.", False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
+    _Row("pybgpd_peer_prefixes_blocked", "Those that max_prefixes keeps out.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.blocked)),
+    _Row("pybgpd_peer_prefixes_stale", "Those accepted that outlived their session, and"
+         " were not announced since.", False, _PEER_TABLE,
+         _per_peer_table(lambda table: table.stale)),
+    _Row("pybgpd_peer_max_prefixes", "Limit of accepted prefixes; 0 is none.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.max_prefixes)),
+    _Row("pybgpd_peer_max_received", "Limit of received prefixes; 0 is none.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.max_received)),
     _Row("pybgpd_rib_prefixes", "Prefixes in Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.prefixes)),
     _Row("pybgpd_rib_paths", "Paths in Loc-RIB.", False, _TABLE,

@@ -45,6 +45,7 @@ def peer_page(row: Row) -> Iterator[str]:
             ("router id", row["router_id"]),
             ("host name", row["hostname"]),
             ("enabled", row["is_enabled"]),
+            ("disabled by", row.get("disabled_by")),
             ("up", duration(row["uptime"])),
             ("since", row["since"]),
             ("hold time", f"{row['hold_time']} s"),

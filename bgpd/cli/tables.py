@@ -93,7 +93,8 @@ def _lost_by(row: Row) -> str:
 
 def _trouble(row: Row) -> str:
     if not row["is_enabled"]:
-        return "shut down"
+        limit = row.get("disabled_by")
+        return f"disabled by {limit}: {row['last_reset']}" if limit else "shut down"
     if row["state"] == "Established":
         behind = sum(family["missed"] for family in row["families"])
         remarks = [

@@ -156,6 +156,16 @@ def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
             yield (*neighbor.path_of("families"), index), f"{name} stands twice"
 
 
+def _limits(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    families = neighbor.get("families")
+    for index, each in enumerate(families if isinstance(families, list) else []):
+        for limit in ("max_prefixes", "max_received"):
+            has_time = getattr(each, f"{limit}_restart_time") > 0
+            if has_time and getattr(each, f"{limit}_action") != "restart":
+                path = (*neighbor.path_of("families"), index, f"{limit}_restart_time")
+                yield path, f"needs `{limit}_action: restart`"
+
+
 def _one_way(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if isinstance(neighbor.model, PeerRange) and neighbor.get("passive") is False:
         text = (
@@ -255,6 +265,7 @@ _NEIGHBOR_RULES: Final[
     _as_numbers,
     _source_address,
     _families,
+    _limits,
     _one_way,
 )
 _WHOLE_RULES: Final[tuple[Callable[[DaemonConfig], Iterator[Finding]], ...]] = (

@@ -28,6 +28,7 @@ from bgpd.config.settings import (
 from bgpd.session.settings import (
     AddPathMode,
     FamilySettings,
+    LimitAction,
     LocalAsMode,
     NextHopMode,
     PeerSettings,
@@ -234,6 +235,12 @@ def _family(options: FamilyOptions) -> FamilySettings:
         options.add_path_max,
         options.max_prefixes,
         options.max_prefixes_warning,
+        LimitAction(options.max_prefixes_action),
+        options.max_prefixes_restart_time,
+        options.max_received,
+        options.max_received_warning,
+        LimitAction(options.max_received_action),
+        options.max_received_restart_time,
     )
 
 

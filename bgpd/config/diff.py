@@ -239,6 +239,12 @@ _FAMILY_COSTS: Final = MappingProxyType(
         "add_path_max": ChangeCost.REFRESH,
         "max_prefixes": ChangeCost.LIVE,
         "max_prefixes_warning": ChangeCost.LIVE,
+        "max_prefixes_action": ChangeCost.LIVE,
+        "max_prefixes_restart_time": ChangeCost.LIVE,
+        "max_received": ChangeCost.LIVE,
+        "max_received_warning": ChangeCost.LIVE,
+        "max_received_action": ChangeCost.LIVE,
+        "max_received_restart_time": ChangeCost.LIVE,
     }
 )
 

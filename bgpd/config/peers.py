@@ -61,6 +61,9 @@ FIELD_OF_KEY: Final = MappingProxyType(
 """Keys that read as orders where the settings read as claims."""
 
 
+_LimitAction = Literal["warn", "block", "restart", "disable"]
+
+
 class FamilyOptions(Section):
     """One address family of a session; its bare name stands for the defaults."""
 
@@ -75,11 +78,50 @@ class FamilyOptions(Section):
         Count, Field(description="paths sent per prefix; 0 is all")
     ] = 0
     max_prefixes: Annotated[
-        Count, Field(description="prefixes accepted before the session ends; 0 is any")
+        Count,
+        Field(
+            description="limit of the prefixes accepted, which import policy and loop "
+            "checks let through; 0 is none"
+        ),
     ] = 0
     max_prefixes_warning: Annotated[
         Percent, Field(description="part of `max_prefixes` that is worth a warning")
     ] = 80
+    max_prefixes_action: Annotated[
+        _LimitAction,
+        Field(
+            description="what more of them lead to: `warn` logs; `block` keeps further "
+            "ones out; `restart` ends the session and tries again; `disable` ends it "
+            "until `pybgpctl enable-peer`"
+        ),
+    ] = "restart"
+    max_prefixes_restart_time: Annotated[
+        Seconds,
+        Field(
+            description="after which `restart` tries again; 0 is the usual back-off, "
+            "and 60 for neighbours of a range"
+        ),
+    ] = 0
+    max_received: Annotated[
+        Count,
+        Field(
+            description="limit of the prefixes received, whatever policy says of them; "
+            "0 is none"
+        ),
+    ] = 0
+    max_received_warning: Annotated[
+        Percent, Field(description="part of `max_received` that is worth a warning")
+    ] = 80
+    max_received_action: Annotated[
+        _LimitAction,
+        Field(
+            description="as `max_prefixes_action`; `block` forgets further ones, and "
+            "asks for them when the limit is raised"
+        ),
+    ] = "restart"
+    max_received_restart_time: Annotated[
+        Seconds, Field(description="as `max_prefixes_restart_time`")
+    ] = 0
 
 
 def _off(value: object) -> object:

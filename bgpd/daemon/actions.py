@@ -74,8 +74,7 @@ class DaemonActions:
         peer.driver.stop(
             subcode=CeaseSubcode.ADMINISTRATIVE_RESET, text="", hard=is_hard
         )
-        peer.driver.start()
-        peer.is_held = False
+        peer.enable()
 
     async def reload(self) -> Iterable[str]:
         """Read the configuration again."""
@@ -95,8 +94,7 @@ class DaemonActions:
         peer = self._speaker.peers[address]
         if peer.driver.session.is_started:
             return (f"{peer.settings.name}: is enabled already",)
-        peer.is_held = False
-        peer.driver.start()
+        peer.enable()
         return (f"{peer.settings.name}: enabled",)
 
     def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:

@@ -22,6 +22,8 @@ from bgpd.daemon.peer import Peer
 from bgpd.daemon.supervision import describe
 from bgpd.daemon.tables import FamilyTables
 from bgpd.session.fsm import State
+from bgpd.session.settings import FamilySettings
+from rib.adj_rib_in import AdjRibIn
 
 if TYPE_CHECKING:  # the process starts the server, which asks this
     from bgpd.daemon.process import Daemon
@@ -220,6 +222,7 @@ def _state(peer: Peer) -> str:
 
 def _peer(peer: Peer) -> PeerFigures:
     counters = peer.driver.session.counters
+    offered = {mine.family: mine for mine in peer.settings.families}
     return PeerFigures(
         name=peer.settings.name,
         address=peer.settings.remote_addr,
@@ -230,11 +233,22 @@ def _peer(peer: Peer) -> PeerFigures:
         messages_received=sum(counters.received),
         messages_sent=sum(counters.sent),
         tables=tuple(
-            PeerTableFigures(
-                str(family), rib.received_count, rib.accepted_count, len(rib.refused)
-            )
+            _peer_table(rib, offered.get(family, FamilySettings(family)))
             for family, rib in peer.ribs_in.items()
         ),
+    )
+
+
+def _peer_table(rib: AdjRibIn, mine: FamilySettings) -> PeerTableFigures:
+    return PeerTableFigures(
+        str(mine.family),
+        rib.received_count,
+        rib.accepted_count,
+        len(rib.refused),
+        len(rib.admission.blocked),
+        rib.stale_count,
+        mine.max_prefixes,
+        mine.max_received,
     )
 
 

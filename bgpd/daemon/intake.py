@@ -18,7 +18,7 @@ from bgpd.wire.update import (
     UPDATE_MESSAGE_ERROR,
     split_fields,
 )
-from rib.adj_rib_in import AdjRibIn, Outcome
+from rib.adj_rib_in import AdjRibIn
 from rib.attributes import (
     AttributeContext,
     DecodedBlock,
@@ -33,6 +33,7 @@ from rib.change import Change
 from rib.errors import Problem, Remedy
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import Nlri, NlriError, split, split_add_path, split_tail
+from rib.outcome import Outcome
 from rib.path import Path
 
 _MP_REACH_HEAD = Struct(">HBB")

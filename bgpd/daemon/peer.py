@@ -6,18 +6,18 @@ survive a session as stale are replaced or swept under it (RFC 4724, RFC 7313).
 """
 
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bgpd.daemon.apart import each
 from bgpd.daemon.complaints import log_complaints
 from bgpd.daemon.incoming import attribute_context, import_rules
 from bgpd.daemon.intake import Intake, Taken
-from bgpd.daemon.limits import exceeded
+from bgpd.daemon.limits import PrefixLimits, block, rest
 from bgpd.daemon.log_limit import BURST
 from bgpd.daemon.logs import alike
 from bgpd.daemon.outgoing import export_context
-from bgpd.daemon.refreshes import Refreshes
+from bgpd.daemon.refreshes import Refreshes, marks_of
 from bgpd.daemon.stale import StaleRoutes
 from bgpd.net.driver import PeerDriver
 from bgpd.session.events import (
@@ -98,7 +98,7 @@ class Peer:
             speaker.stale_path_time,
             speaker.poller.pulse.look,
         )
-        self._has_warned: set[Family] = set()
+        self.limits = PrefixLimits()
 
     @property
     def state(self) -> State:
@@ -129,7 +129,7 @@ class Peer:
         self._local_addresses = frozenset((parse_address(local),) if local else ())
         self._describe_source(negotiated)
         self.ended_families.clear()
-        self._has_warned.clear()
+        self.limits.begin()
         for family in sorted(set(self.ribs_in) - negotiated.families):
             self._stale.drop(family)
             del self.ribs_in[family]
@@ -147,6 +147,7 @@ class Peer:
                 )
             else:
                 rib.rules = rules
+            block(self.ribs_in[family], self.settings.families)
         self._intake = self._make_intake(negotiated)
         for family in negotiated.families:
             self._join(family, negotiated)
@@ -231,13 +232,23 @@ class Peer:
                 self._speaker.jobs.add(iter(rib.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
                 self._speaker.jobs.add(iter(rib.loc_rib.sweep_unused()))
+            if rib.can_let_in:
+                tables[rib.loc_rib.family].changed(rib.let_in_blocked())
         if self._speaker.next_hops.is_due:
             self._speaker.jobs.add(self._speaker.next_hops.sweep_unused())
-        if (
-            taken.fault is not None
-        ):  # the rest of the batch is lost: the session must end
+        if taken.fault is not None:  # the rest is lost: the session must end
             raise taken.fault
-        return taken.error or exceeded(self.settings, self.ribs_in, self._has_warned)
+        return taken.error or self._exceeded()
+
+    def _exceeded(self) -> NotifyError | None:
+        is_dynamic = bool(self.range_name)
+        return self.limits.look(self.settings, self.ribs_in, is_dynamic=is_dynamic)
+
+    def look_at_limits(self) -> None:
+        """End the session if it has too many prefixes now."""
+        error = None if self.negotiated is None else self._exceeded()
+        if error is not None:
+            self.driver.notify(error)
 
     def _act_on(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
@@ -259,13 +270,7 @@ class Peer:
             if self._refreshes.end(family):
                 self._sweep(family)
         else:
-            enhanced = (
-                self.negotiated is not None and self.negotiated.has_enhanced_refresh
-            )
-            begin, end = (
-                encode_route_refresh(RouteRefresh(family, subtype)) if enhanced else b""
-                for subtype in (RefreshSubtype.BEGIN, RefreshSubtype.END)
-            )
+            begin, end = marks_of(family, self.negotiated)
             self._speaker.tables[family].refresh(
                 self.sources[family], before=begin, after=end
             )
@@ -311,6 +316,7 @@ class Peer:
 
         each(leave, self.ribs_in, "family of a session that ended")
         _log.warning("%s: session down: %s", self._prefix, event.reason)
+        rest(self)
         self._speaker.session_changed(self)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
@@ -319,7 +325,7 @@ class Peer:
 
     def _make_long_lived(self, family: Family) -> None:
         _log.info("%s: %s routes are long-lived stale", self._prefix, family)
-        self._run(family, self.ribs_in[family].make_long_lived())
+        self.run(family, self.ribs_in[family].make_long_lived())
 
     def _sweep_outlived(self, family: Family) -> None:
         self._sweep(family)
@@ -333,16 +339,24 @@ class Peer:
             if epoch is None:
                 tables = self._speaker.tables[family]
                 tables.foresee(lambda rib: rib.foresee_sweep(source))
-            self._run(family, rib.sweep_stale(epoch))
+            self.run(family, rib.sweep_stale(epoch))
 
-    def _run(self, family: Family, slices: Iterator[list[Change]]) -> None:
+    def run(self, family: Family, slices: Iterator[list[Change]]) -> None:
         """Carry out long work on the tables; the first slice at once."""
         changed = self._speaker.tables[family].changed
         first = next(slices, None)
         if first is None:
             return
         changed(first)
-        self._speaker.jobs.add(_each(slices, changed))
+        self._speaker.jobs.add(self._each(slices, changed))
+
+    def _each(
+        self, slices: Iterator[list[Change]], changed: Callable[[list[Change]], None]
+    ) -> Iterator[None]:
+        for changes in slices:
+            changed(changes)
+            yield
+        self.look_at_limits()
 
     def state_changed(self, event: StateChanged) -> None:
         """Log the way down; ``established`` logs the way up."""
@@ -383,6 +397,19 @@ class Peer:
 
     # -- what the speaker wants ---------------------------------------------------------
 
+    def enable(self) -> None:
+        """Let a session come up, whatever kept it from that."""
+        self.is_held = False
+        self.limits.begin()
+        self.driver.start()
+
+    def restart(self, subcode: CeaseSubcode, text: str) -> None:
+        """Begin the session anew; a peer that an operator shut down stays so."""
+        is_wanted = self.driver.session.is_started or self.limits.is_disabled
+        self.driver.stop(subcode=subcode, text=text)
+        if is_wanted:
+            self.enable()
+
     def import_again(self, *, is_review: bool = False) -> None:
         """Judge the peer's routes anew, those that wait for it too.
 
@@ -394,7 +421,7 @@ class Peer:
         rules = self._import_rules()
         for family, rib in self.ribs_in.items():
             if not (is_review and rules.equals(rib.rules)):
-                self._run(family, rib.import_again(rules))
+                self.run(family, rib.import_again(rules))
                 self._free_discarded(rib)
 
     def decode_again(self) -> None:
@@ -408,8 +435,7 @@ class Peer:
         self._intake = self._make_intake(negotiated)
         if not self.ask_refresh(negotiated.families):
             subcode = CeaseSubcode.OTHER_CONFIGURATION_CHANGE
-            self.driver.stop(subcode=subcode, text="routes must be sent again")
-            self.driver.start()
+            self.restart(subcode, "routes must be sent again")
 
     def devices_changed(self) -> None:
         """Judge the peer's routes anew if import policy asks where they lead out."""
@@ -471,9 +497,3 @@ class Peer:
             subcode = CeaseSubcode.ADMINISTRATIVE_SHUTDOWN
             self.driver.stop(subcode=subcode, text=text, hard=not is_restart)
         self.driver.abandon()
-
-
-def _each(slices: Iterator[list[Change]], changed: object) -> Iterator[None]:
-    for changes in slices:
-        changed(changes)  # type: ignore[operator]
-        yield

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Final
 from bgpd.config.advice import advice
 from bgpd.config.diff import find_steps, in_order, pending
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon import limits
 from bgpd.daemon.border import Border
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.entrance import Entrance, enter
@@ -232,6 +233,7 @@ class Daemon:
             lines += self.reconciler.faults()
         if self.speaker is not None:
             lines += self.speaker.upkeep.leftovers.warnings()
+            lines += limits.lines(self.speaker.peers.values())
             view = None if self.forwarding is None else self.forwarding.view
             lines += sessions_with_itself(
                 self.speaker.peers.values(),

@@ -12,6 +12,12 @@ import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from bgpd.session.negotiation import Negotiated
+from bgpd.wire.route_refresh import (
+    RefreshSubtype,
+    RouteRefresh,
+    encode_route_refresh,
+)
 from rib.family import Family
 
 
@@ -123,3 +129,14 @@ def _unseen() -> None:
 
 def _nobody(_family: Family, _epoch: int) -> None:
     """What is overdue of a peer that is gone concerns nobody."""
+
+
+def marks_of(family: Family, negotiated: Negotiated | None) -> tuple[bytes, bytes]:
+    """Return what stands before and after a refresh; nothing unless RFC 7313 is agreed."""
+    if negotiated is None or not negotiated.has_enhanced_refresh:
+        return b"", b""
+    begin, end = (
+        encode_route_refresh(RouteRefresh(family, subtype))
+        for subtype in (RefreshSubtype.BEGIN, RefreshSubtype.END)
+    )
+    return begin, end

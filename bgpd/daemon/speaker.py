@@ -14,6 +14,7 @@ from functools import partial
 from random import Random
 from typing import Final
 
+from bgpd.daemon import limits
 from bgpd.daemon.apart import each
 from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.dynamic_peers import newcomer
@@ -137,6 +138,7 @@ class Speaker:
         """Judge anew what peers tell that import by some policies."""
         for peer in tuple(self.peers.values()):
             if peer.settings.import_policy in policies:
+                limits.retry(peer)
                 peer.import_again()
                 yield
 
@@ -216,11 +218,8 @@ class Speaker:
             session = peer.driver.session
             if session.local_router_id != number == self.router_id:
                 session.local_router_id = number
-                peer.driver.stop(
-                    subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE,
-                    text="router id changed",
-                )
-                peer.driver.start()
+                subcode = CeaseSubcode.OTHER_CONFIGURATION_CHANGE
+                peer.restart(subcode, "router id changed")
                 yield
 
     def add_peer(self, settings: PeerSettings) -> Peer:
@@ -324,13 +323,14 @@ class Speaker:
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
         if cost is ChangeCost.RESET:
-            peer.driver.stop(subcode=CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text=text)
-            peer.driver.start()
-        elif cost is ChangeCost.REFRESH:
+            peer.restart(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text)
+            return
+        if cost is ChangeCost.REFRESH:
             peer.rejoin()
             peer.import_again()
             if decoding_of(before) != decoding_of(settings):
                 peer.decode_again()
+        limits.follow(peer, before)
 
     def set_range(self, settings: RangeSettings) -> None:
         """Accept dynamic neighbours from a prefix."""

@@ -186,6 +186,11 @@ class PeerDriver:
         self.session.notify(error, self._loop.time())
         self._pump()
 
+    def try_afresh(self) -> None:
+        """Try at once, with a clean slate: settings have changed."""
+        self.session.try_afresh(self._loop.time())
+        self._pump()
+
     def adopt(self, connection: Connection) -> None:
         """Take a connection that the peer opened."""
         self._made(connection, is_outgoing=False)

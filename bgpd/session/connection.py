@@ -172,6 +172,11 @@ class Connection:
         """Whether a TCP connection was asked for and nobody has answered yet."""
         return self._is_connecting
 
+    @property
+    def is_wanted(self) -> bool:
+        """Whether the machine waits for a TCP connection that it asked for."""
+        return self.state is State.CONNECT and self.conn_id is None
+
     def unanswered_time(self, now: float) -> float:
         """Return for how long, in seconds."""
         return now - self._connecting_since

@@ -19,8 +19,9 @@ restarted knocks beside a session that is still thought to stand. Rules between 
   connection is more likely the leftover of a collision;
 * a connection from the peer replaces its former one that did not get so far;
 * while a session stands, our own attempts rest;
-* a dynamic peer is gone with its last connection, and never connected to; but one that was up
-  before our restart is sought: until a given time it is treated as a configured peer is.
+* a dynamic peer is gone with its last connection, unless it is told to rest, and never
+  connected to; but one that was up before our restart is sought: until a given time it is
+  treated as a configured peer is.
 
 Damping: an orderly end of a stable session is followed by a new start at once; each
 failure in a row doubles the time in Idle, where connections of the peer are refused too.
@@ -193,6 +194,20 @@ class Machines:
         self.left_out = frozenset()
         self.outgoing.reset_backoff()
 
+    def rest(self, seconds: float, now: float) -> None:
+        """Stay in Idle for so long, and refuse the peer; no effect beside a connection."""
+        has_connection = any(each.conn_id is not None for each in self.all())
+        if seconds and self.outgoing.state is State.IDLE and not has_connection:
+            self.idle_until = now + seconds
+
+    def try_afresh(self, now: float) -> None:
+        """Forget what failed; a rest is over now, and whoever waits is tried."""
+        self.forgive()
+        if self.idle_until is not None:
+            self.idle_until = now  # due at once
+        else:
+            self.try_now(now)
+
     def try_now(self, now: float) -> bool:
         """Let the machine that connects try at once, if it waits; tell whether it does.
 
@@ -357,7 +372,7 @@ class Machines:
                 self.dispatch(outgoing, Event.AUTOMATIC_STOP, now, reason)
         elif self.is_started and not self.incoming:
             if self.is_waiting(now):
-                if outgoing.conn_id is None:
+                if outgoing.conn_id is None and self.idle_until is None:
                     self._expire_dynamic(now)
             elif outgoing.state is State.IDLE and self.idle_until is None:
                 interval = idle_hold_interval(self._failures, self._rng)

@@ -172,6 +172,10 @@ class PeerSession:
             self._machines.dispatch(connection, Event.MANUAL_STOP, now, reason)
         self._settle(now)
 
+    def try_afresh(self, now: float) -> None:
+        """Forget failures, and try at once: other settings may be the cure."""
+        self._machines.try_afresh(now)
+
     def notify(self, error: NotifyError, now: float) -> None:
         """End the established session by ``error``: an UPDATE was bad, or a limit is hit."""
         connection = self._machines.established
@@ -181,6 +185,7 @@ class PeerSession:
         event, notification = ending_by(error, keeps=keeps)
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, notification)
         self._machines.dispatch(connection, event, now, reason)
+        self._machines.rest(error.rest_time, now)
         self._settle(now)
 
     def note_sent(self, now: float, update_count: int = 1) -> None:
@@ -215,11 +220,7 @@ class PeerSession:
         """A TCP connection stands: ours (after ``Connect``), or one the peer opened."""
         if is_outgoing:
             connection = self._machines.outgoing
-            if (
-                connection.state is not State.CONNECT
-                or connection.conn_id is not None
-                or self._machines.has_heard_peer
-            ):
+            if not connection.is_wanted or self._machines.has_heard_peer:
                 self._outbox.append(CloseConnection(conn_id))  # no longer wanted
                 return
             event = Event.TCP_CR_ACKED
@@ -238,7 +239,7 @@ class PeerSession:
     def connect_failed(self, reason: str, now: float) -> None:
         """The attempt asked for by ``Connect`` failed; a late answer has no effect."""
         connection = self._machines.outgoing
-        if connection.state is State.CONNECT and connection.conn_id is None:
+        if connection.is_wanted:
             connection.lose()
             cause = DownReason(DownKind.CONNECT_FAILED, reason)
             self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)

@@ -42,6 +42,15 @@ class AddPathMode(Enum):
     BOTH = "both"
 
 
+class LimitAction(Enum):
+    """What follows when a peer has more prefixes than a limit allows."""
+
+    WARN = "warn"
+    BLOCK = "block"  # further routes are not taken in
+    RESTART = "restart"  # Cease/1, and a new attempt after a time
+    DISABLE = "disable"  # Cease/1, and no attempt before an operator enables the peer
+
+
 @dataclass(frozen=True, slots=True)
 class FamilySettings:
     """One address family on a session.
@@ -50,9 +59,16 @@ class FamilySettings:
         family: AFI and SAFI.
         add_path: Directions offered.
         add_path_max: At most so many paths are sent per prefix; 0 is all.
-        max_prefixes: Prefixes accepted before the session ends with Cease/1
-            (RFC 4486); 0 is no limit.
-        max_prefixes_warning: Percent of the limit at which a warning is logged.
+        max_prefixes: At most so many prefixes are accepted: import policy and loop
+            checks let them through, and they are not stale; 0 is no limit.
+        max_prefixes_warning: Percent of the limit above which a warning is logged.
+        max_prefixes_action: What follows when there are more.
+        max_prefixes_restart_time: Seconds until the next attempt after ``RESTART``;
+            0 is the back-off of any failure.
+        max_received: At most so many prefixes are received, whatever becomes of them.
+        max_received_warning: As ``max_prefixes_warning``.
+        max_received_action: As ``max_prefixes_action``.
+        max_received_restart_time: As ``max_prefixes_restart_time``.
     """
 
     family: Family
@@ -60,6 +76,12 @@ class FamilySettings:
     add_path_max: int = 0
     max_prefixes: int = 0
     max_prefixes_warning: int = 80
+    max_prefixes_action: LimitAction = LimitAction.RESTART
+    max_prefixes_restart_time: int = 0
+    max_received: int = 0
+    max_received_warning: int = 80
+    max_received_action: LimitAction = LimitAction.RESTART
+    max_received_restart_time: int = 0
 
 
 @dataclass(frozen=True, slots=True)

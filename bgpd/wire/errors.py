@@ -104,16 +104,23 @@ class NotifyError(BgpError):
         subcode: Its meaning depends on ``code``; 0 is unspecific.
         data: The NOTIFICATION's data field.
         text: For logs only, never sent: what was found and what was expected.
+        rest_time: Seconds until the next attempt at a session; 0 for the usual back-off.
     """
 
     def __init__(
-        self, code: int, subcode: int = 0, data: bytes = b"", text: str = ""
+        self,
+        code: int,
+        subcode: int = 0,
+        data: bytes = b"",
+        text: str = "",
+        rest_time: int = 0,
     ) -> None:
         super().__init__(code, subcode, data, text)
         self.code = code
         self.subcode = subcode
         self.data = data
         self.text = text
+        self.rest_time = rest_time
 
     def __str__(self) -> str:
         """Return ``code/subcode`` and the text."""

@@ -13,7 +13,15 @@ from tests.mutants.__main__ import (
 )
 from tests.support.generated import ROOT
 
-CORE = ("choice", "decision", "loc_rib", "path_set", "import_rules", "adj_rib_in")
+CORE = (
+    "choice",
+    "decision",
+    "loc_rib",
+    "path_set",
+    "import_rules",
+    "adj_rib_in",
+    "admission",
+)
 
 
 def test_every_module_that_decides_has_its_tests() -> None:

@@ -49,7 +49,9 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/rib/test_adj_rib_in_batches.py",
         _SHORT_WAYS,
     ),
+    "rib/admission.py": ("tests/unit/rib/test_admission.py",),
     "rib/adj_rib_in.py": (
+        "tests/unit/rib/test_admission.py",
         "tests/unit/rib/test_adj_rib_in.py",
         "tests/unit/rib/test_adj_rib_in_again.py",
         "tests/unit/rib/test_adj_rib_in_batches.py",

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from bgpd.api.protocol import Arguments, Row
+from bgpd.daemon.limits import limits_of
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.views.common import (
     STATE_NAMES,
@@ -15,6 +16,7 @@ from bgpd.daemon.views.common import (
 from bgpd.session.events import DownReason
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import FamilySettings
 from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
 from rib.family import Family
@@ -55,6 +57,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
+        "disabled_by": _disabled_by(peer),
         "is_awaited": _is_awaited(view, peer),
         "since": _wall_time(view, since),
         "uptime": (
@@ -77,6 +80,14 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "last_attempt": _text(counters.last_attempt),
         "next_retry": None if deadline is None else round(max(0.0, deadline - now), 1),
     }
+
+
+def _disabled_by(peer: Peer) -> str | None:
+    """Return the limit that took a peer down until it is enabled."""
+    limits = peer.limits
+    if not limits.is_disabled or limits.exceeded is None:
+        return None
+    return limits.exceeded.key
 
 
 def _text(reason: DownReason | None) -> str | None:
@@ -104,11 +115,23 @@ def _families(view: DaemonView, peer: Peer) -> list[Row]:
         {
             "family": str(family),
             "is_negotiated": family in negotiated,
-            "max_prefixes": offered[family].max_prefixes if family in offered else 0,
+            **_limits(offered.get(family)),
             **_counts(view, peer, family),
         }
         for family in sorted({*offered, *negotiated, *peer.ribs_in})
     ]
+
+
+def _limits(mine: FamilySettings | None) -> Row:
+    if mine is None:
+        return {"max_prefixes": 0, "max_received": 0}
+    limits: Row = {
+        "max_prefixes": mine.max_prefixes,
+        "max_received": mine.max_received,
+    }
+    for limit in limits_of(mine):
+        limits[f"{limit.key}_action"] = limit.action.value
+    return limits
 
 
 def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
@@ -119,6 +142,8 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "received": 0 if rib is None else rib.received_count,
         "accepted": 0 if rib is None else rib.accepted_count,
         "refused": 0 if rib is None else len(rib.refused),
+        "blocked": 0 if rib is None else len(rib.admission.blocked),
+        "stale": 0 if rib is None else rib.stale_count,
         "has_ended": family in peer.ended_families,
         "is_behind": member is not None and member.is_behind,
         "missed": 0 if member is None else len(member.missed) + len(member.unseen),
