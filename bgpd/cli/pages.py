@@ -39,7 +39,10 @@ def peer_page(row: Row) -> Iterator[str]:
             ("description", row["description"]),
             ("address", f"{row['address']} port {row['port']}"),
             ("our address", row["local_address"]),
-            ("AS", f"{row['remote_as']} (ours {row['local_as']})"),
+            (
+                "AS",
+                f"{row['remote_as'] or row['accepted_as']} (ours {row['local_as']})",
+            ),
             ("role", row["role"]),
             ("range", row["range"]),
             ("router id", row["router_id"]),

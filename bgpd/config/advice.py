@@ -1,6 +1,7 @@
 """What a valid configuration says and hardly anybody means. Pure."""
 
 from collections.abc import Iterator, Sequence
+from ipaddress import ip_network
 from typing import Final
 
 from bgpd.config.settings import DaemonSettings
@@ -11,6 +12,7 @@ _SHOWN: Final = 5  # neighbours by name; there may be thousands of a kind
 NO_IMPORT: Final = "no import policy: nothing is accepted (RFC 8212)"
 NO_EXPORT: Final = "no export policy: nothing is advertised (RFC 8212)"
 NO_POLICY: Final = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
+NO_KEY: Final = "no password, inside range {} that has one: the kernel drops what is not signed with it"
 NO_ROUTES: Final = "next_hop `{}` brings packets here, and with fib.mode off no route"
 
 _OURSELVES: Final = (
@@ -26,8 +28,7 @@ def missing_policy(settings: PeerSettings) -> str:
     A neighbour whose AS is open (a range that takes any) is given the benefit of the
     doubt, and so is one whose own AS comes from the datastore.
     """
-    asns = settings.remote_as, settings.local_as
-    if 0 in asns or asns[0] == asns[1]:
+    if not settings.local_as or settings.is_internal is not False:
         return ""
     if not settings.import_policy:
         return NO_IMPORT if settings.export_policy else NO_POLICY
@@ -36,7 +37,44 @@ def missing_policy(settings: PeerSettings) -> str:
 
 def advice(settings: DaemonSettings) -> tuple[str, ...]:
     """Return a line for each thing that an operator should look at again."""
-    return (*_missing_policies(settings), *_dead_ends(settings))
+    return (
+        *_missing_policies(settings),
+        *_dead_ends(settings),
+        *_missing_keys(settings),
+    )
+
+
+def _missing_keys(settings: DaemonSettings) -> Iterator[str]:
+    """Yield who has no TCP MD5 key and lies in a range that has: the kernel asks for it."""
+    keyed = {
+        ip_network(some.prefix): some.prefix
+        for some in settings.ranges
+        if some.template.password
+    }
+    lengths = {(net.version, net.prefixlen) for net in keyed}
+    lacking = [
+        (f"range {some.prefix}", ip_network(some.prefix))
+        for some in settings.ranges
+        if not some.template.password
+    ]
+    lacking += [
+        (f"peer {peer.name}", ip_network(peer.remote_addr.partition("%")[0]))
+        for peer in settings.peers
+        if not peer.password
+    ]
+    found: dict[str, list[str]] = {}
+    for name, net in lacking:
+        around = [
+            keyed[wider]
+            for version, length in sorted(lengths)
+            if version == net.version and length <= net.prefixlen
+            for wider in (net.supernet(new_prefix=length),)
+            if wider in keyed
+        ]
+        if around:
+            found.setdefault(around[-1], []).append(name)
+    for prefix, names in found.items():
+        yield f"{_some(names)}: {NO_KEY.format(prefix)}"
 
 
 def _dead_ends(settings: DaemonSettings) -> Iterator[str]:
@@ -47,9 +85,7 @@ def _dead_ends(settings: DaemonSettings) -> Iterator[str]:
     named += [(f"range {some.prefix}", some.template) for some in settings.ranges]
     for mode in _OURSELVES:
         names = [
-            name
-            for name, peer in named
-            if peer.next_hop is mode and peer.remote_as == peer.local_as
+            name for name, peer in named if peer.next_hop is mode and peer.is_internal
         ]
         if names:
             yield f"{_some(names)}: {NO_ROUTES.format(mode.value)}"

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bgpd.config.document import format_path
+from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbor, neighbors
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
@@ -66,8 +67,13 @@ def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("as") is None:
         text = "this key is required: the peer's AS number (a range takes 0)"
         yield (*neighbor.path, "as"), text
-    elif neighbor.get("as") == 0 and isinstance(neighbor.model, Peer):
+    elif not isinstance(neighbor.model, Peer):
+        return
+    elif neighbor.get("as") == 0:
         yield neighbor.path_of("as"), "only the peers of a range can be of any AS"
+    elif isinstance(neighbor.get("as"), list):
+        text = "only the peers of a range can be of several ASes; `external` is any but ours"
+        yield neighbor.path_of("as"), text
 
 
 def _policies(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
@@ -106,19 +112,32 @@ def _passwords(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         yield neighbor.path_of("password_file"), "excludes password"
 
 
+def _is_internal(remote: object, local: object) -> bool | None:
+    """Return whether peers are of our AS; ``None`` where some may be, or nobody knows."""
+    if isinstance(remote, str):
+        return remote == "internal"
+    if not remote or not isinstance(local, int):
+        return None
+    if isinstance(remote, list):
+        intervals = map(as_interval, remote)
+        return None if any(low <= local <= high for low, high in intervals) else False
+    return remote == local
+
+
 def _roles(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     remote = neighbor.get("as")
     local = neighbor.get("local_as") or config.bgp.asn
-    if not remote or local is None:
+    is_internal = _is_internal(remote, local)
+    if is_internal is None:
         return
-    if remote == local and neighbor.get("role") is not None:
+    if is_internal and neighbor.get("role") is not None:
         yield neighbor.path_of("role"), "is for eBGP sessions only (RFC 9234 4)"
-    if remote != local and neighbor.get("client"):
+    if not is_internal and neighbor.get("client"):
         text = (
             f"a peer of another AS ({remote}, ours is {local}) is no reflector client"
         )
         yield neighbor.path_of("client"), text
-    if remote != local and neighbor.get("cluster_id") is not None:
+    if not is_internal and neighbor.get("cluster_id") is not None:
         yield neighbor.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
 
 

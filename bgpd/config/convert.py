@@ -2,10 +2,11 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from bgpd.config import model as written
 from bgpd.config import policies
+from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbor, Option, neighbors, written_options
 from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
@@ -27,6 +28,7 @@ from bgpd.config.settings import (
 )
 from bgpd.session.settings import (
     AddPathMode,
+    AsClass,
     FamilySettings,
     LimitAction,
     LocalAsMode,
@@ -219,6 +221,7 @@ def _session(
         fields[FIELD_OF_KEY.get(key, key)] = option.value
     if isinstance(families := fields.get("families"), list):
         fields["families"] = tuple(map(_family, families))
+    fields |= _remote_as(fields)
     for field, choice in _CHOICES.items():
         if field in fields:
             fields[field] = choice(fields[field])
@@ -226,6 +229,18 @@ def _session(
         fields["password"] = secrets[str(file)]
     # The keys are those of the model, whose types the validation has checked.
     return PeerSettings(name=name, remote_addr=addr, **fields)  # type: ignore[arg-type]
+
+
+def _remote_as(fields: Mapping[str, Any]) -> dict[str, object]:
+    written, ours = fields["remote_as"], fields["local_as"]
+    if isinstance(written, list):
+        ranges = tuple(sorted({as_interval(item) for item in written}))
+        return {"remote_as": 0, "remote_as_ranges": ranges}
+    if isinstance(written, str):
+        kind = AsClass(written)
+        asn = ours if kind is AsClass.INTERNAL else 0
+        return {"remote_as": asn, "remote_as_class": kind}
+    return {}
 
 
 def _family(options: FamilyOptions) -> FamilySettings:

@@ -21,6 +21,7 @@ from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
 _MAX_AS: Final = 0xFFFFFFFF
+_AS_CLASSES: Final = ("internal", "external")
 _INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
 _PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 MD5_KEY_LEN: Final = 80  # octets, the kernel's TCP_MD5SIG_MAXKEYLEN
@@ -49,6 +50,65 @@ def _as_number(value: object) -> object:
             raise ValueError(f"expected an AS number, found {value!r}")
         return int(match[1]) << 16 | int(match[2])
     return value
+
+
+def _one_as(value: object, least: int = 1) -> int:
+    number = _as_number(value)
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise ValueError("expected a number")  # noqa: TRY004 - for pydantic
+    if not least <= number <= _MAX_AS:
+        raise ValueError(f"expected a number from {least} to {_MAX_AS}")
+    return number
+
+
+def _peer_as(value: object) -> object:
+    if value in _AS_CLASSES:
+        return value
+    try:
+        return _one_as(value, 0)  # whether any AS is meant is told beside the others
+    except ValueError:
+        text = f"expected an AS number, internal or external, found {value!r}"
+        raise ValueError(text) from None
+
+
+def _range_as(value: object) -> object:
+    if value in _AS_CLASSES:
+        return value
+    try:
+        if isinstance(value, list):
+            return [_as_item(item) for item in value]
+        if isinstance(value, str) and "-" in value:
+            return [_as_item(value)]
+        return _one_as(value, 0)
+    except ValueError as error:
+        text = (
+            "an AS number, 0 for any, internal, external, or a list of numbers and of "
+            f"ranges such as 64512-65534, found {value!r} ({error})"
+        )
+        raise ValueError(f"expected {text}") from None
+
+
+def _as_item(value: object) -> object:
+    if not (isinstance(value, str) and "-" in value):
+        return _one_as(value)
+    as_interval(value)
+    return value
+
+
+def as_interval(item: int | str) -> tuple[int, int]:
+    """Return the closed interval that an AS number, or a range as ``64512-65534``, is.
+
+    Raises:
+        ValueError: The text is no such range.
+    """
+    if isinstance(item, int):
+        return item, item
+    low, _, high = item.partition("-")
+    if not (low.isascii() and low.isdigit() and high.isascii() and high.isdigit()):
+        raise ValueError(f"{item!r} is not a range")
+    if not 1 <= int(low) <= int(high) <= _MAX_AS:
+        raise ValueError(f"the range {item} is empty")
+    return int(low), int(high)
 
 
 def _address(text: str) -> str:
@@ -167,7 +227,10 @@ OnOff = Annotated[Literal["on", "off"], BeforeValidator(_on_or_off)]
 AutoOff = Annotated[Literal["auto", "off"], BeforeValidator(_on_or_off)]
 Release = Annotated[Literal["auto", "3.31", "3.32", "3.33"], BeforeValidator(_release)]
 AsNumber = Annotated[int, BeforeValidator(_as_number), Field(ge=1, le=_MAX_AS)]
-AnyAs = Annotated[int, BeforeValidator(_as_number), Field(ge=0, le=_MAX_AS)]
+PeerAs = Annotated[int | Literal["internal", "external"], BeforeValidator(_peer_as)]
+RangeAs = Annotated[
+    int | Literal["internal", "external"] | list[int | str], BeforeValidator(_range_as)
+]
 Address = Annotated[str, AfterValidator(_address)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 Prefix = Annotated[str, AfterValidator(_prefix)]

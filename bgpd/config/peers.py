@@ -13,7 +13,6 @@ from pydantic import BeforeValidator, Field
 from bgpd.config.base import Section
 from bgpd.config.fields import (
     Address,
-    AnyAs,
     AsNumber,
     Count,
     HoldTime,
@@ -22,9 +21,11 @@ from bgpd.config.fields import (
     LongSeconds,
     Password,
     PeerAddress,
+    PeerAs,
     Percent,
     Port,
     Prefix,
+    RangeAs,
     RestartSeconds,
     RouterId,
     Seconds,
@@ -281,7 +282,8 @@ class PeerGroup(SessionOptions):
     """Options that peers and ranges share."""
 
     asn: Annotated[
-        AnyAs | None, Field(alias="as", description="the peers' AS, unless they say")
+        RangeAs | None,
+        Field(alias="as", description="the peers' AS, unless they say; as in a range"),
     ] = None
 
 
@@ -296,7 +298,12 @@ class Peer(SessionOptions):
     ] = None
     group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
     asn: Annotated[
-        AsNumber | None, Field(alias="as", description="the peer's AS number")
+        PeerAs | None,
+        Field(
+            alias="as",
+            description="the peer's AS number; `internal` is ours on the session, and "
+            "`external` any other",
+        ),
     ] = None
 
 
@@ -309,7 +316,12 @@ class PeerRange(SessionOptions):
     ] = None
     group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
     asn: Annotated[
-        AnyAs | None, Field(alias="as", description="the peers' AS; 0 is any")
+        RangeAs | None,
+        Field(
+            alias="as",
+            description="the peers' AS: a number, `internal`, `external`, a list of numbers "
+            "and of ranges such as 64512-65534; 0 is any",
+        ),
     ] = None
     limit: Annotated[
         int, Field(ge=1, le=100_000, description="so many peers at a time")

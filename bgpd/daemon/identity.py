@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
-from bgpd.session.settings import PeerSettings
+from bgpd.session.settings import AsClass, PeerSettings
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -52,7 +52,7 @@ def own_addresses(
 def peers_with_as(peers: Iterable[PeerSettings], asn: int) -> Iterator[PeerSettings]:
     """Yield peers; those that have no AS of ours get it."""
     for peer in peers:
-        yield peer if peer.local_as else replace(peer, local_as=asn)
+        yield peer if peer.local_as else _with_as(peer, asn)
 
 
 def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
@@ -63,7 +63,12 @@ def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
         ranges=tuple(
             entry
             if entry.template.local_as
-            else replace(entry, template=replace(entry.template, local_as=asn))
+            else replace(entry, template=_with_as(entry.template, asn))
             for entry in settings.ranges
         ),
     )
+
+
+def _with_as(peer: PeerSettings, asn: int) -> PeerSettings:
+    is_internal = peer.remote_as_class is AsClass.INTERNAL
+    return replace(peer, local_as=asn, remote_as=asn if is_internal else peer.remote_as)

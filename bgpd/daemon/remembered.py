@@ -150,7 +150,7 @@ def is_still(member: Member, settings: PeerSettings) -> bool:
     """
     return (
         member.local_as == settings.local_as
-        and settings.remote_as in (0, member.remote_as)
+        and settings.accepts_as(member.remote_as)
         and settings.local_addr in ("", member.local_addr)
     )
 

@@ -452,6 +452,5 @@ class PeerDriver:
 
 def set_peer_ttl(sock: socket.socket, settings: PeerSettings) -> None:
     """Set what a peer's settings say about TTL, on its own connection."""
-    is_ebgp = settings.remote_as != settings.local_as
-    sent = settings.multihop_ttl or (1 if is_ebgp and settings.remote_as else 0)
+    sent = settings.multihop_ttl or (1 if settings.is_internal is False else 0)
     set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)

@@ -141,7 +141,7 @@ def offer(
     families = tuple(entry.family for entry in settings.families)
     graceful, long_lived = _offered_restart(settings, restart)
     role = None
-    if settings.role and settings.remote_as != settings.local_as:  # RFC 9234 4.1
+    if settings.role and not settings.is_internal:  # RFC 9234 4.1
         role = ROLE_NAMES[settings.role]
     caps = Capabilities(
         families=families,
@@ -297,11 +297,11 @@ def negotiate(
 def _check_identity(
     settings: PeerSettings, local: OpenMessage, peer: OpenMessage
 ) -> None:
-    if settings.remote_as not in (0, peer.asn):
+    if not settings.accepts_as(peer.asn):
         raise NotifyError(
             ErrorCode.OPEN,
             OpenSubcode.BAD_PEER_AS,
-            text=f"peer is of AS {peer.asn}, AS {settings.remote_as} is configured",
+            text=f"peer is of AS {peer.asn}, AS {settings.accepted_as} is configured",
         )
     # RFC 6286 2.2: identifiers are unique within an AS only.
     if peer.router_id == local.router_id and peer.asn == local.asn:

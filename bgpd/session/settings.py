@@ -25,6 +25,14 @@ class NextHopMode(Enum):
     KEEP_INTERNAL = "keep-internal"
 
 
+class AsClass(Enum):
+    """Which AS numbers a peer may have."""
+
+    LISTED = "listed"  # one, those of some ranges, or any
+    INTERNAL = "internal"  # ours on the session
+    EXTERNAL = "external"  # any but ours
+
+
 class LocalAsMode(Enum):
     """Where AS numbers stand on a session whose AS of ours is not that of the speaker."""
 
@@ -92,7 +100,10 @@ class PeerSettings:
         name: Unique; shown everywhere.
         remote_addr: Canonical text; a link-local address carries ``%interface``. Empty in
             the template of a dynamic range.
-        remote_as: 0 accepts any AS in the OPEN (dynamic ranges of mixed peers).
+        remote_as: 0 where it is not one AS alone: then the next two say which are taken
+            in the OPEN; by default any.
+        remote_as_class: See ``AsClass``.
+        remote_as_ranges: Closed ranges of AS numbers.
         local_as: Our AS on this session.
         local_as_mode: See ``LocalAsMode``.
         overrides_as: Put ``local_as`` for the peer's AS in paths sent to it.
@@ -134,6 +145,8 @@ class PeerSettings:
     remote_addr: str
     remote_as: int
     local_as: int
+    remote_as_class: AsClass = AsClass.LISTED
+    remote_as_ranges: tuple[tuple[int, int], ...] = ()
     local_as_mode: LocalAsMode = LocalAsMode.REPLACE_AS
     overrides_as: bool = False
     remove_private_as: PrivateScope = PrivateScope.NONE
@@ -170,6 +183,36 @@ class PeerSettings:
     allows_as_set: bool = False
     enforces_first_as: bool = True
     description: str = ""
+
+    def accepts_as(self, asn: int) -> bool:
+        """Return whether the peer may be of an AS."""
+        if self.remote_as_class is not AsClass.LISTED:
+            is_ours = asn == self.local_as
+            return is_ours is (self.remote_as_class is AsClass.INTERNAL)
+        if self.remote_as_ranges:
+            return any(low <= asn <= high for low, high in self.remote_as_ranges)
+        return self.remote_as in (0, asn)
+
+    @property
+    def is_internal(self) -> bool | None:
+        """Whether the peer is of our AS; ``None`` where only its OPEN can tell."""
+        if self.remote_as_class is not AsClass.LISTED:
+            return self.remote_as_class is AsClass.INTERNAL
+        if not self.accepts_as(self.local_as):
+            return False
+        return True if self.remote_as else None
+
+    @property
+    def accepted_as(self) -> str:
+        """Which AS numbers the peer may have, for people."""
+        if self.remote_as_class is AsClass.EXTERNAL:
+            return "external"
+        if self.remote_as_ranges:
+            return ", ".join(
+                str(low) if low == high else f"{low}-{high}"
+                for low, high in self.remote_as_ranges
+            )
+        return str(self.remote_as) if self.remote_as else "any"
 
 
 @dataclass(frozen=True, slots=True)

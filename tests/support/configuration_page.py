@@ -212,7 +212,7 @@ def _type(annotation: object, field: FieldInfo | None = None) -> str:
     if origin is typing.Annotated:
         return _type(inner[0])
     if origin in (typing.Union, UnionType):
-        return _type(next(each for each in inner if each is not NoneType))
+        return ", ".join(_type(each) for each in inner if each is not NoneType)
     if origin is list:
         return f"list of {_type(inner[0])}"
     if origin is dict:

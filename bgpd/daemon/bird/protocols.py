@@ -168,7 +168,9 @@ def _peer_details(
     address, _, device = settings.remote_addr.partition("%")
     suffix = f"%{device}" if device else ""
     yield Line(1006, f"    Neighbor address: {address}{suffix}")
-    yield Line(1006, f"    Neighbor AS:      {settings.remote_as}")
+    negotiated = peer.negotiated
+    asn = negotiated.peer_as if negotiated else settings.accepted_as
+    yield Line(1006, f"    Neighbor AS:      {asn}")
     if peer.stale_family_count:
         yield Line(1006, "    Neighbor graceful restart active")
     if peer.negotiated is not None:

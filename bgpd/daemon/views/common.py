@@ -258,4 +258,4 @@ def is_ibgp(peer: Peer) -> bool:
 
 
 def _is_configured_ibgp(settings: PeerSettings) -> bool:
-    return settings.remote_as == settings.local_as
+    return settings.is_internal is True

@@ -101,11 +101,11 @@ def _wall_time(view: DaemonView, moment: float | None) -> str | None:
 def _policy(view: DaemonView, peer: Peer, *, is_import: bool) -> str | None:
     """Return the name of the policy in force; ``None`` while the peer's AS is open."""
     settings, negotiated = peer.settings, peer.negotiated
-    remote_as = negotiated.peer_as if negotiated else settings.remote_as
-    if not remote_as:
+    is_ibgp = negotiated.is_ibgp if negotiated else settings.is_internal
+    if is_ibgp is None:
         return (settings.import_policy if is_import else settings.export_policy) or None
     find = view.speaker.import_policy if is_import else view.speaker.export_policy
-    return find(settings, is_ibgp=remote_as == settings.local_as).name
+    return find(settings, is_ibgp=is_ibgp).name
 
 
 def _families(view: DaemonView, peer: Peer) -> list[Row]:
@@ -178,6 +178,7 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         **_summary(view, peer),
         "description": settings.description,
         "router_id": dotted(negotiated.peer_router_id) if negotiated else None,
+        "accepted_as": settings.accepted_as,
         "hostname": negotiated.peer_hostname if negotiated else "",
         "local_address": session.local_addr or settings.local_addr or None,
         "port": settings.port,

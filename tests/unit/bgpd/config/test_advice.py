@@ -4,7 +4,14 @@ from pathlib import Path
 
 import pytest
 
-from bgpd.config.advice import NO_EXPORT, NO_IMPORT, NO_POLICY, NO_ROUTES, advice
+from bgpd.config.advice import (
+    NO_EXPORT,
+    NO_IMPORT,
+    NO_KEY,
+    NO_POLICY,
+    NO_ROUTES,
+    advice,
+)
 from bgpd.config.check import check
 from bgpd.config.loader import load
 
@@ -77,3 +84,40 @@ ranges: [{{prefix: 10.9.0.0/24, as: 64512, next_hop: {mode}}}]
     is_said = fib == "off" and mode.startswith("self")
     text = f"peer c1, range 10.9.0.0/24: {NO_ROUTES.format(mode)}"
     assert found == ((text,) if is_said else ())
+
+
+@pytest.mark.parametrize("asn", ["external", "[65001, 65002]", "65001-65009"])
+def test_those_that_are_external_for_certain_need_policies(
+    asn: str, tmp_path: Path
+) -> None:
+    found = lines(tmp_path, f"ranges: [{{prefix: 10.0.0.0/24, as: {asn}}}]")
+    assert found == (f"range 10.0.0.0/24: eBGP with {NO_POLICY}",)
+
+
+@pytest.mark.parametrize("asn", ["internal", "0", "[64512, 65001]"])
+def test_those_that_may_be_internal_do_not(asn: str, tmp_path: Path) -> None:
+    assert lines(tmp_path, f"ranges: [{{prefix: 10.0.0.0/24, as: {asn}}}]") == ()
+
+
+def test_who_has_no_key_inside_a_range_that_has_one_is_said(tmp_path: Path) -> None:
+    found = lines(
+        tmp_path,
+        """
+ranges:
+  - {prefix: 10.0.0.0/8, as: 64512, password: a}
+  - {prefix: 10.1.0.0/16, as: 64512}
+  - {prefix: 10.2.0.0/16, as: 64512, password: b}
+  - {prefix: 10.2.3.0/24, as: 64512}
+  - {prefix: 11.0.0.0/8, as: 64512}
+  - {prefix: "fd00::/16", as: 64512}
+peers:
+  - {address: 10.2.0.9, as: 64512}
+  - {address: 10.2.0.8, as: 64512, password: c}
+  - {address: 10.9.0.9, as: 64512}
+  - {address: "fe80::1%eth0", as: 64512}
+""",
+    )
+    assert found == (
+        f"range 10.1.0.0/16, peer 10.9.0.9: {NO_KEY.format('10.0.0.0/8')}",
+        f"range 10.2.3.0/24, peer 10.2.0.9: {NO_KEY.format('10.2.0.0/16')}",
+    )

@@ -46,6 +46,39 @@ def findings_of(text: str) -> list[str]:
             ],
         ),
         (
+            "peers: [{address: 10.0.0.1, as: external, client: on}]",
+            [
+                (
+                    "peers[0].client: a peer of another AS (external, ours is 64512) is no "
+                    "reflector client"
+                )
+            ],
+        ),
+        (
+            "peers: [{address: 10.0.0.1, as: internal, role: peer}]",
+            ["peers[0].role: is for eBGP sessions only (RFC 9234 4)"],
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, as: [1, 3-9], cluster_id: 1.1.1.1}]",
+            ["ranges[0].cluster_id: is for iBGP sessions only (RFC 4456)"],
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, as: [1, 64000-65000], client: on}]",
+            [],
+        ),
+        (
+            (
+                "peer_groups: {some: {as: [1, 2]}}\n"
+                "peers: [{address: 10.0.0.1, group: some}]"
+            ),
+            [
+                (
+                    "peer_groups.some.as: only the peers of a range can be of several "
+                    "ASes; `external` is any but ours"
+                )
+            ],
+        ),
+        (
             "peers: [{address: 10.0.0.1, as: 1, replace_private_as: on}]",
             ["peers[0].replace_private_as: needs remove_private_as"],
         ),

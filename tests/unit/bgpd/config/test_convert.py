@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bgpd.config.convert import hashed_router_id, to_settings
@@ -17,8 +19,10 @@ from bgpd.config.settings import (
     RestartSettings,
 )
 from bgpd.config.validation import validate
+from bgpd.daemon.identity import with_as
 from bgpd.session.settings import (
     AddPathMode,
+    AsClass,
     FamilySettings,
     LocalAsMode,
     NextHopMode,
@@ -214,7 +218,56 @@ def test_every_option_has_a_field_of_the_peer_and_every_field_an_option() -> Non
     keys = {FIELD_OF_KEY.get(key, key) for key in keys_of(PeerGroup)}
     fields = set(PeerSettings.__dataclass_fields__)
     assert keys - fields == {"password_file"}
-    assert fields - keys == {"name", "remote_addr"}
+    of_as = {"remote_as_class", "remote_as_ranges"}  # what `as` may come to
+    assert fields - keys == {"name", "remote_addr", *of_as}
+
+
+@pytest.mark.parametrize(
+    ("written", "expected", "shown", "is_internal"),
+    [
+        ("65001", {"remote_as": 65001}, "65001", False),
+        ("64512", {"remote_as": 64512}, "64512", True),
+        ("0", {"remote_as": 0}, "any", None),
+        (
+            "internal",
+            {"remote_as": 64512, "remote_as_class": AsClass.INTERNAL},
+            "64512",
+            True,
+        ),
+        ("external", {"remote_as_class": AsClass.EXTERNAL}, "external", False),
+        (
+            "[65010-65020, 65001, '1.10', 65001]",
+            {
+                "remote_as_ranges": ((65001, 65001), (65010, 65020), (65546, 65546)),
+            },
+            "65001, 65010-65020, 65546",
+            False,
+        ),
+        ("64512-65534", {"remote_as_ranges": ((64512, 65534),)}, "64512-65534", None),
+    ],
+)
+def test_as_numbers_of_ranges(written, expected, shown, is_internal) -> None:
+    text = f"bgp: {{as: 64512}}\nranges: [{{prefix: 10.0.0.0/8, as: {written}}}]"
+    template = settings_of(text).ranges[0].template
+    plain = PeerSettings("10.0.0.0/8", "", 0, 64512)
+    assert template == replace(plain, **expected)
+    assert template.accepted_as == shown
+    assert template.is_internal is is_internal
+
+
+@pytest.mark.parametrize("written", ["internal", "external"])
+def test_as_classes_where_our_as_comes_from_the_datastore(written: str) -> None:
+    text = f"""
+datastore: {{type: folder, path: a}}
+peers: [{{address: 10.0.0.1, as: {written}}}]
+ranges: [{{prefix: 10.0.0.0/8, as: {written}}}]
+"""
+    filled = with_as(settings_of(text), 64999)
+    for each in (filled.peers[0], filled.ranges[0].template):
+        assert each.accepts_as(64999) is (written == "internal")
+        assert each.accepts_as(64998) is (written == "external")
+        assert each.is_internal is (written == "internal")
+        assert each.remote_as == (64999 if written == "internal" else 0)
 
 
 def test_ranges_become_templates_without_address() -> None:

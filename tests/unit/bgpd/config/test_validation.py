@@ -154,6 +154,21 @@ def problems_of(text: str) -> list[str]:
             "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
         ),
         (
+            "peers: [{address: 10.0.0.1, as: extern}]",
+            (
+                "f:1:33: peers[0].as: expected an AS number, internal or external, found "
+                "'extern'"
+            ),
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, as: [1, 9-5]}]",
+            (
+                "f:1:35: ranges[0].as: expected an AS number, 0 for any, internal, "
+                "external, or a list of numbers and of ranges such as 64512-65534, found "
+                "[1, '9-5'] (the range 9-5 is empty)"
+            ),
+        ),
+        (
             (
                 "policies: {p: {terms: [{action: accept, match: {ext_communities: "
                 "{none: [1-1]}}}]}}"
