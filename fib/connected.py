@@ -1,21 +1,53 @@
 """The prefixes that this machine's own addresses are in, as candidates for announcement.
 
 What BIRD's "direct" protocol does: one prefix for each global address of a device that is
-up, host prefixes of point-to-point and tunnel devices included.
+up. An address of full length is a prefix of its own, also on ``lo`` or a dummy device; a
+point-to-point link has the prefix of its far end.
 """
 
 from collections.abc import Callable, Iterable
 from fnmatch import fnmatchcase
+from typing import NamedTuple
 
 from fib.kernel_view import Changed, KernelView
 from fib.rtnetlink import RT_TABLE_LOCAL
 from rib.family import AFI_IPV4, AFI_IPV6, SAFI_UNICAST, Family
-from rib.nlri import Nlri, make_nlri
+from rib.nlri import Nlri, covers
 
 Connected = dict[tuple[Family, Nlri], str]
 """Prefix -> device."""
 
 Deliver = Callable[[Connected, Connected], None]
+
+
+class Choice(NamedTuple):
+    """Which connected prefixes are followed.
+
+    Attributes:
+        interfaces: Patterns of devices; the first that fits decides, a leading ``-``
+            leaves its devices out, and so is what fits none.
+        families: Only these; empty for any.
+        prefixes: Only what lies inside one of these; empty for any.
+    """
+
+    interfaces: tuple[str, ...] = ()
+    families: tuple[Family, ...] = ()
+    prefixes: tuple[tuple[Family, Nlri], ...] = ()
+
+    def has_device(self, device: str) -> bool:
+        """Say whether a device is chosen."""
+        for pattern in self.interfaces:
+            if fnmatchcase(device, pattern.removeprefix("-")):
+                return not pattern.startswith("-")
+        return False
+
+    def has_prefix(self, family: Family, nlri: Nlri) -> bool:
+        """Say whether a prefix is chosen, out of whatever device."""
+        if self.families and family not in self.families:
+            return False
+        return not self.prefixes or any(
+            family == other and covers(cover, nlri) for other, cover in self.prefixes
+        )
 
 
 class ConnectedPrefixes:
@@ -24,16 +56,13 @@ class ConnectedPrefixes:
     Args:
         view: Started by the caller.
         deliver: Called with what was and what is, whenever they differ.
-        interfaces: Patterns of devices; the first that fits decides, a leading ``-``
-            leaves its devices out, and so is what fits none.
+        choice: Which prefixes.
     """
 
-    def __init__(
-        self, view: KernelView, deliver: Deliver, interfaces: Iterable[str] = ("*",)
-    ) -> None:
+    def __init__(self, view: KernelView, deliver: Deliver, choice: Choice) -> None:
         self._view = view
         self._deliver = deliver
-        self._patterns = tuple(interfaces)
+        self._choice = choice
         self.known: Connected = {}
         view.subscribe(self._handle_changes)
 
@@ -41,11 +70,10 @@ class ConnectedPrefixes:
         """Deliver what is there already."""
         self._compare()
 
-    def choose(self, interfaces: Iterable[str]) -> None:
-        """Take other devices than so far."""
-        patterns = tuple(interfaces)
-        if patterns != self._patterns:
-            self._patterns = patterns
+    def choose(self, choice: Choice) -> None:
+        """Take other prefixes than so far."""
+        if choice != self._choice:
+            self._choice = choice
             self._compare()
 
     def close(self) -> None:
@@ -53,7 +81,7 @@ class ConnectedPrefixes:
         self._view.unsubscribe(self._handle_changes)
 
     def _handle_changes(self, changed: Changed) -> None:
-        # An address comes and goes with its route in table local.
+        # Whatever becomes of an address is told as its route in table local.
         if any(table == RT_TABLE_LOCAL for _, table, _ in changed):
             self._compare()
 
@@ -64,17 +92,15 @@ class ConnectedPrefixes:
             self._deliver(before, now)
 
     def _prefixes(self) -> Iterable[tuple[tuple[Family, Nlri], str]]:
-        for address, length_bits, device in self._view.addresses():
-            if not _is_special(address) and self._is_chosen(device):
+        choice = self._choice
+        # Of devices that share a prefix, the same one is taken each time.
+        found = sorted(self._view.connected(), key=lambda each: each[2], reverse=True)
+        for address, nlri, device in found:
+            if not _is_special(address) and choice.has_device(device):
                 afi = AFI_IPV4 if len(address) == 4 else AFI_IPV6
                 family = Family(afi, SAFI_UNICAST)
-                yield (family, make_nlri(address, length_bits)), device
-
-    def _is_chosen(self, device: str) -> bool:
-        for pattern in self._patterns:
-            if fnmatchcase(device, pattern.removeprefix("-")):
-                return not pattern.startswith("-")
-        return False
+                if choice.has_prefix(family, nlri):
+                    yield (family, nlri), device
 
 
 def _is_special(address: bytes) -> bool:

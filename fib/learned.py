@@ -3,6 +3,9 @@
 As BIRD does, routes of the kernel's own making (unless asked for by number), with a type
 of service or an input interface, to link-local, loopback and multicast destinations are
 left out, and of several routes for a prefix the lowest metric counts.
+
+The kernel's own routes are those of connected prefixes. An address of full length is such
+a prefix, too, and one that the kernel keeps in table local alone.
 """
 
 from collections.abc import Callable, Iterable
@@ -12,11 +15,12 @@ from typing import Final
 
 from fib.kernel_view import Changed, KernelView
 from fib.routes import Hop, TargetKind
-from fib.rtnetlink import RT_TABLE_MAIN, RouteMessage
-from rib.family import AFI_IPV4, SAFI_UNICAST, Family
+from fib.rtnetlink import RT_TABLE_LOCAL, RT_TABLE_MAIN, RouteMessage
+from rib.family import ADDRESS_OCTETS, AFI_IPV4, SAFI_UNICAST, Family
 
 _UNSPECIFIED, _REDIRECT, _KERNEL = 0, 1, 2  # RTPROT_*
 _KINDS: Final = {kind.value: kind for kind in TargetKind}
+_AFI_OF_OCTETS: Final = {octets: afi for afi, octets in ADDRESS_OCTETS.items()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +68,7 @@ class LearnedRoutes:
         self._view = view
         self._deliver = deliver
         self._protocols = None if protocols is None else frozenset(protocols)
+        self._has_hosts = self._protocols is not None and _KERNEL in self._protocols
         patterns = list(interfaces)
         self._wanted = [p for p in patterns if not p.startswith("!")]
         self._unwanted = [p[1:] for p in patterns if p.startswith("!")]
@@ -80,11 +85,15 @@ class LearnedRoutes:
 
     def _handle_changes(self, changed: Changed) -> None:
         changes: list[LearnedChange] = []
-        for afi, table, nlri in changed:
-            if table != RT_TABLE_MAIN:
-                continue
+        hosts = self._hosts()
+        keys = {
+            (afi, nlri)
+            for afi, table, nlri in changed
+            if table == RT_TABLE_MAIN or (table == RT_TABLE_LOCAL and self._has_hosts)
+        }
+        for afi, nlri in keys:
             family = Family(afi, SAFI_UNICAST)
-            new = self._choose(afi, nlri)
+            new = self._choose(afi, nlri) or hosts.get(nlri)
             if new == self.known.get((family, nlri)):
                 continue
             if new is None:
@@ -94,6 +103,18 @@ class LearnedRoutes:
             changes.append((family, nlri, new))
         if changes:
             self._deliver(changes)
+
+    def _hosts(self) -> dict[bytes, LearnedRoute]:
+        """Return the connected prefixes that are one address, where they are wanted."""
+        if not self._has_hosts:
+            return {}
+        return {
+            nlri: LearnedRoute(_KERNEL, TargetKind.UNICAST, 0, (Hop(b"", device),))
+            for address, nlri, device in self._view.connected()
+            if nlri[0] == len(address) * 8
+            and not _is_special(_AFI_OF_OCTETS[len(address)], nlri)
+            and self._is_chosen({device})
+        }
 
     def _choose(self, afi: int, nlri: bytes) -> LearnedRoute | None:
         if _is_special(afi, nlri):

@@ -109,11 +109,12 @@ class LinkMessage(NamedTuple):
 
 
 class AddressMessage(NamedTuple):
-    """An address of a device."""
+    """An address of a device; ``peer`` is the far end's on a point-to-point link."""
 
     link: int
     address: bytes
     length_bits: int
+    peer: bytes = b""
 
 
 # -- octets out ------------------------------------------------------------------------
@@ -441,7 +442,11 @@ def is_tentative(data: bytes, start: int) -> bool:
 def parse_address_message(data: bytes, start: int, end: int) -> AddressMessage:
     """Return one address; of a point-to-point link the local one."""
     found = parse_attributes(data, start + 8, end)
-    address = found.get(IFA_LOCAL) or found.get(IFA_ADDRESS, b"")
+    far = found.get(IFA_ADDRESS, b"")
+    address = found.get(IFA_LOCAL) or far
     return AddressMessage(
-        _U32.unpack_from(data, start + 4)[0], address, data[start + 1]
+        _U32.unpack_from(data, start + 4)[0],
+        address,
+        data[start + 1],
+        far if far != address else b"",
     )

@@ -163,6 +163,11 @@ def make_nlri(address: bytes, length_bits: int) -> Nlri:
     return clear_host_bits(bytes([length_bits]) + address[: (length_bits + 7) >> 3])
 
 
+def covers(cover: Nlri, nlri: Nlri) -> bool:
+    """Say whether ``nlri`` is ``cover`` or more specific; both of one family."""
+    return nlri[0] >= cover[0] and make_nlri(nlri[1:], cover[0]) == cover
+
+
 def network_octets(nlri: Nlri, afi: int) -> bytes:
     """Return the full network address (4 or 16 octets) of a key."""
     return nlri[1:].ljust(ADDRESS_OCTETS[afi], b"\0")

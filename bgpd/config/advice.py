@@ -41,6 +41,7 @@ def advice(settings: DaemonSettings) -> tuple[str, ...]:
         *_missing_policies(settings),
         *_dead_ends(settings),
         *_missing_keys(settings),
+        *_idle_patterns(settings),
     )
 
 
@@ -89,6 +90,15 @@ def _dead_ends(settings: DaemonSettings) -> Iterator[str]:
         ]
         if names:
             yield f"{_some(names)}: {NO_ROUTES.format(mode.value)}"
+
+
+def _idle_patterns(settings: DaemonSettings) -> Iterator[str]:
+    patterns = settings.routes.direct.interfaces
+    if patterns and all(pattern.startswith("-") for pattern in patterns):
+        yield (
+            'routes.direct.interfaces only leaves interfaces out: end it with "*" to '
+            "announce the prefixes of the others"
+        )
 
 
 def _missing_policies(settings: DaemonSettings) -> Iterator[str]:

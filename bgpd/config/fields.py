@@ -193,6 +193,14 @@ def _hold_time(seconds: int) -> int:
     return seconds
 
 
+def _interface_pattern(text: str) -> str:
+    if not _INTERFACE.fullmatch(text.removeprefix("-")):
+        raise ValueError(
+            f"expected a pattern of interfaces such as lo, eth* or -cali*, found {text!r}"
+        )
+    return text
+
+
 def _process_name(value: str) -> str:
     if not _PROCESS_NAME.fullmatch(value):
         raise ValueError(
@@ -237,6 +245,7 @@ Prefix = Annotated[str, AfterValidator(_prefix)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
 RouterIdOrHash = Annotated[str, AfterValidator(_router_id_or_hash)]
 Interface = Annotated[str, AfterValidator(_interface)]
+InterfacePattern = Annotated[str, AfterValidator(_interface_pattern)]
 SocketAddress = Annotated[str, AfterValidator(_socket_address)]
 ProcessName = Annotated[str, AfterValidator(_process_name)]
 Password = Annotated[str, AfterValidator(_password)]

@@ -9,10 +9,10 @@ from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-from bgpd.config.settings import LearnSettings
+from bgpd.config.settings import DirectSettings, LearnSettings
 from bgpd.daemon.origins import Origins
 from bgpd.daemon.speaker import Speaker
-from fib.connected import Connected, ConnectedPrefixes
+from fib.connected import Choice, Connected, ConnectedPrefixes
 from fib.kernel_policy import ELEVATED_WEIGHT, MAX_METRIC
 from fib.kernel_view import KernelView
 from fib.learned import LearnedChange, LearnedRoute, LearnedRoutes
@@ -22,8 +22,8 @@ from rib.attributes import (
     PathAttributes,
     make_attributes,
 )
-from rib.family import ADDRESS_OCTETS, Family
-from rib.nlri import Nlri, make_nlri, network_octets
+from rib.family import Family
+from rib.nlri import Nlri, covers
 from rib.path import NextHop
 
 _MEMO_MAX: Final = 4096  # devices of workloads come and go; then all are forgotten
@@ -35,8 +35,7 @@ class LearnPlan:
 
     Attributes:
         routes: Which routes of other programs.
-        direct_interfaces: Patterns of devices whose connected prefixes are learned; empty
-            for none.
+        direct: Which connected prefixes.
         is_calico: Routes look as BIRD makes them: ORIGIN IGP, no MED, the gateway as the
             next hop; else ORIGIN INCOMPLETE and the metric as MED.
         local_pref: LOCAL_PREF of connected prefixes; a family that is here gives other
@@ -47,10 +46,15 @@ class LearnPlan:
     """
 
     routes: LearnSettings = field(default_factory=LearnSettings)
-    direct_interfaces: tuple[str, ...] = ()
+    direct: DirectSettings = field(default_factory=DirectSettings)
     is_calico: bool = False
     local_pref: Mapping[Family, int] = field(default_factory=dict)
     workload_interfaces: tuple[str, ...] = ()
+
+    @property
+    def is_wanted(self) -> bool:
+        """Whether anything is learned."""
+        return self.routes.is_enabled or bool(self.direct.interfaces)
 
 
 class Learning:
@@ -75,12 +79,7 @@ class Learning:
     def follow(self, plan: LearnPlan) -> None:
         """Learn other routes than so far, or let them look otherwise."""
         before, self._plan = self._plan, plan
-        looks_alike = (
-            replace(
-                before, routes=plan.routes, direct_interfaces=plan.direct_interfaces
-            )
-            == plan
-        )
+        looks_alike = replace(before, routes=plan.routes, direct=plan.direct) == plan
         if before.routes != plan.routes or not looks_alike:
             self._stop_routes()
             if plan.routes.is_enabled:
@@ -93,11 +92,13 @@ class Learning:
                 self._routes.start()
         if self._connected is not None and not looks_alike:
             self._stop_connected()
+        direct = plan.direct
+        choice = Choice(direct.interfaces, direct.families, direct.prefixes)
         if self._connected is not None:
-            self._connected.choose(plan.direct_interfaces)
-        elif plan.direct_interfaces:
+            self._connected.choose(choice)
+        elif choice.interfaces:
             self._connected = ConnectedPrefixes(
-                self._view, self._connected_changed, plan.direct_interfaces
+                self._view, self._connected_changed, choice
             )
             self._connected.start()
 
@@ -161,8 +162,7 @@ class Learning:
     def _is_wanted(self, family: Family, nlri: Nlri) -> bool:
         wanted = self._plan.routes.prefixes
         return not wanted or any(
-            family == other and _is_inside(nlri, cover, family)
-            for other, cover in wanted
+            family == other and covers(cover, nlri) for other, cover in wanted
         )
 
     def _of_route(self, family: Family, gateway: bytes, metric: int) -> PathAttributes:
@@ -223,11 +223,3 @@ def _way(route: LearnedRoute) -> tuple[bytes, str]:
     hop = route.hops[0]
     is_link_local = hop.gateway[:1] == b"\xfe" and hop.gateway[1] & 0xC0 == 0x80
     return (b"" if is_link_local else hop.gateway), hop.interface
-
-
-def _is_inside(nlri: Nlri, cover: Nlri, family: Family) -> bool:
-    """Return whether a prefix is ``cover`` or more specific."""
-    if nlri[0] < cover[0]:
-        return False
-    octets = network_octets(nlri, family.afi)
-    return make_nlri(octets[: ADDRESS_OCTETS[family.afi]], cover[0]) == cover

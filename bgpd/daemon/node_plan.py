@@ -2,7 +2,12 @@
 
 from typing import TYPE_CHECKING
 
-from bgpd.config.settings import DaemonSettings, DatastoreKind, LearnSettings
+from bgpd.config.settings import (
+    DaemonSettings,
+    DatastoreKind,
+    DirectSettings,
+    LearnSettings,
+)
 from bgpd.daemon.border import Border
 from bgpd.daemon.forwarding import Forwarding
 from bgpd.daemon.learning import LearnPlan
@@ -24,12 +29,12 @@ def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> Learn
     prefixes, all of which export policy judges. A configuration that names what shall be
     learned goes first.
     """
-    learn = settings.routes.learn
+    learn, direct = settings.routes.learn, settings.routes.direct
     if desired is None or not is_calico_node(settings):
-        return LearnPlan(learn)
+        return LearnPlan(learn, direct)
     return LearnPlan(
         learn if learn.is_enabled else LearnSettings(is_enabled=True),
-        direct_interfaces=desired.direct_interfaces,
+        direct if direct.interfaces else DirectSettings(desired.direct_interfaces),
         is_calico=True,
         local_pref=desired.local_pref,
         workload_interfaces=desired.workload_interfaces,

@@ -3,7 +3,8 @@
 In a Calico cluster the order is BIRD's, by its preferences: connected prefixes 240, static
 routes 200, BGP 100, other programs' routes 10; a weight here is what exceeds BGP's. So a
 route that BGP brings is programmed beside one of Felix for the same prefix, as there.
-Elsewhere a route that stands in the kernel already goes before one from a peer.
+Elsewhere a connected prefix goes before whatever a peer says of it, as in every router,
+and another route that stands in the kernel before one from a peer that is as good.
 """
 
 from typing import Final, NamedTuple
@@ -41,7 +42,7 @@ class Origins(NamedTuple):
 
 def plain_origins() -> Origins:
     """Return the sources of a daemon that is told by its configuration alone."""
-    return _origins(static=LOCAL_WEIGHT, direct=0, kernel=0)
+    return _origins(static=LOCAL_WEIGHT, direct=LOCAL_WEIGHT, kernel=0)
 
 
 def calico_origins() -> Origins:

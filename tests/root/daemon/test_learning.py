@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from bgpd.config.settings import LearnSettings
+from bgpd.config.settings import DirectSettings, LearnSettings
 from bgpd.daemon.learning import Learning, LearnPlan
 from bgpd.daemon.origins import calico_origins
 from bgpd.daemon.speaker import Speaker
@@ -24,12 +24,12 @@ ROUTES = LearnSettings(is_enabled=True)
 PLAIN = LearnPlan(ROUTES)
 CALICO = LearnPlan(
     ROUTES,
-    direct_interfaces=("-cali*", "*"),
+    DirectSettings(("-cali*", "*")),
     is_calico=True,
     local_pref={IPV4_UNICAST: MAX_METRIC - 1024},
     workload_interfaces=("cali*",),
 )
-OLD_CALICO = LearnPlan(ROUTES, direct_interfaces=("*",), is_calico=True)
+OLD_CALICO = LearnPlan(ROUTES, DirectSettings(("*",)), is_calico=True)
 
 WORKLOAD = "10.244.1.5/32"
 BEHIND = "198.51.100.0/24"

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fib.connected import Connected, ConnectedPrefixes
+from fib.connected import Choice, Connected, ConnectedPrefixes
 from fib.kernel_view import KernelView
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, parse_prefix
@@ -13,7 +13,7 @@ from tests.support.kernel_namespace import ip, namespace
 
 pytestmark = pytest.mark.root
 
-PATTERNS = ("-cali*", "*")
+PATTERNS = Choice(("-cali*", "*"))
 
 
 class Told:
@@ -107,11 +107,11 @@ def test_addresses_come_and_go_and_so_do_devices() -> None:
 
 def test_other_patterns_choose_other_devices_at_once() -> None:
     async def work(prefixes: ConnectedPrefixes, told: Told) -> None:
-        prefixes.choose(("-v0", *PATTERNS))
+        prefixes.choose(Choice(("-v0", *PATTERNS.interfaces)))
         assert set(told.now.values()) == {"v1"}
-        prefixes.choose(("v0",))
+        prefixes.choose(Choice(("v0",)))
         assert set(told.now.values()) == {"v0"}
-        prefixes.choose(())
+        prefixes.choose(Choice())
         assert told.now == {}
 
     with_prefixes(work)

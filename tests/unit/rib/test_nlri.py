@@ -4,6 +4,7 @@ from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import (
     NlriError,
     clear_host_bits,
+    covers,
     format_address,
     format_prefix,
     make_nlri,
@@ -148,3 +149,21 @@ def test_make_nlri_cuts_an_address() -> None:
 def test_reading_order() -> None:
     texts = ["9.0.0.0/8", "10.0.0.0/8", "10.0.0.0/16", "10.0.1.0/24", "200.0.0.0/8"]
     assert sorted_nlris(map(nlri, reversed(texts))) == list(map(nlri, texts))
+
+
+@pytest.mark.parametrize(
+    ("cover", "prefix", "is_inside"),
+    [
+        ("10.0.0.0/8", "10.0.0.0/8", True),
+        ("10.0.0.0/8", "10.255.255.255/32", True),
+        ("10.0.0.0/8", "11.0.0.0/9", False),
+        ("10.0.0.0/8", "10.0.0.0/7", False),
+        ("0.0.0.0/0", "0.0.0.0/0", True),
+        ("192.0.2.128/25", "192.0.2.0/25", False),
+        ("192.0.2.128/25", "192.0.2.192/26", True),
+        ("2001:db8::/33", "2001:db8:8000::/33", False),
+        ("2001:db8::/33", "2001:db8:7fff::/48", True),
+    ],
+)
+def test_what_a_prefix_covers(cover, prefix, is_inside) -> None:
+    assert covers(parse_prefix(cover)[1], parse_prefix(prefix)[1]) is is_inside

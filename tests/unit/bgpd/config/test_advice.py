@@ -121,3 +121,14 @@ peers:
         f"range 10.1.0.0/16, peer 10.9.0.9: {NO_KEY.format('10.0.0.0/8')}",
         f"range 10.2.3.0/24, peer 10.2.0.9: {NO_KEY.format('10.2.0.0/16')}",
     )
+
+
+@pytest.mark.parametrize(
+    ("patterns", "is_said"),
+    [("[-eth0]", True), ("[-eth0, -lo]", True), ('[-eth0, "*"]', False), ("[]", False)],
+)
+def test_patterns_that_leave_out_and_take_nothing_are_said(
+    patterns, is_said, tmp_path
+) -> None:
+    found = lines(tmp_path, f"routes: {{direct: {{interfaces: {patterns}}}}}")
+    assert any("routes.direct.interfaces" in line for line in found) is is_said
