@@ -1,8 +1,9 @@
 """What other programs keep in the kernel: links and routes, followed by events.
 
-The ground that BGP next hops stand on, and where routes to announce are learned. Routes of
-our own protocol number are never looked at, so that BGP does not resolve over BGP; the
-kernel filters their notifications, a burst of 100,000 of ours costs nothing here.
+The ground that BGP next hops stand on at last, and where routes to announce are learned.
+Routes of our own protocol number are never looked at: what we want of them is known before
+the kernel has them. The kernel filters their notifications, so that a burst of 100,000 of
+ours costs nothing here.
 
 The kernel does not tell of IPv4 routes that go with their link or with the last address of
 a link. The same is done here by hand: what cannot stand any more is taken out. A new dump
@@ -160,27 +161,53 @@ class KernelView:
 
     def lookup(self, address: bytes) -> RouteMessage | None:
         """Return the route the kernel would take if there were none of ours."""
+        found = (self._longest(address, table) for table in _TABLES)
+        return next((route for route in found if route is not None), None)
+
+    def _longest(self, address: bytes, table: int) -> RouteMessage | None:
         afi = AFI_IPV4 if len(address) == 4 else AFI_IPV6
-        for table in _TABLES:
-            lengths = self._lengths.get((afi, table), {})
-            for length_bits in sorted(lengths, reverse=True):
-                key = (afi, table, make_nlri(address, length_bits))
-                found = self._routes.get(key)
-                if found:
-                    return min(found, key=lambda route: route.metric)
+        lengths = self._lengths.get((afi, table), {})
+        for length_bits in sorted(lengths, reverse=True):
+            key = (afi, table, make_nlri(address, length_bits))
+            found = self._routes.get(key)
+            if found:
+                return min(found, key=lambda route: route.metric)
         return None
+
+    def lengths(self, afi: int) -> Iterable[int]:
+        """Return the prefix lengths of table main, in bits."""
+        return self._lengths.get((afi, RT_TABLE_MAIN), {})
+
+    def best(self, afi: int, nlri: bytes) -> RouteMessage | None:
+        """Return the foreign route of table main for one prefix that the kernel prefers."""
+        found = self._routes.get((afi, RT_TABLE_MAIN, nlri))
+        return min(found, key=lambda route: route.metric) if found else None
+
+    def local_route(self, address: bytes) -> RouteMessage | None:
+        """Return the route of table local for an address, which goes before all others."""
+        return self._longest(address, RT_TABLE_LOCAL)
 
     def addresses(self) -> Iterator[tuple[bytes, int, str]]:
         """Yield address, length in bits and device of every device that is set up."""
-        for link, address, length_bits in self._addresses:
+        for link, address, length_bits, _ in self._addresses:
             device = self.links.by_index.get(link)
             if device is not None and device.is_admin_up:
                 yield address, length_bits, device.name
 
+    def connected(self) -> Iterator[tuple[bytes, bytes, str]]:
+        """Yield an address of each connected prefix, its NLRI, and the device.
+
+        On a point-to-point link the prefix is the far end's.
+        """
+        for link, address, length_bits, peer in self._addresses:
+            device = self.links.by_index.get(link)
+            if device is not None and device.is_admin_up:
+                yield address, make_nlri(peer or address, length_bits), device.name
+
     def devices(self) -> list[Link]:
         """Return every device with its addresses, by number."""
         found: dict[int, list[tuple[bytes, int]]] = {}
-        for link, address, length_bits in sorted(self._addresses):
+        for link, address, length_bits, _ in sorted(self._addresses):
             found.setdefault(link, []).append((address, length_bits))
         return [
             Link(
@@ -227,6 +254,7 @@ class KernelView:
             if item.type == RTM_NEWLINK:
                 links.update(parse_link(data, item.start, item.end))
         self.links = links
+        known = self._addresses
         self._addresses = {
             parse_address_message(data, item.start, item.end)
             for data, item in dump_small(address_dump())
@@ -249,6 +277,7 @@ class KernelView:
                 self._reload.set()  # good enough until the next
         stale = self._routes.keys() | loaded.keys()
         differ = {key for key in stale if self._routes.get(key) != loaded.get(key)}
+        differ.update(map(_host_key, known ^ self._addresses))
         self._routes, self._lengths = {}, {}
         for key, routes in loaded.items():
             self._put(key, routes)
@@ -308,6 +337,9 @@ class KernelView:
                 else:
                     self._addresses.discard(address)
                     self._handle_address_gone(address)
+                # Its local route need not change with it: the address may stand on
+                # another device too, or with another length.
+                self._tell((_host_key(address),))
 
     def _handle_route(self, route: RouteMessage, item: Message) -> None:
         key = (route.afi, route.table, route.nlri)
@@ -362,6 +394,13 @@ class KernelView:
                 if not all(hop[1] == index for hop in route.image[3])
             ]
             self._put(key, left)
+
+
+def _host_key(known: AddressMessage) -> Key:
+    """Return the key of the local route that an address has."""
+    address = known.address
+    afi = AFI_IPV4 if len(address) == 4 else AFI_IPV6
+    return afi, RT_TABLE_LOCAL, make_nlri(address, len(address) * 8)
 
 
 def _without(route: RouteMessage, gone: RouteMessage) -> RouteMessage | None:

@@ -79,6 +79,11 @@ class NextHopObjects:
             self._note(object_id, content)
         return True
 
+    def outside(self) -> set[int]:
+        """Return those held whose numbers are none that we would give."""
+        ours = range(FIRST_ID, FIRST_ID + _ID_COUNT)
+        return {object_id for object_id in self._held if object_id not in ours}
+
     def is_held(self, object_id: int) -> bool:
         """Say whether the kernel had this object of ours when last looked at."""
         return object_id in self._held

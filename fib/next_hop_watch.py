@@ -1,17 +1,23 @@
-"""How BGP next hops are reached, without BGP's own routes (RFC 4271 9.1.2.1).
+"""How BGP next hops are reached, and what becomes of that (RFC 4271 9.1.2.1).
 
-Each watched address is looked up, longest prefix first, among the kernel's other routes.
-Only a change is told. The lookup is repeated for those addresses that a changed prefix
-covers, and for all of them when a link changes.
+Each watched address is resolved (``fib.resolution``), and again when a route changes that
+had a say in it or could have, of others (``fib.kernel_view`` tells) or of ours (``note`` is
+told). Only a change is delivered.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
+from fib.interest import Interest
 from fib.kernel_view import Changed, KernelView
+from fib.resolution import EVERY_LENGTH, OwnRoutes, Prefix, Resolver
 from fib.routes import Hop
-from fib.rtnetlink import RTN_LOCAL, RTN_UNICAST
-from rib.nlri import make_nlri
+from fib.rtnetlink import RT_TABLE_LOCAL
+from rib.family import AFI_IPV4, AFI_IPV6
+from rib.nlri import Nlri
+
+SLICE: Final = 256  # next hops resolved in one go, a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +33,10 @@ class NextHopState:
         gateway: Whom to send to: ``address`` itself where it is directly connected.
         hops: Every usable way, ready for a ``Target``; more than one over ECMP.
         is_local: It is an address of this machine.
+        through: Routes of ours that lead there, the first one first; empty where routes
+            of others alone do.
+        loop: The route of ours that leads back to the address, where that is why it
+            cannot be reached.
     """
 
     address: bytes
@@ -36,6 +46,8 @@ class NextHopState:
     gateway: bytes = b""
     hops: tuple[Hop, ...] = ()
     is_local: bool = False
+    through: tuple[Prefix, ...] = ()
+    loop: Prefix | None = None
 
 
 Deliver = Callable[[list[NextHopState]], None]
@@ -48,20 +60,39 @@ class NextHopWatch:
     Args:
         view: Started by the caller, before or after.
         deliver: Called with the states that changed, never from within ``watch``.
+        own: Routes of ours; ``None`` leaves them out.
+        uses_default: Whether a default route leads to next hops.
     """
 
-    def __init__(self, view: KernelView, deliver: Deliver) -> None:
+    def __init__(
+        self,
+        view: KernelView,
+        deliver: Deliver,
+        own: OwnRoutes | None = None,
+        *,
+        uses_default: bool = True,
+    ) -> None:
         self._view = view
         self._deliver = deliver
+        self._resolver = Resolver(view, own, uses_default=uses_default)
         self._states: dict[_Watched, NextHopState] = {}
         self._counts: dict[_Watched, int] = {}
+        self.interest: dict[int, Interest] = {
+            AFI_IPV4: Interest(),
+            AFI_IPV6: Interest(),
+        }
+        # Of each resolved address: what was looked up for it, and the other way round.
+        self._looked_at: dict[_Watched, dict[bytes, int]] = {}
+        self._asking: dict[bytes, set[_Watched]] = {}
+        self._waiting: dict[_Watched, None] = {}  # that routes of ours have changed
         view.subscribe(self._handle_changes)
 
     def close(self) -> None:
         """Watch nothing any more."""
         self._view.unsubscribe(self._handle_changes)
-        self._states.clear()
-        self._counts.clear()
+        self._waiting.clear()
+        for key in [*self._states]:
+            self._forget(key)
 
     def watch(self, address: bytes, interface: str = "") -> NextHopState:
         """Return the present state of ``address`` and have its changes delivered.
@@ -75,7 +106,7 @@ class NextHopWatch:
         self._counts[key] = self._counts.get(key, 0) + 1
         state = self._states.get(key)
         if state is None:
-            state = self._states[key] = self._resolve(address, interface)
+            state = self._states[key] = self._resolve(key)
         return state
 
     def unwatch(self, address: bytes, interface: str = "") -> None:
@@ -85,71 +116,125 @@ class NextHopWatch:
         if count > 0:
             self._counts[key] = count
         else:
-            self._counts.pop(key, None)
-            self._states.pop(key, None)
+            self._forget(key)
 
     def state(self, address: bytes, interface: str = "") -> NextHopState | None:
         """Return what was last found; ``None`` if it is not watched."""
         return self._states.get((address, interface))
 
+    # -- what changed ------------------------------------------------------------------
+
+    def note(self, afi: int, nlris: Collection[Nlri]) -> bool:
+        """Note that routes of ours changed; say whether ``look_again`` has work."""
+        touched = self.interest[afi].touched(nlris)
+        if touched:
+            self._waiting.update(dict.fromkeys(self._concerned(touched)))
+        return bool(self._waiting)
+
+    def note_all(self) -> None:
+        """Note that any route of ours may lead elsewhere, as under another policy."""
+        self._waiting.update(dict.fromkeys(self._states))
+
+    def look_again(self) -> Iterator[None]:
+        """Resolve again what changed routes of ours lead to; each step does a slice."""
+        while self._waiting:
+            some = [*self._waiting][:SLICE]
+            for key in some:
+                del self._waiting[key]
+            self._renew(some)
+            yield
+
+    def _concerned(self, touched: dict[bytes, int]) -> Iterator[_Watched]:
+        """Yield what rests on touched addresses, unless a longer prefix decided."""
+        for address, length_bits in touched.items():
+            for key in self._asking.get(address, ()):
+                if length_bits >= self._looked_at[key][address]:
+                    yield key
+
     def _handle_changes(self, changed: Changed) -> None:
-        prefixes = {(afi, nlri) for afi, _, nlri in changed}
-        lengths = {(afi, nlri[0]) for afi, nlri in prefixes}
+        concerned = {key: None for key in self._states if key[1]}
+        for afi, interest in self.interest.items():
+            # What table local has goes before all else, whatever its length.
+            local = [
+                n for a, table, n in changed if a == afi and table == RT_TABLE_LOCAL
+            ]
+            other = [
+                n for a, table, n in changed if a == afi and table != RT_TABLE_LOCAL
+            ]
+            touched = interest.touched(other)
+            touched.update(dict.fromkeys(interest.touched(local), EVERY_LENGTH))
+            concerned.update(dict.fromkeys(self._concerned(touched)))
+        self._renew(concerned)
+
+    def _renew(self, keys: Iterable[_Watched]) -> None:
         news = []
-        for key, old in self._states.items():
-            address, interface = key
-            afi = 1 if len(address) == 4 else 2
-            is_touched = bool(interface) or any(
-                (afi, make_nlri(address, bits)) in prefixes
-                for family, bits in lengths
-                if family == afi
-            )
-            if is_touched:
-                new = self._resolve(address, interface)
-                if new != old:
-                    self._states[key] = new
-                    news.append(new)
+        for key in keys:
+            old = self._states.get(key)
+            if old is None:
+                continue  # watched no longer
+            new = self._resolve(key)
+            if new != old:
+                self._states[key] = new
+                news.append(new)
         if news:
             self._deliver(news)
 
-    def _resolve(self, address: bytes, interface: str) -> NextHopState:
-        view = self._view
+    # -- resolving ---------------------------------------------------------------------
+
+    def _resolve(self, key: _Watched) -> NextHopState:
+        address, interface = key
         if interface:
-            link = view.links.by_name.get(interface)
-            if link is None or not link.is_up:
-                return NextHopState(address, interface)
-            return NextHopState(
-                address,
-                interface,
-                is_reachable=True,
-                gateway=address,
-                hops=(Hop(address, interface),),
-            )
-        route = view.lookup(address)
-        if route is None:
-            return NextHopState(address)
-        kind, metric, _, raw_hops = route.image
-        if kind == RTN_LOCAL:
+            return self._on_link(address, interface)
+        found = self._resolver.resolve(address)
+        self._rest_on(key, found.looked_at)
+        if found.is_local:
             return NextHopState(address, is_reachable=True, is_local=True)
-        if kind != RTN_UNICAST:
-            return NextHopState(address)
-        ways = tuple(
-            Hop(
-                gateway or address,
-                view.links.by_index[index].name,
-                is_onlink=is_onlink,
-                weight=weight,
-            )
-            for gateway, index, is_onlink, weight in raw_hops
-            if view.is_usable((gateway, index, is_onlink, weight))
-        )
-        if not ways:
-            return NextHopState(address)
+        if not found.hops:
+            return NextHopState(address, loop=found.loop)
+        first = found.hops[0]
         return NextHopState(
             address,
-            interface=ways[0].interface,
+            interface=first.interface,
             is_reachable=True,
-            metric=metric,
-            gateway=ways[0].gateway,
-            hops=ways,
+            metric=found.metric,
+            gateway=first.gateway,
+            hops=found.hops,
+            through=found.through,
         )
+
+    def _on_link(self, address: bytes, interface: str) -> NextHopState:
+        link = self._view.links.by_name.get(interface)
+        if link is None or not link.is_up:
+            return NextHopState(address, interface)
+        return NextHopState(
+            address,
+            interface,
+            is_reachable=True,
+            gateway=address,
+            hops=(Hop(address, interface),),
+        )
+
+    def _rest_on(self, key: _Watched, looked_at: dict[bytes, int]) -> None:
+        """Note which addresses a state rests on, in place of those of before."""
+        before = self._looked_at.get(key, {})
+        self._looked_at[key] = looked_at
+        for address in looked_at.keys() - before.keys():
+            self._asking.setdefault(address, set()).add(key)
+            self._interest_in(address).add(address)
+        self._rest_no_more(key, before.keys() - looked_at.keys())
+
+    def _rest_no_more(self, key: _Watched, addresses: Iterable[bytes]) -> None:
+        for address in addresses:
+            asking = self._asking[address]
+            asking.discard(key)
+            if not asking:
+                del self._asking[address]
+            self._interest_in(address).remove(address)
+
+    def _interest_in(self, address: bytes) -> Interest:
+        return self.interest[AFI_IPV4 if len(address) == 4 else AFI_IPV6]
+
+    def _forget(self, key: _Watched) -> None:
+        self._counts.pop(key, None)
+        self._states.pop(key, None)
+        self._rest_no_more(key, [*self._looked_at.pop(key, {})])

@@ -230,9 +230,11 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
 def check(file: Path) -> None:
     """Check a configuration file and say what it would do."""
     from bgpd.config.check import check as check_file  # noqa: PLC0415
+    from bgpd.daemon.former_places import moves_at_next_start  # noqa: PLC0415
 
     report = check_file(file)
-    for line in report.lines:
+    moves = () if report.settings is None else moves_at_next_start(report.settings)
+    for line in (*moves, *report.lines):
         click.echo(line, err=not report.is_valid)
     sys.exit(0 if report.is_valid else EXIT_FAILED)
 

@@ -153,12 +153,33 @@ def _fate(path: Row) -> str:
     return fate + (", stale" if path["is_stale"] else "")
 
 
+def _way(next_hop: Row) -> str:
+    """Say which routes of BGP lead to a next hop, or that they lead back to it."""
+    if loop := next_hop.get("loop"):
+        return f": {loop} leads back to it, and nothing else leads there"
+    through = next_hop.get("through")
+    if not through:
+        return ""
+    hops = (
+        " ".join(
+            part
+            for part in (
+                f"via {hop['gateway']}" if hop["gateway"] else "",
+                f"dev {hop['interface']}" if hop["interface"] else "",
+            )
+            if part
+        )
+        for hop in next_hop["hops"]
+    )
+    return f", by {', '.join(through)}: {'; '.join(hops)}"
+
+
 def _path(path: Row) -> Iterator[str]:
     next_hop = path["next_hop"]
     if next_hop["address"]:
         state = "reachable" if next_hop["is_reachable"] else "UNREACHABLE"
         metric = f", metric {next_hop['metric']}" if next_hop["metric"] else ""
-        way = f"{next_hop['address']} {state}{metric}"
+        way = f"{next_hop['address']} {state}{metric}{_way(next_hop)}"
     else:
         way = "this node"
     attributes = {k: v for k, v in path["attributes"].items() if k != "next_hop"}

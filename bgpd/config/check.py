@@ -17,10 +17,12 @@ class Report:
     Attributes:
         is_valid: Whether the daemon would take it.
         lines: What to show, one problem or fact a line.
+        settings: What the file comes to; ``None`` where it is not valid.
     """
 
     is_valid: bool
     lines: tuple[str, ...]
+    settings: DaemonSettings | None = None
 
 
 def check(file: Path | None, *, environment: Mapping[str, str] | None = None) -> Report:
@@ -31,7 +33,7 @@ def check(file: Path | None, *, environment: Mapping[str, str] | None = None) ->
         count = len(error.problems)
         summary = f"{count} problem{'s' if count > 1 else ''}"
         return Report(is_valid=False, lines=(*map(str, error.problems), summary))
-    return Report(is_valid=True, lines=tuple(_summary(settings)))
+    return Report(True, tuple(_summary(settings)), settings)
 
 
 def _summary(settings: DaemonSettings) -> list[str]:

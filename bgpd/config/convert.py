@@ -15,6 +15,7 @@ from bgpd.config.settings import (
     DaemonSettings,
     DatastoreKind,
     DatastoreSettings,
+    DirectSettings,
     FibSettings,
     KubernetesSettings,
     LearnSettings,
@@ -97,8 +98,10 @@ def to_settings(
             protocol=config.fib.protocol,
             metric=config.fib.metric,
             uses_nexthop_objects=config.fib.nexthop_objects == "auto",
+            persist=config.fib.persist,
         ),
         trusts_next_hops=config.next_hops.resolve == "trust",
+        resolves_by_default_route=config.next_hops.default_route,
         datastore=_datastore(config.datastore, known),
         calico=CalicoSettings(
             compatibility=config.calico.compatibility,
@@ -287,6 +290,15 @@ def _routes(routes: written.Routes) -> RouteSettings:
             interfaces=tuple(sorted(learn.interfaces)),
             prefixes=tuple(sorted(map(_prefix, learn.prefixes))),
         ),
+        direct=_direct(routes.direct),
+    )
+
+
+def _direct(direct: written.Direct) -> DirectSettings:
+    return DirectSettings(
+        interfaces=tuple(direct.interfaces),
+        families=tuple(sorted(FAMILIES_BY_NAME[name] for name in direct.families)),
+        prefixes=tuple(sorted(map(_prefix, direct.prefixes))),
     )
 
 

@@ -112,13 +112,14 @@ RESTARTS: Final = frozenset(
         "kubernetes",
         "metrics",
         "node_name",
+        "resolves_by_default_route",
         "restart",
         "trusts_next_hops",
     }
 )
 """Sections that are looked at only when the daemon starts."""
 
-LIVE_KEYS: Final = frozenset({"datastore.removal_hold"})
+LIVE_KEYS: Final = frozenset({"datastore.removal_hold", "fib.persist"})
 """Fields of these sections that are followed all the same."""
 
 _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})

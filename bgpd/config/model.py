@@ -17,6 +17,7 @@ from bgpd.config.fields import (
     AsNumber,
     AutoOff,
     Community,
+    InterfacePattern,
     LargeCommunity,
     LongSeconds,
     Metric,
@@ -129,15 +130,39 @@ class Learn(Section):
     protocols: Annotated[
         list[Annotated[int, Field(ge=0, le=255)]],
         Field(
-            description="route protocols learned; empty is all but kernel and our own"
+            description="route protocols learned; empty is all but kernel and our own; 2 is "
+            "the kernel's: connected prefixes, addresses of full length among them"
         ),
     ] = []
     interfaces: Annotated[
         list[str],
-        Field(description="shell patterns of outgoing interfaces; empty is all"),
+        Field(
+            description="shell patterns of outgoing interfaces, `!` before those to leave "
+            "out; empty is all"
+        ),
     ] = []
     prefixes: Annotated[
         list[Prefix], Field(description="only routes inside these; empty is all")
+    ] = []
+
+
+class Direct(Section):
+    """Connected prefixes that become candidates for announcement."""
+
+    interfaces: Annotated[
+        list[InterfacePattern],
+        Field(
+            description="patterns (`*`) of interfaces, `lo` too; the first that fits "
+            "decides, a leading `-` leaves its interfaces out; empty is none"
+        ),
+    ] = []
+    families: Annotated[
+        list[Literal["ipv4-unicast", "ipv6-unicast"]],
+        Field(description="only of these families; empty is both"),
+    ] = []
+    prefixes: Annotated[
+        list[Prefix],
+        Field(description="only prefixes inside these; empty is all"),
     ] = []
 
 
@@ -152,6 +177,7 @@ class Routes(Section):
         Field(description="hold the blocks of all nodes beside what BGP says of them"),
     ] = False
     learn: Learn = Learn()
+    direct: Direct = Direct()
 
 
 class Fib(Section):
@@ -173,6 +199,13 @@ class Fib(Section):
     nexthop_objects: Annotated[
         AutoOff, Field(description="share next hops between routes where possible")
     ] = "auto"
+    persist: Annotated[
+        Switch,
+        Field(
+            description="leave our routes in the kernel when the daemon ends, for the next "
+            "start to adopt; `off` removes them, and peers are not asked to keep routes"
+        ),
+    ] = True
 
 
 class NextHops(Section):
@@ -181,9 +214,14 @@ class NextHops(Section):
     resolve: Annotated[
         Literal["kernel", "trust"],
         Field(
-            description="`kernel` follows the routes of the machine; `trust` believes"
+            description="`kernel` follows the routing table: the machine's routes and those "
+            "of BGP itself; `trust` believes"
         ),
     ] = "kernel"
+    default_route: Annotated[
+        Switch,
+        Field(description="a default route may lead to a next hop"),
+    ] = True
 
 
 class Datastore(Section):
@@ -324,7 +362,10 @@ class GracefulRestart(Section):
 
     enabled: Annotated[
         Switch,
-        Field(description="leave the kernel's routes at exit, adopt them at start"),
+        Field(
+            description="at exit, peers that keep our routes are not told; at start, they "
+            "hear that we restarted and are told all before they forget"
+        ),
     ] = True
     deferral_time: Annotated[
         Seconds | None,

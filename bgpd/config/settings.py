@@ -99,6 +99,22 @@ class LearnSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DirectSettings:
+    """Which connected prefixes become candidates for announcement.
+
+    Attributes:
+        interfaces: Patterns of devices, in order: the first that fits decides, and a
+            leading ``-`` leaves its devices out. Empty is none.
+        families: Only these; empty is all.
+        prefixes: Only what lies inside these; empty is all.
+    """
+
+    interfaces: tuple[str, ...] = ()
+    families: tuple[Family, ...] = ()
+    prefixes: tuple[tuple[Family, Nlri], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class RouteSettings:
     """What is announced from here.
 
@@ -106,11 +122,13 @@ class RouteSettings:
         originated: Prefixes announced always.
         holds_cluster_routes: Keep the blocks of all nodes beside what BGP says.
         learn: Routes of other programs.
+        direct: Connected prefixes.
     """
 
     originated: tuple[OriginatedRoute, ...] = ()
     holds_cluster_routes: bool = False
     learn: LearnSettings = LearnSettings()
+    direct: DirectSettings = DirectSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +141,7 @@ class FibSettings:
         protocol: Route protocol number that marks our routes.
         metric: Kernel priority; 0 is the kernel's default.
         uses_nexthop_objects: Share next hops between routes where the kernel can.
+        persist: Routes stay when the daemon ends.
     """
 
     is_enabled: bool = True
@@ -130,6 +149,7 @@ class FibSettings:
     protocol: int = 12
     metric: int = 0
     uses_nexthop_objects: bool = True
+    persist: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +253,7 @@ class RestartSettings:
     """What survives a restart.
 
     Attributes:
-        is_enabled: Leave the kernel's routes at exit and adopt them at start.
+        is_enabled: Peers may keep our routes while we start again.
         deferral_time: Seconds after which our End-of-RIB waits for nobody (RFC 4724 4.1);
             ``None`` is as long as a peer that was up keeps our routes.
         sweep_time: Seconds after which adopted routes that nobody announced go.
@@ -273,6 +293,7 @@ class DaemonSettings:
         routes: What is announced from here.
         fib: The kernel's table.
         trusts_next_hops: Believe every next hop, as a reflector off the path must.
+        resolves_by_default_route: A next hop may be reached by a default route.
         datastore: Where cluster state comes from.
         calico: How its node behaves.
         kubernetes: Kubernetes' API.
@@ -291,6 +312,7 @@ class DaemonSettings:
     routes: RouteSettings = RouteSettings()
     fib: FibSettings = FibSettings()
     trusts_next_hops: bool = False
+    resolves_by_default_route: bool = True
     datastore: DatastoreSettings = DatastoreSettings()
     calico: CalicoSettings = CalicoSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()

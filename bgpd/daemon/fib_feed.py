@@ -29,7 +29,9 @@ from rib.path_set import Entry, best_of, multipath_of
 SUBMIT_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 _MEMO_MAX: Final = 16384
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
-_ACCEPTED: Final = Disposition(True, None, "", "")
+ACCEPTED: Final = Disposition(True, None, "", "")
+"""What a kernel policy that says nothing makes of every path."""
+
 _UNKNOWN: Final = Target(TargetKind.BLACKHOLE)  # compared by identity
 
 _Fate = tuple[Disposition, ...]
@@ -145,7 +147,7 @@ class FibFeed:
         paths = self._forwarding(entry)
         if entry is None or not paths:
             return None
-        return self._target(entry, paths, (_ACCEPTED,) * len(paths))
+        return self._target(entry, paths, (ACCEPTED,) * len(paths))
 
     def divide(
         self, entry: Entry | None, nlris: Sequence[Nlri]
@@ -160,6 +162,12 @@ class FibFeed:
             (self._target(entry, paths, fate), members)
             for fate, members in self._fates(paths, nlris)
         ]
+
+    def dispositions(self, paths: Sequence[Path], nlri: Nlri) -> Sequence[Disposition]:
+        """Return what becomes of each of some paths, were it to carry a prefix."""
+        if self._rules.accepts_all:
+            return (ACCEPTED,) * len(paths)
+        return [self._rules.divide((nlri,), path)[0][1] for path in paths]
 
     def _fates(
         self, paths: Sequence[Path], nlris: Sequence[Nlri]

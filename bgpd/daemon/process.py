@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bgpd.config.advice import advice
 from bgpd.config.diff import find_steps, in_order, pending
+from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon import limits
 from bgpd.daemon.border import Border
@@ -229,6 +230,8 @@ class Daemon:
             keys = ", ".join(self._pending)
             lines.append(f"in the file, but in force at the next start only: {keys}")
         lines += self._advice
+        if self.forwarding is not None:
+            lines += self.forwarding.places.warnings()
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if self.speaker is not None:
@@ -404,6 +407,7 @@ class Daemon:
         old = self.settings
         steps = in_order(await in_turns(collect(find_steps(old, new))))
         lines = await in_turns(collect(map(str, steps)))
+        lines += kernel_moves(self._started_with.fib, new.fib)
         for line in capped(lines):
             _log.info("reload: %s", line)
         self.settings = new
@@ -452,6 +456,15 @@ class Daemon:
         self._ending = Ending(is_restart=False, flushes=flushes, text=text)
         self._stop.set()
 
+    def _usual_ending(self) -> Ending:
+        """Return what a signal leaves behind: who forwards no longer is kept by nobody."""
+        has_kernel = self._started_with.fib.is_enabled
+        flushes = has_kernel and not self.settings.fib.persist
+        return Ending(
+            is_restart=self.settings.restart.is_enabled and not flushes,
+            flushes=flushes,
+        )
+
     async def _close(self) -> None:
         """End in the order of the start, reversed; routes stay for a successor."""
         await self._supervisor.close()
@@ -465,16 +478,17 @@ class Daemon:
             self._lag.close()
         if self._deferral is not None:
             self._deferral.close()
-        ending = self._ending or Ending(
-            is_restart=self.settings.restart.is_enabled,
-            flushes=not self.settings.restart.is_enabled,
-        )
+        ending = self._ending or self._usual_ending()
         if self._memory is not None:
             await self._memory.close(forgets=not ending.is_restart)
+        forwarding = self.forwarding
+        if forwarding is not None and not ending.flushes:
+            # What becomes of the sessions must not reach the kernel any more.
+            await forwarding.close(flush=False)
         if self.speaker is not None:
             await self.speaker.close(is_restart=ending.is_restart, text=ending.text)
-        if self.forwarding is not None:
-            await self.forwarding.close(flush=ending.flushes)
+        if forwarding is not None and ending.flushes:
+            await forwarding.close(flush=True)
         if ending.flushes:
             self._mark.remove()
         if self._entrance is not None:

@@ -95,6 +95,7 @@ class Servers:
             kubernetes=_kubernetes(daemon),
             kernel_policies=forwarding.policies if forwarding is not None else None,
             tunnel_fault=forwarding.tunnel_fault if forwarding is not None else None,
+            next_hop=forwarding.next_hop if forwarding is not None else None,
             changed_at=lambda: daemon.changed_at or speaker.loop.time(),
             links=forwarding.links if forwarding is not None else None,
             recovery=daemon.recovery,

@@ -1,15 +1,19 @@
-"""How next hops are reached: as the kernel's other routes say, or through a gateway of ours.
+"""How next hops are reached: as the routing table says, or through a gateway of ours.
 
-A static route of our own (Calico's ``reachableBy``) is no route of others, so nothing in
-the kernel that BGP may stand on would lead to such a next hop: it is reached as its
-gateway is.
+A static route of our own (Calico's ``reachableBy``) names the gateway of some next hops:
+these are reached as the gateway is.
 """
 
-from collections.abc import Callable, Mapping
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
 
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState, NextHopWatch
+from fib.resolution import OwnRoutes
+from rib.nlri import Nlri, format_address, format_prefix
+
+_log = logging.getLogger(__name__)
 
 Deliver = Callable[[list[NextHopState], list[bytes]], None]
 
@@ -32,9 +36,34 @@ class Ways:
         self._gateways: dict[bytes, bytes] = {}
         self._watched: dict[bytes, bytes] = {}  # next hop -> what is watched for it
 
-    def follow(self, view: KernelView) -> None:
-        """Watch the kernel from now on."""
-        self._watch = NextHopWatch(view, self._changed)
+    def follow(
+        self,
+        view: KernelView,
+        own: OwnRoutes | None = None,
+        *,
+        uses_default: bool = True,
+    ) -> NextHopWatch:
+        """Watch the kernel from now on; see ``NextHopWatch``."""
+        watch = NextHopWatch(view, self._changed, own, uses_default=uses_default)
+        self._watch = watch
+        return watch
+
+    def note(self, afi: int, nlris: Collection[Nlri]) -> bool:
+        """Note that routes of ours changed; say whether ``look_again`` has work."""
+        return self._watch is not None and self._watch.note(afi, nlris)
+
+    def note_all(self) -> None:
+        """Note that any route of ours may lead elsewhere."""
+        if self._watch is not None:
+            self._watch.note_all()
+
+    def look_again(self) -> Iterator[None]:
+        """Deliver what changed routes of ours make of next hops, a slice for each step."""
+        return iter(()) if self._watch is None else self._watch.look_again()
+
+    def gateway_of(self, address: bytes) -> bytes:
+        """Return the gateway that a next hop is reached through, by default itself."""
+        return self._gateways.get(address, address)
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -48,6 +77,7 @@ class Ways:
         target = self._watched[address] = self._gateways.get(address, address)
         state = replace(self._watch.watch(target), address=address)
         self.states[address] = state
+        _warn_of_loop(state)
         return state
 
     def release(self, address: bytes) -> None:
@@ -82,8 +112,22 @@ class Ways:
         self._tell(states)
 
     def _tell(self, states: list[tuple[NextHopState, NextHopState]]) -> None:
+        for old, new in states:
+            if new.loop is not None and old.loop is None:
+                _warn_of_loop(new)
         if states:
             moved = [
                 new.address for old, new in states if new.hops and old.hops != new.hops
             ]
             self._deliver([new for _, new in states], moved)
+
+
+def _warn_of_loop(state: NextHopState) -> None:
+    if state.loop is not None:
+        afi, nlri = state.loop
+        _log.warning(
+            "next hop %s is reached through itself alone: %s leads back to it; its routes "
+            "are not used",
+            format_address(state.address),
+            format_prefix(nlri, afi),
+        )

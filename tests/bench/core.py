@@ -16,6 +16,7 @@ from bgpd.daemon.intake import Intake
 from bgpd.daemon.origins import plain_origins
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from fib.interest import Interest
 from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
 from fib.plan import CREATE, RouteTable
@@ -342,6 +343,13 @@ def feed_fib() -> Work:
     return Work(run, MANY, "with the withdrawal")
 
 
+def touched() -> Work:
+    interest, nlris = Interest(), blocks(MANY)
+    for n in range(100):
+        interest.add(bytes((192, 0, 2, n)))
+    return Work(lambda: interest.touched(nlris), MANY)
+
+
 def a_fib_entry() -> FibEntry:
     entry = FibEntry(Target(hops=(Hop(bytes(4)),)), 0, uses_object=True)
     entry.image, entry.is_ready, entry.body = 1, True, (bytes(8), bytes(16))
@@ -390,6 +398,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.pack.pack_blocks": pack_many,
     "bgpd.daemon.intake.Intake.take": take,
     "bgpd.daemon.fib_feed.FibFeed.changed": feed_fib,
+    "fib.interest.Interest.touched": touched,
     "bgpd.calico.blocks.parse_block": block,
     "bgpd.calico.blocks.BlockTable.update": update_blocks,
     "bgpd.calico.keys.split_affinity_key": affinity,

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from bgpd.api.protocol import ControlError
+from bgpd.api.protocol import ControlError, Row
 from bgpd.daemon.holds import Holds
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
@@ -14,10 +14,11 @@ from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import Link
-from fib.routes import Fib
+from fib.next_hop_watch import NextHopState
+from fib.routes import Fib, Hop
 from rib.attributes import PathAttributes, describe
 from rib.family import FAMILIES_BY_NAME, Family
-from rib.nlri import Nlri, format_address, parse_prefix, sort_key
+from rib.nlri import Nlri, format_address, format_prefix, parse_prefix, sort_key
 from rib.path import NextHop
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
@@ -100,6 +101,7 @@ class DaemonView:
         holds: What is held because nobody can have meant its removal; ``None`` without a
             datastore.
         tunnel_fault: Returns why the tunnel device is not as it must be.
+        next_hop: Returns how a next hop is reached, if somebody watches it.
     """
 
     speaker: Speaker
@@ -118,6 +120,7 @@ class DaemonView:
     changed_at: Callable[[], float] | None = None
     links: Callable[[], Iterable[Link]] | None = None
     recovery: "Callable[[], Report | None] | None" = None
+    next_hop: Callable[[bytes], NextHopState | None] | None = None
     holds: Holds | None = None
 
     @property
@@ -219,13 +222,38 @@ def dotted(number: int) -> str:
     return format_address(number.to_bytes(4, "big"))
 
 
-def describe_next_hop(next_hop: NextHop) -> dict[str, Any]:
-    """Return what is known of the way to a next hop."""
+def describe_next_hop(
+    next_hop: NextHop, way: NextHopState | None = None
+) -> dict[str, Any]:
+    """Return what is known of a next hop.
+
+    Args:
+        next_hop: As the decision process knows it.
+        way: How it is reached; ``None`` where nobody watches it.
+    """
     return {
         "address": format_address(next_hop.address) if next_hop.address else None,
         "is_reachable": next_hop.is_reachable,
         "metric": next_hop.metric,
+        "hops": [] if way is None else [describe_hop(hop) for hop in way.hops],
+        "through": [] if way is None else [_prefix_text(each) for each in way.through],
+        "loop": None if way is None or way.loop is None else _prefix_text(way.loop),
     }
+
+
+def describe_hop(hop: Hop) -> Row:
+    """Return one way out."""
+    return {
+        "gateway": format_address(hop.gateway) if hop.gateway else None,
+        "interface": hop.interface or None,
+        "is_onlink": hop.is_onlink,
+        "weight": hop.weight,
+    }
+
+
+def _prefix_text(prefix: tuple[int, Nlri]) -> str:
+    afi, nlri = prefix
+    return format_prefix(nlri, afi)
 
 
 class Describer:

@@ -5,13 +5,14 @@ from collections.abc import Iterator
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.daemon.views.common import (
     DaemonView,
+    describe_hop,
     find_families,
     find_limit,
     find_prefix,
 )
-from fib.routes import Fib, FibRoute, Hop, RouteState, Target
+from fib.routes import Fib, FibRoute, RouteState, Target
 from rib.family import Family
-from rib.nlri import Nlri, format_address, format_prefix
+from rib.nlri import Nlri, format_prefix
 
 
 def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
@@ -80,13 +81,4 @@ def _row(found: FibRoute, family: Family) -> Row:
 
 
 def _hops(target: Target) -> list[Row]:
-    return [_hop(hop) for hop in target.hops]
-
-
-def _hop(hop: Hop) -> Row:
-    return {
-        "gateway": format_address(hop.gateway) if hop.gateway else None,
-        "interface": hop.interface or None,
-        "is_onlink": hop.is_onlink,
-        "weight": hop.weight,
-    }
+    return [describe_hop(hop) for hop in target.hops]

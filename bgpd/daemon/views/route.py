@@ -92,7 +92,7 @@ def _explain(
         "prefix": format_prefix(nlri, family.afi),
         "asked": asked,
         "family": str(family),
-        "paths": _paths(tables, nlri, describe),
+        "paths": _paths(view, tables, nlri, describe),
         "refused": [refused_row(*each, describe) for each in around.get(nlri, ())],
         "more_specific_refused": _more_specific(around, family, nlri),
         "best": None if best is None else best.source.name,
@@ -120,18 +120,21 @@ def _more_specific(
     ]
 
 
-def _paths(tables: FamilyTables, nlri: Nlri, describe: Describer) -> list[Row]:
+def _paths(
+    view: DaemonView, tables: FamilyTables, nlri: Nlri, describe: Describer
+) -> list[Row]:
     entry = tables.loc_rib.table.get(nlri)
     if entry is None:
         return []
     best, multipath = best_of(entry), multipath_of(entry)
+    way_of = view.next_hop or (lambda _: None)
     return [
         {
             **path_row(path),
             "is_best": path is best,
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
-            "next_hop": describe_next_hop(path.next_hop),
+            "next_hop": describe_next_hop(path.next_hop, way_of(path.next_hop.address)),
             "attributes": describe(path.attributes),
             "received": (
                 None

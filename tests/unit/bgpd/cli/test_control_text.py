@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bgpd.cli.pages import route_page, status_page
+from bgpd.cli.pages import _way, route_page, status_page
 from bgpd.cli.tables import (
     FIB,
     GROUPS,
@@ -177,6 +177,20 @@ def test_a_route_used_with_others_says_so():
     assert "192.0.2.7 UNREACHABLE, metric 20" in page
     assert "told to p0, p1, p2, p3, p4, p5, p6, p7 and 2 more (eBGP peer)" in page
     assert page.endswith("kernel: not used")
+
+
+def test_a_next_hop_shows_the_routes_that_lead_there_or_back():
+    hop = {"gateway": "10.0.0.2", "interface": "eth0"}
+    link = {"gateway": None, "interface": "eth1"}
+    here = {"address": "192.0.2.7", "is_reachable": True, "metric": 0}
+    assert _way(here | {"through": [], "hops": [hop], "loop": None}) == ""
+    through = ["192.0.2.7/32", "198.51.100.0/24"]
+    assert _way(here | {"through": through, "hops": [hop, link], "loop": None}) == (
+        ", by 192.0.2.7/32, 198.51.100.0/24: via 10.0.0.2 dev eth0; dev eth1"
+    )
+    assert _way(here | {"through": [], "hops": [], "loop": "192.0.2.7/32"}) == (
+        ": 192.0.2.7/32 leads back to it, and nothing else leads there"
+    )
 
 
 def test_status_tells_of_a_datastore_in_trouble():

@@ -10,6 +10,7 @@ from bgpd.config.schema import keys_of
 from bgpd.config.settings import (
     DaemonSettings,
     DatastoreKind,
+    DirectSettings,
     FibSettings,
     LearnSettings,
     LogFormat,
@@ -396,8 +397,12 @@ routes:
     - {prefix: 10.0.0.0/8}
   cluster: on
   learn: {enabled: on, protocols: [4, 3], interfaces: [cali*], prefixes: [10.0.0.0/8]}
-fib: {mode: off, table: 5, protocol: 6, metric: 7, nexthop_objects: off}
-next_hops: {resolve: trust}
+  direct:
+    interfaces: [lo, -eth*, "*"]
+    families: [ipv6-unicast, ipv4-unicast]
+    prefixes: [10.0.0.0/8]
+fib: {mode: off, table: 5, protocol: 6, metric: 7, nexthop_objects: off, persist: off}
+next_hops: {resolve: trust, default_route: off}
 datastore: {type: etcd, endpoints: [a], username: u, password_file: file}
 control: {path: ""}
 log: {level: debug, format: json}
@@ -423,10 +428,19 @@ metrics: {listen: "[::1]:9179"}
     assert settings.routes.learn == LearnSettings(
         is_enabled=True, protocols=(3, 4), interfaces=("cali*",), prefixes=prefixes
     )
+    assert settings.routes.direct == DirectSettings(
+        ("lo", "-eth*", "*"), (IPV4_UNICAST, IPV6_UNICAST), prefixes
+    )
     assert settings.fib == FibSettings(
-        is_enabled=False, table=5, protocol=6, metric=7, uses_nexthop_objects=False
+        is_enabled=False,
+        table=5,
+        protocol=6,
+        metric=7,
+        uses_nexthop_objects=False,
+        persist=False,
     )
     assert settings.trusts_next_hops
+    assert not settings.resolves_by_default_route
     assert settings.datastore.kind is DatastoreKind.ETCD
     assert settings.datastore.password == "secret"
     assert settings.control_path == ""

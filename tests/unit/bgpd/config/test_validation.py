@@ -115,6 +115,13 @@ def problems_of(text: str) -> list[str]:
             "f:1:19: peers[0].address: '' is not an interface name",
         ),
         (
+            "routes: {direct: {interfaces: [lo, a b]}}",
+            (
+                "f:1:35: routes.direct.interfaces[1]: expected a pattern of interfaces such "
+                "as lo, eth* or -cali*, found 'a b'"
+            ),
+        ),
+        (
             "bgp: {defaults: {interface: averyveryverylong}}",
             (
                 "f:1:29: bgp.defaults.interface: 'averyveryverylong' is not an interface name "

@@ -381,6 +381,9 @@ def test_a_route_is_explained_from_all_sides(full):
         "address": "192.0.2.2",
         "is_reachable": True,
         "metric": 0,
+        "hops": [],
+        "through": [],
+        "loop": None,
     }
     (told,) = row["told"]
     assert told["peers"] == ["one"]

@@ -1,0 +1,179 @@
+"""Routes that an earlier configuration of ours put elsewhere: found, taken over, removed.
+
+A place is a table with a protocol number; what stands there is told apart by nothing else.
+So only places are looked at of which it is known that they were ours.
+"""
+
+import asyncio
+import errno
+from collections.abc import Iterator, Sequence
+from typing import Final, NamedTuple
+
+from fib.errors import FibError
+from fib.netlink import RequestSocket, dump
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import DELETE, REPLACE, Entry, Operation, Verb
+from fib.route_batch import encode_operations
+from fib.routes import Target
+from fib.rtnetlink import (
+    RTM_NEWROUTE,
+    RouteMessage,
+    delete_body,
+    parse_route_dump,
+    route_body,
+    route_dump,
+)
+from rib.family import AFI_IPV4, AFI_IPV6
+
+SLICE: Final = 1000  # routes in one go, 1 to 3 ms in the kernel
+_ATTEMPTS: Final = 3  # at a dump that changes break off
+
+_Found = list[tuple[bytes, RouteMessage]]
+
+
+class Place(NamedTuple):
+    """Where routes of ours are, or were.
+
+    Attributes:
+        table: The kernel's number.
+        protocol: Their mark.
+    """
+
+    table: int
+    protocol: int
+
+    def __str__(self) -> str:
+        return f"table {self.table}, protocol {self.protocol}"
+
+
+async def count(place: Place) -> int:
+    """Return how many routes there are.
+
+    Raises:
+        FibError: The kernel cannot be read.
+    """
+    found = [await _routes(afi, place) for afi in (AFI_IPV4, AFI_IPV6)]
+    return sum(map(len, found))
+
+
+async def remove(place: Place, *, has_objects: bool) -> int:
+    """Remove every route of a place; return how many there were.
+
+    Args:
+        place: Which.
+        has_objects: The next-hop objects of that number go, too: nobody else uses them.
+
+    Raises:
+        FibError: The kernel cannot be read or written to.
+    """
+    sock = RequestSocket()
+    try:
+        removed = 0
+        for afi in (AFI_IPV4, AFI_IPV6):
+            found = await _routes(afi, place)
+            removed += len(found)
+            await _send(sock, afi, [*_removals(place, found)])
+        if has_objects:
+            objects = NextHopObjects(sock, place.protocol)
+            objects.load()
+            await _drop(sock, objects)
+        return removed
+    finally:
+        await sock.close()
+
+
+async def take_over(place: Place, protocol: int) -> int:
+    """Give the routes of a place another protocol number, each in one step.
+
+    They lead where they did, without next-hop objects: those of the former number go with
+    it, once nothing leads through them.
+
+    Returns:
+        How many routes there were.
+
+    Raises:
+        FibError: The kernel cannot be read or written to.
+    """
+    sock = RequestSocket()
+    try:
+        objects = NextHopObjects(sock, place.protocol)
+        objects.load()
+        taken, faults = 0, 0
+        for afi in (AFI_IPV4, AFI_IPV6):
+            found = await _routes(afi, place)
+            taken += len(found)
+            new = [*_copies(afi, found, objects, Place(place.table, protocol))]
+            faults += await _send(sock, afi, new)
+        if not faults:
+            await _drop(sock, objects)
+        return taken
+    finally:
+        await sock.close()
+
+
+async def _drop(sock: RequestSocket, objects: NextHopObjects) -> None:
+    await sock.in_thread(lambda: objects.remove_unused(objects.outside()))
+
+
+def _removals(place: Place, found: _Found) -> Iterator[Operation]:
+    for nlri, route in found:
+        entry = _entry(route)
+        entry.delete_body = delete_body(place.table, place.protocol, route.metric)
+        yield DELETE, nlri, entry
+
+
+def _copies(
+    afi: int, found: _Found, objects: NextHopObjects, place: Place
+) -> Iterator[tuple[Verb, bytes, Entry]]:
+    known: dict[int, Entry] = {}  # by the route's identity, which its like share
+    for nlri, route in found:
+        entry = known.get(id(route))
+        if entry is None:
+            kind, metric, source, hops = route.image
+            if route.object_id:
+                hops = objects.hops(route.object_id) or hops
+            entry = known[id(route)] = _entry(route)
+            image = (kind, metric, source, hops)
+            entry.body = route_body(afi, image, place.table, place.protocol)
+        yield REPLACE, nlri, entry
+
+
+def _entry(route: RouteMessage) -> Entry:
+    return Entry(Target(), route.metric, uses_object=False)
+
+
+async def _routes(afi: int, place: Place) -> _Found:
+    for attempt in range(_ATTEMPTS):
+        try:
+            return await _dump(afi, place)
+        except FibError as error:
+            if error.errno != errno.EINTR or attempt == _ATTEMPTS - 1:
+                raise
+    return []
+
+
+async def _dump(afi: int, place: Place) -> _Found:
+    found: _Found = []
+    endings: dict[bytes, RouteMessage] = {}
+    try:
+        for data, items in dump(route_dump(afi, *place)):
+            new = [item for item in items if item.type == RTM_NEWROUTE]
+            found += parse_route_dump(data, new, endings)
+            await asyncio.sleep(0)
+    except FibError as error:
+        if error.errno != errno.ENOENT:  # the kernel has no such table
+            raise
+    # A kernel without strict dumps ignores what was asked for.
+    return [each for each in found if (each[1].table, each[1].protocol) == place]
+
+
+async def _send(sock: RequestSocket, afi: int, operations: Sequence[Operation]) -> int:
+    """Write in slices; return how many were refused."""
+    faults = 0
+    for start in range(0, len(operations), SLICE):
+        some = operations[start : start + SLICE]
+        first = sock.next_sequence(len(some))
+        requests = encode_operations(some, afi, first)
+        faults += len(await sock.exchange_aside(requests, first, len(some)))
+        await asyncio.sleep(0)
+    return faults

@@ -1,0 +1,40 @@
+"""What the next start does to kernel routes of before, in words."""
+
+from dataclasses import replace
+
+import pytest
+
+from bgpd.config.kernel_moves import kernel_moves
+from bgpd.config.settings import FibSettings
+
+BEFORE = FibSettings(table=254, protocol=12, metric=0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, []),
+        ({"persist": False, "uses_nexthop_objects": False}, []),
+        (
+            {"is_enabled": False, "table": 7},
+            ["in table 254, protocol 12 are removed at the next start"],
+        ),
+        (
+            {"table": 7, "protocol": 9, "metric": 3},
+            ["in table 254, protocol 12 stay over the next start, and go once table 7"],
+        ),
+        ({"protocol": 9}, ["in table 254, protocol 12 get protocol 9"]),
+        ({"metric": 3}, ["get metric 3 after the next start, and lose those with the"]),
+        ({"protocol": 9, "metric": 3}, ["get protocol 9", "get metric 3"]),
+    ],
+)
+def test_each_change_is_said(changes: dict[str, int], expected: list[str]) -> None:
+    found = [*kernel_moves(BEFORE, replace(BEFORE, **changes))]  # type: ignore[arg-type]
+    assert len(found) == len(expected)
+    for line, part in zip(found, expected, strict=True):
+        assert part in line
+
+
+def test_who_had_no_kernel_table_leaves_nothing() -> None:
+    off = replace(BEFORE, is_enabled=False)
+    assert [*kernel_moves(off, BEFORE)] == []
