@@ -117,7 +117,7 @@ def problems_of(text: str) -> list[str]:
         (
             "routes: {direct: {interfaces: [lo, a b]}}",
             (
-                "f:1:35: routes.direct.interfaces[1]: expected a pattern of interfaces such "
+                "f:1:36: routes.direct.interfaces[1]: expected a pattern of interfaces such "
                 "as lo, eth* or -cali*, found 'a b'"
             ),
         ),
