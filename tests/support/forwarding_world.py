@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 
 from bgpd.config.settings import (
@@ -167,7 +167,7 @@ def ways(route: str) -> set[str]:
 
 
 def play(
-    story: Callable[[], Awaitable[None]],
+    story: Callable[[], Coroutine[None, None, None]],
     *setup: str,
 ) -> None:
     """Run a story in a namespace of its own."""

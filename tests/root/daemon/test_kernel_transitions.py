@@ -9,6 +9,7 @@ import asyncio
 import json
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -131,7 +132,11 @@ def forwarding_of(table: int) -> dict[str, set[str]]:
     return found
 
 
-def our_objects() -> list[dict[str, object]]:
+def has_only(table: int, prefixes: set[str]) -> bool:
+    return {*kernel(table)} & ALL == prefixes
+
+
+def our_objects() -> object:
     return json.loads(ip("-j nexthop show") or "[]")
 
 
@@ -166,8 +171,7 @@ def test_from_one_run_to_the_next(name: str, tmp_path: Path) -> None:
         for table in (254, 100, 1000):
             expected = wanted if table in case.at_end else set()
             await world.until(
-                lambda t=table, e=expected: {*kernel(t)} & ALL == e,
-                lambda t=table: (t, kernel(t)),
+                partial(has_only, table, expected), partial(kernel, table)
             )
         for table in case.at_end:
             assert present(table, case.after.protocol).keys() == wanted

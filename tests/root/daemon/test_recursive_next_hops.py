@@ -47,10 +47,12 @@ def via(*gateways: str) -> set[str]:
     return {f"{gateway} {DEVICE[gateway]}" for gateway in gateways}
 
 
-def run(story: Story, *setup: str, uses_objects: bool = True, **settings: bool) -> None:
+def run(
+    story: Story, *setup: str, uses_objects: bool = True, uses_default: bool = True
+) -> None:
     async def scene() -> None:
         fib = FibSettings(uses_nexthop_objects=uses_objects)
-        world = World(some_settings(fib, **settings))
+        world = World(some_settings(fib, uses_default=uses_default))
         await world.start()
         try:
             world.sweep()
