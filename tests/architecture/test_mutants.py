@@ -21,6 +21,7 @@ CORE = (
     "import_rules",
     "adj_rib_in",
     "admission",
+    "outcome",
 )
 
 

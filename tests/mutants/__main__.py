@@ -40,6 +40,7 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "reflector/reflected.py": _GROUP,
     "reflector/outbound.py": _GROUP,
     "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/as_path.py": ("tests/unit/reflector/test_as_path.py",),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/pending.py": _REFLECTOR,
     "reflector/path_ids.py": _REFLECTOR,
@@ -50,6 +51,12 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         _SHORT_WAYS,
     ),
     "rib/admission.py": ("tests/unit/rib/test_admission.py",),
+    "rib/outcome.py": (
+        "tests/unit/rib/test_adj_rib_in.py",
+        "tests/unit/rib/test_adj_rib_in_again.py",
+        "tests/unit/rib/test_adj_rib_in_batches.py",
+        _SHORT_WAYS,
+    ),
     "rib/adj_rib_in.py": (
         "tests/unit/rib/test_admission.py",
         "tests/unit/rib/test_adj_rib_in.py",

@@ -286,6 +286,10 @@ class Peer(RuleBasedStateMachine):
     def routes_are_counted(self) -> None:
         accepted = [key for key, route in self.routes.items() if is_accepted(route)]
         assert self.rib.accepted_count == len(accepted)
+        epoch = self.source.epoch
+        stale = [key for key in accepted if self.routes[key].epoch < epoch]
+        assert self.rib.stale_count == len(stale)
+        assert self.rib.fresh_count == len(accepted) - len(stale)
         assert self.rib.received_count == len(self.routes)
         assert sorted(self.rib.own_nlris()) == sorted({nlri for nlri, _ in accepted})
 

@@ -212,7 +212,9 @@ class TestRoles:
         assert given.otc == mark
         octets = None if mark is None else mark.to_bytes(4, "big")
         assert given.get(ONLY_TO_CUSTOMER) == octets
-        assert judge(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes.otc == 65009
+        assert (
+            judge(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes is self.ELSEWHERE
+        )
         assert judge(plain, IBGP, IPV4_UNICAST, None).attributes.otc is None
 
 
