@@ -361,10 +361,10 @@ class AdjRibIn:
         A slice for each step (RFC 9494 4.2).
         """
         marked: dict[Path, Path | None] = {}
-        nlris = self.own_nlris()
+        nlris, epoch = self.own_nlris(), self.source.epoch
         for start in range(0, len(nlris), SWEEP_SLICE):
             piece = nlris[start : start + SWEEP_SLICE]
-            yield self._mark_long_lived(piece, self.source.epoch, marked)
+            yield self._mark_long_lived(piece, epoch, marked)
 
     def _mark_long_lived(
         self, nlris: Iterable[Nlri], epoch: int, marked: dict[Path, Path | None]

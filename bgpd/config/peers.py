@@ -247,6 +247,17 @@ class SessionOptions(Section):
     long_lived_stale_time: Annotated[
         LongSeconds | None, Field(description="RFC 9494; 0 is off")
     ] = None
+    max_graceful_restart_time: Annotated[
+        RestartSeconds | None,
+        Field(
+            description="the peer's routes stay no longer after a loss, whatever restart "
+            "time it gives; 0 is what it gives"
+        ),
+    ] = None
+    max_long_lived_stale_time: Annotated[
+        LongSeconds | None,
+        Field(description="the same for the long-lived stale time that the peer gives"),
+    ] = None
     extended_message: Annotated[
         Switch | None, Field(description="offer messages of 65,535 octets (RFC 8654)")
     ] = None

@@ -78,7 +78,7 @@ class Leftovers:
             source
             for peer in speaker.peers.values()
             for family, source in peer.sources.items()
-            if peer.state is State.ESTABLISHED or peer.keeps(family)
+            if peer.state is State.ESTABLISHED or family in peer.stale
         }
         return {
             (family, source): count

@@ -85,7 +85,7 @@ class Peer:
         self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
         self._speaker = speaker
         self._intake: Intake | None = None
-        self._stale = StaleRoutes(
+        self.stale = StaleRoutes(
             speaker.loop,
             self._sweep_outlived,
             self._make_long_lived,
@@ -108,11 +108,7 @@ class Peer:
     @property
     def stale_family_count(self) -> int:
         """Families whose routes outlived the session and wait for the peer."""
-        return len(self._stale)
-
-    def keeps(self, family: Family) -> bool:
-        """Whether a family's routes outlived the session and wait for the peer."""
-        return family in self._stale
+        return len(self.stale)
 
     @property
     def _prefix(self) -> str:
@@ -131,9 +127,9 @@ class Peer:
         self.ended_families.clear()
         self.limits.begin()
         for family in sorted(set(self.ribs_in) - negotiated.families):
-            self._stale.drop(family)
+            self.stale.drop(family)
             del self.ribs_in[family]
-        self._stale.came_back(negotiated)
+        self.stale.came_back(negotiated)
         rules = self._import_rules()
         for family in negotiated.families:
             tables = self._speaker.tables[family]
@@ -168,7 +164,7 @@ class Peer:
         for family, source in self.sources.items():
             if facts != (source.kind, source.router_id, source.asn):
                 # Decisions that rested on the former session's identity are void.
-                self._stale.drop(family)
+                self.stale.drop(family)
                 self._speaker.tables[family].doubt_routes_of(source)
                 source.kind, source.router_id, source.asn = facts
             source.address = address
@@ -255,7 +251,7 @@ class Peer:
         log_complaints(self._prefix, taken.complaints)
         for family in taken.ended:
             self.ended_families.add(family)
-            self._stale.drop(family)
+            self.stale.drop(family)
             self._speaker.end_of_rib_received(self, family)
 
     def refresh_received(self, event: RefreshReceived) -> None:
@@ -312,6 +308,7 @@ class Peer:
             if family in event.kept_families and negotiated is not None:
                 self._keep_stale(family, negotiated)
             else:
+                self.stale.forget(family)
                 self._sweep(family)
 
         each(leave, self.ribs_in, "family of a session that ended")
@@ -320,16 +317,17 @@ class Peer:
         self._speaker.session_changed(self)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
-        seconds = self._stale.keep(family, negotiated)
+        seconds = self.stale.keep(family, negotiated, self.settings)
         _log.info("%s: %s routes stay for %d s", self._prefix, family, seconds)
 
-    def _make_long_lived(self, family: Family) -> None:
+    def _make_long_lived(self, family: Family) -> int:
         _log.info("%s: %s routes are long-lived stale", self._prefix, family)
         self.run(family, self.ribs_in[family].make_long_lived())
+        return self.sources[family].epoch
 
-    def _sweep_outlived(self, family: Family) -> None:
-        self._sweep(family)
-        if self.range_name and not self._stale and not self.driver.session.is_started:
+    def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
+        self._sweep(family, epoch)
+        if self.range_name and not self.stale and not self.driver.session.is_started:
             self._speaker.forget_dynamic(self)  # it was kept for these routes alone
 
     def _sweep(self, family: Family, epoch: int | None = None) -> None:
@@ -377,7 +375,7 @@ class Peer:
     def resume(self, lost: float, now: float) -> None:
         """Leave a standstill out of all that is measured (``bgpd.daemon.standstill``)."""
         self.driver.resume(lost, now)
-        self._stale.resume(lost)
+        self.stale.resume(lost)
         self._refreshes.resume(lost)
 
     def fell_behind(self) -> None:
@@ -468,7 +466,7 @@ class Peer:
     def forget_routes(self) -> None:
         """The peer is removed: its routes go, stale ones too."""
         for family, rib in self.ribs_in.items():
-            self._stale.forget(family)
+            self.stale.forget(family)
             self._speaker.tables[family].leave(self.sources[family])
             self._make_stale(rib)
             self._sweep(family)
@@ -479,7 +477,7 @@ class Peer:
         A cycle of references would wait for a collection, and those are rare in a process
         with large tables. To be called last; nothing is told any more.
         """
-        self._stale.let_go()
+        self.stale.let_go()
         self._refreshes.let_go()
         self.driver.abandon()
 

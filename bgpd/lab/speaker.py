@@ -77,6 +77,8 @@ class Speaker:
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         restart_time: Seconds that others shall keep its routes, where the maker has a
             switch.
+        long_lived_stale_time: Seconds for which they shall keep them after that
+            (RFC 9494), where the maker has a switch; 0 is not at all.
         connect_retry: Seconds between attempts to connect, where the maker has a switch.
         is_preserving: A restart of its own keeps its routes in use, where the maker has
             a switch.
@@ -97,6 +99,7 @@ class Speaker:
     hold_time: int = 90
     has_graceful_restart: bool = True
     restart_time: int = 120
+    long_lived_stale_time: int = 0
     connect_retry: int = 1
     is_preserving: bool = False
     etcd: str = ""
@@ -193,6 +196,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         hold_time=router.hold_time,
         has_graceful_restart=router.has_graceful_restart,
         restart_time=router.restart_time,
+        long_lived_stale_time=router.long_lived_stale_time,
         connect_retry=router.connect_retry,
         is_preserving=router.is_preserving,
         etcd=etcd_of(topology, router.cluster) if router.cluster else "",

@@ -156,6 +156,8 @@ class RouterModel(_Strict):
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
         restart_time: Seconds that others shall keep its routes, where the maker has a
             switch.
+        long_lived_stale_time: Seconds for which they shall keep them after that
+            (RFC 9494), where the maker has a switch; 0 is not at all.
         connect_retry: Seconds between attempts to connect, where the maker has a switch;
             a lab is quick by default, routers as they are delivered take 120.
         is_preserving: A restart of its own keeps its routes in use (the restarting side
@@ -178,6 +180,7 @@ class RouterModel(_Strict):
     hold_time: int = Field(default=90, ge=0, le=65535)
     has_graceful_restart: bool = Field(default=True, alias="graceful_restart")
     restart_time: int = Field(default=120, ge=1, le=4095)
+    long_lived_stale_time: int = Field(default=0, ge=0, le=0xFFFFFF)
     connect_retry: int = Field(default=1, ge=1, le=65535)
     is_preserving: bool = Field(default=False, alias="preserving")
     cluster: str = ""

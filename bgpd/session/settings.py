@@ -129,6 +129,9 @@ class PeerSettings:
         graceful_restart_time: Seconds advertised (RFC 4724), 0 is helper only.
         has_graceful_restart: Whether the capability is sent at all.
         long_lived_stale_time: Seconds (RFC 9494); 0 is off.
+        max_graceful_restart_time: Seconds that we keep the peer's routes for after a loss,
+            whatever restart time it gives; 0 is what it gives.
+        max_long_lived_stale_time: As that, of its long-lived stale time.
         has_extended_message: Offer RFC 8654.
         has_extended_next_hop: Offer RFC 8950 for IPv4 over IPv6 next hops.
         role: RFC 9234 role by name (provider, rs, rs-client, customer, peer); empty is none.
@@ -173,6 +176,8 @@ class PeerSettings:
     graceful_restart_time: int = 120
     has_graceful_restart: bool = True
     long_lived_stale_time: int = 0
+    max_graceful_restart_time: int = 0
+    max_long_lived_stale_time: int = 0
     has_extended_message: bool = True
     has_extended_next_hop: bool = False
     role: str = ""
@@ -267,6 +272,8 @@ LIVE: Final = frozenset(
         "is_passive",
         "keepalive_time",
         "send_hold_time",
+        "max_graceful_restart_time",
+        "max_long_lived_stale_time",
         "password",
     }
 )

@@ -144,11 +144,18 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "refused": 0 if rib is None else len(rib.refused),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
         "stale": 0 if rib is None else rib.stale_count,
+        **_stale_phase(peer, family),
         "has_ended": family in peer.ended_families,
         "is_behind": member is not None and member.is_behind,
         "missed": 0 if member is None else len(member.missed) + len(member.unseen),
         **_withheld(view, peer, family),
     }
+
+
+def _stale_phase(peer: Peer, family: Family) -> Row:
+    """Return how long routes stay that outlived their session."""
+    phase, left = peer.stale.left(family) or (None, None)
+    return {"stale_phase": phase, "stale_for": left and round(max(0.0, left), 1)}
 
 
 def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:

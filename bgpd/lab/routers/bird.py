@@ -90,6 +90,10 @@ class Bird(Router):
             restart = "on"
         lines.append(f"graceful restart {restart};")
         lines.append(f"graceful restart time {speaker.restart_time};")
+        if speaker.long_lived_stale_time:
+            seconds = speaker.long_lived_stale_time
+            lines.append(f"long lived graceful restart {restart};")
+            lines.append(f"long lived stale time {seconds};")
         lines.append(f"enable extended messages {_ON[neighbour.has_extended_message]};")
         lines.append(f"enable as4 {_ON[neighbour.has_four_octet_as]};")
         if neighbour.is_passive:

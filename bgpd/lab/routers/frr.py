@@ -45,6 +45,8 @@ class Frr(Router):
             lines.append(" bgp graceful-restart")
             lines.append(" bgp graceful-restart preserve-fw-state")
             lines.append(f" bgp graceful-restart restart-time {speaker.restart_time}")
+            if seconds := speaker.long_lived_stale_time:
+                lines.append(f" bgp long-lived-graceful-restart stale-time {seconds}")
         elif not speaker.has_graceful_restart:
             lines.append(" bgp graceful-restart-disable")
         if speaker.cluster_id:

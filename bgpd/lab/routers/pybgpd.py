@@ -83,6 +83,7 @@ class PyBgpd(Router):
             "connect_retry_time": self.speaker.connect_retry,
             "graceful_restart": self.speaker.has_graceful_restart,
             "graceful_restart_time": self.speaker.restart_time,
+            "long_lived_stale_time": self.speaker.long_lived_stale_time,
             "extended_message": n.has_extended_message,
         }
         if n.remote_as != self.speaker.local_as:  # eBGP denies by itself (RFC 8212)

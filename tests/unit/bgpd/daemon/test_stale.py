@@ -26,13 +26,13 @@ class Kept:
         self.swept: list[float] = []
         self.stale = StaleRoutes(
             self.clock,
-            lambda _: self.swept.append(self.clock.now),
-            lambda _: None,
+            lambda _family, _mark: self.swept.append(self.clock.now),
+            lambda _: 0,
             BOUND,
         )
 
     def lose(self) -> int:
-        return self.stale.keep(IPV4_UNICAST, agreed())
+        return self.stale.keep(IPV4_UNICAST, agreed(), settings())
 
 
 @pytest.fixture
@@ -101,7 +101,8 @@ def test_the_bound_shortens_what_is_told(kept) -> None:
     kept.stale.came_back(agreed())
     kept.clock.go(360)
     assert kept.lose() == 40
-    assert kept.stale.keep(IPV4_UNICAST, replace(agreed(), graceful_restart=None)) == 0
+    alone = replace(agreed(), graceful_restart=None)
+    assert kept.stale.keep(IPV4_UNICAST, alone, settings()) == 0
 
 
 def test_a_standstill_does_not_count_as_absence(kept) -> None:
@@ -119,12 +120,12 @@ def test_a_standstill_is_seen_before_the_time_is_judged() -> None:
     unseen = [40.0]
     stale = StaleRoutes(
         clock,
-        swept.append,
-        lambda _: None,
+        lambda family, _: swept.append(family),
+        lambda _: 0,
         BOUND,
         lambda: stale.resume(unseen.pop() if unseen else 0.0),
     )
-    stale.keep(IPV4_UNICAST, agreed())
+    stale.keep(IPV4_UNICAST, agreed(), settings())
     clock.go(130)
     assert not swept
     clock.go(141)
