@@ -116,8 +116,8 @@ def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | N
             return best  # those that a higher MED puts out are out already
         if new_med < old_med:
             return None
-    if steps_after_med(best, old, old_metric, None) <= steps_after_med(
-        added, new, new_metric, None
+    if steps_after_med(best, old, options, old_metric, None) <= steps_after_med(
+        added, new, options, new_metric, None
     ):
         return best
     return added if is_group else None  # its own group may have put it out
@@ -147,8 +147,12 @@ def _choose_of_two(
             return a
         if b_med < a_med:
             return b
-    a_after = steps_after_med(a, a_fields, a_hop.metric, incumbent)
-    return a if a_after <= steps_after_med(b, b_fields, b_hop.metric, incumbent) else b
+    a_after = steps_after_med(a, a_fields, options, a_hop.metric, incumbent)
+    return (
+        a
+        if a_after <= steps_after_med(b, b_fields, options, b_hop.metric, incumbent)
+        else b
+    )
 
 
 def _choose_equal(
@@ -164,7 +168,11 @@ def _choose_equal(
         if lowest < meds.get(group, lowest + 1):
             meds[group] = lowest
     left = [
-        (steps_after_med(path, values, path.next_hop.metric, incumbent), number, path)
+        (
+            steps_after_med(path, values, options, path.next_hop.metric, incumbent),
+            number,
+            path,
+        )
         for number, (path, values) in enumerate(equals)
         if (values[MED_FIELD] or 0)
         == meds[0 if options.always_compare_med else values[NEIGHBOUR_AS_FIELD]]

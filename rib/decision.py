@@ -95,6 +95,8 @@ class DecisionOptions:
         multipath_relax: ECMP members may differ in the content of AS_PATH, not in its
             length; BIRD's way and what RFC 7938 wants. Off demands equal AS_PATHs.
         prefers_incumbent_external: RFC 5004. Off by default: what came first then decides.
+        ignores_as_path_len: Step a is left out.
+        ignores_interior_metric: Step e is left out, also of what ECMP members share.
     """
 
     always_compare_med: bool = False
@@ -103,6 +105,8 @@ class DecisionOptions:
     max_ecmp: int = MAX_ECMP
     multipath_relax: bool = True
     prefers_incumbent_external: bool = False
+    ignores_as_path_len: bool = False
+    ignores_interior_metric: bool = False
 
 
 class Ranking(NamedTuple):
@@ -221,7 +225,7 @@ def _candidates(
                 0 if options.always_compare_med else fields[NEIGHBOUR_AS_FIELD],
                 # RFC 4271 9.1.2.2 c: a missing MED is the lowest possible value
                 fields[MED_FIELD] or 0,
-                steps_after_med(path, fields, metric, incumbent),
+                steps_after_med(path, fields, options, metric, incumbent),
                 len(candidates),
                 path,
             )
@@ -247,20 +251,24 @@ def steps_before_med(
             if options.uses_aigp and octets.find(_AIGP) >= 0
             else _NO_AIGP
         ),
-        as_path_len,
+        0 if options.ignores_as_path_len else as_path_len,
         origin,
     )
 
 
 def steps_after_med(
-    path: Path, fields: DecisionFields, metric: int, incumbent: Path | None
+    path: Path,
+    fields: DecisionFields,
+    options: DecisionOptions,
+    metric: int,
+    incumbent: Path | None,
 ) -> tuple[int | bytes | str, ...]:
     """Return the values of ``AFTER_MED``."""
     _, _, _, _, _, originator_id, cluster_list_len = fields
     source = path.source
     return (
         source.kind > _EBGP,
-        metric,
+        0 if options.ignores_interior_metric else metric,
         incumbent is not None and _is_newcomer(path, incumbent),
         source.router_id if originator_id is None else originator_id,
         cluster_list_len,

@@ -222,6 +222,12 @@ class LocRib:
             if any(path.next_hop in next_hops for path in members_of(get(nlri)))
         ]
 
+    def set_options(self, options: DecisionOptions) -> None:
+        """Decide by other options from now on; see ``forget_decisions``."""
+        self._options = options
+        self._is_orderless = not options.prefers_incumbent_external
+        self.forget_decisions()
+
     def forget_decisions(self) -> None:
         """Drop every memoised decision: what they rested on has changed.
 

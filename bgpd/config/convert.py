@@ -198,6 +198,8 @@ def _speaker(
             max_ecmp=decision.max_ecmp,
             multipath_relax=decision.multipath_relax,
             prefers_incumbent_external=decision.prefer_oldest_external,
+            ignores_as_path_len=decision.ignore_as_path_length,
+            ignores_interior_metric=decision.ignore_interior_cost,
         ),
         defaults=_session("", "", bgp.asn or 0, options, secrets),
     )

@@ -78,6 +78,16 @@ class Decision(Section):
     prefer_oldest_external: Annotated[
         Switch, Field(description="RFC 5004; arrival order then decides")
     ] = False
+    ignore_as_path_length: Annotated[
+        Switch, Field(description="the length of AS_PATH decides nothing")
+    ] = False
+    ignore_interior_cost: Annotated[
+        Switch,
+        Field(
+            description="the metric of the way to the next hop decides nothing, and ECMP "
+            "members may differ in it"
+        ),
+    ] = False
 
 
 class Bgp(Section):

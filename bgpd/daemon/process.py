@@ -18,6 +18,7 @@ from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon import limits
 from bgpd.daemon.border import Border
+from bgpd.daemon.decide_again import follow_options
 from bgpd.daemon.earlier_run import Mark, judge, this_kernel
 from bgpd.daemon.entrance import Entrance, enter
 from bgpd.daemon.errors import MisconfigurationError, StartError
@@ -444,6 +445,7 @@ class Daemon:
         if self.reconciler is not None and before and before.asn != identity.asn:
             self._apply_settings(self.reconciler, with_as(self.settings, identity.asn))
         speaker.set_identity(identity.router_id, identity.cluster_id, identity.asn)
+        follow_options(speaker, identity.decision)
         self._listen(speaker, identity)
 
     def shut_down(self, *, flushes: bool, text: str) -> None:

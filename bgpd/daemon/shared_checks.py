@@ -63,7 +63,13 @@ class SharedChecks:
         """Let every peer follow what changed since the last review, a peer each step."""
         self._is_asked = False
         speaker = self._speaker
-        ids = (speaker.router_id, speaker.cluster_id, speaker.asn)
+        # LOCAL_PREF of routes that have none stands in what internal peers are told.
+        ids = (
+            speaker.router_id,
+            speaker.cluster_id,
+            speaker.asn,
+            speaker.decision.default_local_pref,
+        )
         facts = (ids, speaker.cluster_ids, speaker.own_asns, self.own_addresses)
         if facts == self._reviewed:
             return

@@ -127,6 +127,8 @@ options = st.builds(
     uses_aigp=either,
     max_ecmp=st.integers(1, 3),
     prefers_incumbent_external=st.sampled_from((False, False, True)),
+    ignores_as_path_len=st.sampled_from((False, False, True)),
+    ignores_interior_metric=st.sampled_from((False, False, True)),
 )
 
 

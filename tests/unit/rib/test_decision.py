@@ -51,6 +51,34 @@ def test_every_step_of_the_tables_has_an_example() -> None:
     assert {*Reason} - steps == {Reason.BEST, Reason.NEXT_HOP_UNREACHABLE}
 
 
+@pytest.mark.parametrize(
+    ("reason", "option"),
+    [
+        (Reason.AS_PATH_LEN, "ignores_as_path_len"),
+        (Reason.INTERIOR_METRIC, "ignores_interior_metric"),
+    ],
+)
+def test_a_step_that_is_left_out_decides_nothing(reason: Reason, option: str) -> None:
+    better, worse = STEPS[reason]
+    without = DecisionOptions(**{option: True})
+    assert rank((better, worse), without).best is worse
+    for other in STEPS.keys() - {reason}:
+        better, worse = STEPS[other]
+        assert rank((better, worse), without).best is better
+
+
+def test_members_of_ecmp_may_differ_in_a_metric_that_is_left_out() -> None:
+    near, far = (
+        a_path(
+            some_attributes(next_hop=f"192.0.2.{n}"), source=a_source(str(n)), metric=n
+        )
+        for n in (1, 2)
+    )
+    assert rank((near, far), OPTIONS).multipath == (near,)
+    without = DecisionOptions(ignores_interior_metric=True)
+    assert rank((near, far), without).multipath == (near, far)
+
+
 @pytest.mark.rfc("4271", "9.1.2.1", "MUST")
 def test_unreachable_next_hop_is_not_eligible() -> None:
     far = a_path(
