@@ -124,7 +124,7 @@ def decode_usual(
         mp_next_hop: The next hop where the routes are those of MP_REACH_NLRI, which
             ``extract_mp`` took out of the block.
     """
-    if not context.four_octet_as:
+    if not context.four_octet_as or context.discarded or context.withdrawn:
         return None
     match = _usual_of_ibgp(block) if context.is_ibgp else _usual_of_ebgp(block)
     if match is None:
@@ -235,6 +235,8 @@ class _Walk:
             self._duplicate(code, row)
             return
         self.seen.add(code)
+        if code in self.context.discarded:
+            return
         if row is None:
             self._read_unknown(flags, code, value, whole)
         elif (flags ^ row.flags) & _FLAG_BITS:
@@ -297,6 +299,7 @@ class _Walk:
         self._check_first_as()
         if has_nlri or has_mp:
             self._check_mandatory(has_nlri=has_nlri)
+            self._withdraw_as_configured()
         else:
             self._escalate_without_routes()
         decoded = DecodedBlock(
@@ -377,6 +380,14 @@ class _Walk:
             text = f"{worst.text}; no NLRI to withdraw (RFC 7606 5.2)"
             code, subcode = worst.type_code, worst.subcode
             self._add(SESSION_RESET, text, code, subcode, worst.data)
+
+    def _withdraw_as_configured(self) -> None:
+        for code in sorted(self.context.withdrawn & self.seen):
+            name = TABLE[code].name if code in TABLE else f"attribute {code}"
+            text = f"{name}: treated as withdraw, as configured"
+            self._add(
+                TREAT_AS_WITHDRAW, text, code, codes.OPTIONAL_ATTRIBUTE_ERROR, b""
+            )
 
     def _attributes(self, block: bytes, next_hop: bytes) -> PathAttributes:
         values = {c: v for c, v in self.values.items() if c != codes.NEXT_HOP}

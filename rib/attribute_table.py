@@ -41,6 +41,8 @@ class AttributeContext:
         allows_as_set: Keep routes with AS_SET in their path (RFC 9774 says withdraw).
         families: Families negotiated; MP attributes of others are ignored.
         extended_next_hop: IPv4 families that may have IPv6 next hops (RFC 8950).
+        discarded: Type codes of attributes that are taken off received routes.
+        withdrawn: Type codes of attributes whose routes are treated as withdrawn.
     """
 
     is_ibgp: bool
@@ -51,7 +53,20 @@ class AttributeContext:
     allows_as_set: bool = False
     families: frozenset[Family] = field(default=frozenset((IPV4_UNICAST, IPV6_UNICAST)))
     extended_next_hop: frozenset[Family] = frozenset()
+    discarded: frozenset[int] = frozenset()
+    withdrawn: frozenset[int] = frozenset()
 
+
+NEEDED_ATTRIBUTES: Final = frozenset(
+    {
+        codes.ORIGIN,
+        codes.AS_PATH,
+        codes.NEXT_HOP,
+        codes.MP_REACH_NLRI,
+        codes.MP_UNREACH_NLRI,
+    }
+)
+"""Without these there is no route: none of them can be discarded."""
 
 Fault = tuple[int, str]
 """An UPDATE Message Error subcode (RFC 4271 6.3) and what was found."""

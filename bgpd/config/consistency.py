@@ -15,6 +15,7 @@ from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.validation import did_you_mean
 from bgpd.texts.tree import KeyPath
+from rib.attribute_table import NEEDED_ATTRIBUTES
 from rib.policy import BUILT_IN_POLICIES, prefix_entry
 
 Finding = tuple[KeyPath, str]
@@ -153,6 +154,24 @@ def _as_numbers(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         yield neighbor.path_of("local_as_mode"), text
 
 
+def _attributes(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    for key in ("discard_attributes", "withdraw_attributes"):
+        listed = neighbor.get(key)
+        for index, code in enumerate(listed if isinstance(listed, list) else ()):
+            if code in NEEDED_ATTRIBUTES:
+                text = f"there is no route without attribute {code}"
+                yield (*neighbor.path_of(key), index), text
+
+
+def _capabilities(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    disabled, families = neighbor.get("disable_capabilities"), neighbor.get("families")
+    if not isinstance(disabled, list) or {"all", "multiprotocol"}.isdisjoint(disabled):
+        return
+    if isinstance(families, list) and {f.name for f in families} != {"ipv4-unicast"}:
+        text = "without the capability multiprotocol there is ipv4-unicast alone (RFC 4760)"
+        yield neighbor.path_of("disable_capabilities"), text
+
+
 def _role_strict(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("role_strict") and neighbor.get("role") is None:
         yield neighbor.path_of("role_strict"), "needs role"
@@ -282,6 +301,8 @@ _NEIGHBOR_RULES: Final[
     _roles,
     _role_strict,
     _as_numbers,
+    _attributes,
+    _capabilities,
     _source_address,
     _families,
     _limits,

@@ -27,6 +27,7 @@ from bgpd.config.settings import (
     RouteSettings,
     SpeakerSettings,
 )
+from bgpd.session.negotiation import CAPABILITIES_BY_NAME
 from bgpd.session.settings import (
     AddPathMode,
     AsClass,
@@ -221,19 +222,25 @@ def _session(
     options: Mapping[str, Option],
     secrets: Mapping[str, str],
 ) -> PeerSettings:
-    fields: dict[str, object] = {"remote_as": 0, "local_as": own_as}
+    fields: dict[str, Any] = {"remote_as": 0, "local_as": own_as}
     for key, option in options.items():
         fields[FIELD_OF_KEY.get(key, key)] = option.value
     if isinstance(families := fields.get("families"), list):
         fields["families"] = tuple(map(_family, families))
     fields |= _remote_as(fields)
+    for field in ("discarded_attributes", "withdrawn_attributes"):
+        fields[field] = frozenset(fields.get(field) or ())
+    disabled = fields.get("disabled_capabilities") or ()
+    fields["disabled_capabilities"] = frozenset(
+        code for name in disabled for code in CAPABILITIES_BY_NAME[name]
+    )
     for field, choice in _CHOICES.items():
         if field in fields:
             fields[field] = choice(fields[field])
     if (file := fields.pop("password_file", None)) is not None:
         fields["password"] = secrets[str(file)]
     # The keys are those of the model, whose types the validation has checked.
-    return PeerSettings(name=name, remote_addr=addr, **fields)  # type: ignore[arg-type]
+    return PeerSettings(name=name, remote_addr=addr, **fields)
 
 
 def _remote_as(fields: Mapping[str, Any]) -> dict[str, object]:

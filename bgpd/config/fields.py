@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from rib.attribute_table import NEEDED_ATTRIBUTES, TABLE
 from rib.communities import (
     parse_community,
     parse_ext_community,
@@ -21,6 +22,11 @@ from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
 _MAX_AS: Final = 0xFFFFFFFF
+_ATTRIBUTES: Final = {
+    row.name.lower().replace("_", "-"): code
+    for code, row in TABLE.items()
+    if code not in NEEDED_ATTRIBUTES
+}
 _AS_CLASSES: Final = ("internal", "external")
 _INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
 _PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
@@ -187,6 +193,16 @@ def _ext_community_pattern(text: str) -> str:
     return text
 
 
+def _attribute(value: object) -> object:
+    if isinstance(value, str):
+        code = _ATTRIBUTES.get(value.lower())
+        if code is None:
+            known = ", ".join(_ATTRIBUTES)
+            raise ValueError(f"expected a type code or one of {known}, found {value!r}")
+        return code
+    return value
+
+
 def _hold_time(seconds: int) -> int:
     if seconds in (1, 2):
         raise ValueError("expected 0 or at least 3 (RFC 4271 4.2)")
@@ -251,6 +267,7 @@ ProcessName = Annotated[str, AfterValidator(_process_name)]
 Password = Annotated[str, AfterValidator(_password)]
 Community = Annotated[str, AfterValidator(_community)]
 LargeCommunity = Annotated[str, AfterValidator(_large_community)]
+AttributeCode = Annotated[int, BeforeValidator(_attribute), Field(ge=1, le=255)]
 ExtCommunity = Annotated[str, AfterValidator(_ext_community)]
 CommunityPattern = Annotated[str, AfterValidator(_community_pattern)]
 LargeCommunityPattern = Annotated[str, AfterValidator(_large_community_pattern)]

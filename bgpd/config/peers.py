@@ -14,6 +14,7 @@ from bgpd.config.base import Section
 from bgpd.config.fields import (
     Address,
     AsNumber,
+    AttributeCode,
     Count,
     HoldTime,
     Hops,
@@ -57,6 +58,9 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "role_strict": "is_role_strict",
         "allow_as_set": "allows_as_set",
         "enforce_first_as": "enforces_first_as",
+        "discard_attributes": "discarded_attributes",
+        "withdraw_attributes": "withdrawn_attributes",
+        "disable_capabilities": "disabled_capabilities",
     }
 )
 """Keys that read as orders where the settings read as claims."""
@@ -205,6 +209,24 @@ class SessionOptions(Section):
     delay_open_time: Annotated[
         Seconds | None, Field(description="RFC 4271 8.1.1 DelayOpen; 0 is off")
     ] = None
+    connect_delay_time: Annotated[
+        Seconds | None,
+        Field(
+            description="from a start to our first attempt to connect; the peer may come "
+            "before"
+        ),
+    ] = None
+    idle_hold_time: Annotated[
+        Seconds | None,
+        Field(
+            description="in Idle after an error, doubled with each in a row; 0 is 1 (RFC "
+            "4271 8.1.1)"
+        ),
+    ] = None
+    max_idle_hold_time: Annotated[
+        Seconds | None,
+        Field(description="doubling goes no further; 0 is 60"),
+    ] = None
     send_hold_time: Annotated[
         Seconds | None,
         Field(description="RFC 9687; 0 is the larger of 480 and twice the hold time"),
@@ -286,6 +308,30 @@ class SessionOptions(Section):
     ] = None
     enforce_first_as: Annotated[
         Switch | None, Field(description="an eBGP path begins with the peer's AS")
+    ] = None
+    discard_attributes: Annotated[
+        list[AttributeCode] | None,
+        Field(
+            description="taken off received routes: type codes, or names such as `aigp`"
+        ),
+    ] = None
+    withdraw_attributes: Annotated[
+        list[AttributeCode] | None,
+        Field(description="routes received with one of these are treated as withdrawn"),
+    ] = None
+    disable_capabilities: Annotated[
+        list[
+            Literal[
+                "all",
+                "multiprotocol",
+                "route-refresh",
+                "enhanced-route-refresh",
+                "four-octet-as",
+                "hostname",
+            ]
+        ]
+        | None,
+        Field(description="left out of our OPEN; `all` is for peers that know none"),
     ] = None
 
 

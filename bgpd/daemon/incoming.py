@@ -24,12 +24,19 @@ def attribute_context(
         allows_as_set=settings.allows_as_set,
         families=negotiated.families,
         extended_next_hop=negotiated.extended_next_hop,
+        discarded=settings.discarded_attributes,
+        withdrawn=settings.withdrawn_attributes,
     )
 
 
-def decoding_of(settings: PeerSettings) -> tuple[bool, bool]:
+def decoding_of(settings: PeerSettings) -> tuple[object, ...]:
     """Return the settings that count while UPDATEs are decoded and may change live."""
-    return settings.enforces_first_as, settings.allows_as_set
+    return (
+        settings.enforces_first_as,
+        settings.allows_as_set,
+        settings.discarded_attributes,
+        settings.withdrawn_attributes,
+    )
 
 
 def import_rules(

@@ -145,6 +145,10 @@ class Connection:
         self._is_connecting = False
         self.conn_id = None
 
+    def delay_connect(self, until: float) -> None:
+        """Make the first attempt then: the peer may come before."""
+        self.timers[Timer.CONNECT_RETRY] = until
+
     def reset_backoff(self) -> None:
         """Let the next attempts to connect begin with the shortest interval."""
         self._attempts = 0

@@ -60,6 +60,13 @@ EXCUSE_TIME: Final = 10.0
 rest in Idle, and to refuse it, would make the outage longer."""
 _PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
 
+# By whether it is automatic, and whether no attempt to connect is made for now.
+_STARTS: Final = {
+    (False, False): Event.MANUAL_START,
+    (False, True): Event.MANUAL_START_PASSIVE,
+    (True, False): Event.AUTOMATIC_START,
+    (True, True): Event.AUTOMATIC_START_PASSIVE,
+}
 _NO_FAILURE: Final = (
     DownKind.ADMIN_STOP,
     DownKind.COLLISION,
@@ -193,6 +200,16 @@ class Machines:
         self._failures = 0
         self.left_out = frozenset()
         self.outgoing.reset_backoff()
+
+    def start(
+        self, now: float, *, is_automatic: bool = False, delay: float = 0
+    ) -> None:
+        """Leave Idle: connect, after ``delay`` seconds, or wait for a passive peer."""
+        is_passive = self._settings.is_passive or self.is_waiting(now)
+        event = _STARTS[is_automatic, is_passive or delay > 0]
+        self.dispatch(self.outgoing, event, now)
+        if delay and not is_passive:
+            self.outgoing.delay_connect(now + delay)
 
     def rest(self, seconds: float, now: float) -> None:
         """Stay in Idle for so long, and refuse the peer; no effect beside a connection."""
@@ -375,7 +392,12 @@ class Machines:
                 if outgoing.conn_id is None and self.idle_until is None:
                     self._expire_dynamic(now)
             elif outgoing.state is State.IDLE and self.idle_until is None:
-                interval = idle_hold_interval(self._failures, self._rng)
+                interval = idle_hold_interval(
+                    self._failures,
+                    self._rng,
+                    self._settings.idle_hold_time,
+                    self._settings.max_idle_hold_time,
+                )
                 self.idle_until = now + interval
 
     def _expire_dynamic(self, now: float) -> None:

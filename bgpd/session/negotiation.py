@@ -164,7 +164,7 @@ def offer(
         long_lived=long_lived,
         hostname=hostname,
     )
-    caps = without(caps, left_out)
+    caps = without(caps, left_out | settings.disabled_capabilities)
     return OpenMessage(settings.local_as, settings.hold_time, local_router_id, caps)
 
 
@@ -212,6 +212,23 @@ _FIELDS: Final[Mapping[int, str]] = MappingProxyType(
     }
 )
 ALL_CAPABILITIES: Final = frozenset(int(code) for code in CAPABILITIES)
+CAPABILITIES_BY_NAME: Final[Mapping[str, frozenset[int]]] = MappingProxyType(
+    {
+        "all": ALL_CAPABILITIES,
+        **{
+            code.name.lower().replace("_", "-"): frozenset({int(code)})
+            for code in (
+                CapabilityCode.MULTIPROTOCOL,
+                CapabilityCode.ROUTE_REFRESH,
+                CapabilityCode.ENHANCED_ROUTE_REFRESH,
+                CapabilityCode.FOUR_OCTET_AS,
+                CapabilityCode.HOSTNAME,
+            )
+        },
+    }
+)
+"""Those that an operator may leave out by name; others have a setting of their own."""
+
 _NEEDED: Final = frozenset(
     {int(CapabilityCode.MULTIPROTOCOL), int(CapabilityCode.FOUR_OCTET_AS)}
 )
@@ -279,7 +296,7 @@ def negotiate(
         ),
         add_path_receive=receive & families,
         add_path_send=send & families,
-        has_route_refresh=theirs.has_route_refresh,
+        has_route_refresh=ours.has_route_refresh and theirs.has_route_refresh,
         has_enhanced_refresh=ours.has_enhanced_refresh and theirs.has_enhanced_refresh,
         max_message_len=MAX_EXTENDED_MESSAGE_LEN if has_extended else MAX_MESSAGE_LEN,
         extended_next_hop=frozenset(family for family, _ in next_hops) & families,

@@ -145,7 +145,7 @@ class PeerSession:
             return
         self._machines.is_started = True
         self._machines.forgive()
-        self._start(Event.MANUAL_START, Event.MANUAL_START_PASSIVE, now)
+        self._machines.start(now, delay=self.settings.connect_delay_time)
 
     def stop(
         self,
@@ -274,7 +274,7 @@ class PeerSession:
                 self._machines.dispatch(connection, EXPIRY[timer], now)
         if self._machines.idle_until is not None and self._machines.idle_until <= now:
             self._machines.idle_until = None
-            self._start(Event.AUTOMATIC_START, Event.AUTOMATIC_START_PASSIVE, now)
+            self._machines.start(now, is_automatic=True)
         self._settle(now)
 
     def resume(self, lost: float, now: float) -> None:
@@ -461,12 +461,6 @@ class PeerSession:
             restart=self.restart,
             hostname=self._hostname,
             left_out=self._machines.left_out,
-        )
-
-    def _start(self, active: Event, passive: Event, now: float) -> None:
-        is_passive = self.settings.is_passive or self._machines.is_waiting(now)
-        self._machines.dispatch(
-            self._machines.outgoing, passive if is_passive else active, now
         )
 
     def _refuse(self, conn_id: int) -> None:

@@ -119,6 +119,9 @@ class PeerSettings:
         connect_retry_time: Seconds between attempts before back-off and jitter.
         max_connect_retry_time: Seconds that back-off does not exceed; 0 is 60.
         delay_open_time: Seconds (RFC 4271 8.1.1 DelayOpen); 0 is off.
+        connect_delay_time: Seconds from the peer's start to our first attempt.
+        idle_hold_time: Seconds in Idle after an error, doubled with each in a row; 0 is 1.
+        max_idle_hold_time: Seconds that doubling does not exceed; 0 is 60.
         send_hold_time: Seconds (RFC 9687); 0 is the larger of 480 and twice the hold time.
         is_client: Route-reflector client (RFC 4456).
         cluster_id: Overrides the speaker's cluster id towards this peer; empty inherits.
@@ -141,6 +144,9 @@ class PeerSettings:
         allow_own_as: How often our own AS may stand in a received AS_PATH.
         allows_as_set: Accept AS_SET (RFC 9774 says reject).
         enforces_first_as: The first AS of an eBGP path must be the peer's.
+        discarded_attributes: Type codes of attributes taken off received routes.
+        withdrawn_attributes: Type codes of attributes whose routes are treated as withdrawn.
+        disabled_capabilities: Codes of capabilities that no OPEN of ours has.
         description: Free text.
     """
 
@@ -166,6 +172,9 @@ class PeerSettings:
     connect_retry_time: int = 5
     max_connect_retry_time: int = 0
     delay_open_time: int = 0
+    connect_delay_time: int = 0
+    idle_hold_time: int = 0
+    max_idle_hold_time: int = 0
     send_hold_time: int = 0
     is_client: bool = False
     cluster_id: str = ""
@@ -187,6 +196,9 @@ class PeerSettings:
     allow_own_as: int = 0
     allows_as_set: bool = False
     enforces_first_as: bool = True
+    discarded_attributes: frozenset[int] = frozenset()
+    withdrawn_attributes: frozenset[int] = frozenset()
+    disabled_capabilities: frozenset[int] = frozenset()
     description: str = ""
 
     def accepts_as(self, asn: int) -> bool:
@@ -260,6 +272,8 @@ REFRESHES: Final = frozenset(
         "allow_own_as",
         "allows_as_set",
         "enforces_first_as",
+        "discarded_attributes",
+        "withdrawn_attributes",
     }
 )
 LIVE: Final = frozenset(
@@ -269,6 +283,9 @@ LIVE: Final = frozenset(
         "connect_retry_time",
         "max_connect_retry_time",
         "delay_open_time",
+        "connect_delay_time",
+        "idle_hold_time",
+        "max_idle_hold_time",
         "is_passive",
         "keepalive_time",
         "send_hold_time",

@@ -22,7 +22,8 @@ minute even when it cannot connect to us."""
 MOST_DOUBLINGS: Final = 16
 """Back-off is bounded before it is multiplied: after days of failures, 2.0 to the power of
 their number is no float any more."""
-FIRST_IDLE_HOLD_TIME: Final = 1.0  # seconds, doubled with each failure in a row
+FIRST_IDLE_HOLD_TIME: Final = 1.0
+"""Seconds, unless configured; doubled with each failure in a row."""
 MAX_IDLE_HOLD_TIME: Final = 60.0
 """Seconds: DampPeerOscillations (RFC 4271 8.1.1) waits no longer. BIRD waits up to 300 s;
 we hold a peer in Idle for less, since what makes us do so is mostly repaired by hand."""
@@ -85,12 +86,23 @@ def connect_retry_interval(
     return jittered(min(base * 2.0 ** min(attempts, MOST_DOUBLINGS), longest), rng)
 
 
-def idle_hold_interval(failures: int, rng: Random) -> float:
-    """Return seconds in Idle after ``failures`` in a row; none after an orderly end."""
+def idle_hold_interval(
+    failures: int, rng: Random, first: float = 0, longest: float = 0
+) -> float:
+    """Return seconds in Idle after ``failures`` in a row; none after an orderly end.
+
+    Args:
+        failures: How many.
+        rng: For jitter.
+        first: Seconds after the first; 0 is ``FIRST_IDLE_HOLD_TIME``.
+        longest: Seconds at which doubling ends, never less than ``first``; 0 is
+            ``MAX_IDLE_HOLD_TIME``.
+    """
     if failures == 0:
         return 0.0
-    interval = FIRST_IDLE_HOLD_TIME * 2.0 ** min(failures - 1, MOST_DOUBLINGS)
-    return jittered(min(interval, MAX_IDLE_HOLD_TIME), rng)
+    first = first or FIRST_IDLE_HOLD_TIME
+    interval = first * 2.0 ** min(failures - 1, MOST_DOUBLINGS)
+    return jittered(min(interval, max(first, longest or MAX_IDLE_HOLD_TIME)), rng)
 
 
 def keepalive_interval(keepalive_time: float, rng: Random) -> float:

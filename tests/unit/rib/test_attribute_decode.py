@@ -54,6 +54,52 @@ def test_a_usual_block_is_its_own_canonical_form() -> None:
     assert decoded.attributes.next_hop == NEXT_HOP
 
 
+MED = attribute(4, bytes(4))
+UNKNOWN = attribute(99, b"x", 0xE0)  # Partial: as we pass it on
+
+
+@pytest.mark.parametrize("extra", [MED, UNKNOWN, MED + UNKNOWN])
+def test_attributes_that_shall_be_discarded_are(extra: bytes) -> None:
+    context = replace(EBGP, discarded=frozenset({4, 99}))
+    decoded = decode(BASE + extra, context)
+    assert decoded.problems == ()
+    assert decoded.attributes is not None
+    assert decoded.attributes.octets == BASE
+    kept = decode(BASE + extra, replace(EBGP, discarded=frozenset({5})))
+    assert kept.attributes is not None
+    assert kept.attributes.octets == BASE + extra
+
+
+def test_a_malformed_attribute_that_is_discarded_is_no_problem() -> None:
+    context = replace(EBGP, discarded=frozenset({4}))
+    assert decode(BASE + attribute(4, b"odd"), context).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("code", "extra", "name"),
+    [(4, MED, "MULTI_EXIT_DISC"), (99, UNKNOWN, "attribute 99")],
+)
+def test_routes_with_an_attribute_that_shall_be_withdrawn_are(
+    code, extra, name
+) -> None:
+    context = replace(EBGP, withdrawn=frozenset({code, 98}))
+    decoded = decode(BASE + extra, context)
+    assert decoded.attributes is None
+    (problem,) = decoded.problems
+    assert (problem.remedy, problem.type_code) == (WITHDRAW, code)
+    assert problem.text == f"{name}: treated as withdraw, as configured"
+    reach = attribute(14, REACH)
+    decoded = decode(ORIGIN + AS_PATH + reach + extra, context, has_nlri=False)
+    assert decoded.remedy is WITHDRAW
+    assert decoded.mp_reach is not None
+    assert decode(BASE, context).attributes is not None
+
+
+def test_an_attribute_that_shall_be_withdrawn_resets_nothing_without_routes() -> None:
+    context = replace(EBGP, withdrawn=frozenset({4}))
+    assert decode(BASE + MED, context, has_nlri=False).problems == ()
+
+
 def test_attributes_in_any_order_become_ascending() -> None:
     decoded = decode(NEXT_HOP_ATTRIBUTE + AS_PATH + ORIGIN)
     assert decoded.attributes is not None

@@ -79,6 +79,37 @@ def findings_of(text: str) -> list[str]:
             ],
         ),
         (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, discard_attributes: [99, 1], "
+                "withdraw_attributes: [14]}]"
+            ),
+            [
+                (
+                    "peers[0].discard_attributes[1]: there is no route without "
+                    "attribute 1"
+                ),
+                (
+                    "peers[0].withdraw_attributes[0]: there is no route without "
+                    "attribute 14"
+                ),
+            ],
+        ),
+        (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, disable_capabilities: [all]}, "
+                "{address: 10.0.0.2, as: 1, disable_capabilities: [multiprotocol], "
+                "families: [ipv4-unicast, ipv6-unicast]}, "
+                "{address: 10.0.0.3, as: 1, disable_capabilities: [hostname], "
+                "families: [ipv6-unicast]}]"
+            ),
+            [
+                (
+                    "peers[1].disable_capabilities: without the capability multiprotocol "
+                    "there is ipv4-unicast alone (RFC 4760)"
+                )
+            ],
+        ),
+        (
             "peers: [{address: 10.0.0.1, as: 1, replace_private_as: on}]",
             ["peers[0].replace_private_as: needs remove_private_as"],
         ),

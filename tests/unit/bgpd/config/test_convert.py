@@ -159,6 +159,12 @@ peers:
     as_override: on
     remove_private_as: leading
     replace_private_as: on
+    discard_attributes: [99, aigp]
+    withdraw_attributes: [Only-To-Customer]
+    disable_capabilities: [hostname, route-refresh]
+    connect_delay_time: 21
+    idle_hold_time: 22
+    max_idle_hold_time: 23
 """)
     assert settings.peers == (
         PeerSettings(
@@ -202,6 +208,12 @@ peers:
             overrides_as=True,
             remove_private_as=PrivateScope.LEADING,
             replaces_private_as=True,
+            discarded_attributes=frozenset({99, 26}),
+            withdrawn_attributes=frozenset({35}),
+            disabled_capabilities=frozenset({73, 2}),
+            connect_delay_time=21,
+            idle_hold_time=22,
+            max_idle_hold_time=23,
             description="text",
         ),
     )

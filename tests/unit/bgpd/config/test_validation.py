@@ -161,6 +161,16 @@ def problems_of(text: str) -> list[str]:
             "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
         ),
         (
+            "peers: [{address: 10.0.0.1, as: 1, discard_attributes: [aigb]}]",
+            (
+                "f:1:57: peers[0].discard_attributes[0]: expected a type code or one of "
+                "multi-exit-disc, local-pref, atomic-aggregate, aggregator, communities, "
+                "originator-id, cluster-list, extended-communities, as4-path, "
+                "as4-aggregator, ipv6-extended-communities, aigp, large-community, "
+                "only-to-customer, found 'aigb'"
+            ),
+        ),
+        (
             "peers: [{address: 10.0.0.1, as: extern}]",
             (
                 "f:1:33: peers[0].as: expected an AS number, internal or external, found "

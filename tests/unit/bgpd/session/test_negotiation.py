@@ -2,6 +2,7 @@ import pytest
 
 from bgpd.session.negotiation import (
     ALL_CAPABILITIES,
+    CAPABILITIES_BY_NAME,
     RestartState,
     negotiate,
     offer,
@@ -51,6 +52,22 @@ def test_what_both_offer_is_agreed_on() -> None:
     assert found.max_message_len == 65535
     assert found.peer_hostname == "me"
     assert found.peer_router_id == 2
+
+
+@pytest.mark.parametrize("name", CAPABILITIES_BY_NAME)
+def test_capabilities_that_are_disabled_are_not_offered(name: str) -> None:
+    codes = CAPABILITIES_BY_NAME[name]
+    _, plain = opened(families=BOTH)
+    mine, message = opened(families=BOTH, disabled_capabilities=codes)
+    assert message.capabilities == without(plain.capabilities, codes)
+    assert message.capabilities != plain.capabilities
+    assert (name == "all") is (message.capabilities == Capabilities())
+    _, peer = opened(2)
+    found = negotiate(mine, message, peer)
+    assert found.has_route_refresh is (name not in ("all", "route-refresh"))
+    assert found.has_enhanced_refresh is (name not in ("all", "enhanced-route-refresh"))
+    assert found.four_octet_as is (name not in ("all", "four-octet-as"))
+    assert IPV4_UNICAST in found.families
 
 
 @pytest.mark.rfc("4271", "4.2", "MUST")

@@ -129,6 +129,42 @@ def test_start_twice_is_start_once() -> None:
     assert [e for e in made.events() if isinstance(e, Connect)] == [Connect()]
 
 
+def test_the_first_attempt_waits_as_long_as_configured() -> None:
+    made = session(connect_delay_time=7, connect_retry_time=5)
+    made.start(1.0)
+    assert not [e for e in made.events() if isinstance(e, Connect)]
+    assert (made.state, made.next_deadline()) == (State.ACTIVE, 8.0)
+    made.handle_timer(8.0)
+    assert [e for e in made.events() if isinstance(e, Connect)] == [Connect()]
+    made.connect_failed("refused", 8.0)
+    assert (made.next_deadline() or 0.0) - 8 <= 5
+
+
+def test_a_peer_that_comes_first_is_not_waited_for() -> None:
+    both = pair({"connect_delay_time": 60})
+    assert both.states == UP
+
+
+def test_who_is_passive_waits_however_long_the_delay() -> None:
+    made = session(connect_delay_time=7, is_passive=True)
+    made.start(1.0)
+    assert (made.state, made.next_deadline()) == (State.ACTIVE, None)
+
+
+def test_idle_after_an_error_is_as_long_as_configured() -> None:
+    made = session(idle_hold_time=60, max_idle_hold_time=100)
+    now, waits = 0.0, []
+    made.start(now)
+    for _ in range(3):
+        made.connection_made(5, "a", "b", now, is_outgoing=True)
+        made.receive_data(5, b"no BGP at all, 19 octets", now)
+        waits.append((made.next_deadline() or 0.0) - now)
+        now = made.next_deadline() or 0.0
+        made.handle_timer(now)
+    for wait, longest in zip(waits, (60, 100, 100), strict=True):
+        assert 0.75 * longest <= wait <= longest
+
+
 def test_unreachable_peers_are_tried_with_back_off() -> None:
     made = session(connect_retry_time=5)
     made.start(0.0)

@@ -47,6 +47,23 @@ def test_idle_hold_grows_with_failures(failures, longest) -> None:
     assert 0.75 * longest <= idle_hold_interval(failures, Random(1)) <= longest
 
 
+@pytest.mark.parametrize(
+    ("failures", "first", "most", "longest"),
+    [
+        (0, 60, 300, 0),
+        (1, 60, 300, 60),
+        (2, 60, 300, 120),
+        (4, 60, 300, 300),
+        (1, 90, 0, 90),
+        (3, 0, 3, 3),
+        (3, 5, 2, 5),
+    ],
+)
+def test_idle_hold_is_as_configured(failures, first, most, longest) -> None:
+    found = idle_hold_interval(failures, Random(1), first, most)
+    assert 0.75 * longest <= found <= longest
+
+
 @pytest.mark.rfc("4271", "4.4", "MUST")
 def test_keepalives_are_never_more_than_one_a_second() -> None:
     assert all(keepalive_interval(1.0, Random(n)) == 1.0 for n in range(50))
