@@ -1,5 +1,7 @@
 """What a peer's table says of each change, in which slices, and what it keeps in mind."""
 
+from functools import partial
+
 import pytest
 
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
@@ -79,6 +81,11 @@ class Peer:
     ) -> list[bytes]:
         outcome = self.rib.learn((attributes, path_id), attributes, path_id)
         return self.follow(self.rib.announce(outcome, some, path_id))
+
+    def path(self, attributes: PathAttributes) -> Path:
+        outcome = self.rib.learn((attributes, 0), attributes)
+        assert isinstance(outcome, Path)
+        return outcome
 
     def withdraw(self, *some: bytes, path_id: int = 0) -> list[bytes]:
         return self.follow(self.rib.withdraw(some, path_id))
@@ -309,6 +316,7 @@ class TestLongLivedRoutes:
         for changes in peer.rib.make_long_lived():
             peer.follow(changes)
         peer.announce(GOOD, TWO)  # here again: it is as any other
+        peer.announce(GOOD, ONE, path_id=6)
         peer.rib.make_stale()  # and stale again, but not yet for long
         peer.announce(GOOD, THREE)
         for each in (some, rules()):
@@ -322,6 +330,7 @@ class TestLongLivedRoutes:
             assert marks == {
                 (ONE, 0): (LLGR_STALE,),
                 (ONE, 5): (LLGR_STALE,),
+                (ONE, 6): (),
                 (TWO, 0): (),
                 (THREE, 0): (),
             }
@@ -360,6 +369,74 @@ class TestLongLivedRoutes:
             peer.follow(changes)
         (path,) = members_of(peer.loc_rib.table[ONE])
         assert path.weight == 4
+
+
+class TestLimits:
+    """What limits keep out and let in is said truly, and in the order of waiting."""
+
+    def test_a_limit_that_is_far_costs_no_run_its_own_way(self) -> None:
+        costs = set()
+        for count in (2, 20):
+            peer = Peer()
+            peer.rib.limit(100, 100)
+            paths, runs = [peer.path(GOOD)] * count, [[nlri] for nlri in many(count)]
+            costs.add(count_calls(partial(peer.rib.announce_all, paths, runs)))
+            assert peer.rib.accepted_count == count
+        assert len(costs) == 1
+
+    def test_a_path_for_each_run(self) -> None:
+        peer = Peer()
+        peer.rib.limit(0, None)
+        path = peer.path(GOOD)
+        with pytest.raises(ValueError, match="zip"):
+            peer.rib.announce_all([path, path], [[ONE]])
+
+    @pytest.mark.parametrize("some", [rules(RAISES_LOW), rules()])
+    def test_of_no_stale_route(self, some: ImportRules) -> None:
+        """It is none of what the peer has announced on its present session."""
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO)
+        peer.rib.make_stale()
+        peer.rib.limit(0, 0)
+        peer.judge_again(some)
+        assert {*peer.followed} == {ONE, TWO}
+        assert peer.followed == peer.loc_rib.table
+        assert peer.rib.stale_count == 2
+
+    @pytest.mark.parametrize("path_id", [0, 5])
+    def test_what_is_forgotten_takes_its_stale_route_with_it(
+        self, path_id: int
+    ) -> None:
+        peer = Peer()
+        peer.announce(GOOD, ONE, TWO, path_id=path_id)
+        peer.announce(GOOD, ONE, path_id=7)
+        peer.rib.make_stale()
+        peer.rib.limit(0, 1)
+        # One of them is received and kept out, the other one forgotten.
+        assert {*peer.announce(OTHER, ONE, TWO, path_id=path_id)} == {ONE, TWO}
+        assert peer.followed == peer.loc_rib.table
+        assert (peer.paths(ONE), peer.paths(TWO)) == ({7: GOOD}, {})
+        assert {*peer.rib.refused} == {(ONE, path_id)}
+        assert peer.rib.admission.forgotten_count == 1
+        assert peer.rib.stale_count == 1
+
+    def test_who_waits_longest_is_let_in_first(self) -> None:
+        peer = Peer()
+        peer.announce(GOOD, FOUR)
+        peer.rib.limit(1, None)
+        waiting = [(ONE, GOOD, 0), (TWO, OTHER, 5), (THREE, GOOD, 0)]
+        for nlri, attributes, path_id in waiting:
+            assert peer.announce(attributes, nlri, path_id=path_id) == []
+        assert peer.rib.let_in_blocked() == []
+        assert [*peer.rib.admission.blocked] == [(ONE, 0), (TWO, 5), (THREE, 0)]
+        peer.rib.limit(2, None)
+        assert peer.follow(peer.rib.let_in_blocked()) == [ONE]
+        assert [*peer.rib.admission.blocked] == [(TWO, 5), (THREE, 0)]
+        peer.rib.limit(None, None)
+        assert {*peer.follow(peer.rib.let_in_blocked())} == {TWO, THREE}
+        assert peer.followed == peer.loc_rib.table
+        assert (peer.paths(ONE), peer.paths(TWO)) == ({0: GOOD}, {5: OTHER})
+        assert not peer.rib.refused
 
 
 @pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
