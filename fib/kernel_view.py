@@ -367,8 +367,12 @@ class KernelView:
             for key, routes in self._routes.items()
             if any(hop[1] == link.link for route in routes for hop in route.image[3])
         }
-        if is_gone or not link.is_admin_up:
+        if is_gone:
             self._remove_over(link.link, touched)
+        elif not link.is_admin_up:  # the machine still answers to its addresses
+            main = [key for key in touched if key[1] != RT_TABLE_LOCAL]
+            self._remove_over(link.link, main)
+        touched.update(_host_key(a) for a in self._addresses if a.link == link.link)
         self._tell(touched)
 
     def _handle_address_gone(self, gone: AddressMessage) -> None:

@@ -79,6 +79,21 @@ class NextHopObjects:
             self._note(object_id, content)
         return True
 
+    @staticmethod
+    def numbers_alike() -> set[int]:
+        """Return the protocol numbers of all objects whose own numbers we would give."""
+        ours = range(FIRST_ID, FIRST_ID + _ID_COUNT)
+        try:
+            answers = dump_small(next_hop_dump())
+        except FibError:
+            return set()  # a kernel that knows no such objects
+        found = (
+            parse_next_hop(data, item.start, item.end)
+            for data, item in answers
+            if item.type == RTM_NEWNEXTHOP
+        )
+        return {each.protocol for each in found if each.id in ours}
+
     def outside(self) -> set[int]:
         """Return those held whose numbers are none that we would give."""
         ours = range(FIRST_ID, FIRST_ID + _ID_COUNT)

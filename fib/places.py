@@ -6,6 +6,7 @@ So only places are looked at of which it is known that they were ours.
 
 import asyncio
 import errno
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -54,6 +55,24 @@ async def count(place: Place) -> int:
     """
     found = [await _routes(afi, place) for afi in (AFI_IPV4, AFI_IPV6)]
     return sum(map(len, found))
+
+
+async def elsewhere(here: Place) -> dict[Place, int]:
+    """Return places other than ``here`` whose routes are like ours, and how many there are.
+
+    Routes with our number in other tables; and those that lead through next-hop objects
+    whose numbers we give, in any table. Nothing says that they are ours for certain.
+
+    Raises:
+        FibError: The kernel cannot be read.
+    """
+    found: Counter[Place] = Counter()
+    for protocol in {here.protocol, *NextHopObjects.numbers_alike()}:
+        for afi in (AFI_IPV4, AFI_IPV6):
+            routes = await _dump(afi, Place(0, protocol))
+            found.update(Place(route.table, route.protocol) for _, route in routes)
+    del found[here]
+    return dict(found)
 
 
 async def remove(place: Place, *, has_objects: bool) -> int:
@@ -164,7 +183,12 @@ async def _dump(afi: int, place: Place) -> _Found:
         if error.errno != errno.ENOENT:  # the kernel has no such table
             raise
     # A kernel without strict dumps ignores what was asked for.
-    return [each for each in found if (each[1].table, each[1].protocol) == place]
+    table, protocol = place
+    return [
+        each
+        for each in found
+        if each[1].protocol == protocol and table in (0, each[1].table)
+    ]
 
 
 async def _send(sock: RequestSocket, afi: int, operations: Sequence[Operation]) -> int:

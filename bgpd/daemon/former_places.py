@@ -27,7 +27,7 @@ from bgpd.texts.files import read_text
 from bgpd.texts.limits import TextError
 from bgpd.texts.state_files import make_folder, write_file
 from fib.errors import FibError
-from fib.places import Place, count, remove, take_over
+from fib.places import Place, count, elsewhere, remove, take_over
 
 SUFFIX: Final = ".fib"
 _MOST_OCTETS: Final = 4096
@@ -94,10 +94,17 @@ class FormerPlaces:
         self._here = place_of(settings)
         known = read_places(control_path)
         self.left = [place for place in known if place != self._here]
+        self._is_first = not known
+        self._alike: dict[Place, int] = {}
 
     def warnings(self) -> list[str]:
-        """Return a line for each place that has routes of earlier runs."""
-        return [
+        """Return a line for each place that has, or may have, routes of earlier runs."""
+        alike = [
+            f"{number} kernel routes in {place} are like ours, and nobody knows whose they "
+            f"are: ip route show table {place.table} proto {place.protocol}"
+            for place, number in self._alike.items()
+        ]
+        return alike + [
             f"kernel routes of an earlier configuration are in {place}"
             for place in self.left
         ]
@@ -109,6 +116,8 @@ class FormerPlaces:
         if here is None:
             await self.remove()
             return
+        if self._is_first:
+            await self._look_around(here)
         for place in [*self.left]:
             try:
                 if place.table == here.table:
@@ -127,6 +136,15 @@ class FormerPlaces:
             except FibError as error:
                 _log.error("kernel routes in %s are left as they are: %s", place, error)
         self._write()
+
+    async def _look_around(self, here: Place) -> None:
+        """Name what may be ours, where no file says what is: the first time on a kernel."""
+        try:
+            self._alike = await elsewhere(here)
+        except FibError as error:
+            _log.warning("kernel routes of earlier runs are not looked for: %s", error)
+        for line in self.warnings():
+            _log.warning("%s", line)
 
     async def remove(self) -> None:
         """Remove what earlier runs left elsewhere."""

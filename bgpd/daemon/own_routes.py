@@ -61,8 +61,12 @@ class KernelRoutes:
         peer = self._speaker.peers.get(format_address(address))
         if peer is None:
             return False
-        settings = peer.settings
-        return not settings.multihop_ttl and settings.remote_as != settings.local_as
+        settings, negotiated = peer.settings, peer.negotiated
+        if settings.multihop_ttl:
+            return False
+        if negotiated is not None:
+            return not negotiated.is_ibgp
+        return settings.remote_as not in (0, settings.local_as)
 
     def find(self, afi: int, nlri: Nlri) -> OwnRoute | None:
         """Return what Loc-RIB puts into the kernel for one prefix."""

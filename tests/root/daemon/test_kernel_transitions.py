@@ -237,3 +237,40 @@ def test_a_file_of_another_boot_or_of_nobody_says_nothing(tmp_path: Path) -> Non
         file.write_text(text)
         assert moves_at_next_start(settings) == []
     assert moves_at_next_start(some_settings(other(table=7))) == []
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "named"),
+    [
+        (MAIN, MAIN, ()),
+        (MAIN, other(table=100), ("table 254, protocol 12",)),
+        (MAIN, other(protocol=43), ("table 254, protocol 12",)),
+        (other(table=100), MAIN, ("table 100, protocol 12",)),
+        (other(table=1000, protocol=43), MAIN, ("table 1000, protocol 43",)),
+    ],
+)
+def test_where_the_file_is_lost_what_may_be_ours_is_named(
+    before, after, named, caplog
+) -> None:
+    async def run(settings: FibSettings) -> World:
+        world = World(some_settings(settings))
+        await world.start()
+        return world
+
+    async def story() -> None:
+        first = await run(before)
+        assert first.forwarding.places.warnings() == []
+        wanted = hear(first, KINDS)
+        first.sweep()
+        place = (before.table, before.protocol)
+        await first.until(lambda: present(*place).keys() == wanted)
+        await first.close(flush=False)
+        second = await run(after)
+        lines = second.forwarding.places.warnings()
+        assert len(lines) == len(named)
+        for line, each in zip(lines, named, strict=True):
+            assert line.startswith(f"{len(ALL)} kernel routes in {each} are like ours")
+            assert line in caplog.text
+        await second.close(flush=True)
+
+    play(story)

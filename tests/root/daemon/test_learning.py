@@ -1,20 +1,20 @@
 """What stands in a real kernel becomes a candidate for announcement."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 
 import pytest
 
 from bgpd.config.settings import DirectSettings, LearnSettings
 from bgpd.daemon.learning import Learning, LearnPlan
-from bgpd.daemon.origins import calico_origins
+from bgpd.daemon.origins import Origins, calico_origins, plain_origins
 from bgpd.daemon.speaker import Speaker
 from fib.kernel_policy import MAX_METRIC
 from fib.kernel_view import KernelView
-from rib.attributes import ORIGIN_IGP, ORIGIN_INCOMPLETE
-from rib.family import IPV4_UNICAST
-from rib.nlri import parse_address, parse_prefix
-from rib.path import Path
+from rib.attributes import ORIGIN_IGP, ORIGIN_INCOMPLETE, make_attributes
+from rib.family import IPV4_UNICAST, IPV6_UNICAST
+from rib.nlri import format_prefix, parse_address, parse_prefix
+from rib.path import Path, Source, SourceKind
 from rib.path_set import best_of
 from tests.support.kernel_namespace import ip, namespace
 
@@ -48,8 +48,16 @@ class World:
         self.learning = learning
 
     def path(self, prefix: str) -> Path | None:
-        table = self.speaker.tables[IPV4_UNICAST].loc_rib.table
+        family = IPV6_UNICAST if ":" in prefix else IPV4_UNICAST
+        table = self.speaker.tables[family].loc_rib.table
         return best_of(table.get(parse_prefix(prefix)[1]))
+
+    def prefixes(self) -> set[str]:
+        return {
+            format_prefix(nlri, family.afi)
+            for family, tables in self.speaker.tables.items()
+            for nlri in tables.loc_rib.table
+        }
 
     def present(self, prefix: str) -> Path:
         path = self.path(prefix)
@@ -64,12 +72,16 @@ class World:
         raise AssertionError("not within 10 s")
 
 
-def with_kernel(work: Callable[[World], Awaitable[None]]) -> None:
+def with_kernel(
+    work: Callable[[World], Awaitable[None]],
+    commands: Iterable[str] = COMMANDS,
+    origins: Callable[[], Origins] = calico_origins,
+) -> None:
     async def scenario() -> None:
         view = KernelView()
         await view.start()
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        learning = Learning(speaker, view, calico_origins())
+        learning = Learning(speaker, view, origins())
         try:
             await work(World(speaker, learning))
         finally:
@@ -78,7 +90,7 @@ def with_kernel(work: Callable[[World], Awaitable[None]]) -> None:
             await view.close()
 
     with namespace():
-        for command in COMMANDS:
+        for command in commands:
             ip(command)
         asyncio.run(scenario())
 
@@ -176,3 +188,127 @@ def test_pods_that_come_and_go_are_followed() -> None:
         await world.until(lambda: world.path("10.244.1.6/32") is None)
 
     with_kernel(work)
+
+
+# -- connected prefixes by configuration ----------------------------------------------------
+
+ANYCAST = ("10.10.10.10/32", "fd10::10/128")
+# Addresses of every kind: on lo, on a device without neighbours, point to point.
+ADDRESSED = (
+    "link add only0 type veth peer name far0",
+    "link set far0 up",
+    "link set only0 up",
+    "link add ppp0 type veth peer name far1",
+    "link set far1 up",
+    "link set ppp0 up",
+    *(f"address add {each} dev lo" for each in ANYCAST),
+    "address add 10.20.0.1/32 dev only0",
+    "-6 address add fd20::1/128 dev only0 nodad",
+    "address add 10.30.0.1 peer 10.30.0.2/32 dev ppp0",
+    "address add 10.31.0.1 peer 10.31.0.2/30 dev ppp0",
+    "address add 169.254.9.9/32 dev lo",
+)
+BY_DEVICE = {
+    "lo": {*ANYCAST},
+    "v0": {"10.9.0.0/24", "fd09::/64"},
+    "v1": {"10.9.1.0/24", "fd09:1::/64"},
+    "only0": {"10.20.0.1/32", "fd20::1/128"},
+    "ppp0": {"10.30.0.2/32", "10.31.0.0/30"},
+}
+EVERY = set[str]().union(*BY_DEVICE.values())
+
+
+@pytest.mark.parametrize(
+    ("patterns", "devices"),
+    [
+        (("*",), BY_DEVICE.keys()),
+        (("lo",), {"lo"}),
+        (("-lo", "*"), BY_DEVICE.keys() - {"lo"}),
+        (("*", "-lo"), BY_DEVICE.keys()),  # the first that fits decides
+        (("v0", "-v*", "*"), BY_DEVICE.keys() - {"v1"}),
+        (("v?", "only*"), {"v0", "v1", "only0"}),
+        (("-*",), ()),
+        (("nosuch",), ()),
+        ((), ()),
+    ],
+)
+def test_patterns_choose_the_devices_whose_prefixes_are_announced(
+    patterns, devices
+) -> None:
+    async def work(world: World) -> None:
+        world.learning.follow(LearnPlan(direct=DirectSettings(patterns)))
+        wanted = set().union(*(BY_DEVICE[device] for device in devices))
+        await world.until(lambda: world.prefixes() == wanted)
+        for prefix in wanted:
+            assert world.present(prefix).attributes.origin == ORIGIN_IGP
+
+    with_kernel(work, ADDRESSED, plain_origins)
+
+
+def test_families_and_prefixes_choose_among_them_and_change_live() -> None:
+    async def work(world: World) -> None:
+        def follow(**choice: object) -> None:
+            direct = DirectSettings(("*",), **choice)  # type: ignore[arg-type]
+            world.learning.follow(LearnPlan(direct=direct))
+
+        follow(families=(IPV6_UNICAST,))
+        assert world.prefixes() == {prefix for prefix in EVERY if ":" in prefix}
+        inside = ("10.10.0.0/16", "10.30.0.2/32", "fd20::/16")
+        prefixes = tuple(
+            (IPV6_UNICAST if ":" in each else IPV4_UNICAST, parse_prefix(each)[1])
+            for each in inside
+        )
+        follow(prefixes=prefixes)
+        chosen = {ANYCAST[0], "10.30.0.2/32", "fd20::1/128"}
+        assert world.prefixes() == chosen
+        follow()
+        assert world.prefixes() == EVERY
+        world.learning.follow(LearnPlan())
+        assert world.prefixes() == set()
+
+    with_kernel(work, ADDRESSED, plain_origins)
+
+
+KERNEL_OWN = LearnPlan(LearnSettings(is_enabled=True, protocols=(2,)))
+
+
+@pytest.mark.parametrize("is_direct", [True, False])
+def test_an_address_that_a_health_check_moves_is_followed(is_direct) -> None:
+    """By ``routes.direct``, and by ``routes.learn`` of what the kernel has by itself."""
+
+    async def work(world: World) -> None:
+        world.learning.follow(
+            LearnPlan(direct=DirectSettings(("*",))) if is_direct else KERNEL_OWN
+        )
+        assert world.prefixes() >= {*ANYCAST}
+        for prefix in ANYCAST:
+            ip(f"address del {prefix} dev lo")
+        await world.until(lambda: not world.prefixes() & {*ANYCAST})
+        for prefix in ANYCAST:
+            ip(f"address add {prefix} dev lo")
+        await world.until(lambda: world.prefixes() >= {*ANYCAST})
+        # On a second device, too: one of the two may go.
+        ip(f"address add {ANYCAST[0]} dev only0")
+        ip(f"address del {ANYCAST[0]} dev lo")
+        ip("link set only0 down")
+        await world.until(lambda: ANYCAST[0] not in world.prefixes())
+        ip("link set only0 up")
+        await world.until(lambda: ANYCAST[0] in world.prefixes())
+        assert "169.254.9.9/32" not in world.prefixes()
+
+    with_kernel(work, ADDRESSED, plain_origins)
+
+
+def test_a_connected_prefix_goes_before_what_peers_say_of_it() -> None:
+    async def work(world: World) -> None:
+        speaker = world.speaker
+        world.learning.follow(LearnPlan(direct=DirectSettings(("*",))))
+        attributes = make_attributes(next_hop=parse_address("10.9.1.2"), local_pref=500)
+        source = Source("gw", SourceKind.EBGP, address=parse_address("10.9.1.2"))
+        path = Path(source, attributes, speaker.next_hops.get(attributes.next_hop))
+        nlri = parse_prefix("10.9.0.0/24")[1]
+        tables = speaker.tables[IPV4_UNICAST]
+        tables.changed(tables.loc_rib.announce([nlri], path))
+        assert world.present("10.9.0.0/24").source.name == "direct"
+
+    with_kernel(work, ADDRESSED, plain_origins)
