@@ -57,13 +57,6 @@ FLAGS: Final = MappingProxyType(
 )
 """Flags each attribute is sent with; Extended Length comes with values over 255 octets."""
 
-OTHER_OPTIONAL: Final = frozenset((22, 23, 24, 27, 29, 33, 36, 37, 38, 39, 40, 128))
-"""Registered optional attributes that are carried or dropped unread (IANA).
-
-With the Optional bit clear such a one is no unrecognised well-known attribute, which would
-end the session (RFC 4271 6.3), but one with wrong flags (RFC 7606 3 c).
-"""
-
 UNKNOWN_FLAGS: Final = OPTIONAL_TRANSITIVE | PARTIAL
 """Flags of attributes passed on without being understood (RFC 4271 5)."""
 

@@ -50,12 +50,13 @@ class DecodedBlock:
 
     Attributes:
         attributes: For the UPDATE's routes; ``None`` where it announces none, or where a
-            problem's remedy is TREAT_AS_WITHDRAW or stronger.
-        mp_reach: Its routes are withdrawn when the remedy is TREAT_AS_WITHDRAW.
+            problem's remedy is TREAT_AS_WITHDRAW or stronger: they are withdrawn then.
+        mp_reach: Its routes are withdrawn where ``mp_attributes`` is ``None``.
         mp_unreach: Withdrawn routes.
-        problems: All that was found, in the order of the block.
+        problems: All that was found, in the order of the block, but for NEXT_HOP.
         mp_attributes: For the routes of ``mp_reach``: ``attributes`` itself, but for an
-            UPDATE that has IPv4 NLRI with a next hop of their own beside it.
+            UPDATE that has IPv4 NLRI with a next hop of their own beside it. ``None`` as
+            for ``attributes``; a NEXT_HOP that is no host takes only ``attributes`` away.
     """
 
     attributes: PathAttributes | None
@@ -186,12 +187,23 @@ def decode_block(
 
 @dataclass(slots=True)
 class _Walk:
-    """One pass over a block that is not of the usual shape, and its conclusion."""
+    """One pass over a block that is not of the usual shape, and its conclusion.
+
+    Attributes:
+        context: The session it came from.
+        values: Flags and value of each sound attribute, by type code.
+        seen: Type codes met so far.
+        problems: What was found.
+        next_hop: NEXT_HOP as a whole, and its value: whether it counts is known at the end.
+        mp_reach: MP_REACH_NLRI, where it can be read.
+        mp_unreach: MP_UNREACH_NLRI, where it can be read.
+    """
 
     context: AttributeContext
     values: dict[int, tuple[int, bytes]] = field(default_factory=dict)
     seen: set[int] = field(default_factory=set)
     problems: list[Problem] = field(default_factory=list)
+    next_hop: tuple[bytes, bytes] | None = None
     mp_reach: MpReach | None = None
     mp_unreach: MpUnreach | None = None
 
@@ -224,9 +236,18 @@ class _Walk:
         )
 
     def _add(
-        self, remedy: Remedy, text: str, code: int, subcode: int, data: bytes
+        self,
+        remedy: Remedy,
+        text: str,
+        code: int,
+        subcode: int,
+        data: bytes,
+        *,
+        is_about_routes: bool = False,
     ) -> None:
-        self.problems.append(Problem(remedy, text, code, subcode, data))
+        self.problems.append(
+            Problem(remedy, text, code, subcode, data, is_about_routes)
+        )
 
     def _read_attribute(self, whole: bytes, value: bytes) -> None:
         flags, code = whole[0], whole[1]
@@ -239,7 +260,14 @@ class _Walk:
             return
         if row is None:
             self._read_unknown(flags, code, value, whole)
-        elif (flags ^ row.flags) & _FLAG_BITS:
+        elif code == codes.NEXT_HOP:
+            self.next_hop = whole, value
+        else:
+            self._read_known(row, whole, value)
+
+    def _read_known(self, row: AttributeRow, whole: bytes, value: bytes) -> None:
+        flags, code = whole[0], whole[1]
+        if (flags ^ row.flags) & _FLAG_BITS:
             text = f"{row.name}: flags {flags:#04x} (RFC 7606 3 c)"
             subcode = codes.ATTRIBUTE_FLAGS_ERROR
             self._add(row.wrong_flags, text, code, subcode, whole)
@@ -252,9 +280,16 @@ class _Walk:
         elif row.check is None:
             self._read_mp(code, value)
         elif fault := row.check(value, self.context):
-            subcode, text = fault
+            subcode, text, is_about_routes = fault
             text = f"{row.name}: {text} ({row.clause})"
-            self._add(row.malformed, text, code, subcode, whole)
+            self._add(
+                row.malformed,
+                text,
+                code,
+                subcode,
+                whole,
+                is_about_routes=is_about_routes,
+            )
         else:
             self.values[code] = flags, value
 
@@ -265,13 +300,15 @@ class _Walk:
         self._add(remedy, text, code, codes.MALFORMED_ATTRIBUTE_LIST, b"")
 
     def _read_unknown(self, flags: int, code: int, value: bytes, whole: bytes) -> None:
-        if not flags & codes.OPTIONAL and code in codes.OTHER_OPTIONAL:
-            text = f"attribute {code}: flags {flags:#04x} (RFC 7606 3 c)"
-            subcode = codes.ATTRIBUTE_FLAGS_ERROR
-            self._add(TREAT_AS_WITHDRAW, text, code, subcode, whole)
-        elif not flags & codes.OPTIONAL:
+        if not flags & codes.OPTIONAL:
+            # RFC 4271 6.3 ends the session. But routers exist that pass such an attribute
+            # on, and one flipped bit far away must not end sessions here: as RFC 7606 has
+            # it for wrong flags of the attributes that are known.
             text = f"attribute {code}: unknown, yet marked well-known (RFC 4271 6.3)"
-            self._add(SESSION_RESET, text, code, codes.UNRECOGNIZED_WELL_KNOWN, whole)
+            subcode = codes.UNRECOGNIZED_WELL_KNOWN
+            self._add(
+                TREAT_AS_WITHDRAW, text, code, subcode, whole, is_about_routes=True
+            )
         elif flags & codes.TRANSITIVE:
             self.values[code] = flags, value
 
@@ -297,21 +334,22 @@ class _Walk:
         if not self.context.four_octet_as:
             self._merge_as4()
         self._check_first_as()
+        if self.next_hop is not None and (has_nlri or not has_mp):
+            # Else it is ignored, whatever it holds (RFC 4760 3).
+            self._read_known(TABLE[codes.NEXT_HOP], *self.next_hop)
         if has_nlri or has_mp:
             self._check_mandatory(has_nlri=has_nlri)
             self._withdraw_as_configured()
         else:
-            self._escalate_without_routes()
+            self._judge_without_routes()
         decoded = DecodedBlock(
             None, self.mp_reach, self.mp_unreach, tuple(self.problems)
         )
-        if not (has_nlri or has_mp) or (decoded.remedy or 0) > ATTRIBUTE_DISCARD:
-            return decoded
         own = self.values.get(codes.NEXT_HOP, (0, b""))[1] if has_nlri else b""
-        if has_nlri:
+        if has_nlri and self._may_announce(codes.MP_REACH_NLRI):
             decoded.attributes = self._attributes(block, own)
-        if has_mp:
-            is_shared = has_nlri and mp_next_hop == own
+        if has_mp and self._may_announce(codes.NEXT_HOP):
+            is_shared = decoded.attributes is not None and mp_next_hop == own
             decoded.mp_attributes = (
                 decoded.attributes
                 if is_shared
@@ -320,6 +358,19 @@ class _Walk:
             if not has_nlri:
                 decoded.attributes = decoded.mp_attributes
         return decoded
+
+    def _may_announce(self, other: int) -> bool:
+        """Return whether nothing that was found takes some of the routes away.
+
+        Args:
+            other: The attribute with the next hop of the UPDATE's other routes: what is
+                wrong with that address concerns those alone (RFC 4271 6.3).
+        """
+        return all(
+            problem.remedy <= ATTRIBUTE_DISCARD
+            or (problem.is_about_routes and problem.type_code == other)
+            for problem in self.problems
+        )
 
     def _merge_as4(self) -> None:
         values = self.values
@@ -347,6 +398,7 @@ class _Walk:
                 codes.AS4_PATH,
                 codes.MALFORMED_AS_PATH,
                 encode_attribute(codes.AS4_PATH, value),
+                is_about_routes=True,
             )
 
     def _check_first_as(self) -> None:
@@ -360,7 +412,14 @@ class _Walk:
             text = f"AS_PATH: does not start with {context.peer_as} (RFC 4271 6.3)"
             data = encode_attribute(codes.AS_PATH, path)
             subcode = codes.MALFORMED_AS_PATH
-            self._add(TREAT_AS_WITHDRAW, text, codes.AS_PATH, subcode, data)
+            self._add(
+                TREAT_AS_WITHDRAW,
+                text,
+                codes.AS_PATH,
+                subcode,
+                data,
+                is_about_routes=True,
+            )
 
     def _check_mandatory(self, *, has_nlri: bool) -> None:
         wanted = [codes.ORIGIN, codes.AS_PATH]
@@ -372,8 +431,13 @@ class _Walk:
                 data = bytes((code,))
                 self._add(TREAT_AS_WITHDRAW, text, code, codes.MISSING_WELL_KNOWN, data)
 
-    def _escalate_without_routes(self) -> None:
-        """RFC 7606 5.2: with no route in sight, none can be withdrawn for an error."""
+    def _judge_without_routes(self) -> None:
+        """RFC 7606 5.2: with no route in sight, none can be withdrawn for an error.
+
+        The error then casts doubt on whether the NLRI were found at all. A sound attribute
+        casts none, and there is no route that a rule about routes could refuse.
+        """
+        self.problems = [p for p in self.problems if not p.is_about_routes]
         found = (p for p in self.problems if p.type_code != codes.MP_UNREACH_NLRI)
         worst = max(found, key=lambda p: p.remedy, default=None)
         if worst and ATTRIBUTE_DISCARD < worst.remedy < SESSION_RESET:

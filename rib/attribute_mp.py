@@ -166,6 +166,7 @@ def read_mp_reach(
         f"MP_REACH_NLRI: next hop {next_hop.hex()} is no host address (RFC 4271 6.3)",
         codes.MP_REACH_NLRI,
         codes.OPTIONAL_ATTRIBUTE_ERROR,
+        is_about_routes=True,
     )
 
 

@@ -16,7 +16,7 @@ Our choices where the RFCs leave room:
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from rib import attribute_codes as codes
 from rib.as_path import AS_CONFED_SEQUENCE, AS_SEQUENCE, check_segments
@@ -68,8 +68,21 @@ NEEDED_ATTRIBUTES: Final = frozenset(
 )
 """Without these there is no route: none of them can be discarded."""
 
-Fault = tuple[int, str]
-"""An UPDATE Message Error subcode (RFC 4271 6.3) and what was found."""
+
+class Fault(NamedTuple):
+    """What is wrong with a value.
+
+    Attributes:
+        subcode: UPDATE Message Error subcode (RFC 4271 6.3).
+        text: What was found.
+        is_about_routes: See ``Problem``: the value can be read, and a rule about routes
+            refuses it.
+    """
+
+    subcode: int
+    text: str
+    is_about_routes: bool = False
+
 
 Check = Callable[[bytes, AttributeContext], Fault | None]
 
@@ -107,10 +120,8 @@ def _length(expected: int) -> Check:
     def check(value: bytes, _: AttributeContext) -> Fault | None:
         if len(value) == expected:
             return None
-        return (
-            codes.ATTRIBUTE_LENGTH_ERROR,
-            f"length {len(value)} instead of {expected}",
-        )
+        text = f"length {len(value)} instead of {expected}"
+        return Fault(codes.ATTRIBUTE_LENGTH_ERROR, text)
 
     return check
 
@@ -120,7 +131,7 @@ def _items(size: int) -> Check:
         if value and not len(value) % size:
             return None
         text = f"length {len(value)} is no positive multiple of {size}"
-        return codes.ATTRIBUTE_LENGTH_ERROR, text
+        return Fault(codes.ATTRIBUTE_LENGTH_ERROR, text)
 
     return check
 
@@ -132,7 +143,7 @@ _check_four_octets: Final = _length(4)
 def _check_origin(value: bytes, context: AttributeContext) -> Fault | None:
     fault = _check_origin_length(value, context)
     if fault is None and value[0] > 2:
-        return codes.INVALID_ORIGIN, f"value {value[0]} is undefined"
+        return Fault(codes.INVALID_ORIGIN, f"value {value[0]} is undefined")
     return fault
 
 
@@ -140,14 +151,17 @@ def _check_as_path(value: bytes, context: AttributeContext) -> Fault | None:
     asn_len = 4 if context.four_octet_as else 2
     text = check_segments(value, asn_len)
     if text:
-        return codes.MALFORMED_AS_PATH, text
+        return Fault(codes.MALFORMED_AS_PATH, text)
     for kind, asns in segments_of(value, asn_len):
+        text = ""
         if kind >= AS_CONFED_SEQUENCE:
-            return codes.MALFORMED_AS_PATH, "confederation segment (RFC 5065 5)"
-        if 0 in asns:
-            return codes.MALFORMED_AS_PATH, "AS 0 (RFC 7607 2)"
-        if kind != AS_SEQUENCE and not context.allows_as_set:
-            return codes.MALFORMED_AS_PATH, "AS_SET (RFC 9774 3)"
+            text = "confederation segment (RFC 5065 5)"
+        elif 0 in asns:
+            text = "AS 0 (RFC 7607 2)"
+        elif kind != AS_SEQUENCE and not context.allows_as_set:
+            text = "AS_SET (RFC 9774 3)"
+        if text:
+            return Fault(codes.MALFORMED_AS_PATH, text, is_about_routes=True)
     return None
 
 
@@ -157,7 +171,8 @@ def _check_next_hop(value: bytes, context: AttributeContext) -> Fault | None:
         return fault
     first = value[0]
     if first == 0 or 0xE0 <= first <= 0xEF or value == b"\xff\xff\xff\xff":
-        return codes.INVALID_NEXT_HOP, f"{'.'.join(map(str, value))} is no host address"
+        text = f"{'.'.join(map(str, value))} is no host address"
+        return Fault(codes.INVALID_NEXT_HOP, text, is_about_routes=True)
     return None
 
 
@@ -165,33 +180,37 @@ def _check_aggregator(value: bytes, context: AttributeContext) -> Fault | None:
     expected = 8 if context.four_octet_as else 6
     if len(value) != expected:
         text = f"length {len(value)} instead of {expected}"
-        return codes.ATTRIBUTE_LENGTH_ERROR, text
+        return Fault(codes.ATTRIBUTE_LENGTH_ERROR, text)
     if not any(value[:-4]):
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)"
+        return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)")
     return None
 
 
 def _check_as4_path(value: bytes, context: AttributeContext) -> Fault | None:
     if context.four_octet_as:
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "sent by a peer with 4-octet AS numbers"
+        return Fault(
+            codes.OPTIONAL_ATTRIBUTE_ERROR, "sent by a peer with 4-octet AS numbers"
+        )
     if not value:
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "length 0"
+        return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "length 0")
     text = check_segments(value)
     if text:
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, text
+        return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, text)
     if any(0 in asns for _, asns in segments_of(value)):
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)"
+        return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)")
     return None
 
 
 def _check_as4_aggregator(value: bytes, context: AttributeContext) -> Fault | None:
     if context.four_octet_as:
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "sent by a peer with 4-octet AS numbers"
+        return Fault(
+            codes.OPTIONAL_ATTRIBUTE_ERROR, "sent by a peer with 4-octet AS numbers"
+        )
     if len(value) != 8:
         text = f"length {len(value)} instead of 8"
-        return codes.ATTRIBUTE_LENGTH_ERROR, text
+        return Fault(codes.ATTRIBUTE_LENGTH_ERROR, text)
     if not any(value[:4]):
-        return codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)"
+        return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "AS 0 (RFC 7607 2)")
     return None
 
 
@@ -200,15 +219,17 @@ def _check_aigp(value: bytes, _: AttributeContext) -> Fault | None:
     while rest:
         length = int.from_bytes(rest[1:3], "big")
         if length < 3 or length > len(rest):
-            return codes.OPTIONAL_ATTRIBUTE_ERROR, f"TLV of length {length}"
+            return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, f"TLV of length {length}")
         if rest[0] == 1 and is_first:
             is_first = False
             if length != 11:
-                return codes.OPTIONAL_ATTRIBUTE_ERROR, f"AIGP TLV of length {length}"
+                return Fault(
+                    codes.OPTIONAL_ATTRIBUTE_ERROR, f"AIGP TLV of length {length}"
+                )
             if rest[3:11] == b"\xff" * 8:
-                return codes.OPTIONAL_ATTRIBUTE_ERROR, "metric is the maximum"
+                return Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "metric is the maximum")
         rest = rest[length:]
-    return None if value else (codes.OPTIONAL_ATTRIBUTE_ERROR, "no TLV")
+    return None if value else Fault(codes.OPTIONAL_ATTRIBUTE_ERROR, "no TLV")
 
 
 _ROWS: Final = (

@@ -29,6 +29,8 @@ class Problem:
         subcode: UPDATE Message Error subcode (RFC 4271 6.3), used when the remedy is
             SESSION_RESET.
         data: The NOTIFICATION's data field in that case.
+        is_about_routes: The attribute itself is sound, and its UPDATE's routes are not
+            wanted for what it says: nothing is wrong with an UPDATE that has none.
     """
 
     remedy: Remedy
@@ -36,3 +38,4 @@ class Problem:
     type_code: int = 0
     subcode: int = 0
     data: bytes = b""
+    is_about_routes: bool = False

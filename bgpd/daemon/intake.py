@@ -174,26 +174,19 @@ class Intake:
         if not nlri and self._take_known_mp(block, taken):
             return
         decoded = decode_block(block, self._context, has_nlri=bool(nlri))
-        remedy = self._complain(decoded, body, taken)
+        self._complain(decoded, body, taken)
         if decoded.mp_unreach is not None:
             self._take_unreach(decoded.mp_unreach, taken)
-        reach = decoded.mp_reach
-        if remedy >= Remedy.TREAT_AS_WITHDRAW or decoded.attributes is None:
-            self._treat_as_withdraw(reach, nlri, taken)
-            return
         if nlri:
-            # What is known by its block alone is taken by the short way, which must not
-            # pass over MP attributes.
-            is_plain = reach is None and decoded.mp_unreach is None
-            key = block if is_plain else (b"", block)
-            self._announce(IPV4_UNICAST, key, decoded.attributes, nlri, taken)
-        if reach is not None and decoded.mp_attributes is not None:
-            self._take_reach(reach, block, decoded.mp_attributes, taken)
+            self._take_nlri(nlri, block, decoded, taken)
+        reach, attributes = decoded.mp_reach, decoded.mp_attributes
+        if reach is not None and attributes is not None:
+            self._take_reach(reach, block, attributes, taken)
+        elif reach is not None:
+            self._withdraw(reach.family, reach.nlri, taken)
 
-    def _complain(self, decoded: DecodedBlock, body: bytes, taken: Taken) -> int:
-        """Record the problems; return the strongest remedy, or raise for a reset."""
-        if not decoded.problems:
-            return 0
+    def _complain(self, decoded: DecodedBlock, body: bytes, taken: Taken) -> None:
+        """Record the problems; raise for a reset."""
         for problem in decoded.problems:
             taken.complaints.append((problem, body))
             if problem.remedy is Remedy.SESSION_RESET:
@@ -203,7 +196,6 @@ class Intake:
                     data=problem.data,
                     text=problem.text,
                 )
-        return max(problem.remedy for problem in decoded.problems)
 
     def _take_known_mp(self, block: bytes, taken: Taken) -> bool:
         """Take an UPDATE of MP attributes alone, if its other attributes are known."""
@@ -226,6 +218,18 @@ class Intake:
         nlris = split(reach[5 + next_hop_len :], family.afi)
         _record(taken, family, table.announce(outcome, nlris))
         return True
+
+    def _take_nlri(
+        self, nlri: bytes, block: bytes, decoded: DecodedBlock, taken: Taken
+    ) -> None:
+        if decoded.attributes is None:  # treat-as-withdraw
+            self._withdraw(IPV4_UNICAST, nlri, taken)
+            return
+        # What is known by its block alone is taken by the short way, which must not pass
+        # over MP attributes.
+        is_plain = decoded.mp_reach is None and decoded.mp_unreach is None
+        key = block if is_plain else (b"", block)
+        self._announce(IPV4_UNICAST, key, decoded.attributes, nlri, taken)
 
     def _take_reach(
         self, reach: MpReach, block: bytes, attributes: PathAttributes, taken: Taken
@@ -271,14 +275,6 @@ class Intake:
                 _record(taken, family, table.withdraw(nlris, path_id))
         else:
             _record(taken, family, table.withdraw(split(run, family.afi)))
-
-    def _treat_as_withdraw(
-        self, reach: MpReach | None, nlri: bytes, taken: Taken
-    ) -> None:
-        if nlri:
-            self._withdraw(IPV4_UNICAST, nlri, taken)
-        if reach is not None:
-            self._withdraw(reach.family, reach.nlri, taken)
 
 
 def _record(taken: Taken, family: Family, changes: list[Change]) -> None:

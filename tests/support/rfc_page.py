@@ -1,8 +1,11 @@
 """docs/rfc-compliance.md: a hand-kept list of RFCs, and the clauses that tests prove."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rib.attribute_table import TABLE as TABLE_OF_ATTRIBUTES
+from rib.errors import Remedy
 from tests.support.rfc_markers import Clause, clauses
 
 ROOT: Final = Path(__file__).parents[2]
@@ -35,7 +38,7 @@ STANDARDS: Final = (
         "2385",
         "TCP MD5",
         DONE,
-        "for a peer or a range; a peer's new key holds at once, on its session too",
+        "for a peer or a range; a session keeps the key that works while it is changed",
     ),
     Standard(
         "2545", "IPv6 next hops", DONE, "a link-local address never leaves its link"
@@ -143,6 +146,195 @@ STANDARDS: Final = (
     Standard("draft ietf-sidrops-aspa-verification", "ASPA", NOT),
 )
 
+
+class Reset(NamedTuple):
+    """Something for which we end a session.
+
+    Attributes:
+        module: Where the source finds it.
+        places: How many calls there make it; a test counts them.
+        what: What was found.
+        notification: Code and subcode.
+        cause: Whose fault it can be.
+        demanded_by: Where that stands.
+    """
+
+    module: str
+    places: int
+    what: str
+    notification: str
+    cause: str
+    demanded_by: str
+
+
+RESETS: Final = (
+    Reset(
+        "bgpd/wire/framing.py",
+        3,
+        "a header whose marker is not all ones, whose length is not that of its type, or"
+        " whose type is unknown",
+        "1/1, 1/2, 1/3",
+        "the peer",
+        "4271 6.1: where the next message begins is not known",
+    ),
+    Reset(
+        "bgpd/wire/open.py",
+        1,
+        "an OPEN of another version, with parameters that do not fit or are unknown, an AS"
+        " or an identifier of 0, AS_TRANS, or a hold time of 1 or 2 s",
+        "2/0 to 2/6",
+        "the peer, before a session",
+        "4271 6.2, 6286 2.1, 6793 4.2.1, 7607 2",
+    ),
+    Reset(
+        "bgpd/wire/capabilities.py",
+        4,
+        "capabilities that do not fit their parameter or their format, or contradict each"
+        " other",
+        "2/0, 2/2, 2/11",
+        "the peer, before a session",
+        "4271 6.2, 9234 4.2: what was offered is not known",
+    ),
+    Reset(
+        "bgpd/session/negotiation.py",
+        5,
+        "an AS other than the configured one, our own identifier, roles that do not fit,"
+        " no family in common",
+        "2/2, 2/3, 2/11, 2/7",
+        "the peer or a configuration, before a session",
+        "4271 6.2, 6286 2.2, 9234 4.2, 5492 5",
+    ),
+    Reset(
+        "bgpd/session/fsm.py",
+        0,
+        "a message that the state does not expect",
+        "5/1, 5/2, 5/3",
+        "the peer",
+        "4271 6.6 and 8.2.2, 6608 4",
+    ),
+    Reset(
+        "bgpd/session/fsm.py",
+        0,
+        "silence for the hold time; nothing taken for the send hold time",
+        "4/0, 8/0",
+        "the peer or the way to it",
+        "4271 6.5, 9687 4",
+    ),
+    Reset(
+        "bgpd/wire/route_refresh.py",
+        1,
+        "a BoRR or EoRR that is too long, where both sides offered RFC 7313",
+        "7/1",
+        "the peer",
+        "7313 5",
+    ),
+    Reset(
+        "bgpd/wire/update.py",
+        1,
+        "an UPDATE whose fields are longer than it is",
+        "3/1",
+        "the peer",
+        "7606 3 b: the NLRI cannot be found",
+    ),
+    Reset(
+        "bgpd/daemon/intake.py",
+        2,
+        "prefixes that cannot be told apart, in any field; and what the rows below say",
+        "3/10",
+        "the peer: it encodes all NLRI itself",
+        "7606 3 j and 5.3",
+    ),
+    Reset(
+        "rib/attribute_mp.py",
+        2,
+        "MP_REACH_NLRI or MP_UNREACH_NLRI that is too short, or whose next hop is of no"
+        " length of its family",
+        "3/9",
+        "the peer: these attributes are not transitive",
+        "7606 7.11 and 7.12, 8950 4",
+    ),
+    Reset(
+        "rib/attribute_decode.py",
+        2,
+        "one of these two attributes more than once; an UPDATE without reachable NLRI, one"
+        " of whose attributes RFC 7606 itself finds malformed",
+        "3/1; that of the attribute",
+        "the peer; for the latter also a router that sends attributes with withdrawals",
+        "7606 3 g and 5.2: the NLRI may not have been found",
+    ),
+    Reset(
+        "bgpd/daemon/limits.py",
+        1,
+        "more prefixes than the configuration allows",
+        "6/1",
+        "anybody behind the peer, as the operator wants it",
+        "4486 4; the configuration",
+    ),
+)
+
+ENDINGS: Final = """\
+
+## What ends a session
+
+Nothing that a network far away puts into a route ends the session over which it comes. These do, and
+no others; a test counts the places in the source.
+
+| what | NOTIFICATION | whose fault it can be | demanded by RFC |
+|---|---|---|---|
+"""
+
+NOT_ENDINGS: Final = """\
+
+What once did, and does not:
+
+| what | here | why |
+|---|---|---|
+| an UPDATE without reachable NLRI, whose AS_PATH does not begin with the peer's AS or holds an AS_SET, AS 0, or a confederation segment, or whose NEXT_HOP is no host | nothing is wrong | 7606 5.2 resets since the NLRI may not have been found. What can be read casts no such doubt, and there is no route that the rule could refuse |
+| an attribute that is unknown, yet marked well-known | treat-as-withdraw; nothing without NLRI | 4271 6.3 ends the session (3/2), 7606 does not name it. Routers pass such attributes on, so one flipped bit would end sessions far away; BIRD and FRR withdraw, too |
+| NEXT_HOP of whatever length and value beside MP_REACH_NLRI, without NLRI of its own | ignored | 4760 3 |
+| NEXT_HOP, or the next hop in MP_REACH_NLRI, that is no host, beside routes with the other one | only the routes that have it are withdrawn | 4271 6.3: "the route SHOULD be ignored" |
+| a ROUTE-REFRESH with something behind it, such as filters that we did not ask for; BoRR and EoRR without RFC 7313 | the request counts, the rest is passed over | 7313 5 names no error but the length of BoRR and EoRR |
+
+## What is wrong with an attribute
+
+What each attribute that is understood costs its routes (RFC 7606 2). An attribute more than once is
+discarded but for the first (3 g), but for those with NLRI.
+
+| code | attribute | wrong Optional or Transitive bit | malformed | by RFC | from an external peer |
+|---|---|---|---|---|---|
+"""
+
+UNREAD: Final = """\
+
+What suites of other makers judge differently:
+
+| what | here | because |
+|---|---|---|
+| the Partial bit on ORIGIN, AS_PATH and other attributes that must not have it | accepted, and not sent on | 7606 3 c names the Optional and the Transitive bit alone, in place of 4271 6.3; that the bit must be 0 (4271 4.3) binds the sender |
+| AS4_PATH with a segment of an unknown type, of type 0 too, or of no AS numbers | attribute discard | 6793 6 says so for each way in which it is malformed; from a peer with 4-octet AS numbers it is discarded unread (6793 3) |
+| OTC with AS 0 | accepted; a leak where each other AS would be one | 9234 5 calls it malformed by its length alone, and 7607 2 does not list it among the attributes in which AS 0 is |
+| an attribute that runs past the end of its UPDATE's attributes, from internal peers too | treat-as-withdraw | 7606 4 makes no difference |
+
+Attributes that are not understood go by their flags (RFC 4271 5 and 9): a transitive one is passed on
+with the Partial bit, whatever it holds, another is dropped; one that is not optional withdraws its routes.
+What their RFCs ask of speakers that understand them does not bind one that does not, so no value of theirs
+is malformed here:
+
+| code | attribute | RFC | flags | here |
+|---|---|---|---|---|
+| 22 | PMSI_TUNNEL | 6514 5 | optional transitive | passed on |
+| 23 | tunnel encapsulation | 9012 2 | optional transitive | passed on |
+| 24 | traffic engineering | 5543 2 | optional non-transitive | dropped |
+| 27 | PE distinguisher labels | 6514 8 | optional transitive | passed on |
+| 29 | BGP-LS | 9552 5.3 | optional non-transitive | dropped |
+| 33 | BGPsec_PATH | 8205 3 | optional non-transitive | dropped |
+| 36 | D-PATH | draft ietf-bess-evpn-ipvpn-interworking | optional transitive | passed on |
+| 37 | SFP | 9015 | optional transitive | passed on |
+| 39 | next hop dependent characteristics | draft ietf-idr-nhc | optional transitive | passed on; who reads it compares the next hop inside with the route's |
+| 40 | prefix SID | 8669 3 | optional transitive | passed on |
+| 128 | ATTR_SET | 6368 5 | optional transitive | passed on |
+"""
+
 HEAD: Final = """\
 # RFC compliance
 
@@ -192,6 +384,8 @@ same length. What is off: add-path, AIGP, long-lived graceful restart, roles, RF
 
 """
 
+CLAUSES: Final = "\n## Clauses and the tests that prove them\n"
+
 TABLE: Final = """\
 
 | RFC | section | level | what the test says | test |
@@ -220,7 +414,30 @@ def rfc_page() -> str:
         "routers, the kernel, laws over generated input.\n"
     )
     rows = [_row(clause) for clause in proven]
-    return "".join([HEAD, *standards, DEVIATIONS, summary, TABLE, *rows])
+    deviations, clauses_head = DEVIATIONS.split(CLAUSES)
+    parts = [HEAD, *standards, deviations, *_errors(), CLAUSES, clauses_head]
+    return "".join([*parts, summary, TABLE, *rows])
+
+
+def _errors() -> Iterator[str]:
+    """Yield the sections about what is wrong with a message or an attribute."""
+    yield ENDINGS
+    for reset in RESETS:
+        cells = (reset.what, reset.notification, reset.cause, reset.demanded_by)
+        yield f"| {' | '.join(cells)} |\n"
+    yield NOT_ENDINGS
+    for row in TABLE_OF_ATTRIBUTES.values():
+        clause = row.clause.removeprefix("RFC ")
+        outside = "discarded" if row.is_internal else ""
+        flags, malformed = _remedy(row.wrong_flags), _remedy(row.malformed)
+        yield (
+            f"| {row.code} | {row.name} | {flags} | {malformed} | {clause} | {outside} |\n"
+        )
+    yield UNREAD
+
+
+def _remedy(remedy: Remedy) -> str:
+    return remedy.name.lower().replace("_", "-")
 
 
 def _row(clause: Clause) -> str:

@@ -231,19 +231,15 @@ def test_an_overrun_is_treat_as_withdraw(tail: bytes) -> None:
     assert decoded.problems[-1].data == tail
 
 
-@pytest.mark.rfc("4271", "6.3", "MUST")
-def test_an_unknown_well_known_attribute_is_3_2_with_the_attribute() -> None:
-    whole = attribute(99, b"abc", 0x40)
+@pytest.mark.parametrize("flags", [0x00, 0x40, 0x60])
+@pytest.mark.parametrize("code", [0, 22, 23, 29, 39, 40, 99, 255])
+def test_an_unknown_well_known_attribute_withdraws(code: int, flags: int) -> None:
+    whole = attribute(code, b"abc", flags)
     decoded = decode(BASE + whole)
-    assert decoded.remedy is RESET
-    (problem,) = decoded.problems
-    assert (problem.type_code, problem.subcode, problem.data) == (99, 2, whole)
-
-
-def test_a_registered_attribute_that_looks_well_known_has_wrong_flags() -> None:
-    decoded = decode(BASE + attribute(23, b"abc", 0x40))
     assert decoded.remedy is WITHDRAW
-    assert decoded.problems[0].subcode == 4
+    (problem,) = decoded.problems
+    assert (problem.type_code, problem.subcode, problem.data) == (code, 2, whole)
+    assert decode(whole, has_nlri=False).problems == ()
 
 
 @pytest.mark.rfc("4271", "5", "MUST")
