@@ -2,7 +2,7 @@
 
 from bgpd.session.events import RefreshReceived
 from bgpd.session.negotiation import Negotiated
-from bgpd.wire.route_refresh import RefreshSubtype, decode_route_refresh
+from bgpd.wire.route_refresh import decode_route_refresh
 
 
 def refresh_of(body: bytes, negotiated: Negotiated) -> RefreshReceived | None:
@@ -11,10 +11,7 @@ def refresh_of(body: bytes, negotiated: Negotiated) -> RefreshReceived | None:
     Raises:
         NotifyError: RFC 7313 5: the length is wrong.
     """
-    has_enhanced = negotiated.has_enhanced_refresh
-    message = decode_route_refresh(body, has_enhanced=has_enhanced)
+    message = decode_route_refresh(body, has_enhanced=negotiated.has_enhanced_refresh)
     if message is None or message.family not in negotiated.families:
         return None
-    if has_enhanced or message.subtype is RefreshSubtype.REQUEST:
-        return RefreshReceived(message.family, message.subtype)
-    return None
+    return RefreshReceived(message.family, message.subtype)

@@ -15,7 +15,6 @@ from typing import Final
 
 from bgpd.wire.errors import (
     ErrorCode,
-    HeaderSubcode,
     NotifyError,
     RouteRefreshSubcode,
 )
@@ -50,33 +49,31 @@ class RouteRefresh:
 
 
 def decode_route_refresh(body: bytes, *, has_enhanced: bool) -> RouteRefresh | None:
-    """Return the message, or ``None`` when its subtype is unknown (RFC 7313 5: ignore it).
+    """Return the message, or ``None`` when it is to be ignored (RFC 7313 5).
+
+    What follows a request, such as the filters of RFC 5291 that we never ask for, is passed
+    over: no RFC ends a session for it.
 
     Args:
-        body: The message without its header.
-        has_enhanced: Both sides offered RFC 7313.
+        body: The message without its header, at least 4 octets (the framer saw to it).
+        has_enhanced: Both sides offered RFC 7313; without it a mark means nothing.
 
     Raises:
-        NotifyError: The length is wrong: 7/1 with the whole message as data where RFC
-            7313 is agreed on, 1/2 with the length field otherwise.
+        NotifyError: 7/1 with the whole message as data: a mark is too long (RFC 7313 5).
     """
-    subtype = _SUBTYPES.get(body[2])
-    if subtype is None:
+    afi, number, safi = _BODY.unpack_from(body)
+    subtype = _SUBTYPES.get(number)
+    is_mark = subtype is not RefreshSubtype.REQUEST
+    if subtype is None or (is_mark and not has_enhanced):
         return None
-    if len(body) != _BODY.size:
+    if is_mark and len(body) != _BODY.size:
         whole = encode_message(MessageType.ROUTE_REFRESH, body)
-        text = f"ROUTE-REFRESH of {len(whole)} octets, 23 expected"
-        if has_enhanced:
-            raise NotifyError(
-                ErrorCode.ROUTE_REFRESH,
-                RouteRefreshSubcode.INVALID_MESSAGE_LENGTH,
-                whole,
-                text,
-            )
         raise NotifyError(
-            ErrorCode.HEADER, HeaderSubcode.BAD_MESSAGE_LENGTH, whole[16:18], text
+            ErrorCode.ROUTE_REFRESH,
+            RouteRefreshSubcode.INVALID_MESSAGE_LENGTH,
+            whole,
+            f"ROUTE-REFRESH of {len(whole)} octets, 23 expected",
         )
-    afi, _, safi = _BODY.unpack(body)
     return RouteRefresh(Family(afi, safi), subtype)
 
 

@@ -368,7 +368,8 @@ def test_refreshes_that_mean_nothing_here_are_ignored() -> None:
     assert made.state is State.ESTABLISHED
 
 
-def test_a_refresh_of_wrong_length_ends_the_session() -> None:
+def test_a_mark_of_wrong_length_ends_the_session_where_marks_are_agreed_on() -> None:
+    mark = encode_message(5, b"\0\1\1\1\0")
     made = established()
     made.receive_data(1, encode_message(5, b"\0\1\0\1\0"), 1.0)
     assert notifications(made.events()) == [Notification(1, 2, b"\0\x18")]

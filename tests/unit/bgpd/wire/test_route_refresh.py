@@ -29,15 +29,26 @@ def test_unknown_subtypes_are_ignored(subtype: int, rest: bytes) -> None:
 
 
 @pytest.mark.rfc("7313", "5", "MUST")
-def test_wrong_length_is_answered_with_the_whole_message() -> None:
+@pytest.mark.parametrize("subtype", [RefreshSubtype.BEGIN, RefreshSubtype.END])
+def test_a_mark_of_wrong_length_is_answered_with_the_whole_message(
+    subtype: int,
+) -> None:
+    body = bytes([0, 1, subtype, 1, 0])
     with pytest.raises(NotifyError) as caught:
-        decode_route_refresh(b"\0\1\1\1\0", has_enhanced=True)
+        decode_route_refresh(body, has_enhanced=True)
     assert (caught.value.code, caught.value.subcode) == (7, 1)
-    assert caught.value.data == b"\xff" * 16 + b"\0\x18\5\0\1\1\1\0"
+    assert caught.value.data == b"\xff" * 16 + b"\0\x18\5" + body
 
 
-def test_wrong_length_without_rfc_7313_is_a_bad_message_length() -> None:
-    with pytest.raises(NotifyError) as caught:
-        decode_route_refresh(b"\0\1\0\1\0", has_enhanced=False)
-    assert (caught.value.code, caught.value.subcode) == (1, 2)
-    assert caught.value.data == b"\0\x18"
+@pytest.mark.parametrize("has_enhanced", [True, False])
+@pytest.mark.parametrize("rest", [b"\0", b"\1\x80\0\5orf.."])
+def test_what_follows_a_request_is_passed_over(rest: bytes, has_enhanced: bool) -> None:  # noqa: FBT001
+    message = decode_route_refresh(b"\0\1\0\1" + rest, has_enhanced=has_enhanced)
+    assert message == RouteRefresh(IPV4_UNICAST)
+
+
+@pytest.mark.parametrize("rest", [b"", b"\0"])
+@pytest.mark.parametrize("subtype", [RefreshSubtype.BEGIN, RefreshSubtype.END])
+def test_marks_mean_nothing_without_rfc_7313(subtype: int, rest: bytes) -> None:
+    body = bytes([0, 1, subtype, 1]) + rest
+    assert decode_route_refresh(body, has_enhanced=False) is None
