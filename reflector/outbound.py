@@ -4,9 +4,21 @@ A member is not sent its own routes, so whatever is gathered is kept apart by wh
 """
 
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 from reflector.rules import Outgoing
 from rib.path import Source
+
+HEADER_LEN: Final = 19  # octets of a message, RFC 4271 4.1
+
+
+def count_messages(octets: bytes, start: int, end: int) -> int:
+    """Return how many whole messages stand between two of their borders (RFC 4271 4.1)."""
+    count = 0
+    while start < end:
+        start += max(HEADER_LEN, octets[start + 16] << 8 | octets[start + 17])
+        count += 1
+    return count
 
 
 class Outbound:
@@ -19,7 +31,7 @@ class Outbound:
         special: Those who are not sent just ``octets``.
     """
 
-    __slots__ = ("octets", "private", "spans", "special")
+    __slots__ = ("_count", "octets", "private", "spans", "special")
 
     def __init__(
         self,
@@ -31,6 +43,23 @@ class Outbound:
         self.spans = spans
         self.private = private
         self.special = spans.keys() | private.keys()
+        self._count = -1
+
+    @property
+    def count(self) -> int:
+        """How many messages there are for all: counted once, when somebody is told."""
+        if self._count < 0:
+            self._count = count_messages(self.octets, 0, len(self.octets))
+        return self._count
+
+    def count_of(self, source: Source) -> int:
+        """Return how many messages the share of a member holds."""
+        count = self.count
+        if (span := self.spans.get(source)) is not None:
+            count -= count_messages(self.octets, *span)
+        if (private := self.private.get(source)) is not None:
+            count += count_messages(private, 0, len(private))
+        return count
 
     def share_of(self, source: Source) -> list[bytes]:
         """Return what one member is sent, as buffers to be written in order.

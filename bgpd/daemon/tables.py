@@ -18,7 +18,7 @@ from bgpd.daemon.apart import each, piecewise
 from bgpd.daemon.given_ids import take_back
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.loop import collect_young, has_many_young
-from bgpd.daemon.telling import Telling, Write
+from bgpd.daemon.telling import Telling, Write, write_share
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import end_of_rib
 from reflector.group import CATCH_UP_SLICE, CatchUp, Member, UpdateGroup
@@ -263,7 +263,7 @@ class FamilyTables:
             member.next_refresh = before, after
             return
         if before:
-            self._writers[source]([before])
+            self._writers[source]([before], 1)
         member.closing = after
         self._gather(group, member)
 
@@ -333,7 +333,7 @@ class FamilyTables:
             return
         member.closing = None
         if closing:
-            self._writers[member.source]([closing])
+            self._writers[member.source]([closing], 1)
         if member.next_refresh is not None:
             before, after = member.next_refresh
             member.next_refresh = None
@@ -398,8 +398,8 @@ class FamilyTables:
             if not member.missed and not member.unseen:
                 member.is_behind = member.is_in_doubt = False
             for outbound in outbounds:
-                if outbound and (share := outbound.share_of(member.source)):
-                    self._writers[member.source](share)
+                if outbound:
+                    write_share(outbound, member.source, self._writers[member.source])
             yield
         self._close(group, member)
 

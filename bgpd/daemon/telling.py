@@ -13,7 +13,14 @@ from reflector.group import Member
 from reflector.outbound import Outbound
 from rib.path import Source
 
-Write = Callable[[Sequence[bytes]], None]
+Write = Callable[[Sequence[bytes], int], None]
+"""Takes octets, and how many messages of one type they are."""
+
+
+def write_share(outbound: Outbound, source: Source, write: Write) -> None:
+    """Tell one member what there is for it."""
+    if share := outbound.share_of(source):
+        write(share, outbound.count_of(source))
 
 
 class Telling:
@@ -49,14 +56,14 @@ class Telling:
         while flushes:
             outbound, left = flushes[0]
             special, whole = outbound.special, (outbound.octets,)
+            count = outbound.count
             while left:
                 # Gone from here first: a write may find the socket full, which asks.
                 source, write = left.popitem()
                 if source in special:
-                    if share := outbound.share_of(source):
-                        write(share)
-                elif whole[0]:
-                    write(whole)
+                    write_share(outbound, source, write)
+                elif count:
+                    write(whole, count)
                 if monotonic() >= until:
                     return
             flushes.popleft()
@@ -65,8 +72,8 @@ class Telling:
         """Tell one member all there is for it."""
         for outbound, left in tuple(self._flushes):
             write = left.pop(source, None)
-            if write is not None and (share := outbound.share_of(source)):
-                write(share)
+            if write is not None:
+                write_share(outbound, source, write)
 
     def forget(self, source: Source) -> None:
         """A member has left."""

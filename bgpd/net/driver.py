@@ -38,9 +38,8 @@ from bgpd.session.events import (
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
 from bgpd.wire.errors import NotifyError
-from bgpd.wire.framing import MessageType
 
-UPDATE: Final = int(MessageType.UPDATE)
+TYPE_AT: Final = 18  # octets from the beginning of a message to its type, RFC 4271 4.1
 
 
 class PeerHandler(Protocol):
@@ -196,8 +195,13 @@ class PeerDriver:
         self._made(connection, is_outgoing=False)
 
     # hot: per flush and member
-    def write(self, buffers: Sequence[bytes]) -> None:
-        """Put UPDATEs on the wire."""
+    def write(self, buffers: Sequence[bytes], count: int) -> None:
+        """Put messages on the wire.
+
+        Args:
+            buffers: Whole messages, all of one type.
+            count: How many.
+        """
         connection = self._established
         if connection is not None:
             try:
@@ -209,12 +213,12 @@ class PeerDriver:
                 self._loop.call_soon(self._give_up)
             # The session learns of it when its timer fires: to count the keepalive
             # interval anew for every member of a flush would cost more than its writes.
-            self._sent[UPDATE] += 1
+            self._sent[buffers[0][TYPE_AT]] += count
             self._written_at = self._loop.time()
 
     def send_message(self, octets: bytes) -> None:
         """Put one message on the wire: ROUTE-REFRESH."""
-        self.write((octets,))
+        self.write((octets,), 1)
 
     def data_received(self, conn_id: int, data: bytes) -> None:
         """One chunk of octets came."""
@@ -334,9 +338,7 @@ class PeerDriver:
         self._timer = None
         now = self._poller.pulse.look()
         session = self.session
-        if self._written_at:
-            session.note_sent(self._written_at, update_count=0)
-            self._written_at = 0.0
+        self._note_written()
         if self._is_paused and self._established is not None:
             left = self._established.unsent_len
             # Room that nobody has used yet is progress of the peer's just as well.
@@ -352,6 +354,11 @@ class PeerDriver:
                 self._pump()
         else:
             self._rearm()
+
+    def _note_written(self) -> None:
+        if self._written_at:
+            self.session.note_sent(self._written_at)
+            self._written_at = 0.0
 
     def _has_unread(self) -> bool:
         """Whether something of the peer's waits in a socket, or an attempt has ended.

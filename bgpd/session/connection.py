@@ -222,12 +222,9 @@ class Connection:
         others = len(messages) - len(bodies)
         if others and not all(kind in USUAL for kind, _ in messages):
             return None
-        received = self._counters.received
         if bodies:
-            received[UPDATE] += len(bodies)
             self.dispatch(Event.UPDATE_MSG, now)
         if others:
-            received[MessageType.KEEPALIVE] += others
             self.dispatch(Event.KEEP_ALIVE_MSG, now)
         return bodies
 

@@ -7,8 +7,9 @@ class Counters:
     """Plain integers that only grow, and what happened last.
 
     Attributes:
-        received: Messages by type code (``MessageType``); index 0 is unused.
-        sent: As ``received``; UPDATEs as told by ``note_sent``.
+        received: Messages on the wire by type code (``MessageType``), of all connections;
+            what follows the end of one is void. Index 0 is unused.
+        sent: As ``received``; what the driver writes past the session is counted by it.
         octets_received: Of all connections.
         connect_attempts: How often we asked for a TCP connection.
         refused: Incoming connections turned away.

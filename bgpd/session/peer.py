@@ -45,6 +45,7 @@ from bgpd.wire.open import OpenMessage, decode_open
 
 IDLE, ESTABLISHED = State.IDLE, State.ESTABLISHED  # bound once: read on the hot path
 UPDATE = int(MessageType.UPDATE)
+KEEPALIVE = int(MessageType.KEEPALIVE)
 
 
 class PeerSession:
@@ -188,10 +189,9 @@ class PeerSession:
         self._machines.rest(error.rest_time, now)
         self._settle(now)
 
-    def note_sent(self, now: float, update_count: int = 1) -> None:
-        """The driver wrote UPDATEs: the next KEEPALIVE may wait (RFC 4271 4.4)."""
+    def note_sent(self, now: float) -> None:
+        """The driver wrote messages: the next KEEPALIVE may wait (RFC 4271 4.4)."""
         if self._machines.established is not None:
-            self.counters.sent[UPDATE] += update_count
             self._machines.established.restart_keepalive(now)
 
     def note_send_blocked(self, since: float) -> None:
@@ -322,6 +322,10 @@ class PeerSession:
             bodies = connection.take_usual(messages, now)
         if bodies is None:
             self._receive(connection, messages, now)
+        else:
+            received = self.counters.received
+            received[UPDATE] += len(bodies)
+            received[KEEPALIVE] += len(messages) - len(bodies)
         return bodies
 
     def _receive(
@@ -329,7 +333,7 @@ class PeerSession:
     ) -> None:
         waiting = self._machines.waiting
         if waiting is not None and waiting.conn_id == connection.conn_id:
-            waiting.messages += messages
+            self._wait_with(waiting, messages)
         else:
             self._take(connection, messages, now)
         error = connection.framer.error
@@ -340,21 +344,29 @@ class PeerSession:
     # -- messages -----------------------------------------------------------------------
 
     def _take(
-        self, connection: Connection, messages: list[tuple[int, bytes]], now: float
+        self,
+        connection: Connection,
+        messages: list[tuple[int, bytes]],
+        now: float,
+        *,
+        is_counted: bool = False,
     ) -> None:
-        conn_id = connection.conn_id
+        conn_id, received = connection.conn_id, self.counters.received
         at, end = 0, len(messages)
         while at < end:
             if connection.state is ESTABLISHED:
                 usual = [*takewhile(_is_usual, islice(messages, at, None))]
                 if bodies := connection.take_usual(usual, now):
                     self._outbox.append(UpdatesReceived(bodies))
+                if not is_counted:
+                    self._count(usual)
                 at += len(usual)
                 if at == end:
                     break
             kind, body = messages[at]
             at += 1
-            self.counters.received[kind] += 1
+            if not is_counted:
+                received[kind] += 1
             _TAKE[kind](self, connection, body, now)
             if connection.conn_id != conn_id:
                 break  # it was dropped, what follows is void
@@ -362,8 +374,18 @@ class PeerSession:
                 self._machines.waiting is not None
                 and self._machines.waiting.conn_id == conn_id
             ):
-                self._machines.waiting.messages += messages[at:]
+                self._wait_with(self._machines.waiting, messages[at:])
                 break
+
+    def _wait_with(self, waiting: Waiting, messages: list[tuple[int, bytes]]) -> None:
+        """Let messages wait behind an OPEN: they are there, and counted, already."""
+        self._count(messages)
+        waiting.messages += messages
+
+    def _count(self, messages: list[tuple[int, bytes]]) -> None:
+        received = self.counters.received
+        for kind, _ in messages:
+            received[kind] += 1
 
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
         if self._must_wait(connection, now) and connection.conn_id is not None:
@@ -450,7 +472,7 @@ class PeerSession:
         (_, opened), *others = waiting.messages
         self._judge_open(connection, opened, now)
         if connection.conn_id == waiting.conn_id:  # else it was dropped
-            self._take(connection, others, now)
+            self._take(connection, others, now, is_counted=True)
 
     # -- helpers ------------------------------------------------------------------------
 
@@ -465,6 +487,7 @@ class PeerSession:
 
     def _refuse(self, conn_id: int) -> None:
         self.counters.refused += 1
+        self.counters.sent[MessageType.NOTIFICATION] += 1
         octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
         self._outbox.extend((Send(conn_id, octets), CloseConnection(conn_id)))
 

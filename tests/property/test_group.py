@@ -45,6 +45,7 @@ from tests.support.told import (
     by_prefix,
     end_refresh,
     lone_view,
+    messages_of,
     octets_of,
 )
 
@@ -228,8 +229,10 @@ class Groups(RuleBasedStateMachine):
         told = self.told[peer] = Told(add_path=most is not None)
         self.add_path[peer] = most
 
-        def write(share: Sequence[bytes]) -> None:
-            told.take(octets_of(share))
+        def write(share: Sequence[bytes], count: int) -> None:
+            octets = octets_of(share)
+            assert count == len(messages_of(octets))
+            told.take(octets)
             if peer in self.is_full:
                 self.tables.fell_behind(source)
 

@@ -35,6 +35,7 @@ from tests.support.told import (
     begin_refresh,
     by_prefix,
     end_refresh,
+    messages_of,
     octets_of,
 )
 
@@ -80,9 +81,11 @@ class Peers:
         self.sources.append(source)
         self.told.append(told)
 
-        def write(share: Sequence[bytes]) -> None:
+        def write(share: Sequence[bytes], count: int) -> None:
             self.writes.append(number)
-            told.take(octets_of(share))
+            octets = octets_of(share)
+            assert count == len(messages_of(octets))
+            told.take(octets)
             if number in self.full:
                 self.tables.fell_behind(source)
 

@@ -22,7 +22,7 @@ async def test_no_keepalive_leaves_while_updates_do() -> None:
         sent = driver.session.counters.sent
         updates, keepalives = sent[UPDATE], sent[KEEPALIVE]
         for _ in range(11):
-            driver.write([end_of_rib(IPV4_UNICAST)])
+            driver.write([end_of_rib(IPV4_UNICAST)], 1)
             await asyncio.sleep(0.2)
         assert sent[UPDATE] == updates + 11
         assert sent[KEEPALIVE] == keepalives
