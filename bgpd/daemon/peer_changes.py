@@ -30,7 +30,7 @@ def change_neighbours(
 
     Args:
         speaker: What runs.
-        settings: The range as it is now; another password is for connections to come.
+        settings: The range as it is now.
         cost: What the change of its template costs.
     """
     for address, peer in tuple(speaker.peers.items()):
@@ -40,7 +40,6 @@ def change_neighbours(
                 name=peer.settings.name,
                 remote_addr=address,
                 is_passive=peer.settings.is_passive,
-                password=peer.settings.password,
             )
             speaker.change_peer(mine, cost)
             yield

@@ -273,12 +273,6 @@ class Speaker:
         except SocketError as error:
             _log.error("%s", error.strerror)  # the text says it all
 
-    def _rekey(self, peer: Peer, key: str) -> None:
-        try:
-            peer.driver.rekey(key)
-        except SocketError as error:
-            _log.error("%s", error.strerror)  # the text says it all
-
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
@@ -313,15 +307,17 @@ class Speaker:
             text: For the peer's operator (RFC 9003), where the session is reset.
         """
         peer = self.peers[settings.remote_addr]
-        if peer.settings.password != settings.password:
-            self._set_key(settings.remote_addr, settings.password)
-            self._rekey(peer, settings.password)
         before = peer.settings
+        is_rekeyed = before.password != settings.password
         if not peer.range_name:
+            if is_rekeyed:
+                self._set_key(settings.remote_addr, settings.password)
             self._ours.note(before, settings)
         self.shared.may_have_changed()
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
+        if is_rekeyed:
+            peer.driver.rekey()
         if cost is ChangeCost.RESET:
             peer.restart(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text)
             return
@@ -337,8 +333,9 @@ class Speaker:
         before = self.ranges.get(settings.name)
         self._ours.note(None if before is None else before.template, settings.template)
         self.ranges[settings.name] = settings
-        if settings.template.password:
-            self._set_key(settings.prefix, settings.template.password)
+        if before is not None and before.prefix != settings.prefix:
+            self._set_key(before.prefix, "")
+        self._set_key(settings.prefix, settings.template.password)
         self.shared.may_have_changed()
 
     def remove_range(self, name: str) -> None:

@@ -36,6 +36,7 @@ class Connection:
         sock: For options.
         driver: Who takes what is received; ``None`` once the connection is closed.
         conn_id: The driver's name for it.
+        key: The MD5 key that signs it; empty for none.
         unsent_len: Octets that wait for room in the socket.
     """
 
@@ -47,6 +48,7 @@ class Connection:
         "_unsent",
         "conn_id",
         "driver",
+        "key",
         "sock",
         "unsent_len",
     )
@@ -55,6 +57,7 @@ class Connection:
         self.sock = sock
         self.driver: PeerDriver | None = None
         self.conn_id = 0
+        self.key = ""
         self.unsent_len = 0
         self._poller = poller
         self._descriptor = sock.fileno()  # -1 once there is none any more

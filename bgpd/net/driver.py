@@ -13,6 +13,7 @@ from select import POLLOUT
 from typing import Final, Protocol
 
 from bgpd.net.connection import Connection, reason_of
+from bgpd.net.key_rollover import MOST_KEYS, KeyRollover
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     bind_device,
@@ -135,6 +136,8 @@ class PeerDriver:
         self._is_abandoned = False
         self._established: Connection | None = None
         self._established_id = 0
+        self._key_number = 0  # counts changes of the peer's MD5 key
+        self._rollover: KeyRollover | None = None
         self._sent = session.counters.sent
         self._written_at = 0.0  # of UPDATEs that the session was not told of; 0: none
         self._paused_at_len = 0
@@ -164,21 +167,43 @@ class PeerDriver:
         self._handler = _NOBODY
         self._cancel_connect()
         self._stop_timer()
+        self._end_rollover()
         for connection in self._connections.values():
             connection.close()
         self._connections.clear()
         self._established = None
 
-    def rekey(self, password: str) -> None:
-        """Sign and check the established connection by another MD5 key (RFC 2385).
+    def rekey(self) -> None:
+        """Follow another MD5 key of the settings (RFC 2385).
 
-        The peer must change its own within the time that TCP retries, or the session ends.
-
-        Raises:
-            SocketError: The kernel refused.
+        The established connection keeps the key that works (``bgpd.net.key_rollover``);
+        whatever else there is begins anew under the new one.
         """
-        if self._established is not None:
-            set_md5_key(self._established.sock, self.settings.remote_addr, password)
+        self._key_number += 1
+        self.session.change_key(self._loop.time())
+        self._pump()
+        connection, wanted = self._established, self.settings.password
+        if connection is None:
+            return
+        former = () if self._rollover is None else self._rollover.keys
+        self._end_rollover()
+        keys = tuple(dict.fromkeys((wanted, connection.key, *former)))[:MOST_KEYS]
+        if len(keys) > 1:
+            self._rollover = KeyRollover(
+                self._loop, connection, self.settings.remote_addr, keys, self._probe
+            )
+            self._probe()
+
+    def _probe(self) -> None:
+        """Say something that the peer's TCP acknowledges."""
+        self._note_written()
+        self.session.say_alive(self._loop.time())
+        self._rearm()
+
+    def _end_rollover(self) -> None:
+        if self._rollover is not None:
+            self._rollover.close()
+            self._rollover = None
 
     def notify(self, error: NotifyError) -> None:
         """End the session with a NOTIFICATION."""
@@ -307,6 +332,7 @@ class PeerDriver:
                 self._established = self._connections[event.conn_id]
                 self._handler.established(event)
             case SessionDown():
+                self._end_rollover()
                 self._established = None
                 self._is_paused = False
                 self._written_at = 0.0
@@ -435,6 +461,7 @@ class PeerDriver:
     def _made(self, connection: Connection, *, is_outgoing: bool) -> None:
         conn_id, self._next_id = self._next_id, self._next_id + 1
         connection.conn_id = conn_id
+        connection.key = self.settings.password
         connection.driver = self
         self._connections[conn_id] = connection
         local, remote = connection.address_pair()
@@ -444,6 +471,7 @@ class PeerDriver:
             local_addr=local,
             remote_addr=remote,
             now=self._loop.time(),
+            key_number=self._key_number,
         )
         self._pump()
 

@@ -61,6 +61,8 @@ class Connection:
         conn_id: The driver's name of the TCP connection; ``None`` while there is none.
         local_addr: Text of our end; empty while there is none.
         remote_addr: Text of the peer's end.
+        key_number: Which of the peer's MD5 keys signed the connection as it was made,
+            counted by their changes.
         framer: Cuts what is received.
         offer: Our OPEN on this connection.
         peer_open: The peer's, once accepted.
@@ -83,6 +85,7 @@ class Connection:
         "established_at",
         "framer",
         "is_outgoing",
+        "key_number",
         "local_addr",
         "negotiated",
         "offer",
@@ -122,17 +125,24 @@ class Connection:
         self.conn_id: int | None = None
         self.local_addr = ""
         self.remote_addr = ""
+        self.key_number = 0
         self.framer = Framer()
         self.offer: OpenMessage | None = None
         self.peer_open: OpenMessage | None = None
         self.negotiated: Negotiated | None = None
 
     def attach(
-        self, conn_id: int, local_addr: str, remote_addr: str, offer: OpenMessage
+        self,
+        conn_id: int,
+        local_addr: str,
+        remote_addr: str,
+        offer: OpenMessage,
+        key_number: int = 0,
     ) -> None:
         """Take a TCP connection that was made, before the event that says so."""
         self._is_connecting = False
         self.conn_id = conn_id
+        self.key_number = key_number
         self.local_addr = local_addr
         self.remote_addr = remote_addr
         self.offer = offer

@@ -1,8 +1,27 @@
-"""Which event ends a session, and which NOTIFICATION goes with it."""
+"""Which event ends a session, which NOTIFICATION goes with it, and what an end says."""
 
+from typing import Final
+
+from bgpd.session.events import DownKind, DownReason
 from bgpd.session.fsm import Event, State
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError, OpenSubcode
 from bgpd.wire.notification import Notification, from_error, hard_reset
+
+NO_FAILURE: Final = (
+    DownKind.ADMIN_STOP,
+    DownKind.COLLISION,
+    DownKind.REPLACED,
+    DownKind.SUPERSEDED,
+    DownKind.KEY_CHANGED,
+)
+"""Ends that say nothing about the peer's health."""
+WAY_LOST: Final = (
+    DownKind.CONNECT_FAILED,
+    DownKind.CONNECTION_LOST,
+    DownKind.HOLD_TIMER_EXPIRED,
+    DownKind.SEND_HOLD_TIMER_EXPIRED,
+)
+"""Ends that a way which is back takes the reason from."""
 
 
 def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
@@ -34,3 +53,32 @@ def ending_of(notification: Notification, state: State) -> Event:
         # ourselves would let both miss each other for long: wait in Active.
         return Event.TCP_CONNECTION_FAILS
     return Event.NOTIF_MSG
+
+
+def is_for_silence(reason: DownReason) -> bool:
+    """Whether the peer has given us up because it heard nothing, or just as well may."""
+    notification = reason.notification
+    return reason.kind is DownKind.CONNECTION_LOST or (
+        reason.kind is DownKind.NOTIFICATION_RECEIVED
+        and notification is not None
+        and notification.code == ErrorCode.HOLD_TIMER_EXPIRED
+    )
+
+
+def is_cease(reason: DownReason) -> bool:
+    """Whether the peer ended it by a Cease."""
+    notification = reason.notification
+    return (
+        reason.kind is DownKind.NOTIFICATION_RECEIVED
+        and notification is not None
+        and notification.code == ErrorCode.CEASE
+    )
+
+
+def is_collision(reason: DownReason) -> bool:
+    """Whether it lost a collision, by what the NOTIFICATION says."""
+    notification = reason.notification
+    return (
+        notification is not None
+        and notification.subcode == CeaseSubcode.CONNECTION_COLLISION_RESOLUTION
+    )

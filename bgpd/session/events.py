@@ -25,6 +25,7 @@ class DownKind(Enum):
     COLLISION = "lost a connection collision"
     REPLACED = "peer opened a new connection"
     SUPERSEDED = "not needed beside the established session"
+    KEY_CHANGED = "signed by a former MD5 key"
 
 
 @dataclass(frozen=True, slots=True)

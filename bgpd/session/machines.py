@@ -17,6 +17,9 @@ restarted knocks beside a session that is still thought to stand. Rules between 
   on: then the peer has restarted, the old session ends silently and its routes stay
   (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
   connection is more likely the leftover of a collision;
+* a new connection that is signed by a newer MD5 key than the established session proves by
+  its signature that the peer has taken the key and begins anew: it takes over at once.
+  A peer ends its session under the former key, and we may not have heard that;
 * a connection from the peer replaces its former one that did not get so far;
 * while a session stands, our own attempts rest;
 * a dynamic peer is gone with its last connection, unless it is told to rest, and never
@@ -36,6 +39,13 @@ from typing import Final
 
 from bgpd.session.connection import Connection
 from bgpd.session.counters import Counters
+from bgpd.session.endings import (
+    NO_FAILURE,
+    WAY_LOST,
+    is_cease,
+    is_collision,
+    is_for_silence,
+)
 from bgpd.session.events import (
     DownKind,
     DownReason,
@@ -49,7 +59,6 @@ from bgpd.session.graceful import kept_families
 from bgpd.session.negotiation import refused_capabilities
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import STABLE_TIME, idle_hold_interval
-from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from bgpd.wire.open import OpenMessage
 
 COLLISION_WINDOW: Final = 5.0  # seconds
@@ -67,22 +76,6 @@ _STARTS: Final = {
     (True, False): Event.AUTOMATIC_START,
     (True, True): Event.AUTOMATIC_START_PASSIVE,
 }
-_NO_FAILURE: Final = (
-    DownKind.ADMIN_STOP,
-    DownKind.COLLISION,
-    DownKind.REPLACED,
-    DownKind.SUPERSEDED,
-)
-"""Ends that say nothing about the peer's health."""
-
-
-_WAY_LOST: Final = (
-    DownKind.CONNECT_FAILED,
-    DownKind.CONNECTION_LOST,
-    DownKind.HOLD_TIMER_EXPIRED,
-    DownKind.SEND_HOLD_TIMER_EXPIRED,
-)
-"""Ends that a way which is back takes the reason from."""
 
 
 @dataclass(slots=True)
@@ -241,13 +234,28 @@ class Machines:
         event = Event.CONNECT_RETRY_TIMER_EXPIRES
         down = self.counters.last_down
         if outgoing.state is State.IDLE:
-            if self.idle_until is None or down is None or down.kind not in _WAY_LOST:
+            if self.idle_until is None or down is None or down.kind not in WAY_LOST:
                 return False
             self.idle_until = None
             event = Event.AUTOMATIC_START
         outgoing.reset_backoff()
         self.dispatch(outgoing, event, now)
         return True
+
+    def change_key(self, now: float) -> None:
+        """Begin anew what is not established: it was signed by a former MD5 key.
+
+        Nobody is told: what we say under that key may not be heard. Former failures may
+        have been the key's.
+        """
+        self._failures = 0
+        self.outgoing.reset_backoff()
+        self.counters.forget_attempt()
+        self.idle_until = None
+        reason = DownReason(DownKind.KEY_CHANGED)
+        for connection in list(self.all()):
+            if connection.state not in (State.IDLE, State.ESTABLISHED):
+                self.dispatch(connection, Event.AUTOMATIC_STOP, now, reason)
 
     def add_incoming(self, now: float) -> Connection:
         """Return a machine for a connection the peer opened; its former attempts go."""
@@ -362,7 +370,8 @@ class Machines:
             if other is connection:
                 continue
             if other.state is State.ESTABLISHED:
-                if not _has_restarted(other, now):
+                is_new = connection.key_number > other.key_number
+                if not (is_new or _has_restarted(other, now)):
                     self.collide(connection, now)
                     return False
                 reason = DownReason(DownKind.REPLACED)
@@ -409,23 +418,23 @@ class Machines:
     def _note_end(
         self, connection: Connection, old: State, reason: DownReason, now: float
     ) -> None:
-        if reason.kind is DownKind.SUPERSEDED:
+        if reason.kind in (DownKind.SUPERSEDED, DownKind.KEY_CHANGED):
             return
         if old is State.ESTABLISHED:
             self.counters.note_reset(reason, now)
         else:
             self.counters.note_attempt(reason, now)
         is_retry = self._learn_refusal(old, reason)
-        if connection.state is not State.IDLE or is_retry or reason.kind in _NO_FAILURE:
+        if connection.state is not State.IDLE or is_retry or reason.kind in NO_FAILURE:
             return
-        if now < self._excused_until and _is_for_silence(reason):
+        if now < self._excused_until and is_for_silence(reason):
             return
-        is_cease = _is_cease(reason)
+        has_ceased = is_cease(reason)
         if old is State.ESTABLISHED and now - connection.established_at >= STABLE_TIME:
             self._failures = 0
-            if is_cease or reason.kind is DownKind.CONNECTION_LOST:
+            if has_ceased or reason.kind is DownKind.CONNECTION_LOST:
                 return
-        elif is_cease and _is_collision(reason):
+        elif has_ceased and is_collision(reason):
             return
         self._failures += 1
 
@@ -441,7 +450,7 @@ class Machines:
 
         Once only: an attempt that failed in spite of it is followed by a whole offer.
         """
-        if old < State.OPEN_SENT or reason.kind in _NO_FAILURE:
+        if old < State.OPEN_SENT or reason.kind in NO_FAILURE:
             return False
         before, self.left_out = self.left_out, frozenset()
         is_opening = old in (State.OPEN_SENT, State.OPEN_CONFIRM)
@@ -467,30 +476,3 @@ def _has_restarted(established: Connection, now: float) -> bool:
     graceful = negotiated.graceful_restart if negotiated is not None else None
     is_settled = now - established.established_at >= COLLISION_WINDOW
     return graceful is not None and bool(graceful.families) and is_settled
-
-
-def _is_for_silence(reason: DownReason) -> bool:
-    """Whether the peer has given us up because it heard nothing, or just as well may."""
-    notification = reason.notification
-    return reason.kind is DownKind.CONNECTION_LOST or (
-        reason.kind is DownKind.NOTIFICATION_RECEIVED
-        and notification is not None
-        and notification.code == ErrorCode.HOLD_TIMER_EXPIRED
-    )
-
-
-def _is_cease(reason: DownReason) -> bool:
-    notification = reason.notification
-    return (
-        reason.kind is DownKind.NOTIFICATION_RECEIVED
-        and notification is not None
-        and notification.code == ErrorCode.CEASE
-    )
-
-
-def _is_collision(reason: DownReason) -> bool:
-    notification = reason.notification
-    return (
-        notification is not None
-        and notification.subcode == CeaseSubcode.CONNECTION_COLLISION_RESOLUTION
-    )

@@ -27,9 +27,10 @@ from bgpd.session.events import (
     SessionEvent,
     UpdatesReceived,
 )
+from bgpd.session.facts import SessionFacts
 from bgpd.session.fsm import Event, State
 from bgpd.session.machines import COLLISION_WAIT, Machines, Waiting
-from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
+from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.refresh import refresh_of
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
@@ -48,7 +49,7 @@ UPDATE = int(MessageType.UPDATE)
 KEEPALIVE = int(MessageType.KEEPALIVE)
 
 
-class PeerSession:
+class PeerSession(SessionFacts):
     """A configured or dynamic peer.
 
     Attributes:
@@ -71,55 +72,11 @@ class PeerSession:
         self.local_router_id = local_router_id
         self.restart = restart or RestartState()
         self._hostname = hostname
-        self._machines = Machines(
-            settings, rng, is_dynamic=is_dynamic, sought_until=sought_until
+        super().__init__(
+            Machines(settings, rng, is_dynamic=is_dynamic, sought_until=sought_until)
         )
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters
-
-    # -- what others may ask ------------------------------------------------------------
-
-    @property
-    def state(self) -> State:
-        """The state of the connection that got farthest."""
-        return self._machines.state
-
-    @property
-    def is_started(self) -> bool:
-        """Whether a session is wanted."""
-        return self._machines.is_started
-
-    @property
-    def negotiated(self) -> Negotiated | None:
-        """What the established session agreed on; ``None`` when there is none."""
-        established = self._machines.established
-        return established.negotiated if established else None
-
-    @property
-    def conn_id(self) -> int | None:
-        """The connection of the established session."""
-        established = self._machines.established
-        return established.conn_id if established else None
-
-    @property
-    def local_addr(self) -> str:
-        """Our address on the established session; empty without."""
-        established = self._machines.established
-        return established.local_addr if established else ""
-
-    @property
-    def is_sought(self) -> bool:
-        """A dynamic peer that was up before our restart, and has not come yet."""
-        return self._machines.is_sought
-
-    @property
-    def settings(self) -> PeerSettings:
-        """What the peer is configured to be; new ones apply from the next event on."""
-        return self._machines.settings
-
-    @settings.setter
-    def settings(self, settings: PeerSettings) -> None:
-        self._machines.settings = settings
 
     # -- drains -------------------------------------------------------------------------
 
@@ -132,11 +89,6 @@ class PeerSession:
     def next_deadline(self) -> float | None:
         """Return when ``handle_timer`` is due, in monotonic seconds; ``None`` for never."""
         return self._machines.next_deadline()
-
-    def deadline(self, timer: Timer) -> float | None:
-        """Return when a timer of the established session ends; ``None`` if none runs."""
-        established = self._machines.established
-        return None if established is None else established.timers.get(timer)
 
     # -- inputs from above --------------------------------------------------------------
 
@@ -216,8 +168,12 @@ class PeerSession:
         now: float,
         *,
         is_outgoing: bool,
+        key_number: int = 0,
     ) -> None:
-        """A TCP connection stands: ours (after ``Connect``), or one the peer opened."""
+        """A TCP connection stands: ours (after ``Connect``), or one the peer opened.
+
+        ``key_number`` tells which of the peer's MD5 keys signed it, counted by changes.
+        """
         if is_outgoing:
             connection = self._machines.outgoing
             if not connection.is_wanted or self._machines.has_heard_peer:
@@ -230,7 +186,7 @@ class PeerSession:
                 return
             connection = self._machines.add_incoming(now)
             event = Event.TCP_CONNECTION_CONFIRMED
-        connection.attach(conn_id, local_addr, remote_addr, self._offer())
+        connection.attach(conn_id, local_addr, remote_addr, self._offer(), key_number)
         if self.settings.delay_open_time:
             event = Event.TCP_CONNECTED_DELAY_OPEN
         self._machines.dispatch(connection, event, now)
@@ -287,6 +243,17 @@ class PeerSession:
             now: Monotonic seconds.
         """
         self._machines.resume(lost, now)
+
+    def change_key(self, now: float) -> None:
+        """Begin anew what is not established: the peer's MD5 key is another one."""
+        self._machines.change_key(now)
+        self._settle(now)
+
+    def say_alive(self, now: float) -> None:
+        """Let a KEEPALIVE be due at once, where the session has any (RFC 4271 4.4)."""
+        connection = self._machines.established
+        if connection is not None and Timer.KEEPALIVE in connection.timers:
+            connection.timers[Timer.KEEPALIVE] = now
 
     def try_now(self, now: float) -> bool:
         """Connect at once if the peer is waited for: its way may be back."""

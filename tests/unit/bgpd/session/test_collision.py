@@ -5,10 +5,17 @@ from random import Random
 
 import pytest
 
-from bgpd.session.events import SessionDown
+from bgpd.session.events import (
+    CloseConnection,
+    Connect,
+    DownKind,
+    Send,
+    SessionDown,
+)
 from bgpd.session.fsm import State
 from bgpd.session.machines import COLLISION_WAIT
 from bgpd.session.negotiation import RestartState
+from bgpd.session.peer import PeerSession
 from bgpd.wire.capabilities import Capabilities
 from bgpd.wire.framing import KEEPALIVE
 from bgpd.wire.open import OpenMessage, encode_open
@@ -94,3 +101,90 @@ def test_what_waits_goes_with_its_connection() -> None:
     ours.connection_lost(7, "closed by the peer", 0.3)
     ours.handle_timer(0.2 + COLLISION_WAIT)
     assert ours.state is State.CONNECT
+
+
+def opened(ours: PeerSession, conn_id: int, now: float, key_number: int) -> None:
+    """Let the peer connect, and come up."""
+    ours.connection_made(
+        conn_id, "192.0.2.1", "192.0.2.2", now, is_outgoing=False, key_number=key_number
+    )
+    theirs = OpenMessage(65001, 90, 2, Capabilities(four_octet_as=65001))
+    ours.receive_data(conn_id, encode_open(theirs) + KEEPALIVE, now)
+
+
+@pytest.mark.rfc("4271", "6.8", "MUST")
+@pytest.mark.parametrize("key_number", [0, 1])
+def test_a_connection_by_the_same_key_does_not_replace_an_established_one(
+    key_number: int,
+) -> None:
+    ours = session(1, is_passive=True)
+    ours.start(0.0)
+    opened(ours, 7, 0.1, 1)
+    opened(ours, 8, 100.0, key_number)
+    assert ours.conn_id == 7
+    assert ours.counters.flaps == 0
+
+
+@pytest.mark.parametrize("after", [0.1, 100.0])
+def test_a_connection_by_a_newer_key_replaces_an_established_one(after: float) -> None:
+    ours = session(1, is_passive=True)
+    ours.start(0.0)
+    opened(ours, 7, 0.1, 0)
+    ours.change_key(after)
+    assert ours.conn_id == 7
+    opened(ours, 8, after, 1)
+    assert ours.conn_id == 8
+    downs = [event for event in ours.events() if isinstance(event, SessionDown)]
+    assert [down.reason.kind for down in downs] == [DownKind.REPLACED]
+
+
+def test_what_is_not_established_begins_anew_with_another_key() -> None:
+    ours = session(1)
+    ours.start(0.0)
+    ours.connection_made(7, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=True)
+    ours.connection_made(8, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=False)
+    ours.events()
+    ours.change_key(0.2)
+    closed = {e.conn_id for e in ours.events() if isinstance(e, CloseConnection)}
+    assert closed == {7, 8}
+    assert ours.next_deadline() == 0.2
+    ours.handle_timer(0.2)
+    assert [e for e in ours.events() if isinstance(e, Connect)]
+    assert ours.counters.last_down is None
+
+
+def test_another_key_ends_the_rest_after_failures() -> None:
+    ours = session(1)
+    ours.start(0.0)
+    now = 0.0
+    for conn_id in range(4):
+        ours.connection_made(conn_id, "a", "b", now, is_outgoing=True)
+        ours.receive_data(conn_id, b"no BGP at all, but long enough", now)
+        now = ours.next_deadline() or now
+        ours.handle_timer(now)
+    ours.connection_made(9, "a", "b", now, is_outgoing=True)
+    ours.receive_data(9, b"no BGP at all, but long enough", now)
+    assert (ours.next_deadline() or 0) - now > 5
+    ours.change_key(now)
+    ours.handle_timer(now)
+    assert ours.state is State.CONNECT
+
+
+def test_a_keepalive_can_be_had_at_once() -> None:
+    ours = session(1, is_passive=True)
+    ours.say_alive(0.0)
+    ours.start(0.0)
+    opened(ours, 7, 0.1, 0)
+    ours.events()
+    ours.say_alive(0.2)
+    ours.handle_timer(0.2)
+    assert ours.events() == [Send(7, KEEPALIVE)]
+
+
+def test_without_a_hold_time_there_are_no_keepalives() -> None:
+    ours = session(1, is_passive=True, hold_time=0)
+    ours.start(0.0)
+    opened(ours, 7, 0.1, 0)
+    ours.events()
+    ours.say_alive(0.2)
+    assert ours.next_deadline() is None

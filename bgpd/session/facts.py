@@ -1,0 +1,65 @@
+"""What others may ask of a peer's session; nothing here changes it but new settings."""
+
+from bgpd.session.fsm import State
+from bgpd.session.machines import Machines
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import PeerSettings
+from bgpd.session.timers import Timer
+
+
+class SessionFacts:
+    """The side of a session that is asked.
+
+    Args:
+        machines: Of all the peer's connections.
+    """
+
+    def __init__(self, machines: Machines) -> None:
+        self._machines = machines
+
+    @property
+    def state(self) -> State:
+        """The state of the connection that got farthest."""
+        return self._machines.state
+
+    @property
+    def is_started(self) -> bool:
+        """Whether a session is wanted."""
+        return self._machines.is_started
+
+    @property
+    def negotiated(self) -> Negotiated | None:
+        """What the established session agreed on; ``None`` when there is none."""
+        established = self._machines.established
+        return established.negotiated if established else None
+
+    @property
+    def conn_id(self) -> int | None:
+        """The connection of the established session."""
+        established = self._machines.established
+        return established.conn_id if established else None
+
+    @property
+    def local_addr(self) -> str:
+        """Our address on the established session; empty without."""
+        established = self._machines.established
+        return established.local_addr if established else ""
+
+    @property
+    def is_sought(self) -> bool:
+        """A dynamic peer that was up before our restart, and has not come yet."""
+        return self._machines.is_sought
+
+    @property
+    def settings(self) -> PeerSettings:
+        """What the peer is configured to be; new ones apply from the next event on."""
+        return self._machines.settings
+
+    @settings.setter
+    def settings(self, settings: PeerSettings) -> None:
+        self._machines.settings = settings
+
+    def deadline(self, timer: Timer) -> float | None:
+        """Return when a timer of the established session ends; ``None`` if none runs."""
+        established = self._machines.established
+        return None if established is None else established.timers.get(timer)
