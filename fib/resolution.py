@@ -20,11 +20,12 @@ from typing import Final, NamedTuple, Protocol
 from fib.kernel_view import KernelView
 from fib.routes import Hop
 from fib.rtnetlink import RTN_LOCAL, RTN_UNICAST, RouteMessage
-from rib.family import AFI_IPV4, AFI_IPV6
+from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
 
 MOST_LEVELS: Final = 16  # routes of ours, one leading to the next
 _MOST_QUESTIONS: Final = 512  # for one address; who makes more has tied a knot
+IPV6_OCTETS: Final = ADDRESS_OCTETS[AFI_IPV6]
 EVERY_LENGTH: Final = 255  # of a changed prefix that counts whatever decided
 
 Prefix = tuple[int, Nlri]  # afi, NLRI
@@ -206,12 +207,15 @@ class _Question:
         if route is None or route.image[0] != RTN_UNICAST:
             return
         view = self._view
+        # The kernel finds our own route to an IPv6 gateway where it looks whether that is
+        # on the link, and would refuse it.
+        is_hidden = found.loop is not None and len(address) == IPV6_OCTETS
         found.metric = route.metric
         found.hops = tuple(
             Hop(
                 gateway or address,
                 view.links.by_index[index].name,
-                is_onlink=is_onlink,
+                is_onlink=is_onlink or (is_hidden and not gateway),
                 weight=weight,
             )
             for gateway, index, is_onlink, weight in route.image[3]

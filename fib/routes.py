@@ -55,12 +55,16 @@ class Target:
             default (0 for IPv4, 1024 for IPv6).
         preferred_source: Source address of the node's own packets; empty for the
             kernel's choice.
+        group: Keeps routes together that follow one another: targets that are alike but
+            for this have next-hop objects of their own, so that a next hop which other
+            routes lead to can move with all its routes and no others.
     """
 
     kind: TargetKind = TargetKind.UNICAST
     hops: tuple[Hop, ...] = ()
     metric: int = 0
     preferred_source: bytes = b""
+    group: bytes = b""
 
     def can_become(self, other: "Target") -> bool:
         """Say whether a next-hop object that leads here can be changed to lead there.

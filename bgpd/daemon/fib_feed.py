@@ -235,7 +235,15 @@ class FibFeed:
         hops = dict.fromkeys(hop for step in steps for hop in self._hops(*step))
         if not hops:
             return None
-        return Target(TargetKind.UNICAST, tuple(hops), metric=metric)
+        group = b"".join(
+            address for address, device in steps if self._moves_alone(address, device)
+        )
+        return Target(TargetKind.UNICAST, tuple(hops), metric=metric, group=group)
+
+    def _moves_alone(self, address: bytes, device: str) -> bool:
+        """Say whether a next hop is reached by routes of ours, which change at any time."""
+        way = None if device else self._ways.get(address)
+        return way is not None and bool(way.through)
 
     def _hops(self, address: bytes, device: str) -> tuple[Hop, ...]:
         if device:

@@ -105,6 +105,18 @@ def test_a_gateway_that_announces_itself_is_reached_by_what_else_leads_there(gro
     assert loop(found) == "10.0.0.2/32"
 
 
+def test_an_ipv6_gateway_that_our_route_hides_is_on_the_link(ground):
+    ground.own.put("fd00::2/128", "fd00::2")
+    (hop,) = resolve(ground, "fd00::2").hops
+    assert hop == Hop(parse_address("fd00::2"), "eth0", is_onlink=True)
+    ground.own.put("fd00::3/128", "fd00::2")
+    assert resolve(ground, "fd00::3").hops == (hop,)
+    (other,) = resolve(ground, "fd00::4").hops
+    assert not other.is_onlink
+    ground.own.put("10.0.0.2/32", "10.0.0.2")  # IPv4 looks at the link alone
+    assert not resolve(ground, "10.0.0.2").hops[0].is_onlink
+
+
 def test_the_next_best_path_leads_on_where_the_best_leads_back(ground):
     ground.own.put("10.255.0.2/32", "10.255.0.2", "10.0.0.2")
     found = resolve(ground, "10.255.0.2")

@@ -1,6 +1,7 @@
 """What the kernel is told of each entry of Loc-RIB."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
@@ -125,6 +126,32 @@ def test_equal_paths_are_one_route_with_several_hops() -> None:
     (target,) = feed.routes().values()
     assert set(target.hops) == {Hop(GATEWAY), Hop(OTHER)}
     assert len(target.hops) == 2
+
+
+def test_what_a_route_of_ours_leads_to_moves_without_what_leads_the_same_way() -> None:
+    """The gateway's own routes stay when a loopback behind it moves to another one."""
+    feed, source = Feed(), a_source()
+    loopback = parse_address("198.51.100.1")
+    there, here = Hop(GATEWAY, "eth0"), Hop(OTHER, "eth1")
+    through = ((1, nlris("198.51.100.1/32")[0]),)
+    feed.reach(way(GATEWAY, there), way(OTHER, here))
+    feed.reach(replace(way(loopback, there), through=through))
+    feed.announce(a_path(source=source), "10.1.0.0/16")
+    behind = a_path(some_attributes(next_hop="198.51.100.1"), source=a_source("p2"))
+    feed.announce(behind, "10.2.0.0/16", "10.3.0.0/16")
+    near, *far = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
+    before = feed.routes()[far[0]]
+    assert before.hops == feed.routes()[near].hops == (there,)
+    assert before != feed.routes()[near]
+    batches = feed.table.batches
+    feed.reach(replace(way(loopback, here), through=through))
+    assert feed.table.batches == batches
+    assert feed.table.moves == [(before, feed.routes()[far[0]])]
+    assert feed.routes()[near].hops == (there,)
+    assert {feed.routes()[each].hops for each in far} == {(here,)}
+    # Without a route of ours it leads where others do, and shares what they have.
+    feed.reach(way(loopback, there))
+    assert feed.routes()[far[0]] == feed.routes()[near]
 
 
 def test_a_next_hop_that_is_reached_another_way_moves_its_routes_alone() -> None:
