@@ -2,6 +2,8 @@
 
 import asyncio
 import signal
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +11,7 @@ import pytest
 import yaml
 
 from rib.nlri import parse_prefix
-from tests.support.daemons import Daemon
+from tests.support.daemons import ROOT, Daemon
 from tests.support.forwarding_world import kernel
 from tests.support.kernel_namespace import ip, namespace
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
@@ -80,3 +82,43 @@ def test_a_peer_that_keeps_nothing_costs_no_kernel_route(name, tmp_path) -> None
         with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
             asyncio.run(story(daemon))
         assert ours() == (wanted if stays else set())
+
+
+CHANGES = {
+    "table": ({"table": 100}, "stay over the next start, and go once table 100 has"),
+    "protocol": ({"protocol": 43}, "get protocol 43 at the next start"),
+    "metric": ({"metric": 5}, "get metric 5 after the next start"),
+    "mode": ({"mode": "off"}, "are removed at the next start"),
+}
+
+
+@pytest.mark.parametrize("name", CHANGES)
+def test_a_changed_section_says_what_becomes_of_the_routes(name, tmp_path) -> None:
+    """In the plan of the reload, by the check, and in the log of the next start."""
+    fib, text = CHANGES[name]
+    block = "10.72.0.0/26"
+    with namespace():
+        file = configuration(tmp_path)
+        with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
+            daemon.until(lambda: block in kernel())
+            configuration(tmp_path, fib=fib, graceful_restart={"sweep_time": 1})
+            daemon.ask("reload")
+            daemon.until_logged("reload: kernel routes in table 254, protocol 12 ")
+            daemon.until_logged(text)
+            daemon.signal(signal.SIGTERM)
+            daemon.ended()
+        assert block in kernel()
+        command = [sys.executable, "-m", "bgpd.cli.daemon", "check", str(file)]
+        shown = subprocess.run(
+            command, capture_output=True, text=True, check=True, cwd=ROOT
+        ).stdout
+        # The file of places knows no metrics: nothing is orphaned by another one.
+        assert (text in shown) is (name != "metric"), shown
+        with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
+            daemon.until_logged("started: router id")
+            daemon.until(
+                lambda: (block in kernel()) is (name in ("protocol", "metric"))
+            )
+            assert (block in kernel(100)) is (name == "table")
+            if name != "metric":
+                daemon.until_logged("kernel routes in table 254, protocol 12, of an")
