@@ -30,6 +30,7 @@ from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import KernelView, Link
 from fib.next_hop_watch import NextHopState
 from fib.pace import Pace
+from fib.resolution import Resolver
 from fib.tunnel import Tunnel
 from rib.change import Change
 from rib.family import Family
@@ -220,6 +221,8 @@ class Forwarding:
             view, own, uses_default=settings.resolves_by_default_route
         )
         own.interest = watch.interest
+        resolver = Resolver(view, own, uses_default=settings.resolves_by_default_route)
+        self._reconnect.follow(lambda address: bool(resolver.resolve(address).through))
         speaker.next_hops.resolve = self._resolve
         speaker.next_hops.release = self._ways.release
         for family, tables in speaker.tables.items():

@@ -4,10 +4,15 @@ A cable that is plugged in again, an address that returns, a route that is learn
 may be what hundreds of peers have waited for. They are tried a few at a time, and once more
 a little later, since a neighbour is rarely answered in the very moment its link comes up.
 Without the kernel's notifications, peers are tried by their timers alone.
+
+Routes of ours make no notifications. Whether one of them leads to a peer that waits, as an
+eBGP fabric's to a loopback, is looked up every second, and only for those that wait.
 """
 
+import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from itertools import islice
 from typing import Final
 
 from bgpd.daemon.apart import each
@@ -21,6 +26,8 @@ from rib.nlri import parse_address
 TRIED_AT_ONCE: Final = 16  # peers; an attempt costs some 100 us
 PACE: Final = 0.02  # seconds between these
 ONCE_MORE: Final = 1.0  # seconds until the second attempt
+LOOK: Final = 1.0  # seconds between looks for routes of ours that lead to peers
+MOST_LOOKED_FOR: Final = 256  # peers in one look, some 10 us each
 _WAITING: Final = (State.IDLE, State.CONNECT, State.ACTIVE)
 
 _log = logging.getLogger(__name__)
@@ -40,6 +47,35 @@ class Reconnect:
         self._queue: dict[str, None] = {}  # addresses of peers, in the order of trying
         self._is_pacing = False
         self._is_closed = False
+        self._leads_to: Callable[[bytes], bool] | None = None
+        self._led_to: frozenset[str] = frozenset()
+        self._look_timer: asyncio.TimerHandle | None = None
+
+    def follow(self, leads_to: Callable[[bytes], bool]) -> None:
+        """Look for routes of ours, too.
+
+        Args:
+            leads_to: Says whether one of them leads to an address.
+        """
+        self._leads_to = leads_to
+        self._look()
+
+    def _look(self) -> None:
+        """Try those to whom a route of ours leads since the last look."""
+        waiting = (
+            address
+            for address, peer in self._speaker.peers.items()
+            if peer.state in _WAITING and _calls(peer) and "%" not in address
+        )
+        leads_to = self._leads_to
+        led_to = frozenset(
+            address
+            for address in islice(waiting, MOST_LOOKED_FOR)
+            if leads_to is not None and leads_to(parse_address(address))
+        )
+        self._try_twice([*led_to - self._led_to])
+        self._led_to = led_to
+        self._look_timer = self._speaker.loop.call_later(LOOK, self._look)
 
     def start(self) -> None:
         """Begin to watch; a kernel that refuses is told of, and no more."""
@@ -52,6 +88,8 @@ class Reconnect:
         """Watch and try no more."""
         self._is_closed = True
         self._queue.clear()
+        if self._look_timer is not None:
+            self._look_timer.cancel()
         self._events.close()
 
     def opened(self, opened: Opened) -> None:
@@ -61,6 +99,10 @@ class Reconnect:
             for address, peer in self._speaker.peers.items()
             if peer.state in _WAITING and _leads_to(opened, peer)
         ]
+        self._try_twice(concerned)
+
+    def _try_twice(self, addresses: Iterable[str]) -> None:
+        concerned = [*addresses]
         if concerned:
             self._try(concerned)
             self._speaker.loop.call_later(ONCE_MORE, self._try, concerned)
@@ -84,9 +126,13 @@ class Reconnect:
             peer.driver.try_now()
 
 
+def _calls(peer: Peer) -> bool:
+    return not (peer.settings.is_passive or peer.range_name)
+
+
 def _leads_to(opened: Opened, peer: Peer) -> bool:
     settings = peer.settings
-    if settings.is_passive or peer.range_name:
+    if not _calls(peer):
         return False
     address, _, zone = settings.remote_addr.partition("%")
     source = settings.local_addr.partition("%")[0]

@@ -16,6 +16,9 @@ import pytest
 
 from bgpd.config.settings import FibSettings
 from bgpd.daemon.former_places import moves_at_next_start
+from fib.kernel_policy import KernelPolicy
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.policy import Actions, Outcome, PolicySpec, Term
 from tests.support.forwarding_world import World, kernel, play, some_settings
 from tests.support.kernel_namespace import ip, namespace
 
@@ -274,3 +277,75 @@ def test_where_the_file_is_lost_what_may_be_ours_is_named(
         await second.close(flush=True)
 
     play(story)
+
+
+OVERLAY = PolicySpec(
+    "overlay", (Term("all", Outcome.ACCEPT, actions=Actions(device="over0")),)
+)
+NOTHING = PolicySpec("nothing")
+
+
+@pytest.mark.parametrize("is_restart", [True, False])
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [
+        (OVERLAY, None),
+        (None, OVERLAY),
+        (OVERLAY, NOTHING),
+        (NOTHING, OVERLAY),
+        (None, NOTHING),
+    ],
+)
+def test_overlay_underlay_and_nothing_follow_each_other(
+    is_restart, before, after
+) -> None:
+    """While it runs, and over a restart: the routes of before stay until it has swept."""
+    prefixes = {*KINDS["single"]}
+
+    def policies(spec: PolicySpec | None) -> dict[Family, KernelPolicy]:
+        families = () if spec is None else (IPV4_UNICAST, IPV6_UNICAST)
+        return {family: KernelPolicy(spec or OVERLAY) for family in families}
+
+    def devices() -> set[str]:
+        return {
+            route.partition(" dev ")[2].split()[0]
+            for prefix, route in kernel().items()
+            if prefix in prefixes
+        }
+
+    device = {id(OVERLAY): {"over0"}, id(None): {"v0"}, id(NOTHING): set[str]()}
+
+    async def run(spec: PolicySpec | None) -> World:
+        world = World(some_settings())
+        world.forwarding.set_policies(policies(spec))
+        await world.start()
+        return world
+
+    async def story() -> None:
+        world = await run(before)
+        hear(world, ("single",))
+        world.sweep()
+        await world.until(lambda: devices() == device[id(before)], kernel)
+        if is_restart:
+            await world.close(flush=False)
+            assert devices() == device[id(before)]
+            world = await run(after)
+            hear(world, ("single",))
+            world.speaker.tables[IPV4_UNICAST].flush_now()
+            if before is not NOTHING:
+                assert devices() == device[id(before)]
+            world.sweep()
+        else:
+            world.forwarding.set_policies(policies(after))
+        await world.until(lambda: devices() == device[id(after)], kernel)
+        await world.close(flush=True)
+        assert not devices()
+
+    play(
+        story,
+        "link add over0 type veth peer name far0",
+        "link set far0 up",
+        "link set over0 up",
+        "address add 10.244.1.1/32 dev over0",
+        "-6 address add fd44::1/128 dev over0 nodad",
+    )

@@ -71,6 +71,21 @@ async def test_only_those_are_tried_whose_way_may_be_back() -> None:
 
 @pytest.mark.slow
 @on_both_loops
+async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None:
+    async with Rack() as rack:
+        node = await waiting_node(rack, 3)
+        made = Reconnect(node.speaker, 12)
+        led_to = {parse_address(f"{rack.network}.11")}
+        made.follow(lambda address: address in led_to)
+        assert attempts(node) == [1, 2, 1]
+        led_to.add(parse_address(f"{rack.network}.12"))
+        await until(lambda: attempts(node)[2] >= 2)
+        await until(lambda: attempts(node) == [1, 3, 3])  # and once more
+        made.close()
+
+
+@pytest.mark.slow
+@on_both_loops
 async def test_a_closed_one_tries_nobody() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, TRIED_AT_ONCE + 1)

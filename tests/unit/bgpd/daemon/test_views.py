@@ -19,6 +19,7 @@ from bgpd.session.settings import (
 )
 from bgpd.wire.framing import Framer
 from fib.memory import MemoryFib, MemoryKernel
+from fib.next_hop_watch import NextHopState
 from fib.routes import Fault, Hop, Target
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
@@ -368,6 +369,25 @@ def test_reading_order_is_that_of_addresses():
 
 
 # -- one route explained ----------------------------------------------------------------
+
+
+def test_a_route_says_how_its_next_hops_are_reached(full):
+    def next_hop(address: bytes) -> NextHopState:
+        host = (1, b"\x20" + address)
+        if address[3] == 1:
+            return NextHopState(address, loop=host)
+        hops = (Hop(parse_address("10.0.0.2"), "eth0"),)
+        return NextHopState(address, is_reachable=True, hops=hops, through=(host,))
+
+    view = replace(full.view, next_hop=next_hop)
+    answer: Any = commands(view)["show-route"].handle({"prefix": "10.2.0.0/16"})
+    (row,) = [row for row in answer if row is not None]
+    led, looped = (path["next_hop"] for path in row["paths"])
+    assert led["through"] == ["192.0.2.2/32"]
+    assert [hop["gateway"] for hop in led["hops"]] == ["10.0.0.2"]
+    assert led["loop"] is None
+    assert looped["loop"] == "192.0.2.1/32"
+    assert looped["hops"] == looped["through"] == []
 
 
 def test_a_route_is_explained_from_all_sides(full):
