@@ -6,12 +6,14 @@ from typing import Final
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.session.settings import NextHopMode, PeerSettings
+from rib.nlri import format_prefix
 
 _SHOWN: Final = 5  # neighbours by name; there may be thousands of a kind
 
 NO_IMPORT: Final = "no import policy: nothing is accepted (RFC 8212)"
 NO_EXPORT: Final = "no export policy: nothing is advertised (RFC 8212)"
 NO_POLICY: Final = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
+NO_DISCARD: Final = "no blackhole: packets for what is missing inside follow a wider route (RFC 4632 5.1)"
 NO_KEY: Final = "no password, inside range {} that has one: the kernel drops what is not signed with it"
 NO_ROUTES: Final = "next_hop `{}` brings packets here, and with fib.mode off no route"
 
@@ -41,8 +43,22 @@ def advice(settings: DaemonSettings) -> tuple[str, ...]:
         *_missing_policies(settings),
         *_dead_ends(settings),
         *_missing_keys(settings),
+        *_open_aggregates(settings),
         *_idle_patterns(settings),
     )
+
+
+def _open_aggregates(settings: DaemonSettings) -> Iterator[str]:
+    """Yield aggregates whose packets may go back where they come from (RFC 4632 5.1)."""
+    if not settings.fib.is_enabled:
+        return
+    names = [
+        format_prefix(route.nlri, route.family.afi)
+        for route in settings.routes.originated
+        if route.is_aggregate and not route.is_blackhole
+    ]
+    if names:
+        yield f"aggregate {_some(names)}: {NO_DISCARD}"
 
 
 def _missing_keys(settings: DaemonSettings) -> Iterator[str]:

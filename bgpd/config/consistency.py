@@ -281,6 +281,13 @@ def _originated(config: DaemonConfig) -> Iterator[Finding]:
         path = ("routes", "originate", index)
         if first.setdefault(route.prefix, index) != index:
             yield (*path, "prefix"), f"{route.prefix} stands twice"
+        if route.summary_only and not route.aggregate:
+            yield (*path, "summary_only"), "needs aggregate"
+        for number, item in enumerate(route.when):
+            try:
+                prefix_entry(item.prefix, ge=item.ge, le=item.le)
+            except ValueError as error:
+                yield (*path, "when", number), str(error)
         if route.next_hop is None:
             continue
         is_ipv4_hop = ":" not in route.next_hop

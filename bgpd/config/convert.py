@@ -276,6 +276,18 @@ def _prefix(text: str) -> tuple[Family, Nlri]:
     return Family(afi, SAFI_UNICAST), nlri
 
 
+def _condition(route: written.OriginatedRoute) -> PrefixMatch | None:
+    if route.when:
+        return PrefixMatch(
+            tuple(prefix_entry(p.prefix, ge=p.ge, le=p.le) for p in route.when)
+        )
+    if not route.aggregate:
+        return None
+    afi, nlri = parse_prefix(route.prefix)
+    longest = ADDRESS_OCTETS[afi] * 8
+    return PrefixMatch((PrefixEntry(afi, nlri, nlri[0] + 1, longest),))
+
+
 def _routes(routes: written.Routes) -> RouteSettings:
     originated = [
         OriginatedRoute(
@@ -286,6 +298,10 @@ def _routes(routes: written.Routes) -> RouteSettings:
             med=each.med,
             communities=tuple(map(parse_community, each.communities)),
             large_communities=tuple(map(parse_large_community, each.large_communities)),
+            when=_condition(each),
+            is_aggregate=each.aggregate,
+            is_summary_only=each.summary_only,
+            is_fallback=each.fallback,
         )
         for each in routes.originate
     ]

@@ -33,7 +33,7 @@ from bgpd.config.fields import (
     Switch,
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
-from bgpd.config.policies import PolicyModel
+from bgpd.config.policies import PolicyModel, PrefixItem
 from bgpd.config.settings import REMOVAL_HOLD
 
 
@@ -131,6 +131,27 @@ class OriginatedRoute(Section):
     large_communities: Annotated[
         list[LargeCommunity], Field(description="large communities: 65000:1:2")
     ] = []
+    when: Annotated[
+        list[PrefixItem],
+        Field(
+            description="announced only while the table has a usable route of these, which "
+            "are as in `match.prefixes`; empty is always"
+        ),
+    ] = []
+    aggregate: Annotated[
+        Switch,
+        Field(
+            description="announced only while there is a route inside the prefix (or of "
+            "`when`), with AGGREGATOR and ATOMIC_AGGREGATE; there is no AS_SET (RFC 9774)"
+        ),
+    ] = False
+    summary_only: Annotated[
+        Switch,
+        Field(description="while it is announced, no route inside it is"),
+    ] = False
+    fallback: Annotated[
+        Switch, Field(description="any other route for the prefix goes before it")
+    ] = False
 
 
 class Learn(Section):

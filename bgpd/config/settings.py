@@ -12,7 +12,7 @@ from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.decision import DecisionOptions
 from rib.family import Family
 from rib.nlri import Nlri
-from rib.policy import PolicySpec
+from rib.policy import PolicySpec, PrefixMatch
 
 REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
 
@@ -58,7 +58,7 @@ class SpeakerSettings:
 
 @dataclass(frozen=True, slots=True)
 class OriginatedRoute:
-    """A prefix announced always.
+    """A prefix announced by ourselves.
 
     Attributes:
         family: The prefix's family.
@@ -69,6 +69,10 @@ class OriginatedRoute:
         med: ``None`` is none.
         communities: RFC 1997 values.
         large_communities: RFC 8092 values.
+        when: Announced only while one of these is in the table; ``None`` is always.
+        is_aggregate: It stands for those (RFC 4271 9.2.2.2).
+        is_summary_only: Peers are told nothing of what lies inside it.
+        is_fallback: Any other route for the prefix is preferred.
     """
 
     family: Family
@@ -79,6 +83,10 @@ class OriginatedRoute:
     med: int | None = None
     communities: tuple[int, ...] = ()
     large_communities: tuple[tuple[int, int, int], ...] = ()
+    when: PrefixMatch | None = None
+    is_aggregate: bool = False
+    is_summary_only: bool = False
+    is_fallback: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,9 @@ from rib.path import LOCAL_WEIGHT, Source, SourceKind
 BGP_PREFERENCE: Final = 100
 """BIRD's preference of a route from a peer: that of weight 0."""
 
+FALLBACK_WEIGHT: Final = -1
+"""Of a route of our own that any other for the prefix goes before."""
+
 _DIRECT, _STATIC, _KERNEL = (number - BGP_PREFERENCE for number in (240, 200, 10))
 
 

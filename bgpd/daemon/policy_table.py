@@ -2,18 +2,24 @@
 
 import logging
 from collections.abc import Iterable, Iterator
-from typing import NamedTuple
+from dataclasses import replace
+from typing import Final, NamedTuple
 
 from rib.policy import (
     ACCEPT_ALL,
     BUILT_IN_POLICIES,
     EBGP_DEFAULT_DENY,
+    Match,
+    Outcome,
     Policy,
     PolicySpec,
     PrefixMatch,
+    Term,
     compile_policy,
     concerned,
 )
+
+HIDDEN: Final = "inside a summary of ours"
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +45,8 @@ class PolicyTable:
         self._policies = {
             name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
         }
+        self._hidden: PrefixMatch | None = None
+        self._exports: dict[str, Policy] = {}
 
     def __getitem__(self, name: str) -> Policy:
         return self._policies[name]
@@ -52,9 +60,37 @@ class PolicyTable:
         policy = self._policies.get(name or default.name)
         return policy or self._policies[EBGP_DEFAULT_DENY.name]
 
+    def exported(self, name: str) -> Policy:
+        """Return what exports by a policy do: nothing inside a summary is told."""
+        policy = self._policies.get(name) or self._policies[EBGP_DEFAULT_DENY.name]
+        hidden = self._hidden
+        if hidden is None:
+            return policy
+        known = self._exports.get(policy.name)
+        if known is None or known.spec.terms[1:] != policy.spec.terms:
+            hides = Term(HIDDEN, Outcome.REJECT, Match(prefixes=hidden))
+            terms = (hides, *policy.spec.terms)
+            known = compile_policy(replace(policy.spec, terms=terms))
+            self._exports[policy.name] = known
+        return known
+
+    def hide(self, prefixes: PrefixMatch | None) -> PrefixMatch | None:
+        """Let exports tell nothing of some prefixes; ``None`` is of none.
+
+        Returns:
+            Those that this makes a difference for; ``None`` where it makes none.
+        """
+        before = set() if self._hidden is None else set(self._hidden.entries)
+        after = set() if prefixes is None else set(prefixes.entries)
+        if before == after:
+            return None
+        self._hidden = prefixes
+        self._exports.clear()
+        return PrefixMatch(tuple(sorted(before ^ after)))
+
     def look_after(self) -> Iterator[None]:
         """Let each policy forget what nobody asks for, one at a step."""
-        for policy in tuple(self._policies.values()):
+        for policy in (*self._policies.values(), *self._exports.values()):
             policy.age()
             yield
 
@@ -63,6 +99,7 @@ class PolicyTable:
         new = {spec.name: spec for spec in specs}
         for name in self._policies.keys() - new.keys() - BUILT_IN_POLICIES.keys():
             del self._policies[name]
+            self._exports.pop(name, None)
         found = Replaced({}, {})
         for name, spec in new.items():
             before = self._policies.get(name)

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 from bgpd.config.diff import Step, peer_change
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
 from bgpd.daemon.apart import each
-from bgpd.daemon.origins import Origins
+from bgpd.daemon.conditional import Conditional, ConditionalRoutes
+from bgpd.daemon.origins import FALLBACK_WEIGHT, Origins
 from bgpd.daemon.peer_changes import PeerChanges, change_neighbours
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
@@ -66,6 +67,7 @@ class Reconciler:
         self._policy_faults: dict[str, str] = {}
         self._former: tuple[PolicySpec, ...] = ()  # that peers may still name
         self._settling: asyncio.Future[None] | None = None
+        self._conditional = ConditionalRoutes(speaker)
         self._configured = _Wanted()
         self._discovered = _Wanted()
         self._ranges: dict[str, RangeSettings] = {}
@@ -82,17 +84,27 @@ class Reconciler:
         self._configured.peers = settings.peers
         steps = self._apply_peers()
         origins = self._origins
-        wanted = {
-            (route.family, route.nlri): _Route(
-                origins.blocks if route.is_blackhole else origins.networks,
-                self._attributes_of(route),
-            )
-            for route in settings.routes.originated
-        }
+        wanted: dict[_Key, _Route] = {}
+        conditional: dict[_Key, Conditional] = {}
+        for route in settings.routes.originated:
+            key = route.family, route.nlri
+            source = origins.blocks if route.is_blackhole else origins.networks
+            attributes = self._attributes_of(route)
+            if route.when is None and not route.is_fallback:
+                wanted[key] = _Route(source, attributes)
+            else:
+                conditional[key] = Conditional(
+                    attributes,
+                    source,
+                    route.when,
+                    FALLBACK_WEIGHT if route.is_fallback else None,
+                    route.is_summary_only,
+                )
         used = dict.fromkeys(settings.routes.originated)
         self._attributes = {route: self._attributes[route] for route in used}
         before, self._configured.routes = self._configured.routes, wanted
         self._apply_routes(before, wanted)
+        self._conditional.follow(conditional)
         return steps
 
     def apply_node(self, desired: "NodeDesired") -> list[Step]:
@@ -169,9 +181,14 @@ class Reconciler:
         return known
 
     def _attributes_of(self, route: OriginatedRoute) -> PathAttributes:
+        speaker = self._speaker
+        aggregator = speaker.asn, speaker.router_id.to_bytes(4, "big")
         known = self._attributes.get(route)
-        if known is None:
+        is_stale = route.is_aggregate and known and known.aggregator != aggregator
+        if known is None or is_stale:
             known = self._attributes[route] = make_attributes(
+                atomic_aggregate=route.is_aggregate,
+                aggregator=aggregator if route.is_aggregate else None,
                 next_hop=route.next_hop,
                 local_pref=route.local_pref,
                 med=route.med,

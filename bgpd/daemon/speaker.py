@@ -47,7 +47,7 @@ from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import Nlri, parse_address
 from rib.path import LOCAL_WEIGHT, NextHop, Path, Source, SourceKind
-from rib.policy import Policy, PolicySpec
+from rib.policy import Policy, PolicySpec, PrefixMatch
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
@@ -129,7 +129,7 @@ class Speaker:
         among, faults = self._policies.replace(specs)
         for name, prefixes in among.items():
             for tables in self.tables.values():
-                tables.replace_policy(name, self._policies[name], prefixes)
+                tables.replace_policy(name, self._policies.exported(name), prefixes)
         if among:
             self.jobs.begin(self._import_by(among))
         return faults
@@ -148,7 +148,15 @@ class Speaker:
 
     def export_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
-        return self._policies.of_peer(settings.export_policy, is_ibgp=is_ibgp)
+        policy = self._policies.of_peer(settings.export_policy, is_ibgp=is_ibgp)
+        return self._policies.exported(policy.name)
+
+    def hide(self, prefixes: PrefixMatch | None) -> None:
+        """Tell peers nothing of some prefixes, whatever policies say."""
+        among = self._policies.hide(prefixes)
+        for tables in self.tables.values() if among else ():
+            for name in {context.policy for context in tables.groups}:
+                tables.replace_policy(name, self._policies.exported(name), among)
 
     # -- peers --------------------------------------------------------------------------
 

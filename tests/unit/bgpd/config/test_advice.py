@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from bgpd.config.advice import (
+    NO_DISCARD,
     NO_EXPORT,
     NO_IMPORT,
     NO_KEY,
@@ -132,3 +133,19 @@ def test_patterns_that_leave_out_and_take_nothing_are_said(
 ) -> None:
     found = lines(tmp_path, f"routes: {{direct: {{interfaces: {patterns}}}}}")
     assert any("routes.direct.interfaces" in line for line in found) is is_said
+
+
+@pytest.mark.parametrize("fib", ["on", "off"])
+def test_an_aggregate_that_discards_nothing_is_said(fib: str, tmp_path: Path) -> None:
+    found = lines(
+        tmp_path,
+        f"""
+fib: {{mode: {fib}}}
+routes:
+  originate:
+    - {{prefix: 10.0.0.0/8, aggregate: on}}
+    - {{prefix: 11.0.0.0/8, aggregate: on, blackhole: on}}
+    - {{prefix: 12.0.0.0/8}}
+""",
+    )
+    assert found == ((f"aggregate 10.0.0.0/8: {NO_DISCARD}",) if fib == "on" else ())

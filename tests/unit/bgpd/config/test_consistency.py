@@ -110,6 +110,19 @@ def findings_of(text: str) -> list[str]:
             ],
         ),
         (
+            (
+                "routes: {originate: [{prefix: 10.0.0.0/8, summary_only: on}, "
+                "{prefix: 0.0.0.0/0, when: [10.0.0.0/8, {prefix: 10.0.0.0/8, le: 7}]}]}"
+            ),
+            [
+                "routes.originate[0].summary_only: needs aggregate",
+                (
+                    "routes.originate[1].when[1]: length bounds 8 to 7 of 10.0.0.0/8 are "
+                    "not within 8 to 32"
+                ),
+            ],
+        ),
+        (
             "peers: [{address: 10.0.0.1, as: 1, replace_private_as: on}]",
             ["peers[0].replace_private_as: needs remove_private_as"],
         ),

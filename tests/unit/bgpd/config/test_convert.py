@@ -461,3 +461,24 @@ metrics: {listen: "[::1]:9179"}
         is_enabled=False, deferral_time=1, sweep_time=2, stale_path_time=3
     )
     assert settings.metrics == MetricsSettings("::1", 9179)
+
+
+def test_routes_of_our_own_with_conditions() -> None:
+    routes = settings_of("""
+routes:
+  originate:
+    - {prefix: 10.0.0.0/8, aggregate: on, summary_only: on, blackhole: on}
+    - {prefix: 0.0.0.0/0, fallback: on, when: [11.0.0.0/8, {prefix: 12.0.0.0/8, le: 9}]}
+    - {prefix: 9.0.0.0/8, aggregate: on, when: [9.1.0.0/16]}
+""").routes.originated
+    default, nine, ten = sorted(routes, key=lambda route: route.nlri)
+    ten_inside = PrefixMatch((PrefixEntry(1, ten.nlri, 9, 32),))
+    assert (ten.when, ten.is_aggregate, ten.is_summary_only) == (ten_inside, True, True)
+    assert nine.when == PrefixMatch((prefix_entry("9.1.0.0/16"),))
+    assert (nine.is_aggregate, nine.is_summary_only, nine.is_fallback) == (
+        True,
+        False,
+        False,
+    )
+    entries = prefix_entry("11.0.0.0/8"), prefix_entry("12.0.0.0/8", le=9)
+    assert (default.when, default.is_fallback) == (PrefixMatch(entries), True)
