@@ -13,6 +13,7 @@ from types import MappingProxyType
 from typing import Final, TypeVar
 
 from bgpd.config.settings import DaemonSettings
+from bgpd.session.ranges import range_of
 from bgpd.session.settings import (
     LIVE,
     REFRESHES,
@@ -59,6 +60,7 @@ class Step:
         refreshed: Addresses of peers whose routes are asked for or sent again because
             this policy is theirs.
         needs_restart: Takes effect when the daemon is started anew only.
+        owner: Whose a neighbour is from now on, or was, where its session goes on.
     """
 
     kind: StepKind
@@ -69,6 +71,7 @@ class Step:
     value: object = None
     refreshed: tuple[str, ...] = ()
     needs_restart: bool = False
+    owner: str = ""
 
     def __str__(self) -> str:
         """Return the line of a reload's plan."""
@@ -79,6 +82,8 @@ class Step:
             text += f" for {', '.join(self.refreshed[:_SHOWN])}"
             if (more := len(self.refreshed) - _SHOWN) > 0:
                 text += f" and {more} more"
+        if self.owner:
+            text += f", {_OWNED[self.change]} {self.owner}"
         if self.needs_restart:
             return f"{text}: at the next start"
         return f"{text}: {_COST_TEXT[self.cost]}"
@@ -89,6 +94,12 @@ _COST_TEXT: Final = MappingProxyType(
         ChangeCost.LIVE: "live",
         ChangeCost.REFRESH: "routes are refreshed",
         ChangeCost.RESET: "sessions are reset",
+    }
+)
+_OWNED: Final = MappingProxyType(
+    {
+        Change.REMOVE: "from now on in",
+        Change.ADD: "so far in",
     }
 )
 _BY_COST: Final = (ChangeCost.LIVE, ChangeCost.REFRESH, ChangeCost.RESET)
@@ -178,7 +189,39 @@ def peer_change(
     """Return what going from ``old`` to ``new`` costs, and the fields that differ."""
     keys = _differing(old, new)
     costs = [_field_cost(key, old, new) for key in keys]
-    return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE), keys
+    return dearest(costs), keys
+
+
+def dearest(costs: Iterable[ChangeCost]) -> ChangeCost:
+    """Return the highest of some costs; of none, that of nothing."""
+    return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE)
+
+
+def handover_change(
+    old: PeerSettings, new: PeerSettings, peer_as: int = 0, local_addr: str = ""
+) -> tuple[ChangeCost, tuple[str, ...]]:
+    """Return what other settings cost a neighbour of a range, and the fields that differ.
+
+    Settings that only say how a session may come about make no difference to one that is
+    there and fits them: which AS may come, from where, and to which port we would connect.
+
+    Args:
+        old: Its settings so far, or its range's.
+        new: Those of its range, of another one, or of the peer it is from now on.
+        peer_as: Its AS on the session that it has; 0 where that is not known.
+        local_addr: Our address on that session; empty where that is not known.
+    """
+    fitting = replace(old, port=new.port)
+    if new.accepts_as(peer_as) if peer_as else new.accepted_as == "any":
+        fitting = replace(
+            fitting,
+            remote_as=new.remote_as,
+            remote_as_class=new.remote_as_class,
+            remote_as_ranges=new.remote_as_ranges,
+        )
+    if new.local_addr in ("", local_addr, local_addr.partition("%")[0]):
+        fitting = replace(fitting, local_addr=new.local_addr)
+    return peer_change(fitting, new)
 
 
 def field_cost(key: str) -> ChangeCost:
@@ -262,7 +305,7 @@ def _families_cost(
         for family, settings in before.items()
         for key in _differing(settings, after[family])
     )
-    return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE)
+    return dearest(costs)
 
 
 _T = TypeVar("_T", PeerSettings, RangeSettings, PolicySpec)
@@ -290,7 +333,8 @@ def _compare(
 def _range_change(
     old: RangeSettings, new: RangeSettings
 ) -> tuple[ChangeCost, tuple[str, ...]]:
-    cost, template_keys = peer_change(old.template, new.template)
+    cost, _ = handover_change(old.template, new.template)
+    template_keys = _differing(old.template, new.template)
     own = tuple(key for key in _differing(old, new) if key != "template")
     return cost, (*own, *template_keys)
 
@@ -300,7 +344,29 @@ def _ranges(
 ) -> Iterator[Step | None]:
     before = {each.prefix: each for each in old}
     after = {each.prefix: each for each in new}
-    return _compare(StepKind.RANGE, before, after, _range_change)
+    for step in _compare(StepKind.RANGE, before, after, _range_change):
+        # The neighbours go on under the range whose prefix is the longest by then.
+        if step is not None and step.change is Change.REMOVE:
+            wider = range_of(step.name, after.values())
+            yield _moved(step, before[step.name], wider, wider)
+        elif step is not None and step.change is Change.ADD:
+            wider = range_of(step.name, before.values())
+            yield _moved(step, wider, after[step.name], wider)
+        else:
+            yield step
+
+
+def _moved(
+    step: Step,
+    giver: RangeSettings | None,
+    taker: RangeSettings | None,
+    wider: RangeSettings | None,
+) -> Step:
+    """Return the step of a range that comes or goes while a wider one is there."""
+    if giver is None or taker is None or wider is None:
+        return step
+    cost, keys = handover_change(giver.template, taker.template)
+    return replace(step, cost=cost, keys=keys, owner=f"range {wider.name}")
 
 
 def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]:
@@ -352,7 +418,7 @@ def _sections(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
             StepKind.SECTION,
             Change.SET,
             name,
-            max(costs, key=_BY_COST.index, default=ChangeCost.LIVE),
+            dearest(costs),
             keys,
             after,
             needs_restart=name in RESTARTS and not _is_live(name, keys),

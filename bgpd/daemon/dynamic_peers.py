@@ -13,8 +13,9 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bgpd.daemon.peer import Peer
-from bgpd.daemon.remembered import Remembered, is_still, range_of
+from bgpd.daemon.remembered import Remembered, is_still
 from bgpd.net.sockets import canonical
+from bgpd.session.ranges import neighbour_settings, range_of
 from bgpd.session.settings import RangeSettings
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ def newcomer(speaker: "Speaker", remote: str) -> Peer | None:
     chosen = range_of(remote, speaker.ranges.values())
     if chosen is None:
         return None
-    if not _has_room(speaker, chosen):
+    if not has_room(speaker, chosen):
         _log.warning(
             "connection from %s refused: range %s has its %d neighbours",
             remote,
@@ -43,15 +44,13 @@ def newcomer(speaker: "Speaker", remote: str) -> Peer | None:
             chosen.limit,
         )
         return None
-    settings = replace(
-        chosen.template, name=remote, remote_addr=canonical(remote), is_passive=True
-    )
+    settings = neighbour_settings(chosen, canonical(remote))
     peer = speaker.make_peer(settings, chosen.name)
     peer.driver.start()
     return peer
 
 
-def _has_room(speaker: "Speaker", settings: RangeSettings) -> bool:
+def has_room(speaker: "Speaker", settings: RangeSettings) -> bool:
     """Whether a range takes one more; who is sought in vain so far gives way."""
     if speaker.range_sizes[settings.name] < settings.limit:
         return True

@@ -8,11 +8,20 @@ found anew from what runs by then.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bgpd.config.diff import Change, Step, StepKind, peer_change
+from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change
+from bgpd.config.settings import DaemonSettings
+from bgpd.daemon.handover import (
+    can_go_on,
+    change_of,
+    heir,
+    leave_to_range,
+    settings_under,
+    take_over,
+)
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 
@@ -20,29 +29,9 @@ SHOWN: Final = 3  # steps of one kind that the log shows each by itself
 AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
 LOOKED_AT: Final = 256  # peers compared in one go, at most a millisecond
 
+_RANGE: Final = "range "
+
 _log = logging.getLogger(__name__)
-
-
-def change_neighbours(
-    speaker: Speaker, settings: RangeSettings, cost: ChangeCost
-) -> Iterator[None]:
-    """Let a range's neighbours follow it without a reset, one in each step.
-
-    Args:
-        speaker: What runs.
-        settings: The range as it is now.
-        cost: What the change of its template costs.
-    """
-    for address, peer in tuple(speaker.peers.items()):
-        if peer.range_name == settings.name and speaker.peers.get(address) is peer:
-            mine = replace(
-                settings.template,
-                name=peer.settings.name,
-                remote_addr=address,
-                is_passive=peer.settings.is_passive,
-            )
-            speaker.change_peer(mine, cost)
-            yield
 
 
 class PeerChanges:
@@ -138,7 +127,7 @@ class PeerChanges:
         ]
         for address in sorted(gone):
             if address in peers:
-                yield Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
+                yield _removal(self._speaker, address)
         new: list[str] = []
         for number, address in enumerate(sorted(wanted)):
             if number % LOOKED_AT == LOOKED_AT - 1:
@@ -152,10 +141,7 @@ class PeerChanges:
                     StepKind.PEER, Change.SET, address, cost, keys, value=settings
                 )
         for address in new:
-            settings = wanted[address]
-            yield Step(
-                StepKind.PEER, Change.ADD, address, ChangeCost.LIVE, value=settings
-            )
+            yield _addition(self._speaker, wanted[address])
 
     def _carry_out(self, step: Step) -> None:
         """Take one step; a peer that cannot be had keeps no other from coming."""
@@ -172,16 +158,81 @@ class PeerChanges:
     def _apply(self, step: Step) -> None:
         speaker, settings = self._speaker, step.value
         if step.change is Change.REMOVE:
-            speaker.remove_peer(step.name)
+            leave_to_range(speaker, speaker.peers[step.name])
         elif isinstance(settings, PeerSettings):
             if step.change is Change.ADD:
                 dynamic = speaker.peers.get(step.name)
-                if dynamic is not None:
-                    speaker.remove_peer(step.name, "now configured")
-                speaker.add_peer(settings)
+                if dynamic is None:
+                    speaker.add_peer(settings)
+                else:
+                    take_over(speaker, dynamic, settings)
             elif step.name in speaker.peers:
                 keys = ", ".join(step.keys)
                 speaker.change_peer(settings, step.cost, f"changed: {keys}")
+
+
+def foresee(
+    speaker: Speaker, steps: Sequence[Step], new: DaemonSettings
+) -> Iterator[Step | None]:
+    """Yield the steps of a plan with what they cost the sessions that there are.
+
+    ``None`` is a breath.
+
+    Args:
+        speaker: What runs.
+        steps: Found by comparing settings, which do not know who has a session.
+        new: What there will be.
+    """
+    neighbours: dict[str, Step] = {}
+    for step in steps:
+        if step.kind is StepKind.PEER and step.name in speaker.peers:
+            if step.change is Change.REMOVE:
+                neighbours[step.name] = _removal(speaker, step.name, new.ranges)
+            elif isinstance(step.value, PeerSettings) and step.change is Change.ADD:
+                neighbours[step.name] = _addition(speaker, step.value)
+            yield None
+    costs: dict[str, list[ChangeCost]] = {}  # by range that they were in or will be in
+    for address, peer in tuple(speaker.peers.items()):
+        if peer.range_name or address in neighbours:
+            step = neighbours.get(address) or _removal(speaker, address, new.ranges)
+            for name in {peer.range_name, step.owner.removeprefix(_RANGE)}:
+                costs.setdefault(name, []).append(step.cost)
+            yield None
+    names = {settings.prefix: settings.name for settings in speaker.ranges.values()}
+    for step in steps:
+        if step.kind is StepKind.RANGE:
+            after = step.value.name if isinstance(step.value, RangeSettings) else ""
+            concerned = {names.get(step.name, ""), after} & costs.keys() - {""}
+            found = [dearest(costs[name]) for name in concerned]
+            yield replace(step, cost=dearest(found)) if found else step
+        elif step.kind is StepKind.PEER:
+            yield neighbours.get(step.name, step)
+        else:
+            yield step
+
+
+def _removal(
+    speaker: Speaker, address: str, ranges: Iterable[RangeSettings] | None = None
+) -> Step:
+    peer = speaker.peers[address]
+    cost, owner = ChangeCost.RESET, ""
+    keys: tuple[str, ...] = ()
+    chosen = heir(speaker, peer, ranges)
+    if chosen is not None:
+        cost, keys = change_of(peer, settings_under(chosen, peer))
+        owner = _RANGE + chosen.name
+    return Step(StepKind.PEER, Change.REMOVE, address, cost, keys, owner=owner)
+
+
+def _addition(speaker: Speaker, settings: PeerSettings) -> Step:
+    address = settings.remote_addr
+    peer = speaker.peers.get(address)
+    cost, owner = ChangeCost.LIVE, ""
+    keys: tuple[str, ...] = ()
+    if peer is not None and can_go_on(peer):
+        cost, keys = change_of(peer, settings)
+        owner = _RANGE + peer.range_name
+    return Step(StepKind.PEER, Change.ADD, address, cost, keys, settings, owner=owner)
 
 
 def _unexpected(error: Exception) -> Exception | None:

@@ -32,6 +32,7 @@ from bgpd.daemon.logs import set_up_logging
 from bgpd.daemon.loop import collect_at_rest
 from bgpd.daemon.node_plan import apply_to_kernel, is_calico_node
 from bgpd.daemon.origins import calico_origins, plain_origins
+from bgpd.daemon.peer_changes import foresee
 from bgpd.daemon.peer_memory import PeerMemory
 from bgpd.daemon.recall import memory_path, recall
 from bgpd.daemon.reconcile import Reconciler
@@ -407,6 +408,8 @@ class Daemon:
         """Apply changed settings, in slices; return the steps."""
         old = self.settings
         steps = in_order(await in_turns(collect(find_steps(old, new))))
+        if (speaker := self.speaker) is not None:
+            steps = await in_turns(collect(foresee(speaker, steps, new)))
         lines = await in_turns(collect(map(str, steps)))
         lines += kernel_moves(self._started_with.fib, new.fib)
         for line in capped(lines):

@@ -12,14 +12,15 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bgpd.config.diff import Step, peer_change
+from bgpd.config.diff import Step
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
 from bgpd.daemon.apart import each
 from bgpd.daemon.conditional import Conditional, ConditionalRoutes
+from bgpd.daemon.handover import follow_ranges
 from bgpd.daemon.origins import FALLBACK_WEIGHT, Origins
-from bgpd.daemon.peer_changes import PeerChanges, change_neighbours
+from bgpd.daemon.peer_changes import PeerChanges
 from bgpd.daemon.speaker import Speaker
-from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
+from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.attributes import PathAttributes, make_attributes
 from rib.family import Family
 from rib.nlri import Nlri
@@ -71,6 +72,7 @@ class Reconciler:
         self._configured = _Wanted()
         self._discovered = _Wanted()
         self._ranges: dict[str, RangeSettings] = {}
+        self._have_ranges_changed = False  # and their neighbours are to follow
         self._attributes: dict[OriginatedRoute, PathAttributes] = {}
         self._routes_key: object = None  # what own routes were made of
         self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
@@ -207,6 +209,9 @@ class Reconciler:
         if self._former:
             self._former = ()
             self._apply_policies()
+        if self._have_ranges_changed:  # not before: some neighbours are configured now
+            self._have_ranges_changed = False
+            self._speaker.jobs.begin(follow_ranges(self._speaker))
         settling, self._settling = self._settling, None
         if settling is not None and not settling.done():
             settling.set_result(None)
@@ -214,23 +219,22 @@ class Reconciler:
     def _apply_ranges(self, ranges: Iterable[RangeSettings]) -> None:
         wanted = {settings.name: settings for settings in ranges}
 
-        def change(name: str) -> None:
-            settings, before = wanted[name], self._ranges.get(name)
-            if before == settings:
-                return
-            if before is not None:
-                cost, _ = peer_change(before.template, settings.template)
-                if cost is ChangeCost.RESET:
-                    _log.info("range %s: its neighbours start anew", name)
-                    self._speaker.remove_range(name)
-                else:
-                    neighbours = change_neighbours(self._speaker, settings, cost)
-                    self._speaker.jobs.add(neighbours)
-            self._speaker.set_range(settings)
-
-        each(self._speaker.remove_range, self._ranges.keys() - wanted.keys(), "range")
-        each(change, wanted, "range")
-        self._ranges = wanted
+        changed = [
+            settings
+            for name, settings in wanted.items()
+            if settings != self._ranges.get(name)
+        ]
+        # A prefix may move from one to another: all give up theirs first.
+        gone = [
+            name
+            for name, before in self._ranges.items()
+            if name not in wanted or wanted[name].prefix != before.prefix
+        ]
+        if not (gone or changed):
+            return
+        each(self._speaker.remove_range, gone, "range")
+        each(self._speaker.set_range, changed, "range")
+        self._ranges, self._have_ranges_changed = wanted, True
 
     def _apply_routes(
         self, before: dict[_Key, _Route], wanted: dict[_Key, _Route]

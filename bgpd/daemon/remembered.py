@@ -10,10 +10,10 @@ costs that peer alone.
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from ipaddress import ip_address, ip_network
+from ipaddress import ip_address
 from typing import Final, NamedTuple
 
-from bgpd.session.settings import PeerSettings, RangeSettings
+from bgpd.session.settings import PeerSettings
 from rib.family import FAMILIES_BY_NAME, Family
 
 MAX_MEMBERS: Final = 65536
@@ -153,15 +153,3 @@ def is_still(member: Member, settings: PeerSettings) -> bool:
         and settings.accepts_as(member.remote_as)
         and settings.local_addr in ("", member.local_addr)
     )
-
-
-def range_of(address: str, ranges: Iterable[RangeSettings]) -> RangeSettings | None:
-    """Return the range with the longest prefix that an address is in."""
-    mine = ip_network(address.partition("%")[0])
-    fitting = [
-        (prefix.prefixlen, number, settings)
-        for number, settings in enumerate(ranges)
-        if (prefix := ip_network(settings.prefix)).version == mine.version
-        and mine.subnet_of(prefix)  # type: ignore[arg-type]  # versions are equal
-    ]
-    return max(fitting)[2] if fitting else None

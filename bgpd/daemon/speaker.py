@@ -7,7 +7,6 @@ peers, ranges, policies and originated routes there shall be.
 import asyncio
 import logging
 import socket
-from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
@@ -21,6 +20,7 @@ from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.incoming import decoding_of
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.own_numbers import OwnNumbers
+from bgpd.daemon.owners import Owners
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.policy_table import PolicyTable
 from bgpd.daemon.shared_checks import SharedChecks
@@ -91,7 +91,6 @@ class Speaker:
         }
         self.next_hops = NextHopTable()
         self.peers: dict[str, Peer] = {}  # by remote address
-        self.ranges: dict[str, RangeSettings] = {}
         self.shared = SharedChecks(self)
         self.stale_path_time = DEFAULT_STALE_PATH_TIME
         self.restart = RestartState()
@@ -100,11 +99,13 @@ class Speaker:
         self.resume_listeners: list[Resumed] = []
         self.session_listeners: list[Callable[[Peer], None]] = []
         self.listener = Listener(self.poller, self._accept)
+        self._owners = Owners(self._ours, self._set_key)
+        self.ranges = self._owners.ranges
+        self.range_sizes = self._owners.sizes
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
         self._strangers = Strangers()
         self._policies = PolicyTable()
-        self.range_sizes: Counter[str] = Counter()
         self.sought_until = 0.0  # the last of them, on the loop's clock
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
         self.upkeep = Upkeep(self)
@@ -263,8 +264,7 @@ class Speaker:
         )
         peer.driver = PeerDriver(session, settings, peer, self.loop, self.poller)
         self.peers[settings.remote_addr] = peer
-        if range_name:
-            self.range_sizes[range_name] += 1
+        self._owners.count(range_name, 1)
         return peer
 
     def _templates(self) -> Iterator[PeerSettings]:
@@ -284,12 +284,7 @@ class Speaker:
     def remove_peer(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self.peers.pop(address)
-        if peer.range_name:
-            self.range_sizes[peer.range_name] -= 1
-        else:
-            self._ours.note(peer.settings, None)
-            if peer.settings.password:
-                self._set_key(address, "")
+        self._owners.remove(peer)
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.forget_routes()
         peer.let_go()
@@ -299,13 +294,17 @@ class Speaker:
         """Forget a neighbour that could not be had as a whole."""
         peer = self.peers.pop(address, None)
         if peer is not None:
-            if not peer.range_name:
-                self._ours.note(peer.settings, None)
+            self._owners.remove(peer, has_key=False)
             peer.let_go()
             self.shared.may_have_changed()
 
     def change_peer(
-        self, settings: PeerSettings, cost: ChangeCost, text: str = ""
+        self,
+        settings: PeerSettings,
+        cost: ChangeCost,
+        text: str = "",
+        *,
+        range_name: str | None = None,
     ) -> None:
         """Apply changed settings.
 
@@ -313,18 +312,18 @@ class Speaker:
             settings: The new ones; the address says whose.
             cost: What the change costs the session.
             text: For the peer's operator (RFC 9003), where the session is reset.
+            range_name: The range that it belongs to from now on, empty for a configured
+                peer; ``None`` for no change.
         """
         peer = self.peers[settings.remote_addr]
         before = peer.settings
-        is_rekeyed = before.password != settings.password
-        if not peer.range_name:
-            if is_rekeyed:
-                self._set_key(settings.remote_addr, settings.password)
-            self._ours.note(before, settings)
+        was_rekeyed = before.password != settings.password
+        owner = peer.range_name if range_name is None else range_name
+        self._owners.move(peer, settings, owner)
         self.shared.may_have_changed()
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
         peer.rename(settings.name)
-        if is_rekeyed:
+        if was_rekeyed:
             peer.driver.rekey()
         if cost is ChangeCost.RESET:
             peer.restart(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text)
@@ -337,25 +336,18 @@ class Speaker:
         limits.follow(peer, before)
 
     def set_range(self, settings: RangeSettings) -> None:
-        """Accept dynamic neighbours from a prefix."""
-        before = self.ranges.get(settings.name)
-        self._ours.note(None if before is None else before.template, settings.template)
-        self.ranges[settings.name] = settings
-        if before is not None and before.prefix != settings.prefix:
-            self._set_key(before.prefix, "")
-        self._set_key(settings.prefix, settings.template.password)
+        """Accept dynamic neighbours from a prefix; those there are stay as they are."""
+        self._owners.set_range(settings)
         self.shared.may_have_changed()
 
     def remove_range(self, name: str) -> None:
-        """Accept no more neighbours from a range; those there are go."""
-        settings = self.ranges.pop(name)
-        self._ours.note(settings.template, None)
-        if settings.template.password:
-            self._set_key(settings.prefix, "")
+        """Accept no more neighbours from a range.
+
+        Those there are must be given to another one, or be removed
+        (``handover.follow_ranges``).
+        """
+        self._owners.remove_range(name)
         self.shared.may_have_changed()
-        for peer in [p for p in self.peers.values() if p.range_name == name]:
-            self.remove_peer(peer.settings.remote_addr)
-        del self.range_sizes[name]  # all of them are gone
 
     def forget_dynamic(self, peer: Peer) -> None:
         """A dynamic neighbour's last connection is gone."""
@@ -366,7 +358,7 @@ class Speaker:
         peer.driver.abandon()
         if self.peers.get(peer.settings.remote_addr) is peer:
             del self.peers[peer.settings.remote_addr]
-            self.range_sizes[peer.range_name] -= 1
+            self._owners.count(peer.range_name, -1)
             peer.forget_routes()
             peer.let_go()
 

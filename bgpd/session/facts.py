@@ -46,6 +46,17 @@ class SessionFacts:
         return established.local_addr if established else ""
 
     @property
+    def is_dynamic(self) -> bool:
+        """Whether the peer is gone with its last connection; may change at any time."""
+        return self._machines.is_dynamic
+
+    @is_dynamic.setter
+    def is_dynamic(self, is_dynamic: bool) -> None:
+        self._machines.is_dynamic = is_dynamic
+        if not is_dynamic:
+            self._machines.sought_until = 0.0  # it is connected to without end
+
+    @property
     def is_sought(self) -> bool:
         """A dynamic peer that was up before our restart, and has not come yet."""
         return self._machines.is_sought

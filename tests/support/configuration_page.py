@@ -72,6 +72,10 @@ the plan is logged first. The column "change" tells what a changed key costs:
 | reset | the sessions concerned are negotiated anew (graceful restart keeps the routes) |
 | start | takes effect when the daemon is started again |
 
+A neighbour keeps its session when it moves from a range to a configured peer, back, or to
+another range: it costs what the settings that differ cost. The neighbours of a range keep
+theirs over another `port`, and over an `as` or a `local_address` that fits the session.
+
 Scalars are those of YAML 1.2: `65000:1` is text and not a number in base 60, and where a
 key takes a switch, `on`, `off`, `yes`, `no`, `true` and `false` are all understood.
 """

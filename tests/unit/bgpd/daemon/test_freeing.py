@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+from bgpd.daemon.handover import follow_ranges
 from bgpd.daemon.intake import Intake
 from bgpd.daemon.peer import Peer
 from bgpd.net.connection import Connection
@@ -137,5 +138,6 @@ async def test_a_range_that_is_removed_leaves_nothing() -> None:
                 await peer.establish(an_open(ASN, "10.0.1.9"))
                 await until(lambda: node.is_up(who))
                 node.speaker.remove_range("range")
+                node.speaker.jobs.begin(follow_ranges(node.speaker))
                 await peer.ending()
             await is_as_before(node, before)

@@ -16,8 +16,8 @@ from bgpd.daemon.remembered import (
     encode_member,
     is_still,
     patience,
-    range_of,
 )
+from bgpd.session.ranges import range_of
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
