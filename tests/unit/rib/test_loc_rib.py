@@ -116,6 +116,22 @@ class TestIncumbents:
             rib.announce([ONE], path)
         assert best_of(rib.table[ONE]) is self.NEW
 
+    def test_other_options_count_from_then_on(self) -> None:
+        rib = LocRib(IPV4_UNICAST)
+        for options, best in (
+            (DecisionOptions(prefers_incumbent_external=True), self.OLD),
+            (DecisionOptions(), self.NEW),
+        ):
+            rib.set_options(options)
+            run = [ONE]
+            rib.announce(run, self.OLD)
+            (change,) = rib.announce(run, self.NEW)
+            assert best_of(rib.table[ONE]) is best
+            # Without incumbents, a second path is put beside a lone one in one go.
+            assert (change.nlris is run) == (best is self.NEW)
+            for path in (self.OLD, self.NEW):
+                rib.withdraw(run, path.source)
+
     def test_deciding_again_keeps_it(self) -> None:
         rib = self.keeping()
         rib.announce([ONE], self.OLD)
