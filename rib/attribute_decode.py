@@ -121,11 +121,11 @@ def decode_usual(
 
     Args:
         block: Path attributes of an UPDATE that has routes.
-        context: The session it came from.
+        context: The session it came from; not one whose attributes are looked through.
         mp_next_hop: The next hop where the routes are those of MP_REACH_NLRI, which
             ``extract_mp`` took out of the block.
     """
-    if not context.four_octet_as or context.discarded or context.withdrawn:
+    if not context.four_octet_as:
         return None
     match = _usual_of_ibgp(block) if context.is_ibgp else _usual_of_ebgp(block)
     if match is None:
@@ -176,7 +176,7 @@ def decode_block(
     Returns:
         Attributes whose ``octets`` are ``block`` itself where that is canonical.
     """
-    if has_nlri != bool(mp_next_hop):
+    if has_nlri != bool(mp_next_hop) and not context.looks_through:
         attributes = decode_usual(block, context, mp_next_hop)
         if attributes is not None:
             return DecodedBlock(attributes)

@@ -56,6 +56,11 @@ class AttributeContext:
     discarded: frozenset[int] = frozenset()
     withdrawn: frozenset[int] = frozenset()
 
+    @property
+    def looks_through(self) -> bool:
+        """Whether each attribute counts, so that no block may be read as a whole."""
+        return bool(self.discarded or self.withdrawn)
+
 
 NEEDED_ATTRIBUTES: Final = frozenset(
     {

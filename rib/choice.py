@@ -11,6 +11,7 @@ from rib.decision import (
     MED_FIELD,
     NEIGHBOUR_AS_FIELD,
     DecisionOptions,
+    rank,
     steps_after_med,
     steps_before_med,
 )
@@ -28,6 +29,8 @@ def choose(
 
     Most decisions fall before MED; what comes after is not looked at then.
     """
+    if options.left_out:
+        return rank(paths, options, incumbent=incumbent).best
     if not options.prefers_incumbent_external:
         incumbent = None
     fields = [
@@ -57,6 +60,8 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
     Gateways tell mostly the same, but for the next hop: then nothing of the attributes
     decides, and nothing of them needs to be read.
     """
+    if options.left_out:
+        return rank((a, b), options).ordered[0]
     a_source, b_source = a.source, b.source
     a_attributes, b_attributes = a.attributes, b.attributes
     if (
@@ -95,7 +100,9 @@ def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | N
     ``None`` where all must be compared: since MED is no order, a path may win by putting
     out another. It costs the same however many there are.
     """
-    if options.prefers_incumbent_external or not best.next_hop.is_reachable:
+    if options.prefers_incumbent_external or options.left_out:
+        return None
+    if not best.next_hop.is_reachable:
         return None
     if not added.next_hop.is_reachable:
         return best
@@ -116,8 +123,8 @@ def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | N
             return best  # those that a higher MED puts out are out already
         if new_med < old_med:
             return None
-    if steps_after_med(best, old, options, old_metric, None) <= steps_after_med(
-        added, new, options, new_metric, None
+    if steps_after_med(best, old, old_metric, None) <= steps_after_med(
+        added, new, new_metric, None
     ):
         return best
     return added if is_group else None  # its own group may have put it out
@@ -147,12 +154,8 @@ def _choose_of_two(
             return a
         if b_med < a_med:
             return b
-    a_after = steps_after_med(a, a_fields, options, a_hop.metric, incumbent)
-    return (
-        a
-        if a_after <= steps_after_med(b, b_fields, options, b_hop.metric, incumbent)
-        else b
-    )
+    a_after = steps_after_med(a, a_fields, a_hop.metric, incumbent)
+    return a if a_after <= steps_after_med(b, b_fields, b_hop.metric, incumbent) else b
 
 
 def _choose_equal(
@@ -168,11 +171,7 @@ def _choose_equal(
         if lowest < meds.get(group, lowest + 1):
             meds[group] = lowest
     left = [
-        (
-            steps_after_med(path, values, options, path.next_hop.metric, incumbent),
-            number,
-            path,
-        )
+        (steps_after_med(path, values, path.next_hop.metric, incumbent), number, path)
         for number, (path, values) in enumerate(equals)
         if (values[MED_FIELD] or 0)
         == meds[0 if options.always_compare_med else values[NEIGHBOUR_AS_FIELD]]

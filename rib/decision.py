@@ -22,7 +22,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import Enum
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeVar
 
 from rib.attributes import DecisionFields
 from rib.path import NextHop, Path, SourceKind
@@ -95,8 +95,7 @@ class DecisionOptions:
         multipath_relax: ECMP members may differ in the content of AS_PATH, not in its
             length; BIRD's way and what RFC 7938 wants. Off demands equal AS_PATHs.
         prefers_incumbent_external: RFC 5004. Off by default: what came first then decides.
-        ignores_as_path_len: Step a is left out.
-        ignores_interior_metric: Step e is left out, also of what ECMP members share.
+        left_out: Steps that decide nothing, nor what ECMP members share.
     """
 
     always_compare_med: bool = False
@@ -105,8 +104,7 @@ class DecisionOptions:
     max_ecmp: int = MAX_ECMP
     multipath_relax: bool = True
     prefers_incumbent_external: bool = False
-    ignores_as_path_len: bool = False
-    ignores_interior_metric: bool = False
+    left_out: frozenset[Reason] = frozenset()
 
 
 class Ranking(NamedTuple):
@@ -139,6 +137,7 @@ class Ranking(NamedTuple):
 # ordinal, path). A plain tuple, made so that sorting needs no key function; the ordinal
 # keeps sort() from ever comparing two paths.
 _Candidate = tuple[tuple[int, ...], int, int, tuple[int | bytes | str, ...], int, Path]
+_Value = TypeVar("_Value", int, int | bytes | str)
 _BEFORE: Final = 0
 _GROUP: Final = 1
 _AFTER: Final = 3
@@ -219,18 +218,33 @@ def _candidates(
         if not is_reachable:
             continue
         fields = path.attributes.decision_fields()
+        before = steps_before_med(path, fields, options, metric)
+        after = steps_after_med(path, fields, metric, incumbent)
+        if options.left_out:
+            before = _without(options.left_out, BEFORE_MED, before)
+            after = _without(options.left_out, AFTER_MED, after)
         candidates.append(
             (
-                steps_before_med(path, fields, options, metric),
+                before,
                 0 if options.always_compare_med else fields[NEIGHBOUR_AS_FIELD],
                 # RFC 4271 9.1.2.2 c: a missing MED is the lowest possible value
                 fields[MED_FIELD] or 0,
-                steps_after_med(path, fields, options, metric, incumbent),
+                after,
                 len(candidates),
                 path,
             )
         )
     return candidates
+
+
+def _without(
+    left_out: frozenset[Reason], steps: Sequence[Reason], values: tuple[_Value, ...]
+) -> tuple[_Value | int, ...]:
+    """Return the values of some steps, all equal where a step decides nothing."""
+    return tuple(
+        0 if step in left_out else value
+        for step, value in zip(steps, values, strict=True)
+    )
 
 
 # hot: per path of each distinct set
@@ -251,24 +265,20 @@ def steps_before_med(
             if options.uses_aigp and octets.find(_AIGP) >= 0
             else _NO_AIGP
         ),
-        0 if options.ignores_as_path_len else as_path_len,
+        as_path_len,
         origin,
     )
 
 
 def steps_after_med(
-    path: Path,
-    fields: DecisionFields,
-    options: DecisionOptions,
-    metric: int,
-    incumbent: Path | None,
+    path: Path, fields: DecisionFields, metric: int, incumbent: Path | None
 ) -> tuple[int | bytes | str, ...]:
     """Return the values of ``AFTER_MED``."""
     _, _, _, _, _, originator_id, cluster_list_len = fields
     source = path.source
     return (
         source.kind > _EBGP,
-        0 if options.ignores_interior_metric else metric,
+        metric,
         incumbent is not None and _is_newcomer(path, incumbent),
         source.router_id if originator_id is None else originator_id,
         cluster_list_len,

@@ -42,7 +42,7 @@ from rib.attribute_text import ORIGIN_NAMES
 from rib.attributes import PrivateScope
 from rib.communities import parse_community, parse_large_community
 from rib.community_patterns import KINDS
-from rib.decision import DecisionOptions
+from rib.decision import DecisionOptions, Reason
 from rib.family import ADDRESS_OCTETS, FAMILIES_BY_NAME, SAFI_UNICAST, Family
 from rib.nlri import Nlri, format_address, parse_address, parse_prefix
 from rib.path import SourceKind
@@ -64,6 +64,10 @@ _CHOICES: Final = {
     "next_hop": NextHopMode,
     "local_as_mode": LocalAsMode,
     "remove_private_as": PrivateScope,
+}
+_LEFT_OUT: Final = {
+    "ignore_as_path_length": Reason.AS_PATH_LEN,
+    "ignore_interior_cost": Reason.INTERIOR_METRIC,
 }
 _SUFFIXES: Final = {"any": "", "all": "_all", "none": "_none"}
 _MAX_FIRST_OCTET = 223  # above are multicast addresses
@@ -199,8 +203,9 @@ def _speaker(
             max_ecmp=decision.max_ecmp,
             multipath_relax=decision.multipath_relax,
             prefers_incumbent_external=decision.prefer_oldest_external,
-            ignores_as_path_len=decision.ignore_as_path_length,
-            ignores_interior_metric=decision.ignore_interior_cost,
+            left_out=frozenset(
+                step for key, step in _LEFT_OUT.items() if getattr(decision, key)
+            ),
         ),
         defaults=_session("", "", bgp.asn or 0, options, secrets),
     )

@@ -79,6 +79,7 @@ class Intake:
         self._context = context
         self._add_path = add_path
         plain = IPV4_UNICAST in self.tables and IPV4_UNICAST not in add_path
+        plain = plain and not context.looks_through
         self._plain_ipv4 = self.tables[IPV4_UNICAST] if plain else None
 
     # hot: per UPDATE

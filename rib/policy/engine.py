@@ -8,9 +8,10 @@ per prefix only by the look-ups of ``PrefixMatcher``.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from rib.attributes import PathAttributes
 from rib.family import AFI_IPV4, AFI_IPV6, Family
@@ -87,6 +88,13 @@ class _Route(NamedTuple):
     sets_med: bool = False
     own_ext_communities: frozenset[int] = frozenset()
     prepended: int = 0
+
+
+# The class as a function runs Python code of its own.
+_make_verdict: Final[Callable[[tuple[Any, ...]], Verdict]] = partial(
+    tuple.__new__, Verdict
+)
+_NOTHING_SET: Final = Verdict(False, PathAttributes(b"", b""), "")[3:]
 
 
 class _CompiledTerm:
@@ -232,7 +240,8 @@ class Policy:
                 raise ValueError(f"policy {self.name} must know the prefix")
             return next(self._divide((nlri,), attributes, source, family, interface))[1]
         if not self._terms:  # accept-all and reject-all: cheaper than to remember
-            return Verdict(self.spec.accepts_unmatched, attributes, UNMATCHED)
+            accepts = self.spec.accepts_unmatched
+            return _make_verdict((accepts, attributes, UNMATCHED, *_NOTHING_SET))
         interface = interface if self.needs_interface else ""
         key = (attributes, source.kind, family, interface)
         verdict = self._verdicts.get(key)

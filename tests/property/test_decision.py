@@ -64,8 +64,9 @@ options = st.builds(
     uses_aigp=st.booleans(),
     max_ecmp=st.integers(1, 4),
     multipath_relax=st.booleans(),
-    ignores_as_path_len=st.booleans(),
-    ignores_interior_metric=st.booleans(),
+    left_out=st.frozensets(
+        st.sampled_from((Reason.AS_PATH_LEN, Reason.INTERIOR_METRIC))
+    ),
 )
 
 
@@ -98,7 +99,9 @@ def by_the_book(paths: list[Path], choices: DecisionOptions) -> Path:
         lambda p: min(p.source.kind, SourceKind.EBGP),
         local_pref,
         aigp,
-        lambda p: choices.ignores_as_path_len or p.attributes.as_path.hop_count,
+        lambda p: (
+            Reason.AS_PATH_LEN in choices.left_out or p.attributes.as_path.hop_count
+        ),
         lambda p: p.attributes.origin,
     ):
         left = keep_lowest(left, value)
@@ -110,7 +113,7 @@ def by_the_book(paths: list[Path], choices: DecisionOptions) -> Path:
     ]
     for value in (
         lambda p: p.source.kind > SourceKind.EBGP,
-        lambda p: choices.ignores_interior_metric or p.next_hop.metric,
+        lambda p: Reason.INTERIOR_METRIC in choices.left_out or p.next_hop.metric,
         router_id,
         lambda p: len(p.attributes.cluster_list),
         lambda p: p.source.address,

@@ -22,7 +22,7 @@ from rib.communities import (
     NO_EXPORT,
     NO_LLGR,
 )
-from rib.decision import DecisionOptions, rank
+from rib.decision import DecisionOptions, Reason, rank
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.import_rules import ImportRules, Refused
 from rib.loc_rib import LocRib
@@ -127,8 +127,10 @@ options = st.builds(
     uses_aigp=either,
     max_ecmp=st.integers(1, 3),
     prefers_incumbent_external=st.sampled_from((False, False, True)),
-    ignores_as_path_len=st.sampled_from((False, False, True)),
-    ignores_interior_metric=st.sampled_from((False, False, True)),
+    left_out=st.one_of(
+        st.just(frozenset()),
+        st.frozensets(st.sampled_from((Reason.AS_PATH_LEN, Reason.INTERIOR_METRIC))),
+    ),
 )
 
 

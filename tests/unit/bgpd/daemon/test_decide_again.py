@@ -2,8 +2,10 @@
 
 from bgpd.daemon.decide_again import follow_options
 from rib.attributes import make_attributes, parse_as_path
-from rib.decision import DecisionOptions
+from rib.decision import DecisionOptions, Reason
 from tests.support.speakers import Rack, on_both_loops, until
+
+WITHOUT_LENGTH = DecisionOptions(left_out=frozenset({Reason.AS_PATH_LEN}))
 
 
 @on_both_loops
@@ -23,9 +25,9 @@ async def test_other_options_decide_again_and_reset_nothing() -> None:
             return "" if found is None else str(found.attributes.as_path)
 
         await until(lambda: (best_path(), best_path("10.2.0.0/16")) == ("1", "1 2"))
-        follow_options(a.speaker, DecisionOptions(ignores_as_path_len=True))
+        follow_options(a.speaker, WITHOUT_LENGTH)
         await until(lambda: best_path() == "1 2")
-        follow_options(a.speaker, DecisionOptions(ignores_as_path_len=True))
+        follow_options(a.speaker, WITHOUT_LENGTH)
         assert not a.speaker.tables[next(iter(a.speaker.tables))].pending_count
         follow_options(a.speaker, DecisionOptions())
         await until(lambda: best_path() == "1")

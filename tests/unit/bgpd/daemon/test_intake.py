@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 
 from bgpd.wire.update import end_of_rib
@@ -6,7 +8,7 @@ from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix
-from tests.support.attributes import BASE, LOCAL_AS, NEXT_HOP, attribute
+from tests.support.attributes import BASE, IBGP, LOCAL_AS, NEXT_HOP, attribute
 from tests.support.intakes import FAMILIES, Session, update
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -200,3 +202,38 @@ def test_the_same_block_gives_the_same_path() -> None:
     session.take(update(reach(SIX) + MP_BLOCK), update(reach(OTHER_SIX) + MP_BLOCK))
     for rib in session.ribs.values():
         assert len(set(rib.loc_rib.table.values())) == 1
+
+
+class TestAttributesOfWhichMoreIsConfigured:
+    MED = attribute(4, bytes(4))
+    LEFT = BASE + attribute(5, (100).to_bytes(4, "big"))
+    WITH_MED = BASE + MED + attribute(5, (100).to_bytes(4, "big"))
+    MP_LEFT = LEFT.replace(attribute(3, NEXT_HOP), b"")
+
+    def test_they_are_taken_off_routes_of_either_family(self) -> None:
+        session = Session(replace(IBGP, discarded=frozenset({4})))
+        mp_block = self.WITH_MED.replace(attribute(3, NEXT_HOP), b"")
+        taken = session.take(
+            update(self.WITH_MED, ONE),
+            update(reach(SIX) + mp_block),
+            update(BLOCK, TWO),
+        )
+        assert not taken.complaints
+        assert session.routes() == {
+            (IPV4_UNICAST, ONE, 0): (self.LEFT, NEXT_HOP),
+            (IPV4_UNICAST, TWO, 0): (BLOCK, NEXT_HOP),
+            (IPV6_UNICAST, SIX, 0): (self.MP_LEFT, HOP),
+        }
+
+    def test_their_routes_are_withdrawn_and_the_session_stays(self) -> None:
+        session = Session(replace(IBGP, withdrawn=frozenset({4})))
+        session.take(update(BLOCK, ONE + TWO), update(reach(SIX) + MP_BLOCK))
+        mp_block = self.WITH_MED.replace(attribute(3, NEXT_HOP), b"")
+        for body in (
+            update(self.WITH_MED, ONE),
+            update(reach(SIX) + mp_block),
+            update(self.WITH_MED),
+            update(self.WITH_MED, withdrawn=TWO),
+        ):
+            assert session.take(body).error is None
+        assert session.routes() == {}
