@@ -31,7 +31,10 @@ class Standard(NamedTuple):
 
 STANDARDS: Final = (
     Standard(
-        "4271", "BGP-4", DONE, "but see the deviations below; nothing is aggregated"
+        "4271",
+        "BGP-4",
+        DONE,
+        "but see the deviations below; aggregates are configured, without AS_SET",
     ),
     Standard("1997", "communities", DONE, "well-known ones bind whatever policy says"),
     Standard(
@@ -76,6 +79,7 @@ STANDARDS: Final = (
     Standard("6286", "BGP identifiers", DONE),
     Standard("6608", "FSM error subcodes", DONE),
     Standard("6793", "4-octet AS numbers", DONE),
+    Standard("6996", "private AS numbers", DONE, "hidden by `remove_private_as`"),
     Standard(
         "7311",
         "AIGP",
@@ -93,6 +97,12 @@ STANDARDS: Final = (
         "7606", "error handling of UPDATEs", DONE, "AFI/SAFI disable is never used"
     ),
     Standard("7607", "AS 0", DONE, "inside the AS too"),
+    Standard(
+        "7705",
+        "AS migration",
+        PARTLY,
+        "`local_as` and `local_as_mode`; on one session one AS number alone is offered",
+    ),
     Standard("7911", "add-path", DONE, "all paths or the best N; identifiers stay"),
     Standard("7938", "BGP in data centres", DONE, "multipath relax, own AS, local AS"),
     Standard("7999", "BLACKHOLE", PARTLY, "has its name in policies; discards nothing"),

@@ -44,6 +44,7 @@ def test_paths(path: str, rules: PathRules, prepended: int, expected: str) -> No
     assert format_as_path(value) == expected
 
 
+@pytest.mark.rfc("6996", "4", "MUST")
 def test_peers_are_told_by_the_rules_of_their_group() -> None:
     context = a_context(Target.EBGP, as_path=PathRules(**HIDES))
     path = from_peer(SourceKind.EBGP, some_attributes("64513 1"))

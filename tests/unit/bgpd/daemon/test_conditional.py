@@ -6,6 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 from random import Random
 
+import pytest
+
 from bgpd.config.loader import load
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.conditional import Conditional, ConditionalRoutes
@@ -60,6 +62,7 @@ async def a_world(folder: Path) -> AsyncIterator[World]:
         assert a.flaps(b) == 0
 
 
+@pytest.mark.rfc("4271", "9.2.2.2", "SHOULD")
 @on_both_loops
 async def test_an_aggregate_comes_and_goes_with_what_is_inside(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
