@@ -64,6 +64,7 @@ class Origin(Enum):
     __hash__ = object.__hash__  # by identity: Enum's own is Python code
 
     OWN = "this speaker"  # originated, or learned from the kernel
+    DEFAULT = "this speaker, as a default route"
     CLIENT = "route-reflector client"
     NON_CLIENT = "iBGP peer"
     EBGP = "eBGP peer"
@@ -95,6 +96,7 @@ _OTC_ADDED: Final = frozenset({"provider", "peer", "rs"})
 _IBGP: Final = SourceKind.IBGP
 _EBGP: Final = SourceKind.EBGP
 _OWN: Final = Origin.OWN
+_DEFAULT: Final = Origin.DEFAULT
 _CLIENT: Final = Origin.CLIENT
 _NON_CLIENT: Final = Origin.NON_CLIENT
 _EXTERNAL: Final = Origin.EBGP
@@ -113,7 +115,9 @@ def _origin_of(source: Source) -> Origin:
     kind = source.kind
     if kind is _IBGP:
         return _CLIENT if source.is_client else _NON_CLIENT
-    return _EXTERNAL if kind is _EBGP else _OWN
+    if kind is _EBGP:
+        return _EXTERNAL
+    return _DEFAULT if source.is_default else _OWN
 
 
 class Outgoing(NamedTuple):
@@ -159,6 +163,7 @@ class ExportContext:
         default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
         keeps_ours: The peers keep our routes over a restart of ours (RFC 4724).
+        tells_default: The peers are told a default route of ours where there is no other.
     """
 
     family: Family
@@ -178,6 +183,7 @@ class ExportContext:
     has_long_lived: bool = False
     keeps_ours: bool = False
     default_local_pref: int = DEFAULT_LOCAL_PREF
+    tells_default: bool = False
 
 
 class Export:
@@ -202,7 +208,7 @@ class Export:
         self._is_told = {
             origin: origin in origins and (origin, context.target) in TOLD
             for origin in Origin
-        }
+        } | {Origin.DEFAULT: context.tells_default}
         by_target = frozenset(SourceKind if self._is_ebgp else ())
         self._self_from = by_target if context.self_from is None else context.self_from
         # Reflection without policy, the bulk of a reflector's work, has a short way.

@@ -35,6 +35,7 @@ class Source:
         cluster_id: Our cluster id towards this peer, as an integer; 0 where we do not
             reflect (RFC 4456 7).
         weight: For its paths where no policy sets another.
+        is_default: Its routes are for those peers alone that are told a default route.
         epoch: Grows when all that was announced so far became stale: session loss, or
             a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
             are swept.
@@ -46,6 +47,7 @@ class Source:
         "cluster_id",
         "epoch",
         "is_client",
+        "is_default",
         "kind",
         "name",
         "router_id",
@@ -63,7 +65,9 @@ class Source:
         is_client: bool = False,
         cluster_id: int = 0,
         weight: int = 0,
+        is_default: bool = False,
     ) -> None:
+        self.is_default = is_default
         self.name = name
         self.kind = kind
         self.address = address

@@ -51,6 +51,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "passive": "is_passive",
         "client": "is_client",
         "as_override": "overrides_as",
+        "default_originate": "tells_default",
         "replace_private_as": "replaces_private_as",
         "graceful_restart": "has_graceful_restart",
         "extended_message": "has_extended_message",
@@ -298,6 +299,13 @@ class SessionOptions(Section):
     ] = None
     export_policy: Annotated[
         str | None, Field(description="policy of routes sent; default by peer type")
+    ] = None
+    default_originate: Annotated[
+        Switch | None,
+        Field(
+            description="the peer is told a default route whatever its policy says: the best "
+            "there is, else one of our own, which nobody else is told"
+        ),
     ] = None
     allow_own_as: Annotated[
         Annotated[int, Field(ge=0, le=255)] | None,

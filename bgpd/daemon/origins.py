@@ -29,6 +29,7 @@ class Origins(NamedTuple):
         gateways: Static routes through a gateway.
         direct: Connected prefixes.
         kernel: Other programs' routes.
+        defaults: Default routes for the peers that are told one.
     """
 
     blocks: Source
@@ -36,6 +37,7 @@ class Origins(NamedTuple):
     gateways: Source
     direct: Source
     kernel: Source
+    defaults: Source
 
     @property
     def programmed(self) -> frozenset[Source]:
@@ -60,4 +62,7 @@ def _origins(*, static: int, direct: int, kernel: int) -> Origins:
         gateways=Source("gateways", SourceKind.LOCAL, weight=static),
         direct=Source("direct", SourceKind.KERNEL, weight=direct),
         kernel=Source("kernel", SourceKind.KERNEL, weight=kernel),
+        defaults=Source(
+            "default", SourceKind.LOCAL, weight=FALLBACK_WEIGHT, is_default=True
+        ),
     )

@@ -96,6 +96,7 @@ def export_context(
         default_local_pref=speaker.decision.default_local_pref,
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
+        tells_default=settings.tells_default,
     )
 
 

@@ -17,9 +17,13 @@ from rib.policy import (
     Term,
     compile_policy,
     concerned,
+    prefix_entry,
 )
 
 HIDDEN: Final = "inside a summary of ours"
+DEFAULT: Final = "default_originate"
+WITH_DEFAULT: Final = " with default_originate"
+_DEFAULTS: Final = PrefixMatch((prefix_entry("0.0.0.0/0"), prefix_entry("::/0")))
 
 _log = logging.getLogger(__name__)
 
@@ -60,19 +64,36 @@ class PolicyTable:
         policy = self._policies.get(name or default.name)
         return policy or self._policies[EBGP_DEFAULT_DENY.name]
 
-    def exported(self, name: str) -> Policy:
-        """Return what exports by a policy do: nothing inside a summary is told."""
+    def exported(self, name: str, *, tells_default: bool = False) -> Policy:
+        """Return what exports by a policy do.
+
+        Nothing inside a summary is told; ``tells_default`` tells every default route. Each
+        form has a name of its own, for groups are told apart by it.
+        """
         policy = self._policies.get(name) or self._policies[EBGP_DEFAULT_DENY.name]
-        hidden = self._hidden
-        if hidden is None:
+        added: tuple[Term, ...] = ()
+        if tells_default:
+            added += (Term(DEFAULT, Outcome.ACCEPT, Match(prefixes=_DEFAULTS)),)
+        if self._hidden is not None:
+            added += (Term(HIDDEN, Outcome.REJECT, Match(prefixes=self._hidden)),)
+        if not added:
             return policy
-        known = self._exports.get(policy.name)
-        if known is None or known.spec.terms[1:] != policy.spec.terms:
-            hides = Term(HIDDEN, Outcome.REJECT, Match(prefixes=hidden))
-            terms = (hides, *policy.spec.terms)
-            known = compile_policy(replace(policy.spec, terms=terms))
-            self._exports[policy.name] = known
+        shown = policy.name + WITH_DEFAULT * tells_default
+        terms = (*added, *policy.spec.terms)
+        known = self._exports.get(shown)
+        if known is None or known.spec.terms != terms:
+            spec = replace(policy.spec, name=shown, terms=terms)
+            known = self._exports[shown] = compile_policy(spec)
         return known
+
+    def exports(self, name: str) -> Iterator[Policy]:
+        """Yield all forms of a policy that exports use."""
+        yield self.exported(name)
+        if name + WITH_DEFAULT in self._exports:
+            yield self.exported(name, tells_default=True)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(tuple(self._policies))
 
     def hide(self, prefixes: PrefixMatch | None) -> PrefixMatch | None:
         """Let exports tell nothing of some prefixes; ``None`` is of none.
@@ -85,7 +106,6 @@ class PolicyTable:
         if before == after:
             return None
         self._hidden = prefixes
-        self._exports.clear()
         return PrefixMatch(tuple(sorted(before ^ after)))
 
     def look_after(self) -> Iterator[None]:
@@ -100,6 +120,7 @@ class PolicyTable:
         for name in self._policies.keys() - new.keys() - BUILT_IN_POLICIES.keys():
             del self._policies[name]
             self._exports.pop(name, None)
+            self._exports.pop(name + WITH_DEFAULT, None)
         found = Replaced({}, {})
         for name, spec in new.items():
             before = self._policies.get(name)

@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from bgpd.config.diff import Step
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
@@ -34,6 +34,8 @@ _log = logging.getLogger(__name__)
 
 
 _Key = tuple[Family, Nlri]
+DEFAULT_NLRI: Final = b"\0"
+_DEFAULT_ROUTE: Final = make_attributes(next_hop=b"")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,6 +104,10 @@ class Reconciler:
                     FALLBACK_WEIGHT if route.is_fallback else None,
                     route.is_summary_only,
                 )
+        for family in self._families_of_defaults(settings):
+            key = family, DEFAULT_NLRI
+            if key not in wanted and key not in conditional:
+                conditional[key] = Conditional(_DEFAULT_ROUTE, origins.defaults, None)
         used = dict.fromkeys(settings.routes.originated)
         self._attributes = {route: self._attributes[route] for route in used}
         before, self._configured.routes = self._configured.routes, wanted
@@ -198,6 +204,17 @@ class Reconciler:
                 large_communities=route.large_communities,
             )
         return known
+
+    def _families_of_defaults(self, settings: DaemonSettings) -> set[Family]:
+        """Return in which families somebody is told a default route of ours."""
+        everyone = [settings.speaker.defaults, *settings.peers]
+        everyone += [entry.template for entry in settings.ranges]
+        return {
+            mine.family
+            for each in everyone
+            if each.tells_default
+            for mine in each.families
+        }
 
     def _apply_peers(self) -> list[Step]:
         wanted = {peer.remote_addr: peer for peer in self._discovered.peers}

@@ -10,6 +10,7 @@ import socket
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from functools import partial
+from itertools import chain
 from random import Random
 from typing import Final
 
@@ -130,7 +131,8 @@ class Speaker:
         among, faults = self._policies.replace(specs)
         for name, prefixes in among.items():
             for tables in self.tables.values():
-                tables.replace_policy(name, self._policies.exported(name), prefixes)
+                for policy in self._policies.exports(name):
+                    tables.replace_policy(policy.name, policy, prefixes)
         if among:
             self.jobs.begin(self._import_by(among))
         return faults
@@ -150,14 +152,17 @@ class Speaker:
     def export_policy(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
         policy = self._policies.of_peer(settings.export_policy, is_ibgp=is_ibgp)
-        return self._policies.exported(policy.name)
+        tells_default = settings.tells_default
+        return self._policies.exported(policy.name, tells_default=tells_default)
 
     def hide(self, prefixes: PrefixMatch | None) -> None:
         """Tell peers nothing of some prefixes, whatever policies say."""
         among = self._policies.hide(prefixes)
         for tables in self.tables.values() if among else ():
-            for name in {context.policy for context in tables.groups}:
-                tables.replace_policy(name, self._policies.exported(name), among)
+            for policy in chain.from_iterable(
+                map(self._policies.exports, self._policies)
+            ):
+                tables.replace_policy(policy.name, policy, among)
 
     # -- peers --------------------------------------------------------------------------
 

@@ -141,6 +141,7 @@ class PeerSettings:
         is_role_strict: The peer must send a role too.
         import_policy: Name of a policy; empty is the default for the peer's type.
         export_policy: As ``import_policy``.
+        tells_default: Whether the peer is told a default route whatever policy says.
         allow_own_as: How often our own AS may stand in a received AS_PATH.
         allows_as_set: Accept AS_SET (RFC 9774 says reject).
         enforces_first_as: The first AS of an eBGP path must be the peer's.
@@ -193,6 +194,7 @@ class PeerSettings:
     is_role_strict: bool = False
     import_policy: str = ""
     export_policy: str = ""
+    tells_default: bool = False
     allow_own_as: int = 0
     allows_as_set: bool = False
     enforces_first_as: bool = True
@@ -269,6 +271,7 @@ REFRESHES: Final = frozenset(
         "is_client",
         "import_policy",
         "export_policy",
+        "tells_default",
         "allow_own_as",
         "allows_as_set",
         "enforces_first_as",

@@ -1,4 +1,4 @@
-"""Aggregates towards another AS: ours beside FRR's aggregate-address."""
+"""Aggregates and a default towards another AS: ours beside FRR with its words for them."""
 
 import pytest
 
@@ -23,6 +23,7 @@ nodes:
       fib: false
       neighbours: [{{node: from}}, {{node: to}}]
       config:
+        bgp: {{defaults: {{default_originate: true}}}}
         routes:
           originate: [{{prefix: 172.16.0.0/12, aggregate: on, summary_only: on}}]
   from:
@@ -43,11 +44,14 @@ def test_a_summary_stands_for_what_is_inside(kind: str) -> None:
         m, origin, to = (lab.routers[name] for name in ("m", "from", "to"))
         if isinstance(m, Frr):
             line = "aggregate-address 172.16.0.0/12 summary-only"
-            m.configure("address-family ipv4 unicast", line)
+            default = "neighbor 10.0.0.3 default-originate"
+            m.configure("address-family ipv4 unicast", line, default)
         assert eventually(lambda: has_routes(to, "172.16.0.0/12", "172.32.0.0/24"), 20)
         assert eventually(lambda: has_none_of(to, "172.16.1.0/24"))
-        (route,) = to.routes()["172.16.0.0/12"]
-        assert route.as_path == (65000,)
+        assert eventually(lambda: has_routes(to, "0.0.0.0/0"))
+        for prefix in ("172.16.0.0/12", "0.0.0.0/0"):
+            (route,) = to.routes()[prefix]
+            assert (route.as_path, route.next_hop) == ((65000,), "10.0.0.1")
         (row,) = to.ask("show-route", prefix="172.16.0.0/12")  # type: ignore[attr-defined]
         attributes = row["paths"][0]["attributes"]
         assert attributes["atomic_aggregate"] is True

@@ -162,6 +162,7 @@ peers:
     discard_attributes: [99, aigp]
     withdraw_attributes: [Only-To-Customer]
     disable_capabilities: [hostname, route-refresh]
+    default_originate: on
     connect_delay_time: 21
     idle_hold_time: 22
     max_idle_hold_time: 23
@@ -211,6 +212,7 @@ peers:
             discarded_attributes=frozenset({99, 26}),
             withdrawn_attributes=frozenset({35}),
             disabled_capabilities=frozenset({73, 2}),
+            tells_default=True,
             connect_delay_time=21,
             idle_hold_time=22,
             max_idle_hold_time=23,

@@ -192,3 +192,57 @@ async def test_conditions_hold_by_what_the_table_has_at_the_end() -> None:
         expected = {"10.0.0.0/8", "0.0.0.0/0"} if there else set()
         expected |= {"10.1.0.0/16"} if inner else set()
         await until(lambda: announced() == expected, what=f"{announced()} {expected}")
+
+
+@on_both_loops
+async def test_one_peer_is_told_a_default_whatever_its_policy_says(
+    tmp_path: Path,
+) -> None:
+    async with Rack() as rack:
+        a, b, c = [await rack.node(n, asn=64512) for n in (1, 2, 3)]
+        reconciler = Reconciler(a.speaker, plain_origins())
+        file = tmp_path / "pybgpd.yaml"
+
+        def configure(
+            *, tells_default: bool, policy: str = "reject-all", routes: str = "[]"
+        ) -> None:
+            text = "bgp: {as: 64512, router_id: 10.0.0.1}\n"
+            file.write_text(f"{text}routes: {{originate: {routes}}}")
+            settings = load(file, environment={}).settings
+            mine = a.settings(b, export_policy=policy, tells_default=tells_default)
+            peers = mine, a.settings(c, is_client=True)
+            reconciler.apply_settings(replace(settings, peers=peers))
+
+        configure(tells_default=True)
+        b.peers_with(a)
+        c.peers_with(a)
+        a.announce("10.1.0.0/16")
+        await until(lambda: c.prefixes() == {"10.1.0.0/16"})
+        await until(lambda: b.prefixes() == {"0.0.0.0/0", "::/0"} or _only_ipv4(b))
+        default = b.best("0.0.0.0/0")
+        assert default is not None
+        assert str(default.attributes.as_path) == ""
+
+        # One from elsewhere goes before ours; it goes, and ours is back.
+        c.announce("0.0.0.0/0", attributes=make_attributes(next_hop=b"", med=9))
+        await until(lambda: (p := b.best("0.0.0.0/0")) and p.attributes.med == 9)
+        c.withdraw("0.0.0.0/0")
+        await until(lambda: (p := b.best("0.0.0.0/0")) and p.attributes.med is None)
+        assert c.prefixes() == {"10.1.0.0/16"}
+
+        # What an operator announces is in the place of it, on a condition too.
+        routes = "[{prefix: 0.0.0.0/0, fallback: on, when: [10.2.0.0/16]}]"
+        configure(tells_default=True, routes=routes)
+        await until(lambda: b.best("0.0.0.0/0") is None)
+        a.announce("10.2.0.0/16")
+        await until(lambda: b.best("0.0.0.0/0"))
+        configure(tells_default=False)
+        await until(lambda: b.best("0.0.0.0/0") is None)
+        configure(tells_default=True, policy="accept-all")
+        await until(lambda: b.best("0.0.0.0/0") and b.best("10.1.0.0/16"))
+        assert not a.flaps(b) + a.flaps(c)
+
+
+def _only_ipv4(node: Node) -> bool:
+    """Whether a default came where the loopback has an address for its next hop."""
+    return node.prefixes() == {"0.0.0.0/0"}
