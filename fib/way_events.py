@@ -1,5 +1,7 @@
 """Notices that a way out may have opened: a link with carrier, an address, a route.
 
+And that a link is gone, with all that ran over it.
+
 For who waits to reach somebody and would try at once. No table is kept but which links
 are up and which have addresses, so that a daemon without the kernel's table can afford it
 beside any number of routes.
@@ -28,11 +30,11 @@ from fib.rtnetlink import (
 from fib.socket_filter import ignore_routes_of
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri
+from rib.zones import is_link_local
 
 GATHER: Final = 0.05  # seconds; what opens in one moment is told together
 MOST_PREFIXES: Final = 64  # told one by one; where more have opened, all may have
 _RECEIVE_BUFFER: Final = 1 << 20  # octets; what is lost is known to be lost
-_LINK_LOCAL: Final = b"\xfe\x80"  # RFC 4291 2.5.6
 
 Prefix = tuple[int, bytes]  # afi, NLRI
 
@@ -42,15 +44,17 @@ class Opened(NamedTuple):
 
     Attributes:
         is_any: Any way may have.
-        links: Names of links that came up.
+        links: Names of links that came up, or have a link-local address of ours now.
         prefixes: Of new routes and addresses.
         addresses: New ones of this machine, 4 or 16 octets.
+        gone: Names of links that are no more; others of the same name may be there.
     """
 
     is_any: bool
     links: frozenset[str]
     prefixes: frozenset[Prefix]
     addresses: frozenset[bytes]
+    gone: frozenset[str] = frozenset()
 
     def leads_to(
         self, address: bytes, interface: str = "", source: bytes = b""
@@ -84,6 +88,7 @@ class WayEvents:
         self._protocol = protocol
         self._events: EventSocket | None = None
         self._up: dict[int, bool] = {}
+        self._names: dict[int, str] = {}
         self._addresses: set[AddressMessage] = set()
         self._timer: asyncio.TimerHandle | None = None
         self._clear()
@@ -93,6 +98,7 @@ class WayEvents:
         self._links: set[str] = set()
         self._prefixes: set[Prefix] = set()
         self._new_addresses: set[bytes] = set()
+        self._gone: set[str] = set()
 
     def start(self) -> None:
         """Begin to follow; from within the event loop.
@@ -112,6 +118,7 @@ class WayEvents:
                 if item.type == RTM_NEWLINK:
                     link = parse_link(data, item.start, item.end)
                     self._up[link.link] = link.is_up
+                    self._names[link.link] = link.name
             self._addresses = {
                 parse_address_message(data, item.start, item.end)
                 for data, item in dump_small(address_dump())
@@ -145,7 +152,11 @@ class WayEvents:
             elif item.type == RTM_NEWLINK:
                 self._handle_link(data, item)
             elif item.type == RTM_DELLINK:
-                self._up.pop(parse_link(data, item.start, item.end).link, None)
+                lost = parse_link(data, item.start, item.end)
+                self._up.pop(lost.link, None)
+                self._names.pop(lost.link, None)
+                self._gone.add(lost.name)
+                self._tell_soon()
             elif item.type == RTM_NEWADDR:
                 self._handle_address(data, item)
             elif item.type == RTM_DELADDR:
@@ -156,12 +167,13 @@ class WayEvents:
         link = parse_link(data, item.start, item.end)
         was_up = self._up.get(link.link, False)
         self._up[link.link] = link.is_up
+        self._names[link.link] = link.name
         if link.is_up and not was_up:
             self._links.add(link.name)
             # A link without addresses, as a container's, is nobody's way as a rule. Over
             # the others anything may be reached, routed as well as next door.
             self._is_any |= any(
-                known.link == link.link and not _is_link_local(known.address)
+                known.link == link.link and not is_link_local(known.address)
                 for known in self._addresses
             )
             self._tell_soon()
@@ -172,7 +184,11 @@ class WayEvents:
         if is_tentative(data, item.start):
             return  # nothing can be bound to it yet; the kernel tells again
         self._new_addresses.add(new.address)
-        if not _is_link_local(new.address):
+        if is_link_local(new.address):
+            # Nobody on the link could be reached by such an address so far.
+            if new.link in self._names:
+                self._links.add(self._names[new.link])
+        else:
             afi = AFI_IPV4 if len(new.address) == 4 else AFI_IPV6
             self._open((afi, make_nlri(new.address, new.length_bits)))
         self._tell_soon()
@@ -195,10 +211,7 @@ class WayEvents:
             frozenset(self._links),
             frozenset(self._prefixes),
             frozenset(self._new_addresses),
+            frozenset(self._gone),
         )
         self._clear()
         self._opened(opened)
-
-
-def _is_link_local(address: bytes) -> bool:
-    return len(address) == 16 and address.startswith(_LINK_LOCAL)

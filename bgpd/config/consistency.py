@@ -14,6 +14,7 @@ from bgpd.config.inheritance import Neighbor, neighbors
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.validation import did_you_mean
+from bgpd.session.zones import is_link_local, split_zone
 from bgpd.texts.tree import KeyPath
 from rib.attribute_table import NEEDED_ATTRIBUTES
 from rib.policy import BUILT_IN_POLICIES, prefix_entry
@@ -186,6 +187,21 @@ def _source_address(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         yield neighbor.path_of("local_address"), text
 
 
+def _zone(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    """A link-local address means nothing without its link (RFC 4007)."""
+    where, zone = split_zone(neighbor.where)
+    if not is_link_local(where):
+        return
+    key = "address" if isinstance(neighbor.model, Peer) else "prefix"
+    if not zone and key == "address":
+        text = f"a link-local address needs its interface: {where}%eth0"
+        yield (*neighbor.path, key), text
+    interface = neighbor.get("interface")
+    if zone and interface not in (None, zone):
+        text = f"is {interface}, and the {key} {neighbor.where} names {zone}"
+        yield neighbor.path_of("interface"), text
+
+
 def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     families = neighbor.get("families")
     names = [each.name for each in families] if isinstance(families, list) else []
@@ -311,6 +327,7 @@ _NEIGHBOR_RULES: Final[
     _attributes,
     _capabilities,
     _source_address,
+    _zone,
     _families,
     _limits,
     _one_way,

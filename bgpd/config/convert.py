@@ -91,7 +91,7 @@ def to_settings(
             settings for each, settings in everyone if isinstance(each.model, Peer)
         ),
         ranges=sorted_ranges(
-            RangeSettings(each.name, each.model.prefix, each.model.limit, settings)
+            RangeSettings(each.name, each.where, each.model.limit, settings)
             for each, settings in everyone
             if isinstance(each.model, PeerRange)
         ),
@@ -214,8 +214,7 @@ def _speaker(
 def _peer(
     config: written.DaemonConfig, neighbor: Neighbor, secrets: Mapping[str, str]
 ) -> PeerSettings:
-    model = neighbor.model
-    addr = model.address if isinstance(model, Peer) else ""
+    addr = neighbor.where if isinstance(neighbor.model, Peer) else ""
     own_as = config.bgp.asn or 0
     return _session(neighbor.name, addr, own_as, neighbor.options, secrets)
 

@@ -11,6 +11,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
+from bgpd.session.zones import is_link_local, split_zone, with_zone
 from rib.attribute_table import NEEDED_ATTRIBUTES, TABLE
 from rib.communities import (
     parse_community,
@@ -126,12 +127,22 @@ def _peer_address(text: str) -> str:
     canonical = _address(host)
     if percent and not _INTERFACE.fullmatch(interface):
         raise ValueError(f"{interface!r} is not an interface name")
-    is_link_local = ipaddress.ip_address(canonical).is_link_local and ":" in canonical
-    if is_link_local and not percent:
-        raise ValueError(f"a link-local address needs its interface: {canonical}%eth0")
-    if percent and not is_link_local:
+    if percent and not is_link_local(canonical):
         raise ValueError("only a link-local IPv6 address has an interface")
     return f"{canonical}{percent}{interface}"
+
+
+def _peer_prefix(text: str) -> str:
+    """Read a prefix of neighbours; a link-local one may name its link (RFC 4007 11.7)."""
+    plain, interface = split_zone(text)
+    canonical = _prefix(plain)
+    if not interface:
+        return canonical
+    if not _INTERFACE.fullmatch(interface):
+        raise ValueError(f"{interface!r} is not an interface name")
+    if not is_link_local(canonical):
+        raise ValueError("only a link-local IPv6 prefix has an interface")
+    return with_zone(canonical, interface)
 
 
 def _prefix(text: str) -> str:
@@ -257,6 +268,7 @@ RangeAs = Annotated[
 ]
 Address = Annotated[str, AfterValidator(_address)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
+PeerPrefix = Annotated[str, AfterValidator(_peer_prefix)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
 RouterId = Annotated[str, AfterValidator(_router_id)]
 RouterIdOrHash = Annotated[str, AfterValidator(_router_id_or_hash)]

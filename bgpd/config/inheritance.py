@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.schema import keys_of
+from bgpd.session.zones import with_zone
 from bgpd.texts.tree import KeyPath
 
 
@@ -38,9 +39,10 @@ class Neighbor:
 
     @property
     def where(self) -> str:
-        """The address of a peer, the prefix of a range."""
-        model = self.model
-        return model.address if isinstance(model, Peer) else model.prefix
+        """The address of a peer, the prefix of a range; link-local ones with their link."""
+        model, interface = self.model, self.get("interface")
+        text = model.address if isinstance(model, Peer) else model.prefix
+        return with_zone(text, interface if isinstance(interface, str) else "")
 
     @property
     def name(self) -> str:

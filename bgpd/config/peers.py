@@ -23,9 +23,9 @@ from bgpd.config.fields import (
     Password,
     PeerAddress,
     PeerAs,
+    PeerPrefix,
     Percent,
     Port,
-    Prefix,
     RangeAs,
     RestartSeconds,
     RouterId,
@@ -356,7 +356,10 @@ class Peer(SessionOptions):
     """A configured neighbour."""
 
     address: Annotated[
-        PeerAddress, Field(description="the peer; link-local as fe80::1%eth0")
+        PeerAddress,
+        Field(
+            description="the peer; link-local as fe80::1%eth0, or with `interface` beside it"
+        ),
     ]
     name: Annotated[
         str | None, Field(min_length=1, description="unique; default the address")
@@ -375,7 +378,13 @@ class Peer(SessionOptions):
 class PeerRange(SessionOptions):
     """Dynamic neighbours: whoever connects from the prefix is a peer."""
 
-    prefix: Annotated[Prefix, Field(description="addresses they connect from")]
+    prefix: Annotated[
+        PeerPrefix,
+        Field(
+            description="addresses they connect from; of one link as fe80::%eth0/64, or "
+            "with `interface` beside it"
+        ),
+    ]
     name: Annotated[
         str | None, Field(min_length=1, description="unique; default the prefix")
     ] = None

@@ -18,7 +18,9 @@ from typing import Final
 from bgpd.daemon.apart import each
 from bgpd.daemon.peer import Peer
 from bgpd.daemon.speaker import Speaker
+from bgpd.net.driver import PeerDriver
 from bgpd.session.fsm import State
+from bgpd.session.zones import split_zone
 from fib.errors import FibError
 from fib.way_events import Opened, WayEvents
 from rib.nlri import parse_address
@@ -94,6 +96,10 @@ class Reconnect:
 
     def opened(self, opened: Opened) -> None:
         """Try those whose way may have opened, now and once more."""
+        if opened.is_any or opened.links or opened.gone:
+            self._speaker.listener.follow_links()
+        if opened.is_any or opened.gone:
+            self._drop_lost(opened)
         concerned = [
             address
             for address, peer in self._speaker.peers.items()
@@ -106,6 +112,16 @@ class Reconnect:
         if concerned:
             self._try(concerned)
             self._speaker.loop.call_later(ONCE_MORE, self._try, concerned)
+
+    def _drop_lost(self, opened: Opened) -> None:
+        """End sessions over links that are gone: what is said there is heard by nobody."""
+        lost = [
+            peer.driver
+            for address, peer in self._speaker.peers.items()
+            if (zone := split_zone(address)[1])
+            and (opened.is_any or zone in opened.gone)
+        ]
+        each(PeerDriver.devices_gone, lost, "session over a link that is gone")
 
     def _try(self, addresses: Iterable[str]) -> None:
         self._queue.update(dict.fromkeys(addresses))

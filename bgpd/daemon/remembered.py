@@ -14,6 +14,7 @@ from ipaddress import ip_address
 from typing import Final, NamedTuple
 
 from bgpd.session.settings import PeerSettings
+from bgpd.session.zones import split_zone
 from rib.family import FAMILIES_BY_NAME, Family
 
 MAX_MEMBERS: Final = 65536
@@ -148,8 +149,9 @@ def is_still(member: Member, settings: PeerSettings) -> bool:
 
     With another AS on either side there will be no session: it is not waited for.
     """
+    here = split_zone(settings.local_addr)[0]  # its zone, if any, is the peer's
     return (
         member.local_as == settings.local_as
         and settings.accepts_as(member.remote_as)
-        and settings.local_addr in ("", member.local_addr)
+        and here in ("", split_zone(member.local_addr)[0])
     )

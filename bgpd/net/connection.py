@@ -11,7 +11,13 @@ from select import EPOLLIN, EPOLLOUT, POLLIN, POLLOUT
 from typing import TYPE_CHECKING, Final
 
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import SocketError, canonical, has_events
+from bgpd.net.sockets import (
+    SocketError,
+    address_of,
+    has_device,
+    has_events,
+    scope_of,
+)
 
 if TYPE_CHECKING:
     from bgpd.net.driver import PeerDriver
@@ -72,12 +78,15 @@ class Connection:
         return self._descriptor < 0
 
     def address_pair(self) -> tuple[str, str]:
-        """Return our and the peer's address, canonical; empty where the peer is gone."""
+        """Return our and the peer's address, canonical; empty where the peer is gone.
+
+        A link-local one has its zone, the device that the connection came over.
+        """
         try:
             local, remote = self.sock.getsockname(), self.sock.getpeername()
-        except OSError:
+            return address_of(local), address_of(remote)
+        except OSError:  # the peer is gone, or the device is
             return "", ""
-        return canonical(local[0]), canonical(remote[0])
 
     def has_unread(self) -> bool:
         """Whether something has arrived that was not received yet, be it the end."""
@@ -125,9 +134,21 @@ class Connection:
         if driver is not None:
             driver.connection_lost(self.conn_id, reason)
 
-    def give_up(self) -> None:
+    def give_up(self, reason: str = "dropped for a fault of this program") -> None:
         """Drop the connection, and tell the session so."""
-        self._lose("dropped for a fault of this program")
+        self._lose(reason)
+
+    def has_lost_device(self) -> bool:
+        """Whether it runs over a link whose device is gone: it can never go on.
+
+        Another device of the same name is of no use to it.
+        """
+        try:
+            name = self.sock.getpeername()
+        except OSError:
+            return False  # it is ending already
+        number = scope_of(name)
+        return number != 0 and not has_device(number)
 
     # -- out ----------------------------------------------------------------------------
 

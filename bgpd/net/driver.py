@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from select import POLLOUT
 from typing import Final, Protocol
 
+from bgpd.net.connecting import connect
 from bgpd.net.connection import Connection, reason_of
 from bgpd.net.key_rollover import MOST_KEYS, KeyRollover
 from bgpd.net.poller import Poller
@@ -38,6 +39,7 @@ from bgpd.session.events import (
 )
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
+from bgpd.session.zones import split_zone, with_zone
 from bgpd.wire.errors import NotifyError
 
 TYPE_AT: Final = 18  # octets from the beginning of a message to its type, RFC 4271 4.1
@@ -303,6 +305,12 @@ class PeerDriver:
             if not isinstance(event, SessionDown):
                 self._give_up()
 
+    def devices_gone(self) -> None:
+        """Drop connections over links that are no more; nothing would ever end them soon."""
+        for connection in [*self._connections.values()]:
+            if connection.has_lost_device():
+                connection.give_up("its device is gone")
+
     def _give_up(self) -> None:
         """Drop the established connection: what the peer was told may be half of it."""
         if self._established is not None:
@@ -433,7 +441,7 @@ class PeerDriver:
         try:
             where = endpoint(self.settings.remote_addr, self.settings.port)
             self._dialled = sock
-            await self._loop.sock_connect(sock, where)
+            await connect(self._loop, sock, where)
         except BaseException:
             sock.close()
             raise
@@ -452,7 +460,8 @@ class PeerDriver:
             if settings.interface:
                 bind_device(sock, settings.interface)
             if settings.local_addr:
-                sock.bind(endpoint(settings.local_addr, 0))
+                zone = settings.interface or split_zone(settings.remote_addr)[1]
+                sock.bind(endpoint(with_zone(settings.local_addr, zone), 0))
         except BaseException:
             sock.close()
             raise

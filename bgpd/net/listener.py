@@ -3,6 +3,10 @@
 The kernel checks MD5 signatures before a connection is accepted, so keys are set on the
 listening sockets: one per peer, or one for a whole prefix.
 
+The kernel's keys know no zone. A key for a link-local address is set on a socket of its own
+that takes the connections of that device alone, so that the same address may have another
+key, or none, on another link.
+
 A socket may listen long before anybody is accepted: who connects then is not refused, but
 waits in the kernel's queue until it is known who the peers are. One that got there before
 its key was set has proved nothing and is closed.
@@ -12,6 +16,7 @@ import errno
 import logging
 import socket
 from collections.abc import Callable, Mapping
+from functools import partial
 from ipaddress import ip_address
 from select import EPOLLIN
 from struct import Struct
@@ -27,7 +32,9 @@ from bgpd.net.sockets import (
     network,
     set_md5_key,
     start_listening,
+    zone_socket,
 )
+from bgpd.session.zones import split_zone, with_zone
 
 _log = logging.getLogger(__name__)
 
@@ -51,6 +58,7 @@ class _Door:
         sock: Listening.
         accept: Takes each connection.
         must_prove: Tells whether a key is demanded of an address.
+        is_elsewhere: Tells whether a key is demanded of an address that another socket has.
         is_open: Whether those who connect are accepted already.
     """
 
@@ -60,6 +68,7 @@ class _Door:
         sock: socket.socket,
         accept: Callable[[Connection], None],
         must_prove: Callable[[str], bool],
+        is_elsewhere: Callable[[str], bool],
         *,
         is_open: bool,
     ) -> None:
@@ -67,6 +76,7 @@ class _Door:
         self._poller = poller
         self._accept = accept
         self._must_prove = must_prove
+        self._is_elsewhere = is_elsewhere
         self._is_open = is_open
         self._unproved_count = 0  # of those who wait
         poller.add(sock.fileno(), self)
@@ -98,16 +108,23 @@ class _Door:
                 return  # nobody waits, or who did is gone (accept(2))
             sock.setblocking(False)
             connection = Connection(self._poller, sock)
-            if self._unproved_count:
-                self._unproved_count -= 1
-                if self._must_prove(connection.address_pair()[1]):
-                    connection.close()
-                    continue
+            if not self._has_proved(connection.address_pair()[1]):
+                connection.close()
+                continue
             try:
                 self._accept(connection)
             except BaseException:
                 connection.close()  # nobody else would
                 raise
+
+    def _has_proved(self, remote: str) -> bool:
+        """Whether the kernel has checked the key that is demanded of an address."""
+        is_early = self._unproved_count > 0
+        if is_early:
+            self._unproved_count -= 1
+        if is_early and self._must_prove(remote):
+            return False
+        return "%" not in remote or not self._is_elsewhere(remote)
 
     def _rest(self, error: OSError) -> None:
         _log.error(
@@ -143,6 +160,7 @@ class Listener:
         self._poller = poller
         self._accept = accept
         self._doors: dict[Place, _Door] = {}
+        self._zone_doors: dict[tuple[Place, str], tuple[int, _Door]] = {}
         self._keys: dict[str, str] = {}
         self._ready_made: dict[Place, socket.socket] = {}
         self._is_open = True
@@ -164,7 +182,7 @@ class Listener:
     def open(self) -> None:
         """Accept who waits, and everybody from now on."""
         self._is_open = True
-        for door in self._doors.values():
+        for door in self._all_doors():
             door.open()
         self._close_ready_made()
 
@@ -186,25 +204,65 @@ class Listener:
             addr, port, is_free=True
         )
         try:
-            for who, key in self._keys.items():
-                self._set_key(sock, who, key)
+            self._set_keys(sock, "")
             if not is_ready_made:
                 start_listening(sock, BACKLOG)
         except SocketError:
             sock.close()
             raise
-        door = self._doors[addr, port] = _Door(
-            self._poller, sock, self._accept, self._must_prove, is_open=self._is_open
+        self._doors[addr, port] = self._make_door(sock, "")
+        _log.info("listening on %s port %d", addr, port)
+        self.follow_links()
+
+    def _make_door(self, sock: socket.socket, zone: str) -> _Door:
+        door = _Door(
+            self._poller,
+            sock,
+            self._accept,
+            self._must_prove,
+            partial(self._is_elsewhere, zone),
+            is_open=self._is_open,
         )
         if self._keys:
             door.key_was_set()
-        _log.info("listening on %s port %d", addr, port)
+        return door
+
+    def _all_doors(self) -> list[_Door]:
+        return [*self._doors.values(), *(door for _, door in self._zone_doors.values())]
+
+    def follow_links(self) -> None:
+        """Listen on the devices whose zones have keys; one made anew has another number."""
+        zones = {zone for who in self._keys if (zone := split_zone(who)[1])}
+        places = [place for place in self._doors if place[0] == "::"]
+        wanted = {(place, zone): _number_of(zone) for place in places for zone in zones}
+        for key, (number, door) in [*self._zone_doors.items()]:
+            if wanted.get(key) != number:
+                del self._zone_doors[key]
+                door.close()
+        for key, number in wanted.items():
+            if number and key not in self._zone_doors:
+                self._listen_in(*key, number)
+
+    def _listen_in(self, place: Place, zone: str, number: int) -> None:
+        try:
+            sock = zone_socket(self._doors[place].sock, *place, zone)
+        except SocketError as error:
+            _log.error("%s", error.strerror)  # the text says it all
+            return
+        try:
+            self._set_keys(sock, zone)
+        except SocketError as error:
+            sock.close()
+            _log.error("%s", error.strerror)
+            return
+        self._zone_doors[place, zone] = number, self._make_door(sock, zone)
 
     def ignore(self, addr: str, port: int) -> None:
         """Stop listening on one address; accepted connections live on."""
         door = self._doors.pop((addr, port), None)
         if door is not None:
             door.close()
+            self.follow_links()
 
     def set_key(self, who: str, key: str) -> None:
         """Demand MD5 signatures of an address or a prefix; an empty key ends that.
@@ -218,31 +276,75 @@ class Listener:
             self._keys[who] = key
         else:
             del self._keys[who]
+        self.follow_links()
+        plain, zone = split_zone(who)
         for door in self._doors.values():
-            self._set_key(door.sock, who, key)
+            if not zone:
+                _set_key(door.sock, who, key)
             door.key_was_set()
+        for (_, where), (_, door) in self._zone_doors.items():
+            if zone in ("", where):
+                # Taken away in a zone, it may be there for all zones.
+                _set_key(door.sock, plain, self._key_in(where, plain))
+            door.key_was_set()
+
+    def _key_in(self, zone: str, plain: str) -> str:
+        """Return the key of an address or prefix in a zone."""
+        return self._keys.get(with_zone(plain, zone)) or self._keys.get(plain, "")
+
+    def _set_keys(self, sock: socket.socket, zone: str) -> None:
+        """Set all keys that hold for a socket: for all zones, or for one of them."""
+        for who in self._keys:
+            plain, where = split_zone(who)
+            if where in ("", zone):
+                _set_key(sock, plain, self._key_in(zone, plain))
 
     def _must_prove(self, remote: str) -> bool:
         """Whether an address, or a prefix that it is in, has a key."""
         if not remote or remote in self._keys:
             return True
-        mine = ip_address(remote.partition("%")[0])
-        return any("/" in who and mine in network(who) for who in self._keys)
+        return any("/" in who and _is_in(remote, who) for who in self._keys)
 
-    def _set_key(self, sock: socket.socket, who: str, key: str) -> None:
-        if family_of(who) != sock.family:
-            return
-        if "/" not in who:
-            set_md5_key(sock, who, key)
-            return
-        prefix = network(who)
-        set_md5_key(sock, str(prefix.network_address), key, prefix.prefixlen)
+    def _is_elsewhere(self, zone: str, remote: str) -> bool:
+        """Whether a key is demanded of an address by the socket of another zone alone."""
+        return any(
+            where and where != zone and (remote == who or _is_in(remote, who))
+            for who in self._keys
+            if (where := split_zone(who)[1])
+        )
 
     def close(self) -> None:
         """Stop listening everywhere."""
         for addr, port in self.addresses:
             self.ignore(addr, port)
         self._close_ready_made()
+
+
+def _number_of(zone: str) -> int:
+    """Return a device's number; 0 while there is none."""
+    try:
+        return socket.if_nametoindex(zone)
+    except OSError:
+        return 0
+
+
+def _is_in(remote: str, prefix: str) -> bool:
+    """Whether an address is in a prefix, and in its zone if it has one."""
+    mine, my_zone = split_zone(remote)
+    zone = split_zone(prefix)[1]
+    return (
+        "/" in prefix and zone in ("", my_zone) and ip_address(mine) in network(prefix)
+    )
+
+
+def _set_key(sock: socket.socket, who: str, key: str) -> None:
+    if family_of(who) != sock.family:
+        return
+    if "/" not in who:
+        set_md5_key(sock, who, key)
+        return
+    prefix = network(who)
+    set_md5_key(sock, str(prefix.network_address), key, prefix.prefixlen)
 
 
 __all__ = ["BACKLOG", "Listener", "SocketError"]

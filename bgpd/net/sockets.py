@@ -9,7 +9,9 @@ import socket
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from select import poll
 from struct import Struct
-from typing import Final
+from typing import Any, Final
+
+from bgpd.session.zones import split_zone, with_zone
 
 IP_MINTTL: Final = 21  # linux/in.h
 IPV6_MINHOPCOUNT: Final = 73  # linux/in6.h
@@ -23,6 +25,7 @@ _MD5_TAIL: Final = Struct("=BBHi")
 _SOCKADDR_STORAGE: Final = 128  # octets
 _MAX_TTL: Final = 255
 _SYSTEM_TTL: Final = -1  # ip(7), ipv6(7): back to the default
+_SCOPE_ID: Final = 3  # where in an IPv6 socket's address (RFC 3493 3.3)
 _DSCP_CS6: Final = 0xC0  # network control, RFC 4594 3.1
 
 
@@ -89,6 +92,47 @@ def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.s
     except OSError as error:
         made.close()
         raise SocketError(error.errno, _bind_advice(addr, port, error)) from error
+    return made
+
+
+def zone_socket(
+    beside: socket.socket, addr: str, port: int, zone: str
+) -> socket.socket:
+    """Return a bound, not yet listening socket for one device, beside one for all.
+
+    The kernel keeps MD5 keys by address and knows no zone, so equal link-local addresses
+    with different keys need sockets of their own; it gives a connection to the socket of
+    the device that it comes over. Both share the port only while this one is bound.
+
+    Args:
+        beside: Listens on the same address and port, on all devices.
+        addr: Our address; ``::`` for all.
+        port: TCP port.
+        zone: The device.
+
+    Raises:
+        SocketError: There is no such device, or the kernel refused otherwise.
+    """
+    made = make_socket(addr)
+    try:
+        bind_device(made, zone)
+        for sock in (beside, made):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        set_ttl(made, sent=_MAX_TTL)
+        made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(endpoint(addr, port))
+        start_listening(made, BACKLOG)
+    except SocketError:
+        made.close()
+        raise
+    except OSError as error:
+        made.close()
+        raise SocketError(error.errno, _bind_advice(addr, port, error)) from error
+    finally:
+        for sock in (beside, made):
+            if sock.fileno() >= 0:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 0)
     return made
 
 
@@ -240,6 +284,33 @@ def canonical(addr: str) -> str:
     return f"{parsed}{percent}{zone}" if parsed.is_link_local else str(parsed)
 
 
+def address_of(name: tuple[Any, ...]) -> str:
+    """Return the address in what a socket tells of its ends, as ``canonical`` has it.
+
+    Python gives the zone of an IPv6 address as a number beside it.
+
+    Raises:
+        OSError: There is no such device any more.
+    """
+    address, number = canonical(name[0]), scope_of(name)
+    return with_zone(address, socket.if_indextoname(number)) if number else address
+
+
+def scope_of(name: tuple[Any, ...]) -> int:
+    """Return the number of the device in what a socket tells of an end; 0 for none."""
+    number: int = name[_SCOPE_ID] if len(name) > _SCOPE_ID else 0
+    return number
+
+
+def has_device(number: int) -> bool:
+    """Return whether there is a device of that number."""
+    try:
+        socket.if_indextoname(number)
+    except OSError:
+        return False
+    return True
+
+
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Return a prefix, host bits cleared."""
-    return ip_network(text, strict=False)
+    """Return a prefix, host bits cleared; its zone is passed over."""
+    return ip_network(split_zone(text)[0], strict=False)

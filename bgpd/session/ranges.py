@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 
 from bgpd.session.settings import PeerSettings, RangeSettings
+from bgpd.session.zones import split_zone
 
 
 def neighbour_settings(chosen: RangeSettings, address: str) -> PeerSettings:
@@ -13,12 +14,20 @@ def neighbour_settings(chosen: RangeSettings, address: str) -> PeerSettings:
 
 
 def range_of(address: str, ranges: Iterable[RangeSettings]) -> RangeSettings | None:
-    """Return the range with the longest prefix that an address, or a whole prefix, is in."""
-    mine = ip_network(address.partition("%")[0])
-    fitting = [
-        (prefix.prefixlen, number, settings)
-        for number, settings in enumerate(ranges)
-        if (prefix := ip_network(settings.prefix)).version == mine.version
-        and mine.subnet_of(prefix)  # type: ignore[arg-type]  # versions are equal
-    ]
-    return max(fitting)[2] if fitting else None
+    """Return the range with the longest prefix that an address, or a whole prefix, is in.
+
+    One of a link goes before one of all links, and takes nobody from another link.
+    """
+    plain, zone = split_zone(address)
+    mine = ip_network(plain)
+    fitting = []
+    for number, settings in enumerate(ranges):
+        text, link = split_zone(settings.prefix)
+        prefix = ip_network(text)
+        if (
+            link in ("", zone)
+            and prefix.version == mine.version
+            and mine.subnet_of(prefix)  # type: ignore[arg-type]  # versions are equal
+        ):
+            fitting.append((prefix.prefixlen, bool(link), number, settings))
+    return max(fitting)[-1] if fitting else None

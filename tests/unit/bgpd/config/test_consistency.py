@@ -32,6 +32,60 @@ def findings_of(text: str) -> list[str]:
             ["peers[1].name: x is the name of peers[0] already"],
         ),
         (
+            "peers: [{address: 'fe80::1', as: 1}]",
+            [
+                "peers[0].address: a link-local address needs its interface: fe80::1%eth0"
+            ],
+        ),
+        ("peers: [{address: 'fe80::1', interface: eth0, as: 1}]", []),
+        ("peers: [{address: 'fe80::1%eth0', interface: eth0, as: 1}]", []),
+        (
+            "peers: [{address: 'fe80::1%eth0', interface: eth1, as: 1}]",
+            ["peers[0].interface: is eth1, and the address fe80::1%eth0 names eth0"],
+        ),
+        (
+            (
+                "peer_groups: {rack: {interface: eth1}}\n"
+                "peers: [{address: 'fe80::1%eth0', group: rack, as: 1}]"
+            ),
+            [
+                (
+                    "peer_groups.rack.interface: is eth1, and the address fe80::1%eth0 "
+                    "names eth0"
+                )
+            ],
+        ),
+        (
+            "peers: [{address: 'fe80::1%eth0', as: 1}, {address: 'fe80::1%eth1', as: 1}]",
+            [],
+        ),
+        (
+            (
+                "peers: [{address: 'fe80::1%eth0', as: 1}, "
+                "{address: 'fe80::1', interface: eth0, as: 2}]"
+            ),
+            ["peers[1].address: fe80::1%eth0 is the address of peers[0] already"],
+        ),
+        (
+            (
+                "ranges: [{prefix: 'fe80::/64', as: 1}, "
+                "{prefix: 'fe80::/64', interface: eth0, as: 1}, "
+                "{prefix: 'fe80::%eth1/64', as: 1}]"
+            ),
+            [],
+        ),
+        (
+            (
+                "ranges: [{prefix: 'fe80::/64', interface: eth0, as: 1}, "
+                "{prefix: 'fe80::%eth0/64', as: 1}]"
+            ),
+            ["ranges[1].prefix: fe80::%eth0/64 is the prefix of ranges[0] already"],
+        ),
+        (
+            "ranges: [{prefix: 'fe80::%eth0/64', interface: eth1, as: 1}]",
+            ["ranges[0].interface: is eth1, and the prefix fe80::%eth0/64 names eth0"],
+        ),
+        (
             "ranges: [{prefix: 10.0.0.0/8, as: 1}, {prefix: 10.0.0.0/8, as: 2}]",
             ["ranges[1].prefix: 10.0.0.0/8 is the prefix of ranges[0] already"],
         ),

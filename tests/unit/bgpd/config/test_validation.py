@@ -100,13 +100,6 @@ def problems_of(text: str) -> list[str]:
             "f:1:31: routes.originate[0].prefix: 'ten' is not a prefix such as 10.0.0.0/8",
         ),
         (
-            "peers: [{address: 'fe80::1', as: 1}]",
-            (
-                "f:1:19: peers[0].address: a link-local address needs its interface: "
-                "fe80::1%eth0"
-            ),
-        ),
-        (
             "peers: [{address: '10.0.0.1%eth0', as: 1}]",
             "f:1:19: peers[0].address: only a link-local IPv6 address has an interface",
         ),

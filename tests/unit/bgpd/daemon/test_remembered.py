@@ -169,3 +169,32 @@ def test_the_longest_range_is_the_one() -> None:
         assert chosen is not None
         assert chosen.name == name
     assert range_of("192.0.2.1", ranges) is None
+
+
+@pytest.mark.parametrize("turn", [1, -1])
+def test_a_range_of_a_link_takes_those_of_that_link_before_one_of_all(turn) -> None:
+    prefixes = ("fe80::/64", "fe80::%eth0/64", "fe80::%eth1/128", "fe80::%eth2/10")
+    ranges = [RangeSettings(each, each, 9, SETTINGS) for each in prefixes[::turn]]
+    for address, name in (
+        ("fe80::1%eth0", "fe80::%eth0/64"),
+        ("fe80::%eth1", "fe80::%eth1/128"),
+        ("fe80::1%eth1", "fe80::/64"),
+        ("fe80::1%eth2", "fe80::/64"),
+        ("fe80:1::1%eth2", "fe80::%eth2/10"),
+    ):
+        chosen = range_of(address, ranges)
+        assert chosen is not None
+        assert chosen.name == name
+    assert range_of("fe80:1::1%eth0", ranges) is None
+    assert range_of("2001:db8::1", ranges) is None
+
+
+def test_our_own_end_is_the_same_whether_its_zone_is_written_or_not() -> None:
+    six = ONE._replace(address="fe80::1%eth0", local_addr="fe80::9%eth0")
+    for local_addr, is_same in (
+        ("fe80::9", True),
+        ("fe80::9%eth0", True),
+        ("fe80::8", False),
+        ("", True),
+    ):
+        assert is_still(six, replace(SETTINGS, local_addr=local_addr)) is is_same
