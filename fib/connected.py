@@ -13,6 +13,7 @@ from fib.kernel_view import Changed, KernelView
 from fib.rtnetlink import RT_TABLE_LOCAL
 from rib.family import AFI_IPV4, AFI_IPV6, SAFI_UNICAST, Family
 from rib.nlri import Nlri, covers
+from rib.zones import is_link_local
 
 Connected = dict[tuple[Family, Nlri], str]
 """Prefix -> device."""
@@ -107,5 +108,4 @@ def _is_special(address: bytes) -> bool:
     """Return whether an address means nothing beyond its machine or its link."""
     if len(address) == 4:
         return address[0] == 127 or address[:2] == b"\xa9\xfe"
-    is_link_local = address[0] == 0xFE and address[1] & 0xC0 == 0x80
-    return is_link_local or address == bytes(15) + b"\1"
+    return is_link_local(address) or address == bytes(15) + b"\1"

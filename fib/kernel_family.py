@@ -34,8 +34,10 @@ from fib.rtnetlink import (
     route_body,
     route_lookup,
 )
+from rib.zones import is_link_local
 
 NOT_CONNECTED: Final = Fault(errno.ENETUNREACH, "gateway is not directly connected")
+NO_ZONE: Final = Fault(errno.ENETUNREACH, "nobody knows on which link the gateway is")
 _OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
 _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
@@ -130,6 +132,8 @@ class KernelFamily:
             self.routes.rewish(rewritten, self.entry(new))
 
     def _resolve_hop(self, hop: Hop) -> RawHop | Fault:
+        if is_link_local(hop.gateway) and not hop.interface:
+            return NO_ZONE
         if hop.interface:
             link = self._links.by_name.get(hop.interface)
             if link is None:

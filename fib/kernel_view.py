@@ -30,6 +30,7 @@ from fib.rtnetlink import (
     RTM_NEWADDR,
     RTM_NEWLINK,
     RTM_NEWROUTE,
+    RTN_LOCAL,
     AddressMessage,
     Message,
     RawHop,
@@ -55,6 +56,7 @@ _LONGEST_PAUSE: Final = 60.0  # seconds, while the kernel cannot be read
 _TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rules
 
 Key = tuple[int, int, bytes]  # afi, table, NLRI
+_LINK_LOCAL: Final[Key] = (AFI_IPV6, RT_TABLE_MAIN, b"\x0a\xfe\x80")  # fe80::/10
 Changed = frozenset[Key]
 Listener = Callable[[Changed], None]
 
@@ -182,6 +184,20 @@ class KernelView:
         """Return the foreign route of table main for one prefix that the kernel prefers."""
         found = self._routes.get((afi, RT_TABLE_MAIN, nlri))
         return min(found, key=lambda route: route.metric) if found else None
+
+    def is_local(self, address: bytes, link: int) -> bool:
+        """Say whether an IPv6 address is this machine's own on one device.
+
+        Args:
+            address: 16 octets.
+            link: The device's number.
+        """
+        key = (AFI_IPV6, RT_TABLE_LOCAL, make_nlri(address, 128))
+        return any(
+            route.image[0] == RTN_LOCAL
+            and any(hop[1] == link for hop in route.image[3])
+            for route in self._routes.get(key, ())
+        )
 
     def local_route(self, address: bytes) -> RouteMessage | None:
         """Return the route of table local for an address, which goes before all others."""
@@ -373,7 +389,8 @@ class KernelView:
             main = [key for key in touched if key[1] != RT_TABLE_LOCAL]
             self._remove_over(link.link, main)
         touched.update(_host_key(a) for a in self._addresses if a.link == link.link)
-        self._tell(touched)
+        # A link's own state is what link-local next hops stand on: no route need change.
+        self._tell({*touched, _LINK_LOCAL})
 
     def _handle_address_gone(self, gone: AddressMessage) -> None:
         # IPv4 stops on a device that has no address left, and takes all routes along.

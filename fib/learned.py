@@ -17,6 +17,7 @@ from fib.kernel_view import Changed, KernelView
 from fib.routes import Hop, TargetKind
 from fib.rtnetlink import RT_TABLE_LOCAL, RT_TABLE_MAIN, RouteMessage
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, SAFI_UNICAST, Family
+from rib.zones import is_link_local
 
 _UNSPECIFIED, _REDIRECT, _KERNEL = 0, 1, 2  # RTPROT_*
 _KINDS: Final = {kind.value: kind for kind in TargetKind}
@@ -159,6 +160,6 @@ def _is_special(afi: int, nlri: bytes) -> bool:
     if afi == AFI_IPV4:
         # 127/8, 224/4 and above, 169.254/16
         return first[0] == 127 or first[0] >= 224 or first == b"\xa9\xfe"
-    is_link_local = first[0] == 0xFE and first[1] & 0xC0 == 0x80
     is_loopback = nlri == bytes([128]) + bytes(15) + b"\1"
-    return is_link_local or first[0] == 0xFF or is_loopback
+    host = nlri[1:].ljust(16, b"\0")
+    return is_link_local(host) or first[0] == 0xFF or is_loopback

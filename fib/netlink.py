@@ -39,6 +39,7 @@ _SO_ATTACH_FILTER, _SO_SNDBUFFORCE, _SO_RCVBUFFORCE = 26, 32, 33
 
 RECEIVE_BUFFER = 16 << 20  # octets: 20,000 notifications in a burst and more
 _SEND_BUFFER = 1 << 20  # a batch is far below it
+_SMALL_BUFFER = 1 << 16  # octets; of one answer
 _READ_LEN = 1 << 16  # the kernel fills dumps up to 32 KiB
 _READS_PER_WAKE = 64  # notifications read before others get the loop, about 1 ms
 _ANSWER_TIMEOUT = 5  # seconds; an answer is there when send returns
@@ -206,6 +207,30 @@ def dump_small(request: bytes) -> list[tuple[bytes, Message]]:
             if error.errno != errno.EINTR or attempt == _DUMP_ATTEMPTS - 1:
                 raise
     return []
+
+
+def ask_once(request: bytes) -> list[tuple[bytes, Message]]:
+    """Ask one question that is no dump, by a socket of its own; some 50 us.
+
+    Raises:
+        FibError: The kernel refused, or gave no answer.
+    """
+    sock = _open(_SMALL_BUFFER)
+    try:
+        sock.settimeout(_ANSWER_TIMEOUT)
+        sock.send(numbered(request, 1))
+        data = sock.recv(_READ_LEN)
+    except OSError as error:
+        raise FibError(f"netlink exchange failed: {error}", error.errno or 0) from error
+    finally:
+        sock.close()
+    answers = []
+    for item in split_messages(data):
+        if item.type == NLMSG_ERROR:
+            code, text = parse_error(data, item)
+            raise FibError(text or os.strerror(code), code)
+        answers.append((data, item))
+    return answers
 
 
 class EventSocket:

@@ -25,12 +25,11 @@ class NextHopState:
     """What is known of the way to one next hop.
 
     Attributes:
-        address: 4 or 16 octets, as watched.
-        interface: As watched with a link-local address, else the way out; empty if
-            there is none.
+        address: Its key, as watched (``rib.zones``).
+        interface: The way out; empty if there is none.
         is_reachable: Paths through it are eligible.
         metric: The covering route's kernel metric: interior cost (RFC 4271 9.1.2.2 e).
-        gateway: Whom to send to: ``address`` itself where it is directly connected.
+        gateway: Whom to send to: the address itself where it is directly connected.
         hops: Every usable way, ready for a ``Target``; more than one over ECMP.
         is_local: It is an address of this machine.
         through: Routes of ours that lead there, the first one first; empty where routes
@@ -51,7 +50,6 @@ class NextHopState:
 
 
 Deliver = Callable[[list[NextHopState]], None]
-_Watched = tuple[bytes, str]
 
 
 class NextHopWatch:
@@ -75,16 +73,16 @@ class NextHopWatch:
         self._view = view
         self._deliver = deliver
         self._resolver = Resolver(view, own, uses_default=uses_default)
-        self._states: dict[_Watched, NextHopState] = {}
-        self._counts: dict[_Watched, int] = {}
+        self._states: dict[bytes, NextHopState] = {}
+        self._counts: dict[bytes, int] = {}
         self.interest: dict[int, Interest] = {
             AFI_IPV4: Interest(),
             AFI_IPV6: Interest(),
         }
         # Of each resolved address: what was looked up for it, and the other way round.
-        self._looked_at: dict[_Watched, dict[bytes, int]] = {}
-        self._asking: dict[bytes, set[_Watched]] = {}
-        self._waiting: dict[_Watched, None] = {}  # that routes of ours have changed
+        self._looked_at: dict[bytes, dict[bytes, int]] = {}
+        self._asking: dict[bytes, set[bytes]] = {}
+        self._waiting: dict[bytes, None] = {}  # that routes of ours have changed
         view.subscribe(self._handle_changes)
 
     def close(self) -> None:
@@ -94,33 +92,30 @@ class NextHopWatch:
         for key in [*self._states]:
             self._forget(key)
 
-    def watch(self, address: bytes, interface: str = "") -> NextHopState:
-        """Return the present state of ``address`` and have its changes delivered.
+    def watch(self, address: bytes) -> NextHopState:
+        """Return the present state of a next hop and have its changes delivered.
 
         Args:
-            address: 4 or 16 octets.
-            interface: The device of an IPv6 link-local address, which means nothing
-                without.
+            address: Its key: 4 or 16 octets, a link-local one with its zone
+                (``rib.zones``).
         """
-        key = (address, interface)
-        self._counts[key] = self._counts.get(key, 0) + 1
-        state = self._states.get(key)
+        self._counts[address] = self._counts.get(address, 0) + 1
+        state = self._states.get(address)
         if state is None:
-            state = self._states[key] = self._resolve(key)
+            state = self._states[address] = self._resolve(address)
         return state
 
-    def unwatch(self, address: bytes, interface: str = "") -> None:
+    def unwatch(self, address: bytes) -> None:
         """Undo one ``watch``."""
-        key = (address, interface)
-        count = self._counts.get(key, 0) - 1
+        count = self._counts.get(address, 0) - 1
         if count > 0:
-            self._counts[key] = count
+            self._counts[address] = count
         else:
-            self._forget(key)
+            self._forget(address)
 
-    def state(self, address: bytes, interface: str = "") -> NextHopState | None:
+    def state(self, address: bytes) -> NextHopState | None:
         """Return what was last found; ``None`` if it is not watched."""
-        return self._states.get((address, interface))
+        return self._states.get(address)
 
     # -- what changed ------------------------------------------------------------------
 
@@ -144,7 +139,7 @@ class NextHopWatch:
             self._renew(some)
             yield
 
-    def _concerned(self, touched: dict[bytes, int]) -> Iterator[_Watched]:
+    def _concerned(self, touched: dict[bytes, int]) -> Iterator[bytes]:
         """Yield what rests on touched addresses, unless a longer prefix decided."""
         for address, length_bits in touched.items():
             for key in self._asking.get(address, ()):
@@ -152,7 +147,7 @@ class NextHopWatch:
                     yield key
 
     def _handle_changes(self, changed: Changed) -> None:
-        concerned = {key: None for key in self._states if key[1]}
+        concerned: dict[bytes, None] = {}
         for afi, interest in self.interest.items():
             # What table local has goes before all else, whatever its length.
             local = [
@@ -166,7 +161,7 @@ class NextHopWatch:
             concerned.update(dict.fromkeys(self._concerned(touched)))
         self._renew(concerned)
 
-    def _renew(self, keys: Iterable[_Watched]) -> None:
+    def _renew(self, keys: Iterable[bytes]) -> None:
         news = []
         for key in keys:
             old = self._states.get(key)
@@ -181,12 +176,9 @@ class NextHopWatch:
 
     # -- resolving ---------------------------------------------------------------------
 
-    def _resolve(self, key: _Watched) -> NextHopState:
-        address, interface = key
-        if interface:
-            return self._on_link(address, interface)
+    def _resolve(self, address: bytes) -> NextHopState:
         found = self._resolver.resolve(address)
-        self._rest_on(key, found.looked_at)
+        self._rest_on(address, found.looked_at)
         if found.is_local:
             return NextHopState(address, is_reachable=True, is_local=True)
         if not found.hops:
@@ -202,19 +194,7 @@ class NextHopWatch:
             through=found.through,
         )
 
-    def _on_link(self, address: bytes, interface: str) -> NextHopState:
-        link = self._view.links.by_name.get(interface)
-        if link is None or not link.is_up:
-            return NextHopState(address, interface)
-        return NextHopState(
-            address,
-            interface,
-            is_reachable=True,
-            gateway=address,
-            hops=(Hop(address, interface),),
-        )
-
-    def _rest_on(self, key: _Watched, looked_at: dict[bytes, int]) -> None:
+    def _rest_on(self, key: bytes, looked_at: dict[bytes, int]) -> None:
         """Note which addresses a state rests on, in place of those of before."""
         before = self._looked_at.get(key, {})
         self._looked_at[key] = looked_at
@@ -223,7 +203,7 @@ class NextHopWatch:
             self._interest_in(address).add(address)
         self._rest_no_more(key, before.keys() - looked_at.keys())
 
-    def _rest_no_more(self, key: _Watched, addresses: Iterable[bytes]) -> None:
+    def _rest_no_more(self, key: bytes, addresses: Iterable[bytes]) -> None:
         for address in addresses:
             asking = self._asking[address]
             asking.discard(key)
@@ -234,7 +214,7 @@ class NextHopWatch:
     def _interest_in(self, address: bytes) -> Interest:
         return self.interest[AFI_IPV4 if len(address) == 4 else AFI_IPV6]
 
-    def _forget(self, key: _Watched) -> None:
+    def _forget(self, key: bytes) -> None:
         self._counts.pop(key, None)
         self._states.pop(key, None)
         self._rest_no_more(key, [*self._looked_at.pop(key, {})])

@@ -1,6 +1,10 @@
 """How one address is reached: the kernel's other routes and our own ones (RFC 4271 9.1.2.1).
 
-The longest prefix that contains the address decides, whoever put it there. A route of ours
+A link-local address is on the link that it was heard on, and nowhere else (RFC 4007 9). Of two
+addresses (RFC 2545 3) the global one counts where it is reached, else the link-local one: the
+link is known, the prefix on it need not be.
+
+The longest prefix that contains any other decides, whoever put it there. A route of ours
 leads to a next hop that is resolved in turn, level by level, until a route of others names a
 device. Three things are no ground to stand on:
 
@@ -14,7 +18,7 @@ device. Three things are no ground to stand on:
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
 from fib.kernel_view import KernelView
@@ -22,6 +26,7 @@ from fib.routes import Hop
 from fib.rtnetlink import RTN_LOCAL, RTN_UNICAST, RouteMessage
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
+from rib.zones import is_link_local, parts_of, scoped
 
 MOST_LEVELS: Final = 16  # routes of ours, one leading to the next
 _MOST_QUESTIONS: Final = 512  # for one address; who makes more has tied a knot
@@ -35,7 +40,7 @@ class Step(NamedTuple):
     """The next hop of one path of ours.
 
     Attributes:
-        address: 4 or 16 octets.
+        address: The next hop's key (``rib.zones``).
         device: The device that the kernel policy names, such as a tunnel; empty where
             the way to ``address`` says it.
     """
@@ -114,7 +119,7 @@ class Resolver:
         self._uses_default = uses_default
 
     def resolve(self, address: bytes) -> Resolution:
-        """Return how an address of 4 or 16 octets is reached; some 10 us a level."""
+        """Return how a next hop, by its key (``rib.zones``), is reached; 10 us a level."""
         return _Question(self._view, self._own, uses_default=self._uses_default).ask(
             address, ()
         )
@@ -142,6 +147,10 @@ class _Question:
         return known
 
     def _look(self, address: bytes, chain: tuple[bytes, ...]) -> Resolution:
+        if is_link_local(address):
+            return self._on_link(address)
+        if len(address) > IPV6_OCTETS:
+            return self._of_pair(address, chain)
         found = Resolution()
         looked_at = found.looked_at
         local = self._view.local_route(address)
@@ -162,6 +171,25 @@ class _Question:
                 return found
         looked_at[address] = 0
         return found
+
+    def _on_link(self, key: bytes) -> Resolution:
+        """Resolve a link-local address; the view tells of fe80::/10 with every link."""
+        found = Resolution(looked_at={key: 0})
+        address, _, zone = parts_of(key)
+        link = self._view.links.by_name.get(zone)
+        if link is not None and link.is_up:
+            found.is_local = self._view.is_local(address, link.link)
+            found.hops = () if found.is_local else (Hop(address, zone),)
+        return found
+
+    def _of_pair(self, key: bytes, chain: tuple[bytes, ...]) -> Resolution:
+        """Resolve a global and a link-local address of one router."""
+        address, link_local, zone = parts_of(key)
+        beside = self._on_link(scoped(link_local, zone))
+        known = self.ask(address, chain)
+        found = known if known.hops or known.is_local else beside
+        looked_at = {**known.looked_at, **beside.looked_at}
+        return replace(found, looked_at=looked_at)
 
     def _candidates(
         self, address: bytes
@@ -258,7 +286,8 @@ class _Question:
             link = self._view.links.by_name.get(step.device)
             if link is None or not link.is_up:
                 return None
-            return Resolution((Hop(step.address, step.device, is_onlink=True),))
+            address = parts_of(step.address).address
+            return Resolution((Hop(address, step.device, is_onlink=True),))
         self._left -= 1
         if len(chain) > MOST_LEVELS or self._left < 0:
             found.loop = found.loop or place

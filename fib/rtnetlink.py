@@ -53,7 +53,8 @@ IFA_ADDRESS, IFA_LOCAL, IFLA_IFNAME = 1, 2, 3
 
 RTNH_F_ONLINK = 4
 IFF_UP, IFF_LOWER_UP = 0x1, 0x10000
-IFA_F_TENTATIVE = 0x40
+IFA_F_SECONDARY, IFA_F_OPTIMISTIC, IFA_F_DADFAILED = 0x01, 0x04, 0x08
+IFA_F_DEPRECATED, IFA_F_TENTATIVE, IFA_F_PERMANENT = 0x20, 0x40, 0x80
 RT_SCOPE_LINK, RT_SCOPE_NOWHERE = 253, 255
 RT_TABLE_COMPAT, RT_TABLE_MAIN, RT_TABLE_LOCAL = 252, 254, 255
 RTN_UNICAST, RTN_LOCAL = 1, 2
@@ -434,9 +435,14 @@ def parse_link(data: bytes, start: int, end: int) -> LinkMessage:
     )
 
 
+def address_flags(data: bytes, start: int) -> int:
+    """Return the flags of an address (``IFA_F_*``), those of the first octet."""
+    return data[start + 2]
+
+
 def is_tentative(data: bytes, start: int) -> bool:
     """Say whether an address is not to be used before it is found to be unique."""
-    return bool(data[start + 2] & IFA_F_TENTATIVE)
+    return bool(address_flags(data, start) & IFA_F_TENTATIVE)
 
 
 def parse_address_message(data: bytes, start: int, end: int) -> AddressMessage:

@@ -46,6 +46,7 @@ from rib.policy import (
     export_allowed,
     is_long_lived_stale,
 )
+from rib.zones import is_link_local, parts_of
 
 MEMO_MAX: Final = 8192  # outgoing forms kept; a rewrite costs about 2 us
 
@@ -147,7 +148,7 @@ class ExportContext:
         family: AFI and SAFI.
         target: Kind of peer.
         local_as: Our AS on these sessions.
-        local_address: What "self" is as a next hop: 4 or 16 octets.
+        local_address: What "self" is as a next hop: 4, 16 or 32 octets (RFC 2545 3).
         router_id: Our BGP identifier.
         cluster_id: Towards these peers; 0 where they are no clients and we reflect none.
         policy: Name of the export policy.
@@ -155,6 +156,8 @@ class ExportContext:
             ``None`` is RFC 4271 5.1.3's way, all of them to eBGP peers and none to
             others. What has no next hop yet is always told with ourselves.
         as_path: eBGP: what is done to AS_PATH beside putting ``local_as`` before it.
+        zone: eBGP: the device of the link that the peers are on, where a link-local next
+            hop on the same link may be left alone, too; else empty.
         four_octet_as: The peers speak RFC 6793.
         extended_next_hop: IPv4 with an IPv6 next hop is understood (RFC 8950).
         add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
@@ -175,6 +178,7 @@ class ExportContext:
     policy: str = ""
     self_from: frozenset[SourceKind] | None = None
     as_path: PathRules = PLAIN_PATH
+    zone: str = ""
     four_octet_as: bool = True
     extended_next_hop: bool = False
     add_path_max: int | None = None
@@ -346,18 +350,20 @@ class Export:
             octets = self._to_ibgp(path, attributes)
         before = next_hop = attributes.next_hop
         if verdict is None or verdict.next_hop is None:
-            next_hop = self._next_hop(before, path.source.kind)
+            next_hop = self._next_hop(path, before)
         return self._finish(octets, next_hop, before)
 
-    def _next_hop(self, next_hop: bytes, kind: SourceKind) -> bytes:
+    def _next_hop(self, path: Path, next_hop: bytes) -> bytes:
         """Return what stands for a next hop that export policy left alone."""
-        if kind in self._self_from or not next_hop:
-            return self.context.local_address
-        is_link_local = next_hop[0] == 0xFE and next_hop[1] & 0xC0 == 0x80  # fe80::/10
-        if is_link_local and len(next_hop) == 16 and not self._is_ebgp:
+        context = self.context
+        if path.source.kind in self._self_from or not next_hop:
+            return context.local_address
+        if is_link_local(next_hop):
             # RFC 2545 3: of no use to those who are not on that link.
-            return self.context.local_address
-        return next_hop
+            zone = parts_of(path.next_hop.key).zone
+            is_shared = zone != "" and zone == context.zone
+            return next_hop if is_shared else context.local_address
+        return next_hop[:16]  # a link-local address beside it is of no use there
 
     def _to_ibgp(self, path: Path, attributes: PathAttributes) -> bytes:
         if path.source.kind is _IBGP:
@@ -434,9 +440,6 @@ class Export:
         A block whose next hop has 4 octets holds it as NEXT_HOP already.
         """
         context = self.context
-        if len(next_hop) == 32:
-            # RFC 2545 3: the link-local address is for peers on that very link only.
-            next_hop = next_hop[:16]
         if context.family == IPV4_UNICAST and len(next_hop) == 4:
             if next_hop != next_hop_before:
                 octets = edit(octets, {NEXT_HOP: next_hop})
@@ -445,7 +448,7 @@ class Export:
             if not context.extended_next_hop:
                 return None
             octets = edit(octets, {NEXT_HOP: None})
-        elif len(next_hop) != 16:
+        elif len(next_hop) == 4:
             return None  # an IPv4 next hop cannot be told for IPv6 (RFC 2545)
         if not context.four_octet_as:
             octets = to_two_octet(octets)

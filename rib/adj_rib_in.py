@@ -85,6 +85,18 @@ class AdjRibIn:
         self._importer.rules = rules
 
     @property
+    def zone(self) -> str:
+        """The device that link-local next hops are reached over (RFC 2545 3).
+
+        Empty where the peer is not next door. Set it before anything is learned.
+        """
+        return self._importer.zone
+
+    @zone.setter
+    def zone(self, zone: str) -> None:
+        self._importer.zone = zone
+
+    @property
     def accepted_count(self) -> int:
         """Paths in Loc-RIB."""
         return self.loc_rib.path_counts.get(self.source, 0)

@@ -12,6 +12,7 @@ from rib.attribute_set import encode_attribute
 from rib.attribute_table import TABLE, AttributeContext
 from rib.errors import Problem, Remedy
 from rib.family import AFI_IPV4, AFI_IPV6, SAFI_UNICAST, Family
+from rib.zones import is_link_local
 
 ATTRIBUTE_DISCARD: Final = Remedy.ATTRIBUTE_DISCARD
 TREAT_AS_WITHDRAW: Final = Remedy.TREAT_AS_WITHDRAW
@@ -155,8 +156,8 @@ def read_mp_reach(
                 codes.OPTIONAL_ATTRIBUTE_ERROR,
                 encode_attribute(codes.MP_REACH_NLRI, value),
             )
-    if is_address and len(next_hop) == 32 and not any(next_hop[:16]):
-        next_hop = next_hop[16:]  # unnumbered: only the link-local address is known
+    if is_address and len(next_hop) == 32:
+        next_hop = _usable(next_hop)
     # One reserved octet follows: SNPAs of RFC 2858, ignored by RFC 4760 3.
     reach = MpReach(family, next_hop, value[stop + 1 :])
     if not is_address or _is_host(next_hop):
@@ -168,6 +169,18 @@ def read_mp_reach(
         codes.OPTIONAL_ATTRIBUTE_ERROR,
         is_about_routes=True,
     )
+
+
+def _usable(pair: bytes) -> bytes:
+    """Return what a next hop of two addresses says (RFC 2545 3).
+
+    Without a global address some send none, some the link-local one twice. A second
+    address that is not link-local has no meaning.
+    """
+    first, second = pair[:16], pair[16:]
+    if not is_link_local(second):
+        return first
+    return second if not any(first) or is_link_local(first) else pair
 
 
 def _is_host(next_hop: bytes) -> bool:

@@ -10,6 +10,7 @@ from rib.communities import (
     format_large_community,
 )
 from rib.nlri import format_address
+from rib.zones import is_link_local
 
 ORIGIN_NAMES: Final = ("IGP", "EGP", "INCOMPLETE")  # RFC 4271 4.3 a
 
@@ -59,10 +60,19 @@ def describe(attributes: PathAttributes) -> dict[str, Any]:
     }
 
 
-def format_next_hop(next_hop: bytes) -> str:
-    """Return the address, or ``global (link-local)`` for 32 octets (RFC 2545 3)."""
+def format_next_hop(next_hop: bytes, zone: str = "") -> str:
+    """Return the address, or ``global (link-local)`` for 32 octets (RFC 2545 3).
+
+    Args:
+        next_hop: 0, 4, 16 or 32 octets.
+        zone: The device of a link-local address, where it is known (RFC 4007 11).
+    """
+    percent = f"%{zone}" if zone else ""
     if len(next_hop) == 32:
-        return f"{format_address(next_hop[:16])} ({format_address(next_hop[16:])})"
+        link_local = f"{format_address(next_hop[16:])}{percent}"
+        return f"{format_address(next_hop[:16])} ({link_local})"
+    if is_link_local(next_hop):
+        return f"{format_address(next_hop)}{percent}"
     return format_address(next_hop) if next_hop else ""
 
 

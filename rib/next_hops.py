@@ -11,16 +11,18 @@ from typing import Final, NamedTuple
 
 from rib.path import NextHop
 from rib.references import UNUSED
+from rib.zones import scoped
 
 _FLOOR: Final = 4096  # next hops below which only upkeep looks
 _SLICE: Final = 2048  # looked at in one go; each that goes may be a word to the kernel
+_PAIR: Final = 32  # octets of a global and a link-local address
 
 
 class Reachability(NamedTuple):
-    """What is known of the way to one address.
+    """What is known of the way to one next hop.
 
     Attributes:
-        address: 4 or 16 octets.
+        address: Its key (``rib.zones``); 4 or 16 octets for most.
         is_reachable: A route that BGP did not make leads there.
         metric: Its cost (RFC 4271 9.1.2.2 e).
         interface: The device of that way; empty where unknown.
@@ -44,19 +46,18 @@ def _ignore(address: bytes) -> None:
 
 
 class NextHopTable:
-    """Interns next hops by address.
+    """Interns next hops by address, and by link where an address means nothing without.
 
     Attributes:
-        resolve: Asked once for each new address; returns the same address.
-        release: Told of each address that no path has any more.
-        known: Returns the object for a field that ``get`` was asked for, else ``None``.
+        resolve: Asked once for each new key (``rib.zones``); returns the same key.
+        release: Told of each key that no path has any more.
+        known: Returns the object for a key that ``get`` was asked for, else ``None``.
     """
 
     def __init__(self, resolve: Callable[[bytes], Reachability] = trust) -> None:
         self.resolve = resolve
         self.release: Callable[[bytes], None] = _ignore
-        # Keys are next-hop fields of 0, 4, 16 or 32 octets; the latter share the object
-        # of their first 16.
+        # A field of 32 octets whose link is not known shares the object of its first 16.
         self._by_field: dict[bytes, NextHop] = {}
         self.known: Callable[[bytes], NextHop | None] = self._by_field.get
         self._next_sweep = _FLOOR
@@ -64,23 +65,30 @@ class NextHopTable:
     def __len__(self) -> int:
         return len(self._by_field)
 
-    def get(self, octets: bytes) -> NextHop:
+    def get(self, octets: bytes, zone: str = "") -> NextHop:
         """Return the object for a next-hop field of 0, 4, 16 or 32 octets.
 
-        Of an IPv6 pair the global address counts (RFC 2545 3). What is originated here
-        has none, and needs no way.
+        Of an IPv6 pair the global address counts where the link is not known (RFC 2545 3).
+        What is originated here has none, and needs no way.
+
+        Args:
+            octets: The field.
+            zone: The device over which it came; empty where that peer is not next door.
         """
+        if zone and len(octets) > 4:
+            octets = scoped(octets, zone)
         found = self._by_field.get(octets)
         return self._make(octets) if found is None else found
 
     def _make(self, octets: bytes) -> NextHop:
         address = octets[:16]
-        if len(octets) > len(address):
+        if len(octets) == _PAIR:
             made = self.get(address)
         elif address:
-            _, is_reachable, metric, interface, is_local = self.resolve(address)
+            _, is_reachable, metric, interface, is_local = self.resolve(octets)
             made = NextHop(
                 address,
+                key=octets,
                 is_reachable=is_reachable,
                 metric=metric,
                 interface=interface,
@@ -111,7 +119,7 @@ class NextHopTable:
         return len(self._by_field) >= self._next_sweep
 
     def sweep_unused(self) -> Iterator[list[bytes]]:
-        """Forget next hops that no path has, in slices; yields their addresses.
+        """Forget next hops that no path has, in slices; yields their keys.
 
         Exact, by CPython's reference count: a path that a session remembers for later
         prefixes keeps its next hop too.
@@ -122,11 +130,11 @@ class NextHopTable:
     def _slices(self) -> Iterator[list[bytes]]:
         fields = list(self._by_field)
         # Pairs first: they are made again from their global address when one is met.
-        for pairs in _sliced([octets for octets in fields if len(octets) > 16]):
+        for pairs in _sliced([octets for octets in fields if len(octets) == _PAIR]):
             for octets in pairs:
                 del self._by_field[octets]
             yield []
-        for addresses in _sliced([octets for octets in fields if len(octets) <= 16]):
+        for addresses in _sliced([octets for octets in fields if len(octets) != _PAIR]):
             yield self._forget_unused(addresses)
         self._next_sweep = max(_FLOOR, 2 * len(self._by_field))
 

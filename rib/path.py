@@ -85,20 +85,24 @@ class Source:
 class NextHop:
     """One next-hop address and what is known of the way there (RFC 4271 9.1.2.1).
 
+    Equal link-local addresses on two links are two next hops (RFC 4007 5).
+
     Attributes:
         address: 4 or 16 octets; empty for what is originated here.
+        key: By which it is known, its zone included (``rib.zones``).
         is_reachable: Paths through it are eligible.
         metric: Interior cost of reaching it (RFC 4271 9.1.2.2 e).
         interface: Device of the way there, for policies that ask; empty where unknown.
         is_local: It is an address of this machine, which is no way to anywhere.
     """
 
-    __slots__ = ("address", "interface", "is_local", "is_reachable", "metric")
+    __slots__ = ("address", "interface", "is_local", "is_reachable", "key", "metric")
 
     def __init__(
         self,
         address: bytes,
         *,
+        key: bytes = b"",
         is_reachable: bool = True,
         metric: int = 0,
         interface: str = "",
@@ -106,6 +110,7 @@ class NextHop:
     ) -> None:
         self.is_local = is_local
         self.address = address
+        self.key = key or address
         self.is_reachable = is_reachable
         self.metric = metric
         self.interface = interface

@@ -25,6 +25,7 @@ from rib.memo import Memo
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, multipath_of
+from rib.zones import parts_of
 
 SUBMIT_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 _MEMO_MAX: Final = 16384
@@ -35,7 +36,7 @@ ACCEPTED: Final = Disposition(True, None, "", "")
 _UNKNOWN: Final = Target(TargetKind.BLACKHOLE)  # compared by identity
 
 _Fate = tuple[Disposition, ...]
-# What a target is made of: its metric, and each next hop with the policy's device.
+# What a target is made of: its metric, and each next hop's key with the policy's device.
 _Recipe = tuple[int, tuple[tuple[bytes, str], ...]]
 
 
@@ -46,7 +47,7 @@ class FibFeed:
         fib: The kernel's table.
         family: Of the routes.
         settings: Metric and table.
-        ways: Next-hop address -> how it is reached; a missing one is its own gateway.
+        ways: Next hop, by its key -> how it is reached; a missing one is its own gateway.
         origins: Whose routes are ours to write, beside those of peers.
     """
 
@@ -218,7 +219,7 @@ class FibFeed:
         if paths[0].source is self._blackholes:
             return Target(TargetKind.BLACKHOLE, metric=metric)
         steps = tuple(
-            (path.next_hop.address, disposition.device)
+            (path.next_hop.key, disposition.device)
             for path, disposition in zip(paths, fate, strict=True)
             if disposition.is_accepted
         )
@@ -247,9 +248,9 @@ class FibFeed:
 
     def _hops(self, address: bytes, device: str) -> tuple[Hop, ...]:
         if device:
-            return (Hop(address, device, is_onlink=True),)
+            return (Hop(parts_of(address).address, device, is_onlink=True),)
         way = self._ways.get(address)
-        return (Hop(address),) if way is None else way.hops
+        return (_itself(address),) if way is None else way.hops
 
     def set_policy(self, policy: KernelPolicy, loc_rib: LocRib) -> Iterator[None]:
         """Follow another kernel policy; each step of the result submits a slice anew."""
@@ -282,7 +283,7 @@ class FibFeed:
             # The removal of a route is told by the flush that it waits for.
             paths = self._forwarding(entry)
             if through:
-                paths = [path for path in paths if path.next_hop.address in through]
+                paths = [path for path in paths if path.next_hop.key in through]
             if paths:
                 for target, members in self.divide(entry, some):
                     self._fib.submit(self._family, members, target)
@@ -362,9 +363,15 @@ class FibFeed:
         """Say whether a recipe names a next hop that was watched and is no longer."""
         hops = () if target is None else target.hops
         return any(
-            not device and address not in self._ways and Hop(address) not in hops
+            not device and address not in self._ways and _itself(address) not in hops
             for address, device in recipe[1]
         )
+
+
+def _itself(address: bytes) -> Hop:
+    """Return a next hop that nobody watches as its own gateway, out of its zone."""
+    host, link_local, zone = parts_of(address)
+    return Hop(host) if link_local else Hop(host, zone)
 
 
 def _by_entry(loc_rib: LocRib, nlris: Iterable[Nlri]) -> dict[Entry | None, list[Nlri]]:

@@ -25,6 +25,7 @@ from rib.attributes import (
 from rib.family import Family
 from rib.nlri import Nlri, covers
 from rib.path import NextHop
+from rib.zones import is_link_local
 
 _MEMO_MAX: Final = 4096  # devices of workloads come and go; then all are forgotten
 
@@ -221,5 +222,4 @@ def _way(route: LearnedRoute) -> tuple[bytes, str]:
     if not route.hops:
         return b"", ""
     hop = route.hops[0]
-    is_link_local = hop.gateway[:1] == b"\xfe" and hop.gateway[1] & 0xC0 == 0x80
-    return (b"" if is_link_local else hop.gateway), hop.interface
+    return (b"" if is_link_local(hop.gateway) else hop.gateway), hop.interface

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from bgpd.daemon.incoming import hidden_as
+from bgpd.daemon.own_addresses import with_link_local
 from bgpd.session.graceful import kept_of_ours
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import (
@@ -61,6 +62,7 @@ def export_context(
     *,
     family: Family,
     local_addr: str,
+    zone: str,
 ) -> ExportContext:
     """Return the context of one family of an established session.
 
@@ -71,6 +73,7 @@ def export_context(
         negotiated: Of the session.
         family: AFI and SAFI.
         local_addr: Our end of the session.
+        zone: The device that the peer is next door on; empty where it is not.
     """
     is_ibgp = negotiated.is_ibgp
     target = Target.EBGP
@@ -78,16 +81,20 @@ def export_context(
         target = Target.CLIENT if source.is_client else Target.NON_CLIENT
     mine = _family_settings(settings, family)
     sends_many = family in negotiated.add_path_send
+    self_from = SELF_FROM[settings.next_hop][not is_ibgp]
+    local = speaker.addresses.next_hop(family, local_addr)
+    link_local = speaker.addresses.link_local(zone) if zone else b""
     return ExportContext(
         family=family,
         target=target,
         local_as=settings.local_as,
-        local_address=speaker.next_hop_self(family, local_addr),
+        local_address=with_link_local(local, link_local),
         router_id=speaker.router_id,
         cluster_id=source.cluster_id,
         policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
-        self_from=SELF_FROM[settings.next_hop][not is_ibgp],
+        self_from=self_from,
         as_path=PLAIN_PATH if is_ibgp else _path_rules(speaker, settings, negotiated),
+        zone=zone if target is Target.EBGP and SourceKind.EBGP not in self_from else "",
         four_octet_as=negotiated.four_octet_as,
         extended_next_hop=family in negotiated.extended_next_hop,
         add_path_max=mine.add_path_max if sends_many else None,

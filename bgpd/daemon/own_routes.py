@@ -139,7 +139,7 @@ class KernelRoutes:
         return wanted or DEFAULT_METRIC[family.afi]
 
     def _gateway(self, path: Path) -> bytes:
-        return self._gateway_of(path.next_hop.address)
+        return self._gateway_of(path.next_hop.key)
 
 
 def _leads_on(path: Path) -> bool:

@@ -17,6 +17,7 @@ from bgpd.daemon.limits import PrefixLimits, block, rest
 from bgpd.daemon.log_limit import BURST
 from bgpd.daemon.logs import alike
 from bgpd.daemon.outgoing import export_context
+from bgpd.daemon.own_addresses import zone_of
 from bgpd.daemon.refreshes import Refreshes, marks_of
 from bgpd.daemon.stale import StaleRoutes
 from bgpd.net.driver import PeerDriver
@@ -83,6 +84,7 @@ class Peer:
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self.heard_at = 0.0  # monotonic seconds: session up, or its last UPDATE
         self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
+        self._zone = ""  # the device that the peer was next door on then
         self._speaker = speaker
         self._intake: Intake | None = None
         self.stale = StaleRoutes(
@@ -122,6 +124,7 @@ class Peer:
         self.heard_at = self._speaker.loop.time()
         self._speaker.note_restart(self)
         local = self.driver.session.local_addr.partition("%")[0]
+        self._zone = zone_of(self.settings.remote_addr, negotiated)
         self._local_addresses = frozenset((parse_address(local),) if local else ())
         self._describe_source(negotiated)
         self.ended_families.clear()
@@ -143,6 +146,7 @@ class Peer:
                 )
             else:
                 rib.rules = rules
+            self.ribs_in[family].zone = self._zone
             block(self.ribs_in[family], self.settings.families)
         self._intake = self._make_intake(negotiated)
         for family in negotiated.families:
@@ -206,6 +210,7 @@ class Peer:
             negotiated,
             family=family,
             local_addr=self.driver.session.local_addr,
+            zone=self._zone,
         )
 
     # hot: per chunk

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from rib.nlri import parse_address
+from rib.zones import is_link_local
 
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
@@ -35,9 +36,10 @@ class SharedChecks:
         self._is_asked = False
 
     def set_own_addresses(self, addresses: Iterable[str]) -> None:
-        """Say which addresses are ours; a zone is passed over."""
+        """Say which addresses are ours, on whatever link: no link-local one is."""
+        octets = (parse_address(address.partition("%")[0]) for address in addresses)
         self.own_addresses = frozenset(
-            parse_address(address.partition("%")[0]) for address in addresses
+            each for each in octets if not is_link_local(each)
         )
         self.may_have_changed()
 

@@ -20,6 +20,7 @@ from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.incoming import decoding_of
 from bgpd.daemon.jobs import Jobs
+from bgpd.daemon.own_addresses import OwnAddresses
 from bgpd.daemon.own_numbers import OwnNumbers
 from bgpd.daemon.owners import Owners
 from bgpd.daemon.peer import Peer
@@ -39,11 +40,9 @@ from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.wire.errors import CeaseSubcode
-from fib.addresses import sibling_address
-from fib.errors import FibError
 from rib.attributes import PathAttributes
 from rib.decision import DecisionOptions
-from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import Nlri, parse_address
@@ -93,6 +92,7 @@ class Speaker:
         self.next_hops = NextHopTable()
         self.peers: dict[str, Peer] = {}  # by remote address
         self.shared = SharedChecks(self)
+        self.addresses = OwnAddresses(self)
         self.stale_path_time = DEFAULT_STALE_PATH_TIME
         self.restart = RestartState()
         self.hostname = socket.gethostname()
@@ -189,27 +189,6 @@ class Speaker:
     def cluster_id_of(self, settings: PeerSettings) -> int:
         """Return our cluster id towards a peer."""
         return self._ours.cluster_id_of(settings)
-
-    def next_hop_self(self, family: Family, local_addr: str) -> bytes:
-        """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
-
-        A session over the other address family takes the node's own address of this one,
-        else an address of the same interface; where there is none, routes that need one
-        are not told.
-        """
-        octets = parse_address(local_addr.partition("%")[0]) if local_addr else b""
-        wanted = ADDRESS_OCTETS[family.afi]
-        if len(octets) == wanted:
-            return octets
-        mine = [each for each in self.shared.own_addresses if len(each) == wanted]
-        if len(mine) == 1:
-            return mine[0]
-        try:
-            sibling = sibling_address(octets, wanted)
-        except FibError as error:
-            _log.warning("no next hop for %s from %s: %s", family, local_addr, error)
-            sibling = b""
-        return sibling or octets
 
     def set_identity(self, router_id: str, cluster_id: str, asn: int = 0) -> None:
         """Change who we are; the AS number is for sessions that have none of their own.
@@ -484,6 +463,7 @@ class Speaker:
             text: For the peers' operators (RFC 9003).
         """
         self.upkeep.close()
+        self.addresses.close()
         self.listener.close()
         self.jobs.cancel()
         end = partial(Peer.end, is_restart=is_restart, text=text)

@@ -11,7 +11,9 @@ from dataclasses import replace
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState, NextHopWatch
 from fib.resolution import OwnRoutes
-from rib.nlri import Nlri, format_address, format_prefix
+from rib.attribute_text import format_next_hop
+from rib.nlri import Nlri, format_prefix
+from rib.zones import parts_of
 
 _log = logging.getLogger(__name__)
 
@@ -19,14 +21,14 @@ Deliver = Callable[[list[NextHopState], list[bytes]], None]
 
 
 class Ways:
-    """The next hops in use and the way to each.
+    """The next hops in use and the way to each, by their keys (``rib.zones``).
 
     Args:
-        deliver: Takes the states that changed, and the addresses of those among them
-            that are reached another way than before.
+        deliver: Takes the states that changed, and the keys of those among them that are
+            reached another way than before.
 
     Attributes:
-        states: By address, as last found; empty where nobody watches.
+        states: By key, as last found; empty where nobody watches.
     """
 
     def __init__(self, deliver: Deliver) -> None:
@@ -63,7 +65,7 @@ class Ways:
 
     def gateway_of(self, address: bytes) -> bytes:
         """Return the gateway that a next hop is reached through, by default itself."""
-        return self._gateways.get(address, address)
+        return self._gateways.get(parts_of(address).address, address)
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -74,7 +76,7 @@ class Ways:
         """Begin to watch a next hop; return what is known of it now."""
         if self._watch is None:
             return NextHopState(address, is_reachable=True)
-        target = self._watched[address] = self._gateways.get(address, address)
+        target = self._watched[address] = self.gateway_of(address)
         state = replace(self._watch.watch(target), address=address)
         self.states[address] = state
         _warn_of_loop(state)
@@ -89,12 +91,12 @@ class Ways:
 
     def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
         """Take other gateways than so far; what that changes is delivered."""
-        before, self._gateways = self._gateways, dict(gateways)
-        differ = before.items() ^ self._gateways.items()
+        self._gateways = dict(gateways)
         states = []
-        for address in {address for address, _ in differ} & self._watched.keys():
-            old, target = self.states[address], self._watched[address]
-            new = self.resolve(address)
+        for address, target in [*self._watched.items()]:
+            if target == self.gateway_of(address):
+                continue
+            old, new = self.states[address], self.resolve(address)
             if self._watch is not None:
                 self._watch.unwatch(target)
             if new != old:
@@ -125,9 +127,10 @@ class Ways:
 def _warn_of_loop(state: NextHopState) -> None:
     if state.loop is not None:
         afi, nlri = state.loop
+        address, _, zone = parts_of(state.address)
         _log.warning(
             "next hop %s is reached through itself alone: %s leads back to it; its routes "
             "are not used",
-            format_address(state.address),
+            format_next_hop(address, zone),
             format_prefix(nlri, afi),
         )

@@ -14,6 +14,7 @@ from fib.rtnetlink import (
     RouteMessage,
 )
 from rib.nlri import Nlri, parse_address, parse_prefix
+from rib.zones import is_link_local, scoped
 
 ETH0, ETH1, TUNL0 = 2, 3, 4
 BLACKHOLE = 6
@@ -48,7 +49,10 @@ def _steps(text: str) -> Sequence[Step]:
     steps = []
     for each in text.split():
         address, _, device = each.partition("%")
-        steps.append(Step(parse_address(address), device))
+        octets = parse_address(address)
+        is_zone = is_link_local(octets)  # else a device that policy names
+        key = scoped(octets, device) if is_zone else octets
+        steps.append(Step(key, "" if is_zone else device))
     return steps
 
 
@@ -78,8 +82,8 @@ class Ground:
         ]
         self._put(RT_TABLE_MAIN, prefix, metric, kind, raw)
 
-    def local(self, address: str) -> None:
-        self._put(RT_TABLE_LOCAL, address, 0, RTN_LOCAL, [(b"", 1, False, 1)])
+    def local(self, address: str, index: int = 1) -> None:
+        self._put(RT_TABLE_LOCAL, address, 0, RTN_LOCAL, [(b"", index, False, 1)])
 
     def _put(
         self, table: int, prefix: str, metric: int, kind: int, raw: list[RawHop]

@@ -44,9 +44,18 @@ STANDARDS: Final = (
         "for a peer or a range; a session keeps the key that works while it is changed",
     ),
     Standard(
-        "2545", "IPv6 next hops", DONE, "a link-local address never leaves its link"
+        "2545",
+        "IPv6 next hops",
+        DONE,
+        "both addresses on a shared link; a link-local one never leaves its link",
     ),
     Standard("2918", "route refresh", DONE),
+    Standard(
+        "4007",
+        "IPv6 scoped addresses",
+        DONE,
+        "neighbours, ranges, next hops and keys have their zone, the device's name",
+    ),
     Standard(
         "3765",
         "NO_PEER",

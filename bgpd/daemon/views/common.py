@@ -16,10 +16,12 @@ from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import Link
 from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop
+from rib.attribute_text import format_next_hop
 from rib.attributes import PathAttributes, describe
 from rib.family import FAMILIES_BY_NAME, Family
 from rib.nlri import Nlri, format_address, format_prefix, parse_prefix, sort_key
-from rib.path import NextHop
+from rib.path import NextHop, Path
+from rib.zones import parts_of
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -231,8 +233,9 @@ def describe_next_hop(
         next_hop: As the decision process knows it.
         way: How it is reached; ``None`` where nobody watches it.
     """
+    zone = parts_of(next_hop.key).zone
     return {
-        "address": format_address(next_hop.address) if next_hop.address else None,
+        "address": format_next_hop(next_hop.address, zone) or None,
         "is_reachable": next_hop.is_reachable,
         "metric": next_hop.metric,
         "hops": [] if way is None else [describe_hop(hop) for hop in way.hops],
@@ -268,6 +271,14 @@ class Describer:
         if known is None:
             known = self._known[attributes] = describe(attributes)
         return known
+
+    def of_path(self, path: Path) -> dict[str, Any]:
+        """Return a path's attributes; a link-local next hop has its zone (RFC 4007 11)."""
+        known = self(path.attributes)
+        zone = parts_of(path.next_hop.key).zone
+        if not zone:
+            return known
+        return {**known, "next_hop": format_next_hop(path.attributes.next_hop, zone)}
 
 
 def role_of(peer: Peer) -> str:

@@ -34,10 +34,11 @@ def peers(view: DaemonView, arguments: Arguments) -> Row | Iterator[Row]:
     return (_summary(view, peer) for peer in listed)
 
 
-def _order(peer: Peer) -> tuple[bool, int, bytes]:
+def _order(peer: Peer) -> tuple[bool, int, bytes, str]:
     """Configured ones first, each kind by address."""
-    octets = parse_address(peer.settings.remote_addr.partition("%")[0])
-    return bool(peer.range_name), len(octets), octets
+    address, _, zone = peer.settings.remote_addr.partition("%")
+    octets = parse_address(address)
+    return bool(peer.range_name), len(octets), octets, zone
 
 
 def _summary(view: DaemonView, peer: Peer) -> Row:

@@ -134,8 +134,8 @@ def _paths(
             "is_best": path is best,
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
-            "next_hop": describe_next_hop(path.next_hop, way_of(path.next_hop.address)),
-            "attributes": describe(path.attributes),
+            "next_hop": describe_next_hop(path.next_hop, way_of(path.next_hop.key)),
+            "attributes": describe.of_path(path),
             "received": (
                 None
                 if path.received is path.attributes

@@ -206,7 +206,7 @@ def entry_rows(entry: Entry | None, describe: Describer) -> Iterator[Row]:
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
             "is_refused": False,
-            "attributes": describe(path.attributes),
+            "attributes": describe.of_path(path),
         }
 
 

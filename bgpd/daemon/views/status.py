@@ -20,7 +20,7 @@ from bgpd.daemon.views.common import (
 )
 from bgpd.session.fsm import State
 from reflector.group import Member, UpdateGroup
-from rib.nlri import format_address
+from rib.attribute_text import format_next_hop
 
 
 def status(view: DaemonView, _: Arguments) -> Row:
@@ -163,9 +163,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "target": context.target.value,
         "policy": context.policy,
         "local_as": context.local_as,
-        "local_address": (
-            format_address(context.local_address) if context.local_address else None
-        ),
+        "local_address": format_next_hop(context.local_address) or None,
         "cluster_id": dotted(context.cluster_id) if context.cluster_id else None,
         "next_hop": next_hop_mode(context).value,
         "also_prepends": context.as_path.hidden_as or None,

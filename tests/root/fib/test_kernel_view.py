@@ -10,11 +10,17 @@ from fib.learned import LearnedChange, LearnedRoutes
 from fib.next_hop_watch import NextHopState, NextHopWatch
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_address, parse_prefix
+from rib.zones import scoped
 from tests.support.kernel_namespace import ip, ip_batch, namespace
 
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 ADDRESS = parse_address
+
+
+def key_of(text: str) -> bytes:
+    address, _, zone = text.partition("%")
+    return scoped(ADDRESS(address), zone)
 
 
 def nlri(text: str) -> bytes:
@@ -41,11 +47,11 @@ class Watched:
 
     async def reachable(self, text: str, *, is_reachable: bool) -> NextHopState:
         for _ in range(200):
-            state = self.news.get(ADDRESS(text))
+            state = self.news.get(key_of(text))
             if state is not None and state.is_reachable is is_reachable:
                 return state
             await asyncio.sleep(0.02)
-        raise AssertionError(f"{text}: {self.news.get(ADDRESS(text))}")
+        raise AssertionError(f"{text}: {self.news.get(key_of(text))}")
 
 
 def play(
@@ -81,9 +87,11 @@ def test_states_at_first_sight() -> None:
         assert len(watch.watch(ADDRESS("203.0.113.1")).hops) == 2
         six = watch.watch(ADDRESS("fd09:0::2"))
         assert (six.is_reachable, six.interface) == (True, "v0")
-        link_local = watch.watch(ADDRESS("fe80::2"), "v1")
+        link_local = watch.watch(scoped(ADDRESS("fe80::2"), "v1"))
         assert link_local.hops == (Hop(ADDRESS("fe80::2"), "v1"),)
-        assert not watch.watch(ADDRESS("fe80::2"), "nosuch").is_reachable
+        assert not watch.watch(scoped(ADDRESS("fe80::2"), "nosuch")).is_reachable
+        # RFC 4007: fe80::/64 is connected on both links, which says nothing.
+        assert not watch.watch(ADDRESS("fe80::2")).is_reachable
 
     play(story)
 
@@ -93,17 +101,17 @@ def test_links_addresses_and_routes_change_states() -> None:
         seen = Watched(view)
         for text in ("10.9.1.2", "fd09:1::2", "192.0.2.1"):
             seen.watch.watch(ADDRESS(text))
-        seen.watch.watch(ADDRESS("fe80::5"), "v1")
+        seen.watch.watch(scoped(ADDRESS("fe80::5"), "v1"))
         ip("route add 192.0.2.0/24 via 10.9.1.7")
         await seen.reachable("192.0.2.1", is_reachable=True)
         ip("link set p1 down")  # the carrier goes, the routes stay
-        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5"):
+        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5%v1"):
             await seen.reachable(text, is_reachable=False)
         ip("link set p1 up")
-        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5"):
+        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5%v1"):
             await seen.reachable(text, is_reachable=True)
         ip("link set v1 down")  # IPv4 routes go in silence
-        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5"):
+        for text in ("10.9.1.2", "192.0.2.1", "fd09:1::2", "fe80::5%v1"):
             await seen.reachable(text, is_reachable=False)
         ip("link set v1 up")
         await seen.reachable("10.9.1.2", is_reachable=True)

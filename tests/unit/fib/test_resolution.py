@@ -4,7 +4,9 @@ import pytest
 
 from fib.resolution import MOST_LEVELS, Resolution, Resolver
 from fib.routes import Hop
+from fib.rtnetlink import LinkMessage
 from rib.nlri import format_prefix, parse_address
+from rib.zones import scoped
 from tests.support.grounds import BLACKHOLE, ETH0, ETH1, Ground
 
 RFC = pytest.mark.rfc("4271", "9.1.2.1", "SHOULD")
@@ -230,3 +232,52 @@ def test_without_routes_of_ours_others_alone_count(ground):
     alone = Resolver(ground.view, uses_default=True)
     assert alone.resolve(parse_address("10.255.0.2")).hops == ()
     assert ways(alone.resolve(parse_address("10.0.0.2"))) == {"10.0.0.2 eth0"}
+
+
+LINK_LOCAL, GLOBAL = parse_address("fe80::1"), parse_address("fd00::9")
+
+
+def resolve_key(ground: Ground, field: bytes, zone: str) -> Resolution:
+    resolver = Resolver(ground.view, ground.own, uses_default=True)
+    return resolver.resolve(scoped(field, zone))
+
+
+@pytest.mark.parametrize("zone", ["eth0", "eth1"])
+def test_a_link_local_address_is_on_its_own_link_alone(ground, zone):
+    ground.foreign("fe80::/64", ("", ETH1))
+    ground.foreign("::/0", ("fd00::7", ETH1))
+    ground.own.put("fe80::/10", "fd00::2")
+    assert ways(resolve_key(ground, LINK_LOCAL, zone)) == {f"fe80::1 {zone}"}
+    for nowhere in ("", "eth9"):
+        assert not resolve_key(ground, LINK_LOCAL, nowhere).hops
+    ground.view.links.update(LinkMessage(ETH0, "eth0", False, True))
+    assert bool(resolve_key(ground, LINK_LOCAL, zone).hops) is (zone == "eth1")
+
+
+def test_our_own_link_local_address_is_ours_on_its_link_alone(ground):
+    ground.local("fe80::1", ETH0)
+    found = resolve_key(ground, LINK_LOCAL, "eth0")
+    assert (found.is_local, found.hops) == (True, ())
+    found = resolve_key(ground, LINK_LOCAL, "eth1")
+    assert (found.is_local, ways(found)) == (False, {"fe80::1 eth1"})
+
+
+def test_of_two_addresses_the_global_one_counts_where_it_is_reached(ground):
+    pair = GLOBAL + LINK_LOCAL
+    found = resolve_key(ground, pair, "eth1")
+    assert ways(found) == {"fd00::9 eth0"}
+    assert found.looked_at == {GLOBAL: 64, scoped(LINK_LOCAL, "eth1"): 0}
+    ground.view.links.update(LinkMessage(ETH0, "eth0", False, True))
+    assert ways(resolve_key(ground, pair, "eth1")) == {"fe80::1 eth1"}
+    ground.view.links.update(LinkMessage(ETH1, "eth1", False, True))
+    assert not resolve_key(ground, pair, "eth1").hops
+    ground.local("fd00::9")
+    assert resolve_key(ground, pair, "eth1").is_local
+
+
+def test_routes_of_ours_lead_over_link_local_next_hops_of_two_links(ground):
+    ground.own.put("fd00:1::/64", "fe80::1%eth0 fe80::1%eth1")
+    found = resolve_key(ground, parse_address("fd00:1::5"), "")
+    assert ways(found) == {"fe80::1 eth0", "fe80::1 eth1"}
+    assert through(found) == ["fd00:1::/64"]
+    assert scoped(LINK_LOCAL, "eth1") in found.looked_at

@@ -22,6 +22,7 @@ from rib.attribute_codes import (
 )
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV6_UNICAST
+from rib.nlri import parse_address
 from rib.path import NextHop, Path, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
@@ -282,7 +283,7 @@ class TestIpv6:
         keeps = self.context(Target.EBGP, self_from=frozenset())
         outgoing = told(from_peer(SourceKind.EBGP, attributes), keeps)
         assert outgoing is not None
-        assert outgoing.next_hop == attributes.next_hop
+        assert outgoing.next_hop == SELF_IPV6  # nobody knows who shares the link
 
     @pytest.mark.parametrize(
         "address", ["fe00::9", "fe7f::9", "fec0::9", "fd80::9", "2a80::9", "ff80::9"]
@@ -292,6 +293,42 @@ class TestIpv6:
         outgoing = told(from_peer(SourceKind.EBGP, attributes), self.context())
         assert outgoing is not None
         assert outgoing.next_hop == attributes.next_hop
+
+    @pytest.mark.rfc("2545", "3", "MUST")
+    @pytest.mark.parametrize(
+        ("zone", "is_kept"), [("eth0", True), ("eth1", False), ("", False)]
+    )
+    def test_it_is_left_alone_where_both_peers_are_on_that_link(
+        self, zone: str, *, is_kept: bool
+    ) -> None:
+        link_local = parse_address(LINK_LOCAL)
+        path = from_peer(SourceKind.EBGP, make_attributes(next_hop=link_local))
+        path.next_hop = NextHop(link_local, key=link_local + b"eth0")
+        context = self.context(Target.EBGP, self_from=frozenset(), zone=zone)
+        outgoing = told(path, context)
+        assert outgoing is not None
+        assert outgoing.next_hop == (link_local if is_kept else SELF_IPV6)
+
+    def test_where_nobody_knows_the_links_it_is_not_left_alone(self) -> None:
+        link_local = parse_address(LINK_LOCAL)
+        path = from_peer(SourceKind.EBGP, make_attributes(next_hop=link_local))
+        outgoing = told(path, self.context(Target.EBGP, self_from=frozenset()))
+        assert outgoing is not None
+        assert outgoing.next_hop == SELF_IPV6
+
+    @pytest.mark.rfc("2545", "3", "MUST")
+    def test_both_our_addresses_are_told_on_a_link_that_we_share(self) -> None:
+        pair = SELF_IPV6 + parse_address(LINK_LOCAL)
+        for kind, target in (
+            (SourceKind.LOCAL, Target.NON_CLIENT),
+            (SourceKind.EBGP, Target.EBGP),
+        ):
+            path = from_peer(kind, some_attributes(next_hop=GLOBAL))
+            if kind is SourceKind.LOCAL:
+                path = from_peer(kind, make_attributes(next_hop=b""))
+            outgoing = told(path, self.context(target, local_address=pair))
+            assert outgoing is not None
+            assert outgoing.next_hop == pair
 
     @pytest.mark.parametrize("kind", KINDS[2:])
     @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])

@@ -397,6 +397,9 @@ def test_only_the_first_aigp_tlv_counts() -> None:
         (GLOBAL + LINK_LOCAL, GLOBAL + LINK_LOCAL),
         (LINK_LOCAL, LINK_LOCAL),
         (bytes(16) + LINK_LOCAL, LINK_LOCAL),
+        (LINK_LOCAL + LINK_LOCAL, LINK_LOCAL),
+        (GLOBAL + GLOBAL, GLOBAL),
+        (LINK_LOCAL + GLOBAL, LINK_LOCAL),
     ],
 )
 def test_ipv6_next_hops(next_hop: bytes, kept: bytes) -> None:

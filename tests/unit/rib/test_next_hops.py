@@ -65,3 +65,62 @@ def test_next_hops_without_paths_are_forgotten() -> None:
     del path
     assert hops.forget_unused() == [GLOBAL]
     assert len(hops) == 0
+
+
+def test_equal_link_local_addresses_on_two_links_are_two_next_hops() -> None:
+    hops = NextHopTable()
+    one, other = hops.get(LINK_LOCAL, "eth0"), hops.get(LINK_LOCAL, "eth1")
+    assert one is not other
+    assert one is hops.get(bytes(LINK_LOCAL), "eth0")
+    assert one.address == other.address == LINK_LOCAL
+    assert (one.key, other.key) == (LINK_LOCAL + b"eth0", LINK_LOCAL + b"eth1")
+    assert hops.get(LINK_LOCAL) not in (one, other)
+
+
+def test_a_zone_is_nothing_to_other_addresses() -> None:
+    hops = NextHopTable()
+    for address in (b"", IPV4, GLOBAL):
+        assert hops.get(address, "eth0") is hops.get(address)
+        assert hops.get(address).key == address
+
+
+def test_what_becomes_of_one_link_is_nothing_to_the_other() -> None:
+    asked = []
+
+    def resolve(address: bytes) -> Reachability:
+        asked.append(address)
+        return Reachability(address, is_reachable=True)
+
+    hops = NextHopTable(resolve)
+    one, other = hops.get(LINK_LOCAL, "eth0"), hops.get(LINK_LOCAL, "eth1")
+    assert asked == [one.key, other.key]
+    assert hops.known(other.key) is other
+    assert hops.apply([Reachability(one.key, is_reachable=False)]) == [one]
+    assert (one.is_reachable, other.is_reachable) == (False, True)
+
+
+def test_a_pair_on_a_known_link_is_a_next_hop_of_its_own() -> None:
+    hops = NextHopTable()
+    pair = hops.get(GLOBAL + LINK_LOCAL, "eth0")
+    assert pair is not hops.get(GLOBAL)
+    assert pair is hops.get(GLOBAL + LINK_LOCAL, "eth0")
+    assert pair.address == GLOBAL
+    assert pair.key == GLOBAL + LINK_LOCAL + b"eth0"
+
+
+def test_next_hops_with_a_zone_are_forgotten_by_their_keys() -> None:
+    hops = NextHopTable()
+    released: list[bytes] = []
+    hops.release = released.append
+    for zone in ("eth0", "averylongname15"):  # the latter makes a key of 31 octets
+        hops.get(LINK_LOCAL, zone)
+        hops.get(GLOBAL + LINK_LOCAL, zone)
+    path = Path(a_source(), some_attributes(), hops.get(LINK_LOCAL, "eth0"))
+    keys = {
+        field + zone.encode()
+        for zone in ("eth0", "averylongname15")
+        for field in (LINK_LOCAL, GLOBAL + LINK_LOCAL)
+    }
+    assert set(hops.forget_unused()) == keys - {path.next_hop.key}
+    assert set(released) == keys - {path.next_hop.key}
+    assert hops.get(LINK_LOCAL, "eth0") is path.next_hop

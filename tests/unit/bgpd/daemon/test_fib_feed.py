@@ -11,6 +11,7 @@ from bgpd.daemon.origins import plain_origins
 from fib.kernel_policy import KernelPolicy
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop, Target, TargetKind
+from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, Family
 from rib.loc_rib import LocRib
@@ -515,3 +516,38 @@ def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> 
     assert set(feed.routes().values()) == {
         Target(TargetKind.UNICAST, (Hop(addresses[-1], "eth1"),))
     }
+
+
+def test_unwatched_link_local_next_hops_lead_out_of_their_own_link() -> None:
+    feed = Feed()
+    link_local, own_address = parse_address("fe80::1"), parse_address("2001:db8::1")
+    for number, (field, zone, hop) in enumerate(
+        (
+            (link_local, "eth0", Hop(link_local, "eth0")),
+            (link_local, "eth1", Hop(link_local, "eth1")),
+            (own_address + link_local, "eth0", Hop(own_address)),
+            (own_address, "eth0", Hop(own_address)),
+            (link_local, "", Hop(link_local)),
+        )
+    ):
+        prefix = f"10.{number}.0.0/16"
+        attributes = make_attributes(next_hop=field, local_pref=100)
+        path = Path(a_source(f"p{number}"), attributes, HOPS.get(field, zone))
+        feed.announce(path, prefix)
+        assert feed.routes()[nlris(prefix)[0]].hops == (hop,)
+
+
+def test_one_link_s_next_hop_moves_alone() -> None:
+    feed, gateway = Feed(), parse_address("fe80::1")
+    one, other = HOPS.get(gateway, "eth0"), HOPS.get(gateway, "eth1")
+    feed.reach(way(one.key, Hop(gateway, "eth0")), way(other.key, Hop(gateway, "eth1")))
+    attributes = make_attributes(next_hop=gateway, local_pref=100)
+    for prefix, hop in (("10.1.0.0/16", one), ("10.2.0.0/16", other)):
+        feed.announce(Path(a_source(prefix), attributes, hop), prefix)
+    first, second = nlris("10.1.0.0/16", "10.2.0.0/16")
+    feed.reach(way(one.key, Hop(gateway, "eth9")))
+    assert feed.routes()[first].hops == (Hop(gateway, "eth9"),)
+    assert feed.routes()[second].hops == (Hop(gateway, "eth1"),)
+
+
+HOPS = NextHopTable()

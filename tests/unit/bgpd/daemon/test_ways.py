@@ -1,11 +1,14 @@
 """How next hops are reached when a static route of ours leads to some of them."""
 
+from dataclasses import replace
 from typing import cast
 
 from bgpd.daemon.ways import Ways
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop
+from rib.nlri import parse_address
+from rib.zones import scoped
 
 PEER, OTHER, GATEWAY, SECOND = (bytes((192, 0, 2, n)) for n in (1, 2, 254, 253))
 
@@ -85,6 +88,33 @@ def test_news_of_a_gateway_are_news_of_everybody_behind_it() -> None:
     assert set(told.moved) == {PEER, GATEWAY}
     assert ways.states[PEER].hops == (Hop(GATEWAY, "eth1"),)
     assert ways.states[OTHER].hops == (Hop(OTHER, "eth0"),)
+
+
+GLOBAL, LINK_LOCAL = parse_address("2001:db8::1"), parse_address("fe80::1")
+PAIR, ALONE = (scoped(field, "eth0") for field in (GLOBAL + LINK_LOCAL, LINK_LOCAL))
+
+
+def test_a_gateway_of_ours_leads_to_a_pair_by_its_global_address() -> None:
+    ways, watch, _ = a_world()
+    ways.reach_through({GLOBAL: GATEWAY})
+    assert ways.resolve(PAIR).hops == (Hop(GATEWAY, "eth0"),)
+    ways.reach_through({})
+    assert watch.watched == [PAIR]
+    assert ways.gateway_of(ALONE) == ALONE
+
+
+def test_equal_link_local_addresses_on_two_links_are_two_ways() -> None:
+    ways, watch, _ = a_world()
+    keys = [scoped(LINK_LOCAL, device) for device in ("eth0", "eth1")]
+    watch.states = {
+        key: replace(direct(LINK_LOCAL, device), address=key)
+        for key, device in zip(keys, ("eth0", "eth1"), strict=True)
+    }
+    hops = [ways.resolve(key).hops for key in keys]
+    assert hops == [(Hop(LINK_LOCAL, "eth0"),), (Hop(LINK_LOCAL, "eth1"),)]
+    ways._changed([NextHopState(keys[0])])
+    assert not ways.states[keys[0]].is_reachable
+    assert ways.states[keys[1]].is_reachable
 
 
 def test_who_watches_nothing_believes_every_next_hop() -> None:
