@@ -17,6 +17,8 @@ from typing import Final
 from rib.admission import Admission, divide, stale_in
 from rib.attributes import PathAttributes
 from rib.change import Change
+from rib.destinations import MixedRun
+from rib.ignored import IgnoredPrefixes, announce_mixed
 from rib.import_rules import ImportRules, Refusal, Refused
 from rib.intern import Discarded, InternTable
 from rib.loc_rib import LocRib
@@ -31,7 +33,6 @@ SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
 _REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for
 _OUTCOME_OCTETS: Final = 4096  # received for each outcome: much more than usual
 _FEW_OUTCOMES: Final = 1024
-
 
 _Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
@@ -51,6 +52,7 @@ class AdjRibIn:
             large blocks are looked through sooner.
         stale_count: Paths in Loc-RIB that were announced before the source's epoch.
         admission: Limits, and what they keep out; see ``limit``.
+        ignored: What was no unicast destination.
     """
 
     def __init__(
@@ -66,6 +68,7 @@ class AdjRibIn:
         self.octets_received = 0
         self.stale_count = 0
         self.admission = Admission()
+        self.ignored = IgnoredPrefixes()
         self._is_limited = False  # bound here: read on the hot path
         self._importer = Importer(source, loc_rib.family, rules, next_hops)
         self._outcomes: InternTable[Hashable, Outcome] = InternTable()
@@ -83,18 +86,6 @@ class AdjRibIn:
     @rules.setter
     def rules(self, rules: ImportRules) -> None:
         self._importer.rules = rules
-
-    @property
-    def zone(self) -> str:
-        """The device that link-local next hops are reached over (RFC 2545 3).
-
-        Empty where the peer is not next door. Set it before anything is learned.
-        """
-        return self._importer.zone
-
-    @zone.setter
-    def zone(self, zone: str) -> None:
-        self._importer.zone = zone
 
     @property
     def accepted_count(self) -> int:
@@ -168,6 +159,8 @@ class AdjRibIn:
         self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int = 0
     ) -> list[Change]:
         """Take in ``nlris`` with an outcome of ``learn``; return what changed."""
+        if type(nlris) is MixedRun:
+            return announce_mixed(self, outcome, nlris, path_id)
         if self._is_limited and not self._has_room(len(nlris)):
             return self._announce_within(outcome, nlris, path_id)
         return self._announce(outcome, nlris, path_id)
@@ -188,7 +181,7 @@ class AdjRibIn:
             changes = self.loc_rib.announce(nlris, outcome)
             return self._counted(changes) if self.stale_count else changes
         if isinstance(outcome, Refused):
-            return self._refuse(outcome, nlris, path_id)
+            return self.refuse(outcome, nlris, path_id)
         return self._announce_each(outcome, nlris, path_id)  # type: ignore[arg-type]
 
     def _no_longer_refused(self, nlris: Iterable[Nlri], path_id: int) -> None:
@@ -199,15 +192,15 @@ class AdjRibIn:
             for nlri in nlris:
                 blocked.pop((nlri, path_id), None)
 
-    def _refuse(
+    def refuse(
         self, refused: Refused, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
+        """Keep prefixes out, whatever was there before."""
         if self.admission.blocked:
             self._no_longer_refused(nlris, path_id)
         for nlri in nlris:
             self.refused[nlri, path_id] = refused
-        changes = self.loc_rib.withdraw(nlris, self.source, path_id)
-        return self._counted(changes)
+        return self._counted(self.loc_rib.withdraw(nlris, self.source, path_id))
 
     def _announce_each(
         self, outcome: PerPrefix, nlris: Sequence[Nlri], path_id: int
@@ -279,7 +272,7 @@ class AdjRibIn:
         if type(outcome) is Path and most is not None:
             nlris, blocked = divide(nlris, most - self.fresh_count, is_fresh)
             why = Refused(outcome.received, Refusal.LIMIT, f"{most} are allowed")
-            changes += self._refuse(why, blocked, path_id)
+            changes += self.refuse(why, blocked, path_id)
             admission.blocked.update(((nlri, path_id), None) for nlri in blocked)
         return changes + self._announce(outcome, nlris, path_id)
 
@@ -368,10 +361,7 @@ class AdjRibIn:
             yield self._counted(changes)
 
     def make_long_lived(self) -> Iterator[list[Change]]:
-        """Mark stale routes with LLGR_STALE, or withdraw them where NO_LLGR forbids that.
-
-        A slice for each step (RFC 9494 4.2).
-        """
+        """Mark stale routes with LLGR_STALE; with NO_LLGR they go. In slices (RFC 9494 4.2)."""
         marked: dict[Path, Path | None] = {}
         nlris, epoch = self.own_nlris(), self.source.epoch
         for start in range(0, len(nlris), SWEEP_SLICE):
@@ -415,6 +405,7 @@ class AdjRibIn:
         and refused routes are kept. What is stale stays stale, and marked where it lives
         long. Call it to begin; each step of what it returns is a slice.
         """
+        self.ignored.follow(self.rules, rules)
         self.rules = rules
         self.forget_outcomes()
         return self._imported_again(self._received())
@@ -432,6 +423,7 @@ class AdjRibIn:
                 left = [
                     n for n in piece if self._is_as_was(n, attributes, path_id, epoch)
                 ]
+                left = self.ignored.checked(left)
                 changes += self._judged(outcome, left, path_id, epoch)
                 count += _REIMPORT_COST + len(piece)
                 if count >= SWEEP_SLICE:

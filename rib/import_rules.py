@@ -26,6 +26,7 @@ class Refusal(Enum):
     OWN_CLUSTER = "our cluster id is in CLUSTER_LIST"
     OWN_NEXT_HOP = "the next hop is our own address"
     ROUTE_LEAK = "OTC marks a route leak"
+    NOT_UNICAST = "the prefix is no unicast destination"
     POLICY = "import policy"
     LIMIT = "max_prefixes is reached"
 
@@ -69,9 +70,11 @@ class ImportRules:
         role: Our RFC 9234 role on the session; empty for none.
         is_on_this_machine: So is the peer: that the next hop is ourselves is no fault of
             its routes then, it means that they end here.
+        allows_reserved: 240.0.0.0/4 is used as unicast here.
 
     Attributes:
         accepts_all: The policy accepts everything as it is.
+        allows_reserved: As given.
         own_addresses: As given.
         is_on_this_machine: As given.
     """
@@ -87,6 +90,7 @@ class ImportRules:
         "_role",
         "_router_id",
         "accepts_all",
+        "allows_reserved",
         "is_on_this_machine",
         "own_addresses",
         "policy",
@@ -105,6 +109,7 @@ class ImportRules:
         allow_own_as: int = 0,
         role: str = "",
         is_on_this_machine: bool = False,
+        allows_reserved: bool = False,
     ) -> None:
         self._inputs = (
             policy,
@@ -116,8 +121,10 @@ class ImportRules:
             allow_own_as,
             role,
             is_on_this_machine,
+            allows_reserved,
         )
         self.policy = policy
+        self.allows_reserved = allows_reserved
         self.accepts_all = policy.spec is ACCEPT_ALL
         self.is_on_this_machine = is_on_this_machine
         self._own_asns = tuple(sorted(own_asns | {local_as}))

@@ -8,7 +8,8 @@ A run of NLRI is split by one precompiled regular expression with an alternative
 prefix length, the common ones first; an alternative matches only cleared host bits.
 ``findall`` skips what does not match, so the pieces must add up to the input: only when they
 do not, a slow walk clears the dirty host bits (they are irrelevant, RFC 4271 4.3) or finds
-the error.
+the error. Nor does an alternative match a first octet that may begin what is no unicast
+destination: so the usual run is known to have none, at no cost (``rib.destinations``).
 """
 
 import re
@@ -17,6 +18,7 @@ from collections.abc import Iterable
 from ipaddress import ip_network
 from typing import Final
 
+from rib.destinations import MixedRun
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 
 Nlri = bytes
@@ -31,34 +33,50 @@ class NlriError(ValueError):
     """A run of NLRI that cannot be split (RFC 7606 5.3): a bad length or a short end."""
 
 
-def _alternative(length_bits: int) -> bytes:
-    whole, rest = divmod(length_bits, 8)
-    pattern = re.escape(bytes([length_bits])) + b"." * whole
-    if rest:
-        step = 1 << (8 - rest)
-        allowed = b"".join(b"\\x%02x" % value for value in range(0, 256, step))
-        pattern += b"[" + allowed + b"]"
+_USUAL_FIRST: Final = {
+    AFI_IPV4: bytes(0 < n < 224 and n != 127 for n in range(256)),
+    AFI_IPV6: bytes(0 < n < 0xFE for n in range(256)),
+}
+"""By family and first octet of an address: whether all that it begins is unicast."""
+
+
+def _alternative(length_bits: int, afi: int) -> bytes:
+    pattern = re.escape(bytes([length_bits]))
+    for at in range(0, length_bits, 8):
+        rest = min(8, length_bits - at)
+        values: Iterable[int] = range(0, 256, 1 << (8 - rest))
+        if at == 0:
+            values = [n for n in values if _USUAL_FIRST[afi][n]]
+        pattern += b"." if len(values) == 256 else _one_of(values)  # type: ignore[arg-type]
     return pattern
+
+
+def _one_of(values: Iterable[int]) -> bytes:
+    return b"[" + b"".join(b"\\x%02x" % value for value in values) + b"]"
 
 
 def _splitter(afi: int) -> "re.Pattern[bytes]":
     longest = ADDRESS_OCTETS[afi] * 8
     common = _COMMON_FIRST[afi]
     order = [*common, *(n for n in range(longest, -1, -1) if n not in common)]
-    return re.compile(b"|".join(map(_alternative, order)), re.DOTALL)
+    alternatives = (_alternative(length_bits, afi) for length_bits in order)
+    return re.compile(b"|".join(alternatives), re.DOTALL)
 
 
 _FINDALL: Final = {afi: _splitter(afi).findall for afi in (AFI_IPV4, AFI_IPV6)}
 _FIND_IPV4: Final = _FINDALL[AFI_IPV4]
-# By a prefix' length octet: octets of the whole key, 0 where IPv4 has no such length; and
-# the bits of its last octet that must be clear.
-_IPV4_SIZE: Final = tuple(1 + (n + 7 >> 3) if n <= 32 else 0 for n in range(256))
+# By a prefix' length octet: octets of the whole key, 0 where IPv4 has no such length, or no
+# address at all; and the bits of its last octet that must be clear.
+_IPV4_SIZE: Final = tuple(1 + (n + 7 >> 3) if 0 < n <= 32 else 0 for n in range(256))
+_USUAL_IPV4: Final = _USUAL_FIRST[AFI_IPV4]
 _HOST_BITS: Final = tuple((0xFF >> (n & 7)) if n & 7 else 0 for n in range(256))
 
 
 # hot: per prefix
 def split(run: bytes, afi: int = AFI_IPV4) -> list[Nlri]:
     """Split a run of NLRI into keys, about 0.1 us each.
+
+    The list is a ``MixedRun`` where it may have others than unicast destinations.
 
     Args:
         run: Octets of the NLRI or Withdrawn Routes field, or the end of an MP attribute.
@@ -83,7 +101,11 @@ def split_tail(body: bytes, start: int) -> list[Nlri]:
     """
     rest = len(body) - start
     bits = body[start]
-    if rest == _IPV4_SIZE[bits] and not body[-1] & _HOST_BITS[bits]:
+    if (
+        rest == _IPV4_SIZE[bits]
+        and not body[-1] & _HOST_BITS[bits]
+        and _USUAL_IPV4[body[start + 1]]
+    ):
         return [body[start:]]
     pieces: list[Nlri] = _FIND_IPV4(body, start)
     if len(b"".join(pieces)) == rest:
@@ -91,8 +113,8 @@ def split_tail(body: bytes, start: int) -> list[Nlri]:
     return _split_slowly(body[start:], 32)
 
 
-def _split_slowly(run: bytes, longest: int) -> list[Nlri]:
-    pieces = []
+def _split_slowly(run: bytes, longest: int) -> MixedRun:
+    pieces = MixedRun()
     at, end = 0, len(run)
     while at < end:
         length_bits = run[at]
@@ -111,11 +133,15 @@ def _split_slowly(run: bytes, longest: int) -> list[Nlri]:
 def split_add_path(run: bytes, afi: int = AFI_IPV4) -> dict[int, list[Nlri]]:
     """Split a run of NLRI that carry path identifiers (RFC 7911 3), grouped by identifier.
 
+    Each list is a ``MixedRun`` where it may have others than unicast destinations.
+
     Raises:
         NlriError: As ``split``, or the run ends inside a path identifier.
     """
     longest = ADDRESS_OCTETS[afi] * 8
+    usual = _USUAL_FIRST[afi]
     grouped: dict[int, list[Nlri]] = {}
+    mixed: set[int] = set()
     at, end = 0, len(run)
     while at < end:
         if at + 5 > end:
@@ -131,7 +157,11 @@ def split_add_path(run: bytes, afi: int = AFI_IPV4) -> dict[int, list[Nlri]]:
         path_id = int.from_bytes(run[at : at + 4], "big")
         key = clear_host_bits(run[at + 4 : stop])
         grouped.setdefault(path_id, []).append(key)
+        if len(key) > 1 and not usual[key[1]]:
+            mixed.add(path_id)
         at = stop
+    for path_id in mixed:
+        grouped[path_id] = MixedRun(grouped[path_id])
     return grouped
 
 

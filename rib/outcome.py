@@ -44,13 +44,9 @@ class Importer:
         family: AFI and SAFI.
         rules: Loop checks and import policy.
         next_hops: Interns next hops.
-
-    Attributes:
-        rules: As given; may be replaced.
-        zone: The device that link-local next hops are reached over; empty for none.
     """
 
-    __slots__ = ("_family", "_next_hops", "_source", "rules", "zone")
+    __slots__ = ("_family", "_next_hops", "_source", "rules")
 
     def __init__(
         self,
@@ -60,7 +56,6 @@ class Importer:
         next_hops: NextHopTable,
     ) -> None:
         self.rules = rules
-        self.zone = ""
         self._source = source
         self._family = family
         self._next_hops = next_hops
@@ -82,7 +77,7 @@ class Importer:
         if rules.policy.needs_prefix:
             return PerPrefix(attributes, rules.mark(given, source), source.epoch)
         if rules.accepts_all and source.kind is _IBGP:
-            hop = self._next_hops.get(given.next_hop, self.zone)
+            hop = self._next_hops.get(given.next_hop, self._source.zone)
             return Path(source, given, hop, received=attributes, path_id=path_id)
         interface = self.interface_of(given)
         verdict = rules.evaluate(given, source, self._family, None, interface)
@@ -98,7 +93,7 @@ class Importer:
         """
         rules, next_hop = self.rules, attributes.next_hop
         is_own = next_hop[:16] in rules.own_addresses
-        if is_own or self._next_hops.get(next_hop, self.zone).is_local:
+        if is_own or self._next_hops.get(next_hop, self._source.zone).is_local:
             return attributes.with_changes({}, next_hop=b"")
         return attributes
 
@@ -106,7 +101,7 @@ class Importer:
         """Return where a route would lead out, if the policy asks."""
         if not self.rules.policy.needs_interface:
             return ""
-        return self._next_hops.get(attributes.next_hop, self.zone).interface
+        return self._next_hops.get(attributes.next_hop, self._source.zone).interface
 
     def path(self, attributes: PathAttributes, verdict: Verdict, path_id: int) -> Path:
         """Return the path that a policy's verdict makes.
@@ -120,7 +115,7 @@ class Importer:
         return Path(
             self._source,
             after,
-            self._next_hops.get(after.next_hop, self.zone),
+            self._next_hops.get(after.next_hop, self._source.zone),
             received=attributes,
             path_id=path_id,
             weight=verdict.weight,

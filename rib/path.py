@@ -36,6 +36,8 @@ class Source:
             reflect (RFC 4456 7).
         weight: For its paths where no policy sets another.
         is_default: Its routes are for those peers alone that are told a default route.
+        zone: The device that the peer is next door on, which its link-local next hops
+            mean (RFC 2545 3); empty where it is not.
         epoch: Grows when all that was announced so far became stale: session loss, or
             a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
             are swept.
@@ -52,6 +54,7 @@ class Source:
         "name",
         "router_id",
         "weight",
+        "zone",
     )
 
     def __init__(
@@ -76,6 +79,7 @@ class Source:
         self.is_client = is_client
         self.cluster_id = cluster_id
         self.weight = weight
+        self.zone = ""
         self.epoch = 0
 
     def __repr__(self) -> str:

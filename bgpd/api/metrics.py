@@ -60,6 +60,7 @@ class PeerTableFigures(NamedTuple):
         stale: Those accepted that outlived their session, and were not announced since.
         max_prefixes: Limit of those accepted that are not stale; 0 is none.
         max_received: Limit of those received that are not stale; 0 is none.
+        ignored: Those that were no unicast destination, since the peer is known.
     """
 
     family: str
@@ -70,6 +71,7 @@ class PeerTableFigures(NamedTuple):
     stale: int = 0
     max_prefixes: int = 0
     max_received: int = 0
+    ignored: int = 0
 
 
 class PeerFigures(NamedTuple):
@@ -306,6 +308,9 @@ ROWS: Final[tuple[_Row, ...]] = (
          _PEER_TABLE, _per_peer_table(lambda table: table.max_prefixes)),
     _Row("pybgpd_peer_max_received", "Limit of received prefixes; 0 is none.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.max_received)),
+    _Row("pybgpd_peer_prefixes_ignored", "Prefixes that were no unicast destination"
+         " (RFC 4271 6.3).", True, _PEER_TABLE,
+         _per_peer_table(lambda table: table.ignored)),
     _Row("pybgpd_rib_prefixes", "Prefixes in Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.prefixes)),
     _Row("pybgpd_rib_paths", "Paths in Loc-RIB.", False, _TABLE,

@@ -1,11 +1,13 @@
 """What a valid configuration says and hardly anybody means. Pure."""
 
 from collections.abc import Iterator, Sequence
-from ipaddress import ip_network
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.session.settings import NextHopMode, PeerSettings
+from bgpd.session.zones import split_zone
+from rib.destinations import NotUnicast, why_not_unicast
 from rib.nlri import format_prefix
 
 _SHOWN: Final = 5  # neighbours by name; there may be thousands of a kind
@@ -45,6 +47,7 @@ def advice(settings: DaemonSettings) -> tuple[str, ...]:
         *_missing_keys(settings),
         *_open_aggregates(settings),
         *_idle_patterns(settings),
+        *_not_unicast(settings),
     )
 
 
@@ -64,34 +67,41 @@ def _open_aggregates(settings: DaemonSettings) -> Iterator[str]:
 def _missing_keys(settings: DaemonSettings) -> Iterator[str]:
     """Yield who has no TCP MD5 key and lies in a range that has: the kernel asks for it."""
     keyed = {
-        ip_network(some.prefix): some.prefix
+        _place(some.prefix): some.prefix
         for some in settings.ranges
         if some.template.password
     }
-    lengths = {(net.version, net.prefixlen) for net in keyed}
+    lengths = {(net.version, net.prefixlen) for net, _ in keyed}
     lacking = [
-        (f"range {some.prefix}", ip_network(some.prefix))
+        (f"range {some.prefix}", *_place(some.prefix))
         for some in settings.ranges
         if not some.template.password
     ]
     lacking += [
-        (f"peer {peer.name}", ip_network(peer.remote_addr.partition("%")[0]))
+        (f"peer {peer.name}", *_place(peer.remote_addr))
         for peer in settings.peers
         if not peer.password
     ]
     found: dict[str, list[str]] = {}
-    for name, net in lacking:
+    for name, net, zone in lacking:
         around = [
-            keyed[wider]
+            keyed[wider, where]
             for version, length in sorted(lengths)
             if version == net.version and length <= net.prefixlen
             for wider in (net.supernet(new_prefix=length),)
-            if wider in keyed
+            for where in dict.fromkeys(("", zone))  # a key of a link is for it alone
+            if (wider, where) in keyed
         ]
         if around:
             found.setdefault(around[-1], []).append(name)
     for prefix, names in found.items():
         yield f"{_some(names)}: {NO_KEY.format(prefix)}"
+
+
+def _place(text: str) -> tuple[IPv4Network | IPv6Network, str]:
+    """Return an address or prefix as a prefix, and its zone."""
+    plain, zone = split_zone(text)
+    return ip_network(plain), zone
 
 
 def _dead_ends(settings: DaemonSettings) -> Iterator[str]:
@@ -115,6 +125,25 @@ def _idle_patterns(settings: DaemonSettings) -> Iterator[str]:
             'routes.direct.interfaces only leaves interfaces out: end it with "*" to '
             "announce the prefixes of the others"
         )
+
+
+def _not_unicast(settings: DaemonSettings) -> Iterator[str]:
+    for route in settings.routes.originated:
+        why = why_not_unicast(
+            route.nlri,
+            route.family.afi,
+            allows_reserved=settings.speaker.allows_reserved,
+        )
+        if why is not None:
+            prefix = format_prefix(route.nlri, route.family.afi)
+            hint = ""
+            if why is NotUnicast.RESERVED:
+                hint = "; bgp.allow_reserved_ranges allows it"
+            key = "aggregate" if route.is_aggregate else "originate"
+            yield (
+                f"routes.{key}: {prefix} is not announced, it is no unicast"
+                f" destination: {why.value}{hint}"
+            )
 
 
 def _missing_policies(settings: DaemonSettings) -> Iterator[str]:

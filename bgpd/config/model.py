@@ -108,6 +108,13 @@ class Bgp(Section):
         RouterId | None,
         Field(description="RFC 4456 cluster of this reflector; default the router id"),
     ] = None
+    allow_reserved_ranges: Annotated[
+        Switch,
+        Field(
+            description="use 240.0.0.0/4 as unicast; else its prefixes are ignored as "
+            "other martians are (RFC 4271 6.3)"
+        ),
+    ] = False
     listen: Listen = Listen()
     decision: Decision = Decision()
     defaults: SessionOptions = SessionOptions()

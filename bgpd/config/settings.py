@@ -43,6 +43,7 @@ class SpeakerSettings:
         listen_addresses: Canonical text.
         listen_port: TCP port.
         decision: Options of the decision process.
+        allows_reserved: 240.0.0.0/4 is used as unicast.
         defaults: What peers from the datastore are like: a ``PeerSettings`` without
             name, address and AS. Its ``local_as`` is ``asn``, so may be 0.
     """
@@ -54,6 +55,7 @@ class SpeakerSettings:
     listen_port: int
     decision: DecisionOptions
     defaults: PeerSettings
+    allows_reserved: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What the log says of malformed UPDATEs: a line for each reason, however many there are."""
+"""What the log says of bad UPDATEs and prefixes: a line for each reason, however many."""
 
 import logging
 from collections import Counter
@@ -6,7 +6,9 @@ from collections.abc import Collection
 from typing import Final
 
 from bgpd.daemon.logs import alike
+from rib.adj_rib_in import AdjRibIn
 from rib.errors import Problem
+from rib.nlri import format_prefix
 
 LOGGED_OCTETS: Final = 128  # of a malformed UPDATE's body
 
@@ -34,3 +36,21 @@ def log_complaints(peer: str, complaints: Collection[tuple[Problem, bytes]]) -> 
                 f"; {count} such UPDATEs at once" if count > 1 else "",
                 extra=alike(peer, problem.text, count=count),
             )
+
+
+def log_ignored(peer: str, rib: AdjRibIn) -> None:
+    """Say which prefixes are ignored: the first of a kind, then ten times as many.
+
+    Args:
+        peer: Whose they are, as the log names it.
+        rib: What it announced.
+    """
+    for why, ignored in rib.ignored.news():
+        _log.warning(
+            "%s: ignored %d %s (RFC 4271 6.3), no unicast destination: %s; first %s",
+            peer,
+            ignored.count,
+            "prefix" if ignored.count == 1 else "prefixes",
+            why.value,
+            format_prefix(ignored.first, rib.loc_rib.family.afi),
+        )

@@ -69,6 +69,7 @@ def import_rules(
         is_on_this_machine=speaker.shared.is_here(settings.remote_addr),
         allow_own_as=settings.allow_own_as,
         role="" if is_ibgp else settings.role,
+        allows_reserved=speaker.destinations.allows_reserved,
     )
 
 

@@ -249,6 +249,7 @@ def _peer_table(rib: AdjRibIn, mine: FamilySettings) -> PeerTableFigures:
         rib.stale_count,
         mine.max_prefixes,
         mine.max_received,
+        sum(ignored.count for ignored in rib.ignored.values()),
     )
 
 

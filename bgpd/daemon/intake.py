@@ -136,13 +136,14 @@ class Intake:
                                 if attributes is None
                                 else table.learn(block, attributes)
                             )
-                        if type(outcome) is Path:
-                            add_run(split_tail(body, end))
-                            add_path(outcome)
-                            continue
                         if outcome is not None:
+                            run = split_tail(body, end)
+                            if type(outcome) is Path and type(run) is list:
+                                add_run(run)
+                                add_path(outcome)
+                                continue
                             changes += table.announce_all(paths, runs)
-                            changes += table.announce(outcome, split_tail(body, end))
+                            changes += table.announce(outcome, run)
                             continue
                 changes += table.announce_all(paths, runs)
                 self._take_any(body, taken)
@@ -236,8 +237,10 @@ class Intake:
         self, reach: MpReach, block: bytes, attributes: PathAttributes, taken: Taken
     ) -> None:
         parts = extract_mp(block)
-        rest = block if parts is None else parts[0]
-        key = (reach.next_hop, rest)
+        key: Hashable = (reach.next_hop, block)
+        if parts is not None and parts[1] is not None:
+            # As it came: what is sent of two addresses may mean one of them alone.
+            key = (parts[1][4 : 4 + parts[1][3]], parts[0])
         self._announce(reach.family, key, attributes, reach.nlri, taken)
 
     def _announce(

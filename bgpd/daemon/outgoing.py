@@ -62,7 +62,6 @@ def export_context(
     *,
     family: Family,
     local_addr: str,
-    zone: str,
 ) -> ExportContext:
     """Return the context of one family of an established session.
 
@@ -73,7 +72,6 @@ def export_context(
         negotiated: Of the session.
         family: AFI and SAFI.
         local_addr: Our end of the session.
-        zone: The device that the peer is next door on; empty where it is not.
     """
     is_ibgp = negotiated.is_ibgp
     target = Target.EBGP
@@ -83,6 +81,7 @@ def export_context(
     sends_many = family in negotiated.add_path_send
     self_from = SELF_FROM[settings.next_hop][not is_ibgp]
     local = speaker.addresses.next_hop(family, local_addr)
+    zone = source.zone
     link_local = speaker.addresses.link_local(zone) if zone else b""
     return ExportContext(
         family=family,

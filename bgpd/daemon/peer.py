@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import TYPE_CHECKING
 
 from bgpd.daemon.apart import each
-from bgpd.daemon.complaints import log_complaints
+from bgpd.daemon.complaints import log_complaints, log_ignored
 from bgpd.daemon.incoming import attribute_context, import_rules
 from bgpd.daemon.intake import Intake, Taken
 from bgpd.daemon.limits import PrefixLimits, block, rest
@@ -84,7 +84,6 @@ class Peer:
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self.heard_at = 0.0  # monotonic seconds: session up, or its last UPDATE
         self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
-        self._zone = ""  # the device that the peer was next door on then
         self._speaker = speaker
         self._intake: Intake | None = None
         self.stale = StaleRoutes(
@@ -124,7 +123,6 @@ class Peer:
         self.heard_at = self._speaker.loop.time()
         self._speaker.note_restart(self)
         local = self.driver.session.local_addr.partition("%")[0]
-        self._zone = zone_of(self.settings.remote_addr, negotiated)
         self._local_addresses = frozenset((parse_address(local),) if local else ())
         self._describe_source(negotiated)
         self.ended_families.clear()
@@ -138,15 +136,12 @@ class Peer:
             tables = self._speaker.tables[family]
             rib = self.ribs_in.get(family)
             if rib is None:
+                hops = self._speaker.next_hops
                 self.ribs_in[family] = AdjRibIn(
-                    self.sources[family],
-                    tables.loc_rib,
-                    rules,
-                    self._speaker.next_hops,
+                    self.sources[family], tables.loc_rib, rules, hops
                 )
             else:
                 rib.rules = rules
-            self.ribs_in[family].zone = self._zone
             block(self.ribs_in[family], self.settings.families)
         self._intake = self._make_intake(negotiated)
         for family in negotiated.families:
@@ -164,6 +159,7 @@ class Peer:
         kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
         facts = (kind, negotiated.peer_router_id, negotiated.peer_as)
         address = parse_address(self.settings.remote_addr.partition("%")[0])
+        zone = zone_of(self.settings.remote_addr, negotiated)
         self.kind = kind
         for family, source in self.sources.items():
             if facts != (source.kind, source.router_id, source.asn):
@@ -171,7 +167,7 @@ class Peer:
                 self.stale.drop(family)
                 self._speaker.tables[family].doubt_routes_of(source)
                 source.kind, source.router_id, source.asn = facts
-            source.address = address
+            source.address, source.zone = address, zone
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
 
     def _reflect_as(self, *, is_ibgp: bool) -> None:
@@ -210,7 +206,6 @@ class Peer:
             negotiated,
             family=family,
             local_addr=self.driver.session.local_addr,
-            zone=self._zone,
         )
 
     # hot: per chunk
@@ -229,6 +224,7 @@ class Peer:
         octets = self.driver.session.counters.octets_received
         for rib in self.ribs_in.values():
             rib.octets_received = octets
+            log_ignored(self._prefix, rib)
             if rib.is_sweep_due:
                 self._speaker.jobs.add(iter(rib.sweep_unused()))
             if rib.loc_rib.is_sweep_due:

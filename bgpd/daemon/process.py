@@ -236,13 +236,15 @@ class Daemon:
             lines += self.forwarding.places.warnings()
         if self.reconciler is not None:
             lines += self.reconciler.faults()
-        if self.speaker is not None:
-            lines += self.speaker.upkeep.leftovers.warnings()
-            lines += limits.lines(self.speaker.peers.values())
+        if (speaker := self.speaker) is not None:
+            lines += (
+                speaker.destinations.warnings() + speaker.upkeep.leftovers.warnings()
+            )
+            lines += limits.lines(speaker.peers.values())
             view = None if self.forwarding is None else self.forwarding.view
             lines += sessions_with_itself(
-                self.speaker.peers.values(),
-                self.speaker.listener.addresses,
+                speaker.peers.values(),
+                speaker.listener.addresses,
                 () if view is None else view.addresses(),
             )
         if self.cluster is not None:

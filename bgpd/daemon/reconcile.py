@@ -81,6 +81,8 @@ class Reconciler:
 
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
         """Apply a configuration; return the steps of peers that were taken at once."""
+        allows_reserved = settings.speaker.allows_reserved
+        self._speaker.destinations.allow_reserved(is_allowed=allows_reserved)
         self._former += self._configured.policies
         self._configured.policies = settings.policies
         self._apply_policies()

@@ -16,7 +16,8 @@ from rib.zones import is_link_local
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
 
-_Facts = tuple[tuple[int, ...], frozenset[int], frozenset[int], frozenset[bytes]]
+_Numbers = frozenset[int]
+_Facts = tuple[tuple[int, ...], _Numbers, _Numbers, frozenset[bytes], bool]
 
 
 class SharedChecks:
@@ -72,7 +73,9 @@ class SharedChecks:
             speaker.asn,
             speaker.decision.default_local_pref,
         )
-        facts = (ids, speaker.cluster_ids, speaker.own_asns, self.own_addresses)
+        numbers = speaker.cluster_ids, speaker.own_asns
+        reserved = speaker.destinations.allows_reserved
+        facts = (ids, *numbers, self.own_addresses, reserved)
         if facts == self._reviewed:
             return
         self._reviewed = facts

@@ -17,6 +17,7 @@ from typing import Final
 from bgpd.daemon import limits
 from bgpd.daemon.apart import each
 from bgpd.daemon.decide_again import decide_again
+from bgpd.daemon.destinations import Destinations
 from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.incoming import decoding_of
 from bgpd.daemon.jobs import Jobs
@@ -93,6 +94,7 @@ class Speaker:
         self.peers: dict[str, Peer] = {}  # by remote address
         self.shared = SharedChecks(self)
         self.addresses = OwnAddresses(self)
+        self.destinations = Destinations(self)
         self.stale_path_time = DEFAULT_STALE_PATH_TIME
         self.restart = RestartState()
         self.hostname = socket.gethostname()
@@ -409,23 +411,29 @@ class Speaker:
                 stand in the kernel already; else the address is looked up.
             weight: In place of the source's.
         """
+        source = source or self.local_source
+        good = self.destinations.sift(
+            family, nlris, attributes, source, next_hop, weight=weight
+        )
+        if not good:
+            return
         path = Path(
-            source or self.local_source,
+            source,
             attributes,
             next_hop or self.next_hops.get(attributes.next_hop),
             weight=weight,
         )
         tables = self.tables[family]
-        tables.changed(tables.loc_rib.announce(list(nlris), path))
+        tables.changed(tables.loc_rib.announce(good, path))
 
     def withdraw(
         self, family: Family, nlris: Iterable[Nlri], source: Source | None = None
     ) -> None:
         """Announce prefixes of our own no longer."""
-        tables = self.tables[family]
-        tables.changed(
-            tables.loc_rib.withdraw(list(nlris), source or self.local_source)
-        )
+        gone, tables = list(nlris), self.tables[family]
+        source = source or self.local_source
+        self.destinations.forget(source, family, gone)
+        tables.changed(tables.loc_rib.withdraw(gone, source))
 
     # -- next hops and upkeep -----------------------------------------------------------
 

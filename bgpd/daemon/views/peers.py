@@ -19,6 +19,7 @@ from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import FamilySettings
 from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
+from rib.adj_rib_in import AdjRibIn
 from rib.family import Family
 from rib.nlri import parse_address
 
@@ -145,6 +146,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "refused": 0 if rib is None else len(rib.refused),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
         "stale": 0 if rib is None else rib.stale_count,
+        "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
         "has_ended": family in peer.ended_families,
         "is_behind": member is not None and member.is_behind,
@@ -157,6 +159,11 @@ def _stale_phase(peer: Peer, family: Family) -> Row:
     """Return how long routes stay that outlived their session."""
     phase, left = peer.stale.left(family) or (None, None)
     return {"stale_phase": phase, "stale_for": left and round(max(0.0, left), 1)}
+
+
+def _ignored(rib: AdjRibIn) -> Row:
+    """Return how many prefixes were no unicast destination, by what they are."""
+    return {why.value: ignored.count for why, ignored in rib.ignored.items()}
 
 
 def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:

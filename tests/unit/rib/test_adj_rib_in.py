@@ -2,12 +2,13 @@ import pytest
 
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
 from rib.attribute_codes import NEXT_HOP
-from rib.attributes import PathAttributes, decode_usual, edit
+from rib.attributes import PathAttributes, decode_usual, edit, make_attributes
+from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
 from rib.import_rules import ImportRules, Refusal
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
-from rib.nlri import make_nlri
+from rib.nlri import make_nlri, parse_address
 from rib.path import Path, SourceKind
 from rib.path_set import paths_of
 from rib.policy import (
@@ -101,6 +102,103 @@ def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None
     peer.announce(LOOP, ONE)
     peer.rib.withdraw([ONE])
     assert not peer.rib.refused
+
+
+MULTI, LOCAL, CLASS_E = nlris("224.1.0.0/16", "127.0.0.0/8", "250.0.0.0/8")
+
+
+class TestWhatIsNoUnicastDestination:
+    """RFC 4271 6.3: ignored, each with its reason, and the others stay."""
+
+    def mixed(self, peer: Peer, attributes: PathAttributes, *prefixes: bytes) -> None:
+        outcome = peer.rib.known(attributes) or peer.rib.learn(attributes, attributes)
+        peer.rib.announce(outcome, MixedRun(prefixes))
+
+    def counts(self, peer: Peer) -> dict[str, tuple[bytes, int]]:
+        return {
+            why.name: (each.first, each.count) for why, each in peer.rib.ignored.items()
+        }
+
+    @pytest.mark.rfc("4271", "6.3", "SHOULD")
+    @pytest.mark.parametrize("policy", [ACCEPT_ALL, REJECTS_LOW, REJECTS_ALL])
+    def test_it_is_refused_whatever_policy_says(self, policy: PolicySpec) -> None:
+        peer = Peer(policy)
+        self.mixed(peer, GOOD, ONE, MULTI, TWO, LOCAL)
+        plain = Peer(policy)
+        plain.announce(GOOD, ONE, TWO)
+        assert peer.held() == plain.held()
+        for nlri, detail in ((MULTI, "multicast"), (LOCAL, "loopback")):
+            refused = peer.rib.refused[nlri, 0]
+            assert refused.refusal is Refusal.NOT_UNICAST
+            assert refused.attributes is GOOD
+            assert refused.detail.startswith(detail)
+        assert self.counts(peer) == {"MULTICAST": (MULTI, 1), "LOOPBACK": (LOCAL, 1)}
+
+    def test_with_a_loop_it_is_refused_for_what_it_is(self) -> None:
+        peer = Peer()
+        self.mixed(peer, LOOP, ONE, MULTI)
+        assert peer.rib.refused[ONE, 0].refusal is Refusal.OWN_AS
+        assert peer.rib.refused[MULTI, 0].refusal is Refusal.NOT_UNICAST
+
+    def test_it_counts_again_once_it_was_withdrawn(self) -> None:
+        peer = Peer()
+        for _ in range(3):
+            self.mixed(peer, GOOD, MULTI)
+        assert self.counts(peer) == {"MULTICAST": (MULTI, 1)}
+        peer.rib.withdraw([MULTI])
+        assert not peer.rib.refused
+        self.mixed(peer, OTHER, MULTI)
+        assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
+
+    def test_judging_again_lets_none_of_it_in(self) -> None:
+        peer = Peer(REJECTS_ALL)
+        self.mixed(peer, GOOD, ONE, MULTI)
+        peer.judge_again(ACCEPT_ALL)
+        assert peer.held() == {ONE: [GOOD]}
+        assert peer.rib.refused[MULTI, 0].refusal is Refusal.NOT_UNICAST
+        assert self.counts(peer) == {"MULTICAST": (MULTI, 1)}
+
+    def test_the_reserved_range_follows_its_switch_both_ways(self) -> None:
+        peer = Peer()
+        self.mixed(peer, GOOD, ONE, MULTI, CLASS_E)
+        assert peer.held() == {ONE: [GOOD]}
+        for _ in peer.rib.import_again(rules(allows_reserved=True)):
+            pass
+        assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
+        assert list(peer.rib.refused) == [(MULTI, 0)]
+        for _ in peer.rib.import_again(rules()):
+            pass
+        assert peer.held() == {ONE: [GOOD]}
+        assert peer.rib.refused[CLASS_E, 0].detail.startswith("reserved")
+
+    def test_what_was_let_in_goes_even_if_nothing_was_ignored_so_far(self) -> None:
+        peer = Peer()
+        peer.rib.rules = rules(allows_reserved=True)
+        self.mixed(peer, GOOD, ONE, CLASS_E)
+        assert not peer.rib.ignored
+        assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
+        for _ in peer.rib.import_again(rules()):
+            pass
+        assert peer.held() == {ONE: [GOOD]}
+
+    def test_each_path_identifier_is_a_route_of_its_own(self) -> None:
+        peer = Peer()
+        for path_id in (1, 2):
+            outcome = peer.rib.learn((GOOD, path_id), GOOD, path_id)
+            peer.rib.announce(outcome, MixedRun([ONE, MULTI]), path_id)
+        assert set(peer.rib.refused) == {(MULTI, 1), (MULTI, 2)}
+        assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
+
+
+def test_link_local_next_hops_are_those_of_the_peer_s_link() -> None:
+    link_local = parse_address("fe80::1")
+    attributes = make_attributes(next_hop=link_local, local_pref=100)
+    for spec_of_all in (ACCEPT_ALL, REJECTS_LOW):
+        peer = Peer(spec_of_all)
+        peer.source.zone = "eth0"
+        peer.announce(attributes, TWO)
+        hop = peer.only_path(TWO).next_hop
+        assert (hop.address, hop.key) == (link_local, link_local + b"eth0")
 
 
 class TestPoliciesThatLookAtPrefixes:

@@ -1,0 +1,88 @@
+"""Prefixes of a peer that are no unicast destination: refused, and counted by what they are.
+
+RFC 4271 6.3: "an error SHOULD be logged locally, and the prefix SHOULD be ignored". They
+are kept with what the peer's other refused routes are, so that ``show`` can tell them.
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING
+
+from rib.change import Change
+from rib.destinations import MixedRun, NotUnicast, divide
+from rib.import_rules import ImportRules, Refusal, Refused
+from rib.nlri import Nlri
+from rib.outcome import Outcome
+from rib.path import Path
+
+if TYPE_CHECKING:
+    from rib.adj_rib_in import AdjRibIn
+
+
+class Ignored:
+    """Prefixes of one kind.
+
+    Attributes:
+        first: One of them.
+        count: How often one was announced; again while it stands does not count.
+        next_news: From which count on it is worth another word.
+    """
+
+    __slots__ = ("count", "first", "next_news")
+
+    def __init__(self, first: Nlri) -> None:
+        self.first = first
+        self.count = 0
+        self.next_news = 1
+
+
+class IgnoredPrefixes(dict[NotUnicast, Ignored]):
+    """What one peer announced of each kind, in one family, since the peer is known."""
+
+    __slots__ = ("_has_other_rules",)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._has_other_rules = False
+
+    def follow(self, before: ImportRules, after: ImportRules) -> None:
+        """Know that routes are judged anew, by rules that may allow other prefixes."""
+        if before.allows_reserved != after.allows_reserved:
+            self._has_other_rules = True
+
+    def news(self) -> Iterator[tuple[NotUnicast, Ignored]]:
+        """Yield kinds of which there are the first, or ten times as many as last time."""
+        for why, ignored in self.items():
+            if ignored.count >= ignored.next_news:
+                ignored.next_news = 10 ** len(str(ignored.count))
+                yield why, ignored
+
+    def checked(self, nlris: list[Nlri]) -> list[Nlri]:
+        """Return prefixes that were received before, marked where some may be ignored."""
+        if nlris and (self or self._has_other_rules):
+            return MixedRun(nlris)
+        return nlris
+
+
+def announce_mixed(
+    rib: "AdjRibIn", outcome: Outcome, nlris: Sequence[Nlri], path_id: int
+) -> list[Change]:
+    """Refuse what is no unicast destination, and let a peer's table take in the rest.
+
+    Args:
+        rib: The table.
+        outcome: Of the prefixes' attributes.
+        nlris: Prefixes of both kinds.
+        path_id: As in ``AdjRibIn.announce``.
+    """
+    good, others = divide(
+        nlris, rib.loc_rib.family.afi, allows_reserved=rib.rules.allows_reserved
+    )
+    changes = rib.announce(outcome, good, path_id) if good else []
+    attributes = outcome.received if isinstance(outcome, Path) else outcome.attributes
+    for why, members in others.items():
+        new = [nlri for nlri in members if (nlri, path_id) not in rib.refused]
+        if new:
+            rib.ignored.setdefault(why, Ignored(new[0])).count += len(new)
+        refused = Refused(attributes, Refusal.NOT_UNICAST, why.value)
+        changes += rib.refuse(refused, members, path_id)
+    return changes
