@@ -237,9 +237,7 @@ class Daemon:
         if self.reconciler is not None:
             lines += self.reconciler.faults()
         if (speaker := self.speaker) is not None:
-            lines += (
-                speaker.destinations.warnings() + speaker.upkeep.leftovers.warnings()
-            )
+            lines += speaker.warnings()
             lines += limits.lines(speaker.peers.values())
             view = None if self.forwarding is None else self.forwarding.view
             lines += sessions_with_itself(

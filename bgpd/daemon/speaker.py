@@ -435,6 +435,10 @@ class Speaker:
         self.destinations.forget(source, family, gone)
         tables.changed(tables.loc_rib.withdraw(gone, source))
 
+    def warnings(self) -> list[str]:
+        """Return what of the tables an operator should know now."""
+        return self.destinations.warnings() + self.upkeep.leftovers.warnings()
+
     # -- next hops and upkeep -----------------------------------------------------------
 
     def next_hops_changed(self, states: Iterable[Reachability]) -> None:
