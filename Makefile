@@ -32,6 +32,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@.ci/system-packages $(TEST_PACKAGES)
+	@.ci/bird3
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
 check: $(VENV)/installed-dev

@@ -34,6 +34,10 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 )
 
+# Before the lab's drivers look: where .ci/bird3 lays BIRD 3.
+_CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+os.environ.setdefault("BIRD3_FOLDER", str(_CACHE / "pybgpd-tests/bird3/current"))
+
 
 @pytest.fixture(params=["as decoded", "slow twin"])
 def either_twin(request: pytest.FixtureRequest, monkeypatch) -> None:

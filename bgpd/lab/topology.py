@@ -23,10 +23,18 @@ from bgpd.texts.tree import ListNode, MapNode, Node, plain
 from bgpd.texts.yaml_text import CORE, compose
 
 RouterKind = Literal[
-    "pybgpd", "bird", "calico-bird", "frr", "gobgp", "openbgpd", "exabgp", "none"
+    "pybgpd",
+    "bird",
+    "bird3",
+    "calico-bird",
+    "frr",
+    "gobgp",
+    "openbgpd",
+    "exabgp",
+    "none",
 ]
 FamilyName = Literal["ipv4", "ipv6"]
-GATEWAYS: Final = frozenset({"frr", "bird"})
+GATEWAYS: Final = frozenset({"frr", "bird", "bird3"})
 FROM_OBJECTS: Final = frozenset({"pybgpd", "calico-bird"})
 
 Interface = IPv4Interface | IPv6Interface

@@ -31,7 +31,7 @@ gateways:
     addresses: [10.0.0.4/24]
     router: {{kind: bird, as: 65004, originate: [10.4.0.0/24], neighbours: [{{node: rr}}]}}
 """
-OTHERS = [maker(kind) for kind in ("frr", "gobgp", "openbgpd", "exabgp")]
+OTHERS = [maker(kind) for kind in ("bird3", "frr", "gobgp", "openbgpd", "exabgp")]
 
 pytestmark = needs("bird")
 

@@ -47,7 +47,7 @@ nodes:
 CASES = [
     *(
         pytest.param(kind, PEER, marks=needs(kind), id=kind)
-        for kind in ("bird", "frr", "gobgp", "openbgpd", "pybgpd")
+        for kind in ("bird", "bird3", "frr", "gobgp", "openbgpd", "pybgpd")
     ),
     *(
         pytest.param(kind, RANGE, marks=needs(kind), id=f"{kind} in a range")

@@ -80,7 +80,9 @@ def a_lab_of(topology: Topology) -> Iterator[Lab]:
 MAKERS = [maker(kind) for kind in ("bird", "frr", "gobgp", "openbgpd", "exabgp")]
 """All other makers, as parameters."""
 
-REFLECTING_MAKERS = [maker(kind) for kind in ("bird", "frr", "gobgp", "openbgpd")]
+REFLECTING_MAKERS = [
+    maker(kind) for kind in ("bird", "bird3", "frr", "gobgp", "openbgpd")
+]
 """Those that can be a route reflector."""
 
 

@@ -1,9 +1,15 @@
-"""BIRD 2 (Debian's bird2)."""
+"""BIRD 2 and BIRD 3 (Debian's bird2 and bird3).
 
+They read one configuration, and BIRD 3 names some things otherwise: attributes are shown by
+their names in filters, and ``reload`` says of what.
+"""
+
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
+from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
@@ -15,14 +21,14 @@ _PROGRAMMED: Final = f'source ~ [RTS_BGP, {_OSPF}] || proto = "gateways"'
 _OSPF_METRIC: Final = 20  # of FRR, so that gateways of both makers share the load
 _ON: Final = {True: "on", False: "off"}
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(\w+) .*?\](?: (\*))? \(")
-_ATTRIBUTE: Final = re.compile(r"^\s+BGP\.(\w+): ?(.*)$")
+_ATTRIBUTE: Final = re.compile(r"^\s+(?:BGP\.|bgp_)(\w+): ?(.*)$")
 
 
 class Bird(Router):
     """BIRD, asked through ``birdc``."""
 
     kind: ClassVar = "bird"
-    programs: ClassVar = ("/usr/sbin/bird", "/usr/sbin/birdc")
+    programs: ClassVar[tuple[str, ...]] = ("/usr/sbin/bird", "/usr/sbin/birdc")
 
     def write_config(self) -> None:
         """Write ``bird.conf``."""
@@ -127,7 +133,7 @@ class Bird(Router):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return bird's command line; it stays in the foreground."""
-        argv = ["/usr/sbin/bird", "-f", "-c", "bird.conf", "-s", "bird.ctl"]
+        argv = [self.programs[0], "-f", "-c", "bird.conf", "-s", "bird.ctl"]
         if self.speaker.is_preserving and self.log_path.stat().st_size:
             argv.append("-R")  # it ran before: what is in the kernel is still in use
         return [argv]
@@ -135,7 +141,7 @@ class Bird(Router):
     def birdc(self, command: str) -> str:
         """Return what BIRD answers to a command."""
         socket = str(self.folder / "bird.ctl")
-        return self.namespace.run(["/usr/sbin/birdc", "-s", socket, *command.split()])
+        return self.namespace.run([self.programs[1], "-s", socket, *command.split()])
 
     def sessions(self) -> dict[str, SessionView]:
         """Read ``show protocols``."""
@@ -200,8 +206,12 @@ class Bird(Router):
         self.birdc(f'configure "{self.folder}/bird.conf"')
 
     def refresh(self, addr: str) -> None:
-        """Use ``reload in``."""
-        self.birdc(f"reload in {self.protocol(addr)}")
+        """Use ``reload in``, which BIRD 3 calls ``reload bgp in``."""
+        name = self.protocol(addr)
+        try:
+            self.birdc(f"reload in {name}")
+        except LabError:
+            self.birdc(f"reload bgp in {name}")
 
     def reset(self, addr: str) -> None:
         """Use ``restart``."""
@@ -213,19 +223,30 @@ class Bird(Router):
         return f"n{addrs.index(addr)}"
 
 
+class Bird3(Bird):
+    """BIRD 3 beside BIRD 2: from the folder that ``BIRD3_FOLDER`` names."""
+
+    kind: ClassVar = "bird3"
+    programs: ClassVar = tuple(
+        f"{os.environ.get('BIRD3_FOLDER', '/opt/bird3/sbin')}/{name}"
+        for name in ("bird", "birdc")
+    )
+
+
 def _route(
     prefix: str, addr: str, head: re.Match[str], attributes: dict[str, str]
 ) -> RouteView:
     def number(name: str) -> int | None:
         return int(attributes[name]) if name in attributes else None
 
+    path = attributes.get("as_path", attributes.get("path", ""))
     pairs = re.findall(r"\((\d+),(\d+)\)", attributes.get("community", ""))
     return RouteView(
         prefix=prefix,
         next_hop=attributes["next_hop"].split()[0],
         from_addr=addr,
         is_best=bool(head[3]),
-        as_path=tuple(map(int, re.findall(r"\d+", attributes.get("as_path", "")))),
+        as_path=tuple(map(int, re.findall(r"\d+", path))),
         local_pref=number("local_pref"),
         med=number("med"),
         communities=tuple(f"{a}:{b}" for a, b in pairs),
