@@ -173,10 +173,15 @@ class SessionOptions(Section):
         Switch | None, Field(description="our AS stands in for each of them")
     ] = None
     local_address: Annotated[
-        Address | None, Field(description="source address; default the kernel's choice")
+        Address | None,
+        Field(
+            description="our address: source of connections, and those that come in to "
+            "another one are refused; default the kernel's choice, and any"
+        ),
     ] = None
     interface: Annotated[
-        Interface | None, Field(description="device that the socket is bound to")
+        Interface | None,
+        Field(description="device that connections are bound to, whoever makes them"),
     ] = None
     port: Annotated[Port | None, Field(description="TCP port connected to")] = None
     passive: Annotated[

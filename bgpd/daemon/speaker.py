@@ -16,9 +16,9 @@ from typing import Final
 
 from bgpd.daemon import limits
 from bgpd.daemon.apart import each
+from bgpd.daemon.callers import answer
 from bgpd.daemon.decide_again import decide_again
 from bgpd.daemon.destinations import Destinations
-from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.incoming import decoding_of
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.own_addresses import OwnAddresses
@@ -31,8 +31,7 @@ from bgpd.daemon.standstill import Resumed, resume
 from bgpd.daemon.strangers import Strangers
 from bgpd.daemon.tables import FamilyTables
 from bgpd.daemon.upkeep import Upkeep
-from bgpd.net.connection import Connection
-from bgpd.net.driver import PeerDriver, set_peer_ttl
+from bgpd.net.driver import PeerDriver
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
 from bgpd.net.pulse import Standstill
@@ -101,13 +100,13 @@ class Speaker:
         self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
         self.resume_listeners: list[Resumed] = []
         self.session_listeners: list[Callable[[Peer], None]] = []
-        self.listener = Listener(self.poller, self._accept)
+        self.listener = Listener(self.poller, partial(answer, self))
         self._owners = Owners(self._ours, self._set_key)
         self.ranges = self._owners.ranges
         self.range_sizes = self._owners.sizes
         self.local_source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self.refused_connections = 0
-        self._strangers = Strangers()
+        self.strangers = Strangers()
         self._policies = PolicyTable()
         self.sought_until = 0.0  # the last of them, on the loop's clock
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
@@ -362,31 +361,6 @@ class Speaker:
         if session.counters.established_count:
             restart = replace(restart, preserved=frozenset(FAMILIES))
         session.restart = restart
-
-    # -- incoming connections -----------------------------------------------------------
-
-    def _accept(self, connection: Connection) -> None:
-        _, remote = connection.address_pair()
-        peer = self.peers.get(remote) or newcomer(self, remote)
-        if peer is None:
-            self._note_refusal(remote or "?")
-            connection.close()
-            return
-        try:
-            set_peer_ttl(connection.sock, peer.settings)
-        except OSError as error:
-            _log.info("connection from %s lost: %s", remote, error.strerror)
-            connection.close()
-            return
-        if peer.range_name and peer.stale_family_count:
-            peer.driver.start()  # back while its routes wait for it; or no effect
-        peer.driver.adopt(connection)
-
-    def _note_refusal(self, remote: str) -> None:
-        """Count a stranger's connection; log it, but not each time it knocks."""
-        self.refused_connections += 1
-        if self._strangers.is_news(remote, self.loop.time()):
-            _log.info("connection from %s refused: no such neighbour", remote)
 
     # -- routes of our own --------------------------------------------------------------
 

@@ -456,9 +456,7 @@ class PeerDriver:
         try:
             if settings.password:
                 set_md5_key(sock, settings.remote_addr, settings.password)
-            set_peer_ttl(sock, settings)
-            if settings.interface:
-                bind_device(sock, settings.interface)
+            set_peer_options(sock, settings)
             if settings.local_addr:
                 zone = settings.interface or split_zone(settings.remote_addr)[1]
                 sock.bind(endpoint(with_zone(settings.local_addr, zone), 0))
@@ -494,7 +492,13 @@ class PeerDriver:
         self._connections.pop(conn_id, None)
 
 
-def set_peer_ttl(sock: socket.socket, settings: PeerSettings) -> None:
-    """Set what a peer's settings say about TTL, on its own connection."""
+def set_peer_options(sock: socket.socket, settings: PeerSettings) -> None:
+    """Set what a peer's settings say about its connection, whoever made it: device and TTL.
+
+    Raises:
+        OSError: The device is gone, or the connection.
+    """
+    if settings.interface:
+        bind_device(sock, settings.interface)
     sent = settings.multihop_ttl or (1 if settings.is_internal is False else 0)
     set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)

@@ -142,7 +142,7 @@ class Node:
         return self.speaker.add_peer(self.settings(other, **changes))
 
     def accepts(self, prefix: str, limit: int = 100, **changes: Any) -> None:
-        template = self.settings("", name="", local_addr="", **changes)
+        template = self.settings("", **{"name": "", "local_addr": ""} | changes)
         self.speaker.set_range(RangeSettings("range", prefix, limit, template))
 
     def peer(self, other: "Node | str") -> Peer:
