@@ -305,7 +305,7 @@ class TestCatchingUp:
         source = a_client(9)
         member = World().group.join(source)
         assert member.has_everything
-        assert {name: getattr(member, name) for name in Member.__slots__} == {
+        expected: dict[str, object] = {
             "closing": None,
             "is_behind": False,
             "is_blocked": False,
@@ -316,6 +316,7 @@ class TestCatchingUp:
             "source": source,
             "unseen": [],
         }
+        assert {name: getattr(member, name) for name in expected} == expected
 
     def test_who_left_is_no_member(self) -> None:
         world = World()
