@@ -19,6 +19,7 @@ from itertools import chain, islice
 from typing import Final
 
 from reflector.outbound import Batch, Outbound
+from reflector.pacing import Pacer
 from reflector.path_ids import PathIds
 from reflector.reflected import put_reflected
 from reflector.rules import Export, Outgoing
@@ -141,6 +142,9 @@ class UpdateGroup:
             enough, and returns the others.
         path_ids: Outgoing path identifiers (RFC 7911), shared by the groups of a family so
             that they last when a peer changes its group.
+
+    Attributes:
+        pacer: Holds back what members are told too often; off to begin with.
     """
 
     def __init__(
@@ -153,6 +157,7 @@ class UpdateGroup:
     ) -> None:
         self.export = export
         self.family = export.context.family
+        self.pacer = Pacer(0.0, is_add_path=export.context.add_path_max is not None)
         self.members: dict[Source, Member] = {}
         self.unsent_count = 0  # routes that no message had room for
         self._pack_announce = pack_announce
@@ -171,6 +176,10 @@ class UpdateGroup:
     def leave(self, source: Source) -> None:
         """Forget a member; no-op for others."""
         self.members.pop(source, None)
+
+    def has(self, member: Member) -> bool:
+        """Whether a member has not left; it may have joined anew since."""
+        return self.members.get(member.source) is member
 
     @property
     def outdated_count(self) -> int:
@@ -207,7 +216,7 @@ class UpdateGroup:
         self, table: Mapping[Nlri, Entry], nlris: Iterable[Nlri]
     ) -> Outbound | None:
         """Return what today's export changes for those of ``nlris`` that are outdated."""
-        pop = self._told_by.pop
+        pop, table = self._told_by.pop, self.pacer.view(table)
         moves: dict[tuple[_Exporter, Entry], list[Nlri]] = {}
         for nlri in nlris:
             before, entry = pop(nlri, None), table.get(nlri)

@@ -37,6 +37,7 @@ class TableFigures(NamedTuple):
         groups: Update groups.
         members: Sessions in update groups.
         behind: Those that cannot keep up at the moment.
+        paced: Prefixes held back in update groups, since they keep changing.
     """
 
     family: str
@@ -46,6 +47,7 @@ class TableFigures(NamedTuple):
     groups: int
     members: int
     behind: int
+    paced: int = 0
 
 
 class PeerTableFigures(NamedTuple):
@@ -320,6 +322,8 @@ ROWS: Final[tuple[_Row, ...]] = (
          _one(lambda f: f.leftover_paths)),
     _Row("pybgpd_pending_prefixes", "Prefixes that wait to be told.", False, _TABLE,
          _per_table(lambda table: table.pending)),
+    _Row("pybgpd_paced_prefixes", "Prefixes held back in update groups, since they keep"
+         " changing.", False, _TABLE, _per_table(lambda table: table.paced)),
     _Row("pybgpd_update_groups", "Update groups.", False, _TABLE,
          _per_table(lambda table: table.groups)),
     _Row("pybgpd_update_group_members", "Sessions in update groups.", False, _TABLE,

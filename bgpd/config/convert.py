@@ -209,6 +209,7 @@ def _speaker(
         ),
         defaults=_session("", "", bgp.asn or 0, options, secrets),
         allows_reserved=bgp.allow_reserved_ranges,
+        advertisement_interval=bgp.advertisement_interval,
     )
 
 

@@ -31,6 +31,7 @@ from bgpd.config.fields import (
     Seconds,
     SocketAddress,
     Switch,
+    Unit,
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.policies import PolicyModel, PrefixItem
@@ -115,6 +116,13 @@ class Bgp(Section):
             "other martians are (RFC 4271 6.3)"
         ),
     ] = False
+    advertisement_interval: Annotated[
+        Annotated[int, Field(ge=0, le=600), Unit("seconds")],
+        Field(
+            description="a prefix that keeps changing is told to the same peers no more "
+            "often (RFC 4271 9.2.1.1); a lone change is told at once; 0 is off"
+        ),
+    ] = 5
     listen: Listen = Listen()
     decision: Decision = Decision()
     defaults: SessionOptions = SessionOptions()

@@ -46,6 +46,8 @@ class SpeakerSettings:
         allows_reserved: 240.0.0.0/4 is used as unicast.
         defaults: What peers from the datastore are like: a ``PeerSettings`` without
             name, address and AS. Its ``local_as`` is ``asn``, so may be 0.
+        advertisement_interval: Seconds between two announcements of a prefix that keeps
+            changing, to the same peers; 0 is off.
     """
 
     asn: int
@@ -56,6 +58,7 @@ class SpeakerSettings:
     decision: DecisionOptions
     defaults: PeerSettings
     allows_reserved: bool = False
+    advertisement_interval: int = 5
 
 
 @dataclass(frozen=True, slots=True)

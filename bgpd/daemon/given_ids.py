@@ -27,6 +27,7 @@ def take_back(path_ids: PathIds, tables: "FamilyTables") -> Iterator[None]:
         for member in group.members.values()
         if member.missed
     ]
+    missed += [group.pacer.held.values() for group in tables.groups.values()]
     if sum(map(len, missed)) > _MISSED:
         path_ids.put_off()
         return

@@ -265,4 +265,5 @@ def _table(tables: FamilyTables) -> TableFigures:
         behind=sum(
             member.is_behind for group in groups for member in group.members.values()
         ),
+        paced=tables.pacing.held_count,
     )

@@ -12,6 +12,7 @@ from time import monotonic
 from typing import Any, Final
 
 from bgpd.daemon.exhaustion import Exhaustion
+from reflector.pending import PendingChanges
 
 # Allocations less frees since the last look at young objects. Tables hold few objects that the
 # collector tracks, but path sets and attributes count: a look at all of them takes 0.3 s for a
@@ -95,6 +96,12 @@ def collect_young(wanted: int = 0) -> bool:
             gc.collect()
         gc.freeze()  # what work made in one go is too much to be looked at in one go
     return True
+
+
+def collect_made(pending: PendingChanges) -> None:
+    """Look for garbage after a flush, of which nothing is left by now."""
+    if collect_young(pending.made):
+        pending.made = 0
 
 
 def keep_young() -> None:

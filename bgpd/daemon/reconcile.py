@@ -83,6 +83,8 @@ class Reconciler:
         """Apply a configuration; return the steps of peers that were taken at once."""
         allows_reserved = settings.speaker.allows_reserved
         self._speaker.destinations.allow_reserved(is_allowed=allows_reserved)
+        for tables in self._speaker.tables.values():
+            tables.pacing.interval = settings.speaker.advertisement_interval
         self._former += self._configured.policies
         self._configured.policies = settings.policies
         self._apply_policies()

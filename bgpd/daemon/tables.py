@@ -1,10 +1,8 @@
 """One family's way from Loc-RIB outwards: pending changes, update groups, flushes.
 
 Changes gather until the event loop has served the sockets that were ready; then one flush
-tells every group and every listener (the FIB). Under load that is batching enough: what
-arrives while a flush is told is read in one turn, and leaves in the next flush. A single
-event is told at once. Where more has been received than a turn can take in, a flush waits
-a little for it: a write for each member costs more than all else.
+tells every group and every listener (the FIB): what arrives while a flush is told leaves in
+the next. Where more has been received than a turn can take in, a flush waits for it.
 """
 
 import asyncio
@@ -17,7 +15,8 @@ from typing import Final
 from bgpd.daemon.apart import each, piecewise
 from bgpd.daemon.given_ids import take_back
 from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.loop import collect_young, has_many_young
+from bgpd.daemon.loop import collect_made, has_many_young
+from bgpd.daemon.pacing import Pacing
 from bgpd.daemon.telling import Telling, Write, write_share
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from bgpd.wire.update import end_of_rib
@@ -54,9 +53,9 @@ class FamilyTables:
         has_more: Tells whether something was received that is not taken in yet.
 
     Attributes:
-        loc_rib: The table.
         family: AFI and SAFI.
         groups: Who is told the same, by what makes it so.
+        pacing: Tells them of changes, no prefix too often.
         listeners: Called with the changes of each flush.
         foreseers: Called with what entries will become, before many prefixes change.
         is_deferring: Those who keep our routes are told our own only: we restarted, and
@@ -87,6 +86,7 @@ class FamilyTables:
         self._handle: asyncio.Handle | None = None
         self._flush_by = 0.0  # seconds, of what waits
         self._telling = Telling(self._writers)
+        self.pacing = Pacing(loop, loc_rib, self.groups, self._telling, self._go_on)
         self._joining: dict[UpdateGroup, list[Member]] = {}
         self._catching_up: dict[UpdateGroup, CatchUp] = {}
         self._path_ids = PathIds()
@@ -99,6 +99,12 @@ class FamilyTables:
             if self._handle is None:
                 self._flush_by = monotonic() + GATHER_TIME
                 self._handle = self._loop.call_later(0, self._turn)
+
+    def _go_on(self) -> None:
+        """See to it that what is to be told is told soon."""
+        is_busy = self._telling or self._pending or self.pacing.is_due
+        if is_busy and self._handle is None:
+            self._handle = self._loop.call_later(0, self._turn)
 
     @property
     def pending_count(self) -> int:
@@ -113,11 +119,11 @@ class FamilyTables:
             self._telling.go_on(inf)
 
     def _turn(self) -> None:
-        """Go on with what is told, then flush what waits; a few milliseconds."""
+        """Go on with what is told, then flush what waits; milliseconds."""
         self._handle = None
         if self._telling:
             self._telling.go_on(TELL_TIME)
-        elif self._pending:
+        elif self._pending or self.pacing.is_due:
             now = monotonic()
             is_full = len(self._pending) >= FLUSH_LIMIT
             if is_full or not self._has_more() or now >= self._flush_by:
@@ -126,20 +132,12 @@ class FamilyTables:
                 if left > 0:
                     self._telling.go_on(left)
                 if has_many_young():
-                    self._loop.call_later(0, self._collect)
-        if (self._telling or self._pending) and self._handle is None:
-            self._handle = self._loop.call_later(0, self._turn)
-
-    def _collect(self) -> None:
-        """Look for garbage after a flush, of which nothing is left by now."""
-        if collect_young(self._pending.made):
-            self._pending.made = 0
+                    self._loop.call_later(0, collect_made, self._pending)
+        self._go_on()
 
     def _flush(self) -> None:
         changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
-        for group in self.groups.values():
-            for outbound in piecewise(group.flush, changes):
-                self._telling.add(outbound, group.members.values())
+        self.pacing.flush(changes, is_all=not self._pending)
         for listener in self.listeners:
             piecewise(listener, changes)
         if self._path_ids.claim_sweep():
@@ -194,6 +192,7 @@ class FamilyTables:
             group = UpdateGroup(
                 export, pack_announce, pack_withdraw, pack_blocks, self._path_ids
             )
+            group.pacer.interval = self.pacing.interval
             self.groups[context] = group
         self._writers[source] = write
         self._group_of[source] = group
@@ -212,7 +211,7 @@ class FamilyTables:
         write = self._writers[source]
         self.leave(source)
         member = self._enter(source, context, policy, write)
-        member.missed = {**self.loc_rib.table, **was.missed}
+        member.missed = {**self.loc_rib.table, **group.pacer.held, **was.missed}
         member.is_behind = member.is_in_doubt = True
         member.is_blocked = was.is_blocked
         member.closing, member.next_refresh = was.closing, was.next_refresh
@@ -237,9 +236,6 @@ class FamilyTables:
     def group_of(self, source: Source) -> UpdateGroup | None:
         """Return the group a session is in."""
         return self._group_of.get(source)
-
-    def _is_member(self, group: UpdateGroup, member: Member) -> bool:
-        return group.members.get(member.source) is member
 
     # -- through the whole table --------------------------------------------------------
 
@@ -310,13 +306,14 @@ class FamilyTables:
         nobody, so nobody may have seen it. Members may fall behind while it is.
         """
         self.flush_now()
-        catch_up.members = [m for m in catch_up.members if self._is_member(group, m)]
+        catch_up.members = [m for m in catch_up.members if group.has(m)]
         nlris = catch_up.next_slice() if catch_up.members else []
         if group.outdated_count and nlris:
             catch_up.put_back(nlris)  # whoever falls behind by this takes them along
             self._update(group, nlris)
             nlris = catch_up.next_slice()
-        changes = changes_since(self.loc_rib.table, ((nlri, None) for nlri in nlris))
+        table = group.pacer.view(self.loc_rib.table)
+        changes = changes_since(table, ((nlri, None) for nlri in nlris))
         for outbound in piecewise(group.encode, changes):
             self._tell(outbound, catch_up.members)
         return bool(nlris)
@@ -327,7 +324,7 @@ class FamilyTables:
         if (
             closing is None
             or not member.has_everything
-            or not self._is_member(group, member)
+            or not group.has(member)
             or (closing and self.withholds_end_of_rib)
         ):
             return
@@ -392,7 +389,7 @@ class FamilyTables:
         """Tell a member what it missed; what changes meanwhile is noted as missed, too."""
         while member.is_behind and not member.is_blocked:
             self.flush_now()
-            if not self._is_member(group, member):
+            if not group.has(member):
                 return
             outbounds = self._next_missed(group, member)
             if not member.missed and not member.unseen:
@@ -405,11 +402,11 @@ class FamilyTables:
 
     def _next_missed(self, group: UpdateGroup, member: Member) -> _Outbounds:
         missed, unseen = member.missed, member.unseen
+        table = group.pacer.view(self.loc_rib.table)
         if not missed:
             some = unseen[-CATCH_UP_SLICE:]
             del unseen[-CATCH_UP_SLICE:]
             self._update(group, some)
-            table = self.loc_rib.table
             changes = changes_since(table, ((nlri, None) for nlri in some))
             return piecewise(group.encode, changes)
         told = [missed.popitem() for _ in range(min(CATCH_UP_SLICE, len(missed)))]
@@ -418,7 +415,7 @@ class FamilyTables:
             self._update(group, [nlri for nlri, _ in told])
             for nlri, _ in told:
                 missed.pop(nlri, None)
-        changes = changes_since(self.loc_rib.table, told, has_equal=is_in_doubt)
+        changes = changes_since(table, told, has_equal=is_in_doubt)
         return piecewise(partial(group.encode, is_in_doubt=is_in_doubt), changes)
 
     # -- when what is told of unchanged routes changes ----------------------------------
@@ -459,6 +456,7 @@ class FamilyTables:
         like), since the export of its routes does so with it.
         """
         self.flush_now()
+        self.pacing.release_all()
         if source not in self.loc_rib.path_counts:
             return
         nlris = [
@@ -473,6 +471,7 @@ class FamilyTables:
         asking = [g for g in self.groups.values() if g.export.policy.needs_interface]
         if asking and nlris:
             self.flush_now()
+            self.pacing.release_all()
             self._doubt(asking, nlris)
 
     def _doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:

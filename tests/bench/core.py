@@ -24,6 +24,7 @@ from fib.plan import Entry as FibEntry
 from fib.route_batch import encode_operations
 from fib.routes import Hop, Target
 from reflector.group import UpdateGroup
+from reflector.pacing import Pacer
 from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
 from reflector.rules import Export
@@ -314,6 +315,18 @@ def flush() -> Work:
     return Work(lambda: group.flush(changes), note=f"{MEMBERS} members")
 
 
+def admit() -> Work:
+    pacer, path = Pacer(5.0), a_path()
+    changes = [Change(None, path, [nlri]) for nlri in blocks(256)]
+    return Work(lambda: pacer.admit(changes, 0.0), 256, "new prefixes")
+
+
+def admit_known() -> Work:
+    old, new = a_path(), a_path(2)
+    changes = [Change(old, new, [nlri]) for nlri in blocks(256)]
+    return Work(lambda: Pacer(5.0).admit(changes, 0.0), 256, "each changes once")
+
+
 def pack() -> Work:
     nlris = blocks(BATCH)
     return Work(lambda: pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096), BATCH)
@@ -423,6 +436,8 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.rewrite.reflect": reflect_block,
     "reflector.group.UpdateGroup.encode": encode,
     "reflector.group.UpdateGroup.flush": flush,
+    "reflector.pacing.Pacer.admit": admit,
+    "reflector.pacing.Pacer.admit, known": admit_known,
     "fib.plan.RouteTable.submit": submit,
     "fib.route_batch.encode_operations": operations,
 }

@@ -42,6 +42,7 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/as_path.py": ("tests/unit/reflector/test_as_path.py",),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/pacing.py": ("tests/unit/reflector/test_pacing.py",),
     "reflector/pending.py": _REFLECTOR,
     "reflector/path_ids.py": _REFLECTOR,
     "rib/import_rules.py": (

@@ -16,6 +16,7 @@ from hypothesis.stateful import (
 
 import bgpd.daemon.tables
 import reflector.group
+import reflector.pacing
 import reflector.path_ids
 from bgpd.daemon.jobs import Jobs
 from bgpd.daemon.tables import FamilyTables
@@ -110,6 +111,8 @@ class Groups(RuleBasedStateMachine):
             mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
             mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
             mock.patch.object(bgpd.daemon.tables, "TELL_TIME", 0.0),  # one each turn
+            mock.patch.object(reflector.pacing, "FREE", 2),  # the third change waits
+            mock.patch.object(reflector.pacing, "FIRST_WAIT", 5.0),
             mock.patch.object(reflector.path_ids, "_FLOOR", 1),  # taken back often
             mock.patch.object(reflector.path_ids, "SLICE", 1),
         ]
@@ -186,6 +189,14 @@ class Groups(RuleBasedStateMachine):
     def withdraw(self, peer: int, nlris: list[bytes], path_id: int) -> None:
         source = self.sources[peer]
         self.tables.changed(self.loc_rib.withdraw(nlris, source, path_id))
+
+    @rule(nlris=SOME, peers=st.lists(PEERS, min_size=2, max_size=5))
+    def keep_changing(self, nlris: list[bytes], peers: list[int]) -> None:
+        for number, peer in enumerate(peers):
+            if number % 3 == 2:
+                self.withdraw(peers[0], nlris, 0)
+            self.announce(peer, nlris, number, 0)
+            self.loop.step()
 
     @rule(peer=PEERS)
     def become_stale(self, peer: int) -> None:

@@ -224,6 +224,12 @@ class Rack(AbstractAsyncContextManager["Rack"]):
         await asyncio.sleep(0.01)
 
 
+def unpaced(node: Node) -> None:
+    """Hold back no prefix: what waits keeps what members were told last."""
+    for tables in node.speaker.tables.values():
+        tables.pacing.interval = 0
+
+
 @asynccontextmanager
 async def a_lone_node(**changes: Any) -> AsyncIterator[tuple[Node, str]]:
     """Yield a node that takes in who connects, and an address to connect from.

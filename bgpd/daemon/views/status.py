@@ -102,6 +102,7 @@ def _family(tables: FamilyTables) -> Row:
         "prefixes": len(tables.loc_rib),
         "paths": sum(tables.loc_rib.path_counts.values()),
         "pending": tables.pending_count,
+        "paced": tables.pacing.held_count,
         "groups": len(tables.groups),
     }
 
@@ -171,6 +172,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "remove_private_as": context.as_path.private.value,
         "replaces_private_as": context.as_path.replaces_private,
         "add_path_max": context.add_path_max,
+        "paced": len(group.pacer.held),
         "four_octet_as": context.four_octet_as,
         "extended_next_hop": context.extended_next_hop,
         "max_message_len": context.max_message_len,

@@ -28,6 +28,7 @@ from tests.support.speakers import (
     a_lone_node,
     on_both_loops,
     some_nlris,
+    unpaced,
     until,
 )
 
@@ -76,6 +77,7 @@ async def test_refreshes_that_are_begun_and_never_ended() -> None:
         a_lone_node() as (node, who),
         ScriptedPeer(who, node.addr, PORT) as remote,
     ):
+        unpaced(node)
         peer = await a_session(node, remote, who)
         source = peer.sources[IPV4_UNICAST]
         counts = []
@@ -153,6 +155,7 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
 @on_both_loops
 async def test_ever_new_attributes_and_next_hops() -> None:
     async with a_lone_node() as (node, who):
+        unpaced(node)
         released: list[bytes] = []
         node.speaker.next_hops.release = released.append
         before = alive(Path, NextHop)

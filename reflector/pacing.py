@@ -1,0 +1,319 @@
+"""A prefix that keeps changing is told less and less often; a lone change at once.
+
+RFC 4271 9.2.1.1 has a minimum interval between two advertisements of a destination. A timer
+for a whole peer delays what is news, too; here each prefix has its own, in each update group,
+and only once it has changed several times in a row:
+
+    change   1 ... 5   6      7      8          (without a pause between them)
+    waits    nothing   0.1 s  0.2 s  0.4 s ...  up to the interval
+
+While a prefix waits, it is held: members know the entry that they were told last, and are told
+the newest one at the end. A withdrawal does not wait, since nothing must be drawn to a hole;
+there are no more of these than announcements. What rested for twice the interval is forgotten.
+
+Without this, two reflectors may tell each other of one prefix thousands of times a second, for
+ever (RFC 3345).
+
+A prefix that is new to the table costs nothing here, another a place in a set of what was told
+lately. The set is bounded and begins anew every ten seconds: where more prefixes change than it
+has room for, those that keep changing get into it one time or another.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from heapq import heappop, heappush
+from itertools import chain
+from operator import itemgetter
+from typing import Final, NamedTuple
+
+from rib.change import Change, changes_since
+from rib.nlri import Nlri
+from rib.path import Path
+from rib.path_set import Entry, best_of
+
+FREE: Final = 5  # changes in a row that do not wait
+FIRST_WAIT: Final = 0.1  # seconds, of the first one that does
+WINDOW: Final = 10.0  # seconds in which a second change is noticed
+MOST_SEEN: Final = 16_384  # prefixes noticed in a window
+MOST_WATCHED: Final = 256  # prefixes whose paths are kept until there is a warning
+MOST_UNSTEADY: Final = 32_768  # prefixes that are paced, in one group
+SLICE: Final = 2048  # prefixes told in one go when their time has come
+_MOST_PATHS: Final = 4  # kept of what was best, to say why
+
+_old_of = itemgetter(0)
+
+
+class Unrest(NamedTuple):
+    """A prefix that is told at the longest interval from now on.
+
+    Attributes:
+        nlri: The prefix.
+        times: How often it has changed so far.
+        seconds: Within how long.
+        bests: Some of the paths that were best.
+        is_withdrawn: At times it had none.
+    """
+
+    nlri: Nlri
+    times: int
+    seconds: float
+    bests: tuple[Path, ...]
+    is_withdrawn: bool
+
+
+class _Unsteady:
+    """A prefix that has changed more than once lately; moments are monotonic seconds."""
+
+    __slots__ = (
+        "bests",
+        "changed_at",
+        "count",
+        "is_queued",
+        "is_reported",
+        "is_withdrawn",
+        "since",
+        "told_at",
+        "told_count",
+    )
+
+    def __init__(self, now: float) -> None:
+        self.since = self.changed_at = self.told_at = now
+        self.count = 1
+        self.told_count = 2  # the first change, and the one that is told now
+        self.bests: dict[Path, None] = {}
+        self.is_withdrawn = False
+        self.is_queued = False
+        self.is_reported = False
+
+    def note(self, change: Change, now: float) -> None:
+        self.count += 1
+        self.changed_at = now
+        self.is_withdrawn = self.is_withdrawn or best_of(change.new) is None
+
+
+class Pacer:
+    """Holds back what members of one update group are told too often.
+
+    Args:
+        is_add_path: Members are told more than the best path.
+
+    Attributes:
+        held: Prefixes that wait, each with the entry that members were told last.
+        unrest: What is worth a warning; taken away by whoever warns.
+    """
+
+    def __init__(self, interval: float, *, is_add_path: bool = False) -> None:
+        self._interval = interval
+        self.held: dict[Nlri, Entry | None] = {}
+        self.unrest: list[Unrest] = []
+        self._is_add_path = is_add_path
+        self._unsteady: dict[Nlri, _Unsteady] = {}
+        self._watched: set[_Unsteady] = set()
+        self._seen: set[Nlri] = set()  # told in this window, and all that is unsteady
+        self._window_end = 0.0
+        # When to look at prefixes that wait, each there once at most.
+        self._queue: list[tuple[float, Nlri]] = []
+
+    @property
+    def interval(self) -> float:
+        """Seconds that a prefix waits at most; 0 holds nothing back."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        self._queue = sorted((0.0, nlri) for _, nlri in self._queue)  # judged anew
+
+    # hot: per flush
+    def admit(self, changes: Sequence[Change], now: float) -> Sequence[Change]:
+        """Return what members are told now; the rest is held.
+
+        Args:
+            changes: Of the table; as ``UpdateGroup.flush`` takes them.
+            now: Monotonic seconds.
+        """
+        if not (self.interval or self.held):
+            return changes
+        if now >= self._window_end:
+            self._begin_window(now)
+        seen, unsteady = self._seen, self._unsteady
+        if not unsteady and not any(map(_old_of, changes)):
+            return changes  # all are new: nobody was told of them lately
+        # What is unsteady may have been withdrawn, and is new once more.
+        some = [nlris for old, _, nlris in changes if unsteady or old is not None]
+        is_unseen = seen.isdisjoint
+        if is_unseen(chain.from_iterable(some)):
+            if len(seen) < MOST_SEEN:
+                seen.update(*some)
+            return changes
+        touched = [at for at, c in enumerate(changes) if not is_unseen(c.nlris)]
+        return self._judged(changes, touched, now)
+
+    def _judged(
+        self, changes: Sequence[Change], touched: Sequence[int], now: float
+    ) -> list[Change]:
+        admitted: list[Change] = []
+        start = 0
+        for at in touched:
+            admitted += changes[start:at]
+            admitted += self._judge(changes[at], now)
+            start = at + 1
+        admitted += changes[start:]
+        return admitted
+
+    def _judge(self, change: Change, now: float) -> list[Change]:
+        """Divide the prefixes of a change into those that are told, and those that wait."""
+        old, new, nlris = change
+        if not self._is_add_path and best_of(old) is best_of(new):
+            return [change]  # members are not concerned
+        plain: list[Nlri] = []
+        others: list[Change] = []
+        for nlri in nlris:
+            known = self._unsteady.get(nlri)
+            if known is None:
+                plain.append(nlri)
+                if nlri in self._seen and len(self._unsteady) < MOST_UNSTEADY:
+                    known = self._unsteady[nlri] = _Unsteady(now)
+                    known.note(change, now)
+                elif len(self._seen) < MOST_SEEN:
+                    self._seen.add(nlri)
+                continue
+            known.note(change, now)
+            self._watch(known, change)
+            if best_of(new) is not None and now < self._due_at(known):
+                self.held.setdefault(nlri, old)
+                self._queue_up(nlri, known)
+                self._report(nlri, known, now)
+                continue
+            if best_of(new) is not None:
+                known.told_at = now
+                known.told_count += 1
+            if nlri in self.held:
+                others.append(Change(self.held.pop(nlri), new, [nlri]))
+            else:
+                plain.append(nlri)
+        return [Change(old, new, plain), *others] if plain else others
+
+    def _watch(self, known: _Unsteady, change: Change) -> None:
+        """Keep some paths of a few prefixes, for a warning."""
+        if not known.is_reported:
+            self._watched.add(known)
+            if len(self._watched) > MOST_WATCHED:
+                self._watched.discard(known)
+            elif len(known.bests) < _MOST_PATHS:
+                found = map(best_of, (change.old, change.new))
+                known.bests.update((best, None) for best in found if best is not None)
+
+    def _wait(self, known: _Unsteady) -> float:
+        doublings = known.told_count - FREE
+        if doublings < 0:
+            return 0.0
+        return min(self.interval, FIRST_WAIT * 2.0 ** min(doublings, 32))
+
+    def _due_at(self, known: _Unsteady) -> float:
+        return known.told_at + self._wait(known)
+
+    def _report(self, nlri: Nlri, known: _Unsteady, now: float) -> None:
+        if not known.is_reported and self._wait(known) >= self.interval:
+            known.is_reported = True
+            self._watched.discard(known)
+            self.unrest.append(
+                Unrest(
+                    nlri,
+                    known.count,
+                    now - known.since,
+                    tuple(known.bests),
+                    known.is_withdrawn,
+                )
+            )
+            known.bests = {}
+
+    def _begin_window(self, now: float) -> None:
+        """Forget what rests."""
+        self._window_end = now + WINDOW
+        rest = max(WINDOW, 2 * self.interval)
+        self._unsteady = {
+            nlri: known
+            for nlri, known in self._unsteady.items()
+            if known.is_queued or now - known.changed_at < rest
+        }
+        self._seen = set(self._unsteady)
+        self._watched.intersection_update(self._unsteady.values())
+
+    def _queue_up(self, nlri: Nlri, known: _Unsteady) -> None:
+        if not known.is_queued:
+            known.is_queued = True
+            heappush(self._queue, (self._due_at(known), nlri))
+
+    def next_due(self) -> float | None:
+        """Return when ``release`` may have something to tell; ``None`` for never."""
+        if not self.held:
+            return None
+        return self._queue[0][0]
+
+    def release(self, table: Mapping[Nlri, Entry], now: float) -> list[Change]:
+        """Return what members are told of prefixes whose time has come; a slice of them.
+
+        Args:
+            table: With the newest entries.
+            now: Monotonic seconds.
+        """
+        told: list[tuple[Nlri, Entry | None]] = []
+        queue = self._queue
+        for _ in range(min(SLICE, len(queue))):
+            if queue[0][0] > now:
+                break
+            _, nlri = heappop(queue)
+            known = self._unsteady[nlri]
+            known.is_queued = False
+            if nlri not in self.held:
+                continue  # withdrawn meanwhile
+            if now < self._due_at(known):
+                self._queue_up(nlri, known)  # withdrawn and announced once more
+                continue
+            entry = self.held.pop(nlri)
+            if table.get(nlri) is not entry:  # else it is back where it was
+                known.told_at = now
+                known.told_count += 1
+                told.append((nlri, entry))
+        return changes_since(table, told)
+
+    def release_all(self, table: Mapping[Nlri, Entry]) -> list[Change]:
+        """Return what members are told of all prefixes that wait, whatever their time.
+
+        To be called before what they were told last means something else.
+        """
+        told, self.held = self.held, {}
+        return changes_since(table, told.items())
+
+    def view(self, table: Mapping[Nlri, Entry]) -> Mapping[Nlri, Entry]:
+        """Return the table as members know it, apart from what they missed."""
+        return _View(table, self.held) if self.held else table
+
+
+class _View(Mapping[Nlri, Entry]):
+    """A table with some prefixes as they were."""
+
+    def __init__(
+        self, table: Mapping[Nlri, Entry], held: Mapping[Nlri, Entry | None]
+    ) -> None:
+        self._table = table
+        self._held = held
+
+    def __getitem__(self, nlri: Nlri) -> Entry:
+        """Return the entry that members were told."""
+        if nlri not in self._held:
+            return self._table[nlri]
+        entry = self._held[nlri]
+        if entry is None:
+            raise KeyError(nlri)
+        return entry
+
+    def __iter__(self) -> Iterator[Nlri]:
+        """Iterate over the prefixes that members hold."""
+        for nlri in {**self._table, **self._held}:
+            if self._held.get(nlri, self) is not None:
+                yield nlri
+
+    def __len__(self) -> int:
+        """Count them."""
+        return sum(1 for _ in self)
