@@ -295,8 +295,8 @@ ENDINGS: Final = """\
 
 ## What ends a session
 
-Nothing that a network far away puts into a route ends the session over which it comes. These do, and
-no others; a test counts the places in the source.
+Nothing that a network far away puts into a route ends the session over which it comes. What stands
+here does, and nothing else; a test counts the places in the source.
 
 | what | NOTIFICATION | whose fault it can be | demanded by RFC |
 |---|---|---|---|
@@ -304,7 +304,7 @@ no others; a test counts the places in the source.
 
 NOT_ENDINGS: Final = """\
 
-What once did, and does not:
+What other speakers end sessions for, and pybgpd does not:
 
 | what | here | why |
 |---|---|---|
