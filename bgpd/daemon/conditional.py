@@ -121,7 +121,6 @@ class ConditionalRoutes:
                 self._judge(key, watch)
                 yield
 
-    # hot: per flush
     def _changed(self, family: Family, changes: Sequence[Change]) -> None:
         table = self._speaker.tables[family].loc_rib.table
         own = {nlri for of, nlri in self._watches if of == family}

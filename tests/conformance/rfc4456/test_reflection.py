@@ -30,7 +30,7 @@ def words(*numbers: int) -> bytes:
 
 @pytest.mark.rfc("4456", "6", "MUST")
 @pytest.mark.parametrize("target", Target)
-@pytest.mark.parametrize("origin", Origin)
+@pytest.mark.parametrize("origin", SOURCES)
 def test_only_routes_of_non_clients_to_non_clients_stay(
     origin: Origin, target: Target
 ) -> None:

@@ -162,6 +162,29 @@ class TestMed:
         assert MULTI_EXIT_DISC not in values(told(path, TO_EBGP, spec))
 
 
+class TestDefaults:
+    @pytest.mark.parametrize("target", Target)
+    @pytest.mark.parametrize("tells_default", [False, True])
+    def test_those_who_ask_for_one_are_told_it(self, target, tells_default) -> None:
+        path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
+        path.source.is_default = True
+        assert origin_of(path) is Origin.DEFAULT
+        context = a_context(target, tells_default=tells_default)
+        assert (told(path, context) is not None) is tells_default
+
+    def test_it_is_told_before_the_whole_table_is_there(self) -> None:
+        path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
+        path.source.is_default = True
+        context = a_context(tells_default=True)
+        export = Export(context, Policy(ACCEPT_ALL), tells_own_only=True)
+        assert export(path) is not None
+
+    def test_who_asks_for_one_is_told_other_routes_too(self) -> None:
+        context = a_context(Target.EBGP, tells_default=True)
+        assert told(from_peer(SourceKind.LOCAL), context) is not None
+        assert told(from_peer(SourceKind.EBGP), context) is not None
+
+
 class TestExtendedCommunities:
     STAYS, GOES = 0x4004_0000_0000_0001, 0x0002_0000_0000_0001
 
