@@ -24,7 +24,8 @@ class Interest:
     def __init__(self) -> None:
         self.lengths: set[int] = set()
         self._counts: Counter[bytes] = Counter()
-        self._inside: dict[Nlri, set[bytes]] = {}
+        # One address, as most prefixes have, or the set of several.
+        self._inside: dict[Nlri, bytes | set[bytes]] = {}
 
     def __len__(self) -> int:
         return len(self._counts)
@@ -44,15 +45,20 @@ class Interest:
         for length_bits in self.lengths:
             nlri = make_nlri(address, length_bits)
             inside = self._inside[nlri]
-            inside.discard(address)
-            if not inside:
+            if isinstance(inside, set) and len(inside) > 1:
+                inside.discard(address)
+            else:
                 del self._inside[nlri]
 
     def _index(self, addresses: Collection[bytes], lengths: Collection[int]) -> None:
         for length_bits in lengths:
             for address in addresses:
                 nlri = make_nlri(address, length_bits)
-                self._inside.setdefault(nlri, set()).add(address)
+                known = self._inside.setdefault(nlri, address)
+                if isinstance(known, set):
+                    known.add(address)
+                elif known != address:
+                    self._inside[nlri] = {known, address}
 
     # hot: per batch
     def touched(self, nlris: Collection[Nlri]) -> dict[bytes, int]:
@@ -66,5 +72,7 @@ class Interest:
             return {}
         found: dict[bytes, int] = {}
         for nlri in sorted(inside.keys() & {*nlris}, key=_length_of):
-            found.update(dict.fromkeys(inside[nlri], nlri[0]))
+            some = inside[nlri]
+            addresses = some if isinstance(some, set) else (some,)
+            found.update(dict.fromkeys(addresses, nlri[0]))
         return found

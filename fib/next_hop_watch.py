@@ -17,7 +17,7 @@ from fib.rtnetlink import RT_TABLE_LOCAL
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri
 
-SLICE: Final = 256  # next hops resolved in one go, a few milliseconds
+SLICE: Final = 256  # addresses looked up in one go, a few milliseconds
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,8 @@ class NextHopWatch:
         deliver: Called with the states that changed, never from within ``watch``.
         own: Routes of ours; ``None`` leaves them out.
         uses_default: Whether a default route leads to next hops.
+        more: Called where more has changed than is looked at in one go; who gives it takes
+            the steps of ``look_again``.
     """
 
     def __init__(
@@ -69,7 +71,9 @@ class NextHopWatch:
         own: OwnRoutes | None = None,
         *,
         uses_default: bool = True,
+        more: Callable[[], None] | None = None,
     ) -> None:
+        self._more = more
         self._view = view
         self._deliver = deliver
         self._resolver = Resolver(view, own, uses_default=uses_default)
@@ -79,8 +83,9 @@ class NextHopWatch:
             AFI_IPV4: Interest(),
             AFI_IPV6: Interest(),
         }
-        # Of each resolved address: what was looked up for it, and the other way round.
-        self._looked_at: dict[bytes, dict[bytes, int]] = {}
+        # Of each resolved address: what was looked up for it, and the other way round,
+        # where that is another one.
+        self._looked_at: dict[bytes, tuple[tuple[bytes, int], ...]] = {}
         self._asking: dict[bytes, set[bytes]] = {}
         self._waiting: dict[bytes, None] = {}  # that routes of ours have changed
         view.subscribe(self._handle_changes)
@@ -133,21 +138,19 @@ class NextHopWatch:
     def look_again(self) -> Iterator[None]:
         """Resolve again what changed routes of ours lead to; each step does a slice."""
         while self._waiting:
-            some = [*self._waiting][:SLICE]
-            for key in some:
-                del self._waiting[key]
-            self._renew(some)
+            self._renew_some()
             yield
 
     def _concerned(self, touched: dict[bytes, int]) -> Iterator[bytes]:
         """Yield what rests on touched addresses, unless a longer prefix decided."""
         for address, length_bits in touched.items():
-            for key in self._asking.get(address, ()):
-                if length_bits >= self._looked_at[key][address]:
-                    yield key
+            for key in (address, *self._asking.get(address, ())):
+                for other, decided in self._looked_at.get(key, ()):
+                    if other == address and length_bits >= decided:
+                        yield key
 
     def _handle_changes(self, changed: Changed) -> None:
-        concerned: dict[bytes, None] = {}
+        waiting = self._waiting
         for afi, interest in self.interest.items():
             # What table local has goes before all else, whatever its length.
             local = [
@@ -158,12 +161,20 @@ class NextHopWatch:
             ]
             touched = interest.touched(other)
             touched.update(dict.fromkeys(interest.touched(local), EVERY_LENGTH))
-            concerned.update(dict.fromkeys(self._concerned(touched)))
-        self._renew(concerned)
+            waiting.update(dict.fromkeys(self._concerned(touched)))
+        self._renew_some()
+        while waiting and self._more is None:
+            self._renew_some()
+        if waiting and self._more is not None:
+            self._more()
 
-    def _renew(self, keys: Iterable[bytes]) -> None:
+    def _renew_some(self) -> None:
+        """Resolve again what waits, as much as can be done in one go."""
         news = []
-        for key in keys:
+        resolver = self._resolver
+        until = resolver.looks + SLICE
+        while self._waiting and resolver.looks < until:
+            key, _ = self._waiting.popitem()
             old = self._states.get(key)
             if old is None:
                 continue  # watched no longer
@@ -196,19 +207,21 @@ class NextHopWatch:
 
     def _rest_on(self, key: bytes, looked_at: dict[bytes, int]) -> None:
         """Note which addresses a state rests on, in place of those of before."""
-        before = self._looked_at.get(key, {})
-        self._looked_at[key] = looked_at
-        for address in looked_at.keys() - before.keys():
-            self._asking.setdefault(address, set()).add(key)
+        before = {address for address, _ in self._looked_at.get(key, ())}
+        self._looked_at[key] = tuple(looked_at.items())
+        for address in looked_at.keys() - before:
+            if address != key:
+                self._asking.setdefault(address, set()).add(key)
             self._interest_in(address).add(address)
-        self._rest_no_more(key, before.keys() - looked_at.keys())
+        self._rest_no_more(key, before - looked_at.keys())
 
     def _rest_no_more(self, key: bytes, addresses: Iterable[bytes]) -> None:
         for address in addresses:
-            asking = self._asking[address]
-            asking.discard(key)
-            if not asking:
-                del self._asking[address]
+            if address != key:
+                asking = self._asking[address]
+                asking.discard(key)
+                if not asking:
+                    del self._asking[address]
             self._interest_in(address).remove(address)
 
     def _interest_in(self, address: bytes) -> Interest:
@@ -217,4 +230,5 @@ class NextHopWatch:
     def _forget(self, key: bytes) -> None:
         self._counts.pop(key, None)
         self._states.pop(key, None)
-        self._rest_no_more(key, [*self._looked_at.pop(key, {})])
+        looked_at = self._looked_at.pop(key, ())
+        self._rest_no_more(key, [address for address, _ in looked_at])

@@ -29,7 +29,7 @@ from rib.nlri import Nlri, make_nlri
 from rib.zones import is_link_local, parts_of, scoped
 
 MOST_LEVELS: Final = 16  # routes of ours, one leading to the next
-_MOST_QUESTIONS: Final = 512  # for one address; who makes more has tied a knot
+_MOST_LOOKS: Final = 256  # for one address; who makes more has tied a knot
 IPV6_OCTETS: Final = ADDRESS_OCTETS[AFI_IPV6]
 EVERY_LENGTH: Final = 255  # of a changed prefix that counts whatever decided
 
@@ -109,6 +109,9 @@ class Resolver:
         view: Routes of others.
         own: Routes of ours; ``None`` leaves them out.
         uses_default: Whether a default route resolves.
+
+    Attributes:
+        looks: Addresses looked up so far, those on the way to others too.
     """
 
     def __init__(
@@ -117,12 +120,14 @@ class Resolver:
         self._view = view
         self._own = own
         self._uses_default = uses_default
+        self.looks = 0
 
     def resolve(self, address: bytes) -> Resolution:
-        """Return how a next hop, by its key (``rib.zones``), is reached; 10 us a level."""
-        return _Question(self._view, self._own, uses_default=self._uses_default).ask(
-            address, ()
-        )
+        """Return how a next hop, by its key (``rib.zones``), is reached; 10 us a look."""
+        question = _Question(self._view, self._own, uses_default=self._uses_default)
+        found = question.ask(address, ())
+        self.looks += question.looks
+        return found
 
 
 class _Question:
@@ -135,7 +140,7 @@ class _Question:
         self._own = own
         self._uses_default = uses_default
         self._known: dict[bytes, Resolution] = {}  # without a loop on the way
-        self._left = _MOST_QUESTIONS
+        self.looks = 0
 
     def ask(self, address: bytes, chain: tuple[bytes, ...]) -> Resolution:
         """Resolve an address that ``chain`` leads to."""
@@ -147,6 +152,7 @@ class _Question:
         return known
 
     def _look(self, address: bytes, chain: tuple[bytes, ...]) -> Resolution:
+        self.looks += 1
         if is_link_local(address):
             return self._on_link(address)
         if len(address) > IPV6_OCTETS:
@@ -288,8 +294,7 @@ class _Question:
                 return None
             address = parts_of(step.address).address
             return Resolution((Hop(address, step.device, is_onlink=True),))
-        self._left -= 1
-        if len(chain) > MOST_LEVELS or self._left < 0:
+        if len(chain) > MOST_LEVELS or self.looks >= _MOST_LOOKS:
             found.loop = found.loop or place
             return None
         way = self.ask(step.address, chain)

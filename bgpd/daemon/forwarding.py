@@ -219,7 +219,10 @@ class Forwarding:
             self._ways.gateway_of,
         )
         watch = self._ways.follow(
-            view, own, uses_default=settings.resolves_by_default_route
+            view,
+            own,
+            uses_default=settings.resolves_by_default_route,
+            more=self._look_soon,
         )
         own.interest = watch.interest
         resolver = Resolver(view, own, uses_default=settings.resolves_by_default_route)

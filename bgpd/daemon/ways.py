@@ -44,9 +44,12 @@ class Ways:
         own: OwnRoutes | None = None,
         *,
         uses_default: bool = True,
+        more: Callable[[], None] | None = None,
     ) -> NextHopWatch:
         """Watch the kernel from now on; see ``NextHopWatch``."""
-        watch = NextHopWatch(view, self._changed, own, uses_default=uses_default)
+        watch = NextHopWatch(
+            view, self._changed, own, uses_default=uses_default, more=more
+        )
         self._watch = watch
         return watch
 
