@@ -19,6 +19,7 @@ from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
 pytestmark = [pytest.mark.root, pytest.mark.slow]
 
 COUNT = 300
+LONG = 60.0  # seconds, on a machine that has much else to do
 PREFIXES = {f"10.70.{n % 256}.0/24" for n in range(256)} | {
     f"10.71.{n}.0/24" for n in range(COUNT - 256)
 }
@@ -52,8 +53,6 @@ ENDINGS = {
         True,
     ),
     "not persistent": ({"fib": {"persist": False}}, signal.SIGTERM, False),
-    "not persistent, killed": ({"fib": {"persist": False}}, signal.SIGKILL, True),
-    "shut down": ({}, "shutdown", True),
     "shut down with flush": ({}, "flush", False),
 }
 
@@ -65,17 +64,17 @@ def test_a_peer_that_keeps_nothing_costs_no_kernel_route(name, tmp_path) -> None
     wanted = {*PREFIXES, "10.72.0.0/26"}
 
     async def story(daemon: Daemon) -> None:
-        daemon.until_logged("started: router id")
+        daemon.until_logged("started: router id", LONG)
         async with ScriptedPeer("10.8.0.2", "10.9.0.1", 179) as peer:
             await peer.establish(an_open(65000))
             nlris = [parse_prefix(p)[1] for p in PREFIXES]
             peer.send(an_update(nlris, next_hop="10.9.0.2"))
-            await asyncio.to_thread(daemon.until, lambda: ours() == wanted, 30)
+            await asyncio.to_thread(daemon.until, lambda: ours() == wanted, LONG)
             if isinstance(how, signal.Signals):
                 daemon.signal(how)
             else:
-                daemon.ask("shutdown", flush=how == "flush")
-            await asyncio.to_thread(daemon.ended)
+                daemon.ask("shutdown", flush=True)
+            await asyncio.to_thread(daemon.ended, LONG)
 
     with namespace():
         ip("address add 10.8.0.2/32 dev lo")
@@ -87,7 +86,6 @@ def test_a_peer_that_keeps_nothing_costs_no_kernel_route(name, tmp_path) -> None
 CHANGES = {
     "table": ({"table": 100}, "stay over the next start, and go once table 100 has"),
     "protocol": ({"protocol": 43}, "get protocol 43 at the next start"),
-    "metric": ({"metric": 5}, "get metric 5 after the next start"),
     "mode": ({"mode": "off"}, "are removed at the next start"),
 }
 
@@ -100,25 +98,23 @@ def test_a_changed_section_says_what_becomes_of_the_routes(name, tmp_path) -> No
     with namespace():
         file = configuration(tmp_path)
         with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
-            daemon.until(lambda: block in kernel())
+            daemon.until(lambda: block in kernel(), LONG)
             configuration(tmp_path, fib=fib, graceful_restart={"sweep_time": 1})
             daemon.ask("reload")
-            daemon.until_logged("reload: kernel routes in table 254, protocol 12 ")
-            daemon.until_logged(text)
+            daemon.until_logged(
+                "reload: kernel routes in table 254, protocol 12 ", LONG
+            )
+            daemon.until_logged(text, LONG)
             daemon.signal(signal.SIGTERM)
-            daemon.ended()
+            daemon.ended(LONG)
         assert block in kernel()
         command = [sys.executable, "-m", "bgpd.cli.daemon", "check", str(file)]
         shown = subprocess.run(
             command, capture_output=True, text=True, check=True, cwd=ROOT
         ).stdout
-        # The file of places knows no metrics: nothing is orphaned by another one.
-        assert (text in shown) is (name != "metric"), shown
+        assert text in shown
         with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
-            daemon.until_logged("started: router id")
-            daemon.until(
-                lambda: (block in kernel()) is (name in ("protocol", "metric"))
-            )
+            daemon.until_logged("started: router id", LONG)
+            daemon.until(lambda: (block in kernel()) is (name == "protocol"), LONG)
             assert (block in kernel(100)) is (name == "table")
-            if name != "metric":
-                daemon.until_logged("kernel routes in table 254, protocol 12, of an")
+            daemon.until_logged("kernel routes in table 254, protocol 12, of an", LONG)

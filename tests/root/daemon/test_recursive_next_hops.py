@@ -228,7 +228,7 @@ def test_the_tunnel_of_a_kernel_policy_is_a_way() -> None:
 def test_many_routes_behind_one_next_hop_move_with_a_message_or_two(version) -> None:
     one, two, _ = GATEWAYS[version]
     loop = LOOPBACKS[version][0]
-    count = 20_000
+    count = 10_000
     many = [
         f"{11 + n // 65536}.{n // 256 % 256}.{n % 256}.0/24"
         if version == 4
