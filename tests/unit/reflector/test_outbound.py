@@ -1,6 +1,7 @@
 from collections.abc import Sequence
 
-from reflector.outbound import Batch, Outbound
+from bgpd.wire.framing import MessageType, encode_message
+from reflector.outbound import Batch, Outbound, count_messages
 from reflector.rules import Outgoing
 from rib.path import Source, SourceKind
 from tests.support.routes import nlris
@@ -34,6 +35,40 @@ def test_what_is_for_one_alone_goes_before_the_rest() -> None:
     assert share(outbound, B) == [b"too", b"aabb"]
     assert share(Outbound(b"", {}, {A: b"own"}), A) == [b"own"]
     assert share(Outbound(b"", {}, {A: b"own"}), B) == []
+
+
+# Messages of several lengths, above 255 octets among them, as flushes write them.
+LONG, MIDDLE, SHORT = (
+    encode_message(MessageType.UPDATE, bytes(size)) for size in (600, 281, 4)
+)
+
+
+def test_messages_are_counted_by_their_headers() -> None:
+    run = SHORT + LONG + SHORT + MIDDLE + SHORT
+    assert count_messages(run, 0, len(run)) == 5
+    start = len(SHORT)
+    assert count_messages(run, start, len(run)) == 4
+    assert count_messages(run, start, start + len(LONG)) == 1
+    assert count_messages(run, start, start) == 0
+    assert count_messages(b"", 0, 0) == 0
+
+
+def test_a_share_holds_the_messages_of_all_but_the_member_and_its_own() -> None:
+    of_a, of_b, of_all = LONG + SHORT, SHORT + SHORT + MIDDLE, SHORT * 5
+    spans = {A: (0, len(of_a)), B: (len(of_a), len(of_a + of_b))}
+    outbound = Outbound(of_a + of_b + of_all, spans, {B: SHORT + LONG, C: SHORT * 3})
+    assert outbound.count == 10
+    stranger = Source("stranger", SourceKind.IBGP)
+    assert [outbound.count_of(source) for source in (A, B, C, stranger)] == [
+        8,
+        9,
+        13,
+        10,
+    ]
+    for source in (A, B, C, stranger):
+        told = b"".join(share(outbound, source))
+        assert outbound.count_of(source) == count_messages(told, 0, len(told))
+    assert Outbound(b"", {}, {A: SHORT}).count_of(B) == 0
 
 
 def test_a_batch_says_something_once_anything_is_in_it() -> None:

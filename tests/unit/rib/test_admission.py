@@ -93,6 +93,12 @@ class Peer:
             pass
 
 
+def test_nothing_is_limited_before_it_is_asked_for() -> None:
+    admission = Admission()
+    assert not admission.is_limited
+    assert admission.has_room(10**6, 10**6, 10**6)
+
+
 class TestAcceptedRoutes:
     def test_those_beyond_the_limit_are_refused_and_say_so(self) -> None:
         peer = Peer(2)

@@ -188,6 +188,25 @@ class TestIncumbents:
 
     def test_all_must_be_compared_where_what_came_first_counts(self) -> None:
         assert choose_beside(self.OLD, self.NEW, KEEP) is None
+        assert choose_beside(self.OLD, self.WORSE, KEEP) is None
+        assert choose_beside(self.OLD, self.WORSE, OPTIONS) is self.OLD
+
+    def test_the_external_best_stays_whatever_step_is_left_out(self) -> None:
+        keep = DecisionOptions(
+            prefers_incumbent_external=True,
+            left_out=frozenset({Reason.AS_PATH_LEN}),
+        )
+        longer = of("b", EBGP, as_path="1 9")
+        for paths in permutations((longer, self.NEW)):
+            assert choose(paths, keep, incumbent=longer) is longer
+            assert choose(paths, keep) is self.NEW
+
+    def test_all_must_be_compared_where_a_step_is_left_out(self) -> None:
+        """The shorter AS_PATH is no reason then, and the best may be another."""
+        without = DecisionOptions(left_out=frozenset({Reason.AS_PATH_LEN}))
+        longer = of("a", EBGP, as_path="1 9")
+        assert choose_beside(self.OLD, longer, without) is None
+        assert choose_beside(self.OLD, longer, OPTIONS) is self.OLD
 
 
 class TestDifferingByNextHop:
