@@ -156,18 +156,18 @@ class AdjRibIn:
 
     # hot: per batch
     def announce(
-        self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int = 0
+        self,
+        outcome: Outcome,
+        nlris: Sequence[Nlri],
+        path_id: int = 0,
+        *,
+        is_counted: bool = True,
     ) -> list[Change]:
-        """Take in ``nlris`` with an outcome of ``learn``; return what changed."""
+        """Take in ``nlris`` with an outcome of ``learn``, by limits; return what changed."""
         if type(nlris) is MixedRun:
             return announce_mixed(self, outcome, nlris, path_id)
-        if self._is_limited and not self._has_room(len(nlris)):
+        if self._is_limited and is_counted and not self._has_room(len(nlris)):
             return self._announce_within(outcome, nlris, path_id)
-        return self._announce(outcome, nlris, path_id)
-
-    def _announce(
-        self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int
-    ) -> list[Change]:
         if type(outcome) is Path:
             index = self._index
             if index is not None:
@@ -207,8 +207,7 @@ class AdjRibIn:
     ) -> list[Change]:
         """Ask the policy about all prefixes, then go on in batches of equal outcome."""
         received, paths = outcome.attributes, outcome.paths
-        is_stale = outcome.epoch != self.source.epoch
-        announce = self._announce if is_stale else self.announce  # no limit counts it
+        is_new = outcome.epoch == self.source.epoch  # else no limit counts it
         changes: list[Change] = []
         for members, verdict in self.rules.evaluate_batch(
             nlris,
@@ -228,7 +227,7 @@ class AdjRibIn:
                 judged = known
             else:
                 judged = Refused(received, Refusal.POLICY, verdict.reason)
-            changes += announce(judged, members, path_id)
+            changes += self.announce(judged, members, path_id, is_counted=is_new)
         return changes
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
@@ -274,7 +273,7 @@ class AdjRibIn:
             why = Refused(outcome.received, Refusal.LIMIT, f"{most} are allowed")
             changes += self.refuse(why, blocked, path_id)
             admission.blocked.update(((nlri, path_id), None) for nlri in blocked)
-        return changes + self._announce(outcome, nlris, path_id)
+        return changes + self.announce(outcome, nlris, path_id, is_counted=False)
 
     @property
     def can_let_in(self) -> bool:
@@ -441,7 +440,7 @@ class AdjRibIn:
             return self.announce(outcome, nlris, path_id)
         # What is stale stays as it is, or goes for good: no peer tells it once more.
         long_lived = [n for n in nlris if any(map(is_marked, self._own(n, path_id)))]
-        changes = self._announce(outcome, nlris, path_id)  # no limit counts it
+        changes = self.announce(outcome, nlris, path_id, is_counted=False)
         self._no_longer_refused(nlris, path_id)
         return changes + self._mark_long_lived(long_lived, epoch + 1, {})
 
