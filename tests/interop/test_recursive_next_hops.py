@@ -6,6 +6,7 @@ session, and the routes of that session have the loopback, or what lies behind i
 next hop.
 """
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -108,7 +109,16 @@ def the_fabric(**told: bool) -> Mapping[str, Any]:
 def ways(lab: Lab, *prefixes: str) -> dict[str, str]:
     found = gateways(lab, "one")  # which names a single address without its length
     hosts = [p.removesuffix("/128" if ":" in p else "/32") for p in prefixes]
-    return {p: found.get(host, "") for p, host in zip(prefixes, hosts, strict=True)}
+    # Of the two addresses of an IPv6 next hop (RFC 2545 3) FRR takes the link-local one.
+    return {
+        p: re.sub(r"^fe80:\S+ (eth\d)$", _global, found.get(host, ""))
+        for p, host in zip(prefixes, hosts, strict=True)
+    }
+
+
+def _global(link_local: "re.Match[str]") -> str:
+    device = link_local[1]
+    return f"{'fd00::2' if device == 'eth0' else 'fd00:1::2'} {device}"
 
 
 def by(first: bool, *prefixes: str) -> dict[str, str]:  # noqa: FBT001  # of two
