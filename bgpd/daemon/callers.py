@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from bgpd.daemon.dynamic_peers import newcomer
 from bgpd.daemon.peer import Peer
 from bgpd.net.connection import Connection
-from bgpd.net.driver import set_peer_options
+from bgpd.net.peer_sockets import set_peer_options
 from bgpd.session.ranges import range_of
 
 if TYPE_CHECKING:

@@ -15,15 +15,9 @@ from typing import Final, Protocol
 from bgpd.net.connecting import connect
 from bgpd.net.connection import Connection, reason_of
 from bgpd.net.key_rollover import MOST_KEYS, KeyRollover
+from bgpd.net.peer_sockets import outgoing_socket
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import (
-    bind_device,
-    endpoint,
-    has_events,
-    make_socket,
-    set_md5_key,
-    set_ttl,
-)
+from bgpd.net.sockets import endpoint, has_events
 from bgpd.session.events import (
     CancelConnect,
     CloseConnection,
@@ -39,7 +33,6 @@ from bgpd.session.events import (
 )
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
-from bgpd.session.zones import split_zone, with_zone
 from bgpd.wire.errors import NotifyError
 
 TYPE_AT: Final = 18  # octets from the beginning of a message to its type, RFC 4271 4.1
@@ -437,7 +430,7 @@ class PeerDriver:
             self._made(connection, is_outgoing=True)
 
     async def _dial(self) -> socket.socket:
-        sock = self._outgoing_socket()
+        sock = outgoing_socket(self.settings)
         try:
             where = endpoint(self.settings.remote_addr, self.settings.port)
             self._dialled = sock
@@ -448,21 +441,6 @@ class PeerDriver:
         finally:
             if self._dialled is sock:  # else another attempt is under way
                 self._dialled = None
-        return sock
-
-    def _outgoing_socket(self) -> socket.socket:
-        settings = self.settings
-        sock = make_socket(settings.remote_addr)
-        try:
-            if settings.password:
-                set_md5_key(sock, settings.remote_addr, settings.password)
-            set_peer_options(sock, settings)
-            if settings.local_addr:
-                zone = settings.interface or split_zone(settings.remote_addr)[1]
-                sock.bind(endpoint(with_zone(settings.local_addr, zone), 0))
-        except BaseException:
-            sock.close()
-            raise
         return sock
 
     def _made(self, connection: Connection, *, is_outgoing: bool) -> None:
@@ -490,15 +468,3 @@ class PeerDriver:
 
     def _forget(self, conn_id: int) -> None:
         self._connections.pop(conn_id, None)
-
-
-def set_peer_options(sock: socket.socket, settings: PeerSettings) -> None:
-    """Set what a peer's settings say about its connection, whoever made it: device and TTL.
-
-    Raises:
-        OSError: The device is gone, or the connection.
-    """
-    if settings.interface:
-        bind_device(sock, settings.interface)
-    sent = settings.multihop_ttl or (1 if settings.is_internal is False else 0)
-    set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)

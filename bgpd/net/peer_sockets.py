@@ -1,0 +1,39 @@
+"""Sockets as the settings of one peer want them: MD5 key, device, source address, TTL."""
+
+import socket
+
+from bgpd.net.sockets import bind_device, endpoint, make_socket, set_md5_key, set_ttl
+from bgpd.session.settings import PeerSettings
+from bgpd.session.zones import split_zone, with_zone
+
+
+def outgoing_socket(settings: PeerSettings) -> socket.socket:
+    """Return a socket to call a peer with, bound as its settings say.
+
+    Raises:
+        OSError: Its options or its source address cannot be had.
+    """
+    sock = make_socket(settings.remote_addr)
+    try:
+        if settings.password:
+            set_md5_key(sock, settings.remote_addr, settings.password)
+        set_peer_options(sock, settings)
+        if settings.local_addr:
+            zone = settings.interface or split_zone(settings.remote_addr)[1]
+            sock.bind(endpoint(with_zone(settings.local_addr, zone), 0))
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def set_peer_options(sock: socket.socket, settings: PeerSettings) -> None:
+    """Set what a peer's settings say about its connection, whoever made it: device and TTL.
+
+    Raises:
+        OSError: The device is gone, or the connection.
+    """
+    if settings.interface:
+        bind_device(sock, settings.interface)
+    sent = settings.multihop_ttl or (1 if settings.is_internal is False else 0)
+    set_ttl(sock, sent=sent, security_hops=settings.ttl_security_hops)
