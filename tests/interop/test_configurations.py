@@ -59,21 +59,29 @@ def outcome_of(world: World) -> list[dict[str, object]]:
     return outcome
 
 
+def they_are_alike(theirs: World, ours: World) -> None:
+    unlike = theirs.case.unlike
+    assert eventually(lambda: hears_as_meant(theirs, unlike), SETTLE_TIME), found_in(
+        theirs
+    )
+    assert eventually(lambda: hears_as_meant(ours), SETTLE_TIME), found_in(ours)
+    # A path may become another once all neighbours are up.
+    eventually(lambda: outcome_of(ours) == outcome_of(theirs), 10)
+    for of_us, of_them in zip(outcome_of(ours), outcome_of(theirs), strict=True):
+        assert json.dumps(of_us, indent=1) == json.dumps(of_them, indent=1)
+
+
 @needs("bird")
 @needs("frr")
 @pytest.mark.parametrize("name", case_names())
 def test_neighbours_and_the_kernel_notice_no_difference(name: str) -> None:
     case = read_case(name)
     with both_worlds(name, case) as (theirs, ours):
-        assert eventually(lambda: hears_as_meant(theirs, case.unlike), SETTLE_TIME), (
-            found_in(theirs)
-        )
-        assert eventually(lambda: hears_as_meant(ours), SETTLE_TIME), found_in(ours)
-
-        # A path may become another once all neighbours are up.
-        eventually(lambda: outcome_of(ours) == outcome_of(theirs), 10)
-        for of_us, of_them in zip(outcome_of(ours), outcome_of(theirs), strict=True):
-            assert json.dumps(of_us, indent=1) == json.dumps(of_them, indent=1)
+        they_are_alike(theirs, ours)
+        if case.departure is not None:
+            for world in (theirs, ours):
+                world.depart(case.departure)
+            they_are_alike(theirs, ours)
 
 
 def test_every_case_has_both_halves() -> None:

@@ -63,6 +63,22 @@ class Unlike(BaseModel):
     reason: str
 
 
+class Departure(BaseModel):
+    """What is left when neighbours end.
+
+    Attributes:
+        leave: Who ends.
+        hears: What each neighbour that stays hears then, and nothing else.
+        kernel: What stands in the kernel then, and nothing else.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    leave: Words
+    hears: dict[str, Words]
+    kernel: Words | None = None
+
+
 class Case(BaseModel):
     """One place, and what its router has to tell there.
 
@@ -73,6 +89,7 @@ class Case(BaseModel):
         holds: What the router itself learned by BGP; not compared without.
         extra: Text after what the lab writes for a neighbour, in that maker's words.
         unlike: Differences that are meant; each must be there, and ``hears`` is ours.
+        departure: What comes after that.
         lab: The topology; ``place`` has no router of its own.
     """
 
@@ -84,6 +101,7 @@ class Case(BaseModel):
     holds: Words | None = None
     extra: dict[str, str] = {}
     unlike: tuple[Unlike, ...] = ()
+    departure: Departure | None = None
     lab: Topology
 
 
@@ -207,6 +225,13 @@ class World:
     def heard(self) -> dict[str, Heard]:
         """Return what each neighbour that is looked at hears."""
         return {name: self._heard(self.lab.routers[name]) for name in self.case.hears}
+
+    def depart(self, departure: Departure) -> None:
+        """End the neighbours that leave; from now on the case is what is left then."""
+        for name in departure.leave:
+            self.lab.routers[name].stop()
+        changes = {"hears": departure.hears, "kernel": departure.kernel, "holds": None}
+        self.case = self.case.model_copy(update=changes)
 
     def _heard(self, router: Router) -> Heard:
         found: Heard = {}
