@@ -15,6 +15,7 @@ from bgpd.lab.routers import bridge
 from bgpd.lab.routers.base import Router
 from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
+from bgpd.session.zones import is_link_local
 from bgpd.texts.state_files import write_file
 
 
@@ -120,8 +121,9 @@ class ExaBgp(Router):
                 for entry in update.get("withdraw", {}).get(f"{family} unicast", ()):
                     held.pop((entry["nlri"], addr), None)
                 announced = update.get("announce", {}).get(f"{family} unicast", {})
-                for next_hop, entries in announced.items():
-                    for entry in entries:
+                # A link-local address beside a global one is shown as a next hop of its own.
+                for next_hop in sorted(announced, key=is_link_local, reverse=True):
+                    for entry in announced[next_hop]:
                         view = _view(entry["nlri"], next_hop, addr, update["attribute"])
                         held[entry["nlri"], addr] = view
         found: dict[str, list[RouteView]] = {}
