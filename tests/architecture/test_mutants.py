@@ -22,6 +22,9 @@ CORE = (
     "adj_rib_in",
     "admission",
     "outcome",
+    "destinations",
+    "ignored",
+    "zones",
 )
 
 

@@ -51,6 +51,12 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/rib/test_adj_rib_in_batches.py",
         _SHORT_WAYS,
     ),
+    "rib/destinations.py": ("tests/unit/rib/test_destinations.py",),
+    "rib/ignored.py": (
+        "tests/unit/rib/test_ignored.py",
+        "tests/unit/rib/test_adj_rib_in.py",
+    ),
+    "rib/zones.py": ("tests/unit/rib/test_zones.py",),
     "rib/admission.py": ("tests/unit/rib/test_admission.py",),
     "rib/outcome.py": (
         "tests/unit/rib/test_adj_rib_in.py",

@@ -296,6 +296,104 @@ def test_unrest_is_told_of_once_with_its_paths(group) -> None:
     assert unrest.seconds < 20
 
 
+D, E, F, G = (
+    a_path(some_attributes(local_pref=pref), source=a_source(f"peer {pref}"))
+    for pref in (400, 500, 600, 700)
+)
+
+
+def changed_every_ms(group: Group, entries: Iterable[Entry | None]) -> None:
+    for entry in entries:
+        group.change(entry)
+        group.now += 0.001
+
+
+def test_unrest_says_how_often_for_how_long_and_between_which_paths() -> None:
+    """It is told of when the longest wait begins; the first changes were no unrest yet."""
+    group = Group(FIRST_WAIT)
+    changed_every_ms(group, (A, B, C, A, B, C))
+    assert not group.pacer.unrest
+    changed_every_ms(group, (A, B))
+    [unrest] = group.pacer.unrest
+    assert unrest._replace(seconds=0) == (ONE, 6, 0, (C, A, B), False)
+    assert unrest.seconds == pytest.approx(0.004)
+
+
+def test_some_of_its_paths_are_enough() -> None:
+    group = Group(FIRST_WAIT)
+    changed_every_ms(group, (A, B, C, D, E, F, G))
+    assert group.pacer.unrest[0].bests == (C, D, E, F)
+
+
+@pytest.mark.parametrize("place", range(2, 6))
+def test_unrest_says_that_there_was_no_path_at_times(place: int) -> None:
+    entries: list[Entry | None] = [A, B, C, A, B, C, A, B]
+    entries[place] = None
+    group = Group(FIRST_WAIT)
+    changed_every_ms(group, entries)
+    [unrest] = group.pacer.unrest
+    assert unrest.is_withdrawn
+    assert None not in unrest.bests
+
+
+def test_paths_are_kept_of_few_prefixes(monkeypatch) -> None:
+    monkeypatch.setattr(pacing, "MOST_WATCHED", 1)
+    group = Group(FIRST_WAIT)
+    for entry in (A, B, C, A, B, C, A):
+        group.change(entry, ONE, TWO)
+    first, second = group.pacer.unrest
+    assert (first.nlri, first.bests) == (ONE, (C, A, B))
+    assert (second.nlri, second.bests) == (TWO, (C, A))  # once there was room
+    assert not group.pacer._watched
+
+
+def test_what_changes_beside_what_is_unsteady_is_noticed() -> None:
+    group = Group()
+    group.change(A, ONE, TWO)
+    group.flap(3, B, A, B)
+    for entry in (C, A, B, C, A):
+        group.change(entry, ONE, TWO)
+    assert list(group.pacer.held) == [ONE]
+    for number in range(2):
+        group.change((B, C)[number], ONE, TWO)
+    assert list(group.pacer.held) == [ONE, TWO]
+
+
+@pytest.mark.parametrize(("interval", "rest"), [(1.0, WINDOW), (20.0, 40.0)])
+def test_it_rests_once_it_changes_no_more_for_long(interval, rest) -> None:
+    for seconds, is_forgotten in ((rest - 0.5, False), (rest, True)):
+        group = Group(interval)
+        group.flap(1 + FREE, A, B)
+        group.change(A, TWO)
+        group.now += seconds
+        group.told.clear()
+        group.change(B, TWO)
+        group.flap(FREE, C, A)
+        assert len(group.told) == 1 + (FREE if is_forgotten else 1)
+        assert bool(group.pacer.held) is not is_forgotten
+
+
+def test_nothing_is_kept_of_what_rested(group) -> None:
+    group.flap(1 + FREE, A, B)
+    assert group.pacer._watched
+    group.go(2 * WINDOW)
+    group.change(C)
+    assert not group.pacer._watched
+    assert not group.pacer._unsteady
+
+
+def test_it_is_told_at_the_moment_that_it_is_due() -> None:
+    group = Group(0.25)
+    group.flap(2 + FREE, A, B)
+    assert group.pacer.next_due() == group.now + FIRST_WAIT
+    group.now += FIRST_WAIT - 0.01
+    assert not group.pacer.release(group.table, group.now)
+    group.now = 1000.0 + FIRST_WAIT
+    group.change(C)  # as a change at that very moment is
+    assert group.known == {ONE: C}
+    assert not group.pacer.held
+
+
 def test_little_unrest_is_no_news(group) -> None:
     for _ in range(3):
         group.flap(FREE + 2, A, B)

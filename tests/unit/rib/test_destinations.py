@@ -61,6 +61,8 @@ UNICAST = (
     "2001:db8::/32",
     "fc00::/7",
     "fd00::1/128",
+    "fe00::/7",
+    "fe00::/8",
     "fe00::/9",
     "fec0::/10",
 )
@@ -103,7 +105,9 @@ def test_dividing_keeps_the_order() -> None:
     good, others = divide(nlris, AFI_IPV4)
     assert good == [nlris[0], nlris[2]]
     assert others == {MULTICAST: [nlris[1], nlris[4]], LOOPBACK: [nlris[3]]}
-    assert divide([of("250.0.0.0/8")[1]], AFI_IPV4, allows_reserved=True)[1] == {}
+    reserved = [of("250.0.0.0/8")[1]]
+    assert divide(reserved, AFI_IPV4) == ([], {RESERVED: reserved})
+    assert divide(reserved, AFI_IPV4, allows_reserved=True) == (reserved, {})
 
 
 PREFIXES = {
