@@ -161,6 +161,19 @@ def test_others_do_not_wait_beside_it(group) -> None:
     assert list(group.pacer.held) == [ONE]
 
 
+def test_what_is_told_keeps_its_order(group) -> None:
+    group.change(A, TWO, THREE)
+    group.flap(1 + FREE, A, B)
+    before, after = Change(A, B, [TWO]), Change(A, B, [THREE])
+    known = group.known[ONE]
+    for entry in (C, A):
+        changes = [before, Change(known, entry, [ONE]), after]
+        assert group.pacer.admit(changes, group.now) == [before, after]
+    last = Change(A, None, [ONE])
+    told = group.pacer.admit([before, last, after], group.now)
+    assert told == [before, Change(known, None, [ONE]), after]
+
+
 def test_what_is_not_the_best_path_concerns_nobody() -> None:
     group, wide = Group(), Group(is_add_path=True)
     pairs = _pairs()
@@ -255,6 +268,51 @@ def test_they_are_released_a_slice_at_a_time(group, monkeypatch) -> None:
     assert not group.pacer.held
 
 
+class TestWhatIsReleasedInOneGo:
+    """Nothing that is due waits for another go because of what comes before it."""
+
+    def held(self, *prefixes: Nlri) -> Group:
+        group = Group()
+        for entry in (A, B, C, A, B, C, A):
+            group.change(entry, *prefixes)
+        assert list(group.pacer.held) == [*prefixes]
+        return group
+
+    def release(self, group: Group) -> list[Nlri]:
+        """Release once; return the prefixes that members were told."""
+        group.told.clear()
+        group.take(group.pacer.release(group.table, group.now))
+        return [nlri for _, nlri, _ in group.told]
+
+    def test_what_is_not_due_yet_stays(self) -> None:
+        group = self.held(ONE)
+        group.now += FIRST_WAIT / 2
+        for entry in (A, B, C, A, B, C, A):
+            group.change(entry, TWO)
+        for nlri in (ONE, TWO):
+            due = group.pacer.next_due()
+            assert due is not None
+            group.now = due
+            assert self.release(group) == [nlri]
+
+    def test_what_was_withdrawn_meanwhile_is_passed_over(self) -> None:
+        group = self.held(ONE, TWO)
+        group.change(None, ONE)
+        group.now += FIRST_WAIT
+        assert self.release(group) == [TWO]
+
+    def test_what_must_wait_once_more_is_passed_over(self) -> None:
+        group = self.held(ONE, TWO)
+        group.change(None, ONE)
+        group.now += FIRST_WAIT
+        group.change(B, ONE)
+        group.change(C, ONE)
+        assert group.known[ONE] is B
+        assert self.release(group) == [TWO]
+        group.now += 2 * FIRST_WAIT
+        assert self.release(group) == [ONE]
+
+
 def test_all_are_released_when_that_is_wanted(group) -> None:
     group.flap(2 + FREE, A, B)
     assert group.pacer.held
@@ -280,6 +338,9 @@ def test_members_know_what_they_were_told(group) -> None:
     group.change(C)
     view = group.pacer.view(group.table)
     assert view.get(ONE) is None
+    with pytest.raises(KeyError) as error:
+        view[ONE]
+    assert error.value.args == (ONE,)
     assert sorted(view) == [TWO, THREE]
     assert ONE not in view
 

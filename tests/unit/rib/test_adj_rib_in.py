@@ -183,11 +183,18 @@ class TestWhatIsNoUnicastDestination:
 
     def test_each_path_identifier_is_a_route_of_its_own(self) -> None:
         peer = Peer()
+        peer.announce(LOOP, ONE, path_id=2)
         for path_id in (1, 2):
             outcome = peer.rib.learn((GOOD, path_id), GOOD, path_id)
             peer.rib.announce(outcome, MixedRun([ONE, MULTI]), path_id)
         assert set(peer.rib.refused) == {(MULTI, 1), (MULTI, 2)}
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
+
+    def test_it_is_kept_as_the_peer_sent_it(self) -> None:
+        peer = Peer(spec(MED))
+        self.mixed(peer, GOOD, ONE, MULTI)
+        assert peer.only_path(ONE).attributes.med == 7
+        assert peer.rib.refused[MULTI, 0].attributes is GOOD
 
 
 def test_link_local_next_hops_are_those_of_the_peer_s_link() -> None:
