@@ -420,6 +420,15 @@ def test_what_changes_beside_what_is_unsteady_is_noticed() -> None:
     assert list(group.pacer.held) == [ONE, TWO]
 
 
+def test_no_more_are_noticed_than_there_is_room_for(group, monkeypatch) -> None:
+    monkeypatch.setattr(pacing, "MOST_SEEN", 2)
+    group.change(A, ONE, TWO, THREE)
+    group.flap(2, B, A)
+    group.change(A, ONE)
+    group.change(B, ONE, TWO, THREE)
+    assert group.pacer._seen == {ONE, TWO}
+
+
 @pytest.mark.parametrize(("interval", "rest"), [(1.0, WINDOW), (20.0, 40.0)])
 def test_it_rests_once_it_changes_no_more_for_long(interval, rest) -> None:
     for seconds, is_forgotten in ((rest - 0.5, False), (rest, True)):

@@ -190,6 +190,18 @@ class TestWhatIsNoUnicastDestination:
         assert set(peer.rib.refused) == {(MULTI, 1), (MULTI, 2)}
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
 
+    def test_all_that_changes_is_told(self) -> None:
+        peer = Peer()
+        peer.rib.rules = rules(allows_reserved=True)
+        self.mixed(peer, GOOD, ONE, CLASS_E)
+        peer.rib.rules = rules()
+        outcome = peer.rib.learn(OTHER, OTHER)
+        run = MixedRun([CLASS_E, ONE, MULTI, TWO, LOCAL])
+        changes = peer.rib.announce(outcome, run)
+        told = {nlri: change.new for change in changes for nlri in change.nlris}
+        table = peer.loc_rib.table
+        assert told == {ONE: table[ONE], TWO: table[TWO], CLASS_E: None}
+
     def test_it_is_kept_as_the_peer_sent_it(self) -> None:
         peer = Peer(spec(MED))
         self.mixed(peer, GOOD, ONE, MULTI)
