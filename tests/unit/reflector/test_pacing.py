@@ -176,6 +176,7 @@ def test_what_is_told_keeps_its_order(group) -> None:
 
 def test_what_is_not_the_best_path_concerns_nobody() -> None:
     group, wide = Group(), Group(is_add_path=True)
+    group.pacer = Pacer(INTERVAL)  # the usual one
     pairs = _pairs()
     for one in (group, wide):
         one.change(pairs[0])
@@ -427,6 +428,11 @@ def test_no_more_are_noticed_than_there_is_room_for(group, monkeypatch) -> None:
     group.change(A, ONE)
     group.change(B, ONE, TWO, THREE)
     assert group.pacer._seen == {ONE, TWO}
+    other = Group()
+    other.change(A, ONE, TWO, THREE)
+    other.change(B, ONE, TWO)
+    other.change(B, THREE)
+    assert other.pacer._seen == {ONE, TWO}
 
 
 @pytest.mark.parametrize(("interval", "rest"), [(1.0, WINDOW), (20.0, 40.0)])

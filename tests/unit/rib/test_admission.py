@@ -135,6 +135,13 @@ class TestAcceptedRoutes:
         assert len(members_of(peer.loc_rib.table[ONE])) == 1
         assert list(peer.rib.admission.blocked) == [(ONE, 2)]
 
+    def test_a_path_that_is_let_in_is_not_refused_any_more(self) -> None:
+        peer = Peer(1)
+        peer.announce(LOOP, ONE, path_id=2)
+        peer.announce(GOOD, ONE, TWO, path_id=2)
+        assert peer.accepted() == [ONE]
+        assert list(peer.rib.refused) == [(TWO, 2)]
+
     def test_what_policy_or_a_loop_check_refuses_takes_no_room(self) -> None:
         peer = Peer(2, policy=REJECTS_LOW)
         peer.announce(LOOP, FOUR)
