@@ -42,6 +42,25 @@ def test_nothing_to_say() -> None:
     assert group.encode([Change(path, path, [ONE])]) is None
 
 
+@pytest.mark.parametrize("add_path_max", [None, 0, 2])
+def test_pacing_is_off_and_knows_whether_other_paths_are_told(add_path_max) -> None:
+    """Where only the best path is told, others may change as often as they like."""
+    pacer = a_group(add_path_max=add_path_max).pacer
+    assert pacer.interval == 0
+    best, entries = a_path(a_client(1), some_attributes(local_pref=9)), []
+    for number in (2, 3):
+        table = LocRib(IPV4_UNICAST)
+        table.announce([ONE], best)
+        table.announce([ONE], a_path(a_client(number)))
+        entries.append(table.table[ONE])
+    one, other = entries
+    pacer.interval = 5.0
+    for _ in range(10):
+        for old, new in ((one, other), (other, one)):
+            pacer.admit([Change(old, new, [ONE])], 1000.0)
+    assert bool(pacer.held) is (add_path_max is not None)
+
+
 def test_attributes_are_sent_once_for_all_their_prefixes() -> None:
     group, source, member = a_group(), a_client(1), a_client(2)
     group.join(member)

@@ -220,6 +220,37 @@ def test_link_local_next_hops_are_those_of_the_peer_s_link() -> None:
         assert (hop.address, hop.key) == (link_local, link_local + b"eth0")
 
 
+@pytest.mark.parametrize("zone", ["eth0", "eth1"])
+def test_what_is_known_of_a_link_local_next_hop_is_of_the_peer_s_link(
+    zone: str,
+) -> None:
+    """On eth0 it is another machine's address, on eth1 our own."""
+    link_local = parse_address("fe80::1")
+    attributes = make_attributes(next_hop=link_local, local_pref=100)
+
+    def resolve(key: bytes) -> Reachability:
+        device = key[16:].decode()
+        return Reachability(
+            key, is_reachable=True, interface=device, is_local=device == "eth1"
+        )
+
+    out_of_eth0 = spec(Term("t", Outcome.REJECT, Match(interface="eth0")))
+    for policy, refuses in ((ACCEPT_ALL, False), (out_of_eth0, zone == "eth0")):
+        peer = Peer()
+        peer.source.zone = zone
+        peer.rib = AdjRibIn(
+            peer.source,
+            peer.loc_rib,
+            rules(policy, is_on_this_machine=True),
+            NextHopTable(resolve),
+        )
+        peer.announce(attributes, TWO)
+        assert list(peer.rib.refused) == ([(TWO, 0)] if refuses else [])
+        if not refuses:
+            here = b"" if zone == "eth1" else link_local
+            assert peer.only_path(TWO).next_hop.address == here
+
+
 class TestPoliciesThatLookAtPrefixes:
     def test_each_prefix_is_judged(self) -> None:
         peer = Peer(REJECTS_LOW)
