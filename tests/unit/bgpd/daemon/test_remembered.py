@@ -17,8 +17,7 @@ from bgpd.daemon.remembered import (
     is_still,
     patience,
 )
-from bgpd.session.ranges import range_of
-from bgpd.session.settings import PeerSettings, RangeSettings
+from bgpd.session.settings import PeerSettings
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
@@ -149,44 +148,6 @@ SETTINGS = PeerSettings("", "", remote_as=64513, local_as=64512)
 )
 def test_with_another_as_or_address_it_is_another_peer(changes, is_same) -> None:
     assert is_still(ONE, replace(SETTINGS, **changes)) is is_same
-
-
-def test_the_longest_range_is_the_one() -> None:
-    ranges = [
-        RangeSettings(name, prefix, 9, SETTINGS)
-        for name, prefix in (
-            ("all", "10.0.0.0/8"),
-            ("nodes", "10.0.0.0/24"),
-            ("six", "fe80::/10"),
-        )
-    ]
-    for address, name in (
-        ("10.0.0.1", "nodes"),
-        ("10.1.0.1", "all"),
-        ("fe80::1%eth0", "six"),
-    ):
-        chosen = range_of(address, ranges)
-        assert chosen is not None
-        assert chosen.name == name
-    assert range_of("192.0.2.1", ranges) is None
-
-
-@pytest.mark.parametrize("turn", [1, -1])
-def test_a_range_of_a_link_takes_those_of_that_link_before_one_of_all(turn) -> None:
-    prefixes = ("fe80::/64", "fe80::%eth0/64", "fe80::%eth1/128", "fe80::%eth2/10")
-    ranges = [RangeSettings(each, each, 9, SETTINGS) for each in prefixes[::turn]]
-    for address, name in (
-        ("fe80::1%eth0", "fe80::%eth0/64"),
-        ("fe80::%eth1", "fe80::%eth1/128"),
-        ("fe80::1%eth1", "fe80::/64"),
-        ("fe80::1%eth2", "fe80::/64"),
-        ("fe80:1::1%eth2", "fe80::%eth2/10"),
-    ):
-        chosen = range_of(address, ranges)
-        assert chosen is not None
-        assert chosen.name == name
-    assert range_of("fe80:1::1%eth0", ranges) is None
-    assert range_of("2001:db8::1", ranges) is None
 
 
 def test_our_own_end_is_the_same_whether_its_zone_is_written_or_not() -> None:

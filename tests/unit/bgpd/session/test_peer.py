@@ -374,6 +374,14 @@ def test_a_mark_of_wrong_length_ends_the_session_where_marks_are_agreed_on() -> 
     made.receive_data(1, mark, 1.0)
     assert made.events() == []
     assert made.state is State.ESTABLISHED
+    can_both = Capabilities(
+        four_octet_as=65001, has_route_refresh=True, has_enhanced_refresh=True
+    )
+    made = established(OpenMessage(65001, 90, 2, can_both))
+    made.receive_data(1, mark, 1.0)
+    (notification,) = notifications(made.events())
+    assert (notification.code, notification.subcode) == (7, 1)
+    assert made.state is State.IDLE
 
 
 def test_an_error_of_the_routing_layer_ends_the_session() -> None:
@@ -684,6 +692,30 @@ def test_a_dynamic_peer_is_gone_with_its_connection() -> None:
     kinds = [type(e) for e in made.events()]
     assert kinds == [SessionDown, StateChanged, PeerExpired]
     assert made.next_deadline() is None
+
+
+def test_a_dynamic_peer_that_is_configured_meanwhile_is_connected_to() -> None:
+    made = session(is_dynamic=True, remote_as=0)
+    made.start(0.0)
+    made.connection_made(1, "a", "b", 0.0, is_outgoing=False)
+    made.receive_data(1, encode_open(PLAIN) + KEEPALIVE, 0.0)
+    assert made.is_dynamic
+    made.is_dynamic = False
+    made.events()
+    made.connection_lost(1, "reset", 1.0)
+    assert not any(isinstance(e, PeerExpired) for e in made.events())
+    due = made.next_deadline()
+    assert due is not None
+    made.handle_timer(due)
+    assert any(isinstance(e, Connect) for e in made.events())
+
+
+def test_a_configured_peer_that_falls_to_a_range_is_gone_with_its_connection() -> None:
+    made = established()
+    made.is_dynamic = True
+    assert made.is_dynamic
+    made.connection_lost(1, "reset", 1.0)
+    assert isinstance(made.events()[-1], PeerExpired)
 
 
 def test_a_dynamic_peer_that_fails_is_gone_too() -> None:
