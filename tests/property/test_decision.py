@@ -163,14 +163,15 @@ def test_members_of_multipath_cost_the_same_and_differ_in_next_hop(
     assert members[:1] == ranking.eligible[:1]
     assert len(members) <= choices.max_ecmp
     assert len({path.next_hop for path in members}) == len(members)
+    left_out = choices.left_out
     facts = [
         (
             p.weight,
             p.attributes.local_pref or 100,
-            p.attributes.as_path.hop_count,
+            Reason.AS_PATH_LEN in left_out or p.attributes.as_path.hop_count,
             p.attributes.origin,
             p.source.kind,
-            p.next_hop.metric,
+            Reason.INTERIOR_METRIC in left_out or p.next_hop.metric,
         )
         for p in members
     ]

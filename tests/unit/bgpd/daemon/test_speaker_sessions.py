@@ -38,6 +38,7 @@ from tests.support.speakers import (
     a_pair,
     on_both_loops,
     some_nlris,
+    unpaced,
     until,
 )
 
@@ -204,6 +205,7 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
     nlris = some_nlris(20_000)
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
+        unpaced(a)  # what the reader misses changes a thousand times
         a.accepts(f"{rack.network}.0/24")
         b.peers_with(a)
         async with ScriptedPeer(f"{rack.network}.9", a.addr, PORT) as slow:
