@@ -82,7 +82,10 @@ def export_context(
     self_from = SELF_FROM[settings.next_hop][not is_ibgp]
     local = speaker.addresses.next_hop(family, local_addr)
     zone = source.zone
-    link_local = speaker.addresses.link_local(zone) if zone else b""
+    # Within an AS routes go on beyond the link, and by reflectors that keep the link-local
+    # half or do not: one router would be two next hops. BIRD leaves it out there, too.
+    is_next_door = bool(zone) and not is_ibgp
+    link_local = speaker.addresses.link_local(zone) if is_next_door else b""
     return ExportContext(
         family=family,
         target=target,

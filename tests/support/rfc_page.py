@@ -47,7 +47,7 @@ STANDARDS: Final = (
         "2545",
         "IPv6 next hops",
         DONE,
-        "both addresses on a shared link; a link-local one never leaves its link",
+        "both addresses to another AS on a shared link, the global one within an AS; a link-local one never leaves its link",
     ),
     Standard("2918", "route refresh", DONE),
     Standard(

@@ -158,7 +158,7 @@ def test_an_ipv4_address_of_an_ipv6_session_is_followed(
     ("kind", "asn"),
     [
         ("ipv4", 65001),
-        ("global", 65000),
+        ("internal", 65000),
         ("global", 65001),
         ("link-local", 65001),
         ("routed", 65000),
@@ -170,12 +170,14 @@ def test_both_addresses_are_sent_on_a_shared_link_and_only_there(
     expected = {
         "ipv4": parse_address("2001:db8::1") + LINK_LOCAL,
         "global": parse_address("2001:db8::1") + LINK_LOCAL,
+        "internal": parse_address("2001:db8::1"),
         "link-local": LINK_LOCAL,
         "routed": parse_address("2001:db8:ffff::1"),
     }[kind]
     ours, theirs = {
         "ipv4": ("10.0.0.1", "10.0.0.2"),
         "global": ("2001:db8::1", "2001:db8::2"),
+        "internal": ("2001:db8::1", "2001:db8::2"),
         "link-local": ("fe80::d", "fe80::a"),
         "routed": ("2001:db8:ffff::1", "2001:db8:ffff::2"),
     }[kind]
