@@ -127,6 +127,10 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
 
     async with Rack() as rack:
         hub, clients = await a_star(rack)
+        # Who joins is told the whole table another way.
+        await until(
+            lambda: all(IPV4_UNICAST in c.peer(hub).ended_families for c in clients)
+        )
         told: list[Nlri] = []
         listeners = hub.speaker.tables[IPV4_UNICAST].listeners
         listeners += [never, lambda some: told.extend(n for c in some for n in c.nlris)]
