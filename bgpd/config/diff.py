@@ -22,6 +22,7 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
+from bgpd.session.zones import split_zone
 from rib.policy import PolicySpec
 
 COMPARED: Final = 128  # neighbours compared between breaths; a millisecond
@@ -219,7 +220,7 @@ def handover_change(
             remote_as_class=new.remote_as_class,
             remote_as_ranges=new.remote_as_ranges,
         )
-    if new.local_addr in ("", local_addr, local_addr.partition("%")[0]):
+    if new.local_addr in ("", local_addr, split_zone(local_addr)[0]):
         fitting = replace(fitting, local_addr=new.local_addr)
     return peer_change(fitting, new)
 

@@ -9,10 +9,10 @@ import logging
 from typing import TYPE_CHECKING
 
 from bgpd.daemon.dynamic_peers import newcomer
-from bgpd.daemon.peer import Peer
 from bgpd.net.connection import Connection
 from bgpd.net.peer_sockets import set_peer_options
 from bgpd.session.ranges import range_of
+from bgpd.session.zones import split_zone
 
 if TYPE_CHECKING:
     from bgpd.daemon.speaker import Speaker
@@ -24,13 +24,20 @@ def answer(speaker: "Speaker", connection: Connection) -> None:
     """Hand a connection to the neighbour who made it, or close it."""
     local, remote = connection.address_pair()
     peer = speaker.peers.get(remote)
-    expected = _address_for(speaker, peer, remote) if remote else ""
-    if expected and expected.partition("%")[0] != local.partition("%")[0]:
+    chosen, expected = None, ""
+    if peer is not None and not peer.range_name:
+        expected = peer.settings.local_addr
+    elif remote:
+        # A neighbour of a range may have been called from where it knew us before a
+        # restart: that binds nobody, its range's address does.
+        chosen = range_of(remote, speaker.ranges.values())
+        expected = "" if chosen is None else chosen.template.local_addr
+    if expected and split_zone(expected)[0] != split_zone(local)[0]:
         wrong = f"it came to {local}, and our address towards it is {expected}"
         _refuse(speaker, connection, remote, wrong)
         return
-    if peer is None:
-        peer = newcomer(speaker, remote)
+    if peer is None and chosen is not None:
+        peer = newcomer(speaker, remote, chosen)
     if peer is None:
         _refuse(speaker, connection, remote, "no such neighbour")
         return
@@ -43,18 +50,6 @@ def answer(speaker: "Speaker", connection: Connection) -> None:
     if peer.range_name and peer.stale_family_count:
         peer.driver.start()  # back while its routes wait for it; or no effect
     peer.driver.adopt(connection)
-
-
-def _address_for(speaker: "Speaker", peer: Peer | None, remote: str) -> str:
-    """Return the address that we would call a neighbour from; empty for any.
-
-    A neighbour of a range may have been called from where it knew us before a restart: that
-    binds nobody.
-    """
-    if peer is not None and not peer.range_name:
-        return peer.settings.local_addr
-    chosen = range_of(remote, speaker.ranges.values())
-    return "" if chosen is None else chosen.template.local_addr
 
 
 def _refuse(

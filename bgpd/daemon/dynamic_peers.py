@@ -29,13 +29,8 @@ spreads those of thousands over a quarter of it, and an attempt costs a quarter 
 _log = logging.getLogger(__name__)
 
 
-def newcomer(speaker: "Speaker", remote: str) -> Peer | None:
-    """Return a new neighbour if a range has room for it; the longest match wins."""
-    if not remote or not speaker.ranges:
-        return None
-    chosen = range_of(remote, speaker.ranges.values())
-    if chosen is None:
-        return None
+def newcomer(speaker: "Speaker", remote: str, chosen: RangeSettings) -> Peer | None:
+    """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
     if not has_room(speaker, chosen):
         _log.warning(
             "connection from %s refused: range %s has its %d neighbours",
