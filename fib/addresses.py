@@ -6,12 +6,12 @@ that will be there tomorrow is better than one on its way out (RFC 4862 5.5.4), 
 that is replaced every day (RFC 8981), and than one that moves to another machine.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
 from fib.errors import FibError
-from fib.netlink import EventSocket, ask_once, dump_small
+from fib.gathered_events import GatheredEvents
+from fib.netlink import ask_once, dump_small
 from fib.rtnetlink import (
     IFA_F_DADFAILED,
     IFA_F_DEPRECATED,
@@ -35,7 +35,6 @@ from rib.zones import is_link_local
 GATHER: Final = 0.1  # seconds; what changes in one moment is one change
 _LOOPBACK_LINK: Final = 1  # Linux numbers lo first in every namespace
 _LOOPBACK_V6: Final = bytes(15) + b"\1"
-_RECEIVE_BUFFER: Final = 1 << 20  # octets; what is lost is known to be lost
 
 
 class OwnAddress(NamedTuple):
@@ -147,11 +146,15 @@ class AddressTable:
     """
 
     def __init__(self, changed: Callable[[], object]) -> None:
-        self._changed = changed
         self._known: dict[tuple[int, bytes], OwnAddress] = {}
-        self._events: EventSocket | None = None
-        self._timer: asyncio.TimerHandle | None = None
         self._is_lost = False
+        self._events = GatheredEvents(
+            ("ipv4_address", "ipv6_address"),
+            self._handle,
+            self._handle_overflow,
+            changed,
+            GATHER,
+        )
 
     def start(self) -> None:
         """Begin to follow; from within the event loop.
@@ -159,28 +162,11 @@ class AddressTable:
         Raises:
             FibError: The kernel cannot be listened to.
         """
-        events = EventSocket(
-            ("ipv4_address", "ipv6_address"),
-            self._handle,
-            self._handle_overflow,
-            receive_buffer=_RECEIVE_BUFFER,
-        )
-        try:
-            self._load()
-        except BaseException:
-            events.close()
-            raise
-        self._loop = asyncio.get_running_loop()
-        self._events = events
-        events.start()
+        self._events.start(self._load)
 
     def close(self) -> None:
         """Stop."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._events.close()
 
     def known(self) -> Iterable[OwnAddress]:
         """Return all addresses; asked of the kernel while they are not followed.
@@ -188,7 +174,7 @@ class AddressTable:
         Raises:
             FibError: The kernel cannot be asked.
         """
-        if self._events is None or self._is_lost:
+        if self._is_lost or not self._events.is_open:
             self._load()
         return self._known.values()
 
@@ -213,19 +199,11 @@ class AddressTable:
                 is_news = self._known.get(key) != entry
                 self._known[key] = entry
             if is_news:
-                self._tell_soon()
+                self._events.tell_soon()
 
     def _handle_overflow(self) -> None:
         self._is_lost = True
-        self._tell_soon()
-
-    def _tell_soon(self) -> None:
-        if self._timer is None and self._events is not None:
-            self._timer = self._loop.call_later(GATHER, self._tell)
-
-    def _tell(self) -> None:
-        self._timer = None
-        self._changed()
+        self._events.tell_soon()
 
 
 def _parse(data: bytes, item: Message) -> OwnAddress:

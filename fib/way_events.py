@@ -7,11 +7,11 @@ are up and which have addresses, so that a daemon without the kernel's table can
 beside any number of routes.
 """
 
-import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final, NamedTuple
 
-from fib.netlink import EventSocket, dump_small
+from fib.gathered_events import GatheredEvents
+from fib.netlink import dump_small
 from fib.rtnetlink import (
     RTM_DELADDR,
     RTM_DELLINK,
@@ -34,7 +34,6 @@ from rib.zones import is_link_local
 
 GATHER: Final = 0.05  # seconds; what opens in one moment is told together
 MOST_PREFIXES: Final = 64  # told one by one; where more have opened, all may have
-_RECEIVE_BUFFER: Final = 1 << 20  # octets; what is lost is known to be lost
 
 Prefix = tuple[int, bytes]  # afi, NLRI
 
@@ -85,12 +84,17 @@ class WayEvents:
 
     def __init__(self, opened: Callable[[Opened], object], protocol: int) -> None:
         self._opened = opened
-        self._protocol = protocol
-        self._events: EventSocket | None = None
+        self._events = GatheredEvents(
+            ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route"),
+            self._handle,
+            self._handle_overflow,
+            self._tell,
+            GATHER,
+            socket_filter=ignore_routes_of(protocol),
+        )
         self._up: dict[int, bool] = {}
         self._names: dict[int, str] = {}
         self._addresses: set[AddressMessage] = set()
-        self._timer: asyncio.TimerHandle | None = None
         self._clear()
 
     def _clear(self) -> None:
@@ -106,42 +110,27 @@ class WayEvents:
         Raises:
             FibError: The kernel cannot be listened to.
         """
-        events = EventSocket(
-            ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route"),
-            self._handle,
-            self._handle_overflow,
-            socket_filter=ignore_routes_of(self._protocol),
-            receive_buffer=_RECEIVE_BUFFER,
-        )
-        try:
-            for data, item in dump_small(link_dump()):
-                if item.type == RTM_NEWLINK:
-                    link = parse_link(data, item.start, item.end)
-                    self._up[link.link] = link.is_up
-                    self._names[link.link] = link.name
-            self._addresses = {
-                parse_address_message(data, item.start, item.end)
-                for data, item in dump_small(address_dump())
-                if item.type == RTM_NEWADDR
-            }
-        except BaseException:
-            events.close()
-            raise
-        self._loop = asyncio.get_running_loop()
-        self._events = events
-        events.start()
+        self._events.start(self._load)
 
     def close(self) -> None:
         """Stop."""
-        if self._events is not None:
-            self._events.close()
-            self._events = None
-        if self._timer is not None:
-            self._timer.cancel()
+        self._events.close()
+
+    def _load(self) -> None:
+        for data, item in dump_small(link_dump()):
+            if item.type == RTM_NEWLINK:
+                link = parse_link(data, item.start, item.end)
+                self._up[link.link] = link.is_up
+                self._names[link.link] = link.name
+        self._addresses = {
+            parse_address_message(data, item.start, item.end)
+            for data, item in dump_small(address_dump())
+            if item.type == RTM_NEWADDR
+        }
 
     def _handle_overflow(self) -> None:
         self._is_any = True
-        self._tell_soon()
+        self._events.tell_soon()
 
     def _handle(self, data: bytes, items: Iterable[Message]) -> None:
         for item in items:
@@ -156,7 +145,7 @@ class WayEvents:
                 self._up.pop(lost.link, None)
                 self._names.pop(lost.link, None)
                 self._gone.add(lost.name)
-                self._tell_soon()
+                self._events.tell_soon()
             elif item.type == RTM_NEWADDR:
                 self._handle_address(data, item)
             elif item.type == RTM_DELADDR:
@@ -176,7 +165,7 @@ class WayEvents:
                 known.link == link.link and not is_link_local(known.address)
                 for known in self._addresses
             )
-            self._tell_soon()
+            self._events.tell_soon()
 
     def _handle_address(self, data: bytes, item: Message) -> None:
         new = parse_address_message(data, item.start, item.end)
@@ -191,21 +180,16 @@ class WayEvents:
         else:
             afi = AFI_IPV4 if len(new.address) == 4 else AFI_IPV6
             self._open((afi, make_nlri(new.address, new.length_bits)))
-        self._tell_soon()
+        self._events.tell_soon()
 
     def _open(self, prefix: Prefix) -> None:
         if len(self._prefixes) < MOST_PREFIXES:
             self._prefixes.add(prefix)
         elif prefix not in self._prefixes:
             self._is_any = True
-        self._tell_soon()
-
-    def _tell_soon(self) -> None:
-        if self._timer is None:
-            self._timer = self._loop.call_later(GATHER, self._tell)
+        self._events.tell_soon()
 
     def _tell(self) -> None:
-        self._timer = None
         opened = Opened(
             self._is_any,
             frozenset(self._links),

@@ -104,7 +104,7 @@ async def test_a_kernel_that_refuses_is_told_of_and_no_more(
     def refuse(*_: object, **__: object) -> None:
         raise FibError("no netlink here")
 
-    monkeypatch.setattr("fib.way_events.EventSocket", refuse)
+    monkeypatch.setattr("fib.gathered_events.EventSocket", refuse)
     async with Rack() as rack:
         node = await rack.node(1)
         made = Reconnect(node.speaker, 12)
