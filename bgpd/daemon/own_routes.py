@@ -66,7 +66,7 @@ class KernelRoutes:
             return False
         if negotiated is not None:
             return not negotiated.is_ibgp
-        return settings.remote_as not in (0, settings.local_as)
+        return settings.is_internal is False
 
     def find(self, afi: int, nlri: Nlri) -> OwnRoute | None:
         """Return what Loc-RIB puts into the kernel for one prefix."""
