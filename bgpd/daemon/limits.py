@@ -23,7 +23,15 @@ from rib.family import Family
 RANGE_REST: Final = 60
 """Seconds of rest for a neighbour of a range where none are configured: it is forgotten with
 its session, and so is how often it has failed."""
-CURES: Final = frozenset({"families", "import_policy", "remote_as"})
+CURES: Final = frozenset(
+    {
+        "families",
+        "import_policy",
+        "remote_as",
+        "remote_as_class",
+        "remote_as_ranges",
+    }
+)
 """Fields of ``PeerSettings`` whose change may bring a peer below its limits."""
 _COSMETIC: Final = frozenset({"name", "description"})
 _ENDS: Final = (LimitAction.RESTART, LimitAction.DISABLE)

@@ -12,7 +12,12 @@ from bgpd.config.diff import peer_change
 from bgpd.daemon import limits
 from bgpd.daemon.actions import DaemonActions
 from bgpd.session.fsm import State
-from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings
+from bgpd.session.settings import (
+    AsClass,
+    FamilySettings,
+    LimitAction,
+    PeerSettings,
+)
 from bgpd.wire.capabilities import GracefulRestart
 from bgpd.wire.framing import KEEPALIVE, MessageType
 from bgpd.wire.route_refresh import RouteRefresh, encode_route_refresh
@@ -240,6 +245,25 @@ async def test_restart_rests_for_the_time_given_and_a_raised_limit_ends_that() -
         assert retry_in(a, b) > 1790
         change(a, b, families=limited(max_prefixes=100))
         await until(lambda: len(a.table(IPV4_UNICAST)) == 10)
+
+
+@pytest.mark.slow
+@on_both_loops
+async def test_other_as_numbers_that_may_come_end_the_rest() -> None:
+    async with Rack() as rack:
+        a, b = await rack.node(1), await rack.node(2)
+        few = limited(max_prefixes=3, max_prefixes_restart_time=1800)
+        a.peers_with(b, families=few)
+        b.peers_with(a)
+        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        counters = a.peer(b).driver.session.counters
+        await until(lambda: counters.flaps == 1)
+        change(a, b, remote_as_class=AsClass.INTERNAL)
+        await until(lambda: counters.flaps == 2)
+        change(a, b, remote_as=0, remote_as_class=AsClass.LISTED)
+        await until(lambda: counters.flaps == 3)
+        change(a, b, remote_as_ranges=((1, 99), (ASN, ASN)))
+        await until(lambda: counters.flaps == 4)
 
 
 @on_both_loops
