@@ -61,7 +61,8 @@ class Step:
         refreshed: Addresses of peers whose routes are asked for or sent again because
             this policy is theirs.
         needs_restart: Takes effect when the daemon is started anew only.
-        owner: Whose a neighbour is from now on, or was, where its session goes on.
+        range_name: The range that a neighbour is in from now on, or was, where its session
+            goes on.
     """
 
     kind: StepKind
@@ -72,7 +73,7 @@ class Step:
     value: object = None
     refreshed: tuple[str, ...] = ()
     needs_restart: bool = False
-    owner: str = ""
+    range_name: str = ""
 
     def __str__(self) -> str:
         """Return the line of a reload's plan."""
@@ -83,8 +84,8 @@ class Step:
             text += f" for {', '.join(self.refreshed[:_SHOWN])}"
             if (more := len(self.refreshed) - _SHOWN) > 0:
                 text += f" and {more} more"
-        if self.owner:
-            text += f", {_OWNED[self.change]} {self.owner}"
+        if self.range_name:
+            text += f", {_IN_RANGE[self.change]} range {self.range_name}"
         if self.needs_restart:
             return f"{text}: at the next start"
         return f"{text}: {_COST_TEXT[self.cost]}"
@@ -97,7 +98,7 @@ _COST_TEXT: Final = MappingProxyType(
         ChangeCost.RESET: "sessions are reset",
     }
 )
-_OWNED: Final = MappingProxyType(
+_IN_RANGE: Final = MappingProxyType(
     {
         Change.REMOVE: "from now on in",
         Change.ADD: "so far in",
@@ -367,7 +368,7 @@ def _moved(
     if giver is None or taker is None or wider is None:
         return step
     cost, keys = handover_change(giver.template, taker.template)
-    return replace(step, cost=cost, keys=keys, owner=f"range {wider.name}")
+    return replace(step, cost=cost, keys=keys, range_name=wider.name)
 
 
 def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]:

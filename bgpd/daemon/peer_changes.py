@@ -29,8 +29,6 @@ SHOWN: Final = 3  # steps of one kind that the log shows each by itself
 AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
 LOOKED_AT: Final = 256  # peers compared in one go, at most a millisecond
 
-_RANGE: Final = "range "
-
 _log = logging.getLogger(__name__)
 
 
@@ -195,7 +193,7 @@ def foresee(
     for address, peer in tuple(speaker.peers.items()):
         if peer.range_name or address in neighbours:
             step = neighbours.get(address) or _removal(speaker, address, new.ranges)
-            for name in {peer.range_name, step.owner.removeprefix(_RANGE)}:
+            for name in {peer.range_name, step.range_name}:
                 costs.setdefault(name, []).append(step.cost)
             yield None
     names = {settings.prefix: settings.name for settings in speaker.ranges.values()}
@@ -215,24 +213,22 @@ def _removal(
     speaker: Speaker, address: str, ranges: Iterable[RangeSettings] | None = None
 ) -> Step:
     peer = speaker.peers[address]
-    cost, owner = ChangeCost.RESET, ""
-    keys: tuple[str, ...] = ()
+    step = Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
     chosen = heir(speaker, peer, ranges)
-    if chosen is not None:
-        cost, keys = change_of(peer, settings_under(chosen, peer))
-        owner = _RANGE + chosen.name
-    return Step(StepKind.PEER, Change.REMOVE, address, cost, keys, owner=owner)
+    if chosen is None:
+        return step
+    cost, keys = change_of(peer, settings_under(chosen, peer))
+    return replace(step, cost=cost, keys=keys, range_name=chosen.name)
 
 
 def _addition(speaker: Speaker, settings: PeerSettings) -> Step:
     address = settings.remote_addr
+    step = Step(StepKind.PEER, Change.ADD, address, ChangeCost.LIVE, value=settings)
     peer = speaker.peers.get(address)
-    cost, owner = ChangeCost.LIVE, ""
-    keys: tuple[str, ...] = ()
-    if peer is not None and can_go_on(peer):
-        cost, keys = change_of(peer, settings)
-        owner = _RANGE + peer.range_name
-    return Step(StepKind.PEER, Change.ADD, address, cost, keys, settings, owner=owner)
+    if peer is None or not can_go_on(peer):
+        return step
+    cost, keys = change_of(peer, settings)
+    return replace(step, cost=cost, keys=keys, range_name=peer.range_name)
 
 
 def _unexpected(error: Exception) -> Exception | None:
