@@ -14,6 +14,7 @@ import logging
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from bgpd.config.diff import peer_change
 from bgpd.daemon.logs import alike
 from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
@@ -240,11 +241,7 @@ def follow(peer: "Peer", before: PeerSettings) -> None:
     not up is tried at once if what it failed of may be gone.
     """
     now = peer.settings
-    changed = {
-        key
-        for key in PeerSettings.__slots__
-        if getattr(before, key) != getattr(now, key)
-    }
+    changed = set(peer_change(before, now)[1])
     if peer.negotiated is None:
         if peer.limits.exceeded is not None:
             if changed & CURES:
