@@ -156,6 +156,11 @@ class AddressTable:
             GATHER,
         )
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether changes are heard of."""
+        return self._events.is_open
+
     def start(self) -> None:
         """Begin to follow; from within the event loop.
 
@@ -174,7 +179,7 @@ class AddressTable:
         Raises:
             FibError: The kernel cannot be asked.
         """
-        if self._is_lost or not self._events.is_open:
+        if self._is_lost or not self.is_followed:
             self._load()
         return self._known.values()
 

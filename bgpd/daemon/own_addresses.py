@@ -45,13 +45,11 @@ class OwnAddresses:
         self._table = AddressTable(self._changed)
         self._siblings: dict[tuple[bytes, int], bytes] = {}
         self._link_locals: dict[str, bytes] = {}
-        self._is_followed = False
 
     def start(self) -> None:
         """Follow the kernel's addresses from now on; what it refuses is logged."""
         try:
             self._table.start()
-            self._is_followed = True
         except (FibError, OSError) as error:
             _log.warning(
                 "our addresses are not followed, sessions keep their next hops: %s",
@@ -60,7 +58,6 @@ class OwnAddresses:
 
     def close(self) -> None:
         """Follow nothing any more."""
-        self._is_followed = False
         self._table.close()
 
     def next_hop(self, family: Family, local_addr: str) -> bytes:
@@ -82,7 +79,7 @@ class OwnAddresses:
 
     def link_local(self, zone: str) -> bytes:
         """Return our link-local address on a link; empty where there is none."""
-        known = self._link_locals.get(zone) if self._is_followed else None
+        known = self._link_locals.get(zone) if self._table.is_followed else None
         if known is None:
             known = self._choose_link_local(zone)
             _remember(self._link_locals, zone, known)
@@ -90,7 +87,7 @@ class OwnAddresses:
 
     def _sibling(self, local: bytes, wanted: int) -> bytes:
         key = local, wanted
-        known = self._siblings.get(key) if self._is_followed else None
+        known = self._siblings.get(key) if self._table.is_followed else None
         if known is None:
             known = self._choose_sibling(local, wanted)
             is_news = self._siblings.get(key) != known
