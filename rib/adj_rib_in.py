@@ -165,7 +165,7 @@ class AdjRibIn:
     ) -> list[Change]:
         """Take in ``nlris`` with an outcome of ``learn``, by limits; return what changed."""
         if type(nlris) is MixedRun:
-            return announce_mixed(self, outcome, nlris, path_id)
+            return announce_mixed(self, outcome, nlris, path_id, is_counted=is_counted)
         if self._is_limited and is_counted and not self._has_room(len(nlris)):
             return self._announce_within(outcome, nlris, path_id)
         if type(outcome) is Path:

@@ -64,7 +64,12 @@ class IgnoredPrefixes(dict[NotUnicast, Ignored]):
 
 
 def announce_mixed(
-    rib: "AdjRibIn", outcome: Outcome, nlris: Sequence[Nlri], path_id: int
+    rib: "AdjRibIn",
+    outcome: Outcome,
+    nlris: Sequence[Nlri],
+    path_id: int,
+    *,
+    is_counted: bool,
 ) -> list[Change]:
     """Refuse what is no unicast destination, and let a peer's table take in the rest.
 
@@ -73,11 +78,14 @@ def announce_mixed(
         outcome: Of the prefixes' attributes.
         nlris: Prefixes of both kinds.
         path_id: As in ``AdjRibIn.announce``.
+        is_counted: As there.
     """
     good, others = divide(
         nlris, rib.loc_rib.family.afi, allows_reserved=rib.rules.allows_reserved
     )
-    changes = rib.announce(outcome, good, path_id) if good else []
+    changes: list[Change] = []
+    if good:
+        changes = rib.announce(outcome, good, path_id, is_counted=is_counted)
     attributes = outcome.received if isinstance(outcome, Path) else outcome.attributes
     for why, members in others.items():
         new = [nlri for nlri in members if (nlri, path_id) not in rib.refused]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
 from rib.admission import Admission, divide
 from rib.attributes import PathAttributes
+from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
 from rib.import_rules import ImportRules, Refusal
 from rib.loc_rib import LocRib
@@ -222,6 +223,19 @@ class TestReceivedRoutes:
         peer.announce(GOOD, FOUR)
         assert peer.rib.received_count == 3
         assert peer.rib.admission.forgotten_count == 1
+
+    def test_no_limit_keeps_stale_routes_out_that_are_judged_again(self) -> None:
+        peer = Peer()
+        outcome = peer.rib.learn(GOOD, GOOD)
+        peer.rib.announce(outcome, MixedRun([ONE, TWO, *nlris("224.0.0.0/24")]))
+        assert peer.rib.ignored  # so that prefixes are looked at again, too
+        peer.rib.make_stale()
+        peer.rib.limit(1, None)
+        peer.announce(GOOD, THREE)
+        for _ in peer.rib.import_again(peer._rules(ACCEPT_ALL)):
+            pass
+        assert peer.accepted() == [ONE, TWO, THREE]
+        assert not peer.blocked()
 
     def test_a_stale_route_that_is_announced_beyond_the_limit_is_gone(self) -> None:
         peer = Peer(None, 1)
