@@ -83,9 +83,9 @@ def announce_mixed(
     good, others = divide(
         nlris, rib.loc_rib.family.afi, allows_reserved=rib.rules.allows_reserved
     )
-    changes: list[Change] = []
-    if good:
-        changes = rib.announce(outcome, good, path_id, is_counted=is_counted)
+    changes = (
+        rib.announce(outcome, good, path_id, is_counted=is_counted) if good else []
+    )
     attributes = outcome.received if isinstance(outcome, Path) else outcome.attributes
     for why, members in others.items():
         new = [nlri for nlri in members if (nlri, path_id) not in rib.refused]

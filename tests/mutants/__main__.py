@@ -55,6 +55,7 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "rib/ignored.py": (
         "tests/unit/rib/test_ignored.py",
         "tests/unit/rib/test_adj_rib_in.py",
+        "tests/unit/rib/test_admission.py",
     ),
     "rib/zones.py": ("tests/unit/rib/test_zones.py",),
     "rib/admission.py": ("tests/unit/rib/test_admission.py",),

@@ -202,6 +202,13 @@ class TestWhatIsNoUnicastDestination:
         table = peer.loc_rib.table
         assert told == {ONE: table[ONE], TWO: table[TWO], CLASS_E: None}
 
+    def test_what_is_beside_it_is_let_in_by_limits(self) -> None:
+        peer = Peer()
+        peer.rib.limit(1, None)
+        self.mixed(peer, GOOD, ONE, MULTI, TWO)
+        assert peer.held() == {ONE: [GOOD]}
+        assert [*peer.rib.admission.blocked] == [(TWO, 0)]
+
     def test_it_is_kept_as_the_peer_sent_it(self) -> None:
         peer = Peer(spec(MED))
         self.mixed(peer, GOOD, ONE, MULTI)
