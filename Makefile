@@ -13,9 +13,9 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
-# Two workers: most of the long tests wait for timers of real daemons. Tests that must not
+# Three workers on two cores: most of the long tests wait for timers of real daemons. Tests that must not
 # run beside one another name a group: @pytest.mark.xdist_group.
-PYTEST_FLAGS ?= -q -n 2 --dist loadgroup
+PYTEST_FLAGS ?= -q -n 3 --dist loadgroup
 
 DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
