@@ -41,6 +41,7 @@ from rib.path import Path, Source, SourceKind
 from rib.policy import (
     ACCEPT_ALL,
     BARRIER,
+    NextHopRule,
     Policy,
     Verdict,
     export_allowed,
@@ -349,14 +350,19 @@ class Export:
         else:
             octets = self._to_ibgp(path, attributes)
         before = next_hop = attributes.next_hop
-        if verdict is None or verdict.next_hop is None:
-            next_hop = self._next_hop(path, before)
+        wanted = None if verdict is None else verdict.next_hop
+        if wanted is None:
+            is_self = path.source.kind in self._self_from
+            next_hop = self._next_hop(path, before, is_self=is_self)
+        elif isinstance(wanted, NextHopRule):
+            is_self = wanted is not NextHopRule.UNCHANGED
+            next_hop = self._next_hop(path, path.attributes.next_hop, is_self=is_self)
         return self._finish(octets, next_hop, before)
 
-    def _next_hop(self, path: Path, next_hop: bytes) -> bytes:
-        """Return what stands for a next hop that export policy left alone."""
+    def _next_hop(self, path: Path, next_hop: bytes, *, is_self: bool) -> bytes:
+        """Return what stands for a next hop that is no address of export policy's."""
         context = self.context
-        if path.source.kind in self._self_from or not next_hop:
+        if is_self or not next_hop:
             return context.local_address
         if is_link_local(next_hop):
             # RFC 2545 3: of no use to those who are not on that link.
@@ -416,7 +422,7 @@ class Export:
             AIGP: None,  # RFC 7311 3.3: for sessions that enabled it; none does
         }
         extended = attributes.get(EXTENDED_COMMUNITIES)
-        if extended is not None:
+        if extended is not None and path.source.kind in _LEARNED:
             own = verdict.own_ext_communities if verdict else _NO_COMMUNITIES
             changes[EXTENDED_COMMUNITIES] = _transitive(extended, own) or None
         # RFC 4271 5.1.4: MED is not passed on to other neighbouring ASes; one that our

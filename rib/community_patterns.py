@@ -114,6 +114,11 @@ class CommunitySet:
         parts = [self._parts(each) for each in communities] if self._patterns else []
         return all(any(map(pattern.fits, parts)) for pattern in self._patterns)
 
+    def meets_exactly(self, communities: Iterable[Any]) -> bool:
+        """Return whether ``meets_all`` holds, and each of ``communities`` is wanted."""
+        communities = tuple(communities)
+        return self.meets_all(communities) and all(each in self for each in communities)
+
 
 def _standard_parts(community: int) -> Parts:
     return community >> 16, community & _OCTETS_2

@@ -15,7 +15,13 @@ from rib.attributes import PathAttributes, prepend
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source, SourceKind
-from rib.policy import ACCEPT_ALL, Policy, Verdict, obey_graceful_shutdown
+from rib.policy import (
+    ACCEPT_ALL,
+    NextHopRule,
+    Policy,
+    Verdict,
+    obey_graceful_shutdown,
+)
 
 
 class Refusal(Enum):
@@ -244,10 +250,25 @@ class ImportRules:
 
 
 def _conclude(verdict: Verdict, source: Source) -> Verdict:
-    """RFC 8326 4.2: what is about to be shut down comes last, whatever policy says."""
+    """Apply what only this place knows: who the peer is, and what goes before policy.
+
+    RFC 8326 4.2: what is about to be shut down comes last, whatever policy says.
+    """
+    if verdict.next_hop is NextHopRule.PEER:
+        verdict = _through(verdict, source)
     if source.kind is not SourceKind.EBGP or not verdict.is_accepted:
         return verdict
     attributes = obey_graceful_shutdown(verdict.attributes)
     if attributes is verdict.attributes:
         return verdict
     return verdict._replace(attributes=attributes)
+
+
+def _through(verdict: Verdict, source: Source) -> Verdict:
+    """Let the peer itself be the next hop, where its address is of the route's family."""
+    attributes, address = verdict.attributes, source.address
+    if len(attributes.next_hop[:16]) != len(address):
+        return verdict._replace(next_hop=None)
+    return verdict._replace(
+        attributes=attributes.with_changes({}, next_hop=address), next_hop=address
+    )

@@ -17,9 +17,19 @@ from bgpd.config.validation import did_you_mean
 from bgpd.session.zones import is_link_local, split_zone
 from bgpd.texts.tree import KeyPath
 from rib.attribute_table import NEEDED_ATTRIBUTES
-from rib.policy import BUILT_IN_POLICIES, prefix_entry
+from rib.policy import BUILT_IN_POLICIES, NextHopRule, prefix_entry
 
 Finding = tuple[KeyPath, str]
+
+_DIRECTION_OF: Final = {
+    NextHopRule.SELF.value: ("export", "import"),
+    NextHopRule.UNCHANGED.value: ("export", "import"),
+    NextHopRule.PEER.value: ("import", "export"),
+}
+_EXPECTED_NEXT_HOP: Final = {
+    "import": "an address or peer",
+    "export": "an address, self or unchanged",
+}
 
 _ENDPOINT: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}/?")
 
@@ -291,12 +301,38 @@ def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
                 yield (*path, "set", "remove_med"), "excludes med"
 
 
+def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
+    """A policy's next hop that means nothing in the direction it is used in."""
+    users: dict[tuple[str, str], str] = {}
+    for key in ("import_policy", "export_policy"):
+        for neighbor in neighbors(config):
+            users.setdefault((key, str(neighbor.get(key))), neighbor.name)
+        users.setdefault((key, str(getattr(config.bgp.defaults, key))), "bgp.defaults")
+    for name, policy in config.policies.items():
+        for number, term in enumerate(policy.terms):
+            rule = term.set.next_hop
+            direction, other = _DIRECTION_OF.get(str(rule), ("", ""))
+            user = users.get((f"{other}_policy", name))
+            if direction and user is not None:
+                path: KeyPath = ("policies", name, "terms", number, "set", "next_hop")
+                text = (
+                    f"{rule} is for {direction} policies, and this is the {other} policy "
+                    f"of {user}: there, expected {_EXPECTED_NEXT_HOP[other]}"
+                )
+                yield path, text
+
+
 def _originated(config: DaemonConfig) -> Iterator[Finding]:
     first: dict[str, int] = {}
     for index, route in enumerate(config.routes.originate):
         path = ("routes", "originate", index)
         if first.setdefault(route.prefix, index) != index:
             yield (*path, "prefix"), f"{route.prefix} stands twice"
+        if route.fallback and route.weight is not None:
+            yield (
+                (*path, "weight"),
+                "excludes fallback, which comes last whatever it is",
+            )
         if route.summary_only and not route.aggregate:
             yield (*path, "summary_only"), "needs aggregate"
         for number, item in enumerate(route.when):
@@ -337,5 +373,6 @@ _WHOLE_RULES: Final[tuple[Callable[[DaemonConfig], Iterator[Finding]], ...]] = (
     _datastore,
     _policy_names,
     _policy_terms,
+    _next_hop_rules,
     _originated,
 )

@@ -40,7 +40,11 @@ from bgpd.session.settings import (
 )
 from rib.attribute_text import ORIGIN_NAMES
 from rib.attributes import PrivateScope
-from rib.communities import parse_community, parse_large_community
+from rib.communities import (
+    parse_community,
+    parse_ext_community,
+    parse_large_community,
+)
 from rib.community_patterns import KINDS
 from rib.decision import DecisionOptions, Reason
 from rib.family import ADDRESS_OCTETS, FAMILIES_BY_NAME, SAFI_UNICAST, Family
@@ -50,6 +54,7 @@ from rib.policy import (
     Actions,
     Bounds,
     Match,
+    NextHopRule,
     Outcome,
     PolicySpec,
     PrefixEntry,
@@ -69,7 +74,8 @@ _LEFT_OUT: Final = {
     "ignore_as_path_length": Reason.AS_PATH_LEN,
     "ignore_interior_cost": Reason.INTERIOR_METRIC,
 }
-_SUFFIXES: Final = {"any": "", "all": "_all", "none": "_none"}
+_SUFFIXES: Final = {"any": "", "all": "_all", "none": "_none", "exact": "_exact"}
+_NEXT_HOP_RULES: Final = {rule.value: rule for rule in NextHopRule}
 _MAX_FIRST_OCTET = 223  # above are multicast addresses
 
 
@@ -300,10 +306,14 @@ def _routes(routes: written.Routes) -> RouteSettings:
             *_prefix(each.prefix),
             is_blackhole=each.blackhole,
             next_hop=b"" if each.next_hop is None else parse_address(each.next_hop),
+            origin=_origin(each.origin),
             local_pref=each.local_pref,
             med=each.med,
+            weight=each.weight,
+            prepend=tuple(each.prepend),
             communities=tuple(map(parse_community, each.communities)),
             large_communities=tuple(map(parse_large_community, each.large_communities)),
+            ext_communities=tuple(map(parse_ext_community, each.ext_communities)),
             when=_condition(each),
             is_aggregate=each.aggregate,
             is_summary_only=each.summary_only,
@@ -383,10 +393,11 @@ def _match(match: policies.TermMatch) -> Match:
     next_hops = tuple(map(_inside, match.next_hops))
     kinds = (SourceKind[each.upper()] for each in match.sources)
     communities = {
-        f"{kind.field}{suffix}": frozenset(map(kind.parse, getattr(asked, quantity)))
+        f"{kind.field}{suffix}": frozenset(map(kind.parse, listed))
         for kind in KINDS
         for asked in (getattr(match, kind.field),)
         for quantity, suffix in _SUFFIXES.items()
+        if (listed := getattr(asked, quantity)) is not None
     }
     return Match(
         prefixes=PrefixMatch(prefixes) if prefixes else None,
@@ -418,6 +429,12 @@ def _bounds(numbers: policies.NumberRange | None) -> Bounds | None:
     return None if numbers is None else Bounds(numbers.min, numbers.max)
 
 
+def _next_hop(written: str | None) -> bytes | NextHopRule | None:
+    if written is None:
+        return None
+    return _NEXT_HOP_RULES.get(written) or parse_address(written)
+
+
 def _actions(changes: policies.TermChanges) -> Actions:
     communities: dict[str, object] = {}
     for kind in KINDS:
@@ -431,7 +448,7 @@ def _actions(changes: policies.TermChanges) -> Actions:
         local_pref=changes.local_pref,
         med=changes.med,
         removes_med=changes.remove_med,
-        next_hop=None if changes.next_hop is None else parse_address(changes.next_hop),
+        next_hop=_next_hop(changes.next_hop),
         weight=changes.weight,
         prepend=tuple(changes.prepend),
         **communities,  # type: ignore[arg-type]  # fields of Actions by their names

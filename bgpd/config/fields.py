@@ -20,6 +20,7 @@ from rib.communities import (
 )
 from rib.community_patterns import EXTENDED, LARGE, STANDARD
 from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
+from rib.policy import NextHopRule
 
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
 _MAX_AS: Final = 0xFFFFFFFF
@@ -29,6 +30,7 @@ _ATTRIBUTES: Final = {
     if code not in NEEDED_ATTRIBUTES
 }
 _AS_CLASSES: Final = ("internal", "external")
+_NEXT_HOP_RULES: Final = frozenset(rule.value for rule in NextHopRule)
 _INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
 _PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 MD5_KEY_LEN: Final = 80  # octets, the kernel's TCP_MD5SIG_MAXKEYLEN
@@ -120,6 +122,18 @@ def as_interval(item: int | str) -> tuple[int, int]:
 
 def _address(text: str) -> str:
     return format_address(parse_address(text))
+
+
+def _policy_next_hop(text: str) -> str:
+    if text in _NEXT_HOP_RULES:
+        return text
+    try:
+        return _address(text)
+    except ValueError:
+        rules = ", ".join(sorted(_NEXT_HOP_RULES))
+        raise ValueError(
+            f"expected an address or one of {rules}, found {text!r}"
+        ) from None
 
 
 def _peer_address(text: str) -> str:
@@ -267,6 +281,7 @@ RangeAs = Annotated[
     int | Literal["internal", "external"] | list[int | str], BeforeValidator(_range_as)
 ]
 Address = Annotated[str, AfterValidator(_address)]
+PolicyNextHop = Annotated[str, AfterValidator(_policy_next_hop)]
 PeerAddress = Annotated[str, AfterValidator(_peer_address)]
 PeerPrefix = Annotated[str, AfterValidator(_peer_prefix)]
 Prefix = Annotated[str, AfterValidator(_prefix)]
@@ -293,4 +308,5 @@ LongSeconds = Annotated[int, Field(ge=0, le=0xFFFFFF), _SECONDS]  # RFC 9494 3: 
 Hops = Annotated[int, Field(ge=0, le=255), Unit("hops")]
 Count = Annotated[int, Field(ge=0, le=0x7FFFFFFF)]
 Metric = Annotated[int, Field(ge=0, le=_MAX_AS)]
+Weight = Annotated[int, Field(ge=0, le=0xFFFF)]
 Percent = Annotated[int, Field(ge=1, le=100), Unit("percent")]

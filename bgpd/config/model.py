@@ -17,6 +17,7 @@ from bgpd.config.fields import (
     AsNumber,
     AutoOff,
     Community,
+    ExtCommunity,
     InterfacePattern,
     LargeCommunity,
     LongSeconds,
@@ -32,9 +33,10 @@ from bgpd.config.fields import (
     SocketAddress,
     Switch,
     Unit,
+    Weight,
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
-from bgpd.config.policies import PolicyModel, PrefixItem
+from bgpd.config.policies import OriginName, PolicyModel, PrefixItem
 from bgpd.config.settings import REMOVAL_HOLD
 
 
@@ -138,13 +140,23 @@ class OriginatedRoute(Section):
     next_hop: Annotated[
         Address | None, Field(description="next hop announced; default our own address")
     ] = None
+    origin: Annotated[OriginName, Field(description="ORIGIN")] = "igp"
     local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
     med: Annotated[Metric | None, Field(description="MED")] = None
+    weight: Annotated[
+        Weight | None, Field(description="preferred before LOCAL_PREF, local to us")
+    ] = None
+    prepend: Annotated[
+        list[AsNumber], Field(max_length=32, description="AS numbers of the path")
+    ] = []
     communities: Annotated[
         list[Community], Field(description="communities: 65000:1, no-export")
     ] = []
     large_communities: Annotated[
         list[LargeCommunity], Field(description="large communities: 65000:1:2")
+    ] = []
+    ext_communities: Annotated[
+        list[ExtCommunity], Field(description="extended communities: rt:65000:1")
     ] = []
     when: Annotated[
         list[PrefixItem],

@@ -11,7 +11,6 @@ from pydantic import AfterValidator, BeforeValidator, Field
 
 from bgpd.config.base import Section
 from bgpd.config.fields import (
-    Address,
     AsNumber,
     Community,
     CommunityPattern,
@@ -20,13 +19,14 @@ from bgpd.config.fields import (
     LargeCommunity,
     LargeCommunityPattern,
     Metric,
+    PolicyNextHop,
     Prefix,
     Switch,
+    Weight,
 )
 from rib.policy.pattern_syntax import PatternError, parse_pattern
 
 Length = Annotated[int, Field(ge=0, le=128)]
-Weight = Annotated[int, Field(ge=0, le=0xFFFF)]
 
 
 def _regular_expression(text: str) -> str:
@@ -85,6 +85,10 @@ class CommunityMatch(Section):
         Field(description="each of these; of a pattern, one that fits it"),
     ] = []
     none: Annotated[list[CommunityPattern], Field(description="not one of these")] = []
+    exact: Annotated[
+        list[CommunityPattern] | None,
+        Field(description="each of these and no others; `[]` is none at all"),
+    ] = None
 
 
 class LargeCommunityMatch(Section):
@@ -101,6 +105,10 @@ class LargeCommunityMatch(Section):
     none: Annotated[
         list[LargeCommunityPattern], Field(description="not one of these")
     ] = []
+    exact: Annotated[
+        list[LargeCommunityPattern] | None,
+        Field(description="each of these and no others; `[]` is none at all"),
+    ] = None
 
 
 class ExtCommunityMatch(Section):
@@ -120,6 +128,10 @@ class ExtCommunityMatch(Section):
     none: Annotated[
         list[ExtCommunityPattern], Field(description="not one of these")
     ] = []
+    exact: Annotated[
+        list[ExtCommunityPattern] | None,
+        Field(description="each of these and no others; `[]` is none at all"),
+    ] = None
 
 
 def _any_of(value: object) -> object:
@@ -150,7 +162,8 @@ class TermMatch(Section):
     communities: Annotated[
         CommunityMatchItem,
         Field(
-            description="a list, of which one must be there, or `any`, `all`, `none`"
+            description="a list, of which one must be there, or `any`, `all`, `none` and "
+            "`exact`"
         ),
     ] = CommunityMatch()
     large_communities: Annotated[
@@ -239,7 +252,14 @@ class TermChanges(Section):
         Field(description="MED; sent to other ASes, too, unlike a received one"),
     ] = None
     remove_med: Annotated[Switch, Field(description="take MED away")] = False
-    next_hop: Annotated[Address | None, Field(description="next hop")] = None
+    next_hop: Annotated[
+        PolicyNextHop | None,
+        Field(
+            description="next hop: an address; in export policies `self`, our own, or "
+            "`unchanged`, whatever the session's `next_hop` says; in import policies "
+            "`peer`, the peer's own address where the session is of the route's family"
+        ),
+    ] = None
     weight: Annotated[
         Weight | None, Field(description="preferred before LOCAL_PREF, local to us")
     ] = None

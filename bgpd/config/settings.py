@@ -70,10 +70,14 @@ class OriginatedRoute:
         nlri: The prefix.
         is_blackhole: Whether the kernel gets a discard route for it.
         next_hop: 4 or 16 octets; empty is our own address on each session.
+        origin: ORIGIN: 0 IGP, 1 EGP, 2 INCOMPLETE.
         local_pref: ``None`` is the default.
         med: ``None`` is none.
+        weight: Preference local to us; ``None`` is that of its source.
+        prepend: AS numbers of AS_PATH, before it is sent.
         communities: RFC 1997 values.
         large_communities: RFC 8092 values.
+        ext_communities: RFC 4360 values.
         when: Announced only while one of these is in the table; ``None`` is always.
         is_aggregate: It stands for those (RFC 4271 9.2.2.2).
         is_summary_only: Peers are told nothing of what lies inside it.
@@ -84,10 +88,14 @@ class OriginatedRoute:
     nlri: Nlri
     is_blackhole: bool = False
     next_hop: bytes = b""
+    origin: int = 0
     local_pref: int | None = None
     med: int | None = None
+    weight: int | None = None
+    prepend: tuple[int, ...] = ()
     communities: tuple[int, ...] = ()
     large_communities: tuple[tuple[int, int, int], ...] = ()
+    ext_communities: tuple[int, ...] = ()
     when: PrefixMatch | None = None
     is_aggregate: bool = False
     is_summary_only: bool = False

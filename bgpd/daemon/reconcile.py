@@ -21,7 +21,7 @@ from bgpd.daemon.origins import FALLBACK_WEIGHT, Origins
 from bgpd.daemon.peer_changes import PeerChanges
 from bgpd.daemon.speaker import Speaker
 from bgpd.session.settings import PeerSettings, RangeSettings
-from rib.attributes import PathAttributes, make_attributes
+from rib.attributes import PathAttributes, make_attributes, prepend
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source
@@ -34,6 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 _Key = tuple[Family, Nlri]
+_Place = tuple[Source, Family, PathAttributes, int | None]
 DEFAULT_NLRI: Final = b"\0"
 _DEFAULT_ROUTE: Final = make_attributes(next_hop=b"")
 
@@ -44,6 +45,7 @@ class _Route:
 
     source: Source
     attributes: PathAttributes
+    weight: int | None = None
 
 
 @dataclass(slots=True)
@@ -99,13 +101,13 @@ class Reconciler:
             source = origins.blocks if route.is_blackhole else origins.networks
             attributes = self._attributes_of(route)
             if route.when is None and not route.is_fallback:
-                wanted[key] = _Route(source, attributes)
+                wanted[key] = _Route(source, attributes, route.weight)
             else:
                 conditional[key] = Conditional(
                     attributes,
                     source,
                     route.when,
-                    FALLBACK_WEIGHT if route.is_fallback else None,
+                    FALLBACK_WEIGHT if route.is_fallback else route.weight,
                     route.is_summary_only,
                 )
         for family in self._families_of_defaults(settings):
@@ -202,10 +204,13 @@ class Reconciler:
                 atomic_aggregate=route.is_aggregate,
                 aggregator=aggregator if route.is_aggregate else None,
                 next_hop=route.next_hop,
+                origin=route.origin,
+                as_path=_path_of(route.prepend),
                 local_pref=route.local_pref,
                 med=route.med,
                 communities=route.communities,
                 large_communities=route.large_communities,
+                ext_communities=route.ext_communities,
             )
         return known
 
@@ -266,16 +271,18 @@ class Reconciler:
             new = wanted.get(key)
             if new is None or new.source is not route.source:
                 gone.setdefault((route.source, key[0]), []).append(key[1])
-        come: dict[tuple[Source, Family, PathAttributes], list[Nlri]] = {}
+        come: dict[_Place, list[Nlri]] = {}
         for key, route in wanted.items():
             known = before.get(key)
             if known is not route and known != route:
-                place = (route.source, key[0], route.attributes)
+                place = (route.source, key[0], route.attributes, route.weight)
                 come.setdefault(place, []).append(key[1])
 
-        def announce(place: tuple[Source, Family, PathAttributes]) -> None:
-            source, family, attributes = place
-            self._speaker.originate(family, come[place], attributes, source)
+        def announce(place: _Place) -> None:
+            source, family, attributes, weight = place
+            self._speaker.originate(
+                family, come[place], attributes, source, weight=weight
+            )
 
         def withdraw(place: tuple[Source, Family]) -> None:
             source, family = place
@@ -283,3 +290,10 @@ class Reconciler:
 
         each(announce, come, "routes of our own")
         each(withdraw, gone, "routes of our own")
+
+
+def _path_of(asns: Iterable[int]) -> bytes:
+    path = b""
+    for asn in reversed([*asns]):
+        path = prepend(path, asn)
+    return path

@@ -25,6 +25,7 @@ from rib.policy.spec import Bounds, Match, PrefixMatch
 
 Check = Callable[[PathAttributes], bool]
 
+_NOTHING_ASKED: Final = Match()
 _AFI_BY_OCTETS: Final = MappingProxyType(
     {octets: afi for afi, octets in ADDRESS_OCTETS.items()}
 )
@@ -39,7 +40,7 @@ def attribute_checks(match: Match) -> tuple[tuple[str, Check], ...]:
     checks = []
     for field, build in _BUILDERS.items():
         wanted = getattr(match, field)
-        if wanted:
+        if wanted != getattr(_NOTHING_ASKED, field):
             checks.append((field, build(wanted)))
     return tuple(checks)
 
@@ -57,6 +58,11 @@ def _all_of(kind: Kind, wanted: frozenset[Any]) -> Check:
 def _none_of(kind: Kind, wanted: frozenset[Any]) -> Check:
     carried, some = attrgetter(kind.field), CommunitySet(wanted, kind)
     return lambda attributes: not some.meets_any(carried(attributes))
+
+
+def _exactly(kind: Kind, wanted: frozenset[Any]) -> Check:
+    carried, some = attrgetter(kind.field), CommunitySet(wanted, kind)
+    return lambda attributes: some.meets_exactly(carried(attributes))
 
 
 def _origins(wanted: frozenset[int]) -> Check:
@@ -118,7 +124,12 @@ _BUILDERS: Final[Mapping[str, Callable[[Any], Check]]] = MappingProxyType(
         **{
             kind.field + suffix: partial(build, kind)
             for kind in KINDS
-            for suffix, build in (("", _any_of), ("_all", _all_of), ("_none", _none_of))
+            for suffix, build in (
+                ("", _any_of),
+                ("_all", _all_of),
+                ("_none", _none_of),
+                ("_exact", _exactly),
+            )
         },
         "origins": _origins,
         "as_path_regex": _as_path_regex,

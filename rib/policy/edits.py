@@ -21,7 +21,7 @@ from rib.attributes import (
     encode_large_communities,
 )
 from rib.community_patterns import EXTENDED, LARGE, STANDARD, CommunitySet, Kind
-from rib.policy.spec import Actions
+from rib.policy.spec import Actions, NextHopRule
 
 _ENCODED: Final[Mapping[Kind, tuple[int, Callable[[Any], bytes]]]] = MappingProxyType(
     {
@@ -41,7 +41,8 @@ class Edits:
 
     def __init__(self, actions: Actions) -> None:
         self._prepended = tuple(reversed(actions.prepend))
-        self._next_hop = actions.next_hop
+        next_hop = actions.next_hop
+        self._next_hop = None if isinstance(next_hop, NextHopRule) else next_hop
         fixed: dict[int, bytes | None] = {}
         if actions.origin is not None:
             fixed[ORIGIN] = bytes((actions.origin,))

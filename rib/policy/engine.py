@@ -21,7 +21,14 @@ from rib.path import Source, SourceKind
 from rib.policy.conditions import attribute_checks
 from rib.policy.edits import Edits
 from rib.policy.prefixes import PrefixMatcher
-from rib.policy.spec import NO_ACTIONS, Actions, Outcome, PolicySpec, Term
+from rib.policy.spec import (
+    NO_ACTIONS,
+    Actions,
+    NextHopRule,
+    Outcome,
+    PolicySpec,
+    Term,
+)
 
 MEMO_MAX: Final = 4096  # remembered results of each kind and age
 UNMATCHED: Final = "no term matched"
@@ -38,7 +45,8 @@ class Verdict(NamedTuple):
         is_accepted: Whether the route goes on.
         attributes: After the policy's changes; as given where it is rejected.
         reason: Name of the deciding term, or ``UNMATCHED``.
-        next_hop: The next hop the policy set, which nothing replaces afterwards.
+        next_hop: The next hop the policy set, which nothing replaces afterwards; or the
+            rule that says what it is.
         weight: The weight the policy set.
         device: The device a kernel policy set; empty for none.
         sets_med: The policy set MED, be it to the value that was there.
@@ -50,7 +58,7 @@ class Verdict(NamedTuple):
     is_accepted: bool
     attributes: PathAttributes
     reason: str
-    next_hop: bytes | None = None
+    next_hop: bytes | NextHopRule | None = None
     weight: int | None = None
     device: str = ""
     sets_med: bool = False
@@ -82,7 +90,7 @@ class _Route(NamedTuple):
     """What a policy sees and changes on its way through the terms."""
 
     attributes: PathAttributes
-    next_hop: bytes | None
+    next_hop: bytes | NextHopRule | None
     weight: int | None
     device: str
     sets_med: bool = False

@@ -30,6 +30,14 @@ class Outcome(Enum):
     NEXT = "next"
 
 
+class NextHopRule(Enum):
+    """A next hop that a policy sets without naming an address."""
+
+    SELF = "self"  # of export: ourselves, as the session is told
+    PEER = "peer"  # of import: the peer that sent the route
+    UNCHANGED = "unchanged"  # of export: as it was, whatever the session does to it
+
+
 class Operator(Enum):
     """How a prefix is compared with a CIDR; the names are those of Calico's BGPFilter."""
 
@@ -84,12 +92,16 @@ class Match:
         communities: Carries at least one of these (RFC 1997 values, or patterns).
         communities_all: Carries each of these; of a pattern, one that it means.
         communities_none: Carries none of these.
+        communities_exact: Carries these and no others: each of these, and nothing that none
+            of them means; an empty set is none at all.
         large_communities: As ``communities`` (RFC 8092).
         large_communities_all: As ``communities_all``.
         large_communities_none: As ``communities_none``.
+        large_communities_exact: As ``communities_exact``.
         ext_communities: As ``communities`` (RFC 4360, 64 bits each).
         ext_communities_all: As ``communities_all``.
         ext_communities_none: As ``communities_none``.
+        ext_communities_exact: As ``communities_exact``.
         origins: ORIGIN is one of these: 0 IGP, 1 EGP, 2 INCOMPLETE.
         as_path_regex: Searched in the text of AS_PATH ("65001 65002 {65003}"); ``_`` is a
             border between numbers or an end, as router makers write it
@@ -109,12 +121,15 @@ class Match:
     communities: frozenset[int | CommunityPattern] = frozenset()
     communities_all: frozenset[int | CommunityPattern] = frozenset()
     communities_none: frozenset[int | CommunityPattern] = frozenset()
+    communities_exact: frozenset[int | CommunityPattern] | None = None
     large_communities: frozenset[LargeCommunity | CommunityPattern] = frozenset()
     large_communities_all: frozenset[LargeCommunity | CommunityPattern] = frozenset()
     large_communities_none: frozenset[LargeCommunity | CommunityPattern] = frozenset()
+    large_communities_exact: frozenset[LargeCommunity | CommunityPattern] | None = None
     ext_communities: frozenset[int | CommunityPattern] = frozenset()
     ext_communities_all: frozenset[int | CommunityPattern] = frozenset()
     ext_communities_none: frozenset[int | CommunityPattern] = frozenset()
+    ext_communities_exact: frozenset[int | CommunityPattern] | None = None
     origins: frozenset[int] = frozenset()
     as_path_regex: str = ""
     as_path_prefix: tuple[int, ...] = ()
@@ -136,7 +151,8 @@ class Actions:
         local_pref: New LOCAL_PREF.
         med: New MED.
         removes_med: Take MED away; ``med`` wins over it.
-        next_hop: 4 or 16 octets; not replaced by a "next hop self" afterwards.
+        next_hop: 4 or 16 octets, or a rule; not replaced by a "next hop self" afterwards.
+            A rule is followed at the end: later terms see the next hop that was there.
         weight: Preference local to this speaker, above LOCAL_PREF.
         device: Of a kernel policy: forward through this device, where the next hop is
             taken to be on-link (a tunnel).
@@ -156,7 +172,7 @@ class Actions:
     local_pref: int | None = None
     med: int | None = None
     removes_med: bool = False
-    next_hop: bytes | None = None
+    next_hop: bytes | NextHopRule | None = None
     weight: int | None = None
     device: str = ""
     prepend: tuple[int, ...] = ()

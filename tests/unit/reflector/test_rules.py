@@ -32,6 +32,7 @@ from rib.policy import (
     NO_EXPORT_SUBCONFED,
     Actions,
     Match,
+    NextHopRule,
     Operator,
     Outcome,
     Policy,
@@ -196,6 +197,13 @@ class TestExtendedCommunities:
         wanted = self.GOES.to_bytes(8, "big")
         assert values(told(path, TO_EBGP))[EXTENDED_COMMUNITIES] == wanted
 
+    def test_those_of_our_own_routes_go_out(self) -> None:
+        path = from_peer(
+            SourceKind.LOCAL, some_attributes(ext_communities=(self.STAYS,))
+        )
+        found = values(told(path, TO_EBGP))
+        assert found[EXTENDED_COMMUNITIES] == self.STAYS.to_bytes(8, "big")
+
     @pytest.mark.parametrize("received", [(), (0x4004_0000_0000_0001,)])
     def test_those_that_export_policy_sets_go_out(self, received) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes(ext_communities=received))
@@ -255,6 +263,50 @@ class TestNextHop:
         path = from_peer(kind, is_client=True)
         found = values(told(path, context, doing(Actions(next_hop=POLICY_HOP))))
         assert found[NEXT_HOP] == POLICY_HOP
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("target", Target)
+    def test_export_policy_may_name_ourselves(self, kind, target) -> None:
+        context = a_context(target, self_from=frozenset())
+        policy = doing(Actions(next_hop=NextHopRule.SELF))
+        path = from_peer(kind, some_attributes(next_hop="192.0.2.9"), is_client=True)
+        assert values(told(path, context, policy))[NEXT_HOP] == SELF
+
+    @pytest.mark.parametrize("kind", KINDS)
+    @pytest.mark.parametrize("target", Target)
+    def test_export_policy_may_leave_it_whatever_the_session_does(
+        self, kind, target
+    ) -> None:
+        context = a_context(target, self_from=frozenset(SourceKind))
+        policy = doing(Actions(next_hop=NextHopRule.UNCHANGED))
+        path = from_peer(kind, some_attributes(next_hop="192.0.2.9"), is_client=True)
+        found = values(told(path, context, policy))
+        assert found[NEXT_HOP] == bytes((192, 0, 2, 9))
+
+    @pytest.mark.parametrize("rule", [NextHopRule.UNCHANGED, NextHopRule.SELF])
+    def test_what_has_none_has_ourselves_by_any_rule(self, rule) -> None:
+        path = from_peer(SourceKind.LOCAL, make_attributes(next_hop=b""))
+        found = values(told(path, TO_EBGP, doing(Actions(next_hop=rule))))
+        assert found[NEXT_HOP] == SELF
+
+    @pytest.mark.parametrize(
+        ("rules", "expected"),
+        [
+            ((POLICY_HOP, NextHopRule.SELF), SELF),
+            ((POLICY_HOP, NextHopRule.UNCHANGED), bytes((192, 0, 2, 9))),
+            ((NextHopRule.SELF, POLICY_HOP), POLICY_HOP),
+            ((NextHopRule.UNCHANGED, NextHopRule.SELF), SELF),
+            ((NextHopRule.SELF, None), SELF),
+        ],
+    )
+    def test_of_several_terms_the_last_counts(self, rules, expected) -> None:
+        terms = tuple(
+            Term(str(number), Outcome.NEXT, actions=Actions(next_hop=rule, med=number))
+            for number, rule in enumerate(rules)
+        )
+        policy = PolicySpec("p", terms, accepts_unmatched=True)
+        path = from_peer(SourceKind.EBGP, some_attributes(next_hop="192.0.2.9"))
+        assert values(told(path, TO_EBGP, policy))[NEXT_HOP] == expected
 
     def test_a_policy_that_sets_what_is_there_sets_it(self) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes(next_hop="203.0.113.1"))

@@ -106,18 +106,26 @@ class TestQuantities:
     SOME = CommunitySet([5, STANDARD.parse("0:7-8")], STANDARD)
 
     @pytest.mark.parametrize(
-        ("carried", "any_of", "all_of"),
+        ("carried", "any_of", "all_of", "exactly"),
         [
-            ((), False, False),
-            ((5,), True, False),
-            ((8,), True, False),
-            ((6, 9), False, False),
-            ((9, 7, 5), True, True),
+            ((), False, False, False),
+            ((5,), True, False, False),
+            ((8,), True, False, False),
+            ((7, 8), True, False, False),
+            ((6, 9), False, False, False),
+            ((9, 7, 5), True, True, False),
+            ((7, 5), True, True, True),
+            ((8, 5, 7), True, True, True),
         ],
     )
-    def test_any_and_all(self, carried, any_of, all_of) -> None:
+    def test_any_all_and_exactly(self, carried, any_of, all_of, exactly) -> None:
         assert self.SOME.meets_any(carried) is any_of
         assert self.SOME.meets_all(carried) is all_of
+        assert self.SOME.meets_exactly(carried) is exactly
+
+    def test_exactly_none_at_all(self) -> None:
+        assert CommunitySet([], STANDARD).meets_exactly(())
+        assert not CommunitySet([], STANDARD).meets_exactly((5,))
 
     def test_values_alone(self) -> None:
         some = CommunitySet([5, 6], STANDARD)

@@ -13,6 +13,7 @@ from rib.policy import (
     GRACEFUL_SHUTDOWN,
     Actions,
     Match,
+    NextHopRule,
     Operator,
     Outcome,
     Policy,
@@ -259,6 +260,61 @@ class TestPolicies:
         outs = Match(interface="?*")
         assert self.verdict(outs, interface="eth0").is_accepted
         assert not self.verdict(outs).is_accepted  # it leads nowhere yet
+
+
+class TestNextHopOfThePeer:
+    """What a policy sets without knowing whose routes it judges."""
+
+    SPEC = PolicySpec(
+        "p", (Term("t", Outcome.ACCEPT, actions=Actions(next_hop=NextHopRule.PEER)),)
+    )
+
+    @pytest.mark.parametrize("kind", [SourceKind.EBGP, SourceKind.IBGP])
+    @pytest.mark.parametrize(
+        ("address", "next_hop"),
+        [
+            ("192.0.2.7", "192.0.2.9"),
+            ("2001:db8::7", "2001:db8::9"),
+            ("fe80::7", "2001:db8::9"),
+        ],
+    )
+    def test_it_is_its_own_address(self, kind, address: str, next_hop: str) -> None:
+        source = a_source("peer", kind, asn=65001)
+        source.address = parse_address(address)
+        given = some_attributes(
+            "65001", next_hop=next_hop, communities=(GRACEFUL_SHUTDOWN,)
+        )
+        some = rules(self.SPEC)
+        verdict = some.evaluate(given, source, IPV4_UNICAST, None)
+        assert verdict.attributes.next_hop == verdict.next_hop == source.address
+        is_external = kind is SourceKind.EBGP
+        assert verdict.attributes.local_pref == (0 if is_external else None)
+        ((_, batch),) = some.evaluate_batch([ONE], given, source, IPV4_UNICAST)
+        assert batch[2:] == verdict[2:]
+        assert batch.attributes.octets == verdict.attributes.octets
+        assert batch.attributes.next_hop == source.address
+
+    @pytest.mark.parametrize(
+        ("address", "next_hop"),
+        [("192.0.2.7", "2001:db8::9"), ("2001:db8::7", "192.0.2.9")],
+    )
+    def test_it_is_left_where_the_session_is_of_the_other_family(
+        self, address: str, next_hop: str
+    ) -> None:
+        source = a_source("peer", SourceKind.EBGP, asn=65001)
+        source.address = parse_address(address)
+        given = some_attributes("65001", next_hop=next_hop)
+        verdict = rules(self.SPEC).evaluate(given, source, IPV4_UNICAST, None)
+        assert verdict.attributes is given
+        assert verdict.next_hop is None
+
+    def test_of_a_pair_the_link_local_half_goes(self) -> None:
+        source = a_source("peer", SourceKind.EBGP, asn=65001)
+        source.address = parse_address("2001:db8::7")
+        both = parse_address("2001:db8::9") + parse_address("fe80::9")
+        given = make_attributes(next_hop=both, as_path=parse_as_path("65001"))
+        verdict = rules(self.SPEC).evaluate(given, source, IPV6_UNICAST, None)
+        assert verdict.attributes.next_hop == source.address
 
 
 class TestGracefulShutdown:

@@ -355,11 +355,62 @@ def findings_of(text: str) -> list[str]:
                 "routes.originate[2].next_hop: an IPv6 route needs an IPv6 next hop",
             ],
         ),
+        (
+            "routes: {originate: [{prefix: 0.0.0.0/0, fallback: on, weight: 0}]}",
+            [
+                "routes.originate[0].weight: excludes fallback, which comes last whatever it is"
+            ],
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_told(text: str, expected: list[str]) -> None:
     whole = text if text.startswith("bgp:") else SPEAKER + text
     assert findings_of(whole) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "key", "expected"),
+    [
+        ("self", "import", "export policies, and this is the import policy"),
+        ("unchanged", "import", "export policies, and this is the import policy"),
+        ("peer", "export", "import policies, and this is the export policy"),
+        ("self", "export", ""),
+        ("unchanged", "export", ""),
+        ("peer", "import", ""),
+        ("10.0.0.5", "import", ""),
+        ("10.0.0.5", "export", ""),
+    ],
+)
+@pytest.mark.parametrize(
+    ("users", "user"),
+    [
+        ("peers: [{address: 10.0.0.1, name: x, as: 1, KEY: p}]", "x"),
+        ("ranges: [{prefix: 10.0.0.0/8, as: 1, KEY: p}]", "10.0.0.0/8"),
+        ("bgp: {as: 64512, router_id: 10.0.0.9, defaults: {KEY: p}}", "bgp.defaults"),
+        (
+            "peer_groups: {g: {KEY: p}}\npeers: [{address: 10.0.0.1, as: 1, group: g}]",
+            "10.0.0.1",
+        ),
+    ],
+)
+def test_a_next_hop_is_for_one_direction(rule, key, expected, users, user) -> None:
+    users = users.replace("KEY", f"{key}_policy")
+    text = (
+        f"policies: {{p: {{terms: [{{action: accept, set: {{next_hop: {rule}}}}}]}}}}"
+    )
+    there = {"import": "an address or peer", "export": "an address, self or unchanged"}
+    whole = f"{users}\n{text}"
+    found = findings_of(whole if users.startswith("bgp:") else SPEAKER + whole)
+    assert found == (
+        [
+            (
+                f"policies.p.terms[0].set.next_hop: {rule} is for {expected} of {user}: "
+                f"there, expected {there[key]}"
+            )
+        ]
+        if expected
+        else []
+    )
 
 
 def test_without_a_datastore_the_speaker_must_be_named() -> None:

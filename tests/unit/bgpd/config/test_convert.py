@@ -38,6 +38,7 @@ from rib.policy import (
     Actions,
     Bounds,
     Match,
+    NextHopRule,
     Outcome,
     PolicySpec,
     PrefixEntry,
@@ -326,8 +327,9 @@ policies:
           prefixes: [10.0.0.0/8, {prefix: 10.0.0.0/8, ge: 24, le: 26}]
           sources: [ebgp, kernel]
           communities: [no-export, "65000:10"]
-          large_communities: {any: ["1:2:3"], all: ["1:*:*"], none: ["2:2:2"]}
-          ext_communities: {none: ["rt:1:*", "rt:2:2"]}
+          large_communities:
+            {any: ["1:2:3"], all: ["1:*:*"], none: ["2:2:2"], exact: []}
+          ext_communities: {none: ["rt:1:*", "rt:2:2"], exact: ["rt:3:*"]}
           origins: [igp, incomplete]
           as_path: _65001_
           as_path_prefix: [65002]
@@ -362,7 +364,9 @@ policies:
         large_communities=frozenset({(1, 2, 3)}),
         large_communities_all=frozenset({LARGE.parse("1:*:*")}),
         large_communities_none=frozenset({(2, 2, 2)}),
+        large_communities_exact=frozenset(),
         ext_communities_none=frozenset(map(EXTENDED.parse, ("rt:1:*", "rt:2:2"))),
+        ext_communities_exact=frozenset({EXTENDED.parse("rt:3:*")}),
         origins=frozenset({0, 2}),
         as_path_regex="_65001_",
         as_path_prefix=(65002,),
@@ -401,13 +405,21 @@ policies:
     )
 
 
+@pytest.mark.parametrize("rule", NextHopRule)
+def test_a_policy_names_a_next_hop_by_a_rule(rule: NextHopRule) -> None:
+    text = f"{{action: accept, set: {{next_hop: {rule.value}}}}}"
+    [policy] = settings_of(f"policies: {{p: {{terms: [{text}]}}}}").policies
+    assert policy.terms[0].actions == Actions(next_hop=rule)
+
+
 def test_the_other_sections_become_plain_settings() -> None:
     settings = settings_of(
         """
 routes:
   originate:
     - {prefix: "2001:db8::/32", blackhole: on, next_hop: "2001:db8::1", local_pref: 5,
-       med: 6, communities: ["1:2"], large_communities: ["1:2:3"]}
+       med: 6, communities: ["1:2"], large_communities: ["1:2:3"], origin: incomplete,
+       ext_communities: ["rt:1:2"], weight: 7, prepend: [65001, 65002]}
     - {prefix: 10.0.0.0/8}
   cluster: on
   learn: {enabled: on, protocols: [4, 3], interfaces: [cali*], prefixes: [10.0.0.0/8]}
@@ -436,6 +448,10 @@ metrics: {listen: "[::1]:9179"}
         med=6,
         communities=(1 << 16 | 2,),
         large_communities=((1, 2, 3),),
+        origin=2,
+        ext_communities=(EXTENDED.parse("rt:1:2"),),
+        weight=7,
+        prepend=(65001, 65002),
     )
     assert settings.routes.holds_cluster_routes
     prefixes = ((IPV4_UNICAST, parse_prefix("10.0.0.0/8")[1]),)

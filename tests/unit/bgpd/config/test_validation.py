@@ -195,6 +195,13 @@ def problems_of(text: str) -> list[str]:
             ),
             "f:1:67: policies.p.terms[0].set.communities.add[0]: '1:*' is not a community",
         ),
+        (
+            "policies: {p: {terms: [{action: accept, set: {next_hop: myself}}]}}",
+            (
+                "f:1:57: policies.p.terms[0].set.next_hop: expected an address or one of "
+                "peer, self, unchanged, found 'myself'"
+            ),
+        ),
     ],
 )
 def test_each_problem_says_where_what_and_what_was_expected(

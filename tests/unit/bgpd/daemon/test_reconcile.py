@@ -20,7 +20,9 @@ from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
 from rib.nlri import parse_prefix
+from rib.path import LOCAL_WEIGHT
 from rib.path_set import best_of
+from rib.policy import PrefixMatch, prefix_entry
 from tests.support.speakers import run_on
 
 DEFAULTS = PeerSettings("", "", 64512, 64512, is_passive=True)
@@ -148,6 +150,43 @@ def test_blocks_and_networks_are_announced_and_withdrawn_by_difference() -> None
         assert routes(speaker) == {other.nlri: "blocks", network.nlri: "networks"}
         reconciler.apply_settings(EMPTY)
         assert routes(speaker) == {other.nlri: "blocks"}
+
+    with_speaker(work)
+
+
+def test_a_route_has_all_that_its_entry_says_and_follows_it() -> None:
+    def work(speaker: Speaker, reconciler: Reconciler) -> None:
+        route = a_route(
+            "10.2.0.0/16",
+            origin=2,
+            prepend=(65001, 65002),
+            ext_communities=(0x0002FDE800000001,),
+            weight=7,
+        )
+        for wanted in (route, replace(route, weight=8), replace(route, weight=None)):
+            settings = RouteSettings(originated=(wanted,))
+            reconciler.apply_settings(replace(EMPTY, routes=settings))
+            best = best_of(speaker.tables[IPV4_UNICAST].loc_rib.table[route.nlri])
+            assert best is not None
+            assert best.weight == (LOCAL_WEIGHT if not wanted.weight else wanted.weight)
+            attributes = best.attributes
+            assert attributes.origin == 2
+            assert attributes.as_path.asns == (65001, 65002)
+            assert attributes.ext_communities == (0x0002FDE800000001,)
+
+    with_speaker(work)
+
+
+def test_a_conditional_route_has_its_weight() -> None:
+    def work(speaker: Speaker, reconciler: Reconciler) -> None:
+        ground = a_route("10.2.1.0/24")
+        when = PrefixMatch((prefix_entry("10.2.1.0/24"),))
+        route = a_route("10.2.0.0/16", when=when, weight=9)
+        settings = RouteSettings(originated=(route, ground))
+        reconciler.apply_settings(replace(EMPTY, routes=settings))
+        best = best_of(speaker.tables[IPV4_UNICAST].loc_rib.table[route.nlri])
+        assert best is not None
+        assert best.weight == 9
 
     with_speaker(work)
 
