@@ -11,8 +11,7 @@ from typing import Final, NamedTuple
 
 from fib.errors import FibError
 from fib.gathered_events import GatheredEvents
-from fib.netlink import ask_once, dump_small
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     IFA_F_DADFAILED,
     IFA_F_DEPRECATED,
     IFA_F_OPTIMISTIC,
@@ -30,6 +29,7 @@ from fib.rtnetlink import (
     parse_route,
     route_lookup,
 )
+from fib.netlink.sockets import ask_once, dump_small
 from rib.zones import is_link_local
 
 GATHER: Final = 0.1  # seconds; what changes in one moment is one change
@@ -44,7 +44,7 @@ class OwnAddress(NamedTuple):
         link: The device's number.
         address: 4 or 16 octets.
         length_bits: Of its prefix.
-        flags: ``IFA_F_*`` of ``fib.rtnetlink``.
+        flags: ``IFA_F_*`` of ``fib.netlink.rtnetlink``.
     """
 
     link: int

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import NamedTuple
 
 from fib.kernel_view import Changed, KernelView
-from fib.rtnetlink import RT_TABLE_LOCAL
+from fib.netlink.rtnetlink import RT_TABLE_LOCAL
 from rib.family import AFI_IPV4, AFI_IPV6, SAFI_UNICAST, Family
 from rib.nlri import Nlri, covers
 from rib.zones import is_link_local

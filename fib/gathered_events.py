@@ -7,8 +7,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from fib.netlink import EventSocket
-from fib.rtnetlink import Message
+from fib.netlink.rtnetlink import Message
+from fib.netlink.sockets import EventSocket
 
 _RECEIVE_BUFFER: Final = 1 << 20  # octets; what is lost is known to be lost
 

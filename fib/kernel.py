@@ -26,12 +26,7 @@ from typing import Final, Literal
 from fib.errors import FibError
 from fib.kernel_family import KernelFamily
 from fib.kernel_links import Links
-from fib.netlink import RECEIVE_BUFFER, EventSocket, RequestSocket, dump, dump_small
-from fib.next_hop_objects import NextHopObjects
-from fib.plan import GONE, LINK_LOST
-from fib.repairs import Repairs
-from fib.routes import Fault, FibCounts, FibRoute, Target
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     NLM_F_REPLACE,
     RT_TABLE_COMPAT,
     RT_TABLE_MAIN,
@@ -54,7 +49,18 @@ from fib.rtnetlink import (
     parse_route_dump,
     route_dump,
 )
-from fib.socket_filter import ignore_port
+from fib.netlink.socket_filter import ignore_port
+from fib.netlink.sockets import (
+    RECEIVE_BUFFER,
+    EventSocket,
+    RequestSocket,
+    dump,
+    dump_small,
+)
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import GONE, LINK_LOST
+from fib.repairs import Repairs
+from fib.routes import Fault, FibCounts, FibRoute, Target
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import format_prefix
 

@@ -14,12 +14,8 @@ from sys import byteorder
 from typing import Final
 
 from fib.kernel_links import Links
-from fib.netlink import RequestSocket
-from fib.next_hop_objects import NextHopObjects
-from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
-from fib.route_batch import encode_operations
-from fib.routes import Fault, Hop, Target, TargetKind
-from fib.rtnetlink import (
+from fib.netlink.route_batch import encode_operations
+from fib.netlink.rtnetlink import (
     DEFAULT_METRIC,
     RTA_GATEWAY,
     RTA_OIF,
@@ -34,6 +30,10 @@ from fib.rtnetlink import (
     route_body,
     route_lookup,
 )
+from fib.netlink.sockets import RequestSocket
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
+from fib.routes import Fault, Hop, Target, TargetKind
 from rib.zones import is_link_local
 
 NOT_CONNECTED: Final = Fault(errno.ENETUNREACH, "gateway is not directly connected")

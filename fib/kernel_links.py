@@ -1,6 +1,6 @@
 """Network devices by name and by number, as the kernel tells of them. Pure."""
 
-from fib.rtnetlink import LinkMessage
+from fib.netlink.rtnetlink import LinkMessage
 
 
 class Links:

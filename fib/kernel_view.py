@@ -19,8 +19,7 @@ from typing import Final
 
 from fib.errors import FibError
 from fib.kernel_links import Links
-from fib.netlink import RECEIVE_BUFFER, EventSocket, dump, dump_small
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     NLM_F_REPLACE,
     RT_TABLE_LOCAL,
     RT_TABLE_MAIN,
@@ -43,7 +42,8 @@ from fib.rtnetlink import (
     parse_route_dump,
     route_dump,
 )
-from fib.socket_filter import ignore_routes_of
+from fib.netlink.socket_filter import ignore_routes_of
+from fib.netlink.sockets import RECEIVE_BUFFER, EventSocket, dump, dump_small
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri
 

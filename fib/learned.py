@@ -14,8 +14,8 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from fib.kernel_view import Changed, KernelView
+from fib.netlink.rtnetlink import RT_TABLE_LOCAL, RT_TABLE_MAIN, RouteMessage
 from fib.routes import Hop, TargetKind
-from fib.rtnetlink import RT_TABLE_LOCAL, RT_TABLE_MAIN, RouteMessage
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, SAFI_UNICAST, Family
 from rib.zones import is_link_local
 

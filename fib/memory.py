@@ -10,9 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Final
 
+from fib.netlink.rtnetlink import DEFAULT_METRIC
 from fib.plan import CREATE, DELETE, GONE, Entry, Operation, RouteTable
 from fib.routes import Fault, FibCounts, FibRoute, Target
-from fib.rtnetlink import DEFAULT_METRIC
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 EXISTS: Final = Fault(errno.EEXIST, "another program's route is in the way")

@@ -13,10 +13,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from fib.errors import FibError
-from fib.netlink import RequestSocket, dump_small
-from fib.plan import Entry
-from fib.routes import Fault
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     NLM_F_CREATE,
     NLM_F_EXCL,
     NLM_F_REPLACE,
@@ -31,6 +28,9 @@ from fib.rtnetlink import (
     next_hop_dump,
     parse_next_hop,
 )
+from fib.netlink.sockets import RequestSocket, dump_small
+from fib.plan import Entry
+from fib.routes import Fault
 
 FIRST_ID: Final = 0x62670000  # "bg": far from the small numbers that people choose
 _ID_COUNT: Final = 1 << 20

@@ -11,9 +11,9 @@ from typing import Final
 
 from fib.interest import Interest
 from fib.kernel_view import Changed, KernelView
+from fib.netlink.rtnetlink import RT_TABLE_LOCAL
 from fib.resolution import EVERY_LENGTH, OwnRoutes, Prefix, Resolver
 from fib.routes import Hop
-from fib.rtnetlink import RT_TABLE_LOCAL
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri
 

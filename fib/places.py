@@ -11,12 +11,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final, NamedTuple
 
 from fib.errors import FibError
-from fib.netlink import RequestSocket, dump
-from fib.next_hop_objects import NextHopObjects
-from fib.plan import DELETE, REPLACE, Entry, Operation, Verb
-from fib.route_batch import encode_operations
-from fib.routes import Target
-from fib.rtnetlink import (
+from fib.netlink.route_batch import encode_operations
+from fib.netlink.rtnetlink import (
     RTM_NEWROUTE,
     RouteMessage,
     delete_body,
@@ -24,6 +20,10 @@ from fib.rtnetlink import (
     route_body,
     route_dump,
 )
+from fib.netlink.sockets import RequestSocket, dump
+from fib.next_hop_objects import NextHopObjects
+from fib.plan import DELETE, REPLACE, Entry, Operation, Verb
+from fib.routes import Target
 from rib.family import AFI_IPV4, AFI_IPV6
 
 SLICE: Final = 1000  # routes in one go, 1 to 3 ms in the kernel

@@ -22,8 +22,8 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
 from fib.kernel_view import KernelView
+from fib.netlink.rtnetlink import RTN_LOCAL, RTN_UNICAST, RouteMessage
 from fib.routes import Hop
-from fib.rtnetlink import RTN_LOCAL, RTN_UNICAST, RouteMessage
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
 from rib.zones import is_link_local, parts_of, scoped

@@ -14,9 +14,7 @@ from typing import Final
 
 from fib.errors import FibError
 from fib.kernel_view import Changed, KernelView
-from fib.netlink import RequestSocket
-from fib.routes import Fault
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     AF_INET,
     IFA_ADDRESS,
     IFA_LOCAL,
@@ -32,6 +30,8 @@ from fib.rtnetlink import (
     attribute,
     message,
 )
+from fib.netlink.sockets import RequestSocket
+from fib.routes import Fault
 from rib.family import AFI_IPV4
 from rib.nlri import format_address, make_nlri
 

@@ -18,11 +18,11 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
-from reflector.outbound import Batch, Outbound
+from reflector.export import Export, Outgoing
+from reflector.flush import Batch, Outbound
 from reflector.pacing import Pacer
 from reflector.path_ids import PathIds
-from reflector.reflected import put_reflected
-from reflector.rules import Export, Outgoing
+from reflector.plain_reflection import put_reflected
 from rib.change import Change
 from rib.family import Family
 from rib.nlri import Nlri

@@ -9,9 +9,9 @@ import re
 from collections.abc import Callable
 from typing import Final
 
-from rib.attribute_codes import CLUSTER_LIST, ORIGINATOR_ID
-from rib.attribute_set import UP_TO_COMMUNITIES
 from rib.attributes import PathAttributes, edit
+from rib.attributes.codes import CLUSTER_LIST, ORIGINATOR_ID
+from rib.attributes.path_attributes import UP_TO_COMMUNITIES
 
 _up_to_communities: Final[Callable[[bytes], re.Match[bytes] | None]] = re.compile(
     UP_TO_COMMUNITIES, re.DOTALL

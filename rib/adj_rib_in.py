@@ -19,7 +19,7 @@ from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.destinations import MixedRun
 from rib.ignored import IgnoredPrefixes, announce_mixed
-from rib.import_rules import ImportRules, Refusal, Refused
+from rib.import_checks import ImportRules, Refusal, Refused
 from rib.intern import Discarded, InternTable
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from rib.change import Change
 from rib.destinations import MixedRun, NotUnicast, divide
-from rib.import_rules import ImportRules, Refusal, Refused
+from rib.import_checks import ImportRules, Refusal, Refused
 from rib.nlri import Nlri
 from rib.outcome import Outcome
 from rib.path import Path

@@ -12,8 +12,8 @@ Every method that changes the table returns the changes as values; it tells nobo
 from collections.abc import Callable, Collection, Iterable, Sequence
 from typing import Final
 
+from rib.best_path import choose, choose_beside, choose_of_two
 from rib.change import Change, make_change
-from rib.choice import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, hops_of
 from rib.family import Family
 from rib.intern import InternTable

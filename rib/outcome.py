@@ -4,7 +4,7 @@ from typing import Final
 
 from rib.attributes import PathAttributes
 from rib.family import Family
-from rib.import_rules import ImportRules, Refusal, Refused
+from rib.import_checks import ImportRules, Refusal, Refused
 from rib.next_hops import NextHopTable
 from rib.path import Path, Source, SourceKind
 from rib.policy import Verdict, is_long_lived_stale, long_lived

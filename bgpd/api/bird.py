@@ -16,7 +16,7 @@ import logging
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
-from bgpd.api.unix import Client, GoneError, Limits, UnixServer
+from bgpd.api.line_server import Client, GoneError, Limits, UnixServer
 
 if TYPE_CHECKING:
     from asyncio import Future

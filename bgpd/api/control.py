@@ -1,13 +1,14 @@
 """The control socket's server.
 
 Answers of millions of rows are made in slices of a few milliseconds, one slice per turn of
-the event loop however many clients ask (``bgpd.api.unix``).
+the event loop however many clients ask (``bgpd.api.line_server``).
 """
 
 import logging
 from collections.abc import Awaitable, Mapping
 from functools import partial
 
+from bgpd.api.line_server import Client, GoneError, Limits, UnixServer
 from bgpd.api.protocol import (
     MAX_REQUEST_LEN,
     Command,
@@ -19,7 +20,6 @@ from bgpd.api.protocol import (
     encode_error,
     find_command,
 )
-from bgpd.api.unix import Client, GoneError, Limits, UnixServer
 
 _log = logging.getLogger(__name__)
 

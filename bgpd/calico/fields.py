@@ -23,7 +23,7 @@ from bgpd.calico.addresses import (
     parse_asn,
     whole,
 )
-from rib.communities import parse_community, parse_large_community
+from rib.attributes.communities import parse_community, parse_large_community
 from rib.policy import LargeCommunity
 
 MAX_SECONDS: Final = 1 << 32  # longer ones mean for ever

@@ -11,8 +11,8 @@ from typing import Final, NamedTuple
 from bgpd.calico.fields import Resource
 from bgpd.calico.keys import WATCHED_KINDS, resource_key, split_resource_key
 from bgpd.calico.known_keys import unknown_keys
-from bgpd.calico.mend import Read, closed_filter, read_resource
 from bgpd.calico.resources import MODELS
+from bgpd.calico.tolerant_parse import Read, closed_filter, read_resource
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import VALUE, TextError

@@ -18,7 +18,6 @@ from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
 from bgpd.calico.desired import NodeDesired, StaticRoute
 from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces
-from bgpd.calico.facts import NodeFacts, ServicePrefixes, read_services
 from bgpd.calico.peerings import Kind, Peering, PeeringMemo
 from bgpd.calico.peers import PeerInputs, expand_peers
 from bgpd.calico.policies import (
@@ -28,6 +27,7 @@ from bgpd.calico.policies import (
     import_policy,
     kernel_policy,
 )
+from bgpd.calico.policy_inputs import NodeFacts, ServicePrefixes, read_services
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.calico.services import (
     EXCLUDE_LABEL,

@@ -15,10 +15,10 @@ from bgpd.calico.fields import Cidr, Resource
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelRules
-from rib.as_path import encode_segments
-from rib.attribute_codes import LOCAL_PREF
 from rib.attributes import PathAttributes, make_attributes
-from rib.communities import (
+from rib.attributes.as_path import encode_segments
+from rib.attributes.codes import LOCAL_PREF
+from rib.attributes.communities import (
     format_large_community,
     parse_community,
     parse_large_community,

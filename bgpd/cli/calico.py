@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
-from bgpd.cli.asking import (
+from bgpd.cli.request import (
     EXIT_REFUSED,
     ask,
     output_option,

@@ -7,9 +7,9 @@ import click
 
 from bgpd import __version__
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
-from bgpd.cli.asking import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.calico import calico
-from bgpd.cli.pages import peer_page, route_page, status_page
+from bgpd.cli.details import peer_page, route_page, status_page
+from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.tables import (
     FIB,
     GROUPS,

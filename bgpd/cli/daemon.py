@@ -207,7 +207,7 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
     """
     if options["hold_time"] in (1, 2):
         _fail("--hold-time is 0 or at least 3 seconds (RFC 4271 4.2)", EXIT_USAGE)
-    from bgpd.daemon.presets import reflector_settings  # noqa: PLC0415
+    from bgpd.config.reflector_preset import reflector_settings  # noqa: PLC0415
 
     settings = reflector_settings(
         listen=options["listen"],
@@ -230,7 +230,7 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
 def check(file: Path) -> None:
     """Check a configuration file and say what it would do."""
     from bgpd.config.check import check as check_file  # noqa: PLC0415
-    from bgpd.daemon.former_places import moves_at_next_start  # noqa: PLC0415
+    from bgpd.kernel.former_places import moves_at_next_start  # noqa: PLC0415
 
     report = check_file(file)
     moves = () if report.settings is None else moves_at_next_start(report.settings)
@@ -313,25 +313,25 @@ def _run_daemon(
     *,
     must_listen: bool = False,
 ) -> None:
-    from bgpd.daemon.entrance import enter  # noqa: PLC0415
     from bgpd.daemon.errors import (  # noqa: PLC0415
         MisconfigurationError,
         StartError,
     )
+    from bgpd.daemon.startup_claim import enter  # noqa: PLC0415
 
     try:
         entrance = enter(settings)  # before what takes longer to load
     except StartError as error:
         _fail(str(error))
-    from bgpd.daemon.companions import companions  # noqa: PLC0415
-    from bgpd.daemon.logs import (  # noqa: PLC0415
+    from bgpd.daemon.daemon import Daemon  # noqa: PLC0415
+    from bgpd.daemon.sd_notify import of_this_process  # noqa: PLC0415
+    from bgpd.daemon.service_manager import companions  # noqa: PLC0415
+    from bgpd.runtime.event_loop import run as run_loop  # noqa: PLC0415
+    from bgpd.runtime.log_setup import (  # noqa: PLC0415
         catch_output,
         say_last,
         set_up_logging,
     )
-    from bgpd.daemon.loop import run as run_loop  # noqa: PLC0415
-    from bgpd.daemon.process import Daemon  # noqa: PLC0415
-    from bgpd.net.service_manager import of_this_process  # noqa: PLC0415
     from fib.errors import FibError  # noqa: PLC0415
 
     set_up_logging(settings.log)

@@ -16,7 +16,7 @@ from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.validation import did_you_mean
 from bgpd.session.zones import is_link_local, split_zone
 from bgpd.texts.tree import KeyPath
-from rib.attribute_table import NEEDED_ATTRIBUTES
+from rib.attributes.table import NEEDED_ATTRIBUTES
 from rib.policy import BUILT_IN_POLICIES, NextHopRule, prefix_entry
 
 Finding = tuple[KeyPath, str]

@@ -38,14 +38,14 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
-from rib.attribute_text import ORIGIN_NAMES
 from rib.attributes import PrivateScope
-from rib.communities import (
+from rib.attributes.communities import (
     parse_community,
     parse_ext_community,
     parse_large_community,
 )
-from rib.community_patterns import KINDS
+from rib.attributes.community_patterns import KINDS
+from rib.attributes.text import ORIGIN_NAMES
 from rib.decision import DecisionOptions, Reason
 from rib.family import ADDRESS_OCTETS, FAMILIES_BY_NAME, SAFI_UNICAST, Family
 from rib.nlri import Nlri, format_address, parse_address, parse_prefix

@@ -12,13 +12,13 @@ from typing import Annotated, Final, Literal
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bgpd.session.zones import is_link_local, split_zone, with_zone
-from rib.attribute_table import NEEDED_ATTRIBUTES, TABLE
-from rib.communities import (
+from rib.attributes.communities import (
     parse_community,
     parse_ext_community,
     parse_large_community,
 )
-from rib.community_patterns import EXTENDED, LARGE, STANDARD
+from rib.attributes.community_patterns import EXTENDED, LARGE, STANDARD
+from rib.attributes.table import NEEDED_ATTRIBUTES, TABLE
 from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 from rib.policy import NextHopRule
 

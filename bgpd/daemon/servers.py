@@ -5,18 +5,18 @@ from typing import TYPE_CHECKING
 
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.errors import ReloadError, StartError
-from bgpd.daemon.lag import LagMeter
-from bgpd.daemon.speaker import Speaker
-from bgpd.daemon.supervision import Supervisor
+from bgpd.runtime.loop_lag import LagMeter
+from bgpd.runtime.supervisor import Supervisor
+from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
     from bgpd.api.control import ControlServer
     from bgpd.api.http import HttpServer
-    from bgpd.daemon.process import Daemon
-    from bgpd.daemon.views.common import DaemonView
+    from bgpd.daemon.daemon import Daemon
     from bgpd.datastore.kubernetes import ApiStatus
+    from bgpd.show.state import DaemonView
 
 
 def _kubernetes(daemon: "Daemon") -> "Callable[[], ApiStatus] | None":
@@ -45,7 +45,7 @@ class Servers:
     async def serve_http(self, lag: LagMeter) -> None:
         """Serve metrics and health, already while the start waits for the datastore."""
         from bgpd.api.http import HttpServer  # noqa: PLC0415  # 0.2 s
-        from bgpd.daemon.insight import DaemonInsight  # noqa: PLC0415
+        from bgpd.show.health import DaemonInsight  # noqa: PLC0415
 
         where = self._daemon.settings.metrics
         insight = DaemonInsight(self._daemon, lag, self._daemon.warnings)
@@ -76,8 +76,8 @@ class Servers:
             await self._serve_bird(view)
 
     def _view(self, speaker: Speaker, lag: LagMeter | None) -> "DaemonView":
-        from bgpd.daemon.actions import DaemonActions  # noqa: PLC0415  # not every
-        from bgpd.daemon.views.common import DaemonView  # noqa: PLC0415  # reflector
+        from bgpd.show.actions import DaemonActions  # noqa: PLC0415  # not every
+        from bgpd.show.state import DaemonView  # noqa: PLC0415  # reflector
 
         daemon = self._daemon
         forwarding, cluster = daemon.forwarding, daemon.cluster
@@ -104,8 +104,8 @@ class Servers:
 
     async def _serve_control(self, view: "DaemonView") -> None:
         from bgpd.api.control import ControlServer  # noqa: PLC0415  # not every reflector
-        from bgpd.api.unix import SocketTakenError  # noqa: PLC0415  # has one
-        from bgpd.daemon.views.table import commands  # noqa: PLC0415
+        from bgpd.api.line_server import SocketTakenError  # noqa: PLC0415  # has one
+        from bgpd.show.commands import commands  # noqa: PLC0415
 
         path = self._daemon.settings.control_path
         taken: list[SocketTakenError] = []
@@ -127,7 +127,7 @@ class Servers:
 
     async def _serve_bird(self, view: "DaemonView") -> None:
         from bgpd.api.bird import BirdServer  # noqa: PLC0415  # Calico's nodes alone
-        from bgpd.daemon.bird.answers import BirdAnswers  # noqa: PLC0415
+        from bgpd.show.bird.commands import BirdAnswers  # noqa: PLC0415
 
         settings = self._daemon.settings.bird
         for path, family in (

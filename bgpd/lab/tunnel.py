@@ -22,8 +22,8 @@ import subprocess
 from typing import Final
 
 from fib.errors import FibError
-from fib.netlink import RequestSocket
-from fib.rtnetlink import RTM_NEWROUTE, RawHop, parse_route, route_lookup
+from fib.netlink.rtnetlink import RTM_NEWROUTE, RawHop, parse_route, route_lookup
+from fib.netlink.sockets import RequestSocket
 
 READY: Final = "ready"
 _TUNSETIFF: Final = 0x400454CA

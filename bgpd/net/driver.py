@@ -13,11 +13,11 @@ from select import POLLOUT
 from typing import Final, Protocol
 
 from bgpd.net.connecting import connect
-from bgpd.net.connection import Connection, reason_of
 from bgpd.net.key_rollover import MOST_KEYS, KeyRollover
 from bgpd.net.peer_sockets import outgoing_socket
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import endpoint, has_events
+from bgpd.net.tcp_connection import Connection, reason_of
 from bgpd.session.events import (
     CancelConnect,
     CloseConnection,

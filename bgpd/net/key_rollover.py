@@ -22,8 +22,8 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
-from bgpd.net.connection import Connection
 from bgpd.net.sockets import set_md5_key
+from bgpd.net.tcp_connection import Connection
 
 LOOK: Final = 0.5  # seconds between looks at a connection
 PATIENCE: Final = 1.5

@@ -22,7 +22,6 @@ from select import EPOLLIN
 from struct import Struct
 from typing import Final
 
-from bgpd.net.connection import Connection
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     BACKLOG,
@@ -34,6 +33,7 @@ from bgpd.net.sockets import (
     start_listening,
     zone_socket,
 )
+from bgpd.net.tcp_connection import Connection
 from bgpd.session.zones import split_zone, with_zone
 
 _log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """What others may ask of a peer's session; nothing here changes it but new settings."""
 
+from bgpd.session.connections import Machines
 from bgpd.session.fsm import State
-from bgpd.session.machines import Machines
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import Timer

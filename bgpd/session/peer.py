@@ -17,7 +17,8 @@ from random import Random
 from types import MappingProxyType
 from typing import Final
 
-from bgpd.session.connection import USUAL, Connection
+from bgpd.session.connection_fsm import USUAL, Connection
+from bgpd.session.connections import COLLISION_WAIT, Machines, Waiting
 from bgpd.session.endings import ending_by, ending_of
 from bgpd.session.events import (
     CloseConnection,
@@ -29,7 +30,6 @@ from bgpd.session.events import (
 )
 from bgpd.session.facts import SessionFacts
 from bgpd.session.fsm import Event, State
-from bgpd.session.machines import COLLISION_WAIT, Machines, Waiting
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.refresh import refresh_of
 from bgpd.session.settings import PeerSettings

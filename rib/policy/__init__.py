@@ -5,7 +5,7 @@ prefix lists, ``pattern`` searches AS paths, ``well_known`` holds the communitie
 speaker must obey.
 """
 
-from rib.communities import (
+from rib.attributes.communities import (
     BARRIER,
     GRACEFUL_SHUTDOWN,
     NO_ADVERTISE,

@@ -11,10 +11,10 @@ from operator import attrgetter
 from types import MappingProxyType
 from typing import Any, Final
 
-from rib.as_path import format_as_path
-from rib.attribute_codes import AS_PATH
 from rib.attributes import PathAttributes
-from rib.community_patterns import KINDS, CommunitySet, Kind
+from rib.attributes.as_path import format_as_path
+from rib.attributes.codes import AS_PATH
+from rib.attributes.community_patterns import KINDS, CommunitySet, Kind
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import ADDRESS_OCTETS
 from rib.nlri import make_nlri

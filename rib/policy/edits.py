@@ -4,8 +4,14 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from rib.as_path import prepend
-from rib.attribute_codes import (
+from rib.attributes import (
+    PathAttributes,
+    encode_communities,
+    encode_ext_communities,
+    encode_large_communities,
+)
+from rib.attributes.as_path import prepend
+from rib.attributes.codes import (
     AS_PATH,
     COMMUNITIES,
     EXTENDED_COMMUNITIES,
@@ -14,13 +20,13 @@ from rib.attribute_codes import (
     MULTI_EXIT_DISC,
     ORIGIN,
 )
-from rib.attributes import (
-    PathAttributes,
-    encode_communities,
-    encode_ext_communities,
-    encode_large_communities,
+from rib.attributes.community_patterns import (
+    EXTENDED,
+    LARGE,
+    STANDARD,
+    CommunitySet,
+    Kind,
 )
-from rib.community_patterns import EXTENDED, LARGE, STANDARD, CommunitySet, Kind
 from rib.policy.spec import Actions, NextHopRule
 
 _ENCODED: Final[Mapping[Kind, tuple[int, Callable[[Any], bytes]]]] = MappingProxyType(

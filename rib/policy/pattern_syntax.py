@@ -3,7 +3,7 @@
 The usual syntax, less what cannot be matched in linear time: back references, look-around,
 atomic groups and possessive repeats. A ``_`` is a border between numbers, or an end, as
 router makers write it. An expression is over the characters that the text of a path has
-(``rib.as_path.format_as_path``); any other character can be written and never occurs.
+(``rib.attributes.as_path.format_as_path``); any other character can be written and never occurs.
 """
 
 import re

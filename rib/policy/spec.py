@@ -14,7 +14,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from rib.community_patterns import CommunityPattern
+from rib.attributes.community_patterns import CommunityPattern
 from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import Nlri, parse_prefix
 from rib.path import SourceKind

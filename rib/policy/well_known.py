@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from rib.attribute_codes import COMMUNITIES, LOCAL_PREF
 from rib.attributes import PathAttributes, encode_communities
-from rib.communities import (
+from rib.attributes.codes import COMMUNITIES, LOCAL_PREF
+from rib.attributes.communities import (
     GRACEFUL_SHUTDOWN,
     LLGR_STALE,
     NO_ADVERTISE,

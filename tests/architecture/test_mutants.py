@@ -46,7 +46,7 @@ def test_every_survivor_is_explained() -> None:
 def test_mutants_are_known_by_their_function_and_what_they_change() -> None:
     name = "rib.path_set.x\u01c1PathSet\u01c1ranking__mutmut_1"
     assert function_of(name) == "rib.path_set.PathSet.ranking"
-    assert function_of("rib.choice.x__differ__mutmut_12") == "rib.choice._differ"
+    assert function_of("rib.best_path.x__differ__mutmut_12") == "rib.best_path._differ"
     mutated = """
 class PathSet:
     def xǁPathSetǁof__mutmut_orig(self, a: int = 0) -> bool:
@@ -72,8 +72,8 @@ class PathSet:
     ]
 
 
-ONE = Mutant("rib.choice.choose", "a < b", "a <= b")
-OTHER = Mutant("rib.choice.choose", "a < b", "a > b")
+ONE = Mutant("rib.best_path.choose", "a < b", "a <= b")
+OTHER = Mutant("rib.best_path.choose", "a < b", "a > b")
 GONE = Mutant("rib.choice_of.choose", "a < b", "a > b")
 WHY = "nothing can tell"
 
@@ -81,13 +81,13 @@ WHY = "nothing can tell"
 class TestTheReport:
     def said(self, capsys, alive, rows, **options) -> tuple[int, str]:
         outcome = Outcome(50, 50 - len(alive), 0, tuple(alive))
-        code = report([("rib/choice.py", outcome)], rows, **options)
+        code = report([("rib/best_path.py", outcome)], rows, **options)
         return code, capsys.readouterr().out
 
     def test_each_survivor_has_a_row_with_a_reason(self, capsys) -> None:
         code, text = self.said(capsys, [ONE], [(ONE, WHY), (GONE, WHY)])
         assert code == 0
-        first = "rib/choice.py: 50 mutants, 49 killed, 0 out of time"
+        first = "rib/best_path.py: 50 mutants, 49 killed, 0 out of time"
         assert f"{first}, 1 alive (2.0%), 1 explained" in text
         assert "all: 1 of 50 mutants survive (2.0%)" in text
 
@@ -111,14 +111,14 @@ class TestTheReport:
         rows = [(ONE, WHY), (ONE, WHY)]
         code, text = self.said(capsys, [ONE], rows)
         assert code == 1
-        assert "listed, but killed or gone: rib.choice.choose: a <= b" in text
+        assert "listed, but killed or gone: rib.best_path.choose: a <= b" in text
         assert self.said(capsys, [ONE], rows, is_part=True)[0] == 0
 
     def test_so_do_too_many_of_all(self, capsys) -> None:
         for alive, expected in (([ONE], 0), ([ONE, ONE], 1)):
             outcome = Outcome(50, 50 - len(alive), 0, tuple(alive))
             nothing = dict.fromkeys(PLAN, Outcome(0, 0, 0, ()))
-            outcomes = {**nothing, "rib/choice.py": outcome}
+            outcomes = {**nothing, "rib/best_path.py": outcome}
             rows = [(ONE, WHY)] * len(alive)
             assert report(outcomes.items(), rows) == expected
             found = "more than 3% survive" in capsys.readouterr().out

@@ -11,23 +11,23 @@ from typing import Final, NamedTuple, cast
 from bgpd.calico.blocks import BlockTable, parse_block
 from bgpd.calico.keys import affinity_key, split_affinity_key
 from bgpd.config.settings import FibSettings
-from bgpd.daemon.fib_feed import FibFeed
-from bgpd.daemon.intake import Intake
-from bgpd.daemon.origins import plain_origins
+from bgpd.kernel.route_programmer import FibFeed
+from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.update_receiver import Intake
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from fib.interest import Interest
 from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
+from fib.netlink.route_batch import encode_operations
 from fib.plan import CREATE, RouteTable
 from fib.plan import Entry as FibEntry
-from fib.route_batch import encode_operations
 from fib.routes import Hop, Target
+from reflector.export import Export
 from reflector.group import UpdateGroup
 from reflector.pacing import Pacer
 from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
-from reflector.rules import Export
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import (
     AttributeContext,
@@ -36,11 +36,11 @@ from rib.attributes import (
     extract_mp,
 )
 from rib.attributes import edit as edit_block
+from rib.best_path import choose
 from rib.change import Change
-from rib.choice import choose
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
-from rib.import_rules import ImportRules
+from rib.import_checks import ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri, split
@@ -409,29 +409,29 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.framing.Framer.feed": feed,
     "bgpd.wire.pack.pack_announce": pack,
     "bgpd.wire.pack.pack_blocks": pack_many,
-    "bgpd.daemon.intake.Intake.take": take,
-    "bgpd.daemon.fib_feed.FibFeed.changed": feed_fib,
+    "bgpd.pipeline.update_receiver.Intake.take": take,
+    "bgpd.kernel.route_programmer.FibFeed.changed": feed_fib,
     "fib.interest.Interest.touched": touched,
     "bgpd.calico.blocks.parse_block": block,
     "bgpd.calico.blocks.BlockTable.update": update_blocks,
     "bgpd.calico.keys.split_affinity_key": affinity,
     "rib.nlri.split": split_run,
-    "rib.attribute_decode.decode_usual": decode,
-    "rib.attribute_mp.extract_mp": extract,
-    "rib.attribute_set.edit": edit,
-    "rib.import_rules.ImportRules.check": check,
+    "rib.attributes.decode.decode_usual": decode,
+    "rib.attributes.mp.extract_mp": extract,
+    "rib.attributes.path_attributes.edit": edit,
+    "rib.import_checks.ImportRules.check": check,
     "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
     "rib.loc_rib.LocRib.announce_all": announce,
     "rib.loc_rib.LocRib.announce_all, second": announce_second,
-    "rib.choice.choose": choose_path,
+    "rib.best_path.choose": choose_path,
     "rib.decision.rank": rank_paths,
     "rib.policy.engine.Policy.evaluate": evaluate,
     "rib.policy.engine.Policy.apply_batch": apply_batch,
     "rib.policy.prefixes.PrefixMatcher.divide": divide,
     "reflector.pending.PendingChanges.add": add,
-    "reflector.rules.Export.__call__": export,
-    "reflector.rules.Export.outgoing": export_again,
-    "reflector.rules.Export.divide": divide_export,
+    "reflector.export.Export.__call__": export,
+    "reflector.export.Export.outgoing": export_again,
+    "reflector.export.Export.divide": divide_export,
     "fib.kernel_policy.KernelRules.divide": divide_kernel,
     "reflector.rewrite.reflect": reflect_block,
     "reflector.group.UpdateGroup.encode": encode,
@@ -439,29 +439,29 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.pacing.Pacer.admit": admit,
     "reflector.pacing.Pacer.admit, known": admit_known,
     "fib.plan.RouteTable.submit": submit,
-    "fib.route_batch.encode_operations": operations,
+    "fib.netlink.route_batch.encode_operations": operations,
 }
 
 # Hot functions that other benchmarks run: they make no sense alone.
 WITHIN: Final[dict[str, str]] = {
     "fib.plan.RouteTable._all_new": "scenario fib",
-    "fib.route_batch._encode_alike": "fib.route_batch.encode_operations",
+    "fib.netlink.route_batch._encode_alike": "fib.netlink.route_batch.encode_operations",
     "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
-    "bgpd.daemon.tables.FamilyTables.changed": "scenario rr",
-    "bgpd.daemon.telling.Telling.go_on": "scenario rr, churn",
-    "bgpd.daemon.peer.Peer.updates_received": "scenario full",
-    "bgpd.net.connection.Connection.write": "scenario rr, churn",
-    "bgpd.net.connection.Connection.ready": "scenario rr, full",
+    "bgpd.pipeline.family_tables.FamilyTables.changed": "scenario rr",
+    "bgpd.pipeline.transmit_queue.Telling.go_on": "scenario rr, churn",
+    "bgpd.speaker.peer.Peer.updates_received": "scenario full",
+    "bgpd.net.tcp_connection.Connection.write": "scenario rr, churn",
+    "bgpd.net.tcp_connection.Connection.ready": "scenario rr, full",
     "bgpd.net.poller.Poller._turn": "scenario rr, churn",
-    "bgpd.session.connection.Connection.take_usual": "scenario full",
+    "bgpd.session.connection_fsm.Connection.take_usual": "scenario full",
     "bgpd.session.peer.PeerSession.receive_updates": "scenario full",
     "rib.decision.steps_before_med": "rib.decision.rank",
-    "rib.choice.choose_of_two": "rib.loc_rib.LocRib.announce_all, second",
-    "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.daemon.intake.Intake.take",
-    "rib.nlri.split_tail": "bgpd.daemon.intake.Intake.take",
-    "reflector.reflected.put_reflected": "reflector.group.UpdateGroup.encode",
+    "rib.best_path.choose_of_two": "rib.loc_rib.LocRib.announce_all, second",
+    "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.pipeline.update_receiver.Intake.take",
+    "rib.nlri.split_tail": "bgpd.pipeline.update_receiver.Intake.take",
+    "reflector.plain_reflection.put_reflected": "reflector.group.UpdateGroup.encode",
     "fib.kernel.KernelFib.submit": "fib.plan.RouteTable.submit, scenario fib",
     "fib.plan.RouteTable.decide": "scenario fib",
     "fib.plan.RouteTable.audit": "scenario fib",
-    "fib.rtnetlink.parse_route_dump": "scenario fib",
+    "fib.netlink.rtnetlink.parse_route_dump": "scenario fib",
 }

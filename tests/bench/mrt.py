@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
-from rib.attribute_codes import LOCAL_PREF, MP_REACH_NLRI, MP_UNREACH_NLRI
-from rib.attribute_set import iterate
 from rib.attributes import edit
+from rib.attributes.codes import LOCAL_PREF, MP_REACH_NLRI, MP_UNREACH_NLRI
+from rib.attributes.path_attributes import iterate
 
 _HEADER: Final = struct.Struct("!IHHI")
 _BGP4MP: Final = 16

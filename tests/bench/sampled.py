@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Final
 
 from bgpd.cli.daemon import main
-from bgpd.daemon import process
-from bgpd.daemon.lag import LagMeter
+from bgpd.daemon import daemon
+from bgpd.runtime.loop_lag import LagMeter
 
 FILE_VARIABLE: Final = "DUT_STALLS"
 _PERIOD: Final = 0.001  # seconds
@@ -85,5 +85,5 @@ def figures(gaps: "array[float]") -> dict[str, float]:
 
 
 if __name__ == "__main__":
-    setattr(process, "LagMeter", Sampler)  # noqa: B010  # the daemon makes one of its own
+    setattr(daemon, "LagMeter", Sampler)  # noqa: B010  # the daemon makes one of its own
     main()

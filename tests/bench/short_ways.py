@@ -14,19 +14,19 @@ from contextlib import ExitStack
 from typing import Any, Final
 from unittest.mock import patch
 
-import bgpd.daemon.intake
+import bgpd.pipeline.update_receiver
 import rib.loc_rib
-from bgpd.daemon.intake import Intake
+from bgpd.pipeline.update_receiver import Intake
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from reflector.export import Export
 from reflector.group import UpdateGroup
 from reflector.pending import PendingChanges
-from reflector.rules import Export
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext, PlainAttributes
-from rib.choice import _choose_of_two
+from rib.best_path import _choose_of_two
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
-from rib.import_rules import ImportRules
+from rib.import_checks import ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import split
@@ -194,7 +194,9 @@ SHORT_WAYS: Final[Mapping[str, Callable[[], Any]]] = {
         Intake, "__init__", _no_short_intake(Intake.__init__)
     ),
     "split_tail": lambda: patch.object(
-        bgpd.daemon.intake, "split_tail", lambda body, start: split(body[start:])
+        bgpd.pipeline.update_receiver,
+        "split_tail",
+        lambda body, start: split(body[start:]),
     ),
     "LocRib.announce_all": lambda: patch.object(LocRib, "announce_all", _announce_each),
     "choose_of_two": lambda: patch.object(rib.loc_rib, "choose_of_two", _choose),

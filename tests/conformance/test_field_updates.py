@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from rib.as_path import AsPath
-from rib.attribute_codes import AS_TRANS, MP_REACH_NLRI
 from rib.attributes import (
     AttributeContext,
     DecodedBlock,
@@ -13,6 +11,8 @@ from rib.attributes import (
     describe,
     extract_mp,
 )
+from rib.attributes.as_path import AsPath
+from rib.attributes.codes import AS_TRANS, MP_REACH_NLRI
 from rib.errors import Remedy
 from rib.family import AFI_IPV4, IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import format_address, format_prefix, split, split_add_path

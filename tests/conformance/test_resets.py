@@ -14,8 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from rib.as_path import encode_segments
 from rib.attributes import AttributeContext, encode_attribute, parse_as_path
+from rib.attributes.as_path import encode_segments
 from rib.nlri import parse_prefix
 from tests.support.attributes import BASE, EBGP, IBGP, LOCAL_AS, attribute
 from tests.support.intakes import Session, update

@@ -7,10 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from rib.as_path import encode_segments
-from rib.attribute_codes import FLAGS, OPTIONAL, PARTIAL, TRANSITIVE
 from rib.attributes import AttributeContext, encode_attribute, parse_as_path
-from rib.import_rules import ImportRules, Refusal
+from rib.attributes.as_path import encode_segments
+from rib.attributes.codes import FLAGS, OPTIONAL, PARTIAL, TRANSITIVE
+from rib.import_checks import ImportRules, Refusal
 from rib.nlri import parse_prefix
 from rib.path import Source, SourceKind
 from rib.policy import ACCEPT_ALL, Policy

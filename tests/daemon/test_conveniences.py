@@ -19,20 +19,21 @@ from typing import Any, NamedTuple, Self
 
 import pytest
 
-from bgpd.api import unix
+from bgpd.api import line_server
 from bgpd.api.http import HttpServer
 from bgpd.config.reading import Source
-from bgpd.daemon import companions as companions_module
-from bgpd.daemon import file_watch, listening, process_names, supervision
-from bgpd.daemon.companions import companions
-from bgpd.daemon.process import Daemon
+from bgpd.daemon import file_watch, listen_retry, placeholder_processes
+from bgpd.daemon import service_manager as companions_module
+from bgpd.daemon.daemon import Daemon
+from bgpd.daemon.sd_notify import ServiceManager
+from bgpd.daemon.service_manager import companions
 from bgpd.datastore import endpoint_status, folder, folder_watch
 from bgpd.datastore.endpoint_status import EndpointFolder
 from bgpd.datastore.folder import FolderDatastore
 from bgpd.datastore.inotify import Inotify
 from bgpd.datastore.manifest_files import ManifestFiles
 from bgpd.net.listener import Listener
-from bgpd.net.service_manager import ServiceManager
+from bgpd.runtime import supervisor
 from rib.nlri import parse_prefix
 from tests.support.daemons import write_yaml
 from tests.support.manifests import affinity, node, resource
@@ -56,9 +57,9 @@ ERRORS = (
 @pytest.fixture(autouse=True)
 def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
     for module, name, seconds in (
-        (supervision, "FIRST_PAUSE", 0.005),
-        (supervision, "LONGEST_PAUSE", 0.01),
-        (supervision, "STEADY", 0.05),
+        (supervisor, "FIRST_PAUSE", 0.005),
+        (supervisor, "LONGEST_PAUSE", 0.01),
+        (supervisor, "STEADY", 0.05),
         (folder, "POLL_INTERVAL", 0.02),
         (folder, "AUDIT_INTERVAL", 0.1),
         (file_watch, "POLL_INTERVAL", 0.02),
@@ -67,9 +68,9 @@ def _short_pauses(monkeypatch: pytest.MonkeyPatch) -> None:
         (endpoint_status, "POLL_INTERVAL", 0.02),
         (endpoint_status, "AUDIT_INTERVAL", 0.1),
         (folder_watch, "RETRY_INTERVAL", 0.02),
-        (listening, "RETRY", 0.02),
-        (process_names, "FIRST_PAUSE", 0.005),
-        (process_names, "LOOK", 0.02),
+        (listen_retry, "RETRY", 0.02),
+        (placeholder_processes, "FIRST_PAUSE", 0.005),
+        (placeholder_processes, "LOOK", 0.02),
         (companions_module, "STATUS_INTERVAL", 0.02),
     ):
         monkeypatch.setattr(module, name, seconds)
@@ -251,7 +252,7 @@ async def test_a_part_that_fails_ends_nothing_and_works_again(
     "part",
     [
         (HttpServer, "start", "metrics server: "),
-        (unix, "listening_socket", "control socket: "),
+        (line_server, "listening_socket", "control socket: "),
         (Listener, "listen", "cannot listen on "),
     ],
     ids=["metrics", "sockets", "listener"],

@@ -28,11 +28,11 @@ from bgpd.config.peers import (
 from bgpd.config.schema import annotation_of, keys_of
 from bgpd.config.settings import DaemonSettings
 from bgpd.config.validation import validate
-from bgpd.daemon.origins import plain_origins
-from bgpd.daemon.peer_changes import foresee
-from bgpd.daemon.reconcile import Reconciler
+from bgpd.node.reconciler import Reconciler
+from bgpd.pipeline.local_sources import plain_origins
 from bgpd.session.fsm import State
 from bgpd.session.settings import ChangeCost, RangeSettings
+from bgpd.speaker.peer_changes import foresee
 from bgpd.wire.capabilities import GracefulRestart
 from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from bgpd.wire.framing import KEEPALIVE, MessageType

@@ -8,7 +8,7 @@ from typing import Final
 
 import pytest
 
-from bgpd.daemon.exhaustion import EXIT_EXHAUSTED
+from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED
 from bgpd.wire.pack import pack_announce
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST

@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 
 from bgpd.api.bird import BirdServer
-from bgpd.api.unix import Limits
-from bgpd.daemon.actions import DaemonActions
-from bgpd.daemon.bird.answers import BirdAnswers
-from bgpd.daemon.restart import Report
-from bgpd.daemon.views.common import DaemonView
-from bgpd.session.recovery import Progress
+from bgpd.api.line_server import Limits
+from bgpd.session.gr_restarting_speaker import Progress
 from bgpd.session.settings import FamilySettings
+from bgpd.show.actions import DaemonActions
+from bgpd.show.bird.commands import BirdAnswers
+from bgpd.show.state import DaemonView
+from bgpd.speaker.selection_deferral import Report
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_prefix
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update

@@ -30,23 +30,23 @@ _SHORT_WAYS: Final = "tests/property/test_short_ways.py"
 _REFLECTOR: Final = ("tests/unit/reflector", _SHORT_WAYS)
 _GROUP: Final = (*_REFLECTOR, "tests/property/test_group_shares.py")
 PLAN: Final[Mapping[str, tuple[str, ...]]] = {
-    "rib/choice.py": ("tests/unit/rib/test_choice.py", _SHORT_WAYS),
+    "rib/best_path.py": ("tests/unit/rib/test_best_path.py", _SHORT_WAYS),
     "rib/decision.py": (
         "tests/unit/rib/test_decision.py",
         "tests/property/test_decision.py",
         _SHORT_WAYS,
     ),
     "rib/path_set.py": ("tests/unit/rib/test_path_set.py", _SHORT_WAYS),
-    "reflector/reflected.py": _GROUP,
-    "reflector/outbound.py": _GROUP,
-    "reflector/rules.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/plain_reflection.py": _GROUP,
+    "reflector/flush.py": _GROUP,
+    "reflector/export.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/as_path.py": ("tests/unit/reflector/test_as_path.py",),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/pacing.py": ("tests/unit/reflector/test_pacing.py",),
     "reflector/pending.py": _REFLECTOR,
     "reflector/path_ids.py": _REFLECTOR,
-    "rib/import_rules.py": (
-        "tests/unit/rib/test_import_rules.py",
+    "rib/import_checks.py": (
+        "tests/unit/rib/test_import_checks.py",
         "tests/unit/rib/test_adj_rib_in.py",
         "tests/unit/rib/test_adj_rib_in_batches.py",
         _SHORT_WAYS,
@@ -352,7 +352,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Try the modules asked for, all of them by default; return the exit code."""
     parser = argparse.ArgumentParser(prog="make mutants", description=__doc__)
     parser.add_argument(
-        "modules", nargs="*", metavar="FILE", help="such as rib/choice.py"
+        "modules", nargs="*", metavar="FILE", help="such as rib/best_path.py"
     )
     parser.add_argument(
         "--resume", action="store_true", help="try those alone that were not killed"

@@ -8,12 +8,12 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
 from rib.adj_rib_in import AdjRibIn
-from rib.attribute_codes import COMMUNITIES, MULTI_EXIT_DISC
 from rib.attributes import PathAttributes
+from rib.attributes.codes import COMMUNITIES, MULTI_EXIT_DISC
+from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.change import Change
-from rib.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST
-from rib.import_rules import ImportRules
+from rib.import_checks import ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import parse_prefix

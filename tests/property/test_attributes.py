@@ -3,23 +3,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rib import attribute_decode
-from rib.as_path import (
-    check_segments,
-    count_hops,
-    format_as_path,
-    parse_as_path,
-    prepend,
-)
-from rib.attribute_codes import COMMUNITIES
-from rib.attribute_set import (
-    PathAttributes,
-    PlainAttributes,
-    iterate,
-)
 from rib.attributes import (
     AttributeContext,
     DecodedBlock,
+    decode,
     decode_block,
     decode_usual,
     describe,
@@ -27,7 +14,20 @@ from rib.attributes import (
     extract_mp,
     to_two_octet,
 )
-from rib.communities import format_ext_community, parse_ext_community
+from rib.attributes.as_path import (
+    check_segments,
+    count_hops,
+    format_as_path,
+    parse_as_path,
+    prepend,
+)
+from rib.attributes.codes import COMMUNITIES
+from rib.attributes.communities import format_ext_community, parse_ext_community
+from rib.attributes.path_attributes import (
+    PathAttributes,
+    PlainAttributes,
+    iterate,
+)
 from rib.errors import Remedy
 from tests.support.attribute_strategies import (
     as_paths,
@@ -42,7 +42,7 @@ from tests.support.attributes import IBGP
 def decode_by_walk(
     block: bytes, context: AttributeContext, *, has_nlri: bool, mp_next_hop: bytes
 ) -> DecodedBlock:
-    walk = attribute_decode._Walk(context)
+    walk = decode._Walk(context)
     walk.read(block)
     return walk.finish(block, has_nlri=has_nlri, mp_next_hop=mp_next_hop)
 

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from rib.attribute_set import iterate
 from rib.attributes import PathAttributes, edit
+from rib.attributes.path_attributes import iterate
 from rib.nlri import parse_prefix, split
 from tests.support.attribute_strategies import attribute_sets
 

@@ -14,13 +14,13 @@ from hypothesis.stateful import (
     rule,
 )
 
-import bgpd.daemon.tables
+import bgpd.pipeline.family_tables
 import reflector.group
 import reflector.pacing
 import reflector.path_ids
-from bgpd.daemon.jobs import Jobs
-from bgpd.daemon.tables import FamilyTables
-from reflector.rules import Export, ExportContext, Target
+from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.runtime.work_queue import Jobs
+from reflector.export import Export, ExportContext, Target
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
@@ -107,10 +107,12 @@ class Groups(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches: list[Any] = [
-            mock.patch.object(bgpd.daemon.tables, "CATCH_UP_SLICE", 1),
+            mock.patch.object(bgpd.pipeline.family_tables, "CATCH_UP_SLICE", 1),
             mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
-            mock.patch.object(bgpd.daemon.tables, "FLUSH_LIMIT", 3),
-            mock.patch.object(bgpd.daemon.tables, "TELL_TIME", 0.0),  # one each turn
+            mock.patch.object(bgpd.pipeline.family_tables, "FLUSH_LIMIT", 3),
+            mock.patch.object(
+                bgpd.pipeline.family_tables, "TELL_TIME", 0.0
+            ),  # one each turn
             mock.patch.object(reflector.pacing, "FREE", 2),  # the third change waits
             mock.patch.object(reflector.pacing, "FIRST_WAIT", 5.0),
             mock.patch.object(reflector.path_ids, "_FLOOR", 1),  # taken back often

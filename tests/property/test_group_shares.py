@@ -7,11 +7,11 @@ from typing import Final
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reflector.outbound import Outbound
+from reflector.export import Export, Outgoing
+from reflector.flush import Outbound
 from reflector.path_ids import PathIds
-from reflector.rules import Export, Outgoing
+from rib.attributes.communities import NO_ADVERTISE
 from rib.change import Change, changes_since
-from rib.communities import NO_ADVERTISE
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri, parse_prefix

@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bgpd.daemon.intake import Taken
+from bgpd.pipeline.update_receiver import Taken
 from rib.attributes import AttributeContext
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix

@@ -8,23 +8,23 @@ laws (``test_attributes``, ``test_nlri``, ``test_pack``, ``test_policy``, ``test
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from reflector.export import Export, ExportContext, Target
 from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
-from reflector.rules import Export, ExportContext, Target
 from rib.adj_rib_in import AdjRibIn
-from rib.attribute_codes import CLUSTER_LIST, ORIGINATOR_ID
 from rib.attributes import PathAttributes, decode_usual, edit
-from rib.choice import choose, choose_beside, choose_of_two
-from rib.communities import (
+from rib.attributes.codes import CLUSTER_LIST, ORIGINATOR_ID
+from rib.attributes.communities import (
     GRACEFUL_SHUTDOWN,
     LLGR_STALE,
     NO_ADVERTISE,
     NO_EXPORT,
     NO_LLGR,
 )
+from rib.best_path import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, Reason, rank
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
-from rib.import_rules import ImportRules, Refused
+from rib.import_checks import ImportRules, Refused
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import parse_prefix

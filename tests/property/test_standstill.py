@@ -8,10 +8,10 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bgpd.net.connection import Connection
 from bgpd.net.driver import PeerDriver
 from bgpd.net.poller import Poller
 from bgpd.net.pulse import Standstill
+from bgpd.net.tcp_connection import Connection
 from bgpd.session.events import DownKind
 from bgpd.session.fsm import State
 from bgpd.session.peer import PeerSession

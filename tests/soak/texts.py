@@ -29,9 +29,9 @@ from typing import Any, Final
 import yaml
 
 from bgpd.config.reading import Source
+from bgpd.daemon.daemon import Daemon
 from bgpd.daemon.errors import ReloadError
-from bgpd.daemon.loop import run
-from bgpd.daemon.process import Daemon
+from bgpd.runtime.event_loop import run
 from rib.nlri import parse_prefix
 from tests.support.manifests import affinity, node, resource
 from tests.support.mutations import mutated

@@ -2,9 +2,9 @@
 
 from hypothesis import strategies as st
 
-from rib.as_path import AS_SEQUENCE, AS_SET, encode_segments
-from rib.attribute_codes import FLAGS
 from rib.attributes import AttributeContext, encode_attribute, make_attributes
+from rib.attributes.as_path import AS_SEQUENCE, AS_SET, encode_segments
+from rib.attributes.codes import FLAGS
 from tests.support.attributes import LOCAL_AS, PEER_AS
 
 asns = st.one_of(st.integers(1, 0xFFFF), st.integers(1, 0xFFFFFFFF))

@@ -1,7 +1,7 @@
 """Builders of attribute octets for tests."""
 
-from rib.attribute_set import encode_attribute
 from rib.attributes import AttributeContext, parse_as_path
+from rib.attributes.path_attributes import encode_attribute
 
 PEER_AS = 65001
 LOCAL_AS = 65000

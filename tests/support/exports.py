@@ -4,10 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
+from reflector.export import Export, ExportContext, Outgoing, Target
 from reflector.group import UpdateGroup
 from reflector.path_ids import PathIds
-from reflector.rules import Export, ExportContext, Outgoing, Target
-from rib.attribute_set import PathAttributes, iterate
+from rib.attributes.path_attributes import PathAttributes, iterate
 from rib.family import IPV4_UNICAST
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.policy import ACCEPT_ALL, PolicySpec, compile_policy

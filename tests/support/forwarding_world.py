@@ -11,10 +11,10 @@ from bgpd.config.settings import (
     RestartSettings,
     SpeakerSettings,
 )
-from bgpd.daemon.forwarding import Forwarding
-from bgpd.daemon.origins import plain_origins
-from bgpd.daemon.speaker import FAMILIES, Speaker
+from bgpd.kernel.forwarding import Forwarding
+from bgpd.pipeline.local_sources import plain_origins
 from bgpd.session.settings import PeerSettings
+from bgpd.speaker.speaker import FAMILIES, Speaker
 from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import SAFI_UNICAST, Family

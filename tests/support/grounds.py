@@ -3,8 +3,7 @@
 from collections.abc import Iterable, Sequence
 
 from fib.kernel_view import KernelView
-from fib.resolution import OwnRoute, Step
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     RT_TABLE_LOCAL,
     RT_TABLE_MAIN,
     RTN_LOCAL,
@@ -13,6 +12,7 @@ from fib.rtnetlink import (
     RawHop,
     RouteMessage,
 )
+from fib.resolution import OwnRoute, Step
 from rib.nlri import Nlri, parse_address, parse_prefix
 from rib.zones import is_link_local, scoped
 

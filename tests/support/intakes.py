@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable
 
-from bgpd.daemon.intake import Intake, Taken
+from bgpd.pipeline.update_receiver import Intake, Taken
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_rules import ImportRules
+from rib.import_checks import ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.path import Source, SourceKind

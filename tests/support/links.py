@@ -17,9 +17,9 @@ from bgpd.lab.namespace import Namespace, run
 from bgpd.net.sockets import set_md5_key
 from bgpd.wire.framing import KEEPALIVE, Framer, MessageType, encode_message
 from bgpd.wire.update import end_of_rib
-from rib.attribute_codes import MP_REACH_NLRI
-from rib.attribute_set import encode_attribute
 from rib.attributes import make_attributes, parse_as_path
+from rib.attributes.codes import MP_REACH_NLRI
+from rib.attributes.path_attributes import encode_attribute
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address, parse_prefix
 from tests.support.daemons import Daemon, write_yaml

@@ -9,12 +9,12 @@ from bgpd.calico.events import Changes, Snapshot
 from bgpd.calico.planner import SideInputs
 from bgpd.calico.state import TEMPLATE, ClusterState
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
-from bgpd.daemon.forwarding import Forwarding
-from bgpd.daemon.identity import identify, own_addresses
-from bgpd.daemon.node_plan import gateways, learn_plan, tunnel_address
-from bgpd.daemon.origins import calico_origins
-from bgpd.daemon.reconcile import Reconciler
-from bgpd.daemon.speaker import Speaker
+from bgpd.kernel.forwarding import Forwarding
+from bgpd.node.identity import identify, own_addresses
+from bgpd.node.kernel_plan import gateways, learn_plan, tunnel_address
+from bgpd.node.reconciler import Reconciler
+from bgpd.pipeline.local_sources import calico_origins
+from bgpd.speaker.speaker import Speaker
 from rib.decision import DecisionOptions
 from tests.support.mutated import OWN, Mutator, real_objects
 

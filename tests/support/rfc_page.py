@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from rib.attribute_table import TABLE as TABLE_OF_ATTRIBUTES
+from rib.attributes.table import TABLE as TABLE_OF_ATTRIBUTES
 from rib.errors import Remedy
 from tests.support.rfc_markers import Clause, clauses
 
@@ -256,7 +256,7 @@ RESETS: Final = (
         "7606 3 b: the NLRI cannot be found",
     ),
     Reset(
-        "bgpd/daemon/intake.py",
+        "bgpd/pipeline/update_receiver.py",
         2,
         "prefixes that cannot be told apart, in any field; and what the rows below say",
         "3/10",
@@ -264,7 +264,7 @@ RESETS: Final = (
         "7606 3 j and 5.3",
     ),
     Reset(
-        "rib/attribute_mp.py",
+        "rib/attributes/mp.py",
         2,
         "MP_REACH_NLRI or MP_UNREACH_NLRI that is too short, or whose next hop is of no"
         " length of its family",
@@ -273,7 +273,7 @@ RESETS: Final = (
         "7606 7.11 and 7.12, 8950 4",
     ),
     Reset(
-        "rib/attribute_decode.py",
+        "rib/attributes/decode.py",
         2,
         "one of these two attributes more than once; an UPDATE without reachable NLRI, one"
         " of whose attributes RFC 7606 itself finds malformed",
@@ -282,7 +282,7 @@ RESETS: Final = (
         "7606 3 g and 5.2: the NLRI may not have been found",
     ),
     Reset(
-        "bgpd/daemon/limits.py",
+        "bgpd/speaker/prefix_limits.py",
         1,
         "more prefixes than the configuration allows",
         "6/1",

@@ -13,10 +13,10 @@ from typing import Any, Self
 import pytest
 import uvloop
 
-from bgpd.daemon.peer import Peer
-from bgpd.daemon.speaker import Speaker
 from bgpd.session.fsm import State
 from bgpd.session.settings import FamilySettings, PeerSettings, RangeSettings
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.speaker import Speaker
 from rib.attributes import PathAttributes, make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, format_prefix, parse_address, parse_prefix

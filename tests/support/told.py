@@ -13,7 +13,7 @@ from bgpd.wire.route_refresh import (
     encode_route_refresh,
 )
 from bgpd.wire.update import split_fields
-from reflector.rules import Export, Outgoing
+from reflector.export import Export, Outgoing
 from rib.attributes import extract_mp
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import split, split_add_path

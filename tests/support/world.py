@@ -6,12 +6,12 @@ from collections.abc import Coroutine
 from typing import Any
 
 from bgpd.api.protocol import Request, find_command
-from bgpd.daemon.peer import Peer
-from bgpd.daemon.speaker import Speaker
-from bgpd.daemon.views.table import DaemonView, commands
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings, PeerSettings
+from bgpd.show.commands import DaemonView, commands
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address
 from tests.support.routes import nlris, some_attributes

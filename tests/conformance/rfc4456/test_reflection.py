@@ -2,11 +2,11 @@
 
 import pytest
 
-from reflector.rules import TOLD, Export, Origin, Target, origin_of
-from rib.attribute_codes import CLUSTER_LIST, NEXT_HOP, ORIGINATOR_ID
-from rib.attribute_set import edit, iterate
+from reflector.export import TOLD, Export, Origin, Target, origin_of
 from rib.attributes import make_attributes
-from rib.import_rules import ImportRules, Refusal
+from rib.attributes.codes import CLUSTER_LIST, NEXT_HOP, ORIGINATOR_ID
+from rib.attributes.path_attributes import edit, iterate
+from rib.import_checks import ImportRules, Refusal
 from rib.path import Path, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import CLUSTER, a_context, from_peer, told, values

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from bgpd.config.settings import FibSettings
-from bgpd.daemon.former_places import moves_at_next_start
+from bgpd.kernel.former_places import moves_at_next_start
 from fib.kernel_policy import KernelPolicy
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.policy import Actions, Outcome, PolicySpec, Term

@@ -6,9 +6,9 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 
 from bgpd.config.settings import DirectSettings, LearnSettings
-from bgpd.daemon.learning import Learning, LearnPlan
-from bgpd.daemon.origins import Origins, calico_origins, plain_origins
-from bgpd.daemon.speaker import Speaker
+from bgpd.kernel.redistribution import Learning, LearnPlan
+from bgpd.pipeline.local_sources import Origins, calico_origins, plain_origins
+from bgpd.speaker.speaker import Speaker
 from fib.kernel_policy import MAX_METRIC
 from fib.kernel_view import KernelView
 from rib.attributes import ORIGIN_IGP, ORIGIN_INCOMPLETE, make_attributes

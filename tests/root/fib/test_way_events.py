@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from fib.way_events import GATHER, MOST_PREFIXES, Opened, WayEvents
+from fib.next_hop_events import GATHER, MOST_PREFIXES, Opened, WayEvents
 from rib.nlri import parse_address
 from tests.support.kernel_namespace import ip, ip_batch, namespace
 from tests.support.speakers import until

@@ -5,7 +5,7 @@ from itertools import permutations
 import pytest
 
 from fib.addresses import OwnAddress, choose_link_local, choose_sibling
-from fib.rtnetlink import (
+from fib.netlink.rtnetlink import (
     IFA_F_DADFAILED,
     IFA_F_DEPRECATED,
     IFA_F_OPTIMISTIC,

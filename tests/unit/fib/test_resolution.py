@@ -2,9 +2,9 @@
 
 import pytest
 
+from fib.netlink.rtnetlink import LinkMessage
 from fib.resolution import MOST_LEVELS, Resolution, Resolver
 from fib.routes import Hop
-from fib.rtnetlink import LinkMessage
 from rib.nlri import format_prefix, parse_address
 from rib.zones import scoped
 from tests.support.grounds import BLACKHOLE, ETH0, ETH1, Ground

@@ -3,9 +3,9 @@ from typing import Any
 import pytest
 
 from reflector.as_path import PLAIN_PATH, PathRules, outgoing_path
-from reflector.rules import Target
-from rib.attribute_codes import AS_PATH
+from reflector.export import Target
 from rib.attributes import PrivateScope, format_as_path, parse_as_path
+from rib.attributes.codes import AS_PATH
 from rib.path import SourceKind
 from rib.policy import Actions, Outcome, PolicySpec, Term
 from tests.support.exports import LOCAL_AS, a_context, from_peer, told, values

@@ -3,8 +3,8 @@
 import pytest
 
 from bgpd.wire.pack import pack_withdraw
+from reflector.export import Export
 from reflector.group import UpdateGroup
-from reflector.rules import Export
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib

@@ -4,8 +4,8 @@ import pytest
 
 from bgpd.wire.pack import pack_withdraw
 from reflector import group as group_module
+from reflector.export import Export
 from reflector.group import CatchUp, Member
-from reflector.rules import Export
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib

@@ -8,11 +8,11 @@ import pytest
 
 from bgpd.wire.pack import pack_withdraw
 from bgpd.wire.update import split_fields
-from reflector.outbound import Outbound
+from reflector.export import Export, Target
+from reflector.flush import Outbound
 from reflector.path_ids import PathIds
-from reflector.rules import Export, Target
+from rib.attributes.communities import NO_ADVERTISE
 from rib.change import Change
-from rib.communities import NO_ADVERTISE
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib

@@ -1,9 +1,9 @@
 import pytest
 
 from reflector.rewrite import Reflection, reflect
-from rib.attribute_codes import CLUSTER_LIST, ORIGINATOR_ID
-from rib.attribute_set import PathAttributes, iterate
 from rib.attributes import make_attributes
+from rib.attributes.codes import CLUSTER_LIST, ORIGINATOR_ID
+from rib.attributes.path_attributes import PathAttributes, iterate
 from tests.support.routes import slow_twin, some_attributes
 
 OURS = Reflection(0x0A000063, bytes((10, 0, 0, 1)))

@@ -1,11 +1,11 @@
 import pytest
 
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
-from rib.attribute_codes import NEXT_HOP
 from rib.attributes import PathAttributes, decode_usual, edit, make_attributes
+from rib.attributes.codes import NEXT_HOP
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_rules import ImportRules, Refusal
+from rib.import_checks import ImportRules, Refusal
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri, parse_address

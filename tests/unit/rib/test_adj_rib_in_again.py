@@ -6,10 +6,10 @@ import pytest
 
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
 from rib.attributes import PathAttributes, make_attributes
+from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.change import Change
-from rib.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_rules import ImportRules, Refusal, Refused
+from rib.import_checks import ImportRules, Refusal, Refused
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import make_nlri

@@ -4,9 +4,9 @@ import pytest
 
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import PathAttributes, make_attributes
-from rib.communities import LLGR_STALE, NO_LLGR
+from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST
-from rib.import_rules import ImportRules, Refusal, Refused
+from rib.import_checks import ImportRules, Refusal, Refused
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri

@@ -9,7 +9,7 @@ from rib.admission import Admission, divide
 from rib.attributes import PathAttributes
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_rules import ImportRules, Refusal
+from rib.import_checks import ImportRules, Refusal
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.path import SourceKind

@@ -2,7 +2,7 @@
 
 from rib.destinations import MixedRun, NotUnicast
 from rib.ignored import Ignored, IgnoredPrefixes
-from rib.import_rules import ImportRules
+from rib.import_checks import ImportRules
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.routes import nlris
 

@@ -1,6 +1,6 @@
 import pytest
 
-from rib.choice import choose
+from rib.best_path import choose
 from rib.decision import DecisionOptions, Reason, hops_of
 from rib.path_set import (
     PathSet,

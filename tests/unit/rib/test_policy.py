@@ -1,8 +1,8 @@
 import pytest
 
 from rib.attributes import PathAttributes
-from rib.communities import LLGR_STALE, NO_LLGR, parse_ext_community
-from rib.community_patterns import EXTENDED, LARGE, STANDARD
+from rib.attributes.communities import LLGR_STALE, NO_LLGR, parse_ext_community
+from rib.attributes.community_patterns import EXTENDED, LARGE, STANDARD
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address, parse_prefix
 from rib.path import SourceKind

@@ -11,8 +11,8 @@ import uvloop
 
 from bgpd.api.client import UnreachableError, call
 from bgpd.api.control import ControlServer
+from bgpd.api.line_server import Limits, UnixSocketError, _slice
 from bgpd.api.protocol import Command, ControlError
-from bgpd.api.unix import Limits, UnixSocketError, _slice
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
 

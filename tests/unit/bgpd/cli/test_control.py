@@ -16,7 +16,7 @@ from click.testing import CliRunner, Result
 
 from bgpd.api.control import ControlServer
 from bgpd.cli.control import main
-from bgpd.daemon.views.table import DaemonView, ResetKind, commands
+from bgpd.show.commands import DaemonView, ResetKind, commands
 from fib.memory import MemoryFib, MemoryKernel
 from fib.routes import Fault, Hop, Target, TargetKind
 from rib.family import IPV4_UNICAST

@@ -2,7 +2,7 @@ from typing import Any
 
 import pytest
 
-from bgpd.cli.pages import _way, route_page, status_page
+from bgpd.cli.details import _way, route_page, status_page
 from bgpd.cli.tables import (
     FIB,
     GROUPS,

@@ -7,7 +7,7 @@ import pytest
 from click.testing import CliRunner
 
 from bgpd.cli.daemon import main
-from bgpd.daemon.loop import raise_file_limit
+from bgpd.runtime.event_loop import raise_file_limit
 
 CONFIGS = sorted((Path(__file__).parents[4] / "configs").glob("*.yaml"))
 REFLECTOR = ["reflector", "--as", "64512", "--router-id", "10.0.0.1"]

@@ -20,7 +20,7 @@ from bgpd.config.settings import (
     RestartSettings,
 )
 from bgpd.config.validation import validate
-from bgpd.daemon.identity import with_as
+from bgpd.node.identity import with_as
 from bgpd.session.settings import (
     AddPathMode,
     AsClass,
@@ -30,7 +30,7 @@ from bgpd.session.settings import (
     PeerSettings,
 )
 from rib.attributes import PrivateScope
-from rib.community_patterns import EXTENDED, LARGE
+from rib.attributes.community_patterns import EXTENDED, LARGE
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_prefix
 from rib.path import SourceKind

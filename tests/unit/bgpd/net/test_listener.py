@@ -6,9 +6,8 @@ import socket
 
 import pytest
 
-from bgpd.daemon.listening import Listening
+from bgpd.daemon.listen_retry import Listening
 from bgpd.net import listener as listener_module
-from bgpd.net.connection import Connection
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
@@ -17,6 +16,7 @@ from bgpd.net.sockets import (
     listening_socket,
     start_listening,
 )
+from bgpd.net.tcp_connection import Connection
 from tests.support.speakers import on_both_loops, own_network, until
 
 PORT = 17913

@@ -5,6 +5,7 @@ from random import Random
 
 import pytest
 
+from bgpd.session.connections import COLLISION_WAIT
 from bgpd.session.events import (
     CloseConnection,
     Connect,
@@ -13,7 +14,6 @@ from bgpd.session.events import (
     SessionDown,
 )
 from bgpd.session.fsm import State
-from bgpd.session.machines import COLLISION_WAIT
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.wire.capabilities import Capabilities

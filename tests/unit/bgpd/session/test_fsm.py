@@ -2,7 +2,7 @@ import itertools
 
 import pytest
 
-from bgpd.session.connection import _PERFORM
+from bgpd.session.connection_fsm import _PERFORM
 from bgpd.session.fsm import (
     DEFAULTS,
     START_EVENTS,

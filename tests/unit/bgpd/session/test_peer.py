@@ -3,6 +3,7 @@ from dataclasses import replace
 
 import pytest
 
+from bgpd.session.connections import COLLISION_WAIT
 from bgpd.session.events import (
     CloseConnection,
     Connect,
@@ -16,7 +17,6 @@ from bgpd.session.events import (
     UpdatesReceived,
 )
 from bgpd.session.fsm import State
-from bgpd.session.machines import COLLISION_WAIT
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
 from bgpd.session.settings import FamilySettings

@@ -1,0 +1,89 @@
+"""What a start does before anything else: claim its place, then listen.
+
+A peer whose connection is refused may try again only after minutes: FRR and OpenBGPD wait
+120 s. So the sockets listen before most of the program is even loaded, and before a
+datastore has said who the peers are; who connects waits in the kernel's queue. But first the
+control path is claimed: a second daemon by mistake must not take a connection that is meant
+for the first. Loads little: every module here is time without a listening socket.
+"""
+
+import contextlib
+import socket
+from collections.abc import Iterable
+
+from bgpd.api.claim import Claim, ClaimError
+from bgpd.config.settings import DaemonSettings, DatastoreKind
+from bgpd.daemon.errors import StartError
+from bgpd.net.sockets import (
+    BACKLOG,
+    SocketError,
+    listening_socket,
+    start_listening,
+)
+from bgpd.speaker.peer_memory_reader import memory_path, recall
+
+Place = tuple[str, int]
+"""Address and port."""
+
+
+class Entrance:
+    """The place of this daemon among others, and the sockets that listen already.
+
+    Args:
+        control_path: Of the control socket; empty claims nothing.
+
+    Attributes:
+        sockets: Where it listens, and by what; the speaker's listener takes them over.
+
+    Raises:
+        ClaimError: Another daemon has the control path.
+    """
+
+    def __init__(self, control_path: str) -> None:
+        self.sockets: dict[Place, socket.socket] = {}
+        self._claim = Claim(control_path)
+
+    def listen(self, places: Iterable[Place]) -> None:
+        """Listen where that is possible; what keeps it from others is told later."""
+        for place in places:
+            if place in self.sockets:
+                continue
+            with contextlib.suppress(SocketError):
+                sock = listening_socket(*place, is_free=True)
+                try:
+                    start_listening(sock, BACKLOG)
+                except SocketError:
+                    sock.close()
+                    raise
+                self.sockets[place] = sock
+
+    def hand_over(self) -> dict[Place, socket.socket]:
+        """Return the sockets; from here on they are whoever's asked."""
+        given, self.sockets = self.sockets, {}
+        return given
+
+    def close(self) -> None:
+        """Give up the place, and close what nobody took."""
+        for sock in self.hand_over().values():
+            sock.close()
+        self._claim.release()
+
+
+def enter(settings: DaemonSettings) -> Entrance:
+    """Claim the control path and listen, as far as it is known where.
+
+    Raises:
+        StartError: Another daemon has the control path.
+    """
+    try:
+        entrance = Entrance(settings.control_path)
+    except ClaimError as error:
+        raise StartError(str(error)) from error
+    if settings.datastore.kind is DatastoreKind.NONE:
+        speaker = settings.speaker
+        places = [(addr, speaker.listen_port) for addr in speaker.listen_addresses]
+    else:  # which may take its time to say where; it was there before, most likely
+        known = recall(memory_path(settings.control_path))
+        places = [] if known is None else list(known.places)
+    entrance.listen(places)
+    return entrance

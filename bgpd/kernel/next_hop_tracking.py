@@ -1,0 +1,139 @@
+"""How next hops are reached: as the routing table says, or through a gateway of ours.
+
+A static route of our own (Calico's ``reachableBy``) names the gateway of some next hops:
+these are reached as the gateway is.
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import replace
+
+from fib.kernel_view import KernelView
+from fib.next_hop_watch import NextHopState, NextHopWatch
+from fib.resolution import OwnRoutes
+from rib.attributes.text import format_next_hop
+from rib.nlri import Nlri, format_prefix
+from rib.zones import parts_of
+
+_log = logging.getLogger(__name__)
+
+Deliver = Callable[[list[NextHopState], list[bytes]], None]
+
+
+class Ways:
+    """The next hops in use and the way to each, by their keys (``rib.zones``).
+
+    Args:
+        deliver: Takes the states that changed, and the keys of those among them that are
+            reached another way than before.
+
+    Attributes:
+        states: By key, as last found; empty where nobody watches.
+    """
+
+    def __init__(self, deliver: Deliver) -> None:
+        self.states: dict[bytes, NextHopState] = {}
+        self._deliver = deliver
+        self._watch: NextHopWatch | None = None
+        self._gateways: dict[bytes, bytes] = {}
+        self._watched: dict[bytes, bytes] = {}  # next hop -> what is watched for it
+
+    def follow(
+        self,
+        view: KernelView,
+        own: OwnRoutes | None = None,
+        *,
+        uses_default: bool = True,
+        more: Callable[[], None] | None = None,
+    ) -> NextHopWatch:
+        """Watch the kernel from now on; see ``NextHopWatch``."""
+        watch = NextHopWatch(
+            view, self._changed, own, uses_default=uses_default, more=more
+        )
+        self._watch = watch
+        return watch
+
+    def note(self, afi: int, nlris: Collection[Nlri]) -> bool:
+        """Note that routes of ours changed; say whether ``look_again`` has work."""
+        return self._watch is not None and self._watch.note(afi, nlris)
+
+    def note_all(self) -> None:
+        """Note that any route of ours may lead elsewhere."""
+        if self._watch is not None:
+            self._watch.note_all()
+
+    def look_again(self) -> Iterator[None]:
+        """Deliver what changed routes of ours make of next hops, a slice for each step."""
+        return iter(()) if self._watch is None else self._watch.look_again()
+
+    def gateway_of(self, address: bytes) -> bytes:
+        """Return the gateway that a next hop is reached through, by default itself."""
+        return self._gateways.get(parts_of(address).address, address)
+
+    def close(self) -> None:
+        """Watch nothing any more."""
+        if self._watch is not None:
+            self._watch.close()
+
+    def resolve(self, address: bytes) -> NextHopState:
+        """Begin to watch a next hop; return what is known of it now."""
+        if self._watch is None:
+            return NextHopState(address, is_reachable=True)
+        target = self._watched[address] = self.gateway_of(address)
+        state = replace(self._watch.watch(target), address=address)
+        self.states[address] = state
+        _warn_of_loop(state)
+        return state
+
+    def release(self, address: bytes) -> None:
+        """Watch a next hop no longer."""
+        self.states.pop(address, None)
+        target = self._watched.pop(address, None)
+        if self._watch is not None and target is not None:
+            self._watch.unwatch(target)
+
+    def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
+        """Take other gateways than so far; what that changes is delivered."""
+        self._gateways = dict(gateways)
+        states = []
+        for address, target in [*self._watched.items()]:
+            if target == self.gateway_of(address):
+                continue
+            old, new = self.states[address], self.resolve(address)
+            if self._watch is not None:
+                self._watch.unwatch(target)
+            if new != old:
+                states.append((old, new))
+        self._tell(states)
+
+    def _changed(self, found: list[NextHopState]) -> None:
+        by_target = {state.address: state for state in found}
+        states = []
+        for address, target in self._watched.items():
+            if target in by_target:
+                new = replace(by_target[target], address=address)
+                states.append((self.states[address], new))
+                self.states[address] = new
+        self._tell(states)
+
+    def _tell(self, states: list[tuple[NextHopState, NextHopState]]) -> None:
+        for old, new in states:
+            if new.loop is not None and old.loop is None:
+                _warn_of_loop(new)
+        if states:
+            moved = [
+                new.address for old, new in states if new.hops and old.hops != new.hops
+            ]
+            self._deliver([new for _, new in states], moved)
+
+
+def _warn_of_loop(state: NextHopState) -> None:
+    if state.loop is not None:
+        afi, nlri = state.loop
+        address, _, zone = parts_of(state.address)
+        _log.warning(
+            "next hop %s is reached through itself alone: %s leads back to it; its routes "
+            "are not used",
+            format_next_hop(address, zone),
+            format_prefix(nlri, afi),
+        )

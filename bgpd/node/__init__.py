@@ -1,0 +1,1 @@
+"""What this node shall be, from configuration and datastore, and the way there."""

@@ -1,0 +1,282 @@
+"""Follows the cluster's datastore and says what this node must be.
+
+Level-triggered: whatever an event was, what is delivered is the whole of what is wanted
+now. Parts that an event did not touch are the same objects as before, which is what makes
+the frequent case, a changed block affinity, cheap to compare.
+
+What comes while a plan is made is taken in as one, and all of it is done in turns of the loop
+that last a few milliseconds. Nothing that an object brings about ends this: the border keeps
+the last plan, part by part where that is possible.
+"""
+
+import asyncio
+import logging
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Final
+
+from bgpd.calico.compat import Compat
+from bgpd.calico.desired import NodeDesired
+from bgpd.calico.events import DatastoreEvent
+from bgpd.calico.keys import prefixes
+from bgpd.calico.planner import PlanOptions, SideInputs
+from bgpd.calico.state import ClusterState
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.config.settings import (
+    REMOVAL_HOLD,
+    CalicoSettings,
+    DatastoreKind,
+    DatastoreSettings,
+)
+from bgpd.datastore import Datastore, FolderDatastore
+from bgpd.datastore.claimed import ClaimedBlocks
+from bgpd.datastore.guarded import GuardedDatastore
+from bgpd.datastore.model import Status
+from bgpd.node.kubernetes_inputs import SideFollower
+from bgpd.node.warning_log import WarningLog
+from bgpd.runtime.event_loop import keep_young
+from bgpd.runtime.fault_border import Border
+from bgpd.session.settings import AddPathMode, PeerSettings
+from bgpd.worker.turns import in_turns
+
+MOST_REST: Final = 0.5  # seconds between two plans, while events keep coming
+
+_log = logging.getLogger(__name__)
+
+MAX_CONNECT_RETRY_TIME: Final = 5
+"""Seconds; Calico's BIRD has "connect retry time 5" and no back-off."""
+
+Deliver = Callable[[NodeDesired], Awaitable[None]]
+
+
+class ClusterFollower:
+    """Reads a datastore for one node.
+
+    Args:
+        datastore: Where cluster state comes from; what it removes against all
+            plausibility is held.
+        node: This node's name.
+        template: What peers from the datastore are like.
+        deliver: Takes what the node must be, and returns once it is.
+        calico: How the node behaves where the cluster's objects do not say.
+        border: Keeps what an object brings about from ending this.
+        sides: What does not come from the datastore; ``None`` for nothing.
+        removal_hold: Seconds for which implausible removals are held; 0 holds none.
+        claimed: Adds what decides about blocks that several nodes claim; ``None`` where
+            the datastore tells that by itself.
+
+    Attributes:
+        datastore: What is followed: the given one, guarded.
+        plan_count: How many plans were made; one for all that came since the last.
+    """
+
+    def __init__(
+        self,
+        datastore: Datastore,
+        node: str,
+        template: PeerSettings,
+        deliver: Deliver,
+        *,
+        calico: CalicoSettings,
+        border: Border | None = None,
+        sides: SideFollower | None = None,
+        removal_hold: int = REMOVAL_HOLD,
+        claimed: ClaimedBlocks | None = None,
+    ) -> None:
+        self.datastore = GuardedDatastore(
+            datastore, node, removal_hold, uses_pod_cidrs=calico.uses_pod_cidrs
+        )
+        self._claimed = claimed
+        self.plan_count = 0
+        self._node = node
+        self._state = ClusterState(_as_calico(template, calico), _options(calico))
+        self._border = border or Border()
+        self._side = self._sound_side = SideInputs()  # seen last; planned with last
+        self._sides = sides
+        if sides is not None:
+            sides.on_change = self._side_changed
+        self._deliver = deliver
+        self._has_delivered = False
+        self._applied_revision = 0
+        self._own_warnings: frozenset[ObjectWarning] = frozenset()
+        self._log = WarningLog()
+        self._turn = asyncio.Lock()  # one plan at a time
+        self._has_side_news = False
+        self._side_task: asyncio.Task[None] | None = None
+
+    @property
+    def status(self) -> Status:
+        """The datastore's state; what is applied is what this node has become."""
+        revision = self._applied_revision
+        return replace(self.datastore.status, applied_revision=revision)
+
+    def describe(self, key: str) -> str:
+        """Return where the value of ``key`` stands, for people."""
+        return self.datastore.describe(key)
+
+    def warnings(self) -> tuple[ObjectWarning, ...]:
+        """Return what is wrong with objects of the cluster now, as this node sees it."""
+        return tuple(sorted(self._findings()))
+
+    def warning_lines(self, most: int) -> list[str]:
+        """Return the first ``most`` of ``warnings`` for people, and how many more."""
+        found = self.warnings()
+        describe = self.datastore.describe
+        lines = [f"{describe(w.key)} {w.field}: {w.text}" for w in found[:most]]
+        if len(found) > most:
+            lines.append(f"{len(found) - most} more about objects of the cluster")
+        return lines
+
+    def _findings(self) -> frozenset[ObjectWarning]:
+        found = self._state.warnings() | self._own_warnings
+        return found if self._sides is None else found.union(self._sides.warnings())
+
+    async def follow(self) -> None:
+        """Read for ever; an unreachable datastore changes nothing."""
+        time = asyncio.get_running_loop().time
+        try:
+            async with aclosing(self._events()) as events:
+                async for event in events:
+                    started = time()
+                    async with self._turn:
+                        with self._border.around("what the datastore tells"):
+                            await self._take(event)
+                    self._applied_revision = event.revision
+                    keep_young()
+                    # While events keep coming, half of the time is left to others.
+                    await asyncio.sleep(min(time() - started, MOST_REST))
+        finally:
+            self._log.close()
+            if self._side_task is not None:
+                self._side_task.cancel()
+
+    def _events(self) -> AsyncGenerator[DatastoreEvent, None]:
+        events = self.datastore.events()
+        return events if self._claimed is None else self._claimed.events(events)
+
+    async def _take(self, event: DatastoreEvent) -> None:
+        touched = await in_turns(self._state.apply_in_slices(event), keep_young)
+        is_ours = touched.is_topology or self._node in touched.nodes
+        if self._sides is not None and touched.is_topology:
+            with self._border.around("what is asked of Kubernetes"):
+                needs = self._state.needs_in_slices(self._node)
+                wanted = await in_turns(needs, keep_young)
+                await in_turns(self._sides.need_in_slices(wanted), keep_young)
+            if not self._has_delivered:
+                await self._sides.ready()
+        if is_ours or not self._has_delivered:
+            self._has_delivered = True
+            await self._plan()
+        self._log.follow(self._findings())
+
+    def _side_changed(self) -> None:
+        self._has_side_news = True
+        if self._has_delivered and self._side_task is None:
+            loop = asyncio.get_running_loop()
+            self._side_task = loop.create_task(self._follow_sides())
+
+    async def _follow_sides(self) -> None:
+        """Plan by what came from elsewhere, at most half of the time."""
+        time = asyncio.get_running_loop().time
+        async with self._turn:
+            started = time()
+            self._has_side_news = False
+            with self._border.around("what Secrets, Services and workloads tell"):
+                if self._side_inputs() != self._side:
+                    await self._plan()
+                self._log.follow(self._findings())
+        await asyncio.sleep(min(time() - started, MOST_REST))
+        self._side_task = None
+        if self._has_side_news:
+            self._side_changed()
+
+    def _side_inputs(self) -> SideInputs:
+        return SideInputs() if self._sides is None else self._sides.inputs()
+
+    async def _plan(self) -> None:
+        self._side = self._side_inputs()
+        with self._border.around("the plan"):
+            desired = await self._plan_with(self._side)
+            self.plan_count += 1
+            self._own_warnings = frozenset(desired.warnings) - self._state.warnings()
+            with self._border.around("what follows from the plan"):
+                await self._deliver(desired)
+
+    async def _plan_with(self, side: SideInputs) -> NodeDesired:
+        """Return a plan; where none can be made, by what came from elsewhere before.
+
+        Raises:
+            Exception: None can be made in that way, either.
+        """
+        if side != self._sound_side:
+            with self._border.around("what comes from elsewhere than the datastore"):
+                plan = self._state.plan_in_slices(self._node, side)
+                desired = await in_turns(plan, keep_young)
+                self._sound_side = side
+                return desired
+        plan = self._state.plan_in_slices(self._node, self._sound_side)
+        return await in_turns(plan, keep_young)
+
+
+def _options(calico: CalicoSettings) -> PlanOptions:
+    compat = None if calico.compatibility == "auto" else Compat(calico.compatibility)
+    return PlanOptions(
+        compat,
+        uses_pod_cidrs=calico.uses_pod_cidrs,
+        cluster_ips=calico.cluster_ips,
+    )
+
+
+def _as_calico(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:
+    """Return a template with Calico's defaults for what it leaves open."""
+    if not template.max_connect_retry_time:
+        template = replace(template, max_connect_retry_time=MAX_CONNECT_RETRY_TIME)
+    return _with_add_path(template, calico)
+
+
+def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettings:
+    """Return a template that offers all paths, unless it says something of its own."""
+    families = template.families
+    if not calico.has_add_path or any(
+        each.add_path is not AddPathMode.OFF for each in families
+    ):
+        return template
+    return replace(
+        template,
+        families=tuple(replace(each, add_path=AddPathMode.BOTH) for each in families),
+    )
+
+
+def make_datastore(
+    settings: DatastoreSettings, node: str, *, all_blocks: bool
+) -> tuple[Datastore, ClaimedBlocks | None]:
+    """Return the datastore that settings name, and what it does not tell by itself.
+
+    Args:
+        settings: Which, and how to reach it.
+        node: Whose block affinities are read.
+        all_blocks: Read those of every node.
+
+    Raises:
+        DatastoreError: The settings cannot work.
+    """
+    if settings.kind is DatastoreKind.FOLDER:
+        return FolderDatastore(settings.path), None
+    from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
+        EtcdDatastore,
+        EtcdSettings,
+    )
+
+    etcd = EtcdDatastore(
+        EtcdSettings(
+            endpoints=settings.endpoints,
+            ca_file=settings.ca_file,
+            cert_file=settings.cert_file,
+            key_file=settings.key_file,
+            user=settings.username,
+            password=settings.password,
+        ),
+        prefixes("" if all_blocks else node),
+    )
+    return etcd, ClaimedBlocks(etcd, node, sees_all=all_blocks)

@@ -1,0 +1,72 @@
+"""What of a node's plan is the kernel's: what is learned there, and through which gateways."""
+
+from typing import TYPE_CHECKING
+
+from bgpd.config.settings import (
+    DaemonSettings,
+    DatastoreKind,
+    DirectSettings,
+    LearnSettings,
+)
+from bgpd.kernel.forwarding import Forwarding
+from bgpd.kernel.redistribution import LearnPlan
+from bgpd.runtime.fault_border import Border
+from rib.nlri import parse_address
+
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.desired import NodeDesired
+
+
+def is_calico_node(settings: DaemonSettings) -> bool:
+    """Whether this is a node of a cluster that forwards: it announces what its kernel has."""
+    return settings.datastore.kind is not DatastoreKind.NONE and settings.fib.is_enabled
+
+
+def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> LearnPlan:
+    """Return what is learned from the kernel.
+
+    A node of a cluster learns as BIRD does there: other programs' routes and connected
+    prefixes, all of which export policy judges. A configuration that names what shall be
+    learned goes first.
+    """
+    learn, direct = settings.routes.learn, settings.routes.direct
+    if desired is None or not is_calico_node(settings):
+        return LearnPlan(learn, direct)
+    return LearnPlan(
+        learn if learn.is_enabled else LearnSettings(is_enabled=True),
+        direct if direct.interfaces else DirectSettings(desired.direct_interfaces),
+        is_calico=True,
+        local_pref=desired.local_pref,
+        workload_interfaces=desired.workload_interfaces,
+    )
+
+
+def gateways(desired: "NodeDesired") -> dict[bytes, bytes]:
+    """Return the peers that are reached through a gateway, and that gateway."""
+    return {
+        static.nlri[1:]: static.gateway for static in desired.statics if static.gateway
+    }
+
+
+def tunnel_address(desired: "NodeDesired") -> bytes:
+    """Return the address that the IPIP tunnel must have; empty where it is not needed."""
+    is_needed = desired.needs_tunnel and desired.tunnel_addr
+    return parse_address(desired.tunnel_addr) if is_needed else b""
+
+
+def apply_to_kernel(
+    forwarding: Forwarding,
+    settings: DaemonSettings,
+    desired: "NodeDesired | None",
+    border: Border,
+) -> None:
+    """Let the kernel's part follow what the node must be, each part by itself."""
+    if desired is not None:
+        with border.around("kernel policy"):
+            forwarding.set_policies(desired.kernel)
+        with border.around("gateways to peers"):
+            forwarding.reach_through(gateways(desired))
+        with border.around("the IPIP tunnel"):
+            forwarding.keep_tunnel(tunnel_address(desired))
+    with border.around("what is learned from the kernel"):
+        forwarding.learn(learn_plan(settings, desired))

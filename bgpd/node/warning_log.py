@@ -1,0 +1,88 @@
+"""What the log says of findings about the cluster's objects: news only, and by kind.
+
+One mistake of a template makes thousands of findings at once. They get one line, with a few
+names; all of them are shown by ``pybgpctl calico diff``.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from typing import Final
+
+from bgpd.calico.keys import split_affinity_key, split_resource_key
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.runtime.log_setup import alike
+
+SHOWN: Final = 3  # findings of one kind that are shown each by itself
+GATHER_TIME: Final = 2.0  # seconds
+TEXT_LIMIT: Final = 500  # characters of one finding
+
+_log = logging.getLogger(__name__)
+
+
+class WarningLog:
+    """Remembers what was said; what comes soon after is gathered, and said together.
+
+    Attributes:
+        gather_time: Seconds after something was said in which nothing is.
+    """
+
+    def __init__(self) -> None:
+        self.gather_time = GATHER_TIME
+        self._now: frozenset[ObjectWarning] = frozenset()
+        self._said: frozenset[ObjectWarning] = frozenset()
+        self._timer: asyncio.TimerHandle | None = None
+
+    def follow(self, now: frozenset[ObjectWarning]) -> None:
+        """Say what is new among the findings, and what is gone from them."""
+        self._now = now
+        if self._timer is None:
+            self._say()
+
+    def close(self) -> None:
+        """Say what is left to be said."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._say_news()
+
+    def _say(self) -> None:
+        self._timer = None
+        if self._say_news():
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(self.gather_time, self._say)
+
+    def _say_news(self) -> bool:
+        now, before = self._now, self._said
+        self._said = now
+        _say(logging.WARNING, "datastore: ", now - before)
+        _say(logging.INFO, "datastore: mended: ", before - now)
+        return now != before
+
+
+def _say(level: int, intro: str, findings: Iterable[ObjectWarning]) -> None:
+    kinds: dict[tuple[str, str], list[ObjectWarning]] = {}
+    for finding in findings:
+        kinds.setdefault((_kind(finding.key), finding.field), []).append(finding)
+    for (kind, field), some in sorted(kinds.items()):
+        what = f"{kind} {field}".rstrip()
+        texts = [_short(str(finding)) for finding in sorted(some)[:SHOWN]]
+        if len(some) > SHOWN:
+            texts = [f"{len(some)} of {what}, such as {texts[0]}"]
+        for text in texts:
+            # An object that somebody writes again and again is news once.
+            _log.log(level, "%s%s", intro, text, extra=alike(intro + what, text))
+
+
+def _kind(key: str) -> str:
+    named = split_resource_key(key)
+    if named is not None:
+        return named[0]
+    if split_affinity_key(key) is not None:
+        return "block affinities"
+    word, _, name = key.partition(" ")
+    return word if name else "other keys"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= TEXT_LIMIT else f"{text[:TEXT_LIMIT]}..."

@@ -1,0 +1,196 @@
+"""Flushes, paced: who is told what now, what follows later, and a warning that says why."""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from math import inf
+from typing import Final
+
+from bgpd.pipeline.transmit_queue import Telling
+from bgpd.runtime.fault_isolation import piecewise
+from bgpd.runtime.log_setup import alike
+from reflector.export import ExportContext
+from reflector.group import UpdateGroup
+from reflector.pacing import Unrest
+from rib.change import Change
+from rib.loc_rib import LocRib
+from rib.nlri import format_address, format_prefix
+from rib.path import Path
+from rib.path_set import members_of
+
+DEFAULT_INTERVAL: Final = 5.0
+"""Seconds: what RFC 4271 10 suggests inside an AS, as BIRD and FRR have no interval at all."""
+MOST_WARNED: Final = 10  # prefixes in one turn that get a line each
+_SHOWN: Final = 6  # paths in a line
+
+_log = logging.getLogger(__name__)
+
+
+class Pacing:
+    """Tells update groups what changed, each prefix no more often than its pacer lets it.
+
+    Args:
+        loop: For the time.
+        loc_rib: Whose changes they are.
+        groups: Who is told.
+        telling: Writes.
+        go_on: Called when something is due: it flushes, though nothing may have changed.
+
+    Attributes:
+        is_due: Some group has a prefix whose time has come, perhaps.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        loc_rib: LocRib,
+        groups: Mapping[ExportContext, UpdateGroup],
+        telling: Telling,
+        go_on: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._loc_rib = loc_rib
+        self._groups = groups
+        self._telling = telling
+        self._go_on = go_on
+        self.is_due = False
+        self._interval = DEFAULT_INTERVAL
+        self._handle: asyncio.TimerHandle | None = None
+        self._due = inf  # of it, monotonic seconds
+
+    @property
+    def interval(self) -> float:
+        """Seconds between two announcements of a prefix that keeps changing; 0 is off."""
+        return self._interval
+
+    @interval.setter
+    def interval(self, seconds: float) -> None:
+        self._interval = seconds
+        for group in self._groups.values():
+            group.pacer.interval = seconds
+        self._arm(self._loop.time())
+
+    @property
+    def held_count(self) -> int:
+        """Prefixes that wait in some group."""
+        return sum(len(group.pacer.held) for group in self._groups.values())
+
+    def flush(self, changes: Sequence[Change], *, is_all: bool) -> None:
+        """Let all groups be told of changes; what changes too often waits.
+
+        Args:
+            changes: Of the table.
+            is_all: No more changes wait. What is due must not be told before they are: it is
+                told as the table has it.
+        """
+        now = self._loop.time()
+        for group in self._groups.values():
+            pacer = group.pacer
+            self._tell(group, pacer.admit(changes, now))
+            due = pacer.next_due()
+            if due is not None and due < self._due:
+                self._arm(now)
+            if pacer.unrest:
+                self._warn(group)
+        if self.is_due and is_all:
+            self._release(now)
+
+    def _arm(self, now: float) -> None:
+        dues = (group.pacer.next_due() for group in self._groups.values())
+        self._due = min((due for due in dues if due is not None), default=inf)
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+        if self._due != inf:
+            wait = max(0.0, self._due - now)
+            self._handle = self._loop.call_later(wait, self._fall_due)
+
+    def _fall_due(self) -> None:
+        self._handle, self._due, self.is_due = None, inf, True
+        self._go_on()
+
+    def _release(self, now: float) -> None:
+        """Let groups be told what has waited long enough."""
+        self.is_due = False
+        for group in tuple(self._groups.values()):
+            self._tell(group, group.pacer.release(self._loc_rib.table, now))
+        self._arm(now)
+
+    def release_all(self) -> None:
+        """Let groups be told all that waits, before it means something else.
+
+        To be called when no change waits.
+        """
+        for group in tuple(self._groups.values()):
+            self._tell(group, group.pacer.release_all(self._loc_rib.table))
+
+    def _tell(self, group: UpdateGroup, changes: Sequence[Change]) -> None:
+        for outbound in piecewise(group.flush, changes):
+            self._telling.add(outbound, group.members.values())
+
+    def _warn(self, group: UpdateGroup) -> None:
+        found, group.pacer.unrest = group.pacer.unrest, []
+        family, target = self._loc_rib.family, group.export.context.target.value
+        for unrest in found[:MOST_WARNED]:
+            prefix = format_prefix(unrest.nlri, family.afi)
+            entry = self._loc_rib.table.get(unrest.nlri)
+            paths = list(dict.fromkeys((*unrest.bests, *members_of(entry))))
+            _log.warning(
+                "%s keeps changing, %d times in %.1f s: %s; peers (%s) are told of it once "
+                "in %g s; its paths: %s",
+                prefix,
+                unrest.times,
+                unrest.seconds,
+                cause_of(unrest, paths),
+                target,
+                self._interval,
+                "; ".join(dict.fromkeys(map(_shown, paths[:_SHOWN]))),
+                extra=alike(prefix),
+            )
+        if len(found) > MOST_WARNED:
+            _log.warning(
+                "%d more prefixes of %s keep changing",
+                len(found) - MOST_WARNED,
+                family,
+                extra=alike(str(family)),
+            )
+
+
+def cause_of(unrest: Unrest, paths: Iterable[Path]) -> str:
+    """Return why a prefix keeps changing, as far as its paths tell.
+
+    Args:
+        unrest: What was seen.
+        paths: All that are known of.
+    """
+    paths = list(paths)
+    if _is_med_at_odds(paths):
+        return (
+            "MED decides between some of its paths only (RFC 3345); add_path between the "
+            "reflectors ends that, or always_compare_med"
+        )
+    names = sorted({path.source.name for path in unrest.bests})
+    if len(names) > 1:
+        return f"its best path is by turns of {' and '.join(names[:3])}"
+    what = "announces and withdraws it" if unrest.is_withdrawn else "changes it"
+    return f"{names[0] if names else 'a peer'} {what} again and again"
+
+
+def _is_med_at_odds(paths: Iterable[Path]) -> bool:
+    """Whether paths of one neighbour AS differ in MED, beside those of another."""
+    meds: dict[int, set[int]] = {}
+    for path in paths:
+        attributes = path.attributes
+        meds.setdefault(attributes.as_path.neighbour_as, set()).add(attributes.med or 0)
+    return len(meds) > 1 and any(len(found) > 1 for found in meds.values())
+
+
+def _shown(path: Path) -> str:
+    attributes = path.attributes
+    as_path = str(attributes.as_path) or "empty"
+    parts = [f"from {path.source.name}", f"AS path {as_path}"]
+    if attributes.med is not None:
+        parts.append(f"MED {attributes.med}")
+    if attributes.next_hop:
+        parts.append(f"via {format_address(attributes.next_hop[:16])}")
+    return " ".join(parts)

@@ -1,0 +1,145 @@
+"""The event loop and the garbage collector, set up for tables of millions.
+
+uvloop where it can be imported, stock asyncio otherwise; both are tested.
+"""
+
+import asyncio
+import gc
+import importlib
+import resource
+from collections.abc import Coroutine
+from time import monotonic
+from typing import Any, Final
+
+from bgpd.runtime.out_of_memory import Exhaustion
+from reflector.pending import PendingChanges
+
+# Allocations less frees since the last look at young objects. Tables hold few objects that the
+# collector tracks, but path sets and attributes count: a look at all of them takes 0.3 s for a
+# full table from two gateways, so that is never due in the midst of work. The young are looked
+# at once each, after a flush, when little is half-done, or not at all where a table grows; in the
+# midst of a turn only if it makes very many. What is left of them is looked at once more, all
+# that some looks left together: that finds what was under way when it was young. A process
+# that is always at work looks at everything, too, where that is not much.
+YOUNG: Final = 5_000  # a millisecond
+NEARLY: Final = 0.9  # of the young, the share that is nearly all
+GC_THRESHOLDS: Final = (4 * YOUNG, 0, 1_000_000_000)
+WORTH_COLLECTING: Final = 2_000  # at rest
+MIDDLE: Final = 4  # looks at the young before one at what they left, some milliseconds
+FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything
+AT_ONCE: Final = 150_000  # objects looked at in the midst of work, some 25 ms
+
+_looked_at = 0.0  # monotonic seconds, of the last look at everything
+_looks = 0  # at the young since the last one at what they left
+
+
+def run(main: Coroutine[Any, Any, int]) -> int:
+    """Run ``main`` to its end and return its exit code."""
+    tune_collector()
+    raise_file_limit()
+    exhaustion = Exhaustion()
+    with asyncio.Runner(loop_factory=loop_factory()) as runner:
+        exhaustion.watch(runner.get_loop())
+        try:
+            code = runner.run(main)
+        except MemoryError:
+            exhaustion.end()
+            raise
+    gc.freeze()  # or a large table is looked at for half a second, before it is dropped
+    return code
+
+
+def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
+    """Return uvloop's loop maker, or ``None`` for asyncio's own."""
+    try:
+        uvloop = importlib.import_module("uvloop")
+    except ImportError:
+        return None
+    return uvloop.new_event_loop
+
+
+def tune_collector() -> None:
+    """Leave what start-up made out of all collections, and make them rare."""
+    global _looked_at, _looks
+    _looked_at, _looks = monotonic(), 0
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*GC_THRESHOLDS)
+
+
+def has_many_young() -> bool:
+    """Whether ``collect_young`` has something to do."""
+    return gc.get_count()[0] > YOUNG
+
+
+def collect_young(wanted: int = 0) -> bool:
+    """Look for garbage among the young objects, if they are many; tell whether they were.
+
+    Args:
+        wanted: How many were made since the last look that are no garbage. Where they are
+            nearly all, none is looked at until everything is.
+    """
+    global _looks  # noqa: PLW0603  # as the collector, there is one for a process
+    if not has_many_young():
+        return False
+    young = gc.get_count()[0]
+    if NEARLY * young < wanted < young / NEARLY:
+        gc.freeze()
+    elif _is_full_due() and gc.get_freeze_count() < AT_ONCE:
+        _collect_everything()
+    elif _looks < MIDDLE:
+        _looks += 1
+        gc.collect(1)
+    else:
+        _looks = 0
+        if gc.get_count()[2] <= MIDDLE:
+            gc.collect()
+        gc.freeze()  # what work made in one go is too much to be looked at in one go
+    return True
+
+
+def collect_made(pending: PendingChanges) -> None:
+    """Look for garbage after a flush, of which nothing is left by now."""
+    if collect_young(pending.made):
+        pending.made = 0
+
+
+def keep_young() -> None:
+    """Take many young objects for wanted, at next to no cost.
+
+    For work that makes what it keeps, such as a cluster's plan: a look at what one turn of it
+    made takes up to 0.1 s and finds nothing. What is garbage after all waits for the look at
+    everything.
+    """
+    if has_many_young():
+        gc.freeze()
+
+
+def collect_at_rest() -> None:
+    """Look for garbage now, since there is time, and not in the next burst."""
+    if _is_full_due():
+        _collect_everything()
+    elif gc.get_count()[0] > WORTH_COLLECTING:
+        gc.collect(1)
+
+
+def _is_full_due() -> bool:
+    return monotonic() > _looked_at + FULL_INTERVAL
+
+
+def _collect_everything() -> None:
+    global _looked_at, _looks  # as the collector
+    _looked_at, _looks = monotonic(), 0
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def raise_file_limit() -> None:
+    """Allow as many open files as the system lets us: a session is one.
+
+    The soft limit is 1024 for the sake of programs that use ``select``; we do not.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

@@ -1,0 +1,92 @@
+"""Batches of which an element may be at fault: the others are acted on all the same.
+
+A peer, a prefix or a family that brings a fault of ours to light must not cost the others
+what they were about to be told. Memory that has run out is nobody's fault and no element's:
+it goes on its way, and ends the process (``bgpd.runtime.out_of_memory``).
+"""
+
+import logging
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final, TypeVar
+
+from rib.change import Change
+
+MOST_FAULTS: Final = 16
+"""Of one batch, that are looked for: where more are at fault, something else is, and the
+search for each would hold the loop."""
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+def each(act: Callable[[T], object], items: Iterable[T], what: str) -> None:
+    """Act on each item; those that raise are reported, and the others are served.
+
+    Args:
+        act: May raise.
+        items: Copied before the first is acted on.
+        what: An item is, for the log.
+    """
+    for item in [*items]:
+        try:
+            act(item)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # of one, not of all
+            _report(what, error)
+
+
+def piecewise(
+    act: Callable[[Sequence[Change]], R], changes: Sequence[Change]
+) -> list[R]:
+    """Act on changes, all at once where that works; return what came of each piece.
+
+    Where it does not, pieces are halved until those at fault stand alone, down to single
+    prefixes; these are reported and passed over.
+
+    Args:
+        act: May raise; it may be asked about changes again of which it took in a part.
+        changes: In order, and acted on in order.
+    """
+    return [*_pieces(act, changes, [])]
+
+
+def _pieces(
+    act: Callable[[Sequence[Change]], R],
+    changes: Sequence[Change],
+    faults: list[Exception],
+) -> Iterator[R]:
+    try:
+        result = act(changes)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  # of one, not of all
+        halves = _halves(changes)
+        if not halves or len(faults) >= MOST_FAULTS:
+            faults.append(error)
+            _report("changes of a table", error)
+            return
+    else:
+        yield result
+        return
+    for half in halves:
+        yield from _pieces(act, half, faults)
+
+
+def _halves(changes: Sequence[Change]) -> list[list[Change]]:
+    """Split changes in two, down to one prefix; nothing where that is what there is."""
+    if len(changes) > 1:
+        middle = len(changes) // 2
+        return [[*changes[:middle]], [*changes[middle:]]]
+    nlris = changes[0].nlris
+    middle = len(nlris) // 2
+    if not middle:
+        return []
+    parts = [*nlris[:middle]], [*nlris[middle:]]
+    return [[changes[0]._replace(nlris=part)] for part in parts]
+
+
+def _report(what: str, error: Exception) -> None:
+    _log.error("%s: one of many is passed over: %r", what, error, exc_info=error)

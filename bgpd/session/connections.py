@@ -1,0 +1,478 @@
+"""The machines of one peer, and the rules between them.
+
+A peer has one machine for the connection it opens itself, which persists, and one for each
+connection that the peer opened: usually none or one, and a second only while a peer that
+restarted knocks beside a session that is still thought to stand. Rules between machines:
+
+* two connections, at the first OPEN on either: the one opened by the side with the higher
+  identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3).
+  To wait for the other's OPEN, as the RFC lets one that knows no better, would let one
+  connection be established at the far end while it is dropped at this one;
+* where the peer may keep routes of ours, its OPEN waits for a moment until that on our own
+  connection is there: a far end that is established on the one, and accepts the other only
+  then, takes it for a second restart, and drops what it kept;
+* once the peer's connection has seen an OPEN, one of ours that is only now made is closed
+  unused;
+* beside an established session a new one is turned away, unless graceful restart was agreed
+  on: then the peer has restarted, the old session ends silently and its routes stay
+  (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
+  connection is more likely the leftover of a collision;
+* a new connection that is signed by a newer MD5 key than the established session proves by
+  its signature that the peer has taken the key and begins anew: it takes over at once.
+  A peer ends its session under the former key, and we may not have heard that;
+* a connection from the peer replaces its former one that did not get so far;
+* while a session stands, our own attempts rest;
+* a dynamic peer is gone with its last connection, unless it is told to rest, and never
+  connected to; but one that was up before our restart is sought: until a given time it is
+  treated as a configured peer is.
+
+Damping: an orderly end of a stable session is followed by a new start at once; each
+failure in a row doubles the time in Idle, where connections of the peer are refused too.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import chain
+from math import inf
+from random import Random
+from typing import Final
+
+from bgpd.session.connection_fsm import Connection
+from bgpd.session.counters import Counters
+from bgpd.session.endings import (
+    NO_FAILURE,
+    WAY_LOST,
+    is_cease,
+    is_collision,
+    is_for_silence,
+)
+from bgpd.session.events import (
+    DownKind,
+    DownReason,
+    PeerExpired,
+    SessionDown,
+    SessionEvent,
+    StateChanged,
+)
+from bgpd.session.fsm import Event, State
+from bgpd.session.gr_helper import kept_families
+from bgpd.session.negotiation import refused_capabilities
+from bgpd.session.settings import PeerSettings
+from bgpd.session.timers import STABLE_TIME, idle_hold_interval
+from bgpd.wire.open import OpenMessage
+
+COLLISION_WINDOW: Final = 5.0  # seconds
+COLLISION_WAIT: Final = 1.0
+"""Seconds for which an OPEN waits for that on our own connection, at most."""
+EXCUSE_TIME: Final = 10.0
+"""Seconds after a standstill of ours in which a peer that gives us up is not at fault: to
+rest in Idle, and to refuse it, would make the outage longer."""
+_PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
+
+# By whether it is automatic, and whether no attempt to connect is made for now.
+_STARTS: Final = {
+    (False, False): Event.MANUAL_START,
+    (False, True): Event.MANUAL_START_PASSIVE,
+    (True, False): Event.AUTOMATIC_START,
+    (True, True): Event.AUTOMATIC_START_PASSIVE,
+}
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A connection of the peer whose OPEN waits.
+
+    Attributes:
+        conn_id: Which.
+        until: Monotonic seconds.
+        messages: Type and body of the OPEN and of what followed it.
+    """
+
+    conn_id: int
+    until: float
+    messages: list[tuple[int, bytes]]
+
+    def is_over(self, now: float) -> bool:
+        """Whether it waits no longer, whatever has become of our own connection."""
+        return now >= self.until or len(self.messages) > _PATIENCE
+
+
+class Machines:
+    """All connections of one peer.
+
+    Attributes:
+        outbox: Events not drained yet.
+        counters: Of the peer.
+        outgoing: The machine that connects.
+        incoming: Those of connections that the peer opened.
+        established: The one that carries the session.
+        state: That of the machine that got farthest.
+        is_started: A session is wanted.
+        is_dynamic: The peer is gone with its last connection.
+        sought_until: Monotonic seconds until which a dynamic peer is connected to.
+        idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
+        left_out: Capabilities that the peer refused, for the next OPEN.
+        waiting: A connection of the peer whose OPEN waits; ``None`` for none.
+    """
+
+    def __init__(
+        self,
+        settings: PeerSettings,
+        rng: Random,
+        *,
+        is_dynamic: bool = False,
+        sought_until: float = 0.0,
+    ) -> None:
+        self.outbox: list[SessionEvent] = []
+        self.counters = Counters()
+        self.is_dynamic = is_dynamic
+        self.sought_until = sought_until
+        self._rng = rng
+        self._settings = settings
+        self.outgoing = self._new_connection(is_outgoing=True)
+        self.incoming: list[Connection] = []
+        self.established: Connection | None = None
+        self.state = State.IDLE
+        self.is_started = False
+        self.idle_until: float | None = None
+        self.left_out: frozenset[int] = frozenset()
+        self.waiting: Waiting | None = None
+        self._failures = 0  # in a row
+        self._excused_until = -inf
+
+    @property
+    def settings(self) -> PeerSettings:
+        """What all machines go by."""
+        return self._settings
+
+    @settings.setter
+    def settings(self, settings: PeerSettings) -> None:
+        if settings != self._settings:
+            self.counters.forget_attempt()  # the change may be the cure
+        self._settings = settings
+        for connection in self.all():
+            connection.settings = settings
+
+    def next_deadline(self) -> float | None:
+        """Return when something is due, in monotonic seconds."""
+        deadlines = [
+            deadline
+            for connection in self.all()
+            if (deadline := connection.next_deadline()) is not None
+        ]
+        if self.idle_until is not None:
+            deadlines.append(self.idle_until)
+        if self.waiting is not None:
+            deadlines.append(self.waiting.until)
+        if self.is_sought:
+            deadlines.append(self.sought_until)
+        return min(deadlines, default=None)
+
+    def judges_silence(self, now: float) -> bool:
+        """Whether something is due that octets of the peer would put off."""
+        is_waiting = self.waiting is not None and self.waiting.until <= now
+        return is_waiting or any(each.judges_silence(now) for each in self.all())
+
+    def put_off_silence(self, until: float) -> None:
+        """Judge no silence of the peer's before ``until``."""
+        for connection in self.all():
+            connection.put_off_silence(until)
+        if self.waiting is not None:
+            self.waiting.until = max(self.waiting.until, until)
+
+    def resume(self, lost: float, now: float) -> None:
+        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        for connection in self.all():
+            connection.resume(lost, now)
+        if self.waiting is not None:
+            self.waiting.until += lost
+        self._excused_until = now + EXCUSE_TIME
+
+    def forgive(self) -> None:
+        """Forget former failures and refusals: an administrator starts the peer."""
+        self._failures = 0
+        self.left_out = frozenset()
+        self.outgoing.reset_backoff()
+
+    def start(
+        self, now: float, *, is_automatic: bool = False, delay: float = 0
+    ) -> None:
+        """Leave Idle: connect, after ``delay`` seconds, or wait for a passive peer."""
+        is_passive = self._settings.is_passive or self.is_waiting(now)
+        event = _STARTS[is_automatic, is_passive or delay > 0]
+        self.dispatch(self.outgoing, event, now)
+        if delay and not is_passive:
+            self.outgoing.delay_connect(now + delay)
+
+    def rest(self, seconds: float, now: float) -> None:
+        """Stay in Idle for so long, and refuse the peer; no effect beside a connection."""
+        has_connection = any(each.conn_id is not None for each in self.all())
+        if seconds and self.outgoing.state is State.IDLE and not has_connection:
+            self.idle_until = now + seconds
+
+    def try_afresh(self, now: float) -> None:
+        """Forget what failed; a rest is over now, and whoever waits is tried."""
+        self.forgive()
+        if self.idle_until is not None:
+            self.idle_until = now  # due at once
+        else:
+            self.try_now(now)
+
+    def try_now(self, now: float) -> bool:
+        """Let the machine that connects try at once, if it waits; tell whether it does.
+
+        Back-off ends with that. Damping does where the way was what failed; a peer that
+        rests for what it said, or we did, goes on resting.
+        """
+        outgoing = self.outgoing
+        if not self.is_started or self.is_dynamic or self._settings.is_passive:
+            return False
+        if self.incoming or outgoing.conn_id is not None:
+            return False
+        if outgoing.has_just_tried(now):
+            return False
+        event = Event.CONNECT_RETRY_TIMER_EXPIRES
+        down = self.counters.last_down
+        if outgoing.state is State.IDLE:
+            if self.idle_until is None or down is None or down.kind not in WAY_LOST:
+                return False
+            self.idle_until = None
+            event = Event.AUTOMATIC_START
+        outgoing.reset_backoff()
+        self.dispatch(outgoing, event, now)
+        return True
+
+    def change_key(self, now: float) -> None:
+        """Begin anew what is not established: it was signed by a former MD5 key.
+
+        Nobody is told: what we say under that key may not be heard. Former failures may
+        have been the key's.
+        """
+        self._failures = 0
+        self.outgoing.reset_backoff()
+        self.counters.forget_attempt()
+        self.idle_until = None
+        reason = DownReason(DownKind.KEY_CHANGED)
+        for connection in list(self.all()):
+            if connection.state not in (State.IDLE, State.ESTABLISHED):
+                self.dispatch(connection, Event.AUTOMATIC_STOP, now, reason)
+
+    def add_incoming(self, now: float) -> Connection:
+        """Return a machine for a connection the peer opened; its former attempts go."""
+        for former in self.incoming[:]:
+            if former.state is not State.ESTABLISHED:
+                self.collide(former, now)
+        connection = self._new_connection(is_outgoing=False)
+        self.incoming.append(connection)
+        self.dispatch(connection, Event.AUTOMATIC_START_PASSIVE, now)
+        return connection
+
+    def all(self) -> Iterator[Connection]:
+        """Iterate over the machines; copy before dispatching."""
+        return chain((self.outgoing,), self.incoming)
+
+    @property
+    def _has_no_connection(self) -> bool:
+        return not self.incoming and self.outgoing.conn_id is None
+
+    def is_waiting(self, now: float) -> bool:
+        """Whether the peer must come by itself."""
+        return self.is_dynamic and now >= self.sought_until
+
+    @property
+    def is_sought(self) -> bool:
+        """Whether the peer is a dynamic one that was up before us and has not come yet."""
+        return self.is_started and self.sought_until > 0 and self._has_no_connection
+
+    @property
+    def has_heard_peer(self) -> bool:
+        """Whether a connection that the peer opened has seen its OPEN."""
+        return any(c.state >= State.OPEN_CONFIRM for c in self.incoming)
+
+    def find(self, conn_id: int) -> Connection | None:
+        """Return the machine of a TCP connection; ``None`` once it was dropped."""
+        for connection in self.all():
+            if connection.conn_id == conn_id:
+                return connection
+        return None
+
+    def _new_connection(self, *, is_outgoing: bool) -> Connection:
+        return Connection(
+            self._settings,
+            self.outbox,
+            self.counters,
+            self._rng,
+            is_outgoing=is_outgoing,
+        )
+
+    def dispatch(
+        self,
+        connection: Connection,
+        event: Event,
+        now: float,
+        reason: DownReason | None = None,
+    ) -> None:
+        """Feed one machine, and tell what became of it."""
+        old, negotiated = connection.state, connection.negotiated
+        if event is Event.CONNECT_RETRY_TIMER_EXPIRES and connection.is_unanswered:
+            self._note_silence(connection, now)
+        connection.dispatch(event, now, reason)
+        new = connection.state
+        if new is old:
+            return
+        ended = None
+        if new is State.ESTABLISHED:
+            self.established = connection
+            self.counters.established_count += 1
+            self.counters.established_since = now
+            self.counters.forget_attempt()
+        elif new is State.IDLE or connection.reason is not None:
+            ended = connection.reason or DownReason(DownKind.UNEXPECTED_MESSAGE)
+            self._note_end(connection, old, ended, now)
+        if old is State.ESTABLISHED and ended is not None and negotiated is not None:
+            self.established = None
+            self.counters.flaps += 1
+            self.counters.established_since = None
+            kept = kept_families(negotiated, ended)
+            if kept and negotiated.graceful_restart is not None:
+                self.outgoing.be_eager(now + negotiated.graceful_restart.restart_time)
+            self.outbox.append(SessionDown(ended, kept))
+        self._show(ended)
+
+    def collide(self, loser: Connection, now: float) -> None:
+        """Drop the connection that another one is preferred to (RFC 4271 6.8)."""
+        reason = DownReason(DownKind.COLLISION)
+        self.dispatch(loser, Event.OPEN_COLLISION_DUMP, now, reason)
+
+    def is_undecided(
+        self, connection: Connection, now: float, *, is_kept: bool
+    ) -> bool:
+        """Whether an OPEN must wait for that on our own connection.
+
+        Args:
+            connection: Whose OPEN.
+            now: Monotonic seconds.
+            is_kept: The peer keeps routes of an earlier run of ours; it may also keep
+                those of a session that was just lost.
+        """
+        may_be_kept = is_kept or self.outgoing.is_eager(now)
+        return may_be_kept and not connection.is_outgoing and self.outgoing.is_unheard
+
+    def wins_collision(
+        self, connection: Connection, local: OpenMessage, peer: OpenMessage, now: float
+    ) -> bool:
+        """Judge a connection whose OPEN is there, before it is answered.
+
+        Returns:
+            Whether it goes on; then what it wins over was dropped, else it was itself.
+        """
+        for other in list(self.all()):
+            if other is connection:
+                continue
+            if other.state is State.ESTABLISHED:
+                is_new = connection.key_number > other.key_number
+                if not (is_new or _has_restarted(other, now)):
+                    self.collide(connection, now)
+                    return False
+                reason = DownReason(DownKind.REPLACED)
+                self.dispatch(other, Event.CONNECTION_REPLACED, now, reason)
+            elif other.state >= State.OPEN_SENT:
+                ours = (local.router_id, local.asn)
+                theirs = (peer.router_id, peer.asn)
+                if connection.is_outgoing != (ours > theirs):
+                    self.collide(connection, now)
+                    return False
+                self.collide(other, now)
+        return True
+
+    def settle(self, now: float) -> None:
+        """Restore what holds between inputs: see the module's rules."""
+        gone = [c for c in self.incoming if c.conn_id is None]
+        if gone:
+            self.incoming = [c for c in self.incoming if c.conn_id is not None]
+            self._show(gone[-1].reason)
+        outgoing = self.outgoing
+        if self.established is not None:
+            if outgoing.conn_id is None and outgoing.state is not State.IDLE:
+                reason = DownReason(DownKind.SUPERSEDED)
+                self.dispatch(outgoing, Event.AUTOMATIC_STOP, now, reason)
+        elif self.is_started and not self.incoming:
+            if self.is_waiting(now):
+                if outgoing.conn_id is None and self.idle_until is None:
+                    self._expire_dynamic(now)
+            elif outgoing.state is State.IDLE and self.idle_until is None:
+                interval = idle_hold_interval(
+                    self._failures,
+                    self._rng,
+                    self._settings.idle_hold_time,
+                    self._settings.max_idle_hold_time,
+                )
+                self.idle_until = now + interval
+
+    def _expire_dynamic(self, now: float) -> None:
+        self.is_started = False
+        reason = DownReason(DownKind.SUPERSEDED)
+        self.dispatch(self.outgoing, Event.AUTOMATIC_STOP, now, reason)
+        self.outbox.append(PeerExpired())
+
+    def _note_end(
+        self, connection: Connection, old: State, reason: DownReason, now: float
+    ) -> None:
+        if reason.kind in (DownKind.SUPERSEDED, DownKind.KEY_CHANGED):
+            return
+        if old is State.ESTABLISHED:
+            self.counters.note_reset(reason, now)
+        else:
+            self.counters.note_attempt(reason, now)
+        is_retry = self._learn_refusal(old, reason)
+        if connection.state is not State.IDLE or is_retry or reason.kind in NO_FAILURE:
+            return
+        if now < self._excused_until and is_for_silence(reason):
+            return
+        has_ceased = is_cease(reason)
+        if old is State.ESTABLISHED and now - connection.established_at >= STABLE_TIME:
+            self._failures = 0
+            if has_ceased or reason.kind is DownKind.CONNECTION_LOST:
+                return
+        elif has_ceased and is_collision(reason):
+            return
+        self._failures += 1
+
+    def _note_silence(self, connection: Connection, now: float) -> None:
+        """Nobody answers; the next attempt follows at once, so no state changes."""
+        seconds = round(connection.unanswered_time(now))
+        text = f"no answer to SYN for {seconds} s: firewall, MD5 key or host down"
+        reason = DownReason(DownKind.CONNECT_FAILED, text)
+        self.counters.note_attempt(reason, now)
+
+    def _learn_refusal(self, old: State, reason: DownReason) -> bool:
+        """Leave out next time what the peer cannot take; return whether that is new.
+
+        Once only: an attempt that failed in spite of it is followed by a whole offer.
+        """
+        if old < State.OPEN_SENT or reason.kind in NO_FAILURE:
+            return False
+        before, self.left_out = self.left_out, frozenset()
+        is_opening = old in (State.OPEN_SENT, State.OPEN_CONFIRM)
+        if (
+            is_opening
+            and not before
+            and reason.kind is DownKind.NOTIFICATION_RECEIVED
+            and reason.notification is not None
+        ):
+            self.left_out = refused_capabilities(reason.notification)
+        return bool(self.left_out)
+
+    def _show(self, reason: DownReason | None) -> None:
+        state = max(connection.state for connection in self.all())
+        if state is not self.state:
+            self.outbox.append(StateChanged(self.state, state, reason))
+            self.state = state
+
+
+def _has_restarted(established: Connection, now: float) -> bool:
+    """Whether a new connection means that the peer of ``established`` restarted."""
+    negotiated = established.negotiated
+    graceful = negotiated.graceful_restart if negotiated is not None else None
+    is_settled = now - established.established_at >= COLLISION_WINDOW
+    return graceful is not None and bool(graceful.families) and is_settled

@@ -1,0 +1,109 @@
+"""What control commands make the daemon do."""
+
+from collections.abc import Awaitable, Callable, Iterable
+from functools import partial
+from typing import Final, Protocol
+
+from bgpd.api.protocol import ControlError
+from bgpd.session.fsm import State
+from bgpd.show.state import ResetKind
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.speaker import Speaker
+from bgpd.wire.errors import CeaseSubcode
+
+GRACE: Final = 0.1  # seconds for the answer to reach whoever asked for the end
+
+
+class ShutDown(Protocol):
+    """Ends the daemon (``Daemon.shut_down``)."""
+
+    def __call__(self, *, flushes: bool, text: str) -> None:
+        """End it soon, after the answer to whoever asked."""
+
+
+class DaemonActions:
+    """Implements ``views_common.Actions`` on a speaker.
+
+    Args:
+        speaker: Whose peers are meant.
+        reload: Reads the configuration again; returns what was done.
+        shut_down: Ends the daemon.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        reload: Callable[[], Awaitable[Iterable[str]]],
+        shut_down: ShutDown,
+    ) -> None:
+        self._speaker = speaker
+        self._reload = reload
+        self._shut_down = shut_down
+
+    def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
+        """Reset a peer, or have its routes told or judged again."""
+        peer = self._speaker.peers[address]
+        if peer.state is not State.ESTABLISHED:
+            if kind in (ResetKind.SOFT_IN, ResetKind.SOFT_OUT):
+                raise ControlError(
+                    "not-established", f"{peer.settings.name} has no session"
+                )
+            # An idle peer may be waiting out its back-off: this is the way to end it.
+            self._restart(peer, is_hard=False)
+            return (f"{peer.settings.name}: a new attempt starts now",)
+        return self._reset_established(peer, kind)
+
+    def _reset_established(self, peer: Peer, kind: ResetKind) -> Iterable[str]:
+        name = peer.settings.name
+        match kind:
+            case ResetKind.SOFT_IN:
+                peer.import_again()
+                asked = peer.ask_refresh(peer.ribs_in)
+                text = "judged again, and asked for again" if asked else "judged again"
+                return (f"{name}: its routes are {text}",)
+            case ResetKind.SOFT_OUT:
+                for family in peer.ribs_in:
+                    self._speaker.tables[family].refresh(peer.sources[family])
+                return (f"{name}: our routes are told again",)
+            case ResetKind.SESSION | ResetKind.HARD:
+                self._restart(peer, is_hard=kind is ResetKind.HARD)
+                return (f"{name}: the session is reset",)
+
+    def _restart(self, peer: Peer, *, is_hard: bool) -> None:
+        peer.is_held = True
+        peer.driver.stop(
+            subcode=CeaseSubcode.ADMINISTRATIVE_RESET, text="", hard=is_hard
+        )
+        peer.enable()
+
+    async def reload(self) -> Iterable[str]:
+        """Read the configuration again."""
+        return await self._reload()
+
+    def disable(self, address: str, text: str) -> Iterable[str]:
+        """Take a peer down until ``enable``."""
+        peer = self._speaker.peers[address]
+        peer.is_held = True
+        peer.driver.stop(
+            subcode=CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, text=text, hard=True
+        )
+        return (f"{peer.settings.name}: shut down",)
+
+    def enable(self, address: str) -> Iterable[str]:
+        """Let a peer come up again."""
+        peer = self._speaker.peers[address]
+        if peer.driver.session.is_started:
+            return (f"{peer.settings.name}: is enabled already",)
+        peer.enable()
+        return (f"{peer.settings.name}: enabled",)
+
+    def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
+        """End the daemon, and what it did: peers drop our routes."""
+        count = sum(
+            peer.state is State.ESTABLISHED for peer in self._speaker.peers.values()
+        )
+        self._speaker.loop.call_later(
+            GRACE, partial(self._shut_down, flushes=flushes, text=text)
+        )
+        left = "are removed" if flushes else "stay"
+        return (f"shutting down: {count} sessions end, kernel routes {left}",)

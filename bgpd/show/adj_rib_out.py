@@ -1,0 +1,132 @@
+"""What a peer is told of a prefix and how it looks there, or why it is not told.
+
+There is no Adj-RIB-Out to look into: what a member of an update group holds is what the
+group's ``Export`` makes of Loc-RIB. So it is computed anew, for whoever asks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from enum import Enum
+from typing import NamedTuple
+
+from reflector.export import TOLD, Export, Origin, Target, origin_of
+from reflector.group import UpdateGroup
+from rib.attributes import PathAttributes
+from rib.attributes.codes import NEXT_HOP
+from rib.nlri import Nlri
+from rib.path import Path, Source
+from rib.path_set import Entry, best_of, paths_of
+from rib.policy import export_allowed, is_long_lived_stale
+
+
+class Withheld(Enum):
+    """Why a member is not told a path."""
+
+    OWN = "it is the peer's own route"
+    DEFERRED = (
+        "we restarted, and tell routes of peers once they are known (RFC 4724 4.1)"
+    )
+    REFLECTION = "routes of iBGP peers do not go to other iBGP peers (RFC 4456 6)"
+    COMMUNITY = "a community forbids it (RFC 1997)"
+    LONG_LIVED = (
+        "it is long-lived stale, and the peer does not know that (RFC 9494 4.3)"
+    )
+    POLICY = "export policy"
+    ROUTE_LEAK = "OTC would make it a route leak (RFC 9234 5)"
+    NEXT_HOP = "its next hop cannot be told in this family"
+    NOT_SELECTED = "it is not selected"
+
+
+class Told(NamedTuple):
+    """One path and what becomes of it towards a member.
+
+    Attributes:
+        path: The path.
+        attributes: As the member sees them; ``None`` where it is not told.
+        withheld: Why it is not told; ``None`` where it is.
+        detail: The policy and its term.
+    """
+
+    path: Path
+    attributes: PathAttributes | None
+    withheld: Withheld | None = None
+    detail: str = ""
+
+
+class Teller:
+    """Says what members of one group are told; remembers what prefixes share.
+
+    Args:
+        group: Whose members.
+    """
+
+    def __init__(self, group: UpdateGroup) -> None:
+        context = group.export.context
+        # Shown with AS numbers in four octets, however they are sent.
+        self._export = Export(replace(context, four_octet_as=True), group.export.policy)
+        self._tells_own_only = group.export.tells_own_only
+        self._add_path_max = context.add_path_max
+        self._memo: dict[Path, Told] = {}
+
+    def told(self, entry: Entry | None, nlri: Nlri, member: Source) -> Iterator[Told]:
+        """Yield each path that competes to be told to ``member``, told or withheld."""
+        best = best_of(entry)
+        count = 0
+        for path in paths_of(entry):
+            if self._add_path_max is None:
+                is_candidate = path is best
+            else:
+                has_room = not self._add_path_max or count < self._add_path_max
+                is_candidate = has_room and path.next_hop.is_reachable
+            if not is_candidate:
+                yield Told(path, None, Withheld.NOT_SELECTED)
+                continue
+            outcome = self.outcome(path, nlri)
+            count += outcome.withheld is None
+            if path.source is member:
+                outcome = Told(path, None, Withheld.OWN)
+            yield outcome
+
+    def outcome(self, path: Path, nlri: Nlri) -> Told:
+        """Return what becomes of a path that is a candidate."""
+        if self._export.policy.needs_prefix:
+            return self._make(path, nlri)
+        known = self._memo.get(path)
+        if known is None:
+            known = self._memo[path] = self._make(path, nlri)
+        return known
+
+    def _make(self, path: Path, nlri: Nlri) -> Told:
+        outgoing = self._export(path, nlri)
+        if outgoing is None:
+            withheld, detail = self._why_not(path, nlri)
+            return Told(path, None, withheld, detail)
+        if self._tells_own_only and origin_of(path) is not Origin.OWN:
+            return Told(path, None, Withheld.DEFERRED)
+        shown = PathAttributes(outgoing.attributes, outgoing.next_hop)
+        next_hop = outgoing.next_hop or shown.get(NEXT_HOP) or b""
+        return Told(path, PathAttributes(outgoing.attributes, next_hop))
+
+    def _why_not(self, path: Path, nlri: Nlri) -> tuple[Withheld, str]:
+        """Return which of the export's checks stopped a path, in their order."""
+        export, context = self._export, self._export.context
+        attributes = path.attributes
+        if (origin_of(path), context.target) not in TOLD:
+            return Withheld.REFLECTION, ""
+        if not export_allowed(attributes, is_ebgp=context.target is Target.EBGP):
+            return Withheld.COMMUNITY, ""
+        if not context.has_long_lived and is_long_lived_stale(attributes):
+            return Withheld.LONG_LIVED, ""
+        verdict = export.policy.evaluate(
+            attributes,
+            path.source,
+            context.family,
+            nlri,
+            interface=path.next_hop.interface,
+        )
+        if not verdict.is_accepted:
+            return Withheld.POLICY, f"{export.policy.name}: {verdict.reason}"
+        without_role = Export(replace(context, role=""), export.policy)
+        if context.role and without_role(path, nlri) is not None:
+            return Withheld.ROUTE_LEAK, f"our role is {context.role}"
+        return Withheld.NEXT_HOP, ""

@@ -1,0 +1,269 @@
+"""The daemon as metrics and health checks see it."""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import TYPE_CHECKING, Final, TypeVar
+
+from bgpd import __version__
+from bgpd.api.http import Check
+from bgpd.api.metrics import (
+    DatastoreFigures,
+    Figures,
+    PeerFigures,
+    PeerTableFigures,
+    ReloadFigures,
+    TableFigures,
+)
+from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.runtime.log_limit import BURST
+from bgpd.runtime.log_setup import alike, log_figures
+from bgpd.runtime.loop_lag import LagMeter
+from bgpd.runtime.supervisor import describe
+from bgpd.session.fsm import State
+from bgpd.session.settings import FamilySettings
+from bgpd.speaker.peer import Peer
+from rib.adj_rib_in import AdjRibIn
+
+if TYPE_CHECKING:  # the process starts the server, which asks this
+    from bgpd.daemon.daemon import Daemon
+
+# A loop that is held up for longer, again and again, lets hold timers run out.
+LAG_LIMIT: Final = 5.0  # seconds
+LAG_WINDOW: Final = (
+    10.0  # seconds; from one probe to the next, so that none misses a delay
+)
+SHOWN_OBJECTS: Final = 100  # with findings, by name; a series each
+
+_STATE_NAMES: Final = {state: state.name.lower() for state in State}
+
+_log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+R = TypeVar("R")
+
+
+class DaemonInsight:
+    """Answers the HTTP server (``bgpd.api.http.Insight``).
+
+    Args:
+        daemon: What is asked about; may still be starting.
+        lag: Measures its event loop, since the start.
+        warnings: Returns what an operator should know now.
+    """
+
+    def __init__(
+        self, daemon: "Daemon", lag: LagMeter, warnings: Callable[[], Sequence[str]]
+    ) -> None:
+        self._daemon = daemon
+        self._lag = lag
+        self._warnings = warnings
+        self._was_synced = False
+        self._at_fault: set[str] = set()  # whose figures are missing
+
+    def figures(self) -> Figures:
+        """Return a snapshot; some 5 us per peer."""
+        daemon, speaker = self._daemon, self._daemon.speaker
+        peers: tuple[PeerFigures, ...] = ()
+        tables: tuple[TableFigures, ...] = ()
+        states = Counter[str]()
+        if speaker is not None:
+            known, self._at_fault = self._at_fault, set()
+            named = [(f"peer {name}", each) for name, each in speaker.peers.items()]
+            peers = tuple(self._sound(_peer, named, known))
+            states.update(self._sound(_state, named, known))
+            of_tables = ((str(name), each) for name, each in speaker.tables.items())
+            tables = tuple(self._sound(_table, of_tables, known))
+        pulse = speaker.poller.pulse if speaker is not None else None
+        log = log_figures()
+        fib = daemon.forwarding.fib if daemon.forwarding is not None else None
+        return Figures(
+            version=__version__,
+            uptime=self._lag.age,
+            session_states={name: states[name] for name in _STATE_NAMES.values()},
+            peers=peers,
+            tables=tables,
+            refused_connections=speaker.refused_connections if speaker else 0,
+            leftover_paths=speaker.upkeep.leftovers.count if speaker else 0,
+            warnings=len(self._warnings()),
+            object_warnings=self._object_warnings(),
+            contained_faults=dict(daemon.border.counts),
+            lag_worst=self._lag.worst(),
+            lag_p99=self._lag.percentile(0.99),
+            standstills=pulse.standstill_count if pulse else 0,
+            standstill_seconds=pulse.standstill_seconds if pulse else 0.0,
+            log_lines_lost=log.lost,
+            log_lines_counted=log.counted,
+            fib=None if fib is None else fib.counts,
+            datastore=self._datastore(),
+            held={} if daemon.holds is None else daemon.holds.figures(),
+            holds=0 if daemon.holds is None else daemon.holds.total,
+            reload=self._reload(),
+            recovery_peers=self._awaited_count(),
+        )
+
+    def _sound(
+        self,
+        figures_of: Callable[[T], R],
+        items: Iterable[tuple[str, T]],
+        known: set[str],
+    ) -> Iterator[R]:
+        """Yield figures; what is at fault costs its own, and is logged when that is new."""
+        for name, item in items:
+            try:
+                yield figures_of(item)
+            except MemoryError:
+                raise
+            except Exception as error:  # noqa: BLE001  # of one, not of all
+                if name not in known and name not in self._at_fault:
+                    text = describe(error)
+                    message = "%s: metrics do without its figures: %s"
+                    extra = alike(text, burst=BURST)
+                    _log.error(message, name, text, extra=extra, exc_info=error)
+                self._at_fault.add(name)
+
+    def _awaited_count(self) -> int | None:
+        report = self._daemon.recovery()
+        return None if report is None else report.progress.waiting_count
+
+    def _object_warnings(self) -> tuple[tuple[str, str], ...]:
+        cluster = self._daemon.cluster
+        if cluster is None:
+            return ()
+        found = cluster.warnings()
+        named = [(warning.key, warning.field) for warning in found[:SHOWN_OBJECTS]]
+        return (*named, *((("others", ""),) * (len(found) - SHOWN_OBJECTS)))
+
+    def _reload(self) -> ReloadFigures | None:
+        reloading = self._daemon.reloading
+        if not reloading.files:
+            return None
+        return ReloadFigures(
+            is_successful=not reloading.refusal,
+            success_time=reloading.succeeded_at,
+            pending_keys=self._daemon.pending_keys,
+        )
+
+    def _datastore(self) -> DatastoreFigures | None:
+        cluster = self._daemon.cluster
+        if cluster is None:
+            return None
+        status = cluster.status
+        return DatastoreFigures(
+            kind=status.kind,
+            is_connected=status.is_connected,
+            applied_revision=status.applied_revision,
+            lag_revisions=status.lag_revisions,
+            snapshots=status.snapshots,
+        )
+
+    def liveness(self) -> list[Check]:
+        """Whether the event loop serves in time.
+
+        Nothing else ends the process from outside: a daemon without datastore or peers
+        still forwards by what it knows, and a restart would not help. Nor does it help one
+        that was paused and goes on: that is a standstill, and no fault of the loop's.
+        """
+        worst = self._lag.worst_by_work(LAG_WINDOW)
+        text = f"held up for {worst:.3f} s at most within {LAG_WINDOW:.0f} s"
+        return [Check("event loop", worst <= LAG_LIMIT, text)]
+
+    def readiness(self) -> list[Check]:
+        """Whether everything that is waited for at the start has come."""
+        checks = [self._started(), self._listens(), *self._recovered()]
+        checks += self._configuration()
+        cluster = self._daemon.cluster
+        if cluster is not None:
+            status = cluster.status
+            text = status.last_error or f"{status.snapshots} snapshots"
+            held = sum(
+                self._daemon.holds.figures().values() if self._daemon.holds else ()
+            )
+            # Not a reason to be unready: what runs is right, and a restart would lose it.
+            text += f", {held} objects held that it has no more" if held else ""
+            checks.append(Check("datastore", status.snapshots > 0, text))
+        forwarding = self._daemon.forwarding
+        if forwarding is not None and forwarding.fib is not None:
+            # Once is enough: under churn something is always on its way.
+            self._was_synced = self._was_synced or forwarding.fib.is_synced
+            pending = forwarding.fib.counts.pending
+            checks.append(Check("fib", self._was_synced, f"{pending} changes pending"))
+        return checks
+
+    def _started(self) -> Check:
+        is_started = self._daemon.is_started
+        return Check("start", is_started, "done" if is_started else "not done")
+
+    def _configuration(self) -> Iterator[Check]:
+        """Yield what is known of the file; what runs is none the worse for a bad one."""
+        reloading = self._daemon.reloading
+        if reloading.files:
+            text = "; ".join(reloading.warnings()) or "as the file says"
+            yield Check("configuration", is_met=True, text=text)
+
+    def _recovered(self) -> Iterator[Check]:
+        """Whether our restart is over: not before may the next of a pair be restarted."""
+        report = self._daemon.recovery()
+        if report is not None and report.is_certain:
+            waiting, elapsed, cap = report.progress
+            text = f"waiting for {waiting} peers, {elapsed:.0f} of at most {cap:.0f} s"
+            yield Check("restart", is_met=False, text=text)
+
+    def _listens(self) -> Check:
+        faults = self._daemon.listen_faults
+        is_listening = self._daemon.is_started and not faults
+        text = "listening" if is_listening else "not yet"
+        return Check("listener", is_listening, "; ".join(faults) or text)
+
+
+def _state(peer: Peer) -> str:
+    return _STATE_NAMES[peer.state]
+
+
+def _peer(peer: Peer) -> PeerFigures:
+    counters = peer.driver.session.counters
+    offered = {mine.family: mine for mine in peer.settings.families}
+    return PeerFigures(
+        name=peer.settings.name,
+        address=peer.settings.remote_addr,
+        state=_state(peer),
+        is_established=peer.state is State.ESTABLISHED,
+        flaps=counters.flaps,
+        malformed=peer.malformed_count,
+        messages_received=sum(counters.received),
+        messages_sent=sum(counters.sent),
+        tables=tuple(
+            _peer_table(rib, offered.get(family, FamilySettings(family)))
+            for family, rib in peer.ribs_in.items()
+        ),
+    )
+
+
+def _peer_table(rib: AdjRibIn, mine: FamilySettings) -> PeerTableFigures:
+    return PeerTableFigures(
+        str(mine.family),
+        rib.received_count,
+        rib.accepted_count,
+        len(rib.refused),
+        len(rib.admission.blocked),
+        rib.stale_count,
+        mine.max_prefixes,
+        mine.max_received,
+        sum(ignored.count for ignored in rib.ignored.values()),
+    )
+
+
+def _table(tables: FamilyTables) -> TableFigures:
+    groups = tables.groups.values()
+    return TableFigures(
+        family=str(tables.family),
+        prefixes=len(tables.loc_rib),
+        paths=sum(tables.loc_rib.path_counts.values()),
+        pending=tables.pending_count,
+        groups=len(groups),
+        members=sum(len(group.members) for group in groups),
+        behind=sum(
+            member.is_behind for group in groups for member in group.members.values()
+        ),
+        paced=tables.pacing.held_count,
+    )

@@ -1,0 +1,30 @@
+"""``calico held`` and ``calico confirm``: removals that nobody can have meant."""
+
+from collections.abc import Iterator
+
+from bgpd.api.protocol import Arguments, ControlError, Row
+from bgpd.show.state import DaemonView
+
+_BREATH = 100  # rows between two breaths
+
+
+def held(view: DaemonView, _: Arguments) -> Iterator[Row | None]:
+    """Return a row for each object that is held."""
+    if view.holds is None:
+        return
+    for count, row in enumerate(view.holds.objects(view.wall_time), 1):
+        yield row
+        if not count % _BREATH:
+            yield None
+
+
+def confirm(view: DaemonView, _: Arguments) -> Row:
+    """Let what is held go.
+
+    Raises:
+        ControlError: ``nothing-held``.
+    """
+    lines = [] if view.holds is None else view.holds.confirm()
+    if not lines:
+        raise ControlError("nothing-held", "no removal is held; there is nothing to do")
+    return {"lines": lines}

@@ -1,0 +1,295 @@
+"""``show peers``: sessions as rows, and one peer in detail."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
+
+from bgpd.api.protocol import Arguments, Row
+from bgpd.session.events import DownReason
+from bgpd.session.fsm import State
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import FamilySettings
+from bgpd.show.state import (
+    STATE_NAMES,
+    DaemonView,
+    dotted,
+    find_peer,
+    role_of,
+)
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.prefix_limits import limits_of
+from bgpd.wire.capabilities import Capabilities, Role
+from bgpd.wire.framing import MessageType
+from rib.adj_rib_in import AdjRibIn
+from rib.family import Family
+from rib.nlri import parse_address
+
+_WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
+
+
+def peers(view: DaemonView, arguments: Arguments) -> Row | Iterator[Row]:
+    """Return a row for each peer; with argument ``peer``, all about that one."""
+    name = arguments.get("peer")
+    if name is not None:
+        return _detail(view, find_peer(view.speaker, name))
+    listed = sorted(view.speaker.peers.values(), key=_order)
+    return (_summary(view, peer) for peer in listed)
+
+
+def _order(peer: Peer) -> tuple[bool, int, bytes, str]:
+    """Configured ones first, each kind by address."""
+    address, _, zone = peer.settings.remote_addr.partition("%")
+    octets = parse_address(address)
+    return bool(peer.range_name), len(octets), octets, zone
+
+
+def _summary(view: DaemonView, peer: Peer) -> Row:
+    session, settings = peer.driver.session, peer.settings
+    counters, negotiated = session.counters, peer.negotiated
+    now = view.now
+    since = counters.established_since
+    if since is None:
+        since = counters.last_reset_at
+    deadline = session.next_deadline() if session.state in _WAITING else None
+    return {
+        "name": settings.name,
+        "address": settings.remote_addr,
+        "remote_as": negotiated.peer_as if negotiated else settings.remote_as,
+        "local_as": settings.local_as,
+        "role": role_of(peer),
+        "range": peer.range_name,
+        "state": STATE_NAMES[session.state],
+        "is_enabled": session.is_started,
+        "disabled_by": _disabled_by(peer),
+        "is_awaited": _is_awaited(view, peer),
+        "since": _wall_time(view, since),
+        "uptime": (
+            None
+            if counters.established_since is None
+            else int(now - counters.established_since)
+        ),
+        "families": _families(view, peer),
+        "received": sum(rib.received_count for rib in peer.ribs_in.values()),
+        "accepted": sum(rib.accepted_count for rib in peer.ribs_in.values()),
+        "refused": sum(len(rib.refused) for rib in peer.ribs_in.values()),
+        "hold_time": negotiated.hold_time if negotiated else settings.hold_time,
+        "messages_in": sum(counters.received),
+        "messages_out": sum(counters.sent),
+        "flaps": counters.flaps,
+        "malformed": peer.malformed_count,
+        "import_policy": _policy(view, peer, is_import=True),
+        "export_policy": _policy(view, peer, is_import=False),
+        "last_reset": _text(counters.last_reset),
+        "last_attempt": _text(counters.last_attempt),
+        "next_retry": None if deadline is None else round(max(0.0, deadline - now), 1),
+    }
+
+
+def _disabled_by(peer: Peer) -> str | None:
+    """Return the limit that took a peer down until it is enabled."""
+    limits = peer.limits
+    if not limits.is_disabled or limits.exceeded is None:
+        return None
+    return limits.exceeded.key
+
+
+def _text(reason: DownReason | None) -> str | None:
+    return None if reason is None else str(reason)
+
+
+def _wall_time(view: DaemonView, moment: float | None) -> str | None:
+    return None if moment is None else view.wall_time(moment)
+
+
+def _policy(view: DaemonView, peer: Peer, *, is_import: bool) -> str | None:
+    """Return the name of the policy in force; ``None`` while the peer's AS is open."""
+    settings, negotiated = peer.settings, peer.negotiated
+    is_ibgp = negotiated.is_ibgp if negotiated else settings.is_internal
+    if is_ibgp is None:
+        return (settings.import_policy if is_import else settings.export_policy) or None
+    find = view.speaker.import_policy if is_import else view.speaker.export_policy
+    return find(settings, is_ibgp=is_ibgp).name
+
+
+def _families(view: DaemonView, peer: Peer) -> list[Row]:
+    offered = {mine.family: mine for mine in peer.settings.families}
+    negotiated = peer.negotiated.families if peer.negotiated else frozenset()
+    return [
+        {
+            "family": str(family),
+            "is_negotiated": family in negotiated,
+            **_limits(offered.get(family)),
+            **_counts(view, peer, family),
+        }
+        for family in sorted({*offered, *negotiated, *peer.ribs_in})
+    ]
+
+
+def _limits(mine: FamilySettings | None) -> Row:
+    if mine is None:
+        return {"max_prefixes": 0, "max_received": 0}
+    limits: Row = {
+        "max_prefixes": mine.max_prefixes,
+        "max_received": mine.max_received,
+    }
+    for limit in limits_of(mine):
+        limits[f"{limit.key}_action"] = limit.action.value
+    return limits
+
+
+def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
+    rib = peer.ribs_in.get(family)
+    tables = view.speaker.tables.get(family)
+    member = None if tables is None else tables.member(peer.sources[family])
+    return {
+        "received": 0 if rib is None else rib.received_count,
+        "accepted": 0 if rib is None else rib.accepted_count,
+        "refused": 0 if rib is None else len(rib.refused),
+        "blocked": 0 if rib is None else len(rib.admission.blocked),
+        "stale": 0 if rib is None else rib.stale_count,
+        "ignored": {} if rib is None else _ignored(rib),
+        **_stale_phase(peer, family),
+        "has_ended": family in peer.ended_families,
+        "is_behind": member is not None and member.is_behind,
+        "missed": 0 if member is None else len(member.missed) + len(member.unseen),
+        **_withheld(view, peer, family),
+    }
+
+
+def _stale_phase(peer: Peer, family: Family) -> Row:
+    """Return how long routes stay that outlived their session."""
+    phase, left = peer.stale.left(family) or (None, None)
+    return {"stale_phase": phase, "stale_for": left and round(max(0.0, left), 1)}
+
+
+def _ignored(rib: AdjRibIn) -> Row:
+    """Return how many prefixes were no unicast destination, by what they are."""
+    return {why.value: ignored.count for why, ignored in rib.ignored.items()}
+
+
+def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:
+    """Return what a peer is not told before our restart is over."""
+    tables = view.speaker.tables.get(family)
+    source = peer.sources.get(family)
+    group = None if tables is None or source is None else tables.group_of(source)
+    if tables is None or group is None:
+        return {"withholds_routes": False, "withholds_end_of_rib": False}
+    return {
+        "withholds_routes": group.export.tells_own_only,
+        "withholds_end_of_rib": tables.withholds_end_of_rib,
+    }
+
+
+def _is_awaited(view: DaemonView, peer: Peer) -> bool:
+    """Whether our End-of-RIB waits for a peer, since we restarted."""
+    report = view.recovery() if view.recovery is not None else None
+    return report is not None and peer.settings.remote_addr in report.awaited
+
+
+def _detail(view: DaemonView, peer: Peer) -> Row:
+    session, settings = peer.driver.session, peer.settings
+    counters = session.counters
+    negotiated = peer.negotiated
+    return {
+        **_summary(view, peer),
+        "description": settings.description,
+        "router_id": dotted(negotiated.peer_router_id) if negotiated else None,
+        "accepted_as": settings.accepted_as,
+        "hostname": negotiated.peer_hostname if negotiated else "",
+        "local_address": session.local_addr or settings.local_addr or None,
+        "port": settings.port,
+        "is_passive": settings.is_passive or bool(peer.range_name),
+        "has_password": bool(settings.password),
+        "ttl_security_hops": settings.ttl_security_hops,
+        "next_hop": settings.next_hop.value,
+        "cluster_id": (
+            dotted(view.speaker.cluster_id_of(settings)) if settings.is_client else None
+        ),
+        "stale_families": peer.stale_family_count,
+        "messages": {
+            kind.name.lower().replace("_", "-"): {
+                "received": counters.received[kind],
+                "sent": counters.sent[kind],
+            }
+            for kind in MessageType
+        },
+        "octets_received": counters.octets_received,
+        "connect_attempts": counters.connect_attempts,
+        "refused_connections": counters.refused,
+        "sessions": counters.established_count,
+        "last_reset_at": _wall_time(view, counters.last_reset_at),
+        "last_attempt_at": _wall_time(view, counters.last_attempt_at),
+        "negotiated": None if negotiated is None else _negotiated(negotiated),
+        "capabilities": (
+            None
+            if negotiated is None
+            else {
+                "sent": _capabilities(negotiated.local),
+                "received": _capabilities(negotiated.peer),
+            }
+        ),
+    }
+
+
+def _names(families: frozenset[Family]) -> list[str]:
+    return [str(family) for family in sorted(families)]
+
+
+def _negotiated(agreed: Negotiated) -> Row:
+    graceful = agreed.graceful_restart
+    return {
+        "families": _names(agreed.families),
+        "hold_time": agreed.hold_time,
+        "keepalive_time": round(agreed.keepalive_time, 3),
+        "four_octet_as": agreed.four_octet_as,
+        "route_refresh": agreed.has_route_refresh,
+        "enhanced_route_refresh": agreed.has_enhanced_refresh,
+        "max_message_len": agreed.max_message_len,
+        "add_path_receive": _names(agreed.add_path_receive),
+        "add_path_send": _names(agreed.add_path_send),
+        "extended_next_hop": _names(agreed.extended_next_hop),
+        "graceful_restart_time": graceful.restart_time if graceful else None,
+        "graceful_restart_families": (
+            [str(family) for family, _ in graceful.families] if graceful else []
+        ),
+        "notification_restart": agreed.has_notification_restart,
+        "long_lived_stale_times": {
+            str(row.family): row.stale_time for row in agreed.long_lived
+        },
+        "local_role": _role(agreed.local_role),
+        "peer_role": _role(agreed.peer_role),
+    }
+
+
+def _role(role: Role | None) -> str | None:
+    return None if role is None else role.name.lower().replace("_", "-")
+
+
+def _capabilities(caps: Capabilities) -> Mapping[str, Any]:
+    """Return what one side's OPEN offered; what is absent is left out."""
+    graceful = caps.graceful_restart
+    known: Row = {
+        "families": [str(family) for family in caps.families],
+        "route_refresh": caps.has_route_refresh,
+        "enhanced_route_refresh": caps.has_enhanced_refresh,
+        "extended_message": caps.has_extended_message,
+        "extended_next_hop": [str(family) for family, _ in caps.extended_next_hop],
+        "role": caps.role,
+        "four_octet_as": caps.four_octet_as,
+        "add_path": {str(f): mode.name.lower() for f, mode in caps.add_path},
+        "graceful_restart": (
+            None
+            if graceful is None
+            else {
+                "is_restarting": graceful.is_restarting,
+                "notification": graceful.has_notification,
+                "restart_time": graceful.restart_time,
+                "families": {str(f): is_kept for f, is_kept in graceful.families},
+            }
+        ),
+        "long_lived": {
+            str(row.family): row.stale_time for row in caps.long_lived or ()
+        },
+        "hostname": caps.hostname,
+        "unknown": [code for code, _ in caps.unknown],
+    }
+    return {k: v for k, v in known.items() if v or (k == "role" and v is not None)}

@@ -1,0 +1,300 @@
+"""What all views share: the daemon as they see it, and how values become text."""
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from enum import Enum
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from bgpd.api.protocol import ControlError, Row
+from bgpd.node.removal_holds import Holds
+from bgpd.session.fsm import State
+from bgpd.session.settings import PeerSettings
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.speaker import Speaker
+from fib.kernel_policy import KernelPolicy
+from fib.kernel_view import Link
+from fib.next_hop_watch import NextHopState
+from fib.routes import Fib, Hop
+from rib.attributes import PathAttributes, describe
+from rib.attributes.text import format_next_hop
+from rib.family import FAMILIES_BY_NAME, Family
+from rib.nlri import Nlri, format_address, format_prefix, parse_prefix, sort_key
+from rib.path import NextHop, Path
+from rib.zones import parts_of
+
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.desired import NodeDesired
+    from bgpd.datastore.kubernetes import ApiStatus
+    from bgpd.datastore.model import Status
+    from bgpd.speaker.selection_deferral import Report
+
+SHOWN_NAMES: Final = 20  # of an error's list of what there is
+_BUCKET_BREATH: Final = 256  # keys put in order between breaths, about 0.1 ms
+
+STATE_NAMES: Final[Mapping[State, str]] = {
+    state: "".join(word.capitalize() for word in state.name.split("_"))
+    for state in State
+}
+
+
+class HasStatus(Protocol):
+    """A datastore, or who follows one."""
+
+    @property
+    def status(self) -> "Status":
+        """Its state now."""
+
+
+class ResetKind(Enum):
+    """What is done anew with a peer."""
+
+    SESSION = "session"  # Cease/4; graceful restart keeps the routes where agreed
+    HARD = "hard"  # Cease/9 (RFC 8538): the routes go too
+    SOFT_IN = "soft-in"  # routes are judged again, and asked for again
+    SOFT_OUT = "soft-out"  # routes are told again
+
+
+class Actions(Protocol):
+    """What commands can make the daemon do.
+
+    The peer named is always one of the speaker's. Each may raise ``ControlError`` to say
+    no; what it returns is lines for people.
+    """
+
+    def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
+        """Reset the peer at ``address``."""
+
+    async def reload(self) -> Iterable[str]:
+        """Read the configuration again; return the plan that is carried out."""
+
+    def disable(self, address: str, text: str) -> Iterable[str]:
+        """Take a peer down until ``enable``; ``text`` is for its operator (RFC 9003)."""
+
+    def enable(self, address: str) -> Iterable[str]:
+        """Let a peer come up again."""
+
+    def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
+        """End the daemon: peers drop our routes, ``flushes`` those in the kernel too."""
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonView:
+    """All that can be looked at.
+
+    Attributes:
+        speaker: Tables and peers.
+        started_at: The loop's clock when the daemon started, seconds.
+        fib: The kernel's table; ``None`` where there is none.
+        datastore: ``None`` where there is none.
+        warnings: Returns what an operator should know now.
+        actions: ``None`` where nothing can be changed.
+        loop_lag: Returns the worst recent delay of the event loop in seconds; ``None``
+            where nobody measures.
+        asn: Returns our AS number; 0 leaves it to the peers' settings.
+        node: This node's name in the datastore; empty without.
+        desired: Returns what the datastore asks of this node; ``None`` without one.
+        kubernetes: Returns what is known of Kubernetes' API; ``None`` without a datastore.
+        kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
+        changed_at: Returns when what the daemon must be last changed, on the loop's clock.
+        links: Returns devices with their addresses; ``None`` without a kernel.
+        recovery: Returns how far the recovery after our restart is; ``None`` when it is
+            over.
+        holds: What is held because nobody can have meant its removal; ``None`` without a
+            datastore.
+        tunnel_fault: Returns why the tunnel device is not as it must be.
+        next_hop: Returns how a next hop is reached, if somebody watches it.
+    """
+
+    speaker: Speaker
+    started_at: float
+    fib: Fib | None = None
+    datastore: "HasStatus | None" = None
+    warnings: Callable[[], Iterable[str]] = tuple
+    actions: Actions | None = None
+    loop_lag: Callable[[], float] | None = None
+    asn: Callable[[], int] = int
+    node: str = ""
+    desired: "Callable[[], NodeDesired | None] | None" = None
+    kubernetes: "Callable[[], ApiStatus] | None" = None
+    kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None
+    tunnel_fault: Callable[[], str] | None = None
+    changed_at: Callable[[], float] | None = None
+    links: Callable[[], Iterable[Link]] | None = None
+    recovery: "Callable[[], Report | None] | None" = None
+    next_hop: Callable[[bytes], NextHopState | None] | None = None
+    holds: Holds | None = None
+
+    @property
+    def now(self) -> float:
+        """The loop's clock, seconds."""
+        return self.speaker.loop.time()
+
+    def wall_time(self, at: float) -> str:
+        """Return a moment of the loop's clock in UTC, as ISO 8601."""
+        moment = time.time() - (self.now - at)
+        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+
+
+def find_peer(speaker: Speaker, name: str) -> Peer:
+    """Return a peer by its name or address.
+
+    Raises:
+        ControlError: ``no-such-peer``.
+    """
+    peer = speaker.peers.get(name)
+    if peer is not None:
+        return peer
+    for peer in speaker.peers.values():
+        if peer.settings.name == name:
+            return peer
+    names = sorted(peer.settings.name for peer in speaker.peers.values())
+    shown = names[:SHOWN_NAMES]
+    if len(names) > len(shown):
+        shown.append(f"... {len(names) - len(shown)} more")
+    raise ControlError("no-such-peer", f"there is no peer {name!r}", shown)
+
+
+def find_families(arguments: Mapping[str, Any]) -> list[Family]:
+    """Return the families of argument ``family``; all without it.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    name = arguments.get("family")
+    if name is None:
+        return list(FAMILIES_BY_NAME.values())
+    wanted = {"ipv4": "ipv4-unicast", "ipv6": "ipv6-unicast"}.get(name, name)
+    if wanted not in FAMILIES_BY_NAME:
+        raise ControlError(
+            "bad-argument", f"there is no family {name!r}", sorted(FAMILIES_BY_NAME)
+        )
+    return [FAMILIES_BY_NAME[wanted]]
+
+
+def find_prefix(text: str) -> tuple[Family, Nlri]:
+    """Return the family and key of a prefix's text; an address is a host route.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    try:
+        afi, nlri = parse_prefix(text)
+    except ValueError as error:
+        raise ControlError(
+            "bad-argument",
+            f"{text!r} is no prefix and no address",
+            ("10.244.0.0/26", "fd00::/64", "10.244.0.1"),
+        ) from error
+    for family in FAMILIES_BY_NAME.values():
+        if family.afi == afi:
+            return family, nlri
+    raise ControlError("bad-argument", f"no table holds {text!r}")
+
+
+def find_limit(arguments: Mapping[str, Any]) -> int | None:
+    """Return how many rows are wanted; ``None`` for all.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    limit: int | None = arguments.get("limit")
+    if limit is not None and limit < 1:
+        raise ControlError("bad-argument", "limit is a number of rows", ("1 or more",))
+    return limit
+
+
+def in_reading_order(nlris: list[Nlri]) -> Iterator[Nlri | None]:
+    """Yield keys by address, shorter first; ``None`` between them is a breath.
+
+    Sorting a million at once would hold up the loop for seconds. They are put into
+    buckets by their first two octets, and each bucket is sorted when its turn comes.
+    """
+    buckets: dict[bytes, list[Nlri]] = {}
+    for count, nlri in enumerate(nlris):
+        buckets.setdefault(nlri[1:3].ljust(2, b"\0"), []).append(nlri)
+        if count % _BUCKET_BREATH == 0:
+            yield None
+    for key in sorted(buckets):
+        yield from sorted(buckets[key], key=sort_key)
+
+
+def dotted(number: int) -> str:
+    """Return an identifier as people write it."""
+    return format_address(number.to_bytes(4, "big"))
+
+
+def describe_next_hop(
+    next_hop: NextHop, way: NextHopState | None = None
+) -> dict[str, Any]:
+    """Return what is known of a next hop.
+
+    Args:
+        next_hop: As the decision process knows it.
+        way: How it is reached; ``None`` where nobody watches it.
+    """
+    zone = parts_of(next_hop.key).zone
+    return {
+        "address": format_next_hop(next_hop.address, zone) or None,
+        "is_reachable": next_hop.is_reachable,
+        "metric": next_hop.metric,
+        "hops": [] if way is None else [describe_hop(hop) for hop in way.hops],
+        "through": [] if way is None else [_prefix_text(each) for each in way.through],
+        "loop": None if way is None or way.loop is None else _prefix_text(way.loop),
+    }
+
+
+def describe_hop(hop: Hop) -> Row:
+    """Return one way out."""
+    return {
+        "gateway": format_address(hop.gateway) if hop.gateway else None,
+        "interface": hop.interface or None,
+        "is_onlink": hop.is_onlink,
+        "weight": hop.weight,
+    }
+
+
+def _prefix_text(prefix: tuple[int, Nlri]) -> str:
+    afi, nlri = prefix
+    return format_prefix(nlri, afi)
+
+
+class Describer:
+    """Attributes as data, once per distinct set; for one answer, so it forgets nothing."""
+
+    def __init__(self) -> None:
+        self._known: dict[PathAttributes, dict[str, Any]] = {}
+
+    def __call__(self, attributes: PathAttributes) -> dict[str, Any]:
+        """Return the attributes by the RFCs' field names."""
+        known = self._known.get(attributes)
+        if known is None:
+            known = self._known[attributes] = describe(attributes)
+        return known
+
+    def of_path(self, path: Path) -> dict[str, Any]:
+        """Return a path's attributes; a link-local next hop has its zone (RFC 4007 11)."""
+        known = self(path.attributes)
+        zone = parts_of(path.next_hop.key).zone
+        if not zone:
+            return known
+        return {**known, "next_hop": format_next_hop(path.attributes.next_hop, zone)}
+
+
+def role_of(peer: Peer) -> str:
+    """Return what a peer is to us: ``client``, ``non-client`` or ``ebgp``."""
+    settings = peer.settings
+    if not is_ibgp(peer):
+        return "ebgp"
+    return "client" if settings.is_client else "non-client"
+
+
+def is_ibgp(peer: Peer) -> bool:
+    """Whether a peer is of our AS; as configured where no session stands."""
+    if peer.negotiated is not None:
+        return peer.negotiated.is_ibgp
+    return _is_configured_ibgp(peer.settings)
+
+
+def _is_configured_ibgp(settings: PeerSettings) -> bool:
+    return settings.is_internal is True

@@ -1,0 +1,199 @@
+"""``show status`` and ``show groups``: the daemon as a whole, and who is told together."""
+
+import platform
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path as FilePath
+
+from bgpd import __version__
+from bgpd.api.protocol import Arguments, Row
+from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.session.fsm import State
+from bgpd.show.state import (
+    SHOWN_NAMES,
+    STATE_NAMES,
+    DaemonView,
+    dotted,
+    find_families,
+)
+from bgpd.speaker.export_context import next_hop_mode
+from bgpd.speaker.speaker import Speaker
+from reflector.group import Member, UpdateGroup
+from rib.attributes.text import format_next_hop
+
+
+def status(view: DaemonView, _: Arguments) -> Row:
+    """Return the daemon's state in one object."""
+    speaker = view.speaker
+    states = Counter(STATE_NAMES[peer.state] for peer in speaker.peers.values())
+    return {
+        "version": __version__,
+        "python": platform.python_version(),
+        "loop": type(speaker.loop).__module__.partition(".")[0],
+        "node": view.node or None,
+        "router_id": dotted(speaker.router_id),
+        "cluster_id": dotted(speaker.cluster_id),
+        "as": view.asn() or _own_as(speaker),
+        "started_at": view.wall_time(view.started_at),
+        "uptime": int(view.now - view.started_at),
+        "listening": [
+            {"address": address, "port": port}
+            for address, port in speaker.listener.addresses
+        ],
+        "refused_connections": speaker.refused_connections,
+        "peers": {
+            "total": len(speaker.peers),
+            "established": states[STATE_NAMES[State.ESTABLISHED]],
+            "states": dict(states),
+        },
+        "ranges": [
+            {
+                "name": settings.name,
+                "prefix": settings.prefix,
+                "peers": sum(
+                    p.range_name == settings.name for p in speaker.peers.values()
+                ),
+                "limit": settings.limit,
+            }
+            for settings in speaker.ranges.values()
+        ],
+        "families": [_family(tables) for tables in speaker.tables.values()],
+        "recovery": recovery_row(view),
+        "jobs": len(speaker.jobs),
+        "fib": None if view.fib is None else _fib(view),
+        "datastore": None if view.datastore is None else _datastore(view),
+        "holds": [] if view.holds is None else view.holds.rows(view.wall_time),
+        "kubernetes": None if view.kubernetes is None else asdict(view.kubernetes()),
+        "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
+        "memory": _resident_octets(),
+        "warnings": list(view.warnings()),
+    }
+
+
+def recovery_row(view: DaemonView) -> Row | None:
+    """Return how far the recovery after our restart is; ``None`` when it is over."""
+    report = view.recovery() if view.recovery is not None else None
+    if report is None:
+        return None
+    peers = view.speaker.peers
+    names = [peers[who].settings.name for who in report.awaited if who in peers]
+    return {
+        "elapsed": round(report.progress.elapsed, 1),
+        "at_most": round(report.progress.cap, 1),
+        "withholds_routes": list(map(str, report.untold)),
+        "withholds_end_of_rib": list(map(str, report.unended)),
+        "waiting": len(report.awaited),
+        "waits_for": names[:SHOWN_NAMES],
+    }
+
+
+def _own_as(speaker: Speaker) -> int | None:
+    """Return our AS as most peers are told it."""
+    settings = [peer.settings for peer in speaker.peers.values()]
+    settings += [entry.template for entry in speaker.ranges.values()]
+    numbers = Counter(some.local_as for some in settings)
+    return numbers.most_common(1)[0][0] if numbers else None
+
+
+def _family(tables: FamilyTables) -> Row:
+    return {
+        "family": str(tables.family),
+        "prefixes": len(tables.loc_rib),
+        "paths": sum(tables.loc_rib.path_counts.values()),
+        "pending": tables.pending_count,
+        "paced": tables.pacing.held_count,
+        "groups": len(tables.groups),
+    }
+
+
+def _fib(view: DaemonView) -> Row:
+    if view.fib is None:
+        return {}
+    return {**asdict(view.fib.counts), "is_synced": view.fib.is_synced}
+
+
+def _datastore(view: DaemonView) -> Row:
+    if view.datastore is None:
+        return {}
+    found = view.datastore.status
+    return {
+        "kind": found.kind,
+        "source": found.source,
+        "is_connected": found.is_connected,
+        "since": view.wall_time(found.since),
+        "applied_revision": found.applied_revision,
+        "server_revision": found.server_revision,
+        "lag_revisions": found.lag_revisions,
+        "last_error": found.last_error or None,
+        "snapshots": found.snapshots,
+        "warnings": list(found.warnings),
+    }
+
+
+def _resident_octets() -> int | None:
+    """Return the memory the process holds; ``None`` where /proc does not tell."""
+    try:
+        lines = FilePath("/proc/self/status").read_text(encoding="ascii").splitlines()
+    except OSError:
+        return None
+    sizes = [line.split()[1] for line in lines if line.startswith("VmRSS:")]
+    return int(sizes[0]) * 1024 if sizes else None
+
+
+def groups(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
+    """Return a row for each update group.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    families = find_families(arguments)
+    tables = view.speaker.tables
+    return (
+        _group(tables[family], group)
+        for family in families
+        for group in list(tables[family].groups.values())
+    )
+
+
+def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
+    context = group.export.context
+    members = list(group.members.values())
+    return {
+        "family": str(group.family),
+        "target": context.target.value,
+        "policy": context.policy,
+        "local_as": context.local_as,
+        "local_address": format_next_hop(context.local_address) or None,
+        "cluster_id": dotted(context.cluster_id) if context.cluster_id else None,
+        "next_hop": next_hop_mode(context).value,
+        "also_prepends": context.as_path.hidden_as or None,
+        "overrides_as": context.as_path.overrides_peer_as,
+        "remove_private_as": context.as_path.private.value,
+        "replaces_private_as": context.as_path.replaces_private,
+        "add_path_max": context.add_path_max,
+        "paced": len(group.pacer.held),
+        "four_octet_as": context.four_octet_as,
+        "extended_next_hop": context.extended_next_hop,
+        "max_message_len": context.max_message_len,
+        "role": context.role or None,
+        "members": [member.source.name for member in members],
+        "behind": [_behind(member) for member in members if _is_behind(member)],
+        "pending": tables.pending_count,
+        "unsent": group.unsent_count,
+        "withholds_routes": group.export.tells_own_only,
+        "withholds_end_of_rib": tables.withholds_end_of_rib,
+        "outdated": group.outdated_count,
+    }
+
+
+def _is_behind(member: Member) -> bool:
+    return member.is_behind or bool(member.missed or member.unseen)
+
+
+def _behind(member: Member) -> Row:
+    return {
+        "peer": member.source.name,
+        "missed": len(member.missed),
+        "unseen": len(member.unseen),
+    }

@@ -1,0 +1,132 @@
+"""What a peer is told depends on: its update group's identity, from settings and session."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final
+
+from bgpd.session.gr_helper import kept_of_ours
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import (
+    AddPathMode,
+    FamilySettings,
+    LocalAsMode,
+    NextHopMode,
+    PeerSettings,
+)
+from bgpd.speaker.import_context import hidden_as
+from bgpd.speaker.local_addresses import with_link_local
+from reflector.as_path import PLAIN_PATH, PathRules
+from reflector.export import ExportContext, Target
+from rib.attributes import PrivateScope
+from rib.family import Family
+from rib.path import Source, SourceKind
+
+if TYPE_CHECKING:
+    from bgpd.speaker.speaker import Speaker
+
+_ALL: Final = frozenset(SourceKind)
+_NONE: Final[frozenset[SourceKind]] = frozenset()
+_EXTERNAL: Final = frozenset({SourceKind.EBGP})
+_INTERNAL: Final = frozenset({SourceKind.IBGP})
+
+SELF_FROM: Final[
+    Mapping[NextHopMode, tuple[frozenset[SourceKind], frozenset[SourceKind]]]
+] = MappingProxyType(
+    {
+        NextHopMode.AUTO: (_NONE, _ALL),
+        NextHopMode.SELF: (_ALL - _INTERNAL, _ALL),
+        NextHopMode.SELF_ALL: (_ALL, _ALL),
+        NextHopMode.SELF_INTERNAL: (_INTERNAL, _ALL),
+        NextHopMode.KEEP: (_NONE, _NONE),
+        NextHopMode.KEEP_EXTERNAL: (_NONE, _ALL - _EXTERNAL),
+        NextHopMode.KEEP_INTERNAL: (_NONE, _ALL - _INTERNAL),
+    }
+)
+"""Kinds of source whose next hop is replaced by ourselves, towards iBGP and eBGP peers."""
+
+
+def next_hop_mode(context: ExportContext) -> NextHopMode:
+    """Return the mode that a group's members are told next hops by: the simplest one."""
+    is_ebgp = context.target is Target.EBGP
+    for mode, sides in SELF_FROM.items():
+        if sides[is_ebgp] == context.self_from:
+            return mode
+    return NextHopMode.AUTO
+
+
+def export_context(
+    speaker: "Speaker",
+    settings: PeerSettings,
+    source: Source,
+    negotiated: Negotiated,
+    *,
+    family: Family,
+    local_addr: str,
+) -> ExportContext:
+    """Return the context of one family of an established session.
+
+    Args:
+        speaker: Who we are.
+        settings: The peer's.
+        source: The peer as the RIB knows it, of that family.
+        negotiated: Of the session.
+        family: AFI and SAFI.
+        local_addr: Our end of the session.
+    """
+    is_ibgp = negotiated.is_ibgp
+    target = Target.EBGP
+    if is_ibgp:
+        target = Target.CLIENT if source.is_client else Target.NON_CLIENT
+    mine = _family_settings(settings, family)
+    sends_many = family in negotiated.add_path_send
+    self_from = SELF_FROM[settings.next_hop][not is_ibgp]
+    local = speaker.addresses.next_hop(family, local_addr)
+    zone = source.zone
+    # Within an AS routes go on beyond the link, and by reflectors that keep the link-local
+    # half or do not: one router would be two next hops. BIRD leaves it out there, too.
+    is_next_door = bool(zone) and not is_ibgp
+    link_local = speaker.addresses.link_local(zone) if is_next_door else b""
+    return ExportContext(
+        family=family,
+        target=target,
+        local_as=settings.local_as,
+        local_address=with_link_local(local, link_local),
+        router_id=speaker.router_id,
+        cluster_id=source.cluster_id,
+        policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
+        self_from=self_from,
+        as_path=PLAIN_PATH if is_ibgp else _path_rules(speaker, settings, negotiated),
+        zone=zone if target is Target.EBGP and SourceKind.EBGP not in self_from else "",
+        four_octet_as=negotiated.four_octet_as,
+        extended_next_hop=family in negotiated.extended_next_hop,
+        add_path_max=mine.add_path_max if sends_many else None,
+        max_message_len=negotiated.max_message_len,
+        role="" if is_ibgp else settings.role,
+        default_local_pref=speaker.decision.default_local_pref,
+        has_long_lived=any(row.family == family for row in negotiated.long_lived),
+        keeps_ours=family in kept_of_ours(negotiated),
+        tells_default=settings.tells_default,
+    )
+
+
+def _path_rules(
+    speaker: "Speaker", settings: PeerSettings, negotiated: Negotiated
+) -> PathRules:
+    looks_at_peer = (
+        settings.overrides_as or settings.remove_private_as is not PrivateScope.NONE
+    )
+    is_replaced = settings.local_as_mode is LocalAsMode.REPLACE_AS
+    return PathRules(
+        hidden_as=0 if is_replaced else hidden_as(speaker, settings),
+        peer_as=negotiated.peer_as if looks_at_peer else 0,
+        overrides_peer_as=settings.overrides_as,
+        private=settings.remove_private_as,
+        replaces_private=settings.replaces_private_as,
+    )
+
+
+def _family_settings(settings: PeerSettings, family: Family) -> FamilySettings:
+    for mine in settings.families:
+        if mine.family == family:
+            return mine
+    return FamilySettings(family, AddPathMode.OFF)

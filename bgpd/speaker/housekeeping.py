@@ -1,0 +1,85 @@
+"""What a speaker looks after now and then, so that months of peers leave nothing behind.
+
+Every few seconds, in slices beside all else: memos forget what nobody asks for, interned
+values that nobody refers to go, next hops without a path are watched no longer; and each
+source of paths must still have a reason to have them.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from typing import TYPE_CHECKING, Final
+
+from bgpd.speaker.orphan_paths import Leftovers
+
+if TYPE_CHECKING:
+    from bgpd.speaker.speaker import Speaker
+
+INTERVAL: Final = 10.0  # seconds between rounds
+THOROUGH: Final = 6  # of so many rounds, one looks at every peer's attribute blocks
+_PEERS: Final = 128  # looked at in one go, under a millisecond
+
+
+class Upkeep:
+    """Runs rounds from its creation until ``close``.
+
+    Args:
+        speaker: Whose tables and peers they are.
+
+    Attributes:
+        helpers: Others who look after something in each round: a slice for each step.
+        leftovers: Paths that nobody has any reason to hold.
+    """
+
+    def __init__(self, speaker: "Speaker") -> None:
+        self.helpers: list[Callable[[], Iterable[object]]] = []
+        self.leftovers = Leftovers(speaker)
+        self._speaker = speaker
+        self._count = 0
+        self._is_under_way = False
+        self._handle = speaker.loop.call_later(INTERVAL, self._begin)
+
+    def close(self) -> None:
+        """Begin no more rounds."""
+        self._handle.cancel()
+
+    def _begin(self) -> None:
+        self._handle = self._speaker.loop.call_later(INTERVAL, self._begin)
+        if not self._is_under_way:
+            self._is_under_way = True
+            self._count += 1
+            is_thorough = self._count % THOROUGH == 0
+            self._speaker.jobs.add(self._run(is_thorough=is_thorough))
+
+    def _run(self, *, is_thorough: bool) -> Iterator[None]:
+        try:
+            yield from self.round(is_thorough=is_thorough)
+        finally:
+            self._is_under_way = False
+
+    def round(self, *, is_thorough: bool) -> Iterator[None]:
+        """Look after everything once, a slice for each step.
+
+        Args:
+            is_thorough: Look for unused outcomes of attribute blocks, too, where a peer
+                has few.
+        """
+        speaker = self._speaker
+        for tables in speaker.tables.values():
+            yield from tables.look_after()
+        for helper in self.helpers:
+            for _ in helper():
+                yield
+        if is_thorough:
+            yield from self._look_after_outcomes()
+        for _ in speaker.next_hops.sweep_unused():
+            yield
+        self.leftovers.look()
+
+    def _look_after_outcomes(self) -> Iterator[None]:
+        rest = iter(list(self._speaker.peers.values()))
+        while some := list(islice(rest, _PEERS)):
+            for peer in some:
+                for rib in tuple(peer.ribs_in.values()):
+                    for _ in rib.look_after():
+                        yield
+            yield

@@ -1,0 +1,78 @@
+"""What a peer's UPDATEs are read and judged by, from settings and session."""
+
+from typing import TYPE_CHECKING
+
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import LocalAsMode, PeerSettings
+from rib.attributes import AttributeContext
+from rib.import_checks import ImportRules
+
+if TYPE_CHECKING:
+    from bgpd.speaker.speaker import Speaker
+
+
+def attribute_context(
+    settings: PeerSettings, negotiated: Negotiated
+) -> AttributeContext:
+    """Return what the decoding of an established session's attributes depends on."""
+    return AttributeContext(
+        is_ibgp=negotiated.is_ibgp,
+        four_octet_as=negotiated.four_octet_as,
+        peer_as=negotiated.peer_as,
+        local_as=settings.local_as,
+        enforces_first_as=settings.enforces_first_as,
+        allows_as_set=settings.allows_as_set,
+        families=negotiated.families,
+        extended_next_hop=negotiated.extended_next_hop,
+        discarded=settings.discarded_attributes,
+        withdrawn=settings.withdrawn_attributes,
+    )
+
+
+def decoding_of(settings: PeerSettings) -> tuple[object, ...]:
+    """Return the settings that count while UPDATEs are decoded and may change live."""
+    return (
+        settings.enforces_first_as,
+        settings.allows_as_set,
+        settings.discarded_attributes,
+        settings.withdrawn_attributes,
+    )
+
+
+def import_rules(
+    speaker: "Speaker",
+    settings: PeerSettings,
+    local_addresses: frozenset[bytes],
+    *,
+    is_ibgp: bool,
+) -> ImportRules:
+    """Return what decides whether a peer's routes come in.
+
+    Args:
+        speaker: Who we are.
+        settings: The peer's.
+        local_addresses: Ours on its session.
+        is_ibgp: Whether the peer is of our AS.
+    """
+    is_put_before = (
+        settings.local_as_mode is LocalAsMode.PREPEND
+        and hidden_as(speaker, settings) != 0
+    )
+    return ImportRules(
+        speaker.import_policy(settings, is_ibgp=is_ibgp),
+        local_as=settings.local_as,
+        own_asns=speaker.own_asns,
+        put_before=settings.local_as if is_put_before else 0,
+        router_id=speaker.router_id,
+        cluster_ids=speaker.cluster_ids,
+        own_addresses=speaker.shared.own_addresses | local_addresses,
+        is_on_this_machine=speaker.shared.is_here(settings.remote_addr),
+        allow_own_as=settings.allow_own_as,
+        role="" if is_ibgp else settings.role,
+        allows_reserved=speaker.destinations.allows_reserved,
+    )
+
+
+def hidden_as(speaker: "Speaker", settings: PeerSettings) -> int:
+    """Return our AS where a session has another in its place; 0 where it has not."""
+    return 0 if settings.local_as == speaker.asn else speaker.asn

@@ -1,0 +1,101 @@
+"""Paths that nobody has a reason to hold: an invariant, looked at now and then.
+
+A peer has paths while its session stands, while they wait for it (``StaleRoutes``), and for
+as long as it takes to sweep them. Anything else is a fault of this program, of the kind that
+nobody notices: routes of a peer in Idle that attract traffic and fill memory. What is found
+so in two looks in a row, and has not become less, is told and swept.
+"""
+
+import logging
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from bgpd.session.fsm import State
+from rib.adj_rib_in import SWEEP_SLICE
+from rib.family import Family
+from rib.path import Source, SourceKind
+
+if TYPE_CHECKING:
+    from bgpd.speaker.speaker import Speaker
+
+_PEERS = (SourceKind.EBGP, SourceKind.IBGP)
+_Place = tuple[Family, Source]
+
+_log = logging.getLogger(__name__)
+
+
+class Leftovers:
+    """Looks after one speaker's tables.
+
+    Args:
+        speaker: Whose they are.
+
+    Attributes:
+        found: Paths that are left over, by whose they were: as of the last look. Each was
+            told, and is being removed.
+    """
+
+    def __init__(self, speaker: "Speaker") -> None:
+        self.found: dict[_Place, int] = {}
+        self._speaker = speaker
+        self._suspects: dict[_Place, int] = {}
+
+    @property
+    def count(self) -> int:
+        """Paths that are left over."""
+        return sum(self.found.values())
+
+    def warnings(self) -> list[str]:
+        """Return a line for each of those whose paths are left over."""
+        return [
+            f"{source.name}: {count} paths of {family} are left over without a session; "
+            "they are being removed"
+            for (family, source), count in self.found.items()
+        ]
+
+    def look(self) -> None:
+        """Compare what is held with who may hold it; some 0.5 us for each peer."""
+        before, self._suspects = self._suspects, self._without_reason()
+        found = {
+            place: count
+            for place, count in self._suspects.items()
+            if count >= before.get(place, count + 1)
+        }
+        for place, count in found.items():
+            family, source = place
+            _log.error(
+                "%s: %d paths of %s are left over without a session; they are removed",
+                source.name,
+                count,
+                family,
+            )
+            self._speaker.jobs.add(self._remove(family, source))
+        self.found = found
+
+    def _without_reason(self) -> dict[_Place, int]:
+        speaker = self._speaker
+        allowed = {
+            source
+            for peer in speaker.peers.values()
+            for family, source in peer.sources.items()
+            if peer.state is State.ESTABLISHED or family in peer.stale
+        }
+        return {
+            (family, source): count
+            for family, tables in speaker.tables.items()
+            for source, count in tables.loc_rib.path_counts.items()
+            if source not in allowed and source.kind in _PEERS
+        }
+
+    def _remove(self, family: Family, source: Source) -> Iterator[None]:
+        """Remove all paths of a source, a slice for each step."""
+        tables = self._speaker.tables[family]
+        loc_rib = tables.loc_rib
+        epoch = source.epoch = source.epoch + 1
+        nlris = list(loc_rib.table)
+        for start in range(0, len(nlris), SWEEP_SLICE):
+            piece = nlris[start : start + SWEEP_SLICE]
+            tables.changed(loc_rib.sweep_stale(piece, source, epoch))
+            yield
+        if (family, source) in self._without_reason():
+            loc_rib.recount(source)

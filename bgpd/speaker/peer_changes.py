@@ -1,0 +1,263 @@
+"""From the peers that run to those that are wanted: step by step, a few at a time.
+
+Thousands of peers come at once where a cluster's mesh is large, and each costs sockets and
+timers. So the steps are taken in slices, between which the loop serves the sessions that are
+up. Whoever wants something else meanwhile is followed at once: the steps still to be taken are
+found anew from what runs by then.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change
+from bgpd.config.settings import DaemonSettings
+from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
+from bgpd.speaker.peer_handover import (
+    can_go_on,
+    change_of,
+    heir,
+    leave_to_range,
+    settings_under,
+    take_over,
+)
+from bgpd.speaker.speaker import Speaker
+
+SHOWN: Final = 3  # steps of one kind that the log shows each by itself
+AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
+LOOKED_AT: Final = 256  # peers compared in one go, at most a millisecond
+
+_log = logging.getLogger(__name__)
+
+
+class PeerChanges:
+    """Brings a speaker's configured peers to what is wanted.
+
+    Args:
+        speaker: What runs.
+        settled: Called whenever what runs is what is wanted.
+
+    Attributes:
+        faults: Peers that could not be had, by address, and why.
+    """
+
+    def __init__(self, speaker: Speaker, settled: Callable[[], None]) -> None:
+        self.faults: dict[str, str] = {}
+        self._speaker = speaker
+        self._settled = settled
+        self._steps: Iterator[Step | None] | None = None
+        self._is_queued = False
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether what runs is what was wanted last."""
+        return self._steps is None
+
+    def follow(self, wanted: Mapping[str, PeerSettings]) -> list[Step]:
+        """Want other peers than so far.
+
+        Args:
+            wanted: Settings by address; not changed afterwards.
+
+        Returns:
+            The steps that were taken at once, in order; the rest follows in slices.
+        """
+        self._steps = self._changes(wanted)
+        done: list[Step] = []
+        time = self._speaker.loop.time
+        until = time() + self._speaker.jobs.budget
+        while not self.is_settled and (len(done) < AT_ONCE or time() < until):
+            step = self._go_on()
+            if step is not None:
+                done.append(step)
+        if not (self.is_settled or self._is_queued):
+            self._is_queued = True
+            self._speaker.jobs.add(self._rest())
+        return done
+
+    def _rest(self) -> Iterator[None]:
+        try:
+            while not self.is_settled:
+                self._go_on()
+                yield
+        finally:
+            self._is_queued = False
+
+    def _go_on(self) -> Step | None:
+        """Take one step, or find that there are no more."""
+        steps = self._steps
+        if steps is None:
+            return None
+        is_over = True
+        try:
+            step = next(steps)
+            is_over = False
+        except StopIteration:
+            return None
+        else:
+            return step
+        finally:
+            if is_over and self._steps is steps:
+                self._steps = None
+                self._settled()
+
+    def _changes(self, wanted: Mapping[str, PeerSettings]) -> Iterator[Step | None]:
+        """Take all steps; those that take away come first, so that names are free."""
+        summary = _Summary()
+        self.faults = {
+            address: text for address, text in self.faults.items() if address in wanted
+        }
+        for step in self._find(wanted):
+            if step is not None:
+                self._carry_out(step)
+                summary.add(step)
+            yield step
+        summary.log()
+
+    def _find(self, wanted: Mapping[str, PeerSettings]) -> Iterator[Step | None]:
+        peers = self._speaker.peers
+        gone = [
+            address
+            for address, peer in peers.items()
+            if not peer.range_name and address not in wanted
+        ]
+        for address in sorted(gone):
+            if address in peers:
+                yield _removal(self._speaker, address)
+        new: list[str] = []
+        for number, address in enumerate(sorted(wanted)):
+            if number % LOOKED_AT == LOOKED_AT - 1:
+                yield None
+            peer, settings = peers.get(address), wanted[address]
+            if peer is None or peer.range_name:
+                new.append(address)
+            elif peer.settings is not settings and peer.settings != settings:
+                cost, keys = peer_change(peer.settings, settings)
+                yield Step(
+                    StepKind.PEER, Change.SET, address, cost, keys, value=settings
+                )
+        for address in new:
+            yield _addition(self._speaker, wanted[address])
+
+    def _carry_out(self, step: Step) -> None:
+        """Take one step; a peer that cannot be had keeps no other from coming."""
+        self.faults.pop(step.name, None)
+        try:
+            self._apply(step)
+        except Exception as error:  # noqa: BLE001  # whatever the socket or the session stumbles over
+            text = str(error) or type(error).__name__
+            self.faults[step.name] = text
+            _log.error("peer %s: %s", step.name, text, exc_info=_unexpected(error))
+            if step.change is Change.ADD:
+                self._speaker.discard_peer(step.name)
+
+    def _apply(self, step: Step) -> None:
+        speaker, settings = self._speaker, step.value
+        if step.change is Change.REMOVE:
+            leave_to_range(speaker, speaker.peers[step.name])
+        elif isinstance(settings, PeerSettings):
+            if step.change is Change.ADD:
+                dynamic = speaker.peers.get(step.name)
+                if dynamic is None:
+                    speaker.add_peer(settings)
+                else:
+                    take_over(speaker, dynamic, settings)
+            elif step.name in speaker.peers:
+                keys = ", ".join(step.keys)
+                speaker.change_peer(settings, step.cost, f"changed: {keys}")
+
+
+def foresee(
+    speaker: Speaker, steps: Sequence[Step], new: DaemonSettings
+) -> Iterator[Step | None]:
+    """Yield the steps of a plan with what they cost the sessions that there are.
+
+    ``None`` is a breath.
+
+    Args:
+        speaker: What runs.
+        steps: Found by comparing settings, which do not know who has a session.
+        new: What there will be.
+    """
+    neighbours: dict[str, Step] = {}
+    for step in steps:
+        if step.kind is StepKind.PEER and step.name in speaker.peers:
+            if step.change is Change.REMOVE:
+                neighbours[step.name] = _removal(speaker, step.name, new.ranges)
+            elif isinstance(step.value, PeerSettings) and step.change is Change.ADD:
+                neighbours[step.name] = _addition(speaker, step.value)
+            yield None
+    costs: dict[str, list[ChangeCost]] = {}  # by range that they were in or will be in
+    for address, peer in tuple(speaker.peers.items()):
+        if peer.range_name or address in neighbours:
+            step = neighbours.get(address) or _removal(speaker, address, new.ranges)
+            for name in {peer.range_name, step.range_name}:
+                costs.setdefault(name, []).append(step.cost)
+            yield None
+    names = {settings.prefix: settings.name for settings in speaker.ranges.values()}
+    for step in steps:
+        if step.kind is StepKind.RANGE:
+            after = step.value.name if isinstance(step.value, RangeSettings) else ""
+            concerned = {names.get(step.name, ""), after} & costs.keys() - {""}
+            found = [dearest(costs[name]) for name in concerned]
+            yield replace(step, cost=dearest(found)) if found else step
+        elif step.kind is StepKind.PEER:
+            yield neighbours.get(step.name, step)
+        else:
+            yield step
+
+
+def _removal(
+    speaker: Speaker, address: str, ranges: Iterable[RangeSettings] | None = None
+) -> Step:
+    peer = speaker.peers[address]
+    step = Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
+    chosen = heir(speaker, peer, ranges)
+    if chosen is None:
+        return step
+    cost, keys = change_of(peer, settings_under(chosen, peer))
+    return replace(step, cost=cost, keys=keys, range_name=chosen.name)
+
+
+def _addition(speaker: Speaker, settings: PeerSettings) -> Step:
+    address = settings.remote_addr
+    step = Step(StepKind.PEER, Change.ADD, address, ChangeCost.LIVE, value=settings)
+    peer = speaker.peers.get(address)
+    if peer is None or not can_go_on(peer):
+        return step
+    cost, keys = change_of(peer, settings)
+    return replace(step, cost=cost, keys=keys, range_name=peer.range_name)
+
+
+def _unexpected(error: Exception) -> Exception | None:
+    """Return an error that the log shall show with its place in the code."""
+    return None if isinstance(error, OSError | ValueError) else error
+
+
+class _Summary:
+    """What the log says of many steps: a line for each kind, not for each peer."""
+
+    def __init__(self) -> None:
+        self._counts: Counter[Change] = Counter()
+        self._first: list[Step] = []
+
+    def add(self, step: Step) -> None:
+        self._counts[step.change] += 1
+        if self._counts[step.change] <= SHOWN:
+            self._first.append(step)
+
+    def log(self) -> None:
+        for step in self._first:
+            if self._counts[step.change] <= SHOWN:
+                _log.info("%s", step)
+        for change, count in self._counts.items():
+            if count > SHOWN:
+                names = [step.name for step in self._first if step.change is change]
+                _log.info(
+                    "%s peers: %s and %d more",
+                    change.value,
+                    ", ".join(names),
+                    count - SHOWN,
+                )

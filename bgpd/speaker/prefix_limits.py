@@ -1,0 +1,286 @@
+"""How many prefixes a peer may announce, and what follows from more (RFC 4271 6.7).
+
+    limit           counts                                  ``block`` does
+    --------------  --------------------------------------  ------------------------------
+    max_prefixes    what loop checks and import policy      refuse further routes, until
+                    let through                             there is room
+    max_received    all that the peer announces             forget further routes
+
+Stale routes count for neither: the peer has not announced them on this session. The session
+ends with Cease/1 where that is the action (RFC 4486 4), and the peer rests.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from bgpd.config.diff import peer_change
+from bgpd.runtime.log_setup import alike
+from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings
+from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
+from rib.adj_rib_in import AdjRibIn
+from rib.family import Family
+
+RANGE_REST: Final = 60
+"""Seconds of rest for a neighbour of a range where none are configured: it is forgotten with
+its session, and so is how often it has failed."""
+CURES: Final = frozenset(
+    {
+        "families",
+        "import_policy",
+        "remote_as",
+        "remote_as_class",
+        "remote_as_ranges",
+    }
+)
+"""Fields of ``PeerSettings`` whose change may bring a peer below its limits."""
+_COSMETIC: Final = frozenset({"name", "description"})
+_ENDS: Final = (LimitAction.RESTART, LimitAction.DISABLE)
+
+if TYPE_CHECKING:
+    from bgpd.speaker.peer import Peer
+
+_log = logging.getLogger(__name__)
+
+
+class Limit(NamedTuple):
+    """One limit of one family.
+
+    Attributes:
+        key: Its name in the configuration.
+        most: So many prefixes are allowed.
+        warning: Percent of them above which a warning is logged.
+        action: What follows from more.
+        restart_time: Seconds of rest after ``RESTART``; 0 is the usual back-off.
+        unit: What is counted, for people.
+    """
+
+    key: str
+    most: int
+    warning: int
+    action: LimitAction
+    restart_time: int
+    unit: str
+
+
+def limits_of(mine: FamilySettings) -> Iterator[Limit]:
+    """Yield the limits that are set for a family."""
+    if mine.max_prefixes:
+        yield Limit(
+            "max_prefixes",
+            mine.max_prefixes,
+            mine.max_prefixes_warning,
+            mine.max_prefixes_action,
+            mine.max_prefixes_restart_time,
+            f"prefixes of {mine.family}",
+        )
+    if mine.max_received:
+        yield Limit(
+            "max_received",
+            mine.max_received,
+            mine.max_received_warning,
+            mine.max_received_action,
+            mine.max_received_restart_time,
+            f"received prefixes of {mine.family}",
+        )
+
+
+class PrefixLimits:
+    """Watches the limits of one peer.
+
+    Attributes:
+        exceeded: The limit that ended the last session; ``None`` where another reason did.
+        is_disabled: No session is wanted because of it.
+    """
+
+    def __init__(self) -> None:
+        self.exceeded: Limit | None = None
+        self.is_disabled = False
+        # What was logged, until the number is below again.
+        self._warned: set[tuple[Family, str]] = set()
+        self._full: set[tuple[Family, str]] = set()
+
+    def begin(self) -> None:
+        """A session begins."""
+        self.exceeded = None
+        self.is_disabled = False
+        self._warned.clear()
+        self._full.clear()
+
+    def look(
+        self,
+        settings: PeerSettings,
+        ribs: Mapping[Family, AdjRibIn],
+        *,
+        is_dynamic: bool = False,
+    ) -> NotifyError | None:
+        """Return the error that ends the session, if a limit says so; log what it should.
+
+        Args:
+            settings: The peer's.
+            ribs: What it announced.
+            is_dynamic: It is a neighbour of a range.
+        """
+        for mine in settings.families:
+            rib = ribs.get(mine.family)
+            if rib is None or not (mine.max_prefixes or mine.max_received):
+                continue
+            for limit in limits_of(mine):
+                count = rib.fresh_count
+                if limit.key == "max_received":
+                    count += len(rib.refused)
+                error = self._judge(settings, mine.family, limit, count)
+                if error is not None:
+                    if is_dynamic and not error.rest_time:
+                        error.rest_time = RANGE_REST
+                    return error
+        return None
+
+    def _judge(
+        self, settings: PeerSettings, family: Family, limit: Limit, count: int
+    ) -> NotifyError | None:
+        key = family, limit.key
+        if count > limit.most and limit.action in _ENDS:
+            self.exceeded = limit
+            data = family.afi.to_bytes(2, "big") + bytes([family.safi])
+            return NotifyError(
+                ErrorCode.CEASE,
+                CeaseSubcode.MAX_PREFIXES_REACHED,
+                data + limit.most.to_bytes(4, "big"),
+                f"{count} {limit.unit}, at most {limit.most} are allowed",
+                rest_time=limit.restart_time,
+            )
+        is_blocking = limit.action is LimitAction.BLOCK
+        is_full = count > limit.most or (is_blocking and count == limit.most)
+        is_near = count > limit.most * limit.warning // 100
+        end = "; further ones are kept out" if is_full and is_blocking else ""
+        if (is_full and key not in self._full) or (is_near and key not in self._warned):
+            name = f"{settings.name} ({settings.remote_addr})"
+            _log.warning(
+                "%s: %d %s, the limit is %d%s",
+                name,
+                count,
+                limit.unit,
+                limit.most,
+                end,
+                extra=alike(name, f"{limit.key} {family} {end}"),
+            )
+        _keep(self._full, key, holds=is_full)
+        _keep(self._warned, key, holds=is_near)
+        return None
+
+
+def _keep(
+    said: set[tuple[Family, str]], key: tuple[Family, str], *, holds: bool
+) -> None:
+    if holds:
+        said.add(key)
+    else:
+        said.discard(key)
+
+
+def block(rib: AdjRibIn, families: tuple[FamilySettings, ...]) -> None:
+    """Let the table of a family keep out what its limits say; see ``rib.admission``."""
+    most: dict[str, int] = {}
+    for mine in families:
+        if mine.family == rib.loc_rib.family:
+            most = {
+                limit.key: limit.most
+                for limit in limits_of(mine)
+                if limit.action is LimitAction.BLOCK
+            }
+    rib.limit(most.get("max_prefixes"), most.get("max_received"))
+
+
+def has_more_room(
+    before: tuple[FamilySettings, ...], after: tuple[FamilySettings, ...], key: Family
+) -> bool:
+    """Whether routes that ``max_received`` made us forget may be taken in now."""
+    was, now = (
+        next((mine for mine in families if mine.family == key), FamilySettings(key))
+        for families in (before, after)
+    )
+    is_blocking = now.max_received_action is LimitAction.BLOCK
+    return was.max_received_action is LimitAction.BLOCK and (
+        not is_blocking or not now.max_received or now.max_received > was.max_received
+    )
+
+
+def rest(peer: "Peer") -> None:
+    """See to it that a peer whose session a limit ended waits for an operator, if it must."""
+    limit, settings = peer.limits.exceeded, peer.settings
+    if limit is None or limit.action is not LimitAction.DISABLE:
+        return
+    peer.limits.is_disabled = True
+    peer.is_held = True  # else a neighbour of a range is forgotten, and comes at once
+    peer.driver.stop()
+    _log.error(
+        "%s (%s): disabled by %s of %d; pybgpctl enable-peer %s lets it come again",
+        settings.name,
+        settings.remote_addr,
+        limit.key,
+        limit.most,
+        settings.name,
+    )
+
+
+def retry(peer: "Peer") -> None:
+    """End the rest of a peer whose session a limit ended: it may keep within it now."""
+    if peer.negotiated is not None or peer.limits.exceeded is None:
+        return
+    if peer.limits.is_disabled:
+        peer.enable()
+    else:
+        peer.driver.try_afresh()
+
+
+def follow(peer: "Peer", before: PeerSettings) -> None:
+    """Follow changed settings that need no other session.
+
+    Raised limits let in what was kept out, lowered ones are looked at at once; a peer that is
+    not up is tried at once if what it failed of may be gone.
+    """
+    now = peer.settings
+    changed = set(peer_change(before, now)[1])
+    if peer.negotiated is None:
+        if peer.limits.exceeded is not None:
+            if changed & CURES:
+                retry(peer)
+        elif changed - _COSMETIC:
+            peer.driver.try_afresh()
+    elif "families" in changed:
+        for family, rib in peer.ribs_in.items():
+            block(rib, now.families)
+            if rib.can_let_in:
+                peer.run(family, rib.let_in_all_blocked())
+            if rib.admission.forgotten_count and has_more_room(
+                before.families, now.families, family
+            ):
+                rib.admission.forgotten_count = 0
+                _ask_again(peer, family)
+        peer.look_at_limits()
+
+
+def _ask_again(peer: "Peer", family: Family) -> None:
+    if not peer.ask_refresh((family,)):
+        _log.warning(
+            "%s (%s): routes of %s that max_received kept out come with the next session: "
+            "the peer has no route refresh",
+            peer.settings.name,
+            peer.settings.remote_addr,
+            family,
+        )
+
+
+def lines(peers: Iterable["Peer"]) -> Iterator[str]:
+    """Yield what limits keep out of a speaker, for people."""
+    for peer in peers:
+        name, limit = peer.settings.name, peer.limits.exceeded
+        if peer.limits.is_disabled and limit is not None:
+            yield (
+                f"{name} is disabled, since it had more than {limit.most} {limit.unit}; "
+                f"pybgpctl enable-peer {name} lets it come again"
+            )
+        for family, rib in peer.ribs_in.items():
+            if count := len(rib.admission.blocked):
+                yield f"{name}: max_prefixes keeps {count} prefixes of {family} out"

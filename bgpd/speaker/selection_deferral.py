@@ -1,0 +1,335 @@
+"""Our own restart: what peers and the kernel hold of us is left alone for a while.
+
+``bgpd.session.gr_restarting_speaker`` says when it is over, family by family; here it is carried out.
+Until then (RFC 4724 4.1):
+
+* peers that keep our routes get no End-of-RIB, since they drop what was not told again by
+  then: a reflector that has heard half its clients would take good routes from the other
+  half. At first they are told of our own routes only: those of peers may be better soon;
+* routes that were found in the kernel are neither replaced nor removed.
+
+Peers that keep nothing are told what there is at once: some is better for them than none. So
+is everybody where it is not known that we restarted, or that anybody still keeps something;
+only End-of-RIB waits then.
+
+Who was up before is known from ``bgpd.speaker.peer_memory``. Neighbours of ranges among them
+are connected to (``bgpd.speaker.dynamic_neighbours``).
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import replace
+from itertools import islice
+from time import monotonic
+from typing import Final, NamedTuple
+
+from bgpd.config.settings import RestartSettings
+from bgpd.net.pulse import Standstill
+from bgpd.session.gr_restarting_speaker import (
+    WINDOW,
+    Caps,
+    PeerSight,
+    Progress,
+    Recovery,
+    Step,
+)
+from bgpd.session.negotiation import RestartState
+from bgpd.session.settings import PeerSettings
+from bgpd.speaker.dynamic_neighbours import seek
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.previous_run import Start
+from bgpd.speaker.remembered_peers import Remembered, is_still, patience
+from bgpd.speaker.speaker import FAMILIES, Speaker
+from rib.family import Family
+
+LOOK: Final = 0.5  # seconds between looks
+NUDGE: Final = 0.02  # seconds until the look that End-of-RIBs ask for together
+NUDGE_FACTOR: Final = 20  # and at least so many times what the last look took
+SEEK_AFTER: Final = 0.3  # seconds for those who wait to be accepted to be seen first
+LEAST_TIME: Final = 60.0
+"""Seconds that recovery takes at most, unless a peer keeps our routes for longer."""
+SHOWN: Final = 10  # names in a line of the log
+NOTHING: Final[frozenset[Family]] = frozenset()
+SLICE = 1000  # peers looked at in one turn; not Final: tests change it
+
+_log = logging.getLogger(__name__)
+
+
+class Report(NamedTuple):
+    """How far a recovery is, for people.
+
+    Attributes:
+        progress: Numbers.
+        untold: Families in which those who keep our routes are told our own only.
+        unended: Families whose End-of-RIB waits.
+        awaited: Addresses of those who are waited for, in order.
+        is_certain: Whether somebody keeps our routes, as far as we know; otherwise it may
+            be a first start, and nothing but End-of-RIB is held back.
+    """
+
+    progress: Progress
+    untold: tuple[Family, ...]
+    unended: tuple[Family, ...]
+    awaited: Mapping[str, None]
+    is_certain: bool
+
+
+class Deferral:
+    """Carries out a speaker's recovery, beginning now.
+
+    Args:
+        speaker: Whose.
+        caps: When it is over in any case.
+        sweep: Lets the kernel follow a family, and removes what is stale in it.
+        preserved: Families whose forwarding survived.
+        window: See ``bgpd.session.gr_restarting_speaker``.
+        remembered: Who was up before; ``None`` where nobody knows. With it, all peers are
+            known once ``peers_are_known`` was called, not before.
+        is_certain: Whether it is known that we restarted; for the log.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        caps: Caps,
+        *,
+        sweep: Callable[[Family], None] | None = None,
+        preserved: frozenset[Family] = frozenset(FAMILIES),
+        window: float = WINDOW,
+        remembered: Remembered | None = None,
+        is_certain: bool = True,
+    ) -> None:
+        self._speaker = speaker
+        self._sweep = sweep
+        now = speaker.loop.time()
+        self._recovery = Recovery(FAMILIES, now, caps, window)
+        self._remembered = remembered
+        self._title = "restart" if is_certain else "start"
+        self._lost_at = now - (remembered.age if remembered is not None else 0.0)
+        self._are_known = remembered is None
+        self._timer: asyncio.TimerHandle | None = None
+        self._is_nudged = False
+        self._is_gathering = False
+        self._took = 0.0  # seconds, the last look
+        self._awaited: Mapping[str, None] = {}
+        self._is_restart = caps.end > 0
+        if self._is_restart:
+            for tables in speaker.tables.values():
+                tables.defer(withholds_routes=caps.tell > 0)
+        recovering = frozenset(FAMILIES if self._is_restart else ())
+        speaker.set_restart(RestartState(recovering, preserved))
+        speaker.end_of_rib_listeners.append(self._end_of_rib)
+        speaker.resume_listeners.append(self._resumed)
+        self._look()
+
+    @property
+    def progress(self) -> Progress | None:
+        """How far it is; ``None`` once it is over."""
+        return self._recovery.progress(self._speaker.loop.time())
+
+    @property
+    def report(self) -> Report | None:
+        """How far it is, and who is waited for; ``None`` once it is over."""
+        progress, recovery = self.progress, self._recovery
+        if progress is None:
+            return None
+        untold, unended = (
+            tuple(sorted(recovery.untold)),
+            tuple(sorted(recovery.unended)),
+        )
+        is_certain = recovery.caps.tell > 0
+        return Report(progress, untold, unended, self._awaited, is_certain)
+
+    def peers_are_known(self) -> None:
+        """Look for those who were up, too: the configuration has been taken in."""
+        if self._remembered is not None and not self._are_known:
+            loop = self._speaker.loop
+            loop.call_later(SEEK_AFTER, self._seek, self._remembered)
+
+    def _seek(self, remembered: Remembered) -> None:
+        speaker = self._speaker
+        speaker.jobs.add(seek(speaker, remembered, self._lost_at, self._found))
+
+    def _found(self) -> None:
+        self._are_known = True
+
+    def close(self) -> None:
+        """Look no more; what is withheld stays so."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _look(self) -> None:
+        self.close()
+        self._is_nudged = False
+        self._took = 0.0
+        self._gather([], iter([*self._speaker.peers.values()]))
+
+    def _gather(self, sights: list[PeerSight], rest: Iterator[Peer]) -> None:
+        """Look at peers, some thousands over several turns of the loop, then judge."""
+        started = monotonic()
+        some = [*islice(rest, SLICE)]
+        sights += self._sights(some)
+        self._is_gathering = len(some) == SLICE
+        if not self._is_gathering:
+            self._take_steps(sights)
+        self._took += monotonic() - started
+        if self._is_gathering:
+            self._timer = self._speaker.loop.call_later(0, self._gather, sights, rest)
+        elif not self._recovery.is_over:
+            self._wait(self._nudge if self._is_nudged else LOOK)
+
+    @property
+    def _nudge(self) -> float:
+        return max(NUDGE, NUDGE_FACTOR * self._took)
+
+    def _resumed(self, standstill: Standstill) -> None:
+        self._recovery.resume(standstill.lost, standstill.now)
+
+    def _wait(self, seconds: float) -> None:
+        self.close()
+        self._timer = self._speaker.loop.call_later(seconds, self._look)
+
+    def _end_of_rib(self, _peer: Peer, _family: Family) -> None:
+        if self._timer is not None and not self._is_nudged:
+            self._is_nudged = True
+            if not self._is_gathering:
+                self._wait(self._nudge)
+
+    def _take_steps(self, sights: list[PeerSight]) -> None:
+        speaker, recovery = self._speaker, self._recovery
+        now = speaker.poller.pulse.look()
+        has_strangers = bool(speaker.ranges) and self._remembered is None
+        steps = recovery.look(
+            sights, now, has_strangers=has_strangers or not self._are_known
+        )
+        awaited = (sights[place].address for place in recovery.awaited)
+        self._awaited = dict.fromkeys(awaited)
+        for family, step in steps:
+            self._take(family, step, now - recovery.started)
+        if recovery.is_over:  # a session that is lost from now on finds us whole
+            speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
+        if self._is_restart and steps and not recovery.unended:
+            self._is_restart = False
+            _log.info(
+                "%s is over after %.1f s: End-of-RIB sent to all%s",
+                self._title,
+                now - recovery.started,
+                self._missing(sights, now),
+            )
+
+    def _take(self, family: Family, step: Step, seconds: float) -> None:
+        speaker = self._speaker
+        match step:
+            case Step.TELL:
+                if self._recovery.caps.tell:
+                    speaker.tables[family].tell_all()
+                    _log.info("%s: routes are told on after %.1f s", family, seconds)
+            case Step.END:
+                if self._is_restart:
+                    speaker.jobs.add(speaker.tables[family].end_deferral())
+                    _log.info("%s: recovered after %.1f s", family, seconds)
+                left = frozenset(self._recovery.unended) & speaker.restart.recovering
+                speaker.set_restart(replace(speaker.restart, recovering=left))
+            case Step.SWEEP:
+                if self._sweep is not None:
+                    self._sweep(family)
+
+    def _missing(self, sights: list[PeerSight], now: float) -> str:
+        """Return who was up before and has not come, for the log."""
+        away = {sight.address for sight in sights if sight.negotiated is None}
+        known = () if self._remembered is None else self._remembered.members.values()
+        waited = now - self._lost_at
+        peers = self._speaker.peers
+        gone = [
+            member.address
+            for member in known
+            if member.seconds
+            and waited >= patience(member.seconds)
+            and (member.address in away or member.address not in peers)
+        ]
+        shown = ", ".join(gone[:SHOWN])
+        more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
+        return f"; did not come back: {shown}{more}" if gone else ""
+
+    def _sights(self, peers: Iterable[Peer]) -> list[PeerSight]:
+        sights = []
+        known = {} if self._remembered is None else self._remembered.members
+        # The neighbours of a range have them alike.
+        shared: dict[int, frozenset[Family]] = {}
+        for peer in peers:
+            session, settings = peer.driver.session, peer.settings
+            families = shared.get(id(settings.families))
+            if families is None:
+                families = shared[id(settings.families)] = offered(settings)
+            kept, until = NOTHING, 0.0
+            if peer.negotiated is None:
+                member = known.get(settings.remote_addr)
+                if member is not None and is_still(member, settings):
+                    kept, until = (
+                        member.families,
+                        self._lost_at + patience(member.seconds),
+                    )
+                elif self._remembered is None and is_assumed(settings):
+                    seconds = patience(settings.graceful_restart_time)
+                    kept, until = families, self._lost_at + seconds
+            sights.append(
+                PeerSight(
+                    session.is_started,
+                    families,
+                    peer.negotiated,
+                    peer.ended_families,
+                    session.counters.established_since or 0.0,
+                    peer.heard_at,
+                    kept,
+                    until,
+                    settings.remote_addr,
+                )
+            )
+        return sights
+
+
+def caps_of(
+    times: RestartSettings,
+    start: Start,
+    remembered: Remembered | None,
+    peers: Iterable[PeerSettings],
+) -> Caps:
+    """Return how long a recovery takes at most.
+
+    Args:
+        times: What is configured.
+        start: What kind of start this is.
+        remembered: Who was up before; ``None`` where nobody knows.
+        peers: The configured ones.
+    """
+    if not (times.is_enabled and start.is_restart):
+        return Caps(tell=0, end=0, sweep=times.sweep_time)
+    if remembered is None:
+        longest = max(
+            (patience(p.graceful_restart_time) for p in peers if is_assumed(p)),
+            default=0.0,
+        )
+    else:
+        longest = remembered.longest
+    end = max(longest, LEAST_TIME)
+    if times.deferral_time is not None:
+        end = times.deferral_time
+    is_kept = start.is_certain and (remembered is None or longest > 0)
+    tell = min(end, LEAST_TIME) if is_kept else 0
+    return Caps(tell=tell, end=end, sweep=times.sweep_time)
+
+
+def is_assumed(settings: PeerSettings) -> bool:
+    """Whether a peer may keep our routes, where nobody knows who was up.
+
+    Clients alone: what others tell us is told by nobody else's client but ours.
+    """
+    gives_time = settings.has_graceful_restart and settings.graceful_restart_time > 0
+    return settings.is_client and gives_time
+
+
+def offered(settings: PeerSettings) -> frozenset[Family]:
+    """Return the families that are configured for a peer."""
+    return frozenset(mine.family for mine in settings.families)

@@ -1,0 +1,40 @@
+"""What a speaker does after its process stood still (``bgpd.net.pulse``).
+
+    what runs                            after a standstill
+    -----------------------------------  ----------------------------------------------
+    hold, delay open, send hold timer    goes on where it was: nobody listened or wrote
+    keepalive timer                      is due: the peer's hold timer went on
+    connect retry, idle hold timer       is due as the clock says: it may only be late
+    restart and stale timers of peers'   go on where they were: nobody could come back,
+    routes, an own restart's windows     nor tell its End-of-RIB
+    of datastore, control clients        end as the clock says: what they end is tried
+                                         again, and loses nothing
+
+Beside that, no peer's silence is judged while octets of its wait in a socket, with or
+without a standstill (``PeerSession.handle_timer``).
+"""
+
+import logging
+from collections.abc import Callable, Iterable
+
+from bgpd.net.pulse import Standstill
+from bgpd.runtime.fault_isolation import each
+from bgpd.speaker.peer import Peer
+
+_log = logging.getLogger(__name__)
+
+Resumed = Callable[[Standstill], object]
+
+
+def resume(
+    peers: Iterable[Peer], others: Iterable[Resumed], standstill: Standstill
+) -> None:
+    """Let all that measures silence leave the standstill out."""
+    _log.warning(
+        "the process stood still for %.1f s: paused, throttled, blocked or asleep; "
+        "what has arrived meanwhile counts before any timer",
+        standstill.seconds,
+    )
+    lost, now = standstill.lost, standstill.now
+    each(lambda peer: peer.resume(lost, now), peers, "standstill of a peer")
+    each(lambda other: other(standstill), others, "standstill")

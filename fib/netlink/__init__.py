@@ -1,0 +1,1 @@
+"""rtnetlink: its messages as octets, and the sockets that carry them."""

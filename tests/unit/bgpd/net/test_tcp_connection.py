@@ -1,0 +1,271 @@
+"""Connections: what one turn has no time for waits, in order, and nothing of it is lost."""
+
+import asyncio
+import errno
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import uvloop
+
+from bgpd.net import poller as poller_module
+from bgpd.net import tcp_connection as connection_module
+from bgpd.net.poller import Poller
+from bgpd.net.tcp_connection import Connection
+from tests.support.speakers import on_both_loops, until
+
+LOOPS = [asyncio.new_event_loop, uvloop.new_event_loop]
+CHUNK = bytes(range(256)) * 1024  # four times what is read at once
+
+
+class Recorder:
+    """Takes what connections pass on; stands where a peer's driver does."""
+
+    def __init__(self) -> None:
+        self.received: dict[int, bytes] = {}
+        self.pieces: list[int] = []  # whose, in order
+        self.lost: dict[int, str] = {}
+
+    def data_received(self, conn_id: int, data: bytes) -> None:
+        self.received[conn_id] = self.received.get(conn_id, b"") + data
+        self.pieces.append(conn_id)
+
+    def connection_lost(self, conn_id: int, reason: str) -> None:
+        self.lost[conn_id] = reason
+
+
+@asynccontextmanager
+async def a_poller() -> AsyncIterator[Poller]:
+    made = Poller(asyncio.get_running_loop())
+    yield made
+    made.close()
+
+
+def a_connection(poller: Poller) -> tuple[Connection, socket.socket]:
+    """Return a connection, and the far end, which blocks."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        far = socket.create_connection(server.getsockname())
+        near, _ = server.accept()
+    near.setblocking(False)
+    return Connection(poller, near), far
+
+
+def some_connections(
+    poller: Poller, recorder: Recorder, count: int
+) -> list[socket.socket]:
+    """Return the far ends of some connections."""
+    far_ends = []
+    for conn_id in range(count):
+        connection, far = a_connection(poller)
+        connection.conn_id = conn_id
+        connection.driver = recorder  # type: ignore[assignment]  # as far as it is asked
+        far_ends.append(far)
+    return far_ends
+
+
+async def send(far: socket.socket, octets: bytes) -> None:
+    far.setblocking(False)
+    await asyncio.get_running_loop().sock_sendall(far, octets)
+
+
+@pytest.mark.parametrize("take_time", [-1.0, 10.0], ids=["no time", "time"])
+@on_both_loops
+async def test_all_of_it_comes_in_order_however_little_time_there_is(
+    take_time: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(poller_module, "TAKE_TIME", take_time)
+    recorder = Recorder()
+    async with a_poller() as poller:
+        for far in some_connections(poller, recorder, 3):
+            await send(far, CHUNK)
+            far.close()  # the end waits behind what it ends
+        await until(lambda: len(recorder.lost) == 3)
+        assert not poller.has_more()
+    assert recorder.received == dict.fromkeys(range(3), CHUNK)
+    assert {*recorder.lost.values()} == {"closed by the peer"}
+
+
+@on_both_loops
+async def test_connections_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(poller_module, "TAKE_TIME", -1.0)
+    recorder = Recorder()
+    async with a_poller() as poller:
+        far_ends = some_connections(poller, recorder, 2)
+        await asyncio.gather(*[send(far, CHUNK) for far in far_ends])
+        await until(lambda: sum(map(len, recorder.received.values())) == 2 * len(CHUNK))
+        for far in far_ends:
+            far.close()
+        await until(lambda: len(recorder.lost) == 2)
+    assert {0, 1} == set(recorder.pieces[: len(recorder.pieces) // 2])
+
+
+@on_both_loops
+async def test_a_timer_is_not_held_up_by_those_who_always_have_more() -> None:
+    recorder = Recorder()
+    loop = asyncio.get_running_loop()
+    async with a_poller() as poller:
+        (far,) = some_connections(poller, recorder, 1)
+        far.setblocking(False)
+
+        def pour(conn_id: int, data: bytes) -> None:
+            recorder.pieces.append(conn_id)
+            with suppress(OSError):  # full, or closed
+                far.send(data)
+                far.send(data)
+
+        recorder.data_received = pour  # type: ignore[method-assign]
+        await send(far, CHUNK)
+        late = []
+        for _ in range(20):
+            due = loop.time() + 0.001
+            await asyncio.sleep(0.001)
+            late.append(loop.time() - due)
+        assert len(recorder.pieces) > 20
+        assert min(late) < 1.0  # it comes at all; how late is measured elsewhere
+        far.close()
+        await until(lambda: recorder.lost)
+
+
+@on_both_loops
+async def test_what_is_written_arrives_in_order_however_slowly_it_is_read() -> None:
+    pieces = [
+        bytes([n]) * (n * 1021) for n in range(1, 251)
+    ]  # 32 MB, half in two parts
+    async with a_poller() as poller:
+        connection, far = a_connection(poller)
+        for piece in pieces:
+            half = len(piece) // 2
+            connection.write([piece[:half], piece[half:]] if half % 2 else [piece])
+        assert connection.unsent_len > 0  # or this tests nothing
+        reader, writer = await asyncio.open_connection(sock=far)
+        for piece in pieces:
+            assert await reader.readexactly(len(piece)) == piece
+        assert connection.unsent_len == 0
+        connection.close()
+        connection.write([b"too late"])
+        assert await reader.read() == b""
+        assert connection.is_closed
+        writer.close()
+
+
+@on_both_loops
+async def test_the_driver_is_told_when_too_much_waits_and_when_it_has_left() -> None:
+    told: list[str] = []
+
+    class Driver(Recorder):
+        def writing_paused(self, conn_id: int) -> None:
+            told.append(f"paused {conn_id}")
+
+        def writing_resumed(self, conn_id: int) -> None:
+            told.append(f"resumed {conn_id}")
+
+    async with a_poller() as poller:
+        connection, far = a_connection(poller)
+        connection.driver = Driver()  # type: ignore[assignment]
+        while connection.unsent_len <= connection_module.HIGH_WATER:
+            assert told == []
+            connection.write([bytes(1 << 20)])
+        assert told == ["paused 0"]
+        connection.write([b"more"])
+        reader, writer = await asyncio.open_connection(sock=far)
+        while connection.unsent_len:
+            assert await reader.read(1 << 20)
+        assert told == ["paused 0", "resumed 0"]
+        writer.close()
+        await until(lambda: connection.is_closed)
+
+
+@on_both_loops
+async def test_what_was_written_leaves_after_closing_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection_module, "LINGER", 0.2)
+    async with a_poller() as poller:
+        slow, far = a_connection(poller)
+        stuck, other = a_connection(poller)
+        for connection in (slow, stuck):
+            while not connection.unsent_len:
+                connection.write([bytes(1 << 20)])
+            connection.close()
+            connection.close()
+        assert not slow.is_closed
+        assert not stuck.is_closed
+        reader, writer = await asyncio.open_connection(sock=far)
+        assert len(await reader.read()) >= 1 << 20
+        assert slow.is_closed
+        writer.close()
+        await until(lambda: stuck.is_closed)
+        other.close()
+
+
+@on_both_loops
+async def test_a_reset_connection_is_lost_with_the_reason() -> None:
+    recorder = Recorder()
+    async with a_poller() as poller:
+        idle, writing = some_connections(poller, recorder, 2)
+        await asyncio.sleep(0.01)
+        connection, far = a_connection(poller)
+        connection.conn_id = 2
+        connection.driver = recorder  # type: ignore[assignment]
+        while not connection.unsent_len:
+            connection.write([bytes(1 << 20)])
+        for sock in (idle, writing, far):
+            no_linger = b"\1\0\0\0\0\0\0\0"
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, no_linger)
+            sock.close()
+        await until(lambda: len(recorder.lost) == 3)
+        assert {*recorder.lost.values()} == {"Connection reset by peer"}
+        connection.write([b"nobody is there"])
+        assert connection.unsent_len == 0
+        assert connection.address_pair() == ("", "")
+
+
+def test_a_fault_costs_one_connection_and_is_reported() -> None:
+    async def run() -> None:
+        recorder, reports = Recorder(), list[dict[str, object]]()
+        asyncio.get_running_loop().set_exception_handler(
+            lambda _, context: reports.append(context)
+        )
+
+        def fail(conn_id: int, data: bytes) -> None:
+            if conn_id == 0:
+                raise RuntimeError("bug")
+            recorder.received[conn_id] = data
+
+        recorder.data_received = fail  # type: ignore[method-assign]
+        async with a_poller() as poller:
+            first, second = some_connections(poller, recorder, 2)
+            first.sendall(b"one")
+            second.sendall(b"two")
+            await until(lambda: recorder.lost and recorder.received)
+            assert recorder.received == {1: b"two"}
+            assert recorder.lost == {0: "dropped for a fault of this program"}
+            assert [str(report["exception"]) for report in reports] == ["bug"]
+            assert first.recv(1) == b""
+            first.close()
+            second.close()
+            await until(lambda: len(recorder.lost) == 2)
+
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(run())
+
+
+def descriptor_count() -> int:
+    return len([*Path("/proc/self/fd").iterdir()])
+
+
+@on_both_loops
+async def test_a_poller_lets_go_of_the_loop_with_the_last_connection() -> None:
+    before = descriptor_count()
+    poller = Poller(asyncio.get_running_loop())
+    connection, far = a_connection(poller)
+    poller.close()
+    far.sendall(b"goodbye")
+    far.close()
+    await until(lambda: connection.is_closed)
+    assert not poller.has_more()
+    with pytest.raises(OSError, match=rf"Errno {errno.EBADF}|closed"):
+        connection.sock.getpeername()
+    assert descriptor_count() == before
