@@ -1,12 +1,13 @@
 """The servers by which a daemon is looked at: control socket, BIRD's sockets, HTTP."""
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
+from bgpd.show.daemon_state import DaemonState
 from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
@@ -14,12 +15,45 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
     from bgpd.api.control import ControlServer
     from bgpd.api.http import HttpServer
-    from bgpd.daemon.daemon import Daemon
+    from bgpd.calico.desired import NodeDesired
+    from bgpd.config.settings import DaemonSettings
     from bgpd.datastore.kubernetes import ApiStatus
+    from bgpd.node.kubernetes_inputs import SideFollower
     from bgpd.show.state import DaemonView
 
 
-def _kubernetes(daemon: "Daemon") -> "Callable[[], ApiStatus] | None":
+class ServedDaemon(DaemonState, Protocol):
+    """The daemon whose servers these are: what can be seen of it, and done to it.
+
+    Attributes:
+        settings: In force.
+        changed_at: When what it must be last changed, on the loop's clock; 0 for never.
+    """
+
+    settings: "DaemonSettings"
+    changed_at: float
+
+    @property
+    def sides(self) -> "SideFollower | None":
+        """What follows the inputs from Kubernetes."""
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know now."""
+
+    def own_as(self) -> int:
+        """Return our AS number; 0 leaves it to the peers' settings."""
+
+    def cluster_desired(self) -> "NodeDesired | None":
+        """Return what the datastore asks of this node."""
+
+    def shut_down(self, *, flushes: bool, text: str) -> None:
+        """End for good: peers drop our routes at once (``bgpd.show.actions.ShutDown``)."""
+
+    async def reload_or_tell(self) -> list[str]:
+        """Read the configuration again and apply the difference; return what was done."""
+
+
+def _kubernetes(daemon: "ServedDaemon") -> "Callable[[], ApiStatus] | None":
     sides = daemon.sides
     return None if sides is None else lambda: sides.status
 
@@ -35,7 +69,7 @@ class Servers:
         supervisor: Tries again.
     """
 
-    def __init__(self, daemon: "Daemon", supervisor: Supervisor) -> None:
+    def __init__(self, daemon: "ServedDaemon", supervisor: Supervisor) -> None:
         self._daemon = daemon
         self._supervisor = supervisor
         self._http: HttpServer | None = None

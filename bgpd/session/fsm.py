@@ -2,7 +2,7 @@
 
 This module holds all that is known about states, and nothing else: which action a state
 takes on an event, and where it goes. It does not know who carries the actions out
-(``connection``), nor that a peer may have two connections at a time, one it opened and one
+(``connection_fsm``), nor that a peer may have two connections at a time, one it opened and one
 we opened, each with its own machine (``peer``).
 
 ``lookup`` is total. A pair that has no cell falls to its state's default, the RFC's "any

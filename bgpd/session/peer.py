@@ -8,7 +8,7 @@ Three inputs, three drains: call an input, then drain ``events`` and arm one tim
     connect_failed, connection_lost                  machines-+
     handle_timer                    from the clock            +--> next_deadline()
 
-Rules between the peer's connections are in ``machines``, what a machine does in ``fsm``.
+Rules between the peer's connections are in ``connections``, what a machine does in ``fsm``.
 """
 
 from collections.abc import Callable, Mapping
@@ -417,7 +417,7 @@ class PeerSession(SessionFacts):
     # -- collisions while the peer keeps our routes -------------------------------------
 
     def _must_wait(self, connection: Connection, now: float) -> bool:
-        """Whether to see first what becomes of our own connection (``machines``)."""
+        """Whether to see first what becomes of our own connection (``connections``)."""
         is_recovering = bool(self.restart.recovering)
         return self._machines.is_undecided(connection, now, is_kept=is_recovering)
 

@@ -22,7 +22,7 @@ class ShutDown(Protocol):
 
 
 class DaemonActions:
-    """Implements ``views_common.Actions`` on a speaker.
+    """Implements ``state.Actions`` on a speaker.
 
     Args:
         speaker: Whose peers are meant.

@@ -3,7 +3,7 @@
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 
 from bgpd import __version__
 from bgpd.api.http import Check
@@ -22,11 +22,9 @@ from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import describe
 from bgpd.session.fsm import State
 from bgpd.session.settings import FamilySettings
+from bgpd.show.daemon_state import DaemonState
 from bgpd.speaker.peer import Peer
 from rib.adj_rib_in import AdjRibIn
-
-if TYPE_CHECKING:  # the process starts the server, which asks this
-    from bgpd.daemon.daemon import Daemon
 
 # A loop that is held up for longer, again and again, lets hold timers run out.
 LAG_LIMIT: Final = 5.0  # seconds
@@ -53,7 +51,7 @@ class DaemonInsight:
     """
 
     def __init__(
-        self, daemon: "Daemon", lag: LagMeter, warnings: Callable[[], Sequence[str]]
+        self, daemon: DaemonState, lag: LagMeter, warnings: Callable[[], Sequence[str]]
     ) -> None:
         self._daemon = daemon
         self._lag = lag

@@ -1,8 +1,8 @@
 """Path attributes: the names other packages use (RFC 4271 5, RFC 7606).
 
-The parts: ``attribute_set`` holds a route's attributes, ``attribute_decode`` reads them
-from an UPDATE by the rows of ``attribute_table``, ``attribute_mp`` the two that carry
-NLRI; ``four_octet_as`` converts for peers without RFC 6793, ``attribute_text`` shows them.
+The parts: ``path_attributes`` holds a route's attributes, ``decode`` reads them
+from an UPDATE by the rows of ``table``, ``mp`` the two that carry
+NLRI; ``four_octet_as`` converts for peers without RFC 6793, ``text`` shows them.
 """
 
 from rib.attributes.as_path import (

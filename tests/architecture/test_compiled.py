@@ -13,7 +13,7 @@ from tests.support.commands import FAST, run
 from tests.support.generated import ROOT
 
 HEADER = Path(sysconfig.get_path("include"), "Python.h")
-UNITS = ("rib", "reflector", "bgpd/daemon", "bgpd/wire")
+UNITS = ("rib", "reflector", "bgpd/pipeline", "bgpd/wire")
 
 
 def compiled_modules() -> list[str]:

@@ -14,11 +14,11 @@ from tests.mutants.__main__ import (
 from tests.support.generated import ROOT
 
 CORE = (
-    "choice",
+    "best_path",
     "decision",
     "loc_rib",
     "path_set",
-    "import_rules",
+    "import_checks",
     "adj_rib_in",
     "admission",
     "outcome",
