@@ -32,7 +32,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@.ci/system-packages $(TEST_PACKAGES)
-	@.ci/bird3
+	@.ci/peers trixie
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
 check: $(VENV)/installed-dev

@@ -34,9 +34,9 @@ settings.load_profile(
     os.environ.get("HYPOTHESIS_PROFILE", "ci" if os.environ.get("CI") else "dev")
 )
 
-# Before the lab's drivers look: where .ci/bird3 lays BIRD 3.
+# Before the lab's drivers look: .ci/peers unpacks BIRD 3, which cannot be installed here.
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
-os.environ.setdefault("BIRD3_FOLDER", str(_CACHE / "pybgpd-tests/bird3/current"))
+os.environ.setdefault("BIRD3_FOLDER", str(_CACHE / "pybgpd-tests/peers/trixie/bird3"))
 
 
 @pytest.fixture(params=["as decoded", "slow twin"])

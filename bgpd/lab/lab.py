@@ -161,11 +161,12 @@ class Lab:
         driver = DRIVERS.get(kind)
         if driver is None:
             raise LabError(f"{name} has no router")
-        if not driver.is_installed():
-            raise LabError(f"{kind} is not installed")
+        speaker = speaker or speaker_of(self.topology, name)
+        if not driver.is_installed(speaker.programs):
+            where = f" in {speaker.programs}" if speaker.programs else ""
+            raise LabError(f"{kind} is not installed{where}")
         folder = self.folder / name
         folder.mkdir(exist_ok=True)
-        speaker = speaker or speaker_of(self.topology, name)
         router = driver(speaker, self.namespace(name), folder)
         self.routers[name] = router
         return router

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from ipaddress import ip_address
 from typing import Any, Final
 
-from bgpd.lab.topology import FamilyName, Machine, RouterKind, Topology
+from bgpd.lab.topology import FamilyName, Machine, Role, RouterKind, Topology
 
 ETCD_PORT: Final = 2379
 
@@ -30,6 +30,10 @@ class NeighbourSpec:
         has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
         has_extended_message: Offer RFC 8654, where the maker has a switch.
         has_four_octet_as: Offer RFC 6793, where the maker has a switch.
+        device: Where a link-local neighbour is.
+        max_prefixes: End the session beyond so many prefixes of a family; 0 is no limit.
+        role: Our role (RFC 9234), where the maker can; empty is none.
+        has_ttl_security: Whether RFC 5082 is used, over one hop, where the maker can.
     """
 
     addr: str
@@ -44,6 +48,20 @@ class NeighbourSpec:
     has_add_path: bool = False
     has_extended_message: bool = True
     has_four_octet_as: bool = True
+    device: str = ""
+    max_prefixes: int = 0
+    role: Role = ""
+    has_ttl_security: bool = False
+
+    @property
+    def zoned_addr(self) -> str:
+        """Its address, with the device where it is link-local (RFC 4007 11)."""
+        return f"{self.addr}%{self.device}" if self.device else self.addr
+
+    @property
+    def zoned_local_addr(self) -> str:
+        """Our address towards it, likewise."""
+        return f"{self.local_addr}%{self.device}" if self.device else self.local_addr
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +105,7 @@ class Speaker:
         statics: Prefix to gateways, routes of its own making.
         announce: What it takes over into BGP: ``static``, ``ospf``.
         config: Settings of pybgpd itself, merged into its configuration file.
+        programs: Folder of the maker's programs; empty for the installed ones.
     """
 
     name: str
@@ -107,6 +126,7 @@ class Speaker:
     statics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     announce: tuple[str, ...] = ()
     config: dict[str, Any] = field(default_factory=dict)
+    programs: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +203,10 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
                 has_add_path=entry.has_add_path,
                 has_extended_message=entry.has_extended_message,
                 has_four_octet_as=entry.has_four_octet_as,
+                device=entry.device,
+                max_prefixes=entry.max_prefixes,
+                role=entry.role,
+                has_ttl_security=entry.has_ttl_security,
             )
         )
     return Speaker(
@@ -204,6 +228,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         statics={r.to: tuple(map(str, r.via)) for r in router.statics},
         announce=router.announce,
         config=dict(router.config),
+        programs=router.programs,
     )
 
 

@@ -34,6 +34,7 @@ RouterKind = Literal[
     "none",
 ]
 FamilyName = Literal["ipv4", "ipv6"]
+Role = Literal["", "provider", "customer", "peer", "rs", "rs-client"]
 GATEWAYS: Final = frozenset({"frr", "bird", "bird3"})
 FROM_OBJECTS: Final = frozenset({"pybgpd", "calico-bird"})
 
@@ -84,6 +85,10 @@ class Neighbour(_Strict):
         has_add_path: Offer all paths both ways (RFC 7911), where the maker can.
         has_extended_message: Offer RFC 8654, where the maker has a switch.
         has_four_octet_as: Offer RFC 6793, where the maker has a switch.
+        device: Where a link-local neighbour is.
+        max_prefixes: End the session beyond so many prefixes of a family; 0 is no limit.
+        role: Our role (RFC 9234), where the maker can; empty is none.
+        has_ttl_security: Whether RFC 5082 is used, over one hop, where the maker can.
     """
 
     node: str = ""
@@ -97,6 +102,10 @@ class Neighbour(_Strict):
     has_add_path: bool = Field(default=False, alias="add_path")
     has_extended_message: bool = Field(default=True, alias="extended_message")
     has_four_octet_as: bool = Field(default=True, alias="four_octet_as")
+    device: Annotated[str, Field(pattern=r"^[\w.-]{0,15}$")] = ""
+    max_prefixes: int = Field(default=0, ge=0, le=4294967295)
+    role: Role = ""
+    has_ttl_security: bool = Field(default=False, alias="ttl_security")
 
     @model_validator(mode="after")
     def _names_one(self) -> Self:
@@ -176,6 +185,7 @@ class RouterModel(_Strict):
         statics: Routes of the router's own making; frr and bird only.
         announce: What it takes over into BGP; frr and bird only.
         config: Settings of pybgpd itself, merged into its configuration file.
+        programs: Folder of the maker's programs, in place of the installed ones.
     """
 
     kind: RouterKind = "pybgpd"
@@ -196,6 +206,7 @@ class RouterModel(_Strict):
     statics: tuple[Route, ...] = ()
     announce: tuple[Literal["static", "ospf"], ...] = ()
     config: dict[str, Any] = {}
+    programs: str = ""
 
     @model_validator(mode="after")
     def _maker_can(self) -> Self:

@@ -7,7 +7,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-BIRD = "/usr/sbin/bird"
+from bgpd.lab.routers.bird import Bird
+
+BIRD = Bird.program("bird")
 
 
 @contextmanager

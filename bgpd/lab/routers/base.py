@@ -72,9 +72,31 @@ class Router(ABC):
         self._children: list[subprocess.Popen[bytes]] = []
 
     @classmethod
-    def is_installed(cls) -> bool:
-        """Whether all its programs are there."""
-        return all(_which(program) for program in cls.programs)
+    def program(cls, name: str, folder: str = "") -> str:
+        """Return where one of its programs is.
+
+        Args:
+            name: Of its file.
+            folder: Where all of them are; empty for the folder ``kind`` below the one that
+                the environment's ``PEERS_FOLDER`` names, or the installed ones without it.
+        """
+        peers = os.environ.get("PEERS_FOLDER", "")
+        if not folder and peers and Path(peers, cls.kind, name).exists():
+            folder = f"{peers}/{cls.kind}"
+        if folder:
+            return f"{folder}/{name}"
+        known = (each for each in cls.programs if Path(each).name == name)
+        return next(known, str(Path(cls.programs[0]).with_name(name)))
+
+    @classmethod
+    def is_installed(cls, folder: str = "") -> bool:
+        """Whether all its programs are there; ``folder`` as of ``program``."""
+        names = (Path(each).name for each in cls.programs)
+        return all(_which(cls.program(name, folder)) for name in names)
+
+    def _path_of(self, name: str) -> str:
+        """Return the program that this router runs."""
+        return self.program(name, self.speaker.programs)
 
     @property
     def log_path(self) -> Path:

@@ -19,6 +19,7 @@ _TABLES: Final = {"ipv4": "master4", "ipv6": "master6"}
 _OSPF: Final = "RTS_OSPF, RTS_OSPF_IA, RTS_OSPF_EXT1, RTS_OSPF_EXT2"
 _PROGRAMMED: Final = f'source ~ [RTS_BGP, {_OSPF}] || proto = "gateways"'
 _OSPF_METRIC: Final = 20  # of FRR, so that gateways of both makers share the load
+_ROLES: Final = {"rs": "rs_server", "rs-client": "rs_client"}
 _ON: Final = {True: "on", False: "off"}
 _ROUTE: Final = re.compile(r"^(\S+)?\s+\S+ \[(\w+) .*?\](?: (\*))? \(")
 _ATTRIBUTE: Final = re.compile(r"^\s+(?:BGP\.|bgp_)(\w+): ?(.*)$")
@@ -86,7 +87,7 @@ class Bird(Router):
         local = f"local {neighbour.local_addr} as {speaker.local_as};"
         lines = [
             local,
-            f"neighbor {neighbour.addr} as {neighbour.remote_as};",
+            f"neighbor {neighbour.zoned_addr} as {neighbour.remote_as};",
             f"hold time {speaker.hold_time};",
             f"connect delay time 1; connect retry time {speaker.connect_retry};",
             "error wait time 1, 2;",
@@ -104,6 +105,10 @@ class Bird(Router):
         lines.append(f"enable as4 {_ON[neighbour.has_four_octet_as]};")
         if neighbour.is_passive:
             lines.append("passive on;")
+        if neighbour.has_ttl_security:
+            lines.append("ttl security on;")
+        if neighbour.role:
+            lines.append(f"local role {_ROLES.get(neighbour.role, neighbour.role)};")
         if neighbour.password:
             lines.append(f'password "{neighbour.password}";')
         if neighbour.is_client:
@@ -120,6 +125,8 @@ class Bird(Router):
             options = f"import all; export where {choice};"
             if neighbour.next_hop_self:
                 options += " next hop self ebgp;"
+            if neighbour.max_prefixes:
+                options += f" receive limit {neighbour.max_prefixes} action restart;"
             if neighbour.has_add_path:
                 options += " add paths on;"
             if family == "ipv4" and ":" in neighbour.addr:
@@ -133,7 +140,7 @@ class Bird(Router):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return bird's command line; it stays in the foreground."""
-        argv = [self.programs[0], "-f", "-c", "bird.conf", "-s", "bird.ctl"]
+        argv = [self._path_of("bird"), "-f", "-c", "bird.conf", "-s", "bird.ctl"]
         if self.speaker.is_preserving and self.log_path.stat().st_size:
             argv.append("-R")  # it ran before: what is in the kernel is still in use
         return [argv]
@@ -141,7 +148,9 @@ class Bird(Router):
     def birdc(self, command: str) -> str:
         """Return what BIRD answers to a command."""
         socket = str(self.folder / "bird.ctl")
-        return self.namespace.run([self.programs[1], "-s", socket, *command.split()])
+        return self.namespace.run(
+            [self._path_of("birdc"), "-s", socket, *command.split()]
+        )
 
     def sessions(self) -> dict[str, SessionView]:
         """Read ``show protocols``."""

@@ -38,7 +38,7 @@ class CalicoBird(Bird):
         """Return the command lines of confd and BIRD."""
         speaker, folder = self.speaker, str(self.folder)
         confd = [sys.executable, "-m", "bgpd.lab.confd", speaker.name, speaker.etcd]
-        bird = ["/usr/sbin/bird", "-f", "-R", "-c", TEXT, "-s", SOCKET]
+        bird = [self._path_of("bird"), "-f", "-R", "-c", TEXT, "-s", SOCKET]
         return [[*confd, folder], bird]
 
     def _started(self, count: int) -> None:

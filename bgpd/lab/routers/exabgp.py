@@ -87,7 +87,7 @@ class ExaBgp(Router):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return exabgp's command line."""
-        return [["exabgp", "exabgp.conf"]]
+        return [[self._path_of("exabgp"), "exabgp.conf"]]
 
     def _events(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """Yield (type, neighbour) of all events so far."""

@@ -18,6 +18,7 @@ from bgpd.texts.state_files import write_file
 
 _FOLDER: Final = "/usr/lib/frr"
 _SWEEP_TIME: Final = 30  # seconds for which zebra keeps what it finds in the kernel
+_ROLES: Final = {"rs": "rs-server"}
 _REDISTRIBUTE: Final = {
     "static": "  redistribute static",
     "ospf": "  redistribute ospf route-map FOREIGN",
@@ -61,6 +62,10 @@ class Frr(Router):
                 if family in n.families:
                     lines.append(f"  neighbor {n.addr} activate")
                     lines.append(f"  neighbor {n.addr} soft-reconfiguration inbound")
+                    if n.max_prefixes:
+                        lines.append(
+                            f"  neighbor {n.addr} maximum-prefix {n.max_prefixes}"
+                        )
                     if n.is_client:
                         lines.append(f"  neighbor {n.addr} route-reflector-client")
                     if n.has_add_path:
@@ -101,8 +106,15 @@ class Frr(Router):
             f" neighbor {n.addr} remote-as {n.remote_as}",
             f" neighbor {n.addr} advertisement-interval 0",
             f" neighbor {n.addr} timers connect {self.speaker.connect_retry}",
-            f" neighbor {n.addr} update-source {n.local_addr}",
         ]
+        if n.device:
+            lines.append(f" neighbor {n.addr} interface {n.device}")
+        else:
+            lines.append(f" neighbor {n.addr} update-source {n.local_addr}")
+        if n.has_ttl_security:
+            lines.append(f" neighbor {n.addr} ttl-security hops 1")
+        if n.role:
+            lines.append(f" neighbor {n.addr} local-role {_ROLES.get(n.role, n.role)}")
         if n.is_passive:
             lines.append(f" neighbor {n.addr} passive")
         if n.password:
@@ -116,7 +128,7 @@ class Frr(Router):
         folder = str(self.folder)
 
         def daemon(name: str) -> list[str]:
-            argv = [f"{_FOLDER}/{name}", "-f", f"{folder}/{name}.conf"]
+            argv = [self._path_of(name), "-f", f"{folder}/{name}.conf"]
             argv += ["-i", f"{folder}/{name}.pid", "-z", f"{folder}/zserv.api"]
             return [*argv, "--vty_socket", folder, "-P", "0", "--log", "stdout"]
 
@@ -139,7 +151,7 @@ class Frr(Router):
         (self.folder / "zserv.api").unlink(missing_ok=True)
 
     def _vtysh(self, *commands: str) -> str:
-        argv = ["vtysh", "--vty_socket", str(self.folder), "-d", "bgpd"]
+        argv = [self._path_of("vtysh"), "--vty_socket", str(self.folder), "-d", "bgpd"]
         for command in commands:
             argv += ["-c", command]
         return self.namespace.run(argv)
@@ -225,7 +237,8 @@ def _is_own(path: dict[str, Any]) -> bool:
 
 
 def _route(prefix: str, path: dict[str, Any]) -> RouteView:
-    hops = [h for h in path["nexthops"] if h.get("scope") != "link-local"]
+    hops = path["nexthops"]
+    hops = [h for h in hops if h.get("scope") != "link-local"] or hops
     med = path.get("metric", path.get("med"))
     text = path.get("aspath", {}).get("string", "")
     return RouteView(

@@ -11,6 +11,7 @@ from bgpd.lab.topology import FamilyName
 from bgpd.texts.state_files import write_file
 
 ADD_PATH_MAX: Final = 8  # paths sent per prefix
+MAX_TTL: Final = 255
 _ESTABLISHED: Final = 6  # the FSM's number in the API
 
 
@@ -40,7 +41,7 @@ class GoBgp(Router):
         speaker = self.speaker
         peer: dict[str, Any] = {
             "config": {
-                "neighbor-address": n.addr,
+                "neighbor-address": n.zoned_addr,
                 "peer-as": n.remote_as,
                 "auth-password": n.password,
             },
@@ -53,20 +54,22 @@ class GoBgp(Router):
                 }
             },
             "transport": {
-                "config": {"local-address": n.local_addr, "passive-mode": n.is_passive}
-            },
-            "afi-safis": [
-                {
-                    "config": {"afi-safi-name": f"{family}-unicast"},
-                    "add-paths": {
-                        "config": {
-                            "receive": n.has_add_path,
-                            "send-max": ADD_PATH_MAX if n.has_add_path else 0,
-                        }
-                    },
+                "config": {
+                    "local-address": n.zoned_local_addr,
+                    "passive-mode": n.is_passive,
                 }
-                for family in n.families
-            ],
+            },
+            "ttl-security": {
+                "config": {"enabled": n.has_ttl_security, "ttl-min": MAX_TTL}
+            },
+            "graceful-restart": {
+                "config": {
+                    "enabled": speaker.is_preserving,
+                    "restart-time": speaker.restart_time,
+                    "long-lived-enabled": bool(speaker.long_lived_stale_time),
+                }
+            },
+            "afi-safis": [self._family(n, family) for family in n.families],
         }
         if n.is_client:
             peer["route-reflector"] = {
@@ -77,9 +80,37 @@ class GoBgp(Router):
             }
         return peer
 
+    def _family(self, n: NeighbourSpec, family: FamilyName) -> dict[str, Any]:
+        seconds = self.speaker.long_lived_stale_time
+        return {
+            "config": {"afi-safi-name": f"{family}-unicast"},
+            "add-paths": {
+                "config": {
+                    "receive": n.has_add_path,
+                    "send-max": ADD_PATH_MAX if n.has_add_path else 0,
+                }
+            },
+            "prefix-limit": {"config": {"max-prefixes": n.max_prefixes}},
+            "mp-graceful-restart": {"config": {"enabled": self.speaker.is_preserving}},
+            "long-lived-graceful-restart": {
+                "config": {"enabled": bool(seconds), "restart-time": seconds}
+            },
+        }
+
     def commands(self) -> Sequence[Sequence[str]]:
         """Return gobgpd's command line."""
-        argv = ["gobgpd", "-t", "json", "-f", "gobgpd.json", "-p", "-l", "info"]
+        argv = [
+            self._path_of("gobgpd"),
+            "-t",
+            "json",
+            "-f",
+            "gobgpd.json",
+            "-p",
+            "-l",
+            "info",
+        ]
+        if self.speaker.is_preserving and self.log_path.stat().st_size:
+            argv.append("-r")  # it ran before: peers have kept its routes
         return [[*argv, "--api-hosts", "127.0.0.1:50051", "--pprof-disable"]]
 
     def wait_ready(self, timeout: float = 15.0) -> None:
@@ -89,7 +120,7 @@ class GoBgp(Router):
             self._rib("add", prefix)
 
     def _gobgp(self, *words: str) -> str:
-        return self.namespace.run(["gobgp", *words])
+        return self.namespace.run([self._path_of("gobgp"), *words])
 
     def _json(self, *words: str) -> Any:  # noqa: ANN401 - another program's JSON
         text = self._gobgp("-j", *words)

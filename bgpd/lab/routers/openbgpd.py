@@ -43,7 +43,19 @@ class OpenBgpd(Router):
         _CHROOT.mkdir(mode=0o755, exist_ok=True)
 
     def _peer(self, n: NeighbourSpec) -> str:
-        lines = [f"remote-as {n.remote_as}", f"local-address {n.local_addr}"]
+        lines = [f"remote-as {n.remote_as}"]
+        if not n.device:
+            lines.append(f"local-address {n.local_addr}")
+        if n.has_ttl_security:
+            lines.append("ttl-security yes")
+        if n.role:
+            lines.append(f"role {n.role}")
+        if n.max_prefixes:
+            lines.append(f"max-prefix {n.max_prefixes}")
+        if n.has_add_path:
+            lines += ["announce add-path recv yes", "announce add-path send all"]
+        if ":" in n.addr and "ipv4" in n.families:
+            lines.append("announce extended nexthop yes")
         if n.is_passive:
             lines.append("passive")
         if n.password:
@@ -56,7 +68,7 @@ class OpenBgpd(Router):
             value = "unicast" if family in n.families else "none"
             lines.append(f"announce {word} {value}")
         body = "\n  ".join(lines)
-        return f"neighbor {n.addr} {{\n  {body}\n}}"
+        return f"neighbor {n.zoned_addr} {{\n  {body}\n}}"
 
     def _network(self, prefix: str) -> list[str]:
         """Return the ``network`` statement's words.
@@ -72,11 +84,11 @@ class OpenBgpd(Router):
 
     def commands(self) -> Sequence[Sequence[str]]:
         """Return bgpd's command line; it stays in the foreground."""
-        return [["/usr/sbin/bgpd", "-d", "-f", "bgpd.conf"]]
+        return [[self._path_of("bgpd"), "-d", "-f", "bgpd.conf"]]
 
     def _bgpctl(self, *words: str) -> str:
         socket = str(self.folder / "bgpd.sock")
-        return self.namespace.run(["/usr/sbin/bgpctl", "-s", socket, *words])
+        return self.namespace.run([self._path_of("bgpctl"), "-s", socket, *words])
 
     def _json(self, *words: str) -> Any:  # noqa: ANN401 - another program's JSON
         text = self._bgpctl("-j", *words)

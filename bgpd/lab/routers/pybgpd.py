@@ -76,7 +76,11 @@ class PyBgpd(Router):
             "address": n.addr,
             "as": n.remote_as,
             "families": [
-                {"name": f"{family}-unicast", "add_path": _ADD_PATH[n.has_add_path]}
+                {
+                    "name": f"{family}-unicast",
+                    "add_path": _ADD_PATH[n.has_add_path],
+                    "max_prefixes": n.max_prefixes,
+                }
                 for family in n.families
             ],
             "hold_time": self.speaker.hold_time,
@@ -94,6 +98,12 @@ class PyBgpd(Router):
             peer["client"] = True
         if n.is_passive:
             peer["passive"] = True
+        if n.device:
+            peer["interface"] = n.device
+        if n.role:
+            peer["role"] = n.role
+        if n.has_ttl_security:
+            peer["ttl_security_hops"] = 1
         if n.password:
             peer["password"] = n.password
         if n.next_hop_self:
