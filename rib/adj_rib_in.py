@@ -28,6 +28,40 @@ from rib.outcome import Importer, Outcome, PerPrefix, is_marked, long_lived_path
 from rib.path import Path, Source
 from rib.path_set import members_of
 
+# Theory
+# ------
+# RFC 4271 has an Adj-RIB-In that holds every route as received. Kept literally, a full
+# table would be stored twice for each peer. Here an accepted route is stored once, in
+# Loc-RIB, and its `Path` refers to its attributes as received beside those after policy.
+# What the RFC's table would hold is therefore the union of three places:
+#
+#       accepted      Loc-RIB entries with a path of this source    (found by a pass, or
+#                                                                    by `_index` if few)
+#       filtered      `refused`: by policy, a loop, or a limit; with the attributes, so
+#                     that they can come in later without asking the peer
+#       no unicast    `ignored`: not routes at all (RFC 4271 6.3), kept to be shown
+#
+# Invariants:
+#
+# * A prefix and identifier is in at most one of the three. `blocked` of the admission is
+#   a subset of `refused`.
+# * What import decides about an attribute block is decided once per session
+#   (`_outcomes`), because it depends on the block alone: a `Path`, a `Refused`, or a
+#   `PerPrefix` where the policy asks for the prefix. Rules that change drop all outcomes.
+# * A path is stale exactly if its epoch is below its source's. Raising the epoch is how a
+#   lost session, a restart of the peer and the begin of an enhanced refresh (RFC 7313)
+#   mark a whole table in no time; an announcement replaces a stale path by a fresh one,
+#   and a sweep removes what is left. `stale_count` follows each change while it is not 0.
+# * Limits count fresh routes: a peer that restarts with as many routes as it had must
+#   not meet its limit because the stale ones are still there.
+# * Long work is a generator of slices. Between two slices the peer's own UPDATEs are
+#   processed, so each slice checks that a route is still the one that it set out to judge.
+#
+# Deliberately not here: decoding (`rib.attributes`), the decision (`rib.loc_rib`), when
+# stale routes go (`bgpd.pipeline.stale_routes` has the timers), what a limit leads to.
+#
+# Sources: RFC 4271 3.2 and 9.1.1, RFC 4724 4.2, RFC 7313 4, RFC 9494 4.2.
+
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
 _REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for

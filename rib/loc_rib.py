@@ -22,6 +22,49 @@ from rib.nlri import Nlri
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.path_set import Entry, PathSet, Situation, best_of, members_of
 
+# Theory
+# ------
+# A full table has a million prefixes and a few thousand distinct sets of competing paths.
+# So nothing here is kept per prefix but one slot of a dictionary, and nothing is decided
+# per prefix at all. What an UPDATE does to a prefix depends only on the entry that the
+# prefix has now; prefixes that share an entry share the transition:
+#
+#       absent --announce--> Path --announce, another source--> PathSet of 2 --> ... of n
+#          ^                  |  ^                                |
+#          +-----withdraw-----+  +------------withdraw------------+
+#
+# Invariants, which the properties in tests/property/test_loc_rib.py hold:
+#
+# * A prefix with one path whose next hop is reachable has the `Path` itself as its entry.
+#   Everything else is a `PathSet`, also a lone path that cannot be used: then the set's
+#   best path is None, and the prefix is not advertised.
+# * Entries are interned. Two prefixes with the same paths have the same object, so "did
+#   it change" is `is`, grouping by entry is a dictionary of identities, and whoever is
+#   handed (old, new, prefixes) may do its own work once per pair.
+# * A source has at most one path of an identifier per prefix (RFC 7911 3); a second
+#   announcement replaces the first (RFC 4271 3.1, implicit withdrawal).
+# * The order in which routes arrived decides nothing, unless the operator asks for RFC
+#   5004: then the best external path so far is a part of a set's identity.
+# * An entry says what was decided when it was made. `Situation` keeps what was known of
+#   the next hops then, so that `show route` gives the reasons that held, not today's.
+#   When a next hop changes, `forget_decisions` comes first and `decide_again` follows in
+#   slices; between the two, old and new decisions stand side by side, each consistent.
+# * `path_counts` equals what a whole pass would count.
+#
+# Members of a set are sorted by identity. That order means nothing: it makes one key of
+# one set, where sorting by preference would cost a decision before every look-up.
+#
+# Transitions of sets with three paths or more are memoised: when one of two gateways is
+# lost, 500,000 prefixes make as many transitions as there are distinct entries. With two
+# paths the transition costs less than the memo's key.
+#
+# Deliberately not here: import policy and limits (`rib.adj_rib_in`), who is told what
+# (`reflector`, `bgpd.pipeline`), how next hops are reached (`rib.next_hops` is told), and
+# time. Every method that changes the table returns the changes; it calls nobody.
+#
+# Sources: RFC 4271 3.2 and 9.1.2, RFC 4456 9, RFC 5004, RFC 7911; the split of a route
+# into shared attributes and a per-prefix slot is BIRD's (nest/rt-table.c, lib/attrs).
+
 _FORESEEN_PREFIXES: Final = 1 << 18  # looked through in 3 ms, 8 at worst
 _FORESEEN_ENTRIES: Final = 1024  # decided on in some 10 ms
 _MAX_TRANSITIONS: Final = 16384  # remembered, of each age; a decision each to refill

@@ -44,6 +44,41 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import make_nlri, parse_address
 from rib.policy import ACCEPT_ALL, PolicySpec
 
+# Theory
+# ------
+# The cluster's objects come in as a `Topology` (parsed, with each fault already a warning),
+# the node's own blocks as affinities, and what the datastore does not hold as `SideInputs`.
+# What goes out is one value, `NodeDesired`: what this node must be. It is compared with the
+# former one, and only differences are applied; so a plan may be made as often as one likes.
+#
+#       Topology --+--> sessions --------+
+#       SideInputs-+       |             |
+#                          kinds         +--> NodeDesired
+#                          v             |
+#       affinities ---> policies --------+
+#                  \-> kernel policies --+
+#
+# The size of the problem: 5,000 nodes with 20 changes a second, each of which could change
+# every session of a full mesh. What keeps that cheap are three rules:
+#
+# * A part that rests on nothing that changed is the same object as before (`is`), and the
+#   comparison of two plans stops there. This is the invariant to keep: a part that is equal
+#   but new costs the reconciler a comparison of all it holds.
+# * A change of nodes that no selector in use can tell apart changes no session
+#   (`_makes_no_difference`): heartbeats and labels of other programs end there.
+# * Planning yields after each piece of about a millisecond (`Slices`). The inputs of a plan
+#   do not change while it is made: what arrives meanwhile waits for the next one.
+#
+# One bad object must not take the node's network away. Faults of fields were repaired while
+# parsing; an object that breaks planning raises `CulpritError`, and the caller plans again
+# with the object as it was before (`bgpd.calico.culprits`).
+#
+# Deliberately not here: waiting for the datastore, holding back implausible removals
+# (`bgpd.calico.removals`), and applying (`bgpd.node.reconciler`).
+#
+# Sources: Calico's confd templates and its BGP processor, whose results the cases in
+# tests/golden and the conformance cases fix; docs/calico.md says where we differ.
+
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 NODES: Final = 64  # or their sessions, looked at in one slice, a millisecond
 MOST_SELECTORS: Final = 64  # asked of each changed node, before all is planned anew

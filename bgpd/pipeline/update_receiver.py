@@ -36,6 +36,39 @@ from rib.nlri import Nlri, NlriError, split, split_add_path, split_tail
 from rib.outcome import Outcome
 from rib.path import Path
 
+# Theory
+# ------
+# What arrives is a list of UPDATE bodies, as many as one read of the socket held. What a
+# body means is RFC 4271 4.3 and RFC 4760; what to do with a bad one is RFC 7606. Both need
+# the attributes decoded, which costs as much as everything else together. But a table of a
+# million prefixes has some 50,000 distinct attribute blocks, and a flapping peer sends the
+# same ones again: so the block's octets are the key of what import made of it.
+#
+#       body --> only announces IPv4, block known --> run of (path, prefixes) -.
+#        |                                                                      > AdjRibIn
+#        '-----> anything else --> split_fields --> decode_block --> remedies -'
+#
+# Invariants:
+#
+# * Both ways give the same tables for the same octets (tests/property/test_short_ways.py).
+#   The fast path handles exactly what it recognises: no withdrawn routes, attributes that
+#   end before the body does, an outcome that is a plain `Path`. Everything else goes to
+#   `_take_any`, whose result is right for every body.
+# * Order is kept. Runs gathered by the fast path are handed over before a body takes the
+#   slow one, and in `finally`: an error in the third UPDATE leaves the first two in force,
+#   and with graceful restart they outlive the session.
+# * A key never stands for two meanings: with a next hop or an identifier outside of the
+#   block, they are part of the key; a block with MP attributes beside NLRI has a key of
+#   its own shape, because the fast path must not skip what it holds.
+# * Only what the RFC calls a session reset raises; treat-as-withdraw withdraws the
+#   prefixes that the UPDATE names, and a discarded attribute is a note for the log.
+# * An UPDATE without reachable NLRI resets nothing on account of a check about routes.
+#
+# Deliberately not here: policy and loops (`rib.import_checks`), limits (`rib.admission`),
+# the log (`bgpd.pipeline.update_error_log`), the session's end (its owner reads `error`).
+#
+# Sources: RFC 4271 4.3, 6.3; RFC 4760 3, 4, 7; RFC 7606; RFC 4724 2; RFC 7911 3.
+
 _MP_REACH_HEAD = Struct(">HBB")
 
 

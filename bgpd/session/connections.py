@@ -61,6 +61,45 @@ from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import STABLE_TIME, idle_hold_interval
 from bgpd.wire.open import OpenMessage
 
+# Theory
+# ------
+# RFC 4271 8 describes one machine per configured peer and leaves to the implementation how
+# two TCP connections with the same peer are kept apart (8.2.1: "there may be more than one
+# ... FSM per peer"). Here each connection has a machine (`connection_fsm`), and this module
+# holds what is true of all of them together. Pure: `now` comes in, events go out.
+#
+#            outgoing (always there)          incoming (none, one, or a second that knocks)
+#            Idle .. OpenConfirm              Active .. OpenConfirm
+#                     \                              /
+#                      `--- at the first OPEN ---'
+#                                   |
+#                            established (one of them)
+#
+# Invariants, restored by `settle` after every input:
+#
+# * At most one machine is Established, and `established` is that one.
+# * While one is, the outgoing machine is Idle or is the one itself.
+# * An incoming machine without a TCP connection does not exist: it is removed.
+# * The peer's `state` is the farthest of all, and each change of it is an event.
+# * Outside of Established, a started peer is trying, waiting for the peer to call, or
+#   resting until `idle_until`; there is no state in which nothing will ever happen.
+#
+# Why two machines and not one with a collision flag: while both connections are in
+# OpenSent, both have timers, buffers and a negotiated OPEN of their own. Whichever loses
+# must end with its own Cease/7 and leave no trace in the other's.
+#
+# What makes collisions hard is what the far end sees. It judges by its own clock: the OPEN
+# that we have read may cross the one it has sent. The rule must therefore give the same
+# winner at both ends from the identifiers alone, and must not wait (see above); where the
+# peer may hold routes for a restart, a second establishment would cost those routes, and
+# there a moment's wait is the smaller evil.
+#
+# Deliberately not here: sockets (`bgpd.net`), which peers exist (`bgpd.speaker`), what the
+# single machine does with an event (`fsm`), what stale routes become (`gr_helper`).
+#
+# Sources: RFC 4271 6.8, 8.1.3 (DampPeerOscillations), 8.2.1; RFC 4724 5; RFC 6286 2.3;
+# RFC 5492 5 (left_out). BIRD has one machine and two connection structs (proto/bgp/bgp.c).
+
 COLLISION_WINDOW: Final = 5.0  # seconds
 COLLISION_WAIT: Final = 1.0
 """Seconds for which an OPEN waits for that on our own connection, at most."""
