@@ -231,8 +231,3 @@ def parse_address(text: str) -> bytes:
 def sort_key(nlri: Nlri) -> tuple[bytes, int]:
     """Order keys as people read them: by address, then shorter first."""
     return nlri[1:].ljust(16, b"\0"), nlri[0]
-
-
-def sorted_nlris(nlris: Iterable[Nlri]) -> list[Nlri]:
-    """Return keys of one family in reading order."""
-    return sorted(nlris, key=sort_key)

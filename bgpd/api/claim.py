@@ -13,7 +13,7 @@ from typing import Final
 
 SUFFIX: Final = ".lock"
 _HINT: Final = "choose another path with control.path or --control"
-_PATIENCE: Final = 1.0  # seconds; a daemon that is alive but busy accepts in time
+_ACCEPT_TIMEOUT: Final = 1.0  # seconds; a daemon that is alive but busy accepts in time
 
 
 class ClaimError(Exception):
@@ -67,7 +67,7 @@ class Claim:
 def _is_served(path: str) -> bool:
     """Whether somebody listens at ``path``; what cannot be asked counts as nobody."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(_PATIENCE)
+        probe.settimeout(_ACCEPT_TIMEOUT)
         try:
             probe.connect(path)
         except (TimeoutError, BlockingIOError):

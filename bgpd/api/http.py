@@ -18,7 +18,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 
 from bgpd.api.metrics import Figures, render, summary
 
-PATIENCE: Final = 30.0  # seconds
+REQUEST_TIMEOUT: Final = 30.0  # seconds
 SHUTDOWN: Final = 1.0  # seconds that answers in the making get at the end
 BACKLOG: Final = 64
 
@@ -68,7 +68,11 @@ class HttpServer:
     """
 
     def __init__(
-        self, insight: Insight, address: str, port: int, patience: float = PATIENCE
+        self,
+        insight: Insight,
+        address: str,
+        port: int,
+        patience: float = REQUEST_TIMEOUT,
     ) -> None:
         self._insight = insight
         self._patience = patience

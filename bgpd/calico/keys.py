@@ -11,7 +11,6 @@ from typing import Final, NamedTuple
 
 RESOURCES: Final = "/calico/resources/v3/projectcalico.org/"
 IPAM_HOST: Final = "/calico/ipam/v2/host/"
-IPAM_VIRTUAL: Final = "/calico/ipam/v2/virtual/"
 IPAM_BLOCKS: Final = "/calico/ipam/v2/assignment/"
 
 # Kind to plural, for every kind that a manifest may hold; all are cluster scoped.

@@ -14,7 +14,7 @@ from bgpd.cli.bird_commands import CommandError, expand
 
 DEFAULT_SOCKET: Final = "/var/run/calico/bird.ctl"
 LOCAL_SOCKET: Final = "bird.ctl"
-PATIENCE: Final = 10.0  # seconds for each piece of an answer
+ANSWER_TIMEOUT: Final = 10.0  # seconds for each piece of an answer
 EXIT_OK, EXIT_ERROR, EXIT_USAGE = 0, 1, 2
 _FIRST_ERROR: Final = 8000
 _NOTHING_MORE: Final = -1
@@ -33,7 +33,7 @@ class Conversation:
 
     def __init__(self, path: str) -> None:
         self._sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self._sock.settimeout(PATIENCE)
+        self._sock.settimeout(ANSWER_TIMEOUT)
         self._sock.connect(path)
         self._lines = self._sock.makefile("r", encoding="utf-8", errors="replace")
 

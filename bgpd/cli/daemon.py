@@ -21,7 +21,6 @@ from bgpd.cli.lab import lab
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
 EXIT_CONFIG: Final = 78  # EX_CONFIG of sysexits.h: a supervisor need not try again
-DEFAULT_CONTROL: Final = "/run/pybgpd/pybgpd.sock"
 MAX_CLIENTS: Final = 65535
 
 ON_OFF: Final = click.Choice(["on", "off"])

@@ -53,7 +53,9 @@ if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's model
 
 EXIT_OK: Final = 0
 SHOWN_WARNINGS: Final = 200  # about objects; `calico diff` shows all
-PATIENCE: Final = 5.0  # seconds of waiting for the datastore before it is mentioned
+DATASTORE_NOTICE: Final = (
+    5.0  # seconds of waiting for the datastore before it is mentioned
+)
 
 _log = logging.getLogger(__name__)
 
@@ -375,7 +377,7 @@ class Daemon:
         try:
             while True:
                 done, _ = await asyncio.wait(
-                    waits, timeout=PATIENCE, return_when=asyncio.FIRST_COMPLETED
+                    waits, timeout=DATASTORE_NOTICE, return_when=asyncio.FIRST_COMPLETED
                 )
                 if done:
                     return self._first_desired.is_set()

@@ -28,7 +28,7 @@ from bgpd.datastore.model import DatastoreError
 AUDIT: Final = 300.0  # seconds between looks at blocks that nobody disputes
 DOUBT: Final = 15.0  # seconds to the next look at one in doubt; doubled up to AUDIT
 _JITTER: Final = 0.2  # of each, so that nodes that start together do not look so
-PATIENCE: Final = 5.0  # seconds that an event waits for what is read beside it
+READ_WAIT: Final = 5.0  # seconds that an event waits for what is read beside it
 MOST: Final = 1024  # own blocks that are looked at; the rest counts as undisputed
 
 _log = logging.getLogger(__name__)
@@ -152,7 +152,7 @@ class ClaimedBlocks:
     async def _read_again(self, before: Items) -> tuple[Items, frozenset[str]]:
         self.look_count += 1
         try:
-            async with asyncio.timeout(PATIENCE):
+            async with asyncio.timeout(READ_WAIT):
                 self._found = await self._read()
         except (DatastoreError, TimeoutError) as error:
             fault = str(error) or "no answer in time"

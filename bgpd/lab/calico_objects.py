@@ -14,7 +14,6 @@ from bgpd.calico.keys import split_affinity_key, split_resource_key
 from bgpd.calico.selectors import SelectorError, compile_selector
 
 Object = dict[str, Any]
-Entries = dict[str, list[tuple[str, Object]]]
 
 DEFAULT_ASN: Final = 64512
 DEFAULT_PORT: Final = 179
@@ -133,11 +132,6 @@ class Objects:
         """Return a node's address without its length; empty if it has none."""
         text = self.bgp(node).get(_FAMILIES[version])
         return str(ip_interface(text).ip) if text else ""
-
-    def subnet(self, version: int) -> str:
-        """Return the subnet of the node itself."""
-        text = self.bgp(self.node).get(_FAMILIES[version])
-        return str(ip_interface(text).network) if text else ""
 
     def asn(self, node: str) -> int:
         """Return a node's AS, or the cluster's."""

@@ -14,7 +14,6 @@ Object = dict[str, Any]
 NAME: Final = "demo"
 ASN: Final = 64512
 GATEWAY_ASN: Final = 65000
-SUBNET: Final = "172.2.2.0/24"
 CLUSTER_ID: Final = "244.0.0.1"
 NODES: Final = {
     "node-11": ("172.2.2.11", ("10.244.11.0/26",)),

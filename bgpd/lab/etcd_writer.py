@@ -12,14 +12,14 @@ import time
 from bgpd.datastore import DatastoreError
 from bgpd.datastore.etcd import EtcdSettings, EtcdWriter
 
-PATIENCE = 10.0  # seconds for the server to come up
+START_TIMEOUT = 10.0  # seconds for the server to come up
 
 
 async def write(writer: EtcdWriter, line: str) -> str:
     """Carry out one line; a server that is not up yet is waited for."""
     order = json.loads(line)
     act = writer.apply if order["verb"] == "apply" else writer.delete
-    deadline = time.monotonic() + PATIENCE
+    deadline = time.monotonic() + START_TIMEOUT
     while True:
         try:
             await act(order["objects"])

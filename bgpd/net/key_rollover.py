@@ -7,7 +7,7 @@ now on, or stay what it is. Makers differ, too: some end the session under the f
 what we send is acknowledged, that is the one it has; when it is not, the others are tried in
 turn, each for at least one segment that TCP sends under it, until the peer answers.
 
-    keeps a key ---sent, and not acknowledged for PATIENCE---> tries the next
+    keeps a key ---sent, and not acknowledged for ACK_TIMEOUT---> tries the next
         ^                                                          |
         +------------------the peer is heard-----------------------+
 
@@ -26,7 +26,7 @@ from bgpd.net.sockets import set_md5_key
 from bgpd.net.tcp_connection import Connection
 
 LOOK: Final = 0.5  # seconds between looks at a connection
-PATIENCE: Final = 1.5
+ACK_TIMEOUT: Final = 1.5
 """Seconds for an acknowledgement: a round trip and a delayed one (RFC 1122 4.2.3.2)."""
 BUSY_TIME: Final = 60.0
 """Seconds in which the peer's operator is expected to change the peer's key: it is spoken to
@@ -93,7 +93,7 @@ class Trial:
         elif sight.sent != self._last.sent and self._unanswered_since is None:
             self._unanswered_since = now
         since = self._unanswered_since
-        return since is not None and now - since >= PATIENCE
+        return since is not None and now - since >= ACK_TIMEOUT
 
 
 class KeyRollover:

@@ -25,7 +25,7 @@ from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoin
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
 from bgpd.node.input_removals import SideGuard
 
-PATIENCE: Final = 5.0  # seconds that a start waits for what the API has to say
+START_WAIT: Final = 5.0  # seconds that a start waits for what the API has to say
 
 _log = logging.getLogger(__name__)
 
@@ -109,12 +109,12 @@ class SideFollower:
     async def ready(self) -> None:
         """Wait, not for long, until all that was asked for has been told once."""
         if self._watcher is not None and not await self._watcher.wait_until_listed(
-            PATIENCE
+            START_WAIT
         ):
             _log.warning(
                 "kubernetes has not answered within %d s: sessions without the passwords"
                 " that it has do not come up yet",
-                PATIENCE,
+                START_WAIT,
             )
 
     async def follow(self) -> None:

@@ -12,12 +12,8 @@ from collections.abc import Hashable, Iterable, Mapping
 from dataclasses import dataclass, field
 from struct import Struct
 
-from bgpd.wire.errors import NotifyError
-from bgpd.wire.update import (
-    INVALID_NETWORK_FIELD,
-    UPDATE_MESSAGE_ERROR,
-    split_fields,
-)
+from bgpd.wire.errors import ErrorCode, NotifyError, UpdateSubcode
+from bgpd.wire.update import split_fields
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import (
     AttributeContext,
@@ -132,7 +128,9 @@ class Intake:
         except NlriError as error:
             # RFC 7606 5.3: prefixes that cannot be told apart leave nothing but a reset.
             taken.error = NotifyError(
-                UPDATE_MESSAGE_ERROR, INVALID_NETWORK_FIELD, text=f"UPDATE: {error}"
+                ErrorCode.UPDATE,
+                UpdateSubcode.INVALID_NETWORK_FIELD,
+                text=f"UPDATE: {error}",
             )
         except MemoryError:
             raise
@@ -226,7 +224,7 @@ class Intake:
             taken.complaints.append((problem, body))
             if problem.remedy is Remedy.SESSION_RESET:
                 raise NotifyError(
-                    UPDATE_MESSAGE_ERROR,
+                    ErrorCode.UPDATE,
                     problem.subcode,
                     data=problem.data,
                     text=problem.text,

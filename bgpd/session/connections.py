@@ -106,7 +106,7 @@ COLLISION_WAIT: Final = 1.0
 EXCUSE_TIME: Final = 10.0
 """Seconds after a standstill of ours in which a peer that gives us up is not at fault: to
 rest in Idle, and to refuse it, would make the outage longer."""
-_PATIENCE: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
+_MOST_HELD: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
 
 # By whether it is automatic, and whether no attempt to connect is made for now.
 _STARTS: Final = {
@@ -133,7 +133,7 @@ class Waiting:
 
     def is_over(self, now: float) -> bool:
         """Whether it waits no longer, whatever has become of our own connection."""
-        return now >= self.until or len(self.messages) > _PATIENCE
+        return now >= self.until or len(self.messages) > _MOST_HELD
 
 
 class Machines:

@@ -10,15 +10,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from struct import Struct
 from typing import Final
 
+from bgpd.wire.framing import MARKER, MessageType
+from rib.attributes.codes import MP_REACH_NLRI, MP_UNREACH_NLRI
 from rib.family import ADDRESS_OCTETS, IPV4_UNICAST, Family
 
-_PREFIX: Final = b"\xff" * 16
 # marker, length, type, withdrawn routes length, total path attribute length
 _ANNOUNCE: Final = Struct(">16sHBHH").pack
 _WITHDRAW: Final = Struct(">16sHBH").pack
-_UPDATE: Final = 2
-_MP_REACH: Final = 14
-_MP_UNREACH: Final = 15
+_UPDATE: Final = int(MessageType.UPDATE)
 _OPTIONAL_EXTENDED: Final = 0x90  # flags: optional, two length octets
 
 
@@ -47,7 +46,7 @@ def pack_announce(
         run = b"".join(pieces)
         size = 23 + len(attributes) + len(run)
         if size <= max_message_len:
-            head = _ANNOUNCE(_PREFIX, size, _UPDATE, 0, len(attributes))
+            head = _ANNOUNCE(MARKER, size, _UPDATE, 0, len(attributes))
             return head + attributes + run
     packed = []
     mp_head = family.afi.to_bytes(2, "big") + bytes([family.safi, len(next_hop)])
@@ -57,12 +56,12 @@ def pack_announce(
     for run in _runs(pieces, max_message_len - fixed, family):
         if next_hop:
             value = mp_head + next_hop + b"\0" + run
-            block = _mp_attribute(_MP_REACH, value) + attributes
+            block = _mp_attribute(MP_REACH_NLRI, value) + attributes
             tail = b""
         else:
             block, tail = attributes, run
         size = 23 + len(block) + len(tail)
-        packed.append(_ANNOUNCE(_PREFIX, size, _UPDATE, 0, len(block)) + block + tail)
+        packed.append(_ANNOUNCE(MARKER, size, _UPDATE, 0, len(block)) + block + tail)
     return b"".join(packed)
 
 
@@ -87,7 +86,7 @@ def pack_blocks(
         block_len = len(block) + tail_len
         size = 23 + block_len + len(run)
         if size <= max_message_len:
-            parts += (pack(_PREFIX, size, _UPDATE, 0, block_len), block, tail, run)
+            parts += (pack(MARKER, size, _UPDATE, 0, block_len), block, tail, run)
         else:
             left[block + tail] = pieces
     return join(parts), left
@@ -100,14 +99,14 @@ def pack_withdraw(
     packed = []
     if family == IPV4_UNICAST:
         for run in _runs(pieces, max_message_len - 23, family):
-            head = _WITHDRAW(_PREFIX, 23 + len(run), _UPDATE, len(run))
+            head = _WITHDRAW(MARKER, 23 + len(run), _UPDATE, len(run))
             packed.append(head + run + b"\0\0")
         return b"".join(packed)
     mp_head = family.afi.to_bytes(2, "big") + bytes([family.safi])
     for run in _runs(pieces, max_message_len - 30, family):
-        block = _mp_attribute(_MP_UNREACH, mp_head + run)
+        block = _mp_attribute(MP_UNREACH_NLRI, mp_head + run)
         size = 23 + len(block)
-        packed.append(_ANNOUNCE(_PREFIX, size, _UPDATE, 0, len(block)) + block)
+        packed.append(_ANNOUNCE(MARKER, size, _UPDATE, 0, len(block)) + block)
     return b"".join(packed)
 
 

@@ -14,12 +14,8 @@ and end. A body here is the message without its 19-octet header.
 
 from typing import Final, NamedTuple
 
-from bgpd.wire.errors import NotifyError
+from bgpd.wire.errors import ErrorCode, NotifyError, UpdateSubcode
 from rib.family import IPV4_UNICAST, Family
-
-UPDATE_MESSAGE_ERROR: Final = 3  # NOTIFICATION code, RFC 4271 4.5
-MALFORMED_ATTRIBUTE_LIST: Final = 1
-INVALID_NETWORK_FIELD: Final = 10
 
 _MARKER: Final = b"\xff" * 16
 _UPDATE_TYPE: Final = b"\x02"
@@ -61,7 +57,7 @@ def split_fields(body: bytes) -> Fields:
 
 def _malformed(text: str) -> NotifyError:
     return NotifyError(
-        UPDATE_MESSAGE_ERROR, MALFORMED_ATTRIBUTE_LIST, text=f"UPDATE: {text}"
+        ErrorCode.UPDATE, UpdateSubcode.MALFORMED_ATTRIBUTE_LIST, text=f"UPDATE: {text}"
     )
 
 

@@ -14,7 +14,7 @@ from typing import Any, Final
 from bgpd.worker.frames import HEADER, MAX_FRAME, Kind, encode
 
 MEMORY: Final = 1 << 30  # octets of address space; 16 MiB of YAML take 350 MiB
-PATIENCE: Final = 120.0  # seconds without a word before it is given up
+SILENCE_TIMEOUT: Final = 120.0  # seconds without a word before it is given up
 REST: Final = 30.0  # seconds without work after which it ends
 
 
@@ -35,7 +35,11 @@ class Worker:
     """
 
     def __init__(
-        self, *, memory: int = MEMORY, patience: float = PATIENCE, rest: float = REST
+        self,
+        *,
+        memory: int = MEMORY,
+        patience: float = SILENCE_TIMEOUT,
+        rest: float = REST,
     ) -> None:
         self._memory = memory
         self._patience = patience

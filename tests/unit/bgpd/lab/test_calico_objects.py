@@ -118,4 +118,3 @@ def test_settings_and_values_that_are_no_json():
     assert (session.asn, session.restart_time) == (65010, 120)
     assert objects.release == (3, 32)
     assert objects.blocks == {"10.244.0.0/26": "pending"}
-    assert objects.subnet(4) == "10.0.0.0/24"

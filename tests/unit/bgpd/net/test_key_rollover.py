@@ -2,7 +2,7 @@
 
 import pytest
 
-from bgpd.net.key_rollover import NOTHING_SEEN, PATIENCE, Sight, Trial
+from bgpd.net.key_rollover import ACK_TIMEOUT, NOTHING_SEEN, Sight, Trial
 
 
 def looks(trial: Trial, *sights: Sight, step: float = 0.5) -> list[bool]:
@@ -28,7 +28,7 @@ def test_what_is_not_acknowledged_in_time_fails() -> None:
     start = Sight(0, 10, 20)
     lost = [Sight(1, 11 + n, 20) for n in range(8)]
     judged = looks(Trial(start), *lost)
-    assert judged.index(True) * 0.5 == PATIENCE
+    assert judged.index(True) * 0.5 == ACK_TIMEOUT
     assert all(judged[judged.index(True) :])
 
 
@@ -38,7 +38,7 @@ def test_nothing_fails_before_something_was_sent_under_the_key() -> None:
     trial = Trial(waits)
     assert not any(looks(trial, *[waits] * 60))
     judged = looks(trial, *[Sight(1, 12, 20)] * 5)
-    assert judged.index(True) * 0.5 == PATIENCE
+    assert judged.index(True) * 0.5 == ACK_TIMEOUT
 
 
 @pytest.mark.parametrize("heard_at", range(1, 6))

@@ -43,7 +43,7 @@ def socket_key(node: Node, other: Node, key: str) -> None:
 @pytest.fixture
 def quick_rollover(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(key_rollover, "LOOK", 0.05)
-    monkeypatch.setattr(key_rollover, "PATIENCE", 0.3)
+    monkeypatch.setattr(key_rollover, "ACK_TIMEOUT", 0.3)
 
 
 keys_changed = pytest.mark.parametrize(
