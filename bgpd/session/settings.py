@@ -1,8 +1,8 @@
 """What one peer is configured to be: the core's own type, free of any file format.
 
 Configuration and datastore are both turned into these values; a difference between two of
-them decides what a reload costs (see ``RESETS``). Addresses are canonical text here, since
-this is the edge where people, sockets and datastores meet.
+them decides what a reload costs (``ChangeCost``, by ``LIVE`` and ``REFRESHES``). Addresses are canonical text,
+since this is the edge where people, sockets and datastores meet.
 """
 
 from dataclasses import dataclass, field
