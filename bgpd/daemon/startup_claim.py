@@ -8,12 +8,12 @@ for the first. Loads little: every module here is time without a listening socke
 """
 
 import contextlib
-import socket
 from collections.abc import Iterable
 
 from bgpd.api.claim import Claim, ClaimError
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.errors import StartError
+from bgpd.net.network import Socket
 from bgpd.net.sockets import (
     BACKLOG,
     SocketError,
@@ -40,7 +40,7 @@ class Entrance:
     """
 
     def __init__(self, control_path: str) -> None:
-        self.sockets: dict[Place, socket.socket] = {}
+        self.sockets: dict[Place, Socket] = {}
         self._claim = Claim(control_path)
 
     def listen(self, places: Iterable[Place]) -> None:
@@ -57,7 +57,7 @@ class Entrance:
                     raise
                 self.sockets[place] = sock
 
-    def hand_over(self) -> dict[Place, socket.socket]:
+    def hand_over(self) -> dict[Place, Socket]:
         """Return the sockets; from here on they are whoever's asked."""
         given, self.sockets = self.sockets, {}
         return given

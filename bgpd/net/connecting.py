@@ -6,9 +6,11 @@ import socket
 from errno import EINPROGRESS
 from typing import Any
 
+from bgpd.net.network import Socket
+
 
 async def connect(
-    loop: asyncio.AbstractEventLoop, sock: socket.socket, where: tuple[Any, ...]
+    loop: asyncio.AbstractEventLoop, sock: Socket, where: tuple[Any, ...]
 ) -> None:
     """Connect a socket that does not block.
 

@@ -7,16 +7,16 @@ handler is told, so that the update group stops instead of a buffer growing.
 """
 
 import asyncio
-import socket
 from collections.abc import Sequence
 from select import POLLOUT
 from typing import Final, Protocol
 
 from bgpd.net.connecting import connect
 from bgpd.net.key_rollover import MOST_KEYS, KeyRollover
+from bgpd.net.network import Socket
 from bgpd.net.peer_sockets import outgoing_socket
 from bgpd.net.poller import Poller
-from bgpd.net.sockets import endpoint, has_events
+from bgpd.net.sockets import endpoint
 from bgpd.net.tcp_connection import Connection, reason_of
 from bgpd.session.events import (
     CancelConnect,
@@ -124,7 +124,7 @@ class PeerDriver:
         self._connections: dict[int, Connection] = {}
         self._next_id = 1
         self._connecting: asyncio.Task[None] | None = None
-        self._dialled: socket.socket | None = None  # an attempt that is under way
+        self._dialled: Socket | None = None  # an attempt that is under way
         self._timer: asyncio.TimerHandle | None = None
         self._timer_at = 0.0
         self._is_pumping = False
@@ -394,7 +394,8 @@ class PeerDriver:
         """
         dialled = self._dialled
         return any(each.has_unread() for each in self._connections.values()) or (
-            dialled is not None and has_events(dialled, POLLOUT)
+            dialled is not None
+            and self._poller.network.has_events(dialled.fileno(), POLLOUT)
         )
 
     def resume(self, lost: float, now: float) -> None:
@@ -429,8 +430,8 @@ class PeerDriver:
             self._connecting = None
             self._made(connection, is_outgoing=True)
 
-    async def _dial(self) -> socket.socket:
-        sock = outgoing_socket(self.settings)
+    async def _dial(self) -> Socket:
+        sock = outgoing_socket(self._poller.network, self.settings)
         try:
             where = endpoint(self.settings.remote_addr, self.settings.port)
             self._dialled = sock

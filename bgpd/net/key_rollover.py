@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from struct import Struct
 from typing import Final, NamedTuple
 
+from bgpd.net.network import Socket
 from bgpd.net.sockets import set_md5_key
 from bgpd.net.tcp_connection import Connection
 
@@ -60,7 +61,7 @@ class Sight(NamedTuple):
 NOTHING_SEEN: Final = Sight(0, 0, 0)
 
 
-def sight_of(sock: socket.socket) -> Sight:
+def sight_of(sock: Socket) -> Sight:
     """Ask the kernel about a connection.
 
     Raises:

@@ -22,6 +22,7 @@ from select import EPOLLIN
 from struct import Struct
 from typing import Final
 
+from bgpd.net.network import Socket
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     BACKLOG,
@@ -65,7 +66,7 @@ class _Door:
     def __init__(
         self,
         poller: Poller,
-        sock: socket.socket,
+        sock: Socket,
         accept: Callable[[Connection], None],
         must_prove: Callable[[str], bool],
         is_elsewhere: Callable[[str], bool],
@@ -162,7 +163,7 @@ class Listener:
         self._doors: dict[Place, _Door] = {}
         self._zone_doors: dict[tuple[Place, str], tuple[int, _Door]] = {}
         self._keys: dict[str, str] = {}
-        self._ready_made: dict[Place, socket.socket] = {}
+        self._ready_made: dict[Place, Socket] = {}
         self._is_open = True
 
     @property
@@ -170,7 +171,7 @@ class Listener:
         """Where it listens."""
         return list(self._doors)
 
-    def hold(self, sockets: Mapping[Place, socket.socket]) -> None:
+    def hold(self, sockets: Mapping[Place, Socket]) -> None:
         """Let those who connect wait until ``open``.
 
         Args:
@@ -201,7 +202,7 @@ class Listener:
             return
         is_ready_made = (addr, port) in self._ready_made
         sock = self._ready_made.pop((addr, port), None) or listening_socket(
-            addr, port, is_free=True
+            addr, port, is_free=True, network=self._poller.network
         )
         try:
             self._set_keys(sock, "")
@@ -214,7 +215,7 @@ class Listener:
         _log.info("listening on %s port %d", addr, port)
         self.follow_links()
 
-    def _make_door(self, sock: socket.socket, zone: str) -> _Door:
+    def _make_door(self, sock: Socket, zone: str) -> _Door:
         door = _Door(
             self._poller,
             sock,
@@ -245,7 +246,9 @@ class Listener:
 
     def _listen_in(self, place: Place, zone: str, number: int) -> None:
         try:
-            sock = zone_socket(self._doors[place].sock, *place, zone)
+            sock = zone_socket(
+                self._doors[place].sock, *place, zone, self._poller.network
+            )
         except SocketError as error:
             _log.error("%s", error.strerror)  # the text says it all
             return
@@ -292,7 +295,7 @@ class Listener:
         """Return the key of an address or prefix in a zone."""
         return self._keys.get(with_zone(plain, zone)) or self._keys.get(plain, "")
 
-    def _set_keys(self, sock: socket.socket, zone: str) -> None:
+    def _set_keys(self, sock: Socket, zone: str) -> None:
         """Set all keys that hold for a socket: for all zones, or for one of them."""
         for who in self._keys:
             plain, where = split_zone(who)
@@ -337,7 +340,7 @@ def _is_in(remote: str, prefix: str) -> bool:
     )
 
 
-def _set_key(sock: socket.socket, who: str, key: str) -> None:
+def _set_key(sock: Socket, who: str, key: str) -> None:
     if family_of(who) != sock.family:
         return
     if "/" not in who:

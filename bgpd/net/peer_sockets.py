@@ -1,19 +1,18 @@
 """Sockets as the settings of one peer want them: MD5 key, device, source address, TTL."""
 
-import socket
-
+from bgpd.net.network import Network, Socket
 from bgpd.net.sockets import bind_device, endpoint, make_socket, set_md5_key, set_ttl
 from bgpd.session.settings import PeerSettings
 from bgpd.session.zones import split_zone, with_zone
 
 
-def outgoing_socket(settings: PeerSettings) -> socket.socket:
+def outgoing_socket(network: Network, settings: PeerSettings) -> Socket:
     """Return a socket to call a peer with, bound as its settings say.
 
     Raises:
         OSError: Its options or its source address cannot be had.
     """
-    sock = make_socket(settings.remote_addr)
+    sock = make_socket(settings.remote_addr, network)
     try:
         if settings.password:
             set_md5_key(sock, settings.remote_addr, settings.password)
@@ -27,7 +26,7 @@ def outgoing_socket(settings: PeerSettings) -> socket.socket:
     return sock
 
 
-def set_peer_options(sock: socket.socket, settings: PeerSettings) -> None:
+def set_peer_options(sock: Socket, settings: PeerSettings) -> None:
     """Set what a peer's settings say about its connection, whoever made it: device and TTL.
 
     Raises:

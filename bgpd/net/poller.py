@@ -9,10 +9,11 @@ turn: no octets are kept for later here, and TCP slows down who sends too much.
 
 import asyncio
 from collections.abc import Callable, Iterator
-from select import EPOLLIN, epoll
+from select import EPOLLIN
 from time import monotonic
 from typing import Final, Protocol
 
+from bgpd.net.network import KERNEL, Network
 from bgpd.net.pulse import Pulse, Standstill
 
 TAKE_TIME = 0.005  # seconds of one turn; not Final: tests change it
@@ -35,9 +36,11 @@ class Poller:
     Args:
         loop: Whose turns are kept short.
         resumed: Called after a standstill of the process (``bgpd.net.pulse``).
+        network: Whose sockets they are.
 
     Attributes:
         loop: The same.
+        network: The same.
         pulse: To be looked at before a timer is judged.
     """
 
@@ -45,10 +48,12 @@ class Poller:
         self,
         loop: asyncio.AbstractEventLoop,
         resumed: Callable[[Standstill], object] = lambda _: None,
+        network: Network = KERNEL,
     ) -> None:
         self.loop = loop
+        self.network = network
         self.pulse = Pulse(loop, resumed)
-        self._epoll = epoll()
+        self._epoll = network.readiness()
         self._pollables: dict[int, Pollable] = {}
         # The kernel would name the same ones first again: who was left out goes first.
         self._ready: Iterator[tuple[int, int]] = iter(())

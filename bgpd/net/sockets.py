@@ -7,10 +7,10 @@ the kernel becomes a ``SocketError`` that says which option and what to do about
 import errno
 import socket
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
-from select import poll
 from struct import Struct
 from typing import Any, Final
 
+from bgpd.net.network import KERNEL, Network, Socket
 from bgpd.session.zones import split_zone, with_zone
 
 IP_MINTTL: Final = 21  # linux/in.h
@@ -55,9 +55,9 @@ def endpoint(addr: str, port: int) -> tuple[object, ...]:
         raise SocketError(error.errno, f"no interface {interface!r} here") from error
 
 
-def make_socket(addr: str) -> socket.socket:
+def make_socket(addr: str, network: Network = KERNEL) -> Socket:
     """Return a TCP socket of an address's family, not blocking, without Nagle's delay."""
-    made = socket.socket(family_of(addr), socket.SOCK_STREAM)
+    made = network.socket(family_of(addr))
     made.setblocking(False)
     made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     if made.family == socket.AF_INET6:
@@ -67,18 +67,21 @@ def make_socket(addr: str) -> socket.socket:
     return made
 
 
-def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.socket:
+def listening_socket(
+    addr: str, port: int, *, is_free: bool = False, network: Network = KERNEL
+) -> Socket:
     """Return a bound, not yet listening socket.
 
     Args:
         addr: Our address; ``::`` and ``0.0.0.0`` for all.
         port: TCP port.
         is_free: Bind even while no interface has the address yet.
+        network: Makes it.
 
     Raises:
         SocketError: The port is taken, or needs a privilege.
     """
-    made = make_socket(addr)
+    made = make_socket(addr, network)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         # A peer with TTL security drops the answer to its SYN if it is any lower
@@ -96,8 +99,8 @@ def listening_socket(addr: str, port: int, *, is_free: bool = False) -> socket.s
 
 
 def zone_socket(
-    beside: socket.socket, addr: str, port: int, zone: str
-) -> socket.socket:
+    beside: Socket, addr: str, port: int, zone: str, network: Network = KERNEL
+) -> Socket:
     """Return a bound, not yet listening socket for one device, beside one for all.
 
     The kernel keeps MD5 keys by address and knows no zone, so equal link-local addresses
@@ -109,11 +112,12 @@ def zone_socket(
         addr: Our address; ``::`` for all.
         port: TCP port.
         zone: The device.
+        network: Makes it.
 
     Raises:
         SocketError: There is no such device, or the kernel refused otherwise.
     """
-    made = make_socket(addr)
+    made = make_socket(addr, network)
     try:
         bind_device(made, zone)
         for sock in (beside, made):
@@ -146,7 +150,7 @@ def is_own_address(addr: str) -> bool:
     return True
 
 
-def start_listening(sock: socket.socket, backlog: int) -> None:
+def start_listening(sock: Socket, backlog: int) -> None:
     """Let connections come in on a bound socket.
 
     Raises:
@@ -169,7 +173,7 @@ def _bind_advice(addr: str, port: int, error: OSError) -> str:
 
 
 def set_md5_key(
-    sock: socket.socket, addr: str, key: str, length_bits: int | None = None
+    sock: Socket, addr: str, key: str, length_bits: int | None = None
 ) -> None:
     """Demand TCP MD5 signatures (RFC 2385) of an address, or of a prefix.
 
@@ -217,7 +221,7 @@ def _md5_advice(addr: str, error: OSError) -> str:
     return f"cannot set the MD5 key for {addr}: {reason}"
 
 
-def set_ttl(sock: socket.socket, *, sent: int = 0, security_hops: int = 0) -> None:
+def set_ttl(sock: Socket, *, sent: int = 0, security_hops: int = 0) -> None:
     """Set the TTL we send, and the least we accept.
 
     Args:
@@ -241,7 +245,7 @@ def set_ttl(sock: socket.socket, *, sent: int = 0, security_hops: int = 0) -> No
         sock.setsockopt(level, minimum, least)
 
 
-def bind_device(sock: socket.socket, interface: str) -> None:
+def bind_device(sock: Socket, interface: str) -> None:
     """Let a socket use one interface only.
 
     Raises:
@@ -255,20 +259,6 @@ def bind_device(sock: socket.socket, interface: str) -> None:
         raise SocketError(
             error.errno, f"cannot use interface {interface!r}: {error.strerror}"
         ) from error
-
-
-def has_events(sock: socket.socket | int, events: int) -> bool:
-    """Ask the kernel whether a socket could be read or written now.
-
-    The end of a connection is something to read; an error is ready for both.
-
-    Args:
-        sock: Open, or its descriptor.
-        events: Of poll(2): ``POLLIN`` or ``POLLOUT``.
-    """
-    asked = poll()
-    asked.register(sock, events)
-    return bool(asked.poll(0))
 
 
 def canonical(addr: str) -> str:

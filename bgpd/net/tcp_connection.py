@@ -2,20 +2,18 @@
 
 import errno
 import os
-import socket
 from collections import deque
 from collections.abc import Sequence
 from itertools import islice
-from os import read, write, writev
 from select import EPOLLIN, EPOLLOUT, POLLIN, POLLOUT
 from typing import TYPE_CHECKING, Final
 
+from bgpd.net.network import Socket
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
     SocketError,
     address_of,
     has_device,
-    has_events,
     scope_of,
 )
 
@@ -59,7 +57,7 @@ class Connection:
         "unsent_len",
     )
 
-    def __init__(self, poller: Poller, sock: socket.socket) -> None:
+    def __init__(self, poller: Poller, sock: Socket) -> None:
         self.sock = sock
         self.driver: PeerDriver | None = None
         self.conn_id = 0
@@ -90,11 +88,15 @@ class Connection:
 
     def has_unread(self) -> bool:
         """Whether something has arrived that was not received yet, be it the end."""
-        return self._descriptor >= 0 and has_events(self._descriptor, POLLIN)
+        return self._is_ready(POLLIN)
 
     def has_room(self) -> bool:
         """Whether the peer has taken something, so that what waits could go on."""
-        return self._descriptor >= 0 and has_events(self._descriptor, POLLOUT)
+        return self._is_ready(POLLOUT)
+
+    def _is_ready(self, events: int) -> bool:
+        has_events = self._poller.network.has_events
+        return self._descriptor >= 0 and has_events(self._descriptor, events)
 
     def close(self) -> None:
         """Close without telling the driver; what was written may still leave.
@@ -162,11 +164,11 @@ class Connection:
             return
         try:
             if len(buffers) == 1:
-                written = write(self._descriptor, buffers[0])
+                written = self.sock.send(buffers[0])
                 if written == len(buffers[0]):
                     return
             else:
-                written = writev(self._descriptor, buffers)
+                written = self.sock.sendmsg(buffers)
         except OSError:
             written = 0  # full; or broken, as the socket says when asked for room
         self._queue(buffers, written)
@@ -192,7 +194,7 @@ class Connection:
     def _write_on(self) -> None:
         unsent = self._unsent
         try:
-            written = writev(self._descriptor, [*islice(unsent, _MOST_BUFFERS)])
+            written = self.sock.sendmsg([*islice(unsent, _MOST_BUFFERS)])
         except BlockingIOError:
             return
         except OSError as error:
@@ -224,7 +226,7 @@ class Connection:
             self._write_on()
         if events & ~EPOLLOUT and self._descriptor >= 0:
             try:
-                data = read(self._descriptor, READ_SIZE)
+                data = self.sock.recv(READ_SIZE)
             except BlockingIOError:
                 return
             except OSError as error:

@@ -16,6 +16,7 @@ from typing import Final
 
 from bgpd.net.driver import PeerDriver
 from bgpd.net.listener import Listener
+from bgpd.net.network import KERNEL, Network
 from bgpd.net.poller import Poller
 from bgpd.net.pulse import Standstill
 from bgpd.net.sockets import SocketError
@@ -65,6 +66,7 @@ class Speaker:
         cluster_id: Dotted text; empty is the router id.
         decision: Options of the decision process.
         seed: Of all jitter; ``None`` for the system's entropy.
+        network: Where its peers are.
     """
 
     def __init__(
@@ -76,10 +78,11 @@ class Speaker:
         cluster_id: str = "",
         decision: DecisionOptions | None = None,
         seed: int | None = None,
+        network: Network = KERNEL,
     ) -> None:
         self.loop = loop
         self.jobs = Jobs(loop)
-        self.poller = Poller(loop, self._resumed)
+        self.poller = Poller(loop, self._resumed, network)
         self.decision = decision or DecisionOptions()
         self.router_id = _number(router_id)
         self._ours = OwnNumbers(_number(cluster_id or router_id), asn)

@@ -83,6 +83,7 @@ async def test_accepted_sockets_are_set_up_as_ours_are() -> None:
     _, writer = await asyncio.open_connection(f"{network}.1", PORT)
     await until(lambda: accepted)
     sock = accepted[0].sock
+    assert isinstance(sock, socket.socket)
     assert not sock.getblocking()
     assert sock.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     assert sock.getsockopt(socket.IPPROTO_IP, socket.IP_TOS) == 0xC0

@@ -4,6 +4,7 @@ import socket
 
 import pytest
 
+from bgpd.net.network import Socket
 from bgpd.net.sockets import (
     IP_MINTTL,
     IPV6_MINHOPCOUNT,
@@ -23,6 +24,7 @@ def test_a_listening_socket_answers_with_the_highest_ttl() -> None:
     with listening_socket(f"{own_network()}.1", 0) as made:
         assert made.getsockopt(socket.IPPROTO_IP, socket.IP_TTL) == 255
         assert made.getsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR)
+        assert isinstance(made, socket.socket)
         assert not made.getblocking()
 
 
@@ -79,7 +81,7 @@ def test_keys_are_set_and_removed_and_removing_none_is_no_error(addr: str) -> No
 
 
 def test_too_many_keys_are_told_with_what_to_do() -> None:
-    def set_all(made: socket.socket) -> None:
+    def set_all(made: Socket) -> None:
         for number in range(1, 5000):
             set_md5_key(made, f"10.0.{number >> 8}.{number & 255}", "secret")
 

@@ -112,6 +112,7 @@ async def test_a_dynamic_neighbour_that_lost_its_connection_comes_back() -> None
         await until(lambda: "10.2.0.0/16" in a.prefixes())
         connection = b.peer(a).driver.connection
         assert connection is not None
+        assert isinstance(connection.sock, socket.socket)
         connection.sock.shutdown(socket.SHUT_RDWR)
         await until(lambda: a.flaps(b) == 1)
         assert a.prefixes() == {"10.2.0.0/16"}  # RFC 4724: stale, and still there
