@@ -159,10 +159,12 @@ def _as_numbers(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         "off",
     ):
         yield neighbor.path_of("replace_private_as"), "needs remove_private_as"
-    is_own = neighbor.path_of("local_as_mode") == (*neighbor.path, "local_as_mode")
-    if is_own and neighbor.get("local_as") in (None, config.bgp.asn):
-        text = "needs local_as, another AS than that of bgp.as"
-        yield neighbor.path_of("local_as_mode"), text
+    for key in ("local_as_mode", "dual_as"):
+        is_own = neighbor.path_of(key) == (*neighbor.path, key)
+        is_said = is_own and neighbor.get(key) is not False
+        if is_said and neighbor.get("local_as") in (None, config.bgp.asn):
+            text = "needs local_as, another AS than that of bgp.as"
+            yield neighbor.path_of(key), text
 
 
 def _attributes(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:

@@ -240,6 +240,7 @@ def _session(
     if isinstance(families := fields.get("families"), list):
         fields["families"] = tuple(map(_family, families))
     fields |= _remote_as(fields)
+    fields["other_as"] = own_as if fields.get("other_as") else None
     for field in ("discarded_attributes", "withdrawn_attributes"):
         fields[field] = frozenset(fields.get(field) or ())
     disabled = fields.get("disabled_capabilities") or ()

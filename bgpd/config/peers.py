@@ -50,6 +50,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "local_address": "local_addr",
         "passive": "is_passive",
         "client": "is_client",
+        "dual_as": "other_as",
         "as_override": "overrides_as",
         "default_originate": "tells_default",
         "replace_private_as": "replaces_private_as",
@@ -154,6 +155,13 @@ class SessionOptions(Section):
             description="where `local_as` is not `bgp.as`: `replace-as` shows the peer "
             "`local_as` alone, `no-prepend` both, and `prepend` puts `local_as` before the "
             "path of routes received, too"
+        ),
+    ] = None
+    dual_as: Annotated[
+        Switch | None,
+        Field(
+            description="where `local_as` is not `bgp.as`: a peer that refuses the one "
+            "(Bad Peer AS) is offered the other, whose session is as without `local_as`"
         ),
     ] = None
     as_override: Annotated[

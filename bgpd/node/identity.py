@@ -52,7 +52,7 @@ def own_addresses(
 def peers_with_as(peers: Iterable[PeerSettings], asn: int) -> Iterator[PeerSettings]:
     """Yield peers; those that have no AS of ours get it."""
     for peer in peers:
-        yield peer if peer.local_as else _with_as(peer, asn)
+        yield _with_as(peer, asn) if _is_open(peer) else peer
 
 
 def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
@@ -61,14 +61,20 @@ def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
         settings,
         peers=tuple(peers_with_as(settings.peers, asn)),
         ranges=tuple(
-            entry
-            if entry.template.local_as
-            else replace(entry, template=_with_as(entry.template, asn))
+            replace(entry, template=_with_as(entry.template, asn))
+            if _is_open(entry.template)
+            else entry
             for entry in settings.ranges
         ),
     )
 
 
+def _is_open(peer: PeerSettings) -> bool:
+    return 0 in (peer.local_as, peer.other_as)
+
+
 def _with_as(peer: PeerSettings, asn: int) -> PeerSettings:
+    if peer.local_as:  # the other number is what is missing
+        return replace(peer, other_as=asn)
     is_internal = peer.remote_as_class is AsClass.INTERNAL
     return replace(peer, local_as=asn, remote_as=asn if is_internal else peer.remote_as)

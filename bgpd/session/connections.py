@@ -56,7 +56,7 @@ from bgpd.session.events import (
 )
 from bgpd.session.fsm import Event, State
 from bgpd.session.gr_helper import kept_families
-from bgpd.session.negotiation import refused_capabilities
+from bgpd.session.refusals import Refusals
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import STABLE_TIME, idle_hold_interval
 from bgpd.wire.open import OpenMessage
@@ -150,7 +150,7 @@ class Machines:
         is_dynamic: The peer is gone with its last connection.
         sought_until: Monotonic seconds until which a dynamic peer is connected to.
         idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
-        left_out: Capabilities that the peer refused, for the next OPEN.
+        refusals: What the peer did not take of our OPEN.
         waiting: A connection of the peer whose OPEN waits; ``None`` for none.
     """
 
@@ -174,7 +174,7 @@ class Machines:
         self.state = State.IDLE
         self.is_started = False
         self.idle_until: float | None = None
-        self.left_out: frozenset[int] = frozenset()
+        self.refusals = Refusals()
         self.waiting: Waiting | None = None
         self._failures = 0  # in a row
         self._excused_until = -inf
@@ -188,6 +188,7 @@ class Machines:
     def settings(self, settings: PeerSettings) -> None:
         if settings != self._settings:
             self.counters.forget_attempt()  # the change may be the cure
+            self.refusals.follow(self._settings, settings)
         self._settings = settings
         for connection in self.all():
             connection.settings = settings
@@ -205,6 +206,8 @@ class Machines:
             deadlines.append(self.waiting.until)
         if self.is_sought:
             deadlines.append(self.sought_until)
+        if self.refusals.kept_until and self.is_dynamic and self._has_no_connection:
+            deadlines.append(self.refusals.kept_until)
         return min(deadlines, default=None)
 
     def judges_silence(self, now: float) -> bool:
@@ -230,7 +233,7 @@ class Machines:
     def forgive(self) -> None:
         """Forget former failures and refusals: an administrator starts the peer."""
         self._failures = 0
-        self.left_out = frozenset()
+        self.refusals.left_out = frozenset()
         self.outgoing.reset_backoff()
 
     def start(
@@ -353,6 +356,7 @@ class Machines:
     ) -> None:
         """Feed one machine, and tell what became of it."""
         old, negotiated = connection.state, connection.negotiated
+        offer = connection.offer
         if event is Event.CONNECT_RETRY_TIMER_EXPIRES and connection.is_unanswered:
             self._note_silence(connection, now)
         connection.dispatch(event, now, reason)
@@ -367,7 +371,7 @@ class Machines:
             self.counters.forget_attempt()
         elif new is State.IDLE or connection.reason is not None:
             ended = connection.reason or DownReason(DownKind.UNEXPECTED_MESSAGE)
-            self._note_end(connection, old, ended, now)
+            self._note_end(connection, old, offer, ended, now)
         if old is State.ESTABLISHED and ended is not None and negotiated is not None:
             self.established = None
             self.counters.flaps += 1
@@ -431,13 +435,16 @@ class Machines:
             self.incoming = [c for c in self.incoming if c.conn_id is not None]
             self._show(gone[-1].reason)
         outgoing = self.outgoing
+        if now >= self.refusals.kept_until:
+            self.refusals.kept_until = 0.0
         if self.established is not None:
             if outgoing.conn_id is None and outgoing.state is not State.IDLE:
                 reason = DownReason(DownKind.SUPERSEDED)
                 self.dispatch(outgoing, Event.AUTOMATIC_STOP, now, reason)
         elif self.is_started and not self.incoming:
             if self.is_waiting(now):
-                if outgoing.conn_id is None and self.idle_until is None:
+                is_over = outgoing.conn_id is None and self.idle_until is None
+                if is_over and not self.refusals.kept_until:
                     self._expire_dynamic(now)
             elif outgoing.state is State.IDLE and self.idle_until is None:
                 interval = idle_hold_interval(
@@ -455,7 +462,12 @@ class Machines:
         self.outbox.append(PeerExpired())
 
     def _note_end(
-        self, connection: Connection, old: State, reason: DownReason, now: float
+        self,
+        connection: Connection,
+        old: State,
+        offer: OpenMessage | None,
+        reason: DownReason,
+        now: float,
     ) -> None:
         if reason.kind in (DownKind.SUPERSEDED, DownKind.KEY_CHANGED):
             return
@@ -463,7 +475,7 @@ class Machines:
             self.counters.note_reset(reason, now)
         else:
             self.counters.note_attempt(reason, now)
-        is_retry = self._learn_refusal(old, reason)
+        is_retry = self.refusals.learn(offer, self._settings, reason, old, now)
         if connection.state is not State.IDLE or is_retry or reason.kind in NO_FAILURE:
             return
         if now < self._excused_until and is_for_silence(reason):
@@ -483,24 +495,6 @@ class Machines:
         text = f"no answer to SYN for {seconds} s: firewall, MD5 key or host down"
         reason = DownReason(DownKind.CONNECT_FAILED, text)
         self.counters.note_attempt(reason, now)
-
-    def _learn_refusal(self, old: State, reason: DownReason) -> bool:
-        """Leave out next time what the peer cannot take; return whether that is new.
-
-        Once only: an attempt that failed in spite of it is followed by a whole offer.
-        """
-        if old < State.OPEN_SENT or reason.kind in NO_FAILURE:
-            return False
-        before, self.left_out = self.left_out, frozenset()
-        is_opening = old in (State.OPEN_SENT, State.OPEN_CONFIRM)
-        if (
-            is_opening
-            and not before
-            and reason.kind is DownKind.NOTIFICATION_RECEIVED
-            and reason.notification is not None
-        ):
-            self.left_out = refused_capabilities(reason.notification)
-        return bool(self.left_out)
 
     def _show(self, reason: DownReason | None) -> None:
         state = max(connection.state for connection in self.all())

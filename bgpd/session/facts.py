@@ -70,6 +70,11 @@ class SessionFacts:
     def settings(self, settings: PeerSettings) -> None:
         self._machines.settings = settings
 
+    @property
+    def offered(self) -> PeerSettings:
+        """``settings`` with our AS as it stands in the OPEN: that of the session, if any."""
+        return self._machines.refusals.offered(self.settings)
+
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""
         established = self._machines.established

@@ -74,6 +74,7 @@ class Negotiated:
     """All that the session agreed on.
 
     Attributes:
+        local_as: Ours, as sent.
         peer_as: From the peer's OPEN.
         peer_router_id: BGP identifier, as an integer.
         is_ibgp: Both sides are of one AS.
@@ -98,6 +99,7 @@ class Negotiated:
         peer: The peer's, as received.
     """
 
+    local_as: int
     peer_as: int
     peer_router_id: int
     is_ibgp: bool
@@ -285,6 +287,7 @@ def negotiate(
     has_extended = ours.has_extended_message and theirs.has_extended_message
     next_hops = set(ours.extended_next_hop) & set(theirs.extended_next_hop)
     return Negotiated(
+        local_as=local.asn,
         peer_as=peer.asn,
         peer_router_id=peer.router_id,
         is_ibgp=peer.asn == local.asn,

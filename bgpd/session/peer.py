@@ -32,6 +32,7 @@ from bgpd.session.facts import SessionFacts
 from bgpd.session.fsm import Event, State
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.refresh import refresh_of
+from bgpd.session.refusals import under
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
 from bgpd.wire.errors import CeaseSubcode, NotifyError
@@ -372,7 +373,8 @@ class PeerSession(SessionFacts):
             return
         try:
             peer_open = decode_open(body)
-            negotiated = negotiate(self.settings, connection.offer, peer_open)
+            mine = under(self.settings, connection.offer.asn)
+            negotiated = negotiate(mine, connection.offer, peer_open)
         except NotifyError as error:
             self._fail(connection, Event.BGP_OPEN_MSG_ERR, error, now)
             return
@@ -445,11 +447,11 @@ class PeerSession(SessionFacts):
 
     def _offer(self) -> OpenMessage:
         return offer(
-            self.settings,
+            self.offered,
             self.local_router_id,
             restart=self.restart,
             hostname=self._hostname,
-            left_out=self._machines.left_out,
+            left_out=self._machines.refusals.left_out,
         )
 
     def _refuse(self, conn_id: int) -> None:

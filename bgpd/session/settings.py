@@ -106,6 +106,8 @@ class PeerSettings:
         remote_as_ranges: Closed ranges of AS numbers.
         local_as: Our AS on this session.
         local_as_mode: See ``LocalAsMode``.
+        other_as: Our AS where the peer does not know us by ``local_as`` (it says Bad Peer
+            AS); ``None`` is none, and 0 one that the datastore knows.
         overrides_as: Put ``local_as`` for the peer's AS in paths sent to it.
         remove_private_as: Private AS numbers that paths sent are rid of.
         replaces_private_as: Put ``local_as`` in their place.
@@ -158,6 +160,7 @@ class PeerSettings:
     remote_as_class: AsClass = AsClass.LISTED
     remote_as_ranges: tuple[tuple[int, int], ...] = ()
     local_as_mode: LocalAsMode = LocalAsMode.REPLACE_AS
+    other_as: int | None = None
     overrides_as: bool = False
     remove_private_as: PrivateScope = PrivateScope.NONE
     replaces_private_as: bool = False

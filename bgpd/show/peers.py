@@ -54,7 +54,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "name": settings.name,
         "address": settings.remote_addr,
         "remote_as": negotiated.peer_as if negotiated else settings.remote_as,
-        "local_as": settings.local_as,
+        "local_as": peer.in_force.local_as,
         "role": role_of(peer),
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],

@@ -30,7 +30,7 @@ from bgpd.session.settings import PeerSettings
 from bgpd.speaker.export_context import export_context
 from bgpd.speaker.import_context import attribute_context, import_rules
 from bgpd.speaker.local_addresses import zone_of
-from bgpd.speaker.prefix_limits import PrefixLimits, block, rest
+from bgpd.speaker.prefix_limits import PrefixLimits, block, exceeded, look_at, rest
 from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.route_refresh import (
     RefreshSubtype,
@@ -107,6 +107,11 @@ class Peer:
         return self.driver.session.state
 
     @property
+    def in_force(self) -> PeerSettings:
+        """The settings as the session has them: our AS may be another one there."""
+        return self.driver.session.offered
+
+    @property
     def stale_family_count(self) -> int:
         """Families whose routes outlived the session and wait for the peer."""
         return len(self.stale)
@@ -180,14 +185,14 @@ class Peer:
                 source.is_client, source.cluster_id = is_client, cluster_id
 
     def _make_intake(self, negotiated: Negotiated) -> Intake:
-        context = attribute_context(self.settings, negotiated)
+        context = attribute_context(self.in_force, negotiated)
         tables = {family: self.ribs_in[family] for family in negotiated.families}
         return Intake(tables, context, negotiated.add_path_receive)
 
     def _import_rules(self) -> ImportRules:
         return import_rules(
             self._speaker,
-            self.settings,
+            self.in_force,
             self._local_addresses,
             is_ibgp=self.kind is SourceKind.IBGP,
         )
@@ -201,7 +206,7 @@ class Peer:
     def _export_context(self, family: Family, negotiated: Negotiated) -> ExportContext:
         return export_context(
             self._speaker,
-            self.settings,
+            self.in_force,
             self.sources[family],
             negotiated,
             family=family,
@@ -235,17 +240,7 @@ class Peer:
             self._speaker.jobs.add(self._speaker.next_hops.sweep_unused())
         if taken.fault is not None:  # the rest is lost: the session must end
             raise taken.fault
-        return taken.error or self._exceeded()
-
-    def _exceeded(self) -> NotifyError | None:
-        is_dynamic = bool(self.range_name)
-        return self.limits.look(self.settings, self.ribs_in, is_dynamic=is_dynamic)
-
-    def look_at_limits(self) -> None:
-        """End the session if it has too many prefixes now."""
-        error = None if self.negotiated is None else self._exceeded()
-        if error is not None:
-            self.driver.notify(error)
+        return taken.error or exceeded(self)
 
     def _act_on(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
@@ -355,7 +350,7 @@ class Peer:
         for changes in slices:
             changed(changes)
             yield
-        self.look_at_limits()
+        look_at(self)
 
     def state_changed(self, event: StateChanged) -> None:
         """Log the way down; ``established`` logs the way up."""

@@ -89,7 +89,7 @@ class PeerMemory:
             address,
             peer.range_name,
             peer.driver.session.local_addr,
-            peer.settings.local_as,
+            negotiated.local_as,
             negotiated.peer_as,
             families,
             graceful.restart_time if graceful is not None and families else 0,

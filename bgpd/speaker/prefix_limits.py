@@ -206,6 +206,19 @@ def has_more_room(
     )
 
 
+def exceeded(peer: "Peer") -> NotifyError | None:
+    """Return the error that ends a peer's session, if a limit says so."""
+    is_dynamic = bool(peer.range_name)
+    return peer.limits.look(peer.settings, peer.ribs_in, is_dynamic=is_dynamic)
+
+
+def look_at(peer: "Peer") -> None:
+    """End a peer's session if it has too many prefixes now."""
+    error = None if peer.negotiated is None else exceeded(peer)
+    if error is not None:
+        peer.driver.notify(error)
+
+
 def rest(peer: "Peer") -> None:
     """See to it that a peer whose session a limit ended waits for an operator, if it must."""
     limit, settings = peer.limits.exceeded, peer.settings
@@ -258,7 +271,7 @@ def follow(peer: "Peer", before: PeerSettings) -> None:
             ):
                 rib.admission.forgotten_count = 0
                 _ask_again(peer, family)
-        peer.look_at_limits()
+        look_at(peer)
 
 
 def _ask_again(peer: "Peer", family: Family) -> None:

@@ -151,7 +151,7 @@ def is_still(member: Member, settings: PeerSettings) -> bool:
     """
     here = split_zone(settings.local_addr)[0]  # its zone, if any, is the peer's
     return (
-        member.local_as == settings.local_as
+        member.local_as in (settings.local_as, settings.other_as)
         and settings.accepts_as(member.remote_as)
         and here in ("", split_zone(member.local_addr)[0])
     )

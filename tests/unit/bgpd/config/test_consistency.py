@@ -203,6 +203,18 @@ def findings_of(text: str) -> list[str]:
         ),
         (
             (
+                "peers: [{address: 10.0.0.1, as: 1, dual_as: on}, "
+                "{address: 10.0.0.2, as: 1, dual_as: on, local_as: 64512}, "
+                "{address: 10.0.0.3, as: 1, dual_as: off}, "
+                "{address: 10.0.0.4, as: 1, dual_as: on, local_as: 5}]"
+            ),
+            [
+                f"peers[{n}].dual_as: needs local_as, another AS than that of bgp.as"
+                for n in (0, 1)
+            ],
+        ),
+        (
+            (
                 "bgp: {as: 64512, router_id: 1.1.1.1, "
                 "defaults: {local_as_mode: prepend}}\n"
                 "peers: [{address: 10.0.0.1, as: 1}]"

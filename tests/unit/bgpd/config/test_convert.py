@@ -157,6 +157,7 @@ peers:
     allow_as_set: on
     enforce_first_as: off
     local_as_mode: no-prepend
+    dual_as: on
     as_override: on
     remove_private_as: leading
     replace_private_as: on
@@ -207,6 +208,7 @@ peers:
             allows_as_set=True,
             enforces_first_as=False,
             local_as_mode=LocalAsMode.NO_PREPEND,
+            other_as=64512,
             overrides_as=True,
             remove_private_as=PrivateScope.LEADING,
             replaces_private_as=True,
@@ -284,6 +286,22 @@ ranges: [{{prefix: 10.0.0.0/8, as: {written}}}]
         assert each.accepts_as(64998) is (written == "external")
         assert each.is_internal is (written == "internal")
         assert each.remote_as == (64999 if written == "internal" else 0)
+
+
+def test_the_other_as_comes_from_the_datastore_where_it_knows_ours() -> None:
+    text = """
+datastore: {type: folder, path: a}
+peers: [{address: 10.0.0.1, as: 1, local_as: 64900, dual_as: on}]
+ranges: [{prefix: 10.0.0.0/8, as: 1, local_as: 64900, dual_as: on}]
+"""
+    written = settings_of(text)
+    assert written.peers[0].other_as == 0
+    filled = with_as(written, 64999)
+    for each in (filled.peers[0], filled.ranges[0].template):
+        assert (each.local_as, each.other_as) == (64900, 64999)
+    without = with_as(settings_of(text.replace("dual_as: on", "dual_as: off")), 64999)
+    for each in (without.peers[0], without.ranges[0].template):
+        assert (each.local_as, each.other_as) == (64900, None)
 
 
 def test_ranges_become_templates_without_address() -> None:
