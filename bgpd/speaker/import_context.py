@@ -26,6 +26,7 @@ def attribute_context(
         extended_next_hop=negotiated.extended_next_hop,
         discarded=settings.discarded_attributes,
         withdrawn=settings.withdrawn_attributes,
+        is_on_loopback=settings.remote_addr.startswith("127."),
     )
 
 

@@ -79,8 +79,8 @@ def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
         rb"\x40\x01\x01[\x00-\x02]",
         # FRR sends AS_PATH with Extended Length whatever its length.
         rb"(?:\x40\x02|\x50\x02\x00)(\x00|" + _path_lengths() + rb")",
-        # 0/8, multicast and class E are left to the walk.
-        optional(rb"\x40\x03\x04([^\x00\xe0-\xff]...)"),
+        # 0/8, 127/8, multicast and class E are left to the walk.
+        optional(rb"\x40\x03\x04([^\x00\x7f\xe0-\xff]...)"),
         optional(rb"\x80\x04\x04" + word),
     ]
     if is_ibgp:

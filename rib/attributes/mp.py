@@ -9,7 +9,7 @@ from typing import Final
 
 from rib.attributes import codes
 from rib.attributes.path_attributes import encode_attribute
-from rib.attributes.table import TABLE, AttributeContext
+from rib.attributes.table import TABLE, AttributeContext, is_host
 from rib.errors import Problem, Remedy
 from rib.family import AFI_IPV4, AFI_IPV6, SAFI_UNICAST, Family
 from rib.zones import is_link_local
@@ -19,6 +19,7 @@ TREAT_AS_WITHDRAW: Final = Remedy.TREAT_AS_WITHDRAW
 SESSION_RESET: Final = Remedy.SESSION_RESET
 
 _SAFI_MULTICAST: Final = 2
+_NO_HOSTS: Final = (bytes(16), bytes(15) + b"\1")  # :: and ::1
 
 NEXT_HOP_LENGTHS: Final = {AFI_IPV4: (4,), AFI_IPV6: (16, 32)}
 """Octets of an MP next hop by AFI (RFC 4760 3, RFC 2545 3), for unicast and multicast."""
@@ -160,7 +161,7 @@ def read_mp_reach(
         next_hop = _usable(next_hop)
     # One reserved octet follows: SNPAs of RFC 2858, ignored by RFC 4760 3.
     reach = MpReach(family, next_hop, value[stop + 1 :])
-    if not is_address or _is_host(next_hop):
+    if not is_address or _is_host(next_hop, context):
         return reach, None
     return reach, Problem(
         TREAT_AS_WITHDRAW,
@@ -183,11 +184,11 @@ def _usable(pair: bytes) -> bytes:
     return second if not any(first) or is_link_local(first) else pair
 
 
-def _is_host(next_hop: bytes) -> bool:
+def _is_host(next_hop: bytes, context: AttributeContext) -> bool:
     if len(next_hop) == 4:
-        first = next_hop[0]
-        return first != 0 and not 0xE0 <= first <= 0xEF and next_hop != b"\xff" * 4
-    return any(next_hop[:16]) and next_hop[0] != 0xFF
+        return is_host(next_hop, context)
+    first = next_hop[:16]
+    return first not in _NO_HOSTS and first[0] != 0xFF
 
 
 def _mp_short(code: int, value: bytes) -> Problem:

