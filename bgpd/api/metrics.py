@@ -265,117 +265,134 @@ _PEER_TABLE: Final = (*_PEER, "family")
 _TABLE: Final = ("family",)
 
 _FIB_COUNTERS: Final = {
-    "adopted": "Kernel routes found with our protocol number.",
+    "adopted": "Kernel routes with our protocol number that the daemon found and "
+    "adopted.",
     "written": "Route messages sent to the kernel.",
-    "drifts": "Foreign changes of our kernel routes.",
-    "repairs": "Kernel routes written again after such a change.",
-    "resyncs": "Comparisons with the kernel's whole table.",
-    "overflows": "Times the kernel dropped notifications.",
+    "drifts": "Changes that other programs made to our kernel routes.",
+    "repairs": "Kernel routes that we restored after such a change.",
+    "resyncs": "Full comparisons with the kernel's table.",
+    "overflows": "How often the kernel dropped notifications.",
 }
 
 # fmt: off
 ROWS: Final[tuple[_Row, ...]] = (
-    _Row("pybgpd_info", "1, with the version as a label.", False, ("version",),
+    _Row("pybgpd_info", "Always 1; the label carries the version.", False, ("version",),
          lambda f: [((f.version,), 1)]),
-    _Row("pybgpd_uptime_seconds", "Seconds since the start.", False, (),
+    _Row("pybgpd_uptime_seconds", "Seconds since the daemon started.", False, (),
          _one(lambda f: f.uptime)),
-    _Row("pybgpd_recovering", "1 while End-of-RIB is held back after a restart.", False,
+    _Row("pybgpd_recovering", "1 while we defer End-of-RIB after a restart (RFC 4724 "
+                              "4.1).", False,
          (), _one(lambda f: f.recovery_peers is not None)),
-    _Row("pybgpd_recovery_awaited_peers", "Peers that it waits for.", False, (),
+    _Row("pybgpd_recovery_awaited_peers", "Peers whose End-of-RIB we still wait for.", False, (),
          _one(lambda f: f.recovery_peers or 0)),
     _Row("pybgpd_sessions", "Sessions by state.", False, ("state",),
          lambda f: (((state,), count) for state, count in f.session_states.items())),
-    _Row("pybgpd_peer_up", "1 while the session is established.", False, _PEER,
+    _Row("pybgpd_peer_up", "1 if the session is Established.", False, _PEER,
          _per_peer(lambda peer: peer.is_established)),
-    _Row("pybgpd_peer_flaps", "Established sessions that ended.", True, _PEER,
+    _Row("pybgpd_peer_flaps", "Times an Established session ended.", True, _PEER,
          _per_peer(lambda peer: peer.flaps)),
-    _Row("pybgpd_peer_malformed", "Problems found in a peer's UPDATEs.", True, _PEER,
+    _Row("pybgpd_peer_malformed", "Errors in UPDATE messages from the peer.", True, _PEER,
          _per_peer(lambda peer: peer.malformed)),
     _Row("pybgpd_peer_messages_received", "BGP messages received.", True, _PEER,
          _per_peer(lambda peer: peer.messages_received)),
     _Row("pybgpd_peer_messages_sent", "BGP messages sent.", True, _PEER,
          _per_peer(lambda peer: peer.messages_sent)),
-    _Row("pybgpd_peer_prefixes_received", "Prefixes a peer announces.", False,
+    _Row("pybgpd_peer_prefixes_received", "Prefixes that the peer advertises.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.received)),
-    _Row("pybgpd_peer_prefixes_accepted", "Those of them in Loc-RIB.", False,
+    _Row("pybgpd_peer_prefixes_accepted", "Received prefixes that are in the Loc-RIB.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.accepted)),
-    _Row("pybgpd_peer_prefixes_refused", "Those that policy, a loop check or a limit"
-         " refused.", False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
-    _Row("pybgpd_peer_prefixes_blocked", "Those that max_prefixes keeps out.", False,
+    _Row("pybgpd_peer_prefixes_refused", "Received prefixes that policy, a loop "
+                                         "check or a limit rejected.", False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
+    _Row("pybgpd_peer_prefixes_blocked", "Received prefixes that max_prefixes "
+                                         "blocked.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.blocked)),
-    _Row("pybgpd_peer_prefixes_stale", "Those accepted that outlived their session, and"
-         " were not announced since.", False, _PEER_TABLE,
+    _Row("pybgpd_peer_prefixes_stale", "Accepted prefixes that are stale: kept after "
+                                       "the session ended and not advertised again "
+                                       "since.", False, _PEER_TABLE,
          _per_peer_table(lambda table: table.stale)),
-    _Row("pybgpd_peer_max_prefixes", "Limit of accepted prefixes; 0 is none.", False,
+    _Row("pybgpd_peer_max_prefixes", "Limit of accepted prefixes; 0 means no limit.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.max_prefixes)),
-    _Row("pybgpd_peer_max_received", "Limit of received prefixes; 0 is none.", False,
+    _Row("pybgpd_peer_max_received", "Limit of received prefixes; 0 means no limit.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.max_received)),
-    _Row("pybgpd_peer_prefixes_ignored", "Prefixes that were no unicast destination"
-         " (RFC 4271 6.3).", True, _PEER_TABLE,
+    _Row("pybgpd_peer_prefixes_ignored", "Prefixes ignored because they are not "
+                                         "unicast destinations (RFC 4271 6.3).", True, _PEER_TABLE,
          _per_peer_table(lambda table: table.ignored)),
-    _Row("pybgpd_rib_prefixes", "Prefixes in Loc-RIB.", False, _TABLE,
+    _Row("pybgpd_rib_prefixes", "Prefixes in the Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.prefixes)),
-    _Row("pybgpd_rib_paths", "Paths in Loc-RIB.", False, _TABLE,
+    _Row("pybgpd_rib_paths", "Paths in the Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.paths)),
-    _Row("pybgpd_rib_leftover_paths", "Paths of peers without a session that nothing"
-         " keeps; more than 0 is a fault, and they are removed.", False, (),
+    _Row("pybgpd_rib_leftover_paths", "Orphan paths: their peer has no session and "
+                                      "nothing keeps them. Anything above 0 is a "
+                                      "bug; the daemon removes them.", False, (),
          _one(lambda f: f.leftover_paths)),
-    _Row("pybgpd_pending_prefixes", "Prefixes that wait to be told.", False, _TABLE,
+    _Row("pybgpd_pending_prefixes", "Changed prefixes that wait for the next flush "
+                                    "to the peers.", False, _TABLE,
          _per_table(lambda table: table.pending)),
-    _Row("pybgpd_paced_prefixes", "Prefixes held back in update groups, since they keep"
-         " changing.", False, _TABLE, _per_table(lambda table: table.paced)),
+    _Row("pybgpd_paced_prefixes", "Prefixes that wait for the advertisement interval "
+                                  "because they keep changing.", False, _TABLE, _per_table(lambda table: table.paced)),
     _Row("pybgpd_update_groups", "Update groups.", False, _TABLE,
          _per_table(lambda table: table.groups)),
     _Row("pybgpd_update_group_members", "Sessions in update groups.", False, _TABLE,
          _per_table(lambda table: table.members)),
-    _Row("pybgpd_update_group_members_behind", "Those that do not keep up.", False,
+    _Row("pybgpd_update_group_members_behind", "Sessions in update groups that lag "
+                                               "behind (slow peers).", False,
          _TABLE, _per_table(lambda table: table.behind)),
     _Row("pybgpd_fib_routes", "Kernel routes by state.", False, ("state",),
          _fib_states),
-    _Row("pybgpd_fib_next_hop_objects", "Kernel next-hop objects held.", False, (),
+    _Row("pybgpd_fib_next_hop_objects", "Kernel next-hop objects in use.", False, (),
          _fib(lambda fib: fib.next_hop_objects)),
     *(_Row(f"pybgpd_fib_{name}", text, True, (),
            _fib(lambda fib, name=name: getattr(fib, name)))  # type: ignore[misc]
       for name, text in _FIB_COUNTERS.items()),
-    _Row("pybgpd_datastore_connected", "1 while changes would be noticed.", False, (),
+    _Row("pybgpd_datastore_connected", "1 while the datastore connection delivers "
+                                       "changes.", False, (),
          _datastore(lambda store: store.is_connected)),
-    _Row("pybgpd_datastore_revision", "Newest revision applied.", False, (),
+    _Row("pybgpd_datastore_revision", "Latest datastore revision applied.", False, (),
          _datastore(lambda store: store.applied_revision)),
-    _Row("pybgpd_datastore_lag_revisions", "Revisions known but not applied.", False, (),
+    _Row("pybgpd_datastore_lag_revisions", "Datastore revisions seen but not yet "
+                                           "applied.", False, (),
          _datastore(lambda store: store.lag_revisions)),
-    _Row("pybgpd_datastore_snapshots", "Snapshots read; continuity was lost before each"
-         " but the first.", True, (), _datastore(lambda store: store.snapshots)),
-    _Row("pybgpd_held_objects", "Objects in force although their source has them no"
-         " more: nobody can have meant it.", False, ("kind",),
+    _Row("pybgpd_datastore_snapshots", "Full snapshots read from the datastore; "
+                                       "every one after the first follows a gap in "
+                                       "the watch.", True, (), _datastore(lambda store: store.snapshots)),
+    _Row("pybgpd_held_objects", "Objects still in force although their source no "
+                                "longer has them, because their removal is "
+                                "implausible.", False, ("kind",),
          lambda f: (((kind,), count) for kind, count in f.held.items())),
-    _Row("pybgpd_holds", "Removals that were held as implausible.", True, (),
+    _Row("pybgpd_holds", "Implausible removals that the daemon has held.", True, (),
          _one(lambda f: f.holds)),
-    _Row("pybgpd_config_last_reload_successful", "1 unless the configuration was refused"
-         " when it was read last.", False, (), _reload(lambda it: it.is_successful)),
-    _Row("pybgpd_config_last_reload_success_timestamp_seconds", "When the configuration"
-         " in force was read.", False, (), _reload(lambda it: it.success_time)),
-    _Row("pybgpd_config_pending_keys", "Changed keys of it that wait for the next start.",
+    _Row("pybgpd_config_last_reload_successful", "0 if the daemon rejected the "
+                                                 "configuration at the last reload, "
+                                                 "otherwise 1.", False, (), _reload(lambda it: it.is_successful)),
+    _Row("pybgpd_config_last_reload_success_timestamp_seconds", "Unix time at which "
+                                                                "the daemon read the "
+                                                                "configuration in "
+                                                                "force.", False, (), _reload(lambda it: it.success_time)),
+    _Row("pybgpd_config_pending_keys", "Changed configuration keys that take effect "
+                                       "only at the next start.",
          False, (), _reload(lambda it: it.pending_keys)),
-    _Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop within a"
-         " minute.", False, (), _one(lambda f: f.lag_worst)),
-    _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the delays.", False, (),
+    _Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop in the "
+                                          "last minute.", False, (), _one(lambda f: f.lag_worst)),
+    _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the event loop's delays "
+                                        "in the last minute.", False, (),
          _one(lambda f: f.lag_p99)),
-    _Row("pybgpd_standstills", "Times the process stood still for 2 s or more.", True, (),
+    _Row("pybgpd_standstills", "How often the process stalled for 2 s or more.", True, (),
          _one(lambda f: f.standstills)),
-    _Row("pybgpd_standstill_seconds", "For how long in all.", True, (),
+    _Row("pybgpd_standstill_seconds", "Total time for which the process stalled.", True, (),
          _one(lambda f: f.standstill_seconds)),
-    _Row("pybgpd_log_lines_lost", "Log lines that nobody read in time, or that could not"
-         " be written.", True, (), _one(lambda f: f.log_lines_lost)),
-    _Row("pybgpd_log_lines_counted", "Log lines that came too often, and are told of by"
-         " summaries.", True, (), _one(lambda f: f.log_lines_counted)),
-    _Row("pybgpd_refused_connections", "Connections from nobody's address.", True, (),
+    _Row("pybgpd_log_lines_lost", "Log lines lost because the reader was too slow or "
+                                  "a write failed.", True, (), _one(lambda f: f.log_lines_lost)),
+    _Row("pybgpd_log_lines_counted", "Log lines suppressed as too frequent; "
+                                     "summaries give their number.", True, (), _one(lambda f: f.log_lines_counted)),
+    _Row("pybgpd_refused_connections", "Connections rejected because the source "
+                                       "address matched no neighbour or range.", True, (),
          _one(lambda f: f.refused_connections)),
-    _Row("pybgpd_warnings", "What an operator should look at now.", False, (),
+    _Row("pybgpd_warnings", "Current warnings for the operator.", False, (),
          _one(lambda f: f.warnings)),
-    _Row("pybgpd_object_warnings", "Findings about an object of the datastore.", False,
+    _Row("pybgpd_object_warnings", "Problems with objects in the datastore.", False,
          ("object", "field"), _object_warnings),
-    _Row("pybgpd_contained_faults", "Faults that a part of the daemon stumbled over and"
-         " stayed as it was.", True, ("part",), _contained_faults),
+    _Row("pybgpd_contained_faults", "Internal errors that affected one part of the "
+                                    "daemon, which kept its previous state.", True, ("part",), _contained_faults),
 )
 # fmt: on
 

@@ -1,4 +1,4 @@
-"""``pybgpctl``: look at a running daemon, and tell it what to do."""
+"""``pybgpctl``: query and control a running daemon."""
 
 import sys
 from typing import Any, Final
@@ -24,10 +24,10 @@ _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 8
 _family = click.option(
     "--family",
     type=click.Choice(["ipv4", "ipv6"]),
-    help="Only this address family.",
+    help="Show only this address family.",
 )
 _limit = click.option(
-    "--limit", type=click.IntRange(min=1), help="At most so many rows."
+    "--limit", type=click.IntRange(min=1), help="Show at most this many rows."
 )
 
 
@@ -57,12 +57,12 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
 )
 @click.pass_context
 def main(ctx: click.Context, control: str) -> None:
-    """Look at a running pybgpd, and tell it what to do.
+    """Query and control a running pybgpd.
 
-    Start with "pybgpctl show status". Every "show" takes "-o json" for programs.
+    Start with "pybgpctl show status". Every "show" command accepts "-o json".
 
-    Exit codes: 0 all is well, 1 the daemon says no, 2 wrong usage, 3 no daemon to
-    talk to.
+    Exit codes: 0 success, 1 the daemon reported an error, 2 usage error, 3 cannot
+    reach the daemon.
     """
     ctx.obj = control
 
@@ -72,7 +72,7 @@ main.add_command(calico)
 
 @main.group()
 def show() -> None:
-    """Show peers, routes, kernel routes, groups or the daemon's state."""
+    """Show peers, routes, kernel routes, update groups or the daemon's state."""
 
 
 @show.command("peers")
@@ -80,7 +80,7 @@ def show() -> None:
 @output_option
 @click.pass_obj
 def show_peers(control: str, peer: str | None, output: str) -> None:
-    """List the sessions, or show all about one PEER (a name or an address)."""
+    """List all sessions, or show one PEER (a name or an address) in detail."""
     answer = ask(control, "show-peers", peer=peer)
     if peer is not None:
         print_page(answer, output, peer_page)
@@ -90,35 +90,39 @@ def show_peers(control: str, peer: str | None, output: str) -> None:
 
 @show.command("routes")
 @_family
-@click.option("--prefix", help="Only this prefix.")
-@click.option("--longer", is_flag=True, help="Also what lies inside --prefix.")
-@click.option("--peer", help="Only routes that compete and come from this peer.")
+@click.option("--prefix", help="Show only this prefix.")
+@click.option(
+    "--longer", is_flag=True, help="Include more specific routes inside --prefix."
+)
+@click.option("--peer", help="Show only accepted routes from this peer.")
 @click.option(
     "--received-from",
     metavar="PEER",
-    help="All that a peer told us, refused routes too, with the reason.",
+    help="Show all routes received from PEER; for rejected ones, with the reason.",
 )
 @click.option(
-    "--advertised-to", metavar="PEER", help="What a peer is told, as it sees it."
+    "--advertised-to",
+    metavar="PEER",
+    help="Show the routes advertised to PEER, as PEER sees them.",
 )
-@click.option("--best", is_flag=True, help="Only selected routes.")
+@click.option("--best", is_flag=True, help="Show only best routes.")
 @_limit
 @output_option
 @click.pass_obj
 def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # click's values go to the daemon as they are
-    """List routes, in the order of their prefixes.
+    """List routes, sorted by prefix.
 
     \b
-    The first column says what a route is:
-      *  selected                    !  its next hop is unreachable
-      =  used with others (ECMP)     s  stale: the session is gone, the route waits
-      x  refused by a check or by import policy
+    The first column shows the status of a route:
+      *  selected                    !  next hop unreachable
+      =  multipath (ECMP)             s  stale: the session is down, and the route is kept
+      x  rejected by a check or by import policy
 
-    A family's rows stream; a table of a million routes needs no memory here.
+    Rows are streamed, so pybgpctl needs little memory even for a million routes.
     """  # noqa: D301  # click wants the character itself, to keep the lines below it
     is_told = wanted["advertised_to"] is not None
     answer = ask(control, "show-routes", **wanted)
-    print_rows(answer, output, TOLD if is_told else ROUTES, "no such routes")
+    print_rows(answer, output, TOLD if is_told else ROUTES, "no matching routes")
     if output == "table" and sys.stdout.isatty() and not is_told:
         click.echo(ROUTE_LEGEND)
 
@@ -126,15 +130,16 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
 @show.command("route")
 @click.argument("prefix")
 @click.option(
-    "--lpm", is_flag=True, help="The most specific route that contains PREFIX."
+    "--lpm", is_flag=True, help="Find the most specific route that covers PREFIX."
 )
 @output_option
 @click.pass_obj
 def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
-    """Explain why PREFIX goes where it goes.
+    """Show the best path for PREFIX and why it was chosen.
 
-    Each path with its attributes and why it won or lost, what was refused and why, who
-    is told and how, what the kernel has. An address finds the route that it takes.
+    Lists each path with its attributes and why it won or lost, rejected paths and why,
+    the peers that receive the route and in which form, and the route in the kernel.
+    For an address, shows the route that packets to it take.
     """
     answer = ask(control, "show-route", prefix=prefix, lpm=lpm)
     print_page(answer, output, route_page)
@@ -142,17 +147,17 @@ def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
 
 @show.command("fib")
 @_family
-@click.option("--prefix", help="Only this prefix.")
+@click.option("--prefix", help="Show only this prefix.")
 @click.option(
     "--state",
     type=click.Choice(["installed", "pending", "failed", "conflict", "stale"]),
-    help="Only routes in this state.",
+    help="Show only routes in this state.",
 )
 @_limit
 @output_option
 @click.pass_obj
 def show_fib(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
-    """List our routes in the kernel's table, with errors."""
+    """List our routes in the kernel's table, with any errors."""
     print_rows(ask(control, "show-fib", **wanted), output, FIB, "no kernel routes")
 
 
@@ -161,35 +166,46 @@ def show_fib(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN4
 @output_option
 @click.pass_obj
 def show_groups(control: str, family: str | None, output: str) -> None:
-    """List update groups: peers that are told the same, and who is behind."""
+    """List update groups (peers that receive the same routes) and their slow peers."""
     answer = ask(control, "show-groups", family=family)
-    print_rows(answer, output, GROUPS, "nobody is told anything")
+    print_rows(answer, output, GROUPS, "no update groups")
 
 
 @show.command("status")
 @output_option
 @click.pass_obj
 def show_status(control: str, output: str) -> None:
-    """Show the daemon's state: identity, peers, tables, kernel, datastore, warnings."""
+    """Show the state of the daemon: identity, peers, tables, kernel, datastore, warnings."""
     print_page(ask(control, "show-status"), output, status_page)
 
 
 @main.command()
 @click.argument("peer")
-@click.option("--soft-in", is_flag=True, help="Judge its routes again.")
-@click.option("--soft-out", is_flag=True, help="Send it our routes again.")
-@click.option("--hard", is_flag=True, help="End the session and drop its routes.")
+@click.option(
+    "--soft-in",
+    is_flag=True,
+    help="Re-evaluate the routes received from PEER (soft inbound reset).",
+)
+@click.option(
+    "--soft-out",
+    is_flag=True,
+    help="Advertise all routes to PEER again (soft outbound reset).",
+)
+@click.option(
+    "--hard", is_flag=True, help="Close the session and drop its routes at once."
+)
 @click.pass_obj
 def reset(control: str, /, peer: str, **kinds: bool) -> None:
     """Reset PEER (a name or an address).
 
-    Without an option the session ends and comes up again; where graceful restart was
-    agreed on, routes stay meanwhile. The soft kinds leave the session alone.
+    Without options, closes the session and opens it again; if both sides negotiated
+    graceful restart, the routes stay in use meanwhile. The soft options leave the
+    session up.
     """
     chosen = [name.replace("_", "-") for name, is_chosen in kinds.items() if is_chosen]
     if len(chosen) > 1:
         options = ", ".join(f"--{name}" for name in chosen)
-        raise click.UsageError(f"one of these at a time: {options}")
+        raise click.UsageError(f"use only one of these options: {options}")
     kind = chosen[0] if chosen else None
     print_lines(ask(control, "reset", peer=peer, kind=kind))
 
@@ -197,16 +213,16 @@ def reset(control: str, /, peer: str, **kinds: bool) -> None:
 @main.command()
 @click.pass_obj
 def reload(control: str) -> None:
-    """Read the configuration again; print what changes."""
+    """Reload the configuration and print what changes."""
     print_lines(ask(control, "reload"))
 
 
 @main.command("shutdown-peer")
 @click.argument("peer")
-@click.option("--text", help="Told to the peer's operator (RFC 9003).")
+@click.option("--text", help="Message for the operator of the peer (RFC 9003).")
 @click.pass_obj
 def shutdown_peer(control: str, peer: str, text: str | None) -> None:
-    """Take PEER down until enable-peer, or until the daemon starts again."""
+    """Shut down the session with PEER until enable-peer or the next start of the daemon."""
     print_lines(ask(control, "disable-peer", peer=peer, text=text))
 
 
@@ -214,19 +230,19 @@ def shutdown_peer(control: str, peer: str, text: str | None) -> None:
 @click.argument("peer")
 @click.pass_obj
 def enable_peer(control: str, peer: str) -> None:
-    """Let PEER come up again after shutdown-peer."""
+    """Enable PEER again after shutdown-peer."""
     print_lines(ask(control, "enable-peer", peer=peer))
 
 
 @main.command()
-@click.option("--flush", is_flag=True, help="Remove our routes from the kernel, too.")
-@click.option("--text", help="Told to the peers' operators (RFC 9003).")
+@click.option("--flush", is_flag=True, help="Also remove our routes from the kernel.")
+@click.option("--text", help="Message for the operators of the peers (RFC 9003).")
 @click.pass_obj
 def shutdown(control: str, text: str | None, *, flush: bool) -> None:
-    """End the daemon for good.
+    """Stop the daemon for good.
 
-    Peers drop our routes at once, also where graceful restart was agreed on. To start it
-    anew without loss, end it with SIGTERM instead, which leaves everything in place.
+    Peers drop our routes at once, even with graceful restart. To restart the daemon
+    without losing traffic, stop it with SIGTERM instead.
     """
     print_lines(ask(control, "shutdown", flush=flush, text=text))
 

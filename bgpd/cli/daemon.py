@@ -59,7 +59,9 @@ def _address(text: str) -> str:
 def _identifier(text: str) -> str:
     address = ip_address(text)
     if address.version != 4 or not int(address):
-        raise ValueError(f"{text!r} is no BGP identifier: it has the form 192.0.2.1")
+        raise ValueError(
+            f"{text!r} is not a BGP identifier; expected four octets such as 192.0.2.1"
+        )
     return str(address)
 
 
@@ -71,7 +73,7 @@ def _as_number(text: str) -> str:
     high, dot, low = text.rpartition(".")
     number = int(low) + (int(high) << 16 if dot else 0) if text else 0
     if not 0 < number < 1 << 32:
-        raise ValueError(f"{text} is no AS number: 1 to 4294967295 are")
+        raise ValueError(f"{text} is not an AS number; expected 1 to 4294967295")
     return str(number)
 
 
@@ -87,7 +89,11 @@ class _Duration(click.ParamType[float]):
         ctx: click.Context | None,
     ) -> float:
         if not _DURATION.fullmatch(value):
-            self.fail(f"{value!r} is no duration: it has the form 1m30s", param, ctx)
+            self.fail(
+                f"{value!r} is not a duration; expected a form such as 1m30s",
+                param,
+                ctx,
+            )
         return sum(
             float(number) * _SECONDS[unit]
             for number, unit in _DURATION_PART.findall(value)
@@ -115,36 +121,46 @@ main.add_command(lab)
 @click.option(
     "--config",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="YAML file; without one: defaults and environment variables.",
+    help="YAML file; without it, defaults and environment variables apply.",
 )
 @click.option("--node-name", help="This node's name in the datastore.")
-@click.option("--as", "as_", type=AS_NUMBER, help="AS number.")
+@click.option("--as", "as_", type=AS_NUMBER, help="Our AS number.")
 @click.option("--router-id", type=IDENTIFIER, help="BGP identifier.")
-@click.option("--cluster-id", type=IDENTIFIER, help="Default: the router id.")
+@click.option(
+    "--cluster-id",
+    type=IDENTIFIER,
+    help="Cluster ID (RFC 4456); defaults to the router ID.",
+)
 @click.option(
     "--listen",
     type=ADDRESS,
     multiple=True,
-    help="Address to listen on; may be given again.",
+    help="Address to listen on; repeat the option for more.",
 )
 @click.option("--port", type=PORT, help="TCP port to listen on.")
 @click.option(
     "--clients",
     type=PREFIX,
     multiple=True,
-    help="Who becomes a client by connecting; may be given again.",
+    help="Any peer that connects from this prefix becomes a client; repeat the "
+    "option for more.",
 )
-@click.option("--fib", type=ON_OFF, help="Whether routes go into the kernel.")
+@click.option("--fib", type=ON_OFF, help="Whether to program routes into the kernel.")
 @click.option("--control", type=click.Path(), help="Unix socket for pybgpctl.")
-@click.option("--metrics", help="Address and port of the HTTP server.")
-@click.option("--log-level", type=LOG_LEVELS, help="Least severe lines logged.")
-@click.option("--log-format", type=LOG_FORMATS, help="How a log line is written.")
+@click.option(
+    "--metrics", help="ADDRESS:PORT of the HTTP server for metrics and health."
+)
+@click.option("--log-level", type=LOG_LEVELS, help="Lowest severity to log.")
+@click.option(
+    "--log-format", type=LOG_FORMATS, help="Log lines as text or as JSON objects."
+)
 def run(config: Path | None, **options: object) -> None:
     """Run the daemon in the foreground.
 
-    Reads CONFIG, then environment variables (PYBGPD_* and Calico's), then options; the
-    later win. SIGHUP, or a change of a file that was read, reloads: only what changed is
-    touched. SIGTERM ends the daemon and leaves the kernel's routes for its successor.
+    Reads CONFIG, then environment variables (PYBGPD_* and Calico's), then options; later
+    ones override earlier ones. On SIGHUP, or when one of the files changes, the daemon
+    reloads and applies only the differences. On SIGTERM it stops and leaves the kernel's
+    routes in place for the next start.
     """
     from bgpd.config.errors import ConfigError  # noqa: PLC0415
     from bgpd.config.reading import Source  # noqa: PLC0415
@@ -167,45 +183,52 @@ def run(config: Path | None, **options: object) -> None:
     multiple=True,
     default=("0.0.0.0",),  # noqa: S104
     show_default=True,
-    help="Address to listen on; may be given again.",
+    help="Address to listen on; repeat the option for more.",
 )
 @click.option("--port", type=PORT, default=179, show_default=True)
-@click.option("--as", "asn", type=AS_NUMBER, required=True, help="AS number.")
+@click.option("--as", "asn", type=AS_NUMBER, required=True, help="Our AS number.")
 @click.option("--router-id", type=IDENTIFIER, required=True, help="BGP identifier.")
 @click.option(
     "--clients",
     type=PREFIX,
     multiple=True,
     required=True,
-    help="Who becomes a client by connecting; may be given again.",
+    help="Any peer that connects from this prefix becomes a client; repeat the "
+    "option for more.",
 )
-@click.option("--cluster-id", type=IDENTIFIER, help="Default: the router id.")
+@click.option(
+    "--cluster-id",
+    type=IDENTIFIER,
+    help="Cluster ID (RFC 4456); defaults to the router ID.",
+)
 @click.option(
     "--fib",
     type=ON_OFF,
     default="off",
     show_default=True,
-    help="Whether routes go into the kernel.",
+    help="Whether to program routes into the kernel.",
 )
 @click.option(
-    "--control", type=click.Path(), help="Unix socket for pybgpctl; none without it."
+    "--control",
+    type=click.Path(),
+    help="Unix socket for pybgpctl; without it there is none.",
 )
 @click.option(
     "--hold-time",
     type=click.IntRange(0, 65535),
     default=90,
     show_default=True,
-    help="Seconds.",
+    help="Hold time to offer, in seconds.",
 )
 @click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True)
 def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of click's values
-    """Run a route reflector from the command line alone.
+    """Run a route reflector without a configuration file.
 
-    Whoever connects from a CLIENTS prefix becomes an iBGP client, for IPv4 and IPv6
-    unicast. Stays in the foreground.
+    Any peer that connects from a --clients prefix becomes an iBGP client for IPv4 and IPv6
+    unicast. The daemon stays in the foreground.
     """
     if options["hold_time"] in (1, 2):
-        _fail("--hold-time is 0 or at least 3 seconds (RFC 4271 4.2)", EXIT_USAGE)
+        _fail("--hold-time must be 0 or at least 3 seconds (RFC 4271 4.2)", EXIT_USAGE)
     from bgpd.config.reflector_preset import reflector_settings  # noqa: PLC0415
 
     settings = reflector_settings(
@@ -227,7 +250,7 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
 @main.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 def check(file: Path) -> None:
-    """Check a configuration file and say what it would do."""
+    """Check a configuration file and summarize its effect."""
     from bgpd.config.check import check as check_file  # noqa: PLC0415
     from bgpd.kernel.former_places import moves_at_next_start  # noqa: PLC0415
 
@@ -239,26 +262,33 @@ def check(file: Path) -> None:
 
 
 @main.command()
-@click.option("--bird-ready", is_flag=True, help="Are IPv4 sessions established?")
-@click.option("--bird6-ready", is_flag=True, help="Are IPv6 sessions established?")
-@click.option("--bird-live", is_flag=True, help="Does the IPv4 socket answer?")
-@click.option("--bird6-live", is_flag=True, help="Does the IPv6 socket answer?")
+@click.option(
+    "--bird-ready", is_flag=True, help="Check that the IPv4 sessions are established."
+)
+@click.option(
+    "--bird6-ready", is_flag=True, help="Check that the IPv6 sessions are established."
+)
+@click.option("--bird-live", is_flag=True, help="Check that the IPv4 socket answers.")
+@click.option("--bird6-live", is_flag=True, help="Check that the IPv6 socket answers.")
 @click.option(
     "--threshold-time",
     type=DURATION,
     default="30s",
     show_default=True,
-    help="So long after the node's start every session must be up, later one.",
+    help="How long after the node's start every session must be up; later, one is "
+    "enough.",
 )
 @click.option(
     "--socket-dir",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Where bird.ctl and bird6.ctl are; default as Calico's tools.",
+    help="Folder of bird.ctl and bird6.ctl; defaults to those where Calico's tools "
+    "look.",
 )
 @click.option(
     "--nodename-file",
     type=click.Path(path_type=Path, dir_okay=False),
-    help="Its age is the node's; default as Calico's tools.",
+    help="File whose age is the node's age; defaults to the one that Calico's tools "
+    "use.",
 )
 def health(
     *,
@@ -267,9 +297,9 @@ def health(
     nodename_file: Path | None,
     **wanted: bool,
 ) -> None:
-    """Probe a daemon as calico-node does: exit code 0, or 1 and the reason.
+    """Probe the daemon as calico-node does; exit with 0, or with 1 and the reason.
 
-    Asks whatever answers on the sockets bird.ctl and bird6.ctl.
+    Queries the daemon that listens on the sockets bird.ctl and bird6.ctl.
     """
     from bgpd.cli import health as probe  # noqa: PLC0415
 
@@ -293,12 +323,12 @@ def health(
 
 
 @main.command()
-@click.option("--etcd", is_flag=True, help="Use a real etcd-server as datastore.")
-@click.option("--keep", is_flag=True, help="Leave the lab running at the end.")
+@click.option("--etcd", is_flag=True, help="Use a real etcd-server as the datastore.")
+@click.option("--keep", is_flag=True, help="Keep the lab running at the end.")
 def demo(*, etcd: bool, keep: bool) -> None:
-    """Show a cluster of four nodes come up, move to reflectors, and heal.
+    """Demonstrate a cluster of four nodes that starts, moves to reflectors and recovers from failures.
 
-    Needs root: it makes network namespaces, and removes them at the end.
+    Needs root: it creates network namespaces, and removes them at the end.
     """
     from bgpd.lab.demo import run_demo  # noqa: PLC0415
 

@@ -13,16 +13,18 @@ if TYPE_CHECKING:
 
 @click.group()
 def lab() -> None:
-    """Labs of many nodes in network namespaces of this machine; they need root."""
+    """Run labs of many nodes in network namespaces on this machine (needs root)."""
 
 
 @lab.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@click.option("--keep", is_flag=True, help="Leave it running until `pybgpd lab down`.")
+@click.option(
+    "--keep", is_flag=True, help="Keep the lab running until `pybgpd lab down`."
+)
 def up(file: Path, *, keep: bool) -> None:
-    """Bring up the lab that FILE describes, with its routers.
+    """Start the lab that FILE describes, with its routers.
 
-    Stays in the foreground and takes the lab away at the end, unless it is kept.
+    Stays in the foreground and removes the lab at the end, unless --keep is given.
     """
     from bgpd.lab.errors import LabError  # noqa: PLC0415
     from bgpd.lab.lab import Lab, terminated_like_interrupted  # noqa: PLC0415
@@ -37,7 +39,7 @@ def up(file: Path, *, keep: bool) -> None:
                 _tell(running)
                 if keep:
                     return
-                click.echo("Ctrl-C takes it down.")
+                click.echo("Press Ctrl-C to take it down.")
                 signal.pause()
             except BaseException:
                 running.down()
@@ -46,12 +48,12 @@ def up(file: Path, *, keep: bool) -> None:
         click.echo(f"pybgpd: {error}", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
-        click.echo("the lab is gone")
+        click.echo("removed the lab")
 
 
 @lab.command(name="list")
 def list_labs() -> None:
-    """List the labs of this machine."""
+    """List the labs on this machine."""
     from bgpd.lab.state import read_states  # noqa: PLC0415
 
     for state in read_states():
@@ -65,7 +67,7 @@ def list_labs() -> None:
 @lab.command()
 @click.argument("lab_id", required=False)
 def down(lab_id: str | None) -> None:
-    """Take down the lab LAB_ID, or all that were kept or left behind."""
+    """Remove the lab LAB_ID, or every lab that was kept or left behind."""
     from bgpd.lab.lab import labs_down  # noqa: PLC0415
 
     gone = labs_down(
@@ -74,10 +76,10 @@ def down(lab_id: str | None) -> None:
         )
     )
     if lab_id and not gone:
-        click.echo(f"pybgpd: there is no lab {lab_id}", err=True)
+        click.echo(f"pybgpd: no lab {lab_id}", err=True)
         sys.exit(1)
     for name in gone:
-        click.echo(f"{name} is gone")
+        click.echo(f"removed {name}")
 
 
 def _tell(running: "Lab") -> None:
@@ -89,5 +91,5 @@ def _tell(running: "Lab") -> None:
         click.echo(f"  ip netns exec {running.namespace(name).name}  # {addrs}{what}")
         for pod in machine.pods:
             space = running.namespace(pod.name).name
-            click.echo(f"  ip netns exec {space}  # {pod.address}, a pod of it")
+            click.echo(f"  ip netns exec {space}  # {pod.address}, a pod on it")
     click.echo(f"Configurations, logs and control sockets are in {running.folder}")

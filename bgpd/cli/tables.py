@@ -112,12 +112,12 @@ def _trouble(row: Row) -> str:
 def _restart_remark(row: Row) -> str:
     """Return what our own restart, while it is not over, has to do with a peer."""
     if row.get("is_awaited"):
-        return "our restart waits for it"
+        return "our restart waits for its End-of-RIB"
     families = row["families"]
     if any(family.get("withholds_routes") for family in families):
-        return "gets only our own routes until our restart is over"
+        return "receives only our own routes until our restart completes"
     if any(family.get("withholds_end_of_rib") for family in families):
-        return "gets no End-of-RIB until our restart is over"
+        return "receives no End-of-RIB until our restart completes"
     return ""
 
 
@@ -161,9 +161,15 @@ def _behind(row: Row) -> str:
         for member in row["behind"]
     )
     if row.get("withholds_routes"):
-        return f"routes of peers wait for our restart; {behind}".rstrip("; ")
+        return (
+            f"peers' routes are deferred until our restart completes; {behind}".rstrip(
+                "; "
+            )
+        )
     if row.get("withholds_end_of_rib"):
-        return f"End-of-RIB waits for our restart; {behind}".rstrip("; ")
+        return f"End-of-RIB is deferred until our restart completes; {behind}".rstrip(
+            "; "
+        )
     return behind
 
 
@@ -193,7 +199,7 @@ ROUTES: Final = (
 )
 TOLD: Final = ROUTES[1:-1]
 ROUTE_LEGEND: Final = (
-    "* selected  = used with others (ECMP)  ! next hop unreachable  s stale  x refused"
+    "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x rejected"
 )
 FIB: Final = (
     field("PREFIX", "prefix"),

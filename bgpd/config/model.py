@@ -41,54 +41,72 @@ from bgpd.config.settings import REMOVAL_HOLD
 
 
 class Node(Section):
-    """This node as the cluster knows it."""
+    """This node's identity in the cluster."""
 
     name: Annotated[
         str,
         Field(
-            description="name of this node's object in the datastore; default "
-            "`/var/lib/calico/nodename`, else the host's name in lower case"
+            description="name of this node's object in the datastore; defaults to the text "
+            "of `/var/lib/calico/nodename`, or else the host name in lower case"
         ),
     ] = ""
 
 
 class Listen(Section):
-    """Where neighbours reach us."""
+    """Where we accept connections."""
 
     addresses: Annotated[
         list[Address],
-        Field(description="local addresses; an empty list accepts nobody"),
+        Field(
+            description="local addresses to listen on; with an empty list the daemon accepts "
+            "no connections"
+        ),
     ] = ["0.0.0.0", "::"]  # noqa: S104 - a router is reached on all its addresses
     port: Annotated[Port, Field(description="TCP port")] = 179
 
 
 class Decision(Section):
-    """What may be chosen about the decision process (RFC 4271 9.1)."""
+    """Options of the decision process (RFC 4271 9.1)."""
 
     always_compare_med: Annotated[
-        Switch, Field(description="compare MED of different neighbour ASes too")
+        Switch,
+        Field(
+            description="compare MED between paths from different neighbour ASes too"
+        ),
     ] = False
-    aigp: Annotated[Switch, Field(description="honour AIGP (RFC 7311)")] = False
+    aigp: Annotated[Switch, Field(description="use AIGP (RFC 7311)")] = False
     default_local_pref: Annotated[
         Metric, Field(description="LOCAL_PREF of paths that have none")
     ] = 100
     max_ecmp: Annotated[
-        int, Field(ge=1, le=256, description="paths used at once; 1 is no ECMP")
+        int,
+        Field(
+            ge=1,
+            le=256,
+            description="maximum number of equal-cost paths; 1 turns ECMP off",
+        ),
     ] = 16
     multipath_relax: Annotated[
-        Switch, Field(description="ECMP members may differ in the content of AS_PATH")
+        Switch,
+        Field(
+            description="allow ECMP across paths with different AS_PATHs of the same length"
+        ),
     ] = True
     prefer_oldest_external: Annotated[
-        Switch, Field(description="RFC 5004; arrival order then decides")
+        Switch,
+        Field(
+            description="keep the current best path when an equally good external path "
+            "arrives (RFC 5004); the result then depends on the order of arrival"
+        ),
     ] = False
     ignore_as_path_length: Annotated[
-        Switch, Field(description="the length of AS_PATH decides nothing")
+        Switch, Field(description="skip the comparison of AS_PATH lengths")
     ] = False
     ignore_interior_cost: Annotated[
         Switch,
         Field(
-            description="the metric of the way to the next hop decides nothing, and ECMP "
-            "members may differ in it"
+            description="skip the comparison of metrics to the next hop, and allow ECMP "
+            "across different metrics"
         ),
     ] = False
 
@@ -98,31 +116,38 @@ class Bgp(Section):
 
     asn: Annotated[
         AsNumber | None,
-        Field(alias="as", description="our AS number; without it the datastore's"),
+        Field(
+            alias="as",
+            description="our AS number; defaults to the one in the datastore",
+        ),
     ] = None
     router_id: Annotated[
         RouterIdOrHash | None,
         Field(
-            description="BGP identifier; `hash` makes it from the node's name; without it "
-            "the node's IPv4 address from the datastore"
+            description="BGP identifier; `hash` derives it from the node's name; defaults to "
+            "the node's IPv4 address in the datastore"
         ),
     ] = None
     cluster_id: Annotated[
         RouterId | None,
-        Field(description="RFC 4456 cluster of this reflector; default the router id"),
+        Field(
+            description="cluster ID of this route reflector (RFC 4456); defaults to the "
+            "router ID"
+        ),
     ] = None
     allow_reserved_ranges: Annotated[
         Switch,
         Field(
-            description="use 240.0.0.0/4 as unicast; else its prefixes are ignored as "
-            "other martians are (RFC 4271 6.3)"
+            description="accept 240.0.0.0/4 as unicast; otherwise its prefixes are ignored "
+            "like other martians (RFC 4271 6.3)"
         ),
     ] = False
     advertisement_interval: Annotated[
         Annotated[int, Field(ge=0, le=600), Unit("seconds")],
         Field(
-            description="a prefix that keeps changing is told to the same peers no more "
-            "often (RFC 4271 9.2.1.1); a lone change is told at once; 0 is off"
+            description="minimum time between advertisements of the same prefix to a peer "
+            "while the prefix keeps changing (RFC 4271 9.2.1.1); a single change "
+            "goes out at once; 0 turns this off"
         ),
     ] = 5
     listen: Listen = Listen()
@@ -131,115 +156,131 @@ class Bgp(Section):
 
 
 class OriginatedRoute(Section):
-    """A prefix announced by this speaker on its own."""
+    """A route that this speaker originates."""
 
-    prefix: Annotated[Prefix, Field(description="what to announce")]
+    prefix: Annotated[Prefix, Field(description="prefix to originate")]
     blackhole: Annotated[
-        Switch, Field(description="also a discard route in the kernel")
+        Switch, Field(description="also install a blackhole route in the kernel")
     ] = False
     next_hop: Annotated[
-        Address | None, Field(description="next hop announced; default our own address")
+        Address | None,
+        Field(description="next hop to advertise; defaults to our own address"),
     ] = None
     origin: Annotated[OriginName, Field(description="ORIGIN")] = "igp"
     local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
     med: Annotated[Metric | None, Field(description="MED")] = None
     weight: Annotated[
-        Weight | None, Field(description="preferred before LOCAL_PREF, local to us")
+        Weight | None,
+        Field(
+            description="compared before LOCAL_PREF; local to this speaker; the higher "
+            "weight wins"
+        ),
     ] = None
     prepend: Annotated[
         list[AsNumber], Field(max_length=32, description="AS numbers of the path")
     ] = []
     communities: Annotated[
-        list[Community], Field(description="communities: 65000:1, no-export")
+        list[Community], Field(description="communities such as 65000:1 or no-export")
     ] = []
     large_communities: Annotated[
-        list[LargeCommunity], Field(description="large communities: 65000:1:2")
+        list[LargeCommunity], Field(description="large communities such as 65000:1:2")
     ] = []
     ext_communities: Annotated[
-        list[ExtCommunity], Field(description="extended communities: rt:65000:1")
+        list[ExtCommunity], Field(description="extended communities such as rt:65000:1")
     ] = []
     when: Annotated[
         list[PrefixItem],
         Field(
-            description="announced only while the table has a usable route of these, which "
-            "are as in `match.prefixes`; empty is always"
+            description="originate only while the table has a usable route that matches one "
+            "of these items, written as in `match.prefixes`; an empty list means "
+            "always"
         ),
     ] = []
     aggregate: Annotated[
         Switch,
         Field(
-            description="announced only while there is a route inside the prefix (or of "
-            "`when`), with AGGREGATOR and ATOMIC_AGGREGATE; there is no AS_SET (RFC 9774)"
+            description="originate only while the table has a route inside the prefix (or "
+            "one that matches `when`); sets AGGREGATOR and ATOMIC_AGGREGATE, "
+            "never AS_SET (RFC 9774)"
         ),
     ] = False
     summary_only: Annotated[
         Switch,
-        Field(description="while it is announced, no route inside it is"),
+        Field(
+            description="while the aggregate is advertised, suppress the routes inside it"
+        ),
     ] = False
     fallback: Annotated[
-        Switch, Field(description="any other route for the prefix goes before it")
+        Switch, Field(description="prefer every other route for the prefix to this one")
     ] = False
 
 
 class Learn(Section):
-    """Routes of other programs that become candidates for announcement."""
+    """Redistribution of other programs' routes from the kernel."""
 
-    enabled: Annotated[Switch, Field(description="read the kernel's table")] = False
+    enabled: Annotated[
+        Switch, Field(description="redistribute routes from the kernel's table")
+    ] = False
     protocols: Annotated[
         list[Annotated[int, Field(ge=0, le=255)]],
         Field(
-            description="route protocols learned; empty is all but kernel and our own; 2 is "
-            "the kernel's: connected prefixes, addresses of full length among them"
+            description="kernel route protocols to redistribute; an empty list means all "
+            "except the kernel's (2) and our own; 2 adds connected prefixes, "
+            "including host routes"
         ),
     ] = []
     interfaces: Annotated[
         list[str],
         Field(
-            description="shell patterns of outgoing interfaces, `!` before those to leave "
-            "out; empty is all"
+            description="shell patterns of outgoing interfaces; a leading `!` excludes; an "
+            "empty list means all"
         ),
     ] = []
     prefixes: Annotated[
-        list[Prefix], Field(description="only routes inside these; empty is all")
+        list[Prefix],
+        Field(description="only routes inside these prefixes; an empty list means all"),
     ] = []
 
 
 class Direct(Section):
-    """Connected prefixes that become candidates for announcement."""
+    """Redistribution of connected prefixes."""
 
     interfaces: Annotated[
         list[InterfacePattern],
         Field(
-            description="patterns (`*`) of interfaces, `lo` too; the first that fits "
-            "decides, a leading `-` leaves its interfaces out; empty is none"
+            description="interface patterns (`*`), `lo` included; the first match decides, "
+            "and a leading `-` excludes; an empty list means none"
         ),
     ] = []
     families: Annotated[
         list[Literal["ipv4-unicast", "ipv6-unicast"]],
-        Field(description="only of these families; empty is both"),
+        Field(description="only these families; an empty list means both"),
     ] = []
     prefixes: Annotated[
         list[Prefix],
-        Field(description="only prefixes inside these; empty is all"),
+        Field(description="only prefixes inside these; an empty list means all"),
     ] = []
 
 
 class Routes(Section):
-    """What is announced from here."""
+    """Routes that this speaker originates or redistributes."""
 
     originate: Annotated[
-        list[OriginatedRoute], Field(description="prefixes announced always")
+        list[OriginatedRoute], Field(description="routes that this speaker originates")
     ] = []
     cluster: Annotated[
         Switch,
-        Field(description="hold the blocks of all nodes beside what BGP says of them"),
+        Field(
+            description="also take the blocks of all nodes from the datastore, beside the "
+            "routes that BGP brings"
+        ),
     ] = False
     learn: Learn = Learn()
     direct: Direct = Direct()
 
 
 class Fib(Section):
-    """The kernel's table."""
+    """Routes in the kernel's table."""
 
     mode: Annotated[OnOff, Field(description="program routes into the kernel")] = "on"
     table: Annotated[
@@ -248,42 +289,54 @@ class Fib(Section):
     protocol: Annotated[
         int,
         Field(
-            ge=5, le=255, description="mark of our routes; 12 is BIRD's, Felix knows it"
+            ge=5,
+            le=255,
+            description="protocol number that marks our routes; 12 is BIRD's, and Felix "
+            "recognizes it",
         ),
     ] = 12
     metric: Annotated[
-        Metric, Field(description="kernel priority; 0 is the default")
+        Metric,
+        Field(
+            description="metric (priority) of the kernel routes; 0 is the kernel's default"
+        ),
     ] = 0
     nexthop_objects: Annotated[
-        AutoOff, Field(description="share next hops between routes where possible")
+        AutoOff,
+        Field(
+            description="share kernel next-hop objects between routes where the kernel "
+            "supports them"
+        ),
     ] = "auto"
     persist: Annotated[
         Switch,
         Field(
-            description="leave our routes in the kernel when the daemon ends, for the next "
-            "start to adopt; `off` removes them, and peers are not asked to keep routes"
+            description="leave our routes in the kernel when the daemon stops, so that the "
+            "next start adopts them; with `off` the daemon removes them and does "
+            "not ask peers to keep its routes"
         ),
     ] = True
 
 
 class NextHops(Section):
-    """How the next hop of a route is judged."""
+    """How to resolve next hops."""
 
     resolve: Annotated[
         Literal["kernel", "trust"],
         Field(
-            description="`kernel` follows the routing table: the machine's routes and those "
-            "of BGP itself; `trust` believes"
+            description="`kernel` resolves next hops through the routing table: the "
+            "machine's own routes and those that BGP installs; `trust` takes "
+            "every next hop as reachable"
         ),
     ] = "kernel"
     default_route: Annotated[
         Switch,
-        Field(description="a default route may lead to a next hop"),
+        Field(description="allow a default route to resolve a next hop"),
     ] = True
 
 
 class Datastore(Section):
-    """Where the state of the cluster comes from."""
+    """Where to read the state of the cluster."""
 
     type: Annotated[
         Literal["etcd", "folder", "none"], Field(description="kind of datastore")
@@ -291,158 +344,176 @@ class Datastore(Section):
     endpoints: Annotated[
         list[str], Field(description="etcd: URLs such as https://10.0.0.1:2379")
     ] = []
-    ca_file: Annotated[str, Field(description="etcd: CA certificates, PEM")] = ""
-    cert_file: Annotated[str, Field(description="etcd: client certificate, PEM")] = ""
-    key_file: Annotated[str, Field(description="etcd: key of `cert_file`, PEM")] = ""
-    username: Annotated[str, Field(description="etcd: user")] = ""
+    ca_file: Annotated[str, Field(description="etcd: CA certificates (PEM)")] = ""
+    cert_file: Annotated[str, Field(description="etcd: client certificate (PEM)")] = ""
+    key_file: Annotated[
+        str, Field(description="etcd: private key for `cert_file` (PEM)")
+    ] = ""
+    username: Annotated[str, Field(description="etcd: user name")] = ""
     password: Annotated[
         str | None, Field(repr=False, description="etcd: password of `username`")
     ] = None
     password_file: Annotated[
-        str | None, Field(description="etcd: a file whose first line is the password")
+        str | None, Field(description="etcd: file whose first line is the password")
     ] = None
-    path: Annotated[str, Field(description="folder: where the manifests are")] = ""
+    path: Annotated[
+        str, Field(description="folder: path of the folder with the manifests")
+    ] = ""
     removal_hold: Annotated[
         LongSeconds,
         Field(
-            description="implausible removals, such as of all nodes, are held so long "
-            "unless `pybgpctl calico confirm` says that they are meant; 0 holds none"
+            description="how long to hold implausible removals, such as that of all nodes, "
+            "unless `pybgpctl calico confirm` confirms them; 0 holds nothing"
         ),
     ] = REMOVAL_HOLD
 
 
 class Calico(Section):
-    """How a node of a Calico cluster behaves, where its objects do not say."""
+    """How a node of a Calico cluster behaves where the cluster's objects leave it open."""
 
     compatibility: Annotated[
         Release,
         Field(
-            description="Calico's releases that the node is like: `3.31` and earlier, "
-            "`3.32`, `3.33` and later; `auto` reads ClusterInformation"
+            description="Calico release whose behaviour to follow: `3.31` and earlier, "
+            "`3.32`, or `3.33` and later; `auto` takes it from "
+            "ClusterInformation"
         ),
     ] = "auto"
     cluster_ips: Annotated[
         list[Prefix] | None,
-        Field(description="in place of `serviceClusterIPs` of BGPConfiguration"),
+        Field(description="overrides `serviceClusterIPs` of BGPConfiguration"),
     ] = None
     add_path: Annotated[
         Switch,
-        Field(description="offer all paths both ways (RFC 7911), as BIRD does there"),
+        Field(
+            description="offer to send and receive all paths (RFC 7911), as Calico's BIRD "
+            "does"
+        ),
     ] = True
     pod_cidrs: Annotated[
         Switch,
         Field(
-            description="take the node's blocks from `Node.status.podCIDRs`, for "
-            "host-local address management"
+            description="take the node's blocks from `Node.status.podCIDRs`, for host-local "
+            "IPAM"
         ),
     ] = False
     tunnel: Annotated[
         AutoOff,
         Field(
-            description="make, raise and address `tunl0` where routes lead through it "
-            "and that is missing"
+            description="create `tunl0`, bring it up and assign its address if routes need "
+            "it and it is missing"
         ),
     ] = "auto"
     process_names: Annotated[
         list[ProcessName],
         Field(
-            description="keep an idle process of each name, for tools that look for "
-            "`bird` and `bird6`"
+            description="keep an idle process with each of these names, for tools that look "
+            "for a process named `bird` or `bird6`"
         ),
     ] = []
 
 
 class Kubernetes(Section):
-    """Kubernetes' API, which has passwords of sessions and services to announce."""
+    """The Kubernetes API, the source of session passwords and of services to advertise."""
 
     mode: Annotated[
-        AutoOff, Field(description="use it where there are credentials")
+        AutoOff,
+        Field(description="use the Kubernetes API if credentials are available"),
     ] = "auto"
     kubeconfig: Annotated[
-        str, Field(description="file with credentials; else those of the pod")
+        str, Field(description="kubeconfig file; defaults to the pod's service account")
     ] = ""
     namespace: Annotated[
-        str, Field(description="where the Secrets are", min_length=1)
+        str, Field(description="namespace of the Secrets", min_length=1)
     ] = "kube-system"
     node_name: Annotated[
-        str, Field(description="this node's name there; default `node.name`")
+        str,
+        Field(description="this node's name in Kubernetes; defaults to `node.name`"),
     ] = ""
     endpoint_status: Annotated[
         str,
         Field(
-            description="folder whose `endpoint-status` holds what Felix writes down of "
-            "local workloads; empty is none"
+            description="folder with the `endpoint-status` folder where Felix reports local "
+            "workloads; empty turns this off"
         ),
     ] = "/var/run/calico"
 
 
 class Bird(Section):
-    """Sockets that speak BIRD's control protocol, for tools that look at BIRD."""
+    """Sockets that speak BIRD's control protocol, for tools that query BIRD."""
 
     ipv4: Annotated[
         str | None,
         Field(
-            description="unix socket for IPv4; default `/var/run/calico/bird.ctl` with a "
-            "datastore of type etcd, else none; empty is none"
+            description="Unix socket for IPv4; defaults to `/var/run/calico/bird.ctl` with "
+            "an etcd datastore, and to none otherwise; empty turns it off"
         ),
     ] = None
     ipv6: Annotated[
         str | None,
-        Field(description="the same for IPv6; default `/var/run/calico/bird6.ctl`"),
+        Field(
+            description="Unix socket for IPv6; the same rules, with "
+            "`/var/run/calico/bird6.ctl`"
+        ),
     ] = None
-    version: Annotated[
-        str, Field(description="the version that is told", min_length=1)
-    ] = "v0.3.3+birdv1.6.8"
+    version: Annotated[str, Field(description="version to report", min_length=1)] = (
+        "v0.3.3+birdv1.6.8"
+    )
 
 
 class Control(Section):
-    """The socket that `pybgpctl` speaks to."""
+    """The control socket for `pybgpctl`."""
 
-    path: Annotated[str, Field(description="unix socket; empty is none")] = (
+    path: Annotated[str, Field(description="Unix socket; empty turns it off")] = (
         "/run/pybgpd/pybgpd.sock"
     )
 
 
 class Log(Section):
-    """What is logged to standard error."""
+    """Logging to standard error."""
 
     level: Annotated[
         Literal["debug", "info", "warning", "error"],
-        Field(description="least severity"),
+        Field(description="lowest severity to log"),
     ] = "info"
     format: Annotated[
-        Literal["text", "json"], Field(description="one line of text or JSON an event")
+        Literal["text", "json"],
+        Field(description="write each event as a line of text or as a JSON object"),
     ] = "text"
 
 
 class GracefulRestart(Section):
-    """What survives a restart of this daemon (RFC 4724)."""
+    """Graceful restart of this daemon (RFC 4724)."""
 
     enabled: Annotated[
         Switch,
         Field(
-            description="at exit, peers that keep our routes are not told; at start, they "
-            "hear that we restarted and are told all before they forget"
+            description="stop without notifying the peers that keep our routes; after the "
+            "start, signal the restart and re-advertise all routes before they "
+            "expire"
         ),
     ] = True
     deferral_time: Annotated[
         Seconds | None,
         Field(
-            description="after a restart, no peer is waited for longer; default as long as "
-            "one that was up keeps our routes, and at least 60"
+            description="longest wait for peers after a restart (Selection_Deferral_Timer); "
+            "defaults to the longest time for which a peer that was up keeps our "
+            "routes, but at least 60"
         ),
     ] = None
     sweep_time: Annotated[
         Seconds,
         Field(
-            description="routes left by an earlier run that nobody announced go after this",
+            description="how long kernel routes of the previous run stay without a BGP route "
+            "that confirms them",
         ),
     ] = 120
     stale_path_time: Annotated[
         Seconds,
         Field(
-            description="routes of a peer that restarts go so long after its restart time, "
-            "and those that a refresh did not tell again so long after its beginning",
+            description="how long beyond its restart time to keep the stale routes of a "
+            "restarting peer; also the limit for a route refresh, after which "
+            "routes that the peer has not re-advertised are removed",
         ),
     ] = 360
 
@@ -451,7 +522,8 @@ class Metrics(Section):
     """The HTTP server for metrics and health."""
 
     listen: Annotated[
-        SocketAddress | None, Field(description="ADDRESS:PORT; without it no server")
+        SocketAddress | None,
+        Field(description="ADDRESS:PORT; without it there is no HTTP server"),
     ] = None
 
 
@@ -461,14 +533,15 @@ class DaemonConfig(Section):
     node: Node = Node()
     bgp: Bgp = Bgp()
     peer_groups: Annotated[
-        dict[str, PeerGroup], Field(description="options that peers share, by name")
+        dict[str, PeerGroup],
+        Field(description="options shared by several peers, by group name"),
     ] = {}
     peers: Annotated[list[Peer], Field(description="configured neighbours")] = []
     ranges: Annotated[
         list[PeerRange], Field(description="dynamic neighbours by prefix")
     ] = []
     policies: Annotated[
-        dict[str, PolicyModel], Field(description="import and export policies, by name")
+        dict[str, PolicyModel], Field(description="import and export policies by name")
     ] = {}
     routes: Routes = Routes()
     fib: Fib = Fib()

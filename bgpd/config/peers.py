@@ -65,7 +65,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "disable_capabilities": "disabled_capabilities",
     }
 )
-"""Keys that read as orders where the settings read as claims."""
+"""Keys in the imperative, and the settings, which read as claims, that they set."""
 
 
 _LimitAction = Literal["warn", "block", "restart", "disable"]
@@ -75,59 +75,61 @@ class FamilyOptions(Section):
     """One address family of a session; its bare name stands for the defaults."""
 
     name: Annotated[
-        Literal["ipv4-unicast", "ipv6-unicast"], Field(description="the family")
+        Literal["ipv4-unicast", "ipv6-unicast"], Field(description="address family")
     ]
     add_path: Annotated[
         Literal["off", "receive", "send", "both"],
-        Field(description="directions offered (RFC 7911)"),
+        Field(description="directions to offer (RFC 7911)"),
     ] = "off"
     add_path_max: Annotated[
-        Count, Field(description="paths sent per prefix; 0 is all")
+        Count,
+        Field(description="maximum number of paths to send per prefix; 0 means all"),
     ] = 0
     max_prefixes: Annotated[
         Count,
         Field(
-            description="limit of the prefixes accepted, which import policy and loop "
-            "checks let through; 0 is none"
+            description="limit of accepted prefixes, counted after import policy and loop "
+            "checks; 0 means no limit"
         ),
     ] = 0
     max_prefixes_warning: Annotated[
-        Percent, Field(description="part of `max_prefixes` that is worth a warning")
+        Percent,
+        Field(description="percentage of `max_prefixes` at which to log a warning"),
     ] = 80
     max_prefixes_action: Annotated[
         _LimitAction,
         Field(
-            description="what more of them lead to: `warn` logs; `block` keeps further "
-            "ones out; `restart` ends the session and tries again; `disable` ends it "
-            "until `pybgpctl enable-peer`"
+            description="what to do above the limit: `warn` logs a warning; `block` rejects "
+            "further prefixes; `restart` closes the session and tries again "
+            "later; `disable` closes it until `pybgpctl enable-peer`"
         ),
     ] = "restart"
     max_prefixes_restart_time: Annotated[
         Seconds,
         Field(
-            description="after which `restart` tries again; 0 is the usual back-off, "
-            "and 60 for neighbours of a range"
+            description="how long `restart` waits before it tries again; 0 means the usual "
+            "back-off, or 60 for dynamic neighbours"
         ),
     ] = 0
     max_received: Annotated[
         Count,
         Field(
-            description="limit of the prefixes received, whatever policy says of them; "
-            "0 is none"
+            description="limit of received prefixes, counted before policy; 0 means no limit"
         ),
     ] = 0
     max_received_warning: Annotated[
-        Percent, Field(description="part of `max_received` that is worth a warning")
+        Percent,
+        Field(description="percentage of `max_received` at which to log a warning"),
     ] = 80
     max_received_action: Annotated[
         _LimitAction,
         Field(
-            description="as `max_prefixes_action`; `block` forgets further ones, and "
-            "asks for them when the limit is raised"
+            description="like `max_prefixes_action`; `block` discards further prefixes and "
+            "asks for them again when the limit is raised"
         ),
     ] = "restart"
     max_received_restart_time: Annotated[
-        Seconds, Field(description="as `max_prefixes_restart_time`")
+        Seconds, Field(description="like `max_prefixes_restart_time`")
     ] = 0
 
 
@@ -143,202 +145,248 @@ FamilyItem = Annotated[FamilyOptions, BeforeValidator(_family)]
 
 
 class SessionOptions(Section):
-    """What a session is like; each option is inherited where it is not written."""
+    """Options of a session; an option that is not set is inherited."""
 
     description: Annotated[str | None, Field(description="free text")] = None
     local_as: Annotated[
-        AsNumber | None, Field(description="our AS on this session; default `bgp.as`")
+        AsNumber | None,
+        Field(description="our AS number on this session; defaults to `bgp.as`"),
     ] = None
     local_as_mode: Annotated[
         Literal["replace-as", "no-prepend", "prepend"] | None,
         Field(
-            description="where `local_as` is not `bgp.as`: `replace-as` shows the peer "
-            "`local_as` alone, `no-prepend` both, and `prepend` puts `local_as` before the "
-            "path of routes received, too"
+            description="matters if `local_as` differs from `bgp.as`: `replace-as` sends "
+            "only `local_as`, `no-prepend` sends both, and `prepend` also "
+            "prepends `local_as` to the paths of received routes"
         ),
     ] = None
     dual_as: Annotated[
         Switch | None,
         Field(
-            description="where `local_as` is not `bgp.as`: a peer that refuses the one "
-            "(Bad Peer AS) is offered the other, whose session is as without `local_as`"
+            description="matters if `local_as` differs from `bgp.as`: if the peer "
+            "rejects one of the two (Bad Peer AS), offer the other; a "
+            "session with `bgp.as` behaves as if `local_as` were not set"
         ),
     ] = None
     as_override: Annotated[
         Switch | None,
-        Field(description="our AS stands in for the peer's in paths sent to it"),
+        Field(
+            description="replace the peer's AS with ours in the paths that we send to it"
+        ),
     ] = None
     remove_private_as: Annotated[
         Literal["off", "if-all-private", "leading", "all"] | None,
         BeforeValidator(_off),
         Field(
-            description="private AS numbers (RFC 6996) that an eBGP peer is not shown: "
-            "those of paths that have no other, those before the first public one, or all; "
-            "the peer's own stays"
+            description="remove private AS numbers (RFC 6996) from paths sent to an eBGP "
+            "peer: only from paths that have no other numbers, only those before "
+            "the first public one, or all; the peer's own AS stays"
         ),
     ] = None
     replace_private_as: Annotated[
-        Switch | None, Field(description="our AS stands in for each of them")
+        Switch | None,
+        Field(
+            description="replace these AS numbers with ours instead of removing them"
+        ),
     ] = None
     local_address: Annotated[
         Address | None,
         Field(
-            description="our address: source of connections, and those that come in to "
-            "another one are refused; default the kernel's choice, and any"
+            description="local address of the session: we connect from it, and reject "
+            "connections to any other; by default the kernel chooses, and any "
+            "address will do"
         ),
     ] = None
     interface: Annotated[
         Interface | None,
-        Field(description="device that connections are bound to, whoever makes them"),
+        Field(description="network device to bind connections to, in both directions"),
     ] = None
-    port: Annotated[Port | None, Field(description="TCP port connected to")] = None
+    port: Annotated[Port | None, Field(description="TCP port to connect to")] = None
     passive: Annotated[
         Switch | None,
         Field(
-            description="never connect, only accept; neighbours of a range are connected "
-            "to only if they were up before a restart, and not with this"
+            description="never connect, only accept; dynamic neighbours are always passive, "
+            "except that after a restart we connect to those that were up, which "
+            "this key prevents"
         ),
     ] = None
     families: Annotated[
         list[FamilyItem] | None,
-        Field(min_length=1, description="families offered, by name or with options"),
+        Field(
+            min_length=1,
+            description="address families to offer, by name or with options",
+        ),
     ] = None
     hold_time: Annotated[
-        HoldTime | None, Field(description="offered; 0 is no keepalives (RFC 4271 4.2)")
+        HoldTime | None,
+        Field(description="hold time to offer; 0 means no keepalives (RFC 4271 4.2)"),
     ] = None
     keepalive_time: Annotated[
-        Seconds | None, Field(description="0 is a third of the negotiated hold time")
+        Seconds | None,
+        Field(
+            description="interval between keepalives; 0 means a third of the negotiated hold "
+            "time"
+        ),
     ] = None
     connect_retry_time: Annotated[
         Annotated[Seconds, Field(ge=1)] | None,
-        Field(description="between attempts, before back-off and jitter"),
+        Field(
+            description="interval between connection attempts, before back-off and jitter"
+        ),
     ] = None
     max_connect_retry_time: Annotated[
         Seconds | None,
         Field(
-            description="back-off goes no further; 0 is 60, and 5 for peers of a cluster "
-            "as in Calico; never less than `connect_retry_time`"
+            description="upper limit of the back-off; 0 means 60, or 5 for the peers of a "
+            "Calico cluster; never less than `connect_retry_time`"
         ),
     ] = None
     delay_open_time: Annotated[
-        Seconds | None, Field(description="RFC 4271 8.1.1 DelayOpen; 0 is off")
+        Seconds | None,
+        Field(description="DelayOpenTime (RFC 4271 8.1.1); 0 turns it off"),
     ] = None
     connect_delay_time: Annotated[
         Seconds | None,
         Field(
-            description="from a start to our first attempt to connect; the peer may come "
-            "before"
+            description="delay between the start of the session and our first attempt to "
+            "connect; the peer may connect earlier"
         ),
     ] = None
     idle_hold_time: Annotated[
         Seconds | None,
         Field(
-            description="in Idle after an error, doubled with each in a row; 0 is 1 (RFC "
-            "4271 8.1.1)"
+            description="IdleHoldTime after an error, doubled with each further error (RFC "
+            "4271 8.1.1); 0 means 1"
         ),
     ] = None
     max_idle_hold_time: Annotated[
         Seconds | None,
-        Field(description="doubling goes no further; 0 is 60"),
+        Field(description="upper limit of that doubling; 0 means 60"),
     ] = None
     send_hold_time: Annotated[
         Seconds | None,
-        Field(description="RFC 9687; 0 is the larger of 480 and twice the hold time"),
+        Field(
+            description="SendHoldTime (RFC 9687); 0 means 480 or twice the hold time, "
+            "whichever is larger"
+        ),
     ] = None
     client: Annotated[
-        Switch | None, Field(description="route-reflector client (RFC 4456)")
+        Switch | None,
+        Field(description="the peer is a route-reflector client (RFC 4456)"),
     ] = None
     cluster_id: Annotated[
-        RouterId | None, Field(description="cluster id towards this peer")
+        RouterId | None, Field(description="cluster ID towards this peer")
     ] = None
     next_hop: Annotated[
         NextHop | None,
         Field(
-            description="next hop sent: `auto` is kept on iBGP and ourselves on eBGP; "
-            "`self` is ourselves, but reflected routes keep theirs (RFC 4456 10); "
-            "`self-all` is ourselves for those, too, and `self-internal` for those alone; "
-            "`keep` leaves all, `keep-external` and `keep-internal` those of eBGP or iBGP "
-            "peers"
+            description="next hop to send: `auto` keeps it on iBGP and sets our address on "
+            "eBGP; `self` sets our address, but not for reflected routes (RFC "
+            "4456 10); `self-all` includes reflected routes, and `self-internal` "
+            "affects only them; `keep` never changes it, `keep-external` and "
+            "`keep-internal` keep that of routes from eBGP or iBGP peers"
         ),
     ] = None
     ttl_security_hops: Annotated[
         Hops | None,
-        Field(description="RFC 5082: TTL of at least 256 less this; 0 is off"),
+        Field(
+            description="GTSM (RFC 5082): accept only a TTL of at least 256 minus this "
+            "value; 0 turns it off"
+        ),
     ] = None
     multihop_ttl: Annotated[
-        Hops | None, Field(description="TTL sent on eBGP; 0 is 1")
+        Hops | None, Field(description="TTL to send on eBGP; 0 means 1")
     ] = None
     password: Annotated[
         Password | None, Field(repr=False, description="TCP MD5 key (RFC 2385)")
     ] = None
     password_file: Annotated[
-        str | None, Field(description="a file whose first line is the password")
+        str | None, Field(description="file whose first line is the password")
     ] = None
     graceful_restart: Annotated[
-        Switch | None, Field(description="send the capability (RFC 4724)")
+        Switch | None, Field(description="offer graceful restart (RFC 4724)")
     ] = None
     graceful_restart_time: Annotated[
-        RestartSeconds | None, Field(description="restart time sent; 0 is helper only")
+        RestartSeconds | None,
+        Field(description="restart time to send; 0 means helper only"),
     ] = None
     long_lived_stale_time: Annotated[
-        LongSeconds | None, Field(description="RFC 9494; 0 is off")
+        LongSeconds | None,
+        Field(description="long-lived stale time to send (RFC 9494); 0 turns it off"),
     ] = None
     max_graceful_restart_time: Annotated[
         RestartSeconds | None,
         Field(
-            description="the peer's routes stay no longer after a loss, whatever restart "
-            "time it gives; 0 is what it gives"
+            description="upper limit of the restart time that the peer sends; 0 means no "
+            "limit"
         ),
     ] = None
     max_long_lived_stale_time: Annotated[
         LongSeconds | None,
-        Field(description="the same for the long-lived stale time that the peer gives"),
+        Field(
+            description="upper limit of the long-lived stale time that the peer sends; 0 "
+            "means no limit"
+        ),
     ] = None
     extended_message: Annotated[
-        Switch | None, Field(description="offer messages of 65,535 octets (RFC 8654)")
+        Switch | None,
+        Field(description="offer messages of up to 65,535 octets (RFC 8654)"),
     ] = None
     extended_next_hop: Annotated[
-        Switch | None, Field(description="offer IPv4 over IPv6 next hops (RFC 8950)")
+        Switch | None,
+        Field(description="offer IPv6 next hops for IPv4 routes (RFC 8950)"),
     ] = None
     role: Annotated[
         Literal["provider", "rs", "rs-client", "customer", "peer"] | None,
         Field(description="our role on an eBGP session (RFC 9234)"),
     ] = None
     role_strict: Annotated[
-        Switch | None, Field(description="the peer must send its role")
+        Switch | None, Field(description="require the peer to send its role")
     ] = None
     import_policy: Annotated[
-        str | None, Field(description="policy of routes received; default by peer type")
+        str | None,
+        Field(
+            description="policy for received routes; the default depends on the type of peer"
+        ),
     ] = None
     export_policy: Annotated[
-        str | None, Field(description="policy of routes sent; default by peer type")
+        str | None,
+        Field(
+            description="policy for routes to send; the default depends on the type of peer"
+        ),
     ] = None
     default_originate: Annotated[
         Switch | None,
         Field(
-            description="the peer is told a default route whatever its policy says: the best "
-            "there is, else one of our own, which nobody else is told"
+            description="advertise a default route to this peer, whatever its policy says: "
+            "the best one in the table, or else one that we originate for this "
+            "peer alone"
         ),
     ] = None
     allow_own_as: Annotated[
         Annotated[int, Field(ge=0, le=255)] | None,
-        Field(description="times our AS may stand in a received AS_PATH"),
+        Field(description="how many times our AS may occur in a received AS_PATH"),
     ] = None
     allow_as_set: Annotated[
-        Switch | None, Field(description="accept AS_SET (RFC 9774 says reject)")
+        Switch | None,
+        Field(description="accept paths with AS_SET, which RFC 9774 says to reject"),
     ] = None
     enforce_first_as: Annotated[
-        Switch | None, Field(description="an eBGP path begins with the peer's AS")
+        Switch | None,
+        Field(description="require that paths from an eBGP peer start with its AS"),
     ] = None
     discard_attributes: Annotated[
         list[AttributeCode] | None,
         Field(
-            description="taken off received routes: type codes, or names such as `aigp`"
+            description="attributes to remove from received routes, by type code or name, "
+            "such as `aigp`"
         ),
     ] = None
     withdraw_attributes: Annotated[
         list[AttributeCode] | None,
-        Field(description="routes received with one of these are treated as withdrawn"),
+        Field(
+            description="attributes whose presence makes a received route count as withdrawn"
+        ),
     ] = None
     disable_capabilities: Annotated[
         list[
@@ -352,7 +400,10 @@ class SessionOptions(Section):
             ]
         ]
         | None,
-        Field(description="left out of our OPEN; `all` is for peers that know none"),
+        Field(
+            description="capabilities to leave out of our OPEN; `all` suits peers that "
+            "reject any capability"
+        ),
     ] = None
 
 
@@ -361,7 +412,11 @@ class PeerGroup(SessionOptions):
 
     asn: Annotated[
         RangeAs | None,
-        Field(alias="as", description="the peers' AS, unless they say; as in a range"),
+        Field(
+            alias="as",
+            description="AS number of the peers that set none; the forms are those of a "
+            "range",
+        ),
     ] = None
 
 
@@ -371,45 +426,53 @@ class Peer(SessionOptions):
     address: Annotated[
         PeerAddress,
         Field(
-            description="the peer; link-local as fe80::1%eth0, or with `interface` beside it"
+            description="address of the peer; link-local as fe80::1%eth0, or with "
+            "`interface`"
         ),
     ]
     name: Annotated[
-        str | None, Field(min_length=1, description="unique; default the address")
+        str | None,
+        Field(min_length=1, description="unique name; defaults to the address"),
     ] = None
-    group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
+    group: Annotated[
+        str | None, Field(description="name of a group in `peer_groups`")
+    ] = None
     asn: Annotated[
         PeerAs | None,
         Field(
             alias="as",
-            description="the peer's AS number; `internal` is ours on the session, and "
+            description="AS number of the peer; `internal` is our AS on this session, and "
             "`external` any other",
         ),
     ] = None
 
 
 class PeerRange(SessionOptions):
-    """Dynamic neighbours: whoever connects from the prefix is a peer."""
+    """Dynamic neighbours: every router that connects from the prefix becomes a peer."""
 
     prefix: Annotated[
         PeerPrefix,
         Field(
-            description="addresses they connect from; of one link as fe80::%eth0/64, or "
-            "with `interface` beside it"
+            description="prefix that the neighbours connect from; link-local as "
+            "fe80::%eth0/64, or with `interface`"
         ),
     ]
     name: Annotated[
-        str | None, Field(min_length=1, description="unique; default the prefix")
+        str | None,
+        Field(min_length=1, description="unique name; defaults to the prefix"),
     ] = None
-    group: Annotated[str | None, Field(description="a group of `peer_groups`")] = None
+    group: Annotated[
+        str | None, Field(description="name of a group in `peer_groups`")
+    ] = None
     asn: Annotated[
         RangeAs | None,
         Field(
             alias="as",
-            description="the peers' AS: a number, `internal`, `external`, a list of numbers "
-            "and of ranges such as 64512-65534; 0 is any",
+            description="AS number of the neighbours: a number, `internal`, `external`, or a "
+            "list of numbers and of ranges such as 64512-65534; 0 means any",
         ),
     ] = None
     limit: Annotated[
-        int, Field(ge=1, le=100_000, description="so many peers at a time")
+        int,
+        Field(ge=1, le=100_000, description="maximum number of neighbours at a time"),
     ] = 5000

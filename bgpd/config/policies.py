@@ -41,11 +41,11 @@ RegularExpression = Annotated[str, AfterValidator(_regular_expression)]
 
 
 class PrefixRange(Section):
-    """A prefix, and how long those inside it may be; bare text is that prefix alone."""
+    """A prefix and the lengths of those inside it that match; plain text matches that prefix only."""
 
     prefix: Annotated[Prefix, Field(description="the prefix")]
-    ge: Annotated[Length | None, Field(description="least length that fits")] = None
-    le: Annotated[Length | None, Field(description="greatest length that fits")] = None
+    ge: Annotated[Length | None, Field(description="minimum prefix length")] = None
+    le: Annotated[Length | None, Field(description="maximum prefix length")] = None
 
 
 def _prefix_range(value: object) -> object:
@@ -56,10 +56,10 @@ PrefixItem = Annotated[PrefixRange, BeforeValidator(_prefix_range)]
 
 
 class NumberRange(Section):
-    """A closed interval; a bare number is that number alone."""
+    """A closed interval; a plain number stands for itself."""
 
-    min: Annotated[Metric, Field(description="least that fits")] = 0
-    max: Annotated[Metric, Field(description="greatest that fits")] = 0xFFFFFFFF
+    min: Annotated[Metric, Field(description="lowest value that matches")] = 0
+    max: Annotated[Metric, Field(description="highest value that matches")] = 0xFFFFFFFF
 
 
 def _number_range(value: object) -> object:
@@ -72,65 +72,77 @@ PathAs = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 
 
 class CommunityMatch(Section):
-    """Communities asked for; a bare list is `any`."""
+    """Conditions on communities; a plain list means `any`."""
 
     any: Annotated[
         list[CommunityPattern],
         Field(
-            description="at least one of these: 65000:1, 65000:1-99, 65000:*, no-export"
+            description="at least one of these is present: 65000:1, 65000:1-99, 65000:*, "
+            "no-export"
         ),
     ] = []
     all: Annotated[
         list[CommunityPattern],
-        Field(description="each of these; of a pattern, one that fits it"),
+        Field(
+            description="all of these are present; a pattern needs one community that "
+            "matches it"
+        ),
     ] = []
-    none: Annotated[list[CommunityPattern], Field(description="not one of these")] = []
+    none: Annotated[
+        list[CommunityPattern], Field(description="none of these is present")
+    ] = []
     exact: Annotated[
         list[CommunityPattern] | None,
-        Field(description="each of these and no others; `[]` is none at all"),
+        Field(description="exactly these are present; `[]` means no communities"),
     ] = None
 
 
 class LargeCommunityMatch(Section):
-    """Large communities asked for; a bare list is `any`."""
+    """Conditions on large communities; a plain list means `any`."""
 
     any: Annotated[
         list[LargeCommunityPattern],
-        Field(description="at least one of these: 65000:1:2, 65000:1-99:*"),
+        Field(description="at least one of these is present: 65000:1:2, 65000:1-99:*"),
     ] = []
     all: Annotated[
         list[LargeCommunityPattern],
-        Field(description="each of these; of a pattern, one that fits it"),
+        Field(
+            description="all of these are present; a pattern needs one community that "
+            "matches it"
+        ),
     ] = []
     none: Annotated[
-        list[LargeCommunityPattern], Field(description="not one of these")
+        list[LargeCommunityPattern], Field(description="none of these is present")
     ] = []
     exact: Annotated[
         list[LargeCommunityPattern] | None,
-        Field(description="each of these and no others; `[]` is none at all"),
+        Field(description="exactly these are present; `[]` means no communities"),
     ] = None
 
 
 class ExtCommunityMatch(Section):
-    """Extended communities asked for; a bare list is `any`."""
+    """Conditions on extended communities; a plain list means `any`."""
 
     any: Annotated[
         list[ExtCommunityPattern],
         Field(
-            description="at least one of these: rt:65000:1, ro:10.0.0.1:*, "
+            description="at least one of these is present: rt:65000:1, ro:10.0.0.1:*, "
             "0x0006000000000001, 0x4004*"
         ),
     ] = []
     all: Annotated[
         list[ExtCommunityPattern],
-        Field(description="each of these; of a pattern, one that fits it"),
+        Field(
+            description="all of these are present; a pattern needs one community that "
+            "matches it"
+        ),
     ] = []
     none: Annotated[
-        list[ExtCommunityPattern], Field(description="not one of these")
+        list[ExtCommunityPattern], Field(description="none of these is present")
     ] = []
     exact: Annotated[
         list[ExtCommunityPattern] | None,
-        Field(description="each of these and no others; `[]` is none at all"),
+        Field(description="exactly these are present; `[]` means no communities"),
     ] = None
 
 
@@ -145,15 +157,15 @@ OriginName = Literal["igp", "egp", "incomplete"]
 
 
 class TermMatch(Section):
-    """Conditions of a term; without any it always holds."""
+    """Conditions of a term; a term without conditions always matches."""
 
     family: Annotated[
         Literal["ipv4-unicast", "ipv6-unicast"] | None,
-        Field(description="family of the route"),
+        Field(description="address family of the route"),
     ] = None
     prefixes: Annotated[
         list[PrefixItem],
-        Field(description="prefixes, with `ge` and `le` for longer ones"),
+        Field(description="prefixes; `ge` and `le` allow longer ones"),
     ] = []
     sources: Annotated[
         list[Literal["local", "kernel", "ebgp", "ibgp"]],
@@ -162,41 +174,41 @@ class TermMatch(Section):
     communities: Annotated[
         CommunityMatchItem,
         Field(
-            description="a list, of which one must be there, or `any`, `all`, `none` and "
-            "`exact`"
+            description="a list, at least one of which must be present, or a mapping with "
+            "`any`, `all`, `none` and `exact`"
         ),
     ] = CommunityMatch()
     large_communities: Annotated[
-        LargeCommunityMatchItem, Field(description="as `communities`")
+        LargeCommunityMatchItem, Field(description="like `communities`")
     ] = LargeCommunityMatch()
     ext_communities: Annotated[
-        ExtCommunityMatchItem, Field(description="as `communities`")
+        ExtCommunityMatchItem, Field(description="like `communities`")
     ] = ExtCommunityMatch()
     origins: Annotated[list[OriginName], Field(description="ORIGIN")] = []
     as_path: Annotated[
         RegularExpression | None,
         Field(
-            description="a regular expression, found in the AS path written as numbers "
-            "and spaces; `_` is a border between numbers"
+            description="regular expression to find in the AS path, which is written as "
+            "numbers and spaces; `_` matches a boundary between numbers"
         ),
     ] = None
     as_path_prefix: Annotated[
-        list[AsNumber], Field(description="the AS path begins with these")
+        list[AsNumber], Field(description="AS numbers that the path starts with")
     ] = []
     neighbor_as: Annotated[
-        list[PathAs], Field(description="first AS of the path; 0 is an empty path")
+        list[PathAs], Field(description="first AS of the path; 0 matches an empty path")
     ] = []
     origin_as: Annotated[
-        list[PathAs], Field(description="last AS of the path; 0 is an empty path")
+        list[PathAs], Field(description="last AS of the path; 0 matches an empty path")
     ] = []
     next_hops: Annotated[
-        list[Prefix], Field(description="prefixes that the next hop lies in")
+        list[Prefix], Field(description="prefixes, one of which contains the next hop")
     ] = []
     local_pref: Annotated[
-        NumberItem | None, Field(description="LOCAL_PREF, or its `min` and `max`")
+        NumberItem | None, Field(description="LOCAL_PREF: a value, or `min` and `max`")
     ] = None
     med: Annotated[
-        NumberItem | None, Field(description="MED, or its `min` and `max`")
+        NumberItem | None, Field(description="MED: a value, or `min` and `max`")
     ] = None
     interface: Annotated[
         str | None, Field(description="pattern (`*`) of the outgoing interface")
@@ -204,68 +216,77 @@ class TermMatch(Section):
 
 
 class CommunityChange(Section):
-    """What happens to communities, in this order."""
+    """Changes to communities, applied in this order."""
 
     set: Annotated[
-        list[Community] | None, Field(description="these and no others; `[]` clears")
+        list[Community] | None,
+        Field(description="replace all communities with these; `[]` clears them"),
     ] = None
     remove: Annotated[
         list[CommunityPattern],
-        Field(description="these go, if there; 65000:* and 65000:1-99 are patterns"),
+        Field(
+            description="remove these if present; patterns such as 65000:* and 65000:1-99 "
+            "work"
+        ),
     ] = []
-    add: Annotated[list[Community], Field(description="these are added")] = []
+    add: Annotated[list[Community], Field(description="add these")] = []
 
 
 class LargeCommunityChange(Section):
-    """What happens to large communities, in this order."""
+    """Changes to large communities, applied in this order."""
 
     set: Annotated[
         list[LargeCommunity] | None,
-        Field(description="these and no others; `[]` clears"),
+        Field(description="replace all communities with these; `[]` clears them"),
     ] = None
     remove: Annotated[
-        list[LargeCommunityPattern], Field(description="these go, if there")
+        list[LargeCommunityPattern], Field(description="remove these if present")
     ] = []
-    add: Annotated[list[LargeCommunity], Field(description="these are added")] = []
+    add: Annotated[list[LargeCommunity], Field(description="add these")] = []
 
 
 class ExtCommunityChange(Section):
-    """What happens to extended communities, in this order."""
+    """Changes to extended communities, applied in this order."""
 
     set: Annotated[
         list[ExtCommunity] | None,
-        Field(description="these and no others; `[]` clears"),
+        Field(description="replace all communities with these; `[]` clears them"),
     ] = None
     remove: Annotated[
-        list[ExtCommunityPattern], Field(description="these go, if there")
+        list[ExtCommunityPattern], Field(description="remove these if present")
     ] = []
-    add: Annotated[list[ExtCommunity], Field(description="these are added")] = []
+    add: Annotated[list[ExtCommunity], Field(description="add these")] = []
 
 
 class TermChanges(Section):
-    """What a term changes in a route."""
+    """Changes that a term makes to a route."""
 
     origin: Annotated[OriginName | None, Field(description="ORIGIN")] = None
     local_pref: Annotated[Metric | None, Field(description="LOCAL_PREF")] = None
     med: Annotated[
         Metric | None,
-        Field(description="MED; sent to other ASes, too, unlike a received one"),
+        Field(description="MED; also sent to other ASes, unlike a received one"),
     ] = None
-    remove_med: Annotated[Switch, Field(description="take MED away")] = False
+    remove_med: Annotated[Switch, Field(description="remove MED")] = False
     next_hop: Annotated[
         PolicyNextHop | None,
         Field(
-            description="next hop: an address; in export policies `self`, our own, or "
-            "`unchanged`, whatever the session's `next_hop` says; in import policies "
-            "`peer`, the peer's own address where the session is of the route's family"
+            description="next hop: an address; in export policies also `self` (our own) or "
+            "`unchanged`, which override the session's `next_hop`; in import "
+            "policies also `peer`, the peer's own address, provided that the "
+            "session runs over the route's family"
         ),
     ] = None
     weight: Annotated[
-        Weight | None, Field(description="preferred before LOCAL_PREF, local to us")
+        Weight | None,
+        Field(
+            description="compared before LOCAL_PREF; local to this speaker; the higher "
+            "weight wins"
+        ),
     ] = None
     prepend: Annotated[
         list[AsNumber],
-        Field(max_length=32, description="AS numbers put before the path"),
+        Field(max_length=32, description="AS numbers to prepend to the path"),
     ] = []
     communities: CommunityChange = CommunityChange()
     large_communities: LargeCommunityChange = LargeCommunityChange()
@@ -276,20 +297,24 @@ class Term(Section):
     """One step of a policy."""
 
     name: Annotated[
-        str | None, Field(description="shown by `show route`; default its number")
+        str | None,
+        Field(
+            description="name that `show route` prints; defaults to the term's number"
+        ),
     ] = None
     match: TermMatch = TermMatch()
     set: TermChanges = TermChanges()
     action: Annotated[
         Literal["accept", "reject", "next"],
-        Field(description="what becomes of the route"),
+        Field(description="what to do with the route"),
     ]
 
 
 class PolicyModel(Section):
     """A named policy."""
 
-    terms: Annotated[list[Term], Field(description="tried in order")] = []
+    terms: Annotated[list[Term], Field(description="terms, tried in order")] = []
     default: Annotated[
-        Literal["accept", "reject"], Field(description="for routes no term decided")
+        Literal["accept", "reject"],
+        Field(description="action for routes that no term decides"),
     ] = "reject"

@@ -56,28 +56,29 @@ _HEAD = """\
 
 <!-- Written by `make docs` from bgpd/config; edit it there. -->
 
-`pybgpd run --config FILE` reads YAML. Over the file go Calico's environment variables,
-over those `PYBGPD_*`, over those the options of the command line. `pybgpd check FILE`
-says all that is wrong, with line and column: unknown keys are errors, since a key that is
-not understood is a wish that is not fulfilled. Examples that a test loads are in
-[configs](../configs).
+`pybgpd run --config FILE` reads a YAML file. Calico's environment variables override the
+file, `PYBGPD_*` variables override those, and command-line options override everything.
+`pybgpd check FILE` lists every error with its line and column. An unknown key is an error,
+because ignoring it would silently ignore what you asked for. [configs](../configs) has
+examples, all of which a test loads.
 
-The file is read again on SIGHUP and when it changes. Only what differs is applied, and
-the plan is logged first. The column "change" tells what a changed key costs:
+The daemon reads the file again on SIGHUP and whenever it changes. It logs the plan first
+and then applies only the differences. The column "change" says what a changed key costs:
 
 | change | means |
 |---|---|
-| live | nothing is exchanged anew |
-| refresh | routes of the sessions concerned are asked for or sent again; they stay up |
-| reset | the sessions concerned are negotiated anew (graceful restart keeps the routes) |
-| start | takes effect when the daemon is started again |
+| live | takes effect at once; sessions exchange nothing |
+| refresh | the affected sessions stay up and send or request their routes again |
+| reset | the affected sessions restart (graceful restart keeps the routes) |
+| start | takes effect at the next start of the daemon |
 
 A neighbour keeps its session when it moves from a range to a configured peer, back, or to
-another range: it costs what the settings that differ cost. The neighbours of a range keep
-theirs over another `port`, and over an `as` or a `local_address` that fits the session.
+another range; the move costs only what the differing settings cost. Dynamic neighbours keep
+their sessions if `port` changes, or if `as` or `local_address` changes to a value that still
+fits the session.
 
-Scalars are those of YAML 1.2: `65000:1` is text and not a number in base 60, and where a
-key takes a switch, `on`, `off`, `yes`, `no`, `true` and `false` are all understood.
+Scalars follow YAML 1.2: `65000:1` is text, not a number in base 60. Every switch accepts
+`on`, `off`, `yes`, `no`, `true` and `false`.
 """
 
 _COST_WORDS = {
@@ -95,18 +96,18 @@ _SETTINGS_OF = {
 _TYPE_WORDS = {int: "number", str: "text", bool: "switch"}
 
 _TERMS = (
-    "A policy is a list of terms, tried in order. All conditions of a term must hold; one "
-    "that lists several values holds when any of them fits. `accept` and `reject` end the "
-    "policy, `next` applies the term's changes and goes on. `accept-all`, `reject-all` and "
-    "`ebgp-default-deny` are built in; the last is what eBGP peers without a policy get "
-    "(RFC 8212)."
+    "A policy is a list of terms, tried in order. A term matches if all its conditions hold; a "
+    "condition with several values holds if any of them matches. `accept` and `reject` end "
+    "the policy; `next` applies the term's changes and continues with the next term. The "
+    "policies `accept-all`, `reject-all` and `ebgp-default-deny` are built in; eBGP peers "
+    "without a policy get the last (RFC 8212)."
 )
 
 _INHERITED = (
-    "These stand in `bgp.defaults`, in a group of `peer_groups`, in a peer and in a range. "
-    "The nearest that is written counts: the peer's own, its group's, the defaults', and "
-    "at last the default given here. `bgp.defaults` also holds for the peers that come "
-    "from the datastore."
+    "You can set these in `bgp.defaults`, in a group of `peer_groups`, in a peer and in a "
+    "range. The most specific setting wins: first the peer's or range's own, then its "
+    "group's, then `bgp.defaults`, and last the default given here. `bgp.defaults` also "
+    "applies to the peers that come from the datastore."
 )
 
 # Title, path in the file, section, note.
@@ -125,10 +126,10 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
         "Families",
         "*",
         FamilyOptions,
-        "An item of `families` is a name, or a mapping of these.",
+        "Each item of `families` is a name or a mapping with these keys.",
     ),
-    ("peers[]", "*", Peer, "A list. The session options may stand here too."),
-    ("ranges[]", "*", PeerRange, "A list. The session options may stand here too."),
+    ("peers[]", "*", Peer, "A list. Each item also accepts the session options."),
+    ("ranges[]", "*", PeerRange, "A list. Each item also accepts the session options."),
     ("policies.NAME", "policies", PolicyModel, _TERMS),
     ("policies.NAME.terms[]", "policies", Term, ""),
     ("policies.NAME.terms[].match", "policies", TermMatch, ""),
@@ -136,7 +137,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
         "policies.NAME.terms[].match.prefixes[]",
         "policies",
         PrefixRange,
-        "An item is a prefix, which matches itself alone, or a mapping of these.",
+        "Each item is a prefix, which matches only itself, or a mapping with these keys.",
     ),
     ("policies.NAME.terms[].match.communities", "policies", CommunityMatch, ""),
     (
@@ -151,7 +152,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
         "policies.NAME.terms[].set.communities",
         "policies",
         CommunityChange,
-        "`large_communities` and `ext_communities` likewise.",
+        "`large_communities` and `ext_communities` have the same keys.",
     ),
     ("routes", "routes", Routes, ""),
     ("routes.originate[]", "routes", OriginatedRoute, "A list."),

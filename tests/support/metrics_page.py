@@ -5,28 +5,29 @@ from bgpd.api.metrics import ROWS
 HEAD = """\
 # Metrics and health
 
-`metrics.listen: ADDRESS:PORT` in the configuration starts an HTTP server; without it there
-is none, and nothing is imported for it.
+Set `metrics.listen: ADDRESS:PORT` in the configuration to start an HTTP server. Without that
+key there is no server, and the daemon does not even load the code for it.
 
 | path | answers |
 |---|---|
-| `/metrics` | the metrics below, as Prometheus' text |
-| `/healthz` | 200; 503 for ten seconds after work held the event loop up for over 5 s |
-| `/readyz` | 200 once the daemon has started, listens, has read its datastore and has written the kernel's table for the first time; 503 before, with a line for each condition |
-| `/api/status` | what metrics tell, without single peers, as JSON |
+| `/metrics` | the metrics below, in Prometheus text format |
+| `/healthz` | 200, or 503 for ten seconds after work has blocked the event loop for more than 5 s |
+| `/readyz` | 200 once the daemon has started, listens, has read its datastore and has written the kernel's table for the first time; before that 503, with a line for each condition |
+| `/api/status` | the same figures as the metrics, without those of single peers, as JSON |
 
-Only the event loop decides on `/healthz`: a daemon without datastore or peers still forwards
-by what it knows, and a restart would not help. One such delay is no reason to restart either, so a
-probe that comes every ten seconds, and sees each once, should ask for several failures in a row. A standstill
-from outside (a paused process, a suspended or migrated machine) does not count: once the process
-goes on, `/healthz` says 200. The loop's lag in `/metrics` and `pybgpctl show status` is the longest of the last
-minute, standstills included; `pybgpd_standstills_total` counts those.
+Only the event loop decides about `/healthz`: a daemon that has lost its datastore or its peers
+still forwards by what it knows, and a restart would not help. A single delay is no reason for a
+restart either. A probe that runs every ten seconds sees each delay once, so let it require
+several failures in a row. A stall from outside (a paused process, a suspended or migrated
+machine) does not count: `/healthz` returns 200 as soon as the process runs again. The loop lag
+in `/metrics` and `pybgpctl show status` is the longest of the last minute and includes stalls;
+`pybgpd_standstills_total` counts them.
 
-A metric is missing where there is nothing to measure: `pybgpd_fib_*` without the kernel's
-table, `pybgpd_datastore_*` without a datastore. Should a fault of the daemon's make the figures of a
-peer or a family unknown, those are missing, all others are there, and the log says so once.
+A metric is absent if there is nothing to measure: `pybgpd_fib_*` without the kernel's table,
+`pybgpd_datastore_*` without a datastore. If an internal error makes the figures of a peer or a
+family unavailable, only those are absent, and the daemon logs the error once.
 
-| metric | type | labels | what it tells |
+| metric | type | labels | meaning |
 |---|---|---|---|
 """
 

@@ -54,7 +54,7 @@ def test_a_lab_in_the_foreground_goes_with_its_process(number):
         assert any("Ctrl-C" in line for line in lines)
         up.send_signal(number)
         assert up.wait(30) == 0
-        assert "the lab is gone" in up.stdout.read()
+        assert "removed the lab" in up.stdout.read()
     assert eventually(lambda: not namespaces(lab_id))
 
 

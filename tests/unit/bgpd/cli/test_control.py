@@ -180,7 +180,7 @@ def test_options_of_routes_reach_the_daemon(daemon):
 def test_nothing_to_show_is_said_beside_the_output(daemon):
     result = run(daemon, "show", "routes", "--family", "ipv6")
     assert (result.exit_code, result.stdout) == (0, "")
-    assert "no such routes" in result.stderr
+    assert "no matching routes" in result.stderr
     assert as_json(daemon, "show", "routes", "--family", "ipv6") == []
 
 
@@ -308,7 +308,7 @@ def test_the_variable_names_the_socket(daemon, name):
 def test_kinds_of_a_reset_exclude_each_other(daemon, kinds):
     result = run(daemon, "reset", "one", *kinds)
     assert result.exit_code == 2
-    assert "one of these at a time" in result.stderr
+    assert "use only one of these options" in result.stderr
     assert result.stdout == ""
 
 

@@ -155,8 +155,8 @@ def test_a_service_that_is_not_there_is_not_alive(folder: Path) -> None:
     ("arguments", "text"),
     [
         ((), "must specify at least one of --bird-ready"),
-        (("--bird-ready", "--threshold-time", "30"), "'30' is no duration"),
-        (("--bird-ready", "--threshold-time", "soon"), "'soon' is no duration"),
+        (("--bird-ready", "--threshold-time", "30"), "'30' is not a duration"),
+        (("--bird-ready", "--threshold-time", "soon"), "'soon' is not a duration"),
     ],
 )
 def test_wrong_usage_is_said(

@@ -84,14 +84,14 @@ async def test_peers_groups_and_status_tell_of_it() -> None:
         peers = {row["address"]: row for row in rows(view, "show-peers")}
         assert [who for who, row in peers.items() if row["is_awaited"]] == [late.addr]
         assert remark(PEERS, peers[late.addr], "REMARK").startswith(
-            "our restart waits for it"
+            "our restart waits for its End-of-RIB"
         )
         assert "only our own routes" in remark(PEERS, peers[a.addr], "REMARK")
         groups = rows(view, "show-groups")
         assert groups
         for row in groups:
             assert row["withholds_routes"]
-            assert "wait for our restart" in remark(GROUPS, row, "BEHIND")
+            assert "deferred until our restart" in remark(GROUPS, row, "BEHIND")
         (status,) = rows(view, "show-status")
         assert status["recovery"]["waits_for"] == [late.addr]
         assert status["recovery"]["waiting"] == 1
