@@ -157,8 +157,11 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
 
 def _stale_phase(peer: Peer, family: Family) -> Row:
     """Return how long routes stay that outlived their session."""
-    phase, left = peer.stale.left(family) or (None, None)
-    return {"stale_phase": phase, "stale_for": left and round(max(0.0, left), 1)}
+    known = peer.stale.phase(family)
+    if known is None:
+        return {"stale_phase": None, "stale_for": None}
+    phase, left = known
+    return {"stale_phase": phase.value, "stale_for": round(max(0.0, left), 1)}
 
 
 def _ignored(rib: AdjRibIn) -> Row:

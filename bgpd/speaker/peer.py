@@ -313,13 +313,14 @@ class Peer:
         self._speaker.session_changed(self)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
-        seconds = self.stale.keep(family, negotiated, self.settings)
+        seconds = self.stale.keep(
+            family, negotiated, self.settings, self.sources[family].epoch
+        )
         _log.info("%s: %s routes stay for %d s", self._prefix, family, seconds)
 
-    def _make_long_lived(self, family: Family) -> int:
+    def _make_long_lived(self, family: Family) -> None:
         _log.info("%s: %s routes are long-lived stale", self._prefix, family)
         self.run(family, self.ribs_in[family].make_long_lived())
-        return self.sources[family].epoch
 
     def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
         self._sweep(family, epoch)

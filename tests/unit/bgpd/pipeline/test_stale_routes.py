@@ -6,7 +6,7 @@ import pytest
 
 from bgpd.pipeline.stale_routes import StaleRoutes
 from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
-from rib.family import IPV4_UNICAST, Family
+from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from tests.support.clock import Clock
 from tests.support.session_pair import settings
 
@@ -27,12 +27,12 @@ class Kept:
         self.stale = StaleRoutes(
             self.clock,
             lambda _family, _mark: self.swept.append(self.clock.now),
-            lambda _: 0,
+            lambda _: None,
             BOUND,
         )
 
     def lose(self) -> int:
-        return self.stale.keep(IPV4_UNICAST, agreed(), settings())
+        return self.stale.keep(IPV4_UNICAST, agreed(), settings(), 1)
 
 
 @pytest.fixture
@@ -102,7 +102,7 @@ def test_the_bound_shortens_what_is_told(kept) -> None:
     kept.clock.go(360)
     assert kept.lose() == 40
     alone = replace(agreed(), graceful_restart=None)
-    assert kept.stale.keep(IPV4_UNICAST, alone, settings()) == 0
+    assert kept.stale.keep(IPV4_UNICAST, alone, settings(), 1) == 0
 
 
 def test_a_standstill_does_not_count_as_absence(kept) -> None:
@@ -121,13 +121,39 @@ def test_a_standstill_is_seen_before_the_time_is_judged() -> None:
     stale = StaleRoutes(
         clock,
         lambda family, _: swept.append(family),
-        lambda _: 0,
+        lambda _: None,
         BOUND,
         lambda: stale.resume(unseen.pop() if unseen else 0.0),
     )
-    stale.keep(IPV4_UNICAST, agreed(), settings())
+    stale.keep(IPV4_UNICAST, agreed(), settings(), 1)
     clock.go(130)
     assert not swept
     clock.go(141)
     assert swept == [IPV4_UNICAST]
+    clock.close()
+
+
+def test_a_removed_peer_is_waited_for_no_more(kept) -> None:
+    kept.lose()
+    kept.stale.let_go()
+    assert len(kept.stale) == 0
+    kept.stale.drop(IPV4_UNICAST)
+    kept.clock.go(1000)
+    assert kept.swept == []
+
+
+def test_a_family_whose_sweep_fails_costs_no_other_its_own(caplog) -> None:
+    clock, swept = Clock(), list[Family]()
+
+    def sweep(family: Family, _before: int | None) -> None:
+        if family == IPV4_UNICAST:
+            raise RuntimeError("a fault of ours")
+        swept.append(family)
+
+    stale = StaleRoutes(clock, sweep, lambda _: None, BOUND)
+    for family in (IPV4_UNICAST, IPV6_UNICAST):
+        stale.keep(family, agreed(), settings(), 1)
+    clock.go(101)
+    assert swept == [IPV6_UNICAST]
+    assert "a fault of ours" in caplog.text
     clock.close()

@@ -6,12 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bgpd.pipeline.stale_routes import StaleRoutes
+from bgpd.session.gr_helper import GrHelper, Phase, StaleAction, StaleWork
 from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
 from bgpd.session.settings import PeerSettings
 from bgpd.wire.capabilities import GracefulRestart, LongLivedFamily
-from rib.family import IPV4_UNICAST, Family
-from tests.support.clock import Clock
+from rib.family import IPV4_UNICAST
 from tests.support.session_pair import settings
 
 RESTART, LONG, BOUND = 20, 100, 30
@@ -40,23 +39,24 @@ class Kept:
     """Sessions one after another; each tells one route, named by its number."""
 
     def __init__(self) -> None:
-        self.clock = Clock()
+        self.now = 0.0
         self.number = 1
         self.fresh = {1}
         self.stale: dict[int, int] = {}  # route -> session that told it
         self.marked: set[int] = set()
-        self.kept = StaleRoutes(self.clock, self._sweep, self._mark, float(BOUND))
+        self.helper = GrHelper(float(BOUND))
         self.options: PeerSettings = settings()
 
-    def _sweep(self, _: Family, mark: int | None) -> None:
-        gone = [n for n, told in self.stale.items() if mark is None or told < mark]
-        for number in gone:
-            del self.stale[number]
-            self.marked.discard(number)
-
-    def _mark(self, _: Family) -> int:
-        self.marked |= self.stale.keys()
-        return self.number
+    def _carry_out(self, work: list[StaleWork]) -> None:
+        for family, action, before in work:
+            assert family == V4
+            some = {n for n, of in self.stale.items() if before is None or of < before}
+            if action is StaleAction.MARK:
+                self.marked |= some
+            else:
+                for number in some:
+                    del self.stale[number]
+                self.marked -= some
 
     @property
     def routes(self) -> set[int]:
@@ -66,43 +66,50 @@ class Kept:
         self.stale.update(dict.fromkeys(self.fresh, self.number))
         self.fresh = set()
         self.number += 1
-        return self.kept.keep(V4, session or agreed(), self.options)
+        return self.helper.lose(
+            V4, session or agreed(), self.options, self.number, self.now
+        )
 
     def come_back(self, session: Negotiated | None = None) -> None:
-        self.kept.came_back(session or agreed())
+        self._carry_out(self.helper.come_back(session or agreed(), self.now))
         self.fresh = {self.number}
 
     def end_of_rib(self) -> None:
-        self.kept.drop(V4)
+        self._carry_out(self.helper.drop(V4))
+
+    def go(self, moment: float) -> None:
+        """Let time pass; what is due happens at its own moment."""
+        while (due := self.helper.next_deadline()) is not None and due <= moment:
+            self.now = max(self.now, due)
+            self._carry_out(self.helper.handle_timer(self.now))
+        self.now = moment
 
     def at(self, moment: float) -> set[int]:
         """Return the routes that are there at a moment."""
-        self.clock.go(moment)
+        self.go(moment)
         return self.routes
 
 
 @pytest.fixture
-def kept():
-    made = Kept()
-    yield made
-    made.clock.close()
+def kept() -> Kept:
+    return Kept()
 
 
 @pytest.mark.rfc("9494", "4.2", "MUST")
 def test_a_peer_that_returns_late_keeps_its_routes_until_its_end_of_rib(kept) -> None:
     assert kept.lose() == RESTART + LONG
     assert kept.at(21) == kept.marked == {1}
-    kept.clock.go(80)
+    kept.go(80)
     kept.come_back()
     assert kept.at(109) == {1, 2}  # the bound counts from the return
     kept.end_of_rib()
     assert kept.routes == {2}
-    assert kept.kept.left(V4) is None
+    assert kept.helper.phase(V4, kept.now) is None
 
 
 def test_without_end_of_rib_the_bound_counts_from_the_return(kept) -> None:
     kept.lose()
-    kept.clock.go(50)
+    kept.go(50)
     kept.come_back()
     assert kept.at(79) == {1, 2}
     assert kept.at(81) == {2}
@@ -112,9 +119,9 @@ def test_without_end_of_rib_the_bound_counts_from_the_return(kept) -> None:
 def test_the_long_lived_time_is_not_set_anew_before_an_end_of_rib(kept) -> None:
     kept.lose()
     for start in (30, 60, 90):
-        kept.clock.go(start)
+        kept.go(start)
         kept.come_back()
-        kept.clock.go(start + 5)
+        kept.go(start + 5)
         kept.lose()
     assert 1 in kept.at(119)
     assert 1 not in kept.at(121)
@@ -123,10 +130,10 @@ def test_the_long_lived_time_is_not_set_anew_before_an_end_of_rib(kept) -> None:
 
 def test_an_end_of_rib_lets_the_next_loss_begin_both_times_anew(kept) -> None:
     kept.lose()
-    kept.clock.go(100)
+    kept.go(100)
     kept.come_back()
     kept.end_of_rib()
-    kept.clock.go(110)
+    kept.go(110)
     assert kept.lose() == RESTART + LONG
     assert kept.at(229) == {2}
     assert kept.at(231) == set()
@@ -134,9 +141,9 @@ def test_an_end_of_rib_lets_the_next_loss_begin_both_times_anew(kept) -> None:
 
 def test_a_route_of_a_short_session_has_its_first_phase_for_itself(kept) -> None:
     kept.lose()
-    kept.clock.go(115)
+    kept.go(115)
     kept.come_back()
-    kept.clock.go(116)
+    kept.go(116)
     kept.lose()
     assert kept.at(121) == {2}  # the long-lived time of the first is over
     assert not kept.marked
@@ -148,10 +155,10 @@ def test_a_route_of_a_short_session_has_its_first_phase_for_itself(kept) -> None
 def test_a_peer_that_comes_and_goes_ends_in_the_second_phase(kept) -> None:
     kept.lose()
     for start in range(10, 60, 15):
-        kept.clock.go(start)
+        kept.go(start)
         kept.come_back()
         kept.fresh = set()  # it tells nothing
-        kept.clock.go(start + 5)
+        kept.go(start + 5)
         kept.lose()
     assert kept.at(51) == kept.marked == {1}
     assert kept.at(151) == set()
@@ -175,13 +182,13 @@ def test_what_the_return_says_of_forwarding_counts_for_its_phase(
     kept, session, in_first, in_second
 ) -> None:
     kept.lose()
-    kept.clock.go(10)
+    kept.go(10)
     kept.come_back(session)
     assert (1 in kept.routes) is in_first
     kept.end_of_rib()
     kept.fresh = {kept.number}
     kept.lose()
-    kept.clock.go(60)
+    kept.go(60)
     name = kept.number - 1
     kept.come_back(session)
     assert (name in kept.routes) is in_second
@@ -189,7 +196,7 @@ def test_what_the_return_says_of_forwarding_counts_for_its_phase(
 
 def test_a_return_without_long_life_leaves_what_is_in_the_first_phase(kept) -> None:
     kept.lose()
-    kept.clock.go(40)
+    kept.go(40)
     kept.come_back()
     kept.lose()
     assert kept.at(45) == {1, 2}
@@ -218,28 +225,31 @@ def test_what_the_peer_gives_can_be_capped(kept) -> None:
 
 def test_how_long_they_stay_is_told(kept) -> None:
     kept.lose()
-    assert kept.kept.left(V4) == ("graceful", 20)
-    kept.clock.go(30)
-    assert kept.kept.left(V4) == ("long-lived", 90)
+    assert kept.helper.phase(V4, kept.now) == (Phase.GRACEFUL, 20)
+    kept.go(30)
+    assert kept.helper.phase(V4, kept.now) == (Phase.LONG_LIVED, 90)
     kept.come_back()
-    assert kept.kept.left(V4) == ("returned", 30)
-    kept.clock.go(50)
-    assert kept.kept.left(V4) == ("returned", 10)
+    assert kept.helper.phase(V4, kept.now) == (Phase.RETURNED, 30)
+    kept.go(50)
+    assert kept.helper.phase(V4, kept.now) == (Phase.RETURNED, 10)
 
 
 def test_a_standstill_counts_for_neither_phase(kept) -> None:
     kept.lose()
-    kept.clock.go(30)
-    kept.kept.resume(40)
+    kept.go(30)
+    kept.helper.resume(40)
     assert kept.at(159) == {1}
     assert kept.at(161) == set()
 
 
-def test_a_removed_peer_is_waited_for_no_more(kept) -> None:
+def test_a_family_that_is_forgotten_is_waited_for_no_more(kept) -> None:
     kept.lose()
-    kept.kept.let_go()
-    assert len(kept.kept) == 0
-    kept.kept.drop(V4)
+    assert kept.helper.forget(V4)
+    assert not kept.helper.forget(V4)
+    assert len(kept.helper) == 0
+    assert V4 not in kept.helper
+    assert kept.helper.next_deadline() is None
+    assert kept.helper.drop(V4) == []
     assert kept.at(500) == {1}
 
 
@@ -333,34 +343,31 @@ STEPS = st.lists(
 def test_every_order_of_loss_and_return_is_as_the_model_has_it(steps) -> None:
     kept, model = Kept(), Model()
     kept.end_of_rib()
-    try:
-        for seconds, step, restart, long, is_kept, is_kept_long in steps:
-            for _ in range(seconds):
-                model.tick()
-                assert kept.at(model.now) == model.routes
-                assert kept.marked == model.second
-            if step == "end":
-                if model.is_up:
-                    model.end_of_rib()
-                    kept.end_of_rib()
-            elif model.is_up:
-                model.lose(restart, long)
-                lost = agreed(
+    for seconds, step, restart, long, is_kept, is_kept_long in steps:
+        for _ in range(seconds):
+            model.tick()
+            assert kept.at(model.now) == model.routes
+            assert kept.marked == model.second
+        if step == "end":
+            if model.is_up:
+                model.end_of_rib()
+                kept.end_of_rib()
+        elif model.is_up:
+            model.lose(restart, long)
+            lost = agreed(
+                restart_time=restart,
+                stale_time=long,
+                is_kept_long=True if long else None,
+            )
+            kept.lose(lost)
+            kept.go(model.now)
+        else:
+            model.come_back(restart, kept=is_kept, long=is_kept_long)
+            kept.come_back(
+                agreed(
                     restart_time=restart,
-                    stale_time=long,
-                    is_kept_long=True if long else None,
+                    is_kept=is_kept,
+                    is_kept_long=is_kept_long,
                 )
-                kept.lose(lost)
-                kept.clock.go(model.now)
-            else:
-                model.come_back(restart, kept=is_kept, long=is_kept_long)
-                kept.come_back(
-                    agreed(
-                        restart_time=restart,
-                        is_kept=is_kept,
-                        is_kept_long=is_kept_long,
-                    )
-                )
-            assert kept.routes == model.routes
-    finally:
-        kept.clock.close()
+            )
+        assert kept.routes == model.routes
