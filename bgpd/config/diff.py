@@ -12,6 +12,7 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final, TypeVar
 
+from bgpd.config.key_names import differing, key_of, option_of
 from bgpd.config.settings import DaemonSettings
 from bgpd.session.ranges import range_of
 from bgpd.session.settings import (
@@ -56,7 +57,8 @@ class Step:
         name: Address of a peer, prefix of a range, name of a policy or of a field of
             ``DaemonSettings``.
         cost: What it costs the sessions concerned: the dearest of ``keys``.
-        keys: Fields that differ; empty for what is added or removed.
+        keys: Fields that differ, inner ones of sections with dots; empty for what is added or
+            removed.
         value: The new value; ``None`` where it is removed.
         refreshed: Addresses of peers whose routes are asked for or sent again because
             this policy is theirs.
@@ -75,11 +77,25 @@ class Step:
     needs_restart: bool = False
     range_name: str = ""
 
+    @property
+    def shown_keys(self) -> tuple[str, ...]:
+        """What differs, as users write it; keys of sections with the section before."""
+        if self.kind is not StepKind.SECTION:
+            return tuple(dict.fromkeys(map(option_of, self.keys)))
+        names = (
+            (f"{self.name}.{key}" for key in self.keys) if self.keys else (self.name,)
+        )
+        return tuple(dict.fromkeys(map(key_of, names)))
+
     def __str__(self) -> str:
         """Return the line of a reload's plan."""
-        text = f"{self.change.value} {self.kind.value} {self.name}"
-        if self.keys:
-            text += f" ({', '.join(self.keys)})"
+        shown, name = self.shown_keys, self.name
+        if self.kind is StepKind.SECTION:
+            name = shown[0].partition(".")[0]
+            shown = tuple(key.partition(".")[2] for key in shown)
+        text = f"{self.change.value} {self.kind.value} {name}"
+        if shown:
+            text += f" ({', '.join(shown)})"
         if self.refreshed:
             text += f" for {', '.join(self.refreshed[:_SHOWN])}"
             if (more := len(self.refreshed) - _SHOWN) > 0:
@@ -146,10 +162,10 @@ def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:
 def pending(running: DaemonSettings, wanted: DaemonSettings) -> tuple[str, ...]:
     """Return the keys that differ and that only a start looks at, as ``fib.table``."""
     return tuple(
-        f"{step.name}.{key}" if step.keys else step.name
+        key
         for step in _sections(running, wanted)
         if step.needs_restart
-        for key in step.keys or ("",)
+        for key in step.shown_keys
     )
 
 
@@ -414,7 +430,7 @@ def _sections(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step]:
         if name in _COLLECTIONS:
             continue
         before, after = getattr(old, name), getattr(new, name)
-        keys = _differing(before, after) if is_dataclass(before) else ()
+        keys = tuple(differing(before, after)) if is_dataclass(before) else ()
         costs = (SECTION_COSTS.get(f"{name}.{key}", ChangeCost.LIVE) for key in keys)
         yield Step(
             StepKind.SECTION,

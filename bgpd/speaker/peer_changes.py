@@ -165,7 +165,7 @@ class PeerChanges:
                 else:
                     take_over(speaker, dynamic, settings)
             elif step.name in speaker.peers:
-                keys = ", ".join(step.keys)
+                keys = ", ".join(step.shown_keys)
                 speaker.change_peer(settings, step.cost, f"changed: {keys}")
 
 

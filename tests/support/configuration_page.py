@@ -1,6 +1,7 @@
 """docs/configuration.md, written from the model and from what ``diff`` says of changes."""
 
 import typing
+from dataclasses import fields
 from types import NoneType, UnionType
 
 from pydantic.fields import FieldInfo
@@ -9,6 +10,7 @@ from bgpd.config.base import Section
 from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
+from bgpd.config.key_names import key_of
 from bgpd.config.model import (
     Bgp,
     Bird,
@@ -49,6 +51,7 @@ from bgpd.config.policies import (
     TermMatch,
 )
 from bgpd.config.schema import keys_of, leaves, section_in
+from bgpd.config.settings import DaemonSettings
 from bgpd.session.settings import ChangeCost, PeerSettings
 
 _HEAD = """\
@@ -87,11 +90,7 @@ _COST_WORDS = {
     ChangeCost.RESET: "reset",
 }
 _SETTINGS_OF = {
-    "node": "node_name",
-    "bgp": "speaker",
-    "next_hops": "trusts_next_hops",
-    "control": "control_path",
-    "graceful_restart": "restart",
+    key_of(each.name).partition(".")[0]: each.name for each in fields(DaemonSettings)
 }
 _TYPE_WORDS = {int: "number", str: "text", bool: "switch"}
 

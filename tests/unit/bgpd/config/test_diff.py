@@ -107,20 +107,20 @@ def test_peers_go_before_others_come_and_policies_outlive_their_users() -> None:
 def test_a_changed_policy_refreshes_those_that_use_it() -> None:
     new = BASE.replace("default: accept", "default: reject")
     assert plan(BASE, new) == [
-        "change policy p (accepts_unmatched) for 10.0.0.2: routes are refreshed"
+        "change policy p (default) for 10.0.0.2: routes are refreshed"
     ]
 
 
 def test_a_range_costs_its_peers_what_its_template_costs() -> None:
     new = BASE.replace("client: on", "client: off, limit: 9")
     assert plan(BASE, new) == [
-        "change range 10.1.0.0/16 (limit, is_client): routes are refreshed"
+        "change range 10.1.0.0/16 (limit, client): routes are refreshed"
     ]
 
 
 def test_our_as_number_resets_everything() -> None:
     lines = plan(BASE, BASE.replace("bgp: {as: 64512", "bgp: {as: 64513"))
-    assert lines[0] == "change section speaker (asn, defaults): sessions are reset"
+    assert lines[0] == "change section bgp (as, defaults.local_as): sessions are reset"
     assert all("sessions are reset" in line for line in lines)
     assert len(lines) == 4
 
@@ -130,7 +130,7 @@ def test_what_is_live_says_so_and_what_is_not_waits_for_the_next_start() -> None
     assert sorted(plan(BASE, new)) == [
         "change section fib (table): at the next start",
         "change section log (level): live",
-        "change section node_name: at the next start",
+        "change section node (name): at the next start",
     ]
 
 

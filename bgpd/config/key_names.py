@@ -1,0 +1,90 @@
+"""What users call what the settings call otherwise: for plans, warnings and logs. Pure.
+
+``bgpd.config.convert`` turns keys into fields, and some have other names there. This is the
+way back, for whoever tells what differs between two settings. The session options' names are
+those that conversion goes by; of the other sections, only what differs stands here, and a
+test that changes each key of the model holds that the table is what conversion does.
+"""
+
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from enum import Enum
+from types import MappingProxyType
+from typing import Final
+
+from bgpd.config.peers import FIELD_OF_KEY
+
+_OPTION_OF_FIELD: Final = MappingProxyType(
+    {field: key for key, field in FIELD_OF_KEY.items()}
+    | {"remote_as_class": "as", "remote_as_ranges": "as"}
+    | {"accepts_unmatched": "default"}
+)
+_DEFAULTS: Final = "speaker.defaults."
+_KEY_OF_FIELD: Final = MappingProxyType(
+    {
+        "node_name": "node.name",
+        "speaker": "bgp",
+        "speaker.asn": "bgp.as",
+        "speaker.allows_reserved": "bgp.allow_reserved_ranges",
+        "speaker.listen_addresses": "bgp.listen.addresses",
+        "speaker.listen_port": "bgp.listen.port",
+        "speaker.decision.uses_aigp": "bgp.decision.aigp",
+        "speaker.decision.prefers_incumbent_external": "bgp.decision.prefer_oldest_external",
+        "speaker.decision.left_out.AS_PATH_LEN": "bgp.decision.ignore_as_path_length",
+        "speaker.decision.left_out.INTERIOR_METRIC": "bgp.decision.ignore_interior_cost",
+        "routes.originated": "routes.originate",
+        "routes.holds_cluster_routes": "routes.cluster",
+        "routes.learn.is_enabled": "routes.learn.enabled",
+        "fib.is_enabled": "fib.mode",
+        "fib.uses_nexthop_objects": "fib.nexthop_objects",
+        "trusts_next_hops": "next_hops.resolve",
+        "resolves_by_default_route": "next_hops.default_route",
+        "datastore.kind": "datastore.type",
+        "calico.has_add_path": "calico.add_path",
+        "calico.uses_pod_cidrs": "calico.pod_cidrs",
+        "calico.keeps_tunnel": "calico.tunnel",
+        "kubernetes.is_enabled": "kubernetes.mode",
+        "kubernetes.endpoint_folder": "kubernetes.endpoint_status",
+        "control_path": "control.path",
+        "bird.ipv4_path": "bird.ipv4",
+        "bird.ipv6_path": "bird.ipv6",
+        "restart": "graceful_restart",
+        "restart.is_enabled": "graceful_restart.enabled",
+        "metrics.address": "metrics.listen",
+        "metrics.port": "metrics.listen",
+    }
+)
+
+
+def option_of(field: str) -> str:
+    """Return the key of a field of a peer, a range or a policy."""
+    return _OPTION_OF_FIELD.get(field, field)
+
+
+def key_of(field: str) -> str:
+    """Return the key of a field of ``DaemonSettings``, both with dots before inner ones."""
+    known = _KEY_OF_FIELD.get(field)
+    if known is not None:
+        return known
+    if field.startswith(_DEFAULTS):
+        return f"bgp.defaults.{option_of(field.removeprefix(_DEFAULTS))}"
+    above, _, last = field.rpartition(".")
+    return f"{key_of(above)}.{last}" if above else field
+
+
+def differing(old: object, new: object) -> Iterator[str]:
+    """Yield the fields in which two records of one kind differ, inner ones with dots."""
+    for each in fields(old):  # type: ignore[arg-type]  # dataclasses
+        before, after = getattr(old, each.name), getattr(new, each.name)
+        if before == after:
+            continue
+        if is_dataclass(before) and is_dataclass(after):
+            inner: Iterator[str] = differing(before, after)
+        elif isinstance(before, frozenset) and isinstance(after, frozenset):
+            inner = (m.name for m in before ^ after if isinstance(m, Enum))
+        else:
+            inner = iter(())
+        names = sorted(inner)
+        yield from (f"{each.name}.{name}" for name in names)
+        if not names:
+            yield each.name
