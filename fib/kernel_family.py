@@ -37,7 +37,7 @@ from fib.routes import Fault, Hop, Target, TargetKind
 from rib.zones import is_link_local
 
 NOT_CONNECTED: Final = Fault(errno.ENETUNREACH, "gateway is not directly connected")
-NO_ZONE: Final = Fault(errno.ENETUNREACH, "nobody knows on which link the gateway is")
+NO_ZONE: Final = Fault(errno.ENETUNREACH, "the gateway's link is unknown")
 _OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
 _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}

@@ -15,7 +15,7 @@ TIMEOUT: Final = 60.0  # seconds without a word from the daemon
 
 _HINTS: Final = (
     (FileNotFoundError, "there is no such socket; is pybgpd running?"),
-    (ConnectionRefusedError, "nobody listens there; is pybgpd running?"),
+    (ConnectionRefusedError, "nothing listens there; is pybgpd running?"),
     (PermissionError, "permission denied; try as root or as a member of its group"),
     (TimeoutError, "the daemon does not answer"),
 )
@@ -57,7 +57,9 @@ def call(
         raise UnreachableError(f"{path}: {_hint(error)}") from error
     except ValueError as error:
         raise UnreachableError(f"{path}: what answers is no pybgpd: {error}") from error
-    raise UnreachableError(f"{path}: the daemon went away before it had told all")
+    raise UnreachableError(
+        f"{path}: the daemon closed the connection before the end of its answer"
+    )
 
 
 def _decode(line: bytes) -> Row:

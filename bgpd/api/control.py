@@ -78,7 +78,7 @@ class ControlServer(UnixServer):
             if command.is_change:
                 arguments = dict(request.arguments)
                 asked = f"{name} {arguments}"  # alike are only lines about the same
-                _log.info("control: %s, asked by %s", asked, client.who())
+                _log.info("control: %s, requested by %s", asked, client.who())
             answer = command.handle(request.arguments)
             if isinstance(answer, Awaitable):
                 answer = await answer

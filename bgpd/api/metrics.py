@@ -36,7 +36,7 @@ class TableFigures(NamedTuple):
         pending: Prefixes that wait to be told.
         groups: Update groups.
         members: Sessions in update groups.
-        behind: Those that cannot keep up at the moment.
+        slow_peers: Those that cannot keep up at the moment.
         paced: Prefixes held back in update groups, since they keep changing.
     """
 
@@ -46,7 +46,7 @@ class TableFigures(NamedTuple):
     pending: int
     groups: int
     members: int
-    behind: int
+    slow_peers: int
     paced: int = 0
 
 
@@ -57,7 +57,7 @@ class PeerTableFigures(NamedTuple):
         family: Its name.
         received: Prefixes it announces.
         accepted: Those in Loc-RIB.
-        refused: Those that policy, a loop check or a limit refused.
+        filtered: Those that policy, a loop check or a limit refused.
         blocked: Those of them that a limit keeps out.
         stale: Those accepted that outlived their session, and were not announced since.
         max_prefixes: Limit of those accepted that are not stale; 0 is none.
@@ -68,7 +68,7 @@ class PeerTableFigures(NamedTuple):
     family: str
     received: int
     accepted: int
-    refused: int
+    filtered: int
     blocked: int = 0
     stale: int = 0
     max_prefixes: int = 0
@@ -85,7 +85,7 @@ class PeerFigures(NamedTuple):
         state: Of its session, such as ``established``.
         is_established: Routes may flow.
         flaps: Established sessions that ended.
-        malformed: Problems found in its UPDATEs.
+        malformed_updates: Problems found in its UPDATEs.
         messages_received: All messages.
         messages_sent: All messages.
         tables: By family.
@@ -96,7 +96,7 @@ class PeerFigures(NamedTuple):
     state: str
     is_established: bool
     flaps: int
-    malformed: int
+    malformed_updates: int
     messages_received: int
     messages_sent: int
     tables: tuple[PeerTableFigures, ...]
@@ -146,23 +146,23 @@ class Figures:
         session_states: Number of sessions in each state there is.
         peers: Each peer.
         tables: Each family.
-        refused_connections: From addresses that are no peer's.
-        leftover_paths: Of peers without a session, that nothing keeps.
+        rejected_connections: From addresses that are no peer's.
+        orphan_paths: Of peers without a session, that nothing keeps.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.
         contained_faults: How often each part stumbled and stayed as it was.
         lag_worst: Longest delay of the event loop in the last minute, seconds.
         lag_p99: What 99 of 100 delays do not exceed, seconds.
-        standstills: Times the process stood still.
-        standstill_seconds: For how long in all.
+        process_stalls: Times the process stood still.
+        process_stall_seconds: For how long in all.
         log_lines_lost: Log lines that nobody read in time.
-        log_lines_counted: Log lines told of by summaries.
+        log_lines_suppressed: Log lines told of by summaries.
         fib: The kernel's table; ``None`` without.
         datastore: ``None`` without.
         held: Objects in force although their source has them no more, by kind.
-        holds: How often a removal was held.
+        removal_holds: How often a removal was held.
         reload: How the last reload of the configuration went; ``None`` without a file.
-        recovery_peers: Peers that our End-of-RIB waits for since we restarted; ``None``
+        deferral_peers: Peers that our End-of-RIB waits for since we restarted; ``None``
             once the restart is over.
     """
 
@@ -171,23 +171,23 @@ class Figures:
     session_states: Mapping[str, int]
     peers: tuple[PeerFigures, ...]
     tables: tuple[TableFigures, ...]
-    refused_connections: int = 0
-    leftover_paths: int = 0
+    rejected_connections: int = 0
+    orphan_paths: int = 0
     warnings: int = 0
     object_warnings: tuple[tuple[str, str], ...] = ()
     contained_faults: Mapping[str, int] = field(default_factory=dict)
     lag_worst: float = 0.0
     lag_p99: float = 0.0
-    standstills: int = 0
-    standstill_seconds: float = 0.0
+    process_stalls: int = 0
+    process_stall_seconds: float = 0.0
     log_lines_lost: int = 0
-    log_lines_counted: int = 0
+    log_lines_suppressed: int = 0
     fib: FibCounts | None = None
     datastore: DatastoreFigures | None = None
     held: Mapping[str, int] = field(default_factory=dict)
-    holds: int = 0
+    removal_holds: int = 0
     reload: ReloadFigures | None = None
-    recovery_peers: int | None = None
+    deferral_peers: int | None = None
 
 
 Sample = tuple[tuple[str, ...], float]
@@ -280,19 +280,19 @@ ROWS: Final[tuple[_Row, ...]] = (
          lambda f: [((f.version,), 1)]),
     _Row("pybgpd_uptime_seconds", "Seconds since the daemon started.", False, (),
          _one(lambda f: f.uptime)),
-    _Row("pybgpd_recovering", "1 while we defer End-of-RIB after a restart (RFC 4724 "
+    _Row("pybgpd_selection_deferral_active", "1 while we defer End-of-RIB after a restart (RFC 4724 "
                               "4.1).", False,
-         (), _one(lambda f: f.recovery_peers is not None)),
-    _Row("pybgpd_recovery_awaited_peers", "Peers whose End-of-RIB we still wait for.", False, (),
-         _one(lambda f: f.recovery_peers or 0)),
+         (), _one(lambda f: f.deferral_peers is not None)),
+    _Row("pybgpd_selection_deferral_awaited_peers", "Peers whose End-of-RIB we still wait for.", False, (),
+         _one(lambda f: f.deferral_peers or 0)),
     _Row("pybgpd_sessions", "Sessions by state.", False, ("state",),
          lambda f: (((state,), count) for state, count in f.session_states.items())),
     _Row("pybgpd_peer_up", "1 if the session is Established.", False, _PEER,
          _per_peer(lambda peer: peer.is_established)),
     _Row("pybgpd_peer_flaps", "Times an Established session ended.", True, _PEER,
          _per_peer(lambda peer: peer.flaps)),
-    _Row("pybgpd_peer_malformed", "Errors in UPDATE messages from the peer.", True, _PEER,
-         _per_peer(lambda peer: peer.malformed)),
+    _Row("pybgpd_peer_malformed_updates", "Errors in UPDATE messages from the peer.", True, _PEER,
+         _per_peer(lambda peer: peer.malformed_updates)),
     _Row("pybgpd_peer_messages_received", "BGP messages received.", True, _PEER,
          _per_peer(lambda peer: peer.messages_received)),
     _Row("pybgpd_peer_messages_sent", "BGP messages sent.", True, _PEER,
@@ -301,8 +301,8 @@ ROWS: Final[tuple[_Row, ...]] = (
          _PEER_TABLE, _per_peer_table(lambda table: table.received)),
     _Row("pybgpd_peer_prefixes_accepted", "Received prefixes that are in the Loc-RIB.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.accepted)),
-    _Row("pybgpd_peer_prefixes_refused", "Received prefixes that policy, a loop "
-                                         "check or a limit rejected.", False, _PEER_TABLE, _per_peer_table(lambda table: table.refused)),
+    _Row("pybgpd_peer_prefixes_filtered", "Received prefixes that policy, a loop "
+                                         "check or a limit filtered.", False, _PEER_TABLE, _per_peer_table(lambda table: table.filtered)),
     _Row("pybgpd_peer_prefixes_blocked", "Received prefixes that max_prefixes "
                                          "blocked.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.blocked)),
@@ -321,10 +321,10 @@ ROWS: Final[tuple[_Row, ...]] = (
          _per_table(lambda table: table.prefixes)),
     _Row("pybgpd_rib_paths", "Paths in the Loc-RIB.", False, _TABLE,
          _per_table(lambda table: table.paths)),
-    _Row("pybgpd_rib_leftover_paths", "Orphan paths: their peer has no session and "
+    _Row("pybgpd_rib_orphan_paths", "Orphan paths: their peer has no session and "
                                       "nothing keeps them. Anything above 0 is a "
                                       "bug; the daemon removes them.", False, (),
-         _one(lambda f: f.leftover_paths)),
+         _one(lambda f: f.orphan_paths)),
     _Row("pybgpd_pending_prefixes", "Changed prefixes that wait for the next flush "
                                     "to the peers.", False, _TABLE,
          _per_table(lambda table: table.pending)),
@@ -334,9 +334,9 @@ ROWS: Final[tuple[_Row, ...]] = (
          _per_table(lambda table: table.groups)),
     _Row("pybgpd_update_group_members", "Sessions in update groups.", False, _TABLE,
          _per_table(lambda table: table.members)),
-    _Row("pybgpd_update_group_members_behind", "Sessions in update groups that lag "
-                                               "behind (slow peers).", False,
-         _TABLE, _per_table(lambda table: table.behind)),
+    _Row("pybgpd_update_group_slow_peers", "Slow peers: sessions in update groups "
+                                           "that do not keep up.", False,
+         _TABLE, _per_table(lambda table: table.slow_peers)),
     _Row("pybgpd_fib_routes", "Kernel routes by state.", False, ("state",),
          _fib_states),
     _Row("pybgpd_fib_next_hop_objects", "Kernel next-hop objects in use.", False, (),
@@ -359,8 +359,8 @@ ROWS: Final[tuple[_Row, ...]] = (
                                 "longer has them, because their removal is "
                                 "implausible.", False, ("kind",),
          lambda f: (((kind,), count) for kind, count in f.held.items())),
-    _Row("pybgpd_holds", "Implausible removals that the daemon has held.", True, (),
-         _one(lambda f: f.holds)),
+    _Row("pybgpd_removal_holds", "Implausible removals that the daemon has held.", True, (),
+         _one(lambda f: f.removal_holds)),
     _Row("pybgpd_config_last_reload_successful", "0 if the daemon rejected the "
                                                  "configuration at the last reload, "
                                                  "otherwise 1.", False, (), _reload(lambda it: it.is_successful)),
@@ -376,17 +376,17 @@ ROWS: Final[tuple[_Row, ...]] = (
     _Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the event loop's delays "
                                         "in the last minute.", False, (),
          _one(lambda f: f.lag_p99)),
-    _Row("pybgpd_standstills", "How often the process stalled for 2 s or more.", True, (),
-         _one(lambda f: f.standstills)),
-    _Row("pybgpd_standstill_seconds", "Total time for which the process stalled.", True, (),
-         _one(lambda f: f.standstill_seconds)),
+    _Row("pybgpd_process_stalls", "How often the process stalled for 2 s or more.", True, (),
+         _one(lambda f: f.process_stalls)),
+    _Row("pybgpd_process_stall_seconds", "Total time for which the process stalled.", True, (),
+         _one(lambda f: f.process_stall_seconds)),
     _Row("pybgpd_log_lines_lost", "Log lines lost because the reader was too slow or "
                                   "a write failed.", True, (), _one(lambda f: f.log_lines_lost)),
-    _Row("pybgpd_log_lines_counted", "Log lines suppressed as too frequent; "
-                                     "summaries give their number.", True, (), _one(lambda f: f.log_lines_counted)),
-    _Row("pybgpd_refused_connections", "Connections rejected because the source "
+    _Row("pybgpd_log_lines_suppressed", "Log lines suppressed as too frequent; "
+                                     "summaries give their number.", True, (), _one(lambda f: f.log_lines_suppressed)),
+    _Row("pybgpd_rejected_connections", "Connections rejected because the source "
                                        "address matched no neighbour or range.", True, (),
-         _one(lambda f: f.refused_connections)),
+         _one(lambda f: f.rejected_connections)),
     _Row("pybgpd_warnings", "Current warnings for the operator.", False, (),
          _one(lambda f: f.warnings)),
     _Row("pybgpd_object_warnings", "Problems with objects in the datastore.", False,

@@ -308,7 +308,7 @@ class BlockTable:
             said = (
                 f"; the IPAM block says {assignment}" if assignment.is_decided else ""
             )
-            whose = f"is node {owner}'s" if owner else "is announced by no node"
+            whose = f"is node {owner}'s" if owner else "is advertised by no node"
             for key in self._keys[block]:
                 node = self._by_key[key].node
                 if node != owner:

@@ -139,7 +139,7 @@ class ServiceTable:
             yield
 
     def put_service(self, name: ObjectName, content: Object) -> None:
-        """Take a new or changed service; one that cannot be read stays as it was."""
+        """Take a new or changed service; one that cannot be read keeps its previous state."""
         service = self._read("Service", name, content, _read_service)
         if isinstance(service, _Service):
             if service.unread:

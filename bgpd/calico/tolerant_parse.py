@@ -1,7 +1,7 @@
 """Reading an object though some of its fields cannot be understood.
 
 One bad field must not undo the rest: a BGPConfiguration whose communities are malformed
-still says that there is no mesh. Such a field stays as it was last understood, and is left
+still says that there is no mesh. Such a field keeps its previous state last understood, and is left
 out if it never was; what it would have said is then Calico's default. Fields that say who
 or whom an object is about cannot be left out without making it another object, nor can
 what guards a session or a pool: then the whole is refused.

@@ -38,7 +38,7 @@ _HELD: Final = (
     field("SOURCE", "source"),
     field("KIND", "kind"),
     field("OBJECT", "object"),
-    field("INSTEAD", "instead"),
+    field("REPLACED BY", "replaced_by"),
     field("UNTIL", "until"),
 )
 
@@ -109,7 +109,7 @@ def diff(control: str, output: str, *, shows_all: bool) -> None:
 @output_option
 @click.pass_obj
 def held(control: str, output: str) -> None:
-    """Show what is held because nobody can have meant its removal.
+    """Show objects whose implausible removal is held.
 
     Such objects stay in force until they are back, until datastore.removal_hold is
     over, or until "calico confirm".

@@ -11,12 +11,12 @@ from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.tables import (
+    ADVERTISED,
     FIB,
     GROUPS,
     PEERS,
     ROUTE_LEGEND,
     ROUTES,
-    TOLD,
 )
 
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
@@ -98,7 +98,7 @@ def show_peers(control: str, peer: str | None, output: str) -> None:
 @click.option(
     "--received-from",
     metavar="PEER",
-    help="Show all routes received from PEER; for rejected ones, with the reason.",
+    help="Show all routes received from PEER; for filtered ones, with the reason.",
 )
 @click.option(
     "--advertised-to",
@@ -116,14 +116,16 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
     The first column shows the status of a route:
       *  selected                    !  next hop unreachable
       =  multipath (ECMP)             s  stale: the session is down, and the route is kept
-      x  rejected by a check or by import policy
+      x  filtered by a check or by import policy
 
     Rows are streamed, so pybgpctl needs little memory even for a million routes.
     """  # noqa: D301  # click wants the character itself, to keep the lines below it
-    is_told = wanted["advertised_to"] is not None
+    is_advertised = wanted["advertised_to"] is not None
     answer = ask(control, "show-routes", **wanted)
-    print_rows(answer, output, TOLD if is_told else ROUTES, "no matching routes")
-    if output == "table" and sys.stdout.isatty() and not is_told:
+    print_rows(
+        answer, output, ADVERTISED if is_advertised else ROUTES, "no matching routes"
+    )
+    if output == "table" and sys.stdout.isatty() and not is_advertised:
         click.echo(ROUTE_LEGEND)
 
 
@@ -137,7 +139,7 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
 def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
     """Show the best path for PREFIX and why it was chosen.
 
-    Lists each path with its attributes and why it won or lost, rejected paths and why,
+    Lists each path with its attributes and why it won or lost, filtered paths and why,
     the peers that receive the route and in which form, and the route in the kernel.
     For an address, shows the route that packets to it take.
     """
@@ -217,12 +219,12 @@ def reload(control: str) -> None:
     print_lines(ask(control, "reload"))
 
 
-@main.command("shutdown-peer")
+@main.command("disable-peer")
 @click.argument("peer")
 @click.option("--text", help="Message for the operator of the peer (RFC 9003).")
 @click.pass_obj
-def shutdown_peer(control: str, peer: str, text: str | None) -> None:
-    """Shut down the session with PEER until enable-peer or the next start of the daemon."""
+def disable_peer(control: str, peer: str, text: str | None) -> None:
+    """Keep PEER down until enable-peer or the next start of the daemon."""
     print_lines(ask(control, "disable-peer", peer=peer, text=text))
 
 
@@ -230,7 +232,7 @@ def shutdown_peer(control: str, peer: str, text: str | None) -> None:
 @click.argument("peer")
 @click.pass_obj
 def enable_peer(control: str, peer: str) -> None:
-    """Enable PEER again after shutdown-peer."""
+    """Let a disabled PEER come up again."""
     print_lines(ask(control, "enable-peer", peer=peer))
 
 

@@ -43,7 +43,7 @@ def peer_page(row: Row) -> Iterator[str]:
                 "AS",
                 f"{row['remote_as'] or row['accepted_as']} (ours {row['local_as']})",
             ),
-            ("role", row["role"]),
+            ("type", row["peer_type"]),
             ("range", row["range"]),
             ("router id", row["router_id"]),
             ("host name", row["hostname"]),
@@ -54,13 +54,13 @@ def peer_page(row: Row) -> Iterator[str]:
             ("hold time", f"{row['hold_time']} s"),
             ("import policy", row["import_policy"]),
             ("export policy", row["export_policy"]),
-            ("sessions so far", row["sessions"]),
+            ("times established", row["established_transitions"]),
             ("flaps", row["flaps"]),
             ("last reset", _event(row["last_reset"], row["last_reset_at"])),
             ("last attempt", _event(row["last_attempt"], row["last_attempt_at"])),
             ("remark", missing_policy(row)),
             ("next try in", duration(row["next_retry"])),
-            ("malformed UPDATEs", row["malformed"]),
+            ("malformed UPDATEs", row["malformed_updates"]),
         ],
         1,
     )
@@ -113,26 +113,26 @@ def _named(attributes: dict[str, Any]) -> Iterator[tuple[str, object]]:
 def route_page(row: Row) -> Iterator[str]:
     """Yield the lines of ``show route PREFIX``."""
     head = row["prefix"]
-    if row["asked"] != head:
-        head += f" (asked for {row['asked']})"
+    if row["requested"] != head:
+        head += f" (requested: {row['requested']})"
     yield f"{head}, {row['family']}"
     yield from _verdict(row)
     for number, path in enumerate(row["paths"], start=1):
         yield ""
         yield f"path {number} of {len(row['paths'])}, from {path['peer']}: {_fate(path)}"
         yield from _path(path)
-    for refused in row["refused"]:
+    for refused in row["filtered"]:
         yield ""
-        yield f"refused, from {refused['peer']}: {refused['reason']}"
+        yield f"filtered, from {refused['peer']}: {refused['reason']}"
         yield from _attributes(refused["attributes"], 1)
-    for longer in row.get("more_specific_refused", ()):
+    for longer in row.get("more_specific_filtered", ()):
         yield ""
         yield (
-            f"more specific, but refused: {longer['prefix']}, from {longer['peer']}:"
+            f"more specific, but filtered: {longer['prefix']}, from {longer['peer']}:"
             f" {longer['reason']}"
         )
-    yield from _audience("told to", row["told"])
-    yield from _audience("not told to", row["withheld"])
+    yield from _audience("advertised to", row["advertised"])
+    yield from _audience("not advertised to", row["not_advertised"])
     yield ""
     yield f"kernel: {_kernel(row['fib']) if row['uses_kernel'] else 'not used'}"
 
@@ -155,9 +155,9 @@ def _fate(path: Row) -> str:
 
 def _way(next_hop: Row) -> str:
     """Say which routes of BGP lead to a next hop, or that they lead back to it."""
-    if loop := next_hop.get("loop"):
+    if loop := next_hop.get("resolution_loop"):
         return f": {loop} leads back to it, and nothing else leads there"
-    through = next_hop.get("through")
+    through = next_hop.get("resolved_through")
     if not through:
         return ""
     hops = (
@@ -192,7 +192,7 @@ def _path(path: Row) -> Iterator[str]:
         ],
         1,
     )
-    received = path["received"]
+    received = path["pre_policy_attributes"]
     if received is not None:
         yield f"{_INDENT}before import policy:"
         now = path["attributes"]
@@ -214,7 +214,7 @@ def _audience(title: str, answers: list[Row]) -> Iterator[str]:
         if len(names) > _SHOWN_PEERS:
             shown += f" and {len(names) - _SHOWN_PEERS} more"
         yield ""
-        yield f"{title} {shown} ({answer['target']}), path from {answer['from']}"
+        yield f"{title} {shown} ({answer['peer_type']}), path from {answer['from']}"
         if "reason" in answer:
             yield f"{_INDENT}because {answer['reason']}"
         else:
@@ -223,7 +223,7 @@ def _audience(title: str, answers: list[Row]) -> Iterator[str]:
 
 def _kernel(row: Row | None) -> str:
     if row is None:
-        return "no route of ours"
+        return "no route of this daemon"
     way = row["kind"]
     if row["hops"]:
         way = "via " + ", ".join(plain(hop["gateway"]) for hop in row["hops"])
@@ -242,7 +242,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("router id", row["router_id"]),
             ("cluster id", row["cluster_id"]),
             ("started", row["started_at"]),
-            ("runs on", f"Python {row['python']}, {row['loop']}"),
+            ("runs on", f"Python {row['python']}, {row['event_loop']}"),
             ("memory", _mebibytes(row["memory"])),
             ("loop lag", _lag(row["loop_lag"])),
             (
@@ -250,18 +250,18 @@ def status_page(row: Row) -> Iterator[str]:
                 ", ".join(f"{a['address']} port {a['port']}" for a in row["listening"])
                 or "nothing",
             ),
-            ("refused connections", row["refused_connections"]),
+            ("rejected connections", row["rejected_connections"]),
             ("peers", f"{peers['established']} of {peers['total']} established"),
             *(
                 (f"range {r['prefix']}", f"{r['peers']} of {r['limit']} peers")
                 for r in row["ranges"]
             ),
             *((family["family"], _table_size(family)) for family in row["families"]),
-            ("restart", _optional(row.get("recovery"), _recovery)),
-            ("jobs", row["jobs"]),
+            ("selection deferral", _optional(row.get("selection_deferral"), _recovery)),
+            ("background_jobs", row["background_jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
-            *(("held", _held(hold)) for hold in row.get("holds", ())),
+            *(("removal hold", _held(hold)) for hold in row.get("removal_holds", ())),
             ("kubernetes", _optional(row.get("kubernetes"), _kubernetes) or "none"),
         ],
         1,
@@ -275,7 +275,7 @@ def status_page(row: Row) -> Iterator[str]:
 def _table_size(row: Row) -> str:
     return (
         f"{row['prefixes']} prefixes, {row['paths']} paths, "
-        f"{row['groups']} groups, {row['pending']} pending"
+        f"{row['update_groups']} update groups, {row['pending']} pending"
     )
 
 
@@ -292,13 +292,13 @@ def _optional(row: Row | None, text: Callable[[Row], str]) -> str:
 
 
 def _recovery(row: Row) -> str:
-    what = "routes and End-of-RIB" if row["withholds_routes"] else "End-of-RIB"
-    names = ", ".join(row["waits_for"])
-    more = row["waiting"] - len(row["waits_for"])
+    what = "routes and End-of-RIB" if row["defers_routes"] else "End-of-RIB"
+    names = ", ".join(row["awaited"])
+    more = row["awaited_count"] - len(row["awaited"])
     names += f" and {more} more" if more else ""
     return (
-        f"not over after {row['elapsed']:.0f} of at most {row['at_most']:.0f} s: "
-        f"{what} of {' '.join(row['withholds_end_of_rib'])} held back"
+        f"not over after {row['elapsed']:.0f} of at most {row['limit']:.0f} s: "
+        f"{what} of {' '.join(row['defers_end_of_rib'])} held back"
         + (f", waiting for {names}" if names else "")
     )
 
@@ -329,5 +329,5 @@ def _datastore(row: Row) -> str:
     shown = f"{row['kind']} {row['source']} {state} since {row['since']}"
     shown += f", revision {row['applied_revision']}"
     if row["lag_revisions"]:
-        shown += f" ({row['lag_revisions']} behind)"
+        shown += f" ({row['lag_revisions']} not applied yet)"
     return shown + (f", last error: {row['last_error']}" if row["last_error"] else "")

@@ -77,7 +77,7 @@ def attribute(title: str, name: str, *, is_number: bool = False) -> Column:
 
 def _flags(row: Row) -> str:
     """Return what a path is, a letter each; see ``ROUTE_LEGEND``."""
-    if row.get("is_refused"):
+    if row.get("is_filtered"):
         return "x"
     flags = "*" if row.get("is_best") else ""
     if row.get("is_multipath"):
@@ -94,11 +94,11 @@ def _lost_by(row: Row) -> str:
 def _trouble(row: Row) -> str:
     if not row["is_enabled"]:
         limit = row.get("disabled_by")
-        return f"disabled by {limit}: {row['last_reset']}" if limit else "shut down"
+        return f"disabled by {limit}: {row['last_reset']}" if limit else "disabled"
     if row["state"] == "Established":
-        behind = sum(family["missed"] for family in row["families"])
+        pending = sum(family["pending"] for family in row["families"])
         remarks = [
-            f"{behind} routes behind" if behind else "",
+            f"{pending} changes pending" if pending else "",
             _restart_remark(row),
             missing_policy(row),
         ]
@@ -114,9 +114,9 @@ def _restart_remark(row: Row) -> str:
     if row.get("is_awaited"):
         return "our restart waits for its End-of-RIB"
     families = row["families"]
-    if any(family.get("withholds_routes") for family in families):
+    if any(family.get("defers_routes") for family in families):
         return "receives only our own routes until our restart completes"
-    if any(family.get("withholds_end_of_rib") for family in families):
+    if any(family.get("defers_end_of_rib") for family in families):
         return "receives no End-of-RIB until our restart completes"
     return ""
 
@@ -155,34 +155,32 @@ def _way(row: Row) -> str:
     )
 
 
-def _behind(row: Row) -> str:
-    behind = ", ".join(
-        f"{member['peer']} ({member['missed'] + member['unseen']})"
-        for member in row["behind"]
+def _slow_peers(row: Row) -> str:
+    slow = ", ".join(
+        f"{member['peer']} ({member['pending'] + member['pending_walk']})"
+        for member in row["slow_peers"]
     )
-    if row.get("withholds_routes"):
-        return (
-            f"peers' routes are deferred until our restart completes; {behind}".rstrip(
-                "; "
-            )
-        )
-    if row.get("withholds_end_of_rib"):
-        return f"End-of-RIB is deferred until our restart completes; {behind}".rstrip(
+    if row.get("defers_routes"):
+        return f"peers' routes are deferred until our restart completes; {slow}".rstrip(
             "; "
         )
-    return behind
+    if row.get("defers_end_of_rib"):
+        return f"End-of-RIB is deferred until our restart completes; {slow}".rstrip(
+            "; "
+        )
+    return slow
 
 
 PEERS: Final = (
     field("NAME", "name"),
     field("ADDRESS", "address"),
     field("AS", "remote_as", is_number=True),
-    field("ROLE", "role"),
+    field("TYPE", "peer_type"),
     field("STATE", "state"),
     Column("UP", _since, is_number=True),
     field("RECEIVED", "received", is_number=True),
     field("ACCEPTED", "accepted", is_number=True),
-    field("REFUSED", "refused", is_number=True),
+    field("FILTERED", "filtered", is_number=True),
     field("FLAPS", "flaps", is_number=True),
     Column("REMARK", _trouble, is_long=True),
 )
@@ -197,9 +195,9 @@ ROUTES: Final = (
     attribute("ORIGIN", "origin"),
     Column("NOT SELECTED BECAUSE", _lost_by, is_long=True),
 )
-TOLD: Final = ROUTES[1:-1]
+ADVERTISED: Final = ROUTES[1:-1]
 ROUTE_LEGEND: Final = (
-    "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x rejected"
+    "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x filtered"
 )
 FIB: Final = (
     field("PREFIX", "prefix"),
@@ -210,13 +208,13 @@ FIB: Final = (
 )
 GROUPS: Final = (
     field("FAMILY", "family"),
-    field("PEERS ARE", "target"),
+    field("PEER TYPE", "peer_type"),
     field("POLICY", "policy"),
     field("NEXT HOP", "next_hop"),
     Column("ADD-PATH", lambda row: _add_path(row["add_path_max"])),
     Column("MEMBERS", lambda row: str(len(row["members"])), is_number=True),
     field("PENDING", "pending", is_number=True),
-    Column("BEHIND", _behind, is_long=True),
+    Column("SLOW PEERS", _slow_peers, is_long=True),
 )
 
 

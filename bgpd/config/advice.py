@@ -123,7 +123,7 @@ def _idle_patterns(settings: DaemonSettings) -> Iterator[str]:
     if patterns and all(pattern.startswith("-") for pattern in patterns):
         yield (
             'routes.direct.interfaces only leaves interfaces out: end it with "*" to '
-            "announce the prefixes of the others"
+            "advertise the prefixes of the others"
         )
 
 
@@ -141,7 +141,7 @@ def _not_unicast(settings: DaemonSettings) -> Iterator[str]:
                 hint = "; bgp.allow_reserved_ranges allows it"
             key = "aggregate" if route.is_aggregate else "originate"
             yield (
-                f"routes.{key}: {prefix} is not announced, it is no unicast"
+                f"routes.{key}: {prefix} is not advertised, it is no unicast"
                 f" destination: {why.value}{hint}"
             )
 

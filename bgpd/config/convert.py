@@ -132,7 +132,7 @@ def to_settings(
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,
-            deferral_time=config.graceful_restart.deferral_time,
+            selection_deferral_time=config.graceful_restart.selection_deferral_time,
             sweep_time=config.graceful_restart.sweep_time,
             stale_path_time=config.graceful_restart.stale_path_time,
         ),

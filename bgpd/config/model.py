@@ -493,7 +493,7 @@ class GracefulRestart(Section):
             "expire"
         ),
     ] = True
-    deferral_time: Annotated[
+    selection_deferral_time: Annotated[
         Seconds | None,
         Field(
             description="longest wait for peers after a restart (Selection_Deferral_Timer); "

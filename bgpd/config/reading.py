@@ -83,7 +83,7 @@ class Assembly:
     def __init__(self) -> None:
         self._parts: dict[str, list[Any]] = {}
         self._settings: DaemonSettings | None = None
-        self._problems = "it was not told to its end"
+        self._problems = "it is cut short"
 
     def take(self, piece: Piece) -> None:
         """Take one piece."""

@@ -137,7 +137,7 @@ class DirectSettings:
 
 @dataclass(frozen=True, slots=True)
 class RouteSettings:
-    """What is announced from here.
+    """What is originated here.
 
     Attributes:
         originated: Prefixes announced always.
@@ -275,7 +275,7 @@ class RestartSettings:
 
     Attributes:
         is_enabled: Peers may keep our routes while we start again.
-        deferral_time: Seconds after which our End-of-RIB waits for nobody (RFC 4724 4.1);
+        selection_deferral_time: Seconds after which our End-of-RIB waits for nobody (RFC 4724 4.1);
             ``None`` is as long as a peer that was up keeps our routes.
         sweep_time: Seconds after which adopted routes that nobody announced go.
         stale_path_time: Seconds for which routes of a peer that restarts stay beyond its
@@ -283,7 +283,7 @@ class RestartSettings:
     """
 
     is_enabled: bool = True
-    deferral_time: int | None = None
+    selection_deferral_time: int | None = None
     sweep_time: int = 120
     stale_path_time: int = 360
 
@@ -311,7 +311,7 @@ class DaemonSettings:
         peers: Configured neighbours, by address; those of the datastore come on top.
         ranges: Dynamic neighbours, by prefix.
         policies: Configured policies, by name.
-        routes: What is announced from here.
+        routes: What is originated here.
         fib: The kernel's table.
         trusts_next_hops: Believe every next hop, as a reflector off the path must.
         resolves_by_default_route: A next hop may be reached by a default route.

@@ -91,7 +91,7 @@ class Reloading:
         first, *others = self.refusal.splitlines()
         more = f" (and {len(others)} more lines)" if others else ""
         moment = utc(self.refused_at)
-        return [f"configuration refused at {moment}, the former holds: {first}{more}"]
+        return [f"configuration rejected at {moment}, the former holds: {first}{more}"]
 
     async def _read_and_apply(self) -> list[str]:
         settings = await self._read()

@@ -173,7 +173,7 @@ class Daemon:
         identity = identify(self.settings, self.desired)
         if identity is None:
             raise MisconfigurationError(
-                "no router id: set bgp.router_id, or let a datastore tell the address"
+                "no router id: set bgp.router_id, or let a datastore supply the address"
             )
         self._identity = identity
         speaker = self.speaker = Speaker(

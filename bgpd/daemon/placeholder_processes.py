@@ -49,7 +49,7 @@ async def _hold(name: str) -> None:
         if loop.time() - started >= STEADY:
             pause = FIRST_PAUSE
         _log.warning(
-            "the process with the name %s %s; again in %.0f s", name, text, pause
+            "placeholder process %s %s; restarting in %.0f s", name, text, pause
         )
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

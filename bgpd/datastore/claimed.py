@@ -157,7 +157,9 @@ class ClaimedBlocks:
         except (DatastoreError, TimeoutError) as error:
             fault = str(error) or "no answer in time"
             if fault != self._fault:
-                _log.warning("whose the node's blocks are cannot be read: %s", fault)
+                _log.warning(
+                    "the owners of the node's blocks cannot be read: %s", fault
+                )
             self._fault, self._is_in_doubt = fault, True  # try again soon
             return {}, frozenset()
         self._fault = ""

@@ -37,7 +37,7 @@ class _Status(NamedTuple):
 
 
 class EndpointFolder:
-    """The folder; what cannot be read stays as it was last understood.
+    """The folder; what cannot be read keeps its previous state last understood.
 
     Felix writes over a file in place, so a reader may find half of it.
 
@@ -60,7 +60,7 @@ class EndpointFolder:
         except (FileNotFoundError, NotADirectoryError):
             names = []
         except (OSError, TextError) as error:
-            text = f"{error}; all stays as it was"
+            text = f"{error}; everything keeps its previous state"
             warning = ObjectWarning(str(self.folder), "", text)
             return tuple(filter(None, self._endpoints())), (warning,)
         known: dict[str, _Status] = {}
@@ -108,7 +108,7 @@ class EndpointFolder:
             return None  # gone since it was listed
         except (EndpointError, TextError, OSError) as error:
             endpoint = None if known is None else known.endpoint
-            text = "passed over" if endpoint is None else "stays as it was"
+            text = "passed over" if endpoint is None else "keeps its previous state"
             return _Status(_NEVER, endpoint, f"{error}; {text}")
 
 

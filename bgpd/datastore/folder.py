@@ -117,7 +117,7 @@ class FolderDatastore:
             watch.watch((self._root,))
             try:
                 listing = await asyncio.to_thread(list_folder, str(self._root))
-            except Exception as error:  # noqa: BLE001  # it stays as it was last read
+            except Exception as error:  # noqa: BLE001  # it keeps its previous state last read
                 self._set_connected(error=str(error) or type(error).__name__)
                 watch.watch((self._root.parent,))  # the folder may come back
                 return None

@@ -112,7 +112,7 @@ class FolderWatch:
         text = str(error) or type(error).__name__
         if not self.fault:
             _LOG.warning(
-                "%s: read every %g s, since inotify is refused: %s",
+                "%s: read every %g s, since inotify is unavailable: %s",
                 self._name,
                 self._poll,
                 text,

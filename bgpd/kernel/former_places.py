@@ -100,8 +100,8 @@ class FormerPlaces:
     def warnings(self) -> list[str]:
         """Return a line for each place that has, or may have, routes of earlier runs."""
         alike = [
-            f"{number} kernel routes in {place} are like ours, and nobody knows whose they "
-            f"are: ip route show table {place.table} proto {place.protocol}"
+            f"{number} kernel routes in {place} are like ours, and their owner is unknown: "
+            f"ip route show table {place.table} proto {place.protocol}"
             for place, number in self._alike.items()
         ]
         return alike + [

@@ -140,7 +140,7 @@ class ClusterFollower:
                 async for event in events:
                     started = time()
                     async with self._turn:
-                        with self._border.around("what the datastore tells"):
+                        with self._border.around("what the datastore says"):
                             await self._take(event)
                     self._applied_revision = event.revision
                     keep_young()
@@ -159,7 +159,7 @@ class ClusterFollower:
         touched = await in_turns(self._state.apply_in_slices(event), keep_young)
         is_ours = touched.is_topology or self._node in touched.nodes
         if self._sides is not None and touched.is_topology:
-            with self._border.around("what is asked of Kubernetes"):
+            with self._border.around("what is needed of Kubernetes"):
                 needs = self._state.needs_in_slices(self._node)
                 wanted = await in_turns(needs, keep_young)
                 await in_turns(self._sides.need_in_slices(wanted), keep_young)
@@ -182,7 +182,7 @@ class ClusterFollower:
         async with self._turn:
             started = time()
             self._has_side_news = False
-            with self._border.around("what Secrets, Services and workloads tell"):
+            with self._border.around("what Secrets, Services and workloads say"):
                 if self._side_inputs() != self._side:
                     await self._plan()
                 self._log.follow(self._findings())

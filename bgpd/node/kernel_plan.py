@@ -23,7 +23,7 @@ def is_calico_node(settings: DaemonSettings) -> bool:
 
 
 def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> LearnPlan:
-    """Return what is learned from the kernel.
+    """Return what is redistributed from the kernel.
 
     A node of a cluster learns as BIRD does there: other programs' routes and connected
     prefixes, all of which export policy judges. A configuration that names what shall be
@@ -68,5 +68,5 @@ def apply_to_kernel(
             forwarding.reach_through(gateways(desired))
         with border.around("the IPIP tunnel"):
             forwarding.keep_tunnel(tunnel_address(desired))
-    with border.around("what is learned from the kernel"):
+    with border.around("what is redistributed from the kernel"):
         forwarding.learn(learn_plan(settings, desired))

@@ -144,10 +144,10 @@ class SideFollower:
         try:
             yield
         except Exception as error:  # noqa: BLE001  # any JSON may stand there
-            text = f"{describe(error)}; stays as it was"
+            text = f"{describe(error)}; keeps its previous state"
             place = f"{kind} {'/'.join(name)}"
             self._faults[kind, name] = ObjectWarning(place, "", text)
-            _log.exception("%s cannot be taken in", place)
+            _log.exception("%s cannot be applied", place)
         else:
             self._faults.pop((kind, name), None)
 

@@ -88,7 +88,9 @@ class Holds:
                             "source": source.title,
                             "kind": kind,
                             "object": source.describe(key),
-                            "instead": "nothing" if value is None else "an empty one",
+                            "replaced_by": "nothing"
+                            if value is None
+                            else "an empty one",
                             "since": since,
                             "until": until,
                         }

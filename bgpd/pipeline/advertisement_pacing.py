@@ -136,7 +136,7 @@ class Pacing:
             entry = self._loc_rib.table.get(unrest.nlri)
             paths = list(dict.fromkeys((*unrest.bests, *members_of(entry))))
             _log.warning(
-                "%s keeps changing, %d times in %.1f s: %s; peers (%s) are told of it once "
+                "%s keeps changing, %d times in %.1f s: %s; peers (%s) get it once "
                 "in %g s; its paths: %s",
                 prefix,
                 unrest.times,
@@ -172,7 +172,7 @@ def cause_of(unrest: Unrest, paths: Iterable[Path]) -> str:
     names = sorted({path.source.name for path in unrest.bests})
     if len(names) > 1:
         return f"its best path is by turns of {' and '.join(names[:3])}"
-    what = "announces and withdraws it" if unrest.is_withdrawn else "changes it"
+    what = "advertises and withdraws it" if unrest.is_withdrawn else "changes it"
     return f"{names[0] if names else 'a peer'} {what} again and again"
 
 

@@ -20,7 +20,7 @@ from rib.policy import (
     prefix_entry,
 )
 
-HIDDEN: Final = "inside a summary of ours"
+HIDDEN: Final = "inside an aggregate advertised with summary_only"
 DEFAULT: Final = "default_originate"
 WITH_DEFAULT: Final = " with default_originate"
 _DEFAULTS: Final = PrefixMatch((prefix_entry("0.0.0.0/0"), prefix_entry("::/0")))
@@ -131,7 +131,7 @@ class PolicyTable:
                 among = None if before is None else concerned(before.spec, spec)
             except Exception as error:  # noqa: BLE001  # whatever its terms hold
                 found.faults[name] = str(error) or type(error).__name__
-                _log.exception("policy %s stays as it was", name)
+                _log.exception("policy %s keeps its previous state", name)
                 continue
             self._policies[name] = compiled
             found.among[name] = among

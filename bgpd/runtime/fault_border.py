@@ -1,7 +1,7 @@
 """Where what one part stumbles over ends: the others go on, and people are told.
 
 A fault behind a border is one of ours that some object of the cluster, or some answer of the
-kernel, has brought to light. The part stays as it was, which for routing is nearly always
+kernel, has brought to light. The part keeps its previous state, which for routing is nearly always
 better than an end of the daemon, on every node at once.
 """
 
@@ -41,8 +41,11 @@ class Border:
         self.counts[part] += 1
         if self.faults.get(part) != text:
             self.faults[part] = text
-            _log.error("%s stays as it was: %s", part, text, exc_info=error)
+            _log.error("%s keeps its previous state: %s", part, text, exc_info=error)
 
     def warnings(self) -> list[str]:
         """Return a line for each part that is at fault."""
-        return [f"{part} stays as it was: {text}" for part, text in self.faults.items()]
+        return [
+            f"{part} keeps its previous state: {text}"
+            for part, text in self.faults.items()
+        ]

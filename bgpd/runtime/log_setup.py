@@ -253,7 +253,7 @@ def catch_output() -> None:
     )
     sys.unraisablehook = lambda found: _log.error(
         "%s",
-        found.err_msg or "an error that nobody can be told of",
+        found.err_msg or "an error that cannot be reported",
         exc_info=found.exc_value,
     )
     threading.excepthook = lambda found: _log.error(

@@ -51,7 +51,7 @@ SILENCE: Final = 3.0
 class Step(Enum):
     """What is done once in a family's recovery."""
 
-    TELL = "routes are told on"
+    TELL = "sending of routes resumes"
     END = "End-of-RIB is sent"
     SWEEP = "the kernel's stale routes go"
 
@@ -60,8 +60,8 @@ class Standing(Enum):
     """What a peer has to do with a family's recovery."""
 
     NONE = "shut down, or without the family"
-    TOLD = "has told its routes"
-    TELLING = "is telling its routes"
+    TOLD = "has sent End-of-RIB"
+    TELLING = "is sending its routes"
     RESTARTING = "has restarted too"
     KEEPING = "has no session, and keeps our routes"
     AWAY = "has no session"

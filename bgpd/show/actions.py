@@ -59,12 +59,16 @@ class DaemonActions:
             case ResetKind.SOFT_IN:
                 peer.import_again()
                 asked = peer.ask_refresh(peer.ribs_in)
-                text = "judged again, and asked for again" if asked else "judged again"
+                text = (
+                    "evaluated again, and a refresh was requested"
+                    if asked
+                    else "evaluated again"
+                )
                 return (f"{name}: its routes are {text}",)
             case ResetKind.SOFT_OUT:
                 for family in peer.ribs_in:
                     self._speaker.tables[family].refresh(peer.sources[family])
-                return (f"{name}: our routes are told again",)
+                return (f"{name}: our routes are advertised again",)
             case ResetKind.SESSION | ResetKind.HARD:
                 self._restart(peer, is_hard=kind is ResetKind.HARD)
                 return (f"{name}: the session is reset",)

@@ -22,18 +22,18 @@ from rib.policy import export_allowed, is_long_lived_stale
 class Withheld(Enum):
     """Why a member is not told a path."""
 
-    OWN = "it is the peer's own route"
-    DEFERRED = (
-        "we restarted, and tell routes of peers once they are known (RFC 4724 4.1)"
+    OWN = "it came from this peer"
+    DEFERRED = "selection deferral: routes of peers are advertised once our restart is over (RFC 4724 4.1)"
+    REFLECTION = (
+        "routes of iBGP peers are not advertised to other iBGP peers (RFC 4456 6)"
     )
-    REFLECTION = "routes of iBGP peers do not go to other iBGP peers (RFC 4456 6)"
     COMMUNITY = "a community forbids it (RFC 1997)"
     LONG_LIVED = (
         "it is long-lived stale, and the peer does not know that (RFC 9494 4.3)"
     )
     POLICY = "export policy"
     ROUTE_LEAK = "OTC would make it a route leak (RFC 9234 5)"
-    NEXT_HOP = "its next hop cannot be told in this family"
+    NEXT_HOP = "its next hop cannot be advertised in this family"
     NOT_SELECTED = "it is not selected"
 
 

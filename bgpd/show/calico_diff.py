@@ -38,7 +38,7 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
     desired = None if view.desired is None else view.desired()
     if desired is None:
         raise ControlError(
-            "no-datastore", "no datastore has told what this node must be"
+            "no-datastore", "no datastore has said yet what this node must be"
         )
     shows_all = bool(arguments.get("all"))
     return (row for row in _compare(view, desired) if shows_all or row["state"] != SAME)
@@ -77,9 +77,9 @@ def _compare(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
 def _held(view: DaemonView) -> Iterator[Row]:
     """Yield what the datastore has no more and what runs all the same."""
     for each in () if view.holds is None else view.holds.objects(view.wall_time):
-        text = f"held until {each['until']}: nobody can have meant its removal"
+        text = f"held until {each['until']}: its removal is implausible"
         yield _row(
-            each["kind"], each["object"], HELD, each["instead"], "held", text=text
+            each["kind"], each["object"], HELD, each["replaced_by"], "held", text=text
         )
 
 

@@ -106,7 +106,7 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         "show-peers": _Row(peers, "Sessions, or all about one peer.", {"peer": str}),
         "show-routes": _Row(
             routes,
-            "Routes that are held, received or told.",
+            "Routes in Loc-RIB, received from a peer or advertised to one.",
             {
                 "family": str,
                 "prefix": str,
@@ -120,7 +120,7 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         ),
         "show-route": _Row(
             route,
-            "Why a prefix goes where it goes.",
+            "The paths of a prefix, and why the best one was chosen.",
             {"prefix": str, "lpm": bool},
             ("prefix",),
         ),
@@ -130,23 +130,21 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
             {"family": str, "prefix": str, "state": str, "limit": int},
         ),
         "show-groups": _Row(
-            groups, "Update groups: who is told the same.", {"family": str}
+            groups, "Update groups: peers that get the same UPDATEs.", {"family": str}
         ),
         "show-status": _Row(status, "The daemon as a whole."),
         "calico-diff": _Row(
             cluster_diff,
-            "What the datastore asks of this node, against what runs.",
+            "What the datastore wants of this node, beside what runs.",
             {"all": bool},
         ),
-        "calico-held": _Row(
-            held, "Objects that are held because nobody can have meant their removal."
-        ),
+        "calico-held": _Row(held, "Objects whose implausible removal is held."),
         "calico-confirm": _Row(
             confirm, "Let the removals that are held take effect.", is_change=True
         ),
         "reset": _Row(
             _reset,
-            "Begin anew with a peer.",
+            "Reset a peer: the session, or one direction of its routes.",
             {"peer": str, "kind": str},
             _PEER,
             is_change=True,

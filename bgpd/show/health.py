@@ -81,23 +81,23 @@ class DaemonInsight:
             session_states={name: states[name] for name in _STATE_NAMES.values()},
             peers=peers,
             tables=tables,
-            refused_connections=speaker.refused_connections if speaker else 0,
-            leftover_paths=speaker.upkeep.leftovers.count if speaker else 0,
+            rejected_connections=speaker.refused_connections if speaker else 0,
+            orphan_paths=speaker.upkeep.leftovers.count if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),
             contained_faults=dict(daemon.border.counts),
             lag_worst=self._lag.worst(),
             lag_p99=self._lag.percentile(0.99),
-            standstills=pulse.standstill_count if pulse else 0,
-            standstill_seconds=pulse.standstill_seconds if pulse else 0.0,
+            process_stalls=pulse.standstill_count if pulse else 0,
+            process_stall_seconds=pulse.standstill_seconds if pulse else 0.0,
             log_lines_lost=log.lost,
-            log_lines_counted=log.counted,
+            log_lines_suppressed=log.counted,
             fib=None if fib is None else fib.counts,
             datastore=self._datastore(),
             held={} if daemon.holds is None else daemon.holds.figures(),
-            holds=0 if daemon.holds is None else daemon.holds.total,
+            removal_holds=0 if daemon.holds is None else daemon.holds.total,
             reload=self._reload(),
-            recovery_peers=self._awaited_count(),
+            deferral_peers=self._awaited_count(),
         )
 
     def _sound(
@@ -227,7 +227,7 @@ def _peer(peer: Peer) -> PeerFigures:
         state=_state(peer),
         is_established=peer.state is State.ESTABLISHED,
         flaps=counters.flaps,
-        malformed=peer.malformed_count,
+        malformed_updates=peer.malformed_count,
         messages_received=sum(counters.received),
         messages_sent=sum(counters.sent),
         tables=tuple(
@@ -260,7 +260,7 @@ def _table(tables: FamilyTables) -> TableFigures:
         pending=tables.pending_count,
         groups=len(groups),
         members=sum(len(group.members) for group in groups),
-        behind=sum(
+        slow_peers=sum(
             member.is_behind for group in groups for member in group.members.values()
         ),
         paced=tables.pacing.held_count,

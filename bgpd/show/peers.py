@@ -55,7 +55,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "address": settings.remote_addr,
         "remote_as": negotiated.peer_as if negotiated else settings.remote_as,
         "local_as": peer.in_force.local_as,
-        "role": role_of(peer),
+        "peer_type": role_of(peer),
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
@@ -70,12 +70,12 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "families": _families(view, peer),
         "received": sum(rib.received_count for rib in peer.ribs_in.values()),
         "accepted": sum(rib.accepted_count for rib in peer.ribs_in.values()),
-        "refused": sum(len(rib.refused) for rib in peer.ribs_in.values()),
+        "filtered": sum(len(rib.refused) for rib in peer.ribs_in.values()),
         "hold_time": negotiated.hold_time if negotiated else settings.hold_time,
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),
         "flaps": counters.flaps,
-        "malformed": peer.malformed_count,
+        "malformed_updates": peer.malformed_count,
         "import_policy": _policy(view, peer, is_import=True),
         "export_policy": _policy(view, peer, is_import=False),
         "last_reset": _text(counters.last_reset),
@@ -143,14 +143,14 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
     return {
         "received": 0 if rib is None else rib.received_count,
         "accepted": 0 if rib is None else rib.accepted_count,
-        "refused": 0 if rib is None else len(rib.refused),
+        "filtered": 0 if rib is None else len(rib.refused),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
         "stale": 0 if rib is None else rib.stale_count,
         "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
-        "has_ended": family in peer.ended_families,
-        "is_behind": member is not None and member.is_behind,
-        "missed": 0 if member is None else len(member.missed) + len(member.unseen),
+        "end_of_rib_received": family in peer.ended_families,
+        "is_slow": member is not None and member.is_behind,
+        "pending": 0 if member is None else len(member.missed) + len(member.unseen),
         **_withheld(view, peer, family),
     }
 
@@ -159,9 +159,9 @@ def _stale_phase(peer: Peer, family: Family) -> Row:
     """Return how long routes stay that outlived their session."""
     known = peer.stale.phase(family)
     if known is None:
-        return {"stale_phase": None, "stale_for": None}
+        return {"stale_phase": None, "stale_time_left": None}
     phase, left = known
-    return {"stale_phase": phase.value, "stale_for": round(max(0.0, left), 1)}
+    return {"stale_phase": phase.value, "stale_time_left": round(max(0.0, left), 1)}
 
 
 def _ignored(rib: AdjRibIn) -> Row:
@@ -175,10 +175,10 @@ def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:
     source = peer.sources.get(family)
     group = None if tables is None or source is None else tables.group_of(source)
     if tables is None or group is None:
-        return {"withholds_routes": False, "withholds_end_of_rib": False}
+        return {"defers_routes": False, "defers_end_of_rib": False}
     return {
-        "withholds_routes": group.export.tells_own_only,
-        "withholds_end_of_rib": tables.withholds_end_of_rib,
+        "defers_routes": group.export.tells_own_only,
+        "defers_end_of_rib": tables.withholds_end_of_rib,
     }
 
 
@@ -217,8 +217,8 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         },
         "octets_received": counters.octets_received,
         "connect_attempts": counters.connect_attempts,
-        "refused_connections": counters.refused,
-        "sessions": counters.established_count,
+        "rejected_connections": counters.refused,
+        "established_transitions": counters.established_count,
         "last_reset_at": _wall_time(view, counters.last_reset_at),
         "last_attempt_at": _wall_time(view, counters.last_attempt_at),
         "negotiated": None if negotiated is None else _negotiated(negotiated),

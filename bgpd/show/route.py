@@ -90,15 +90,15 @@ def _explain(
         yield None
     yield {
         "prefix": format_prefix(nlri, family.afi),
-        "asked": asked,
+        "requested": asked,
         "family": str(family),
         "paths": _paths(view, tables, nlri, describe),
-        "refused": [refused_row(*each, describe) for each in around.get(nlri, ())],
-        "more_specific_refused": _more_specific(around, family, nlri),
+        "filtered": [refused_row(*each, describe) for each in around.get(nlri, ())],
+        "more_specific_filtered": _more_specific(around, family, nlri),
         "best": None if best is None else best.source.name,
         "multipath": [path.source.name for path in multipath],
-        "told": told,
-        "withheld": withheld,
+        "advertised": told,
+        "not_advertised": withheld,
         "uses_kernel": view.fib is not None,
         "fib": route_row(view.fib, family, nlri),
     }
@@ -136,7 +136,7 @@ def _paths(
             "reason": reason.value,
             "next_hop": describe_next_hop(path.next_hop, way_of(path.next_hop.key)),
             "attributes": describe.of_path(path),
-            "received": (
+            "pre_policy_attributes": (
                 None
                 if path.received is path.attributes
                 else describe(path.received)  # what import policy changed
@@ -190,7 +190,7 @@ def _told(
             if key in details:
                 continue
             row: Row = {
-                "target": context.target.value,
+                "peer_type": context.target.value,
                 "policy": context.policy,
                 "from": path.source.name,
             }
@@ -213,14 +213,14 @@ def _no_such_route(
     octets = network_octets(nlri, afi)
     found = longest_match(tables.loc_rib.table, octets, _EVERY_LENGTH[afi])
     hint = () if found is None else (format_prefix(found[0], afi),)
-    text = "nobody announces it"
+    text = "no peer advertises it"
     if hint:
         text += f"; the most specific route to {ip_interface(asked).ip} is another"
     if around:
         longest = max(around)
         peer, _, why = around[longest][0]
         text += (
-            f"; {format_prefix(longest, afi)} was refused, from"
+            f"; {format_prefix(longest, afi)} was filtered, from"
             f" {peer.settings.name}: {refusal_text(why)}"
         )
     return ControlError("no-such-route", f"no route {asked}: {text}", hint)

@@ -205,7 +205,7 @@ def entry_rows(entry: Entry | None, describe: Describer) -> Iterator[Row]:
             "is_best": path is best,
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
-            "is_refused": False,
+            "is_filtered": False,
             "attributes": describe.of_path(path),
         }
 
@@ -232,7 +232,7 @@ def refused_row(
         "path_id": path_id,
         "is_best": False,
         "is_multipath": False,
-        "is_refused": True,
+        "is_filtered": True,
         "reason": refusal_text(why),
         "attributes": describe(why.attributes),
     }

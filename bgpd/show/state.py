@@ -51,7 +51,7 @@ class ResetKind(Enum):
 
     SESSION = "session"  # Cease/4; graceful restart keeps the routes where agreed
     HARD = "hard"  # Cease/9 (RFC 8538): the routes go too
-    SOFT_IN = "soft-in"  # routes are judged again, and asked for again
+    SOFT_IN = "soft-in"  # routes are evaluated again, and a refresh was requested
     SOFT_OUT = "soft-out"  # routes are told again
 
 
@@ -239,8 +239,12 @@ def describe_next_hop(
         "is_reachable": next_hop.is_reachable,
         "metric": next_hop.metric,
         "hops": [] if way is None else [describe_hop(hop) for hop in way.hops],
-        "through": [] if way is None else [_prefix_text(each) for each in way.through],
-        "loop": None if way is None or way.loop is None else _prefix_text(way.loop),
+        "resolved_through": []
+        if way is None
+        else [_prefix_text(each) for each in way.through],
+        "resolution_loop": None
+        if way is None or way.loop is None
+        else _prefix_text(way.loop),
     }
 
 

@@ -30,7 +30,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
     return {
         "version": __version__,
         "python": platform.python_version(),
-        "loop": type(speaker.loop).__module__.partition(".")[0],
+        "event_loop": type(speaker.loop).__module__.partition(".")[0],
         "node": view.node or None,
         "router_id": dotted(speaker.router_id),
         "cluster_id": dotted(speaker.cluster_id),
@@ -41,7 +41,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
             {"address": address, "port": port}
             for address, port in speaker.listener.addresses
         ],
-        "refused_connections": speaker.refused_connections,
+        "rejected_connections": speaker.refused_connections,
         "peers": {
             "total": len(speaker.peers),
             "established": states[STATE_NAMES[State.ESTABLISHED]],
@@ -59,11 +59,11 @@ def status(view: DaemonView, _: Arguments) -> Row:
             for settings in speaker.ranges.values()
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
-        "recovery": recovery_row(view),
-        "jobs": len(speaker.jobs),
+        "selection_deferral": recovery_row(view),
+        "background_jobs": len(speaker.jobs),
         "fib": None if view.fib is None else _fib(view),
         "datastore": None if view.datastore is None else _datastore(view),
-        "holds": [] if view.holds is None else view.holds.rows(view.wall_time),
+        "removal_holds": [] if view.holds is None else view.holds.rows(view.wall_time),
         "kubernetes": None if view.kubernetes is None else asdict(view.kubernetes()),
         "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
         "memory": _resident_octets(),
@@ -80,11 +80,11 @@ def recovery_row(view: DaemonView) -> Row | None:
     names = [peers[who].settings.name for who in report.awaited if who in peers]
     return {
         "elapsed": round(report.progress.elapsed, 1),
-        "at_most": round(report.progress.cap, 1),
-        "withholds_routes": list(map(str, report.untold)),
-        "withholds_end_of_rib": list(map(str, report.unended)),
-        "waiting": len(report.awaited),
-        "waits_for": names[:SHOWN_NAMES],
+        "limit": round(report.progress.cap, 1),
+        "defers_routes": list(map(str, report.untold)),
+        "defers_end_of_rib": list(map(str, report.unended)),
+        "awaited_count": len(report.awaited),
+        "awaited": names[:SHOWN_NAMES],
     }
 
 
@@ -103,7 +103,7 @@ def _family(tables: FamilyTables) -> Row:
         "paths": sum(tables.loc_rib.path_counts.values()),
         "pending": tables.pending_count,
         "paced": tables.pacing.held_count,
-        "groups": len(tables.groups),
+        "update_groups": len(tables.groups),
     }
 
 
@@ -161,16 +161,16 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
     members = list(group.members.values())
     return {
         "family": str(group.family),
-        "target": context.target.value,
+        "peer_type": context.target.value,
         "policy": context.policy,
         "local_as": context.local_as,
         "local_address": format_next_hop(context.local_address) or None,
         "cluster_id": dotted(context.cluster_id) if context.cluster_id else None,
         "next_hop": next_hop_mode(context).value,
         "also_prepends": context.as_path.hidden_as or None,
-        "overrides_as": context.as_path.overrides_peer_as,
+        "as_override": context.as_path.overrides_peer_as,
         "remove_private_as": context.as_path.private.value,
-        "replaces_private_as": context.as_path.replaces_private,
+        "replace_private_as": context.as_path.replaces_private,
         "add_path_max": context.add_path_max,
         "paced": len(group.pacer.held),
         "four_octet_as": context.four_octet_as,
@@ -178,12 +178,12 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "max_message_len": context.max_message_len,
         "role": context.role or None,
         "members": [member.source.name for member in members],
-        "behind": [_behind(member) for member in members if _is_behind(member)],
+        "slow_peers": [_behind(member) for member in members if _is_behind(member)],
         "pending": tables.pending_count,
-        "unsent": group.unsent_count,
-        "withholds_routes": group.export.tells_own_only,
-        "withholds_end_of_rib": tables.withholds_end_of_rib,
-        "outdated": group.outdated_count,
+        "oversized": group.unsent_count,
+        "defers_routes": group.export.tells_own_only,
+        "defers_end_of_rib": tables.withholds_end_of_rib,
+        "pending_re_advertisement": group.outdated_count,
     }
 
 
@@ -194,6 +194,6 @@ def _is_behind(member: Member) -> bool:
 def _behind(member: Member) -> Row:
     return {
         "peer": member.source.name,
-        "missed": len(member.missed),
-        "unseen": len(member.unseen),
+        "pending": len(member.missed),
+        "pending_walk": len(member.unseen),
     }

@@ -33,7 +33,7 @@ def newcomer(speaker: "Speaker", remote: str, chosen: RangeSettings) -> Peer | N
     """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
     if not has_room(speaker, chosen):
         _log.warning(
-            "connection from %s refused: range %s has its %d neighbours",
+            "connection from %s rejected: range %s has its %d neighbours",
             remote,
             chosen.name,
             chosen.limit,

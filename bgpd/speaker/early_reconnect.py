@@ -84,7 +84,7 @@ class Reconnect:
         try:
             self._events.start()
         except (FibError, OSError) as error:
-            _log.warning("ways to peers are not watched, timers try again: %s", error)
+            _log.warning("next hops to peers are not tracked, timers retry: %s", error)
 
     def close(self) -> None:
         """Watch and try no more."""

@@ -59,4 +59,4 @@ def _refuse(
     connection.close()
     speaker.refused_connections += 1
     if speaker.strangers.is_news(remote or "?", speaker.loop.time()):
-        _log.info("connection from %s refused: %s", remote or "?", reason)
+        _log.info("connection from %s rejected: %s", remote or "?", reason)

@@ -52,7 +52,7 @@ class OwnAddresses:
             self._table.start()
         except (FibError, OSError) as error:
             _log.warning(
-                "our addresses are not followed, sessions keep their next hops: %s",
+                "our addresses are not tracked, sessions keep their next hops: %s",
                 error,
             )
 

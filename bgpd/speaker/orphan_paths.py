@@ -64,7 +64,7 @@ class Leftovers:
         for place, count in found.items():
             family, source = place
             _log.error(
-                "%s: %d paths of %s are left over without a session; they are removed",
+                "%s: removing %d orphan paths of %s: there is no session",
                 source.name,
                 count,
                 family,

@@ -316,7 +316,12 @@ class Peer:
         seconds = self.stale.keep(
             family, negotiated, self.settings, self.sources[family].epoch
         )
-        _log.info("%s: %s routes stay for %d s", self._prefix, family, seconds)
+        _log.info(
+            "%s: graceful restart: keeping stale %s routes for %d s",
+            self._prefix,
+            family,
+            seconds,
+        )
 
     def _make_long_lived(self, family: Family) -> None:
         _log.info("%s: %s routes are long-lived stale", self._prefix, family)

@@ -133,7 +133,7 @@ class PeerMemory:
         if error is not None:
             self._has_changed = True  # tried again: a stamp alone would lie
         if fault and fault != self._fault:
-            _log.warning("%s: who is up is not written down: %s", self._path, fault)
+            _log.warning("%s: cannot save which peers are up: %s", self._path, fault)
         self._fault = fault
 
     async def close(self, *, forgets: bool) -> None:

@@ -35,9 +35,9 @@ def recall(path: Path | None, now: float | None = None) -> Remembered | None:
     except FileNotFoundError:
         return None
     except (OSError, TextError) as error:
-        _log.warning("%s: who was up is not known: %s", path, error)
+        _log.warning("%s: cannot read which peers were up: %s", path, error)
         return None
     found = decode(text, max(0.0, age)) if age >= -_STEP_BACK else None
     if found is None:
-        _log.warning("%s: who was up is not known: the file makes no sense", path)
+        _log.warning("%s: cannot read which peers were up: the file is damaged", path)
     return found

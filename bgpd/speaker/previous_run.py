@@ -83,7 +83,7 @@ class Mark:
             make_folder(self._path.parent)
             write_file(self._path, f"{this_kernel()}\n".encode())
         except OSError as error:
-            _log.warning("%s: no mark for the next start: %s", self._path, error)
+            _log.warning("%s: cannot write the restart marker: %s", self._path, error)
 
     def remove(self) -> None:
         """Remove it: the next start is the first one."""

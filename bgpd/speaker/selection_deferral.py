@@ -225,7 +225,9 @@ class Deferral:
             case Step.TELL:
                 if self._recovery.caps.tell:
                     speaker.tables[family].tell_all()
-                    _log.info("%s: routes are told on after %.1f s", family, seconds)
+                    _log.info(
+                        "%s: sending of routes resumes after %.1f s", family, seconds
+                    )
             case Step.END:
                 if self._is_restart:
                     speaker.jobs.add(speaker.tables[family].end_deferral())
@@ -314,8 +316,8 @@ def caps_of(
     else:
         longest = remembered.longest
     end = max(longest, LEAST_TIME)
-    if times.deferral_time is not None:
-        end = times.deferral_time
+    if times.selection_deferral_time is not None:
+        end = times.selection_deferral_time
     is_kept = start.is_certain and (remembered is None or longest > 0)
     tell = min(end, LEAST_TIME) if is_kept else 0
     return Caps(tell=tell, end=end, sweep=times.sweep_time)

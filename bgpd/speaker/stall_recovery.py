@@ -36,5 +36,5 @@ def resume(
         standstill.seconds,
     )
     lost, now = standstill.lost, standstill.now
-    each(lambda peer: peer.resume(lost, now), peers, "standstill of a peer")
+    each(lambda peer: peer.resume(lost, now), peers, "resuming a peer after a stall")
     each(lambda other: other(standstill), others, "standstill")

@@ -138,5 +138,5 @@ def _line(source: str, family: Family, why: NotUnicast, nlris: Sequence[Nlri]) -
         shown += f" and {more} more"
     verb = "is" if len(nlris) == 1 else "are"
     return (
-        f"not announced ({source}): {shown} {verb} no unicast destination: {why.value}"
+        f"not advertised ({source}): {shown} {verb} no unicast destination: {why.value}"
     )

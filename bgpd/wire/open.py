@@ -82,7 +82,7 @@ def _decode_parameters(octets: bytes, length: int) -> Capabilities:
     if length != len(octets):
         raise _error(
             OpenSubcode.UNSPECIFIC,
-            f"{length} octets of optional parameters announced, {len(octets)} there",
+            f"{length} octets of optional parameters declared, {len(octets)} there",
         )
     caps = NO_CAPABILITIES
     for kind, value in _parameters(octets, is_extended=is_extended):
@@ -100,7 +100,7 @@ def _true_as(my_as: int, four_octet_as: int | None) -> int:
     if asn == 0:
         raise _error(OpenSubcode.BAD_PEER_AS, "AS 0 (RFC 7607)")
     if asn == AS_TRANS:
-        raise _error(OpenSubcode.BAD_PEER_AS, "AS_TRANS is nobody's AS (RFC 6793)")
+        raise _error(OpenSubcode.BAD_PEER_AS, "AS_TRANS is reserved (RFC 6793)")
     if my_as not in (asn, AS_TRANS):
         raise _error(
             OpenSubcode.BAD_PEER_AS, f"My AS is {my_as} but the capability says {asn}"

@@ -108,7 +108,7 @@ class Worker:
         async with asyncio.timeout(self._patience):
             kind, length = HEADER.unpack(await self._reader.readexactly(HEADER.size))
             if length > MAX_FRAME:
-                raise EOFError(f"it tells {length} octets at once")
+                raise EOFError(f"it declares {length} octets at once")
             return Kind(kind), await self._reader.readexactly(length)
 
     async def _start(self) -> None:

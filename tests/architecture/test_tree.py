@@ -28,6 +28,7 @@ FOREIGN = re.compile(
 )
 ROOT_ENTRIES = {
     ".ci",
+    ".git-blame-ignore-revs",
     ".gitignore",
     "CHANGELOG.md",
     "LICENSE",

@@ -236,7 +236,10 @@ async def settle(daemon: Daemon, peers: int, seconds: float = 60) -> None:
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
         status = await asyncio.to_thread(daemon.status)
-        if status.get("peers", {}).get("total") == peers and not status["jobs"]:
+        if (
+            status.get("peers", {}).get("total") == peers
+            and not status["background_jobs"]
+        ):
             break
         await asyncio.sleep(0.5)
     await asyncio.sleep(25)  # two turns of housekeeping

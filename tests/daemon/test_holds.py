@@ -139,7 +139,7 @@ def test_a_node_is_taken_out_by_a_confirmation(tmp_path: Path) -> None:
         (folder / "2.yaml").unlink()  # the own Node
         mesh.daemon.until_logged("implausible removal held: own Node")
         (row,) = json.loads(control(mesh, "calico", "held", "-o", "json").stdout)
-        assert (row["kind"], row["instead"]) == ("own Node", "nothing")
+        assert (row["kind"], row["replaced_by"]) == ("own Node", "nothing")
         assert "held" in control(mesh, "calico", "diff").stdout
         assert control(mesh, "calico", "diff").returncode == 1
         status = control(mesh, "show", "status").stdout

@@ -97,7 +97,7 @@ def test_services_and_secrets_are_followed_live(tmp_path: Path) -> None:
         )
         await until(lambda: prefixes() == {"10.96.0.0/12"})
         api.delete("Secret", "bgp", "kube-system")
-        await until(lambda: daemon.ask("show-status")[0]["holds"])
+        await until(lambda: daemon.ask("show-status")[0]["removal_holds"])
         assert has_password()  # a session needs it: nobody can have meant that
         (held,) = daemon.ask("calico-held")
         assert held["object"] == "passwords/bgp/rr"

@@ -71,9 +71,9 @@ def test_no_client_drops_what_those_who_are_late_have_told(tmp_path) -> None:
             lives += [asyncio.create_task(client.live(LATE)) for client in late]
             await until(lambda: all(client.is_up for client in early), 60)
             # Those who are waited for are looked at every half second or so.
-            status = {"recovery": {"waiting": 0}}
-            while status["recovery"]["waiting"] < len(late):
-                assert not late[0].is_up, status["recovery"]
+            status = {"selection_deferral": {"awaited_count": 0}}
+            while status["selection_deferral"]["awaited_count"] < len(late):
+                assert not late[0].is_up, status["selection_deferral"]
                 await asyncio.sleep(0.1)
                 (status,) = await asyncio.to_thread(again.ask, "show-status")
             assert any("our restart is not over" in w for w in status["warnings"])
@@ -81,7 +81,7 @@ def test_no_client_drops_what_those_who_are_late_have_told(tmp_path) -> None:
             assert sum(row["is_awaited"] for row in rows) >= len(late)
             await until(are_whole, 60)
             (status,) = await asyncio.to_thread(again.ask, "show-status")
-            assert status["recovery"] is None
+            assert status["selection_deferral"] is None
             assert not status["warnings"]
             for life in lives:
                 life.cancel()

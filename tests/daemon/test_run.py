@@ -246,13 +246,13 @@ def test_a_refused_file_is_said_until_it_is_mended(
         write_yaml(folder / "pybgpd.yaml", content | {"colour": "blue"})
         a.until(lambda: warnings(a))
         (line,) = warnings(a)
-        assert line.startswith("configuration refused at 20")
+        assert line.startswith("configuration rejected at 20")
         assert "pybgpd.yaml:" in line
         assert "colour: unknown key" in line
         assert metric("config_last_reload_successful") == 0
         assert metric("config_last_reload_success_timestamp_seconds") == first
         ready = fetch("/readyz")
-        assert "ok: configuration: configuration refused at 20" in ready
+        assert "ok: configuration: configuration rejected at 20" in ready
         changed = content | {"fib": {"mode": "off", "table": 7}}
         write_yaml(folder / "pybgpd.yaml", changed)
         a.until(lambda: metric("config_last_reload_successful") == 1)

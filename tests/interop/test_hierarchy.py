@@ -70,7 +70,7 @@ def test_a_route_that_was_in_our_cluster_is_refused():
         assert eventually(lambda: has_routes(theirs, "10.4.0.0/24", "10.2.0.0/24"))
         assert eventually(lambda: has_routes(leaf, "10.2.0.0/24"))
         assert eventually(
-            lambda: sorted(row["refused"] for row in shown_peers(ours)) == [0, 1]
+            lambda: sorted(row["filtered"] for row in shown_peers(ours)) == [0, 1]
         )
         assert has_none_of(ours, "10.4.0.0/24")
         assert has_none_of(leaf, "10.4.0.0/24")

@@ -43,11 +43,11 @@ def test_its_routes_stay_until_it_has_told_them_anew(kind) -> None:
     with a_lab(LAB.format(kind=kind)) as lab:
         ours, theirs = lab.routers["ours"], lab.routers["theirs"]
         assert eventually(lambda: has_routes(ours, GONE, STAYS), 30)
-        assert eventually(lambda: family(ours)["has_ended"], 30)
+        assert eventually(lambda: family(ours)["end_of_rib_received"], 30)
         theirs.kill()
         assert eventually(lambda: family(ours)["stale_phase"] == "long-lived", 30)
         # Longer than what the first phase and its bound have in all.
-        assert eventually(lambda: family(ours)["stale_for"] < 595, 30)
+        assert eventually(lambda: family(ours)["stale_time_left"] < 595, 30)
         assert family(ours)["stale"] == 2
         assert "10.2.0.0/24" in lab.namespace("ours").run(["ip", "route"])
         theirs.originated.remove(GONE)

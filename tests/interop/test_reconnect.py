@@ -37,10 +37,10 @@ def test_a_way_that_is_back_is_tried_at_once(what):
             (found,) = shown_peers(ours, peer="10.0.0.2")
             return found
 
-        assert eventually(lambda: row()["sessions"] == 1)
+        assert eventually(lambda: row()["established_transitions"] == 1)
         lab.namespace("ours").run(["ip", *goes.split()])
         waits = ("Active", "Connect")
         assert eventually(lambda: row()["flaps"] == 1 and row()["state"] in waits, 30)
         time.sleep(1)  # an attempt is under way by now, or has failed
         lab.namespace("ours").run(["ip", *comes.split()])
-        assert eventually(lambda: row()["sessions"] == 2, 20)
+        assert eventually(lambda: row()["established_transitions"] == 2, 20)

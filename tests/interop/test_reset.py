@@ -24,7 +24,9 @@ def test_a_session_that_is_reset_comes_up_again(kind):
 
         def is_up(times):
             (row,) = shown_peers(ours, peer="10.0.0.2")
-            return row["sessions"] == times and has_routes(ours, "10.2.0.0/24")
+            return row["established_transitions"] == times and has_routes(
+                ours, "10.2.0.0/24"
+            )
 
         assert eventually(lambda: is_up(1))
         ours.reset("10.0.0.2")

@@ -79,7 +79,7 @@ class Mesh:
 
     async def status(self) -> dict[str, Any]:
         rows = await self.ask("show-status")
-        return rows[0] if rows else {"holds": []}
+        return rows[0] if rows else {"removal_holds": []}
 
     async def until_status(
         self, predicate: Callable[[dict[str, Any]], object], what: str
@@ -95,13 +95,15 @@ class Mesh:
 
     async def held(self) -> dict[str, Any]:
         """Wait until something is held; return the kinds."""
-        status = await self.until_status(lambda s: s["holds"], "nothing is held")
+        status = await self.until_status(
+            lambda s: s["removal_holds"], "nothing is held"
+        )
         return {
             kind: count["missing"]
-            for hold in status["holds"]
+            for hold in status["removal_holds"]
             for kind, count in hold["kinds"].items()
         }
 
     async def released(self) -> None:
         """Wait until nothing is held any more."""
-        await self.until_status(lambda s: not s["holds"], "something is held")
+        await self.until_status(lambda s: not s["removal_holds"], "something is held")

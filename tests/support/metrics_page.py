@@ -21,7 +21,7 @@ restart either. A probe that runs every ten seconds sees each delay once, so let
 several failures in a row. A stall from outside (a paused process, a suspended or migrated
 machine) does not count: `/healthz` returns 200 as soon as the process runs again. The loop lag
 in `/metrics` and `pybgpctl show status` is the longest of the last minute and includes stalls;
-`pybgpd_standstills_total` counts them.
+`pybgpd_process_stalls_total` counts them.
 
 A metric is absent if there is nothing to measure: `pybgpd_fib_*` without the kernel's table,
 `pybgpd_datastore_*` without a datastore. If an internal error makes the figures of a peer or a

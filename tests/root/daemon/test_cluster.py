@@ -199,7 +199,7 @@ def test_an_emptied_datastore_takes_no_route_along(
 ) -> None:
     def holds() -> list[dict[str, Any]]:
         held: list[dict[str, Any]] = cluster.router("one").ask("show-status")[0][
-            "holds"
+            "removal_holds"
         ]
         return held
 

@@ -62,7 +62,7 @@ def test_a_route_that_one_id_kept_out_comes_with_two_and_goes_with_one_again(
         def is_refused(cluster: Cluster) -> bool:
             """Whether the second reflector keeps out what the first one tells."""
             (row,) = [r for r in cluster.peers("two").values() if r["address"] == one]
-            return int(row["refused"]) > 0
+            return int(row["filtered"]) > 0
 
         assert eventually(lambda: cluster.is_up("left", one), 20)
         assert eventually(lambda: cluster.is_up("right", two), 20)

@@ -124,7 +124,7 @@ def test_ranges_of_links_take_their_own_neighbours(
         a.establish(65001)
         daemon.until(lambda: daemon.are_up("fe80::a%eth0"))
         with connected(links, "b"):
-            daemon.until_logged("connection from fe80::a%eth1 refused")
+            daemon.until_logged("connection from fe80::a%eth1 rejected")
         ranges.append({"prefix": "fe80::%eth1/64", "as": 65001})
         write_yaml(
             tmp_path / "pybgpd.yaml",

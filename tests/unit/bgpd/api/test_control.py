@@ -396,7 +396,7 @@ def test_who_changes_something_is_logged(path, caplog):
 
     serve(path, asyncio.new_event_loop, talk)
     changes = [r.message for r in caplog.records if r.name == "bgpd.api.control"]
-    asked = f"control: change {{}}, asked by uid {os.getuid()}, pid {os.getpid()}"
+    asked = f"control: change {{}}, requested by uid {os.getuid()}, pid {os.getpid()}"
     assert changes == [asked]
 
 
@@ -536,13 +536,17 @@ def test_the_client_says_what_is_wrong_with_the_path(tmp_path):
         list(call(str(tmp_path / "none"), "one"))
     with socket.socket(socket.AF_UNIX) as dead:
         dead.bind(str(tmp_path / "dead"))
-        with pytest.raises(UnreachableError, match="nobody listens"):
+        with pytest.raises(UnreachableError, match="nothing listens"):
             list(call(str(tmp_path / "dead"), "one"))
 
 
 @pytest.mark.parametrize(
     ("answer", "text"),
-    [(b"", "went away"), (b"220 smtp\r\n", "no pybgpd"), (b"[]\n", "no pybgpd")],
+    [
+        (b"", "closed the connection"),
+        (b"220 smtp\r\n", "no pybgpd"),
+        (b"[]\n", "no pybgpd"),
+    ],
 )
 def test_the_client_is_not_fooled_by_others(tmp_path, answer, text):
     async def main():

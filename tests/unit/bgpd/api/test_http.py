@@ -26,7 +26,7 @@ def peers(count: int) -> tuple[PeerFigures, ...]:
             state="idle",
             is_established=False,
             flaps=i,
-            malformed=i,
+            malformed_updates=i,
             messages_received=i,
             messages_sent=i,
             tables=TABLES,

@@ -28,7 +28,7 @@ def a_peer(number: int = 1, **changes: object) -> PeerFigures:
         state="established",
         is_established=True,
         flaps=3,
-        malformed=2,
+        malformed_updates=2,
         messages_received=10,
         messages_sent=20,
         tables=(PeerTableFigures("ipv4-unicast", 7, 5, 2),),
@@ -47,7 +47,7 @@ def figures(
         session_states={"idle": 1, "established": 4},
         peers=tuple(peers),
         tables=(TableFigures("ipv4-unicast", 100, 150, 6, 2, 8, 1),),
-        refused_connections=11,
+        rejected_connections=11,
         warnings=2,
         lag_worst=0.25,
         lag_p99=0.125,
@@ -77,13 +77,13 @@ def test_each_peer_is_told() -> None:
     assert found["pybgpd_peer_up", *who] == 1
     assert found["pybgpd_peer_up", "192.0.2.2", "node-2"] == 0
     assert found["pybgpd_peer_flaps_total", *who] == 3
-    assert found["pybgpd_peer_malformed_total", *who] == 2
+    assert found["pybgpd_peer_malformed_updates_total", *who] == 2
     assert found["pybgpd_peer_messages_received_total", *who] == 10
     assert found["pybgpd_peer_messages_sent_total", *who] == 20
     table = ("192.0.2.1", "ipv4-unicast", "node-1")
     assert found["pybgpd_peer_prefixes_received", *table] == 7
     assert found["pybgpd_peer_prefixes_accepted", *table] == 5
-    assert found["pybgpd_peer_prefixes_refused", *table] == 2
+    assert found["pybgpd_peer_prefixes_filtered", *table] == 2
 
 
 def test_tables_groups_and_the_loop_are_told() -> None:
@@ -93,10 +93,10 @@ def test_tables_groups_and_the_loop_are_told() -> None:
     assert found["pybgpd_pending_prefixes", "ipv4-unicast"] == 6
     assert found["pybgpd_update_groups", "ipv4-unicast"] == 2
     assert found["pybgpd_update_group_members", "ipv4-unicast"] == 8
-    assert found["pybgpd_update_group_members_behind", "ipv4-unicast"] == 1
+    assert found["pybgpd_update_group_slow_peers", "ipv4-unicast"] == 1
     assert found["pybgpd_loop_lag_worst_seconds",] == 0.25
     assert found["pybgpd_loop_lag_p99_seconds",] == 0.125
-    assert found["pybgpd_refused_connections_total",] == 11
+    assert found["pybgpd_rejected_connections_total",] == 11
     assert found["pybgpd_warnings",] == 2
     assert found["pybgpd_info", "1.2.3"] == 1
 

@@ -124,7 +124,7 @@ def test_warnings_say_whose_it_is() -> None:
     assert state.apply(Changes(3, block, frozenset())).nodes == frozenset()
     state.apply(Changes(4, {}, frozenset((affinity_key("n2", "10.0.0.0/26"),))))
     (told,) = state.warnings()
-    assert "is announced by no node and not node n1's" in told.text
+    assert "is advertised by no node and not node n1's" in told.text
     state.apply(Changes(5, {}, frozenset((assignment_key("10.0.0.0/26"),))))
     assert state.warnings() == frozenset()
     assert len(state.desired("n1").originated) == 1

@@ -119,12 +119,12 @@ def test_peers_are_listed_in_aligned_columns_without_colour(daemon):
             "NAME",
             "ADDRESS",
             "AS",
-            "ROLE",
+            "TYPE",
             "STATE",
             "UP",
             "RECEIVED",
             "ACCEPTED",
-            "REFUSED",
+            "FILTERED",
             "FLAPS",
             "REMARK",
         ]
@@ -132,7 +132,7 @@ def test_peers_are_listed_in_aligned_columns_without_colour(daemon):
     assert [line.split()[0] for line in lines] == ["one", "two", "down", "outside"]
     assert {line.index("Idle") for line in lines} == {head.index("STATE")}
     assert "\x1b" not in output
-    assert lines[2].rstrip().endswith("shut down")
+    assert lines[2].rstrip().endswith("disabled")
 
 
 def test_one_peer_is_a_page(daemon):
@@ -186,20 +186,20 @@ def test_nothing_to_show_is_said_beside_the_output(daemon):
 
 def test_a_route_is_explained_on_a_page(daemon):
     output = ok(daemon, "show", "route", "10.2.0.1")
-    assert output.startswith("10.2.0.0/16 (asked for 10.2.0.1), ipv4-unicast\n")
+    assert output.startswith("10.2.0.0/16 (requested: 10.2.0.1), ipv4-unicast\n")
     assert "selected: two" in output
     assert "path 2 of 2, from one: not selected: lower LOCAL_PREF" in output
     assert "before import policy:\n    local preference: 200" in output
-    assert "told to one (route-reflector client), path from two" in output
-    assert "because it is the peer's own route" in output
+    assert "advertised to one (route-reflector client), path from two" in output
+    assert "because it came from this peer" in output
     assert output.endswith("kernel: via 192.0.2.1, installed\n")
 
 
 def test_a_refused_route_is_explained_on_a_page(daemon):
     output = ok(daemon, "show", "route", "10.9.0.0/16")
     assert "no path is usable" in output
-    assert "refused, from outside: our AS is in AS_PATH: AS 64512" in output
-    assert output.endswith("kernel: no route of ours\n")
+    assert "filtered, from outside: our AS is in AS_PATH: AS 64512" in output
+    assert output.endswith("kernel: no route of this daemon\n")
 
 
 def test_kernel_routes_are_listed_with_errors(daemon):
@@ -245,8 +245,8 @@ def test_json_lines_are_one_object_each(daemon):
         (("reset", "one", "--soft-out"), "192.0.2.1: soft-out\n"),
         (("reset", "192.0.2.2", "--hard"), "192.0.2.2: hard\n"),
         (("reload",), "peer one: changed\nnothing is reset\n"),
-        (("shutdown-peer", "one", "--text", "new RAM"), "192.0.2.1: down, 'new RAM'\n"),
-        (("shutdown-peer", "one"), "192.0.2.1: down, ''\n"),
+        (("disable-peer", "one", "--text", "new RAM"), "192.0.2.1: down, 'new RAM'\n"),
+        (("disable-peer", "one"), "192.0.2.1: down, ''\n"),
         (("enable-peer", "one"), "192.0.2.1: up\n"),
         (("shutdown",), "down, '', False\n"),
         (("shutdown", "--flush", "--text", "new RAM"), "down, 'new RAM', True\n"),
@@ -320,7 +320,7 @@ def test_kinds_of_a_reset_exclude_each_other(daemon, kinds):
         *(("show", n) for n in ("peers", "routes", "route", "fib", "groups", "status")),
         ("reset",),
         ("reload",),
-        ("shutdown-peer",),
+        ("disable-peer",),
         ("enable-peer",),
         ("shutdown",),
     ],

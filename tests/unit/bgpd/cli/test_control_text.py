@@ -75,7 +75,7 @@ def cell(columns: tuple[Column, ...], title: str, row: dict[str, Any]) -> str:
 PEER: dict[str, Any] = {
     "is_enabled": True,
     "state": "Established",
-    "families": [{"missed": 0}, {"missed": 3}],
+    "families": [{"pending": 0}, {"pending": 3}],
     "next_retry": None,
     "last_attempt": None,
     "last_reset": "old story",
@@ -89,9 +89,9 @@ NO_POLICY = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
 @pytest.mark.parametrize(
     ("changes", "remark"),
     [
-        ({}, "3 routes behind"),
+        ({}, "3 changes pending"),
         ({"families": []}, ""),
-        ({"is_enabled": False}, "shut down"),
+        ({"is_enabled": False}, "disabled"),
         (
             {"state": "Active", "next_retry": 4.2, "last_attempt": "refused"},
             "refused; next try in 4s",
@@ -109,7 +109,7 @@ NO_POLICY = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
         ),
         (
             {"import_policy": DENIES, "export_policy": DENIES},
-            f"3 routes behind; {NO_POLICY}",
+            f"3 changes pending; {NO_POLICY}",
         ),
     ],
 )
@@ -123,8 +123,8 @@ def test_add_path_of_a_group_is_told(most, text):
 
 
 def test_members_behind_are_told_with_what_they_miss():
-    row = {"behind": [{"peer": "a", "missed": 1, "unseen": 2}]}
-    assert cell(GROUPS, "BEHIND", row) == "a (3)"
+    row = {"slow_peers": [{"peer": "a", "pending": 1, "pending_walk": 2}]}
+    assert cell(GROUPS, "SLOW PEERS", row) == "a (3)"
 
 
 def test_ways_out_are_told_in_the_order_of_ip_route():
@@ -145,28 +145,28 @@ def test_a_route_used_with_others_says_so():
         "path_id": 0,
         "next_hop": {"address": None, "is_reachable": True, "metric": 0},
         "attributes": {"origin": "IGP"},
-        "received": None,
+        "pre_policy_attributes": None,
     }
     far = {"address": "192.0.2.7", "is_reachable": False, "metric": 20}
     other = {"peer": "b", "is_best": False, "reason": "higher peer address"}
     stale = {"is_stale": True, "next_hop": far, "path_id": 3}
     row = {
         "prefix": "10.0.0.0/8",
-        "asked": "10.0.0.0/8",
+        "requested": "10.0.0.0/8",
         "family": "ipv4-unicast",
         "best": "a",
         "multipath": ["a", "b"],
         "paths": [path, path | other | stale],
-        "refused": [],
-        "told": [
+        "filtered": [],
+        "advertised": [
             {
                 "peers": [f"p{n}" for n in range(10)],
-                "target": "eBGP peer",
+                "peer_type": "eBGP peer",
                 "from": "a",
                 "attributes": {"as_path": "1 2"},
             }
         ],
-        "withheld": [],
+        "not_advertised": [],
         "uses_kernel": False,
         "fib": None,
     }
@@ -175,7 +175,7 @@ def test_a_route_used_with_others_says_so():
     assert "path 1 of 2, from a: selected\n  next hop: this node" in page
     assert "higher peer address, but used with it (ECMP), stale" in page
     assert "192.0.2.7 UNREACHABLE, metric 20" in page
-    assert "told to p0, p1, p2, p3, p4, p5, p6, p7 and 2 more (eBGP peer)" in page
+    assert "advertised to p0, p1, p2, p3, p4, p5, p6, p7 and 2 more (eBGP peer)" in page
     assert page.endswith("kernel: not used")
 
 
@@ -183,21 +183,25 @@ def test_a_next_hop_shows_the_routes_that_lead_there_or_back():
     hop = {"gateway": "10.0.0.2", "interface": "eth0"}
     link = {"gateway": None, "interface": "eth1"}
     here = {"address": "192.0.2.7", "is_reachable": True, "metric": 0}
-    assert _way(here | {"through": [], "hops": [hop], "loop": None}) == ""
+    assert (
+        _way(here | {"resolved_through": [], "hops": [hop], "resolution_loop": None})
+        == ""
+    )
     through = ["192.0.2.7/32", "198.51.100.0/24"]
-    assert _way(here | {"through": through, "hops": [hop, link], "loop": None}) == (
-        ", by 192.0.2.7/32, 198.51.100.0/24: via 10.0.0.2 dev eth0; dev eth1"
-    )
-    assert _way(here | {"through": [], "hops": [], "loop": "192.0.2.7/32"}) == (
-        ": 192.0.2.7/32 leads back to it, and nothing else leads there"
-    )
+    assert _way(
+        here
+        | {"resolved_through": through, "hops": [hop, link], "resolution_loop": None}
+    ) == (", by 192.0.2.7/32, 198.51.100.0/24: via 10.0.0.2 dev eth0; dev eth1")
+    assert _way(
+        here | {"resolved_through": [], "hops": [], "resolution_loop": "192.0.2.7/32"}
+    ) == (": 192.0.2.7/32 leads back to it, and nothing else leads there")
 
 
 def test_status_tells_of_a_datastore_in_trouble():
     row = {
         "version": "1",
         "python": "3",
-        "loop": "uvloop",
+        "event_loop": "uvloop",
         "node": None,
         "router_id": "192.0.2.1",
         "cluster_id": "192.0.2.1",
@@ -205,11 +209,11 @@ def test_status_tells_of_a_datastore_in_trouble():
         "started_at": "then",
         "uptime": 5,
         "listening": [{"address": "::", "port": 179}],
-        "refused_connections": 0,
+        "rejected_connections": 0,
         "peers": {"total": 0, "established": 0},
         "ranges": [{"prefix": "10.0.0.0/8", "peers": 1, "limit": 9}],
         "families": [],
-        "jobs": 0,
+        "background_jobs": 0,
         "fib": None,
         "datastore": {
             "kind": "etcd",
@@ -226,7 +230,10 @@ def test_status_tells_of_a_datastore_in_trouble():
         "warnings": [],
     }
     page = "\n".join(status_page(row))
-    assert "etcd https://e:2379 NOT CONNECTED since noon, revision 7 (2 behind)" in page
+    assert (
+        "etcd https://e:2379 NOT CONNECTED since noon, revision 7 (2 not applied yet)"
+        in page
+    )
     assert "last error: connection refused" in page
     assert "node b: no address" in page
     assert "1.5 ms" in page

@@ -450,7 +450,7 @@ next_hops: {resolve: trust, default_route: off}
 datastore: {type: etcd, endpoints: [a], username: u, password_file: file}
 control: {path: ""}
 log: {level: debug, format: json}
-graceful_restart: {enabled: off, deferral_time: 1, sweep_time: 2, stale_path_time: 3}
+graceful_restart: {enabled: off, selection_deferral_time: 1, sweep_time: 2, stale_path_time: 3}
 metrics: {listen: "[::1]:9179"}
 """,
         file="secret",
@@ -494,7 +494,7 @@ metrics: {listen: "[::1]:9179"}
     assert settings.control_path == ""
     assert settings.log == LogSettings("debug", LogFormat.JSON)
     assert settings.restart == RestartSettings(
-        is_enabled=False, deferral_time=1, sweep_time=2, stale_path_time=3
+        is_enabled=False, selection_deferral_time=1, sweep_time=2, stale_path_time=3
     )
     assert settings.metrics == MetricsSettings("::1", 9179)
 

@@ -61,4 +61,4 @@ def test_problems_are_told_and_nothing_else(tmp_path: Path) -> None:
 
 
 def test_a_part_is_no_whole() -> None:
-    assert Assembly().result() == "it was not told to its end"
+    assert Assembly().result() == "it is cut short"

@@ -71,7 +71,7 @@ def test_a_file_that_is_half_written_leaves_its_workload_as_it_was(
         (tmp_path / "a").write_text(whole[:length])
         endpoints, (warning,) = source.read()
         assert endpoints == (ONE,)
-        assert warning.text.endswith("stays as it was")
+        assert warning.text.endswith("keeps its previous state")
     write(tmp_path, "a", ifaceName="cali2")
     assert source.read() == ((ONE._replace(interface="cali2"),), ())
     (tmp_path / "a").unlink()

@@ -223,11 +223,14 @@ def test_what_fails_beside_any_object_keeps_the_last_plan(
             await followed.put(a_peer("b", "192.0.2.2"))
             assert followed.addresses == {"192.0.2.9"}
             (line,) = followed.border.warnings()
-            assert line == "the plan stays as it was: ZeroDivisionError: everywhere"
+            assert (
+                line
+                == "the plan keeps its previous state: ZeroDivisionError: everywhere"
+            )
             assert followed.border.counts["the plan"] == 2
         await followed.put(a_peer("c", "192.0.2.3"))
         assert followed.addresses == {f"192.0.2.{n}" for n in (1, 2, 3, 9)}
         assert not followed.border.warnings()
 
     following(OWN, a_peer("z", "192.0.2.9"), work=work)
-    assert caplog.text.count("the plan stays as it was") == 1
+    assert caplog.text.count("the plan keeps its previous state") == 1

@@ -192,7 +192,7 @@ async def test_an_object_that_nothing_can_be_made_of_keeps_no_other_from_coming(
     sides.put("Service", ("default", "good"), service)
     (warning,) = sides.warnings()
     assert str(warning) == (
-        "Service default/bad: ZeroDivisionError: cursed; stays as it was"
+        "Service default/bad: ZeroDivisionError: cursed; keeps its previous state"
     )
     sides.put("Service", ("default", "bad"), service)
     assert sides.warnings() == ()

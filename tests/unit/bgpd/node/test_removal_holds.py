@@ -69,7 +69,7 @@ def holding(world: World) -> Holds:
 def test_the_status_says_what_is_held_and_until_when(world: World) -> None:
     holding(world)
     status = world.ask("show-status")
-    (row,) = status["holds"]
+    (row,) = status["removal_holds"]
     assert (row["source"], row["objects"]) == ("datastore", 253)
     assert row["kinds"] == {
         "own Node": {"missing": 1, "total": 1},
@@ -89,7 +89,7 @@ def test_every_object_that_is_held_can_be_seen(world: World) -> None:
     rows: list[dict[str, Any]] = world.ask("calico-held")
     assert len(rows) == 253
     assert rows[0]["object"] == f"objects.yaml: {OWN}"
-    assert {row["instead"] for row in rows} == {"nothing"}
+    assert {row["replaced_by"] for row in rows} == {"nothing"}
     answer = world.view.holds.objects(str) if world.view.holds else ()
     assert len([*answer]) == 253
 
@@ -107,7 +107,7 @@ def test_a_confirmation_ends_it_and_there_is_no_second(world: World) -> None:
 
 
 def test_a_daemon_without_datastore_holds_nothing(world: World) -> None:
-    assert world.ask("show-status")["holds"] == []
+    assert world.ask("show-status")["removal_holds"] == []
     assert world.ask("calico-held") == []
     with pytest.raises(ControlError):
         world.ask("calico-confirm")
@@ -115,10 +115,12 @@ def test_a_daemon_without_datastore_holds_nothing(world: World) -> None:
 
 def test_metrics_count_what_is_held(world: World) -> None:
     holds = holding(world)
-    figures = Figures("1", 0.0, {}, (), (), held=holds.figures(), holds=holds.total)
+    figures = Figures(
+        "1", 0.0, {}, (), (), held=holds.figures(), removal_holds=holds.total
+    )
     text = b"".join(render(figures)).decode()
     assert 'pybgpd_held_objects{kind="other Nodes"} 250.0' in text
-    assert "pybgpd_holds_total 1.0" in text
+    assert "pybgpd_removal_holds_total 1.0" in text
 
 
 def test_another_time_counts_without_a_restart() -> None:

@@ -160,8 +160,8 @@ def unrest(*paths, is_withdrawn: bool = False) -> Unrest:
         ("bc", False, "its best path is by turns of b and c"),
         ("ce", False, "its best path is by turns of c and e"),
         ("b", False, "b changes it again and again"),
-        ("b", True, "b announces and withdraws it again and again"),
-        ("", True, "a peer announces and withdraws it again and again"),
+        ("b", True, "b advertises and withdraws it again and again"),
+        ("", True, "a peer advertises and withdraws it again and again"),
     ],
 )
 def test_the_cause_is_told(clients, is_withdrawn, expected) -> None:

@@ -288,13 +288,13 @@ async def test_a_restart_that_is_not_over_is_not_ready(tmp_path) -> None:
             assert status == 503
             assert "not ok: restart: waiting for 1 peers, " in text
             found = await metrics(wanted)
-            assert found["pybgpd_recovering",] == 1
-            assert found["pybgpd_recovery_awaited_peers",] == 1
+            assert found["pybgpd_selection_deferral_active",] == 1
+            assert found["pybgpd_selection_deferral_awaited_peers",] == 1
             assert found["pybgpd_warnings",] == 1
             node = await rack.node(2)
             node.peers_with(address)
             await until(lambda: daemon.recovery() is None)
             assert (await ask(wanted, "/readyz"))[0] == 200
             found = await metrics(wanted)
-            assert found["pybgpd_recovering",] == 0
-            assert found["pybgpd_recovery_awaited_peers",] == 0
+            assert found["pybgpd_selection_deferral_active",] == 0
+            assert found["pybgpd_selection_deferral_awaited_peers",] == 0

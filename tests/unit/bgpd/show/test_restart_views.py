@@ -67,9 +67,11 @@ async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
         told = rows(view, "show-routes", **{"advertised-to": a.addr})
         assert {row["prefix"] for row in told} == {"10.1.0.0/16"}
         (why,) = rows(view, "show-route", prefix="10.3.0.0/16")
-        assert why["told"] == []
-        reasons = {row["reason"] for row in why["withheld"] if a.addr in row["peers"]}
-        assert any("we restarted" in reason for reason in reasons), reasons
+        assert why["advertised"] == []
+        reasons = {
+            row["reason"] for row in why["not_advertised"] if a.addr in row["peers"]
+        }
+        assert any("our restart is over" in reason for reason in reasons), reasons
         late.peers_with(reflector)
         await until(lambda: a.peer(reflector).ended_families == BOTH)
         assert deferral.report is None
@@ -90,20 +92,22 @@ async def test_peers_groups_and_status_tell_of_it() -> None:
         groups = rows(view, "show-groups")
         assert groups
         for row in groups:
-            assert row["withholds_routes"]
-            assert "deferred until our restart" in remark(GROUPS, row, "BEHIND")
+            assert row["defers_routes"]
+            assert "deferred until our restart" in remark(GROUPS, row, "SLOW PEERS")
         (status,) = rows(view, "show-status")
-        assert status["recovery"]["waits_for"] == [late.addr]
-        assert status["recovery"]["waiting"] == 1
-        assert status["recovery"]["withholds_routes"] == list(map(str, sorted(BOTH)))
-        (line,) = [row for row in status_page(status) if "restart:" in row]
+        assert status["selection_deferral"]["awaited"] == [late.addr]
+        assert status["selection_deferral"]["awaited_count"] == 1
+        assert status["selection_deferral"]["defers_routes"] == list(
+            map(str, sorted(BOTH))
+        )
+        (line,) = [row for row in status_page(status) if "selection deferral:" in row]
         assert "routes and End-of-RIB" in line
         assert line.endswith(f"waiting for {late.addr}")
         late.peers_with(reflector)
         await until(lambda: a.peer(reflector).ended_families == BOTH)
         (status,) = rows(view, "show-status")
-        assert status["recovery"] is None
-        assert not any("restart:" in row for row in status_page(status))
+        assert status["selection_deferral"] is None
+        assert not any("selection deferral:" in row for row in status_page(status))
         for row in rows(view, "show-peers"):
             assert not row["is_awaited"]
             assert remark(PEERS, row, "REMARK") == ""

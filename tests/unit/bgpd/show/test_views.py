@@ -91,12 +91,12 @@ def test_peers_tell_role_counts_and_agreement(world):
     world.announce(outside, "10.3.0.0/16", as_path="65001 64512")
     rows = by(world.ask("show-peers"), "name")
     assert [*rows] == ["client", "plain", "outside"]
-    assert {n: row["role"] for n, row in rows.items()} == {
+    assert {n: row["peer_type"] for n, row in rows.items()} == {
         "client": "client",
         "plain": "non-client",
         "outside": "ebgp",
     }
-    counts = {n: (r["received"], r["accepted"], r["refused"]) for n, r in rows.items()}
+    counts = {n: (r["received"], r["accepted"], r["filtered"]) for n, r in rows.items()}
     assert counts == {"client": (2, 2, 0), "plain": (0, 0, 0), "outside": (1, 0, 1)}
     families = by(rows["client"]["families"], "family")
     assert families["ipv4-unicast"]["accepted"] == 2
@@ -264,9 +264,9 @@ def test_routes_are_filtered(full, arguments, expected):
 
 def test_refused_routes_tell_the_check_that_refused_them(full):
     rows = by(full.ask("show-routes", received_from="outside"), "prefix")
-    assert rows["10.9.0.0/16"]["is_refused"] is True
+    assert rows["10.9.0.0/16"]["is_filtered"] is True
     assert rows["10.9.0.0/16"]["reason"] == "our AS is in AS_PATH: AS 64512"
-    assert rows["10.10.0.0/16"]["is_refused"] is False
+    assert rows["10.10.0.0/16"]["is_filtered"] is False
 
 
 @pytest.mark.parametrize(
@@ -383,11 +383,11 @@ def test_a_route_says_how_its_next_hops_are_reached(full):
     answer: Any = commands(view)["show-route"].handle({"prefix": "10.2.0.0/16"})
     (row,) = [row for row in answer if row is not None]
     led, looped = (path["next_hop"] for path in row["paths"])
-    assert led["through"] == ["192.0.2.2/32"]
+    assert led["resolved_through"] == ["192.0.2.2/32"]
     assert [hop["gateway"] for hop in led["hops"]] == ["10.0.0.2"]
-    assert led["loop"] is None
-    assert looped["loop"] == "192.0.2.1/32"
-    assert looped["hops"] == looped["through"] == []
+    assert led["resolution_loop"] is None
+    assert looped["resolution_loop"] == "192.0.2.1/32"
+    assert looped["hops"] == looped["resolved_through"] == []
 
 
 def test_a_route_is_explained_from_all_sides(full):
@@ -402,21 +402,21 @@ def test_a_route_is_explained_from_all_sides(full):
         "is_reachable": True,
         "metric": 0,
         "hops": [],
-        "through": [],
-        "loop": None,
+        "resolved_through": [],
+        "resolution_loop": None,
     }
-    (told,) = row["told"]
+    (told,) = row["advertised"]
     assert told["peers"] == ["one"]
     assert told["attributes"]["originator_id"] == "192.0.2.2"
-    why_not = {row["peers"][0]: row["reason"] for row in row["withheld"]}
-    assert why_not["two"] == "it is the peer's own route"
+    why_not = {row["peers"][0]: row["reason"] for row in row["not_advertised"]}
+    assert why_not["two"] == "it came from this peer"
     assert why_not["outside"].startswith("export policy ebgp-default-deny")
     assert (row["uses_kernel"], row["fib"]) == (False, None)
 
 
 def test_an_address_finds_the_route_it_takes(full):
     (row,) = full.ask("show-route", prefix="10.2.1.7")
-    assert (row["prefix"], row["asked"]) == ("10.2.1.0/24", "10.2.1.7")
+    assert (row["prefix"], row["requested"]) == ("10.2.1.0/24", "10.2.1.7")
     (row,) = full.ask("show-route", prefix="10.2.0.0/24", lpm=True)
     assert row["prefix"] == "10.2.0.0/16"
 
@@ -425,8 +425,8 @@ def test_a_refused_prefix_is_explained_though_no_table_has_it(full):
     (row,) = full.ask("show-route", prefix="10.9.0.0/16")
     assert row["paths"] == []
     assert row["best"] is None
-    assert row["refused"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
-    assert row["refused"][0]["peer"] == "outside"
+    assert row["filtered"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
+    assert row["filtered"][0]["peer"] == "outside"
 
 
 def test_a_refused_prefix_is_found_under_add_path_identifiers(world):
@@ -436,7 +436,7 @@ def test_a_refused_prefix_is_found_under_add_path_identifiers(world):
     )
     world.announce(peer, "10.0.0.0/8", path_id=9, as_path="65001 64512")
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
-    assert row["refused"][0]["path_id"] == 9
+    assert row["filtered"][0]["path_id"] == 9
 
 
 @pytest.mark.parametrize("mode", [AddPathMode.OFF, AddPathMode.BOTH])
@@ -449,22 +449,22 @@ def test_an_address_finds_what_was_refused_around_it(world, mode):
     path_id = {"path_id": 7} if mode is AddPathMode.BOTH else {}
     world.announce(peer, "192.168.0.0/16", "192.168.7.0/24", **refused, **path_id)
     (row,) = world.ask("show-route", prefix="192.168.7.1")
-    assert (row["prefix"], row["asked"]) == ("192.168.7.0/24", "192.168.7.1")
-    assert row["refused"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
-    assert (row["paths"], row["more_specific_refused"]) == ([], [])
+    assert (row["prefix"], row["requested"]) == ("192.168.7.0/24", "192.168.7.1")
+    assert row["filtered"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
+    assert (row["paths"], row["more_specific_filtered"]) == ([], [])
     (row,) = world.ask("show-route", prefix="192.168.8.1")
     assert row["prefix"] == "192.168.0.0/16"
     # A usable route carries the address: what would go before it is said, too.
     world.announce(peer, "0.0.0.0/0", as_path="65001", **path_id)
     (row,) = world.ask("show-route", prefix="192.168.7.1")
     assert row["prefix"] == "0.0.0.0/0"
-    assert [(r["prefix"], r["peer"]) for r in row["more_specific_refused"]] == [
+    assert [(r["prefix"], r["peer"]) for r in row["more_specific_filtered"]] == [
         ("192.168.7.0/24", "gateway"),
         ("192.168.0.0/16", "gateway"),
     ]
     error = refusal(world, "show-route", prefix="192.168.7.0/25")
     assert error.message.endswith(
-        "192.168.7.0/24 was refused, from gateway: our AS is in AS_PATH: AS 64512"
+        "192.168.7.0/24 was filtered, from gateway: our AS is in AS_PATH: AS 64512"
     )
     assert refusal(world, "show-route", prefix="11.0.0.0/8").message.endswith(
         "is another"
@@ -513,13 +513,17 @@ def test_what_import_policy_changed_is_shown_beside_what_came(world):
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
     (path,) = row["paths"]
     assert path["attributes"]["local_pref"] == 777
-    assert path["received"]["local_pref"] == 100
+    assert path["pre_policy_attributes"]["local_pref"] == 100
 
 
 @pytest.mark.parametrize(
     ("attributes", "changes", "reason"),
     [
-        ({}, {"asn": LOCAL_AS}, "routes of iBGP peers do not go to other iBGP peers"),
+        (
+            {},
+            {"asn": LOCAL_AS},
+            "routes of iBGP peers are not advertised to other iBGP peers",
+        ),
         (
             {"communities": (NO_EXPORT,)},
             {"asn": 65009, "export_policy": "accept-all"},
@@ -541,9 +545,11 @@ def test_a_peer_that_is_not_told_is_told_about(world, attributes, changes, reaso
     world.announce(world.up("from", "192.0.2.1"), "10.0.0.0/8", **attributes)
     world.up("to", "198.51.100.1", **changes)
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
-    withheld = {answer["peers"][0]: answer["reason"] for answer in row["withheld"]}
+    withheld = {
+        answer["peers"][0]: answer["reason"] for answer in row["not_advertised"]
+    }
     assert withheld["to"].startswith(reason)
-    assert row["told"] == []
+    assert row["advertised"] == []
     assert world.ask("show-routes", advertised_to="to") == []
 
 
@@ -554,7 +560,9 @@ def test_a_route_leak_is_named(world):
     rib.announce(rib.learn("key", found), nlris("10.0.0.0/8"))
     world.up("to", "198.51.100.1", 65001, export_policy="accept-all", role="customer")
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
-    withheld = {answer["peers"][0]: answer["reason"] for answer in row["withheld"]}
+    withheld = {
+        answer["peers"][0]: answer["reason"] for answer in row["not_advertised"]
+    }
     assert withheld["to"].startswith("OTC would make it a route leak")
 
 
@@ -565,7 +573,10 @@ def test_an_ipv4_next_hop_cannot_be_told_for_ipv6(world):
         family, [key], make_attributes(next_hop=parse_address("192.0.2.1"))
     )
     (row,) = world.ask("show-route", prefix="fd00::/64")
-    assert row["withheld"][0]["reason"] == "its next hop cannot be told in this family"
+    assert (
+        row["not_advertised"][0]["reason"]
+        == "its next hop cannot be advertised in this family"
+    )
     assert row["paths"][0]["source"] == "local"
 
 
@@ -642,9 +653,9 @@ def test_groups_tell_who_is_told_the_same(full):
     members = {tuple(row["members"]): row for row in rows}
     assert members.keys() == {("one", "two"), ("outside",)}
     clients = members["one", "two"]
-    assert clients["target"] == "route-reflector client"
+    assert clients["peer_type"] == "route-reflector client"
     assert clients["cluster_id"] == "192.0.2.254"
-    assert clients["behind"] == []
+    assert clients["slow_peers"] == []
     assert members["outside",]["policy"] == "ebgp-default-deny"
     assert refusal(full, "show-groups", family="x").code == "bad-argument"
 
@@ -656,11 +667,11 @@ def test_a_member_that_is_behind_is_named_with_what_it_misses(full):
     full.announce(two, "20.0.0.0/8", "21.0.0.0/8")
     full.speaker.tables[IPV4_UNICAST].flush_now()
     rows = full.ask("show-groups", family="ipv4")
-    (behind,) = [who for row in rows for who in row["behind"]]
+    (behind,) = [who for row in rows for who in row["slow_peers"]]
     assert behind["peer"] == "one"
-    assert behind["missed"] >= 2
+    assert behind["pending"] >= 2
     peers = by(full.ask("show-peers"), "name")
-    assert by(peers["one"]["families"], "family")["ipv4-unicast"]["is_behind"] is True
+    assert by(peers["one"]["families"], "family")["ipv4-unicast"]["is_slow"] is True
 
 
 def test_status_tells_the_whole(full):
@@ -804,5 +815,7 @@ def test_a_long_lived_stale_route_is_withheld_from_who_does_not_know_it(world):
     )
     world.up("to", "192.0.2.2", is_client=True)
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
-    withheld = {answer["peers"][0]: answer["reason"] for answer in row["withheld"]}
+    withheld = {
+        answer["peers"][0]: answer["reason"] for answer in row["not_advertised"]
+    }
     assert withheld["to"].startswith("it is long-lived stale")

@@ -128,9 +128,9 @@ async def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
         file.parent.write_text("in its way")
         memory = PeerMemory(reflector.speaker, file)
         client.peers_with(reflector)
-        await until(lambda: "who is up is not written down" in caplog.text)
+        await until(lambda: "cannot save which peers are up" in caplog.text)
         await asyncio.sleep(0.3)
-        assert caplog.text.count("who is up is not written down") == 1
+        assert caplog.text.count("cannot save which peers are up") == 1
         assert reflector.is_up(client)
         file.parent.unlink()
         await until(lambda: names(file) == {client.addr})
@@ -164,7 +164,7 @@ def test_its_age_is_that_of_its_stamp(file: Path, since, age) -> None:
 def test_what_makes_no_sense_is_told_and_nothing(file: Path, octets, caplog) -> None:
     peer_memory._write(file, octets)
     assert recall(file) is None
-    assert "who was up is not known" in caplog.text
+    assert "cannot read which peers were up" in caplog.text
 
 
 def test_without_a_place_there_is_no_memory() -> None:

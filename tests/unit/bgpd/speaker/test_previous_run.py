@@ -73,4 +73,4 @@ def test_a_mark_that_cannot_be_made_is_told(tmp_path, caplog) -> None:
     mark = Mark(str(tmp_path / "file" / "pybgpd.sock"))
     mark.write()
     mark.remove()
-    assert "no mark for the next start" in caplog.text
+    assert "cannot write the restart marker" in caplog.text

@@ -300,7 +300,9 @@ def test_how_long_it_takes_follows_from_who_keeps_our_routes(
     assert caps == Caps(tell=tell, end=end, sweep=120)
     off = RestartSettings(is_enabled=False)
     assert caps_of(off, start, remembered, peers) == Caps(0, 0, 120)
-    short = caps_of(RestartSettings(deferral_time=5), start, remembered, peers)
+    short = caps_of(
+        RestartSettings(selection_deferral_time=5), start, remembered, peers
+    )
     assert short == Caps(min(tell, 5), min(end, 5), 120)
 
 

@@ -100,12 +100,12 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     assert lines[0].endswith("multicast; first 224.0.0.0/4")
     (row,) = world.ask("show-peers")
     four_row, six_row = row["families"]
-    assert sum(four_row["ignored"].values()) == four_row["refused"] == len(BAD4)
+    assert sum(four_row["ignored"].values()) == four_row["filtered"] == len(BAD4)
     assert six_row["ignored"]["multicast"] == 1
     assert [each.ignored for each in _peer(peer).tables] == [len(BAD4), len(BAD6)]
     shown = world.ask("show-routes", received_from="p", prefix="224.0.0.0/4")
     assert shown[0]["reason"] == "the prefix is no unicast destination: multicast"
-    assert shown[0]["is_refused"]
+    assert shown[0]["is_filtered"]
 
 
 def test_it_is_said_at_the_first_and_at_ten_times_as_many(
@@ -152,7 +152,9 @@ def test_of_the_file_it_is_kept_out_and_told(
     assert held(world, IPV6_UNICAST) == set(GOOD6)
     warnings = speaker.destinations.warnings()
     assert len(warnings) == len(BAD4) + len(BAD6)
-    assert warnings[0].startswith("not announced (networks): 224.0.0.0/4 is no unicast")
+    assert warnings[0].startswith(
+        "not advertised (networks): 224.0.0.0/4 is no unicast"
+    )
     assert warnings[0] in caplog.text
     reconciler.apply_settings(settings(*GOOD4))
     assert not speaker.destinations.warnings()
@@ -162,7 +164,7 @@ def test_of_the_file_it_is_kept_out_and_told(
 def test_check_says_it_beforehand() -> None:
     lines = advice(settings(*GOOD4, "224.1.0.0/16", "240.0.0.0/8"))
     assert lines[0] == (
-        "routes.originate: 224.1.0.0/16 is not announced, it is no unicast destination: "
+        "routes.originate: 224.1.0.0/16 is not advertised, it is no unicast destination: "
         "multicast"
     )
     assert lines[1].endswith("bgp.allow_reserved_ranges allows it")

@@ -1,0 +1,172 @@
+"""Every name and every text that a user of the daemon sees, found in the code itself."""
+
+import ast
+from collections.abc import Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+import click
+
+import bgpd.cli.calico
+import bgpd.cli.tables
+from bgpd.api.metrics import ROWS, Figures, ReloadFigures, TableFigures
+from bgpd.cli.control import main as pybgpctl
+from bgpd.cli.daemon import main as pybgpd
+from bgpd.cli.tables import Column
+from bgpd.config.model import DaemonConfig
+from bgpd.config.schema import annotation_of, keys_of, section_in
+from bgpd.datastore.kubernetes.access import ApiStatus
+from fib.routes import FibCounts
+
+ROOT: Final = Path(__file__).parents[2]
+
+_ANSWERS: Final = (
+    *(ROOT / "bgpd/show").glob("*.py"),
+    ROOT / "bgpd/node/removal_holds.py",
+    ROOT / "rib/attributes/text.py",
+)
+_NO_ANSWERS: Final = {"commands.py"}  # its dictionaries are of commands and arguments
+_SPELLINGS: Final = {"ipv4", "ipv6"}  # short for the names of families
+_RECORDS: Final = (Figures, ReloadFigures, FibCounts, ApiStatus)
+_NOT_SHOWN: Final = {
+    "object_warnings",
+    "contained_faults",
+}  # of the figures: metrics only
+
+# BIRD's protocol has BIRD's words; labs are for those who make the daemon.
+_FOREIGN: Final = ("bgpd/show/bird/", "bgpd/lab/", "bgpd/cli/bird", "bgpd/cli/lab")
+_LOGGERS: Final = frozenset({"_log", "_LOG", "log"})
+_LEVELS: Final = frozenset(
+    {"debug", "info", "warning", "error", "exception", "critical"}
+)
+
+
+def json_keys() -> frozenset[str]:
+    """Return the keys of all answers."""
+    found = {field.name for record in _RECORDS for field in fields(record)}
+    found |= {*TableFigures._fields} | {"max_prefixes_action", "max_received_action"}
+    for path in _ANSWERS:
+        if path.name in _NO_ANSWERS:
+            continue
+        for node in ast.walk(_tree(path)):
+            if isinstance(node, ast.Dict):
+                found |= {
+                    key.value
+                    for key in node.keys
+                    if isinstance(key, ast.Constant) and isinstance(key.value, str)
+                }
+    return frozenset(found - _NOT_SHOWN - _SPELLINGS | {"lines"})
+
+
+def metrics() -> Iterator[tuple[str, str]]:
+    """Yield each metric's name with its labels' names, and its text."""
+    for row in ROWS:
+        yield row.name, row.help
+        for label in row.labels:
+            yield label, ""
+
+
+def commands() -> Iterator[tuple[str, str]]:
+    """Yield each command and option of both programs, with its help."""
+    for root in (pybgpctl, pybgpd):
+        yield from _of_command(root)
+
+
+def command_lines() -> Iterator[str]:
+    """Yield how each command of ``pybgpctl`` is called, such as ``show routes``."""
+    for name, command in pybgpctl.commands.items():
+        if isinstance(command, click.Group):
+            yield from (f"{name} {inner}" for inner in command.commands)
+        else:
+            yield name
+
+
+def _of_command(command: click.Command) -> Iterator[tuple[str, str]]:
+    yield command.name or "", command.help or ""
+    for param in command.params:
+        is_option = isinstance(param, click.Option)
+        text = (param.help or "") if isinstance(param, click.Option) else ""
+        for name in param.opts if is_option else ():
+            yield name.lstrip("-"), text
+        if isinstance(param.type, click.Choice):
+            for choice in param.type.choices:
+                yield str(choice), ""
+    if isinstance(command, click.Group):
+        for name, inner in command.commands.items():
+            if name != "lab":
+                yield from _of_command(inner)
+
+
+def columns() -> Iterator[str]:
+    """Yield the titles of all tables."""
+    for module in (bgpd.cli.tables, bgpd.cli.calico):
+        for value in vars(module).values():
+            if isinstance(value, tuple):
+                yield from (each.title for each in value if isinstance(each, Column))
+
+
+def configuration_keys() -> Iterator[tuple[str, str]]:
+    """Yield each key of the configuration with its description."""
+    waiting, seen = [DaemonConfig], set()
+    while waiting:
+        section = waiting.pop()
+        if section in seen:
+            continue
+        seen.add(section)
+        for key, field in keys_of(section).items():
+            yield key, field.description or ""
+            inner = section_in(annotation_of(field))
+            if inner is not None:
+                waiting.append(inner)
+
+
+def texts() -> Iterator[tuple[str, str]]:
+    """Yield all texts of the program that are no docstrings, with their places.
+
+    Log messages, reasons, errors, remarks and pages are among them. What has no space is
+    an identifier and no text.
+    """
+    for package in ("bgpd", "fib", "rib", "reflector"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            name = str(path.relative_to(ROOT))
+            if not name.startswith(_FOREIGN) and not name.endswith("_pb2.py"):
+                for line, text in _texts_in(_tree(path)):
+                    yield f"{name}:{line}", text
+
+
+def _texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
+    documentation = {
+        id(statement.value)
+        for node in ast.walk(tree)
+        if isinstance(
+            node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
+        )
+        for statement in node.body
+        if isinstance(statement, ast.Expr)
+    }
+    for node in ast.walk(tree):
+        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
+        if is_text and id(node) not in documentation and " " in node.value:
+            yield node.lineno, node.value
+
+
+def log_messages() -> Iterator[tuple[str, str]]:
+    """Yield what is logged, with its place: a log line without a space is one, too."""
+    for package in ("bgpd", "fib"):
+        for path in sorted((ROOT / package).rglob("*.py")):
+            for node in ast.walk(_tree(path)):
+                if (
+                    isinstance(node, ast.Call)
+                    and isinstance(node.func, ast.Attribute)
+                    and node.func.attr in _LEVELS
+                    and isinstance(node.func.value, ast.Name)
+                    and node.func.value.id in _LOGGERS
+                    and node.args
+                    and isinstance(node.args[0], ast.Constant)
+                ):
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0].value
+
+
+def _tree(path: Path) -> ast.Module:
+    return ast.parse(path.read_text(encoding="utf-8"))
