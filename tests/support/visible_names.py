@@ -14,6 +14,7 @@ from bgpd.api.metrics import ROWS, Figures, ReloadFigures, TableFigures
 from bgpd.cli.control import main as pybgpctl
 from bgpd.cli.daemon import main as pybgpd
 from bgpd.cli.tables import Column
+from bgpd.config.base import Section
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import annotation_of, keys_of, section_in
 from bgpd.datastore.kubernetes.access import ApiStatus
@@ -108,7 +109,8 @@ def columns() -> Iterator[str]:
 
 def configuration_keys() -> Iterator[tuple[str, str]]:
     """Yield each key of the configuration with its description."""
-    waiting, seen = [DaemonConfig], set()
+    waiting: list[type[Section]] = [DaemonConfig]
+    seen: set[type[Section]] = set()
     while waiting:
         section = waiting.pop()
         if section in seen:
@@ -146,8 +148,12 @@ def _texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
         if isinstance(statement, ast.Expr)
     }
     for node in ast.walk(tree):
-        is_text = isinstance(node, ast.Constant) and isinstance(node.value, str)
-        if is_text and id(node) not in documentation and " " in node.value:
+        if (
+            isinstance(node, ast.Constant)
+            and isinstance(node.value, str)
+            and id(node) not in documentation
+            and " " in node.value
+        ):
             yield node.lineno, node.value
 
 
@@ -163,9 +169,9 @@ def log_messages() -> Iterator[tuple[str, str]]:
                     and isinstance(node.func.value, ast.Name)
                     and node.func.value.id in _LOGGERS
                     and node.args
-                    and isinstance(node.args[0], ast.Constant)
+                    and isinstance(text := node.args[0], ast.Constant)
                 ):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", node.args[0].value
+                    yield f"{path.relative_to(ROOT)}:{node.lineno}", str(text.value)
 
 
 def _tree(path: Path) -> ast.Module:
