@@ -33,6 +33,7 @@ from rib.attributes.codes import (
     ONLY_TO_CUSTOMER,
     ORIGINATOR_ID,
 )
+from rib.attributes.scoped import SCOPED
 from rib.decision import DEFAULT_LOCAL_PREF
 from rib.family import IPV4_UNICAST, Family
 from rib.memo import OCTETS, Memo
@@ -105,6 +106,7 @@ _EXTERNAL: Final = Origin.EBGP
 
 _STAYS_WITHIN_AS: Final = 0x40  # of an extended community's type, RFC 4360 2
 _NO_COMMUNITIES: Final[frozenset[int]] = frozenset()
+_WITHIN_DOMAIN: Final[dict[int, bytes | None]] = dict.fromkeys(SCOPED)
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 
@@ -168,6 +170,8 @@ class ExportContext:
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
         keeps_ours: The peers keep our routes over a restart of ours (RFC 4724).
         tells_default: The peers are told a default route of ours where there is no other.
+        is_same_domain: eBGP: the peers are of our administrative domain, and told
+            attributes that stay within it.
     """
 
     family: Family
@@ -189,6 +193,7 @@ class ExportContext:
     keeps_ours: bool = False
     default_local_pref: int = DEFAULT_LOCAL_PREF
     tells_default: bool = False
+    is_same_domain: bool = False
 
 
 class Export:
@@ -357,6 +362,10 @@ class Export:
         elif isinstance(wanted, NextHopRule):
             is_self = wanted is not NextHopRule.UNCHANGED
             next_hop = self._next_hop(path, path.attributes.next_hop, is_self=is_self)
+        if next_hop[:16] != path.received.next_hop[:16] and not attributes.is_plain:
+            # RFC 7311 3.4.3: the metric was that of another next hop, and grows by the
+            # distance to it or is not passed on.
+            octets = edit(octets, {AIGP: None})
         return self._finish(octets, next_hop, before)
 
     def _next_hop(self, path: Path, next_hop: bytes, *, is_self: bool) -> bytes:
@@ -430,6 +439,8 @@ class Export:
         is_own_med = path.has_own_med or (verdict is not None and verdict.sets_med)
         if path.source.kind in _LEARNED and not is_own_med:
             changes[MULTI_EXIT_DISC] = None
+        if not (context.is_same_domain or attributes.is_plain):
+            changes |= _WITHIN_DOMAIN
         if context.role:
             otc = attributes.otc
             if otc is not None and context.role in _OTC_STAYS:

@@ -60,6 +60,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "role_strict": "is_role_strict",
         "allow_as_set": "allows_as_set",
         "enforce_first_as": "enforces_first_as",
+        "same_domain": "is_same_domain",
         "discard_attributes": "discarded_attributes",
         "withdraw_attributes": "withdrawn_attributes",
         "disable_capabilities": "disabled_capabilities",
@@ -374,6 +375,13 @@ class SessionOptions(Section):
     enforce_first_as: Annotated[
         Switch | None,
         Field(description="require that paths from an eBGP peer start with its AS"),
+    ] = None
+    same_domain: Annotated[
+        Switch | None,
+        Field(
+            description="the eBGP peer belongs to our administrative domain: accept prefix "
+            "SID and tunnel encapsulation attributes from it, and send them to it"
+        ),
     ] = None
     discard_attributes: Annotated[
         list[AttributeCode] | None,

@@ -147,6 +147,8 @@ class PeerSettings:
         allow_own_as: How often our own AS may stand in a received AS_PATH.
         allows_as_set: Accept AS_SET (RFC 9774 says reject).
         enforces_first_as: The first AS of an eBGP path must be the peer's.
+        is_same_domain: An external peer is of our administrative domain, so attributes that
+            stay within one go both ways (RFC 8669 8, RFC 9012 11).
         discarded_attributes: Type codes of attributes taken off received routes.
         withdrawn_attributes: Type codes of attributes whose routes are treated as withdrawn.
         disabled_capabilities: Codes of capabilities that no OPEN of ours has.
@@ -201,6 +203,7 @@ class PeerSettings:
     allow_own_as: int = 0
     allows_as_set: bool = False
     enforces_first_as: bool = True
+    is_same_domain: bool = False
     discarded_attributes: frozenset[int] = frozenset()
     withdrawn_attributes: frozenset[int] = frozenset()
     disabled_capabilities: frozenset[int] = frozenset()
@@ -278,6 +281,7 @@ REFRESHES: Final = frozenset(
         "allow_own_as",
         "allows_as_set",
         "enforces_first_as",
+        "is_same_domain",
         "discarded_attributes",
         "withdrawn_attributes",
     }

@@ -177,6 +177,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "extended_next_hop": context.extended_next_hop,
         "max_message_len": context.max_message_len,
         "role": context.role or None,
+        "same_domain": context.is_same_domain,
         "members": [member.source.name for member in members],
         "slow_peers": [_behind(member) for member in members if _is_behind(member)],
         "pending": tables.pending_count,

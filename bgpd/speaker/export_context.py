@@ -106,6 +106,7 @@ def export_context(
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
         tells_default=settings.tells_default,
+        is_same_domain=is_ibgp or settings.is_same_domain,
     )
 
 

@@ -26,6 +26,7 @@ def attribute_context(
         extended_next_hop=negotiated.extended_next_hop,
         discarded=settings.discarded_attributes,
         withdrawn=settings.withdrawn_attributes,
+        is_same_domain=settings.is_same_domain,
         is_on_loopback=settings.remote_addr.startswith("127."),
     )
 
@@ -35,6 +36,7 @@ def decoding_of(settings: PeerSettings) -> tuple[object, ...]:
     return (
         settings.enforces_first_as,
         settings.allows_as_set,
+        settings.is_same_domain,
         settings.discarded_attributes,
         settings.withdrawn_attributes,
     )

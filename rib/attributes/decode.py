@@ -33,6 +33,7 @@ from rib.attributes.path_attributes import (
     optional,
     sized,
 )
+from rib.attributes.scoped import SCOPED, ScopedRow
 from rib.attributes.table import TABLE, AttributeContext, AttributeRow
 from rib.errors import Problem, Remedy
 
@@ -309,8 +310,25 @@ class _Walk:
             self._add(
                 TREAT_AS_WITHDRAW, text, code, subcode, whole, is_about_routes=True
             )
+        elif code in SCOPED:
+            self._read_scoped(SCOPED[code], whole, value)
         elif flags & codes.TRANSITIVE:
             self.values[code] = flags, value
+
+    def _read_scoped(self, row: ScopedRow, whole: bytes, value: bytes) -> None:
+        remedy, text, clause = row.malformed, "", row.clause
+        if not (self.context.is_ibgp or self.context.is_same_domain):
+            remedy = ATTRIBUTE_DISCARD
+            text, clause = "from an external peer", row.scope
+        elif whole[0] & codes.TRANSITIVE:
+            text = row.check(value)
+        else:
+            text = "not transitive"
+        if text:
+            text = f"{row.name}: {text} ({clause})"
+            self._add(remedy, text, row.code, codes.OPTIONAL_ATTRIBUTE_ERROR, whole)
+        else:
+            self.values[row.code] = whole[0], value
 
     def _read_mp(self, code: int, value: bytes) -> None:
         if code == codes.MP_REACH_NLRI:

@@ -44,6 +44,8 @@ class AttributeContext:
         extended_next_hop: IPv4 families that may have IPv6 next hops (RFC 8950).
         discarded: Type codes of attributes that are taken off received routes.
         withdrawn: Type codes of attributes whose routes are treated as withdrawn.
+        is_same_domain: The peer is external, and of our administrative domain: attributes
+            that mean something within it alone are taken (``rib.attributes.scoped``).
         is_on_loopback: The peer's address is in 127.0.0.0/8, so its next hops may be.
     """
 
@@ -57,6 +59,7 @@ class AttributeContext:
     extended_next_hop: frozenset[Family] = frozenset()
     discarded: frozenset[int] = frozenset()
     withdrawn: frozenset[int] = frozenset()
+    is_same_domain: bool = False
     is_on_loopback: bool = False
 
     @property

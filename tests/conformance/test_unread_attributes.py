@@ -34,10 +34,8 @@ both = pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
 # Type code, the registered flags, and values that a speaker which reads it finds malformed.
 UNREAD = {
     "PMSI tunnel": (22, 0xC0, (b"", b"\0", bytes(5), b"\0\x63\0\0\0" + b"\xff" * 9)),
-    "tunnel encapsulation": (23, 0xC0, (b"", b"\0\x08", b"\0\x08\xff\xff\1", b"\1")),
     "BGP-LS": (29, 0x80, (b"", b"\4\1", b"\4\1\xff\xff", b"\0\1\0\0")),
     "next hop dependent": (39, 0xC0, (b"", b"\0\1\1\4", b"\0\1\1\x10" + bytes(4))),
-    "prefix SID": (40, 0xC0, (b"", b"\1\0\7", b"\1\0\7" + bytes(3), b"\5\xff\xff")),
     "SFP": (37, 0xC0, (b"", b"\1", b"\1\xff\xff")),
     "unassigned": (240, 0xC0, (b"", b"\0" * 300)),
 }

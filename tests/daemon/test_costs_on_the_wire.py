@@ -76,6 +76,7 @@ EXTERNAL: Final = frozenset(
         "role",
         "role_strict",
         "enforce_first_as",
+        "same_domain",
         "multihop_ttl",
         "ttl_security_hops",
         "local_as",

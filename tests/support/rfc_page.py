@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final, NamedTuple
 
+from rib.attributes.scoped import SCOPED
 from rib.attributes.table import TABLE as TABLE_OF_ATTRIBUTES
 from rib.errors import Remedy
 from tests.support.rfc_markers import Clause, clauses
@@ -93,8 +94,8 @@ STANDARDS: Final = (
         "7311",
         "AIGP",
         PARTLY,
-        "taken from internal peers and honoured where `aigp` is on; neither originated nor"
-        " changed when the next hop is, and sent to no external peer",
+        "taken from internal peers and honoured where `aigp` is on; not originated, told"
+        " to internal peers while the next hop stays as it was, and to no external one",
     ),
     Standard(
         "7313",
@@ -134,7 +135,19 @@ STANDARDS: Final = (
         DONE,
         "where `extended_next_hop` is on; also in the kernel",
     ),
+    Standard(
+        "8669",
+        "prefix SID",
+        PARTLY,
+        "passed on within a domain, its form checked; no label is made of it",
+    ),
     Standard("9003", "shutdown communication", DONE, "sent, logged and shown"),
+    Standard(
+        "9012",
+        "tunnel encapsulation",
+        PARTLY,
+        "as RFC 8669; nothing is sent through tunnels, and the extended community of section 4 goes by RFC 4360 alone",
+    ),
     Standard("9072", "long optional parameters", DONE),
     Standard("9234", "roles and OTC", DONE),
     Standard(
@@ -325,14 +338,32 @@ discarded but for the first (3 g), but for those with NLRI.
 
 UNREAD: Final = """\
 
-What suites of other makers judge differently:
+FRR's table of malformed UPDATEs (`tests/topotests/bgp_rfc7606_*`) has 161 flaws of one route, on eBGP and
+on iBGP sessions. What it expects is what happens here, but for these:
 
 | what | here | because |
 |---|---|---|
 | the Partial bit on ORIGIN, AS_PATH and other attributes that must not have it | accepted, and not sent on | 7606 3 c names the Optional and the Transitive bit alone, in place of 4271 6.3; that the bit must be 0 (4271 4.3) binds the sender |
 | AS4_PATH with a segment of an unknown type, of type 0 too, or of no AS numbers | attribute discard | 6793 6 says so for each way in which it is malformed; from a peer with 4-octet AS numbers it is discarded unread (6793 3) |
 | OTC with AS 0 | accepted; a leak where each other AS would be one | 9234 5 calls it malformed by its length alone, and 7607 2 does not list it among the attributes in which AS 0 is |
+| PMSI_TUNNEL that is too short, of an unknown type, or not transitive | passed on, or dropped where it is not transitive | 6514 5 speaks of "a router that supports the PMSI Tunnel attribute", and has it with multicast VPN routes |
+| tunnel encapsulation that is malformed, from an external peer | attribute discard | 9012 11: it is filtered there, and what is filtered is not processed |
+| next hop dependent characteristics that are malformed; BGP-LS that is marked transitive | passed on | both go with what this speaker does not read, and 4271 5 leaves it no other way |
+| the NOTIFICATION for MP_REACH_NLRI whose end cannot be found, and for a prefix in MP_UNREACH_NLRI that cannot | 3/9, 3/10; FRR 3/1, 3/9 | 4760 7 says 3/9 of the attribute; 4271 6.3 says 3/10 of a prefix |
+
+Other suites differ in one more way:
+
+| what | here | because |
+|---|---|---|
 | an attribute that runs past the end of its UPDATE's attributes, from internal peers too | treat-as-withdraw | 7606 4 makes no difference |
+
+Two attributes are not read either, but belong to one administrative domain, and their RFCs ask for their
+remedy wherever they are passed on. An external peer's are discarded, and it is told none, unless it is of the
+domain (`same_domain: on`, ASes under one administration). Within the domain:
+
+| code | attribute | malformed or not transitive | by RFC | stays within the domain by RFC |
+|---|---|---|---|---|
+SCOPED_ROWS
 
 Attributes that are not understood go by their flags (RFC 4271 5 and 9): a transitive one is passed on
 with the Partial bit, whatever it holds, another is dropped; one that is not optional withdraws its routes.
@@ -342,7 +373,6 @@ is malformed here:
 | code | attribute | RFC | flags | here |
 |---|---|---|---|---|
 | 22 | PMSI_TUNNEL | 6514 5 | optional transitive | passed on |
-| 23 | tunnel encapsulation | 9012 2 | optional transitive | passed on |
 | 24 | traffic engineering | 5543 2 | optional non-transitive | dropped |
 | 27 | PE distinguisher labels | 6514 8 | optional transitive | passed on |
 | 29 | BGP-LS | 9552 5.3 | optional non-transitive | dropped |
@@ -350,7 +380,6 @@ is malformed here:
 | 36 | D-PATH | draft ietf-bess-evpn-ipvpn-interworking | optional transitive | passed on |
 | 37 | SFP | 9015 | optional transitive | passed on |
 | 39 | next hop dependent characteristics | draft ietf-idr-nhc | optional transitive | passed on; who reads it compares the next hop inside with the route's |
-| 40 | prefix SID | 8669 3 | optional transitive | passed on |
 | 128 | ATTR_SET | 6368 5 | optional transitive | passed on |
 """
 
@@ -452,7 +481,14 @@ def _errors() -> Iterator[str]:
         yield (
             f"| {row.code} | {row.name} | {flags} | {malformed} | {clause} | {outside} |\n"
         )
-    yield UNREAD
+    before, behind = UNREAD.split("SCOPED_ROWS\n")
+    yield before
+    for each in SCOPED.values():
+        clauses = (each.clause, each.scope)
+        where, scope = (clause.removeprefix("RFC ") for clause in clauses)
+        name = f"{each.code} | {each.name}"
+        yield f"| {name} | {_remedy(each.malformed)} | {where} | {scope} |\n"
+    yield behind
 
 
 def _remedy(remedy: Remedy) -> str:

@@ -529,6 +529,39 @@ def test_aigp_does_not_go_to_other_ases() -> None:
     assert inside[AIGP] == b"\1\0\x0b" + (5).to_bytes(8, "big")
 
 
+@pytest.mark.rfc("7311", "3.4.3", "MUST")
+@pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
+def test_aigp_stays_with_the_next_hop_that_it_was_counted_to(kind: SourceKind) -> None:
+    received = some_attributes(aigp=5, next_hop="192.0.2.9", local_pref=100)
+    path = from_peer(kind, received, is_client=True)
+    keeps = a_context(Target.CLIENT, self_from=frozenset())
+    assert AIGP in values(told(path, keeps))
+    to_self = a_context(Target.CLIENT, self_from=frozenset({kind}))
+    found = values(told(path, to_self))
+    assert AIGP not in found
+    assert found[NEXT_HOP] == SELF
+    spec = doing(Actions(next_hop=POLICY_HOP))
+    assert AIGP not in values(told(path, keeps, spec))
+    imported = received.with_changes({NEXT_HOP: POLICY_HOP}, next_hop=POLICY_HOP)
+    path = from_peer(kind, imported, received=received, is_client=True)
+    assert AIGP not in values(told(path, keeps))
+
+
+@pytest.mark.rfc("8669", "8", "MUST")
+@pytest.mark.rfc("9012", "11", "MUST")
+@pytest.mark.parametrize("code", [23, 40])
+@pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
+def test_what_stays_within_a_domain_is_told_to_others_only_where_configured(
+    code: int, kind: SourceKind
+) -> None:
+    received = some_attributes(local_pref=100, aigp=7).with_changes({code: b"abc"})
+    path = from_peer(kind, received, is_client=True)
+    assert values(told(path, a_context(Target.CLIENT)))[code] == b"abc"
+    assert code not in values(told(path, TO_EBGP))
+    friend = a_context(Target.EBGP, cluster_id=0, is_same_domain=True)
+    assert values(told(path, friend))[code] == b"abc"
+
+
 @pytest.mark.rfc("4360", "6", "MUST")
 def test_communities_that_stay_within_an_as_do_not_go_to_others() -> None:
     stays, goes = 0x4004_FDE8_0000_0001, 0x0002_FDE8_0000_0001

@@ -161,6 +161,7 @@ peers:
     as_override: on
     remove_private_as: leading
     replace_private_as: on
+    same_domain: on
     discard_attributes: [99, aigp]
     withdraw_attributes: [Only-To-Customer]
     disable_capabilities: [hostname, route-refresh]
@@ -212,6 +213,7 @@ peers:
             overrides_as=True,
             remove_private_as=PrivateScope.LEADING,
             replaces_private_as=True,
+            is_same_domain=True,
             discarded_attributes=frozenset({99, 26}),
             withdrawn_attributes=frozenset({35}),
             disabled_capabilities=frozenset({73, 2}),
