@@ -252,7 +252,7 @@ class ImportRules:
 def _conclude(verdict: Verdict, source: Source) -> Verdict:
     """Apply what only this place knows: who the peer is, and what goes before policy.
 
-    RFC 8326 4.2: what is about to be shut down comes last, whatever policy says.
+    RFC 8326 4.1: what is about to be shut down comes last, whatever policy says.
     """
     if verdict.next_hop is NextHopRule.PEER:
         verdict = _through(verdict, source)

@@ -31,7 +31,7 @@ class Source:
         address: The peer's address, 4 or 16 octets; empty for local sources.
         router_id: The peer's BGP identifier, as an integer (RFC 4271 1.1).
         asn: The peer's AS number.
-        is_client: A route-reflector client of ours (RFC 4456 2).
+        is_client: A route-reflector client of ours (RFC 4456 5).
         cluster_id: Our cluster id towards this peer, as an integer; 0 where we do not
             reflect (RFC 4456 7).
         weight: For its paths where no policy sets another.

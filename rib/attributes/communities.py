@@ -72,7 +72,7 @@ def parse_community(text: str) -> int:
 
 
 def format_large_community(community: tuple[int, int, int]) -> str:
-    """Return ``65000:1:2`` (RFC 8092 4)."""
+    """Return ``65000:1:2`` (RFC 8092 5)."""
     return ":".join(map(str, community))
 
 

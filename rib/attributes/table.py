@@ -11,7 +11,7 @@ Our choices where the RFCs leave room:
   So is 127.0.0.0/8: whoever sends such an address, it is the receiver's own
   (RFC 1122 3.2.1.3 g), but for sessions between two of them.
 * We are in no confederation: confederation segments make a path malformed (RFC 5065 5).
-* AIGP is taken from internal peers only (RFC 7311 3.1: AIGP_SESSION off towards others).
+* AIGP is taken from internal peers only (RFC 7311 3.3: AIGP_SESSION off towards others).
 """
 
 from collections.abc import Callable
@@ -362,7 +362,7 @@ _ROWS: Final = (
         "LARGE_COMMUNITY",
         _items(12),
         TREAT_AS_WITHDRAW,
-        "RFC 8092 5",
+        "RFC 8092 6",
     ),
     AttributeRow(
         codes.ONLY_TO_CUSTOMER,

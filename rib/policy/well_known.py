@@ -41,7 +41,7 @@ def export_allowed(attributes: PathAttributes, *, is_ebgp: bool) -> bool:
 def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
     """Return ``attributes`` with LOCAL_PREF 0 where GRACEFUL_SHUTDOWN asks for it.
 
-    For routes from eBGP peers, after import policy (RFC 8326 4.2); the same object where
+    For routes from eBGP peers, after import policy (RFC 8326 4.1); the same object where
     the community is absent.
     """
     if (

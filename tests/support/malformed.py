@@ -155,7 +155,7 @@ _RULES: Final = {
         bytes.fromhex("0000fdf20000000700000008"),
         (0, 11, 13),
         _BOTH_WITHDRAW,
-        "8092 5",
+        "8092 6",
     ),
     codes.ONLY_TO_CUSTOMER: _Rule(
         "ONLY_TO_CUSTOMER", b"\0\0\xfd\xf2", (0, 3, 5, 8), _BOTH_WITHDRAW, "9234 5"
@@ -320,7 +320,7 @@ def _of_as4(sort: str) -> Iterator[Case]:
         for value in each:
             block = _with(sort, code, _raw(code, FLAGS[code], value))
             name = f"{names[code]}, value {value.hex() or 'empty'}"
-            yield Case(name, code, sort, block, False, DISCARD, "6793 3")
+            yield Case(name, code, sort, block, False, DISCARD, "6793 4.1")
         for bits in (OPTIONAL, TRANSITIVE):
             block = _with(sort, code, _raw(code, FLAGS[code] ^ bits, each[0]))
             name = f"{names[code]}, flags {FLAGS[code] ^ bits:#04x}"

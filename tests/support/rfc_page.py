@@ -283,7 +283,7 @@ RESETS: Final = (
         " length of its family",
         "3/9",
         "the peer: these attributes are not transitive",
-        "7606 7.11 and 7.12, 8950 4",
+        "7606 7.11 and 7.12, 8950 3",
     ),
     Reset(
         "rib/attributes/decode.py",
@@ -344,7 +344,7 @@ on iBGP sessions. What it expects is what happens here, but for these:
 | what | here | because |
 |---|---|---|
 | the Partial bit on ORIGIN, AS_PATH and other attributes that must not have it | accepted, and not sent on | 7606 3 c names the Optional and the Transitive bit alone, in place of 4271 6.3; that the bit must be 0 (4271 4.3) binds the sender |
-| AS4_PATH with a segment of an unknown type, of type 0 too, or of no AS numbers | attribute discard | 6793 6 says so for each way in which it is malformed; from a peer with 4-octet AS numbers it is discarded unread (6793 3) |
+| AS4_PATH with a segment of an unknown type, of type 0 too, or of no AS numbers | attribute discard | 6793 6 says so for each way in which it is malformed; from a peer with 4-octet AS numbers it is discarded unread (6793 4.1) |
 | OTC with AS 0 | accepted; a leak where each other AS would be one | 9234 5 calls it malformed by its length alone, and 7607 2 does not list it among the attributes in which AS 0 is |
 | PMSI_TUNNEL that is too short, of an unknown type, or not transitive | passed on, or dropped where it is not transitive | 6514 5 speaks of "a router that supports the PMSI Tunnel attribute", and has it with multicast VPN routes |
 | tunnel encapsulation that is malformed, from an external peer | attribute discard | 9012 11: it is filtered there, and what is filtered is not processed |
@@ -373,7 +373,7 @@ is malformed here:
 | code | attribute | RFC | flags | here |
 |---|---|---|---|---|
 | 22 | PMSI_TUNNEL | 6514 5 | optional transitive | passed on |
-| 24 | traffic engineering | 5543 2 | optional non-transitive | dropped |
+| 24 | traffic engineering | 5543 3 | optional non-transitive | dropped |
 | 27 | PE distinguisher labels | 6514 8 | optional transitive | passed on |
 | 29 | BGP-LS | 9552 5.3 | optional non-transitive | dropped |
 | 33 | BGPsec_PATH | 8205 3 | optional non-transitive | dropped |
