@@ -34,7 +34,7 @@ from bgpd.runtime.log_setup import set_up_logging
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
 from bgpd.session.settings import PeerSettings
-from bgpd.speaker import prefix_limits
+from bgpd.speaker import limit_changes
 from bgpd.speaker.peer_changes import foresee
 from bgpd.speaker.peer_memory import PeerMemory
 from bgpd.speaker.peer_memory_reader import memory_path, recall
@@ -184,7 +184,7 @@ class Daemon:
             decision=identity.decision,
         )
         speaker.shared.set_own_addresses(own_addresses(identity, self.desired))
-        speaker.stale_path_time = self.settings.restart.stale_path_time
+        speaker.context.stale_path_time = self.settings.restart.stale_path_time
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
         origins = calico_origins() if is_node else plain_origins()
         reconciler = self.reconciler = Reconciler(speaker, origins)
@@ -240,7 +240,7 @@ class Daemon:
             lines += self.reconciler.faults()
         if (speaker := self.speaker) is not None:
             lines += speaker.warnings()
-            lines += prefix_limits.lines(speaker.peers.values())
+            lines += limit_changes.lines(speaker.peers.values())
             view = None if self.forwarding is None else self.forwarding.view
             lines += sessions_with_itself(
                 speaker.peers.values(),
@@ -450,7 +450,7 @@ class Daemon:
         if self.reconciler is not None and before and before.asn != identity.asn:
             self._apply_settings(self.reconciler, with_as(self.settings, identity.asn))
         speaker.set_identity(identity.router_id, identity.cluster_id, identity.asn)
-        follow_options(speaker, identity.decision)
+        follow_options(speaker.context, speaker.shared, identity.decision)
         self._listen(speaker, identity)
 
     def shut_down(self, *, flushes: bool, text: str) -> None:

@@ -100,7 +100,7 @@ class Forwarding:
         """
         speaker = self._speaker
         self._reconnect.start()
-        speaker.addresses.start()
+        speaker.context.addresses.start()
         await self.places.begin()
         if self.fib is not None:
             await self.fib.start()

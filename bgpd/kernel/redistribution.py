@@ -135,12 +135,12 @@ class Learning:
             elif self._is_wanted(family, nlri):
                 come.setdefault((family, route), []).append(nlri)
         for family, nlris in gone.items():
-            self._speaker.withdraw(family, nlris, self._origins.kernel)
+            self._speaker.local_routes.withdraw(family, nlris, self._origins.kernel)
         for (family, route), nlris in come.items():
             gateway, device = _way(route) if self._plan.is_calico else (b"", "")
             attributes = self._of_route(family, gateway, route.metric)
             is_elevated = self._is_elevated(family, attributes, device)
-            self._speaker.originate(
+            self._speaker.local_routes.originate(
                 family,
                 nlris,
                 attributes,
@@ -183,13 +183,15 @@ class Learning:
         for family, nlri in before.keys() - now.keys():
             gone.setdefault(family, []).append(nlri)
         for family, nlris in gone.items():
-            self._speaker.withdraw(family, nlris, source)
+            self._speaker.local_routes.withdraw(family, nlris, source)
         for (family, nlri), device in now.items():
             if before.get((family, nlri)) != device:
                 local_pref = self._plan.local_pref.get(family)
                 attributes = self._make(b"", ORIGIN_IGP, local_pref, None)
                 way = self._next_hop(b"", device)
-                self._speaker.originate(family, [nlri], attributes, source, way)
+                self._speaker.local_routes.originate(
+                    family, [nlri], attributes, source, way
+                )
 
     # -- interned values ----------------------------------------------------------------
 

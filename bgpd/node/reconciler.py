@@ -84,7 +84,7 @@ class Reconciler:
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
         """Apply a configuration; return the steps of peers that were taken at once."""
         allows_reserved = settings.speaker.allows_reserved
-        self._speaker.destinations.allow_reserved(is_allowed=allows_reserved)
+        self._speaker.local_routes.allow_reserved(is_allowed=allows_reserved)
         for tables in self._speaker.tables.values():
             tables.pacing.interval = settings.speaker.advertisement_interval
         self._former += self._configured.policies
@@ -179,7 +179,7 @@ class Reconciler:
 
     def _apply_policies(self) -> None:
         """Put policies in force; one that peers still name stays until they change."""
-        self._policy_faults = self._speaker.set_policies(
+        self._policy_faults = self._speaker.policies.replace(
             (*self._former, *self._discovered.policies, *self._configured.policies)
         )
 
@@ -196,7 +196,10 @@ class Reconciler:
 
     def _attributes_of(self, route: OriginatedRoute) -> PathAttributes:
         speaker = self._speaker
-        aggregator = speaker.asn, speaker.router_id.to_bytes(4, "big")
+        aggregator = (
+            speaker.context.numbers.asn,
+            speaker.context.router_id.to_bytes(4, "big"),
+        )
         known = self._attributes.get(route)
         is_stale = route.is_aggregate and known and known.aggregator != aggregator
         if known is None or is_stale:
@@ -258,8 +261,8 @@ class Reconciler:
         ]
         if not (gone or changed):
             return
-        each(self._speaker.remove_range, gone, "range")
-        each(self._speaker.set_range, changed, "range")
+        each(self._speaker.neighbours.remove_range, gone, "range")
+        each(self._speaker.neighbours.set_range, changed, "range")
         self._ranges, self._have_ranges_changed = wanted, True
 
     def _apply_routes(
@@ -280,13 +283,13 @@ class Reconciler:
 
         def announce(place: _Place) -> None:
             source, family, attributes, weight = place
-            self._speaker.originate(
+            self._speaker.local_routes.originate(
                 family, come[place], attributes, source, weight=weight
             )
 
         def withdraw(place: tuple[Source, Family]) -> None:
             source, family = place
-            self._speaker.withdraw(family, gone[place], source)
+            self._speaker.local_routes.withdraw(family, gone[place], source)
 
         each(announce, come, "routes of our own")
         each(withdraw, gone, "routes of our own")

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from typing import Final, NamedTuple
 
+from bgpd.session.settings import PeerSettings
 from rib.policy import (
     ACCEPT_ALL,
     BUILT_IN_POLICIES,
@@ -54,6 +55,15 @@ class PolicyTable:
 
     def __getitem__(self, name: str) -> Policy:
         return self._policies[name]
+
+    def import_of(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
+        """Return a peer's import policy; eBGP without one denies (RFC 8212)."""
+        return self.of_peer(settings.import_policy, is_ibgp=is_ibgp)
+
+    def export_of(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
+        """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
+        policy = self.of_peer(settings.export_policy, is_ibgp=is_ibgp)
+        return self.exported(policy.name, tells_default=settings.tells_default)
 
     def of_peer(self, name: str, *, is_ibgp: bool) -> Policy:
         """Return what a peer names; eBGP that names none denies (RFC 8212).

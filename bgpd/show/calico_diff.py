@@ -109,10 +109,12 @@ def _value(part: str, name: str, wanted: object, running: object) -> Row:
 
 def _identity(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
     speaker = view.speaker
-    yield _value("node", "router id", desired.router_id, dotted(speaker.router_id))
+    yield _value(
+        "node", "router id", desired.router_id, dotted(speaker.context.router_id)
+    )
     yield _value("node", "AS", desired.asn, view.asn() or desired.asn)
     if desired.cluster_id:
-        cluster_id = dotted(speaker.cluster_id)
+        cluster_id = dotted(speaker.context.numbers.cluster_id)
         yield _value("node", "cluster id", desired.cluster_id, cluster_id)
     listening = sorted({port for _, port in speaker.listener.addresses})
     yield _value("node", "listening port", [desired.listen_port], listening)
@@ -172,7 +174,7 @@ def _plain(value: object) -> object:
 def _policies(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
     for spec in desired.policies:
         try:
-            running = view.speaker.policy(spec.name).spec
+            running = view.speaker.context.policies[spec.name].spec
         except KeyError:
             yield _row("policy", spec.name, MISSING, _terms(spec.terms), None)
             continue

@@ -72,7 +72,7 @@ class DaemonInsight:
             states.update(self._sound(_state, named, known))
             of_tables = ((str(name), each) for name, each in speaker.tables.items())
             tables = tuple(self._sound(_table, of_tables, known))
-        pulse = speaker.poller.pulse if speaker is not None else None
+        pulse = speaker.context.poller.pulse if speaker is not None else None
         log = log_figures()
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
         return Figures(
@@ -81,7 +81,7 @@ class DaemonInsight:
             session_states={name: states[name] for name in _STATE_NAMES.values()},
             peers=peers,
             tables=tables,
-            rejected_connections=speaker.refused_connections if speaker else 0,
+            rejected_connections=speaker.incoming.rejected_count if speaker else 0,
             orphan_paths=speaker.upkeep.leftovers.count if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),

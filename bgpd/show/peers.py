@@ -106,7 +106,8 @@ def _policy(view: DaemonView, peer: Peer, *, is_import: bool) -> str | None:
     is_ibgp = negotiated.is_ibgp if negotiated else settings.is_internal
     if is_ibgp is None:
         return (settings.import_policy if is_import else settings.export_policy) or None
-    find = view.speaker.import_policy if is_import else view.speaker.export_policy
+    policies = view.speaker.context.policies
+    find = policies.import_of if is_import else policies.export_of
     return find(settings, is_ibgp=is_ibgp).name
 
 
@@ -205,7 +206,9 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "ttl_security_hops": settings.ttl_security_hops,
         "next_hop": settings.next_hop.value,
         "cluster_id": (
-            dotted(view.speaker.cluster_id_of(settings)) if settings.is_client else None
+            dotted(view.speaker.context.numbers.cluster_id_of(settings))
+            if settings.is_client
+            else None
         ),
         "stale_families": peer.stale_family_count,
         "messages": {

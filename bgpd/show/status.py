@@ -32,8 +32,8 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "python": platform.python_version(),
         "event_loop": type(speaker.loop).__module__.partition(".")[0],
         "node": view.node or None,
-        "router_id": dotted(speaker.router_id),
-        "cluster_id": dotted(speaker.cluster_id),
+        "router_id": dotted(speaker.context.router_id),
+        "cluster_id": dotted(speaker.context.numbers.cluster_id),
         "as": view.asn() or _own_as(speaker),
         "started_at": view.wall_time(view.started_at),
         "uptime": int(view.now - view.started_at),
@@ -41,7 +41,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
             {"address": address, "port": port}
             for address, port in speaker.listener.addresses
         ],
-        "rejected_connections": speaker.refused_connections,
+        "rejected_connections": speaker.incoming.rejected_count,
         "peers": {
             "total": len(speaker.peers),
             "established": states[STATE_NAMES[State.ESTABLISHED]],
@@ -56,7 +56,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
                 ),
                 "limit": settings.limit,
             }
-            for settings in speaker.ranges.values()
+            for settings in speaker.neighbours.ranges.values()
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
         "selection_deferral": recovery_row(view),
@@ -91,7 +91,7 @@ def recovery_row(view: DaemonView) -> Row | None:
 def _own_as(speaker: Speaker) -> int | None:
     """Return our AS as most peers are told it."""
     settings = [peer.settings for peer in speaker.peers.values()]
-    settings += [entry.template for entry in speaker.ranges.values()]
+    settings += [entry.template for entry in speaker.neighbours.ranges.values()]
     numbers = Counter(some.local_as for some in settings)
     return numbers.most_common(1)[0][0] if numbers else None
 

@@ -160,19 +160,19 @@ class ConditionalRoutes:
         watch.is_announced = True
         family, nlri = key
         route = watch.route
-        self._speaker.originate(
+        self._speaker.local_routes.originate(
             family, [nlri], route.attributes, route.source, weight=route.weight
         )
 
     def _replace(self, key: _Key, watch: _Watch, before: Conditional) -> None:
         if before.source is not watch.route.source:
-            self._speaker.withdraw(key[0], [key[1]], before.source)
+            self._speaker.local_routes.withdraw(key[0], [key[1]], before.source)
         self._announce(key, watch)
 
     def _withdraw(self, key: _Key, watch: _Watch) -> None:
         if watch.is_announced:
             watch.is_announced = False
-            self._speaker.withdraw(key[0], [key[1]], watch.route.source)
+            self._speaker.local_routes.withdraw(key[0], [key[1]], watch.route.source)
 
     def _hide(self) -> None:
         """Let peers be told nothing of what lies inside a summary."""
@@ -181,7 +181,9 @@ class ConditionalRoutes:
             for (family, nlri), watch in self._watches.items()
             if watch.is_announced and watch.route.hides_inside
         ]
-        self._speaker.hide(PrefixMatch(tuple(sorted(entries))) if entries else None)
+        self._speaker.policies.hide(
+            PrefixMatch(tuple(sorted(entries))) if entries else None
+        )
 
 
 def inside(family: Family, nlri: Nlri) -> PrefixEntry:

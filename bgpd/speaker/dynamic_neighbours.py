@@ -10,16 +10,14 @@ does not come is forgotten once it keeps no route of ours any more.
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bgpd.net.sockets import canonical
 from bgpd.session.ranges import neighbour_settings, range_of
 from bgpd.session.settings import RangeSettings
+from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.remembered_peers import Remembered, is_still
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
 
 LEAST: Final = 60.0  # seconds; also those who keep nothing of ours want to be back
 PACE: Final = 100
@@ -29,9 +27,9 @@ spreads those of thousands over a quarter of it, and an attempt costs a quarter 
 _log = logging.getLogger(__name__)
 
 
-def newcomer(speaker: "Speaker", remote: str, chosen: RangeSettings) -> Peer | None:
+def newcomer(neighbours: Neighbours, remote: str, chosen: RangeSettings) -> Peer | None:
     """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
-    if not has_room(speaker, chosen):
+    if not has_room(neighbours, chosen):
         _log.warning(
             "connection from %s rejected: range %s has its %d neighbours",
             remote,
@@ -40,48 +38,51 @@ def newcomer(speaker: "Speaker", remote: str, chosen: RangeSettings) -> Peer | N
         )
         return None
     settings = neighbour_settings(chosen, canonical(remote))
-    peer = speaker.make_peer(settings, chosen.name)
+    peer = neighbours.make(settings, chosen.name)
     peer.driver.start()
     return peer
 
 
-def has_room(speaker: "Speaker", settings: RangeSettings) -> bool:
+def has_room(neighbours: Neighbours, settings: RangeSettings) -> bool:
     """Whether a range takes one more; who is sought in vain so far gives way."""
-    if speaker.range_sizes[settings.name] < settings.limit:
+    if neighbours.range_sizes[settings.name] < settings.limit:
         return True
-    if speaker.loop.time() < speaker.sought_until:
-        for peer in speaker.peers.values():
+    if neighbours.now < neighbours.sought_until:
+        for peer in neighbours.peers.values():
             if peer.range_name == settings.name and peer.driver.session.is_sought:
-                speaker.remove_peer(peer.settings.remote_addr)
+                neighbours.remove(peer.settings.remote_addr)
                 return True
     return False
 
 
 def seek(
-    speaker: "Speaker", remembered: Remembered, lost_at: float, done: Callable[[], None]
+    neighbours: Neighbours,
+    remembered: Remembered,
+    lost_at: float,
+    done: Callable[[], None],
 ) -> Iterator[None]:
     """Connect to the neighbours of ranges that were up, one a step.
 
     Args:
-        speaker: Whose ranges they are.
+        neighbours: Those that there are, and the ranges.
         remembered: Who was up.
         lost_at: When they lost us, on the loop's clock.
         done: Called at the end.
     """
-    ranges = [*speaker.ranges.values()]
+    ranges = [*neighbours.ranges.values()]
     retry = len(remembered.members) // PACE
     sought = 0
     for member in remembered.members.values():
-        if not member.range_name or member.address in speaker.peers:
+        if not member.range_name or member.address in neighbours.peers:
             continue  # configured peers connect by themselves
         chosen = range_of(member.address, ranges)
         until = lost_at + max(member.seconds, LEAST)
         if (
             chosen is not None
             and is_still(member, chosen.template)
-            and speaker.ranges.get(chosen.name) is chosen
-            and speaker.range_sizes[chosen.name] < chosen.limit
-            and speaker.loop.time() < until
+            and neighbours.ranges.get(chosen.name) is chosen
+            and neighbours.range_sizes[chosen.name] < chosen.limit
+            and neighbours.now < until
         ):
             settings = replace(
                 chosen.template,
@@ -90,8 +91,8 @@ def seek(
                 local_addr=member.local_addr,
                 connect_retry_time=max(chosen.template.connect_retry_time, retry),
             )
-            speaker.sought_until = max(speaker.sought_until, until)
-            peer = speaker.make_peer(settings, chosen.name, until)
+            neighbours.sought_until = max(neighbours.sought_until, until)
+            peer = neighbours.make(settings, chosen.name, until)
             peer.driver.start()
             sought += 1
         yield

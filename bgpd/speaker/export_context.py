@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bgpd.session.gr_helper import kept_of_ours
 from bgpd.session.negotiation import Negotiated
@@ -13,6 +13,7 @@ from bgpd.session.settings import (
     NextHopMode,
     PeerSettings,
 )
+from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import hidden_as
 from bgpd.speaker.local_addresses import with_link_local
 from reflector.as_path import PLAIN_PATH, PathRules
@@ -20,9 +21,6 @@ from reflector.export import ExportContext, Target
 from rib.attributes import PrivateScope
 from rib.family import Family
 from rib.path import Source, SourceKind
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
 
 _ALL: Final = frozenset(SourceKind)
 _NONE: Final[frozenset[SourceKind]] = frozenset()
@@ -55,7 +53,7 @@ def next_hop_mode(context: ExportContext) -> NextHopMode:
 
 
 def export_context(
-    speaker: "Speaker",
+    context: SpeakerContext,
     settings: PeerSettings,
     source: Source,
     negotiated: Negotiated,
@@ -66,7 +64,7 @@ def export_context(
     """Return the context of one family of an established session.
 
     Args:
-        speaker: Who we are.
+        context: Who we are.
         settings: The peer's.
         source: The peer as the RIB knows it, of that family.
         negotiated: Of the session.
@@ -80,29 +78,29 @@ def export_context(
     mine = _family_settings(settings, family)
     sends_many = family in negotiated.add_path_send
     self_from = SELF_FROM[settings.next_hop][not is_ibgp]
-    local = speaker.addresses.next_hop(family, local_addr)
+    local = context.addresses.next_hop(family, local_addr, context.own_addresses)
     zone = source.zone
     # Within an AS routes go on beyond the link, and by reflectors that keep the link-local
     # half or do not: one router would be two next hops. BIRD leaves it out there, too.
     is_next_door = bool(zone) and not is_ibgp
-    link_local = speaker.addresses.link_local(zone) if is_next_door else b""
+    link_local = context.addresses.link_local(zone) if is_next_door else b""
     return ExportContext(
         family=family,
         target=target,
         local_as=settings.local_as,
         local_address=with_link_local(local, link_local),
-        router_id=speaker.router_id,
+        router_id=context.router_id,
         cluster_id=source.cluster_id,
-        policy=speaker.export_policy(settings, is_ibgp=is_ibgp).name,
+        policy=context.policies.export_of(settings, is_ibgp=is_ibgp).name,
         self_from=self_from,
-        as_path=PLAIN_PATH if is_ibgp else _path_rules(speaker, settings, negotiated),
+        as_path=PLAIN_PATH if is_ibgp else _path_rules(context, settings, negotiated),
         zone=zone if target is Target.EBGP and SourceKind.EBGP not in self_from else "",
         four_octet_as=negotiated.four_octet_as,
         extended_next_hop=family in negotiated.extended_next_hop,
         add_path_max=mine.add_path_max if sends_many else None,
         max_message_len=negotiated.max_message_len,
         role="" if is_ibgp else settings.role,
-        default_local_pref=speaker.decision.default_local_pref,
+        default_local_pref=context.decision.default_local_pref,
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
         tells_default=settings.tells_default,
@@ -111,14 +109,14 @@ def export_context(
 
 
 def _path_rules(
-    speaker: "Speaker", settings: PeerSettings, negotiated: Negotiated
+    context: SpeakerContext, settings: PeerSettings, negotiated: Negotiated
 ) -> PathRules:
     looks_at_peer = (
         settings.overrides_as or settings.remove_private_as is not PrivateScope.NONE
     )
     is_replaced = settings.local_as_mode is LocalAsMode.REPLACE_AS
     return PathRules(
-        hidden_as=0 if is_replaced else hidden_as(speaker, settings),
+        hidden_as=0 if is_replaced else hidden_as(context, settings),
         peer_as=negotiated.peer_as if looks_at_peer else 0,
         overrides_peer_as=settings.overrides_as,
         private=settings.remove_private_as,

@@ -5,14 +5,13 @@ values that nobody refers to go, next hops without a path are watched no longer;
 source of paths must still have a reason to have them.
 """
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from itertools import islice
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
+from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.orphan_paths import Leftovers
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
+from bgpd.speaker.peer import Peer
 
 INTERVAL: Final = 10.0  # seconds between rounds
 THOROUGH: Final = 6  # of so many rounds, one looks at every peer's attribute blocks
@@ -23,32 +22,34 @@ class Upkeep:
     """Runs rounds from its creation until ``close``.
 
     Args:
-        speaker: Whose tables and peers they are.
+        context: Whose tables they are.
+        peers: By address.
 
     Attributes:
         helpers: Others who look after something in each round: a slice for each step.
         leftovers: Paths that nobody has any reason to hold.
     """
 
-    def __init__(self, speaker: "Speaker") -> None:
+    def __init__(self, context: SpeakerContext, peers: Mapping[str, Peer]) -> None:
         self.helpers: list[Callable[[], Iterable[object]]] = []
-        self.leftovers = Leftovers(speaker)
-        self._speaker = speaker
+        self.leftovers = Leftovers(context, peers)
+        self._context = context
+        self._peers = peers
         self._count = 0
         self._is_under_way = False
-        self._handle = speaker.loop.call_later(INTERVAL, self._begin)
+        self._handle = context.loop.call_later(INTERVAL, self._begin)
 
     def close(self) -> None:
         """Begin no more rounds."""
         self._handle.cancel()
 
     def _begin(self) -> None:
-        self._handle = self._speaker.loop.call_later(INTERVAL, self._begin)
+        self._handle = self._context.loop.call_later(INTERVAL, self._begin)
         if not self._is_under_way:
             self._is_under_way = True
             self._count += 1
             is_thorough = self._count % THOROUGH == 0
-            self._speaker.jobs.add(self._run(is_thorough=is_thorough))
+            self._context.jobs.add(self._run(is_thorough=is_thorough))
 
     def _run(self, *, is_thorough: bool) -> Iterator[None]:
         try:
@@ -63,20 +64,19 @@ class Upkeep:
             is_thorough: Look for unused outcomes of attribute blocks, too, where a peer
                 has few.
         """
-        speaker = self._speaker
-        for tables in speaker.tables.values():
+        for tables in self._context.tables.values():
             yield from tables.look_after()
         for helper in self.helpers:
             for _ in helper():
                 yield
         if is_thorough:
             yield from self._look_after_outcomes()
-        for _ in speaker.next_hops.sweep_unused():
+        for _ in self._context.next_hops.sweep_unused():
             yield
         self.leftovers.look()
 
     def _look_after_outcomes(self) -> Iterator[None]:
-        rest = iter(list(self._speaker.peers.values()))
+        rest = iter(list(self._peers.values()))
         while some := list(islice(rest, _PEERS)):
             for peer in some:
                 for rib in tuple(peer.ribs_in.values()):

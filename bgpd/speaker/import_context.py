@@ -1,14 +1,11 @@
 """What a peer's UPDATEs are read and judged by, from settings and session."""
 
-from typing import TYPE_CHECKING
-
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import LocalAsMode, PeerSettings
+from bgpd.speaker.context import SpeakerContext
 from rib.attributes import AttributeContext
 from rib.import_checks import ImportRules
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
+from rib.nlri import parse_address
 
 
 def attribute_context(
@@ -43,7 +40,7 @@ def decoding_of(settings: PeerSettings) -> tuple[object, ...]:
 
 
 def import_rules(
-    speaker: "Speaker",
+    context: SpeakerContext,
     settings: PeerSettings,
     local_addresses: frozenset[bytes],
     *,
@@ -52,30 +49,43 @@ def import_rules(
     """Return what decides whether a peer's routes come in.
 
     Args:
-        speaker: Who we are.
+        context: Who we are.
         settings: The peer's.
         local_addresses: Ours on its session.
         is_ibgp: Whether the peer is of our AS.
     """
     is_put_before = (
         settings.local_as_mode is LocalAsMode.PREPEND
-        and hidden_as(speaker, settings) != 0
+        and hidden_as(context, settings) != 0
     )
     return ImportRules(
-        speaker.import_policy(settings, is_ibgp=is_ibgp),
+        context.policies.import_of(settings, is_ibgp=is_ibgp),
         local_as=settings.local_as,
-        own_asns=speaker.own_asns,
+        own_asns=context.numbers.asns,
         put_before=settings.local_as if is_put_before else 0,
-        router_id=speaker.router_id,
-        cluster_ids=speaker.cluster_ids,
-        own_addresses=speaker.shared.own_addresses | local_addresses,
-        is_on_this_machine=speaker.shared.is_here(settings.remote_addr),
+        router_id=context.router_id,
+        cluster_ids=context.numbers.cluster_ids,
+        own_addresses=context.own_addresses | local_addresses,
+        is_on_this_machine=is_on_this_machine(context, settings.remote_addr),
         allow_own_as=settings.allow_own_as,
         role="" if is_ibgp else settings.role,
-        allows_reserved=speaker.destinations.allows_reserved,
+        allows_reserved=context.allows_reserved,
     )
 
 
-def hidden_as(speaker: "Speaker", settings: PeerSettings) -> int:
+def is_on_this_machine(context: SpeakerContext, address: str) -> bool:
+    """Return whether a peer's address is one of this machine.
+
+    The kernel knows; where it is not asked, the addresses that are known to be ours.
+    A link-local one says nothing: the same may be ours on another link.
+    """
+    if "%" in address:
+        return False
+    octets = parse_address(address)
+    return context.next_hops.get(octets).is_local or octets in context.own_addresses
+
+
+def hidden_as(context: SpeakerContext, settings: PeerSettings) -> int:
     """Return our AS where a session has another in its place; 0 where it has not."""
-    return 0 if settings.local_as == speaker.asn else speaker.asn
+    asn = context.numbers.asn
+    return 0 if settings.local_as == asn else asn

@@ -6,57 +6,68 @@ would call it from. Then the neighbour's socket options are set.
 """
 
 import logging
-from typing import TYPE_CHECKING
 
 from bgpd.net.peer_sockets import set_peer_options
 from bgpd.net.tcp_connection import Connection
 from bgpd.session.ranges import range_of
 from bgpd.session.zones import split_zone
 from bgpd.speaker.dynamic_neighbours import newcomer
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
+from bgpd.speaker.neighbours import Neighbours
+from bgpd.speaker.unknown_sources import Strangers
 
 _log = logging.getLogger(__name__)
 
 
-def answer(speaker: "Speaker", connection: Connection) -> None:
-    """Hand a connection to the neighbour who made it, or close it."""
-    local, remote = connection.address_pair()
-    peer = speaker.peers.get(remote)
-    chosen, expected = None, ""
-    if peer is not None and not peer.range_name:
-        expected = peer.settings.local_addr
-    elif remote:
-        # A neighbour of a range may have been called from where it knew us before a
-        # restart: that binds nobody, its range's address does.
-        chosen = range_of(remote, speaker.ranges.values())
-        expected = "" if chosen is None else chosen.template.local_addr
-    if expected and split_zone(expected)[0] != split_zone(local)[0]:
-        wrong = f"it came to {local}, and our address towards it is {expected}"
-        _refuse(speaker, connection, remote, wrong)
-        return
-    if peer is None and chosen is not None:
-        peer = newcomer(speaker, remote, chosen)
-    if peer is None:
-        _refuse(speaker, connection, remote, "no such neighbour")
-        return
-    try:
-        set_peer_options(connection.sock, peer.settings)
-    except OSError as error:
-        _log.info("connection from %s lost: %s", remote, error.strerror)
+class IncomingConnections:
+    """Gives connections to the neighbours who made them.
+
+    Args:
+        neighbours: Those that there are, and the ranges.
+
+    Attributes:
+        rejected_count: Connections that were closed because no neighbour may have made them.
+    """
+
+    def __init__(self, neighbours: Neighbours) -> None:
+        self.rejected_count = 0
+        self._neighbours = neighbours
+        self._strangers = Strangers()
+
+    def answer(self, connection: Connection) -> None:
+        """Hand a connection to the neighbour who made it, or close it."""
+        neighbours = self._neighbours
+        local, remote = connection.address_pair()
+        peer = neighbours.peers.get(remote)
+        chosen, expected = None, ""
+        if peer is not None and not peer.range_name:
+            expected = peer.settings.local_addr
+        elif remote:
+            # A neighbour of a range may have been called from where it knew us before a
+            # restart: that binds nobody, its range's address does.
+            chosen = range_of(remote, neighbours.ranges.values())
+            expected = "" if chosen is None else chosen.template.local_addr
+        if expected and split_zone(expected)[0] != split_zone(local)[0]:
+            wrong = f"it came to {local}, and our address towards it is {expected}"
+            self._refuse(connection, remote, wrong)
+            return
+        if peer is None and chosen is not None:
+            peer = newcomer(neighbours, remote, chosen)
+        if peer is None:
+            self._refuse(connection, remote, "no such neighbour")
+            return
+        try:
+            set_peer_options(connection.sock, peer.settings)
+        except OSError as error:
+            _log.info("connection from %s lost: %s", remote, error.strerror)
+            connection.close()
+            return
+        if peer.range_name and peer.stale_family_count:
+            peer.driver.start()  # back while its routes wait for it; or no effect
+        peer.driver.adopt(connection)
+
+    def _refuse(self, connection: Connection, remote: str, reason: str) -> None:
+        """Close a stranger's connection; log it, but not each time it knocks."""
         connection.close()
-        return
-    if peer.range_name and peer.stale_family_count:
-        peer.driver.start()  # back while its routes wait for it; or no effect
-    peer.driver.adopt(connection)
-
-
-def _refuse(
-    speaker: "Speaker", connection: Connection, remote: str, reason: str
-) -> None:
-    """Close a stranger's connection; log it, but not each time it knocks."""
-    connection.close()
-    speaker.refused_connections += 1
-    if speaker.strangers.is_news(remote or "?", speaker.loop.time()):
-        _log.info("connection from %s rejected: %s", remote or "?", reason)
+        self.rejected_count += 1
+        if self._strangers.is_news(remote or "?", self._neighbours.now):
+            _log.info("connection from %s rejected: %s", remote or "?", reason)

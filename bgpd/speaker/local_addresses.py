@@ -8,8 +8,8 @@ is reset.
 
 import logging
 import socket
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final, TypeVar
+from collections.abc import Callable, Collection
+from typing import Final, TypeVar
 
 from bgpd.session.negotiation import Negotiated
 from fib.addresses import (
@@ -23,9 +23,6 @@ from rib.family import ADDRESS_OCTETS, IPV6_UNICAST, Family
 from rib.nlri import format_address, parse_address
 from rib.zones import is_link_local
 
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
-
 _MEMO_MAX: Final = 4096  # choices remembered; our own addresses and links are fewer
 
 _K = TypeVar("_K")
@@ -37,11 +34,12 @@ class OwnAddresses:
     """Chooses next hops among our addresses.
 
     Args:
-        speaker: Whose sessions they are for.
+        follow: Called when a choice has come to something else: the sessions concerned
+            are told by what is right now.
     """
 
-    def __init__(self, speaker: "Speaker") -> None:
-        self._speaker = speaker
+    def __init__(self, follow: Callable[[], None]) -> None:
+        self._follow = follow
         self._table = AddressTable(self._changed)
         self._siblings: dict[tuple[bytes, int], bytes] = {}
         self._link_locals: dict[str, bytes] = {}
@@ -60,18 +58,24 @@ class OwnAddresses:
         """Follow nothing any more."""
         self._table.close()
 
-    def next_hop(self, family: Family, local_addr: str) -> bytes:
+    def next_hop(
+        self, family: Family, local_addr: str, own: Collection[bytes]
+    ) -> bytes:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
 
         A session over the other address family takes the node's own address of this one,
         else an address of the same interface; where there is none, routes that need one
         are not sent.
+
+        Args:
+            family: AFI and SAFI.
+            local_addr: Our end of the session.
+            own: The node's own addresses, octets.
         """
         octets = parse_address(local_addr.partition("%")[0]) if local_addr else b""
         wanted = ADDRESS_OCTETS[family.afi]
         if len(octets) == wanted:
             return octets
-        own = self._speaker.shared.own_addresses
         mine = [each for each in own if len(each) == wanted]
         if len(mine) == 1:
             return mine[0]
@@ -136,14 +140,7 @@ class OwnAddresses:
             has_changed |= now != before
             self._link_locals[zone] = now
         if has_changed:
-            self._speaker.jobs.add(self._follow())
-
-    def _follow(self) -> Iterator[None]:
-        """Let each session be told by what is right now; a peer each step."""
-        for peer in tuple(self._speaker.peers.values()):
-            if peer.negotiated is not None:
-                peer.rejoin()
-                yield
+            self._follow()
 
 
 def zone_of(remote_addr: str, negotiated: Negotiated) -> str:

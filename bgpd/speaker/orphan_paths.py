@@ -7,16 +7,14 @@ so in two looks in a row, and has not become less, is told and swept.
 """
 
 import logging
-from collections.abc import Iterator
-from typing import TYPE_CHECKING
+from collections.abc import Iterator, Mapping
 
 from bgpd.session.fsm import State
+from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.peer import Peer
 from rib.adj_rib_in import SWEEP_SLICE
 from rib.family import Family
 from rib.path import Source, SourceKind
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
 
 _PEERS = (SourceKind.EBGP, SourceKind.IBGP)
 _Place = tuple[Family, Source]
@@ -28,16 +26,18 @@ class Leftovers:
     """Looks after one speaker's tables.
 
     Args:
-        speaker: Whose they are.
+        context: Whose they are.
+        peers: By address.
 
     Attributes:
         found: Paths that are left over, by whose they were: as of the last look. Each was
             told, and is being removed.
     """
 
-    def __init__(self, speaker: "Speaker") -> None:
+    def __init__(self, context: SpeakerContext, peers: Mapping[str, Peer]) -> None:
         self.found: dict[_Place, int] = {}
-        self._speaker = speaker
+        self._context = context
+        self._peers = peers
         self._suspects: dict[_Place, int] = {}
 
     @property
@@ -69,27 +69,26 @@ class Leftovers:
                 count,
                 family,
             )
-            self._speaker.jobs.add(self._remove(family, source))
+            self._context.jobs.add(self._remove(family, source))
         self.found = found
 
     def _without_reason(self) -> dict[_Place, int]:
-        speaker = self._speaker
         allowed = {
             source
-            for peer in speaker.peers.values()
+            for peer in self._peers.values()
             for family, source in peer.sources.items()
             if peer.state is State.ESTABLISHED or family in peer.stale
         }
         return {
             (family, source): count
-            for family, tables in speaker.tables.items()
+            for family, tables in self._context.tables.items()
             for source, count in tables.loc_rib.path_counts.items()
             if source not in allowed and source.kind in _PEERS
         }
 
     def _remove(self, family: Family, source: Source) -> Iterator[None]:
         """Remove all paths of a source, a slice for each step."""
-        tables = self._speaker.tables[family]
+        tables = self._context.tables[family]
         loc_rib = tables.loc_rib
         epoch = source.epoch = source.epoch + 1
         nlris = list(loc_rib.table)

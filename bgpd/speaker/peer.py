@@ -7,7 +7,8 @@ survive a session as stale are replaced or swept under it (RFC 4724, RFC 7313).
 
 import logging
 from collections.abc import Callable, Iterable, Iterator
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import Protocol
 
 from bgpd.net.driver import PeerDriver
 from bgpd.pipeline.inbound_refresh import Refreshes, marks_of
@@ -26,11 +27,13 @@ from bgpd.session.events import (
 from bgpd.session.fsm import State
 from bgpd.session.gr_helper import are_ours_kept
 from bgpd.session.negotiation import Negotiated
+from bgpd.session.peer import PeerSession
 from bgpd.session.settings import PeerSettings
+from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.export_context import export_context
 from bgpd.speaker.import_context import attribute_context, import_rules
 from bgpd.speaker.local_addresses import zone_of
-from bgpd.speaker.prefix_limits import PrefixLimits, block, exceeded, look_at, rest
+from bgpd.speaker.prefix_limits import PrefixLimits, block
 from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.route_refresh import (
     RefreshSubtype,
@@ -45,36 +48,48 @@ from rib.import_checks import ImportRules
 from rib.nlri import parse_address
 from rib.path import Source, SourceKind
 
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
-
-
 _log = logging.getLogger(__name__)
+
+
+class PeerOwner(Protocol):
+    """Who has all peers, and hears of one what concerns others (``Neighbours``)."""
+
+    def session_changed(self, peer: "Peer") -> None:
+        """A session came up or went down."""
+
+    def end_of_rib_received(self, peer: "Peer", family: Family) -> None:
+        """A peer has sent all its routes."""
+
+    def forget_dynamic(self, peer: "Peer") -> None:
+        """A dynamic neighbour's last connection is gone."""
 
 
 class Peer:
     """A configured or dynamic neighbour.
 
     Args:
-        speaker: Whose peer it is.
+        context: What it stands on.
+        owner: Who has it.
         settings: What it is configured to be.
-        driver: Its sockets and session.
+        session: Its state machine, not started.
         range_name: The dynamic range it came from; empty for a configured one.
     """
 
     def __init__(
         self,
-        speaker: "Speaker",
+        context: SpeakerContext,
+        owner: PeerOwner,
         settings: PeerSettings,
+        session: PeerSession,
         *,
         range_name: str = "",
     ) -> None:
         self.settings = settings
         self.range_name = range_name
-        self.driver: PeerDriver  # set by the speaker, which makes both
+        self.driver = PeerDriver(session, settings, self, context.loop, context.poller)
         # One for each family: their routes become stale at different times.
         self.sources = {
-            family: Source(settings.name, SourceKind.EBGP) for family in speaker.tables
+            family: Source(settings.name, SourceKind.EBGP) for family in context.tables
         }
         self.kind = SourceKind.EBGP
         self.ribs_in: dict[Family, AdjRibIn] = {}
@@ -84,20 +99,21 @@ class Peer:
         self.ended_families: set[Family] = set()  # End-of-RIB received
         self.heard_at = 0.0  # monotonic seconds: session up, or its last UPDATE
         self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
-        self._speaker = speaker
+        self._context = context
+        self._owner = owner
         self._intake: Intake | None = None
         self.stale = StaleRoutes(
-            speaker.loop,
+            context.loop,
             self._sweep_outlived,
             self._make_long_lived,
-            speaker.stale_path_time,
-            speaker.poller.pulse.look,
+            context.stale_path_time,
+            context.poller.pulse.look,
         )
         self._refreshes = Refreshes(
-            speaker.loop,
+            context.loop,
             self._refresh_overdue,
-            speaker.stale_path_time,
-            speaker.poller.pulse.look,
+            context.stale_path_time,
+            context.poller.pulse.look,
         )
         self.limits = PrefixLimits()
 
@@ -125,8 +141,8 @@ class Peer:
     def established(self, event: Established) -> None:
         """Open the tables of the session's families, both ways."""
         negotiated = self.negotiated = event.negotiated
-        self.heard_at = self._speaker.loop.time()
-        self._speaker.note_restart(self)
+        self.heard_at = self._context.loop.time()
+        self.note_restart()
         local = self.driver.session.local_addr.partition("%")[0]
         self._local_addresses = frozenset((parse_address(local),) if local else ())
         self._describe_source(negotiated)
@@ -138,10 +154,10 @@ class Peer:
         self.stale.came_back(negotiated)
         rules = self._import_rules()
         for family in negotiated.families:
-            tables = self._speaker.tables[family]
+            tables = self._context.tables[family]
             rib = self.ribs_in.get(family)
             if rib is None:
-                hops = self._speaker.next_hops
+                hops = self._context.next_hops
                 self.ribs_in[family] = AdjRibIn(
                     self.sources[family], tables.loc_rib, rules, hops
                 )
@@ -158,7 +174,7 @@ class Peer:
             negotiated.hold_time,
             ", ".join(map(str, sorted(negotiated.families))),
         )
-        self._speaker.session_changed(self)
+        self._owner.session_changed(self)
 
     def _describe_source(self, negotiated: Negotiated) -> None:
         kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
@@ -170,7 +186,7 @@ class Peer:
             if facts != (source.kind, source.router_id, source.asn):
                 # Decisions that rested on the former session's identity are void.
                 self.stale.drop(family)
-                self._speaker.tables[family].doubt_routes_of(source)
+                self._context.tables[family].doubt_routes_of(source)
                 source.kind, source.router_id, source.asn = facts
             source.address, source.zone = address, zone
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
@@ -178,10 +194,10 @@ class Peer:
     def _reflect_as(self, *, is_ibgp: bool) -> None:
         """Set what reflection asks of the sources; their routes follow what changed."""
         is_client = self.settings.is_client and is_ibgp
-        cluster_id = self._speaker.cluster_id_of(self.settings)
+        cluster_id = self._context.numbers.cluster_id_of(self.settings)
         for family, source in self.sources.items():
             if (is_client, cluster_id) != (source.is_client, source.cluster_id):
-                self._speaker.tables[family].doubt_routes_of(source)
+                self._context.tables[family].doubt_routes_of(source)
                 source.is_client, source.cluster_id = is_client, cluster_id
 
     def _make_intake(self, negotiated: Negotiated) -> Intake:
@@ -191,7 +207,7 @@ class Peer:
 
     def _import_rules(self) -> ImportRules:
         return import_rules(
-            self._speaker,
+            self._context,
             self.in_force,
             self._local_addresses,
             is_ibgp=self.kind is SourceKind.IBGP,
@@ -199,13 +215,15 @@ class Peer:
 
     def _join(self, family: Family, negotiated: Negotiated) -> None:
         context = self._export_context(family, negotiated)
-        policy = self._speaker.export_policy(self.settings, is_ibgp=negotiated.is_ibgp)
-        tables = self._speaker.tables[family]
+        policy = self._context.policies.export_of(
+            self.settings, is_ibgp=negotiated.is_ibgp
+        )
+        tables = self._context.tables[family]
         tables.join(self.sources[family], context, policy, self.driver.write)
 
     def _export_context(self, family: Family, negotiated: Negotiated) -> ExportContext:
         return export_context(
-            self._speaker,
+            self._context,
             self.in_force,
             self.sources[family],
             negotiated,
@@ -218,9 +236,9 @@ class Peer:
         """Take UPDATEs in and pass their changes on; a fault on the way is raised then."""
         if self._intake is None:
             return None
-        self.heard_at = self._speaker.loop.time()
+        self.heard_at = self._context.loop.time()
         taken = self._intake.take(bodies)
-        tables = self._speaker.tables
+        tables = self._context.tables
         for family, changes in taken.changes.items():
             if changes:
                 tables[family].changed(changes)
@@ -231,16 +249,26 @@ class Peer:
             rib.octets_received = octets
             log_ignored(self._prefix, rib)
             if rib.is_sweep_due:
-                self._speaker.jobs.add(iter(rib.sweep_unused()))
+                self._context.jobs.add(iter(rib.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
-                self._speaker.jobs.add(iter(rib.loc_rib.sweep_unused()))
+                self._context.jobs.add(iter(rib.loc_rib.sweep_unused()))
             if rib.can_let_in:
                 tables[rib.loc_rib.family].changed(rib.let_in_blocked())
-        if self._speaker.next_hops.is_due:
-            self._speaker.jobs.add(self._speaker.next_hops.sweep_unused())
+        if self._context.next_hops.is_due:
+            self._context.jobs.add(self._context.next_hops.sweep_unused())
         if taken.fault is not None:  # the rest is lost: the session must end
             raise taken.fault
-        return taken.error or exceeded(self)
+        return taken.error or self._exceeded()
+
+    def _exceeded(self) -> NotifyError | None:
+        is_dynamic = bool(self.range_name)
+        return self.limits.look(self.settings, self.ribs_in, is_dynamic=is_dynamic)
+
+    def look_at_limits(self) -> None:
+        """End the session if it has too many prefixes now."""
+        error = None if self.negotiated is None else self._exceeded()
+        if error is not None:
+            self.driver.notify(error)
 
     def _act_on(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
@@ -248,7 +276,7 @@ class Peer:
         for family in taken.ended:
             self.ended_families.add(family)
             self.stale.drop(family)
-            self._speaker.end_of_rib_received(self, family)
+            self._owner.end_of_rib_received(self, family)
 
     def refresh_received(self, event: RefreshReceived) -> None:
         """Tell our routes again, or mark the peer's own refresh."""
@@ -263,7 +291,7 @@ class Peer:
                 self._sweep(family)
         else:
             begin, end = marks_of(family, self.negotiated)
-            self._speaker.tables[family].refresh(
+            self._context.tables[family].refresh(
                 self.sources[family], before=begin, after=end
             )
 
@@ -290,7 +318,7 @@ class Peer:
 
     def _free_discarded(self, rib: AdjRibIn) -> None:
         if rib.has_discarded:
-            self._speaker.jobs.add(rib.free_discarded())
+            self._context.jobs.add(rib.free_discarded())
 
     def session_down(self, event: SessionDown) -> None:
         """Let go of the peer's routes, or keep them as stale for its restart time."""
@@ -299,7 +327,7 @@ class Peer:
         negotiated, self.negotiated = self.negotiated, None
 
         def leave(family: Family) -> None:
-            self._speaker.tables[family].leave(self.sources[family])
+            self._context.tables[family].leave(self.sources[family])
             self._make_stale(self.ribs_in[family])
             if family in event.kept_families and negotiated is not None:
                 self._keep_stale(family, negotiated)
@@ -309,8 +337,11 @@ class Peer:
 
         each(leave, self.ribs_in, "family of a session that ended")
         _log.warning("%s: session down: %s", self._prefix, event.reason)
-        rest(self)
-        self._speaker.session_changed(self)
+        if self.limits.disable(self.settings):
+            # Else a neighbour of a range is forgotten, and comes at once.
+            self.is_held = True
+            self.driver.stop()
+        self._owner.session_changed(self)
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
         seconds = self.stale.keep(
@@ -330,25 +361,25 @@ class Peer:
     def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
         self._sweep(family, epoch)
         if self.range_name and not self.stale and not self.driver.session.is_started:
-            self._speaker.forget_dynamic(self)  # it was kept for these routes alone
+            self._owner.forget_dynamic(self)  # it was kept for these routes alone
 
     def _sweep(self, family: Family, epoch: int | None = None) -> None:
         rib = self.ribs_in[family]
         if rib.accepted_count:
             source = self.sources[family]
             if epoch is None:
-                tables = self._speaker.tables[family]
+                tables = self._context.tables[family]
                 tables.foresee(lambda rib: rib.foresee_sweep(source))
             self.run(family, rib.sweep_stale(epoch))
 
     def run(self, family: Family, slices: Iterator[list[Change]]) -> None:
         """Carry out long work on the tables; the first slice at once."""
-        changed = self._speaker.tables[family].changed
+        changed = self._context.tables[family].changed
         first = next(slices, None)
         if first is None:
             return
         changed(first)
-        self._speaker.jobs.add(self._each(slices, changed))
+        self._context.jobs.add(self._each(slices, changed))
 
     def _each(
         self, slices: Iterator[list[Change]], changed: Callable[[list[Change]], None]
@@ -356,7 +387,7 @@ class Peer:
         for changes in slices:
             changed(changes)
             yield
-        look_at(self)
+        self.look_at_limits()
 
     def state_changed(self, event: StateChanged) -> None:
         """Log the way down; ``established`` logs the way up."""
@@ -372,7 +403,7 @@ class Peer:
 
     def peer_expired(self) -> None:
         """Forget a dynamic neighbour."""
-        self._speaker.forget_dynamic(self)
+        self._owner.forget_dynamic(self)
 
     def resume(self, lost: float, now: float) -> None:
         """Leave a standstill out of all that is measured (``bgpd.speaker.stall_recovery``)."""
@@ -383,12 +414,12 @@ class Peer:
     def fell_behind(self) -> None:
         """Let update groups note what the peer misses."""
         for family in self.ribs_in:
-            self._speaker.tables[family].fell_behind(self.sources[family])
+            self._context.tables[family].fell_behind(self.sources[family])
 
     def caught_breath(self) -> None:
         """Tell the peer what it missed."""
         for family in self.ribs_in:
-            self._speaker.tables[family].caught_breath(self.sources[family])
+            self._context.tables[family].caught_breath(self.sources[family])
 
     def rename(self, name: str) -> None:
         """Show the peer under another name."""
@@ -396,6 +427,16 @@ class Peer:
             source.name = name
 
     # -- what the speaker wants ---------------------------------------------------------
+
+    def note_restart(self) -> None:
+        """Say what the peer's next OPEN tells of our own restart.
+
+        One that had a session with this very process has lost nothing by its start.
+        """
+        session, restart = self.driver.session, self._context.restart
+        if session.counters.established_count:
+            restart = replace(restart, preserved=frozenset(self._context.tables))
+        session.restart = restart
 
     def enable(self) -> None:
         """Let a session come up, whatever kept it from that."""
@@ -451,10 +492,10 @@ class Peer:
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
         for family in negotiated.families:
             context = self._export_context(family, negotiated)
-            policy = self._speaker.export_policy(
+            policy = self._context.policies.export_of(
                 self.settings, is_ibgp=negotiated.is_ibgp
             )
-            self._speaker.tables[family].move(self.sources[family], context, policy)
+            self._context.tables[family].move(self.sources[family], context, policy)
 
     def ask_refresh(self, families: Iterable[Family]) -> bool:
         """Ask the peer for its routes again; false where it cannot (RFC 2918)."""
@@ -469,7 +510,7 @@ class Peer:
         """The peer is removed: its routes go, stale ones too."""
         for family, rib in self.ribs_in.items():
             self.stale.forget(family)
-            self._speaker.tables[family].leave(self.sources[family])
+            self._context.tables[family].leave(self.sources[family])
             self._make_stale(rib)
             self._sweep(family)
 

@@ -151,7 +151,7 @@ class PeerChanges:
             self.faults[step.name] = text
             _log.error("peer %s: %s", step.name, text, exc_info=_unexpected(error))
             if step.change is Change.ADD:
-                self._speaker.discard_peer(step.name)
+                self._speaker.neighbours.discard(step.name)
 
     def _apply(self, step: Step) -> None:
         speaker, settings = self._speaker, step.value
@@ -161,12 +161,12 @@ class PeerChanges:
             if step.change is Change.ADD:
                 dynamic = speaker.peers.get(step.name)
                 if dynamic is None:
-                    speaker.add_peer(settings)
+                    speaker.neighbours.add(settings)
                 else:
                     take_over(speaker, dynamic, settings)
             elif step.name in speaker.peers:
                 keys = ", ".join(step.shown_keys)
-                speaker.change_peer(settings, step.cost, f"changed: {keys}")
+                speaker.neighbours.change(settings, step.cost, f"changed: {keys}")
 
 
 def foresee(
@@ -196,7 +196,10 @@ def foresee(
             for name in {peer.range_name, step.range_name}:
                 costs.setdefault(name, []).append(step.cost)
             yield None
-    names = {settings.prefix: settings.name for settings in speaker.ranges.values()}
+    names = {
+        settings.prefix: settings.name
+        for settings in speaker.neighbours.ranges.values()
+    }
     for step in steps:
         if step.kind is StepKind.RANGE:
             after = step.value.name if isinstance(step.value, RangeSettings) else ""

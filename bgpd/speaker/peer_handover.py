@@ -45,11 +45,11 @@ def heir(
     if not (peer.range_name or can_go_on(peer)):
         return None
     if ranges is None:
-        ranges = speaker.ranges.values()
+        ranges = speaker.neighbours.ranges.values()
     chosen = range_of(peer.settings.remote_addr, ranges)
     if chosen is None or chosen.name == peer.range_name:
         return chosen
-    return chosen if has_room(speaker, chosen) else None
+    return chosen if has_room(speaker.neighbours, chosen) else None
 
 
 def settings_under(chosen: RangeSettings, peer: Peer) -> PeerSettings:
@@ -92,13 +92,13 @@ def leave_to_range(speaker: "Speaker", peer: Peer, text: str = "") -> None:
     """
     chosen = heir(speaker, peer)
     if chosen is None:
-        speaker.remove_peer(peer.settings.remote_addr, text)
+        speaker.neighbours.remove(peer.settings.remote_addr, text)
         return
     settings = settings_under(chosen, peer)
     if chosen.name != peer.range_name or settings != peer.settings:
         cost, keys = change_of(peer, settings)
         reason = f"changed: {', '.join(keys)}"
-        speaker.change_peer(settings, cost, reason, range_name=chosen.name)
+        speaker.neighbours.change(settings, cost, reason, range_name=chosen.name)
 
 
 def take_over(speaker: "Speaker", peer: Peer, settings: PeerSettings) -> None:
@@ -110,10 +110,12 @@ def take_over(speaker: "Speaker", peer: Peer, settings: PeerSettings) -> None:
         settings: The configured peer's.
     """
     if not can_go_on(peer):
-        speaker.remove_peer(settings.remote_addr, "now configured")
-        speaker.add_peer(settings)
+        speaker.neighbours.remove(settings.remote_addr, "now configured")
+        speaker.neighbours.add(settings)
         return
     cost, keys = change_of(peer, settings)
-    speaker.change_peer(settings, cost, f"changed: {', '.join(keys)}", range_name="")
+    speaker.neighbours.change(
+        settings, cost, f"changed: {', '.join(keys)}", range_name=""
+    )
     if not peer.is_held:
         peer.driver.start()  # only its routes may have been there; else no effect

@@ -63,7 +63,7 @@ class PeerMemory:
         for peer in speaker.peers.values():
             if peer.negotiated is not None:
                 self._note(peer)
-        speaker.session_listeners.append(self._note)
+        speaker.neighbours.session_listeners.append(self._note)
         self._timer = speaker.loop.call_later(DELAY, self._turn)
 
     def _note(self, peer: Peer) -> None:
@@ -145,7 +145,7 @@ class PeerMemory:
         if self._timer is None or self._path is None:
             return
         self._timer.cancel()
-        self._speaker.session_listeners.remove(self._note)
+        self._speaker.neighbours.session_listeners.remove(self._note)
         if self._writing is not None:
             await asyncio.wait([self._writing])
         if forgets:

@@ -11,10 +11,9 @@ ends with Cease/1 where that is the action (RFC 4486 4), and the peer rests.
 """
 
 import logging
-from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple
 
-from bgpd.config.diff import peer_change
 from bgpd.runtime.log_setup import alike
 from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
@@ -24,21 +23,7 @@ from rib.family import Family
 RANGE_REST: Final = 60
 """Seconds of rest for a neighbour of a range where none are configured: it is forgotten with
 its session, and so is how often it has failed."""
-CURES: Final = frozenset(
-    {
-        "families",
-        "import_policy",
-        "remote_as",
-        "remote_as_class",
-        "remote_as_ranges",
-    }
-)
-"""Fields of ``PeerSettings`` whose change may bring a peer below its limits."""
-_COSMETIC: Final = frozenset({"name", "description"})
 _ENDS: Final = (LimitAction.RESTART, LimitAction.DISABLE)
-
-if TYPE_CHECKING:
-    from bgpd.speaker.peer import Peer
 
 _log = logging.getLogger(__name__)
 
@@ -106,6 +91,25 @@ class PrefixLimits:
         self.is_disabled = False
         self._warned.clear()
         self._full.clear()
+
+    def disable(self, settings: PeerSettings) -> bool:
+        """Return whether the limit that ended a session keeps the peer down, and log it.
+
+        If so, it waits until an operator enables it.
+        """
+        limit = self.exceeded
+        if limit is None or limit.action is not LimitAction.DISABLE:
+            return False
+        self.is_disabled = True
+        _log.error(
+            "%s (%s): disabled by %s of %d; pybgpctl enable-peer %s lets it come again",
+            settings.name,
+            settings.remote_addr,
+            limit.key,
+            limit.most,
+            settings.name,
+        )
+        return True
 
     def look(
         self,
@@ -204,96 +208,3 @@ def has_more_room(
     return was.max_received_action is LimitAction.BLOCK and (
         not is_blocking or not now.max_received or now.max_received > was.max_received
     )
-
-
-def exceeded(peer: "Peer") -> NotifyError | None:
-    """Return the error that ends a peer's session, if a limit says so."""
-    is_dynamic = bool(peer.range_name)
-    return peer.limits.look(peer.settings, peer.ribs_in, is_dynamic=is_dynamic)
-
-
-def look_at(peer: "Peer") -> None:
-    """End a peer's session if it has too many prefixes now."""
-    error = None if peer.negotiated is None else exceeded(peer)
-    if error is not None:
-        peer.driver.notify(error)
-
-
-def rest(peer: "Peer") -> None:
-    """See to it that a peer whose session a limit ended waits for an operator, if it must."""
-    limit, settings = peer.limits.exceeded, peer.settings
-    if limit is None or limit.action is not LimitAction.DISABLE:
-        return
-    peer.limits.is_disabled = True
-    peer.is_held = True  # else a neighbour of a range is forgotten, and comes at once
-    peer.driver.stop()
-    _log.error(
-        "%s (%s): disabled by %s of %d; pybgpctl enable-peer %s lets it come again",
-        settings.name,
-        settings.remote_addr,
-        limit.key,
-        limit.most,
-        settings.name,
-    )
-
-
-def retry(peer: "Peer") -> None:
-    """End the rest of a peer whose session a limit ended: it may keep within it now."""
-    if peer.negotiated is not None or peer.limits.exceeded is None:
-        return
-    if peer.limits.is_disabled:
-        peer.enable()
-    else:
-        peer.driver.try_afresh()
-
-
-def follow(peer: "Peer", before: PeerSettings) -> None:
-    """Follow changed settings that need no other session.
-
-    Raised limits let in what was kept out, lowered ones are looked at at once; a peer that is
-    not up is tried at once if what it failed of may be gone.
-    """
-    now = peer.settings
-    changed = set(peer_change(before, now)[1])
-    if peer.negotiated is None:
-        if peer.limits.exceeded is not None:
-            if changed & CURES:
-                retry(peer)
-        elif changed - _COSMETIC:
-            peer.driver.try_afresh()
-    elif "families" in changed:
-        for family, rib in peer.ribs_in.items():
-            block(rib, now.families)
-            if rib.can_let_in:
-                peer.run(family, rib.let_in_all_blocked())
-            if rib.admission.forgotten_count and has_more_room(
-                before.families, now.families, family
-            ):
-                rib.admission.forgotten_count = 0
-                _ask_again(peer, family)
-        look_at(peer)
-
-
-def _ask_again(peer: "Peer", family: Family) -> None:
-    if not peer.ask_refresh((family,)):
-        _log.warning(
-            "%s (%s): routes of %s that max_received kept out come with the next session: "
-            "the peer has no route refresh",
-            peer.settings.name,
-            peer.settings.remote_addr,
-            family,
-        )
-
-
-def lines(peers: Iterable["Peer"]) -> Iterator[str]:
-    """Yield what limits keep out of a speaker, for people."""
-    for peer in peers:
-        name, limit = peer.settings.name, peer.limits.exceeded
-        if peer.limits.is_disabled and limit is not None:
-            yield (
-                f"{name} is disabled, since it had more than {limit.most} {limit.unit}; "
-                f"pybgpctl enable-peer {name} lets it come again"
-            )
-        for family, rib in peer.ribs_in.items():
-            if count := len(rib.admission.blocked):
-                yield f"{name}: max_prefixes keeps {count} prefixes of {family} out"

@@ -1,14 +1,13 @@
 """Deciding again, in slices, where what decisions rested on has changed."""
 
 from collections.abc import Collection, Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.shared_import_checks import SharedChecks
 from rib.decision import DecisionOptions
 from rib.path import NextHop
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
 
 DECIDE_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 
@@ -27,16 +26,18 @@ def decide_again(
         yield True
 
 
-def follow_options(speaker: "Speaker", options: DecisionOptions) -> None:
-    """Let a speaker decide by other options; what is told of it follows in slices."""
-    if options == speaker.decision:
+def follow_options(
+    context: SpeakerContext, shared: SharedChecks, options: DecisionOptions
+) -> None:
+    """Let a speaker decide by other options; what is advertised follows in slices."""
+    if options == context.decision:
         return
-    speaker.decision = options
-    speaker.shared.may_have_changed()
-    for tables in speaker.tables.values():
+    context.decision = options
+    shared.may_have_changed()
+    for tables in context.tables.values():
         tables.flush_now()
         tables.loc_rib.set_options(options)
-        speaker.jobs.begin(_decide_all(tables))
+        context.jobs.begin(_decide_all(tables))
 
 
 def _decide_all(tables: FamilyTables) -> Iterator[None]:

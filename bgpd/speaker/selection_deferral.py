@@ -118,8 +118,8 @@ class Deferral:
             for tables in speaker.tables.values():
                 tables.defer(withholds_routes=caps.tell > 0)
         recovering = frozenset(FAMILIES if self._is_restart else ())
-        speaker.set_restart(RestartState(recovering, preserved))
-        speaker.end_of_rib_listeners.append(self._end_of_rib)
+        speaker.neighbours.set_restart(RestartState(recovering, preserved))
+        speaker.neighbours.end_of_rib_listeners.append(self._end_of_rib)
         speaker.resume_listeners.append(self._resumed)
         self._look()
 
@@ -149,7 +149,9 @@ class Deferral:
 
     def _seek(self, remembered: Remembered) -> None:
         speaker = self._speaker
-        speaker.jobs.add(seek(speaker, remembered, self._lost_at, self._found))
+        speaker.jobs.add(
+            seek(speaker.neighbours, remembered, self._lost_at, self._found)
+        )
 
     def _found(self) -> None:
         self._are_known = True
@@ -199,8 +201,8 @@ class Deferral:
 
     def _take_steps(self, sights: list[PeerSight]) -> None:
         speaker, recovery = self._speaker, self._recovery
-        now = speaker.poller.pulse.look()
-        has_strangers = bool(speaker.ranges) and self._remembered is None
+        now = speaker.context.poller.pulse.look()
+        has_strangers = bool(speaker.neighbours.ranges) and self._remembered is None
         steps = recovery.look(
             sights, now, has_strangers=has_strangers or not self._are_known
         )
@@ -209,7 +211,7 @@ class Deferral:
         for family, step in steps:
             self._take(family, step, now - recovery.started)
         if recovery.is_over:  # a session that is lost from now on finds us whole
-            speaker.set_restart(RestartState(preserved=frozenset(FAMILIES)))
+            speaker.neighbours.set_restart(RestartState(preserved=frozenset(FAMILIES)))
         if self._is_restart and steps and not recovery.unended:
             self._is_restart = False
             _log.info(
@@ -232,8 +234,13 @@ class Deferral:
                 if self._is_restart:
                     speaker.jobs.add(speaker.tables[family].end_deferral())
                     _log.info("%s: recovered after %.1f s", family, seconds)
-                left = frozenset(self._recovery.unended) & speaker.restart.recovering
-                speaker.set_restart(replace(speaker.restart, recovering=left))
+                left = (
+                    frozenset(self._recovery.unended)
+                    & speaker.context.restart.recovering
+                )
+                speaker.neighbours.set_restart(
+                    replace(speaker.context.restart, recovering=left)
+                )
             case Step.SWEEP:
                 if self._sweep is not None:
                     self._sweep(family)

@@ -353,9 +353,11 @@ def test_a_neighbour_that_changes_owners_hears_nothing(seed: int) -> None:
             configured = bool(content.get("peers"))
             assert bool(peer.range_name) is not configured
             assert peer.driver.session.is_dynamic is not configured
-            assert speaker.range_sizes == ({} if configured else {peer.range_name: 1})
+            assert speaker.neighbours.range_sizes == (
+                {} if configured else {peer.range_name: 1}
+            )
             names = {each["name"] for each in content["ranges"]}
-            assert set(speaker.ranges) == names
+            assert set(speaker.neighbours.ranges) == names
             assert configured or peer.range_name in names
             ranges = {dynamic, peer.range_name}
             concerned = [step for step in planned if step and concerns(step, ranges)]
@@ -392,7 +394,7 @@ def test_who_has_no_owner_any_more_goes_for_good() -> None:
         told = await heard.messages()
         assert decode_notification(told[-1][1]).subcode == CeaseSubcode.HARD_RESET
         assert not heard.node.speaker.peers
-        assert not heard.node.speaker.range_sizes
+        assert not heard.node.speaker.neighbours.range_sizes
         assert not heard.has_route
 
     on_the_wire(work)

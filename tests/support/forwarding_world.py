@@ -100,7 +100,9 @@ class World:
     def originate(self, *prefixes: str) -> None:
         for family, nlris in by_family(prefixes).items():
             attributes = make_attributes(next_hop=b"")
-            self.speaker.originate(family, nlris, attributes, self.origins.blocks)
+            self.speaker.local_routes.originate(
+                family, nlris, attributes, self.origins.blocks
+            )
 
     def sweep(self) -> None:
         for family in FAMILIES:

@@ -139,11 +139,13 @@ class Node:
         return PeerSettings(**(fields | changes))
 
     def peers_with(self, other: "Node | str", **changes: Any) -> Peer:
-        return self.speaker.add_peer(self.settings(other, **changes))
+        return self.speaker.neighbours.add(self.settings(other, **changes))
 
     def accepts(self, prefix: str, limit: int = 100, **changes: Any) -> None:
         template = self.settings("", **{"name": "", "local_addr": ""} | changes)
-        self.speaker.set_range(RangeSettings("range", prefix, limit, template))
+        self.speaker.neighbours.set_range(
+            RangeSettings("range", prefix, limit, template)
+        )
 
     def peer(self, other: "Node | str") -> Peer:
         addr = other if isinstance(other, str) else other.addr
@@ -168,11 +170,11 @@ class Node:
             if family == IPV6_UNICAST and attributes is PLAIN:
                 # Loopback has no IPv6 address that a peer could use as next hop.
                 told = make_attributes(next_hop=parse_address(f"fd00:9::{self.number}"))
-            self.speaker.originate(family, nlris, told, source)
+            self.speaker.local_routes.originate(family, nlris, told, source)
 
     def withdraw(self, *prefixes: str) -> None:
         for family, nlris in _by_family(prefixes).items():
-            self.speaker.withdraw(family, nlris)
+            self.speaker.local_routes.withdraw(family, nlris)
 
     def table(self, family: Family) -> dict[Nlri, Any]:
         return self.speaker.tables[family].loc_rib.table

@@ -30,7 +30,7 @@ class World:
     def __init__(self, router_id: str = "192.0.2.254") -> None:
         self.loop = asyncio.new_event_loop()
         self.speaker = Speaker(self.loop, router_id, seed=1)
-        self.speaker.hostname = "here"
+        self.speaker.neighbours.hostname = "here"
         self.view = DaemonView(self.speaker, self.loop.time() - 75)
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class World:
         if asn == LOCAL_AS:
             changes.setdefault("families", _families(IPV4_UNICAST, IPV6_UNICAST))
         settings = PeerSettings(name, addr, asn, LOCAL_AS, **changes)
-        return self.speaker.make_peer(settings)
+        return self.speaker.neighbours.make(settings)
 
     def up(self, name: str, addr: str, asn: int = LOCAL_AS, **changes: Any) -> Peer:
         """Configure a peer whose session stands."""
@@ -52,7 +52,7 @@ class World:
             "us", "192.0.2.254", LOCAL_AS, asn, families=ours.families
         )
         router_id = int.from_bytes(parse_address(addr)[:4], "big")
-        local = offer(ours, self.speaker.router_id, restart=RestartState())
+        local = offer(ours, self.speaker.context.router_id, restart=RestartState())
         remote = offer(mirrored, router_id, restart=RestartState(), hostname=name)
         peer.established(Established(1, negotiate(ours, local, remote)))
         return peer

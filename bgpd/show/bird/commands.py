@@ -108,7 +108,7 @@ class BirdAnswers:
         view = self._view
         now, started = view.now, view.started_at
         yield Line(1000, f"BIRD {self._version}")
-        yield Line(1011, f"Router ID is {dotted(view.speaker.router_id)}")
+        yield Line(1011, f"Router ID is {dotted(view.speaker.context.router_id)}")
         yield Line(1011, f"Current server time is {date_and_time(now, now)}")
         yield Line(1011, f"Last reboot on {date_and_time(started, now)}")
         configured = started if view.changed_at is None else view.changed_at()

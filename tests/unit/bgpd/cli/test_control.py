@@ -48,7 +48,7 @@ class Told:
 def fill(world: World) -> None:
     """Three peers, two paths for one prefix, a refused route, a changed one."""
     prefer = Term("all", Outcome.ACCEPT, actions=Actions(local_pref=250))
-    world.speaker.set_policies([PolicySpec("prefer", (prefer,))])
+    world.speaker.policies.replace([PolicySpec("prefer", (prefer,))])
     one = world.up("one", "192.0.2.1", is_client=True, description="rack 4")
     two = world.up("two", "192.0.2.2", is_client=True, import_policy="prefer")
     outside = world.up("outside", "198.51.100.1", 65001, import_policy="accept-all")

@@ -208,9 +208,9 @@ def test_a_range_keeps_its_place_unless_its_template_changes() -> None:
         reconciler.apply_settings(replace(EMPTY, ranges=(one,)))
         more = replace(one, limit=20)
         reconciler.apply_settings(replace(EMPTY, ranges=(more,)))
-        assert speaker.ranges == {"clients": more}
+        assert speaker.neighbours.ranges == {"clients": more}
         reconciler.apply_settings(EMPTY)
-        assert not speaker.ranges
+        assert not speaker.neighbours.ranges
 
     with_speaker(work)
 

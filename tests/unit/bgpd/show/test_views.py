@@ -311,7 +311,7 @@ def test_what_an_old_peer_is_told_is_shown_with_whole_as_numbers(world):
     tables.join(
         old.sources[IPV4_UNICAST],
         replace(context, four_octet_as=False),
-        world.speaker.policy("accept-all"),
+        world.speaker.context.policies["accept-all"],
         old.driver.write,
     )
     (row,) = world.ask("show-routes", advertised_to="old")
@@ -501,7 +501,7 @@ def test_ecmp_members_are_named(world):
 
 
 def test_what_import_policy_changed_is_shown_beside_what_came(world):
-    world.speaker.set_policies(
+    world.speaker.policies.replace(
         [
             PolicySpec(
                 "prefer", (Term("all", Outcome.ACCEPT, actions=Edits(local_pref=777)),)
@@ -539,7 +539,7 @@ def test_what_import_policy_changed_is_shown_beside_what_came(world):
 def test_a_peer_that_is_not_told_is_told_about(world, attributes, changes, reason):
     tens = prefix_match(Operator.IN, "10.0.0.0/8")
     no_tens = Term("no tens", Outcome.REJECT, Match(prefixes=tens))
-    world.speaker.set_policies(
+    world.speaker.policies.replace(
         [PolicySpec("picky", (no_tens,), accepts_unmatched=True)]
     )
     world.announce(world.up("from", "192.0.2.1"), "10.0.0.0/8", **attributes)
@@ -569,7 +569,7 @@ def test_a_route_leak_is_named(world):
 def test_an_ipv4_next_hop_cannot_be_told_for_ipv6(world):
     world.up("to", "192.0.2.9", is_client=True)
     family, key = IPV6_UNICAST, parse_prefix("fd00::/64")[1]
-    world.speaker.originate(
+    world.speaker.local_routes.originate(
         family, [key], make_attributes(next_hop=parse_address("192.0.2.1"))
     )
     (row,) = world.ask("show-route", prefix="fd00::/64")
@@ -676,7 +676,7 @@ def test_a_member_that_is_behind_is_named_with_what_it_misses(full):
 
 def test_status_tells_the_whole(full):
     template = PeerSettings("", "", 0, LOCAL_AS)
-    full.speaker.set_range(RangeSettings("pods", "10.0.0.0/8", 50, template))
+    full.speaker.neighbours.set_range(RangeSettings("pods", "10.0.0.0/8", 50, template))
     row = full.ask("show-status")
     assert (row["router_id"], row["as"]) == ("192.0.2.254", LOCAL_AS)
     assert row["uptime"] in (75, 76)

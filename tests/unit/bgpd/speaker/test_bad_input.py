@@ -237,7 +237,7 @@ async def test_strangers_are_turned_away() -> None:
         node.accepts("198.51.100.0/24")
         async with a_scripted(rack) as peer:
             assert await peer.ending() is None
-        assert node.speaker.refused_connections == 1
+        assert node.speaker.incoming.rejected_count == 1
         assert not node.speaker.peers
 
 

@@ -86,7 +86,7 @@ async def test_one_that_does_not_come_holds_up_the_end_until_it_is_forgotten() -
         assert not a.peer(reflector).ended_families
         await until(lambda: has_ended(a, reflector))
         await until(lambda: list(reflector.speaker.peers) == [a.addr])
-        assert reflector.speaker.range_sizes["range"] == 1
+        assert reflector.speaker.neighbours.range_sizes["range"] == 1
 
 
 @on_both_loops
@@ -98,7 +98,7 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
 
         def run(remembered: Remembered) -> set[str]:
             now = asyncio.get_running_loop().time()
-            for _ in seek(reflector.speaker, remembered, now, lambda: None):
+            for _ in seek(reflector.speaker.neighbours, remembered, now, lambda: None):
                 pass
             return set(reflector.speaker.peers) - {configured.addr}
 
@@ -150,7 +150,7 @@ async def test_one_that_was_found_is_a_neighbour_like_any_other_afterwards() -> 
         await until(lambda: reflector.is_up(a))
         await asyncio.sleep(4.2)  # past the time for which it was sought
         assert reflector.is_up(a)
-        a.speaker.remove_peer(reflector.addr)
+        a.speaker.neighbours.remove(reflector.addr)
         await until(lambda: not reflector.speaker.peers)
 
 
@@ -162,7 +162,7 @@ async def test_the_more_are_sought_the_longer_are_the_pauses_between_attempts() 
         elsewhere = (f"192.0.{n >> 8}.{n & 255}" for n in range(4000))
         many = was_up(reflector, f"{rack.network}.2", *elsewhere)
         now = asyncio.get_running_loop().time()
-        for _ in seek(reflector.speaker, many, now, lambda: None):
+        for _ in seek(reflector.speaker.neighbours, many, now, lambda: None):
             pass
         (peer,) = reflector.speaker.peers.values()
         assert peer.settings.connect_retry_time == 4001 // 100
@@ -176,7 +176,7 @@ async def test_thousands_are_connected_to_one_a_step() -> None:
         many = was_up(reflector, *(f"{rack.network}.{n}" for n in range(2, 200)))
         done: list[int] = []
         now = asyncio.get_running_loop().time()
-        steps = seek(reflector.speaker, many, now, lambda: done.append(1))
+        steps = seek(reflector.speaker.neighbours, many, now, lambda: done.append(1))
         for number, _ in enumerate(steps, 1):
             assert len(reflector.speaker.peers) == number
         assert done == [1]

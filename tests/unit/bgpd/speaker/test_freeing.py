@@ -121,9 +121,9 @@ async def test_configured_peers_that_are_removed_are_freed_in_any_state() -> Non
                 b.announce("10.1.0.0/16")
                 await until(a.prefixes)
                 b.withdraw("10.1.0.0/16")
-                a.speaker.remove_peer(absent)
-                a.speaker.remove_peer(b.addr)
-                b.speaker.remove_peer(a.addr)
+                a.speaker.neighbours.remove(absent)
+                a.speaker.neighbours.remove(b.addr)
+                b.speaker.neighbours.remove(a.addr)
                 await asyncio.sleep(0)
             await is_as_before(a, before)
 
@@ -137,7 +137,7 @@ async def test_a_range_that_is_removed_leaves_nothing() -> None:
             async with ScriptedPeer(who, node.addr, PORT) as peer:
                 await peer.establish(an_open(ASN, "10.0.1.9"))
                 await until(lambda: node.is_up(who))
-                node.speaker.remove_range("range")
+                node.speaker.neighbours.remove_range("range")
                 node.speaker.jobs.begin(follow_ranges(node.speaker))
                 await peer.ending()
             await is_as_before(node, before)

@@ -25,7 +25,7 @@ async def test_who_comes_to_another_address_of_ours_is_refused(
         async with ScriptedPeer(who, other, PORT) as peer:
             peer.send(an_open(ASN))
             assert await peer.message() is None
-        assert node.speaker.refused_connections == 1
+        assert node.speaker.incoming.rejected_count == 1
         assert not is_range or not node.speaker.peers
         async with ScriptedPeer(who, node.addr, PORT) as peer:
             peer.send(an_open(ASN))

@@ -61,11 +61,11 @@ async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
         (refused,) = a.peer(b).ribs_in[IPV4_UNICAST].refused.values()
         assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, f"AS {OLD_AS}")
         settings = replace(other.settings, local_as=ASN)
-        a.speaker.change_peer(settings, ChangeCost.RESET)
+        a.speaker.neighbours.change(settings, ChangeCost.RESET)
         await until(lambda: a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})
         a.accepts("192.0.2.0/24", local_as=OLD_AS)
         await until(lambda: a.prefixes() == {"10.3.0.0/16"})
-        a.speaker.remove_range("range")
+        a.speaker.neighbours.remove_range("range")
         await until(lambda: a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})
         a.speaker.set_identity("10.0.0.1", "", OLD_AS)
         await until(lambda: a.prefixes() == {"10.3.0.0/16"})
@@ -98,6 +98,6 @@ async def test_where_an_as_of_one_session_stands_changes_without_a_reset() -> No
             (LocalAsMode.REPLACE_AS, f"{ASN}", "65001"),
         ):
             settings = replace(a.peer(b).settings, local_as_mode=mode)
-            a.speaker.change_peer(settings, ChangeCost.REFRESH)
+            a.speaker.neighbours.change(settings, ChangeCost.REFRESH)
             await until(partial(has_paths, sent, received), what=mode.value)
         assert a.flaps(b) == 0

@@ -15,11 +15,11 @@ def rekey(node: Node, other: Node, key: str) -> None:
     """Change the key of a peer, or of the range that it came from."""
     peer = node.peer(other)
     if peer.range_name:
-        before = node.speaker.ranges[peer.range_name]
+        before = node.speaker.neighbours.ranges[peer.range_name]
         template = replace(before.template, password=key)
-        node.speaker.set_range(replace(before, template=template))
+        node.speaker.neighbours.set_range(replace(before, template=template))
     changed = replace(peer.settings, password=key)
-    node.speaker.change_peer(changed, ChangeCost.LIVE)
+    node.speaker.neighbours.change(changed, ChangeCost.LIVE)
 
 
 async def a_keyed_pair(rack: Rack, key: str, *, is_range: bool) -> tuple[Node, Node]:
@@ -110,7 +110,7 @@ async def test_a_connection_by_the_new_md5_key_takes_over_one_that_hears_nothing
         b.announce("10.2.0.0/16")
         await until(lambda: "10.2.0.0/16" in a.prefixes())
         socket_key(b, a, "nobody's")  # what it says at the end is not heard
-        b.speaker.discard_peer(a.addr)
+        b.speaker.neighbours.discard(a.addr)
         rekey(a, b, "new")
         b.peers_with(a, password="new")
         await until(lambda: b.is_up(a), 10)

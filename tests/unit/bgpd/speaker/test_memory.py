@@ -101,7 +101,7 @@ async def test_refreshes_that_are_begun_and_never_ended() -> None:
 async def test_what_is_stale_for_long_goes_though_no_refresh_ends() -> None:
     kept, gone = MANY[:2]
     async with a_lone_node() as (node, who):
-        node.speaker.stale_path_time = 0.2
+        node.speaker.context.stale_path_time = 0.2
         async with ScriptedPeer(who, node.addr, PORT) as remote:
             await a_session(node, remote, who)
             remote.send(END + an_update([kept, gone]))  # an end of nothing

@@ -100,12 +100,12 @@ def test_a_policy_stays_until_no_peer_names_it() -> None:
         named = {peer.settings.export_policy for peer in speaker.peers.values()}
         assert named == {"old", "new"}
         for peer in speaker.peers.values():
-            found = speaker.export_policy(peer.settings, is_ibgp=True)
+            found = speaker.context.policies.export_of(peer.settings, is_ibgp=True)
             assert found.name == peer.settings.export_policy
         await reconciler.settled()
         assert {p.settings.export_policy for p in speaker.peers.values()} == {"new"}
         with pytest.raises(KeyError):
-            speaker.policy("old")
+            speaker.context.policies["old"]
 
     in_slices(work)
 

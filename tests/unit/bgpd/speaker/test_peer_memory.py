@@ -60,7 +60,7 @@ async def test_it_follows_who_is_up(file: Path) -> None:
             other.addr, "", reflector.addr, ASN, ASN, frozenset(), 0
         )
         assert _mode(file) == 0o600
-        reflector.speaker.remove_peer(other.addr)
+        reflector.speaker.neighbours.remove(other.addr)
         await until(lambda: names(file) == {client.addr})
         await memory.close(forgets=False)
         await reflector.speaker.close(is_restart=True)
@@ -87,7 +87,7 @@ async def test_many_changes_are_one_write_and_none_is_a_new_stamp(
         monkeypatch.setattr(peer_memory, "_write", counted)
         peer = reflector.peer(client)
         for _ in range(1000):
-            reflector.speaker.session_changed(peer)
+            reflector.speaker.neighbours.session_changed(peer)
         await until(lambda: writes)
         os.utime(file, (1, 1))
         await until(lambda: file.stat().st_mtime > 1)
@@ -177,5 +177,5 @@ async def test_without_a_place_nothing_is_written(tmp_path: Path) -> None:
     async with Rack() as rack:
         node: Node = await rack.node(1)
         memory = PeerMemory(node.speaker, None)
-        assert not node.speaker.session_listeners
+        assert not node.speaker.neighbours.session_listeners
         await memory.close(forgets=True)

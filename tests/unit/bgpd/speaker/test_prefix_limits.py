@@ -17,7 +17,7 @@ from bgpd.session.settings import (
     PeerSettings,
 )
 from bgpd.show.actions import DaemonActions
-from bgpd.speaker import prefix_limits
+from bgpd.speaker import limit_changes, prefix_limits
 from bgpd.wire.capabilities import GracefulRestart
 from bgpd.wire.framing import KEEPALIVE, MessageType
 from bgpd.wire.route_refresh import RouteRefresh, encode_route_refresh
@@ -63,7 +63,7 @@ def change(node: Node, other: "Node | str", **changes: Any) -> None:
     before = node.peer(other).settings
     after: PeerSettings = replace(before, **changes)
     cost, _ = peer_change(before, after)
-    node.speaker.change_peer(after, cost)
+    node.speaker.neighbours.change(after, cost)
 
 
 def retry_in(node: Node, other: "Node | str") -> float:
@@ -80,7 +80,7 @@ class Limited(Rack):
         self.where = f"{self.network}.9"
         self._peers: list[ScriptedPeer] = []
         self.limited = await self.node(1)
-        self.limited.speaker.set_policies([rejecting("no low")])
+        self.limited.speaker.policies.replace([rejecting("no low")])
         self.limited.peers_with(
             self.where,
             families=limited(**options),
@@ -185,7 +185,7 @@ async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
         peer.send(an_update(TEN[:5]))
         await one.heard(5)
         assert list(one.limited.table(IPV4_UNICAST)) == TEN[:3]
-        [line] = prefix_limits.lines(one.limited.speaker.peers.values())
+        [line] = limit_changes.lines(one.limited.speaker.peers.values())
         assert "max_prefixes keeps 2 prefixes of ipv4-unicast out" in line
         peer.send(a_withdrawal(TEN[0]))
         await until(lambda: list(one.limited.table(IPV4_UNICAST)) == TEN[1:4])
@@ -195,7 +195,7 @@ async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
             families=limited(max_prefixes=9, max_prefixes_action=LimitAction.BLOCK),
         )
         await until(lambda: list(one.limited.table(IPV4_UNICAST)) == TEN[1:5])
-        assert not list(prefix_limits.lines(one.limited.speaker.peers.values()))
+        assert not list(limit_changes.lines(one.limited.speaker.peers.values()))
         assert one.limited.flaps(one.where) == 0
 
 
@@ -237,7 +237,7 @@ async def test_restart_rests_for_the_time_given_and_a_raised_limit_ends_that() -
         few = limited(max_prefixes=3, max_prefixes_restart_time=1800)
         a.peers_with(b, families=few)
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         await until(lambda: a.peer(b).driver.session.counters.flaps)
         assert a.peer(b).state is State.IDLE
         assert 1790 < retry_in(a, b) <= 1800
@@ -255,7 +255,7 @@ async def test_other_as_numbers_that_may_come_end_the_rest() -> None:
         few = limited(max_prefixes=3, max_prefixes_restart_time=1800)
         a.peers_with(b, families=few)
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         counters = a.peer(b).driver.session.counters
         await until(lambda: counters.flaps == 1)
         change(a, b, remote_as_class=AsClass.INTERNAL)
@@ -270,13 +270,13 @@ async def test_other_as_numbers_that_may_come_end_the_rest() -> None:
 async def test_a_policy_that_lets_fewer_in_ends_the_rest() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
-        a.speaker.set_policies([PolicySpec("in", (), accepts_unmatched=True)])
+        a.speaker.policies.replace([PolicySpec("in", (), accepts_unmatched=True)])
         few = limited(max_prefixes=3, max_prefixes_restart_time=1800)
         a.peers_with(b, families=few, import_policy="in")
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN[:5], PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN[:5], PLAIN)
         await until(lambda: a.peer(b).driver.session.counters.flaps)
-        a.speaker.set_policies([rejecting("in")])
+        a.speaker.policies.replace([rejecting("in")])
         await until(lambda: len(a.table(IPV4_UNICAST)) == 3)
         assert a.is_up(b)
 
@@ -288,7 +288,7 @@ async def test_a_policy_that_lets_more_in_is_followed_by_the_limit() -> None:
         peer = await one.peer()
         peer.send(an_update(TEN[:5]))
         await one.heard(5)
-        one.limited.speaker.set_policies(
+        one.limited.speaker.policies.replace(
             [PolicySpec("no low", (), accepts_unmatched=True)]
         )
         body = await peer.expect(MessageType.NOTIFICATION)
@@ -318,18 +318,18 @@ async def test_disable_waits_for_an_operator(is_range: bool) -> None:  # noqa: F
         else:
             a.peers_with(b, families=few)
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         await until(lambda: b.peer(a).driver.session.counters.flaps)
         await until(lambda: a.peer(b).limits.is_disabled)
         refused = a.peer(b).driver.session.counters.refused
         await until(lambda: a.peer(b).driver.session.counters.refused > refused)
         assert a.peer(b).driver.session.next_deadline() is None
-        [line] = prefix_limits.lines(a.speaker.peers.values())
+        [line] = limit_changes.lines(a.speaker.peers.values())
         assert "it had more than 3 prefixes of ipv4-unicast" in line
-        b.speaker.withdraw(IPV4_UNICAST, TEN[3:])
+        b.speaker.local_routes.withdraw(IPV4_UNICAST, TEN[3:])
         enable(a, b)
         await until(lambda: a.is_up(b) and len(a.table(IPV4_UNICAST)) == 3)
-        assert not list(prefix_limits.lines(a.speaker.peers.values()))
+        assert not list(limit_changes.lines(a.speaker.peers.values()))
 
 
 @on_both_loops
@@ -339,7 +339,7 @@ async def test_a_raised_limit_enables_what_the_limit_disabled() -> None:
         few = limited(max_prefixes=3, max_prefixes_action=LimitAction.DISABLE)
         a.peers_with(b, families=few)
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         await until(lambda: a.peer(b).limits.is_disabled)
         change(a, b, description="no cure", connect_retry_time=2)
         assert a.peer(b).limits.is_disabled
@@ -373,7 +373,7 @@ async def test_a_neighbour_of_a_range_rests_too() -> None:
         a, b = await rack.node(1), await rack.node(2)
         a.accepts(f"{rack.network}.0/24", families=limited(max_prefixes=3))
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, TEN, PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         await until(lambda: b.peer(a).driver.session.counters.flaps)
         assert 50 < retry_in(a, b) <= prefix_limits.RANGE_REST
         more = limited(max_prefixes=30)

@@ -25,11 +25,11 @@ async def test_other_options_decide_again_and_reset_nothing() -> None:
             return "" if found is None else str(found.attributes.as_path)
 
         await until(lambda: (best_path(), best_path("10.2.0.0/16")) == ("1", "1 2"))
-        follow_options(a.speaker, WITHOUT_LENGTH)
+        follow_options(a.speaker.context, a.speaker.shared, WITHOUT_LENGTH)
         await until(lambda: best_path() == "1 2")
-        follow_options(a.speaker, WITHOUT_LENGTH)
+        follow_options(a.speaker.context, a.speaker.shared, WITHOUT_LENGTH)
         assert not a.speaker.tables[next(iter(a.speaker.tables))].pending_count
-        follow_options(a.speaker, DecisionOptions())
+        follow_options(a.speaker.context, a.speaker.shared, DecisionOptions())
         await until(lambda: best_path() == "1")
         assert not any(a.flaps(node) for node in (short, other, reader))
 
@@ -47,6 +47,8 @@ async def test_another_default_of_local_pref_is_told() -> None:
             return None if found is None else found.attributes.local_pref
 
         await until(lambda: local_pref() == 100)
-        follow_options(a.speaker, DecisionOptions(default_local_pref=70))
+        follow_options(
+            a.speaker.context, a.speaker.shared, DecisionOptions(default_local_pref=70)
+        )
         await until(lambda: local_pref() == 70)
         assert a.flaps(b) == 0

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
+from functools import partial
 from random import Random
 from typing import Final
 
@@ -20,6 +21,7 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
+from bgpd.speaker.import_context import is_on_this_machine
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from bgpd.wire.framing import MessageType
@@ -79,9 +81,11 @@ class World:
         """Return the cluster ids that are ours, by what is configured."""
         speaker = self.speaker
         settings = [peer.settings for peer in speaker.peers.values()]
-        settings += [entry.template for entry in speaker.ranges.values()]
+        settings += [entry.template for entry in speaker.neighbours.ranges.values()]
         return frozenset(
-            number(each.cluster_id) if each.cluster_id else speaker.cluster_id
+            number(each.cluster_id)
+            if each.cluster_id
+            else speaker.context.numbers.cluster_id
             for each in settings
             if each.is_client
         )
@@ -104,7 +108,7 @@ class World:
         return found
 
     def expected(self) -> list[dict[Nlri, Refusal | None]]:
-        own, hops = self.own_ids(), self.speaker.shared.own_addresses
+        own, hops = self.own_ids(), self.speaker.context.own_addresses
         result = []
         for told in self.told:
             mine: dict[Nlri, Refusal | None] = {}
@@ -126,12 +130,12 @@ class World:
         peer = random.choice(self.peers)
         cluster_id = random.choice(("", *IDS))
         settings = replace(peer.settings, cluster_id=cluster_id)
-        self.speaker.change_peer(settings, ChangeCost.REFRESH)
+        self.speaker.neighbours.change(settings, ChangeCost.REFRESH)
 
     def change_client(self, random: Random) -> None:
         peer = random.choice(self.peers)
         settings = replace(peer.settings, is_client=not peer.settings.is_client)
-        self.speaker.change_peer(settings, ChangeCost.REFRESH)
+        self.speaker.neighbours.change(settings, ChangeCost.REFRESH)
 
     def change_identity(self, random: Random) -> None:
         self.speaker.set_identity("10.0.0.1", random.choice(("", *IDS)))
@@ -142,7 +146,7 @@ class World:
 
     def change_neighbours(self, random: Random) -> None:
         if UNCONNECTED in self.speaker.peers:
-            self.speaker.remove_peer(UNCONNECTED)
+            self.speaker.neighbours.remove(UNCONNECTED)
         else:
             self.node.peers_with(
                 UNCONNECTED,
@@ -152,13 +156,15 @@ class World:
             )
 
     def change_ranges(self, random: Random) -> None:
-        if "some" in self.speaker.ranges:
-            self.speaker.remove_range("some")
+        if "some" in self.speaker.neighbours.ranges:
+            self.speaker.neighbours.remove_range("some")
         else:
             template = self.node.settings(
                 "", name="", is_client=True, cluster_id=random.choice(IDS)
             )
-            self.speaker.set_range(RangeSettings("some", "192.0.2.0/24", 9, template))
+            self.speaker.neighbours.set_range(
+                RangeSettings("some", "192.0.2.0/24", 9, template)
+            )
 
 
 CHANGES: Final[tuple[Callable[[World, Random], None], ...]] = (
@@ -259,7 +265,7 @@ def test_settings_of_decoding_are_followed_by_asking_for_the_routes() -> None:
                 await scripted.establish(opening)
                 await until(lambda: peer.negotiated is not None)
                 settings = replace(peer.settings, enforces_first_as=False)
-                node.speaker.change_peer(settings, ChangeCost.REFRESH)
+                node.speaker.neighbours.change(settings, ChangeCost.REFRESH)
                 await scripted.expect(MessageType.ROUTE_REFRESH)
                 attributes = make_attributes(
                     next_hop=parse_address("10.9.9.9"),
@@ -270,7 +276,7 @@ def test_settings_of_decoding_are_followed_by_asking_for_the_routes() -> None:
                 scripted.send(pack_announce(IPV4_UNICAST, octets, field, [nlri], 4096))
                 await until(lambda: nlri in node.table(IPV4_UNICAST))
                 settings = replace(peer.settings, enforces_first_as=True)
-                node.speaker.change_peer(settings, ChangeCost.REFRESH)
+                node.speaker.neighbours.change(settings, ChangeCost.REFRESH)
                 await scripted.expect(MessageType.ROUTE_REFRESH)
                 scripted.send(pack_announce(IPV4_UNICAST, octets, field, [nlri], 4096))
                 await until(lambda: nlri not in node.table(IPV4_UNICAST))
@@ -352,7 +358,7 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
             await daemon._deliver(a_case(*objects).desired)
             daemon._first_desired.set()
             daemon._apply_identity()
-            assert daemon.speaker.shared.own_addresses == set(map(parse_address, own))
+            assert daemon.speaker.context.own_addresses == set(map(parse_address, own))
             if daemon.speaker.peers:
                 (peer,) = daemon.speaker.peers.values()
                 assert peer.settings.local_as == asn
@@ -373,8 +379,9 @@ def test_which_peers_are_on_this_machine_the_kernel_says() -> None:
         )
         here = ("127.0.0.2", "172.17.0.1", "10.0.0.1", "fd00::1")
         elsewhere = ("10.0.0.2", "fd00::2", "fe80::1%eth0")
-        assert all(map(speaker.shared.is_here, here))
-        assert not any(map(speaker.shared.is_here, elsewhere))
+        is_here = partial(is_on_this_machine, speaker.context)
+        assert all(map(is_here, here))
+        assert not any(map(is_here, elsewhere))
         await speaker.close()
 
     run_on(asyncio.new_event_loop, scenario())

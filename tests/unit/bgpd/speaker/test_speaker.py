@@ -46,8 +46,8 @@ async def test_both_connect_at_once_and_one_session_stands() -> None:
             a.peers_with(b)
             b.peers_with(a)
             await until(lambda: a.is_up(b) and b.is_up(a))
-            a.speaker.remove_peer(b.addr)
-            b.speaker.remove_peer(a.addr)
+            a.speaker.neighbours.remove(b.addr)
+            b.speaker.neighbours.remove(a.addr)
 
 
 @on_both_loops
@@ -77,7 +77,7 @@ async def test_routes_of_a_removed_peer_go_everywhere() -> None:
         assert reflected is not None
         assert reflected.attributes.originator_id == 0x0A000003
         assert reflected.attributes.cluster_list == (0x0A000001,)
-        clients[2].speaker.remove_peer(reflector.addr)
+        clients[2].speaker.neighbours.remove(reflector.addr)
         await until(
             lambda: all(
                 c.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"} for c in clients[:2]
@@ -94,9 +94,9 @@ async def test_a_range_takes_no_more_than_its_limit() -> None:
         b.peers_with(a)
         await until(lambda: b.is_up(a))
         c.peers_with(a)
-        await until(lambda: a.speaker.refused_connections)
+        await until(lambda: a.speaker.incoming.rejected_count)
         assert list(a.speaker.peers) == [b.addr]
-        b.speaker.remove_peer(a.addr)
+        b.speaker.neighbours.remove(a.addr)
         await until(lambda: c.is_up(a), 15)
         assert list(a.speaker.peers) == [c.addr]
 
@@ -106,7 +106,7 @@ async def test_a_dynamic_neighbour_that_lost_its_connection_comes_back() -> None
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
         a.accepts(f"{rack.network}.0/24")
-        b.speaker.restart = RestartState(preserved=frozenset(FAMILIES))
+        b.speaker.context.restart = RestartState(preserved=frozenset(FAMILIES))
         b.peers_with(a)
         b.announce("10.2.0.0/16")
         await until(lambda: "10.2.0.0/16" in a.prefixes())
@@ -148,9 +148,9 @@ async def test_ebgp_without_policies_exchanges_nothing() -> None:
         await until(lambda: len(b.peer(a).ended_families) == 2)
         assert a.prefixes() == {"10.1.0.0/16"}
         assert b.prefixes() == {"10.2.0.0/16"}
-        a.speaker.remove_peer(b.addr)
+        a.speaker.neighbours.remove(b.addr)
         a.peers_with(b, export_policy="accept-all")
-        b.speaker.change_peer(
+        b.speaker.neighbours.change(
             b.settings(a, import_policy="accept-all"), ChangeCost.REFRESH
         )
         await until(lambda: b.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"})
@@ -211,7 +211,7 @@ async def test_next_hop_self_replaces_the_next_hop() -> None:
         assert before is not None
         assert before.next_hop.address == bytes(map(int, a.addr.split(".")))
         # A change of what the peer is told costs no session.
-        a.speaker.change_peer(
+        a.speaker.neighbours.change(
             a.settings(c, is_client=True), ChangeCost.REFRESH, "next_hop"
         )
         wanted = bytes(map(int, b.addr.split(".")))
@@ -228,7 +228,9 @@ async def test_a_lost_next_hop_takes_every_prefix_of_a_large_table_along() -> No
         lost, kept = parse_address("10.9.9.9"), parse_address("10.9.9.8")
         for hop, base in ((lost, 10 << 24), (kept, 11 << 24)):
             attributes = make_attributes(next_hop=hop)
-            node.speaker.originate(IPV4_UNICAST, some_nlris(20_000, base), attributes)
+            node.speaker.local_routes.originate(
+                IPV4_UNICAST, some_nlris(20_000, base), attributes
+            )
         table = node.table(IPV4_UNICAST)
         node.speaker.next_hops_changed([Reachability(lost, is_reachable=False)])
         await until(lambda: count_usable(table.values()) == 20_000)

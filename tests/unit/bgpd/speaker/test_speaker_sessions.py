@@ -121,17 +121,17 @@ async def test_policies_are_replaced_live_in_both_directions() -> None:
         a, b = await rack.node(1), await rack.node(2)
         nothing = PolicySpec("filter", (Term("rest", Outcome.ACCEPT),))
         for node in (a, b):
-            node.speaker.set_policies([nothing])
+            node.speaker.policies.replace([nothing])
         a.peers_with(b, export_policy="filter")
         b.peers_with(a, import_policy="filter")
         a.announce("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
         await until(lambda: len(b.prefixes()) == 3)
-        a.speaker.set_policies([rejecting("filter", "10.1.0.0/16")])
+        a.speaker.policies.replace([rejecting("filter", "10.1.0.0/16")])
         await until(lambda: b.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})
-        b.speaker.set_policies([rejecting("filter", "10.2.0.0/16")])
+        b.speaker.policies.replace([rejecting("filter", "10.2.0.0/16")])
         await until(lambda: b.prefixes() == {"10.3.0.0/16"})
         for node in (a, b):
-            node.speaker.set_policies([nothing])
+            node.speaker.policies.replace([nothing])
         await until(lambda: len(b.prefixes()) == 3)
         assert a.flaps(b) == b.flaps(a) == 0
 
@@ -143,7 +143,7 @@ async def test_too_many_prefixes_end_the_session_and_leave_none() -> None:
         limited = (FamilySettings(IPV4_UNICAST, max_prefixes=10), BOTH[1])
         a.peers_with(b, families=limited)
         b.peers_with(a)
-        b.speaker.originate(IPV4_UNICAST, some_nlris(10), PLAIN)
+        b.speaker.local_routes.originate(IPV4_UNICAST, some_nlris(10), PLAIN)
         await until(lambda: len(a.table(IPV4_UNICAST)) == 10)
         b.announce("192.168.0.0/16")
         await until(lambda: b.peer(a).driver.session.counters.flaps)
@@ -181,7 +181,7 @@ async def test_a_new_md5_key_on_both_sides_leaves_the_session_alone() -> None:
         a, b = await a_pair(rack, password="old")
         for node, other in ((a, b), (b, a)):
             changed = replace(node.peer(other).settings, password="new")
-            node.speaker.change_peer(changed, ChangeCost.LIVE)
+            node.speaker.neighbours.change(changed, ChangeCost.LIVE)
         a.announce("10.1.0.0/16")
         await until(lambda: "10.1.0.0/16" in b.prefixes())
         assert a.flaps(b) == b.flaps(a) == 0
@@ -218,7 +218,9 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
             assert member is not None
             for med in range(1000):
                 attributes = make_attributes(next_hop=b"", med=med)
-                a.speaker.originate(IPV4_UNICAST, nlris[: 1000 + med * 19], attributes)
+                a.speaker.local_routes.originate(
+                    IPV4_UNICAST, nlris[: 1000 + med * 19], attributes
+                )
                 tables.flush_now()
                 await asyncio.sleep(0)
                 if member.is_behind:
@@ -229,7 +231,7 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
             bound = connection.unsent_len + 100_000
             for med in range(5):
                 attributes = make_attributes(next_hop=b"", med=5000 + med)
-                a.speaker.originate(IPV4_UNICAST, nlris, attributes)
+                a.speaker.local_routes.originate(IPV4_UNICAST, nlris, attributes)
                 tables.flush_now()
                 await asyncio.sleep(0)
             assert connection.unsent_len < bound
@@ -270,7 +272,7 @@ async def test_who_never_reads_is_cut_off_by_the_send_hold_timer() -> None:
                 if peer is None:
                     break
                 attributes = make_attributes(next_hop=b"", med=med)
-                a.speaker.originate(IPV4_UNICAST, nlris, attributes)
+                a.speaker.local_routes.originate(IPV4_UNICAST, nlris, attributes)
                 a.speaker.tables[IPV4_UNICAST].flush_now()
                 await asyncio.sleep(0.02)
             await until(lambda: silent not in a.speaker.peers, 20)
@@ -343,11 +345,11 @@ def _message(body: bytes) -> bytes:
 async def test_a_changed_setting_costs_the_session_only_where_it_must() -> None:
     async with Rack() as rack:
         a, b = await a_pair(rack)
-        a.speaker.change_peer(a.settings(b, description="x"), ChangeCost.LIVE)
-        a.speaker.change_peer(a.settings(b, is_client=True), ChangeCost.REFRESH)
+        a.speaker.neighbours.change(a.settings(b, description="x"), ChangeCost.LIVE)
+        a.speaker.neighbours.change(a.settings(b, is_client=True), ChangeCost.REFRESH)
         await asyncio.sleep(0.05)
         assert a.flaps(b) == 0
-        a.speaker.change_peer(a.settings(b, hold_time=30), ChangeCost.RESET)
+        a.speaker.neighbours.change(a.settings(b, hold_time=30), ChangeCost.RESET)
         await until(lambda: a.flaps(b) == 1 and a.is_up(b) and b.is_up(a))
         negotiated = b.peer(a).negotiated
         assert negotiated is not None

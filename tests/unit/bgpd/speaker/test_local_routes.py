@@ -150,14 +150,14 @@ def test_of_the_file_it_is_kept_out_and_told(
     reconciler.apply_settings(settings(*GOOD4, *GOOD6, *BAD4, *BAD6))
     assert held(world, IPV4_UNICAST) == set(GOOD4)
     assert held(world, IPV6_UNICAST) == set(GOOD6)
-    warnings = speaker.destinations.warnings()
+    warnings = speaker.local_routes.warnings()
     assert len(warnings) == len(BAD4) + len(BAD6)
     assert warnings[0].startswith(
         "not advertised (networks): 224.0.0.0/4 is no unicast"
     )
     assert warnings[0] in caplog.text
     reconciler.apply_settings(settings(*GOOD4))
-    assert not speaker.destinations.warnings()
+    assert not speaker.local_routes.warnings()
     assert held(world, IPV6_UNICAST) == set()
 
 
@@ -177,7 +177,7 @@ def test_of_a_cluster_it_is_kept_out_and_told(world: World) -> None:
     blocks = [a_block(f"239.0.{number}.0/26") for number in range(5)]
     reconciler.apply_node(desired(blocks=(a_block("10.2.0.0/26"), *blocks)))
     assert held(world, IPV4_UNICAST) == {"10.2.0.0/26"}
-    (line,) = world.speaker.destinations.warnings()
+    (line,) = world.speaker.local_routes.warnings()
     assert "and 2 more are no unicast destination: multicast" in line
 
 
@@ -191,16 +191,18 @@ def test_the_reserved_range_follows_its_switch_live(world: World) -> None:
     kernel = plain_origins().kernel
     nlri = [parse_prefix("241.0.0.0/8")[1]]
     way = NextHop(b"", interface="eth0")
-    speaker.originate(IPV4_UNICAST, nlri, some_attributes(), kernel, way, weight=77)
+    speaker.local_routes.originate(
+        IPV4_UNICAST, nlri, some_attributes(), kernel, way, weight=77
+    )
     assert held(world, IPV4_UNICAST) == {"10.0.0.0/8"}
     reserved = {"240.0.0.0/8", "241.0.0.0/8", "250.1.0.0/16"}
     for is_allowed in (True, False, True):
-        speaker.destinations.allow_reserved(is_allowed=is_allowed)
+        speaker.local_routes.allow_reserved(is_allowed=is_allowed)
         while len(speaker.jobs):
             world.loop.run_until_complete(asyncio.sleep(0))
         expected = {"10.0.0.0/8"} | (reserved if is_allowed else set())
         assert held(world, IPV4_UNICAST) == expected
-        lines = " ".join(speaker.destinations.warnings())
+        lines = " ".join(speaker.local_routes.warnings())
         assert ("240.0.0.0/8" in lines) is not is_allowed
         assert "224.0.0.0/8" in lines
     path = speaker.tables[IPV4_UNICAST].loc_rib.table[nlri[0]]

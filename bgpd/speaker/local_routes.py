@@ -1,4 +1,4 @@
-"""What we would announce ourselves and is no unicast destination: kept out, and said so.
+"""Routes of our own, and those among them that are kept out: no unicast destinations.
 
 The file, a cluster's objects and the kernel may all name such a prefix. It is announced to
 nobody, nothing else is held up by it, and it is back as soon as it is allowed.
@@ -6,18 +6,17 @@ nobody, nothing else is held up by it, and it is back as soon as it is allowed.
 
 import logging
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from bgpd.runtime.log_setup import alike
+from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.shared_import_checks import SharedChecks
 from rib.attributes import PathAttributes
 from rib.destinations import NotUnicast, divide
 from rib.family import IPV4_UNICAST, Family
 from rib.nlri import Nlri, format_prefix
-from rib.path import NextHop, Source, SourceKind
+from rib.path import LOCAL_WEIGHT, NextHop, Path, Source, SourceKind
 from rib.path_set import members_of
-
-if TYPE_CHECKING:
-    from bgpd.speaker.speaker import Speaker
 
 _OWN: Final = frozenset({SourceKind.LOCAL, SourceKind.KERNEL})
 _SHOWN: Final = 3  # prefixes by name in a line
@@ -36,22 +35,67 @@ class _Announcement(NamedTuple):
     weight: int | None
 
 
-class Destinations:
-    """Which prefixes a speaker may announce, and those that it keeps out.
+class LocalRoutes:
+    """Announces and withdraws what a speaker originates itself.
 
     Args:
-        speaker: Whose routes they are.
+        context: Whose routes they are.
+        shared: Reviews what peers sent where other prefixes are allowed from now on.
 
     Attributes:
-        allows_reserved: 240.0.0.0/4 is used as unicast here; see ``allow_reserved``.
+        source: This speaker as the source of what nobody else is named for.
     """
 
-    def __init__(self, speaker: "Speaker") -> None:
-        self.allows_reserved = False
-        self._speaker = speaker
+    def __init__(self, context: SpeakerContext, shared: SharedChecks) -> None:
+        self.source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
+        self._context = context
+        self._shared = shared
         self._kept: dict[_Key, tuple[NotUnicast, _Announcement]] = {}
 
-    def sift(
+    def originate(
+        self,
+        family: Family,
+        nlris: Iterable[Nlri],
+        attributes: PathAttributes,
+        source: Source | None = None,
+        next_hop: NextHop | None = None,
+        *,
+        weight: int | None = None,
+    ) -> None:
+        """Announce prefixes of our own, or change their attributes.
+
+        Args:
+            family: Of the prefixes.
+            nlris: The prefixes.
+            attributes: As peers see them before export policy.
+            source: Whose they are; this speaker's own by default.
+            next_hop: The way out where that is known for certain, as of routes that
+                stand in the kernel already; else the address is looked up.
+            weight: In place of the source's.
+        """
+        source = source or self.source
+        good = self._sift(family, nlris, attributes, source, next_hop, weight=weight)
+        if not good:
+            return
+        path = Path(
+            source,
+            attributes,
+            next_hop or self._context.next_hops.get(attributes.next_hop),
+            weight=weight,
+        )
+        tables = self._context.tables[family]
+        tables.changed(tables.loc_rib.announce(good, path))
+
+    def withdraw(
+        self, family: Family, nlris: Iterable[Nlri], source: Source | None = None
+    ) -> None:
+        """Announce prefixes of our own no longer."""
+        gone, tables = list(nlris), self._context.tables[family]
+        source = source or self.source
+        self._forget(source, family, gone)
+        tables.changed(tables.loc_rib.withdraw(gone, source))
+
+    def _sift(
         self,
         family: Family,
         nlris: Iterable[Nlri],
@@ -62,7 +106,8 @@ class Destinations:
         weight: int | None,
     ) -> list[Nlri]:
         """Return what may be announced; the rest is kept, with how it would be."""
-        good, others = divide(nlris, family.afi, allows_reserved=self.allows_reserved)
+        allowed = self._context.allows_reserved
+        good, others = divide(nlris, family.afi, allows_reserved=allowed)
         for why, members in others.items():
             told = _Announcement(attributes, next_hop, weight)
             self._keep(source, family, members, why, told)
@@ -83,7 +128,7 @@ class Destinations:
             extra = alike(source.name, why.value)
             _log.warning("%s", line, extra=extra)
 
-    def forget(self, source: Source, family: Family, nlris: Iterable[Nlri]) -> None:
+    def _forget(self, source: Source, family: Family, nlris: Iterable[Nlri]) -> None:
         """Prefixes of a source are not to be announced any more."""
         if self._kept:
             for nlri in nlris:
@@ -91,14 +136,14 @@ class Destinations:
 
     def allow_reserved(self, *, is_allowed: bool) -> None:
         """Use 240.0.0.0/4 as unicast, or no longer; all routes there follow, live."""
-        if is_allowed == self.allows_reserved:
+        if is_allowed == self._context.allows_reserved:
             return
-        self.allows_reserved = is_allowed
+        self._context.allows_reserved = is_allowed
         if is_allowed:
             self._announce_kept()
         else:
             self._withdraw_reserved()
-        self._speaker.shared.may_have_changed()
+        self._shared.may_have_changed()
 
     def _announce_kept(self) -> None:
         for (source, family, nlri), (why, told) in [*self._kept.items()]:
@@ -106,18 +151,16 @@ class Destinations:
                 continue
             del self._kept[source, family, nlri]
             attributes, next_hop, weight = told
-            self._speaker.originate(
-                family, [nlri], attributes, source, next_hop, weight=weight
-            )
+            self.originate(family, [nlri], attributes, source, next_hop, weight=weight)
 
     def _withdraw_reserved(self) -> None:
-        table = self._speaker.tables[IPV4_UNICAST].loc_rib.table
+        table = self._context.tables[IPV4_UNICAST].loc_rib.table
         for why, nlris in divide([*table], IPV4_UNICAST.afi)[1].items():
             for nlri in nlris:
                 for path in members_of(table.get(nlri)):
                     source = path.source
                     if source.kind in _OWN:
-                        self._speaker.withdraw(IPV4_UNICAST, [nlri], source)
+                        self.withdraw(IPV4_UNICAST, [nlri], source)
                         told = _Announcement(
                             path.attributes, path.next_hop, path.weight
                         )

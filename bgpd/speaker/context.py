@@ -1,0 +1,63 @@
+"""What every part of a speaker stands on: clock, tables, and who we are.
+
+Arrows in this room go one way. This value is the lowest; on it stand what one session is
+judged and told by (``import_context``, ``export_context``), the peer, the parts that go over
+all peers (``neighbours``, ``policy_changes``, ``shared_import_checks``, ``local_routes``,
+``housekeeping``), and at the top ``Speaker``, which puts them together. None of them knows
+one that is above it.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from bgpd.net.poller import Poller
+from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.runtime.work_queue import Jobs
+from bgpd.session.negotiation import RestartState
+from bgpd.speaker.local_addresses import OwnAddresses
+from bgpd.speaker.local_numbers import OwnNumbers
+from rib.decision import DecisionOptions
+from rib.family import Family
+from rib.next_hops import NextHopTable
+
+DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
+
+
+@dataclass(slots=True)
+class SpeakerContext:
+    """The shared ground of one speaker's parts; it knows no peers.
+
+    Attributes:
+        loop: Sockets and time.
+        jobs: Long work, in slices.
+        poller: Reads and writes the sockets of all sessions.
+        tables: Loc-RIB and update groups of each family.
+        next_hops: How next hops are reached, by address.
+        policies: Those that peers name.
+        numbers: Our AS numbers and cluster ids.
+        addresses: Chooses our next hop on each session.
+        router_id: As a number.
+        decision: Options of the decision process.
+        own_addresses: Routes through them are refused; 4 or 16 octets each.
+        allows_reserved: 240.0.0.0/4 is used as unicast here.
+        stale_path_time: Seconds that stale routes wait for their peer at most.
+        restart: What OPENs say of our own restart (RFC 4724 4.1).
+    """
+
+    loop: asyncio.AbstractEventLoop
+    jobs: Jobs
+    poller: Poller
+    tables: Mapping[Family, FamilyTables]
+    next_hops: NextHopTable
+    policies: PolicyTable
+    numbers: OwnNumbers
+    addresses: OwnAddresses
+    router_id: int
+    decision: DecisionOptions
+    own_addresses: frozenset[bytes] = frozenset()
+    allows_reserved: bool = False
+    stale_path_time: float = DEFAULT_STALE_PATH_TIME
+    restart: RestartState = field(default_factory=RestartState)

@@ -1,0 +1,91 @@
+"""What follows for a peer when its prefix limits change, or what keeps it within them.
+
+``bgpd.speaker.prefix_limits`` watches the limits of one session; here somebody changed the
+settings or a policy, and a peer that rests because of a limit may come again.
+"""
+
+import logging
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from bgpd.config.diff import peer_change
+from bgpd.session.settings import PeerSettings
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.prefix_limits import block, has_more_room
+from rib.family import Family
+
+CURES: Final = frozenset(
+    {
+        "families",
+        "import_policy",
+        "remote_as",
+        "remote_as_class",
+        "remote_as_ranges",
+    }
+)
+"""Fields of ``PeerSettings`` whose change may bring a peer below its limits."""
+_COSMETIC: Final = frozenset({"name", "description"})
+
+_log = logging.getLogger(__name__)
+
+
+def retry(peer: Peer) -> None:
+    """End the rest of a peer whose session a limit ended: it may keep within it now."""
+    if peer.negotiated is not None or peer.limits.exceeded is None:
+        return
+    if peer.limits.is_disabled:
+        peer.enable()
+    else:
+        peer.driver.try_afresh()
+
+
+def follow(peer: Peer, before: PeerSettings) -> None:
+    """Follow changed settings that need no other session.
+
+    Raised limits let in what was kept out, lowered ones are looked at at once; a peer that is
+    not up is tried at once if what it failed of may be gone.
+    """
+    now = peer.settings
+    changed = set(peer_change(before, now)[1])
+    if peer.negotiated is None:
+        if peer.limits.exceeded is not None:
+            if changed & CURES:
+                retry(peer)
+        elif changed - _COSMETIC:
+            peer.driver.try_afresh()
+    elif "families" in changed:
+        for family, rib in peer.ribs_in.items():
+            block(rib, now.families)
+            if rib.can_let_in:
+                peer.run(family, rib.let_in_all_blocked())
+            if rib.admission.forgotten_count and has_more_room(
+                before.families, now.families, family
+            ):
+                rib.admission.forgotten_count = 0
+                _ask_again(peer, family)
+        peer.look_at_limits()
+
+
+def _ask_again(peer: Peer, family: Family) -> None:
+    if not peer.ask_refresh((family,)):
+        _log.warning(
+            "%s (%s): routes of %s that max_received kept out come with the next session: "
+            "the peer has no route refresh",
+            peer.settings.name,
+            peer.settings.remote_addr,
+            family,
+        )
+
+
+def lines(peers: Iterable[Peer]) -> Iterator[str]:
+    """Yield what limits keep out of a speaker, for people."""
+    for peer in peers:
+        name, limit = peer.settings.name, peer.limits.exceeded
+        if peer.limits.is_disabled and limit is not None:
+            yield (
+                f"{name} is disabled, since it had more than {limit.most} {limit.unit}; "
+                f"pybgpctl enable-peer {name} lets it come again"
+            )
+        for family, rib in peer.ribs_in.items():
+            if count := len(rib.admission.blocked):
+                yield f"{name}: max_prefixes keeps {count} prefixes of {family} out"

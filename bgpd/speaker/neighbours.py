@@ -1,0 +1,248 @@
+"""All neighbours of a speaker: configured ones, those of ranges, and the ranges.
+
+They come, change and go here. What a change costs a session was found before
+(``bgpd.config.diff``); this carries it out.
+"""
+
+import logging
+import socket
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
+from random import Random
+
+from bgpd.runtime.fault_isolation import each
+from bgpd.session.negotiation import RestartState
+from bgpd.session.peer import PeerSession
+from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
+from bgpd.speaker import limit_changes
+from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.import_context import decoding_of
+from bgpd.speaker.neighbour_owners import Owners
+from bgpd.speaker.peer import Peer
+from bgpd.speaker.shared_import_checks import SharedChecks
+from bgpd.wire.errors import CeaseSubcode
+from rib.family import Family
+
+_log = logging.getLogger(__name__)
+
+
+class Neighbours:
+    """Makes peers, changes them, and lets them go.
+
+    Args:
+        context: What they stand on.
+        peers: By remote address; filled here, and read by all others.
+        shared: Reviews all peers when a value that all are judged by may have changed.
+        set_key: Demands a TCP MD5 key of an address or prefix; an empty one demands none.
+        seed: Of all jitter; ``None`` for the system's entropy.
+
+    Attributes:
+        sought_until: Neighbours of ranges that were up before our restart are connected to
+            until then, on the loop's clock.
+        end_of_rib_listeners: Called when a peer has sent all its routes.
+        session_listeners: Called when a session came up or went down.
+    """
+
+    def __init__(
+        self,
+        context: SpeakerContext,
+        peers: dict[str, Peer],
+        shared: SharedChecks,
+        set_key: Callable[[str, str], None],
+        seed: int | None = None,
+    ) -> None:
+        self.hostname = socket.gethostname()
+        self.sought_until = 0.0
+        self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
+        self.session_listeners: list[Callable[[Peer], None]] = []
+        self._context = context
+        self._peers = peers
+        self._shared = shared
+        self._set_key = set_key
+        self._owners = Owners(context.numbers, set_key)
+        self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
+
+    @property
+    def now(self) -> float:
+        """The loop's clock, seconds."""
+        return self._context.loop.time()
+
+    @property
+    def peers(self) -> Mapping[str, Peer]:
+        """All of them, by remote address."""
+        return self._peers
+
+    @property
+    def ranges(self) -> Mapping[str, RangeSettings]:
+        """Whose neighbours may connect, by name."""
+        return self._owners.ranges
+
+    @property
+    def range_sizes(self) -> Counter[str]:
+        """Neighbours of each range that has any."""
+        return self._owners.sizes
+
+    def templates(self) -> Iterator[PeerSettings]:
+        """Yield the settings that count for all peers; dynamic ones have their range's."""
+        for peer in self._peers.values():
+            if not peer.range_name:
+                yield peer.settings
+        for entry in self.ranges.values():
+            yield entry.template
+
+    # -- they come ----------------------------------------------------------------------
+
+    def add(self, settings: PeerSettings) -> Peer:
+        """Configure a neighbour and let its session come up."""
+        peer = self.make(settings)
+        if settings.password:
+            self._set_key(settings.remote_addr, settings.password)
+        peer.driver.start()
+        return peer
+
+    def make(
+        self, settings: PeerSettings, range_name: str = "", sought_until: float = 0.0
+    ) -> Peer:
+        """Return a new neighbour whose session is not started yet.
+
+        Args:
+            settings: What it is.
+            range_name: The range it belongs to; empty for a configured one.
+            sought_until: See ``bgpd.session.connections``.
+        """
+        if not range_name:  # else its numbers are the range's: counted
+            self._context.numbers.note(None, settings)
+            self._shared.may_have_changed()
+        session = PeerSession(
+            settings,
+            self._context.router_id,
+            rng=self._rng,
+            hostname=self.hostname,
+            is_dynamic=bool(range_name),
+            sought_until=sought_until,
+            restart=self._context.restart,
+        )
+        peer = Peer(self._context, self, settings, session, range_name=range_name)
+        self._peers[settings.remote_addr] = peer
+        self._owners.count(range_name, 1)
+        return peer
+
+    def set_range(self, settings: RangeSettings) -> None:
+        """Accept dynamic neighbours from a prefix; those there are stay as they are."""
+        self._owners.set_range(settings)
+        self._shared.may_have_changed()
+
+    # -- they change --------------------------------------------------------------------
+
+    def change(
+        self,
+        settings: PeerSettings,
+        cost: ChangeCost,
+        text: str = "",
+        *,
+        range_name: str | None = None,
+    ) -> None:
+        """Apply changed settings.
+
+        Args:
+            settings: The new ones; the address says whose.
+            cost: What the change costs the session.
+            text: For the peer's operator (RFC 9003), where the session is reset.
+            range_name: The range that it belongs to from now on, empty for a configured
+                peer; ``None`` for no change.
+        """
+        peer = self._peers[settings.remote_addr]
+        before = peer.settings
+        was_rekeyed = before.password != settings.password
+        owner = peer.range_name if range_name is None else range_name
+        self._owners.move(peer, settings, owner)
+        self._shared.may_have_changed()
+        peer.settings = peer.driver.settings = peer.driver.session.settings = settings
+        peer.rename(settings.name)
+        if was_rekeyed:
+            peer.driver.rekey()
+        if cost is ChangeCost.RESET:
+            peer.restart(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text)
+            return
+        if cost is ChangeCost.REFRESH:
+            peer.rejoin()
+            peer.import_again()
+            if decoding_of(before) != decoding_of(settings):
+                peer.decode_again()
+        limit_changes.follow(peer, before)
+
+    def set_restart(self, restart: RestartState) -> None:
+        """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
+        self._context.restart = restart
+        each(Peer.note_restart, self._peers.values(), "restart state of a peer")
+
+    def take_router_id(self) -> Iterator[None]:
+        """Reset sessions whose OPEN had another router id than ours now, one a step."""
+        number = self._context.router_id
+        for peer in tuple(self._peers.values()):
+            session = peer.driver.session
+            if session.local_router_id != number == self._context.router_id:
+                session.local_router_id = number
+                subcode = CeaseSubcode.OTHER_CONFIGURATION_CHANGE
+                peer.restart(subcode, "router id changed")
+                yield
+
+    def rejoin_all(self) -> Iterator[None]:
+        """Let each session be told by what is right now; a peer each step."""
+        for peer in tuple(self._peers.values()):
+            if peer.negotiated is not None:
+                peer.rejoin()
+                yield
+
+    # -- they go ------------------------------------------------------------------------
+
+    def remove(self, address: str, text: str = "") -> None:
+        """Deconfigure a neighbour: Cease/3, and its routes go."""
+        peer = self._peers.pop(address)
+        self._owners.remove(peer)
+        peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
+        peer.forget_routes()
+        peer.let_go()
+        self._shared.may_have_changed()
+
+    def discard(self, address: str) -> None:
+        """Forget a neighbour that could not be had as a whole."""
+        peer = self._peers.pop(address, None)
+        if peer is not None:
+            self._owners.remove(peer, has_key=False)
+            peer.let_go()
+            self._shared.may_have_changed()
+
+    def remove_range(self, name: str) -> None:
+        """Accept no more neighbours from a range.
+
+        Those there are must be given to another one, or be removed
+        (``peer_handover.follow_ranges``).
+        """
+        self._owners.remove_range(name)
+        self._shared.may_have_changed()
+
+    # -- what a peer says of itself (``PeerOwner``) -------------------------------------
+
+    def forget_dynamic(self, peer: Peer) -> None:
+        """See ``PeerOwner``."""
+        if peer.stale_family_count:
+            return  # its routes wait for it; the timer comes back here
+        if peer.is_held:
+            return  # an operator shut it down, or resets it: that must be remembered
+        peer.driver.abandon()
+        if self._peers.get(peer.settings.remote_addr) is peer:
+            del self._peers[peer.settings.remote_addr]
+            self._owners.count(peer.range_name, -1)
+            peer.forget_routes()
+            peer.let_go()
+
+    def session_changed(self, peer: Peer) -> None:
+        """See ``PeerOwner``."""
+        for listener in self.session_listeners:
+            listener(peer)
+
+    def end_of_rib_received(self, peer: Peer, family: Family) -> None:
+        """See ``PeerOwner``."""
+        for listener in self.end_of_rib_listeners:
+            listener(peer, family)
