@@ -5,17 +5,15 @@ are kept with what the peer's other refused routes are, so that ``show`` can tel
 """
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from rib.change import Change
 from rib.destinations import MixedRun, NotUnicast, divide
 from rib.import_checks import ImportRules, Refusal, Refused
+from rib.loc_rib import LocRib
 from rib.nlri import Nlri
 from rib.outcome import Outcome
 from rib.path import Path
-
-if TYPE_CHECKING:
-    from rib.adj_rib_in import AdjRibIn
 
 
 class Ignored:
@@ -63,8 +61,32 @@ class IgnoredPrefixes(dict[NotUnicast, Ignored]):
         return nlris
 
 
+class _Table(Protocol):
+    """What is asked of a peer's table: an ``AdjRibIn``."""
+
+    loc_rib: LocRib
+    refused: dict[tuple[Nlri, int], Refused]
+    ignored: IgnoredPrefixes
+
+    @property
+    def rules(self) -> ImportRules: ...
+
+    def announce(
+        self,
+        outcome: Outcome,
+        nlris: Sequence[Nlri],
+        path_id: int = 0,
+        *,
+        is_counted: bool = True,
+    ) -> list[Change]: ...
+
+    def refuse(
+        self, refused: Refused, nlris: Sequence[Nlri], path_id: int
+    ) -> list[Change]: ...
+
+
 def announce_mixed(
-    rib: "AdjRibIn",
+    rib: _Table,
     outcome: Outcome,
     nlris: Sequence[Nlri],
     path_id: int,

@@ -1,17 +1,29 @@
 """Path identifiers that no member holds a path by any more are taken back (RFC 7911)."""
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from collections.abc import Iterator, Mapping
+from typing import Final, Protocol
 
+from reflector.export import ExportContext
+from reflector.group import UpdateGroup
 from reflector.path_ids import PathIds
-
-if TYPE_CHECKING:
-    from bgpd.pipeline.family_tables import FamilyTables
+from rib.loc_rib import LocRib
 
 _MISSED: Final = 1 << 20  # prefixes of all who are behind, copied in some 10 ms
 
 
-def take_back(path_ids: PathIds, tables: "FamilyTables") -> Iterator[None]:
+class _Tables(Protocol):
+    """What is asked of a family's tables."""
+
+    @property
+    def loc_rib(self) -> LocRib: ...
+
+    @property
+    def groups(self) -> Mapping[ExportContext, UpdateGroup]: ...
+
+    def flush_now(self) -> None: ...
+
+
+def take_back(path_ids: PathIds, tables: _Tables) -> Iterator[None]:
     """Take back identifiers of one family, a slice for each step.
 
     Args:
