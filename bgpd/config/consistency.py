@@ -21,6 +21,12 @@ from rib.policy import BUILT_IN_POLICIES, NextHopRule, prefix_entry
 
 Finding = tuple[KeyPath, str]
 
+_POLICY_KEYS: Final = {
+    "import_policy": "import",
+    "export_policy": "export",
+    "default_originate_policy": "export",
+}
+"""Session options that name a policy, and the direction that it is used in."""
 _DIRECTION_OF: Final = {
     NextHopRule.SELF.value: ("export", "import"),
     NextHopRule.UNCHANGED.value: ("export", "import"),
@@ -90,7 +96,7 @@ def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 
 def _policies(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     known = {*BUILT_IN_POLICIES, *config.policies}
-    for key in ("import_policy", "export_policy"):
+    for key in _POLICY_KEYS:
         name = neighbor.get(key)
         if isinstance(name, str) and name not in known:
             hint = did_you_mean(name, known)
@@ -165,6 +171,20 @@ def _as_numbers(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         if is_said and neighbor.get("local_as") in (None, config.bgp.asn):
             text = "needs local_as, another AS than that of bgp.as"
             yield neighbor.path_of(key), text
+
+
+def _default_originate(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+    when = neighbor.get("default_originate_when")
+    for index, item in enumerate(when if isinstance(when, list) else ()):
+        try:
+            prefix_entry(item.prefix, ge=item.ge, le=item.le)
+        except ValueError as error:
+            yield (*neighbor.path_of("default_originate_when"), index), str(error)
+    if neighbor.get("default_originate"):
+        return
+    for key in ("default_originate_when", "default_originate_policy"):
+        if neighbor.get(key) and neighbor.path_of(key) == (*neighbor.path, key):
+            yield neighbor.path_of(key), "needs default_originate"
 
 
 def _attributes(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
@@ -306,15 +326,15 @@ def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
 def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
     """A policy's next hop that means nothing in the direction it is used in."""
     users: dict[tuple[str, str], str] = {}
-    for key in ("import_policy", "export_policy"):
+    for key, used in _POLICY_KEYS.items():
         for neighbor in neighbors(config):
-            users.setdefault((key, str(neighbor.get(key))), neighbor.name)
-        users.setdefault((key, str(getattr(config.bgp.defaults, key))), "bgp.defaults")
+            users.setdefault((used, str(neighbor.get(key))), neighbor.name)
+        users.setdefault((used, str(getattr(config.bgp.defaults, key))), "bgp.defaults")
     for name, policy in config.policies.items():
         for number, term in enumerate(policy.terms):
             rule = term.set.next_hop
             direction, other = _DIRECTION_OF.get(str(rule), ("", ""))
-            user = users.get((f"{other}_policy", name))
+            user = users.get((other, name))
             if direction and user is not None:
                 path: KeyPath = ("policies", name, "terms", number, "set", "next_hop")
                 text = (
@@ -362,6 +382,7 @@ _NEIGHBOR_RULES: Final[
     _roles,
     _role_strict,
     _as_numbers,
+    _default_originate,
     _attributes,
     _capabilities,
     _source_address,

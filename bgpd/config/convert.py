@@ -240,6 +240,7 @@ def _session(
     if isinstance(families := fields.get("families"), list):
         fields["families"] = tuple(map(_family, families))
     fields |= _remote_as(fields)
+    fields["default_when"] = _prefixes(fields.get("default_when") or ())
     fields["other_as"] = own_as if fields.get("other_as") else None
     for field in ("discarded_attributes", "withdrawn_attributes"):
         fields[field] = frozenset(fields.get(field) or ())
@@ -289,11 +290,14 @@ def _prefix(text: str) -> tuple[Family, Nlri]:
     return Family(afi, SAFI_UNICAST), nlri
 
 
+def _prefixes(items: Iterable[policies.PrefixRange]) -> PrefixMatch | None:
+    entries = tuple(prefix_entry(each.prefix, ge=each.ge, le=each.le) for each in items)
+    return PrefixMatch(entries) if entries else None
+
+
 def _condition(route: written.OriginatedRoute) -> PrefixMatch | None:
     if route.when:
-        return PrefixMatch(
-            tuple(prefix_entry(p.prefix, ge=p.ge, le=p.le) for p in route.when)
-        )
+        return _prefixes(route.when)
     if not route.aggregate:
         return None
     afi, nlri = parse_prefix(route.prefix)
@@ -388,9 +392,6 @@ def _policy(name: str, policy: policies.PolicyModel) -> PolicySpec:
 
 
 def _match(match: policies.TermMatch) -> Match:
-    prefixes = tuple(
-        prefix_entry(each.prefix, ge=each.ge, le=each.le) for each in match.prefixes
-    )
     next_hops = tuple(map(_inside, match.next_hops))
     kinds = (SourceKind[each.upper()] for each in match.sources)
     communities = {
@@ -401,7 +402,7 @@ def _match(match: policies.TermMatch) -> Match:
         if (listed := getattr(asked, quantity)) is not None
     }
     return Match(
-        prefixes=PrefixMatch(prefixes) if prefixes else None,
+        prefixes=_prefixes(match.prefixes),
         family=None if match.family is None else FAMILIES_BY_NAME[match.family],
         source_kinds=frozenset(kinds),
         interface=match.interface or "",

@@ -410,7 +410,7 @@ def _users(peers: Iterable[PeerSettings]) -> dict[str, list[str]]:
     """Return the addresses of the peers that name each policy."""
     users: dict[str, list[str]] = {}
     for peer in peers:
-        for name in {peer.import_policy, peer.export_policy}:
+        for name in {peer.import_policy, peer.export_policy, peer.default_policy}:
             users.setdefault(name, []).append(peer.remote_addr)
     return users
 

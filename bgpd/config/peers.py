@@ -32,6 +32,7 @@ from bgpd.config.fields import (
     Seconds,
     Switch,
 )
+from bgpd.config.policies import PrefixItem
 
 NextHop = Literal[
     "auto",
@@ -53,6 +54,8 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "dual_as": "other_as",
         "as_override": "overrides_as",
         "default_originate": "tells_default",
+        "default_originate_when": "default_when",
+        "default_originate_policy": "default_policy",
         "replace_private_as": "replaces_private_as",
         "graceful_restart": "has_graceful_restart",
         "extended_message": "has_extended_message",
@@ -362,6 +365,20 @@ class SessionOptions(Section):
             description="advertise a default route to this peer, whatever its policy says: "
             "the best one in the table, or else one that we originate for this "
             "peer alone"
+        ),
+    ] = None
+    default_originate_when: Annotated[
+        list[PrefixItem] | None,
+        Field(
+            description="only while the table has a usable route of these, which are as in "
+            "`match.prefixes`; empty is always"
+        ),
+    ] = None
+    default_originate_policy: Annotated[
+        str | None,
+        Field(
+            description="policy that judges default routes in the place of `export_policy`, "
+            "and sets what it says; default they go out as they are"
         ),
     ] = None
     allow_own_as: Annotated[

@@ -92,6 +92,9 @@ class Reconciler:
         self._apply_policies()
         self._apply_ranges(settings.ranges)
         self._configured.peers = settings.peers
+        told = self._told_defaults(settings)
+        conditions = {when for peer in told if (when := peer.default_when) is not None}
+        self._conditional.follow_defaults(conditions)
         steps = self._apply_peers()
         origins = self._origins
         wanted: dict[_Key, _Route] = {}
@@ -110,7 +113,7 @@ class Reconciler:
                     FALLBACK_WEIGHT if route.is_fallback else route.weight,
                     route.is_summary_only,
                 )
-        for family in self._families_of_defaults(settings):
+        for family in {mine.family for peer in told for mine in peer.families}:
             key = family, DEFAULT_NLRI
             if key not in wanted and key not in conditional:
                 conditional[key] = Conditional(_DEFAULT_ROUTE, origins.defaults, None)
@@ -217,16 +220,11 @@ class Reconciler:
             )
         return known
 
-    def _families_of_defaults(self, settings: DaemonSettings) -> set[Family]:
-        """Return in which families somebody is told a default route of ours."""
+    def _told_defaults(self, settings: DaemonSettings) -> list[PeerSettings]:
+        """Return those who are told a default route of ours, ranges and defaults too."""
         everyone = [settings.speaker.defaults, *settings.peers]
         everyone += [entry.template for entry in settings.ranges]
-        return {
-            mine.family
-            for each in everyone
-            if each.tells_default
-            for mine in each.families
-        }
+        return [each for each in everyone if each.tells_default]
 
     def _apply_peers(self) -> list[Step]:
         wanted = {peer.remote_addr: peer for peer in self._discovered.peers}

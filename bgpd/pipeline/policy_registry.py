@@ -20,11 +20,13 @@ from rib.policy import (
     concerned,
     prefix_entry,
 )
+from rib.policy.prefixes import PrefixMatcher
 
 HIDDEN: Final = "inside an aggregate advertised with summary_only"
 DEFAULT: Final = "default_originate"
 WITH_DEFAULT: Final = " with default_originate"
-_DEFAULTS: Final = PrefixMatch((prefix_entry("0.0.0.0/0"), prefix_entry("::/0")))
+DEFAULTS: Final = PrefixMatch((prefix_entry("0.0.0.0/0"), prefix_entry("::/0")))
+_NO_DEFAULT: Final = Term(DEFAULT, Outcome.REJECT, Match(prefixes=DEFAULTS))
 
 _log = logging.getLogger(__name__)
 
@@ -51,7 +53,9 @@ class PolicyTable:
             name: compile_policy(spec) for name, spec in BUILT_IN_POLICIES.items()
         }
         self._hidden: PrefixMatch | None = None
-        self._exports: dict[str, Policy] = {}
+        # By export policy, and what judges default routes; ``None`` is that policy itself.
+        self._exports: dict[tuple[str, str | None], Policy] = {}
+        self._met: set[PrefixMatch] = set()
 
     def __getitem__(self, name: str) -> Policy:
         return self._policies[name]
@@ -63,7 +67,8 @@ class PolicyTable:
     def export_of(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
         policy = self.of_peer(settings.export_policy, is_ibgp=is_ibgp)
-        return self.exported(policy.name, tells_default=settings.tells_default)
+        is_told = self.tells_default(settings)
+        return self.exported(policy.name, settings.default_policy if is_told else None)
 
     def of_peer(self, name: str, *, is_ibgp: bool) -> Policy:
         """Return what a peer names; eBGP that names none denies (RFC 8212).
@@ -74,33 +79,69 @@ class PolicyTable:
         policy = self._policies.get(name or default.name)
         return policy or self._policies[EBGP_DEFAULT_DENY.name]
 
-    def exported(self, name: str, *, tells_default: bool = False) -> Policy:
-        """Return what exports by a policy do.
+    def turn(self, when: PrefixMatch, *, holds: bool) -> None:
+        """Note whether a condition of ``default_originate`` holds."""
+        if holds:
+            self._met.add(when)
+        else:
+            self._met.discard(when)
 
-        Nothing inside a summary is told; ``tells_default`` tells every default route. Each
-        form has a name of its own, for groups are told apart by it.
+    def tells_default(self, settings: PeerSettings) -> bool:
+        """Whether a peer is told a default route now whatever its export policy says."""
+        when = settings.default_when
+        return settings.tells_default and (when is None or when in self._met)
+
+    def exported(self, name: str, default_policy: str | None = None) -> Policy:
+        """Return what exports by a policy do: nothing inside a summary is told.
+
+        Each form has a name of its own, for groups are told apart by it.
+
+        Args:
+            name: The policy.
+            default_policy: What default routes are judged by in its place; empty lets them
+                all through.
         """
         policy = self._policies.get(name) or self._policies[EBGP_DEFAULT_DENY.name]
         added: tuple[Term, ...] = ()
-        if tells_default:
-            added += (Term(DEFAULT, Outcome.ACCEPT, Match(prefixes=_DEFAULTS)),)
+        if default_policy is not None:
+            added += self._of_defaults(default_policy)
         if self._hidden is not None:
             added += (Term(HIDDEN, Outcome.REJECT, Match(prefixes=self._hidden)),)
         if not added:
             return policy
-        shown = policy.name + WITH_DEFAULT * tells_default
+        shown = policy.name
+        if default_policy is not None:
+            shown += WITH_DEFAULT + (f" by {default_policy}" if default_policy else "")
         terms = (*added, *policy.spec.terms)
-        known = self._exports.get(shown)
+        key = policy.name, default_policy
+        known = self._exports.get(key)
         if known is None or known.spec.terms != terms:
             spec = replace(policy.spec, name=shown, terms=terms)
-            known = self._exports[shown] = compile_policy(spec)
+            known = self._exports[key] = compile_policy(spec)
         return known
+
+    def _of_defaults(self, name: str) -> tuple[Term, ...]:
+        """Return the terms that judge default routes alone, by a policy if one is named."""
+        accepted = Term(DEFAULT, Outcome.ACCEPT, Match(prefixes=DEFAULTS))
+        if not name:
+            return (accepted,)
+        spec = (self._policies.get(name) or self._policies[EBGP_DEFAULT_DENY.name]).spec
+        narrowed = (_of_defaults_alone(term) for term in spec.terms)
+        rest = accepted if spec.accepts_unmatched else _NO_DEFAULT
+        return (*(term for term in narrowed if term is not None), rest)
 
     def exports(self, name: str) -> Iterator[Policy]:
         """Yield all forms of a policy that exports use."""
         yield self.exported(name)
-        if name + WITH_DEFAULT in self._exports:
-            yield self.exported(name, tells_default=True)
+        for of, default_policy in tuple(self._exports):
+            if of == name and default_policy is not None:
+                yield self.exported(of, default_policy)
+
+    def exports_of_defaults(self, name: str) -> Iterator[Policy]:
+        """Yield all forms by which a policy judges default routes of another's exports."""
+        for of, default_policy in tuple(self._exports):
+            if name and default_policy == name:
+                yield self.exported(of, default_policy)
 
     def __iter__(self) -> Iterator[str]:
         return iter(tuple(self._policies))
@@ -129,8 +170,8 @@ class PolicyTable:
         new = {spec.name: spec for spec in specs}
         for name in self._policies.keys() - new.keys() - BUILT_IN_POLICIES.keys():
             del self._policies[name]
-            self._exports.pop(name, None)
-            self._exports.pop(name + WITH_DEFAULT, None)
+            for key in [key for key in self._exports if name in key]:
+                del self._exports[key]
         found = Replaced({}, {})
         for name, spec in new.items():
             before = self._policies.get(name)
@@ -146,3 +187,18 @@ class PolicyTable:
             self._policies[name] = compiled
             found.among[name] = among
         return found
+
+
+def _of_defaults_alone(term: Term) -> Term | None:
+    """Return a term as it judges default routes; ``None`` where it looks at others only."""
+    prefixes, entries = term.match.prefixes, DEFAULTS.entries
+    if prefixes is not None:
+        entries = tuple(
+            entry
+            for entry in entries
+            if PrefixMatcher(prefixes, entry.afi).matches(entry.nlri)
+        )
+    if not entries:
+        return None
+    match = replace(term.match, prefixes=PrefixMatch(entries))
+    return replace(term, name=f"{DEFAULT}, {term.name}", match=match)

@@ -11,6 +11,7 @@ from typing import Final
 
 from rib.attributes import PrivateScope
 from rib.family import IPV4_UNICAST, Family
+from rib.policy import PrefixMatch
 
 
 class NextHopMode(Enum):
@@ -144,6 +145,9 @@ class PeerSettings:
         import_policy: Name of a policy; empty is the default for the peer's type.
         export_policy: As ``import_policy``.
         tells_default: Whether the peer is told a default route whatever policy says.
+        default_when: Only while the table has one of these; ``None`` is always.
+        default_policy: Name of what judges default routes in place of ``export_policy``,
+            where that is so; empty lets them through as they are.
         allow_own_as: How often our own AS may stand in a received AS_PATH.
         allows_as_set: Accept AS_SET (RFC 9774 says reject).
         enforces_first_as: The first AS of an eBGP path must be the peer's.
@@ -200,6 +204,8 @@ class PeerSettings:
     import_policy: str = ""
     export_policy: str = ""
     tells_default: bool = False
+    default_when: PrefixMatch | None = None
+    default_policy: str = ""
     allow_own_as: int = 0
     allows_as_set: bool = False
     enforces_first_as: bool = True
@@ -278,6 +284,8 @@ REFRESHES: Final = frozenset(
         "import_policy",
         "export_policy",
         "tells_default",
+        "default_when",
+        "default_policy",
         "allow_own_as",
         "allows_as_set",
         "enforces_first_as",

@@ -205,6 +205,7 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "has_password": bool(settings.password),
         "ttl_security_hops": settings.ttl_security_hops,
         "next_hop": settings.next_hop.value,
+        "default_originate": view.speaker.context.policies.tells_default(settings),
         "cluster_id": (
             dotted(view.speaker.context.numbers.cluster_id_of(settings))
             if settings.is_client

@@ -1,11 +1,13 @@
 """Routes of our own that are announced only while there are others: aggregates, defaults.
 
 A condition holds while the table has a usable route among its prefixes. What is announced
-on a condition itself does not count, so that no two of these keep each other. Which those are is kept as a set: the listener of each flush adds and takes
-away, and a pass over the table, in slices, finds those that were there before.
+on a condition itself does not count, so that no two of these keep each other. Which those
+are is kept as a set: the listener of each flush adds and takes away, and a pass over the
+table, in slices, finds those that were there before. ``default_originate`` of single peers
+has conditions, too.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
@@ -46,17 +48,25 @@ class Conditional(NamedTuple):
 
 
 class _Watch:
-    """A route, and the prefixes that its condition rests on."""
+    """A condition, and the prefixes that it rests on.
 
-    def __init__(self, route: Conditional) -> None:
-        self.route = route
-        self.is_announced = False
+    Attributes:
+        when: One of these must be there; ``None`` where nothing is asked.
+        is_met: What was told of it last.
+        is_wanted: Whether it still counts.
+        present: By family, what is there of ``when``.
+    """
+
+    def __init__(self, when: PrefixMatch | None) -> None:
+        self.when = when
+        self.is_met = False
+        self.is_wanted = True
         self.present: dict[Family, set[Nlri]] = {}
         self._matchers: dict[int, PrefixMatcher] = {}
 
     def meant(self, family: Family, nlris: Iterable[Nlri]) -> Sequence[Nlri]:
         """Return those of some prefixes that the condition is about."""
-        when = self.route.when
+        when = self.when
         if when is None:
             return ()
         matcher = self._matchers.get(family.afi)
@@ -66,7 +76,20 @@ class _Watch:
 
     @property
     def holds(self) -> bool:
-        return self.route.when is None or any(self.present.values())
+        return self.when is None or any(self.present.values())
+
+
+class _RouteWatch(_Watch):
+    """A route that is announced on a condition."""
+
+    def __init__(self, key: _Key, route: Conditional) -> None:
+        super().__init__(route.when)
+        self.key = key
+        self.route = route
+
+
+class _DefaultWatch(_Watch):
+    """A condition on which peers are told a default route; it announces nothing."""
 
 
 class ConditionalRoutes:
@@ -78,37 +101,55 @@ class ConditionalRoutes:
 
     def __init__(self, speaker: "Speaker") -> None:
         self._speaker = speaker
-        self._watches: dict[_Key, _Watch] = {}
+        self._watches: dict[_Key, _RouteWatch] = {}
+        self._of_defaults: dict[PrefixMatch, _DefaultWatch] = {}
         self._is_listening = False
 
     def follow(self, wanted: Mapping[_Key, Conditional]) -> None:
         """Want these and no others."""
-        if wanted and not self._is_listening:
-            self._is_listening = True
-            for family, tables in self._speaker.tables.items():
-                tables.listeners.append(partial(self._changed, family))
+        self._listen(is_needed=bool(wanted))
         for key in self._watches.keys() - wanted.keys():
-            self._withdraw(key, self._watches.pop(key))
+            self._end(self._watches.pop(key))
         for key, route in wanted.items():
             watch = self._watches.get(key)
-            if watch is None or watch.route.when != route.when:
+            if watch is None or watch.when != route.when:
                 self._begin(key, route, watch)
             elif watch.route != route:
                 before, watch.route = watch.route, route
-                if watch.is_announced:
-                    self._replace(key, watch, before)
+                if watch.is_met:
+                    self._replace(watch, before)
         self._hide()
 
-    def _begin(self, key: _Key, route: Conditional, before: _Watch | None) -> None:
-        if before is not None:
-            self._withdraw(key, before)
-        watch = self._watches[key] = _Watch(route)
-        if route.when is None:
-            self._announce(key, watch)
-        else:
-            self._speaker.jobs.begin(self._scan(key, watch))
+    def follow_defaults(self, wanted: Collection[PrefixMatch]) -> None:
+        """Look for these conditions of ``default_originate`` and no others.
 
-    def _scan(self, key: _Key, watch: _Watch) -> Iterator[None]:
+        To be called before peers begin to go by them, so that what is met already is known.
+        """
+        self._listen(is_needed=bool(wanted))
+        for when in self._of_defaults.keys() - set(wanted):
+            self._of_defaults.pop(when).is_wanted = False
+            self._speaker.context.policies.turn(when, holds=False)
+        for when in dict.fromkeys(wanted):
+            if when not in self._of_defaults:
+                watch = self._of_defaults[when] = _DefaultWatch(when)
+                self._speaker.jobs.begin(self._scan(watch))
+
+    def _listen(self, *, is_needed: bool) -> None:
+        if is_needed and not self._is_listening:
+            self._is_listening = True
+            for family, tables in self._speaker.tables.items():
+                tables.listeners.append(partial(self._changed, family))
+
+    def _begin(self, key: _Key, route: Conditional, before: _RouteWatch | None) -> None:
+        if before is not None:
+            self._end(before)
+        watch = self._watches[key] = _RouteWatch(key, route)
+        if route.when is None:
+            self._announce(watch)
+        else:
+            self._speaker.jobs.begin(self._scan(watch))
+
+    def _scan(self, watch: _Watch) -> Iterator[None]:
         """Find what is there already; changes meanwhile come by themselves."""
         for family, tables in self._speaker.tables.items():
             table = tables.loc_rib.table
@@ -116,16 +157,16 @@ class ConditionalRoutes:
             for start in range(0, len(nlris), SCAN_SLICE):
                 for nlri in watch.meant(family, nlris[start : start + SCAN_SLICE]):
                     self._note(watch, (family, nlri), table.get(nlri))
-                if self._watches.get(key) is not watch:
+                if not watch.is_wanted:
                     return
-                self._judge(key, watch)
+                self._judge(watch)
                 yield
 
     def _changed(self, family: Family, changes: Sequence[Change]) -> None:
         table = self._speaker.tables[family].loc_rib.table
         own = {nlri for of, nlri in self._watches if of == family}
-        for key, watch in tuple(self._watches.items()):
-            if watch.route.when is None:
+        for watch in (*self._watches.values(), *self._of_defaults.values()):
+            if watch.when is None:
                 continue
             for change in changes:
                 nlris: Iterable[Nlri] = change.nlris
@@ -134,7 +175,7 @@ class ConditionalRoutes:
                 for nlri in watch.meant(family, nlris):
                     # As it is now: the flush may tell of what has changed again.
                     self._note(watch, (family, nlri), table.get(nlri))
-            self._judge(key, watch)
+            self._judge(watch)
 
     def _note(self, watch: _Watch, found: _Key, entry: Entry | None) -> None:
         best, ours = best_of(entry), self._watches.get(found)
@@ -146,40 +187,58 @@ class ConditionalRoutes:
         else:
             present.add(nlri)
 
-    def _judge(self, key: _Key, watch: _Watch) -> None:
-        if watch.holds is watch.is_announced:
+    def _judge(self, watch: _Watch) -> None:
+        if watch.holds is watch.is_met:
             return
-        if watch.holds:
-            self._announce(key, watch)
-        else:
-            self._withdraw(key, watch)
-        if watch.route.hides_inside:
-            self._hide()
+        if isinstance(watch, _RouteWatch):
+            if watch.holds:
+                self._announce(watch)
+            else:
+                self._withdraw(watch)
+            if watch.route.hides_inside:
+                self._hide()
+        elif watch.when is not None:
+            watch.is_met = watch.holds
+            self._speaker.context.policies.turn(watch.when, holds=watch.holds)
+            self._speaker.jobs.begin(self._tell_defaults(watch.when))
 
-    def _announce(self, key: _Key, watch: _Watch) -> None:
-        watch.is_announced = True
-        family, nlri = key
+    def _tell_defaults(self, when: PrefixMatch) -> Iterator[None]:
+        """Let those who are told a default route on a condition follow it."""
+        for peer in tuple(self._speaker.peers.values()):
+            if peer.settings.tells_default and peer.settings.default_when == when:
+                peer.rejoin()
+                yield
+
+    def _announce(self, watch: _RouteWatch) -> None:
+        watch.is_met = True
+        family, nlri = watch.key
         route = watch.route
         self._speaker.local_routes.originate(
             family, [nlri], route.attributes, route.source, weight=route.weight
         )
 
-    def _replace(self, key: _Key, watch: _Watch, before: Conditional) -> None:
+    def _replace(self, watch: _RouteWatch, before: Conditional) -> None:
         if before.source is not watch.route.source:
-            self._speaker.local_routes.withdraw(key[0], [key[1]], before.source)
-        self._announce(key, watch)
+            family, nlri = watch.key
+            self._speaker.local_routes.withdraw(family, [nlri], before.source)
+        self._announce(watch)
 
-    def _withdraw(self, key: _Key, watch: _Watch) -> None:
-        if watch.is_announced:
-            watch.is_announced = False
-            self._speaker.local_routes.withdraw(key[0], [key[1]], watch.route.source)
+    def _withdraw(self, watch: _RouteWatch) -> None:
+        watch.is_met = False
+        family, nlri = watch.key
+        self._speaker.local_routes.withdraw(family, [nlri], watch.route.source)
+
+    def _end(self, watch: _RouteWatch) -> None:
+        watch.is_wanted = False
+        if watch.is_met:
+            self._withdraw(watch)
 
     def _hide(self) -> None:
         """Let peers be told nothing of what lies inside a summary."""
         entries = [
             inside(family, nlri)
             for (family, nlri), watch in self._watches.items()
-            if watch.is_announced and watch.route.hides_inside
+            if watch.is_met and watch.route.hides_inside
         ]
         self._speaker.policies.hide(
             PrefixMatch(tuple(sorted(entries))) if entries else None

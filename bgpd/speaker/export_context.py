@@ -103,8 +103,8 @@ def export_context(
         default_local_pref=context.decision.default_local_pref,
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
-        tells_default=settings.tells_default,
         is_same_domain=is_ibgp or settings.is_same_domain,
+        tells_default=context.policies.tells_default(settings),
     )
 
 

@@ -8,6 +8,7 @@ received. Nothing is asked of a peer, and no session is reset.
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from itertools import chain
 
+from bgpd.pipeline.policy_registry import DEFAULTS
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.limit_changes import retry
 from bgpd.speaker.peer import Peer
@@ -38,6 +39,8 @@ class PolicyChanges:
             for tables in self._context.tables.values():
                 for policy in policies.exports(name):
                     tables.replace_policy(policy.name, policy, prefixes)
+                for policy in policies.exports_of_defaults(name):
+                    tables.replace_policy(policy.name, policy, DEFAULTS)
         if among:
             self._context.jobs.begin(self._import_by(among))
         return faults

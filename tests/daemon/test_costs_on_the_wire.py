@@ -59,6 +59,7 @@ VALUES: Final[MappingProxyType[str, object]] = MappingProxyType(
         "discard_attributes": [16],
         "withdraw_attributes": [16],
         "families": ["ipv4-unicast", "ipv6-unicast"],
+        "default_originate_when": ["10.0.0.0/8"],
         "interface": "lo",
         "local_address": "{here}",
         "local_as": OTHER_AS,

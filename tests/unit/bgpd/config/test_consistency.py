@@ -368,6 +368,26 @@ def findings_of(text: str) -> list[str]:
             ],
         ),
         (
+            (
+                "peers: [{address: 10.0.0.1, as: 1, default_originate_when: [10.0.0.0/8], "
+                "default_originate_policy: accept-al}, {address: 10.0.0.2, as: 1, "
+                "default_originate: on, default_originate_policy: accept-all, "
+                "default_originate_when: [{prefix: 10.0.0.0/8, ge: 4}]}]"
+            ),
+            [
+                (
+                    "peers[0].default_originate_policy: there is no policy 'accept-al'; "
+                    "did you mean 'accept-all'?"
+                ),
+                "peers[0].default_originate_when: needs default_originate",
+                "peers[0].default_originate_policy: needs default_originate",
+                (
+                    "peers[1].default_originate_when[0]: length bounds 4 to 32 of "
+                    "10.0.0.0/8 are not within 8 to 32"
+                ),
+            ],
+        ),
+        (
             "routes: {originate: [{prefix: 0.0.0.0/0, fallback: on, weight: 0}]}",
             [
                 "routes.originate[0].weight: excludes fallback, which comes last whatever it is"

@@ -166,6 +166,8 @@ peers:
     withdraw_attributes: [Only-To-Customer]
     disable_capabilities: [hostname, route-refresh]
     default_originate: on
+    default_originate_when: [10.0.0.0/8, {prefix: 11.0.0.0/8, le: 16}]
+    default_originate_policy: accept-all
     connect_delay_time: 21
     idle_hold_time: 22
     max_idle_hold_time: 23
@@ -218,6 +220,10 @@ peers:
             withdrawn_attributes=frozenset({35}),
             disabled_capabilities=frozenset({73, 2}),
             tells_default=True,
+            default_when=PrefixMatch(
+                (prefix_entry("10.0.0.0/8"), prefix_entry("11.0.0.0/8", le=16))
+            ),
+            default_policy="accept-all",
             connect_delay_time=21,
             idle_hold_time=22,
             max_idle_hold_time=23,

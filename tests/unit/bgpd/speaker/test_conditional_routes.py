@@ -243,6 +243,77 @@ async def test_one_peer_is_told_a_default_whatever_its_policy_says(
         assert not a.flaps(b) + a.flaps(c)
 
 
+@on_both_loops
+async def test_a_default_for_one_peer_has_a_condition_and_a_policy(
+    tmp_path: Path,
+) -> None:
+    async with Rack() as rack:
+        a, b, c = [await rack.node(n, asn=64512) for n in (1, 2, 3)]
+        reconciler = Reconciler(a.speaker, plain_origins())
+        file = tmp_path / "pybgpd.yaml"
+        policy = """
+policies:
+  of-defaults:
+    terms:
+      - match: {prefixes: [10.0.0.0/8]}
+        set: {local_pref: 7}
+        action: accept
+      - match: {prefixes: [{prefix: 0.0.0.0/0, le: 8}]}
+        set: {local_pref: LOCAL_PREF}
+        action: next
+    default: VERDICT
+"""
+
+        def configure(
+            local_pref: int = 200,
+            verdict: str = "accept",
+            when: str | None = "10.2.0.0/16",
+        ) -> None:
+            text = policy.replace("LOCAL_PREF", str(local_pref))
+            text = text.replace("VERDICT", verdict)
+            file.write_text(f"bgp: {{as: 64512, router_id: 10.0.0.1}}\n{text}")
+            settings = load(file, environment={}).settings
+            condition = None if when is None else PrefixMatch((prefix_entry(when),))
+            mine = a.settings(
+                b,
+                export_policy="reject-all",
+                tells_default=True,
+                default_policy="of-defaults",
+                default_when=condition,
+            )
+            others = a.settings(c, tells_default=True)
+            reconciler.apply_settings(replace(settings, peers=(mine, others)))
+
+        def heard() -> int | None:
+            default = b.best("0.0.0.0/0")
+            return None if default is None else default.attributes.local_pref
+
+        configure()
+        b.peers_with(a)
+        c.peers_with(a)
+        await until(lambda: c.best("0.0.0.0/0"))
+        a.announce("10.1.0.0/16")
+        await until(lambda: c.best("10.1.0.0/16"))
+        assert heard() is None
+        a.announce("10.2.0.0/16")
+        await until(lambda: heard() == 200)
+        assert b.best("10.2.0.0/16") is None
+        a.withdraw("10.2.0.0/16")
+        await until(lambda: heard() is None)
+        configure(when="10.1.0.0/16")
+        await until(lambda: heard() == 200)
+        configure(300, when="10.1.0.0/16")
+        await until(lambda: heard() == 300)
+        configure(verdict="reject", when="10.1.0.0/16")
+        await until(lambda: heard() is None)
+        configure(when=None)
+        await until(lambda: heard() == 200)
+        configure()
+        await until(lambda: heard() is None)
+        assert c.best("0.0.0.0/0") is not None
+        assert not a.flaps(b) + a.flaps(c)
+
+
 def _only_ipv4(node: Node) -> bool:
     """Whether a default came where the loopback has an address for its next hop."""
     return node.prefixes() == {"0.0.0.0/0"}
