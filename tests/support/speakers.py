@@ -22,6 +22,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, format_prefix, parse_address, parse_prefix
 from rib.path import Path, Source
 from rib.path_set import best_of
+from tests.support.simnet.loop import VirtualLoop
 
 ASN = 64512
 PORT = 17900
@@ -196,7 +197,9 @@ class Rack(AbstractAsyncContextManager["Rack"]):
     """Nodes 1, 2, ... on loopback addresses of their own."""
 
     def __init__(self) -> None:
-        self.network = own_network()
+        loop = asyncio.get_running_loop()
+        self._sim = loop.net if isinstance(loop, VirtualLoop) else None
+        self.network = own_network() if self._sim is None else "127.0.0"
         self._nodes: list[Node] = []
 
     async def node(
@@ -204,6 +207,8 @@ class Rack(AbstractAsyncContextManager["Rack"]):
     ) -> Node:
         addr = f"{self.network}.{number}"
         options.setdefault("router_id", f"10.0.0.{number}")
+        if self._sim is not None:
+            options.setdefault("network", self._sim.host(addr))
         speaker = Speaker(asyncio.get_running_loop(), seed=number, **options)
         speaker.shared.set_own_addresses([addr])
         node = Node(speaker, number, addr, asn)
