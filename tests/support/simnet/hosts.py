@@ -119,7 +119,9 @@ class SimNet:
         return found
 
     def owner(self, address: str) -> Host | None:
-        """Return the host that has an address."""
+        """Return the host that has an address; all of 127.0.0.0/8 is there, as on loopback."""
+        if address.startswith("127."):
+            return self.host(address)
         return self._hosts.get(address)
 
     def segment_len(self) -> int:

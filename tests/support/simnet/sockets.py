@@ -308,12 +308,12 @@ class SimSocket(Watchable):
         return (EPOLLIN if is_readable else 0) | (EPOLLOUT if has_room else 0)
 
     def recv(self, size: int) -> bytes:
-        self._raise_error()
         inbound = self._inbound
+        if inbound is not None and inbound.unread and not self.is_gone:
+            return inbound.take(size)
+        self._raise_error()
         if inbound is None:
             raise _error(errno.ENOTCONN)
-        if inbound.unread:
-            return inbound.take(size)
         if inbound.has_ended or self._is_reset or self._is_deaf:
             return b""
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
@@ -394,10 +394,8 @@ class SimSocket(Watchable):
             self._syn = None
 
     def _send_reset(self) -> None:
-        if self._far is not None:
-            self.answer_reset(self._far)
-        if self._outbound is not None:
-            self._outbound.kill()
+        if self._outbound is not None and self._far is not None:
+            self._outbound.reset()
 
     def answer_reset(self, sender: "SimSocket") -> None:
         """Send a RST to who has sent something to a socket that is not there."""
@@ -409,7 +407,7 @@ class SimSocket(Watchable):
             sender.fail(errno.ECONNRESET)
 
     def fail(self, number: int) -> None:
-        """Break for an error: what is unread is lost."""
+        """Break for an error, which who reads meets after what has arrived."""
         if self.is_gone or (self._outbound is not None and self._far is None):
             return
         self._syn = None
@@ -418,7 +416,6 @@ class SimSocket(Watchable):
         for stream in (self._inbound, self._outbound):
             if stream is not None:
                 stream.kill()
-                stream.unread.clear()
         self.note()
 
 

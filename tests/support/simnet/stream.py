@@ -2,6 +2,7 @@
 
 import errno
 from collections import deque
+from enum import Enum, auto
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -12,7 +13,13 @@ SEGMENT = 65_483  # octets, as over loopback
 FIRST_RTO = 0.2  # seconds to the first retransmission
 MAX_RTO = 120.0
 MOST_TRIES = 15  # then the connection is given up, as net.ipv4.tcp_retries2 has it
-_FIN = None
+
+
+class Mark(Enum):
+    """What ends a stream."""
+
+    FIN = auto()
+    RST = auto()
 
 
 class Stream:
@@ -35,9 +42,7 @@ class Stream:
         self._net = sender.net
         self._sender = sender
         self._receiver = receiver
-        self._flying: deque[tuple[float, bytes | None]] = (
-            deque()
-        )  # arrival; no octets: FIN
+        self._flying: deque[tuple[float, bytes | Mark]] = deque()  # by arrival
         self._flying_len = 0
         self._is_armed = False
         self._tries = 0
@@ -70,7 +75,12 @@ class Stream:
 
     def end(self) -> None:
         """Send a FIN after all else."""
-        self._fly(_FIN)
+        self._fly(Mark.FIN)
+
+    def reset(self) -> None:
+        """Send a RST after what is under way already; it is sent once."""
+        self._fly(Mark.RST)
+        self._is_dead = True
 
     def kill(self) -> None:
         """Nothing of it arrives any more: the connection was reset, or its sender is no more."""
@@ -86,7 +96,7 @@ class Stream:
             self._sender.note()  # there is room again
         return octets
 
-    def _fly(self, octets: bytes | None) -> None:
+    def _fly(self, octets: bytes | Mark) -> None:
         if self._is_dead:
             return
         latency = self._net.latency(self._sender.host, self._receiver.host)
@@ -94,7 +104,7 @@ class Stream:
         if self._flying:
             arrival = max(arrival, self._flying[-1][0])
         self._flying.append((arrival, octets))
-        self._flying_len += len(octets or b"")
+        self._flying_len += _len(octets)
         self.sent_count += 1
         self._arm(arrival)
 
@@ -115,21 +125,27 @@ class Stream:
         while self._flying and self._flying[0][0] <= now:
             _, octets = self._flying.popleft()
             self.arrived_count += 1
-            self._flying_len -= len(octets or b"")
+            self._flying_len -= _len(octets)
             if self._receiver.is_gone:
-                if octets:
+                if isinstance(octets, bytes):
                     self._receiver.answer_reset(self._sender)
                 continue
-            if octets is None:
+            if isinstance(octets, bytes):
+                self.unread += octets
+            elif octets is Mark.FIN:
                 self.has_ended = True
             else:
-                self.unread += octets
+                self._receiver.fail(errno.ECONNRESET)
+                return
         self._receiver.note()
         self._sender.note()
         if self._flying:
             self._arm(self._flying[0][0])
 
     def _retransmit(self) -> None:
+        if self._flying[-1][1] is Mark.RST:
+            self.kill()  # who has reset a connection has forgotten it
+            return
         self._tries += 1
         if self._tries > MOST_TRIES:
             self._sender.fail(errno.ETIMEDOUT)
@@ -137,3 +153,7 @@ class Stream:
         self.sent_count += 1
         wait = min(FIRST_RTO * 2 ** (self._tries - 1), MAX_RTO)
         self._arm(self._net.loop.time() + wait)
+
+
+def _len(octets: bytes | Mark) -> int:
+    return len(octets) if isinstance(octets, bytes) else 0

@@ -13,6 +13,7 @@ from bgpd.api.client import UnreachableError, call
 from bgpd.api.control import ControlServer
 from bgpd.api.line_server import Limits, UnixSocketError, _slice
 from bgpd.api.protocol import Command, ControlError
+from tests.support.turns import turn
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
 
@@ -124,7 +125,7 @@ def serve(
             for writer in clients:
                 writer.transport.abort()
             await server.close()
-            await asyncio.sleep(0)
+            await turn()
 
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
@@ -363,7 +364,7 @@ def test_a_hundred_thousand_rows_leave_the_loop_alive(path, loop_factory):
         async def watch():
             nonlocal turns
             while True:
-                await asyncio.sleep(0)
+                await turn()
                 turns += 1
 
         watcher = asyncio.create_task(watch())

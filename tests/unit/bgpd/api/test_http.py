@@ -12,6 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from bgpd.api.http import Check, HttpError, HttpServer
 from bgpd.api.metrics import Figures, PeerFigures, PeerTableFigures, TableFigures
+from tests.support.turns import turn
 
 pytestmark = pytest.mark.asyncio
 
@@ -95,7 +96,7 @@ async def test_a_thousand_peers_give_way_to_others(
     async def others() -> None:
         nonlocal turns
         while True:
-            await asyncio.sleep(0)
+            await turn()
             turns += 1
 
     other = asyncio.create_task(others())

@@ -13,6 +13,7 @@ from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.config_reload import MAX_LINES, Reloading
 from bgpd.daemon.errors import ReloadError
 from bgpd.worker.turns import collect, in_turns
+from tests.support.turns import turn
 
 pytestmark = pytest.mark.slow  # a process each
 
@@ -188,7 +189,7 @@ def test_long_work_gives_the_loop_its_turn() -> None:
             nonlocal turns
             while True:
                 turns += 1
-                await asyncio.sleep(0)
+                await turn()
 
         task = asyncio.create_task(others())
         assert await in_turns(collect(items())) == [1, 3, 5, 7, 9]

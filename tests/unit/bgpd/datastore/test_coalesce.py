@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.coalesce import PendingEvents, coalesced
+from tests.support.turns import turn
 
 KEYS = st.sampled_from(["/a", "/b", "/c", "/d"])
 VALUES = st.sampled_from([b"1", b"2"])
@@ -55,7 +56,7 @@ def test_a_burst_is_one_event_and_a_lone_change_comes_alone() -> None:
         found = [await anext(events)]
         for number in range(100):
             store.put(f"/{number}", b"x")
-            await asyncio.sleep(0)
+            await turn()
         found.append(await anext(events))
         store.remove("/7")
         found.append(await anext(events))

@@ -14,6 +14,7 @@ from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.guarded import LATE, GuardedDatastore
 from tests.support.datastores import Follower
 from tests.support.manifests import node
+from tests.support.turns import turn
 
 pytestmark = pytest.mark.asyncio
 OWN = resource_key("Node", "n0")
@@ -95,7 +96,7 @@ async def test_the_source_is_asked_for_more_when_the_consumer_is_done() -> None:
         first = await anext(events)
         assert isinstance(first, Snapshot)
         memory.put("/calico/x", b"1")
-        await asyncio.sleep(0)
+        await turn()
         assert guarded.status.applied_revision == 0
         second = await anext(events)
         assert isinstance(second, Changes)
@@ -128,7 +129,7 @@ async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> No
     async with aclosing(guarded.events()) as events:
         assert isinstance(await anext(events), Snapshot)
         waiting = asyncio.ensure_future(anext(events))
-        await asyncio.sleep(0)
+        await turn()
         waiting.cancel()
         await asyncio.gather(waiting, return_exceptions=True)
     assert not [
@@ -150,7 +151,7 @@ async def test_a_large_snapshot_is_looked_at_in_turns(
         nonlocal turns
         while True:
             turns += 1
-            await asyncio.sleep(0)
+            await turn()
 
     counting = asyncio.create_task(count())
     async with Follower(guarded) as follower:
@@ -173,7 +174,7 @@ async def test_what_came_back_during_a_standstill_counts_before_the_hold_ends() 
         clock.ahead += 59.9  # the hold ends in a moment
         guarded.set_hold_time(60)
         for _ in range(3):
-            await asyncio.sleep(0)
+            await turn()
         time.sleep(LATE + 0.5)  # noqa: ASYNC251  # the process stands still
         await asyncio.sleep(0.1)  # what was said meanwhile is read a little later
         await memory.apply([node("n0", "10.0.0.1/24")])

@@ -6,7 +6,8 @@ from bgpd.kernel.own_routes import KernelRoutes
 from bgpd.pipeline.local_sources import plain_origins
 from bgpd.session.settings import AsClass
 from rib.nlri import parse_address
-from tests.support.speakers import ASN, Rack, on_both_loops
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import ASN, Rack
 
 
 @pytest.mark.parametrize(
@@ -22,7 +23,7 @@ from tests.support.speakers import ASN, Rack, on_both_loops
         ({"remote_as": 0, "remote_as_ranges": ((1, ASN),)}, False),
     ],
 )
-@on_both_loops
+@on_virtual_time
 async def test_an_ebgp_neighbour_one_hop_away_is_on_its_link(
     changes, is_neighbour
 ) -> None:

@@ -18,6 +18,7 @@ from bgpd.net.sockets import (
 )
 from bgpd.net.tcp_connection import Connection
 from tests.support.speakers import on_both_loops, own_network, until
+from tests.support.turns import turn
 
 PORT = 17913
 
@@ -168,7 +169,7 @@ async def test_who_connects_before_it_is_open_waits_and_is_not_refused() -> None
     later = await asyncio.open_connection(f"{network}.3", PORT)
     early[1].write(b"an OPEN")
     for _ in range(20):
-        await asyncio.sleep(0)
+        await turn()
     assert not accepted
     listener.open()
     await until(lambda: len(accepted) == 2)

@@ -279,6 +279,20 @@ async def test_who_closes_what_was_not_read_resets(world) -> None:
 
 
 @on_both
+async def test_what_was_sent_before_a_reset_is_read_before_it(world) -> None:
+    near, far = await world.a_pair()
+    far.send(b"unread")
+    await until(lambda: world.is_ready(world.a, near, POLLIN))
+    near.send(b"last words")
+    near.close()
+    assert await world.read(far, 10) == b"last words"
+    await until(lambda: world.is_ready(world.b, far, POLLIN))
+    with pytest.raises(ConnectionResetError):
+        far.recv(1)
+    far.close()
+
+
+@on_both
 async def test_what_is_sent_to_who_has_closed_is_answered_by_a_reset(world) -> None:
     near, far = await world.a_pair()
     far.close()

@@ -1,6 +1,5 @@
 """Prefixes that keep changing, from one peer or between reflectors (RFC 3345)."""
 
-import asyncio
 import logging
 
 import pytest
@@ -13,12 +12,12 @@ from rib.family import IPV4_UNICAST
 from tests.support.oscillation import PREFIX, oscillating, path_of
 from tests.support.routes import a_path, a_source
 from tests.support.scripted_peer import ScriptedPeer, an_open
+from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import (
     ASN,
     PORT,
     Node,
     Rack,
-    on_both_loops,
     until,
 )
 
@@ -34,7 +33,7 @@ def pacing_of(node: Node) -> Pacing:
     return node.speaker.tables[IPV4_UNICAST].pacing
 
 
-@on_both_loops
+@on_virtual_time
 async def test_two_reflectors_do_not_exchange_a_prefix_at_line_rate(caplog) -> None:
     async with Rack() as rack:
         ra, rd = await oscillating(rack, 1.0)
@@ -53,7 +52,7 @@ async def test_two_reflectors_do_not_exchange_a_prefix_at_line_rate(caplog) -> N
             assert told in line
 
 
-@on_both_loops
+@on_virtual_time
 async def test_without_an_interval_they_do(caplog) -> None:
     async with Rack() as rack:
         ra, rd = await oscillating(rack, 0)
@@ -68,7 +67,7 @@ async def test_without_an_interval_they_do(caplog) -> None:
         await until(lambda: sent(ra, rd) > before + BUSY, 30)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_route_that_flaps_is_passed_on_at_its_pace_and_right_at_the_end() -> (
     None
 ):
@@ -84,7 +83,7 @@ async def test_a_route_that_flaps_is_passed_on_at_its_pace_and_right_at_the_end(
         start = sent(b, c)
         for med in range(300):
             a.announce(PREFIX, attributes=make_attributes(next_hop=b"", med=med))
-            await asyncio.sleep(0.002)
+            await advance(0.002)
         received = b.peer(a).driver.session.counters.received[UPDATE]
         assert received > 3 * (sent(b, c) - start)
 
@@ -96,14 +95,14 @@ async def test_a_route_that_flaps_is_passed_on_at_its_pace_and_right_at_the_end(
         for _ in range(50):
             a.withdraw(PREFIX)
             a.announce(PREFIX)
-            await asyncio.sleep(0.002)
+            await advance(0.002)
         a.withdraw(PREFIX)
         await until(lambda: PREFIX not in c.prefixes())
         await until(lambda: not pacing_of(b).held_count)
         assert PREFIX not in c.prefixes()
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_joins_meanwhile_is_told_what_the_others_know() -> None:
     async with Rack() as rack:
         a = await rack.node(1)
@@ -114,7 +113,7 @@ async def test_who_joins_meanwhile_is_told_what_the_others_know() -> None:
             await until(lambda: a.is_up(f"{rack.network}.8"))
             for med in range(FREE + 3):
                 a.announce(PREFIX, attributes=make_attributes(next_hop=b"", med=med))
-                await asyncio.sleep(0.01)
+                await advance(0.01)
             await until(lambda: pacing_of(a).held_count)
             b = await rack.node(2)
             b.peers_with(a)
@@ -128,7 +127,7 @@ def _med(node: Node) -> int | None:
     return None if best is None else best.attributes.med
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_waits_is_told_before_reflection_changes() -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(number) for number in (1, 2, 3)]

@@ -38,6 +38,7 @@ from tests.support.told import (
     messages_of,
     octets_of,
 )
+from tests.support.turns import turn
 
 pytestmark = pytest.mark.usefixtures("either_twin")
 
@@ -546,7 +547,7 @@ def test_on_a_real_loop() -> None:
         ]
         peers.join()
         slow = peers.join()
-        await asyncio.sleep(0)
+        await turn()
         peers.full.add(slow)
         peers.announce(*nlris)
         peers.join()

@@ -11,6 +11,7 @@ from bgpd.net.poller import Poller
 from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED, Exhaustion
 from bgpd.runtime.work_queue import Jobs
 from tests.support.speakers import until
+from tests.support.turns import turn
 
 
 class Left:
@@ -99,8 +100,8 @@ def test_other_faults_are_told_and_end_nothing(
         loop = asyncio.get_running_loop()
         left.exhaustion.watch(loop)
         loop.call_soon(int, "no number")
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
+        await turn()
+        await turn()
 
     run(None, work())
     assert not left.codes

@@ -5,7 +5,8 @@ import pytest
 from bgpd.api.protocol import ControlError
 from bgpd.show.actions import DaemonActions
 from bgpd.show.state import ResetKind
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 
 async def no_reload() -> Iterable[str]:
@@ -31,7 +32,7 @@ async def a_reflector_with_clients(rack: Rack) -> tuple[Node, Node, Node]:
     return reflector, one, two
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_dynamic_neighbour_stays_shut_down_until_it_is_enabled() -> None:
     async with Rack() as rack:
         reflector, one, two = await a_reflector_with_clients(rack)
@@ -46,7 +47,7 @@ async def test_a_dynamic_neighbour_stays_shut_down_until_it_is_enabled() -> None
         await until(lambda: two.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"}, 30)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_dynamic_neighbour_that_is_reset_comes_back() -> None:
     async with Rack() as rack:
         reflector, one, two = await a_reflector_with_clients(rack)
@@ -56,7 +57,7 @@ async def test_a_dynamic_neighbour_that_is_reset_comes_back() -> None:
         await until(lambda: two.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})
 
 
-@on_both_loops
+@on_virtual_time
 async def test_soft_resets_need_a_session_and_do_not_touch_it() -> None:
     async with Rack() as rack:
         reflector, one, two = await a_reflector_with_clients(rack)

@@ -12,7 +12,8 @@ from bgpd.show.state import DaemonView
 from bgpd.speaker.remembered_peers import Member, Remembered
 from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
-from tests.support.speakers import ASN, Node, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import ASN, Node, Rack, until
 
 BOTH = frozenset(FAMILIES)
 
@@ -60,7 +61,7 @@ async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
         yield view, deferral, [reflector, a, b, late]
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
     async with a_restart() as (view, deferral, (reflector, a, b, late)):
         await until(lambda: a.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"})
@@ -80,7 +81,7 @@ async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
         assert a.prefixes() == b.prefixes()
 
 
-@on_both_loops
+@on_virtual_time
 async def test_peers_groups_and_status_tell_of_it() -> None:
     async with a_restart() as (view, _, (reflector, a, _b, late)):
         peers = {row["address"]: row for row in rows(view, "show-peers")}

@@ -12,17 +12,18 @@ from bgpd.wire.capabilities import CapabilityCode
 from bgpd.wire.framing import KEEPALIVE, MARKER, MessageType, encode_message
 from rib.family import IPV4_UNICAST
 from tests.support.scripted_peer import ScriptedPeer, a_withdrawal, an_open, an_update
+from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import (
     ASN,
     BOTH,
     PORT,
     Node,
     Rack,
-    on_both_loops,
     run_on,
     some_nlris,
     until,
 )
+from tests.support.turns import turn
 
 OPEN = an_open(ASN)
 
@@ -137,7 +138,7 @@ def _malformed_attribute(nlri: bytes) -> bytes:
     return good[: at + 3] + b"\x07" + good[at + 4 :]
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_malformed_attribute_withdraws_and_the_session_stays() -> None:
     first, second = some_nlris(2)
     async with (
@@ -193,7 +194,7 @@ def test_what_cannot_be_told_apart_ends_this_session_alone(
     run_on(asyncio.new_event_loop, scenario())
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_flood_over_the_limit_ends_with_cease_1() -> None:
     limited = (FamilySettings(IPV4_UNICAST, max_prefixes=1000), BOTH[1])
     async with (
@@ -209,17 +210,17 @@ async def test_a_flood_over_the_limit_ends_with_cease_1() -> None:
         await until(lambda: len(client.table(IPV4_UNICAST)) == 1)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_says_nothing_holds_no_one_up() -> None:
     async with a_reflector_with_a_client() as (rack, reflector, _):
         async with a_scripted(rack) as peer:
             await peer.expect(MessageType.OPEN)
-            await asyncio.sleep(0.1)
+            await advance(5)
             assert len(reflector.speaker.peers) == 2
         await until(lambda: len(reflector.speaker.peers) == 1)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_thousand_connections_of_one_peer_leave_nothing() -> None:
     async with a_reflector_with_a_client() as (rack, reflector, _):
         for _ in range(20):
@@ -230,7 +231,7 @@ async def test_a_thousand_connections_of_one_peer_leave_nothing() -> None:
         await until(lambda: len(reflector.speaker.peers) == 1)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_strangers_are_turned_away() -> None:
     async with Rack() as rack:
         node = await rack.node(1)
@@ -252,7 +253,7 @@ def test_a_stream_cut_anywhere_is_the_same_stream(size: int) -> None:
         ):
             for start in range(0, len(stream), size):
                 peer.send(stream[start : start + size])
-                await asyncio.sleep(0)
+                await turn()
             await until(lambda: set(nlris) <= client.table(IPV4_UNICAST).keys())
 
     run_on(asyncio.new_event_loop, scenario())

@@ -17,7 +17,8 @@ from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST
 from rib.nlri import format_prefix, make_nlri, parse_prefix
 from rib.policy import PrefixMatch, prefix_entry
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 PLAIN = make_attributes(next_hop=b"")
 
@@ -63,7 +64,7 @@ async def a_world(folder: Path) -> AsyncIterator[World]:
 
 
 @pytest.mark.rfc("4271", "9.2.2.2", "SHOULD")
-@on_both_loops
+@on_virtual_time
 async def test_an_aggregate_comes_and_goes_with_what_is_inside(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         a = world.a
@@ -86,7 +87,7 @@ async def test_an_aggregate_comes_and_goes_with_what_is_inside(tmp_path: Path) -
         await world.tells("10.3.0.0/24", "11.0.0.0/24")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_summary_hides_what_is_inside_while_it_is_there(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         a = world.a
@@ -105,7 +106,7 @@ async def test_a_summary_hides_what_is_inside_while_it_is_there(tmp_path: Path) 
         await world.tells("11.0.0.0/24", "12.0.0.0/24")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_default_is_told_while_a_route_is_there(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         condition = "when: [{prefix: 198.51.100.0/22, le: 24}, 192.0.2.0/24]"
@@ -122,7 +123,7 @@ async def test_a_default_is_told_while_a_route_is_there(tmp_path: Path) -> None:
         await world.tells("10.0.0.0/8", "198.51.100.0/25")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_fallback_gives_way_to_any_other_route(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         world.originate("{prefix: 0.0.0.0/0, fallback: on, med: 7}")
@@ -139,7 +140,7 @@ async def test_a_fallback_gives_way_to_any_other_route(tmp_path: Path) -> None:
         await until(lambda: best() == "networks")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_conditions_hold_by_what_the_table_has_at_the_end() -> None:
     """Whatever comes and goes in whatever order, and while the table is gone through."""
     random = Random(7)
@@ -194,7 +195,7 @@ async def test_conditions_hold_by_what_the_table_has_at_the_end() -> None:
         await until(lambda: announced() == expected, what=f"{announced()} {expected}")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_one_peer_is_told_a_default_whatever_its_policy_says(
     tmp_path: Path,
 ) -> None:
@@ -243,7 +244,7 @@ async def test_one_peer_is_told_a_default_whatever_its_policy_says(
         assert not a.flaps(b) + a.flaps(c)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_default_for_one_peer_has_a_condition_and_a_policy(
     tmp_path: Path,
 ) -> None:

@@ -8,7 +8,8 @@ from bgpd.speaker.dynamic_neighbours import seek
 from bgpd.speaker.remembered_peers import Member, Remembered
 from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
-from tests.support.speakers import ASN, Node, Rack, on_both_loops, until
+from tests.support.simnet import advance, on_virtual_time
+from tests.support.speakers import ASN, Node, Rack, until
 
 BOTH = frozenset(FAMILIES)
 CAPS = Caps(60, 118, 120)
@@ -38,7 +39,7 @@ def has_ended(node: Node, other: Node) -> bool:
     return node.peer(other).ended_families == BOTH
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_only_waits_is_connected_to_from_the_address_it_knows() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
@@ -54,7 +55,7 @@ async def test_who_only_waits_is_connected_to_from_the_address_it_knows() -> Non
         assert not reflector.peer(a).driver.session.is_sought
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_connects_at_the_same_time_has_one_session() -> None:
     async with Rack() as rack:
         reflector, *clients = [await rack.node(n) for n in range(1, 6)]
@@ -68,7 +69,7 @@ async def test_who_connects_at_the_same_time_has_one_session() -> None:
         assert sum(client.flaps(reflector) for client in clients) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_one_that_does_not_come_holds_up_the_end_until_it_is_forgotten() -> None:
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
@@ -89,7 +90,7 @@ async def test_one_that_does_not_come_holds_up_the_end_until_it_is_forgotten() -
         assert reflector.speaker.neighbours.range_sizes["range"] == 1
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
     async with Rack() as rack:
         reflector, other, configured = [await rack.node(n) for n in (1, 2, 3)]
@@ -110,7 +111,7 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
         assert len(run(many)) == 2, "the range has its limit"
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_passive_range_waits_for_who_was_up_and_does_not_connect() -> None:
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
@@ -124,7 +125,7 @@ async def test_a_passive_range_waits_for_who_was_up_and_does_not_connect() -> No
         await until(lambda: has_ended(a, reflector))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_was_up_and_is_not_back_gives_way_to_who_comes() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
@@ -139,7 +140,7 @@ async def test_who_was_up_and_is_not_back_gives_way_to_who_comes() -> None:
         assert list(reflector.speaker.peers) == [a.addr]
 
 
-@on_both_loops
+@on_virtual_time
 async def test_one_that_was_found_is_a_neighbour_like_any_other_afterwards() -> None:
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
@@ -148,13 +149,13 @@ async def test_one_that_was_found_is_a_neighbour_like_any_other_afterwards() -> 
         restarts(reflector, remembered)
         a.peers_with(reflector, is_passive=True, has_graceful_restart=False)
         await until(lambda: reflector.is_up(a))
-        await asyncio.sleep(4.2)  # past the time for which it was sought
+        await advance(4.2)  # past the time for which it was sought
         assert reflector.is_up(a)
         a.speaker.neighbours.remove(reflector.addr)
         await until(lambda: not reflector.speaker.peers)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_the_more_are_sought_the_longer_are_the_pauses_between_attempts() -> None:
     async with Rack() as rack:
         reflector = await rack.node(1)
@@ -168,7 +169,7 @@ async def test_the_more_are_sought_the_longer_are_the_pauses_between_attempts() 
         assert peer.settings.connect_retry_time == 4001 // 100
 
 
-@on_both_loops
+@on_virtual_time
 async def test_thousands_are_connected_to_one_a_step() -> None:
     async with Rack() as rack:
         reflector = await rack.node(1)

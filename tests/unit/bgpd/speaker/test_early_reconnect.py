@@ -13,7 +13,8 @@ from bgpd.speaker.early_reconnect import TRIED_AT_ONCE, Reconnect
 from fib.errors import FibError
 from fib.next_hop_events import Opened
 from rib.nlri import parse_address
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import advance, on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 ANY = Opened(True, frozenset(), frozenset(), frozenset())
 NOTHING = ANY._replace(is_any=False)
@@ -27,7 +28,7 @@ async def waiting_node(rack: Rack, count: int, **changes: object) -> Node:
         address = f"{rack.network}.{10 + number}"
         node.peers_with(address, connect_retry_time=600, **changes)
     await until(lambda: all(p.state is State.ACTIVE for p in peers_of(node)))
-    await asyncio.sleep(0.6)  # an attempt that has just begun is not begun again
+    await advance(0.6)  # an attempt that has just begun is not begun again
     return node
 
 
@@ -40,8 +41,7 @@ def attempts(node: Node) -> list[int]:
     return [each.connect_attempts for each in counters]
 
 
-@pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_all_who_wait_are_tried_a_few_at_a_time() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, COUNT)
@@ -55,8 +55,7 @@ async def test_all_who_wait_are_tried_a_few_at_a_time() -> None:
         made.close()
 
 
-@pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_only_those_are_tried_whose_way_may_be_back() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, 3)
@@ -69,8 +68,7 @@ async def test_only_those_are_tried_whose_way_may_be_back() -> None:
         made.close()
 
 
-@pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, 3)
@@ -84,8 +82,7 @@ async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None
         made.close()
 
 
-@pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_a_closed_one_tries_nobody() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, TRIED_AT_ONCE + 1)
@@ -93,11 +90,11 @@ async def test_a_closed_one_tries_nobody() -> None:
         made.opened(ANY)
         made.close()
         tried = attempts(node)
-        await asyncio.sleep(3 * early_reconnect.PACE)
+        await advance(3 * early_reconnect.PACE)
         assert attempts(node) == tried
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_kernel_that_refuses_is_told_of_and_no_more(
     monkeypatch, caplog
 ) -> None:

@@ -1,6 +1,5 @@
 """Peers that are gone leave nothing behind, and no collector is needed for that."""
 
-import asyncio
 import gc
 from collections import Counter
 from collections.abc import Iterator
@@ -19,16 +18,17 @@ from rib.adj_rib_in import AdjRibIn
 from rib.family import IPV4_UNICAST
 from rib.path import Path, Source
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
+from tests.support.simnet import on_virtual_time
 from tests.support.speakers import (
     ASN,
     PORT,
     Node,
     Rack,
     a_lone_node,
-    on_both_loops,
     some_nlris,
     until,
 )
+from tests.support.turns import turn
 
 KINDS = (
     Peer,
@@ -84,7 +84,7 @@ async def come_and_go(
     await until(lambda: who not in node.speaker.peers)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_dynamic_peers_that_go_are_freed() -> None:
     async with a_lone_node() as (node, _):
         await come_and_go(node, 99, None)
@@ -95,7 +95,7 @@ async def test_dynamic_peers_that_go_are_freed() -> None:
             await is_as_before(node, before)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_dynamic_peers_whose_routes_outlive_them_are_freed_in_the_end() -> None:
     graceful = GracefulRestart(restart_time=1, families=((IPV4_UNICAST, True),))
     async with a_lone_node(graceful_restart_time=1) as (node, _):
@@ -106,7 +106,7 @@ async def test_dynamic_peers_whose_routes_outlive_them_are_freed_in_the_end() ->
             await is_as_before(node, before)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_configured_peers_that_are_removed_are_freed_in_any_state() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -124,11 +124,11 @@ async def test_configured_peers_that_are_removed_are_freed_in_any_state() -> Non
                 a.speaker.neighbours.remove(absent)
                 a.speaker.neighbours.remove(b.addr)
                 b.speaker.neighbours.remove(a.addr)
-                await asyncio.sleep(0)
+                await turn()
             await is_as_before(a, before)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_range_that_is_removed_leaves_nothing() -> None:
     async with a_lone_node() as (node, who):
         await come_and_go(node, 99, None)

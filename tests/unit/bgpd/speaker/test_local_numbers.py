@@ -9,7 +9,8 @@ from bgpd.speaker.local_numbers import OwnNumbers
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV4_UNICAST
 from rib.import_checks import Refusal
-from tests.support.speakers import ASN, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import ASN, Rack, until
 
 UNCONNECTED = "192.0.2.9"
 OLD_AS = 64999
@@ -44,7 +45,7 @@ def test_numbers_are_those_of_the_peers_there_are() -> None:
         assert other.asns == asns
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1, asn=ASN), await rack.node(2, asn=65001)
@@ -72,7 +73,7 @@ async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
         assert a.flaps(b) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_where_an_as_of_one_session_stands_changes_without_a_reset() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1, asn=ASN), await rack.node(2, asn=65001)

@@ -1,6 +1,5 @@
 """What is no unicast destination, from peers, the file and a cluster's objects alike."""
 
-import asyncio
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -26,6 +25,7 @@ from rib.path import NextHop
 from tests.support.attributes import BASE, attribute
 from tests.support.intakes import update
 from tests.support.routes import some_attributes
+from tests.support.turns import turn
 from tests.support.world import World
 from tests.unit.bgpd.node.test_reconciler import a_block, desired
 
@@ -199,7 +199,7 @@ def test_the_reserved_range_follows_its_switch_live(world: World) -> None:
     for is_allowed in (True, False, True):
         speaker.local_routes.allow_reserved(is_allowed=is_allowed)
         while len(speaker.jobs):
-            world.loop.run_until_complete(asyncio.sleep(0))
+            world.loop.run_until_complete(turn())
         expected = {"10.0.0.0/8"} | (reserved if is_allowed else set())
         assert held(world, IPV4_UNICAST) == expected
         lines = " ".join(speaker.local_routes.warnings())

@@ -8,7 +8,8 @@ from bgpd.net import key_rollover
 from bgpd.net.sockets import set_md5_key
 from bgpd.session.fsm import State
 from bgpd.session.settings import ChangeCost
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 
 def rekey(node: Node, other: Node, key: str) -> None:
@@ -53,7 +54,7 @@ keys_changed = pytest.mark.parametrize(
 
 @keys_changed
 @pytest.mark.parametrize("is_range", [False, True], ids=["peer", "range"])
-@on_both_loops
+@on_virtual_time
 async def test_a_new_md5_key_on_one_side_leaves_the_session_alone(
     is_range: bool,  # noqa: FBT001  # pytest's parameter
     old: str,
@@ -75,7 +76,7 @@ async def test_a_new_md5_key_on_one_side_leaves_the_session_alone(
 @pytest.mark.usefixtures("quick_rollover")
 @keys_changed
 @pytest.mark.parametrize("is_first", [True, False], ids=["ours first", "theirs first"])
-@on_both_loops
+@on_virtual_time
 async def test_a_connection_follows_a_peer_that_goes_on_by_the_new_md5_key(
     is_first: bool,  # noqa: FBT001  # pytest's parameter
     old: str,
@@ -101,7 +102,7 @@ async def test_a_connection_follows_a_peer_that_goes_on_by_the_new_md5_key(
 
 
 @pytest.mark.parametrize("is_range", [False, True], ids=["peer", "range"])
-@on_both_loops
+@on_virtual_time
 async def test_a_connection_by_the_new_md5_key_takes_over_one_that_hears_nothing(
     is_range: bool,  # noqa: FBT001  # pytest's parameter
 ) -> None:
@@ -118,7 +119,7 @@ async def test_a_connection_by_the_new_md5_key_takes_over_one_that_hears_nothing
         await until(lambda: "10.2.0.0/16" in a.prefixes())
 
 
-@on_both_loops
+@on_virtual_time
 async def test_attempts_begin_anew_with_the_new_md5_key() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)

@@ -20,13 +20,13 @@ from tests.support.scripted_peer import (
     an_open,
     an_update,
 )
+from tests.support.simnet import on_virtual_time
 from tests.support.speakers import (
     ASN,
     PORT,
     Node,
     Rack,
     a_lone_node,
-    on_both_loops,
     some_nlris,
     unpaced,
     until,
@@ -71,7 +71,7 @@ async def a_session(
     return found
 
 
-@on_both_loops
+@on_virtual_time
 async def test_refreshes_that_are_begun_and_never_ended() -> None:
     async with (
         a_lone_node() as (node, who),
@@ -97,7 +97,7 @@ async def test_refreshes_that_are_begun_and_never_ended() -> None:
         assert max(counts) - min(counts) <= 1000  # of many each time
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_is_stale_for_long_goes_though_no_refresh_ends() -> None:
     kept, gone = MANY[:2]
     async with a_lone_node() as (node, who):
@@ -112,7 +112,7 @@ async def test_what_is_stale_for_long_goes_though_no_refresh_ends() -> None:
 
 
 @pytest.mark.rfc("7313", "4", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_a_refresh_before_end_of_rib_does_not_count() -> None:
     kept, gone = MANY[:2]
     async with (
@@ -136,7 +136,7 @@ async def test_a_refresh_before_end_of_rib_does_not_count() -> None:
         await until(lambda: len(node.table(IPV4_UNICAST)) == 3)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_peer_of_refused_routes_that_flaps() -> None:
     async with a_lone_node() as (node, who):
         counts = []
@@ -152,7 +152,7 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
         assert max(counts) - min(counts) <= 1000  # of many each time
 
 
-@on_both_loops
+@on_virtual_time
 async def test_ever_new_attributes_and_next_hops() -> None:
     async with a_lone_node() as (node, who):
         unpaced(node)
@@ -179,7 +179,7 @@ def _is_next_hop(node: Node, nlri: Nlri, address: bytes) -> Callable[[], bool]:
     return holds
 
 
-@on_both_loops
+@on_virtual_time
 async def test_ever_new_path_identifiers() -> None:
     async with Rack() as rack:
         node, listener = await rack.node(1), await rack.node(2)

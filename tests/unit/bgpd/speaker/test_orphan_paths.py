@@ -6,12 +6,12 @@ from bgpd.speaker.peer import Peer
 from bgpd.wire.capabilities import GracefulRestart
 from rib.family import IPV4_UNICAST
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
+from tests.support.simnet import on_virtual_time
 from tests.support.speakers import (
     ASN,
     PORT,
     Node,
     a_lone_node,
-    on_both_loops,
     some_nlris,
     until,
 )
@@ -29,7 +29,7 @@ async def a_visit(node: Node, who: str, graceful: GracefulRestart | None) -> Non
     await until(lambda: not node.is_up(who))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
     async with a_lone_node() as (node, who):
         node.announce("10.200.0.0/16")  # our own need no session
@@ -51,7 +51,7 @@ async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
         assert not leftovers.warnings()
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_count_that_is_wrong_is_made_right() -> None:
     async with a_lone_node() as (node, who):
         await a_visit(node, who, None)
@@ -68,7 +68,7 @@ async def test_a_count_that_is_wrong_is_made_right() -> None:
         await until(lambda: not counts)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_routes_that_wait_for_their_peer_are_none() -> None:
     graceful = GracefulRestart(restart_time=60, families=((IPV4_UNICAST, True),))
     async with a_lone_node() as (node, who):

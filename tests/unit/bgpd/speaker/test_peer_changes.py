@@ -14,6 +14,7 @@ from bgpd.speaker.peer_changes import AT_ONCE, SHOWN
 from bgpd.speaker.speaker import Speaker
 from rib.policy import ACCEPT_ALL
 from tests.support.speakers import run_on
+from tests.support.turns import turn
 from tests.unit.bgpd.node.test_reconciler import EMPTY, a_peer, desired
 
 MANY = 40
@@ -41,7 +42,7 @@ async def turns_until_settled(reconciler: Reconciler) -> int:
     settled = asyncio.ensure_future(reconciler.settled())
     turns = 0
     while not settled.done():
-        await asyncio.sleep(0)
+        await turn()
         turns += 1
     return turns
 
@@ -76,7 +77,7 @@ def test_whoever_wants_other_peers_meanwhile_gets_those() -> None:
     async def work(speaker: Speaker, reconciler: Reconciler) -> None:
         reconciler.apply_node(desired(*many(1)))
         for _ in range(4):
-            await asyncio.sleep(0)
+            await turn()
         assert AT_ONCE <= len(speaker.peers) < MANY
         wanted = many(1 + MANY // 4)
         reconciler.apply_node(desired(*wanted))

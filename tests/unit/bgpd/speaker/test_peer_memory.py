@@ -1,6 +1,5 @@
 """The file that tells the next run who was up."""
 
-import asyncio
 import os
 import time
 from pathlib import Path
@@ -12,7 +11,8 @@ from bgpd.speaker.peer_memory import PeerMemory
 from bgpd.speaker.peer_memory_reader import memory_path, recall
 from bgpd.speaker.remembered_peers import Member, Remembered
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
-from tests.support.speakers import ASN, Node, Rack, on_both_loops, until
+from tests.support.simnet import advance, on_virtual_time
+from tests.support.speakers import ASN, Node, Rack, until
 
 BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
 
@@ -40,7 +40,7 @@ def _mode(file: Path) -> int:
     return file.stat().st_mode & 0o777 if file.exists() else 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_it_follows_who_is_up(file: Path) -> None:
     async with Rack() as rack:
         reflector, client, other = [await rack.node(n) for n in (1, 2, 3)]
@@ -67,7 +67,7 @@ async def test_it_follows_who_is_up(file: Path) -> None:
         assert names(file) == {client.addr}, "its end is not theirs"
 
 
-@on_both_loops
+@on_virtual_time
 async def test_many_changes_are_one_write_and_none_is_a_new_stamp(
     file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -96,7 +96,7 @@ async def test_many_changes_are_one_write_and_none_is_a_new_stamp(
         assert not _mode(file)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) -> None:
     async with Rack() as rack:
         reflector, client = await rack.node(1), await rack.node(2)
@@ -118,7 +118,7 @@ async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) 
         await memory.close(forgets=False)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -129,7 +129,7 @@ async def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
         memory = PeerMemory(reflector.speaker, file)
         client.peers_with(reflector)
         await until(lambda: "cannot save which peers are up" in caplog.text)
-        await asyncio.sleep(0.3)
+        await advance(30)
         assert caplog.text.count("cannot save which peers are up") == 1
         assert reflector.is_up(client)
         file.parent.unlink()
@@ -172,7 +172,7 @@ def test_without_a_place_there_is_no_memory() -> None:
     assert recall(None) is None
 
 
-@on_both_loops
+@on_virtual_time
 async def test_without_a_place_nothing_is_written(tmp_path: Path) -> None:
     async with Rack() as rack:
         node: Node = await rack.node(1)

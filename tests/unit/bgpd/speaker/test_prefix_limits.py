@@ -1,6 +1,5 @@
 """Prefix limits: what counts, what follows, and how a peer comes back."""
 
-import asyncio
 import logging
 from dataclasses import replace
 from types import TracebackType
@@ -33,16 +32,17 @@ from rib.policy import (
     prefix_match,
 )
 from tests.support.scripted_peer import ScriptedPeer, a_withdrawal, an_open, an_update
+from tests.support.simnet import on_virtual_time
 from tests.support.speakers import (
     ASN,
     PLAIN,
     PORT,
     Node,
     Rack,
-    on_both_loops,
     some_nlris,
     until,
 )
+from tests.support.turns import turn
 
 TEN = some_nlris(10)
 LOW = prefix_match(Operator.IN, "10.0.0.0/23")  # the first two of them
@@ -121,7 +121,7 @@ class Limited(Rack):
         await until(lambda: self.rib.received_count == number)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_is_accepted_counts_and_what_is_refused_does_not() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=3, import_policy="no low")
@@ -135,7 +135,7 @@ async def test_what_is_accepted_counts_and_what_is_refused_does_not() -> None:
         assert body == CEASE_1 + b"\0\1\1\0\0\0\3"
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_is_received_counts_apart_whatever_policy_says() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=9, max_received=4, import_policy="no low")
@@ -149,7 +149,7 @@ async def test_what_is_received_counts_apart_whatever_policy_says() -> None:
         assert "5 received prefixes of ipv4-unicast, at most 4 are allowed" in text
 
 
-@on_both_loops
+@on_virtual_time
 async def test_warn_warns_once_of_each_and_the_session_stays(caplog) -> None:
     async with Limited() as one:
         await one.set_up(
@@ -177,7 +177,7 @@ async def test_warn_warns_once_of_each_and_the_session_stays(caplog) -> None:
         assert one.is_up
 
 
-@on_both_loops
+@on_virtual_time
 async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=3, max_prefixes_action=LimitAction.BLOCK)
@@ -199,7 +199,7 @@ async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
         assert one.limited.flaps(one.where) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_what_was_forgotten_is_asked_for_when_the_limit_is_raised() -> None:
     async with Limited() as one:
         blocking: dict[str, Any] = {"max_received_action": LimitAction.BLOCK}
@@ -218,7 +218,7 @@ async def test_what_was_forgotten_is_asked_for_when_the_limit_is_raised() -> Non
         await peer.expect(MessageType.ROUTE_REFRESH)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_peer_without_refresh_tells_it_with_its_next_session(caplog) -> None:
     async with Limited() as one:
         await one.set_up(max_received=2, max_received_action=LimitAction.BLOCK)
@@ -230,7 +230,7 @@ async def test_a_peer_without_refresh_tells_it_with_its_next_session(caplog) -> 
         assert one.is_up
 
 
-@on_both_loops
+@on_virtual_time
 async def test_restart_rests_for_the_time_given_and_a_raised_limit_ends_that() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -247,8 +247,7 @@ async def test_restart_rests_for_the_time_given_and_a_raised_limit_ends_that() -
         await until(lambda: len(a.table(IPV4_UNICAST)) == 10)
 
 
-@pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_other_as_numbers_that_may_come_end_the_rest() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -266,7 +265,7 @@ async def test_other_as_numbers_that_may_come_end_the_rest() -> None:
         await until(lambda: counters.flaps == 4)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_policy_that_lets_fewer_in_ends_the_rest() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -281,7 +280,7 @@ async def test_a_policy_that_lets_fewer_in_ends_the_rest() -> None:
         assert a.is_up(b)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_policy_that_lets_more_in_is_followed_by_the_limit() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=3, import_policy="no low")
@@ -295,7 +294,7 @@ async def test_a_policy_that_lets_more_in_is_followed_by_the_limit() -> None:
         assert body.startswith(CEASE_1)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_lowered_limit_counts_at_once() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=9)
@@ -308,7 +307,7 @@ async def test_a_lowered_limit_counts_at_once() -> None:
 
 
 @pytest.mark.parametrize("is_range", [False, True], ids=["peer", "range"])
-@on_both_loops
+@on_virtual_time
 async def test_disable_waits_for_an_operator(is_range: bool) -> None:  # noqa: FBT001  # pytest's parameter
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -332,7 +331,7 @@ async def test_disable_waits_for_an_operator(is_range: bool) -> None:  # noqa: F
         assert not list(limit_changes.lines(a.speaker.peers.values()))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_raised_limit_enables_what_the_limit_disabled() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -352,7 +351,7 @@ async def test_a_raised_limit_enables_what_the_limit_disabled() -> None:
     [{"hold_time": 60}, {"families": limited(max_prefixes=9)}, {"description": "x"}],
     ids=["reset", "limit", "nothing"],
 )
-@on_both_loops
+@on_virtual_time
 async def test_no_change_brings_back_whom_an_operator_shut_down(changes) -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -367,7 +366,7 @@ async def test_no_change_brings_back_whom_an_operator_shut_down(changes) -> None
         await until(lambda: a.is_up(b))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_neighbour_of_a_range_rests_too() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -382,7 +381,7 @@ async def test_a_neighbour_of_a_range_rests_too() -> None:
         await until(lambda: len(a.table(IPV4_UNICAST)) == 10)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_routes_that_outlived_a_session_are_not_counted_twice() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=5)
@@ -401,7 +400,7 @@ async def test_routes_that_outlived_a_session_are_not_counted_twice() -> None:
         await until(lambda: list(one.limited.table(IPV4_UNICAST)) == TEN[5:])
 
 
-@on_both_loops
+@on_virtual_time
 async def test_another_password_ends_a_long_back_off() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -418,7 +417,7 @@ def enable(node: Node, other: Node) -> None:
 
 
 async def _no_reload() -> list[str]:
-    await asyncio.sleep(0)
+    await turn()
     return []
 
 

@@ -3,12 +3,13 @@
 from bgpd.speaker.reevaluation import follow_options
 from rib.attributes import make_attributes, parse_as_path
 from rib.decision import DecisionOptions, Reason
-from tests.support.speakers import Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import Rack, until
 
 WITHOUT_LENGTH = DecisionOptions(left_out=frozenset({Reason.AS_PATH_LEN}))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_other_options_decide_again_and_reset_nothing() -> None:
     async with Rack() as rack:
         a, short, other, reader = [await rack.node(n) for n in (1, 2, 3, 4)]
@@ -34,7 +35,7 @@ async def test_other_options_decide_again_and_reset_nothing() -> None:
         assert not any(a.flaps(node) for node in (short, other, reader))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_another_default_of_local_pref_is_told() -> None:
     async with Rack() as rack:
         a, b = [await rack.node(n) for n in (1, 2)]

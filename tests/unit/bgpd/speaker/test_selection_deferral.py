@@ -1,6 +1,5 @@
 """A restarted speaker's End-of-RIB waits for its peers (RFC 4724 4.1)."""
 
-import asyncio
 from dataclasses import replace
 
 import pytest
@@ -15,7 +14,8 @@ from bgpd.speaker.selection_deferral import Deferral, caps_of
 from bgpd.speaker.speaker import FAMILIES
 from rib.attributes import make_attributes
 from rib.nlri import parse_address
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import advance, on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 
 @pytest.fixture(autouse=True)
@@ -34,7 +34,7 @@ def _has_ended(node: Node, other: Node) -> bool:
 
 
 @pytest.mark.rfc(4724, "4.1", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_it_waits_for_every_configured_peer() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
@@ -44,7 +44,7 @@ async def test_it_waits_for_every_configured_peer() -> None:
         a.peers_with(reflector)
         a.announce("10.2.0.0/16")
         await until(lambda: _has_ended(reflector, a))
-        await asyncio.sleep(0.2)
+        await advance(50)
         assert not a.peer(reflector).ended_families
         negotiated = a.peer(reflector).negotiated
         assert negotiated is not None
@@ -58,7 +58,7 @@ async def test_it_waits_for_every_configured_peer() -> None:
         assert a.prefixes() == b.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"}
 
 
-@on_both_loops
+@on_virtual_time
 async def test_it_waits_for_quiet_where_peers_are_missing() -> None:
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
@@ -72,7 +72,7 @@ async def test_it_waits_for_quiet_where_peers_are_missing() -> None:
         assert deferral.progress is None
 
 
-@on_both_loops
+@on_virtual_time
 async def test_it_waits_no_longer_than_the_cap() -> None:
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
@@ -83,7 +83,7 @@ async def test_it_waits_no_longer_than_the_cap() -> None:
         await until(lambda: _has_ended(a, reflector))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_two_that_restart_together_do_not_wait_for_each_other() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -94,7 +94,7 @@ async def test_two_that_restart_together_do_not_wait_for_each_other() -> None:
 
 
 @pytest.mark.rfc(4724, "4.2", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_a_helper_keeps_routes_until_the_restarted_peer_has_told_all() -> None:
     async with Rack() as rack:
         helper, before = await rack.node(1), await rack.node(2)
@@ -116,7 +116,7 @@ async def test_a_helper_keeps_routes_until_the_restarted_peer_has_told_all() -> 
         assert helper.flaps(after) == 1
 
 
-@on_both_loops
+@on_virtual_time
 async def test_three_of_ten_nodes_that_are_gone_do_not_hold_it_up() -> None:
     async with Rack() as rack:
         nodes = [await rack.node(n) for n in range(1, 8)]
@@ -133,7 +133,7 @@ async def test_three_of_ten_nodes_that_are_gone_do_not_hold_it_up() -> None:
         await until(lambda: all(_has_ended(other, again) for other in others))
 
 
-@on_both_loops
+@on_virtual_time
 async def test_progress_tells_who_is_waited_for() -> None:
     async with Rack() as rack:
         node, a = await rack.node(1), await rack.node(2)
@@ -150,7 +150,7 @@ async def test_progress_tells_who_is_waited_for() -> None:
 
 
 @pytest.mark.rfc(4724, "4.1", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_routes_of_peers_are_told_to_helpers_once_all_are_known() -> None:
     async with Rack() as rack:
         reflector, a, b, plain = [await rack.node(n) for n in (1, 2, 3, 4)]
@@ -181,7 +181,7 @@ async def test_routes_of_peers_are_told_to_helpers_once_all_are_known() -> None:
 
 
 @pytest.mark.rfc(4724, "3", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_the_restart_flag_goes_when_it_is_over() -> None:
     async with Rack() as rack:
         node, a, b = [await rack.node(n) for n in (1, 2, 3)]
@@ -202,7 +202,7 @@ async def test_the_restart_flag_goes_when_it_is_over() -> None:
 
 
 @pytest.mark.rfc(4724, "4", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_an_end_before_a_restart_is_silent_where_routes_are_kept() -> None:
     async with Rack() as rack:
         node, helper, plain = [await rack.node(n) for n in (1, 2, 3)]
@@ -223,7 +223,7 @@ async def test_an_end_before_a_restart_is_silent_where_routes_are_kept() -> None
 
 
 @pytest.mark.rfc(8538, "3.1", "MUST")
-@on_both_loops
+@on_virtual_time
 async def test_an_end_for_good_is_a_hard_reset_where_routes_would_be_kept() -> None:
     async with Rack() as rack:
         node, helper = await rack.node(1), await rack.node(2)
@@ -238,7 +238,7 @@ async def test_an_end_for_good_is_a_hard_reset_where_routes_would_be_kept() -> N
 
 
 @pytest.mark.rfc(8538, "4.1", "MUST NOT")
-@on_both_loops
+@on_virtual_time
 async def test_a_second_loss_within_the_restart_does_not_cost_the_routes() -> None:
     async with Rack() as rack:
         helper, once = await rack.node(1), await rack.node(2)
@@ -306,7 +306,7 @@ def test_how_long_it_takes_follows_from_who_keeps_our_routes(
     assert short == Caps(min(tell, 5), min(end, 5), 120)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
@@ -324,7 +324,7 @@ async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
         assert not report.untold
 
 
-@on_both_loops
+@on_virtual_time
 async def test_clients_that_are_configured_count_as_up_where_nobody_knows() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]

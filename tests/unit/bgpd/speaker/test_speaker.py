@@ -1,6 +1,5 @@
 """Two and more speakers over loopback TCP, on both event loops."""
 
-import asyncio
 import socket
 from collections.abc import Iterable
 
@@ -12,6 +11,7 @@ from rib.family import IPV4_UNICAST
 from rib.next_hops import Reachability
 from rib.nlri import parse_address
 from rib.path_set import Entry, best_of
+from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import (
     Rack,
     a_pair,
@@ -50,12 +50,12 @@ async def test_both_connect_at_once_and_one_session_stands() -> None:
             b.speaker.neighbours.remove(a.addr)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_passive_side_waits_to_be_called() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
         a.peers_with(b, is_passive=True)
-        await asyncio.sleep(0.05)
+        await advance(600)
         assert a.peer(b).driver.session.counters.connect_attempts == 0
         b.peers_with(a)
         await until(lambda: a.is_up(b) and b.is_up(a))

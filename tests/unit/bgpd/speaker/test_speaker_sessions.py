@@ -1,12 +1,12 @@
 """Sessions under strain: refresh, limits, keys, slow readers, full tables, churn."""
 
-import asyncio
 import gc
 from dataclasses import replace
 from functools import partial
 
 import pytest
 
+from bgpd.net import tcp_connection
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.session.settings import ChangeCost, FamilySettings
 from bgpd.speaker.speaker import FAMILIES
@@ -29,6 +29,7 @@ from rib.policy import (
     Term,
 )
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
+from tests.support.simnet import advance, on_virtual_time, sim
 from tests.support.speakers import (
     ASN,
     BOTH,
@@ -41,6 +42,7 @@ from tests.support.speakers import (
     unpaced,
     until,
 )
+from tests.support.turns import turn
 
 
 def rejecting(name: str, prefix: str) -> PolicySpec:
@@ -56,7 +58,7 @@ def rejecting(name: str, prefix: str) -> PolicySpec:
     )
 
 
-@on_both_loops
+@on_virtual_time
 async def test_refresh_is_enhanced_where_both_can_and_marks_its_ends() -> None:
     async with Rack() as rack:
         node = await rack.node(1)
@@ -81,7 +83,7 @@ async def test_refresh_is_enhanced_where_both_can_and_marks_its_ends() -> None:
             assert update.endswith(b"\x10\x0a\x01")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_plain_refresh_tells_all_routes_again() -> None:
     async with Rack() as rack:
         node = await rack.node(1)
@@ -95,7 +97,7 @@ async def test_a_plain_refresh_tells_all_routes_again() -> None:
             assert (await peer.expect(MessageType.UPDATE)).endswith(b"\x10\x0a\x01")
 
 
-@on_both_loops
+@on_virtual_time
 async def test_an_enhanced_refresh_sweeps_what_was_not_told_again() -> None:
     kept, gone = some_nlris(2)
     async with Rack() as rack:
@@ -108,14 +110,14 @@ async def test_an_enhanced_refresh_sweeps_what_was_not_told_again() -> None:
             await until(lambda: len(node.table(IPV4_UNICAST)) == 2)
             mark = RouteRefresh(IPV4_UNICAST, RefreshSubtype.BEGIN)
             peer.send(encode_route_refresh(mark) + an_update([kept]))
-            await asyncio.sleep(0.05)
+            await advance(5)
             assert len(node.table(IPV4_UNICAST)) == 2
             mark = RouteRefresh(IPV4_UNICAST, RefreshSubtype.END)
             peer.send(encode_route_refresh(mark))
             await until(lambda: list(node.table(IPV4_UNICAST)) == [kept])
 
 
-@on_both_loops
+@on_virtual_time
 async def test_policies_are_replaced_live_in_both_directions() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -136,7 +138,7 @@ async def test_policies_are_replaced_live_in_both_directions() -> None:
         assert a.flaps(b) == b.flaps(a) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_too_many_prefixes_end_the_session_and_leave_none() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
@@ -155,7 +157,7 @@ async def test_too_many_prefixes_end_the_session_and_leave_none() -> None:
 
 
 @pytest.mark.parametrize("is_range", [False, True], ids=["peer", "range"])
-@on_both_loops
+@on_virtual_time
 async def test_md5_keys_let_in_who_has_the_key(is_range: bool) -> None:  # noqa: FBT001  # pytest's parameter
     async with Rack() as rack:
         a, right, wrong = [await rack.node(n) for n in (1, 2, 3)]
@@ -167,15 +169,15 @@ async def test_md5_keys_let_in_who_has_the_key(is_range: bool) -> None:  # noqa:
         right.peers_with(a, password="secret")
         wrong.peers_with(a, password="no secret")
         await until(lambda: right.is_up(a))
-        await asyncio.sleep(0.3)
+        await advance(100)
         assert not wrong.is_up(a)
         none = await rack.node(4)
         none.peers_with(a)
-        await asyncio.sleep(0.2)
+        await advance(100)
         assert not none.is_up(a)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_new_md5_key_on_both_sides_leaves_the_session_alone() -> None:
     async with Rack() as rack:
         a, b = await a_pair(rack, password="old")
@@ -187,7 +189,7 @@ async def test_a_new_md5_key_on_both_sides_leaves_the_session_alone() -> None:
         assert a.flaps(b) == b.flaps(a) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_ttl_security_holds_between_neighbours() -> None:
     async with Rack() as rack:
         a, b, far = [await rack.node(n) for n in (1, 2, 3)]
@@ -200,7 +202,7 @@ async def test_ttl_security_holds_between_neighbours() -> None:
 
 
 @pytest.mark.slow
-@on_both_loops
+@on_virtual_time
 async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> None:
     nlris = some_nlris(20_000)
     async with Rack() as rack:
@@ -222,7 +224,7 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
                     IPV4_UNICAST, nlris[: 1000 + med * 19], attributes
                 )
                 tables.flush_now()
-                await asyncio.sleep(0)
+                await turn()
                 if member.is_behind:
                     break
             assert member.is_behind
@@ -233,7 +235,7 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
                 attributes = make_attributes(next_hop=b"", med=5000 + med)
                 a.speaker.local_routes.originate(IPV4_UNICAST, nlris, attributes)
                 tables.flush_now()
-                await asyncio.sleep(0)
+                await turn()
             assert connection.unsent_len < bound
             assert len(member.missed) <= len(nlris)
             a.withdraw("10.0.0.0/24")
@@ -254,10 +256,13 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
         await until(lambda: len(b.table(IPV4_UNICAST)) == len(nlris) - 1)
 
 
-@pytest.mark.slow
-@on_both_loops
-async def test_who_never_reads_is_cut_off_by_the_send_hold_timer() -> None:
-    nlris = some_nlris(60_000)
+@on_virtual_time
+async def test_who_never_reads_is_cut_off_by_the_send_hold_timer(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tcp_connection, "HIGH_WATER", 1 << 14)
+    sim().buffer = 1 << 14
+    nlris = some_nlris(2000)
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
         a.accepts(f"{rack.network}.0/24", send_hold_time=1, graceful_restart_time=0)
@@ -274,7 +279,7 @@ async def test_who_never_reads_is_cut_off_by_the_send_hold_timer() -> None:
                 attributes = make_attributes(next_hop=b"", med=med)
                 a.speaker.local_routes.originate(IPV4_UNICAST, nlris, attributes)
                 a.speaker.tables[IPV4_UNICAST].flush_now()
-                await asyncio.sleep(0.02)
+                await advance(0.2)
             await until(lambda: silent not in a.speaker.peers, 20)
         assert a.flaps(b) == 0
 
@@ -299,11 +304,13 @@ async def test_a_hold_time_of_three_seconds_holds_while_a_full_table_moves() -> 
             await until(lambda: len(client.table(IPV4_UNICAST)) == len(nlris), 60)
             await feeder.writer.drain()
         await until(lambda: not client.table(IPV4_UNICAST), 60)
-        await asyncio.sleep(1.5)
+        received = client.peer(reflector).driver.session.counters.received
+        before = received[MessageType.KEEPALIVE]
+        await until(lambda: received[MessageType.KEEPALIVE] > before + 1)
         assert client.flaps(reflector) == reflector.flaps(client) == 0
 
 
-@on_both_loops
+@on_virtual_time
 async def test_fifty_thousand_flaps_leave_nothing_behind() -> None:
     nlris = some_nlris(1000)
     async with Rack() as rack:
@@ -341,13 +348,13 @@ def _message(body: bytes) -> bytes:
     return b"\xff" * 16 + (19 + len(body)).to_bytes(2, "big") + b"\x02" + body
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_changed_setting_costs_the_session_only_where_it_must() -> None:
     async with Rack() as rack:
         a, b = await a_pair(rack)
         a.speaker.neighbours.change(a.settings(b, description="x"), ChangeCost.LIVE)
         a.speaker.neighbours.change(a.settings(b, is_client=True), ChangeCost.REFRESH)
-        await asyncio.sleep(0.05)
+        await advance(5)
         assert a.flaps(b) == 0
         a.speaker.neighbours.change(a.settings(b, hold_time=30), ChangeCost.RESET)
         await until(lambda: a.flaps(b) == 1 and a.is_up(b) and b.is_up(a))

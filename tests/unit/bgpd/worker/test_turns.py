@@ -8,6 +8,7 @@ import pytest
 from bgpd.worker import turns
 from bgpd.worker.turns import collect, in_turns
 from tests.support.speakers import on_both_loops
+from tests.support.turns import turn
 
 
 def some_work(steps: list[str]) -> Generator[None, None, str]:
@@ -27,7 +28,7 @@ async def test_each_turn_but_the_last_is_followed_by_others() -> None:
         )
         while not work.done():
             steps.append("others")
-            await asyncio.sleep(0)
+            await turn()
     assert await work == "done"
     assert "".join(step[0] for step in steps) == "o" + "sao" * 3
 
