@@ -66,7 +66,7 @@ class Reloading:
         try:
             await self.reload_or_tell()
         except ReloadError as error:
-            _log.error("not reloaded: %s", error)  # the text says it all
+            _log.error("reload failed: %s", error)  # the text says it all
 
     async def reload_or_tell(self) -> list[str]:
         """Reload and return what was done, a line for each step.
@@ -99,14 +99,17 @@ class Reloading:
             return await self._apply(settings)
         except Exception as error:
             # Each step has a border of its own: this is a fault of ours.
-            _log.exception("the configuration is applied in part")
-            text = f"applied in part: {type(error).__name__}: {error}"
+            _log.exception("applied only part of the configuration")
+            text = f"applied only in part: {type(error).__name__}: {error}"
             raise ReloadError(text) from error
 
     async def _read(self) -> DaemonSettings:
         source = self._source
         if source is None:
-            raise ReloadError("there is no configuration to read: all came by options")
+            raise ReloadError(
+                "there is no configuration to reload: the daemon was "
+                "started with options only"
+            )
         from bgpd.config.reading import (  # noqa: PLC0415  # as above
             Assembly,
             load_in_pieces,
@@ -121,10 +124,10 @@ class Reloading:
         except Exception as error:
             text = str(error)
             if not isinstance(error, WorkerError):
-                _log.exception("a fault in reading the configuration")
+                _log.exception("reading the configuration failed")
                 text = f"{type(error).__name__}: {error}"
             where = source.file or "the environment"
-            raise ReloadError(f"{where}: cannot be read: {text}") from error
+            raise ReloadError(f"cannot read {where}: {text}") from error
         found = assembly.result()
         if isinstance(found, str):
             raise ReloadError(found)

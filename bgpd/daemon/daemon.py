@@ -173,7 +173,8 @@ class Daemon:
         identity = identify(self.settings, self.desired)
         if identity is None:
             raise MisconfigurationError(
-                "no router id: set bgp.router_id, or let a datastore supply the address"
+                "no router ID: set bgp.router_id, or use a datastore that has the "
+                "node's address"
             )
         self._identity = identity
         speaker = self.speaker = Speaker(
@@ -232,7 +233,9 @@ class Daemon:
         lines += self.reloading.warnings()
         if self._pending:
             keys = ", ".join(self._pending)
-            lines.append(f"in the file, but in force at the next start only: {keys}")
+            lines.append(
+                f"changes to these keys take effect only at the next start: {keys}"
+            )
         lines += self._advice
         if self.forwarding is not None:
             lines += self.forwarding.places.warnings()
@@ -257,11 +260,9 @@ class Daemon:
         report = self.recovery()
         if report is None or not report.is_certain:
             return []
-        what = (
-            "routes of peers and End-of-RIB are" if report.untold else "End-of-RIB is"
-        )
-        line = f"{report.progress.waiting_count} peers are waited for"
-        return [f"our restart is not over: {what} held back, {line}"]
+        what = "peers' routes and End-of-RIB are" if report.untold else "End-of-RIB is"
+        line = f"waiting for {report.progress.waiting_count} peers"
+        return [f"our restart is not complete: {what} deferred, {line}"]
 
     def _begin_recovery(self, speaker: Speaker, forwarding: Forwarding) -> None:
         """Find out whether this is a restart, and what must wait if so (RFC 4724 4.1)."""
@@ -330,7 +331,7 @@ class Daemon:
             claimed=claimed,
         )
         self.holds = Holds((self.cluster.datastore, self.sides.guard))
-        holds = "what was read before stays in force"
+        holds = "keeping what was read before"
         self._supervisor.keep("datastore", self.cluster.follow, meanwhile=holds)
         self._supervisor.keep("local workloads", self.sides.follow, meanwhile=holds)
 
@@ -341,7 +342,7 @@ class Daemon:
         """Become what the datastore says; what cannot be done keeps nothing else back."""
         if not self._first_desired.is_set() and not desired.is_known:
             _log.warning(
-                "the datastore has no node %r with BGP settings yet; waiting",
+                "waiting: the datastore has no BGP settings for node %r yet",
                 desired.name,
             )
             return

@@ -43,13 +43,13 @@ async def _hold(name: str) -> None:
     while True:
         started = loop.time()
         try:
-            text = f"ended with code {await _run(name)}"
+            text = f"exited with code {await _run(name)}"
         except Exception as error:  # noqa: BLE001  # the other names stay
             text = f"cannot start {SHELL}: {describe(error)}"
         if loop.time() - started >= STEADY:
             pause = FIRST_PAUSE
         _log.warning(
-            "placeholder process %s %s; restarting in %.0f s", name, text, pause
+            "placeholder process %s: %s; restarting it in %.0f s", name, text, pause
         )
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

@@ -90,7 +90,7 @@ class Servers:
             self._http = server
 
         await self._supervisor.begin(
-            "metrics server", serve, meanwhile="metrics and health are not served"
+            "metrics server", serve, meanwhile="metrics and health are unavailable"
         )
 
     async def serve_clients(self, speaker: Speaker, lag: LagMeter | None) -> None:

@@ -33,13 +33,13 @@ async def companions(daemon: Daemon, manager: ServiceManager) -> AsyncIterator[N
         supervisor.keep(
             "service manager",
             partial(_inform, daemon, manager),
-            meanwhile="it does not hear of the daemon",
+            meanwhile="it receives no status from the daemon",
         )
     if names := daemon.settings.calico.process_names:
         supervisor.keep(
             "process names",
             partial(placeholder_processes.hold, names),
-            meanwhile="tools that look for BIRD by its name do not find it",
+            meanwhile="tools that look for a BIRD process do not find one",
         )
     try:
         yield
@@ -81,12 +81,12 @@ async def _first_of(*events: asyncio.Event, pause: float) -> None:
 def status(daemon: Daemon) -> str:
     """Return one line about the daemon, as ``systemctl status`` shows it."""
     if daemon.speaker is None or not daemon.is_started:
-        return "waiting for what the start needs"
+        return "starting"
     peers = daemon.speaker.peers.values()
     up = sum(peer.state is State.ESTABLISHED for peer in peers)
     line = f"{up} of {len(peers)} sessions established"
     report = daemon.recovery()
     if report is not None:
         waiting = report.progress.waiting_count
-        line += f"; restart not over: End-of-RIB waits for {waiting} peers"
+        line += f"; restart not complete: End-of-RIB waits for {waiting} peers"
     return line

@@ -100,12 +100,12 @@ class FormerPlaces:
     def warnings(self) -> list[str]:
         """Return a line for each place that has, or may have, routes of earlier runs."""
         alike = [
-            f"{number} kernel routes in {place} are like ours, and their owner is unknown: "
+            f"{number} kernel routes in {place} look like ours but may not be; check with "
             f"ip route show table {place.table} proto {place.protocol}"
             for place, number in self._alike.items()
         ]
         return alike + [
-            f"kernel routes of an earlier configuration are in {place}"
+            f"{place} still has kernel routes of an earlier configuration"
             for place in self.left
         ]
 
@@ -122,11 +122,11 @@ class FormerPlaces:
             try:
                 if place.table == here.table:
                     taken = await take_over(place, here.protocol)
-                    self._done(place, taken, f"have protocol {here.protocol} now")
+                    self._done(place, taken, f"now have protocol {here.protocol}")
                 elif found := await count(place):
                     _log.info(
-                        "%d kernel routes in %s, of an earlier configuration, stay until "
-                        "%s has what takes their place",
+                        "keeping %d kernel routes of an earlier configuration in %s "
+                        "until %s has their replacements",
                         found,
                         place,
                         here,
@@ -134,7 +134,7 @@ class FormerPlaces:
                 else:
                     self.left.remove(place)
             except FibError as error:
-                _log.error("kernel routes in %s are left as they are: %s", place, error)
+                _log.error("cannot change the kernel routes in %s: %s", place, error)
         self._write()
 
     async def _look_around(self, here: Place) -> None:
@@ -142,7 +142,7 @@ class FormerPlaces:
         try:
             self._alike = await elsewhere(here)
         except FibError as error:
-            _log.warning("kernel routes of earlier runs are not looked for: %s", error)
+            _log.warning("cannot look for kernel routes of earlier runs: %s", error)
         for line in self.warnings():
             _log.warning("%s", line)
 
@@ -154,9 +154,9 @@ class FormerPlaces:
                     place.protocol != self._here.protocol
                 )
                 number = await remove(place, has_objects=has_objects)
-                self._done(place, number, "were removed")
+                self._done(place, number, "removed")
             except FibError as error:
-                _log.error("kernel routes in %s are left as they are: %s", place, error)
+                _log.error("cannot change the kernel routes in %s: %s", place, error)
         self._write()
 
     def forget_here(self) -> None:
@@ -168,7 +168,7 @@ class FormerPlaces:
         self.left.remove(place)
         if number:
             _log.info(
-                "%d kernel routes in %s, of an earlier configuration, %s",
+                "%d kernel routes of an earlier configuration in %s %s",
                 number,
                 place,
                 what,
@@ -190,4 +190,4 @@ class FormerPlaces:
             make_folder(self._path.parent)
             write_file(self._path, "".join(f"{line}\n" for line in lines).encode())
         except OSError as error:
-            _log.warning("%s: not written: %s", self._path, error)
+            _log.warning("cannot write %s: %s", self._path, error)

@@ -162,7 +162,7 @@ class Forwarding:
         try:
             await view.start()
         except FibError as error:
-            _log.error("nothing is redistributed from the kernel: %s", error)
+            _log.error("cannot redistribute routes from the kernel: %s", error)
             self._opening = None  # the next change of the configuration tries again
             return
         self.view = view

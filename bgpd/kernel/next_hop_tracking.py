@@ -132,8 +132,8 @@ def _warn_of_loop(state: NextHopState) -> None:
         afi, nlri = state.loop
         address, _, zone = parts_of(state.address)
         _log.warning(
-            "next hop %s is reached through itself alone: %s leads back to it; its routes "
-            "are not used",
+            "next hop %s resolves only through itself, by way of %s; its routes are "
+            "unusable",
             format_next_hop(address, zone),
             format_prefix(nlri, afi),
         )

@@ -229,7 +229,7 @@ class PeerDriver:
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001  # of one member, not of all
-                self._report("a peer was not written to", error)
+                self._report("writing to a peer failed", error)
                 self._loop.call_soon(self._give_up)
             # The session learns of it when its timer fires: to count the keepalive
             # interval anew for every member of a flush would cost more than its writes.
@@ -294,7 +294,7 @@ class PeerDriver:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # of one event, not of all
-            self._report("an event of a session was not carried out", error)
+            self._report("handling an event of a session failed", error)
             if not isinstance(event, SessionDown):
                 self._give_up()
 
@@ -302,7 +302,7 @@ class PeerDriver:
         """Drop connections over links that are no more; nothing would ever end them soon."""
         for connection in [*self._connections.values()]:
             if connection.has_lost_device():
-                connection.give_up("its device is gone")
+                connection.give_up("its interface is gone")
 
     def _give_up(self) -> None:
         """Drop the established connection: what the peer was told may be half of it."""

@@ -149,7 +149,7 @@ class KeyRollover:
             self.close()
             return
         if self._is_settled(sight):
-            _log.info("%s signs by the new MD5 key", self._peer)
+            _log.info("%s now signs with the new MD5 key", self._peer)
             self.close()
             return
         is_busy = now < self._busy_until

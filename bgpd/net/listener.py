@@ -129,7 +129,7 @@ class _Door:
 
     def _rest(self, error: OSError) -> None:
         _log.error(
-            "cannot accept connections on %s port %d: %s; trying again in %d s",
+            "cannot accept connections on %s port %d: %s; retrying in %d s",
             *self.sock.getsockname()[:2],
             error.strerror,
             _REST,

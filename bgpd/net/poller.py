@@ -105,14 +105,14 @@ class Poller:
             self._ready = iter(ready)
 
     def _report(self, pollable: Pollable, error: Exception) -> None:
-        message = "a connection is given up, for a fault"
+        message = "closing a connection after an internal error"
         self.loop.call_exception_handler({"message": message, "exception": error})
         try:
             pollable.give_up()
         except MemoryError:
             raise
         except Exception as other:  # noqa: BLE001  # of one, not of all
-            message = "a connection was given up by half"
+            message = "closing a connection failed"
             self.loop.call_exception_handler({"message": message, "exception": other})
 
     def close(self) -> None:

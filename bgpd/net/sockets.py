@@ -52,7 +52,9 @@ def endpoint(addr: str, port: int) -> tuple[object, ...]:
     try:
         return plain, port, 0, socket.if_nametoindex(interface)
     except OSError as error:
-        raise SocketError(error.errno, f"no interface {interface!r} here") from error
+        raise SocketError(
+            error.errno, f"no interface {interface!r} on this machine"
+        ) from error
 
 
 def make_socket(addr: str, network: Network = KERNEL) -> Socket:
@@ -165,7 +167,8 @@ def start_listening(sock: Socket, backlog: int) -> None:
 
 def _bind_advice(addr: str, port: int, error: OSError) -> str:
     advice = {
-        errno.EADDRINUSE: "another program listens there; choose another port or address",
+        errno.EADDRINUSE: "another program uses this port; choose another port or "
+        "address",
         errno.EACCES: "ports below 1024 need CAP_NET_BIND_SERVICE",
         errno.EADDRNOTAVAIL: "no interface has this address",
     }.get(error.errno or 0, error.strerror)
@@ -211,11 +214,11 @@ def set_md5_key(
 def _md5_advice(addr: str, error: OSError) -> str:
     if error.errno == errno.ENOMEM:
         reason = (
-            "the kernel's limit for socket options is reached; raise sysctl "
-            "net.core.optmem_max, or use one key for a prefix"
+            "the kernel has no room for more socket options; raise sysctl "
+            "net.core.optmem_max, or use one key for a whole prefix"
         )
     elif error.errno == errno.ENOPROTOOPT:
-        reason = "this kernel is built without CONFIG_TCP_MD5SIG"
+        reason = "this kernel lacks CONFIG_TCP_MD5SIG"
     else:
         reason = str(error.strerror)
     return f"cannot set the MD5 key for {addr}: {reason}"

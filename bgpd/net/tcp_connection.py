@@ -136,7 +136,7 @@ class Connection:
         if driver is not None:
             driver.connection_lost(self.conn_id, reason)
 
-    def give_up(self, reason: str = "dropped for a fault of this program") -> None:
+    def give_up(self, reason: str = "closed because of an internal error") -> None:
         """Drop the connection, and tell the session so."""
         self._lose(reason)
 

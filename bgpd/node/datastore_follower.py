@@ -125,7 +125,7 @@ class ClusterFollower:
         describe = self.datastore.describe
         lines = [f"{describe(w.key)} {w.field}: {w.text}" for w in found[:most]]
         if len(found) > most:
-            lines.append(f"{len(found) - most} more about objects of the cluster")
+            lines.append(f"{len(found) - most} more problems with cluster objects")
         return lines
 
     def _findings(self) -> frozenset[ObjectWarning]:

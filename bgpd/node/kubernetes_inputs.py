@@ -112,8 +112,8 @@ class SideFollower:
             START_WAIT
         ):
             _log.warning(
-                "kubernetes has not answered within %d s: sessions without the passwords"
-                " that it has do not come up yet",
+                "no answer from the Kubernetes API within %d s: sessions that need "
+                "passwords from it cannot come up yet",
                 START_WAIT,
             )
 
@@ -147,7 +147,7 @@ class SideFollower:
             text = f"{describe(error)}; keeps its previous state"
             place = f"{kind} {'/'.join(name)}"
             self._faults[kind, name] = ObjectWarning(place, "", text)
-            _log.exception("%s cannot be applied", place)
+            _log.exception("cannot process %s", place)
         else:
             self._faults.pop((kind, name), None)
 

@@ -121,5 +121,5 @@ class Holds:
             counts = source.confirm()
             if counts:
                 what = ", ".join(map(str, counts))
-                lines.append(f"{source.title}: {what}: the removal takes effect now")
+                lines.append(f"{source.title}: {what}: applying the removal now")
         return lines

@@ -56,7 +56,7 @@ class WarningLog:
         now, before = self._now, self._said
         self._said = now
         _say(logging.WARNING, "datastore: ", now - before)
-        _say(logging.INFO, "datastore: mended: ", before - now)
+        _say(logging.INFO, "datastore: resolved: ", before - now)
         return now != before
 
 

@@ -166,14 +166,18 @@ def cause_of(unrest: Unrest, paths: Iterable[Path]) -> str:
     paths = list(paths)
     if _is_med_at_odds(paths):
         return (
-            "MED decides between some of its paths only (RFC 3345); add_path between the "
-            "reflectors ends that, or always_compare_med"
+            "MED oscillation (RFC 3345); use add_path between the "
+            "reflectors, or always_compare_med"
         )
     names = sorted({path.source.name for path in unrest.bests})
     if len(names) > 1:
-        return f"its best path is by turns of {' and '.join(names[:3])}"
-    what = "advertises and withdraws it" if unrest.is_withdrawn else "changes it"
-    return f"{names[0] if names else 'a peer'} {what} again and again"
+        return f"its best path alternates between {' and '.join(names[:3])}"
+    what = (
+        "keeps advertising and withdrawing it"
+        if unrest.is_withdrawn
+        else "keeps changing it"
+    )
+    return f"{names[0] if names else 'a peer'} {what}"
 
 
 def _is_med_at_odds(paths: Iterable[Path]) -> bool:

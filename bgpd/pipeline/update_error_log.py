@@ -33,7 +33,7 @@ def log_complaints(peer: str, complaints: Collection[tuple[Problem, bytes]]) -> 
                 problem.remedy.name.lower().replace("_", "-"),
                 body[:LOGGED_OCTETS].hex(),
                 "..." if len(body) > LOGGED_OCTETS else "",
-                f"; {count} such UPDATEs at once" if count > 1 else "",
+                f"; {count} such UPDATEs in a row" if count > 1 else "",
                 extra=alike(peer, problem.text, count=count),
             )
 
@@ -47,7 +47,7 @@ def log_ignored(peer: str, rib: AdjRibIn) -> None:
     """
     for why, ignored in rib.ignored.news():
         _log.warning(
-            "%s: ignored %d %s (RFC 4271 6.3), no unicast destination: %s; first %s",
+            "%s: ignored %d %s (RFC 4271 6.3), not unicast: %s; first %s",
             peer,
             ignored.count,
             "prefix" if ignored.count == 1 else "prefixes",

@@ -89,4 +89,4 @@ def _halves(changes: Sequence[Change]) -> list[list[Change]]:
 
 
 def _report(what: str, error: Exception) -> None:
-    _log.error("%s: one of many is passed over: %r", what, error, exc_info=error)
+    _log.error("%s: skipped one that failed: %r", what, error, exc_info=error)

@@ -173,7 +173,7 @@ class DaemonHandler(logging.Handler):
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
         """Count a line that cannot be made: there is nobody to be told by another way."""
-        self.writer.put(f"a log line of {record.name} cannot be made\n".encode())
+        self.writer.put(f"cannot format a log line of {record.name}\n".encode())
 
     def _lost(self, count: int, reason: str) -> bytes:
         text = f"{count} log lines were lost here: {reason}"
@@ -184,7 +184,7 @@ class DaemonHandler(logging.Handler):
         with self.lock or threading.Lock():
             for found in self.limit.summaries(time.monotonic(), at_once=at_once):
                 text = (
-                    f"{found.number} more lines like this within {found.seconds:.0f} s: "
+                    f"suppressed {found.number} similar lines within {found.seconds:.0f} s: "
                     f"{found.text}"
                 )
                 self._queue(_record(found.level, found.logger, text))
@@ -249,15 +249,15 @@ def catch_output() -> None:
     """
     logging.captureWarnings(True)
     sys.excepthook = lambda kind, error, trace: _log.critical(
-        "ended by a fault of this program", exc_info=(kind, error, trace)
+        "terminated by an internal error", exc_info=(kind, error, trace)
     )
     sys.unraisablehook = lambda found: _log.error(
         "%s",
-        found.err_msg or "an error that cannot be reported",
+        found.err_msg or "unraisable error",
         exc_info=found.exc_value,
     )
     threading.excepthook = lambda found: _log.error(
-        "a thread ended by a fault", exc_info=found.exc_value
+        "a thread terminated by an error", exc_info=found.exc_value
     )
 
 

@@ -19,7 +19,7 @@ not keep from the log what it is a sign of."""
 BATCH_OCTETS: Final = 1 << 16  # written in one go: what a pipe takes
 TICK: Final = 1.0  # seconds
 FLUSH_TIME: Final = 1.0  # seconds that an end waits for the reader, at most
-_NOT_READ: Final = "they were not read in time"
+_NOT_READ: Final = "the reader was too slow"
 
 
 class LogWriter:

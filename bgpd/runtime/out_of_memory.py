@@ -55,7 +55,8 @@ class Exhaustion:
         try:
             self._reserve = None
             _log.critical(
-                "out of memory: this process ends with exit code %d, to be started again",
+                "out of memory: exiting with code %d, so that the service manager "
+                "restarts the daemon",
                 EXIT_EXHAUSTED,
             )
             for handler in logging.getLogger().handlers:

@@ -97,7 +97,7 @@ class Supervisor:
             # What the machine refuses says all; other faults are to be reported whole.
             root = error.__cause__ or error
             is_ours = not isinstance(root, OSError | MemoryError)
-            again = "%s; tried again in %g s, then at most every %g s"
+            again = "%s; retrying in %g s, then at most every %g s"
             _log.error(
                 again, text, pause, LONGEST_PAUSE, exc_info=error if is_ours else None
             )

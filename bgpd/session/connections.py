@@ -492,7 +492,7 @@ class Machines:
     def _note_silence(self, connection: Connection, now: float) -> None:
         """Nobody answers; the next attempt follows at once, so no state changes."""
         seconds = round(connection.unanswered_time(now))
-        text = f"no answer to SYN for {seconds} s: firewall, MD5 key or host down"
+        text = f"no answer to SYN for {seconds} s: check the firewall, the MD5 key and the host"
         reason = DownReason(DownKind.CONNECT_FAILED, text)
         self.counters.note_attempt(reason, now)
 

@@ -20,12 +20,12 @@ class DownKind(Enum):
     HOLD_TIMER_EXPIRED = "hold timer expired"
     SEND_HOLD_TIMER_EXPIRED = "send hold timer expired"
     CONNECTION_LOST = "connection lost"
-    CONNECT_FAILED = "connect failed"
+    CONNECT_FAILED = "connection attempt failed"
     UNEXPECTED_MESSAGE = "unexpected message before our OPEN"
     COLLISION = "lost a connection collision"
     REPLACED = "peer opened a new connection"
-    SUPERSEDED = "not needed beside the established session"
-    KEY_CHANGED = "signed by a former MD5 key"
+    SUPERSEDED = "closed in favour of the established session"
+    KEY_CHANGED = "signed with a former MD5 key"
 
 
 @dataclass(frozen=True, slots=True)

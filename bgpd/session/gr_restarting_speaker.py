@@ -59,11 +59,11 @@ class Step(Enum):
 class Standing(Enum):
     """What a peer has to do with a family's recovery."""
 
-    NONE = "shut down, or without the family"
+    NONE = "shut down, or does not carry the family"
     TOLD = "has sent End-of-RIB"
     TELLING = "is sending its routes"
-    RESTARTING = "has restarted too"
-    KEEPING = "has no session, and keeps our routes"
+    RESTARTING = "has restarted as well"
+    KEEPING = "has no session but keeps our routes"
     AWAY = "has no session"
 
 

@@ -321,7 +321,7 @@ def _check_identity(
         raise NotifyError(
             ErrorCode.OPEN,
             OpenSubcode.BAD_PEER_AS,
-            text=f"peer is of AS {peer.asn}, AS {settings.accepted_as} is configured",
+            text=f"peer has AS {peer.asn}, configured is AS {settings.accepted_as}",
         )
     # RFC 6286 2.2: identifiers are unique within an AS only.
     if peer.router_id == local.router_id and peer.asn == local.asn:
@@ -342,14 +342,14 @@ def _check_roles(
             raise NotifyError(
                 ErrorCode.OPEN,
                 OpenSubcode.ROLE_MISMATCH,
-                text="peer sent no role, strict mode asks for one",
+                text="peer sent no role, which role_strict requires",
             )
         return None
     if (ours.role, theirs.role) not in _ROLE_PAIRS:
         raise NotifyError(
             ErrorCode.OPEN,
             OpenSubcode.ROLE_MISMATCH,
-            text=f"our role is {settings.role}, the peer's is {_role_name(theirs.role)}",
+            text=f"our role {settings.role} does not match the peer's role {_role_name(theirs.role)}",
         )
     return Role(theirs.role)
 
@@ -370,7 +370,7 @@ def _common_families(ours: Capabilities, theirs: Capabilities) -> frozenset[Fami
             ErrorCode.OPEN,
             OpenSubcode.UNSUPPORTED_CAPABILITY,
             needed,
-            f"no family in common, we offer {', '.join(map(str, sorted(local)))}",
+            f"no common address family; we offer {', '.join(map(str, sorted(local)))}",
         )
     return common
 

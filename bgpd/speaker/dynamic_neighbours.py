@@ -31,7 +31,7 @@ def newcomer(neighbours: Neighbours, remote: str, chosen: RangeSettings) -> Peer
     """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
     if not has_room(neighbours, chosen):
         _log.warning(
-            "connection from %s rejected: range %s has its %d neighbours",
+            "connection from %s rejected: range %s already has %d neighbours",
             remote,
             chosen.name,
             chosen.limit,
@@ -98,6 +98,6 @@ def seek(
         yield
     if sought:
         _log.info(
-            "restart: %d neighbours of ranges were up: connecting to them", sought
+            "restart: connecting to %d dynamic neighbours that were up before", sought
         )
     done()

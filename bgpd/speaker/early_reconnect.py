@@ -84,7 +84,10 @@ class Reconnect:
         try:
             self._events.start()
         except (FibError, OSError) as error:
-            _log.warning("next hops to peers are not tracked, timers retry: %s", error)
+            _log.warning(
+                "cannot watch the routes to peers; reconnecting by timer only: %s",
+                error,
+            )
 
     def close(self) -> None:
         """Watch and try no more."""

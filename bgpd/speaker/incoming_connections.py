@@ -47,7 +47,7 @@ class IncomingConnections:
             chosen = range_of(remote, neighbours.ranges.values())
             expected = "" if chosen is None else chosen.template.local_addr
         if expected and split_zone(expected)[0] != split_zone(local)[0]:
-            wrong = f"it came to {local}, and our address towards it is {expected}"
+            wrong = f"it arrived at {local}, but local_address is {expected}"
             self._refuse(connection, remote, wrong)
             return
         if peer is None and chosen is not None:
@@ -58,7 +58,7 @@ class IncomingConnections:
         try:
             set_peer_options(connection.sock, peer.settings)
         except OSError as error:
-            _log.info("connection from %s lost: %s", remote, error.strerror)
+            _log.info("connection from %s failed: %s", remote, error.strerror)
             connection.close()
             return
         if peer.range_name and peer.stale_family_count:

@@ -69,8 +69,8 @@ def follow(peer: Peer, before: PeerSettings) -> None:
 def _ask_again(peer: Peer, family: Family) -> None:
     if not peer.ask_refresh((family,)):
         _log.warning(
-            "%s (%s): routes of %s that max_received kept out come with the next session: "
-            "the peer has no route refresh",
+            "%s (%s): cannot ask for the %s routes that max_received discarded, as "
+            "the peer has no route refresh; they come with the next session",
             peer.settings.name,
             peer.settings.remote_addr,
             family,
@@ -83,9 +83,9 @@ def lines(peers: Iterable[Peer]) -> Iterator[str]:
         name, limit = peer.settings.name, peer.limits.exceeded
         if peer.limits.is_disabled and limit is not None:
             yield (
-                f"{name} is disabled, since it had more than {limit.most} {limit.unit}; "
-                f"pybgpctl enable-peer {name} lets it come again"
+                f"{name} is disabled: it exceeded {limit.most} {limit.unit}; "
+                f"`pybgpctl enable-peer {name}` enables it again"
             )
         for family, rib in peer.ribs_in.items():
             if count := len(rib.admission.blocked):
-                yield f"{name}: max_prefixes keeps {count} prefixes of {family} out"
+                yield f"{name}: max_prefixes blocks {count} prefixes of {family}"

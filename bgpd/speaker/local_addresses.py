@@ -50,7 +50,7 @@ class OwnAddresses:
             self._table.start()
         except (FibError, OSError) as error:
             _log.warning(
-                "our addresses are not tracked, sessions keep their next hops: %s",
+                "cannot watch the local addresses; sessions keep their next hops: %s",
                 error,
             )
 
@@ -98,8 +98,8 @@ class OwnAddresses:
             _remember(self._siblings, key, known)
             if is_news and not known:
                 _log.warning(
-                    "no IPv%d address for next hops on sessions from %s: routes that"
-                    " need one are not sent before there is one",
+                    "no IPv%d address to use as next hop on sessions from %s: not "
+                    "sending routes that need one",
                     4 if wanted == 4 else 6,
                     _text(local),
                 )
@@ -109,7 +109,7 @@ class OwnAddresses:
         try:
             return choose_sibling(self._table.known(), local, wanted)
         except FibError as error:
-            _log.warning("our addresses are not known: %s", error)
+            _log.warning("cannot read the local addresses: %s", error)
             return b""
 
     def _choose_link_local(self, zone: str) -> bytes:
@@ -130,7 +130,7 @@ class OwnAddresses:
                 self._siblings[local, wanted] = now
                 _log.log(
                     logging.INFO if now else logging.WARNING,
-                    "next hop on sessions from %s is %s, it was %s",
+                    "next hop on sessions from %s is now %s (was %s)",
                     _text(local),
                     _text(now),
                     _text(before),

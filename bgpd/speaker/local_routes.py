@@ -180,6 +180,4 @@ def _line(source: str, family: Family, why: NotUnicast, nlris: Sequence[Nlri]) -
     if more > 0:
         shown += f" and {more} more"
     verb = "is" if len(nlris) == 1 else "are"
-    return (
-        f"not advertised ({source}): {shown} {verb} no unicast destination: {why.value}"
-    )
+    return f"not originated ({source}): {shown} {verb} not unicast: {why.value}"

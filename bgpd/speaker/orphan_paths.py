@@ -48,8 +48,8 @@ class Leftovers:
     def warnings(self) -> list[str]:
         """Return a line for each of those whose paths are left over."""
         return [
-            f"{source.name}: {count} paths of {family} are left over without a session; "
-            "they are being removed"
+            f"{source.name}: removing {count} orphan paths of {family} "
+            "(no session keeps them)"
             for (family, source), count in self.found.items()
         ]
 
@@ -64,7 +64,7 @@ class Leftovers:
         for place, count in found.items():
             family, source = place
             _log.error(
-                "%s: removing %d orphan paths of %s: there is no session",
+                "%s: removing %d orphan paths of %s (no session keeps them)",
                 source.name,
                 count,
                 family,

@@ -303,13 +303,17 @@ class Peer:
         """
         graceful = self.negotiated and self.negotiated.graceful_restart
         if graceful and family not in self.ended_families:
-            _log.info("%s: refresh before End-of-RIB of %s", self._prefix, family)
+            _log.info("%s: ignored BoRR before End-of-RIB of %s", self._prefix, family)
             return
         self._make_stale(rib)
         self._refreshes.begin(family, rib.source.epoch)
 
     def _refresh_overdue(self, family: Family, epoch: int) -> None:
-        _log.warning("%s: a refresh of %s has no end", self._prefix, family)
+        _log.warning(
+            "%s: no EoRR for %s in time; removing routes that were not re-advertised",
+            self._prefix,
+            family,
+        )
         self._sweep(family, epoch)
 
     def _make_stale(self, rib: AdjRibIn) -> None:
@@ -355,7 +359,7 @@ class Peer:
         )
 
     def _make_long_lived(self, family: Family) -> None:
-        _log.info("%s: %s routes are long-lived stale", self._prefix, family)
+        _log.info("%s: %s routes are now long-lived stale", self._prefix, family)
         self.run(family, self.ribs_in[family].make_long_lived())
 
     def _sweep_outlived(self, family: Family, epoch: int | None) -> None:

@@ -24,7 +24,7 @@ from bgpd.speaker.peer import Peer
 if TYPE_CHECKING:
     from bgpd.speaker.speaker import Speaker
 
-NO_RANGE: Final = "no range has this address any more"
+NO_RANGE: Final = "no range covers this address any more"
 
 
 def can_go_on(peer: Peer) -> bool:

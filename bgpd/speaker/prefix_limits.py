@@ -102,7 +102,7 @@ class PrefixLimits:
             return False
         self.is_disabled = True
         _log.error(
-            "%s (%s): disabled by %s of %d; pybgpctl enable-peer %s lets it come again",
+            "%s (%s): disabled by %s of %d; `pybgpctl enable-peer %s` enables it again",
             settings.name,
             settings.remote_addr,
             limit.key,
@@ -151,13 +151,13 @@ class PrefixLimits:
                 ErrorCode.CEASE,
                 CeaseSubcode.MAX_PREFIXES_REACHED,
                 data + limit.most.to_bytes(4, "big"),
-                f"{count} {limit.unit}, at most {limit.most} are allowed",
+                f"{count} {limit.unit}, the limit is {limit.most}",
                 rest_time=limit.restart_time,
             )
         is_blocking = limit.action is LimitAction.BLOCK
         is_full = count > limit.most or (is_blocking and count == limit.most)
         is_near = count > limit.most * limit.warning // 100
-        end = "; further ones are kept out" if is_full and is_blocking else ""
+        end = "; blocking further ones" if is_full and is_blocking else ""
         if (is_full and key not in self._full) or (is_near and key not in self._warned):
             name = f"{settings.name} ({settings.remote_addr})"
             _log.warning(

@@ -215,7 +215,7 @@ class Deferral:
         if self._is_restart and steps and not recovery.unended:
             self._is_restart = False
             _log.info(
-                "%s is over after %.1f s: End-of-RIB sent to all%s",
+                "%s completed after %.1f s: sent End-of-RIB to all peers%s",
                 self._title,
                 now - recovery.started,
                 self._missing(sights, now),
@@ -228,12 +228,14 @@ class Deferral:
                 if self._recovery.caps.tell:
                     speaker.tables[family].tell_all()
                     _log.info(
-                        "%s: sending of routes resumes after %.1f s", family, seconds
+                        "%s: advertising peers' routes after %.1f s", family, seconds
                     )
             case Step.END:
                 if self._is_restart:
                     speaker.jobs.add(speaker.tables[family].end_deferral())
-                    _log.info("%s: recovered after %.1f s", family, seconds)
+                    _log.info(
+                        "%s: selection deferral completed after %.1f s", family, seconds
+                    )
                 left = (
                     frozenset(self._recovery.unended)
                     & speaker.context.restart.recovering
@@ -260,7 +262,7 @@ class Deferral:
         ]
         shown = ", ".join(gone[:SHOWN])
         more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
-        return f"; did not come back: {shown}{more}" if gone else ""
+        return f"; still missing: {shown}{more}" if gone else ""
 
     def _sights(self, peers: Iterable[Peer]) -> list[PeerSight]:
         sights = []

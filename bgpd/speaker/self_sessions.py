@@ -37,9 +37,9 @@ def sessions_with_itself(
         device = devices.get(parse_address(settings.remote_addr))
         if device is None:
             continue
-        remark = f"and no other program is a peer at port {settings.port}"
+        remark = f"and no other BGP speaker answers at port {settings.port}"
         if settings.port in ports:
-            remark = f"its port {settings.port} the daemon's: no session with itself"
+            remark = f"where this daemon itself listens at port {settings.port}"
         yield (
             f"{settings.name} ({settings.description or 'configured'}):"
             f" {settings.remote_addr} is an address of this machine, on {device}, {remark}"

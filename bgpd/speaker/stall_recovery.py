@@ -31,8 +31,8 @@ def resume(
 ) -> None:
     """Let all that measures silence leave the standstill out."""
     _log.warning(
-        "the process stood still for %.1f s: paused, throttled, blocked or asleep; "
-        "what has arrived meanwhile counts before any timer",
+        "the process stalled for %.1f s (paused, throttled, blocked or suspended); "
+        "reading what has arrived before any timer expires",
         standstill.seconds,
     )
     lost, now = standstill.lost, standstill.now

@@ -165,7 +165,7 @@ def test_a_daemon_that_waits_is_alive_and_not_ready(
     file = write_yaml(tmp_path / "pybgpd.yaml", content)
     with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
         told = [manager.recv(1000) for _ in range(3)]
-        assert told[0].endswith(b"STATUS=waiting for what the start needs")
+        assert told[0].endswith(b"STATUS=starting")
         assert not any(each.startswith(b"READY") for each in told)
         daemon.signal(signal.SIGTERM)
         until_told(manager, b"STOPPING=1")

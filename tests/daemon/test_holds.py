@@ -148,7 +148,7 @@ def test_a_node_is_taken_out_by_a_confirmation(tmp_path: Path) -> None:
         confirmed = control(mesh, "calico", "confirm")
         assert (confirmed.returncode, confirmed.stdout) == (
             0,
-            "datastore: own Node: the removal takes effect now\n",
+            "datastore: own Node: applying the removal now\n",
         )
 
     asyncio.run(scenario())

@@ -60,7 +60,7 @@ def test_a_taken_port_is_a_clear_error(tmp_path: Path) -> None:
         holder.listen()
         with a_reflector(tmp_path, network) as daemon:
             assert daemon.ended() == 1
-            assert "another program listens there" in daemon.log()
+            assert "another program uses this port" in daemon.log()
             assert "Traceback" not in daemon.log()
 
 

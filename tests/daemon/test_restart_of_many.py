@@ -76,7 +76,7 @@ def test_no_client_drops_what_those_who_are_late_have_told(tmp_path) -> None:
                 assert not late[0].is_up, status["selection_deferral"]
                 await asyncio.sleep(0.1)
                 (status,) = await asyncio.to_thread(again.ask, "show-status")
-            assert any("our restart is not over" in w for w in status["warnings"])
+            assert any("our restart is not complete" in w for w in status["warnings"])
             rows = await asyncio.to_thread(again.ask, "show-peers")
             assert sum(row["is_awaited"] for row in rows) >= len(late)
             await until(are_whole, 60)

@@ -160,7 +160,7 @@ def test_a_taken_port_does_not_keep_a_node_from_its_sessions(
     with started(folders[0], first) as holder:
         holder.until_logged("started")
         with started(folders[1], second) as a, started(folders[2], third) as _:
-            a.until_logged("another program listens there")
+            a.until_logged("another program uses this port")
             a.until(lambda: a.are_up(f"{network}.3"))
             assert any("listens there" in text for text in warnings(a))
             holder.signal(signal.SIGTERM)
@@ -189,7 +189,7 @@ def test_a_node_waits_for_its_manifest_and_follows_its_changes(
     mesh = resource("BGPConfiguration", "default", asNumber=64512)
     write_yaml(store / "mesh.yaml", mesh)
     with started(folder, content) as a:
-        a.until_logged("has no node 'node-1'")
+        a.until_logged("for node 'node-1'")
         me, other = node("node-1", f"{network}.1/24"), node("node-2", f"{network}.2/24")
         write_yaml(store / "nodes.yaml", me, other)
         a.until_logged("started")
@@ -210,7 +210,7 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
     content = configuration(folder, network, 1, node={"name": "node-1"})
     content["datastore"] = {"type": "folder", "path": str(store)}
     with started(folder, content) as a:
-        a.until_logged("has no node 'node-1'")
+        a.until_logged("for node 'node-1'")
         a.signal(signal.SIGTERM)
         assert a.ended() == 0
         assert "Traceback" not in a.log()
@@ -257,7 +257,7 @@ def test_a_refused_file_is_said_until_it_is_mended(
         write_yaml(folder / "pybgpd.yaml", changed)
         a.until(lambda: metric("config_last_reload_successful") == 1)
         assert warnings(a) == [
-            "in the file, but in force at the next start only: fib.table"
+            "changes to these keys take effect only at the next start: fib.table"
         ]
         assert metric("config_pending_keys") == 1
         assert metric("config_last_reload_success_timestamp_seconds") > first

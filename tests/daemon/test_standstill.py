@@ -59,4 +59,4 @@ def test_sessions_outlive_a_pause_longer_than_the_hold_time(tmp_path: Path) -> N
         daemon.until_logged("started")
         run_on(asyncio.new_event_loop, _scenario(daemon, network, count=20))
         assert "hold timer expired" not in daemon.log()
-        assert daemon.log().count("the process stood still for") == 1
+        assert daemon.log().count("the process stalled for") == 1

@@ -94,7 +94,7 @@ def test_sessions_and_blocks_stay_whatever_happens_to_etcd(tmp_path: Path) -> No
         await mesh.held()
         assert mesh.is_whole()
         (answer,) = await mesh.ask("calico-confirm")
-        assert answer["lines"] == ["datastore: own Node: the removal takes effect now"]
+        assert answer["lines"] == ["datastore: own Node: applying the removal now"]
         await until(lambda: not any(n.is_up(mesh.addr(OWN)) for n in mesh.nodes))
 
     asyncio.run(scenario())

@@ -38,7 +38,7 @@ def test_who_is_of_an_as_that_is_asked_for():
 
         wanted = {"10.0.0.2": "Established", "10.0.0.3": "Established"}
         assert eventually(lambda: states().items() >= wanted.items(), 20), states()
-        refused = "AS 65003, 65010-65019 is configured"
+        refused = "configured is AS 65003, 65010-65019"
         assert eventually(lambda: refused in m.log_tail(100), 20)
         assert states().get("10.0.0.4") != "Established"
         (row,) = shown_peers(m, peer="10.0.0.2")

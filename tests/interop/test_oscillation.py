@@ -91,5 +91,5 @@ def test_bird_and_ours_exchange_a_prefix_at_a_pace_and_the_log_says_why(
                 f"ip route add 10.9.0.{number} via 10.0.0.1{number} metric {cost}".split()
             )
         assert eventually(lambda: "keeps changing" in ours.log_tail(50), 60)
-        assert "MED decides between some of its paths only" in ours.log_tail(50)
+        assert "MED oscillation (RFC 3345)" in ours.log_tail(50)
         assert exchanged(ours) < 60

@@ -109,7 +109,7 @@ def test_the_flags_tell_the_truth(kind):
         assert eventually(lambda: are_down(theirs))
         came_up(ours)
         assert eventually(lambda: set(seen_flags(theirs).values()) == {(True, True)})
-        assert eventually(lambda: "restart is over" in log_since_start(ours))
+        assert eventually(lambda: "restart completed" in log_since_start(ours))
         for addr in ("10.0.0.2", "fd00::2"):
             ours.reset(addr)
         # The session is another one, the daemon is not.
@@ -195,9 +195,9 @@ def test_one_that_is_unreachable_holds_up_its_family_for_seconds_only(kind, more
             lambda: f"{early}-unicast: recovered" in log_since_start(ours)
         )
         assert f"{late}-unicast: recovered" not in log_since_start(ours)
-        assert eventually(lambda: "restart is over" in log_since_start(ours), 20)
+        assert eventually(lambda: "restart completed" in log_since_start(ours), 20)
         assert eventually(lambda: not ours.ask("show-fib", state="stale"))
-        text = re.findall(r"restart is over after (\S+) s", log_since_start(ours))
+        text = re.findall(r"restart completed after (\S+) s", log_since_start(ours))
         assert float(text[-1]) < 20, "long before the cap of 60 s"
 
 
@@ -207,7 +207,7 @@ def test_one_without_graceful_restart_does_not_hold_it_up(kind):
         ours.kill()
         assert eventually(lambda: are_down(theirs))
         came_up(ours)
-        assert eventually(lambda: "restart is over" in log_since_start(ours))
+        assert eventually(lambda: "restart completed" in log_since_start(ours))
         assert has_routes(ours, *THEIRS)
         assert has_routes(theirs, *OURS)
 
@@ -225,7 +225,7 @@ def test_a_second_kill_in_the_middle_of_the_restart_costs_nothing(kind):
             assert has_routes(theirs, *OURS)
             assert "10.2.0.0/24" in node.run(["ip", "route"])
         ours.wait_established()
-        assert eventually(lambda: "restart is over" in log_since_start(ours))
+        assert eventually(lambda: "restart completed" in log_since_start(ours))
         assert has_routes(theirs, *OURS)
         assert eventually(lambda: has_routes(ours, *THEIRS))
 
@@ -242,7 +242,7 @@ def test_a_peer_that_did_not_notice_takes_our_new_connection(kind):
         lab.set_link("ours", is_up=True)
         came_up(ours)
         assert eventually(lambda: has_routes(theirs, *OURS))
-        assert eventually(lambda: "restart is over" in log_since_start(ours), 20)
+        assert eventually(lambda: "restart completed" in log_since_start(ours), 20)
         assert eventually(lambda: has_routes(ours, *THEIRS))
 
 

@@ -117,4 +117,7 @@ def test_a_changed_section_says_what_becomes_of_the_routes(name, tmp_path) -> No
             daemon.until_logged("started: router id", LONG)
             daemon.until(lambda: (block in kernel()) is (name == "protocol"), LONG)
             assert (block in kernel(100)) is (name == "table")
-            daemon.until_logged("kernel routes in table 254, protocol 12, of an", LONG)
+            daemon.until_logged(
+                "kernel routes of an earlier configuration in table 254, protocol 12",
+                LONG,
+            )

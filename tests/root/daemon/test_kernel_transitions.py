@@ -272,7 +272,7 @@ def test_where_the_file_is_lost_what_may_be_ours_is_named(
         lines = second.forwarding.places.warnings()
         assert len(lines) == len(named)
         for line, each in zip(lines, named, strict=True):
-            assert line.startswith(f"{len(ALL)} kernel routes in {each} are like ours")
+            assert line.startswith(f"{len(ALL)} kernel routes in {each} look like ours")
             assert line in caplog.text
         await second.close(flush=True)
 

@@ -187,9 +187,12 @@ def test_a_session_with_nobody_but_ourselves_is_told(tmp_path: Path) -> None:
         assert eventually(lambda: "docker9" in warnings())
         place = f"{BRIDGE} is an address of this machine, on docker9"
         who = "Mesh_172_30_0_1 (mesh with ghost)"
-        assert f"{who}: {place}, its port 179 the daemon's" in warnings()
+        assert (
+            f"{who}: {place}, where this daemon itself listens at port 179"
+            in warnings()
+        )
         cluster.apply(settings("node.ghost", listenPort=1790))
         assert eventually(lambda: "at port 1790" in warnings())
-        assert f"{place}, and no other program is a peer at port 1790" in warnings()
+        assert f"{place}, and no other BGP speaker answers at port 1790" in warnings()
         cluster.namespace("one", "link del docker9")
         assert eventually(lambda: "docker9" not in warnings())

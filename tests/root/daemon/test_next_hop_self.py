@@ -111,7 +111,9 @@ def test_an_address_may_come_after_the_session(links: Links, tmp_path: Path) -> 
         daemon.until_logged("started:")
         peer = WirePeer.to_us(links, "a", "10.0.0.2", "10.0.0.1")
         peer.establish(65001, FAMILIES)
-        daemon.until_logged("no IPv6 address for next hops on sessions from 10.0.0.1")
+        daemon.until_logged(
+            "no IPv6 address to use as next hop on sessions from 10.0.0.1"
+        )
         (shown,) = daemon.ask("show-route", prefix=PREFIX6)
         assert "next hop" in str(shown["not_advertised"])
         set_address(links, "2001:db8:1::5/64")

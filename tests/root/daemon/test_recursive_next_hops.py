@@ -152,7 +152,7 @@ def test_gateways_that_announce_themselves_and_each_other(version, caplog) -> No
         world.announce("i2", other, "192.0.2.0/24" if version == 4 else "fd88::/32")
         world.announce("i2", LOOPBACKS[version][2], host(other))
         world.announce("i3", other, host(LOOPBACKS[version][2]))
-        await world.until(lambda: "reached through itself alone" in caplog.text)
+        await world.until(lambda: "resolves only through itself" in caplog.text)
         states = world.forwarding._ways.states.values()
         looped = [state for state in states if state.loop is not None]
         assert len(looped) == 2

@@ -241,7 +241,7 @@ def test_a_fault_costs_one_connection_and_is_reported() -> None:
             second.sendall(b"two")
             await until(lambda: recorder.lost and recorder.received)
             assert recorder.received == {1: b"two"}
-            assert recorder.lost == {0: "dropped for a fault of this program"}
+            assert recorder.lost == {0: "closed because of an internal error"}
             assert [str(report["exception"]) for report in reports] == ["bug"]
             assert first.recv(1) == b""
             first.close()

@@ -149,8 +149,8 @@ def test_many_findings_of_one_kind_are_one_line(
     with caplog.at_level(logging.INFO, "bgpd.node.warning_log"):
         following(OWN, *other_nodes(MANY), work=work)
     lines = [record.getMessage() for record in caplog.records]
-    said = [line for line in lines if "mended" not in line]
-    mended = [line for line in lines if "mended" in line]
+    said = [line for line in lines if "resolved" not in line]
+    mended = [line for line in lines if "resolved" in line]
     assert len(said) <= 2 * SHOWN
     assert len(mended) <= 2 * SHOWN
     assert " of Node spec.bgp.asNumber, such as" in said[-1]

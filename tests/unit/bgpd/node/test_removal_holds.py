@@ -98,7 +98,7 @@ def test_a_confirmation_ends_it_and_there_is_no_second(world: World) -> None:
     holds = holding(world)
     (line,) = world.ask("calico-confirm")["lines"]
     what = "own Node, 2 of 2 own block affinities, 250 of 299 other Nodes"
-    assert line == f"datastore: {what}: the removal takes effect now"
+    assert line == f"datastore: {what}: applying the removal now"
     assert holds.figures() == {}
     assert world.ask("calico-held") == []
     with pytest.raises(ControlError) as told:

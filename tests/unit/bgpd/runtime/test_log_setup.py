@@ -117,7 +117,7 @@ def test_a_flood_is_a_line_and_a_summary(capfd, form) -> None:
     ours()[0].tick(at_once=True)
     first, summary = written(capfd)
     assert "bad thing 0" in first
-    assert "1999 more lines like this" in summary
+    assert "suppressed 1999 similar lines" in summary
     assert "bad thing 1999" in summary
     assert log_figures() == (0, 1_999)
 
@@ -128,7 +128,7 @@ def test_events_that_one_line_stands_for_are_counted_each(capfd) -> None:
     for _ in range(3):
         log.warning("%s: 500 bad things", "peer", extra=alike("peer", count=500))
     ours()[0].tick(at_once=True)
-    assert "1000 more lines like this" in written(capfd)[1]
+    assert "suppressed 1000 similar lines" in written(capfd)[1]
 
 
 def test_lines_of_different_peers_are_not_alike(capfd) -> None:
@@ -158,7 +158,7 @@ def test_a_line_that_cannot_be_made_ends_nothing(capfd) -> None:
     for text, value in (("%d", "no number"), ("%s", "half a character \udcff")):
         handler.handle(logging.LogRecord("bgpd.x", 30, "file", 1, text, (value,), None))
     first, second = written(capfd)
-    assert first == "a log line of bgpd.x cannot be made"
+    assert first == "cannot format a log line of bgpd.x"
     assert second.endswith("half a character \\udcff")
 
 

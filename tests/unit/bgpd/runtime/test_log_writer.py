@@ -69,7 +69,7 @@ def test_what_nobody_reads_is_lost_and_counted_and_said_once_somebody_does(
     assert found.count(LINE) == count - gone
     made.put(b"news\n")
     rest = found + read_all(pipe[0], made)
-    said = re.findall(rb"lost ([0-9]+): they were not read in time\n", rest)
+    said = re.findall(rb"lost ([0-9]+): the reader was too slow\n", rest)
     assert sum(map(int, said)) == gone
     assert rest.endswith(b"news\n")
     made.close()

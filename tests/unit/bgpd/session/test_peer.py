@@ -188,7 +188,7 @@ def test_a_syn_that_nobody_answers_is_a_reason() -> None:
     now = made.next_deadline() or 0.0
     made.handle_timer(now)
     reason = str(made.counters.last_attempt)
-    assert reason.startswith("connect failed; no answer to SYN for ")
+    assert reason.startswith("connection attempt failed; no answer to SYN for ")
     assert made.counters.last_attempt_at == now
 
 

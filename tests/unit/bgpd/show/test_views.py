@@ -114,7 +114,7 @@ def test_a_peer_that_is_down_tells_why_and_when_it_tries_again(world):
     (row,) = world.ask("show-peers")
     assert row["is_enabled"] is True
     assert row["state"] == "Active"
-    assert row["last_attempt"] == "connect failed; connection refused"
+    assert row["last_attempt"] == "connection attempt failed; connection refused"
     assert row["last_reset"] is None
     assert 0 < row["next_retry"] <= 10
     assert row["uptime"] is None

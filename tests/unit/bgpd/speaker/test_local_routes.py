@@ -94,7 +94,7 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     assert held(world, IPV4_UNICAST) == set(GOOD4)
     assert held(world, IPV6_UNICAST) == set(GOOD6)
     assert peer.malformed_count == 0
-    lines = [r.getMessage() for r in caplog.records if "no unicast" in r.getMessage()]
+    lines = [r.getMessage() for r in caplog.records if "not unicast" in r.getMessage()]
     assert len(lines) == len(BAD4) + len(BAD6)
     assert "p (192.0.2.7): ignored 1 prefix (RFC 4271 6.3)" in lines[0]
     assert lines[0].endswith("multicast; first 224.0.0.0/4")
@@ -153,7 +153,7 @@ def test_of_the_file_it_is_kept_out_and_told(
     warnings = speaker.local_routes.warnings()
     assert len(warnings) == len(BAD4) + len(BAD6)
     assert warnings[0].startswith(
-        "not advertised (networks): 224.0.0.0/4 is no unicast"
+        "not originated (networks): 224.0.0.0/4 is not unicast"
     )
     assert warnings[0] in caplog.text
     reconciler.apply_settings(settings(*GOOD4))
@@ -178,7 +178,7 @@ def test_of_a_cluster_it_is_kept_out_and_told(world: World) -> None:
     reconciler.apply_node(desired(blocks=(a_block("10.2.0.0/26"), *blocks)))
     assert held(world, IPV4_UNICAST) == {"10.2.0.0/26"}
     (line,) = world.speaker.local_routes.warnings()
-    assert "and 2 more are no unicast destination: multicast" in line
+    assert "and 2 more are not unicast: multicast" in line
 
 
 def test_the_reserved_range_follows_its_switch_live(world: World) -> None:

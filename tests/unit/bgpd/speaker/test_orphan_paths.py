@@ -44,7 +44,7 @@ async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
         assert leftovers.count == 3
         (line,) = leftovers.warnings()
         assert who in line
-        assert "3 paths" in line
+        assert "3 orphan paths" in line
         await until(lambda: not node.table(IPV4_UNICAST))
         assert not node.speaker.tables[IPV4_UNICAST].loc_rib.path_counts
         leftovers.look()

@@ -146,7 +146,7 @@ async def test_what_is_received_counts_apart_whatever_policy_says() -> None:
         body = await peer.expect(MessageType.NOTIFICATION)
         assert body == CEASE_1 + b"\0\1\1\0\0\0\4"
         text = str(one.limited.peer(one.where).driver.session.counters.last_reset)
-        assert "5 received prefixes of ipv4-unicast, at most 4 are allowed" in text
+        assert "5 received prefixes of ipv4-unicast, the limit is 4" in text
 
 
 @on_virtual_time
@@ -186,7 +186,7 @@ async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
         await one.heard(5)
         assert list(one.limited.table(IPV4_UNICAST)) == TEN[:3]
         [line] = limit_changes.lines(one.limited.speaker.peers.values())
-        assert "max_prefixes keeps 2 prefixes of ipv4-unicast out" in line
+        assert "max_prefixes blocks 2 prefixes of ipv4-unicast" in line
         peer.send(a_withdrawal(TEN[0]))
         await until(lambda: list(one.limited.table(IPV4_UNICAST)) == TEN[1:4])
         change(
@@ -324,7 +324,7 @@ async def test_disable_waits_for_an_operator(is_range: bool) -> None:  # noqa: F
         await until(lambda: a.peer(b).driver.session.counters.refused > refused)
         assert a.peer(b).driver.session.next_deadline() is None
         [line] = limit_changes.lines(a.speaker.peers.values())
-        assert "it had more than 3 prefixes of ipv4-unicast" in line
+        assert "it exceeded 3 prefixes of ipv4-unicast" in line
         b.speaker.local_routes.withdraw(IPV4_UNICAST, TEN[3:])
         enable(a, b)
         await until(lambda: a.is_up(b) and len(a.table(IPV4_UNICAST)) == 3)
