@@ -1,18 +1,10 @@
 """The real table: a task that brings the kernel to what is wanted, and keeps it there.
 
 ``submit`` only queues. One task does all writing and comparing, in slices of a few
-milliseconds, so that nothing is ever compared while it is being written:
-
-    links, objects, targets again ("refresh")  on link, address and route events
-    the whole of our routes ("resync")         where routes may have gone without a word:
-                                               links down, lost objects, dropped
-                                               notifications, and every few minutes
-    failed routes again                        with back-off, and after each of these
-    waiting changes                            newest wins per prefix
-
-Notifications of what we did ourselves are filtered out in the kernel. What is left is
-either the kernel's doing (port id 0), or another program's: then it is drift, counted and
-put right, at once the first time and later and later when somebody fights for the prefix.
+milliseconds, so that nothing is ever compared while it is being written. What it has to do
+beside waiting changes, and when, is ``fib.kernel_schedule``; what the kernel tells
+meanwhile is ``fib.kernel_events``; foreign changes are counted and put right by
+``fib.drift``. The newest change of a prefix wins.
 """
 
 import asyncio
@@ -23,29 +15,20 @@ from collections.abc import Set as AbstractSet
 from functools import partial
 from typing import Final, Literal
 
+from fib.drift import Drift
 from fib.errors import FibError
+from fib.kernel_events import KernelEvents
 from fib.kernel_family import KernelFamily
 from fib.kernel_links import Links
+from fib.kernel_schedule import RETRY_FIRST, RETRY_LAST, Schedule
 from fib.netlink.rtnetlink import (
-    NLM_F_REPLACE,
-    RT_TABLE_COMPAT,
     RT_TABLE_MAIN,
-    RTM_DELADDR,
-    RTM_DELLINK,
-    RTM_DELNEXTHOP,
-    RTM_DELROUTE,
-    RTM_NEWADDR,
     RTM_NEWLINK,
-    RTM_NEWNEXTHOP,
     RTM_NEWROUTE,
     Endings,
-    Message,
     encode_next_hop_removal,
     link_dump,
-    parse_address_message,
     parse_link,
-    parse_next_hop,
-    parse_route,
     parse_route_dump,
     route_dump,
 )
@@ -58,19 +41,14 @@ from fib.netlink.sockets import (
     dump_small,
 )
 from fib.next_hop_objects import NextHopObjects
-from fib.plan import GONE, LINK_LOST
-from fib.repairs import Repairs
+from fib.places import Place
 from fib.routes import Fault, FibCounts, FibRoute, Target
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.nlri import format_prefix
 
 _log = logging.getLogger("pybgpd.fib")
 
 PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon
 SLICE: Final = 1000  # routes per send: about 50 KB, 1 to 3 ms in the kernel
-_RESYNC_PAUSE: Final = 0.05  # seconds from the first sign to a comparison
-_AUDIT_INTERVAL: Final = 300.0  # seconds
-_RETRY_FIRST, _RETRY_LAST = 1.0, 60.0  # seconds between attempts at refused routes
 _DUMP_ATTEMPTS: Final = 3  # then an interrupted dump is good enough until the next
 _GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route")
 
@@ -78,84 +56,107 @@ _GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_ro
 class KernelFib:
     """Routes in a table of the Linux kernel; implements ``fib.routes.Fib``.
 
+    ``start`` makes it: one that exists has its sockets, knows the links and what is in the
+    table, and writes.
+
     Args:
-        table: The kernel's table number; 254 is main.
-        protocol: Marks routes as ours (RTPROT_*); others are never touched.
-        next_hop_objects: ``auto`` uses them where the kernel has them.
+        sock: Where the kernel is asked and told; closed with this.
+        place: Table and protocol number of our routes; others are never touched.
+        wants_objects: Use next-hop objects where the kernel has them.
         receive_buffer: Octets of the queue of notifications.
     """
 
     def __init__(
         self,
+        sock: RequestSocket,
+        place: Place,
+        *,
+        wants_objects: bool,
+        receive_buffer: int,
+    ) -> None:
+        self._sock = sock
+        self._place = place
+        self._clock = asyncio.get_running_loop().time
+        self._families: dict[Family, KernelFamily] = {}
+        self._links = Links()
+        self._objects = NextHopObjects(sock, place.protocol)
+        self._schedule = Schedule(self._clock())
+        self._drift = Drift()
+        self._waiters: list[asyncio.Future[None]] = []
+        self._task: asyncio.Task[None] | None = None
+        self._events = KernelEvents(
+            place,
+            self._families,
+            links=self._links,
+            objects=self._objects,
+            schedule=self._schedule,
+            drift=self._drift,
+            clock=self._clock,
+        )
+        # Opened before anything is read, so that no change falls between.
+        self._notices = EventSocket(
+            (*_GROUPS, "next_hop"),
+            self._events.handle,
+            self._events.handle_overflow,
+            socket_filter=ignore_port(sock.port_id),
+            receive_buffer=receive_buffer,
+        )
+        has_objects = self._objects.load() and wants_objects
+        self._load_links()
+        for family in (IPV4_UNICAST, IPV6_UNICAST):
+            self._families[family] = KernelFamily(
+                family.afi,
+                sock,
+                self._objects,
+                self._links,
+                place,
+                uses_objects=has_objects,
+            )
+
+    # -- life --------------------------------------------------------------------------
+
+    @classmethod
+    async def start(
+        cls,
         *,
         table: int = RT_TABLE_MAIN,
         protocol: int = PROTOCOL_BIRD,
         next_hop_objects: Literal["auto", "off"] = "auto",
         receive_buffer: int = RECEIVE_BUFFER,
-    ) -> None:
-        self._table = table
-        self._protocol = protocol
-        self._wants_objects = next_hop_objects == "auto"
-        self._receive_buffer = receive_buffer
-        self._families: dict[Family, KernelFamily] = {}
-        self._links = Links()
-        self._wake = asyncio.Event()
-        self._waiters: list[asyncio.Future[None]] = []
-        self._task: asyncio.Task[None] | None = None
-        self._resync_at: float | None = None
-        self._audit_at = 0.0
-        self._refresh_due: Literal["", "blocked", "all"] = ""
-        self._has_retargeted = False
-        self._retry_at: float | None = None
-        self._retry_delay = _RETRY_FIRST
-        self._repairs = Repairs()
-        self._drifts = self._repaired = self._resyncs = self._overflows = 0
-
-    # -- life --------------------------------------------------------------------------
-
-    async def start(self) -> None:
+    ) -> "KernelFib":
         """Read what is there: routes of our protocol become stale until wanted.
+
+        Args:
+            table: The kernel's table number; 254 is main.
+            protocol: Marks routes as ours (RTPROT_*).
+            next_hop_objects: ``auto`` uses them where the kernel has them.
+            receive_buffer: Octets of the queue of notifications.
 
         Raises:
             FibError: The kernel cannot be written to, for lack of CAP_NET_ADMIN as a rule.
         """
-        self._sock = RequestSocket()
-        # The kernel checks the permission before it looks at the request, which
-        # would be refused anyway: it names no object.
-        _, fault = self._sock.ask(encode_next_hop_removal(0))
-        if fault is not None and fault.errno == errno.EPERM:
-            await self._sock.close()
-            raise FibError(
-                "no permission to change the kernel's routes: pybgpd needs"
-                " CAP_NET_ADMIN; run it with --fib off to leave the kernel alone",
-                fault.errno,
+        sock = RequestSocket()
+        try:
+            _check_permission(sock)
+            fib = cls(
+                sock,
+                Place(table, protocol),
+                wants_objects=next_hop_objects == "auto",
+                receive_buffer=receive_buffer,
             )
-        self._events = EventSocket(
-            (*_GROUPS, "next_hop"),
-            self._handle_events,
-            self._handle_overflow,
-            socket_filter=ignore_port(self._sock.port_id),
-            receive_buffer=self._receive_buffer,
-        )
-        self._objects = NextHopObjects(self._sock, self._protocol)
-        has_objects = self._objects.load() and self._wants_objects
-        self._load_links()
-        for family in (IPV4_UNICAST, IPV6_UNICAST):
-            self._families[family] = KernelFamily(
-                family.afi,
-                self._sock,
-                self._objects,
-                self._links,
-                table=self._table,
-                protocol=self._protocol,
-                uses_objects=has_objects,
-            )
-        self._loop = asyncio.get_running_loop()
-        for family in self._families:
-            await self._compare(family)
-        self._audit_at = self._loop.time() + _AUDIT_INTERVAL
-        self._events.start()
-        self._task = asyncio.create_task(self._run(), name="fib")
+        except BaseException:
+            await sock.close()
+            raise
+        try:
+            for family in fib._families:
+                await fib._compare(family)
+        except BaseException:
+            fib._notices.close()
+            await sock.close()
+            raise
+        fib._notices.start()
+        fib._task = asyncio.create_task(fib._run(), name="fib")
+        return fib
 
     async def close(self, *, flush: bool = False) -> None:
         """Stop; with ``flush`` remove our routes, else leave them for a successor."""
@@ -164,7 +165,7 @@ class KernelFib:
         self._task.cancel()
         await asyncio.gather(self._task, return_exceptions=True)
         self._task = None
-        self._events.close()
+        self._notices.close()
         try:
             if flush:
                 await self._flush()
@@ -195,18 +196,17 @@ class KernelFib:
         """
         kernel = self._families[family]
         kernel.routes.submit(nlris, None if target is None else kernel.entry(target))
-        self._wake.set()
+        self._schedule.wake.set()
 
     def retarget(self, family: Family, old: Target, new: Target) -> None:
         """Lead everything of a family that leads to ``old`` to ``new``."""
         self._families[family].retarget(old, new)
-        self._has_retargeted = True
-        self._wake.set()
+        self._schedule.want_retarget()
 
     def adoption_done(self, family: Family) -> None:
         """Remove what was found at start and not submitted since."""
         self._families[family].routes.is_sweeping = True
-        self._wake.set()
+        self._schedule.wake.set()
 
     def stale(self, family: Family) -> AbstractSet[bytes]:
         """Return what is in the kernel and was not asked for so far; a live view."""
@@ -224,7 +224,7 @@ class KernelFib:
     @property
     def is_synced(self) -> bool:
         """Nothing waits to be written; failed routes do not count as waiting."""
-        if self._refresh_due or self._has_retargeted or self._resync_at is not None:
+        if not self._schedule.is_clear:
             return False
         families = self._families.values()
         return not any(k.is_sending or k.routes.waiting_count for k in families)
@@ -243,13 +243,13 @@ class KernelFib:
             failed=failed - conflicts,
             conflicts=conflicts,
             stale=sum(len(table.stale) for table in tables),
-            next_hop_objects=len(self._objects) if self._families else 0,
+            next_hop_objects=len(self._objects),
             adopted=sum(table.adopted_count for table in tables),
             written=sum(kernel.written_count for kernel in self._families.values()),
-            drifts=self._drifts,
-            repairs=self._repaired,
-            resyncs=self._resyncs,
-            overflows=self._overflows,
+            drifts=self._drift.count,
+            repairs=self._drift.repaired,
+            resyncs=self._schedule.resync_count,
+            overflows=self._events.overflow_count,
         )
 
     def errors(self, family: Family) -> dict[bytes, Fault]:
@@ -267,18 +267,18 @@ class KernelFib:
     # -- the task ----------------------------------------------------------------------
 
     async def _run(self) -> None:
-        pause, fault = _RETRY_FIRST, ""
+        pause, fault = RETRY_FIRST, ""
         while True:
             try:
                 await self._work()
             except Exception as error:  # noqa: BLE001  # routes are written for ever
                 # Nothing is known of the last batch: look at the whole table.
-                self._resync_at = self._loop.time() + pause
-                pause = min(2 * pause, _RETRY_LAST)
+                self._schedule.resync_after(self._clock() + pause)
+                pause = min(2 * pause, RETRY_LAST)
                 fault = _note_fault(error, fault)
             else:
-                if self._resync_at is None:
-                    pause, fault = _RETRY_FIRST, ""
+                if not self._schedule.wants_resync:
+                    pause, fault = RETRY_FIRST, ""
             if self.is_synced:
                 waiters, self._waiters = self._waiters, []
                 for waiter in waiters:
@@ -287,40 +287,33 @@ class KernelFib:
             await self._sleep()
 
     async def _sleep(self) -> None:
-        due = (self._audit_at, self._resync_at, self._retry_at, self._repairs.next_due)
-        timer = self._loop.call_at(min(t for t in due if t is not None), self._wake.set)
-        await self._wake.wait()
+        wake, repair_at = self._schedule.wake, self._drift.next_due
+        due = self._schedule.next_due
+        due = due if repair_at is None else min(due, repair_at)
+        timer = asyncio.get_running_loop().call_at(due, wake.set)
+        await wake.wait()
         timer.cancel()
-        self._wake.clear()
+        wake.clear()
 
     async def _work(self) -> None:
-        now = self._loop.time()
-        if now >= self._audit_at:
-            self._audit_at = now + _AUDIT_INTERVAL
-            self._resync_at = now
-            self._repairs.forget(now)
-        if self._resync_at is not None and now >= self._resync_at:
+        schedule, now = self._schedule, self._clock()
+        if schedule.take_audit(now):
+            self._drift.forget(now)
+        if schedule.take_resync(now):
             await self._resync()
-        elif self._refresh_due:
-            self._refresh()
-        if self._has_retargeted:
-            self._has_retargeted = False
+        elif extent := schedule.take_refresh():
+            self._refresh(only_blocked=extent == "blocked")
+        if schedule.take_retarget():
             for kernel in self._families.values():
                 await kernel.prepare_changed()
-        for family, nlri in self._repairs.due(now):
+        for family, nlri in self._drift.due(now):
             self._families[family].routes.requeue((nlri,))
-            self._repaired += 1
-        if self._retry_at is not None and now >= self._retry_at:
-            self._retry_at = None
-            self._retry_delay = min(self._retry_delay * 2, _RETRY_LAST)
+        if schedule.take_retry(now):
             for kernel in self._families.values():
                 kernel.routes.requeue(list(kernel.routes.failed))
         await self._write()
         has_failed = any(k.routes.failed for k in self._families.values())
-        if not has_failed:
-            self._retry_at, self._retry_delay = None, _RETRY_FIRST
-        elif self._retry_at is None:
-            self._retry_at = self._loop.time() + self._retry_delay
+        schedule.note_refused(self._clock(), are_any=has_failed)
 
     async def _write(self) -> None:
         kernels = list(self._families.values())
@@ -348,30 +341,26 @@ class KernelFib:
                 links.update(parse_link(data, item.start, item.end))
         self._links.by_index, self._links.by_name = links.by_index, links.by_name
 
-    def _refresh(self) -> None:
-        only_blocked = self._refresh_due == "blocked"
-        self._refresh_due = ""
+    def _refresh(self, *, only_blocked: bool) -> None:
         for kernel in self._families.values():
             kernel.refresh(only_blocked=only_blocked)
 
     async def _resync(self) -> None:
-        self._resync_at = None
-        self._resyncs += 1
         self._load_links()
         self._objects.load()
-        self._refresh_due = "all"
-        self._refresh()
+        self._schedule.take_refresh()
+        self._refresh(only_blocked=False)
         for family in self._families:
             changed = await self._compare(family)
             if changed:
-                self._note_drift(family, changed)
+                self._drift.note_found(family, changed)
             routes = self._families[family].routes
             routes.requeue(list(routes.failed))
 
     async def _compare(self, family: Family) -> int:
         """Compare the whole of our routes in slices; return how many had changed."""
         kernel = self._families[family]
-        request = route_dump(family.afi, self._table, self._protocol)
+        request = route_dump(family.afi, *self._place)
         changed = 0
         for _ in range(_DUMP_ATTEMPTS):
             kernel.routes.audit_begin()
@@ -393,107 +382,23 @@ class KernelFib:
             await asyncio.sleep(0)
         return changed
 
-    # -- notifications -----------------------------------------------------------------
 
-    def _handle_overflow(self) -> None:
-        self._overflows += 1
-        self._want_resync()
+def _check_permission(sock: RequestSocket) -> None:
+    """See that the kernel may be written to.
 
-    def _want_resync(self) -> None:
-        self._resync_at = self._resync_at or self._loop.time() + _RESYNC_PAUSE
-        self._wake.set()
+    It checks the permission before it looks at the request, which would be refused anyway:
+    it names no object.
 
-    def _want_refresh(self, extent: Literal["blocked", "all"]) -> None:
-        if self._refresh_due != "all":
-            self._refresh_due = extent
-        self._wake.set()
-
-    def _handle_events(self, data: bytes, items: Iterable[Message]) -> None:
-        for item in items:
-            if item.type in (RTM_NEWROUTE, RTM_DELROUTE):
-                self._handle_route(data, item)
-            elif item.type in (RTM_NEWLINK, RTM_DELLINK):
-                self._handle_link(data, item)
-            elif item.type in (RTM_NEWADDR, RTM_DELADDR):
-                address = parse_address_message(data, item.start, item.end)
-                self._handle_reach(address.link)
-            elif item.type in (RTM_NEWNEXTHOP, RTM_DELNEXTHOP):
-                found = parse_next_hop(data, item.start, item.end)
-                if found.protocol == self._protocol and self._objects.is_held(found.id):
-                    self._want_resync()
-
-    def _handle_link(self, data: bytes, item: Message) -> None:
-        link = parse_link(data, item.start, item.end)
-        if item.type == RTM_DELLINK:
-            self._links.remove(link)
-        elif not self._links.update(link):
-            return
-        if any(k.uses_link(link.link, link.name) for k in self._families.values()):
-            self._want_resync()
-        else:
-            self._handle_reach(link.link)
-
-    def _handle_reach(self, index: int) -> None:
-        link = self._links.by_index.get(index)
-        name = link.name if link is not None else ""
-        if any(kernel.uses_link(index, name) for kernel in self._families.values()):
-            self._want_refresh("all")
-        elif any(kernel.has_blocked for kernel in self._families.values()):
-            self._want_refresh("blocked")
-
-    def _handle_route(self, data: bytes, item: Message) -> None:
-        short = data[item.start + 4]
-        is_main = short in (self._table, RT_TABLE_COMPAT) or self._table > 255
-        if not is_main:
-            return
-        route = parse_route(data, item.start, item.end)
-        if route is None or route.table != self._table:
-            return
-        family = IPV4_UNICAST if route.afi == IPV4_UNICAST.afi else IPV6_UNICAST
-        kernel = self._families[family]
-        is_new = item.type == RTM_NEWROUTE
-        if route.protocol != self._protocol:
-            entry = kernel.routes.wanted.get(route.nlri)
-            if entry is not None and entry.metric == route.metric:
-                if is_new and item.flags & NLM_F_REPLACE:
-                    # It may have replaced ours, which goes without a deletion.
-                    if kernel.routes.lose(route.nlri, route.metric, GONE):
-                        self._repair(family, route.nlri)
-                elif not is_new and route.nlri in kernel.routes.failed:
-                    kernel.routes.requeue((route.nlri,))
-                    self._wake.set()
-            if is_new and kernel.has_blocked:
-                self._want_refresh("blocked")
-        elif not item.port_id:
-            # The kernel itself, with a link or an address: it tells of some only.
-            if not is_new:
-                kernel.routes.lose(route.nlri, route.metric, LINK_LOST)
-            self._want_resync()
-        elif not is_new:
-            if kernel.routes.lose(route.nlri, route.metric, GONE):
-                self._repair(family, route.nlri)
-        elif kernel.observe(route):
-            self._repair(family, route.nlri)
-
-    def _note_drift(self, family: Family, count: int) -> None:
-        self._drifts += count
-        self._repaired += count
-        _log.warning("%s: %d of our kernel routes had been changed", family, count)
-
-    def _repair(self, family: Family, nlri: bytes) -> None:
-        """Put a foreign change right: at once, then later with every time."""
-        self._drifts += 1
-        delay = self._repairs.note((family, nlri), self._loop.time())
-        if delay:
-            _log.warning(
-                "another program keeps changing %s; next repair in %d s",
-                format_prefix(nlri, family.afi),
-                delay,
-            )
-        else:
-            self._repaired += 1
-            self._families[family].routes.requeue((nlri,))
-        self._wake.set()
+    Raises:
+        FibError: It may not.
+    """
+    _, fault = sock.ask(encode_next_hop_removal(0))
+    if fault is not None and fault.errno == errno.EPERM:
+        raise FibError(
+            "no permission to change the kernel's routes: pybgpd needs"
+            " CAP_NET_ADMIN; run it with --fib off to leave the kernel alone",
+            fault.errno,
+        )
 
 
 def _note_fault(error: Exception, known: str) -> str:

@@ -10,39 +10,29 @@ import asyncio
 import errno
 from collections.abc import Iterable, Iterator
 from functools import partial
-from sys import byteorder
 from typing import Final
 
 from fib.kernel_links import Links
 from fib.netlink.route_batch import encode_operations
 from fib.netlink.rtnetlink import (
     DEFAULT_METRIC,
-    RTA_GATEWAY,
-    RTA_OIF,
-    RTA_VIA,
-    RTM_NEWROUTE,
     Image,
     RawHop,
     RouteMessage,
-    canonical_hops,
     delete_body,
-    parse_attributes,
     route_body,
-    route_lookup,
 )
 from fib.netlink.sockets import RequestSocket
 from fib.next_hop_objects import NextHopObjects
+from fib.places import Place
 from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
-from fib.routes import Fault, Hop, Target, TargetKind
-from rib.zones import is_link_local
+from fib.routes import Fault, Target, TargetKind
+from fib.target_resolver import TargetResolver
 
-NOT_CONNECTED: Final = Fault(errno.ENETUNREACH, "gateway is not directly connected")
-NO_ZONE: Final = Fault(errno.ENETUNREACH, "the gateway's link is unknown")
 _OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
 _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
 )
-_U32_LEN: Final = 4
 _GATHER_STEP: Final = 0.002  # seconds between looks at whether the rest has come
 _GATHER_PAUSE: Final = (
     0.06  # seconds without another piece after which none is expected
@@ -58,8 +48,7 @@ class KernelFamily:
         sock: Where to ask.
         objects: Next-hop objects of both families.
         links: Kept up to date by the caller.
-        table: The kernel's table number.
-        protocol: Our protocol number.
+        place: Where our routes are.
         uses_objects: Whether new targets get next-hop objects.
 
     Attributes:
@@ -74,9 +63,8 @@ class KernelFamily:
         sock: RequestSocket,
         objects: NextHopObjects,
         links: Links,
+        place: Place,
         *,
-        table: int,
-        protocol: int,
         uses_objects: bool,
     ) -> None:
         self.afi = afi
@@ -85,9 +73,8 @@ class KernelFamily:
         self.is_sending = False
         self._sock = sock
         self._objects = objects
-        self._links = links
-        self._table = table
-        self._protocol = protocol
+        self._resolver = TargetResolver(afi, sock, links)
+        self._place = place
         self._uses_objects = uses_objects
         self._entries: dict[Target, Entry] = {}
         self._former: set[Entry] = set()  # superseded; routes still refer to them
@@ -131,57 +118,13 @@ class KernelFamily:
         if rewritten:
             self.routes.rewish(rewritten, self.entry(new))
 
-    def _resolve_hop(self, hop: Hop) -> RawHop | Fault:
-        if is_link_local(hop.gateway) and not hop.interface:
-            return NO_ZONE
-        if hop.interface:
-            link = self._links.by_name.get(hop.interface)
-            if link is None:
-                return Fault(errno.ENODEV, f"there is no interface {hop.interface}")
-        else:
-            index = self._interface_towards(hop.gateway) if hop.gateway else 0
-            if not index:
-                return NOT_CONNECTED
-            link = self._links.by_index.get(index)
-            if link is None:
-                return Fault(errno.ENODEV, f"there is no interface number {index}")
-        if not link.is_up:
-            return Fault(errno.ENETDOWN, f"interface {link.name} is down")
-        return hop.gateway, link.link, hop.is_onlink, hop.weight
-
-    def _interface_towards(self, gateway: bytes) -> int:
-        answers, fault = self._sock.ask(route_lookup(gateway))
-        if fault is not None:
-            return 0
-        for data, item in answers:
-            if item.type == RTM_NEWROUTE:
-                found = parse_attributes(data, item.start + 12, item.end)
-                if RTA_GATEWAY in found or RTA_VIA in found:
-                    return 0
-                octets = found.get(RTA_OIF, bytes(_U32_LEN))
-                return int.from_bytes(octets, byteorder)
-        return 0
-
-    def _resolve(self, target: Target) -> tuple[RawHop, ...] | Fault:
-        weights: dict[tuple[bytes, int, bool], int] = {}
-        fault: Fault | None = None
-        for hop in target.hops:
-            found = self._resolve_hop(hop)
-            if isinstance(found, Fault):
-                fault = fault or found
-            else:  # the kernel refuses to be told of one hop twice
-                weights[found[:3]] = weights.get(found[:3], 0) + found[3]
-        if not weights:
-            return fault or Fault(errno.EINVAL, "the target has no hops")
-        return canonical_hops((*hop, min(w, 256)) for hop, w in weights.items())
-
     def prepare(self, entry: Entry) -> None:
         """Bring an entry up to date; its routes are queued if they must be rewritten."""
         entry.is_ready = True
         target = entry.target
         hops: tuple[RawHop, ...] | Fault = ()
         if target.kind is TargetKind.UNICAST:
-            hops = self._resolve(target)
+            hops = self._resolver.resolve(target)
         if isinstance(hops, Fault):
             self._block(entry, hops)
             return
@@ -200,10 +143,8 @@ class KernelFamily:
             return
         was_blocked = entry.fault is not None
         entry.fault, entry.image = None, image
-        entry.body = route_body(
-            self.afi, image, self._table, self._protocol, entry.object_id
-        )
-        entry.delete_body = delete_body(self._table, self._protocol, entry.metric)
+        entry.body = route_body(self.afi, image, *self._place, entry.object_id)
+        entry.delete_body = delete_body(*self._place, entry.metric)
         if was_blocked:
             self.routes.rewish({entry}, entry)
 
@@ -255,7 +196,7 @@ class KernelFamily:
         What fails here fails again in ``prepare``, which deals with it.
         """
         target, objects = entry.target, self._objects
-        hops = self._resolve(target)
+        hops = self._resolver.resolve(target)
         if isinstance(hops, Fault):
             return
         is_group = len(target.hops) > 1
@@ -436,17 +377,15 @@ class KernelFamily:
                 return entry
         known = self._found.get((image, object_id))
         if known is None:
-            known = Entry(self._describe(image), image[1], uses_object=False)
+            known = Entry(self._resolver.describe(image), image[1], uses_object=False)
             known.image, known.is_ready, known.object_id = image, True, object_id
-            known.body = route_body(
-                self.afi, image, self._table, self._protocol, object_id
-            )
-            known.delete_body = delete_body(self._table, self._protocol, image[1])
+            known.body = route_body(self.afi, image, *self._place, object_id)
+            known.delete_body = delete_body(*self._place, image[1])
             self._found[image, object_id] = known
         return known
 
     def _plain_entries(self, image: Image) -> Iterator[Entry]:
-        target = self._describe(image)
+        target = self._resolver.describe(image)
         for candidate in (self._entries.get(target), *self._former):
             if (
                 candidate is not None
@@ -456,24 +395,6 @@ class KernelFamily:
                 and candidate.fault is None
             ):
                 yield candidate
-
-    def _describe(self, image: Image) -> Target:
-        kind, metric, source, hops = image
-        if metric == DEFAULT_METRIC[self.afi]:
-            metric = 0
-        named = tuple(
-            Hop(gateway, self._name(index), is_onlink=is_onlink, weight=weight)
-            for gateway, index, is_onlink, weight in hops
-        )
-        try:
-            known = TargetKind(kind)
-        except ValueError:  # prohibit, throw: nothing we would write
-            known = TargetKind.UNREACHABLE
-        return Target(known, named, metric, source)
-
-    def _name(self, index: int) -> str:
-        link = self._links.by_index.get(index)
-        return link.name if link is not None else f"if{index}"
 
     def observe(self, route: RouteMessage) -> bool:
         """Take in one foreign route with our protocol; say whether ours was changed.
@@ -490,7 +411,7 @@ class KernelFamily:
             key = id(route)  # the dump's routes live as long as this call
             entry = memo.get(key)
             if entry is None:
-                if route.table != self._table or route.protocol != self._protocol:
+                if (route.table, route.protocol) != self._place:
                     continue  # a kernel without strict dumps ignores the filter
                 entry = memo[key] = self.seen(route)
             pairs.append((nlri, entry))

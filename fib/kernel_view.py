@@ -1,59 +1,32 @@
-"""What other programs keep in the kernel: links and routes, followed by events.
+"""What other programs keep in the kernel: links, addresses and routes. No socket.
 
 The ground that BGP next hops stand on at last, and where routes to announce are learned.
-Routes of our own protocol number are never looked at: what we want of them is known before
-the kernel has them. The kernel filters their notifications, so that a burst of 100,000 of
-ours costs nothing here.
+``fib.kernel_follower`` keeps it at what the kernel has.
 
 The kernel does not tell of IPv4 routes that go with their link or with the last address of
-a link. The same is done here by hand: what cannot stand any more is taken out. A new dump
-every few minutes, and whenever notifications were lost, mends what that misses.
+a link. The same is done here by hand: what cannot stand any more is taken out.
 """
 
 import asyncio
-import errno
-import logging
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from fib.errors import FibError
 from fib.kernel_links import Links
 from fib.netlink.rtnetlink import (
-    NLM_F_REPLACE,
     RT_TABLE_LOCAL,
     RT_TABLE_MAIN,
-    RTM_DELADDR,
-    RTM_DELLINK,
-    RTM_DELROUTE,
-    RTM_NEWADDR,
-    RTM_NEWLINK,
-    RTM_NEWROUTE,
     RTN_LOCAL,
     AddressMessage,
-    Message,
+    LinkMessage,
     RawHop,
     RouteMessage,
-    address_dump,
-    link_dump,
-    parse_address_message,
-    parse_link,
-    parse_route,
-    parse_route_dump,
-    route_dump,
 )
-from fib.netlink.socket_filter import ignore_routes_of
-from fib.netlink.sockets import RECEIVE_BUFFER, EventSocket, dump, dump_small
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri
 
-_log = logging.getLogger("pybgpd.fib")
-
-_AUDIT_INTERVAL: Final = 300.0  # seconds
+TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rules
 _TELL_PAUSE: Final = 0.01  # seconds; changes of one moment are told together
-_RELOAD_PAUSE: Final = 0.1  # seconds between lost notifications and a new dump
-_LONGEST_PAUSE: Final = 60.0  # seconds, while the kernel cannot be read
-_TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rules
 
 Key = tuple[int, int, bytes]  # afi, table, NLRI
 _LINK_LOCAL: Final[Key] = (AFI_IPV6, RT_TABLE_MAIN, b"\x0a\xfe\x80")  # fe80::/10
@@ -83,22 +56,12 @@ class Link:
 class KernelView:
     """Links, addresses and foreign routes of the tables local and main.
 
-    Args:
-        protocol: Ours, which is not looked at.
-        receive_buffer: Octets of the queue of notifications.
-
     Attributes:
         links: Devices by name and number.
-        overflow_count: Times notifications were lost.
     """
 
-    def __init__(
-        self, *, protocol: int = 12, receive_buffer: int = RECEIVE_BUFFER
-    ) -> None:
+    def __init__(self) -> None:
         self.links = Links()
-        self.overflow_count = 0
-        self._protocol = protocol
-        self._receive_buffer = receive_buffer
         self._routes: dict[Key, list[RouteMessage]] = {}
         # How many keys there are of each length, for longest-prefix lookups.
         self._lengths: dict[tuple[int, int], dict[int, int]] = {}
@@ -106,39 +69,9 @@ class KernelView:
         self._listeners: list[Listener] = []
         self._changed: set[Key] = set()
         self._timer: asyncio.TimerHandle | None = None
-        self._task: asyncio.Task[None] | None = None
-        self._reload = asyncio.Event()
 
-    async def start(self) -> None:
-        """Read everything once, and follow it from then on.
-
-        Raises:
-            FibError: The kernel cannot be read.
-        """
-        self._loop = asyncio.get_running_loop()
-        self._events = EventSocket(
-            ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route"),
-            self._handle_events,
-            self._handle_overflow,
-            socket_filter=ignore_routes_of(self._protocol),
-            receive_buffer=self._receive_buffer,
-        )
-        try:
-            await self._load()
-        except FibError:
-            self._events.close()
-            raise
-        self._events.start()
-        self._task = asyncio.create_task(self._run(), name="kernel-view")
-
-    async def close(self) -> None:
-        """Stop following."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        self._task = None
-        self._events.close()
+    def close(self) -> None:
+        """Tell nothing more."""
         if self._timer is not None:
             self._timer.cancel()
 
@@ -163,10 +96,14 @@ class KernelView:
 
     def lookup(self, address: bytes) -> RouteMessage | None:
         """Return the route the kernel would take if there were none of ours."""
-        found = (self._longest(address, table) for table in _TABLES)
+        found = (self.longest(address, table) for table in TABLES)
         return next((route for route in found if route is not None), None)
 
-    def _longest(self, address: bytes, table: int) -> RouteMessage | None:
+    def longest(self, address: bytes, table: int) -> RouteMessage | None:
+        """Return the best route of the longest prefix of one table that has an address.
+
+        Those of table local go before all others.
+        """
         afi = AFI_IPV4 if len(address) == 4 else AFI_IPV6
         lengths = self._lengths.get((afi, table), {})
         for length_bits in sorted(lengths, reverse=True):
@@ -198,10 +135,6 @@ class KernelView:
             and any(hop[1] == link for hop in route.image[3])
             for route in self._routes.get(key, ())
         )
-
-    def local_route(self, address: bytes) -> RouteMessage | None:
-        """Return the route of table local for an address, which goes before all others."""
-        return self._longest(address, RT_TABLE_LOCAL)
 
     def addresses(self) -> Iterator[tuple[bytes, int, str]]:
         """Yield address, length in bits and device of every device that is set up."""
@@ -241,68 +174,25 @@ class KernelView:
         link = self.links.by_index.get(hop[1])
         return link is not None and link.is_up
 
-    # -- keeping it --------------------------------------------------------------------
+    # -- what changes it ---------------------------------------------------------------
 
-    async def _run(self) -> None:
-        pause, fault = _RELOAD_PAUSE, ""
-        while True:
-            try:
-                async with asyncio.timeout(_AUDIT_INTERVAL):
-                    await self._reload.wait()
-                await asyncio.sleep(pause)
-            except TimeoutError:
-                pass  # the audit is due
-            self._reload.clear()
-            try:
-                await self._load()
-            except Exception as error:  # noqa: BLE001  # the kernel is followed for ever
-                text = str(error) or type(error).__name__
-                if text != fault:
-                    _log.warning("cannot read the kernel's routes: %s", text)
-                fault, pause = text, min(2 * pause, _LONGEST_PAUSE)
-                self._reload.set()
-            else:
-                pause, fault = _RELOAD_PAUSE, ""
-
-    async def _load(self) -> None:
-        links = Links()
-        for data, item in dump_small(link_dump()):
-            if item.type == RTM_NEWLINK:
-                links.update(parse_link(data, item.start, item.end))
+    def replace_devices(self, links: Links, addresses: set[AddressMessage]) -> None:
+        """Take a dump of links and addresses in place of what was known."""
         self.links = links
-        known = self._addresses
-        self._addresses = {
-            parse_address_message(data, item.start, item.end)
-            for data, item in dump_small(address_dump())
-            if item.type == RTM_NEWADDR
-        }
-        loaded: dict[Key, list[RouteMessage]] = {}
-        for afi in (AFI_IPV4, AFI_IPV6):
-            try:
-                for data, items in dump(route_dump(afi, 0, 0)):
-                    found = [item for item in items if item.type == RTM_NEWROUTE]
-                    for nlri, route in parse_route_dump(data, found, {}):
-                        if self._is_ours_or_other_table(route):
-                            continue
-                        key = (afi, route.table, nlri)
-                        loaded.setdefault(key, []).append(route._replace(nlri=nlri))
-                    await asyncio.sleep(0)
-            except FibError as error:
-                if error.errno != errno.EINTR:
-                    raise
-                self._reload.set()  # good enough until the next
-        stale = self._routes.keys() | loaded.keys()
-        differ = {key for key in stale if self._routes.get(key) != loaded.get(key)}
-        differ.update(map(_host_key, known ^ self._addresses))
+        known, self._addresses = self._addresses, addresses
+        self._tell(map(_host_key, known ^ addresses))
+
+    def replace_routes(self, routes: Mapping[Key, list[RouteMessage]]) -> None:
+        """Take a dump of routes in place of what was known."""
+        either = self._routes.keys() | routes.keys()
+        differ = {key for key in either if self._routes.get(key) != routes.get(key)}
         self._routes, self._lengths = {}, {}
-        for key, routes in loaded.items():
-            self._put(key, routes)
+        for key, found in routes.items():
+            self.put(key, found)
         self._tell(differ)
 
-    def _is_ours_or_other_table(self, route: RouteMessage) -> bool:
-        return route.protocol == self._protocol or route.table not in _TABLES
-
-    def _put(self, key: Key, routes: list[RouteMessage]) -> None:
+    def put(self, key: Key, routes: list[RouteMessage]) -> None:
+        """Have the routes of one key, or none; nobody is told."""
         lengths = self._lengths.setdefault(key[:2], {})
         bits = key[2][0]
         if routes:
@@ -314,66 +204,42 @@ class KernelView:
             if not lengths[bits]:
                 del lengths[bits]
 
-    def _tell(self, changed: Iterable[Key]) -> None:
-        self._changed.update(changed)
-        if self._changed and self._timer is None:
-            self._timer = self._loop.call_later(_TELL_PAUSE, self._tell_now)
+    def apply_route(
+        self, route: RouteMessage, *, is_gone: bool, replaces: bool
+    ) -> None:
+        """Follow a route that came or went.
 
-    def _tell_now(self) -> None:
-        self._timer = None
-        changed, self._changed = frozenset(self._changed), set()
-        for listener in list(self._listeners):
-            try:
-                listener(changed)
-            except Exception as error:  # noqa: BLE001  # the others hear of it, too
-                message = "a change of the kernel's routes was not followed"
-                self._loop.call_exception_handler(
-                    {"message": message, "exception": error}
-                )
-
-    # -- notifications -----------------------------------------------------------------
-
-    def _handle_overflow(self) -> None:
-        self.overflow_count += 1
-        self._reload.set()
-
-    def _handle_events(self, data: bytes, items: Iterable[Message]) -> None:
-        for item in items:
-            if item.type in (RTM_NEWROUTE, RTM_DELROUTE):
-                route = parse_route(data, item.start, item.end)
-                if route is None or self._is_ours_or_other_table(route):
-                    continue
-                self._handle_route(route, item)
-            elif item.type in (RTM_NEWLINK, RTM_DELLINK):
-                self._handle_link(data, item)
-            elif item.type in (RTM_NEWADDR, RTM_DELADDR):
-                address = parse_address_message(data, item.start, item.end)
-                if item.type == RTM_NEWADDR:
-                    self._addresses.add(address)
-                else:
-                    self._addresses.discard(address)
-                    self._handle_address_gone(address)
-                # Its local route need not change with it: the address may stand on
-                # another device too, or with another length.
-                self._tell((_host_key(address),))
-
-    def _handle_route(self, route: RouteMessage, item: Message) -> None:
+        Args:
+            route: As the kernel tells it.
+            is_gone: It went; else it came.
+            replaces: It came in place of those with its metric.
+        """
         key = (route.afi, route.table, route.nlri)
         present = self._routes.get(key, [])
         same = [r for r in present if (r.metric, r.tos) == (route.metric, route.tos)]
         others = [r for r in present if r not in same]
-        if item.type == RTM_NEWROUTE:
-            if item.flags & NLM_F_REPLACE:
+        if is_gone:
+            same = [left for r in same if (left := _without(r, route)) is not None]
+        else:
+            if replaces:
                 same = []
             same = [r for r in same if r.image != route.image] + [route]
-        else:
-            same = [left for r in same if (left := _without(r, route)) is not None]
-        self._put(key, others + same)
+        self.put(key, others + same)
         self._tell((key,))
 
-    def _handle_link(self, data: bytes, item: Message) -> None:
-        link = parse_link(data, item.start, item.end)
-        is_gone = item.type == RTM_DELLINK
+    def apply_address(self, address: AddressMessage, *, is_gone: bool) -> None:
+        """Follow an address that came or went."""
+        if is_gone:
+            self._addresses.discard(address)
+            self._address_gone(address)
+        else:
+            self._addresses.add(address)
+        # Its local route need not change with it: the address may stand on another device
+        # too, or with another length.
+        self._tell((_host_key(address),))
+
+    def apply_link(self, link: LinkMessage, *, is_gone: bool) -> None:
+        """Follow a device that came, changed or went."""
         if is_gone:
             self.links.remove(link)
         elif not self.links.update(link):
@@ -392,7 +258,7 @@ class KernelView:
         # A link's own state is what link-local next hops stand on: no route need change.
         self._tell({*touched, _LINK_LOCAL})
 
-    def _handle_address_gone(self, gone: AddressMessage) -> None:
+    def _address_gone(self, gone: AddressMessage) -> None:
         # IPv4 stops on a device that has no address left, and takes all routes along.
         if len(gone.address) != 4 or any(
             a.link == gone.link and len(a.address) == 4 for a in self._addresses
@@ -414,7 +280,25 @@ class KernelView:
                 for route in self._routes[key]
                 if not all(hop[1] == index for hop in route.image[3])
             ]
-            self._put(key, left)
+            self.put(key, left)
+
+    def _tell(self, changed: Iterable[Key]) -> None:
+        self._changed.update(changed)
+        if self._changed and self._timer is None:
+            loop = asyncio.get_running_loop()
+            self._timer = loop.call_later(_TELL_PAUSE, self._tell_now)
+
+    def _tell_now(self) -> None:
+        self._timer = None
+        changed, self._changed = frozenset(self._changed), set()
+        for listener in list(self._listeners):
+            try:
+                listener(changed)
+            except Exception as error:  # noqa: BLE001  # the others hear of it, too
+                message = "a change of the kernel's routes was not followed"
+                asyncio.get_running_loop().call_exception_handler(
+                    {"message": message, "exception": error}
+                )
 
 
 def _host_key(known: AddressMessage) -> Key:

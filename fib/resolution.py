@@ -22,7 +22,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, Protocol
 
 from fib.kernel_view import KernelView
-from fib.netlink.rtnetlink import RTN_LOCAL, RTN_UNICAST, RouteMessage
+from fib.netlink.rtnetlink import RT_TABLE_LOCAL, RTN_LOCAL, RTN_UNICAST, RouteMessage
 from fib.routes import Hop
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
@@ -159,7 +159,7 @@ class _Question:
             return self._of_pair(address, chain)
         found = Resolution()
         looked_at = found.looked_at
-        local = self._view.local_route(address)
+        local = self._view.longest(address, RT_TABLE_LOCAL)
         if local is not None:
             looked_at[address] = len(address) * 8
             found.is_local = local.image[0] == RTN_LOCAL

@@ -150,14 +150,10 @@ class FibCounts:
 
 
 class Fib(Protocol):
-    """The kernel's table, as the daemon sees it: desired state in, differences out."""
+    """The kernel's table, as the daemon sees it: desired state in, differences out.
 
-    async def start(self) -> None:
-        """Read what is there: routes of our protocol become stale until wanted.
-
-        Raises:
-            FibError: The kernel cannot be written to.
-        """
+    One that exists has read what is there: routes of our protocol are stale until wanted.
+    """
 
     async def close(self, *, flush: bool = False) -> None:
         """Stop; with ``flush`` remove our routes, else leave them for a successor."""

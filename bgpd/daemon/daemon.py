@@ -22,6 +22,7 @@ from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.listen_retry import Listening
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.startup_claim import Entrance, enter
+from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.node.identity import identify, own_addresses, peers_with_as, with_as
 from bgpd.node.kernel_plan import apply_to_kernel, is_calico_node
@@ -189,11 +190,13 @@ class Daemon:
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
         origins = calico_origins() if is_node else plain_origins()
         reconciler = self.reconciler = Reconciler(speaker, origins)
+        needs_view = is_calico_node(self.settings)
+        kernel = await open_kernel(self.settings, needs_view=needs_view)
         forwarding = self.forwarding = Forwarding(
-            speaker, self.settings, origins, needs_view=is_calico_node(self.settings)
+            speaker, self.settings, origins, kernel
         )
         self._apply_kernel_plan()
-        await forwarding.start()
+        forwarding.start()
         self._begin_recovery(speaker, forwarding)
         speaker.listener.hold(
             {} if self._entrance is None else self._entrance.hand_over()
@@ -270,7 +273,7 @@ class Daemon:
         start = judge(
             FAMILIES,
             has_kernel=forwarding.fib is not None,
-            found=forwarding.found(),
+            found=forwarding.adoption.found(),
             mark=self._mark.read(),
             kernel=this_kernel(),
         )
@@ -280,7 +283,7 @@ class Daemon:
         self._deferral = Deferral(
             speaker,
             caps_of(times, start, remembered, (*self.settings.peers, *discovered)),
-            sweep=forwarding.sweep,
+            sweep=forwarding.adoption.sweep,
             preserved=start.preserved if times.is_enabled else frozenset(),
             remembered=remembered,
             is_certain=start.is_certain,

@@ -2,7 +2,7 @@
 
 import asyncio
 import re
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 
 from bgpd.config.settings import (
@@ -11,10 +11,12 @@ from bgpd.config.settings import (
     RestartSettings,
     SpeakerSettings,
 )
+from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.pipeline.local_sources import plain_origins
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker.speaker import FAMILIES, Speaker
+from fib.kernel_policy import KernelPolicy
 from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import SAFI_UNICAST, Family
@@ -53,11 +55,18 @@ class World:
         )
         self.speaker.upkeep.close()  # it removes paths of those who have no session
         self.origins = plain_origins()
-        self.forwarding = Forwarding(self.speaker, settings, self.origins)
+        self.forwarding: Forwarding  # there once it is started
+        self._settings = settings
         self._sources: dict[str, Source] = {}
 
-    async def start(self) -> None:
-        await self.forwarding.start()
+    async def start(
+        self, policies: Mapping[Family, KernelPolicy] | None = None
+    ) -> None:
+        """Open the kernel and follow it, by some kernel policies."""
+        kernel = await open_kernel(self._settings)
+        self.forwarding = Forwarding(self.speaker, self._settings, self.origins, kernel)
+        self.forwarding.set_policies(policies or {})
+        self.forwarding.start()
 
     async def close(self, *, flush: bool) -> None:
         await self.forwarding.close(flush=flush)
@@ -106,7 +115,7 @@ class World:
 
     def sweep(self) -> None:
         for family in FAMILIES:
-            self.forwarding.sweep(family)
+            self.forwarding.adoption.sweep(family)
 
     async def until(self, predicate: Callable[[], object], what: object = "") -> None:
         for _ in range(750):

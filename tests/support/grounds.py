@@ -100,4 +100,4 @@ class Ground:
             has_input_interface=False,
             image=(kind, metric, b"", tuple(raw)),
         )
-        self.view._put((afi, table, nlri), [route])
+        self.view.put((afi, table, nlri), [route])

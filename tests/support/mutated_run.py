@@ -9,12 +9,15 @@ from bgpd.calico.events import Changes, Snapshot
 from bgpd.calico.planner import SideInputs
 from bgpd.calico.state import TEMPLATE, ClusterState
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
+from bgpd.kernel.access import KernelAccess
+from bgpd.kernel.former_places import FormerPlaces
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.node.identity import identify, own_addresses
 from bgpd.node.kernel_plan import gateways, learn_plan, tunnel_address
 from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import calico_origins
 from bgpd.speaker.speaker import Speaker
+from fib.memory import MemoryFib
 from rib.decision import DecisionOptions
 from tests.support.mutated import OWN, Mutator, real_objects
 
@@ -49,7 +52,10 @@ async def run(seed: int, count: int, per_event: int = 1) -> Outcome:
     speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
     origins = calico_origins()
     reconciler = Reconciler(speaker, origins)
-    forwarding = Forwarding(speaker, SETTINGS, origins)
+    fib = MemoryFib()
+    await fib.start()
+    kernel = KernelAccess(FormerPlaces("", SETTINGS.fib), fib)
+    forwarding = Forwarding(speaker, SETTINGS, origins, kernel)
     state, mutator, outcome = ClusterState(), Mutator(seed), Outcome()
     items = {k: _encoded(v) for k, v in real_objects().items()}
     state.apply(Snapshot(1, items))

@@ -317,8 +317,7 @@ def test_overlay_underlay_and_nothing_follow_each_other(
 
     async def run(spec: PolicySpec | None) -> World:
         world = World(some_settings())
-        world.forwarding.set_policies(policies(spec))
-        await world.start()
+        await world.start(policies(spec))
         return world
 
     async def story() -> None:

@@ -9,8 +9,8 @@ from bgpd.config.settings import DirectSettings, LearnSettings
 from bgpd.kernel.redistribution import Learning, LearnPlan
 from bgpd.pipeline.local_sources import Origins, calico_origins, plain_origins
 from bgpd.speaker.speaker import Speaker
+from fib.kernel_follower import KernelFollower
 from fib.kernel_policy import MAX_METRIC
-from fib.kernel_view import KernelView
 from rib.attributes import ORIGIN_IGP, ORIGIN_INCOMPLETE, make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import format_prefix, parse_address, parse_prefix
@@ -78,8 +78,8 @@ def with_kernel(
     origins: Callable[[], Origins] = calico_origins,
 ) -> None:
     async def scenario() -> None:
-        view = KernelView()
-        await view.start()
+        follower = await KernelFollower.start()
+        view = follower.view
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
         learning = Learning(speaker, view, origins())
         try:
@@ -87,7 +87,7 @@ def with_kernel(
         finally:
             learning.close()
             await speaker.close()
-            await view.close()
+            await follower.close()
 
     with namespace():
         for command in commands:

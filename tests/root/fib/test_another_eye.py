@@ -37,8 +37,7 @@ def routes_seen() -> dict[str, Any]:
 
 def program() -> None:
     async def work() -> None:
-        fib = KernelFib(next_hop_objects="off")
-        await fib.start()
+        fib = await KernelFib.start(next_hop_objects="off")
         for text, target in (
             ("10.244.0.0/26", GATEWAY),
             ("10.244.0.64/26", ECMP),

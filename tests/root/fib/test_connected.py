@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 
 from fib.connected import Choice, Connected, ConnectedPrefixes
-from fib.kernel_view import KernelView
+from fib.kernel_follower import KernelFollower
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import Nlri, parse_prefix
 from tests.support.kernel_namespace import ip, namespace
@@ -42,8 +42,8 @@ def with_prefixes(
     work: Callable[[ConnectedPrefixes, Told], Awaitable[None]], *setup: str
 ) -> None:
     async def scenario() -> None:
-        view = KernelView()
-        await view.start()
+        follower = await KernelFollower.start()
+        view = follower.view
         told = Told()
         prefixes = ConnectedPrefixes(view, told, PATTERNS)
         prefixes.start()
@@ -52,7 +52,7 @@ def with_prefixes(
             await work(prefixes, told)
         finally:
             prefixes.close()
-            await view.close()
+            await follower.close()
 
     with namespace():
         for command in setup:

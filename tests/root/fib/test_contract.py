@@ -30,8 +30,10 @@ class InMemory:
         self.kernel = MemoryKernel()
         self.kernel.refusals[FAR] = Fault(101, "gateway is not directly connected")
 
-    def fib(self) -> Fib:
-        return MemoryFib(self.kernel)
+    async def fib(self) -> Fib:
+        fib = MemoryFib(self.kernel)
+        await fib.start()
+        return fib
 
     def put_alien(self, key: bytes) -> None:
         self.kernel.change((1, key, 0), (STATIC, B))
@@ -47,8 +49,8 @@ class InMemory:
 
 
 class InKernel:
-    def fib(self) -> Fib:
-        return KernelFib()
+    async def fib(self) -> Fib:
+        return await KernelFib.start()
 
     def put_alien(self, key: bytes) -> None:
         ip(f"route replace {format_prefix(key)} via 10.9.1.2 proto static")
@@ -84,8 +86,7 @@ async def eventually(world: World, held: dict[bytes, bool], fib: Fib) -> None:
 
 def test_routes_come_change_and_go(world: World) -> None:
     async def story() -> None:
-        fib = world.fib()
-        await fib.start()
+        fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X, Y], A)
         fib.submit(IPV4_UNICAST, [Y], Target(TargetKind.BLACKHOLE))
         fib.submit(IPV6_UNICAST, [nlri("fd20::/64")], Target(TargetKind.BLACKHOLE))
@@ -111,14 +112,12 @@ def test_routes_come_change_and_go(world: World) -> None:
 def test_leftovers_are_kept_until_adoption_is_done(world: World) -> None:
     async def story() -> None:
         world.put_alien(Z)
-        first = world.fib()
-        await first.start()
+        first = await world.fib()
         first.submit(IPV4_UNICAST, [X, Y], A)
         await first.wait_until_synced()
         await first.close()
         assert world.held() == {X: True, Y: True, Z: False}
-        second = world.fib()
-        await second.start()
+        second = await world.fib()
         assert second.counts.stale == 2
         second.submit(IPV4_UNICAST, [X], A)
         await second.wait_until_synced()
@@ -137,8 +136,7 @@ def test_leftovers_are_kept_until_adoption_is_done(world: World) -> None:
 def test_another_programs_route_is_a_conflict_until_it_goes(world: World) -> None:
     async def story() -> None:
         world.put_alien(X)
-        fib = world.fib()
-        await fib.start()
+        fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X, Y], A)
         await fib.wait_until_synced()
         assert world.held() == {X: False, Y: True}
@@ -154,8 +152,7 @@ def test_another_programs_route_is_a_conflict_until_it_goes(world: World) -> Non
 
 def test_a_foreign_change_is_drift_and_mended(world: World) -> None:
     async def story() -> None:
-        fib = world.fib()
-        await fib.start()
+        fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X, Y], A)
         await fib.wait_until_synced()
         world.delete(X)
@@ -176,8 +173,7 @@ def test_a_foreign_change_is_drift_and_mended(world: World) -> None:
 
 def test_a_refused_route_tells_why_and_leaves_nothing_behind(world: World) -> None:
     async def story() -> None:
-        fib = world.fib()
-        await fib.start()
+        fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X], A)
         await fib.wait_until_synced()
         fib.submit(IPV4_UNICAST, [X], FAR)

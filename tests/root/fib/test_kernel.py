@@ -82,11 +82,10 @@ def play(
     use_uvloop: bool = False,
 ) -> None:
     async def scene() -> None:
-        fib = KernelFib(
+        fib = await KernelFib.start(
             next_hop_objects="auto" if objects == "auto" else "off",
             receive_buffer=receive_buffer,
         )
-        await fib.start()
         if not is_adopting:
             fib.adoption_done(IPV4_UNICAST)
             fib.adoption_done(IPV6_UNICAST)
@@ -369,8 +368,7 @@ LEFT_OVER = textwrap.dedent("""
     from rib.family import IPV4_UNICAST
 
     async def main():
-        fib = KernelFib(next_hop_objects=sys.argv[1])
-        await fib.start()
+        fib = await KernelFib.start(next_hop_objects=sys.argv[1])
         hop = Hop(bytes([10, 9, 0, 2]))
         nlris = [bytes([24, 20, 0, n]) for n in range(100)]
         fib.submit(IPV4_UNICAST, nlris, Target(hops=(hop,)))
@@ -438,8 +436,7 @@ def test_other_table_and_protocol() -> None:
     ip("route add 20.0.0.0/26 via 10.9.0.9 proto bird")
 
     async def scene() -> None:
-        fib = KernelFib(table=1000, protocol=99)
-        await fib.start()
+        fib = await KernelFib.start(table=1000, protocol=99)
         fib.adoption_done(IPV4_UNICAST)
         fib.submit(IPV4_UNICAST, [nlri("20.0.0.0/26")], A)
         await fib.wait_until_synced()
@@ -457,7 +454,7 @@ def test_without_the_capability_the_error_names_the_way_out() -> None:
         from fib import FibError
         from fib.kernel import KernelFib
         try:
-            asyncio.run(KernelFib().start())
+            asyncio.run(KernelFib.start())
         except FibError as error:
             print(error)
     """)

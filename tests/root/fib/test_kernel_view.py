@@ -5,6 +5,7 @@ import pytest
 
 from fib import Hop, Target, TargetKind
 from fib.kernel import KernelFib
+from fib.kernel_follower import KernelFollower
 from fib.kernel_view import KernelView
 from fib.learned import LearnedChange, LearnedRoutes
 from fib.next_hop_watch import NextHopState, NextHopWatch
@@ -54,19 +55,24 @@ class Watched:
         raise AssertionError(f"{text}: {self.news.get(key_of(text))}")
 
 
-def play(
-    story: Callable[[KernelView], Awaitable[None]], *, receive_buffer: int = 1 << 24
+def follow(
+    story: Callable[[KernelFollower], Awaitable[None]],
+    *,
+    receive_buffer: int = 1 << 24,
 ) -> None:
     async def scene() -> None:
-        view = KernelView(receive_buffer=receive_buffer)
-        await view.start()
+        follower = await KernelFollower.start(receive_buffer=receive_buffer)
         try:
             async with asyncio.timeout(20):
-                await story(view)
+                await story(follower)
         finally:
-            await view.close()
+            await follower.close()
 
     asyncio.run(scene())
+
+
+def play(story: Callable[[KernelView], Awaitable[None]]) -> None:
+    follow(lambda follower: story(follower.view))
 
 
 def test_states_at_first_sight() -> None:
@@ -128,8 +134,7 @@ def test_links_addresses_and_routes_change_states() -> None:
 def test_our_own_routes_are_no_ground_for_next_hops() -> None:
     async def story(view: KernelView) -> None:
         seen = Watched(view)
-        fib = KernelFib()
-        await fib.start()
+        fib = await KernelFib.start()
         seen.watch.watch(ADDRESS("192.0.2.1"))
         target = Target(hops=(Hop(ADDRESS("10.9.0.2")),))
         fib.submit(IPV4_UNICAST, [nlri("192.0.2.0/24"), nlri("0.0.0.0/0")], target)
@@ -144,16 +149,16 @@ def test_our_own_routes_are_no_ground_for_next_hops() -> None:
 
 
 def test_lost_notifications_are_made_up_for() -> None:
-    async def story(view: KernelView) -> None:
-        seen = Watched(view)
+    async def story(follower: KernelFollower) -> None:
+        seen = Watched(follower.view)
         seen.watch.watch(ADDRESS("20.9.99.1"))
         ip_batch(
             f"route add 20.{n // 100}.{n % 100}.0/24 via 10.9.0.2" for n in range(1000)
         )
         await seen.reachable("20.9.99.1", is_reachable=True)
-        assert view.overflow_count > 0
+        assert follower.overflow_count > 0
 
-    play(story, receive_buffer=4096)
+    follow(story, receive_buffer=4096)
 
 
 async def settled(changes: list[LearnedChange], count: int) -> None:

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 
-from fib.kernel_view import KernelView
+from fib.kernel_follower import KernelFollower
 from fib.tunnel import Tunnel
 from tests.support.kernel_namespace import ip, namespace, run
 
@@ -16,14 +16,14 @@ FIRST, SECOND = bytes((10, 244, 1, 0)), bytes((10, 244, 2, 0))
 
 def with_tunnel(work: Callable[[Tunnel], Awaitable[None]]) -> None:
     async def scenario() -> None:
-        view = KernelView()
-        await view.start()
+        follower = await KernelFollower.start()
+        view = follower.view
         tunnel = Tunnel(view)
         try:
             await work(tunnel)
         finally:
             await tunnel.close()
-            await view.close()
+            await follower.close()
 
     with namespace():
         asyncio.run(scenario())

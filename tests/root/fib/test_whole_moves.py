@@ -2,6 +2,8 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
+from typing import Literal
 
 import pytest
 
@@ -20,21 +22,29 @@ MANY = [parse_prefix(f"20.{n >> 8}.{n & 255}.0/24")[1] for n in range(3000)]
 FEW = [parse_prefix(f"21.0.{n}.0/24")[1] for n in range(5)]
 
 Story = Callable[[Fib], Awaitable[None]]
+Start = Callable[[], Awaitable[Fib]]
 
 
 @pytest.fixture(params=["memory", "objects", "plain"])
-def fib(request: pytest.FixtureRequest) -> Iterator[Fib]:
+def fib(request: pytest.FixtureRequest) -> Iterator[Start]:
     with namespace():
         if request.param == "memory":
-            yield MemoryFib()
+            yield in_memory
         else:
             is_plain = request.param == "plain"
-            yield KernelFib(next_hop_objects="off" if is_plain else "auto")
+            mode: Literal["auto", "off"] = "off" if is_plain else "auto"
+            yield partial(KernelFib.start, next_hop_objects=mode)
 
 
-def play(fib: Fib, story: Story) -> None:
+async def in_memory() -> Fib:
+    fib = MemoryFib()
+    await fib.start()
+    return fib
+
+
+def play(start: Start, story: Story) -> None:
     async def run() -> None:
-        await fib.start()
+        fib = await start()
         await put(fib, MANY, A)
         await put(fib, FEW, B)
         await story(fib)
@@ -68,7 +78,7 @@ def check(fib: Fib, held: dict[str, int]) -> None:
         assert shown() == held
 
 
-def test_all_routes_of_a_target_go_and_come_back(fib: Fib) -> None:
+def test_all_routes_of_a_target_go_and_come_back(fib: Start) -> None:
     async def story(fib: Fib) -> None:
         await put(fib, MANY, None)
         check(fib, {"10.9.1.2": 5})
@@ -78,7 +88,7 @@ def test_all_routes_of_a_target_go_and_come_back(fib: Fib) -> None:
     play(fib, story)
 
 
-def test_all_routes_of_a_target_move_to_another_and_back(fib: Fib) -> None:
+def test_all_routes_of_a_target_move_to_another_and_back(fib: Start) -> None:
     async def story(fib: Fib) -> None:
         fib.submit(IPV4_UNICAST, MANY[:1500], B)
         await asyncio.sleep(0)
@@ -92,7 +102,7 @@ def test_all_routes_of_a_target_move_to_another_and_back(fib: Fib) -> None:
     play(fib, story)
 
 
-def test_a_newer_word_on_a_prefix_wins_over_the_removal_of_all(fib: Fib) -> None:
+def test_a_newer_word_on_a_prefix_wins_over_the_removal_of_all(fib: Start) -> None:
     async def story(fib: Fib) -> None:
         fib.submit(IPV4_UNICAST, MANY, None)
         await asyncio.sleep(0.001)
@@ -104,7 +114,7 @@ def test_a_newer_word_on_a_prefix_wins_over_the_removal_of_all(fib: Fib) -> None
     play(fib, story)
 
 
-def test_a_part_of_a_targets_routes_goes_by_itself(fib: Fib) -> None:
+def test_a_part_of_a_targets_routes_goes_by_itself(fib: Start) -> None:
     async def story(fib: Fib) -> None:
         await put(fib, MANY[:2000], None)
         check(fib, {"10.9.0.2": 1000, "10.9.1.2": 5})
@@ -132,7 +142,7 @@ def test_many_routes_cost_no_message_each() -> None:
         check(fib, {"10.9.1.2": 5})
 
     with namespace():
-        play(KernelFib(), story)
+        play(KernelFib.start, story)
 
 
 def test_routes_that_a_link_took_come_back_by_the_other_way() -> None:
@@ -148,17 +158,15 @@ def test_routes_that_a_link_took_come_back_by_the_other_way() -> None:
         await put(fib, MANY, None)
 
     with namespace():
-        play(KernelFib(), story)
+        play(KernelFib.start, story)
 
 
 def test_leftovers_through_the_same_object_are_not_swept_before_time() -> None:
     async def story() -> None:
-        first = KernelFib()
-        await first.start()
+        first = await KernelFib.start()
         await put(first, MANY, A)
         await first.close()
-        second = KernelFib()
-        await second.start()
+        second = await KernelFib.start()
         await put(second, MANY[:2000], A)
         await put(second, MANY[:2000], None)
         assert shown() == {"10.9.0.2": 1000}

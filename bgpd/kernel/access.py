@@ -1,0 +1,79 @@
+"""What of the kernel a daemon uses, opened: its table, a view of the rest, former places.
+
+Whoever has this has what is in it: the table was read, so that nothing of an earlier run is
+taken for lost, and the view is followed.
+"""
+
+from dataclasses import dataclass
+
+from bgpd.config.settings import DaemonSettings
+from bgpd.kernel.former_places import FormerPlaces
+from fib.kernel import KernelFib
+from fib.kernel_follower import KernelFollower
+from fib.kernel_view import KernelView
+from fib.routes import Fib
+
+
+@dataclass(slots=True)
+class KernelAccess:
+    """The opened parts.
+
+    Attributes:
+        places: Where runs of this daemon have put routes.
+        fib: Our table; ``None`` where routes do not go into the kernel.
+        follower: Follows links and other programs' routes; ``None`` while nobody asks.
+    """
+
+    places: FormerPlaces
+    fib: Fib | None = None
+    follower: KernelFollower | None = None
+
+    @property
+    def view(self) -> KernelView | None:
+        """Links and other programs' routes; ``None`` while nobody asks."""
+        return None if self.follower is None else self.follower.view
+
+    async def close(self, *, flush: bool) -> None:
+        """Close what is open.
+
+        Args:
+            flush: Remove our routes; otherwise they stay for a successor.
+        """
+        if self.follower is not None:
+            await self.follower.close()
+        if self.fib is not None:
+            await self.fib.close(flush=flush)
+        if flush:
+            await self.places.remove()
+            self.places.forget_here()
+
+
+async def open_kernel(
+    settings: DaemonSettings, *, needs_view: bool = False
+) -> KernelAccess:
+    """Read the kernel's tables and begin to follow them.
+
+    Args:
+        settings: Which parts of the kernel are used.
+        needs_view: Other programs' routes will be learned.
+
+    Raises:
+        FibError: The kernel refused; the text says what to do.
+    """
+    fib, routes = settings.fib, settings.routes
+    access = KernelAccess(FormerPlaces(settings.control_path, fib))
+    await access.places.begin()
+    if fib.is_enabled:
+        access.fib = await KernelFib.start(
+            table=fib.table,
+            protocol=fib.protocol,
+            next_hop_objects="auto" if fib.uses_nexthop_objects else "off",
+        )
+    is_learning = routes.learn.is_enabled or bool(routes.direct.interfaces)
+    if not settings.trusts_next_hops or is_learning or needs_view:
+        try:
+            access.follower = await KernelFollower.start(protocol=fib.protocol)
+        except BaseException:
+            await access.close(flush=False)
+            raise
+    return access

@@ -1,0 +1,64 @@
+"""Routes that an earlier run left in the kernel: kept until it is known who wants them.
+
+They stay as they are until the recovery of their family is over
+(``bgpd.session.gr_restarting_speaker``): a daemon that was killed and comes back loses no
+packet.
+"""
+
+import asyncio
+from collections.abc import Mapping
+
+from bgpd.kernel.access import KernelAccess
+from bgpd.kernel.route_programmer import FibFeed
+from bgpd.speaker.speaker import FAMILIES, Speaker
+from rib.family import Family
+
+
+class Adoption:
+    """Holds what was found, and lets it go family by family.
+
+    Args:
+        speaker: Whose routes they are.
+        kernel: Where they were found.
+        feeds: What writes the speaker's routes; none without the kernel's table.
+    """
+
+    def __init__(
+        self, speaker: Speaker, kernel: KernelAccess, feeds: Mapping[Family, FibFeed]
+    ) -> None:
+        self._speaker = speaker
+        self._kernel = kernel
+        self._feeds = feeds
+        self._unswept = {*FAMILIES}
+        self._clearing: asyncio.Task[None] | None = None
+
+    def found(self) -> frozenset[Family]:
+        """Return the families of which an earlier run left routes in the kernel."""
+        fib = self._kernel.fib
+        if fib is None:
+            return frozenset()
+        return frozenset(family for family in FAMILIES if fib.stale(family))
+
+    def sweep(self, family: Family) -> None:
+        """Let the kernel follow a family from now on, and remove what nobody wants."""
+        fib, places = self._kernel.fib, self._kernel.places
+        if fib is not None:
+            tables = self._speaker.tables[family]
+            tables.flush_now()
+            self._feeds[family].release(tables.loc_rib)
+            fib.adoption_done(family)
+        self._unswept.discard(family)
+        if not self._unswept and places.left and self._clearing is None:
+            self._clearing = asyncio.create_task(self._clear(), name="former places")
+
+    async def _clear(self) -> None:
+        """Remove what earlier configurations put elsewhere: its place is taken by now."""
+        if self._kernel.fib is not None:
+            await self._kernel.fib.wait_until_synced()
+        await self._kernel.places.remove()
+
+    async def close(self) -> None:
+        """Remove nothing more."""
+        if self._clearing is not None:
+            self._clearing.cancel()
+            await asyncio.gather(self._clearing, return_exceptions=True)

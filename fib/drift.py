@@ -1,0 +1,61 @@
+"""Foreign changes of our routes: counted, logged, and put right when it is time.
+
+``fib.repairs`` says when: at once at first, later and later where two programs fight.
+"""
+
+import logging
+
+from fib.repairs import Prefix, Repairs
+from rib.family import Family
+from rib.nlri import format_prefix
+
+_log = logging.getLogger("pybgpd.fib")
+
+
+class Drift:
+    """What other programs did to routes of ours.
+
+    Attributes:
+        count: Foreign changes that were noticed.
+        repaired: Routes that were written again because of one.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.repaired = 0
+        self._repairs = Repairs()
+
+    def note(self, family: Family, nlri: bytes, now: float) -> bool:
+        """Note a change; return whether it is to be put right at once."""
+        self.count += 1
+        delay = self._repairs.note((family, nlri), now)
+        if delay:
+            _log.warning(
+                "another program keeps changing %s; next repair in %d s",
+                format_prefix(nlri, family.afi),
+                delay,
+            )
+            return False
+        self.repaired += 1
+        return True
+
+    def note_found(self, family: Family, count: int) -> None:
+        """Note what a comparison of the whole table found changed, and wrote again."""
+        self.count += count
+        self.repaired += count
+        _log.warning("%s: %d of our kernel routes had been changed", family, count)
+
+    @property
+    def next_due(self) -> float | None:
+        """When ``due`` has something next; ``None`` while nothing waits."""
+        return self._repairs.next_due
+
+    def due(self, now: float) -> list[Prefix]:
+        """Take out what is to be put right now."""
+        found = self._repairs.due(now)
+        self.repaired += len(found)
+        return found
+
+    def forget(self, now: float) -> None:
+        """Forget fights that are over; to be called now and then."""
+        self._repairs.forget(now)
