@@ -25,7 +25,7 @@ _AFI_OF_OCTETS: Final = {octets: afi for afi, octets in ADDRESS_OCTETS.items()}
 
 
 @dataclass(frozen=True, slots=True)
-class LearnedRoute:
+class RedistributedRoute:
     """A route of another program.
 
     Attributes:
@@ -43,11 +43,11 @@ class LearnedRoute:
     preferred_source: bytes = b""
 
 
-LearnedChange = tuple[Family, bytes, LearnedRoute | None]
+LearnedChange = tuple[Family, bytes, RedistributedRoute | None]
 Deliver = Callable[[list[LearnedChange]], None]
 
 
-class LearnedRoutes:
+class RedistributedRoutes:
     """Follows chosen foreign routes of table main on a ``KernelView``.
 
     Args:
@@ -73,7 +73,7 @@ class LearnedRoutes:
         patterns = list(interfaces)
         self._wanted = [p for p in patterns if not p.startswith("!")]
         self._unwanted = [p[1:] for p in patterns if p.startswith("!")]
-        self.known: dict[tuple[Family, bytes], LearnedRoute] = {}
+        self.known: dict[tuple[Family, bytes], RedistributedRoute] = {}
         view.subscribe(self._handle_changes)
 
     def start(self) -> None:
@@ -105,19 +105,21 @@ class LearnedRoutes:
         if changes:
             self._deliver(changes)
 
-    def _hosts(self) -> dict[bytes, LearnedRoute]:
+    def _hosts(self) -> dict[bytes, RedistributedRoute]:
         """Return the connected prefixes that are one address, where they are wanted."""
         if not self._has_hosts:
             return {}
         return {
-            nlri: LearnedRoute(_KERNEL, TargetKind.UNICAST, 0, (Hop(b"", device),))
+            nlri: RedistributedRoute(
+                _KERNEL, TargetKind.UNICAST, 0, (Hop(b"", device),)
+            )
             for address, nlri, device in self._view.connected()
             if nlri[0] == len(address) * 8
             and not _is_special(_AFI_OF_OCTETS[len(address)], nlri)
             and self._is_chosen({device})
         }
 
-    def _choose(self, afi: int, nlri: bytes) -> LearnedRoute | None:
+    def _choose(self, afi: int, nlri: bytes) -> RedistributedRoute | None:
         if _is_special(afi, nlri):
             return None
         for route in self._view.routes(afi, nlri):
@@ -126,7 +128,7 @@ class LearnedRoutes:
                 return learned
         return None
 
-    def _learn(self, route: RouteMessage) -> LearnedRoute | None:
+    def _learn(self, route: RouteMessage) -> RedistributedRoute | None:
         kind, metric, source, raw_hops = route.image
         if kind not in _KINDS or route.tos or route.has_input_interface:
             return None
@@ -143,7 +145,7 @@ class LearnedRoutes:
         )
         if not self._is_chosen({hop.interface for hop in hops}):
             return None
-        return LearnedRoute(route.protocol, _KINDS[kind], metric, hops, source)
+        return RedistributedRoute(route.protocol, _KINDS[kind], metric, hops, source)
 
     def _is_chosen(self, names: set[str]) -> bool:
         if any(fnmatchcase(n, p) for n in names for p in self._unwanted):

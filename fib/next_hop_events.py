@@ -74,7 +74,7 @@ class Opened(NamedTuple):
         )
 
 
-class WayEvents:
+class NextHopEvents:
     """Follows the kernel's notifications.
 
     Args:

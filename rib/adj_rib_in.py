@@ -19,7 +19,7 @@ from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.destinations import MixedRun
 from rib.ignored import IgnoredPrefixes, announce_mixed
-from rib.import_checks import ImportRules, Refusal, Refused
+from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.intern import Discarded, InternTable
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
@@ -46,7 +46,7 @@ from rib.path_set import members_of
 # * A prefix and identifier is in at most one of the three. `blocked` of the admission is
 #   a subset of `refused`.
 # * What import decides about an attribute block is decided once per session
-#   (`_outcomes`), because it depends on the block alone: a `Path`, a `Refused`, or a
+#   (`_outcomes`), because it depends on the block alone: a `Path`, a `FilteredRoute`, or a
 #   `PerPrefix` where the policy asks for the prefix. Rules that change drop all outcomes.
 # * A path is stale exactly if its epoch is below its source's. Raising the epoch is how a
 #   lost session, a restart of the peer and the begin of an enhanced refresh (RFC 7313)
@@ -98,7 +98,7 @@ class AdjRibIn:
     ) -> None:
         self.source = source
         self.loc_rib = loc_rib
-        self.refused: dict[tuple[Nlri, int], Refused] = {}
+        self.refused: dict[tuple[Nlri, int], FilteredRoute] = {}
         self.octets_received = 0
         self.stale_count = 0
         self.admission = Admission()
@@ -214,7 +214,7 @@ class AdjRibIn:
                 self._no_longer_refused(nlris, path_id)
             changes = self.loc_rib.announce(nlris, outcome)
             return self._counted(changes) if self.stale_count else changes
-        if isinstance(outcome, Refused):
+        if isinstance(outcome, FilteredRoute):
             return self.refuse(outcome, nlris, path_id)
         return self._announce_each(outcome, nlris, path_id)  # type: ignore[arg-type]
 
@@ -227,7 +227,7 @@ class AdjRibIn:
                 blocked.pop((nlri, path_id), None)
 
     def refuse(
-        self, refused: Refused, nlris: Sequence[Nlri], path_id: int
+        self, refused: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
         """Keep prefixes out, whatever was there before."""
         if self.admission.blocked:
@@ -250,7 +250,7 @@ class AdjRibIn:
             self.loc_rib.family,
             self._importer.interface_of(outcome.marked),
         ):
-            judged: Path | Refused
+            judged: Path | FilteredRoute
             if verdict.is_accepted:
                 after = verdict.attributes
                 key = (after.octets, after.next_hop, verdict.weight, verdict.sets_med)
@@ -260,7 +260,7 @@ class AdjRibIn:
                     known.epoch = outcome.epoch
                 judged = known
             else:
-                judged = Refused(received, Refusal.POLICY, verdict.reason)
+                judged = FilteredRoute(received, FilterReason.POLICY, verdict.reason)
             changes += self.announce(judged, members, path_id, is_counted=is_new)
         return changes
 
@@ -304,7 +304,9 @@ class AdjRibIn:
         most = admission.most_accepted
         if type(outcome) is Path and most is not None:
             nlris, blocked = divide(nlris, most - self.fresh_count, is_fresh)
-            why = Refused(outcome.received, Refusal.LIMIT, f"{most} are allowed")
+            why = FilteredRoute(
+                outcome.received, FilterReason.LIMIT, f"{most} are allowed"
+            )
             changes += self.refuse(why, blocked, path_id)
             admission.blocked.update(((nlri, path_id), None) for nlri in blocked)
         return changes + self.announce(outcome, nlris, path_id, is_counted=False)
@@ -448,7 +450,7 @@ class AdjRibIn:
         count = 0
         for (attributes, path_id, epoch), nlris in work:
             outcome = self._importer.judge(attributes, path_id)
-            if not isinstance(outcome, Refused):
+            if not isinstance(outcome, FilteredRoute):
                 outcome.epoch = epoch
             for start in range(0, len(nlris), SWEEP_SLICE):
                 piece = nlris[start : start + SWEEP_SLICE]

@@ -3,7 +3,7 @@
 There are two limits, since what a peer announces and what is let in of it differ:
 
 * accepted routes compete in Loc-RIB. Beyond the limit, a route is refused with
-  ``Refusal.LIMIT``: it is kept beside the other refused ones, and let in once there is room;
+  ``FilterReason.LIMIT``: it is kept beside the other refused ones, and let in once there is room;
 * received routes are all that the peer announces. Beyond the limit, a route is forgotten at
   once, so that a peer cannot fill the memory; it has to be announced again.
 

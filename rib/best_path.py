@@ -23,16 +23,16 @@ def choose(
     paths: Sequence[Path],
     options: DecisionOptions,
     *,
-    incumbent: Path | None = None,
+    oldest: Path | None = None,
 ) -> Path | None:
     """Return what ``rank`` would put first, at a quarter of its cost.
 
     Most decisions fall before MED; what comes after is not looked at then.
     """
     if options.left_out:
-        return rank(paths, options, incumbent=incumbent).best
-    if not options.prefers_incumbent_external:
-        incumbent = None
+        return rank(paths, options, oldest=oldest).best
+    if not options.prefers_oldest_external:
+        oldest = None
     fields = [
         (path, path.attributes.decision_fields())
         for path in paths
@@ -41,7 +41,7 @@ def choose(
     if len(fields) < 2:
         return fields[0][0] if fields else None
     if len(fields) == 2:
-        return _choose_of_two(fields[0], fields[1], options, incumbent)
+        return _choose_of_two(fields[0], fields[1], options, oldest)
     before = [
         steps_before_med(path, values, options, path.next_hop.metric)
         for path, values in fields
@@ -50,12 +50,12 @@ def choose(
     equals = [fields[number] for number, key in enumerate(before) if key == lowest]
     if len(equals) == 1:
         return equals[0][0]
-    return _choose_equal(equals, options, incumbent)
+    return _choose_equal(equals, options, oldest)
 
 
 # hot: per distinct set of two
 def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
-    """Return what ``choose`` would of two reachable paths, where none is an incumbent.
+    """Return what ``choose`` would of two reachable paths, where none counts as the oldest.
 
     Gateways tell mostly the same, but for the next hop: then nothing of the attributes
     decides, and nothing of them needs to be read.
@@ -100,7 +100,7 @@ def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | N
     ``None`` where all must be compared: since MED is no order, a path may win by putting
     out another. It costs the same however many there are.
     """
-    if options.prefers_incumbent_external or options.left_out:
+    if options.prefers_oldest_external or options.left_out:
         return None
     if not best.next_hop.is_reachable:
         return None
@@ -134,7 +134,7 @@ def _choose_of_two(
     one: tuple[Path, DecisionFields],
     other: tuple[Path, DecisionFields],
     options: DecisionOptions,
-    incumbent: Path | None,
+    oldest: Path | None,
 ) -> Path:
     """Choose where MED is an order: two make no cycle."""
     (a, a_fields), (b, b_fields) = one, other
@@ -154,14 +154,14 @@ def _choose_of_two(
             return a
         if b_med < a_med:
             return b
-    a_after = steps_after_med(a, a_fields, a_hop.metric, incumbent)
-    return a if a_after <= steps_after_med(b, b_fields, b_hop.metric, incumbent) else b
+    a_after = steps_after_med(a, a_fields, a_hop.metric, oldest)
+    return a if a_after <= steps_after_med(b, b_fields, b_hop.metric, oldest) else b
 
 
 def _choose_equal(
     equals: list[tuple[Path, DecisionFields]],
     options: DecisionOptions,
-    incumbent: Path | None,
+    oldest: Path | None,
 ) -> Path:
     """Choose among paths that only MED and what follows it can tell apart."""
     meds: dict[int, int] = {}
@@ -171,7 +171,7 @@ def _choose_equal(
         if lowest < meds.get(group, lowest + 1):
             meds[group] = lowest
     left = [
-        (steps_after_med(path, values, path.next_hop.metric, incumbent), number, path)
+        (steps_after_med(path, values, path.next_hop.metric, oldest), number, path)
         for number, (path, values) in enumerate(equals)
         if (values[MED_FIELD] or 0)
         == meds[0 if options.always_compare_med else values[NEIGHBOUR_AS_FIELD]]

@@ -3,7 +3,7 @@
 RFC 4271 9.1.2 in full, with RFC 4456 9 (ORIGINATOR_ID, CLUSTER_LIST), RFC 5004 (keep the
 external best path), RFC 7311 4 (AIGP) and RFC 9494 4.3 (stale routes last). Pure: the
 result depends on the paths and the options, never on the order of arrival. The one
-exception must be asked for (``prefers_incumbent_external``).
+exception must be asked for (``prefers_oldest_external``).
 
 A path becomes one tuple of comparable values for the steps before MED and one for the
 steps after it, in the order of ``BEFORE_MED`` and ``AFTER_MED``; the lower value wins
@@ -52,7 +52,7 @@ class Reason(Enum):
     MED = "higher MED"  # c
     IBGP = "internal against external"  # d
     INTERIOR_METRIC = "farther next hop"  # e
-    NOT_INCUMBENT = "newer external path"  # RFC 5004 3
+    NOT_OLDEST_EXTERNAL = "not the oldest external path"  # RFC 5004 3
     ROUTER_ID = "higher BGP identifier"  # f, RFC 4456 9
     CLUSTER_LIST_LEN = "longer CLUSTER_LIST"  # RFC 4456 9
     PEER_ADDRESS = "higher peer address"  # g
@@ -73,7 +73,7 @@ BEFORE_MED: Final = (
 AFTER_MED: Final = (
     Reason.IBGP,
     Reason.INTERIOR_METRIC,
-    Reason.NOT_INCUMBENT,
+    Reason.NOT_OLDEST_EXTERNAL,
     Reason.ROUTER_ID,
     Reason.CLUSTER_LIST_LEN,
     Reason.PEER_ADDRESS,
@@ -94,7 +94,7 @@ class DecisionOptions:
         max_ecmp: Paths used at once; 1 is no ECMP.
         multipath_relax: ECMP members may differ in the content of AS_PATH, not in its
             length; BIRD's way and what RFC 7938 wants. Off demands equal AS_PATHs.
-        prefers_incumbent_external: RFC 5004. Off by default: what came first then decides.
+        prefers_oldest_external: RFC 5004. Off by default: what came first then decides.
         left_out: Steps that decide nothing, nor what ECMP members share.
     """
 
@@ -103,7 +103,7 @@ class DecisionOptions:
     default_local_pref: int = DEFAULT_LOCAL_PREF
     max_ecmp: int = MAX_ECMP
     multipath_relax: bool = True
-    prefers_incumbent_external: bool = False
+    prefers_oldest_external: bool = False
     left_out: frozenset[Reason] = frozenset()
 
 
@@ -166,7 +166,7 @@ def rank(
     paths: Sequence[Path],
     options: DecisionOptions,
     *,
-    incumbent: Path | None = None,
+    oldest: Path | None = None,
     hops: HopStates | None = None,
 ) -> Ranking:
     """Order the paths of one prefix (RFC 4271 9.1.2); n log n.
@@ -174,8 +174,8 @@ def rank(
     Args:
         paths: At most one per source and path identifier, in any order.
         options: The operator's choices.
-        incumbent: The best path so far; looked at only with
-            ``prefers_incumbent_external``.
+        oldest: The best path so far; looked at only with
+            ``prefers_oldest_external``.
         hops: What ``hops_of`` said when it was decided; ``None`` for now.
     """
     if hops is None:
@@ -185,9 +185,9 @@ def rank(
         if hops[0][0]:
             return Ranking(only[0], only, _ONLY_BEST, only)
         return Ranking(None, only, _ONLY_UNREACHABLE, ())
-    if not options.prefers_incumbent_external:
-        incumbent = None
-    candidates = _candidates(paths, hops, options, incumbent)
+    if not options.prefers_oldest_external:
+        oldest = None
+    candidates = _candidates(paths, hops, options, oldest)
     candidates.sort()
     ordered = _interleave(candidates)
     everything = tuple(map(_path_of, ordered))
@@ -211,7 +211,7 @@ def _candidates(
     paths: Sequence[Path],
     hops: HopStates,
     options: DecisionOptions,
-    incumbent: Path | None,
+    oldest: Path | None,
 ) -> list[_Candidate]:
     candidates: list[_Candidate] = []
     for path, (is_reachable, metric) in zip(paths, hops, strict=True):
@@ -219,7 +219,7 @@ def _candidates(
             continue
         fields = path.attributes.decision_fields()
         before = steps_before_med(path, fields, options, metric)
-        after = steps_after_med(path, fields, metric, incumbent)
+        after = steps_after_med(path, fields, metric, oldest)
         if options.left_out:
             before = _without(options.left_out, BEFORE_MED, before)
             after = _without(options.left_out, AFTER_MED, after)
@@ -271,7 +271,7 @@ def steps_before_med(
 
 
 def steps_after_med(
-    path: Path, fields: DecisionFields, metric: int, incumbent: Path | None
+    path: Path, fields: DecisionFields, metric: int, oldest: Path | None
 ) -> tuple[int | bytes | str, ...]:
     """Return the values of ``AFTER_MED``."""
     _, _, _, _, _, originator_id, cluster_list_len = fields
@@ -279,7 +279,7 @@ def steps_after_med(
     return (
         source.kind > _EBGP,
         metric,
-        incumbent is not None and _is_newcomer(path, incumbent),
+        oldest is not None and _is_newer(path, oldest),
         source.router_id if originator_id is None else originator_id,
         cluster_list_len,
         source.address,
@@ -294,13 +294,13 @@ def _aigp_cost(path: Path, metric: int) -> int:
     return _NO_AIGP if aigp is None else aigp + metric
 
 
-def _is_newcomer(path: Path, incumbent: Path) -> bool:
+def _is_newer(path: Path, oldest: Path) -> bool:
     """RFC 5004 3: an external best path stays, but not against its own router.
 
     Paths of parallel sessions with one router share its identifier; between them the
     peer address decides as ever.
     """
-    source, old = path.source, incumbent.source
+    source, old = path.source, oldest.source
     is_external = source.kind is _EBGP and old.kind is _EBGP
     return is_external and source.router_id != old.router_id
 

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rib.change import Change
 from rib.destinations import MixedRun, NotUnicast, divide
-from rib.import_checks import ImportRules, Refusal, Refused
+from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri
 from rib.outcome import Outcome
@@ -65,7 +65,7 @@ class _Table(Protocol):
     """What is asked of a peer's table: an ``AdjRibIn``."""
 
     loc_rib: LocRib
-    refused: dict[tuple[Nlri, int], Refused]
+    refused: dict[tuple[Nlri, int], FilteredRoute]
     ignored: IgnoredPrefixes
 
     @property
@@ -81,7 +81,7 @@ class _Table(Protocol):
     ) -> list[Change]: ...
 
     def refuse(
-        self, refused: Refused, nlris: Sequence[Nlri], path_id: int
+        self, refused: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]: ...
 
 
@@ -113,6 +113,6 @@ def announce_mixed(
         new = [nlri for nlri in members if (nlri, path_id) not in rib.refused]
         if new:
             rib.ignored.setdefault(why, Ignored(new[0])).count += len(new)
-        refused = Refused(attributes, Refusal.NOT_UNICAST, why.value)
+        refused = FilteredRoute(attributes, FilterReason.NOT_UNICAST, why.value)
         changes += rib.refuse(refused, members, path_id)
     return changes

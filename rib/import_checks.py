@@ -24,7 +24,7 @@ from rib.policy import (
 )
 
 
-class Refusal(Enum):
+class FilterReason(Enum):
     """Why a route is not considered."""
 
     OWN_AS = "our AS is in AS_PATH"
@@ -38,7 +38,7 @@ class Refusal(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class FilteredRoute:
     """A route that was received and is kept out of the decision process.
 
     Attributes:
@@ -48,7 +48,7 @@ class Refused:
     """
 
     attributes: PathAttributes
-    refusal: Refusal
+    refusal: FilterReason
     detail: str = ""
 
 
@@ -151,11 +151,11 @@ class ImportRules:
         return self._inputs == other._inputs
 
     # hot: per attribute set
-    def check(self, attributes: PathAttributes, source: Source) -> Refused | None:
+    def check(self, attributes: PathAttributes, source: Source) -> FilteredRoute | None:
         """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
         is_own = attributes.next_hop[:16] in self.own_addresses
         if is_own and not self.is_on_this_machine:
-            return Refused(attributes, Refusal.OWN_NEXT_HOP)
+            return FilteredRoute(attributes, FilterReason.OWN_NEXT_HOP)
         # Plain ones have neither ORIGINATOR_ID nor CLUSTER_LIST. "needle in octets" makes
         # and drops an exception first: is it a number?
         octets = attributes.octets
@@ -169,25 +169,27 @@ class ImportRules:
 
     def _check_loops(
         self, attributes: PathAttributes, source: Source
-    ) -> Refused | None:
+    ) -> FilteredRoute | None:
         as_path = attributes.as_path
         for asn in self._own_asns:
             if as_path.contains(asn) > self._allow_own_as:
-                return Refused(attributes, Refusal.OWN_AS, f"AS {asn}")
+                return FilteredRoute(attributes, FilterReason.OWN_AS, f"AS {asn}")
         if source.kind is not SourceKind.IBGP:
             return None
         if attributes.originator_id == self._router_id:
-            return Refused(attributes, Refusal.OWN_ORIGINATOR)
+            return FilteredRoute(attributes, FilterReason.OWN_ORIGINATOR)
         if not self._cluster_ids.isdisjoint(attributes.cluster_list):
-            return Refused(attributes, Refusal.OWN_CLUSTER)
+            return FilteredRoute(attributes, FilterReason.OWN_CLUSTER)
         return None
 
-    def _check_leak(self, attributes: PathAttributes, source: Source) -> Refused | None:
+    def _check_leak(
+        self, attributes: PathAttributes, source: Source
+    ) -> FilteredRoute | None:
         otc = attributes.otc
         if otc is None or source.kind is not SourceKind.EBGP:
             return None
         if self._role in _OTC_IS_LEAK or (self._role == "peer" and otc != source.asn):
-            return Refused(attributes, Refusal.ROUTE_LEAK, f"OTC {otc}")
+            return FilteredRoute(attributes, FilterReason.ROUTE_LEAK, f"OTC {otc}")
         return None
 
     def evaluate(

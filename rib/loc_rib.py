@@ -20,7 +20,7 @@ from rib.intern import InternTable
 from rib.memo import Memo
 from rib.nlri import Nlri
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.path_set import Entry, PathSet, Situation, best_of, members_of
+from rib.path_set import DecisionContext, Entry, PathSet, best_of, members_of
 
 # Theory
 # ------
@@ -45,7 +45,7 @@ from rib.path_set import Entry, PathSet, Situation, best_of, members_of
 #   announcement replaces the first (RFC 4271 3.1, implicit withdrawal).
 # * The order in which routes arrived decides nothing, unless the operator asks for RFC
 #   5004: then the best external path so far is a part of a set's identity.
-# * An entry says what was decided when it was made. `Situation` keeps what was known of
+# * An entry says what was decided when it was made. `DecisionContext` keeps what was known of
 #   the next hops then, so that `show route` gives the reasons that held, not today's.
 #   When a next hop changes, `forget_decisions` comes first and `decide_again` follows in
 #   slices; between the two, old and new decisions stand side by side, each consistent.
@@ -70,10 +70,10 @@ _FORESEEN_ENTRIES: Final = 1024  # decided on in some 10 ms
 _MAX_TRANSITIONS: Final = 16384  # remembered, of each age; a decision each to refill
 _WIDE: Final = 32  # paths of a set that count as much as one more set
 
-Moved = tuple[Entry | None, int]
+RibChange = tuple[Entry | None, int]
 """The new entry, and how many paths it has more than the old one."""
 
-Transition = Callable[..., Moved]
+Transition = Callable[..., RibChange]
 
 
 class LocRib:
@@ -91,13 +91,15 @@ class LocRib:
         self._has_none_of = self.table.keys().isdisjoint
         self.path_counts: dict[Source, int] = {}
         self._options = options or DecisionOptions()
-        self._is_orderless = not self._options.prefers_incumbent_external
-        # By their members, in the order of their addresses; with an incumbent, it is first.
+        self._is_orderless = not self._options.prefers_oldest_external
+        # By their members, in the order of their addresses; with an oldest external path, it is first.
         self._sets: InternTable[tuple[Path, ...], PathSet] = InternTable()
-        self._situations: Memo[tuple[object, ...], Situation] = Memo(_MAX_TRANSITIONS)
+        self._situations: Memo[tuple[object, ...], DecisionContext] = Memo(
+            _MAX_TRANSITIONS
+        )
         # Entry, and what is done to it -> what comes of it. All paths that come or go are
         # of the source that does it.
-        self._transitions: Memo[tuple[object, ...], Moved] = Memo(_MAX_TRANSITIONS)
+        self._transitions: Memo[tuple[object, ...], RibChange] = Memo(_MAX_TRANSITIONS)
 
     def __len__(self) -> int:
         return len(self.table)
@@ -180,12 +182,12 @@ class LocRib:
         known = self._sets.get(members)
         if known is None:
             one, other = members
-            # As ``_situation`` has it.
+            # As ``_context_of`` has it.
             situation = self._situations.get((None, one.next_hop, other.next_hop))
             known = self._sets[members] = PathSet(
                 members,
                 choose_of_two(one, other, self._options),
-                situation or self._situation(members, None),
+                situation or self._context_of(members, None),
             )
         return known
 
@@ -268,7 +270,7 @@ class LocRib:
     def set_options(self, options: DecisionOptions) -> None:
         """Decide by other options from now on; see ``forget_decisions``."""
         self._options = options
-        self._is_orderless = not options.prefers_incumbent_external
+        self._is_orderless = not options.prefers_oldest_external
         self.forget_decisions()
 
     def forget_decisions(self) -> None:
@@ -358,7 +360,7 @@ class LocRib:
             ),
         )
 
-    def _with(self, entry: Entry | None, path: Path) -> Moved:
+    def _with(self, entry: Entry | None, path: Path) -> RibChange:
         source, path_id = path.source, path.path_id
         if type(entry) is Path and path.next_hop.is_reachable:
             if entry.source is source and entry.path_id == path_id:
@@ -374,7 +376,7 @@ class LocRib:
         more = len(paths) - len(members_of(entry))
         return self._entry(paths, entry, path if more else None), more
 
-    def _without(self, entry: Entry | None, source: Source, path_id: int) -> Moved:
+    def _without(self, entry: Entry | None, source: Source, path_id: int) -> RibChange:
         if type(entry) is Path:
             is_its = entry.source is source and entry.path_id == path_id
             return (None, -1) if is_its else (entry, 0)
@@ -382,7 +384,7 @@ class LocRib:
         left = [p for p in paths if p.source is not source or p.path_id != path_id]
         return self._left(left, entry)
 
-    def _fresh(self, entry: Entry | None, epoch: int, source: Source) -> Moved:
+    def _fresh(self, entry: Entry | None, epoch: int, source: Source) -> RibChange:
         paths = members_of(entry)
         if len(paths) == 2:
             # Two gateways, one lost.
@@ -395,11 +397,11 @@ class LocRib:
         left = [p for p in paths if p.source is not source or p.epoch >= epoch]
         return self._left(left, entry)
 
-    def _left(self, left: list[Path], before: Entry | None) -> Moved:
+    def _left(self, left: list[Path], before: Entry | None) -> RibChange:
         more = len(left) - len(members_of(before))
         return (self._entry(left, before) if more else before), more
 
-    def _again(self, entry: Entry | None) -> Moved:
+    def _again(self, entry: Entry | None) -> RibChange:
         return self._entry(list(members_of(entry)), entry), 0
 
     def _entry(
@@ -417,17 +419,17 @@ class LocRib:
         if len(paths) == 1 and paths[0].next_hop.is_reachable:
             return paths[0]
         members = key = tuple(sorted(paths, key=id))
-        incumbent = None
-        if self._options.prefers_incumbent_external:
-            incumbent = _incumbent(paths, before)
-            if incumbent is not None:
-                key = (incumbent, *members)
+        oldest = None
+        if self._options.prefers_oldest_external:
+            oldest = _oldest_external(paths, before)
+            if oldest is not None:
+                key = (oldest, *members)
         known = self._sets.get(key)
         if known is None:
             known = self._sets[key] = PathSet(
                 members,
-                self._choose(paths, incumbent, before, added),
-                self._situation(members, incumbent),
+                self._choose(paths, oldest, before, added),
+                self._context_of(members, oldest),
             )
             self._sets.weigh(len(members) // _WIDE)
         return known
@@ -435,7 +437,7 @@ class LocRib:
     def _choose(
         self,
         paths: list[Path],
-        incumbent: Path | None,
+        oldest: Path | None,
         before: Entry | None,
         added: Path | None,
     ) -> Path | None:
@@ -444,16 +446,18 @@ class LocRib:
             best = choose_beside(former, added, self._options)
             if best is not None:
                 return best
-        return choose(paths, self._options, incumbent=incumbent)
+        return choose(paths, self._options, oldest=oldest)
 
-    def _situation(self, paths: Sequence[Path], incumbent: Path | None) -> Situation:
+    def _context_of(
+        self, paths: Sequence[Path], oldest: Path | None
+    ) -> DecisionContext:
         # What is known of these next hops holds until decisions are forgotten.
-        key = (incumbent, *[path.next_hop for path in paths])
+        key = (oldest, *[path.next_hop for path in paths])
         known = self._situations.get(key)
         if known is None:
             known = self._situations.recall(key, None)
         if known is None:
-            known = Situation(self._options, hops_of(paths), incumbent)
+            known = DecisionContext(self._options, hops_of(paths), oldest)
             self._situations.put(key, known, 1 + len(paths) // _WIDE)
         return known
 
@@ -479,10 +483,10 @@ class LocRib:
         return self._sets.look_after()
 
 
-def _incumbent(paths: Iterable[Path], before: Entry | None) -> Path | None:
+def _oldest_external(paths: Iterable[Path], before: Entry | None) -> Path | None:
     """Return the best external path so far, as it is now (RFC 5004 3).
 
-    Announcing it anew does not cost it its place; without it there is no incumbent.
+    Advertising it again does not cost it its place; without it there is no oldest one.
     """
     best = best_of(before)
     if best is None or best.source.kind is not SourceKind.EBGP:

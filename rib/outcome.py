@@ -4,7 +4,7 @@ from typing import Final
 
 from rib.attributes import PathAttributes
 from rib.family import Family
-from rib.import_checks import ImportRules, Refusal, Refused
+from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.next_hops import NextHopTable
 from rib.path import Path, Source, SourceKind
 from rib.policy import Verdict, is_long_lived_stale, long_lived
@@ -33,7 +33,7 @@ class PerPrefix:
         self.paths: dict[tuple[bytes, bytes, int | None, bool], Path] = {}
 
 
-Outcome = Path | Refused | PerPrefix
+Outcome = Path | FilteredRoute | PerPrefix
 
 
 class Importer:
@@ -82,7 +82,7 @@ class Importer:
         interface = self.interface_of(given)
         verdict = rules.evaluate(given, source, self._family, None, interface)
         if not verdict.is_accepted:
-            return Refused(attributes, Refusal.POLICY, verdict.reason)
+            return FilteredRoute(attributes, FilterReason.POLICY, verdict.reason)
         return self.path(attributes, verdict, path_id)
 
     def _without_own_next_hop(self, attributes: PathAttributes) -> PathAttributes:

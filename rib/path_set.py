@@ -13,18 +13,18 @@ from rib.decision import DecisionOptions, HopStates, Ranking, Reason, rank
 from rib.path import Path
 
 
-class Situation(NamedTuple):
+class DecisionContext(NamedTuple):
     """What a decision rested on besides the paths; shared by many sets.
 
     Attributes:
         options: The operator's choices.
         hops: What was known of the next hops, parallel to the paths.
-        incumbent: The best path before; ``None`` where it has no say.
+        oldest: The best path before; ``None`` where it has no say.
     """
 
     options: DecisionOptions
     hops: HopStates
-    incumbent: Path | None = None
+    oldest: Path | None = None
 
 
 class PathSet:
@@ -43,19 +43,19 @@ class PathSet:
     __slots__ = ("_ranking", "best", "members")
 
     def __init__(
-        self, members: tuple[Path, ...], best: Path | None, situation: Situation
+        self, members: tuple[Path, ...], best: Path | None, situation: DecisionContext
     ) -> None:
         self.best = best
         self.members = members
-        self._ranking: Situation | Ranking = situation
+        self._ranking: DecisionContext | Ranking = situation
 
     @property
     def ranking(self) -> Ranking:
         """The whole order; worked out once."""
         known = self._ranking
-        if isinstance(known, Situation):
-            options, hops, incumbent = known
-            known = rank(self.members, options, incumbent=incumbent, hops=hops)
+        if isinstance(known, DecisionContext):
+            options, hops, oldest = known
+            known = rank(self.members, options, oldest=oldest, hops=hops)
             self._ranking = known
             self.members = known.ordered
         return known

@@ -40,7 +40,7 @@ class Check(NamedTuple):
     text: str
 
 
-class Insight(Protocol):
+class HealthSource(Protocol):
     """What the server asks the daemon; each answers at once."""
 
     def figures(self) -> Figures:
@@ -58,10 +58,10 @@ class HttpError(Exception):
 
 
 class HttpServer:
-    """Serves ``insight`` from ``start`` to ``close``.
+    """Serves ``health_source`` from ``start`` to ``close``.
 
     Args:
-        insight: The daemon.
+        health_source: The daemon.
         address: To listen on.
         port: TCP port; 0 lets the kernel choose.
         patience: Seconds until a reader of metrics that does not read is cut off.
@@ -69,12 +69,12 @@ class HttpServer:
 
     def __init__(
         self,
-        insight: Insight,
+        health_source: HealthSource,
         address: str,
         port: int,
         patience: float = REQUEST_TIMEOUT,
     ) -> None:
-        self._insight = insight
+        self._insight = health_source
         self._patience = patience
         self._address = address
         self._port = port

@@ -208,7 +208,7 @@ def _speaker(
             default_local_pref=decision.default_local_pref,
             max_ecmp=decision.max_ecmp,
             multipath_relax=decision.multipath_relax,
-            prefers_incumbent_external=decision.prefer_oldest_external,
+            prefers_oldest_external=decision.prefer_oldest_external,
             left_out=frozenset(
                 step for key, step in _LEFT_OUT.items() if getattr(decision, key)
             ),

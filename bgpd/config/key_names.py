@@ -29,7 +29,7 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "speaker.listen_addresses": "bgp.listen.addresses",
         "speaker.listen_port": "bgp.listen.port",
         "speaker.decision.uses_aigp": "bgp.decision.aigp",
-        "speaker.decision.prefers_incumbent_external": "bgp.decision.prefer_oldest_external",
+        "speaker.decision.prefers_oldest_external": "bgp.decision.prefer_oldest_external",
         "speaker.decision.left_out.AS_PATH_LEN": "bgp.decision.ignore_as_path_length",
         "speaker.decision.left_out.INTERIOR_METRIC": "bgp.decision.ignore_interior_cost",
         "routes.originated": "routes.originate",

@@ -27,7 +27,7 @@ _log = logging.getLogger(__name__)
 Apply = Callable[[DaemonSettings], Awaitable[list[str]]]
 
 
-class Reloading:
+class ConfigReload:
     """Reloads one configuration, one time after the other.
 
     Args:

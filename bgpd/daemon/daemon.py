@@ -16,21 +16,21 @@ from bgpd.config.advice import advice
 from bgpd.config.diff import find_steps, in_order, pending
 from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
-from bgpd.daemon.config_reload import Reloading, capped
+from bgpd.daemon.config_reload import ConfigReload, capped
 from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.file_watch import FileWatch
-from bgpd.daemon.listen_retry import Listening
+from bgpd.daemon.listen_retry import ListenRetry
 from bgpd.daemon.servers import Servers
-from bgpd.daemon.startup_claim import Entrance, enter
+from bgpd.daemon.startup_claim import StartupClaim, enter
 from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.node.identity import identify, own_addresses, peers_with_as, with_as
 from bgpd.node.kernel_plan import apply_to_kernel, is_calico_node
 from bgpd.node.reconciler import Reconciler
 from bgpd.node.removal_holds import Holds
-from bgpd.pipeline.local_sources import calico_origins, plain_origins
+from bgpd.pipeline.local_sources import calico_sources, plain_sources
 from bgpd.runtime.event_loop import collect_at_rest
-from bgpd.runtime.fault_border import Border
+from bgpd.runtime.fault_border import FaultBorder
 from bgpd.runtime.log_setup import set_up_logging
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
@@ -49,8 +49,8 @@ from bgpd.worker.turns import collect, in_turns
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
     from bgpd.calico.desired import NodeDesired
     from bgpd.config.reading import Source
-    from bgpd.node.datastore_follower import ClusterFollower
-    from bgpd.node.kubernetes_inputs import SideFollower
+    from bgpd.node.datastore_follower import DatastoreFollower
+    from bgpd.node.kubernetes_inputs import KubernetesInputs
 
 EXIT_OK: Final = 0
 SHOWN_WARNINGS: Final = 200  # about objects; `calico diff` shows all
@@ -95,7 +95,7 @@ class Daemon:
         files: tuple[Path, ...] = (),
         *,
         must_listen: bool = False,
-        entrance: Entrance | None = None,
+        entrance: StartupClaim | None = None,
     ) -> None:
         self.settings = settings
         self._started_with = settings
@@ -104,13 +104,13 @@ class Daemon:
         self.speaker: Speaker | None = None
         self.reconciler: Reconciler | None = None
         self.forwarding: Forwarding | None = None
-        self.cluster: ClusterFollower | None = None
-        self.sides: SideFollower | None = None
+        self.cluster: DatastoreFollower | None = None
+        self.sides: KubernetesInputs | None = None
         self.holds: Holds | None = None
-        self.border = Border()
+        self.border = FaultBorder()
         self.started = asyncio.Event()
         self._ending: Ending | None = None
-        self.reloading = Reloading(source, files, self._apply_reloaded)
+        self.reloading = ConfigReload(source, files, self._apply_reloaded)
         self._must_listen = must_listen
         self._stop = asyncio.Event()
         self.desired: NodeDesired | None = None
@@ -120,7 +120,7 @@ class Daemon:
         self._supervisor = Supervisor()
         self._advice: tuple[str, ...] = ()
         self._servers = Servers(self, self._supervisor)
-        self._listening: Listening | None = None
+        self._listening: ListenRetry | None = None
         self._lag: LagMeter | None = None
         self._deferral: Deferral | None = None
         self._mark = Mark(settings.control_path)
@@ -188,7 +188,7 @@ class Daemon:
         speaker.shared.set_own_addresses(own_addresses(identity, self.desired))
         speaker.context.stale_path_time = self.settings.restart.stale_path_time
         is_node = self.settings.datastore.kind is not DatastoreKind.NONE
-        origins = calico_origins() if is_node else plain_origins()
+        origins = calico_sources() if is_node else plain_sources()
         reconciler = self.reconciler = Reconciler(speaker, origins)
         needs_view = is_calico_node(self.settings)
         kernel = await open_kernel(self.settings, needs_view=needs_view)
@@ -295,7 +295,7 @@ class Daemon:
     def _listen(self, speaker: Speaker, identity: SpeakerSettings) -> None:
         """Listen where the identity says, and nowhere else."""
         if self._listening is None:
-            self._listening = Listening(speaker.listener)
+            self._listening = ListenRetry(speaker.listener)
         self._listening.follow(identity.listen_addresses, identity.listen_port)
 
     # -- datastore ----------------------------------------------------------------------
@@ -303,10 +303,10 @@ class Daemon:
     def _follow_datastore(self) -> None:
         from bgpd.datastore import DatastoreError  # noqa: PLC0415  # the same
         from bgpd.node.datastore_follower import (  # noqa: PLC0415  # Calico's models: 0.2 s
-            ClusterFollower,
+            DatastoreFollower,
             make_datastore,
         )
-        from bgpd.node.kubernetes_inputs import SideFollower  # noqa: PLC0415  # the same
+        from bgpd.node.kubernetes_inputs import KubernetesInputs  # noqa: PLC0415  # the same
 
         settings = self.settings
         try:
@@ -317,12 +317,12 @@ class Daemon:
             )
         except DatastoreError as error:
             raise MisconfigurationError(str(error)) from error
-        self.sides = SideFollower(
+        self.sides = KubernetesInputs(
             settings.kubernetes,
             settings.node_name,
             removal_hold=settings.datastore.removal_hold,
         )
-        self.cluster = ClusterFollower(
+        self.cluster = DatastoreFollower(
             datastore,
             settings.node_name,
             self._template(),

@@ -17,7 +17,7 @@ RETRY: Final = 2.0  # seconds
 _log = logging.getLogger(__name__)
 
 
-class Listening:
+class ListenRetry:
     """Keeps a listener where it should listen.
 
     Args:

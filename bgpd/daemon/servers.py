@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.calico.desired import NodeDesired
     from bgpd.config.settings import DaemonSettings
     from bgpd.datastore.kubernetes import ApiStatus
-    from bgpd.node.kubernetes_inputs import SideFollower
+    from bgpd.node.kubernetes_inputs import KubernetesInputs
     from bgpd.show.state import DaemonView
 
 
@@ -34,7 +34,7 @@ class ServedDaemon(DaemonState, Protocol):
     changed_at: float
 
     @property
-    def sides(self) -> "SideFollower | None":
+    def sides(self) -> "KubernetesInputs | None":
         """What follows the inputs from Kubernetes."""
 
     def warnings(self) -> list[str]:
@@ -79,13 +79,13 @@ class Servers:
     async def serve_http(self, lag: LagMeter) -> None:
         """Serve metrics and health, already while the start waits for the datastore."""
         from bgpd.api.http import HttpServer  # noqa: PLC0415  # 0.2 s
-        from bgpd.show.health import DaemonInsight  # noqa: PLC0415
+        from bgpd.show.health import DaemonHealth  # noqa: PLC0415
 
         where = self._daemon.settings.metrics
-        insight = DaemonInsight(self._daemon, lag, self._daemon.warnings)
+        health_source = DaemonHealth(self._daemon, lag, self._daemon.warnings)
 
         async def serve() -> None:
-            server = HttpServer(insight, where.address, where.port)
+            server = HttpServer(health_source, where.address, where.port)
             await server.start()
             self._http = server
 
@@ -161,7 +161,7 @@ class Servers:
 
     async def _serve_bird(self, view: "DaemonView") -> None:
         from bgpd.api.bird import BirdServer  # noqa: PLC0415  # Calico's nodes alone
-        from bgpd.show.bird.commands import BirdAnswers  # noqa: PLC0415
+        from bgpd.show.bird.commands import BirdCommands  # noqa: PLC0415
 
         settings = self._daemon.settings.bird
         for path, family in (
@@ -172,7 +172,7 @@ class Servers:
                 continue
 
             async def serve(path: str = path, family: Family = family) -> None:
-                answers = BirdAnswers(view, family, settings.version)
+                answers = BirdCommands(view, family, settings.version)
                 server = BirdServer(path, answers)
                 await server.start()
                 self._bird.append(server)

@@ -26,7 +26,7 @@ Place = tuple[str, int]
 """Address and port."""
 
 
-class Entrance:
+class StartupClaim:
     """The place of this daemon among others, and the sockets that listen already.
 
     Args:
@@ -69,14 +69,14 @@ class Entrance:
         self._claim.release()
 
 
-def enter(settings: DaemonSettings) -> Entrance:
+def enter(settings: DaemonSettings) -> StartupClaim:
     """Claim the control path and listen, as far as it is known where.
 
     Raises:
         StartError: Another daemon has the control path.
     """
     try:
-        entrance = Entrance(settings.control_path)
+        entrance = StartupClaim(settings.control_path)
     except ClaimError as error:
         raise StartError(str(error)) from error
     if settings.datastore.kind is DatastoreKind.NONE:

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Mapping
 
 from bgpd.kernel.access import KernelAccess
-from bgpd.kernel.route_programmer import FibFeed
+from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from rib.family import Family
 
@@ -24,7 +24,10 @@ class Adoption:
     """
 
     def __init__(
-        self, speaker: Speaker, kernel: KernelAccess, feeds: Mapping[Family, FibFeed]
+        self,
+        speaker: Speaker,
+        kernel: KernelAccess,
+        feeds: Mapping[Family, RouteProgrammer],
     ) -> None:
         self._speaker = speaker
         self._kernel = kernel

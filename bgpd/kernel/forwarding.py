@@ -14,10 +14,10 @@ from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.adoption import Adoption
 from bgpd.kernel.former_places import FormerPlaces
 from bgpd.kernel.next_hop_updates import NextHopUpdates
-from bgpd.kernel.redistribution import Learning, LearnPlan
-from bgpd.kernel.route_programmer import FibFeed
-from bgpd.pipeline.local_sources import Origins
-from bgpd.speaker.early_reconnect import Reconnect
+from bgpd.kernel.redistribution import Redistribution, RedistributionPlan
+from bgpd.kernel.route_programmer import RouteProgrammer
+from bgpd.pipeline.local_sources import LocalSources
+from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from fib.errors import FibError
 from fib.kernel_follower import KernelFollower
@@ -48,29 +48,29 @@ class Forwarding:
         self,
         speaker: Speaker,
         settings: DaemonSettings,
-        origins: Origins,
+        origins: LocalSources,
         kernel: KernelAccess,
     ) -> None:
         self._speaker = speaker
         self._settings = settings
         self._origins = origins
         self._kernel = kernel
-        feeds: dict[Family, FibFeed] = {}
-        self._feeds: Mapping[Family, FibFeed] = feeds
+        feeds: dict[Family, RouteProgrammer] = {}
+        self._feeds: Mapping[Family, RouteProgrammer] = feeds
         self._next_hops = NextHopUpdates(speaker, feeds)
         if kernel.fib is not None:
             for family in FAMILIES:
                 states = self._next_hops.ways.states
-                feeds[family] = FibFeed(
+                feeds[family] = RouteProgrammer(
                     kernel.fib, family, settings.fib, states, origins
                 )
         self.adoption = Adoption(speaker, kernel, feeds)
-        self._reconnect = Reconnect(speaker, settings.fib.protocol)
+        self._reconnect = EarlyReconnect(speaker, settings.fib.protocol)
         self._tunnel: Tunnel | None = None
         if feeds and kernel.view is not None and settings.calico.keeps_tunnel:
             self._tunnel = Tunnel(kernel.view)
-        self._plan = LearnPlan(settings.routes.learn, settings.routes.direct)
-        self._learning: Learning | None = None
+        self._plan = RedistributionPlan(settings.routes.learn, settings.routes.direct)
+        self._learning: Redistribution | None = None
         self._opening: asyncio.Task[None] | None = None
 
     @property
@@ -107,7 +107,7 @@ class Forwarding:
 
     # -- what is wanted -----------------------------------------------------------------
 
-    def learn(self, plan: LearnPlan) -> None:
+    def learn(self, plan: RedistributionPlan) -> None:
         """Learn other routes than so far."""
         self._plan = plan
         if self._learning is not None:
@@ -127,7 +127,7 @@ class Forwarding:
         self._learn_from(follower.view)
 
     def _learn_from(self, view: KernelView) -> None:
-        self._learning = Learning(self._speaker, view, self._origins)
+        self._learning = Redistribution(self._speaker, view, self._origins)
         self._learning.follow(self._plan)
 
     def set_policies(self, policies: Mapping[Family, KernelPolicy]) -> None:

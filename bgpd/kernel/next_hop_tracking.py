@@ -20,7 +20,7 @@ _log = logging.getLogger(__name__)
 Deliver = Callable[[list[NextHopState], list[bytes]], None]
 
 
-class Ways:
+class NextHopTracker:
     """The next hops in use and the way to each, by their keys (``rib.zones``).
 
     Args:

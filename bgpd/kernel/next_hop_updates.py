@@ -12,11 +12,11 @@ from operator import itemgetter
 from typing import Final
 
 from bgpd.config.settings import DaemonSettings
-from bgpd.kernel.next_hop_tracking import Ways
+from bgpd.kernel.next_hop_tracking import NextHopTracker
 from bgpd.kernel.own_routes import KernelRoutes
-from bgpd.kernel.route_programmer import FibFeed
-from bgpd.pipeline.local_sources import Origins
-from bgpd.speaker.early_reconnect import Reconnect
+from bgpd.kernel.route_programmer import RouteProgrammer
+from bgpd.pipeline.local_sources import LocalSources
+from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState
@@ -40,8 +40,10 @@ class NextHopUpdates:
         ways: How each next hop is reached.
     """
 
-    def __init__(self, speaker: Speaker, feeds: Mapping[Family, FibFeed]) -> None:
-        self.ways = Ways(self._ways_changed)
+    def __init__(
+        self, speaker: Speaker, feeds: Mapping[Family, RouteProgrammer]
+    ) -> None:
+        self.ways = NextHopTracker(self._ways_changed)
         self._speaker = speaker
         self._feeds = feeds
         self._pace = Pace()
@@ -51,8 +53,8 @@ class NextHopUpdates:
         self,
         view: KernelView,
         settings: DaemonSettings,
-        origins: Origins,
-        reconnect: Reconnect,
+        origins: LocalSources,
+        reconnect: EarlyReconnect,
     ) -> None:
         """Resolve next hops from now on, through routes of others and of ours."""
         speaker, uses_default = self._speaker, settings.resolves_by_default_route

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
-from bgpd.kernel.route_programmer import ACCEPTED, FibFeed
-from bgpd.pipeline.local_sources import Origins
+from bgpd.kernel.route_programmer import ACCEPTED, RouteProgrammer
+from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.speaker import Speaker
 from fib.interest import Interest
 from fib.kernel_policy import Disposition
@@ -40,8 +40,8 @@ class KernelRoutes:
     def __init__(
         self,
         speaker: Speaker,
-        feeds: Mapping[Family, FibFeed],
-        origins: Origins,
+        feeds: Mapping[Family, RouteProgrammer],
+        origins: LocalSources,
         metric: int,
         gateway_of: Callable[[bytes], bytes],
     ) -> None:

@@ -10,12 +10,12 @@ from fnmatch import fnmatchcase
 from typing import Final
 
 from bgpd.config.settings import DirectSettings, LearnSettings
-from bgpd.pipeline.local_sources import Origins
+from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.speaker import Speaker
 from fib.connected import Choice, Connected, ConnectedPrefixes
 from fib.kernel_policy import ELEVATED_WEIGHT, MAX_METRIC
 from fib.kernel_view import KernelView
-from fib.learned import LearnedChange, LearnedRoute, LearnedRoutes
+from fib.learned import LearnedChange, RedistributedRoute, RedistributedRoutes
 from rib.attributes import (
     ORIGIN_IGP,
     ORIGIN_INCOMPLETE,
@@ -31,7 +31,7 @@ _MEMO_MAX: Final = 4096  # devices of workloads come and go; then all are forgot
 
 
 @dataclass(frozen=True, slots=True)
-class LearnPlan:
+class RedistributionPlan:
     """What is learned, and what it looks like.
 
     Attributes:
@@ -58,7 +58,7 @@ class LearnPlan:
         return self.routes.is_enabled or bool(self.direct.interfaces)
 
 
-class Learning:
+class Redistribution:
     """Announces what the kernel has.
 
     Args:
@@ -67,24 +67,26 @@ class Learning:
         origins: The sources it is announced under.
     """
 
-    def __init__(self, speaker: Speaker, view: KernelView, origins: Origins) -> None:
+    def __init__(
+        self, speaker: Speaker, view: KernelView, origins: LocalSources
+    ) -> None:
         self._speaker = speaker
         self._view = view
         self._origins = origins
-        self._plan = LearnPlan()
-        self._routes: LearnedRoutes | None = None
+        self._plan = RedistributionPlan()
+        self._routes: RedistributedRoutes | None = None
         self._connected: ConnectedPrefixes | None = None
         self._attributes: dict[tuple[object, ...], PathAttributes] = {}
         self._next_hops: dict[tuple[bytes, str], NextHop] = {}
 
-    def follow(self, plan: LearnPlan) -> None:
+    def follow(self, plan: RedistributionPlan) -> None:
         """Learn other routes than so far, or let them look otherwise."""
         before, self._plan = self._plan, plan
         looks_alike = replace(before, routes=plan.routes, direct=plan.direct) == plan
         if before.routes != plan.routes or not looks_alike:
             self._stop_routes()
             if plan.routes.is_enabled:
-                self._routes = LearnedRoutes(
+                self._routes = RedistributedRoutes(
                     self._view,
                     self._routes_changed,
                     protocols=plan.routes.protocols or None,
@@ -128,7 +130,7 @@ class Learning:
 
     def _routes_changed(self, changes: Sequence[LearnedChange]) -> None:
         gone: dict[Family, list[Nlri]] = {}
-        come: dict[tuple[Family, LearnedRoute], list[Nlri]] = {}
+        come: dict[tuple[Family, RedistributedRoute], list[Nlri]] = {}
         for family, nlri, route in changes:
             if route is None:
                 gone.setdefault(family, []).append(nlri)
@@ -219,7 +221,7 @@ class Learning:
         return known
 
 
-def _way(route: LearnedRoute) -> tuple[bytes, str]:
+def _way(route: RedistributedRoute) -> tuple[bytes, str]:
     """Return gateway and device of a route's first hop, as BIRD tells its peers."""
     if not route.hops:
         return b"", ""

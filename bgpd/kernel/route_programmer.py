@@ -14,7 +14,7 @@ from collections.abc import Set as AbstractSet
 from typing import Final
 
 from bgpd.config.settings import FibSettings
-from bgpd.pipeline.local_sources import Origins
+from bgpd.pipeline.local_sources import LocalSources
 from fib.kernel_policy import Disposition, KernelPolicy, KernelRules
 from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
@@ -40,7 +40,7 @@ _Fate = tuple[Disposition, ...]
 _Recipe = tuple[int, tuple[tuple[bytes, str], ...]]
 
 
-class FibFeed:
+class RouteProgrammer:
     """Submits one family's routes.
 
     Args:
@@ -57,7 +57,7 @@ class FibFeed:
         family: Family,
         settings: FibSettings,
         ways: Mapping[bytes, NextHopState],
-        origins: Origins,
+        origins: LocalSources,
     ) -> None:
         self._fib = fib
         self._family = family

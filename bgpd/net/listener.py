@@ -51,7 +51,7 @@ Place = tuple[str, int]
 """Address and port."""
 
 
-class _Door:
+class _ListeningSocket:
     """One listening socket.
 
     Args:
@@ -160,8 +160,8 @@ class Listener:
     def __init__(self, poller: Poller, accept: Callable[[Connection], None]) -> None:
         self._poller = poller
         self._accept = accept
-        self._doors: dict[Place, _Door] = {}
-        self._zone_doors: dict[tuple[Place, str], tuple[int, _Door]] = {}
+        self._doors: dict[Place, _ListeningSocket] = {}
+        self._zone_doors: dict[tuple[Place, str], tuple[int, _ListeningSocket]] = {}
         self._keys: dict[str, str] = {}
         self._ready_made: dict[Place, Socket] = {}
         self._is_open = True
@@ -215,8 +215,8 @@ class Listener:
         _log.info("listening on %s port %d", addr, port)
         self.follow_links()
 
-    def _make_door(self, sock: Socket, zone: str) -> _Door:
-        door = _Door(
+    def _make_door(self, sock: Socket, zone: str) -> _ListeningSocket:
+        door = _ListeningSocket(
             self._poller,
             sock,
             self._accept,
@@ -228,7 +228,7 @@ class Listener:
             door.key_was_set()
         return door
 
-    def _all_doors(self) -> list[_Door]:
+    def _all_doors(self) -> list[_ListeningSocket]:
         return [*self._doors.values(), *(door for _, door in self._zone_doors.values())]
 
     def follow_links(self) -> None:

@@ -47,15 +47,15 @@ class Pulse:
         resumed: Called after a standstill, before any timer is judged.
 
     Attributes:
-        standstill_count: How often the process stood still.
-        standstill_seconds: For how long in all.
+        stall_count: How often the process stood still.
+        stall_seconds: For how long in all.
     """
 
     def __init__(
         self, loop: asyncio.AbstractEventLoop, resumed: Callable[[Standstill], object]
     ) -> None:
-        self.standstill_count = 0
-        self.standstill_seconds = 0.0
+        self.stall_count = 0
+        self.stall_seconds = 0.0
         self._loop = loop
         self._resumed = resumed
         self._at, self._boot_at = loop.time(), clock_gettime(CLOCK_BOOTTIME)
@@ -68,8 +68,8 @@ class Pulse:
         self._at, self._boot_at = now, boot
         if passed >= STANDSTILL or boot_passed >= STANDSTILL:
             seconds = max(passed, boot_passed)
-            self.standstill_count += 1
-            self.standstill_seconds += seconds
+            self.stall_count += 1
+            self.stall_seconds += seconds
             self._resumed(Standstill(seconds, max(0.0, passed - BEAT), now))
         return now
 

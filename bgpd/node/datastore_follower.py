@@ -33,10 +33,10 @@ from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.model import Status
-from bgpd.node.kubernetes_inputs import SideFollower
+from bgpd.node.kubernetes_inputs import KubernetesInputs
 from bgpd.node.warning_log import WarningLog
 from bgpd.runtime.event_loop import keep_young
-from bgpd.runtime.fault_border import Border
+from bgpd.runtime.fault_border import FaultBorder
 from bgpd.session.settings import AddPathMode, PeerSettings
 from bgpd.worker.turns import in_turns
 
@@ -50,7 +50,7 @@ MAX_CONNECT_RETRY_TIME: Final = 5
 Deliver = Callable[[NodeDesired], Awaitable[None]]
 
 
-class ClusterFollower:
+class DatastoreFollower:
     """Reads a datastore for one node.
 
     Args:
@@ -79,8 +79,8 @@ class ClusterFollower:
         deliver: Deliver,
         *,
         calico: CalicoSettings,
-        border: Border | None = None,
-        sides: SideFollower | None = None,
+        border: FaultBorder | None = None,
+        sides: KubernetesInputs | None = None,
         removal_hold: int = REMOVAL_HOLD,
         claimed: ClaimedBlocks | None = None,
     ) -> None:
@@ -91,7 +91,7 @@ class ClusterFollower:
         self.plan_count = 0
         self._node = node
         self._state = ClusterState(_as_calico(template, calico), _options(calico))
-        self._border = border or Border()
+        self._border = border or FaultBorder()
         self._side = self._sound_side = SideInputs()  # seen last; planned with last
         self._sides = sides
         if sides is not None:

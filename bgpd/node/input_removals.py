@@ -9,7 +9,7 @@ from bgpd.calico.removals import Count, RemovalGuard
 from bgpd.datastore.guarded import LATE, LISTEN, log_notes
 
 
-class SideGuard:
+class InputRemovals:
     """Says whether a removal counts now, and later when one does that was kept apart.
 
     Keys are those of ``bgpd.calico.plausible.SideRules``.

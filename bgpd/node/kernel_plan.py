@@ -9,8 +9,8 @@ from bgpd.config.settings import (
     LearnSettings,
 )
 from bgpd.kernel.forwarding import Forwarding
-from bgpd.kernel.redistribution import LearnPlan
-from bgpd.runtime.fault_border import Border
+from bgpd.kernel.redistribution import RedistributionPlan
+from bgpd.runtime.fault_border import FaultBorder
 from rib.nlri import parse_address
 
 if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
@@ -22,7 +22,9 @@ def is_calico_node(settings: DaemonSettings) -> bool:
     return settings.datastore.kind is not DatastoreKind.NONE and settings.fib.is_enabled
 
 
-def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> LearnPlan:
+def redistribution_plan(
+    settings: DaemonSettings, desired: "NodeDesired | None"
+) -> RedistributionPlan:
     """Return what is redistributed from the kernel.
 
     A node of a cluster learns as BIRD does there: other programs' routes and connected
@@ -31,8 +33,8 @@ def learn_plan(settings: DaemonSettings, desired: "NodeDesired | None") -> Learn
     """
     learn, direct = settings.routes.learn, settings.routes.direct
     if desired is None or not is_calico_node(settings):
-        return LearnPlan(learn, direct)
-    return LearnPlan(
+        return RedistributionPlan(learn, direct)
+    return RedistributionPlan(
         learn if learn.is_enabled else LearnSettings(is_enabled=True),
         direct if direct.interfaces else DirectSettings(desired.direct_interfaces),
         is_calico=True,
@@ -58,7 +60,7 @@ def apply_to_kernel(
     forwarding: Forwarding,
     settings: DaemonSettings,
     desired: "NodeDesired | None",
-    border: Border,
+    border: FaultBorder,
 ) -> None:
     """Let the kernel's part follow what the node must be, each part by itself."""
     if desired is not None:
@@ -69,4 +71,4 @@ def apply_to_kernel(
         with border.around("the IPIP tunnel"):
             forwarding.keep_tunnel(tunnel_address(desired))
     with border.around("what is redistributed from the kernel"):
-        forwarding.learn(learn_plan(settings, desired))
+        forwarding.learn(redistribution_plan(settings, desired))

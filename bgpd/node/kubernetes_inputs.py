@@ -23,14 +23,14 @@ from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import REMOVAL_HOLD, KubernetesSettings
 from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
-from bgpd.node.input_removals import SideGuard
+from bgpd.node.input_removals import InputRemovals
 
 START_WAIT: Final = 5.0  # seconds that a start waits for what the API has to say
 
 _log = logging.getLogger(__name__)
 
 
-class SideFollower:
+class KubernetesInputs:
     """Follows them, and says when they changed.
 
     Args:
@@ -51,7 +51,7 @@ class SideFollower:
         removal_hold: int = REMOVAL_HOLD,
     ) -> None:
         self.on_change: Callable[[], None] = _nobody
-        self.guard = SideGuard(removal_hold, self._release)
+        self.guard = InputRemovals(removal_hold, self._release)
         self._settings = settings
         self._services = ServiceTable(settings.node_name or node)
         self._secrets = SecretTable()

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from bgpd.config.diff import Step
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
-from bgpd.pipeline.local_sources import FALLBACK_WEIGHT, Origins
+from bgpd.pipeline.local_sources import FALLBACK_WEIGHT, LocalSources
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.settings import PeerSettings, RangeSettings
 from bgpd.speaker.conditional_routes import Conditional, ConditionalRoutes
@@ -65,7 +65,7 @@ class Reconciler:
         origins: The sources of own routes.
     """
 
-    def __init__(self, speaker: Speaker, origins: Origins) -> None:
+    def __init__(self, speaker: Speaker, origins: LocalSources) -> None:
         self._speaker = speaker
         self._origins = origins
         self._peers = PeerChanges(speaker, self._settle)

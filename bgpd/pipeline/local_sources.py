@@ -20,7 +20,7 @@ FALLBACK_WEIGHT: Final = -1
 _DIRECT, _STATIC, _KERNEL = (number - BGP_PREFERENCE for number in (240, 200, 10))
 
 
-class Origins(NamedTuple):
+class LocalSources(NamedTuple):
     """Every source that is not a peer.
 
     Attributes:
@@ -45,18 +45,18 @@ class Origins(NamedTuple):
         return frozenset((self.blocks, self.gateways))
 
 
-def plain_origins() -> Origins:
+def plain_sources() -> LocalSources:
     """Return the sources of a daemon that is told by its configuration alone."""
     return _origins(static=LOCAL_WEIGHT, direct=LOCAL_WEIGHT, kernel=0)
 
 
-def calico_origins() -> Origins:
+def calico_sources() -> LocalSources:
     """Return the sources of a node of a Calico cluster."""
     return _origins(static=_STATIC, direct=_DIRECT, kernel=_KERNEL)
 
 
-def _origins(*, static: int, direct: int, kernel: int) -> Origins:
-    return Origins(
+def _origins(*, static: int, direct: int, kernel: int) -> LocalSources:
+    return LocalSources(
         blocks=Source("blocks", SourceKind.LOCAL, weight=static),
         networks=Source("networks", SourceKind.LOCAL, weight=static),
         gateways=Source("gateways", SourceKind.LOCAL, weight=static),

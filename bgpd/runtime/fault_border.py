@@ -13,7 +13,7 @@ from contextlib import contextmanager
 _log = logging.getLogger(__name__)
 
 
-class Border:
+class FaultBorder:
     """Catches what parts raise.
 
     Attributes:

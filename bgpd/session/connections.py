@@ -136,7 +136,7 @@ class Waiting:
         return now >= self.until or len(self.messages) > _MOST_HELD
 
 
-class Machines:
+class Connections:
     """All connections of one peer.
 
     Attributes:

@@ -1,6 +1,6 @@
 """What others may ask of a peer's session; nothing here changes it but new settings."""
 
-from bgpd.session.connections import Machines
+from bgpd.session.connections import Connections
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import PeerSettings
@@ -14,7 +14,7 @@ class SessionFacts:
         machines: Of all the peer's connections.
     """
 
-    def __init__(self, machines: Machines) -> None:
+    def __init__(self, machines: Connections) -> None:
         self._machines = machines
 
     @property

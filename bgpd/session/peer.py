@@ -18,7 +18,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bgpd.session.connection_fsm import USUAL, Connection
-from bgpd.session.connections import COLLISION_WAIT, Machines, Waiting
+from bgpd.session.connections import COLLISION_WAIT, Connections, Waiting
 from bgpd.session.endings import ending_by, ending_of
 from bgpd.session.events import (
     CloseConnection,
@@ -74,7 +74,7 @@ class PeerSession(SessionFacts):
         self.restart = restart or RestartState()
         self._hostname = hostname
         super().__init__(
-            Machines(settings, rng, is_dynamic=is_dynamic, sought_until=sought_until)
+            Connections(settings, rng, is_dynamic=is_dynamic, sought_until=sought_until)
         )
         self._outbox = self._machines.outbox
         self.counters = self._machines.counters

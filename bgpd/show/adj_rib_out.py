@@ -19,7 +19,7 @@ from rib.path_set import Entry, best_of, paths_of
 from rib.policy import export_allowed, is_long_lived_stale
 
 
-class Withheld(Enum):
+class NotAdvertised(Enum):
     """Why a member is not told a path."""
 
     OWN = "it came from this peer"
@@ -37,7 +37,7 @@ class Withheld(Enum):
     NOT_SELECTED = "it is not selected"
 
 
-class Told(NamedTuple):
+class Advertisement(NamedTuple):
     """One path and what becomes of it towards a member.
 
     Attributes:
@@ -49,11 +49,11 @@ class Told(NamedTuple):
 
     path: Path
     attributes: PathAttributes | None
-    withheld: Withheld | None = None
+    withheld: NotAdvertised | None = None
     detail: str = ""
 
 
-class Teller:
+class AdjRibOut:
     """Says what members of one group are told; remembers what prefixes share.
 
     Args:
@@ -66,9 +66,11 @@ class Teller:
         self._export = Export(replace(context, four_octet_as=True), group.export.policy)
         self._tells_own_only = group.export.tells_own_only
         self._add_path_max = context.add_path_max
-        self._memo: dict[Path, Told] = {}
+        self._memo: dict[Path, Advertisement] = {}
 
-    def told(self, entry: Entry | None, nlri: Nlri, member: Source) -> Iterator[Told]:
+    def told(
+        self, entry: Entry | None, nlri: Nlri, member: Source
+    ) -> Iterator[Advertisement]:
         """Yield each path that competes to be told to ``member``, told or withheld."""
         best = best_of(entry)
         count = 0
@@ -79,15 +81,15 @@ class Teller:
                 has_room = not self._add_path_max or count < self._add_path_max
                 is_candidate = has_room and path.next_hop.is_reachable
             if not is_candidate:
-                yield Told(path, None, Withheld.NOT_SELECTED)
+                yield Advertisement(path, None, NotAdvertised.NOT_SELECTED)
                 continue
             outcome = self.outcome(path, nlri)
             count += outcome.withheld is None
             if path.source is member:
-                outcome = Told(path, None, Withheld.OWN)
+                outcome = Advertisement(path, None, NotAdvertised.OWN)
             yield outcome
 
-    def outcome(self, path: Path, nlri: Nlri) -> Told:
+    def outcome(self, path: Path, nlri: Nlri) -> Advertisement:
         """Return what becomes of a path that is a candidate."""
         if self._export.policy.needs_prefix:
             return self._make(path, nlri)
@@ -96,27 +98,27 @@ class Teller:
             known = self._memo[path] = self._make(path, nlri)
         return known
 
-    def _make(self, path: Path, nlri: Nlri) -> Told:
+    def _make(self, path: Path, nlri: Nlri) -> Advertisement:
         outgoing = self._export(path, nlri)
         if outgoing is None:
             withheld, detail = self._why_not(path, nlri)
-            return Told(path, None, withheld, detail)
+            return Advertisement(path, None, withheld, detail)
         if self._tells_own_only and origin_of(path) is not Origin.OWN:
-            return Told(path, None, Withheld.DEFERRED)
+            return Advertisement(path, None, NotAdvertised.DEFERRED)
         shown = PathAttributes(outgoing.attributes, outgoing.next_hop)
         next_hop = outgoing.next_hop or shown.get(NEXT_HOP) or b""
-        return Told(path, PathAttributes(outgoing.attributes, next_hop))
+        return Advertisement(path, PathAttributes(outgoing.attributes, next_hop))
 
-    def _why_not(self, path: Path, nlri: Nlri) -> tuple[Withheld, str]:
+    def _why_not(self, path: Path, nlri: Nlri) -> tuple[NotAdvertised, str]:
         """Return which of the export's checks stopped a path, in their order."""
         export, context = self._export, self._export.context
         attributes = path.attributes
         if (origin_of(path), context.target) not in TOLD:
-            return Withheld.REFLECTION, ""
+            return NotAdvertised.REFLECTION, ""
         if not export_allowed(attributes, is_ebgp=context.target is Target.EBGP):
-            return Withheld.COMMUNITY, ""
+            return NotAdvertised.COMMUNITY, ""
         if not context.has_long_lived and is_long_lived_stale(attributes):
-            return Withheld.LONG_LIVED, ""
+            return NotAdvertised.LONG_LIVED, ""
         verdict = export.policy.evaluate(
             attributes,
             path.source,
@@ -125,8 +127,8 @@ class Teller:
             interface=path.next_hop.interface,
         )
         if not verdict.is_accepted:
-            return Withheld.POLICY, f"{export.policy.name}: {verdict.reason}"
+            return NotAdvertised.POLICY, f"{export.policy.name}: {verdict.reason}"
         without_role = Export(replace(context, role=""), export.policy)
         if context.role and without_role(path, nlri) is not None:
-            return Withheld.ROUTE_LEAK, f"our role is {context.role}"
-        return Withheld.NEXT_HOP, ""
+            return NotAdvertised.ROUTE_LEAK, f"our role is {context.role}"
+        return NotAdvertised.NEXT_HOP, ""

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kernel
     from bgpd.kernel.forwarding import Forwarding
-    from bgpd.node.datastore_follower import ClusterFollower
+    from bgpd.node.datastore_follower import DatastoreFollower
     from bgpd.node.removal_holds import Holds
-    from bgpd.runtime.fault_border import Border
+    from bgpd.runtime.fault_border import FaultBorder
     from bgpd.speaker.selection_deferral import Report
     from bgpd.speaker.speaker import Speaker
 
@@ -36,7 +36,7 @@ class ReloadState(Protocol):
 class DaemonState(Protocol):
     """A daemon that may still be starting: what is not there yet is ``None``."""
 
-    border: "Border"
+    border: "FaultBorder"
 
     @property
     def speaker(self) -> "Speaker | None":
@@ -47,7 +47,7 @@ class DaemonState(Protocol):
         """The kernel's part."""
 
     @property
-    def cluster(self) -> "ClusterFollower | None":
+    def cluster(self) -> "DatastoreFollower | None":
         """What follows the datastore; ``None`` also where there is none to follow."""
 
     @property

@@ -41,8 +41,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-class DaemonInsight:
-    """Answers the HTTP server (``bgpd.api.http.Insight``).
+class DaemonHealth:
+    """Answers the HTTP server (``bgpd.api.http.HealthSource``).
 
     Args:
         daemon: What is asked about; may still be starting.
@@ -88,8 +88,8 @@ class DaemonInsight:
             contained_faults=dict(daemon.border.counts),
             lag_worst=self._lag.worst(),
             lag_p99=self._lag.percentile(0.99),
-            process_stalls=pulse.standstill_count if pulse else 0,
-            process_stall_seconds=pulse.standstill_seconds if pulse else 0.0,
+            process_stalls=pulse.stall_count if pulse else 0,
+            process_stall_seconds=pulse.stall_seconds if pulse else 0.0,
             log_lines_lost=log.lost,
             log_lines_suppressed=log.counted,
             fib=None if fib is None else fib.counts,

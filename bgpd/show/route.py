@@ -11,9 +11,9 @@ from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.pipeline.family_tables import FamilyTables
-from bgpd.show.adj_rib_out import Teller, Withheld
+from bgpd.show.adj_rib_out import AdjRibOut, NotAdvertised
 from bgpd.show.fib import route_row
-from bgpd.show.routes import path_row, refusal_text, refused_row
+from bgpd.show.routes import filter_reason_text, filtered_row, path_row
 from bgpd.show.state import (
     DaemonView,
     Describer,
@@ -23,7 +23,7 @@ from bgpd.show.state import (
 from bgpd.speaker.peer import Peer
 from reflector.group import UpdateGroup
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6, Family
-from rib.import_checks import Refused
+from rib.import_checks import FilteredRoute
 from rib.nlri import Nlri, format_prefix, make_nlri, network_octets
 from rib.path_set import best_of, multipath_of, paths_of, reasons_of
 from rib.prefix_lookup import PrefixLengths, longest_match
@@ -70,9 +70,9 @@ def _explain(
     tables = view.speaker.tables[family]
     describe = Describer()
     entry = tables.loc_rib.table.get(nlri)
-    around: dict[Nlri, list[tuple[Peer, int, Refused]]] = {}
+    around: dict[Nlri, list[tuple[Peer, int, FilteredRoute]]] = {}
     for peer in list(view.speaker.peers.values()):
-        for found in _refused_around(peer, family, wanted):
+        for found in _filtered_around(peer, family, wanted):
             if found is None:
                 yield None
             else:
@@ -93,7 +93,7 @@ def _explain(
         "requested": asked,
         "family": str(family),
         "paths": _paths(view, tables, nlri, describe),
-        "filtered": [refused_row(*each, describe) for each in around.get(nlri, ())],
+        "filtered": [filtered_row(*each, describe) for each in around.get(nlri, ())],
         "more_specific_filtered": _more_specific(around, family, nlri),
         "best": None if best is None else best.source.name,
         "multipath": [path.source.name for path in multipath],
@@ -105,14 +105,16 @@ def _explain(
 
 
 def _more_specific(
-    around: Mapping[Nlri, list[tuple[Peer, int, Refused]]], family: Family, nlri: Nlri
+    around: Mapping[Nlri, list[tuple[Peer, int, FilteredRoute]]],
+    family: Family,
+    nlri: Nlri,
 ) -> list[Row]:
     """Return the prefixes that would go before ``nlri``, had they not been refused."""
     return [
         {
             "prefix": format_prefix(longer, family.afi),
             "peer": peer.settings.name,
-            "reason": refusal_text(why),
+            "reason": filter_reason_text(why),
         }
         for longer in sorted(around, reverse=True)
         if longer[0] > nlri[0]
@@ -146,9 +148,9 @@ def _paths(
     ]
 
 
-def _refused_around(
+def _filtered_around(
     peer: Peer, family: Family, nlri: Nlri
-) -> Iterator[tuple[Nlri, int, Refused] | None]:
+) -> Iterator[tuple[Nlri, int, FilteredRoute] | None]:
     """Yield a peer's refused routes of a prefix and of all that contain it.
 
     With breaths (``None``) in a long search.
@@ -177,13 +179,13 @@ def _told(
 ) -> Iterator[tuple[Row, bool]]:
     """Yield each distinct answer of a group, with the members it goes for."""
     entry = tables.loc_rib.table.get(nlri)
-    teller = Teller(group)
+    teller = AdjRibOut(group)
     context = group.export.context
     answers: dict[tuple[object, ...], list[str]] = {}
     details: dict[tuple[object, ...], tuple[Row, bool]] = {}
     for source in list(group.members):
         for path, attributes, withheld, detail in teller.told(entry, nlri, source):
-            if withheld is Withheld.NOT_SELECTED:
+            if withheld is NotAdvertised.NOT_SELECTED:
                 continue
             key: tuple[object, ...] = (path, attributes, withheld)
             answers.setdefault(key, []).append(source.name)
@@ -207,7 +209,7 @@ def _no_such_route(
     tables: FamilyTables,
     asked: str,
     nlri: Nlri,
-    around: Mapping[Nlri, list[tuple[Peer, int, Refused]]],
+    around: Mapping[Nlri, list[tuple[Peer, int, FilteredRoute]]],
 ) -> ControlError:
     afi = tables.family.afi
     octets = network_octets(nlri, afi)
@@ -221,6 +223,6 @@ def _no_such_route(
         peer, _, why = around[longest][0]
         text += (
             f"; {format_prefix(longest, afi)} was filtered, from"
-            f" {peer.settings.name}: {refusal_text(why)}"
+            f" {peer.settings.name}: {filter_reason_text(why)}"
         )
     return ControlError("no-such-route", f"no route {asked}: {text}", hint)

@@ -11,7 +11,7 @@ from enum import Enum
 from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
-from bgpd.show.adj_rib_out import Teller
+from bgpd.show.adj_rib_out import AdjRibOut
 from bgpd.show.state import (
     DaemonView,
     Describer,
@@ -23,7 +23,7 @@ from bgpd.show.state import (
 )
 from bgpd.speaker.peer import Peer
 from rib.family import Family
-from rib.import_checks import Refused
+from rib.import_checks import FilteredRoute
 from rib.nlri import Nlri, format_prefix, make_nlri
 from rib.path import Path
 from rib.path_set import (
@@ -154,7 +154,7 @@ def _held(
     table = view.speaker.tables[family].loc_rib.table
     peer, wanted = question.peer, question.wanted
     describe = Describer()
-    refused = _refused_of(peer, family) if question.side is Side.RECEIVED else {}
+    refused = _filtered_of(peer, family) if question.side is Side.RECEIVED else {}
 
     def is_chosen(nlri: Nlri) -> bool:
         if not wanted(nlri):
@@ -179,15 +179,15 @@ def _held(
                 yield head | row
         if not question.is_best_only:
             for path_id, why in refused.get(nlri, ()):
-                yield head | refused_row(peer, path_id, why, describe)
+                yield head | filtered_row(peer, path_id, why, describe)
 
 
-def _refused_of(
+def _filtered_of(
     peer: Peer | None, family: Family
-) -> dict[Nlri, list[tuple[int, Refused]]]:
+) -> dict[Nlri, list[tuple[int, FilteredRoute]]]:
     """Return a peer's refused routes by prefix."""
     rib = None if peer is None else peer.ribs_in.get(family)
-    found: dict[Nlri, list[tuple[int, Refused]]] = {}
+    found: dict[Nlri, list[tuple[int, FilteredRoute]]] = {}
     if rib is not None:
         for (nlri, path_id), why in rib.refused.items():
             found.setdefault(nlri, []).append((path_id, why))
@@ -222,8 +222,8 @@ def path_row(path: Path) -> Row:
     }
 
 
-def refused_row(
-    peer: Peer | None, path_id: int, why: Refused, describe: Describer
+def filtered_row(
+    peer: Peer | None, path_id: int, why: FilteredRoute, describe: Describer
 ) -> Row:
     """Return a row for a route that was kept out of the decision."""
     return {
@@ -233,12 +233,12 @@ def refused_row(
         "is_best": False,
         "is_multipath": False,
         "is_filtered": True,
-        "reason": refusal_text(why),
+        "reason": filter_reason_text(why),
         "attributes": describe(why.attributes),
     }
 
 
-def refusal_text(why: Refused) -> str:
+def filter_reason_text(why: FilteredRoute) -> str:
     """Return why a route was kept out, in words."""
     reason = why.refusal.value
     return f"{reason}: {why.detail}" if why.detail else reason
@@ -257,7 +257,7 @@ def _advertised(
     group = None if source is None else tables.group_of(source)
     if source is None or group is None:
         return  # it speaks no such family, or not now
-    table, describe, teller = tables.loc_rib.table, Describer(), Teller(group)
+    table, describe, teller = tables.loc_rib.table, Describer(), AdjRibOut(group)
     for nlri in _chosen(list(table), question.wanted):
         if nlri is None:
             yield None

@@ -59,7 +59,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
             for settings in speaker.neighbours.ranges.values()
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
-        "selection_deferral": recovery_row(view),
+        "selection_deferral": deferral_row(view),
         "background_jobs": len(speaker.jobs),
         "fib": None if view.fib is None else _fib(view),
         "datastore": None if view.datastore is None else _datastore(view),
@@ -71,7 +71,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
     }
 
 
-def recovery_row(view: DaemonView) -> Row | None:
+def deferral_row(view: DaemonView) -> Row | None:
     """Return how far the recovery after our restart is; ``None`` when it is over."""
     report = view.recovery() if view.recovery is not None else None
     if report is None:

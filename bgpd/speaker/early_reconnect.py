@@ -22,7 +22,7 @@ from bgpd.session.zones import split_zone
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from fib.errors import FibError
-from fib.next_hop_events import Opened, WayEvents
+from fib.next_hop_events import NextHopEvents, Opened
 from rib.nlri import parse_address
 
 TRIED_AT_ONCE: Final = 16  # peers; an attempt costs some 100 us
@@ -35,7 +35,7 @@ _WAITING: Final = (State.IDLE, State.CONNECT, State.ACTIVE)
 _log = logging.getLogger(__name__)
 
 
-class Reconnect:
+class EarlyReconnect:
     """Watches the ways to a speaker's peers.
 
     Args:
@@ -45,7 +45,7 @@ class Reconnect:
 
     def __init__(self, speaker: Speaker, protocol: int) -> None:
         self._speaker = speaker
-        self._events = WayEvents(self.opened, protocol)
+        self._events = NextHopEvents(self.opened, protocol)
         self._queue: dict[str, None] = {}  # addresses of peers, in the order of trying
         self._is_pacing = False
         self._is_closed = False

@@ -10,7 +10,7 @@ from itertools import islice
 from typing import Final
 
 from bgpd.speaker.context import SpeakerContext
-from bgpd.speaker.orphan_paths import Leftovers
+from bgpd.speaker.orphan_paths import OrphanPaths
 from bgpd.speaker.peer import Peer
 
 INTERVAL: Final = 10.0  # seconds between rounds
@@ -32,7 +32,7 @@ class Upkeep:
 
     def __init__(self, context: SpeakerContext, peers: Mapping[str, Peer]) -> None:
         self.helpers: list[Callable[[], Iterable[object]]] = []
-        self.leftovers = Leftovers(context, peers)
+        self.leftovers = OrphanPaths(context, peers)
         self._context = context
         self._peers = peers
         self._count = 0

@@ -22,7 +22,7 @@ _Place = tuple[Family, Source]
 _log = logging.getLogger(__name__)
 
 
-class Leftovers:
+class OrphanPaths:
     """Looks after one speaker's tables.
 
     Args:

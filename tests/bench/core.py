@@ -11,8 +11,8 @@ from typing import Final, NamedTuple, cast
 from bgpd.calico.blocks import BlockTable, parse_block
 from bgpd.calico.keys import affinity_key, split_affinity_key
 from bgpd.config.settings import FibSettings
-from bgpd.kernel.route_programmer import FibFeed
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.kernel.route_programmer import RouteProgrammer
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.pipeline.update_receiver import Intake
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
@@ -345,7 +345,7 @@ def pack_many() -> Work:
 
 def feed_fib() -> Work:
     fib = MemoryFib()
-    feed = FibFeed(fib, IPV4_UNICAST, FibSettings(), {}, plain_origins())
+    feed = RouteProgrammer(fib, IPV4_UNICAST, FibSettings(), {}, plain_sources())
     path, nlris = a_path(), blocks(MANY)
     there, gone = [Change(None, path, nlris)], [Change(path, None, nlris)]
 
@@ -410,7 +410,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.pack.pack_announce": pack,
     "bgpd.wire.pack.pack_blocks": pack_many,
     "bgpd.pipeline.update_receiver.Intake.take": take,
-    "bgpd.kernel.route_programmer.FibFeed.changed": feed_fib,
+    "bgpd.kernel.route_programmer.RouteProgrammer.changed": feed_fib,
     "fib.interest.Interest.touched": touched,
     "bgpd.calico.blocks.parse_block": block,
     "bgpd.calico.blocks.BlockTable.update": update_blocks,

@@ -10,7 +10,7 @@ import pytest
 from rib.attributes import AttributeContext, encode_attribute, parse_as_path
 from rib.attributes.as_path import encode_segments
 from rib.attributes.codes import FLAGS, OPTIONAL, PARTIAL, TRANSITIVE
-from rib.import_checks import ImportRules, Refusal
+from rib.import_checks import FilterReason, ImportRules
 from rib.nlri import parse_prefix
 from rib.path import Source, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
@@ -153,4 +153,4 @@ def test_an_otc_of_as_0_leaks_where_that_of_another_as_does(
         refused = rules.check(path.attributes, source)  # type: ignore[union-attr]
         assert (refused is not None) is is_leak
         if refused is not None:
-            assert refused.refusal is Refusal.ROUTE_LEAK
+            assert refused.refusal is FilterReason.ROUTE_LEAK

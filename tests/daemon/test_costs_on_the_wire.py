@@ -29,7 +29,7 @@ from bgpd.config.schema import annotation_of, keys_of
 from bgpd.config.settings import DaemonSettings
 from bgpd.config.validation import validate
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.fsm import State
 from bgpd.session.settings import ChangeCost, RangeSettings
 from bgpd.speaker.peer_changes import foresee
@@ -168,7 +168,7 @@ class Heard:
     def __init__(self, node: Node, address: str, stack: AsyncExitStack) -> None:
         self.node = node
         self.address = address
-        self.reconciler = Reconciler(node.speaker, plain_origins())
+        self.reconciler = Reconciler(node.speaker, plain_sources())
         self._stack = stack
         self._who: ScriptedPeer
         self.content: Config

@@ -17,7 +17,7 @@ from bgpd.api.line_server import Limits
 from bgpd.session.gr_restarting_speaker import Progress
 from bgpd.session.settings import FamilySettings
 from bgpd.show.actions import DaemonActions
-from bgpd.show.bird.commands import BirdAnswers
+from bgpd.show.bird.commands import BirdCommands
 from bgpd.show.state import DaemonView
 from bgpd.speaker.selection_deferral import Report
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -59,7 +59,7 @@ class World:
     async def served(
         self, family: Family = IPV4_UNICAST, limits: Limits | None = None
     ) -> AsyncIterator[None]:
-        answers = BirdAnswers(self.view, family, VERSION)
+        answers = BirdCommands(self.view, family, VERSION)
         server = BirdServer(self.path, answers, limits)
         await server.start()
         try:

@@ -45,7 +45,7 @@ class Table(RuleBasedStateMachine):
             DecisionOptions,
             always_compare_med=st.booleans(),
             max_ecmp=st.sampled_from((1, 2, 16)),
-            prefers_incumbent_external=st.sampled_from((False, False, True)),
+            prefers_oldest_external=st.sampled_from((False, False, True)),
         )
     )
     def begin(self, options: DecisionOptions) -> None:
@@ -93,11 +93,11 @@ class Table(RuleBasedStateMachine):
             paths = [path for key, path in self.announced.items() if key[0] == nlri]
             before = self.rankings.pop(nlri, None)
             best = before and before.best
-            incumbent = None
+            oldest = None
             if best is not None and best.source.kind is SourceKind.EBGP:
-                incumbent = self.announced.get((nlri, best.source, best.path_id))
+                oldest = self.announced.get((nlri, best.source, best.path_id))
             if paths:
-                self.rankings[nlri] = rank(paths, self.options, incumbent=incumbent)
+                self.rankings[nlri] = rank(paths, self.options, oldest=oldest)
 
     def forget(self, keys: Iterable[tuple[bytes, Source, int]]) -> None:
         gone = [key for key in keys if self.announced.pop(key, None) is not None]

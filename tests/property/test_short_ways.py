@@ -24,12 +24,12 @@ from rib.attributes.communities import (
 from rib.best_path import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, Reason, rank
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
-from rib.import_checks import ImportRules, Refused
+from rib.import_checks import FilteredRoute, ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import parse_prefix
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.path_set import PathSet, Situation
+from rib.path_set import DecisionContext, PathSet
 from rib.policy import (
     ACCEPT_ALL,
     Match,
@@ -126,7 +126,7 @@ options = st.builds(
     always_compare_med=either,
     uses_aigp=either,
     max_ecmp=st.integers(1, 3),
-    prefers_incumbent_external=st.sampled_from((False, False, True)),
+    prefers_oldest_external=st.sampled_from((False, False, True)),
     left_out=st.one_of(
         st.just(frozenset()),
         st.frozensets(st.sampled_from((Reason.AS_PATH_LEN, Reason.INTERIOR_METRIC))),
@@ -136,9 +136,9 @@ options = st.builds(
 
 @given(competitors(), options, st.data())
 def test_the_best_alone_is_the_first_of_the_whole_order(paths, choices, data) -> None:
-    incumbent = data.draw(st.sampled_from([None, *paths]))
-    best = choose(paths, choices, incumbent=incumbent)
-    assert best is rank(paths, choices, incumbent=incumbent).best
+    oldest = data.draw(st.sampled_from([None, *paths]))
+    best = choose(paths, choices, oldest=oldest)
+    assert best is rank(paths, choices, oldest=oldest).best
 
 
 @given(competitors(2, 2), options, either)
@@ -187,7 +187,7 @@ def test_the_best_beside_one_more_is_the_best_of_all(paths, choices) -> None:
 def test_an_order_asked_for_later_is_the_one_of_then(paths, choices, later) -> None:
     then = rank(paths, choices)
     hops = tuple((p.next_hop.is_reachable, p.next_hop.metric) for p in paths)
-    entry = PathSet(tuple(paths), then.best, Situation(choices, hops))
+    entry = PathSet(tuple(paths), then.best, DecisionContext(choices, hops))
     for path, (is_up, metric) in zip(paths, later, strict=False):
         path.next_hop.is_reachable, path.next_hop.metric = is_up, metric
     assert entry.ranking == then
@@ -247,7 +247,7 @@ def test_loops_are_found_without_decoding(attributes, kind, allowed) -> None:
 
 
 def facts_of(outcome: object) -> object:
-    if isinstance(outcome, Refused):
+    if isinstance(outcome, FilteredRoute):
         return outcome.refusal, outcome.detail, outcome.attributes.octets
     assert isinstance(outcome, Path)
     return (

@@ -13,7 +13,7 @@ from bgpd.config.settings import (
 )
 from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from fib.kernel_policy import KernelPolicy
@@ -54,7 +54,7 @@ class World:
             asyncio.get_running_loop(), "10.9.0.1", seed=1, decision=DECISION
         )
         self.speaker.upkeep.close()  # it removes paths of those who have no session
-        self.origins = plain_origins()
+        self.origins = plain_sources()
         self.forwarding: Forwarding  # there once it is started
         self._settings = settings
         self._sources: dict[str, Source] = {}

@@ -13,9 +13,9 @@ from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.former_places import FormerPlaces
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.node.identity import identify, own_addresses
-from bgpd.node.kernel_plan import gateways, learn_plan, tunnel_address
+from bgpd.node.kernel_plan import gateways, redistribution_plan, tunnel_address
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import calico_origins
+from bgpd.pipeline.local_sources import calico_sources
 from bgpd.speaker.speaker import Speaker
 from fib.memory import MemoryFib
 from rib.decision import DecisionOptions
@@ -50,7 +50,7 @@ async def run(seed: int, count: int, per_event: int = 1) -> Outcome:
         Exception: Whatever any part raises; nothing may.
     """
     speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-    origins = calico_origins()
+    origins = calico_sources()
     reconciler = Reconciler(speaker, origins)
     fib = MemoryFib()
     await fib.start()
@@ -88,7 +88,7 @@ def _carry_out(desired: NodeDesired, speaker: Speaker, forwarding: Forwarding) -
     forwarding.set_policies(desired.kernel)
     forwarding.reach_through(gateways(desired))
     forwarding.keep_tunnel(tunnel_address(desired))
-    forwarding.learn(learn_plan(SETTINGS, desired))
+    forwarding.learn(redistribution_plan(SETTINGS, desired))
 
 
 def _note(outcome: Outcome, desired: NodeDesired, reconciler: Reconciler) -> None:

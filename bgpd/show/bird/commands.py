@@ -40,7 +40,7 @@ _HELP: Final = (
 )
 
 
-class BirdAnswers:
+class BirdCommands:
     """Answers BIRD's commands for one address family.
 
     Args:

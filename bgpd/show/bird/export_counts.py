@@ -25,7 +25,7 @@ def candidates(group: UpdateGroup, entry: Entry) -> tuple[Path, ...]:
     return eligible[:most] if most else eligible
 
 
-def told_counts(
+def export_counts_of(
     tables: FamilyTables, peers: Iterable[Source], counts: dict[Source, int]
 ) -> Iterator[None]:
     """Count the routes that each of ``peers`` is told, into ``counts``."""

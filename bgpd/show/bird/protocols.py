@@ -10,7 +10,7 @@ from bgpd.session.counters import Counters
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.timers import Timer
-from bgpd.show.bird.export_counts import told_counts
+from bgpd.show.bird.export_counts import export_counts_of
 from bgpd.show.bird.vocabulary import (
     DEVICE,
     DIRECT,
@@ -75,7 +75,7 @@ def show_protocols(
     if shows_all:
         yield from _count(view, family, counts)
         chosen = [peers[name].sources[family] for name in wanted if name in peers]
-        yield from told_counts(view.speaker.tables[family], chosen, exported)
+        yield from export_counts_of(view.speaker.tables[family], chosen, exported)
     yield Line(2002, HEADING)
     for name in wanted:
         peer = peers.get(name)

@@ -6,7 +6,7 @@ from reflector.export import TOLD, Export, Origin, Target, origin_of
 from rib.attributes import make_attributes
 from rib.attributes.codes import CLUSTER_LIST, NEXT_HOP, ORIGINATOR_ID
 from rib.attributes.path_attributes import edit, iterate
-from rib.import_checks import ImportRules, Refusal
+from rib.import_checks import FilterReason, ImportRules
 from rib.path import Path, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import CLUSTER, a_context, from_peer, told, values
@@ -146,7 +146,7 @@ class TestLoops:
         cluster_ids=frozenset({OTHER_CLUSTER, 77}),
     )
 
-    def refusal(self, path: Path) -> Refusal | None:
+    def refusal(self, path: Path) -> FilterReason | None:
         refused = self.RULES.check(path.attributes, path.source)
         return None if refused is None else refused.refusal
 
@@ -154,14 +154,14 @@ class TestLoops:
     def test_our_own_routes_are_ignored_when_they_come_back(self) -> None:
         attributes = some_attributes(originator_id=CLUSTER)
         path = from_peer(attributes=attributes)
-        assert self.refusal(path) is Refusal.OWN_ORIGINATOR
+        assert self.refusal(path) is FilterReason.OWN_ORIGINATOR
 
     @pytest.mark.rfc("4456", "8", "SHOULD")
     @pytest.mark.parametrize("cluster", [OTHER_CLUSTER, 77])
     def test_routes_that_passed_our_cluster_are_ignored(self, cluster: int) -> None:
         attributes = some_attributes(originator_id=1, cluster_list=(1, 2, cluster))
         path = from_peer(attributes=attributes)
-        assert self.refusal(path) is Refusal.OWN_CLUSTER
+        assert self.refusal(path) is FilterReason.OWN_CLUSTER
 
     def test_others_are_welcome(self) -> None:
         attributes = some_attributes(
@@ -178,4 +178,4 @@ class TestLoops:
             originator_id=int.from_bytes(values(outgoing)[ORIGINATOR_ID], "big"),
             cluster_list=(77,),
         )
-        assert self.refusal(from_peer(attributes=again)) is Refusal.OWN_CLUSTER
+        assert self.refusal(from_peer(attributes=again)) is FilterReason.OWN_CLUSTER

@@ -6,8 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 
 from bgpd.config.settings import DirectSettings, LearnSettings
-from bgpd.kernel.redistribution import Learning, LearnPlan
-from bgpd.pipeline.local_sources import Origins, calico_origins, plain_origins
+from bgpd.kernel.redistribution import Redistribution, RedistributionPlan
+from bgpd.pipeline.local_sources import LocalSources, calico_sources, plain_sources
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_follower import KernelFollower
 from fib.kernel_policy import MAX_METRIC
@@ -21,15 +21,15 @@ from tests.support.kernel_namespace import ip, namespace
 pytestmark = pytest.mark.root
 
 ROUTES = LearnSettings(is_enabled=True)
-PLAIN = LearnPlan(ROUTES)
-CALICO = LearnPlan(
+PLAIN = RedistributionPlan(ROUTES)
+CALICO = RedistributionPlan(
     ROUTES,
     DirectSettings(("-cali*", "*")),
     is_calico=True,
     local_pref={IPV4_UNICAST: MAX_METRIC - 1024},
     workload_interfaces=("cali*",),
 )
-OLD_CALICO = LearnPlan(ROUTES, DirectSettings(("*",)), is_calico=True)
+OLD_CALICO = RedistributionPlan(ROUTES, DirectSettings(("*",)), is_calico=True)
 
 WORKLOAD = "10.244.1.5/32"
 BEHIND = "198.51.100.0/24"
@@ -43,7 +43,7 @@ COMMANDS = (
 
 
 class World:
-    def __init__(self, speaker: Speaker, learning: Learning) -> None:
+    def __init__(self, speaker: Speaker, learning: Redistribution) -> None:
         self.speaker = speaker
         self.learning = learning
 
@@ -75,13 +75,13 @@ class World:
 def with_kernel(
     work: Callable[[World], Awaitable[None]],
     commands: Iterable[str] = COMMANDS,
-    origins: Callable[[], Origins] = calico_origins,
+    origins: Callable[[], LocalSources] = calico_sources,
 ) -> None:
     async def scenario() -> None:
         follower = await KernelFollower.start()
         view = follower.view
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        learning = Learning(speaker, view, origins())
+        learning = Redistribution(speaker, view, origins())
         try:
             await work(World(speaker, learning))
         finally:
@@ -159,7 +159,7 @@ def test_another_plan_changes_what_is_there_already() -> None:
         world.learning.follow(OLD_CALICO)
         assert world.present(BEHIND).attributes.local_pref is None
         assert world.present("10.9.0.0/24").attributes.local_pref is None
-        world.learning.follow(LearnPlan())
+        world.learning.follow(RedistributionPlan())
         assert world.path(BEHIND) is None
         assert world.path("10.9.0.0/24") is None
 
@@ -236,20 +236,20 @@ def test_patterns_choose_the_devices_whose_prefixes_are_announced(
     patterns, devices
 ) -> None:
     async def work(world: World) -> None:
-        world.learning.follow(LearnPlan(direct=DirectSettings(patterns)))
+        world.learning.follow(RedistributionPlan(direct=DirectSettings(patterns)))
         wanted = set().union(*(BY_DEVICE[device] for device in devices))
         await world.until(lambda: world.prefixes() == wanted)
         for prefix in wanted:
             assert world.present(prefix).attributes.origin == ORIGIN_IGP
 
-    with_kernel(work, ADDRESSED, plain_origins)
+    with_kernel(work, ADDRESSED, plain_sources)
 
 
 def test_families_and_prefixes_choose_among_them_and_change_live() -> None:
     async def work(world: World) -> None:
         def follow(**choice: object) -> None:
             direct = DirectSettings(("*",), **choice)  # type: ignore[arg-type]
-            world.learning.follow(LearnPlan(direct=direct))
+            world.learning.follow(RedistributionPlan(direct=direct))
 
         follow(families=(IPV6_UNICAST,))
         assert world.prefixes() == {prefix for prefix in EVERY if ":" in prefix}
@@ -263,13 +263,13 @@ def test_families_and_prefixes_choose_among_them_and_change_live() -> None:
         assert world.prefixes() == chosen
         follow()
         assert world.prefixes() == EVERY
-        world.learning.follow(LearnPlan())
+        world.learning.follow(RedistributionPlan())
         assert world.prefixes() == set()
 
-    with_kernel(work, ADDRESSED, plain_origins)
+    with_kernel(work, ADDRESSED, plain_sources)
 
 
-KERNEL_OWN = LearnPlan(LearnSettings(is_enabled=True, protocols=(2,)))
+KERNEL_OWN = RedistributionPlan(LearnSettings(is_enabled=True, protocols=(2,)))
 
 
 @pytest.mark.parametrize("is_direct", [True, False])
@@ -278,7 +278,9 @@ def test_an_address_that_a_health_check_moves_is_followed(is_direct) -> None:
 
     async def work(world: World) -> None:
         world.learning.follow(
-            LearnPlan(direct=DirectSettings(("*",))) if is_direct else KERNEL_OWN
+            RedistributionPlan(direct=DirectSettings(("*",)))
+            if is_direct
+            else KERNEL_OWN
         )
         assert world.prefixes() >= {*ANYCAST}
         for prefix in ANYCAST:
@@ -296,13 +298,13 @@ def test_an_address_that_a_health_check_moves_is_followed(is_direct) -> None:
         await world.until(lambda: ANYCAST[0] in world.prefixes())
         assert "169.254.9.9/32" not in world.prefixes()
 
-    with_kernel(work, ADDRESSED, plain_origins)
+    with_kernel(work, ADDRESSED, plain_sources)
 
 
 def test_a_connected_prefix_goes_before_what_peers_say_of_it() -> None:
     async def work(world: World) -> None:
         speaker = world.speaker
-        world.learning.follow(LearnPlan(direct=DirectSettings(("*",))))
+        world.learning.follow(RedistributionPlan(direct=DirectSettings(("*",))))
         attributes = make_attributes(next_hop=parse_address("10.9.1.2"), local_pref=500)
         source = Source("gw", SourceKind.EBGP, address=parse_address("10.9.1.2"))
         path = Path(source, attributes, speaker.next_hops.get(attributes.next_hop))
@@ -311,4 +313,4 @@ def test_a_connected_prefix_goes_before_what_peers_say_of_it() -> None:
         tables.changed(tables.loc_rib.announce([nlri], path))
         assert world.present("10.9.0.0/24").source.name == "direct"
 
-    with_kernel(work, ADDRESSED, plain_origins)
+    with_kernel(work, ADDRESSED, plain_sources)

@@ -7,7 +7,7 @@ from fib import Hop, Target, TargetKind
 from fib.kernel import KernelFib
 from fib.kernel_follower import KernelFollower
 from fib.kernel_view import KernelView
-from fib.learned import LearnedChange, LearnedRoutes
+from fib.learned import LearnedChange, RedistributedRoutes
 from fib.next_hop_watch import NextHopState, NextHopWatch
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_address, parse_prefix
@@ -177,7 +177,7 @@ def test_foreign_routes_are_learned_and_unlearned() -> None:
 
     async def story(view: KernelView) -> None:
         changes: list[LearnedChange] = []
-        learned = LearnedRoutes(view, changes.extend)
+        learned = RedistributedRoutes(view, changes.extend)
         learned.start()
         first = {(family, key): route for family, key, route in changes}
         assert set(first) == {
@@ -214,12 +214,14 @@ def test_protocols_and_interfaces_choose_what_is_learned() -> None:
 
     async def story(view: KernelView) -> None:
         chosen: list[LearnedChange] = []
-        LearnedRoutes(
+        RedistributedRoutes(
             view, chosen.extend, protocols=[4], interfaces=["v*", "!v1"]
         ).start()
         assert [change[1] for change in chosen] == [nlri("20.0.0.0/24")]
         kernels: list[LearnedChange] = []
-        LearnedRoutes(view, kernels.extend, protocols=[2], interfaces=["v1"]).start()
+        RedistributedRoutes(
+            view, kernels.extend, protocols=[2], interfaces=["v1"]
+        ).start()
         keys = {change[1] for change in kernels if change[0] == IPV4_UNICAST}
         assert keys == {nlri("10.9.1.0/24")}
 

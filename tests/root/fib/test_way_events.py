@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable, Iterator
 
 import pytest
 
-from fib.next_hop_events import GATHER, MOST_PREFIXES, Opened, WayEvents
+from fib.next_hop_events import GATHER, MOST_PREFIXES, NextHopEvents, Opened
 from rib.nlri import parse_address
 from tests.support.kernel_namespace import ip, ip_batch, namespace
 from tests.support.speakers import until
@@ -23,7 +23,7 @@ def _namespace() -> Iterator[None]:
 def play(story: Callable[[list[Opened]], Awaitable[None]]) -> None:
     async def scene() -> None:
         told: list[Opened] = []
-        events = WayEvents(told.append, OURS)
+        events = NextHopEvents(told.append, OURS)
         events.start()
         try:
             async with asyncio.timeout(20):

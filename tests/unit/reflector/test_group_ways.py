@@ -18,7 +18,7 @@ from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.nlri import split
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.path_set import PathSet, Situation
+from rib.path_set import DecisionContext, PathSet
 from rib.policy import (
     ACCEPT_ALL,
     Match,
@@ -207,7 +207,7 @@ def test_what_is_no_change_does_not_end_a_batch(world: World) -> None:
 
 def test_the_best_of_several_is_what_is_told(world: World) -> None:
     best, worse = world.path(world.first, BETTER), world.path(world.second)
-    situation = Situation(DecisionOptions(), ((True, 0), (True, 0)))
+    situation = DecisionContext(DecisionOptions(), ((True, 0), (True, 0)))
     entry = PathSet((best, worse), best, situation)
     assert world.say(Change(best, entry, [ONE])) == ({}, {}, {})
     assert world.say(Change(entry, best, [ONE])) == ({}, {}, {})
@@ -217,7 +217,7 @@ def test_the_best_of_several_is_what_is_told(world: World) -> None:
         {ONE: None},
         {ONE: 100},
     )
-    none = PathSet((worse,), None, Situation(DecisionOptions(), ((False, 0),)))
+    none = PathSet((worse,), None, DecisionContext(DecisionOptions(), ((False, 0),)))
     assert world.say(Change(entry, none, [ONE])) == ({}, {ONE: None}, {ONE: None})
     assert world.say(Change(none, worse, [ONE])) == ({ONE: 100}, {}, {ONE: 100})
 

@@ -8,7 +8,7 @@ from reflector.flush import Batch
 from reflector.plain_reflection import put_reflected
 from rib.change import Change
 from rib.path import NextHop, Path, Source, SourceKind
-from rib.path_set import PathSet, Situation
+from rib.path_set import DecisionContext, PathSet
 from tests.support.routes import nlris, slow_twin, some_attributes
 
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
@@ -71,8 +71,8 @@ def test_what_stays_the_same_outside_is_not_told() -> None:
 
 def test_the_best_of_several_is_what_counts() -> None:
     best, worse = a_path(A), a_path(B)
-    entry = PathSet((best, worse), best, Situation(None, ()))  # type: ignore[arg-type]
-    none = PathSet((best,), None, Situation(None, ()))  # type: ignore[arg-type]
+    entry = PathSet((best, worse), best, DecisionContext(None, ()))  # type: ignore[arg-type]
+    none = PathSet((best,), None, DecisionContext(None, ()))  # type: ignore[arg-type]
     batch, left = put(Change(entry, best, [ONE]), Change(best, entry, [ONE]))
     assert not batch
     assert left == []

@@ -5,7 +5,7 @@ from rib.attributes import PathAttributes, decode_usual, edit, make_attributes
 from rib.attributes.codes import NEXT_HOP
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_checks import ImportRules, Refusal
+from rib.import_checks import FilterReason, ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri, parse_address
@@ -95,7 +95,7 @@ def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None
     peer.announce(GOOD, ONE, TWO)
     peer.announce(LOOP, ONE)
     assert peer.held() == {TWO: [GOOD]}
-    assert peer.rib.refused[ONE, 0].refusal is Refusal.OWN_AS
+    assert peer.rib.refused[ONE, 0].refusal is FilterReason.OWN_AS
     assert (peer.rib.accepted_count, peer.rib.received_count) == (1, 2)
     peer.announce(GOOD, ONE)
     assert not peer.rib.refused
@@ -129,7 +129,7 @@ class TestWhatIsNoUnicastDestination:
         assert peer.held() == plain.held()
         for nlri, detail in ((MULTI, "multicast"), (LOCAL, "loopback")):
             refused = peer.rib.refused[nlri, 0]
-            assert refused.refusal is Refusal.NOT_UNICAST
+            assert refused.refusal is FilterReason.NOT_UNICAST
             assert refused.attributes is GOOD
             assert refused.detail.startswith(detail)
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1), "LOOPBACK": (LOCAL, 1)}
@@ -137,8 +137,8 @@ class TestWhatIsNoUnicastDestination:
     def test_with_a_loop_it_is_refused_for_what_it_is(self) -> None:
         peer = Peer()
         self.mixed(peer, LOOP, ONE, MULTI)
-        assert peer.rib.refused[ONE, 0].refusal is Refusal.OWN_AS
-        assert peer.rib.refused[MULTI, 0].refusal is Refusal.NOT_UNICAST
+        assert peer.rib.refused[ONE, 0].refusal is FilterReason.OWN_AS
+        assert peer.rib.refused[MULTI, 0].refusal is FilterReason.NOT_UNICAST
 
     def test_it_counts_again_once_it_was_withdrawn(self) -> None:
         peer = Peer()
@@ -155,7 +155,7 @@ class TestWhatIsNoUnicastDestination:
         self.mixed(peer, GOOD, ONE, MULTI)
         peer.judge_again(ACCEPT_ALL)
         assert peer.held() == {ONE: [GOOD]}
-        assert peer.rib.refused[MULTI, 0].refusal is Refusal.NOT_UNICAST
+        assert peer.rib.refused[MULTI, 0].refusal is FilterReason.NOT_UNICAST
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1)}
 
     def test_the_reserved_range_follows_its_switch_both_ways(self) -> None:
@@ -264,7 +264,7 @@ class TestPoliciesThatLookAtPrefixes:
         peer.announce(GOOD, ONE, TWO)
         assert peer.held() == {TWO: [GOOD]}
         refused = peer.rib.refused[ONE, 0]
-        assert (refused.refusal, refused.detail) == (Refusal.POLICY, "low")
+        assert (refused.refusal, refused.detail) == (FilterReason.POLICY, "low")
 
     def test_equal_outcomes_are_one_path(self) -> None:
         tag = spec(

@@ -9,7 +9,7 @@ from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.change import Change
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import ImportRules, Refusal, Refused
+from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import make_nlri
@@ -183,7 +183,7 @@ class TestWhatIsSaid:
             peer = Peer(rules(term))
             peer.announce(GOOD, ONE)
             refused = peer.rib.refused[ONE, 0]
-            assert refused == Refused(GOOD, Refusal.POLICY, term.name)
+            assert refused == FilteredRoute(GOOD, FilterReason.POLICY, term.name)
 
     @pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST])
     def test_by_a_policy_that_looks_at_the_family(self, family: Family) -> None:

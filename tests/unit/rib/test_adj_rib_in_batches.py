@@ -6,7 +6,7 @@ from rib.adj_rib_in import AdjRibIn
 from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST
-from rib.import_checks import ImportRules, Refusal, Refused
+from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri
@@ -94,15 +94,15 @@ class TestLearning:
     @pytest.mark.parametrize(
         ("attributes", "refusal"),
         [
-            (LOOP, Refusal.OWN_AS),
-            (some_attributes(next_hop="192.0.2.9"), Refusal.OWN_NEXT_HOP),
+            (LOOP, FilterReason.OWN_AS),
+            (some_attributes(next_hop="192.0.2.9"), FilterReason.OWN_NEXT_HOP),
         ],
     )
     def test_loops_are_refused(self, attributes, refusal, kind) -> None:
         peer = Peer(rules(own_addresses=frozenset({OWN})), kind)
         for _ in range(2):  # also once its next hop is known
             outcome = peer.learn(attributes)
-            assert isinstance(outcome, Refused)
+            assert isinstance(outcome, FilteredRoute)
             assert outcome.refusal is refusal
             peer.hops.get(OWN)
 
@@ -122,7 +122,7 @@ class TestLearning:
 
     def test_a_policy_may_look_at_the_way_out(self) -> None:
         outs = spec(Term("t", Outcome.REJECT, Match(interface="eth*")))
-        for interface, expected in (("eth0", Refused), ("lo", Path)):
+        for interface, expected in (("eth0", FilteredRoute), ("lo", Path)):
             peer = Peer(rules(outs))
             peer.hops.get(GOOD.next_hop)
             peer.hops.apply(

@@ -9,7 +9,7 @@ from rib.admission import Admission, divide
 from rib.attributes import PathAttributes
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_checks import ImportRules, Refusal
+from rib.import_checks import FilterReason, ImportRules
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.path import SourceKind
@@ -82,7 +82,7 @@ class Peer:
     def blocked(self) -> list[bytes]:
         found = [nlri for nlri, _ in self.rib.admission.blocked]
         for key in self.rib.admission.blocked:
-            assert self.rib.refused[key].refusal is Refusal.LIMIT
+            assert self.rib.refused[key].refusal is FilterReason.LIMIT
         return found
 
     def let_in(self) -> None:
@@ -198,7 +198,7 @@ class TestAcceptedRoutes:
             pass
         assert peer.accepted() == [TWO, THREE]
         assert not peer.blocked()
-        assert peer.rib.refused[ONE, 0].refusal is Refusal.POLICY
+        assert peer.rib.refused[ONE, 0].refusal is FilterReason.POLICY
 
 
 class TestReceivedRoutes:

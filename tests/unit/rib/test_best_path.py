@@ -20,7 +20,7 @@ pytestmark = pytest.mark.usefixtures("either_twin")
 
 OPTIONS = DecisionOptions()
 EVERYWHERE = DecisionOptions(always_compare_med=True)
-KEEP = DecisionOptions(prefers_incumbent_external=True)
+KEEP = DecisionOptions(prefers_oldest_external=True)
 EBGP, IBGP = SourceKind.EBGP, SourceKind.IBGP
 
 each_step = pytest.mark.parametrize("reason", STEPS, ids=lambda reason: reason.name)
@@ -169,7 +169,7 @@ def test_of_equals_the_first_stays() -> None:
         assert choose_beside(first, second, OPTIONS) is first
 
 
-class TestIncumbents:
+class TestOldestExternal:
     """RFC 5004, where it is asked for."""
 
     OLD = of("b", EBGP, as_path="1")
@@ -179,12 +179,12 @@ class TestIncumbents:
     @pytest.mark.rfc("5004", "3", "MUST")
     def test_the_external_best_stays(self) -> None:
         for paths in permutations((self.OLD, self.NEW)):
-            assert choose(paths, KEEP, incumbent=self.OLD) is self.OLD
-            assert choose(paths, OPTIONS, incumbent=self.OLD) is self.NEW
+            assert choose(paths, KEEP, oldest=self.OLD) is self.OLD
+            assert choose(paths, OPTIONS, oldest=self.OLD) is self.NEW
         for paths in permutations((self.OLD, self.NEW, self.WORSE)):
-            assert choose(paths, KEEP, incumbent=self.OLD) is self.OLD
+            assert choose(paths, KEEP, oldest=self.OLD) is self.OLD
             assert choose(paths, KEEP) is self.NEW
-            assert choose(paths, OPTIONS, incumbent=self.OLD) is self.NEW
+            assert choose(paths, OPTIONS, oldest=self.OLD) is self.NEW
 
     def test_all_must_be_compared_where_what_came_first_counts(self) -> None:
         assert choose_beside(self.OLD, self.NEW, KEEP) is None
@@ -193,12 +193,12 @@ class TestIncumbents:
 
     def test_the_external_best_stays_whatever_step_is_left_out(self) -> None:
         keep = DecisionOptions(
-            prefers_incumbent_external=True,
+            prefers_oldest_external=True,
             left_out=frozenset({Reason.AS_PATH_LEN}),
         )
         longer = of("b", EBGP, as_path="1 9")
         for paths in permutations((longer, self.NEW)):
-            assert choose(paths, keep, incumbent=longer) is longer
+            assert choose(paths, keep, oldest=longer) is longer
             assert choose(paths, keep) is self.NEW
 
     def test_all_must_be_compared_where_a_step_is_left_out(self) -> None:

@@ -31,7 +31,7 @@ def of(name: str, kind: SourceKind = IBGP, **attributes) -> Path:
     return a_path(some_attributes(**attributes), source=source)
 
 
-TOLD_APART_BY_OPTION = {Reason.AIGP, Reason.NOT_INCUMBENT}
+TOLD_APART_BY_OPTION = {Reason.AIGP, Reason.NOT_OLDEST_EXTERNAL}
 
 
 @pytest.mark.rfc("4271", "9.1.2.2", "MUST")
@@ -228,32 +228,32 @@ def test_what_was_known_of_next_hops_must_be_known_of_all() -> None:
         rank(two, OPTIONS, hops=hops_of(two[:1]))
 
 
-class TestIncumbent:
+class TestOldestExternal:
     OLD = of("b", EBGP, as_path="1")
     NEW = of("a", EBGP, as_path="2")
-    KEEP = DecisionOptions(prefers_incumbent_external=True)
+    KEEP = DecisionOptions(prefers_oldest_external=True)
 
     @pytest.mark.rfc("5004", "3", "MUST")
-    def test_external_incumbent_stays(self) -> None:
-        ranking = rank((self.NEW, self.OLD), self.KEEP, incumbent=self.OLD)
+    def test_oldest_external_stays(self) -> None:
+        ranking = rank((self.NEW, self.OLD), self.KEEP, oldest=self.OLD)
         assert ranking.ordered == (self.OLD, self.NEW)
-        assert ranking.reasons[1] is Reason.NOT_INCUMBENT
+        assert ranking.reasons[1] is Reason.NOT_OLDEST_EXTERNAL
 
     def test_age_counts_for_nothing_by_default(self) -> None:
-        ranking = rank((self.NEW, self.OLD), OPTIONS, incumbent=self.OLD)
+        ranking = rank((self.NEW, self.OLD), OPTIONS, oldest=self.OLD)
         assert ranking.best is self.NEW
 
-    def test_internal_incumbent_has_no_advantage(self) -> None:
+    def test_internal_best_has_no_advantage(self) -> None:
         old, new = of("b"), of("a")
-        assert rank((old, new), self.KEEP, incumbent=old).best is new
+        assert rank((old, new), self.KEEP, oldest=old).best is new
 
-    def test_internal_incumbent_says_nothing_about_external_paths(self) -> None:
+    def test_internal_best_says_nothing_about_external_paths(self) -> None:
         internal = of("b")
-        ranking = rank((self.OLD, self.NEW), self.KEEP, incumbent=internal)
+        ranking = rank((self.OLD, self.NEW), self.KEEP, oldest=internal)
         assert ranking.ordered == (self.NEW, self.OLD)
 
     def test_newer_external_paths_forward_too(self) -> None:
-        ranking = rank((self.NEW, self.OLD), self.KEEP, incumbent=self.OLD)
+        ranking = rank((self.NEW, self.OLD), self.KEEP, oldest=self.OLD)
         assert ranking.multipath == (self.OLD, self.NEW)
 
     @pytest.mark.rfc("5004", "3", "SHOULD")
@@ -262,7 +262,7 @@ class TestIncumbent:
         low = a_source("low", EBGP, address="10.0.0.1")
         old = a_path(some_attributes("1"), source=high)
         new = a_path(some_attributes("1"), source=low)
-        ranking = rank((old, new), self.KEEP, incumbent=old)
+        ranking = rank((old, new), self.KEEP, oldest=old)
         assert ranking.best is new
         assert ranking.reasons[1] is Reason.PEER_ADDRESS
 

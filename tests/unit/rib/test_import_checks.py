@@ -5,7 +5,7 @@ import pytest
 from rib.attributes import make_attributes, parse_as_path
 from rib.attributes.codes import ONLY_TO_CUSTOMER
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import ImportRules, Refusal
+from rib.import_checks import FilterReason, ImportRules
 from rib.nlri import parse_address
 from rib.path import SourceKind
 from rib.policy import (
@@ -40,7 +40,7 @@ def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
     )
 
 
-def refusal(attributes, source=PEER, **options) -> Refusal | None:
+def refusal(attributes, source=PEER, **options) -> FilterReason | None:
     refused = rules(**options).check(attributes, source)
     if refused is None:
         return None
@@ -53,13 +53,13 @@ class TestLoops:
     @pytest.mark.parametrize("source", [PEER, IBGP])
     @pytest.mark.parametrize("path", ["64512", "65001 64512 65002", "65001 {64512}"])
     def test_our_as_in_the_path(self, path: str, source) -> None:
-        assert refusal(some_attributes(path), source) is Refusal.OWN_AS
+        assert refusal(some_attributes(path), source) is FilterReason.OWN_AS
 
     @pytest.mark.rfc("7938", "5.2.2", "MAY")
     def test_as_often_as_allowed(self) -> None:
         once, twice = some_attributes("1 64512"), some_attributes("64512 1 64512")
         assert refusal(once, allow_own_as=1) is None
-        assert refusal(twice, allow_own_as=1) is Refusal.OWN_AS
+        assert refusal(twice, allow_own_as=1) is FilterReason.OWN_AS
         assert refusal(twice, allow_own_as=2) is None
 
     @pytest.mark.rfc("4271", "9.1.2", "MUST")
@@ -70,7 +70,10 @@ class TestLoops:
             looped = some_attributes(f"65001 {asn}")
             refused = rules(own_asns=ours).check(looped, source)
             assert refused is not None
-            assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, f"AS {asn}")
+            assert (refused.refusal, refused.detail) == (
+                FilterReason.OWN_AS,
+                f"AS {asn}",
+            )
             allowed = rules(own_asns=ours, allow_own_as=1)
             assert allowed.check(looped, source) is None
         assert refusal(some_attributes("65001 64999"), source) is None
@@ -115,7 +118,7 @@ class TestLoops:
         assert looped.octets.startswith((0x40010100).to_bytes(4, "big"))
         refused = some.check(looped, PEER)
         assert refused is not None
-        assert refused.refusal is Refusal.OWN_AS
+        assert refused.refusal is FilterReason.OWN_AS
         assert some.check(innocent, PEER) is None
 
     @pytest.mark.rfc("4271", "5.1.3", "MUST NOT")
@@ -124,9 +127,9 @@ class TestLoops:
         octets = parse_address(address)
         own = frozenset({octets})
         attributes = some_attributes(next_hop=address)
-        assert refusal(attributes, own_addresses=own) is Refusal.OWN_NEXT_HOP
+        assert refusal(attributes, own_addresses=own) is FilterReason.OWN_NEXT_HOP
         pair = make_attributes(next_hop=octets + bytes(16))
-        expected = Refusal.OWN_NEXT_HOP if len(octets) == 16 else None
+        expected = FilterReason.OWN_NEXT_HOP if len(octets) == 16 else None
         assert refusal(pair, own_addresses=own) is expected
 
 
@@ -138,7 +141,7 @@ class TestReflectedRoutes:
 
     @pytest.mark.rfc("4456", "8", "SHOULD")
     def test_our_router_id_as_originator(self) -> None:
-        assert refusal(self.OURS, IBGP) is Refusal.OWN_ORIGINATOR
+        assert refusal(self.OURS, IBGP) is FilterReason.OWN_ORIGINATOR
         assert refusal(self.CLUSTER, IBGP) is None
         elsewhere = some_attributes(originator_id=5, cluster_list=(ROUTER_ID,))
         assert refusal(elsewhere, IBGP) is None
@@ -147,7 +150,7 @@ class TestReflectedRoutes:
     def test_one_of_our_cluster_ids(self) -> None:
         for ours in ({2}, {1, 7}):
             found = refusal(self.CLUSTER, IBGP, cluster_ids=frozenset(ours))
-            assert found is Refusal.OWN_CLUSTER
+            assert found is FilterReason.OWN_CLUSTER
         assert refusal(self.CLUSTER, IBGP, cluster_ids=frozenset({5, 7})) is None
         assert refusal(self.CLUSTER, IBGP) is None
 
@@ -159,7 +162,7 @@ class TestReflectedRoutes:
         looped = some_attributes("64512", originator_id=ROUTER_ID)
         refused = rules().check(looped, IBGP)
         assert refused is not None
-        assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, "AS 64512")
+        assert (refused.refusal, refused.detail) == (FilterReason.OWN_AS, "AS 64512")
 
 
 class TestRoles:
@@ -172,9 +175,9 @@ class TestRoles:
     @pytest.mark.parametrize(
         ("role", "marked", "elsewhere"),
         [
-            ("provider", Refusal.ROUTE_LEAK, Refusal.ROUTE_LEAK),
-            ("rs", Refusal.ROUTE_LEAK, Refusal.ROUTE_LEAK),
-            ("peer", None, Refusal.ROUTE_LEAK),
+            ("provider", FilterReason.ROUTE_LEAK, FilterReason.ROUTE_LEAK),
+            ("rs", FilterReason.ROUTE_LEAK, FilterReason.ROUTE_LEAK),
+            ("peer", None, FilterReason.ROUTE_LEAK),
             ("customer", None, None),
             ("rs-client", None, None),
             ("", None, None),
@@ -192,7 +195,7 @@ class TestRoles:
     @pytest.mark.rfc("9234", "5", "MUST")
     def test_numbers_that_look_like_ours_hide_no_leak(self) -> None:
         leaked = make_attributes(next_hop=bytes(4), otc=65001, med=LOCAL_AS)
-        assert refusal(leaked, role="provider") is Refusal.ROUTE_LEAK
+        assert refusal(leaked, role="provider") is FilterReason.ROUTE_LEAK
 
     @pytest.mark.rfc("9234", "5", "MUST")
     @pytest.mark.parametrize(

@@ -51,14 +51,14 @@ def test_no_path_through_a_dead_next_hop_is_best() -> None:
     assert change.new is path
 
 
-class TestIncumbents:
+class TestOldestExternal:
     """RFC 5004, where it is asked for."""
 
     OLD = a_path(some_attributes("1"), source=an_external("old", 9))
     NEW = a_path(some_attributes("2"), source=an_external("new", 1))
 
     def keeping(self) -> LocRib:
-        return LocRib(IPV4_UNICAST, DecisionOptions(prefers_incumbent_external=True))
+        return LocRib(IPV4_UNICAST, DecisionOptions(prefers_oldest_external=True))
 
     @pytest.mark.rfc("5004", "3", "MUST")
     def test_the_best_external_path_stays(self) -> None:
@@ -106,9 +106,9 @@ class TestIncumbents:
         rib.announce([ONE], self.OLD)
         rib.announce([ONE], self.NEW)
         assert paths_of(rib.table[ONE]) == (self.OLD, self.NEW)
-        assert reasons_of(rib.table[ONE]) == (Reason.BEST, Reason.NOT_INCUMBENT)
+        assert reasons_of(rib.table[ONE]) == (Reason.BEST, Reason.NOT_OLDEST_EXTERNAL)
 
-    def test_what_cannot_be_used_is_no_incumbent(self) -> None:
+    def test_what_cannot_be_used_is_not_the_oldest(self) -> None:
         rib = self.keeping()
         lost = a_path(source=self.OLD.source, is_reachable=False)
         rib.announce([ONE], lost)
@@ -119,7 +119,7 @@ class TestIncumbents:
     def test_other_options_count_from_then_on(self) -> None:
         rib = LocRib(IPV4_UNICAST)
         for options, best in (
-            (DecisionOptions(prefers_incumbent_external=True), self.OLD),
+            (DecisionOptions(prefers_oldest_external=True), self.OLD),
             (DecisionOptions(), self.NEW),
         ):
             rib.set_options(options)
@@ -127,7 +127,7 @@ class TestIncumbents:
             rib.announce(run, self.OLD)
             (change,) = rib.announce(run, self.NEW)
             assert best_of(rib.table[ONE]) is best
-            # Without incumbents, a second path is put beside a lone one in one go.
+            # Without an oldest path, a second path is put beside a lone one in one go.
             assert (change.nlris is run) == (best is self.NEW)
             for path in (self.OLD, self.NEW):
                 rib.withdraw(run, path.source)

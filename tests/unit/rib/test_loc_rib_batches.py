@@ -373,9 +373,9 @@ class TestCounting:
 
 
 class TestWhatCameFirst:
-    """RFC 5004: where an incumbent counts, the way to a set is part of it."""
+    """RFC 5004: where the oldest path counts, the way to a set is part of it."""
 
-    KEEP = DecisionOptions(prefers_incumbent_external=True)
+    KEEP = DecisionOptions(prefers_oldest_external=True)
 
     def test_batches_are_decided_by_what_was(self) -> None:
         table = Table(self.KEEP)
@@ -388,7 +388,7 @@ class TestWhatCameFirst:
         table.rib.announce([THREE], first)
         assert best_of(table.rib.table[THREE]) is second
 
-    def test_an_incumbent_that_went_has_no_say(self) -> None:
+    def test_an_oldest_path_that_went_has_no_say(self) -> None:
         table = Table(self.KEEP)
         first, second, third = (table.path(s) for s in (table.c, table.b, table.a))
         for path in (first, second, third):

@@ -3,8 +3,8 @@ import pytest
 from rib.best_path import choose
 from rib.decision import DecisionOptions, Reason, hops_of
 from rib.path_set import (
+    DecisionContext,
     PathSet,
-    Situation,
     best_of,
     eligible_of,
     multipath_of,
@@ -22,7 +22,9 @@ LOST = a_path(source=a_source("c"), is_reachable=False)
 
 def a_set(*paths) -> PathSet:
     options = DecisionOptions()
-    return PathSet(paths, choose(paths, options), Situation(options, hops_of(paths)))
+    return PathSet(
+        paths, choose(paths, options), DecisionContext(options, hops_of(paths))
+    )
 
 
 def test_nothing() -> None:

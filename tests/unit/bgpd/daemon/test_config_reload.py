@@ -10,7 +10,7 @@ import pytest
 
 from bgpd.config.reading import Source
 from bgpd.config.settings import DaemonSettings
-from bgpd.daemon.config_reload import MAX_LINES, Reloading
+from bgpd.daemon.config_reload import MAX_LINES, ConfigReload
 from bgpd.daemon.errors import ReloadError
 from bgpd.worker.turns import collect, in_turns
 from tests.support.turns import turn
@@ -26,7 +26,7 @@ class Running:
     def __init__(self, file: Path) -> None:
         self.file = file
         self.applied: list[DaemonSettings] = []
-        self.reloading = Reloading(Source(file), (file,), self._apply)
+        self.reloading = ConfigReload(Source(file), (file,), self._apply)
         self.fault: Exception | None = None
 
     async def _apply(self, settings: DaemonSettings) -> list[str]:
@@ -153,7 +153,7 @@ def test_a_fault_in_applying_is_told_to_whoever_asked_and_logged(
 
 def test_all_by_options_has_nothing_to_reload(tmp_path: Path) -> None:
     async def main() -> None:
-        reloading = Reloading(None, (), Running(tmp_path / "x")._apply)
+        reloading = ConfigReload(None, (), Running(tmp_path / "x")._apply)
         with pytest.raises(ReloadError, match="there is no configuration to reload"):
             await reloading.reload_or_tell()
         await reloading.close()
@@ -167,7 +167,7 @@ def test_a_long_answer_is_cut(tmp_path: Path) -> None:
 
     async def main() -> None:
         (tmp_path / "pybgpd.yaml").write_text(GOOD)
-        reloading = Reloading(Source(tmp_path / "pybgpd.yaml"), (), many)
+        reloading = ConfigReload(Source(tmp_path / "pybgpd.yaml"), (), many)
         lines = await reloading.reload_or_tell()
         assert len(lines) == MAX_LINES + 1
         assert lines[-1] == "and 7 more"

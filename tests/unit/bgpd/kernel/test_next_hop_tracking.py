@@ -3,7 +3,7 @@
 from dataclasses import replace
 from typing import cast
 
-from bgpd.kernel.next_hop_tracking import Ways
+from bgpd.kernel.next_hop_tracking import NextHopTracker
 from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop
@@ -16,7 +16,7 @@ PEER, OTHER, GATEWAY, SECOND = (bytes((192, 0, 2, n)) for n in (1, 2, 254, 253))
 class Watch:
     """A kernel that says what it is told to say; counts who is watched."""
 
-    def __init__(self, ways: Ways) -> None:
+    def __init__(self, ways: NextHopTracker) -> None:
         self.states: dict[bytes, NextHopState] = {}
         self.watched: list[bytes] = []
         ways._watch = self  # type: ignore[assignment]  # asked for four methods
@@ -43,9 +43,9 @@ class Told:
         self.states, self.moved = states, moved
 
 
-def a_world() -> tuple[Ways, Watch, Told]:
+def a_world() -> tuple[NextHopTracker, Watch, Told]:
     told = Told()
-    ways = Ways(told)
+    ways = NextHopTracker(told)
     watch = Watch(ways)
     watch.states = {address: direct(address) for address in (GATEWAY, SECOND, OTHER)}
     return ways, watch, told
@@ -118,7 +118,7 @@ def test_equal_link_local_addresses_on_two_links_are_two_ways() -> None:
 
 
 def test_who_watches_nothing_believes_every_next_hop() -> None:
-    ways = Ways(Told())
+    ways = NextHopTracker(Told())
     assert ways.resolve(PEER).is_reachable
     ways.release(PEER)
     ways.close()

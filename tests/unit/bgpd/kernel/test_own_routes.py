@@ -3,7 +3,7 @@
 import pytest
 
 from bgpd.kernel.own_routes import KernelRoutes
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.settings import AsClass
 from rib.nlri import parse_address
 from tests.support.simnet import on_virtual_time
@@ -30,6 +30,6 @@ async def test_an_ebgp_neighbour_one_hop_away_is_on_its_link(
     async with Rack() as rack:
         node, who = await rack.node(1), f"{rack.network}.9"
         node.peers_with(who, is_passive=True, **changes)
-        routes = KernelRoutes(node.speaker, {}, plain_origins(), 0, lambda key: key)
+        routes = KernelRoutes(node.speaker, {}, plain_sources(), 0, lambda key: key)
         assert routes.is_neighbour(parse_address(who)) is is_neighbour
         assert not routes.is_neighbour(parse_address(f"{rack.network}.8"))

@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bgpd.config.settings import FibSettings
-from bgpd.kernel.route_programmer import FibFeed
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.kernel.route_programmer import RouteProgrammer
+from bgpd.pipeline.local_sources import plain_sources
 from fib.kernel_policy import KernelPolicy
 from fib.next_hop_watch import NextHopState
 from fib.routes import Hop, Target, TargetKind
@@ -55,10 +55,10 @@ class Feed:
     def __init__(self, metric: int = 0) -> None:
         self.table = Table()
         self.ways: dict[bytes, NextHopState] = {}
-        self.origins = plain_origins()
+        self.origins = plain_sources()
         self.blocks = self.origins.blocks
         self.loc_rib = LocRib(IPV4_UNICAST, DecisionOptions(max_ecmp=8))
-        self.feed = FibFeed(
+        self.feed = RouteProgrammer(
             self.table,  # type: ignore[arg-type]  # submit is all that is asked of it
             IPV4_UNICAST,
             FibSettings(metric=metric),
@@ -490,7 +490,7 @@ def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> 
     feed, source = Feed(), a_source()
     hops = NextHopTable()
 
-    def release(address: bytes) -> None:  # as ``Ways.release``
+    def release(address: bytes) -> None:  # as ``NextHopTracker.release``
         del feed.ways[address]
 
     hops.release = release

@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from bgpd.daemon.listen_retry import Listening
+from bgpd.daemon.listen_retry import ListenRetry
 from bgpd.net import listener as listener_module
 from bgpd.net.listener import Listener
 from bgpd.net.poller import Poller
@@ -58,7 +58,7 @@ async def test_an_address_that_no_interface_has_is_a_warning(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     network, absent = own_network(), "192.0.2.254"
-    listening = Listening(a_listener([]))
+    listening = ListenRetry(a_listener([]))
     listening.follow([f"{network}.1", absent, "2001:db8::254"], PORT)
     assert listening.missing() == [
         f"listening on {each} port {PORT}, but no interface has {each} yet"

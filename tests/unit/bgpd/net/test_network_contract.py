@@ -108,7 +108,7 @@ class World:
         assert sight_of(sock).unacknowledged
 
 
-class Machines(World):
+class Connections(World):
     """Two machines of the kernel's, and a link that can be lost."""
 
     def __init__(self, links: Links) -> None:
@@ -478,7 +478,7 @@ def test_a_link_that_is_down_holds_up_what_is_sent_of_the_kernel() -> None:
     with Links() as links:
 
         async def work() -> None:
-            world = Machines(links)
+            world = Connections(links)
             await over_a_link_that_is_down(
                 world, lambda is_up: world.set_link(is_up=is_up)
             )

@@ -14,9 +14,9 @@ from bgpd.calico.state import TEMPLATE
 from bgpd.config.settings import CalicoSettings
 from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.manifests import item_of
-from bgpd.node.datastore_follower import ClusterFollower
+from bgpd.node.datastore_follower import DatastoreFollower
 from bgpd.node.warning_log import SHOWN
-from bgpd.runtime.fault_border import Border
+from bgpd.runtime.fault_border import FaultBorder
 from tests.support.manifests import affinity, node, resource
 from tests.support.turns import turn
 
@@ -30,8 +30,8 @@ class Followed:
     def __init__(self, *manifests: dict[str, Any]) -> None:
         self.store = MemoryDatastore(dict(map(item_of, manifests)))
         self.delivered: list[NodeDesired] = []
-        self.border = Border()
-        self.follower = ClusterFollower(
+        self.border = FaultBorder()
+        self.follower = DatastoreFollower(
             self.store,
             "own",
             TEMPLATE,

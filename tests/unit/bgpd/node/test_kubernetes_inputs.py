@@ -13,7 +13,7 @@ from bgpd.calico.removals import SOON
 from bgpd.calico.services import ServiceRanges, ServiceTable
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.endpoint_status import Found
-from bgpd.node.kubernetes_inputs import SideFollower
+from bgpd.node.kubernetes_inputs import KubernetesInputs
 from tests.support.speakers import until
 
 pytestmark = pytest.mark.asyncio
@@ -28,7 +28,7 @@ class Sides:
 
     def __init__(self, folder: Path) -> None:
         settings = KubernetesSettings(is_enabled=False, endpoint_folder=str(folder))
-        self.follower = SideFollower(settings, "n1", removal_hold=3600)
+        self.follower = KubernetesInputs(settings, "n1", removal_hold=3600)
         self.changes = 0
         self.follower.on_change = self._count
         self.follower.need(NEEDED)
@@ -180,7 +180,7 @@ async def test_services_are_decided_anew_in_slices() -> None:
 async def test_an_object_that_nothing_can_be_made_of_keeps_no_other_from_coming(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    sides = SideFollower(KubernetesSettings(is_enabled=False), "n1")
+    sides = KubernetesInputs(KubernetesSettings(is_enabled=False), "n1")
     service = {"spec": {"clusterIP": "10.96.0.1"}}
     with monkeypatch.context() as patched:
 

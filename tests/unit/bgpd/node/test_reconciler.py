@@ -14,7 +14,7 @@ from bgpd.config.settings import (
     SpeakerSettings,
 )
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.settings import PeerSettings, RangeSettings
 from bgpd.speaker.speaker import Speaker
 from rib.decision import DecisionOptions
@@ -70,7 +70,7 @@ def with_speaker(work: Callable[[Speaker, Reconciler], None]) -> None:
     async def scenario() -> None:
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
         try:
-            work(speaker, Reconciler(speaker, plain_origins()))
+            work(speaker, Reconciler(speaker, plain_sources()))
         finally:
             await speaker.close()
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bgpd.runtime.fault_isolation import MOST_FAULTS, each, piecewise
 from bgpd.session.fsm import State
-from bgpd.speaker.early_reconnect import Reconnect
+from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.peer import Peer
 from fib.next_hop_events import Opened
 from reflector.group import UpdateGroup
@@ -301,7 +301,7 @@ async def test_a_peer_that_cannot_be_tried_lets_the_others_be(monkeypatch) -> No
         monkeypatch.setattr(peers[0].driver, "try_now", failing)
         for peer in peers[1:]:
             monkeypatch.setattr(peer.driver, "try_now", lambda p=peer: tried.append(p))
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         made.opened(Opened(True, frozenset(), frozenset(), frozenset()))
         assert tried == peers[1:]
         made.close()

@@ -11,7 +11,7 @@ from bgpd.calico.blocks import parse_block
 from bgpd.calico.desired import NodeDesired, StaticRoute
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import calico_origins
+from bgpd.pipeline.local_sources import calico_sources
 from bgpd.session.settings import PeerSettings
 from fib.kernel_policy import KernelPolicy
 from rib.family import IPV4_UNICAST
@@ -83,7 +83,7 @@ def test_before_the_datastore_spoke_there_is_nothing_to_compare(world: World) ->
 
 def test_what_was_applied_does_not_differ(world: World) -> None:
     desired = a_node(world)
-    Reconciler(world.speaker, calico_origins()).apply_node(desired)
+    Reconciler(world.speaker, calico_sources()).apply_node(desired)
     assert compare(world, desired) == []
     everything = compare(world, desired, all=True)
     assert {row["part"] for row in everything} >= {
@@ -111,7 +111,7 @@ def test_what_is_not_there_is_missing(world: World) -> None:
 def test_a_session_that_differs_names_the_fields_and_hides_the_key(
     world: World,
 ) -> None:
-    reconciler = Reconciler(world.speaker, calico_origins())
+    reconciler = Reconciler(world.speaker, calico_sources())
     reconciler.apply_node(a_node(world))
     other = replace(PEER, password="other", hold_time=30)
     (row,) = compare(world, a_node(world, peers=(other,)))
@@ -123,14 +123,14 @@ def test_a_session_that_differs_names_the_fields_and_hides_the_key(
 
 def test_what_runs_without_being_asked_for_is_extra(world: World) -> None:
     desired = a_node(world)
-    Reconciler(world.speaker, calico_origins()).apply_node(desired)
+    Reconciler(world.speaker, calico_sources()).apply_node(desired)
     (row,) = compare(world, replace(desired, peers=()))
     assert (row["part"], row["state"]) == ("session", "extra")
 
 
 def test_other_policies_and_bad_objects_are_told(world: World) -> None:
     desired = a_node(world)
-    Reconciler(world.speaker, calico_origins()).apply_node(desired)
+    Reconciler(world.speaker, calico_sources()).apply_node(desired)
     policy = replace(POLICY, terms=())
     rejecting = PolicySpec("k", (Term("none", Outcome.REJECT),))
     rows = compare(

@@ -23,7 +23,7 @@ from bgpd.config.settings import (
 from bgpd.daemon.daemon import Daemon
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show import health
-from bgpd.show.health import LAG_LIMIT, DaemonInsight
+from bgpd.show.health import LAG_LIMIT, DaemonHealth
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.remembered_peers import Member, encode_head, encode_member
 from rib.family import IPV4_UNICAST
@@ -193,7 +193,7 @@ class _Late(LagMeter):
 async def test_a_loop_that_was_held_up_is_not_live() -> None:
     lag = _Late(asyncio.get_running_loop())
     daemon = Daemon(settings("127.0.0"))
-    (check,) = DaemonInsight(daemon, lag, list).liveness()
+    (check,) = DaemonHealth(daemon, lag, list).liveness()
     lag.close()
     assert not check.is_met
 
@@ -248,7 +248,7 @@ async def test_a_thousand_peers_do_not_hold_up_the_loop() -> None:
             node.peers_with(f"127.1.{number >> 8}.{number & 255}", is_passive=True)
         loop = asyncio.get_running_loop()
         lag = LagMeter(loop)
-        server = HttpServer(DaemonInsight(daemon, lag, list), "127.0.0.1", 0)
+        server = HttpServer(DaemonHealth(daemon, lag, list), "127.0.0.1", 0)
         await server.start()
         turns = 0
 

@@ -11,7 +11,7 @@ import pytest
 from bgpd.config.loader import load
 from bgpd.config.settings import DaemonSettings
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.speaker.conditional_routes import Conditional, ConditionalRoutes
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST
@@ -32,7 +32,7 @@ class World:
 
     def __init__(self, a: Node, b: Node, folder: Path) -> None:
         self.a, self.b = a, b
-        self.reconciler = Reconciler(a.speaker, plain_origins())
+        self.reconciler = Reconciler(a.speaker, plain_sources())
         self._file = folder / "pybgpd.yaml"
         self._peers = (a.settings(b, import_policy="", export_policy=""),)
 
@@ -146,7 +146,7 @@ async def test_conditions_hold_by_what_the_table_has_at_the_end() -> None:
     random = Random(7)
     async with Rack() as rack:
         node = await rack.node(1, listens=False)
-        speaker, origins = node.speaker, plain_origins()
+        speaker, origins = node.speaker, plain_sources()
         routes = ConditionalRoutes(speaker)
         wanted = {
             (IPV4_UNICAST, nlri(text)): Conditional(
@@ -201,7 +201,7 @@ async def test_one_peer_is_told_a_default_whatever_its_policy_says(
 ) -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(n, asn=64512) for n in (1, 2, 3)]
-        reconciler = Reconciler(a.speaker, plain_origins())
+        reconciler = Reconciler(a.speaker, plain_sources())
         file = tmp_path / "pybgpd.yaml"
 
         def configure(
@@ -250,7 +250,7 @@ async def test_a_default_for_one_peer_has_a_condition_and_a_policy(
 ) -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(n, asn=64512) for n in (1, 2, 3)]
-        reconciler = Reconciler(a.speaker, plain_origins())
+        reconciler = Reconciler(a.speaker, plain_sources())
         file = tmp_path / "pybgpd.yaml"
         policy = """
 policies:

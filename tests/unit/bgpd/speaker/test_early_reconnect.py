@@ -5,11 +5,11 @@ import pytest
 from bgpd.calico.desired import NodeDesired
 from bgpd.config.settings import CalicoSettings
 from bgpd.datastore.memory import MemoryDatastore
-from bgpd.node.datastore_follower import ClusterFollower
+from bgpd.node.datastore_follower import DatastoreFollower
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker import early_reconnect
-from bgpd.speaker.early_reconnect import TRIED_AT_ONCE, Reconnect
+from bgpd.speaker.early_reconnect import TRIED_AT_ONCE, EarlyReconnect
 from fib.errors import FibError
 from fib.next_hop_events import Opened
 from rib.nlri import parse_address
@@ -45,7 +45,7 @@ def attempts(node: Node) -> list[int]:
 async def test_all_who_wait_are_tried_a_few_at_a_time() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, COUNT)
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         made.opened(ANY)
         assert sum(attempts(node)) == COUNT + TRIED_AT_ONCE
         made.opened(ANY)  # the same news again makes no second queue
@@ -59,7 +59,7 @@ async def test_all_who_wait_are_tried_a_few_at_a_time() -> None:
 async def test_only_those_are_tried_whose_way_may_be_back() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, 3)
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         address = parse_address(f"{rack.network}.11")
         made.opened(NOTHING._replace(prefixes=frozenset({(1, b"\x20" + address)})))
         assert attempts(node) == [1, 2, 1]
@@ -72,7 +72,7 @@ async def test_only_those_are_tried_whose_way_may_be_back() -> None:
 async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, 3)
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         led_to = {parse_address(f"{rack.network}.11")}
         made.follow(lambda address: address in led_to)
         assert attempts(node) == [1, 2, 1]
@@ -86,7 +86,7 @@ async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None
 async def test_a_closed_one_tries_nobody() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, TRIED_AT_ONCE + 1)
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         made.opened(ANY)
         made.close()
         tried = attempts(node)
@@ -104,7 +104,7 @@ async def test_a_kernel_that_refuses_is_told_of_and_no_more(
     monkeypatch.setattr("fib.gathered_events.EventSocket", refuse)
     async with Rack() as rack:
         node = await rack.node(1)
-        made = Reconnect(node.speaker, 12)
+        made = EarlyReconnect(node.speaker, 12)
         made.start()
         assert "no netlink here" in caplog.text
         made.close()
@@ -142,7 +142,7 @@ def test_a_clusters_peers_are_tried_as_often_as_calico_does(
         store = MemoryDatastore()
         await store.apply(manifests)
         template = PeerSettings("", "", 0, 64512, **configured)
-        follower = ClusterFollower(
+        follower = DatastoreFollower(
             store,
             "n1",
             template,

@@ -8,7 +8,7 @@ from bgpd.session.settings import ChangeCost, LocalAsMode, PeerSettings
 from bgpd.speaker.local_numbers import OwnNumbers
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV4_UNICAST
-from rib.import_checks import Refusal
+from rib.import_checks import FilterReason
 from tests.support.simnet import on_virtual_time
 from tests.support.speakers import ASN, Rack, until
 
@@ -60,7 +60,10 @@ async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
         other = a.peers_with(UNCONNECTED, local_as=OLD_AS, is_passive=True)
         await until(lambda: a.prefixes() == {"10.3.0.0/16"})
         (refused,) = a.peer(b).ribs_in[IPV4_UNICAST].refused.values()
-        assert (refused.refusal, refused.detail) == (Refusal.OWN_AS, f"AS {OLD_AS}")
+        assert (refused.refusal, refused.detail) == (
+            FilterReason.OWN_AS,
+            f"AS {OLD_AS}",
+        )
         settings = replace(other.settings, local_as=ASN)
         a.speaker.neighbours.change(settings, ChangeCost.RESET)
         await until(lambda: a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})

@@ -13,7 +13,7 @@ from bgpd.config.settings import (
     SpeakerSettings,
 )
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from bgpd.show.health import _peer
@@ -146,7 +146,7 @@ def test_of_the_file_it_is_kept_out_and_told(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     speaker = world.speaker
-    reconciler = Reconciler(speaker, plain_origins())
+    reconciler = Reconciler(speaker, plain_sources())
     reconciler.apply_settings(settings(*GOOD4, *GOOD6, *BAD4, *BAD6))
     assert held(world, IPV4_UNICAST) == set(GOOD4)
     assert held(world, IPV6_UNICAST) == set(GOOD6)
@@ -173,7 +173,7 @@ def test_check_says_it_beforehand() -> None:
 
 
 def test_of_a_cluster_it_is_kept_out_and_told(world: World) -> None:
-    reconciler = Reconciler(world.speaker, plain_origins())
+    reconciler = Reconciler(world.speaker, plain_sources())
     blocks = [a_block(f"239.0.{number}.0/26") for number in range(5)]
     reconciler.apply_node(desired(blocks=(a_block("10.2.0.0/26"), *blocks)))
     assert held(world, IPV4_UNICAST) == {"10.2.0.0/26"}
@@ -184,11 +184,11 @@ def test_of_a_cluster_it_is_kept_out_and_told(world: World) -> None:
 def test_the_reserved_range_follows_its_switch_live(world: World) -> None:
     """Routes of peers and of our own, both ways, and nothing is asked of a peer."""
     speaker = world.speaker
-    reconciler = Reconciler(speaker, plain_origins())
+    reconciler = Reconciler(speaker, plain_sources())
     reconciler.apply_settings(settings("240.0.0.0/8", "224.0.0.0/8", "10.0.0.0/8"))
     peer = world.up("p", "192.0.2.7")
     send(peer, update(BLOCK, run_of("250.1.0.0/16", "224.1.0.0/16")))
-    kernel = plain_origins().kernel
+    kernel = plain_sources().kernel
     nlri = [parse_prefix("241.0.0.0/8")[1]]
     way = NextHop(b"", interface="eth0")
     speaker.local_routes.originate(
@@ -212,7 +212,7 @@ def test_the_reserved_range_follows_its_switch_live(world: World) -> None:
 
 
 def test_the_switch_of_the_file_is_followed(world: World) -> None:
-    reconciler = Reconciler(world.speaker, plain_origins())
+    reconciler = Reconciler(world.speaker, plain_sources())
     for allows_reserved in (False, True, False):
         wanted = settings("240.0.0.0/8", allows_reserved=allows_reserved)
         reconciler.apply_settings(wanted)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import plain_origins
+from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker.peer_changes import AT_ONCE, SHOWN
 from bgpd.speaker.speaker import Speaker
@@ -27,7 +27,7 @@ def in_slices(work: Callable[[Speaker, Reconciler], Awaitable[None]]) -> None:
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
         speaker.jobs.budget = 0.0
         try:
-            await work(speaker, Reconciler(speaker, plain_origins()))
+            await work(speaker, Reconciler(speaker, plain_sources()))
         finally:
             await speaker.close()
 

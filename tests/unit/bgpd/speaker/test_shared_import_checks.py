@@ -14,7 +14,7 @@ from bgpd.config.settings import DaemonSettings, SpeakerSettings
 from bgpd.daemon.daemon import Daemon
 from bgpd.node.identity import with_as
 from bgpd.node.reconciler import Reconciler
-from bgpd.pipeline.local_sources import calico_origins
+from bgpd.pipeline.local_sources import calico_sources
 from bgpd.session.settings import (
     ChangeCost,
     FamilySettings,
@@ -29,7 +29,7 @@ from bgpd.wire.pack import pack_announce
 from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
-from rib.import_checks import Refusal
+from rib.import_checks import FilterReason
 from rib.next_hops import Reachability
 from rib.nlri import Nlri, parse_address, parse_prefix
 from rib.path_set import members_of
@@ -90,13 +90,13 @@ class World:
             if each.is_client
         )
 
-    def judged(self) -> list[dict[Nlri, Refusal | None]]:
+    def judged(self) -> list[dict[Nlri, FilterReason | None]]:
         """Return what became of each peer's routes."""
         found = []
         table = self.speaker.tables[IPV4_UNICAST].loc_rib.table
         for peer in self.peers:
             rib = peer.ribs_in[IPV4_UNICAST]
-            mine: dict[Nlri, Refusal | None] = {
+            mine: dict[Nlri, FilterReason | None] = {
                 nlri: why.refusal for (nlri, _), why in rib.refused.items()
             }
             for nlri in rib.own_nlris():
@@ -107,17 +107,17 @@ class World:
             found.append(mine)
         return found
 
-    def expected(self) -> list[dict[Nlri, Refusal | None]]:
+    def expected(self) -> list[dict[Nlri, FilterReason | None]]:
         own, hops = self.own_ids(), self.speaker.context.own_addresses
         result = []
         for told in self.told:
-            mine: dict[Nlri, Refusal | None] = {}
+            mine: dict[Nlri, FilterReason | None] = {}
             for nlri, (clusters, hop) in told.items():
                 mine[nlri] = None
                 if clusters & own:
-                    mine[nlri] = Refusal.OWN_CLUSTER
+                    mine[nlri] = FilterReason.OWN_CLUSTER
                 if parse_address(hop) in hops:
-                    mine[nlri] = Refusal.OWN_NEXT_HOP
+                    mine[nlri] = FilterReason.OWN_NEXT_HOP
             result.append(mine)
         return result
 
@@ -290,7 +290,7 @@ def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
         async with Rack() as rack:
             node = await rack.node(1)
             addr = f"{rack.network}.2"
-            reconciler = Reconciler(node.speaker, calico_origins())
+            reconciler = Reconciler(node.speaker, calico_sources())
             mine = SpeakerSettings(
                 ASN,
                 "10.0.0.1",
@@ -348,7 +348,7 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
         settings = DaemonSettings("n1", mine, peers=(far,))
         daemon = Daemon(settings)
         daemon.speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        daemon.reconciler = Reconciler(daemon.speaker, calico_origins())
+        daemon.reconciler = Reconciler(daemon.speaker, calico_sources())
         node = a_node("n1", "10.0.0.1", ipv6Address="fd00::1/64")
         for objects, asn, own in (
             ((node,), 64512, {"10.0.0.1", "fd00::1"}),
