@@ -6,7 +6,7 @@ told apart by address, ranges by prefix, policies by name. Steps that take away 
 first, so that an address can move from one peer to another.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass, replace
 from enum import Enum
 from types import MappingProxyType
@@ -14,7 +14,7 @@ from typing import Final, TypeVar
 
 from bgpd.config.key_names import differing, key_of, option_of
 from bgpd.config.settings import DaemonSettings
-from bgpd.session.ranges import range_of
+from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import (
     LIVE,
     REFRESHES,
@@ -362,16 +362,29 @@ def _ranges(
 ) -> Iterator[Step | None]:
     before = {each.prefix: each for each in old}
     after = {each.prefix: each for each in new}
+    is_other = before.keys() != after.keys()
+    those = yield from _table(before.values() if is_other else ())
+    these = yield from _table(after.values() if is_other else ())
     for step in _compare(StepKind.RANGE, before, after, _range_change):
         # The neighbours go on under the range whose prefix is the longest by then.
         if step is not None and step.change is Change.REMOVE:
-            wider = range_of(step.name, after.values())
+            wider = these.of(step.name)
             yield _moved(step, before[step.name], wider, wider)
         elif step is not None and step.change is Change.ADD:
-            wider = range_of(step.name, before.values())
+            wider = those.of(step.name)
             yield _moved(step, wider, after[step.name], wider)
         else:
             yield step
+
+
+def _table(ranges: Iterable[RangeSettings]) -> Generator[None, None, RangeTable]:
+    """Return ranges as a table, in steps."""
+    table = RangeTable()
+    for number, each in enumerate(ranges):
+        table.set(each)
+        if number % COMPARED == COMPARED - 1:
+            yield None
+    return table
 
 
 def _moved(

@@ -13,7 +13,7 @@ from dataclasses import replace
 from typing import Final
 
 from bgpd.net.sockets import canonical
-from bgpd.session.ranges import neighbour_settings, range_of
+from bgpd.session.ranges import neighbour_settings
 from bgpd.session.settings import RangeSettings
 from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
@@ -69,18 +69,16 @@ def seek(
         lost_at: When they lost us, on the loop's clock.
         done: Called at the end.
     """
-    ranges = [*neighbours.ranges.values()]
     retry = len(remembered.members) // PACE
     sought = 0
     for member in remembered.members.values():
         if not member.range_name or member.address in neighbours.peers:
             continue  # configured peers connect by themselves
-        chosen = range_of(member.address, ranges)
+        chosen = neighbours.ranges.of(member.address)
         until = lost_at + max(member.seconds, LEAST)
         if (
             chosen is not None
             and is_still(member, chosen.template)
-            and neighbours.ranges.get(chosen.name) is chosen
             and neighbours.range_sizes[chosen.name] < chosen.limit
             and neighbours.now < until
         ):

@@ -9,7 +9,6 @@ import logging
 
 from bgpd.net.peer_sockets import set_peer_options
 from bgpd.net.tcp_connection import Connection
-from bgpd.session.ranges import range_of
 from bgpd.session.zones import split_zone
 from bgpd.speaker.dynamic_neighbours import newcomer
 from bgpd.speaker.neighbours import Neighbours
@@ -44,7 +43,7 @@ class IncomingConnections:
         elif remote:
             # A neighbour of a range may have been called from where it knew us before a
             # restart: that binds nobody, its range's address does.
-            chosen = range_of(remote, neighbours.ranges.values())
+            chosen = neighbours.ranges.of(remote)
             expected = "" if chosen is None else chosen.template.local_addr
         if expected and split_zone(expected)[0] != split_zone(local)[0]:
             wrong = f"it arrived at {local}, but local_address is {expected}"

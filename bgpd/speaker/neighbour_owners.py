@@ -7,6 +7,7 @@ of a range share those of its template, which count once however many neighbours
 from collections import Counter
 from collections.abc import Callable
 
+from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import PeerSettings, RangeSettings
 from bgpd.speaker.local_numbers import OwnNumbers
 from bgpd.speaker.peer import Peer
@@ -25,7 +26,7 @@ class Owners:
     """
 
     def __init__(self, ours: OwnNumbers, set_key: Callable[[str, str], None]) -> None:
-        self.ranges: dict[str, RangeSettings] = {}
+        self.ranges = RangeTable()
         self.sizes: Counter[str] = Counter()
         self._ours = ours
         self._set_key = set_key
@@ -35,14 +36,14 @@ class Owners:
         before = self.ranges.get(settings.name)
         former = None if before is None else before.template
         self._ours.note(former, settings.template)
-        self.ranges[settings.name] = settings
+        self.ranges.set(settings)
         key = settings.template.password
         if key != ("" if former is None else former.password):
             self._set_key(settings.prefix, key)
 
     def remove_range(self, name: str) -> None:
         """Have a range no longer."""
-        settings = self.ranges.pop(name)
+        settings = self.ranges.remove(name)
         self._ours.note(settings.template, None)
         if settings.template.password:
             self._set_key(settings.prefix, "")

@@ -13,6 +13,7 @@ from random import Random
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import RestartState
 from bgpd.session.peer import PeerSession
+from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker import limit_changes
 from bgpd.speaker.context import SpeakerContext
@@ -73,7 +74,7 @@ class Neighbours:
         return self._peers
 
     @property
-    def ranges(self) -> Mapping[str, RangeSettings]:
+    def ranges(self) -> RangeTable:
         """Whose neighbours may connect, by name."""
         return self._owners.ranges
 

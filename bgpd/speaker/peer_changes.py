@@ -8,12 +8,13 @@ found anew from what runs by then.
 
 import logging
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
 from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change
 from bgpd.config.settings import DaemonSettings
+from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker.peer_handover import (
     can_go_on,
@@ -182,17 +183,21 @@ def foresee(
         new: What there will be.
     """
     neighbours: dict[str, Step] = {}
+    ranges = RangeTable()
+    for each in new.ranges:
+        ranges.set(each)
+        yield None
     for step in steps:
         if step.kind is StepKind.PEER and step.name in speaker.peers:
             if step.change is Change.REMOVE:
-                neighbours[step.name] = _removal(speaker, step.name, new.ranges)
+                neighbours[step.name] = _removal(speaker, step.name, ranges)
             elif isinstance(step.value, PeerSettings) and step.change is Change.ADD:
                 neighbours[step.name] = _addition(speaker, step.value)
             yield None
     costs: dict[str, list[ChangeCost]] = {}  # by range that they were in or will be in
     for address, peer in tuple(speaker.peers.items()):
         if peer.range_name or address in neighbours:
-            step = neighbours.get(address) or _removal(speaker, address, new.ranges)
+            step = neighbours.get(address) or _removal(speaker, address, ranges)
             for name in {peer.range_name, step.range_name}:
                 costs.setdefault(name, []).append(step.cost)
             yield None
@@ -212,9 +217,7 @@ def foresee(
             yield step
 
 
-def _removal(
-    speaker: Speaker, address: str, ranges: Iterable[RangeSettings] | None = None
-) -> Step:
+def _removal(speaker: Speaker, address: str, ranges: RangeTable | None = None) -> Step:
     peer = speaker.peers[address]
     step = Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
     chosen = heir(speaker, peer, ranges)

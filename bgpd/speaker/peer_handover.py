@@ -11,12 +11,12 @@ Who has no session, no routes that wait for it and no order of an operator has n
 could go on: it goes and comes.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from bgpd.config.diff import handover_change
-from bgpd.session.ranges import neighbour_settings, range_of
+from bgpd.session.ranges import RangeTable, neighbour_settings
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker.dynamic_neighbours import has_room
 from bgpd.speaker.peer import Peer
@@ -33,7 +33,7 @@ def can_go_on(peer: Peer) -> bool:
 
 
 def heir(
-    speaker: "Speaker", peer: Peer, ranges: Iterable[RangeSettings] | None = None
+    speaker: "Speaker", peer: Peer, ranges: RangeTable | None = None
 ) -> RangeSettings | None:
     """Return the range that a neighbour falls to; ``None`` where it must go.
 
@@ -45,8 +45,8 @@ def heir(
     if not (peer.range_name or can_go_on(peer)):
         return None
     if ranges is None:
-        ranges = speaker.neighbours.ranges.values()
-    chosen = range_of(peer.settings.remote_addr, ranges)
+        ranges = speaker.neighbours.ranges
+    chosen = ranges.of(peer.settings.remote_addr)
     if chosen is None or chosen.name == peer.range_name:
         return chosen
     return chosen if has_room(speaker.neighbours, chosen) else None

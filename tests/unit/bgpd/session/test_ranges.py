@@ -2,7 +2,7 @@
 
 import pytest
 
-from bgpd.session.ranges import neighbour_settings, range_of
+from bgpd.session.ranges import RangeTable, neighbour_settings
 from bgpd.session.settings import PeerSettings, RangeSettings
 
 SETTINGS = PeerSettings("", "", remote_as=64513, local_as=64512)
@@ -22,10 +22,10 @@ def test_the_longest_range_is_the_one() -> None:
         ("10.1.0.1", "all"),
         ("fe80::1%eth0", "six"),
     ):
-        chosen = range_of(address, ranges)
+        chosen = RangeTable(ranges).of(address)
         assert chosen is not None
         assert chosen.name == name
-    assert range_of("192.0.2.1", ranges) is None
+    assert RangeTable(ranges).of("192.0.2.1") is None
 
 
 @pytest.mark.parametrize("turn", [1, -1])
@@ -39,20 +39,20 @@ def test_a_range_of_a_link_takes_those_of_that_link_before_one_of_all(turn) -> N
         ("fe80::1%eth2", "fe80::/64"),
         ("fe80:1::1%eth2", "fe80::%eth2/10"),
     ):
-        chosen = range_of(address, ranges)
+        chosen = RangeTable(ranges).of(address)
         assert chosen is not None
         assert chosen.name == name
-    assert range_of("fe80:1::1%eth0", ranges) is None
-    assert range_of("2001:db8::1", ranges) is None
+    assert RangeTable(ranges).of("fe80:1::1%eth0") is None
+    assert RangeTable(ranges).of("2001:db8::1") is None
 
 
 def test_a_whole_prefix_falls_to_the_range_that_it_is_in() -> None:
     wide, narrow = (
         RangeSettings(each, each, 9, SETTINGS) for each in ("10.0.0.0/8", "10.1.0.0/16")
     )
-    assert range_of("10.1.2.0/24", (wide, narrow)) is narrow
-    assert range_of("10.1.0.0/16", (wide,)) is wide
-    assert range_of("0.0.0.0/0", (wide, narrow)) is None
+    assert RangeTable((wide, narrow)).of("10.1.2.0/24") is narrow
+    assert RangeTable((wide,)).of("10.1.0.0/16") is wide
+    assert RangeTable((wide, narrow)).of("0.0.0.0/0") is None
 
 
 def test_a_neighbour_of_a_range_connects_by_itself() -> None:
@@ -64,3 +64,20 @@ def test_a_neighbour_of_a_range_connects_by_itself() -> None:
         True,
     )
     assert mine.remote_as == SETTINGS.remote_as
+
+
+def test_a_range_that_goes_leaves_its_addresses_to_the_wider_one() -> None:
+    wide, narrow = (
+        RangeSettings(each, each, 9, SETTINGS) for each in ("10.0.0.0/8", "10.1.0.0/16")
+    )
+    table = RangeTable((wide, narrow))
+    assert table.remove("10.1.0.0/16") is narrow
+    assert table.of("10.1.0.1") is wide
+    assert dict(table) == {"10.0.0.0/8": wide}
+    with pytest.raises(KeyError):
+        table.remove("10.1.0.0/16")
+    moved = RangeSettings(wide.name, "10.2.0.0/16", 9, SETTINGS)
+    table.set(moved)
+    assert table.of("10.1.0.1") is None
+    assert table.of("10.2.0.1") is moved
+    assert len(table) == 1
