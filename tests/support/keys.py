@@ -14,8 +14,10 @@ from bgpd.lab.routers.pybgpd import PyBgpd
 
 
 def change_key(router: Router, key: str) -> None:
-    """Give all neighbours of a router another key, as its operator would."""
-    neighbours = [replace(n, password=key) for n in router.speaker.neighbours]
+    """Give all neighbours that have a key another one, as its operator would."""
+    neighbours = [
+        replace(n, password=key) if n.password else n for n in router.speaker.neighbours
+    ]
     router.speaker = replace(router.speaker, neighbours=tuple(neighbours))
     if isinstance(router, PyBgpd):
         for each in router.speaker.config.get("ranges", ()):
@@ -24,7 +26,7 @@ def change_key(router: Router, key: str) -> None:
     elif isinstance(router, Bird):
         router._reconfigure()
     elif isinstance(router, Frr):
-        lines = [f"neighbor {n.addr} password {key}" for n in neighbours]
+        lines = [f"neighbor {n.addr} password {key}" for n in neighbours if n.password]
         router._vtysh("configure terminal", f"router bgp {_as_of(router)}", *lines)
     elif isinstance(router, OpenBgpd):
         router.write_config()

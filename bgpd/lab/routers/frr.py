@@ -38,6 +38,7 @@ class Frr(Router):
             f"router bgp {speaker.local_as}",
             f" bgp router-id {speaker.router_id}",
             " no bgp ebgp-requires-policy",
+            " bgp log-neighbor-changes",
             " no bgp network import-check",
             " no bgp default ipv4-unicast",
             f" timers bgp {speaker.hold_time // 3} {speaker.hold_time}",
@@ -61,7 +62,6 @@ class Frr(Router):
             for n in speaker.neighbours:
                 if family in n.families:
                     lines.append(f"  neighbor {n.addr} activate")
-                    lines.append(f"  neighbor {n.addr} soft-reconfiguration inbound")
                     if n.max_prefixes:
                         lines.append(
                             f"  neighbor {n.addr} maximum-prefix {n.max_prefixes}"
