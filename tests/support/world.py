@@ -1,6 +1,5 @@
 """A speaker with peers whose sessions stand, though no socket does."""
 
-import asyncio
 import json
 from collections.abc import Coroutine
 from typing import Any
@@ -15,6 +14,7 @@ from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address
 from tests.support.routes import nlris, some_attributes
+from tests.support.simnet import VirtualLoop
 
 LOCAL_AS = 64512
 
@@ -28,8 +28,9 @@ class World:
     """
 
     def __init__(self, router_id: str = "192.0.2.254") -> None:
-        self.loop = asyncio.new_event_loop()
-        self.speaker = Speaker(self.loop, router_id, seed=1)
+        self.loop = VirtualLoop()
+        host = self.loop.net.host("127.0.0.1")
+        self.speaker = Speaker(self.loop, router_id, seed=1, network=host)
         self.speaker.neighbours.hostname = "here"
         self.view = DaemonView(self.speaker, self.loop.time() - 75)
 

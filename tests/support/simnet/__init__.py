@@ -18,6 +18,7 @@ from tests.support.simnet.run import (
     run_virtually,
     settle,
     sim,
+    stand_still,
 )
 
 __all__ = [
@@ -29,4 +30,5 @@ __all__ = [
     "run_virtually",
     "settle",
     "sim",
+    "stand_still",
 ]

@@ -23,6 +23,7 @@ def run_virtually(work: Coroutine[Any, Any, None], seed: int = 1) -> None:
         loop = asyncio.get_running_loop()
         loop.set_exception_handler(lambda _, context: faults.append(context))
         await work
+        await asyncio.sleep(1)  # for connections to end
 
     with asyncio.Runner(loop_factory=functools.partial(VirtualLoop, seed)) as runner:
         loop = runner.get_loop()
@@ -40,7 +41,7 @@ def _clocks(loop: VirtualLoop) -> Iterator[None]:
     kernel of this machine is not asked for links.
     """
     with contextlib.ExitStack() as stack:
-        for name, module in tuple(sys.modules.items()):
+        for name, module in sys.modules.copy().items():
             is_ours = name.startswith("bgpd.")
             if is_ours and getattr(module, "monotonic", None) is time.monotonic:
                 stack.enter_context(mock.patch.object(module, "monotonic", loop.time))
@@ -77,6 +78,11 @@ async def advance(seconds: float) -> None:
 async def settle() -> None:
     """Let everything happen that can at this instant."""
     await _loop().idle()
+
+
+def stand_still(seconds: float) -> None:
+    """Let the process stand still: time passes, and nothing happens meanwhile."""
+    _loop().now += seconds
 
 
 def _loop() -> VirtualLoop:

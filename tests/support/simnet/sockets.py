@@ -318,6 +318,11 @@ class SimSocket(Watchable):
             return b""
         raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
 
+    def recv_into(self, buffer: memoryview) -> int:
+        octets = self.recv(len(buffer))
+        buffer[: len(octets)] = octets
+        return len(octets)
+
     def send(self, octets: bytes | memoryview) -> int:
         self._raise_error()
         if self._outbound is None:

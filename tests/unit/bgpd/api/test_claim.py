@@ -25,8 +25,8 @@ def test_of_two_daemons_one_has_the_path_until_it_gives_it_up(tmp_path) -> None:
 def test_the_end_of_a_process_gives_it_up_however_it_ends(tmp_path) -> None:
     path = str(tmp_path / "pybgpd.sock")
     code = (
-        "import sys, time; from bgpd.api.claim import Claim\n"
-        "claim = Claim(sys.argv[1]); print('has it', flush=True); time.sleep(60)"
+        "import signal, sys; from bgpd.api.claim import Claim\n"
+        "claim = Claim(sys.argv[1]); print('has it', flush=True); signal.pause()"
     )
     with subprocess.Popen(
         [sys.executable, "-c", code, path], stdout=subprocess.PIPE

@@ -13,6 +13,7 @@ from bgpd.api.client import UnreachableError, call
 from bgpd.api.control import ControlServer
 from bgpd.api.line_server import Limits, UnixSocketError, _slice
 from bgpd.api.protocol import Command, ControlError
+from tests.support.speakers import until
 from tests.support.turns import turn
 
 Loops = Callable[[], asyncio.AbstractEventLoop]
@@ -130,12 +131,6 @@ def serve(
     with asyncio.Runner(loop_factory=loop_factory) as runner:
         runner.run(main())
     assert not path.exists()
-
-
-async def wait_until(is_true: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not is_true():  # noqa: ASYNC110  # nobody tells when a client is gone
-            await asyncio.sleep(0.002)
 
 
 @pytest.fixture
@@ -275,11 +270,11 @@ def test_a_client_that_never_reads_is_dropped_while_others_are_served(
             lazy.connect(str(path))
             lazy.sendall(b'{"command": "rows", "arguments": {"count": 100000000}}\n')
             answered = 0
-            await wait_until(lambda: server.client_count == 2)
+            await until(lambda: server.client_count == 2)
             while server.client_count > 1:
                 await other.ask("one")
                 answered += 1
-                await asyncio.sleep(0.005)
+                await turn()
             assert answered > 1
 
     serve(path, loop_factory, talk, limits)
@@ -324,7 +319,7 @@ def test_a_client_that_goes_away_midway_costs_nothing(path, loop_factory, caplog
         client.send(b'{"command": "rows", "arguments": {"count": 100000000}}\n')
         await client.reader.readline()
         client.writer.transport.abort()
-        await wait_until(lambda: server.client_count == 0)
+        await until(lambda: server.client_count == 0)
 
     serve(path, loop_factory, talk)
     assert "Traceback" not in caplog.text

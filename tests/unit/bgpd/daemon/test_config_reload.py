@@ -2,7 +2,6 @@
 
 import asyncio
 import os
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.config_reload import MAX_LINES, ConfigReload
 from bgpd.daemon.errors import ReloadError
 from bgpd.worker.turns import collect, in_turns
+from tests.support.simnet import run_virtually, stand_still
 from tests.support.turns import turn
 
 pytestmark = pytest.mark.slow  # a process each
@@ -179,7 +179,7 @@ def test_a_long_answer_is_cut(tmp_path: Path) -> None:
 def test_long_work_gives_the_loop_its_turn() -> None:
     def items() -> Iterator[int | None]:
         for number in range(10):
-            time.sleep(0.003)
+            stand_still(0.003)
             yield number if number % 2 else None
 
     async def main() -> None:
@@ -196,4 +196,4 @@ def test_long_work_gives_the_loop_its_turn() -> None:
         task.cancel()
         assert turns >= 5
 
-    asyncio.run(main())
+    run_virtually(main())

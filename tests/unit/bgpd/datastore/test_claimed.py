@@ -15,6 +15,7 @@ from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.keys import IPAM_HOST, affinity_key, assignment_key
 from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.model import DatastoreError
+from tests.support.simnet import advance, run_virtually
 from tests.support.speakers import until
 
 NODES: Final = ("n1", "n2", "n3")
@@ -212,10 +213,10 @@ def test_a_busy_stream_does_not_keep_from_looking() -> None:
         while stream.claimed.look_count < 3:
             stream.told.put_nowait(Changes(2, {key: b"{}"}, frozenset()))
             await stream.take()
-            await asyncio.sleep(0.01)
+            await advance(0.01)
         await stream.close()
 
-    asyncio.run(scenario())
+    run_virtually(scenario())
 
 
 def test_what_cannot_be_read_keeps_what_was_known_and_delays_no_event(

@@ -2,7 +2,6 @@
 
 import asyncio
 import logging
-import time
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
@@ -14,9 +13,9 @@ from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.guarded import LATE, GuardedDatastore
 from tests.support.datastores import Follower
 from tests.support.manifests import node
+from tests.support.simnet import advance, on_virtual_time, stand_still
 from tests.support.turns import turn
 
-pytestmark = pytest.mark.asyncio
 OWN = resource_key("Node", "n0")
 
 
@@ -27,7 +26,7 @@ class Clock:
         self.ahead = 0.0
 
     def __call__(self) -> float:
-        return time.monotonic() + self.ahead
+        return asyncio.get_running_loop().time() + self.ahead
 
 
 async def a_cluster(count: int) -> MemoryDatastore:
@@ -36,6 +35,7 @@ async def a_cluster(count: int) -> MemoryDatastore:
     return memory
 
 
+@on_virtual_time
 async def test_a_removal_counts_once_it_is_confirmed() -> None:
     memory = await a_cluster(3)
     guarded = GuardedDatastore(memory, "n0", 3600)
@@ -49,6 +49,7 @@ async def test_a_removal_counts_once_it_is_confirmed() -> None:
         assert guarded.confirm() == ()
 
 
+@on_virtual_time
 async def test_a_hold_is_logged_once_and_ends_by_its_time(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
@@ -76,6 +77,7 @@ async def test_a_hold_is_logged_once_and_ends_by_its_time(
     assert "nothing came back in time" in warnings[1]
 
 
+@on_virtual_time
 async def test_a_deadline_wakes_it_while_the_source_is_silent() -> None:
     memory, clock = await a_cluster(3), Clock()
     guarded = GuardedDatastore(memory, "n0", 60, clock=clock)
@@ -89,6 +91,7 @@ async def test_a_deadline_wakes_it_while_the_source_is_silent() -> None:
         assert OWN in follower.items
 
 
+@on_virtual_time
 async def test_the_source_is_asked_for_more_when_the_consumer_is_done() -> None:
     memory = await a_cluster(1)
     guarded = GuardedDatastore(memory, "n0", 3600)
@@ -118,6 +121,7 @@ class Broken(MemoryDatastore):
             self.is_closed = True
 
 
+@on_virtual_time
 async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> None:
     source = Broken()
     guarded = GuardedDatastore(source, "n0", 3600)
@@ -137,6 +141,7 @@ async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> No
     ]
 
 
+@on_virtual_time
 async def test_a_large_snapshot_is_looked_at_in_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -160,7 +165,7 @@ async def test_a_large_snapshot_is_looked_at_in_turns(
     assert turns > 6
 
 
-@pytest.mark.slow
+@on_virtual_time
 async def test_what_came_back_during_a_standstill_counts_before_the_hold_ends() -> None:
     memory, clock = await a_cluster(3), Clock()
     guarded = GuardedDatastore(memory, "n0", 60, clock=clock)
@@ -175,8 +180,8 @@ async def test_what_came_back_during_a_standstill_counts_before_the_hold_ends() 
         guarded.set_hold_time(60)
         for _ in range(3):
             await turn()
-        time.sleep(LATE + 0.5)  # noqa: ASYNC251  # the process stands still
-        await asyncio.sleep(0.1)  # what was said meanwhile is read a little later
+        stand_still(LATE + 0.5)
+        await advance(0.1)  # what was said meanwhile is read a little later
         await memory.apply([node("n0", "10.0.0.1/24")])
         await follower.until(lambda _: not guarded.removals.holds)
         assert OWN in follower.items

@@ -1,6 +1,5 @@
 """Kubernetes' API, from a real HTTPS server that answers as the real one does."""
 
-import asyncio
 import os
 import re
 from collections.abc import Awaitable, Callable, Mapping
@@ -13,6 +12,7 @@ from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
 from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
+from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import on_both_loops, until
 
 SERVICES = Wants(has_services=True)
@@ -168,17 +168,19 @@ async def test_an_error_is_told_and_tried_again(tmp_path: Path) -> None:
     await with_api(tmp_path, Wants(), work)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_server_that_asks_to_wait_is_not_asked_before(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         api.fault, api.retry_after = 429, "60"
         watcher.want(Wants(frozenset({"bgp"})))
         await until(lambda: "429: it is not well" in watcher.status.last_error)
         api.fault = 0
-        for _ in range(50):  # turns in which an eager client would ask again
-            await asyncio.sleep(0.01)
+        await advance(55)
         assert api.count("Secret", watches=False) == 1
         assert not told.names
+        api.retry_after = ""
+        await advance(10)
+        assert told.names == {"bgp"}
 
     await with_api(tmp_path, Wants(), work)
 
@@ -228,7 +230,7 @@ async def test_a_bookmark_keeps_a_quiet_collection_from_being_listed_anew(
     await with_api(tmp_path, SERVICES, work)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_server_that_fell_silent_is_noticed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,7 +267,7 @@ async def test_watches_that_are_refused_do_not_list_each_time(
     await with_api(tmp_path, SERVICES, work)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_watches_that_end_at_once_are_tried_less_and_less_often(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -275,9 +277,10 @@ async def test_watches_that_end_at_once_are_tried_less_and_less_often(
         api.is_hasty = True
         assert await watcher.wait_until_listed(10)
         await until(lambda: api.count("EndpointSlice", watches=True) >= 1)
-        for _ in range(50):  # turns in which an eager client would ask again
-            await asyncio.sleep(0.01)
+        await advance(10)
         assert api.count("EndpointSlice", watches=True) == 1
+        await advance(600)
+        assert 10 < api.count("EndpointSlice", watches=True) < 40
         assert told.names == {f"s{n}" for n in range(5)}
 
     await with_api(tmp_path, SERVICES, work)

@@ -43,14 +43,14 @@ async def test_it_listens_on_several_addresses_and_ignores_them_again() -> None:
         assert accepted[-1].address_pair() == (f"{network}.{number}", f"{network}.9")
         writer.close()
     listener.ignore(f"{network}.1", PORT)
-    await asyncio.sleep(0.01)
+    await turn(3)
     with pytest.raises(ConnectionRefusedError):
         await asyncio.open_connection(f"{network}.1", PORT)
     listener.close()
     assert not listener.addresses
     for connection in accepted:
         connection.close()
-    await asyncio.sleep(0.01)
+    await turn(3)
 
 
 @on_both_loops
@@ -128,7 +128,7 @@ async def test_a_taken_address_is_an_error_and_the_others_stay() -> None:
     assert second.addresses == [(f"{network}.2", PORT)]
     first.close()
     second.close()
-    await asyncio.sleep(0.01)
+    await turn(3)
 
 
 @on_both_loops
@@ -151,7 +151,7 @@ async def test_keys_hold_on_addresses_that_are_listened_on_later() -> None:
     listener.close()
     for connection in accepted:
         connection.close()
-    await asyncio.sleep(0.01)
+    await turn(3)
 
 
 @on_both_loops

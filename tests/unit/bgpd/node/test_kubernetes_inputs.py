@@ -1,6 +1,5 @@
 """Passwords, services and workloads that vanish against all plausibility stay."""
 
-import asyncio
 from base64 import b64encode
 from pathlib import Path
 from typing import Any
@@ -9,14 +8,13 @@ import pytest
 
 from bgpd.calico.endpoints import LocalEndpoint
 from bgpd.calico.planner import Needs
-from bgpd.calico.removals import SOON
 from bgpd.calico.services import ServiceRanges, ServiceTable
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.endpoint_status import Found
 from bgpd.node.kubernetes_inputs import KubernetesInputs
+from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import until
 
-pytestmark = pytest.mark.asyncio
 SECRETS = frozenset({"bgp"})
 NEEDED = Needs(
     SECRETS, ServiceRanges(("10.96.0.0/12",)), passwords=frozenset({("bgp", "rr")})
@@ -72,6 +70,7 @@ class Sides:
         return bool(self.follower.guard.removals.holds)
 
 
+@on_virtual_time
 async def test_a_password_in_use_stays_until_its_loss_is_confirmed(
     tmp_path: Path,
 ) -> None:
@@ -97,6 +96,7 @@ async def test_a_password_in_use_stays_until_its_loss_is_confirmed(
     await sides.follower.close()
 
 
+@on_virtual_time
 async def test_a_password_that_is_no_longer_needed_goes(tmp_path: Path) -> None:
     sides = Sides(tmp_path)
     sides.secret(rr="hush")
@@ -105,6 +105,7 @@ async def test_a_password_that_is_no_longer_needed_goes(tmp_path: Path) -> None:
     assert sides.passwords == {}
 
 
+@on_virtual_time
 async def test_services_stay_when_all_are_gone_and_one_goes_alone(
     tmp_path: Path,
 ) -> None:
@@ -127,6 +128,7 @@ async def test_services_stay_when_all_are_gone_and_one_goes_alone(
     await sides.follower.close()
 
 
+@on_virtual_time
 async def test_services_that_nobody_asks_for_any_more_are_not_held(
     tmp_path: Path,
 ) -> None:
@@ -142,6 +144,7 @@ async def test_services_that_nobody_asks_for_any_more_are_not_held(
     assert sides.follower.guard.removals.due is None
 
 
+@on_virtual_time
 async def test_workloads_stay_when_all_are_gone_at_once(tmp_path: Path) -> None:
     sides = Sides(tmp_path)
     one, two = (LocalEndpoint(f"cali{i}", (f"10.1.1.{i}/32",), (), "p") for i in (1, 2))
@@ -156,7 +159,7 @@ async def test_workloads_stay_when_all_are_gone_at_once(tmp_path: Path) -> None:
     tell(one, two)
     tell()
     await until(sides.is_holding)
-    await asyncio.sleep(SOON)
+    await advance(600)
     assert sides.follower.inputs().endpoints == (one, two)
     tell(two)
     tell(one, two)
@@ -165,6 +168,7 @@ async def test_workloads_stay_when_all_are_gone_at_once(tmp_path: Path) -> None:
     await sides.follower.close()
 
 
+@on_virtual_time
 async def test_services_are_decided_anew_in_slices() -> None:
     table = ServiceTable("n1")
     for number in range(200):
@@ -177,6 +181,7 @@ async def test_services_are_decided_anew_in_slices() -> None:
     assert sum(1 for _ in table.follow_in_slices(ranges)) == 0
 
 
+@on_virtual_time
 async def test_an_object_that_nothing_can_be_made_of_keeps_no_other_from_coming(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

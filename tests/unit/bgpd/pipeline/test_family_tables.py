@@ -1,7 +1,7 @@
 """Moments in the life of a group's members; the property test makes histories of them."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 import pytest
 
@@ -29,6 +29,8 @@ from rib.policy import (
 )
 from tests.support.exports import a_context
 from tests.support.routes import some_attributes
+from tests.support.simnet import run_virtually
+from tests.support.speakers import until
 from tests.support.told import (
     StepLoop,
     Told,
@@ -532,12 +534,8 @@ def test_listeners_hear_every_change_in_order(peers: Peers) -> None:
     assert left == peers.tables.loc_rib.table
 
 
-def test_on_a_real_loop() -> None:
+def test_on_a_loop_that_turns() -> None:
     """More prefixes than one flush and one slice hold, and a member that is slow."""
-
-    async def until(condition: Callable[[], object]) -> None:
-        while not condition():  # noqa: ASYNC110  # it is the loop's turns that are awaited
-            await asyncio.sleep(0.001)
 
     async def main() -> None:
         peers = Peers(asyncio.get_running_loop())
@@ -557,4 +555,4 @@ def test_on_a_real_loop() -> None:
         await until(lambda: len(peers.held(slow)) == count)
         assert peers.told[0].view == peers.told[slow].view == peers.told[2].view
 
-    asyncio.run(asyncio.wait_for(main(), 30))
+    run_virtually(main())

@@ -1,4 +1,3 @@
-import asyncio
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -28,6 +27,7 @@ from rib.nlri import parse_address, parse_prefix
 from rib.policy import Actions as Edits
 from rib.policy import Match, Operator, Outcome, PolicySpec, Term, prefix_match
 from tests.support.routes import nlris
+from tests.support.simnet import advance
 from tests.support.world import LOCAL_AS, World
 
 NO_EXPORT = 0xFFFFFF01
@@ -791,7 +791,7 @@ def test_what_is_shown_as_told_is_what_the_peer_received(full, families):
     receiver = full.up("receiver", "192.0.2.77", is_client=True, **changes)
     wire = receiver.driver._established = Wire()
     full.announce(full.speaker.peers["192.0.2.1"], "10.5.0.0/16", local_pref=7, med=3)
-    full.loop.run_until_complete(asyncio.sleep(0.05))
+    full.loop.run_until_complete(advance(0.05))
     other = World("192.0.2.77")
     try:
         sender = other.up("sender", "192.0.2.254", **changes)

@@ -12,14 +12,13 @@ from bgpd.wire.capabilities import CapabilityCode
 from bgpd.wire.framing import KEEPALIVE, MARKER, MessageType, encode_message
 from rib.family import IPV4_UNICAST
 from tests.support.scripted_peer import ScriptedPeer, a_withdrawal, an_open, an_update
-from tests.support.simnet import advance, on_virtual_time
+from tests.support.simnet import advance, on_virtual_time, run_virtually
 from tests.support.speakers import (
     ASN,
     BOTH,
     PORT,
     Node,
     Rack,
-    run_on,
     some_nlris,
     until,
 )
@@ -103,7 +102,7 @@ def test_bad_beginnings_are_answered_and_closed(
                 assert (ending.code, ending.subcode) == kind
             await until(lambda: len(reflector.speaker.peers) == 1)
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 GOOD_OPENS = {
@@ -128,7 +127,7 @@ def test_odd_but_legal_opens_establish(octets: bytes) -> None:
             await peer.establish(octets)
             await peer.expect(MessageType.UPDATE)
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 def _malformed_attribute(nlri: bytes) -> bytes:
@@ -191,7 +190,7 @@ def test_what_cannot_be_told_apart_ends_this_session_alone(
                 assert (ending.code, ending.subcode) == kind
             await until(lambda: nlris[0] not in client.table(IPV4_UNICAST))
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 @on_virtual_time
@@ -256,4 +255,4 @@ def test_a_stream_cut_anywhere_is_the_same_stream(size: int) -> None:
                 await turn()
             await until(lambda: set(nlris) <= client.table(IPV4_UNICAST).keys())
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())

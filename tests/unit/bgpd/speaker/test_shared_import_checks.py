@@ -36,6 +36,7 @@ from rib.path_set import members_of
 from tests.support.calico_cases import a_case, a_node
 from tests.support.calico_cases import settings as cluster
 from tests.support.scripted_peer import ScriptedPeer, an_open
+from tests.support.simnet import advance, run_virtually
 from tests.support.speakers import ASN, PORT, Node, Rack, run_on, until
 
 IDS: Final = ("10.0.0.1", "244.0.0.1", "244.0.0.2", "244.0.0.3")
@@ -219,11 +220,11 @@ def test_what_a_former_value_refused_or_let_in_is_judged_again(seed: int) -> Non
                 if random.random() < 0.3:
                     at = random.randrange(PEERS)
                     world.tell(at, random)  # while it is judged again
-                    await asyncio.sleep(0.01)
+                    await advance(0.01)
                 await world.settle()
                 await until(lambda: world.judged() == world.expected())
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 def test_nobody_is_asked_for_routes_and_a_plan_is_one_review() -> None:
@@ -243,7 +244,7 @@ def test_nobody_is_asked_for_routes_and_a_plan_is_one_review() -> None:
             await world.settle()
             assert len(asked) == PEERS  # the same as before, in another order
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 def test_settings_of_decoding_are_followed_by_asking_for_the_routes() -> None:
@@ -282,7 +283,7 @@ def test_settings_of_decoding_are_followed_by_asking_for_the_routes() -> None:
                 await until(lambda: nlri not in node.table(IPV4_UNICAST))
                 assert peer.driver.session.counters.flaps == 0
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
@@ -337,7 +338,7 @@ def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
                 follow("244.0.0.1", asn=65000)  # that must be negotiated anew
                 assert await scripted.ending() is not None
 
-    run_on(asyncio.new_event_loop, scenario())
+    run_virtually(scenario())
 
 
 def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> None:

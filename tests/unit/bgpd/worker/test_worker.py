@@ -4,7 +4,6 @@ import asyncio
 import os
 import signal
 import socket
-import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 from pathlib import Path
@@ -52,7 +51,7 @@ def leave() -> Iterator[int]:
 
 def hang() -> Iterator[int]:
     yield 1
-    time.sleep(60)
+    signal.pause()
 
 
 def surroundings() -> Iterator[dict[str, str]]:
