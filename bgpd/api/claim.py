@@ -48,7 +48,9 @@ class Claim:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             self.release()
-            reason = f"another daemon has it, and holds {file}; stop it, or {_HINT}"
+            reason = (
+                f"another daemon uses it and has locked {file}; stop it, or {_HINT}"
+            )
             raise ClaimError(f"{title}: {reason}") from error
         except OSError:
             self.release()

@@ -14,7 +14,7 @@ from bgpd.api.protocol import ControlError, Row, encode
 TIMEOUT: Final = 60.0  # seconds without a word from the daemon
 
 _HINTS: Final = (
-    (FileNotFoundError, "there is no such socket; is pybgpd running?"),
+    (FileNotFoundError, "no such socket; is pybgpd running?"),
     (ConnectionRefusedError, "nothing listens there; is pybgpd running?"),
     (PermissionError, "permission denied; try as root or as a member of its group"),
     (TimeoutError, "the daemon does not answer"),
@@ -56,7 +56,9 @@ def call(
     except OSError as error:
         raise UnreachableError(f"{path}: {_hint(error)}") from error
     except ValueError as error:
-        raise UnreachableError(f"{path}: what answers is no pybgpd: {error}") from error
+        raise UnreachableError(
+            f"{path}: the program that answers is not pybgpd: {error}"
+        ) from error
     raise UnreachableError(
         f"{path}: the daemon closed the connection before the end of its answer"
     )

@@ -149,7 +149,7 @@ class UnixServer(ABC):
             with contextlib.suppress(GoneError):
                 await self.refuse(client, str(error))
         except GoneError as gone:
-            _log.info("%s: a client was dropped: %s", self.title, gone)
+            _log.info("%s: closed the connection of a client: %s", self.title, gone)
         except asyncio.CancelledError:
             writer.transport.abort()  # the server closes: nothing is owed any more
         finally:
@@ -258,7 +258,7 @@ class Client:
                 async with asyncio.timeout(self._limits.idle_time):
                     line = await self._reader.readuntil(b"\n")
             except TimeoutError as error:
-                raise GoneError("it was idle") from error
+                raise GoneError("idle for too long") from error
             except OSError as error:
                 raise GoneError(str(error)) from error
             except asyncio.IncompleteReadError as error:
@@ -267,7 +267,7 @@ class Client:
                 return
             except asyncio.LimitOverrunError as error:
                 raise TooLongError(
-                    f"a request has {self._limits.request_len} octets at most"
+                    f"a request can have at most {self._limits.request_len} octets"
                 ) from error
             if line.strip():
                 yield line
@@ -290,7 +290,7 @@ class Client:
                 before, left = left, self._writer.transport.get_write_buffer_size()
                 if left >= before:
                     self._writer.transport.abort()
-                    raise GoneError("it does not read") from error
+                    raise GoneError("it does not read the answer") from error
             except OSError as error:
                 raise GoneError(str(error)) from error
             else:
@@ -341,13 +341,15 @@ def listening_socket(path: str, title: str, hint: str) -> socket.socket:
     """
     if len(os.fsencode(path)) > _MAX_PATH:
         raise UnixSocketError(
-            f"{title} {path}: a socket's path has {_MAX_PATH} octets at most"
+            f"{title} {path}: the path is too long for a socket ({_MAX_PATH} octets at most)"
         )
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
         make_folder(Path(path).parent)
         if fault := folder_fault(path):
-            _log.warning("%s %s: %s: others may take its place", title, path, fault)
+            _log.warning(
+                "%s %s: %s; others could replace the socket", title, path, fault
+            )
         _remove_stale(path, title, hint)
         _bind(sock, path)
         sock.listen(_BACKLOG)
@@ -382,7 +384,9 @@ def _remove_stale(path: str, title: str, hint: str) -> None:
     except FileNotFoundError:
         return
     if not stat.S_ISSOCK(mode):
-        raise UnixSocketError(f"{title} {path}: a file that is no socket stands there")
+        raise UnixSocketError(
+            f"{title} {path}: a file that is not a socket is in the way"
+        )
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(1.0)  # a daemon that is alive but busy still accepts in time
         try:

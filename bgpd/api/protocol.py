@@ -137,7 +137,7 @@ def find_command(commands: Mapping[str, Command], request: Request) -> Command:
         if type(value) is not kind or not _is_sound(value):
             raise ControlError(
                 "bad-argument",
-                f"argument {name} of {request.command} cannot be {_shown(value)}",
+                f"invalid value for argument {name} of {request.command}: {_shown(value)}",
                 (_TYPE_NAMES[kind],),
             )
     for name in command.required:

@@ -31,7 +31,7 @@ def parse_number(text: str) -> int:
         ValueError: It is none.
     """
     if not _NUMBER.fullmatch(text):
-        raise ValueError(f"{text!r} is no number")
+        raise ValueError(f"{text!r} is not a number")
     return int(text)
 
 
@@ -50,7 +50,7 @@ def parse_unicast(text: str) -> str:
         if not (isinstance(address, IPv6Address) and address.is_link_local):
             raise ValueError(f"{text}: only a link-local IPv6 address has an interface")
         if not _DEVICE.fullmatch(device):
-            raise ValueError(f"{device!r} is no name of an interface")
+            raise ValueError(f"{device!r} is not an interface name")
     return f"{format_address(address.packed)}{percent}{device}"
 
 
@@ -76,7 +76,7 @@ def parse_peer(text: str) -> tuple[str, int]:
     if text.startswith("["):
         host, bracket, rest = text[1:].partition("]")
         if not bracket or (rest and not rest.startswith(":")):
-            raise ValueError(f"{text!r} is no address with port")
+            raise ValueError(f"{text!r} is not an address with a port")
         port = rest[1:]
     elif text.count(":") == 1:
         host, _, port = text.partition(":")
@@ -85,7 +85,7 @@ def parse_peer(text: str) -> tuple[str, int]:
         return address, 0
     number = parse_number(port)
     if not 1 <= number <= 65535:
-        raise ValueError(f"{port!r} is no port")
+        raise ValueError(f"{port!r} is not a port")
     return address, number
 
 
@@ -145,7 +145,7 @@ def parse_asn(value: object) -> object:
         return parse_number(value)
     numbers = parse_number(high), parse_number(low)
     if max(numbers) > 0xFFFF:
-        raise ValueError(f"{value!r} is no AS number")
+        raise ValueError(f"{value!r} is not an AS number")
     return numbers[0] << 16 | numbers[1]
 
 
@@ -156,7 +156,7 @@ def whole(value: object) -> object:
         ValueError: It is true or false, or text that is no number.
     """
     if isinstance(value, bool):
-        raise ValueError("is no number")  # noqa: TRY004  # the caller makes it a finding
+        raise ValueError("is not a number")  # noqa: TRY004  # the caller makes it a finding
     return parse_number(value) if isinstance(value, str) else value
 
 
@@ -166,9 +166,9 @@ def _check_unicast(address: IPv4Address | IPv6Address) -> None:
     IPv6 groups are let pass, as by BIRD: clusters have been seen that use them.
     """
     if address.is_unspecified or address == _BROADCAST:
-        raise ValueError(f"{address} is no address of one machine")
+        raise ValueError(f"{address} is not a host address")
     if isinstance(address, IPv4Address):
         if address.is_multicast:
-            raise ValueError(f"{address} is no address of one machine")
+            raise ValueError(f"{address} is not a host address")
     elif address.ipv4_mapped is not None:
-        raise ValueError(f"{address.ipv4_mapped} is IPv4, and written as IPv6")
+        raise ValueError(f"{address.ipv4_mapped} is IPv4 but written as IPv6")

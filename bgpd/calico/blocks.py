@@ -80,9 +80,9 @@ def parse_block(cidr: str) -> Block:
         octets = parse_address(address)
         length_bits = parse_number(length)
     except ValueError as error:
-        raise AffinityError(f"{cidr!r} is no prefix") from error
+        raise AffinityError(f"{cidr!r} is not a prefix") from error
     if not 0 <= length_bits <= len(octets) * 8:
-        raise AffinityError(f"{cidr!r} is no prefix")
+        raise AffinityError(f"{cidr!r} is not a prefix")
     family = IPV4_UNICAST if len(octets) == 4 else IPV6_UNICAST
     return Block(family, make_nlri(octets, length_bits))
 
@@ -100,10 +100,10 @@ def parse_state(value: bytes) -> AffinityState | None:
     except TextError as error:
         raise AffinityError(str(error)) from error
     if not isinstance(content, dict):
-        raise AffinityError("is no JSON object")
+        raise AffinityError("is not a JSON object")
     state = content.get("state") or ""
     if not isinstance(state, str) or state not in _STATES:
-        raise AffinityError(f"state {str(state)[:_MAX_SHOWN]!r} is unknown")
+        raise AffinityError(f"unknown state {str(state)[:_MAX_SHOWN]!r}")
     return None if content.get("deleted") is True else _STATES[state]
 
 
@@ -223,7 +223,7 @@ class BlockTable:
             block = parse_block(parts.cidr)
             state = self._memo[value] if value in self._memo else parse_state(value)
         except (AffinityError, AssignmentError) as error:
-            kept = " (kept as owned)" if key in self._by_key else ""
+            kept = " (the block keeps its owner)" if key in self._by_key else ""
             self._warnings[key] = ObjectWarning(key, "", f"{error}; ignored{kept}")
             return
         self._warnings.pop(key, None)
@@ -308,11 +308,11 @@ class BlockTable:
             said = (
                 f"; the IPAM block says {assignment}" if assignment.is_decided else ""
             )
-            whose = f"is node {owner}'s" if owner else "is advertised by no node"
+            whose = f"belongs to node {owner}" if owner else "belongs to no node"
             for key in self._keys[block]:
                 node = self._by_key[key].node
                 if node != owner:
-                    text = f"{block} {whose} and not node {node}'s{said}"
+                    text = f"{block} {whose}, not to node {node}{said}"
                     yield ObjectWarning(key, "", text)
 
     def _find_overlaps(self) -> Iterable[ObjectWarning | None]:
@@ -330,5 +330,5 @@ class BlockTable:
                 above = self._owner.get(outer, owner)
                 if above != owner:
                     key = next(iter(self._keys[block]))
-                    text = f"{block} lies inside {outer} of {above}"
+                    text = f"{block} overlaps {outer} of node {above}"
                     yield ObjectWarning(key, "", text)

@@ -66,14 +66,14 @@ def load_case(content: object) -> Case:
         CaseError: It is none.
     """
     if not isinstance(content, dict):
-        raise CaseError("is no JSON object")
+        raise CaseError("is not a JSON object")
     node = _get(content, "node", str)
     if not node or not node.isprintable():
-        raise CaseError("node is no name")
+        raise CaseError("node is not a name")
     env = _get(content, "env", dict, {})
     for name, value in env.items():
         if not isinstance(value, str):
-            raise CaseError(f"env.{name} is no text")
+            raise CaseError(f"env.{name} is not text")
     compat = compat_of_version(_get(content, "compat", str))
     if compat is None:
         raise CaseError("compat must be a release such as 3.31")
@@ -102,7 +102,7 @@ def _cluster_ips(env: Mapping[str, str]) -> tuple[str, ...] | None:
 def _get(content: Json, name: str, kind: type, default: Any = None) -> Any:  # noqa: ANN401  # whatever JSON has there
     value = content.get(name, default)
     if not isinstance(value, kind):
-        raise CaseError(f"{name} is missing, or no {kind.__name__}")
+        raise CaseError(f"{name} is missing or not a {kind.__name__}")
     return value
 
 
@@ -130,7 +130,7 @@ def _side_inputs(
     secrets, services, slices = SecretTable(), [], []
     for number, item in enumerate(_get(content, "kubernetes", list, [])):
         if not isinstance(item, dict):
-            raise CaseError(f"kubernetes[{number}] is no object")
+            raise CaseError(f"kubernetes[{number}] is not an object")
         if item.get("kind") == "Secret":
             secrets.put(object_name(item)[1], item)
         elif item.get("kind") == "Service":

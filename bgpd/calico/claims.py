@@ -52,7 +52,7 @@ class Assignment(NamedTuple):
 
     def __str__(self) -> str:
         """Return what it says, for people."""
-        return f"node {self.node}'s" if self.node else "no node's"
+        return f"node {self.node}" if self.node else "no node"
 
 
 def parse_assignment(value: bytes) -> Assignment:
@@ -66,7 +66,7 @@ def parse_assignment(value: bytes) -> Assignment:
     except TextError as error:
         raise AssignmentError(str(error)) from error
     if not isinstance(content, dict):
-        raise AssignmentError("is no JSON object")
+        raise AssignmentError("is not a JSON object")
     affinity = content.get("affinity")
     legacy = content.get("hostAffinity")
     if affinity is None and legacy is not None:
@@ -74,7 +74,7 @@ def parse_assignment(value: bytes) -> Assignment:
     if content.get("deleted") is True or affinity in (None, ""):
         return Assignment()
     if not isinstance(affinity, str):
-        raise AssignmentError(f"affinity {str(affinity)[:_MAX_SHOWN]!r} is no text")
+        raise AssignmentError(f"affinity {str(affinity)[:_MAX_SHOWN]!r} is not text")
     is_node = affinity.startswith(_HOST) and len(affinity) > len(_HOST)
     return Assignment(affinity.removeprefix(_HOST) if is_node else "", is_decided=True)
 

@@ -88,7 +88,7 @@ class _Search:
         return (yield from self._halve())
 
     def _blame(self, name: ObjectName, error: Exception) -> None:
-        why = f"no plan can be made with it: {describe(error.__cause__ or error)}"
+        why = f"cannot plan with it: {describe(error.__cause__ or error)}"
         self._objects.hold_back(name, self._before[name], why)
 
     def _succeeds(self) -> Slices[bool]:

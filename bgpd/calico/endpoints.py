@@ -48,12 +48,12 @@ def parse_endpoint(content: object) -> LocalEndpoint:
         except TextError as error:
             raise EndpointError(str(error)) from error
     if not isinstance(content, dict):
-        raise EndpointError("is no JSON object")
+        raise EndpointError("is not a JSON object")
     texts = {}
     for field in ("ifaceName", "bgpPeerName"):
         value = content.get(field) or ""
         if not isinstance(value, str):
-            raise EndpointError(f"{field} is no text")
+            raise EndpointError(f"{field} is not text")
         texts[field] = value
     return LocalEndpoint(
         texts["ifaceName"],
@@ -77,9 +77,11 @@ def _nets(
 ) -> tuple[str, ...]:
     value = content.get(field) or []
     if not isinstance(value, list):
-        raise EndpointError(f"{field} is no list")
+        raise EndpointError(f"{field} is not a list")
     if not all(isinstance(item, str) for item in value):
-        raise EndpointError(f"{field} holds what is no text")  # a number is an address
+        raise EndpointError(
+            f"{field} has an item that is not text"
+        )  # a number is an address
     try:
         return tuple(str(parse(item)) for item in value)
     except ValueError as error:

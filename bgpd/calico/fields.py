@@ -43,7 +43,7 @@ def parse_duration(value: object) -> object:
         return whole(value)
     matches = list(_DURATION.finditer(value))
     if "".join(match.group() for match in matches) != value or not matches:
-        raise ValueError("is no duration such as 1m30s")
+        raise ValueError("is not a duration such as 1m30s")
     return round(sum(float(m[1]) * _SECONDS.get(m[2], 0.0) for m in matches))
 
 
@@ -56,7 +56,7 @@ def parse_any_community(text: str) -> int | LargeCommunity:
     if text.count(":") == 2:
         return parse_large_community(text)
     if not (text.isascii() and text.replace(":", "").isdigit()):
-        raise ValueError(f"{text!r} is no community such as 65000:1 or 65000:1:2")
+        raise ValueError(f"{text!r} is not a community such as 65000:1 or 65000:1:2")
     return parse_community(text)
 
 

@@ -106,11 +106,11 @@ class Rule(Resource):
     @model_validator(mode="after")
     def _is_whole(self) -> Self:
         if bool(self.cidr) != bool(self.operator):
-            raise ValueError("cidr and matchOperator need each other")
+            raise ValueError("set both cidr and matchOperator, or neither")
         if self.prefix_length is not None and not self.cidr:
             raise ValueError("prefixLength needs cidr")
         if self.operations and self.action != "Accept":
-            raise ValueError("operations need the action Accept")
+            raise ValueError("operations work with the action Accept only")
         return self
 
 

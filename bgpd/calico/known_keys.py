@@ -112,7 +112,7 @@ def unknown_keys(key: str, kind: str, content: object) -> tuple[ObjectWarning, .
     more = sum(1 for _ in found)
     if more:
         told.append(
-            ObjectWarning(key, "", f"has {more} more fields that {kind} has not")
+            ObjectWarning(key, "", f"has {more} more fields that {kind} does not have")
         )
     return tuple(told)
 
@@ -145,7 +145,7 @@ def _hint(name: str, known: Iterable[str]) -> str:
     by_folded = {each.casefold(): each for each in known}
     folded = name[:_MAX_SHOWN].casefold()
     near = get_close_matches(folded, by_folded, n=1, cutoff=0.8)
-    return f"; is {by_folded[near[0]]} meant?" if near else ""
+    return f"; did you mean {by_folded[near[0]]}?" if near else ""
 
 
 def _shown(path: str) -> str:

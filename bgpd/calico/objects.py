@@ -17,7 +17,7 @@ from bgpd.calico.warnings import ObjectWarning
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import VALUE, TextError
 
-_TWICE: Final = "stands twice; the last one counts"
+_TWICE: Final = "duplicate key; the last one counts"
 _INERT: Final = frozenset({"IPReservation"})  # read only so that faults are told
 
 
@@ -73,14 +73,14 @@ class ObjectTable:
         if named is None or named[0] not in MODELS:
             self._warnings.pop(key, None)
             if named is None or named[0] not in WATCHED_KINDS:
-                text = "is of a kind that is unknown; ignored"
+                text = "has an unknown kind; ignored"
                 self._warnings[key] = (ObjectWarning(key, "", text),)
             return False
         name = ObjectName(*named)
         try:
             read = self._read(key, name, value)
         except Exception as error:  # noqa: BLE001  # one object must not end all others
-            text = f"cannot be read: {describe(error)}"
+            text = f"unreadable: {describe(error)}"
             read = Read(None, (ObjectWarning(key, "", text),))
         if read.resource is None:
             return self._refuse(key, name, read)
@@ -118,7 +118,9 @@ class ObjectTable:
     def hold_back(self, name: ObjectName, resource: Resource | None, why: str) -> None:
         """Let an object be as it was when a plan last succeeded, and say why."""
         self.set(name, resource)
-        what = "left out" if resource is None else "in force as last understood"
+        what = (
+            "ignored" if resource is None else ("the last valid version stays in force")
+        )
         finding = ObjectWarning(name.key, "", f"{why}; {what}")
         known = self._warnings.get(name.key, ())
         self._warnings[name.key] = (*known, finding)
@@ -138,13 +140,13 @@ class ObjectTable:
         return read._replace(findings=(*read.findings, *unknown, *twice))
 
     def _refuse(self, key: str, name: ObjectName, read: Read) -> bool:
-        text, has_changed = "left out", False
+        text, has_changed = "ignored", False
         if name.name in self.by_kind[name.kind] and key not in self._closed:
-            text = "in force as last understood"
+            text = "the last valid version stays in force"
         elif read.closed is not None:
             has_changed = self.set(name, read.closed)
             self._closed.add(key)
-            text = "what gets this far is rejected"
+            text = "reject all routes that reach it"
         findings = [
             each._replace(text=f"{each.text}; {text}") for each in read.findings
         ]

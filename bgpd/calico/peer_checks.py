@@ -36,9 +36,7 @@ class PeerChecks:
             first = ports.setdefault(addr, port)
             if first != port:
                 key = resource_key("Node", node)
-                text = (
-                    f"two sessions with {addr}, at ports {first} and {port}: one runs"
-                )
+                text = f"two sessions with {addr}, at ports {first} and {port}: only one can run"
                 self.findings.append(ObjectWarning(key, "spec.bgp", text))
 
     def check(self, name: str, facts: PeerFacts) -> None:
@@ -55,14 +53,14 @@ class PeerChecks:
             warn(field, text)
         for filter_name in spec.filters:
             if filter_name not in self._topology.filters:
-                warn("filters", f"there is no BGPFilter {filter_name!r}; passed over")
+                warn("filters", f"there is no BGPFilter {filter_name!r}; ignored")
         if spec.password is not None:
             self._check_password(spec.password, warn)
 
     def _check_password(self, password: Password, warn: Warn) -> None:
         reference = password.reference
         if reference is None:
-            warn("password", "names no Secret; the session has no password")
+            warn("password", "does not name a Secret; the session has no password")
         elif (reference.name, reference.key) not in self._passwords:
-            text = f"key {reference.key!r} of Secret {reference.name!r} is not known"
+            text = f"key {reference.key!r} of Secret {reference.name!r} is missing"
             warn("password", f"{text}; the session has no password")

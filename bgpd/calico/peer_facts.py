@@ -9,7 +9,7 @@ from bgpd.calico.selectors import Labels, Selector, SelectorError, compile_selec
 
 Finding = tuple[str, str]  # field of the spec, and what is wrong with it
 
-_LEFT_OUT: Final = "the peer is left out"
+_LEFT_OUT: Final = "the peer is ignored"
 
 
 class PeerFacts(NamedTuple):
@@ -90,17 +90,22 @@ def _gateway(
         findings.append(("reachableBy", f"{error}; has no effect"))
         return ""
     if end is None:
-        text = "needs addresses here and in peerIP; has no effect"
+        text = "has no effect without an address here and in peerIP"
         findings.append(("reachableBy", text))
         return ""
     if (":" in gateway) is not (":" in end[0]):
-        findings.append(("reachableBy", "is of another family than peerIP; no effect"))
+        findings.append(
+            (
+                "reachableBy",
+                "has no effect: its address family differs from that of peerIP",
+            )
+        )
         return ""
     return gateway
 
 
 def _rest(spec: BgpPeerSpec) -> Iterator[Finding]:
     if spec.node and spec.node_selector:
-        yield "node", "has no effect beside nodeSelector"
+        yield "node", "has no effect together with nodeSelector"
     if spec.local_workload_selector and spec.asn is None:
         yield "asNumber", f"is missing; {_LEFT_OUT}"

@@ -77,7 +77,7 @@ def expand_peers(
     """
     own = topology.nodes.get(node)
     if own is None or not own.addrs:
-        text = "is missing or has no address of its own: no session is made"
+        text = "is missing or has no address; no session"
         return (), (ObjectWarning(resource_key("Node", node), "spec.bgp", text),)
     return (yield from _Expansion(topology, own, template, inputs, memo).run())
 
@@ -259,7 +259,7 @@ class _Expansion:
         """Warn where a BGPPeer is for this node alone, and names nobody but it."""
         if wanted.facts.spec.node and wanted.remote.is_explicit:
             key = resource_key("BGPPeer", wanted.source)
-            text = "is the node's own address and port; it has no session with itself"
+            text = "is this node's own address and port; no session"
             self._findings.append(ObjectWarning(key, "spec.peerIP", text))
 
     def _workload(self, wanted: Wanted) -> Peering:

@@ -210,7 +210,7 @@ def _own_blocks(facts: ExportFacts) -> Iterator[Term]:
     if facts.normal is not None:
         match = Match(prefixes=whole, local_pref=elevated(facts.normal))
         yield Term("elevated priority in an own block", _ACCEPT, match)
-    yield Term("part of an own block", _REJECT, Match(prefixes=whole))
+    yield Term("inside an own block", _REJECT, Match(prefixes=whole))
 
 
 def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:

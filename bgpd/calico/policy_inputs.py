@@ -126,7 +126,7 @@ class NodeFacts:
             ObjectWarning(
                 key,
                 "spec.prefixAdvertisements",
-                f"{text!r} is no community and no name of one; passed over",
+                f"{text!r} is neither a community nor the name of one; ignored",
             )
             for text in unknown
         ]

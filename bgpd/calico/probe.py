@@ -104,7 +104,7 @@ def _route(given: _Given, desired: NodeDesired) -> _Route:
     family = FAMILIES[given.family]
     afi, nlri = parse_prefix(given.prefix)
     if afi != family.afi:
-        raise ValueError(f"{given.prefix} is no prefix of {given.family}")
+        raise ValueError(f"{given.prefix} is not a prefix of {given.family}")
     is_internal = given.learned_from == "internal"
     is_bgp = given.source == "bgp"
     kind = SourceKind.IBGP if is_internal else SourceKind.EBGP

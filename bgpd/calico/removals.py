@@ -73,11 +73,11 @@ class Cause(Enum):
     """Why a hold began or ended."""
 
     IMPLAUSIBLE = "implausible"
-    RETURNED = "all of it is back"
-    NEARLY_RETURNED = "nearly all of it is back; the rest is removed"
-    UNUSED = "nothing refers to it any more; it is removed"
-    CONFIRMED = "confirmed; it is removed"
-    EXPIRED = "nothing came back in time; it is removed"
+    RETURNED = "all objects are back"
+    NEARLY_RETURNED = "nearly all objects are back; removing the rest"
+    UNUSED = "nothing refers to it any more; removing it"
+    CONFIRMED = "confirmed; removing it"
+    EXPIRED = "nothing came back in time; removing it"
 
 
 class Count(NamedTuple):
@@ -126,8 +126,8 @@ class Note(NamedTuple):
         more = ", ..." if self.size > len(names) else ""
         return (
             f"implausible removal held: {', '.join(map(str, self.counts))}"
-            f" ({', '.join(names)}{more}); what they said stays in force for"
-            f" {self.seconds:.0f} s, until they are back, or until {CONFIRM}"
+            f" ({', '.join(names)}{more}); the objects stay in force for"
+            f" {self.seconds:.0f} s, until they come back or `{CONFIRM}` confirms the removal"
         )
 
 

@@ -42,7 +42,7 @@ class SecretTable:
         for field in ("data", "stringData"):
             entries = content.get(field) or {}
             if not isinstance(entries, Mapping):
-                warnings.append(_warning(name, field, "is no object"))
+                warnings.append(_warning(name, field, "is not an object"))
                 continue
             for key, value in entries.items():
                 try:
@@ -68,16 +68,18 @@ class SecretTable:
 
 def _password(value: object, *, is_encoded: bool) -> str:
     if not isinstance(value, str):
-        raise ValueError("is no text")  # noqa: TRY004  # the caller turns it into a finding
+        raise ValueError("is not text")  # noqa: TRY004  # the caller turns it into a finding
     try:
         octets = b64decode(value, validate=True) if is_encoded else value.encode()
         text = octets.decode()
     except (Base64Error, UnicodeError) as error:
-        raise ValueError("is not text in base64") from error
+        raise ValueError("is not base64") from error
     if not 0 < len(octets) <= MAX_PASSWORD:
-        raise ValueError(f"has {len(octets)} octets, a password 1 to {MAX_PASSWORD}")
+        raise ValueError(
+            f"has {len(octets)} octets; a password has 1 to {MAX_PASSWORD}"
+        )
     return text
 
 
 def _warning(name: str, field: str, text: str) -> ObjectWarning:
-    return ObjectWarning(f"Secret {name}", field, f"{text}; passed over")
+    return ObjectWarning(f"Secret {name}", field, f"{text}; ignored")

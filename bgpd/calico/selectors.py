@@ -51,7 +51,7 @@ def compile_selector(text: str) -> Selector:
     """
     if len(text) > MAX_LEN:
         found = f"a selector of {len(text)} characters"
-        raise SelectorError(f"{found}; {MAX_LEN} are taken at most")
+        raise SelectorError(f"{found}; the limit is {MAX_LEN}")
     parser = _Parser(_tokens(text))
     if parser.peek() == "":
         return _everything
@@ -166,7 +166,7 @@ class _Parser:
             values = self._set()
             return lambda labels: labels.get(name) in values
         if operator not in _COMPARE:
-            raise SelectorError(f"{operator!r} after {name!r} is no operator")
+            raise SelectorError(f"{operator!r} after {name!r} is not an operator")
         compare, value = _COMPARE[operator], self._string()
         return lambda labels: name in labels and compare(labels[name], value)
 

@@ -143,7 +143,7 @@ class ServiceTable:
         service = self._read("Service", name, content, _read_service)
         if isinstance(service, _Service):
             if service.unread:
-                text = f"no addresses: {', '.join(service.unread)}; passed over"
+                text = f"not addresses: {', '.join(service.unread)}; ignored"
                 key = f"Service {'/'.join(name)}"
                 self._warnings["Service", name] = ObjectWarning(key, "", text)
             self._services[name] = service
@@ -197,7 +197,7 @@ class ServiceTable:
         try:
             found = read(name, content)
         except Exception as error:  # noqa: BLE001  # any JSON may stand there
-            text = f"cannot be read: {error}"
+            text = f"unreadable: {error}"
             key = f"{kind} {'/'.join(name)}"
             self._warnings[kind, name] = ObjectWarning(key, "", text)
             return None

@@ -84,9 +84,9 @@ def read_resource(
             errors = error.errors(include_url=False, include_input=False)
             places = [_mendable(kind, each["loc"]) for each in errors]
             is_refused = not all(places)
-            done = "" if is_refused else "; left out"
+            done = "" if is_refused else "; ignored"
             if done and known is not None:
-                done = "; stays as last understood"
+                done = "; the last valid value stays in force"
             findings += [
                 ObjectWarning(key, ".".join(map(str, each["loc"])), each["msg"] + done)
                 for each in errors

@@ -371,11 +371,11 @@ def _pools(
         key, spec = resource_key("IPPool", name), item.spec
         first = by_cidr.setdefault(spec.cidr, name)
         if first != name:
-            text = f"{spec.cidr} is also the prefix of {first}, which counts"
+            text = f"{spec.cidr} is also the prefix of {first}, which takes precedence"
             found.append(ObjectWarning(key, "spec.cidr", text))
             continue
         if is_tunnelled(spec.ipip_mode) and is_tunnelled(spec.vxlan_mode):
-            text = "has no effect beside vxlanMode"
+            text = "has no effect together with vxlanMode"
             found.append(ObjectWarning(key, "spec.ipipMode", text))
         pools[name] = item
     return pools
@@ -390,6 +390,6 @@ def _compat(
     compat = compat_of_version(item.spec.version)
     if compat is None:
         key = resource_key("ClusterInformation", "default")
-        text = f"{item.spec.version!r} is no version such as v3.31.0"
+        text = f"{item.spec.version!r} is not a version such as v3.31.0"
         found.append(ObjectWarning(key, "spec.calicoVersion", text))
     return compat

@@ -15,9 +15,18 @@ _SHOWN: Final = 5  # neighbours by name; there may be thousands of a kind
 NO_IMPORT: Final = "no import policy: nothing is accepted (RFC 8212)"
 NO_EXPORT: Final = "no export policy: nothing is advertised (RFC 8212)"
 NO_POLICY: Final = "no policy: nothing is accepted, nothing is advertised (RFC 8212)"
-NO_DISCARD: Final = "no blackhole: packets for what is missing inside follow a wider route (RFC 4632 5.1)"
-NO_KEY: Final = "no password, inside range {} that has one: the kernel drops what is not signed with it"
-NO_ROUTES: Final = "next_hop `{}` brings packets here, and with fib.mode off no route"
+NO_DISCARD: Final = (
+    "no blackhole: packets to unreachable addresses inside the "
+    "aggregate follow a less specific route (RFC 4632 5.1)"
+)
+NO_KEY: Final = (
+    "no password, but range {} around it has one: the kernel drops "
+    "packets that are not signed with it"
+)
+NO_ROUTES: Final = (
+    "next_hop `{}` attracts packets to this node, which has no routes "
+    "because fib.mode is off"
+)
 
 _OURSELVES: Final = (
     NextHopMode.SELF,
@@ -122,7 +131,7 @@ def _idle_patterns(settings: DaemonSettings) -> Iterator[str]:
     patterns = settings.routes.direct.interfaces
     if patterns and all(pattern.startswith("-") for pattern in patterns):
         yield (
-            'routes.direct.interfaces only leaves interfaces out: end it with "*" to '
+            'routes.direct.interfaces only excludes interfaces: end it with "*" to '
             "advertise the prefixes of the others"
         )
 
@@ -141,7 +150,7 @@ def _not_unicast(settings: DaemonSettings) -> Iterator[str]:
                 hint = "; bgp.allow_reserved_ranges allows it"
             key = "aggregate" if route.is_aggregate else "originate"
             yield (
-                f"routes.{key}: {prefix} is not advertised, it is no unicast"
+                f"routes.{key}: {prefix} is not advertised: it is not a unicast"
                 f" destination: {why.value}{hint}"
             )
 

@@ -70,7 +70,7 @@ def _twins(
             earlier = first.setdefault((key, found), neighbor.path)
             if earlier != neighbor.path:
                 where = format_path(place(earlier))
-                text = f"{found} is the {key} of {where} already"
+                text = f"{where} already has the {key} {found}"
                 yield (*neighbor.path, key), text
 
 
@@ -83,14 +83,14 @@ def _group(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 
 def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("as") is None:
-        text = "this key is required: the peer's AS number (a range takes 0)"
+        text = "this key is required: the peer's AS number (a range accepts 0)"
         yield (*neighbor.path, "as"), text
     elif not isinstance(neighbor.model, Peer):
         return
     elif neighbor.get("as") == 0:
-        yield neighbor.path_of("as"), "only the peers of a range can be of any AS"
+        yield neighbor.path_of("as"), "only a range accepts any AS"
     elif isinstance(neighbor.get("as"), list):
-        text = "only the peers of a range can be of several ASes; `external` is any but ours"
+        text = "only a range accepts several AS numbers; `external` means any but ours"
         yield neighbor.path_of("as"), text
 
 
@@ -106,7 +106,9 @@ def _policies(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 def _timers(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     hold, keepalive = neighbor.get("hold_time"), neighbor.get("keepalive_time")
     if isinstance(hold, int) and isinstance(keepalive, int) and 0 < hold <= keepalive:
-        text = f"{keepalive} s between keepalives cannot keep a hold time of {hold} s"
+        text = (
+            f"{keepalive} s between keepalives is too long for a hold time of {hold} s"
+        )
         yield neighbor.path_of("keepalive_time"), text
 
 
@@ -121,13 +123,16 @@ def _stale_times(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 
 def _ttl(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if neighbor.get("ttl_security_hops") and neighbor.get("multihop_ttl"):
-        text = "excludes ttl_security_hops, which sends a TTL of 255 (RFC 5082)"
+        text = (
+            "cannot be combined with ttl_security_hops, which sends a TTL of 255 "
+            "(RFC 5082)"
+        )
         yield neighbor.path_of("multihop_ttl"), text
 
 
 def _passwords(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if None not in (neighbor.get("password"), neighbor.get("password_file")):
-        yield neighbor.path_of("password_file"), "excludes password"
+        yield neighbor.path_of("password_file"), "cannot be combined with password"
 
 
 def _is_internal(remote: object, local: object) -> bool | None:
@@ -151,9 +156,7 @@ def _roles(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if is_internal and neighbor.get("role") is not None:
         yield neighbor.path_of("role"), "is for eBGP sessions only (RFC 9234 4)"
     if not is_internal and neighbor.get("client"):
-        text = (
-            f"a peer of another AS ({remote}, ours is {local}) is no reflector client"
-        )
+        text = f"a peer in another AS ({remote}, ours is {local}) cannot be a route-reflector client"
         yield neighbor.path_of("client"), text
     if not is_internal and neighbor.get("cluster_id") is not None:
         yield neighbor.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
@@ -192,7 +195,7 @@ def _attributes(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         listed = neighbor.get(key)
         for index, code in enumerate(listed if isinstance(listed, list) else ()):
             if code in NEEDED_ATTRIBUTES:
-                text = f"there is no route without attribute {code}"
+                text = f"every route needs attribute {code}"
                 yield (*neighbor.path_of(key), index), text
 
 
@@ -201,7 +204,10 @@ def _capabilities(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if not isinstance(disabled, list) or {"all", "multiprotocol"}.isdisjoint(disabled):
         return
     if isinstance(families, list) and {f.name for f in families} != {"ipv4-unicast"}:
-        text = "without the capability multiprotocol there is ipv4-unicast alone (RFC 4760)"
+        text = (
+            "without the capability multiprotocol only ipv4-unicast is possible "
+            "(RFC 4760)"
+        )
         yield neighbor.path_of("disable_capabilities"), text
 
 
@@ -215,7 +221,7 @@ def _source_address(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if not isinstance(local, str):
         return
     if (":" in local) != (":" in neighbor.where):
-        text = f"{local} cannot be the source towards {neighbor.where}"
+        text = f"{local} cannot be the source address for {neighbor.where}"
         yield neighbor.path_of("local_address"), text
 
 
@@ -226,7 +232,7 @@ def _zone(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
         return
     key = "address" if isinstance(neighbor.model, Peer) else "prefix"
     if not zone and key == "address":
-        text = f"a link-local address needs its interface: {where}%eth0"
+        text = f"a link-local address needs an interface, such as {where}%eth0"
         yield (*neighbor.path, key), text
     interface = neighbor.get("interface")
     if zone and interface not in (None, zone):
@@ -239,7 +245,7 @@ def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     names = [each.name for each in families] if isinstance(families, list) else []
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield (*neighbor.path_of("families"), index), f"{name} stands twice"
+            yield (*neighbor.path_of("families"), index), f"duplicate {name}"
 
 
 def _limits(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
@@ -255,8 +261,8 @@ def _limits(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 def _one_way(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     if isinstance(neighbor.model, PeerRange) and neighbor.get("passive") is False:
         text = (
-            "the neighbours of a range connect by themselves; `on` keeps us from "
-            "connecting to them after a restart, too"
+            "the neighbours of a range always connect to us; `on` only stops us from "
+            "connecting to them after a restart"
         )
         yield neighbor.path_of("passive"), text
 
@@ -268,10 +274,10 @@ def _speaker(config: DaemonConfig) -> Iterator[Finding]:
     if config.datastore.type != "none":
         return
     if bgp.asn is None:
-        text = "without a datastore this key is required: our AS number"
+        text = "this key is required without a datastore: our AS number"
         yield ("bgp", "as"), text
     if bgp.router_id is None:
-        text = "without a datastore this key is required: four octets, or hash"
+        text = "this key is required without a datastore: four octets, or hash"
         yield ("bgp", "router_id"), text
     if config.routes.cluster:
         yield ("routes", "cluster"), "needs a datastore"
@@ -280,30 +286,30 @@ def _speaker(config: DaemonConfig) -> Iterator[Finding]:
 def _datastore(config: DaemonConfig) -> Iterator[Finding]:
     datastore = config.datastore
     if datastore.type == "folder" and not datastore.path:
-        yield ("datastore", "path"), "the type folder needs this key"
+        yield ("datastore", "path"), "type folder needs this key"
     if datastore.type != "etcd":
         return
     if not datastore.endpoints:
-        yield ("datastore", "endpoints"), "the type etcd needs this key"
+        yield ("datastore", "endpoints"), "type etcd needs this key"
     for index, endpoint in enumerate(datastore.endpoints):
         if not _ENDPOINT.fullmatch(endpoint):
             text = f"{endpoint!r} is not a URL such as https://10.0.0.1:2379"
             yield ("datastore", "endpoints", index), text
     if bool(datastore.cert_file) != bool(datastore.key_file):
         missing = "key_file" if datastore.cert_file else "cert_file"
-        yield ("datastore", missing), "cert_file and key_file go together"
+        yield ("datastore", missing), "set both cert_file and key_file, or neither"
     has_password = datastore.password or datastore.password_file
     if bool(datastore.username) != bool(has_password):
         missing = "password" if datastore.username else "username"
-        yield ("datastore", missing), "username and a password go together"
+        yield ("datastore", missing), "set both username and a password, or neither"
     if datastore.password is not None and datastore.password_file is not None:
-        yield ("datastore", "password_file"), "excludes password"
+        yield ("datastore", "password_file"), "cannot be combined with password"
 
 
 def _policy_names(config: DaemonConfig) -> Iterator[Finding]:
     for name in config.policies:
         if name in BUILT_IN_POLICIES:
-            yield ("policies", name), "this policy is built in"
+            yield ("policies", name), "this name belongs to a built-in policy"
 
 
 def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
@@ -320,7 +326,7 @@ def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
                 if numbers is not None and numbers.min > numbers.max:
                     yield (*path, "match", key), "min is above max"
             if term.set.med is not None and term.set.remove_med:
-                yield (*path, "set", "remove_med"), "excludes med"
+                yield (*path, "set", "remove_med"), "cannot be combined with med"
 
 
 def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
@@ -338,8 +344,8 @@ def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
             if direction and user is not None:
                 path: KeyPath = ("policies", name, "terms", number, "set", "next_hop")
                 text = (
-                    f"{rule} is for {direction} policies, and this is the {other} policy "
-                    f"of {user}: there, expected {_EXPECTED_NEXT_HOP[other]}"
+                    f"{rule} works in {direction} policies only, but {user} uses this "
+                    f"as its {other} policy; expected {_EXPECTED_NEXT_HOP[other]}"
                 )
                 yield path, text
 
@@ -349,11 +355,11 @@ def _originated(config: DaemonConfig) -> Iterator[Finding]:
     for index, route in enumerate(config.routes.originate):
         path = ("routes", "originate", index)
         if first.setdefault(route.prefix, index) != index:
-            yield (*path, "prefix"), f"{route.prefix} stands twice"
+            yield (*path, "prefix"), f"duplicate {route.prefix}"
         if route.fallback and route.weight is not None:
             yield (
                 (*path, "weight"),
-                "excludes fallback, which comes last whatever it is",
+                "cannot be combined with fallback, which always comes last",
             )
         if route.summary_only and not route.aggregate:
             yield (*path, "summary_only"), "needs aggregate"

@@ -110,8 +110,8 @@ class Step:
 _COST_TEXT: Final = MappingProxyType(
     {
         ChangeCost.LIVE: "live",
-        ChangeCost.REFRESH: "routes are refreshed",
-        ChangeCost.RESET: "sessions are reset",
+        ChangeCost.REFRESH: "refreshes routes",
+        ChangeCost.RESET: "resets sessions",
     }
 )
 _IN_RANGE: Final = MappingProxyType(

@@ -88,7 +88,7 @@ class Document:
         elif not (isinstance(root, ScalarNode) and root.text == ""):
             self._problem(root, (), "expected a mapping of sections")
         for path, key, first in islice(doubled_keys(root), MAX_PROBLEMS):
-            self._problem(key, path, f"stands twice; first on line {first.line}")
+            self._problem(key, path, f"duplicate key; first on line {first.line}")
 
     def _origin(self, node: Node) -> Origin:
         return Origin(self.source, node.line, node.column)

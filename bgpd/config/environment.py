@@ -146,7 +146,9 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
             continue
         if leaf is None:
             hint = did_you_mean(name, known)
-            document.problems.append(ConfigProblem(origin, "", f"is not known{hint}"))
+            document.problems.append(
+                ConfigProblem(origin, "", f"unknown variable{hint}")
+            )
             continue
         items = [_typed(leaf, item) for item in _comma_list(text)]
         value = items if leaf.is_list else _typed(leaf, text)

@@ -52,7 +52,7 @@ def _on_or_off(value: object) -> object:
 def _as_number(value: object) -> object:
     """Read asdot (RFC 5396: ``1.10``); plain numbers pass."""
     if isinstance(value, float):
-        raise ValueError("an AS number with a dot must stand in quotes")  # noqa: TRY004 - for pydantic
+        raise ValueError("put an AS number with a dot in quotes")  # noqa: TRY004 - for pydantic
     if isinstance(value, str):
         match = re.fullmatch(r"(\d{1,5})\.(\d{1,5})", value)
         if match is None or max(map(int, match.groups())) > 0xFFFF:
@@ -167,7 +167,7 @@ def _prefix(text: str) -> str:
     afi, nlri = parse_prefix(text)
     canonical = format_prefix(nlri, afi)
     if "/" in text and str(ipaddress.ip_interface(text).ip) != str(network[0]):
-        raise ValueError(f"{text} has bits set beyond its length; meant {canonical}?")
+        raise ValueError(f"{text} has host bits set; did you mean {canonical}?")
     return canonical
 
 

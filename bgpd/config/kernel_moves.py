@@ -11,22 +11,22 @@ def kernel_moves(before: FibSettings, after: FibSettings) -> Iterator[str]:
         return
     place = f"table {before.table}, protocol {before.protocol}"
     if not after.is_enabled:
-        yield f"kernel routes in {place} are removed at the next start"
+        yield f"the next start removes the kernel routes in {place}"
         return
     if after.table != before.table:
         yield (
-            f"kernel routes in {place} stay over the next start, and go once table "
-            f"{after.table} has what takes their place"
+            f"after the next start, kernel routes in {place} stay until table "
+            f"{after.table} has their replacements"
         )
         return
     if after.protocol != before.protocol:
         yield (
-            f"kernel routes in {place} get protocol {after.protocol} at the next start"
+            f"the next start changes kernel routes in {place} to protocol {after.protocol}"
         )
     if after.metric != before.metric:
         yield (
-            f"kernel routes in {place} get {_metric(after)} after the next start, and "
-            f"lose those with {_metric(before)}"
+            f"the next start replaces kernel routes in {place} that have {_metric(before)} "
+            f"with routes that have {_metric(after)}"
         )
 
 

@@ -121,7 +121,7 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyTy
         "value_error": _value,
         "int_type": _text("expected a whole number"),
         "int_parsing_size": _text("expected a smaller number"),
-        "string_type": _text("expected text (in quotes where it looks like a number)"),
+        "string_type": _text("expected text (quote it if it looks like a number)"),
         "bool_type": _text("expected true or false"),
         "list_type": _text("expected a list"),
         "dict_type": _text("expected a mapping"),

@@ -155,7 +155,7 @@ class ClaimedBlocks:
             async with asyncio.timeout(READ_WAIT):
                 self._found = await self._read()
         except (DatastoreError, TimeoutError) as error:
-            fault = str(error) or "no answer in time"
+            fault = str(error) or "timed out"
             if fault != self._fault:
                 _log.warning(
                     "the owners of the node's blocks cannot be read: %s", fault

@@ -88,7 +88,9 @@ class EndpointFolder:
         with os.scandir(self.folder) as found:
             for entry in found:
                 if len(names) >= MAX_FILES:
-                    raise LimitError(f"has over {MAX_FILES} files, which are read")
+                    raise LimitError(
+                        f"has more than {MAX_FILES} files; ignored the rest"
+                    )
                 if not entry.is_dir():
                     names.append(entry.name)
         return sorted(names)
@@ -108,7 +110,7 @@ class EndpointFolder:
             return None  # gone since it was listed
         except (EndpointError, TextError, OSError) as error:
             endpoint = None if known is None else known.endpoint
-            text = "passed over" if endpoint is None else "keeps its previous state"
+            text = "ignored" if endpoint is None else "keeps its previous state"
             return _Status(_NEVER, endpoint, f"{error}; {text}")
 
 

@@ -138,7 +138,7 @@ class FolderDatastore:
         for text in new[:MAX_LINES]:
             _LOG.warning("%s/%s", self._root, text)
         if len(new) > MAX_LINES:
-            _LOG.warning("%s: and %d findings more", self._root, len(new) - MAX_LINES)
+            _LOG.warning("%s: and %d more problems", self._root, len(new) - MAX_LINES)
         self._status = replace(self._status, warnings=tuple(merged.warnings))
         self._places = merged.places
         return merged.items
@@ -170,7 +170,7 @@ class FolderDatastore:
             since=time.monotonic(),
         )
         if error:
-            _LOG.warning("datastore folder: %s; what was read stays in force", error)
+            _LOG.warning("datastore folder: %s; keeping what was read before", error)
 
 
 def _difference(

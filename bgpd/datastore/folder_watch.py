@@ -103,7 +103,7 @@ class FolderWatch:
             self._retry_at = now + RETRY_INTERVAL
             self._inotify = self._make()
             if self.fault:
-                _LOG.info("%s: inotify reports changes again", self._name)
+                _LOG.info("%s: inotify works again", self._name)
             self.fault = ""
         return self._inotify
 

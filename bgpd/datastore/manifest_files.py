@@ -66,9 +66,11 @@ def list_folder(root: str) -> Listing:
 
 def _list(folder: str, depth: int, folders: list[str], stamps: Stamps) -> None:
     if depth > MAX_FOLDER_DEPTH:
-        raise FolderError(f"{folder}: folders are read {MAX_FOLDER_DEPTH} levels deep")
+        raise FolderError(
+            f"{folder}: ignored, more than {MAX_FOLDER_DEPTH} levels deep"
+        )
     if len(folders) >= MAX_FILES:
-        raise FolderError(f"there are over {MAX_FILES} folders, which are read")
+        raise FolderError(f"there are more than {MAX_FILES} folders; ignored the rest")
     folders.append(folder)
     with os.scandir(folder) as found:
         entries = [each for each in found if not each.name.startswith(".")]
@@ -78,7 +80,9 @@ def _list(folder: str, depth: int, folders: list[str], stamps: Stamps) -> None:
             _list(entry.path, depth + 1, folders, stamps)
         elif entry.name.endswith(SUFFIXES):
             if len(stamps) >= MAX_FILES:
-                raise FolderError(f"there are over {MAX_FILES} files, which are read")
+                raise FolderError(
+                    f"there are more than {MAX_FILES} files; ignored the rest"
+                )
             try:
                 stamps[entry.path] = _stamp(entry.stat())
             except FileNotFoundError:
@@ -114,17 +118,17 @@ def read_file(path: str, limits: Limits = MANIFESTS) -> Read:
     try:
         return Read(parse(read_text(path, limits.octets), limits))
     except LimitError as error:
-        nothing = _nothing(f"cannot be read: {error.problem}")
+        nothing = _nothing(f"unreadable: {error.problem}")
         return Read(replace(nothing, is_cut=True))
     except TextError as error:
-        return Read(_nothing(f"cannot be read: {error.problem}", error.line or 1))
+        return Read(_nothing(f"unreadable: {error.problem}", error.line or 1))
     except NoFileError as error:
-        return Read(_nothing(f"cannot be read: {error}"))
+        return Read(_nothing(f"unreadable: {error}"))
     except OSError as error:
-        text = f"cannot be read: {error.strerror or error}"
+        text = f"unreadable: {error.strerror or error}"
         return Read(_nothing(text), may_change=True)
     except Exception as error:  # noqa: BLE001  # one file never blocks the others
-        return Read(_nothing(f"cannot be read: {type(error).__name__}: {error}"))
+        return Read(_nothing(f"unreadable: {type(error).__name__}: {error}"))
 
 
 def _nothing(text: str, line: int = 1) -> Parsed:
@@ -229,7 +233,9 @@ class ManifestFiles:
 
     async def _read(self, changed: Stamps, refused: set[str]) -> str:
         for path in refused & changed.keys():
-            text = f"not read: files before it have {MAX_OCTETS} octets, the most taken"
+            text = (
+                f"ignored: the files before it reach the limit of {MAX_OCTETS} octets"
+            )
             self._take(path, changed[path], Read(_nothing(text)))
         left = {path: changed[path] for path in changed if path not in refused}
         if sum(stamp[1] for stamp in left.values()) <= SMALL.octets:
@@ -263,12 +269,12 @@ class ManifestFiles:
                 await self._follow_worker(reading, left, changed)
             except WorkerError as error:
                 if not reading.path:
-                    return f"cannot be read: {error}"
+                    return f"unreadable: {error}"
                 if suspect != reading.path:
                     suspect = reading.path  # once more: memory may have been short
                     continue
                 left.remove(suspect)
-                read = Read(_nothing(f"cannot be read: {error}"))
+                read = Read(_nothing(f"unreadable: {error}"))
                 self._take(suspect, changed[suspect], read)
         return ""
 
@@ -302,7 +308,7 @@ class ManifestFiles:
             if kept:
                 keys = ", ".join(entry.key for entry in kept[:3])
                 more = f" and {len(kept) - 3} more" if len(kept) > 3 else ""
-                warnings.append(f"1: kept as last understood: {keys}{more}")
+                warnings.append(f"1: keeping the last valid version: {keys}{more}")
             entries += kept
         self._files[path] = _File(stamp, entries, tuple(warnings))
 
@@ -328,7 +334,7 @@ class ManifestFiles:
             merged.warnings += warnings[:room]
             passed_over += len(warnings[room:])
         if passed_over:
-            merged.warnings.append(f"and {passed_over} findings more")
+            merged.warnings.append(f"and {passed_over} more problems")
         return merged
 
     def _name(self, path: str) -> str:

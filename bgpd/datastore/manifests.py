@@ -146,8 +146,8 @@ class _Reading:
             for finding in unknown_keys(key, "BlockAffinity", content):
                 self.warn(line, f"{finding.field}: {finding.text}")
         for path, again, first in doubled_keys(node):
-            text = f"{_path(path)} stands twice, first on line {above + first.line}"
-            self.warn(above + again.line, f"{text}; this one counts")
+            text = f"duplicate {_path(path)}, first on line {above + first.line}"
+            self.warn(above + again.line, f"{text}; the last one counts")
 
     def spoil(self, line: int, text: str) -> None:
         """Note a document that cannot be taken."""
@@ -164,7 +164,7 @@ class _Reading:
     def result(self, nodes: int) -> Parsed:
         """Return what there is."""
         if self._passed_over:
-            self._warnings.append((1, f"and {self._passed_over} findings more"))
+            self._warnings.append((1, f"and {self._passed_over} more problems"))
         return Parsed(
             tuple(self._entries),
             tuple(self._warnings),
@@ -225,7 +225,7 @@ def item_of(manifest: object) -> tuple[str, bytes]:
     try:
         return key, json.dumps(value, sort_keys=True, separators=(",", ":")).encode()
     except (TypeError, ValueError, RecursionError) as error:
-        raise ManifestError(f"cannot be written as JSON: {error}") from error
+        raise ManifestError(f"cannot convert to JSON: {error}") from error
 
 
 def key_of(manifest: object) -> str:
@@ -249,7 +249,7 @@ def key_of(manifest: object) -> str:
         spec = _mapping(content.get("spec"), "spec")
         return assignment_key(_cidr(kind, spec))
     if kind not in PLURALS:
-        raise UnknownKindError(f"kind {shown(kind)} is unknown")
+        raise UnknownKindError(f"unknown kind {shown(kind)}")
     name = _mapping(content.get("metadata"), "metadata").get("name")
     if isinstance(name, bool) or not isinstance(name, str | int) or not str(name):
         raise ManifestError(f"{kind} has no metadata.name")
@@ -266,7 +266,7 @@ def _name(name: str, field: str) -> str:
         raise ManifestError(f"{field} {shown(name)!r} contains a slash")
     if len(name) > MAX_NAME:
         found = f"{field} has {len(name)} characters"
-        raise ManifestError(f"{found}; {MAX_NAME} are taken at most")
+        raise ManifestError(f"{found}; the limit is {MAX_NAME}")
     if not name.isprintable():
         raise ManifestError(f"{field} {shown(name)!r} cannot be printed")
     return name
@@ -306,5 +306,5 @@ def _documents(text: str) -> Iterator[tuple[int, str]]:
 
 def _mapping(value: object, what: str) -> Manifest:
     if not isinstance(value, Mapping):
-        raise ManifestError(f"{what} is no mapping")
+        raise ManifestError(f"{what} is not a mapping")
     return value

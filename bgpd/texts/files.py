@@ -62,7 +62,7 @@ def read_octets(path: Path | str, limit: int, *, follows: bool = True) -> bytes:
         os.close(descriptor)
     octets = b"".join(pieces)
     if len(octets) > limit:
-        raise LimitError(f"has over {limit} octets, which are taken at most")
+        raise LimitError(f"has more than {limit} octets, which is the limit")
     return octets
 
 
@@ -91,7 +91,7 @@ def check_regular(path: Path | str, limit: int) -> None:
 def _check(found: os.stat_result, path: Path | str, limit: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kinds = (name for test, name in _KINDS if test(found.st_mode))
-        text = f"is {next(kinds, 'no file')}; a regular file is expected"
+        text = f"is {next(kinds, 'not a file')}; expected a regular file"
         raise NoFileError(errno.EINVAL, text, str(path))
     if found.st_size > limit:
-        raise LimitError(f"has {found.st_size} octets; {limit} are taken at most")
+        raise LimitError(f"has {found.st_size} octets; the limit is {limit}")

@@ -107,12 +107,12 @@ def _check_shape(text: str, limits: Limits) -> None:
     opened = bare.count("{") + bare.count("[")
     nodes = 1 + opened + bare.count(",") + bare.count(":")
     if nodes > limits.nodes:
-        raise LimitError(f"has {nodes} values; {limits.nodes} are taken at most")
+        raise LimitError(f"has {nodes} values; the limit is {limits.nodes}")
     depth = 0
     for bracket in _BRACKET.findall(bare):
         depth += 1 if bracket in "{[" else -1
         if depth > limits.depth:
-            text = f"is over {limits.depth} levels deep, which are taken at most"
+            text = f"is more than {limits.depth} levels deep, which is the limit"
             raise LimitError(text)
 
 
@@ -132,19 +132,19 @@ def _paths(value: object, doubled: list[_Doubled]) -> Iterator[str]:
 
 def _whole_number(text: str) -> int:
     if len(text) > MAX_DIGITS:
-        raise ValueError(f"a number of {len(text)} digits; {MAX_DIGITS} are the most")
+        raise ValueError(f"a number of {len(text)} digits; the limit is {MAX_DIGITS}")
     return int(text)
 
 
 def _fraction(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{text[:MAX_DIGITS]} is too large a number")
+        raise ValueError(f"the number {text[:MAX_DIGITS]} is too large")
     return number
 
 
 def _constant(text: str) -> object:
-    raise ValueError(f"{text} is no value")
+    raise ValueError(f"{text} is not a JSON value")
 
 
 def _whole_characters(value: object) -> object:

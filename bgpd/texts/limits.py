@@ -55,7 +55,7 @@ class Limits(NamedTuple):
             LimitError: It is larger.
         """
         if count > self.octets:
-            raise LimitError(f"has {count} octets; {self.octets} are taken at most")
+            raise LimitError(f"has {count} octets; the limit is {self.octets}")
 
 
 # 20,000 peers with ten keys each are 4 MiB and 420,000 values. Half a million values that are

@@ -69,7 +69,7 @@ def folder_fault(path: Path | str) -> str:
         except OSError:
             continue  # told by whoever writes there
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
-            return f"everybody may write to {each}, which has no sticky bit"
+            return f"{each} is world-writable without the sticky bit"
         if found.st_uid not in trusted:
             return f"{each} belongs to user {found.st_uid}"
     return ""

@@ -53,20 +53,18 @@ _NULLS: Final = frozenset({"", "~", "null", "Null", "NULL"})
 def _whole_number(text: str) -> int:
     is_hexadecimal = _HEXADECIMAL.fullmatch(text) is not None
     if not is_hexadecimal and not _DECIMAL.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no whole number")
+        raise ValueError(f"{shown(text)} is not a whole number")
     if len(text) > MAX_DIGITS:
-        raise ValueError(
-            f"a number of {len(text)} digits; {MAX_DIGITS} are taken at most"
-        )
+        raise ValueError(f"a number of {len(text)} digits; the limit is {MAX_DIGITS}")
     return int(text, 16 if is_hexadecimal else 10)
 
 
 def _fraction(text: str) -> float:
     if not _FRACTION.fullmatch(text):
-        raise ValueError(f"{shown(text)} is no number")
+        raise ValueError(f"{shown(text)} is not a number")
     number = float(text)
     if not math.isfinite(number):
-        raise ValueError(f"{shown(text)} is too large a number")
+        raise ValueError(f"the number {shown(text)} is too large")
     return number
 
 
@@ -241,7 +239,7 @@ class _Composer:
                 self._alias(event)
             elif kind is yaml.DocumentStartEvent:
                 if has_document:
-                    _refuse(event, "not YAML: a second document; one is expected")
+                    _refuse(event, "not YAML: a second document; expected one")
                 has_document = True
             elif kind is yaml.StreamEndEvent:
                 return self._root
@@ -270,7 +268,7 @@ class _Composer:
         if tag is not None and tag != "!":
             name = self._short(event, tag, _COLLECTIONS)
             if _COLLECTIONS[name] is not kind:
-                _refuse(event, f"tag !!{name} does not fit what it stands before")
+                _refuse(event, f"tag !!{name} does not fit the value after it")
         mark = event.start_mark
         node = kind(mark.line + 1, mark.column + 1)
         if event.anchor is not None:
@@ -297,10 +295,10 @@ class _Composer:
     def _alias(self, event: Any) -> None:  # noqa: ANN401  # as above
         name = event.anchor
         if name not in self._anchors:
-            _refuse(event, f"not YAML: there is no anchor {shown(name)} before")
+            _refuse(event, f"not YAML: no anchor {shown(name)} before this alias")
         node = self._anchors[name]
         if node is None:
-            _refuse(event, f"{shown(name)} is an alias of what it stands in")
+            _refuse(event, f"alias {shown(name)} refers to the value that contains it")
         self._check_depth(event, node.height)
         self._count(event, node.nodes, node.octets)
         self._put(node, None)
@@ -317,20 +315,16 @@ class _Composer:
         self._nodes += nodes
         self._octets += octets
         if self._nodes > self._limits.nodes:
-            found = f"{self._nodes} values up to here, with what aliases stand for"
-            _refuse(
-                event, f"{found}; {self._limits.nodes} are taken at most", LimitError
-            )
+            found = f"{self._nodes} values up to here, with aliases expanded"
+            _refuse(event, f"{found}; the limit is {self._limits.nodes}", LimitError)
         if self._octets > self._limits.octets:
-            found = f"{self._octets} characters up to here, with what aliases stand for"
-            _refuse(
-                event, f"{found}; {self._limits.octets} are taken at most", LimitError
-            )
+            found = f"{self._octets} characters up to here, with aliases expanded"
+            _refuse(event, f"{found}; the limit is {self._limits.octets}", LimitError)
 
     def _check_depth(self, event: Any, more: int) -> None:  # noqa: ANN401  # as above
         depth = len(self._stack) + more
         if depth > self._limits.depth:
-            text = f"{depth} levels deep; {self._limits.depth} are taken at most"
+            text = f"{depth} levels deep; the limit is {self._limits.depth}"
             _refuse(event, text, LimitError)
 
     @staticmethod
@@ -340,7 +334,7 @@ class _Composer:
             written = f"!!{name}" if name != tag else tag
             _refuse(
                 event,
-                f"tag {shown(written)} is not taken here; "
+                f"unsupported tag {shown(written)}; "
                 + ", ".join(f"!!{each}" for each in known if each != "merge")
                 + " are",
             )
@@ -356,7 +350,7 @@ def _add_pair(node: MapNode, key: Node, value: Node) -> None:
     sources = value.items if isinstance(value, ListNode) else [value]
     for source in sources:
         if not isinstance(source, MapNode):
-            text = "<< takes a mapping, or a list of mappings"
+            text = "<< needs a mapping or a list of mappings"
             raise TextError(text, source.line, source.column)
         node.merged.append(source)
 

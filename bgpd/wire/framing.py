@@ -152,13 +152,13 @@ class Framer:
                 ErrorCode.HEADER,
                 HeaderSubcode.BAD_MESSAGE_TYPE,
                 bytes([kind]),
-                f"message type {kind} is unknown",
+                f"unknown message type {kind}",
             )
         return NotifyError(
             ErrorCode.HEADER,
             HeaderSubcode.BAD_MESSAGE_LENGTH,
             data[at + 16 : at + 18],
-            f"length {length} is not that of a message of type {kind}",
+            f"length {length} is invalid for a message of type {kind}",
         )
 
 
@@ -170,7 +170,7 @@ def encode_message(kind: int, body: bytes) -> bytes:
     """
     length = HEADER_LEN + len(body)
     if length > MAX_EXTENDED_MESSAGE_LEN:
-        raise ValueError(f"a message of {length} octets cannot be framed")
+        raise ValueError(f"cannot frame a message of {length} octets")
     return MARKER + _LENGTH_AND_TYPE.pack(length, kind) + body
 
 

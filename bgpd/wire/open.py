@@ -75,7 +75,9 @@ def _parameters(octets: bytes, *, is_extended: bool) -> Iterator[tuple[int, byte
 def _decode_parameters(octets: bytes, length: int) -> Capabilities:
     is_extended = length != 0 and octets[:1] == b"\xff"
     if is_extended and len(octets) < 3:
-        raise _error(OpenSubcode.UNSPECIFIC, "extended parameter length is cut off")
+        raise _error(
+            OpenSubcode.UNSPECIFIC, "the extended parameter length is truncated"
+        )
     if is_extended:
         length = int.from_bytes(octets[1:3], "big")
         octets = octets[3:]
@@ -89,7 +91,7 @@ def _decode_parameters(octets: bytes, length: int) -> Capabilities:
         if kind != CAPABILITIES_PARAMETER:
             raise _error(
                 OpenSubcode.UNSUPPORTED_OPTIONAL_PARAMETER,
-                f"optional parameter {kind} is unknown",
+                f"unknown optional parameter {kind}",
             )
         caps = decode_capabilities(value, caps)
     return caps
@@ -103,7 +105,7 @@ def _true_as(my_as: int, four_octet_as: int | None) -> int:
         raise _error(OpenSubcode.BAD_PEER_AS, "AS_TRANS is reserved (RFC 6793)")
     if my_as not in (asn, AS_TRANS):
         raise _error(
-            OpenSubcode.BAD_PEER_AS, f"My AS is {my_as} but the capability says {asn}"
+            OpenSubcode.BAD_PEER_AS, f"My AS is {my_as}, but the capability has {asn}"
         )
     return asn
 
@@ -159,5 +161,5 @@ def encode_open(message: OpenMessage) -> bytes:
     head = _HEAD.pack(VERSION, my_as, message.hold_time, message.router_id, length)
     whole = encode_message(MessageType.OPEN, head + parameters)
     if len(whole) > MAX_MESSAGE_LEN:
-        raise ValueError(f"an OPEN of {len(whole)} octets cannot be sent")
+        raise ValueError(f"cannot send an OPEN of {len(whole)} octets")
     return whole

@@ -131,6 +131,8 @@ def _runs(pieces: Sequence[bytes], room: int, family: Family) -> Iterator[bytes]
             run += b"".join(pieces[stop:more])
             stop = more
         if len(run) > room:
-            raise ValueError(f"attributes leave {room} octets, no prefix fits")
+            raise ValueError(
+                f"the attributes leave {room} octets, too few for a prefix"
+            )
         yield run
         at = stop

@@ -72,7 +72,7 @@ def decode_route_refresh(body: bytes, *, has_enhanced: bool) -> RouteRefresh | N
             ErrorCode.ROUTE_REFRESH,
             RouteRefreshSubcode.INVALID_MESSAGE_LENGTH,
             whole,
-            f"ROUTE-REFRESH of {len(whole)} octets, 23 expected",
+            f"ROUTE-REFRESH of {len(whole)} octets, expected 23",
         )
     return RouteRefresh(Family(afi, safi), subtype)
 

@@ -38,7 +38,7 @@ def split_fields(body: bytes) -> Fields:
     """
     end = len(body)
     if end < 4:
-        raise _malformed(f"the body has {end} octets, at least 4 are needed")
+        raise _malformed(f"the body has {end} octets, fewer than 4")
     withdrawn_end = 2 + (body[0] << 8 | body[1])
     if withdrawn_end + 2 > end:
         raise _malformed("Withdrawn Routes Length runs past the end")

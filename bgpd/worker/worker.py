@@ -133,17 +133,17 @@ class Worker:
     async def _reason(self, error: Exception) -> str:
         """Return why there is no answer, for people."""
         if isinstance(error, WorkerStartError):
-            return f"no process for it: {error.strerror}"
+            return f"cannot start a process: {error.strerror}"
         if isinstance(error, TimeoutError):
-            return f"no word in {self._patience:g} s"
+            return f"no answer within {self._patience:g} s"
         process = self._process
         if process is None:
             return str(error)
         with contextlib.suppress(subprocess.TimeoutExpired):
             code = await asyncio.to_thread(process.wait, 1.0)
             if code < 0:
-                return f"the process was ended by {signal.Signals(-code).name}"
-            return f"the process ended with code {code}"
+                return f"{signal.Signals(-code).name} ended the process"
+            return f"the process exited with code {code}"
         return str(error)
 
     def _end(self) -> None:

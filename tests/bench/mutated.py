@@ -133,7 +133,7 @@ def report(done: int, ours: Tested) -> None:
 
 def finish(ours: Tested) -> None:
     for warning in ours.status()["warnings"]:
-        if "keeps its previous state" in warning or "no plan can be made" in warning:
+        if "keeps its previous state" in warning or "cannot plan with" in warning:
             sys.stdout.write(f"contained: {warning}\n")
     sys.stdout.write(f"longest turns: {ours.end()}\n")
 

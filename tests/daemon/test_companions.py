@@ -102,7 +102,7 @@ def test_a_name_comes_back_and_survives_a_hang_up(tmp_path: Path) -> None:
         daemon.until(lambda: ignores_hang_up(before[b"bird"]))
         os.kill(before[b"bird"], signal.SIGHUP)
         os.kill(before[b"bird6"], signal.SIGKILL)
-        daemon.until_logged("name bird6 ended with code -9")
+        daemon.until_logged("process bird6: exited with code -9")
         daemon.until(
             lambda: (
                 children_of(daemon.process.pid).get(b"bird6", before[b"bird6"])

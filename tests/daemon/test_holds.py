@@ -113,7 +113,7 @@ def test_sessions_and_blocks_stay_when_a_folder_loses_its_objects(
                 assert mesh.resets == 0
                 log = mesh.daemon.log()
                 assert log.count("implausible removal held") == 1
-                assert "all of it is back" in log
+                assert "all objects are back" in log
 
     asyncio.run(scenario())
 
@@ -172,7 +172,7 @@ def test_a_folder_that_is_away_makes_the_comparison_old(tmp_path: Path) -> None:
         assert fresh.returncode == 0
         assert f"compared with revision 1; connected to {folder}" in fresh.stdout
         folder.rename(elsewhere)
-        mesh.daemon.until_logged("what was read stays in force")
+        mesh.daemon.until_logged("keeping what was read before")
         old = control(mesh, "calico", "diff")
         assert old.returncode == 4
         assert "compared with revision 1; datastore not connected since" in old.stdout

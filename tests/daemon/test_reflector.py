@@ -97,7 +97,7 @@ def test_a_second_daemon_ends_before_it_touches_what_is_the_first_one_s(
         before = mark.read_text(), mark.stat().st_mtime_ns, mark.stat().st_ino
         with second:
             assert second.ended() == 1
-        assert "another daemon has it" in second.log()
+        assert "another daemon uses it" in second.log()
         assert "listening" not in second.log()
         assert "Traceback" not in second.log()
         now = mark.read_text(), mark.stat().st_mtime_ns, mark.stat().st_ino

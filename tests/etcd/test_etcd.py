@@ -87,7 +87,7 @@ async def test_a_value_that_is_too_large_is_told(single: Cluster, monkeypatch) -
     await EtcdWriter(single.settings).put({key: b"{}" + b" " * 1000})
     async with Follower(EtcdDatastore(single.settings)) as follower:
         await follower.until(
-            lambda seen: "1000 are taken at most" in seen.datastore.status.last_error
+            lambda seen: "the limit is 1000" in seen.datastore.status.last_error
         )
         assert not follower.events
 

@@ -107,7 +107,7 @@ def test_messages_are_as_few_as_can_be(case) -> None:
 def test_attributes_without_room_for_a_prefix_are_refused(room: int) -> None:
     size = 4096 - 23 - len(BASE) - 4 - room
     block = BASE + attribute(99, bytes(size), 0xD0)
-    with pytest.raises(ValueError, match="no prefix fits"):
+    with pytest.raises(ValueError, match="too few for a prefix"):
         pack_announce(IPV4_UNICAST, block, b"", [b"\x20\1\2\3\4"], 4096)
 
 

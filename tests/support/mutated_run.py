@@ -92,7 +92,7 @@ def _carry_out(desired: NodeDesired, speaker: Speaker, forwarding: Forwarding) -
 
 
 def _note(outcome: Outcome, desired: NodeDesired, reconciler: Reconciler) -> None:
-    marks = ("no plan can be made", "cannot be read: ")
+    marks = ("cannot plan with", "cannot be read: ")
     outcome.held_back |= {
         str(warning)
         for warning in desired.warnings

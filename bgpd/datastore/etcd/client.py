@@ -98,7 +98,9 @@ def split_endpoint(endpoint: str, *, is_tls: bool = False) -> tuple[str, int, bo
     """
     scheme, separator, rest = endpoint.rpartition("://")
     if separator and scheme not in {"http", "https"}:
-        raise DatastoreError(f"etcd endpoint {endpoint!r}: scheme is not http or https")
+        raise DatastoreError(
+            f"etcd endpoint {endpoint!r}: the scheme must be http or https"
+        )
     rest = rest.rstrip("/")
     if rest.startswith("["):
         host, _, port = rest[1:].partition("]")
@@ -106,7 +108,7 @@ def split_endpoint(endpoint: str, *, is_tls: bool = False) -> tuple[str, int, bo
     else:
         host, _, port = rest.partition(":")
     if not host or (port and not port.isdecimal()) or int(port or 1) > 65535:
-        raise DatastoreError(f"etcd endpoint {endpoint!r} is no host and port")
+        raise DatastoreError(f"etcd endpoint {endpoint!r}: expected a host and a port")
     is_tls = scheme == "https" if separator else is_tls
     return host, int(port or ETCD_PORT), is_tls
 
@@ -264,7 +266,7 @@ def _refuse_more(stream: Any) -> None:  # noqa: ANN401  # the library has no typ
     async def receive_some(octets: int) -> bytes:
         if octets > MAX_ANSWER:
             found = f"an answer of {octets} octets"
-            raise TooLargeError(f"{found}; {MAX_ANSWER} are taken at most")
+            raise TooLargeError(f"{found}; the limit is {MAX_ANSWER}")
         received: bytes = await receive(octets)
         return received
 
@@ -281,7 +283,7 @@ def errors_told() -> Iterator[None]:
             raise CompactedError(f"{error.message}") from error
         raise EtcdError(f"{error.status.name}: {error.message}") from error
     except TimeoutError as error:
-        raise EtcdError("no answer in time") from error
+        raise EtcdError("timed out") from error
     except (OSError, StreamTerminatedError, ProtocolError) as error:
         raise EtcdError(f"{type(error).__name__}: {error}") from error
 
@@ -327,4 +329,4 @@ def _no_password() -> str:
     Raises:
         ValueError: Always.
     """
-    raise ValueError("the key is encrypted; a key without a password is expected")
+    raise ValueError("the key is encrypted; expected a key without a password")

@@ -59,7 +59,7 @@ class EtcdDatastore:
         self, settings: EtcdSettings, prefixes: Sequence[str] = calico_prefixes()
     ) -> None:
         if not settings.endpoints:
-            raise DatastoreError("etcd: no endpoint is given")
+            raise DatastoreError("etcd: no endpoint is configured")
         self._settings = settings
         self._prefixes = tuple(prefixes)
         self._cursor: WatchCursor | None = None
@@ -117,7 +117,7 @@ class EtcdDatastore:
         Raises:
             DatastoreError: No member answers.
         """
-        fault = DatastoreError("etcd: no member answers")
+        fault = DatastoreError("etcd: no endpoint answers")
         others = self._settings.endpoints
         for endpoint in dict.fromkeys((self._status.source, *others)):
             if not endpoint:
@@ -240,7 +240,7 @@ class EtcdDatastore:
     def _disconnected(self, endpoint: str, error: DatastoreError) -> None:
         text = f"{endpoint}: {error}"
         if self._status.is_connected:
-            _LOG.warning("etcd %s; what was read stays in force", text)
+            _LOG.warning("etcd %s; keeping what was read before", text)
             self._set(since=time.monotonic())
         self._set(source="", is_connected=False, last_error=text)
 

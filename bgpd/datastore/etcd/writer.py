@@ -76,4 +76,4 @@ class EtcdWriter:
                 last = error
             else:
                 return
-        raise EtcdError(f"no endpoint took the write: {last}") from last
+        raise EtcdError(f"no endpoint accepted the write: {last}") from last

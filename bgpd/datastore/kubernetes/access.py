@@ -71,7 +71,7 @@ class Access:
                     check_regular(self.account / name, CERTIFICATE_OCTETS)
                 config = KubeConfig.from_service_account(self.account).get()
             if config is None:
-                raise ValueError("there is no current context")  # noqa: TRY301  # as the rest
+                raise ValueError("current-context is missing")  # noqa: TRY301  # as the rest
             _check_files(config)
             return make_client(config)
         except Exception as error:
@@ -90,10 +90,10 @@ def _read_kubeconfig(file: Path) -> dict[str, Any]:
     root = compose(read_text(file, KUBECONFIG.octets), KUBECONFIG, CORE)
     content = None if root is None else plain(root)
     if not isinstance(content, dict):
-        raise TypeError("is no mapping")
+        raise TypeError("is not a mapping")
     for section in ("clusters", "contexts"):
         if not isinstance(content.get(section), list):
-            raise TypeError(f"{section} is no list")
+            raise TypeError(f"{section} is not a list")
     return content
 
 

@@ -96,7 +96,7 @@ class ApiClient:
                     raise _refusal(response, octets or b"")
             if octets is None:
                 if count == 1:
-                    raise ApiError(f"an object has over {most} octets")
+                    raise ApiError(f"an object has more than {most} octets")
                 count = max(1, count // 10)
                 continue
             body = _read(octets)
@@ -182,7 +182,7 @@ async def _lines(response: "Response") -> AsyncIterator[bytes]:
             if line.strip():
                 yield line
         if len(rest) > ANSWER.octets:
-            raise ApiError(f"an event has over {ANSWER.octets} octets")
+            raise ApiError(f"an event has more than {ANSWER.octets} octets")
 
 
 async def _body(response: "Response", most: int) -> bytes | None:
@@ -205,7 +205,7 @@ def _read(text: bytes) -> dict[str, Any]:
     try:
         body = load(text, ANSWER).value
     except TextError as error:
-        raise ApiError(f"what came {error}") from error
+        raise ApiError(f"the answer {error}") from error
     return body if isinstance(body, dict) else {}
 
 

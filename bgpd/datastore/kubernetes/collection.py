@@ -172,7 +172,7 @@ class Collection:
 
     def _open(self) -> None:
         if self.error:
-            _log.info("kubernetes: %s is followed again", self._key)
+            _log.info("kubernetes: watching %s again", self._key)
         self.is_followed, self.error = True, ""
 
     def _fail(self, error: Exception) -> float:

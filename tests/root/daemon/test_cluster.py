@@ -255,7 +255,7 @@ def test_a_block_that_both_nodes_claim_is_announced_by_one_of_them(
     for name in ADDRS:
         status = cluster.router(name).ask("show-status")[0]
         (told,) = [line for line in status["warnings"] if "10.244.7.0/26" in line]
-        assert "is node two's and not node one's" in told
+        assert "belongs to node two, not to node one" in told
     assert cluster.differences("two") == [] or all(
         row["part"] == "object" for row in cluster.differences("two")
     )

@@ -84,9 +84,9 @@ def test_a_peer_that_keeps_nothing_costs_no_kernel_route(name, tmp_path) -> None
 
 
 CHANGES = {
-    "table": ({"table": 100}, "stay over the next start, and go once table 100 has"),
-    "protocol": ({"protocol": 43}, "get protocol 43 at the next start"),
-    "mode": ({"mode": "off"}, "are removed at the next start"),
+    "table": ({"table": 100}, "stay until table 100 has"),
+    "protocol": ({"protocol": 43}, "to protocol 43"),
+    "mode": ({"mode": "off"}, "removes the kernel routes in"),
 }
 
 

@@ -12,7 +12,7 @@ from bgpd.api.claim import Claim, ClaimError
 def test_of_two_daemons_one_has_the_path_until_it_gives_it_up(tmp_path) -> None:
     path = str(tmp_path / "run" / "pybgpd.sock")
     first = Claim(path)
-    with pytest.raises(ClaimError, match=r"another daemon has it.*--control"):
+    with pytest.raises(ClaimError, match=r"another daemon uses it.*--control"):
         Claim(path)
     other = Claim(str(tmp_path / "run" / "other.sock"))
     first.release()

@@ -460,7 +460,7 @@ def test_a_successor_keeps_its_socket_when_the_former_daemon_closes(path):
 def test_a_file_that_is_no_socket_is_left_alone(path):
     path.parent.mkdir()
     path.write_text("precious")
-    with pytest.raises(UnixSocketError, match="no socket"):
+    with pytest.raises(UnixSocketError, match="not a socket"):
         asyncio.run(ControlServer(str(path), COMMANDS).start())
     assert path.read_text() == "precious"
 
@@ -471,7 +471,7 @@ def test_a_planted_link_is_left_alone_with_what_it_points_at(path, target, tmp_p
     (tmp_path / "victim").chmod(0o600)
     path.parent.mkdir()
     path.symlink_to(tmp_path / target)
-    with pytest.raises(UnixSocketError, match="no socket"):
+    with pytest.raises(UnixSocketError, match="not a socket"):
         asyncio.run(ControlServer(str(path), COMMANDS).start())
     assert (tmp_path / "victim").read_text() == "precious"
     assert stat.S_IMODE((tmp_path / "victim").stat().st_mode) == 0o600
@@ -496,7 +496,10 @@ def test_a_folder_that_everybody_may_write_to_is_told(path, caplog):
     path.parent.chmod(0o777)
 
     async def talk(server, connect):
-        assert "which has no sticky bit: others may take its place" in caplog.text
+        assert (
+            "is world-writable without the sticky bit; others could replace the socket"
+            in caplog.text
+        )
 
     serve(path, asyncio.new_event_loop, talk)
 
@@ -540,8 +543,8 @@ def test_the_client_says_what_is_wrong_with_the_path(tmp_path):
     ("answer", "text"),
     [
         (b"", "closed the connection"),
-        (b"220 smtp\r\n", "no pybgpd"),
-        (b"[]\n", "no pybgpd"),
+        (b"220 smtp\r\n", "not pybgpd"),
+        (b"[]\n", "not pybgpd"),
     ],
 )
 def test_the_client_is_not_fooled_by_others(tmp_path, answer, text):

@@ -216,7 +216,7 @@ def test_a_field_that_turns_bad_stays_as_it_was_understood(kind, name, good, bad
     state.apply(_put(an_object(kind, name, **bad)))
     after = state.desired("n1")
     (warning,) = after.warnings
-    assert warning.text.endswith("stays as last understood")
+    assert warning.text.endswith("the last valid value stays in force")
     assert replace(after, warnings=()) == before
 
 

@@ -79,7 +79,7 @@ def test_a_bad_value_changes_nothing_and_is_told(value: bytes) -> None:
     assert table.warnings() == ()
     assert table.update([(name, value)], ()) == frozenset()
     assert table.of("n1") == blocks("10.0.0.0/26")
-    assert "kept as owned" in table.warnings()[0].text
+    assert "keeps its owner" in table.warnings()[0].text
     table.update((), [name])
     assert table.of("n1") == frozenset()
     assert table.warnings() == ()
@@ -158,7 +158,7 @@ def test_a_block_inside_another_nodes_block_is_told() -> None:
         (),
     )
     (warning,) = table.warnings()
-    assert warning.text == "10.0.0.64/26 lies inside 10.0.0.0/24 of n1"
+    assert warning.text == "10.0.0.64/26 overlaps 10.0.0.0/24 of node n1"
     assert warning.key == key("n2", "10.0.0.64/26")
 
 

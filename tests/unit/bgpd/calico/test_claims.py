@@ -110,21 +110,21 @@ def test_warnings_say_whose_it_is() -> None:
     state.apply(Snapshot(1, items))
     (told,) = state.warnings()
     assert told.key == affinity_key("n2", "10.0.0.0/26")
-    assert told.text == "10.0.0.0/26 is node n1's and not node n2's"
+    assert told.text == "10.0.0.0/26 belongs to node n1, not to node n2"
     block = {assignment_key("10.0.0.0/26"): a_block("host:n2")}
     touched = state.apply(Changes(2, block, frozenset()))
     assert touched.nodes == {"n1", "n2"}
     (told,) = state.warnings()
     assert told.key == affinity_key("n1", "10.0.0.0/26")
     assert told.text == (
-        "10.0.0.0/26 is node n2's and not node n1's; the IPAM block says node n2's"
+        "10.0.0.0/26 belongs to node n2, not to node n1; the IPAM block says node n2"
     )
     # Its workloads change, its owner does not.
     block = {assignment_key("10.0.0.0/26"): a_block("host:n2", allocations=[0, 1])}
     assert state.apply(Changes(3, block, frozenset())).nodes == frozenset()
     state.apply(Changes(4, {}, frozenset((affinity_key("n2", "10.0.0.0/26"),))))
     (told,) = state.warnings()
-    assert "is advertised by no node and not node n1's" in told.text
+    assert "belongs to no node, not to node n1" in told.text
     state.apply(Changes(5, {}, frozenset((assignment_key("10.0.0.0/26"),))))
     assert state.warnings() == frozenset()
     assert len(state.desired("n1").originated) == 1

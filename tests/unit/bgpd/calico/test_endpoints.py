@@ -33,16 +33,16 @@ def test_what_is_not_there_is_empty(absent: Any) -> None:
     [
         (b"", "is not JSON"),
         (b"\xff", "is not JSON"),
-        ("[" * 100_000, "has 100000 octets; 65536 are taken"),
-        ("7", "is no JSON object"),
-        ({"ifaceName": 7}, "ifaceName is no text"),
-        ({"bgpPeerName": ["pods"]}, "bgpPeerName is no text"),
-        ({"ipv4Nets": "10.0.0.1/32"}, "ipv4Nets is no list"),
+        ("[" * 100_000, "has 100000 octets; the limit is 65536"),
+        ("7", "is not a JSON object"),
+        ({"ifaceName": 7}, "ifaceName is not text"),
+        ({"bgpPeerName": ["pods"]}, "bgpPeerName is not text"),
+        ({"ipv4Nets": "10.0.0.1/32"}, "ipv4Nets is not a list"),
         ({"ipv4Nets": ["10.0.0.256/32"]}, "ipv4Nets: "),
         ({"ipv4Nets": ["fd00::5/128"]}, "ipv4Nets: "),
         # Python takes whole numbers for addresses.
-        ({"ipv4Nets": [7]}, "ipv4Nets holds what is no text"),
-        ({"ipv6Nets": [True]}, "ipv6Nets holds what is no text"),
+        ({"ipv4Nets": [7]}, "ipv4Nets has an item that is not text"),
+        ({"ipv6Nets": [True]}, "ipv6Nets has an item that is not text"),
     ],
 )
 def test_what_cannot_be_understood_names_the_field(content: Any, text: str) -> None:

@@ -230,7 +230,7 @@ def test_several_are_told_each_and_very_many_are_counted(seed: int) -> None:
 )
 def test_what_is_probably_meant_is_said(kind: str, name: str, meant: str) -> None:
     (told,) = unknown_keys("key", kind, {"spec": {name: "x"}})
-    assert told.text.endswith(f"; is {meant} meant?")
+    assert told.text.endswith(f"; did you mean {meant}?")
 
 
 @pytest.mark.parametrize("content", [None, [], "x", 1, {"spec": 1}, {"spec": [[1]]}])
@@ -253,9 +253,9 @@ def test_an_object_of_a_cluster_with_unknown_and_doubled_keys_counts_all_the_sam
     assert sorted((each.field, each.text) for each in state.warnings()) == [
         (
             "metadata.lables",
-            "BGPConfiguration has no such field; ignored; is labels meant?",
+            "BGPConfiguration has no such field; ignored; did you mean labels?",
         ),
-        ("spec.nodeToNodeMeshEnabled", "stands twice; the last one counts"),
+        ("spec.nodeToNodeMeshEnabled", "duplicate key; the last one counts"),
         ("spec.routerID", "BGPConfiguration has no such field; ignored"),
     ]
 
@@ -270,5 +270,5 @@ spec: {node: n1, cidr: 10.0.0.0/26, sate: confirmed}
     parsed = parse(text)
     assert len(parsed.entries) == 1
     assert parsed.warnings == (
-        (1, "spec.sate: BlockAffinity has no such field; ignored; is state meant?"),
+        (1, "spec.sate: BlockAffinity has no such field; ignored; did you mean state?"),
     )

@@ -60,7 +60,7 @@ def test_a_router_id_may_come_from_the_environment_of_the_case() -> None:
     ("text", "said"),
     [
         ("", "is not JSON"),
-        ("[]", "no JSON object"),
+        ("[]", "not a JSON object"),
         ("{}", "node"),
         (json.dumps({**CASE, "node": "\ud800"}), "node"),
         (json.dumps({**CASE, "compat": "new"}), "compat"),

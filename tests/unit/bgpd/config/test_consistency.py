@@ -18,23 +18,23 @@ def findings_of(text: str) -> list[str]:
     [
         (
             "peers: [{address: 10.0.0.1, as: 1}, {address: 10.0.0.1, as: 2}]",
-            ["peers[1].address: 10.0.0.1 is the address of peers[0] already"],
+            ["peers[1].address: peers[0] already has the address 10.0.0.1"],
         ),
         (
             "peers: [{address: '2001:db8::1', as: 1}, {address: '2001:DB8:0::1', as: 2}]",
-            ["peers[1].address: 2001:db8::1 is the address of peers[0] already"],
+            ["peers[1].address: peers[0] already has the address 2001:db8::1"],
         ),
         (
             (
                 "peers: [{address: 10.0.0.1, as: 1, name: x}, "
                 "{address: 10.0.0.2, as: 2, name: x}]"
             ),
-            ["peers[1].name: x is the name of peers[0] already"],
+            ["peers[1].name: peers[0] already has the name x"],
         ),
         (
             "peers: [{address: 'fe80::1', as: 1}]",
             [
-                "peers[0].address: a link-local address needs its interface: fe80::1%eth0"
+                "peers[0].address: a link-local address needs an interface, such as fe80::1%eth0"
             ],
         ),
         ("peers: [{address: 'fe80::1', interface: eth0, as: 1}]", []),
@@ -64,7 +64,7 @@ def findings_of(text: str) -> list[str]:
                 "peers: [{address: 'fe80::1%eth0', as: 1}, "
                 "{address: 'fe80::1', interface: eth0, as: 2}]"
             ),
-            ["peers[1].address: fe80::1%eth0 is the address of peers[0] already"],
+            ["peers[1].address: peers[0] already has the address fe80::1%eth0"],
         ),
         (
             (
@@ -79,7 +79,7 @@ def findings_of(text: str) -> list[str]:
                 "ranges: [{prefix: 'fe80::/64', interface: eth0, as: 1}, "
                 "{prefix: 'fe80::%eth0/64', as: 1}]"
             ),
-            ["ranges[1].prefix: fe80::%eth0/64 is the prefix of ranges[0] already"],
+            ["ranges[1].prefix: ranges[0] already has the prefix fe80::%eth0/64"],
         ),
         (
             "ranges: [{prefix: 'fe80::%eth0/64', interface: eth1, as: 1}]",
@@ -87,7 +87,7 @@ def findings_of(text: str) -> list[str]:
         ),
         (
             "ranges: [{prefix: 10.0.0.0/8, as: 1}, {prefix: 10.0.0.0/8, as: 2}]",
-            ["ranges[1].prefix: 10.0.0.0/8 is the prefix of ranges[0] already"],
+            ["ranges[1].prefix: ranges[0] already has the prefix 10.0.0.0/8"],
         ),
         (
             "peer_groups: {rack: {}}\npeers: [{address: 10.0.0.1, as: 1, group: rak}]",
@@ -96,15 +96,15 @@ def findings_of(text: str) -> list[str]:
         (
             "peers: [{address: 10.0.0.1}]",
             [
-                "peers[0].as: this key is required: the peer's AS number (a range takes 0)"
+                "peers[0].as: this key is required: the peer's AS number (a range accepts 0)"
             ],
         ),
         (
             "peers: [{address: 10.0.0.1, as: external, client: on}]",
             [
                 (
-                    "peers[0].client: a peer of another AS (external, ours is 64512) is no "
-                    "reflector client"
+                    "peers[0].client: a peer in another AS (external, ours is 64512) "
+                    "cannot be a route-reflector client"
                 )
             ],
         ),
@@ -127,8 +127,8 @@ def findings_of(text: str) -> list[str]:
             ),
             [
                 (
-                    "peer_groups.some.as: only the peers of a range can be of several "
-                    "ASes; `external` is any but ours"
+                    "peer_groups.some.as: only a range accepts several AS numbers; "
+                    "`external` means any but ours"
                 )
             ],
         ),
@@ -138,14 +138,8 @@ def findings_of(text: str) -> list[str]:
                 "withdraw_attributes: [14]}]"
             ),
             [
-                (
-                    "peers[0].discard_attributes[1]: there is no route without "
-                    "attribute 1"
-                ),
-                (
-                    "peers[0].withdraw_attributes[0]: there is no route without "
-                    "attribute 14"
-                ),
+                ("peers[0].discard_attributes[1]: every route needs attribute 1"),
+                ("peers[0].withdraw_attributes[0]: every route needs attribute 14"),
             ],
         ),
         (
@@ -158,8 +152,8 @@ def findings_of(text: str) -> list[str]:
             ),
             [
                 (
-                    "peers[1].disable_capabilities: without the capability multiprotocol "
-                    "there is ipv4-unicast alone (RFC 4760)"
+                    "peers[1].disable_capabilities: without the capability "
+                    "multiprotocol only ipv4-unicast is possible (RFC 4760)"
                 )
             ],
         ),
@@ -223,7 +217,7 @@ def findings_of(text: str) -> list[str]:
         ),
         (
             "peer_groups: {any: {as: 0}}\npeers: [{address: 10.0.0.1, group: any}]",
-            ["peer_groups.any.as: only the peers of a range can be of any AS"],
+            ["peer_groups.any.as: only a range accepts any AS"],
         ),
         (
             (
@@ -241,8 +235,8 @@ def findings_of(text: str) -> list[str]:
             "peers: [{address: 10.0.0.1, as: 1, hold_time: 9, keepalive_time: 9}]",
             [
                 (
-                    "peers[0].keepalive_time: 9 s between keepalives cannot keep a hold time "
-                    "of 9 s"
+                    "peers[0].keepalive_time: 9 s between keepalives is too long for "
+                    "a hold time of 9 s"
                 )
             ],
         ),
@@ -257,14 +251,14 @@ def findings_of(text: str) -> list[str]:
             "peers: [{address: 10.0.0.1, as: 1, ttl_security_hops: 1, multihop_ttl: 3}]",
             [
                 (
-                    "peers[0].multihop_ttl: excludes ttl_security_hops, which sends a TTL of "
+                    "peers[0].multihop_ttl: cannot be combined with ttl_security_hops, which sends a TTL of "
                     "255 (RFC 5082)"
                 )
             ],
         ),
         (
             "peers: [{address: 10.0.0.1, as: 1, password: x, password_file: y}]",
-            ["peers[0].password_file: excludes password"],
+            ["peers[0].password_file: cannot be combined with password"],
         ),
         (
             "peers: [{address: 10.0.0.1, as: 64512, role: peer}]",
@@ -274,8 +268,8 @@ def findings_of(text: str) -> list[str]:
             "peers: [{address: 10.0.0.1, as: 1, client: on}]",
             [
                 (
-                    "peers[0].client: a peer of another AS (1, ours is 64512) is no reflector "
-                    "client"
+                    "peers[0].client: a peer in another AS (1, ours is 64512) cannot "
+                    "be a route-reflector client"
                 )
             ],
         ),
@@ -289,29 +283,29 @@ def findings_of(text: str) -> list[str]:
         ),
         (
             "peers: [{address: 10.0.0.1, as: 1, local_address: '::1'}]",
-            ["peers[0].local_address: ::1 cannot be the source towards 10.0.0.1"],
+            ["peers[0].local_address: ::1 cannot be the source address for 10.0.0.1"],
         ),
         (
             "peers: [{address: 10.0.0.1, as: 1, families: [ipv4-unicast, ipv4-unicast]}]",
-            ["peers[0].families[1]: ipv4-unicast stands twice"],
+            ["peers[0].families[1]: duplicate ipv4-unicast"],
         ),
         (
             "ranges: [{prefix: 10.0.0.0/8, as: 0, passive: off}]",
             [
                 (
-                    "ranges[0].passive: the neighbours of a range connect by themselves; "
-                    "`on` keeps us from connecting to them after a restart, too"
+                    "ranges[0].passive: the neighbours of a range always connect to "
+                    "us; `on` only stops us from connecting to them after a restart"
                 )
             ],
         ),
         ("routes: {cluster: on}", ["routes.cluster: needs a datastore"]),
         (
             "datastore: {type: folder}",
-            ["datastore.path: the type folder needs this key"],
+            ["datastore.path: type folder needs this key"],
         ),
         (
             "datastore: {type: etcd}",
-            ["datastore.endpoints: the type etcd needs this key"],
+            ["datastore.endpoints: type etcd needs this key"],
         ),
         (
             "datastore: {type: etcd, endpoints: [10.0.0.1], cert_file: c, username: u}",
@@ -320,8 +314,8 @@ def findings_of(text: str) -> list[str]:
                     "datastore.endpoints[0]: '10.0.0.1' is not a URL such as "
                     "https://10.0.0.1:2379"
                 ),
-                "datastore.key_file: cert_file and key_file go together",
-                "datastore.password: username and a password go together",
+                "datastore.key_file: set both cert_file and key_file, or neither",
+                "datastore.password: set both username and a password, or neither",
             ],
         ),
         (
@@ -329,11 +323,11 @@ def findings_of(text: str) -> list[str]:
                 "datastore: {type: etcd, endpoints: ['http://[::1]:2379'], username: u, "
                 "password: p, password_file: f}"
             ),
-            ["datastore.password_file: excludes password"],
+            ["datastore.password_file: cannot be combined with password"],
         ),
         (
             "policies: {accept-all: {}}",
-            ["policies.accept-all: this policy is built in"],
+            ["policies.accept-all: this name belongs to a built-in policy"],
         ),
         (
             (
@@ -354,7 +348,7 @@ def findings_of(text: str) -> list[str]:
             ),
             [
                 "policies.p.terms[0].match.med: min is above max",
-                "policies.p.terms[0].set.remove_med: excludes med",
+                "policies.p.terms[0].set.remove_med: cannot be combined with med",
             ],
         ),
         (
@@ -363,7 +357,7 @@ def findings_of(text: str) -> list[str]:
                 "{prefix: '2001:db8::/32', next_hop: 10.0.0.1}]}"
             ),
             [
-                "routes.originate[1].prefix: 10.0.0.0/8 stands twice",
+                "routes.originate[1].prefix: duplicate 10.0.0.0/8",
                 "routes.originate[2].next_hop: an IPv6 route needs an IPv6 next hop",
             ],
         ),
@@ -390,7 +384,7 @@ def findings_of(text: str) -> list[str]:
         (
             "routes: {originate: [{prefix: 0.0.0.0/0, fallback: on, weight: 0}]}",
             [
-                "routes.originate[0].weight: excludes fallback, which comes last whatever it is"
+                "routes.originate[0].weight: cannot be combined with fallback, which always comes last"
             ],
         ),
     ],
@@ -403,9 +397,9 @@ def test_what_cannot_be_meant_is_told(text: str, expected: list[str]) -> None:
 @pytest.mark.parametrize(
     ("rule", "key", "expected"),
     [
-        ("self", "import", "export policies, and this is the import policy"),
-        ("unchanged", "import", "export policies, and this is the import policy"),
-        ("peer", "export", "import policies, and this is the export policy"),
+        ("self", "import", "export"),
+        ("unchanged", "import", "export"),
+        ("peer", "export", "import"),
         ("self", "export", ""),
         ("unchanged", "export", ""),
         ("peer", "import", ""),
@@ -436,8 +430,8 @@ def test_a_next_hop_is_for_one_direction(rule, key, expected, users, user) -> No
     assert found == (
         [
             (
-                f"policies.p.terms[0].set.next_hop: {rule} is for {expected} of {user}: "
-                f"there, expected {there[key]}"
+                f"policies.p.terms[0].set.next_hop: {rule} works in {expected} policies "
+                f"only, but {user} uses this as its {key} policy; expected {there[key]}"
             )
         ]
         if expected
@@ -447,8 +441,8 @@ def test_a_next_hop_is_for_one_direction(rule, key, expected, users, user) -> No
 
 def test_without_a_datastore_the_speaker_must_be_named() -> None:
     assert findings_of("fib: {}") == [
-        "bgp.as: without a datastore this key is required: our AS number",
-        "bgp.router_id: without a datastore this key is required: four octets, or hash",
+        "bgp.as: this key is required without a datastore: our AS number",
+        "bgp.router_id: this key is required without a datastore: four octets, or hash",
     ]
 
 

@@ -48,8 +48,8 @@ def plan(old: str, new: str) -> list[str]:
         ("", "", []),
         ("10.0.0.2, as", "10.0.0.2, description: x, as", ["live"]),
         ("10.0.0.2, as", "10.0.0.2, password: x, as", ["live"]),
-        ("10.0.0.2, as", "10.0.0.2, client: on, as", ["routes are refreshed"]),
-        ("10.0.0.2, as", "10.0.0.2, hold_time: 9, as", ["sessions are reset"]),
+        ("10.0.0.2, as", "10.0.0.2, client: on, as", ["refreshes routes"]),
+        ("10.0.0.2, as", "10.0.0.2, hold_time: 9, as", ["resets sessions"]),
         (
             "10.0.0.2, as",
             "10.0.0.2, families: [{name: ipv4-unicast, max_prefixes: 3}], as",
@@ -58,17 +58,17 @@ def plan(old: str, new: str) -> list[str]:
         (
             "10.0.0.2, as",
             "10.0.0.2, families: [{name: ipv4-unicast, add_path_max: 3}], as",
-            ["routes are refreshed"],
+            ["refreshes routes"],
         ),
         (
             "10.0.0.2, as",
             "10.0.0.2, families: [{name: ipv4-unicast, add_path: both}], as",
-            ["sessions are reset"],
+            ["resets sessions"],
         ),
         (
             "10.0.0.2, as",
             "10.0.0.2, families: [ipv4-unicast, ipv6-unicast], as",
-            ["sessions are reset"],
+            ["resets sessions"],
         ),
     ],
 )
@@ -97,8 +97,8 @@ def test_peers_go_before_others_come_and_policies_outlive_their_users() -> None:
     )
     assert plan(BASE, new) == [
         "add policy q: live",
-        "remove peer 10.0.0.2: sessions are reset",
-        "change peer 10.0.0.3 (import_policy): routes are refreshed",
+        "remove peer 10.0.0.2: resets sessions",
+        "change peer 10.0.0.3 (import_policy): refreshes routes",
         "add peer 10.0.0.4: live",
         "remove policy p: live",
     ]
@@ -107,21 +107,21 @@ def test_peers_go_before_others_come_and_policies_outlive_their_users() -> None:
 def test_a_changed_policy_refreshes_those_that_use_it() -> None:
     new = BASE.replace("default: accept", "default: reject")
     assert plan(BASE, new) == [
-        "change policy p (default) for 10.0.0.2: routes are refreshed"
+        "change policy p (default) for 10.0.0.2: refreshes routes"
     ]
 
 
 def test_a_range_costs_its_peers_what_its_template_costs() -> None:
     new = BASE.replace("client: on", "client: off, limit: 9")
     assert plan(BASE, new) == [
-        "change range 10.1.0.0/16 (limit, client): routes are refreshed"
+        "change range 10.1.0.0/16 (limit, client): refreshes routes"
     ]
 
 
 def test_our_as_number_resets_everything() -> None:
     lines = plan(BASE, BASE.replace("bgp: {as: 64512", "bgp: {as: 64513"))
-    assert lines[0] == "change section bgp (as, defaults.local_as): sessions are reset"
-    assert all("sessions are reset" in line for line in lines)
+    assert lines[0] == "change section bgp (as, defaults.local_as): resets sessions"
+    assert all("resets sessions" in line for line in lines)
     assert len(lines) == 4
 
 

@@ -52,18 +52,18 @@ def test_merged_keys_come_behind_own_ones() -> None:
 @pytest.mark.parametrize(
     ("text", "where", "what"),
     [
-        ("a: 1\na: 2\n", "f:2:1: a", "stands twice; first on line 1"),
+        ("a: 1\na: 2\n", "f:2:1: a", "duplicate key; first on line 1"),
         ("a: [}\n", "f:1:5", "node content"),
         ("- 1\n", "f:1:1", "expected a mapping"),
         ("? [1]\n: 2\n", "f:1:3", "a key must be a word"),
-        ("a: 1\n---\nb: 2\n", "f:2:1", "a second document; one is expected"),
+        ("a: 1\n---\nb: 2\n", "f:2:1", "a second document; expected one"),
         (
             "a: !!python/object:os.system 1\n",
             "f:1:4",
-            "tag '!!python/object:os.system' is not",
+            "unsupported tag '!!python/object:os.system'",
         ),
         ("a: \x00\n", "f", "the character U+0000 is not allowed"),
-        ("a: *b\n", "f:1:4", "there is no anchor 'b' before"),
+        ("a: *b\n", "f:1:4", "no anchor 'b' before this alias"),
     ],
 )
 def test_broken_text_is_a_problem_with_its_place(

@@ -108,7 +108,7 @@ def test_priority_rises_from_file_over_calico_over_ours_to_options() -> None:
 def test_an_unknown_variable_of_ours_is_a_problem() -> None:
     (problem,) = overlaid(PYBGPD_FIB_TABEL="1", HOME="/", PYTHONPATH="x").problems
     assert str(problem) == (
-        "environment variable PYBGPD_FIB_TABEL: is not known; "
+        "environment variable PYBGPD_FIB_TABEL: unknown variable; "
         "did you mean 'PYBGPD_FIB_TABLE'?"
     )
 

@@ -17,15 +17,18 @@ BEFORE = FibSettings(table=254, protocol=12, metric=0)
         ({"persist": False, "uses_nexthop_objects": False}, []),
         (
             {"is_enabled": False, "table": 7},
-            ["in table 254, protocol 12 are removed at the next start"],
+            ["removes the kernel routes in table 254, protocol 12"],
         ),
         (
             {"table": 7, "protocol": 9, "metric": 3},
-            ["in table 254, protocol 12 stay over the next start, and go once table 7"],
+            ["in table 254, protocol 12 stay until table 7 has their replacements"],
         ),
-        ({"protocol": 9}, ["in table 254, protocol 12 get protocol 9"]),
-        ({"metric": 3}, ["get metric 3 after the next start, and lose those with the"]),
-        ({"protocol": 9, "metric": 3}, ["get protocol 9", "get metric 3"]),
+        (
+            {"protocol": 9},
+            ["changes kernel routes in table 254, protocol 12 to protocol 9"],
+        ),
+        ({"metric": 3}, ["with routes that have metric 3"]),
+        ({"protocol": 9, "metric": 3}, ["to protocol 9", "have metric 3"]),
     ],
 )
 def test_each_change_is_said(changes: dict[str, int], expected: list[str]) -> None:

@@ -38,9 +38,9 @@ def test_calicos_environment_alone_is_enough() -> None:
 
 def test_nothing_at_all_says_what_is_needed() -> None:
     assert problems_of(None) == [
-        "defaults: bgp.as: without a datastore this key is required: our AS number",
+        "defaults: bgp.as: this key is required without a datastore: our AS number",
         (
-            "defaults: bgp.router_id: without a datastore this key is required: four "
+            "defaults: bgp.router_id: this key is required without a datastore: four "
             "octets, or hash"
         ),
     ]
@@ -83,7 +83,7 @@ def test_a_file_that_cannot_be_read_is_a_problem(tmp_path: Path) -> None:
     file = tmp_path / "none.yaml"
     assert problems_of(file) == [f"{file}: No such file or directory"]
     assert problems_of(tmp_path) == [
-        f"{tmp_path}: is a folder; a regular file is expected"
+        f"{tmp_path}: is a folder; expected a regular file"
     ]
 
 

@@ -99,7 +99,7 @@ def test_a_wrong_value_is_the_only_fault(path: tuple[Any, ...], tmp_path: Path) 
 
 FAULTS: list[tuple[tuple[Any, ...], object, str]] = [
     (("peers", 0, "address"), "10.0.0.777", "peers[0].address: "),
-    (("peers", 1, "name"), "c", "peers[2].name: c is the name of peers[1] already"),
+    (("peers", 1, "name"), "c", "peers[2].name: peers[1] already has the name c"),
     (("ranges", 0, "as"), None, "ranges[0].as: this key is required"),
     (("metrics", "listen"), ":9179", "metrics.listen: "),
     (("peers", 2, "role"), "peer", "peers[2].role: is for eBGP sessions only"),

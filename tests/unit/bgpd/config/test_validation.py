@@ -48,7 +48,7 @@ def problems_of(text: str) -> list[str]:
         (
             "node: {name: 42}",
             (
-                "f:1:14: node.name: expected text (in quotes where it looks like a number), "
+                "f:1:14: node.name: expected text (quote it if it looks like a number), "
                 "found 42"
             ),
         ),
@@ -67,7 +67,7 @@ def problems_of(text: str) -> list[str]:
         ("bgp: {as: 0}", "f:1:11: bgp.as: expected at least 1, found 0"),
         (
             "bgp: {as: 1.10}",
-            "f:1:11: bgp.as: an AS number with a dot must stand in quotes",
+            "f:1:11: bgp.as: put an AS number with a dot in quotes",
         ),
         (
             "bgp: {as: '70000.1'}",
@@ -91,8 +91,8 @@ def problems_of(text: str) -> list[str]:
         (
             "routes: {originate: [{prefix: 10.0.0.1/8}]}",
             (
-                "f:1:31: routes.originate[0].prefix: 10.0.0.1/8 has bits set beyond its "
-                "length; meant 10.0.0.0/8?"
+                "f:1:31: routes.originate[0].prefix: 10.0.0.1/8 has host bits set; "
+                "did you mean 10.0.0.0/8?"
             ),
         ),
         (
@@ -124,7 +124,7 @@ def problems_of(text: str) -> list[str]:
         (
             "metrics: {listen: 9179}",
             (
-                "f:1:19: metrics.listen: expected text (in quotes where it looks like a "
+                "f:1:19: metrics.listen: expected text (quote it if it looks like a "
                 "number), found 9179"
             ),
         ),

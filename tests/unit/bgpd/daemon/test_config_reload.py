@@ -100,7 +100,7 @@ def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
     async def work(node: Running) -> None:
         assert "No such file" in await node.refusal()
         os.mkfifo(node.file)
-        assert "is a FIFO; a regular file is expected" in await node.refusal()
+        assert "is a FIFO; expected a regular file" in await node.refusal()
         node.file.unlink()
         node.file.symlink_to("/dev/zero")
         assert "is a device" in await node.refusal()
@@ -117,7 +117,7 @@ def test_without_a_process_to_read_it_nothing_changes(
     async def work(node: Running) -> None:
         node.file.write_text(GOOD)
         monkeypatch.setattr("sys.executable", "/nonexistent/python")
-        assert ": no process for it" in await node.refusal()
+        assert ": cannot start a process" in await node.refusal()
         monkeypatch.undo()
         assert await node.reloading.reload_or_tell() == ["AS 64512"]
 

@@ -56,7 +56,7 @@ def test_a_second_daemon_does_not_listen(tmp_path) -> None:
     network = own_network()
     path = str(tmp_path / "c.sock")
     first = enter(some_settings(path, f"{network}.1"))
-    with pytest.raises(StartError, match="another daemon has it"):
+    with pytest.raises(StartError, match="another daemon uses it"):
         enter(some_settings(path, f"{network}.2"))
     assert not connects(f"{network}.2")
     first.close()

@@ -174,7 +174,7 @@ def test_a_dispute_that_is_settled_elsewhere_is_noticed() -> None:
         stream = await followed(store, "n1", audit=3600, doubt=0.02)
         assert not stream.originates(CIDRS[0])
         (told,) = stream.state.warnings()
-        assert "is node n2's" in told.text
+        assert "belongs to node n2" in told.text
         del store.items[other], store.items[key]
         await stream.take()
         assert stream.originates(CIDRS[0])
@@ -226,7 +226,7 @@ def test_what_cannot_be_read_keeps_what_was_known_and_delays_no_event(
         items = {affinity_key(node, CIDRS[0]): CONFIRMED for node in ("n1", "n2")}
         store = Store({**items, assignment_key(CIDRS[0]): a_block("n2")})
         stream = await followed(store, "n1", doubt=0.05)
-        store.fault = "no member answers"
+        store.fault = "no endpoint answers"
         more = {affinity_key("n1", CIDRS[1]): CONFIRMED}
         store.items |= more
         await stream.take(Changes(2, more, frozenset()))

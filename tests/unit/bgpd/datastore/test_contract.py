@@ -122,7 +122,7 @@ async def test_deleting_what_is_absent_is_fine(pair: Pair) -> None:
 
 async def test_an_unknown_kind_cannot_be_written(pair: Pair) -> None:
     _, writer = pair
-    with pytest.raises(DatastoreError, match="kind Pod is unknown"):
+    with pytest.raises(DatastoreError, match="unknown kind Pod"):
         await writer.apply([resource("Pod", "p")])
 
 

@@ -41,7 +41,7 @@ async def test_a_bad_document_blocks_nothing_and_deletes_nothing(
         assert N2 in follower.items
         warnings = "\n".join(datastore.status.warnings)
         assert "nodes.yaml:7: not YAML" in warnings
-        assert f"kept as last understood: {N2}" in warnings
+        assert f"keeping the last valid version: {N2}" in warnings
         file.write_text(manifest("n1"))
         await follower.until(lambda seen: N2 not in seen.items)
         assert datastore.status.warnings == ()
@@ -53,7 +53,7 @@ async def test_a_bad_file_leaves_the_others_alone(tmp_path: Path) -> None:
     datastore = source(tmp_path)
     async with Follower(datastore) as follower:
         await follower.until(lambda seen: N2 in seen.items)
-        assert "a.yaml:1: cannot be read" in datastore.status.warnings[0]
+        assert "a.yaml:1: unreadable" in datastore.status.warnings[0]
 
 
 async def test_what_cannot_be_opened_is_kept_and_tried_again(tmp_path: Path) -> None:
@@ -65,7 +65,7 @@ async def test_what_cannot_be_opened_is_kept_and_tried_again(tmp_path: Path) -> 
         file.unlink()
         file.symlink_to("a.yaml")  # a loop: listed, but nobody can open it
         await follower.until(lambda seen: bool(seen.datastore.status.warnings))
-        assert "cannot be read" in datastore.status.warnings[0]
+        assert "unreadable" in datastore.status.warnings[0]
         assert N1 in follower.items
         file.unlink()
         await follower.until(lambda seen: N1 not in seen.items)
@@ -146,7 +146,7 @@ async def test_links_that_lead_nowhere_keep_what_they_led_to(tmp_path: Path) -> 
         (tmp_path / "b.yaml").write_text(manifest("n2", "10.0.0.9/24"))
         await follower.until(lambda seen: b"10.0.0.9" in seen.items[N2])
         assert N1 in follower.items
-        assert "a.yaml:1: cannot be read" in datastore.status.warnings[0]
+        assert "a.yaml:1: unreadable" in datastore.status.warnings[0]
         (tmp_path / "a.yaml").unlink()
         await follower.until(lambda seen: N1 not in seen.items)
 

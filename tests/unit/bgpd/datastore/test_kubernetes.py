@@ -422,10 +422,10 @@ async def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pieces(
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("a: &a [x, x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1 or ''}, *a{n - 1 or ''}]" for n in range(1, 40)), "20000 are taken at most"),
+        ("a: &a [x, x]\n" + "\n".join(f"a{n}: &a{n} [*a{n - 1 or ''}, *a{n - 1 or ''}]" for n in range(1, 40)), "the limit is 20000"),
         ("clusters: !!python/object/apply:os.abort []\n", "tag"),
-        ("clusters: {}\n", "clusters is no list"),
-        ("# " + "x" * (2 << 20), "octets; 1048576 are taken at most"),
+        ("clusters: {}\n", "clusters is not a list"),
+        ("# " + "x" * (2 << 20), "octets; the limit is 1048576"),
     ],
     ids=["aliases", "tag", "type", "large"],
 )  # fmt: skip

@@ -111,7 +111,7 @@ async def test_small_text_that_unfolds_to_much_is_left_to_a_process(
         merged = await reader.read()
         assert merged.items.keys() == {key("n1"), key("n2")}
         assert any(
-            text.startswith("b.yaml:") and "1000000 are taken at most" in text
+            text.startswith("b.yaml:") and "the limit is 1000000" in text
             for text in merged.warnings
         )
         assert reader.pid != 0
@@ -134,10 +134,10 @@ async def test_what_is_no_file_or_too_large_leaves_the_others_alone(
         merged = await asyncio.wait_for(reader.read(), 20)
         assert merged.items.keys() == {key("n1")}
         assert merged.warnings == [
-            "device.yaml:1: cannot be read: is a device; a regular file is expected",
-            "fifo.yaml:1: cannot be read: is a FIFO; a regular file is expected",
-            f"huge.yaml:1: cannot be read: has {10 << 30} octets; {16 << 20} are taken at most",
-            "socket.yaml:1: cannot be read: is a socket; a regular file is expected",
+            "device.yaml:1: unreadable: is a device; expected a regular file",
+            "fifo.yaml:1: unreadable: is a FIFO; expected a regular file",
+            f"huge.yaml:1: unreadable: has {10 << 30} octets; the limit is {16 << 20}",
+            "socket.yaml:1: unreadable: is a socket; expected a regular file",
         ]
         assert reader.fault == ""  # another attempt finds the same: it is read
 
@@ -171,10 +171,8 @@ async def test_a_file_that_ends_the_process_costs_no_other_and_deletes_nothing(
         assert key("kept") in merged.items
         assert key("after-deadly") not in merged.items
         first, second = merged.warnings
-        assert (
-            first == "deadly.yaml:1: cannot be read: the process was ended by SIGSEGV"
-        )
-        assert second == f"deadly.yaml:1: kept as last understood: {key('kept')}"
+        assert first == "deadly.yaml:1: unreadable: SIGSEGV ended the process"
+        assert second == f"deadly.yaml:1: keeping the last valid version: {key('kept')}"
         # It is not read again until it changes.
         monkeypatch.setattr(manifest_files, "read_in_pieces", None)
         assert (await reader.read()).warnings == merged.warnings
@@ -193,7 +191,7 @@ async def test_without_a_process_all_stays_and_is_tried_again(
         many = "---\n".join(manifest(f"m{number}") for number in range(MANY))
         (tmp_path / "a.yaml").write_text(many)
         await follower.until(lambda seen: not seen.datastore.status.is_connected)
-        assert "no process for it" in datastore.status.last_error
+        assert "cannot start a process" in datastore.status.last_error
         assert follower.items.keys() == {key("n1")}
         monkeypatch.undo()
         await follower.until(lambda seen: key("m1") in seen.items)
@@ -212,14 +210,14 @@ async def test_files_beyond_the_limit_of_all_are_not_read(
         merged = await reader.read()
         assert merged.items.keys() == {key("a"), key("b")}
         assert merged.warnings == [
-            "c.yaml:1: not read: files before it have 300 octets, the most taken"
+            "c.yaml:1: ignored: the files before it reach the limit of 300 octets"
         ]
 
 
 @pytest.mark.parametrize(
     ("name", "most", "text"),
     [
-        ("MAX_FILES", 3, "over 3 files"),
+        ("MAX_FILES", 3, "more than 3 files"),
         ("MAX_FOLDER_DEPTH", 1, "1 levels deep"),
     ],
 )
@@ -265,5 +263,5 @@ async def test_what_is_told_is_bounded(
         warnings = (await reader.read()).warnings
         assert warnings[0] == "a.yaml:2: kind and apiVersion are missing"
         assert len(warnings) == 6
-        assert warnings[-1] == "and 37 findings more"
+        assert warnings[-1] == "and 37 more problems"
         assert "b.yaml" not in " ".join(warnings)

@@ -69,10 +69,10 @@ def test_lists_are_unfolded() -> None:
 @pytest.mark.parametrize(
     ("document", "text"),
     [
-        ("just text", "a document is no mapping"),
-        ("[1, 2]", "a document is no mapping"),
+        ("just text", "a document is not a mapping"),
+        ("[1, 2]", "a document is not a mapping"),
         ("kind: Node", "kind and apiVersion are missing"),
-        (f"{{kind: Node, apiVersion: {API}}}", "metadata is no mapping"),
+        (f"{{kind: Node, apiVersion: {API}}}", "metadata is not a mapping"),
         (
             f"{{kind: Node, apiVersion: {API}, metadata: {{name: null}}}}",
             "Node has no metadata.name",
@@ -83,7 +83,7 @@ def test_lists_are_unfolded() -> None:
         ),
         (
             f"{{kind: BlockAffinity, apiVersion: {API}, spec: null}}",
-            "spec is no mapping",
+            "spec is not a mapping",
         ),
         (
             f"{{kind: BlockAffinity, apiVersion: {API}, spec: {{node: 7}}}}",
@@ -93,8 +93,8 @@ def test_lists_are_unfolded() -> None:
             json.dumps(affinity("n1", "10.0.0.1/26")),
             "BlockAffinity: spec.cidr: 10.0.0.1/26 has host bits set",
         ),
-        ("&a [*a]", "'a' is an alias of what it stands in"),
-        ("? {a: b}\n: c", "a document is no mapping"),
+        ("&a [*a]", "alias 'a' refers to the value that contains it"),
+        ("? {a: b}\n: c", "a document is not a mapping"),
         ("a: *nowhere", "not YAML: "),
         ("a: !!python/object:os.system x", "tag '!!python/object:os.system'"),
         ("\x00", "not YAML: "),
@@ -112,7 +112,7 @@ def test_bad_documents_are_told(document: str, text: str) -> None:
 def test_an_unknown_kind_is_a_warning_only() -> None:
     parsed = parse(f"apiVersion: {API}\nkind: Pod\nmetadata: {{name: x}}\n")
     assert parsed.is_whole
-    assert parsed.warnings == ((1, "kind Pod is unknown; ignored"),)
+    assert parsed.warnings == ((1, "unknown kind Pod; ignored"),)
     parsed = parse("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: x}\n")
     assert "is not projectcalico.org/v3" in parsed.warnings[0][1]
 
@@ -140,7 +140,7 @@ def test_items_of_objects() -> None:
     assert key_of(resource("IPPool", "p")) == resource_key("IPPool", "p")
     with pytest.raises(UnknownKindError):
         key_of(resource("Pod", "p"))
-    with pytest.raises(ManifestError, match="cannot be written as JSON"):
+    with pytest.raises(ManifestError, match="cannot convert to JSON"):
         item_of({**node("n1"), "extra": {1, 2}})
 
 

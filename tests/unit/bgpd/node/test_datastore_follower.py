@@ -196,7 +196,7 @@ def test_an_object_that_was_sound_stays_in_force_as_it_was(cursed: str) -> None:
         await followed.put(changed, a_peer("c", "192.0.2.3"))
         assert followed.addresses == {"192.0.2.1", "192.0.2.3"}
         (finding,) = followed.findings
-        assert "in force as last understood" in finding
+        assert "the last valid version stays in force" in finding
 
     following(OWN, a_peer("a", "192.0.2.1"), work=work)
 

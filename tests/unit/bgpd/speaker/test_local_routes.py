@@ -164,7 +164,7 @@ def test_of_the_file_it_is_kept_out_and_told(
 def test_check_says_it_beforehand() -> None:
     lines = advice(settings(*GOOD4, "224.1.0.0/16", "240.0.0.0/8"))
     assert lines[0] == (
-        "routes.originate: 224.1.0.0/16 is not advertised, it is no unicast destination: "
+        "routes.originate: 224.1.0.0/16 is not advertised: it is not a unicast destination: "
         "multicast"
     )
     assert lines[1].endswith("bgp.allow_reserved_ranges allows it")

@@ -40,7 +40,7 @@ def test_only_regular_files_are_read(make, what, tmp_path: Path) -> None:
     for read in (read_octets, read_text, check_regular):
         with pytest.raises(NoFileError) as caught:
             read(path, 100)
-        assert str(caught.value) == f"is {what}; a regular file is expected"
+        assert str(caught.value) == f"is {what}; expected a regular file"
 
 
 def test_a_link_to_a_file_is_followed_unless_that_is_refused(tmp_path: Path) -> None:
@@ -55,7 +55,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
     path = tmp_path / "file"
     path.write_bytes(b"12345")
     assert read_octets(path, 5) == b"12345"
-    with pytest.raises(LimitError, match="has 5 octets; 4 are taken at most"):
+    with pytest.raises(LimitError, match="has 5 octets; the limit is 4"):
         read_octets(path, 4)
     os.truncate(path, 10 << 30)  # ten gigabytes of nothing
     with pytest.raises(LimitError, match="has 10737418240 octets"):
@@ -64,7 +64,7 @@ def test_a_file_beyond_the_limit_is_not_read(tmp_path: Path) -> None:
 
 def test_a_file_that_tells_no_size_is_read_up_to_the_limit() -> None:
     assert read_text("/proc/self/status", 1 << 20).startswith("Name:")
-    with pytest.raises(LimitError, match="over 10 octets"):
+    with pytest.raises(LimitError, match="more than 10 octets"):
         read_octets("/proc/self/status", 10)
 
 

@@ -58,7 +58,7 @@ def test_a_folder_that_others_may_change_is_told(tmp_path: Path) -> None:
     assert folder_fault(path) == ""
     (tmp_path / "a").chmod(0o777)
     assert folder_fault(path) == (
-        f"everybody may write to {tmp_path / 'a'}, which has no sticky bit"
+        f"{tmp_path / 'a'} is world-writable without the sticky bit"
     )
     (tmp_path / "a").chmod(0o1777)
     assert folder_fault(path) == ""

@@ -58,7 +58,7 @@ def test_withdrawn_prefixes_stand_in_their_family_s_field() -> None:
 
 
 def test_attributes_that_fill_a_message_cannot_be_sent() -> None:
-    with pytest.raises(ValueError, match="no prefix fits"):
+    with pytest.raises(ValueError, match="too few for a prefix"):
         pack_announce(IPV4_UNICAST, padded(4096 - 23 - 3), b"", PREFIXES[:1], 4096)
 
 

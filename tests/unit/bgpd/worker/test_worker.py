@@ -104,8 +104,8 @@ def test_one_process_does_one_work_after_the_other() -> None:
         (recurse, "RecursionError", True),
         (fill_memory, "MemoryError", True),
         (yield_what_cannot_be_pickled, "pickle", True),
-        (kill_itself, "the process was ended by SIGKILL", False),
-        (leave, "the process ended with code 3", False),
+        (kill_itself, "SIGKILL ended the process", False),
+        (leave, "the process exited with code 3", False),
     ],
 )
 def test_what_goes_wrong_is_told_and_the_next_work_is_done(
@@ -123,7 +123,7 @@ def test_what_goes_wrong_is_told_and_the_next_work_is_done(
 
 def test_a_process_that_is_silent_is_given_up() -> None:
     async def work(worker: Worker) -> None:
-        with pytest.raises(WorkerError, match=r"no word in 0\.5 s"):
+        with pytest.raises(WorkerError, match=r"no answer within 0\.5 s"):
             await done(worker, hang)
         assert worker.pid == 0
 
@@ -192,7 +192,9 @@ def test_without_a_process_the_work_is_refused(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr("sys.executable", "/nonexistent/python")
 
     async def work(worker: Worker) -> None:
-        with pytest.raises(WorkerError, match="no process for it: /nonexistent/python"):
+        with pytest.raises(
+            WorkerError, match="cannot start a process: /nonexistent/python"
+        ):
             await done(worker, count, 1)
         monkeypatch.undo()
         assert len(await done(worker, count, 1)) == 1
