@@ -169,6 +169,9 @@ class ExportContext:
         default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
         keeps_ours: The peers keep our routes over a restart of ours (RFC 4724).
+        max_advertised: Routes that the only member is advertised at most; 0 is no limit.
+        alone: Address of the only member, where somebody counts what it is advertised; else
+            empty.
         tells_default: The peers are told a default route of ours where there is no other.
         is_same_domain: eBGP: the peers are of our administrative domain, and told
             attributes that stay within it.
@@ -193,6 +196,8 @@ class ExportContext:
     keeps_ours: bool = False
     default_local_pref: int = DEFAULT_LOCAL_PREF
     tells_default: bool = False
+    max_advertised: int = 0
+    alone: str = ""
     is_same_domain: bool = False
 
 
@@ -228,6 +233,7 @@ class Export:
             and context.family == IPV4_UNICAST
             and context.four_octet_as
             and _IBGP not in self._self_from
+            and not context.alone
         )
         self._memo: Memo[Path, Outgoing | None] = Memo(MEMO_MAX)
         self._reflections: Memo[tuple[int, int | None], Reflection] = Memo(MEMO_MAX)

@@ -18,7 +18,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain, islice
 from typing import Final
 
-from reflector.export import Export, Outgoing
+from reflector.advertised_limit import AdvertisedLimit
+from reflector.export import Export, ExportContext, Outgoing
 from reflector.flush import Batch, Outbound
 from reflector.pacing import Pacer
 from reflector.path_ids import PathIds
@@ -144,6 +145,7 @@ class UpdateGroup:
             that they last when a peer changes its group.
 
     Attributes:
+        limit: Counts what the only member is advertised; ``None`` where nobody asks.
         pacer: Holds back what members are told too often; off to begin with.
     """
 
@@ -165,6 +167,7 @@ class UpdateGroup:
         self._pack_blocks = pack_blocks
         self._id_of = (PathIds() if path_ids is None else path_ids).of
         self._add_path_max = export.context.add_path_max
+        self.limit = _limit_of(export.context)
         # Prefixes that members know by another export than today's.
         self._told_by: dict[Nlri, _Exporter] = {}
 
@@ -287,7 +290,7 @@ class UpdateGroup:
         """
         batch = Batch()
         self._put_changes(batch, changes, _IN_DOUBT if is_in_doubt else None)
-        return self._finish(batch)
+        return self._finish(batch, is_in_doubt=is_in_doubt)
 
     def _put_changes(
         self, batch: Batch, changes: Iterable[Change], before: _Exporter | None
@@ -405,8 +408,11 @@ class UpdateGroup:
                 selected[self._id_of(path)] = (path, outgoing)
         return selected
 
-    def _finish(self, batch: Batch) -> Outbound | None:
+    def _finish(self, batch: Batch, *, is_in_doubt: bool = False) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""
+        if self.limit is not None:
+            for member in self.members:
+                self.limit.admit(batch, member, is_in_doubt=is_in_doubt)
         if not batch:
             return None
         family, max_len = self.family, self.export.context.max_message_len
@@ -456,6 +462,13 @@ class UpdateGroup:
         except ValueError:
             self.unsent_count += len(pieces)
             return self._pack_withdraw(self.family, pieces, max_len)
+
+
+def _limit_of(context: ExportContext) -> AdvertisedLimit | None:
+    if not context.alone:
+        return None
+    is_add_path = context.add_path_max is not None
+    return AdvertisedLimit(context.max_advertised, is_add_path=is_add_path)
 
 
 def _divide(

@@ -63,6 +63,9 @@ class PeerTableFigures(NamedTuple):
         max_prefixes: Limit of those accepted that are not stale; 0 is none.
         max_received: Limit of those received that are not stale; 0 is none.
         ignored: Those that were no unicast destination, since the peer is known.
+        max_advertised: Limit of routes advertised to it; 0 is none.
+        advertised: Routes advertised to it, where there is a limit.
+        excess: Routes that are not advertised because of it.
     """
 
     family: str
@@ -74,6 +77,9 @@ class PeerTableFigures(NamedTuple):
     max_prefixes: int = 0
     max_received: int = 0
     ignored: int = 0
+    max_advertised: int = 0
+    advertised: int = 0
+    excess: int = 0
 
 
 class PeerFigures(NamedTuple):
@@ -314,6 +320,15 @@ ROWS: Final[tuple[_Row, ...]] = (
          _PEER_TABLE, _per_peer_table(lambda table: table.max_prefixes)),
     _Row("pybgpd_peer_max_received", "Limit of received prefixes; 0 means no limit.", False,
          _PEER_TABLE, _per_peer_table(lambda table: table.max_received)),
+    _Row("pybgpd_peer_max_advertised", "Limit of routes advertised to the peer; 0 means no "
+                                       "limit.", False, _PEER_TABLE,
+         _per_peer_table(lambda table: table.max_advertised)),
+    _Row("pybgpd_peer_routes_advertised", "Routes advertised to the peer, counted only "
+                                          "where it has a limit.", False, _PEER_TABLE,
+         _per_peer_table(lambda table: table.advertised)),
+    _Row("pybgpd_peer_routes_excess", "Routes that are not advertised because of "
+                                         "max_advertised.", False,
+         _PEER_TABLE, _per_peer_table(lambda table: table.excess)),
     _Row("pybgpd_peer_prefixes_ignored", "Prefixes ignored because they are not "
                                          "unicast destinations (RFC 4271 6.3).", True, _PEER_TABLE,
          _per_peer_table(lambda table: table.ignored)),

@@ -251,7 +251,7 @@ def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
 def _limits(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
     families = neighbor.get("families")
     for index, each in enumerate(families if isinstance(families, list) else []):
-        for limit in ("max_prefixes", "max_received"):
+        for limit in ("max_prefixes", "max_received", "max_advertised"):
             has_time = getattr(each, f"{limit}_restart_time") > 0
             if has_time and getattr(each, f"{limit}_action") != "restart":
                 path = (*neighbor.path_of("families"), index, f"{limit}_restart_time")

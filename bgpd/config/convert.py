@@ -282,6 +282,10 @@ def _family(options: FamilyOptions) -> FamilySettings:
         options.max_received_warning,
         LimitAction(options.max_received_action),
         options.max_received_restart_time,
+        options.max_advertised,
+        options.max_advertised_warning,
+        LimitAction(options.max_advertised_action),
+        options.max_advertised_restart_time,
     )
 
 

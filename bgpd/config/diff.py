@@ -307,6 +307,10 @@ _FAMILY_COSTS: Final = MappingProxyType(
         "max_received_warning": ChangeCost.LIVE,
         "max_received_action": ChangeCost.LIVE,
         "max_received_restart_time": ChangeCost.LIVE,
+        "max_advertised": ChangeCost.REFRESH,
+        "max_advertised_warning": ChangeCost.LIVE,
+        "max_advertised_action": ChangeCost.REFRESH,
+        "max_advertised_restart_time": ChangeCost.LIVE,
     }
 )
 

@@ -135,6 +135,27 @@ class FamilyOptions(Section):
     max_received_restart_time: Annotated[
         Seconds, Field(description="like `max_prefixes_restart_time`")
     ] = 0
+    max_advertised: Annotated[
+        Count,
+        Field(
+            description="limit of the routes advertised, with add-path of all paths; 0 is "
+            "none. A peer with it has an update group of its own"
+        ),
+    ] = 0
+    max_advertised_warning: Annotated[
+        Percent, Field(description="part of `max_advertised` that is worth a warning")
+    ] = 80
+    max_advertised_action: Annotated[
+        _LimitAction,
+        Field(
+            description="what more of them lead to: `warn` logs; `block` keeps further ones "
+            "back until there is room; `restart` and `disable` do so, too, and end the "
+            "session as those of `max_prefixes_action`"
+        ),
+    ] = "block"
+    max_advertised_restart_time: Annotated[
+        Seconds, Field(description="as `max_prefixes_restart_time`")
+    ] = 0
 
 
 def _off(value: object) -> object:

@@ -464,7 +464,7 @@ class FamilyTables:
             for nlri, entry in self.loc_rib.table.items()
             if any(path.source is source for path in members_of(entry))
         ]
-        self._doubt(self.groups.values(), nlris)
+        self.doubt(self.groups.values(), nlris)
 
     def doubt_devices(self, nlris: Sequence[Nlri]) -> None:
         """Tell prefixes again to whom is told by the device they lead out of."""
@@ -472,9 +472,10 @@ class FamilyTables:
         if asking and nlris:
             self.flush_now()
             self.pacing.release_all()
-            self._doubt(asking, nlris)
+            self.doubt(asking, nlris)
 
-    def _doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+    def doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+        """Tell some prefixes again to some groups, whatever their members know of them."""
         for group in groups:
             is_under_way = group.outdated_count > 0
             group.doubt(nlris)

@@ -78,6 +78,10 @@ class FamilySettings:
         max_received_warning: As ``max_prefixes_warning``.
         max_received_action: As ``max_prefixes_action``.
         max_received_restart_time: As ``max_prefixes_restart_time``.
+        max_advertised: At most so many routes are advertised; 0 is no limit.
+        max_advertised_warning: As ``max_prefixes_warning``.
+        max_advertised_action: What follows when there are more for the peer.
+        max_advertised_restart_time: As ``max_prefixes_restart_time``.
     """
 
     family: Family
@@ -91,6 +95,10 @@ class FamilySettings:
     max_received_warning: int = 80
     max_received_action: LimitAction = LimitAction.RESTART
     max_received_restart_time: int = 0
+    max_advertised: int = 0
+    max_advertised_warning: int = 80
+    max_advertised_action: LimitAction = LimitAction.BLOCK
+    max_advertised_restart_time: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -24,6 +24,7 @@ from bgpd.session.fsm import State
 from bgpd.session.settings import FamilySettings
 from bgpd.show.daemon_state import DaemonState
 from bgpd.speaker.peer import Peer
+from reflector.advertised_limit import AdvertisedLimit
 from rib.adj_rib_in import AdjRibIn
 
 # A loop that is held up for longer, again and again, lets hold timers run out.
@@ -231,13 +232,19 @@ def _peer(peer: Peer) -> PeerFigures:
         messages_received=sum(counters.received),
         messages_sent=sum(counters.sent),
         tables=tuple(
-            _peer_table(rib, offered.get(family, FamilySettings(family)))
+            _peer_table(
+                rib,
+                offered.get(family, FamilySettings(family)),
+                peer.advertised_limit(family),
+            )
             for family, rib in peer.ribs_in.items()
         ),
     )
 
 
-def _peer_table(rib: AdjRibIn, mine: FamilySettings) -> PeerTableFigures:
+def _peer_table(
+    rib: AdjRibIn, mine: FamilySettings, limit: AdvertisedLimit | None
+) -> PeerTableFigures:
     return PeerTableFigures(
         str(mine.family),
         rib.received_count,
@@ -248,6 +255,9 @@ def _peer_table(rib: AdjRibIn, mine: FamilySettings) -> PeerTableFigures:
         mine.max_prefixes,
         mine.max_received,
         sum(ignored.count for ignored in rib.ignored.values()),
+        mine.max_advertised,
+        0 if limit is None else len(limit.advertised),
+        0 if limit is None else len(limit.waiting),
     )
 
 

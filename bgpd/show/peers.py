@@ -16,9 +16,10 @@ from bgpd.show.state import (
     role_of,
 )
 from bgpd.speaker.peer import Peer
-from bgpd.speaker.prefix_limits import limits_of
+from bgpd.speaker.prefix_limits import limits_of, outgoing_limit_of
 from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
+from reflector.advertised_limit import AdvertisedLimit
 from rib.adj_rib_in import AdjRibIn
 from rib.family import Family
 from rib.nlri import parse_address
@@ -127,12 +128,14 @@ def _families(view: DaemonView, peer: Peer) -> list[Row]:
 
 def _limits(mine: FamilySettings | None) -> Row:
     if mine is None:
-        return {"max_prefixes": 0, "max_received": 0}
+        return {"max_prefixes": 0, "max_received": 0, "max_advertised": 0}
     limits: Row = {
         "max_prefixes": mine.max_prefixes,
         "max_received": mine.max_received,
+        "max_advertised": mine.max_advertised,
     }
-    for limit in limits_of(mine):
+    outgoing = outgoing_limit_of(mine)
+    for limit in (*limits_of(mine), *((outgoing,) if outgoing else ())):
         limits[f"{limit.key}_action"] = limit.action.value
     return limits
 
@@ -146,6 +149,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "accepted": 0 if rib is None else rib.accepted_count,
         "filtered": 0 if rib is None else len(rib.refused),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
+        **_advertised(peer.advertised_limit(family)),
         "stale": 0 if rib is None else rib.stale_count,
         "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
@@ -153,6 +157,14 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "is_slow": member is not None and member.is_behind,
         "pending": 0 if member is None else len(member.missed) + len(member.unseen),
         **_withheld(view, peer, family),
+    }
+
+
+def _advertised(limit: AdvertisedLimit | None) -> Row:
+    """Return what is counted where somebody asks for it: else nobody counts."""
+    return {
+        "advertised": None if limit is None else len(limit.advertised),
+        "excess": 0 if limit is None else len(limit.waiting),
     }
 
 

@@ -9,6 +9,7 @@ from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import (
     AddPathMode,
     FamilySettings,
+    LimitAction,
     LocalAsMode,
     NextHopMode,
     PeerSettings,
@@ -104,8 +105,16 @@ def export_context(
         has_long_lived=any(row.family == family for row in negotiated.long_lived),
         keeps_ours=family in kept_of_ours(negotiated),
         is_same_domain=is_ibgp or settings.is_same_domain,
+        max_advertised=_most_advertised(mine),
+        alone=settings.remote_addr if mine.max_advertised else "",
         tells_default=context.policies.tells_default(settings),
     )
+
+
+def _most_advertised(mine: FamilySettings) -> int:
+    """Return how many routes may leave: with ``warn`` any number."""
+    is_kept = mine.max_advertised_action is not LimitAction.WARN
+    return mine.max_advertised if is_kept else 0
 
 
 def _path_rules(

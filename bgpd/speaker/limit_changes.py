@@ -18,6 +18,7 @@ CURES: Final = frozenset(
     {
         "families",
         "import_policy",
+        "export_policy",
         "remote_as",
         "remote_as_class",
         "remote_as_ranges",
@@ -89,3 +90,6 @@ def lines(peers: Iterable[Peer]) -> Iterator[str]:
         for family, rib in peer.ribs_in.items():
             if count := len(rib.admission.blocked):
                 yield f"{name}: max_prefixes blocks {count} prefixes of {family}"
+            outgoing = peer.advertised_limit(family)
+            if outgoing is not None and (count := len(outgoing.waiting)):
+                yield f"{name}: max_advertised keeps {count} routes of {family} from it"

@@ -40,6 +40,7 @@ from bgpd.wire.route_refresh import (
     RouteRefresh,
     encode_route_refresh,
 )
+from reflector.advertised_limit import AdvertisedLimit
 from reflector.export import ExportContext
 from rib.adj_rib_in import AdjRibIn
 from rib.change import Change
@@ -258,15 +259,22 @@ class Peer:
             self._context.jobs.add(self._context.next_hops.sweep_unused())
         if taken.fault is not None:  # the rest is lost: the session must end
             raise taken.fault
-        return taken.error or self._exceeded()
+        return taken.error or self.limits.look(
+            self.settings, self.ribs_in, is_dynamic=bool(self.range_name)
+        )
 
-    def _exceeded(self) -> NotifyError | None:
-        is_dynamic = bool(self.range_name)
-        return self.limits.look(self.settings, self.ribs_in, is_dynamic=is_dynamic)
+    def advertised_limit(self, family: Family) -> AdvertisedLimit | None:
+        """Return what counts the routes that the peer is advertised, if it has a limit."""
+        tables = self._context.tables.get(family)
+        group = None if tables is None else tables.group_of(self.sources[family])
+        return None if group is None else group.limit
 
     def look_at_limits(self) -> None:
         """End the session if it has too many prefixes now."""
-        error = None if self.negotiated is None else self._exceeded()
+        if self.negotiated is None:
+            return
+        is_dynamic = bool(self.range_name)
+        error = self.limits.look(self.settings, self.ribs_in, is_dynamic=is_dynamic)
         if error is not None:
             self.driver.notify(error)
 

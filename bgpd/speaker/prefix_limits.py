@@ -5,9 +5,11 @@
     max_prefixes    what loop checks and import policy      refuse further routes, until
                     let through                             there is room
     max_received    all that the peer announces             forget further routes
+    max_advertised  what the peer is advertised             keep further routes back
 
 Stale routes count for neither: the peer has not announced them on this session. The session
-ends with Cease/1 where that is the action (RFC 4486 4), and the peer rests.
+ends with Cease/1 where that is the action (RFC 4486 4), and the peer rests; with Cease/4,
+an administrative reset, where it is we who have too many.
 """
 
 import logging
@@ -68,6 +70,20 @@ def limits_of(mine: FamilySettings) -> Iterator[Limit]:
             mine.max_received_restart_time,
             f"received prefixes of {mine.family}",
         )
+
+
+def outgoing_limit_of(mine: FamilySettings) -> Limit | None:
+    """Return the limit of what is advertised of a family, if there is one."""
+    if not mine.max_advertised:
+        return None
+    return Limit(
+        "max_advertised",
+        mine.max_advertised,
+        mine.max_advertised_warning,
+        mine.max_advertised_action,
+        mine.max_advertised_restart_time,
+        f"routes of {mine.family} to advertise",
+    )
 
 
 class PrefixLimits:
@@ -139,6 +155,37 @@ class PrefixLimits:
                         error.rest_time = RANGE_REST
                     return error
         return None
+
+    def look_out(
+        self,
+        settings: PeerSettings,
+        family: Family,
+        count: int,
+        *,
+        is_dynamic: bool = False,
+    ) -> NotifyError | None:
+        """Return as ``look`` what follows of the number of routes for the peer.
+
+        Args:
+            settings: The peer's.
+            family: AFI and SAFI.
+            count: Routes that there are for it, those kept back too.
+            is_dynamic: It is a neighbour of a range.
+        """
+        mine = next((each for each in settings.families if each.family == family), None)
+        limit = None if mine is None else outgoing_limit_of(mine)
+        if limit is None:
+            return None
+        error = self._judge(settings, family, limit, count)
+        if error is None:
+            return None
+        rest = error.rest_time or (RANGE_REST if is_dynamic else 0)
+        return NotifyError(
+            ErrorCode.CEASE,
+            CeaseSubcode.ADMINISTRATIVE_RESET,
+            text=error.text,
+            rest_time=rest,
+        )
 
     def _judge(
         self, settings: PeerSettings, family: Family, limit: Limit, count: int

@@ -28,6 +28,7 @@ from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.policy_registry import PolicyTable
 from bgpd.runtime.fault_isolation import each
 from bgpd.runtime.work_queue import Jobs
+from bgpd.speaker.advertised_limits import AdvertisedLimits
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.housekeeping import Upkeep
 from bgpd.speaker.incoming_connections import IncomingConnections
@@ -97,6 +98,7 @@ class Speaker:
         self.local_routes = LocalRoutes(context, self.shared)
         self.incoming = IncomingConnections(self.neighbours)
         self.listener = Listener(context.poller, self.incoming.answer)
+        self.advertised_limits = AdvertisedLimits(context, peers)
         self.upkeep = Upkeep(context, peers)
         self.upkeep.helpers.append(context.policies.look_after)
 
@@ -199,6 +201,7 @@ class Speaker:
             is_restart: Peers shall keep our routes.
             text: For the peers' operators (RFC 9003).
         """
+        self.advertised_limits.close()
         self.upkeep.close()
         self.context.addresses.close()
         self.listener.close()
