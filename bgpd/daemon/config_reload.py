@@ -13,6 +13,7 @@ from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from bgpd.config.diff import pending
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
 from bgpd.worker import Worker, WorkerError
@@ -25,6 +26,40 @@ MAX_LINES: Final = 500  # of steps, in an answer and in the log
 _log = logging.getLogger(__name__)
 
 Apply = Callable[[DaemonSettings], Awaitable[list[str]]]
+
+
+class SettingsInForce:
+    """The settings that hold, and those that do at the next start.
+
+    Args:
+        settings: As of the start.
+
+    Attributes:
+        settings: What holds now.
+        first: What held at the start, and does still where a key cannot change live.
+        changed_at: When another configuration was put in force, on the loop's clock; 0
+            for never.
+        pending: Changed keys that wait for the next start.
+    """
+
+    def __init__(self, settings: DaemonSettings) -> None:
+        self.settings = settings
+        self.first = settings
+        self.changed_at = 0.0
+        self.pending: tuple[str, ...] = ()
+
+    def replace(self, settings: DaemonSettings, now: float) -> None:
+        """Have other settings hold from now on."""
+        self.settings = settings
+        self.pending = pending(self.first, settings)
+        self.changed_at = now
+
+    def warnings(self) -> list[str]:
+        """Return that keys wait for the next start."""
+        if not self.pending:
+            return []
+        keys = ", ".join(self.pending)
+        return [f"changes to these keys take effect only at the next start: {keys}"]
 
 
 class ConfigReload:

@@ -1,13 +1,12 @@
 """The servers by which a daemon is looked at: control socket, BIRD's sockets, HTTP."""
 
-from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol
 
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.errors import ReloadError, StartError
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
-from bgpd.show.daemon_state import DaemonState
+from bgpd.show.daemon_state import DaemonState, ProcessState
 from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
@@ -15,47 +14,29 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
     from bgpd.api.control import ControlServer
     from bgpd.api.http import HttpServer
-    from bgpd.calico.desired import NodeDesired
     from bgpd.config.settings import DaemonSettings
-    from bgpd.datastore.kubernetes import ApiStatus
-    from bgpd.node.kubernetes_inputs import KubernetesInputs
     from bgpd.show.state import DaemonView
+    from bgpd.speaker.selection_deferral import Report
 
 
-class ServedDaemon(DaemonState, Protocol):
-    """The daemon whose servers these are: what can be seen of it, and done to it.
-
-    Attributes:
-        settings: In force.
-        changed_at: When what it must be last changed, on the loop's clock; 0 for never.
-    """
-
-    settings: "DaemonSettings"
-    changed_at: float
+class ServedDaemon(DaemonState, ProcessState, Protocol):
+    """The daemon whose servers these are: what can be seen of it, and done to it."""
 
     @property
-    def sides(self) -> "KubernetesInputs | None":
-        """What follows the inputs from Kubernetes."""
+    def settings(self) -> "DaemonSettings":
+        """The settings in force."""
 
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
 
-    def own_as(self) -> int:
-        """Return our AS number; 0 leaves it to the peers' settings."""
-
-    def cluster_desired(self) -> "NodeDesired | None":
-        """Return what the datastore asks of this node."""
+    def recovery(self) -> "Report | None":
+        """Return how far the recovery after our restart is; ``None`` when it is over."""
 
     def shut_down(self, *, flushes: bool, text: str) -> None:
         """End for good: peers drop our routes at once (``bgpd.show.actions.ShutDown``)."""
 
     async def reload_or_tell(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done."""
-
-
-def _kubernetes(daemon: "ServedDaemon") -> "Callable[[], ApiStatus] | None":
-    sides = daemon.sides
-    return None if sides is None else lambda: sides.status
 
 
 class Servers:
@@ -93,7 +74,7 @@ class Servers:
             "metrics server", serve, meanwhile="metrics and health are unavailable"
         )
 
-    async def serve_clients(self, speaker: Speaker, lag: LagMeter | None) -> None:
+    async def serve_clients(self, speaker: Speaker, lag: LagMeter) -> None:
         """Open the control socket and BIRD's, as far as they are wanted.
 
         Raises:
@@ -109,31 +90,19 @@ class Servers:
         if bird.ipv4_path or bird.ipv6_path:
             await self._serve_bird(view)
 
-    def _view(self, speaker: Speaker, lag: LagMeter | None) -> "DaemonView":
+    def _view(self, speaker: Speaker, lag: LagMeter) -> "DaemonView":
         from bgpd.show.actions import DaemonActions  # noqa: PLC0415  # not every
-        from bgpd.show.state import DaemonView  # noqa: PLC0415  # reflector
+        from bgpd.show.state import DaemonView, NoKernel  # noqa: PLC0415  # reflector
 
         daemon = self._daemon
-        forwarding, cluster = daemon.forwarding, daemon.cluster
         return DaemonView(
             speaker,
             speaker.loop.time(),
-            fib=forwarding.fib if forwarding is not None else None,
-            datastore=cluster,
-            warnings=daemon.warnings,
+            process=daemon,
+            kernel=daemon.forwarding or NoKernel(),
+            cluster=daemon.cluster,
             actions=DaemonActions(speaker, self._reload, daemon.shut_down),
-            loop_lag=lag.worst if lag is not None else None,
-            asn=daemon.own_as,
-            node=daemon.settings.node_name,
-            desired=daemon.cluster_desired,
-            kubernetes=_kubernetes(daemon),
-            kernel_policies=forwarding.policies if forwarding is not None else None,
-            tunnel_fault=forwarding.tunnel_fault if forwarding is not None else None,
-            next_hop=forwarding.next_hop if forwarding is not None else None,
-            changed_at=lambda: daemon.changed_at or speaker.loop.time(),
-            links=forwarding.links if forwarding is not None else None,
-            recovery=daemon.recovery,
-            holds=daemon.holds,
+            lag=lag,
         )
 
     async def _serve_control(self, view: "DaemonView") -> None:

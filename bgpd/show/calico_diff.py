@@ -35,7 +35,7 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
     Raises:
         ControlError: ``no-datastore``, or it told nothing of this node yet.
     """
-    desired = None if view.desired is None else view.desired()
+    desired = None if view.cluster is None else view.cluster.desired()
     if desired is None:
         raise ControlError(
             "no-datastore", "no datastore has said yet what this node must be"
@@ -46,9 +46,9 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
 
 def _source(view: DaemonView) -> Iterator[Row]:
     """Yield how old the datastore's side is."""
-    if view.datastore is None:
+    if view.cluster is None:
         return
-    found = view.datastore.status
+    found = view.cluster.status
     since = view.wall_time(found.since)
     if found.is_connected:
         state, text = SAME, f"connected to {found.source} since {since}"
@@ -76,7 +76,9 @@ def _compare(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
 
 def _held(view: DaemonView) -> Iterator[Row]:
     """Yield what the datastore has no more and what runs all the same."""
-    for each in () if view.holds is None else view.holds.objects(view.wall_time):
+    for each in (
+        () if view.cluster is None else view.cluster.holds.objects(view.wall_time)
+    ):
         text = f"held until {each['until']}: its removal is implausible"
         yield _row(
             each["kind"], each["object"], HELD, each["replaced_by"], "held", text=text
@@ -112,7 +114,7 @@ def _identity(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
     yield _value(
         "node", "router id", desired.router_id, dotted(speaker.context.router_id)
     )
-    yield _value("node", "AS", desired.asn, view.asn() or desired.asn)
+    yield _value("node", "AS", desired.asn, view.process.own_as() or desired.asn)
     if desired.cluster_id:
         cluster_id = dotted(speaker.context.numbers.cluster_id)
         yield _value("node", "cluster id", desired.cluster_id, cluster_id)
@@ -182,9 +184,7 @@ def _policies(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
         yield _row(
             "policy", spec.name, state, _terms(spec.terms), _terms(running.terms)
         )
-    running_kernel: Mapping[Family, KernelPolicy] = (
-        {} if view.kernel_policies is None else view.kernel_policies()
-    )
+    running_kernel: Mapping[Family, KernelPolicy] = view.kernel.policies()
     for family, policy in running_kernel.items():
         wanted = desired.kernel.get(family, KernelPolicy())
         state = SAME if wanted == policy else DIFFERS
@@ -228,7 +228,7 @@ def _local_sources(view: DaemonView, family: Family, nlri: Nlri) -> list[str]:
 
 
 def _kernel(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
-    fib = view.fib
+    fib = view.kernel.fib
     if fib is not None:
         for family in view.speaker.tables:
             for nlri, fault in fib.errors(family).items():
@@ -240,7 +240,7 @@ def _kernel(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
                     "kernel route", prefix, DIFFERS, wanted, running, text=fault.text
                 )
     if desired.needs_tunnel:
-        trouble = "" if view.tunnel_fault is None else view.tunnel_fault()
+        trouble = view.kernel.tunnel_fault()
         state = DIFFERS if trouble else SAME
         yield _row(
             "tunnel", "tunl0", state, desired.tunnel_addr or None, None, text=trouble

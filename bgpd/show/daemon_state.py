@@ -8,12 +8,21 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kernel
-    from bgpd.kernel.forwarding import Forwarding
-    from bgpd.node.datastore_follower import DatastoreFollower
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from bgpd.calico.desired import NodeDesired
+    from bgpd.calico.warnings import ObjectWarning
+    from bgpd.datastore.kubernetes import ApiStatus
+    from bgpd.datastore.model import Status
     from bgpd.node.removal_holds import Holds
     from bgpd.runtime.fault_border import FaultBorder
     from bgpd.speaker.selection_deferral import Report
     from bgpd.speaker.speaker import Speaker
+    from fib.kernel_policy import KernelPolicy
+    from fib.kernel_view import Link
+    from fib.next_hop_watch import NextHopState
+    from fib.routes import Fib
+    from rib.family import Family
 
 
 class ReloadState(Protocol):
@@ -33,6 +42,69 @@ class ReloadState(Protocol):
         """Return what an operator should know of it, a line each."""
 
 
+class ClusterState(Protocol):
+    """What is known of the cluster that a node is part of."""
+
+    @property
+    def status(self) -> "Status":
+        """The datastore's state."""
+
+    @property
+    def kubernetes(self) -> "ApiStatus":
+        """What is known of Kubernetes' API."""
+
+    @property
+    def holds(self) -> "Holds":
+        """What is held because nobody can have meant its removal."""
+
+    def desired(self) -> "NodeDesired | None":
+        """Return what this node must be; ``None`` before the datastore has said so."""
+
+    def warnings(self) -> "Sequence[ObjectWarning]":
+        """Return all findings about objects."""
+
+
+class KernelState(Protocol):
+    """What can be seen of the kernel."""
+
+    @property
+    def fib(self) -> "Fib | None":
+        """Our table; ``None`` where routes do not go into the kernel."""
+
+    def policies(self) -> "Mapping[Family, KernelPolicy]":
+        """Return the kernel policies in force."""
+
+    def tunnel_fault(self) -> str:
+        """Return why the tunnel device is not as it must be; empty where it is."""
+
+    def links(self) -> "Iterable[Link]":
+        """Return devices with their addresses."""
+
+    def next_hop(self, address: bytes) -> "NextHopState | None":
+        """Return how a next hop is reached; ``None`` where nobody watches it."""
+
+
+class ProcessState(Protocol):
+    """What can be seen of a daemon that has started, beside what it is made of."""
+
+    @property
+    def node(self) -> str:
+        """The node's name in the datastore; empty without."""
+
+    @property
+    def changed_at(self) -> float:
+        """When what it must be last changed, on the loop's clock; 0 for never."""
+
+    def own_as(self) -> int:
+        """Return our AS number; 0 leaves it to the peers' settings."""
+
+    def warnings(self) -> "Sequence[str]":
+        """Return what an operator should know now."""
+
+    def recovery(self) -> "Report | None":
+        """Return how far the recovery after our restart is; ``None`` when it is over."""
+
+
 class DaemonState(Protocol):
     """A daemon that may still be starting: what is not there yet is ``None``."""
 
@@ -43,16 +115,12 @@ class DaemonState(Protocol):
         """Tables and peers."""
 
     @property
-    def forwarding(self) -> "Forwarding | None":
+    def forwarding(self) -> KernelState | None:
         """The kernel's part."""
 
     @property
-    def cluster(self) -> "DatastoreFollower | None":
+    def cluster(self) -> ClusterState | None:
         """What follows the datastore; ``None`` also where there is none to follow."""
-
-    @property
-    def holds(self) -> "Holds | None":
-        """What is held because nobody can have meant its removal."""
 
     @property
     def reloading(self) -> ReloadState:

@@ -21,7 +21,7 @@ def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     Raises:
         ControlError: ``no-fib`` or ``bad-argument``.
     """
-    if view.fib is None:
+    if view.kernel.fib is None:
         raise ControlError("no-fib", "this daemon does not touch the kernel's table")
     families = find_families(arguments)
     prefix = arguments.get("prefix")
@@ -35,7 +35,7 @@ def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     states = [known.value for known in RouteState]
     if state is not None and state not in states:
         raise ControlError("bad-argument", f"there is no state {state!r}", states)
-    return _rows(view.fib, families, wanted, state, find_limit(arguments))
+    return _rows(view.kernel.fib, families, wanted, state, find_limit(arguments))
 
 
 def _rows(

@@ -75,6 +75,7 @@ class DaemonHealth:
             tables = tuple(self._sound(_table, of_tables, known))
         pulse = speaker.context.poller.pulse if speaker is not None else None
         log = log_figures()
+        holds = None if daemon.cluster is None else daemon.cluster.holds
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
         return Figures(
             version=__version__,
@@ -95,8 +96,8 @@ class DaemonHealth:
             log_lines_suppressed=log.counted,
             fib=None if fib is None else fib.counts,
             datastore=self._datastore(),
-            held={} if daemon.holds is None else daemon.holds.figures(),
-            removal_holds=0 if daemon.holds is None else daemon.holds.total,
+            held={} if holds is None else holds.figures(),
+            removal_holds=0 if holds is None else holds.total,
             reload=self._reload(),
             deferral_peers=self._awaited_count(),
         )
@@ -175,9 +176,7 @@ class DaemonHealth:
         if cluster is not None:
             status = cluster.status
             text = status.last_error or f"{status.snapshots} snapshots"
-            held = sum(
-                self._daemon.holds.figures().values() if self._daemon.holds else ()
-            )
+            held = sum(cluster.holds.figures().values())
             # Not a reason to be unready: what runs is right, and a restart would lose it.
             text += f", {held} objects held that it has no more" if held else ""
             checks.append(Check("datastore", status.snapshots > 0, text))

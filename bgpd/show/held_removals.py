@@ -10,9 +10,9 @@ _BREATH = 100  # rows between two breaths
 
 def held(view: DaemonView, _: Arguments) -> Iterator[Row | None]:
     """Return a row for each object that is held."""
-    if view.holds is None:
+    if view.cluster is None:
         return
-    for count, row in enumerate(view.holds.objects(view.wall_time), 1):
+    for count, row in enumerate(view.cluster.holds.objects(view.wall_time), 1):
         yield row
         if not count % _BREATH:
             yield None
@@ -24,7 +24,7 @@ def confirm(view: DaemonView, _: Arguments) -> Row:
     Raises:
         ControlError: ``nothing-held``.
     """
-    lines = [] if view.holds is None else view.holds.confirm()
+    lines = [] if view.cluster is None else view.cluster.holds.confirm()
     if not lines:
         raise ControlError("nothing-held", "no removal is held; there is nothing to do")
     return {"lines": lines}

@@ -197,7 +197,7 @@ def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:
 
 def _is_awaited(view: DaemonView, peer: Peer) -> bool:
     """Whether our End-of-RIB waits for a peer, since we restarted."""
-    report = view.recovery() if view.recovery is not None else None
+    report = view.process.recovery()
     return report is not None and peer.settings.remote_addr in report.awaited
 
 

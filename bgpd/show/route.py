@@ -99,8 +99,8 @@ def _explain(
         "multipath": [path.source.name for path in multipath],
         "advertised": told,
         "not_advertised": withheld,
-        "uses_kernel": view.fib is not None,
-        "fib": route_row(view.fib, family, nlri),
+        "uses_kernel": view.kernel.fib is not None,
+        "fib": route_row(view.kernel.fib, family, nlri),
     }
 
 
@@ -129,7 +129,7 @@ def _paths(
     if entry is None:
         return []
     best, multipath = best_of(entry), multipath_of(entry)
-    way_of = view.next_hop or (lambda _: None)
+    way_of = view.kernel.next_hop
     return [
         {
             **path_row(path),

@@ -1,15 +1,16 @@
 """What all views share: the daemon as they see it, and how values become text."""
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bgpd.api.protocol import ControlError, Row
-from bgpd.node.removal_holds import Holds
+from bgpd.runtime.loop_lag import LagMeter
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
+from bgpd.show.daemon_state import ClusterState, KernelState, ProcessState
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_policy import KernelPolicy
@@ -23,10 +24,7 @@ from rib.nlri import Nlri, format_address, format_prefix, parse_prefix, sort_key
 from rib.path import NextHop, Path
 from rib.zones import parts_of
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
-    from bgpd.calico.desired import NodeDesired
-    from bgpd.datastore.kubernetes import ApiStatus
-    from bgpd.datastore.model import Status
+if TYPE_CHECKING:
     from bgpd.speaker.selection_deferral import Report
 
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
@@ -36,14 +34,6 @@ STATE_NAMES: Final[Mapping[State, str]] = {
     state: "".join(word.capitalize() for word in state.name.split("_"))
     for state in State
 }
-
-
-class HasStatus(Protocol):
-    """A datastore, or who follows one."""
-
-    @property
-    def status(self) -> "Status":
-        """Its state now."""
 
 
 class ResetKind(Enum):
@@ -78,6 +68,45 @@ class Actions(Protocol):
         """End the daemon: peers drop our routes, ``flushes`` those in the kernel too."""
 
 
+class NoKernel:
+    """A daemon that leaves the kernel alone; implements ``KernelState``."""
+
+    fib: Fib | None = None
+
+    def policies(self) -> Mapping[Family, KernelPolicy]:
+        """See ``KernelState``."""
+        return {}
+
+    def tunnel_fault(self) -> str:
+        """See ``KernelState``."""
+        return ""
+
+    def links(self) -> Iterable[Link]:
+        """See ``KernelState``."""
+        return ()
+
+    def next_hop(self, address: bytes) -> NextHopState | None:
+        """See ``KernelState``."""
+
+
+class NoProcess:
+    """A speaker without a daemon around it; implements ``ProcessState``."""
+
+    node = ""
+    changed_at = 0.0
+
+    def own_as(self) -> int:
+        """See ``ProcessState``."""
+        return 0
+
+    def warnings(self) -> Sequence[str]:
+        """See ``ProcessState``."""
+        return ()
+
+    def recovery(self) -> "Report | None":
+        """See ``ProcessState``."""
+
+
 @dataclass(frozen=True, slots=True)
 class DaemonView:
     """All that can be looked at.
@@ -85,45 +114,20 @@ class DaemonView:
     Attributes:
         speaker: Tables and peers.
         started_at: The loop's clock when the daemon started, seconds.
-        fib: The kernel's table; ``None`` where there is none.
-        datastore: ``None`` where there is none.
-        warnings: Returns what an operator should know now.
+        process: The daemon.
+        kernel: The kernel's part.
+        cluster: What is known of the cluster; ``None`` where there is no datastore.
         actions: ``None`` where nothing can be changed.
-        loop_lag: Returns the worst recent delay of the event loop in seconds; ``None``
-            where nobody measures.
-        asn: Returns our AS number; 0 leaves it to the peers' settings.
-        node: This node's name in the datastore; empty without.
-        desired: Returns what the datastore asks of this node; ``None`` without one.
-        kubernetes: Returns what is known of Kubernetes' API; ``None`` without a datastore.
-        kernel_policies: Returns the kernel policies in force; ``None`` without a kernel.
-        changed_at: Returns when what the daemon must be last changed, on the loop's clock.
-        links: Returns devices with their addresses; ``None`` without a kernel.
-        recovery: Returns how far the recovery after our restart is; ``None`` when it is
-            over.
-        holds: What is held because nobody can have meant its removal; ``None`` without a
-            datastore.
-        tunnel_fault: Returns why the tunnel device is not as it must be.
-        next_hop: Returns how a next hop is reached, if somebody watches it.
+        lag: Measures the event loop; ``None`` where nobody does.
     """
 
     speaker: Speaker
     started_at: float
-    fib: Fib | None = None
-    datastore: "HasStatus | None" = None
-    warnings: Callable[[], Iterable[str]] = tuple
+    process: ProcessState = field(default_factory=NoProcess)
+    kernel: KernelState = field(default_factory=NoKernel)
+    cluster: ClusterState | None = None
     actions: Actions | None = None
-    loop_lag: Callable[[], float] | None = None
-    asn: Callable[[], int] = int
-    node: str = ""
-    desired: "Callable[[], NodeDesired | None] | None" = None
-    kubernetes: "Callable[[], ApiStatus] | None" = None
-    kernel_policies: Callable[[], Mapping[Family, KernelPolicy]] | None = None
-    tunnel_fault: Callable[[], str] | None = None
-    changed_at: Callable[[], float] | None = None
-    links: Callable[[], Iterable[Link]] | None = None
-    recovery: "Callable[[], Report | None] | None" = None
-    next_hop: Callable[[bytes], NextHopState | None] | None = None
-    holds: Holds | None = None
+    lag: LagMeter | None = None
 
     @property
     def now(self) -> float:

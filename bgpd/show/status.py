@@ -25,16 +25,16 @@ from rib.attributes.text import format_next_hop
 
 def status(view: DaemonView, _: Arguments) -> Row:
     """Return the daemon's state in one object."""
-    speaker = view.speaker
+    speaker, cluster = view.speaker, view.cluster
     states = Counter(STATE_NAMES[peer.state] for peer in speaker.peers.values())
     return {
         "version": __version__,
         "python": platform.python_version(),
         "event_loop": type(speaker.loop).__module__.partition(".")[0],
-        "node": view.node or None,
+        "node": view.process.node or None,
         "router_id": dotted(speaker.context.router_id),
         "cluster_id": dotted(speaker.context.numbers.cluster_id),
-        "as": view.asn() or _own_as(speaker),
+        "as": view.process.own_as() or _own_as(speaker),
         "started_at": view.wall_time(view.started_at),
         "uptime": int(view.now - view.started_at),
         "listening": [
@@ -61,19 +61,19 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "families": [_family(tables) for tables in speaker.tables.values()],
         "selection_deferral": deferral_row(view),
         "background_jobs": len(speaker.jobs),
-        "fib": None if view.fib is None else _fib(view),
-        "datastore": None if view.datastore is None else _datastore(view),
-        "removal_holds": [] if view.holds is None else view.holds.rows(view.wall_time),
-        "kubernetes": None if view.kubernetes is None else asdict(view.kubernetes()),
-        "loop_lag": None if view.loop_lag is None else round(view.loop_lag(), 4),
+        "fib": None if view.kernel.fib is None else _fib(view),
+        "datastore": None if cluster is None else _datastore(view),
+        "removal_holds": [] if cluster is None else cluster.holds.rows(view.wall_time),
+        "kubernetes": None if cluster is None else asdict(cluster.kubernetes),
+        "loop_lag": None if view.lag is None else round(view.lag.worst(), 4),
         "memory": _resident_octets(),
-        "warnings": list(view.warnings()),
+        "warnings": list(view.process.warnings()),
     }
 
 
 def deferral_row(view: DaemonView) -> Row | None:
     """Return how far the recovery after our restart is; ``None`` when it is over."""
-    report = view.recovery() if view.recovery is not None else None
+    report = view.process.recovery()
     if report is None:
         return None
     peers = view.speaker.peers
@@ -108,15 +108,15 @@ def _family(tables: FamilyTables) -> Row:
 
 
 def _fib(view: DaemonView) -> Row:
-    if view.fib is None:
+    if view.kernel.fib is None:
         return {}
-    return {**asdict(view.fib.counts), "is_synced": view.fib.is_synced}
+    return {**asdict(view.kernel.fib.counts), "is_synced": view.kernel.fib.is_synced}
 
 
 def _datastore(view: DaemonView) -> Row:
-    if view.datastore is None:
+    if view.cluster is None:
         return {}
-    found = view.datastore.status
+    found = view.cluster.status
     return {
         "kind": found.kind,
         "source": found.source,

@@ -24,7 +24,6 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/calico/planner.py:Planner": (13, 15),
     "bgpd/calico/removals.py:RemovalGuard": (28, 10),
     "bgpd/calico/topology.py:Topology": (18, 17),
-    "bgpd/daemon/daemon.py:Daemon": (26, 28),
     "bgpd/datastore/claimed.py:ClaimedBlocks": (9, 13),
     "bgpd/lab/demo.py:Demo": (26, 7),
     "bgpd/net/driver.py:PeerDriver": (37, 21),

@@ -24,6 +24,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_prefix
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
 from tests.support.speakers import ASN, PORT, Node, Rack, until
+from tests.support.world import AProcess
 
 GOLDEN = Path(__file__).parents[1] / "golden" / "bird"
 VERSION = "v0.3.3+birdv1.6.8"
@@ -351,7 +352,7 @@ def test_a_recovery_under_way_is_told() -> None:
     async def work(world: World) -> None:
         from dataclasses import replace  # noqa: PLC0415
 
-        world.view = replace(world.view, recovery=lambda: REPORT)
+        world.view = replace(world.view, process=AProcess(report=lambda: REPORT))
         async with world.served():
             _, *lines = await world.raw("show status")
         assert lines[5:] == [

@@ -208,7 +208,7 @@ class Node:
         nlri = parse_prefix(block)[1]
 
         def is_there() -> bool:
-            desired = self.daemon.desired
+            desired = self.daemon.latest
             return desired is not None and any(
                 b.nlri == nlri for b in desired.originated
             )
@@ -306,7 +306,7 @@ async def soak_manifests(at: Node, writer: Writer, count: int, batch: int) -> No
             report.faults.append(f"a sound object was not taken at {report.texts}")
             return
         assert at.daemon.cluster is not None
-        report.refused += len(at.daemon.cluster.datastore.status.warnings)
+        report.refused += len(at.daemon.cluster.status.warnings)
         tell_now_and_then(report)
 
 

@@ -1,22 +1,87 @@
 """A speaker with peers whose sessions stand, though no socket does."""
 
 import json
-from collections.abc import Coroutine
-from typing import Any
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
 
 from bgpd.api.protocol import Request, find_command
+from bgpd.calico.desired import NodeDesired
+from bgpd.calico.warnings import ObjectWarning
+from bgpd.datastore.kubernetes import ApiStatus
+from bgpd.datastore.model import Status
+from bgpd.node.removal_holds import Holds
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings, PeerSettings
 from bgpd.show.commands import DaemonView, commands
+from bgpd.show.state import NoKernel
 from bgpd.speaker.peer import Peer
+from bgpd.speaker.selection_deferral import Report
 from bgpd.speaker.speaker import Speaker
+from fib.kernel_policy import KernelPolicy
+from fib.next_hop_watch import NextHopState
+from fib.routes import Fib
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address
 from tests.support.routes import nlris, some_attributes
 from tests.support.simnet import VirtualLoop
 
 LOCAL_AS = 64512
+
+
+_CONNECTED: Final = Status("etcd", "https://e:2379", True, 7, 7)
+
+
+@dataclass(frozen=True)
+class AProcess:
+    """A daemon as it looks from outside; implements ``ProcessState``."""
+
+    node: str = ""
+    changed_at: float = 0.0
+    asn: int = 0
+    lines: Sequence[str] = ()
+    report: Callable[[], Report | None] = lambda: None
+
+    def own_as(self) -> int:
+        return self.asn
+
+    def warnings(self) -> Sequence[str]:
+        return self.lines
+
+    def recovery(self) -> Report | None:
+        return self.report()
+
+
+@dataclass(frozen=True)
+class AKernel(NoKernel):
+    """A kernel's table, and what is known of next hops."""
+
+    fib: Fib | None = None
+    states: Callable[[bytes], NextHopState | None] = lambda _: None
+    in_force: Mapping[Family, KernelPolicy] = field(default_factory=dict)
+
+    def policies(self) -> Mapping[Family, KernelPolicy]:
+        return self.in_force
+
+    def next_hop(self, address: bytes) -> NextHopState | None:
+        return self.states(address)
+
+
+@dataclass(frozen=True)
+class ACluster:
+    """What a datastore says of this node; implements ``ClusterState``."""
+
+    wanted: NodeDesired | None = None
+    status: Status = _CONNECTED
+    holds: Holds = field(default_factory=lambda: Holds(()))
+    kubernetes: ApiStatus = field(default_factory=ApiStatus)
+
+    def desired(self) -> NodeDesired | None:
+        return self.wanted
+
+    def warnings(self) -> Sequence[ObjectWarning]:
+        return () if self.wanted is None else self.wanted.warnings
 
 
 class World:

@@ -111,9 +111,9 @@ class BirdCommands:
         yield Line(1011, f"Router ID is {dotted(view.speaker.context.router_id)}")
         yield Line(1011, f"Current server time is {date_and_time(now, now)}")
         yield Line(1011, f"Last reboot on {date_and_time(started, now)}")
-        configured = started if view.changed_at is None else view.changed_at()
+        configured = view.process.changed_at or started
         yield Line(1011, f"Last reconfiguration on {date_and_time(configured, now)}")
-        report = view.recovery() if view.recovery is not None else None
+        report = view.process.recovery()
         if report is not None:
             waiting, elapsed, cap = report.progress
             noun = "protocol" if waiting == 1 else "protocols"
@@ -140,7 +140,7 @@ class BirdCommands:
     def _show_interfaces(self, words: Words) -> Lines:
         if words not in ([], ["summary"]):
             raise _unexpected(words[0])
-        links = self._view.links() if self._view.links is not None else ()
+        links = self._view.kernel.links()
         octets = ADDRESS_OCTETS[self._family.afi]
         if words:
             yield Line(2005, "interface state address")

@@ -238,7 +238,10 @@ def _to_kernel(view: DaemonView, family: Family, query: Query) -> Chooses:
     def chooses(nlri: Nlri, entry: Entry | None, path: Path) -> bool:
         if query.export != KERNEL or path is not best_of(entry):
             return False
-        is_there = view.fib is not None and view.fib.route(family, nlri) is not None
+        is_there = (
+            view.kernel.fib is not None
+            and view.kernel.fib.route(family, nlri) is not None
+        )
         return is_there is not query.is_refused
 
     return chooses

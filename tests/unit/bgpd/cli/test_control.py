@@ -23,7 +23,7 @@ from rib.family import IPV4_UNICAST
 from rib.nlri import parse_address
 from rib.policy import Actions, Outcome, PolicySpec, Term
 from tests.support.routes import nlris
-from tests.support.world import World
+from tests.support.world import AKernel, AProcess, World
 
 
 class Told:
@@ -80,11 +80,9 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     view = DaemonView(
         world.speaker,
         world.loop.time() - 3700,
-        fib=make_fib(world),
-        warnings=lambda: ["the pool is full"],
+        kernel=AKernel(make_fib(world)),
+        process=AProcess("node-a", asn=64512, lines=["the pool is full"]),
         actions=Told(),
-        asn=lambda: 64512,
-        node="node-a",
     )
     server = ControlServer(path, commands(view))
     world.loop.run_until_complete(server.start())

@@ -16,7 +16,7 @@ from bgpd.config.diff import diff
 from bgpd.config.reflector_preset import reflector_settings
 from bgpd.config.settings import DaemonSettings, DatastoreKind, DatastoreSettings
 from bgpd.node.removal_holds import Holds
-from tests.support.world import World
+from tests.support.world import ACluster, AProcess, World
 
 ADDRESS = b'{"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}}'
 OWN = resource_key("Node", "n0")
@@ -62,7 +62,11 @@ def world() -> Iterator[World]:
 def holding(world: World) -> Holds:
     now = world.loop.time()
     holds = Holds((Lost(now),), lambda: now + SETTLE)
-    world.view = replace(world.view, holds=holds, warnings=holds.warnings)
+    world.view = replace(
+        world.view,
+        cluster=ACluster(holds=holds),
+        process=AProcess(lines=holds.warnings()),
+    )
     return holds
 
 
@@ -90,7 +94,7 @@ def test_every_object_that_is_held_can_be_seen(world: World) -> None:
     assert len(rows) == 253
     assert rows[0]["object"] == f"objects.yaml: {OWN}"
     assert {row["replaced_by"] for row in rows} == {"nothing"}
-    answer = world.view.holds.objects(str) if world.view.holds else ()
+    answer = world.view.cluster.holds.objects(str) if world.view.cluster else ()
     assert len([*answer]) == 253
 
 

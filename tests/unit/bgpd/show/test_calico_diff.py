@@ -17,7 +17,7 @@ from fib.kernel_policy import KernelPolicy
 from rib.family import IPV4_UNICAST
 from rib.nlri import parse_prefix
 from rib.policy import Outcome, PolicySpec, Term
-from tests.support.world import World
+from tests.support.world import ACluster, AKernel, AProcess, World
 
 POLICY = PolicySpec("calico-export", (Term("all", Outcome.ACCEPT),))
 PEER = PeerSettings(
@@ -66,9 +66,9 @@ def compare(
 ) -> list[dict[str, Any]]:
     world.view = replace(
         world.view,
-        desired=lambda: desired,
-        asn=lambda: 64512,
-        kernel_policies=lambda: {IPV4_UNICAST: KernelPolicy()},
+        cluster=ACluster(desired),
+        process=AProcess(asn=64512),
+        kernel=AKernel(in_force={IPV4_UNICAST: KernelPolicy()}),
     )
     rows: list[dict[str, Any]] = world.ask("calico-diff", **more)
     # The listener of a world without sockets is none of this module's business.

@@ -14,6 +14,7 @@ from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import on_virtual_time
 from tests.support.speakers import ASN, Node, Rack, until
+from tests.support.world import AProcess
 
 BOTH = frozenset(FAMILIES)
 
@@ -46,7 +47,7 @@ async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
         view = DaemonView(
             reflector.speaker,
             reflector.speaker.loop.time(),
-            recovery=lambda: deferral.report,
+            process=AProcess(report=lambda: deferral.report),
         )
         reflector.announce("10.1.0.0/16")
         for node in (a, b):

@@ -7,6 +7,7 @@ import pytest
 
 from bgpd.api.protocol import ControlError
 from bgpd.datastore.model import Status
+from bgpd.runtime.loop_lag import LagMeter
 from bgpd.session.events import DownKind, DownReason
 from bgpd.session.settings import (
     AddPathMode,
@@ -28,7 +29,7 @@ from rib.policy import Actions as Edits
 from rib.policy import Match, Operator, Outcome, PolicySpec, Term, prefix_match
 from tests.support.routes import nlris
 from tests.support.simnet import advance
-from tests.support.world import LOCAL_AS, World
+from tests.support.world import LOCAL_AS, ACluster, AKernel, AProcess, World
 
 NO_EXPORT = 0xFFFFFF01
 
@@ -379,7 +380,7 @@ def test_a_route_says_how_its_next_hops_are_reached(full):
         hops = (Hop(parse_address("10.0.0.2"), "eth0"),)
         return NextHopState(address, is_reachable=True, hops=hops, through=(host,))
 
-    view = replace(full.view, next_hop=next_hop)
+    view = replace(full.view, kernel=AKernel(states=next_hop))
     answer: Any = commands(view)["show-route"].handle({"prefix": "10.2.0.0/16"})
     (row,) = [row for row in answer if row is not None]
     led, looped = (path["next_hop"] for path in row["paths"])
@@ -593,7 +594,7 @@ def with_fib(world: World) -> World:
     kernel.refusals[bad] = Fault(101, "Network is unreachable")
     fib.submit(IPV4_UNICAST, nlris("10.1.0.0/16", "10.2.0.0/16"), good)
     fib.submit(IPV4_UNICAST, nlris("10.3.0.0/16"), bad)
-    world.view = DaemonView(world.speaker, 0.0, fib=fib)
+    world.view = DaemonView(world.speaker, 0.0, kernel=AKernel(fib))
     return world
 
 
@@ -693,20 +694,22 @@ def test_status_tells_the_whole(full):
 
 
 def test_status_of_a_daemon_with_everything(with_fib):
-    class Store:
-        status = Status("etcd", "https://e:2379", True, 7, 9, warnings=("bad pool",))
+    class Late(LagMeter):
+        def worst(self, window: float = 0.0) -> float:  # noqa: ARG002 - as its parent
+            return 0.0123
 
+    status = Status("etcd", "https://e:2379", True, 7, 9, warnings=("bad pool",))
+    lag = Late(with_fib.loop)
     with_fib.view = DaemonView(
         with_fib.speaker,
         0.0,
-        fib=with_fib.view.fib,
-        datastore=Store(),  # its status is all that is shown
-        warnings=lambda: ["clock skew"],
-        loop_lag=lambda: 0.0123,
-        asn=lambda: 65000,
-        node="n1",
+        kernel=with_fib.view.kernel,
+        cluster=ACluster(status=status),
+        process=AProcess("n1", asn=65000, lines=["clock skew"]),
+        lag=lag,
     )
     row = with_fib.ask("show-status")
+    lag.close()
     assert (row["as"], row["node"], row["loop_lag"]) == (65000, "n1", 0.0123)
     assert row["fib"]["failed"] == 1
     assert row["fib"]["is_synced"] is True

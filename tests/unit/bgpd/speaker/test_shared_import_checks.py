@@ -11,10 +11,12 @@ from typing import Final
 import pytest
 
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
-from bgpd.daemon.daemon import Daemon
-from bgpd.node.identity import with_as
+from bgpd.daemon.running import Running
+from bgpd.kernel.access import KernelAccess
+from bgpd.kernel.former_places import FormerPlaces
 from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import calico_sources
+from bgpd.runtime.fault_border import FaultBorder
 from bgpd.session.settings import (
     ChangeCost,
     FamilySettings,
@@ -347,25 +349,26 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
         mine = SpeakerSettings(0, "", "", (), 0, DecisionOptions(), template)
         far = PeerSettings("far", UNCONNECTED, 65000, 0, is_passive=True)
         settings = DaemonSettings("n1", mine, peers=(far,))
-        daemon = Daemon(settings)
-        daemon.speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        daemon.reconciler = Reconciler(daemon.speaker, calico_sources())
+        speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
         node = a_node("n1", "10.0.0.1", ipv6Address="fd00::1/64")
+        running = Running(
+            speaker,
+            KernelAccess(FormerPlaces("", settings.fib)),
+            settings,
+            identity=replace(mine, router_id="10.0.0.1"),
+            desired=None,
+            border=FaultBorder(),
+        )
         for objects, asn, own in (
             ((node,), 64512, {"10.0.0.1", "fd00::1"}),
             ((node, cluster(asNumber=64999)), 64999, {"10.0.0.1", "fd00::1"}),
             ((a_node("n1", "10.0.0.1"),), 64512, {"10.0.0.1"}),
         ):
-            await daemon._deliver(a_case(*objects).desired)
-            daemon._first_desired.set()
-            daemon._apply_identity()
-            assert daemon.speaker.context.own_addresses == set(map(parse_address, own))
-            if daemon.speaker.peers:
-                (peer,) = daemon.speaker.peers.values()
-                assert peer.settings.local_as == asn
-            else:
-                daemon.reconciler.apply_settings(with_as(settings, daemon.own_as()))
-        await daemon.speaker.close()
+            running.apply_identity(settings, a_case(*objects).desired)
+            assert speaker.context.own_addresses == set(map(parse_address, own))
+            (peer,) = speaker.peers.values()
+            assert peer.settings.local_as == asn
+        await running.close(is_restart=False, flushes=False, text="")
 
     run_on(asyncio.new_event_loop, scenario())
 

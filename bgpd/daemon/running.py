@@ -1,0 +1,201 @@
+"""What runs once it is known who we are: sessions, tables, routes in the kernel.
+
+Everything is there when this is. What the settings and the datastore want of it comes as
+values, as often as they change.
+"""
+
+from typing import TYPE_CHECKING
+
+from bgpd.config.advice import advice
+from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon.listen_retry import ListenRetry
+from bgpd.kernel.access import KernelAccess
+from bgpd.kernel.forwarding import Forwarding
+from bgpd.node.identity import identify, own_addresses, with_as
+from bgpd.node.kernel_plan import apply_to_kernel
+from bgpd.node.reconciler import Reconciler
+from bgpd.pipeline.local_sources import calico_sources, plain_sources
+from bgpd.runtime.fault_border import FaultBorder
+from bgpd.speaker import limit_changes
+from bgpd.speaker.peer_memory import PeerMemory
+from bgpd.speaker.peer_memory_reader import memory_path, recall
+from bgpd.speaker.previous_run import Mark, judge, this_kernel
+from bgpd.speaker.reevaluation import follow_options
+from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
+from bgpd.speaker.self_sessions import sessions_with_itself
+from bgpd.speaker.speaker import FAMILIES, Speaker
+
+if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+    from bgpd.calico.desired import NodeDesired
+
+
+class Running:
+    """A speaker with all its surroundings; sessions come up with ``apply_settings``.
+
+    Args:
+        speaker: Made for ``identity``.
+        kernel: Opened; closed with this.
+        settings: In force now.
+        identity: Who we are.
+        desired: What the datastore wants of this node; ``None`` without one.
+        border: Around parts of a plan that may be at fault.
+
+    Attributes:
+        speaker: Tables and peers.
+        reconciler: Brings them to what is wanted.
+        forwarding: The kernel's part.
+        identity: Who we are now.
+        listening: Where we listen, and try to.
+        deferral: What waits because of our restart.
+        advice: What the settings' author may not have meant.
+    """
+
+    def __init__(
+        self,
+        speaker: Speaker,
+        kernel: KernelAccess,
+        settings: DaemonSettings,
+        *,
+        identity: SpeakerSettings,
+        desired: "NodeDesired | None",
+        border: FaultBorder,
+    ) -> None:
+        self.speaker = speaker
+        self.identity = identity
+        self.advice: tuple[str, ...] = ()
+        self._border = border
+        speaker.shared.set_own_addresses(own_addresses(identity, desired))
+        speaker.context.stale_path_time = settings.restart.stale_path_time
+        is_node = settings.datastore.kind is not DatastoreKind.NONE
+        origins = calico_sources() if is_node else plain_sources()
+        self.reconciler = Reconciler(speaker, origins)
+        self.forwarding = Forwarding(speaker, settings, origins, kernel)
+        self.apply_to_kernel(settings, desired)
+        self.forwarding.start()
+        self._mark = Mark(settings.control_path)
+        self.deferral, self._memory = self._recovery(settings, desired)
+        self.listening = ListenRetry(speaker.listener)
+
+    def _recovery(
+        self, settings: DaemonSettings, desired: "NodeDesired | None"
+    ) -> tuple[Deferral, PeerMemory]:
+        """Find out whether this is a restart, and what must wait if so (RFC 4724 4.1)."""
+        times, forwarding = settings.restart, self.forwarding
+        start = judge(
+            FAMILIES,
+            has_kernel=forwarding.fib is not None,
+            found=forwarding.adoption.found(),
+            mark=self._mark.read(),
+            kernel=this_kernel(),
+        )
+        path = memory_path(settings.control_path) if times.is_enabled else None
+        remembered = recall(path) if start.is_certain and start.is_restart else None
+        discovered = () if desired is None else desired.peers
+        deferral = Deferral(
+            self.speaker,
+            caps_of(times, start, remembered, (*settings.peers, *discovered)),
+            sweep=forwarding.adoption.sweep,
+            preserved=start.preserved if times.is_enabled else frozenset(),
+            remembered=remembered,
+            is_certain=start.is_certain,
+        )
+        if times.is_enabled:
+            self._mark.write()
+        return deferral, PeerMemory(self.speaker, path, remembered)
+
+    # -- what is wanted -----------------------------------------------------------------
+
+    def listen(self) -> None:
+        """Listen where the identity says, and nowhere else."""
+        self.listening.follow(self.identity.listen_addresses, self.identity.listen_port)
+
+    def apply_settings(self, settings: DaemonSettings) -> None:
+        """Let what the file says of peers and routes hold; our AS is in it."""
+        self.advice = advice(settings)
+        self.reconciler.apply_settings(settings)
+
+    def apply_identity(
+        self, settings: DaemonSettings, desired: "NodeDesired | None"
+    ) -> None:
+        """Follow a change of who we are: only a new router id resets sessions."""
+        speaker, identity = self.speaker, identify(settings, desired)
+        if identity is None:
+            return
+        speaker.shared.set_own_addresses(own_addresses(identity, desired))
+        before, self.identity = self.identity, identity
+        if identity == before:
+            return
+        if before.asn != identity.asn:
+            self.apply_settings(with_as(settings, identity.asn))
+        speaker.set_identity(identity.router_id, identity.cluster_id, identity.asn)
+        follow_options(speaker.context, speaker.shared, identity.decision)
+        self.listen()
+
+    def apply_to_kernel(
+        self, settings: DaemonSettings, desired: "NodeDesired | None"
+    ) -> None:
+        """Let the kernel's part follow what the node must be."""
+        apply_to_kernel(self.forwarding, settings, desired, self._border)
+
+    async def follow(self, settings: DaemonSettings, desired: "NodeDesired") -> None:
+        """Become what the datastore says; what cannot be done keeps nothing else back."""
+        with self._border.around("the node's identity"):
+            self.apply_identity(settings, desired)
+        self.apply_to_kernel(settings, desired)
+        with self._border.around("the node's sessions and routes"):
+            self.reconciler.apply_node(desired)
+        await self.reconciler.settled()
+
+    # -- what can be seen ---------------------------------------------------------------
+
+    def recovery(self) -> Report | None:
+        """Return how far the recovery after our restart is; ``None`` when it is over."""
+        return self.deferral.report
+
+    def recovery_lines(self) -> list[str]:
+        """Return what an operator should know of our restart."""
+        report = self.recovery()
+        if report is None or not report.is_certain:
+            return []
+        what = "peers' routes and End-of-RIB are" if report.untold else "End-of-RIB is"
+        line = f"waiting for {report.progress.waiting_count} peers"
+        return [f"our restart is not complete: {what} deferred, {line}"]
+
+    def lines(self) -> list[str]:
+        """Return what else an operator should know now."""
+        speaker, view = self.speaker, self.forwarding.view
+        return [
+            *self.forwarding.places.warnings(),
+            *self.reconciler.faults(),
+            *speaker.warnings(),
+            *limit_changes.lines(speaker.peers.values()),
+            *sessions_with_itself(
+                speaker.peers.values(),
+                speaker.listener.addresses,
+                () if view is None else view.addresses(),
+            ),
+        ]
+
+    # -- the end ------------------------------------------------------------------------
+
+    def close_inputs(self) -> None:
+        """Take no more connections, and let nothing that waited happen."""
+        self.listening.close()
+        self.deferral.close()
+
+    async def close(self, *, is_restart: bool, flushes: bool, text: str) -> None:
+        """End in the order of the start, reversed; routes stay for a successor.
+
+        Args:
+            is_restart: Peers shall keep our routes.
+            flushes: The kernel's routes go.
+            text: For the peers' operators (RFC 9003).
+        """
+        await self._memory.close(forgets=not is_restart)
+        if not flushes:
+            # What becomes of the sessions must not reach the kernel any more.
+            await self.forwarding.close(flush=False)
+        await self.speaker.close(is_restart=is_restart, text=text)
+        if flushes:
+            await self.forwarding.close(flush=True)
+            self._mark.remove()
