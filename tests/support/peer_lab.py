@@ -82,9 +82,9 @@ VERSIONS: Final[Mapping[str, Mapping[str, str]]] = MappingProxyType(
     {
         "bird": {"bookworm": "2.0.12", "trixie": "2.17.6", "sid": "2.20.0"},
         "bird3": {"trixie": "3.1.8", "sid": "3.4.0"},
-        "frr": {"bookworm": "8.4.4", "trixie": "10.3"},
-        "gobgp": {"bookworm": "3.10.0", "trixie": "3.36.0"},
-        "openbgpd": {"trixie": "8.8"},
+        "frr": {"bookworm": "8.4.4", "trixie": "10.3", "sid": "10.7.1"},
+        "gobgp": {"bookworm": "3.10.0", "trixie": "3.36.0", "sid": "4.8.0"},
+        "openbgpd": {"trixie": "8.8", "sid": "9.3"},
     }
 )
 """What was tried last: maker, Debian suite, version."""

@@ -147,7 +147,7 @@ class GoBgp(Router):
             views = [
                 _route(prefix, path, is_best=index == 0)
                 for index, path in enumerate(paths)
-                if path.get("source-id")
+                if _is_learned(path)
             ]
             if views:
                 found[prefix] = views
@@ -185,6 +185,12 @@ class GoBgp(Router):
         self._gobgp("neighbor", addr, "reset")
 
 
+def _is_learned(path: dict[str, Any]) -> bool:
+    """Whether a path came from a neighbour, in the words of GoBGP 3 or 4."""
+    source = path.get("source-id") or path.get("peer-id")
+    return source not in {None, "<nil>"}
+
+
 def _route(prefix: str, path: dict[str, Any], *, is_best: bool) -> RouteView:
     attrs = {attr["type"]: attr for attr in path["attrs"]}
     hop = path.get("nexthop") or attrs.get(3, attrs.get(14, {})).get("nexthop", "")
@@ -193,7 +199,7 @@ def _route(prefix: str, path: dict[str, Any], *, is_best: bool) -> RouteView:
     return RouteView(
         prefix=prefix,
         next_hop=hop,
-        from_addr=path.get("neighbor-ip"),
+        from_addr=path.get("neighbor-ip") or path.get("peer-address"),
         is_best=is_best,
         as_path=tuple(asn for segment in segments for asn in segment["asns"]),
         local_pref=attrs.get(5, {}).get("value"),
