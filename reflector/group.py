@@ -14,16 +14,18 @@ the export that members know it by.
 Sans-IO: octets are returned, nobody is called.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import chain, islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from reflector.advertised_limit import AdvertisedLimit
 from reflector.export import Export, ExportContext, Outgoing
 from reflector.flush import Batch, Outbound
+from reflector.member_fsm import Member
 from reflector.pacing import Pacer
 from reflector.path_ids import PathIds
 from reflector.plain_reflection import put_reflected
+from reflector.walks import Walks
 from rib.change import Change
 from rib.family import Family
 from rib.nlri import Nlri
@@ -37,9 +39,6 @@ PackBlocks = Callable[
     tuple[bytes, dict[bytes, Sequence[bytes]]],
 ]
 
-# Prefixes encoded in one go while somebody catches up. Not Final: tests make it small, and
-# compiled code would not see that.
-CATCH_UP_SLICE = 2048
 _ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
 
 _Told = tuple[tuple[Path, Outgoing | None], ...]  # paths, and what is told of each
@@ -59,79 +58,6 @@ _NOTHING: Final = (None, None)
 _Exporter = Export | _InDoubt
 
 
-class Member:
-    """One peer in a group.
-
-    Attributes:
-        source: The peer, as the RIB knows it.
-        missed: Prefixes that changed while it could not keep up, each with the entry
-            it was last told.
-        unseen: Prefixes of a catch-up it could not finish with the others.
-        is_behind: It is told nothing directly: changes are noted in ``missed``, until
-            that is empty.
-        is_blocked: Nothing can be written to it.
-        is_in_doubt: What it was told of ``missed`` is not what today's export says.
-        is_walking: It is in a ``CatchUp``, or about to be.
-        closing: Octets to send once it has the whole table; ``None`` where it has.
-        next_refresh: What to open and close the next refresh with, where one was asked
-            for before the last walk through the table had ended.
-    """
-
-    __slots__ = (
-        "closing",
-        "is_behind",
-        "is_blocked",
-        "is_in_doubt",
-        "is_walking",
-        "missed",
-        "next_refresh",
-        "source",
-        "unseen",
-    )
-
-    def __init__(self, source: Source) -> None:
-        self.source = source
-        self.missed: dict[Nlri, Entry | None] = {}
-        self.unseen: list[Nlri] = []
-        self.is_behind = False
-        self.is_blocked = False
-        self.is_in_doubt = False
-        self.is_walking = False
-        self.closing: bytes | None = None
-        self.next_refresh: tuple[bytes, bytes] | None = None
-
-    @property
-    def has_everything(self) -> bool:
-        """Whether nothing is left to tell it of what was when it joined."""
-        return not (self.is_walking or self.is_behind)
-
-
-class CatchUp:
-    """Members that joined together, on their way through a snapshot of the table."""
-
-    __slots__ = ("_rest", "members")
-
-    def __init__(self, members: list[Member], nlris: list[Nlri]) -> None:
-        self.members = members
-        self._rest: Iterator[Nlri] = iter(nlris)
-
-    def next_slice(self) -> list[Nlri]:
-        """Return the next prefixes; empty at the end."""
-        return list(islice(self._rest, CATCH_UP_SLICE))
-
-    def put_back(self, nlris: list[Nlri]) -> None:
-        """Let ``nlris`` be next once more."""
-        self._rest = chain(nlris, self._rest)
-
-    def leave(self, member: Member) -> None:
-        """Let a member that cannot keep up go on alone, from here."""
-        self.members.remove(member)
-        rest = list(self._rest)
-        self._rest = iter(rest)
-        member.is_walking = False
-        member.unseen += rest
-
-
 class UpdateGroup:
     """Members with one export outcome in one family.
 
@@ -146,7 +72,9 @@ class UpdateGroup:
 
     Attributes:
         limit: Counts what the only member is advertised; ``None`` where nobody asks.
+        members: By source.
         pacer: Holds back what members are told too often; off to begin with.
+        walks: Members on their way through the whole table.
     """
 
     def __init__(
@@ -158,9 +86,9 @@ class UpdateGroup:
         path_ids: PathIds | None = None,
     ) -> None:
         self.export = export
-        self.family = export.context.family
         self.pacer = Pacer(0.0, is_add_path=export.context.add_path_max is not None)
         self.members: dict[Source, Member] = {}
+        self.walks = Walks()
         self.unsent_count = 0  # routes that no message had room for
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
@@ -172,17 +100,32 @@ class UpdateGroup:
         self._told_by: dict[Nlri, _Exporter] = {}
 
     def join(self, source: Source) -> Member:
-        """Add a member; it holds nothing until it was caught up."""
+        """Add a member; its first event, JOINED or MOVED, is the caller's to feed."""
         member = self.members[source] = Member(source)
         return member
 
     def leave(self, source: Source) -> None:
         """Forget a member; no-op for others."""
-        self.members.pop(source, None)
+        member = self.members.pop(source, None)
+        if member is not None:
+            member.left()
 
-    def has(self, member: Member) -> bool:
-        """Whether a member has not left; it may have joined anew since."""
-        return self.members.get(member.source) is member
+    def writing_paused(self, source: Source) -> None:
+        """Note changes for a member whose socket is full; no-op for others.
+
+        To be called when all that was encoded so far has been written to it: what is in
+        flight is not noted.
+        """
+        member = self.members.get(source)
+        if member is not None:
+            member.writing_paused(self.walks.leave(member))
+            if self._told_by:  # some of what it was sent was sent by another export
+                member.export_changed()
+
+    @property
+    def family(self) -> Family:
+        """AFI and SAFI."""
+        return self.export.context.family
 
     @property
     def outdated_count(self) -> int:
@@ -202,14 +145,14 @@ class UpdateGroup:
         self._told_by = outdated
         self.export = export
         for member in self.members.values():
-            member.is_in_doubt = member.is_behind
+            member.export_changed()
 
     def doubt(self, nlris: Iterable[Nlri]) -> None:
         """Take nothing for granted of what members were told of some prefixes."""
         self._told_by.update(dict.fromkeys(nlris, _IN_DOUBT))
         self.export.forget()
         for member in self.members.values():
-            member.is_in_doubt = member.is_behind
+            member.export_changed()
 
     def next_outdated(self, limit: int) -> list[Nlri]:
         """Return some of the outdated prefixes."""
@@ -228,15 +171,15 @@ class UpdateGroup:
         batch = Batch()
         for (before, entry), some in moves.items():
             changes = (Change(entry, entry, some),)
-            self._note_missed(changes)
+            self._note(changes)
             self._put_changes(batch, changes, before)
         return self._finish(batch)
 
     # hot: per flush
     def flush(self, changes: Sequence[Change]) -> Outbound | None:
         """Return what members that keep up are told of new changes; note the others'."""
-        if any(member.is_behind for member in self.members.values()):
-            self._note_missed(self._relevant(changes))
+        if any(member.is_slow for member in self.members.values()):
+            self._note(self._relevant(changes))
         if not self._told_by:
             return self.encode(changes)
         batch = Batch()
@@ -261,20 +204,10 @@ class UpdateGroup:
             return changes
         return [c for c in changes if best_of(c.old) is not best_of(c.new)]
 
-    def _note_missed(self, changes: Iterable[Change]) -> None:
+    def _note(self, changes: Iterable[Change]) -> None:
         for member in self.members.values():
-            if member.is_behind:
-                missed = member.missed
-                is_new, note = missed.keys().isdisjoint, missed.setdefault
-                for old, new, nlris in changes:
-                    if is_new(nlris):
-                        missed.update(dict.fromkeys(nlris, old))
-                        continue
-                    is_gone = best_of(new) is None
-                    for nlri in nlris:
-                        # What came and went while it was away was never its business.
-                        if note(nlri, old) is None and is_gone:
-                            del missed[nlri]
+            if member.is_slow:
+                member.note(changes)
 
     # hot: per flush
     def encode(

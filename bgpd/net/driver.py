@@ -2,8 +2,10 @@
 
 Every callback is one input to the session, then ``_pump``: its events are carried out,
 and the one timer is set to its next deadline. UPDATEs do not pass through the session on
-their way out: ``write`` puts them on the wire directly, and when the socket is full the
-handler is told, so that the update group stops instead of a buffer growing.
+their way out: ``write`` puts them on the wire directly and returns whether the socket still takes
+something, so that the update group stops instead of a buffer growing. It calls nobody: whoever
+writes is in the midst of a loop over members. That there is room again is an event of the socket,
+and is passed to the handler, as everything else that the loop reports.
 """
 
 import asyncio
@@ -59,10 +61,10 @@ class PeerHandler(Protocol):
     def peer_expired(self) -> None:
         """A dynamic neighbour is gone."""
 
-    def fell_behind(self) -> None:
-        """The socket is full."""
+    def writing_paused(self) -> None:
+        """The socket is full, by something that the session itself sent."""
 
-    def caught_breath(self) -> None:
+    def writing_resumed(self) -> None:
         """The socket has room again."""
 
 
@@ -87,10 +89,10 @@ class _Nobody:
     def peer_expired(self) -> None:
         """See ``PeerHandler``."""
 
-    def fell_behind(self) -> None:
+    def writing_paused(self) -> None:
         """See ``PeerHandler``."""
 
-    def caught_breath(self) -> None:
+    def writing_resumed(self) -> None:
         """See ``PeerHandler``."""
 
 
@@ -215,30 +217,56 @@ class PeerDriver:
         self._made(connection, is_outgoing=False)
 
     # hot: per flush and member
-    def write(self, buffers: Sequence[bytes], count: int) -> None:
-        """Put messages on the wire.
+    def write(self, buffers: Sequence[bytes], count: int) -> bool:
+        """Put messages on the wire; tell whether the socket still takes something.
+
+        Where it does not, what was given is kept all the same, and the handler hears
+        ``writing_resumed`` later; until then the answer stays the same. Nobody is called.
 
         Args:
             buffers: Whole messages, all of one type.
             count: How many.
         """
         connection = self._established
-        if connection is not None:
-            try:
-                connection.write(buffers)
-            except MemoryError:
-                raise
-            except Exception as error:  # noqa: BLE001  # of one member, not of all
-                self._report("writing to a peer failed", error)
-                self._loop.call_soon(self._give_up)
-            # The session learns of it when its timer fires: to count the keepalive
-            # interval anew for every member of a flush would cost more than its writes.
-            self._sent[buffers[0][TYPE_AT]] += count
-            self._written_at = self._loop.time()
+        if connection is None:
+            return True
+        is_writable = True
+        try:
+            is_writable = connection.write(buffers)
+            if not is_writable:
+                self._note_paused(connection)
+        except MemoryError:
+            raise
+        except Exception as error:  # noqa: BLE001  # of one member, not of all
+            self._report("writing to a peer failed", error)
+            self._loop.call_soon(self._give_up)
+        # The session learns of it when its timer fires: to count the keepalive
+        # interval anew for every member of a flush would cost more than its writes.
+        self._sent[buffers[0][TYPE_AT]] += count
+        self._written_at = self._loop.time()
+        return is_writable
+
+    def _note_paused(self, connection: Connection) -> None:
+        """Let the send hold timer run while the socket is full (RFC 9687)."""
+        if not self._is_paused:
+            self._is_paused = True
+            self._paused_at_len = connection.unsent_len
+            self.session.note_send_blocked(self._loop.time())
+            self._rearm()
 
     def send_message(self, octets: bytes) -> None:
         """Put one message on the wire: ROUTE-REFRESH."""
-        self.write((octets,), 1)
+        if not self.write((octets,), 1):
+            self._handler.writing_paused()
+
+    def _send(self, conn_id: int, octets: bytes) -> None:
+        """Write what the session sends: on a connection that need not be established yet."""
+        connection = self._connections.get(conn_id)
+        if connection is None or connection.write((octets,)):
+            return
+        if connection is self._established:
+            self._note_paused(connection)
+            self._handler.writing_paused()
 
     def data_received(self, conn_id: int, data: bytes) -> None:
         """One chunk of octets came."""
@@ -253,18 +281,9 @@ class PeerDriver:
 
     def connection_lost(self, conn_id: int, reason: str) -> None:
         """The peer or the network closed a connection."""
-        self._forget(conn_id)
+        self._connections.pop(conn_id, None)
         self.session.connection_lost(conn_id, reason, self._loop.time())
         self._pump()
-
-    def writing_paused(self, conn_id: int) -> None:
-        """The socket is full: its update groups stop, the send hold timer starts."""
-        if conn_id == self._established_id and self._established is not None:
-            self._is_paused = True
-            self._paused_at_len = self._established.unsent_len
-            self.session.note_send_blocked(self._loop.time())
-            self._pump()
-            self._handler.fell_behind()
 
     def writing_resumed(self, conn_id: int) -> None:
         """The socket has room again."""
@@ -272,7 +291,7 @@ class PeerDriver:
             self._is_paused = False
             self.session.note_send_progress(self._loop.time(), is_blocked=False)
             self._pump()
-            self._handler.caught_breath()
+            self._handler.writing_resumed()
 
     def _pump(self) -> None:
         """Carry out what the session wants, until it wants nothing more."""
@@ -319,9 +338,7 @@ class PeerDriver:
                 if error is not None:
                     self.session.notify(error, self._loop.time())
             case Send():
-                connection = self._connections.get(event.conn_id)
-                if connection is not None:
-                    connection.write((event.octets,))
+                self._send(event.conn_id, event.octets)
             case Connect():
                 self._connect()
             case CancelConnect():
@@ -448,7 +465,7 @@ class PeerDriver:
         conn_id, self._next_id = self._next_id, self._next_id + 1
         connection.conn_id = conn_id
         connection.key = self.settings.password
-        connection.driver = self
+        connection.owner = self
         self._connections[conn_id] = connection
         local, remote = connection.address_pair()
         self.session.connection_made(
@@ -462,10 +479,6 @@ class PeerDriver:
         self._pump()
 
     def _close(self, conn_id: int) -> None:
-        connection = self._connections.get(conn_id)
-        self._forget(conn_id)
+        connection = self._connections.pop(conn_id, None)
         if connection is not None:
             connection.close()
-
-    def _forget(self, conn_id: int) -> None:
-        self._connections.pop(conn_id, None)

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from select import EPOLLIN, EPOLLOUT, POLLIN, POLLOUT
-from typing import TYPE_CHECKING, Final
+from typing import Final, Protocol
 
 from bgpd.net.network import Socket
 from bgpd.net.poller import Poller
@@ -17,9 +17,6 @@ from bgpd.net.sockets import (
     scope_of,
 )
 
-if TYPE_CHECKING:
-    from bgpd.net.driver import PeerDriver
-
 # Octets queued for one peer before its update group lets it fall behind. What is queued
 # is shared with the group's other members, so this bounds delay more than memory.
 HIGH_WATER: Final = 4 << 20
@@ -27,6 +24,19 @@ LOW_WATER: Final = 1 << 20
 LINGER: Final = 5.0  # seconds for the last octets of a connection that was closed
 READ_SIZE: Final = 1 << 15  # octets taken in at a time; some 10,000 prefixes at most
 _MOST_BUFFERS: Final = 64  # of one write; the kernel takes up to 1024
+
+
+class ConnectionOwner(Protocol):
+    """Who acts on what a connection's socket reports: a peer's driver."""
+
+    def data_received(self, conn_id: int, data: bytes) -> None:
+        """Octets came."""
+
+    def connection_lost(self, conn_id: int, reason: str) -> None:
+        """It is over, and not because its owner closed it."""
+
+    def writing_resumed(self, conn_id: int) -> None:
+        """After a write that returned false: there is room again."""
 
 
 class Connection:
@@ -38,8 +48,8 @@ class Connection:
 
     Attributes:
         sock: For options.
-        driver: Who takes what is received; ``None`` once the connection is closed.
-        conn_id: The driver's name for it.
+        owner: Who takes what is received; ``None`` once the connection is closed.
+        conn_id: The owner's name for it.
         key: The MD5 key that signs it; empty for none.
         unsent_len: Octets that wait for room in the socket.
     """
@@ -51,15 +61,15 @@ class Connection:
         "_poller",
         "_unsent",
         "conn_id",
-        "driver",
         "key",
+        "owner",
         "sock",
         "unsent_len",
     )
 
     def __init__(self, poller: Poller, sock: Socket) -> None:
         self.sock = sock
-        self.driver: PeerDriver | None = None
+        self.owner: ConnectionOwner | None = None
         self.conn_id = 0
         self.key = ""
         self.unsent_len = 0
@@ -99,12 +109,12 @@ class Connection:
         return self._descriptor >= 0 and has_events(self._descriptor, events)
 
     def close(self) -> None:
-        """Close without telling the driver; what was written may still leave.
+        """Close without telling the owner; what was written may still leave.
 
         A peer that takes nothing is cut off in the end: closing would wait for it for
         ever, and so would the octets.
         """
-        self.driver = None
+        self.owner = None
         if self._is_closing:
             return
         self._is_closing = True
@@ -132,9 +142,9 @@ class Connection:
     def _lose(self, reason: str) -> None:
         """Tell the session, unless it closed the connection itself."""
         self._end()
-        driver, self.driver = self.driver, None
-        if driver is not None:
-            driver.connection_lost(self.conn_id, reason)
+        owner, self.owner = self.owner, None
+        if owner is not None:
+            owner.connection_lost(self.conn_id, reason)
 
     def give_up(self, reason: str = "closed because of an internal error") -> None:
         """Drop the connection, and tell the session so."""
@@ -155,25 +165,30 @@ class Connection:
     # -- out ----------------------------------------------------------------------------
 
     # hot: per flush and member
-    def write(self, buffers: Sequence[bytes]) -> None:
-        """Put octets on the wire now; what the socket has no room for waits."""
+    def write(self, buffers: Sequence[bytes]) -> bool:
+        """Put octets on the wire now; what the socket has no room for waits.
+
+        Returns:
+            Whether more may follow. Where not, more than ``HIGH_WATER`` waits; the owner
+            hears ``writing_resumed`` once no more than ``LOW_WATER`` does, and gets the
+            same answer until then. What is written all the same waits too.
+        """
         if self._is_closing:
-            return
+            return True
         if self._unsent:
-            self._queue(buffers, 0)
-            return
+            return self._queue(buffers, 0)
         try:
             if len(buffers) == 1:
                 written = self.sock.send(buffers[0])
                 if written == len(buffers[0]):
-                    return
+                    return True
             else:
                 written = self.sock.sendmsg(buffers)
         except OSError:
             written = 0  # full; or broken, as the socket says when asked for room
-        self._queue(buffers, written)
+        return self._queue(buffers, written)
 
-    def _queue(self, buffers: Sequence[bytes], written: int) -> None:
+    def _queue(self, buffers: Sequence[bytes], written: int) -> bool:
         """Let what is left of buffers wait, after the first octets were written."""
         unsent, had_unsent = self._unsent, bool(self._unsent)
         for octets in buffers:
@@ -186,10 +201,9 @@ class Connection:
                 written -= size
         if unsent and not had_unsent:
             self._poller.watch(self._descriptor, EPOLLIN | EPOLLOUT)
-        if self.unsent_len > HIGH_WATER and not self._is_paused:
+        if self.unsent_len > HIGH_WATER:
             self._is_paused = True
-            if self.driver is not None:
-                self.driver.writing_paused(self.conn_id)
+        return not self._is_paused
 
     def _write_on(self) -> None:
         unsent = self._unsent
@@ -214,8 +228,8 @@ class Connection:
             self._poller.watch(self._descriptor, EPOLLIN)
         if self._is_paused and self.unsent_len <= LOW_WATER:
             self._is_paused = False
-            if self.driver is not None:
-                self.driver.writing_resumed(self.conn_id)
+            if self.owner is not None:
+                self.owner.writing_resumed(self.conn_id)
 
     # -- in -----------------------------------------------------------------------------
 
@@ -234,8 +248,8 @@ class Connection:
                 return
             if not data:
                 self._lose(reason_of(None))  # BGP has no half-closed sessions
-            elif self.driver is not None:
-                self.driver.data_received(self.conn_id, data)
+            elif self.owner is not None:
+                self.owner.data_received(self.conn_id, data)
 
 
 def reason_of(error: BaseException | None) -> str:

@@ -2,14 +2,14 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from math import inf
 from typing import Final
 
-from bgpd.pipeline.transmit_queue import Telling
+from bgpd.pipeline.membership import Membership
+from bgpd.pipeline.transmit_queue import TransmitQueue
 from bgpd.runtime.fault_isolation import piecewise
 from bgpd.runtime.log_setup import alike
-from reflector.export import ExportContext
 from reflector.group import UpdateGroup
 from reflector.pacing import Unrest
 from rib.change import Change
@@ -18,8 +18,6 @@ from rib.nlri import format_address, format_prefix
 from rib.path import Path
 from rib.path_set import members_of
 
-DEFAULT_INTERVAL: Final = 5.0
-"""Seconds: what RFC 4271 10 suggests inside an AS, as BIRD and FRR have no interval at all."""
 MOST_WARNED: Final = 10  # prefixes in one turn that get a line each
 _SHOWN: Final = 6  # paths in a line
 
@@ -32,8 +30,8 @@ class Pacing:
     Args:
         loop: For the time.
         loc_rib: Whose changes they are.
-        groups: Who is told.
-        telling: Writes.
+        membership: The groups.
+        queue: Takes what they encode.
         go_on: Called when something is due: it flushes, though nothing may have changed.
 
     Attributes:
@@ -44,28 +42,28 @@ class Pacing:
         self,
         loop: asyncio.AbstractEventLoop,
         loc_rib: LocRib,
-        groups: Mapping[ExportContext, UpdateGroup],
-        telling: Telling,
+        membership: Membership,
+        queue: TransmitQueue,
         go_on: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._loc_rib = loc_rib
-        self._groups = groups
-        self._telling = telling
+        self._membership = membership
+        self._groups = membership.groups
+        self._queue = queue
         self._go_on = go_on
         self.is_due = False
-        self._interval = DEFAULT_INTERVAL
         self._handle: asyncio.TimerHandle | None = None
         self._due = inf  # of it, monotonic seconds
 
     @property
     def interval(self) -> float:
         """Seconds between two announcements of a prefix that keeps changing; 0 is off."""
-        return self._interval
+        return self._membership.interval
 
     @interval.setter
     def interval(self, seconds: float) -> None:
-        self._interval = seconds
+        self._membership.interval = seconds
         for group in self._groups.values():
             group.pacer.interval = seconds
         self._arm(self._loop.time())
@@ -126,7 +124,7 @@ class Pacing:
 
     def _tell(self, group: UpdateGroup, changes: Sequence[Change]) -> None:
         for outbound in piecewise(group.flush, changes):
-            self._telling.add(outbound, group.members.values())
+            self._queue.add(outbound, group.members.values())
 
     def _warn(self, group: UpdateGroup) -> None:
         found, group.pacer.unrest = group.pacer.unrest, []
@@ -143,7 +141,7 @@ class Pacing:
                 unrest.seconds,
                 cause_of(unrest, paths),
                 target,
-                self._interval,
+                self.interval,
                 "; ".join(dict.fromkeys(map(_shown, paths[:_SHOWN]))),
                 extra=alike(prefix),
             )

@@ -1,8 +1,13 @@
-"""What flushes say, on its way to the members of update groups, in turns of a few milliseconds.
+"""Encoded flushes on their way to the members of update groups, in turns of a few milliseconds.
 
-A write costs 3 to 100 us, so that a thousand members would hold up the loop. What is told
-later is told whole and in order: a member that leaves, or that can take no more, is looked
+A write costs 3 to 100 us, so that a thousand members would hold up the loop. What is written
+later is written whole and in order: a member that leaves, or that can take no more, is looked
 after first.
+
+A write returns whether the socket still takes something, and calls nobody. A pass over the queue
+returns the members whose sockets are full; what that means for them is decided after it, when the
+queue is in order again. A full socket loses nothing meanwhile: its connection keeps what it is
+given, and that is at most what the queue holds.
 """
 
 from collections import deque
@@ -10,21 +15,21 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from time import monotonic
 
 from reflector.flush import Outbound
-from reflector.group import Member
+from reflector.member_fsm import Member
 from rib.path import Source
 
-Write = Callable[[Sequence[bytes], int], None]
-"""Takes octets, and how many messages of one type they are."""
+Write = Callable[[Sequence[bytes], int], bool]
+"""Takes octets, and how many messages of one type they are; tells whether more may follow."""
 
 
-def write_share(outbound: Outbound, source: Source, write: Write) -> None:
-    """Tell one member what there is for it."""
-    if share := outbound.share_of(source):
-        write(share, outbound.count_of(source))
+def write_share(outbound: Outbound, source: Source, write: Write) -> bool:
+    """Write what a flush holds for one member; tell whether more may follow."""
+    share = outbound.share_of(source)
+    return write(share, outbound.count_of(source)) if share else True
 
 
-class Telling:
-    """Flushes that are not told to all yet, the oldest first.
+class TransmitQueue:
+    """Flushes that are not written to all members yet, the oldest first.
 
     Args:
         writers: How each member is written to.
@@ -38,39 +43,44 @@ class Telling:
         return bool(self._flushes)
 
     def add(self, outbound: Outbound | None, members: Iterable[Member]) -> None:
-        """Let those who keep up be told; the others have noted what they miss."""
+        """Queue a flush for those of ``members`` that are not slow: slow ones noted it."""
         if outbound is not None:
             writers = self._writers
             # Turned round, since the last is the cheapest to take out.
             left = {
                 member.source: writers[member.source]
                 for member in reversed([*members])
-                if not member.is_behind
+                if not member.is_slow
             }
             self._flushes.append((outbound, left))
 
     # hot: per member
-    def go_on(self, seconds: float) -> None:
-        """Tell for about as long; at least one member."""
+    def drain(self, seconds: float) -> list[Source]:
+        """Write for about as long, at least to one member; return those that are full.
+
+        A member whose socket is full may be in it twice.
+        """
         flushes, until = self._flushes, monotonic() + seconds
+        full: list[Source] = []
         while flushes:
             outbound, left = flushes[0]
             special, whole = outbound.special, (outbound.octets,)
             count = outbound.count
             while left:
-                # Gone from here first: a write may find the socket full, which asks.
                 source, write = left.popitem()
                 if source in special:
-                    write_share(outbound, source, write)
-                elif count:
-                    write(whole, count)
+                    if not write_share(outbound, source, write):
+                        full.append(source)
+                elif count and not write(whole, count):
+                    full.append(source)
                 if monotonic() >= until:
-                    return
+                    return full
             flushes.popleft()
+        return full
 
-    def complete(self, source: Source) -> None:
-        """Tell one member all there is for it."""
-        for outbound, left in tuple(self._flushes):
+    def flush_member(self, source: Source) -> None:
+        """Write all that is queued for one member, which is full: the rest will be noted."""
+        for outbound, left in self._flushes:
             write = left.pop(source, None)
             if write is not None:
                 write_share(outbound, source, write)

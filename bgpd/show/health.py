@@ -270,7 +270,7 @@ def _table(tables: FamilyTables) -> TableFigures:
         groups=len(groups),
         members=sum(len(group.members) for group in groups),
         slow_peers=sum(
-            member.is_behind for group in groups for member in group.members.values()
+            member.is_slow for group in groups for member in group.members.values()
         ),
         paced=tables.pacing.held_count,
     )

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from bgpd.api.protocol import Arguments, Row
+from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.session.events import DownReason
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
@@ -20,6 +21,7 @@ from bgpd.speaker.prefix_limits import limits_of, outgoing_limit_of
 from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
 from reflector.advertised_limit import AdvertisedLimit
+from reflector.member_fsm import Member
 from rib.adj_rib_in import AdjRibIn
 from rib.family import Family
 from rib.nlri import parse_address
@@ -154,8 +156,8 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
         "end_of_rib_received": family in peer.ended_families,
-        "is_slow": member is not None and member.is_behind,
-        "pending": 0 if member is None else len(member.missed) + len(member.unseen),
+        "is_slow": member is not None and member.is_slow,
+        "pending": _pending_count(tables, member),
         **_withheld(view, peer, family),
     }
 
@@ -166,6 +168,14 @@ def _advertised(limit: AdvertisedLimit | None) -> Row:
         "advertised": None if limit is None else len(limit.advertised),
         "excess": 0 if limit is None else len(limit.waiting),
     }
+
+
+def _pending_count(tables: FamilyTables | None, member: Member | None) -> int:
+    """Return how many prefixes wait for a slow peer to take them."""
+    if tables is None or member is None:
+        return 0
+    walk = member.pending_walk_size(len(tables.loc_rib))
+    return len(member.pending_changes) + walk
 
 
 def _stale_phase(peer: Peer, family: Family) -> Row:

@@ -19,7 +19,8 @@ from bgpd.show.state import (
 )
 from bgpd.speaker.export_context import next_hop_mode
 from bgpd.speaker.speaker import Speaker
-from reflector.group import Member, UpdateGroup
+from reflector.group import UpdateGroup
+from reflector.member_fsm import Member
 from rib.attributes.text import format_next_hop
 
 
@@ -179,7 +180,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "role": context.role or None,
         "same_domain": context.is_same_domain,
         "members": [member.source.name for member in members],
-        "slow_peers": [_behind(member) for member in members if _is_behind(member)],
+        "slow_peers": [_slow_peer(tables, m) for m in members if _is_slow(m)],
         "pending": tables.pending_count,
         "oversized": group.unsent_count,
         "defers_routes": group.export.tells_own_only,
@@ -188,13 +189,13 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
     }
 
 
-def _is_behind(member: Member) -> bool:
-    return member.is_behind or bool(member.missed or member.unseen)
+def _is_slow(member: Member) -> bool:
+    return member.is_slow or member.has_pending
 
 
-def _behind(member: Member) -> Row:
+def _slow_peer(tables: FamilyTables, member: Member) -> Row:
     return {
         "peer": member.source.name,
-        "pending": len(member.missed),
-        "pending_walk": len(member.unseen),
+        "pending": len(member.pending_changes),
+        "pending_walk": member.pending_walk_size(len(tables.loc_rib)),
     }

@@ -14,7 +14,8 @@ from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.fault_isolation import each
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.peer import Peer
-from reflector.group import CATCH_UP_SLICE, UpdateGroup
+from reflector.group import UpdateGroup
+from reflector.walks import CATCH_UP_SLICE
 
 LOOK: Final = 1.0  # seconds between looks; microseconds for each peer that has a limit
 

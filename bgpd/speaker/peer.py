@@ -423,15 +423,15 @@ class Peer:
         self.stale.resume(lost)
         self._refreshes.resume(lost)
 
-    def fell_behind(self) -> None:
-        """Let update groups note what the peer misses."""
+    def writing_paused(self) -> None:
+        """Let update groups note changes for the peer: its socket is full."""
         for family in self.ribs_in:
-            self._context.tables[family].fell_behind(self.sources[family])
+            self._context.tables[family].writing_paused(self.sources[family])
 
-    def caught_breath(self) -> None:
-        """Tell the peer what it missed."""
+    def writing_resumed(self) -> None:
+        """Let update groups send the peer what they noted."""
         for family in self.ribs_in:
-            self._context.tables[family].caught_breath(self.sources[family])
+            self._context.tables[family].writing_resumed(self.sources[family])
 
     def rename(self, name: str) -> None:
         """Show the peer under another name."""

@@ -226,7 +226,7 @@ class Deferral:
         match step:
             case Step.TELL:
                 if self._recovery.caps.tell:
-                    speaker.tables[family].tell_all()
+                    speaker.tables[family].send_withheld()
                     _log.info(
                         "%s: advertising peers' routes after %.1f s", family, seconds
                     )

@@ -29,7 +29,6 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/net/driver.py:PeerDriver": (37, 21),
     "bgpd/node/datastore_follower.py:DatastoreFollower": (14, 17),
     "bgpd/node/reconciler.py:Reconciler": (14, 14),
-    "bgpd/pipeline/family_tables.py:FamilyTables": (37, 20),
     "bgpd/runtime/log_writer.py:LogWriter": (8, 13),
     "bgpd/session/connection_fsm.py:Connection": (42, 21),
     "bgpd/session/connections.py:Connections": (30, 16),

@@ -80,6 +80,15 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/rib/test_loc_rib_reads.py",
         "tests/property/test_loc_rib.py",
     ),
+    "reflector/member_fsm.py": (
+        "tests/unit/reflector/test_member_fsm.py",
+        "tests/unit/reflector/test_walks.py",
+        "tests/unit/reflector/test_group_history.py",
+    ),
+    "reflector/walks.py": (
+        "tests/unit/reflector/test_walks.py",
+        "tests/unit/reflector/test_group_history.py",
+    ),
     "reflector/group.py": (*_GROUP, "tests/property/test_group.py"),
 }
 """Module -> the tests that must notice; quick ones, since each mutant runs them all."""

@@ -14,13 +14,14 @@ from hypothesis.stateful import (
     rule,
 )
 
-import bgpd.pipeline.family_tables
-import reflector.group
+import bgpd.pipeline.flush_scheduler
 import reflector.pacing
 import reflector.path_ids
+import reflector.walks
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.work_queue import Jobs
 from reflector.export import Export, ExportContext, Target
+from reflector.member_fsm import State
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable, Reachability
@@ -107,12 +108,11 @@ class Groups(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.patches: list[Any] = [
-            mock.patch.object(bgpd.pipeline.family_tables, "CATCH_UP_SLICE", 1),
-            mock.patch.object(reflector.group, "CATCH_UP_SLICE", 1),
-            mock.patch.object(bgpd.pipeline.family_tables, "FLUSH_LIMIT", 3),
-            mock.patch.object(
-                bgpd.pipeline.family_tables, "TELL_TIME", 0.0
-            ),  # one each turn
+            mock.patch.object(reflector.walks, "CATCH_UP_SLICE", 1),
+            mock.patch.object(bgpd.pipeline.flush_scheduler, "FLUSH_LIMIT", 3),
+            mock.patch.object(  # one each turn
+                bgpd.pipeline.flush_scheduler, "WRITE_TIME", 0.0
+            ),
             mock.patch.object(reflector.pacing, "FREE", 2),  # the third change waits
             mock.patch.object(reflector.pacing, "FIRST_WAIT", 5.0),
             mock.patch.object(reflector.path_ids, "_FLOOR", 1),  # taken back often
@@ -242,12 +242,11 @@ class Groups(RuleBasedStateMachine):
         told = self.told[peer] = Told(add_path=most is not None)
         self.add_path[peer] = most
 
-        def write(share: Sequence[bytes], count: int) -> None:
+        def write(share: Sequence[bytes], count: int) -> bool:
             octets = octets_of(share)
             assert count == len(messages_of(octets))
             told.take(octets)
-            if peer in self.is_full:
-                self.tables.fell_behind(source)
+            return peer not in self.is_full
 
         def swept(keys: set[tuple[int, bytes]]) -> None:
             group = self.tables.group_of(source)
@@ -277,7 +276,7 @@ class Groups(RuleBasedStateMachine):
     def socket_drains(self, data) -> None:
         peer = data.draw(st.sampled_from(sorted(self.is_full)))
         self.is_full.discard(peer)
-        self.tables.caught_breath(self.sources[peer])
+        self.tables.writing_resumed(self.sources[peer])
 
     @precondition(lambda self: self.told)
     @rule(data=st.data(), is_enhanced=st.booleans())
@@ -326,14 +325,14 @@ class Groups(RuleBasedStateMachine):
 
     @rule()
     def identifiers_are_taken_back(self) -> None:
-        ids = self.tables._path_ids
+        ids = self.tables._membership.path_ids
         if ids._next_sweep < maxsize:  # else one is under way
             ids._next_sweep = 1
 
     @rule()
     def settle(self) -> None:
         for peer in sorted(self.is_full):
-            self.tables.caught_breath(self.sources[peer])
+            self.tables.writing_resumed(self.sources[peer])
         self.is_full.clear()
         self.loop.run()
         for peer, told in self.told.items():
@@ -342,9 +341,10 @@ class Groups(RuleBasedStateMachine):
             assert told.stale is None
             member = self.tables.member(self.sources[peer])
             assert member is not None
-            assert member.has_everything
-            assert member.closing is None
-            assert not member.is_in_doubt
+            assert member.state is State.CURRENT
+            assert not member.has_pending
+            assert not member.has_uncertain_export
+            assert not member.end_mark
 
     def lone(self, peer: int):
         rules = self.policies[self.policy_of[peer]]

@@ -27,7 +27,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from tests.support.exports import a_client, a_context, group_of
+from tests.support.exports import a_client, a_context, group_of, make_current
 from tests.support.routes import slow_twin, some_attributes
 from tests.support.told import Told, by_prefix, messages_of, octets_of
 
@@ -162,7 +162,7 @@ class World:
         self.export = an_export(spec, most)
         self.group = group_of(an_export(spec, most), ids)
         for source in MEMBERS:
-            self.group.join(source)
+            make_current(self.group.join(source))
         self.told = {source: Told(add_path=most is not None) for source in MEMBERS}
 
     def take(self, outbound: Outbound | None, *members: Source) -> None:
@@ -171,7 +171,7 @@ class World:
             return
         assert outbound.special <= self.told.keys()
         for source in members or MEMBERS:
-            if members or not self.group.members[source].is_behind:
+            if members or not self.group.members[source].is_slow:
                 octets = octets_of(outbound.share_of(source))
                 assert all(len(body) + 19 <= MESSAGE for _, body in messages_of(octets))
                 self.told[source].take(octets)
@@ -238,11 +238,10 @@ def test_members_that_cannot_keep_up_miss_nothing_while_a_policy_changes(
     )
     for number, step in enumerate(steps):
         if number == blocked_at:
-            member.is_behind = True
-            member.is_in_doubt = group.outdated_count > 0
+            group.writing_paused(slow)
         world.take(step())
     assert group.outdated_count == 0
-    is_in_doubt = member.is_in_doubt
-    missed = changes_since(after, member.missed.items(), has_equal=is_in_doubt)
+    is_in_doubt = member.has_uncertain_export
+    missed = changes_since(after, member.pending_changes.items(), has_equal=is_in_doubt)
     world.take(group.encode(missed, is_in_doubt=is_in_doubt), slow)
     world.check(after)

@@ -6,6 +6,7 @@ from typing import Any
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from reflector.export import Export, ExportContext, Outgoing, Target
 from reflector.group import UpdateGroup
+from reflector.member_fsm import Member
 from reflector.path_ids import PathIds
 from rib.attributes.path_attributes import PathAttributes, iterate
 from rib.family import IPV4_UNICAST
@@ -81,3 +82,12 @@ def values(outgoing: Outgoing | None) -> dict[int, bytes]:
     """Return type code -> value octets of what is told."""
     assert outgoing is not None
     return {code: value for _, code, value in iterate(outgoing.attributes)}
+
+
+def make_current(member: Member) -> Member:
+    """Feed a member all that leads to CURRENT, as if it had been sent the whole table."""
+    member.joined(b"")
+    member.walk_began()
+    member.walk_finished()
+    member.end_allowed()
+    return member

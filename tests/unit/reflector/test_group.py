@@ -10,7 +10,7 @@ from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.path import NextHop, Path, Source
 from rib.policy import ACCEPT_ALL, Policy
-from tests.support.exports import a_client, a_context, group_of
+from tests.support.exports import a_client, a_context, group_of, make_current
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import Told, messages_of, octets_of
 
@@ -210,16 +210,16 @@ def test_what_is_remembered_of_ever_new_paths_is_bounded() -> None:
 
 def test_what_came_and_went_while_a_member_was_behind_is_not_remembered() -> None:
     group, source, member = a_group(), a_client(1), a_client(2)
-    behind = group.join(member)
-    behind.is_behind = True
+    behind = make_current(group.join(member))
+    group.writing_paused(member)
     loc_rib = LocRib(IPV4_UNICAST)
     path, other = a_path(source), a_path(source, some_attributes(local_pref=2))
     held = [ONE, TWO]
     group.flush(loc_rib.announce(held, path))
-    behind.missed.clear()  # as if it had been told
+    behind.pending_changes.clear()  # as if it had been told
     for number in range(2000):
         passing = nlris(f"10.{9 + number % 40}.{number // 40}.0/24")
         for prefixes, some in ((passing, path), (passing, other), (held, other)):
             group.flush(loc_rib.announce(prefixes, some))
         group.flush(loc_rib.withdraw(passing, source))
-    assert behind.missed == {ONE: path, TWO: path}
+    assert behind.pending_changes == {ONE: path, TWO: path}

@@ -3,9 +3,8 @@
 import pytest
 
 from bgpd.wire.pack import pack_withdraw
-from reflector import group as group_module
 from reflector.export import Export
-from reflector.group import CatchUp, Member
+from reflector.member_fsm import State
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -21,7 +20,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from tests.support.exports import a_client, a_context, group_of
+from tests.support.exports import a_client, a_context, group_of, make_current
 from tests.support.routes import nlris, some_attributes
 from tests.support.told import Told, octets_of
 
@@ -55,8 +54,8 @@ class World:
         self.changes = changes
         self.group = group_of(an_export(spec, **changes))
         self.first, self.second, self.reader = map(a_client, (1, 2, 3))
-        self.member = self.group.join(self.reader)
-        self.group.join(self.first)
+        self.member = make_current(self.group.join(self.reader))
+        make_current(self.group.join(self.first))
         self.rib = LocRib(IPV4_UNICAST)
         self.told = Told(add_path="add_path_max" in changes)
 
@@ -85,48 +84,47 @@ class TestMembersThatFellBehind:
     def test_they_are_told_nothing_and_what_changed_is_noted(self) -> None:
         world = World()
         other = world.group.join(world.second)
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         path = world.path()
         world.group.flush([Change(None, path, [ONE, TWO])])
-        assert world.member.missed == {ONE: None, TWO: None}
-        assert not other.missed
-        assert not world.member.has_everything
+        assert world.member.pending_changes == {ONE: None, TWO: None}
+        assert not other.pending_changes
 
     def test_what_was_told_last_is_what_counts(self) -> None:
         world = World()
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         old, new, newest = world.path(), world.path(med=1), world.path(med=2)
         world.group.flush([Change(old, new, [ONE])])
         world.group.flush([Change(new, newest, [ONE, TWO])])
         world.group.flush([Change(newest, None, [THREE])])
-        assert world.member.missed == {ONE: old, TWO: new, THREE: newest}
+        assert world.member.pending_changes == {ONE: old, TWO: new, THREE: newest}
 
     def test_what_came_and_went_meanwhile_is_none_of_their_business(self) -> None:
         world = World()
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         path, newer, other = world.path(), world.path(med=1), world.path(med=2)
         world.group.flush([Change(None, path, [ONE]), Change(other, path, [TWO])])
         world.group.flush([Change(path, newer, [ONE, TWO])])
-        assert world.member.missed == {ONE: None, TWO: other}
+        assert world.member.pending_changes == {ONE: None, TWO: other}
         world.group.flush([Change(newer, None, [ONE, TWO, THREE])])
-        assert world.member.missed == {TWO: other, THREE: newer}
+        assert world.member.pending_changes == {TWO: other, THREE: newer}
 
     def test_a_change_behind_the_best_path_is_none_to_them(self) -> None:
         world = World()
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         best = world.path(local_pref=200)
         world.rib.announce([ONE], best)
         changes = world.rib.announce([ONE], world.path(world.second))
         assert world.group.flush(changes) is None
-        assert not world.member.missed
+        assert not world.member.pending_changes
 
     def test_with_several_paths_told_it_is_one(self) -> None:
         world = World(add_path_max=0)
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         best = world.path(local_pref=200)
         world.rib.announce([ONE], best)
         world.group.flush(world.rib.announce([ONE], world.path(world.second)))
-        assert world.member.missed == {ONE: best}
+        assert world.member.pending_changes == {ONE: best}
 
 
 class TestChangedExports:
@@ -198,10 +196,10 @@ class TestChangedExports:
     def test_what_is_not_outdated_is_no_change_to_who_is_behind(self) -> None:
         world = World()
         world.rib.announce([ONE, TWO], world.path())
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         world.group.replace_export(an_export(TAGS), [ONE])
         world.group.tell_again(world.rib.table, [ONE, TWO])
-        assert set(world.member.missed) == {ONE}
+        assert set(world.member.pending_changes) == {ONE}
 
     def test_a_change_behind_the_best_path_is_not_told_meanwhile(self) -> None:
         world = World()
@@ -215,12 +213,12 @@ class TestChangedExports:
         path = world.path()
         world.group.flush(world.rib.announce([ONE], path))
         current = world.group.members[world.first]
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         world.group.replace_export(an_export(TAGS), [ONE])
-        assert world.member.is_in_doubt
-        assert not current.is_in_doubt
+        assert world.member.has_uncertain_export
+        assert not current.has_uncertain_export
         world.group.tell_again(world.rib.table, [ONE])
-        assert world.member.missed == {ONE: path}
+        assert world.member.pending_changes == {ONE: path}
 
 
 class TestDoubt:
@@ -249,10 +247,10 @@ class TestDoubt:
 
     def test_who_is_behind_is_in_doubt_too(self) -> None:
         world = World()
-        world.member.is_behind = True
+        world.group.writing_paused(world.reader)
         world.group.doubt([])
-        assert world.member.is_in_doubt
-        assert not world.group.members[world.first].is_in_doubt
+        assert world.member.has_uncertain_export
+        assert not world.group.members[world.first].has_uncertain_export
 
     def test_of_several_paths_too(self) -> None:
         """More may have been told than may be told now."""
@@ -274,52 +272,30 @@ class TestDoubt:
         assert octets_of(outbound.share_of(a_client(9))).count(ONE) == 3
 
 
-class TestCatchingUp:
-    def test_in_slices_that_can_be_put_back(self, monkeypatch) -> None:
-        monkeypatch.setattr(group_module, "CATCH_UP_SLICE", 2)
-        walk = CatchUp([], [ONE, TWO, THREE])
-        first = walk.next_slice()
-        assert first == [ONE, TWO]
-        walk.put_back(first[1:])
-        assert walk.next_slice() == [TWO, THREE]
-        assert walk.next_slice() == []
-
-    def test_who_cannot_keep_up_goes_on_alone(self, monkeypatch) -> None:
-        monkeypatch.setattr(group_module, "CATCH_UP_SLICE", 1)
-        slow, quick = Member(a_client(1)), Member(a_client(2))
-        for member in (slow, quick):
-            member.is_walking = True
-            assert not member.has_everything
-        slow.unseen = [b"\x08\x0b"]
-        walk = CatchUp([slow, quick], [ONE, TWO, THREE])
-        walk.next_slice()
-        walk.leave(slow)
-        assert walk.members == [quick]
-        assert slow.unseen == [b"\x08\x0b", TWO, THREE]
-        assert slow.has_everything
-        assert not quick.has_everything
-        assert [slow.is_walking, quick.is_walking] == [False, True]
-        assert walk.next_slice() == [TWO]
-
-    def test_a_new_member_holds_nothing_and_lacks_nothing(self) -> None:
-        source = a_client(9)
-        member = World().group.join(source)
-        assert member.has_everything
-        expected: dict[str, object] = {
-            "closing": None,
-            "is_behind": False,
-            "is_blocked": False,
-            "is_in_doubt": False,
-            "is_walking": False,
-            "missed": {},
-            "next_refresh": None,
-            "source": source,
-            "unseen": [],
-        }
-        assert {name: getattr(member, name) for name in expected} == expected
-
-    def test_who_left_is_no_member(self) -> None:
-        world = World()
+def test_who_left_is_no_member() -> None:
+    world = World()
+    for _ in range(2):
         world.group.leave(world.reader)
-        world.group.leave(world.reader)
-        assert set(world.group.members) == {world.first}
+        world.group.writing_paused(world.reader)
+    assert set(world.group.members) == {world.first}
+    assert world.member.state is State.OUTSIDE
+
+
+def test_writing_is_paused_in_a_walk_and_the_rest_is_kept() -> None:
+    world = World()
+    joining = world.group.join(world.second)
+    joining.joined(b"end")
+    assert world.group.walks.gather(joining)
+    assert world.group.walks.begin([ONE, TWO]) is not None
+    world.group.writing_paused(world.second)
+    assert joining.pending_walk == [ONE, TWO]
+    assert not joining.has_uncertain_export
+
+
+def test_what_it_was_sent_is_uncertain_while_an_export_is_replaced() -> None:
+    world = World()
+    world.rib.announce([ONE], world.path())
+    world.group.replace_export(an_export(TAGS), [ONE])
+    assert not world.member.has_uncertain_export
+    world.group.writing_paused(world.reader)
+    assert world.member.has_uncertain_export

@@ -13,7 +13,7 @@ import uvloop
 from bgpd.net import poller as poller_module
 from bgpd.net import tcp_connection as connection_module
 from bgpd.net.poller import Poller
-from bgpd.net.tcp_connection import Connection
+from bgpd.net.tcp_connection import LOW_WATER, Connection
 from tests.support.speakers import on_both_loops, until
 from tests.support.turns import turn
 
@@ -28,6 +28,7 @@ class Recorder:
         self.received: dict[int, bytes] = {}
         self.pieces: list[int] = []  # whose, in order
         self.lost: dict[int, str] = {}
+        self.resumed: list[int] = []
 
     def data_received(self, conn_id: int, data: bytes) -> None:
         self.received[conn_id] = self.received.get(conn_id, b"") + data
@@ -35,6 +36,9 @@ class Recorder:
 
     def connection_lost(self, conn_id: int, reason: str) -> None:
         self.lost[conn_id] = reason
+
+    def writing_resumed(self, conn_id: int) -> None:
+        self.resumed.append(conn_id)
 
 
 @asynccontextmanager
@@ -61,7 +65,7 @@ def some_connections(
     for conn_id in range(count):
         connection, far = a_connection(poller)
         connection.conn_id = conn_id
-        connection.driver = recorder  # type: ignore[assignment]  # as far as it is asked
+        connection.owner = recorder
         far_ends.append(far)
     return far_ends
 
@@ -154,30 +158,28 @@ async def test_what_is_written_arrives_in_order_however_slowly_it_is_read() -> N
 
 
 @on_both_loops
-async def test_the_driver_is_told_when_too_much_waits_and_when_it_has_left() -> None:
-    told: list[str] = []
-
-    class Driver(Recorder):
-        def writing_paused(self, conn_id: int) -> None:
-            told.append(f"paused {conn_id}")
-
-        def writing_resumed(self, conn_id: int) -> None:
-            told.append(f"resumed {conn_id}")
-
+async def test_a_write_says_when_too_much_waits_and_the_owner_hears_when_it_has_left() -> (
+    None
+):
+    recorder = Recorder()
     async with a_poller() as poller:
         connection, far = a_connection(poller)
-        connection.driver = Driver()  # type: ignore[assignment]
+        connection.owner = recorder
+        answers = []
         while connection.unsent_len <= connection_module.HIGH_WATER:
-            assert told == []
-            connection.write([bytes(1 << 20)])
-        assert told == ["paused 0"]
-        connection.write([b"more"])
+            answers.append(connection.write([bytes(1 << 20)]))
+        assert answers == [True] * (len(answers) - 1) + [False]
+        assert not connection.write([b"more"])
         reader, writer = await asyncio.open_connection(sock=far)
         while connection.unsent_len:
+            assert not recorder.resumed or connection.unsent_len <= LOW_WATER
+            assert connection.write([b""]) == bool(recorder.resumed)
             assert await reader.read(1 << 20)
-        assert told == ["paused 0", "resumed 0"]
+        assert recorder.resumed == [0]
+        assert connection.write([b"again"])
         writer.close()
         await until(lambda: connection.is_closed)
+        assert connection.write([b"too late"])
 
 
 @on_both_loops
@@ -211,7 +213,7 @@ async def test_a_reset_connection_is_lost_with_the_reason() -> None:
         await turn(3)
         connection, far = a_connection(poller)
         connection.conn_id = 2
-        connection.driver = recorder  # type: ignore[assignment]
+        connection.owner = recorder
         while not connection.unsent_len:
             connection.write([bytes(1 << 20)])
         for sock in (idle, writing, far):

@@ -5,12 +5,13 @@ from collections.abc import Sequence
 
 import pytest
 
-from bgpd.pipeline import family_tables as tables_module
-from bgpd.pipeline.family_tables import FLUSH_LIMIT, FamilyTables
+from bgpd.pipeline import flush_scheduler
+from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.pipeline.flush_scheduler import FLUSH_LIMIT
 from bgpd.runtime.work_queue import Jobs
-from reflector import group as group_module
+from reflector import walks
 from reflector.export import ExportContext, Target
-from reflector.group import CATCH_UP_SLICE, CatchUp
+from reflector.walks import CATCH_UP_SLICE, Walk
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.nlri import make_nlri, parse_prefix
@@ -71,7 +72,8 @@ class Peers:
     def __init__(self, real_loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = StepLoop()
         loop = real_loop or self.loop.as_event_loop()
-        self.tables = FamilyTables(LocRib(IPV4_UNICAST), loop, Jobs(loop))
+        self.jobs = Jobs(loop)
+        self.tables = FamilyTables(LocRib(IPV4_UNICAST), loop, self.jobs)
         self.sources: list[Source] = []
         self.told: list[Told] = []
         self.writes: list[int] = []  # by whom, in order
@@ -84,13 +86,12 @@ class Peers:
         self.sources.append(source)
         self.told.append(told)
 
-        def write(share: Sequence[bytes], count: int) -> None:
+        def write(share: Sequence[bytes], count: int) -> bool:
             self.writes.append(number)
             octets = octets_of(share)
             assert count == len(messages_of(octets))
             told.take(octets)
-            if number in self.full:
-                self.tables.fell_behind(source)
+            return number not in self.full
 
         context = context or a_context(cluster_id=7, policy=policy.name)
         self.tables.join(source, context, policy, write)
@@ -105,7 +106,7 @@ class Peers:
 
     def drain(self, number: int) -> None:
         self.full.discard(number)
-        self.tables.caught_breath(self.sources[number])
+        self.tables.writing_resumed(self.sources[number])
 
     def held(self, number: int) -> set[bytes]:
         return set(by_prefix(self.told[number].view))
@@ -113,8 +114,7 @@ class Peers:
 
 @pytest.fixture
 def peers(monkeypatch: pytest.MonkeyPatch) -> Peers:
-    monkeypatch.setattr(tables_module, "CATCH_UP_SLICE", 2)
-    monkeypatch.setattr(group_module, "CATCH_UP_SLICE", 2)
+    monkeypatch.setattr(walks, "CATCH_UP_SLICE", 2)
     return Peers()
 
 
@@ -182,7 +182,7 @@ def test_a_member_that_is_full_before_its_first_slice(peers: Peers) -> None:
     peers.announce(*NLRIS)
     peers.loop.run()
     slow = peers.join()
-    peers.tables.fell_behind(peers.sources[slow])
+    peers.tables.writing_paused(peers.sources[slow])
     peers.loop.run()
     assert not peers.writes
     peers.drain(slow)
@@ -195,7 +195,7 @@ class TestAFlushThatIsToldInTurns:
     @pytest.fixture
     def half_told(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peers:
         """The first of three members has been told of a change, the others have not."""
-        monkeypatch.setattr(tables_module, "TELL_TIME", 0.0)
+        monkeypatch.setattr(flush_scheduler, "WRITE_TIME", 0.0)
         for _ in range(3):
             peers.join()
         peers.loop.run()
@@ -218,7 +218,7 @@ class TestAFlushThatIsToldInTurns:
         assert all(half_told.held(n) == set(NLRIS[1:]) for n in range(3))
 
     def test_who_falls_behind_meanwhile_misses_nothing(self, half_told: Peers) -> None:
-        half_told.tables.fell_behind(half_told.sources[2])
+        half_told.tables.writing_paused(half_told.sources[2])
         half_told.withdraw(NLRIS[0])
         half_told.loop.run()
         half_told.drain(2)
@@ -242,7 +242,7 @@ def test_a_flush_waits_a_little_for_what_was_received(
 ) -> None:
     peers = Peers()
     has_more = True
-    monkeypatch.setattr(peers.tables, "_has_more", lambda: has_more)
+    monkeypatch.setattr(peers.tables._flushes, "_has_more", lambda: has_more)
     peers.join()
     peers.loop.run()
     peers.writes.clear()
@@ -276,13 +276,13 @@ def test_what_a_slow_member_misses_is_bounded_by_the_table(peers: Peers) -> None
     slow = peers.join()
     peers.announce(*NLRIS)
     peers.loop.run()
-    peers.tables.fell_behind(peers.sources[slow])
+    peers.tables.writing_paused(peers.sources[slow])
     for local_pref in range(50):
         peers.announce(*NLRIS, local_pref=local_pref)
         peers.loop.run()
     member = peers.tables.member(peers.sources[slow])
     assert member is not None
-    assert len(member.missed) == len(NLRIS)
+    assert len(member.pending_changes) == len(NLRIS)
     before = len(peers.writes)
     peers.drain(slow)
     peers.loop.run()
@@ -396,7 +396,7 @@ class TestPolicies:
                 peers.loop.step()
         else:
             peers.loop.run()
-        peers.tables.fell_behind(peers.sources[slow])
+        peers.tables.writing_paused(peers.sources[slow])
         if not is_joining:
             peers.announce(*NLRIS[:2], local_pref=7)
         peers.loop.run()
@@ -466,7 +466,7 @@ def test_members_that_join_while_others_catch_up_wait_and_go_together(
     for _ in range(5):
         others.append(peers.join())
         peers.loop.step()
-        assert len(peers.tables._jobs) <= 1
+        assert len(peers.jobs) <= 1
     peers.withdraw(NLRIS[0])
     peers.loop.run()
     for number in (first, *others):
@@ -474,7 +474,8 @@ def test_members_that_join_while_others_catch_up_wait_and_go_together(
         assert peers.told[number].ends == 1
     # Two walks through the table, not six: one write for each slice, and one for its end.
     assert peers.writes.count(others[-1]) <= len(NLRIS) // 2 + 2
-    assert not peers.tables._catching_up
+    (group,) = peers.tables.groups.values()
+    assert group.walks.walk is None
 
 
 def test_a_catch_up_that_fails_does_not_hold_up_those_who_wait(
@@ -487,8 +488,8 @@ def test_a_catch_up_that_fails_does_not_hold_up_those_who_wait(
     waiting = peers.join()
     (group,) = peers.tables.groups.values()
     with monkeypatch.context() as patch:
-        patch.setattr(CatchUp, "next_slice", lambda _: 1 // 0)
-        while group in peers.tables._catching_up:
+        patch.setattr(Walk, "next_slice", lambda _: 1 // 0)
+        while group.walks.walk is not None:
             peers.loop.step()
     peers.loop.run()
     assert peers.held(waiting) == set(NLRIS)
@@ -501,17 +502,16 @@ def test_leaving_leaves_nothing_behind(peers: Peers) -> None:
     for number in numbers:
         peers.tables.leave(peers.sources[number])
         peers.tables.leave(peers.sources[number])
-    peers.tables.fell_behind(peers.sources[0])
-    peers.tables.caught_breath(peers.sources[0])
+    peers.tables.writing_paused(peers.sources[0])
+    peers.tables.writing_resumed(peers.sources[0])
     peers.tables.refresh(peers.sources[0])
     peers.tables.move(peers.sources[0], a_context(), ANY)
     peers.loop.run()
     tables = peers.tables
     assert not tables.groups
     assert tables.group_of(peers.sources[0]) is None
-    assert not tables._writers  # nothing may be pinned
-    assert not tables._catching_up
-    assert not tables._joining
+    assert not tables._membership.writers  # nothing may be pinned
+    assert not peers.jobs
 
 
 def test_listeners_hear_every_change_in_order(peers: Peers) -> None:

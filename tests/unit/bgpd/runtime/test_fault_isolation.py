@@ -170,13 +170,13 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_who_joins(
         # End-of-RIB follows: who joins is not left in the midst of the table.
         await until(lambda: IPV4_UNICAST in b.peer(a).ended_families)
         tables, source = a.speaker.tables[IPV4_UNICAST], a.peer(b).sources[IPV4_UNICAST]
-        tables.fell_behind(source)
+        tables.writing_paused(source)
         a.withdraw(*prefixes)
         await until(lambda: not tables.pending_count)
-        tables.caught_breath(source)
+        tables.writing_resumed(source)
         member = tables.member(source)
         assert member is not None
-        await until(lambda: not member.is_behind)
+        await until(lambda: not member.is_slow)
         await until(lambda: not b.prefixes())
 
 

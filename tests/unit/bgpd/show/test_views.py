@@ -662,7 +662,7 @@ def test_groups_tell_who_is_told_the_same(full):
 
 
 def test_a_member_that_is_behind_is_named_with_what_it_misses(full):
-    full.speaker.peers["192.0.2.1"].fell_behind()
+    full.speaker.peers["192.0.2.1"].writing_paused()
     two = full.speaker.peers["192.0.2.2"]
     full.speaker.tables[IPV4_UNICAST].flush_now()
     full.announce(two, "20.0.0.0/8", "21.0.0.0/8")
@@ -778,9 +778,10 @@ class Wire:
     def __init__(self) -> None:
         self.octets = bytearray()
 
-    def write(self, buffers: Sequence[bytes]) -> None:
+    def write(self, buffers: Sequence[bytes]) -> bool:
         for octets in buffers:
             self.octets += octets
+        return True
 
     def updates(self) -> list[bytes]:
         return [body for kind, body in Framer().feed(bytes(self.octets)) if kind == 2]

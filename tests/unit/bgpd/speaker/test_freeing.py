@@ -13,7 +13,8 @@ from bgpd.speaker.peer import Peer
 from bgpd.speaker.peer_handover import follow_ranges
 from bgpd.wire.capabilities import GracefulRestart
 from reflector.export import Export
-from reflector.group import Member, UpdateGroup
+from reflector.group import UpdateGroup
+from reflector.member_fsm import Member
 from rib.adj_rib_in import AdjRibIn
 from rib.family import IPV4_UNICAST
 from rib.path import Path, Source

@@ -195,7 +195,7 @@ async def test_ever_new_path_identifiers() -> None:
         async with ScriptedPeer(who, node.addr, PORT) as remote:
             way = ((IPV4_UNICAST, AddPathDirection.SEND),)
             await a_session(node, remote, who, add_path=way)
-            ids = node.speaker.tables[IPV4_UNICAST]._path_ids
+            ids = node.speaker.tables[IPV4_UNICAST]._membership.path_ids
             for turn in range(10):
                 numbers = [(turn * 500 + n + 1).to_bytes(4, "big") for n in range(500)]
                 pieces = [number + MANY[n] for n, number in enumerate(numbers)]

@@ -1,0 +1,204 @@
+"""Members of update groups on their way to the whole table: those that join, and slow peers.
+
+Every event of ``reflector.member_fsm`` but WRITING_PAUSED and EXPORT_CHANGED is fed here, and every
+output is carried out here: a member that must have the table takes part in a walk of its group, a
+slow peer whose socket has room again is sent what was noted, in slices, on its own.
+
+Each slice flushes first. A change that is taken back while it waits is flushed to nobody; a slice
+that showed the state in between would leave a member with a route that nothing withdraws, or
+without one that nothing sends.
+"""
+
+import asyncio
+from collections.abc import Iterator
+from functools import partial
+
+from bgpd.pipeline.flush_scheduler import FlushScheduler
+from bgpd.pipeline.membership import Membership
+from bgpd.pipeline.re_export import ReExport
+from bgpd.pipeline.transmit_queue import Write
+from bgpd.runtime.fault_isolation import piecewise
+from bgpd.runtime.work_queue import Jobs
+from bgpd.wire.update import end_of_rib
+from reflector import walks
+from reflector.export import ExportContext
+from reflector.flush import Outbound
+from reflector.group import UpdateGroup
+from reflector.member_fsm import Action, Member, Output, State
+from reflector.walks import Walk
+from rib.change import changes_since
+from rib.loc_rib import LocRib
+from rib.path import Source
+from rib.policy import Policy
+
+
+class CatchUp:
+    """Brings members of one family's groups to the whole table, and keeps slow peers going.
+
+    Args:
+        loc_rib: The table.
+        loop: For beginning a walk once all have joined that do so in one turn.
+        jobs: For slices.
+        membership: The members.
+        flushes: Writes.
+        re_export: Sends what changed exports make of prefixes, before they are sent anyway.
+
+    Attributes:
+        withholds_end_of_rib: We restarted, and have not got the whole table: End-of-RIB
+            waits (RFC 4724 4.1).
+    """
+
+    def __init__(
+        self,
+        loc_rib: LocRib,
+        loop: asyncio.AbstractEventLoop,
+        jobs: Jobs,
+        *,
+        membership: Membership,
+        flushes: FlushScheduler,
+        re_export: ReExport,
+    ) -> None:
+        self.withholds_end_of_rib = False
+        self._loc_rib = loc_rib
+        self._loop = loop
+        self._jobs = jobs
+        self._membership = membership
+        self._flushes = flushes
+        self._re_export = re_export
+
+    # -- events of sessions -------------------------------------------------------------
+
+    def join(
+        self, source: Source, context: ExportContext, policy: Policy, write: Write
+    ) -> None:
+        """Add a session: it is sent the whole table, then End-of-RIB (RFC 4724 2)."""
+        member = self._membership.enter(source, context, policy, write)
+        self._carry_out(member, member.joined(end_of_rib(self._loc_rib.family)))
+
+    def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
+        """Let a session that is up be served by another context, and sent what differs."""
+        group, was = self._membership.group_of(source), self._membership.member(source)
+        if group is None or was is None or group.export.context == context:
+            return
+        self._flushes.flush_now()
+        was_blocked = was.state is State.BLOCKED
+        write = self._membership.writers[source]
+        member = self._membership.enter(source, context, policy, write)
+        outputs = member.moved(was, {**self._loc_rib.table, **group.pacer.held})
+        if not was_blocked:
+            outputs += member.writing_resumed()
+        self._membership.leave_group(group, source)
+        self._carry_out(member, outputs)
+
+    def refresh(self, source: Source, begin: bytes, end: bytes) -> None:
+        """Send a session the whole table again, between two marks; empty for none."""
+        member = self._membership.member(source)
+        if member is not None:
+            self._carry_out(member, member.refresh_asked(begin, end))
+
+    def writing_resumed(self, source: Source) -> None:
+        """Send a session what was noted for it, now that its socket has room again."""
+        member = self._membership.member(source)
+        if member is not None:
+            self._carry_out(member, member.writing_resumed())
+
+    def allow_ends(self) -> Iterator[None]:
+        """Send the withheld End-of-RIBs, once all that they end has been sent; a job."""
+        while self._re_export.is_under_way:
+            yield
+        self.withholds_end_of_rib = False
+        self._flushes.flush_now()
+        for group in tuple(self._membership.groups.values()):
+            for member in tuple(group.members.values()):
+                self._end(member)
+
+    # -- what their machines want -------------------------------------------------------
+
+    def _carry_out(self, member: Member, outputs: list[Output]) -> None:
+        marks = []
+        for action, octets in outputs:
+            if action is Action.GATHER:
+                self._gather(member)
+            elif action is Action.CATCH_UP:
+                self._jobs.add(self._catch_up(member))
+            else:
+                marks.append(octets)
+        # Last, since they may fill the socket: that is an event.
+        self._flushes.write_messages(member.source, marks)
+
+    def _end(self, member: Member) -> None:
+        """Let a member be sent its end mark, unless that must wait for our own recovery."""
+        if not (member.end_mark and self.withholds_end_of_rib):
+            self._carry_out(member, member.end_allowed())
+
+    # -- together -----------------------------------------------------------------------
+
+    def _gather(self, member: Member) -> None:
+        group = self._membership.group_of(member.source)
+        if group is not None and group.walks.gather(member):
+            self._loop.call_soon(self._begin_walk, group)
+
+    def _begin_walk(self, group: UpdateGroup) -> None:
+        self._flushes.flush_now()
+        walk = group.walks.begin(self._loc_rib.table)
+        if walk is not None:
+            self._jobs.add(self._walk(group, walk))
+
+    def _walk(self, group: UpdateGroup, walk: Walk) -> Iterator[None]:
+        """Send the members of a walk the table, then its end, in slices; a job."""
+        try:
+            while self._send_slice(group, walk):
+                yield
+        finally:
+            if group.walks.end():
+                self._loop.call_soon(self._begin_walk, group)
+        for member in walk.members:
+            member.walk_finished()
+            self._end(member)
+
+    def _send_slice(self, group: UpdateGroup, walk: Walk) -> bool:
+        """Send the next prefixes of a walk; false at its end."""
+        self._flushes.flush_now()
+        nlris = walk.next_slice()
+        if group.outdated_count and nlris:
+            walk.put_back(nlris)  # a member that this makes slow takes them along
+            self._re_export.update(group, nlris)
+            nlris = walk.next_slice()
+        table = group.pacer.view(self._loc_rib.table)
+        changes = changes_since(table, ((nlri, None) for nlri in nlris))
+        self._flushes.write_now(piecewise(group.encode, changes), walk.members)
+        return bool(nlris)
+
+    # -- alone --------------------------------------------------------------------------
+
+    def _catch_up(self, member: Member) -> Iterator[None]:
+        """Send a slow peer what was noted, which changes of meanwhile join; a job."""
+        while member.state is State.CATCHING_UP:
+            self._flushes.flush_now()
+            group = self._membership.group_of(member.source)
+            if group is None:
+                return
+            pending = self._next_pending(group, member)
+            is_writable = self._flushes.write_shares(member.source, pending)
+            if is_writable and not member.has_pending:
+                self._carry_out(member, member.caught_up())
+                self._end(member)
+            yield
+
+    def _next_pending(
+        self, group: UpdateGroup, member: Member
+    ) -> list[Outbound | None]:
+        table, limit = group.pacer.view(self._loc_rib.table), walks.CATCH_UP_SLICE
+        if not member.pending_changes:
+            some = member.take_walk(limit, self._loc_rib.table)
+            self._re_export.update(group, some)
+            changes = changes_since(table, ((nlri, None) for nlri in some))
+            return piecewise(group.encode, changes)
+        held = member.take_changes(limit)
+        is_uncertain = member.has_uncertain_export
+        if group.outdated_count:
+            nlris = [nlri for nlri, _ in held]
+            self._re_export.update(group, nlris)
+            member.forget_changes(nlris)  # the update noted them for it
+        changes = changes_since(table, held, has_equal=is_uncertain)
+        return piecewise(partial(group.encode, is_in_doubt=is_uncertain), changes)

@@ -1,0 +1,184 @@
+"""When changes of Loc-RIB are flushed, and when what was encoded is written.
+
+Changes gather until the event loop has served the sockets that were ready; then one flush
+passes them to every update group and to every consumer (the FIB): what arrives while a flush is
+written leaves in the next. Where more has been received than a turn can take in, a flush waits
+for it, up to ``GATHER_TIME``.
+
+A write may fill a socket. It says so, and calls nobody; ``_write`` hands the members that are full
+to their machines after its pass, so that no loop over members or flushes sees them change under
+it, and before the next flush, so that they note that one instead of being sent it.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from math import inf
+from time import monotonic
+from typing import Final
+
+from bgpd.pipeline.advertisement_pacing import Pacing
+from bgpd.pipeline.membership import Membership
+from bgpd.pipeline.path_id_release import take_back
+from bgpd.pipeline.transmit_queue import TransmitQueue, write_share
+from bgpd.runtime.event_loop import collect_made, has_many_young
+from bgpd.runtime.fault_isolation import piecewise
+from bgpd.runtime.work_queue import Jobs
+from reflector.flush import Outbound
+from reflector.member_fsm import Member
+from reflector.pending import PendingChanges
+from rib.change import Change
+from rib.loc_rib import LocRib
+from rib.path import Source
+
+FLUSH_LIMIT: Final = 16384  # prefixes flushed in one go, some 10 ms
+FLUSH_MOST: Final = 4096  # changes; where each is of one prefix, some 10 ms, too
+WRITE_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
+GATHER_TIME: Final = 0.05
+
+Listener = Callable[[Sequence[Change]], None]
+
+
+class FlushScheduler:
+    """Flushes one family's changes to its update groups, and writes what they encode.
+
+    Args:
+        loc_rib: Whose changes they are.
+        loop: For the time and for flushes.
+        jobs: For taking back path identifiers in slices.
+        membership: The groups, and how their members are written to.
+        has_more: Tells whether something was received that is not taken in yet.
+
+    Attributes:
+        pacing: Holds back prefixes that keep changing.
+        listeners: Called with the changes of each flush.
+    """
+
+    def __init__(
+        self,
+        loc_rib: LocRib,
+        loop: asyncio.AbstractEventLoop,
+        jobs: Jobs,
+        membership: Membership,
+        has_more: Callable[[], bool],
+    ) -> None:
+        self.listeners: list[Listener] = []
+        self._loc_rib = loc_rib
+        self._loop = loop
+        self._jobs = jobs
+        self._membership = membership
+        self._has_more = has_more
+        self._pending = PendingChanges(loc_rib.table)
+        self._queue = TransmitQueue(membership.writers)
+        self.pacing = Pacing(loop, loc_rib, membership, self._queue, self._wake)
+        self._handle: asyncio.Handle | None = None
+        self._flush_by = 0.0  # monotonic seconds, of what waits
+
+    # hot: per batch
+    def changed(self, changes: list[Change]) -> None:
+        """Take in what a method of the tables returned, to be flushed soon."""
+        if changes:
+            self._pending.add(changes)
+            if self._handle is None:
+                self._flush_by = monotonic() + GATHER_TIME
+                self._handle = self._loop.call_later(0, self._turn)
+
+    def _wake(self) -> None:
+        """See to it that what is to be flushed or written is so soon."""
+        is_busy = self._queue or self._pending or self.pacing.is_due
+        if is_busy and self._handle is None:
+            self._handle = self._loop.call_later(0, self._turn)
+
+    @property
+    def pending_count(self) -> int:
+        """Prefixes that wait to be flushed."""
+        return len(self._pending)
+
+    def flush_now(self) -> None:
+        """Flush and write everything that waits, at once: something must come after it."""
+        self._write(inf)
+        while self._pending:
+            self._flush()
+            self._write(inf)
+
+    def _turn(self) -> None:
+        """Go on with what is being written, then flush what waits; milliseconds."""
+        self._handle = None
+        if self._queue:
+            self._write(WRITE_TIME)
+        elif self._pending or self.pacing.is_due:
+            now = monotonic()
+            is_full = len(self._pending) >= FLUSH_LIMIT
+            if is_full or not self._has_more() or now >= self._flush_by:
+                self._flush()
+                left = WRITE_TIME - (monotonic() - now)
+                if left > 0:
+                    self._write(left)
+                if has_many_young():
+                    self._loop.call_later(0, collect_made, self._pending)
+        self._wake()
+
+    def _flush(self) -> None:
+        changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
+        self.pacing.flush(changes, is_all=not self._pending)
+        for listener in self.listeners:
+            piecewise(listener, changes)
+        if self._membership.path_ids.claim_sweep():
+            self._jobs.add(self._take_back())
+
+    def _take_back(self) -> Iterator[None]:
+        self.flush_now()
+        membership = self._membership
+        groups = membership.groups.values()
+        yield from take_back(membership.path_ids, self._loc_rib.table, groups)
+
+    # -- writing ------------------------------------------------------------------------
+
+    def _write(self, seconds: float) -> None:
+        for source in dict.fromkeys(self._queue.drain(seconds)):
+            self.writing_paused(source)
+
+    def writing_paused(self, source: Source) -> None:
+        """Let a session's group note changes for it: its socket is full.
+
+        What is queued for it is written first, since it was not noted.
+        """
+        group = self._membership.group_of(source)
+        if group is not None:
+            self._queue.flush_member(source)
+            group.writing_paused(source)
+
+    def write_now(
+        self, outbounds: Iterable[Outbound | None], members: Iterable[Member]
+    ) -> None:
+        """Write to those of ``members`` that are not slow, at once.
+
+        To be called after ``flush_now``: it must not overtake what is queued.
+        """
+        members = list(members)
+        for outbound in outbounds:
+            self._queue.add(outbound, members)
+        self._write(inf)
+
+    def write_shares(
+        self, source: Source, outbounds: Iterable[Outbound | None]
+    ) -> bool:
+        """Write to a slow peer; tell whether it can take more. The queue has nothing for it."""
+        write, is_writable = self._membership.writers[source], True
+        for outbound in outbounds:
+            if outbound is not None:
+                is_writable = write_share(outbound, source, write)
+        if not is_writable:
+            self.writing_paused(source)
+        return is_writable
+
+    def write_messages(self, source: Source, messages: Iterable[bytes]) -> None:
+        """Write messages to one session, each of a type of its own."""
+        is_writable = True
+        for message in messages:
+            is_writable = self._membership.write(source, message)
+        if not is_writable:
+            self.writing_paused(source)
+
+    def forget(self, source: Source) -> None:
+        """Write nothing more to a session."""
+        self._queue.forget(source)

@@ -1,0 +1,152 @@
+"""Routes that did not change, but are exported differently from now on.
+
+A new export policy, or another place of a source in reflection, changes what peers must hold
+without any change of Loc-RIB. The group remembers for each prefix by which export its members
+know it (``UpdateGroup.replace_export``); a job goes through these prefixes in slices and sends
+what differs. Whatever else concerns one of them meanwhile, a flush or somebody's walk, goes from
+the remembered export to today's at once, so that all members that are not slow always know a
+prefix by one export.
+
+What waits is flushed before anything is replaced: it was changed under the export before.
+"""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from bgpd.pipeline.flush_scheduler import FlushScheduler
+from bgpd.pipeline.membership import Membership
+from bgpd.runtime.work_queue import Jobs
+from reflector import walks
+from reflector.group import UpdateGroup
+from rib.loc_rib import LocRib
+from rib.nlri import Nlri
+from rib.path import Source
+from rib.path_set import members_of
+from rib.policy import Policy, PrefixMatch
+from rib.policy.prefixes import PrefixMatcher
+
+
+class ReExport:
+    """Sends the routes of one family again where their export changes.
+
+    Args:
+        loc_rib: The routes.
+        jobs: For going through them in slices.
+        membership: Whose exports they are.
+        flushes: Writes.
+    """
+
+    def __init__(
+        self,
+        loc_rib: LocRib,
+        jobs: Jobs,
+        membership: Membership,
+        flushes: FlushScheduler,
+    ) -> None:
+        self._loc_rib = loc_rib
+        self._jobs = jobs
+        self._membership = membership
+        self._flushes = flushes
+
+    @property
+    def is_under_way(self) -> bool:
+        """Whether some group has not been sent all that its export changes."""
+        return any(group.outdated_count for group in self._membership.groups.values())
+
+    def replace_policy(
+        self, name: str, policy: Policy, among: PrefixMatch | None = None
+    ) -> None:
+        """Let the groups that export by policy ``name`` do so by its new form.
+
+        Args:
+            name: The policy.
+            policy: Its new form.
+            among: The only prefixes that the two forms may judge differently; ``None``
+                for all.
+        """
+        self._flushes.flush_now()
+        groups = [
+            group
+            for group in self._membership.groups.values()
+            if group.export.context.policy == name
+        ]
+        if not groups:
+            return
+        concerned: Iterable[Nlri] = self._loc_rib.table
+        if among is not None:
+            afi = self._loc_rib.family.afi
+            concerned, _ = PrefixMatcher(among, afi).divide(concerned)
+        for group in groups:
+            self._replace(group, policy, concerned)
+
+    def send_withheld(self) -> None:
+        """Let all routes be exported that were withheld while we restarted."""
+        self._membership.is_deferring = False
+        self._flushes.flush_now()
+        for group in self._membership.groups.values():
+            if group.export.context.keeps_ours:
+                self._replace(group, group.export.policy, self._loc_rib.table)
+
+    def _replace(
+        self, group: UpdateGroup, policy: Policy, concerned: Iterable[Nlri]
+    ) -> None:
+        is_under_way = group.outdated_count > 0
+        export = self._membership.export(group.export.context, policy)
+        group.replace_export(export, concerned)
+        if not is_under_way:
+            self._jobs.add(self._send_again(group))
+
+    def doubt_routes_of(self, source: Source) -> None:
+        """Send the routes of a source again, slice by slice.
+
+        To be called before its place in reflection changes (``Source.is_client`` and the
+        like), since the export of its routes does so with it.
+        """
+        self._flushes.flush_now()
+        self._flushes.pacing.release_all()
+        if source not in self._loc_rib.path_counts:
+            return
+        nlris = [
+            nlri
+            for nlri, entry in self._loc_rib.table.items()
+            if any(path.source is source for path in members_of(entry))
+        ]
+        self.doubt(self._membership.groups.values(), nlris)
+
+    def doubt_devices(self, nlris: Sequence[Nlri]) -> None:
+        """Send prefixes again where the export depends on the device they lead out of."""
+        groups = self._membership.groups.values()
+        asking = [g for g in groups if g.export.policy.needs_interface]
+        if asking and nlris:
+            self._flushes.flush_now()
+            self._flushes.pacing.release_all()
+            self.doubt(asking, nlris)
+
+    def doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+        """Send some prefixes again to some groups, whatever their members know of them.
+
+        Args:
+            groups: Of this family.
+            nlris: Prefixes.
+        """
+        for group in groups:
+            is_under_way = group.outdated_count > 0
+            group.doubt(nlris)
+            if not is_under_way:
+                self._jobs.add(self._send_again(group))
+
+    def _send_again(self, group: UpdateGroup) -> Iterator[None]:
+        """Send members what another export of the same table changes; a job."""
+        while group.outdated_count and group.members:
+            self._flushes.flush_now()
+            self.update(group, group.next_outdated(walks.CATCH_UP_SLICE))
+            yield
+
+    def update(self, group: UpdateGroup, nlris: list[Nlri]) -> None:
+        """Bring members up to date with today's export of some prefixes.
+
+        Done for the whole group before one member is sent these for another reason. To be
+        called after ``flush_now``.
+        """
+        if group.outdated_count:
+            outbound = group.tell_again(self._loc_rib.table, nlris)
+            self._flushes.write_now((outbound,), group.members.values())

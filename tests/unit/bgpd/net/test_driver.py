@@ -1,0 +1,46 @@
+"""Writes of a driver say what they did, and call nobody."""
+
+import pytest
+
+from bgpd.net.tcp_connection import HIGH_WATER
+from bgpd.speaker.peer import Peer
+from bgpd.wire.framing import MessageType
+from bgpd.wire.update import end_of_rib
+from rib.family import IPV4_UNICAST
+from tests.support.scripted_peer import ScriptedPeer, an_open
+from tests.support.speakers import ASN, PORT, Rack, on_both_loops, until
+
+MANY = 50_000  # End-of-RIBs in one write, about a megabyte
+
+
+@on_both_loops
+async def test_a_write_to_a_full_socket_says_so_and_calls_nobody(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    called: list[str] = []
+    for name in ("writing_paused", "writing_resumed"):
+        monkeypatch.setattr(Peer, name, lambda _, name=name: called.append(name))
+    async with Rack() as rack:
+        node = await rack.node(1)
+        node.accepts(f"{rack.network}.0/24")
+        async with ScriptedPeer(f"{rack.network}.9", node.addr, PORT) as slow:
+            await slow.establish(an_open(ASN))
+            slow.writer.transport.pause_reading()  # type: ignore[attr-defined]
+            await until(lambda: node.is_up(f"{rack.network}.9"))
+            driver = node.peer(f"{rack.network}.9").driver
+            connection = driver.connection
+            assert connection is not None
+            octets = end_of_rib(IPV4_UNICAST) * MANY
+            is_writable = True
+            while is_writable:
+                is_writable = driver.write([octets], MANY)
+                assert is_writable == (connection.unsent_len <= HIGH_WATER)
+            assert called == []
+            assert driver.session.next_deadline() is not None
+            driver.send_message(octets)  # nobody waits for its answer
+            assert called == ["writing_paused"]
+            slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
+            await until(lambda: called == ["writing_paused", "writing_resumed"])
+            assert driver.write([octets], MANY)
+            while connection.unsent_len:
+                await slow.expect(MessageType.UPDATE)
