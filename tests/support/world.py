@@ -1,5 +1,6 @@
 """A speaker with peers whose sessions stand, though no socket does."""
 
+import asyncio
 import json
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.datastore.kubernetes import ApiStatus
 from bgpd.datastore.model import Status
+from bgpd.net.network import KERNEL, Network
 from bgpd.node.removal_holds import Holds
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
@@ -92,10 +94,16 @@ class World:
         view: What commands see; replace it to show more.
     """
 
-    def __init__(self, router_id: str = "192.0.2.254") -> None:
-        self.loop = VirtualLoop()
-        host = self.loop.net.host("127.0.0.1")
-        self.speaker = Speaker(self.loop, router_id, seed=1, network=host)
+    def __init__(
+        self,
+        router_id: str = "192.0.2.254",
+        loop: asyncio.AbstractEventLoop | None = None,
+    ) -> None:
+        self.loop = loop or VirtualLoop()
+        network: Network = KERNEL
+        if isinstance(self.loop, VirtualLoop):
+            network = self.loop.net.host("127.0.0.1")
+        self.speaker = Speaker(self.loop, router_id, seed=1, network=network)
         self.speaker.neighbours.hostname = "here"
         self.view = DaemonView(self.speaker, self.loop.time() - 75)
 

@@ -3,6 +3,7 @@
 import errno
 import os
 import selectors
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from select import EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT
 from typing import Any
@@ -11,7 +12,7 @@ _ALWAYS = EPOLLERR | EPOLLHUP  # reported whether asked for or not
 _FIRST_NUMBER = 1 << 20  # no descriptor of the kernel's has it
 
 
-class Watchable:
+class Watchable(ABC):
     """Something with a descriptor that becomes ready.
 
     Attributes:
@@ -23,9 +24,9 @@ class Watchable:
         self.number = table.add(self)
         self.watchers: dict[SimReadiness, None] = {}
 
+    @abstractmethod
     def events(self) -> int:
         """Return what it is ready for, as epoll(7) has it."""
-        raise NotImplementedError
 
     def note(self) -> None:
         """It may have become ready."""

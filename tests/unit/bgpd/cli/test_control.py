@@ -75,7 +75,7 @@ def make_fib(world: World) -> MemoryFib:
 def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A control socket over a speaker, served by a thread."""
     path = str(tmp_path_factory.mktemp("control") / "pybgpd.sock")
-    world = World()
+    world = World(loop=asyncio.new_event_loop())  # it serves a socket
     fill(world)
     view = DaemonView(
         world.speaker,
