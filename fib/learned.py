@@ -43,8 +43,8 @@ class RedistributedRoute:
     preferred_source: bytes = b""
 
 
-LearnedChange = tuple[Family, bytes, RedistributedRoute | None]
-Deliver = Callable[[list[LearnedChange]], None]
+RedistributedChange = tuple[Family, bytes, RedistributedRoute | None]
+Deliver = Callable[[list[RedistributedChange]], None]
 
 
 class RedistributedRoutes:
@@ -85,7 +85,7 @@ class RedistributedRoutes:
         self._view.unsubscribe(self._handle_changes)
 
     def _handle_changes(self, changed: Changed) -> None:
-        changes: list[LearnedChange] = []
+        changes: list[RedistributedChange] = []
         hosts = self._hosts()
         keys = {
             (afi, nlri)

@@ -127,7 +127,7 @@ class RouteTable:
         """Note what ``nlris`` shall lead to; ``None`` for nowhere."""
         self.pending.update(dict.fromkeys(nlris, entry))
 
-    def wish(self, nlri: bytes) -> Entry | None:
+    def desired(self, nlri: bytes) -> Entry | None:
         """Return the newest word on a prefix."""
         for queue in (self.pending, self._active):
             if nlri in queue:
@@ -440,7 +440,7 @@ class RouteTable:
         return route
 
     def _describe_wanted(self, nlri: bytes) -> FibRoute | None:
-        entry = self.wish(nlri)
+        entry = self.desired(nlri)
         if entry is None:
             return None
         is_queued = nlri in self._active or nlri in self.pending

@@ -1,6 +1,6 @@
 """Who is told what: RFC 4456 reflection, RFC 4271 propagation, and outbound rewrite.
 
-The whole of reflection is one table, ``TOLD``: the kind of peer a route came from by the
+The whole of reflection is one table, ``REFLECTION_RULES``: the kind of peer a route came from by the
 kind of peer it may go to. What the route looks like there is ``Export``: a pure function
 from a path to outgoing octets, the same for every member of an update group, so its
 parameters (``ExportContext``) are the group's identity.
@@ -53,7 +53,7 @@ from rib.zones import is_link_local, parts_of
 MEMO_MAX: Final = 8192  # outgoing forms kept; a rewrite costs about 2 us
 
 
-class Target(Enum):
+class PeerType(Enum):
     """The kinds of peer a route can be sent to."""
 
     CLIENT = "route-reflector client"
@@ -61,7 +61,7 @@ class Target(Enum):
     EBGP = "eBGP peer"
 
 
-class Origin(Enum):
+class RouteOrigin(Enum):
     """The kinds of source a route can come from, as far as propagation cares."""
 
     __hash__ = object.__hash__  # by identity: Enum's own is Python code
@@ -74,19 +74,19 @@ class Origin(Enum):
 
 
 # RFC 4271 9.2 (iBGP routes do not go to iBGP peers) as relaxed by RFC 4456 6.
-TOLD: Final = frozenset(
+REFLECTION_RULES: Final = frozenset(
     {
-        (Origin.OWN, Target.CLIENT),
-        (Origin.OWN, Target.NON_CLIENT),
-        (Origin.OWN, Target.EBGP),
-        (Origin.EBGP, Target.CLIENT),
-        (Origin.EBGP, Target.NON_CLIENT),
-        (Origin.EBGP, Target.EBGP),
-        (Origin.CLIENT, Target.CLIENT),
-        (Origin.CLIENT, Target.NON_CLIENT),
-        (Origin.CLIENT, Target.EBGP),
-        (Origin.NON_CLIENT, Target.CLIENT),
-        (Origin.NON_CLIENT, Target.EBGP),
+        (RouteOrigin.OWN, PeerType.CLIENT),
+        (RouteOrigin.OWN, PeerType.NON_CLIENT),
+        (RouteOrigin.OWN, PeerType.EBGP),
+        (RouteOrigin.EBGP, PeerType.CLIENT),
+        (RouteOrigin.EBGP, PeerType.NON_CLIENT),
+        (RouteOrigin.EBGP, PeerType.EBGP),
+        (RouteOrigin.CLIENT, PeerType.CLIENT),
+        (RouteOrigin.CLIENT, PeerType.NON_CLIENT),
+        (RouteOrigin.CLIENT, PeerType.EBGP),
+        (RouteOrigin.NON_CLIENT, PeerType.CLIENT),
+        (RouteOrigin.NON_CLIENT, PeerType.EBGP),
     }
 )
 
@@ -98,11 +98,11 @@ _OTC_ADDED: Final = frozenset({"provider", "peer", "rs"})
 # Bound once: looking a member up on its class costs four times as much.
 _IBGP: Final = SourceKind.IBGP
 _EBGP: Final = SourceKind.EBGP
-_OWN: Final = Origin.OWN
-_DEFAULT: Final = Origin.DEFAULT
-_CLIENT: Final = Origin.CLIENT
-_NON_CLIENT: Final = Origin.NON_CLIENT
-_EXTERNAL: Final = Origin.EBGP
+_OWN: Final = RouteOrigin.OWN
+_DEFAULT: Final = RouteOrigin.DEFAULT
+_CLIENT: Final = RouteOrigin.CLIENT
+_NON_CLIENT: Final = RouteOrigin.NON_CLIENT
+_EXTERNAL: Final = RouteOrigin.EBGP
 
 _STAYS_WITHIN_AS: Final = 0x40  # of an extended community's type, RFC 4360 2
 _NO_COMMUNITIES: Final[frozenset[int]] = frozenset()
@@ -110,12 +110,12 @@ _WITHIN_DOMAIN: Final[dict[int, bytes | None]] = dict.fromkeys(SCOPED)
 _LEARNED: Final = frozenset({SourceKind.IBGP, SourceKind.EBGP})
 
 
-def origin_of(path: Path) -> Origin:
-    """Return which row of ``TOLD`` a path falls under."""
-    return _origin_of(path.source)
+def route_origin_of(path: Path) -> RouteOrigin:
+    """Return which row of ``REFLECTION_RULES`` a path falls under."""
+    return _route_origin_of(path.source)
 
 
-def _origin_of(source: Source) -> Origin:
+def _route_origin_of(source: Source) -> RouteOrigin:
     kind = source.kind
     if kind is _IBGP:
         return _CLIENT if source.is_client else _NON_CLIENT
@@ -149,7 +149,7 @@ class ExportContext:
 
     Attributes:
         family: AFI and SAFI.
-        target: Kind of peer.
+        peer_type: Kind of peer.
         local_as: Our AS on these sessions.
         local_address: What "self" is as a next hop: 4, 16 or 32 octets (RFC 2545 3).
         router_id: Our BGP identifier.
@@ -178,7 +178,7 @@ class ExportContext:
     """
 
     family: Family
-    target: Target
+    peer_type: PeerType
     local_as: int
     local_address: bytes
     router_id: int
@@ -218,12 +218,13 @@ class Export:
         self.tells_own_only = tells_own_only
         self._accepts_all = policy.spec is ACCEPT_ALL
         self._default_local_pref = context.default_local_pref.to_bytes(4, "big")
-        self._is_ebgp = context.target is Target.EBGP
-        origins = {Origin.OWN} if tells_own_only else Origin
-        self._is_told = {
-            origin: origin in origins and (origin, context.target) in TOLD
-            for origin in Origin
-        } | {Origin.DEFAULT: context.tells_default}
+        self._is_ebgp = context.peer_type is PeerType.EBGP
+        origins = {RouteOrigin.OWN} if tells_own_only else RouteOrigin
+        self._is_advertised = {
+            origin: origin in origins
+            and (origin, context.peer_type) in REFLECTION_RULES
+            for origin in RouteOrigin
+        } | {RouteOrigin.DEFAULT: context.tells_default}
         by_target = frozenset(SourceKind if self._is_ebgp else ())
         self._self_from = by_target if context.self_from is None else context.self_from
         # Reflection without policy, the bulk of a reflector's work, has a short way.
@@ -337,7 +338,7 @@ class Export:
 
     def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
         """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
-        if not self._is_told[_origin_of(path.source)]:
+        if not self._is_advertised[_route_origin_of(path.source)]:
             return False
         if attributes.octets.find(BARRIER) < 0:
             return True
@@ -406,14 +407,17 @@ class Export:
         return reflection
 
     def _tail(self, source: Source) -> bytes:
-        if source.kind is not _IBGP or not self._is_told[_origin_of(source)]:
+        if (
+            source.kind is not _IBGP
+            or not self._is_advertised[_route_origin_of(source)]
+        ):
             return b""
         return self._reflection_of(source).tail
 
     def _reflection(self, router_id: int, cluster_id: int | None) -> Reflection:
         context = self.context
         added = b"" if cluster_id is None else cluster_id.to_bytes(4, "big")
-        if context.target is Target.CLIENT:
+        if context.peer_type is PeerType.CLIENT:
             cluster = context.cluster_id.to_bytes(4, "big")
             if cluster != added:
                 added = cluster + added

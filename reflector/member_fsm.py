@@ -130,7 +130,7 @@ class Transition(NamedTuple):
     """One cell: what is done, then where it goes."""
 
     actions: tuple[Action, ...]
-    target: State
+    peer_type: State
 
 
 class Output(NamedTuple):

@@ -37,14 +37,14 @@ from rib.path_set import members_of
 #
 #       accepted      Loc-RIB entries with a path of this source    (found by a pass, or
 #                                                                    by `_index` if few)
-#       filtered      `refused`: by policy, a loop, or a limit; with the attributes, so
+#       filtered      `filtered`: by policy, a loop, or a limit; with the attributes, so
 #                     that they can come in later without asking the peer
 #       no unicast    `ignored`: not routes at all (RFC 4271 6.3), kept to be shown
 #
 # Invariants:
 #
 # * A prefix and identifier is in at most one of the three. `blocked` of the admission is
-#   a subset of `refused`.
+#   a subset of `filtered`.
 # * What import decides about an attribute block is decided once per session
 #   (`_outcomes`), because it depends on the block alone: a `Path`, a `FilteredRoute`, or a
 #   `PerPrefix` where the policy asks for the prefix. Rules that change drop all outcomes.
@@ -81,7 +81,7 @@ class AdjRibIn:
         next_hops: Interns next hops.
 
     Attributes:
-        refused: Routes that were refused: prefix and path identifier, and why.
+        filtered: Routes that were refused: prefix and path identifier, and why.
         octets_received: On the session so far, as far as the caller says so: outcomes of
             large blocks are looked through sooner.
         stale_count: Paths in Loc-RIB that were announced before the source's epoch.
@@ -98,7 +98,7 @@ class AdjRibIn:
     ) -> None:
         self.source = source
         self.loc_rib = loc_rib
-        self.refused: dict[tuple[Nlri, int], FilteredRoute] = {}
+        self.filtered: dict[tuple[Nlri, int], FilteredRoute] = {}
         self.octets_received = 0
         self.stale_count = 0
         self.admission = Admission()
@@ -129,7 +129,7 @@ class AdjRibIn:
     @property
     def received_count(self) -> int:
         """Paths in Loc-RIB and refused ones."""
-        return self.accepted_count + len(self.refused)
+        return self.accepted_count + len(self.filtered)
 
     @property
     def fresh_count(self) -> int:
@@ -145,7 +145,7 @@ class AdjRibIn:
         admission.most_accepted, admission.most_received = most_accepted, most_received
         self._is_limited = admission.is_limited
 
-    def learn(
+    def decide(
         self, key: Hashable, attributes: PathAttributes, path_id: int = 0
     ) -> Outcome:
         """Decide once what becomes of an attribute block; ``known(key)`` tells it later.
@@ -164,7 +164,7 @@ class AdjRibIn:
         """Take in outcomes that are paths without identifier, in order; empties the lists.
 
         Args:
-            paths: As ``learn`` returned them.
+            paths: As ``decide`` returned them.
             runs: The prefixes of each.
         """
         if not paths:
@@ -175,9 +175,9 @@ class AdjRibIn:
             paths.clear()
             runs.clear()
             return changes
-        if self.refused:
+        if self.filtered:
             for nlris in runs:
-                self._no_longer_refused(nlris, 0)
+                self._no_longer_filtered(nlris, 0)
         index = self._index
         if index is not None:
             index.update(*runs)
@@ -197,7 +197,7 @@ class AdjRibIn:
         *,
         is_counted: bool = True,
     ) -> list[Change]:
-        """Take in ``nlris`` with an outcome of ``learn``, by limits; return what changed."""
+        """Take in ``nlris`` with an outcome of ``decide``, by limits; return what changed."""
         if type(nlris) is MixedRun:
             return announce_mixed(self, outcome, nlris, path_id, is_counted=is_counted)
         if self._is_limited and is_counted and not self._has_room(len(nlris)):
@@ -210,30 +210,30 @@ class AdjRibIn:
                     self._index = None
                 if path_id:
                     self._has_path_ids = True
-            if self.refused:
-                self._no_longer_refused(nlris, path_id)
+            if self.filtered:
+                self._no_longer_filtered(nlris, path_id)
             changes = self.loc_rib.announce(nlris, outcome)
             return self._counted(changes) if self.stale_count else changes
         if isinstance(outcome, FilteredRoute):
-            return self.refuse(outcome, nlris, path_id)
+            return self.filter_out(outcome, nlris, path_id)
         return self._announce_each(outcome, nlris, path_id)  # type: ignore[arg-type]
 
-    def _no_longer_refused(self, nlris: Iterable[Nlri], path_id: int) -> None:
-        forget = self.refused.pop
+    def _no_longer_filtered(self, nlris: Iterable[Nlri], path_id: int) -> None:
+        forget = self.filtered.pop
         for nlri in nlris:
             forget((nlri, path_id), None)
         if blocked := self.admission.blocked:
             for nlri in nlris:
                 blocked.pop((nlri, path_id), None)
 
-    def refuse(
-        self, refused: FilteredRoute, nlris: Sequence[Nlri], path_id: int
+    def filter_out(
+        self, filtered: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
         """Keep prefixes out, whatever was there before."""
         if self.admission.blocked:
-            self._no_longer_refused(nlris, path_id)
+            self._no_longer_filtered(nlris, path_id)
         for nlri in nlris:
-            self.refused[nlri, path_id] = refused
+            self.filtered[nlri, path_id] = filtered
         return self._counted(self.loc_rib.withdraw(nlris, self.source, path_id))
 
     def _announce_each(
@@ -266,8 +266,8 @@ class AdjRibIn:
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
         """The peer has no such route any more."""
-        if self.refused:
-            self._no_longer_refused(nlris, path_id)
+        if self.filtered:
+            self._no_longer_filtered(nlris, path_id)
         index = self._index
         # With identifiers, a prefix may have more paths than the one that goes.
         if index is not None and not (path_id or self._has_path_ids):
@@ -279,14 +279,14 @@ class AdjRibIn:
 
     def _has_room(self, count: int) -> bool:
         fresh = self.fresh_count
-        return self.admission.has_room(fresh, fresh + len(self.refused), count)
+        return self.admission.has_room(fresh, fresh + len(self.filtered), count)
 
     def _announce_within(
         self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
         """Take in as many prefixes as the limits allow; see ``rib.admission``."""
         admission, changes = self.admission, list[Change]()
-        epoch, refused = self.source.epoch, self.refused
+        epoch, filtered = self.source.epoch, self.filtered
 
         def is_fresh(nlri: Nlri) -> bool:
             return any(path.epoch == epoch for path in self._own(nlri, path_id))
@@ -294,9 +294,9 @@ class AdjRibIn:
         nlris = list(dict.fromkeys(nlris))
         most = admission.most_received
         if most is not None:
-            room = most - self.fresh_count - len(self.refused)
+            room = most - self.fresh_count - len(self.filtered)
             nlris, forgotten = divide(
-                nlris, room, lambda nlri: (nlri, path_id) in refused or is_fresh(nlri)
+                nlris, room, lambda nlri: (nlri, path_id) in filtered or is_fresh(nlri)
             )
             if forgotten:  # a stale route of theirs has been replaced all the same
                 admission.forgotten_count += len(forgotten)
@@ -307,7 +307,7 @@ class AdjRibIn:
             why = FilteredRoute(
                 outcome.received, FilterReason.LIMIT, f"{most} are allowed"
             )
-            changes += self.refuse(why, blocked, path_id)
+            changes += self.filter_out(why, blocked, path_id)
             admission.blocked.update(((nlri, path_id), None) for nlri in blocked)
         return changes + self.announce(outcome, nlris, path_id, is_counted=False)
 
@@ -327,7 +327,9 @@ class AdjRibIn:
         batches: dict[tuple[PathAttributes, int], list[Nlri]] = {}
         for key in islice(self.admission.blocked, size):
             nlri, path_id = key
-            batches.setdefault((self.refused[key].attributes, path_id), []).append(nlri)
+            batches.setdefault((self.filtered[key].attributes, path_id), []).append(
+                nlri
+            )
         changes: list[Change] = []
         for (attributes, path_id), nlris in batches.items():
             outcome = self._importer.judge(attributes, path_id)
@@ -354,8 +356,8 @@ class AdjRibIn:
         self.stale_count = self.accepted_count
         self.admission.blocked.clear()
         self.forget_outcomes()
-        refused, self.refused = self.refused, {}
-        self._discarded.add(refused)
+        filtered, self.filtered = self.filtered, {}
+        self._discarded.add(filtered)
 
     def forget_outcomes(self) -> None:
         """Let every attribute block be judged anew when it comes again."""
@@ -477,16 +479,16 @@ class AdjRibIn:
         # What is stale stays as it is, or goes for good: no peer tells it once more.
         long_lived = [n for n in nlris if any(map(is_marked, self._own(n, path_id)))]
         changes = self.announce(outcome, nlris, path_id, is_counted=False)
-        self._no_longer_refused(nlris, path_id)
+        self._no_longer_filtered(nlris, path_id)
         return changes + self._mark_long_lived(long_lived, epoch + 1, {})
 
     def _is_as_was(
         self, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
     ) -> bool:
         """Tell whether a route is still the one that was received then."""
-        refused = self.refused.get((nlri, path_id))
-        if refused is not None:
-            return refused.attributes is attributes
+        filtered = self.filtered.get((nlri, path_id))
+        if filtered is not None:
+            return filtered.attributes is attributes
         return any(
             path.received is attributes and path.epoch == epoch
             for path in self._own(nlri, path_id)
@@ -508,7 +510,7 @@ class AdjRibIn:
                 if path.source is self.source:
                     key = (path.received, path.path_id, path.epoch)
                     work.setdefault(key, []).append(nlri)
-        for (nlri, path_id), why in self.refused.items():
+        for (nlri, path_id), why in self.filtered.items():
             key = (why.attributes, path_id, self.source.epoch)
             work.setdefault(key, []).append(nlri)
         return list(work.items())

@@ -65,7 +65,7 @@ class _Table(Protocol):
     """What is asked of a peer's table: an ``AdjRibIn``."""
 
     loc_rib: LocRib
-    refused: dict[tuple[Nlri, int], FilteredRoute]
+    filtered: dict[tuple[Nlri, int], FilteredRoute]
     ignored: IgnoredPrefixes
 
     @property
@@ -80,8 +80,8 @@ class _Table(Protocol):
         is_counted: bool = True,
     ) -> list[Change]: ...
 
-    def refuse(
-        self, refused: FilteredRoute, nlris: Sequence[Nlri], path_id: int
+    def filter_out(
+        self, filtered: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]: ...
 
 
@@ -110,9 +110,9 @@ def announce_mixed(
     )
     attributes = outcome.received if isinstance(outcome, Path) else outcome.attributes
     for why, members in others.items():
-        new = [nlri for nlri in members if (nlri, path_id) not in rib.refused]
+        new = [nlri for nlri in members if (nlri, path_id) not in rib.filtered]
         if new:
             rib.ignored.setdefault(why, Ignored(new[0])).count += len(new)
-        refused = FilteredRoute(attributes, FilterReason.NOT_UNICAST, why.value)
-        changes += rib.refuse(refused, members, path_id)
+        filtered = FilteredRoute(attributes, FilterReason.NOT_UNICAST, why.value)
+        changes += rib.filter_out(filtered, members, path_id)
     return changes

@@ -161,9 +161,9 @@ class ImportRules:
         octets = attributes.octets
         for needle in self._plain_needles if attributes.is_plain else self._needles:
             if octets.find(needle) >= 0:
-                refused = self._check_loops(attributes, source)
-                if refused is not None:
-                    return refused
+                filtered = self._check_loops(attributes, source)
+                if filtered is not None:
+                    return filtered
                 break
         return self._check_leak(attributes, source) if self._role else None
 

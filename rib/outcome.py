@@ -68,9 +68,9 @@ class Importer:
             path_id: RFC 7911 identifier; 0 without add-path.
         """
         source, rules = self._source, self.rules
-        refused = rules.check(attributes, source)
-        if refused is not None:
-            return refused
+        filtered = rules.check(attributes, source)
+        if filtered is not None:
+            return filtered
         given = attributes
         if rules.is_on_this_machine:
             given = self._without_own_next_hop(attributes)

@@ -211,11 +211,11 @@ def _show_statics(desired: NodeDesired, family: Family) -> Iterable[Json]:
     for nlri, gateway in sorted(routes.items()):
         source = Source("static", SourceKind.LOCAL)
         path = Path(source, make_attributes(next_hop=gateway), NextHop(gateway))
-        ((_, disposition),) = rules.divide([nlri], path)
+        ((_, decision),) = rules.divide([nlri], path)
         yield {
             "cidr": format_prefix(nlri, family.afi),
             "via": format_address(gateway) if gateway else None,
-            "kernel": disposition.is_accepted,
+            "kernel": decision.is_accepted,
         }
 
 

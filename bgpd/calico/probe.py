@@ -206,14 +206,14 @@ def _imported(policy: Policy, route: _Route) -> Json:
 def _programmed(rules: KernelRules, route: _Route) -> Json:
     if route.path.source.kind is SourceKind.KERNEL:
         return dict(_REFUSED)  # what the kernel has is never given back to it
-    ((_, disposition),) = rules.divide([route.nlri], route.path)
-    if not disposition.is_accepted:
+    ((_, decision),) = rules.divide([route.nlri], route.path)
+    if not decision.is_accepted:
         return dict(_REFUSED)
     return {
         "accept": True,
-        "metric": disposition.metric,
-        "device": disposition.device or None,
-        "onlink": bool(disposition.device),
+        "metric": decision.metric,
+        "device": decision.device or None,
+        "onlink": bool(decision.device),
     }
 
 

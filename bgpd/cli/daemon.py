@@ -346,15 +346,15 @@ def _run_daemon(
         MisconfigurationError,
         StartError,
     )
-    from bgpd.daemon.startup_claim import enter  # noqa: PLC0415
+    from bgpd.daemon.startup_claim import claim_startup  # noqa: PLC0415
 
     try:
-        entrance = enter(settings)  # before what takes longer to load
+        startup_claim = claim_startup(settings)  # before what takes longer to load
     except StartError as error:
         _fail(str(error))
     from bgpd.daemon.daemon import Daemon  # noqa: PLC0415
     from bgpd.daemon.sd_notify import of_this_process  # noqa: PLC0415
-    from bgpd.daemon.service_manager import companions  # noqa: PLC0415
+    from bgpd.daemon.service_manager import service_manager_tasks  # noqa: PLC0415
     from bgpd.runtime.event_loop import run as run_loop  # noqa: PLC0415
     from bgpd.runtime.log_setup import (  # noqa: PLC0415
         catch_output,
@@ -369,9 +369,13 @@ def _run_daemon(
 
     async def work() -> int:
         daemon = Daemon(
-            settings, source, files, must_listen=must_listen, entrance=entrance
+            settings,
+            source,
+            files,
+            must_listen=must_listen,
+            startup_claim=startup_claim,
         )
-        async with companions(daemon, manager):
+        async with service_manager_tasks(daemon, manager):
             return await daemon.run()
 
     try:

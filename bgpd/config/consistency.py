@@ -10,7 +10,7 @@ from typing import Final
 
 from bgpd.config.document import format_path
 from bgpd.config.fields import as_interval
-from bgpd.config.inheritance import Neighbor, neighbors
+from bgpd.config.inheritance import Neighbour, neighbours
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.validation import did_you_mean
@@ -49,90 +49,90 @@ def contradictions(
         config: The model.
         place: Where a path of it stands in the file, for texts that name another one.
     """
-    everyone = tuple(neighbors(config))
+    everyone = tuple(neighbours(config))
     for rule in _NEIGHBOR_RULES:
-        for neighbor in everyone:
-            yield from rule(config, neighbor)
+        for neighbour in everyone:
+            yield from rule(config, neighbour)
     yield from _twins(everyone, place)
     for whole in _WHOLE_RULES:
         yield from whole(config)
 
 
 def _twins(
-    everyone: tuple[Neighbor, ...], place: Callable[[KeyPath], KeyPath]
+    everyone: tuple[Neighbour, ...], place: Callable[[KeyPath], KeyPath]
 ) -> Iterator[Finding]:
     first: dict[tuple[str, str], KeyPath] = {}
-    for neighbor in everyone:
-        what = "address" if isinstance(neighbor.model, Peer) else "prefix"
-        for key, found in ((what, neighbor.where), ("name", neighbor.name)):
-            if key == "name" and found == neighbor.where:
+    for neighbour in everyone:
+        what = "address" if isinstance(neighbour.model, Peer) else "prefix"
+        for key, found in ((what, neighbour.where), ("name", neighbour.name)):
+            if key == "name" and found == neighbour.where:
                 continue  # the default: told as a duplicate address already
-            earlier = first.setdefault((key, found), neighbor.path)
-            if earlier != neighbor.path:
+            earlier = first.setdefault((key, found), neighbour.path)
+            if earlier != neighbour.path:
                 where = format_path(place(earlier))
                 text = f"{where} already has the {key} {found}"
-                yield (*neighbor.path, key), text
+                yield (*neighbour.path, key), text
 
 
-def _group(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    group = neighbor.model.group
+def _group(config: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    group = neighbour.model.group
     if group is not None and group not in config.peer_groups:
         hint = did_you_mean(group, config.peer_groups)
-        yield (*neighbor.path, "group"), f"there is no group {group!r}{hint}"
+        yield (*neighbour.path, "group"), f"there is no group {group!r}{hint}"
 
 
-def _as_number(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if neighbor.get("as") is None:
+def _as_number(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if neighbour.get("as") is None:
         text = "this key is required: the peer's AS number (a range accepts 0)"
-        yield (*neighbor.path, "as"), text
-    elif not isinstance(neighbor.model, Peer):
+        yield (*neighbour.path, "as"), text
+    elif not isinstance(neighbour.model, Peer):
         return
-    elif neighbor.get("as") == 0:
-        yield neighbor.path_of("as"), "only a range accepts any AS"
-    elif isinstance(neighbor.get("as"), list):
+    elif neighbour.get("as") == 0:
+        yield neighbour.path_of("as"), "only a range accepts any AS"
+    elif isinstance(neighbour.get("as"), list):
         text = "only a range accepts several AS numbers; `external` means any but ours"
-        yield neighbor.path_of("as"), text
+        yield neighbour.path_of("as"), text
 
 
-def _policies(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+def _policies(config: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
     known = {*BUILT_IN_POLICIES, *config.policies}
     for key in _POLICY_KEYS:
-        name = neighbor.get(key)
+        name = neighbour.get(key)
         if isinstance(name, str) and name not in known:
             hint = did_you_mean(name, known)
-            yield neighbor.path_of(key), f"there is no policy {name!r}{hint}"
+            yield neighbour.path_of(key), f"there is no policy {name!r}{hint}"
 
 
-def _timers(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    hold, keepalive = neighbor.get("hold_time"), neighbor.get("keepalive_time")
+def _timers(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    hold, keepalive = neighbour.get("hold_time"), neighbour.get("keepalive_time")
     if isinstance(hold, int) and isinstance(keepalive, int) and 0 < hold <= keepalive:
         text = (
             f"{keepalive} s between keepalives is too long for a hold time of {hold} s"
         )
-        yield neighbor.path_of("keepalive_time"), text
+        yield neighbour.path_of("keepalive_time"), text
 
 
-def _stale_times(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+def _stale_times(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
     if (
-        neighbor.get("long_lived_stale_time")
-        and neighbor.get("graceful_restart") is False
+        neighbour.get("long_lived_stale_time")
+        and neighbour.get("graceful_restart") is False
     ):
         text = "needs graceful_restart (RFC 9494 4.2)"
-        yield neighbor.path_of("long_lived_stale_time"), text
+        yield neighbour.path_of("long_lived_stale_time"), text
 
 
-def _ttl(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if neighbor.get("ttl_security_hops") and neighbor.get("multihop_ttl"):
+def _ttl(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if neighbour.get("ttl_security_hops") and neighbour.get("multihop_ttl"):
         text = (
             "cannot be combined with ttl_security_hops, which sends a TTL of 255 "
             "(RFC 5082)"
         )
-        yield neighbor.path_of("multihop_ttl"), text
+        yield neighbour.path_of("multihop_ttl"), text
 
 
-def _passwords(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if None not in (neighbor.get("password"), neighbor.get("password_file")):
-        yield neighbor.path_of("password_file"), "cannot be combined with password"
+def _passwords(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if None not in (neighbour.get("password"), neighbour.get("password_file")):
+        yield neighbour.path_of("password_file"), "cannot be combined with password"
 
 
 def _is_internal(remote: object, local: object) -> bool | None:
@@ -147,60 +147,63 @@ def _is_internal(remote: object, local: object) -> bool | None:
     return remote == local
 
 
-def _roles(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    remote = neighbor.get("as")
-    local = neighbor.get("local_as") or config.bgp.asn
+def _roles(config: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    remote = neighbour.get("as")
+    local = neighbour.get("local_as") or config.bgp.asn
     is_internal = _is_internal(remote, local)
     if is_internal is None:
         return
-    if is_internal and neighbor.get("role") is not None:
-        yield neighbor.path_of("role"), "is for eBGP sessions only (RFC 9234 4)"
-    if not is_internal and neighbor.get("client"):
+    if is_internal and neighbour.get("role") is not None:
+        yield neighbour.path_of("role"), "is for eBGP sessions only (RFC 9234 4)"
+    if not is_internal and neighbour.get("client"):
         text = f"a peer in another AS ({remote}, ours is {local}) cannot be a route-reflector client"
-        yield neighbor.path_of("client"), text
-    if not is_internal and neighbor.get("cluster_id") is not None:
-        yield neighbor.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
+        yield neighbour.path_of("client"), text
+    if not is_internal and neighbour.get("cluster_id") is not None:
+        yield neighbour.path_of("cluster_id"), "is for iBGP sessions only (RFC 4456)"
 
 
-def _as_numbers(config: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if neighbor.get("replace_private_as") and neighbor.get("remove_private_as") in (
+def _as_numbers(config: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if neighbour.get("replace_private_as") and neighbour.get("remove_private_as") in (
         None,
         "off",
     ):
-        yield neighbor.path_of("replace_private_as"), "needs remove_private_as"
+        yield neighbour.path_of("replace_private_as"), "needs remove_private_as"
     for key in ("local_as_mode", "dual_as"):
-        is_own = neighbor.path_of(key) == (*neighbor.path, key)
-        is_said = is_own and neighbor.get(key) is not False
-        if is_said and neighbor.get("local_as") in (None, config.bgp.asn):
+        is_own = neighbour.path_of(key) == (*neighbour.path, key)
+        is_said = is_own and neighbour.get(key) is not False
+        if is_said and neighbour.get("local_as") in (None, config.bgp.asn):
             text = "needs local_as, another AS than that of bgp.as"
-            yield neighbor.path_of(key), text
+            yield neighbour.path_of(key), text
 
 
-def _default_originate(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    when = neighbor.get("default_originate_when")
+def _default_originate(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    when = neighbour.get("default_originate_when")
     for index, item in enumerate(when if isinstance(when, list) else ()):
         try:
             prefix_entry(item.prefix, ge=item.ge, le=item.le)
         except ValueError as error:
-            yield (*neighbor.path_of("default_originate_when"), index), str(error)
-    if neighbor.get("default_originate"):
+            yield (*neighbour.path_of("default_originate_when"), index), str(error)
+    if neighbour.get("default_originate"):
         return
     for key in ("default_originate_when", "default_originate_policy"):
-        if neighbor.get(key) and neighbor.path_of(key) == (*neighbor.path, key):
-            yield neighbor.path_of(key), "needs default_originate"
+        if neighbour.get(key) and neighbour.path_of(key) == (*neighbour.path, key):
+            yield neighbour.path_of(key), "needs default_originate"
 
 
-def _attributes(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+def _attributes(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
     for key in ("discard_attributes", "withdraw_attributes"):
-        listed = neighbor.get(key)
+        listed = neighbour.get(key)
         for index, code in enumerate(listed if isinstance(listed, list) else ()):
             if code in NEEDED_ATTRIBUTES:
                 text = f"every route needs attribute {code}"
-                yield (*neighbor.path_of(key), index), text
+                yield (*neighbour.path_of(key), index), text
 
 
-def _capabilities(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    disabled, families = neighbor.get("disable_capabilities"), neighbor.get("families")
+def _capabilities(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    disabled, families = (
+        neighbour.get("disable_capabilities"),
+        neighbour.get("families"),
+    )
     if not isinstance(disabled, list) or {"all", "multiprotocol"}.isdisjoint(disabled):
         return
     if isinstance(families, list) and {f.name for f in families} != {"ipv4-unicast"}:
@@ -208,63 +211,63 @@ def _capabilities(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
             "without the capability multiprotocol only ipv4-unicast is possible "
             "(RFC 4760)"
         )
-        yield neighbor.path_of("disable_capabilities"), text
+        yield neighbour.path_of("disable_capabilities"), text
 
 
-def _role_strict(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if neighbor.get("role_strict") and neighbor.get("role") is None:
-        yield neighbor.path_of("role_strict"), "needs role"
+def _role_strict(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if neighbour.get("role_strict") and neighbour.get("role") is None:
+        yield neighbour.path_of("role_strict"), "needs role"
 
 
-def _source_address(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    local = neighbor.get("local_address")
+def _source_address(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    local = neighbour.get("local_address")
     if not isinstance(local, str):
         return
-    if (":" in local) != (":" in neighbor.where):
-        text = f"{local} cannot be the source address for {neighbor.where}"
-        yield neighbor.path_of("local_address"), text
+    if (":" in local) != (":" in neighbour.where):
+        text = f"{local} cannot be the source address for {neighbour.where}"
+        yield neighbour.path_of("local_address"), text
 
 
-def _zone(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
+def _zone(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
     """A link-local address means nothing without its link (RFC 4007)."""
-    where, zone = split_zone(neighbor.where)
+    where, zone = split_zone(neighbour.where)
     if not is_link_local(where):
         return
-    key = "address" if isinstance(neighbor.model, Peer) else "prefix"
+    key = "address" if isinstance(neighbour.model, Peer) else "prefix"
     if not zone and key == "address":
         text = f"a link-local address needs an interface, such as {where}%eth0"
-        yield (*neighbor.path, key), text
-    interface = neighbor.get("interface")
+        yield (*neighbour.path, key), text
+    interface = neighbour.get("interface")
     if zone and interface not in (None, zone):
-        text = f"is {interface}, and the {key} {neighbor.where} names {zone}"
-        yield neighbor.path_of("interface"), text
+        text = f"is {interface}, and the {key} {neighbour.where} names {zone}"
+        yield neighbour.path_of("interface"), text
 
 
-def _families(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    families = neighbor.get("families")
+def _families(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    families = neighbour.get("families")
     names = [each.name for each in families] if isinstance(families, list) else []
     for index, name in enumerate(names):
         if name in names[:index]:
-            yield (*neighbor.path_of("families"), index), f"duplicate {name}"
+            yield (*neighbour.path_of("families"), index), f"duplicate {name}"
 
 
-def _limits(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    families = neighbor.get("families")
+def _limits(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    families = neighbour.get("families")
     for index, each in enumerate(families if isinstance(families, list) else []):
         for limit in ("max_prefixes", "max_received", "max_advertised"):
             has_time = getattr(each, f"{limit}_restart_time") > 0
             if has_time and getattr(each, f"{limit}_action") != "restart":
-                path = (*neighbor.path_of("families"), index, f"{limit}_restart_time")
+                path = (*neighbour.path_of("families"), index, f"{limit}_restart_time")
                 yield path, f"needs `{limit}_action: restart`"
 
 
-def _one_way(_: DaemonConfig, neighbor: Neighbor) -> Iterator[Finding]:
-    if isinstance(neighbor.model, PeerRange) and neighbor.get("passive") is False:
+def _one_way(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    if isinstance(neighbour.model, PeerRange) and neighbour.get("passive") is False:
         text = (
             "the neighbours of a range always connect to us; `on` only stops us from "
             "connecting to them after a restart"
         )
-        yield neighbor.path_of("passive"), text
+        yield neighbour.path_of("passive"), text
 
 
 def _speaker(config: DaemonConfig) -> Iterator[Finding]:
@@ -333,8 +336,8 @@ def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
     """A policy's next hop that means nothing in the direction it is used in."""
     users: dict[tuple[str, str], str] = {}
     for key, used in _POLICY_KEYS.items():
-        for neighbor in neighbors(config):
-            users.setdefault((used, str(neighbor.get(key))), neighbor.name)
+        for neighbour in neighbours(config):
+            users.setdefault((used, str(neighbour.get(key))), neighbour.name)
         users.setdefault((used, str(getattr(config.bgp.defaults, key))), "bgp.defaults")
     for name, policy in config.policies.items():
         for number, term in enumerate(policy.terms):
@@ -376,7 +379,7 @@ def _originated(config: DaemonConfig) -> Iterator[Finding]:
 
 
 _NEIGHBOR_RULES: Final[
-    tuple[Callable[[DaemonConfig, Neighbor], Iterator[Finding]], ...]
+    tuple[Callable[[DaemonConfig, Neighbour], Iterator[Finding]], ...]
 ] = (
     _group,
     _as_number,

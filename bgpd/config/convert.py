@@ -7,7 +7,7 @@ from typing import Any, Final
 from bgpd.config import model as written
 from bgpd.config import policies
 from bgpd.config.fields import as_interval
-from bgpd.config.inheritance import Neighbor, Option, neighbors, written_options
+from bgpd.config.inheritance import Neighbour, Option, neighbours, written_options
 from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
     BirdSettings,
@@ -89,7 +89,7 @@ def to_settings(
         secrets: The password in each ``password_file``, by its name as written.
     """
     known = {} if secrets is None else secrets
-    everyone = [(each, _peer(config, each, known)) for each in neighbors(config)]
+    everyone = [(each, _peer(config, each, known)) for each in neighbours(config)]
     return DaemonSettings(
         node_name=config.node.name,
         speaker=_speaker(config, known),
@@ -220,11 +220,11 @@ def _speaker(
 
 
 def _peer(
-    config: written.DaemonConfig, neighbor: Neighbor, secrets: Mapping[str, str]
+    config: written.DaemonConfig, neighbour: Neighbour, secrets: Mapping[str, str]
 ) -> PeerSettings:
-    addr = neighbor.where if isinstance(neighbor.model, Peer) else ""
+    addr = neighbour.where if isinstance(neighbour.model, Peer) else ""
     own_as = config.bgp.asn or 0
-    return _session(neighbor.name, addr, own_as, neighbor.options, secrets)
+    return _session(neighbour.name, addr, own_as, neighbour.options, secrets)
 
 
 def _session(

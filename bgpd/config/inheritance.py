@@ -24,7 +24,7 @@ class Option:
 
 
 @dataclass(frozen=True, slots=True)
-class Neighbor:
+class Neighbour:
     """A peer or range with the options in effect.
 
     Attributes:
@@ -60,7 +60,7 @@ class Neighbor:
         return self.path if option is None else option.path
 
 
-def neighbors(config: DaemonConfig) -> Iterator[Neighbor]:
+def neighbours(config: DaemonConfig) -> Iterator[Neighbour]:
     """Yield the peers, then the ranges, each with its options in effect."""
     entries: tuple[tuple[str, Sequence[Peer | PeerRange]], ...] = (
         ("peers", config.peers),
@@ -69,7 +69,7 @@ def neighbors(config: DaemonConfig) -> Iterator[Neighbor]:
     for section, models in entries:
         for index, model in enumerate(models):
             path = (section, index)
-            yield Neighbor(path, model, _in_effect(config, model, path))
+            yield Neighbour(path, model, _in_effect(config, model, path))
 
 
 def _in_effect(

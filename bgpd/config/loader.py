@@ -23,7 +23,7 @@ from bgpd.config.document import (
 from bgpd.config.environment import overlay_environment, overlay_options
 from bgpd.config.errors import ConfigError, ConfigProblem, Origin
 from bgpd.config.fields import MD5_KEY_LEN
-from bgpd.config.inheritance import neighbors
+from bgpd.config.inheritance import neighbours
 from bgpd.config.model import DaemonConfig
 from bgpd.config.salvage import salvage
 from bgpd.config.settings import DaemonSettings
@@ -142,7 +142,7 @@ def _read_secrets(
     wanted: dict[str, KeyPath] = {}
     if config.datastore.password_file is not None:
         wanted[config.datastore.password_file] = ("datastore", "password_file")
-    for each in neighbors(config):
+    for each in neighbours(config):
         if isinstance(name := each.get("password_file"), str):
             wanted.setdefault(name, each.path_of("password_file"))
     if config.bgp.defaults.password_file is not None:

@@ -21,7 +21,7 @@ from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
-from bgpd.daemon.startup_claim import StartupClaim, enter
+from bgpd.daemon.startup_claim import StartupClaim, claim_startup
 from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.node.identity import identify, peers_with_as, with_as
@@ -70,7 +70,7 @@ class Daemon:
         files: What the settings came from; a change of one reloads.
         must_listen: A port that cannot be had ends the start; otherwise the daemon goes
             on with the connections it makes itself.
-        entrance: What was claimed already, and listens; else ``run`` sees to it.
+        startup_claim: What was claimed already, and listens; else ``run`` sees to it.
 
     Attributes:
         border: Around parts of a plan that may be at fault, counted.
@@ -87,7 +87,7 @@ class Daemon:
         files: tuple[Path, ...] = (),
         *,
         must_listen: bool = False,
-        entrance: StartupClaim | None = None,
+        startup_claim: StartupClaim | None = None,
     ) -> None:
         self.border = FaultBorder()
         self.started = asyncio.Event()
@@ -96,7 +96,7 @@ class Daemon:
         self.running: Running | None = None
         self._in_force = SettingsInForce(settings)
         self._must_listen = must_listen
-        self._entrance = entrance
+        self._startup_claim = startup_claim
         self._stop = asyncio.Event()
         self._ending: Ending | None = None
         self._supervisor = Supervisor()
@@ -113,22 +113,22 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._stop.set)
         loop.add_signal_handler(signal.SIGHUP, self.reloading.ask)
-        entrance = self._entrance or enter(self.settings)
+        startup_claim = self._startup_claim or claim_startup(self.settings)
         lag = LagMeter(loop, collect_at_rest)
         try:
             if self.settings.metrics.address:
                 await self._servers.serve_http(lag)
-            await self._start(entrance, lag)
+            await self._start(startup_claim, lag)
             await self._stop.wait()
         finally:
             await self._close()
             lag.close()
-            entrance.close()
+            startup_claim.close()
         return EXIT_OK
 
     # -- start --------------------------------------------------------------------------
 
-    async def _start(self, entrance: StartupClaim, lag: LagMeter) -> None:
+    async def _start(self, startup_claim: StartupClaim, lag: LagMeter) -> None:
         if self.settings.datastore.kind is not DatastoreKind.NONE:
             from bgpd.daemon.cluster import Cluster  # noqa: PLC0415  # not every daemon
 
@@ -137,7 +137,7 @@ class Daemon:
             if not await cluster.wait(self._stop):
                 return
         running = self.running = await self._become()
-        running.speaker.listener.hold(entrance.hand_over())
+        running.speaker.listener.hold(startup_claim.hand_over())
         running.listen()
         if self._must_listen and self.listen_faults:
             raise StartError(self.listen_faults[0])

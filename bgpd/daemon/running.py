@@ -19,7 +19,7 @@ from bgpd.runtime.fault_border import FaultBorder
 from bgpd.speaker import limit_changes
 from bgpd.speaker.peer_memory import PeerMemory
 from bgpd.speaker.peer_memory_reader import memory_path, recall
-from bgpd.speaker.previous_run import Mark, judge, this_kernel
+from bgpd.speaker.previous_run import RunMarker, judge, this_kernel
 from bgpd.speaker.reevaluation import follow_options
 from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
 from bgpd.speaker.self_sessions import sessions_with_itself
@@ -72,7 +72,7 @@ class Running:
         self.forwarding = Forwarding(speaker, settings, origins, kernel)
         self.apply_to_kernel(settings, desired)
         self.forwarding.start()
-        self._mark = Mark(settings.control_path)
+        self._mark = RunMarker(settings.control_path)
         self.deferral, self._memory = self._recovery(settings, desired)
         self.listening = ListenRetry(speaker.listener)
 

@@ -21,7 +21,9 @@ FEEDS: Final = 3  # per interval of the watchdog, so that one late feed does no 
 
 
 @contextlib.asynccontextmanager
-async def companions(daemon: Daemon, manager: ServiceManager) -> AsyncIterator[None]:
+async def service_manager_tasks(
+    daemon: Daemon, manager: ServiceManager
+) -> AsyncIterator[None]:
     """Start them, and end them with the block.
 
     Args:

@@ -69,14 +69,14 @@ class StartupClaim:
         self._claim.release()
 
 
-def enter(settings: DaemonSettings) -> StartupClaim:
+def claim_startup(settings: DaemonSettings) -> StartupClaim:
     """Claim the control path and listen, as far as it is known where.
 
     Raises:
         StartError: Another daemon has the control path.
     """
     try:
-        entrance = StartupClaim(settings.control_path)
+        startup_claim = StartupClaim(settings.control_path)
     except ClaimError as error:
         raise StartError(str(error)) from error
     if settings.datastore.kind is DatastoreKind.NONE:
@@ -85,5 +85,5 @@ def enter(settings: DaemonSettings) -> StartupClaim:
     else:  # which may take its time to say where; it was there before, most likely
         known = recall(memory_path(settings.control_path))
         places = [] if known is None else list(known.places)
-    entrance.listen(places)
-    return entrance
+    startup_claim.listen(places)
+    return startup_claim

@@ -97,15 +97,15 @@ class KernelRoutes:
         self, family: Family, nlri: Nlri, entry: Entry | None
     ) -> OwnRoute | None:
         together = [*filter(_leads_on, multipath_of(entry))]
-        fates = self._fates(family, nlri, together)
-        if not together or not fates[0].is_accepted:
+        outcomes = self._outcomes(family, nlri, together)
+        if not together or not outcomes[0].is_accepted:
             return None
         used = [
-            Step(self._gateway(path), fate.device)
-            for path, fate in zip(together, fates, strict=True)
-            if fate.is_accepted
+            Step(self._gateway(path), outcome.device)
+            for path, outcome in zip(together, outcomes, strict=True)
+            if outcome.is_accepted
         ]
-        metric = self._metric_of(family, fates[0].metric)
+        metric = self._metric_of(family, outcomes[0].metric)
         return OwnRoute(
             metric,
             is_discard=False,
@@ -122,11 +122,11 @@ class KernelRoutes:
         """Yield what would take the place of the paths that forward, best first."""
         for path in eligible_of(entry):
             if _leads_on(path) and path not in together:
-                fate = self._fates(family, nlri, (path,))[0]
-                if fate.is_accepted:
-                    yield (Step(self._gateway(path), fate.device),)
+                outcome = self._outcomes(family, nlri, (path,))[0]
+                if outcome.is_accepted:
+                    yield (Step(self._gateway(path), outcome.device),)
 
-    def _fates(
+    def _outcomes(
         self, family: Family, nlri: Nlri, paths: Sequence[Path]
     ) -> Sequence[Disposition]:
         feed = self._feeds.get(family)

@@ -15,7 +15,7 @@ from bgpd.speaker.speaker import Speaker
 from fib.connected import Choice, Connected, ConnectedPrefixes
 from fib.kernel_policy import ELEVATED_WEIGHT, MAX_METRIC
 from fib.kernel_view import KernelView
-from fib.learned import LearnedChange, RedistributedRoute, RedistributedRoutes
+from fib.learned import RedistributedChange, RedistributedRoute, RedistributedRoutes
 from rib.attributes import (
     ORIGIN_IGP,
     ORIGIN_INCOMPLETE,
@@ -128,7 +128,7 @@ class Redistribution:
 
     # -- routes of other programs -------------------------------------------------------
 
-    def _routes_changed(self, changes: Sequence[LearnedChange]) -> None:
+    def _routes_changed(self, changes: Sequence[RedistributedChange]) -> None:
         gone: dict[Family, list[Nlri]] = {}
         come: dict[tuple[Family, RedistributedRoute], list[Nlri]] = {}
         for family, nlri, route in changes:

@@ -35,9 +35,9 @@ ACCEPTED: Final = Disposition(True, None, "", "")
 
 _UNKNOWN: Final = Target(TargetKind.BLACKHOLE)  # compared by identity
 
-_Fate = tuple[Disposition, ...]
+_Outcome = tuple[Disposition, ...]
 # What a target is made of: its metric, and each next hop's key with the policy's device.
-_Recipe = tuple[int, tuple[tuple[bytes, str], ...]]
+_TargetKey = tuple[int, tuple[tuple[bytes, str], ...]]
 
 
 class RouteProgrammer:
@@ -66,8 +66,8 @@ class RouteProgrammer:
         self._blackholes = origins.blocks
         self._programmed = origins.programmed
         self._rules = KernelRules(KernelPolicy(), family)
-        self._memo: Memo[tuple[Entry, _Fate], Target | None] = Memo(_MEMO_MAX)
-        self._recipes: dict[_Recipe, Target | None] = {}
+        self._memo: Memo[tuple[Entry, _Outcome], Target | None] = Memo(_MEMO_MAX)
+        self._target_keys: dict[_TargetKey, Target | None] = {}
         self._knows_recipes = True
         self._found: AbstractSet[Nlri] | None = None
         self._held: set[Nlri] = set()
@@ -160,8 +160,8 @@ class RouteProgrammer:
         if entry is None or not paths:
             return [(None, nlris)]
         return [
-            (self._target(entry, paths, fate), members)
-            for fate, members in self._fates(paths, nlris)
+            (self._target(entry, paths, outcome), members)
+            for outcome, members in self._outcomes(paths, nlris)
         ]
 
     def dispositions(self, paths: Sequence[Path], nlri: Nlri) -> Sequence[Disposition]:
@@ -170,16 +170,16 @@ class RouteProgrammer:
             return (ACCEPTED,) * len(paths)
         return [self._rules.divide((nlri,), path)[0][1] for path in paths]
 
-    def _fates(
+    def _outcomes(
         self, paths: Sequence[Path], nlris: Sequence[Nlri]
-    ) -> list[tuple[_Fate, Sequence[Nlri]]]:
+    ) -> list[tuple[_Outcome, Sequence[Nlri]]]:
         """Ask the kernel policy about each path that forwards."""
-        groups: list[tuple[_Fate, Sequence[Nlri]]] = [((), nlris)]
+        groups: list[tuple[_Outcome, Sequence[Nlri]]] = [((), nlris)]
         for path in paths:
             groups = [
-                ((*fate, disposition), part)
-                for fate, members in groups
-                for part, disposition in self._rules.divide(members, path)
+                ((*outcome, decision), part)
+                for outcome, members in groups
+                for part, decision in self._rules.divide(members, path)
             ]
         return groups
 
@@ -202,37 +202,37 @@ class RouteProgrammer:
         ]
 
     def _target(
-        self, entry: Entry, paths: Sequence[Path], fate: _Fate
+        self, entry: Entry, paths: Sequence[Path], outcome: _Outcome
     ) -> Target | None:
-        memo, key = self._memo, (entry, fate)
+        memo, key = self._memo, (entry, outcome)
         if key in memo:
             return memo[key]
         target = memo.recall(key, _UNKNOWN)
         if target is _UNKNOWN:
-            target = memo.put(key, self._make_target(paths, fate))
+            target = memo.put(key, self._make_target(paths, outcome))
         return target
 
-    def _make_target(self, paths: Sequence[Path], fate: _Fate) -> Target | None:
-        if not fate[0].is_accepted:
+    def _make_target(self, paths: Sequence[Path], outcome: _Outcome) -> Target | None:
+        if not outcome[0].is_accepted:
             return None
-        metric = self._metric if fate[0].metric is None else fate[0].metric
+        metric = self._metric if outcome[0].metric is None else outcome[0].metric
         if paths[0].source is self._blackholes:
             return Target(TargetKind.BLACKHOLE, metric=metric)
         steps = tuple(
-            (path.next_hop.key, disposition.device)
-            for path, disposition in zip(paths, fate, strict=True)
-            if disposition.is_accepted
+            (path.next_hop.key, decision.device)
+            for path, decision in zip(paths, outcome, strict=True)
+            if decision.is_accepted
         )
-        recipe = metric, tuple(dict.fromkeys(steps))
-        if recipe not in self._recipes:
-            if len(self._recipes) >= _MEMO_MAX:
-                self._recipes.clear()
+        target_key = metric, tuple(dict.fromkeys(steps))
+        if target_key not in self._target_keys:
+            if len(self._target_keys) >= _MEMO_MAX:
+                self._target_keys.clear()
                 self._knows_recipes = False
-            self._recipes[recipe] = self._build(recipe)
-        return self._recipes[recipe]
+            self._target_keys[target_key] = self._build(target_key)
+        return self._target_keys[target_key]
 
-    def _build(self, recipe: _Recipe) -> Target | None:
-        metric, steps = recipe
+    def _build(self, target_key: _TargetKey) -> Target | None:
+        metric, steps = target_key
         hops = dict.fromkeys(hop for step in steps for hop in self._hops(*step))
         if not hops:
             return None
@@ -322,17 +322,17 @@ class RouteProgrammer:
 
     def _moves(self, changed: frozenset[bytes]) -> list[tuple[Target, Target]] | None:
         """Return which targets become which others; ``None`` where prefixes must tell."""
-        recipes = self._recipes
-        self._recipes = {}
+        target_keys = self._target_keys
+        self._target_keys = {}
         after: dict[Target | None, set[Target | None]] = {}
-        for recipe, old in recipes.items():
-            if self._is_outlived(recipe, old):
+        for target_key, old in target_keys.items():
+            if self._is_outlived(target_key, old):
                 continue
             is_concerned = any(
-                not device and address in changed for address, device in recipe[1]
+                not device and address in changed for address, device in target_key[1]
             )
-            new = self._build(recipe) if is_concerned else old
-            self._recipes[recipe] = new
+            new = self._build(target_key) if is_concerned else old
+            self._target_keys[target_key] = new
             after.setdefault(old, set()).add(new)
         if not self._knows_recipes:
             return None
@@ -356,15 +356,17 @@ class RouteProgrammer:
         yield
         # A path keeps its next hop watched, so no path has one that is not.
         ways = self._ways
-        for recipe in [r for r in self._recipes if any(a not in ways for a, _ in r[1])]:
-            del self._recipes[recipe]
+        for target_key in [
+            r for r in self._target_keys if any(a not in ways for a, _ in r[1])
+        ]:
+            del self._target_keys[target_key]
 
-    def _is_outlived(self, recipe: _Recipe, target: Target | None) -> bool:
+    def _is_outlived(self, target_key: _TargetKey, target: Target | None) -> bool:
         """Say whether a recipe names a next hop that was watched and is no longer."""
         hops = () if target is None else target.hops
         return any(
             not device and address not in self._ways and _itself(address) not in hops
-            for address, device in recipe[1]
+            for address, device in target_key[1]
         )
 
 

@@ -160,8 +160,8 @@ class Listener:
     def __init__(self, poller: Poller, accept: Callable[[Connection], None]) -> None:
         self._poller = poller
         self._accept = accept
-        self._doors: dict[Place, _ListeningSocket] = {}
-        self._zone_doors: dict[tuple[Place, str], tuple[int, _ListeningSocket]] = {}
+        self._listening: dict[Place, _ListeningSocket] = {}
+        self._zone_listening: dict[tuple[Place, str], tuple[int, _ListeningSocket]] = {}
         self._keys: dict[str, str] = {}
         self._ready_made: dict[Place, Socket] = {}
         self._is_open = True
@@ -169,7 +169,7 @@ class Listener:
     @property
     def addresses(self) -> list[Place]:
         """Where it listens."""
-        return list(self._doors)
+        return list(self._listening)
 
     def hold(self, sockets: Mapping[Place, Socket]) -> None:
         """Let those who connect wait until ``open``.
@@ -183,8 +183,8 @@ class Listener:
     def open(self) -> None:
         """Accept who waits, and everybody from now on."""
         self._is_open = True
-        for door in self._all_doors():
-            door.open()
+        for listening in self._all_listening():
+            listening.open()
         self._close_ready_made()
 
     def _close_ready_made(self) -> None:
@@ -198,7 +198,7 @@ class Listener:
         Raises:
             SocketError: The kernel refused; the text says why.
         """
-        if (addr, port) in self._doors:
+        if (addr, port) in self._listening:
             return
         is_ready_made = (addr, port) in self._ready_made
         sock = self._ready_made.pop((addr, port), None) or listening_socket(
@@ -211,12 +211,12 @@ class Listener:
         except SocketError:
             sock.close()
             raise
-        self._doors[addr, port] = self._make_door(sock, "")
+        self._listening[addr, port] = self._make_listening(sock, "")
         _log.info("listening on %s port %d", addr, port)
         self.follow_links()
 
-    def _make_door(self, sock: Socket, zone: str) -> _ListeningSocket:
-        door = _ListeningSocket(
+    def _make_listening(self, sock: Socket, zone: str) -> _ListeningSocket:
+        listening = _ListeningSocket(
             self._poller,
             sock,
             self._accept,
@@ -225,29 +225,32 @@ class Listener:
             is_open=self._is_open,
         )
         if self._keys:
-            door.key_was_set()
-        return door
+            listening.key_was_set()
+        return listening
 
-    def _all_doors(self) -> list[_ListeningSocket]:
-        return [*self._doors.values(), *(door for _, door in self._zone_doors.values())]
+    def _all_listening(self) -> list[_ListeningSocket]:
+        return [
+            *self._listening.values(),
+            *(listening for _, listening in self._zone_listening.values()),
+        ]
 
     def follow_links(self) -> None:
         """Listen on the devices whose zones have keys; one made anew has another number."""
         zones = {zone for who in self._keys if (zone := split_zone(who)[1])}
-        places = [place for place in self._doors if place[0] == "::"]
+        places = [place for place in self._listening if place[0] == "::"]
         wanted = {(place, zone): _number_of(zone) for place in places for zone in zones}
-        for key, (number, door) in [*self._zone_doors.items()]:
+        for key, (number, listening) in [*self._zone_listening.items()]:
             if wanted.get(key) != number:
-                del self._zone_doors[key]
-                door.close()
+                del self._zone_listening[key]
+                listening.close()
         for key, number in wanted.items():
-            if number and key not in self._zone_doors:
+            if number and key not in self._zone_listening:
                 self._listen_in(*key, number)
 
     def _listen_in(self, place: Place, zone: str, number: int) -> None:
         try:
             sock = zone_socket(
-                self._doors[place].sock, *place, zone, self._poller.network
+                self._listening[place].sock, *place, zone, self._poller.network
             )
         except SocketError as error:
             _log.error("%s", error.strerror)  # the text says it all
@@ -258,13 +261,13 @@ class Listener:
             sock.close()
             _log.error("%s", error.strerror)
             return
-        self._zone_doors[place, zone] = number, self._make_door(sock, zone)
+        self._zone_listening[place, zone] = number, self._make_listening(sock, zone)
 
     def ignore(self, addr: str, port: int) -> None:
         """Stop listening on one address; accepted connections live on."""
-        door = self._doors.pop((addr, port), None)
-        if door is not None:
-            door.close()
+        listening = self._listening.pop((addr, port), None)
+        if listening is not None:
+            listening.close()
             self.follow_links()
 
     def set_key(self, who: str, key: str) -> None:
@@ -281,15 +284,15 @@ class Listener:
             del self._keys[who]
         self.follow_links()
         plain, zone = split_zone(who)
-        for door in self._doors.values():
+        for listening in self._listening.values():
             if not zone:
-                _set_key(door.sock, who, key)
-            door.key_was_set()
-        for (_, where), (_, door) in self._zone_doors.items():
+                _set_key(listening.sock, who, key)
+            listening.key_was_set()
+        for (_, where), (_, listening) in self._zone_listening.items():
             if zone in ("", where):
                 # Taken away in a zone, it may be there for all zones.
-                _set_key(door.sock, plain, self._key_in(where, plain))
-            door.key_was_set()
+                _set_key(listening.sock, plain, self._key_in(where, plain))
+            listening.key_was_set()
 
     def _key_in(self, zone: str, plain: str) -> str:
         """Return the key of an address or prefix in a zone."""

@@ -128,7 +128,7 @@ class Pacing:
 
     def _warn(self, group: UpdateGroup) -> None:
         found, group.pacer.unrest = group.pacer.unrest, []
-        family, target = self._loc_rib.family, group.export.context.target.value
+        family, peer_type = self._loc_rib.family, group.export.context.peer_type.value
         for unrest in found[:MOST_WARNED]:
             prefix = format_prefix(unrest.nlri, family.afi)
             entry = self._loc_rib.table.get(unrest.nlri)
@@ -140,7 +140,7 @@ class Pacing:
                 unrest.times,
                 unrest.seconds,
                 cause_of(unrest, paths),
-                target,
+                peer_type,
                 self.interval,
                 "; ".join(dict.fromkeys(map(_shown, paths[:_SHOWN]))),
                 extra=alike(prefix),

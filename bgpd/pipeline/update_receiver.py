@@ -165,7 +165,7 @@ class Intake:
                             outcome = (
                                 self._learn_unusual(table, block)
                                 if attributes is None
-                                else table.learn(block, attributes)
+                                else table.decide(block, attributes)
                             )
                         if outcome is not None:
                             run = split_tail(body, end)
@@ -192,7 +192,7 @@ class Intake:
             or decoded.mp_unreach is not None
         ):
             return None
-        return table.learn(block, attributes)
+        return table.decide(block, attributes)
 
     def _take_any(self, body: bytes, taken: Taken) -> None:
         withdrawn, block, nlri = split_fields(body)
@@ -287,12 +287,12 @@ class Intake:
             return  # not negotiated: ignored, RFC 4760 6
         if family not in self._add_path:
             nlris = split(run, family.afi)
-            outcome = table.known(key) or table.learn(key, attributes)
+            outcome = table.known(key) or table.decide(key, attributes)
             _record(taken, family, table.announce(outcome, nlris))
             return
         for path_id, nlris in split_add_path(run, family.afi).items():
             own_key = (path_id, key)
-            outcome = table.known(own_key) or table.learn(own_key, attributes, path_id)
+            outcome = table.known(own_key) or table.decide(own_key, attributes, path_id)
             _record(taken, family, table.announce(outcome, nlris, path_id))
 
     def _take_unreach(self, unreach: MpUnreach, taken: Taken) -> None:

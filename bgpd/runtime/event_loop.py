@@ -11,7 +11,7 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Final
 
-from bgpd.runtime.out_of_memory import Exhaustion
+from bgpd.runtime.out_of_memory import OutOfMemory
 from reflector.pending import PendingChanges
 
 # Allocations less frees since the last look at young objects. Tables hold few objects that the
@@ -37,7 +37,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
     """Run ``main`` to its end and return its exit code."""
     tune_collector()
     raise_file_limit()
-    exhaustion = Exhaustion()
+    exhaustion = OutOfMemory()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:
         exhaustion.watch(runner.get_loop())
         try:

@@ -21,7 +21,7 @@ RESERVE: Final = 8 << 20  # octets of address space, given back to say the last 
 _log = logging.getLogger(__name__)
 
 
-class Exhaustion:
+class OutOfMemory:
     """Ends the process once memory has run out.
 
     Args:

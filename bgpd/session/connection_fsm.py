@@ -77,10 +77,10 @@ class Connection:
         "_attempts",
         "_connecting_since",
         "_counters",
-        "_eager_until",
         "_is_connecting",
         "_outbox",
         "_rng",
+        "_undamped_until",
         "conn_id",
         "established_at",
         "framer",
@@ -113,7 +113,7 @@ class Connection:
         self.reason: DownReason | None = None
         self.established_at = 0.0
         self._attempts = 0
-        self._eager_until = 0.0
+        self._undamped_until = 0.0
         self._connecting_since = -inf
         self._outbox = outbox
         self._counters = counters
@@ -163,13 +163,13 @@ class Connection:
         """Let the next attempts to connect begin with the shortest interval."""
         self._attempts = 0
 
-    def be_eager(self, until: float) -> None:
+    def skip_damping(self, until: float) -> None:
         """Let no back-off grow until then: the peer restarts, and its routes wait."""
-        self._eager_until = until
+        self._undamped_until = until
 
-    def is_eager(self, now: float) -> bool:
+    def skips_damping(self, now: float) -> bool:
         """Whether the back-off rests."""
-        return now < self._eager_until
+        return now < self._undamped_until
 
     def has_just_tried(self, now: float) -> bool:
         """Whether an attempt to connect has just begun, or begun and failed."""
@@ -196,7 +196,7 @@ class Connection:
         return now - self._connecting_since
 
     @property
-    def is_unheard(self) -> bool:
+    def awaits_open(self) -> bool:
         """Whether the far end may take the connection, and has not said so by an OPEN."""
         return self._is_connecting or self.state is State.OPEN_SENT
 
@@ -267,8 +267,8 @@ class Connection:
                 self.timers[timer] += lost
         if Timer.KEEPALIVE in self.timers:
             self.timers[Timer.KEEPALIVE] = now
-        if self._eager_until:
-            self._eager_until += lost
+        if self._undamped_until:
+            self._undamped_until += lost
 
     def restart_keepalive(self, now: float) -> None:
         """Count the keepalive interval from ``now`` (RFC 4271 4.4)."""
@@ -302,7 +302,7 @@ class Connection:
 
     def _start_connect_retry(self, now: float) -> None:
         settings = self.settings
-        attempts = 0 if self.is_eager(now) else max(self._attempts - 1, 0)
+        attempts = 0 if self.skips_damping(now) else max(self._attempts - 1, 0)
         interval = connect_retry_interval(
             settings.connect_retry_time,
             attempts,

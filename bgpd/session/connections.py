@@ -56,7 +56,7 @@ from bgpd.session.events import (
 )
 from bgpd.session.fsm import Event, State
 from bgpd.session.gr_helper import kept_families
-from bgpd.session.refusals import Refusals
+from bgpd.session.rejected_options import RejectedOptions
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import STABLE_TIME, idle_hold_interval
 from bgpd.wire.open import OpenMessage
@@ -150,7 +150,7 @@ class Connections:
         is_dynamic: The peer is gone with its last connection.
         sought_until: Monotonic seconds until which a dynamic peer is connected to.
         idle_until: Monotonic seconds until which the peer rests; ``None`` when it does not.
-        refusals: What the peer did not take of our OPEN.
+        rejected_options: What the peer did not take of our OPEN.
         waiting: A connection of the peer whose OPEN waits; ``None`` for none.
     """
 
@@ -174,7 +174,7 @@ class Connections:
         self.state = State.IDLE
         self.is_started = False
         self.idle_until: float | None = None
-        self.refusals = Refusals()
+        self.rejected_options = RejectedOptions()
         self.waiting: Waiting | None = None
         self._failures = 0  # in a row
         self._excused_until = -inf
@@ -188,7 +188,7 @@ class Connections:
     def settings(self, settings: PeerSettings) -> None:
         if settings != self._settings:
             self.counters.forget_attempt()  # the change may be the cure
-            self.refusals.follow(self._settings, settings)
+            self.rejected_options.follow(self._settings, settings)
         self._settings = settings
         for connection in self.all():
             connection.settings = settings
@@ -206,8 +206,12 @@ class Connections:
             deadlines.append(self.waiting.until)
         if self.is_sought:
             deadlines.append(self.sought_until)
-        if self.refusals.kept_until and self.is_dynamic and self._has_no_connection:
-            deadlines.append(self.refusals.kept_until)
+        if (
+            self.rejected_options.kept_until
+            and self.is_dynamic
+            and self._has_no_connection
+        ):
+            deadlines.append(self.rejected_options.kept_until)
         return min(deadlines, default=None)
 
     def judges_silence(self, now: float) -> bool:
@@ -230,10 +234,10 @@ class Connections:
             self.waiting.until += lost
         self._excused_until = now + EXCUSE_TIME
 
-    def forgive(self) -> None:
+    def reset_back_off(self) -> None:
         """Forget former failures and refusals: an administrator starts the peer."""
         self._failures = 0
-        self.refusals.left_out = frozenset()
+        self.rejected_options.left_out = frozenset()
         self.outgoing.reset_backoff()
 
     def start(
@@ -254,7 +258,7 @@ class Connections:
 
     def try_afresh(self, now: float) -> None:
         """Forget what failed; a rest is over now, and whoever waits is tried."""
-        self.forgive()
+        self.reset_back_off()
         if self.idle_until is not None:
             self.idle_until = now  # due at once
         else:
@@ -378,7 +382,9 @@ class Connections:
             self.counters.established_since = None
             kept = kept_families(negotiated, ended)
             if kept and negotiated.graceful_restart is not None:
-                self.outgoing.be_eager(now + negotiated.graceful_restart.restart_time)
+                self.outgoing.skip_damping(
+                    now + negotiated.graceful_restart.restart_time
+                )
             self.outbox.append(SessionDown(ended, kept))
         self._show(ended)
 
@@ -398,8 +404,8 @@ class Connections:
             is_kept: The peer keeps routes of an earlier run of ours; it may also keep
                 those of a session that was just lost.
         """
-        may_be_kept = is_kept or self.outgoing.is_eager(now)
-        return may_be_kept and not connection.is_outgoing and self.outgoing.is_unheard
+        may_be_kept = is_kept or self.outgoing.skips_damping(now)
+        return may_be_kept and not connection.is_outgoing and self.outgoing.awaits_open
 
     def wins_collision(
         self, connection: Connection, local: OpenMessage, peer: OpenMessage, now: float
@@ -435,8 +441,8 @@ class Connections:
             self.incoming = [c for c in self.incoming if c.conn_id is not None]
             self._show(gone[-1].reason)
         outgoing = self.outgoing
-        if now >= self.refusals.kept_until:
-            self.refusals.kept_until = 0.0
+        if now >= self.rejected_options.kept_until:
+            self.rejected_options.kept_until = 0.0
         if self.established is not None:
             if outgoing.conn_id is None and outgoing.state is not State.IDLE:
                 reason = DownReason(DownKind.SUPERSEDED)
@@ -444,7 +450,7 @@ class Connections:
         elif self.is_started and not self.incoming:
             if self.is_waiting(now):
                 is_over = outgoing.conn_id is None and self.idle_until is None
-                if is_over and not self.refusals.kept_until:
+                if is_over and not self.rejected_options.kept_until:
                     self._expire_dynamic(now)
             elif outgoing.state is State.IDLE and self.idle_until is None:
                 interval = idle_hold_interval(
@@ -475,7 +481,9 @@ class Connections:
             self.counters.note_reset(reason, now)
         else:
             self.counters.note_attempt(reason, now)
-        is_retry = self.refusals.learn(offer, self._settings, reason, old, now)
+        is_retry = self.rejected_options.note_end(
+            offer, self._settings, reason, old, now
+        )
         if connection.state is not State.IDLE or is_retry or reason.kind in NO_FAILURE:
             return
         if now < self._excused_until and is_for_silence(reason):

@@ -12,7 +12,7 @@ class Counters:
         sent: As ``received``; what the driver writes past the session is counted by it.
         octets_received: Of all connections.
         connect_attempts: How often we asked for a TCP connection.
-        refused: Incoming connections turned away.
+        rejected_connections: Incoming connections turned away.
         established_count: Sessions so far.
         flaps: Established sessions that ended.
         established_since: Monotonic seconds; ``None`` when no session stands.
@@ -34,7 +34,7 @@ class Counters:
         "last_reset_at",
         "octets_received",
         "received",
-        "refused",
+        "rejected_connections",
         "sent",
     )
 
@@ -43,7 +43,7 @@ class Counters:
         self.sent = [0] * 6
         self.octets_received = 0
         self.connect_attempts = 0
-        self.refused = 0
+        self.rejected_connections = 0
         self.established_count = 0
         self.flaps = 0
         self.established_since: float | None = None

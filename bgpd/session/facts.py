@@ -11,71 +11,71 @@ class SessionFacts:
     """The side of a session that is asked.
 
     Args:
-        machines: Of all the peer's connections.
+        connections: Of all the peer's connections.
     """
 
-    def __init__(self, machines: Connections) -> None:
-        self._machines = machines
+    def __init__(self, connections: Connections) -> None:
+        self._connections = connections
 
     @property
     def state(self) -> State:
         """The state of the connection that got farthest."""
-        return self._machines.state
+        return self._connections.state
 
     @property
     def is_started(self) -> bool:
         """Whether a session is wanted."""
-        return self._machines.is_started
+        return self._connections.is_started
 
     @property
     def negotiated(self) -> Negotiated | None:
         """What the established session agreed on; ``None`` when there is none."""
-        established = self._machines.established
+        established = self._connections.established
         return established.negotiated if established else None
 
     @property
     def conn_id(self) -> int | None:
         """The connection of the established session."""
-        established = self._machines.established
+        established = self._connections.established
         return established.conn_id if established else None
 
     @property
     def local_addr(self) -> str:
         """Our address on the established session; empty without."""
-        established = self._machines.established
+        established = self._connections.established
         return established.local_addr if established else ""
 
     @property
     def is_dynamic(self) -> bool:
         """Whether the peer is gone with its last connection; may change at any time."""
-        return self._machines.is_dynamic
+        return self._connections.is_dynamic
 
     @is_dynamic.setter
     def is_dynamic(self, is_dynamic: bool) -> None:
-        self._machines.is_dynamic = is_dynamic
+        self._connections.is_dynamic = is_dynamic
         if not is_dynamic:
-            self._machines.sought_until = 0.0  # it is connected to without end
+            self._connections.sought_until = 0.0  # it is connected to without end
 
     @property
     def is_sought(self) -> bool:
         """A dynamic peer that was up before our restart, and has not come yet."""
-        return self._machines.is_sought
+        return self._connections.is_sought
 
     @property
     def settings(self) -> PeerSettings:
         """What the peer is configured to be; new ones apply from the next event on."""
-        return self._machines.settings
+        return self._connections.settings
 
     @settings.setter
     def settings(self, settings: PeerSettings) -> None:
-        self._machines.settings = settings
+        self._connections.settings = settings
 
     @property
     def offered(self) -> PeerSettings:
         """``settings`` with our AS as it stands in the OPEN: that of the session, if any."""
-        return self._machines.refusals.offered(self.settings)
+        return self._connections.rejected_options.offered(self.settings)
 
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""
-        established = self._machines.established
+        established = self._connections.established
         return None if established is None else established.timers.get(timer)

@@ -242,7 +242,7 @@ def without(caps: Capabilities, codes: frozenset[int]) -> Capabilities:
     return replace(caps, **fields)
 
 
-def refused_capabilities(notification: Notification) -> frozenset[int]:
+def rejected_capabilities(notification: Notification) -> frozenset[int]:
     """Return which of our capabilities to leave out after the peer's OPEN error.
 
     2/4: it knows no capabilities at all (RFC 5492 3): all. 2/7: those it names, or, where it

@@ -32,7 +32,7 @@ from bgpd.session.facts import SessionFacts
 from bgpd.session.fsm import Event, State
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.refresh import refresh_of
-from bgpd.session.refusals import under
+from bgpd.session.rejected_options import under
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
 from bgpd.wire.errors import CeaseSubcode, NotifyError
@@ -76,8 +76,8 @@ class PeerSession(SessionFacts):
         super().__init__(
             Connections(settings, rng, is_dynamic=is_dynamic, sought_until=sought_until)
         )
-        self._outbox = self._machines.outbox
-        self.counters = self._machines.counters
+        self._outbox = self._connections.outbox
+        self.counters = self._connections.counters
 
     # -- drains -------------------------------------------------------------------------
 
@@ -89,17 +89,17 @@ class PeerSession(SessionFacts):
 
     def next_deadline(self) -> float | None:
         """Return when ``handle_timer`` is due, in monotonic seconds; ``None`` for never."""
-        return self._machines.next_deadline()
+        return self._connections.next_deadline()
 
     # -- inputs from above --------------------------------------------------------------
 
     def start(self, now: float) -> None:
         """Want a session; no effect when one is wanted already."""
-        if self._machines.is_started:
+        if self._connections.is_started:
             return
-        self._machines.is_started = True
-        self._machines.forgive()
-        self._machines.start(now, delay=self.settings.connect_delay_time)
+        self._connections.is_started = True
+        self._connections.reset_back_off()
+        self._connections.start(now, delay=self.settings.connect_delay_time)
 
     def stop(
         self,
@@ -117,47 +117,47 @@ class PeerSession(SessionFacts):
             text: For the peer's operator (RFC 9003).
             hard: The peer shall forget our routes at once (RFC 8538).
         """
-        self._machines.is_started = False
-        self._machines.idle_until = None
-        for connection in list(self._machines.all()):
+        self._connections.is_started = False
+        self._connections.idle_until = None
+        for connection in list(self._connections.all()):
             is_hard = hard and connection.keeps_on_notification
             notification = cease(subcode, text, is_hard=is_hard)
             reason = DownReason(DownKind.ADMIN_STOP, "", notification)
-            self._machines.dispatch(connection, Event.MANUAL_STOP, now, reason)
+            self._connections.dispatch(connection, Event.MANUAL_STOP, now, reason)
         self._settle(now)
 
     def try_afresh(self, now: float) -> None:
         """Forget failures, and try at once: other settings may be the cure."""
-        self._machines.try_afresh(now)
+        self._connections.try_afresh(now)
 
     def notify(self, error: NotifyError, now: float) -> None:
         """End the established session by ``error``: an UPDATE was bad, or a limit is hit."""
-        connection = self._machines.established
+        connection = self._connections.established
         if connection is None:
             return
         keeps = connection.keeps_on_notification
         event, notification = ending_by(error, keeps=keeps)
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, notification)
-        self._machines.dispatch(connection, event, now, reason)
-        self._machines.rest(error.rest_time, now)
+        self._connections.dispatch(connection, event, now, reason)
+        self._connections.rest(error.rest_time, now)
         self._settle(now)
 
     def note_sent(self, now: float) -> None:
         """The driver wrote messages: the next KEEPALIVE may wait (RFC 4271 4.4)."""
-        if self._machines.established is not None:
-            self._machines.established.restart_keepalive(now)
+        if self._connections.established is not None:
+            self._connections.established.restart_keepalive(now)
 
     def note_send_blocked(self, since: float) -> None:
         """The peer takes nothing since then: the send hold timer runs (RFC 9687)."""
-        if self._machines.established is not None:
-            self._machines.established.start_send_hold(since)
+        if self._connections.established is not None:
+            self._connections.established.start_send_hold(since)
 
     def note_send_progress(self, now: float, *, is_blocked: bool = False) -> None:
         """The peer took something; where octets still wait, the timer begins anew."""
-        if self._machines.established is not None:
-            self._machines.established.stop_send_hold()
+        if self._connections.established is not None:
+            self._connections.established.stop_send_hold()
             if is_blocked:
-                self._machines.established.start_send_hold(now)
+                self._connections.established.start_send_hold(now)
 
     # -- inputs from sockets and clock --------------------------------------------------
 
@@ -176,44 +176,48 @@ class PeerSession(SessionFacts):
         ``key_number`` tells which of the peer's MD5 keys signed it, counted by changes.
         """
         if is_outgoing:
-            connection = self._machines.outgoing
-            if not connection.is_wanted or self._machines.has_heard_peer:
+            connection = self._connections.outgoing
+            if not connection.is_wanted or self._connections.has_heard_peer:
                 self._outbox.append(CloseConnection(conn_id))  # no longer wanted
                 return
             event = Event.TCP_CR_ACKED
         else:
-            if not self._machines.is_started or self._machines.state is IDLE:
+            if not self._connections.is_started or self._connections.state is IDLE:
                 self._refuse(conn_id)
                 return
-            connection = self._machines.add_incoming(now)
+            connection = self._connections.add_incoming(now)
             event = Event.TCP_CONNECTION_CONFIRMED
         connection.attach(conn_id, local_addr, remote_addr, self._offer(), key_number)
         if self.settings.delay_open_time:
             event = Event.TCP_CONNECTED_DELAY_OPEN
-        self._machines.dispatch(connection, event, now)
+        self._connections.dispatch(connection, event, now)
         self._settle(now)
 
     def connect_failed(self, reason: str, now: float) -> None:
         """The attempt asked for by ``Connect`` failed; a late answer has no effect."""
-        connection = self._machines.outgoing
+        connection = self._connections.outgoing
         if connection.is_wanted:
             connection.lose()
             cause = DownReason(DownKind.CONNECT_FAILED, reason)
-            self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)
+            self._connections.dispatch(
+                connection, Event.TCP_CONNECTION_FAILS, now, cause
+            )
             self._settle(now)
 
     def connection_lost(self, conn_id: int, reason: str, now: float) -> None:
         """TCP ended, by the peer or by an error; unknown connections are ignored."""
-        connection = self._machines.find(conn_id)
+        connection = self._connections.find(conn_id)
         if connection is not None:
             connection.lose()
             cause = DownReason(DownKind.CONNECTION_LOST, reason)
-            self._machines.dispatch(connection, Event.TCP_CONNECTION_FAILS, now, cause)
+            self._connections.dispatch(
+                connection, Event.TCP_CONNECTION_FAILS, now, cause
+            )
             self._settle(now)
 
     def must_listen_first(self, now: float) -> bool:
         """Whether something is due that octets of the peer would put off."""
-        return self._machines.judges_silence(now)
+        return self._connections.judges_silence(now)
 
     def handle_timer(self, now: float, *, has_unread: bool = False) -> None:
         """Do what is due.
@@ -225,13 +229,16 @@ class PeerSession(SessionFacts):
                 for ``UNREAD_WAIT`` more seconds.
         """
         if has_unread:
-            self._machines.put_off_silence(now + UNREAD_WAIT)
-        for connection in list(self._machines.all()):
+            self._connections.put_off_silence(now + UNREAD_WAIT)
+        for connection in list(self._connections.all()):
             while (timer := connection.due(now)) is not None:
-                self._machines.dispatch(connection, EXPIRY[timer], now)
-        if self._machines.idle_until is not None and self._machines.idle_until <= now:
-            self._machines.idle_until = None
-            self._machines.start(now, is_automatic=True)
+                self._connections.dispatch(connection, EXPIRY[timer], now)
+        if (
+            self._connections.idle_until is not None
+            and self._connections.idle_until <= now
+        ):
+            self._connections.idle_until = None
+            self._connections.start(now, is_automatic=True)
         self._settle(now)
 
     def resume(self, lost: float, now: float) -> None:
@@ -243,26 +250,26 @@ class PeerSession(SessionFacts):
             lost: Seconds by which the clock went on; none after a machine's sleep.
             now: Monotonic seconds.
         """
-        self._machines.resume(lost, now)
+        self._connections.resume(lost, now)
 
     def change_key(self, now: float) -> None:
         """Begin anew what is not established: the peer's MD5 key is another one."""
-        self._machines.change_key(now)
+        self._connections.change_key(now)
         self._settle(now)
 
     def say_alive(self, now: float) -> None:
         """Let a KEEPALIVE be due at once, where the session has any (RFC 4271 4.4)."""
-        connection = self._machines.established
+        connection = self._connections.established
         if connection is not None and Timer.KEEPALIVE in connection.timers:
             connection.timers[Timer.KEEPALIVE] = now
 
     def try_now(self, now: float) -> bool:
         """Connect at once if the peer is waited for: its way may be back."""
-        return self._machines.try_now(now)
+        return self._connections.try_now(now)
 
     def receive_data(self, conn_id: int, data: bytes, now: float) -> None:
         """Take octets of a connection; those of one that was dropped are ignored."""
-        connection = self._machines.find(conn_id)
+        connection = self._connections.find(conn_id)
         if connection is None:
             return
         self.counters.octets_received += len(data)
@@ -279,7 +286,7 @@ class PeerSession(SessionFacts):
             these and KEEPALIVEs: no event follows, and no deadline is earlier than it was.
             ``None`` for all else, of which the events tell.
         """
-        connection = self._machines.established
+        connection = self._connections.established
         if connection is None or connection.conn_id != conn_id:
             self.receive_data(conn_id, data, now)
             return None
@@ -299,7 +306,7 @@ class PeerSession(SessionFacts):
     def _receive(
         self, connection: Connection, messages: list[tuple[int, bytes]], now: float
     ) -> None:
-        waiting = self._machines.waiting
+        waiting = self._connections.waiting
         if waiting is not None and waiting.conn_id == connection.conn_id:
             self._wait_with(waiting, messages)
         else:
@@ -339,10 +346,10 @@ class PeerSession(SessionFacts):
             if connection.conn_id != conn_id:
                 break  # it was dropped, what follows is void
             if (
-                self._machines.waiting is not None
-                and self._machines.waiting.conn_id == conn_id
+                self._connections.waiting is not None
+                and self._connections.waiting.conn_id == conn_id
             ):
-                self._wait_with(self._machines.waiting, messages[at:])
+                self._wait_with(self._connections.waiting, messages[at:])
                 break
 
     def _wait_with(self, waiting: Waiting, messages: list[tuple[int, bytes]]) -> None:
@@ -358,7 +365,7 @@ class PeerSession(SessionFacts):
     def _take_open(self, connection: Connection, body: bytes, now: float) -> None:
         if self._must_wait(connection, now) and connection.conn_id is not None:
             opened = [(int(MessageType.OPEN), body)]
-            self._machines.waiting = Waiting(
+            self._connections.waiting = Waiting(
                 connection.conn_id, now + COLLISION_WAIT, opened
             )
             return
@@ -369,7 +376,9 @@ class PeerSession(SessionFacts):
         if connection.offer is None or (
             connection.state is not State.OPEN_SENT and not is_delayed
         ):
-            self._machines.dispatch(connection, Event.BGP_OPEN, now)  # unexpected there
+            self._connections.dispatch(
+                connection, Event.BGP_OPEN, now
+            )  # unexpected there
             return
         try:
             peer_open = decode_open(body)
@@ -379,21 +388,21 @@ class PeerSession(SessionFacts):
             self._fail(connection, Event.BGP_OPEN_MSG_ERR, error, now)
             return
         local = connection.offer
-        if not self._machines.wins_collision(connection, local, peer_open, now):
+        if not self._connections.wins_collision(connection, local, peer_open, now):
             return
         connection.peer_open = peer_open
         connection.negotiated = negotiated
         event = Event.BGP_OPEN
         if is_delayed:
             event = Event.BGP_OPEN_WITH_DELAY_OPEN_TIMER
-        self._machines.dispatch(connection, event, now)
+        self._connections.dispatch(connection, event, now)
 
     def _take_unbatched(self, connection: Connection, _body: bytes, now: float) -> None:
         # Outside Established alone.
-        self._machines.dispatch(connection, Event.UPDATE_MSG, now)
+        self._connections.dispatch(connection, Event.UPDATE_MSG, now)
 
     def _take_keepalive(self, connection: Connection, _body: bytes, now: float) -> None:
-        self._machines.dispatch(connection, Event.KEEP_ALIVE_MSG, now)
+        self._connections.dispatch(connection, Event.KEEP_ALIVE_MSG, now)
 
     def _take_notification(
         self, connection: Connection, body: bytes, now: float
@@ -401,10 +410,10 @@ class PeerSession(SessionFacts):
         notification = decode_notification(body)
         event = ending_of(notification, connection.state)
         reason = DownReason(DownKind.NOTIFICATION_RECEIVED, "", notification)
-        self._machines.dispatch(connection, event, now, reason)
+        self._connections.dispatch(connection, event, now, reason)
 
     def _take_refresh(self, connection: Connection, body: bytes, now: float) -> None:
-        self._machines.dispatch(connection, Event.ROUTE_REFRESH_MSG, now)
+        self._connections.dispatch(connection, Event.ROUTE_REFRESH_MSG, now)
         negotiated = connection.negotiated
         if connection.state is not ESTABLISHED or negotiated is None:
             return
@@ -421,20 +430,20 @@ class PeerSession(SessionFacts):
     def _must_wait(self, connection: Connection, now: float) -> bool:
         """Whether to see first what becomes of our own connection (``connections``)."""
         is_recovering = bool(self.restart.recovering)
-        return self._machines.is_undecided(connection, now, is_kept=is_recovering)
+        return self._connections.is_undecided(connection, now, is_kept=is_recovering)
 
     def _settle(self, now: float) -> None:
-        self._machines.settle(now)
-        waiting = self._machines.waiting
+        self._connections.settle(now)
+        waiting = self._connections.waiting
         if waiting is None:
             return
-        connection = self._machines.find(waiting.conn_id)
+        connection = self._connections.find(waiting.conn_id)
         if connection is None:
-            self._machines.waiting = None
+            self._connections.waiting = None
         elif waiting.is_over(now) or not self._must_wait(connection, now):
-            self._machines.waiting = None
+            self._connections.waiting = None
             self._replay(connection, waiting, now)
-            self._machines.settle(now)
+            self._connections.settle(now)
 
     def _replay(self, connection: Connection, waiting: Waiting, now: float) -> None:
         """Take what has waited."""
@@ -451,11 +460,11 @@ class PeerSession(SessionFacts):
             self.local_router_id,
             restart=self.restart,
             hostname=self._hostname,
-            left_out=self._machines.refusals.left_out,
+            left_out=self._connections.rejected_options.left_out,
         )
 
     def _refuse(self, conn_id: int) -> None:
-        self.counters.refused += 1
+        self.counters.rejected_connections += 1
         self.counters.sent[MessageType.NOTIFICATION] += 1
         octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
         self._outbox.extend((Send(conn_id, octets), CloseConnection(conn_id)))
@@ -464,7 +473,7 @@ class PeerSession(SessionFacts):
         self, connection: Connection, event: Event, error: NotifyError, now: float
     ) -> None:
         reason = DownReason(DownKind.NOTIFICATION_SENT, error.text, from_error(error))
-        self._machines.dispatch(connection, event, now, reason)
+        self._connections.dispatch(connection, event, now, reason)
 
 
 def _is_usual(message: tuple[int, bytes]) -> bool:

@@ -9,7 +9,13 @@ from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
 
-from reflector.export import TOLD, Export, Origin, Target, origin_of
+from reflector.export import (
+    REFLECTION_RULES,
+    Export,
+    PeerType,
+    RouteOrigin,
+    route_origin_of,
+)
 from reflector.group import UpdateGroup
 from rib.attributes import PathAttributes
 from rib.attributes.codes import NEXT_HOP
@@ -43,13 +49,13 @@ class Advertisement(NamedTuple):
     Attributes:
         path: The path.
         attributes: As the member sees them; ``None`` where it is not told.
-        withheld: Why it is not told; ``None`` where it is.
+        not_advertised: Why it is not told; ``None`` where it is.
         detail: The policy and its term.
     """
 
     path: Path
     attributes: PathAttributes | None
-    withheld: NotAdvertised | None = None
+    not_advertised: NotAdvertised | None = None
     detail: str = ""
 
 
@@ -68,7 +74,7 @@ class AdjRibOut:
         self._add_path_max = context.add_path_max
         self._memo: dict[Path, Advertisement] = {}
 
-    def told(
+    def advertised(
         self, entry: Entry | None, nlri: Nlri, member: Source
     ) -> Iterator[Advertisement]:
         """Yield each path that competes to be told to ``member``, told or withheld."""
@@ -84,7 +90,7 @@ class AdjRibOut:
                 yield Advertisement(path, None, NotAdvertised.NOT_SELECTED)
                 continue
             outcome = self.outcome(path, nlri)
-            count += outcome.withheld is None
+            count += outcome.not_advertised is None
             if path.source is member:
                 outcome = Advertisement(path, None, NotAdvertised.OWN)
             yield outcome
@@ -101,9 +107,9 @@ class AdjRibOut:
     def _make(self, path: Path, nlri: Nlri) -> Advertisement:
         outgoing = self._export(path, nlri)
         if outgoing is None:
-            withheld, detail = self._why_not(path, nlri)
-            return Advertisement(path, None, withheld, detail)
-        if self._tells_own_only and origin_of(path) is not Origin.OWN:
+            not_advertised, detail = self._why_not(path, nlri)
+            return Advertisement(path, None, not_advertised, detail)
+        if self._tells_own_only and route_origin_of(path) is not RouteOrigin.OWN:
             return Advertisement(path, None, NotAdvertised.DEFERRED)
         shown = PathAttributes(outgoing.attributes, outgoing.next_hop)
         next_hop = outgoing.next_hop or shown.get(NEXT_HOP) or b""
@@ -113,9 +119,9 @@ class AdjRibOut:
         """Return which of the export's checks stopped a path, in their order."""
         export, context = self._export, self._export.context
         attributes = path.attributes
-        if (origin_of(path), context.target) not in TOLD:
+        if (route_origin_of(path), context.peer_type) not in REFLECTION_RULES:
             return NotAdvertised.REFLECTION, ""
-        if not export_allowed(attributes, is_ebgp=context.target is Target.EBGP):
+        if not export_allowed(attributes, is_ebgp=context.peer_type is PeerType.EBGP):
             return NotAdvertised.COMMUNITY, ""
         if not context.has_long_lived and is_long_lived_stale(attributes):
             return NotAdvertised.LONG_LIVED, ""

@@ -248,7 +248,7 @@ def _peer_table(
         str(mine.family),
         rib.received_count,
         rib.accepted_count,
-        len(rib.refused),
+        len(rib.filtered),
         len(rib.admission.blocked),
         rib.stale_count,
         mine.max_prefixes,

@@ -14,7 +14,7 @@ from bgpd.show.state import (
     DaemonView,
     dotted,
     find_peer,
-    role_of,
+    peer_type_of,
 )
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.prefix_limits import limits_of, outgoing_limit_of
@@ -58,7 +58,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "address": settings.remote_addr,
         "remote_as": negotiated.peer_as if negotiated else settings.remote_as,
         "local_as": peer.in_force.local_as,
-        "peer_type": role_of(peer),
+        "peer_type": peer_type_of(peer),
         "range": peer.range_name,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
@@ -73,7 +73,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "families": _families(view, peer),
         "received": sum(rib.received_count for rib in peer.ribs_in.values()),
         "accepted": sum(rib.accepted_count for rib in peer.ribs_in.values()),
-        "filtered": sum(len(rib.refused) for rib in peer.ribs_in.values()),
+        "filtered": sum(len(rib.filtered) for rib in peer.ribs_in.values()),
         "hold_time": negotiated.hold_time if negotiated else settings.hold_time,
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),
@@ -149,7 +149,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
     return {
         "received": 0 if rib is None else rib.received_count,
         "accepted": 0 if rib is None else rib.accepted_count,
-        "filtered": 0 if rib is None else len(rib.refused),
+        "filtered": 0 if rib is None else len(rib.filtered),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
         **_advertised(peer.advertised_limit(family)),
         "stale": 0 if rib is None else rib.stale_count,
@@ -158,7 +158,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "end_of_rib_received": family in peer.ended_families,
         "is_slow": member is not None and member.is_slow,
         "pending": _pending_count(tables, member),
-        **_withheld(view, peer, family),
+        **_deferred(view, peer, family),
     }
 
 
@@ -192,7 +192,7 @@ def _ignored(rib: AdjRibIn) -> Row:
     return {why.value: ignored.count for why, ignored in rib.ignored.items()}
 
 
-def _withheld(view: DaemonView, peer: Peer, family: Family) -> Row:
+def _deferred(view: DaemonView, peer: Peer, family: Family) -> Row:
     """Return what a peer is not told before our restart is over."""
     tables = view.speaker.tables.get(family)
     source = peer.sources.get(family)
@@ -243,7 +243,7 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         },
         "octets_received": counters.octets_received,
         "connect_attempts": counters.connect_attempts,
-        "rejected_connections": counters.refused,
+        "rejected_connections": counters.rejected_connections,
         "established_transitions": counters.established_count,
         "last_reset_at": _wall_time(view, counters.last_reset_at),
         "last_attempt_at": _wall_time(view, counters.last_attempt_at),

@@ -82,11 +82,11 @@ def _explain(
     if entry is None and nlri not in around:
         raise _no_such_route(tables, asked, nlri, around)
     best, multipath = best_of(entry), multipath_of(entry)
-    told: list[Row] = []
-    withheld: list[Row] = []
+    advertised: list[Row] = []
+    not_advertised: list[Row] = []
     for group in list(tables.groups.values()):
-        for answer, is_told in _told(group, tables, nlri, describe):
-            (told if is_told else withheld).append(answer)
+        for answer, is_told in _advertisements(group, tables, nlri, describe):
+            (advertised if is_told else not_advertised).append(answer)
         yield None
     yield {
         "prefix": format_prefix(nlri, family.afi),
@@ -97,8 +97,8 @@ def _explain(
         "more_specific_filtered": _more_specific(around, family, nlri),
         "best": None if best is None else best.source.name,
         "multipath": [path.source.name for path in multipath],
-        "advertised": told,
-        "not_advertised": withheld,
+        "advertised": advertised,
+        "not_advertised": not_advertised,
         "uses_kernel": view.kernel.fib is not None,
         "fib": route_row(view.kernel.fib, family, nlri),
     }
@@ -156,50 +156,52 @@ def _filtered_around(
     With breaths (``None``) in a long search.
     """
     rib = peer.ribs_in.get(family)
-    if rib is None or not rib.refused:
+    if rib is None or not rib.filtered:
         return
     negotiated = peer.negotiated
     if negotiated is None or family not in negotiated.add_path_receive:
         for length_bits in range(nlri[0] + 1):
             some = make_nlri(nlri[1:], length_bits)
-            why = rib.refused.get((some, 0))
+            why = rib.filtered.get((some, 0))
             if why is not None:
                 yield some, 0, why
         return
     # Under add-path the identifiers are the peer's choice: all must be looked at.
-    for count, ((some, path_id), why) in enumerate(list(rib.refused.items())):
+    for count, ((some, path_id), why) in enumerate(list(rib.filtered.items())):
         if some[0] <= nlri[0] and make_nlri(nlri[1:], some[0]) == some:
             yield some, path_id, why
         elif count % _BREATH == 0:
             yield None
 
 
-def _told(
+def _advertisements(
     group: UpdateGroup, tables: FamilyTables, nlri: Nlri, describe: Describer
 ) -> Iterator[tuple[Row, bool]]:
     """Yield each distinct answer of a group, with the members it goes for."""
     entry = tables.loc_rib.table.get(nlri)
-    teller = AdjRibOut(group)
+    adj_rib_out = AdjRibOut(group)
     context = group.export.context
     answers: dict[tuple[object, ...], list[str]] = {}
     details: dict[tuple[object, ...], tuple[Row, bool]] = {}
     for source in list(group.members):
-        for path, attributes, withheld, detail in teller.told(entry, nlri, source):
-            if withheld is NotAdvertised.NOT_SELECTED:
+        for path, attributes, not_advertised, detail in adj_rib_out.advertised(
+            entry, nlri, source
+        ):
+            if not_advertised is NotAdvertised.NOT_SELECTED:
                 continue
-            key: tuple[object, ...] = (path, attributes, withheld)
+            key: tuple[object, ...] = (path, attributes, not_advertised)
             answers.setdefault(key, []).append(source.name)
             if key in details:
                 continue
             row: Row = {
-                "peer_type": context.target.value,
+                "peer_type": context.peer_type.value,
                 "policy": context.policy,
                 "from": path.source.name,
             }
             if attributes is not None:
                 row["attributes"] = describe(attributes)
-            elif withheld is not None:
-                row["reason"] = withheld.value + (f" {detail}" if detail else "")
+            elif not_advertised is not None:
+                row["reason"] = not_advertised.value + (f" {detail}" if detail else "")
             details[key] = (row, attributes is not None)
     for key, (row, is_told) in details.items():
         yield row | {"peers": answers[key], "members": len(answers[key])}, is_told

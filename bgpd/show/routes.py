@@ -154,19 +154,19 @@ def _held(
     table = view.speaker.tables[family].loc_rib.table
     peer, wanted = question.peer, question.wanted
     describe = Describer()
-    refused = _filtered_of(peer, family) if question.side is Side.RECEIVED else {}
+    filtered = _filtered_of(peer, family) if question.side is Side.RECEIVED else {}
 
     def is_chosen(nlri: Nlri) -> bool:
         if not wanted(nlri):
             return False
-        if peer is None or nlri in refused:
+        if peer is None or nlri in filtered:
             return True
         return any(
             path.source is peer.sources[family] for path in members_of(table.get(nlri))
         )
 
     # Prefixes that were refused stand in no table; the others' order is kept.
-    nlris = list(dict.fromkeys((*table, *refused))) if refused else list(table)
+    nlris = list(dict.fromkeys((*table, *filtered))) if filtered else list(table)
     for nlri in _chosen(nlris, is_chosen):
         if nlri is None:
             yield None
@@ -178,7 +178,7 @@ def _held(
             if is_of_peer and (row["is_best"] or not question.is_best_only):
                 yield head | row
         if not question.is_best_only:
-            for path_id, why in refused.get(nlri, ()):
+            for path_id, why in filtered.get(nlri, ()):
                 yield head | filtered_row(peer, path_id, why, describe)
 
 
@@ -189,7 +189,7 @@ def _filtered_of(
     rib = None if peer is None else peer.ribs_in.get(family)
     found: dict[Nlri, list[tuple[int, FilteredRoute]]] = {}
     if rib is not None:
-        for (nlri, path_id), why in rib.refused.items():
+        for (nlri, path_id), why in rib.filtered.items():
             found.setdefault(nlri, []).append((path_id, why))
     return found
 
@@ -257,13 +257,15 @@ def _advertised(
     group = None if source is None else tables.group_of(source)
     if source is None or group is None:
         return  # it speaks no such family, or not now
-    table, describe, teller = tables.loc_rib.table, Describer(), AdjRibOut(group)
+    table, describe, adj_rib_out = tables.loc_rib.table, Describer(), AdjRibOut(group)
     for nlri in _chosen(list(table), question.wanted):
         if nlri is None:
             yield None
             continue
         is_silent = True
-        for path, attributes, _, _ in teller.told(table.get(nlri), nlri, source):
+        for path, attributes, _, _ in adj_rib_out.advertised(
+            table.get(nlri), nlri, source
+        ):
             if attributes is None:
                 continue
             is_silent = False

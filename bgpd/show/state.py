@@ -289,7 +289,7 @@ class Describer:
         return {**known, "next_hop": format_next_hop(path.attributes.next_hop, zone)}
 
 
-def role_of(peer: Peer) -> str:
+def peer_type_of(peer: Peer) -> str:
     """Return what a peer is to us: ``client``, ``non-client`` or ``ebgp``."""
     settings = peer.settings
     if not is_ibgp(peer):

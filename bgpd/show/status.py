@@ -162,7 +162,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
     members = list(group.members.values())
     return {
         "family": str(group.family),
-        "peer_type": context.target.value,
+        "peer_type": context.peer_type.value,
         "policy": context.policy,
         "local_as": context.local_as,
         "local_address": format_next_hop(context.local_address) or None,

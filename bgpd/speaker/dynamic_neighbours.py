@@ -27,7 +27,9 @@ spreads those of thousands over a quarter of it, and an attempt costs a quarter 
 _log = logging.getLogger(__name__)
 
 
-def newcomer(neighbours: Neighbours, remote: str, chosen: RangeSettings) -> Peer | None:
+def add_dynamic_neighbour(
+    neighbours: Neighbours, remote: str, chosen: RangeSettings
+) -> Peer | None:
     """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
     if not has_room(neighbours, chosen):
         _log.warning(

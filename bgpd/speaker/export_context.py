@@ -18,7 +18,7 @@ from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import hidden_as
 from bgpd.speaker.local_addresses import with_link_local
 from reflector.as_path import PLAIN_PATH, PathRules
-from reflector.export import ExportContext, Target
+from reflector.export import ExportContext, PeerType
 from rib.attributes import PrivateScope
 from rib.family import Family
 from rib.path import Source, SourceKind
@@ -46,7 +46,7 @@ SELF_FROM: Final[
 
 def next_hop_mode(context: ExportContext) -> NextHopMode:
     """Return the mode that a group's members are told next hops by: the simplest one."""
-    is_ebgp = context.target is Target.EBGP
+    is_ebgp = context.peer_type is PeerType.EBGP
     for mode, sides in SELF_FROM.items():
         if sides[is_ebgp] == context.self_from:
             return mode
@@ -73,9 +73,9 @@ def export_context(
         local_addr: Our end of the session.
     """
     is_ibgp = negotiated.is_ibgp
-    target = Target.EBGP
+    peer_type = PeerType.EBGP
     if is_ibgp:
-        target = Target.CLIENT if source.is_client else Target.NON_CLIENT
+        peer_type = PeerType.CLIENT if source.is_client else PeerType.NON_CLIENT
     mine = _family_settings(settings, family)
     sends_many = family in negotiated.add_path_send
     self_from = SELF_FROM[settings.next_hop][not is_ibgp]
@@ -87,7 +87,7 @@ def export_context(
     link_local = context.addresses.link_local(zone) if is_next_door else b""
     return ExportContext(
         family=family,
-        target=target,
+        peer_type=peer_type,
         local_as=settings.local_as,
         local_address=with_link_local(local, link_local),
         router_id=context.router_id,
@@ -95,7 +95,9 @@ def export_context(
         policy=context.policies.export_of(settings, is_ibgp=is_ibgp).name,
         self_from=self_from,
         as_path=PLAIN_PATH if is_ibgp else _path_rules(context, settings, negotiated),
-        zone=zone if target is Target.EBGP and SourceKind.EBGP not in self_from else "",
+        zone=zone
+        if peer_type is PeerType.EBGP and SourceKind.EBGP not in self_from
+        else "",
         four_octet_as=negotiated.four_octet_as,
         extended_next_hop=family in negotiated.extended_next_hop,
         add_path_max=mine.add_path_max if sends_many else None,

@@ -10,7 +10,7 @@ import logging
 from bgpd.net.peer_sockets import set_peer_options
 from bgpd.net.tcp_connection import Connection
 from bgpd.session.zones import split_zone
-from bgpd.speaker.dynamic_neighbours import newcomer
+from bgpd.speaker.dynamic_neighbours import add_dynamic_neighbour
 from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.unknown_sources import Strangers
 
@@ -50,7 +50,7 @@ class IncomingConnections:
             self._refuse(connection, remote, wrong)
             return
         if peer is None and chosen is not None:
-            peer = newcomer(neighbours, remote, chosen)
+            peer = add_dynamic_neighbour(neighbours, remote, chosen)
         if peer is None:
             self._refuse(connection, remote, "no such neighbour")
             return

@@ -148,7 +148,7 @@ class PrefixLimits:
             for limit in limits_of(mine):
                 count = rib.fresh_count
                 if limit.key == "max_received":
-                    count += len(rib.refused)
+                    count += len(rib.filtered)
                 error = self._judge(settings, mine.family, limit, count)
                 if error is not None:
                     if is_dynamic and not error.rest_time:

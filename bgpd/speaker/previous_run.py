@@ -56,7 +56,7 @@ class Start:
     is_certain: bool = True
 
 
-class Mark:
+class RunMarker:
     """The file that says that the daemon ran here.
 
     Args:

@@ -133,12 +133,12 @@ def test_prefixes_of_every_message_are_read() -> None:
 
 
 def test_attributes_of_every_message_are_read() -> None:
-    compared = refused = 0
+    compared = filtered = 0
     for record in consensus():
         decoded, _, nlri = decode(record)
         said = record["expect"]["decode"]["attrs"]
         if is_refused(record, decoded):
-            refused += 1
+            filtered += 1
             continue
         attributes = decoded.attributes
         if attributes is None:
@@ -160,7 +160,7 @@ def test_attributes_of_every_message_are_read() -> None:
         if nlri:
             assert shown["next_hop"] == said["next_hop"], record["id"]
     assert compared > 1000
-    assert refused < 120
+    assert filtered < 120
 
 
 def test_next_hops_of_mp_reach_are_read() -> None:

@@ -150,7 +150,7 @@ def test_an_otc_of_as_0_leaks_where_that_of_another_as_does(
         session.take(update(BASE + attribute(35, otc.to_bytes(4, "big")), ONE))
         rib = next(iter(session.ribs.values()))
         (path,) = rib.loc_rib.table.values()
-        refused = rules.check(path.attributes, source)  # type: ignore[union-attr]
-        assert (refused is not None) is is_leak
-        if refused is not None:
-            assert refused.refusal is FilterReason.ROUTE_LEAK
+        filtered = rules.check(path.attributes, source)  # type: ignore[union-attr]
+        assert (filtered is not None) is is_leak
+        if filtered is not None:
+            assert filtered.refusal is FilterReason.ROUTE_LEAK

@@ -26,7 +26,7 @@ from bgpd.daemon import file_watch, listen_retry, placeholder_processes
 from bgpd.daemon import service_manager as companions_module
 from bgpd.daemon.daemon import Daemon
 from bgpd.daemon.sd_notify import ServiceManager
-from bgpd.daemon.service_manager import companions
+from bgpd.daemon.service_manager import service_manager_tasks
 from bgpd.datastore import endpoint_status, folder, folder_watch
 from bgpd.datastore.endpoint_status import EndpointFolder
 from bgpd.datastore.folder import FolderDatastore
@@ -119,7 +119,7 @@ class World(AbstractAsyncContextManager["World"]):
 
     async def _run(self) -> None:
         manager = ServiceManager(str(self._folder / "notify"), watchdog=0.05)
-        async with companions(self.daemon, manager):
+        async with service_manager_tasks(self.daemon, manager):
             await self.daemon.run()
 
     def put(self, manifest: dict[str, Any]) -> None:

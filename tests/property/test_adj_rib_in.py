@@ -164,7 +164,7 @@ class Peer(RuleBasedStateMachine):
 
     def outcome(self, attributes: PathAttributes, path_id: int):
         key = (attributes, path_id)
-        return self.rib.known(key) or self.rib.learn(key, attributes, path_id)
+        return self.rib.known(key) or self.rib.decide(key, attributes, path_id)
 
     def note(self, key: Key, received: PathAttributes, epoch: int) -> None:
         self.routes[key] = Route(received, epoch, judged(received, key[0], self.policy))
@@ -273,7 +273,7 @@ class Peer(RuleBasedStateMachine):
         assert {key: facts_of(route) for key, route in found.items()} == {
             key: facts_of(route) for key, route in expected.items()
         }
-        assert {key: why.attributes for key, why in self.rib.refused.items()} == {
+        assert {key: why.attributes for key, why in self.rib.filtered.items()} == {
             key: route.received
             for key, route in self.routes.items()
             if not is_accepted(route)

@@ -20,7 +20,7 @@ import reflector.path_ids
 import reflector.walks
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.work_queue import Jobs
-from reflector.export import Export, ExportContext, Target
+from reflector.export import Export, ExportContext, PeerType
 from reflector.member_fsm import State
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -221,12 +221,12 @@ class Groups(RuleBasedStateMachine):
 
     def context(self, peer: int) -> ExportContext:
         source = self.sources[peer]
-        target = Target.EBGP
+        peer_type = PeerType.EBGP
         if source.kind is SourceKind.IBGP:
-            target = Target.CLIENT if source.is_client else Target.NON_CLIENT
+            peer_type = PeerType.CLIENT if source.is_client else PeerType.NON_CLIENT
         return ExportContext(
             family=IPV4_UNICAST,
-            target=target,
+            peer_type=peer_type,
             local_as=64512,
             local_address=bytes((10, 0, 0, 1)),
             router_id=99,

@@ -8,7 +8,7 @@ laws (``test_attributes``, ``test_nlri``, ``test_pack``, ``test_policy``, ``test
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from reflector.export import Export, ExportContext, Target
+from reflector.export import Export, ExportContext, PeerType
 from reflector.pending import PendingChanges
 from reflector.rewrite import Reflection, reflect
 from rib.adj_rib_in import AdjRibIn
@@ -272,7 +272,7 @@ def test_a_plain_block_is_learned_as_any_other(
     if is_known:
         hops.get(attributes.next_hop)
     outcomes = [
-        rib.learn(number, some, path_id)
+        rib.decide(number, some, path_id)
         for number, some in enumerate((attributes, slow_twin(attributes)))
     ]
     one, other = map(facts_of, outcomes)
@@ -296,9 +296,9 @@ def test_many_runs_are_taken_in_as_one_after_the_other(reads, refused) -> None:
     for is_short in (True, False):
         rib = AdjRibIn(a_source(), LocRib(IPV4_UNICAST), import_rules(), NextHopTable())
         rib.loc_rib.announce(PREFIXES[:2], a_path(source=a_source("other")))
-        bad = rib.learn("bad", some_attributes(next_hop="192.0.2.3"))
+        bad = rib.decide("bad", some_attributes(next_hop="192.0.2.3"))
         rib.announce(bad, refused)
-        good = [rib.learn(n, some_attributes(med=n)) for n in range(3)]
+        good = [rib.decide(n, some_attributes(med=n)) for n in range(3)]
         for read in reads:
             paths = [good[number] for number, _ in read]
             nlris = [list(run) for _, run in read]
@@ -316,7 +316,7 @@ def test_many_runs_are_taken_in_as_one_after_the_other(reads, refused) -> None:
             for nlri, entry in rib.loc_rib.table.items()
         }
         counts = {s.name: n for s, n in rib.loc_rib.path_counts.items()}
-        sides.append((table, counts, set(rib.refused), sorted(rib.own_nlris())))
+        sides.append((table, counts, set(rib.filtered), sorted(rib.own_nlris())))
     assert sides[0] == sides[1]
 
 
@@ -353,7 +353,7 @@ def test_reflecting_is_editing_two_attributes(made, router_id, clusters) -> None
 contexts = st.builds(
     ExportContext,
     family=st.sampled_from((IPV4_UNICAST, IPV4_UNICAST, IPV4_UNICAST, IPV6_UNICAST)),
-    target=st.sampled_from((Target.CLIENT, *Target)),
+    peer_type=st.sampled_from((PeerType.CLIENT, *PeerType)),
     local_as=st.just(LOCAL_AS),
     local_address=st.just(SELF),
     router_id=st.just(ROUTER_ID),
@@ -445,7 +445,7 @@ def test_a_group_tells_the_same_by_all_of_its_ways(
     ]
     context = ExportContext(
         family=IPV4_UNICAST,
-        target=Target.CLIENT,
+        peer_type=PeerType.CLIENT,
         local_as=LOCAL_AS,
         local_address=SELF,
         router_id=ROUTER_ID,

@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
-from reflector.export import Export, ExportContext, Outgoing, Target
+from reflector.export import Export, ExportContext, Outgoing, PeerType
 from reflector.group import UpdateGroup
 from reflector.member_fsm import Member
 from reflector.path_ids import PathIds
@@ -20,10 +20,10 @@ SELF_IPV6 = bytes.fromhex("fd000000000000000000000000000001")
 CLUSTER = 0x0A000001
 
 
-def a_context(target: Target = Target.CLIENT, **changes: Any) -> ExportContext:
+def a_context(peer_type: PeerType = PeerType.CLIENT, **changes: Any) -> ExportContext:
     context = ExportContext(
         family=IPV4_UNICAST,
-        target=target,
+        peer_type=peer_type,
         local_as=LOCAL_AS,
         local_address=SELF,
         router_id=CLUSTER,

@@ -85,5 +85,5 @@ class Session:
 
     def refused(self) -> set[tuple[Family, bytes, int]]:
         return {
-            (family, *key) for family, rib in self.ribs.items() for key in rib.refused
+            (family, *key) for family, rib in self.ribs.items() for key in rib.filtered
         }

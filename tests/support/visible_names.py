@@ -18,6 +18,7 @@ from bgpd.config.base import Section
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import annotation_of, keys_of, section_in
 from bgpd.datastore.kubernetes.access import ApiStatus
+from bgpd.session.settings import FamilySettings
 from fib.routes import FibCounts
 
 ROOT: Final = Path(__file__).parents[2]
@@ -46,7 +47,9 @@ _LEVELS: Final = frozenset(
 def json_keys() -> frozenset[str]:
     """Return the keys of all answers."""
     found = {field.name for record in _RECORDS for field in fields(record)}
-    found |= {*TableFigures._fields} | {"max_prefixes_action", "max_received_action"}
+    found |= {*TableFigures._fields}
+    settings = {field.name for field in fields(FamilySettings)}
+    found |= {name for name in settings if name.endswith("_action")}
     for path in _ANSWERS:
         if path.name in _NO_ANSWERS:
             continue

@@ -181,7 +181,7 @@ class BirdCommands:
         # anew is the daemon's own file.
         yield Line(2, "Reading configuration")
         reload = asyncio.ensure_future(actions.reload())
-        reload.add_done_callback(_was_told)
+        reload.add_done_callback(_was_exported)
         yield reload
         try:
             reload.result()
@@ -315,7 +315,7 @@ def _query(words: Words) -> Query:
     return query
 
 
-def _was_told(reload: asyncio.Future[Any]) -> None:
+def _was_exported(reload: asyncio.Future[Any]) -> None:
     """Count its outcome as seen: whoever asked may be gone by now."""
     if not reload.cancelled():
         reload.exception()

@@ -60,7 +60,7 @@ def export_counts_of(
             counts[source] = total - own.get(source, 0)
 
 
-def is_told(group: UpdateGroup, source: Source, path: Path, nlri: Nlri) -> bool:
+def is_exported(group: UpdateGroup, source: Source, path: Path, nlri: Nlri) -> bool:
     """Return whether a member is told one path of one prefix."""
     if path.source is source:
         return False

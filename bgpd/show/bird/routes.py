@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bgpd.api.bird import Line
-from bgpd.show.bird.export_counts import candidates, is_told
+from bgpd.show.bird.export_counts import candidates, is_exported
 from bgpd.show.bird.protocols import is_protocol, peers_of
 from bgpd.show.bird.vocabulary import (
     DIRECT,
@@ -180,7 +180,7 @@ def _chooser(view: DaemonView, family: Family, query: Query) -> Chooses:
         wanted = query.protocol
         tests.append(lambda _, __, path: protocol_of(path.source) == wanted)
     if query.export:
-        tests.append(_told_to(view, family, query))
+        tests.append(_exported_to(view, family, query))
     if not tests:
         return lambda _, __, ___: True
     return lambda nlri, entry, path: all(test(nlri, entry, path) for test in tests)
@@ -218,7 +218,7 @@ def _divides(view: DaemonView, family: Family, protocol: str) -> bool:
     return group is not None and group.export.policy.needs_prefix
 
 
-def _told_to(view: DaemonView, family: Family, query: Query) -> Chooses:
+def _exported_to(view: DaemonView, family: Family, query: Query) -> Chooses:
     peer: Peer | None = peers_of(view, family).get(query.export)
     if peer is None:
         # Of the protocols that are not BGP only the kernel is told anything.
@@ -229,7 +229,7 @@ def _told_to(view: DaemonView, family: Family, query: Query) -> Chooses:
     def chooses(nlri: Nlri, entry: Entry | None, path: Path) -> bool:
         if group is None or entry is None or path not in candidates(group, entry):
             return False
-        return is_told(group, source, path, nlri) is not query.is_refused
+        return is_exported(group, source, path, nlri) is not query.is_refused
 
     return chooses
 

@@ -2,7 +2,13 @@
 
 import pytest
 
-from reflector.export import TOLD, Export, Origin, Target, origin_of
+from reflector.export import (
+    REFLECTION_RULES,
+    Export,
+    PeerType,
+    RouteOrigin,
+    route_origin_of,
+)
 from rib.attributes import make_attributes
 from rib.attributes.codes import CLUSTER_LIST, NEXT_HOP, ORIGINATOR_ID
 from rib.attributes.path_attributes import edit, iterate
@@ -17,10 +23,10 @@ pytestmark = pytest.mark.usefixtures("either_twin")
 OTHER_CLUSTER = 0x0A000002
 
 SOURCES = {
-    Origin.OWN: (from_peer(SourceKind.LOCAL), from_peer(SourceKind.KERNEL)),
-    Origin.CLIENT: (from_peer(is_client=True),),
-    Origin.NON_CLIENT: (from_peer(),),
-    Origin.EBGP: (from_peer(SourceKind.EBGP),),
+    RouteOrigin.OWN: (from_peer(SourceKind.LOCAL), from_peer(SourceKind.KERNEL)),
+    RouteOrigin.CLIENT: (from_peer(is_client=True),),
+    RouteOrigin.NON_CLIENT: (from_peer(),),
+    RouteOrigin.EBGP: (from_peer(SourceKind.EBGP),),
 }
 
 
@@ -29,34 +35,34 @@ def words(*numbers: int) -> bytes:
 
 
 @pytest.mark.rfc("4456", "6", "MUST")
-@pytest.mark.parametrize("target", Target)
+@pytest.mark.parametrize("peer_type", PeerType)
 @pytest.mark.parametrize("origin", SOURCES)
 def test_only_routes_of_non_clients_to_non_clients_stay(
-    origin: Origin, target: Target
+    origin: RouteOrigin, peer_type: PeerType
 ) -> None:
-    stays = origin is Origin.NON_CLIENT and target is Target.NON_CLIENT
-    assert ((origin, target) in TOLD) != stays
+    stays = origin is RouteOrigin.NON_CLIENT and peer_type is PeerType.NON_CLIENT
+    assert ((origin, peer_type) in REFLECTION_RULES) != stays
     for path in SOURCES[origin]:
-        assert origin_of(path) is origin
-        assert (told(path, a_context(target)) is None) == stays
+        assert route_origin_of(path) is origin
+        assert (told(path, a_context(peer_type)) is None) == stays
 
 
 @pytest.mark.rfc("4456", "8", "MUST")
 @pytest.mark.parametrize(
-    ("is_client", "target"),
+    ("is_client", "peer_type"),
     [
-        (True, Target.CLIENT),
-        (True, Target.NON_CLIENT),
-        (False, Target.CLIENT),
+        (True, PeerType.CLIENT),
+        (True, PeerType.NON_CLIENT),
+        (False, PeerType.CLIENT),
     ],
 )
 @pytest.mark.parametrize("communities", [(), tuple(range(70))])
 def test_reflection_names_the_originator_and_the_cluster(
-    is_client, target: Target, communities: tuple[int, ...]
+    is_client, peer_type: PeerType, communities: tuple[int, ...]
 ) -> None:
     attributes = some_attributes("65001", communities=communities, local_pref=100)
     path = from_peer(attributes=attributes, is_client=is_client, router_id=77)
-    found = values(told(path, a_context(target)))
+    found = values(told(path, a_context(peer_type)))
     assert found[ORIGINATOR_ID] == words(77)
     assert found[CLUSTER_LIST] == words(CLUSTER)
 
@@ -80,9 +86,9 @@ def test_the_cluster_is_prepended(length: int) -> None:
 @pytest.mark.rfc("4456", "7", "SHOULD")
 def test_each_cluster_between_two_clients_is_named_once() -> None:
     path = from_peer(is_client=True, cluster_id=OTHER_CLUSTER)
-    there = a_context(Target.CLIENT, cluster_id=CLUSTER)
+    there = a_context(PeerType.CLIENT, cluster_id=CLUSTER)
     assert values(told(path, there))[CLUSTER_LIST] == words(CLUSTER, OTHER_CLUSTER)
-    out = a_context(Target.NON_CLIENT, cluster_id=CLUSTER)
+    out = a_context(PeerType.NON_CLIENT, cluster_id=CLUSTER)
     assert values(told(path, out))[CLUSTER_LIST] == words(OTHER_CLUSTER)
     back = from_peer(cluster_id=OTHER_CLUSTER)
     assert values(told(back, there))[CLUSTER_LIST] == words(CLUSTER)
@@ -99,7 +105,7 @@ def test_only_reflected_routes_are_marked(kind: SourceKind) -> None:
 @pytest.mark.rfc("4456", "8", "MUST NOT")
 def test_the_marks_do_not_leave_the_as() -> None:
     attributes = some_attributes(originator_id=5, cluster_list=(1, 2), local_pref=9)
-    found = values(told(from_peer(attributes=attributes), a_context(Target.EBGP)))
+    found = values(told(from_peer(attributes=attributes), a_context(PeerType.EBGP)))
     assert ORIGINATOR_ID not in found
     assert CLUSTER_LIST not in found
 
@@ -147,8 +153,8 @@ class TestLoops:
     )
 
     def refusal(self, path: Path) -> FilterReason | None:
-        refused = self.RULES.check(path.attributes, path.source)
-        return None if refused is None else refused.refusal
+        filtered = self.RULES.check(path.attributes, path.source)
+        return None if filtered is None else filtered.refusal
 
     @pytest.mark.rfc("4456", "8", "SHOULD")
     def test_our_own_routes_are_ignored_when_they_come_back(self) -> None:

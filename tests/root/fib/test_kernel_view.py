@@ -7,7 +7,7 @@ from fib import Hop, Target, TargetKind
 from fib.kernel import KernelFib
 from fib.kernel_follower import KernelFollower
 from fib.kernel_view import KernelView
-from fib.learned import LearnedChange, RedistributedRoutes
+from fib.learned import RedistributedChange, RedistributedRoutes
 from fib.next_hop_watch import NextHopState, NextHopWatch
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_address, parse_prefix
@@ -161,7 +161,7 @@ def test_lost_notifications_are_made_up_for() -> None:
     follow(story, receive_buffer=4096)
 
 
-async def settled(changes: list[LearnedChange], count: int) -> None:
+async def settled(changes: list[RedistributedChange], count: int) -> None:
     for _ in range(200):
         if len(changes) >= count:
             return
@@ -176,7 +176,7 @@ def test_foreign_routes_are_learned_and_unlearned() -> None:
     ip("route add blackhole fd20::/64 proto static")
 
     async def story(view: KernelView) -> None:
-        changes: list[LearnedChange] = []
+        changes: list[RedistributedChange] = []
         learned = RedistributedRoutes(view, changes.extend)
         learned.start()
         first = {(family, key): route for family, key, route in changes}
@@ -213,12 +213,12 @@ def test_protocols_and_interfaces_choose_what_is_learned() -> None:
     ip("route add 20.0.2.0/24 via 10.9.0.2 proto boot")
 
     async def story(view: KernelView) -> None:
-        chosen: list[LearnedChange] = []
+        chosen: list[RedistributedChange] = []
         RedistributedRoutes(
             view, chosen.extend, protocols=[4], interfaces=["v*", "!v1"]
         ).start()
         assert [change[1] for change in chosen] == [nlri("20.0.0.0/24")]
-        kernels: list[LearnedChange] = []
+        kernels: list[RedistributedChange] = []
         RedistributedRoutes(
             view, kernels.extend, protocols=[2], interfaces=["v1"]
         ).start()

@@ -33,11 +33,11 @@ def rules(*terms: Term, normal: int | None = None) -> KernelRules:
 def test_without_a_policy_every_path_is_accepted_as_it_is() -> None:
     plain = KernelRules(KernelPolicy(), IPV4_UNICAST)
     assert plain.accepts_all
-    ((members, disposition),) = plain.divide([INSIDE], a_path())
+    ((members, decision),) = plain.divide([INSIDE], a_path())
     assert list(members) == [INSIDE]
-    assert disposition.is_accepted
-    assert disposition.metric is None
-    assert disposition.device == ""
+    assert decision.is_accepted
+    assert decision.metric is None
+    assert decision.device == ""
 
 
 def test_a_tunnel_is_taken_inside_a_pool_alone() -> None:
@@ -55,8 +55,8 @@ def test_a_next_hop_on_the_own_subnet_needs_no_tunnel() -> None:
     both = rules(near, far)
     for hop, device in (("192.0.2.1", ""), ("198.51.100.1", "tunl0")):
         path = a_path(some_attributes(next_hop=hop))
-        ((_, disposition),) = both.divide([INSIDE], path)
-        assert disposition.device == device
+        ((_, decision),) = both.divide([INSIDE], path)
+        assert decision.device == device
 
 
 def test_what_a_policy_rejects_stays_out_with_its_reason() -> None:
@@ -76,8 +76,8 @@ def test_metric_and_local_pref_stand_for_each_other_on_peers_routes_only() -> No
     assert not judge.accepts_all
 
     def metric(path: Path) -> int | None:
-        ((_, disposition),) = judge.divide([INSIDE], path)
-        return disposition.metric
+        ((_, decision),) = judge.divide([INSIDE], path)
+        return decision.metric
 
     def with_pref(local_pref: int | None) -> Path:
         return a_path(some_attributes(local_pref=local_pref))
@@ -95,8 +95,8 @@ def test_a_policy_may_ask_where_a_route_leads_out() -> None:
     for device, is_accepted in (("eth0", False), ("eth10", True), ("", True)):
         hop = NextHop(b"\xc0\x00\x02\x01", interface=device)
         path = Path(a_source(), some_attributes(), hop)
-        ((_, disposition),) = judge.divide([INSIDE], path)
-        assert disposition.is_accepted is is_accepted
+        ((_, decision),) = judge.divide([INSIDE], path)
+        assert decision.is_accepted is is_accepted
 
 
 def test_policies_are_compared_by_what_they_say() -> None:

@@ -139,7 +139,7 @@ def test_the_newest_word_is_shown_and_written() -> None:
     first = table.take(1)
     table.submit([X, Y], b)
     table.decide(first)
-    assert table.wish(X) is b
+    assert table.desired(X) is b
     assert {route.state for route in table.describe()} == {RouteState.PENDING}
     while table.waiting_count:
         table.decide(table.take(1))

@@ -6,7 +6,7 @@ import pytest
 
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from reflector.advertised_limit import AdvertisedLimit
-from reflector.export import Export, Outgoing, Target
+from reflector.export import Export, Outgoing, PeerType
 from reflector.flush import Batch, Outbound
 from reflector.group import UpdateGroup
 from rib.change import Change
@@ -120,7 +120,7 @@ def test_in_doubt_what_waits_is_withdrawn() -> None:
 
 
 def a_group(most: int, **options: object) -> UpdateGroup:
-    context = a_context(Target.CLIENT, max_advertised=most, alone="a", **options)
+    context = a_context(PeerType.CLIENT, max_advertised=most, alone="a", **options)
     export = Export(context, compile_policy(ACCEPT_ALL))
     group = UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)
     group.join(MEMBER)
@@ -128,7 +128,7 @@ def a_group(most: int, **options: object) -> UpdateGroup:
 
 
 def test_a_group_counts_for_those_who_ask_alone() -> None:
-    context = a_context(Target.CLIENT)
+    context = a_context(PeerType.CLIENT)
     export = Export(context, compile_policy(ACCEPT_ALL))
     assert export.reflects_only
     group = UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)

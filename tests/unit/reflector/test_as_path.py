@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from reflector.as_path import PLAIN_PATH, PathRules, outgoing_path
-from reflector.export import Target
+from reflector.export import PeerType
 from rib.attributes import PrivateScope, format_as_path, parse_as_path
 from rib.attributes.codes import AS_PATH
 from rib.path import SourceKind
@@ -46,16 +46,16 @@ def test_paths(path: str, rules: PathRules, prepended: int, expected: str) -> No
 
 @pytest.mark.rfc("6996", "4", "MUST")
 def test_peers_are_told_by_the_rules_of_their_group() -> None:
-    context = a_context(Target.EBGP, as_path=PathRules(**HIDES))
+    context = a_context(PeerType.EBGP, as_path=PathRules(**HIDES))
     path = from_peer(SourceKind.EBGP, some_attributes("64513 1"))
     value = values(told(path, context))[AS_PATH]
     assert format_as_path(value) == f"{LOCAL_AS} 1"
-    inside = a_context(Target.CLIENT, as_path=PathRules(**HIDES))
+    inside = a_context(PeerType.CLIENT, as_path=PathRules(**HIDES))
     assert format_as_path(values(told(path, inside))[AS_PATH]) == "64513 1"
 
 
 def test_what_export_policy_prepends_is_not_hidden() -> None:
-    context = a_context(Target.EBGP, as_path=PathRules(**HIDES))
+    context = a_context(PeerType.EBGP, as_path=PathRules(**HIDES))
     path = from_peer(SourceKind.EBGP, some_attributes("64513 1"))
     spec = PolicySpec(
         "p",

@@ -4,9 +4,9 @@ from reflector.export import (
     MEMO_MAX,
     Export,
     ExportContext,
-    Origin,
-    Target,
-    origin_of,
+    PeerType,
+    RouteOrigin,
+    route_origin_of,
 )
 from rib.attributes import make_attributes, parse_as_path
 from rib.attributes.codes import (
@@ -55,8 +55,8 @@ from tests.support.routes import nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
 
-TO_EBGP = a_context(Target.EBGP, cluster_id=0)
-TO_IBGP = a_context(Target.NON_CLIENT, cluster_id=0)
+TO_EBGP = a_context(PeerType.EBGP, cluster_id=0)
+TO_IBGP = a_context(PeerType.NON_CLIENT, cluster_id=0)
 KINDS = (SourceKind.LOCAL, SourceKind.KERNEL, SourceKind.EBGP, SourceKind.IBGP)
 GLOBAL = "2001:db8::9"
 LINK_LOCAL = "fe80::9"
@@ -90,7 +90,7 @@ class TestAsPath:
 
     def test_two_octet_peers_get_as_trans_and_the_path_beside_it(self) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes("4200000000"))
-        old = a_context(Target.EBGP, four_octet_as=False)
+        old = a_context(PeerType.EBGP, four_octet_as=False)
         found = values(told(path, old))
         assert (
             found[AS_PATH] == b"\x02\x02" + (LOCAL_AS).to_bytes(2, "big") + b"\x5b\xa0"
@@ -101,9 +101,9 @@ class TestAsPath:
 class TestLocalPref:
     @pytest.mark.rfc("4271", "5.1.5", "MUST")
     @pytest.mark.parametrize("kind", KINDS[:3])
-    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
-    def test_internal_peers_are_told_one(self, kind, target) -> None:
-        context = a_context(target)
+    @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
+    def test_internal_peers_are_told_one(self, kind, peer_type) -> None:
+        context = a_context(peer_type)
         path = from_peer(kind, some_attributes())
         assert values(told(path, context))[LOCAL_PREF] == (100).to_bytes(4, "big")
         path = from_peer(kind, some_attributes(local_pref=7))
@@ -164,13 +164,13 @@ class TestMed:
 
 
 class TestDefaults:
-    @pytest.mark.parametrize("target", Target)
+    @pytest.mark.parametrize("peer_type", PeerType)
     @pytest.mark.parametrize("tells_default", [False, True])
-    def test_those_who_ask_for_one_are_told_it(self, target, tells_default) -> None:
+    def test_those_who_ask_for_one_are_told_it(self, peer_type, tells_default) -> None:
         path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
         path.source.is_default = True
-        assert origin_of(path) is Origin.DEFAULT
-        context = a_context(target, tells_default=tells_default)
+        assert route_origin_of(path) is RouteOrigin.DEFAULT
+        context = a_context(peer_type, tells_default=tells_default)
         assert (told(path, context) is not None) is tells_default
 
     def test_it_is_told_before_the_whole_table_is_there(self) -> None:
@@ -181,7 +181,7 @@ class TestDefaults:
         assert export(path) is not None
 
     def test_who_asks_for_one_is_told_other_routes_too(self) -> None:
-        context = a_context(Target.EBGP, tells_default=True)
+        context = a_context(PeerType.EBGP, tells_default=True)
         assert told(from_peer(SourceKind.LOCAL), context) is not None
         assert told(from_peer(SourceKind.EBGP), context) is not None
 
@@ -223,7 +223,7 @@ class TestNextHop:
 
     @pytest.mark.parametrize("kind", KINDS)
     def test_it_is_kept_where_asked_for(self, kind: SourceKind) -> None:
-        keep = a_context(Target.EBGP, self_from=frozenset())
+        keep = a_context(PeerType.EBGP, self_from=frozenset())
         path = from_peer(kind, some_attributes(next_hop="192.0.2.9"))
         assert values(told(path, keep))[NEXT_HOP] == bytes((192, 0, 2, 9))
 
@@ -234,16 +234,18 @@ class TestNextHop:
             kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
         )
         assert values(told(path, TO_IBGP))[NEXT_HOP] == bytes((192, 0, 2, 9))
-        own = a_context(Target.NON_CLIENT, self_from=frozenset({kind}))
+        own = a_context(PeerType.NON_CLIENT, self_from=frozenset({kind}))
         assert values(told(path, own))[NEXT_HOP] == SELF
-        others = a_context(Target.NON_CLIENT, self_from=frozenset(SourceKind) - {kind})
+        others = a_context(
+            PeerType.NON_CLIENT, self_from=frozenset(SourceKind) - {kind}
+        )
         assert values(told(path, others))[NEXT_HOP] == bytes((192, 0, 2, 9))
 
-    @pytest.mark.parametrize("target", Target)
+    @pytest.mark.parametrize("peer_type", PeerType)
     @pytest.mark.parametrize("self_from", [None, frozenset()])
-    def test_what_has_none_is_told_with_ourselves(self, target, self_from) -> None:
+    def test_what_has_none_is_told_with_ourselves(self, peer_type, self_from) -> None:
         own = make_attributes(next_hop=b"", local_pref=100)
-        context = a_context(target, self_from=self_from)
+        context = a_context(peer_type, self_from=self_from)
         path = from_peer(SourceKind.LOCAL, own)
         assert values(told(path, context))[NEXT_HOP] == SELF
 
@@ -252,8 +254,8 @@ class TestNextHop:
         [
             TO_EBGP,
             TO_IBGP,
-            a_context(Target.CLIENT, self_from=frozenset(SourceKind)),
-            a_context(Target.EBGP, self_from=frozenset()),
+            a_context(PeerType.CLIENT, self_from=frozenset(SourceKind)),
+            a_context(PeerType.EBGP, self_from=frozenset()),
         ],
     )
     @pytest.mark.parametrize("kind", KINDS)
@@ -265,19 +267,19 @@ class TestNextHop:
         assert found[NEXT_HOP] == POLICY_HOP
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("target", Target)
-    def test_export_policy_may_name_ourselves(self, kind, target) -> None:
-        context = a_context(target, self_from=frozenset())
+    @pytest.mark.parametrize("peer_type", PeerType)
+    def test_export_policy_may_name_ourselves(self, kind, peer_type) -> None:
+        context = a_context(peer_type, self_from=frozenset())
         policy = doing(Actions(next_hop=NextHopRule.SELF))
         path = from_peer(kind, some_attributes(next_hop="192.0.2.9"), is_client=True)
         assert values(told(path, context, policy))[NEXT_HOP] == SELF
 
     @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("target", Target)
+    @pytest.mark.parametrize("peer_type", PeerType)
     def test_export_policy_may_leave_it_whatever_the_session_does(
-        self, kind, target
+        self, kind, peer_type
     ) -> None:
-        context = a_context(target, self_from=frozenset(SourceKind))
+        context = a_context(peer_type, self_from=frozenset(SourceKind))
         policy = doing(Actions(next_hop=NextHopRule.UNCHANGED))
         path = from_peer(kind, some_attributes(next_hop="192.0.2.9"), is_client=True)
         found = values(told(path, context, policy))
@@ -315,9 +317,11 @@ class TestNextHop:
 
 
 class TestIpv6:
-    def context(self, target: Target = Target.NON_CLIENT, **changes) -> ExportContext:
+    def context(
+        self, peer_type: PeerType = PeerType.NON_CLIENT, **changes
+    ) -> ExportContext:
         changes = {"family": IPV6_UNICAST, "local_address": SELF_IPV6, **changes}
-        return a_context(target, **changes)
+        return a_context(peer_type, **changes)
 
     @pytest.mark.rfc("4760", "3", "MUST")
     @pytest.mark.parametrize("kind", KINDS[:3])
@@ -327,7 +331,7 @@ class TestIpv6:
         assert outgoing is not None
         assert outgoing.next_hop == attributes.next_hop
         assert NEXT_HOP not in values(outgoing)
-        outgoing = told(from_peer(kind, attributes), self.context(Target.EBGP))
+        outgoing = told(from_peer(kind, attributes), self.context(PeerType.EBGP))
         assert outgoing is not None
         assert outgoing.next_hop == SELF_IPV6
 
@@ -355,7 +359,7 @@ class TestIpv6:
             outgoing = told(from_peer(kind, attributes), self.context())
             assert outgoing is not None
             assert outgoing.next_hop == SELF_IPV6
-        keeps = self.context(Target.EBGP, self_from=frozenset())
+        keeps = self.context(PeerType.EBGP, self_from=frozenset())
         outgoing = told(from_peer(SourceKind.EBGP, attributes), keeps)
         assert outgoing is not None
         assert outgoing.next_hop == SELF_IPV6  # nobody knows who shares the link
@@ -379,7 +383,7 @@ class TestIpv6:
         link_local = parse_address(LINK_LOCAL)
         path = from_peer(SourceKind.EBGP, make_attributes(next_hop=link_local))
         path.next_hop = NextHop(link_local, key=link_local + b"eth0")
-        context = self.context(Target.EBGP, self_from=frozenset(), zone=zone)
+        context = self.context(PeerType.EBGP, self_from=frozenset(), zone=zone)
         outgoing = told(path, context)
         assert outgoing is not None
         assert outgoing.next_hop == (link_local if is_kept else SELF_IPV6)
@@ -387,37 +391,37 @@ class TestIpv6:
     def test_where_nobody_knows_the_links_it_is_not_left_alone(self) -> None:
         link_local = parse_address(LINK_LOCAL)
         path = from_peer(SourceKind.EBGP, make_attributes(next_hop=link_local))
-        outgoing = told(path, self.context(Target.EBGP, self_from=frozenset()))
+        outgoing = told(path, self.context(PeerType.EBGP, self_from=frozenset()))
         assert outgoing is not None
         assert outgoing.next_hop == SELF_IPV6
 
     @pytest.mark.rfc("2545", "3", "MUST")
     def test_both_our_addresses_are_told_on_a_link_that_we_share(self) -> None:
         pair = SELF_IPV6 + parse_address(LINK_LOCAL)
-        for kind, target in (
-            (SourceKind.LOCAL, Target.NON_CLIENT),
-            (SourceKind.EBGP, Target.EBGP),
+        for kind, peer_type in (
+            (SourceKind.LOCAL, PeerType.NON_CLIENT),
+            (SourceKind.EBGP, PeerType.EBGP),
         ):
             path = from_peer(kind, some_attributes(next_hop=GLOBAL))
             if kind is SourceKind.LOCAL:
                 path = from_peer(kind, make_attributes(next_hop=b""))
-            outgoing = told(path, self.context(target, local_address=pair))
+            outgoing = told(path, self.context(peer_type, local_address=pair))
             assert outgoing is not None
             assert outgoing.next_hop == pair
 
     @pytest.mark.parametrize("kind", KINDS[2:])
-    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
-    def test_an_ipv4_next_hop_cannot_be_told(self, kind, target: Target) -> None:
+    @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
+    def test_an_ipv4_next_hop_cannot_be_told(self, kind, peer_type: PeerType) -> None:
         attributes = some_attributes(next_hop="192.0.2.1", local_pref=100)
         path = from_peer(kind, attributes, is_client=True)
-        assert told(path, self.context(target)) is None
-        no_address = self.context(Target.EBGP, local_address=SELF)
+        assert told(path, self.context(peer_type)) is None
+        no_address = self.context(PeerType.EBGP, local_address=SELF)
         assert told(from_peer(SourceKind.LOCAL), no_address) is None
 
     @pytest.mark.rfc("8950", "3", "MUST")
     def test_ipv4_with_an_ipv6_next_hop(self) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes(next_hop=GLOBAL))
-        agreed = a_context(Target.NON_CLIENT, extended_next_hop=True)
+        agreed = a_context(PeerType.NON_CLIENT, extended_next_hop=True)
         outgoing = told(path, agreed)
         assert outgoing is not None
         assert outgoing.next_hop == path.attributes.next_hop
@@ -426,11 +430,13 @@ class TestIpv6:
     @pytest.mark.rfc("8950", "4", "MUST NOT")
     def test_ipv4_with_an_ipv6_next_hop_needs_the_capability(self) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes(next_hop=GLOBAL))
-        assert told(path, a_context(Target.NON_CLIENT)) is None
+        assert told(path, a_context(PeerType.NON_CLIENT)) is None
 
     @pytest.mark.rfc("8950", "4", "SHOULD")
     def test_ipv4_over_an_ipv6_session_is_told_our_ipv6_address(self) -> None:
-        agreed = a_context(Target.EBGP, extended_next_hop=True, local_address=SELF_IPV6)
+        agreed = a_context(
+            PeerType.EBGP, extended_next_hop=True, local_address=SELF_IPV6
+        )
         outgoing = told(from_peer(SourceKind.LOCAL), agreed)
         assert outgoing is not None
         assert outgoing.next_hop == SELF_IPV6
@@ -448,14 +454,14 @@ class TestRoles:
     def test_marked_routes_go_to_customers_only(self, role: str) -> None:
         marked = make_attributes(next_hop=SELF, otc=65001)
         path = from_peer(SourceKind.EBGP, marked)
-        assert told(path, a_context(Target.EBGP, role=role)) is None
+        assert told(path, a_context(PeerType.EBGP, role=role)) is None
 
     @pytest.mark.rfc("9234", "5", "MUST")
     @pytest.mark.parametrize("role", ["provider", "rs"])
     def test_marked_routes_go_down_unchanged(self, role: str) -> None:
         marked = make_attributes(next_hop=SELF, otc=65001)
         outgoing = told(
-            from_peer(SourceKind.EBGP, marked), a_context(Target.EBGP, role=role)
+            from_peer(SourceKind.EBGP, marked), a_context(PeerType.EBGP, role=role)
         )
         assert values(outgoing)[ONLY_TO_CUSTOMER] == (65001).to_bytes(4, "big")
 
@@ -475,7 +481,7 @@ class TestRoles:
     def test_routes_that_go_down_or_aside_are_marked(
         self, role: str, is_marked, kind: SourceKind
     ) -> None:
-        found = values(told(from_peer(kind), a_context(Target.EBGP, role=role)))
+        found = values(told(from_peer(kind), a_context(PeerType.EBGP, role=role)))
         expected = LOCAL_AS.to_bytes(4, "big") if is_marked else None
         assert found.get(ONLY_TO_CUSTOMER) == expected
 
@@ -499,20 +505,20 @@ class TestPolicy:
     @pytest.mark.parametrize(
         ("community", "targets"),
         [
-            (NO_EXPORT, {Target.CLIENT, Target.NON_CLIENT}),
-            (NO_EXPORT_SUBCONFED, {Target.CLIENT, Target.NON_CLIENT}),
+            (NO_EXPORT, {PeerType.CLIENT, PeerType.NON_CLIENT}),
+            (NO_EXPORT_SUBCONFED, {PeerType.CLIENT, PeerType.NON_CLIENT}),
             (NO_ADVERTISE, set()),
-            (GRACEFUL_SHUTDOWN, set(Target)),
+            (GRACEFUL_SHUTDOWN, set(PeerType)),
         ],
     )
     def test_well_known_communities_bind_whatever_policy_does(
-        self, community: int, targets: set[Target]
+        self, community: int, targets: set[PeerType]
     ) -> None:
         path = from_peer(SourceKind.EBGP, some_attributes(communities=(community,)))
         spec = doing(Actions(set_communities=()))
-        for target in Target:
-            is_told = told(path, a_context(target), spec) is not None
-            assert is_told == (target in targets)
+        for peer_type in PeerType:
+            is_told = told(path, a_context(peer_type), spec) is not None
+            assert is_told == (peer_type in targets)
 
     def test_policy_sees_where_a_route_comes_from(self) -> None:
         match = Match(source_kinds=frozenset({SourceKind.EBGP}))
@@ -534,9 +540,9 @@ def test_aigp_does_not_go_to_other_ases() -> None:
 def test_aigp_stays_with_the_next_hop_that_it_was_counted_to(kind: SourceKind) -> None:
     received = some_attributes(aigp=5, next_hop="192.0.2.9", local_pref=100)
     path = from_peer(kind, received, is_client=True)
-    keeps = a_context(Target.CLIENT, self_from=frozenset())
+    keeps = a_context(PeerType.CLIENT, self_from=frozenset())
     assert AIGP in values(told(path, keeps))
-    to_self = a_context(Target.CLIENT, self_from=frozenset({kind}))
+    to_self = a_context(PeerType.CLIENT, self_from=frozenset({kind}))
     found = values(told(path, to_self))
     assert AIGP not in found
     assert found[NEXT_HOP] == SELF
@@ -556,9 +562,9 @@ def test_what_stays_within_a_domain_is_told_to_others_only_where_configured(
 ) -> None:
     received = some_attributes(local_pref=100, aigp=7).with_changes({code: b"abc"})
     path = from_peer(kind, received, is_client=True)
-    assert values(told(path, a_context(Target.CLIENT)))[code] == b"abc"
+    assert values(told(path, a_context(PeerType.CLIENT)))[code] == b"abc"
     assert code not in values(told(path, TO_EBGP))
-    friend = a_context(Target.EBGP, cluster_id=0, is_same_domain=True)
+    friend = a_context(PeerType.EBGP, cluster_id=0, is_same_domain=True)
     assert values(told(path, friend))[code] == b"abc"
 
 
@@ -612,9 +618,14 @@ def test_policy_may_look_at_the_way_out() -> None:
 
 @pytest.mark.rfc("4456", "6", "MUST")
 def test_a_route_s_origin_is_who_it_was_learned_from() -> None:
-    origins = [origin_of(from_peer(kind)) for kind in KINDS]
-    assert origins == [Origin.OWN, Origin.OWN, Origin.EBGP, Origin.NON_CLIENT]
-    assert origin_of(from_peer(is_client=True)) is Origin.CLIENT
+    origins = [route_origin_of(from_peer(kind)) for kind in KINDS]
+    assert origins == [
+        RouteOrigin.OWN,
+        RouteOrigin.OWN,
+        RouteOrigin.EBGP,
+        RouteOrigin.NON_CLIENT,
+    ]
+    assert route_origin_of(from_peer(is_client=True)) is RouteOrigin.CLIENT
 
 
 class TestWhatIsRemembered:
@@ -642,12 +653,12 @@ class TestWhatIsRemembered:
             assert found[ORIGINATOR_ID] == path.source.router_id.to_bytes(4, "big")
         internal = values(export(from_peer()))
         assert internal[CLUSTER_LIST] == CLUSTER.to_bytes(4, "big")
-        to_internal = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        to_internal = Export(a_context(PeerType.NON_CLIENT), Policy(ACCEPT_ALL))
         client = from_peer(is_client=True, cluster_id=7)
         assert values(to_internal(client))[CLUSTER_LIST] == bytes((0, 0, 0, 7))
 
     def test_no_tail_for_routes_that_are_not_reflected(self) -> None:
-        export = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        export = Export(a_context(PeerType.NON_CLIENT), Policy(ACCEPT_ALL))
         assert export.tail_of(from_peer(is_client=True).source)
         assert export.tail_of(from_peer().source) == b""
         assert export.tail_of(from_peer(SourceKind.EBGP).source) == b""
@@ -685,7 +696,7 @@ class TestWhatIsRemembered:
         assert values(other)[LOCAL_PREF] == bytes((0, 0, 0, 100))
         assert [outgoing for outgoing, _ in export.divide(path, some)] == [one, other]
         assert export.divide(path, some)[0][0] is one
-        internal = Export(a_context(Target.NON_CLIENT), compile_policy(spec))
+        internal = Export(a_context(PeerType.NON_CLIENT), compile_policy(spec))
         assert internal.divide(from_peer(), some) == ((None, some),)
 
     def test_ever_new_paths_do_not_fill_memory(self) -> None:
@@ -703,9 +714,9 @@ class TestWhatIsRemembered:
 class TestTheShortWay:
     """Plain routes of internal peers are told by their blocks where nothing forbids it."""
 
-    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT])
-    def test_reflection_without_policy_has_it(self, target: Target) -> None:
-        export = Export(a_context(target), Policy(ACCEPT_ALL))
+    @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
+    def test_reflection_without_policy_has_it(self, peer_type: PeerType) -> None:
+        export = Export(a_context(peer_type), Policy(ACCEPT_ALL))
         assert export.reflects_only is True
         path = from_peer(is_client=True)
         outgoing = export(path)
@@ -717,7 +728,7 @@ class TestTheShortWay:
     @pytest.mark.parametrize(
         "context",
         [
-            a_context(Target.EBGP),
+            a_context(PeerType.EBGP),
             a_context(family=IPV6_UNICAST),
             a_context(four_octet_as=False),
             a_context(self_from=frozenset(SourceKind)),
@@ -733,7 +744,7 @@ class TestTheShortWay:
 
 class TestMemory:
     def test_there_is_room_for_as_many_small_forms_as_the_bound_says(self) -> None:
-        export = Export(a_context(Target.NON_CLIENT), Policy(ACCEPT_ALL))
+        export = Export(a_context(PeerType.NON_CLIENT), Policy(ACCEPT_ALL))
         sources = [from_peer(is_client=number % 2 == 0).source for number in range(2)]
         block = some_attributes(local_pref=100)
         paths = [Path(sources[n % 2], block, HOP) for n in range(MEMO_MAX + 1)]
@@ -745,9 +756,13 @@ class TestMemory:
         export.outgoing(paths[MEMO_MAX])
         assert len(export._memo) == 1
 
-    @pytest.mark.parametrize("target", [Target.CLIENT, Target.NON_CLIENT, Target.EBGP])
-    def test_nothing_is_kept_for_each_peer_that_ever_was(self, target: Target) -> None:
-        export = Export(a_context(target), Policy(ACCEPT_ALL))
+    @pytest.mark.parametrize(
+        "peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT, PeerType.EBGP]
+    )
+    def test_nothing_is_kept_for_each_peer_that_ever_was(
+        self, peer_type: PeerType
+    ) -> None:
+        export = Export(a_context(peer_type), Policy(ACCEPT_ALL))
         path = from_peer(SourceKind.IBGP, some_attributes())
         for number in range(1, 3 * MEMO_MAX, 7):
             source = from_peer(SourceKind.IBGP, some_attributes()).source

@@ -8,7 +8,7 @@ import pytest
 
 from bgpd.wire.pack import pack_withdraw
 from bgpd.wire.update import split_fields
-from reflector.export import Export, Target
+from reflector.export import Export, PeerType
 from reflector.flush import Outbound
 from reflector.path_ids import PathIds
 from rib.attributes.communities import NO_ADVERTISE
@@ -320,7 +320,7 @@ class TestSeveralPathsOfAPrefix:
 
 
 def test_towards_internal_peers_only_some_routes_are_reflected() -> None:
-    context = a_context(Target.NON_CLIENT, cluster_id=7)
+    context = a_context(PeerType.NON_CLIENT, cluster_id=7)
     group = group_of(Export(context, Policy(ACCEPT_ALL)))
     internal = Source("internal", SourceKind.IBGP, address=bytes(4))
     client = a_client(1)

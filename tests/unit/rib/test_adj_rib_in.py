@@ -57,7 +57,7 @@ class Peer:
         self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0
     ) -> None:
         key = (attributes, path_id)
-        outcome = self.rib.known(key) or self.rib.learn(key, attributes, path_id)
+        outcome = self.rib.known(key) or self.rib.decide(key, attributes, path_id)
         self.rib.announce(outcome, list(prefixes), path_id)
 
     def held(self) -> dict[bytes, list[PathAttributes]]:
@@ -95,13 +95,13 @@ def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None
     peer.announce(GOOD, ONE, TWO)
     peer.announce(LOOP, ONE)
     assert peer.held() == {TWO: [GOOD]}
-    assert peer.rib.refused[ONE, 0].refusal is FilterReason.OWN_AS
+    assert peer.rib.filtered[ONE, 0].refusal is FilterReason.OWN_AS
     assert (peer.rib.accepted_count, peer.rib.received_count) == (1, 2)
     peer.announce(GOOD, ONE)
-    assert not peer.rib.refused
+    assert not peer.rib.filtered
     peer.announce(LOOP, ONE)
     peer.rib.withdraw([ONE])
-    assert not peer.rib.refused
+    assert not peer.rib.filtered
 
 
 MULTI, LOCAL, CLASS_E = nlris("224.1.0.0/16", "127.0.0.0/8", "250.0.0.0/8")
@@ -111,7 +111,7 @@ class TestWhatIsNoUnicastDestination:
     """RFC 4271 6.3: ignored, each with its reason, and the others stay."""
 
     def mixed(self, peer: Peer, attributes: PathAttributes, *prefixes: bytes) -> None:
-        outcome = peer.rib.known(attributes) or peer.rib.learn(attributes, attributes)
+        outcome = peer.rib.known(attributes) or peer.rib.decide(attributes, attributes)
         peer.rib.announce(outcome, MixedRun(prefixes))
 
     def counts(self, peer: Peer) -> dict[str, tuple[bytes, int]]:
@@ -128,17 +128,17 @@ class TestWhatIsNoUnicastDestination:
         plain.announce(GOOD, ONE, TWO)
         assert peer.held() == plain.held()
         for nlri, detail in ((MULTI, "multicast"), (LOCAL, "loopback")):
-            refused = peer.rib.refused[nlri, 0]
-            assert refused.refusal is FilterReason.NOT_UNICAST
-            assert refused.attributes is GOOD
-            assert refused.detail.startswith(detail)
+            filtered = peer.rib.filtered[nlri, 0]
+            assert filtered.refusal is FilterReason.NOT_UNICAST
+            assert filtered.attributes is GOOD
+            assert filtered.detail.startswith(detail)
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1), "LOOPBACK": (LOCAL, 1)}
 
     def test_with_a_loop_it_is_refused_for_what_it_is(self) -> None:
         peer = Peer()
         self.mixed(peer, LOOP, ONE, MULTI)
-        assert peer.rib.refused[ONE, 0].refusal is FilterReason.OWN_AS
-        assert peer.rib.refused[MULTI, 0].refusal is FilterReason.NOT_UNICAST
+        assert peer.rib.filtered[ONE, 0].refusal is FilterReason.OWN_AS
+        assert peer.rib.filtered[MULTI, 0].refusal is FilterReason.NOT_UNICAST
 
     def test_it_counts_again_once_it_was_withdrawn(self) -> None:
         peer = Peer()
@@ -146,7 +146,7 @@ class TestWhatIsNoUnicastDestination:
             self.mixed(peer, GOOD, MULTI)
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1)}
         peer.rib.withdraw([MULTI])
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
         self.mixed(peer, OTHER, MULTI)
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
 
@@ -155,7 +155,7 @@ class TestWhatIsNoUnicastDestination:
         self.mixed(peer, GOOD, ONE, MULTI)
         peer.judge_again(ACCEPT_ALL)
         assert peer.held() == {ONE: [GOOD]}
-        assert peer.rib.refused[MULTI, 0].refusal is FilterReason.NOT_UNICAST
+        assert peer.rib.filtered[MULTI, 0].refusal is FilterReason.NOT_UNICAST
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1)}
 
     def test_the_reserved_range_follows_its_switch_both_ways(self) -> None:
@@ -165,11 +165,11 @@ class TestWhatIsNoUnicastDestination:
         for _ in peer.rib.import_again(rules(allows_reserved=True)):
             pass
         assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
-        assert list(peer.rib.refused) == [(MULTI, 0)]
+        assert list(peer.rib.filtered) == [(MULTI, 0)]
         for _ in peer.rib.import_again(rules()):
             pass
         assert peer.held() == {ONE: [GOOD]}
-        assert peer.rib.refused[CLASS_E, 0].detail.startswith("reserved")
+        assert peer.rib.filtered[CLASS_E, 0].detail.startswith("reserved")
 
     def test_what_was_let_in_goes_even_if_nothing_was_ignored_so_far(self) -> None:
         peer = Peer()
@@ -185,9 +185,9 @@ class TestWhatIsNoUnicastDestination:
         peer = Peer()
         peer.announce(LOOP, ONE, path_id=2)
         for path_id in (1, 2):
-            outcome = peer.rib.learn((GOOD, path_id), GOOD, path_id)
+            outcome = peer.rib.decide((GOOD, path_id), GOOD, path_id)
             peer.rib.announce(outcome, MixedRun([ONE, MULTI]), path_id)
-        assert set(peer.rib.refused) == {(MULTI, 1), (MULTI, 2)}
+        assert set(peer.rib.filtered) == {(MULTI, 1), (MULTI, 2)}
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
 
     def test_all_that_changes_is_told(self) -> None:
@@ -195,7 +195,7 @@ class TestWhatIsNoUnicastDestination:
         peer.rib.rules = rules(allows_reserved=True)
         self.mixed(peer, GOOD, ONE, CLASS_E)
         peer.rib.rules = rules()
-        outcome = peer.rib.learn(OTHER, OTHER)
+        outcome = peer.rib.decide(OTHER, OTHER)
         run = MixedRun([CLASS_E, ONE, MULTI, TWO, LOCAL])
         changes = peer.rib.announce(outcome, run)
         told = {nlri: change.new for change in changes for nlri in change.nlris}
@@ -213,7 +213,7 @@ class TestWhatIsNoUnicastDestination:
         peer = Peer(spec(MED))
         self.mixed(peer, GOOD, ONE, MULTI)
         assert peer.only_path(ONE).attributes.med == 7
-        assert peer.rib.refused[MULTI, 0].attributes is GOOD
+        assert peer.rib.filtered[MULTI, 0].attributes is GOOD
 
 
 def test_link_local_next_hops_are_those_of_the_peer_s_link() -> None:
@@ -252,7 +252,7 @@ def test_what_is_known_of_a_link_local_next_hop_is_of_the_peer_s_link(
             NextHopTable(resolve),
         )
         peer.announce(attributes, TWO)
-        assert list(peer.rib.refused) == ([(TWO, 0)] if refuses else [])
+        assert list(peer.rib.filtered) == ([(TWO, 0)] if refuses else [])
         if not refuses:
             here = b"" if zone == "eth1" else link_local
             assert peer.only_path(TWO).next_hop.address == here
@@ -263,8 +263,8 @@ class TestPoliciesThatLookAtPrefixes:
         peer = Peer(REJECTS_LOW)
         peer.announce(GOOD, ONE, TWO)
         assert peer.held() == {TWO: [GOOD]}
-        refused = peer.rib.refused[ONE, 0]
-        assert (refused.refusal, refused.detail) == (FilterReason.POLICY, "low")
+        filtered = peer.rib.filtered[ONE, 0]
+        assert (filtered.refusal, filtered.detail) == (FilterReason.POLICY, "low")
 
     def test_equal_outcomes_are_one_path(self) -> None:
         tag = spec(
@@ -327,7 +327,7 @@ class TestSweeping:
         peer.announce(LOOP, THREE)
         peer.rib.make_stale()
         assert peer.held() == {ONE: [GOOD], TWO: [GOOD]}
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
         peer.announce(GOOD, ONE)
         peer.sweep()
         assert peer.held() == {ONE: [GOOD]}
@@ -377,10 +377,10 @@ class TestJudgingAgain:
         peer.announce(LOOP, THREE)
         peer.judge_again(REJECTS_ALL)
         assert not peer.held()
-        assert set(peer.rib.refused) == {(ONE, 0), (TWO, 0), (THREE, 0)}
+        assert set(peer.rib.filtered) == {(ONE, 0), (TWO, 0), (THREE, 0)}
         peer.judge_again(ACCEPT_ALL)
         assert peer.held() == {ONE: [GOOD], TWO: [GOOD]}
-        assert set(peer.rib.refused) == {(THREE, 0)}
+        assert set(peer.rib.filtered) == {(THREE, 0)}
 
     def test_it_starts_from_what_was_received(self) -> None:
         peer = Peer(spec(Term("t", Outcome.ACCEPT, actions=Actions(prepend=(1,)))))
@@ -407,7 +407,7 @@ class TestJudgingAgain:
         for _ in slices:
             pass
         assert peer.held() == {TWO: [OTHER], THREE: [GOOD], b"\x08\x0c": [GOOD]}
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
 
     @pytest.mark.rfc("7313", "4", "MUST")
     @pytest.mark.parametrize("policy", [spec(), REJECTS_LOW])
@@ -419,7 +419,7 @@ class TestJudgingAgain:
         peer.judge_again(policy)
         peer.sweep()
         assert peer.held() == {THREE: [GOOD]}
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
         peer.judge_again(ACCEPT_ALL)
         assert peer.held() == {THREE: [GOOD]}
 
@@ -442,7 +442,7 @@ class TestJudgingAgain:
         slices = list(peer.rib.import_again(rules(REJECTS_ALL)))
         assert len(slices) == 3
         assert not peer.held()
-        assert len(peer.rib.refused) == count
+        assert len(peer.rib.filtered) == count
 
 
 @pytest.mark.slow
@@ -465,7 +465,7 @@ def test_tables_stay_small_however_long_they_churn() -> None:
         if turn % 3 == 0:
             rib.withdraw(some)
         else:
-            rib.announce(rib.learn(turn, attributes), some)
+            rib.announce(rib.decide(turn, attributes), some)
         if turn % 256 == 0:
             most_outcomes = max(most_outcomes, *(len(r._outcomes) for r in ribs))
             most_sets = max(most_sets, len(loc_rib._sets))
@@ -524,5 +524,5 @@ def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
     elsewhere = rules(policy, own_addresses=HERE)
     for _ in peer.rib.import_again(elsewhere):
         pass
-    refused = {nlri for nlri, _ in peer.rib.refused}
-    assert refused == ({ONE, TWO} if next_hop in ("10.0.0.9", "10.0.0.1") else set())
+    filtered = {nlri for nlri, _ in peer.rib.filtered}
+    assert filtered == ({ONE, TWO} if next_hop in ("10.0.0.9", "10.0.0.1") else set())

@@ -79,11 +79,11 @@ class Peer:
     def announce(
         self, attributes: PathAttributes, *some: bytes, path_id: int = 0
     ) -> list[bytes]:
-        outcome = self.rib.learn((attributes, path_id), attributes, path_id)
+        outcome = self.rib.decide((attributes, path_id), attributes, path_id)
         return self.follow(self.rib.announce(outcome, some, path_id))
 
     def path(self, attributes: PathAttributes) -> Path:
-        outcome = self.rib.learn((attributes, 0), attributes)
+        outcome = self.rib.decide((attributes, 0), attributes)
         assert isinstance(outcome, Path)
         return outcome
 
@@ -113,13 +113,13 @@ class TestWhatIsSaid:
             peer = Peer(some)
             assert peer.announce(GOOD, ONE, TWO, path_id=5)
             assert {*peer.paths(TWO)} == {5}
-            assert {*peer.rib.refused} <= {(ONE, 5)}
+            assert {*peer.rib.filtered} <= {(ONE, 5)}
         peer = Peer()
         for path_id in (0, 5):
             peer.announce(GOOD, ONE, path_id=path_id)
         assert peer.announce(LOOP, ONE, path_id=5) == [ONE]
         assert peer.paths(ONE) == {0: GOOD}
-        assert {*peer.rib.refused} == {(ONE, 5)}
+        assert {*peer.rib.filtered} == {(ONE, 5)}
         assert peer.followed == peer.loc_rib.table
 
     def test_of_all_that_was_received_when_the_rules_change(self) -> None:
@@ -129,17 +129,17 @@ class TestWhatIsSaid:
         peer.announce(OTHER, ONE, TWO, path_id=2)
         peer.announce(LOOP, THREE)
         peer.announce(OTHER, FOUR)
-        assert {*peer.rib.refused} == {(ONE, 1), (ONE, 2), (THREE, 0)}
+        assert {*peer.rib.filtered} == {(ONE, 1), (ONE, 2), (THREE, 0)}
         peer.judge_again(rules(REJECTS_ALL))
         assert peer.followed == peer.loc_rib.table == {}
-        assert {*peer.rib.refused} == {
+        assert {*peer.rib.filtered} == {
             *((nlri, path_id) for nlri in (ONE, TWO) for path_id in (1, 2)),
             (THREE, 0),
             (FOUR, 0),
         }
         peer.judge_again(rules(RAISES_LOW))
         assert peer.followed == peer.loc_rib.table
-        assert {*peer.rib.refused} == {(THREE, 0)}
+        assert {*peer.rib.filtered} == {(THREE, 0)}
         assert peer.paths(TWO) == {1: GOOD, 2: OTHER}
         assert {i: a.local_pref for i, a in peer.paths(ONE).items()} == {1: 7, 2: 7}
         assert peer.paths(FOUR) == {0: OTHER}
@@ -157,7 +157,7 @@ class TestWhatIsSaid:
         peer.announce(OTHER, ONE, TWO)
         peer.judge_again(rules(term))
         assert peer.followed == peer.loc_rib.table
-        assert {*peer.rib.refused} == {
+        assert {*peer.rib.filtered} == {
             (nlri, 0) for nlri in (ONE, TWO) if nlri not in peer.followed
         }
         peer.judge_again(rules())
@@ -182,14 +182,14 @@ class TestWhatIsSaid:
         for term in (REJECTS_ALL, REJECTS_LOW):
             peer = Peer(rules(term))
             peer.announce(GOOD, ONE)
-            refused = peer.rib.refused[ONE, 0]
-            assert refused == FilteredRoute(GOOD, FilterReason.POLICY, term.name)
+            filtered = peer.rib.filtered[ONE, 0]
+            assert filtered == FilteredRoute(GOOD, FilterReason.POLICY, term.name)
 
     @pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST])
     def test_by_a_policy_that_looks_at_the_family(self, family: Family) -> None:
         match = Match(family=IPV6_UNICAST)
         peer = Peer(rules(Term("no", Outcome.REJECT, match)), family)
-        outcome = peer.rib.learn(1, GOOD)
+        outcome = peer.rib.decide(1, GOOD)
         assert isinstance(outcome, Path) == (family == IPV4_UNICAST)
 
 
@@ -218,7 +218,7 @@ class TestSlices:
         assert [len(some) for some in slices] == expected
         assert peer.followed == peer.loc_rib.table
         assert len(peer.followed) == sum(sizes)
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
 
     def test_nothing_to_say_is_no_slice_at_the_end(self) -> None:
         peer = Peer()
@@ -276,7 +276,7 @@ class TestSlices:
 
 class TestMemory:
     def test_an_identifier_is_none_unless_it_is_given(self) -> None:
-        outcome = Peer().rib.learn(1, GOOD)
+        outcome = Peer().rib.decide(1, GOOD)
         assert isinstance(outcome, Path)
         assert outcome.path_id == 0
 
@@ -416,7 +416,7 @@ class TestLimits:
         assert {*peer.announce(OTHER, ONE, TWO, path_id=path_id)} == {ONE, TWO}
         assert peer.followed == peer.loc_rib.table
         assert (peer.paths(ONE), peer.paths(TWO)) == ({7: GOOD}, {})
-        assert {*peer.rib.refused} == {(ONE, path_id)}
+        assert {*peer.rib.filtered} == {(ONE, path_id)}
         assert peer.rib.admission.forgotten_count == 1
         assert peer.rib.stale_count == 1
 
@@ -436,7 +436,7 @@ class TestLimits:
         assert {*peer.follow(peer.rib.let_in_blocked())} == {TWO, THREE}
         assert peer.followed == peer.loc_rib.table
         assert (peer.paths(ONE), peer.paths(TWO)) == ({0: GOOD}, {5: OTHER})
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
 
 
 @pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
@@ -450,7 +450,7 @@ def test_a_pair_of_next_hops_ends_here_by_its_global_address(kind: SourceKind) -
     pair = make_attributes(
         next_hop=ours + bytes.fromhex("fe80") + bytes(13) + b"\x01", local_pref=100
     )
-    outcome = peer.rib.learn(1, pair)
+    outcome = peer.rib.decide(1, pair)
     assert isinstance(outcome, Path)
     assert outcome.attributes.next_hop == outcome.next_hop.address == b""
     assert outcome.received is pair

@@ -57,11 +57,11 @@ class Peer:
         self.hops = NextHopTable()
         self.rib = AdjRibIn(self.source, self.loc_rib, some or rules(), self.hops)
 
-    def learn(self, attributes: PathAttributes, path_id: int = 0):
-        return self.rib.learn((attributes, path_id), attributes, path_id)
+    def decide(self, attributes: PathAttributes, path_id: int = 0):
+        return self.rib.decide((attributes, path_id), attributes, path_id)
 
     def announce(self, attributes, *prefixes: bytes, path_id: int = 0):
-        outcome = self.learn(attributes, path_id)
+        outcome = self.decide(attributes, path_id)
         return self.rib.announce(outcome, list(prefixes), path_id)
 
     def paths(self, nlri: bytes) -> tuple[Path, ...]:
@@ -72,7 +72,7 @@ class TestLearning:
     def test_a_block_is_judged_once(self) -> None:
         peer = Peer()
         assert peer.rib.known((GOOD, 0)) is None
-        path = peer.learn(GOOD)
+        path = peer.decide(GOOD)
         assert peer.rib.known((GOOD, 0)) is path
         assert isinstance(path, Path)
         assert (path.source, path.attributes, path.received) == (
@@ -82,13 +82,13 @@ class TestLearning:
         )
         assert path.next_hop is peer.hops.get(GOOD.next_hop)
         assert (path.path_id, path.weight, path.epoch) == (0, 4, 0)
-        assert peer.learn(GOOD, 7).path_id == 7
+        assert peer.decide(GOOD, 7).path_id == 7
 
     def test_the_octets_of_a_next_hop_are_kept_once(self) -> None:
         peer = Peer()
         address = peer.hops.get(GOOD.next_hop).address
         fresh = some_attributes(local_pref=100)
-        assert peer.learn(fresh).next_hop.address is address
+        assert peer.decide(fresh).next_hop.address is address
 
     @pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
     @pytest.mark.parametrize(
@@ -101,7 +101,7 @@ class TestLearning:
     def test_loops_are_refused(self, attributes, refusal, kind) -> None:
         peer = Peer(rules(own_addresses=frozenset({OWN})), kind)
         for _ in range(2):  # also once its next hop is known
-            outcome = peer.learn(attributes)
+            outcome = peer.decide(attributes)
             assert isinstance(outcome, FilteredRoute)
             assert outcome.refusal is refusal
             peer.hops.get(OWN)
@@ -109,12 +109,12 @@ class TestLearning:
     def test_numbers_that_only_look_like_our_as_do_no_harm(self) -> None:
         peer = Peer()
         innocent = some_attributes("65001", med=64512)
-        assert isinstance(peer.learn(innocent), Path)
+        assert isinstance(peer.decide(innocent), Path)
 
     def test_a_policy_may_change_what_goes_in(self) -> None:
         acts = Actions(local_pref=7, weight=9, next_hop=OWN)
         peer = Peer(rules(spec(Term("t", Outcome.ACCEPT, actions=acts))))
-        path = peer.learn(GOOD, 3)
+        path = peer.decide(GOOD, 3)
         assert path.attributes.local_pref == 7
         assert path.next_hop is peer.hops.get(OWN)
         assert path.received is GOOD
@@ -128,7 +128,7 @@ class TestLearning:
             peer.hops.apply(
                 [Reachability(GOOD.next_hop, is_reachable=True, interface=interface)]
             )
-            assert isinstance(peer.learn(GOOD), expected)
+            assert isinstance(peer.decide(GOOD), expected)
         per_prefix = spec(
             Term("t", Outcome.REJECT, Match(prefixes=LOW, interface="eth*"))
         )
@@ -138,21 +138,21 @@ class TestLearning:
             [Reachability(GOOD.next_hop, is_reachable=True, interface="eth0")]
         )
         peer.announce(GOOD, ONE, TWO)
-        assert set(peer.rib.refused) == {(ONE, 0)}
+        assert set(peer.rib.filtered) == {(ONE, 0)}
 
     def test_roles_and_other_families_take_the_same_way(self) -> None:
         peer = Peer(rules(role="customer"), SourceKind.EBGP)
-        assert peer.learn(GOOD).attributes.otc == 65001
+        assert peer.decide(GOOD).attributes.otc == 65001
         hop = bytes.fromhex("20010db8") + bytes(11) + b"\1"
         ipv6 = make_attributes(next_hop=hop, local_pref=100)
-        path = Peer().learn(ipv6)
+        path = Peer().decide(ipv6)
         assert path.attributes is ipv6
         assert path.next_hop.address == hop
 
     def test_a_policy_that_looks_at_prefixes_judges_each_path(self) -> None:
         peer = Peer(rules(spec(Term("t", Outcome.REJECT, Match(prefixes=LOW)))))
         peer.announce(GOOD, ONE, TWO, path_id=5)
-        assert set(peer.rib.refused) == {(ONE, 5)}
+        assert set(peer.rib.filtered) == {(ONE, 5)}
         assert [path.path_id for path in peer.paths(TWO)] == [5]
         acts = Actions(local_pref=7)
         peer = Peer(rules(spec(Term("t", Outcome.ACCEPT, Match(prefixes=LOW), acts))))
@@ -163,7 +163,7 @@ class TestLearning:
 class TestRuns:
     def test_they_are_taken_in_and_the_lists_emptied(self) -> None:
         peer = Peer()
-        paths, runs = [peer.learn(GOOD), peer.learn(OTHER)], [[ONE, TWO], [THREE]]
+        paths, runs = [peer.decide(GOOD), peer.decide(OTHER)], [[ONE, TWO], [THREE]]
         changes = peer.rib.announce_all(paths, runs)
         assert [(attributes_of(c.new), c.nlris) for c in changes] == [
             (GOOD, [ONE, TWO]),
@@ -177,18 +177,18 @@ class TestRuns:
         peer = Peer()
         peer.announce(LOOP, ONE, TWO, THREE)
         peer.announce(LOOP, ONE, path_id=1)
-        peer.rib.announce_all([peer.learn(GOOD)], [[ONE, TWO]])
-        assert set(peer.rib.refused) == {(THREE, 0), (ONE, 1)}
+        peer.rib.announce_all([peer.decide(GOOD)], [[ONE, TWO]])
+        assert set(peer.rib.filtered) == {(THREE, 0), (ONE, 1)}
         peer.rib.withdraw([THREE])
-        assert set(peer.rib.refused) == {(ONE, 1)}
+        assert set(peer.rib.filtered) == {(ONE, 1)}
         peer.announce(GOOD, ONE, path_id=1)
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
 
     def test_which_prefixes_are_its_own_is_known_of_a_small_peer(self) -> None:
         many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(65537)]
         for is_run in (True, False):
             peer = Peer()
-            path = peer.learn(GOOD)
+            path = peer.decide(GOOD)
             for some in (many[:65536], many[65536:]):
                 if is_run:
                     peer.rib.announce_all([path], [some])
@@ -310,8 +310,8 @@ class TestRemembering:
 
     def test_a_block_is_judged_anew_after_it_became_stale(self) -> None:
         peer = Peer()
-        before = peer.learn(GOOD)
+        before = peer.decide(GOOD)
         peer.rib.make_stale()
         assert peer.rib.known((GOOD, 0)) is None
-        after = peer.learn(GOOD)
+        after = peer.decide(GOOD)
         assert (before.epoch, after.epoch) == (0, 1)

@@ -66,11 +66,11 @@ class Peer:
         self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0
     ) -> None:
         key = (attributes, path_id)
-        outcome = self.rib.known(key) or self.rib.learn(key, attributes, path_id)
+        outcome = self.rib.known(key) or self.rib.decide(key, attributes, path_id)
         self.rib.announce(outcome, list(prefixes), path_id)
 
     def announce_runs(self, attributes: PathAttributes, *runs: list[bytes]) -> None:
-        outcome = self.rib.known(attributes) or self.rib.learn(attributes, attributes)
+        outcome = self.rib.known(attributes) or self.rib.decide(attributes, attributes)
         paths, rest = [outcome for _ in runs], list(runs)
         self.rib.announce_all(paths, rest)  # type: ignore[arg-type]
         assert not paths
@@ -82,7 +82,7 @@ class Peer:
     def blocked(self) -> list[bytes]:
         found = [nlri for nlri, _ in self.rib.admission.blocked]
         for key in self.rib.admission.blocked:
-            assert self.rib.refused[key].refusal is FilterReason.LIMIT
+            assert self.rib.filtered[key].refusal is FilterReason.LIMIT
         return found
 
     def let_in(self) -> None:
@@ -106,7 +106,7 @@ class TestAcceptedRoutes:
         peer.announce(GOOD, ONE, TWO, THREE)
         assert peer.accepted() == [ONE, TWO]
         assert peer.blocked() == [THREE]
-        assert peer.rib.refused[THREE, 0].detail == "2 are allowed"
+        assert peer.rib.filtered[THREE, 0].detail == "2 are allowed"
         assert (peer.rib.fresh_count, peer.rib.received_count) == (2, 3)
 
     def test_as_many_as_are_allowed_get_in(self) -> None:
@@ -141,7 +141,7 @@ class TestAcceptedRoutes:
         peer.announce(LOOP, ONE, path_id=2)
         peer.announce(GOOD, ONE, TWO, path_id=2)
         assert peer.accepted() == [ONE]
-        assert list(peer.rib.refused) == [(TWO, 2)]
+        assert list(peer.rib.filtered) == [(TWO, 2)]
 
     def test_what_policy_or_a_loop_check_refuses_takes_no_room(self) -> None:
         peer = Peer(2, policy=REJECTS_LOW)
@@ -173,7 +173,7 @@ class TestAcceptedRoutes:
         peer.rib.limit(None, None)
         peer.let_in()
         assert peer.accepted() == [ONE, TWO, THREE, FOUR]
-        assert not peer.rib.refused
+        assert not peer.rib.filtered
 
     def test_they_are_let_in_a_slice_at_a_time(self) -> None:
         many = some_nlris(SWEEP_SLICE + 2)
@@ -198,7 +198,7 @@ class TestAcceptedRoutes:
             pass
         assert peer.accepted() == [TWO, THREE]
         assert not peer.blocked()
-        assert peer.rib.refused[ONE, 0].refusal is FilterReason.POLICY
+        assert peer.rib.filtered[ONE, 0].refusal is FilterReason.POLICY
 
 
 class TestReceivedRoutes:
@@ -207,12 +207,12 @@ class TestReceivedRoutes:
         peer.announce(LOOP, ONE)
         peer.announce(GOOD, TWO, THREE, FOUR)
         assert peer.accepted() == [TWO]
-        assert list(peer.rib.refused) == [(ONE, 0)]
+        assert list(peer.rib.filtered) == [(ONE, 0)]
         assert peer.rib.admission.forgotten_count == 2
         peer.announce(GOOD, ONE)
         assert peer.accepted() == [ONE, TWO]
         peer.announce(LOOP, TWO, THREE)
-        assert list(peer.rib.refused) == [(TWO, 0)]
+        assert list(peer.rib.filtered) == [(TWO, 0)]
         assert peer.rib.admission.forgotten_count == 3
 
     def test_both_limits_count_apart(self) -> None:
@@ -226,7 +226,7 @@ class TestReceivedRoutes:
 
     def test_no_limit_keeps_stale_routes_out_that_are_judged_again(self) -> None:
         peer = Peer()
-        outcome = peer.rib.learn(GOOD, GOOD)
+        outcome = peer.rib.decide(GOOD, GOOD)
         peer.rib.announce(outcome, MixedRun([ONE, TWO, *nlris("224.0.0.0/24")]))
         assert peer.rib.ignored  # so that prefixes are looked at again, too
         peer.rib.make_stale()
@@ -351,8 +351,8 @@ def test_counts_are_right_and_no_limit_is_passed(accepted, received, steps) -> N
         assert rib.fresh_count == fresh
         assert rib.stale_count == len(paths) - fresh
         assert accepted is None or fresh <= accepted
-        assert received is None or fresh + len(rib.refused) <= received
-        assert rib.admission.blocked.keys() <= rib.refused.keys()
+        assert received is None or fresh + len(rib.filtered) <= received
+        assert rib.admission.blocked.keys() <= rib.filtered.keys()
         peer.blocked()
-        for nlri, _ in rib.refused:
+        for nlri, _ in rib.filtered:
             assert nlri not in peer.loc_rib.table

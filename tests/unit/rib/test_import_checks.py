@@ -41,11 +41,11 @@ def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
 
 
 def refusal(attributes, source=PEER, **options) -> FilterReason | None:
-    refused = rules(**options).check(attributes, source)
-    if refused is None:
+    filtered = rules(**options).check(attributes, source)
+    if filtered is None:
         return None
-    assert refused.attributes is attributes
-    return refused.refusal
+    assert filtered.attributes is attributes
+    return filtered.refusal
 
 
 class TestLoops:
@@ -68,9 +68,9 @@ class TestLoops:
         ours = frozenset({64999, 4200000001})
         for asn in (LOCAL_AS, *ours):
             looped = some_attributes(f"65001 {asn}")
-            refused = rules(own_asns=ours).check(looped, source)
-            assert refused is not None
-            assert (refused.refusal, refused.detail) == (
+            filtered = rules(own_asns=ours).check(looped, source)
+            assert filtered is not None
+            assert (filtered.refusal, filtered.detail) == (
                 FilterReason.OWN_AS,
                 f"AS {asn}",
             )
@@ -116,9 +116,9 @@ class TestLoops:
         some = ImportRules(Policy(ACCEPT_ALL), local_as=0x40010100, router_id=ROUTER_ID)
         looped, innocent = some_attributes(path), some_attributes("1")
         assert looped.octets.startswith((0x40010100).to_bytes(4, "big"))
-        refused = some.check(looped, PEER)
-        assert refused is not None
-        assert refused.refusal is FilterReason.OWN_AS
+        filtered = some.check(looped, PEER)
+        assert filtered is not None
+        assert filtered.refusal is FilterReason.OWN_AS
         assert some.check(innocent, PEER) is None
 
     @pytest.mark.rfc("4271", "5.1.3", "MUST NOT")
@@ -160,9 +160,9 @@ class TestReflectedRoutes:
 
     def test_our_as_comes_first_and_says_which(self) -> None:
         looped = some_attributes("64512", originator_id=ROUTER_ID)
-        refused = rules().check(looped, IBGP)
-        assert refused is not None
-        assert (refused.refusal, refused.detail) == (FilterReason.OWN_AS, "AS 64512")
+        filtered = rules().check(looped, IBGP)
+        assert filtered is not None
+        assert (filtered.refusal, filtered.detail) == (FilterReason.OWN_AS, "AS 64512")
 
 
 class TestRoles:
@@ -187,9 +187,9 @@ class TestRoles:
         assert refusal(self.MARKED, role=role) is marked
         assert refusal(self.ELSEWHERE, role=role) is elsewhere
         assert refusal(some_attributes(), role=role) is None
-        refused = rules(role="rs").check(self.ELSEWHERE, PEER)
-        assert refused is not None
-        assert refused.detail == "OTC 65009"
+        filtered = rules(role="rs").check(self.ELSEWHERE, PEER)
+        assert filtered is not None
+        assert filtered.detail == "OTC 65009"
         assert refusal(self.ELSEWHERE, IBGP, role=role) is None
 
     @pytest.mark.rfc("9234", "5", "MUST")

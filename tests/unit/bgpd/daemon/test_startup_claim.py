@@ -10,7 +10,7 @@ import pytest
 from bgpd.config.reflector_preset import reflector_settings
 from bgpd.config.settings import DatastoreKind, DatastoreSettings
 from bgpd.daemon.errors import StartError
-from bgpd.daemon.startup_claim import enter
+from bgpd.daemon.startup_claim import claim_startup
 from bgpd.speaker.remembered_peers import encode_head
 from tests.support.speakers import own_network
 
@@ -45,22 +45,22 @@ def test_it_listens_where_it_can_before_anything_else(tmp_path) -> None:
     with socket.socket() as other:
         other.bind((taken, PORT))
         other.listen()
-        entrance = enter(settings)
-        assert list(entrance.sockets) == [(here, PORT)]
+        claim = claim_startup(settings)
+        assert list(claim.sockets) == [(here, PORT)]
         assert connects(here)
-        entrance.close()
+        claim.close()
     assert not connects(here)
 
 
 def test_a_second_daemon_does_not_listen(tmp_path) -> None:
     network = own_network()
     path = str(tmp_path / "c.sock")
-    first = enter(some_settings(path, f"{network}.1"))
+    first = claim_startup(some_settings(path, f"{network}.1"))
     with pytest.raises(StartError, match="another daemon uses it"):
-        enter(some_settings(path, f"{network}.2"))
+        claim_startup(some_settings(path, f"{network}.2"))
     assert not connects(f"{network}.2")
     first.close()
-    enter(some_settings(path, f"{network}.2")).close()
+    claim_startup(some_settings(path, f"{network}.2")).close()
 
 
 def test_where_only_a_datastore_knows_the_address_it_is_where_it_was(tmp_path) -> None:
@@ -69,21 +69,21 @@ def test_where_only_a_datastore_knows_the_address_it_is_where_it_was(tmp_path) -
         some_settings(str(tmp_path / "c.sock"), f"{network}.1"),
         datastore=DatastoreSettings(DatastoreKind.ETCD),
     )
-    entrance = enter(settings)
-    assert not entrance.sockets, "nobody knows yet"
-    entrance.close()
+    claim = claim_startup(settings)
+    assert not claim.sockets, "nobody knows yet"
+    claim.close()
     before = encode_head([(f"{network}.2", PORT)])
     (tmp_path / "c.peers").write_text(before, encoding="utf-8")
-    entrance = enter(settings)
-    assert list(entrance.sockets) == [(f"{network}.2", PORT)]
-    entrance.close()
+    claim = claim_startup(settings)
+    assert list(claim.sockets) == [(f"{network}.2", PORT)]
+    claim.close()
 
 
 def test_who_takes_the_sockets_over_has_them(tmp_path) -> None:
     network = own_network()
-    entrance = enter(some_settings(str(tmp_path / "c.sock"), f"{network}.1"))
-    ((_, sock),) = entrance.hand_over().items()
-    entrance.close()
+    claim = claim_startup(some_settings(str(tmp_path / "c.sock"), f"{network}.1"))
+    ((_, sock),) = claim.hand_over().items()
+    claim.close()
     assert connects(f"{network}.1")
     sock.close()
 
@@ -91,12 +91,12 @@ def test_who_takes_the_sockets_over_has_them(tmp_path) -> None:
 def test_little_is_loaded_before_it_listens() -> None:
     code = """
 import sys
-import bgpd.daemon.startup_claim as entrance
+import bgpd.daemon.startup_claim as module
 from bgpd.daemon.errors import StartError
-def enter(_):
+def claim_startup(_):
     heavy = {"asyncio", "uvloop", "aiohttp", "bgpd.daemon.daemon", "rib.loc_rib"}
     raise StartError(f"loaded: {sorted(heavy & set(sys.modules))}")
-entrance.enter = enter
+module.claim_startup = claim_startup
 from bgpd.cli.daemon import main
 main(["reflector", "--as", "1", "--router-id", "10.0.0.1", "--clients", "10.0.0.0/8"])
 """

@@ -509,7 +509,7 @@ def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> 
     for _ in feed.feed.look_after():
         pass
     assert len(hops) == len(feed.ways) == 1
-    assert len(feed.feed._recipes) == 1
+    assert len(feed.feed._target_keys) == 1
     # What is in use is known as before: it moves as a whole.
     feed.reach(way(addresses[-1], Hop(address, "eth1")))
     assert feed.table.moves

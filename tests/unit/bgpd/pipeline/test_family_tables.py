@@ -10,7 +10,7 @@ from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.flush_scheduler import FLUSH_LIMIT
 from bgpd.runtime.work_queue import Jobs
 from reflector import walks
-from reflector.export import ExportContext, Target
+from reflector.export import ExportContext, PeerType
 from reflector.walks import CATCH_UP_SLICE, Walk
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -441,7 +441,7 @@ class TestPolicies:
 
 
 def test_a_source_that_is_no_client_any_more(peers: Peers) -> None:
-    non_client = a_context(Target.NON_CLIENT, cluster_id=0)
+    non_client = a_context(PeerType.NON_CLIENT, cluster_id=0)
     peers.announce(*NLRIS)
     peers.join(non_client)
     peers.loop.run()

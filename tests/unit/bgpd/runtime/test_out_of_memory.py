@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from bgpd.net.poller import Poller
-from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED, Exhaustion
+from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED, OutOfMemory
 from bgpd.runtime.work_queue import Jobs
 from tests.support.speakers import until
 from tests.support.turns import turn
@@ -19,7 +19,7 @@ class Left:
 
     def __init__(self) -> None:
         self.codes: list[int] = []
-        self.exhaustion = Exhaustion(self.codes.append)
+        self.exhaustion = OutOfMemory(self.codes.append)
 
 
 def run(loop_factory: Callable[[], asyncio.AbstractEventLoop] | None, work) -> None:

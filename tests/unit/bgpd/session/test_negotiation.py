@@ -6,7 +6,7 @@ from bgpd.session.negotiation import (
     RestartState,
     negotiate,
     offer,
-    refused_capabilities,
+    rejected_capabilities,
     without,
 )
 from bgpd.session.settings import AddPathMode, FamilySettings
@@ -278,4 +278,4 @@ def test_all_left_out_is_nothing() -> None:
     ],
 )
 def test_what_the_peer_refused(notification, codes) -> None:
-    assert refused_capabilities(notification) == codes
+    assert rejected_capabilities(notification) == codes

@@ -293,11 +293,11 @@ def test_what_belongs_to_a_session_is_an_error_before_one(kind: int) -> None:
 
 def test_a_restarting_peer_is_expected_for_as_long_after_a_standstill() -> None:
     made = session(1)
-    outgoing = made._machines.outgoing
-    outgoing.be_eager(50.0)
+    outgoing = made._connections.outgoing
+    outgoing.skip_damping(50.0)
     made.resume(100.0, 110.0)
-    assert outgoing.is_eager(149.0)
-    assert not outgoing.is_eager(150.0)
+    assert outgoing.skips_damping(149.0)
+    assert not outgoing.skips_damping(150.0)
 
 
 @pytest.mark.parametrize(
@@ -596,7 +596,7 @@ def test_in_idle_connections_are_refused() -> None:
     events = made.events()
     assert notifications(events) == [cease(CeaseSubcode.CONNECTION_REJECTED)]
     assert events[-1] == CloseConnection(5)
-    assert made.counters.refused == 1
+    assert made.counters.rejected_connections == 1
 
 
 def test_a_refused_side_waits_in_active() -> None:

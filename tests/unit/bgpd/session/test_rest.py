@@ -75,10 +75,10 @@ def test_other_settings_end_the_back_off_of_attempts() -> None:
 def test_a_dynamic_peer_rests_before_it_is_forgotten() -> None:
     pair = a_pair(is_dynamic=True)
     end(pair, 600)
-    refused = pair.a.counters.refused
+    refused = pair.a.counters.rejected_connections
     pair.run(590)
     assert pair.a.is_started
-    assert pair.a.counters.refused > refused
+    assert pair.a.counters.rejected_connections > refused
     pair.run(11)
     assert not pair.a.is_started
 
@@ -94,5 +94,5 @@ def test_a_peer_that_is_not_wanted_does_not_come_by_other_settings() -> None:
 
 def test_no_rest_begins_beside_a_connection() -> None:
     pair = a_pair()
-    pair.a._machines.rest(600, pair.now)
-    assert pair.a._machines.idle_until is None
+    pair.a._connections.rest(600, pair.now)
+    assert pair.a._connections.idle_until is None

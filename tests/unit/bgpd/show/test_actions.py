@@ -39,8 +39,8 @@ async def test_a_dynamic_neighbour_stays_shut_down_until_it_is_enabled() -> None
         actions = actions_of(reflector)
         assert list(actions.disable(one.addr, "maintenance"))
         await until(lambda: two.prefixes() == {"10.3.0.0/16"})
-        refused = one.peer(reflector).driver.session.counters
-        await until(lambda: refused.connect_attempts > 1, 15)
+        filtered = one.peer(reflector).driver.session.counters
+        await until(lambda: filtered.connect_attempts > 1, 15)
         assert not reflector.is_up(one)
         assert one.addr in reflector.speaker.peers  # and can so be enabled
         assert list(actions.enable(one.addr))

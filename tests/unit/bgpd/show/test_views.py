@@ -446,9 +446,9 @@ def test_an_address_finds_what_was_refused_around_it(world, mode):
     peer = world.up(
         "gateway", "198.51.100.1", 65001, families=families, import_policy="accept-all"
     )
-    refused = {"as_path": "65001 64512"}
+    filtered = {"as_path": "65001 64512"}
     path_id = {"path_id": 7} if mode is AddPathMode.BOTH else {}
-    world.announce(peer, "192.168.0.0/16", "192.168.7.0/24", **refused, **path_id)
+    world.announce(peer, "192.168.0.0/16", "192.168.7.0/24", **filtered, **path_id)
     (row,) = world.ask("show-route", prefix="192.168.7.1")
     assert (row["prefix"], row["requested"]) == ("192.168.7.0/24", "192.168.7.1")
     assert row["filtered"][0]["reason"] == "our AS is in AS_PATH: AS 64512"
@@ -558,7 +558,7 @@ def test_a_route_leak_is_named(world):
     source = world.up("from", "192.0.2.1")
     rib = source.ribs_in[IPV4_UNICAST]
     found = make_attributes(next_hop=parse_address("192.0.2.1"), otc=65009)
-    rib.announce(rib.learn("key", found), nlris("10.0.0.0/8"))
+    rib.announce(rib.decide("key", found), nlris("10.0.0.0/8"))
     world.up("to", "198.51.100.1", 65001, export_policy="accept-all", role="customer")
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
     withheld = {

@@ -6,7 +6,7 @@ import pytest
 
 from bgpd.session.settings import NextHopMode
 from bgpd.speaker.export_context import SELF_FROM, next_hop_mode
-from reflector.export import Target
+from reflector.export import PeerType
 from rib.attributes.codes import NEXT_HOP
 from rib.path import SourceKind
 from tests.support.exports import SELF, a_context, from_peer, told, values
@@ -35,20 +35,20 @@ def test_who_is_told_ourselves(mode, internal, external, kind: SourceKind) -> No
     path = from_peer(
         kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
     )
-    for target, selves in ((Target.CLIENT, internal), (Target.EBGP, external)):
-        is_ebgp = target is Target.EBGP
-        context = replace(a_context(target), self_from=SELF_FROM[mode][is_ebgp])
+    for peer_type, selves in ((PeerType.CLIENT, internal), (PeerType.EBGP, external)):
+        is_ebgp = peer_type is PeerType.EBGP
+        context = replace(a_context(peer_type), self_from=SELF_FROM[mode][is_ebgp])
         wanted = SELF if kind in tuple(selves) else bytes((192, 0, 2, 9))
         assert values(told(path, context))[NEXT_HOP] == wanted
 
 
-@pytest.mark.parametrize("target", Target)
+@pytest.mark.parametrize("peer_type", PeerType)
 @pytest.mark.parametrize("mode", NextHopMode)
 def test_the_mode_that_is_shown_does_the_same(
-    target: Target, mode: NextHopMode
+    peer_type: PeerType, mode: NextHopMode
 ) -> None:
-    is_ebgp = target is Target.EBGP
-    context = replace(a_context(target), self_from=SELF_FROM[mode][is_ebgp])
+    is_ebgp = peer_type is PeerType.EBGP
+    context = replace(a_context(peer_type), self_from=SELF_FROM[mode][is_ebgp])
     shown = next_hop_mode(context)
     assert SELF_FROM[shown][is_ebgp] == SELF_FROM[mode][is_ebgp]
 

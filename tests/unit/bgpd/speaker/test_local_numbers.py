@@ -59,7 +59,7 @@ async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
         # Another neighbour knows us by the AS that is in the path; then nobody does.
         other = a.peers_with(UNCONNECTED, local_as=OLD_AS, is_passive=True)
         await until(lambda: a.prefixes() == {"10.3.0.0/16"})
-        (refused,) = a.peer(b).ribs_in[IPV4_UNICAST].refused.values()
+        (refused,) = a.peer(b).ribs_in[IPV4_UNICAST].filtered.values()
         assert (refused.refusal, refused.detail) == (
             FilterReason.OWN_AS,
             f"AS {OLD_AS}",

@@ -127,7 +127,7 @@ def test_what_is_withdrawn_is_gone(world: World) -> None:
     send(peer, update(BLOCK, run_of("10.1.0.0/16", "224.0.0.0/4")))
     send(peer, update(withdrawn=run_of("224.0.0.0/4", "10.1.0.0/16")))
     assert held(world, IPV4_UNICAST) == set()
-    assert not peer.ribs_in[IPV4_UNICAST].refused
+    assert not peer.ribs_in[IPV4_UNICAST].filtered
 
 
 def settings(*prefixes: str, allows_reserved: bool = False) -> DaemonSettings:

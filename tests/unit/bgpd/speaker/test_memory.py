@@ -145,7 +145,7 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
                 peer = await a_session(node, remote, who, graceful_restart=KEPT)
                 rib = peer.ribs_in[IPV4_UNICAST]
                 remote.send(by_own_blocks(MORE, as_path=str(ASN)))
-                await until(lambda rib=rib: len(rib.refused) == len(MORE))  # type: ignore[misc]
+                await until(lambda rib=rib: len(rib.filtered) == len(MORE))  # type: ignore[misc]
             await until(lambda: not node.is_up(who))
             await everything_is_done(node, peer)
             counts.append(alive(PathAttributes))

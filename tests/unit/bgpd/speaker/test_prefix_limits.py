@@ -320,8 +320,10 @@ async def test_disable_waits_for_an_operator(is_range: bool) -> None:  # noqa: F
         b.speaker.local_routes.originate(IPV4_UNICAST, TEN, PLAIN)
         await until(lambda: b.peer(a).driver.session.counters.flaps)
         await until(lambda: a.peer(b).limits.is_disabled)
-        refused = a.peer(b).driver.session.counters.refused
-        await until(lambda: a.peer(b).driver.session.counters.refused > refused)
+        refused = a.peer(b).driver.session.counters.rejected_connections
+        await until(
+            lambda: a.peer(b).driver.session.counters.rejected_connections > refused
+        )
         assert a.peer(b).driver.session.next_deadline() is None
         [line] = limit_changes.lines(a.speaker.peers.values())
         assert "it exceeded 3 prefixes of ipv4-unicast" in line

@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bgpd.speaker.previous_run import Mark, judge, this_kernel
+from bgpd.speaker.previous_run import RunMarker, judge, this_kernel
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 FOUR, SIX = frozenset({IPV4_UNICAST}), frozenset({IPV6_UNICAST})
@@ -34,19 +34,19 @@ def test_flags_tell_the_truth(has_kernel, found, mark, is_restart, preserved) ->
 
 def test_the_mark_lasts_until_it_is_removed(tmp_path) -> None:
     path = str(tmp_path / "run" / "pybgpd.sock")
-    assert Mark(path).read() == ""
-    Mark(path).write()
-    assert Mark(path).read() == this_kernel()
+    assert RunMarker(path).read() == ""
+    RunMarker(path).write()
+    assert RunMarker(path).read() == this_kernel()
     assert [file.name for file in (tmp_path / "run").iterdir()] == ["pybgpd.ran"]
-    Mark(path).remove()
-    Mark(path).remove()
-    assert Mark(path).read() == ""
+    RunMarker(path).remove()
+    RunMarker(path).remove()
+    assert RunMarker(path).read() == ""
 
 
 def test_the_mark_is_written_and_read_through_no_link(tmp_path) -> None:
     (tmp_path / "victim").write_text("precious")
     (tmp_path / "pybgpd.ran").symlink_to(tmp_path / "victim")
-    mark = Mark(str(tmp_path / "pybgpd.sock"))
+    mark = RunMarker(str(tmp_path / "pybgpd.sock"))
     assert mark.read() == ""
     mark.write()
     assert (tmp_path / "victim").read_text() == "precious"
@@ -55,14 +55,14 @@ def test_the_mark_is_written_and_read_through_no_link(tmp_path) -> None:
 
 def test_a_fifo_in_the_place_of_the_mark_holds_up_nothing(tmp_path) -> None:
     os.mkfifo(tmp_path / "pybgpd.ran")
-    mark = Mark(str(tmp_path / "pybgpd.sock"))
+    mark = RunMarker(str(tmp_path / "pybgpd.sock"))
     assert mark.read() == ""
     mark.write()
     assert mark.read() == this_kernel()
 
 
 def test_without_a_control_socket_there_is_no_mark() -> None:
-    mark = Mark("")
+    mark = RunMarker("")
     mark.write()
     mark.remove()
     assert mark.read() == ""
@@ -70,7 +70,7 @@ def test_without_a_control_socket_there_is_no_mark() -> None:
 
 def test_a_mark_that_cannot_be_made_is_told(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("")
-    mark = Mark(str(tmp_path / "file" / "pybgpd.sock"))
+    mark = RunMarker(str(tmp_path / "file" / "pybgpd.sock"))
     mark.write()
     mark.remove()
     assert "cannot write the restart marker" in caplog.text

@@ -100,7 +100,7 @@ class World:
         for peer in self.peers:
             rib = peer.ribs_in[IPV4_UNICAST]
             mine: dict[Nlri, FilterReason | None] = {
-                nlri: why.refusal for (nlri, _), why in rib.refused.items()
+                nlri: why.refusal for (nlri, _), why in rib.filtered.items()
             }
             for nlri in rib.own_nlris():
                 paths = [p for p in members_of(table[nlri]) if p.source is rib.source]
@@ -328,7 +328,7 @@ def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
                 nlri = parse_prefix("10.1.0.0/24")[1]
                 octets, field = attributes.octets, attributes.next_hop
                 scripted.send(pack_announce(IPV4_UNICAST, octets, field, [nlri], 4096))
-                await until(lambda: peer.ribs_in[IPV4_UNICAST].refused)
+                await until(lambda: peer.ribs_in[IPV4_UNICAST].filtered)
                 follow("244.0.0.2", limit=8)
                 await until(lambda: nlri in node.table(IPV4_UNICAST))
                 follow("244.0.0.1")

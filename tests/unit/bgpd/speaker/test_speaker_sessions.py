@@ -331,7 +331,7 @@ async def test_fifty_thousand_flaps_leave_nothing_behind() -> None:
             for some in (node, client):
                 tables = some.speaker.tables[IPV4_UNICAST]
                 assert len(tables.loc_rib._transitions) <= 16384
-                await until(partial(_is_told, tables))
+                await until(partial(_is_advertised, tables))
                 for _ in tables.loc_rib.sweep_unused():
                     pass
                 assert len(tables.loc_rib._sets) <= 4
@@ -340,7 +340,7 @@ async def test_fifty_thousand_flaps_leave_nothing_behind() -> None:
         assert all(not node.table(family) for family in FAMILIES)
 
 
-def _is_told(tables: FamilyTables) -> bool:
+def _is_advertised(tables: FamilyTables) -> bool:
     return not tables.pending_count
 
 

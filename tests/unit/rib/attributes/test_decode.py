@@ -450,9 +450,9 @@ def test_an_unusable_ipv6_next_hop_withdraws_the_routes(address: bytes) -> None:
 @pytest.mark.rfc("8950", "3", "MUST")
 def test_ipv4_over_ipv6_needs_the_capability() -> None:
     value = b"\0\1\1\x10" + GLOBAL + b"\0\x08\x0a"
-    refused = decode_mp_reach(value, EBGP)
-    assert isinstance(refused, Problem)
-    assert refused.remedy is RESET
+    filtered = decode_mp_reach(value, EBGP)
+    assert isinstance(filtered, Problem)
+    assert filtered.remedy is RESET
     context = replace(EBGP, extended_next_hop=frozenset((IPV4_UNICAST,)))
     assert decode_mp_reach(value, context) == MpReach(IPV4_UNICAST, GLOBAL, b"\x08\x0a")
 

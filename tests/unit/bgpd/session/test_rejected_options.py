@@ -7,7 +7,7 @@ import pytest
 from bgpd.session.events import DownKind, DownReason, Established, PeerExpired
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import RestartState, offer
-from bgpd.session.refusals import PATIENCE, Refusals, under
+from bgpd.session.rejected_options import PATIENCE, RejectedOptions, under
 from bgpd.wire.capabilities import Capabilities
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, OpenSubcode
 from bgpd.wire.framing import KEEPALIVE
@@ -124,40 +124,42 @@ def reason(notification: Notification | None, kind: DownKind) -> DownReason:
     ],
 )
 def test_no_other_end_says_that_the_number_was_wrong(state, kind, notification) -> None:
-    known = Refusals()
+    known = RejectedOptions()
     opened = offer(MINE, 1, restart=RestartState())
-    assert not known.learn(opened, MINE, reason(notification, kind), state, 9.0)
+    assert not known.note_end(opened, MINE, reason(notification, kind), state, 9.0)
     assert known.offered(MINE) is MINE
     assert known.kept_until == 0
 
 
 def test_two_connections_refused_for_one_number_count_once() -> None:
-    known = Refusals()
+    known = RejectedOptions()
     why = reason(BAD_PEER_AS, DownKind.NOTIFICATION_RECEIVED)
     opened = offer(MINE, 1, restart=RestartState())
     assert opened.asn == LOCAL
     for state in (State.OPEN_SENT, State.OPEN_CONFIRM):
-        is_new = known.learn(opened, MINE, why, state, 9.0)
+        is_new = known.note_end(opened, MINE, why, state, 9.0)
         assert is_new is (state is State.OPEN_SENT)
         assert known.offered(MINE).local_as == REAL
     assert known.kept_until == 9 + PATIENCE
     other = offer(known.offered(MINE), 1, restart=RestartState())
     assert other.asn == REAL
-    assert not known.learn(other, MINE, why, State.OPEN_SENT, 10.0)
+    assert not known.note_end(other, MINE, why, State.OPEN_SENT, 10.0)
     assert known.offered(MINE) is MINE
-    assert not known.learn(None, MINE, why, State.OPEN_SENT, 10.0)
+    assert not known.note_end(None, MINE, why, State.OPEN_SENT, 10.0)
 
 
 def test_other_numbers_are_tried_from_the_first() -> None:
-    known = Refusals()
+    known = RejectedOptions()
     why = reason(BAD_PEER_AS, DownKind.NOTIFICATION_RECEIVED)
-    known.learn(offer(MINE, 1, restart=RestartState()), MINE, why, State.OPEN_SENT, 0)
+    known.note_end(
+        offer(MINE, 1, restart=RestartState()), MINE, why, State.OPEN_SENT, 0
+    )
     described = settings(**OURS, description="text")
     known.follow(MINE, described)
     assert known.offered(described).local_as == REAL
     for changed in ({"local_as": 64901}, {"other_as": 65100}):
-        some = Refusals()
-        some.learn(
+        some = RejectedOptions()
+        some.note_end(
             offer(MINE, 1, restart=RestartState()), MINE, why, State.OPEN_SENT, 0
         )
         after = settings(**(OURS | changed))

@@ -12,7 +12,7 @@ from typing import Final
 from bgpd.session.endings import NO_FAILURE
 from bgpd.session.events import DownKind, DownReason
 from bgpd.session.fsm import State
-from bgpd.session.negotiation import refused_capabilities
+from bgpd.session.negotiation import rejected_capabilities
 from bgpd.session.settings import PeerSettings
 from bgpd.wire.errors import ErrorCode, OpenSubcode
 from bgpd.wire.notification import Notification
@@ -25,7 +25,7 @@ _OPENING: Final = (State.OPEN_SENT, State.OPEN_CONFIRM)
 _BAD_PEER_AS: Final = (ErrorCode.OPEN, OpenSubcode.BAD_PEER_AS)
 
 
-class Refusals:
+class RejectedOptions:
     """What one peer refused.
 
     Attributes:
@@ -51,7 +51,7 @@ class Refusals:
             under(settings, settings.other_as or 0) if self._is_other_as else settings
         )
 
-    def learn(
+    def note_end(
         self,
         offer: OpenMessage | None,
         settings: PeerSettings,
@@ -76,11 +76,11 @@ class Refusals:
         notification = reason.notification if is_told else None
         has_other_as = False
         if notification is not None and offer is not None:
-            has_other_as = self._learn_as(offer, settings, notification, now)
-        is_shorter = self._learn_capabilities(notification, reason, state)
+            has_other_as = self._note_rejected_as(offer, settings, notification, now)
+        is_shorter = self._note_rejected_capabilities(notification, reason, state)
         return has_other_as or is_shorter
 
-    def _learn_as(
+    def _note_rejected_as(
         self,
         offer: OpenMessage,
         settings: PeerSettings,
@@ -97,7 +97,7 @@ class Refusals:
         self.kept_until = now + PATIENCE
         return self._is_other_as
 
-    def _learn_capabilities(
+    def _note_rejected_capabilities(
         self, notification: Notification | None, reason: DownReason, state: State
     ) -> bool:
         """Leave out next time what the peer cannot take.
@@ -108,7 +108,7 @@ class Refusals:
             return False
         before, self.left_out = self.left_out, frozenset()
         if notification is not None and not before:
-            self.left_out = refused_capabilities(notification)
+            self.left_out = rejected_capabilities(notification)
         return bool(self.left_out)
 
 
