@@ -40,6 +40,7 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
     "reflector/plain_reflection.py": _GROUP,
     "reflector/flush.py": _GROUP,
     "reflector/export.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
+    "reflector/advertised_limit.py": ("tests/unit/reflector/test_advertised_limit.py",),
     "reflector/as_path.py": ("tests/unit/reflector/test_as_path.py",),
     "reflector/rewrite.py": (*_REFLECTOR, "tests/conformance/rfc4456"),
     "reflector/pacing.py": ("tests/unit/reflector/test_pacing.py",),
