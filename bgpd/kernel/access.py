@@ -1,6 +1,6 @@
 """What of the kernel a daemon uses, opened: its table, a view of the rest, former places.
 
-Whoever has this has what is in it: the table was read, so that nothing of an earlier run is
+An instance exists only when everything in it works: the table was read, so no earlier route is
 taken for lost, and the view is followed.
 """
 
@@ -21,7 +21,7 @@ class KernelAccess:
     Attributes:
         places: Where runs of this daemon have put routes.
         fib: Our table; ``None`` where routes do not go into the kernel.
-        follower: Follows links and other programs' routes; ``None`` while nobody asks.
+        follower: Follows links and other programs' routes; ``None`` while no part needs them.
     """
 
     places: FormerPlaces
@@ -30,7 +30,7 @@ class KernelAccess:
 
     @property
     def view(self) -> KernelView | None:
-        """Links and other programs' routes; ``None`` while nobody asks."""
+        """Links and other programs' routes; ``None`` while no part needs them."""
         return None if self.follower is None else self.follower.view
 
     async def close(self, *, flush: bool) -> None:

@@ -1,6 +1,6 @@
 """Routes that an earlier run left in the kernel: kept until it is known who wants them.
 
-They stay as they are until the recovery of their family is over
+They stay unchanged until the selection deferral of their family is over
 (``bgpd.session.gr_restarting_speaker``): a daemon that was killed and comes back loses no
 packet.
 """
@@ -43,7 +43,7 @@ class Adoption:
         return frozenset(family for family in FAMILIES if fib.stale(family))
 
     def sweep(self, family: Family) -> None:
-        """Let the kernel follow a family from now on, and remove what nobody wants."""
+        """Make the kernel follow a family from now on, and remove routes without a BGP route."""
         fib, places = self._kernel.fib, self._kernel.places
         if fib is not None:
             tables = self._speaker.tables[family]

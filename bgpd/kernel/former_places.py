@@ -1,4 +1,4 @@
-"""What becomes of kernel routes when the next start puts them elsewhere, or nowhere.
+"""What happens to kernel routes when the next start uses another table or protocol, or none.
 
 A file beside the control socket names each place, a table and a protocol number, where runs of
 this daemon have put routes and did not take them away again:
@@ -110,7 +110,7 @@ class FormerPlaces:
         ]
 
     async def begin(self) -> None:
-        """Take over what can be, before this run's routes are looked at."""
+        """Take over what is possible, before this run reads its own routes."""
         self._write()
         here = self._here
         if here is None:

@@ -80,7 +80,7 @@ class Forwarding:
 
     @property
     def view(self) -> KernelView | None:
-        """Links and other programs' routes; ``None`` while nobody asks."""
+        """Links and other programs' routes; ``None`` while no part needs them."""
         return self._kernel.view
 
     @property
@@ -108,7 +108,7 @@ class Forwarding:
     # -- what is wanted -----------------------------------------------------------------
 
     def learn(self, plan: RedistributionPlan) -> None:
-        """Learn other routes than so far."""
+        """Change which kernel routes to redistribute."""
         self._plan = plan
         if self._learning is not None:
             self._learning.follow(plan)
@@ -147,7 +147,7 @@ class Forwarding:
         return {family: feed.policy for family, feed in self._feeds.items()}
 
     def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
-        """Reach next hops through gateways that a static route of ours names.
+        """Resolve next hops through gateways that one of our static routes names.
 
         Args:
             gateways: Address of 4 or 16 octets -> gateway of the same family.
@@ -171,7 +171,7 @@ class Forwarding:
         return "" if self._tunnel is None else self._tunnel.fault
 
     def next_hop(self, address: bytes) -> NextHopState | None:
-        """Return how a next hop is reached; ``None`` where nobody watches it."""
+        """Return how a next hop is reached; ``None`` if it is not tracked."""
         return self._next_hops.state(address)
 
     async def close(self, *, flush: bool) -> None:

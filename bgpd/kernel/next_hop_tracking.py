@@ -1,4 +1,4 @@
-"""How next hops are reached: as the routing table says, or through a gateway of ours.
+"""How next hops are reached: through the routing table, or through one of our gateways.
 
 A static route of our own (Calico's ``reachableBy``) names the gateway of some next hops:
 these are reached as the gateway is.
@@ -28,7 +28,7 @@ class NextHopTracker:
             reached another way than before.
 
     Attributes:
-        states: By key, as last found; empty where nobody watches.
+        states: By key, as last found; empty if tracking is off.
     """
 
     def __init__(self, deliver: Deliver) -> None:
@@ -54,16 +54,16 @@ class NextHopTracker:
         return watch
 
     def note(self, afi: int, nlris: Collection[Nlri]) -> bool:
-        """Note that routes of ours changed; say whether ``look_again`` has work."""
+        """Note that some of our routes changed; return whether ``look_again`` has work."""
         return self._watch is not None and self._watch.note(afi, nlris)
 
     def note_all(self) -> None:
-        """Note that any route of ours may lead elsewhere."""
+        """Note that any of our routes may lead elsewhere."""
         if self._watch is not None:
             self._watch.note_all()
 
     def look_again(self) -> Iterator[None]:
-        """Deliver what changed routes of ours make of next hops, a slice for each step."""
+        """Deliver the effect of our changed routes on next hops, a slice for each step."""
         return iter(()) if self._watch is None else self._watch.look_again()
 
     def gateway_of(self, address: bytes) -> bytes:
@@ -93,7 +93,7 @@ class NextHopTracker:
             self._watch.unwatch(target)
 
     def reach_through(self, gateways: Mapping[bytes, bytes]) -> None:
-        """Take other gateways than so far; what that changes is delivered."""
+        """Replace the gateways, and deliver what that changes."""
         self._gateways = dict(gateways)
         states = []
         for address, target in [*self._watched.items()]:

@@ -1,7 +1,7 @@
-"""Next hops are tracked through routes of others and of ours; decisions and routes follow.
+"""Track next hops through other programs' routes and our own; decisions and routes follow.
 
-A change of the kernel's links or routes, or of a route of ours that a next hop leads to, is
-looked at soon, at a pace (``fib.pace``). What comes of it goes to the decision process, and
+When a link, a kernel route, or one of our routes towards a next hop changes, the next hop is
+checked soon, at a pace (``fib.pace``). The result goes to the decision process, and
 to the kernel's routes whose hops it changes.
 """
 
@@ -56,7 +56,7 @@ class NextHopUpdates:
         origins: LocalSources,
         reconnect: EarlyReconnect,
     ) -> None:
-        """Resolve next hops from now on, through routes of others and of ours."""
+        """Resolve next hops from now on, through other programs' routes and our own."""
         speaker, uses_default = self._speaker, settings.resolves_by_default_route
         own = KernelRoutes(
             speaker, self._feeds, origins, settings.fib.metric, self.ways.gateway_of
@@ -73,11 +73,11 @@ class NextHopUpdates:
             tables.listeners.append(partial(self._routes_changed, family.afi))
 
     def state(self, address: bytes) -> NextHopState | None:
-        """Return how a next hop is reached; ``None`` where nobody watches it."""
+        """Return how a next hop is reached; ``None`` if it is not tracked."""
         return self.ways.states.get(address)
 
     def look_soon(self) -> None:
-        """Look again at next hops that changed routes of ours may lead to."""
+        """Check the next hops that our changed routes may lead to."""
         if not self._is_looking:
             self._is_looking = True
             pause = self._pace.pause(self._speaker.loop.time())
@@ -125,7 +125,7 @@ class NextHopUpdates:
 
 
 def _reachability(state: NextHopState) -> Reachability:
-    """Return what the decision process must know; an address of ours is no way."""
+    """Return what the decision process must know; our own address is not a way to anywhere."""
     return Reachability(
         state.address,
         state.is_reachable and not state.is_local,

@@ -1,4 +1,4 @@
-"""Routes of ours as ground for next hops: what Loc-RIB puts into the kernel, prefix by prefix.
+"""Our own routes, as they resolve next hops: what Loc-RIB puts into the kernel, by prefix.
 
 A look-up each, and only for prefixes that contain a next hop; nothing is kept beside Loc-RIB.
 """
@@ -19,7 +19,7 @@ from rib.nlri import Nlri, format_address
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, eligible_of, members_of, multipath_of
 
-MOST_BARRED: Final = 16  # paths that cannot be used are looked at for loops
+MOST_BARRED: Final = 16  # unusable paths to check for loops
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
 
 
@@ -31,7 +31,7 @@ class KernelRoutes:
         feeds: What divides the routes of each family; empty where none goes to the kernel.
         origins: Whose routes are ours to write, beside those of peers.
         metric: The kernel's priority where no policy says another; 0 is its default.
-        gateway_of: Returns the gateway of ours that leads to a next hop, else that itself.
+        gateway_of: Returns our gateway towards a next hop, or the next hop itself.
 
     Attributes:
         interest: By address family, what knows which prefix lengths there are.
@@ -78,7 +78,7 @@ class KernelRoutes:
         if best.source.kind in _FROM_PEERS:
             return self._of_peers(family, nlri, entry)
         if best.source not in self._origins.programmed:
-            return None  # it stands in the kernel already, or shall not
+            return None  # it is in the kernel already, or must not be
         is_discard = best.source is self._origins.blocks
         steps = (Step(self._gateway(best)),)
         return OwnRoute(self._metric_of(family, None), is_discard, (steps,))

@@ -80,7 +80,7 @@ class Redistribution:
         self._next_hops: dict[tuple[bytes, str], NextHop] = {}
 
     def follow(self, plan: RedistributionPlan) -> None:
-        """Learn other routes than so far, or let them look otherwise."""
+        """Change which routes to redistribute, or with which attributes."""
         before, self._plan = self._plan, plan
         looks_alike = replace(before, routes=plan.routes, direct=plan.direct) == plan
         if before.routes != plan.routes or not looks_alike:

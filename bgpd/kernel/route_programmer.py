@@ -72,7 +72,7 @@ class RouteProgrammer:
         self._found: AbstractSet[Nlri] | None = None
         self._held: set[Nlri] = set()
 
-    # -- after a restart of ours --------------------------------------------------------
+    # -- after our restart --------------------------------------------------------
 
     def hold(self) -> None:
         """Leave routes alone that are stale in the kernel, until ``release``."""
@@ -125,7 +125,7 @@ class RouteProgrammer:
         need not know that prefix, and may send its packets back.
 
         Args:
-            after: What each entry of Loc-RIB will be; all that was told before is
+            after: What each entry of Loc-RIB will be; all earlier changes are
                 submitted.
         """
         if self._found or not self._rules.accepts_all:
@@ -153,7 +153,7 @@ class RouteProgrammer:
     def divide(
         self, entry: Entry | None, nlris: Sequence[Nlri]
     ) -> list[tuple[Target | None, Sequence[Nlri]]]:
-        """Return where prefixes of one entry lead; ``None`` for nowhere of ours."""
+        """Return where prefixes of one entry lead; ``None`` if we install no route."""
         if self._rules.accepts_all:
             return [(self._leads_to(entry), nlris)]
         paths = self._forwarding(entry)
@@ -165,7 +165,7 @@ class RouteProgrammer:
         ]
 
     def dispositions(self, paths: Sequence[Path], nlri: Nlri) -> Sequence[Disposition]:
-        """Return what becomes of each of some paths, were it to carry a prefix."""
+        """Return what happens to each of some paths if it carries a prefix."""
         if self._rules.accepts_all:
             return (ACCEPTED,) * len(paths)
         return [self._rules.divide((nlri,), path)[0][1] for path in paths]
@@ -184,7 +184,7 @@ class RouteProgrammer:
         return groups
 
     def _forwarding(self, entry: Entry | None) -> Sequence[Path]:
-        """Return the paths of an entry that the kernel shall use, the best one first."""
+        """Return the paths of an entry for the kernel, the best one first."""
         best = best_of(entry)
         if best is None:
             return ()
@@ -242,7 +242,7 @@ class RouteProgrammer:
         return Target(TargetKind.UNICAST, tuple(hops), metric=metric, group=group)
 
     def _moves_alone(self, address: bytes, device: str) -> bool:
-        """Say whether a next hop is reached by routes of ours, which change at any time."""
+        """Return whether a next hop resolves through our routes, which change at any time."""
         way = None if device else self._ways.get(address)
         return way is not None and bool(way.through)
 
@@ -253,7 +253,7 @@ class RouteProgrammer:
         return (_itself(address),) if way is None else way.hops
 
     def set_policy(self, policy: KernelPolicy, loc_rib: LocRib) -> Iterator[None]:
-        """Follow another kernel policy; each step of the result submits a slice anew."""
+        """Change the kernel policy; each step of the result submits a slice again."""
         if policy == self._rules.spec:
             return iter(())
         self._rules = KernelRules(policy, self._family)
@@ -271,7 +271,7 @@ class RouteProgrammer:
     def _submit(
         self, loc_rib: LocRib, nlris: Iterable[Nlri], through: Collection[bytes] = ()
     ) -> None:
-        """Submit what leads somewhere of ours, or shall no longer.
+        """Submit prefixes that lead somewhere, or no longer do.
 
         Args:
             loc_rib: The table.
@@ -280,7 +280,7 @@ class RouteProgrammer:
         """
         free = (nlri for nlri in nlris if nlri not in self._held)
         for entry, some in _by_entry(loc_rib, free).items():
-            # The removal of a route is told by the flush that it waits for.
+            # The flush that it waits for submits the removal of a route.
             paths = self._forwarding(entry)
             if through:
                 paths = [path for path in paths if path.next_hop.key in through]
@@ -307,7 +307,7 @@ class RouteProgrammer:
 
         Where all that leads to a target leads to one other target now, the kernel's
         next-hop object moves, at once and whatever the number of prefixes. What is
-        left is submitted anew: each step of the result does a slice of the table.
+        left is submitted again: each step of the result does a slice of the table.
         """
         self._memo.clear()
         changed = frozenset(addresses)
@@ -350,7 +350,7 @@ class RouteProgrammer:
         return moves
 
     def look_after(self) -> Iterator[None]:
-        """Forget what nobody asks for, and ways to next hops that nobody watches."""
+        """Forget unused memos, and ways to next hops that are no longer tracked."""
         self._memo.age()
         self._rules.age()
         yield
@@ -371,7 +371,7 @@ class RouteProgrammer:
 
 
 def _itself(address: bytes) -> Hop:
-    """Return a next hop that nobody watches as its own gateway, out of its zone."""
+    """Return an untracked next hop as its own gateway, out of its zone."""
     host, link_local, zone = parts_of(address)
     return Hop(host) if link_local else Hop(host, zone)
 

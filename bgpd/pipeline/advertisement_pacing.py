@@ -1,4 +1,4 @@
-"""Flushes, paced: who is told what now, what follows later, and a warning that says why."""
+"""Paced flushes: what goes to which groups now, what follows later, and a warning that says why."""
 
 import asyncio
 import logging
@@ -74,12 +74,12 @@ class Pacing:
         return sum(len(group.pacer.held) for group in self._groups.values())
 
     def flush(self, changes: Sequence[Change], *, is_all: bool) -> None:
-        """Let all groups be told of changes; what changes too often waits.
+        """Advertise changes to all groups; prefixes that change too often wait.
 
         Args:
             changes: Of the table.
-            is_all: No more changes wait. What is due must not be told before they are: it is
-                told as the table has it.
+            is_all: No more changes wait. Prefixes that are due must not go out before them: they go
+                out as the table has them.
         """
         now = self._loop.time()
         for group in self._groups.values():
@@ -108,14 +108,14 @@ class Pacing:
         self._go_on()
 
     def _release(self, now: float) -> None:
-        """Let groups be told what has waited long enough."""
+        """Advertise prefixes that have waited long enough."""
         self.is_due = False
         for group in tuple(self._groups.values()):
             self._tell(group, group.pacer.release(self._loc_rib.table, now))
         self._arm(now)
 
     def release_all(self) -> None:
-        """Let groups be told all that waits, before it means something else.
+        """Advertise everything that waits, before it means something else.
 
         To be called when no change waits.
         """

@@ -4,7 +4,7 @@ Every event of ``reflector.member_fsm`` but WRITING_PAUSED and EXPORT_CHANGED is
 output is carried out here: a member that must have the table takes part in a walk of its group, a
 slow peer whose socket has room again is sent what was noted, in slices, on its own.
 
-Each slice flushes first. A change that is taken back while it waits is flushed to nobody; a slice
+Each slice flushes first. A change that is undone while it waits is never flushed; a slice
 that showed the state in between would leave a member with a route that nothing withdraws, or
 without one that nothing sends.
 """
@@ -157,7 +157,7 @@ class CatchUp:
             self._end(member)
 
     def _send_slice(self, group: UpdateGroup, walk: Walk) -> bool:
-        """Send the next prefixes of a walk; false at its end."""
+        """Send the next prefixes of a walk; return false when it is complete."""
         self._flushes.flush_now()
         nlris = walk.next_slice()
         if group.outdated_count and nlris:

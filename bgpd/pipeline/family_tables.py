@@ -107,7 +107,7 @@ class FamilyTables:
             each(lambda foreseer: foreseer(after), self.foreseers, "move")
 
     def look_after(self) -> Iterator[None]:
-        """Forget what nobody asks for any more, a slice for each step."""
+        """Forget unused memos, a slice for each step."""
         for _ in self.loc_rib.age():
             yield
         for group in tuple(self.groups.values()):
@@ -162,7 +162,7 @@ class FamilyTables:
         """Send a session what was noted, now that its socket has room again."""
         self._catch_up.writing_resumed(source)
 
-    # -- after a restart of ours --------------------------------------------------------
+    # -- after our restart --------------------------------------------------------
 
     @property
     def withholds_end_of_rib(self) -> bool:

@@ -5,7 +5,7 @@ passes them to every update group and to every consumer (the FIB): what arrives 
 written leaves in the next. Where more has been received than a turn can take in, a flush waits
 for it, up to ``GATHER_TIME``.
 
-A write may fill a socket. It says so, and calls nobody; ``_write`` hands the members that are full
+A write may fill a socket. It returns that and calls nothing; ``_write`` hands the members that are full
 to their machines after its pass, so that no loop over members or flushes sees them change under
 it, and before the next flush, so that they note that one instead of being sent it.
 """
@@ -83,7 +83,7 @@ class FlushScheduler:
                 self._handle = self._loop.call_later(0, self._turn)
 
     def _wake(self) -> None:
-        """See to it that what is to be flushed or written is so soon."""
+        """Schedule what is to be flushed or written."""
         is_busy = self._queue or self._pending or self.pacing.is_due
         if is_busy and self._handle is None:
             self._handle = self._loop.call_later(0, self._turn)

@@ -1,6 +1,6 @@
 """Refreshes that a peer has begun and must end (RFC 7313 4).
 
-    begin: all its routes are stale --routes told again--> end: what is stale yet is swept
+    begin: all its routes are stale --re-advertised------> end: what is stale yet is swept
     begin again: all are stale once more, and one end is enough
     no end: what is stale since the first begin is swept after a bound, and what became
     stale by a later one when its own time has come
@@ -117,7 +117,7 @@ class Refreshes:
             self.end(family)
 
     def let_go(self) -> None:
-        """Wait for nothing any more, and refer to nobody: the peer is removed."""
+        """Stop all timers and drop all references: the peer is removed."""
         self.close()
         self._sweep = _nobody
         self._look = _unseen
@@ -128,7 +128,7 @@ def _unseen() -> None:
 
 
 def _nobody(_family: Family, _epoch: int) -> None:
-    """What is overdue of a peer that is gone concerns nobody."""
+    """Ignore what is overdue: the peer is gone."""
 
 
 def marks_of(family: Family, negotiated: Negotiated | None) -> tuple[bytes, bytes]:

@@ -29,7 +29,7 @@ class LocalSources(NamedTuple):
         gateways: Static routes through a gateway.
         direct: Connected prefixes.
         kernel: Other programs' routes.
-        defaults: Default routes for the peers that are told one.
+        defaults: Default routes for the peers with ``default_originate``.
     """
 
     blocks: Source
@@ -46,7 +46,7 @@ class LocalSources(NamedTuple):
 
 
 def plain_sources() -> LocalSources:
-    """Return the sources of a daemon that is told by its configuration alone."""
+    """Return the sources of a daemon without a datastore."""
     return _origins(static=LOCAL_WEIGHT, direct=LOCAL_WEIGHT, kernel=0)
 
 

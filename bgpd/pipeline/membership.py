@@ -53,7 +53,7 @@ class Membership:
     def enter(
         self, source: Source, context: ExportContext, policy: Policy, write: Write
     ) -> Member:
-        """Add a session to a group, which is made where there is none yet.
+        """Add a session to its group, and create the group if it does not exist.
 
         Returns:
             The member, whose first event is the caller's to feed.

@@ -37,8 +37,8 @@ class Replaced(NamedTuple):
     Attributes:
         among: For each policy that is new or differs, the only prefixes that its two forms
             may judge differently; ``None`` for all.
-        faults: For each policy that cannot be had, why. What was in force under its name
-            stays, or else its users are denied everything.
+        faults: For each policy that failed to compile, why. The previous one of that name
+            stays in force; without one, its users are denied everything.
     """
 
     among: dict[str, PrefixMatch | None]
@@ -87,14 +87,14 @@ class PolicyTable:
             self._met.discard(when)
 
     def tells_default(self, settings: PeerSettings) -> bool:
-        """Whether a peer is told a default route now whatever its export policy says."""
+        """Whether a peer now gets a default route whatever its export policy says."""
         when = settings.default_when
         return settings.tells_default and (when is None or when in self._met)
 
     def exported(self, name: str, default_policy: str | None = None) -> Policy:
-        """Return what exports by a policy do: nothing inside a summary is told.
+        """Return a policy's export filter, which suppresses routes inside a summary.
 
-        Each form has a name of its own, for groups are told apart by it.
+        Each form has its own name, since the name distinguishes groups.
 
         Args:
             name: The policy.
@@ -160,13 +160,13 @@ class PolicyTable:
         return PrefixMatch(tuple(sorted(before ^ after)))
 
     def look_after(self) -> Iterator[None]:
-        """Let each policy forget what nobody asks for, one at a step."""
+        """Make each policy forget its unused memos, one at a step."""
         for policy in (*self._policies.values(), *self._exports.values()):
             policy.age()
             yield
 
     def replace(self, specs: Iterable[PolicySpec]) -> Replaced:
-        """Take other policies than so far; one that cannot be had leaves the others be."""
+        """Replace the policies; one that fails to compile does not affect the others."""
         new = {spec.name: spec for spec in specs}
         for name in self._policies.keys() - new.keys() - BUILT_IN_POLICIES.keys():
             del self._policies[name]

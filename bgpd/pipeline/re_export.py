@@ -3,7 +3,7 @@
 A new export policy, or another place of a source in reflection, changes what peers must hold
 without any change of Loc-RIB. The group remembers for each prefix by which export its members
 know it (``UpdateGroup.replace_export``); a job goes through these prefixes in slices and sends
-what differs. Whatever else concerns one of them meanwhile, a flush or somebody's walk, goes from
+what differs. Whatever else concerns one of them meanwhile, a flush or the walk of one member, goes from
 the remembered export to today's at once, so that all members that are not slow always know a
 prefix by one export.
 

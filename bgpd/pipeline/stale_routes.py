@@ -80,7 +80,7 @@ class StaleRoutes:
         self._carry_out(self._helper.come_back(negotiated, self._loop.time()))
 
     def let_go(self) -> None:
-        """Wait for nothing any more, and refer to nobody: the peer is removed."""
+        """Stop all timers and drop all references: the peer is removed."""
         for family in self._helper:
             self._helper.forget(family)
         self._arm()
@@ -96,11 +96,11 @@ class StaleRoutes:
         self._arm()
 
     def resume(self, lost: float) -> None:
-        """Leave a standstill of ``lost`` seconds out: nobody could come back meanwhile."""
+        """Leave out a stall of ``lost`` seconds: no peer could come back meanwhile."""
         self._helper.resume(lost)
 
     def _due(self) -> None:
-        """Do what is due, unless a standstill that nobody has seen yet put it off."""
+        """Do what is due, unless a stall that was just noticed puts it off."""
         self._timer = None
         self._look()
         self._carry_out(self._helper.handle_timer(self._loop.time()))

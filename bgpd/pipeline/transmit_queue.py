@@ -4,7 +4,7 @@ A write costs 3 to 100 us, so that a thousand members would hold up the loop. Wh
 later is written whole and in order: a member that leaves, or that can take no more, is looked
 after first.
 
-A write returns whether the socket still takes something, and calls nobody. A pass over the queue
+A write returns whether the socket still accepts data, and calls nothing. A pass over the queue
 returns the members whose sockets are full; what that means for them is decided after it, when the
 queue is in order again. A full socket loses nothing meanwhile: its connection keeps what it is
 given, and that is at most what the queue holds.

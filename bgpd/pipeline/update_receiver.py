@@ -78,8 +78,8 @@ class Taken:
         complaints: Problems met, each with the UPDATE's body, for the log. A block that
             is remembered despite a discarded attribute is complained of once.
         error: Set when the session must end; later UPDATEs were not looked at.
-        fault: Of ours, by which taking in broke off. What had changed by then must be
-            told all the same: tables that nobody is told of would never agree again.
+        fault: An internal error that stopped the processing. Changes made by then must be
+            passed on all the same: peers would otherwise never agree with our tables again.
     """
 
     changes: dict[Family, list[Change]] = field(default_factory=dict)
@@ -126,7 +126,7 @@ class Intake:
         except NotifyError as error:
             taken.error = error
         except NlriError as error:
-            # RFC 7606 5.3: prefixes that cannot be told apart leave nothing but a reset.
+            # RFC 7606 5.3: if the prefixes are unreadable, only a reset is left.
             taken.error = NotifyError(
                 ErrorCode.UPDATE,
                 UpdateSubcode.INVALID_NETWORK_FIELD,

@@ -52,7 +52,7 @@ class _Watch:
 
     Attributes:
         when: One of these must be there; ``None`` where nothing is asked.
-        is_met: What was told of it last.
+        is_met: Its last known value.
         is_wanted: Whether it still counts.
         present: By family, what is there of ``when``.
     """
@@ -89,7 +89,7 @@ class _RouteWatch(_Watch):
 
 
 class _DefaultWatch(_Watch):
-    """A condition on which peers are told a default route; it announces nothing."""
+    """A condition for advertising a default route to peers; it originates nothing."""
 
 
 class ConditionalRoutes:
@@ -203,7 +203,7 @@ class ConditionalRoutes:
             self._speaker.jobs.begin(self._tell_defaults(watch.when))
 
     def _tell_defaults(self, when: PrefixMatch) -> Iterator[None]:
-        """Let those who are told a default route on a condition follow it."""
+        """Make peers with a conditional default route follow the condition."""
         for peer in tuple(self._speaker.peers.values()):
             if peer.settings.tells_default and peer.settings.default_when == when:
                 peer.rejoin()
@@ -234,7 +234,7 @@ class ConditionalRoutes:
             self._withdraw(watch)
 
     def _hide(self) -> None:
-        """Let peers be told nothing of what lies inside a summary."""
+        """Suppress routes inside a summary towards all peers."""
         entries = [
             inside(family, nlri)
             for (family, nlri), watch in self._watches.items()

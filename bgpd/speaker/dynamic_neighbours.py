@@ -4,7 +4,7 @@ A range waits for its neighbours to connect. After a restart that may take them 
 whose first attempt was refused tries again after its ConnectRetry time, 120 s with FRR and
 OpenBGPD as they are delivered. So those who were up are connected to, from the very address
 that they know us by. They may connect themselves at the same time (RFC 4271 6.8). One that
-does not come is forgotten once it keeps no route of ours any more.
+does not come is forgotten once it no longer keeps our routes.
 """
 
 import logging
@@ -19,7 +19,7 @@ from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.remembered_peers import Remembered, is_still
 
-LEAST: Final = 60.0  # seconds; also those who keep nothing of ours want to be back
+LEAST: Final = 60.0  # seconds; peers that keep none of our routes also want to be back
 PACE: Final = 100
 """For each so many that are sought, a second more between two attempts at one of them: jitter
 spreads those of thousands over a quarter of it, and an attempt costs a quarter millisecond."""

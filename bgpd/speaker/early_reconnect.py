@@ -5,8 +5,8 @@ may be what hundreds of peers have waited for. They are tried a few at a time, a
 a little later, since a neighbour is rarely answered in the very moment its link comes up.
 Without the kernel's notifications, peers are tried by their timers alone.
 
-Routes of ours make no notifications. Whether one of them leads to a peer that waits, as an
-eBGP fabric's to a loopback, is looked up every second, and only for those that wait.
+Our own routes cause no notifications. Whether one of them leads to a waiting peer, as an
+eBGP fabric's to a loopback, is checked every second, and only for waiting peers.
 """
 
 import asyncio
@@ -28,8 +28,8 @@ from rib.nlri import parse_address
 TRIED_AT_ONCE: Final = 16  # peers; an attempt costs some 100 us
 PACE: Final = 0.02  # seconds between these
 ONCE_MORE: Final = 1.0  # seconds until the second attempt
-LOOK: Final = 1.0  # seconds between looks for routes of ours that lead to peers
-MOST_LOOKED_FOR: Final = 256  # peers in one look, some 10 us each
+LOOK: Final = 1.0  # seconds between checks for our own routes towards peers
+MOST_LOOKED_FOR: Final = 256  # peers in one check, some 10 us each
 _WAITING: Final = (State.IDLE, State.CONNECT, State.ACTIVE)
 
 _log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ class EarlyReconnect:
         self._look_timer: asyncio.TimerHandle | None = None
 
     def follow(self, leads_to: Callable[[bytes], bool]) -> None:
-        """Look for routes of ours, too.
+        """Check our own routes too.
 
         Args:
             leads_to: Says whether one of them leads to an address.
@@ -63,7 +63,7 @@ class EarlyReconnect:
         self._look()
 
     def _look(self) -> None:
-        """Try those to whom a route of ours leads since the last look."""
+        """Try the peers that one of our routes leads to since the last check."""
         waiting = (
             address
             for address, peer in self._speaker.peers.items()
@@ -80,7 +80,7 @@ class EarlyReconnect:
         self._look_timer = self._speaker.loop.call_later(LOOK, self._look)
 
     def start(self) -> None:
-        """Begin to watch; a kernel that refuses is told of, and no more."""
+        """Begin to watch; if the kernel refuses, only log it."""
         try:
             self._events.start()
         except (FibError, OSError) as error:
@@ -117,7 +117,7 @@ class EarlyReconnect:
             self._speaker.loop.call_later(ONCE_MORE, self._try, concerned)
 
     def _drop_lost(self, opened: Opened) -> None:
-        """End sessions over links that are gone: what is said there is heard by nobody."""
+        """End sessions over links that are gone: no message gets through there."""
         lost = [
             peer.driver
             for address, peer in self._speaker.peers.items()

@@ -1,4 +1,4 @@
-"""What a peer is told depends on: its update group's identity, from settings and session."""
+"""What a peer's routes depend on: its update group's identity, from settings and session."""
 
 from collections.abc import Mapping
 from types import MappingProxyType

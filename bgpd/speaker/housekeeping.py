@@ -1,7 +1,7 @@
 """What a speaker looks after now and then, so that months of peers leave nothing behind.
 
-Every few seconds, in slices beside all else: memos forget what nobody asks for, interned
-values that nobody refers to go, next hops without a path are watched no longer; and each
+Every few seconds, in slices beside all else: memos forget unused results, interned
+values without references go, next hops without a path are no longer tracked; and each
 source of paths must still have a reason to have them.
 """
 
@@ -27,7 +27,7 @@ class Upkeep:
 
     Attributes:
         helpers: Others who look after something in each round: a slice for each step.
-        leftovers: Paths that nobody has any reason to hold.
+        leftovers: The check for orphan paths.
     """
 
     def __init__(self, context: SpeakerContext, peers: Mapping[str, Peer]) -> None:

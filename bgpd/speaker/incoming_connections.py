@@ -42,7 +42,7 @@ class IncomingConnections:
             expected = peer.settings.local_addr
         elif remote:
             # A neighbour of a range may have been called from where it knew us before a
-            # restart: that binds nobody, its range's address does.
+            # restart: only its range's address is binding.
             chosen = neighbours.ranges.of(remote)
             expected = "" if chosen is None else chosen.template.local_addr
         if expected and split_zone(expected)[0] != split_zone(local)[0]:

@@ -1,7 +1,7 @@
 """What follows for a peer when its prefix limits change, or what keeps it within them.
 
-``bgpd.speaker.prefix_limits`` watches the limits of one session; here somebody changed the
-settings or a policy, and a peer that rests because of a limit may come again.
+``bgpd.speaker.prefix_limits`` watches the limits of one session; here an operator changed the
+settings or a policy, and a peer that waits because of a limit may come back.
 """
 
 import logging
@@ -43,8 +43,8 @@ def retry(peer: Peer) -> None:
 def follow(peer: Peer, before: PeerSettings) -> None:
     """Follow changed settings that need no other session.
 
-    Raised limits let in what was kept out, lowered ones are looked at at once; a peer that is
-    not up is tried at once if what it failed of may be gone.
+    Raised limits admit blocked routes, lowered ones apply at once; a peer that is
+    not up is tried at once if the cause of its failure may be gone.
     """
     now = peer.settings
     changed = set(peer_change(before, now)[1])

@@ -35,7 +35,7 @@ class OwnAddresses:
 
     Args:
         follow: Called when a choice has come to something else: the sessions concerned
-            are told by what is right now.
+            change to the present addresses.
     """
 
     def __init__(self, follow: Callable[[], None]) -> None:
@@ -64,7 +64,7 @@ class OwnAddresses:
         """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
 
         A session over the other address family takes the node's own address of this one,
-        else an address of the same interface; where there is none, routes that need one
+        else an address of the same interface; without one, routes that need it
         are not sent.
 
         Args:
@@ -82,7 +82,7 @@ class OwnAddresses:
         return self._sibling(octets, wanted) or octets
 
     def link_local(self, zone: str) -> bytes:
-        """Return our link-local address on a link; empty where there is none."""
+        """Return our link-local address on a link; empty if there is none."""
         known = self._link_locals.get(zone) if self._table.is_followed else None
         if known is None:
             known = self._choose_link_local(zone)

@@ -54,7 +54,7 @@ class OwnNumbers:
             _take_off(self._asns, old.local_as)
 
     def replace(self, cluster_id: int, peers: Iterable[PeerSettings]) -> None:
-        """Take another default of cluster ids, and count anew."""
+        """Change the default cluster ID, and count again."""
         self.cluster_id = cluster_id
         self._cluster_ids.clear()
         self._asns.clear()

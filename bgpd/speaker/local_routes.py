@@ -1,7 +1,7 @@
 """Routes of our own, and those among them that are kept out: no unicast destinations.
 
 The file, a cluster's objects and the kernel may all name such a prefix. It is announced to
-nobody, nothing else is held up by it, and it is back as soon as it is allowed.
+no peer and delays nothing else, and it is back as soon as it is allowed.
 """
 
 import logging
@@ -43,7 +43,7 @@ class LocalRoutes:
         shared: Reviews what peers sent where other prefixes are allowed from now on.
 
     Attributes:
-        source: This speaker as the source of what nobody else is named for.
+        source: This speaker as the source of routes that have no other.
     """
 
     def __init__(self, context: SpeakerContext, shared: SharedChecks) -> None:

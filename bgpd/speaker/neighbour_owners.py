@@ -74,8 +74,8 @@ class Owners:
         """Account for a neighbour that goes.
 
         Args:
-            peer: Whoever had it.
-            has_key: Its key was set; one that could not be had as a whole has none.
+            peer: Its present owner.
+            has_key: Its key was set; one whose key failed has none.
         """
         self.count(peer.range_name, -1)
         if not peer.range_name:

@@ -129,7 +129,7 @@ class Neighbours:
         return peer
 
     def set_range(self, settings: RangeSettings) -> None:
-        """Accept dynamic neighbours from a prefix; those there are stay as they are."""
+        """Accept dynamic neighbours from a prefix; existing ones are unaffected."""
         self._owners.set_range(settings)
         self._shared.may_have_changed()
 
@@ -189,7 +189,7 @@ class Neighbours:
                 yield
 
     def rejoin_all(self) -> Iterator[None]:
-        """Let each session be told by what is right now; a peer each step."""
+        """Re-advertise with the present addresses to each session; a peer each step."""
         for peer in tuple(self._peers.values()):
             if peer.negotiated is not None:
                 peer.rejoin()

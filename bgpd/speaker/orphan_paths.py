@@ -1,9 +1,9 @@
-"""Paths that nobody has a reason to hold: an invariant, looked at now and then.
+"""Orphan paths, which nothing has a reason to keep: an invariant, checked now and then.
 
 A peer has paths while its session stands, while they wait for it (``StaleRoutes``), and for
 as long as it takes to sweep them. Anything else is a fault of this program, of the kind that
-nobody notices: routes of a peer in Idle that attract traffic and fill memory. What is found
-so in two looks in a row, and has not become less, is told and swept.
+goes unnoticed: routes of a peer in Idle that attract traffic and fill memory. Paths found
+in two checks in a row, and not fewer of them, are reported and swept.
 """
 
 import logging

@@ -304,7 +304,7 @@ class Peer:
             )
 
     def _refresh_begun(self, family: Family, rib: AdjRibIn) -> None:
-        """Expect all routes again, unless they are told for the first time yet.
+        """Expect all routes again, unless the first advertisement is still under way.
 
         RFC 7313 4: what a peer that restarts gracefully begins before its End-of-RIB does
         not count.
@@ -457,14 +457,14 @@ class Peer:
         self.driver.start()
 
     def restart(self, subcode: CeaseSubcode, text: str) -> None:
-        """Begin the session anew; a peer that an operator shut down stays so."""
+        """Restart the session; a peer that an operator disabled stays down."""
         is_wanted = self.driver.session.is_started or self.limits.is_disabled
         self.driver.stop(subcode=subcode, text=text)
         if is_wanted:
             self.enable()
 
     def import_again(self, *, is_review: bool = False) -> None:
-        """Judge the peer's routes anew, those that wait for it too.
+        """Re-evaluate the peer's routes, stale ones included.
 
         Args:
             is_review: Only where what they are judged by is not what it was.
@@ -480,7 +480,7 @@ class Peer:
     def decode_again(self) -> None:
         """Follow settings that count while UPDATEs are decoded.
 
-        What was refused there is not kept: the peer is asked for it, or else reset.
+        Routes that were filtered there are not kept: ask the peer for them, or reset the session.
         """
         negotiated = self.negotiated
         if negotiated is None:
@@ -491,13 +491,13 @@ class Peer:
             self.restart(subcode, "routes must be sent again")
 
     def devices_changed(self) -> None:
-        """Judge the peer's routes anew if import policy asks where they lead out."""
+        """Re-evaluate the peer's routes if import policy matches their interface."""
         rules = (rib.rules for rib in self.ribs_in.values())
         if any(r.policy.needs_interface or r.is_on_this_machine for r in rules):
             self.import_again()
 
     def rejoin(self) -> None:
-        """Enter the update groups anew: what the peer is told depends on other things."""
+        """Join the update groups again: what the peer gets depends on other things now."""
         negotiated = self.negotiated
         if negotiated is None:
             return
@@ -527,10 +527,10 @@ class Peer:
             self._sweep(family)
 
     def let_go(self) -> None:
-        """Refer to nobody who refers back, so that the peer is freed when it is removed.
+        """Drop references that refer back, so that the peer is freed when it is removed.
 
         A cycle of references would wait for a collection, and those are rare in a process
-        with large tables. To be called last; nothing is told any more.
+        with large tables. To be called last; nothing is advertised any more.
         """
         self.stale.let_go()
         self._refreshes.let_go()
@@ -541,7 +541,7 @@ class Peer:
 
         Args:
             is_restart: Say nothing where the peer keeps our routes (RFC 4724 4), or may
-                keep them since an earlier session. Otherwise they shall go at once, also
+                keep them since an earlier session. Otherwise they must go at once, even
                 where the peer keeps them over a NOTIFICATION (RFC 8538).
             text: For the peer's operator (RFC 9003).
         """

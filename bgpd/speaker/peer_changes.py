@@ -2,8 +2,8 @@
 
 Thousands of peers come at once where a cluster's mesh is large, and each costs sockets and
 timers. So the steps are taken in slices, between which the loop serves the sessions that are
-up. Whoever wants something else meanwhile is followed at once: the steps still to be taken are
-found anew from what runs by then.
+up. A newer wish takes effect at once: the remaining steps are
+computed again from what runs by then.
 """
 
 import logging
@@ -57,7 +57,7 @@ class PeerChanges:
         return self._steps is None
 
     def follow(self, wanted: Mapping[str, PeerSettings]) -> list[Step]:
-        """Want other peers than so far.
+        """Replace the wanted peers.
 
         Args:
             wanted: Settings by address; not changed afterwards.
@@ -143,11 +143,11 @@ class PeerChanges:
             yield _addition(self._speaker, wanted[address])
 
     def _carry_out(self, step: Step) -> None:
-        """Take one step; a peer that cannot be had keeps no other from coming."""
+        """Take one step; a peer that fails does not stop the others."""
         self.faults.pop(step.name, None)
         try:
             self._apply(step)
-        except Exception as error:  # noqa: BLE001  # whatever the socket or the session stumbles over
+        except Exception as error:  # noqa: BLE001  # any error of the socket or the session
             text = str(error) or type(error).__name__
             self.faults[step.name] = text
             _log.error("peer %s: %s", step.name, text, exc_info=_unexpected(error))
@@ -238,7 +238,7 @@ def _addition(speaker: Speaker, settings: PeerSettings) -> Step:
 
 
 def _unexpected(error: Exception) -> Exception | None:
-    """Return an error that the log shall show with its place in the code."""
+    """Return an error that the log must show with its traceback."""
     return None if isinstance(error, OSError | ValueError) else error
 
 

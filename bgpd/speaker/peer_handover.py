@@ -53,7 +53,7 @@ def heir(
 
 
 def settings_under(chosen: RangeSettings, peer: Peer) -> PeerSettings:
-    """Return a neighbour's settings under a range, whoever had it so far."""
+    """Return a neighbour's settings under a range, whoever owned it before."""
     settings = neighbour_settings(chosen, peer.settings.remote_addr)
     if not peer.range_name:
         return settings

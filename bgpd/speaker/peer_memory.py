@@ -27,7 +27,7 @@ from bgpd.texts.state_files import make_folder, write_file
 
 DELAY: Final = 1.0  # seconds from a change to the file
 BEAT: Final = 5.0  # seconds between time stamps while nothing changes
-_MODE: Final = 0o600  # who our peers are is nobody else's business
+_MODE: Final = 0o600  # our list of peers is private
 
 _log = logging.getLogger(__name__)
 
@@ -140,7 +140,7 @@ class PeerMemory:
         """Write down for the last time; to be called while the sessions stand.
 
         Args:
-            forgets: Nobody shall keep our routes: there is nothing to remember.
+            forgets: No peer is to keep our routes: there is nothing to remember.
         """
         if self._timer is None or self._path is None:
             return

@@ -1,6 +1,6 @@
-"""Configured policies change while sessions use them: who is judged or told again.
+"""Configured policies change while sessions use them: what is re-evaluated or re-advertised.
 
-Export: the update groups that use a changed policy are told what its two forms judge
+Export: the update groups that use a changed policy get the routes on which its two forms
 differently. Import: the routes of the peers that use it are judged again from what was
 received. Nothing is asked of a peer, and no session is reset.
 """
@@ -31,7 +31,7 @@ class PolicyChanges:
         """Replace the configured policies; peers that use a changed one follow, live.
 
         Returns:
-            Policies that cannot be had, by name, and why (``PolicyTable.replace``).
+            Policies that failed to compile, by name, and why (``PolicyTable.replace``).
         """
         policies = self._context.policies
         among, faults = policies.replace(specs)

@@ -1,12 +1,12 @@
 """Whether this start is a restart: did the daemon run before, and on this very kernel?
 
-Peers are told so by the R flag, and by the F flag of each family (RFC 4724 3). What tells:
+Peers learn it from the R flag, and from the F flag of each family (RFC 4724 3). The evidence:
 
     the speaker          traces of an earlier run            restarted   F flag
     -------------------  ----------------------------------  ----------  ------------------
     forwards nothing     a mark                              yes         all families
                          none                                perhaps     all families
-    has a kernel table   routes of ours in it                yes         families with some
+    has a kernel table   our routes in it                    yes         families with some
                          a mark of this boot and namespace   yes         all families
                          a mark of another one               yes         none
                          none: it never ran here             no          none
@@ -67,7 +67,7 @@ class RunMarker:
         self._path = Path(control_path).with_suffix(SUFFIX) if control_path else None
 
     def read(self) -> str:
-        """Return where and when it was made; empty where there is none."""
+        """Return where and when it was made; empty if there is none."""
         if self._path is None:
             return ""
         try:
@@ -111,8 +111,8 @@ def judge(
     Args:
         families: All there are.
         has_kernel: The speaker forwards, by the kernel's table.
-        found: Families of which the kernel has routes of ours.
-        mark: As read; empty where there is none.
+        found: Families of which the kernel has our routes.
+        mark: As read; empty if there is none.
         kernel: As ``this_kernel`` says.
     """
     if not has_kernel or (mark and mark == kernel):

@@ -39,7 +39,7 @@ class Member(NamedTuple):
         local_addr: Our end of the session.
         local_as: Our AS on it.
         remote_as: Its AS.
-        families: Those whose routes of ours it keeps while we are away.
+        families: Those for which it keeps our routes while we are away.
         seconds: For so long (RFC 4724 3: the restart time that we sent); 0 keeps nothing.
     """
 
@@ -68,7 +68,7 @@ class Remembered:
 
     @property
     def longest(self) -> float:
-        """Seconds from now for which somebody is worth waiting for; 0 if nobody is."""
+        """Seconds from now for which any peer is worth waiting for; 0 if none is."""
         seconds = max((member.seconds for member in self.members.values()), default=0)
         return max(0.0, patience(seconds) - self.age)
 
@@ -94,7 +94,7 @@ def encode_member(member: Member) -> str:
 
 
 def decode(text: str, age: float) -> Remembered | None:
-    """Return what a text says; ``None`` where it is no such text at all.
+    """Return what a text says; ``None`` if it is not such a text.
 
     Args:
         text: The file's.

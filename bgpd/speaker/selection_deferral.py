@@ -3,13 +3,13 @@
 ``bgpd.session.gr_restarting_speaker`` says when it is over, family by family; here it is carried out.
 Until then (RFC 4724 4.1):
 
-* peers that keep our routes get no End-of-RIB, since they drop what was not told again by
+* peers that keep our routes get no End-of-RIB, since they drop what was not re-advertised by
   then: a reflector that has heard half its clients would take good routes from the other
-  half. At first they are told of our own routes only: those of peers may be better soon;
+  half. At first they get only our own routes: those of peers may be better soon;
 * routes that were found in the kernel are neither replaced nor removed.
 
-Peers that keep nothing are told what there is at once: some is better for them than none. So
-is everybody where it is not known that we restarted, or that anybody still keeps something;
+Peers that keep nothing get what there is at once: some is better for them than none. So
+do all peers if we do not know that we restarted, or that any peer still keeps something;
 only End-of-RIB waits then.
 
 Who was up before is known from ``bgpd.speaker.peer_memory``. Neighbours of ranges among them
@@ -61,10 +61,10 @@ class Report(NamedTuple):
 
     Attributes:
         progress: Numbers.
-        untold: Families in which those who keep our routes are told our own only.
+        untold: Families in which peers that keep our routes get only our own.
         unended: Families whose End-of-RIB waits.
         awaited: Addresses of those who are waited for, in order.
-        is_certain: Whether somebody keeps our routes, as far as we know; otherwise it may
+        is_certain: Whether any peer keeps our routes, as far as we know; otherwise it may
             be a first start, and nothing but End-of-RIB is held back.
     """
 
@@ -84,7 +84,7 @@ class Deferral:
         sweep: Lets the kernel follow a family, and removes what is stale in it.
         preserved: Families whose forwarding survived.
         window: See ``bgpd.session.gr_restarting_speaker``.
-        remembered: Who was up before; ``None`` where nobody knows. With it, all peers are
+        remembered: Peers that were up before; ``None`` if unknown. With it, all peers are
             known once ``peers_are_known`` was called, not before.
         is_certain: Whether it is known that we restarted; for the log.
     """
@@ -312,7 +312,7 @@ def caps_of(
     Args:
         times: What is configured.
         start: What kind of start this is.
-        remembered: Who was up before; ``None`` where nobody knows.
+        remembered: Peers that were up before; ``None`` if unknown.
         peers: The configured ones.
     """
     if not (times.is_enabled and start.is_restart):
@@ -333,9 +333,9 @@ def caps_of(
 
 
 def is_assumed(settings: PeerSettings) -> bool:
-    """Whether a peer may keep our routes, where nobody knows who was up.
+    """Whether a peer may keep our routes, if we do not know who was up.
 
-    Clients alone: what others tell us is told by nobody else's client but ours.
+    Only clients are assumed to: routes of other peers go to our clients alone (RFC 4456 6).
     """
     gives_time = settings.has_graceful_restart and settings.graceful_restart_time > 0
     return settings.is_client and gives_time

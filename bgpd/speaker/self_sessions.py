@@ -1,7 +1,7 @@
 """Sessions whose far end is this machine: other programs are peers, the daemon itself is none.
 
 A bridge's address that another Node object claims, say docker's, which every machine has:
-the connection ends at this daemon, or at nobody.
+the connection ends at this daemon, or nowhere.
 """
 
 from collections.abc import Iterable, Iterator

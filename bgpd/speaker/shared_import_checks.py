@@ -1,6 +1,6 @@
 """What the import checks of all sessions share, and what follows when it changes.
 
-A route that names a cluster id of ours is a loop on every session, whichever of them has
+A route that names one of our cluster IDs is a loop on every session, whichever of them has
 that id (RFC 4456 8), and the same holds for our router id, AS numbers and addresses. So when one of
 these values changes, routes of *other* sessions than the changed one were refused, or let
 in, by what holds no longer: all are judged again, from what was received. Nothing is asked
@@ -50,7 +50,7 @@ class SharedChecks:
         """Let every peer follow what changed since the last review, a peer each step."""
         self._is_asked = False
         context = self._context
-        # LOCAL_PREF of routes that have none stands in what internal peers are told.
+        # LOCAL_PREF of routes that have none appears in what we send to internal peers.
         ids = (
             context.router_id,
             context.numbers.cluster_id,

@@ -1,7 +1,7 @@
 """The speaker: tables, peers and the listener, put together (one per process).
 
-``Speaker`` owns no configuration format and no datastore. Its parts do the work, and whoever
-wants something of one asks that part:
+``Speaker`` owns no configuration format and no datastore. Its parts do the work; a caller that
+wants something uses the part directly:
 
     part            does
     --------------  -----------------------------------------------------------------
@@ -153,7 +153,7 @@ class Speaker:
         """Change who we are; the AS number is for sessions that have none of their own.
 
         A new router id resets all sessions, for it stands in the OPEN (RFC 4271 4.2); a new
-        cluster id is told by telling routes again (RFC 4456 8).
+        cluster ID takes effect when routes are re-advertised (RFC 4456 8).
         """
         context, number = self.context, _number(router_id)
         cluster = _number(cluster_id) if cluster_id else number
@@ -198,7 +198,7 @@ class Speaker:
         """Stop listening and end all sessions.
 
         Args:
-            is_restart: Peers shall keep our routes.
+            is_restart: Peers are to keep our routes.
             text: For the peers' operators (RFC 9003).
         """
         self.advertised_limits.close()

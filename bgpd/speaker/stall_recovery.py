@@ -2,11 +2,11 @@
 
     what runs                            after a standstill
     -----------------------------------  ----------------------------------------------
-    hold, delay open, send hold timer    goes on where it was: nobody listened or wrote
+    hold, delay open, send hold timer    goes on where it was: nothing was read or written
     keepalive timer                      is due: the peer's hold timer went on
     connect retry, idle hold timer       is due as the clock says: it may only be late
-    restart and stale timers of peers'   go on where they were: nobody could come back,
-    routes, an own restart's windows     nor tell its End-of-RIB
+    restart and stale timers of peers'   go on where they were: no peer could come back,
+    routes, an own restart's windows     nor send its End-of-RIB
     of datastore, control clients        end as the clock says: what they end is tried
                                          again, and loses nothing
 
