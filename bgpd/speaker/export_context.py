@@ -45,7 +45,7 @@ SELF_FROM: Final[
 
 
 def next_hop_mode(context: ExportContext) -> NextHopMode:
-    """Return the mode that a group's members are told next hops by: the simplest one."""
+    """Return the simplest next-hop mode that has the effect of the configured one."""
     is_ebgp = context.peer_type is PeerType.EBGP
     for mode, sides in SELF_FROM.items():
         if sides[is_ebgp] == context.self_from:
