@@ -114,7 +114,7 @@ def _place(text: str) -> tuple[IPv4Network | IPv6Network, str]:
 
 
 def _dead_ends(settings: DaemonSettings) -> Iterator[str]:
-    """Yield who is told to send packets here although there are no routes here."""
+    """Yield peers that get our address as next hop although this node has no routes."""
     if settings.fib.is_enabled:
         return
     named = [(f"peer {peer.name}", peer) for peer in settings.peers]

@@ -1,7 +1,7 @@
 """What is contradictory although every value alone is right. Pure.
 
 Each rule yields the path it is about and what is wrong; all of them are tried, so that a
-reader is told everything at once.
+reader sees everything at once.
 """
 
 import re
@@ -136,7 +136,7 @@ def _passwords(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
 
 
 def _is_internal(remote: object, local: object) -> bool | None:
-    """Return whether peers are of our AS; ``None`` where some may be, or nobody knows."""
+    """Return whether peers are of our AS; ``None`` if some may be, or if unknown."""
     if isinstance(remote, str):
         return remote == "internal"
     if not remote or not isinstance(local, int):

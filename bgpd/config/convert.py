@@ -82,7 +82,7 @@ _MAX_FIRST_OCTET = 223  # above are multicast addresses
 def to_settings(
     config: written.DaemonConfig, secrets: Mapping[str, str] | None = None
 ) -> DaemonSettings:
-    """Return what the daemon shall do.
+    """Return the settings of the daemon.
 
     Args:
         config: A model without contradictions (``bgpd.config.consistency``).

@@ -2,7 +2,7 @@
 
 ``diff`` compares settings, ``apply`` does on settings what the daemon does for real; so
 ``apply(diff(a, b), a) == b`` holds and proves that no difference is forgotten. Peers are
-told apart by address, ranges by prefix, policies by name. Steps that take away come
+identified by address, ranges by prefix, policies by name. Steps that take away come
 first, so that an address can move from one peer to another.
 """
 
@@ -60,9 +60,9 @@ class Step:
         keys: Fields that differ, inner ones of sections with dots; empty for what is added or
             removed.
         value: The new value; ``None`` where it is removed.
-        refreshed: Addresses of peers whose routes are asked for or sent again because
+        refreshed: Addresses of peers whose routes are requested or sent again because
             this policy is theirs.
-        needs_restart: Takes effect when the daemon is started anew only.
+        needs_restart: Takes effect only at the next start of the daemon.
         range_name: The range that a neighbour is in from now on, or was, where its session
             goes on.
     """
@@ -146,7 +146,7 @@ RESTARTS: Final = frozenset(
         "trusts_next_hops",
     }
 )
-"""Sections that are looked at only when the daemon starts."""
+"""Sections that the daemon reads only when it starts."""
 
 LIVE_KEYS: Final = frozenset({"datastore.removal_hold", "fib.persist"})
 """Fields of these sections that are followed all the same."""
@@ -412,7 +412,7 @@ def _policies(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]
         if step is None:
             yield None
             continue
-        # Nobody can name a policy that is gone, and whoever begins to name a new one
+        # No peer can name a policy that is gone, and a peer that begins to name a new one
         # changes too and is refreshed for that.
         if step.change is not Change.SET:
             yield replace(step, cost=ChangeCost.LIVE)

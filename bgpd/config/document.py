@@ -22,7 +22,7 @@ from bgpd.texts.yaml_text import CORE, compose
 
 _SCALAR: Final = Limits(1 << 16, 1, 0)
 _MAX_KEY: Final = 64  # characters shown of a key
-MAX_PROBLEMS: Final = 50  # told of one configuration
+MAX_PROBLEMS: Final = 50  # reported for one configuration
 
 
 @dataclass(slots=True)

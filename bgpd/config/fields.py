@@ -1,7 +1,7 @@
 """The kinds of values a configuration key can have, each with its check. Pure.
 
 Types are strict: text is not read as a number nor a number as text, so that a slip is
-told where it stands and nothing is guessed. Checks return canonical text.
+reported at its place and nothing is guessed. Checks return canonical text.
 """
 
 import ipaddress
@@ -74,7 +74,7 @@ def _peer_as(value: object) -> object:
     if value in _AS_CLASSES:
         return value
     try:
-        return _one_as(value, 0)  # whether any AS is meant is told beside the others
+        return _one_as(value, 0)  # the error for a whole item covers any AS
     except ValueError:
         text = f"expected an AS number, internal or external, found {value!r}"
         raise ValueError(text) from None

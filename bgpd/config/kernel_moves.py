@@ -1,4 +1,4 @@
-"""What becomes of the kernel's routes when ``fib`` changes, in words. Pure."""
+"""What happens to the kernel's routes when ``fib`` changes, in words. Pure."""
 
 from collections.abc import Iterator
 

@@ -1,7 +1,7 @@
 """What users call what the settings call otherwise: for plans, warnings and logs. Pure.
 
 ``bgpd.config.convert`` turns keys into fields, and some have other names there. This is the
-way back, for whoever tells what differs between two settings. The session options' names are
+way back, for reports on what differs between two settings. The session options' names are
 those that conversion goes by; of the other sections, only what differs stands here, and a
 test that changes each key of the model holds that the table is what conversion does.
 """

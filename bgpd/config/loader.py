@@ -45,7 +45,7 @@ class Loaded:
     """A configuration that can be used.
 
     Attributes:
-        settings: What the daemon shall do.
+        settings: The settings of the daemon.
         files: Every file that was read; a change of one is a reason to load again.
     """
 

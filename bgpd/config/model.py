@@ -2,7 +2,7 @@
 
 This is the one place a key is declared: the reader, the environment variables, the list
 in ``docs/configuration.md`` and the messages about unknown keys all come from here. What
-a change of a key does to a running daemon is told by ``bgpd.config.diff``.
+a changed key does to a running daemon is in ``bgpd.config.diff``.
 
 These types stop at ``bgpd.config.convert``: no other package sees them.
 """

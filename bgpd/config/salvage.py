@@ -1,7 +1,7 @@
 """What is left of a configuration without its wrong values, so that the rest is checked too.
 
-A reader wants all faults of a file at once. Contradictions can be looked for in values that
-are right only, so wrong ones are taken out, and findings that may come of their absence are
+A reader wants all faults of a file at once. Contradictions can only be found among values
+that are right, so wrong ones are taken out, and findings that may come of their absence are
 dropped: rather one fault less than one that is none.
 """
 

@@ -1,4 +1,4 @@
-"""What the daemon is told to do: plain values, free of any file format. Pure.
+"""The daemon's settings: plain values, independent of any file format. Pure.
 
 The daemon consumes these and nothing else of ``bgpd.config``. Two of them are compared by
 ``bgpd.config.diff``; that is why every collection is a tuple in a canonical order.
@@ -80,7 +80,7 @@ class OriginatedRoute:
         ext_communities: RFC 4360 values.
         when: Announced only while one of these is in the table; ``None`` is always.
         is_aggregate: It stands for those (RFC 4271 9.2.2.2).
-        is_summary_only: Peers are told nothing of what lies inside it.
+        is_summary_only: Routes inside it are suppressed.
         is_fallback: Any other route for the prefix is preferred.
     """
 
@@ -248,7 +248,7 @@ class BirdSettings:
     Attributes:
         ipv4_path: Unix socket that answers for IPv4; empty is none.
         ipv6_path: As ``ipv4_path``.
-        version: Which version of BIRD is told.
+        version: Version of BIRD to report.
     """
 
     ipv4_path: str = ""
@@ -275,9 +275,9 @@ class RestartSettings:
 
     Attributes:
         is_enabled: Peers may keep our routes while we start again.
-        selection_deferral_time: Seconds after which our End-of-RIB waits for nobody (RFC 4724 4.1);
+        selection_deferral_time: Seconds after which our End-of-RIB waits no longer (RFC 4724 4.1);
             ``None`` is as long as a peer that was up keeps our routes.
-        sweep_time: Seconds after which adopted routes that nobody announced go.
+        sweep_time: Seconds after which adopted routes go that no BGP route confirmed.
         stale_path_time: Seconds for which routes of a peer that restarts stay beyond its
             restart time, at most (RFC 4724 4.2).
     """
@@ -303,7 +303,7 @@ class MetricsSettings:
 
 @dataclass(frozen=True, slots=True)
 class DaemonSettings:
-    """Everything the daemon is told, in canonical order.
+    """All settings of the daemon, in canonical order.
 
     Attributes:
         node_name: This node's name in the datastore.

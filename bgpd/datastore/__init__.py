@@ -1,7 +1,7 @@
 """Where cluster state comes from: etcd, a folder of manifests, or memory.
 
-All speak Calico's key layout and tell one stream of events (``Datastore``); whoever reads
-it does not know which it is. ``Writer`` is for labs, tests and tools.
+All speak Calico's key layout and provide one stream of events (``Datastore``); its reader
+does not know which one it is. ``Writer`` is for labs, tests and tools.
 """
 
 from bgpd.datastore.folder import FolderDatastore, FolderWriter

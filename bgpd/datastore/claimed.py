@@ -1,10 +1,10 @@
 """Any datastore of one node's affinities, with what says whose their blocks are.
 
-A node follows its own affinities alone: those of all others would be told to every node, and an
-IPAM block changes with each pod. So whose its blocks are is read when its affinities change,
+A node follows its own affinities alone: those of all others would go to every node, and an
+IPAM block changes with each pod. So it reads the owners of its blocks when its affinities change,
 at every snapshot, and now and then; where a block is in doubt, the affinities of the other
-nodes for it are read too, and it is looked at again sooner, then less and less often. What was
-read becomes part of the stream of events, so whoever takes it does not know which it is.
+nodes for it are read too, and it is read again sooner, then less and less often. What was
+read becomes part of the stream of events, so the consumer does not see the difference.
 """
 
 import asyncio
@@ -25,11 +25,11 @@ from bgpd.calico.keys import (
 )
 from bgpd.datastore.model import DatastoreError
 
-AUDIT: Final = 300.0  # seconds between looks at blocks that nobody disputes
-DOUBT: Final = 15.0  # seconds to the next look at one in doubt; doubled up to AUDIT
+AUDIT: Final = 300.0  # seconds between reads of undisputed blocks
+DOUBT: Final = 15.0  # seconds to the next read of one in doubt; doubled up to AUDIT
 _JITTER: Final = 0.2  # of each, so that nodes that start together do not look so
 READ_WAIT: Final = 5.0  # seconds that an event waits for what is read beside it
-MOST: Final = 1024  # own blocks that are looked at; the rest counts as undisputed
+MOST: Final = 1024  # own blocks to read; the rest counts as undisputed
 
 _log = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class ClaimedBlocks:
             try:
                 state = parse_state(value)
             except AffinityError:
-                continue  # it is told elsewhere
+                continue  # it is reported elsewhere
             if block and state not in (None, AffinityState.PENDING):
                 held[block] = state
         return held
@@ -215,7 +215,7 @@ def _whose(value: bytes) -> bytes:
     try:
         assignment = parse_assignment(value)
     except AssignmentError:
-        return value  # told by whoever takes it
+        return value  # the consumer reports it
     if not assignment.is_decided:
         return b"{}"
     affinity = f"host:{assignment.node}" if assignment.node else "virtual"

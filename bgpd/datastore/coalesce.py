@@ -13,7 +13,7 @@ from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 
 
 class PendingEvents:
-    """Events that nobody has taken yet, as one."""
+    """Events that the consumer has not taken yet, as one."""
 
     def __init__(self) -> None:
         self._revision = 0

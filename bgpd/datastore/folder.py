@@ -5,7 +5,7 @@ dot are not (editors' temporary files, the ``..data`` of a mounted ConfigMap). O
 whose size, inode or times changed are parsed again.
 
 One bad file or document never blocks the others, nor does it delete: while a file has an
-unreadable document, objects it held before and that are now missing stay as they were. The
+unreadable document, objects it held before and that are now missing stay in force. The
 same holds for an unreadable file, for a link that leads nowhere, and for a folder that is
 gone as a whole. A volume that is mounted empty looks like objects that were deleted: see
 ``bgpd.datastore.guarded``. Where two files name one object, the first path in order counts.
@@ -59,7 +59,7 @@ class FolderDatastore:
         self._root = Path(path)
         self._debounce = debounce
         self._uses_inotify = uses_inotify
-        # Outlives ``events``: what was understood stays, whoever asks again.
+        # Outlives ``events``: valid content stays for the next caller.
         self._files = ManifestFiles(str(self._root))
         self._places: dict[str, str] = {}
         self._revision = 0

@@ -22,7 +22,7 @@ _LOG: Final = logging.getLogger(__name__)
 class FolderWatch:
     """Waits for changes of folders.
 
-    Whoever waits compares the folders' content afterwards: a change that inotify merges
+    The caller compares the folders' content afterwards: a change that inotify merges
     with another, or loses, costs at most ``audit`` seconds.
 
     Args:
@@ -51,7 +51,7 @@ class FolderWatch:
 
     @property
     def is_polling(self) -> bool:
-        """Whether changes are looked for, instead of being reported by the kernel."""
+        """Whether it polls for changes because the kernel does not report them."""
         return self._inotify is None
 
     def clear(self) -> None:

@@ -1,4 +1,4 @@
-"""Any datastore, without removals that nobody can have meant (``bgpd.calico.plausible``).
+"""Any datastore, without implausible removals (``bgpd.calico.plausible``).
 
 A task of its own reads the source, so that a hold can end while the source is silent. What
 comes while the consumer is busy is judged together, and given to it as one event.
@@ -91,7 +91,7 @@ class GuardedDatastore:
         return counts
 
     def set_hold_time(self, seconds: float) -> None:
-        """Hold for another time than so far, what is held already too."""
+        """Change the hold time, also for objects already held."""
         self._guard.removals.set_hold_time(seconds)
         self._news.set()
 

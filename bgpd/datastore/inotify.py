@@ -1,6 +1,6 @@
 """Notice changes of folders by Linux' inotify; readable through the event loop.
 
-Only *that* something changed is told: the reader compares the folder itself, so a queue
+It reports only *that* something changed: the reader compares the folder itself, so a queue
 overflow or a coalesced event loses nothing.
 """
 

@@ -30,7 +30,7 @@ from bgpd.texts.tree import ListNode, MapNode, Node, ScalarNode, doubled_keys, p
 from bgpd.texts.yaml_text import STRICT, compose
 
 API_GROUPS: Final = ("projectcalico.org/", "crd.projectcalico.org/")
-MAX_WARNINGS: Final = 20  # told of one file; of junk each line may be a document
+MAX_WARNINGS: Final = 20  # reported for one file; in junk each line may be a document
 MAX_NAME: Final = 253  # characters, as Kubernetes' API has it
 _LARGE: Final = 64 << 10  # characters of a document; junk is not worth parsing
 _MAX_SHOWN: Final = 64  # characters of what was found
@@ -39,7 +39,7 @@ _SEPARATOR: Final = re.compile(r"^---(?=\s|$)", re.MULTILINE)
 
 
 class ManifestError(DatastoreError):
-    """A document is no object that we know; the text says why."""
+    """A document is not an object that we know; the text says why."""
 
 
 class UnknownKindError(ManifestError):
@@ -68,7 +68,7 @@ class Parsed:
     Attributes:
         entries: The good objects, in order.
         warnings: ``line: text`` for each bad document, and for each key of a good one that
-            stands twice; the first ``MAX_WARNINGS``, and how many there are more.
+            is a duplicate; the first ``MAX_WARNINGS``, and the number of the others.
         is_whole: No document was unreadable, so an object that is missing is deleted.
         is_cut: A limit refused some of it.
         nodes: Values in it, with what aliases stand for.
@@ -207,7 +207,7 @@ def item_of(manifest: object) -> tuple[str, bytes]:
 
     Raises:
         UnknownKindError: The object is of a kind that has no key here.
-        ManifestError: It is no object, or its name or block is missing or malformed.
+        ManifestError: It is not an object, or its name or block is missing or malformed.
     """
     key = key_of(manifest)
     content = _mapping(manifest, "a document")

@@ -2,7 +2,7 @@
 
 A datastore is read as an endless stream: first a ``Snapshot``, then ``Changes``, and a new
 ``Snapshot`` whenever continuity was lost. The stream never ends by itself and raises for
-nothing that may heal: while the source is away it is silent, and what was told stays true.
+nothing that may heal: while the source is away it is silent, and earlier events stay valid.
 ``Status`` tells people why it is silent.
 """
 
@@ -30,10 +30,10 @@ class Status:
         applied_revision: Revision of the newest event that the consumer has taken and
             finished (it asked for the next); 0 before the first.
         server_revision: The newest revision the source has mentioned; counts changes to
-            keys that nobody watches too.
+            unwatched keys too.
         last_error: Why it is not connected, or was not last time; empty if never.
         since: When ``is_connected`` last changed, monotonic seconds.
-        snapshots: How many snapshots were told; more than one means lost continuity.
+        snapshots: Number of snapshots; more than one means lost continuity.
         warnings: What is wrong with the source's content, such as ``nodes.yaml:12: ...``.
     """
 

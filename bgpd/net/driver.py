@@ -3,8 +3,8 @@
 Every callback is one input to the session, then ``_pump``: its events are carried out,
 and the one timer is set to its next deadline. UPDATEs do not pass through the session on
 their way out: ``write`` puts them on the wire directly and returns whether the socket still takes
-something, so that the update group stops instead of a buffer growing. It calls nobody: whoever
-writes is in the midst of a loop over members. That there is room again is an event of the socket,
+something, so that the update group stops instead of a buffer growing. It calls nothing: its
+caller is in the midst of a loop over members. That there is room again is an event of the socket,
 and is passed to the handler, as everything else that the loop reports.
 """
 
@@ -136,7 +136,7 @@ class PeerDriver:
         self._key_number = 0  # counts changes of the peer's MD5 key
         self._rollover: KeyRollover | None = None
         self._sent = session.counters.sent
-        self._written_at = 0.0  # of UPDATEs that the session was not told of; 0: none
+        self._written_at = 0.0  # of UPDATEs that the session does not know of yet; 0: none
         self._paused_at_len = 0
         self._is_paused = False
 
@@ -158,7 +158,7 @@ class PeerDriver:
     def abandon(self) -> None:
         """Drop all connections without a word, as a crash would (RFC 4724's restart).
 
-        The handler is told nothing more, and no longer referred to: it refers to us.
+        The handler gets no more events, and we drop the reference to it: it refers to us.
         """
         self._is_abandoned = True
         self._handler = _NOBODY
@@ -174,7 +174,7 @@ class PeerDriver:
         """Follow another MD5 key of the settings (RFC 2385).
 
         The established connection keeps the key that works (``bgpd.net.key_rollover``);
-        whatever else there is begins anew under the new one.
+        any other connection starts again with the new one.
         """
         self._key_number += 1
         self.session.change_key(self._loop.time())
@@ -221,7 +221,7 @@ class PeerDriver:
         """Put messages on the wire; tell whether the socket still takes something.
 
         Where it does not, what was given is kept all the same, and the handler hears
-        ``writing_resumed`` later; until then the answer stays the same. Nobody is called.
+        ``writing_resumed`` later; until then the answer stays the same. There is no callback.
 
         Args:
             buffers: Whole messages, all of one type.
@@ -241,7 +241,7 @@ class PeerDriver:
             self._report("writing to a peer failed", error)
             self._loop.call_soon(self._give_up)
         # The session learns of it when its timer fires: to count the keepalive
-        # interval anew for every member of a flush would cost more than its writes.
+        # interval again for every member of a flush would cost more than its writes.
         self._sent[buffers[0][TYPE_AT]] += count
         self._written_at = self._loop.time()
         return is_writable
@@ -324,7 +324,7 @@ class PeerDriver:
                 connection.give_up("its interface is gone")
 
     def _give_up(self) -> None:
-        """Drop the established connection: what the peer was told may be half of it."""
+        """Drop the established connection: the peer may have received only half of a message."""
         if self._established is not None:
             self._established.give_up()
 
@@ -385,7 +385,7 @@ class PeerDriver:
         self._note_written()
         if self._is_paused and self._established is not None:
             left = self._established.unsent_len
-            # Room that nobody has used yet is progress of the peer's just as well.
+            # Room that is not used yet is progress of the peer as well.
             if left < self._paused_at_len or self._established.has_room():
                 session.note_send_progress(now, is_blocked=True)
             self._paused_at_len = left

@@ -104,8 +104,8 @@ class KeyRollover:
         loop: For timers.
         connection: Its ``key`` is the one that signs it.
         peer: Its address.
-        keys: The one that the peer shall come to use first; that of the connection is among
-            the others. An empty one is none.
+        keys: First the one that the peer is expected to use; that of the connection is among
+            the others. An empty one means no key.
         probe: Sends the peer something that it acknowledges.
 
     Attributes:
@@ -160,7 +160,7 @@ class KeyRollover:
         self._timer = self._loop.call_later(wait, self._look)
 
     def _is_settled(self, sight: Sight) -> bool:
-        """Whether the peer was heard under the key that it shall use, after another."""
+        """Whether the peer has used the expected key, after another one."""
         was = self._set_at
         is_heard = was is not None and sight.received != was.received
         return is_heard and self._connection.key == self.keys[0]
@@ -176,4 +176,4 @@ class KeyRollover:
 
 
 def _nobody() -> None:
-    """Nobody is spoken to any more."""
+    """No peer is watched any more."""

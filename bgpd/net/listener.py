@@ -55,7 +55,7 @@ class _ListeningSocket:
     """One listening socket.
 
     Args:
-        poller: Tells when somebody connects.
+        poller: Reports incoming connections.
         sock: Listening.
         accept: Takes each connection.
         must_prove: Tells whether a key is demanded of an address.
@@ -106,7 +106,7 @@ class _ListeningSocket:
             except OSError as error:
                 if error.errno in _EXHAUSTED:
                     self._rest(error)
-                return  # nobody waits, or who did is gone (accept(2))
+                return  # no connection waits, or it is already gone (accept(2))
             sock.setblocking(False)
             connection = Connection(self._poller, sock)
             if not self._has_proved(connection.address_pair()[1]):
@@ -115,7 +115,7 @@ class _ListeningSocket:
             try:
                 self._accept(connection)
             except BaseException:
-                connection.close()  # nobody else would
+                connection.close()  # no other code would
                 raise
 
     def _has_proved(self, remote: str) -> bool:
@@ -153,7 +153,7 @@ class Listener:
     """Listens on any number of addresses.
 
     Args:
-        poller: Tells when somebody connects.
+        poller: Reports incoming connections.
         accept: Takes each connection, or closes it.
     """
 
@@ -235,7 +235,7 @@ class Listener:
         ]
 
     def follow_links(self) -> None:
-        """Listen on the devices whose zones have keys; one made anew has another number."""
+        """Listen on the devices whose zones have keys; a recreated one has a new number."""
         zones = {zone for who in self._keys if (zone := split_zone(who)[1])}
         places = [place for place in self._listening if place[0] == "::"]
         wanted = {(place, zone): _number_of(zone) for place in places for zone in zones}

@@ -10,7 +10,7 @@ def outgoing_socket(network: Network, settings: PeerSettings) -> Socket:
     """Return a socket to call a peer with, bound as its settings say.
 
     Raises:
-        OSError: Its options or its source address cannot be had.
+        OSError: Its options or its source address cannot be set.
     """
     sock = make_socket(settings.remote_addr, network)
     try:
@@ -27,7 +27,7 @@ def outgoing_socket(network: Network, settings: PeerSettings) -> Socket:
 
 
 def set_peer_options(sock: Socket, settings: PeerSettings) -> None:
-    """Set what a peer's settings say about its connection, whoever made it: device and TTL.
+    """Set a peer's options on its connection, in either direction: device and TTL.
 
     Raises:
         OSError: The device is gone, or the connection.

@@ -2,7 +2,7 @@
 
 A loop looks at its timers between turns only, and sees to all sockets that are ready before
 it does: there may be thousands. So BGP's sockets are not watched by the loop itself. They
-stand in an epoll of ours, which to the loop is one descriptor, and which is asked for a few
+are in a separate epoll, which is one descriptor to the loop, and from which it takes a few
 at a time until the turn is over. The others stay ready, and are the first of the next
 turn: no octets are kept for later here, and TCP slows down who sends too much.
 """
@@ -41,7 +41,7 @@ class Poller:
     Attributes:
         loop: The same.
         network: The same.
-        pulse: To be looked at before a timer is judged.
+        pulse: To be checked before a timer expires.
     """
 
     def __init__(

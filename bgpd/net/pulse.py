@@ -6,8 +6,8 @@ wait to be accepted, and what the network held back is on its way. So a standsti
 out of such timers, and what it may have cost the peers is made good first: each is sent a
 KEEPALIVE at once.
 
-A beat once a second shows it. Whoever is called by the loop and judges a timer looks first,
-since after a standstill any of them may be the first to be called.
+A beat once a second shows it. Code that the loop calls and that handles a timer checks it first,
+since after a stall any of them may be the first to be called.
 
 Deadlines are of CLOCK_MONOTONIC, which stops while the machine sleeps: a night of sleep
 is no silence, just as a night of SIGSTOP is none. The peers' clocks went on, so the beat goes
@@ -22,7 +22,7 @@ from typing import Final, NamedTuple
 BEAT: Final = 1.0  # seconds
 STANDSTILL: Final = 2.0
 """Seconds without a beat that are a standstill. Shorter ones cost a hold time of 3 s nothing
-that a look at the sockets does not make good."""
+that reading the sockets does not make good."""
 
 
 class Standstill(NamedTuple):

@@ -305,5 +305,5 @@ def has_device(number: int) -> bool:
 
 
 def network(text: str) -> IPv4Network | IPv6Network:
-    """Return a prefix, host bits cleared; its zone is passed over."""
+    """Return a prefix, host bits cleared, without its zone."""
     return ip_network(split_zone(text)[0], strict=False)

@@ -1,1 +1,1 @@
-"""What this node shall be, from configuration and datastore, and the way there."""
+"""What this node must be, from configuration and datastore, and how it gets there."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
 from bgpd.session.settings import AsClass, PeerSettings
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
 _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not bound
@@ -50,7 +50,7 @@ def own_addresses(
 
 
 def peers_with_as(peers: Iterable[PeerSettings], asn: int) -> Iterator[PeerSettings]:
-    """Yield peers; those that have no AS of ours get it."""
+    """Yield peers; those without our AS number get it."""
     for peer in peers:
         yield _with_as(peer, asn) if _is_open(peer) else peer
 

@@ -1,4 +1,4 @@
-"""Removals of passwords, services and local workloads that nobody can have meant."""
+"""Implausible removals of passwords, services and local workloads."""
 
 import asyncio
 from collections.abc import Callable, Iterable
@@ -46,7 +46,7 @@ class InputRemovals:
         return counts_now
 
     def forget(self, key: str) -> None:
-        """Drop an object that nobody asks for any more."""
+        """Drop an object that is no longer needed."""
         self.removals.forget(key, self._now())
         self._arm()
 
@@ -68,7 +68,7 @@ class InputRemovals:
         return counts
 
     def set_hold_time(self, seconds: float) -> None:
-        """Hold for another time than so far."""
+        """Change the hold time."""
         self.removals.set_hold_time(seconds)
         self._arm()
 

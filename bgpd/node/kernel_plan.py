@@ -13,7 +13,7 @@ from bgpd.kernel.redistribution import RedistributionPlan
 from bgpd.runtime.fault_border import FaultBorder
 from rib.nlri import parse_address
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
 
@@ -28,7 +28,7 @@ def redistribution_plan(
     """Return what is redistributed from the kernel.
 
     A node of a cluster learns as BIRD does there: other programs' routes and connected
-    prefixes, all of which export policy judges. A configuration that names what shall be
+    prefixes, all of which export policy judges. A configuration that names what is to be
     learned goes first.
     """
     learn, direct = settings.routes.learn, settings.routes.direct

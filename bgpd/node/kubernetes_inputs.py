@@ -1,7 +1,7 @@
 """What a node's plan takes from elsewhere than its datastore: passwords, services, workloads.
 
 Kubernetes' API is optional: without credentials the features are inert, and the status says
-so. While it is away, what it told last stays in force.
+so. While it is unavailable, its last data stays in force.
 """
 
 import asyncio
@@ -107,7 +107,7 @@ class KubernetesInputs:
         return SideInputs(self._secrets.passwords, endpoints, services)
 
     async def ready(self) -> None:
-        """Wait, not for long, until all that was asked for has been told once."""
+        """Wait, not for long, until everything requested has been listed once."""
         if self._watcher is not None and not await self._watcher.wait_until_listed(
             START_WAIT
         ):
@@ -131,7 +131,7 @@ class KubernetesInputs:
         if self._watcher is not None:
             await self._watcher.close()
 
-    # -- what is told -------------------------------------------------------------------
+    # -- events -------------------------------------------------------------------
 
     def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
         """Take a new or changed object of the API; none keeps the others from coming."""
@@ -172,7 +172,7 @@ class KubernetesInputs:
             return
         key = _service_key(kind, name)
         if not self._needs.ranges:
-            self.guard.forget(key)  # it is not gone: nobody asks for it any more
+            self.guard.forget(key)  # it is not gone, only no longer needed
             self._take_away(key)
         elif self.guard.remove(key):
             self._take_away(key)
@@ -209,7 +209,7 @@ class KubernetesInputs:
             self._services.drop_slice((space, name))
 
     def changed(self) -> None:
-        """Plan anew once the loop has taken in what else there is."""
+        """Plan again once the loop has processed what else there is."""
         if self._handle is None:
             loop = asyncio.get_running_loop()
             self._handle = loop.call_soon(self._tell)
@@ -242,4 +242,4 @@ def _workload_key(endpoint: LocalEndpoint) -> str:
 
 
 def _nobody() -> None:
-    """Nobody has asked to be told yet."""
+    """No callback is set yet."""

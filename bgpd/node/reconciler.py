@@ -1,6 +1,6 @@
 """Desired state -> the running speaker, by differences only (level-triggered).
 
-Two givers say what there shall be: the configuration and the datastore. Each says all it
+Two sources say what there should be: the configuration and the datastore. Each states all it
 wants, as often as it likes; what is applied is the difference to what runs, and a session
 is reset only where BGP demands it. A configured neighbour goes before one that the
 datastore has at the same address. Peers change in slices (``bgpd.speaker.peer_changes``).
@@ -27,7 +27,7 @@ from rib.nlri import Nlri
 from rib.path import Source
 from rib.policy import PolicySpec
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
 _log = logging.getLogger(__name__)
@@ -221,7 +221,7 @@ class Reconciler:
         return known
 
     def _told_defaults(self, settings: DaemonSettings) -> list[PeerSettings]:
-        """Return those who are told a default route of ours, ranges and defaults too."""
+        """Return settings that advertise our default route, ranges and defaults included."""
         everyone = [settings.speaker.defaults, *settings.peers]
         everyone += [entry.template for entry in settings.ranges]
         return [each for each in everyone if each.tells_default]

@@ -1,10 +1,10 @@
-"""What is held because nobody can have meant its removal, wherever it came from."""
+"""Objects that are held because their removal is implausible, wherever it came from."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.removals import Count, RemovalGuard
 
 
@@ -26,7 +26,7 @@ class Source(Protocol):
         """Let all its removals take effect; return what they are."""
 
     def set_hold_time(self, seconds: float) -> None:
-        """Hold for another time than so far."""
+        """Change the hold time."""
 
 
 class Holds:
@@ -110,7 +110,7 @@ class Holds:
         return sum(source.removals.hold_count for source in self._sources)
 
     def set_hold_time(self, seconds: float) -> None:
-        """Hold for another time than so far, counted from when each hold began."""
+        """Change the hold time, counted from when each hold began."""
         for source in self._sources:
             source.set_hold_time(seconds)
 

@@ -70,7 +70,7 @@ def _say(level: int, intro: str, findings: Iterable[ObjectWarning]) -> None:
         if len(some) > SHOWN:
             texts = [f"{len(some)} of {what}, such as {texts[0]}"]
         for text in texts:
-            # An object that somebody writes again and again is news once.
+            # An object that is rewritten again and again is news once.
             _log.log(level, "%s%s", intro, text, extra=alike(intro + what, text))
 
 

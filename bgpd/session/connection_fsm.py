@@ -183,7 +183,7 @@ class Connection:
 
     @property
     def is_unanswered(self) -> bool:
-        """Whether a TCP connection was asked for and nobody has answered yet."""
+        """Whether a TCP connection attempt is still unanswered."""
         return self._is_connecting
 
     @property
@@ -409,4 +409,4 @@ _PERFORM: Final[Mapping[Action, Callable[[Connection, float], None]]] = (
         }
     )
 )
-"""Who carries out each action; a test sees to it that none is missing."""
+"""Who carries out each action; a test checks that none is missing."""

@@ -8,21 +8,21 @@ restarted knocks beside a session that is still thought to stand. Rules between 
   identifier stays, by the higher AS where these are equal (RFC 4271 6.8, RFC 6286 2.3).
   To wait for the other's OPEN, as the RFC lets one that knows no better, would let one
   connection be established at the far end while it is dropped at this one;
-* where the peer may keep routes of ours, its OPEN waits for a moment until that on our own
+* if the peer may keep our routes, its OPEN waits for a moment until that on our own
   connection is there: a far end that is established on the one, and accepts the other only
   then, takes it for a second restart, and drops what it kept;
-* once the peer's connection has seen an OPEN, one of ours that is only now made is closed
+* once the peer's connection has seen an OPEN, our own that is established only now is closed
   unused;
 * beside an established session a new one is turned away, unless graceful restart was agreed
   on: then the peer has restarted, the old session ends silently and its routes stay
   (RFC 4724 5). Ours: not within ``COLLISION_WINDOW`` of its establishment, when the second
   connection is more likely the leftover of a collision;
 * a new connection that is signed by a newer MD5 key than the established session proves by
-  its signature that the peer has taken the key and begins anew: it takes over at once.
+  its signature that the peer uses the new key and starts again: it takes over at once.
   A peer ends its session under the former key, and we may not have heard that;
 * a connection from the peer replaces its former one that did not get so far;
 * while a session stands, our own attempts rest;
-* a dynamic peer is gone with its last connection, unless it is told to rest, and never
+* a dynamic peer is gone with its last connection, unless it must wait, and never
   connected to; but one that was up before our restart is sought: until a given time it is
   treated as a configured peer is.
 
@@ -104,7 +104,7 @@ COLLISION_WINDOW: Final = 5.0  # seconds
 COLLISION_WAIT: Final = 1.0
 """Seconds for which an OPEN waits for that on our own connection, at most."""
 EXCUSE_TIME: Final = 10.0
-"""Seconds after a standstill of ours in which a peer that gives us up is not at fault: to
+"""Seconds after our own stall in which a peer that gives us up is not at fault: to
 rest in Idle, and to refuse it, would make the outage longer."""
 _MOST_HELD: Final = 8  # messages; a KEEPALIVE is all that may follow an unanswered OPEN
 
@@ -132,7 +132,7 @@ class Waiting:
     messages: list[tuple[int, bytes]]
 
     def is_over(self, now: float) -> bool:
-        """Whether it waits no longer, whatever has become of our own connection."""
+        """Whether it waits no longer, whatever happened to our own connection."""
         return now >= self.until or len(self.messages) > _MOST_HELD
 
 
@@ -257,7 +257,7 @@ class Connections:
             self.idle_until = now + seconds
 
     def try_afresh(self, now: float) -> None:
-        """Forget what failed; a rest is over now, and whoever waits is tried."""
+        """Forget failures: end the idle hold time and try a waiting peer now."""
         self.reset_back_off()
         if self.idle_until is not None:
             self.idle_until = now  # due at once
@@ -289,9 +289,9 @@ class Connections:
         return True
 
     def change_key(self, now: float) -> None:
-        """Begin anew what is not established: it was signed by a former MD5 key.
+        """Restart connections that are not established: they were signed with a former MD5 key.
 
-        Nobody is told: what we say under that key may not be heard. Former failures may
+        No NOTIFICATION is sent: the peer may not accept that key. Earlier failures may
         have been the key's.
         """
         self._failures = 0
@@ -401,7 +401,7 @@ class Connections:
         Args:
             connection: Whose OPEN.
             now: Monotonic seconds.
-            is_kept: The peer keeps routes of an earlier run of ours; it may also keep
+            is_kept: The peer keeps routes of our previous run; it may also keep
                 those of a session that was just lost.
         """
         may_be_kept = is_kept or self.outgoing.skips_damping(now)
@@ -498,7 +498,7 @@ class Connections:
         self._failures += 1
 
     def _note_silence(self, connection: Connection, now: float) -> None:
-        """Nobody answers; the next attempt follows at once, so no state changes."""
+        """Note that the peer does not answer; the next attempt follows at once in the same state."""
         seconds = round(connection.unanswered_time(now))
         text = f"no answer to SYN for {seconds} s: check the firewall, the MD5 key and the host"
         reason = DownReason(DownKind.CONNECT_FAILED, text)

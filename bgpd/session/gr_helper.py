@@ -81,7 +81,7 @@ def kept_families(negotiated: Negotiated, reason: DownReason) -> frozenset[Famil
 
 
 def kept_of_ours(negotiated: Negotiated) -> frozenset[Family]:
-    """Return the families whose routes of ours the peer keeps over our restart.
+    """Return the families whose routes the peer keeps while we restart.
 
     It does so where both sent the capability, and ours says that the forwarding state was
     preserved; one that lists no families only helps others (RFC 4724 4.2).
@@ -94,10 +94,10 @@ def kept_of_ours(negotiated: Negotiated) -> frozenset[Family]:
 
 
 def kept_when_lost(negotiated: Negotiated) -> frozenset[Family]:
-    """Return the families whose routes of ours the peer keeps when the connection is lost.
+    """Return the families whose routes the peer keeps when the connection is lost.
 
-    Our capability has to list them. Whether forwarding was preserved is told by the OPEN
-    after the loss.
+    Our capability has to list them. The OPEN after the loss says whether forwarding was
+    preserved.
     """
     mine = negotiated.local.graceful_restart
     if negotiated.graceful_restart is None or mine is None:
@@ -302,7 +302,7 @@ class GrHelper:
         return swept if self.forget(family) else []
 
     def forget(self, family: Family) -> bool:
-        """Stop waiting for a family; false if nobody did."""
+        """Stop waiting for a family; return false if none was awaited."""
         return self._waits.pop(family, None) is not None
 
     def handle_timer(self, now: float) -> list[StaleWork]:
@@ -323,7 +323,7 @@ class GrHelper:
         return work
 
     def resume(self, lost: float) -> None:
-        """Leave a standstill of ``lost`` seconds out: nobody could come back meanwhile."""
+        """Leave out a stall of ``lost`` seconds: no peer could come back meanwhile."""
         for wait in self._waits.values():
             wait.until += lost
             wait.long_until += lost

@@ -2,10 +2,10 @@
 
     started ---(1)---> TELL ---(2)---> END ---(3)---> SWEEP
 
-    TELL    routes of peers are told on
+    TELL    routes of peers are advertised
     END     End-of-RIB is sent, the R flag goes
-    SWEEP   the kernel follows what was selected; what was found in it and is wanted by
-            nobody goes
+    SWEEP   the kernel follows the selected routes; adopted routes that no BGP route
+            confirms go
 
     a peer, in one family              (1) waits      (2) waits      (3) waits
     ---------------------------------  -------------  -------------  -------------
@@ -26,9 +26,9 @@ OPEN gave it, and others keep what it told. End-of-RIB waits for it as long: wer
 before, those who are back would drop what only that peer can tell again. Who they are, an
 earlier run has written down; all others who are away had nothing from us.
 
-Telling waits for them through a window only, since who is back shall learn soon of what has
-changed. The window begins anew with each session that comes up: peers come back together.
-While nobody at all is back there is no window, since nothing would be better than what there
+TELL waits for them through a window only, since peers that are back must soon learn what has
+changed. The window starts again with each session that comes up: peers come back together.
+While no peer at all is back there is no window, since nothing would be better than what there
 is: a cap ends the wait, as it does all others.
 """
 
@@ -77,7 +77,7 @@ class PeerSight(NamedTuple):
         ended: Families whose End-of-RIB came.
         up_since: Monotonic seconds; of the established session.
         heard_at: When the last UPDATE came, or the session up.
-        kept: Families whose routes of ours it keeps since it lost us.
+        kept: Families whose routes it keeps since it lost us.
         kept_until: Monotonic seconds; for so long it is worth waiting for.
         address: Whose sight it is.
     """
@@ -122,7 +122,7 @@ class Caps:
     """How long recovery takes at most.
 
     Attributes:
-        tell: Seconds from the start to ``Step.TELL``; 0 where nobody keeps our routes for
+        tell: Seconds from the start to ``Step.TELL``; 0 if no peer keeps our routes for
             certain.
         end: Seconds from the start to ``Step.END``, not before ``tell``; 0 where nothing is
             recovered from.
@@ -140,7 +140,7 @@ class Progress(NamedTuple):
     Attributes:
         waiting_count: Peers that are waited for.
         elapsed: Seconds since the start.
-        cap: Seconds from the start after which nobody is waited for.
+        cap: Seconds from the start after which we wait for no peer.
     """
 
     waiting_count: int
@@ -182,7 +182,7 @@ class Recovery:
         self._resumed = -inf
 
     def resume(self, lost: float, now: float) -> None:
-        """Leave a standstill of ``lost`` seconds out: nobody was listened to meanwhile."""
+        """Leave out a stall of ``lost`` seconds: we received nothing meanwhile."""
         self.started += lost
         self._resumed = now
 
@@ -247,7 +247,7 @@ class Recovery:
             is_settled = False
         elif has_strangers:  # they have come, and none of them has the family
             is_settled = is_quiet and bool(ups)
-        else:  # nobody has the family, once the configuration was taken in
+        else:  # no peer has the family, once the configuration is loaded
             is_settled = now - self.started >= SILENCE
         waits = {Standing.TELLING, Standing.KEEPING}
         if not is_settled:

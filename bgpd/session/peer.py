@@ -115,7 +115,7 @@ class PeerSession(SessionFacts):
             now: Monotonic seconds.
             subcode: Of the Cease.
             text: For the peer's operator (RFC 9003).
-            hard: The peer shall forget our routes at once (RFC 8538).
+            hard: The peer must drop our routes at once (RFC 8538).
         """
         self._connections.is_started = False
         self._connections.idle_until = None
@@ -153,7 +153,7 @@ class PeerSession(SessionFacts):
             self._connections.established.start_send_hold(since)
 
     def note_send_progress(self, now: float, *, is_blocked: bool = False) -> None:
-        """The peer took something; where octets still wait, the timer begins anew."""
+        """The peer read something; if octets still wait, the timer restarts."""
         if self._connections.established is not None:
             self._connections.established.stop_send_hold()
             if is_blocked:
@@ -242,7 +242,7 @@ class PeerSession(SessionFacts):
         self._settle(now)
 
     def resume(self, lost: float, now: float) -> None:
-        """Go on after the process stood still: nobody listened, so no silence counts.
+        """Go on after the process stalled: we did not listen, so no silence counts.
 
         The peer's own hold timer ran on meanwhile: a KEEPALIVE is due at once.
 
@@ -253,7 +253,7 @@ class PeerSession(SessionFacts):
         self._connections.resume(lost, now)
 
     def change_key(self, now: float) -> None:
-        """Begin anew what is not established: the peer's MD5 key is another one."""
+        """Restart connections that are not established: the peer's MD5 key has changed."""
         self._connections.change_key(now)
         self._settle(now)
 
@@ -428,7 +428,7 @@ class PeerSession(SessionFacts):
     # -- collisions while the peer keeps our routes -------------------------------------
 
     def _must_wait(self, connection: Connection, now: float) -> bool:
-        """Whether to see first what becomes of our own connection (``connections``)."""
+        """Whether to see first what happens to our own connection (``connections``)."""
         is_recovering = bool(self.restart.recovering)
         return self._connections.is_undecided(connection, now, is_kept=is_recovering)
 

@@ -93,7 +93,7 @@ class RangeTable(Mapping[str, RangeSettings]):
     def of(self, address: str) -> RangeSettings | None:
         """Return the range with the longest prefix that an address, or prefix, is in.
 
-        One of a link goes before one of all links, and takes nobody from another link.
+        One with a link goes before one for all links, and matches no peer on another link.
         """
         version, own_length, number, zone = _place_of(address)
         width = 32 if version == 4 else 128

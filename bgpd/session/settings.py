@@ -35,7 +35,7 @@ class AsClass(Enum):
 
 
 class LocalAsMode(Enum):
-    """Where AS numbers stand on a session whose AS of ours is not that of the speaker."""
+    """Which AS numbers appear on a session whose local AS is not that of the speaker."""
 
     REPLACE_AS = "replace-as"  # routes sent show the session's alone
     NO_PREPEND = "no-prepend"  # they show both
@@ -74,7 +74,7 @@ class FamilySettings:
         max_prefixes_action: What follows when there are more.
         max_prefixes_restart_time: Seconds until the next attempt after ``RESTART``;
             0 is the back-off of any failure.
-        max_received: At most so many prefixes are received, whatever becomes of them.
+        max_received: At most so many prefixes are received, whatever policy does with them.
         max_received_warning: As ``max_prefixes_warning``.
         max_received_action: As ``max_prefixes_action``.
         max_received_restart_time: As ``max_prefixes_restart_time``.
@@ -152,7 +152,7 @@ class PeerSettings:
         is_role_strict: The peer must send a role too.
         import_policy: Name of a policy; empty is the default for the peer's type.
         export_policy: As ``import_policy``.
-        tells_default: Whether the peer is told a default route whatever policy says.
+        tells_default: Whether the peer gets a default route whatever policy says.
         default_when: Only while the table has one of these; ``None`` is always.
         default_policy: Name of what judges default routes in place of ``export_policy``,
             where that is so; empty lets them through as they are.
@@ -163,7 +163,7 @@ class PeerSettings:
             stay within one go both ways (RFC 8669 8, RFC 9012 11).
         discarded_attributes: Type codes of attributes taken off received routes.
         withdrawn_attributes: Type codes of attributes whose routes are treated as withdrawn.
-        disabled_capabilities: Codes of capabilities that no OPEN of ours has.
+        disabled_capabilities: Codes of capabilities to leave out of our OPEN.
         description: Free text.
     """
 
@@ -256,7 +256,7 @@ class PeerSettings:
 
 @dataclass(frozen=True, slots=True)
 class RangeSettings:
-    """Dynamic neighbours: whoever connects from ``prefix`` becomes a peer of ``template``.
+    """Dynamic neighbours: any peer that connects from ``prefix`` gets the settings of ``template``.
 
     Attributes:
         name: Unique among ranges.
@@ -275,9 +275,9 @@ class RangeSettings:
 class ChangeCost(Enum):
     """What applying a changed setting costs the session, mildest first."""
 
-    LIVE = "live"  # nothing is exchanged anew
-    REFRESH = "refresh"  # routes are asked for or sent again
-    RESET = "reset"  # the session must be negotiated anew
+    LIVE = "live"  # sessions exchange nothing
+    REFRESH = "refresh"  # sessions send or request routes again
+    RESET = "reset"  # the session restarts
 
 
 REFRESHES: Final = frozenset(

@@ -11,14 +11,14 @@ from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from bgpd.wire.errors import CeaseSubcode
 
-GRACE: Final = 0.1  # seconds for the answer to reach whoever asked for the end
+GRACE: Final = 0.1  # seconds for the answer to reach the client
 
 
 class ShutDown(Protocol):
     """Ends the daemon (``Daemon.shut_down``)."""
 
     def __call__(self, *, flushes: bool, text: str) -> None:
-        """End it soon, after the answer to whoever asked."""
+        """Stop it soon, after the answer to the client."""
 
 
 class DaemonActions:

@@ -1,7 +1,7 @@
-"""What a peer is told of a prefix and how it looks there, or why it is not told.
+"""What a peer receives for a prefix and in which form, or why it does not.
 
 There is no Adj-RIB-Out to look into: what a member of an update group holds is what the
-group's ``Export`` makes of Loc-RIB. So it is computed anew, for whoever asks.
+group's ``Export`` makes of Loc-RIB. So it is computed for each request.
 """
 
 from collections.abc import Iterator
@@ -44,7 +44,7 @@ class NotAdvertised(Enum):
 
 
 class Advertisement(NamedTuple):
-    """One path and what becomes of it towards a member.
+    """One path and what happens to it towards a member.
 
     Attributes:
         path: The path.
@@ -60,7 +60,7 @@ class Advertisement(NamedTuple):
 
 
 class AdjRibOut:
-    """Says what members of one group are told; remembers what prefixes share.
+    """Computes what members of one group receive; remembers what prefixes share.
 
     Args:
         group: Whose members.
@@ -77,7 +77,7 @@ class AdjRibOut:
     def advertised(
         self, entry: Entry | None, nlri: Nlri, member: Source
     ) -> Iterator[Advertisement]:
-        """Yield each path that competes to be told to ``member``, told or withheld."""
+        """Yield each path that competes for ``member``, advertised or not."""
         best = best_of(entry)
         count = 0
         for path in paths_of(entry):
@@ -96,7 +96,7 @@ class AdjRibOut:
             yield outcome
 
     def outcome(self, path: Path, nlri: Nlri) -> Advertisement:
-        """Return what becomes of a path that is a candidate."""
+        """Return what happens to a candidate path."""
         if self._export.policy.needs_prefix:
             return self._make(path, nlri)
         known = self._memo.get(path)

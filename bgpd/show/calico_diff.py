@@ -19,7 +19,7 @@ from rib.family import Family
 from rib.nlri import Nlri, format_prefix
 from rib.path_set import best_of, paths_of
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
 SAME, DIFFERS, MISSING, EXTRA = "same", "differs", "missing", "extra"

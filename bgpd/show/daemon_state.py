@@ -29,8 +29,8 @@ class ReloadState(Protocol):
     """How the last reading of the configuration went.
 
     Attributes:
-        files: Every file that was read; empty where there is none.
-        refusal: Why the last reload was refused; empty after one that was not.
+        files: Every file that was read; may be empty.
+        refusal: Why the last reload was rejected; empty after a successful one.
         succeeded_at: When the settings in force were read, seconds of the wall clock.
     """
 
@@ -55,7 +55,7 @@ class ClusterState(Protocol):
 
     @property
     def holds(self) -> "Holds":
-        """What is held because nobody can have meant its removal."""
+        """Objects that are held because their removal is implausible."""
 
     def desired(self) -> "NodeDesired | None":
         """Return what this node must be; ``None`` before the datastore has said so."""
@@ -81,7 +81,7 @@ class KernelState(Protocol):
         """Return devices with their addresses."""
 
     def next_hop(self, address: bytes) -> "NextHopState | None":
-        """Return how a next hop is reached; ``None`` where nobody watches it."""
+        """Return how a next hop is reached; ``None`` if it is not tracked."""
 
 
 class ProcessState(Protocol):
@@ -120,7 +120,7 @@ class DaemonState(Protocol):
 
     @property
     def cluster(self) -> ClusterState | None:
-        """What follows the datastore; ``None`` also where there is none to follow."""
+        """What follows the datastore; ``None`` without a datastore."""
 
     @property
     def reloading(self) -> ReloadState:

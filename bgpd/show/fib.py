@@ -1,4 +1,4 @@
-"""``show fib``: what shall stand in the kernel's table, and how far it got."""
+"""``show fib``: the routes wanted in the kernel's table, and their state."""
 
 from collections.abc import Iterator
 
@@ -16,7 +16,7 @@ from rib.nlri import Nlri, format_prefix
 
 
 def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
-    """Return a row for each kernel route of ours.
+    """Return a row for each of our kernel routes.
 
     Raises:
         ControlError: ``no-fib`` or ``bad-argument``.
@@ -61,7 +61,7 @@ def _rows(
 
 
 def route_row(fib: Fib | None, family: Family, nlri: Nlri) -> Row | None:
-    """Return the kernel's part of one prefix; ``None`` where it has none of ours."""
+    """Return the kernel's part of one prefix; ``None`` without a route of this daemon."""
     found = None if fib is None else fib.route(family, nlri)
     return None if found is None else _row(found, family)
 

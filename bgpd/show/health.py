@@ -46,7 +46,7 @@ class DaemonHealth:
     """Answers the HTTP server (``bgpd.api.http.HealthSource``).
 
     Args:
-        daemon: What is asked about; may still be starting.
+        daemon: The daemon to report on; it may still be starting.
         lag: Measures its event loop, since the start.
         warnings: Returns what an operator should know now.
     """

@@ -1,4 +1,4 @@
-"""``calico held`` and ``calico confirm``: removals that nobody can have meant."""
+"""``calico held`` and ``calico confirm``: implausible removals."""
 
 from collections.abc import Iterator
 

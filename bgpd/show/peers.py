@@ -163,7 +163,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
 
 
 def _advertised(limit: AdvertisedLimit | None) -> Row:
-    """Return what is counted where somebody asks for it: else nobody counts."""
+    """Return figures that are counted only on request."""
     return {
         "advertised": None if limit is None else len(limit.advertised),
         "excess": 0 if limit is None else len(limit.waiting),

@@ -1,7 +1,7 @@
 """``show route PREFIX``: why the prefix goes where it goes.
 
 Everything that was decided about one prefix: each path and what made it win or lose, what
-was refused and by which rule, who is told and how the route looks there, what the kernel
+was filtered and by which rule, which peers receive the route and in which form, what the kernel
 has.
 """
 
@@ -40,7 +40,7 @@ _BREATH: Final = 1024  # refused routes looked at between breaths
 def route(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     """Return one row that explains a prefix.
 
-    With argument ``lpm``, or for a bare address that is no prefix of the table, it is
+    With argument ``lpm``, or for a plain address that is not a prefix of the table, it is
     the most specific prefix that contains it.
 
     Raises:
@@ -65,7 +65,7 @@ def _explain(
     """Explain ``nlri``, which is what the table has for ``wanted``.
 
     Raises:
-        ControlError: ``no-such-route``; nobody announced anything for it.
+        ControlError: ``no-such-route``; no peer advertised it.
     """
     tables = view.speaker.tables[family]
     describe = Describer()
@@ -166,7 +166,7 @@ def _filtered_around(
             if why is not None:
                 yield some, 0, why
         return
-    # Under add-path the identifiers are the peer's choice: all must be looked at.
+    # Under add-path the identifiers are the peer's choice: check them all.
     for count, ((some, path_id), why) in enumerate(list(rib.filtered.items())):
         if some[0] <= nlri[0] and make_nlri(nlri[1:], some[0]) == some:
             yield some, path_id, why

@@ -41,7 +41,7 @@ Wanted = Callable[[Nlri], bool]
 
 
 class Side(Enum):
-    """From where a table is looked at; each is an argument that names a peer."""
+    """The side from which to show a table; each is an argument that names a peer."""
 
     RECEIVED = "received-from"  # Adj-RIB-In, with what was refused
     ADVERTISED = "advertised-to"  # Adj-RIB-Out
@@ -250,7 +250,7 @@ def filter_reason_text(why: FilteredRoute) -> str:
 def _advertised(
     view: DaemonView, question: _Question, family: Family
 ) -> Iterator[Row | None]:
-    """Yield what a peer is told, with attributes as it sees them."""
+    """Yield what a peer receives, with attributes as it sees them."""
     peer = question.peer
     tables = view.speaker.tables[family]
     source = None if peer is None else peer.sources[family]

@@ -37,12 +37,12 @@ STATE_NAMES: Final[Mapping[State, str]] = {
 
 
 class ResetKind(Enum):
-    """What is done anew with a peer."""
+    """The kinds of reset."""
 
     SESSION = "session"  # Cease/4; graceful restart keeps the routes where agreed
     HARD = "hard"  # Cease/9 (RFC 8538): the routes go too
     SOFT_IN = "soft-in"  # routes are evaluated again, and a refresh was requested
-    SOFT_OUT = "soft-out"  # routes are told again
+    SOFT_OUT = "soft-out"  # routes are advertised again
 
 
 class Actions(Protocol):
@@ -109,7 +109,7 @@ class NoProcess:
 
 @dataclass(frozen=True, slots=True)
 class DaemonView:
-    """All that can be looked at.
+    """Everything that commands can show.
 
     Attributes:
         speaker: Tables and peers.
@@ -118,7 +118,7 @@ class DaemonView:
         kernel: The kernel's part.
         cluster: What is known of the cluster; ``None`` where there is no datastore.
         actions: ``None`` where nothing can be changed.
-        lag: Measures the event loop; ``None`` where nobody does.
+        lag: Measures the event loop; ``None`` without measurement.
     """
 
     speaker: Speaker
@@ -187,7 +187,7 @@ def find_prefix(text: str) -> tuple[Family, Nlri]:
     except ValueError as error:
         raise ControlError(
             "bad-argument",
-            f"{text!r} is no prefix and no address",
+            f"{text!r} is neither a prefix nor an address",
             ("10.244.0.0/26", "fd00::/64", "10.244.0.1"),
         ) from error
     for family in FAMILIES_BY_NAME.values():
@@ -235,7 +235,7 @@ def describe_next_hop(
 
     Args:
         next_hop: As the decision process knows it.
-        way: How it is reached; ``None`` where nobody watches it.
+        way: How it is reached; ``None`` if it is not tracked.
     """
     zone = parts_of(next_hop.key).zone
     return {

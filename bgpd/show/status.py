@@ -1,4 +1,4 @@
-"""``show status`` and ``show groups``: the daemon as a whole, and who is told together."""
+"""``show status`` and ``show groups``: the daemon as a whole, and its update groups."""
 
 import platform
 from collections import Counter
@@ -90,7 +90,7 @@ def deferral_row(view: DaemonView) -> Row | None:
 
 
 def _own_as(speaker: Speaker) -> int | None:
-    """Return our AS as most peers are told it."""
+    """Return our AS as most peers see it."""
     settings = [peer.settings for peer in speaker.peers.values()]
     settings += [entry.template for entry in speaker.neighbours.ranges.values()]
     numbers = Counter(some.local_as for some in settings)

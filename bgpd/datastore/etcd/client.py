@@ -156,7 +156,7 @@ class Connection:
         self._channel.close()
 
     async def authenticate(self) -> None:
-        """Get a token where a user is set; needed anew for every stream.
+        """Get a token if a user is set; every stream needs a new one.
 
         Raises:
             EtcdError: User and password are refused, or the call failed.
@@ -294,7 +294,7 @@ def _status_of(error: EtcdError) -> GrpcStatus | None:
 
 
 def _tls_context(settings: EtcdSettings) -> ssl.SSLContext:
-    """Read the files anew for every connection, so that renewed ones are taken."""
+    """Read the files for every connection, so that renewed ones are used."""
     try:
         for name in (settings.ca_file, settings.cert_file, settings.key_file):
             if name:

@@ -1,6 +1,6 @@
 """etcd as a datastore: a snapshot at one revision, then watches from the next one.
 
-While no member answers nothing is told, so nothing that runs changes; the watch resumes
+While no member answers there are no events, so nothing that runs changes; the watch resumes
 where it stood, on whichever endpoint answers first. A full snapshot is read again only
 where continuity is lost: the history was compacted, or the cluster is another one or was
 restored from a backup (its revision went back).
@@ -140,7 +140,7 @@ class EtcdDatastore:
     ) -> AsyncGenerator[RangeResponse, None]:
         """Yield the pages of a range; all but the first at the revision of the first.
 
-        A page that is too large is asked for again, and so are those behind it, by fewer keys.
+        A page that is too large, and those behind it, are requested again with fewer keys.
         """
         limit = self._settings.page_keys
         while True:

@@ -75,7 +75,7 @@ class Access:
             _check_files(config)
             return make_client(config)
         except Exception as error:
-            # A file of any content: whatever the library stumbles over says enough.
+            # A file of any content: any error of the library says enough.
             text = str(error) or type(error).__name__
             raise DatastoreError(f"{self}: {text}") from error
 

@@ -40,8 +40,8 @@ class ApiError(Exception):
     """The API said no, or something that cannot be understood.
 
     Attributes:
-        code: As of HTTP; 0 where there is none.
-        retry_after: Seconds that the server asks to wait.
+        code: HTTP status; 0 without one.
+        retry_after: Seconds that the server tells us to wait.
     """
 
     def __init__(self, text: str, code: int = 0, retry_after: float = 0.0) -> None:
@@ -80,7 +80,7 @@ class ApiClient:
     ) -> AsyncGenerator[Piece, None]:
         """List a collection.
 
-        Where so many objects are more than is decoded in one go, fewer are asked for.
+        If that many objects are more than can be decoded at once, it requests fewer.
 
         Raises:
             ApiError: The answer is none, or one object is larger than is taken.
@@ -117,7 +117,7 @@ class ApiClient:
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield what changes from a version on, for a time: first of all ``OPEN``.
 
-        Lines without an object are passed over.
+        Lines without an object are skipped.
 
         Raises:
             ApiError: The API refuses, or ends the watch with an error.

@@ -1,9 +1,9 @@
 """One collection of Kubernetes' API, kept up to date through all failures.
 
 It is listed whole, then watched from there. Whatever ends a watch, it goes on from the last
-version that was told; it is listed anew only where that is not possible. What vanished
+version seen; it is listed again only if that is not possible. What vanished
 meanwhile is dropped then, and until then nothing is. Each attempt after a failure reads the
-credentials anew, so that tokens and certificates may be replaced at any time.
+credentials again, so that tokens and certificates may be replaced at any time.
 """
 
 import asyncio
@@ -47,7 +47,7 @@ class Receiver(Protocol):
         """An object is gone."""
 
     def changed(self) -> None:
-        """Some objects were told: act on them."""
+        """Act on new events about objects."""
 
 
 class Key(NamedTuple):
@@ -110,7 +110,7 @@ class Collection:
             await asyncio.sleep(max(wait, self._delay()))
 
     def forget(self) -> None:
-        """Drop all that was told."""
+        """Drop all known objects."""
         for name in self._known:
             self._receiver.drop(self._key.kind, name)
         self._known.clear()
@@ -179,7 +179,7 @@ class Collection:
         """Note a failure; return what the server asks to wait, in seconds."""
         self._failures += 1
         if isinstance(error, ApiError) and error.code == EXPIRED:
-            self._version = ""  # an ordinary reason to list anew
+            self._version = ""  # an ordinary reason to list again
             return 0.0
         if self._failures % RESUMES == 0:
             self._version = ""  # the server may have lost versions, or know others

@@ -9,7 +9,7 @@ from bgpd.datastore.kubernetes.collection import Collection, Key, Receiver
 
 
 class Wants(NamedTuple):
-    """What shall be known.
+    """The collections to watch.
 
     Attributes:
         secrets: Names of Secrets.

@@ -316,6 +316,6 @@ def _query(words: Words) -> Query:
 
 
 def _was_exported(reload: asyncio.Future[Any]) -> None:
-    """Count its outcome as seen: whoever asked may be gone by now."""
+    """Mark its outcome as retrieved: the client may be gone by now."""
     if not reload.cancelled():
         reload.exception()

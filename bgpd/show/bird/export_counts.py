@@ -1,4 +1,4 @@
-"""What peers are told, counted and listed without a table of it.
+"""Routes advertised to peers, counted and listed without a table.
 
 What a member of an update group holds is what the group's export makes of Loc-RIB. So
 prefixes are grouped by their path, and each path's are divided by the export at once.
@@ -16,7 +16,7 @@ _SLICE = 2048  # prefixes divided between breaths, about a millisecond
 
 
 def candidates(group: UpdateGroup, entry: Entry) -> tuple[Path, ...]:
-    """Return the paths of an entry that the members of a group may be told."""
+    """Return the paths of an entry that the members of a group may receive."""
     most = group.export.context.add_path_max
     if most is None:
         best = best_of(entry)
@@ -28,7 +28,7 @@ def candidates(group: UpdateGroup, entry: Entry) -> tuple[Path, ...]:
 def export_counts_of(
     tables: FamilyTables, peers: Iterable[Source], counts: dict[Source, int]
 ) -> Iterator[None]:
-    """Count the routes that each of ``peers`` is told, into ``counts``."""
+    """Count the routes advertised to each of ``peers``, into ``counts``."""
     wanted: dict[UpdateGroup, list[Source]] = {}
     for source in peers:
         group = tables.group_of(source)
@@ -61,7 +61,7 @@ def export_counts_of(
 
 
 def is_exported(group: UpdateGroup, source: Source, path: Path, nlri: Nlri) -> bool:
-    """Return whether a member is told one path of one prefix."""
+    """Return whether a member receives one path of one prefix."""
     if path.source is source:
         return False
     ((outgoing, _),) = group.export.divide(path, (nlri,))

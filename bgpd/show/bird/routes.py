@@ -55,14 +55,14 @@ class QueryError(Exception):
 
 @dataclass(slots=True)
 class Query:
-    """What of the table is asked for.
+    """Which part of the table to show.
 
     Attributes:
         exact: This prefix only.
         address: The route that a packet to this address, or all of this prefix, takes.
         protocol: Routes of this protocol only.
-        export: Routes that this protocol is told.
-        is_refused: With ``export``: those that it is not told.
+        export: Routes exported to this protocol.
+        is_refused: With ``export``: those that are not exported.
         is_primary: Selected routes only.
         is_verbose: With attributes.
         is_count: Their number only.
@@ -221,7 +221,7 @@ def _divides(view: DaemonView, family: Family, protocol: str) -> bool:
 def _exported_to(view: DaemonView, family: Family, query: Query) -> Chooses:
     peer: Peer | None = peers_of(view, family).get(query.export)
     if peer is None:
-        # Of the protocols that are not BGP only the kernel is told anything.
+        # Of the protocols other than BGP only the kernel gets exports.
         return _to_kernel(view, family, query)
     source = peer.sources[family]
     group: UpdateGroup | None = view.speaker.tables[family].group_of(source)

@@ -259,7 +259,10 @@ def test_changes_print_what_was_done(daemon, args, output):
     [
         (("show", "peers", "nobody"), "expected: down, one, outside, two"),
         (("show", "route", "10.2.0.0/15"), "no route 10.2.0.0/15"),
-        (("show", "routes", "--prefix", "ten"), "'ten' is no prefix and no address"),
+        (
+            ("show", "routes", "--prefix", "ten"),
+            "'ten' is neither a prefix nor an address",
+        ),
         (("reset", "nobody"), "there is no peer 'nobody'"),
     ],
 )
