@@ -51,7 +51,7 @@ def commands(view: DaemonView) -> Mapping[str, Command]:
 
 def _actions(view: DaemonView) -> Actions:
     if view.actions is None:
-        raise ControlError("read-only", "this daemon accepts read-only commands")
+        raise ControlError("read-only", "this daemon accepts only read-only commands")
     return view.actions
 
 
