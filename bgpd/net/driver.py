@@ -136,7 +136,7 @@ class PeerDriver:
         self._key_number = 0  # counts changes of the peer's MD5 key
         self._rollover: KeyRollover | None = None
         self._sent = session.counters.sent
-        self._written_at = 0.0  # of UPDATEs that the session does not know of yet; 0: none
+        self._written_at = 0.0  # of UPDATEs unknown to the session yet; 0: none
         self._paused_at_len = 0
         self._is_paused = False
 
