@@ -227,14 +227,14 @@ def _peer(peer: Peer) -> PeerFigures:
         state=_state(peer),
         is_established=peer.state is State.ESTABLISHED,
         flaps=counters.flaps,
-        malformed_updates=peer.malformed_count,
+        malformed_updates=peer.imports.malformed_count,
         messages_received=sum(counters.received),
         messages_sent=sum(counters.sent),
         tables=tuple(
             _peer_table(
                 rib,
                 offered.get(family, FamilySettings(family)),
-                peer.advertised_limit(family),
+                peer.exports.limit(family),
             )
             for family, rib in peer.ribs_in.items()
         ),

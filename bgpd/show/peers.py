@@ -78,7 +78,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),
         "flaps": counters.flaps,
-        "malformed_updates": peer.malformed_count,
+        "malformed_updates": peer.imports.malformed_count,
         "import_policy": _policy(view, peer, is_import=True),
         "export_policy": _policy(view, peer, is_import=False),
         "last_reset": _text(counters.last_reset),
@@ -151,11 +151,11 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "accepted": 0 if rib is None else rib.accepted_count,
         "filtered": 0 if rib is None else len(rib.filtered),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
-        **_advertised(peer.advertised_limit(family)),
+        **_advertised(peer.exports.limit(family)),
         "stale": 0 if rib is None else rib.stale_count,
         "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
-        "end_of_rib_received": family in peer.ended_families,
+        "end_of_rib_received": family in peer.imports.ended_families,
         "is_slow": member is not None and member.is_slow,
         "pending": _pending_count(tables, member),
         **_deferred(view, peer, family),
@@ -180,7 +180,7 @@ def _pending_count(tables: FamilyTables | None, member: Member | None) -> int:
 
 def _stale_phase(peer: Peer, family: Family) -> Row:
     """Return how long routes stay that outlived their session."""
-    known = peer.stale.phase(family)
+    known = peer.imports.stale.phase(family)
     if known is None:
         return {"stale_phase": None, "stale_time_left": None}
     phase, left = known

@@ -228,7 +228,9 @@ def filtered_row(
     """Return a row for a route that was kept out of the decision."""
     return {
         "peer": "" if peer is None else peer.settings.name,
-        "source": "" if peer is None else peer.kind.name.lower(),
+        "source": ""
+        if peer is None
+        else next(iter(peer.sources.values())).kind.name.lower(),
         "path_id": path_id,
         "is_best": False,
         "is_multipath": False,

@@ -58,13 +58,13 @@ def follow(peer: Peer, before: PeerSettings) -> None:
         for family, rib in peer.ribs_in.items():
             block(rib, now.families)
             if rib.can_let_in:
-                peer.run(family, rib.let_in_all_blocked())
+                peer.imports.run(family, rib.let_in_all_blocked())
             if rib.admission.forgotten_count and has_more_room(
                 before.families, now.families, family
             ):
                 rib.admission.forgotten_count = 0
                 _ask_again(peer, family)
-        peer.look_at_limits()
+        peer.routes_changed()
 
 
 def _ask_again(peer: Peer, family: Family) -> None:
@@ -90,6 +90,6 @@ def lines(peers: Iterable[Peer]) -> Iterator[str]:
         for family, rib in peer.ribs_in.items():
             if count := len(rib.admission.blocked):
                 yield f"{name}: max_prefixes blocks {count} prefixes of {family}"
-            outgoing = peer.advertised_limit(family)
+            outgoing = peer.exports.limit(family)
             if outgoing is not None and (count := len(outgoing.waiting)):
                 yield f"{name}: max_advertised keeps {count} routes of {family} from it"

@@ -159,7 +159,8 @@ class Neighbours:
         self._owners.move(peer, settings, owner)
         self._shared.may_have_changed()
         peer.settings = peer.driver.settings = peer.driver.session.settings = settings
-        peer.rename(settings.name)
+        for source in peer.sources.values():
+            source.name = settings.name
         if was_rekeyed:
             peer.driver.rekey()
         if cost is ChangeCost.RESET:
@@ -167,7 +168,7 @@ class Neighbours:
             return
         if cost is ChangeCost.REFRESH:
             peer.rejoin()
-            peer.import_again()
+            peer.imports.import_again()
             if decoding_of(before) != decoding_of(settings):
                 peer.decode_again()
         limit_changes.follow(peer, before)
@@ -202,7 +203,7 @@ class Neighbours:
         peer = self._peers.pop(address)
         self._owners.remove(peer)
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
-        peer.forget_routes()
+        peer.imports.forget()
         peer.let_go()
         self._shared.may_have_changed()
 
@@ -235,7 +236,7 @@ class Neighbours:
         if self._peers.get(peer.settings.remote_addr) is peer:
             del self._peers[peer.settings.remote_addr]
             self._owners.count(peer.range_name, -1)
-            peer.forget_routes()
+            peer.imports.forget()
             peer.let_go()
 
     def session_changed(self, peer: Peer) -> None:

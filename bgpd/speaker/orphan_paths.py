@@ -77,7 +77,7 @@ class OrphanPaths:
             source
             for peer in self._peers.values()
             for family, source in peer.sources.items()
-            if peer.state is State.ESTABLISHED or family in peer.stale
+            if peer.state is State.ESTABLISHED or family in peer.imports.stale
         }
         return {
             (family, source): count

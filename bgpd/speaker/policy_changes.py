@@ -50,7 +50,7 @@ class PolicyChanges:
         for peer in tuple(self._peers.values()):
             if peer.settings.import_policy in policies:
                 retry(peer)
-                peer.import_again()
+                peer.imports.import_again()
                 yield
 
     def hide(self, prefixes: PrefixMatch | None) -> None:

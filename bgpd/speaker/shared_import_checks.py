@@ -65,5 +65,5 @@ class SharedChecks:
         for address, peer in list(self._peers.items()):
             if self._peers.get(address) is peer:
                 peer.rejoin()
-                peer.import_again(is_review=True)
+                peer.imports.import_again(is_review=True)
                 yield

@@ -176,7 +176,7 @@ class Speaker:
             slices = decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
                 self.jobs.add(slices)
-        each(Peer.devices_changed, self.peers.values(), "routes of a peer")
+        each(_follow_devices, self.peers.values(), "routes of a peer")
 
     def warnings(self) -> list[str]:
         """Return what of the tables an operator should know now."""
@@ -210,6 +210,12 @@ class Speaker:
         each(end, self.peers.values(), "end of a session")
         self.context.poller.close()
         await asyncio.sleep(0)
+
+
+def _follow_devices(peer: Peer) -> None:
+    """Re-evaluate a peer's routes if import policy matches their interface."""
+    if peer.imports.depends_on_devices:
+        peer.imports.import_again()
 
 
 def _number(dotted: str) -> int:

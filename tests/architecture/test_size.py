@@ -33,7 +33,6 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/session/connection_fsm.py:Connection": (42, 21),
     "bgpd/session/connections.py:Connections": (30, 16),
     "bgpd/session/peer.py:PeerSession": (37, 5),
-    "bgpd/speaker/peer.py:Peer": (45, 18),
     "bgpd/speaker/selection_deferral.py:Deferral": (17, 13),
     "reflector/export.py:Export": (20, 13),
     "rib/adj_rib_in.py:AdjRibIn": (38, 16),

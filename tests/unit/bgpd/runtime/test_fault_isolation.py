@@ -129,7 +129,9 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
         hub, clients = await a_star(rack)
         # Who joins is told the whole table another way.
         await until(
-            lambda: all(IPV4_UNICAST in c.peer(hub).ended_families for c in clients)
+            lambda: all(
+                IPV4_UNICAST in c.peer(hub).imports.ended_families for c in clients
+            )
         )
         told: list[Nlri] = []
         listeners = hub.speaker.tables[IPV4_UNICAST].listeners
@@ -168,7 +170,7 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_who_joins(
         b.peers_with(a)
         await until(lambda: b.prefixes() == prefixes - {"10.66.0.0/16"})
         # End-of-RIB follows: who joins is not left in the midst of the table.
-        await until(lambda: IPV4_UNICAST in b.peer(a).ended_families)
+        await until(lambda: IPV4_UNICAST in b.peer(a).imports.ended_families)
         tables, source = a.speaker.tables[IPV4_UNICAST], a.peer(b).sources[IPV4_UNICAST]
         tables.writing_paused(source)
         a.withdraw(*prefixes)

@@ -55,7 +55,7 @@ async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
             node.announce(f"10.{node.number}.0.0/16")
         for node in (a, b):
             await until(lambda n=node: reflector.is_up(n))  # type: ignore[misc]
-            await until(lambda n=node: reflector.peer(n).ended_families == BOTH)  # type: ignore[misc]
+            await until(lambda n=node: reflector.peer(n).imports.ended_families == BOTH)  # type: ignore[misc]
         await until(
             lambda: deferral.report and list(deferral.report.awaited) == [late.addr]
         )
@@ -75,7 +75,7 @@ async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
         }
         assert any("our restart is over" in reason for reason in reasons), reasons
         late.peers_with(reflector)
-        await until(lambda: a.peer(reflector).ended_families == BOTH)
+        await until(lambda: a.peer(reflector).imports.ended_families == BOTH)
         assert deferral.report is None
         told = rows(view, "show-routes", **{"advertised-to": a.addr})
         assert {row["prefix"] for row in told} == {"10.1.0.0/16", "10.3.0.0/16"}
@@ -106,7 +106,7 @@ async def test_peers_groups_and_status_tell_of_it() -> None:
         assert "routes and End-of-RIB" in line
         assert line.endswith(f"waiting for {late.addr}")
         late.peers_with(reflector)
-        await until(lambda: a.peer(reflector).ended_families == BOTH)
+        await until(lambda: a.peer(reflector).imports.ended_families == BOTH)
         (status,) = rows(view, "show-status")
         assert status["selection_deferral"] is None
         assert not any("selection deferral:" in row for row in status_page(status))

@@ -24,7 +24,7 @@ def limited(**options: Any) -> tuple[FamilySettings, ...]:
 
 def held(a: Node, b: Node) -> tuple[int, int]:
     """Return how many routes a peer is advertised, and how many are in excess."""
-    limit = a.peer(b.addr).advertised_limit(IPV4_UNICAST)
+    limit = a.peer(b.addr).exports.limit(IPV4_UNICAST)
     assert limit is not None
     return len(limit.advertised), len(limit.waiting)
 

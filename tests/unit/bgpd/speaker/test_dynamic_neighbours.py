@@ -36,7 +36,7 @@ def restarts(reflector: Node, remembered: Remembered, **how: Any) -> Deferral:
 
 
 def has_ended(node: Node, other: Node) -> bool:
-    return node.peer(other).ended_families == BOTH
+    return node.peer(other).imports.ended_families == BOTH
 
 
 @on_virtual_time
@@ -84,7 +84,7 @@ async def test_one_that_does_not_come_holds_up_the_end_until_it_is_forgotten() -
         assert report is not None
         await until(lambda: reflector.is_up(a) and has_ended(reflector, a))
         await until(lambda: deferral.report and list(deferral.report.awaited) == [gone])
-        assert not a.peer(reflector).ended_families
+        assert not a.peer(reflector).imports.ended_families
         await until(lambda: has_ended(a, reflector))
         await until(lambda: list(reflector.speaker.peers) == [a.addr])
         assert reflector.speaker.neighbours.range_sizes["range"] == 1

@@ -67,7 +67,7 @@ async def a_session(
     await peer.establish(an_open(ASN, "10.0.0.9", **(refresh | capabilities)))
     await until(lambda: node.is_up(who))
     found = node.peer(who)
-    await until(lambda: IPV4_UNICAST in found.ended_families)
+    await until(lambda: IPV4_UNICAST in found.imports.ended_families)
     return found
 
 

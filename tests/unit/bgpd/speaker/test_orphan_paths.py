@@ -2,7 +2,7 @@
 
 from unittest import mock
 
-from bgpd.speaker.peer import Peer
+from bgpd.speaker.peer_imports import PeerImports
 from bgpd.wire.capabilities import GracefulRestart
 from rib.family import IPV4_UNICAST
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
@@ -36,7 +36,9 @@ async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
         await until(lambda: len(node.table(IPV4_UNICAST)) == 1)
         node.withdraw("10.200.0.0/16")
         leftovers = node.speaker.upkeep.leftovers
-        with mock.patch.object(Peer, "_sweep"):  # the fault that must not stay unseen
+        with mock.patch.object(
+            PeerImports, "_sweep"
+        ):  # the fault that must not stay unseen
             await a_visit(node, who, None)
         leftovers.look()
         assert not leftovers.found  # they may be on their way out

@@ -30,7 +30,7 @@ def _restarts(node: Node, *, cap: float, quiet: float) -> Deferral:
 
 
 def _has_ended(node: Node, other: Node) -> bool:
-    return node.peer(other).ended_families == set(FAMILIES)
+    return node.peer(other).imports.ended_families == set(FAMILIES)
 
 
 @pytest.mark.rfc(4724, "4.1", "MUST")
@@ -45,7 +45,7 @@ async def test_it_waits_for_every_configured_peer() -> None:
         a.announce("10.2.0.0/16")
         await until(lambda: _has_ended(reflector, a))
         await advance(50)
-        assert not a.peer(reflector).ended_families
+        assert not a.peer(reflector).imports.ended_families
         negotiated = a.peer(reflector).negotiated
         assert negotiated is not None
         assert negotiated.graceful_restart is not None
@@ -67,7 +67,7 @@ async def test_it_waits_for_quiet_where_peers_are_missing() -> None:
         a.peers_with(reflector)
         await until(lambda: a.is_up(reflector))
         assert deferral.progress is not None
-        assert not a.peer(reflector).ended_families
+        assert not a.peer(reflector).imports.ended_families
         await until(lambda: _has_ended(a, reflector))
         assert deferral.progress is None
 
@@ -317,7 +317,7 @@ async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
             node.announce(f"10.{node.number}.0.0/16")
         await until(lambda: a.prefixes() == b.prefixes() != set())
         assert a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"}
-        assert not a.peer(reflector).ended_families
+        assert not a.peer(reflector).imports.ended_families
         report = deferral.report
         assert report is not None
         assert not report.is_certain
@@ -336,6 +336,6 @@ async def test_clients_that_are_configured_count_as_up_where_nobody_knows() -> N
         await until(lambda: deferral.report and not deferral.report.untold)
         assert deferral.report is not None
         assert list(deferral.report.awaited) == [b.addr]
-        assert not a.peer(reflector).ended_families
+        assert not a.peer(reflector).imports.ended_families
         b.peers_with(reflector)
         await until(lambda: _has_ended(a, reflector) and _has_ended(b, reflector))

@@ -144,8 +144,8 @@ async def test_ebgp_without_policies_exchanges_nothing() -> None:
         b.announce("10.2.0.0/16")
         a.peers_with(b)
         b.peers_with(a)
-        await until(lambda: len(a.peer(b).ended_families) == 2)
-        await until(lambda: len(b.peer(a).ended_families) == 2)
+        await until(lambda: len(a.peer(b).imports.ended_families) == 2)
+        await until(lambda: len(b.peer(a).imports.ended_families) == 2)
         assert a.prefixes() == {"10.1.0.0/16"}
         assert b.prefixes() == {"10.2.0.0/16"}
         a.speaker.neighbours.remove(b.addr)

@@ -1,0 +1,334 @@
+"""What one peer has sent: its Adj-RIBs-In, and what becomes of them without a session.
+
+    session up      tables are opened, or go on with what is stale in them
+    UPDATEs         ``take`` passes changes to the tables, in batches
+    refresh         begin: all is stale; end, or its time: what is stale yet is swept
+    session down    routes go, or wait as stale (RFC 4724, RFC 9494) and are swept later
+    other rules     routes are judged again from what was received
+
+The peer's ``Source`` lives as long as the peer: routes that survive a session as stale are
+replaced or swept under it. Who ends a session is decided elsewhere (``bgpd.speaker.peer``).
+"""
+
+import logging
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import Final, Protocol
+
+from bgpd.pipeline.inbound_refresh import Refreshes
+from bgpd.pipeline.stale_routes import StaleRoutes
+from bgpd.pipeline.update_error_log import log_complaints, log_ignored
+from bgpd.pipeline.update_receiver import Intake, Taken
+from bgpd.runtime.fault_isolation import each
+from bgpd.session.negotiation import Negotiated
+from bgpd.session.peer import PeerSession
+from bgpd.session.settings import PeerSettings
+from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.import_context import attribute_context, import_rules
+from bgpd.speaker.prefix_limits import block
+from bgpd.wire.route_refresh import RefreshSubtype
+from rib.adj_rib_in import AdjRibIn
+from rib.change import Change
+from rib.family import Family
+from rib.import_checks import ImportRules
+from rib.nlri import parse_address
+from rib.path import Source, SourceKind
+
+_log = logging.getLogger(__name__)
+
+
+def label(settings: PeerSettings) -> str:
+    """Return how logs call a peer."""
+    return f"{settings.name} ({settings.remote_addr})"
+
+
+class ImportsOwner(Protocol):
+    """Whose routes they are: the peer."""
+
+    def routes_changed(self) -> None:
+        """Long work on the peer's routes is done."""
+
+    def stale_routes_swept(self) -> None:
+        """Routes that outlived a session are gone."""
+
+
+class PeerImports:
+    """The receiving side of one peer.
+
+    Args:
+        context: The tables, and what all sessions share.
+        session: The peer's; its settings are the peer's.
+        sources: The peer as the tables know it, by family.
+        owner: Hears of what is over.
+
+    Attributes:
+        ribs: By family, of the session and of those before whose routes wait.
+        stale: Routes that outlived the session and wait for the peer.
+        ended_families: End-of-RIB was received.
+        malformed_count: UPDATEs that were not as they must be.
+        heard_at: Monotonic seconds: session up, or its last UPDATE.
+    """
+
+    def __init__(
+        self,
+        context: SpeakerContext,
+        session: PeerSession,
+        sources: Mapping[Family, Source],
+        owner: ImportsOwner,
+    ) -> None:
+        self.ribs: dict[Family, AdjRibIn] = {}
+        self.ended_families: set[Family] = set()
+        self.malformed_count = 0
+        self.heard_at = 0.0
+        self._context = context
+        self._session = session
+        self._sources = sources
+        self._owner = owner
+        self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
+        self._intake: Intake | None = None
+        bound, look = context.stale_path_time, context.poller.pulse.look
+        self.stale = StaleRoutes(
+            context.loop, self._sweep_outlived, self._make_long_lived, bound, look
+        )
+        self._refreshes = Refreshes(context.loop, self._refresh_overdue, bound, look)
+
+    # -- a session ----------------------------------------------------------------------
+
+    def open(self, negotiated: Negotiated) -> None:
+        """Open the tables of a session's families."""
+        self.heard_at = self._context.loop.time()
+        self.ended_families.clear()
+        for family in sorted(set(self.ribs) - negotiated.families):
+            self.stale.drop(family)
+            del self.ribs[family]
+        self.stale.came_back(negotiated)
+        local = self._session.local_addr.partition("%")[0]
+        self._local_addresses = frozenset((parse_address(local),) if local else ())
+        rules = self._rules()
+        for family in negotiated.families:
+            rib = self.ribs.get(family)
+            if rib is None:
+                loc_rib = self._context.tables[family].loc_rib
+                rib = self.ribs[family] = AdjRibIn(
+                    self._sources[family], loc_rib, rules, self._context.next_hops
+                )
+            else:
+                rib.rules = rules
+            block(rib, self._session.settings.families)
+        self.decode_by(negotiated)
+
+    def decode_by(self, negotiated: Negotiated) -> None:
+        """Decode UPDATEs as settings and session say from now on."""
+        context = attribute_context(self._session.offered, negotiated)
+        tables = {family: self.ribs[family] for family in negotiated.families}
+        self._intake = Intake(tables, context, negotiated.add_path_receive)
+
+    # hot: per chunk
+    def take(self, bodies: list[bytes]) -> Taken | None:
+        """Take UPDATEs in and pass their changes on; a fault on the way is raised then.
+
+        Returns:
+            What came of them; ``None`` without a session.
+        """
+        if self._intake is None:
+            return None
+        context = self._context
+        self.heard_at = context.loop.time()
+        taken = self._intake.take(bodies)
+        for family, changes in taken.changes.items():
+            if changes:
+                context.tables[family].changed(changes)
+        if taken.complaints or taken.ended:
+            self._note(taken)
+        octets = self._session.counters.octets_received
+        for rib in self.ribs.values():
+            rib.octets_received = octets
+            if rib.ignored:  # else its name need not be made
+                log_ignored(label(self._session.settings), rib)
+            if rib.is_sweep_due:
+                context.jobs.add(iter(rib.sweep_unused()))
+            if rib.loc_rib.is_sweep_due:
+                context.jobs.add(iter(rib.loc_rib.sweep_unused()))
+            if rib.can_let_in:
+                context.tables[rib.loc_rib.family].changed(rib.let_in_blocked())
+        if context.next_hops.is_due:
+            context.jobs.add(context.next_hops.sweep_unused())
+        return taken
+
+    def _note(self, taken: Taken) -> None:
+        self.malformed_count += len(taken.complaints)
+        log_complaints(label(self._session.settings), taken.complaints)
+        for family in taken.ended:
+            self.ended_families.add(family)
+            self.stale.drop(family)
+
+    def close(self, kept: Collection[Family], negotiated: Negotiated | None) -> None:
+        """End a session: routes go, or stay as stale for the peer's restart time.
+
+        Args:
+            kept: Families whose routes stay.
+            negotiated: Of the session.
+        """
+        self._intake = None
+        self._refreshes.close()
+
+        def leave(family: Family) -> None:
+            self._context.tables[family].leave(self._sources[family])
+            self._make_stale(self.ribs[family])
+            if family in kept and negotiated is not None:
+                self._keep_stale(family, negotiated)
+            else:
+                self.stale.forget(family)
+                self._sweep(family)
+
+        each(leave, self.ribs, "family of a session that ended")
+
+    # -- stale routes -------------------------------------------------------------------
+
+    def mark_refresh(
+        self, family: Family, subtype: RefreshSubtype, negotiated: Negotiated | None
+    ) -> None:
+        """Follow a refresh that the peer has begun or ended (RFC 7313 4)."""
+        if subtype is RefreshSubtype.END:
+            if self._refreshes.end(family):
+                self._sweep(family)
+            return
+        graceful = negotiated and negotiated.graceful_restart
+        if graceful and family not in self.ended_families:
+            # What a peer that restarts gracefully begins before its End-of-RIB does not
+            # count: its first advertisement is still under way.
+            _log.info(
+                "%s: ignored BoRR before End-of-RIB of %s",
+                label(self._session.settings),
+                family,
+            )
+            return
+        rib = self.ribs[family]
+        self._make_stale(rib)
+        self._refreshes.begin(family, rib.source.epoch)
+
+    def _refresh_overdue(self, family: Family, epoch: int) -> None:
+        _log.warning(
+            "%s: no EoRR for %s in time; removing routes that were not re-advertised",
+            label(self._session.settings),
+            family,
+        )
+        self._sweep(family, epoch)
+
+    def _make_stale(self, rib: AdjRibIn) -> None:
+        rib.make_stale()
+        self._free_discarded(rib)
+
+    def _free_discarded(self, rib: AdjRibIn) -> None:
+        if rib.has_discarded:
+            self._context.jobs.add(rib.free_discarded())
+
+    def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
+        settings = self._session.settings
+        epoch = self._sources[family].epoch
+        _log.info(
+            "%s: graceful restart: keeping stale %s routes for %d s",
+            label(settings),
+            family,
+            self.stale.keep(family, negotiated, settings, epoch),
+        )
+
+    def _make_long_lived(self, family: Family) -> None:
+        name = label(self._session.settings)
+        _log.info("%s: %s routes are now long-lived stale", name, family)
+        self.run(family, self.ribs[family].make_long_lived())
+
+    def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
+        self._sweep(family, epoch)
+        self._owner.stale_routes_swept()
+
+    def _sweep(self, family: Family, epoch: int | None = None) -> None:
+        rib = self.ribs[family]
+        if rib.accepted_count:
+            source = self._sources[family]
+            if epoch is None:
+                tables = self._context.tables[family]
+                tables.foresee(lambda rib: rib.foresee_sweep(source))
+            self.run(family, rib.sweep_stale(epoch))
+
+    def resume(self, lost: float) -> None:
+        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        self.stale.resume(lost)
+        self._refreshes.resume(lost)
+
+    # -- other rules --------------------------------------------------------------------
+
+    def _rules(self) -> ImportRules:
+        """Return what the routes are judged by: of the session, or of the last one."""
+        source = next(iter(self._sources.values()))
+        return import_rules(
+            self._context,
+            self._session.offered,
+            self._local_addresses,
+            is_ibgp=source.kind is SourceKind.IBGP,
+        )
+
+    def import_again(self, *, is_review: bool = False) -> None:
+        """Re-evaluate the peer's routes, stale ones included.
+
+        Args:
+            is_review: Only where what they are judged by is not what it was.
+        """
+        if not self.ribs:
+            return
+        rules = self._rules()
+        for family, rib in self.ribs.items():
+            if not (is_review and rules.equals(rib.rules)):
+                self.run(family, rib.import_again(rules))
+                self._free_discarded(rib)
+
+    @property
+    def depends_on_devices(self) -> bool:
+        """Whether import policy asks where routes lead out."""
+        rules = (rib.rules for rib in self.ribs.values())
+        return any(r.policy.needs_interface or r.is_on_this_machine for r in rules)
+
+    def run(self, family: Family, slices: Iterator[list[Change]]) -> None:
+        """Carry out long work on the tables; the first slice at once."""
+        changed = self._context.tables[family].changed
+        first = next(slices, None)
+        if first is None:
+            return
+        changed(first)
+        self._context.jobs.add(self._each(slices, changed))
+
+    def _each(
+        self, slices: Iterator[list[Change]], changed: Callable[[list[Change]], None]
+    ) -> Iterator[None]:
+        for changes in slices:
+            changed(changes)
+            yield
+        self._owner.routes_changed()
+
+    # -- the end ------------------------------------------------------------------------
+
+    def forget(self) -> None:
+        """The peer is removed: its routes go, stale ones too."""
+        for family, rib in self.ribs.items():
+            self.stale.forget(family)
+            self._context.tables[family].leave(self._sources[family])
+            self._make_stale(rib)
+            self._sweep(family)
+
+    def let_go(self) -> None:
+        """Refer to nobody who refers back; see ``Peer.let_go``."""
+        self.stale.let_go()
+        self._refreshes.let_go()
+        self._owner = _NOBODY
+
+
+class _Nobody:
+    """The owner of what a peer sent that is gone."""
+
+    def routes_changed(self) -> None:
+        """See ``ImportsOwner``."""
+
+    def stale_routes_swept(self) -> None:
+        """See ``ImportsOwner``."""
+
+
+_NOBODY: Final[ImportsOwner] = _Nobody()
