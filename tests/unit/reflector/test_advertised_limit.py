@@ -111,6 +111,16 @@ def test_the_member_s_own_routes_are_not_sent_to_it_and_do_not_count() -> None:
     assert not batch
 
 
+def test_what_a_batch_says_stays_apart_by_whose_it_is() -> None:
+    limit = AdvertisedLimit(1, is_add_path=False)
+    batch = Batch()
+    batch.announce(MEMBER, ROUTE, [ONE])
+    batch.announce(OTHER, ROUTE, [TWO, THREE])
+    limit.admit(batch, MEMBER, is_in_doubt=False)
+    assert batch.announced == {MEMBER: {ROUTE: [ONE]}, OTHER: {ROUTE: [TWO]}}
+    assert withdrawn(limit, TWO, THREE, origin=OTHER).withdrawn == {OTHER: [TWO]}
+
+
 def test_in_doubt_what_waits_is_withdrawn() -> None:
     limit = AdvertisedLimit(1, is_add_path=False)
     batch = announced(limit, ONE, TWO, is_in_doubt=True)
