@@ -1,4 +1,4 @@
-"""BIRD's control protocol: what tools that look at BIRD read and write.
+"""BIRD's control protocol, for tools that query BIRD.
 
     <- 0001 BIRD v0.3.3+birdv1.6.8 ready.       greeting
     -> show protocols                           one command a line

@@ -26,8 +26,8 @@ class Claim:
     Args:
         control_path: Of the control socket; empty claims nothing.
 
-    Where the lock cannot be had for another reason than that somebody has it, there is no
-    claim: why a socket cannot be made there is told when it is made.
+    If the lock fails for a reason other than that another process has it, there is no
+    claim: creating the socket reports why it fails.
 
     Raises:
         ClaimError: Another daemon has it.
@@ -67,7 +67,7 @@ class Claim:
 
 
 def _is_served(path: str) -> bool:
-    """Whether somebody listens at ``path``; what cannot be asked counts as nobody."""
+    """Whether a process listens at ``path``; false if that cannot be determined."""
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.settimeout(_ACCEPT_TIMEOUT)
         try:

@@ -93,7 +93,7 @@ class ControlServer(UnixServer):
         except GoneError:
             raise
         except Exception:  # noqa: BLE001  # logged whole, and told to the client
-            # A fault of ours in one command: the client is told, all else goes on.
+            # An internal error in one command: the client gets it, all else goes on.
             _log.exception("control: %s failed", name)
             fault = ControlError("internal", f"{name} failed; see the daemon's log")
             await client.send(encode_error(request.request_id, fault))

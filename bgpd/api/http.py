@@ -90,7 +90,7 @@ class HttpServer:
         """Listen.
 
         Raises:
-            HttpError: The port cannot be had.
+            HttpError: The port is unavailable.
         """
         routes: Mapping[str, Callable[[web.Request], Awaitable[web.StreamResponse]]] = {
             "/metrics": self._metrics,

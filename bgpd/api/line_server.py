@@ -50,7 +50,7 @@ class Limits:
         request_len: Octets of a request's line.
         idle_time: Seconds without a whole request.
         stall_time: Seconds in which a client takes nothing of what waits for it.
-        max_clients: At a time; more are told so and dropped.
+        max_clients: At a time; others get an error and are disconnected.
     """
 
     request_len: int = 65536
@@ -68,7 +68,7 @@ class UnixServer(ABC):
     """
 
     title = "socket"  # in errors and the log
-    hint = ""  # what to do where the path cannot be had
+    hint = ""  # what to do if the path is unavailable
 
     def __init__(self, path: str, limits: Limits | None = None) -> None:
         self.path = path
@@ -113,7 +113,7 @@ class UnixServer(ABC):
 
     @abstractmethod
     async def greet(self, client: "Client") -> None:
-        """Say what a new client is told first."""
+        """Return the greeting for a new client."""
 
     @abstractmethod
     async def serve(self, client: "Client", line: bytes) -> None:
@@ -166,7 +166,7 @@ class UnixServer(ABC):
         """Send rows as they are made: a slice, then everybody else, then the next.
 
         ``None`` among the rows is a breath: nothing to say yet. A future is waited for; its
-        outcome is for whoever yielded it.
+        outcome is for its producer.
 
         Raises:
             GoneError: The client is.
@@ -243,7 +243,7 @@ class Client:
 
     @property
     def is_gone(self) -> bool:
-        """Whether nobody is there any more."""
+        """Whether the client is gone."""
         return self._writer.is_closing()
 
     async def lines(self) -> AsyncIterator[bytes]:
@@ -315,7 +315,7 @@ class Client:
 
 
 def _inode_of(path: str) -> int:
-    """Return the inode of a socket; 0 where there is none."""
+    """Return the inode of a socket; 0 if it does not exist."""
     try:
         found = Path(path).lstat()
     except OSError:
@@ -368,7 +368,7 @@ def _bind(sock: socket.socket, path: str) -> None:
     """Make a socket's file, with its mode from the start and through no link.
 
     bind(2) follows no link and fails where anything stands; to change the mode afterwards
-    would follow a link that somebody put in its place.
+    would follow a link planted in its place.
     """
     mask = os.umask(~SOCKET_MODE & 0o777)
     try:

@@ -1,4 +1,4 @@
-"""Figures of the daemon -> Prometheus' text, in pieces that hold nobody up.
+"""Figures of the daemon -> Prometheus text, in small pieces that do not block the loop.
 
 ``Figures`` is a plain snapshot that the daemon takes; nothing here knows where it comes
 from. One row of a table per metric; ``FiguresCollector`` is a collector in the sense of
@@ -33,7 +33,7 @@ class TableFigures(NamedTuple):
         family: Its name.
         prefixes: Prefixes in Loc-RIB.
         paths: Paths in Loc-RIB.
-        pending: Prefixes that wait to be told.
+        pending: Prefixes that wait for the next flush.
         groups: Update groups.
         members: Sessions in update groups.
         slow_peers: Those that cannot keep up at the moment.
@@ -156,13 +156,13 @@ class Figures:
         orphan_paths: Of peers without a session, that nothing keeps.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.
-        contained_faults: How often each part stumbled and stayed as it was.
+        contained_faults: How often each part had an internal error and kept its state.
         lag_worst: Longest delay of the event loop in the last minute, seconds.
         lag_p99: What 99 of 100 delays do not exceed, seconds.
         process_stalls: Times the process stood still.
         process_stall_seconds: For how long in all.
-        log_lines_lost: Log lines that nobody read in time.
-        log_lines_suppressed: Log lines told of by summaries.
+        log_lines_lost: Log lines that were not read in time.
+        log_lines_suppressed: Log lines that summaries count.
         fib: The kernel's table; ``None`` without.
         datastore: ``None`` without.
         held: Objects in force although their source has them no more, by kind.

@@ -21,7 +21,7 @@ from bgpd.texts.limits import REQUEST, TextError
 DEFAULT_PATH: Final = "/run/pybgpd/pybgpd.sock"
 PATH_VARIABLE: Final = "PYBGPD_CONTROL_PATH"  # one name for the daemon and its clients
 SHORT_PATH_VARIABLE: Final = "PYBGPD_CONTROL"  # means the same
-_MAX_SHOWN: Final = 80  # characters of what was asked
+_MAX_SHOWN: Final = 80  # characters of the request
 MAX_REQUEST_LEN: Final = REQUEST.octets  # with the line's end
 
 Row = dict[str, Any]
@@ -50,7 +50,7 @@ class ControlError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What can be asked for.
+    """A command that clients can send.
 
     Attributes:
         handle: Answers; called with arguments that were checked against ``arguments``.

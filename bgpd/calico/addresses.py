@@ -41,7 +41,7 @@ def parse_unicast(text: str) -> str:
     A link-local IPv6 address, and no other, may name its interface: ``fe80::1%eth0``.
 
     Raises:
-        ValueError: It is no such address; the text says why.
+        ValueError: It is not such an address; the text says why.
     """
     host, percent, device = text.partition("%")
     address = ip_address(format_address(parse_address(host)))
@@ -58,7 +58,7 @@ def parse_gateway(text: str) -> str:
     """Return the canonical text of a gateway.
 
     Raises:
-        ValueError: As ``parse_unicast``, or it names an interface: there is no such route.
+        ValueError: As ``parse_unicast``, or it names an interface, which a gateway cannot have.
     """
     address = parse_unicast(text)
     if "%" in address:
@@ -153,7 +153,7 @@ def whole(value: object) -> object:
     """Return a number, of text too; what else may be there is left as it is.
 
     Raises:
-        ValueError: It is true or false, or text that is no number.
+        ValueError: It is true or false, or text that is not a number.
     """
     if isinstance(value, bool):
         raise ValueError("is not a number")  # noqa: TRY004  # the caller makes it a finding

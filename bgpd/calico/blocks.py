@@ -55,7 +55,7 @@ class Block(NamedTuple):
 
         A block of one address is left to the route of the workload that has the address,
         which may run on another node: announced from the affinity alone it would draw
-        traffic to where nobody answers, or halve that of the workload.
+        traffic to a node where nothing answers, or halve that of the workload.
         """
         return self.nlri[0] < ADDRESS_OCTETS[self.family.afi] * 8
 
@@ -73,7 +73,7 @@ def parse_block(cidr: str) -> Block:
     """Return the block of a prefix's text.
 
     Raises:
-        AffinityError: It is no prefix.
+        AffinityError: It is not a prefix.
     """
     address, _, length = cidr.partition("/")
     try:
@@ -250,7 +250,7 @@ class BlockTable:
     def _assign(
         self, key: str, block: Block, assignment: Assignment | None, touched: set[Block]
     ) -> None:
-        """Take what an IPAM block says; ``None`` where there is none any more."""
+        """Set what an IPAM block says; ``None`` if the block is gone."""
         if assignment is None:
             del self._assigned_keys[key]
             self._assigned.pop(block, None)

@@ -2,7 +2,7 @@
 
 Every node decides for itself, from the same affinities and the same IPAM block, so at most
 one announces a block as a whole, without a word between them. The others announce what
-workloads they have of it one by one, so to yield loses no traffic, whoever is right.
+workloads they have of it one by one, so yielding loses no traffic, whichever node is right.
 """
 
 from collections.abc import Iterable, Mapping

@@ -37,7 +37,7 @@ def parse_duration(value: object) -> object:
     """Return whole seconds of a Go duration such as ``1m30s``, rounded as confd does.
 
     Raises:
-        ValueError: It is no duration.
+        ValueError: It is not a duration.
     """
     if not isinstance(value, str):
         return whole(value)

@@ -2,7 +2,7 @@
 
 What the models read is known from them; the tables here add what Calico has beside that,
 and Kubernetes in every object. A key that neither has counts for nothing, in Calico too,
-where nobody says so: ``holdTime`` of a BGPPeer looks as if it had been taken.
+without a warning: ``holdTime`` of a BGPPeer looks as if it had been accepted.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
@@ -122,7 +122,7 @@ def _find(
 ) -> Iterator[tuple[str, str, Iterable[str]]]:
     """Yield the path of each unknown key, the key, and those that are known beside it."""
     if not isinstance(content, dict):
-        return  # what it should be is told elsewhere
+        return  # the type error is reported elsewhere
     for name, value in content.items():
         path = f"{above}.{name}" if above else str(name)
         if name not in keys:

@@ -1,7 +1,7 @@
 """The cluster's resources as last understood, and what is wrong with each.
 
-An object that turns unreadable counts as it was last understood, until it is mended or
-deleted. So does one that can be read, but with which no plan can be made: whoever plans names
+If an object becomes unreadable, its last valid version stays in force until it is fixed or
+deleted. So does one that can be read, but makes planning fail: the planner names
 it, and it is put back to what it was when a plan last succeeded.
 """
 
@@ -18,7 +18,7 @@ from bgpd.texts.json_text import load
 from bgpd.texts.limits import VALUE, TextError
 
 _TWICE: Final = "duplicate key; the last one counts"
-_INERT: Final = frozenset({"IPReservation"})  # read only so that faults are told
+_INERT: Final = frozenset({"IPReservation"})  # read only to report errors
 
 
 class ObjectName(NamedTuple):

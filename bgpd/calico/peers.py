@@ -1,6 +1,6 @@
 """Mesh and BGPPeers to the sessions of one node, as Calico's confd makes them.
 
-The mesh joins all nodes that are no route reflectors. BGPPeers come in three passes, the
+The mesh joins all nodes that are not route reflectors. BGPPeers come in three passes, the
 first to name an address and port wins: global ones, those of this node, and *reverse* ones
 (a BGPPeer that points at this node makes it peer back). Objects are taken by name, so the
 result does not depend on their order.
@@ -239,7 +239,7 @@ class _Expansion:
                 self._note_itself(wanted)
                 return  # it would be a session with ourselves
         if remote.family not in self._own.addrs:
-            return  # no address of ours to speak from
+            return  # we have no source address
         if ("Global", remote.addr, port) not in self._wanted:
             self._wanted.setdefault((wanted.scope, remote.addr, port), wanted)
 
@@ -256,7 +256,7 @@ class _Expansion:
             yield entry[1]
 
     def _note_itself(self, wanted: Wanted) -> None:
-        """Warn where a BGPPeer is for this node alone, and names nobody but it."""
+        """Warn if a BGPPeer is for this node alone and names only this node."""
         if wanted.facts.spec.node and wanted.remote.is_explicit:
             key = resource_key("BGPPeer", wanted.source)
             text = "is this node's own address and port; no session"

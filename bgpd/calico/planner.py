@@ -1,10 +1,10 @@
 """From a cluster's objects to what one node must be and do.
 
-Three parts, each made anew only when what it rests on changed: sessions, export policies
+Three parts, each recomputed only when its inputs change: sessions, export policies
 (which name own blocks, so an affinity changes them), and the rest. Parts that did not
 change are the same objects as before, which is what makes them cheap to compare. Of
-sessions, those alone are made anew whose objects changed; nodes that have only other labels,
-which no selector in use asks for, change none.
+sessions, only those whose objects changed are recomputed; nodes with changed labels
+that no selector in use refers to change none.
 """
 
 from collections.abc import Iterable, Mapping
@@ -81,7 +81,9 @@ from rib.policy import ACCEPT_ALL, PolicySpec
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
 NODES: Final = 64  # or their sessions, looked at in one slice, a millisecond
-MOST_SELECTORS: Final = 64  # asked of each changed node, before all is planned anew
+MOST_SELECTORS: Final = (
+    64  # checked for each changed node; with more, everything is planned again
+)
 DEFAULT_INTERFACES: Final = ("-cali*", "-kube-ipvs*", "*")
 
 

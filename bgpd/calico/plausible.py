@@ -1,8 +1,8 @@
-"""Which removals from a cluster nobody can have meant.
+"""Which removals from a cluster are implausible.
 
 One row of a table a kind of objects: how many of them may be missing at a time. The tests
 count what is left, so that ten objects which ten others replace are no loss. Beside the
-table two things are looked at: whether a BGPFilter or a Secret is still referred to, and
+table two things count: whether a BGPFilter or a Secret is still referred to, and
 whether sessions would be left without the last BGPPeer.
 
 An object may also be there and say nothing any more: a Node without BGP addresses, an
@@ -38,9 +38,9 @@ SERVICES: Final = "Services"
 SLICES: Final = "EndpointSlices"
 WORKLOADS: Final = "local workloads"
 
-_MANY: Final = 100  # objects of which a quarter is a loss that nobody means
+_MANY: Final = 100  # objects of which a quarter is an implausible loss
 _SOME: Final = 10
-_SLICE: Final = 64  # objects that are looked at in one slice, some 0.3 ms
+_SLICE: Final = 64  # objects checked in one slice, some 0.3 ms
 
 Limit = Callable[[int, int], bool]
 
@@ -247,7 +247,7 @@ class SideRules:
         return kind == SECRETS and key not in self.needed
 
     def is_urgent(self, kind: str) -> bool:
-        """Return whether traffic would be drawn to where nobody serves it."""
+        """Return whether the object attracts traffic that nothing would serve."""
         return kind != SECRETS
 
     def is_implausible(
@@ -257,7 +257,7 @@ class SideRules:
         in_force: Mapping[str, Mapping[str, object]],
         leaving: Mapping[str, Collection[str]],
     ) -> bool:
-        """Return whether nobody can have meant that these are removed; see ``Rules``."""
+        """Return whether the removal of these is implausible; see ``Rules``."""
         del leaving
         if kind == SECRETS:
             return any(key in self.needed for key in missing)
@@ -270,7 +270,7 @@ class SideRules:
 
 
 class EventGuard:
-    """A cluster's events, without the removals that nobody can have meant.
+    """A cluster's events, without implausible removals.
 
     While nothing is kept apart, each event comes out as the object that went in. The work
     for ``Changes`` grows with what they name.

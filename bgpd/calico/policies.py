@@ -226,7 +226,7 @@ def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
         terms.append(Term("next hop is reached by WireGuard", _REJECT, match))
     pools = _pools_terms(family, facts)
     if pools:
-        # A router among the workloads: whoever makes the ways to other nodes, Felix or
+        # A router among the workloads: the program that makes the routes to other nodes, Felix or
         # the tunnel, knows nothing of what is behind it, and no tunnel leads there.
         terms += [
             Term(

@@ -31,7 +31,7 @@ from rib.policy import ACCEPT_ALL, Policy, Verdict, compile_policy
 Number = Annotated[int, Field(ge=0, le=0xFFFFFFFF)]
 
 PREFERENCE: Final = 100  # BIRD's, of a route from a peer without a weight
-ASSUMED_LOCAL_PREF: Final = 100  # on external sessions, and where there is none
+ASSUMED_LOCAL_PREF: Final = 100  # on external sessions, and for routes without one
 _KINDS: Final = {
     "static": SourceKind.LOCAL,
     "direct": SourceKind.KERNEL,
@@ -69,7 +69,7 @@ class _Route(NamedTuple):
 
 
 def show_probes(case: Case) -> Json:
-    """Return what becomes of each route of a case, as JSON has it.
+    """Return what happens to each route of a case, as in JSON.
 
     Raises:
         CaseError: A route cannot be read.

@@ -1,10 +1,10 @@
-"""Removals that nobody can have meant: kept apart until they are confirmed or undone.
+"""Implausible removals: held until they are confirmed or undone.
 
 A datastore that was wiped, restored from an old copy, or mounted empty says what no
 operator would: that the own node, or most of a kind of objects, is gone. To follow it is
 an outage. So a removal does not take effect at once. It waits until none has followed it
 for a moment; what waited together is then judged together. A plausible batch goes through, an implausible one is held: what was removed stays in force until it comes back,
-until somebody confirms that it is gone, or until the hold's time is over.
+until an operator confirms that it is gone, or until the hold's time is over.
 
 This is the mechanism alone, for objects of any source; ``Rules`` say what is plausible.
 Pure: ``now`` is an argument, in monotonic seconds, and deadlines are values.
@@ -53,7 +53,7 @@ class Rules(Protocol[V_contra]):
         in_force: Mapping[str, Mapping[str, V_contra]],
         leaving: Mapping[str, Collection[str]],
     ) -> bool:
-        """Return whether nobody can have meant that these are removed.
+        """Return whether the removal of these is implausible.
 
         Args:
             kind: Of the objects in question.
@@ -141,7 +141,7 @@ class Hold(Generic[V]):
         held: What is missing.
         size: Objects that were ever held by it.
         cause: Why it will end at ``until``.
-        returned_at: When something came back and nobody looked yet at what is left.
+        returned_at: When something came back and the rest is not checked yet.
     """
 
     since: float
@@ -184,7 +184,7 @@ class _Waiting(Generic[V]):
         is_urgent: All of them were of kinds whose removal is urgent.
         is_confirmed: It takes effect, whatever it is.
         is_doubted: It is implausible, however little of it is left.
-        is_new: Nobody has asked yet whether all of it is plausible.
+        is_new: Not checked yet for plausibility as a whole.
     """
 
     began: float = 0.0
@@ -288,7 +288,7 @@ class RemovalGuard(Generic[V]):
         return False
 
     def forget(self, key: str, now: float) -> None:
-        """Drop an object without any judgement: nobody asks for it any more."""
+        """Drop an object unchecked: it is no longer needed."""
         kind = self._rules.kind_of(key)
         if key in self._missing.get(kind, ()):
             self._restore(kind, key, now)
@@ -311,7 +311,7 @@ class RemovalGuard(Generic[V]):
         return counts
 
     def set_hold_time(self, seconds: float) -> None:
-        """Hold for another time than so far, counted from when each hold began."""
+        """Change the hold time, counted from the beginning of each hold."""
         for hold in self._holds:
             hold.until += seconds - self._hold_time
         self._hold_time = seconds

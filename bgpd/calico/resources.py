@@ -210,7 +210,7 @@ class IpPool(Resource):
 
 
 class IpReservationSpec(Resource):
-    """``IPReservation.spec``; of no effect on BGP, read so that faults are told."""
+    """``IPReservation.spec``; without effect on BGP, parsed only to report errors."""
 
     reserved_cidrs: tuple[Cidr, ...] = Field(default=(), alias="reservedCIDRs")
 

@@ -124,11 +124,11 @@ class ServiceTable:
         return tuple(self._warnings.values())
 
     def follow(self, ranges: ServiceRanges) -> None:
-        """Announce by other ranges than so far."""
+        """Switch to a new set of service ranges."""
         finish(self.follow_in_slices(ranges))
 
     def follow_in_slices(self, ranges: ServiceRanges) -> Slices[None]:
-        """Announce by other ranges than so far; services may change meanwhile."""
+        """Switch to a new set of service ranges in slices; services may change meanwhile."""
         if ranges == self._ranges:
             return
         self._ranges = ranges

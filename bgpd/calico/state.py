@@ -4,7 +4,7 @@
 ``desired`` is a function of what was applied and nothing else, so a consumer compares it
 with what runs and needs no history (level-triggered). The one exception protects running
 networks: an object, or a field, that turns unreadable counts as it was last understood
-until it is mended or deleted, and so does one with which no plan can be made.
+until it is fixed or deleted, and so does one that makes planning fail.
 
 An affinity event costs microseconds: ``apply`` says which nodes' blocks it touched, and
 ``originated`` of the own node is all that must be compared then. An object whose value is

@@ -7,7 +7,7 @@ or whom an object is about cannot be left out without making it another object, 
 what guards a session or a pool: then the whole is refused.
 
 Filters are refused as a whole too. One that was never understood is *closed*: what gets
-as far as its first bad rule is rejected, since nobody knows what the rule would have kept
+as far as its first bad rule is rejected, since we do not know what the rule would have kept
 out. Leaving it out would open what its author wanted guarded.
 """
 
@@ -21,7 +21,7 @@ from bgpd.calico.filters import BgpFilter
 from bgpd.calico.resources import MODELS
 from bgpd.calico.warnings import ObjectWarning
 
-_MAX_TRIES: Final = 32  # bad fields of one object; it is no object of ours with more
+_MAX_TRIES: Final = 32  # bad fields of one object; with more it is not usable
 
 # Without these an object would be another one, or guard nothing.
 _NEEDED: Final[Mapping[str, frozenset[str]]] = {

@@ -130,7 +130,7 @@ class Topology:
         return self._before is other
 
     def forget_before(self) -> None:
-        """Let go of the view that this one follows, once nobody compares them."""
+        """Release the previous view, once the comparison is done."""
         self._before = None
         self._older = {}
 

@@ -132,7 +132,7 @@ def expand(line: str) -> str:
     """Return a command with each of its words in full, as BIRD's clients do.
 
     Args:
-        line: As typed; arguments stay as they are.
+        line: As typed; arguments stay unchanged.
 
     Raises:
         CommandError: Several commands begin so, or none does.

@@ -28,7 +28,7 @@ class Conversation:
         path: Its socket.
 
     Raises:
-        OSError: Nobody answers there.
+        OSError: No process answers there.
     """
 
     def __init__(self, path: str) -> None:

@@ -383,7 +383,7 @@ def _run_daemon(
     except MisconfigurationError as error:
         _fail(str(error), EXIT_CONFIG)
     except (StartError, FibError, OSError) as error:
-        say_last(f"pybgpd: {error}")  # not by click: whoever reads may be stuck
+        say_last(f"pybgpd: {error}")  # not by click: the reader may be stuck
         code = EXIT_FAILED
     except KeyboardInterrupt:
         code = 0

@@ -30,7 +30,7 @@ class Surroundings(NamedTuple):
     Attributes:
         socket_folders: Searched in turn for the sockets of BIRD.
         node_name_file: Written when the node started; its age counts.
-        services: runit's folder of services; without it none is looked at.
+        services: runit's folder of services; without it none is checked.
     """
 
     socket_folders: Sequence[Path] = SOCKET_FOLDERS
@@ -153,7 +153,7 @@ def _ask(family: Family, around: Surroundings, command: str) -> Iterator[str]:
     """Ask one thing; yield the lines of the answer as they come, the greeting first.
 
     Raises:
-        OSError: There is nobody to ask, or no answer in time.
+        OSError: There is no daemon, or no answer in time.
     """
     paths = [folder / f"{family.daemon}.ctl" for folder in around.socket_folders]
     path = next((path for path in paths if path.exists()), paths[-1])

@@ -15,7 +15,7 @@ _SAYS_NOTHING: Final = ("attribute [", "error ")  # unknown to ExaBGP, or malfor
 def explain(unknown: Iterable[dict[str, Any]]) -> list[str]:
     """Return a line for each attribute of ``describe``'s ``unknown`` list.
 
-    What ExaBGP does not know either, or cannot read, is told by its number and octets.
+    What ExaBGP does not know either, or cannot read, appears as its number and octets.
     """
     entries = list(unknown)
     decode = _decoder() if entries else None
@@ -36,7 +36,7 @@ def _line(entry: dict[str, Any], decode: Any) -> str:  # noqa: ANN401  # ExaBGP 
 
 
 def _decoder() -> Any:  # noqa: ANN401  # ExaBGP is untyped
-    """Return ExaBGP's decoder of one attribute; ``None`` where it cannot be had."""
+    """Return ExaBGP's decoder of one attribute; ``None`` if it is unavailable."""
     try:
         from exabgp.bgp.message.direction import Direction  # noqa: PLC0415
         from exabgp.bgp.message.open.asn import ASN  # noqa: PLC0415

@@ -26,7 +26,7 @@ output_option = click.option(
 
 
 def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
-    """Yield the rows of an answer; end the program where there is none.
+    """Yield the rows of an answer; exit if there is no answer.
 
     Arguments that are ``None`` or false are left out; underscores become hyphens.
     """

@@ -232,7 +232,7 @@ def print_table(
     Args:
         columns: What is shown.
         rows: Taken one by one, once the first ones are measured.
-        empty: Said on standard error where there are none.
+        empty: Printed to standard error if there are none.
     """
     rest = iter(rows)
     first = list(islice(rest, MEASURED))

@@ -45,7 +45,7 @@ class Cluster:
     Attributes:
         latest: What the node must be; ``None`` before the datastore has said so.
         changed_at: When that last changed, on the loop's clock; 0 for never.
-        holds: What is held because nobody can have meant its removal.
+        holds: Objects that are held because their removal is implausible.
 
     Raises:
         MisconfigurationError: There is no such datastore.

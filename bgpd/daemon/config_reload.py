@@ -2,7 +2,7 @@
 
 A process of its own reads it, and what it comes to is taken in, compared and applied a few
 milliseconds at a time. Whatever goes wrong with reading is one answer: nothing has changed,
-and why. Whoever asks, a signal, a command or a changed file, goes this one way.
+and why. A signal, a command and a changed file all go this one way.
 """
 
 import asyncio
@@ -18,7 +18,7 @@ from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
 from bgpd.worker import Worker, WorkerError
 
-if TYPE_CHECKING:  # a reflector without a file shall not load the file's models
+if TYPE_CHECKING:  # a reflector without a file must not load the file's models
     from bgpd.config.reading import Source
 
 MAX_LINES: Final = 500  # of steps, in an answer and in the log
@@ -126,14 +126,16 @@ class ConfigReload:
         first, *others = self.refusal.splitlines()
         more = f" (and {len(others)} more lines)" if others else ""
         moment = utc(self.refused_at)
-        return [f"configuration rejected at {moment}, the former holds: {first}{more}"]
+        return [
+            f"configuration rejected at {moment}, the previous one stays in force: {first}{more}"
+        ]
 
     async def _read_and_apply(self) -> list[str]:
         settings = await self._read()
         try:
             return await self._apply(settings)
         except Exception as error:
-            # Each step has a border of its own: this is a fault of ours.
+            # Each step has a border of its own: this is an internal error.
             _log.exception("applied only part of the configuration")
             text = f"applied only in part: {type(error).__name__}: {error}"
             raise ReloadError(text) from error
@@ -183,6 +185,6 @@ def utc(seconds: float) -> str:
 
 
 def capped(lines: list[str]) -> list[str]:
-    """Return lines, so many that somebody may read them."""
+    """Return as many lines as a person may read."""
     more = len(lines) - MAX_LINES
     return lines if more <= 0 else [*lines[:MAX_LINES], f"and {more} more"]

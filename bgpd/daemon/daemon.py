@@ -36,7 +36,7 @@ from bgpd.speaker.selection_deferral import Report
 from bgpd.speaker.speaker import Speaker
 from bgpd.worker.turns import collect, in_turns
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
     from bgpd.config.reading import Source
     from bgpd.daemon.cluster import Cluster
@@ -51,7 +51,7 @@ class Ending:
     """What is left behind at the end.
 
     Attributes:
-        is_restart: Peers shall keep our routes.
+        is_restart: Peers are to keep our routes.
         flushes: The kernel's routes go.
         text: For the peers' operators (RFC 9003).
     """
@@ -65,10 +65,10 @@ class Daemon:
     """One running daemon.
 
     Args:
-        settings: What it shall do.
-        source: What is read again; ``None`` where there is nothing to read.
+        settings: Its settings.
+        source: What a reload reads; ``None`` without a file.
         files: What the settings came from; a change of one reloads.
-        must_listen: A port that cannot be had ends the start; otherwise the daemon goes
+        must_listen: An unavailable port ends the start; otherwise the daemon goes
             on with the connections it makes itself.
         startup_claim: What was claimed already, and listens; else ``run`` sees to it.
 
@@ -76,8 +76,8 @@ class Daemon:
         border: Around parts of a plan that may be at fault, counted.
         started: Set when everything was there and sessions may come up.
         reloading: How the configuration is read again.
-        cluster: What follows the datastore; ``None`` where there is none to follow.
-        running: ``None`` until it is known who we are.
+        cluster: What follows the datastore; ``None`` without one.
+        running: ``None`` until our identity is known.
     """
 
     def __init__(
@@ -107,7 +107,7 @@ class Daemon:
 
         Raises:
             StartError: It cannot start.
-            FibError: The kernel's table cannot be had.
+            FibError: The kernel's table is unavailable.
         """
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -164,7 +164,7 @@ class Daemon:
 
         Raises:
             MisconfigurationError: Nothing says who.
-            FibError: The kernel's table cannot be had.
+            FibError: The kernel's table is unavailable.
         """
         if identify(self.settings, self.latest) is None:
             raise MisconfigurationError(
@@ -217,7 +217,7 @@ class Daemon:
 
     @property
     def speaker(self) -> Speaker | None:
-        """Tables and peers; ``None`` until it is known who we are."""
+        """Tables and peers; ``None`` until our identity is known."""
         return None if self.running is None else self.running.speaker
 
     @property
@@ -316,7 +316,7 @@ class Daemon:
         self._stop.set()
 
     def _usual_ending(self) -> Ending:
-        """Return what a signal leaves behind: who forwards no longer is kept by nobody."""
+        """Return what a signal leaves behind: no peer keeps routes of a node that stops forwarding."""
         has_kernel = self._in_force.first.fib.is_enabled
         flushes = has_kernel and not self.settings.fib.persist
         return Ending(

@@ -34,7 +34,7 @@ class ListenRetry:
         self._retry: asyncio.TimerHandle | None = None
 
     def follow(self, addresses: Iterable[str], port: int) -> None:
-        """Listen there and nowhere else; what cannot be had now is tried again later."""
+        """Listen there and nowhere else; retry later what is unavailable now."""
         self.close()
         self._wanted = [(address, port) for address in addresses]
         for place in set(self._listener.addresses) - set(self._wanted):
@@ -44,7 +44,7 @@ class ListenRetry:
             _log.warning("%s", text)
 
     def missing(self) -> list[str]:
-        """Return what is said of addresses that no interface has; nobody can call there."""
+        """Return warnings about addresses that no interface has; no peer can connect there."""
         return [
             f"listening on {address} port {port}, but no interface has {address} yet"
             for address, port in self._listener.addresses

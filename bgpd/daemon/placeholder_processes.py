@@ -16,7 +16,7 @@ from typing import Final
 from bgpd.runtime.supervisor import describe
 
 SHELL: Final = "/bin/sh"
-# SIGHUP to BIRD means "reload" to old scripts; it shall not end the name.
+# SIGHUP to BIRD means "reload" to old scripts; it must not end the placeholder.
 SCRIPT: Final = 'trap "" HUP; read -r _'
 FIRST_PAUSE: Final = 1.0  # seconds until an ended one is started again
 LONGEST_PAUSE: Final = 60.0

@@ -25,7 +25,7 @@ from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
 from bgpd.speaker.self_sessions import sessions_with_itself
 from bgpd.speaker.speaker import FAMILIES, Speaker
 
-if TYPE_CHECKING:  # a reflector without datastore shall not load Calico's models
+if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
 
@@ -187,13 +187,13 @@ class Running:
         """End in the order of the start, reversed; routes stay for a successor.
 
         Args:
-            is_restart: Peers shall keep our routes.
+            is_restart: Peers are to keep our routes.
             flushes: The kernel's routes go.
             text: For the peers' operators (RFC 9003).
         """
         await self._memory.close(forgets=not is_restart)
         if not flushes:
-            # What becomes of the sessions must not reach the kernel any more.
+            # The end of the sessions must not reach the kernel any more.
             await self.forwarding.close(flush=False)
         await self.speaker.close(is_restart=is_restart, text=text)
         if flushes:

@@ -1,4 +1,4 @@
-"""What systemd is told by the process it started (sd_notify(3)): ready, stopping, alive.
+"""Notifications to systemd from the process that it started (sd_notify(3)): ready, stopping, alive.
 
 A datagram of ``KEY=VALUE`` lines goes to the unix socket that ``NOTIFY_SOCKET`` names.
 Nothing is sent where the variable is not set, and a manager that does not listen never
@@ -15,7 +15,7 @@ MICROSECONDS: Final = 1_000_000
 
 
 class ServiceManager:
-    """The manager that started this process, if it wants to be told.
+    """The manager that started this process, if it wants notifications.
 
     Args:
         address: Of its socket; a leading ``@`` is Linux' abstract namespace, empty is no
@@ -33,7 +33,7 @@ class ServiceManager:
         """Return the manager that ``environment`` tells of.
 
         A watchdog meant for another process (``WATCHDOG_PID``) is not ours to feed, and a
-        value that is no number counts as none.
+        value that is not a number counts as none.
         """
         address = environment.get("NOTIFY_SOCKET", "")
         usec = environment.get("WATCHDOG_USEC", "")
@@ -43,7 +43,7 @@ class ServiceManager:
 
     @property
     def is_there(self) -> bool:
-        """Whether anybody wants to be told."""
+        """Whether a manager wants notifications."""
         return bool(self._address)
 
     def tell(self, **values: object) -> None:
@@ -67,7 +67,7 @@ class ServiceManager:
 def of_this_process() -> ServiceManager:
     """Return the manager of this process.
 
-    Its variables leave the environment: no child shall speak for us.
+    Its variables leave the environment: no child must speak for us.
     """
     manager = ServiceManager.of(os.environ, os.getpid())
     for name in ("NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"):

@@ -1,4 +1,4 @@
-"""The servers by which a daemon is looked at: control socket, BIRD's sockets, HTTP."""
+"""The servers for observing a daemon: control socket, BIRD's sockets, HTTP."""
 
 from typing import TYPE_CHECKING, Protocol
 
@@ -42,11 +42,11 @@ class ServedDaemon(DaemonState, ProcessState, Protocol):
 class Servers:
     """Starts and ends what others ask a daemon through.
 
-    Routing does not wait for those who watch it: a server that cannot be had now is tried
+    Routing does not wait for monitoring: a server that cannot start now is tried
     again, unless another daemon has its place.
 
     Args:
-        daemon: What is asked about.
+        daemon: The daemon to report on.
         supervisor: Tries again.
     """
 

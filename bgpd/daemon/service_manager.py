@@ -1,6 +1,6 @@
 """What goes along with a running daemon and is no part of BGP.
 
-The service manager is told how it stands with us and that the event loop still turns;
+The service manager learns our state and that the event loop still runs;
 tools that look for processes by name find them.
 """
 

@@ -44,7 +44,7 @@ class StartupClaim:
         self._claim = Claim(control_path)
 
     def listen(self, places: Iterable[Place]) -> None:
-        """Listen where that is possible; what keeps it from others is told later."""
+        """Listen where that is possible; later code reports the other failures."""
         for place in places:
             if place in self.sockets:
                 continue
@@ -58,12 +58,12 @@ class StartupClaim:
                 self.sockets[place] = sock
 
     def hand_over(self) -> dict[Place, Socket]:
-        """Return the sockets; from here on they are whoever's asked."""
+        """Return the sockets; the caller owns them from here on."""
         given, self.sockets = self.sockets, {}
         return given
 
     def close(self) -> None:
-        """Give up the place, and close what nobody took."""
+        """Give up the place, and close sockets that were not taken."""
         for sock in self.hand_over().values():
             sock.close()
         self._claim.release()

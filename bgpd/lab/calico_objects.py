@@ -84,7 +84,7 @@ class Objects:
     """What is stored of a cluster, from the point of view of one node."""
 
     def __init__(self, items: Mapping[str, bytes], node: str) -> None:
-        """Read keys and values; what is no JSON object is left out.
+        """Read keys and values; skip what is not a JSON object.
 
         Args:
             items: Key to value, as stored.

@@ -95,7 +95,7 @@ class Demo:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Take the lab away, unless it succeeded and shall be kept."""
+        """Remove the lab, unless it succeeded and is to be kept."""
         if self._is_kept and kind is None:
             self._tell_kept()
             return

@@ -162,7 +162,7 @@ def outside() -> Object:
 def gateway_peer(gateway: tuple[str, ...], asn: int) -> Object:
     """Return the peering of the reflectors with a gateway.
 
-    A reflector passes no packets, so a gateway outside the AS is told the nodes' own
+    A reflector forwards no packets, so a gateway outside the AS gets the nodes' own
     addresses: the next hop is kept.
     """
     spec = {

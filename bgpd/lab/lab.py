@@ -63,7 +63,7 @@ class Lab:
 
         Args:
             topology: What to build.
-            is_kept: It stays when its process ends, until somebody removes it.
+            is_kept: It stays when its process ends, until a user removes it.
             lab_id: From ``new_lab_id``, where its folder must be known beforehand.
         """
         self.topology = topology
@@ -92,7 +92,7 @@ class Lab:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Take it down, unless it shall be kept."""
+        """Take it down, unless it is to be kept."""
         if not self._state.is_kept:
             self.down()
 

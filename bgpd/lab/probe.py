@@ -18,7 +18,7 @@ _END_TIME = LATE_TIME + 5.0  # seconds for the pinger to report, on a busy machi
 
 
 class Probe:
-    """A ping that runs until it is asked for its report."""
+    """A ping that runs until its report is requested."""
 
     def __init__(
         self,

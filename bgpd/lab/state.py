@@ -72,7 +72,7 @@ class LabState:
 
     @property
     def is_orphan(self) -> bool:
-        """Whether its owner is gone and nobody asked for it to stay."""
+        """Whether its owner is gone and it is not to be kept."""
         return not self.is_kept and start_time(self.owner_pid) != self.owner_start
 
     def save(self) -> None:
@@ -82,7 +82,7 @@ class LabState:
 
 
 def read_states() -> list[LabState]:
-    """Return all recorded labs; a record that cannot be read is passed over."""
+    """Return all recorded labs; skip unreadable records."""
     found = []
     for path in sorted(state_folder().glob("*.json")):
         with contextlib.suppress(OSError, ValueError, TypeError):
@@ -112,7 +112,7 @@ def remove(state: LabState) -> None:
     lines = [f"netns del {name}" for name in existing]
     try:
         batch(lines)
-    except LabError:  # somebody else removed one of them: take the rest one by one
+    except LabError:  # another process removed one of them: take the rest one by one
         for line in lines:
             with contextlib.suppress(LabError):
                 batch([line])

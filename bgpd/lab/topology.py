@@ -171,9 +171,9 @@ class RouterModel(_Strict):
         has_fib: Whether routes go to the kernel.
         hold_time: Seconds.
         has_graceful_restart: Whether RFC 4724 is offered, where the maker has a switch.
-        restart_time: Seconds that others shall keep its routes, where the maker has a
+        restart_time: Seconds that others are to keep its routes, where the maker has a
             switch.
-        long_lived_stale_time: Seconds for which they shall keep them after that
+        long_lived_stale_time: Seconds for which they are to keep them after that
             (RFC 9494), where the maker has a switch; 0 is not at all.
         connect_retry: Seconds between attempts to connect, where the maker has a switch;
             a lab is quick by default, routers as they are delivered take 120.

@@ -14,20 +14,22 @@ from typing import Any, Final
 from bgpd.runtime.out_of_memory import OutOfMemory
 from reflector.pending import PendingChanges
 
-# Allocations less frees since the last look at young objects. Tables hold few objects that the
-# collector tracks, but path sets and attributes count: a look at all of them takes 0.3 s for a
-# full table from two gateways, so that is never due in the midst of work. The young are looked
-# at once each, after a flush, when little is half-done, or not at all where a table grows; in the
-# midst of a turn only if it makes very many. What is left of them is looked at once more, all
-# that some looks left together: that finds what was under way when it was young. A process
-# that is always at work looks at everything, too, where that is not much.
+# Allocations minus frees since the last collection of the youngest generation. Tables hold few
+# objects that the collector tracks, but path sets and attributes count: a full collection takes
+# 0.3 s for a full table from two gateways, so it must never happen in the midst of work. Each young
+# object is scanned once, after a flush, when little is half-done, or not at all while a table
+# grows; in the midst of a turn only if the turn makes very many. The survivors of several such
+# collections are scanned once more together, which finds what was in use when it was young. A process
+# that is always busy also runs a full collection if there are few objects.
 YOUNG: Final = 5_000  # a millisecond
 NEARLY: Final = 0.9  # of the young, the share that is nearly all
 GC_THRESHOLDS: Final = (4 * YOUNG, 0, 1_000_000_000)
 WORTH_COLLECTING: Final = 2_000  # at rest
-MIDDLE: Final = 4  # looks at the young before one at what they left, some milliseconds
-FULL_INTERVAL: Final = 3600.0  # seconds between looks at everything
-AT_ONCE: Final = 150_000  # objects looked at in the midst of work, some 25 ms
+MIDDLE: Final = 4  # young collections before one of their survivors, some milliseconds
+FULL_INTERVAL: Final = 3600.0  # seconds between full collections
+AT_ONCE: Final = (
+    150_000  # objects that a full collection may scan in the midst of work, some 25 ms
+)
 
 _looked_at = 0.0  # monotonic seconds, of the last look at everything
 _looks = 0  # at the young since the last one at what they left
@@ -45,7 +47,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
         except MemoryError:
             exhaustion.end()
             raise
-    gc.freeze()  # or a large table is looked at for half a second, before it is dropped
+    gc.freeze()  # or the collector scans a large table for half a second before it goes
     return code
 
 
@@ -73,11 +75,11 @@ def has_many_young() -> bool:
 
 
 def collect_young(wanted: int = 0) -> bool:
-    """Look for garbage among the young objects, if they are many; tell whether they were.
+    """Collect the youngest generation if it is large; return whether it was.
 
     Args:
-        wanted: How many were made since the last look that are no garbage. Where they are
-            nearly all, none is looked at until everything is.
+        wanted: How many objects made since the last collection are in use. If they are
+            nearly all, none is scanned before the next full collection.
     """
     global _looks  # noqa: PLW0603  # as the collector, there is one for a process
     if not has_many_young():
@@ -94,22 +96,22 @@ def collect_young(wanted: int = 0) -> bool:
         _looks = 0
         if gc.get_count()[2] <= MIDDLE:
             gc.collect()
-        gc.freeze()  # what work made in one go is too much to be looked at in one go
+        gc.freeze()  # what work made in one go is too much to scan in one go
     return True
 
 
 def collect_made(pending: PendingChanges) -> None:
-    """Look for garbage after a flush, of which nothing is left by now."""
+    """Collect garbage after a flush, when nothing of it is left."""
     if collect_young(pending.made):
         pending.made = 0
 
 
 def keep_young() -> None:
-    """Take many young objects for wanted, at next to no cost.
+    """Treat the young objects as in use, at next to no cost.
 
-    For work that makes what it keeps, such as a cluster's plan: a look at what one turn of it
-    made takes up to 0.1 s and finds nothing. What is garbage after all waits for the look at
-    everything.
+    For work that makes what it keeps, such as a cluster's plan: a collection after one turn
+    takes up to 0.1 s and finds nothing. The little garbage waits for the next full
+    collection.
     """
     if has_many_young():
         gc.freeze()

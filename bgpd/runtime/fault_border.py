@@ -1,6 +1,6 @@
-"""Where what one part stumbles over ends: the others go on, and people are told.
+"""Contains the internal error of one part: the others go on, and the log reports it.
 
-A fault behind a border is one of ours that some object of the cluster, or some answer of the
+A fault behind a border is a bug that some object of the cluster, or some answer of the
 kernel, has brought to light. The part keeps its previous state, which for routing is nearly always
 better than an end of the daemon, on every node at once.
 """
@@ -17,8 +17,8 @@ class FaultBorder:
     """Catches what parts raise.
 
     Attributes:
-        faults: What each part that is at fault now last stumbled over.
-        counts: How often each part did, ever.
+        faults: The present error of each failed part.
+        counts: How often each part has failed.
     """
 
     def __init__(self) -> None:

@@ -1,7 +1,7 @@
 """Batches of which an element may be at fault: the others are acted on all the same.
 
-A peer, a prefix or a family that brings a fault of ours to light must not cost the others
-what they were about to be told. Memory that has run out is nobody's fault and no element's:
+A peer, a prefix or a family that brings a bug to light must not cost the others
+their updates. Running out of memory is not the fault of any element:
 it goes on its way, and ends the process (``bgpd.runtime.out_of_memory``).
 """
 
@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 from rib.change import Change
 
 MOST_FAULTS: Final = 16
-"""Of one batch, that are looked for: where more are at fault, something else is, and the
-search for each would hold the loop."""
+"""Of one batch, at most so many failing elements are searched: if more fail, the cause is
+elsewhere, and the search would block the loop."""
 
 _log = logging.getLogger(__name__)
 

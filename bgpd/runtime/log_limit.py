@@ -6,7 +6,7 @@ counted, and told by one line an interval for as long as they come:
 
     where in the program -> whom it is about -> why
 
-Each level has a bound, so that neither thousands of peers nor reasons that somebody makes up
+Each level has a bound, so that neither thousands of peers nor made-up reasons
 can fill the log, or memory: what is beyond it is counted together.
 """
 
@@ -17,7 +17,7 @@ BURST: Final = 10  # lines alike within an interval that are all written
 MOST_SUBJECTS: Final = 1000  # of one place, within an interval
 MOST_REASONS: Final = 5  # of one subject
 MOST_KINDS: Final = 4096  # remembered in all, some 400 octets each
-_PART_LEN: Final = 100  # characters by which subjects and reasons are told apart
+_PART_LEN: Final = 100  # characters that distinguish subjects and reasons
 
 
 class Kind(NamedTuple):
@@ -26,7 +26,7 @@ class Kind(NamedTuple):
     Attributes:
         place: In the program: file and line.
         subject: Whom it is about: a peer, an object, a client.
-        reason: Why; empty where there is one only.
+        reason: Why; empty if there is only one.
     """
 
     place: tuple[str, int]
@@ -135,7 +135,7 @@ class LogLimit:
         return kind
 
     def summaries(self, now: float, *, at_once: bool = False) -> list[Summary]:
-        """Return what is to be told of lines that were counted; forget what has ended.
+        """Return summaries of suppressed lines; forget what has ended.
 
         Args:
             now: Monotonic seconds.

@@ -172,7 +172,7 @@ class DaemonHandler(logging.Handler):
         self.writer.put(octets, is_important=record.levelno >= logging.WARNING)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Count a line that cannot be made: there is nobody to be told by another way."""
+        """Count a line that cannot be formatted: there is no other way to report it."""
         self.writer.put(f"cannot format a log line of {record.name}\n".encode())
 
     def _lost(self, count: int, reason: str) -> bytes:
@@ -208,8 +208,8 @@ class LogFigures(NamedTuple):
     """What did not get into the log line by line.
 
     Attributes:
-        lost: Lines that nobody read in time, or that could not be written.
-        counted: Lines that came too often, and are told of by summaries.
+        lost: Lines that were not read in time, or could not be written.
+        counted: Lines that came too often, which summaries count.
     """
 
     lost: int = 0

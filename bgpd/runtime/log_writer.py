@@ -1,6 +1,6 @@
 """Lines on their way to a descriptor that may take none: a full pipe, a full disk.
 
-The event loop must never wait for whoever reads the log. Lines go through a queue of bounded
+The event loop must never wait for the reader of the log. Lines go through a queue of bounded
 size to a thread, which alone may wait. What finds no room is counted, and so is what the
 kernel refuses; how many were lost, and why, is the next line that gets through.
 """
@@ -14,8 +14,8 @@ from typing import Final
 
 QUEUE_OCTETS: Final = 1 << 20  # some 8,000 lines
 IMPORTANT_SHARE: Final = 0.5
-"""Of the queue that only warnings and what is worse may fill: a flood of lesser lines shall
-not keep from the log what it is a sign of."""
+"""Part of the queue for warnings and errors only: a flood of lesser lines must
+not displace the warnings about its cause."""
 BATCH_OCTETS: Final = 1 << 16  # written in one go: what a pipe takes
 TICK: Final = 1.0  # seconds
 FLUSH_TIME: Final = 1.0  # seconds that an end waits for the reader, at most
@@ -50,7 +50,7 @@ class LogWriter:
         self._changed = threading.Condition()
         self._queue: deque[bytes] = deque()
         self._size = 0  # octets in the queue
-        self._untold = 0  # lines lost that no line has told of
+        self._untold = 0  # lost lines not reported yet
         self._reason = ""
         self._is_writing = False
         self._is_closing = False
@@ -127,7 +127,7 @@ class LogWriter:
             while left:
                 try:
                     left = left[os.write(self._descriptor, left) :]
-                except BlockingIOError:  # somebody who shares it made it so
+                except BlockingIOError:  # a process that shares it made it so
                     asked = poll()
                     asked.register(self._descriptor, POLLOUT)
                     asked.poll(TICK * 1000)

@@ -1,7 +1,7 @@
-"""Reading a file that somebody else writes.
+"""Reading files that other programs write.
 
 Only regular files within a limit are read. A FIFO, a device, a socket or a folder in a file's
-place is told at once; a file that grows while it is read, or has no size (``/proc``), is read
+place is reported at once; a file that grows while it is read, or has no size (``/proc``), is read
 up to the limit. Links are followed: Kubernetes' mounted files are links.
 """
 
@@ -83,7 +83,7 @@ def check_regular(path: Path | str, limit: int) -> None:
     Raises:
         NoFileError: It is no regular file.
         LimitError: It is larger.
-        OSError: It cannot be looked at.
+        OSError: It cannot be examined.
     """
     _check(os.stat(path), path, limit)  # noqa: PTH116  # text or path
 

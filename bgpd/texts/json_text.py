@@ -1,8 +1,8 @@
 """JSON text to plain values, within limits. Pure.
 
 Stricter than the library's reader, as Go's is: no NaN and Infinity, UTF-8 alone, halves of
-characters become U+FFFD. A key that stands twice is no error, for the last one counts there
-too; it is told.
+characters become U+FFFD. A duplicate key is not an error, for the last one counts there
+too; it is reported.
 """
 
 import json
@@ -17,7 +17,7 @@ from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
 _STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
-_MAX_DOUBLED: Final = 8  # told of one text
+_MAX_DOUBLED: Final = 8  # reported for one text
 _Doubled = tuple[dict[str, object], list[str]]
 
 
@@ -26,7 +26,7 @@ class Loaded(NamedTuple):
 
     Attributes:
         value: Plain values.
-        doubled: Paths, as ``spec.rules.0.cidr``, of keys that stand twice in one object,
+        doubled: Paths, as ``spec.rules.0.cidr``, of duplicate keys in one object,
             sorted; the first few.
     """
 
@@ -44,7 +44,7 @@ def load(text: bytes | str, limits: Limits, *, keeps_halves: bool = False) -> Lo
 
     Raises:
         LimitError: It is more than is taken.
-        TextError: It is no JSON.
+        TextError: It is not JSON.
     """
     limits.check_octets(len(text))
     if isinstance(text, bytes):

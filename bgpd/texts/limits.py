@@ -27,7 +27,7 @@ class TextError(ValueError):
         self.column = column
 
     def __str__(self) -> str:
-        """Return the problem, with its line where there is one."""
+        """Return the problem, with its line if known."""
         return f"line {self.line}: {self.problem}" if self.line else self.problem
 
 

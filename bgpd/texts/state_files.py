@@ -1,8 +1,8 @@
 """Writing what is ours, often as root, where others may have been before us.
 
-A file is made beside its place under a name that nobody can know, and renamed: a reader sees
+A file is created beside its place under an unpredictable name, and renamed: a reader sees
 the old content or the new one, and a link that stands in the place is replaced, never
-followed. A folder that others may change is told, for there they can undo anything.
+followed. A folder that others may change causes a warning, for there they can undo anything.
 """
 
 import contextlib
@@ -67,7 +67,7 @@ def folder_fault(path: Path | str) -> str:
         try:
             found = each.stat()
         except OSError:
-            continue  # told by whoever writes there
+            continue  # the writer reports it
         if found.st_mode & stat.S_IWOTH and not found.st_mode & stat.S_ISVTX:
             return f"{each} is world-writable without the sticky bit"
         if found.st_uid not in trusted:

@@ -108,7 +108,7 @@ def plain(node: Node) -> object:
 def doubled_keys(
     root: Node,
 ) -> Iterator[tuple[KeyPath, ScalarNode, ScalarNode]]:
-    """Yield the path of each key that stands twice, the key, and where it stood first."""
+    """Yield the path of each duplicate key, the key, and its first place."""
     seen: set[int] = set()
     stack: list[tuple[Node, KeyPath]] = [(root, ())]
     while stack:

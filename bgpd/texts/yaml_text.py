@@ -149,7 +149,7 @@ STRICT: Final = Scalars(
 
 
 def compose(text: str, limits: Limits, scalars: Scalars) -> Node | None:
-    """Return the one document of a text; ``None`` where there is none.
+    """Return the one document of a text; ``None`` if it is empty.
 
     The tree takes some 150 octets a value while it is there.
 

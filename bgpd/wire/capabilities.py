@@ -12,7 +12,7 @@ Duplicates (RFC 5492 section 4: equal ones are ignored, others are up to the cap
 
 A value of the wrong length is a malformed parameter, 2/0 (RFC 4271 6.2), as BIRD and FRR
 judge it; but octets behind a capability that has no value, and a hostname that cannot be
-read, harm nobody and are ignored.
+read, do no harm and are ignored.
 """
 
 from collections.abc import Callable, Iterator, Mapping

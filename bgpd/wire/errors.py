@@ -1,6 +1,6 @@
 """Error codes of NOTIFICATION and the one exception that carries them.
 
-``NotifyError`` ends a connection: whoever raises it has found what RFC 4271 section 6
+``NotifyError`` ends a connection: the code that raises it has found what RFC 4271 section 6
 answers with a NOTIFICATION. What concerns only some routes is no exception but data
 (``rib.errors.Problem``).
 

@@ -89,7 +89,7 @@ class Framer:
         self.error: NotifyError | None = None
         self._parts: list[bytes] = []  # the partial message at the end, not yet joined
         self._have = 0  # octets in _parts
-        self._need = HEADER_LEN  # octets before anything more can be told
+        self._need = HEADER_LEN  # octets needed before the next step
         self._max_len = max_len
         self._limits = _limits(max_len)
 

@@ -21,7 +21,7 @@ from bgpd.worker.frames import HEADER, Kind, encode
 _NICE: Final = 10
 _PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 _YOUNG: Final = 100_000  # allocations between looks for garbage: trees have no cycles
-_MAX_TEXT: Final = 500  # characters told of what was raised
+_MAX_TEXT: Final = 500  # characters reported of an exception
 
 
 def main(descriptor: int, memory: int) -> None:

@@ -6,7 +6,7 @@ from struct import Struct
 from typing import Final
 
 HEADER: Final = Struct("!BI")  # kind, octets that follow
-MAX_FRAME: Final = 64 << 20  # octets; more is no frame of ours
+MAX_FRAME: Final = 64 << 20  # octets; more cannot be one of our frames
 
 
 class Kind(IntEnum):

@@ -53,7 +53,7 @@ class Worker:
 
     @property
     def pid(self) -> int:
-        """The process; 0 where there is none."""
+        """The process; 0 without one."""
         return 0 if self._process is None else self._process.pid
 
     async def pieces(
@@ -67,7 +67,7 @@ class Worker:
             arguments: What it is called with.
 
         Raises:
-            WorkerError: It raised, or the process cannot be had, ended, or is silent.
+            WorkerError: It raised, or the process cannot start, ended, or is silent.
         """
         async with self._turn:
             if self._resting is not None:

@@ -1,4 +1,4 @@
-"""What every router driver offers, whoever made the router.
+"""What every router driver offers, for any vendor's router.
 
 A driver writes its maker's configuration from a ``Speaker``, runs the daemons in the
 foreground as children inside the machine's namespace with logs to files, and answers with
@@ -61,7 +61,7 @@ class Router(ABC):
         """Prepare a router; nothing runs yet.
 
         Args:
-            speaker: What it shall be.
+            speaker: Its configuration.
             namespace: Where it runs.
             folder: Its own, for configuration, sockets and logs.
         """

@@ -73,7 +73,7 @@ class OpenBgpd(Router):
     def _network(self, prefix: str) -> list[str]:
         """Return the ``network`` statement's words.
 
-        Over a session of the other IP version bgpd announces ::1 unless it is told.
+        Over a session of the other IP version bgpd advertises ::1 unless it is configured.
         """
         words = ["network", prefix]
         for n in self.speaker.neighbours:

@@ -178,7 +178,7 @@ class BirdCommands:
         if words not in ([], ["soft"]):
             raise _unexpected(words[0])
         # All that comes from a datastore is followed as it changes: what can be read
-        # anew is the daemon's own file.
+        # again is the daemon's own file.
         yield Line(2, "Reading configuration")
         reload = asyncio.ensure_future(actions.reload())
         reload.add_done_callback(_was_exported)
