@@ -12,9 +12,11 @@ import errno
 import logging
 from collections.abc import Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from functools import partial
 from typing import Final, Literal
 
+from fib.counts import counts_of
 from fib.drift import Drift
 from fib.errors import FibError
 from fib.kernel_events import KernelEvents
@@ -232,20 +234,11 @@ class KernelFib:
     @property
     def counts(self) -> FibCounts:
         """Gauges and counters over both families."""
-        tables = [kernel.routes for kernel in self._families.values()]
-        wanted = sum(len(table.wanted) for table in tables)
-        failed = sum(len(table.failed) for table in tables)
-        conflicts = sum(table.conflict_count for table in tables)
-        return FibCounts(
-            wanted=wanted,
-            installed=wanted - failed,
-            pending=sum(table.waiting_count for table in tables),
-            failed=failed - conflicts,
-            conflicts=conflicts,
-            stale=sum(len(table.stale) for table in tables),
+        kernels = self._families.values()
+        return replace(
+            counts_of(kernel.routes for kernel in kernels),
             next_hop_objects=len(self._objects),
-            adopted=sum(table.adopted_count for table in tables),
-            written=sum(kernel.written_count for kernel in self._families.values()),
+            written=sum(kernel.written_count for kernel in kernels),
             drifts=self._drift.count,
             repairs=self._drift.repaired,
             resyncs=self._schedule.resync_count,

@@ -8,8 +8,10 @@ route for a prefix and metric, whoever owns it.
 import errno
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
+from dataclasses import replace
 from typing import Final
 
+from fib.counts import counts_of
 from fib.netlink.rtnetlink import DEFAULT_METRIC
 from fib.plan import CREATE, DELETE, GONE, Entry, Operation, RouteTable
 from fib.routes import Fault, FibCounts, FibRoute, Target
@@ -148,18 +150,8 @@ class MemoryFib:
     @property
     def counts(self) -> FibCounts:
         """Gauges and counters over both families."""
-        tables = self._tables.values()
-        wanted = sum(len(table.wanted) for table in tables)
-        failed = sum(len(table.failed) for table in tables)
-        conflicts = sum(table.conflict_count for table in tables)
-        return FibCounts(
-            wanted=wanted,
-            installed=wanted - failed,
-            pending=sum(table.waiting_count for table in tables),
-            failed=failed - conflicts,
-            conflicts=conflicts,
-            stale=sum(len(table.stale) for table in tables),
-            adopted=sum(table.adopted_count for table in tables),
+        return replace(
+            counts_of(self._tables.values()),
             written=self._written,
             drifts=self._drifts,
             repairs=self._drifts,
