@@ -144,6 +144,7 @@ class Daemon:
         await self._servers.serve_clients(running.speaker, lag)
         if (desired := self.latest) is not None:
             running.reconciler.apply_routes(desired)
+        await in_turns(running.speaker.policies.prepare(self.settings.policies))
         running.apply_settings(with_as(self.settings, running.identity.asn))
         if (desired := self.latest) is not None:
             running.reconciler.apply_node(desired)
@@ -300,6 +301,7 @@ class Daemon:
             running.apply_identity(new, self.latest)
             asn = running.identity.asn
             ours = await in_turns(collect(peers_with_as(new.peers, asn)))
+            await in_turns(running.speaker.policies.prepare(new.policies))
             running.apply_settings(with_as(replace(new, peers=tuple(ours)), asn))
             await running.reconciler.settled()
             running.apply_to_kernel(self.settings, self.latest)

@@ -24,6 +24,7 @@ from bgpd.speaker.reevaluation import follow_options
 from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
 from bgpd.speaker.self_sessions import sessions_with_itself
 from bgpd.speaker.speaker import FAMILIES, Speaker
+from bgpd.worker.turns import in_turns
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -139,6 +140,7 @@ class Running:
 
     async def follow(self, settings: DaemonSettings, desired: "NodeDesired") -> None:
         """Become what the datastore says; what cannot be done keeps nothing else back."""
+        await in_turns(self.speaker.policies.prepare(desired.policies))
         with self._border.around("the node's identity"):
             self.apply_identity(settings, desired)
         self.apply_to_kernel(settings, desired)

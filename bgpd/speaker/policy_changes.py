@@ -5,14 +5,13 @@ differently. Import: the routes of the peers that use it are judged again from w
 received. Nothing is asked of a peer, and no session is reset.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from itertools import chain
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
 
 from bgpd.pipeline.policy_registry import DEFAULTS
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.limit_changes import retry
 from bgpd.speaker.peer import Peer
-from rib.policy import PolicySpec, PrefixMatch
+from rib.policy import Policy, PolicySpec, PrefixMatch
 
 
 class PolicyChanges:
@@ -26,24 +25,57 @@ class PolicyChanges:
     def __init__(self, context: SpeakerContext, peers: Mapping[str, Peer]) -> None:
         self._context = context
         self._peers = peers
+        # Changed policies whose exports are still to follow; prefixes as ``_follow`` has them.
+        self._waiting: dict[str, PrefixMatch | None] = {}
+
+    def prepare(self, specs: Iterable[PolicySpec]) -> Generator[None, None, None]:
+        """Make ready for ``replace`` in steps, so that it holds nothing up."""
+        return self._context.policies.prepare(specs)
 
     def replace(self, specs: Iterable[PolicySpec]) -> dict[str, str]:
         """Replace the configured policies; peers that use a changed one follow, live.
 
+        Few are followed at once, many in steps.
+
         Returns:
             Policies that failed to compile, by name, and why (``PolicyTable.replace``).
         """
-        policies = self._context.policies
-        among, faults = policies.replace(specs)
+        among, faults, former = self._context.policies.replace(specs)
+        if among:
+            self._follow(among)
+            self._context.jobs.begin(self._import_by(among))
+        if former:
+            self._context.jobs.add(_freed(former))
+        return faults
+
+    def _follow(self, among: Mapping[str, PrefixMatch | None]) -> None:
+        """Let exports follow changed policies.
+
+        Args:
+            among: By policy, the only prefixes that its two forms may judge differently;
+                ``None`` for all.
+        """
+        is_under_way = bool(self._waiting)
         for name, prefixes in among.items():
+            # An export follows from what it is to what is in force by then, all at once.
+            if name in self._waiting:
+                prefixes = _either(self._waiting[name], prefixes)  # noqa: PLW2901
+            self._waiting[name] = prefixes
+        if not is_under_way:
+            self._context.jobs.begin(self._export_by())
+
+    def _export_by(self) -> Iterator[None]:
+        """Let exports use what is in force, those of one policy at a step."""
+        policies = self._context.policies
+        while self._waiting:
+            name = next(iter(self._waiting))
+            prefixes = self._waiting.pop(name)
             for tables in self._context.tables.values():
                 for policy in policies.exports(name):
                     tables.replace_policy(policy.name, policy, prefixes)
                 for policy in policies.exports_of_defaults(name):
                     tables.replace_policy(policy.name, policy, DEFAULTS)
-        if among:
-            self._context.jobs.begin(self._import_by(among))
-        return faults
+            yield
 
     def _import_by(self, policies: Collection[str]) -> Iterator[None]:
         """Judge again what peers sent that import by some policies."""
@@ -57,6 +89,19 @@ class PolicyChanges:
         """Advertise nothing of some prefixes, whatever policies say."""
         policies = self._context.policies
         among = policies.hide(prefixes)
-        for tables in self._context.tables.values() if among else ():
-            for policy in chain.from_iterable(map(policies.exports, policies)):
-                tables.replace_policy(policy.name, policy, among)
+        if among:
+            self._follow(dict.fromkeys(policies, among))
+
+
+def _freed(former: list[Policy]) -> Iterator[None]:
+    """Free policies one at a step."""
+    while former:
+        former.pop()
+        yield
+
+
+def _either(one: PrefixMatch | None, other: PrefixMatch | None) -> PrefixMatch | None:
+    """Return the prefixes that are in either; ``None`` is all."""
+    if one is None or other is None:
+        return None
+    return PrefixMatch(tuple(dict.fromkeys((*one.entries, *other.entries))))
