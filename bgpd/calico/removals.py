@@ -10,11 +10,12 @@ This is the mechanism alone, for objects of any source; ``Rules`` say what is pl
 Pure: ``now`` is an argument, in monotonic seconds, and deadlines are values.
 """
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from enum import Enum
-from itertools import chain, islice
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, NamedTuple, TypeVar
+
+from bgpd.calico.removal_inventory import Batch, Count, Inventory, Rules
 
 SETTLE: Final = 2.0  # seconds without a further removal after which a batch is judged
 SOON: Final = 0.25  # the same, where it is of kinds alone whose removal is urgent
@@ -25,48 +26,6 @@ _SHOWN: Final = 3  # names that a line names
 CONFIRM: Final = "pybgpctl calico confirm"
 
 V = TypeVar("V")
-V_contra = TypeVar("V_contra", contravariant=True)
-
-# By kind, key to what the source has in its place; ``None`` is nothing.
-Batch = dict[str, dict[str, V | None]]
-
-
-class Rules(Protocol[V_contra]):
-    """What a source's objects are, and which removals are plausible."""
-
-    def kind_of(self, key: str) -> str:
-        """Return what people call the kind of an object; empty for one of no account."""
-
-    def is_hollow(self, kind: str, value: V_contra) -> bool:
-        """Return whether a value says as much as a removal would."""
-
-    def is_return(self, kind: str, value: V_contra, before: V_contra) -> bool:
-        """Return whether a value makes up for a removal that is kept apart."""
-
-    def is_announced(self, kind: str, key: str, value: V_contra) -> bool:
-        """Return whether an object's last value said that it is about to be removed."""
-
-    def is_implausible(
-        self,
-        kind: str,
-        missing: Collection[str],
-        in_force: Mapping[str, Mapping[str, V_contra]],
-        leaving: Mapping[str, Collection[str]],
-    ) -> bool:
-        """Return whether the removal of these is implausible.
-
-        Args:
-            kind: Of the objects in question.
-            missing: The keys of all objects of the kind that are kept apart; one or more.
-            in_force: All objects in force by kind, what is kept apart among them.
-            leaving: Keys that would go at the same time, by kind.
-        """
-
-    def is_urgent(self, kind: str) -> bool:
-        """Return whether a plausible removal must not wait for long."""
-
-    def depends_on(self, kind: str) -> str:
-        """Return which kind's removals are plausible or not by what ``kind`` says."""
 
 
 class Cause(Enum):
@@ -78,28 +37,6 @@ class Cause(Enum):
     UNUSED = "nothing refers to it any more; removing it"
     CONFIRMED = "confirmed; removing it"
     EXPIRED = "nothing came back in time; removing it"
-
-
-class Count(NamedTuple):
-    """How much of one kind is missing.
-
-    Attributes:
-        kind: In words; in the singular if there can be but one.
-        missing: Objects that are gone and kept apart.
-        total: Objects of the kind in force, the missing ones among them.
-        names: A few of the missing keys.
-    """
-
-    kind: str
-    missing: int
-    total: int
-    names: tuple[str, ...]
-
-    def __str__(self) -> str:
-        """Return it for people."""
-        if not self.kind.endswith("s"):
-            return self.kind
-        return f"{self.missing} of {self.total} {self.kind}"
 
 
 class Note(NamedTuple):
@@ -229,8 +166,7 @@ class RemovalGuard(Generic[V]):
         self.hold_count = 0
         self._rules = rules
         self._hold_time = hold_time
-        self._in_force: dict[str, dict[str, V]] = {}
-        self._missing: dict[str, dict[str, None]] = {}  # by kind, in order of removal
+        self._objects = Inventory[V](rules)
         self._waiting = _Waiting[V]()
         self._held_at = float("-inf")  # the last removal that was found implausible
         self._holds: list[Hold[V]] = []
@@ -247,8 +183,8 @@ class RemovalGuard(Generic[V]):
             return True
         if rules.is_hollow(kind, value):
             return self.remove(key, now, value)
-        known = self._in_force.setdefault(kind, {})
-        if key in self._missing.get(kind, ()):
+        known = self._objects.in_force.setdefault(kind, {})
+        if self._objects.is_missing(kind, key):
             if not rules.is_return(kind, value, known[key]):
                 self._set_aside(kind, key, value)
                 return False
@@ -266,10 +202,10 @@ class RemovalGuard(Generic[V]):
             value: What the source has in its place, where that says as little.
         """
         kind = self._rules.kind_of(key)
-        known = self._in_force.get(kind, {})
+        known = self._objects.in_force.get(kind, {})
         if key not in known:
             return True
-        missing = self._missing.setdefault(kind, {})
+        missing = self._objects.missing.setdefault(kind, {})
         if key in missing:
             self._set_aside(kind, key, value)
             return False
@@ -290,9 +226,9 @@ class RemovalGuard(Generic[V]):
     def forget(self, key: str, now: float) -> None:
         """Drop an object unchecked: it is no longer needed."""
         kind = self._rules.kind_of(key)
-        if key in self._missing.get(kind, ()):
+        if self._objects.is_missing(kind, key):
             self._restore(kind, key, now)
-        self._in_force.get(kind, {}).pop(key, None)
+        self._objects.in_force.get(kind, {}).pop(key, None)
 
     def reconsider(self, kind: str, now: float) -> None:
         """Look at what is held of ``kind`` again: what refers to it may have changed."""
@@ -304,7 +240,7 @@ class RemovalGuard(Generic[V]):
 
     def confirm(self, now: float) -> tuple[Count, ...]:
         """Let all that is kept apart through with the next ``advance``; return what."""
-        counts = self._count(self._missing)
+        counts = self._objects.count(self._objects.missing)
         self._waiting.is_confirmed = bool(self._waiting.items)
         for hold in self._holds:
             hold.until, hold.cause = now, Cause.CONFIRMED
@@ -368,7 +304,7 @@ class RemovalGuard(Generic[V]):
 
     def counts(self, hold: Hold[V]) -> tuple[Count, ...]:
         """Return what a hold is about, by kind."""
-        return self._count(hold.held)
+        return self._objects.count(hold.held)
 
     def describe(self, hold: Hold[V], now: float) -> str:
         """Return one line about a hold, for people."""
@@ -377,14 +313,11 @@ class RemovalGuard(Generic[V]):
 
     def kept(self) -> Iterator[tuple[str, V]]:
         """Yield every object that is in force although the source has it no more."""
-        for kind, keys in self._missing.items():
-            known = self._in_force[kind]
-            for key in keys:
-                yield key, known[key]
+        return self._objects.kept()
 
     def keys(self) -> set[str]:
         """Return the keys of all objects in force; a copy."""
-        return {key for some in self._in_force.values() for key in some}
+        return self._objects.keys()
 
     # -- how ----------------------------------------------------------------------------
 
@@ -403,7 +336,7 @@ class RemovalGuard(Generic[V]):
         if key in self._waiting.items.get(kind, ()):
             self._restore_waiting(kind, key)
             return
-        del self._missing[kind][key]
+        del self._objects.missing[kind][key]
         hold = next(hold for hold in self._holds if hold.has(kind, key))
         hold.drop(kind, key)
         hold.returned_at = now
@@ -415,9 +348,9 @@ class RemovalGuard(Generic[V]):
         waiting = self._waiting
         if waiting.is_new and not waiting.is_doubted:
             # While a lost source comes back, what is left of it must not pass as little.
-            waiting.is_doubted = self._has_bad(waiting.items)
+            waiting.is_doubted = self._objects.has_bad(waiting.items)
             waiting.is_new = False
-        del self._missing[kind][key]
+        del self._objects.missing[kind][key]
         del waiting.items[kind][key]
         if not waiting.items[kind]:
             del waiting.items[kind]
@@ -426,7 +359,7 @@ class RemovalGuard(Generic[V]):
         """Hold what waited, or return it."""
         waiting, self._waiting = self._waiting, _Waiting()
         batch = waiting.items
-        suspect = {kind for kind in batch if self._is_bad(kind, batch)}
+        suspect = {kind for kind in batch if self._objects.is_bad(kind, batch)}
         # What follows close upon an implausible removal belongs to it.
         is_sequel = bool(self._holds) and waiting.began - self._held_at <= SETTLE
         is_implausible = suspect or is_sequel or waiting.is_doubted
@@ -434,7 +367,7 @@ class RemovalGuard(Generic[V]):
             return self._let_go(batch, now)
         self._held_at = waiting.latest
         self.hold_count += 1
-        counts = self._count(batch)
+        counts = self._objects.count(batch)
         hold = self._joined(suspect if suspect or is_sequel else set(batch))
         if hold is None:
             hold = Hold(now, now + self._hold_time)
@@ -464,7 +397,7 @@ class RemovalGuard(Generic[V]):
             return None
         if is_over:
             hold.returned_at = None
-        if self._has_bad(hold.held):
+        if self._objects.has_bad(hold.held):
             return None
         if is_unsettled:
             return Cause.UNUSED
@@ -472,23 +405,7 @@ class RemovalGuard(Generic[V]):
         return Cause.NEARLY_RETURNED if is_little else None
 
     def _let_go(self, batch: Batch[V], now: float) -> list[tuple[str, V | None]]:
-        for kind, items in batch.items():
-            for key in items:
-                del self._missing[kind][key]
-                del self._in_force[kind][key]
+        released = self._objects.remove(batch)
+        for kind in batch:
             self._unsettle(kind, now)
-        return list(chain.from_iterable(map(dict.items, batch.values())))
-
-    def _has_bad(self, batch: Batch[V]) -> bool:
-        return any(self._is_bad(kind, batch) for kind in batch)
-
-    def _is_bad(self, kind: str, leaving: Batch[V]) -> bool:
-        missing, in_force = self._missing[kind], self._in_force
-        return self._rules.is_implausible(kind, missing, in_force, leaving)
-
-    def _count(self, batch: Mapping[str, Mapping[str, object]]) -> tuple[Count, ...]:
-        return tuple(
-            Count(kind, len(keys), len(self._in_force[kind]), (*islice(keys, _SHOWN),))
-            for kind, keys in batch.items()
-            if keys
-        )
+        return released

@@ -14,7 +14,8 @@ from typing import Final
 
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.plausible import EventGuard
-from bgpd.calico.removals import Cause, Count, Note, RemovalGuard
+from bgpd.calico.removal_inventory import Count
+from bgpd.calico.removals import Cause, Note, RemovalGuard
 from bgpd.datastore.coalesce import coalesced
 from bgpd.datastore.model import Datastore, Status
 from bgpd.worker.turns import in_turns

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from bgpd.calico.plausible import SECRETS, SideRules
-from bgpd.calico.removals import Count, RemovalGuard
+from bgpd.calico.removal_inventory import Count
+from bgpd.calico.removals import RemovalGuard
 from bgpd.datastore.guarded import LATE, LISTEN, log_notes
 
 

@@ -5,7 +5,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
-    from bgpd.calico.removals import Count, RemovalGuard
+    from bgpd.calico.removal_inventory import Count
+    from bgpd.calico.removals import RemovalGuard
 
 
 class Source(Protocol):

@@ -10,7 +10,8 @@ from bgpd.api.metrics import Figures, render
 from bgpd.api.protocol import ControlError
 from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.plausible import ClusterRules
-from bgpd.calico.removals import SETTLE, Count, RemovalGuard
+from bgpd.calico.removal_inventory import Count
+from bgpd.calico.removals import SETTLE, RemovalGuard
 from bgpd.cli.details import status_page
 from bgpd.config.diff import diff
 from bgpd.config.reflector_preset import reflector_settings
