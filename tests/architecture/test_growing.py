@@ -9,11 +9,15 @@ import ast
 import re
 import tomllib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Final
 
+import pytest
+
 from tests.support.generated import ROOT
 
+pytestmark = pytest.mark.xdist_group("growing")  # the code is read once
 LIST: Final = Path(__file__).with_name("growing.toml")
 PACKAGES: Final = ("bgpd", "reflector", "rib", "fib")
 SHORT_LIVED: Final = ("bgpd/lab/", "bgpd/cli/")  # programs that end by themselves
@@ -201,7 +205,8 @@ def _attributes_in(value: ast.expr) -> Iterator[str]:
         yield from _attributes_in(value.func.value)  # self.x.get(key), self.x.values()
 
 
-def growing() -> set[str]:
+@cache
+def growing() -> frozenset[str]:
     """Return every growing attribute as ``path:Class.attribute``."""
     trees = {
         str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
@@ -218,7 +223,7 @@ def growing() -> set[str]:
                 # Private ones are grown where they are made.
                 if name in (grown[path] if name.startswith("_") else everywhere):
                     found.add(f"{path}:{owner.name}.{name}")
-    return found
+    return frozenset(found)
 
 
 def listed() -> dict[str, str]:

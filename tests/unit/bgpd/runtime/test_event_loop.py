@@ -21,7 +21,6 @@ def collector() -> Iterator[None]:
     thresholds = gc.get_threshold()
     event_loop.tune_collector()
     yield
-    gc.unfreeze()
     gc.set_threshold(*thresholds)
 
 
