@@ -149,13 +149,15 @@ class Given(NamedTuple):
     """What an event brings with it; each has its own part of these.
 
     Attributes:
-        marks: Octets that begin and end a walk through the table.
+        begin: Octets to send before a walk through the table.
+        end: Octets to send after it.
         rest: Prefixes that a walk has not come to yet.
         held: Prefixes that the peer may hold, each with the entry that it was sent.
         deferred: The marks of a refresh that waits in the group before.
     """
 
-    marks: tuple[bytes, bytes] = (b"", b"")
+    begin: bytes = b""
+    end: bytes = b""
     rest: Iterable[Nlri] = ()
     held: Mapping[Nlri, Entry | None] = MappingProxyType({})
     deferred: tuple[bytes, bytes] | None = None
@@ -275,7 +277,7 @@ class Member:
 
     def joined(self, end_mark: bytes) -> list[Output]:
         """The peer holds nothing yet; ``end_mark`` shall follow the whole table."""
-        return self._feed(E.JOINED, Given((b"", end_mark)))
+        return self._feed(E.JOINED, Given(end=end_mark))
 
     def moved(self, was: "Member", held: Mapping[Nlri, Entry | None]) -> list[Output]:
         """The peer comes from another group. To be fed before that member has left.
@@ -284,11 +286,12 @@ class Member:
             was: The member of that group.
             held: All prefixes that the peer may hold, each with the entry it was sent.
         """
-        held = {**held, **was.pending_changes}
-        marks = (b"", was.end_mark)
-        return self._feed(
-            E.MOVED, Given(marks, held=held, deferred=was.deferred_refresh)
+        given = Given(
+            end=was.end_mark,
+            held={**held, **was.pending_changes},
+            deferred=was.deferred_refresh,
         )
+        return self._feed(E.MOVED, given)
 
     def left(self) -> list[Output]:
         """The session is down, or goes on in another group."""
@@ -308,7 +311,7 @@ class Member:
 
     def refresh_asked(self, begin: bytes, end: bytes) -> list[Output]:
         """The peer wants the whole table again, between two marks; empty for none."""
-        return self._feed(E.REFRESH_ASKED, Given((begin, end)))
+        return self._feed(E.REFRESH_ASKED, Given(begin, end))
 
     def export_changed(self) -> list[Output]:
         """What the peer was sent is not what today's export says."""
@@ -338,7 +341,7 @@ class Member:
         for action in actions:
             match action:
                 case A.SET_END:
-                    self.end_mark = given.marks[1]
+                    self.end_mark = given.end
                 case A.CARRY_OVER:
                     self.pending_changes.update(given.held)
                     self.deferred_refresh = given.deferred
@@ -351,15 +354,15 @@ class Member:
                 case A.TRUST_EXPORT:
                     self.has_uncertain_export = False
                 case A.DEFER_REFRESH:
-                    self.deferred_refresh = given.marks
+                    self.deferred_refresh = (given.begin, given.end)
                 case A.RESET:
                     self._reset()
                 case A.BEGIN_DEFERRED:
                     outputs += self._begin_deferred()
                 case A.SEND_BEGIN:
-                    outputs += _send(action, given.marks[0])
+                    outputs.extend(_send(action, given.begin))
                 case A.SEND_END:
-                    outputs += _send(action, self.end_mark)
+                    outputs.extend(_send(action, self.end_mark))
                     self.end_mark = b""
                 case _:
                     outputs.append(Output(action))

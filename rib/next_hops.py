@@ -1,13 +1,13 @@
 """The next hops in use, one object each, so that a change of one is one store.
 
-Pure: whoever watches the kernel is asked once for each new address, and tells ``apply``
-what becomes of it later; ``apply`` answers with the next hops whose paths must be decided
-again (RFC 4271 9.1.2.1).
+Pure: a ``NextHopResolver`` is asked once for each new address, and whoever watches the kernel
+passes to ``apply`` what becomes of it later; ``apply`` answers with the next hops whose paths must
+be decided again (RFC 4271 9.1.2.1).
 """
 
 from collections.abc import Callable, Iterable, Iterator
 from sys import getrefcount, maxsize
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from rib.path import NextHop
 from rib.references import UNUSED
@@ -36,27 +36,42 @@ class Reachability(NamedTuple):
     is_local: bool = False
 
 
-def trust(address: bytes) -> Reachability:
-    """Believe in every next hop, as a reflector off the forwarding path must."""
-    return Reachability(address, is_reachable=True)
+class NextHopResolver(Protocol):
+    """Knows the way to next hops, by their keys (``rib.zones``)."""
+
+    def resolve(self, key: bytes) -> Reachability:
+        """Begin to watch a next hop; return what is known of it now, with the same key."""
+
+    def release(self, key: bytes) -> None:
+        """No path has that next hop any more."""
 
 
-def _ignore(address: bytes) -> None:
-    """Nobody watches trusted next hops."""
+class TrustingResolver:
+    """Believes in every next hop, as a reflector off the forwarding path must."""
+
+    def resolve(self, key: bytes) -> Reachability:
+        """See ``NextHopResolver``."""
+        return Reachability(key, is_reachable=True)
+
+    def release(self, key: bytes) -> None:
+        """See ``NextHopResolver``."""
+
+
+TRUSTING: Final = TrustingResolver()
 
 
 class NextHopTable:
     """Interns next hops by address, and by link where an address means nothing without.
 
+    Args:
+        resolver: Asked once for each new key.
+
     Attributes:
-        resolve: Asked once for each new key (``rib.zones``); returns the same key.
-        release: Told of each key that no path has any more.
         known: Returns the object for a key that ``get`` was asked for, else ``None``.
     """
 
-    def __init__(self, resolve: Callable[[bytes], Reachability] = trust) -> None:
-        self.resolve = resolve
-        self.release: Callable[[bytes], None] = _ignore
+    def __init__(self, resolver: NextHopResolver = TRUSTING) -> None:
+        self._resolver = resolver
         # A field of 32 octets whose link is not known shares the object of its first 16.
         self._by_field: dict[bytes, NextHop] = {}
         self.known: Callable[[bytes], NextHop | None] = self._by_field.get
@@ -85,7 +100,9 @@ class NextHopTable:
         if len(octets) == _PAIR:
             made = self.get(address)
         elif address:
-            _, is_reachable, metric, interface, is_local = self.resolve(octets)
+            _, is_reachable, metric, interface, is_local = self._resolver.resolve(
+                octets
+            )
             made = NextHop(
                 address,
                 key=octets,
@@ -147,7 +164,7 @@ class NextHopTable:
                 del by_field[octets]
                 if octets:
                     gone.append(octets)
-                    self.release(octets)
+                    self._resolver.release(octets)
         return gone
 
     def forget_unused(self) -> list[bytes]:

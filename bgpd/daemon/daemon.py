@@ -183,6 +183,7 @@ class Daemon:
             asn=identity.asn,
             cluster_id=identity.cluster_id,
             decision=identity.decision,
+            resolver=kernel.ways,
         )
         return Running(
             speaker,

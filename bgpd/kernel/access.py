@@ -4,10 +4,11 @@ An instance exists only when everything in it works: the table was read, so no e
 taken for lost, and the view is followed.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.kernel.former_places import FormerPlaces
+from bgpd.kernel.next_hop_tracking import NextHopTracker
 from fib.kernel import KernelFib
 from fib.kernel_follower import KernelFollower
 from fib.kernel_view import KernelView
@@ -22,11 +23,13 @@ class KernelAccess:
         places: Where runs of this daemon have put routes.
         fib: Our table; ``None`` where routes do not go into the kernel.
         follower: Follows links and other programs' routes; ``None`` while no part needs them.
+        ways: How each next hop is reached, for the speaker to ask.
     """
 
     places: FormerPlaces
     fib: Fib | None = None
     follower: KernelFollower | None = None
+    ways: NextHopTracker = field(default_factory=NextHopTracker)
 
     @property
     def view(self) -> KernelView | None:

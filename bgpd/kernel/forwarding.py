@@ -57,12 +57,11 @@ class Forwarding:
         self._kernel = kernel
         feeds: dict[Family, RouteProgrammer] = {}
         self._feeds: Mapping[Family, RouteProgrammer] = feeds
-        self._next_hops = NextHopUpdates(speaker, feeds)
+        self._next_hops = NextHopUpdates(speaker, feeds, kernel.ways)
         if kernel.fib is not None:
             for family in FAMILIES:
-                states = self._next_hops.ways.states
                 feeds[family] = RouteProgrammer(
-                    kernel.fib, family, settings.fib, states, origins
+                    kernel.fib, family, settings.fib, kernel.ways.states, origins
                 )
         self.adoption = Adoption(speaker, kernel, feeds)
         self._reconnect = EarlyReconnect(speaker, settings.fib.protocol)
@@ -95,8 +94,7 @@ class Forwarding:
         speaker.context.addresses.start()
         for family, feed in self._feeds.items():
             feed.hold()
-            speaker.tables[family].listeners.append(feed.changed)
-            speaker.tables[family].foreseers.append(feed.foresee)
+            speaker.context.consumers[family].attach_forwarding(feed)
             speaker.upkeep.helpers.append(feed.look_after)
         view = self._kernel.view
         if view is None:
@@ -139,7 +137,7 @@ class Forwarding:
             loc_rib = self._speaker.tables[family].loc_rib
             self._speaker.jobs.add(feed.set_policy(policy, loc_rib))
             # What it sends elsewhere may lead to next hops.
-            self._next_hops.ways.note_all()
+            self._kernel.ways.note_all()
             self._next_hops.look_soon()
 
     def policies(self) -> Mapping[Family, KernelPolicy]:
@@ -152,7 +150,7 @@ class Forwarding:
         Args:
             gateways: Address of 4 or 16 octets -> gateway of the same family.
         """
-        self._next_hops.ways.reach_through(gateways)
+        self._kernel.ways.reach_through(gateways)
 
     def keep_tunnel(self, address: bytes) -> None:
         """Keep the IPIP tunnel's device up with ``address``; empty lets it be."""
@@ -172,7 +170,7 @@ class Forwarding:
 
     def next_hop(self, address: bytes) -> NextHopState | None:
         """Return how a next hop is reached; ``None`` if it is not tracked."""
-        return self._next_hops.state(address)
+        return self._kernel.ways.states.get(address)
 
     async def close(self, *, flush: bool) -> None:
         """Stop.

@@ -12,6 +12,7 @@ from fib.kernel_view import KernelView
 from fib.next_hop_watch import NextHopState, NextHopWatch
 from fib.resolution import OwnRoutes
 from rib.attributes.text import format_next_hop
+from rib.next_hops import Reachability
 from rib.nlri import Nlri, format_prefix
 from rib.zones import parts_of
 
@@ -23,17 +24,16 @@ Deliver = Callable[[list[NextHopState], list[bytes]], None]
 class NextHopTracker:
     """The next hops in use and the way to each, by their keys (``rib.zones``).
 
-    Args:
-        deliver: Takes the states that changed, and the keys of those among them that are
-            reached another way than before.
+    What a ``NextHopTable`` asks (``rib.next_hops.NextHopResolver``). Until ``follow``, and for
+    good where next hops are trusted, each is taken for reachable, and none is watched.
 
     Attributes:
         states: By key, as last found; empty if tracking is off.
     """
 
-    def __init__(self, deliver: Deliver) -> None:
+    def __init__(self) -> None:
         self.states: dict[bytes, NextHopState] = {}
-        self._deliver = deliver
+        self._deliver: Deliver | None = None
         self._watch: NextHopWatch | None = None
         self._gateways: dict[bytes, bytes] = {}
         self._watched: dict[bytes, bytes] = {}  # next hop -> what is watched for it
@@ -41,12 +41,23 @@ class NextHopTracker:
     def follow(
         self,
         view: KernelView,
-        own: OwnRoutes | None = None,
+        own: OwnRoutes | None,
+        deliver: Deliver,
         *,
         uses_default: bool = True,
         more: Callable[[], None] | None = None,
     ) -> NextHopWatch:
-        """Watch the kernel from now on; see ``NextHopWatch``."""
+        """Watch the kernel from now on.
+
+        Args:
+            view: As ``NextHopWatch`` takes it, which is returned.
+            own: Likewise.
+            deliver: Takes the states that changed, and the keys of those among them that are
+                reached another way than before.
+            uses_default: As ``NextHopWatch`` takes it.
+            more: Likewise.
+        """
+        self._deliver = deliver
         watch = NextHopWatch(
             view, self._changed, own, uses_default=uses_default, more=more
         )
@@ -75,7 +86,11 @@ class NextHopTracker:
         if self._watch is not None:
             self._watch.close()
 
-    def resolve(self, address: bytes) -> NextHopState:
+    def resolve(self, key: bytes) -> Reachability:
+        """Begin to watch a next hop; return what the decision process must know of it."""
+        return reachability(self.track(key))
+
+    def track(self, address: bytes) -> NextHopState:
         """Begin to watch a next hop; return what is known of it now."""
         if self._watch is None:
             return NextHopState(address, is_reachable=True)
@@ -85,10 +100,10 @@ class NextHopTracker:
         _warn_of_loop(state)
         return state
 
-    def release(self, address: bytes) -> None:
+    def release(self, key: bytes) -> None:
         """Watch a next hop no longer."""
-        self.states.pop(address, None)
-        target = self._watched.pop(address, None)
+        self.states.pop(key, None)
+        target = self._watched.pop(key, None)
         if self._watch is not None and target is not None:
             self._watch.unwatch(target)
 
@@ -99,7 +114,7 @@ class NextHopTracker:
         for address, target in [*self._watched.items()]:
             if target == self.gateway_of(address):
                 continue
-            old, new = self.states[address], self.resolve(address)
+            old, new = self.states[address], self.track(address)
             if self._watch is not None:
                 self._watch.unwatch(target)
             if new != old:
@@ -120,11 +135,22 @@ class NextHopTracker:
         for old, new in states:
             if new.loop is not None and old.loop is None:
                 _warn_of_loop(new)
-        if states:
+        if states and self._deliver is not None:
             moved = [
                 new.address for old, new in states if new.hops and old.hops != new.hops
             ]
             self._deliver([new for _, new in states], moved)
+
+
+def reachability(state: NextHopState) -> Reachability:
+    """Return what the decision process must know; an address of ours is no way."""
+    return Reachability(
+        state.address,
+        state.is_reachable and not state.is_local,
+        state.metric,
+        state.interface,
+        state.is_local,
+    )
 
 
 def _warn_of_loop(state: NextHopState) -> None:

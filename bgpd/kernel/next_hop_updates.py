@@ -6,13 +6,12 @@ to the kernel's routes whose hops it changes.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
-from functools import partial
 from itertools import chain
 from operator import itemgetter
 from typing import Final
 
 from bgpd.config.settings import DaemonSettings
-from bgpd.kernel.next_hop_tracking import NextHopTracker
+from bgpd.kernel.next_hop_tracking import NextHopTracker, reachability
 from bgpd.kernel.own_routes import KernelRoutes
 from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.pipeline.local_sources import LocalSources
@@ -24,9 +23,20 @@ from fib.pace import Pace
 from fib.resolution import Resolver
 from rib.change import Change
 from rib.family import Family
-from rib.next_hops import Reachability
 
 _nlris_of: Final = itemgetter(2)  # of a Change
+
+
+class _Noting:
+    """Follows one family's routes."""
+
+    def __init__(self, updates: "NextHopUpdates", afi: int) -> None:
+        self._updates = updates
+        self._afi = afi
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """See ``RouteConsumer``."""
+        self._updates.routes_changed(self._afi, changes)
 
 
 class NextHopUpdates:
@@ -35,15 +45,16 @@ class NextHopUpdates:
     Args:
         speaker: Whose next hops they are.
         feeds: What writes the speaker's routes; filled by the caller.
-
-    Attributes:
-        ways: How each next hop is reached.
+        ways: How each next hop is reached, which the speaker asks.
     """
 
     def __init__(
-        self, speaker: Speaker, feeds: Mapping[Family, RouteProgrammer]
+        self,
+        speaker: Speaker,
+        feeds: Mapping[Family, RouteProgrammer],
+        ways: NextHopTracker,
     ) -> None:
-        self.ways = NextHopTracker(self._ways_changed)
+        self._ways = ways
         self._speaker = speaker
         self._feeds = feeds
         self._pace = Pace()
@@ -59,22 +70,20 @@ class NextHopUpdates:
         """Resolve next hops from now on, through other programs' routes and our own."""
         speaker, uses_default = self._speaker, settings.resolves_by_default_route
         own = KernelRoutes(
-            speaker, self._feeds, origins, settings.fib.metric, self.ways.gateway_of
+            speaker, self._feeds, origins, settings.fib.metric, self._ways.gateway_of
         )
-        watch = self.ways.follow(
-            view, own, uses_default=uses_default, more=self.look_soon
+        watch = self._ways.follow(
+            view,
+            own,
+            self._ways_changed,
+            uses_default=uses_default,
+            more=self.look_soon,
         )
         own.interest = watch.interest
         resolver = Resolver(view, own, uses_default=uses_default)
         reconnect.follow(lambda address: bool(resolver.resolve(address).through))
-        speaker.next_hops.resolve = self._resolve
-        speaker.next_hops.release = self.ways.release
-        for family, tables in speaker.tables.items():
-            tables.listeners.append(partial(self._routes_changed, family.afi))
-
-    def state(self, address: bytes) -> NextHopState | None:
-        """Return how a next hop is reached; ``None`` if it is not tracked."""
-        return self.ways.states.get(address)
+        for family, consumers in speaker.context.consumers.items():
+            consumers.attach(_Noting(self, family.afi))
 
     def look_soon(self) -> None:
         """Check the next hops that our changed routes may lead to."""
@@ -88,11 +97,12 @@ class NextHopUpdates:
 
     def close(self) -> None:
         """Track nothing any more."""
-        self.ways.close()
+        self._ways.close()
 
-    def _routes_changed(self, afi: int, changes: Sequence[Change]) -> None:
+    def routes_changed(self, afi: int, changes: Sequence[Change]) -> None:
+        """Note routes of ours that next hops may lead through."""
         nlris = [*chain.from_iterable(map(_nlris_of, changes))]
-        if self.ways.note(afi, nlris):
+        if self._ways.note(afi, nlris):
             self.look_soon()
 
     def _look_again(self) -> None:
@@ -100,13 +110,9 @@ class NextHopUpdates:
 
     def _looking(self) -> Iterator[None]:
         try:
-            yield from self.ways.look_again()
+            yield from self._ways.look_again()
         finally:
             self._is_looking = False
-
-    def _resolve(self, address: bytes) -> Reachability:
-        """Begin to watch a next hop; return what is known of it now."""
-        return _reachability(self.ways.resolve(address))
 
     def _ways_changed(self, states: list[NextHopState], moved: list[bytes]) -> None:
         for family, feed in self._feeds.items():
@@ -118,18 +124,7 @@ class NextHopUpdates:
             for state in states
             if (hop := known(state.address)) and hop.interface != state.interface
         }
-        self._speaker.next_hops_changed(map(_reachability, states))
+        self._speaker.next_hops_changed(map(reachability, states))
         for family, feed in self._feeds.items():
             loc_rib = self._speaker.tables[family].loc_rib
             self._speaker.jobs.add(feed.devices_changed(loc_rib, devices))
-
-
-def _reachability(state: NextHopState) -> Reachability:
-    """Return what the decision process must know; our own address is not a way to anywhere."""
-    return Reachability(
-        state.address,
-        state.is_reachable and not state.is_local,
-        state.metric,
-        state.interface,
-        state.is_local,
-    )

@@ -1,7 +1,8 @@
 """One family's way from Loc-RIB outwards, put together.
 
-Four parts, each of which knows those above it alone::
+Five parts, each of which knows those above it alone::
 
+    RouteConsumers    the parts that follow the routes beside the peers, as the kernel
     Membership        which update group a session is in, and how it is written to
     FlushScheduler    when changes are flushed, and what was encoded is written
     ReExport          routes that did not change, but are exported differently
@@ -17,8 +18,8 @@ from bgpd.pipeline.catch_up import CatchUp
 from bgpd.pipeline.flush_scheduler import FlushScheduler
 from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.re_export import ReExport
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import Write
-from bgpd.runtime.fault_isolation import each
 from bgpd.runtime.work_queue import Jobs
 from reflector.export import ExportContext
 from reflector.group import UpdateGroup
@@ -30,8 +31,6 @@ from rib.path import Source
 from rib.path_set import Entry
 from rib.policy import Policy, PrefixMatch
 
-Foreseer = Callable[[Mapping[Entry, Entry | None]], None]
-
 
 class FamilyTables:
     """Loc-RIB of one family and everybody who is sent its changes.
@@ -40,14 +39,13 @@ class FamilyTables:
         loc_rib: The table.
         loop: For the time and for flushes.
         jobs: For catching up in slices.
+        consumers: The parts that follow the routes beside the peers.
         has_more: Tells whether something was received that is not taken in yet.
 
     Attributes:
         family: AFI and SAFI.
         groups: The update groups, by what their members have in common.
         pacing: Holds back prefixes that keep changing.
-        listeners: Called with the changes of each flush.
-        foreseers: Called with what entries will become, before many prefixes change.
     """
 
     def __init__(
@@ -55,12 +53,21 @@ class FamilyTables:
         loc_rib: LocRib,
         loop: asyncio.AbstractEventLoop,
         jobs: Jobs,
+        consumers: RouteConsumers,
         has_more: Callable[[], bool] = lambda: False,
     ) -> None:
         self.loc_rib = loc_rib
         self.family = loc_rib.family
         self._membership = membership = Membership()
-        self._flushes = FlushScheduler(loc_rib, loop, jobs, membership, has_more)
+        self._consumers = consumers
+        self._flushes = FlushScheduler(
+            loc_rib,
+            loop,
+            jobs,
+            membership=membership,
+            consumers=consumers,
+            has_more=has_more,
+        )
         self._re_export = ReExport(loc_rib, jobs, membership, self._flushes)
         self._catch_up = CatchUp(
             loc_rib,
@@ -72,8 +79,6 @@ class FamilyTables:
         )
         self.groups: Mapping[ExportContext, UpdateGroup] = membership.groups
         self.pacing = self._flushes.pacing
-        self.listeners = self._flushes.listeners
-        self.foreseers: list[Foreseer] = []
 
     # -- changes ------------------------------------------------------------------------
 
@@ -99,12 +104,12 @@ class FamilyTables:
         Args:
             look: A method of the table that foresees; ``None`` where it cannot.
         """
-        if not self.foreseers:
+        if not self._consumers.are_foreseeing:
             return
         self.flush_now()
         after = look(self.loc_rib)
         if after is not None:
-            each(lambda foreseer: foreseer(after), self.foreseers, "move")
+            self._consumers.foresee(after)
 
     def look_after(self) -> Iterator[None]:
         """Forget unused memos, a slice for each step."""

@@ -11,7 +11,7 @@ it, and before the next flush, so that they note that one instead of being sent 
 """
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from math import inf
 from time import monotonic
 from typing import Final
@@ -19,9 +19,9 @@ from typing import Final
 from bgpd.pipeline.advertisement_pacing import Pacing
 from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.path_id_release import take_back
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import TransmitQueue, write_share
 from bgpd.runtime.event_loop import collect_made, has_many_young
-from bgpd.runtime.fault_isolation import piecewise
 from bgpd.runtime.work_queue import Jobs
 from reflector.flush import Outbound
 from reflector.member_fsm import Member
@@ -35,8 +35,6 @@ FLUSH_MOST: Final = 4096  # changes; where each is of one prefix, some 10 ms, to
 WRITE_TIME = 0.008  # seconds of one turn for writing; not Final: tests change it
 GATHER_TIME: Final = 0.05
 
-Listener = Callable[[Sequence[Change]], None]
-
 
 class FlushScheduler:
     """Flushes one family's changes to its update groups, and writes what they encode.
@@ -46,11 +44,11 @@ class FlushScheduler:
         loop: For the time and for flushes.
         jobs: For taking back path identifiers in slices.
         membership: The groups, and how their members are written to.
+        consumers: The parts that follow the family's routes beside its peers.
         has_more: Tells whether something was received that is not taken in yet.
 
     Attributes:
         pacing: Holds back prefixes that keep changing.
-        listeners: Called with the changes of each flush.
     """
 
     def __init__(
@@ -58,14 +56,16 @@ class FlushScheduler:
         loc_rib: LocRib,
         loop: asyncio.AbstractEventLoop,
         jobs: Jobs,
+        *,
         membership: Membership,
+        consumers: RouteConsumers,
         has_more: Callable[[], bool],
     ) -> None:
-        self.listeners: list[Listener] = []
         self._loc_rib = loc_rib
         self._loop = loop
         self._jobs = jobs
         self._membership = membership
+        self._consumers = consumers
         self._has_more = has_more
         self._pending = PendingChanges(loc_rib.table)
         self._queue = TransmitQueue(membership.writers)
@@ -120,8 +120,7 @@ class FlushScheduler:
     def _flush(self) -> None:
         changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
         self.pacing.flush(changes, is_all=not self._pending)
-        for listener in self.listeners:
-            piecewise(listener, changes)
+        self._consumers.changed(changes)
         if self._membership.path_ids.claim_sweep():
             self._jobs.add(self._take_back())
 

@@ -8,7 +8,6 @@ has conditions, too.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from rib.attributes import PathAttributes
@@ -92,6 +91,18 @@ class _DefaultWatch(_Watch):
     """A condition for advertising a default route to peers; it originates nothing."""
 
 
+class _Watching:
+    """Follows one family's routes."""
+
+    def __init__(self, routes: "ConditionalRoutes", family: Family) -> None:
+        self._routes = routes
+        self._family = family
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """See ``RouteConsumer``."""
+        self._routes.routes_changed(self._family, changes)
+
+
 class ConditionalRoutes:
     """Announces and withdraws such routes as the tables change.
 
@@ -137,8 +148,8 @@ class ConditionalRoutes:
     def _listen(self, *, is_needed: bool) -> None:
         if is_needed and not self._is_listening:
             self._is_listening = True
-            for family, tables in self._speaker.tables.items():
-                tables.listeners.append(partial(self._changed, family))
+            for family, consumers in self._speaker.context.consumers.items():
+                consumers.attach(_Watching(self, family))
 
     def _begin(self, key: _Key, route: Conditional, before: _RouteWatch | None) -> None:
         if before is not None:
@@ -162,7 +173,8 @@ class ConditionalRoutes:
                 self._judge(watch)
                 yield
 
-    def _changed(self, family: Family, changes: Sequence[Change]) -> None:
+    def routes_changed(self, family: Family, changes: Sequence[Change]) -> None:
+        """Look whether conditions hold that these changes are about."""
         table = self._speaker.tables[family].loc_rib.table
         own = {nlri for of, nlri in self._watches if of == family}
         for watch in (*self._watches.values(), *self._of_defaults.values()):

@@ -15,6 +15,7 @@ from typing import Final
 from bgpd.net.poller import Poller
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.work_queue import Jobs
 from bgpd.session.negotiation import RestartState
 from bgpd.speaker.local_addresses import OwnAddresses
@@ -35,6 +36,7 @@ class SpeakerContext:
         jobs: Long work, in slices.
         poller: Reads and writes the sockets of all sessions.
         tables: Loc-RIB and update groups of each family.
+        consumers: The parts that follow each family's routes beside the peers.
         next_hops: How next hops are reached, by address.
         policies: Those that peers name.
         numbers: Our AS numbers and cluster ids.
@@ -51,6 +53,7 @@ class SpeakerContext:
     jobs: Jobs
     poller: Poller
     tables: Mapping[Family, FamilyTables]
+    consumers: Mapping[Family, RouteConsumers]
     next_hops: NextHopTable
     policies: PolicyTable
     numbers: OwnNumbers

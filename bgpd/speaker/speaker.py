@@ -26,6 +26,7 @@ from bgpd.net.pulse import Standstill
 from bgpd.net.sockets import SocketError
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.fault_isolation import each
 from bgpd.runtime.work_queue import Jobs
 from bgpd.speaker.advertised_limits import AdvertisedLimits
@@ -44,7 +45,7 @@ from bgpd.speaker.stall_recovery import Resumed, resume
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.loc_rib import LocRib
-from rib.next_hops import NextHopTable, Reachability
+from rib.next_hops import TRUSTING, NextHopResolver, NextHopTable, Reachability
 from rib.nlri import parse_address
 
 FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
@@ -63,6 +64,7 @@ class Speaker:
         decision: Options of the decision process.
         seed: Of all jitter; ``None`` for the system's entropy.
         network: Where its peers are.
+        resolver: Knows the way to next hops; by default, all are reachable.
 
     Attributes:
         context: What all parts stand on.
@@ -81,6 +83,7 @@ class Speaker:
         decision: DecisionOptions | None = None,
         seed: int | None = None,
         network: Network = KERNEL,
+        resolver: NextHopResolver = TRUSTING,
     ) -> None:
         context = self.context = self._make_context(
             loop,
@@ -88,6 +91,7 @@ class Speaker:
             _number(router_id),
             OwnNumbers(_number(cluster_id or router_id), asn),
             decision or DecisionOptions(),
+            next_hops=NextHopTable(resolver),
         )
         peers: dict[str, Peer] = {}
         self.peers: Mapping[str, Peer] = peers
@@ -109,19 +113,27 @@ class Speaker:
         router_id: int,
         numbers: OwnNumbers,
         decision: DecisionOptions,
+        *,
+        next_hops: NextHopTable,
     ) -> SpeakerContext:
         jobs = Jobs(loop)
+        consumers = {family: RouteConsumers() for family in FAMILIES}
         return SpeakerContext(
             loop=loop,
             jobs=jobs,
             poller=poller,
             tables={
                 family: FamilyTables(
-                    LocRib(family, decision), loop, jobs, poller.has_more
+                    LocRib(family, decision),
+                    loop,
+                    jobs,
+                    consumers[family],
+                    poller.has_more,
                 )
                 for family in FAMILIES
             },
-            next_hops=NextHopTable(),
+            consumers=consumers,
+            next_hops=next_hops,
             policies=PolicyTable(),
             numbers=numbers,
             addresses=OwnAddresses(self._own_next_hops_changed),

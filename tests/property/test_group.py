@@ -19,6 +19,7 @@ import reflector.pacing
 import reflector.path_ids
 import reflector.walks
 from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.work_queue import Jobs
 from reflector.export import Export, ExportContext, PeerType
 from reflector.member_fsm import State
@@ -123,7 +124,7 @@ class Groups(RuleBasedStateMachine):
         self.loop = StepLoop()
         self.loc_rib = LocRib(IPV4_UNICAST)
         loop = self.loop.as_event_loop()
-        self.tables = FamilyTables(self.loc_rib, loop, Jobs(loop))
+        self.tables = FamilyTables(self.loc_rib, loop, Jobs(loop), RouteConsumers())
         self.next_hops = NextHopTable()
         self.policies = {
             NAME: compile_policy(VERSIONS[0]),

@@ -13,6 +13,7 @@ from bgpd.config.settings import (
 )
 from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
+from bgpd.kernel.next_hop_tracking import NextHopTracker
 from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker.speaker import FAMILIES, Speaker
@@ -50,8 +51,13 @@ class World:
     """One run of the forwarding part."""
 
     def __init__(self, settings: DaemonSettings) -> None:
+        self._ways = NextHopTracker()
         self.speaker = Speaker(
-            asyncio.get_running_loop(), "10.9.0.1", seed=1, decision=DECISION
+            asyncio.get_running_loop(),
+            "10.9.0.1",
+            seed=1,
+            decision=DECISION,
+            resolver=self._ways,
         )
         self.speaker.upkeep.close()  # it removes paths of those who have no session
         self.origins = plain_sources()
@@ -64,6 +70,7 @@ class World:
     ) -> None:
         """Open the kernel and follow it, by some kernel policies."""
         kernel = await open_kernel(self._settings)
+        kernel.ways = self._ways  # the speaker was there first
         self.forwarding = Forwarding(self.speaker, self._settings, self.origins, kernel)
         self.forwarding.set_policies(policies or {})
         self.forwarding.start()

@@ -49,12 +49,13 @@ async def run(seed: int, count: int, per_event: int = 1) -> Outcome:
     Raises:
         Exception: Whatever any part raises; nothing may.
     """
-    speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-    origins = calico_sources()
-    reconciler = Reconciler(speaker, origins)
     fib = MemoryFib()
     await fib.start()
     kernel = KernelAccess(FormerPlaces("", SETTINGS.fib), fib)
+    loop = asyncio.get_running_loop()
+    speaker = Speaker(loop, "10.0.0.1", seed=1, resolver=kernel.ways)
+    origins = calico_sources()
+    reconciler = Reconciler(speaker, origins)
     forwarding = Forwarding(speaker, SETTINGS, origins, kernel)
     state, mutator, outcome = ClusterState(), Mutator(seed), Outcome()
     items = {k: _encoded(v) for k, v in real_objects().items()}

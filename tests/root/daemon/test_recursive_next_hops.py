@@ -153,7 +153,7 @@ def test_gateways_that_announce_themselves_and_each_other(version, caplog) -> No
         world.announce("i2", LOOPBACKS[version][2], host(other))
         world.announce("i3", other, host(LOOPBACKS[version][2]))
         await world.until(lambda: "resolves only through itself" in caplog.text)
-        states = world.forwarding._next_hops.ways.states.values()
+        states = world.forwarding._kernel.ways.states.values()
         looped = [state for state in states if state.loop is not None]
         assert len(looped) == 2
         assert not any(state.is_reachable for state in looped)
@@ -256,14 +256,14 @@ def test_many_routes_behind_one_next_hop_move_with_a_message_or_two(version) -> 
 def test_next_hops_that_keep_changing_are_looked_at_now_and_then(monkeypatch) -> None:
     async def story(world: World) -> None:
         looks = 0
-        look_again = world.forwarding._next_hops.ways.look_again
+        look_again = world.forwarding._kernel.ways.look_again
 
         def counted():
             nonlocal looks
             looks += 1
             return look_again()
 
-        monkeypatch.setattr(world.forwarding._next_hops.ways, "look_again", counted)
+        monkeypatch.setattr(world.forwarding._kernel.ways, "look_again", counted)
         world.announce("i1", "10.255.0.1", "10.77.0.0/16")
         rounds = 0
         async with asyncio.timeout(30):

@@ -324,7 +324,7 @@ def test_who_becomes_slow_before_its_walk_owes_itself_the_table() -> None:
     assert member.pending_walk_size(7) == 7
     member.writing_resumed()
     assert member.take_walk(2, [ONE, TWO, THREE]) == [TWO, THREE]
-    assert not member.owes_table
+    assert member.owes_table is False
     assert member.pending_walk_size(7) == 1
     assert member.take_walk(2, []) == [ONE]
     assert member.take_walk(2, []) == []
@@ -358,7 +358,7 @@ def test_a_changed_export_is_uncertain_to_slow_peers_until_they_caught_up() -> N
         assert member.has_uncertain_export
         member.writing_resumed()
         member.caught_up()
-        assert not member.has_uncertain_export
+        assert member.has_uncertain_export is False
     others = current()
     others.export_changed()
     assert not others.has_uncertain_export

@@ -23,6 +23,7 @@ from rib.policy import (
     prefix_match,
 )
 from tests.support.attributes import IBGP
+from tests.support.next_hops import ScriptedResolver
 from tests.support.routes import a_source, nlris, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -249,7 +250,7 @@ def test_what_is_known_of_a_link_local_next_hop_is_of_the_peer_s_link(
             peer.source,
             peer.loc_rib,
             rules(policy, is_on_this_machine=True),
-            NextHopTable(resolve),
+            NextHopTable(ScriptedResolver(resolve)),
         )
         peer.announce(attributes, TWO)
         assert list(peer.rib.filtered) == ([(TWO, 0)] if refuses else [])
@@ -510,7 +511,7 @@ def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
         peer.source,
         peer.loc_rib,
         rules(policy, own_addresses=HERE, is_on_this_machine=True),
-        NextHopTable(resolve),
+        NextHopTable(ScriptedResolver(resolve)),
     )
     told = some_attributes("65001", next_hop=next_hop, local_pref=100)
     peer.announce(told, ONE, TWO)

@@ -1,6 +1,7 @@
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import parse_address
 from rib.path import Path
+from tests.support.next_hops import ScriptedResolver
 from tests.support.routes import a_source, some_attributes
 
 IPV4 = parse_address("192.0.2.1")
@@ -22,13 +23,10 @@ def test_the_global_address_of_a_pair_counts() -> None:
 
 
 def test_new_addresses_are_asked_for_once() -> None:
-    asked = []
-
-    def resolve(address: bytes) -> Reachability:
-        asked.append(address)
-        return Reachability(address, is_reachable=False, metric=3)
-
-    hops = NextHopTable(resolve)
+    resolver = ScriptedResolver(
+        lambda key: Reachability(key, is_reachable=False, metric=3)
+    )
+    asked, hops = resolver.asked, NextHopTable(resolver)
     found = hops.get(GLOBAL + LINK_LOCAL)
     hops.get(GLOBAL)
     assert asked == [GLOBAL]
@@ -36,7 +34,8 @@ def test_new_addresses_are_asked_for_once() -> None:
 
 
 def test_what_is_originated_here_needs_no_way() -> None:
-    hops = NextHopTable(lambda address: Reachability(address, is_reachable=False))
+    nowhere = ScriptedResolver(lambda key: Reachability(key, is_reachable=False))
+    hops = NextHopTable(nowhere)
     assert hops.get(b"").is_reachable
 
 
@@ -85,13 +84,8 @@ def test_a_zone_is_nothing_to_other_addresses() -> None:
 
 
 def test_what_becomes_of_one_link_is_nothing_to_the_other() -> None:
-    asked = []
-
-    def resolve(address: bytes) -> Reachability:
-        asked.append(address)
-        return Reachability(address, is_reachable=True)
-
-    hops = NextHopTable(resolve)
+    resolver = ScriptedResolver()
+    asked, hops = resolver.asked, NextHopTable(resolver)
     one, other = hops.get(LINK_LOCAL, "eth0"), hops.get(LINK_LOCAL, "eth1")
     assert asked == [one.key, other.key]
     assert hops.known(other.key) is other
@@ -109,9 +103,8 @@ def test_a_pair_on_a_known_link_is_a_next_hop_of_its_own() -> None:
 
 
 def test_next_hops_with_a_zone_are_forgotten_by_their_keys() -> None:
-    hops = NextHopTable()
-    released: list[bytes] = []
-    hops.release = released.append
+    resolver = ScriptedResolver()
+    released, hops = resolver.released, NextHopTable(resolver)
     for zone in ("eth0", "averylongname15"):  # the latter makes a key of 31 octets
         hops.get(LINK_LOCAL, zone)
         hops.get(GLOBAL + LINK_LOCAL, zone)

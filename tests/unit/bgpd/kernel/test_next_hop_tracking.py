@@ -45,7 +45,8 @@ class Told:
 
 def a_world() -> tuple[NextHopTracker, Watch, Told]:
     told = Told()
-    ways = NextHopTracker(told)
+    ways = NextHopTracker()
+    ways._deliver = told
     watch = Watch(ways)
     watch.states = {address: direct(address) for address in (GATEWAY, SECOND, OTHER)}
     return ways, watch, told
@@ -54,7 +55,7 @@ def a_world() -> tuple[NextHopTracker, Watch, Told]:
 def test_a_peer_behind_a_gateway_is_reached_as_the_gateway_is() -> None:
     ways, watch, _ = a_world()
     ways.reach_through({PEER: GATEWAY})
-    state = ways.resolve(PEER)
+    state = ways.track(PEER)
     assert state.address == PEER
     assert state.hops == (Hop(GATEWAY, "eth0"),)
     assert ways.states == {PEER: state}
@@ -67,8 +68,8 @@ def test_a_peer_behind_a_gateway_is_reached_as_the_gateway_is() -> None:
 def test_another_gateway_moves_what_goes_through_it() -> None:
     ways, watch, told = a_world()
     ways.reach_through({PEER: GATEWAY})
-    ways.resolve(PEER)
-    ways.resolve(OTHER)
+    ways.track(PEER)
+    ways.track(OTHER)
     ways.reach_through({PEER: SECOND})
     assert told.moved == [PEER]
     assert ways.states[PEER].hops == (Hop(SECOND, "eth0"),)
@@ -82,7 +83,7 @@ def test_news_of_a_gateway_are_news_of_everybody_behind_it() -> None:
     ways, _, told = a_world()
     ways.reach_through({PEER: GATEWAY})
     for address in (PEER, GATEWAY, OTHER):
-        ways.resolve(address)
+        ways.track(address)
     ways._changed([direct(GATEWAY, "eth1")])
     assert {state.address for state in told.states} == {PEER, GATEWAY}
     assert set(told.moved) == {PEER, GATEWAY}
@@ -97,7 +98,7 @@ PAIR, ALONE = (scoped(field, "eth0") for field in (GLOBAL + LINK_LOCAL, LINK_LOC
 def test_a_gateway_of_ours_leads_to_a_pair_by_its_global_address() -> None:
     ways, watch, _ = a_world()
     ways.reach_through({GLOBAL: GATEWAY})
-    assert ways.resolve(PAIR).hops == (Hop(GATEWAY, "eth0"),)
+    assert ways.track(PAIR).hops == (Hop(GATEWAY, "eth0"),)
     ways.reach_through({})
     assert watch.watched == [PAIR]
     assert ways.gateway_of(ALONE) == ALONE
@@ -110,7 +111,7 @@ def test_equal_link_local_addresses_on_two_links_are_two_ways() -> None:
         key: replace(direct(LINK_LOCAL, device), address=key)
         for key, device in zip(keys, ("eth0", "eth1"), strict=True)
     }
-    hops = [ways.resolve(key).hops for key in keys]
+    hops = [ways.track(key).hops for key in keys]
     assert hops == [(Hop(LINK_LOCAL, "eth0"),), (Hop(LINK_LOCAL, "eth1"),)]
     ways._changed([NextHopState(keys[0])])
     assert not ways.states[keys[0]].is_reachable
@@ -118,8 +119,8 @@ def test_equal_link_local_addresses_on_two_links_are_two_ways() -> None:
 
 
 def test_who_watches_nothing_believes_every_next_hop() -> None:
-    ways = NextHopTracker(Told())
-    assert ways.resolve(PEER).is_reachable
+    ways = NextHopTracker()
+    assert ways.track(PEER).is_reachable
     ways.release(PEER)
     ways.close()
     assert cast("KernelView | None", ways._watch) is None

@@ -15,7 +15,7 @@ from rib.attributes import make_attributes
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, Family
 from rib.loc_rib import LocRib
-from rib.next_hops import NextHopTable
+from rib.next_hops import NextHopTable, TrustingResolver
 from rib.nlri import Nlri, parse_address
 from rib.path import Path, Source, SourceKind
 from rib.policy import Actions, Match, Operator, Outcome, PolicySpec, Term, prefix_match
@@ -488,12 +488,12 @@ def test_a_table_of_many_entries_is_not_looked_through() -> None:
 
 def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> None:
     feed, source = Feed(), a_source()
-    hops = NextHopTable()
 
-    def release(address: bytes) -> None:  # as ``NextHopTracker.release``
-        del feed.ways[address]
+    class Ways(TrustingResolver):
+        def release(self, key: bytes) -> None:  # as ``NextHopTracker.release``
+            del feed.ways[key]
 
-    hops.release = release
+    hops = NextHopTable(Ways())
     addresses = [bytes((10, 9, number, 1)) for number in range(1, 201)]
     for number, address in enumerate(addresses, 1):
         feed.ways[address] = way(address, Hop(address, "eth0"))

@@ -8,10 +8,12 @@ import pytest
 from bgpd.pipeline import flush_scheduler
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.flush_scheduler import FLUSH_LIMIT
+from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.work_queue import Jobs
 from reflector import walks
 from reflector.export import ExportContext, PeerType
 from reflector.walks import CATCH_UP_SLICE, Walk
+from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
 from rib.nlri import make_nlri, parse_prefix
@@ -73,7 +75,10 @@ class Peers:
         self.loop = StepLoop()
         loop = real_loop or self.loop.as_event_loop()
         self.jobs = Jobs(loop)
-        self.tables = FamilyTables(LocRib(IPV4_UNICAST), loop, self.jobs)
+        self.consumers = RouteConsumers()
+        self.tables = FamilyTables(
+            LocRib(IPV4_UNICAST), loop, self.jobs, self.consumers
+        )
         self.sources: list[Source] = []
         self.told: list[Told] = []
         self.writes: list[int] = []  # by whom, in order
@@ -514,16 +519,17 @@ def test_leaving_leaves_nothing_behind(peers: Peers) -> None:
     assert not peers.jobs
 
 
-def test_listeners_hear_every_change_in_order(peers: Peers) -> None:
+def test_consumers_see_every_change_in_order(peers: Peers) -> None:
     heard: dict[bytes, object] = {}
 
-    def listen(changes) -> None:
-        for old, new, nlris in changes:
-            for nlri in nlris:
-                assert heard.get(nlri) is old
-                heard[nlri] = new
+    class Consumer:
+        def changed(self, changes: Sequence[Change]) -> None:
+            for old, new, nlris in changes:
+                for nlri in nlris:
+                    assert heard.get(nlri) is old
+                    heard[nlri] = new
 
-    peers.tables.listeners.append(listen)
+    peers.consumers.attach(Consumer())
     peers.announce(*NLRIS)
     peers.loop.run()
     peers.withdraw(*NLRIS[2:])

@@ -122,8 +122,15 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
             raise ValueError("injected")
         return flush(self, changes)
 
-    def never(_: Sequence[Change]) -> None:
-        raise OverflowError("injected")
+    told: list[Nlri] = []
+
+    class Faulty:
+        def changed(self, _: Sequence[Change]) -> None:
+            raise OverflowError("injected")
+
+    class Sound:
+        def changed(self, changes: Sequence[Change]) -> None:
+            told.extend(nlri for change in changes for nlri in change.nlris)
 
     async with Rack() as rack:
         hub, clients = await a_star(rack)
@@ -133,9 +140,9 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
                 IPV4_UNICAST in c.peer(hub).imports.ended_families for c in clients
             )
         )
-        told: list[Nlri] = []
-        listeners = hub.speaker.tables[IPV4_UNICAST].listeners
-        listeners += [never, lambda some: told.extend(n for c in some for n in c.nlris)]
+        consumers = hub.speaker.context.consumers[IPV4_UNICAST]
+        consumers.attach(Faulty())
+        consumers.attach(Sound())
         monkeypatch.setattr(UpdateGroup, "flush", injected)
         prefixes = [f"10.{n}.0.0/16" for n in range(60, 70)]
         hub.announce(*prefixes)

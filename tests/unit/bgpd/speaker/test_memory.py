@@ -14,6 +14,7 @@ from rib.attributes import PathAttributes
 from rib.family import IPV4_UNICAST
 from rib.nlri import Nlri
 from rib.path import NextHop, Path
+from tests.support.next_hops import ScriptedResolver
 from tests.support.scripted_peer import (
     ScriptedPeer,
     a_withdrawal,
@@ -154,10 +155,12 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
 
 @on_virtual_time
 async def test_ever_new_attributes_and_next_hops() -> None:
-    async with a_lone_node() as (node, who):
+    async with Rack() as rack:
+        resolver = ScriptedResolver()
+        released = resolver.released
+        node, who = await rack.node(1, resolver=resolver), f"{rack.network}.9"
+        node.accepts(f"{rack.network}.0/24")
         unpaced(node)
-        released: list[bytes] = []
-        node.speaker.next_hops.release = released.append
         before = alive(Path, NextHop)
         async with ScriptedPeer(who, node.addr, PORT) as remote:
             peer = await a_session(node, remote, who)

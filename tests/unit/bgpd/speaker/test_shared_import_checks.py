@@ -37,6 +37,7 @@ from rib.nlri import Nlri, parse_address, parse_prefix
 from rib.path_set import members_of
 from tests.support.calico_cases import a_case, a_node
 from tests.support.calico_cases import settings as cluster
+from tests.support.next_hops import ScriptedResolver
 from tests.support.scripted_peer import ScriptedPeer, an_open
 from tests.support.simnet import advance, run_virtually
 from tests.support.speakers import ASN, PORT, Node, Rack, run_on, until
@@ -375,12 +376,14 @@ def test_another_as_or_address_of_the_node_reaches_configured_peers_too() -> Non
 
 def test_which_peers_are_on_this_machine_the_kernel_says() -> None:
     async def scenario() -> None:
-        speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        speaker.shared.set_own_addresses(["10.0.0.1", "fd00::1"])
         local = set(map(parse_address, ("127.0.0.2", "172.17.0.1", "fe80::1")))
-        speaker.next_hops.resolve = lambda address: Reachability(
-            address, address not in local, is_local=address in local
+        kernel = ScriptedResolver(
+            lambda key: Reachability(key, key not in local, is_local=key in local)
         )
+        speaker = Speaker(
+            asyncio.get_running_loop(), "10.0.0.1", seed=1, resolver=kernel
+        )
+        speaker.shared.set_own_addresses(["10.0.0.1", "fd00::1"])
         here = ("127.0.0.2", "172.17.0.1", "10.0.0.1", "fd00::1")
         elsewhere = ("10.0.0.2", "fd00::2", "fe80::1%eth0")
         is_here = partial(is_on_this_machine, speaker.context)

@@ -1,0 +1,59 @@
+"""Where a family's routes go beside its peers: the kernel, next-hop tracking, conditional routes.
+
+The last stage of the way outwards. ``FamilyTables`` is given it when it is made, and passes each
+flush on to it; the parts that follow a family are attached here. They are told what was flushed
+and not what is pending: they and the peers always see the same table. A consumer may change the
+table again, and what it changes is flushed later; it must not flush.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Protocol
+
+from bgpd.runtime.fault_isolation import each, piecewise
+from rib.change import Change
+from rib.path_set import Entry
+
+
+class RouteConsumer(Protocol):
+    """A part that follows one family's routes."""
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """These changes were flushed."""
+
+
+class ForwardingConsumer(RouteConsumer, Protocol):
+    """A part that can do at once what changes would do prefix by prefix: the kernel's table."""
+
+    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+        """Each of these entries is about to become another; all else was flushed."""
+
+
+class RouteConsumers:
+    """The parts that follow one family's routes; a fault of one costs no other anything."""
+
+    def __init__(self) -> None:
+        self._consumers: list[RouteConsumer] = []
+        self._forwarding: list[ForwardingConsumer] = []
+
+    def attach(self, consumer: RouteConsumer) -> None:
+        """Let a part follow the routes from the next flush on."""
+        self._consumers.append(consumer)
+
+    def attach_forwarding(self, consumer: ForwardingConsumer) -> None:
+        """Let a part follow the routes that also wants to know what is foreseen."""
+        self.attach(consumer)
+        self._forwarding.append(consumer)
+
+    @property
+    def are_foreseeing(self) -> bool:
+        """Whether somebody wants to know what is foreseen."""
+        return bool(self._forwarding)
+
+    def changed(self, changes: Sequence[Change]) -> None:
+        """Pass on what was flushed."""
+        for consumer in self._consumers:
+            piecewise(consumer.changed, changes)
+
+    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+        """Pass on what entries are about to become."""
+        each(lambda consumer: consumer.foresee(after), self._forwarding, "move")
