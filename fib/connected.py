@@ -72,7 +72,7 @@ class ConnectedPrefixes:
         self._compare()
 
     def choose(self, choice: Choice) -> None:
-        """Take other prefixes than so far."""
+        """Change which connected prefixes to report."""
         if choice != self._choice:
             self._choice = choice
             self._compare()
@@ -82,7 +82,7 @@ class ConnectedPrefixes:
         self._view.unsubscribe(self._handle_changes)
 
     def _handle_changes(self, changed: Changed) -> None:
-        # Whatever becomes of an address is told as its route in table local.
+        # Every change of an address also shows as its route in table local.
         if any(table == RT_TABLE_LOCAL for _, table, _ in changed):
             self._compare()
 

@@ -13,7 +13,7 @@ _log = logging.getLogger("pybgpd.fib")
 
 
 class Drift:
-    """What other programs did to routes of ours.
+    """What other programs did to our routes.
 
     Attributes:
         count: Foreign changes that were noticed.

@@ -8,7 +8,7 @@ class FibError(Exception):
     """The kernel cannot be reached or refuses us altogether.
 
     Attributes:
-        errno: The kernel's error number; 0 where there is none.
+        errno: The kernel's error number; 0 without one.
     """
 
     def __init__(self, text: str, errno: int = 0) -> None:

@@ -83,7 +83,7 @@ class GatheredEvents:
             self._timer.cancel()
 
     def tell_soon(self) -> None:
-        """Let what is known by then be told, unless that is under way."""
+        """Schedule the delivery of what is known by then, unless it is scheduled."""
         if self._timer is None and self._events is not None:
             self._timer = self._loop.call_later(self._seconds, self._tell_now)
 

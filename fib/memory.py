@@ -2,7 +2,7 @@
 
 ``MemoryFib`` passes the contract tests of ``KernelFib``. ``MemoryKernel`` is the part that
 outlives it, as the kernel's table outlives a daemon; it keeps the kernel's rules: one
-route for a prefix and metric, whoever owns it.
+route for a prefix and metric, whichever program owns it.
 """
 
 import errno
@@ -54,7 +54,7 @@ class MemoryKernel:
             handle(place)
 
     def apply(self, afi: int, protocol: int, operation: Operation) -> Fault | None:
-        """Do one operation of ours under the kernel's rules; return why not."""
+        """Do one of our operations by the kernel's rules; return the error, if any."""
         verb, nlri, entry = operation
         place = (afi, nlri, entry.metric)
         present = self.table.get(place)
@@ -166,7 +166,7 @@ class MemoryFib:
         return self._tables[family].describe()
 
     def route(self, family: Family, nlri: bytes) -> FibRoute | None:
-        """Return the route of one prefix; ``None`` where there is none of ours."""
+        """Return the route of one prefix; ``None`` without a route of this daemon."""
         return self._tables[family].describe_one(nlri)
 
     def _entry(self, afi: int, target: Target) -> Entry:

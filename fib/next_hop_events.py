@@ -2,7 +2,7 @@
 
 And that a link is gone, with all that ran over it.
 
-For who waits to reach somebody and would try at once. No table is kept but which links
+For code that waits to reach a peer and wants to retry at once. The only table kept is which links
 are up and which have addresses, so that a daemon without the kernel's table can afford it
 beside any number of routes.
 """
@@ -32,8 +32,10 @@ from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri
 from rib.zones import is_link_local
 
-GATHER: Final = 0.05  # seconds; what opens in one moment is told together
-MOST_PREFIXES: Final = 64  # told one by one; where more have opened, all may have
+GATHER: Final = 0.05  # seconds; events of one moment are reported together
+MOST_PREFIXES: Final = (
+    64  # reported one by one; with more, every prefix may have changed
+)
 
 Prefix = tuple[int, bytes]  # afi, NLRI
 
@@ -43,7 +45,7 @@ class Opened(NamedTuple):
 
     Attributes:
         is_any: Any way may have.
-        links: Names of links that came up, or have a link-local address of ours now.
+        links: Names of links that came up, or that now have our link-local address.
         prefixes: Of new routes and addresses.
         addresses: New ones of this machine, 4 or 16 octets.
         gone: Names of links that are no more; others of the same name may be there.
@@ -58,7 +60,7 @@ class Opened(NamedTuple):
     def leads_to(
         self, address: bytes, interface: str = "", source: bytes = b""
     ) -> bool:
-        """Say whether the way to somebody may be among them.
+        """Return whether the way to a peer may be among them.
 
         Args:
             address: Of 4 or 16 octets.
@@ -159,7 +161,7 @@ class NextHopEvents:
         self._names[link.link] = link.name
         if link.is_up and not was_up:
             self._links.add(link.name)
-            # A link without addresses, as a container's, is nobody's way as a rule. Over
+            # A link without addresses, as a container's, rarely leads to a peer. Over
             # the others anything may be reached, routed as well as next door.
             self._is_any |= any(
                 known.link == link.link and not is_link_local(known.address)
@@ -174,7 +176,7 @@ class NextHopEvents:
             return  # nothing can be bound to it yet; the kernel tells again
         self._new_addresses.add(new.address)
         if is_link_local(new.address):
-            # Nobody on the link could be reached by such an address so far.
+            # No peer on the link could be reached by such an address before.
             if new.link in self._names:
                 self._links.add(self._names[new.link])
         else:

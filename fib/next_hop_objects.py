@@ -60,7 +60,7 @@ class NextHopObjects:
         return len(self._held)
 
     def load(self) -> bool:
-        """Read what the kernel holds of ours; say whether it knows such objects at all."""
+        """Read our objects from the kernel; return whether it supports such objects at all."""
         try:
             answers = dump_small(next_hop_dump())
         except FibError as error:
@@ -100,7 +100,7 @@ class NextHopObjects:
         return {object_id for object_id in self._held if object_id not in ours}
 
     def is_held(self, object_id: int) -> bool:
-        """Say whether the kernel had this object of ours when last looked at."""
+        """Return whether the kernel had our object at the last dump."""
         return object_id in self._held
 
     def forget(self, object_id: int) -> None:

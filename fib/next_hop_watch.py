@@ -1,8 +1,8 @@
-"""How BGP next hops are reached, and what becomes of that (RFC 4271 9.1.2.1).
+"""How BGP next hops are reached, and how that changes (RFC 4271 9.1.2.1).
 
 Each watched address is resolved (``fib.resolution``), and again when a route changes that
-had a say in it or could have, of others (``fib.kernel_view`` tells) or of ours (``note`` is
-told). Only a change is delivered.
+had a say in it or could have, of others (``fib.kernel_view`` reports them) or our own (``note``
+reports them). Only a change is delivered.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
@@ -32,9 +32,9 @@ class NextHopState:
         gateway: Whom to send to: the address itself where it is directly connected.
         hops: Every usable way, ready for a ``Target``; more than one over ECMP.
         is_local: It is an address of this machine.
-        through: Routes of ours that lead there, the first one first; empty where routes
-            of others alone do.
-        loop: The route of ours that leads back to the address, where that is why it
+        through: Our routes that lead there, the first one first; empty if other programs' routes
+            alone lead there.
+        loop: Our route that leads back to the address, if that is why it
             cannot be reached.
     """
 
@@ -58,9 +58,9 @@ class NextHopWatch:
     Args:
         view: Started by the caller, before or after.
         deliver: Called with the states that changed, never from within ``watch``.
-        own: Routes of ours; ``None`` leaves them out.
+        own: Our routes; ``None`` leaves them out.
         uses_default: Whether a default route leads to next hops.
-        more: Called where more has changed than is looked at in one go; who gives it takes
+        more: Called if more has changed than one pass checks; the caller then takes
             the steps of ``look_again``.
     """
 
@@ -87,7 +87,7 @@ class NextHopWatch:
         # where that is another one.
         self._looked_at: dict[bytes, tuple[tuple[bytes, int], ...]] = {}
         self._asking: dict[bytes, set[bytes]] = {}
-        self._waiting: dict[bytes, None] = {}  # that routes of ours have changed
+        self._waiting: dict[bytes, None] = {}  # affected by our changed routes
         view.subscribe(self._handle_changes)
 
     def close(self) -> None:
@@ -125,18 +125,18 @@ class NextHopWatch:
     # -- what changed ------------------------------------------------------------------
 
     def note(self, afi: int, nlris: Collection[Nlri]) -> bool:
-        """Note that routes of ours changed; say whether ``look_again`` has work."""
+        """Note that our routes changed; return whether ``look_again`` has work."""
         touched = self.interest[afi].touched(nlris)
         if touched:
             self._waiting.update(dict.fromkeys(self._concerned(touched)))
         return bool(self._waiting)
 
     def note_all(self) -> None:
-        """Note that any route of ours may lead elsewhere, as under another policy."""
+        """Note that any of our routes may lead elsewhere, as under another policy."""
         self._waiting.update(dict.fromkeys(self._states))
 
     def look_again(self) -> Iterator[None]:
-        """Resolve again what changed routes of ours lead to; each step does a slice."""
+        """Resolve again what our changed routes lead to; each step does a slice."""
         while self._waiting:
             self._renew_some()
             yield

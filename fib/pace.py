@@ -1,8 +1,8 @@
-"""When next hops are looked at again that routes of ours lead to. Pure.
+"""When to check next hops again that our own routes lead to. Pure.
 
 At once, as a rule. Where routes and the next hops that they lead to keep changing each
 other, or a peer changes such a route all the time, a look is due a few times a second: that
-keeps nobody else from being served.
+does not delay other work.
 """
 
 from collections import deque

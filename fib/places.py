@@ -1,7 +1,7 @@
-"""Routes that an earlier configuration of ours put elsewhere: found, taken over, removed.
+"""Routes that our earlier configuration put elsewhere: find them, take them over, remove them.
 
-A place is a table with a protocol number; what stands there is told apart by nothing else.
-So only places are looked at of which it is known that they were ours.
+A place is a table with a protocol number; nothing else identifies the routes there.
+So it only checks places that are known to be ours.
 """
 
 import asyncio
@@ -33,7 +33,7 @@ _Found = list[tuple[bytes, RouteMessage]]
 
 
 class Place(NamedTuple):
-    """Where routes of ours are, or were.
+    """Where our routes are, or were.
 
     Attributes:
         table: The kernel's number.
@@ -80,7 +80,7 @@ async def remove(place: Place, *, has_objects: bool) -> int:
 
     Args:
         place: Which.
-        has_objects: The next-hop objects of that number go, too: nobody else uses them.
+        has_objects: The next-hop objects of that number go, too: no other program uses them.
 
     Raises:
         FibError: The kernel cannot be read or written to.
@@ -182,7 +182,7 @@ async def _dump(afi: int, place: Place) -> _Found:
     except FibError as error:
         if error.errno != errno.ENOENT:  # the kernel has no such table
             raise
-    # A kernel without strict dumps ignores what was asked for.
+    # A kernel without strict dumps ignores the filter.
     table, protocol = place
     return [
         each

@@ -1,7 +1,7 @@
 """What must be written so that the kernel holds what is wanted. Pure.
 
 ``RouteTable`` is one family's bookkeeping. Wishes queue in it (newest wins), ``take`` a
-few at a time and ``decide`` turns them into operations; whoever sends these hands the
+few at a time and ``decide`` turns them into operations; the sender hands the
 refusals to ``settle``. What the kernel really holds is compared by ``audit_*``.
 
 Where a prefix stands::
@@ -9,10 +9,10 @@ Where a prefix stands::
     pending    wished, not looked at yet
     wanted     looked at: the kernel holds it as its ``Entry`` says, unless it is in
     failed     wanted, and not in the kernel: refused, in conflict, or gone
-    stale      in the kernel with our protocol number, and wanted by nobody so far
+    stale      in the kernel with our protocol number, and not wanted yet
 
-The kernel identifies a route by prefix and metric whoever owns it, and a REPLACE does not
-ask whose route it replaces. So what may belong to somebody else is only ever created with
+The kernel identifies a route by prefix and metric whichever program owns it, and a REPLACE does not
+ask whose route it replaces. So what may belong to another program is only ever created with
 EXCL, and replaced only where we know the present route as ours; deletions name our
 protocol number, which the kernel checks.
 """
@@ -25,7 +25,7 @@ from itertools import islice, repeat
 
 from fib.routes import Fault, FibRoute, RouteState, Target
 
-BULK = 1024  # waiting changes worth a look at whether they are all of an entry's
+BULK = 1024  # waiting changes at which to check whether they are all of an entry's
 _SAMPLE = 64
 GONE = Fault(errno.ENOENT, "the route vanished from the kernel")
 LINK_LOST = Fault(errno.ENETDOWN, "the kernel removed the route with its link")
@@ -43,10 +43,10 @@ CREATE, REPLACE, DELETE = Verb.CREATE, Verb.REPLACE, Verb.DELETE
 
 
 class Entry:
-    """A target as the kernel is told it; shared by all prefixes that lead there.
+    """A target as the kernel gets it; shared by all prefixes that lead there.
 
     Attributes:
-        target: What was asked for.
+        target: The requested target.
         image: What the kernel shows of such a route; equal images are equal routes.
             ``None`` until resolved.
         metric: Kernel priority, with the family's default filled in.
@@ -56,7 +56,7 @@ class Entry:
         is_gone: The kernel dropped all its routes at once; the prefixes that still refer
             to it wait to lead elsewhere.
         object_id: The kernel's next-hop object that routes refer to; 0 for none.
-        uses_object: Routes shall refer to a next-hop object.
+        uses_object: Routes are to refer to a next-hop object.
         body: The back-end's prepared octets of a new route.
         delete_body: The same of a removal.
     """
@@ -116,7 +116,7 @@ class RouteTable:
         self.is_sweeping = False
         self.adopted_count = 0
         self._active: dict[bytes, Entry | None] = {}
-        # A prefix of ours found twice, with different metrics: (nlri, entry).
+        # Our own prefix, found twice with different metrics: (nlri, entry).
         self._surplus: list[tuple[bytes, Entry]] = []
         self._unseen: set[bytes] = set()
 
@@ -124,7 +124,7 @@ class RouteTable:
 
     # hot: per prefix
     def submit(self, nlris: Iterable[bytes], entry: Entry | None) -> None:
-        """Note what ``nlris`` shall lead to; ``None`` for nowhere."""
+        """Note the new entry of ``nlris``; ``None`` for nowhere."""
         self.pending.update(dict.fromkeys(nlris, entry))
 
     def desired(self, nlri: bytes) -> Entry | None:
@@ -142,7 +142,7 @@ class RouteTable:
                 self.pending.setdefault(nlri, entry)
 
     def rewish(self, entries: set[Entry], new: Entry) -> None:
-        """Lead every prefix that shall lead to one of ``entries`` to ``new``."""
+        """Repoint every prefix that is to lead to one of ``entries`` to ``new``."""
         for queue in (self._active, self.pending):
             queue.update({n: new for n, entry in queue.items() if entry in entries})
         queued = self._active.keys() | self.pending.keys()
@@ -162,7 +162,7 @@ class RouteTable:
 
     @property
     def has_leftovers(self) -> bool:
-        """The kernel has routes of ours that nobody wants so far."""
+        """Whether the kernel has routes of ours that are not wanted yet."""
         return bool(self.stale or self._surplus)
 
     @property
@@ -185,7 +185,7 @@ class RouteTable:
     def whole_moves(self) -> list[tuple[Entry, Entry | None]]:
         """Begin a batch; return entries that all their prefixes leave for one other.
 
-        ``None`` stands for nowhere. Only entries of many prefixes are told, and none
+        ``None`` stands for nowhere. Only entries of many prefixes are returned, and none
         that another prefix is about to lead to.
         """
         self._active, self.pending = self.pending, {}
@@ -312,11 +312,11 @@ class RouteTable:
                 continue  # a removal of what is not there is as good as done
             self.failed[nlri] = fault
             if verb is REPLACE:
-                # The old route is still there, and nobody wants it any more.
+                # The old route is still there, and is not wanted any more.
                 follow_up.append((DELETE, nlri, entry))
             elif fault.errno == errno.EEXIST and not is_retry:
-                # Ours without our knowledge, or somebody else's: a removal that
-                # names our protocol tells, and cannot hurt the other.
+                # Ours without our knowledge, or another program's: a removal that
+                # names our protocol decides, and cannot hurt the other.
                 follow_up.append((DELETE, nlri, entry))
                 follow_up.append((CREATE, nlri, entry))
         if follow_up:
@@ -350,7 +350,7 @@ class RouteTable:
     def audit(self, routes: Iterable[tuple[bytes, Entry]]) -> list[bytes]:
         """Compare some of the kernel's routes; return prefixes found changed.
 
-        They are queued to be put right. Routes that nobody wants become stale.
+        They are queued for repair. Unwanted routes become stale.
         """
         wanted, unseen = self.wanted, self._unseen
         changed = []
@@ -433,7 +433,7 @@ class RouteTable:
             yield FibRoute(nlri, entry.target, RouteState.STALE)
 
     def describe_one(self, nlri: bytes) -> FibRoute | None:
-        """Return one prefix's route with its state; ``None`` where there is none."""
+        """Return one prefix's route with its state; ``None`` without one."""
         route = self._describe_wanted(nlri)
         if route is None and nlri in self.stale:
             return FibRoute(nlri, self.stale[nlri].target, RouteState.STALE)

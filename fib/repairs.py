@@ -1,6 +1,6 @@
-"""When a route of ours that another program changed is put right. Pure.
+"""When to repair our routes that another program changed. Pure.
 
-At once the first two times. After that somebody fights for the prefix: each further repair
+At once the first two times. After that another program fights for the prefix: each further repair
 waits twice as long as the last one, up to a minute, so that the two programs do not keep
 the kernel busy.
 """

@@ -4,8 +4,8 @@ A link-local address is on the link that it was heard on, and nowhere else (RFC 
 addresses (RFC 2545 3) the global one counts where it is reached, else the link-local one: the
 link is known, the prefix on it need not be.
 
-The longest prefix that contains any other decides, whoever put it there. A route of ours
-leads to a next hop that is resolved in turn, level by level, until a route of others names a
+The longest prefix that contains any other decides, whichever program put it there. One of our routes
+leads to a next hop that is resolved in turn, level by level, until another program's route names a
 device. Three things are no ground to stand on:
 
 * a path whose next hop is reached through the very address that is asked about. The route's
@@ -13,7 +13,7 @@ device. Three things are no ground to stand on:
   its own address nor two that announce each other's makes a loop, and what comes out does
   not depend on what was there before;
 * a default route, where the operator says so;
-* for the address of an eBGP neighbour on one of our links, a route of ours that is longer
+* for the address of an eBGP neighbour on one of our links, one of our routes that is longer
   than the link's prefix: it would draw all that goes to that neighbour elsewhere.
 """
 
@@ -28,8 +28,8 @@ from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
 from rib.zones import is_link_local, parts_of, scoped
 
-MOST_LEVELS: Final = 16  # routes of ours, one leading to the next
-_MOST_LOOKS: Final = 256  # for one address; who makes more has tied a knot
+MOST_LEVELS: Final = 16  # our routes, one leading to the next
+_MOST_LOOKS: Final = 256  # for one address; more mean a tangle of routes
 IPV6_OCTETS: Final = ADDRESS_OCTETS[AFI_IPV6]
 EVERY_LENGTH: Final = 255  # of a changed prefix that counts whatever decided
 
@@ -37,7 +37,7 @@ Prefix = tuple[int, Nlri]  # afi, NLRI
 
 
 class Step(NamedTuple):
-    """The next hop of one path of ours.
+    """The next hop of one of our paths.
 
     Attributes:
         address: The next hop's key (``rib.zones``).
@@ -50,7 +50,7 @@ class Step(NamedTuple):
 
 
 class OwnRoute(NamedTuple):
-    """A route of ours.
+    """One of our routes.
 
     Attributes:
         metric: The kernel's priority.
@@ -87,8 +87,8 @@ class Resolution:
         hops: Every usable way; empty for none.
         metric: Of the route of others at the end of the way.
         is_local: It is an address of this machine.
-        through: Routes of ours on the way, the first one first.
-        loop: A route of ours that was passed over because it leads back to an address
+        through: Our routes on the way, the first one first.
+        loop: Our route that was skipped because it leads back to an address
             it would have to resolve; ``None`` for none.
         looked_at: Each address that was looked up on the way, with the length of the
             shortest prefix that had a say: a shorter one changes nothing.
@@ -107,7 +107,7 @@ class Resolver:
 
     Args:
         view: Routes of others.
-        own: Routes of ours; ``None`` leaves them out.
+        own: Our routes; ``None`` leaves them out.
         uses_default: Whether a default route resolves.
 
     Attributes:
@@ -200,7 +200,7 @@ class _Question:
     def _candidates(
         self, address: bytes
     ) -> Iterator[tuple[int, RouteMessage | None, OwnRoute | None]]:
-        """Yield each route that contains an address, of others or of ours, in order."""
+        """Yield each route that contains an address, ours or not, in order."""
         view, own = self._view, self._own
         afi = AFI_IPV4 if len(address) == 4 else AFI_IPV6
         lengths = {*view.lengths(afi)}
@@ -263,7 +263,7 @@ class _Question:
         own: OwnRoute,
         chain: tuple[bytes, ...],
     ) -> bool:
-        """Go the way of a route of ours; false where it leads nowhere but back."""
+        """Follow one of our routes; return false if it only leads back."""
         for group in own.groups:
             ways = [
                 way
@@ -277,14 +277,14 @@ class _Question:
                 found.metric = ways[0].metric
                 found.through = (place, *ways[0].through)
                 return True
-        for step in own.barred:  # no way, but a loop that must be told of
+        for step in own.barred:  # no way, but a loop to report
             self._follow(found, place, step, chain)
         return False
 
     def _follow(
         self, found: Resolution, place: Prefix, step: Step, chain: tuple[bytes, ...]
     ) -> Resolution | None:
-        """Resolve the next hop of a path of ours; ``None`` where that is no way."""
+        """Resolve the next hop of one of our paths; ``None`` if it leads nowhere."""
         if step.address in chain:
             found.loop = found.loop or place
             return None

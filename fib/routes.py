@@ -1,4 +1,4 @@
-"""What shall stand in the kernel's table, and the interface of what puts it there.
+"""The routes for the kernel's table, and the interface of what programs them.
 
 Pure types. ``Target`` is where a prefix leads; it is made once per distinct next hop or
 ECMP group, never per prefix, and interned by value. Prefixes are NLRI octets (``rib.nlri``).
@@ -88,7 +88,7 @@ class Fault(NamedTuple):
 
 
 class RouteState(Enum):
-    """How far a route of ours got."""
+    """The state of one of our routes."""
 
     INSTALLED = "installed"
     PENDING = "pending"  # wanted, not written yet
@@ -119,12 +119,12 @@ class FibCounts:
     """Gauges, then counters since start; all over both address families.
 
     Attributes:
-        wanted: Routes that shall be in the kernel, as far as looked at.
+        wanted: Routes wanted in the kernel, as far as checked.
         installed: Those that are.
         pending: Changes submitted and not looked at yet.
         failed: Routes the kernel refused, conflicts excluded.
         conflicts: Routes whose prefix and metric another program holds.
-        stale: Routes found at start that nobody wants so far.
+        stale: Routes found at the start that are not wanted yet.
         next_hop_objects: Kernel next-hop objects held.
         adopted: Routes found at start (or later, with our protocol number).
         written: Route messages sent.
@@ -197,4 +197,4 @@ class Fib(Protocol):
         """Yield every route, in no order, each as it stands when it is yielded."""
 
     def route(self, family: Family, nlri: bytes) -> FibRoute | None:
-        """Return the route of one prefix; ``None`` where there is none of ours."""
+        """Return the route of one prefix; ``None`` without a route of this daemon."""

@@ -1,4 +1,4 @@
-"""From targets to what the kernel is told of them, and back.
+"""From targets to what the kernel gets, and back.
 
 Interface names become numbers, gateways the interface that reaches them, and hops on links
 that are down are left out. Where nothing is left, a ``Fault`` says why.
@@ -53,7 +53,7 @@ class TargetResolver:
             found = self._resolve_hop(hop)
             if isinstance(found, Fault):
                 fault = fault or found
-            else:  # the kernel refuses to be told of one hop twice
+            else:  # the kernel rejects duplicate hops
                 weights[found[:3]] = weights.get(found[:3], 0) + found[3]
         if not weights:
             return fault or Fault(errno.EINVAL, "the target has no hops")
@@ -74,7 +74,7 @@ class TargetResolver:
                 return NOT_CONNECTED
             link = self._links.by_index.get(index)
             if link is None:
-                return Fault(errno.ENODEV, f"there is no interface number {index}")
+                return Fault(errno.ENODEV, f"no interface with number {index}")
         if not link.is_up:
             return Fault(errno.ENETDOWN, f"interface {link.name} is down")
         return hop.gateway, link.link, hop.is_onlink, hop.weight

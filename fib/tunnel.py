@@ -37,7 +37,7 @@ from rib.nlri import format_address, make_nlri
 
 TUNNEL: Final = "tunl0"
 _RETRY: Final = 10.0  # seconds; another program may have its own mind
-_SOON: Final = 0.2  # seconds until a new device is looked for
+_SOON: Final = 0.2  # seconds until the check for a new device
 _IFINFO: Final = Struct("=BBHiII")  # family, 0, type, ifindex, flags, change
 _IFADDR: Final = Struct("=BBBBI")  # family, prefix length, flags, scope, ifindex
 _IFLA_LINKINFO, _IFLA_INFO_KIND = 18, 1
@@ -77,7 +77,7 @@ class Tunnel:
         self._mend()
 
     async def close(self) -> None:
-        """Follow the device no more; it stays as it is."""
+        """Stop following the device, and leave it unchanged."""
         if self._address:
             self._view.unsubscribe(self._handle_changes)
             self._address = b""
@@ -105,7 +105,7 @@ class Tunnel:
             self._set_fault("")
             return
         now = asyncio.get_running_loop().time()
-        if now < self._not_before:  # somebody else has another mind
+        if now < self._not_before:  # another program disagrees
             self._wait(self._not_before - now)
             return
         self._not_before = now + _RETRY

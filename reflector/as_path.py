@@ -1,4 +1,4 @@
-"""AS_PATH as eBGP peers are told it (RFC 4271 5.1.2 b), and what may be hidden from them."""
+"""AS_PATH as advertised to eBGP peers (RFC 4271 5.1.2 b), and what may be hidden from them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -20,8 +20,8 @@ class PathRules:
     Attributes:
         hidden_as: Our AS number elsewhere, put before the path first, under the one of the
             session; 0 for none.
-        peer_as: The peers' AS; 0 where nothing below is asked for, so that peers of
-            different ASes can be told together.
+        peer_as: The peers' AS; 0 if none of the options below is set, so that peers of
+            different ASes can share a group.
         overrides_peer_as: Our AS stands in for theirs, wherever that is in the path.
         private: Which private AS numbers are hidden.
         replaces_private: Our AS stands in for those that are.
@@ -40,7 +40,7 @@ PLAIN_PATH: Final = PathRules()
 def outgoing_path(
     value: bytes, local_as: int, rules: PathRules, prepended: int
 ) -> bytes:
-    """Return AS_PATH as a peer of another AS is told it.
+    """Return AS_PATH as advertised to a peer in another AS.
 
     Args:
         value: After export policy.

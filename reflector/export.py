@@ -1,4 +1,4 @@
-"""Who is told what: RFC 4456 reflection, RFC 4271 propagation, and outbound rewrite.
+"""What is advertised to whom: RFC 4456 reflection, RFC 4271 propagation, and outbound rewrite.
 
 The whole of reflection is one table, ``REFLECTION_RULES``: the kind of peer a route came from by the
 kind of peer it may go to. What the route looks like there is ``Export``: a pure function
@@ -91,7 +91,7 @@ REFLECTION_RULES: Final = frozenset(
 )
 
 # RFC 9234 5: our roles towards whom a route marked with OTC must not go, and those who
-# are told OTC = our AS where it is missing.
+# get OTC = our AS if it is missing.
 _OTC_STAYS: Final = frozenset({"customer", "peer", "rs-client"})
 _OTC_ADDED: Final = frozenset({"provider", "peer", "rs"})
 
@@ -125,7 +125,7 @@ def _route_origin_of(source: Source) -> RouteOrigin:
 
 
 class Outgoing(NamedTuple):
-    """A route as a group's members are told it, without its prefix.
+    """A route as advertised to a group's members, without its prefix.
 
     Attributes:
         attributes: The block; holds NEXT_HOP where ``next_hop`` is empty.
@@ -155,7 +155,7 @@ class ExportContext:
         router_id: Our BGP identifier.
         cluster_id: Towards these peers; 0 where they are no clients and we reflect none.
         policy: Name of the export policy.
-        self_from: Kinds of source whose routes are told with ourselves as next hop;
+        self_from: Kinds of source whose routes are advertised with ourselves as next hop;
             ``None`` is RFC 4271 5.1.3's way, all of them to eBGP peers and none to
             others. What has no next hop yet is always told with ourselves.
         as_path: eBGP: what is done to AS_PATH beside putting ``local_as`` before it.
@@ -168,12 +168,12 @@ class ExportContext:
         role: Our RFC 9234 role; empty for none.
         default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
-        keeps_ours: The peers keep our routes over a restart of ours (RFC 4724).
+        keeps_ours: The peers keep our routes while we restart (RFC 4724).
         max_advertised: Routes that the only member is advertised at most; 0 is no limit.
-        alone: Address of the only member, where somebody counts what it is advertised; else
+        alone: Address of the only member, if its advertised routes are counted; else
             empty.
-        tells_default: The peers are told a default route of ours where there is no other.
-        is_same_domain: eBGP: the peers are of our administrative domain, and told
+        tells_default: The peers get our own default route if there is no other.
+        is_same_domain: eBGP: the peers are in our administrative domain, and get
             attributes that stay within it.
     """
 
@@ -243,7 +243,7 @@ class Export:
 
     # hot: per attribute set
     def __call__(self, path: Path, nlri: Nlri | None = None) -> Outgoing | None:
-        """Return what members are told of ``path``.
+        """Return what members receive for ``path``.
 
         Args:
             path: A selected path.
@@ -272,7 +272,7 @@ class Export:
     def tail_of(self, source: Source) -> bytes:
         """Return what is appended to plain routes of an internal peer; remembered.
 
-        Empty for those who are told nothing of its routes, and for other sources.
+        Empty for members that receive none of its routes, and for other sources.
         """
         # By value, not by source: who a peer is may change from session to session.
         key = source.kind, source.router_id, source.cluster_id, source.is_client
@@ -285,7 +285,7 @@ class Export:
 
     # hot: per batch
     def outgoing(self, path: Path) -> Outgoing | None:
-        """Return what members are told of ``path`` whatever the prefix; remembered."""
+        """Return what members receive for ``path`` whatever the prefix; remembered."""
         memo = self._memo
         known = memo.get(path, _UNKNOWN)
         if known is _UNKNOWN:
@@ -299,7 +299,7 @@ class Export:
     def divide(
         self, path: Path, nlris: Sequence[Nlri]
     ) -> Sequence[tuple[Outgoing | None, Sequence[Nlri]]]:
-        """Group prefixes of one path by what members are told of it; remembered."""
+        """Group prefixes of one path by what members receive for them; remembered."""
         if not self.policy.needs_prefix:
             return ((self.outgoing(path), nlris),)
         if not self._may_be_told(path, path.attributes):
@@ -321,7 +321,7 @@ class Export:
             memo.clear()
 
     def age(self) -> None:
-        """Drop what nobody has asked for since the last time; milliseconds."""
+        """Drop results not used since the last time; milliseconds."""
         for memo in self._memos():
             memo.age()
 
@@ -376,7 +376,7 @@ class Export:
         return self._finish(octets, next_hop, before)
 
     def _next_hop(self, path: Path, next_hop: bytes, *, is_self: bool) -> bytes:
-        """Return what stands for a next hop that is no address of export policy's."""
+        """Return the next hop for a rule of export policy that is not an address."""
         context = self.context
         if is_self or not next_hop:
             return context.local_address
@@ -476,7 +476,7 @@ class Export:
                 return None
             octets = edit(octets, {NEXT_HOP: None})
         elif len(next_hop) == 4:
-            return None  # an IPv4 next hop cannot be told for IPv6 (RFC 2545)
+            return None  # IPv6 routes cannot have an IPv4 next hop (RFC 2545)
         if not context.four_octet_as:
             octets = to_two_octet(octets)
         return Outgoing(octets, next_hop)

@@ -47,7 +47,7 @@ class Outbound:
 
     @property
     def count(self) -> int:
-        """How many messages there are for all: counted once, when somebody is told."""
+        """Number of messages for all: counted once, when first needed."""
         if self._count < 0:
             self._count = count_messages(self.octets, 0, len(self.octets))
         return self._count
@@ -128,7 +128,7 @@ class Batch:
         """Tell further routes with a block that ``reflected`` has already."""
         told = by_block[block]
         if id(told) in self._grown:
-            told += nlris  # type: ignore[operator]  # a list of ours
+            told += nlris  # type: ignore[operator]  # our own list
         else:
             both = by_block[block] = [*told, *nlris]
             self._grown.add(id(both))

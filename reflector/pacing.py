@@ -1,4 +1,4 @@
-"""A prefix that keeps changing is told less and less often; a lone change at once.
+"""A prefix that keeps changing is advertised less and less often; a single change at once.
 
 RFC 4271 9.2.1.1 has a minimum interval between two advertisements of a destination. A timer
 for a whole peer delays what is news, too; here each prefix has its own, in each update group,
@@ -7,15 +7,15 @@ and only once it has changed several times in a row:
     change   1 ... 5   6      7      8          (without a pause between them)
     waits    nothing   0.1 s  0.2 s  0.4 s ...  up to the interval
 
-While a prefix waits, it is held: members know the entry that they were told last, and are told
+While a prefix waits, it is held: members know the last entry sent, and get
 the newest one at the end. A withdrawal does not wait, since nothing must be drawn to a hole;
 there are no more of these than announcements. What rested for twice the interval is forgotten.
 
 Without this, two reflectors may tell each other of one prefix thousands of times a second, for
 ever (RFC 3345).
 
-A prefix that is new to the table costs nothing here, another a place in a set of what was told
-lately. The set is bounded and begins anew every ten seconds: where more prefixes change than it
+A prefix that is new to the table costs nothing here, another a place in a set of those advertised
+lately. The set is bounded and starts again every ten seconds: if more prefixes change than it
 has room for, those that keep changing get into it one time or another.
 """
 
@@ -43,7 +43,7 @@ _old_of = itemgetter(0)
 
 
 class Unrest(NamedTuple):
-    """A prefix that is told at the longest interval from now on.
+    """A prefix that is advertised at the longest interval from now on.
 
     Attributes:
         nlri: The prefix.
@@ -78,7 +78,7 @@ class _Unsteady:
     def __init__(self, now: float) -> None:
         self.since = self.changed_at = self.told_at = now
         self.count = 1
-        self.told_count = 2  # the first change, and the one that is told now
+        self.told_count = 2  # the first change, and the one that goes out now
         self.bests: dict[Path, None] = {}
         self.is_withdrawn = False
         self.is_queued = False
@@ -91,14 +91,14 @@ class _Unsteady:
 
 
 class Pacer:
-    """Holds back what members of one update group are told too often.
+    """Holds back prefixes that one update group would advertise too often.
 
     Args:
-        is_add_path: Members are told more than the best path.
+        is_add_path: Members receive more than the best path.
 
     Attributes:
-        held: Prefixes that wait, each with the entry that members were told last.
-        unrest: What is worth a warning; taken away by whoever warns.
+        held: Prefixes that wait, each with the entry that members know.
+        unrest: What is worth a warning; the code that warns takes it away.
     """
 
     def __init__(self, interval: float, *, is_add_path: bool = False) -> None:
@@ -121,11 +121,11 @@ class Pacer:
     @interval.setter
     def interval(self, seconds: float) -> None:
         self._interval = seconds
-        self._queue = sorted((0.0, nlri) for _, nlri in self._queue)  # judged anew
+        self._queue = sorted((0.0, nlri) for _, nlri in self._queue)  # classified again
 
     # hot: per flush
     def admit(self, changes: Sequence[Change], now: float) -> Sequence[Change]:
-        """Return what members are told now; the rest is held.
+        """Return what goes out now; the rest is held.
 
         Args:
             changes: Of the table; as ``UpdateGroup.flush`` takes them.
@@ -137,7 +137,7 @@ class Pacer:
             self._begin_window(now)
         seen, unsteady = self._seen, self._unsteady
         if not unsteady and not any(map(_old_of, changes)):
-            return changes  # all are new: nobody was told of them lately
+            return changes  # all are new: none was advertised lately
         # What is unsteady may have been withdrawn, and is new once more.
         some = [nlris for old, _, nlris in changes if unsteady or old is not None]
         is_unseen = seen.isdisjoint
@@ -161,7 +161,7 @@ class Pacer:
         return admitted
 
     def _judge(self, change: Change, now: float) -> list[Change]:
-        """Divide the prefixes of a change into those that are told, and those that wait."""
+        """Divide the prefixes of a change into those that go out, and those that wait."""
         old, new, nlris = change
         if not self._is_add_path and best_of(old) is best_of(new):
             return [change]  # members are not concerned
@@ -251,7 +251,7 @@ class Pacer:
         return self._queue[0][0]
 
     def release(self, table: Mapping[Nlri, Entry], now: float) -> list[Change]:
-        """Return what members are told of prefixes whose time has come; a slice of them.
+        """Return the changes of prefixes whose time has come; a slice of them.
 
         Args:
             table: With the newest entries.
@@ -278,9 +278,9 @@ class Pacer:
         return changes_since(table, told)
 
     def release_all(self, table: Mapping[Nlri, Entry]) -> list[Change]:
-        """Return what members are told of all prefixes that wait, whatever their time.
+        """Return the changes of all prefixes that wait, whatever their time.
 
-        To be called before what they were told last means something else.
+        To be called before the entries that members know mean something else.
         """
         told, self.held = self.held, {}
         return changes_since(table, told.items())
@@ -300,7 +300,7 @@ class _View(Mapping[Nlri, Entry]):
         self._held = held
 
     def __getitem__(self, nlri: Nlri) -> Entry:
-        """Return the entry that members were told."""
+        """Return the entry that members know."""
         if nlri not in self._held:
             return self._table[nlri]
         entry = self._held[nlri]

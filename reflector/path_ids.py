@@ -3,7 +3,7 @@
 A path keeps its identifier for as long as it is in the table, whatever its attributes, and
 also over a change of a peer's update group: it belongs to where the path came from, not to
 its content. What a peer sends may come under ever new identifiers of its own, so those of
-ours that no path has any more, and that no member was told, are taken back and given out
+ours that no path has any more, and that no member knows, are taken back and given out
 again.
 """
 
@@ -37,7 +37,7 @@ class PathIds:
         return len(self._ids)
 
     def of(self, path: Path) -> int:
-        """Return the identifier of a path; the same whenever it is asked for."""
+        """Return the identifier of a path; always the same."""
         source = path.source
         key = (source.address or source.name, path.path_id)
         known = self._ids.get(key)
@@ -56,7 +56,7 @@ class PathIds:
     def claim_sweep(self) -> bool:
         """Tell whether a sweep is due: there are twice as many as the last one left.
 
-        Only once: who is told so does it, or puts it off.
+        Only once: the caller does it, or puts it off.
         """
         if len(self._ids) < self._next_sweep:
             return False
@@ -68,15 +68,15 @@ class PathIds:
         self._next_sweep = 2 * len(self._ids)
 
     def sweep(self, held: Sequence[Iterable[Entry | None]]) -> Iterator[None]:
-        """Take back identifiers that nobody holds, a slice for each step.
+        """Take back unused identifiers, a slice for each step.
 
         To be called after ``claim_sweep``, with its first step taken at once, and when
-        nothing waits to be told. What is told later asks for the identifiers that it needs,
+        nothing waits to go out. What goes out later requests the identifiers that it needs,
         so those stay.
 
         Args:
             held: Every entry that members hold something of: the table's, and what those
-                who are behind were told last. It must not change.
+                that are slow know. It must not change.
         """
         self._asked = set()
         in_use: set[_Key] = set()

@@ -1,4 +1,4 @@
-"""Changes that wait to be told: newest state per prefix, in batches as long as possible.
+"""Changes that wait for the next flush: newest state per prefix, in batches as long as possible.
 
 Batches of changes to different prefixes are kept as they came. Prefixes that are new to the
 table are sure to be different ones; others are gathered in a set, all that come together at
@@ -17,7 +17,7 @@ from rib.nlri import Nlri
 from rib.path_set import Entry
 
 _OBJECTS: Final = 4  # of a change: a path and its attributes, mostly, itself and a list
-_OBJECTS_FREED: Final = 2  # the last two, once it is told
+_OBJECTS_FREED: Final = 2  # the last two, once it is flushed
 
 _old_of = itemgetter(0)
 _nlris_of = itemgetter(2)
@@ -30,7 +30,7 @@ class PendingChanges:
         table: The table the changes are of, for its newest entries.
 
     Attributes:
-        made: Objects that the collector may look at and shall not: made, and not freed yet,
+        made: Objects that the collector may scan but should not: made, and not freed yet,
             by changes of prefixes that were new to the table, since it was set to 0.
     """
 
@@ -42,7 +42,7 @@ class PendingChanges:
         # Some batch's prefixes were in the table: what is new to it cannot be so twice
         # unless it was removed between.
         self._has_known = False
-        # Prefixes of the first so many batches; the others are looked at when it matters.
+        # Prefixes of the first so many batches; the others are added when it matters.
         self._seen: set[Nlri] = set()
         self._seen_batches = 0
         # NLRI -> the entry it had when last told; used instead of the batches once a

@@ -1,6 +1,6 @@
 """Plain routes of internal peers, told without asking what each looks like.
 
-The bulk of a reflector's work: such a route is told by its own attribute block with a tail
+The bulk of a reflector's work: such a route goes out as its own attribute block with a tail
 that is its source's (RFC 4456 8), and neighbours in a batch mostly have the same source.
 """
 
@@ -23,9 +23,9 @@ def put_reflected(
 
     Args:
         batch: To be encoded.
-        changes: From what members were told last to what they shall know.
+        changes: From what members know to what they are to know.
         members: Of the group.
-        tail_of: What is appended to a source's routes; empty where none is told.
+        tail_of: What is appended to a source's routes; empty if none goes out.
     """
     left: list[Change] = []
     last: Source | None = None

@@ -7,7 +7,7 @@ last is over.
 
 A walk goes through a snapshot of the prefixes, not of the routes: what it sends is what the table
 has by then, and whatever changes meanwhile reaches the walkers as every flush does. A prefix that
-is withdrawn before the walk comes to it is passed over; one that is new is not in the snapshot,
+is withdrawn before the walk comes to it is skipped; one that is new is not in the snapshot,
 and need not be, since its change is flushed.
 """
 
@@ -17,7 +17,7 @@ from itertools import chain, islice
 from reflector.member_fsm import Member, State
 from rib.nlri import Nlri
 
-# Prefixes encoded in one go while somebody catches up. Not Final: tests make it small, and
+# Prefixes encoded in one go while a member catches up. Not Final: tests make it small, and
 # compiled code would not see that.
 CATCH_UP_SLICE = 2048
 
@@ -32,7 +32,7 @@ class Walk:
         self._rest: Iterator[Nlri] = iter(nlris)
 
     def next_slice(self) -> list[Nlri]:
-        """Return the next prefixes; empty at the end, and once nobody walks any more."""
+        """Return the next prefixes; empty at the end, and once no member walks any more."""
         members = self.members = [m for m in self.members if m.state is State.WALKING]
         return list(islice(self._rest, CATCH_UP_SLICE)) if members else []
 
@@ -61,7 +61,9 @@ class Walks:
         self.walk: Walk | None = None
         # Some may have left, or have become slow, since; a dictionary, as those may be back.
         self._waiting: dict[Member, None] = {}
-        self._is_due = False  # whoever gathered the first of them sees to ``begin``
+        self._is_due = (
+            False  # the caller that gathered the first of them calls ``begin``
+        )
 
     def gather(self, member: Member) -> bool:
         """Let a member take part in the next walk; tell whether to see to ``begin``."""
@@ -72,7 +74,7 @@ class Walks:
         return True
 
     def begin(self, table: Iterable[Nlri]) -> Walk | None:
-        """Begin a walk for all who wait; ``None`` where nobody does.
+        """Begin a walk for all members that wait; ``None`` if none does.
 
         Args:
             table: Loc-RIB's prefixes, of which no change waits to be flushed.

@@ -2,5 +2,5 @@
 
 A leaf: it imports nothing of this project and only the standard library, no event loop,
 no socket but for the text of addresses, no clock. What it knows of neighbours is
-``rib.path.Source``; who is told what is decided by ``reflector``.
+``rib.path.Source``; ``reflector`` decides what is advertised to whom.
 """

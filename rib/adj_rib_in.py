@@ -148,7 +148,7 @@ class AdjRibIn:
     def decide(
         self, key: Hashable, attributes: PathAttributes, path_id: int = 0
     ) -> Outcome:
-        """Decide once what becomes of an attribute block; ``known(key)`` tells it later.
+        """Decide once what happens to an attribute block; ``known(key)`` returns it later.
 
         Args:
             key: What identifies the block on this session: its octets as received, with
@@ -298,7 +298,7 @@ class AdjRibIn:
             nlris, forgotten = divide(
                 nlris, room, lambda nlri: (nlri, path_id) in filtered or is_fresh(nlri)
             )
-            if forgotten:  # a stale route of theirs has been replaced all the same
+            if forgotten:  # they have replaced their stale routes all the same
                 admission.forgotten_count += len(forgotten)
                 changes += self.withdraw(forgotten, path_id)
         most = admission.most_accepted
@@ -360,7 +360,7 @@ class AdjRibIn:
         self._discarded.add(filtered)
 
     def forget_outcomes(self) -> None:
-        """Let every attribute block be judged anew when it comes again."""
+        """Forget the outcomes of attribute blocks, so that each is evaluated again."""
         outcomes, self._outcomes = self._outcomes, InternTable()
         self.known = self._outcomes.get
         self._discarded.add(outcomes)
@@ -436,7 +436,7 @@ class AdjRibIn:
         ]
 
     def import_again(self, rules: ImportRules) -> Iterator[list[Change]]:
-        """Judge every route anew after the rules changed, from what was received.
+        """Re-evaluate every route after the rules changed, from what was received.
 
         Nothing is asked of the peer: accepted paths hold their attributes as received,
         and refused routes are kept. What is stale stays stale, and marked where it lives
@@ -476,7 +476,7 @@ class AdjRibIn:
         """Take in the new outcome of prefixes that were announced in an epoch."""
         if epoch == self.source.epoch:
             return self.announce(outcome, nlris, path_id)
-        # What is stale stays as it is, or goes for good: no peer tells it once more.
+        # What is stale stays unchanged or goes for good: no peer advertises it again.
         long_lived = [n for n in nlris if any(map(is_marked, self._own(n, path_id)))]
         changes = self.announce(outcome, nlris, path_id, is_counted=False)
         self._no_longer_filtered(nlris, path_id)

@@ -3,7 +3,7 @@
 RFC 4271 9.1.2 in full, with RFC 4456 9 (ORIGINATOR_ID, CLUSTER_LIST), RFC 5004 (keep the
 external best path), RFC 7311 4 (AIGP) and RFC 9494 4.3 (stale routes last). Pure: the
 result depends on the paths and the options, never on the order of arrival. The one
-exception must be asked for (``prefers_oldest_external``).
+exception is optional (``prefers_oldest_external``).
 
 A path becomes one tuple of comparable values for the steps before MED and one for the
 steps after it, in the order of ``BEFORE_MED`` and ``AFTER_MED``; the lower value wins
@@ -144,7 +144,7 @@ _AFTER: Final = 3
 _PATH: Final = 5
 _by_after = itemgetter(_AFTER)
 _path_of = itemgetter(_PATH)
-MED_FIELD: Final = 3  # of the fields that attributes are asked for
+MED_FIELD: Final = 3  # of the decision fields of attributes
 NEIGHBOUR_AS_FIELD: Final = 4
 
 HopStates = tuple[tuple[bool, int], ...]

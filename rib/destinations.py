@@ -1,6 +1,6 @@
 """Prefixes that are no unicast destination: ignored, and said so (RFC 4271 6.3). Pure.
 
-What no packet can be forwarded to has no place in a unicast table, whoever announces it. A
+What no packet can be forwarded to has no place in a unicast table, whichever peer advertises it. A
 prefix is judged by its network address, as BIRD does; a half of the whole space is none of
 these. IPv4's 169.254.0.0/16 stays, since clouds number the links to their gateways from it.
 """

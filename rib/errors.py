@@ -1,4 +1,4 @@
-"""How malformed routing information is told: as data with a remedy (RFC 7606).
+"""How malformed routing information is reported: as data with a remedy (RFC 7606).
 
 A malformed attribute is not an exception: the UPDATE's other routes go on. ``Problem``
 carries what was wrong and what must be done; with several in one UPDATE the strongest

@@ -43,12 +43,12 @@ class IgnoredPrefixes(dict[NotUnicast, Ignored]):
         self._has_other_rules = False
 
     def follow(self, before: ImportRules, after: ImportRules) -> None:
-        """Know that routes are judged anew, by rules that may allow other prefixes."""
+        """Note that routes are re-evaluated by rules that may allow other prefixes."""
         if before.allows_reserved != after.allows_reserved:
             self._has_other_rules = True
 
     def news(self) -> Iterator[tuple[NotUnicast, Ignored]]:
-        """Yield kinds of which there are the first, or ten times as many as last time."""
+        """Yield kinds seen for the first time, or ten times as often as last time."""
         for why, ignored in self.items():
             if ignored.count >= ignored.next_news:
                 ignored.next_news = 10 ** len(str(ignored.count))
@@ -62,7 +62,7 @@ class IgnoredPrefixes(dict[NotUnicast, Ignored]):
 
 
 class _Table(Protocol):
-    """What is asked of a peer's table: an ``AdjRibIn``."""
+    """What this needs of a peer's table: an ``AdjRibIn``."""
 
     loc_rib: LocRib
     filtered: dict[tuple[Nlri, int], FilteredRoute]

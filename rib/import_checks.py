@@ -72,7 +72,7 @@ class ImportRules:
         router_id: Our BGP identifier, as an integer.
         cluster_ids: All cluster ids of this speaker; empty where it does not reflect.
         own_addresses: Addresses of this speaker, 4 or 16 octets each.
-        allow_own_as: How often each AS number of ours may stand in AS_PATH.
+        allow_own_as: How often each of our AS numbers may occur in AS_PATH.
         role: Our RFC 9234 role on the session; empty for none.
         is_on_this_machine: So is the peer: that the next hop is ourselves is no fault of
             its routes then, it means that they end here.

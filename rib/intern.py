@@ -86,7 +86,7 @@ class Discarded:
     """Tables that are of no use any more, on their way out.
 
     To drop a table of 100,000 values takes tens of milliseconds. So it is emptied in slices,
-    by whoever may take the time: whoever puts one in must see to it that ``free`` runs.
+    by code that has the time: the code that puts one in must make ``free`` run.
     """
 
     __slots__ = ("_tables",)
@@ -99,7 +99,7 @@ class Discarded:
         return bool(self._tables)
 
     def add(self, table: dict[Any, Any]) -> None:
-        """Take a table that nobody else refers to; a small one is dropped at once."""
+        """Take a table without other references; a small one is dropped at once."""
         if len(table) > SLICE:
             self._tables.append(table)
 

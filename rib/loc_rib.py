@@ -6,7 +6,7 @@ batches: prefixes are grouped by the entry they have now, and each distinct entr
 transition, memoised where it has more than two paths. Prefixes that are new, or that all
 have the same lone path, the common batches, need no grouping.
 
-Every method that changes the table returns the changes as values; it tells nobody.
+Every method that changes the table returns the changes as values; it has no callbacks.
 """
 
 from collections.abc import Callable, Collection, Iterable, Sequence
@@ -283,7 +283,7 @@ class LocRib:
         self._sets.clear()
 
     def decide_again(self, nlris: Iterable[Nlri]) -> list[Change]:
-        """Run the decision process anew for ``nlris``, after ``forget_decisions``."""
+        """Run the decision process again for ``nlris``, after ``forget_decisions``."""
         return self._move(dict.fromkeys(nlris), None, (), self._again)
 
     def _move(
@@ -349,7 +349,7 @@ class LocRib:
             counts.pop(source, None)
 
     def recount(self, source: Source) -> None:
-        """Count a source's paths anew, where something was interrupted; a whole pass."""
+        """Count a source's paths again, after something was interrupted; a whole pass."""
         self.path_counts.pop(source, None)
         self._count(
             source,
@@ -474,7 +474,7 @@ class LocRib:
         return self._sets.sweep()
 
     def age(self) -> Iterable[int]:
-        """Forget decisions that nobody has asked for since the last time, in slices.
+        """Forget decisions not used since the last time, in slices.
 
         Path sets that no prefix has any more go, too, where they are few.
         """

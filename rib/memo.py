@@ -1,9 +1,9 @@
-"""Remembering results for as long as somebody asks for them, and no longer.
+"""Remembering results for as long as they are used, and no longer.
 
 A memo that is emptied only when it is full keeps whatever its keys and results refer to:
 paths of peers that are gone, and with them attribute sets and next hops that are watched in
-the kernel for nobody. So a memo has two ages. Results begin young; ``age`` makes the young
-ones old and drops those that were old already; whoever is asked for again is young again.
+the kernel for no purpose. So a memo has two ages. Results begin young; ``age`` makes the young
+ones old and drops those that were old already; a result that is used becomes young again.
 Its owner's upkeep calls ``age`` every few seconds, and a memo that is full does so itself.
 """
 

@@ -180,7 +180,7 @@ def parse_prefix(text: str) -> tuple[int, Nlri]:
     A bare address is a host route.
 
     Raises:
-        ValueError: ``text`` is no prefix.
+        ValueError: ``text`` is not a prefix.
     """
     network = ip_network(text, strict=False)
     afi = AFI_IPV4 if network.version == 4 else AFI_IPV6
@@ -218,7 +218,7 @@ def parse_address(text: str) -> bytes:
     """Return the 4 or 16 octets of an address.
 
     Raises:
-        ValueError: ``text`` is no address.
+        ValueError: ``text`` is not an address.
     """
     try:
         return socket.inet_pton(

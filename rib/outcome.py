@@ -1,4 +1,4 @@
-"""What becomes of an attribute block that a peer announced: decided once for each block."""
+"""What happens to an attribute block of a peer: decided once for each block."""
 
 from typing import Final
 
@@ -89,7 +89,7 @@ class Importer:
         """Return what a speaker on this machine means by an address of it.
 
         Its route ends here, as those that we originate do, and has no next hop as these
-        have none: the kernel needs no route for it, and peers are told of us.
+        have none: the kernel needs no route for it, and peers get us as next hop.
         """
         rules, next_hop = self.rules, attributes.next_hop
         is_own = next_hop[:16] in rules.own_addresses

@@ -31,11 +31,11 @@ class Source:
         address: The peer's address, 4 or 16 octets; empty for local sources.
         router_id: The peer's BGP identifier, as an integer (RFC 4271 1.1).
         asn: The peer's AS number.
-        is_client: A route-reflector client of ours (RFC 4456 5).
-        cluster_id: Our cluster id towards this peer, as an integer; 0 where we do not
+        is_client: Our route-reflector client (RFC 4456 5).
+        cluster_id: Our cluster id towards this peer, as an integer; 0 if we do not
             reflect (RFC 4456 7).
         weight: For its paths where no policy sets another.
-        is_default: Its routes are for those peers alone that are told a default route.
+        is_default: Its routes are only for peers with ``default_originate``.
         zone: The device that the peer is next door on, which its link-local next hops
             mean (RFC 2545 3); empty where it is not.
         epoch: Grows when all that was announced so far became stale: session loss, or

@@ -4,7 +4,7 @@ A prefix with a single usable path needs no set: the table then holds the ``Path
 so an ``Entry`` is either. ``best_of``, ``paths_of`` and their like read both.
 
 A set knows its best path. The order of the others, and why each lost, is worked out when
-somebody asks: that takes four times as long, and most sets of a reflector are never asked.
+needed: that takes four times as long, and most sets of a reflector never need it.
 """
 
 from typing import Final, NamedTuple
@@ -90,7 +90,7 @@ def members_of(entry: Entry | None) -> tuple[Path, ...]:
 
 
 def eligible_of(entry: Entry | None) -> tuple[Path, ...]:
-    """Return the paths of an entry that could be told when it was made, best first.
+    """Return the paths of an entry that could be advertised when it was made, best first.
 
     What became of their next hops since is for the entry that takes its place.
     """

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 _length_of = itemgetter(0)
 _SCAN_COST: Final = (
-    4  # trying one possible key costs as much as a look at 4 present ones
+    4  # trying one possible key costs as much as checking 4 present ones
 )
 
 

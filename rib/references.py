@@ -29,7 +29,7 @@ def _counts_of(
 
 
 def calibrate(count: Callable[[object], int]) -> int:
-    """Return what ``count`` says of a value in a dictionary that nobody else holds.
+    """Return what ``count`` says of a value in a dictionary without other references.
 
     It is asked as the sweeps ask: for a local variable that ``dict.get`` has set.
 
@@ -52,4 +52,4 @@ def calibrate(count: Callable[[object], int]) -> int:
 
 
 UNUSED: Final = calibrate(sys.getrefcount)
-"""``getrefcount`` of a value that nobody but its table has, asked as in ``calibrate``."""
+"""``getrefcount`` of a value that only its table holds, called as in ``calibrate``."""

@@ -4,11 +4,11 @@ A link-local address means something on one link alone: the same on another link
 machine. So what is kept of a next hop is not its field but a *scoped* key, octets as all
 keys of the tables:
 
-    4 or 16 octets      an address; a link-local one whose link nobody knows
+    4 or 16 octets      an address; a link-local one with an unknown link
     17 to 31            a link-local address, then the name of its device
     33 to 47            a global and a link-local address, then the name of their device
 
-The zone is a device's name, not its number: a device that is made anew has another number.
+The zone is a device's name, not its number: a recreated device has another number.
 """
 
 from typing import Final, NamedTuple
@@ -22,7 +22,7 @@ class Scoped(NamedTuple):
     Attributes:
         address: 4 or 16 octets.
         link_local: The link-local address beside a global one; else empty.
-        zone: The device of the link-local address; empty where there is none.
+        zone: The device of the link-local address; may be empty.
     """
 
     address: bytes

@@ -169,7 +169,7 @@ class ClusterRules:
         in_force: Mapping[str, Mapping[str, bytes]],
         leaving: Mapping[str, Collection[str]],
     ) -> bool:
-        """Return whether nobody can have meant that these are removed; see ``Rules``.
+        """Return whether the removal of these is implausible; see ``Rules``.
 
         Constant work, but for a BGPFilter: all BGPPeers are read then.
         """

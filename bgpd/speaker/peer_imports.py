@@ -1,4 +1,4 @@
-"""What one peer has sent: its Adj-RIBs-In, and what becomes of them without a session.
+"""What one peer has sent: its Adj-RIBs-In, and what happens to them without a session.
 
     session up      tables are opened, or go on with what is stale in them
     UPDATEs         ``take`` passes changes to the tables, in batches
@@ -315,7 +315,7 @@ class PeerImports:
             self._sweep(family)
 
     def let_go(self) -> None:
-        """Refer to nobody who refers back; see ``Peer.let_go``."""
+        """Drop references that refer back; see ``Peer.let_go``."""
         self.stale.let_go()
         self._refreshes.let_go()
         self._owner = _NOBODY

@@ -240,7 +240,7 @@ class EventSocket:
         groups: Names out of ``GROUPS``.
         handle: Called with a buffer and its messages.
         handle_overflow: Called when the kernel dropped notifications (ENOBUFS).
-        socket_filter: Classic BPF of what not to be told (``fib.netlink.rtnetlink``).
+        socket_filter: Classic BPF that drops unwanted notifications (``fib.netlink.rtnetlink``).
         receive_buffer: Octets of the kernel's queue for us.
     """
 

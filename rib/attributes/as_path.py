@@ -104,7 +104,7 @@ def neighbour_as(value: bytes) -> int:
     """Return the AS the route was learned from, for comparing MED (RFC 4271 9.1.2.2 c).
 
     It is the first AS number, confederation segments aside; 0 for a path that is empty
-    or starts with a set: such a route came from inside, or from nobody in particular.
+    or starts with a set: such a route came from inside, or from no particular AS.
     """
     at, end = 0, len(value)
     while at < end:
@@ -286,7 +286,7 @@ def parse_as_path(text: str) -> bytes:
     """Return the octets of what ``format_as_path`` writes; AS numbers also as ``1.10``.
 
     Raises:
-        ValueError: ``text`` is no AS path.
+        ValueError: ``text`` is not an AS path.
     """
     segments: list[Segment] = []
     sequence: list[int] = []
@@ -314,7 +314,7 @@ def parse_asn(text: str) -> int:
     """Return an AS number written plainly or as ``high.low`` (RFC 5396).
 
     Raises:
-        ValueError: ``text`` is no AS number of 4 octets.
+        ValueError: ``text`` is not an AS number of 4 octets.
     """
     high, dot, low = text.partition(".")
     words = (high, low) if dot else (high,)

@@ -62,7 +62,7 @@ def parse_community(text: str) -> int:
     """Return the community of ``65000:1``, or of a well-known name.
 
     Raises:
-        ValueError: ``text`` is no community.
+        ValueError: ``text`` is not a community.
     """
     known = WELL_KNOWN_COMMUNITIES.get(text.lower())
     if known is not None:
@@ -80,7 +80,7 @@ def parse_large_community(text: str) -> tuple[int, int, int]:
     """Return the community of ``65000:1:2``.
 
     Raises:
-        ValueError: ``text`` is no large community.
+        ValueError: ``text`` is not a large community.
     """
     administrator, first, second = _numbers(text, 3, 0xFFFFFFFF)
     return administrator, first, second
@@ -89,7 +89,7 @@ def parse_large_community(text: str) -> tuple[int, int, int]:
 def format_ext_community(community: int) -> str:
     """Return ``rt:65000:1`` or ``ro:10.0.0.1:7``; others as ``0x`` and 16 digits.
 
-    A 4-octet AS number that would fit in 2 octets is told apart by an ``L`` behind it.
+    A 4-octet AS number that would fit in 2 octets is marked by an ``L`` behind it.
     """
     kind, sub_type = community >> 56, community >> 48 & 0xFF
     name = _EXT_NAMES.get(sub_type)
@@ -109,7 +109,7 @@ def parse_ext_community(text: str) -> int:
     """Return the community of what ``format_ext_community`` writes.
 
     Raises:
-        ValueError: ``text`` is no extended community.
+        ValueError: ``text`` is not an extended community.
     """
     if text.startswith("0x") and len(text) == 18:
         return int(text, 16)

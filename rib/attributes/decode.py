@@ -453,7 +453,7 @@ class _Walk:
         """RFC 7606 5.2: with no route in sight, none can be withdrawn for an error.
 
         The error then casts doubt on whether the NLRI were found at all. A sound attribute
-        casts none, and there is no route that a rule about routes could refuse.
+        casts none, and no route to which a rule about routes could apply.
         """
         self.problems = [p for p in self.problems if not p.is_about_routes]
         found = (p for p in self.problems if p.type_code != codes.MP_UNREACH_NLRI)

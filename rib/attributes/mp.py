@@ -165,7 +165,7 @@ def read_mp_reach(
         return reach, None
     return reach, Problem(
         TREAT_AS_WITHDRAW,
-        f"MP_REACH_NLRI: next hop {next_hop.hex()} is no host address (RFC 4271 6.3)",
+        f"MP_REACH_NLRI: next hop {next_hop.hex()} is not a host address (RFC 4271 6.3)",
         codes.MP_REACH_NLRI,
         codes.OPTIONAL_ATTRIBUTE_ERROR,
         is_about_routes=True,

@@ -1,11 +1,11 @@
 """One route's path attributes as canonical octets, with reading and editing.
 
 ``PathAttributes`` is made once per distinct attribute set and held by hundreds of
-thousands; so it keeps two references and decodes what is asked for, anew on each call.
+thousands; so it keeps two references and decodes what is needed on each call.
 
 Canonical octets have each attribute at most once, in ascending type code, flags as
 ``FLAGS`` says (Partial kept where it can stand), Extended Length only over 255 octets, AS
-numbers in 4 octets. Equal routes are then equal octets, whoever encoded them.
+numbers in 4 octets. Equal routes are then equal octets, whichever speaker encoded them.
 """
 
 import re

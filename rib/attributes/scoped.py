@@ -3,7 +3,7 @@
 They are passed on inside of it with the Partial bit, as RFC 4271 5 has it for what is not
 understood. Two things are asked of every speaker at the border, and of every one that a
 malformed attribute reaches: not to let it in or out unless told to, and the remedy of the
-attribute's own RFC. The form is all that is looked at.
+attribute's own RFC. Only the form is checked.
 """
 
 from collections.abc import Callable, Iterator

@@ -8,7 +8,7 @@ Our choices where the RFCs leave room:
 
 * A NEXT_HOP of 240.0.0.0/4 is accepted, since networks do number from it; 0.0.0.0/8,
   multicast and the broadcast address are no host addresses and refused (RFC 4271 6.3).
-  So is 127.0.0.0/8: whoever sends such an address, it is the receiver's own
+  So is 127.0.0.0/8: from any sender, such an address is the receiver's own
   (RFC 1122 3.2.1.3 g), but for sessions between two of them.
 * We are in no confederation: confederation segments make a path malformed (RFC 5065 5).
 * AIGP is taken from internal peers only (RFC 7311 3.3: AIGP_SESSION off towards others).
@@ -77,7 +77,7 @@ NEEDED_ATTRIBUTES: Final = frozenset(
         codes.MP_UNREACH_NLRI,
     }
 )
-"""Without these there is no route: none of them can be discarded."""
+"""Every route needs these: none of them can be discarded."""
 
 
 class Fault(NamedTuple):
@@ -184,7 +184,7 @@ def _check_next_hop(value: bytes, context: AttributeContext) -> Fault | None:
         return fault
     if is_host(value, context):
         return None
-    text = f"{'.'.join(map(str, value))} is no host address"
+    text = f"{'.'.join(map(str, value))} is not a host address"
     return Fault(codes.INVALID_NEXT_HOP, text, is_about_routes=True)
 
 

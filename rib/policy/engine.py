@@ -231,7 +231,7 @@ class Policy:
         *,
         interface: str = "",
     ) -> Verdict:
-        """Return what becomes of one route.
+        """Return what the policy does with one route.
 
         Args:
             attributes: As received, or as selected.
@@ -262,7 +262,7 @@ class Policy:
         return verdict
 
     def age(self) -> None:
-        """Drop remembered results that nobody has asked for since the last time."""
+        """Drop results not used since the last time."""
         self._verdicts.age()
         for term in self._terms:
             term.age()
@@ -277,7 +277,7 @@ class Policy:
         *,
         interface: str = "",
     ) -> list[tuple[Sequence[Nlri], Verdict]]:
-        """Group prefixes that share attributes by what becomes of them.
+        """Group prefixes that share attributes by the policy's verdict.
 
         Returns:
             Each outcome once with its prefixes; every prefix is in exactly one group. The

@@ -140,7 +140,7 @@ class _Between:
         self._unions: list[dict[int, int]] = [{} for _ in follow[::8]]
 
     def after(self, reached: int) -> int:
-        """Return what can follow any of some characters, or begin anew, as bits."""
+        """Return what can follow any of some characters, or start again, as bits."""
         found = self._first | (reached & self._steps) << 1
         leaps = reached & self._leaps
         octets = leaps.to_bytes((leaps.bit_length() + 7) // 8, "little")

@@ -89,7 +89,7 @@ def parse_pattern(text: str) -> Pattern:
         PatternError: It is malformed, has something that is not taken, or is too large.
     """
     try:
-        re.compile(text)  # says what is malformed, so that nobody else need look
+        re.compile(text)  # reports malformed syntax, so that the parser below need not
     except (re.error, OverflowError, RecursionError) as error:
         raise PatternError(str(error)) from error
     return _Parser(text).either()

@@ -33,7 +33,7 @@ class Outcome(Enum):
 class NextHopRule(Enum):
     """A next hop that a policy sets without naming an address."""
 
-    SELF = "self"  # of export: ourselves, as the session is told
+    SELF = "self"  # of export: ourselves, as on the session
     PEER = "peer"  # of import: the peer that sent the route
     UNCHANGED = "unchanged"  # of export: as it was, whatever the session does to it
 
@@ -110,8 +110,8 @@ class Match:
         neighbour_as: The leftmost AS is one of these; 0 stands for an empty AS_PATH.
         origin_as: The rightmost AS is one of these; 0 stands for an empty AS_PATH.
         next_hops: The next hop's address, as a host route.
-        local_pref: LOCAL_PREF; where there is none, the default of 100.
-        med: MED; where there is none, 0 (RFC 4271 9.1.2.2 c).
+        local_pref: LOCAL_PREF; the default of 100 for routes without it.
+        med: MED; 0 for routes without it (RFC 4271 9.1.2.2 c).
     """
 
     prefixes: PrefixMatch | None = None
@@ -214,7 +214,7 @@ class PolicySpec:
     Attributes:
         name: Unique among policies.
         terms: Tried in order.
-        accepts_unmatched: What becomes of a route no term decided on.
+        accepts_unmatched: What happens to a route that no term decides.
     """
 
     name: str
@@ -231,7 +231,7 @@ def prefix_entry(
     ``le`` alone begins at the prefix's own length, as router makers have it.
 
     Raises:
-        ValueError: ``text`` is no prefix, or the bounds leave nothing that can match.
+        ValueError: ``text`` is not a prefix, or the bounds leave nothing that can match.
     """
     afi, nlri = parse_prefix(text)
     own, longest = nlri[0], ADDRESS_OCTETS[afi] * 8
@@ -257,7 +257,7 @@ def prefix_match(
     operator; they are cut to what the CIDR allows. Bounds that cross match nothing.
 
     Raises:
-        ValueError: ``cidr`` is no prefix.
+        ValueError: ``cidr`` is not a prefix.
     """
     afi, nlri = parse_prefix(cidr)
     own, longest = nlri[0], ADDRESS_OCTETS[afi] * 8

@@ -33,7 +33,7 @@ CONTEXT = AttributeContext(
 # Decoders print what an RFC tells a speaker to refuse; these are the refusals, each by
 # the clause in the problem's text.
 REFUSED = (
-    "is no host address",  # RFC 4271 6.3: loc-RIB captures show 0.0.0.0, :: and ::1
+    "is not a host address",  # RFC 4271 6.3: loc-RIB captures show 0.0.0.0, :: and ::1
     "missing (RFC 7606 3 d)",  # monitoring protocols shorten UPDATEs
     "unknown, yet marked well-known (RFC 4271 6.3)",
     "confederation segment (RFC 5065 5)",  # we are in none

@@ -167,7 +167,9 @@ class BirdCommands:
         if session.is_restricted:
             raise QueryError(8007, "Access denied")
         if self._view.actions is None:
-            raise QueryError(8007, "Access denied: this daemon can only be looked at")
+            raise QueryError(
+                8007, "Access denied: this daemon accepts only read-only commands"
+            )
         return self._view.actions
 
     def _configure(self, words: Words, session: Session) -> Lines:
