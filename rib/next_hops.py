@@ -67,7 +67,7 @@ class NextHopTable:
         resolver: Asked once for each new key.
 
     Attributes:
-        known: Returns the object for a key that ``get`` was asked for, else ``None``.
+        known: Returns the object for a key that ``get`` has seen, else ``None``.
     """
 
     def __init__(self, resolver: NextHopResolver = TRUSTING) -> None:
