@@ -31,10 +31,13 @@ COMPILED: Final = (
     "rib/decision.py",
     "rib/import_checks.py",
     "rib/loc_rib.py",
+    "rib/long_lived.py",
     "rib/nlri.py",
     "rib/outcome.py",
+    "rib/outcome_memo.py",
     "rib/path.py",
     "rib/path_set.py",
+    "rib/reimport.py",
 )
 
 

@@ -10,7 +10,7 @@ source's epoch grows, which makes all its paths stale; they are swept at once, o
 peer's End-of-RIB, its end of refresh, or a timer says so.
 """
 
-from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,11 +20,12 @@ from rib.change import Change
 from rib.destinations import MixedRun
 from rib.ignored import IgnoredPrefixes, announce_mixed
 from rib.import_checks import FilteredRoute, FilterReason, ImportRules
-from rib.intern import Discarded, InternTable
+from rib.intern import Discarded
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri
-from rib.outcome import Importer, Outcome, PerPrefix, is_marked, long_lived_path
+from rib.outcome import Importer, Outcome, PerPrefix
+from rib.outcome_memo import OutcomeMemo
 from rib.path import Path, Source
 from rib.path_set import members_of
 
@@ -46,7 +47,7 @@ from rib.path_set import members_of
 # * A prefix and identifier is in at most one of the three. `blocked` of the admission is
 #   a subset of `filtered`.
 # * What import decides about an attribute block is decided once per session
-#   (`_outcomes`), because it depends on the block alone: a `Path`, a `FilteredRoute`, or a
+#   (`outcomes`), because it depends on the block alone: a `Path`, a `FilteredRoute`, or a
 #   `PerPrefix` where the policy asks for the prefix. Rules that change drop all outcomes.
 # * A path is stale exactly if its epoch is below its source's. Raising the epoch is how a
 #   lost session, a restart of the peer and the begin of an enhanced refresh (RFC 7313)
@@ -54,21 +55,15 @@ from rib.path_set import members_of
 #   and a sweep removes what is left. `stale_count` follows each change while it is not 0.
 # * Limits count fresh routes: a peer that restarts with as many routes as it had must
 #   not meet its limit because the stale ones are still there.
-# * Long work is a generator of slices. Between two slices the peer's own UPDATEs are
-#   processed, so each slice checks that a route is still the one that it set out to judge.
+# * Long work is a generator of slices, between which the peer's own UPDATEs are processed.
 #
-# Deliberately not here: decoding (`rib.attributes`), the decision (`rib.loc_rib`), when
-# stale routes go (`bgpd.pipeline.stale_routes` has the timers), what a limit leads to.
+# Deliberately not here: decoding (`rib.attributes`), the decision (`rib.loc_rib`), judging
+# again by other rules (`rib.reimport`), LLGR_STALE (`rib.long_lived`), when stale routes go (`bgpd.pipeline.stale_routes` has the timers), what a limit leads to.
 #
 # Sources: RFC 4271 3.2 and 9.1.1, RFC 4724 4.2, RFC 7313 4, RFC 9494 4.2.
 
 _INDEX_MAX: Final = 65536  # prefixes; above it a pass over Loc-RIB beats the memory
 SWEEP_SLICE: Final = 8192  # prefixes changed in one go, a few milliseconds
-_REIMPORT_COST: Final = 32  # prefixes that one attribute set counts for
-_OUTCOME_OCTETS: Final = 4096  # received for each outcome: much more than usual
-_FEW_OUTCOMES: Final = 1024
-
-_Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
 
 class AdjRibIn:
@@ -82,11 +77,11 @@ class AdjRibIn:
 
     Attributes:
         filtered: Routes that were refused: prefix and path identifier, and why.
-        octets_received: On the session so far, as far as the caller says so: outcomes of
-            large blocks are looked through sooner.
         stale_count: Paths in Loc-RIB that were announced before the source's epoch.
         admission: Limits, and what they keep out; see ``limit``.
         ignored: What was no unicast destination.
+        outcomes: What import decides about attribute blocks.
+        discarded: Of no use any more; see to it that it is freed, in slices.
     """
 
     def __init__(
@@ -99,18 +94,15 @@ class AdjRibIn:
         self.source = source
         self.loc_rib = loc_rib
         self.filtered: dict[tuple[Nlri, int], FilteredRoute] = {}
-        self.octets_received = 0
         self.stale_count = 0
         self.admission = Admission()
         self.ignored = IgnoredPrefixes()
         self._is_limited = False  # bound here: read on the hot path
         self._importer = Importer(source, loc_rib.family, rules, next_hops)
-        self._outcomes: InternTable[Hashable, Outcome] = InternTable()
-        self._swept_at = 0  # octets received
-        self._discarded = Discarded()
+        self.outcomes = OutcomeMemo(self._importer)
+        self.discarded = Discarded()
         self._index: set[Nlri] | None = set()
         self._has_path_ids = False
-        self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
 
     @property
     def rules(self) -> ImportRules:
@@ -145,26 +137,12 @@ class AdjRibIn:
         admission.most_accepted, admission.most_received = most_accepted, most_received
         self._is_limited = admission.is_limited
 
-    def decide(
-        self, key: Hashable, attributes: PathAttributes, path_id: int = 0
-    ) -> Outcome:
-        """Decide once what happens to an attribute block; ``known(key)`` returns it later.
-
-        Args:
-            key: What identifies the block on this session: its octets as received, with
-                the next hop and path identifier where they stand elsewhere.
-            attributes: The block, decoded.
-            path_id: RFC 7911 identifier; 0 without add-path.
-        """
-        outcome = self._outcomes[key] = self._importer.judge(attributes, path_id)
-        return outcome
-
     # hot: per read
     def announce_all(self, paths: list[Path], runs: list[list[Nlri]]) -> list[Change]:
         """Take in outcomes that are paths without identifier, in order; empties the lists.
 
         Args:
-            paths: As ``decide`` returned them.
+            paths: As ``outcomes.decide`` returned them.
             runs: The prefixes of each.
         """
         if not paths:
@@ -177,7 +155,7 @@ class AdjRibIn:
             return changes
         if self.filtered:
             for nlris in runs:
-                self._no_longer_filtered(nlris, 0)
+                self.no_longer_filtered(nlris, 0)
         index = self._index
         if index is not None:
             index.update(*runs)
@@ -197,7 +175,7 @@ class AdjRibIn:
         *,
         is_counted: bool = True,
     ) -> list[Change]:
-        """Take in ``nlris`` with an outcome of ``decide``, by limits; return what changed."""
+        """Take in ``nlris`` with an outcome of ``outcomes.decide``, by limits; return what changed."""
         if type(nlris) is MixedRun:
             return announce_mixed(self, outcome, nlris, path_id, is_counted=is_counted)
         if self._is_limited and is_counted and not self._has_room(len(nlris)):
@@ -211,14 +189,15 @@ class AdjRibIn:
                 if path_id:
                     self._has_path_ids = True
             if self.filtered:
-                self._no_longer_filtered(nlris, path_id)
+                self.no_longer_filtered(nlris, path_id)
             changes = self.loc_rib.announce(nlris, outcome)
             return self._counted(changes) if self.stale_count else changes
         if isinstance(outcome, FilteredRoute):
             return self.filter_out(outcome, nlris, path_id)
         return self._announce_each(outcome, nlris, path_id)  # type: ignore[arg-type]
 
-    def _no_longer_filtered(self, nlris: Iterable[Nlri], path_id: int) -> None:
+    def no_longer_filtered(self, nlris: Iterable[Nlri], path_id: int) -> None:
+        """Forget that prefixes were filtered or blocked."""
         forget = self.filtered.pop
         for nlri in nlris:
             forget((nlri, path_id), None)
@@ -231,7 +210,7 @@ class AdjRibIn:
     ) -> list[Change]:
         """Keep prefixes out, whatever was there before."""
         if self.admission.blocked:
-            self._no_longer_filtered(nlris, path_id)
+            self.no_longer_filtered(nlris, path_id)
         for nlri in nlris:
             self.filtered[nlri, path_id] = filtered
         return self._counted(self.loc_rib.withdraw(nlris, self.source, path_id))
@@ -267,7 +246,7 @@ class AdjRibIn:
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
         """The peer has no such route any more."""
         if self.filtered:
-            self._no_longer_filtered(nlris, path_id)
+            self.no_longer_filtered(nlris, path_id)
         index = self._index
         # With identifiers, a prefix may have more paths than the one that goes.
         if index is not None and not (path_id or self._has_path_ids):
@@ -289,7 +268,7 @@ class AdjRibIn:
         epoch, filtered = self.source.epoch, self.filtered
 
         def is_fresh(nlri: Nlri) -> bool:
-            return any(path.epoch == epoch for path in self._own(nlri, path_id))
+            return any(path.epoch == epoch for path in self.own(nlri, path_id))
 
         nlris = list(dict.fromkeys(nlris))
         most = admission.most_received
@@ -357,22 +336,11 @@ class AdjRibIn:
         self.admission.blocked.clear()
         self.forget_outcomes()
         filtered, self.filtered = self.filtered, {}
-        self._discarded.add(filtered)
+        self.discarded.add(filtered)
 
     def forget_outcomes(self) -> None:
-        """Forget the outcomes of attribute blocks, so that each is evaluated again."""
-        outcomes, self._outcomes = self._outcomes, InternTable()
-        self.known = self._outcomes.get
-        self._discarded.add(outcomes)
-
-    @property
-    def has_discarded(self) -> bool:
-        """Whether ``free_discarded`` has something to do: see to it after what discards."""
-        return bool(self._discarded)
-
-    def free_discarded(self) -> Iterator[None]:
-        """Free outcomes and refused routes that are of no use any more, in slices."""
-        return self._discarded.free()
+        """Let every attribute block be judged anew when it comes again."""
+        self.discarded.add(self.outcomes.forget())
 
     def sweep_stale(self, epoch: int | None = None) -> Iterator[list[Change]]:
         """Return the removal of what is stale now, a slice for each step.
@@ -397,34 +365,6 @@ class AdjRibIn:
                     self._index.difference_update(change.nlris)
             yield self._counted(changes)
 
-    def make_long_lived(self) -> Iterator[list[Change]]:
-        """Mark stale routes with LLGR_STALE; with NO_LLGR they go. In slices (RFC 9494 4.2)."""
-        marked: dict[Path, Path | None] = {}
-        nlris, epoch = self.own_nlris(), self.source.epoch
-        for start in range(0, len(nlris), SWEEP_SLICE):
-            piece = nlris[start : start + SWEEP_SLICE]
-            yield self._mark_long_lived(piece, epoch, marked)
-
-    def _mark_long_lived(
-        self, nlris: Iterable[Nlri], epoch: int, marked: dict[Path, Path | None]
-    ) -> list[Change]:
-        """Mark the peer's paths of before an epoch; ``marked`` keeps what each became."""
-        batches: dict[Path, list[Nlri]] = {}
-        for nlri in nlris:
-            for path in members_of(self.loc_rib.table.get(nlri)):
-                if path.source is self.source and path.epoch < epoch:
-                    batches.setdefault(path, []).append(nlri)
-        changes: list[Change] = []
-        for path, members in batches.items():
-            if path not in marked:
-                marked[path] = long_lived_path(path)
-            after = marked[path]
-            if after is None:
-                changes += self.withdraw(members, path.path_id)
-            else:  # as many are stale as before
-                changes += self.loc_rib.announce(members, after)
-        return changes
-
     def own_nlris(self) -> list[Nlri]:
         """Return the prefixes with an accepted path of this peer; a pass for large peers."""
         table = self.loc_rib.table
@@ -435,102 +375,10 @@ class AdjRibIn:
             if any(path.source is self.source for path in members_of(table.get(nlri)))
         ]
 
-    def import_again(self, rules: ImportRules) -> Iterator[list[Change]]:
-        """Re-evaluate every route after the rules changed, from what was received.
-
-        Nothing is asked of the peer: accepted paths hold their attributes as received,
-        and refused routes are kept. What is stale stays stale, and marked where it lives
-        long. Call it to begin; each step of what it returns is a slice.
-        """
-        self.ignored.follow(self.rules, rules)
-        self.rules = rules
-        self.forget_outcomes()
-        return self._imported_again(self._received())
-
-    def _imported_again(self, work: list[_Received]) -> Iterator[list[Change]]:
-        changes: list[Change] = []
-        count = 0
-        for (attributes, path_id, epoch), nlris in work:
-            outcome = self._importer.judge(attributes, path_id)
-            if not isinstance(outcome, FilteredRoute):
-                outcome.epoch = epoch
-            for start in range(0, len(nlris), SWEEP_SLICE):
-                piece = nlris[start : start + SWEEP_SLICE]
-                # Slices give way to the peer's own UPDATEs, which may have come between.
-                left = [
-                    n for n in piece if self._is_as_was(n, attributes, path_id, epoch)
-                ]
-                left = self.ignored.checked(left)
-                changes += self._judged(outcome, left, path_id, epoch)
-                count += _REIMPORT_COST + len(piece)
-                if count >= SWEEP_SLICE:
-                    yield changes
-                    changes, count = [], 0
-        if changes:
-            yield changes
-        yield from self.let_in_all_blocked()
-
-    def _judged(
-        self, outcome: Outcome, nlris: list[Nlri], path_id: int, epoch: int
-    ) -> list[Change]:
-        """Take in the new outcome of prefixes that were announced in an epoch."""
-        if epoch == self.source.epoch:
-            return self.announce(outcome, nlris, path_id)
-        # What is stale stays unchanged or goes for good: no peer advertises it again.
-        long_lived = [n for n in nlris if any(map(is_marked, self._own(n, path_id)))]
-        changes = self.announce(outcome, nlris, path_id, is_counted=False)
-        self._no_longer_filtered(nlris, path_id)
-        return changes + self._mark_long_lived(long_lived, epoch + 1, {})
-
-    def _is_as_was(
-        self, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
-    ) -> bool:
-        """Tell whether a route is still the one that was received then."""
-        filtered = self.filtered.get((nlri, path_id))
-        if filtered is not None:
-            return filtered.attributes is attributes
-        return any(
-            path.received is attributes and path.epoch == epoch
-            for path in self._own(nlri, path_id)
-        )
-
-    def _own(self, nlri: Nlri, path_id: int) -> list[Path]:
+    def own(self, nlri: Nlri, path_id: int) -> list[Path]:
         """Return the peer's path of that identifier: none, or one."""
         return [
             path
             for path in members_of(self.loc_rib.table.get(nlri))
             if path.source is self.source and path.path_id == path_id
         ]
-
-    def _received(self) -> list[_Received]:
-        """Return all routes, grouped by attributes as received, identifier and epoch."""
-        work: dict[tuple[PathAttributes, int, int], list[Nlri]] = {}
-        for nlri in self.own_nlris():
-            for path in members_of(self.loc_rib.table.get(nlri)):
-                if path.source is self.source:
-                    key = (path.received, path.path_id, path.epoch)
-                    work.setdefault(key, []).append(nlri)
-        for (nlri, path_id), why in self.filtered.items():
-            key = (why.attributes, path_id, self.source.epoch)
-            work.setdefault(key, []).append(nlri)
-        return list(work.items())
-
-    @property
-    def is_sweep_due(self) -> bool:
-        """Whether ``sweep_unused`` has something to do."""
-        outcomes = self._outcomes
-        return outcomes.is_due or (
-            self.octets_received - self._swept_at
-            > _OUTCOME_OCTETS * (len(outcomes) + _FEW_OUTCOMES)
-        )
-
-    def sweep_unused(self) -> Iterable[int]:
-        """Forget outcomes that no prefix has any more, in slices; empty when not due."""
-        if not self.is_sweep_due:
-            return ()
-        self._swept_at = self.octets_received
-        return self._outcomes.sweep()
-
-    def look_after(self) -> Iterable[int]:
-        """Forget outcomes that no prefix has any more where they are few, now and then."""
-        return self._outcomes.look_after()

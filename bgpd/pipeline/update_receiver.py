@@ -146,7 +146,7 @@ class Intake:
         What is accepted is gathered, so that the tables are asked once for a run of them.
         """
         changes = taken.changes[IPV4_UNICAST]
-        known, context = table.known, self._context
+        known, context = table.outcomes.known, self._context
         # Side by side: pairs would be as many objects more for the collector to look at.
         paths: list[Path] = []
         runs: list[list[Nlri]] = []
@@ -165,7 +165,7 @@ class Intake:
                             outcome = (
                                 self._learn_unusual(table, block)
                                 if attributes is None
-                                else table.decide(block, attributes)
+                                else table.outcomes.decide(block, attributes)
                             )
                         if outcome is not None:
                             run = split_tail(body, end)
@@ -192,7 +192,7 @@ class Intake:
             or decoded.mp_unreach is not None
         ):
             return None
-        return table.decide(block, attributes)
+        return table.outcomes.decide(block, attributes)
 
     def _take_any(self, body: bytes, taken: Taken) -> None:
         withdrawn, block, nlri = split_fields(body)
@@ -245,7 +245,7 @@ class Intake:
         table = self.tables.get(family)
         if table is None or family in self._add_path:
             return False
-        outcome = table.known((reach[4 : 4 + next_hop_len], rest))
+        outcome = table.outcomes.known((reach[4 : 4 + next_hop_len], rest))
         if outcome is None:
             return False
         nlris = split(reach[5 + next_hop_len :], family.afi)
@@ -287,12 +287,16 @@ class Intake:
             return  # not negotiated: ignored, RFC 4760 6
         if family not in self._add_path:
             nlris = split(run, family.afi)
-            outcome = table.known(key) or table.decide(key, attributes)
+            outcome = table.outcomes.known(key) or table.outcomes.decide(
+                key, attributes
+            )
             _record(taken, family, table.announce(outcome, nlris))
             return
         for path_id, nlris in split_add_path(run, family.afi).items():
             own_key = (path_id, key)
-            outcome = table.known(own_key) or table.decide(own_key, attributes, path_id)
+            outcome = table.outcomes.known(own_key) or table.outcomes.decide(
+                own_key, attributes, path_id
+            )
             _record(taken, family, table.announce(outcome, nlris, path_id))
 
     def _take_unreach(self, unreach: MpUnreach, taken: Taken) -> None:

@@ -80,6 +80,6 @@ class Upkeep:
         while some := list(islice(rest, _PEERS)):
             for peer in some:
                 for rib in tuple(peer.ribs_in.values()):
-                    for _ in rib.look_after():
+                    for _ in rib.outcomes.look_after():
                         yield
             yield

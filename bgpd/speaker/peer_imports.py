@@ -30,8 +30,10 @@ from rib.adj_rib_in import AdjRibIn
 from rib.change import Change
 from rib.family import Family
 from rib.import_checks import ImportRules
+from rib.long_lived import make_long_lived
 from rib.nlri import parse_address
 from rib.path import Source, SourceKind
+from rib.reimport import import_again
 
 _log = logging.getLogger(__name__)
 
@@ -141,11 +143,11 @@ class PeerImports:
             self._note(taken)
         octets = self._session.counters.octets_received
         for rib in self.ribs.values():
-            rib.octets_received = octets
+            rib.outcomes.octets_received = octets
             if rib.ignored:  # else its name need not be made
                 log_ignored(label(self._session.settings), rib)
-            if rib.is_sweep_due:
-                context.jobs.add(iter(rib.sweep_unused()))
+            if rib.outcomes.is_sweep_due:
+                context.jobs.add(iter(rib.outcomes.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
                 context.jobs.add(iter(rib.loc_rib.sweep_unused()))
             if rib.can_let_in:
@@ -219,8 +221,8 @@ class PeerImports:
         self._free_discarded(rib)
 
     def _free_discarded(self, rib: AdjRibIn) -> None:
-        if rib.has_discarded:
-            self._context.jobs.add(rib.free_discarded())
+        if rib.discarded:
+            self._context.jobs.add(rib.discarded.free())
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
         settings = self._session.settings
@@ -235,7 +237,7 @@ class PeerImports:
     def _make_long_lived(self, family: Family) -> None:
         name = label(self._session.settings)
         _log.info("%s: %s routes are now long-lived stale", name, family)
-        self.run(family, self.ribs[family].make_long_lived())
+        self.run(family, make_long_lived(self.ribs[family]))
 
     def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
         self._sweep(family, epoch)
@@ -278,7 +280,7 @@ class PeerImports:
         rules = self._rules()
         for family, rib in self.ribs.items():
             if not (is_review and rules.equals(rib.rules)):
-                self.run(family, rib.import_again(rules))
+                self.run(family, import_again(rib, rules))
                 self._free_discarded(rib)
 
     @property

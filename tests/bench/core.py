@@ -185,7 +185,7 @@ def check() -> Work:
 
 def announce_from_peer() -> Work:
     rib, nlris = an_adj_rib_in(), blocks(BATCH)
-    outcome = rib.decide(BLOCK, ATTRIBUTES)
+    outcome = rib.outcomes.decide(BLOCK, ATTRIBUTES)
 
     def run() -> None:
         rib.announce(outcome, nlris)

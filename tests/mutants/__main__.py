@@ -27,6 +27,13 @@ COPIES: Final = ROOT / "build" / "mutants"
 MOST_SURVIVORS: Final = 0.03  # of all mutants
 
 _SHORT_WAYS: Final = "tests/property/test_short_ways.py"
+_ADJ_RIB_IN: Final = (
+    "tests/unit/rib/test_admission.py",
+    "tests/unit/rib/test_adj_rib_in.py",
+    "tests/unit/rib/test_adj_rib_in_again.py",
+    "tests/unit/rib/test_adj_rib_in_batches.py",
+    "tests/property/test_adj_rib_in.py",
+)
 _REFLECTOR: Final = ("tests/unit/reflector", _SHORT_WAYS)
 _GROUP: Final = (*_REFLECTOR, "tests/property/test_group_shares.py")
 PLAN: Final[Mapping[str, tuple[str, ...]]] = {
@@ -66,14 +73,10 @@ PLAN: Final[Mapping[str, tuple[str, ...]]] = {
         "tests/unit/rib/test_adj_rib_in_batches.py",
         _SHORT_WAYS,
     ),
-    "rib/adj_rib_in.py": (
-        "tests/unit/rib/test_admission.py",
-        "tests/unit/rib/test_adj_rib_in.py",
-        "tests/unit/rib/test_adj_rib_in_again.py",
-        "tests/unit/rib/test_adj_rib_in_batches.py",
-        "tests/property/test_adj_rib_in.py",
-        _SHORT_WAYS,
-    ),
+    "rib/outcome_memo.py": _ADJ_RIB_IN,
+    "rib/long_lived.py": _ADJ_RIB_IN,
+    "rib/reimport.py": _ADJ_RIB_IN,
+    "rib/adj_rib_in.py": (*_ADJ_RIB_IN, _SHORT_WAYS),
     "rib/loc_rib.py": (
         "tests/unit/rib/test_loc_rib.py",
         "tests/unit/rib/test_loc_rib_batches.py",

@@ -15,6 +15,7 @@ from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.import_checks import ImportRules
 from rib.loc_rib import LocRib
+from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
 from rib.nlri import parse_prefix
 from rib.path import Path
@@ -31,6 +32,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from rib.reimport import import_again
 from tests.support.routes import a_path, a_source, some_attributes
 
 LOCAL_AS = 64512
@@ -164,7 +166,9 @@ class Peer(RuleBasedStateMachine):
 
     def outcome(self, attributes: PathAttributes, path_id: int):
         key = (attributes, path_id)
-        return self.rib.known(key) or self.rib.decide(key, attributes, path_id)
+        return self.rib.outcomes.known(key) or self.rib.outcomes.decide(
+            key, attributes, path_id
+        )
 
     def note(self, key: Key, received: PathAttributes, epoch: int) -> None:
         self.routes[key] = Route(received, epoch, judged(received, key[0], self.policy))
@@ -213,7 +217,7 @@ class Peer(RuleBasedStateMachine):
 
     @rule()
     def become_long_lived(self) -> None:
-        for changes in self.rib.make_long_lived():
+        for changes in make_long_lived(self.rib):
             self.follow(changes)
         for key, route in list(self.routes.items()):
             after = route.attributes
@@ -228,7 +232,7 @@ class Peer(RuleBasedStateMachine):
     def change_the_rules(self, policy) -> None:
         self.finish_judging()
         self.policy = policy
-        self.judging = self.rib.import_again(self.import_rules())
+        self.judging = import_again(self.rib, self.import_rules())
         self.waiting = dict(self.routes)
 
     @rule()
@@ -252,9 +256,9 @@ class Peer(RuleBasedStateMachine):
 
     @rule()
     def upkeep(self) -> None:
-        for _ in self.rib.free_discarded():
+        for _ in self.rib.discarded.free():
             pass
-        for _ in self.rib.look_after():
+        for _ in self.rib.outcomes.look_after():
             pass
 
     @invariant()

@@ -272,12 +272,12 @@ def test_a_plain_block_is_learned_as_any_other(
     if is_known:
         hops.get(attributes.next_hop)
     outcomes = [
-        rib.decide(number, some, path_id)
+        rib.outcomes.decide(number, some, path_id)
         for number, some in enumerate((attributes, slow_twin(attributes)))
     ]
     one, other = map(facts_of, outcomes)
     assert one == other
-    assert [rib.known(0), rib.known(1)] == outcomes
+    assert [rib.outcomes.known(0), rib.outcomes.known(1)] == outcomes
 
 
 runs = st.lists(
@@ -296,9 +296,9 @@ def test_many_runs_are_taken_in_as_one_after_the_other(reads, refused) -> None:
     for is_short in (True, False):
         rib = AdjRibIn(a_source(), LocRib(IPV4_UNICAST), import_rules(), NextHopTable())
         rib.loc_rib.announce(PREFIXES[:2], a_path(source=a_source("other")))
-        bad = rib.decide("bad", some_attributes(next_hop="192.0.2.3"))
+        bad = rib.outcomes.decide("bad", some_attributes(next_hop="192.0.2.3"))
         rib.announce(bad, refused)
-        good = [rib.decide(n, some_attributes(med=n)) for n in range(3)]
+        good = [rib.outcomes.decide(n, some_attributes(med=n)) for n in range(3)]
         for read in reads:
             paths = [good[number] for number, _ in read]
             nlris = [list(run) for _, run in read]

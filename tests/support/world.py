@@ -135,7 +135,7 @@ class World:
         rib = peer.ribs_in[IPV4_UNICAST]
         attributes.setdefault("next_hop", peer.settings.remote_addr)
         found = some_attributes(**attributes)
-        outcome = rib.decide((found.octets, path_id), found, path_id)
+        outcome = rib.outcomes.decide((found.octets, path_id), found, path_id)
         self.speaker.tables[IPV4_UNICAST].changed(
             rib.announce(outcome, nlris(*prefixes), path_id)
         )

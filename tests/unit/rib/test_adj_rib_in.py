@@ -7,8 +7,10 @@ from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
 from rib.import_checks import FilterReason, ImportRules
 from rib.loc_rib import LocRib
+from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri, parse_address
+from rib.outcome_memo import OutcomeMemo
 from rib.path import Path, SourceKind
 from rib.path_set import paths_of
 from rib.policy import (
@@ -22,6 +24,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from rib.reimport import import_again
 from tests.support.attributes import IBGP
 from tests.support.next_hops import ScriptedResolver
 from tests.support.routes import a_source, nlris, some_attributes
@@ -58,7 +61,9 @@ class Peer:
         self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0
     ) -> None:
         key = (attributes, path_id)
-        outcome = self.rib.known(key) or self.rib.decide(key, attributes, path_id)
+        outcome = self.rib.outcomes.known(key) or self.rib.outcomes.decide(
+            key, attributes, path_id
+        )
         self.rib.announce(outcome, list(prefixes), path_id)
 
     def held(self) -> dict[bytes, list[PathAttributes]]:
@@ -76,7 +81,7 @@ class Peer:
             pass
 
     def judge_again(self, policy: PolicySpec) -> None:
-        for _ in self.rib.import_again(rules(policy)):
+        for _ in import_again(self.rib, rules(policy)):
             pass
 
 
@@ -112,7 +117,9 @@ class TestWhatIsNoUnicastDestination:
     """RFC 4271 6.3: ignored, each with its reason, and the others stay."""
 
     def mixed(self, peer: Peer, attributes: PathAttributes, *prefixes: bytes) -> None:
-        outcome = peer.rib.known(attributes) or peer.rib.decide(attributes, attributes)
+        outcome = peer.rib.outcomes.known(attributes) or peer.rib.outcomes.decide(
+            attributes, attributes
+        )
         peer.rib.announce(outcome, MixedRun(prefixes))
 
     def counts(self, peer: Peer) -> dict[str, tuple[bytes, int]]:
@@ -163,11 +170,11 @@ class TestWhatIsNoUnicastDestination:
         peer = Peer()
         self.mixed(peer, GOOD, ONE, MULTI, CLASS_E)
         assert peer.held() == {ONE: [GOOD]}
-        for _ in peer.rib.import_again(rules(allows_reserved=True)):
+        for _ in import_again(peer.rib, rules(allows_reserved=True)):
             pass
         assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
         assert list(peer.rib.filtered) == [(MULTI, 0)]
-        for _ in peer.rib.import_again(rules()):
+        for _ in import_again(peer.rib, rules()):
             pass
         assert peer.held() == {ONE: [GOOD]}
         assert peer.rib.filtered[CLASS_E, 0].detail.startswith("reserved")
@@ -178,7 +185,7 @@ class TestWhatIsNoUnicastDestination:
         self.mixed(peer, GOOD, ONE, CLASS_E)
         assert not peer.rib.ignored
         assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
-        for _ in peer.rib.import_again(rules()):
+        for _ in import_again(peer.rib, rules()):
             pass
         assert peer.held() == {ONE: [GOOD]}
 
@@ -186,7 +193,7 @@ class TestWhatIsNoUnicastDestination:
         peer = Peer()
         peer.announce(LOOP, ONE, path_id=2)
         for path_id in (1, 2):
-            outcome = peer.rib.decide((GOOD, path_id), GOOD, path_id)
+            outcome = peer.rib.outcomes.decide((GOOD, path_id), GOOD, path_id)
             peer.rib.announce(outcome, MixedRun([ONE, MULTI]), path_id)
         assert set(peer.rib.filtered) == {(MULTI, 1), (MULTI, 2)}
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
@@ -196,7 +203,7 @@ class TestWhatIsNoUnicastDestination:
         peer.rib.rules = rules(allows_reserved=True)
         self.mixed(peer, GOOD, ONE, CLASS_E)
         peer.rib.rules = rules()
-        outcome = peer.rib.decide(OTHER, OTHER)
+        outcome = peer.rib.outcomes.decide(OTHER, OTHER)
         run = MixedRun([CLASS_E, ONE, MULTI, TWO, LOCAL])
         changes = peer.rib.announce(outcome, run)
         told = {nlri: change.new for change in changes for nlri in change.nlris}
@@ -314,7 +321,7 @@ def test_a_route_whose_med_import_policy_sets_has_our_own() -> None:
         peer.announce(received, ONE)
         assert peer.only_path(ONE).has_own_med is is_own
         peer.source.epoch += 1  # it outlives its session
-        for _ in peer.rib.make_long_lived():
+        for _ in make_long_lived(peer.rib):
             pass
         assert peer.only_path(ONE).attributes.communities
         assert peer.only_path(ONE).has_own_med is is_own
@@ -400,7 +407,7 @@ class TestJudgingAgain:
         peer = Peer()
         peer.announce(GOOD, ONE, TWO, THREE)
         peer.announce(LOOP, b"\x08\x0b", b"\x08\x0c")
-        slices = peer.rib.import_again(rules(spec()))
+        slices = import_again(peer.rib, rules(spec()))
         peer.rib.withdraw([ONE])
         peer.announce(OTHER, TWO)
         peer.rib.withdraw([b"\x08\x0b"])
@@ -440,7 +447,7 @@ class TestJudgingAgain:
         many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(count)]
         peer = Peer()
         peer.announce(GOOD, *many)
-        slices = list(peer.rib.import_again(rules(REJECTS_ALL)))
+        slices = list(import_again(peer.rib, rules(REJECTS_ALL)))
         assert len(slices) == 3
         assert not peer.held()
         assert len(peer.rib.filtered) == count
@@ -455,7 +462,7 @@ def test_tables_stay_small_however_long_they_churn() -> None:
         for n, name in enumerate("ab", 1)
     ]
     prefixes = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(64)]
-    swept: tuple[AdjRibIn | LocRib, ...] = (*ribs, loc_rib)
+    swept: tuple[OutcomeMemo | LocRib, ...] = (*(r.outcomes for r in ribs), loc_rib)
     most_outcomes = most_sets = 0
     for turn in range(50_000):
         rib = ribs[turn % 2]
@@ -466,9 +473,9 @@ def test_tables_stay_small_however_long_they_churn() -> None:
         if turn % 3 == 0:
             rib.withdraw(some)
         else:
-            rib.announce(rib.decide(turn, attributes), some)
+            rib.announce(rib.outcomes.decide(turn, attributes), some)
         if turn % 256 == 0:
-            most_outcomes = max(most_outcomes, *(len(r._outcomes) for r in ribs))
+            most_outcomes = max(most_outcomes, *(len(r.outcomes) for r in ribs))
             most_sets = max(most_sets, len(loc_rib._sets))
             assert len(loc_rib._transitions) <= 16384
             for upkeep in swept:
@@ -523,7 +530,7 @@ def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
     assert path.next_hop.address == path.attributes.next_hop
     # Judged again by other rules it is as received: elsewhere that is a fault.
     elsewhere = rules(policy, own_addresses=HERE)
-    for _ in peer.rib.import_again(elsewhere):
+    for _ in import_again(peer.rib, elsewhere):
         pass
     filtered = {nlri for nlri, _ in peer.rib.filtered}
     assert filtered == ({ONE, TWO} if next_hop in ("10.0.0.9", "10.0.0.1") else set())

@@ -11,6 +11,7 @@ from rib.change import Change
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.loc_rib import LocRib
+from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
 from rib.nlri import make_nlri
 from rib.path import Path, SourceKind
@@ -27,6 +28,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from rib.reimport import import_again
 from tests.support.calls import count_calls
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
@@ -79,11 +81,11 @@ class Peer:
     def announce(
         self, attributes: PathAttributes, *some: bytes, path_id: int = 0
     ) -> list[bytes]:
-        outcome = self.rib.decide((attributes, path_id), attributes, path_id)
+        outcome = self.rib.outcomes.decide((attributes, path_id), attributes, path_id)
         return self.follow(self.rib.announce(outcome, some, path_id))
 
     def path(self, attributes: PathAttributes) -> Path:
-        outcome = self.rib.decide((attributes, 0), attributes)
+        outcome = self.rib.outcomes.decide((attributes, 0), attributes)
         assert isinstance(outcome, Path)
         return outcome
 
@@ -91,7 +93,7 @@ class Peer:
         return self.follow(self.rib.withdraw(some, path_id))
 
     def judge_again(self, some: ImportRules) -> list[list[bytes]]:
-        return [self.follow(changes) for changes in self.rib.import_again(some)]
+        return [self.follow(changes) for changes in import_again(self.rib, some)]
 
     def paths(self, nlri: bytes) -> dict[int, PathAttributes]:
         entry = self.loc_rib.table.get(nlri)
@@ -173,7 +175,7 @@ class TestWhatIsSaid:
         peer.announce(some_attributes(communities=(NO_LLGR,)), THREE)
         peer.announce(some_attributes(communities=(NO_LLGR,), med=1), FOUR)
         peer.rib.make_stale()
-        (changes,) = peer.rib.make_long_lived()
+        (changes,) = make_long_lived(peer.rib)
         assert {*peer.follow(changes)} == {ONE, TWO, THREE, FOUR}
         assert peer.followed == peer.loc_rib.table
         assert {*peer.followed} == {ONE, TWO}
@@ -189,7 +191,7 @@ class TestWhatIsSaid:
     def test_by_a_policy_that_looks_at_the_family(self, family: Family) -> None:
         match = Match(family=IPV6_UNICAST)
         peer = Peer(rules(Term("no", Outcome.REJECT, match)), family)
-        outcome = peer.rib.decide(1, GOOD)
+        outcome = peer.rib.outcomes.decide(1, GOOD)
         assert isinstance(outcome, Path) == (family == IPV4_UNICAST)
 
 
@@ -270,31 +272,31 @@ class TestSlices:
             costs.add(count_calls(each.rib.own_nlris))
         assert len(costs) == 1
         peer.rib.make_stale()
-        assert len(list(peer.rib.make_long_lived())) == 1
+        assert len(list(make_long_lived(peer.rib))) == 1
         assert len(list(peer.rib.sweep_stale())) == 1
 
 
 class TestMemory:
     def test_an_identifier_is_none_unless_it_is_given(self) -> None:
-        outcome = Peer().rib.decide(1, GOOD)
+        outcome = Peer().rib.outcomes.decide(1, GOOD)
         assert isinstance(outcome, Path)
         assert outcome.path_id == 0
 
     def test_outcomes_of_large_blocks_are_looked_through_sooner(self) -> None:
         peer = Peer()
-        assert peer.rib.octets_received == 0
+        assert peer.rib.outcomes.octets_received == 0
         for number in range(2):
             peer.announce(some_attributes(med=number), ONE)
-        peer.rib.octets_received = 4096 * (1024 + 2)
-        assert not peer.rib.is_sweep_due
-        assert peer.rib.sweep_unused() == ()
-        peer.rib.octets_received += 1
-        assert peer.rib.is_sweep_due
-        assert sum(peer.rib.sweep_unused()) == 1  # what ONE had first
-        peer.rib.octets_received += 4096 * (1024 + 1)
-        assert not peer.rib.is_sweep_due
-        peer.rib.octets_received += 1
-        assert peer.rib.is_sweep_due
+        peer.rib.outcomes.octets_received = 4096 * (1024 + 2)
+        assert not peer.rib.outcomes.is_sweep_due
+        assert peer.rib.outcomes.sweep_unused() == ()
+        peer.rib.outcomes.octets_received += 1
+        assert peer.rib.outcomes.is_sweep_due
+        assert sum(peer.rib.outcomes.sweep_unused()) == 1  # what ONE had first
+        peer.rib.outcomes.octets_received += 4096 * (1024 + 1)
+        assert not peer.rib.outcomes.is_sweep_due
+        peer.rib.outcomes.octets_received += 1
+        assert peer.rib.outcomes.is_sweep_due
 
 
 @pytest.mark.rfc("9494", "4.2", "MUST")
@@ -313,7 +315,7 @@ class TestLongLivedRoutes:
         peer.announce(GOOD, ONE, TWO)
         peer.announce(OTHER, ONE, path_id=5)
         peer.rib.make_stale()
-        for changes in peer.rib.make_long_lived():
+        for changes in make_long_lived(peer.rib):
             peer.follow(changes)
         peer.announce(GOOD, TWO)  # here again: it is as any other
         peer.announce(GOOD, ONE, path_id=6)
@@ -351,7 +353,7 @@ class TestLongLivedRoutes:
         peer = Peer()
         peer.announce(GOOD, ONE, TWO)
         peer.rib.make_stale()
-        for changes in peer.rib.make_long_lived():
+        for changes in make_long_lived(peer.rib):
             peer.follow(changes)
         forbids = Actions(add_communities=(NO_LLGR,))
         term = Term("low", Outcome.ACCEPT, Match(prefixes=LOW), forbids)
@@ -365,7 +367,7 @@ class TestLongLivedRoutes:
         peer.announce(GOOD, ONE)
         peer.rib.make_stale()
         peer.source.weight = 9
-        for changes in peer.rib.make_long_lived():
+        for changes in make_long_lived(peer.rib):
             peer.follow(changes)
         (path,) = members_of(peer.loc_rib.table[ONE])
         assert path.weight == 4
@@ -450,7 +452,7 @@ def test_a_pair_of_next_hops_ends_here_by_its_global_address(kind: SourceKind) -
     pair = make_attributes(
         next_hop=ours + bytes.fromhex("fe80") + bytes(13) + b"\x01", local_pref=100
     )
-    outcome = peer.rib.decide(1, pair)
+    outcome = peer.rib.outcomes.decide(1, pair)
     assert isinstance(outcome, Path)
     assert outcome.attributes.next_hop == outcome.next_hop.address == b""
     assert outcome.received is pair

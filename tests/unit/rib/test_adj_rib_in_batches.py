@@ -8,6 +8,7 @@ from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST
 from rib.import_checks import FilteredRoute, FilterReason, ImportRules
 from rib.loc_rib import LocRib
+from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable, Reachability
 from rib.nlri import make_nlri
 from rib.path import Path, SourceKind
@@ -58,7 +59,7 @@ class Peer:
         self.rib = AdjRibIn(self.source, self.loc_rib, some or rules(), self.hops)
 
     def decide(self, attributes: PathAttributes, path_id: int = 0):
-        return self.rib.decide((attributes, path_id), attributes, path_id)
+        return self.rib.outcomes.decide((attributes, path_id), attributes, path_id)
 
     def announce(self, attributes, *prefixes: bytes, path_id: int = 0):
         outcome = self.decide(attributes, path_id)
@@ -71,9 +72,9 @@ class Peer:
 class TestLearning:
     def test_a_block_is_judged_once(self) -> None:
         peer = Peer()
-        assert peer.rib.known((GOOD, 0)) is None
+        assert peer.rib.outcomes.known((GOOD, 0)) is None
         path = peer.decide(GOOD)
-        assert peer.rib.known((GOOD, 0)) is path
+        assert peer.rib.outcomes.known((GOOD, 0)) is path
         assert isinstance(path, Path)
         assert (path.source, path.attributes, path.received) == (
             peer.source,
@@ -227,7 +228,7 @@ class TestLongLivedRoutes:
     @pytest.mark.rfc("9494", "4.2", "MUST")
     def test_stale_routes_are_marked_or_go(self) -> None:
         peer = self.stale()
-        (changes,) = peer.rib.make_long_lived()
+        (changes,) = make_long_lived(peer.rib)
         assert {frozenset(c.nlris) for c in changes} == {
             frozenset({ONE, TWO}),
             frozenset({THREE}),
@@ -248,7 +249,7 @@ class TestLongLivedRoutes:
         peer.announce(GOOD, ONE)
         other = a_path(source=a_source("other"))
         peer.loc_rib.announce([TWO], other)
-        list(peer.rib.make_long_lived())
+        list(make_long_lived(peer.rib))
         (path,) = peer.paths(ONE)
         assert path.attributes is GOOD
         assert other in members_of(peer.loc_rib.table[TWO])
@@ -262,7 +263,7 @@ class TestLongLivedRoutes:
         for nlri, attributes in ((ONE, GOOD), (TWO, OTHER)):
             peer.announce(attributes, nlri)
         peer.rib.make_stale()
-        (changes,) = peer.rib.make_long_lived()
+        (changes,) = make_long_lived(peer.rib)
         assert {nlri for change in changes for nlri in change.nlris} == {ONE, TWO}
         assert [path.weight for path in peer.paths(ONE)] == [9]
 
@@ -272,7 +273,7 @@ class TestLongLivedRoutes:
         peer.announce(GOOD, ONE, path_id=1)
         peer.announce(no, ONE, path_id=2)
         peer.rib.make_stale()
-        list(peer.rib.make_long_lived())
+        list(make_long_lived(peer.rib))
         (path,) = peer.paths(ONE)
         assert path.path_id == 1
         assert path.attributes.communities == (LLGR_STALE,)
@@ -303,15 +304,15 @@ class TestRemembering:
         peer = Peer()
         for med in range(1100):
             peer.announce(some_attributes(med=med), ONE)
-        assert peer.rib.is_sweep_due
-        assert sum(peer.rib.sweep_unused()) == 1099
-        assert not peer.rib.is_sweep_due
-        assert list(peer.rib.sweep_unused()) == []
+        assert peer.rib.outcomes.is_sweep_due
+        assert sum(peer.rib.outcomes.sweep_unused()) == 1099
+        assert not peer.rib.outcomes.is_sweep_due
+        assert list(peer.rib.outcomes.sweep_unused()) == []
 
     def test_a_block_is_judged_anew_after_it_became_stale(self) -> None:
         peer = Peer()
         before = peer.decide(GOOD)
         peer.rib.make_stale()
-        assert peer.rib.known((GOOD, 0)) is None
+        assert peer.rib.outcomes.known((GOOD, 0)) is None
         after = peer.decide(GOOD)
         assert (before.epoch, after.epoch) == (0, 1)

@@ -11,6 +11,7 @@ from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
 from rib.import_checks import FilterReason, ImportRules
 from rib.loc_rib import LocRib
+from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
 from rib.path import SourceKind
 from rib.path_set import members_of
@@ -25,6 +26,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from rib.reimport import import_again
 from tests.support.routes import a_source, nlris, some_attributes
 from tests.support.speakers import some_nlris
 
@@ -66,11 +68,15 @@ class Peer:
         self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0
     ) -> None:
         key = (attributes, path_id)
-        outcome = self.rib.known(key) or self.rib.decide(key, attributes, path_id)
+        outcome = self.rib.outcomes.known(key) or self.rib.outcomes.decide(
+            key, attributes, path_id
+        )
         self.rib.announce(outcome, list(prefixes), path_id)
 
     def announce_runs(self, attributes: PathAttributes, *runs: list[bytes]) -> None:
-        outcome = self.rib.known(attributes) or self.rib.decide(attributes, attributes)
+        outcome = self.rib.outcomes.known(attributes) or self.rib.outcomes.decide(
+            attributes, attributes
+        )
         paths, rest = [outcome for _ in runs], list(runs)
         self.rib.announce_all(paths, rest)  # type: ignore[arg-type]
         assert not paths
@@ -194,7 +200,7 @@ class TestAcceptedRoutes:
     def test_a_new_policy_lets_in_what_has_room_by_it(self) -> None:
         peer = Peer(2)
         peer.announce(GOOD, ONE, TWO, THREE)
-        for _ in peer.rib.import_again(peer._rules(REJECTS_LOW)):
+        for _ in import_again(peer.rib, peer._rules(REJECTS_LOW)):
             pass
         assert peer.accepted() == [TWO, THREE]
         assert not peer.blocked()
@@ -226,13 +232,13 @@ class TestReceivedRoutes:
 
     def test_no_limit_keeps_stale_routes_out_that_are_judged_again(self) -> None:
         peer = Peer()
-        outcome = peer.rib.decide(GOOD, GOOD)
+        outcome = peer.rib.outcomes.decide(GOOD, GOOD)
         peer.rib.announce(outcome, MixedRun([ONE, TWO, *nlris("224.0.0.0/24")]))
         assert peer.rib.ignored  # so that prefixes are looked at again, too
         peer.rib.make_stale()
         peer.rib.limit(1, None)
         peer.announce(GOOD, THREE)
-        for _ in peer.rib.import_again(peer._rules(ACCEPT_ALL)):
+        for _ in import_again(peer.rib, peer._rules(ACCEPT_ALL)):
             pass
         assert peer.accepted() == [ONE, TWO, THREE]
         assert not peer.blocked()
@@ -268,11 +274,11 @@ class TestStaleRoutes:
         peer.announce(GOOD, ONE)
         peer.rib.make_stale()
         peer.announce(GOOD, TWO)
-        for _ in peer.rib.import_again(peer._rules(ACCEPT_ALL)):
+        for _ in import_again(peer.rib, peer._rules(ACCEPT_ALL)):
             pass
         assert peer.accepted() == [ONE, TWO]
         assert (peer.rib.stale_count, peer.rib.fresh_count) == (1, 1)
-        for _ in peer.rib.make_long_lived():
+        for _ in make_long_lived(peer.rib):
             pass
         assert (peer.rib.stale_count, peer.rib.fresh_count) == (1, 1)
 

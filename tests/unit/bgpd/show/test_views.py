@@ -558,7 +558,7 @@ def test_a_route_leak_is_named(world):
     source = world.up("from", "192.0.2.1")
     rib = source.ribs_in[IPV4_UNICAST]
     found = make_attributes(next_hop=parse_address("192.0.2.1"), otc=65009)
-    rib.announce(rib.decide("key", found), nlris("10.0.0.0/8"))
+    rib.announce(rib.outcomes.decide("key", found), nlris("10.0.0.0/8"))
     world.up("to", "198.51.100.1", 65001, export_policy="accept-all", role="customer")
     (row,) = world.ask("show-route", prefix="10.0.0.0/8")
     withheld = {

@@ -55,7 +55,7 @@ def alive(*kinds: type) -> int:
 
 async def everything_is_done(node: Node, peer: Peer) -> None:
     rib = peer.ribs_in[IPV4_UNICAST]
-    await until(lambda: not node.speaker.jobs and not rib.has_discarded)
+    await until(lambda: not node.speaker.jobs and not rib.discarded)
     for _ in range(2):  # of two ages
         for _ in node.speaker.upkeep.round(is_thorough=True):
             pass
