@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
-FOLDERS = ("tests/unit", "tests/property", "tests/conformance")
+FOLDERS = ("tests/unit", "tests/property", "tests/conformance", "tests/simulation")
 EXCEPTIONS = {
     # A meter of real loops, on asyncio and uvloop: the sleeps are the stall, and what is around it.
     "tests/unit/bgpd/runtime/test_loop_lag.py": 3,

@@ -78,11 +78,16 @@ class ScriptedPeer:
         self.writer.write(octets)
 
     async def establish(self, opening: bytes) -> None:
-        """Come up, and have told that there are no routes of ours yet."""
+        """Come up, and say that there are no routes of ours yet."""
+        await self.establish_silently(opening)
+        self.send(b"".join(map(end_of_rib, FAMILIES)))
+
+    async def establish_silently(self, opening: bytes) -> None:
+        """Come up, and say nothing of routes."""
         self.send(opening)
         await self.expect(MessageType.OPEN)
         await self.expect(MessageType.KEEPALIVE)
-        self.send(KEEPALIVE + b"".join(map(end_of_rib, FAMILIES)))
+        self.send(KEEPALIVE)
 
     async def message(self, seconds: float = 5.0) -> tuple[int, bytes] | None:
         """Return the next message, type and body; ``None`` at the end of the stream."""

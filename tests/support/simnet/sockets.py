@@ -52,7 +52,8 @@ class SimSocket(Watchable):
 
     Attributes:
         host: Whose it is.
-        is_gone: Closed, or its host has vanished.
+        is_gone: No segment gets to it any more: closed, or its host has vanished.
+        is_closed: Its program has closed it.
         ttl: Of the segments it sends.
         min_ttl: The least it takes (RFC 5082).
     """
@@ -65,7 +66,7 @@ class SimSocket(Watchable):
         self.net = host.net
         super().__init__(self.net.table)
         self.family = family
-        self.is_gone = False
+        self.is_gone = self.is_closed = False
         self.ttl, self.min_ttl = SYSTEM_TTL, 0
         self._keys: dict[_Prefix, bytes] = {}
         self._options: dict[tuple[int, int], int | bytes] = {}
@@ -92,7 +93,7 @@ class SimSocket(Watchable):
         return f"SimSocket({self._name}, {self._far_name})"
 
     def fileno(self) -> int:
-        return -1 if self.is_gone else self.number
+        return -1 if self.is_closed else self.number
 
     def setblocking(self, flag: bool) -> None:  # noqa: FBT001  # as in the standard library
         assert not flag, "there is nothing to wait in"
@@ -121,7 +122,7 @@ class SimSocket(Watchable):
     def getsockopt(self, level: int, name: int, size: int) -> bytes: ...
 
     def getsockopt(self, level: int, name: int, size: int = 0) -> int | bytes:
-        if self.is_gone:
+        if self.is_closed:
             raise _error(errno.EBADF)
         if (level, name) == (socket.SOL_SOCKET, socket.SO_ERROR):
             error, self._error = self._error, 0
@@ -174,12 +175,12 @@ class SimSocket(Watchable):
         self._name = (addr, port or self.host.new_port())
 
     def getsockname(self) -> tuple[Any, ...]:
-        if self.is_gone:
+        if self.is_closed:
             raise _error(errno.EBADF)
         return self._full(self._name or ("0.0.0.0", 0))
 
     def getpeername(self) -> tuple[Any, ...]:
-        if self.is_gone:
+        if self.is_closed:
             raise _error(errno.EBADF)
         if self._far_name is None or self._outbound is None or self._is_reset:
             raise _error(errno.ENOTCONN)
@@ -309,7 +310,7 @@ class SimSocket(Watchable):
 
     def recv(self, size: int) -> bytes:
         inbound = self._inbound
-        if inbound is not None and inbound.unread and not self.is_gone:
+        if inbound is not None and inbound.unread and not self.is_closed:
             return inbound.take(size)
         self._raise_error()
         if inbound is None:
@@ -342,7 +343,7 @@ class SimSocket(Watchable):
         assert self.send(octets) == len(octets)
 
     def _raise_error(self) -> None:
-        if self.is_gone:
+        if self.is_closed:
             raise _error(errno.EBADF)
         if self._error:
             error, self._error = self._error, 0
@@ -362,6 +363,10 @@ class SimSocket(Watchable):
             self.note()
 
     def close(self) -> None:
+        if self.is_closed:
+            return
+        self.is_closed = True
+        self.net.table.remove(self.number)
         if self.is_gone:
             return
         self._leave()
@@ -377,11 +382,13 @@ class SimSocket(Watchable):
 
     def reset(self) -> None:
         """Close it, and reset the connection."""
+        self.is_closed = True
+        self.net.table.remove(self.number)
         self._leave()
         self._send_reset()
 
     def vanish(self) -> None:
-        """Its host has lost it, without a word to the far end."""
+        """Its host has lost it, without a word to the far end, nor to its program."""
         self._leave()
         if self._outbound is not None:
             self._outbound.kill()
@@ -389,7 +396,6 @@ class SimSocket(Watchable):
     def _leave(self) -> None:
         if self.is_gone:
             return
-        self.net.table.remove(self.number)
         self.is_gone = True
         self.host.connections.pop(self, None)
         if self._backlog is not None and self._name is not None:
