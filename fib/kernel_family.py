@@ -116,7 +116,7 @@ class KernelFamily:
                 if is_ours:
                     self._former.add(follower)
         if rewritten:
-            self.routes.rewish(rewritten, self.entry(new))
+            self.routes.redirect(rewritten, self.entry(new))
 
     def prepare(self, entry: Entry) -> None:
         """Bring an entry up to date; its routes are queued if they must be rewritten."""
@@ -146,13 +146,13 @@ class KernelFamily:
         entry.body = route_body(self.afi, image, *self._place, entry.object_id)
         entry.delete_body = delete_body(*self._place, entry.metric)
         if was_blocked:
-            self.routes.rewish({entry}, entry)
+            self.routes.redirect({entry}, entry)
 
     def _block(self, entry: Entry, fault: Fault) -> None:
         was_usable = entry.fault is None and entry.image is not None
         entry.fault = fault
         if was_usable:
-            self.routes.rewish({entry}, entry)  # they go, rather than mislead
+            self.routes.redirect({entry}, entry)  # they go, rather than mislead
 
     def _supersede(self, entry: Entry, *, uses_object: bool) -> None:
         new = Entry(entry.target, entry.metric, uses_object=uses_object)
@@ -162,7 +162,7 @@ class KernelFamily:
             self._former.add(new)
         self._former.add(entry)
         self.prepare(new)
-        self.routes.rewish({entry}, new)
+        self.routes.redirect({entry}, new)
 
     def make_plain(self, entry: Entry) -> None:
         """Stop using a next-hop object for an entry: the kernel refuses it."""

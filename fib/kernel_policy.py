@@ -38,7 +38,7 @@ class KernelPolicy:
     normal_metric: int | None = None
 
 
-class Disposition(NamedTuple):
+class KernelDecision(NamedTuple):
     """What becomes of a path in the kernel.
 
     Attributes:
@@ -85,7 +85,7 @@ class KernelRules:
     # hot: per batch
     def divide(
         self, nlris: Sequence[Nlri], path: Path
-    ) -> list[tuple[Sequence[Nlri], Disposition]]:
+    ) -> list[tuple[Sequence[Nlri], KernelDecision]]:
         """Group prefixes that lead along one path by what becomes of them."""
         groups = self._policy.apply_batch(
             nlris,
@@ -98,7 +98,7 @@ class KernelRules:
         return [
             (
                 members,
-                Disposition(
+                KernelDecision(
                     verdict.is_accepted, metric, verdict.device, verdict.reason
                 ),
             )

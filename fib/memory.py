@@ -127,7 +127,7 @@ class MemoryFib:
         entry = self._entries.get((family.afi, old))
         if entry is not None:
             table = self._tables[family]
-            table.rewish({entry}, self._entry(family.afi, new))
+            table.redirect({entry}, self._entry(family.afi, new))
             self._write(family)
 
     def adoption_done(self, family: Family) -> None:

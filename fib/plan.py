@@ -141,7 +141,7 @@ class RouteTable:
             if entry is not None and nlri not in self._active:
                 self.pending.setdefault(nlri, entry)
 
-    def rewish(self, entries: set[Entry], new: Entry) -> None:
+    def redirect(self, entries: set[Entry], new: Entry) -> None:
         """Repoint every prefix that is to lead to one of ``entries`` to ``new``."""
         for queue in (self._active, self.pending):
             queue.update({n: new for n, entry in queue.items() if entry in entries})

@@ -74,7 +74,7 @@ class Tunnel:
         self._address, self._not_before = address, 0.0
         if not address:
             self._view.unsubscribe(self._handle_changes)
-        self._mend()
+        self._repair()
 
     async def close(self) -> None:
         """Stop following the device, and leave it unchanged."""
@@ -89,7 +89,7 @@ class Tunnel:
     def _handle_changes(self, changed: Changed) -> None:
         ours = (AFI_IPV4, RT_TABLE_LOCAL, make_nlri(self._address, 32))
         if ours in changed:
-            self._mend()
+            self._repair()
 
     def _is_right(self) -> bool:
         return any(
@@ -97,7 +97,7 @@ class Tunnel:
             for address, _, device in self._view.addresses()
         )
 
-    def _mend(self) -> None:
+    def _repair(self) -> None:
         """Add what is missing, and look again for as long as something is."""
         self._wait(None)
         self._forget_former()
@@ -120,7 +120,7 @@ class Tunnel:
         self._timer = None
         if seconds is not None:
             loop = asyncio.get_running_loop()
-            self._timer = loop.call_later(seconds, self._mend)
+            self._timer = loop.call_later(seconds, self._repair)
 
     def _forget_former(self) -> None:
         link = self._view.links.by_name.get(TUNNEL)

@@ -49,13 +49,13 @@ class AdvertisedLimit:
             return [*pieces]
         return [*dict.fromkeys(piece[_PATH_ID_LEN:] for piece in pieces)]
 
-    def admit(self, batch: Batch, member: Source, *, is_in_doubt: bool) -> None:
+    def admit(self, batch: Batch, member: Source, *, is_previous_unknown: bool) -> None:
         """Count what a batch advertises and withdraws, and take out what is too much.
 
         Args:
             batch: To be encoded.
             member: Who is sent all of it but its own routes.
-            is_in_doubt: It may have been advertised anything before: what is kept back is
+            is_previous_unknown: It may have been advertised anything before: what is kept back is
                 withdrawn.
         """
         for origin in [*batch.withdrawn]:
@@ -73,7 +73,7 @@ class AdvertisedLimit:
                 _keep(by_outgoing, outgoing, pieces)
             if not by_outgoing:
                 del batch.announced[origin]
-        if late and is_in_doubt:
+        if late and is_previous_unknown:
             batch.withdraw(None, late)
 
     def _withdrawn(self, pieces: list[bytes]) -> list[bytes]:

@@ -172,7 +172,7 @@ class ExportContext:
         max_advertised: Routes that the only member is advertised at most; 0 is no limit.
         alone: Address of the only member, if its advertised routes are counted; else
             empty.
-        tells_default: The peers get our own default route if there is no other.
+        originates_default: The peers get our own default route if there is no other.
         is_same_domain: eBGP: the peers are in our administrative domain, and get
             attributes that stay within it.
     """
@@ -195,7 +195,7 @@ class ExportContext:
     has_long_lived: bool = False
     keeps_ours: bool = False
     default_local_pref: int = DEFAULT_LOCAL_PREF
-    tells_default: bool = False
+    originates_default: bool = False
     max_advertised: int = 0
     alone: str = ""
     is_same_domain: bool = False
@@ -207,24 +207,28 @@ class Export:
     Args:
         context: What it depends on.
         policy: The export policy.
-        tells_own_only: Routes of peers are not told for now: there may be better ones.
+        defers_peer_routes: Routes of peers are not told for now: there may be better ones.
     """
 
     def __init__(
-        self, context: ExportContext, policy: Policy, *, tells_own_only: bool = False
+        self,
+        context: ExportContext,
+        policy: Policy,
+        *,
+        defers_peer_routes: bool = False,
     ) -> None:
         self.context = context
         self.policy = policy
-        self.tells_own_only = tells_own_only
+        self.defers_peer_routes = defers_peer_routes
         self._accepts_all = policy.spec is ACCEPT_ALL
         self._default_local_pref = context.default_local_pref.to_bytes(4, "big")
         self._is_ebgp = context.peer_type is PeerType.EBGP
-        origins = {RouteOrigin.OWN} if tells_own_only else RouteOrigin
+        origins = {RouteOrigin.OWN} if defers_peer_routes else RouteOrigin
         self._is_advertised = {
             origin: origin in origins
             and (origin, context.peer_type) in REFLECTION_RULES
             for origin in RouteOrigin
-        } | {RouteOrigin.DEFAULT: context.tells_default}
+        } | {RouteOrigin.DEFAULT: context.originates_default}
         by_target = frozenset(SourceKind if self._is_ebgp else ())
         self._self_from = by_target if context.self_from is None else context.self_from
         # Reflection without policy, the bulk of a reflector's work, has a short way.

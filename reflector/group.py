@@ -41,10 +41,11 @@ PackBlocks = Callable[
 
 _ANYTHING: Final = Outgoing(b"anything", b"")  # unequal to all that is ever told
 
-_Told = tuple[tuple[Path, Outgoing | None], ...]  # paths, and what is told of each
+# Paths, and what is advertised of each.
+_Advertised = tuple[tuple[Path, Outgoing | None], ...]
 
 
-class _InDoubt:
+class _UnknownExport:
     """Stands for an export that is not known any more: any path may have been told."""
 
     def divide(
@@ -53,9 +54,9 @@ class _InDoubt:
         return ((_ANYTHING, nlris),)
 
 
-_IN_DOUBT: Final = _InDoubt()
+_UNKNOWN_EXPORT: Final = _UnknownExport()
 _NOTHING: Final = (None, None)
-_Exporter = Export | _InDoubt
+_Exporter = Export | _UnknownExport
 
 
 class UpdateGroup:
@@ -89,7 +90,7 @@ class UpdateGroup:
         self.pacer = Pacer(0.0, is_add_path=export.context.add_path_max is not None)
         self.members: dict[Source, Member] = {}
         self.walks = Walks()
-        self.unsent_count = 0  # routes that no message had room for
+        self.oversized_count = 0  # routes that no message had room for
         self._pack_announce = pack_announce
         self._pack_withdraw = pack_withdraw
         self._pack_blocks = pack_blocks
@@ -97,7 +98,7 @@ class UpdateGroup:
         self._add_path_max = export.context.add_path_max
         self.limit = _limit_of(export.context)
         # Prefixes that members know by another export than today's.
-        self._told_by: dict[Nlri, _Exporter] = {}
+        self._advertised_by: dict[Nlri, _Exporter] = {}
 
     def join(self, source: Source) -> Member:
         """Add a member; its first event, JOINED or MOVED, is the caller's to feed."""
@@ -119,7 +120,7 @@ class UpdateGroup:
         member = self.members.get(source)
         if member is not None:
             member.writing_paused(self.walks.leave(member))
-            if self._told_by:  # some of what it was sent was sent by another export
+            if self._advertised_by:  # some was sent by another export
                 member.export_changed()
 
     @property
@@ -128,12 +129,12 @@ class UpdateGroup:
         return self.export.context.family
 
     @property
-    def outdated_count(self) -> int:
-        """Prefixes that members know by another export, for ``tell_again``."""
-        return len(self._told_by)
+    def pending_re_advertisement_count(self) -> int:
+        """Prefixes that members know by another export, for ``re_advertise``."""
+        return len(self._advertised_by)
 
     def replace_export(self, export: Export, nlris: Iterable[Nlri]) -> None:
-        """Use another policy from now on; ``tell_again`` tells what it changes.
+        """Use another policy from now on; ``re_advertise`` tells what it changes.
 
         Args:
             export: With the new policy.
@@ -141,28 +142,28 @@ class UpdateGroup:
                 members were told all changes of them.
         """
         outdated: dict[Nlri, _Exporter] = dict.fromkeys(nlris, self.export)
-        outdated.update(self._told_by)
-        self._told_by = outdated
+        outdated.update(self._advertised_by)
+        self._advertised_by = outdated
         self.export = export
         for member in self.members.values():
             member.export_changed()
 
-    def doubt(self, nlris: Iterable[Nlri]) -> None:
+    def mark_export_unknown(self, nlris: Iterable[Nlri]) -> None:
         """Take nothing for granted of what members were told of some prefixes."""
-        self._told_by.update(dict.fromkeys(nlris, _IN_DOUBT))
+        self._advertised_by.update(dict.fromkeys(nlris, _UNKNOWN_EXPORT))
         self.export.forget()
         for member in self.members.values():
             member.export_changed()
 
-    def next_outdated(self, limit: int) -> list[Nlri]:
+    def next_to_re_advertise(self, limit: int) -> list[Nlri]:
         """Return some of the outdated prefixes."""
-        return list(islice(reversed(self._told_by), limit))
+        return list(islice(reversed(self._advertised_by), limit))
 
-    def tell_again(
+    def re_advertise(
         self, table: Mapping[Nlri, Entry], nlris: Iterable[Nlri]
     ) -> Outbound | None:
         """Return what today's export changes for those of ``nlris`` that are outdated."""
-        pop, table = self._told_by.pop, self.pacer.view(table)
+        pop, table = self._advertised_by.pop, self.pacer.view(table)
         moves: dict[tuple[_Exporter, Entry], list[Nlri]] = {}
         for nlri in nlris:
             before, entry = pop(nlri, None), table.get(nlri)
@@ -180,7 +181,7 @@ class UpdateGroup:
         """Return what members that keep up are told of new changes; note the others'."""
         if any(member.is_slow for member in self.members.values()):
             self._note(self._relevant(changes))
-        if not self._told_by:
+        if not self._advertised_by:
             return self.encode(changes)
         batch = Batch()
         for change in self._relevant(changes):
@@ -192,7 +193,7 @@ class UpdateGroup:
     def _by_former_export(
         self, nlris: Iterable[Nlri]
     ) -> dict[_Exporter | None, list[Nlri]]:
-        pop = self._told_by.pop
+        pop = self._advertised_by.pop
         parts: dict[_Exporter | None, list[Nlri]] = {}
         for nlri in nlris:
             parts.setdefault(pop(nlri, None), []).append(nlri)
@@ -211,19 +212,21 @@ class UpdateGroup:
 
     # hot: per flush
     def encode(
-        self, changes: Iterable[Change], *, is_in_doubt: bool = False
+        self, changes: Iterable[Change], *, is_previous_unknown: bool = False
     ) -> Outbound | None:
         """Return what members are told of ``changes``; ``None`` where it is nothing.
 
         Args:
             changes: From what members were told last to what they shall know. For members
                 that hold nothing the old entry is ``None``.
-            is_in_doubt: What is held of the old entries is not what today's export says:
+            is_previous_unknown: What is held of the old entries is not what today's export says:
                 tell all, and withdraw what is told no more.
         """
         batch = Batch()
-        self._put_changes(batch, changes, _IN_DOUBT if is_in_doubt else None)
-        return self._finish(batch, is_in_doubt=is_in_doubt)
+        self._put_changes(
+            batch, changes, _UNKNOWN_EXPORT if is_previous_unknown else None
+        )
+        return self._finish(batch, is_previous_unknown=is_previous_unknown)
 
     def _put_changes(
         self, batch: Batch, changes: Iterable[Change], before: _Exporter | None
@@ -235,14 +238,16 @@ class UpdateGroup:
             changes: As in ``encode``.
             before: What members were told by, where that is not today's export.
         """
-        told_by = self.export
+        advertised_by = self.export
         is_add_path = self._add_path_max is not None
-        if before is None and not is_add_path and not told_by.policy.needs_prefix:
-            if told_by.reflects_only:
-                changes = put_reflected(batch, changes, self.members, told_by.tail_of)
+        if before is None and not is_add_path and not advertised_by.policy.needs_prefix:
+            if advertised_by.reflects_only:
+                changes = put_reflected(
+                    batch, changes, self.members, advertised_by.tail_of
+                )
             self._put_undivided(batch, changes)
             return
-        held_by = told_by if before is None else before
+        held_by = advertised_by if before is None else before
         put = self._put_add_path if is_add_path else self._put
         for old, new, nlris in changes:
             if is_add_path:
@@ -252,7 +257,7 @@ class UpdateGroup:
                 if had is has and before is None:
                     continue
                 was, now = (had,) if had else (), (has,) if has else ()
-            for told, some in _divide(told_by, now, nlris):
+            for told, some in _divide(advertised_by, now, nlris):
                 for held, members in _divide(held_by, was, some):
                     put(batch, members, told, held)
 
@@ -272,7 +277,7 @@ class UpdateGroup:
                 batch.announce(source if source in members else None, told, nlris)
 
     def _put(
-        self, batch: Batch, nlris: Sequence[Nlri], told: _Told, held: _Told
+        self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
     ) -> None:
         """Tell prefixes that have at most one path each for the members."""
         now, was = told[0] if told else _NOTHING, held[0] if held else _NOTHING
@@ -309,7 +314,7 @@ class UpdateGroup:
         batch.withdraw_from(source, nlris)
 
     def _put_add_path(
-        self, batch: Batch, nlris: Sequence[Nlri], told: _Told, held: _Told
+        self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
     ) -> None:
         """Tell several paths of each prefix, each under a lasting identifier (RFC 7911)."""
         members = self.members
@@ -329,7 +334,7 @@ class UpdateGroup:
                 origin = path.source if path.source in members else None
                 batch.withdraw(origin, _with_id(path_id, nlris))
 
-    def _selection(self, told: _Told) -> dict[int, tuple[Path, Outgoing]]:
+    def _selection(self, told: _Advertised) -> dict[int, tuple[Path, Outgoing]]:
         """Return the paths that are told, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
         most = self._add_path_max
@@ -341,11 +346,13 @@ class UpdateGroup:
                 selected[self._id_of(path)] = (path, outgoing)
         return selected
 
-    def _finish(self, batch: Batch, *, is_in_doubt: bool = False) -> Outbound | None:
+    def _finish(
+        self, batch: Batch, *, is_previous_unknown: bool = False
+    ) -> Outbound | None:
         """Encode a batch, keeping each member's own routes together."""
         if self.limit is not None:
             for member in self.members:
-                self.limit.admit(batch, member, is_in_doubt=is_in_doubt)
+                self.limit.admit(batch, member, is_previous_unknown=is_previous_unknown)
         if not batch:
             return None
         family, max_len = self.family, self.export.context.max_message_len
@@ -393,7 +400,7 @@ class UpdateGroup:
                 self.family, attributes, next_hop, pieces, max_len
             )
         except ValueError:
-            self.unsent_count += len(pieces)
+            self.oversized_count += len(pieces)
             return self._pack_withdraw(self.family, pieces, max_len)
 
 
@@ -406,9 +413,9 @@ def _limit_of(context: ExportContext) -> AdvertisedLimit | None:
 
 def _divide(
     exporter: _Exporter, paths: Sequence[Path], nlris: Sequence[Nlri]
-) -> Iterable[tuple[_Told, Sequence[Nlri]]]:
+) -> Iterable[tuple[_Advertised, Sequence[Nlri]]]:
     """Group prefixes that share some paths by what is told of all of these."""
-    groups: list[tuple[_Told, Sequence[Nlri]]] = [((), nlris)]
+    groups: list[tuple[_Advertised, Sequence[Nlri]]] = [((), nlris)]
     for path in paths:
         groups = [
             ((*told, (path, outgoing)), part)

@@ -19,7 +19,7 @@ from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.destinations import MixedRun
 from rib.ignored import IgnoredPrefixes, announce_mixed
-from rib.import_checks import FilteredRoute, FilterReason, ImportRules
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.intern import Discarded
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
@@ -88,7 +88,7 @@ class AdjRibIn:
         self,
         source: Source,
         loc_rib: LocRib,
-        rules: ImportRules,
+        rules: ImportChecks,
         next_hops: NextHopTable,
     ) -> None:
         self.source = source
@@ -105,12 +105,12 @@ class AdjRibIn:
         self._has_path_ids = False
 
     @property
-    def rules(self) -> ImportRules:
+    def rules(self) -> ImportChecks:
         """Loop checks and import policy; new ones count for what comes from now on."""
         return self._importer.rules
 
     @rules.setter
-    def rules(self, rules: ImportRules) -> None:
+    def rules(self, rules: ImportChecks) -> None:
         self._importer.rules = rules
 
     @property

@@ -9,7 +9,7 @@ from typing import Protocol
 
 from rib.change import Change
 from rib.destinations import MixedRun, NotUnicast, divide
-from rib.import_checks import FilteredRoute, FilterReason, ImportRules
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri
 from rib.outcome import Outcome
@@ -42,7 +42,7 @@ class IgnoredPrefixes(dict[NotUnicast, Ignored]):
         super().__init__()
         self._has_other_rules = False
 
-    def follow(self, before: ImportRules, after: ImportRules) -> None:
+    def follow(self, before: ImportChecks, after: ImportChecks) -> None:
         """Note that routes are re-evaluated by rules that may allow other prefixes."""
         if before.allows_reserved != after.allows_reserved:
             self._has_other_rules = True
@@ -69,7 +69,7 @@ class _Table(Protocol):
     ignored: IgnoredPrefixes
 
     @property
-    def rules(self) -> ImportRules: ...
+    def rules(self) -> ImportChecks: ...
 
     def announce(
         self,

@@ -58,7 +58,7 @@ _OTC_IS_LEAK: Final = frozenset({"provider", "rs"})
 _ADDS_OTC: Final = frozenset({"customer", "peer", "rs-client"})
 
 
-class ImportRules:
+class ImportChecks:
     """All that decides whether and how a peer's routes come in.
 
     Args:
@@ -146,7 +146,7 @@ class ImportRules:
         self._needles = tuple(number.to_bytes(4, "big") for number in numbers)
         self._plain_needles = tuple(asn.to_bytes(4, "big") for asn in self._own_asns)
 
-    def equals(self, other: "ImportRules") -> bool:
+    def equals(self, other: "ImportChecks") -> bool:
         """Return whether both judge every route alike, for they rest on the same."""
         return self._inputs == other._inputs
 

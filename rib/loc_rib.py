@@ -211,13 +211,13 @@ class LocRib:
         # The epoch first: no withdrawal, whose identifier is last, is remembered alike.
         return self._move(nlris, source, (epoch, source), self._fresh)
 
-    def foresee_sweep(self, source: Source) -> dict[Entry, Entry | None] | None:
+    def predict_sweep(self, source: Source) -> dict[Entry, Entry | None] | None:
         """Return what every entry will be after ``sweep_stale`` of all prefixes.
 
         Milliseconds, however many prefixes there are; ``None`` where it would be more:
         the table is large, or has many distinct entries.
         """
-        return self._foresee(
+        return self._predict(
             lambda path: path.source is source,
             lambda entry: self._fresh(entry, source.epoch, source)[0],
         )
@@ -227,14 +227,14 @@ class LocRib:
     ) -> dict[Entry, Entry | None] | None:
         """Return what every entry will be after ``decide_again`` of what goes through hops.
 
-        As ``foresee_sweep``.
+        As ``predict_sweep``.
         """
-        return self._foresee(
+        return self._predict(
             lambda path: path.next_hop in next_hops,
             lambda entry: self._again(entry)[0],
         )
 
-    def _foresee(
+    def _predict(
         self,
         is_concerned: Callable[[Path], bool],
         becomes: Callable[[Entry], Entry | None],

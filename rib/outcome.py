@@ -4,7 +4,7 @@ from typing import Final
 
 from rib.attributes import PathAttributes
 from rib.family import Family
-from rib.import_checks import FilteredRoute, FilterReason, ImportRules
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.next_hops import NextHopTable
 from rib.path import Path, Source, SourceKind
 from rib.policy import Verdict, is_long_lived_stale, long_lived
@@ -52,7 +52,7 @@ class Importer:
         self,
         source: Source,
         family: Family,
-        rules: ImportRules,
+        rules: ImportChecks,
         next_hops: NextHopTable,
     ) -> None:
         self.rules = rules

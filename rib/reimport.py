@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from rib.adj_rib_in import SWEEP_SLICE, AdjRibIn
 from rib.attributes import PathAttributes
 from rib.change import Change
-from rib.import_checks import FilteredRoute, ImportRules
+from rib.import_checks import FilteredRoute, ImportChecks
 from rib.long_lived import mark_long_lived
 from rib.nlri import Nlri
 from rib.outcome import Outcome, is_marked
@@ -21,7 +21,7 @@ _REIMPORT_COST = 32  # prefixes that one attribute set counts for
 _Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
 
-def import_again(rib: AdjRibIn, rules: ImportRules) -> Iterator[list[Change]]:
+def import_again(rib: AdjRibIn, rules: ImportChecks) -> Iterator[list[Change]]:
     """Re-evaluate every route of a peer's table by other rules, from what was received.
 
     What is stale stays stale, and marked where it lives long. Call it to begin; each step

@@ -53,7 +53,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "client": "is_client",
         "dual_as": "other_as",
         "as_override": "overrides_as",
-        "default_originate": "tells_default",
+        "default_originate": "originates_default",
         "default_originate_when": "default_when",
         "default_originate_policy": "default_policy",
         "replace_private_as": "replaces_private_as",

@@ -19,7 +19,7 @@ from bgpd.datastore.kubernetes import ApiStatus
 from bgpd.datastore.model import Status
 from bgpd.node.datastore_follower import DatastoreFollower, make_datastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
-from bgpd.node.removal_holds import Holds
+from bgpd.node.removal_holds import RemovalHolds
 from bgpd.runtime.fault_border import FaultBorder
 from bgpd.runtime.supervisor import Supervisor
 
@@ -79,7 +79,7 @@ class Cluster:
             removal_hold=store.removal_hold,
             claimed=claimed,
         )
-        self.holds = Holds((self._follower.datastore, self._sides.guard))
+        self.holds = RemovalHolds((self._follower.datastore, self._sides.guard))
 
     def keep(self, supervisor: Supervisor) -> None:
         """Follow it from now on."""

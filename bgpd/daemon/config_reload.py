@@ -99,11 +99,11 @@ class ConfigReload:
     async def reload(self) -> None:
         """Reload; an error is logged and changes nothing."""
         try:
-            await self.reload_or_tell()
+            await self.reload_or_raise()
         except ReloadError as error:
             _log.error("reload failed: %s", error)  # the text says it all
 
-    async def reload_or_tell(self) -> list[str]:
+    async def reload_or_raise(self) -> list[str]:
         """Reload and return what was done, a line for each step.
 
         Raises:

@@ -275,13 +275,13 @@ class Daemon:
         if self.running is not None:
             await self.running.follow(self.settings, desired)
 
-    async def reload_or_tell(self) -> list[str]:
+    async def reload_or_raise(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done.
 
         Raises:
             ReloadError: It has errors, or there is none to read; nothing changed.
         """
-        return await self.reloading.reload_or_tell()
+        return await self.reloading.reload_or_raise()
 
     async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
         """Apply changed settings, in slices; return the steps."""

@@ -35,7 +35,7 @@ class ServedDaemon(DaemonState, ProcessState, Protocol):
     def shut_down(self, *, flushes: bool, text: str) -> None:
         """End for good: peers drop our routes at once (``bgpd.show.actions.ShutDown``)."""
 
-    async def reload_or_tell(self) -> list[str]:
+    async def reload_or_raise(self) -> list[str]:
         """Read the configuration again and apply the difference; return what was done."""
 
 
@@ -154,7 +154,7 @@ class Servers:
 
     async def _reload(self) -> list[str]:
         try:
-            return await self._daemon.reload_or_tell()
+            return await self._daemon.reload_or_raise()
         except ReloadError as error:
             raise ControlError("not-reloaded", str(error)) from error
 

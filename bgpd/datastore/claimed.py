@@ -85,7 +85,7 @@ class ClaimedBlocks:
         self._audit, self._doubt = audit, doubt
         self._own: Items = {}
         self._found: Items = {}
-        self._is_in_doubt = False
+        self._is_previous_unknown = False
         self._rest = audit
         self._share = 1.0 - Random(node).uniform(0.0, _JITTER)  # noqa: S311  # no secret
         self._fault = ""
@@ -140,11 +140,11 @@ class ClaimedBlocks:
 
     async def _look(self) -> tuple[Items, frozenset[str]]:
         """Read again; return what is new or another, and the keys that are gone."""
-        before, was_in_doubt = self._found, self._is_in_doubt
+        before, was_previous_unknown = self._found, self._is_previous_unknown
         puts, gone = await self._read_again(before)
         rest = self._audit
-        if self._is_in_doubt:
-            has_changed = puts or gone or not was_in_doubt
+        if self._is_previous_unknown:
+            has_changed = puts or gone or not was_previous_unknown
             rest = self._doubt if has_changed else min(2 * self._rest, self._audit)
         self._rest = rest
         return puts, gone
@@ -160,7 +160,7 @@ class ClaimedBlocks:
                 _log.warning(
                     "the owners of the node's blocks cannot be read: %s", fault
                 )
-            self._fault, self._is_in_doubt = fault, True  # try again soon
+            self._fault, self._is_previous_unknown = fault, True  # try again soon
             return {}, frozenset()
         self._fault = ""
         puts = {k: v for k, v in self._found.items() if before.get(k) != v}
@@ -183,7 +183,7 @@ class ClaimedBlocks:
                 # Tens of thousands at once: what is cheapest to ask comes first.
                 if key.rpartition("/")[2] in doubtful and not self._is_own(key):
                     found[key] = value
-        self._is_in_doubt = bool(doubtful)
+        self._is_previous_unknown = bool(doubtful)
         return found
 
     def _blocks(self) -> dict[Block, AffinityState]:

@@ -72,8 +72,8 @@ async def open_kernel(
             protocol=fib.protocol,
             next_hop_objects="auto" if fib.uses_nexthop_objects else "off",
         )
-    is_learning = routes.learn.is_enabled or bool(routes.direct.interfaces)
-    if not settings.trusts_next_hops or is_learning or needs_view:
+    is_redistributing = routes.learn.is_enabled or bool(routes.direct.interfaces)
+    if not settings.trusts_next_hops or is_redistributing or needs_view:
         try:
             access.follower = await KernelFollower.start(protocol=fib.protocol)
         except BaseException:

@@ -32,7 +32,7 @@ class Adoption:
         self._speaker = speaker
         self._kernel = kernel
         self._feeds = feeds
-        self._unswept = {*FAMILIES}
+        self._deferred_sweep = {*FAMILIES}
         self._clearing: asyncio.Task[None] | None = None
 
     def found(self) -> frozenset[Family]:
@@ -50,8 +50,8 @@ class Adoption:
             tables.flush_now()
             self._feeds[family].release(tables.loc_rib)
             fib.adoption_done(family)
-        self._unswept.discard(family)
-        if not self._unswept and places.left and self._clearing is None:
+        self._deferred_sweep.discard(family)
+        if not self._deferred_sweep and places.left and self._clearing is None:
             self._clearing = asyncio.create_task(self._clear(), name="former places")
 
     async def _clear(self) -> None:

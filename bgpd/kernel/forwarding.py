@@ -69,7 +69,7 @@ class Forwarding:
         if feeds and kernel.view is not None and settings.calico.keeps_tunnel:
             self._tunnel = Tunnel(kernel.view)
         self._plan = RedistributionPlan(settings.routes.learn, settings.routes.direct)
-        self._learning: Redistribution | None = None
+        self._redistribution: Redistribution | None = None
         self._opening: asyncio.Task[None] | None = None
 
     @property
@@ -108,8 +108,8 @@ class Forwarding:
     def learn(self, plan: RedistributionPlan) -> None:
         """Change which kernel routes to redistribute."""
         self._plan = plan
-        if self._learning is not None:
-            self._learning.follow(plan)
+        if self._redistribution is not None:
+            self._redistribution.follow(plan)
         elif plan.is_wanted and self._kernel.view is None and self._opening is None:
             self._opening = asyncio.create_task(self._open_view(), name="kernel view")
 
@@ -125,8 +125,8 @@ class Forwarding:
         self._learn_from(follower.view)
 
     def _learn_from(self, view: KernelView) -> None:
-        self._learning = Redistribution(self._speaker, view, self._origins)
-        self._learning.follow(self._plan)
+        self._redistribution = Redistribution(self._speaker, view, self._origins)
+        self._redistribution.follow(self._plan)
 
     def set_policies(self, policies: Mapping[Family, KernelPolicy]) -> None:
         """Follow other kernel policies; routes that they concern change in slices."""
@@ -184,8 +184,8 @@ class Forwarding:
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)
-        if self._learning is not None:
-            self._learning.close()
+        if self._redistribution is not None:
+            self._redistribution.close()
         if self._tunnel is not None:
             await self._tunnel.close()
         await self._kernel.close(flush=flush)

@@ -11,7 +11,7 @@ from bgpd.kernel.route_programmer import ACCEPTED, RouteProgrammer
 from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.speaker import Speaker
 from fib.interest import Interest
-from fib.kernel_policy import Disposition
+from fib.kernel_policy import KernelDecision
 from fib.netlink.rtnetlink import DEFAULT_METRIC
 from fib.resolution import OwnRoute, Step
 from rib.family import SAFI_UNICAST, Family
@@ -128,7 +128,7 @@ class KernelRoutes:
 
     def _outcomes(
         self, family: Family, nlri: Nlri, paths: Sequence[Path]
-    ) -> Sequence[Disposition]:
+    ) -> Sequence[KernelDecision]:
         feed = self._feeds.get(family)
         if feed is None:
             return (ACCEPTED,) * len(paths)

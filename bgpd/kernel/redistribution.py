@@ -15,7 +15,11 @@ from bgpd.speaker.speaker import Speaker
 from fib.connected import Choice, Connected, ConnectedPrefixes
 from fib.kernel_policy import ELEVATED_WEIGHT, MAX_METRIC
 from fib.kernel_view import KernelView
-from fib.learned import RedistributedChange, RedistributedRoute, RedistributedRoutes
+from fib.redistributed import (
+    RedistributedChange,
+    RedistributedRoute,
+    RedistributedRoutes,
+)
 from rib.attributes import (
     ORIGIN_IGP,
     ORIGIN_INCOMPLETE,

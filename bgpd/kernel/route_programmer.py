@@ -15,7 +15,7 @@ from typing import Final
 
 from bgpd.config.settings import FibSettings
 from bgpd.pipeline.local_sources import LocalSources
-from fib.kernel_policy import Disposition, KernelPolicy, KernelRules
+from fib.kernel_policy import KernelDecision, KernelPolicy, KernelRules
 from fib.next_hop_watch import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
 from rib.change import Change
@@ -30,12 +30,12 @@ from rib.zones import parts_of
 SUBMIT_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 _MEMO_MAX: Final = 16384
 _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
-ACCEPTED: Final = Disposition(True, None, "", "")
+ACCEPTED: Final = KernelDecision(True, None, "", "")
 """What a kernel policy that says nothing makes of every path."""
 
 _UNKNOWN: Final = Target(TargetKind.BLACKHOLE)  # compared by identity
 
-_Outcome = tuple[Disposition, ...]
+_Outcome = tuple[KernelDecision, ...]
 # What a target is made of: its metric, and each next hop's key with the policy's device.
 _TargetKey = tuple[int, tuple[tuple[bytes, str], ...]]
 
@@ -164,7 +164,9 @@ class RouteProgrammer:
             for outcome, members in self._outcomes(paths, nlris)
         ]
 
-    def dispositions(self, paths: Sequence[Path], nlri: Nlri) -> Sequence[Disposition]:
+    def dispositions(
+        self, paths: Sequence[Path], nlri: Nlri
+    ) -> Sequence[KernelDecision]:
         """Return what happens to each of some paths if it carries a prefix."""
         if self._rules.accepts_all:
             return (ACCEPTED,) * len(paths)

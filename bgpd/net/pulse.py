@@ -20,7 +20,7 @@ from time import CLOCK_BOOTTIME, clock_gettime
 from typing import Final, NamedTuple
 
 BEAT: Final = 1.0  # seconds
-STANDSTILL: Final = 2.0
+STALL: Final = 2.0
 """Seconds without a beat that are a standstill. Shorter ones cost a hold time of 3 s nothing
 that reading the sockets does not make good."""
 
@@ -66,7 +66,7 @@ class Pulse:
         now, boot = self._loop.time(), clock_gettime(CLOCK_BOOTTIME)
         passed, boot_passed = now - self._at, boot - self._boot_at
         self._at, self._boot_at = now, boot
-        if passed >= STANDSTILL or boot_passed >= STANDSTILL:
+        if passed >= STALL or boot_passed >= STALL:
             seconds = max(passed, boot_passed)
             self.stall_count += 1
             self.stall_seconds += seconds

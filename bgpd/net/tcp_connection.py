@@ -190,7 +190,7 @@ class Connection:
 
     def _queue(self, buffers: Sequence[bytes], written: int) -> bool:
         """Let what is left of buffers wait, after the first octets were written."""
-        unsent, had_unsent = self._unsent, bool(self._unsent)
+        unsent, had_oversized = self._unsent, bool(self._unsent)
         for octets in buffers:
             size = len(octets)
             if written < size:
@@ -199,7 +199,7 @@ class Connection:
                 written = 0
             else:
                 written -= size
-        if unsent and not had_unsent:
+        if unsent and not had_oversized:
             self._poller.watch(self._descriptor, EPOLLIN | EPOLLOUT)
         if self.unsent_len > HIGH_WATER:
             self._is_paused = True

@@ -92,7 +92,7 @@ class Reconciler:
         self._apply_policies()
         self._apply_ranges(settings.ranges)
         self._configured.peers = settings.peers
-        told = self._told_defaults(settings)
+        told = self._default_originating(settings)
         conditions = {when for peer in told if (when := peer.default_when) is not None}
         self._conditional.follow_defaults(conditions)
         steps = self._apply_peers()
@@ -220,11 +220,11 @@ class Reconciler:
             )
         return known
 
-    def _told_defaults(self, settings: DaemonSettings) -> list[PeerSettings]:
+    def _default_originating(self, settings: DaemonSettings) -> list[PeerSettings]:
         """Return settings that advertise our default route, ranges and defaults included."""
         everyone = [settings.speaker.defaults, *settings.peers]
         everyone += [entry.template for entry in settings.ranges]
-        return [each for each in everyone if each.tells_default]
+        return [each for each in everyone if each.originates_default]
 
     def _apply_peers(self) -> list[Step]:
         wanted = {peer.remote_addr: peer for peer in self._discovered.peers}

@@ -30,7 +30,7 @@ class Source(Protocol):
         """Change the hold time."""
 
 
-class Holds:
+class RemovalHolds:
     """All holds of a daemon.
 
     Args:

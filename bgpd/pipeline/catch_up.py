@@ -44,7 +44,7 @@ class CatchUp:
         re_export: Sends what changed exports make of prefixes, before they are sent anyway.
 
     Attributes:
-        withholds_end_of_rib: We restarted, and have not got the whole table: End-of-RIB
+        defers_end_of_rib: We restarted, and have not got the whole table: End-of-RIB
             waits (RFC 4724 4.1).
     """
 
@@ -58,10 +58,10 @@ class CatchUp:
         flushes: FlushScheduler,
         re_export: ReExport,
     ) -> None:
-        self.withholds_end_of_rib = False
+        self.defers_end_of_rib = False
         self._loc_rib = loc_rib
         self._loop = loop
-        self._jobs = jobs
+        self._work_queue = jobs
         self._membership = membership
         self._flushes = flushes
         self._re_export = re_export
@@ -106,7 +106,7 @@ class CatchUp:
         """Send the withheld End-of-RIBs, once all that they end has been sent; a job."""
         while self._re_export.is_under_way:
             yield
-        self.withholds_end_of_rib = False
+        self.defers_end_of_rib = False
         self._flushes.flush_now()
         for group in tuple(self._membership.groups.values()):
             for member in tuple(group.members.values()):
@@ -120,7 +120,7 @@ class CatchUp:
             if action is Action.GATHER:
                 self._gather(member)
             elif action is Action.CATCH_UP:
-                self._jobs.add(self._catch_up(member))
+                self._work_queue.add(self._catch_up(member))
             else:
                 marks.append(octets)
         # Last, since they may fill the socket: that is an event.
@@ -128,7 +128,7 @@ class CatchUp:
 
     def _end(self, member: Member) -> None:
         """Let a member be sent its end mark, unless that must wait for our own recovery."""
-        if not (member.end_mark and self.withholds_end_of_rib):
+        if not (member.end_mark and self.defers_end_of_rib):
             self._carry_out(member, member.end_allowed())
 
     # -- together -----------------------------------------------------------------------
@@ -142,7 +142,7 @@ class CatchUp:
         self._flushes.flush_now()
         walk = group.walks.begin(self._loc_rib.table)
         if walk is not None:
-            self._jobs.add(self._walk(group, walk))
+            self._work_queue.add(self._walk(group, walk))
 
     def _walk(self, group: UpdateGroup, walk: Walk) -> Iterator[None]:
         """Send the members of a walk the table, then its end, in slices; a job."""
@@ -160,7 +160,7 @@ class CatchUp:
         """Send the next prefixes of a walk; return false when it is complete."""
         self._flushes.flush_now()
         nlris = walk.next_slice()
-        if group.outdated_count and nlris:
+        if group.pending_re_advertisement_count and nlris:
             walk.put_back(nlris)  # a member that this makes slow takes them along
             self._re_export.update(group, nlris)
             nlris = walk.next_slice()
@@ -196,9 +196,11 @@ class CatchUp:
             return piecewise(group.encode, changes)
         held = member.take_changes(limit)
         is_uncertain = member.has_uncertain_export
-        if group.outdated_count:
+        if group.pending_re_advertisement_count:
             nlris = [nlri for nlri, _ in held]
             self._re_export.update(group, nlris)
             member.forget_changes(nlris)  # the update noted them for it
         changes = changes_since(table, held, has_equal=is_uncertain)
-        return piecewise(partial(group.encode, is_in_doubt=is_uncertain), changes)
+        return piecewise(
+            partial(group.encode, is_previous_unknown=is_uncertain), changes
+        )

@@ -170,14 +170,14 @@ class FamilyTables:
     # -- after our restart --------------------------------------------------------
 
     @property
-    def withholds_end_of_rib(self) -> bool:
+    def defers_end_of_rib(self) -> bool:
         """Whether End-of-RIB waits for our own recovery."""
-        return self._catch_up.withholds_end_of_rib
+        return self._catch_up.defers_end_of_rib
 
     def defer(self, *, withholds_routes: bool = True) -> None:
         """Send no End-of-RIB before ``end_deferral``, nor routes before ``send_withheld``."""
         self._membership.is_deferring = withholds_routes
-        self._catch_up.withholds_end_of_rib = True
+        self._catch_up.defers_end_of_rib = True
 
     def send_withheld(self) -> None:
         """Send the routes that were withheld."""
@@ -195,14 +195,16 @@ class FamilyTables:
         """Let groups export by the new form of a policy (``ReExport.replace_policy``)."""
         self._re_export.replace_policy(name, policy, among)
 
-    def doubt_routes_of(self, source: Source) -> None:
+    def re_export_routes_of(self, source: Source) -> None:
         """Send a source's routes again: its place in reflection is about to change."""
-        self._re_export.doubt_routes_of(source)
+        self._re_export.re_export_routes_of(source)
 
-    def doubt_devices(self, nlris: Sequence[Nlri]) -> None:
+    def re_export_devices(self, nlris: Sequence[Nlri]) -> None:
         """Send prefixes again where the export depends on the device they lead out of."""
-        self._re_export.doubt_devices(nlris)
+        self._re_export.re_export_devices(nlris)
 
-    def doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+    def mark_export_unknown(
+        self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]
+    ) -> None:
         """Send some prefixes again to some groups, whatever their members know of them."""
-        self._re_export.doubt(groups, nlris)
+        self._re_export.mark_export_unknown(groups, nlris)

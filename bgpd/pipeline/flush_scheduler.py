@@ -18,7 +18,7 @@ from typing import Final
 
 from bgpd.pipeline.advertisement_pacing import Pacing
 from bgpd.pipeline.membership import Membership
-from bgpd.pipeline.path_id_release import take_back
+from bgpd.pipeline.path_id_release import release_path_ids
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import TransmitQueue, write_share
 from bgpd.runtime.event_loop import collect_made, has_many_young
@@ -63,7 +63,7 @@ class FlushScheduler:
     ) -> None:
         self._loc_rib = loc_rib
         self._loop = loop
-        self._jobs = jobs
+        self._work_queue = jobs
         self._membership = membership
         self._consumers = consumers
         self._has_more = has_more
@@ -122,13 +122,13 @@ class FlushScheduler:
         self.pacing.flush(changes, is_all=not self._pending)
         self._consumers.changed(changes)
         if self._membership.path_ids.claim_sweep():
-            self._jobs.add(self._take_back())
+            self._work_queue.add(self._release_path_ids())
 
-    def _take_back(self) -> Iterator[None]:
+    def _release_path_ids(self) -> Iterator[None]:
         self.flush_now()
         membership = self._membership
         groups = membership.groups.values()
-        yield from take_back(membership.path_ids, self._loc_rib.table, groups)
+        yield from release_path_ids(membership.path_ids, self._loc_rib.table, groups)
 
     # -- writing ------------------------------------------------------------------------
 

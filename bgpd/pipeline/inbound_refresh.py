@@ -40,7 +40,7 @@ class _Refresh:
     lost: float = 0.0
 
 
-class Refreshes:
+class InboundRefreshes:
     """One peer's refreshes under way.
 
     Args:

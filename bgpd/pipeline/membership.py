@@ -48,7 +48,7 @@ class Membership:
     def export(self, context: ExportContext, policy: Policy) -> Export:
         """Return what routes look like to a group."""
         own_only = self.is_deferring and context.keeps_ours
-        return Export(context, policy, tells_own_only=own_only)
+        return Export(context, policy, defers_peer_routes=own_only)
 
     def enter(
         self, source: Source, context: ExportContext, policy: Policy, write: Write

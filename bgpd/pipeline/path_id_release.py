@@ -11,7 +11,7 @@ from rib.path_set import Entry
 _PENDING: Final = 1 << 20  # prefixes of all slow peers, copied in some 10 ms
 
 
-def take_back(
+def release_path_ids(
     path_ids: PathIds, table: Mapping[Nlri, Entry], groups: Iterable[UpdateGroup]
 ) -> Iterator[None]:
     """Take back identifiers of one family, a slice for each step.

@@ -89,7 +89,7 @@ class PolicyTable:
     def export_of(self, settings: PeerSettings, *, is_ibgp: bool) -> Policy:
         """Return a peer's export policy; eBGP without one denies (RFC 8212)."""
         policy = self.of_peer(settings.export_policy, is_ibgp=is_ibgp)
-        is_told = self.tells_default(settings)
+        is_told = self.originates_default(settings)
         return self.exported(policy.name, settings.default_policy if is_told else None)
 
     def of_peer(self, name: str, *, is_ibgp: bool) -> Policy:
@@ -108,10 +108,10 @@ class PolicyTable:
         else:
             self._met.discard(when)
 
-    def tells_default(self, settings: PeerSettings) -> bool:
+    def originates_default(self, settings: PeerSettings) -> bool:
         """Whether a peer now gets a default route whatever its export policy says."""
         when = settings.default_when
-        return settings.tells_default and (when is None or when in self._met)
+        return settings.originates_default and (when is None or when in self._met)
 
     def exported(self, name: str, default_policy: str | None = None) -> Policy:
         """Return a policy's export filter, which suppresses routes inside a summary.

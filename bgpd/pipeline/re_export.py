@@ -43,14 +43,17 @@ class ReExport:
         flushes: FlushScheduler,
     ) -> None:
         self._loc_rib = loc_rib
-        self._jobs = jobs
+        self._work_queue = jobs
         self._membership = membership
         self._flushes = flushes
 
     @property
     def is_under_way(self) -> bool:
         """Whether some group has not been sent all that its export changes."""
-        return any(group.outdated_count for group in self._membership.groups.values())
+        return any(
+            group.pending_re_advertisement_count
+            for group in self._membership.groups.values()
+        )
 
     def replace_policy(
         self, name: str, policy: Policy, among: PrefixMatch | None = None
@@ -89,13 +92,13 @@ class ReExport:
     def _replace(
         self, group: UpdateGroup, policy: Policy, concerned: Iterable[Nlri]
     ) -> None:
-        is_under_way = group.outdated_count > 0
+        is_under_way = group.pending_re_advertisement_count > 0
         export = self._membership.export(group.export.context, policy)
         group.replace_export(export, concerned)
         if not is_under_way:
-            self._jobs.add(self._send_again(group))
+            self._work_queue.add(self._send_again(group))
 
-    def doubt_routes_of(self, source: Source) -> None:
+    def re_export_routes_of(self, source: Source) -> None:
         """Send the routes of a source again, slice by slice.
 
         To be called before its place in reflection changes (``Source.is_client`` and the
@@ -110,18 +113,20 @@ class ReExport:
             for nlri, entry in self._loc_rib.table.items()
             if any(path.source is source for path in members_of(entry))
         ]
-        self.doubt(self._membership.groups.values(), nlris)
+        self.mark_export_unknown(self._membership.groups.values(), nlris)
 
-    def doubt_devices(self, nlris: Sequence[Nlri]) -> None:
+    def re_export_devices(self, nlris: Sequence[Nlri]) -> None:
         """Send prefixes again where the export depends on the device they lead out of."""
         groups = self._membership.groups.values()
         asking = [g for g in groups if g.export.policy.needs_interface]
         if asking and nlris:
             self._flushes.flush_now()
             self._flushes.pacing.release_all()
-            self.doubt(asking, nlris)
+            self.mark_export_unknown(asking, nlris)
 
-    def doubt(self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]) -> None:
+    def mark_export_unknown(
+        self, groups: Iterable[UpdateGroup], nlris: Sequence[Nlri]
+    ) -> None:
         """Send some prefixes again to some groups, whatever their members know of them.
 
         Args:
@@ -129,16 +134,16 @@ class ReExport:
             nlris: Prefixes.
         """
         for group in groups:
-            is_under_way = group.outdated_count > 0
-            group.doubt(nlris)
+            is_under_way = group.pending_re_advertisement_count > 0
+            group.mark_export_unknown(nlris)
             if not is_under_way:
-                self._jobs.add(self._send_again(group))
+                self._work_queue.add(self._send_again(group))
 
     def _send_again(self, group: UpdateGroup) -> Iterator[None]:
         """Send members what another export of the same table changes; a job."""
-        while group.outdated_count and group.members:
+        while group.pending_re_advertisement_count and group.members:
             self._flushes.flush_now()
-            self.update(group, group.next_outdated(walks.CATCH_UP_SLICE))
+            self.update(group, group.next_to_re_advertise(walks.CATCH_UP_SLICE))
             yield
 
     def update(self, group: UpdateGroup, nlris: list[Nlri]) -> None:
@@ -147,6 +152,6 @@ class ReExport:
         Done for the whole group before one member is sent these for another reason. To be
         called after ``flush_now``.
         """
-        if group.outdated_count:
-            outbound = group.tell_again(self._loc_rib.table, nlris)
+        if group.pending_re_advertisement_count:
+            outbound = group.re_advertise(self._loc_rib.table, nlris)
             self._flushes.write_now((outbound,), group.members.values())

@@ -15,7 +15,7 @@ LOGGED_OCTETS: Final = 128  # of a malformed UPDATE's body
 _log = logging.getLogger(__name__)
 
 
-def log_complaints(peer: str, complaints: Collection[tuple[Problem, bytes]]) -> None:
+def log_update_errors(peer: str, complaints: Collection[tuple[Problem, bytes]]) -> None:
     """Tell what was wrong with UPDATEs of one read.
 
     Args:

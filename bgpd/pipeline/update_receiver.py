@@ -89,7 +89,7 @@ class Taken:
     fault: Exception | None = None
 
 
-class Intake:
+class UpdateReceiver:
     """Turns the UPDATEs of one session into changes of the tables.
 
     Args:

@@ -152,7 +152,7 @@ class PeerSettings:
         is_role_strict: The peer must send a role too.
         import_policy: Name of a policy; empty is the default for the peer's type.
         export_policy: As ``import_policy``.
-        tells_default: Whether the peer gets a default route whatever policy says.
+        originates_default: Whether the peer gets a default route whatever policy says.
         default_when: Only while the table has one of these; ``None`` is always.
         default_policy: Name of what judges default routes in place of ``export_policy``,
             where that is so; empty lets them through as they are.
@@ -211,7 +211,7 @@ class PeerSettings:
     is_role_strict: bool = False
     import_policy: str = ""
     export_policy: str = ""
-    tells_default: bool = False
+    originates_default: bool = False
     default_when: PrefixMatch | None = None
     default_policy: str = ""
     allow_own_as: int = 0
@@ -291,7 +291,7 @@ REFRESHES: Final = frozenset(
         "is_client",
         "import_policy",
         "export_policy",
-        "tells_default",
+        "originates_default",
         "default_when",
         "default_policy",
         "allow_own_as",

@@ -70,7 +70,7 @@ class AdjRibOut:
         context = group.export.context
         # Shown with AS numbers in four octets, however they are sent.
         self._export = Export(replace(context, four_octet_as=True), group.export.policy)
-        self._tells_own_only = group.export.tells_own_only
+        self._defers_peer_routes = group.export.defers_peer_routes
         self._add_path_max = context.add_path_max
         self._memo: dict[Path, Advertisement] = {}
 
@@ -109,7 +109,7 @@ class AdjRibOut:
         if outgoing is None:
             not_advertised, detail = self._why_not(path, nlri)
             return Advertisement(path, None, not_advertised, detail)
-        if self._tells_own_only and route_origin_of(path) is not RouteOrigin.OWN:
+        if self._defers_peer_routes and route_origin_of(path) is not RouteOrigin.OWN:
             return Advertisement(path, None, NotAdvertised.DEFERRED)
         shown = PathAttributes(outgoing.attributes, outgoing.next_hop)
         next_hop = outgoing.next_hop or shown.get(NEXT_HOP) or b""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kern
     from bgpd.calico.warnings import ObjectWarning
     from bgpd.datastore.kubernetes import ApiStatus
     from bgpd.datastore.model import Status
-    from bgpd.node.removal_holds import Holds
+    from bgpd.node.removal_holds import RemovalHolds
     from bgpd.runtime.fault_border import FaultBorder
     from bgpd.speaker.selection_deferral import Report
     from bgpd.speaker.speaker import Speaker
@@ -54,7 +54,7 @@ class ClusterState(Protocol):
         """What is known of Kubernetes' API."""
 
     @property
-    def holds(self) -> "Holds":
+    def holds(self) -> "RemovalHolds":
         """Objects that are held because their removal is implausible."""
 
     def desired(self) -> "NodeDesired | None":

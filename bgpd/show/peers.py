@@ -200,8 +200,8 @@ def _deferred(view: DaemonView, peer: Peer, family: Family) -> Row:
     if tables is None or group is None:
         return {"defers_routes": False, "defers_end_of_rib": False}
     return {
-        "defers_routes": group.export.tells_own_only,
-        "defers_end_of_rib": tables.withholds_end_of_rib,
+        "defers_routes": group.export.defers_peer_routes,
+        "defers_end_of_rib": tables.defers_end_of_rib,
     }
 
 
@@ -227,7 +227,7 @@ def _detail(view: DaemonView, peer: Peer) -> Row:
         "has_password": bool(settings.password),
         "ttl_security_hops": settings.ttl_security_hops,
         "next_hop": settings.next_hop.value,
-        "default_originate": view.speaker.context.policies.tells_default(settings),
+        "default_originate": view.speaker.context.policies.originates_default(settings),
         "cluster_id": (
             dotted(view.speaker.context.numbers.cluster_id_of(settings))
             if settings.is_client

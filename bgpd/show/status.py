@@ -182,10 +182,10 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "members": [member.source.name for member in members],
         "slow_peers": [_slow_peer(tables, m) for m in members if _is_slow(m)],
         "pending": tables.pending_count,
-        "oversized": group.unsent_count,
-        "defers_routes": group.export.tells_own_only,
-        "defers_end_of_rib": tables.withholds_end_of_rib,
-        "pending_re_advertisement": group.outdated_count,
+        "oversized": group.oversized_count,
+        "defers_routes": group.export.defers_peer_routes,
+        "defers_end_of_rib": tables.defers_end_of_rib,
+        "pending_re_advertisement": group.pending_re_advertisement_count,
     }
 
 

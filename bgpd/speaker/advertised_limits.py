@@ -56,4 +56,4 @@ class AdvertisedLimits:
         if error is not None:
             peer.driver.notify(error)
         elif nlris := limit.with_room(CATCH_UP_SLICE):
-            tables.doubt((group,), nlris)
+            tables.mark_export_unknown((group,), nlris)

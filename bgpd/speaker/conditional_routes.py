@@ -212,12 +212,12 @@ class ConditionalRoutes:
         elif watch.when is not None:
             watch.is_met = watch.holds
             self._speaker.context.policies.turn(watch.when, holds=watch.holds)
-            self._speaker.jobs.begin(self._tell_defaults(watch.when))
+            self._speaker.jobs.begin(self._advertise_defaults(watch.when))
 
-    def _tell_defaults(self, when: PrefixMatch) -> Iterator[None]:
+    def _advertise_defaults(self, when: PrefixMatch) -> Iterator[None]:
         """Make peers with a conditional default route follow the condition."""
         for peer in tuple(self._speaker.peers.values()):
-            if peer.settings.tells_default and peer.settings.default_when == when:
+            if peer.settings.originates_default and peer.settings.default_when == when:
                 peer.rejoin()
                 yield
 

@@ -109,7 +109,7 @@ def export_context(
         is_same_domain=is_ibgp or settings.is_same_domain,
         max_advertised=_most_advertised(mine),
         alone=settings.remote_addr if mine.max_advertised else "",
-        tells_default=context.policies.tells_default(settings),
+        originates_default=context.policies.originates_default(settings),
     )
 
 

@@ -4,7 +4,7 @@ from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import LocalAsMode, PeerSettings
 from bgpd.speaker.context import SpeakerContext
 from rib.attributes import AttributeContext
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.nlri import parse_address
 
 
@@ -45,7 +45,7 @@ def import_rules(
     local_addresses: frozenset[bytes],
     *,
     is_ibgp: bool,
-) -> ImportRules:
+) -> ImportChecks:
     """Return what decides whether a peer's routes come in.
 
     Args:
@@ -58,7 +58,7 @@ def import_rules(
         settings.local_as_mode is LocalAsMode.PREPEND
         and hidden_as(context, settings) != 0
     )
-    return ImportRules(
+    return ImportChecks(
         context.policies.import_of(settings, is_ibgp=is_ibgp),
         local_as=settings.local_as,
         own_asns=context.numbers.asns,

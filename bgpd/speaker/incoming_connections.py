@@ -12,7 +12,7 @@ from bgpd.net.tcp_connection import Connection
 from bgpd.session.zones import split_zone
 from bgpd.speaker.dynamic_neighbours import add_dynamic_neighbour
 from bgpd.speaker.neighbours import Neighbours
-from bgpd.speaker.unknown_sources import Strangers
+from bgpd.speaker.unknown_sources import UnknownSources
 
 _log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class IncomingConnections:
     def __init__(self, neighbours: Neighbours) -> None:
         self.rejected_count = 0
         self._neighbours = neighbours
-        self._strangers = Strangers()
+        self._unknown_peers = UnknownSources()
 
     def answer(self, connection: Connection) -> None:
         """Hand a connection to the neighbour who made it, or close it."""
@@ -68,5 +68,5 @@ class IncomingConnections:
         """Close a stranger's connection; log it, but not each time it knocks."""
         connection.close()
         self.rejected_count += 1
-        if self._strangers.is_news(remote or "?", self._neighbours.now):
+        if self._unknown_peers.is_news(remote or "?", self._neighbours.now):
             _log.info("connection from %s rejected: %s", remote or "?", reason)

@@ -61,7 +61,7 @@ class PeerExports:
         zone = zone_of(settings.remote_addr, negotiated)
         for family, source in self._sources.items():
             if facts != (source.kind, source.router_id, source.asn):
-                self._context.tables[family].doubt_routes_of(source)
+                self._context.tables[family].re_export_routes_of(source)
                 source.kind, source.router_id, source.asn = facts
             source.address, source.zone = address, zone
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
@@ -73,7 +73,7 @@ class PeerExports:
         cluster_id = self._context.numbers.cluster_id_of(settings)
         for family, source in self._sources.items():
             if (is_client, cluster_id) != (source.is_client, source.cluster_id):
-                self._context.tables[family].doubt_routes_of(source)
+                self._context.tables[family].re_export_routes_of(source)
                 source.is_client, source.cluster_id = is_client, cluster_id
 
     # -- update groups ------------------------------------------------------------------

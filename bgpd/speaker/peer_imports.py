@@ -14,10 +14,10 @@ import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import Final, Protocol
 
-from bgpd.pipeline.inbound_refresh import Refreshes
+from bgpd.pipeline.inbound_refresh import InboundRefreshes
 from bgpd.pipeline.stale_routes import StaleRoutes
-from bgpd.pipeline.update_error_log import log_complaints, log_ignored
-from bgpd.pipeline.update_receiver import Intake, Taken
+from bgpd.pipeline.update_error_log import log_ignored, log_update_errors
+from bgpd.pipeline.update_receiver import Taken, UpdateReceiver
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.peer import PeerSession
@@ -29,7 +29,7 @@ from bgpd.wire.route_refresh import RefreshSubtype
 from rib.adj_rib_in import AdjRibIn
 from rib.change import Change
 from rib.family import Family
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.long_lived import make_long_lived
 from rib.nlri import parse_address
 from rib.path import Source, SourceKind
@@ -86,12 +86,14 @@ class PeerImports:
         self._sources = sources
         self._owner = owner
         self._local_addresses: frozenset[bytes] = frozenset()  # of the last session
-        self._intake: Intake | None = None
+        self._intake: UpdateReceiver | None = None
         bound, look = context.stale_path_time, context.poller.pulse.look
         self.stale = StaleRoutes(
             context.loop, self._sweep_outlived, self._make_long_lived, bound, look
         )
-        self._refreshes = Refreshes(context.loop, self._refresh_overdue, bound, look)
+        self._refreshes = InboundRefreshes(
+            context.loop, self._refresh_overdue, bound, look
+        )
 
     # -- a session ----------------------------------------------------------------------
 
@@ -122,7 +124,7 @@ class PeerImports:
         """Decode UPDATEs as settings and session say from now on."""
         context = attribute_context(self._session.offered, negotiated)
         tables = {family: self.ribs[family] for family in negotiated.families}
-        self._intake = Intake(tables, context, negotiated.add_path_receive)
+        self._intake = UpdateReceiver(tables, context, negotiated.add_path_receive)
 
     # hot: per chunk
     def take(self, bodies: list[bytes]) -> Taken | None:
@@ -158,7 +160,7 @@ class PeerImports:
 
     def _note(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
-        log_complaints(label(self._session.settings), taken.complaints)
+        log_update_errors(label(self._session.settings), taken.complaints)
         for family in taken.ended:
             self.ended_families.add(family)
             self.stale.drop(family)
@@ -249,7 +251,7 @@ class PeerImports:
             source = self._sources[family]
             if epoch is None:
                 tables = self._context.tables[family]
-                tables.foresee(lambda rib: rib.foresee_sweep(source))
+                tables.foresee(lambda rib: rib.predict_sweep(source))
             self.run(family, rib.sweep_stale(epoch))
 
     def resume(self, lost: float) -> None:
@@ -259,7 +261,7 @@ class PeerImports:
 
     # -- other rules --------------------------------------------------------------------
 
-    def _rules(self) -> ImportRules:
+    def _rules(self) -> ImportChecks:
         """Return what the routes are judged by: of the session, or of the last one."""
         source = next(iter(self._sources.values()))
         return import_rules(

@@ -22,7 +22,7 @@ def decide_again(
         piece = nlris[start : start + DECIDE_SLICE]
         concerned = loc_rib.nlris_through(next_hops, piece)
         tables.changed(loc_rib.decide_again(concerned))
-        tables.doubt_devices(concerned)
+        tables.re_export_devices(concerned)
         yield True
 
 

@@ -6,7 +6,7 @@ LOG_INTERVAL: Final = 60.0  # seconds between lines about one stranger
 _MAX_KNOWN: Final = 1024  # a flood of addresses may cost log lines, no memory
 
 
-class Strangers:
+class UnknownSources:
     """Addresses that are no neighbours, and when each is worth a line again."""
 
     def __init__(self) -> None:

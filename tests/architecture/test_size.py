@@ -34,7 +34,7 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/session/peer.py:PeerSession": (37, 5),
     "bgpd/speaker/selection_deferral.py:Deferral": (17, 13),
     "reflector/export.py:Export": (20, 13),
-    "rib/import_checks.py:ImportRules": (8, 14),
+    "rib/import_checks.py:ImportChecks": (8, 14),
     "rib/loc_rib.py:LocRib": (30, 9),
 }
 

@@ -13,7 +13,7 @@ from bgpd.calico.keys import affinity_key, split_affinity_key
 from bgpd.config.settings import FibSettings
 from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.pipeline.local_sources import plain_sources
-from bgpd.pipeline.update_receiver import Intake
+from bgpd.pipeline.update_receiver import UpdateReceiver
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from fib.interest import Interest
@@ -40,7 +40,7 @@ from rib.best_path import choose
 from rib.change import Change
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri, split
@@ -114,8 +114,8 @@ def an_update(nlris: list[Nlri]) -> bytes:
     return pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096)
 
 
-def import_rules(policy: Policy | None = None) -> ImportRules:
-    return ImportRules(
+def import_rules(policy: Policy | None = None) -> ImportChecks:
+    return ImportChecks(
         policy or Policy(ACCEPT_ALL),
         local_as=LOCAL_AS,
         router_id=0x0A0000FE,
@@ -164,7 +164,7 @@ def edit() -> Work:
 
 
 def take() -> Work:
-    intake = Intake({IPV4_UNICAST: an_adj_rib_in()}, CONTEXT)
+    intake = UpdateReceiver({IPV4_UNICAST: an_adj_rib_in()}, CONTEXT)
     announced = [an_update(blocks(BATCH))[19:]]
     withdrawn = [pack_withdraw(IPV4_UNICAST, blocks(BATCH), 4096)[19:]]
 
@@ -409,7 +409,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.framing.Framer.feed": feed,
     "bgpd.wire.pack.pack_announce": pack,
     "bgpd.wire.pack.pack_blocks": pack_many,
-    "bgpd.pipeline.update_receiver.Intake.take": take,
+    "bgpd.pipeline.update_receiver.UpdateReceiver.take": take,
     "bgpd.kernel.route_programmer.RouteProgrammer.changed": feed_fib,
     "fib.interest.Interest.touched": touched,
     "bgpd.calico.blocks.parse_block": block,
@@ -419,7 +419,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.attributes.decode.decode_usual": decode,
     "rib.attributes.mp.extract_mp": extract,
     "rib.attributes.path_attributes.edit": edit,
-    "rib.import_checks.ImportRules.check": check,
+    "rib.import_checks.ImportChecks.check": check,
     "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
     "rib.loc_rib.LocRib.announce_all": announce,
     "rib.loc_rib.LocRib.announce_all, second": announce_second,
@@ -458,8 +458,8 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.session.peer.PeerSession.receive_updates": "scenario full",
     "rib.decision.steps_before_med": "rib.decision.rank",
     "rib.best_path.choose_of_two": "rib.loc_rib.LocRib.announce_all, second",
-    "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.pipeline.update_receiver.Intake.take",
-    "rib.nlri.split_tail": "bgpd.pipeline.update_receiver.Intake.take",
+    "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.pipeline.update_receiver.UpdateReceiver.take",
+    "rib.nlri.split_tail": "bgpd.pipeline.update_receiver.UpdateReceiver.take",
     "reflector.plain_reflection.put_reflected": "reflector.group.UpdateGroup.encode",
     "fib.kernel.KernelFib.submit": "fib.plan.RouteTable.submit, scenario fib",
     "fib.plan.RouteTable.decide": "scenario fib",

@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 import bgpd.pipeline.update_receiver
 import rib.loc_rib
-from bgpd.pipeline.update_receiver import Intake
+from bgpd.pipeline.update_receiver import UpdateReceiver
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from reflector.export import Export
 from reflector.group import UpdateGroup
@@ -26,7 +26,7 @@ from rib.attributes import AttributeContext, PlainAttributes
 from rib.best_path import _choose_of_two
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import split
@@ -59,7 +59,7 @@ class Reflector:
             pack_withdraw,
             pack_blocks,
         )
-        rules = ImportRules(
+        rules = ImportChecks(
             Policy(ACCEPT_ALL),
             local_as=LOCAL_AS,
             router_id=7,
@@ -80,7 +80,7 @@ class Reflector:
             )
             rib = AdjRibIn(source, self.loc_rib, rules, hops)
             self.ribs.append(rib)
-            self.intakes.append(Intake({IPV4_UNICAST: rib}, CONTEXT))
+            self.intakes.append(UpdateReceiver({IPV4_UNICAST: rib}, CONTEXT))
             self.group.join(source)
 
     def take(self, updates: Mapping[int, Sequence[bytes]]) -> float:
@@ -181,7 +181,7 @@ def _pack_none(routes: Mapping[bytes, Any], tail: bytes, _most: int) -> Any:
 
 
 def _no_short_intake(make: Callable[..., None]) -> Callable[..., None]:
-    def init(self: Intake, *arguments: Any) -> None:
+    def init(self: UpdateReceiver, *arguments: Any) -> None:
         make(self, *arguments)
         self._plain_ipv4 = None
 
@@ -190,8 +190,8 @@ def _no_short_intake(make: Callable[..., None]) -> Callable[..., None]:
 
 SHORT_WAYS: Final[Mapping[str, Callable[[], Any]]] = {
     "all of plain attributes": lambda: patch.object(PlainAttributes, "is_plain", False),
-    "Intake._take_plain": lambda: patch.object(
-        Intake, "__init__", _no_short_intake(Intake.__init__)
+    "UpdateReceiver._take_plain": lambda: patch.object(
+        UpdateReceiver, "__init__", _no_short_intake(UpdateReceiver.__init__)
     ),
     "split_tail": lambda: patch.object(
         bgpd.pipeline.update_receiver,

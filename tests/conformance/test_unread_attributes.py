@@ -10,7 +10,7 @@ import pytest
 from rib.attributes import AttributeContext, encode_attribute, parse_as_path
 from rib.attributes.as_path import encode_segments
 from rib.attributes.codes import FLAGS, OPTIONAL, PARTIAL, TRANSITIVE
-from rib.import_checks import FilterReason, ImportRules
+from rib.import_checks import FilterReason, ImportChecks
 from rib.nlri import parse_prefix
 from rib.path import Source, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
@@ -143,7 +143,7 @@ def test_an_otc_of_as_0_leaks_where_that_of_another_as_does(
     role: str,
     is_leak: bool,  # noqa: FBT001
 ) -> None:
-    rules = ImportRules(Policy(ACCEPT_ALL), local_as=LOCAL_AS, router_id=1, role=role)
+    rules = ImportChecks(Policy(ACCEPT_ALL), local_as=LOCAL_AS, router_id=1, role=role)
     source = Source("peer", SourceKind.EBGP, address=bytes(4), asn=PEER_AS)
     for otc in (0, 64999):
         session = Session(EBGP)

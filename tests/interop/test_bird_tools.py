@@ -145,7 +145,7 @@ CASES: dict[str, dict[str, Any]] = {
 }
 
 
-def told_by(case: str, half: str, folder: Path) -> list[dict[str, Any]]:
+def advertised_by(case: str, half: str, folder: Path) -> list[dict[str, Any]]:
     """Run one half, and return what its neighbour is told."""
     about = dict(CASES[case])
     expected, addresses = about.pop("told"), about.pop("addresses")
@@ -180,7 +180,7 @@ def told_by(case: str, half: str, folder: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("case", CASES)
 def test_both_halves_tell_a_neighbour_the_same(case: str, tmp_path: Path) -> None:
-    birds = told_by(case, "bird", tmp_path / "bird")
-    ours = told_by(case, "ours", tmp_path / "ours")
+    birds = advertised_by(case, "bird", tmp_path / "bird")
+    ours = advertised_by(case, "ours", tmp_path / "ours")
     assert birds
     assert ours == birds

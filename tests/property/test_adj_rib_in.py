@@ -13,7 +13,7 @@ from rib.attributes.codes import COMMUNITIES, MULTI_EXIT_DISC
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.change import Change
 from rib.family import IPV4_UNICAST
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.loc_rib import LocRib
 from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
@@ -151,10 +151,10 @@ class Peer(RuleBasedStateMachine):
         self.judging: Iterator[list[Change]] = iter(())
         self.waiting: dict[Key, Route] = {}
 
-    def import_rules(self) -> ImportRules:
+    def import_rules(self) -> ImportChecks:
         spec = self.policy.spec
         policy = Policy(spec) if spec is ACCEPT_ALL else compile_policy(spec)
-        return ImportRules(policy, local_as=LOCAL_AS, router_id=1)
+        return ImportChecks(policy, local_as=LOCAL_AS, router_id=1)
 
     def follow(self, changes: list[Change]) -> None:
         for old, new, nlris in changes:

@@ -252,7 +252,7 @@ class Groups(RuleBasedStateMachine):
         def swept(keys: set[tuple[int, bytes]]) -> None:
             group = self.tables.group_of(source)
             assert group is not None
-            if not group.outdated_count:
+            if not group.pending_re_advertisement_count:
                 held, lone = by_prefix(told.view), self.lone(peer)
                 for _, nlri in keys:
                     assert held.get(nlri) == lone.get(nlri), "lost by a refresh"
@@ -305,7 +305,7 @@ class Groups(RuleBasedStateMachine):
     @rule(peer=st.sampled_from((0, 1, 3)), cluster_id=st.sampled_from((7, 8)))
     def reflection_changes(self, peer: int, cluster_id: int) -> None:
         source = self.sources[peer]
-        self.tables.doubt_routes_of(source)
+        self.tables.re_export_routes_of(source)
         source.is_client = not source.is_client
         source.cluster_id = cluster_id
         if peer in self.told:

@@ -197,7 +197,7 @@ def test_a_batch_takes_each_member_from_one_table_to_the_next(
                     path.attributes is HUGE and path not in before
                     for path in told_of(world.export, new, nlri)
                 )
-        assert world.group.unsent_count == unsent
+        assert world.group.oversized_count == unsent
 
 
 @given(batches, specs, specs, mosts, st.sampled_from((0, 1, 2)))
@@ -210,7 +210,7 @@ def test_a_member_of_another_group_before_is_told_what_differs(
     before.take(before.group.encode(beginning_of(changes)))
     world = World(spec, most, ids)
     world.told = before.told
-    world.take(world.group.encode(changes, is_in_doubt=True))
+    world.take(world.group.encode(changes, is_previous_unknown=True))
     world.check(table_of(changes, 1))
 
 
@@ -232,16 +232,18 @@ def test_members_that_cannot_keep_up_miss_nothing_while_a_policy_changes(
     steps = (
         lambda: group.flush(beginning_of(changes)),
         replace,
-        lambda: group.tell_again(before, group.next_outdated(count)),
+        lambda: group.re_advertise(before, group.next_to_re_advertise(count)),
         lambda: group.flush(changes),
-        lambda: group.tell_again(after, NLRIS),
+        lambda: group.re_advertise(after, NLRIS),
     )
     for number, step in enumerate(steps):
         if number == blocked_at:
             group.writing_paused(slow)
         world.take(step())
-    assert group.outdated_count == 0
-    is_in_doubt = member.has_uncertain_export
-    missed = changes_since(after, member.pending_changes.items(), has_equal=is_in_doubt)
-    world.take(group.encode(missed, is_in_doubt=is_in_doubt), slow)
+    assert group.pending_re_advertisement_count == 0
+    is_previous_unknown = member.has_uncertain_export
+    missed = changes_since(
+        after, member.pending_changes.items(), has_equal=is_previous_unknown
+    )
+    world.take(group.encode(missed, is_previous_unknown=is_previous_unknown), slow)
     world.check(after)

@@ -145,7 +145,7 @@ class Table(RuleBasedStateMachine):
         epoch = source.epoch - is_late
         nlris = list(self.loc_rib.table)
         before = dict(self.loc_rib.table)
-        after = self.loc_rib.foresee_sweep(source)
+        after = self.loc_rib.predict_sweep(source)
         self.follow(self.loc_rib.sweep_stale(nlris, source, epoch if is_late else None))
         if not is_late:
             self.comes_true(before, after)

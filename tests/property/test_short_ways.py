@@ -24,7 +24,7 @@ from rib.attributes.communities import (
 from rib.best_path import choose, choose_beside, choose_of_two
 from rib.decision import DecisionOptions, Reason, rank
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
-from rib.import_checks import FilteredRoute, ImportRules
+from rib.import_checks import FilteredRoute, ImportChecks
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import parse_prefix
@@ -197,8 +197,8 @@ def test_an_order_asked_for_later_is_the_one_of_then(paths, choices, later) -> N
 # -- what comes in ------------------------------------------------------------------------
 
 
-def import_rules(spec: PolicySpec = ACCEPT_ALL, **changes) -> ImportRules:
-    return ImportRules(
+def import_rules(spec: PolicySpec = ACCEPT_ALL, **changes) -> ImportChecks:
+    return ImportChecks(
         compile_policy(spec),
         local_as=LOCAL_AS,
         router_id=ROUTER_ID,
@@ -383,12 +383,12 @@ UNMATCHED = PolicySpec(
     either,
 )
 def test_what_is_told_of_a_plain_path_is_told_of_any_other(
-    context, routes, tells_own_only
+    context, routes, defers_peer_routes
 ) -> None:
     """One export for all, so that what it remembers of one path meets the next."""
-    short = Export(context, Policy(ACCEPT_ALL), tells_own_only=tells_own_only)
+    short = Export(context, Policy(ACCEPT_ALL), defers_peer_routes=defers_peer_routes)
     asked = compile_policy(UNMATCHED)
-    long = Export(context, asked, tells_own_only=tells_own_only)
+    long = Export(context, asked, defers_peer_routes=defers_peer_routes)
     for attributes, kind, is_client, router_id in routes:
         source = Source(
             "peer", kind, router_id=router_id, is_client=is_client, cluster_id=8

@@ -220,7 +220,7 @@ class Node:
         self._number += 1
         prefix = f"10.78.{self._number >> 8 & 255}.{self._number & 255}/32"
         await asyncio.to_thread(self.configure, prefix)
-        await self.daemon.reload_or_tell()
+        await self.daemon.reload_or_raise()
         routes = self.daemon.settings.routes.originated
         return [route.nlri for route in routes] == [parse_prefix(prefix)[1]]
 
@@ -316,7 +316,7 @@ async def soak_configurations(at: Node, writer: Writer, count: int, _: int) -> N
         report.kinds.update(await writer.write(1))
         report.texts += 1
         try:
-            await at.daemon.reload_or_tell()
+            await at.daemon.reload_or_raise()
         except ReloadError:
             report.refused += 1
         if report.texts % CHECKED == 0:

@@ -1,12 +1,12 @@
-"""Sessions without sockets: an ``Intake`` with its tables, and what came of it."""
+"""Sessions without sockets: an ``UpdateReceiver`` with its tables, and what came of it."""
 
 from collections.abc import Iterable
 
-from bgpd.pipeline.update_receiver import Intake, Taken
+from bgpd.pipeline.update_receiver import Taken, UpdateReceiver
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import AttributeContext
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.path import Source, SourceKind
@@ -50,11 +50,11 @@ class Session:
             )
             for family in families
         }
-        self.intake = Intake(self.ribs, context, frozenset(add_path))
+        self.intake = UpdateReceiver(self.ribs, context, frozenset(add_path))
         self._is_long_way = is_long_way
 
-    def rules(self, spec: PolicySpec) -> ImportRules:
-        return ImportRules(compile_policy(spec), local_as=LOCAL_AS, router_id=1)
+    def rules(self, spec: PolicySpec) -> ImportChecks:
+        return ImportChecks(compile_policy(spec), local_as=LOCAL_AS, router_id=1)
 
     def take(self, *bodies: bytes) -> Taken:
         if not self._is_long_way:

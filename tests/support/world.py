@@ -12,7 +12,7 @@ from bgpd.calico.warnings import ObjectWarning
 from bgpd.datastore.kubernetes import ApiStatus
 from bgpd.datastore.model import Status
 from bgpd.net.network import KERNEL, Network
-from bgpd.node.removal_holds import Holds
+from bgpd.node.removal_holds import RemovalHolds
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings, PeerSettings
@@ -76,7 +76,7 @@ class ACluster:
 
     wanted: NodeDesired | None = None
     status: Status = _CONNECTED
-    holds: Holds = field(default_factory=lambda: Holds(()))
+    holds: RemovalHolds = field(default_factory=lambda: RemovalHolds(()))
     kubernetes: ApiStatus = field(default_factory=ApiStatus)
 
     def desired(self) -> NodeDesired | None:

@@ -241,7 +241,7 @@ class Connection:
         method: Any = UnaryUnaryMethod(
             self._channel, f"/etcdserverpb.{path}", type(request), reply
         )
-        with errors_told():
+        with errors_named():
             # Around all of it: grpclib's own deadline begins after connecting.
             async with asyncio.timeout(self._settings.call_timeout):
                 async with method.open(metadata=self._metadata()) as stream:
@@ -274,7 +274,7 @@ def _refuse_more(stream: Any) -> None:  # noqa: ANN401  # the library has no typ
 
 
 @contextmanager
-def errors_told() -> Iterator[None]:
+def errors_named() -> Iterator[None]:
     """Turn whatever a broken connection raises into ``EtcdError``."""
     try:
         yield

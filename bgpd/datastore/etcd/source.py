@@ -24,7 +24,7 @@ from bgpd.datastore.etcd.client import (
     Connection,
     EtcdSettings,
     TooLargeError,
-    errors_told,
+    errors_named,
     prefix_end,
 )
 from bgpd.datastore.etcd.rpc_pb2 import (
@@ -176,7 +176,7 @@ class EtcdDatastore:
             yield snapshot
             self._cursor = cursor
             await connection.authenticate()  # reading may have outlived the token
-        with errors_told():
+        with errors_named():
             async with connection.watch() as stream:
                 await self._start(stream, cursor)
                 is_watching = False

@@ -147,7 +147,7 @@ class GoBgp(Router):
             views = [
                 _route(prefix, path, is_best=index == 0)
                 for index, path in enumerate(paths)
-                if _is_learned(path)
+                if _is_redistributed(path)
             ]
             if views:
                 found[prefix] = views
@@ -185,7 +185,7 @@ class GoBgp(Router):
         self._gobgp("neighbor", addr, "reset")
 
 
-def _is_learned(path: dict[str, Any]) -> bool:
+def _is_redistributed(path: dict[str, Any]) -> bool:
     """Whether a path came from a neighbour, in the words of GoBGP 3 or 4."""
     source = path.get("source-id") or path.get("peer-id")
     return source not in {None, "<nil>"}

@@ -303,7 +303,7 @@ def _query(words: Words) -> Query:
             if not rest:
                 raise _unexpected()
             setattr(query, _VALUES[word], rest.pop(0))
-            query.is_refused = query.is_refused or word == "noexport"
+            query.is_negated = query.is_negated or word == "noexport"
         elif word == "table":
             if not rest or rest.pop(0) not in TABLES:
                 raise QueryError(9001, "syntax error, there is one table, master")

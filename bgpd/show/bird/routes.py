@@ -62,7 +62,7 @@ class Query:
         address: The route that a packet to this address, or all of this prefix, takes.
         protocol: Routes of this protocol only.
         export: Routes exported to this protocol.
-        is_refused: With ``export``: those that are not exported.
+        is_negated: With ``export``: those that are not exported.
         is_primary: Selected routes only.
         is_verbose: With attributes.
         is_count: Their number only.
@@ -72,7 +72,7 @@ class Query:
     address: str = ""
     protocol: str = ""
     export: str = ""
-    is_refused: bool = False
+    is_negated: bool = False
     is_primary: bool = False
     is_verbose: bool = False
     is_count: bool = False
@@ -229,7 +229,7 @@ def _exported_to(view: DaemonView, family: Family, query: Query) -> Chooses:
     def chooses(nlri: Nlri, entry: Entry | None, path: Path) -> bool:
         if group is None or entry is None or path not in candidates(group, entry):
             return False
-        return is_exported(group, source, path, nlri) is not query.is_refused
+        return is_exported(group, source, path, nlri) is not query.is_negated
 
     return chooses
 
@@ -242,7 +242,7 @@ def _to_kernel(view: DaemonView, family: Family, query: Query) -> Chooses:
             view.kernel.fib is not None
             and view.kernel.fib.route(family, nlri) is not None
         )
-        return is_there is not query.is_refused
+        return is_there is not query.is_negated
 
     return chooses
 

@@ -12,7 +12,7 @@ from reflector.export import (
 from rib.attributes import make_attributes
 from rib.attributes.codes import CLUSTER_LIST, NEXT_HOP, ORIGINATOR_ID
 from rib.attributes.path_attributes import edit, iterate
-from rib.import_checks import FilterReason, ImportRules
+from rib.import_checks import FilterReason, ImportChecks
 from rib.path import Path, SourceKind
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.exports import CLUSTER, a_context, from_peer, told, values
@@ -145,7 +145,7 @@ def test_the_next_hop_is_reflected_unless_the_operator_says_otherwise() -> None:
 
 
 class TestLoops:
-    RULES = ImportRules(
+    RULES = ImportChecks(
         Policy(ACCEPT_ALL),
         local_as=64512,
         router_id=CLUSTER,

@@ -77,7 +77,7 @@ def test_a_blocked_target_takes_its_routes_out() -> None:
     table.submit([X], a)
     write(table)
     a.fault = REFUSED
-    table.rewish({a}, a)
+    table.redirect({a}, a)
     assert write(table) == [(DELETE, X, a)]
     assert table.failed == {X: REFUSED}
     a.fault = None

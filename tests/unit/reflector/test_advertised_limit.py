@@ -27,14 +27,16 @@ ROUTE = Outgoing(b"block", b"")
 def announced(limit: AdvertisedLimit, *pieces: bytes, origin=None, **options) -> Batch:
     batch = Batch()
     batch.announce(origin, ROUTE, pieces)
-    limit.admit(batch, MEMBER, is_in_doubt=options.get("is_in_doubt", False))
+    limit.admit(
+        batch, MEMBER, is_previous_unknown=options.get("is_previous_unknown", False)
+    )
     return batch
 
 
 def withdrawn(limit: AdvertisedLimit, *pieces: bytes, origin=None) -> Batch:
     batch = Batch()
     batch.withdraw(origin, pieces)
-    limit.admit(batch, MEMBER, is_in_doubt=False)
+    limit.admit(batch, MEMBER, is_previous_unknown=False)
     return batch
 
 
@@ -101,13 +103,13 @@ def test_the_member_s_own_routes_are_not_sent_to_it_and_do_not_count() -> None:
     assert limit.count == 2
     batch = Batch()
     batch.withdraw_from(MEMBER, [THREE, FOUR])
-    limit.admit(batch, MEMBER, is_in_doubt=False)
+    limit.admit(batch, MEMBER, is_previous_unknown=False)
     assert batch.private == {MEMBER: [THREE]}
     assert limit.count == 0
     batch = Batch()
     limit.waiting[FOUR] = None
     batch.withdraw_from(MEMBER, [FOUR])
-    limit.admit(batch, MEMBER, is_in_doubt=False)
+    limit.admit(batch, MEMBER, is_previous_unknown=False)
     assert not batch
 
 
@@ -116,14 +118,14 @@ def test_what_a_batch_says_stays_apart_by_whose_it_is() -> None:
     batch = Batch()
     batch.announce(MEMBER, ROUTE, [ONE])
     batch.announce(OTHER, ROUTE, [TWO, THREE])
-    limit.admit(batch, MEMBER, is_in_doubt=False)
+    limit.admit(batch, MEMBER, is_previous_unknown=False)
     assert batch.announced == {MEMBER: {ROUTE: [ONE]}, OTHER: {ROUTE: [TWO]}}
     assert withdrawn(limit, TWO, THREE, origin=OTHER).withdrawn == {OTHER: [TWO]}
 
 
 def test_in_doubt_what_waits_is_withdrawn() -> None:
     limit = AdvertisedLimit(1, is_add_path=False)
-    batch = announced(limit, ONE, TWO, is_in_doubt=True)
+    batch = announced(limit, ONE, TWO, is_previous_unknown=True)
     assert batch.announced == {None: {ROUTE: [ONE]}}
     assert batch.withdrawn == {None: [TWO]}
     assert list(limit.waiting) == [TWO]
@@ -180,8 +182,8 @@ def test_a_member_never_holds_more_and_what_waits_comes(seed: int) -> None:
         hear(group.flush([Change(old, new, [nlri])]))
         assert len(held()) <= 5
         if more := limit.with_room(9):
-            group.doubt(more)
-            hear(group.tell_again(table, more))
+            group.mark_export_unknown(more)
+            hear(group.re_advertise(table, more))
         wanted = {nlri for nlri, path in table.items() if path is not own}
         assert held() <= wanted
         assert len(held()) == min(5, len(wanted))

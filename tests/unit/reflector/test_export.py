@@ -165,23 +165,25 @@ class TestMed:
 
 class TestDefaults:
     @pytest.mark.parametrize("peer_type", PeerType)
-    @pytest.mark.parametrize("tells_default", [False, True])
-    def test_those_who_ask_for_one_are_told_it(self, peer_type, tells_default) -> None:
+    @pytest.mark.parametrize("originates_default", [False, True])
+    def test_those_who_ask_for_one_are_told_it(
+        self, peer_type, originates_default
+    ) -> None:
         path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
         path.source.is_default = True
         assert route_origin_of(path) is RouteOrigin.DEFAULT
-        context = a_context(peer_type, tells_default=tells_default)
-        assert (told(path, context) is not None) is tells_default
+        context = a_context(peer_type, originates_default=originates_default)
+        assert (told(path, context) is not None) is originates_default
 
     def test_it_is_told_before_the_whole_table_is_there(self) -> None:
         path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
         path.source.is_default = True
-        context = a_context(tells_default=True)
-        export = Export(context, Policy(ACCEPT_ALL), tells_own_only=True)
+        context = a_context(originates_default=True)
+        export = Export(context, Policy(ACCEPT_ALL), defers_peer_routes=True)
         assert export(path) is not None
 
     def test_who_asks_for_one_is_told_other_routes_too(self) -> None:
-        context = a_context(PeerType.EBGP, tells_default=True)
+        context = a_context(PeerType.EBGP, originates_default=True)
         assert told(from_peer(SourceKind.LOCAL), context) is not None
         assert told(from_peer(SourceKind.EBGP), context) is not None
 
@@ -632,9 +634,9 @@ class TestWhatIsRemembered:
     """An export keeps outgoing forms, by value, and never without a bound."""
 
     def test_only_our_own_routes_while_there_may_be_better_ones(self) -> None:
-        early = Export(a_context(), Policy(ACCEPT_ALL), tells_own_only=True)
-        assert early.tells_own_only is True
-        assert Export(a_context(), Policy(ACCEPT_ALL)).tells_own_only is False
+        early = Export(a_context(), Policy(ACCEPT_ALL), defers_peer_routes=True)
+        assert early.defers_peer_routes is True
+        assert Export(a_context(), Policy(ACCEPT_ALL)).defers_peer_routes is False
         assert early(from_peer(SourceKind.LOCAL)) is not None
         assert early(from_peer(SourceKind.KERNEL)) is not None
         assert early(from_peer(SourceKind.EBGP)) is None

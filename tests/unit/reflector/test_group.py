@@ -122,14 +122,14 @@ def test_a_route_that_no_message_holds_is_withdrawn_and_counted() -> None:
     group.join(member)
     outbound = group.encode([Change(a_path(source), a_path(source, BIG), [ONE, TWO])])
     assert share(outbound, member) == pack_withdraw(IPV4_UNICAST, [ONE, TWO], 4096)
-    assert group.unsent_count == 2
+    assert group.oversized_count == 2
     group.encode([Change(None, a_path(source, BIG), [THREE])])
-    assert group.unsent_count == 3
+    assert group.oversized_count == 3
     long = a_group(max_message_len=65535)
     long.join(member)
     outbound = long.encode([Change(None, a_path(source, BIG), [ONE, TWO])])
     assert len(share(outbound, member)) > 4096
-    assert long.unsent_count == 0
+    assert long.oversized_count == 0
 
 
 class TestAddPath:

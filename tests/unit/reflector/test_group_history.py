@@ -135,45 +135,45 @@ class TestChangedExports:
             world.group.flush(world.rib.announce([THREE], world.path(local_pref=7)))
         )
         world.group.replace_export(an_export(TAGS), [ONE, TWO, THREE])
-        assert world.group.outdated_count == 3
+        assert world.group.pending_re_advertisement_count == 3
         assert world.held() == {ONE: 100, TWO: 100, THREE: 7}
-        outbound = world.group.tell_again(world.rib.table, [THREE])
+        outbound = world.group.re_advertise(world.rib.table, [THREE])
         assert outbound is None
-        assert world.group.outdated_count == 2
-        world.take(world.group.tell_again(world.rib.table, [ONE, TWO, THREE]))
+        assert world.group.pending_re_advertisement_count == 2
+        world.take(world.group.re_advertise(world.rib.table, [ONE, TWO, THREE]))
         assert world.held() == {ONE: 7, TWO: 7, THREE: 7}
-        assert world.group.outdated_count == 0
-        assert world.group.tell_again(world.rib.table, [ONE]) is None
+        assert world.group.pending_re_advertisement_count == 0
+        assert world.group.re_advertise(world.rib.table, [ONE]) is None
 
     @pytest.mark.parametrize("spec", [REJECTS, HALF])
     def test_what_it_bars_is_withdrawn(self, spec: PolicySpec) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE, TWO], world.path())))
         world.group.replace_export(an_export(spec), [ONE, TWO])
-        world.take(world.group.tell_again(world.rib.table, [ONE, TWO]))
+        world.take(world.group.re_advertise(world.rib.table, [ONE, TWO]))
         assert world.held() == ({} if spec is REJECTS else {TWO: 100})
         world.group.replace_export(an_export(), [ONE, TWO])
-        world.take(world.group.tell_again(world.rib.table, [ONE, TWO]))
+        world.take(world.group.re_advertise(world.rib.table, [ONE, TWO]))
         assert world.held() == {ONE: 100, TWO: 100}
 
     def test_a_prefix_that_went_is_not_told(self) -> None:
         world = World()
         world.group.flush(world.rib.announce([ONE], world.path()))
         world.group.replace_export(an_export(TAGS), [ONE, TWO])
-        assert world.group.tell_again({}, [ONE, TWO]) is None
+        assert world.group.re_advertise({}, [ONE, TWO]) is None
 
     def test_the_first_of_several_exports_is_what_they_know_it_by(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE], world.path())))
         for spec in (REJECTS, ACCEPT_ALL):
             world.group.replace_export(an_export(spec), [ONE])
-        assert world.group.tell_again(world.rib.table, [ONE]) is None
+        assert world.group.re_advertise(world.rib.table, [ONE]) is None
         assert world.held() == {ONE: 100}
 
     def test_the_newest_are_next(self) -> None:
         world = World()
         world.group.replace_export(an_export(TAGS), [ONE, TWO, THREE])
-        assert world.group.next_outdated(2) == [THREE, TWO]
+        assert world.group.next_to_re_advertise(2) == [THREE, TWO]
 
     def test_a_change_meanwhile_goes_from_what_they_know(self) -> None:
         world = World()
@@ -183,7 +183,7 @@ class TestChangedExports:
         changes = world.rib.announce([ONE, THREE], world.path(local_pref=200))
         world.take(world.group.flush(changes))
         assert world.held() == {TWO: 100}
-        assert world.group.next_outdated(9) == [TWO]
+        assert world.group.next_to_re_advertise(9) == [TWO]
 
     def test_a_new_prefix_meanwhile_is_told_by_today_s_export(self) -> None:
         world = World()
@@ -198,7 +198,7 @@ class TestChangedExports:
         world.rib.announce([ONE, TWO], world.path())
         world.group.writing_paused(world.reader)
         world.group.replace_export(an_export(TAGS), [ONE])
-        world.group.tell_again(world.rib.table, [ONE, TWO])
+        world.group.re_advertise(world.rib.table, [ONE, TWO])
         assert set(world.member.pending_changes) == {ONE}
 
     def test_a_change_behind_the_best_path_is_not_told_meanwhile(self) -> None:
@@ -217,7 +217,7 @@ class TestChangedExports:
         world.group.replace_export(an_export(TAGS), [ONE])
         assert world.member.has_uncertain_export
         assert not current.has_uncertain_export
-        world.group.tell_again(world.rib.table, [ONE])
+        world.group.re_advertise(world.rib.table, [ONE])
         assert world.member.pending_changes == {ONE: path}
 
 
@@ -225,15 +225,17 @@ class TestDoubt:
     def test_all_is_told_again(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE], world.path())))
-        world.group.doubt([ONE])
-        assert world.group.outdated_count == 1
-        assert world.take(world.group.tell_again(world.rib.table, [ONE]))
+        world.group.mark_export_unknown([ONE])
+        assert world.group.pending_re_advertisement_count == 1
+        assert world.take(world.group.re_advertise(world.rib.table, [ONE]))
         assert world.held() == {ONE: 100}
 
     def test_what_may_not_be_told_any_more_is_withdrawn(self) -> None:
         world = World(REJECTS)
         path = world.path()
-        outbound = world.group.encode([Change(path, path, [ONE])], is_in_doubt=True)
+        outbound = world.group.encode(
+            [Change(path, path, [ONE])], is_previous_unknown=True
+        )
         assert outbound is not None
         assert outbound.octets == pack_withdraw(IPV4_UNICAST, [ONE], 4096)
 
@@ -242,13 +244,13 @@ class TestDoubt:
         path = world.path(local_pref=None)
         before = world.group.export.outgoing(path)
         world.first.router_id += 1
-        world.group.doubt([])
+        world.group.mark_export_unknown([])
         assert world.group.export.outgoing(path) != before
 
     def test_who_is_behind_is_in_doubt_too(self) -> None:
         world = World()
         world.group.writing_paused(world.reader)
-        world.group.doubt([])
+        world.group.mark_export_unknown([])
         assert world.member.has_uncertain_export
         assert not world.group.members[world.first].has_uncertain_export
 
@@ -265,7 +267,9 @@ class TestDoubt:
         outbound = world.group.encode([Change(None, entry, [ONE])])
         assert world.take(outbound)
         assert len(world.told.view) == 2
-        outbound = world.group.encode([Change(entry, entry, [ONE])], is_in_doubt=True)
+        outbound = world.group.encode(
+            [Change(entry, entry, [ONE])], is_previous_unknown=True
+        )
         assert world.take(outbound)
         assert len(world.told.view) == 2
         assert outbound is not None

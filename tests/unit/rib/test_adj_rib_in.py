@@ -5,7 +5,7 @@ from rib.attributes import PathAttributes, decode_usual, edit, make_attributes
 from rib.attributes.codes import NEXT_HOP
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_checks import FilterReason, ImportRules
+from rib.import_checks import FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable, Reachability
@@ -38,8 +38,8 @@ LOOP = some_attributes("65001 64512")
 LOW = prefix_match(Operator.IN, "10.0.0.0/15")  # ONE, but not TWO and THREE
 
 
-def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
-    return ImportRules(compile_policy(spec), local_as=64512, router_id=1, **options)
+def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportChecks:
+    return ImportChecks(compile_policy(spec), local_as=64512, router_id=1, **options)
 
 
 def spec(*terms: Term) -> PolicySpec:

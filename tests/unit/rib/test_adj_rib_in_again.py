@@ -9,7 +9,7 @@ from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.change import Change
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import FilteredRoute, FilterReason, ImportRules
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
@@ -43,10 +43,10 @@ LOOP = some_attributes("65001 64512")
 LOW = prefix_match(Operator.IN, "10.0.0.0/15")  # ONE, but not the others
 
 
-def rules(*terms: Term, **options) -> ImportRules:
+def rules(*terms: Term, **options) -> ImportChecks:
     spec = PolicySpec("p", terms, accepts_unmatched=True) if terms else ACCEPT_ALL
     policy = compile_policy(spec) if terms else Policy(spec)
-    return ImportRules(policy, local_as=64512, router_id=1, **options)
+    return ImportChecks(policy, local_as=64512, router_id=1, **options)
 
 
 REJECTS_ALL = Term("no", Outcome.REJECT)
@@ -62,7 +62,7 @@ class Peer:
     """A peer's table, and what those who follow its changes know."""
 
     def __init__(
-        self, some: ImportRules | None = None, family: Family = IPV4_UNICAST
+        self, some: ImportChecks | None = None, family: Family = IPV4_UNICAST
     ) -> None:
         self.source = a_source("peer", address="10.0.0.9", asn=65001, weight=4)
         self.loc_rib = LocRib(family)
@@ -92,7 +92,7 @@ class Peer:
     def withdraw(self, *some: bytes, path_id: int = 0) -> list[bytes]:
         return self.follow(self.rib.withdraw(some, path_id))
 
-    def judge_again(self, some: ImportRules) -> list[list[bytes]]:
+    def judge_again(self, some: ImportChecks) -> list[list[bytes]]:
         return [self.follow(changes) for changes in import_again(self.rib, some)]
 
     def paths(self, nlri: bytes) -> dict[int, PathAttributes]:
@@ -310,7 +310,7 @@ class TestLongLivedRoutes:
     )
 
     @pytest.mark.parametrize("some", RULES)
-    def test_new_rules_leave_the_mark(self, some: ImportRules) -> None:
+    def test_new_rules_leave_the_mark(self, some: ImportChecks) -> None:
         peer = Peer()
         peer.announce(GOOD, ONE, TWO)
         peer.announce(OTHER, ONE, path_id=5)
@@ -394,7 +394,7 @@ class TestLimits:
             peer.rib.announce_all([path, path], [[ONE]])
 
     @pytest.mark.parametrize("some", [rules(RAISES_LOW), rules()])
-    def test_of_no_stale_route(self, some: ImportRules) -> None:
+    def test_of_no_stale_route(self, some: ImportChecks) -> None:
         """It is none of what the peer has announced on its present session."""
         peer = Peer()
         peer.announce(GOOD, ONE, TWO)

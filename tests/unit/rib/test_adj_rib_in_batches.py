@@ -6,7 +6,7 @@ from rib.adj_rib_in import AdjRibIn
 from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
 from rib.family import IPV4_UNICAST
-from rib.import_checks import FilteredRoute, FilterReason, ImportRules
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable, Reachability
@@ -36,8 +36,8 @@ OWN = bytes((192, 0, 2, 9))
 LOW = prefix_match(Operator.IN, "10.0.0.0/15")
 
 
-def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
-    return ImportRules(compile_policy(spec), local_as=64512, router_id=1, **options)
+def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportChecks:
+    return ImportChecks(compile_policy(spec), local_as=64512, router_id=1, **options)
 
 
 def spec(*terms: Term) -> PolicySpec:
@@ -51,7 +51,7 @@ def attributes_of(entry: Entry | None) -> PathAttributes:
 
 class Peer:
     def __init__(
-        self, some: ImportRules | None = None, kind: SourceKind = SourceKind.IBGP
+        self, some: ImportChecks | None = None, kind: SourceKind = SourceKind.IBGP
     ) -> None:
         self.source = a_source("peer", kind, address="10.0.0.9", asn=65001, weight=4)
         self.loc_rib = LocRib(IPV4_UNICAST)

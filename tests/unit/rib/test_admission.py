@@ -9,7 +9,7 @@ from rib.admission import Admission, divide
 from rib.attributes import PathAttributes
 from rib.destinations import MixedRun
 from rib.family import IPV4_UNICAST
-from rib.import_checks import FilterReason, ImportRules
+from rib.import_checks import FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.long_lived import make_long_lived
 from rib.next_hops import NextHopTable
@@ -60,9 +60,9 @@ class Peer:
         )
         self.rib.limit(most_accepted, most_received)
 
-    def _rules(self, spec: PolicySpec) -> ImportRules:
+    def _rules(self, spec: PolicySpec) -> ImportChecks:
         policy = Policy(ACCEPT_ALL) if spec is ACCEPT_ALL else compile_policy(spec)
-        return ImportRules(policy, local_as=64512, router_id=1)
+        return ImportChecks(policy, local_as=64512, router_id=1)
 
     def announce(
         self, attributes: PathAttributes, *prefixes: bytes, path_id: int = 0

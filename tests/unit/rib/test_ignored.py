@@ -2,15 +2,15 @@
 
 from rib.destinations import MixedRun, NotUnicast
 from rib.ignored import Ignored, IgnoredPrefixes
-from rib.import_checks import ImportRules
+from rib.import_checks import ImportChecks
 from rib.policy import ACCEPT_ALL, Policy
 from tests.support.routes import nlris
 
 ONE, MULTI = nlris("10.1.0.0/16", "224.1.0.0/16")
 
 
-def rules(*, allows_reserved: bool = False) -> ImportRules:
-    return ImportRules(
+def rules(*, allows_reserved: bool = False) -> ImportChecks:
+    return ImportChecks(
         Policy(ACCEPT_ALL), local_as=64512, router_id=1, allows_reserved=allows_reserved
     )
 

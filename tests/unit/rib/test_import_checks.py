@@ -5,7 +5,7 @@ import pytest
 from rib.attributes import make_attributes, parse_as_path
 from rib.attributes.codes import ONLY_TO_CUSTOMER
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import FilterReason, ImportRules
+from rib.import_checks import FilterReason, ImportChecks
 from rib.nlri import parse_address
 from rib.path import SourceKind
 from rib.policy import (
@@ -34,8 +34,8 @@ IBGP = a_source("internal", SourceKind.IBGP, asn=LOCAL_AS)
 ONE, TWO = nlris("10.1.0.0/16", "10.2.0.0/16")
 
 
-def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportRules:
-    return ImportRules(
+def rules(spec: PolicySpec = ACCEPT_ALL, **options) -> ImportChecks:
+    return ImportChecks(
         compile_policy(spec), local_as=LOCAL_AS, router_id=ROUTER_ID, **options
     )
 
@@ -94,13 +94,13 @@ class TestLoops:
         assert verdict.attributes.as_path.asns[0] == LOCAL_AS
 
     def test_rules_that_differ_by_our_numbers_are_others(self) -> None:
-        one = ImportRules(Policy(ACCEPT_ALL), local_as=1, router_id=2)
+        one = ImportChecks(Policy(ACCEPT_ALL), local_as=1, router_id=2)
         for changes in ({"own_asns": frozenset({3})}, {"put_before": 1}):
-            other = ImportRules(one.policy, local_as=1, router_id=2, **changes)
+            other = ImportChecks(one.policy, local_as=1, router_id=2, **changes)
             assert not one.equals(other)
         same = frozenset({1})
         assert one.equals(
-            ImportRules(one.policy, local_as=1, router_id=2, own_asns=same)
+            ImportChecks(one.policy, local_as=1, router_id=2, own_asns=same)
         )
 
     def test_numbers_that_look_like_ours_elsewhere(self) -> None:
@@ -113,7 +113,9 @@ class TestLoops:
     @pytest.mark.parametrize("path", ["1073807616", "1 1073807616"])
     def test_our_as_where_every_block_begins_with_its_octets(self, path: str) -> None:
         """ORIGIN's flags, code, length and value are those of AS 1073807616."""
-        some = ImportRules(Policy(ACCEPT_ALL), local_as=0x40010100, router_id=ROUTER_ID)
+        some = ImportChecks(
+            Policy(ACCEPT_ALL), local_as=0x40010100, router_id=ROUTER_ID
+        )
         looped, innocent = some_attributes(path), some_attributes("1")
         assert looped.octets.startswith((0x40010100).to_bytes(4, "big"))
         filtered = some.check(looped, PEER)
@@ -357,11 +359,11 @@ def test_rules_are_equal_that_rest_on_the_same() -> None:
         "allow_own_as": 1,
         "role": "peer",
     }
-    one = ImportRules(policy, **given)
-    assert one.equals(ImportRules(policy, **given))
+    one = ImportChecks(policy, **given)
+    assert one.equals(ImportChecks(policy, **given))
     least: dict[str, Any] = {"local_as": LOCAL_AS, "router_id": ROUTER_ID}
-    assert ImportRules(policy, **least).equals(
-        ImportRules(
+    assert ImportChecks(policy, **least).equals(
+        ImportChecks(
             policy,
             cluster_ids=frozenset(),
             own_addresses=frozenset(),
@@ -381,5 +383,5 @@ def test_rules_are_equal_that_rest_on_the_same() -> None:
         "is_on_this_machine": True,
     }
     for name, value in others.items():
-        assert not one.equals(ImportRules(policy, **{**given, name: value}))
-    assert not one.equals(ImportRules(Policy(ACCEPT_ALL), **given))
+        assert not one.equals(ImportChecks(policy, **{**given, name: value}))
+    assert not one.equals(ImportChecks(Policy(ACCEPT_ALL), **given))

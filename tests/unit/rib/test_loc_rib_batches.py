@@ -297,8 +297,8 @@ class TestForeseeing:
         table.rib.announce([TWO, THREE], other)
         table.a.epoch = 1
         both = table.rib.table[TWO]
-        foreseen = table.rib.foresee_sweep(table.a)
-        assert foreseen == {one: None, both: other, other: other}
+        predicted = table.rib.predict_sweep(table.a)
+        assert predicted == {one: None, both: other, other: other}
         assert table.rib.table[ONE] is one
         table.rib.sweep_stale([ONE, TWO, THREE], table.a)
         assert table.rib.table == {TWO: other, THREE: other}
@@ -309,10 +309,10 @@ class TestForeseeing:
         table.rib.announce([ONE], one)
         table.rib.announce([TWO], other)
         one.next_hop.is_reachable = False
-        foreseen = table.rib.foresee_decisions({one.next_hop})
-        assert foreseen is not None
-        assert foreseen[other] is other
-        assert best_of(foreseen[one]) is None
+        predicted = table.rib.foresee_decisions({one.next_hop})
+        assert predicted is not None
+        assert predicted[other] is other
+        assert best_of(predicted[one]) is None
         assert table.rib.nlris_through({one.next_hop}) == [ONE]
         assert table.rib.nlris_through({one.next_hop}, [TWO, FOUR, ONE]) == [ONE]
         assert table.rib.nlris_through({one.next_hop}, [TWO]) == []
@@ -321,19 +321,19 @@ class TestForeseeing:
         table = Table()
         for number, nlri in enumerate(many(1024)):
             table.rib.announce([nlri], table.path(table.a, number))
-        assert len(table.rib.foresee_sweep(table.a) or ()) == 1024
+        assert len(table.rib.predict_sweep(table.a) or ()) == 1024
         table.rib.announce([ONE], table.path(table.a, 1024))
-        assert table.rib.foresee_sweep(table.a) is None
+        assert table.rib.predict_sweep(table.a) is None
 
     @pytest.mark.slow
     def test_not_of_more_prefixes_than_can_be_looked_through_at_once(self) -> None:
         table = Table()
         path = table.path(table.a)
         table.rib.announce(many(1 << 18), path)
-        assert table.rib.foresee_sweep(table.a) == {path: path}
+        assert table.rib.predict_sweep(table.a) == {path: path}
         table.rib.announce([ONE], path)
         assert len(table.rib) == (1 << 18) + 1
-        assert table.rib.foresee_sweep(table.a) is None
+        assert table.rib.predict_sweep(table.a) is None
 
 
 class TestUpkeep:

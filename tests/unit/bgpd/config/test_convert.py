@@ -219,7 +219,7 @@ peers:
             discarded_attributes=frozenset({99, 26}),
             withdrawn_attributes=frozenset({35}),
             disabled_capabilities=frozenset({73, 2}),
-            tells_default=True,
+            originates_default=True,
             default_when=PrefixMatch(
                 (prefix_entry("10.0.0.0/8"), prefix_entry("11.0.0.0/8", le=16))
             ),

@@ -38,7 +38,7 @@ class Running:
     async def refusal(self) -> str:
         count, files = len(self.applied), self.reloading.files
         with pytest.raises(ReloadError) as caught:
-            await self.reloading.reload_or_tell()
+            await self.reloading.reload_or_raise()
         assert len(self.applied) == count
         assert self.reloading.files == files
         return str(caught.value)
@@ -91,7 +91,7 @@ def test_whatever_a_file_holds_nothing_changes_and_the_file_is_named(
             assert text.startswith(f"{node.file}:"), name
             assert len(text) < 60_000, name
         node.file.write_text(GOOD)
-        assert await node.reloading.reload_or_tell() == ["AS 64512"]
+        assert await node.reloading.reload_or_raise() == ["AS 64512"]
 
     running(tmp_path, work)
 
@@ -119,7 +119,7 @@ def test_without_a_process_to_read_it_nothing_changes(
         monkeypatch.setattr("sys.executable", "/nonexistent/python")
         assert ": cannot start a process" in await node.refusal()
         monkeypatch.undo()
-        assert await node.reloading.reload_or_tell() == ["AS 64512"]
+        assert await node.reloading.reload_or_raise() == ["AS 64512"]
 
     running(tmp_path, work)
 
@@ -129,7 +129,7 @@ def test_those_who_ask_at_once_are_answered_one_after_the_other(tmp_path: Path) 
         node.file.write_text(GOOD)
         node.reloading.ask()
         one, two = await asyncio.gather(
-            node.reloading.reload_or_tell(), node.reloading.reload_or_tell()
+            node.reloading.reload_or_raise(), node.reloading.reload_or_raise()
         )
         assert one == two == ["AS 64512"]
         assert len(node.applied) == 3
@@ -144,7 +144,7 @@ def test_a_fault_in_applying_is_told_to_whoever_asked_and_logged(
         node.file.write_text(GOOD)
         node.fault = KeyError("x")
         with pytest.raises(ReloadError, match="applied only in part: KeyError"):
-            await node.reloading.reload_or_tell()
+            await node.reloading.reload_or_raise()
         await node.reloading.reload()  # a signal has nobody to tell
         assert caplog.text.count("reload failed: applied only in part") == 1
 
@@ -155,7 +155,7 @@ def test_all_by_options_has_nothing_to_reload(tmp_path: Path) -> None:
     async def main() -> None:
         reloading = ConfigReload(None, (), Running(tmp_path / "x")._apply)
         with pytest.raises(ReloadError, match="there is no configuration to reload"):
-            await reloading.reload_or_tell()
+            await reloading.reload_or_raise()
         await reloading.close()
 
     asyncio.run(main())
@@ -168,7 +168,7 @@ def test_a_long_answer_is_cut(tmp_path: Path) -> None:
     async def main() -> None:
         (tmp_path / "pybgpd.yaml").write_text(GOOD)
         reloading = ConfigReload(Source(tmp_path / "pybgpd.yaml"), (), many)
-        lines = await reloading.reload_or_tell()
+        lines = await reloading.reload_or_raise()
         assert len(lines) == MAX_LINES + 1
         assert lines[-1] == "and 7 more"
         await reloading.close()

@@ -388,14 +388,14 @@ def from_gateway(number: int, *, local_pref: int = 100) -> Path:
 def lose(feed: Feed, source: Source) -> list[tuple[Target, Target]]:
     """Lose a session; return the moves that came first."""
     source.epoch += 1
-    after = feed.loc_rib.foresee_sweep(source)
+    after = feed.loc_rib.predict_sweep(source)
     assert after is not None
     feed.feed.foresee(after)
-    moves, foreseen = [*feed.table.moves], feed.routes()
+    moves, predicted = [*feed.table.moves], feed.routes()
     everything = [*feed.loc_rib.table]
     feed.feed.changed(feed.loc_rib.sweep_stale(everything, source))
     if moves:
-        assert feed.routes() == foreseen  # nothing was left to be done
+        assert feed.routes() == predicted  # nothing was left to be done
     return moves
 
 
@@ -473,9 +473,9 @@ def test_a_next_hop_out_of_reach_is_foreseen_too() -> None:
     assert after is not None
     feed.feed.foresee(after)
     assert len(feed.table.moves) == 1
-    foreseen = feed.routes()
+    predicted = feed.routes()
     feed.feed.changed(feed.loc_rib.decide_again([*feed.loc_rib.table]))
-    assert feed.routes() == foreseen
+    assert feed.routes() == predicted
 
 
 def test_a_table_of_many_entries_is_not_looked_through() -> None:
@@ -483,17 +483,17 @@ def test_a_table_of_many_entries_is_not_looked_through() -> None:
     for number in range(1025):
         path = a_path(some_attributes(med=number), source=lost.source)
         feed.announce(path, f"10.{number >> 8}.{number & 255}.0/24")
-    assert feed.loc_rib.foresee_sweep(lost.source) is None
+    assert feed.loc_rib.predict_sweep(lost.source) is None
 
 
 def test_ways_to_next_hops_that_are_gone_are_forgotten_and_their_paths_too() -> None:
     feed, source = Feed(), a_source()
 
-    class Ways(TrustingResolver):
+    class NextHopTracker(TrustingResolver):
         def release(self, key: bytes) -> None:  # as ``NextHopTracker.release``
             del feed.ways[key]
 
-    hops = NextHopTable(Ways())
+    hops = NextHopTable(NextHopTracker())
     addresses = [bytes((10, 9, number, 1)) for number in range(1, 201)]
     for number, address in enumerate(addresses, 1):
         feed.ways[address] = way(address, Hop(address, "eth0"))

@@ -16,7 +16,7 @@ from bgpd.cli.details import status_page
 from bgpd.config.diff import diff
 from bgpd.config.reflector_preset import reflector_settings
 from bgpd.config.settings import DaemonSettings, DatastoreKind, DatastoreSettings
-from bgpd.node.removal_holds import Holds
+from bgpd.node.removal_holds import RemovalHolds
 from tests.support.world import ACluster, AProcess, World
 
 ADDRESS = b'{"spec":{"bgp":{"ipv4Address":"10.0.0.1/24"}}}'
@@ -60,9 +60,9 @@ def world() -> Iterator[World]:
     made.close()
 
 
-def holding(world: World) -> Holds:
+def holding(world: World) -> RemovalHolds:
     now = world.loop.time()
-    holds = Holds((Lost(now),), lambda: now + SETTLE)
+    holds = RemovalHolds((Lost(now),), lambda: now + SETTLE)
     world.view = replace(
         world.view,
         cluster=ACluster(holds=holds),

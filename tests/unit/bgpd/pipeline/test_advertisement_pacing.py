@@ -143,7 +143,7 @@ async def test_what_waits_is_told_before_reflection_changes() -> None:
             await until(lambda med=med: _med(b) == med)  # type: ignore[misc]
         await until(lambda: pacing_of(b).held_count)
         tables = b.speaker.tables[IPV4_UNICAST]
-        tables.doubt_routes_of(b.peer(a).sources[IPV4_UNICAST])
+        tables.re_export_routes_of(b.peer(a).sources[IPV4_UNICAST])
         assert not pacing_of(b).held_count
         await until(lambda: _med(c) == FREE + 2)
 

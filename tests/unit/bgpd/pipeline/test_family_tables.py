@@ -452,7 +452,7 @@ def test_a_source_that_is_no_client_any_more(peers: Peers) -> None:
     peers.loop.run()
     assert peers.held(0) == set(NLRIS)
     peers.withdraw(NLRIS[0])
-    peers.tables.doubt_routes_of(peers.origin)
+    peers.tables.re_export_routes_of(peers.origin)
     peers.origin.is_client = False
     peers.withdraw(NLRIS[1])
     peers.loop.run()

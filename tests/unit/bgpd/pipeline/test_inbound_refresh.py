@@ -5,7 +5,7 @@ from itertools import pairwise
 
 import pytest
 
-from bgpd.pipeline.inbound_refresh import Refreshes
+from bgpd.pipeline.inbound_refresh import InboundRefreshes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from tests.support.clock import Clock
 
@@ -16,7 +16,7 @@ class Begun:
     def __init__(self) -> None:
         self.clock = Clock()
         self.swept: list[tuple[float, Family, int]] = []
-        self.refreshes = Refreshes(
+        self.refreshes = InboundRefreshes(
             self.clock,
             lambda family, epoch: self.swept.append((self.clock.now, family, epoch)),
             BOUND,

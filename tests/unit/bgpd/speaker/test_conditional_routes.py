@@ -205,16 +205,18 @@ async def test_one_peer_is_told_a_default_whatever_its_policy_says(
         file = tmp_path / "pybgpd.yaml"
 
         def configure(
-            *, tells_default: bool, policy: str = "reject-all", routes: str = "[]"
+            *, originates_default: bool, policy: str = "reject-all", routes: str = "[]"
         ) -> None:
             text = "bgp: {as: 64512, router_id: 10.0.0.1}\n"
             file.write_text(f"{text}routes: {{originate: {routes}}}")
             settings = load(file, environment={}).settings
-            mine = a.settings(b, export_policy=policy, tells_default=tells_default)
+            mine = a.settings(
+                b, export_policy=policy, originates_default=originates_default
+            )
             peers = mine, a.settings(c, is_client=True)
             reconciler.apply_settings(replace(settings, peers=peers))
 
-        configure(tells_default=True)
+        configure(originates_default=True)
         b.peers_with(a)
         c.peers_with(a)
         a.announce("10.1.0.0/16")
@@ -233,13 +235,13 @@ async def test_one_peer_is_told_a_default_whatever_its_policy_says(
 
         # What an operator announces is in the place of it, on a condition too.
         routes = "[{prefix: 0.0.0.0/0, fallback: on, when: [10.2.0.0/16]}]"
-        configure(tells_default=True, routes=routes)
+        configure(originates_default=True, routes=routes)
         await until(lambda: b.best("0.0.0.0/0") is None)
         a.announce("10.2.0.0/16")
         await until(lambda: b.best("0.0.0.0/0"))
-        configure(tells_default=False)
+        configure(originates_default=False)
         await until(lambda: b.best("0.0.0.0/0") is None)
-        configure(tells_default=True, policy="accept-all")
+        configure(originates_default=True, policy="accept-all")
         await until(lambda: b.best("0.0.0.0/0") and b.best("10.1.0.0/16"))
         assert not a.flaps(b) + a.flaps(c)
 
@@ -278,11 +280,11 @@ policies:
             mine = a.settings(
                 b,
                 export_policy="reject-all",
-                tells_default=True,
+                originates_default=True,
                 default_policy="of-defaults",
                 default_when=condition,
             )
-            others = a.settings(c, tells_default=True)
+            others = a.settings(c, originates_default=True)
             reconciler.apply_settings(replace(settings, peers=(mine, others)))
 
         def heard() -> int | None:

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 
 from bgpd.net.driver import PeerDriver
 from bgpd.net.tcp_connection import Connection
-from bgpd.pipeline.update_receiver import Intake
+from bgpd.pipeline.update_receiver import UpdateReceiver
 from bgpd.session.peer import PeerSession
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.peer_handover import follow_ranges
@@ -37,7 +37,7 @@ KINDS = (
     PeerSession,
     Connection,
     AdjRibIn,
-    Intake,
+    UpdateReceiver,
     UpdateGroup,
     Member,
     Export,
