@@ -162,7 +162,7 @@ class RouteTable:
 
     @property
     def has_leftovers(self) -> bool:
-        """Whether the kernel has routes of ours that are not wanted yet."""
+        """Whether the kernel has routes of this daemon that are not wanted yet."""
         return bool(self.stale or self._surplus)
 
     @property

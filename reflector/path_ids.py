@@ -2,8 +2,8 @@
 
 A path keeps its identifier for as long as it is in the table, whatever its attributes, and
 also over a change of a peer's update group: it belongs to where the path came from, not to
-its content. What a peer sends may come under ever new identifiers of its own, so those of
-ours that no path has any more, and that no member knows, are taken back and given out
+its content. What a peer sends may come under ever new identifiers of its own, so our
+identifiers that no path has any more, and that no member knows, are taken back and given out
 again.
 """
 

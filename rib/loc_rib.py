@@ -39,8 +39,8 @@ from rib.path_set import DecisionContext, Entry, PathSet, best_of, members_of
 #   Everything else is a `PathSet`, also a lone path that cannot be used: then the set's
 #   best path is None, and the prefix is not advertised.
 # * Entries are interned. Two prefixes with the same paths have the same object, so "did
-#   it change" is `is`, grouping by entry is a dictionary of identities, and whoever is
-#   handed (old, new, prefixes) may do its own work once per pair.
+#   it change" is `is`, grouping by entry is a dictionary of identities, and the
+#   consumer of (old, new, prefixes) may do its own work once per pair.
 # * A source has at most one path of an identifier per prefix (RFC 7911 3); a second
 #   announcement replaces the first (RFC 4271 3.1, implicit withdrawal).
 # * The order in which routes arrived decides nothing, unless the operator asks for RFC
@@ -58,9 +58,9 @@ from rib.path_set import DecisionContext, Entry, PathSet, best_of, members_of
 # lost, 500,000 prefixes make as many transitions as there are distinct entries. With two
 # paths the transition costs less than the memo's key.
 #
-# Deliberately not here: import policy and limits (`rib.adj_rib_in`), who is told what
-# (`reflector`, `bgpd.pipeline`), how next hops are reached (`rib.next_hops` is told), and
-# time. Every method that changes the table returns the changes; it calls nobody.
+# Deliberately not here: import policy and limits (`rib.adj_rib_in`), advertisement
+# (`reflector`, `bgpd.pipeline`), how next hops are reached (`rib.next_hops` gets that), and
+# time. Every method that changes the table returns the changes; there are no callbacks.
 #
 # Sources: RFC 4271 3.2 and 9.1.2, RFC 4456 9, RFC 5004, RFC 7911; the split of a route
 # into shared attributes and a per-prefix slot is BIRD's (nest/rt-table.c, lib/attrs).

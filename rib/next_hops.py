@@ -1,7 +1,7 @@
 """The next hops in use, one object each, so that a change of one is one store.
 
-Pure: a ``NextHopResolver`` is asked once for each new address, and whoever watches the kernel
-passes to ``apply`` what becomes of it later; ``apply`` answers with the next hops whose paths must
+Pure: a ``NextHopResolver`` is asked once for each new address, and the code that watches the kernel
+later passes its state to ``apply``; ``apply`` answers with the next hops whose paths must
 be decided again (RFC 4271 9.1.2.1).
 """
 

@@ -1,7 +1,7 @@
 """Which objects are in force, and which of them their source has no more.
 
-What is plausible is asked of ``Rules``; when a removal counts is decided by whoever keeps the
-inventory (``bgpd.calico.removals``).
+``Rules`` says what is plausible; the owner of the inventory decides when a removal counts
+ (``bgpd.calico.removals``).
 """
 
 from collections.abc import Collection, Iterator, Mapping

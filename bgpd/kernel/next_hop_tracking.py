@@ -143,7 +143,7 @@ class NextHopTracker:
 
 
 def reachability(state: NextHopState) -> Reachability:
-    """Return what the decision process must know; an address of ours is no way."""
+    """Return what the decision process must know; our own address leads nowhere."""
     return Reachability(
         state.address,
         state.is_reachable and not state.is_local,

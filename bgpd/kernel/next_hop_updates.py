@@ -100,7 +100,7 @@ class NextHopUpdates:
         self._ways.close()
 
     def routes_changed(self, afi: int, changes: Sequence[Change]) -> None:
-        """Note routes of ours that next hops may lead through."""
+        """Note our own routes that next hops may lead through."""
         nlris = [*chain.from_iterable(map(_nlris_of, changes))]
         if self._ways.note(afi, nlris):
             self.look_soon()

@@ -56,7 +56,7 @@ class _Change(NamedTuple):
         before: What is in force under its name; ``None`` for nothing.
         after: What is to be; ``None`` where nothing changes.
         among: As ``Replaced`` has it.
-        fault: Why it cannot be had; empty where it can.
+        fault: Why it failed to compile; else empty.
     """
 
     spec: PolicySpec

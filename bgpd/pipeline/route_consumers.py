@@ -46,7 +46,7 @@ class RouteConsumers:
 
     @property
     def are_foreseeing(self) -> bool:
-        """Whether somebody wants to know what is foreseen."""
+        """Whether any consumer uses predictions."""
         return bool(self._forwarding)
 
     def changed(self, changes: Sequence[Change]) -> None:

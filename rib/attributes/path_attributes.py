@@ -278,7 +278,7 @@ class PlainAttributes(PathAttributes):
     A block as nearly all are: it begins as ``UP_TO_COMMUNITIES`` says and ends there, its
     NEXT_HOP has 4 octets, and no octets of it could be a community that keeps a route from
     a peer (``BARRIER``). So nothing but its source decides who is sent it, and
-    ORIGINATOR_ID and CLUSTER_LIST belong at its end.
+    ORIGINATOR_ID and CLUSTER_LIST belong after all others.
 
     A class says so without a field, which would cost memory a hundred thousand times. Only
     ``decode_usual`` makes it. Every short cut of import, decision and reflection asks

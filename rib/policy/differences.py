@@ -9,7 +9,7 @@ from rib.policy.spec import PolicySpec, PrefixEntry, PrefixMatch, Term
 def concerned(old: PolicySpec, new: PolicySpec) -> PrefixMatch | None:
     """Return the prefixes that ``old`` and ``new`` may judge differently.
 
-    Where the terms that differ all look at the prefix, a route outside of theirs passes
+    Where the terms that differ all look at the prefix, a route outside their prefixes passes
     the same terms in both. Where they differ in their prefixes alone, such as by one of ten
     thousand, only those that one of the two lacks count. ``None`` is every route.
     """
