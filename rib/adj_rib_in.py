@@ -58,7 +58,8 @@ from rib.path_set import members_of
 # * Long work is a generator of slices, between which the peer's own UPDATEs are processed.
 #
 # Deliberately not here: decoding (`rib.attributes`), the decision (`rib.loc_rib`), judging
-# again by other rules (`rib.reimport`), LLGR_STALE (`rib.long_lived`), when stale routes go (`bgpd.pipeline.stale_routes` has the timers), what a limit leads to.
+# again by other rules (`rib.reimport`), LLGR_STALE (`rib.long_lived`), when stale routes
+# go (`bgpd.pipeline.stale_routes` has the timers), what a limit leads to.
 #
 # Sources: RFC 4271 3.2 and 9.1.1, RFC 4724 4.2, RFC 7313 4, RFC 9494 4.2.
 
@@ -175,7 +176,7 @@ class AdjRibIn:
         *,
         is_counted: bool = True,
     ) -> list[Change]:
-        """Take in ``nlris`` with an outcome of ``outcomes.decide``, by limits; return what changed."""
+        """Take in ``nlris`` with an outcome of ``outcomes``, by limits; return what changed."""
         if type(nlris) is MixedRun:
             return announce_mixed(self, outcome, nlris, path_id, is_counted=is_counted)
         if self._is_limited and is_counted and not self._has_room(len(nlris)):
@@ -339,7 +340,7 @@ class AdjRibIn:
         self.discarded.add(filtered)
 
     def forget_outcomes(self) -> None:
-        """Let every attribute block be judged anew when it comes again."""
+        """Forget the outcomes of attribute blocks, so that each is evaluated again."""
         self.discarded.add(self.outcomes.forget())
 
     def sweep_stale(self, epoch: int | None = None) -> Iterator[list[Change]]:
