@@ -19,22 +19,35 @@ MAX_FOLDERS = 3
 
 # "path:function": lines. May only shrink.
 LONGER_FUNCTIONS: dict[str, int] = {}
-# "path:class": (methods, fields). May only shrink.
+# "path:class": (methods, fields). May only shrink. Each has one responsibility; why it is larger
+# than most stands above it.
 LARGER_CLASSES: dict[str, tuple[int, int]] = {
+    # Plans by what changed: the fields are the parts of the last plan, kept for the next.
     "bgpd/calico/planner.py:Planner": (13, 15),
+    # Likewise: the fields are indices of one set of nodes and peers.
     "bgpd/calico/topology.py:Topology": (18, 17),
+    # One watch over another, and what it must know of both.
     "bgpd/datastore/claimed.py:ClaimedBlocks": (9, 13),
+    # The acts of a play, one method each.
     "bgpd/lab/demo.py:Demo": (26, 7),
+    # The socket side of one peer: half of the methods are callbacks of the session or loop.
     "bgpd/net/driver.py:PeerDriver": (37, 21),
+    # One loop over two inputs, with what was planned from them last.
     "bgpd/node/datastore_follower.py:DatastoreFollower": (14, 17),
-    "bgpd/node/reconciler.py:Reconciler": (14, 14),
+    # One thread and one queue, with their counters.
     "bgpd/runtime/log_writer.py:LogWriter": (8, 13),
+    # RFC 4271 8 is one machine: its actions are methods, its attributes are fields.
     "bgpd/session/connection_fsm.py:Connection": (42, 21),
+    # Collision detection (RFC 4271 6.8) is about all connections of a peer at once.
     "bgpd/session/connections.py:Connections": (30, 16),
+    # The inputs and outputs of a sans-IO session, few lines each.
     "bgpd/session/peer.py:PeerSession": (37, 5),
     "bgpd/speaker/selection_deferral.py:Deferral": (17, 13),
+    # Hot: what does not change for a group is worked out once and kept.
     "reflector/export.py:Export": (20, 13),
+    # Hot, likewise, for a session.
     "rib/import_checks.py:ImportChecks": (8, 14),
+    # Hot: one table, and a method for each kind of change by which batches differ.
     "rib/loc_rib.py:LocRib": (30, 9),
 }
 

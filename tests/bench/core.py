@@ -451,6 +451,7 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.pipeline.flush_scheduler.FlushScheduler.changed": "scenario rr",
     "bgpd.pipeline.transmit_queue.TransmitQueue.drain": "scenario rr, churn",
     "bgpd.speaker.peer.Peer.updates_received": "scenario full",
+    "bgpd.speaker.peer_imports.PeerImports.take": "scenario full",
     "bgpd.net.tcp_connection.Connection.write": "scenario rr, churn",
     "bgpd.net.tcp_connection.Connection.ready": "scenario rr, full",
     "bgpd.net.poller.Poller._turn": "scenario rr, churn",
