@@ -84,7 +84,7 @@ class Schedule:
         self.wake.set()
 
     def note_refused(self, now: float, *, are_any: bool) -> None:
-        """Try routes again that the kernel refused, or begin anew when there are none."""
+        """Try routes again that the kernel refused, or reset the back-off if there are none."""
         if not are_any:
             self._retry_at, self._retry_delay = None, RETRY_FIRST
         elif self._retry_at is None:

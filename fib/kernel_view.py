@@ -192,7 +192,7 @@ class KernelView:
         self._tell(differ)
 
     def put(self, key: Key, routes: list[RouteMessage]) -> None:
-        """Have the routes of one key, or none; nobody is told."""
+        """Set the routes of one key, or none; listeners are not called."""
         lengths = self._lengths.setdefault(key[:2], {})
         bits = key[2][0]
         if routes:
