@@ -13,7 +13,7 @@ from fib.netlink.rtnetlink import (
     RouteMessage,
 )
 from rib.nlri import parse_address, parse_prefix
-from tests.support.simnet import on_virtual_time
+from tests.support.simnet import advance, on_virtual_time
 
 ETH0 = LinkMessage(2, "eth0", True, True)
 ADDRESS = AddressMessage(2, parse_address("10.9.0.1"), 24, b"")
@@ -62,11 +62,11 @@ def key(prefix: str, table: int = RT_TABLE_MAIN) -> tuple[int, bytes]:
 @on_virtual_time
 async def test_changes_of_one_moment_are_told_together() -> None:
     ground = Ground()
-    await asyncio.sleep(1)
+    await advance(1)
     ground.heard.clear()
     ground.come(a_route("10.1.0.0/16", 2), a_route("10.2.0.0/16", 2))
     assert ground.heard == []
-    await asyncio.sleep(1)
+    await advance(1)
     (changed,) = ground.heard
     assert {nlri for _, _, nlri in changed} == {
         parse_prefix("10.1.0.0/16")[1],
@@ -88,7 +88,7 @@ async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
     ground.view.subscribe(fail)
     ground.view.subscribe(ground.heard.append)
     ground.come(a_route("10.1.0.0/16", 2))
-    await asyncio.sleep(1)
+    await advance(1)
     assert len(ground.heard) == 1
     assert [str(fault) for fault in faults] == ["cursed"]
     ground.view.close()
