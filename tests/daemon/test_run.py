@@ -91,10 +91,10 @@ def test_peers_and_routes_change_by_reload_and_nothing_else_does(
         # Errors change nothing, and are told with their place.
         bad = contents[0] | {"colour": "blue"}
         write_yaml(file, bad)
-        a.until_logged("not reloaded")
-        assert "pybgpd.yaml:" in a.log().rpartition("not reloaded")[2]
+        a.until_logged("reload failed")
+        assert "pybgpd.yaml:" in a.log().rpartition("reload failed")[2]
         a.signal(signal.SIGHUP)
-        a.until(lambda: a.log().count("not reloaded") >= 2)
+        a.until(lambda: a.log().count("reload failed") >= 2)
         assert a.are_up(f"{network}.2", f"{network}.3")
         # A changed and a removed peer, and a route less.
         contents[0]["peers"] = [a_peer(network, 1, 2, description="unchanged session")]

@@ -123,7 +123,7 @@ def test_a_node_moves_from_bird_to_us_and_back(tmp_path: Path) -> None:
         start = ("run", "--config", str(file))
         with Daemon(folders[0], *start, prefix=enters[0]) as daemon:
             daemon.until(lambda: daemon.are_up(ADDRESSES[1]), 60)
-            daemon.until_logged("restart is over", 60)
+            daemon.until_logged("restart completed", 60)
             daemon.until(
                 lambda: (
                     not daemon.ask("show-fib", state="stale")

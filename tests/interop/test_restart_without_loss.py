@@ -82,7 +82,7 @@ def a_pair(kind: str, more: str = "", config: str = "{}") -> Iterator[Lab]:
 
 
 def is_recovered(router: Router) -> bool:
-    return "restart is over" in router.log_path.read_text().rpartition("started:")[2]
+    return "restart completed" in router.log_path.read_text().rpartition("started:")[2]
 
 
 def is_down(router: Router) -> bool:

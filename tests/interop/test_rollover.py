@@ -26,7 +26,7 @@ KINDS = ("bird", "frr", "openbgpd")
 
 def restarts(router: Router) -> int:
     """Return how many restarts are over by the router's log."""
-    return router.log_path.read_text().count("restart is over")
+    return router.log_path.read_text().count("restart completed")
 
 
 def bring_up(clients: dict[str, Router]) -> None:

@@ -99,7 +99,7 @@ def test_addresses_of_an_ipv4_session_are_followed(
         for text in ("::7/128", ":0::8/64", ":1::5/64", ":2::5/64"):
             set_address(links, f"2001:db8{text}", verb="del")
         told.withdrawal()
-        daemon.until_logged("next hop on sessions from 10.0.0.1 is none")
+        daemon.until_logged("next hop on sessions from 10.0.0.1 is now none")
         set_address(links, "2001:db8:4::5/64")
         assert told.next_hop() == parse_address("2001:db8:4::5")
         (row,) = daemon.peers().values()
