@@ -192,9 +192,14 @@ def test_one_that_is_unreachable_holds_up_its_family_for_seconds_only(kind, more
         ours.wait_established("10.0.0.2", "fd00::2")
         early = {"ipv4": "ipv6", "ipv6": "ipv4"}[late]
         assert eventually(
-            lambda: f"{early}-unicast: selection deferral completed" in log_since_start(ours)
+            lambda: (
+                f"{early}-unicast: selection deferral completed"
+                in log_since_start(ours)
+            )
         )
-        assert f"{late}-unicast: selection deferral completed" not in log_since_start(ours)
+        assert f"{late}-unicast: selection deferral completed" not in log_since_start(
+            ours
+        )
         assert eventually(lambda: "restart completed" in log_since_start(ours), 20)
         assert eventually(lambda: not ours.ask("show-fib", state="stale"))
         text = re.findall(r"restart completed after (\S+) s", log_since_start(ours))
