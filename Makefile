@@ -13,6 +13,8 @@
 PYTHON ?= python3
 VENV := .venv
 RUN := $(VENV)/bin/python
+# Whatever the environment says: to rewrite the asserts of all tests takes each worker 10 s.
+export PYTHONDONTWRITEBYTECODE :=
 # Three workers on two cores: most of the long tests wait for timers of real daemons. Tests that must not
 # run beside one another name a group: @pytest.mark.xdist_group.
 PYTEST_FLAGS ?= -q -n 3 --dist loadgroup

@@ -40,11 +40,16 @@ def _clocks(loop: VirtualLoop) -> Iterator[None]:
     A turn takes no time then, so how work is cut into turns is the same in each run. And the
     kernel of this machine is not asked for links.
     """
+    virtual_clocks: dict[str, Callable[..., float]] = {
+        "monotonic": loop.time,
+        "clock_gettime": lambda _clock: loop.time(),  # the machine does not sleep
+    }
     with contextlib.ExitStack() as stack:
         for name, module in sys.modules.copy().items():
-            is_ours = name.startswith("bgpd.")
-            if is_ours and getattr(module, "monotonic", None) is time.monotonic:
-                stack.enter_context(mock.patch.object(module, "monotonic", loop.time))
+            for clock, virtual in virtual_clocks.items():
+                is_one = getattr(module, clock, None) is getattr(time, clock)
+                if is_one and name.startswith("bgpd."):
+                    stack.enter_context(mock.patch.object(module, clock, virtual))
         stack.enter_context(
             mock.patch.object(local_addresses, "device_towards", return_value=0)
         )
