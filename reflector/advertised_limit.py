@@ -1,4 +1,4 @@
-"""How many routes the only member of a group is advertised, and what is kept back from it.
+"""Limits how many routes are advertised to the only member of a group.
 
 A member with a limit has a group of its own, so that what leaves the group is what it is
 sent. Routes are counted as they leave: each prefix once, with add-path each of its paths. What
@@ -42,7 +42,7 @@ class AdvertisedLimit:
         return len(self.advertised) + len(self.waiting)
 
     def with_room(self, limit: int) -> list[Nlri]:
-        """Return prefixes that wait though there is room; at most ``limit``."""
+        """Return waiting prefixes for which there is room; at most ``limit``."""
         room = max(0, self._most - len(self.advertised))
         pieces = islice(self.waiting, min(room, limit))
         if not self._is_add_path:
@@ -50,7 +50,7 @@ class AdvertisedLimit:
         return [*dict.fromkeys(piece[_PATH_ID_LEN:] for piece in pieces)]
 
     def admit(self, batch: Batch, member: Source, *, is_previous_unknown: bool) -> None:
-        """Count what a batch advertises and withdraws, and take out what is too much.
+        """Count what a batch advertises and withdraws, and take out what exceeds the limit.
 
         Args:
             batch: To be encoded.
@@ -77,7 +77,7 @@ class AdvertisedLimit:
             batch.withdraw(None, late)
 
     def _withdrawn(self, pieces: list[bytes]) -> list[bytes]:
-        """Return what the member may have: all but what waited."""
+        """Return what the member may have: everything except what waits."""
         waiting, kept = self.waiting, []
         for piece in pieces:
             if piece in waiting:

@@ -15,7 +15,7 @@ from rib.attributes import (
 
 @dataclass(frozen=True, slots=True)
 class PathRules:
-    """What is done to AS_PATH beside putting our AS before it.
+    """What happens to AS_PATH apart from prepending our AS.
 
     Attributes:
         hidden_as: Our AS number elsewhere, put before the path first, under the one of the

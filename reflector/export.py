@@ -145,7 +145,7 @@ _UNKNOWN: Final = Outgoing(b"unknown", b"")  # compared by identity
 
 @dataclass(frozen=True, slots=True)
 class ExportContext:
-    """All that the outgoing form of a route depends on: an update group's identity.
+    """Everything that the outgoing form of a route depends on: an update group's identity.
 
     Attributes:
         family: AFI and SAFI.
@@ -202,7 +202,7 @@ class ExportContext:
 
 
 class Export:
-    """The outgoing form of paths for one context; ``None`` where a path is not told.
+    """The outgoing form of paths for one context; ``None`` for a path that is not advertised.
 
     Args:
         context: What it depends on.
@@ -320,7 +320,7 @@ class Export:
         ]
 
     def forget(self) -> None:
-        """Drop what is remembered: what it rested on has changed."""
+        """Drop remembered results: what they depend on has changed."""
         for memo in self._memos():
             memo.clear()
 
@@ -341,7 +341,7 @@ class Export:
         return known
 
     def _may_be_told(self, path: Path, attributes: PathAttributes) -> bool:
-        """Apply what no policy can change: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
+        """Apply rules that no policy can override: RFC 4456 6, RFC 1997, RFC 9494 4.3."""
         if not self._is_advertised[_route_origin_of(path.source)]:
             return False
         if attributes.octets.find(BARRIER) < 0:
@@ -358,7 +358,7 @@ class Export:
     def _shape(
         self, path: Path, attributes: PathAttributes, verdict: Verdict | None = None
     ) -> Outgoing | None:
-        """Return the outgoing form of what policy let through."""
+        """Return the outgoing form of an accepted route."""
         if self._is_ebgp:
             octets = self._to_ebgp(path, attributes, verdict)
             if octets is None:
@@ -399,7 +399,7 @@ class Export:
         return attributes.octets
 
     def _reflected(self, source: Source, attributes: PathAttributes) -> bytes:
-        """Add ORIGINATOR_ID and CLUSTER_LIST, and touch nothing else (RFC 4456 8, 10)."""
+        """Add ORIGINATOR_ID and CLUSTER_LIST, and change nothing else (RFC 4456 8, 10)."""
         return reflect(attributes, self._reflection_of(source))
 
     def _reflection_of(self, source: Source) -> Reflection:
@@ -466,7 +466,7 @@ class Export:
     def _finish(
         self, octets: bytes, next_hop: bytes, next_hop_before: bytes
     ) -> Outgoing | None:
-        """Put the next hop where the family wants it, and AS numbers into their width.
+        """Encode the next hop for the family, and AS numbers in their width.
 
         A block whose next hop has 4 octets holds it as NEXT_HOP already.
         """
@@ -491,7 +491,7 @@ def _weight(outgoing: Outgoing | None) -> int:
 
 
 def _transitive(extended: bytes, own: frozenset[int]) -> bytes:
-    """Return extended communities less those that stay within an AS (RFC 4360 6).
+    """Return extended communities without the non-transitive ones (RFC 4360 6).
 
     What export policy set or added is meant for the other AS, and goes there.
     """

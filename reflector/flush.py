@@ -1,4 +1,4 @@
-"""One flush of an update group: what it says, and the octets that come of it.
+"""One flush of an update group: its content, and the resulting octets.
 
 A member is not sent its own routes, so whatever is gathered is kept apart by whose it is.
 """
@@ -13,7 +13,7 @@ HEADER_LEN: Final = 19  # octets of a message, RFC 4271 4.1
 
 
 def count_messages(octets: bytes, start: int, end: int) -> int:
-    """Return how many whole messages stand between two of their borders (RFC 4271 4.1)."""
+    """Return how many whole messages lie between two borders (RFC 4271 4.1)."""
     count = 0
     while start < end:
         start += max(HEADER_LEN, octets[start + 16] << 8 | octets[start + 17])
@@ -62,7 +62,7 @@ class Outbound:
         return count
 
     def share_of(self, source: Source) -> list[bytes]:
-        """Return what one member is sent, as buffers to be written in order.
+        """Return what to send to one member, as buffers to be written in order.
 
         A member whose routes are in the run gets slices of it, not a copy: the octets
         exist once for the whole group, however slowly its members read.
@@ -86,7 +86,7 @@ class Outbound:
 
 
 class Batch:
-    """What one flush will say, ordered by whose routes they are, then by attributes."""
+    """The content of one flush, ordered by source, then by attributes."""
 
     def __init__(self) -> None:
         # Of classic IPv4: by what is appended to blocks, and by the block, which holds
@@ -109,7 +109,7 @@ class Batch:
     def announce(
         self, origin: Source | None, outgoing: Outgoing, pieces: Iterable[bytes]
     ) -> None:
-        """Tell all but ``origin`` of routes with one outgoing form."""
+        """Advertise routes with one outgoing form to all but ``origin``."""
         by_outgoing = self.announced.get(origin)
         if by_outgoing is None:
             by_outgoing = self.announced[origin] = {}
@@ -125,7 +125,7 @@ class Batch:
         block: bytes,
         nlris: Sequence[bytes],
     ) -> None:
-        """Tell further routes with a block that ``reflected`` has already."""
+        """Advertise further routes with a block that ``reflected`` already has."""
         told = by_block[block]
         if id(told) in self._grown:
             told += nlris  # type: ignore[operator]  # our own list
@@ -134,9 +134,9 @@ class Batch:
             self._grown.add(id(both))
 
     def withdraw(self, origin: Source | None, pieces: Iterable[bytes]) -> None:
-        """Take routes back from all but ``origin``."""
+        """Withdraw routes from all but ``origin``."""
         self.withdrawn.setdefault(origin, []).extend(pieces)
 
     def withdraw_from(self, member: Source, pieces: Iterable[bytes]) -> None:
-        """Take routes back from one member."""
+        """Withdraw routes from one member."""
         self.private.setdefault(member, []).extend(pieces)

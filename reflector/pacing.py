@@ -61,7 +61,7 @@ class Unrest(NamedTuple):
 
 
 class _Unsteady:
-    """A prefix that has changed more than once lately; moments are monotonic seconds."""
+    """A prefix that has changed more than once lately; times are monotonic seconds."""
 
     __slots__ = (
         "bests",
@@ -228,7 +228,7 @@ class Pacer:
             known.bests = {}
 
     def _begin_window(self, now: float) -> None:
-        """Forget what rests."""
+        """Forget prefixes that have stopped changing."""
         self._window_end = now + WINDOW
         rest = max(WINDOW, 2 * self.interval)
         self._unsteady = {
@@ -245,7 +245,7 @@ class Pacer:
             heappush(self._queue, (self._due_at(known), nlri))
 
     def next_due(self) -> float | None:
-        """Return when ``release`` may have something to tell; ``None`` for never."""
+        """Return when ``release`` may have something; ``None`` for never."""
         if not self.held:
             return None
         return self._queue[0][0]
@@ -291,7 +291,7 @@ class Pacer:
 
 
 class _View(Mapping[Nlri, Entry]):
-    """A table with some prefixes as they were."""
+    """A table in which some prefixes have their earlier entries."""
 
     def __init__(
         self, table: Mapping[Nlri, Entry], held: Mapping[Nlri, Entry | None]

@@ -54,7 +54,7 @@ class PathIds:
         return self._last
 
     def claim_sweep(self) -> bool:
-        """Tell whether a sweep is due: there are twice as many as the last one left.
+        """Return whether a sweep is due: there are twice as many as the last one left.
 
         Only once: the caller does it, or puts it off.
         """
@@ -64,7 +64,7 @@ class PathIds:
         return True
 
     def put_off(self) -> None:
-        """Let a sweep that was claimed be due later."""
+        """Postpone a sweep that was claimed."""
         self._next_sweep = 2 * len(self._ids)
 
     def sweep(self, held: Sequence[Iterable[Entry | None]]) -> Iterator[None]:

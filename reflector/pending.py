@@ -54,7 +54,7 @@ class PendingChanges:
 
     # hot: per batch
     def add(self, changes: Sequence[Change]) -> None:
-        """Take in what a table's method returned."""
+        """Add what a table's method returned."""
         if self._merged is not None:
             _note(self._merged, changes)
             return

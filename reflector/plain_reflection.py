@@ -1,4 +1,4 @@
-"""Plain routes of internal peers, told without asking what each looks like.
+"""Plain routes of internal peers, advertised without computing each outgoing form.
 
 The bulk of a reflector's work: such a route goes out as its own attribute block with a tail
 that is its source's (RFC 4456 8), and neighbours in a batch mostly have the same source.

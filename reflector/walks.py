@@ -1,4 +1,4 @@
-"""Walks of one group through the table, for members that were not sent it yet.
+"""Walks of one group through the table, for members that have not received it yet.
 
 Members that come up in the same turn of the event loop, as after a restart, walk together, so
 that the table is encoded once for all of them. There is one walk at a time in a group: each
@@ -37,11 +37,11 @@ class Walk:
         return list(islice(self._rest, CATCH_UP_SLICE)) if members else []
 
     def put_back(self, nlris: list[Nlri]) -> None:
-        """Let ``nlris`` be next once more."""
+        """Put ``nlris`` back at the front."""
         self._rest = chain(nlris, self._rest)
 
     def leave(self, member: Member) -> list[Nlri]:
-        """Let a member go on alone; return what the walk has not come to."""
+        """Detach a member; return what the walk has not reached."""
         self.members.remove(member)
         rest = list(self._rest)
         self._rest = iter(rest)
@@ -66,7 +66,7 @@ class Walks:
         )
 
     def gather(self, member: Member) -> bool:
-        """Let a member take part in the next walk; tell whether to see to ``begin``."""
+        """Add a member to the next walk; return whether to schedule ``begin``."""
         self._waiting[member] = None
         if self._is_due or self.walk is not None:
             return False
@@ -88,13 +88,13 @@ class Walks:
         return self.walk
 
     def end(self) -> bool:
-        """Forget the walk that is over; tell whether to see to the next one's ``begin``."""
+        """Forget a finished walk; return whether to schedule the next one's ``begin``."""
         self.walk = None
         self._is_due = bool(self._waiting)
         return self._is_due
 
     def leave(self, member: Member) -> list[Nlri]:
-        """Take a member that becomes slow out of its walk; return the walk's rest."""
+        """Take a member that becomes slow out of its walk; return the rest of the walk."""
         if self.walk is None or member.state is not State.WALKING:
             return []
         return self.walk.leave(member)

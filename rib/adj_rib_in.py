@@ -1,4 +1,4 @@
-"""What one peer announced in one family (RFC 4271 3.2), mostly as a view of Loc-RIB.
+"""What one peer advertised in one family (RFC 4271 3.2), mostly as a view of Loc-RIB.
 
 An accepted path stands in Loc-RIB; keeping it here a second time would double the memory
 of a full table. So this table holds only what Loc-RIB cannot say: the outcome of import for
@@ -107,7 +107,7 @@ class AdjRibIn:
 
     @property
     def rules(self) -> ImportChecks:
-        """Loop checks and import policy; new ones count for what comes from now on."""
+        """Loop checks and import policy; new ones apply to routes from now on."""
         return self._importer.rules
 
     @rules.setter
@@ -121,7 +121,7 @@ class AdjRibIn:
 
     @property
     def received_count(self) -> int:
-        """Paths in Loc-RIB and refused ones."""
+        """Paths in Loc-RIB and filtered ones."""
         return self.accepted_count + len(self.filtered)
 
     @property
@@ -130,7 +130,7 @@ class AdjRibIn:
         return self.accepted_count - self.stale_count
 
     def limit(self, most_accepted: int | None, most_received: int | None) -> None:
-        """Keep out routes beyond these numbers from now on; ``None`` for any number.
+        """Set limits for routes from now on; ``None`` means no limit.
 
         What is there already stays. Where there is room now, ``let_in_blocked`` uses it.
         """
@@ -140,7 +140,7 @@ class AdjRibIn:
 
     # hot: per read
     def announce_all(self, paths: list[Path], runs: list[list[Nlri]]) -> list[Change]:
-        """Take in outcomes that are paths without identifier, in order; empties the lists.
+        """Add outcomes that are paths without identifier, in order; empties the lists.
 
         Args:
             paths: As ``outcomes.decide`` returned them.
@@ -209,7 +209,7 @@ class AdjRibIn:
     def filter_out(
         self, filtered: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
-        """Keep prefixes out, whatever was there before."""
+        """Filter prefixes, whatever was there before."""
         if self.admission.blocked:
             self.no_longer_filtered(nlris, path_id)
         for nlri in nlris:
@@ -219,7 +219,7 @@ class AdjRibIn:
     def _announce_each(
         self, outcome: PerPrefix, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
-        """Ask the policy about all prefixes, then go on in batches of equal outcome."""
+        """Apply the policy to all prefixes, then go on in batches of equal outcome."""
         received, paths = outcome.attributes, outcome.paths
         is_new = outcome.epoch == self.source.epoch  # else no limit counts it
         changes: list[Change] = []
@@ -245,7 +245,7 @@ class AdjRibIn:
         return changes
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
-        """The peer has no such route any more."""
+        """Withdraw a route."""
         if self.filtered:
             self.no_longer_filtered(nlris, path_id)
         index = self._index
@@ -264,7 +264,7 @@ class AdjRibIn:
     def _announce_within(
         self, outcome: Outcome, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
-        """Take in as many prefixes as the limits allow; see ``rib.admission``."""
+        """Admit as many prefixes as the limits allow; see ``rib.admission``."""
         admission, changes = self.admission, list[Change]()
         epoch, filtered = self.source.epoch, self.filtered
 
@@ -293,14 +293,14 @@ class AdjRibIn:
 
     @property
     def can_let_in(self) -> bool:
-        """Whether a limit keeps routes out although there is room now."""
+        """Whether a limit blocks routes although there is room now."""
         most = self.admission.most_accepted
         return bool(self.admission.blocked) and (
             most is None or self.fresh_count < most
         )
 
     def let_in_blocked(self) -> list[Change]:
-        """Let in routes that a limit kept out, where there is room now; a slice of them."""
+        """Admit blocked routes as far as there is room now; a slice of them."""
         most, size = self.admission.most_accepted, SWEEP_SLICE
         if most is not None:
             size = max(0, min(size, most - self.fresh_count))
@@ -331,7 +331,7 @@ class AdjRibIn:
         return changes
 
     def make_stale(self) -> None:
-        """All that was announced so far is stale from now on; nothing is removed yet."""
+        """Mark all routes so far as stale; remove nothing yet."""
         self.source.epoch += 1
         self.stale_count = self.accepted_count
         self.admission.blocked.clear()

@@ -1,4 +1,4 @@
-"""Which routes of a peer are kept out since it has more than a limit allows.
+"""Which routes of a peer are blocked because it exceeds a limit.
 
 There are two limits, since what a peer announces and what is let in of it differ:
 
@@ -22,7 +22,7 @@ Key = tuple[Nlri, int]
 
 
 class Admission:
-    """The limits of one peer's routes of one family, and whom they keep out.
+    """The limits of one peer's routes of one family, and what they block.
 
     Attributes:
         most_accepted: Routes accepted at most; ``None`` for any number.
@@ -70,7 +70,7 @@ def stale_in(entry: Entry | None, source: Source) -> int:
 def divide(
     nlris: Sequence[Nlri], room: int, is_there: Callable[[Nlri], bool]
 ) -> tuple[list[Nlri], list[Nlri]]:
-    """Return which prefixes are let in, and which are not, in their order.
+    """Return which prefixes are admitted, and which are not, in their order.
 
     Args:
         nlris: Prefixes, each there once.

@@ -23,7 +23,7 @@ _BROADCAST: Final = b"\x20\xff\xff\xff\xff"
 
 
 class NotUnicast(Enum):
-    """Why a prefix is no unicast destination."""
+    """Why a prefix is not a unicast destination."""
 
     __hash__ = object.__hash__  # by identity: Enum's own is Python code
 
@@ -39,7 +39,7 @@ class NotUnicast(Enum):
 
 
 class MixedRun(list[Nlri]):
-    """Prefixes some of which may be no unicast destination, or came with dirty host bits.
+    """Prefixes that may include non-unicast destinations, or have host bits set.
 
     The usual run is known to have none by the very expression that splits it.
     """
@@ -50,7 +50,7 @@ class MixedRun(list[Nlri]):
 def why_not_unicast(
     nlri: Nlri, afi: int, *, allows_reserved: bool = False
 ) -> NotUnicast | None:
-    """Return why a prefix is no unicast destination; ``None`` where it is one.
+    """Return why a prefix is not a unicast destination; ``None`` if it is one.
 
     Args:
         nlri: The prefix; host bits cleared.
@@ -99,7 +99,7 @@ def _why_not_ipv6(nlri: Nlri) -> NotUnicast | None:
 def divide(
     nlris: Iterable[Nlri], afi: int, *, allows_reserved: bool = False
 ) -> tuple[list[Nlri], dict[NotUnicast, list[Nlri]]]:
-    """Return the unicast destinations, and the others by what they are.
+    """Return the unicast destinations, and the others by kind.
 
     Args:
         nlris: Prefixes; host bits cleared.

@@ -1,4 +1,4 @@
-"""Prefixes of a peer that are no unicast destination: refused, and counted by what they are.
+"""Prefixes of a peer that are not unicast destinations: ignored, and counted by kind.
 
 RFC 4271 6.3: "an error SHOULD be logged locally, and the prefix SHOULD be ignored". They
 are kept with what the peer's other refused routes are, so that ``show`` can tell them.
@@ -34,7 +34,7 @@ class Ignored:
 
 
 class IgnoredPrefixes(dict[NotUnicast, Ignored]):
-    """What one peer announced of each kind, in one family, since the peer is known."""
+    """What one peer advertised of each kind, in one family, since the peer exists."""
 
     __slots__ = ("_has_other_rules",)
 
@@ -93,7 +93,7 @@ def announce_mixed(
     *,
     is_counted: bool,
 ) -> list[Change]:
-    """Refuse what is no unicast destination, and let a peer's table take in the rest.
+    """Ignore prefixes that are not unicast destinations, and pass the rest to a peer's table.
 
     Args:
         rib: The table.

@@ -39,7 +39,7 @@ class FilterReason(Enum):
 
 @dataclass(frozen=True, slots=True)
 class FilteredRoute:
-    """A route that was received and is kept out of the decision process.
+    """A route that was received and filtered.
 
     Attributes:
         attributes: As received.
@@ -59,7 +59,7 @@ _ADDS_OTC: Final = frozenset({"customer", "peer", "rs-client"})
 
 
 class ImportChecks:
-    """All that decides whether and how a peer's routes come in.
+    """Everything that decides whether and how a peer's routes are accepted.
 
     Args:
         policy: The peer's compiled import policy.
@@ -147,12 +147,12 @@ class ImportChecks:
         self._plain_needles = tuple(asn.to_bytes(4, "big") for asn in self._own_asns)
 
     def equals(self, other: "ImportChecks") -> bool:
-        """Return whether both judge every route alike, for they rest on the same."""
+        """Return whether both treat every route the same."""
         return self._inputs == other._inputs
 
     # hot: per attribute set
     def check(self, attributes: PathAttributes, source: Source) -> FilteredRoute | None:
-        """Return why the loop checks refuse ``attributes``; ``None`` if they do not."""
+        """Return why the loop checks reject ``attributes``; ``None`` if they do not."""
         is_own = attributes.next_hop[:16] in self.own_addresses
         if is_own and not self.is_on_this_machine:
             return FilteredRoute(attributes, FilterReason.OWN_NEXT_HOP)
@@ -200,7 +200,7 @@ class ImportChecks:
         nlri: Nlri | None,
         interface: str = "",
     ) -> Verdict:
-        """Ask the policy; ``nlri`` may be ``None`` where it does not look at prefixes."""
+        """Apply the policy; ``nlri`` may be ``None`` if it does not match prefixes."""
         attributes = self.mark(attributes, source)
         if self.accepts_all:
             verdict = Verdict(True, attributes, ACCEPT_ALL.name)
@@ -218,7 +218,7 @@ class ImportChecks:
         family: Family,
         interface: str = "",
     ) -> list[tuple[Sequence[Nlri], Verdict]]:
-        """Ask the policy about many prefixes at once, at a sixth of the cost.
+        """Apply the policy to many prefixes at once, at a sixth of the cost.
 
         Args:
             nlris: Prefixes with the same attributes.
@@ -235,7 +235,7 @@ class ImportChecks:
         ]
 
     def mark(self, attributes: PathAttributes, source: Source) -> PathAttributes:
-        """Return what policy sees: with OTC where our role asks for it (RFC 9234 5).
+        """Return the attributes that policy sees: with OTC if our role requires it (RFC 9234 5).
 
         And with the AS number that is put before the path of this peer's routes.
         """
@@ -252,7 +252,7 @@ class ImportChecks:
 
 
 def _conclude(verdict: Verdict, source: Source) -> Verdict:
-    """Apply what only this place knows: who the peer is, and what goes before policy.
+    """Apply what only this place knows: the peer, and what precedes policy.
 
     RFC 8326 4.1: what is about to be shut down comes last, whatever policy says.
     """
@@ -267,7 +267,7 @@ def _conclude(verdict: Verdict, source: Source) -> Verdict:
 
 
 def _through(verdict: Verdict, source: Source) -> Verdict:
-    """Let the peer itself be the next hop, where its address is of the route's family."""
+    """Make the peer itself the next hop, if its address is in the route's family."""
     attributes, address = verdict.attributes, source.address
     if len(attributes.next_hop[:16]) != len(address):
         return verdict._replace(next_hop=None)

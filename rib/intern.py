@@ -26,7 +26,7 @@ SLICE: Final = 4096  # entries looked at in one go, under a millisecond
 
 
 class InternTable(dict[K, V]):
-    """A dictionary of interned values that knows when to look for unused ones."""
+    """A dictionary of interned values that knows when to sweep unused ones."""
 
     __slots__ = ("_left", "_looks", "_next_sweep", "_weight")
 
@@ -43,18 +43,18 @@ class InternTable(dict[K, V]):
         return len(self) + self._weight >= self._next_sweep
 
     def weigh(self, more: int) -> None:
-        """Let a value that was put in count as so many more: it is large."""
+        """Count a large value as so many more."""
         self._weight += more
 
     def sweep(self) -> Iterator[int]:
-        """Drop unused values, a slice for each step; yields how many went each time."""
+        """Drop unused values, a slice for each step; yields the number each time."""
         # At once, not at the first step: no other is due before this one has ended.
         self._next_sweep = maxsize
         self._weight = 0
         return self._slices()
 
     def look_after(self) -> Iterable[int]:
-        """Sweep a table that is not large, for upkeep now and then; mostly nothing is due.
+        """Sweep a small table, for periodic upkeep; mostly nothing is due.
 
         A few times after a change: what others still remember goes once they forget it.
         """
@@ -83,7 +83,7 @@ class InternTable(dict[K, V]):
 
 
 class Discarded:
-    """Tables that are of no use any more, on their way out.
+    """Unused tables that are being freed.
 
     To drop a table of 100,000 values takes tens of milliseconds. So it is emptied in slices,
     by code that has the time: the code that puts one in must make ``free`` run.
@@ -104,7 +104,7 @@ class Discarded:
             self._tables.append(table)
 
     def free(self) -> Iterator[None]:
-        """Empty what is there, a slice for each step."""
+        """Empty the tables, a slice for each step."""
         tables = self._tables
         while tables:
             table = tables[-1]

@@ -177,7 +177,7 @@ class LocRib:
         return self._move(dict.fromkeys(nlris), path.source, (path,), self._with)
 
     def _beside(self, lone: Path, path: Path) -> PathSet:
-        """Return the set of a lone path and a further one, both reachable."""
+        """Return the set of a single path and another one, both reachable."""
         members = (lone, path) if id(lone) < id(path) else (path, lone)
         known = self._sets.get(members)
         if known is None:
@@ -194,7 +194,7 @@ class LocRib:
     def withdraw(
         self, nlris: Iterable[Nlri], source: Source, path_id: int = 0
     ) -> list[Change]:
-        """Take ``source``'s path of that identifier away from ``nlris``."""
+        """Remove ``source``'s path with that identifier from ``nlris``."""
         return self._move(
             dict.fromkeys(nlris), source, (source, path_id), self._without
         )
@@ -202,7 +202,7 @@ class LocRib:
     def sweep_stale(
         self, nlris: Collection[Nlri], source: Source, epoch: int | None = None
     ) -> list[Change]:
-        """Take ``source``'s paths of before ``epoch`` away from ``nlris``, each there once.
+        """Remove ``source``'s paths older than ``epoch`` from ``nlris``, each there once.
 
         ``None`` is the source's own epoch; a sweep in slices stays with the one it began
         in, since what became stale meanwhile waits for another.
@@ -268,13 +268,13 @@ class LocRib:
         ]
 
     def set_options(self, options: DecisionOptions) -> None:
-        """Decide by other options from now on; see ``forget_decisions``."""
+        """Change the decision options; see ``forget_decisions``."""
         self._options = options
         self._is_orderless = not options.prefers_oldest_external
         self.forget_decisions()
 
     def forget_decisions(self) -> None:
-        """Drop every memoised decision: what they rested on has changed.
+        """Drop every memoised decision: what they depend on has changed.
 
         Entries keep what was decided until ``decide_again`` comes by.
         """
@@ -293,7 +293,7 @@ class LocRib:
         key: tuple[object, ...],
         transition: Transition,
     ) -> list[Change]:
-        """Apply one transition to prefixes, each there once, grouped by their entry."""
+        """Apply one transition to prefixes, each there once, grouped by entry."""
         table, transitions = self.table, self._transitions
         changes = []
         count = 0
@@ -407,7 +407,7 @@ class LocRib:
     def _entry(
         self, paths: list[Path], before: Entry | None, added: Path | None = None
     ) -> Entry | None:
-        """Return the one entry that stands for ``paths``, where ``before`` stood.
+        """Return the entry for ``paths`` that replaces ``before``.
 
         Args:
             paths: All of them.
@@ -463,7 +463,7 @@ class LocRib:
 
     @property
     def is_sweep_due(self) -> bool:
-        """Whether ``sweep_unused`` has something to do."""
+        """Whether ``sweep_unused`` has work."""
         return self._sets.is_due
 
     def sweep_unused(self) -> Iterable[int]:
@@ -484,7 +484,7 @@ class LocRib:
 
 
 def _oldest_external(paths: Iterable[Path], before: Entry | None) -> Path | None:
-    """Return the best external path so far, as it is now (RFC 5004 3).
+    """Return the previous best external path in its present form (RFC 5004 3).
 
     Advertising it again does not cost it its place; without it there is no oldest one.
     """

@@ -1,4 +1,4 @@
-"""Stale routes of a peer live long, marked as such (RFC 9494 4.2)."""
+"""Long-lived stale routes of a peer, marked as such (RFC 9494 4.2)."""
 
 from collections.abc import Iterable, Iterator
 
@@ -24,7 +24,7 @@ def make_long_lived(rib: AdjRibIn) -> Iterator[list[Change]]:
 def mark_long_lived(
     rib: AdjRibIn, nlris: Iterable[Nlri], epoch: int, marked: Marked
 ) -> list[Change]:
-    """Mark the peer's paths of before an epoch.
+    """Mark the peer's paths that are older than an epoch.
 
     Args:
         rib: The peer's table.

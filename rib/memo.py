@@ -17,7 +17,7 @@ OCTETS: Final = 512  # of a result that count as much as one more result
 
 
 class Memo(dict[K, V]):
-    """A dictionary of results; what it holds itself are the young ones.
+    """A dictionary of results; it holds the young ones itself.
 
     Use ``get`` first, then ``recall``: the first is the dictionary's own and costs no call
     of Python code.
@@ -34,7 +34,7 @@ class Memo(dict[K, V]):
         self._old: dict[K, V] = {}
 
     def recall(self, key: K, unknown: D) -> V | D:
-        """Return the result of ``key``, young again; ``unknown`` where it is forgotten."""
+        """Return the result of ``key`` and make it young; ``unknown`` if it is forgotten."""
         known = self.get(key, unknown)
         if known is unknown and self._old:
             known = self._old.get(key, unknown)
@@ -58,13 +58,13 @@ class Memo(dict[K, V]):
         return value
 
     def age(self) -> None:
-        """Forget what was not asked for since the last time, milliseconds when full."""
+        """Forget results not used since the last time; milliseconds when full."""
         self._old = dict(self)
         super().clear()
         self._room = self._limit
 
     def clear(self) -> None:
-        """Forget all: what it rested on has changed."""
+        """Forget everything: what it depends on has changed."""
         super().clear()
         self._old = {}
         self._room = self._limit

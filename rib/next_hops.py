@@ -19,7 +19,7 @@ _PAIR: Final = 32  # octets of a global and a link-local address
 
 
 class Reachability(NamedTuple):
-    """What is known of the way to one next hop.
+    """The state of one next hop.
 
     Attributes:
         address: Its key (``rib.zones``); 4 or 16 octets for most.
@@ -37,17 +37,17 @@ class Reachability(NamedTuple):
 
 
 class NextHopResolver(Protocol):
-    """Knows the way to next hops, by their keys (``rib.zones``)."""
+    """Resolves next hops, by their keys (``rib.zones``)."""
 
     def resolve(self, key: bytes) -> Reachability:
-        """Begin to watch a next hop; return what is known of it now, with the same key."""
+        """Begin to track a next hop; return its present state, with the same key."""
 
     def release(self, key: bytes) -> None:
-        """No path has that next hop any more."""
+        """Stop tracking a next hop that no path has any more."""
 
 
 class TrustingResolver:
-    """Believes in every next hop, as a reflector off the forwarding path must."""
+    """Treats every next hop as reachable, as a reflector off the forwarding path must."""
 
     def resolve(self, key: bytes) -> Reachability:
         """See ``NextHopResolver``."""
@@ -61,7 +61,7 @@ TRUSTING: Final = TrustingResolver()
 
 
 class NextHopTable:
-    """Interns next hops by address, and by link where an address means nothing without.
+    """Interns next hops by address, and by link if the address needs one.
 
     Args:
         resolver: Asked once for each new key.
@@ -117,7 +117,7 @@ class NextHopTable:
         return made
 
     def apply(self, states: Iterable[Reachability]) -> list[NextHop]:
-        """Store what became of addresses; return the next hops that changed."""
+        """Store new states of addresses; return the next hops that changed."""
         changed = []
         for address, is_reachable, metric, interface, is_local in states:
             hop = self._by_field.get(address)

@@ -194,7 +194,7 @@ def make_nlri(address: bytes, length_bits: int) -> Nlri:
 
 
 def covers(cover: Nlri, nlri: Nlri) -> bool:
-    """Say whether ``nlri`` is ``cover`` or more specific; both of one family."""
+    """Return whether ``nlri`` is ``cover`` or more specific; both of one family."""
     return nlri[0] >= cover[0] and make_nlri(nlri[1:], cover[0]) == cover
 
 

@@ -13,7 +13,7 @@ _IBGP: Final = SourceKind.IBGP
 
 
 class PerPrefix:
-    """An attribute block whose fate depends on the prefix: policy is asked each time.
+    """An attribute block whose outcome depends on the prefix: policy decides each time.
 
     Attributes:
         attributes: As received.
@@ -37,7 +37,7 @@ Outcome = Path | FilteredRoute | PerPrefix
 
 
 class Importer:
-    """Judges what one peer announces in one family.
+    """Decides about what one peer advertises in one family.
 
     Args:
         source: The peer.
@@ -86,7 +86,7 @@ class Importer:
         return self.path(attributes, verdict, path_id)
 
     def _without_own_next_hop(self, attributes: PathAttributes) -> PathAttributes:
-        """Return what a speaker on this machine means by an address of it.
+        """Return the outcome for a speaker on this machine that names one of its addresses.
 
         Its route ends here, as those that we originate do, and has no next hop as these
         have none: the kernel needs no route for it, and peers get us as next hop.
@@ -98,13 +98,13 @@ class Importer:
         return attributes
 
     def interface_of(self, attributes: PathAttributes) -> str:
-        """Return where a route would lead out, if the policy asks."""
+        """Return the outgoing interface of a route, if the policy matches it."""
         if not self.rules.policy.needs_interface:
             return ""
         return self._next_hops.get(attributes.next_hop, self._source.zone).interface
 
     def path(self, attributes: PathAttributes, verdict: Verdict, path_id: int) -> Path:
-        """Return the path that a policy's verdict makes.
+        """Return the path for a policy's verdict.
 
         Args:
             attributes: As received.
@@ -124,13 +124,13 @@ class Importer:
 
 
 def is_marked(path: Path) -> bool:
-    """Return whether it was us who marked a path with LLGR_STALE."""
+    """Return whether we marked a path with LLGR_STALE."""
     is_stale = is_long_lived_stale
     return is_stale(path.attributes) and not is_stale(path.received)
 
 
 def long_lived_path(path: Path) -> Path | None:
-    """Return a stale path as it lives on, with LLGR_STALE (RFC 9494 4.2).
+    """Return the long-lived form of a stale path, with LLGR_STALE (RFC 9494 4.2).
 
     ``None`` where NO_LLGR says that it does not.
     """

@@ -55,14 +55,14 @@ class OutcomeMemo:
         return outcome
 
     def forget(self) -> InternTable[Hashable, Outcome]:
-        """Let every block be decided about again; return what is of no use any more."""
+        """Forget all outcomes; return what is unused now."""
         outcomes, self._outcomes = self._outcomes, InternTable()
         self.known = self._outcomes.get
         return outcomes
 
     @property
     def is_sweep_due(self) -> bool:
-        """Whether ``sweep_unused`` has something to do."""
+        """Whether ``sweep_unused`` has work."""
         outcomes = self._outcomes
         return outcomes.is_due or (
             self.octets_received - self._swept_at

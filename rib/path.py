@@ -1,4 +1,4 @@
-"""What competes for a prefix: a source's announcement, interned (RFC 4271 1.1, 3.2).
+"""What competes for a prefix: a source's path, interned (RFC 4271 1.1, 3.2).
 
 A ``Path`` is made once per source, attribute set and path identifier, never per prefix;
 tables hold references to it. ``Source`` is the neighbour as the RIB sees it: what the
@@ -14,7 +14,7 @@ LOCAL_WEIGHT: Final = 32768  # as most routers weigh what they originate themsel
 
 
 class SourceKind(IntEnum):
-    """Where a path comes from; the lower is preferred where all else is equal."""
+    """Where a path comes from; the lower is preferred if all else is equal."""
 
     LOCAL = 0  # originated here: the node's own blocks, configured networks
     KERNEL = 1  # another program's route, learned from the kernel's table
@@ -87,7 +87,7 @@ class Source:
 
 
 class NextHop:
-    """One next-hop address and what is known of the way there (RFC 4271 9.1.2.1).
+    """One next-hop address and its state (RFC 4271 9.1.2.1).
 
     Equal link-local addresses on two links are two next hops (RFC 4007 5).
 
@@ -124,7 +124,7 @@ class NextHop:
 
 
 class Path:
-    """One source's announcement of one attribute set, shared by all its prefixes.
+    """One source's path with one attribute set, shared by all its prefixes.
 
     Attributes:
         source: Who announced it.

@@ -14,7 +14,7 @@ from rib.path import Path
 
 
 class DecisionContext(NamedTuple):
-    """What a decision rested on besides the paths; shared by many sets.
+    """What a decision depended on besides the paths; shared by many sets.
 
     Attributes:
         options: The operator's choices.

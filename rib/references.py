@@ -1,4 +1,4 @@
-"""What CPython's reference count is of a value that only its own table refers to.
+"""The reference count that CPython reports for a value only its own table refers to.
 
 Interned values are dropped once nothing but the interning table has them. The count that
 shows this is no part of the language: it depends on how the interpreter passes arguments

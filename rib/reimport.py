@@ -1,4 +1,4 @@
-"""Routes of a peer are judged again when import policy or loop checks change.
+"""Re-evaluates routes of a peer when import policy or loop checks change.
 
 Nothing is asked of the peer: accepted paths hold their attributes as received, and filtered
 routes are kept. The work is a generator of slices. Between two of them the peer's own UPDATEs
@@ -62,7 +62,7 @@ def _imported_again(rib: AdjRibIn, work: list[_Received]) -> Iterator[list[Chang
 def _judged(
     rib: AdjRibIn, outcome: Outcome, nlris: list[Nlri], path_id: int, epoch: int
 ) -> list[Change]:
-    """Take in the new outcome of prefixes that were announced in an epoch."""
+    """Apply the new outcome of prefixes that were advertised in an epoch."""
     if epoch == rib.source.epoch:
         return rib.announce(outcome, nlris, path_id)
     # What is stale stays unchanged or goes for good: no peer advertises it again.
@@ -75,7 +75,7 @@ def _judged(
 def _is_as_was(
     rib: AdjRibIn, nlri: Nlri, attributes: PathAttributes, path_id: int, epoch: int
 ) -> bool:
-    """Tell whether a route is still the one that was received then."""
+    """Return whether a route is still the one that was received then."""
     filtered = rib.filtered.get((nlri, path_id))
     if filtered is not None:
         return filtered.attributes is attributes

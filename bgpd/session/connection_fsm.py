@@ -1,4 +1,4 @@
-"""One TCP connection's state machine: carries out what the table says.
+"""The state machine of one TCP connection: executes the table.
 
 Sans-IO: what is to happen outside is appended to the peer's outbox. A machine that opens
 connections exists before its connection does (Idle, Connect, Active); one for a connection
@@ -139,7 +139,7 @@ class Connection:
         offer: OpenMessage,
         key_number: int = 0,
     ) -> None:
-        """Take a TCP connection that was made, before the event that says so."""
+        """Take over a new TCP connection, before the event that reports it."""
         self._is_connecting = False
         self.conn_id = conn_id
         self.key_number = key_number
@@ -151,24 +151,24 @@ class Connection:
         self.framer = Framer(MAX_EXTENDED_MESSAGE_LEN if is_long else MAX_MESSAGE_LEN)
 
     def lose(self) -> None:
-        """Note that connection or attempt are gone, before the event that says so."""
+        """Note that the connection or attempt is gone, before the event that reports it."""
         self._is_connecting = False
         self.conn_id = None
 
     def delay_connect(self, until: float) -> None:
-        """Make the first attempt then: the peer may come before."""
+        """Delay the first attempt until then: the peer may connect earlier."""
         self.timers[Timer.CONNECT_RETRY] = until
 
     def reset_backoff(self) -> None:
-        """Let the next attempts to connect begin with the shortest interval."""
+        """Restart the back-off with the shortest interval."""
         self._attempts = 0
 
     def skip_damping(self, until: float) -> None:
-        """Let no back-off grow until then: the peer restarts, and its routes wait."""
+        """Suspend the back-off until then: the peer restarts, and its routes wait."""
         self._undamped_until = until
 
     def skips_damping(self, now: float) -> bool:
-        """Whether the back-off rests."""
+        """Whether the back-off is suspended."""
         return now < self._undamped_until
 
     def has_just_tried(self, now: float) -> bool:
@@ -177,7 +177,7 @@ class Connection:
 
     @property
     def keeps_on_notification(self) -> bool:
-        """Whether routes stay over a NOTIFICATION that is no hard reset (RFC 8538)."""
+        """Whether routes survive a NOTIFICATION that is not a hard reset (RFC 8538)."""
         negotiated = self.negotiated
         return negotiated is not None and negotiated.has_notification_restart
 
@@ -188,22 +188,22 @@ class Connection:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether the machine waits for a TCP connection that it asked for."""
+        """Whether the machine waits for its own connection attempt."""
         return self.state is State.CONNECT and self.conn_id is None
 
     def unanswered_time(self, now: float) -> float:
-        """Return for how long, in seconds."""
+        """Return how long the attempt is unanswered, in seconds."""
         return now - self._connecting_since
 
     @property
     def awaits_open(self) -> bool:
-        """Whether the far end may take the connection, and has not said so by an OPEN."""
+        """Whether the peer may accept the connection but has not sent an OPEN."""
         return self._is_connecting or self.state is State.OPEN_SENT
 
     def dispatch(
         self, event: Event, now: float, reason: DownReason | None = None
     ) -> None:
-        """Carry out what ``event`` does in the present state.
+        """Execute what ``event`` does in the present state.
 
         Args:
             event: What happened.
@@ -221,7 +221,7 @@ class Connection:
     def take_usual(
         self, messages: list[tuple[int, bytes]], now: float
     ) -> list[bytes] | None:
-        """Take messages of an established session, if they are ``USUAL``, all of them.
+        """Process messages of an established session, if all of them are ``USUAL``.
 
         The cell of the table is the same for each of a type: one look at it is enough.
 
@@ -239,11 +239,11 @@ class Connection:
         return bodies
 
     def next_deadline(self) -> float | None:
-        """Return when the first timer ends, in monotonic seconds."""
+        """Return when the first timer expires, in monotonic seconds."""
         return min(self.timers.values(), default=None)
 
     def due(self, now: float) -> Timer | None:
-        """Return and stop the timer that ended first, ``None`` when none has."""
+        """Return and stop the timer that expired first, ``None`` when none has."""
         timer = min(self.timers, key=self.timers.__getitem__, default=None)
         if timer is None or self.timers[timer] > now:
             return None
@@ -251,17 +251,17 @@ class Connection:
         return timer
 
     def judges_silence(self, now: float) -> bool:
-        """Whether a timer is due that the peer's octets would have stopped."""
+        """Whether a timer has expired that unread octets of the peer would stop."""
         return any(self.timers.get(timer, now + 1) <= now for timer in SILENCES)
 
     def put_off_silence(self, until: float) -> None:
-        """Let no timer that the peer's octets would stop end before ``until``."""
+        """Postpone timers that the peer's octets would stop to ``until``."""
         for timer in SILENCES:
             if timer in self.timers:
                 self.timers[timer] = max(self.timers[timer], until)
 
     def resume(self, lost: float, now: float) -> None:
-        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        """Leave a stall of ``lost`` seconds out of measured times."""
         for timer in LISTENING:
             if timer in self.timers:
                 self.timers[timer] += lost
@@ -277,13 +277,13 @@ class Connection:
             self.timers[Timer.KEEPALIVE] = now + interval
 
     def start_send_hold(self, since: float) -> None:
-        """The peer takes nothing since ``since`` (RFC 9687); no effect when it runs."""
+        """Start the send hold timer: the peer reads nothing since ``since`` (RFC 9687)."""
         hold_time = self.negotiated.hold_time if self.negotiated else 0
         interval = send_hold_interval(self.settings.send_hold_time, hold_time)
         self.timers.setdefault(Timer.SEND_HOLD, since + interval)
 
     def stop_send_hold(self) -> None:
-        """The peer took something."""
+        """Stop the send hold timer: the peer read something."""
         self.timers.pop(Timer.SEND_HOLD, None)
 
     # -- actions ------------------------------------------------------------------------

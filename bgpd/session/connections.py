@@ -1,4 +1,4 @@
-"""The machines of one peer, and the rules between them.
+"""The connections of one peer, and the rules between them.
 
 A peer has one machine for the connection it opens itself, which persists, and one for each
 connection that the peer opened: usually none or one, and a second only while a peer that
@@ -132,7 +132,7 @@ class Waiting:
     messages: list[tuple[int, bytes]]
 
     def is_over(self, now: float) -> bool:
-        """Whether it waits no longer, whatever happened to our own connection."""
+        """Whether the wait is over, whatever happened to our own connection."""
         return now >= self.until or len(self.messages) > _MOST_HELD
 
 
@@ -181,7 +181,7 @@ class Connections:
 
     @property
     def settings(self) -> PeerSettings:
-        """What all machines go by."""
+        """The settings that all machines use."""
         return self._settings
 
     @settings.setter
@@ -215,19 +215,19 @@ class Connections:
         return min(deadlines, default=None)
 
     def judges_silence(self, now: float) -> bool:
-        """Whether something is due that octets of the peer would put off."""
+        """Whether something is due that unread octets of the peer would postpone."""
         is_waiting = self.waiting is not None and self.waiting.until <= now
         return is_waiting or any(each.judges_silence(now) for each in self.all())
 
     def put_off_silence(self, until: float) -> None:
-        """Judge no silence of the peer's before ``until``."""
+        """Excuse the peer's silence until ``until``."""
         for connection in self.all():
             connection.put_off_silence(until)
         if self.waiting is not None:
             self.waiting.until = max(self.waiting.until, until)
 
     def resume(self, lost: float, now: float) -> None:
-        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        """Leave a stall of ``lost`` seconds out of measured times."""
         for connection in self.all():
             connection.resume(lost, now)
         if self.waiting is not None:
@@ -235,7 +235,7 @@ class Connections:
         self._excused_until = now + EXCUSE_TIME
 
     def reset_back_off(self) -> None:
-        """Forget former failures and refusals: an administrator starts the peer."""
+        """Forget earlier failures and rejections: an administrator starts the peer."""
         self._failures = 0
         self.rejected_options.left_out = frozenset()
         self.outgoing.reset_backoff()
@@ -243,7 +243,7 @@ class Connections:
     def start(
         self, now: float, *, is_automatic: bool = False, delay: float = 0
     ) -> None:
-        """Leave Idle: connect, after ``delay`` seconds, or wait for a passive peer."""
+        """Leave Idle: connect after ``delay`` seconds, or wait for a passive peer."""
         is_passive = self._settings.is_passive or self.is_waiting(now)
         event = _STARTS[is_automatic, is_passive or delay > 0]
         self.dispatch(self.outgoing, event, now)
@@ -251,7 +251,7 @@ class Connections:
             self.outgoing.delay_connect(now + delay)
 
     def rest(self, seconds: float, now: float) -> None:
-        """Stay in Idle for so long, and refuse the peer; no effect beside a connection."""
+        """Stay in Idle for so long and reject the peer; no effect with a connection."""
         has_connection = any(each.conn_id is not None for each in self.all())
         if seconds and self.outgoing.state is State.IDLE and not has_connection:
             self.idle_until = now + seconds
@@ -265,7 +265,7 @@ class Connections:
             self.try_now(now)
 
     def try_now(self, now: float) -> bool:
-        """Let the machine that connects try at once, if it waits; tell whether it does.
+        """Make a waiting machine connect at once; return whether one was waiting.
 
         Back-off ends with that. Damping does where the way was what failed; a peer that
         rests for what it said, or we did, goes on resting.
@@ -304,7 +304,7 @@ class Connections:
                 self.dispatch(connection, Event.AUTOMATIC_STOP, now, reason)
 
     def add_incoming(self, now: float) -> Connection:
-        """Return a machine for a connection the peer opened; its former attempts go."""
+        """Return a machine for a connection from the peer; its earlier attempts go."""
         for former in self.incoming[:]:
             if former.state is not State.ESTABLISHED:
                 self.collide(former, now)
@@ -322,17 +322,17 @@ class Connections:
         return not self.incoming and self.outgoing.conn_id is None
 
     def is_waiting(self, now: float) -> bool:
-        """Whether the peer must come by itself."""
+        """Whether only the peer may connect."""
         return self.is_dynamic and now >= self.sought_until
 
     @property
     def is_sought(self) -> bool:
-        """Whether the peer is a dynamic one that was up before us and has not come yet."""
+        """Whether the peer is dynamic, was up before our restart, and is not back yet."""
         return self.is_started and self.sought_until > 0 and self._has_no_connection
 
     @property
     def has_heard_peer(self) -> bool:
-        """Whether a connection that the peer opened has seen its OPEN."""
+        """Whether we have received an OPEN on a connection from the peer."""
         return any(c.state >= State.OPEN_CONFIRM for c in self.incoming)
 
     def find(self, conn_id: int) -> Connection | None:
@@ -358,7 +358,7 @@ class Connections:
         now: float,
         reason: DownReason | None = None,
     ) -> None:
-        """Feed one machine, and tell what became of it."""
+        """Feed an event to one machine, and report the change."""
         old, negotiated = connection.state, connection.negotiated
         offer = connection.offer
         if event is Event.CONNECT_RETRY_TIMER_EXPIRES and connection.is_unanswered:
@@ -389,7 +389,7 @@ class Connections:
         self._show(ended)
 
     def collide(self, loser: Connection, now: float) -> None:
-        """Drop the connection that another one is preferred to (RFC 4271 6.8)."""
+        """Drop the connection that loses a collision (RFC 4271 6.8)."""
         reason = DownReason(DownKind.COLLISION)
         self.dispatch(loser, Event.OPEN_COLLISION_DUMP, now, reason)
 
@@ -410,7 +410,7 @@ class Connections:
     def wins_collision(
         self, connection: Connection, local: OpenMessage, peer: OpenMessage, now: float
     ) -> bool:
-        """Judge a connection whose OPEN is there, before it is answered.
+        """Check a connection whose OPEN has arrived, before we answer it.
 
         Returns:
             Whether it goes on; then what it wins over was dropped, else it was itself.
@@ -435,7 +435,7 @@ class Connections:
         return True
 
     def settle(self, now: float) -> None:
-        """Restore what holds between inputs: see the module's rules."""
+        """Restore the invariants between inputs: see the module's rules."""
         gone = [c for c in self.incoming if c.conn_id is None]
         if gone:
             self.incoming = [c for c in self.incoming if c.conn_id is not None]

@@ -1,10 +1,10 @@
-"""What is counted of a peer, for ``show peers`` and metrics."""
+"""Counters of a peer, for ``show peers`` and metrics."""
 
 from bgpd.session.events import DownReason
 
 
 class Counters:
-    """Plain integers that only grow, and what happened last.
+    """Integers that only grow, and the last events.
 
     Attributes:
         received: Messages on the wire by type code (``MessageType``), of all connections;
@@ -59,7 +59,7 @@ class Counters:
 
     @property
     def last_down_at(self) -> float | None:
-        """When that was."""
+        """The time of that event."""
         return self.last_reset_at if self.last_attempt is None else self.last_attempt_at
 
     def note_reset(self, reason: DownReason, now: float) -> None:
@@ -72,5 +72,5 @@ class Counters:
         self.last_attempt, self.last_attempt_at = reason, now
 
     def forget_attempt(self) -> None:
-        """What the last attempt failed of says nothing about the next one."""
+        """Forget why the last attempt failed: settings have changed."""
         self.last_attempt = self.last_attempt_at = None

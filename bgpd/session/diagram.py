@@ -1,4 +1,4 @@
-"""The state machine's page, drawn from its tables so that the two cannot drift apart."""
+"""The page about the state machine, generated from its tables."""
 
 from collections.abc import Iterable
 
@@ -22,7 +22,7 @@ def render() -> str:
 
 
 def _drawing() -> str:
-    """Return the ways between states as a Mermaid diagram, one arrow for each pair."""
+    """Return the transitions as a Mermaid diagram, one arrow for each pair of states."""
     ways: dict[tuple[State, State], list[str]] = {}
     for (state, event), (_, target) in TRANSITIONS.items():
         if state is not target and target is not State.IDLE:

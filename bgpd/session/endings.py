@@ -1,4 +1,4 @@
-"""Which event ends a session, which NOTIFICATION goes with it, and what an end says."""
+"""Which event ends a session, which NOTIFICATION goes with it, and what an end means."""
 
 from typing import Final
 
@@ -25,7 +25,7 @@ WAY_LOST: Final = (
 
 
 def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
-    """Return how an established session ends by an error of an UPDATE, or by a limit.
+    """Return how an error in an UPDATE, or a limit, ends an established session.
 
     A Cease for too many prefixes is a hard reset where RFC 8538 was agreed on: the
     routes must not stay.
@@ -43,7 +43,7 @@ def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
 
 
 def ending_of(notification: Notification, state: State) -> Event:
-    """Return what a received NOTIFICATION is to the machine that hears it."""
+    """Return the event for a received NOTIFICATION."""
     kind = (notification.code, notification.subcode)
     if kind == (ErrorCode.OPEN, OpenSubcode.UNSUPPORTED_VERSION_NUMBER):
         return Event.NOTIF_MSG_VER_ERR
@@ -56,7 +56,7 @@ def ending_of(notification: Notification, state: State) -> Event:
 
 
 def is_for_silence(reason: DownReason) -> bool:
-    """Whether the peer has given us up because it heard nothing, or just as well may."""
+    """Whether the peer gave up, or may have, because it heard nothing."""
     notification = reason.notification
     return reason.kind is DownKind.CONNECTION_LOST or (
         reason.kind is DownKind.NOTIFICATION_RECEIVED

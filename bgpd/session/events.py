@@ -1,4 +1,4 @@
-"""What a session tells its driver and the routing layer: small values, in order."""
+"""Events from a session to its driver and the routing layer: small values, in order."""
 
 from dataclasses import dataclass
 from enum import Enum, unique
@@ -30,7 +30,7 @@ class DownKind(Enum):
 
 @dataclass(frozen=True, slots=True)
 class DownReason:
-    """Why, with what is known about it.
+    """The reason, with its details.
 
     Attributes:
         kind: See ``DownKind``.
@@ -91,7 +91,7 @@ class CloseConnection:
 
 @dataclass(frozen=True, slots=True)
 class Established:
-    """The session stands: routes may flow both ways.
+    """The session is established: routes may flow both ways.
 
     Attributes:
         conn_id: The connection that carries it.
@@ -147,7 +147,7 @@ class SessionDown:
 
 @dataclass(frozen=True, slots=True)
 class StateChanged:
-    """The peer's state, that of its farthest connection, is another one.
+    """The peer's state, that of its most advanced connection, has changed.
 
     Attributes:
         old: Before.

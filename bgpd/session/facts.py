@@ -1,4 +1,4 @@
-"""What others may ask of a peer's session; nothing here changes it but new settings."""
+"""Read access to a peer's session; only new settings change it here."""
 
 from bgpd.session.connections import Connections
 from bgpd.session.fsm import State
@@ -8,7 +8,7 @@ from bgpd.session.timers import Timer
 
 
 class SessionFacts:
-    """The side of a session that is asked.
+    """The readable side of a session.
 
     Args:
         connections: Of all the peer's connections.
@@ -19,7 +19,7 @@ class SessionFacts:
 
     @property
     def state(self) -> State:
-        """The state of the connection that got farthest."""
+        """The state of the most advanced connection."""
         return self._connections.state
 
     @property
@@ -29,7 +29,7 @@ class SessionFacts:
 
     @property
     def negotiated(self) -> Negotiated | None:
-        """What the established session agreed on; ``None`` when there is none."""
+        """What the established session negotiated; ``None`` without one."""
         established = self._connections.established
         return established.negotiated if established else None
 
@@ -58,12 +58,12 @@ class SessionFacts:
 
     @property
     def is_sought(self) -> bool:
-        """A dynamic peer that was up before our restart, and has not come yet."""
+        """Whether a dynamic peer was up before our restart, and is not back yet."""
         return self._connections.is_sought
 
     @property
     def settings(self) -> PeerSettings:
-        """What the peer is configured to be; new ones apply from the next event on."""
+        """The peer's settings; new ones apply from the next event on."""
         return self._connections.settings
 
     @settings.setter

@@ -78,7 +78,7 @@ class Event(IntEnum):
 
 @unique
 class Action(IntEnum):
-    """What a machine does, in the order of the cell."""
+    """What the machine does, in the order of the cell."""
 
     START_CONNECT_RETRY = 1
     STOP_CONNECT_RETRY = 2

@@ -148,7 +148,7 @@ class StaleWork(NamedTuple):
 
 
 class Phase(Enum):
-    """Where a family is; the values are shown to people."""
+    """The phase of a family; people see the values."""
 
     GRACEFUL = "graceful"
     LONG_LIVED = "long-lived"
@@ -239,7 +239,7 @@ class GrHelper:
         epoch: int,
         now: float,
     ) -> int:
-        """Keep a lost session's routes for as long as was agreed; return the seconds.
+        """Keep a lost session's routes for the negotiated time; return the seconds.
 
         Args:
             family: Whose.
@@ -272,7 +272,7 @@ class GrHelper:
         return round(end - now)
 
     def come_back(self, negotiated: Negotiated, now: float) -> list[StaleWork]:
-        """The peer is back: return what it did not preserve; the rest waits.
+        """Return what a returning peer did not preserve; the rest waits.
 
         Args:
             negotiated: Of the new session.
@@ -340,7 +340,7 @@ def _begin_long_life(family: Family, wait: _Wait, now: float) -> StaleWork:
 
 
 def _end_long_life(family: Family, wait: _Wait) -> list[StaleWork]:
-    """Return the removal of what is in the second phase; the first goes on."""
+    """End the second phase and return the removals; the first goes on."""
     if wait.long_until == inf:
         return []
     wait.long_until = inf

@@ -1,4 +1,4 @@
-"""When our own restart is over, family by family (RFC 4724 4.1). Pure.
+"""Selection deferral after our own restart, family by family (RFC 4724 4.1). Pure.
 
     started ---(1)---> TELL ---(2)---> END ---(3)---> SWEEP
 
@@ -49,7 +49,7 @@ SILENCE: Final = 3.0
 
 
 class Step(Enum):
-    """What is done once in a family's recovery."""
+    """A step that happens once in the deferral of a family."""
 
     TELL = "sending of routes resumes"
     END = "End-of-RIB is sent"
@@ -57,7 +57,7 @@ class Step(Enum):
 
 
 class Standing(Enum):
-    """What a peer has to do with a family's recovery."""
+    """The role of a peer in the deferral of a family."""
 
     NONE = "shut down, or does not carry the family"
     TOLD = "has sent End-of-RIB"
@@ -68,7 +68,7 @@ class Standing(Enum):
 
 
 class PeerSight(NamedTuple):
-    """A peer as recovery sees it; thousands are made for one look.
+    """A peer as the deferral sees it; one check creates thousands.
 
     Attributes:
         is_wanted: A session is wanted.
@@ -93,7 +93,7 @@ class PeerSight(NamedTuple):
     address: str = ""
 
     def standing(self, family: Family, now: float, resumed: float = -inf) -> Standing:
-        """Return what the peer has to do with a family's recovery.
+        """Return the role of a peer in the deferral of a family.
 
         Args:
             family: Which.
@@ -119,7 +119,7 @@ class PeerSight(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Caps:
-    """How long recovery takes at most.
+    """Upper limits of the deferral.
 
     Attributes:
         tell: Seconds from the start to ``Step.TELL``; 0 if no peer keeps our routes for
@@ -135,7 +135,7 @@ class Caps:
 
 
 class Progress(NamedTuple):
-    """How far a recovery is.
+    """The progress of a deferral.
 
     Attributes:
         waiting_count: Peers that are waited for.
@@ -149,7 +149,7 @@ class Progress(NamedTuple):
 
 
 class Recovery:
-    """The recovery of some families.
+    """The deferral of some families.
 
     Args:
         families: Which.

@@ -1,4 +1,4 @@
-"""What we offer in OPEN, and what both OPENs agree on.
+"""What we offer in OPEN, and what both OPENs negotiate.
 
 Pure functions from settings and messages to values. What the peer's OPEN must satisfy
 depends on ours, and is judged here: expected AS, own identifier (RFC 6286), role
@@ -71,7 +71,7 @@ class RestartState:
 
 @dataclass(frozen=True, slots=True)
 class Negotiated:
-    """All that the session agreed on.
+    """All that the session negotiated.
 
     Attributes:
         local_as: Ours, as sent.
@@ -131,7 +131,7 @@ def offer(
     hostname: str = "",
     left_out: frozenset[int] = frozenset(),
 ) -> OpenMessage:
-    """Return the OPEN that ``settings`` ask for.
+    """Return the OPEN for ``settings``.
 
     Args:
         settings: Of the peer.
@@ -237,7 +237,7 @@ _NEEDED: Final = frozenset(
 
 
 def without(caps: Capabilities, codes: frozenset[int]) -> Capabilities:
-    """Return ``caps`` with the capabilities of ``codes`` absent."""
+    """Return ``caps`` without the capabilities of ``codes``."""
     fields = {name: getattr(_ABSENT, name) for c, name in _FIELDS.items() if c in codes}
     return replace(caps, **fields)
 
@@ -266,7 +266,7 @@ def rejected_capabilities(notification: Notification) -> frozenset[int]:
 def negotiate(
     settings: PeerSettings, local: OpenMessage, peer: OpenMessage
 ) -> Negotiated:
-    """Return what ``local`` (sent) and ``peer`` (received) agree on.
+    """Return what ``local`` (sent) and ``peer`` (received) negotiate.
 
     Raises:
         NotifyError: 2/2 not the expected AS, 2/3 our own identifier on iBGP, 2/11 roles

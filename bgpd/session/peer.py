@@ -82,7 +82,7 @@ class PeerSession(SessionFacts):
     # -- drains -------------------------------------------------------------------------
 
     def events(self) -> list[SessionEvent]:
-        """Return what happened since the last call, in order."""
+        """Return the events since the last call, in order."""
         drained = self._outbox[:]
         self._outbox.clear()
         return drained
@@ -94,7 +94,7 @@ class PeerSession(SessionFacts):
     # -- inputs from above --------------------------------------------------------------
 
     def start(self, now: float) -> None:
-        """Want a session; no effect when one is wanted already."""
+        """Start the session; no effect if it is started."""
         if self._connections.is_started:
             return
         self._connections.is_started = True
@@ -109,7 +109,7 @@ class PeerSession(SessionFacts):
         *,
         hard: bool = False,
     ) -> None:
-        """Want no session: a Cease goes out where an OPEN did.
+        """Stop the session; send a Cease if we have sent an OPEN.
 
         Args:
             now: Monotonic seconds.
@@ -127,11 +127,11 @@ class PeerSession(SessionFacts):
         self._settle(now)
 
     def try_afresh(self, now: float) -> None:
-        """Forget failures, and try at once: other settings may be the cure."""
+        """Forget failures and try at once: new settings may be the cure."""
         self._connections.try_afresh(now)
 
     def notify(self, error: NotifyError, now: float) -> None:
-        """End the established session by ``error``: an UPDATE was bad, or a limit is hit."""
+        """End the established session with ``error``: an UPDATE is malformed, or a limit exceeded."""
         connection = self._connections.established
         if connection is None:
             return
@@ -148,7 +148,7 @@ class PeerSession(SessionFacts):
             self._connections.established.restart_keepalive(now)
 
     def note_send_blocked(self, since: float) -> None:
-        """The peer takes nothing since then: the send hold timer runs (RFC 9687)."""
+        """Start the send hold timer: the peer reads nothing since then (RFC 9687)."""
         if self._connections.established is not None:
             self._connections.established.start_send_hold(since)
 
@@ -171,7 +171,7 @@ class PeerSession(SessionFacts):
         is_outgoing: bool,
         key_number: int = 0,
     ) -> None:
-        """A TCP connection stands: ours (after ``Connect``), or one the peer opened.
+        """Report a new TCP connection: ours (after ``Connect``) or the peer's.
 
         ``key_number`` tells which of the peer's MD5 keys signed it, counted by changes.
         """
@@ -194,7 +194,7 @@ class PeerSession(SessionFacts):
         self._settle(now)
 
     def connect_failed(self, reason: str, now: float) -> None:
-        """The attempt asked for by ``Connect`` failed; a late answer has no effect."""
+        """Report that the attempt of ``Connect`` failed; a late answer has no effect."""
         connection = self._connections.outgoing
         if connection.is_wanted:
             connection.lose()
@@ -205,7 +205,7 @@ class PeerSession(SessionFacts):
             self._settle(now)
 
     def connection_lost(self, conn_id: int, reason: str, now: float) -> None:
-        """TCP ended, by the peer or by an error; unknown connections are ignored."""
+        """Report the end of a TCP connection; unknown connections are ignored."""
         connection = self._connections.find(conn_id)
         if connection is not None:
             connection.lose()
@@ -216,7 +216,7 @@ class PeerSession(SessionFacts):
             self._settle(now)
 
     def must_listen_first(self, now: float) -> bool:
-        """Whether something is due that octets of the peer would put off."""
+        """Whether something is due that unread octets of the peer would postpone."""
         return self._connections.judges_silence(now)
 
     def handle_timer(self, now: float, *, has_unread: bool = False) -> None:
@@ -258,17 +258,17 @@ class PeerSession(SessionFacts):
         self._settle(now)
 
     def say_alive(self, now: float) -> None:
-        """Let a KEEPALIVE be due at once, where the session has any (RFC 4271 4.4)."""
+        """Make a KEEPALIVE due at once, if the session has any (RFC 4271 4.4)."""
         connection = self._connections.established
         if connection is not None and Timer.KEEPALIVE in connection.timers:
             connection.timers[Timer.KEEPALIVE] = now
 
     def try_now(self, now: float) -> bool:
-        """Connect at once if the peer is waited for: its way may be back."""
+        """Connect at once if we wait for the peer: its route may be back."""
         return self._connections.try_now(now)
 
     def receive_data(self, conn_id: int, data: bytes, now: float) -> None:
-        """Take octets of a connection; those of one that was dropped are ignored."""
+        """Process octets of a connection; ignore those of a dropped one."""
         connection = self._connections.find(conn_id)
         if connection is None:
             return
@@ -279,7 +279,7 @@ class PeerSession(SessionFacts):
     def receive_updates(
         self, conn_id: int, data: bytes, now: float
     ) -> list[bytes] | None:
-        """Take octets as ``receive_data`` does, the short way where that is possible.
+        """Process octets as ``receive_data`` does, by the fast path if possible.
 
         Returns:
             The bodies of UPDATEs, where the session is established and nothing came but
@@ -353,7 +353,7 @@ class PeerSession(SessionFacts):
                 break
 
     def _wait_with(self, waiting: Waiting, messages: list[tuple[int, bytes]]) -> None:
-        """Let messages wait behind an OPEN: they are there, and counted, already."""
+        """Queue messages behind a waiting OPEN: they have arrived and are counted."""
         self._count(messages)
         waiting.messages += messages
 
@@ -446,7 +446,7 @@ class PeerSession(SessionFacts):
             self._connections.settle(now)
 
     def _replay(self, connection: Connection, waiting: Waiting, now: float) -> None:
-        """Take what has waited."""
+        """Process what has waited."""
         (_, opened), *others = waiting.messages
         self._judge_open(connection, opened, now)
         if connection.conn_id == waiting.conn_id:  # else it was dropped

@@ -1,4 +1,4 @@
-"""Which range an address falls to, and what its neighbours are configured to be. Pure."""
+"""Which range an address falls to, and the settings of its neighbours. Pure."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -10,7 +10,7 @@ from bgpd.session.zones import split_zone
 
 
 def neighbour_settings(chosen: RangeSettings, address: str) -> PeerSettings:
-    """Return the settings of a range's neighbour that connects by itself."""
+    """Return the settings of a dynamic neighbour."""
     return replace(chosen.template, name=address, remote_addr=address, is_passive=True)
 
 
@@ -59,7 +59,7 @@ class RangeTable(Mapping[str, RangeSettings]):
         return len(self._ranges)
 
     def set(self, settings: RangeSettings) -> None:
-        """Have a range, in the place of one of the same name."""
+        """Add a range, or replace the one with the same name."""
         before = self._ranges.get(settings.name)
         if before is not None and before.prefix != settings.prefix:
             self.remove(settings.name)
@@ -73,7 +73,7 @@ class RangeTable(Mapping[str, RangeSettings]):
         members[settings.name] = settings
 
     def remove(self, name: str) -> RangeSettings:
-        """Have a range no longer; return it.
+        """Remove a range and return it.
 
         Raises:
             KeyError: There is none.

@@ -1,4 +1,4 @@
-"""What a received ROUTE-REFRESH asks for (RFC 2918, RFC 7313)."""
+"""The meaning of a received ROUTE-REFRESH (RFC 2918, RFC 7313)."""
 
 from bgpd.session.events import RefreshReceived
 from bgpd.session.negotiation import Negotiated
@@ -6,7 +6,7 @@ from bgpd.wire.route_refresh import decode_route_refresh
 
 
 def refresh_of(body: bytes, negotiated: Negotiated) -> RefreshReceived | None:
-    """Return what the peer asks for or marks; ``None`` where it is to be ignored.
+    """Return what the peer requests or marks; ``None`` to ignore it.
 
     Raises:
         NotifyError: RFC 7313 5: the length is wrong.

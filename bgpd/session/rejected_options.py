@@ -1,4 +1,4 @@
-"""What a peer did not take of our OPEN, and what the next one has instead.
+"""What a peer rejected in our OPEN, and what the next one has instead.
 
 A peer refuses capabilities (RFC 5492 3), or the AS number that it knows us by no more or not
 yet: Bad Peer AS (RFC 4271 6.2). Where we have another number for it
@@ -26,7 +26,7 @@ _BAD_PEER_AS: Final = (ErrorCode.OPEN, OpenSubcode.BAD_PEER_AS)
 
 
 class RejectedOptions:
-    """What one peer refused.
+    """What one peer rejected.
 
     Attributes:
         left_out: Capabilities, for the next OPEN.
@@ -41,7 +41,7 @@ class RejectedOptions:
         self._is_other_as = False
 
     def follow(self, old: PeerSettings, new: PeerSettings) -> None:
-        """Begin with ``local_as`` again where other settings have other numbers."""
+        """Start with ``local_as`` again if new settings have other numbers."""
         if (old.local_as, old.other_as) != (new.local_as, new.other_as):
             self._is_other_as = False
 
@@ -113,7 +113,7 @@ class RejectedOptions:
 
 
 def under(settings: PeerSettings, asn: int) -> PeerSettings:
-    """Return settings as they are while ``asn`` is our AS on the session; 0 is no other."""
+    """Return the settings with ``asn`` as our AS on the session; 0 changes nothing."""
     if asn in (0, settings.local_as):
         return settings
     return replace(settings, local_as=asn)

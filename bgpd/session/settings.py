@@ -1,4 +1,4 @@
-"""What one peer is configured to be: the core's own type, free of any file format.
+"""The settings of one peer: the core's own type, independent of any file format.
 
 Configuration and datastore are both turned into these values; a difference between two of
 them decides what a reload costs (``ChangeCost``, by ``LIVE`` and ``REFRESHES``). Addresses are canonical text,
@@ -15,7 +15,7 @@ from rib.policy import PrefixMatch
 
 
 class NextHopMode(Enum):
-    """What is done to NEXT_HOP when a route is sent to the peer."""
+    """What happens to NEXT_HOP when a route is sent to the peer."""
 
     AUTO = "auto"  # RFC 4271 5.1.3: kept on iBGP, self on eBGP
     SELF = "self"  # but for routes of iBGP peers that go to iBGP peers: RFC 4456 10
@@ -52,7 +52,7 @@ class AddPathMode(Enum):
 
 
 class LimitAction(Enum):
-    """What follows when a peer has more prefixes than a limit allows."""
+    """What to do when a peer has more prefixes than a limit allows."""
 
     WARN = "warn"
     BLOCK = "block"  # further routes are not taken in
@@ -224,7 +224,7 @@ class PeerSettings:
     description: str = ""
 
     def accepts_as(self, asn: int) -> bool:
-        """Return whether the peer may be of an AS."""
+        """Return whether the peer may have this AS."""
         if self.remote_as_class is not AsClass.LISTED:
             is_ours = asn == self.local_as
             return is_ours is (self.remote_as_class is AsClass.INTERNAL)
@@ -234,7 +234,7 @@ class PeerSettings:
 
     @property
     def is_internal(self) -> bool | None:
-        """Whether the peer is of our AS; ``None`` where only its OPEN can tell."""
+        """Whether the peer is in our AS; ``None`` if only its OPEN can tell."""
         if self.remote_as_class is not AsClass.LISTED:
             return self.remote_as_class is AsClass.INTERNAL
         if not self.accepts_as(self.local_as):

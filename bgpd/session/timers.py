@@ -37,7 +37,7 @@ STABLE_TIME: Final = (
 
 @unique
 class Timer(IntEnum):
-    """What may run on a connection."""
+    """The timers of a connection."""
 
     CONNECT_RETRY = 1
     HOLD = 2
@@ -89,7 +89,7 @@ def connect_retry_interval(
 def idle_hold_interval(
     failures: int, rng: Random, first: float = 0, longest: float = 0
 ) -> float:
-    """Return seconds in Idle after ``failures`` in a row; none after an orderly end.
+    """Return seconds in Idle after ``failures`` in a row; 0 after an orderly end.
 
     Args:
         failures: How many.

@@ -16,7 +16,7 @@ def split_zone(text: str) -> tuple[str, str]:
 
 
 def with_zone(text: str, zone: str) -> str:
-    """Return a link-local address or prefix in a zone; any other, or with one, as it is.
+    """Add a zone to a link-local address or prefix; return any other unchanged.
 
     Args:
         text: Canonical text of an address or prefix.

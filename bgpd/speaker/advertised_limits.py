@@ -1,4 +1,4 @@
-"""Watches how many routes peers with a limit are advertised (``max_advertised``).
+"""Limits how many routes are advertised to a peer (``max_advertised``).
 
 Nothing beyond a limit leaves, whatever its action, ``warn`` apart: the update group sees to
 that (``reflector.advertised_limit``). Here, every second and for those groups alone, what was
@@ -21,7 +21,7 @@ LOOK: Final = 1.0  # seconds between looks; microseconds for each peer that has 
 
 
 class AdvertisedLimits:
-    """Looks from its creation until ``close``.
+    """Runs checks from its creation until ``close``.
 
     Args:
         context: Whose tables they are.
@@ -34,7 +34,7 @@ class AdvertisedLimits:
         self._timer: asyncio.TimerHandle = context.loop.call_later(LOOK, self._look)
 
     def close(self) -> None:
-        """Look no more."""
+        """Stop checking."""
         self._timer.cancel()
 
     def _look(self) -> None:

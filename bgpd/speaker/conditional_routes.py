@@ -1,4 +1,4 @@
-"""Routes of our own that are announced only while there are others: aggregates, defaults.
+"""Our own routes that depend on others: aggregates and default routes.
 
 A condition holds while the table has a usable route among its prefixes. What is announced
 on a condition itself does not count, so that no two of these keep each other. Which those
@@ -29,7 +29,7 @@ _Key = tuple[Family, Nlri]
 
 
 class Conditional(NamedTuple):
-    """A route of our own with its condition.
+    """One of our routes with its condition.
 
     Attributes:
         attributes: As peers see them before export policy.
@@ -47,7 +47,7 @@ class Conditional(NamedTuple):
 
 
 class _Watch:
-    """A condition, and the prefixes that it rests on.
+    """A condition, and the prefixes that it depends on.
 
     Attributes:
         when: One of these must be there; ``None`` where nothing is asked.
@@ -64,7 +64,7 @@ class _Watch:
         self._matchers: dict[int, PrefixMatcher] = {}
 
     def meant(self, family: Family, nlris: Iterable[Nlri]) -> Sequence[Nlri]:
-        """Return those of some prefixes that the condition is about."""
+        """Return the prefixes, of those given, that matter to the condition."""
         when = self.when
         if when is None:
             return ()
@@ -79,7 +79,7 @@ class _Watch:
 
 
 class _RouteWatch(_Watch):
-    """A route that is announced on a condition."""
+    """A route that is originated on a condition."""
 
     def __init__(self, key: _Key, route: Conditional) -> None:
         super().__init__(route.when)
@@ -104,7 +104,7 @@ class _Watching:
 
 
 class ConditionalRoutes:
-    """Announces and withdraws such routes as the tables change.
+    """Originates and withdraws such routes as the tables change.
 
     Args:
         speaker: Whose they are.
@@ -117,7 +117,7 @@ class ConditionalRoutes:
         self._is_listening = False
 
     def follow(self, wanted: Mapping[_Key, Conditional]) -> None:
-        """Want these and no others."""
+        """Replace the conditional routes."""
         self._listen(is_needed=bool(wanted))
         for key in self._watches.keys() - wanted.keys():
             self._end(self._watches.pop(key))
@@ -132,7 +132,7 @@ class ConditionalRoutes:
         self._hide()
 
     def follow_defaults(self, wanted: Collection[PrefixMatch]) -> None:
-        """Look for these conditions of ``default_originate`` and no others.
+        """Replace the conditions of ``default_originate``.
 
         To be called before peers begin to go by them, so that what is met already is known.
         """
@@ -161,7 +161,7 @@ class ConditionalRoutes:
             self._speaker.jobs.begin(self._scan(watch))
 
     def _scan(self, watch: _Watch) -> Iterator[None]:
-        """Find what is there already; changes meanwhile come by themselves."""
+        """Scan the table once; changes meanwhile arrive separately."""
         for family, tables in self._speaker.tables.items():
             table = tables.loc_rib.table
             nlris = list(table)
@@ -174,7 +174,7 @@ class ConditionalRoutes:
                 yield
 
     def routes_changed(self, family: Family, changes: Sequence[Change]) -> None:
-        """Look whether conditions hold that these changes are about."""
+        """Check the conditions that these changes affect."""
         table = self._speaker.tables[family].loc_rib.table
         own = {nlri for of, nlri in self._watches if of == family}
         for watch in (*self._watches.values(), *self._of_defaults.values()):

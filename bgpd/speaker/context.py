@@ -1,4 +1,4 @@
-"""What every part of a speaker stands on: clock, tables, and who we are.
+"""What all parts of a speaker share: clock, tables and our identity.
 
 Arrows in this room go one way. This value is the lowest; on it stand what one session is
 judged and told by (``import_context``, ``export_context``), the peer, the parts that go over
@@ -29,7 +29,7 @@ DEFAULT_STALE_PATH_TIME: Final = 360.0  # seconds; BIRD's and FRR's default
 
 @dataclass(slots=True)
 class SpeakerContext:
-    """The shared ground of one speaker's parts; it knows no peers.
+    """What one speaker's parts share; it knows no peers.
 
     Attributes:
         loop: Sockets and time.

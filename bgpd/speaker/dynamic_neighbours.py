@@ -1,4 +1,4 @@
-"""The neighbours of ranges: who connects, and who was up before our restart.
+"""Dynamic neighbours: those that connect, and those that were up before our restart.
 
 A range waits for its neighbours to connect. After a restart that may take them minutes: one
 whose first attempt was refused tries again after its ConnectRetry time, 120 s with FRR and
@@ -46,7 +46,7 @@ def add_dynamic_neighbour(
 
 
 def has_room(neighbours: Neighbours, settings: RangeSettings) -> bool:
-    """Whether a range takes one more; who is sought in vain so far gives way."""
+    """Whether a range has room for one more; one that we still try to reach gives way."""
     if neighbours.range_sizes[settings.name] < settings.limit:
         return True
     if neighbours.now < neighbours.sought_until:
@@ -63,7 +63,7 @@ def seek(
     lost_at: float,
     done: Callable[[], None],
 ) -> Iterator[None]:
-    """Connect to the neighbours of ranges that were up, one a step.
+    """Connect to the dynamic neighbours that were up, one a step.
 
     Args:
         neighbours: Those that there are, and the ranges.

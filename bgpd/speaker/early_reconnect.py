@@ -1,4 +1,4 @@
-"""Tries peers at once when the way to them may be back, and not at the end of a back-off.
+"""Retries peers at once when the route to them may be back, before the back-off ends.
 
 A cable that is plugged in again, an address that returns, a route that is learned: each
 may be what hundreds of peers have waited for. They are tried a few at a time, and once more
@@ -36,7 +36,7 @@ _log = logging.getLogger(__name__)
 
 
 class EarlyReconnect:
-    """Watches the ways to a speaker's peers.
+    """Watches the routes to a speaker's peers.
 
     Args:
         speaker: Whose peers they are.
@@ -90,7 +90,7 @@ class EarlyReconnect:
             )
 
     def close(self) -> None:
-        """Watch and try no more."""
+        """Stop watching and retrying."""
         self._is_closed = True
         self._queue.clear()
         if self._look_timer is not None:
@@ -98,7 +98,7 @@ class EarlyReconnect:
         self._events.close()
 
     def opened(self, opened: Opened) -> None:
-        """Try those whose way may have opened, now and once more."""
+        """Try peers whose route may be back, now and once more."""
         if opened.is_any or opened.links or opened.gone:
             self._speaker.listener.follow_links()
         if opened.is_any or opened.gone:

@@ -114,7 +114,7 @@ def export_context(
 
 
 def _most_advertised(mine: FamilySettings) -> int:
-    """Return how many routes may leave: with ``warn`` any number."""
+    """Return how many routes may be advertised: with ``warn`` any number."""
     is_kept = mine.max_advertised_action is not LimitAction.WARN
     return mine.max_advertised if is_kept else 0
 

@@ -1,4 +1,4 @@
-"""What a speaker looks after now and then, so that months of peers leave nothing behind.
+"""Periodic housekeeping, so that months of churn leave nothing behind.
 
 Every few seconds, in slices beside all else: memos forget unused results, interned
 values without references go, next hops without a path are no longer tracked; and each
@@ -40,7 +40,7 @@ class Upkeep:
         self._handle = context.loop.call_later(INTERVAL, self._begin)
 
     def close(self) -> None:
-        """Begin no more rounds."""
+        """Stop housekeeping."""
         self._handle.cancel()
 
     def _begin(self) -> None:
@@ -58,7 +58,7 @@ class Upkeep:
             self._is_under_way = False
 
     def round(self, *, is_thorough: bool) -> Iterator[None]:
-        """Look after everything once, a slice for each step.
+        """Do one round, a slice for each step.
 
         Args:
             is_thorough: Look for unused outcomes of attribute blocks, too, where a peer

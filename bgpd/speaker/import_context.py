@@ -1,4 +1,4 @@
-"""What a peer's UPDATEs are read and judged by, from settings and session."""
+"""How a peer's UPDATEs are decoded and evaluated, from settings and session."""
 
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import LocalAsMode, PeerSettings
@@ -29,7 +29,7 @@ def attribute_context(
 
 
 def decoding_of(settings: PeerSettings) -> tuple[object, ...]:
-    """Return the settings that count while UPDATEs are decoded and may change live."""
+    """Return the settings for decoding UPDATEs that may change live."""
     return (
         settings.enforces_first_as,
         settings.allows_as_set,
@@ -46,7 +46,7 @@ def import_rules(
     *,
     is_ibgp: bool,
 ) -> ImportChecks:
-    """Return what decides whether a peer's routes come in.
+    """Return what decides whether a peer's routes are accepted.
 
     Args:
         context: Who we are.
@@ -86,6 +86,6 @@ def is_on_this_machine(context: SpeakerContext, address: str) -> bool:
 
 
 def hidden_as(context: SpeakerContext, settings: PeerSettings) -> int:
-    """Return our AS where a session has another in its place; 0 where it has not."""
+    """Return our AS if a session uses another in its place, else 0."""
     asn = context.numbers.asn
     return 0 if settings.local_as == asn else asn

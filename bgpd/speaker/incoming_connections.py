@@ -1,4 +1,4 @@
-"""Who connects to us, and what must hold for it as for a connection of our own.
+"""Incoming connections, which must meet the same conditions as our own.
 
 The kernel has checked the TCP MD5 key and keeps to the TTL. What it cannot know before it
 accepts is checked here: that the caller is a neighbour, and came to the very address that we
@@ -18,7 +18,7 @@ _log = logging.getLogger(__name__)
 
 
 class IncomingConnections:
-    """Gives connections to the neighbours who made them.
+    """Hands incoming connections to their neighbours.
 
     Args:
         neighbours: Those that there are, and the ranges.
@@ -33,7 +33,7 @@ class IncomingConnections:
         self._unknown_peers = UnknownSources()
 
     def answer(self, connection: Connection) -> None:
-        """Hand a connection to the neighbour who made it, or close it."""
+        """Hand a connection to its neighbour, or close it."""
         neighbours = self._neighbours
         local, remote = connection.address_pair()
         peer = neighbours.peers.get(remote)
@@ -65,7 +65,7 @@ class IncomingConnections:
         peer.driver.adopt(connection)
 
     def _refuse(self, connection: Connection, remote: str, reason: str) -> None:
-        """Close a stranger's connection; log it, but not each time it knocks."""
+        """Close a connection from an unknown source; do not log each of them."""
         connection.close()
         self.rejected_count += 1
         if self._unknown_peers.is_news(remote or "?", self._neighbours.now):

@@ -1,4 +1,4 @@
-"""What follows for a peer when its prefix limits change, or what keeps it within them.
+"""What to do for a peer when its prefix limits, or settings that affect them, change.
 
 ``bgpd.speaker.prefix_limits`` watches the limits of one session; here an operator changed the
 settings or a policy, and a peer that waits because of a limit may come back.
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 def retry(peer: Peer) -> None:
-    """End the rest of a peer whose session a limit ended: it may keep within it now."""
+    """Let a peer come back whose session a limit ended: it may be within the limit now."""
     if peer.negotiated is not None or peer.limits.exceeded is None:
         return
     if peer.limits.is_disabled:
@@ -41,7 +41,7 @@ def retry(peer: Peer) -> None:
 
 
 def follow(peer: Peer, before: PeerSettings) -> None:
-    """Follow changed settings that need no other session.
+    """Follow changed settings that need no new session.
 
     Raised limits admit blocked routes, lowered ones apply at once; a peer that is
     not up is tried at once if the cause of its failure may be gone.
@@ -79,7 +79,7 @@ def _ask_again(peer: Peer, family: Family) -> None:
 
 
 def lines(peers: Iterable[Peer]) -> Iterator[str]:
-    """Yield what limits keep out of a speaker, for people."""
+    """Yield warnings about what limits block."""
     for peer in peers:
         name, limit = peer.settings.name, peer.limits.exceeded
         if peer.limits.is_disabled and limit is not None:

@@ -1,4 +1,4 @@
-"""What we are as a next hop on each session, and what follows when our addresses change.
+"""Our own next hop on each session, and what to do when our addresses change.
 
 A session over IPv4 that carries IPv6 names an IPv6 address of the same interface, and the
 other way round. That address may be renumbered, deprecated or come later than the session:
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class OwnAddresses:
-    """Chooses next hops among our addresses.
+    """Chooses our next hops among our addresses.
 
     Args:
         follow: Called when a choice has come to something else: the sessions concerned
@@ -45,7 +45,7 @@ class OwnAddresses:
         self._link_locals: dict[str, bytes] = {}
 
     def start(self) -> None:
-        """Follow the kernel's addresses from now on; what it refuses is logged."""
+        """Follow the kernel's addresses from now on; log a failure."""
         try:
             self._table.start()
         except (FibError, OSError) as error:
@@ -55,13 +55,13 @@ class OwnAddresses:
             )
 
     def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following."""
         self._table.close()
 
     def next_hop(
         self, family: Family, local_addr: str, own: Collection[bytes]
     ) -> bytes:
-        """Return what we are as a next hop of ``family`` on a session from ``local_addr``.
+        """Return our next hop for ``family`` on a session from ``local_addr``.
 
         A session over the other address family takes the node's own address of this one,
         else an address of the same interface; without one, routes that need it
@@ -121,7 +121,7 @@ class OwnAddresses:
     # -- when they change ---------------------------------------------------------------
 
     def _changed(self) -> None:
-        """Choose again; let the sessions follow if that comes to something else."""
+        """Choose again; make the sessions follow if the result differs."""
         has_changed = False
         for (local, wanted), before in [*self._siblings.items()]:
             now = self._choose_sibling(local, wanted)
@@ -144,7 +144,7 @@ class OwnAddresses:
 
 
 def zone_of(remote_addr: str, negotiated: Negotiated) -> str:
-    """Return the device that a neighbour is next door on; empty where it is not.
+    """Return the interface of a directly connected neighbour; empty for any other.
 
     Link-local next hops mean that link (RFC 2545 3, RFC 4007). It is not asked for where
     a session carries no IPv6 next hops.
@@ -166,7 +166,7 @@ def zone_of(remote_addr: str, negotiated: Negotiated) -> str:
 
 
 def with_link_local(local: bytes, link_local: bytes) -> bytes:
-    """Return the next hop field of ourselves (RFC 2545 3).
+    """Return our next-hop field (RFC 2545 3).
 
     Args:
         local: Our address, 4 or 16 octets.

@@ -1,4 +1,4 @@
-"""The AS numbers and cluster ids that are this speaker's: a route through one is a loop."""
+"""This speaker's AS numbers and cluster IDs: a route through one of them is a loop."""
 
 from collections import Counter
 from collections.abc import Iterable
@@ -28,7 +28,7 @@ class OwnNumbers:
 
     @property
     def asns(self) -> frozenset[int]:
-        """Return each AS number once, those of single sessions (``local_as``) too."""
+        """Return each AS number once, including those of single sessions (``local_as``)."""
         return frozenset((self.asn, *self._asns)) - {0}
 
     def cluster_id_of(self, settings: PeerSettings) -> int:
@@ -37,7 +37,7 @@ class OwnNumbers:
         return int.from_bytes(parse_address(text), "big") if text else self.cluster_id
 
     def note(self, old: PeerSettings | None, new: PeerSettings | None) -> None:
-        """Count a peer that comes, changes or goes; cluster ids are towards clients only.
+        """Count a peer that comes, changes or goes; only clients have cluster IDs.
 
         Raises:
             ValueError: The new one's cluster id is none; nothing has changed.

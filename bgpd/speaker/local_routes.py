@@ -1,4 +1,4 @@
-"""Routes of our own, and those among them that are kept out: no unicast destinations.
+"""Our own routes, without those that are not unicast destinations.
 
 The file, a cluster's objects and the kernel may all name such a prefix. It is announced to
 no peer and delays nothing else, and it is back as soon as it is allowed.
@@ -28,7 +28,7 @@ _Key = tuple[Source, Family, Nlri]
 
 
 class _Announcement(NamedTuple):
-    """How a prefix would be announced."""
+    """How a prefix would be originated."""
 
     attributes: PathAttributes
     next_hop: NextHop | None
@@ -36,7 +36,7 @@ class _Announcement(NamedTuple):
 
 
 class LocalRoutes:
-    """Announces and withdraws what a speaker originates itself.
+    """Originates and withdraws a speaker's own routes.
 
     Args:
         context: Whose routes they are.
@@ -62,7 +62,7 @@ class LocalRoutes:
         *,
         weight: int | None = None,
     ) -> None:
-        """Announce prefixes of our own, or change their attributes.
+        """Originate prefixes, or change their attributes.
 
         Args:
             family: Of the prefixes.
@@ -89,7 +89,7 @@ class LocalRoutes:
     def withdraw(
         self, family: Family, nlris: Iterable[Nlri], source: Source | None = None
     ) -> None:
-        """Announce prefixes of our own no longer."""
+        """Withdraw our own prefixes."""
         gone, tables = list(nlris), self._context.tables[family]
         source = source or self.source
         self._forget(source, family, gone)
@@ -105,7 +105,7 @@ class LocalRoutes:
         *,
         weight: int | None,
     ) -> list[Nlri]:
-        """Return what may be announced; the rest is kept, with how it would be."""
+        """Return what may be originated; keep the rest, with its attributes."""
         allowed = self._context.allows_reserved
         good, others = divide(nlris, family.afi, allows_reserved=allowed)
         for why, members in others.items():
@@ -129,13 +129,13 @@ class LocalRoutes:
             _log.warning("%s", line, extra=extra)
 
     def _forget(self, source: Source, family: Family, nlris: Iterable[Nlri]) -> None:
-        """Prefixes of a source are not to be announced any more."""
+        """Forget prefixes that a source no longer originates."""
         if self._kept:
             for nlri in nlris:
                 self._kept.pop((source, family, nlri), None)
 
     def allow_reserved(self, *, is_allowed: bool) -> None:
-        """Use 240.0.0.0/4 as unicast, or no longer; all routes there follow, live."""
+        """Allow or forbid 240.0.0.0/4 as unicast; all routes there follow, live."""
         if is_allowed == self._context.allows_reserved:
             return
         self._context.allows_reserved = is_allowed
@@ -167,7 +167,7 @@ class LocalRoutes:
                         self._keep(source, IPV4_UNICAST, [nlri], why, told)
 
     def warnings(self) -> list[str]:
-        """Return a line for each kind of prefix that is kept out."""
+        """Return a warning for each kind of prefix that is not originated."""
         kinds: dict[tuple[str, Family, NotUnicast], list[Nlri]] = {}
         for (source, family, nlri), (why, _) in self._kept.items():
             kinds.setdefault((source.name, family, why), []).append(nlri)

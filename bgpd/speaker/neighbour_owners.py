@@ -1,4 +1,4 @@
-"""Who has which neighbour, and what is counted and demanded on whose behalf.
+"""Which range owns which neighbour, and what is counted and set up for it.
 
 A configured peer has a TCP MD5 key, a cluster id and AS numbers of its own. The neighbours
 of a range share those of its template, which count once however many neighbours there are.
@@ -14,7 +14,7 @@ from bgpd.speaker.peer import Peer
 
 
 class Owners:
-    """The ranges, and what neighbours and ranges bring with them.
+    """The ranges, and the keys and numbers of neighbours and ranges.
 
     Args:
         ours: The numbers that are ours by what is configured.
@@ -32,7 +32,7 @@ class Owners:
         self._set_key = set_key
 
     def set_range(self, settings: RangeSettings) -> None:
-        """Have a range, or have it with other settings; its prefix is the same."""
+        """Add a range, or change its settings but not its prefix."""
         before = self.ranges.get(settings.name)
         former = None if before is None else before.template
         self._ours.note(former, settings.template)
@@ -42,14 +42,14 @@ class Owners:
             self._set_key(settings.prefix, key)
 
     def remove_range(self, name: str) -> None:
-        """Have a range no longer."""
+        """Remove a range."""
         settings = self.ranges.remove(name)
         self._ours.note(settings.template, None)
         if settings.template.password:
             self._set_key(settings.prefix, "")
 
     def move(self, peer: Peer, settings: PeerSettings, range_name: str) -> None:
-        """Account for a neighbour whose settings change, or who has it.
+        """Account for a neighbour whose settings or owner change.
 
         Raises:
             ValueError: Of the new settings; nothing has changed.
@@ -84,7 +84,7 @@ class Owners:
                 self._set_key(peer.settings.remote_addr, "")
 
     def count(self, range_name: str, change: int) -> None:
-        """Count neighbours that a range gets or loses; those of no range do not count."""
+        """Count neighbours that a range gets or loses; configured ones do not count."""
         if range_name:
             self.sizes[range_name] += change
             if not self.sizes[range_name]:

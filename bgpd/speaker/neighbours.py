@@ -1,4 +1,4 @@
-"""All neighbours of a speaker: configured ones, those of ranges, and the ranges.
+"""All neighbours of a speaker: configured ones, dynamic ones, and the ranges.
 
 They come, change and go here. What a change costs a session was found before
 (``bgpd.config.diff``); this carries it out.
@@ -28,7 +28,7 @@ _log = logging.getLogger(__name__)
 
 
 class Neighbours:
-    """Makes peers, changes them, and lets them go.
+    """Creates, changes and removes peers.
 
     Args:
         context: What they stand on.
@@ -75,7 +75,7 @@ class Neighbours:
 
     @property
     def ranges(self) -> RangeTable:
-        """Whose neighbours may connect, by name."""
+        """Ranges from which neighbours may connect, by name."""
         return self._owners.ranges
 
     @property
@@ -84,7 +84,7 @@ class Neighbours:
         return self._owners.sizes
 
     def templates(self) -> Iterator[PeerSettings]:
-        """Yield the settings that count for all peers; dynamic ones have their range's."""
+        """Yield the settings of all peers; dynamic ones use those of their range."""
         for peer in self._peers.values():
             if not peer.range_name:
                 yield peer.settings
@@ -94,7 +94,7 @@ class Neighbours:
     # -- they come ----------------------------------------------------------------------
 
     def add(self, settings: PeerSettings) -> Peer:
-        """Configure a neighbour and let its session come up."""
+        """Configure a neighbour and start its session."""
         peer = self.make(settings)
         if settings.password:
             self._set_key(settings.remote_addr, settings.password)
@@ -174,12 +174,12 @@ class Neighbours:
         limit_changes.follow(peer, before)
 
     def set_restart(self, restart: RestartState) -> None:
-        """Say what the next OPENs tell of our own restart (RFC 4724 4.1)."""
+        """Set what the next OPENs say about our own restart (RFC 4724 4.1)."""
         self._context.restart = restart
         each(Peer.note_restart, self._peers.values(), "restart state of a peer")
 
     def take_router_id(self) -> Iterator[None]:
-        """Reset sessions whose OPEN had another router id than ours now, one a step."""
+        """Reset sessions whose OPEN had a former router ID, one a step."""
         number = self._context.router_id
         for peer in tuple(self._peers.values()):
             session = peer.driver.session
@@ -208,7 +208,7 @@ class Neighbours:
         self._shared.may_have_changed()
 
     def discard(self, address: str) -> None:
-        """Forget a neighbour that could not be had as a whole."""
+        """Remove a neighbour whose setup failed."""
         peer = self._peers.pop(address, None)
         if peer is not None:
             self._owners.remove(peer, has_key=False)

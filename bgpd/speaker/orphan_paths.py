@@ -23,7 +23,7 @@ _log = logging.getLogger(__name__)
 
 
 class OrphanPaths:
-    """Looks after one speaker's tables.
+    """Checks one speaker's tables.
 
     Args:
         context: Whose they are.
@@ -42,11 +42,11 @@ class OrphanPaths:
 
     @property
     def count(self) -> int:
-        """Paths that are left over."""
+        """Number of orphan paths."""
         return sum(self.found.values())
 
     def warnings(self) -> list[str]:
-        """Return a line for each of those whose paths are left over."""
+        """Return a warning for each source with orphan paths."""
         return [
             f"{source.name}: removing {count} orphan paths of {family} "
             "(no session keeps them)"
@@ -54,7 +54,7 @@ class OrphanPaths:
         ]
 
     def look(self) -> None:
-        """Compare what is held with who may hold it; some 0.5 us for each peer."""
+        """Compare the paths with their possible sources; some 0.5 us for each peer."""
         before, self._suspects = self._suspects, self._without_reason()
         found = {
             place: count

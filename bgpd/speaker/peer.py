@@ -1,4 +1,4 @@
-"""One neighbour in the speaker: what its session says becomes changes of the tables.
+"""One neighbour in the speaker: turns the events of its session into changes of the tables.
 
 ``PeerDriver`` has its sockets and session, ``PeerImports`` what it has sent, ``PeerExports``
 what it is advertised. Here these are told of the session's coming and going, and it is
@@ -42,7 +42,7 @@ _log = logging.getLogger(__name__)
 
 
 class PeerOwner(Protocol):
-    """Who has all peers, and hears of one what concerns others (``Neighbours``)."""
+    """The owner of all peers, which hears from one what concerns others (``Neighbours``)."""
 
     def session_changed(self, peer: "Peer") -> None:
         """A session came up or went down."""
@@ -104,7 +104,7 @@ class Peer:
 
     @property
     def in_force(self) -> PeerSettings:
-        """The settings as the session has them: our AS may be another one there."""
+        """The settings as the session uses them: our AS may differ there."""
         return self.driver.session.offered
 
     @property
@@ -114,7 +114,7 @@ class Peer:
 
     @property
     def stale_family_count(self) -> int:
-        """Families whose routes outlived the session and wait for the peer."""
+        """Families whose stale routes wait for the peer."""
         return len(self.imports.stale)
 
     # -- what the session says (``PeerHandler``) ----------------------------------------
@@ -141,7 +141,7 @@ class Peer:
 
     # hot: per chunk
     def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
-        """Take UPDATEs in and pass their changes on; a fault on the way is raised then."""
+        """Process UPDATEs and pass their changes on; then raise any internal error."""
         taken = self.imports.take(bodies)
         if taken is None:
             return None
@@ -165,7 +165,7 @@ class Peer:
             self.exports.refresh(event.family, self.negotiated)
 
     def session_down(self, event: SessionDown) -> None:
-        """Let go of the peer's routes, or keep them as stale for its restart time."""
+        """Remove the peer's routes, or keep them as stale for its restart time."""
         negotiated, self.negotiated = self.negotiated, None
         self.imports.close(event.kept_families, negotiated)
         _log.warning("%s: session down: %s", label(self.settings), event.reason)
@@ -192,11 +192,11 @@ class Peer:
         self._owner.forget_dynamic(self)
 
     def writing_paused(self) -> None:
-        """Let update groups note changes for the peer: its socket is full."""
+        """Make update groups note changes for the peer: its socket is full."""
         self.exports.writing_paused(self.ribs_in)
 
     def writing_resumed(self) -> None:
-        """Let update groups send the peer what they noted."""
+        """Make update groups send the peer what they noted."""
         self.exports.writing_resumed(self.ribs_in)
 
     # -- what its routes say (``ImportsOwner``) -----------------------------------------
@@ -216,12 +216,12 @@ class Peer:
     # -- what the speaker wants ---------------------------------------------------------
 
     def resume(self, lost: float, now: float) -> None:
-        """Leave a standstill out of all that is measured (``bgpd.speaker.stall_recovery``)."""
+        """Leave a stall out of all measured times (``bgpd.speaker.stall_recovery``)."""
         self.driver.resume(lost, now)
         self.imports.resume(lost)
 
     def note_restart(self) -> None:
-        """Say what the peer's next OPEN tells of our own restart.
+        """Set what the peer's next OPEN says about our own restart.
 
         One that had a session with this very process has lost nothing by its start.
         """
@@ -231,7 +231,7 @@ class Peer:
         session.restart = restart
 
     def enable(self) -> None:
-        """Let a session come up, whatever kept it from that."""
+        """Let a session come up, whatever held it down."""
         self.is_held = False
         self.limits.begin()
         self.driver.start()
@@ -244,7 +244,7 @@ class Peer:
             self.enable()
 
     def decode_again(self) -> None:
-        """Follow settings that count while UPDATEs are decoded.
+        """Follow changed settings for decoding UPDATEs.
 
         Routes that were filtered there are not kept: ask the peer for them, or reset
         the session.
@@ -263,7 +263,7 @@ class Peer:
             self.exports.move(self.negotiated)
 
     def ask_refresh(self, families: Iterable[Family]) -> bool:
-        """Ask the peer for its routes again; false where it cannot (RFC 2918)."""
+        """Ask the peer for its routes again; return false if it cannot (RFC 2918)."""
         if self.negotiated is None or not self.negotiated.has_route_refresh:
             return False
         for family in families:
@@ -281,7 +281,7 @@ class Peer:
         self.driver.abandon()
 
     def end(self, *, is_restart: bool, text: str) -> None:
-        """End the session since the daemon ends.
+        """End the session because the daemon stops.
 
         Args:
             is_restart: Say nothing where the peer keeps our routes (RFC 4724 4), or may

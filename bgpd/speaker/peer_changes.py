@@ -1,4 +1,4 @@
-"""From the peers that run to those that are wanted: step by step, a few at a time.
+"""From the running peers to the wanted ones: step by step, a few at a time.
 
 Thousands of peers come at once where a cluster's mesh is large, and each costs sockets and
 timers. So the steps are taken in slices, between which the loop serves the sessions that are
@@ -34,7 +34,7 @@ _log = logging.getLogger(__name__)
 
 
 class PeerChanges:
-    """Brings a speaker's configured peers to what is wanted.
+    """Brings a speaker's configured peers to the wanted state.
 
     Args:
         speaker: What runs.
@@ -53,7 +53,7 @@ class PeerChanges:
 
     @property
     def is_settled(self) -> bool:
-        """Whether what runs is what was wanted last."""
+        """Whether the wanted state is reached."""
         return self._steps is None
 
     def follow(self, wanted: Mapping[str, PeerSettings]) -> list[Step]:
@@ -173,7 +173,7 @@ class PeerChanges:
 def foresee(
     speaker: Speaker, steps: Sequence[Step], new: DaemonSettings
 ) -> Iterator[Step | None]:
-    """Yield the steps of a plan with what they cost the sessions that there are.
+    """Yield the steps of a plan with their cost for the existing sessions.
 
     ``None`` is a breath.
 
@@ -243,7 +243,7 @@ def _unexpected(error: Exception) -> Exception | None:
 
 
 class _Summary:
-    """What the log says of many steps: a line for each kind, not for each peer."""
+    """Log lines for many steps: one for each kind, not for each peer."""
 
     def __init__(self) -> None:
         self._counts: Counter[Change] = Counter()

@@ -1,4 +1,4 @@
-"""What one peer is advertised: its place in the update groups, and how tables know it.
+"""What is advertised to one peer: its place in the update groups, and its source in the tables.
 
 A peer is in one group for each family of its session. What the group shares is
 ``bgpd.speaker.export_context``; when that is another one, the peer moves.
@@ -42,7 +42,7 @@ class PeerExports:
     # -- how tables know the peer -------------------------------------------------------
 
     def is_another(self, negotiated: Negotiated) -> bool:
-        """Whether a new session's peer is not whom the tables know by this address.
+        """Whether the peer of a new session differs from the one that the tables know.
 
         Decisions that rested on the former one's identity are void then, and so are its
         stale routes.
@@ -54,7 +54,7 @@ class PeerExports:
         )
 
     def describe(self, negotiated: Negotiated) -> None:
-        """Let the tables know the peer of a new session."""
+        """Make the peer of a new session known to the tables."""
         settings = self._driver.session.settings
         facts = _facts(negotiated)
         address = parse_address(settings.remote_addr.partition("%")[0])
@@ -67,7 +67,7 @@ class PeerExports:
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
 
     def _reflect_as(self, *, is_ibgp: bool) -> None:
-        """Set what reflection asks of the sources; their routes follow what changed."""
+        """Set what reflection needs of the sources; their routes follow what changed."""
         settings = self._driver.session.settings
         is_client = settings.is_client and is_ibgp
         cluster_id = self._context.numbers.cluster_id_of(settings)
@@ -120,12 +120,12 @@ class PeerExports:
         )
 
     def writing_paused(self, families: Iterable[Family]) -> None:
-        """Let update groups note changes for the peer: its socket is full."""
+        """Make update groups note changes for the peer: its socket is full."""
         for family in families:
             self._context.tables[family].writing_paused(self._sources[family])
 
     def writing_resumed(self, families: Iterable[Family]) -> None:
-        """Let update groups send the peer what they noted."""
+        """Make update groups send the peer what they noted."""
         for family in families:
             self._context.tables[family].writing_resumed(self._sources[family])
 
@@ -137,6 +137,6 @@ class PeerExports:
 
 
 def _facts(negotiated: Negotiated) -> tuple[SourceKind, int, int]:
-    """Return what decisions about a peer's routes rest on."""
+    """Return what decisions about a peer's routes depend on."""
     kind = SourceKind.IBGP if negotiated.is_ibgp else SourceKind.EBGP
     return kind, negotiated.peer_router_id, negotiated.peer_as

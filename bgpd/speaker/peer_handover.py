@@ -1,4 +1,4 @@
-"""Whose a neighbour is: a configured peer's settings hold for it, or those of a range.
+"""The owner of a neighbour, whose settings apply: a configured peer or a range.
 
 An address may move from one to the other, or from range to range, while its session is up:
 a live neighbour is written down as a peer, or its line is taken out while a range covers it;
@@ -28,14 +28,14 @@ NO_RANGE: Final = "no range covers this address any more"
 
 
 def can_go_on(peer: Peer) -> bool:
-    """Whether a neighbour has something that a new owner could go on with."""
+    """Whether a neighbour has state that a new owner can continue with."""
     return peer.negotiated is not None or bool(peer.stale_family_count) or peer.is_held
 
 
 def heir(
     speaker: "Speaker", peer: Peer, ranges: RangeTable | None = None
 ) -> RangeSettings | None:
-    """Return the range that a neighbour falls to; ``None`` where it must go.
+    """Return the range that a neighbour falls to; ``None`` if it must go.
 
     Args:
         speaker: Who runs.
@@ -53,7 +53,7 @@ def heir(
 
 
 def settings_under(chosen: RangeSettings, peer: Peer) -> PeerSettings:
-    """Return a neighbour's settings under a range, whoever owned it before."""
+    """Return a neighbour's settings under a range, whatever its former owner."""
     settings = neighbour_settings(chosen, peer.settings.remote_addr)
     if not peer.range_name:
         return settings
@@ -66,7 +66,7 @@ def settings_under(chosen: RangeSettings, peer: Peer) -> PeerSettings:
 
 
 def change_of(peer: Peer, settings: PeerSettings) -> tuple[ChangeCost, tuple[str, ...]]:
-    """Return what other settings cost a neighbour whose owner changes, and what differs."""
+    """Return what new settings cost a neighbour whose owner changes, and what differs."""
     negotiated = peer.negotiated
     if negotiated is None:
         return handover_change(peer.settings, settings)
@@ -75,7 +75,7 @@ def change_of(peer: Peer, settings: PeerSettings) -> tuple[ChangeCost, tuple[str
 
 
 def follow_ranges(speaker: "Speaker") -> Iterator[None]:
-    """Bring all dynamic neighbours to the ranges that there are, one in each step."""
+    """Assign all dynamic neighbours to the present ranges, one in each step."""
     for address, peer in tuple(speaker.peers.items()):
         if peer.range_name and speaker.peers.get(address) is peer:
             leave_to_range(speaker, peer, NO_RANGE)
@@ -102,7 +102,7 @@ def leave_to_range(speaker: "Speaker", peer: Peer, text: str = "") -> None:
 
 
 def take_over(speaker: "Speaker", peer: Peer, settings: PeerSettings) -> None:
-    """Make a configured peer of a dynamic neighbour.
+    """Turn a dynamic neighbour into a configured peer.
 
     Args:
         speaker: Whose it is.

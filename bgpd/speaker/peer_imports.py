@@ -39,18 +39,18 @@ _log = logging.getLogger(__name__)
 
 
 def label(settings: PeerSettings) -> str:
-    """Return how logs call a peer."""
+    """Return the name of a peer in logs."""
     return f"{settings.name} ({settings.remote_addr})"
 
 
 class ImportsOwner(Protocol):
-    """Whose routes they are: the peer."""
+    """The peer that the routes come from."""
 
     def routes_changed(self) -> None:
         """Long work on the peer's routes is done."""
 
     def stale_routes_swept(self) -> None:
-        """Routes that outlived a session are gone."""
+        """The stale routes of a session are gone."""
 
 
 class PeerImports:
@@ -121,14 +121,14 @@ class PeerImports:
         self.decode_by(negotiated)
 
     def decode_by(self, negotiated: Negotiated) -> None:
-        """Decode UPDATEs as settings and session say from now on."""
+        """Use new settings to decode UPDATEs from now on."""
         context = attribute_context(self._session.offered, negotiated)
         tables = {family: self.ribs[family] for family in negotiated.families}
         self._intake = UpdateReceiver(tables, context, negotiated.add_path_receive)
 
     # hot: per chunk
     def take(self, bodies: list[bytes]) -> Taken | None:
-        """Take UPDATEs in and pass their changes on; a fault on the way is raised then.
+        """Process UPDATEs and pass their changes on; then raise any internal error.
 
         Returns:
             What came of them; ``None`` without a session.
@@ -166,7 +166,7 @@ class PeerImports:
             self.stale.drop(family)
 
     def close(self, kept: Collection[Family], negotiated: Negotiated | None) -> None:
-        """End a session: routes go, or stay as stale for the peer's restart time.
+        """Handle the end of a session: remove the routes, or keep them for the peer's restart time.
 
         Args:
             kept: Families whose routes stay.
@@ -255,14 +255,14 @@ class PeerImports:
             self.run(family, rib.sweep_stale(epoch))
 
     def resume(self, lost: float) -> None:
-        """Leave a standstill of ``lost`` seconds out of what is measured."""
+        """Leave a stall of ``lost`` seconds out of measured times."""
         self.stale.resume(lost)
         self._refreshes.resume(lost)
 
     # -- other rules --------------------------------------------------------------------
 
     def _rules(self) -> ImportChecks:
-        """Return what the routes are judged by: of the session, or of the last one."""
+        """Return how to evaluate routes: by the session, or the last one."""
         source = next(iter(self._sources.values()))
         return import_rules(
             self._context,
@@ -287,12 +287,12 @@ class PeerImports:
 
     @property
     def depends_on_devices(self) -> bool:
-        """Whether import policy asks where routes lead out."""
+        """Whether import policy matches outgoing interfaces."""
         rules = (rib.rules for rib in self.ribs.values())
         return any(r.policy.needs_interface or r.is_on_this_machine for r in rules)
 
     def run(self, family: Family, slices: Iterator[list[Change]]) -> None:
-        """Carry out long work on the tables; the first slice at once."""
+        """Do long work on the tables; the first slice at once."""
         changed = self._context.tables[family].changed
         first = next(slices, None)
         if first is None:
@@ -311,7 +311,7 @@ class PeerImports:
     # -- the end ------------------------------------------------------------------------
 
     def forget(self) -> None:
-        """The peer is removed: its routes go, stale ones too."""
+        """Remove all routes of a peer that is removed, stale ones included."""
         for family, rib in self.ribs.items():
             self.stale.forget(family)
             self._context.tables[family].leave(self._sources[family])
@@ -326,7 +326,7 @@ class PeerImports:
 
 
 class _Nobody:
-    """The owner of what a peer sent that is gone."""
+    """The owner of routes whose peer is gone."""
 
     def routes_changed(self) -> None:
         """See ``ImportsOwner``."""

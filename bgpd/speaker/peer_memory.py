@@ -1,4 +1,4 @@
-"""Keeps the file that tells the next run who was up (``bgpd.speaker.remembered_peers``).
+"""Keeps the file that tells the next run which peers were up (``bgpd.speaker.remembered_peers``).
 
 It stands beside the control socket. A session that comes or goes changes one line in memory;
 the file follows within a second, written by a thread, since a disk may be slow. In between
@@ -33,7 +33,7 @@ _log = logging.getLogger(__name__)
 
 
 class PeerMemory:
-    """Writes down who is up, from now on.
+    """Records which peers are up, from now on.
 
     Args:
         speaker: Whose peers they are.
@@ -128,7 +128,7 @@ class PeerMemory:
             self._tell(writing.exception())
 
     def _tell(self, error: BaseException | None) -> None:
-        """Log why the file cannot be written, once for each reason."""
+        """Log why it cannot write the file, once for each reason."""
         fault = "" if error is None else str(error)
         if error is not None:
             self._has_changed = True  # tried again: a stamp alone would lie
@@ -137,7 +137,7 @@ class PeerMemory:
         self._fault = fault
 
     async def close(self, *, forgets: bool) -> None:
-        """Write down for the last time; to be called while the sessions stand.
+        """Write for the last time; to be called while the sessions are up.
 
         Args:
             forgets: No peer is to keep our routes: there is nothing to remember.

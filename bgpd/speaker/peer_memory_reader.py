@@ -1,4 +1,4 @@
-"""Reads what an earlier run has written down (``bgpd.speaker.remembered_peers``). Loads little."""
+"""Reads which peers were up in the previous run (``bgpd.speaker.remembered_peers``). Loads little."""
 
 import logging
 import time
@@ -21,7 +21,7 @@ def memory_path(control_path: str) -> Path | None:
 
 
 def recall(path: Path | None, now: float | None = None) -> Remembered | None:
-    """Return what an earlier run has written down; ``None`` where there is nothing.
+    """Return what the previous run recorded; ``None`` if there is nothing.
 
     Args:
         path: Of the file.

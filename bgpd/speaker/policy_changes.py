@@ -15,7 +15,7 @@ from rib.policy import Policy, PolicySpec, PrefixMatch
 
 
 class PolicyChanges:
-    """Puts policies in force.
+    """Applies changed policies.
 
     Args:
         context: Whose policies and tables they are.
@@ -29,7 +29,7 @@ class PolicyChanges:
         self._waiting: dict[str, PrefixMatch | None] = {}
 
     def prepare(self, specs: Iterable[PolicySpec]) -> Generator[None, None, None]:
-        """Make ready for ``replace`` in steps, so that it holds nothing up."""
+        """Prepare ``replace`` in steps, so that it blocks nothing."""
         return self._context.policies.prepare(specs)
 
     def replace(self, specs: Iterable[PolicySpec]) -> dict[str, str]:
@@ -49,7 +49,7 @@ class PolicyChanges:
         return faults
 
     def _follow(self, among: Mapping[str, PrefixMatch | None]) -> None:
-        """Let exports follow changed policies.
+        """Make exports follow changed policies.
 
         Args:
             among: By policy, the only prefixes that its two forms may judge differently;
@@ -65,7 +65,7 @@ class PolicyChanges:
             self._context.jobs.begin(self._export_by())
 
     def _export_by(self) -> Iterator[None]:
-        """Let exports use what is in force, those of one policy at a step."""
+        """Make exports use the policies in force, those of one policy at a step."""
         policies = self._context.policies
         while self._waiting:
             name = next(iter(self._waiting))
@@ -78,7 +78,7 @@ class PolicyChanges:
             yield
 
     def _import_by(self, policies: Collection[str]) -> Iterator[None]:
-        """Judge again what peers sent that import by some policies."""
+        """Re-evaluate routes of peers whose import policy changed."""
         for peer in tuple(self._peers.values()):
             if peer.settings.import_policy in policies:
                 retry(peer)
@@ -86,7 +86,7 @@ class PolicyChanges:
                 yield
 
     def hide(self, prefixes: PrefixMatch | None) -> None:
-        """Advertise nothing of some prefixes, whatever policies say."""
+        """Suppress some prefixes, whatever policies say."""
         policies = self._context.policies
         among = policies.hide(prefixes)
         if among:
@@ -101,7 +101,7 @@ def _freed(former: list[Policy]) -> Iterator[None]:
 
 
 def _either(one: PrefixMatch | None, other: PrefixMatch | None) -> PrefixMatch | None:
-    """Return the prefixes that are in either; ``None`` is all."""
+    """Return the union of two sets of prefixes; ``None`` means all."""
     if one is None or other is None:
         return None
     return PrefixMatch(tuple(dict.fromkeys((*one.entries, *other.entries))))

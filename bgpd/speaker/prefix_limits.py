@@ -1,4 +1,4 @@
-"""How many prefixes a peer may announce, and what follows from more (RFC 4271 6.7).
+"""How many prefixes a peer may advertise, and what to do above that (RFC 4271 6.7).
 
     limit           counts                                  ``block`` does
     --------------  --------------------------------------  ------------------------------
@@ -73,7 +73,7 @@ def limits_of(mine: FamilySettings) -> Iterator[Limit]:
 
 
 def outgoing_limit_of(mine: FamilySettings) -> Limit | None:
-    """Return the limit of what is advertised of a family, if there is one."""
+    """Return the limit of advertised routes of a family, if there is one."""
     if not mine.max_advertised:
         return None
     return Limit(
@@ -164,7 +164,7 @@ class PrefixLimits:
         *,
         is_dynamic: bool = False,
     ) -> NotifyError | None:
-        """Return as ``look`` what follows of the number of routes for the peer.
+        """Return, like ``look``, what to do about the number of routes sent to the peer.
 
         Args:
             settings: The peer's.
@@ -231,7 +231,7 @@ def _keep(
 
 
 def block(rib: AdjRibIn, families: tuple[FamilySettings, ...]) -> None:
-    """Let the table of a family keep out what its limits say; see ``rib.admission``."""
+    """Apply its limits to the table of a family; see ``rib.admission``."""
     most: dict[str, int] = {}
     for mine in families:
         if mine.family == rib.loc_rib.family:
@@ -246,7 +246,7 @@ def block(rib: AdjRibIn, families: tuple[FamilySettings, ...]) -> None:
 def has_more_room(
     before: tuple[FamilySettings, ...], after: tuple[FamilySettings, ...], key: Family
 ) -> bool:
-    """Whether routes that ``max_received`` made us forget may be taken in now."""
+    """Whether there is room now for routes that ``max_received`` discarded."""
     was, now = (
         next((mine for mine in families if mine.family == key), FamilySettings(key))
         for families in (before, after)

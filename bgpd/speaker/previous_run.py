@@ -43,7 +43,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """What kind of start this is.
+    """The kind of this start.
 
     Attributes:
         is_restart: The daemon ran before.
@@ -57,7 +57,7 @@ class Start:
 
 
 class RunMarker:
-    """The file that says that the daemon ran here.
+    """The marker file: the daemon ran here.
 
     Args:
         control_path: Of the control socket; empty keeps no mark.
@@ -67,7 +67,7 @@ class RunMarker:
         self._path = Path(control_path).with_suffix(SUFFIX) if control_path else None
 
     def read(self) -> str:
-        """Return where and when it was made; empty if there is none."""
+        """Return where and when the marker was made; empty without one."""
         if self._path is None:
             return ""
         try:
@@ -76,7 +76,7 @@ class RunMarker:
             return ""
 
     def write(self) -> None:
-        """Make it; the daemon does without where that fails."""
+        """Write the marker; the daemon can do without if that fails."""
         if self._path is None:
             return
         try:
@@ -86,7 +86,7 @@ class RunMarker:
             _log.warning("%s: cannot write the restart marker: %s", self._path, error)
 
     def remove(self) -> None:
-        """Remove it: the next start is the first one."""
+        """Remove the marker: the next start counts as the first."""
         if self._path is not None:
             with contextlib.suppress(OSError):
                 self._path.unlink()
@@ -106,7 +106,7 @@ def judge(
     mark: str,
     kernel: str,
 ) -> Start:
-    """Return what kind of start this is.
+    """Return the kind of this start.
 
     Args:
         families: All there are.

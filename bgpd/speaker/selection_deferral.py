@@ -311,7 +311,7 @@ def caps_of(
 
     Args:
         times: What is configured.
-        start: What kind of start this is.
+        start: The kind of this start.
         remembered: Peers that were up before; ``None`` if unknown.
         peers: The configured ones.
     """

@@ -118,7 +118,7 @@ def neighbour_as(value: bytes) -> int:
 
 
 class AsPath:
-    """A view of an AS_PATH's octets; everything is computed when asked for.
+    """A view of an AS_PATH's octets; everything is computed on demand.
 
     Attributes:
         octets: The attribute's value, AS numbers in 4 octets.
@@ -174,7 +174,7 @@ class AsPath:
         return has_set(self.octets)
 
     def contains(self, asn: int) -> int:
-        """Return how often ``asn`` stands in the path: loop detection, RFC 4271 9.1.2."""
+        """Return how often ``asn`` occurs in the path: loop detection, RFC 4271 9.1.2."""
         octets = asn.to_bytes(4, "big")
         if octets not in self.octets:  # one C call answers nearly always
             return 0
@@ -192,7 +192,7 @@ def has_set(value: bytes) -> bool:
 
 
 def prepend(value: bytes, asn: int, times: int = 1) -> bytes:
-    """Return the path with ``asn`` put before it ``times`` times (RFC 4271 5.1.2 b).
+    """Return the path with ``asn`` prepended ``times`` times (RFC 4271 5.1.2 b).
 
     A leading AS_SEQUENCE takes it in until it has 255 entries; then, or before a set or
     an empty path, a new AS_SEQUENCE is started.

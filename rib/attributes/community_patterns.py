@@ -59,7 +59,7 @@ class CommunityPattern(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """What is particular about standard, large or extended communities.
+    """What distinguishes standard, large and extended communities.
 
     Attributes:
         field: Property of ``PathAttributes`` that has them.
@@ -73,7 +73,7 @@ class Kind(NamedTuple):
 
 
 class CommunitySet:
-    """Wanted communities of one kind, made quick.
+    """Wanted communities of one kind, prepared for fast tests.
 
     Args:
         wanted: Values and patterns.

@@ -47,7 +47,7 @@ _FLAG_BITS: Final = codes.OPTIONAL | codes.TRANSITIVE
 
 @dataclass(slots=True)
 class DecodedBlock:
-    """What a block of path attributes says.
+    """The content of a block of path attributes.
 
     Attributes:
         attributes: For the UPDATE's routes; ``None`` where it announces none, or where a
@@ -68,7 +68,7 @@ class DecodedBlock:
 
     @property
     def remedy(self) -> Remedy | None:
-        """The strongest remedy asked for, ``None`` without problems."""
+        """The strongest remedy required, ``None`` without problems."""
         return max((p.remedy for p in self.problems), default=None)
 
 
@@ -345,7 +345,7 @@ class _Walk:
     def finish(
         self, block: bytes, *, has_nlri: bool, mp_next_hop: bytes
     ) -> DecodedBlock:
-        """Conclude: what is missing, what was merged, which remedy holds."""
+        """Conclude: missing attributes, merged ones, and the remedy."""
         if self.mp_reach:
             mp_next_hop = self.mp_reach.next_hop
         has_mp = bool(mp_next_hop) or codes.MP_REACH_NLRI in self.seen
@@ -378,7 +378,7 @@ class _Walk:
         return decoded
 
     def _may_announce(self, other: int) -> bool:
-        """Return whether nothing that was found takes some of the routes away.
+        """Return whether no finding removes some of the routes.
 
         Args:
             other: The attribute with the next hop of the UPDATE's other routes: what is
@@ -486,6 +486,6 @@ class _Walk:
 
 
 def _without_repeats(large: bytes) -> bytes:
-    """RFC 8092 3: what is there twice counts once."""
+    """RFC 8092 3: duplicates count once."""
     items = dict.fromkeys(large[at : at + 12] for at in range(0, len(large), 12))
     return b"".join(items)

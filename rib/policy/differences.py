@@ -1,4 +1,4 @@
-"""Which routes a change of a policy concerns."""
+"""Which routes a change of a policy affects."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -7,7 +7,7 @@ from rib.policy.spec import PolicySpec, PrefixEntry, PrefixMatch, Term
 
 
 def concerned(old: PolicySpec, new: PolicySpec) -> PrefixMatch | None:
-    """Return the prefixes that ``old`` and ``new`` may judge differently.
+    """Return the prefixes that ``old`` and ``new`` may treat differently.
 
     Where the terms that differ all look at the prefix, a route outside their prefixes passes
     the same terms in both. Where they differ in their prefixes alone, such as by one of ten

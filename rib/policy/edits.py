@@ -39,7 +39,7 @@ _ENCODED: Final[Mapping[Kind, tuple[int, Callable[[Any], bytes]]]] = MappingProx
 
 
 class Edits:
-    """A term's actions on path attributes, made ready.
+    """A term's actions on path attributes, prepared.
 
     Args:
         actions: What the term says.

@@ -39,7 +39,7 @@ _NEXT: Final = Outcome.NEXT
 
 
 class Verdict(NamedTuple):
-    """What a policy says about a route.
+    """A policy's verdict on a route.
 
     Attributes:
         is_accepted: Whether the route goes on.
@@ -68,7 +68,7 @@ class Verdict(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TraceStep:
-    """One term's part in a decision, to be shown.
+    """One term's part in a decision, for display.
 
     Attributes:
         term: Its name.
@@ -154,7 +154,7 @@ class _CompiledTerm:
         family: Family,
         interface: str,
     ) -> str:
-        """Return the first condition that does not hold, the prefix left aside."""
+        """Return the first condition that does not hold, apart from the prefix."""
         if self._family is not None and family != self._family:
             return "family"
         if self._kinds and kind not in self._kinds:

@@ -37,7 +37,7 @@ _GROUP: Final = re.compile(r"\?:|\?P<\w+>")
 
 
 class PatternError(ValueError):
-    """An expression cannot be taken; the text says why."""
+    """An expression is not supported; the text says why."""
 
 
 class Chars(NamedTuple):
@@ -69,7 +69,7 @@ class Either(NamedTuple):
 
 
 class Repeated(NamedTuple):
-    """A part several times; ``most`` is ``None`` where there is no limit."""
+    """A repeated part; ``most`` is ``None`` without a limit."""
 
     part: "Pattern"
     least: int
@@ -193,7 +193,7 @@ class _Parser:
         return Chars(self._escaped_set(char) or ALPHABET & {char})
 
     def _escaped_set(self, char: str) -> frozenset[str] | None:
-        """Return what an escaped character stands for; ``None`` for itself."""
+        """Return the meaning of an escaped character; ``None`` for itself."""
         if char.isalnum() and char not in _SETS:
             self._refuse(f"\\{char} is not taken")
         return _SETS.get(char)

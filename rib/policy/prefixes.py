@@ -15,7 +15,7 @@ _Rule = tuple[int, frozenset[int]]  # bits of a route to drop, and the networks 
 
 
 class PrefixMatcher:
-    """A ``PrefixMatch`` made quick, for one address family."""
+    """A ``PrefixMatch`` prepared for fast tests, for one address family."""
 
     __slots__ = ("_by_length", "_is_negated")
 

@@ -1,4 +1,4 @@
-"""What a policy says, as plain values: terms of conditions and actions, tried in order.
+"""A policy as plain values: terms of conditions and actions, tried in order.
 
 This is the core's own form, free of any file format or datastore; configuration and
 Calico's resources are both turned into it. ``compile_policy`` makes it executable.
@@ -81,7 +81,7 @@ class PrefixMatch:
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """Conditions of a term; all must hold. What is empty or ``None`` is not asked.
+    """Conditions of a term; all must hold. Empty ones and ``None`` always hold.
 
     Attributes:
         prefixes: The route's prefix.

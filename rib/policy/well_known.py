@@ -1,4 +1,4 @@
-"""Communities every speaker must obey, whatever its policies say (RFC 1997, RFC 8326)."""
+"""Communities that every speaker must honour, whatever its policies (RFC 1997, RFC 8326)."""
 
 from typing import Final
 
@@ -39,7 +39,7 @@ def export_allowed(attributes: PathAttributes, *, is_ebgp: bool) -> bool:
 
 
 def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
-    """Return ``attributes`` with LOCAL_PREF 0 where GRACEFUL_SHUTDOWN asks for it.
+    """Return ``attributes``, with LOCAL_PREF 0 if GRACEFUL_SHUTDOWN is there.
 
     For routes from eBGP peers, after import policy (RFC 8326 4.1); the same object where
     the community is absent.
@@ -61,7 +61,7 @@ def is_long_lived_stale(attributes: PathAttributes) -> bool:
 
 
 def long_lived(attributes: PathAttributes) -> PathAttributes | None:
-    """Return a stale route's attributes for its long life; ``None`` if it must go.
+    """Return a stale route's long-lived attributes; ``None`` if it must go.
 
     RFC 9494 4.2 and 4.3: LLGR_STALE is added, and NO_LLGR forbids it.
     """

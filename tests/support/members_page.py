@@ -23,7 +23,7 @@ def members_page() -> str:
 
 
 def _drawing() -> str:
-    """Return the ways between states as a Mermaid diagram, one arrow for each pair."""
+    """Return the transitions as a Mermaid diagram, one arrow for each pair of states."""
     ways: dict[tuple[State, State], list[str]] = {}
     for (state, event), (_, target) in TRANSITIONS.items():
         if state is not target:
