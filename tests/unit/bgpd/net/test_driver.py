@@ -2,21 +2,26 @@
 
 import pytest
 
-from bgpd.net.tcp_connection import HIGH_WATER
+from bgpd.net import tcp_connection
 from bgpd.speaker.peer import Peer
 from bgpd.wire.framing import MessageType
 from bgpd.wire.update import end_of_rib
 from rib.family import IPV4_UNICAST
 from tests.support.scripted_peer import ScriptedPeer, an_open
-from tests.support.speakers import ASN, PORT, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time, sim
+from tests.support.speakers import ASN, PORT, Rack, until
 
-MANY = 50_000  # End-of-RIBs in one write, about a megabyte
+MANY = 2000  # End-of-RIBs in one write, about 46 kB
+HIGH_WATER, LOW_WATER = 1 << 18, 1 << 16
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_write_to_a_full_socket_says_so_and_calls_nobody(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(tcp_connection, "HIGH_WATER", HIGH_WATER)
+    monkeypatch.setattr(tcp_connection, "LOW_WATER", LOW_WATER)
+    sim().buffer = LOW_WATER
     called: list[str] = []
     for name in ("writing_paused", "writing_resumed"):
         monkeypatch.setattr(Peer, name, lambda _, name=name: called.append(name))
