@@ -17,6 +17,8 @@ COMPILED: Final = (
     "bgpd/wire/framing.py",
     "bgpd/wire/pack.py",
     "reflector/group.py",
+    "reflector/member_fsm.py",
+    "reflector/walks.py",
     "reflector/flush.py",
     "reflector/pending.py",
     "reflector/plain_reflection.py",

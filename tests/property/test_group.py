@@ -124,7 +124,9 @@ class Groups(RuleBasedStateMachine):
         self.loop = StepLoop()
         self.loc_rib = LocRib(IPV4_UNICAST)
         loop = self.loop.as_event_loop()
-        self.tables = FamilyTables(self.loc_rib, loop, Jobs(loop), RouteConsumers())
+        jobs = Jobs(loop)
+        jobs.budget = 0.0  # one slice each turn: anything may happen between two
+        self.tables = FamilyTables(self.loc_rib, loop, jobs, RouteConsumers())
         self.next_hops = NextHopTable()
         self.policies = {
             NAME: compile_policy(VERSIONS[0]),
@@ -140,7 +142,7 @@ class Groups(RuleBasedStateMachine):
         self.told: dict[int, Told] = {}
         self.add_path: dict[int, int | None] = {}
         self.policy_of = dict.fromkeys(range(4), NAME)
-        self.is_full: set[int] = set()
+        self.room: dict[int, int] = {}  # writes until a socket is full; 0: it is
         self.interned: dict[tuple[int, int, int, int], Path] = {}
 
     def teardown(self) -> None:
@@ -236,18 +238,28 @@ class Groups(RuleBasedStateMachine):
             add_path_max=self.add_path[peer],
         )
 
-    @rule(peer=st.integers(0, 3), most=st.sampled_from((None, None, 0, 1, 2)))
-    def join(self, peer: int, most: int | None) -> None:
+    @rule(
+        peer=st.integers(0, 3),
+        most=st.sampled_from((None, None, 0, 1, 2)),
+        room=st.sampled_from((None, None, 1, 2)),
+    )
+    def join(self, peer: int, most: int | None, room: int | None = None) -> None:
         self.leave(peer)
         source = self.sources[peer]
         told = self.told[peer] = Told(add_path=most is not None)
         self.add_path[peer] = most
 
         def write(share: Sequence[bytes], count: int) -> bool:
+            member = self.tables.member(source)
+            state = None if member is None else member.state
             octets = octets_of(share)
             assert count == len(messages_of(octets))
             told.take(octets)
-            return peer not in self.is_full
+            assert state is not State.BLOCKED, "it is full, and was written to"
+            if peer not in self.room:
+                return True
+            self.room[peer] = max(0, self.room[peer] - 1)
+            return self.room[peer] > 0
 
         def swept(keys: set[tuple[int, bytes]]) -> None:
             group = self.tables.group_of(source)
@@ -259,33 +271,54 @@ class Groups(RuleBasedStateMachine):
 
         told.swept = swept
         rules = self.policies[self.policy_of[peer]]
+        if room is not None:
+            self.room[peer] = room
         self.tables.join(source, self.context(peer), rules, write)
 
     @rule(peer=st.integers(0, 3))
     def leave(self, peer: int) -> None:
         self.told.pop(peer, None)
-        self.is_full.discard(peer)
+        self.room.pop(peer, None)
         self.tables.leave(self.sources[peer])
 
     @precondition(lambda self: self.told)
-    @rule(data=st.data())
-    def socket_fills(self, data) -> None:
-        self.is_full.add(data.draw(st.sampled_from(sorted(self.told))))
+    @rule(data=st.data(), room=st.integers(0, 2))
+    def socket_fills(self, data, room: int) -> None:
+        self.room[data.draw(st.sampled_from(sorted(self.told)))] = room
 
-    @precondition(lambda self: self.is_full)
-    @rule(data=st.data())
-    def socket_drains(self, data) -> None:
-        peer = data.draw(st.sampled_from(sorted(self.is_full)))
-        self.is_full.discard(peer)
+    @precondition(lambda self: self.room)
+    @rule(
+        data=st.data(),
+        steps=st.integers(0, 2),
+        version=st.sampled_from((None, *VERSIONS)),
+        room=st.sampled_from((None, None, 1)),
+    )
+    def socket_drains(
+        self, data, steps: int, version: PolicySpec | None, room: int | None
+    ) -> None:
+        """A socket drains, and before the slow peer has caught up, policy changes."""
+        peer = data.draw(st.sampled_from(sorted(self.room)))
+        del self.room[peer]
         self.tables.writing_resumed(self.sources[peer])
+        self.time_passes(steps)
+        if version is not None:
+            self.policy_changes(version)
+        if room is not None:
+            self.room[peer] = room
 
     @precondition(lambda self: self.told)
-    @rule(data=st.data(), is_enhanced=st.booleans())
-    def refresh(self, data, is_enhanced) -> None:
+    @rule(
+        data=st.data(),
+        is_enhanced=st.booleans(),
+        room=st.sampled_from((None, None, 1, 2)),
+    )
+    def refresh(self, data, is_enhanced, room) -> None:
         peer = data.draw(st.sampled_from(sorted(self.told)))
         before, after = (b"", b"")
         if is_enhanced:
             before, after = begin_refresh(), end_refresh()
+        if room is not None:
+            self.room[peer] = room
         self.tables.refresh(self.sources[peer], before=before, after=after)
 
     # -- configuration ------------------------------------------------------------------
@@ -332,9 +365,9 @@ class Groups(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
-        for peer in sorted(self.is_full):
+        for peer in sorted(self.room):
             self.tables.writing_resumed(self.sources[peer])
-        self.is_full.clear()
+        self.room.clear()
         self.loop.run()
         for peer, told in self.told.items():
             assert by_prefix(told.view) == self.lone(peer)

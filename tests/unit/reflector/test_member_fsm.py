@@ -164,9 +164,19 @@ def a_path(med: int = 0) -> Path:
     return Path(a_client(2), some_attributes(med=med), NextHop(bytes(4)))
 
 
+REGISTERS: Final = (
+    "deferred_refresh",
+    "end_mark",
+    "has_uncertain_export",
+    "is_slow",
+    "owes_table",
+    "pending_changes",
+    "pending_walk",
+)
+
+
 def registers_of(member: Member) -> dict[str, object]:
-    names = [name for name in Member.__slots__ if name not in {"source", "state"}]
-    return {name: getattr(member, name) for name in names}
+    return {name: getattr(member, name) for name in REGISTERS}
 
 
 EMPTY: Final = registers_of(a_member())
