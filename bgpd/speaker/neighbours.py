@@ -20,6 +20,7 @@ from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import decoding_of
 from bgpd.speaker.neighbour_owners import Owners
 from bgpd.speaker.peer import Peer
+from bgpd.speaker.session_observers import SessionObservers
 from bgpd.speaker.shared_import_checks import SharedChecks
 from bgpd.wire.errors import CeaseSubcode
 from rib.family import Family
@@ -35,13 +36,12 @@ class Neighbours:
         peers: By remote address; filled here, and read by all others.
         shared: Reviews all peers when a value that all are judged by may have changed.
         set_key: Demands a TCP MD5 key of an address or prefix; an empty one demands none.
+        observers: Follow the sessions.
         seed: Of all jitter; ``None`` for the system's entropy.
 
     Attributes:
         sought_until: Neighbours of ranges that were up before our restart are connected to
             until then, on the loop's clock.
-        end_of_rib_listeners: Called when a peer has sent all its routes.
-        session_listeners: Called when a session came up or went down.
     """
 
     def __init__(
@@ -50,12 +50,13 @@ class Neighbours:
         peers: dict[str, Peer],
         shared: SharedChecks,
         set_key: Callable[[str, str], None],
+        *,
+        observers: SessionObservers,
         seed: int | None = None,
     ) -> None:
         self.hostname = socket.gethostname()
         self.sought_until = 0.0
-        self.end_of_rib_listeners: list[Callable[[Peer, Family], None]] = []
-        self.session_listeners: list[Callable[[Peer], None]] = []
+        self._observers = observers
         self._context = context
         self._peers = peers
         self._shared = shared
@@ -241,10 +242,10 @@ class Neighbours:
 
     def session_changed(self, peer: Peer) -> None:
         """See ``PeerOwner``."""
-        for listener in self.session_listeners:
-            listener(peer)
+        for observer in self._observers:
+            observer.session_changed(peer)
 
     def end_of_rib_received(self, peer: Peer, family: Family) -> None:
         """See ``PeerOwner``."""
-        for listener in self.end_of_rib_listeners:
-            listener(peer, family)
+        for observer in self._observers:
+            observer.end_of_rib_received(peer, family)

@@ -22,6 +22,7 @@ from bgpd.speaker.remembered_peers import (
     encode_head,
     encode_member,
 )
+from bgpd.speaker.session_observers import SessionObserver
 from bgpd.speaker.speaker import Speaker
 from bgpd.texts.state_files import make_folder, write_file
 
@@ -32,7 +33,7 @@ _MODE: Final = 0o600  # our list of peers is private
 _log = logging.getLogger(__name__)
 
 
-class PeerMemory:
+class PeerMemory(SessionObserver):
     """Records which peers are up, from now on.
 
     Args:
@@ -62,11 +63,11 @@ class PeerMemory:
             self._gone[member.address] = speaker.loop.time() + left
         for peer in speaker.peers.values():
             if peer.negotiated is not None:
-                self._note(peer)
-        speaker.neighbours.session_listeners.append(self._note)
+                self.session_changed(peer)
+        speaker.observers.attach(self)
         self._timer = speaker.loop.call_later(DELAY, self._turn)
 
-    def _note(self, peer: Peer) -> None:
+    def session_changed(self, peer: Peer) -> None:
         """A session of ``peer`` came up or went down."""
         address, negotiated = peer.settings.remote_addr, peer.negotiated
         if negotiated is None:
@@ -145,7 +146,7 @@ class PeerMemory:
         if self._timer is None or self._path is None:
             return
         self._timer.cancel()
-        self._speaker.neighbours.session_listeners.remove(self._note)
+        self._speaker.observers.detach(self)
         if self._writing is not None:
             await asyncio.wait([self._writing])
         if forgets:

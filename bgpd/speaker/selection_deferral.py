@@ -40,6 +40,7 @@ from bgpd.speaker.dynamic_neighbours import seek
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.previous_run import Start
 from bgpd.speaker.remembered_peers import Remembered, is_still, patience
+from bgpd.speaker.session_observers import SessionObserver
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from rib.family import Family
 
@@ -75,7 +76,7 @@ class Report(NamedTuple):
     is_certain: bool
 
 
-class Deferral:
+class Deferral(SessionObserver):
     """Carries out a speaker's recovery, beginning now.
 
     Args:
@@ -119,8 +120,7 @@ class Deferral:
                 tables.defer(withholds_routes=caps.tell > 0)
         recovering = frozenset(FAMILIES if self._is_restart else ())
         speaker.neighbours.set_restart(RestartState(recovering, preserved))
-        speaker.neighbours.end_of_rib_listeners.append(self._end_of_rib)
-        speaker.resume_listeners.append(self._resumed)
+        speaker.observers.attach(self)
         self._look()
 
     @property
@@ -186,14 +186,16 @@ class Deferral:
     def _nudge(self) -> float:
         return max(NUDGE, NUDGE_FACTOR * self._took)
 
-    def _resumed(self, standstill: Standstill) -> None:
+    def resumed(self, standstill: Standstill) -> None:
+        """Leave a standstill out of the windows: no peer could come back in it."""
         self._recovery.resume(standstill.lost, standstill.now)
 
     def _wait(self, seconds: float) -> None:
         self.close()
         self._timer = self._speaker.loop.call_later(seconds, self._look)
 
-    def _end_of_rib(self, _peer: Peer, _family: Family) -> None:
+    def end_of_rib_received(self, peer: Peer, family: Family) -> None:  # noqa: ARG002
+        """Look soon: a family may have what it waits for."""
         if self._timer is not None and not self._is_nudged:
             self._is_nudged = True
             if not self._is_gathering:

@@ -40,8 +40,9 @@ from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.policy_changes import PolicyChanges
 from bgpd.speaker.reevaluation import decide_again
+from bgpd.speaker.session_observers import SessionObservers
 from bgpd.speaker.shared_import_checks import SharedChecks
-from bgpd.speaker.stall_recovery import Resumed, resume
+from bgpd.speaker.stall_recovery import resume
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.loc_rib import LocRib
@@ -70,7 +71,7 @@ class Speaker:
         context: What all parts stand on.
         peers: By remote address.
         listener: Where others connect to.
-        resume_listeners: Called after the process stood still.
+        observers: The parts that follow the sessions.
     """
 
     def __init__(
@@ -95,9 +96,16 @@ class Speaker:
         )
         peers: dict[str, Peer] = {}
         self.peers: Mapping[str, Peer] = peers
-        self.resume_listeners: list[Resumed] = []
+        self.observers = SessionObservers()
         self.shared = SharedChecks(context, peers)
-        self.neighbours = Neighbours(context, peers, self.shared, self._set_key, seed)
+        self.neighbours = Neighbours(
+            context,
+            peers,
+            self.shared,
+            self._set_key,
+            observers=self.observers,
+            seed=seed,
+        )
         self.policies = PolicyChanges(context, peers)
         self.local_routes = LocalRoutes(context, self.shared)
         self.incoming = IncomingConnections(self.neighbours)
@@ -204,7 +212,7 @@ class Speaker:
         self.jobs.add(self.neighbours.rejoin_all())
 
     def _resumed(self, standstill: Standstill) -> None:
-        resume([*self.peers.values()], self.resume_listeners, standstill)
+        resume([*self.peers.values()], self.observers, standstill)
 
     async def close(self, *, is_restart: bool = False, text: str = "") -> None:
         """Stop listening and end all sessions.

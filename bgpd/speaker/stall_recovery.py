@@ -15,19 +15,20 @@ without a standstill (``PeerSession.handle_timer``).
 """
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 
 from bgpd.net.pulse import Standstill
 from bgpd.runtime.fault_isolation import each
 from bgpd.speaker.peer import Peer
+from bgpd.speaker.session_observers import SessionObserver
 
 _log = logging.getLogger(__name__)
 
-Resumed = Callable[[Standstill], object]
-
 
 def resume(
-    peers: Iterable[Peer], others: Iterable[Resumed], standstill: Standstill
+    peers: Iterable[Peer],
+    observers: Iterable[SessionObserver],
+    standstill: Standstill,
 ) -> None:
     """Let all that measures silence leave the standstill out."""
     _log.warning(
@@ -37,4 +38,4 @@ def resume(
     )
     lost, now = standstill.lost, standstill.now
     each(lambda peer: peer.resume(lost, now), peers, "resuming a peer after a stall")
-    each(lambda other: other(standstill), others, "standstill")
+    each(lambda observer: observer.resumed(standstill), observers, "standstill")

@@ -177,5 +177,5 @@ async def test_without_a_place_nothing_is_written(tmp_path: Path) -> None:
     async with Rack() as rack:
         node: Node = await rack.node(1)
         memory = PeerMemory(node.speaker, None)
-        assert not node.speaker.neighbours.session_listeners
+        assert not [*node.speaker.observers]
         await memory.close(forgets=True)
