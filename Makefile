@@ -34,6 +34,7 @@ demo: $(VENV)/installed
 
 test: $(VENV)/installed-dev
 	@.ci/system-packages $(TEST_PACKAGES)
+	@.ci/kube-apiserver
 	@.ci/peers trixie
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
