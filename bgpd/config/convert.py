@@ -167,6 +167,12 @@ def _kubernetes(config: written.Kubernetes) -> KubernetesSettings:
     return KubernetesSettings(
         is_enabled=config.mode == "auto",
         kubeconfig=config.kubeconfig,
+        context=config.context,
+        server=config.server,
+        ca_file=config.ca_file,
+        cert_file=config.cert_file,
+        key_file=config.key_file,
+        is_insecure=config.insecure_skip_tls_verify,
         namespace=config.namespace,
         node_name=config.node_name,
         endpoint_folder=f"{status}/endpoint-status" if status else "",
@@ -175,7 +181,7 @@ def _kubernetes(config: written.Kubernetes) -> KubernetesSettings:
 
 def _bird(config: written.DaemonConfig) -> BirdSettings:
     """Return BIRD's sockets: by default where Calico's tools look for them."""
-    is_calico = config.datastore.type == "etcd"
+    is_calico = config.datastore.type in ("etcd", "kubernetes")
 
     def path(given: str | None, default: str) -> str:
         return default if given is None and is_calico else given or ""
@@ -367,6 +373,7 @@ def _datastore(
         username=datastore.username,
         password=password,
         path=datastore.path,
+        api_group=datastore.api_group,
         removal_hold=datastore.removal_hold,
     )
 

@@ -38,7 +38,9 @@ _LOG_LEVELS: Final = MappingProxyType(
         "panic": "error",
     }
 )
-_DATASTORE_TYPES: Final = MappingProxyType({"etcdv3": "etcd", "none": "none"})
+_DATASTORE_TYPES: Final = MappingProxyType(
+    {"etcdv3": "etcd", "kubernetes": "kubernetes", "none": "none"}
+)
 
 
 def _plain(text: str) -> object:
@@ -55,6 +57,11 @@ def _log_level(text: str) -> object:
 
 def _switch(text: str) -> object:
     return {"true": True, "false": False}.get(text.lower(), text)
+
+
+def _api_group(text: str) -> object:
+    """As Calico: v3 by its name, and anything else is v1."""
+    return "v3" if text.lower() == "projectcalico.org/v3" else "v1"
 
 
 def _datastore_type(text: str) -> object:
@@ -91,6 +98,16 @@ CALICO_VARIABLES: Final = (
     CalicoVariable(_etcd("USERNAME"), ("datastore", "username")),
     CalicoVariable(_etcd("PASSWORD"), ("datastore", "password")),
     CalicoVariable(("KUBECONFIG",), ("kubernetes", "kubeconfig")),
+    CalicoVariable(("K8S_CURRENT_CONTEXT",), ("kubernetes", "context")),
+    CalicoVariable(("K8S_API_ENDPOINT",), ("kubernetes", "server")),
+    CalicoVariable(("K8S_CA_FILE",), ("kubernetes", "ca_file")),
+    CalicoVariable(("K8S_CERT_FILE",), ("kubernetes", "cert_file")),
+    CalicoVariable(("K8S_KEY_FILE",), ("kubernetes", "key_file")),
+    CalicoVariable(
+        ("K8S_INSECURE_SKIP_TLS_VERIFY",),
+        ("kubernetes", "insecure_skip_tls_verify"),
+        _switch,
+    ),
     CalicoVariable(("NAMESPACE",), ("kubernetes", "namespace")),
     CalicoVariable(("CALICO_K8S_NODE_REF",), ("kubernetes", "node_name")),
     CalicoVariable(
@@ -100,6 +117,7 @@ CALICO_VARIABLES: Final = (
         ("CALICO_ADVERTISE_CLUSTER_IPS",), ("calico", "cluster_ips"), _comma_list
     ),
     CalicoVariable(("USE_POD_CIDR",), ("calico", "pod_cidrs"), _switch),
+    CalicoVariable(("CALICO_API_GROUP",), ("datastore", "api_group"), _api_group),
     CalicoVariable(("DATASTORE_TYPE",), ("datastore", "type"), _datastore_type),
 )
 
@@ -153,7 +171,7 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
         items = [_typed(leaf, item) for item in _comma_list(text)]
         value = items if leaf.is_list else _typed(leaf, text)
         document.put(leaf.path, value, origin)
-    _infer_datastore(document)
+    _infer_datastore(document, is_calico="DATASTORE_TYPE" in environment)
 
 
 def overlay_options(document: Document, options: Mapping[str, object]) -> None:
@@ -187,9 +205,15 @@ def _typed(leaf: Leaf, text: str) -> object:
     return text if is_text else value
 
 
-def _infer_datastore(document: Document) -> None:
-    """Choose the type that the given values are for, where it is not said (as Calico)."""
-    section = document.data.get("datastore")
+def _infer_datastore(document: Document, *, is_calico: bool) -> None:
+    """Choose the type that the given values are for, if none is given.
+
+    Args:
+        document: What file and environment say.
+        is_calico: ``DATASTORE_TYPE`` is there, and empty: then it is Kubernetes where no
+            etcd is given, as in Calico.
+    """
+    section = document.data.get("datastore", {})
     if not isinstance(section, dict) or "type" in section:
         return
     for key, kind in (("endpoints", "etcd"), ("path", "folder")):
@@ -197,6 +221,9 @@ def _infer_datastore(document: Document) -> None:
             origin = document.origin_of(("datastore", key))
             document.put(("datastore", "type"), kind, origin)
             return
+    if is_calico:
+        origin = Origin("environment variable DATASTORE_TYPE")
+        document.put(("datastore", "type"), "kubernetes", origin)
 
 
 def _as_list(value: object) -> list[object]:

@@ -44,6 +44,7 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "calico.uses_pod_cidrs": "calico.pod_cidrs",
         "calico.keeps_tunnel": "calico.tunnel",
         "kubernetes.is_enabled": "kubernetes.mode",
+        "kubernetes.is_insecure": "kubernetes.insecure_skip_tls_verify",
         "kubernetes.endpoint_folder": "kubernetes.endpoint_status",
         "control_path": "control.path",
         "bird.ipv4_path": "bird.ipv4",

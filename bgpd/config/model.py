@@ -339,7 +339,8 @@ class Datastore(Section):
     """Where to read the state of the cluster."""
 
     type: Annotated[
-        Literal["etcd", "folder", "none"], Field(description="kind of datastore")
+        Literal["etcd", "kubernetes", "folder", "none"],
+        Field(description="kind of datastore"),
     ] = "none"
     endpoints: Annotated[
         list[str], Field(description="etcd: URLs such as https://10.0.0.1:2379")
@@ -359,6 +360,14 @@ class Datastore(Section):
     path: Annotated[
         str, Field(description="folder: path of the folder with the manifests")
     ] = ""
+    api_group: Annotated[
+        Literal["auto", "v1", "v3"],
+        Field(
+            description="kubernetes: which API group to read, `v1` for "
+            "`crd.projectcalico.org/v1` or `v3` for `projectcalico.org/v3`; `auto` asks the "
+            "API"
+        ),
+    ] = "auto"
     removal_hold: Annotated[
         LongSeconds,
         Field(
@@ -421,8 +430,35 @@ class Kubernetes(Section):
         Field(description="use the Kubernetes API if credentials are available"),
     ] = "auto"
     kubeconfig: Annotated[
-        str, Field(description="kubeconfig file; defaults to the pod's service account")
+        str,
+        Field(
+            description="kubeconfig file, or several separated by colons, of which the first "
+            "that exists counts; defaults to the pod's service account"
+        ),
     ] = ""
+    context: Annotated[
+        str, Field(description="context of the kubeconfig; defaults to the current one")
+    ] = ""
+    server: Annotated[
+        str,
+        Field(description="URL of the API server; overrides that of the credentials"),
+    ] = ""
+    ca_file: Annotated[
+        str,
+        Field(description="CA certificates (PEM); override those of the credentials"),
+    ] = ""
+    cert_file: Annotated[
+        str, Field(description="client certificate (PEM); overrides the credentials'")
+    ] = ""
+    key_file: Annotated[str, Field(description="private key for `cert_file` (PEM)")] = (
+        ""
+    )
+    insecure_skip_tls_verify: Annotated[
+        Switch,
+        Field(
+            description="accept any certificate of the server; for laboratories only"
+        ),
+    ] = False
     namespace: Annotated[
         str, Field(description="namespace of the Secrets", min_length=1)
     ] = "kube-system"

@@ -22,6 +22,7 @@ class DatastoreKind(Enum):
 
     ETCD = "etcd"
     FOLDER = "folder"
+    KUBERNETES = "kubernetes"
     NONE = "none"
 
 
@@ -186,6 +187,7 @@ class DatastoreSettings:
         username: Empty is no authentication.
         password: Of ``username``.
         path: Folder of manifests.
+        api_group: Of Calico's objects in Kubernetes: ``v1``, ``v3``, or ``auto``.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
     """
 
@@ -197,16 +199,24 @@ class DatastoreSettings:
     username: str = ""
     password: str = field(default="", repr=False)
     path: str = ""
+    api_group: str = "auto"
     removal_hold: int = REMOVAL_HOLD
 
 
 @dataclass(frozen=True, slots=True)
 class KubernetesSettings:
-    """Kubernetes' API, for passwords and services.
+    """Kubernetes' API: a datastore, passwords and services.
 
     Attributes:
-        is_enabled: Use it where there are credentials.
-        kubeconfig: File with credentials; empty takes those of a pod.
+        is_enabled: Use it for passwords and services where there are credentials.
+        kubeconfig: File with credentials, or several separated by colons, of which the first
+            that exists counts; empty takes those of a pod.
+        context: Of the kubeconfig; empty is its current one.
+        server: URL, over that of the credentials.
+        ca_file: PEM file, likewise.
+        cert_file: PEM file, likewise.
+        key_file: PEM file, likewise.
+        is_insecure: The server's certificate is not checked.
         namespace: Of Secrets.
         node_name: This node's name there; empty is that in the datastore.
         endpoint_folder: Where Felix writes down local workloads that peer.
@@ -214,6 +224,12 @@ class KubernetesSettings:
 
     is_enabled: bool = True
     kubeconfig: str = ""
+    context: str = ""
+    server: str = ""
+    ca_file: str = ""
+    cert_file: str = ""
+    key_file: str = ""
+    is_insecure: bool = False
     namespace: str = "kube-system"
     node_name: str = ""
     endpoint_folder: str = "/var/run/calico/endpoint-status"

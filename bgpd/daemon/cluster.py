@@ -61,7 +61,11 @@ class Cluster:
         store, name = settings.datastore, settings.node_name
         try:
             datastore, claimed = make_datastore(
-                store, name, all_blocks=settings.routes.holds_cluster_routes
+                store,
+                name,
+                all_blocks=settings.routes.holds_cluster_routes,
+                kubernetes=settings.kubernetes,
+                uses_pod_cidrs=settings.calico.uses_pod_cidrs,
             )
         except DatastoreError as error:
             raise MisconfigurationError(str(error)) from error

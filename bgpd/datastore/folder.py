@@ -37,7 +37,7 @@ from bgpd.worker.turns import in_turns
 AUDIT_INTERVAL: Final = 30.0  # seconds; network file systems tell inotify nothing
 POLL_INTERVAL: Final = 1.0  # seconds, without inotify
 MAX_LINES: Final = 50  # logged of one change
-_COMPARED: Final = 512  # entries between yield points
+_COMPARED: Final = 512  # entries between breaths
 _STILL_ATTEMPTS: Final = 20  # a folder that never rests is read anyway
 
 _LOG: Final = logging.getLogger(__name__)
@@ -70,9 +70,9 @@ class FolderDatastore:
         """The state now."""
         return replace(self._status, server_revision=self._revision)
 
-    def describe(self, key: str) -> str:
-        """Return file and line of ``key``, or the key itself."""
-        return self._places.get(key, key)
+    def describe(self, key: str, field: str = "") -> str:
+        """Return file and line of ``key``, or the key itself, and the field."""
+        return f"{self._places.get(key, key)} {field}".rstrip()
 
     async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
         """Yield the folder's content, then its changes; see ``Datastore``."""

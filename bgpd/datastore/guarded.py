@@ -76,9 +76,9 @@ class GuardedDatastore:
         """The source's state now; what is applied is what the consumer has finished."""
         return replace(self._source.status, applied_revision=self._applied_revision)
 
-    def describe(self, key: str) -> str:
+    def describe(self, key: str, field: str = "") -> str:
         """Return where the value of ``key`` stands, for people."""
-        return self._source.describe(key)
+        return self._source.describe(key, field)
 
     @property
     def removals(self) -> RemovalGuard[bytes]:

@@ -28,9 +28,9 @@ class MemoryDatastore:
         """The state now."""
         return replace(self._status, server_revision=self._revision)
 
-    def describe(self, key: str) -> str:
-        """Return the key itself."""
-        return key
+    def describe(self, key: str, field: str = "") -> str:
+        """Return the key itself, and the field."""
+        return f"{key} {field}".rstrip()
 
     def put(self, key: str, value: bytes) -> None:
         """Store one value."""

@@ -66,8 +66,11 @@ class Datastore(Protocol):
         Cancelling the consumer and closing the generator releases everything.
         """
 
-    def describe(self, key: str) -> str:
-        """Return where the value of ``key`` stands, for people: key, or file and line."""
+    def describe(self, key: str, field: str = "") -> str:
+        """Return where a value stands, or a field of it, for people.
+
+        The place is the key itself, file and line, or an object and its annotation.
+        """
 
 
 class Writer(Protocol):

@@ -11,6 +11,7 @@ the last plan, part by part where that is possible.
 
 import asyncio
 import logging
+import os
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import replace
@@ -28,11 +29,14 @@ from bgpd.config.settings import (
     CalicoSettings,
     DatastoreKind,
     DatastoreSettings,
+    KubernetesSettings,
 )
 from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.guarded import GuardedDatastore
-from bgpd.datastore.model import Status
+from bgpd.datastore.kubernetes import KubernetesDatastore, find_access
+from bgpd.datastore.kubernetes.access import SERVICE_ACCOUNT
+from bgpd.datastore.model import DatastoreError, Status
 from bgpd.node.kubernetes_inputs import KubernetesInputs
 from bgpd.node.warning_log import WarningLog
 from bgpd.runtime.event_loop import keep_young
@@ -100,7 +104,7 @@ class DatastoreFollower:
         self._has_delivered = False
         self._applied_revision = 0
         self._own_warnings: frozenset[ObjectWarning] = frozenset()
-        self._log = WarningLog()
+        self._log = WarningLog(self.datastore.describe)
         self._turn = asyncio.Lock()  # one plan at a time
         self._has_side_news = False
         self._side_task: asyncio.Task[None] | None = None
@@ -111,9 +115,9 @@ class DatastoreFollower:
         revision = self._applied_revision
         return replace(self.datastore.status, applied_revision=revision)
 
-    def describe(self, key: str) -> str:
+    def describe(self, key: str, field: str = "") -> str:
         """Return where the value of ``key`` stands, for people."""
-        return self.datastore.describe(key)
+        return self.datastore.describe(key, field)
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return what is wrong with objects of the cluster now, as this node sees it."""
@@ -123,7 +127,7 @@ class DatastoreFollower:
         """Return the first ``most`` of ``warnings`` for people, and how many more."""
         found = self.warnings()
         describe = self.datastore.describe
-        lines = [f"{describe(w.key)} {w.field}: {w.text}" for w in found[:most]]
+        lines = [f"{describe(w.key, w.field)}: {w.text}" for w in found[:most]]
         if len(found) > most:
             lines.append(f"{len(found) - most} more problems with cluster objects")
         return lines
@@ -249,7 +253,12 @@ def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettin
 
 
 def make_datastore(
-    settings: DatastoreSettings, node: str, *, all_blocks: bool
+    settings: DatastoreSettings,
+    node: str,
+    *,
+    all_blocks: bool,
+    kubernetes: KubernetesSettings,
+    uses_pod_cidrs: bool = False,
 ) -> tuple[Datastore, ClaimedBlocks | None]:
     """Return the datastore that settings name, and what it does not tell by itself.
 
@@ -257,12 +266,22 @@ def make_datastore(
         settings: Which, and how to reach it.
         node: Whose block affinities are read.
         all_blocks: Read those of every node.
+        kubernetes: Where credentials for Kubernetes' API are.
+        uses_pod_cidrs: Blocks are the nodes' pod CIDRs.
 
     Raises:
         DatastoreError: The settings cannot work.
     """
     if settings.kind is DatastoreKind.FOLDER:
         return FolderDatastore(settings.path), None
+    if settings.kind is DatastoreKind.KUBERNETES:
+        return _kubernetes(
+            settings,
+            node,
+            kubernetes,
+            all_blocks=all_blocks,
+            uses_pod_cidrs=uses_pod_cidrs,
+        )
     from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
         EtcdDatastore,
         EtcdSettings,
@@ -280,3 +299,29 @@ def make_datastore(
         prefixes("" if all_blocks else node),
     )
     return etcd, ClaimedBlocks(etcd, node, sees_all=all_blocks)
+
+
+def _kubernetes(
+    settings: DatastoreSettings,
+    node: str,
+    kubernetes: KubernetesSettings,
+    *,
+    all_blocks: bool,
+    uses_pod_cidrs: bool,
+) -> tuple[Datastore, ClaimedBlocks | None]:
+    access = find_access(kubernetes, os.environ)
+    if access is None:
+        raise DatastoreError(
+            "datastore.type is kubernetes, and there are no credentials: neither "
+            f"kubernetes.kubeconfig (KUBECONFIG) nor a service account in {SERVICE_ACCOUNT}"
+        )
+    api = KubernetesDatastore(
+        access,
+        node,
+        api_group=settings.api_group,
+        all_blocks=all_blocks,
+        uses_pod_cidrs=uses_pod_cidrs,
+    )
+    if uses_pod_cidrs:
+        return api, None
+    return api, ClaimedBlocks(api, node, sees_all=all_blocks)

@@ -63,7 +63,7 @@ class KubernetesInputs:
         self._watcher: KubernetesWatcher | None = None
         access = None
         if settings.is_enabled:
-            access = find_access(settings.kubeconfig, os.environ)
+            access = find_access(settings, os.environ)
         if access is not None:
             self._watcher = KubernetesWatcher(access, settings.namespace, self)
 
@@ -212,9 +212,9 @@ class KubernetesInputs:
         """Plan again once the loop has processed what else there is."""
         if self._handle is None:
             loop = asyncio.get_running_loop()
-            self._handle = loop.call_soon(self._notify)
+            self._handle = loop.call_soon(self._tell)
 
-    def _notify(self) -> None:
+    def _tell(self) -> None:
         self._handle = None
         self.on_change()
 

@@ -6,7 +6,7 @@ names; all of them are shown by ``pybgpctl calico diff``.
 
 import asyncio
 import logging
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from bgpd.calico.keys import split_affinity_key, split_resource_key
@@ -23,11 +23,15 @@ _log = logging.getLogger(__name__)
 class WarningLog:
     """Remembers what was said; what comes soon after is gathered, and said together.
 
+    Args:
+        describe: Returns where a field of an object stands, by its key (``Datastore``).
+
     Attributes:
         gather_time: Seconds after something was said in which nothing is.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, describe: Callable[[str, str], str]) -> None:
+        self._describe = describe
         self.gather_time = GATHER_TIME
         self._now: frozenset[ObjectWarning] = frozenset()
         self._said: frozenset[ObjectWarning] = frozenset()
@@ -55,18 +59,26 @@ class WarningLog:
     def _say_news(self) -> bool:
         now, before = self._now, self._said
         self._said = now
-        _say(logging.WARNING, "datastore: ", now - before)
-        _say(logging.INFO, "datastore: resolved: ", before - now)
+        _say(logging.WARNING, "datastore: ", now - before, self._describe)
+        _say(logging.INFO, "datastore: resolved: ", before - now, self._describe)
         return now != before
 
 
-def _say(level: int, intro: str, findings: Iterable[ObjectWarning]) -> None:
+def _say(
+    level: int,
+    intro: str,
+    findings: Iterable[ObjectWarning],
+    describe: Callable[[str, str], str],
+) -> None:
     kinds: dict[tuple[str, str], list[ObjectWarning]] = {}
     for finding in findings:
         kinds.setdefault((_kind(finding.key), finding.field), []).append(finding)
     for (kind, field), some in sorted(kinds.items()):
         what = f"{kind} {field}".rstrip()
-        texts = [_short(str(finding)) for finding in sorted(some)[:SHOWN]]
+        texts = [
+            _short(f"{describe(found.key, found.field)}: {found.text}")
+            for found in sorted(some)[:SHOWN]
+        ]
         if len(some) > SHOWN:
             texts = [f"{len(some)} of {what}, such as {texts[0]}"]
         for text in texts:

@@ -66,7 +66,7 @@ class _Change(NamedTuple):
     fault: str = ""
 
 
-class PolicyRegistry:
+class PolicyTable:
     """Policies by name, built-in ones among them."""
 
     def __init__(self) -> None:

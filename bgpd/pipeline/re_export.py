@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bgpd.pipeline.flush_scheduler import FlushScheduler
 from bgpd.pipeline.membership import Membership
-from bgpd.runtime.work_queue import WorkQueue
+from bgpd.runtime.work_queue import Jobs
 from reflector import walks
 from reflector.group import UpdateGroup
 from rib.loc_rib import LocRib
@@ -30,7 +30,7 @@ class ReExport:
 
     Args:
         loc_rib: The routes.
-        work_queue: For going through them in slices.
+        jobs: For going through them in slices.
         membership: Whose exports they are.
         flushes: Writes.
     """
@@ -38,12 +38,12 @@ class ReExport:
     def __init__(
         self,
         loc_rib: LocRib,
-        work_queue: WorkQueue,
+        jobs: Jobs,
         membership: Membership,
         flushes: FlushScheduler,
     ) -> None:
         self._loc_rib = loc_rib
-        self._work_queue = work_queue
+        self._work_queue = jobs
         self._membership = membership
         self._flushes = flushes
 
@@ -81,7 +81,7 @@ class ReExport:
         for group in groups:
             self._replace(group, policy, concerned)
 
-    def send_deferred(self) -> None:
+    def send_withheld(self) -> None:
         """Let all routes be exported that were withheld while we restarted."""
         self._membership.is_deferring = False
         self._flushes.flush_now()

@@ -24,7 +24,7 @@ class RouteConsumer(Protocol):
 class ForwardingConsumer(RouteConsumer, Protocol):
     """A part that can do at once what changes would do prefix by prefix: the kernel's table."""
 
-    def predict(self, after: Mapping[Entry, Entry | None]) -> None:
+    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
         """Each of these entries is about to become another; all else was flushed."""
 
 
@@ -54,6 +54,6 @@ class RouteConsumers:
         for consumer in self._consumers:
             piecewise(consumer.changed, changes)
 
-    def predict(self, after: Mapping[Entry, Entry | None]) -> None:
+    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
         """Pass on what entries are about to become."""
-        each(lambda consumer: consumer.predict(after), self._forwarding, "move")
+        each(lambda consumer: consumer.foresee(after), self._forwarding, "move")

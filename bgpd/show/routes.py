@@ -1,6 +1,6 @@
 """``show routes``: the tables as rows, from any side.
 
-Three passes, each with yield points in it: choose the prefixes, put them in reading order, make
+Three passes, each with breaths in it: choose the prefixes, put them in reading order, make
 the rows. What a pass needs of a live table is copied first, so that rows of a table in
 motion are each true at the moment they were made.
 """
@@ -35,7 +35,7 @@ from rib.path_set import (
     reasons_of,
 )
 
-_YIELD_AFTER: Final = 256  # prefixes looked at between yield points, under 0.1 ms
+_BREATH: Final = 256  # prefixes looked at between breaths, under 0.1 ms
 
 Wanted = Callable[[Nlri], bool]
 
@@ -136,10 +136,10 @@ def _all_families(view: DaemonView, question: _Question) -> Iterator[Row | None]
 def _chosen(
     nlris: list[Nlri], is_chosen: Callable[[Nlri], bool]
 ) -> Iterator[Nlri | None]:
-    """Yield the chosen prefixes in reading order, with yield points."""
+    """Yield the chosen prefixes in reading order, with breaths."""
     chosen: list[Nlri] = []
-    for start in range(0, len(nlris), _YIELD_AFTER):
-        chosen += filter(is_chosen, nlris[start : start + _YIELD_AFTER])
+    for start in range(0, len(nlris), _BREATH):
+        chosen += filter(is_chosen, nlris[start : start + _BREATH])
         yield None
     yield from in_reading_order(chosen)
 

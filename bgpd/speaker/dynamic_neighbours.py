@@ -57,7 +57,7 @@ def has_room(neighbours: Neighbours, settings: RangeSettings) -> bool:
     return False
 
 
-def reconnect(
+def seek(
     neighbours: Neighbours,
     remembered: Remembered,
     lost_at: float,

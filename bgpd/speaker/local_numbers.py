@@ -7,7 +7,7 @@ from bgpd.session.settings import PeerSettings
 from rib.nlri import parse_address
 
 
-class LocalNumbers:
+class OwnNumbers:
     """Our numbers towards all peers, counted: thousands of peers share a few.
 
     Args:

@@ -17,7 +17,7 @@ without a standstill (``PeerSession.handle_timer``).
 import logging
 from collections.abc import Iterable
 
-from bgpd.net.pulse import Stall
+from bgpd.net.pulse import Standstill
 from bgpd.runtime.fault_isolation import each
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.session_observers import SessionObserver
@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 def resume(
     peers: Iterable[Peer],
     observers: Iterable[SessionObserver],
-    stall: Stall,
+    standstill: Standstill,
 ) -> None:
     """Let all that measures silence leave the standstill out."""
     _log.warning(
         "the process stalled for %.1f s (paused, throttled, blocked or suspended); "
         "reading what has arrived before any timer expires",
-        stall.seconds,
+        standstill.seconds,
     )
-    lost, now = stall.lost, stall.now
+    lost, now = standstill.lost, standstill.now
     each(lambda peer: peer.resume(lost, now), peers, "resuming a peer after a stall")
-    each(lambda observer: observer.resumed(stall), observers, "standstill")
+    each(lambda observer: observer.resumed(standstill), observers, "standstill")

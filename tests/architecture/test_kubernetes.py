@@ -12,6 +12,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
+from bgpd.calico.kubernetes_objects import RESOURCES as RESOURCE_PLURALS
 from bgpd.cli.daemon import main
 from bgpd.config.loader import load
 from bgpd.config.settings import DaemonSettings, DatastoreKind
@@ -255,11 +256,52 @@ def test_rights_of_the_api_are_to_read() -> None:
     }
     (cluster_role,) = of_kind("ClusterRole")
     read = {name for rule in cluster_role["rules"] for name in rule["resources"]}
-    assert read == {"services", "endpointslices", "nodes"}
+    assert read == {
+        *("services", "endpointslices", "nodes", "ipamblocks"),
+        *RESOURCE_PLURALS.values(),
+    }
     for each in of_kind("ClusterRoleBinding", "RoleBinding"):
         assert each["roleRef"]["name"] in {
             role["metadata"]["name"] for role in of_kind("ClusterRole", "Role")
         }
+
+
+def patched(manifest: Manifest, patch: list[Manifest]) -> Manifest:
+    """Return a manifest after a patch of RFC 6902, as far as ours use it."""
+    made: Manifest = yaml.safe_load(yaml.safe_dump(manifest))
+    for step in patch:
+        *path, last = step["path"].split("/")[1:]
+        at: Any = made
+        for part in path:
+            at = at[int(part)] if isinstance(at, list) else at[part]
+        key = int(last) if isinstance(at, list) else last
+        match step["op"]:
+            case "replace":
+                assert at[key] is not None
+                at[key] = step["value"]
+            case "remove":
+                del at[key]
+            case "test":
+                assert at[key] == step["value"]
+            case other:
+                raise AssertionError(other)
+    return made
+
+
+def test_the_node_without_etcd_reads_kubernetes_alone(tmp_path: Path) -> None:
+    (node,) = [e for e in WORKLOADS if e["metadata"]["name"] == "pybgpd"]
+    (patch,) = documents(FOLDER / "kubernetes-datastore" / "node.yaml")
+    workload = patched(node, patch)  # type: ignore[arg-type]  # a list of steps
+    for release in RELEASES:
+        kubernetes_validate.validate(workload, release, strict=True)
+    assert "etcd" not in yaml.safe_dump(workload)
+    (container,) = pod_of(workload)["containers"]
+    values = {each["name"]: each.get("value", "node-1") for each in container["env"]}
+    file = tmp_path / "pybgpd.yaml"
+    file.write_text(config_of(workload), encoding="utf-8")
+    settings = load(file, environment=values).settings
+    assert settings.datastore.kind is DatastoreKind.KUBERNETES
+    assert settings.node_name == "node-1"
 
 
 # -- calico-node with and without BIRD -----------------------------------------------------

@@ -92,7 +92,7 @@ async def a_peer(stale_time: int = 0, **changes: object) -> AsyncIterator[Restar
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let nobody look for standstills, or at limits, 86,400 times a day."""
     monkeypatch.setattr(pulse, "BEAT", DAY)
-    monkeypatch.setattr(pulse, "STALL", math.inf)
+    monkeypatch.setattr(pulse, "STANDSTILL", math.inf)
     monkeypatch.setattr(advertised_limits, "LOOK", DAY)
 
 

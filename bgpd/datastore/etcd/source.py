@@ -70,9 +70,9 @@ class EtcdDatastore:
         """The state now."""
         return self._status
 
-    def describe(self, key: str) -> str:
-        """Return the key itself."""
-        return key
+    def describe(self, key: str, field: str = "") -> str:
+        """Return the key itself, and the field."""
+        return f"{key} {field}".rstrip()
 
     async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
         """Yield a snapshot, then changes, through all outages; see ``Datastore``."""

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes.client import ApiClient, make_client
 from bgpd.datastore.model import DatastoreError
 from bgpd.texts.files import check_regular, read_text
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HOST: Final = "KUBERNETES_SERVICE_HOST"
+_NOTHING: Final = KubernetesSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,10 +47,12 @@ class Access:
     Attributes:
         kubeconfig: The file; empty for those of a pod.
         account: Folder of a pod's service account.
+        over: What was given beside them, and counts in their place.
     """
 
     kubeconfig: str = ""
     account: Path = SERVICE_ACCOUNT
+    over: KubernetesSettings = _NOTHING
 
     def __str__(self) -> str:
         """Return where they are, for people."""
@@ -65,13 +69,15 @@ class Access:
         try:
             if self.kubeconfig:
                 file = Path(self.kubeconfig).expanduser()
-                config = KubeConfig.from_dict(_read_kubeconfig(file), file).get()
+                known = KubeConfig.from_dict(_read_kubeconfig(file), file)
+                config = known.get(self.over.context or None)
             else:
                 for name in ("token", "namespace"):
                     check_regular(self.account / name, CERTIFICATE_OCTETS)
                 config = KubeConfig.from_service_account(self.account).get()
             if config is None:
                 raise ValueError("current-context is missing")  # noqa: TRY301  # as the rest
+            config = _with_overrides(config, self.over)
             _check_files(config)
             return make_client(config)
         except Exception as error:
@@ -118,12 +124,33 @@ def _check_files(config: "SingleConfig") -> None:
             raise ValueError(f"{file}: {error}") from error
 
 
+def _with_overrides(config: "SingleConfig", over: KubernetesSettings) -> "SingleConfig":
+    """Put what was given beside the credentials in its place in them."""
+    from lightkube.config.models import User  # noqa: PLC0415  # with credentials alone
+
+    cluster, user = config.cluster, config.user or User()
+    if over.server:
+        cluster.server = over.server
+    if over.ca_file:
+        cluster.certificate_auth, cluster.certificate_auth_data = over.ca_file, None
+    if over.is_insecure:
+        cluster.insecure = True
+    if over.cert_file:
+        user.client_cert, user.client_cert_data = over.cert_file, None
+        user.client_key, user.client_key_data = over.key_file, None
+    return config._replace(user=user)
+
+
 def find_access(
-    kubeconfig: str, environment: Mapping[str, str], account: Path = SERVICE_ACCOUNT
+    settings: KubernetesSettings,
+    environment: Mapping[str, str],
+    account: Path = SERVICE_ACCOUNT,
 ) -> Access | None:
     """Return the credentials there are; ``None`` without any."""
-    if kubeconfig:
-        return Access(kubeconfig)
+    if settings.kubeconfig:
+        names = [name for name in settings.kubeconfig.split(":") if name]
+        found = (name for name in names if Path(name).expanduser().exists())
+        return Access(next(found, settings.kubeconfig), over=settings)
     if environment.get(_HOST) and (account / "token").exists():
-        return Access(account=account)
+        return Access(account=account, over=settings)
     return None

@@ -1,4 +1,7 @@
-"""Kubernetes' API over HTTP: lists in pieces and watches, as plain JSON.
+"""Kubernetes' API over HTTP: lists and watches, as plain JSON.
+
+Lists come in pieces, each read from etcd, or as one answer out of the server's cache, which
+is decoded as it arrives: what takes a second to decode must not hold the loop for it.
 
 Credentials and TLS are lightkube's. Its lists and watches are not used: they take an object
 of an unexpected shape as the end of all, end a line at any character that Unicode calls one,
@@ -6,11 +9,15 @@ ask for no bookmarks, wait for ever for a server that fell silent, and ask again
 whenever a watch ends.
 """
 
+import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
+from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.lists import ListDecoder
+from bgpd.datastore.kubernetes.query import Query
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import ANSWER, TextError
 
@@ -24,8 +31,14 @@ CHUNK: Final = 100  # objects of one answer; decoding them holds the loop for so
 ANSWER_OCTETS: Final = 1 << 20  # of several objects; decoding holds the loop for 15 ms
 ANSWER_TIME: Final = 10.0  # seconds to connect, and to wait for more of a list
 GRACE = 15.0  # seconds that a watch may be silent beyond its time
+LIST_OCTETS: Final = 512 << 20  # of a whole list; 5,000 whole nodes are 100 MB
+LIST_TIME: Final = 300.0  # seconds for all of it
+DECODED: Final = 16 << 10  # octets in one go, a millisecond
 MAX_SHOWN: Final = 500  # characters of what the API says
+UNAUTHORIZED: Final = 401
+NOT_FOUND: Final = 404
 EXPIRED: Final = 410
+_TOO_NEW: Final = "ResourceVersionTooLarge"
 OPEN: Final = "OPEN"  # no verb of the API: a watch was accepted
 # A server whose machine is gone is noticed within 30 s.
 _SOCKET_OPTIONS: Final = (
@@ -34,20 +47,6 @@ _SOCKET_OPTIONS: Final = (
     (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, 5),
     (socket.IPPROTO_TCP, socket.TCP_KEEPCNT, 3),
 )
-
-
-class ApiError(Exception):
-    """The API said no, or something that cannot be understood.
-
-    Attributes:
-        code: HTTP status; 0 without one.
-        retry_after: Seconds that the server tells us to wait.
-    """
-
-    def __init__(self, text: str, code: int = 0, retry_after: float = 0.0) -> None:
-        super().__init__(text)
-        self.code = code
-        self.retry_after = retry_after
 
 
 class Piece(NamedTuple):
@@ -73,24 +72,91 @@ class ApiClient:
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
+        await self.close()
+
+    async def close(self) -> None:
+        """Close all connections."""
         await self._http.aclose()
 
-    async def pieces(
-        self, path: str, selector: Mapping[str, str]
-    ) -> AsyncGenerator[Piece, None]:
-        """List a collection.
+    async def get(self, path: str) -> Object:
+        """Return what is at a path.
+
+        Raises:
+            ApiError: The answer is none.
+        """
+        async with self._http.stream("GET", path) as response:
+            octets = await _body(response, ANSWER.octets)
+            if response.status_code != 200:
+                raise _refusal(response, octets or b"")
+        if octets is None:
+            raise ApiError(f"the answer has over {ANSWER.octets} octets")
+        return _read(octets)
+
+    async def knows(self, query: Query, version: str) -> bool:
+        """Return whether the server has got as far as a version; costs it one object.
+
+        Raises:
+            ApiError: The answer is none.
+        """
+        params = {**query.selectors, "limit": "1", **_not_older_than(version)}
+        try:
+            async with self._http.stream("GET", query.path, params=params) as response:
+                octets = await _body(response, ANSWER.octets)
+                if response.status_code != 200:
+                    raise _refusal(response, octets or b"")
+        except ApiError as error:
+            if error.is_too_new:
+                return False
+            raise
+        return True
+
+    async def cached(self, query: Query, version: str) -> AsyncGenerator[Piece, None]:
+        """List a collection out of the server's cache, decoding it as it arrives.
+
+        Args:
+            query: Which.
+            version: No older state is taken; ``0`` takes any, and empty asks etcd.
+
+        Raises:
+            ApiError: The answer is none.
+        """
+        params = {**query.selectors, **(_not_older_than(version) if version else {})}
+        headers = query.list_headers
+        decoder = ListDecoder()
+        left = LIST_OCTETS
+        async with (
+            asyncio.timeout(LIST_TIME),
+            self._http.stream(
+                "GET", query.path, params=params, headers=headers
+            ) as response,
+        ):
+            if response.status_code != 200:
+                raise _refusal(response, await _body(response, ANSWER_OCTETS) or b"")
+            async for octets in response.aiter_bytes(DECODED):
+                left -= len(octets)
+                if left < 0:
+                    raise ApiError(f"a list has over {LIST_OCTETS} octets")
+                if objects := decoder.feed(octets):
+                    yield Piece(objects, "")
+        yield Piece([], decoder.finish())
+
+    async def pieces(self, query: Query) -> AsyncGenerator[Piece, None]:
+        """List a collection piece by piece, each read from etcd.
 
         If that many objects are more than can be decoded at once, it requests fewer.
 
         Raises:
             ApiError: The answer is none, or one object is larger than is taken.
         """
-        params = {**selector, "limit": str(CHUNK)}
+        path = query.path
+        params = {**query.selectors, "limit": str(CHUNK)}
         count = CHUNK
         while True:
             params["limit"] = str(count)
             most = ANSWER.octets if count == 1 else ANSWER_OCTETS
-            async with self._http.stream("GET", path, params=params) as response:
+            async with self._http.stream(
+                "GET", path, params=params, headers=query.list_headers
+            ) as response:
                 octets = await _body(response, most)
                 if response.status_code != 200:
                     raise _refusal(response, octets or b"")
@@ -113,7 +179,7 @@ class ApiClient:
             params["continue"] = str(metadata["continue"])
 
     async def watch(
-        self, path: str, selector: Mapping[str, str], version: str, seconds: float
+        self, query: Query, version: str, seconds: float
     ) -> AsyncGenerator[tuple[str, Object], None]:
         """Yield what changes from a version on, for a time: first of all ``OPEN``.
 
@@ -125,14 +191,17 @@ class ApiClient:
         from httpx2 import Timeout  # noqa: PLC0415  # with credentials alone
 
         params = {
-            **selector,
+            **query.selectors,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
             "timeoutSeconds": str(int(seconds)),
         }
         timeout = Timeout(ANSWER_TIME, read=seconds + GRACE)
-        request = self._http.stream("GET", path, params=params, timeout=timeout)
+        headers = query.watch_headers
+        request = self._http.stream(
+            "GET", query.path, params=params, headers=headers, timeout=timeout
+        )
         async with request as response:
             if response.status_code != 200:
                 raise _refusal(response, await _body(response, ANSWER_OCTETS) or b"")
@@ -145,6 +214,11 @@ class ApiClient:
                 if verb == "ERROR":
                     raise _failure(content)
                 yield verb, content
+
+
+def _not_older_than(version: str) -> dict[str, str]:
+    match = {"resourceVersionMatch": "NotOlderThan"}
+    return {"resourceVersion": version, **match}
 
 
 def make_client(config: "SingleConfig") -> ApiClient:
@@ -160,7 +234,9 @@ def make_client(config: "SingleConfig") -> ApiClient:
     user = config.user or User()
     context = verify_cluster(config.cluster, user, config.abs_file, trust_env=False)
     transport = AsyncHTTPTransport(
-        verify=context, trust_env=False, socket_options=_SOCKET_OPTIONS
+        verify=context,
+        trust_env=False,
+        socket_options=_SOCKET_OPTIONS,
     )
     http = AsyncClient(
         base_url=config.cluster.server,
@@ -223,7 +299,10 @@ def _refusal(response: "Response", octets: bytes) -> ApiError:
     )
     wait = response.headers.get("Retry-After", "")
     return ApiError(
-        f"{code}: {text}", code, float(wait[:9]) if wait.isdecimal() else 0.0
+        f"{code}: {text}",
+        code,
+        float(wait[:9]) if wait.isdecimal() else 0.0,
+        is_too_new=_is_too_new(said),
     )
 
 
@@ -231,4 +310,15 @@ def _failure(status: Object) -> ApiError:
     code = status.get("code")
     said = status.get("message") or status.get("reason") or "no reason given"
     text = str(said)[:MAX_SHOWN]
-    return ApiError(text, code if isinstance(code, int) else 0)
+    return ApiError(
+        text, code if isinstance(code, int) else 0, is_too_new=_is_too_new(status)
+    )
+
+
+def _is_too_new(status: Object) -> bool:
+    """Return whether a server says that it does not know a version yet."""
+    causes = _mapping(status.get("details")).get("causes")
+    named = causes if isinstance(causes, list) else []
+    reasons = [_mapping(each).get("reason") for each in named]
+    text = str(status.get("message") or "")
+    return _TOO_NEW in reasons or "Too large resource version" in text

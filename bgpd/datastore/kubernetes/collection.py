@@ -1,40 +1,65 @@
 """One collection of Kubernetes' API, kept up to date through all failures.
 
 It is listed whole, then watched from there. Whatever ends a watch, it goes on from the last
-version seen; it is listed again only if that is not possible. What vanished
-meanwhile is dropped then, and until then nothing is. Each attempt after a failure reads the
-credentials again, so that tokens and certificates may be replaced at any time.
+version that was seen; it is listed again only where that is not possible. Until a list has
+been read whole nothing is dropped: not when the server is away, not when a role or the kind
+itself is gone.
 """
 
 import asyncio
 import logging
 import random
 from collections.abc import Callable
-from contextlib import aclosing
-from typing import Final, NamedTuple, Protocol
+from contextlib import AbstractAsyncContextManager, aclosing
+from typing import Final, Protocol
 
 from bgpd.calico.services import ObjectName
-from bgpd.datastore.kubernetes.access import Access
 from bgpd.datastore.kubernetes.client import (
     EXPIRED,
+    NOT_FOUND,
     OPEN,
     ApiClient,
-    ApiError,
     Object,
 )
+from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.query import Query
+
+# Theory
+# ------
+#        +---- list <---- version unknown: at first, after 410, a state that went back
+#        v                                                             ^
+#      watch --ends in time--> watch from the last version             |
+#        |                                                             |
+#        '--breaks--> wait, then ask whether the server knows our version
+#
+# Versions are opaque text: they are compared for equality, never for order. So "never back in
+# time" is left to the server: each request names the oldest state that is taken
+# (`resourceVersionMatch=NotOlderThan`). A server that is behind says so, and is asked again;
+# one that was restored from a backup says the same for ever, and after some tries its state
+# is taken as it is, read from etcd.
+#
+# A watch from a version that a server does not know yet is silent, and after a restored
+# backup it would hide every change. That is why a watch that broke off is followed by a
+# question (`ApiClient.knows`), which costs the server one object.
+#
+# A watch that falls silent looks like a quiet cluster. Servers send a bookmark about once a
+# minute, so once one was seen, a longer silence ends the watch.
+#
+# Deliberately not here: credentials (they are read again for each new client), what the
+# objects mean, and how long something that vanished is held (`bgpd.datastore.guarded`).
 
 FIRST_DELAY = 0.5  # seconds before the second attempt; then twice as long
 MAX_DELAY: Final = 30.0
+ABSENT_DELAY: Final = 60.0  # seconds between looks for a kind that is not there
 MAX_WAIT: Final = 300.0  # seconds, whatever a server asks for
-WATCH_TIME = 290  # seconds after which the server ends a watch
+WATCH_TIME = 290  # seconds after which the server ends a watch, on average
+WATCH_SPREAD: Final = 0.2  # of it, so that thousands of watches are not renewed at once
+SILENCE: Final = 150.0  # seconds without a bookmark after which a watch is given up
 RESUMES: Final = 4  # watches that fail in a row before a list is tried
 
-_PATHS: Final = {
-    "Secret": "api/v1/namespaces/{namespace}/secrets",
-    "Service": "api/v1/services",
-    "EndpointSlice": "apis/discovery.k8s.io/v1/endpointslices",
-}
 _log = logging.getLogger(__name__)
+
+Connect = Callable[[], AbstractAsyncContextManager[ApiClient]]
 
 
 class Receiver(Protocol):
@@ -50,49 +75,61 @@ class Receiver(Protocol):
         """Act on new events about objects."""
 
 
-class Key(NamedTuple):
-    """Which collection; ``name`` narrows it to one object."""
+class _Position:
+    """How far a collection was followed.
 
-    kind: str
-    namespace: str = ""
-    name: str = ""
+    Attributes:
+        version: To go on from; empty where a list is needed.
+        newest: That was seen; no older state is taken.
+        is_in_doubt: Whether the server still knows it.
+    """
 
-    def __str__(self) -> str:
-        """Return it for people."""
-        return f"{self.kind} {self.name}".rstrip()
+    __slots__ = ("is_in_doubt", "newest", "version")
+
+    def __init__(self) -> None:
+        self.version = ""
+        self.newest = ""
+        self.is_in_doubt = False
+
+    def reached(self, version: str) -> None:
+        """A list or an event said so."""
+        self.version = self.newest = version
 
 
 class Collection:
     """Follows one collection.
 
     Args:
-        key: Which.
-        access: Credentials.
+        query: Which.
+        connect: Opens a client for as long as nothing fails.
         receiver: Takes what there is.
         note: Called after each list with nothing, after each failure with its text.
 
     Attributes:
         is_listed: It was read whole once.
+        is_absent: The API has no such kind, and never had since the start.
         is_followed: A watch was accepted, and nothing went wrong since.
         error: Why it is not followed; empty before the first failure and while it is.
     """
 
     def __init__(
-        self, key: Key, access: Access, receiver: Receiver, note: Callable[[str], None]
+        self,
+        query: Query,
+        connect: Connect,
+        receiver: Receiver,
+        note: Callable[[str], None],
     ) -> None:
         self.is_listed = False
+        self.is_absent = False
         self.is_followed = False
         self.error = ""
-        self._key = key
-        self._access = access
+        self.query = query
+        self._connect = connect
         self._receiver = receiver
         self._note = note
-        self._path = _PATHS[key.kind].format(namespace=key.namespace)
-        self._selector = {"fieldSelector": f"metadata.name={key.name}"}
-        if not key.name:
-            self._selector = {}
         self._known: set[ObjectName] = set()
-        self._version = ""  # to go on from; empty: list
+        self._position = _Position()
+        self._has_bookmarks = False
         self._failures = (
             0  # in a row, with no event between; watches that end at once too
         )
@@ -102,7 +139,7 @@ class Collection:
         while True:
             wait = 0.0
             try:
-                async with self._access.connect() as api:
+                async with self._connect() as api:
                     while True:
                         await self._follow_once(api)
             except Exception as error:  # noqa: BLE001  # whatever a client may raise
@@ -112,12 +149,23 @@ class Collection:
     def forget(self) -> None:
         """Drop all known objects."""
         for name in self._known:
-            self._receiver.drop(self._key.kind, name)
+            self._receiver.drop(self.query.kind, name)
         self._known.clear()
         self._receiver.changed()
 
     async def _follow_once(self, api: ApiClient) -> None:
-        if not self._version:
+        if (
+            self._position.is_in_doubt
+            and self.query.reads_cache
+            and self._position.version
+        ):
+            if not await api.knows(self.query, self._position.version):
+                raise ApiError(
+                    "the server does not know a version yet that it has sent",
+                    is_too_new=True,
+                )
+            self._position.is_in_doubt = False
+        if not self._position.version:
             await self._list(api)
         loop = asyncio.get_running_loop()
         start = loop.time()
@@ -127,76 +175,109 @@ class Collection:
         await asyncio.sleep(self._delay())
 
     async def _list(self, api: ApiClient) -> None:
-        kind, found, version = self._key.kind, set[ObjectName](), ""
-        async with aclosing(api.pieces(self._path, self._selector)) as pieces:
+        kind, found, version = self.query.kind, set[ObjectName](), ""
+        if self.query.reads_cache:
+            listing = api.cached(self.query, self._position.newest or "0")
+        else:
+            listing = api.pieces(self.query)
+        async with aclosing(listing) as pieces:
             async for piece in pieces:
                 version = piece.version
                 for content in piece.objects:
-                    name = _name_of(content)
+                    name = name_of(content)
                     found.add(name)
                     self._known.add(name)
                     self._receiver.put(kind, name, content)
         for name in self._known - found:
             self._receiver.drop(kind, name)
-        self._known, self._version, self.is_listed = found, version, True
+        self._known = found
+        self._position.reached(version)
+        self._position.is_in_doubt = False
+        self.is_listed, self.is_absent = True, False
         self._receiver.changed()
         self._note("")
 
     async def _watch(self, api: ApiClient) -> bool:
         """Follow until the watch ends; return whether anything was heard."""
         has_heard = False
-        events = api.watch(self._path, self._selector, self._version, WATCH_TIME)
-        async with aclosing(events):
-            async for verb, content in events:
-                if verb == OPEN:
-                    self._open()
-                    continue
-                has_heard, self._failures = True, 0
-                self._take(verb, content)
+        spread = random.uniform(1 - WATCH_SPREAD, 1 + WATCH_SPREAD)  # noqa: S311  # jitter
+        events = api.watch(self.query, self._position.version, WATCH_TIME * spread)
+        time = asyncio.get_running_loop().time
+        try:
+            async with asyncio.timeout(None) as silence, aclosing(events):
+                async for verb, content in events:
+                    if verb == OPEN:
+                        self._open()
+                    else:
+                        has_heard, self._failures = True, 0
+                        self._take(verb, content)
+                    if self._has_bookmarks:
+                        silence.reschedule(time() + SILENCE)
+        except TimeoutError as error:
+            text = f"nothing came for {SILENCE:.0f} s, not even a bookmark"
+            raise ApiError(text) from error
         return has_heard
 
     def _take(self, verb: str, content: Object) -> None:
-        name = _name_of(content)
+        name = name_of(content)
         if verb == "DELETED":
             self._known.discard(name)
-            self._receiver.drop(self._key.kind, name)
+            self._receiver.drop(self.query.kind, name)
         elif verb in ("ADDED", "MODIFIED"):
             self._known.add(name)
-            self._receiver.put(self._key.kind, name, content)
+            self._receiver.put(self.query.kind, name, content)
         metadata = content.get("metadata")
         version = metadata.get("resourceVersion") if isinstance(metadata, dict) else ""
         if isinstance(version, str) and version:
-            self._version = version
-        if verb != "BOOKMARK":
+            self._position.reached(version)
+        if verb == "BOOKMARK":
+            self._has_bookmarks = True
+        else:
             self._receiver.changed()
 
     def _open(self) -> None:
         if self.error:
-            _log.info("kubernetes: watching %s again", self._key)
+            _log.info("kubernetes: watching %s again", self.query)
         self.is_followed, self.error = True, ""
 
     def _fail(self, error: Exception) -> float:
-        """Note a failure; return what the server asks to wait, in seconds."""
+        """Note a failure; return the seconds to wait at least."""
         self._failures += 1
-        if isinstance(error, ApiError) and error.code == EXPIRED:
-            self._version = ""  # an ordinary reason to list again
+        code = error.code if isinstance(error, ApiError) else 0
+        if code == EXPIRED:
+            self._position.version = ""  # an ordinary reason to list again
             return 0.0
+        self._position.is_in_doubt = True
         if self._failures % RESUMES == 0:
-            self._version = ""  # the server may have lost versions, or know others
-        text = f"{self._key}: {error if str(error) else type(error).__name__}"
+            self._position.version = (
+                ""  # the server may have lost versions, or know others
+            )
+            if isinstance(error, ApiError) and error.is_too_new:
+                self._position.newest = (
+                    ""  # restored from a backup: etcd itself is asked
+                )
+        if code == NOT_FOUND and not self.is_listed:
+            self.is_absent = True
+        text = f"{self.query}: {error if str(error) else type(error).__name__}"
         if text != self.error:
-            _log.warning("kubernetes: %s", text)
+            _log.warning("kubernetes: %s%s", text, self._what_holds())
         self.is_followed, self.error = False, text
         self._note(text)
         wait = error.retry_after if isinstance(error, ApiError) else 0.0
+        if code == NOT_FOUND:
+            wait = max(wait, ABSENT_DELAY)
         return min(MAX_WAIT, wait)
+
+    def _what_holds(self) -> str:
+        return "; what was read stays in force" if self.is_listed else ""
 
     def _delay(self) -> float:
         longest = min(MAX_DELAY, FIRST_DELAY * 2 ** min(max(self._failures - 1, 0), 16))
         return random.uniform(longest / 2, longest)  # noqa: S311  # jitter
 
 
-def _name_of(content: Object) -> ObjectName:
+def name_of(content: Object) -> ObjectName:
+    """Return an object's namespace and name; empty where it has none."""
     metadata = content.get("metadata")
     if not isinstance(metadata, dict):
         return "", ""

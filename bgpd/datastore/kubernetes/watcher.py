@@ -2,10 +2,16 @@
 
 import asyncio
 from contextlib import suppress
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from bgpd.datastore.kubernetes.access import Access, ApiStatus
-from bgpd.datastore.kubernetes.collection import Collection, Key, Receiver
+from bgpd.datastore.kubernetes.collection import Collection, Receiver
+from bgpd.datastore.kubernetes.query import Query
+
+_SERVICES: Final = (
+    Query("Service", "api/v1/services"),
+    Query("EndpointSlice", "apis/discovery.k8s.io/v1/endpointslices"),
+)
 
 
 class Wants(NamedTuple):
@@ -33,8 +39,8 @@ class KubernetesWatcher:
         self._access = access
         self._namespace = namespace
         self._receiver = receiver
-        self._collections: dict[Key, Collection] = {}
-        self._tasks: dict[Key, asyncio.Task[None]] = {}
+        self._collections: dict[Query, Collection] = {}
+        self._tasks: dict[Query, asyncio.Task[None]] = {}
         self._ending: set[asyncio.Task[None]] = set()
         self._synced = asyncio.Event()
         self._synced.set()
@@ -55,32 +61,36 @@ class KubernetesWatcher:
 
     def want(self, wants: Wants) -> None:
         """Follow this and nothing else; what is wanted no more is dropped."""
-        keys = {Key("Secret", self._namespace, name) for name in wants.secrets}
+        path = f"api/v1/namespaces/{self._namespace}/secrets"
+        wanted = {
+            Query("Secret", path, f"metadata.name={name}") for name in wants.secrets
+        }
         if wants.has_services:
-            keys |= {Key("Service"), Key("EndpointSlice")}
-        for key in self._collections.keys() - keys:
-            self._end(key)
-            self._collections.pop(key).forget()
-        for key in keys - self._collections.keys():
-            self._begin(key)
+            wanted.update(_SERVICES)
+        for query in self._collections.keys() - wanted:
+            self._end(query)
+            self._collections.pop(query).forget()
+        for query in wanted - self._collections.keys():
+            self._begin(query)
         self._note("")
 
     async def close(self) -> None:
         """Follow nothing any more."""
-        for key in list(self._tasks):
-            self._end(key)
+        for query in list(self._tasks):
+            self._end(query)
         await asyncio.gather(*self._ending, return_exceptions=True)
 
-    def _begin(self, key: Key) -> None:
-        collection = Collection(key, self._access, self._receiver, self._note)
-        self._collections[key] = collection
+    def _begin(self, query: Query) -> None:
+        access = self._access
+        collection = Collection(query, access.connect, self._receiver, self._note)
+        self._collections[query] = collection
         loop = asyncio.get_running_loop()
-        self._tasks[key] = loop.create_task(
-            collection.follow(), name=f"kubernetes {key}"
+        self._tasks[query] = loop.create_task(
+            collection.follow(), name=f"kubernetes {query}"
         )
 
-    def _end(self, key: Key) -> None:
-        task = self._tasks.pop(key)
+    def _end(self, query: Query) -> None:
+        task = self._tasks.pop(query)
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.cancel()

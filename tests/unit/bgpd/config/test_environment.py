@@ -61,6 +61,55 @@ def test_datastore_type_is_translated(type_: str, expected: str) -> None:
     assert overlaid(DATASTORE_TYPE=type_).data["datastore"] == {"type": expected}
 
 
+@pytest.mark.parametrize(
+    ("variables", "expected"),
+    [
+        ({"DATASTORE_TYPE": ""}, {"type": "kubernetes"}),
+        (
+            {"DATASTORE_TYPE": "", "ETCD_ENDPOINTS": "http://a:1"},
+            {"type": "etcd", "endpoints": ["http://a:1"]},
+        ),
+        ({"DATASTORE_TYPE": "Kubernetes"}, {"type": "kubernetes"}),
+    ],
+)
+def test_without_etcd_calicos_datastore_is_kubernetes(variables, expected) -> None:
+    assert overlaid(**variables).data["datastore"] == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "group"),
+    [
+        ("projectcalico.org/v3", "v3"),
+        ("ProjectCalico.org/V3", "v3"),
+        ("crd.projectcalico.org/v1", "v1"),
+        ("anything", "v1"),
+    ],
+)
+def test_the_api_group_is_named_as_calico_names_it(text, group) -> None:
+    assert overlaid(CALICO_API_GROUP=text).data["datastore"] == {"api_group": group}
+
+
+def test_credentials_of_the_api_are_taken_from_calicos_variables() -> None:
+    document = overlaid(
+        KUBECONFIG="/a:/b",
+        K8S_CURRENT_CONTEXT="c",
+        K8S_API_ENDPOINT="https://10.0.0.1:6443",
+        K8S_CA_FILE="/ca",
+        K8S_CERT_FILE="/cert",
+        K8S_KEY_FILE="/key",
+        K8S_INSECURE_SKIP_TLS_VERIFY="true",
+    )
+    assert document.data["kubernetes"] == {
+        "kubeconfig": "/a:/b",
+        "context": "c",
+        "server": "https://10.0.0.1:6443",
+        "ca_file": "/ca",
+        "cert_file": "/cert",
+        "key_file": "/key",
+        "insecure_skip_tls_verify": True,
+    }
+
+
 def test_a_path_alone_means_a_folder() -> None:
     document = overlaid(PYBGPD_DATASTORE_PATH="/manifests")
     assert document.data["datastore"] == {"path": "/manifests", "type": "folder"}

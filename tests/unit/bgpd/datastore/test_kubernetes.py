@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from bgpd.calico.services import ObjectName
+from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
 from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
@@ -16,6 +17,7 @@ from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import on_both_loops, until
 
 SERVICES = Wants(has_services=True)
+NOTHING = KubernetesSettings()
 
 
 class Told:
@@ -203,12 +205,49 @@ async def test_a_token_that_was_replaced_is_read_again(tmp_path: Path) -> None:
 def test_credentials_are_those_of_a_file_else_of_the_pod_else_none(
     tmp_path: Path,
 ) -> None:
-    assert find_access("", {}, tmp_path) is None
+    assert find_access(NOTHING, {}, tmp_path) is None
     inside = {"KUBERNETES_SERVICE_HOST": "10.96.0.1", "KUBERNETES_SERVICE_PORT": "443"}
-    assert find_access("", inside, tmp_path) is None
+    assert find_access(NOTHING, inside, tmp_path) is None
     (tmp_path / "token").write_text("t")
-    assert find_access("", inside, tmp_path) == Access(account=tmp_path)
-    assert find_access("/etc/kubeconfig", inside, tmp_path) == Access("/etc/kubeconfig")
+    assert find_access(NOTHING, inside, tmp_path) == Access(account=tmp_path)
+    given = KubernetesSettings(kubeconfig="/etc/kubeconfig")
+    found = find_access(given, inside, tmp_path)
+    assert found == Access("/etc/kubeconfig", over=given)
+
+
+def test_of_several_kubeconfigs_the_first_that_exists_counts(tmp_path: Path) -> None:
+    there = tmp_path / "there"
+    there.touch()
+    given = KubernetesSettings(kubeconfig=f"{tmp_path}/no:{there}:{tmp_path}/later")
+    assert find_access(given, {}) == Access(str(there), over=given)
+
+
+def misleading(kubeconfig: Path) -> tuple[str, str]:
+    """Spoil a kubeconfig; return the server and the CA that it had."""
+    text = kubeconfig.read_text()
+    right = re.search(r"server: (\S+)", text)
+    certificate = re.search(r"certificate-authority: (\S+)", text)
+    assert right is not None
+    assert certificate is not None
+    text = text.replace(right[1], "https://127.0.0.1:1")
+    kubeconfig.write_text(text.replace(certificate[1], "/nowhere/ca.pem"))
+    return right[1], certificate[1]
+
+
+@on_both_loops
+async def test_what_is_given_beside_the_credentials_counts(tmp_path: Path) -> None:
+    async with Api(tmp_path) as api:
+        api.put("Service", "s", spec={})
+        kubeconfig = Path(api.kubeconfig())
+        server, certificate = misleading(kubeconfig)
+        given = KubernetesSettings(
+            kubeconfig=str(kubeconfig), server=server, ca_file=certificate
+        )
+        access = find_access(given, {})
+        assert access is not None
+        client = access.connect()
+        assert (await client.get("api/v1/services"))["items"]
+        await client.close()
 
 
 @on_both_loops

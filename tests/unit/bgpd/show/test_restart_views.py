@@ -6,11 +6,11 @@ from typing import Any
 
 from bgpd.cli.details import status_page
 from bgpd.cli.tables import GROUPS, PEERS
-from bgpd.session.gr_restarting_speaker import DeferralLimits
+from bgpd.session.gr_restarting_speaker import Caps
 from bgpd.show.commands import commands
 from bgpd.show.state import DaemonView
 from bgpd.speaker.remembered_peers import Member, Remembered
-from bgpd.speaker.selection_deferral import SelectionDeferral
+from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import on_virtual_time
 from tests.support.speakers import ASN, Node, Rack, until
@@ -31,9 +31,7 @@ def remark(columns: Any, row: dict[str, Any], title: str) -> str:
 
 
 @asynccontextmanager
-async def a_restart() -> AsyncIterator[
-    tuple[DaemonView, SelectionDeferral, list[Node]]
-]:
+async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
     """A reflector after its restart, two clients that are back, and one that is not."""
     async with Rack() as rack:
         reflector, a, b, late = [await rack.node(n) for n in (1, 2, 3, 4)]
@@ -42,10 +40,8 @@ async def a_restart() -> AsyncIterator[
             node.addr: Member(node.addr, "range", reflector.addr, ASN, ASN, BOTH, 120)
             for node in (a, b, late)
         }
-        deferral = SelectionDeferral(
-            reflector.speaker,
-            DeferralLimits(60, 118, 120),
-            remembered=Remembered(members),
+        deferral = Deferral(
+            reflector.speaker, Caps(60, 118, 120), remembered=Remembered(members)
         )
         deferral.peers_are_known()
         view = DaemonView(

@@ -1,0 +1,133 @@
+"""What several collections say, as keys and values of Calico's etcd layout. Pure.
+
+An object may be seen by two collections, as an affinity is while it is given its labels: it
+is there as long as one of them has it. What cannot be converted is skipped,
+and what the object said before stays.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from bgpd.calico.kubernetes_objects import ConversionError, item_of
+
+MAX_WARNINGS: Final = 100  # told; the rest is counted
+
+
+class _Object(NamedTuple):
+    """One object as it was last understood.
+
+    Attributes:
+        key: Where it would stand in etcd.
+        value: ``None`` where it does not count.
+        seen_by: Collections that have it.
+    """
+
+    key: str
+    value: bytes | None
+    seen_by: frozenset[str]
+
+
+Id = tuple[str, str]
+"""Kind and name."""
+
+
+class Items:
+    """Keys and values, and what changed of them since they were last drained.
+
+    Args:
+        uses_pod_cidrs: See ``bgpd.calico.kubernetes_objects.item_of``.
+
+    Attributes:
+        values: As etcd would have them.
+    """
+
+    def __init__(self, *, uses_pod_cidrs: bool = False) -> None:
+        self.values: dict[str, bytes] = {}
+        self._uses_pod_cidrs = uses_pod_cidrs
+        self._objects: dict[Id, _Object] = {}
+        self._shared: dict[str, set[Id]] = {}  # of keys that several objects have
+        self._warnings: dict[Id, tuple[str, ...]] = {}
+        self._puts: dict[str, bytes] = {}
+        self._deletes: set[str] = set()
+
+    def put(
+        self, collection: str, kind: str, name: str, content: Mapping[str, Any]
+    ) -> None:
+        """Take an object as a collection has it; equal values change nothing."""
+        known = self._objects.get((kind, name))
+        seen_by = frozenset((collection,))
+        if known is not None:
+            seen_by |= known.seen_by
+        try:
+            item = item_of(kind, content, uses_pod_cidrs=self._uses_pod_cidrs)
+        except ConversionError as error:
+            held = "; what it said before holds" if known is not None else "; ignored"
+            self._warnings[kind, name] = (f"{error}{held}",)
+            if known is not None:
+                self._objects[kind, name] = known._replace(seen_by=seen_by)
+            return
+        if item.warnings:
+            self._warnings[kind, name] = item.warnings
+        else:
+            self._warnings.pop((kind, name), None)
+        if known is not None and known.key != item.key:
+            self._leave((kind, name), known.key)
+        self._objects[kind, name] = _Object(item.key, item.value, seen_by)
+        self._shared.setdefault(item.key, set()).add((kind, name))
+        self._settle(item.key)
+
+    def drop(self, collection: str, kind: str, name: str) -> None:
+        """A collection has an object no more."""
+        known = self._objects.get((kind, name))
+        if known is None:
+            self._warnings.pop((kind, name), None)
+            return
+        left = known.seen_by - {collection}
+        if left:
+            self._objects[kind, name] = known._replace(seen_by=left)
+            return
+        del self._objects[kind, name]
+        self._warnings.pop((kind, name), None)
+        self._leave((kind, name), known.key)
+
+    def _leave(self, name: Id, key: str) -> None:
+        others = self._shared[key]
+        others.discard(name)
+        if not others:
+            del self._shared[key]
+        self._settle(key)
+
+    def _settle(self, key: str) -> None:
+        """Let a key have the value that its objects give it: the first by name counts."""
+        value = None
+        for name in sorted(self._shared.get(key, ())):
+            value = self._objects[name].value
+            if value is not None:
+                break
+        before = self.values.get(key)
+        if value == before:
+            return
+        if value is None:
+            del self.values[key]
+            self._puts.pop(key, None)
+            self._deletes.add(key)
+        else:
+            self.values[key] = value
+            self._puts[key] = value
+            self._deletes.discard(key)
+
+    def drain(self) -> tuple[dict[str, bytes], frozenset[str]]:
+        """Return what is new or another, and the keys that are gone, since last time."""
+        puts, deletes = self._puts, frozenset(self._deletes)
+        self._puts, self._deletes = {}, set()
+        return puts, deletes
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what was skipped, a line each; the first by name."""
+        lines = [
+            f"{kind} {name}: {text}"
+            for (kind, name), texts in sorted(self._warnings.items())[:MAX_WARNINGS]
+            for text in texts
+        ]
+        more = len(self._warnings) - MAX_WARNINGS
+        return (*lines, *((f"and {more} objects more",) if more > 0 else ()))
