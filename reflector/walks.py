@@ -61,9 +61,8 @@ class Walks:
         self.walk: Walk | None = None
         # Some may have left, or have become slow, since; a dictionary, as those may be back.
         self._waiting: dict[Member, None] = {}
-        self._is_due = (
-            False  # the caller that gathered the first of them calls ``begin``
-        )
+        # The caller that gathers the first of them calls ``begin``.
+        self._is_due = False
 
     def gather(self, member: Member) -> bool:
         """Add a member to the next walk; return whether to schedule ``begin``."""

@@ -1,5 +1,7 @@
 """What ``make mutants`` is for: all of reflection, and what decides in the tables."""
 
+import ast
+
 import pytest
 
 from tests.mutants.__main__ import (
@@ -9,6 +11,7 @@ from tests.mutants.__main__ import (
     changes_of,
     explained,
     function_of,
+    is_of,
     report,
 )
 from tests.support.generated import ROOT
@@ -44,6 +47,36 @@ def test_every_survivor_is_explained() -> None:
         module = mutant.function.rsplit(".", 1)[0].replace(".", "/")
         assert any(f"{module}.py".startswith(name[:-3]) for name in PLAN), mutant
         assert len(reason) > 20, mutant
+
+
+def test_every_survivor_changes_a_line_that_there_is() -> None:
+    gone = []
+    for mutant, _ in explained():
+        source = source_of(mutant.function)
+        if "".join(mutant.removed.split()) not in "".join(source.split()):
+            gone.append(f"{mutant.function}: {mutant.removed}")
+    assert not gone
+
+
+def source_of(function: str) -> str:
+    """Return the source of a function, by its dotted name; empty if there is none."""
+    module = next(
+        (name for name in PLAN if is_of(Mutant(function, "", ""), name)), None
+    )
+    if module is None:
+        return ""
+    text = (ROOT / module).read_text(encoding="utf-8")
+    node: ast.AST = ast.parse(text)
+    for name in function.split(".")[module.count("/") + 1 :]:
+        found = [
+            child
+            for child in ast.iter_child_nodes(node)
+            if isinstance(child, ast.ClassDef | ast.FunctionDef) and child.name == name
+        ]
+        if not found:
+            return ""
+        node = found[0]
+    return ast.get_source_segment(text, node) or ""
 
 
 def test_mutants_are_known_by_their_function_and_what_they_change() -> None:
