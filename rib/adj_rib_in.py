@@ -82,7 +82,7 @@ class AdjRibIn:
         admission: Limits, and what they keep out; see ``limit``.
         ignored: What was no unicast destination.
         outcomes: What import decides about attribute blocks.
-        discarded: Of no use any more; see to it that it is freed, in slices.
+        discarded: Of no use any more; free it, in slices.
     """
 
     def __init__(
@@ -331,7 +331,7 @@ class AdjRibIn:
         return changes
 
     def make_stale(self) -> None:
-        """Mark all routes so far as stale; remove nothing yet."""
+        """Mark every route received until now as stale; remove nothing yet."""
         self.source.epoch += 1
         self.stale_count = self.accepted_count
         self.admission.blocked.clear()

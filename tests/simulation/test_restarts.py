@@ -90,7 +90,7 @@ async def a_peer(stale_time: int = 0, **changes: object) -> AsyncIterator[Restar
 
 @pytest.fixture
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let nobody look for standstills, or at limits, 86,400 times a day."""
+    """Look for stalls, and at limits, once a day and not every second."""
     monkeypatch.setattr(pulse, "BEAT", DAY)
     monkeypatch.setattr(pulse, "STANDSTILL", math.inf)
     monkeypatch.setattr(advertised_limits, "LOOK", DAY)

@@ -170,7 +170,7 @@ async def test_a_host_that_vanishes_and_comes_back_is_met_again_by_a_reset() -> 
         await until(lambda: "10.2.0.0/16" in a.prefixes())
         sim().host(b.addr).vanish()
         await advance(20)
-        assert a.is_up(b)  # nobody has told it
+        assert a.is_up(b)  # it has heard nothing of it
         sim().host(b.addr).come_back()
         await advance(31)  # the next KEEPALIVE is answered by a RST
         assert not a.is_up(b)
