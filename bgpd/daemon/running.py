@@ -18,7 +18,7 @@ from bgpd.pipeline.local_sources import calico_sources, plain_sources
 from bgpd.runtime.fault_border import FaultBorder
 from bgpd.speaker import limit_changes
 from bgpd.speaker.peer_memory import PeerMemory
-from bgpd.speaker.peer_memory_reader import memory_path, recall
+from bgpd.speaker.peer_memory_reader import memory_path, read_memory
 from bgpd.speaker.previous_run import RunMarker, judge, this_kernel
 from bgpd.speaker.reevaluation import follow_options
 from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
@@ -90,7 +90,9 @@ class Running:
             kernel=this_kernel(),
         )
         path = memory_path(settings.control_path) if times.is_enabled else None
-        remembered = recall(path) if start.is_certain and start.is_restart else None
+        remembered = (
+            read_memory(path) if start.is_certain and start.is_restart else None
+        )
         discovered = () if desired is None else desired.peers
         deferral = Deferral(
             self.speaker,

@@ -20,7 +20,7 @@ from bgpd.net.sockets import (
     listening_socket,
     start_listening,
 )
-from bgpd.speaker.peer_memory_reader import memory_path, recall
+from bgpd.speaker.peer_memory_reader import memory_path, read_memory
 
 Place = tuple[str, int]
 """Address and port."""
@@ -83,7 +83,7 @@ def claim_startup(settings: DaemonSettings) -> StartupClaim:
         speaker = settings.speaker
         places = [(addr, speaker.listen_port) for addr in speaker.listen_addresses]
     else:  # which may take its time to say where; it was there before, most likely
-        known = recall(memory_path(settings.control_path))
+        known = read_memory(memory_path(settings.control_path))
         places = [] if known is None else list(known.places)
     startup_claim.listen(places)
     return startup_claim

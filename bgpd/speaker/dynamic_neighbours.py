@@ -17,7 +17,7 @@ from bgpd.session.ranges import neighbour_settings
 from bgpd.session.settings import RangeSettings
 from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
-from bgpd.speaker.remembered_peers import Remembered, is_still
+from bgpd.speaker.remembered_peers import RememberedPeers, still_matches
 
 LEAST: Final = 60.0  # seconds; peers that keep none of our routes also want to be back
 PACE: Final = 100
@@ -59,7 +59,7 @@ def has_room(neighbours: Neighbours, settings: RangeSettings) -> bool:
 
 def seek(
     neighbours: Neighbours,
-    remembered: Remembered,
+    remembered: RememberedPeers,
     lost_at: float,
     done: Callable[[], None],
 ) -> Iterator[None]:
@@ -80,7 +80,7 @@ def seek(
         until = lost_at + max(member.seconds, LEAST)
         if (
             chosen is not None
-            and is_still(member, chosen.template)
+            and still_matches(member, chosen.template)
             and neighbours.range_sizes[chosen.name] < chosen.limit
             and neighbours.now < until
         ):

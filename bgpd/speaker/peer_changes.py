@@ -19,9 +19,9 @@ from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker.peer_handover import (
     can_go_on,
     change_of,
-    heir,
     leave_to_range,
     settings_under,
+    successor_range,
     take_over,
 )
 from bgpd.speaker.speaker import Speaker
@@ -220,7 +220,7 @@ def foresee(
 def _removal(speaker: Speaker, address: str, ranges: RangeTable | None = None) -> Step:
     peer = speaker.peers[address]
     step = Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
-    chosen = heir(speaker, peer, ranges)
+    chosen = successor_range(speaker, peer, ranges)
     if chosen is None:
         return step
     cost, keys = change_of(peer, settings_under(chosen, peer))

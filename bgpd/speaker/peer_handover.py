@@ -32,7 +32,7 @@ def can_go_on(peer: Peer) -> bool:
     return peer.negotiated is not None or bool(peer.stale_family_count) or peer.is_held
 
 
-def heir(
+def successor_range(
     speaker: "Speaker", peer: Peer, ranges: RangeTable | None = None
 ) -> RangeSettings | None:
     """Return the range that a neighbour falls to; ``None`` if it must go.
@@ -90,7 +90,7 @@ def leave_to_range(speaker: "Speaker", peer: Peer, text: str = "") -> None:
         peer: A dynamic neighbour, or a peer that is configured no longer.
         text: For its operator (RFC 9003), where it is removed.
     """
-    chosen = heir(speaker, peer)
+    chosen = successor_range(speaker, peer)
     if chosen is None:
         speaker.neighbours.remove(peer.settings.remote_addr, text)
         return

@@ -17,8 +17,8 @@ from bgpd.session.gr_helper import kept_when_lost
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.remembered_peers import (
     MAX_MEMBERS,
-    Member,
-    Remembered,
+    RememberedPeer,
+    RememberedPeers,
     encode_head,
     encode_member,
 )
@@ -44,7 +44,7 @@ class PeerMemory(SessionObserver):
     """
 
     def __init__(
-        self, speaker: Speaker, path: Path | None, kept: Remembered | None = None
+        self, speaker: Speaker, path: Path | None, kept: RememberedPeers | None = None
     ) -> None:
         self._speaker = speaker
         self._path = path
@@ -86,7 +86,7 @@ class PeerMemory(SessionObserver):
             kept_when_lost(negotiated),
             negotiated.local.graceful_restart,
         )
-        member = Member(
+        member = RememberedPeer(
             address,
             peer.range_name,
             peer.driver.session.local_addr,

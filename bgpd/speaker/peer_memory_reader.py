@@ -5,7 +5,7 @@ import time
 from pathlib import Path
 from typing import Final
 
-from bgpd.speaker.remembered_peers import MAX_OCTETS, Remembered, decode
+from bgpd.speaker.remembered_peers import MAX_OCTETS, RememberedPeers, decode
 from bgpd.texts.files import read_text
 from bgpd.texts.limits import TextError
 
@@ -20,7 +20,7 @@ def memory_path(control_path: str) -> Path | None:
     return Path(control_path).with_suffix(SUFFIX) if control_path else None
 
 
-def recall(path: Path | None, now: float | None = None) -> Remembered | None:
+def read_memory(path: Path | None, now: float | None = None) -> RememberedPeers | None:
     """Return what the previous run recorded; ``None`` if there is nothing.
 
     Args:

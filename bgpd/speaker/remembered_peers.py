@@ -30,7 +30,7 @@ Place = tuple[str, int]
 """Address and port."""
 
 
-class Member(NamedTuple):
+class RememberedPeer(NamedTuple):
     """A peer that had a session.
 
     Attributes:
@@ -53,7 +53,7 @@ class Member(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Remembered:
+class RememberedPeers:
     """What an earlier run has written down.
 
     Attributes:
@@ -62,7 +62,7 @@ class Remembered:
         age: Seconds since it was alive for certain.
     """
 
-    members: Mapping[str, Member] = field(default_factory=dict)
+    members: Mapping[str, RememberedPeer] = field(default_factory=dict)
     places: tuple[Place, ...] = ()
     age: float = 0.0
 
@@ -87,13 +87,13 @@ def encode_head(places: Iterable[Place]) -> str:
     return json.dumps({"format": _FORMAT, "listening": sorted(places)[:_MAX_PLACES]})
 
 
-def encode_member(member: Member) -> str:
+def encode_member(member: RememberedPeer) -> str:
     """Return a peer's line."""
     families = sorted(map(str, member.families))
     return json.dumps([*member._replace(families=families)])  # type: ignore[arg-type]
 
 
-def decode(text: str, age: float) -> Remembered | None:
+def decode(text: str, age: float) -> RememberedPeers | None:
     """Return what a text says; ``None`` if it is not such a text.
 
     Args:
@@ -109,7 +109,7 @@ def decode(text: str, age: float) -> Remembered | None:
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
     members = (_member(line) for line in lines)
-    return Remembered(
+    return RememberedPeers(
         {member.address: member for member in members if member is not None},
         places,
         age,
@@ -123,7 +123,7 @@ def _place(address: str, port: int) -> Place:
     return address, port
 
 
-def _member(line: str) -> Member | None:
+def _member(line: str) -> RememberedPeer | None:
     try:
         address, range_name, local_addr, *numbers, names, seconds = json.loads(line)
         local_as, remote_as = numbers
@@ -139,12 +139,12 @@ def _member(line: str) -> Member | None:
         families = frozenset(FAMILIES_BY_NAME[name] for name in names)
     except (ValueError, TypeError, KeyError, RecursionError):
         return None
-    return Member(
+    return RememberedPeer(
         address, range_name, local_addr, local_as, remote_as, families, seconds
     )
 
 
-def is_still(member: Member, settings: PeerSettings) -> bool:
+def still_matches(member: RememberedPeer, settings: PeerSettings) -> bool:
     """Whether a peer that was up is one that ``settings`` would have now.
 
     With another AS on either side there will be no session: it is not waited for.

@@ -39,7 +39,7 @@ from bgpd.session.settings import PeerSettings
 from bgpd.speaker.dynamic_neighbours import seek
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.previous_run import Start
-from bgpd.speaker.remembered_peers import Remembered, is_still, patience
+from bgpd.speaker.remembered_peers import RememberedPeers, patience, still_matches
 from bgpd.speaker.session_observers import SessionObserver
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from rib.family import Family
@@ -98,7 +98,7 @@ class Deferral(SessionObserver):
         sweep: Callable[[Family], None] | None = None,
         preserved: frozenset[Family] = frozenset(FAMILIES),
         window: float = WINDOW,
-        remembered: Remembered | None = None,
+        remembered: RememberedPeers | None = None,
         is_certain: bool = True,
     ) -> None:
         self._speaker = speaker
@@ -147,7 +147,7 @@ class Deferral(SessionObserver):
             loop = self._speaker.loop
             loop.call_later(SEEK_AFTER, self._seek, self._remembered)
 
-    def _seek(self, remembered: Remembered) -> None:
+    def _seek(self, remembered: RememberedPeers) -> None:
         speaker = self._speaker
         speaker.jobs.add(
             seek(speaker.neighbours, remembered, self._lost_at, self._found)
@@ -279,7 +279,7 @@ class Deferral(SessionObserver):
             kept, until = NOTHING, 0.0
             if peer.negotiated is None:
                 member = known.get(settings.remote_addr)
-                if member is not None and is_still(member, settings):
+                if member is not None and still_matches(member, settings):
                     kept, until = (
                         member.families,
                         self._lost_at + patience(member.seconds),
@@ -306,7 +306,7 @@ class Deferral(SessionObserver):
 def caps_of(
     times: RestartSettings,
     start: Start,
-    remembered: Remembered | None,
+    remembered: RememberedPeers | None,
     peers: Iterable[PeerSettings],
 ) -> Caps:
     """Return how long a recovery takes at most.

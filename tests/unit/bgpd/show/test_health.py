@@ -25,7 +25,7 @@ from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show import health
 from bgpd.show.health import LAG_LIMIT, DaemonHealth
 from bgpd.speaker.peer import Peer
-from bgpd.speaker.remembered_peers import Member, encode_head, encode_member
+from bgpd.speaker.remembered_peers import RememberedPeer, encode_head, encode_member
 from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST
 from tests.support.speakers import ASN, PORT, Rack, on_both_loops, until
@@ -286,7 +286,9 @@ async def test_a_restart_that_is_not_over_is_not_ready(tmp_path) -> None:
             settings(rack.network), control_path=str(tmp_path / "pybgpd.sock")
         )
         client = f"{rack.network}.2"
-        member = Member(client, "", address, ASN, ASN, frozenset({IPV4_UNICAST}), 120)
+        member = RememberedPeer(
+            client, "", address, ASN, ASN, frozenset({IPV4_UNICAST}), 120
+        )
         (tmp_path / "pybgpd.ran").write_text("here")
         (tmp_path / "pybgpd.peers").write_text(
             "\n".join((encode_head([]), encode_member(member)))

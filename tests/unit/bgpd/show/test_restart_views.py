@@ -9,7 +9,7 @@ from bgpd.cli.tables import GROUPS, PEERS
 from bgpd.session.gr_restarting_speaker import Caps
 from bgpd.show.commands import commands
 from bgpd.show.state import DaemonView
-from bgpd.speaker.remembered_peers import Member, Remembered
+from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
 from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import on_virtual_time
@@ -37,11 +37,13 @@ async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
         reflector, a, b, late = [await rack.node(n) for n in (1, 2, 3, 4)]
         reflector.accepts(f"{rack.network}.0/24", is_client=True, is_passive=True)
         members = {
-            node.addr: Member(node.addr, "range", reflector.addr, ASN, ASN, BOTH, 120)
+            node.addr: RememberedPeer(
+                node.addr, "range", reflector.addr, ASN, ASN, BOTH, 120
+            )
             for node in (a, b, late)
         }
         deferral = Deferral(
-            reflector.speaker, Caps(60, 118, 120), remembered=Remembered(members)
+            reflector.speaker, Caps(60, 118, 120), remembered=RememberedPeers(members)
         )
         deferral.peers_are_known()
         view = DaemonView(

@@ -5,7 +5,7 @@ from typing import Any
 
 from bgpd.session.gr_restarting_speaker import Caps
 from bgpd.speaker.dynamic_neighbours import seek
-from bgpd.speaker.remembered_peers import Member, Remembered
+from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
 from bgpd.speaker.selection_deferral import Deferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import advance, on_virtual_time
@@ -21,15 +21,15 @@ def was_up(
     age: float = 0.0,
     seconds: int = 120,
     asn: int = ASN,
-) -> Remembered:
+) -> RememberedPeers:
     members = {
-        who: Member(who, "range", reflector.addr, asn, asn, BOTH, seconds)
+        who: RememberedPeer(who, "range", reflector.addr, asn, asn, BOTH, seconds)
         for who in addresses
     }
-    return Remembered(members, age=age)
+    return RememberedPeers(members, age=age)
 
 
-def restarts(reflector: Node, remembered: Remembered, **how: Any) -> Deferral:
+def restarts(reflector: Node, remembered: RememberedPeers, **how: Any) -> Deferral:
     deferral = Deferral(reflector.speaker, CAPS, remembered=remembered, **how)
     deferral.peers_are_known()
     return deferral
@@ -97,7 +97,7 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
         reflector.accepts(f"{rack.network}.0/24", limit=2, is_client=True)
         reflector.peers_with(configured)
 
-        def run(remembered: Remembered) -> set[str]:
+        def run(remembered: RememberedPeers) -> set[str]:
             now = asyncio.get_running_loop().time()
             for _ in seek(reflector.speaker.neighbours, remembered, now, lambda: None):
                 pass

@@ -8,8 +8,8 @@ import pytest
 
 from bgpd.speaker import peer_memory
 from bgpd.speaker.peer_memory import PeerMemory
-from bgpd.speaker.peer_memory_reader import memory_path, recall
-from bgpd.speaker.remembered_peers import Member, Remembered
+from bgpd.speaker.peer_memory_reader import memory_path, read_memory
+from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import ASN, Node, Rack, until
@@ -31,7 +31,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def names(file: Path) -> set[str]:
-    found = recall(file)
+    found = read_memory(file)
     return set() if found is None else set(found.members)
 
 
@@ -50,13 +50,13 @@ async def test_it_follows_who_is_up(file: Path) -> None:
         reflector.peers_with(other, graceful_restart_time=77)
         other.peers_with(reflector, has_graceful_restart=False)
         await until(lambda: names(file) == {client.addr, other.addr})
-        found = recall(file)
+        found = read_memory(file)
         assert found is not None
         assert found.places == tuple(reflector.speaker.listener.addresses)
-        assert found.members[client.addr] == Member(
+        assert found.members[client.addr] == RememberedPeer(
             client.addr, "range", reflector.addr, ASN, ASN, BOTH, 120
         )
-        assert found.members[other.addr] == Member(
+        assert found.members[other.addr] == RememberedPeer(
             other.addr, "", reflector.addr, ASN, ASN, frozenset(), 0
         )
         assert _mode(file) == 0o600
@@ -101,9 +101,11 @@ async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) 
     async with Rack() as rack:
         reflector, client = await rack.node(1), await rack.node(2)
         reflector.peers_with(client, is_passive=True)
-        kept = Remembered(
+        kept = RememberedPeers(
             {
-                who: Member(who, "nodes", reflector.addr, ASN, ASN, BOTH, seconds)
+                who: RememberedPeer(
+                    who, "nodes", reflector.addr, ASN, ASN, BOTH, seconds
+                )
                 for who, seconds in ((client.addr, 120), ("10.9.9.9", 6))
             },
             age=5.0,
@@ -112,7 +114,7 @@ async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) 
         await until(lambda: names(file) == {client.addr, "10.9.9.9"})
         client.peers_with(reflector)
         await until(lambda: names(file) == {client.addr})
-        found = recall(file)
+        found = read_memory(file)
         assert found is not None
         assert found.members[client.addr].range_name == ""
         await memory.close(forgets=False)
@@ -142,7 +144,7 @@ def test_a_link_is_neither_followed_nor_believed(file: Path, tmp_path: Path) -> 
     victim.write_text("kept")
     file.parent.mkdir()
     file.symlink_to(victim)
-    assert recall(file) is None
+    assert read_memory(file) is None
     peer_memory._write(file, b"new")
     assert victim.read_text() == "kept"
     assert file.read_text() == "new"
@@ -156,20 +158,20 @@ def test_its_age_is_that_of_its_stamp(file: Path, since, age) -> None:
     peer_memory._write(file, b'{"format": 1, "listening": []}')
     now = time.time()
     os.utime(file, (now - since, now - since))
-    found = recall(file, now)
+    found = read_memory(file, now)
     assert (None if found is None else round(found.age, 3)) == age
 
 
 @pytest.mark.parametrize("octets", [b"", b"\xff\xfe", b"junk", b"{" * 99])
 def test_what_makes_no_sense_is_told_and_nothing(file: Path, octets, caplog) -> None:
     peer_memory._write(file, octets)
-    assert recall(file) is None
+    assert read_memory(file) is None
     assert "cannot read which peers were up" in caplog.text
 
 
 def test_without_a_place_there_is_no_memory() -> None:
     assert memory_path("") is None
-    assert recall(None) is None
+    assert read_memory(None) is None
 
 
 @on_virtual_time

@@ -10,18 +10,18 @@ from bgpd.session.settings import PeerSettings
 from bgpd.speaker.remembered_peers import (
     MARGIN,
     MAX_MEMBERS,
-    Member,
-    Remembered,
+    RememberedPeer,
+    RememberedPeers,
     decode,
     encode_head,
     encode_member,
-    is_still,
     patience,
+    still_matches,
 )
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 BOTH = frozenset({IPV4_UNICAST, IPV6_UNICAST})
-ONE = Member("10.0.0.1", "nodes", "10.0.0.9", 64512, 64513, BOTH, 120)
+ONE = RememberedPeer("10.0.0.1", "nodes", "10.0.0.9", 64512, 64513, BOTH, 120)
 PLACES = [("0.0.0.0", 179), ("fe80::1%eth0", 1179)]
 
 addresses = st.one_of(
@@ -30,7 +30,7 @@ addresses = st.one_of(
 )
 as_numbers = st.integers(1, (1 << 32) - 1)
 members = st.builds(
-    Member,
+    RememberedPeer,
     address=addresses,
     range_name=st.text(max_size=20),
     local_addr=addresses,
@@ -41,14 +41,14 @@ members = st.builds(
 )
 
 
-def text_of(*some: Member) -> str:
+def text_of(*some: RememberedPeer) -> str:
     return "\n".join((encode_head(PLACES), *map(encode_member, some)))
 
 
 @given(st.lists(members, unique_by=lambda member: member.address))
 def test_what_was_written_is_read(some) -> None:
     found = decode(text_of(*some), 7.0)
-    assert found == Remembered(
+    assert found == RememberedPeers(
         {member.address: member for member in some}, tuple(sorted(PLACES)), 7.0
     )
 
@@ -126,10 +126,10 @@ def test_one_is_waited_for_until_shortly_before_it_gives_up() -> None:
     assert patience(120) == 120 - MARGIN
     assert patience(2) == 1
     assert patience(0) == 0
-    known = Remembered({"a": ONE, "b": ONE._replace(seconds=60)}, (), 30.0)
+    known = RememberedPeers({"a": ONE, "b": ONE._replace(seconds=60)}, (), 30.0)
     assert known.longest == 120 - MARGIN - 30
     assert replace(known, age=500.0).longest == 0
-    assert Remembered().longest == 0
+    assert RememberedPeers().longest == 0
 
 
 SETTINGS = PeerSettings("", "", remote_as=64513, local_as=64512)
@@ -147,7 +147,7 @@ SETTINGS = PeerSettings("", "", remote_as=64513, local_as=64512)
     ],
 )
 def test_with_another_as_or_address_it_is_another_peer(changes, is_same) -> None:
-    assert is_still(ONE, replace(SETTINGS, **changes)) is is_same
+    assert still_matches(ONE, replace(SETTINGS, **changes)) is is_same
 
 
 def test_our_own_end_is_the_same_whether_its_zone_is_written_or_not() -> None:
@@ -158,4 +158,4 @@ def test_our_own_end_is_the_same_whether_its_zone_is_written_or_not() -> None:
         ("fe80::8", False),
         ("", True),
     ):
-        assert is_still(six, replace(SETTINGS, local_addr=local_addr)) is is_same
+        assert still_matches(six, replace(SETTINGS, local_addr=local_addr)) is is_same

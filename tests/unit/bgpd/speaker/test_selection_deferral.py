@@ -9,7 +9,7 @@ from bgpd.session.gr_restarting_speaker import Caps
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker import selection_deferral
 from bgpd.speaker.previous_run import Start
-from bgpd.speaker.remembered_peers import Member, Remembered
+from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
 from bgpd.speaker.selection_deferral import Deferral, caps_of
 from bgpd.speaker.speaker import FAMILIES
 from rib.attributes import make_attributes
@@ -271,9 +271,11 @@ FIRST = Start(is_restart=False, preserved=frozenset())
 CLIENT = PeerSettings("c", "10.0.0.1", 1, 1, is_client=True)
 
 
-def remembering(seconds: int, age: float) -> Remembered:
-    member = Member("10.0.0.1", "", "10.0.0.9", 1, 1, frozenset(FAMILIES), seconds)
-    return Remembered({member.address: member}, age=age)
+def remembering(seconds: int, age: float) -> RememberedPeers:
+    member = RememberedPeer(
+        "10.0.0.1", "", "10.0.0.9", 1, 1, frozenset(FAMILIES), seconds
+    )
+    return RememberedPeers({member.address: member}, age=age)
 
 
 @pytest.mark.parametrize(
@@ -283,7 +285,7 @@ def remembering(seconds: int, age: float) -> Remembered:
         (RUN, remembering(120, 10.0), [], 60, 108),
         (RUN, remembering(30, 10.0), [], 60, 60),
         (RUN, remembering(120, 500.0), [], 0, 60),  # nobody keeps anything any more
-        (RUN, Remembered(), [], 0, 60),
+        (RUN, RememberedPeers(), [], 0, 60),
         (RUN, None, [], 60, 60),
         (RUN, None, [CLIENT], 60, 118),
         (RUN, None, [replace(CLIENT, is_client=False)], 60, 60),
