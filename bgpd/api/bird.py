@@ -53,7 +53,7 @@ class Session:
 
 
 class Answers(Protocol):
-    """Who answers commands."""
+    """Answers commands."""
 
     @property
     def greeting(self) -> str:

@@ -22,13 +22,13 @@ _HINTS: Final = (
 
 
 class UnreachableError(Exception):
-    """There is no daemon to talk to; the text names the path and gives a hint."""
+    """The daemon is unreachable; the text names the path and gives a hint."""
 
 
 def call(
     path: str, command: str, arguments: Row | None = None, timeout: float = TIMEOUT
 ) -> Iterator[Row | list[Row]]:
-    """Ask one thing; yield the pieces of the answer as they come: rows, or one object.
+    """Send one request; yield the pieces of the answer as they arrive: rows, or one object.
 
     Args:
         path: The daemon's control socket.

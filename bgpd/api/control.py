@@ -46,7 +46,7 @@ class ControlServer(UnixServer):
         self.commands = {"help": Command(self._help, "List the commands."), **commands}
 
     async def greet(self, client: Client) -> None:
-        """Say nothing: a client speaks first."""
+        """Send no greeting: a client speaks first."""
 
     async def refuse(self, client: Client, text: str) -> None:
         """Say why a client is dropped."""

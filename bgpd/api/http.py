@@ -41,16 +41,16 @@ class Check(NamedTuple):
 
 
 class HealthSource(Protocol):
-    """What the server asks the daemon; each answers at once."""
+    """What the server needs from the daemon; each call returns at once."""
 
     def figures(self) -> Figures:
         """Return a snapshot for metrics."""
 
     def liveness(self) -> Iterable[Check]:
-        """Return what must hold for the process to be worth keeping."""
+        """Return the liveness checks."""
 
     def readiness(self) -> Iterable[Check]:
-        """Return what must have happened before traffic is sent here."""
+        """Return the readiness checks."""
 
 
 class HttpError(Exception):
@@ -146,7 +146,7 @@ class HttpServer:
 
 
 def _answer(checks: Iterable[Check]) -> web.Response:
-    """Return a line for each check; 503 where one is not met."""
+    """Return a line for each check, and 503 if one fails."""
     found = list(checks)
     lines = [
         f"{'ok' if check.is_met else 'not ok'}: {check.name}: {check.text}\n"

@@ -1,4 +1,4 @@
-"""Line servers on unix sockets: many clients, none of whom can hold up the daemon.
+"""Line servers on Unix sockets: many clients, none of which can block the daemon.
 
 A client that does not read is waited for with a bounded buffer, and dropped after a while;
 one that says nothing for long is dropped, too. What a client sends may be anything.
@@ -44,7 +44,7 @@ class SocketTakenError(UnixSocketError):
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What a client may cost.
+    """Limits of a client.
 
     Attributes:
         request_len: Octets of a request's line.
@@ -163,7 +163,7 @@ class UnixServer(ABC):
         rows: Iterable[_T | asyncio.Future[Any] | None],
         encode: Callable[[list[_T]], bytes],
     ) -> None:
-        """Send rows as they are made: a slice, then everybody else, then the next.
+        """Send rows as they are made: a slice, then other work, then the next.
 
         ``None`` among the rows is a breath: nothing to say yet. A future is waited for; its
         outcome is for its producer.
@@ -189,7 +189,7 @@ class UnixServer(ABC):
 def _slice(
     rows: Iterator[_T | asyncio.Future[Any] | None],
 ) -> tuple[list[_T], bool, asyncio.Future[Any] | None]:
-    """Make rows for a few milliseconds.
+    """Produce rows for a few milliseconds.
 
     Returns:
         The rows, whether that was all, and what must be waited for before the next.
@@ -218,7 +218,7 @@ def _keeps_path() -> dict[str, Any]:
 
 
 class GoneError(Exception):
-    """A client went away, or is as good as gone; the text says which."""
+    """A client is gone or unresponsive; the text says which."""
 
 
 class TooLongError(Exception):

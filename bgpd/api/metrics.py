@@ -129,7 +129,7 @@ class DatastoreFigures:
 
 @dataclass(frozen=True, slots=True)
 class ReloadFigures:
-    """The configuration, as read last.
+    """The last configuration read.
 
     Attributes:
         is_successful: It was not refused.

@@ -1,4 +1,4 @@
-"""What is said on the control socket: one JSON object a line, both ways. Pure.
+"""The protocol of the control socket: one JSON object per line, both ways. Pure.
 
     -> {"id": 1, "command": "show-routes", "arguments": {"family": "ipv4-unicast"}}
     <- {"id": 1, "data": [{...}, {...}], "more": true}     any number of times
@@ -33,7 +33,7 @@ RequestId = str | int | None
 
 
 class ControlError(Exception):
-    """A request that cannot be answered; told to the client, never logged as ours.
+    """An invalid request; reported to the client, not logged as an internal error.
 
     Args:
         code: A word for programs, such as ``no-such-peer``.

@@ -1,4 +1,4 @@
-"""Calico's resources as pure values: what one node must do for a datastore's content.
+"""Calico's resources as pure values: what a datastore's content means for one node.
 
 ``ClusterState`` takes snapshots and changes of keys and answers ``desired(node)``; it does
 no I/O and holds no clock. ``keys`` is Calico's key layout in etcd, which the other kinds of

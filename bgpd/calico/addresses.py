@@ -1,4 +1,4 @@
-"""Addresses and numbers of Calico's objects: one reader for each, so that all agree.
+"""Addresses and numbers of Calico's objects: one parser for each, so that all agree.
 
 What one place of the code accepts and another cannot read ends a daemon. So a text is read
 here, once, and what comes of it is canonical: as the kernel writes it, and as connections and
@@ -36,7 +36,7 @@ def parse_number(text: str) -> int:
 
 
 def parse_unicast(text: str) -> str:
-    """Return the canonical text of an address that one machine may have.
+    """Return the canonical text of a host address.
 
     A link-local IPv6 address, and no other, may name its interface: ``fe80::1%eth0``.
 

@@ -1,4 +1,4 @@
-"""What a valid configuration says and hardly anybody means. Pure."""
+"""Warnings about valid configurations that are probably unintended. Pure."""
 
 from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
@@ -36,7 +36,7 @@ _OURSELVES: Final = (
 
 
 def missing_policy(settings: PeerSettings) -> str:
-    """Return what an eBGP neighbour lacks; empty where nothing is missing.
+    """Return the missing policies of an eBGP neighbour; empty if none.
 
     A neighbour whose AS is open (a range that takes any) is given the benefit of the
     doubt, and so is one whose own AS comes from the datastore.
@@ -49,7 +49,7 @@ def missing_policy(settings: PeerSettings) -> str:
 
 
 def advice(settings: DaemonSettings) -> tuple[str, ...]:
-    """Return a line for each thing that an operator should look at again."""
+    """Return a warning for each thing that an operator should check."""
     return (
         *_missing_policies(settings),
         *_dead_ends(settings),
@@ -61,7 +61,7 @@ def advice(settings: DaemonSettings) -> tuple[str, ...]:
 
 
 def _open_aggregates(settings: DaemonSettings) -> Iterator[str]:
-    """Yield aggregates whose packets may go back where they come from (RFC 4632 5.1)."""
+    """Yield aggregates whose packets may loop (RFC 4632 5.1)."""
     if not settings.fib.is_enabled:
         return
     names = [
@@ -74,7 +74,7 @@ def _open_aggregates(settings: DaemonSettings) -> Iterator[str]:
 
 
 def _missing_keys(settings: DaemonSettings) -> Iterator[str]:
-    """Yield who has no TCP MD5 key and lies in a range that has: the kernel asks for it."""
+    """Yield neighbours without an MD5 key inside a range with one, which the kernel enforces."""
     keyed = {
         _place(some.prefix): some.prefix
         for some in settings.ranges

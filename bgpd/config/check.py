@@ -1,4 +1,4 @@
-"""What ``pybgpd check FILE`` says: all that is wrong, or what the file comes to."""
+"""The output of ``pybgpd check FILE``: all errors, or a summary."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

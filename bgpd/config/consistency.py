@@ -1,4 +1,4 @@
-"""What is contradictory although every value alone is right. Pure.
+"""Contradictions between values that are each valid. Pure.
 
 Each rule yields the path it is about and what is wrong; all of them are tried, so that a
 reader sees everything at once.
@@ -43,7 +43,7 @@ _ENDPOINT: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}
 def contradictions(
     config: DaemonConfig, place: Callable[[KeyPath], KeyPath] = lambda path: path
 ) -> Iterator[Finding]:
-    """Yield everything in ``config`` that cannot be meant.
+    """Yield every contradiction in ``config``.
 
     Args:
         config: The model.
@@ -333,7 +333,7 @@ def _policy_terms(config: DaemonConfig) -> Iterator[Finding]:
 
 
 def _next_hop_rules(config: DaemonConfig) -> Iterator[Finding]:
-    """A policy's next hop that means nothing in the direction it is used in."""
+    """A policy's next hop that is invalid in the direction it is used in."""
     users: dict[tuple[str, str], str] = {}
     for key, used in _POLICY_KEYS.items():
         for neighbour in neighbours(config):

@@ -1,4 +1,4 @@
-"""What leads from one configuration to another, and what each step costs. Pure.
+"""The steps from one configuration to another, and their costs. Pure.
 
 ``diff`` compares settings, ``apply`` does on settings what the daemon does for real; so
 ``apply(diff(a, b), a) == b`` holds and proves that no difference is forgotten. Peers are
@@ -31,7 +31,7 @@ _SHOWN: Final = 8  # addresses in a step's line
 
 
 class StepKind(Enum):
-    """What a step is about."""
+    """The kind of object that a step changes."""
 
     PEER = "peer"
     RANGE = "range"
@@ -40,7 +40,7 @@ class StepKind(Enum):
 
 
 class Change(Enum):
-    """What happens to it."""
+    """The kind of change."""
 
     REMOVE = "remove"
     SET = "change"
@@ -49,7 +49,7 @@ class Change(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One thing to do.
+    """One step.
 
     Attributes:
         kind: Which part of the settings.
@@ -160,7 +160,7 @@ def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:
 
 
 def pending(running: DaemonSettings, wanted: DaemonSettings) -> tuple[str, ...]:
-    """Return the keys that differ and that only a start looks at, as ``fib.table``."""
+    """Return changed keys that only a start reads, such as ``fib.table``."""
     return tuple(
         key
         for step in _sections(running, wanted)
@@ -211,14 +211,14 @@ def peer_change(
 
 
 def dearest(costs: Iterable[ChangeCost]) -> ChangeCost:
-    """Return the highest of some costs; of none, that of nothing."""
+    """Return the highest of some costs; without any, the lowest."""
     return max(costs, key=_BY_COST.index, default=ChangeCost.LIVE)
 
 
 def handover_change(
     old: PeerSettings, new: PeerSettings, peer_as: int = 0, local_addr: str = ""
 ) -> tuple[ChangeCost, tuple[str, ...]]:
-    """Return what other settings cost a neighbour of a range, and the fields that differ.
+    """Return the cost of new settings for a dynamic neighbour, and the fields that differ.
 
     Settings that only say how a session may come about make no difference to one that is
     there and fits them: which AS may come, from where, and to which port we would connect.
@@ -243,7 +243,7 @@ def handover_change(
 
 
 def field_cost(key: str) -> ChangeCost:
-    """Return what a change of one field of a peer, or of one of its families, costs."""
+    """Return the cost of changing one field of a peer or of one of its families."""
     if key in _FAMILY_COSTS:
         return _FAMILY_COSTS[key]
     if key in LIVE:

@@ -1,4 +1,4 @@
-"""YAML text to plain values that remember where they stood. Pure.
+"""YAML text to plain values that remember their places. Pure.
 
 Scalars follow YAML 1.2's core rules. Duplicate keys are problems, for the last one would win
 silently. Anchors, aliases and ``<<`` work, within limits on what they unfold to.
@@ -44,7 +44,7 @@ class Document:
     problems: list[ConfigProblem] = field(default_factory=list)
 
     def origin_of(self, path: KeyPath, *, of_key: bool = False) -> Origin:
-        """Return where ``path`` stands, or its nearest ancestor that stands anywhere."""
+        """Return the place of ``path``, or of its nearest ancestor that has one."""
         above = path
         while above:
             if above in self.others:
@@ -69,7 +69,7 @@ class Document:
         return tuple(written)
 
     def put(self, path: KeyPath, value: object, origin: Origin) -> None:
-        """Set one value from elsewhere (environment, options) over what the file says."""
+        """Override a value of the file with one from the environment or options."""
         at: dict[str, object] = self.data
         for name in path[:-1]:
             inner = at.get(str(name))
@@ -80,7 +80,7 @@ class Document:
         self.others[path] = origin
 
     def take(self, root: Node) -> None:
-        """Take what a text says."""
+        """Load a text."""
         self.root = root
         values = plain(root)
         if isinstance(values, dict):
@@ -108,7 +108,7 @@ def parse_scalar(text: str) -> object:
 
 
 def parse_document(text: str, source: str, limits: Limits = CONFIGURATION) -> Document:
-    """Parse ``text``; never raises, what is wrong is in ``problems``."""
+    """Parse ``text``; never raises, errors are in ``problems``."""
     document = Document(source)
     try:
         root = compose(text, limits, CORE)

@@ -145,7 +145,7 @@ def variable_name(leaf: Leaf) -> str:
 
 
 def overlay_environment(document: Document, environment: Mapping[str, str]) -> None:
-    """Put variables over what the file says; ``PYBGPD_*`` over Calico's."""
+    """Override the file with variables, ``PYBGPD_*`` over Calico's."""
     for variable in CALICO_VARIABLES:
         for name in variable.names:
             if text := environment.get(name):
@@ -175,7 +175,7 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
 
 
 def overlay_options(document: Document, options: Mapping[str, object]) -> None:
-    """Put command-line options over everything else.
+    """Override everything with command-line options.
 
     Args:
         document: What file and environment say.

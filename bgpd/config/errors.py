@@ -1,4 +1,4 @@
-"""What is wrong with a configuration, and where it stands.
+"""Errors in a configuration, with their places.
 
 A load reports every problem it finds at once, each with its place: people mend a file in
 one go, not one error a run.
@@ -32,7 +32,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class ConfigProblem:
-    """One thing wrong, in words that say what was expected.
+    """One error, which says what was expected.
 
     Attributes:
         origin: Where.
@@ -53,7 +53,7 @@ class ConfigProblem:
 
 
 class ConfigError(Exception):
-    """A configuration that cannot be used; ``problems`` are all that was found, in order."""
+    """An invalid configuration; ``problems`` are all errors, in order."""
 
     def __init__(self, problems: Iterable[ConfigProblem]) -> None:
         self.problems = tuple(sorted(problems, key=lambda each: each.origin))

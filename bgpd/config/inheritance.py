@@ -1,4 +1,4 @@
-"""What a peer's options come to, once groups and defaults are counted in. Pure."""
+"""A peer's effective options, with groups and defaults. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

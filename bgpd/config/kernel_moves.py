@@ -6,7 +6,7 @@ from bgpd.config.settings import FibSettings
 
 
 def kernel_moves(before: FibSettings, after: FibSettings) -> Iterator[str]:
-    """Yield a line for each thing that the next start does to routes of before."""
+    """Yield a line for each thing that the next start does to existing routes."""
     if not before.is_enabled:
         return
     place = f"table {before.table}, protocol {before.protocol}"

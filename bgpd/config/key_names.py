@@ -1,4 +1,4 @@
-"""What users call what the settings call otherwise: for plans, warnings and logs. Pure.
+"""Configuration keys for fields of the settings: for plans, warnings and logs. Pure.
 
 ``bgpd.config.convert`` turns keys into fields, and some have other names there. This is the
 way back, for reports on what differs between two settings. The session options' names are

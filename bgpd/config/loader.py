@@ -121,7 +121,7 @@ def _problems(
 
 
 def _default_node_name(document: Document, environment: Mapping[str, str]) -> None:
-    """Find the node's name as Calico does, where nothing says it."""
+    """Find the node's name as Calico does, if it is not configured."""
     section = document.data.get("node")
     if section is not None and (not isinstance(section, dict) or section.get("name")):
         return

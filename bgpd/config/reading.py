@@ -1,4 +1,4 @@
-"""Reading a configuration elsewhere, and having it back in pieces.
+"""Reads a configuration in another process, and returns it in pieces.
 
 A configuration of 10,000 peers takes seconds to parse and check, and a good part of a second
 to be made of its pickled form. So a process of its own loads it, and what it comes to is handed
@@ -21,7 +21,7 @@ _MANY: Final = ("peers", "ranges", "policies")
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Where a configuration is from: what it takes to load it again.
+    """The source of a configuration: what it takes to load it again.
 
     Attributes:
         file: The YAML file, if there is one.
@@ -86,7 +86,7 @@ class Assembly:
         self._problems = "it is cut short"
 
     def take(self, piece: Piece) -> None:
-        """Take one piece."""
+        """Add one piece."""
         if piece.name == "settings":
             self._settings = piece.value
         elif piece.name == "problems":
@@ -95,7 +95,7 @@ class Assembly:
             self._parts.setdefault(piece.name, []).extend(piece.value)
 
     def result(self) -> Loaded | str:
-        """Return the whole, or what is wrong with it."""
+        """Return the whole, or its errors."""
         settings = self._settings
         if settings is None:
             return self._problems

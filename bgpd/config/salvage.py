@@ -1,4 +1,4 @@
-"""What is left of a configuration without its wrong values, so that the rest is checked too.
+"""A configuration without its invalid values, so that the rest is checked too.
 
 A reader wants all faults of a file at once. Contradictions can only be found among values
 that are right, so wrong ones are taken out, and findings that may come of their absence are
@@ -78,7 +78,7 @@ class Salvaged(NamedTuple):
 
 
 def _may_matter(gone: KeyPath, place: KeyPath) -> bool:
-    """Whether an option of a session at ``place`` may have come from what is gone.
+    """Whether an option of a session at ``place`` may have come from a removed value.
 
     Options come from groups and defaults, too, and name groups and policies.
     """
@@ -91,7 +91,7 @@ def _may_matter(gone: KeyPath, place: KeyPath) -> bool:
 
 
 def salvage(data: Mapping[str, object]) -> Salvaged | None:
-    """Return what is left of ``data`` without what is wrong; ``None`` if that is nothing."""
+    """Return ``data`` without its errors; ``None`` if nothing is left."""
     left: Any = dict(data)
     gone: set[KeyPath] = set()
     places: dict[KeyPath, list[int]] = {}

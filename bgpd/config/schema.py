@@ -1,4 +1,4 @@
-"""The model asked about itself: which keys there are, and where. Pure.
+"""Reflection on the model: which keys there are, and where. Pure.
 
 Messages about unknown keys, environment variables and the documentation need the same
 walk over the model; it is here once.

@@ -64,7 +64,7 @@ class SpeakerSettings:
 
 @dataclass(frozen=True, slots=True)
 class OriginatedRoute:
-    """A prefix announced by ourselves.
+    """A route that we originate.
 
     Attributes:
         family: The prefix's family.
@@ -105,7 +105,7 @@ class OriginatedRoute:
 
 @dataclass(frozen=True, slots=True)
 class LearnSettings:
-    """Which routes of other programs become candidates for announcement.
+    """Which routes of other programs to redistribute.
 
     Attributes:
         is_enabled: Whether any do.
@@ -122,7 +122,7 @@ class LearnSettings:
 
 @dataclass(frozen=True, slots=True)
 class DirectSettings:
-    """Which connected prefixes become candidates for announcement.
+    """Which connected prefixes to redistribute.
 
     Attributes:
         interfaces: Patterns of devices, in order: the first that fits decides, and a
@@ -138,7 +138,7 @@ class DirectSettings:
 
 @dataclass(frozen=True, slots=True)
 class RouteSettings:
-    """What is originated here.
+    """Our own routes.
 
     Attributes:
         originated: Prefixes announced always.
@@ -327,7 +327,7 @@ class DaemonSettings:
         peers: Configured neighbours, by address; those of the datastore come on top.
         ranges: Dynamic neighbours, by prefix.
         policies: Configured policies, by name.
-        routes: What is originated here.
+        routes: Our own routes.
         fib: The kernel's table.
         trusts_next_hops: Believe every next hop, as a reflector off the path must.
         resolves_by_default_route: A next hop may be reached by a default route.

@@ -1,4 +1,4 @@
-"""From a document to the model, with every problem told where it stands. Pure."""
+"""From a document to the model, with the place of every error. Pure."""
 
 import difflib
 from collections.abc import Callable, Iterable, Mapping
@@ -39,7 +39,7 @@ def validate(document: Document) -> tuple[DaemonConfig | None, list[ConfigProble
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` where a known word is near, else nothing."""
+    """Return ``; did you mean X?`` if a known word is similar, else nothing."""
     if len(word) > _MAX_WORD:
         return ""  # comparing costs the product of the lengths
     near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)

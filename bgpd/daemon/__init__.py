@@ -1,1 +1,1 @@
-"""Composition: what runs together in one process, and how a change is applied to it."""
+"""Composition: what runs together in one process, and how changes are applied."""

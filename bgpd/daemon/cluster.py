@@ -86,7 +86,7 @@ class Cluster:
         self.holds = RemovalHolds((self._follower.datastore, self._sides.guard))
 
     def keep(self, supervisor: Supervisor) -> None:
-        """Follow it from now on."""
+        """Start following."""
         holds = "keeping what was read before"
         supervisor.keep("datastore", self._follower.follow, meanwhile=holds)
         supervisor.keep("local workloads", self._sides.follow, meanwhile=holds)
@@ -128,12 +128,12 @@ class Cluster:
 
     @property
     def status(self) -> Status:
-        """The datastore's state; what is applied is what this node has become."""
+        """The datastore's state; its applied revision is the one that this node has reached."""
         return self._follower.status
 
     @property
     def kubernetes(self) -> ApiStatus:
-        """What is known of Kubernetes' API."""
+        """The state of the Kubernetes API."""
         return self._sides.status
 
     def desired(self) -> NodeDesired | None:
@@ -151,5 +151,5 @@ class Cluster:
         return self._follower.warning_lines(SHOWN_WARNINGS) + self.holds.warnings()
 
     async def close(self) -> None:
-        """Let go of what stays open between two attempts to follow."""
+        """Release what stays open between two attempts to follow."""
         await self._sides.close()

@@ -29,7 +29,7 @@ Apply = Callable[[DaemonSettings], Awaitable[list[str]]]
 
 
 class SettingsInForce:
-    """The settings that hold, and those that do at the next start.
+    """The settings in force, and those of the next start.
 
     Args:
         settings: As of the start.
@@ -49,13 +49,13 @@ class SettingsInForce:
         self.pending: tuple[str, ...] = ()
 
     def replace(self, settings: DaemonSettings, now: float) -> None:
-        """Have other settings hold from now on."""
+        """Put new settings in force."""
         self.settings = settings
         self.pending = pending(self.first, settings)
         self.changed_at = now
 
     def warnings(self) -> list[str]:
-        """Return that keys wait for the next start."""
+        """Return a warning about keys that wait for the next start."""
         if not self.pending:
             return []
         keys = ", ".join(self.pending)
@@ -120,7 +120,7 @@ class ConfigReload:
         return capped(lines)
 
     def warnings(self) -> list[str]:
-        """Return that the file was refused, until one is not: it is what a start reads."""
+        """Return a warning that the file was rejected, until one is accepted."""
         if not self.refusal:
             return []
         first, *others = self.refusal.splitlines()

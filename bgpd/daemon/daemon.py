@@ -48,7 +48,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """What is left behind at the end.
+    """What stays behind at the end.
 
     Attributes:
         is_restart: Peers are to keep our routes.

@@ -1,4 +1,4 @@
-"""What of the kernel a daemon uses, opened: its table, a view of the rest, former places.
+"""Open access to the kernel: our table, a view of the rest, former places.
 
 An instance exists only when everything in it works: the table was read, so no earlier route is
 taken for lost, and the view is followed.
@@ -37,7 +37,7 @@ class KernelAccess:
         return None if self.follower is None else self.follower.view
 
     async def close(self, *, flush: bool) -> None:
-        """Close what is open.
+        """Close all parts.
 
         Args:
             flush: Remove our routes; otherwise they stay for a successor.

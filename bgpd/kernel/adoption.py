@@ -1,4 +1,4 @@
-"""Routes that an earlier run left in the kernel: kept until it is known who wants them.
+"""Routes of the previous run in the kernel, kept until selection deferral is over.
 
 They stay unchanged until the selection deferral of their family is over
 (``bgpd.session.gr_restarting_speaker``): a daemon that was killed and comes back loses no
@@ -15,7 +15,7 @@ from rib.family import Family
 
 
 class Adoption:
-    """Holds what was found, and lets it go family by family.
+    """Holds the routes found, and releases them family by family.
 
     Args:
         speaker: Whose routes they are.
@@ -55,13 +55,13 @@ class Adoption:
             self._clearing = asyncio.create_task(self._clear(), name="former places")
 
     async def _clear(self) -> None:
-        """Remove what earlier configurations put elsewhere: its place is taken by now."""
+        """Remove what earlier configurations put elsewhere: its replacements are in place."""
         if self._kernel.fib is not None:
             await self._kernel.fib.wait_until_synced()
         await self._kernel.places.remove()
 
     async def close(self) -> None:
-        """Remove nothing more."""
+        """Stop removing."""
         if self._clearing is not None:
             self._clearing.cancel()
             await asyncio.gather(self._clearing, return_exceptions=True)

@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 
 def place_of(settings: FibSettings) -> Place | None:
-    """Return where a configuration puts routes; ``None`` for nowhere."""
+    """Return where a configuration puts routes; ``None`` if nowhere."""
     return Place(settings.table, settings.protocol) if settings.is_enabled else None
 
 
@@ -62,7 +62,7 @@ def read_places(control_path: str) -> list[Place]:
 
 
 def moves_at_next_start(settings: DaemonSettings) -> list[str]:
-    """Return what a start with some settings does to routes that stand in the kernel."""
+    """Return what a start with some settings does to existing kernel routes."""
     return [
         line
         for place in read_places(settings.control_path)
@@ -79,7 +79,7 @@ def moves_at_next_start(settings: DaemonSettings) -> list[str]:
 
 
 class FormerPlaces:
-    """The places of this run and of those before.
+    """The places of this run and of earlier ones.
 
     Args:
         control_path: Of the control socket; empty keeps no memory.
@@ -98,7 +98,7 @@ class FormerPlaces:
         self._alike: dict[Place, int] = {}
 
     def warnings(self) -> list[str]:
-        """Return a line for each place that has, or may have, routes of earlier runs."""
+        """Return a warning for each place that has, or may have, routes of earlier runs."""
         alike = [
             f"{number} kernel routes in {place} look like ours but may not be; check with "
             f"ip route show table {place.table} proto {place.protocol}"
@@ -138,7 +138,7 @@ class FormerPlaces:
         self._write()
 
     async def _look_around(self, here: Place) -> None:
-        """Name what may be ours, where no file says what is: the first time on a kernel."""
+        """Warn about routes that may be ours if no file says so: the first time on a kernel."""
         try:
             self._alike = await elsewhere(here)
         except FibError as error:
@@ -175,7 +175,7 @@ class FormerPlaces:
             )
 
     def _write(self) -> None:
-        """Write down where routes are, as far as that can be."""
+        """Record where routes are, if possible."""
         if self._path is None:
             return
         places: Sequence[Place] = (

@@ -88,7 +88,7 @@ class Forwarding:
         return self._kernel.places
 
     def start(self) -> None:
-        """Let the kernel and the speaker follow each other from now on."""
+        """Make the kernel and the speaker follow each other from now on."""
         speaker = self._speaker
         self._reconnect.start()
         speaker.context.addresses.start()
@@ -114,7 +114,7 @@ class Forwarding:
             self._opening = asyncio.create_task(self._open_view(), name="kernel view")
 
     async def _open_view(self) -> None:
-        """Begin to look at the kernel, which nothing asked for at the start."""
+        """Open the kernel, which the start did not need."""
         try:
             follower = await KernelFollower.start(protocol=self._settings.fib.protocol)
         except FibError as error:
@@ -129,7 +129,7 @@ class Forwarding:
         self._redistribution.follow(self._plan)
 
     def set_policies(self, policies: Mapping[Family, KernelPolicy]) -> None:
-        """Follow other kernel policies; routes that they concern change in slices."""
+        """Change the kernel policies; affected routes change in slices."""
         for family, feed in self._feeds.items():
             policy = policies.get(family, KernelPolicy())
             if policy == feed.policy:
@@ -153,7 +153,7 @@ class Forwarding:
         self._kernel.ways.reach_through(gateways)
 
     def keep_tunnel(self, address: bytes) -> None:
-        """Keep the IPIP tunnel's device up with ``address``; empty lets it be."""
+        """Keep the IPIP tunnel's device up with ``address``; leave it alone if empty."""
         if self._tunnel is not None:
             self._tunnel.keep(address)
 
@@ -165,7 +165,7 @@ class Forwarding:
         return [] if view is None else view.devices()
 
     def tunnel_fault(self) -> str:
-        """Return why the IPIP tunnel's device is not as it must be; empty where it is."""
+        """Return what is wrong with the IPIP tunnel's device; empty if nothing."""
         return "" if self._tunnel is None else self._tunnel.fault
 
     def next_hop(self, address: bytes) -> NextHopState | None:

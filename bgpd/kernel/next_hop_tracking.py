@@ -22,7 +22,7 @@ Deliver = Callable[[list[NextHopState], list[bytes]], None]
 
 
 class NextHopTracker:
-    """The next hops in use and the way to each, by their keys (``rib.zones``).
+    """The next hops in use and how each resolves, by their keys (``rib.zones``).
 
     What a ``NextHopTable`` asks (``rib.next_hops.NextHopResolver``). Until ``follow``, and for
     good where next hops are trusted, each is taken for reachable, and none is watched.
@@ -47,7 +47,7 @@ class NextHopTracker:
         uses_default: bool = True,
         more: Callable[[], None] | None = None,
     ) -> NextHopWatch:
-        """Watch the kernel from now on.
+        """Track the kernel from now on.
 
         Args:
             view: As ``NextHopWatch`` takes it, which is returned.
@@ -78,20 +78,20 @@ class NextHopTracker:
         return iter(()) if self._watch is None else self._watch.look_again()
 
     def gateway_of(self, address: bytes) -> bytes:
-        """Return the gateway that a next hop is reached through, by default itself."""
+        """Return the gateway of a next hop, by default itself."""
         return self._gateways.get(parts_of(address).address, address)
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop tracking."""
         if self._watch is not None:
             self._watch.close()
 
     def resolve(self, key: bytes) -> Reachability:
-        """Begin to watch a next hop; return what the decision process must know of it."""
+        """Begin to track a next hop; return its state for the decision process."""
         return reachability(self.track(key))
 
     def track(self, address: bytes) -> NextHopState:
-        """Begin to watch a next hop; return what is known of it now."""
+        """Begin to track a next hop; return its present state."""
         if self._watch is None:
             return NextHopState(address, is_reachable=True)
         target = self._watched[address] = self.gateway_of(address)
@@ -101,7 +101,7 @@ class NextHopTracker:
         return state
 
     def release(self, key: bytes) -> None:
-        """Watch a next hop no longer."""
+        """Stop tracking a next hop."""
         self.states.pop(key, None)
         target = self._watched.pop(key, None)
         if self._watch is not None and target is not None:
@@ -143,7 +143,7 @@ class NextHopTracker:
 
 
 def reachability(state: NextHopState) -> Reachability:
-    """Return what the decision process must know; our own address leads nowhere."""
+    """Return the state for the decision process; our own address leads nowhere."""
     return Reachability(
         state.address,
         state.is_reachable and not state.is_local,

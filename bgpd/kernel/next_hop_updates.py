@@ -96,7 +96,7 @@ class NextHopUpdates:
                 self._look_again()
 
     def close(self) -> None:
-        """Track nothing any more."""
+        """Stop tracking."""
         self._ways.close()
 
     def routes_changed(self, afi: int, changes: Sequence[Change]) -> None:

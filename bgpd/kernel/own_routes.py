@@ -53,11 +53,11 @@ class KernelRoutes:
         self.interest: Mapping[int, Interest] = {}
 
     def lengths(self, afi: int) -> Iterable[int]:
-        """Return every prefix length that was met so far."""
+        """Return every prefix length seen so far."""
         return self.interest[afi].lengths
 
     def is_neighbour(self, address: bytes) -> bool:
-        """Say whether an eBGP neighbour, one hop away, has this address."""
+        """Return whether an eBGP neighbour one hop away has this address."""
         peer = self._speaker.peers.get(format_address(address))
         if peer is None:
             return False
@@ -84,7 +84,7 @@ class KernelRoutes:
         return OwnRoute(self._metric_of(family, None), is_discard, (steps,))
 
     def _unusable(self, family: Family, entry: Entry | None) -> OwnRoute | None:
-        """Return a route that is none: no path of it can be used."""
+        """Return a route without a usable path."""
         barred = [
             Step(self._gateway(path))
             for path in islice(filter(_leads_on, members_of(entry)), MOST_BARRED)
@@ -119,7 +119,7 @@ class KernelRoutes:
         entry: Entry | None,
         together: Sequence[Path],
     ) -> Iterator[Sequence[Step]]:
-        """Yield what would take the place of the paths that forward, best first."""
+        """Yield what would replace the paths that forward, best first."""
         for path in eligible_of(entry):
             if _leads_on(path) and path not in together:
                 outcome = self._outcomes(family, nlri, (path,))[0]

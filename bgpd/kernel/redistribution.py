@@ -1,4 +1,4 @@
-"""Routes that stand in the kernel already, as candidates for announcement.
+"""Redistribution: kernel routes of other programs as candidates for advertisement.
 
 Other programs' routes (a workload's, those of Calico's Felix, an operator's) and connected
 prefixes compete in Loc-RIB like those of peers. They are never given back to the kernel.
@@ -36,7 +36,7 @@ _MEMO_MAX: Final = 4096  # devices of workloads come and go; then all are forgot
 
 @dataclass(frozen=True, slots=True)
 class RedistributionPlan:
-    """What is learned, and what it looks like.
+    """Which routes to redistribute, and with which attributes.
 
     Attributes:
         routes: Which routes of other programs.
@@ -58,12 +58,12 @@ class RedistributionPlan:
 
     @property
     def is_wanted(self) -> bool:
-        """Whether anything is learned."""
+        """Whether any route is redistributed."""
         return self.routes.is_enabled or bool(self.direct.interfaces)
 
 
 class Redistribution:
-    """Announces what the kernel has.
+    """Redistributes kernel routes.
 
     Args:
         speaker: Where it is announced.
@@ -110,7 +110,7 @@ class Redistribution:
             self._connected.start()
 
     def close(self) -> None:
-        """Follow the kernel no more; what was announced stays."""
+        """Stop following the kernel; redistributed routes stay."""
         for part in (self._routes, self._connected):
             if part is not None:
                 part.close()
@@ -215,7 +215,7 @@ class Redistribution:
         return known
 
     def _next_hop(self, gateway: bytes, device: str) -> NextHop:
-        """Return the way of a route that stands in the kernel: it needs no look-up."""
+        """Return the next hop of an existing kernel route, which needs no look-up."""
         key = (gateway, device)
         known = self._next_hops.get(key)
         if known is None:
@@ -226,7 +226,7 @@ class Redistribution:
 
 
 def _way(route: RedistributedRoute) -> tuple[bytes, str]:
-    """Return gateway and device of a route's first hop, as BIRD tells its peers."""
+    """Return gateway and device of a route's first hop, as BIRD advertises it."""
     if not route.hops:
         return b"", ""
     hop = route.hops[0]

@@ -106,7 +106,7 @@ class RouteProgrammer:
 
     # hot: per batch
     def changed(self, changes: Sequence[Change]) -> None:
-        """Submit what a flush told."""
+        """Submit flushed changes."""
         submit, family = self._fib.submit, self._family
         for old, new, nlris in changes:
             was_ours = bool(self._forwarding(old))
@@ -117,7 +117,7 @@ class RouteProgrammer:
                     submit(family, members, target)
 
     def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
-        """Move at once what is about to move prefix by prefix.
+        """Apply a prediction at once, instead of prefix by prefix.
 
         Where everything that leads to a target is about to lead to one other target, the
         kernel's next-hop object moves; the changes that follow find it there. A target of
@@ -144,7 +144,7 @@ class RouteProgrammer:
                 self._fib.retarget(self._family, old, new)
 
     def _leads_to(self, entry: Entry | None) -> Target | None:
-        """Return the target of an entry where no kernel policy divides its prefixes."""
+        """Return the target of an entry if no kernel policy divides its prefixes."""
         paths = self._forwarding(entry)
         if entry is None or not paths:
             return None
@@ -175,7 +175,7 @@ class RouteProgrammer:
     def _outcomes(
         self, paths: Sequence[Path], nlris: Sequence[Nlri]
     ) -> list[tuple[_Outcome, Sequence[Nlri]]]:
-        """Ask the kernel policy about each path that forwards."""
+        """Apply the kernel policy to each path that forwards."""
         groups: list[tuple[_Outcome, Sequence[Nlri]]] = [((), nlris)]
         for path in paths:
             groups = [
@@ -293,7 +293,7 @@ class RouteProgrammer:
     def devices_changed(
         self, loc_rib: LocRib, addresses: Iterable[bytes]
     ) -> Iterator[None]:
-        """Follow next hops that are reached out of another device, if policy asks.
+        """Follow next hops whose interface changed, if policy matches it.
 
         To be called once the paths know it: each step of the result does a slice.
         """
@@ -305,7 +305,7 @@ class RouteProgrammer:
     def ways_changed(
         self, loc_rib: LocRib, addresses: Iterable[bytes]
     ) -> Iterator[None]:
-        """Follow next hops that are reached another way now.
+        """Follow next hops that now resolve differently.
 
         Where all that leads to a target leads to one other target now, the kernel's
         next-hop object moves, at once and whatever the number of prefixes. What is
@@ -323,7 +323,7 @@ class RouteProgrammer:
         return iter(())
 
     def _moves(self, changed: frozenset[bytes]) -> list[tuple[Target, Target]] | None:
-        """Return which targets become which others; ``None`` where prefixes must tell."""
+        """Return which targets become which; ``None`` if that depends on the prefix."""
         target_keys = self._target_keys
         self._target_keys = {}
         after: dict[Target | None, set[Target | None]] = {}
@@ -364,7 +364,7 @@ class RouteProgrammer:
             del self._target_keys[target_key]
 
     def _is_outlived(self, target_key: _TargetKey, target: Target | None) -> bool:
-        """Say whether a recipe names a next hop that was watched and is no longer."""
+        """Return whether a target names a next hop that is no longer tracked."""
         hops = () if target is None else target.hops
         return any(
             not device and address not in self._ways and _itself(address) not in hops

@@ -41,35 +41,35 @@ TYPE_AT: Final = 18  # octets from the beginning of a message to its type, RFC 4
 
 
 class PeerHandler(Protocol):
-    """Who acts on what a session says: the speaker."""
+    """The receiver of a session's events: the speaker."""
 
     def established(self, event: Established) -> None:
-        """Routes may flow."""
+        """The session is established."""
 
     def updates_received(self, bodies: list[bytes]) -> NotifyError | None:
-        """Take UPDATEs in; an error ends the session."""
+        """Process UPDATEs; an error ends the session."""
 
     def refresh_received(self, event: RefreshReceived) -> None:
-        """Tell routes again, or mark a refresh of the peer's."""
+        """Advertise routes again, or note a marker of the peer's refresh."""
 
     def session_down(self, event: SessionDown) -> None:
-        """Routes must go, or become stale."""
+        """The session is down: routes go or become stale."""
 
     def state_changed(self, event: StateChanged) -> None:
-        """For the log and ``show``."""
+        """The state changed, for the log and ``show``."""
 
     def peer_expired(self) -> None:
         """A dynamic neighbour is gone."""
 
     def writing_paused(self) -> None:
-        """The socket is full, by something that the session itself sent."""
+        """The socket is full because of a message of the session itself."""
 
     def writing_resumed(self) -> None:
         """The socket has room again."""
 
 
 class _Nobody:
-    """The handler of a session that was abandoned: nothing is acted on."""
+    """The handler of an abandoned session: ignores everything."""
 
     def established(self, event: Established) -> None:
         """See ``PeerHandler``."""
@@ -146,12 +146,12 @@ class PeerDriver:
         return self._established
 
     def start(self) -> None:
-        """Let the session come up."""
+        """Start the session."""
         self.session.start(self._loop.time())
         self._pump()
 
     def stop(self, **how: object) -> None:
-        """Take the session down; the keywords are those of ``PeerSession.stop``."""
+        """Stop the session; the keywords are those of ``PeerSession.stop``."""
         self.session.stop(self._loop.time(), **how)  # type: ignore[arg-type]
         self._pump()
 
@@ -171,7 +171,7 @@ class PeerDriver:
         self._established = None
 
     def rekey(self) -> None:
-        """Follow another MD5 key of the settings (RFC 2385).
+        """Follow a changed MD5 key (RFC 2385).
 
         The established connection keeps the key that works (``bgpd.net.key_rollover``);
         any other connection starts again with the new one.
@@ -192,7 +192,7 @@ class PeerDriver:
             self._probe()
 
     def _probe(self) -> None:
-        """Say something that the peer's TCP acknowledges."""
+        """Send something that the peer's TCP acknowledges."""
         self._note_written()
         self.session.say_alive(self._loop.time())
         self._rearm()
@@ -208,17 +208,17 @@ class PeerDriver:
         self._pump()
 
     def try_afresh(self) -> None:
-        """Try at once, with a clean slate: settings have changed."""
+        """Forget failures and try at once: settings have changed."""
         self.session.try_afresh(self._loop.time())
         self._pump()
 
     def adopt(self, connection: Connection) -> None:
-        """Take a connection that the peer opened."""
+        """Take over a connection from the peer."""
         self._made(connection, is_outgoing=False)
 
     # hot: per flush and member
     def write(self, buffers: Sequence[bytes], count: int) -> bool:
-        """Put messages on the wire; tell whether the socket still takes something.
+        """Write messages; return whether the socket still accepts data.
 
         Where it does not, what was given is kept all the same, and the handler hears
         ``writing_resumed`` later; until then the answer stays the same. There is no callback.
@@ -247,7 +247,7 @@ class PeerDriver:
         return is_writable
 
     def _note_paused(self, connection: Connection) -> None:
-        """Let the send hold timer run while the socket is full (RFC 9687)."""
+        """Run the send hold timer while the socket is full (RFC 9687)."""
         if not self._is_paused:
             self._is_paused = True
             self._paused_at_len = connection.unsent_len
@@ -255,7 +255,7 @@ class PeerDriver:
             self._rearm()
 
     def send_message(self, octets: bytes) -> None:
-        """Put one message on the wire: ROUTE-REFRESH."""
+        """Write one message: ROUTE-REFRESH."""
         if not self.write((octets,), 1):
             self._handler.writing_paused()
 
@@ -269,7 +269,7 @@ class PeerDriver:
             self._handler.writing_paused()
 
     def data_received(self, conn_id: int, data: bytes) -> None:
-        """One chunk of octets came."""
+        """Process one chunk of octets."""
         now = self._loop.time()
         bodies = self.session.receive_updates(conn_id, data, now)
         if bodies is not None:
@@ -280,7 +280,7 @@ class PeerDriver:
         self._pump()
 
     def connection_lost(self, conn_id: int, reason: str) -> None:
-        """The peer or the network closed a connection."""
+        """Handle the end of a connection by the peer or the network."""
         self._connections.pop(conn_id, None)
         self.session.connection_lost(conn_id, reason, self._loop.time())
         self._pump()
@@ -294,7 +294,7 @@ class PeerDriver:
             self._handler.writing_resumed()
 
     def _pump(self) -> None:
-        """Carry out what the session wants, until it wants nothing more."""
+        """Execute the session's events until there are none."""
         if self._is_pumping:
             return  # an event's consequence; the loop below sees to it
         self._is_pumping = True
@@ -307,7 +307,7 @@ class PeerDriver:
             self._rearm()  # also after a fault in a handler: timers must go on
 
     def _carry_out_apart(self, event: SessionEvent) -> None:
-        """Carry out one event; a fault ends this session, and loses no other event."""
+        """Execute one event; an error ends this session, but loses no other event."""
         try:
             self._carry_out(event)
         except MemoryError:
@@ -318,7 +318,7 @@ class PeerDriver:
                 self._give_up()
 
     def devices_gone(self) -> None:
-        """Drop connections over links that are no more; nothing would ever end them soon."""
+        """Drop connections over links that are gone; nothing else would end them soon."""
         for connection in [*self._connections.values()]:
             if connection.has_lost_device():
                 connection.give_up("its interface is gone")
@@ -405,7 +405,7 @@ class PeerDriver:
             self._written_at = 0.0
 
     def _has_unread(self) -> bool:
-        """Whether something of the peer's waits in a socket, or an attempt has ended.
+        """Whether data of the peer waits in a socket, or an attempt has ended.
 
         The poller reads thousands of sockets in turns, and a standstill fills them all.
         """
@@ -416,12 +416,12 @@ class PeerDriver:
         )
 
     def resume(self, lost: float, now: float) -> None:
-        """Go on after a standstill (see ``PeerSession.resume``)."""
+        """Go on after a stall (see ``PeerSession.resume``)."""
         self.session.resume(lost, now)
         self._rearm()
 
     def try_now(self) -> bool:
-        """Connect at once if the peer is waited for; tell whether it is tried."""
+        """Connect at once if we wait for the peer; return whether we try."""
         is_tried = self.session.try_now(self._loop.time())
         self._pump()
         return is_tried
@@ -436,7 +436,7 @@ class PeerDriver:
             self._connecting = None
 
     async def _open(self) -> None:
-        """Make one attempt; its outcome is one input to the session."""
+        """Make one attempt; the outcome is an input to the session."""
         try:
             connection = Connection(self._poller, await self._dial())
         except OSError as error:

@@ -1,4 +1,4 @@
-"""Which MD5 key a connection that stands must be signed by, while keys are changed (RFC 2385).
+"""Which MD5 key an established connection uses while keys change (RFC 2385).
 
 A socket has one key for its peer: what is signed by another is dropped, as if it had been
 lost. When a key changes here, the peer's may have changed already, change at any time from
@@ -45,7 +45,7 @@ _log = logging.getLogger(__name__)
 
 
 class Sight(NamedTuple):
-    """What the kernel says of a connection.
+    """The kernel's figures about a connection.
 
     Attributes:
         unacknowledged: Segments that the peer has not acknowledged.
@@ -72,7 +72,7 @@ def sight_of(sock: Socket) -> Sight:
 
 
 class Trial:
-    """Judges, look by look, whether a connection's key works. Pure.
+    """Decides, sample by sample, whether a connection's key works. Pure.
 
     Args:
         sight: As the key is set.
@@ -98,7 +98,7 @@ class Trial:
 
 
 class KeyRollover:
-    """Keeps a connection signed by the key that works.
+    """Keeps a connection on the key that works.
 
     Args:
         loop: For timers.
@@ -132,7 +132,7 @@ class KeyRollover:
         self._timer: asyncio.TimerHandle | None = loop.call_later(LOOK, self._look)
 
     def close(self) -> None:
-        """Look no more: the connection ends, or its key is settled."""
+        """Stop checking: the connection ends, or its key is settled."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

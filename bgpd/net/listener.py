@@ -1,4 +1,4 @@
-"""Listening sockets, and whose connection an accepted one is.
+"""Listening sockets and accepted connections.
 
 The kernel checks MD5 signatures before a connection is accepted, so keys are set on the
 listening sockets: one per peer, or one for a whole prefix.
@@ -91,7 +91,7 @@ class _ListeningSocket:
             self._poller.watch(self.sock.fileno(), EPOLLIN)
 
     def key_was_set(self) -> None:
-        """Who waits by now came without the key."""
+        """Discard connections that arrived before the key."""
         if not self._is_open:
             info = self.sock.getsockopt(
                 socket.IPPROTO_TCP, socket.TCP_INFO, _WAITING.size
@@ -99,7 +99,7 @@ class _ListeningSocket:
             (self._unproved_count,) = _WAITING.unpack(info)
 
     def ready(self, _events: int) -> None:
-        """Accept some of those who wait."""
+        """Accept some waiting connections."""
         for _ in range(_MOST):
             try:
                 sock, _ = self.sock.accept()
@@ -119,7 +119,7 @@ class _ListeningSocket:
                 raise
 
     def _has_proved(self, remote: str) -> bool:
-        """Whether the kernel has checked the key that is demanded of an address."""
+        """Whether the kernel has checked the key required of an address."""
         is_early = self._unproved_count > 0
         if is_early:
             self._unproved_count -= 1
@@ -142,7 +142,7 @@ class _ListeningSocket:
             self._poller.watch(self.sock.fileno(), EPOLLIN)
 
     def give_up(self) -> None:
-        """Go on with the others: only one connection has met the fault."""
+        """Go on with the others: the error affects only one connection."""
 
     def close(self) -> None:
         self._poller.remove(self.sock.fileno())
@@ -168,11 +168,11 @@ class Listener:
 
     @property
     def addresses(self) -> list[Place]:
-        """Where it listens."""
+        """Its addresses and ports."""
         return list(self._listening)
 
     def hold(self, sockets: Mapping[Place, Socket]) -> None:
-        """Let those who connect wait until ``open``.
+        """Let connections wait in the kernel until ``open``.
 
         Args:
             sockets: That listen already; ``listen`` uses them, ``open`` closes the others.
@@ -181,7 +181,7 @@ class Listener:
         self._ready_made = dict(sockets)
 
     def open(self) -> None:
-        """Accept who waits, and everybody from now on."""
+        """Accept waiting connections and all later ones."""
         self._is_open = True
         for listening in self._all_listening():
             listening.open()
@@ -271,7 +271,7 @@ class Listener:
             self.follow_links()
 
     def set_key(self, who: str, key: str) -> None:
-        """Demand MD5 signatures of an address or a prefix; an empty key ends that.
+        """Require MD5 signatures from an address or a prefix; an empty key ends that.
 
         Raises:
             SocketError: The kernel refused; the text says why.
@@ -312,7 +312,7 @@ class Listener:
         return any("/" in who and _is_in(remote, who) for who in self._keys)
 
     def _is_elsewhere(self, zone: str, remote: str) -> bool:
-        """Whether a key is demanded of an address by the socket of another zone alone."""
+        """Whether only the socket of another zone requires a key from an address."""
         return any(
             where and where != zone and (remote == who or _is_in(remote, who))
             for who in self._keys

@@ -1,4 +1,4 @@
-"""What BGP's connections stand on: the TCP of this machine's kernel, or another that behaves alike.
+"""The network under BGP's connections: this kernel's TCP, or another that behaves the same.
 
 ``bgpd.net`` makes all its sockets through a ``Network``, which a speaker is given. The daemon's
 is ``KERNEL``. Tests give it one that lives in memory, on a clock that jumps, so that two whole
@@ -31,7 +31,7 @@ class Socket(Protocol):
         """Return its descriptor; -1 once it is closed."""
 
     def setblocking(self, flag: bool, /) -> None:  # noqa: FBT001  # as the standard library's
-        """Say whether calls may wait."""
+        """Set whether calls may block."""
 
     def setsockopt(self, level: int, name: int, value: int | bytes, /) -> None:
         """Set an option."""
@@ -49,7 +49,7 @@ class Socket(Protocol):
         """Let others connect."""
 
     def accept(self) -> "tuple[Socket, Any]":
-        """Return the next connection, and whose it is."""
+        """Return the next connection and its remote address."""
 
     def connect_ex(self, address: Any, /) -> int:  # noqa: ANN401  # as ``bind``
         """Begin to connect; return an error's number, ``EINPROGRESS`` most of the time."""
@@ -87,10 +87,10 @@ class Readiness(Protocol):
         """Watch a descriptor."""
 
     def modify(self, fd: int, eventmask: int, /) -> None:
-        """Watch it for other events."""
+        """Change the events to watch for."""
 
     def unregister(self, fd: int, /) -> None:
-        """Watch it no more."""
+        """Stop watching."""
 
     def poll(self, timeout: float, maxevents: int, /) -> list[tuple[int, int]]:
         """Return descriptors that are ready, and for what."""

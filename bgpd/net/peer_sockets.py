@@ -1,4 +1,4 @@
-"""Sockets as the settings of one peer want them: MD5 key, device, source address, TTL."""
+"""Sockets for one peer's settings: MD5 key, device, source address, TTL."""
 
 from bgpd.net.network import Network, Socket
 from bgpd.net.sockets import bind_device, endpoint, make_socket, set_md5_key, set_ttl
@@ -7,7 +7,7 @@ from bgpd.session.zones import split_zone, with_zone
 
 
 def outgoing_socket(network: Network, settings: PeerSettings) -> Socket:
-    """Return a socket to call a peer with, bound as its settings say.
+    """Return a socket for connecting to a peer, bound by its settings.
 
     Raises:
         OSError: Its options or its source address cannot be set.

@@ -27,7 +27,7 @@ class Pollable(Protocol):
         """The socket is ready, as epoll(7) says it."""
 
     def give_up(self) -> None:
-        """``ready`` failed by a fault of the program's."""
+        """``ready`` failed with an internal error."""
 
 
 class Poller:
@@ -62,22 +62,22 @@ class Poller:
         loop.add_reader(self._epoll.fileno(), self._turn)
 
     def add(self, descriptor: int, pollable: Pollable) -> None:
-        """Watch a socket for what it receives, until ``remove``."""
+        """Watch a socket for incoming data, until ``remove``."""
         self._epoll.register(descriptor, EPOLLIN)  # may fail: then it is not ours
         self._pollables[descriptor] = pollable
 
     def watch(self, descriptor: int, events: int) -> None:
-        """Watch a socket for other events: ``EPOLLIN``, ``EPOLLOUT``, both or 0."""
+        """Change the watched events: ``EPOLLIN``, ``EPOLLOUT``, both or 0."""
         self._epoll.modify(descriptor, events)
 
     def remove(self, descriptor: int) -> None:
-        """Watch a socket no more; to be called before it is closed."""
+        """Stop watching a socket; to be called before it is closed."""
         del self._pollables[descriptor]
         self._epoll.unregister(descriptor)
         self._end_if_unused()
 
     def has_more(self) -> bool:
-        """Tell whether the last turn had no time for something that is still there."""
+        """Return whether the last turn ran out of time with data left."""
         return self._ran_out and not self._epoll.closed and bool(self._epoll.poll(0, 1))
 
     # hot: per turn

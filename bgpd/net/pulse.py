@@ -1,4 +1,4 @@
-"""Notices that the process stood still: paused, throttled, blocked, or asleep with its machine.
+"""Detects stalls of the process: paused, throttled, blocked, or suspended with its machine.
 
 A timer that measures a peer's silence takes for granted that this side listened. A process
 that was stopped for a minute did not: KEEPALIVEs wait in its sockets, peers that came back
@@ -26,7 +26,7 @@ that reading the sockets does not make good."""
 
 
 class Standstill(NamedTuple):
-    """One that has just ended.
+    """A stall that has just ended.
 
     Attributes:
         seconds: How long it was, a machine's sleep included.
@@ -62,7 +62,7 @@ class Pulse:
         self._handle = loop.call_later(BEAT, self._beat)
 
     def look(self) -> float:
-        """Return the loop's time, after seeing to a standstill that has just ended."""
+        """Return the loop's time, after handling a stall that has just ended."""
         now, boot = self._loop.time(), clock_gettime(CLOCK_BOOTTIME)
         passed, boot_passed = now - self._at, boot - self._boot_at
         self._at, self._boot_at = now, boot

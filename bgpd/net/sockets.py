@@ -1,4 +1,4 @@
-"""TCP sockets as BGP wants them: MD5 keys, TTL security, source address, device.
+"""TCP sockets for BGP: MD5 keys, TTL security, source address, device.
 
 Options are set before connecting or listening; the kernel then enforces them. A refusal by
 the kernel becomes a ``SocketError`` that says which option and what to do about it.
@@ -143,7 +143,7 @@ def zone_socket(
 
 
 def is_own_address(addr: str) -> bool:
-    """Whether an interface of this machine has the address, or it stands for all."""
+    """Whether an interface of this machine has the address, or it is a wildcard."""
     try:
         with socket.socket(family_of(addr), socket.SOCK_DGRAM) as probe:
             probe.bind(endpoint(addr, 0))
@@ -153,7 +153,7 @@ def is_own_address(addr: str) -> bool:
 
 
 def start_listening(sock: Socket, backlog: int) -> None:
-    """Let connections come in on a bound socket.
+    """Listen on a bound socket.
 
     Raises:
         SocketError: Another program was sooner, since binding.
@@ -178,7 +178,7 @@ def _bind_advice(addr: str, port: int, error: OSError) -> str:
 def set_md5_key(
     sock: Socket, addr: str, key: str, length_bits: int | None = None
 ) -> None:
-    """Demand TCP MD5 signatures (RFC 2385) of an address, or of a prefix.
+    """Require TCP MD5 signatures (RFC 2385) from an address or a prefix.
 
     Args:
         sock: Listening, or not yet connected.
@@ -225,7 +225,7 @@ def _md5_advice(addr: str, error: OSError) -> str:
 
 
 def set_ttl(sock: Socket, *, sent: int = 0, security_hops: int = 0) -> None:
-    """Set the TTL we send, and the least we accept.
+    """Set the TTL to send, and the minimum to accept.
 
     Args:
         sock: Any TCP socket.

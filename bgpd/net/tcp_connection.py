@@ -1,4 +1,4 @@
-"""One TCP connection: octets as they come, and octets that leave at once where they can."""
+"""One TCP connection: reads octets as they arrive, and writes at once if possible."""
 
 import errno
 import os
@@ -27,20 +27,20 @@ _MOST_BUFFERS: Final = 64  # of one write; the kernel takes up to 1024
 
 
 class ConnectionOwner(Protocol):
-    """Who acts on what a connection's socket reports: a peer's driver."""
+    """The receiver of a connection's events: a peer's driver."""
 
     def data_received(self, conn_id: int, data: bytes) -> None:
-        """Octets came."""
+        """Octets arrived."""
 
     def connection_lost(self, conn_id: int, reason: str) -> None:
-        """It is over, and not because its owner closed it."""
+        """The connection ended, and not because its owner closed it."""
 
     def writing_resumed(self, conn_id: int) -> None:
         """After a write that returned false: there is room again."""
 
 
 class Connection:
-    """A connection that stands; it is read from at once.
+    """An established connection; reading starts at once.
 
     Args:
         poller: Tells when the socket is ready.
@@ -97,11 +97,11 @@ class Connection:
             return "", ""
 
     def has_unread(self) -> bool:
-        """Whether something has arrived that was not received yet, be it the end."""
+        """Whether data, or the end of the stream, waits to be read."""
         return self._is_ready(POLLIN)
 
     def has_room(self) -> bool:
-        """Whether the peer has taken something, so that what waits could go on."""
+        """Whether the peer has read something, so that waiting data could leave."""
         return self._is_ready(POLLOUT)
 
     def _is_ready(self, events: int) -> bool:
@@ -134,7 +134,7 @@ class Connection:
             self.sock.close()
 
     def _cut_off(self) -> None:
-        """Write what there is room for, as after a standstill, and end."""
+        """Write what there is room for, as after a stall, and end."""
         if self._unsent and self._descriptor >= 0:
             self._write_on()
         self._end()
@@ -151,7 +151,7 @@ class Connection:
         self._lose(reason)
 
     def has_lost_device(self) -> bool:
-        """Whether it runs over a link whose device is gone: it can never go on.
+        """Whether its interface is gone, so that it can never continue.
 
         Another device of the same name is of no use to it.
         """
@@ -166,7 +166,7 @@ class Connection:
 
     # hot: per flush and member
     def write(self, buffers: Sequence[bytes]) -> bool:
-        """Put octets on the wire now; what the socket has no room for waits.
+        """Write octets now; what the socket has no room for waits.
 
         Returns:
             Whether more may follow. Where not, more than ``HIGH_WATER`` waits; the owner

@@ -111,7 +111,7 @@ class DatastoreFollower:
 
     @property
     def status(self) -> Status:
-        """The datastore's state; what is applied is what this node has become."""
+        """The datastore's state; its applied revision is the one that this node has reached."""
         revision = self._applied_revision
         return replace(self.datastore.status, applied_revision=revision)
 
@@ -120,7 +120,7 @@ class DatastoreFollower:
         return self.datastore.describe(key, field)
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
-        """Return what is wrong with objects of the cluster now, as this node sees it."""
+        """Return the present problems with objects of the cluster, as this node sees them."""
         return tuple(sorted(self._findings()))
 
     def warning_lines(self, most: int) -> list[str]:
@@ -137,7 +137,7 @@ class DatastoreFollower:
         return found if self._sides is None else found.union(self._sides.warnings())
 
     async def follow(self) -> None:
-        """Read for ever; an unreachable datastore changes nothing."""
+        """Read until cancelled; an unreachable datastore changes nothing."""
         time = asyncio.get_running_loop().time
         try:
             async with aclosing(self._events()) as events:
@@ -181,7 +181,7 @@ class DatastoreFollower:
             self._side_task = loop.create_task(self._follow_sides())
 
     async def _follow_sides(self) -> None:
-        """Plan by what came from elsewhere, at most half of the time."""
+        """Plan again after changes from other sources, at most half of the time."""
         time = asyncio.get_running_loop().time
         async with self._turn:
             started = time()
@@ -208,7 +208,7 @@ class DatastoreFollower:
                 await self._deliver(desired)
 
     async def _plan_with(self, side: SideInputs) -> NodeDesired:
-        """Return a plan; where none can be made, by what came from elsewhere before.
+        """Return a plan; if planning fails, use the previous inputs from other sources.
 
         Raises:
             Exception: None can be made in that way, either.
@@ -260,7 +260,7 @@ def make_datastore(
     kubernetes: KubernetesSettings,
     uses_pod_cidrs: bool = False,
 ) -> tuple[Datastore, ClaimedBlocks | None]:
-    """Return the datastore that settings name, and what it does not tell by itself.
+    """Return the datastore of the settings, and the part that reads its block owners.
 
     Args:
         settings: Which, and how to reach it.

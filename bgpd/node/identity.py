@@ -1,4 +1,4 @@
-"""Who this speaker is: what the configuration says, completed by the datastore. Pure."""
+"""The identity of this speaker: from the configuration, completed by the datastore. Pure."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
@@ -16,7 +16,7 @@ _WILDCARDS: Final = frozenset({"0.0.0.0", "::"})  # noqa: S104  # compared, not 
 def identify(
     settings: DaemonSettings, desired: "NodeDesired | None"
 ) -> SpeakerSettings | None:
-    """Return the speaker's settings with nothing left open; ``None`` without router id.
+    """Return the complete settings of the speaker; ``None`` without a router ID.
 
     What the configuration says goes first; a cluster id from the datastore makes the node
     a reflector.
@@ -56,7 +56,7 @@ def peers_with_as(peers: Iterable[PeerSettings], asn: int) -> Iterator[PeerSetti
 
 
 def with_as(settings: DaemonSettings, asn: int) -> DaemonSettings:
-    """Return settings whose peers have our AS where only the datastore knows it."""
+    """Return settings with our AS in all peers if only the datastore knows it."""
     return replace(
         settings,
         peers=tuple(peers_with_as(settings.peers, asn)),

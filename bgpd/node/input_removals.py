@@ -11,7 +11,7 @@ from bgpd.datastore.guarded import LATE, LISTEN, log_notes
 
 
 class InputRemovals:
-    """Says whether a removal counts now, and later when one does that was kept apart.
+    """Decides whether a removal counts now, and when a held one does.
 
     Keys are those of ``bgpd.calico.plausible.SideRules``.
 
@@ -36,12 +36,12 @@ class InputRemovals:
         self._has_listened = False
 
     def put(self, key: str, value: object = None) -> None:
-        """Take an object that is there."""
+        """Note an object that exists."""
         self.removals.put(key, value, self._now())
         self._arm()
 
     def remove(self, key: str) -> bool:
-        """Take a removal; return whether it counts now."""
+        """Note a removal; return whether it counts now."""
         counts_now = self.removals.remove(key, self._now())
         self._arm()
         return counts_now
@@ -52,7 +52,7 @@ class InputRemovals:
         self._arm()
 
     def need(self, passwords: frozenset[str]) -> None:
-        """Take the keys of the passwords that sessions use."""
+        """Set the keys of the passwords that sessions use."""
         if passwords != self._rules.needed:
             self._rules.needed = passwords
             self.removals.reconsider(SECRETS, self._now())
@@ -63,7 +63,7 @@ class InputRemovals:
         return key
 
     def confirm(self) -> tuple[Count, ...]:
-        """Let all removals take effect; return what they are."""
+        """Apply all held removals and return them."""
         counts = self.removals.confirm(self._now())
         self._arm()
         return counts
@@ -74,7 +74,7 @@ class InputRemovals:
         self._arm()
 
     def close(self) -> None:
-        """Wait for nothing any more."""
+        """Stop waiting."""
         if self._timer is not None:
             self._timer.cancel()
 

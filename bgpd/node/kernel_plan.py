@@ -1,4 +1,4 @@
-"""What of a node's plan is the kernel's: what is learned there, and through which gateways."""
+"""The kernel's part of a node's plan: redistribution and gateways."""
 
 from typing import TYPE_CHECKING
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's mode
 
 
 def is_calico_node(settings: DaemonSettings) -> bool:
-    """Whether this is a node of a cluster that forwards: it announces what its kernel has."""
+    """Whether this is a forwarding node of a cluster, which redistributes kernel routes."""
     return settings.datastore.kind is not DatastoreKind.NONE and settings.fib.is_enabled
 
 
@@ -51,7 +51,7 @@ def gateways(desired: "NodeDesired") -> dict[bytes, bytes]:
 
 
 def tunnel_address(desired: "NodeDesired") -> bytes:
-    """Return the address that the IPIP tunnel must have; empty where it is not needed."""
+    """Return the address that the IPIP tunnel must have; empty if it is not needed."""
     is_needed = desired.needs_tunnel and desired.tunnel_addr
     return parse_address(desired.tunnel_addr) if is_needed else b""
 
@@ -62,7 +62,7 @@ def apply_to_kernel(
     desired: "NodeDesired | None",
     border: FaultBorder,
 ) -> None:
-    """Let the kernel's part follow what the node must be, each part by itself."""
+    """Apply the kernel's part of the plan, each part separately."""
     if desired is not None:
         with border.around("kernel policy"):
             forwarding.set_policies(desired.kernel)

@@ -1,4 +1,4 @@
-"""What a node's plan takes from elsewhere than its datastore: passwords, services, workloads.
+"""Inputs of a node's plan from outside its datastore: passwords, services, workloads.
 
 Kubernetes' API is optional: without credentials the features are inert, and the status says
 so. While it is unavailable, its last data stays in force.
@@ -31,7 +31,7 @@ _log = logging.getLogger(__name__)
 
 
 class KubernetesInputs:
-    """Follows them, and says when they changed.
+    """Follows these inputs, and reports changes.
 
     Args:
         settings: Where they are.
@@ -69,14 +69,14 @@ class KubernetesInputs:
 
     @property
     def status(self) -> ApiStatus:
-        """What is known of Kubernetes' API."""
+        """The state of the Kubernetes API."""
         if self._watcher is None:
             reason = "no credentials" if self._settings.is_enabled else "switched off"
             return ApiStatus(last_error=reason)
         return self._watcher.status
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
-        """Return what is wrong with objects that came from there."""
+        """Return the problems with these objects."""
         return (
             *self._services.warnings,
             *self._secrets.warnings,
@@ -85,11 +85,11 @@ class KubernetesInputs:
         )
 
     def need(self, needs: Needs) -> None:
-        """Follow what a plan asks for."""
+        """Follow the inputs that a plan needs."""
         finish(self.need_in_slices(needs))
 
     def need_in_slices(self, needs: Needs) -> Slices[None]:
-        """Follow what a plan asks for, in slices."""
+        """Follow the inputs that a plan needs, in slices."""
         self._needs = needs
         self.guard.need(frozenset(_password_key(*each) for each in needs.passwords))
         yield from self._services.follow_in_slices(needs.ranges)
@@ -97,7 +97,7 @@ class KubernetesInputs:
             self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
 
     def inputs(self) -> SideInputs:
-        """Return what there is now, for a plan."""
+        """Return the present inputs for a plan."""
         services = None
         if self._watcher is not None:
             services = self._services.advertisement(is_excluded=self._needs.is_excluded)
@@ -118,13 +118,13 @@ class KubernetesInputs:
             )
 
     async def follow(self) -> None:
-        """Follow local workloads, for ever."""
+        """Follow local workloads until cancelled."""
         if not self._settings.endpoint_folder:
             return
         await follow_endpoints(self._endpoint_folder, self._found)
 
     async def close(self) -> None:
-        """Follow nothing any more."""
+        """Stop following."""
         self.guard.close()
         if self._handle is not None:
             self._handle.cancel()
@@ -134,13 +134,13 @@ class KubernetesInputs:
     # -- events -------------------------------------------------------------------
 
     def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
-        """Take a new or changed object of the API; none keeps the others from coming."""
+        """Process a new or changed object of the API; an error does not affect the others."""
         with self._around(kind, name):
             self._put(kind, name, content)
 
     @contextmanager
     def _around(self, kind: str, name: ObjectName) -> Iterator[None]:
-        """Make a finding about an object of whatever it brings about."""
+        """Turn an exception about an object into a warning."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  # any JSON may stand there
@@ -162,7 +162,7 @@ class KubernetesInputs:
             self._services.put_slice(name, content)
 
     def drop(self, kind: str, name: ObjectName) -> None:
-        """An object of the API is gone."""
+        """Process the removal of an object of the API."""
         with self._around(kind, name):
             self._drop(kind, name)
 
@@ -178,7 +178,7 @@ class KubernetesInputs:
             self._take_away(key)
 
     def _put_secret(self, name: str, content: Mapping[str, Any] | None) -> None:
-        """Take a Secret, ``None`` where it is gone; passwords that it lacks may stay."""
+        """Process a Secret, ``None`` if it is gone; passwords that it lacks may stay."""
         secrets = self._secrets
         before = secrets.of(name)
         if content is None:
@@ -193,7 +193,7 @@ class KubernetesInputs:
                 secrets.keep(name, key, before[key])
 
     def _release(self, keys: Iterable[str]) -> None:
-        """Act by removals that were kept apart and count now."""
+        """Apply held removals that count now."""
         for key in keys:
             self._take_away(key)
         self.on_change()

@@ -28,7 +28,7 @@ if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's mode
 
 @dataclass(slots=True)
 class _Wanted:
-    """What one giver wants."""
+    """What one source wants."""
 
     peers: tuple[PeerSettings, ...] = ()
     policies: tuple[PolicySpec, ...] = ()
@@ -55,7 +55,7 @@ class Reconciler:
         self._have_ranges_changed = False  # and their neighbours are to follow
 
     def apply_settings(self, settings: DaemonSettings) -> list[Step]:
-        """Apply a configuration; return the steps of peers that were taken at once."""
+        """Apply a configuration; return the steps of peers taken at once."""
         allows_reserved = settings.speaker.allows_reserved
         self._speaker.local_routes.allow_reserved(is_allowed=allows_reserved)
         for tables in self._speaker.tables.values():
@@ -71,7 +71,7 @@ class Reconciler:
         return steps
 
     def apply_node(self, desired: "NodeDesired") -> list[Step]:
-        """Apply what the datastore says of this node; return as ``apply_settings``."""
+        """Apply what the datastore says about this node; return as ``apply_settings``."""
         before = self._discovered.policies
         if desired.policies is not before and desired.policies != before:
             self._former += before
@@ -85,25 +85,25 @@ class Reconciler:
         return steps
 
     def apply_routes(self, desired: "NodeDesired") -> None:
-        """Apply the node's own blocks and static routes alone, of which many may stand."""
+        """Apply only the node's blocks and static routes, of which there may be many."""
         self._routes.apply_node(desired)
 
     def faults(self) -> list[str]:
-        """Return what could not be had of what is wanted, and why."""
+        """Return which wanted parts failed, and why."""
         return [
             *(f"policy {name}: {text}" for name, text in self._policy_faults.items()),
             *(f"peer {name}: {text}" for name, text in self._peers.faults.items()),
         ]
 
     async def settled(self) -> None:
-        """Wait until what runs is what is wanted."""
+        """Wait until the wanted state is reached."""
         while not self._peers.is_settled:
             if self._settling is None:
                 self._settling = asyncio.get_running_loop().create_future()
             await asyncio.shield(self._settling)
 
     def _apply_policies(self) -> None:
-        """Put policies in force; one that peers still name stays until they change."""
+        """Apply policies; one that peers still name stays until they change."""
         self._policy_faults = self._speaker.policies.replace(
             (*self._former, *self._discovered.policies, *self._configured.policies)
         )
@@ -114,7 +114,7 @@ class Reconciler:
         return self._peers.follow(wanted)
 
     def _settle(self) -> None:
-        """All peers are as wanted: let go of policies that none of them names any more."""
+        """Drop policies that no peer names any more, once all peers are as wanted."""
         if self._former:
             self._former = ()
             self._apply_policies()

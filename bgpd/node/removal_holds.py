@@ -10,28 +10,28 @@ if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's mode
 
 
 class Source(Protocol):
-    """Where objects came from."""
+    """A source of objects."""
 
     @property
     def title(self) -> str:
-        """Which it is, for people."""
+        """Its name, for people."""
 
     @property
     def removals(self) -> "RemovalGuard[Any]":
-        """What is kept apart of it."""
+        """Its held removals."""
 
     def describe(self, key: str) -> str:
         """Return where an object stood, for people."""
 
     def confirm(self) -> "tuple[Count, ...]":
-        """Let all its removals take effect; return what they are."""
+        """Apply all its held removals and return them."""
 
     def set_hold_time(self, seconds: float) -> None:
         """Change the hold time."""
 
 
 class RemovalHolds:
-    """All holds of a daemon.
+    """All removal holds of a daemon.
 
     Args:
         sources: Where objects come from.
@@ -54,7 +54,7 @@ class RemovalHolds:
         ]
 
     def rows(self, wall_time: Callable[[float], str]) -> list[dict[str, Any]]:
-        """Return what is known of each hold.
+        """Return each hold with its details.
 
         Args:
             wall_time: Makes text of a moment.
@@ -107,7 +107,7 @@ class RemovalHolds:
 
     @property
     def total(self) -> int:
-        """How many removals were found implausible so far."""
+        """Number of implausible removals so far."""
         return sum(source.removals.hold_count for source in self._sources)
 
     def set_hold_time(self, seconds: float) -> None:
@@ -116,7 +116,7 @@ class RemovalHolds:
             source.set_hold_time(seconds)
 
     def confirm(self) -> list[str]:
-        """Let all removals take effect; return a line for each source that had some."""
+        """Apply all held removals; return a line for each source that had some."""
         lines = []
         for source in self._sources:
             counts = source.confirm()

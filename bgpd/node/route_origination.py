@@ -1,4 +1,4 @@
-"""Routes of our own, as the configuration and the datastore want them.
+"""Our own routes, as the configuration and the datastore want them.
 
 Each states all it wants; what is applied is the difference, in batches of equal attributes.
 Routes that stand on a condition are ``bgpd.speaker.conditional_routes``'.
@@ -30,7 +30,7 @@ _DEFAULT_ROUTE: Final = make_attributes(next_hop=b"")
 
 @dataclass(frozen=True, slots=True)
 class _Route:
-    """A prefix of our own and how it is announced."""
+    """One of our own prefixes and its attributes."""
 
     source: Source
     attributes: PathAttributes
@@ -38,7 +38,7 @@ class _Route:
 
 
 class RouteOrigination:
-    """Announces and withdraws routes of our own.
+    """Originates and withdraws our own routes.
 
     Args:
         speaker: What runs.
@@ -56,7 +56,7 @@ class RouteOrigination:
         self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
 
     def follow_defaults(self, settings: DaemonSettings) -> list[PeerSettings]:
-        """Follow the conditions on which peers are advertised a default route.
+        """Follow the conditions for advertising default routes.
 
         Returns:
             The settings of these peers, ranges and defaults included.
@@ -103,7 +103,7 @@ class RouteOrigination:
         self._conditional.follow(conditional)
 
     def apply_node(self, desired: "NodeDesired") -> None:
-        """Apply the node's own blocks and static routes alone, of which many may stand."""
+        """Apply only the node's blocks and static routes, of which there may be many."""
         key = desired.statics, desired.originated, desired.local_pref
         if key == self._made_of:
             return
@@ -165,7 +165,7 @@ class RouteOrigination:
         return known
 
     def _apply(self, before: dict[_Key, _Route], wanted: dict[_Key, _Route]) -> None:
-        """Announce and withdraw the difference, in batches of equal attributes."""
+        """Originate and withdraw the difference, in batches with equal attributes."""
         gone: dict[tuple[Source, Family], list[Nlri]] = {}
         for key, route in before.items():
             new = wanted.get(key)

@@ -1,4 +1,4 @@
-"""What the log says of findings about the cluster's objects: news only, and by kind.
+"""Logs problems with the cluster's objects: only news, and by kind.
 
 One mistake of a template makes thousands of findings at once. They get one line, with a few
 names; all of them are shown by ``pybgpctl calico diff``.
@@ -21,7 +21,7 @@ _log = logging.getLogger(__name__)
 
 
 class WarningLog:
-    """Remembers what was said; what comes soon after is gathered, and said together.
+    """Remembers what was logged, and gathers what follows soon.
 
     Args:
         describe: Returns where a field of an object stands, by its key (``Datastore``).
@@ -38,13 +38,13 @@ class WarningLog:
         self._timer: asyncio.TimerHandle | None = None
 
     def follow(self, now: frozenset[ObjectWarning]) -> None:
-        """Say what is new among the findings, and what is gone from them."""
+        """Log new and resolved problems."""
         self._now = now
         if self._timer is None:
             self._say()
 
     def close(self) -> None:
-        """Say what is left to be said."""
+        """Log what is left."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

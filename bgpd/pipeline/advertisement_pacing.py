@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 
 class Pacing:
-    """Tells update groups what changed, each prefix no more often than its pacer lets it.
+    """Sends changes to update groups, each prefix no more often than its pacer allows.
 
     Args:
         loop: For the time.
@@ -58,7 +58,7 @@ class Pacing:
 
     @property
     def interval(self) -> float:
-        """Seconds between two announcements of a prefix that keeps changing; 0 is off."""
+        """Seconds between two advertisements of a prefix that keeps changing; 0 is off."""
         return self._membership.interval
 
     @interval.setter
@@ -155,7 +155,7 @@ class Pacing:
 
 
 def cause_of(unrest: Unrest, paths: Iterable[Path]) -> str:
-    """Return why a prefix keeps changing, as far as its paths tell.
+    """Return why a prefix keeps changing, as far as its paths show.
 
     Args:
         unrest: What was seen.

@@ -76,7 +76,7 @@ class CatchUp:
         self._carry_out(member, member.joined(end_of_rib(self._loc_rib.family)))
 
     def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
-        """Let a session that is up be served by another context, and sent what differs."""
+        """Move a session to another context, and send it what differs."""
         group, was = self._membership.group_of(source), self._membership.member(source)
         if group is None or was is None or group.export.context == context:
             return
@@ -103,7 +103,7 @@ class CatchUp:
             self._carry_out(member, member.writing_resumed())
 
     def allow_ends(self) -> Iterator[None]:
-        """Send the withheld End-of-RIBs, once all that they end has been sent; a job."""
+        """Send the deferred End-of-RIBs, after all routes before them; a job."""
         while self._re_export.is_under_way:
             yield
         self.defers_end_of_rib = False
@@ -127,7 +127,7 @@ class CatchUp:
         self._flushes.write_messages(member.source, marks)
 
     def _end(self, member: Member) -> None:
-        """Let a member be sent its end mark, unless that must wait for our own recovery."""
+        """Allow a member's end mark, unless selection deferral holds it back."""
         if not (member.end_mark and self.defers_end_of_rib):
             self._carry_out(member, member.end_allowed())
 
@@ -172,7 +172,7 @@ class CatchUp:
     # -- alone --------------------------------------------------------------------------
 
     def _catch_up(self, member: Member) -> Iterator[None]:
-        """Send a slow peer what was noted, which changes of meanwhile join; a job."""
+        """Send a slow peer its noted changes, with those that arrive meanwhile; a job."""
         while member.state is State.CATCHING_UP:
             self._flushes.flush_now()
             group = self._membership.group_of(member.source)

@@ -1,4 +1,4 @@
-"""One family's way from Loc-RIB outwards, put together.
+"""The parts of one family from Loc-RIB outwards.
 
 Five parts, each of which knows those above it alone::
 
@@ -33,7 +33,7 @@ from rib.policy import Policy, PrefixMatch
 
 
 class FamilyTables:
-    """Loc-RIB of one family and everybody who is sent its changes.
+    """Loc-RIB of one family and everything that receives its changes.
 
     Args:
         loc_rib: The table.
@@ -84,7 +84,7 @@ class FamilyTables:
 
     # hot: per batch
     def changed(self, changes: list[Change]) -> None:
-        """Take in what a method of the tables returned, to be flushed soon."""
+        """Add changes that a method of the tables returned, to be flushed soon."""
         self._flushes.changed(changes)
 
     @property
@@ -93,13 +93,13 @@ class FamilyTables:
         return self._flushes.pending_count
 
     def flush_now(self) -> None:
-        """Flush and write everything that waits, at once: something must come after it."""
+        """Flush and write everything that waits, at once, so that something can follow it."""
         self._flushes.flush_now()
 
     def foresee(
         self, look: Callable[[LocRib], Mapping[Entry, Entry | None] | None]
     ) -> None:
-        """Tell what entries are about to become, before prefixes do so in slices.
+        """Predict what entries will become, before prefixes change in slices.
 
         Args:
             look: A method of the table that foresees; ``None`` where it cannot.
@@ -128,7 +128,7 @@ class FamilyTables:
         self._catch_up.join(source, context, policy, write)
 
     def move(self, source: Source, context: ExportContext, policy: Policy) -> None:
-        """Let a session that is up be served by another context, and sent what differs."""
+        """Move a session to another context, and send it what differs."""
         self._catch_up.move(source, context, policy)
 
     def leave(self, source: Source) -> None:
@@ -171,7 +171,7 @@ class FamilyTables:
 
     @property
     def defers_end_of_rib(self) -> bool:
-        """Whether End-of-RIB waits for our own recovery."""
+        """Whether selection deferral holds End-of-RIB back."""
         return self._catch_up.defers_end_of_rib
 
     def defer(self, *, withholds_routes: bool = True) -> None:
@@ -180,11 +180,11 @@ class FamilyTables:
         self._catch_up.defers_end_of_rib = True
 
     def send_withheld(self) -> None:
-        """Send the routes that were withheld."""
+        """Send the routes that were deferred."""
         self._re_export.send_withheld()
 
     def end_deferral(self) -> Iterator[None]:
-        """Send the withheld End-of-RIBs, once all that they end has been sent; a job."""
+        """Send the deferred End-of-RIBs, after all routes before them; a job."""
         return self._catch_up.allow_ends()
 
     # -- other exports of the same routes -----------------------------------------------
@@ -192,7 +192,7 @@ class FamilyTables:
     def replace_policy(
         self, name: str, policy: Policy, among: PrefixMatch | None = None
     ) -> None:
-        """Let groups export by the new form of a policy (``ReExport.replace_policy``)."""
+        """Make groups export by the new form of a policy (``ReExport.replace_policy``)."""
         self._re_export.replace_policy(name, policy, among)
 
     def re_export_routes_of(self, source: Source) -> None:
@@ -200,7 +200,7 @@ class FamilyTables:
         self._re_export.re_export_routes_of(source)
 
     def re_export_devices(self, nlris: Sequence[Nlri]) -> None:
-        """Send prefixes again where the export depends on the device they lead out of."""
+        """Send prefixes again if their export depends on the outgoing interface."""
         self._re_export.re_export_devices(nlris)
 
     def mark_export_unknown(

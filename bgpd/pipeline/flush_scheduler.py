@@ -1,4 +1,4 @@
-"""When changes of Loc-RIB are flushed, and when what was encoded is written.
+"""When to flush changes of Loc-RIB, and when to write what is encoded.
 
 Changes gather until the event loop has served the sockets that were ready; then one flush
 passes them to every update group and to every consumer (the FIB): what arrives while a flush is
@@ -75,7 +75,7 @@ class FlushScheduler:
 
     # hot: per batch
     def changed(self, changes: list[Change]) -> None:
-        """Take in what a method of the tables returned, to be flushed soon."""
+        """Add changes that a method of the tables returned, to be flushed soon."""
         if changes:
             self._pending.add(changes)
             if self._handle is None:
@@ -94,14 +94,14 @@ class FlushScheduler:
         return len(self._pending)
 
     def flush_now(self) -> None:
-        """Flush and write everything that waits, at once: something must come after it."""
+        """Flush and write everything that waits, at once, so that something can follow it."""
         self._write(inf)
         while self._pending:
             self._flush()
             self._write(inf)
 
     def _turn(self) -> None:
-        """Go on with what is being written, then flush what waits; milliseconds."""
+        """Continue writing, then flush what waits; milliseconds."""
         self._handle = None
         if self._queue:
             self._write(WRITE_TIME)
@@ -137,7 +137,7 @@ class FlushScheduler:
             self.writing_paused(source)
 
     def writing_paused(self, source: Source) -> None:
-        """Let a session's group note changes for it: its socket is full.
+        """Make a session's group note changes for it: its socket is full.
 
         What is queued for it is written first, since it was not noted.
         """
@@ -161,7 +161,7 @@ class FlushScheduler:
     def write_shares(
         self, source: Source, outbounds: Iterable[Outbound | None]
     ) -> bool:
-        """Write to a slow peer; tell whether it can take more. The queue has nothing for it."""
+        """Write to a slow peer; return whether it can take more. The queue has nothing for it."""
         write, is_writable = self._membership.writers[source], True
         for outbound in outbounds:
             if outbound is not None:
@@ -171,7 +171,7 @@ class FlushScheduler:
         return is_writable
 
     def write_messages(self, source: Source, messages: Iterable[bytes]) -> None:
-        """Write messages to one session, each of a type of its own."""
+        """Write messages to one session, each of a different type."""
         is_writable = True
         for message in messages:
             is_writable = self._membership.write(source, message)

@@ -1,4 +1,4 @@
-"""Refreshes that a peer has begun and must end (RFC 7313 4).
+"""Route refreshes that a peer has begun and must end (RFC 7313 4).
 
     begin: all its routes are stale --re-advertised------> end: what is stale yet is swept
     begin again: all are stale once more, and one end is enough
@@ -23,7 +23,7 @@ from rib.family import Family
 
 @dataclass(slots=True)
 class _Refresh:
-    """One family's.
+    """The refresh of one family.
 
     Attributes:
         epoch: Routes of before it are due when the timer ends.
@@ -85,7 +85,7 @@ class InboundRefreshes:
         self._under_way[family] = _Refresh(epoch, epoch, began, timer)
 
     def resume(self, lost: float) -> None:
-        """Leave a standstill of ``lost`` seconds out: the end may wait in the socket."""
+        """Leave out a stall of ``lost`` seconds: the end may wait in the socket."""
         for refresh in self._under_way.values():
             refresh.began += lost
             refresh.lost += lost
@@ -104,7 +104,7 @@ class InboundRefreshes:
         self._sweep(family, refresh.epoch)
 
     def end(self, family: Family) -> bool:
-        """Wait no longer; false where no refresh was under way."""
+        """Stop waiting; return false if no refresh was under way."""
         refresh = self._under_way.pop(family, None)
         if refresh is None:
             return False
@@ -112,7 +112,7 @@ class InboundRefreshes:
         return True
 
     def close(self) -> None:
-        """Wait for nothing any more: the session is over."""
+        """Stop all waits: the session is over."""
         for family in tuple(self._under_way):
             self.end(family)
 
@@ -124,7 +124,7 @@ class InboundRefreshes:
 
 
 def _unseen() -> None:
-    """Nothing is judged any more."""
+    """Ignore the end: the peer is gone."""
 
 
 def _nobody(_family: Family, _epoch: int) -> None:
@@ -132,7 +132,7 @@ def _nobody(_family: Family, _epoch: int) -> None:
 
 
 def marks_of(family: Family, negotiated: Negotiated | None) -> tuple[bytes, bytes]:
-    """Return what stands before and after a refresh; nothing unless RFC 7313 is agreed."""
+    """Return the markers around a refresh; empty unless RFC 7313 is negotiated."""
     if negotiated is None or not negotiated.has_enhanced_refresh:
         return b"", b""
     begin, end = (

@@ -41,7 +41,7 @@ class LocalSources(NamedTuple):
 
     @property
     def programmed(self) -> frozenset[Source]:
-        """Those whose routes are ours to write into the kernel."""
+        """Sources whose routes we write into the kernel."""
         return frozenset((self.blocks, self.gateways))
 
 

@@ -1,4 +1,4 @@
-"""Which update group each session of a family is in, and how it is written to.
+"""The update group of each session of a family, and how to write to it.
 
 A group exists as long as it has a member. Sessions with equal export contexts share one, so that
 an UPDATE is encoded once for all of them (``reflector.group``).
@@ -42,11 +42,11 @@ class Membership:
 
     @property
     def writers(self) -> Mapping[Source, Write]:
-        """How each session is written to."""
+        """The writer of each session."""
         return self._writers
 
     def export(self, context: ExportContext, policy: Policy) -> Export:
-        """Return what routes look like to a group."""
+        """Return the export of a group."""
         own_only = self.is_deferring and context.keeps_ours
         return Export(context, policy, defers_peer_routes=own_only)
 
@@ -95,5 +95,5 @@ class Membership:
         return self._group_of.get(source)
 
     def write(self, source: Source, message: bytes) -> bool:
-        """Write one message to a session; tell whether more may follow."""
+        """Write one message to a session; return whether more may follow."""
         return self._writers[source]([message], 1)

@@ -1,4 +1,4 @@
-"""Path identifiers that no member holds a path by any more are taken back (RFC 7911)."""
+"""Takes back path identifiers that no member uses any more (RFC 7911)."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Final

@@ -32,7 +32,7 @@ _log = logging.getLogger(__name__)
 
 
 class Replaced(NamedTuple):
-    """What became of a set of policies that replaced another.
+    """The result of replacing the policies.
 
     Attributes:
         among: For each policy that is new or differs, the only prefixes that its two forms
@@ -49,7 +49,7 @@ class Replaced(NamedTuple):
 
 
 class _Change(NamedTuple):
-    """What putting a policy in force comes to.
+    """The effect of a replaced policy.
 
     Attributes:
         spec: The policy.
@@ -93,7 +93,7 @@ class PolicyTable:
         return self.exported(policy.name, settings.default_policy if is_told else None)
 
     def of_peer(self, name: str, *, is_ibgp: bool) -> Policy:
-        """Return what a peer names; eBGP that names none denies (RFC 8212).
+        """Return a peer's policy by name; eBGP without one denies (RFC 8212).
 
         Configuration was checked; a policy that was removed while in use denies, too.
         """
@@ -143,7 +143,7 @@ class PolicyTable:
         return known
 
     def _of_defaults(self, name: str) -> tuple[Term, ...]:
-        """Return the terms that judge default routes alone, by a policy if one is named."""
+        """Return the terms for default routes only, from a policy if one is named."""
         accepted = Term(DEFAULT, Outcome.ACCEPT, Match(prefixes=DEFAULTS))
         if not name:
             return (accepted,)
@@ -160,7 +160,7 @@ class PolicyTable:
                 yield self.exported(of, default_policy)
 
     def exports_of_defaults(self, name: str) -> Iterator[Policy]:
-        """Yield all forms by which a policy judges default routes of another's exports."""
+        """Yield all forms of a policy for default routes in another policy's exports."""
         for of, default_policy in tuple(self._exports):
             if name and default_policy == name:
                 yield self.exported(of, default_policy)
@@ -169,7 +169,7 @@ class PolicyTable:
         return iter(tuple(self._policies))
 
     def hide(self, prefixes: PrefixMatch | None) -> PrefixMatch | None:
-        """Let exports tell nothing of some prefixes; ``None`` is of none.
+        """Make exports suppress some prefixes; ``None`` suppresses none.
 
         Returns:
             Those that this makes a difference for; ``None`` where it makes none.
@@ -188,7 +188,7 @@ class PolicyTable:
             yield
 
     def prepare(self, specs: Iterable[PolicySpec]) -> Generator[None, None, None]:
-        """Compile what ``replace`` will be given, one policy at a step.
+        """Compile the policies for ``replace``, one at a step.
 
         A policy takes some 0.3 ms, and each peer of thousands may have its own.
         """
@@ -236,7 +236,7 @@ class PolicyTable:
 
 
 def _of_defaults_alone(term: Term) -> Term | None:
-    """Return a term as it judges default routes; ``None`` where it looks at others only."""
+    """Return a term restricted to default routes; ``None`` if it never matches them."""
     prefixes, entries = term.match.prefixes, DEFAULTS.entries
     if prefixes is not None:
         entries = tuple(

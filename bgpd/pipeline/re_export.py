@@ -1,4 +1,4 @@
-"""Routes that did not change, but are exported differently from now on.
+"""Re-exports unchanged routes whose export has changed.
 
 A new export policy, or another place of a source in reflection, changes what peers must hold
 without any change of Loc-RIB. The group remembers for each prefix by which export its members
@@ -26,7 +26,7 @@ from rib.policy.prefixes import PrefixMatcher
 
 
 class ReExport:
-    """Sends the routes of one family again where their export changes.
+    """Sends routes of one family again if their export changes.
 
     Args:
         loc_rib: The routes.
@@ -49,7 +49,7 @@ class ReExport:
 
     @property
     def is_under_way(self) -> bool:
-        """Whether some group has not been sent all that its export changes."""
+        """Whether some group has not yet received everything that its export changes."""
         return any(
             group.pending_re_advertisement_count
             for group in self._membership.groups.values()
@@ -58,7 +58,7 @@ class ReExport:
     def replace_policy(
         self, name: str, policy: Policy, among: PrefixMatch | None = None
     ) -> None:
-        """Let the groups that export by policy ``name`` do so by its new form.
+        """Make the groups with policy ``name`` use its new form.
 
         Args:
             name: The policy.
@@ -82,7 +82,7 @@ class ReExport:
             self._replace(group, policy, concerned)
 
     def send_withheld(self) -> None:
-        """Let all routes be exported that were withheld while we restarted."""
+        """Export all routes that were deferred while we restarted."""
         self._membership.is_deferring = False
         self._flushes.flush_now()
         for group in self._membership.groups.values():
@@ -116,7 +116,7 @@ class ReExport:
         self.mark_export_unknown(self._membership.groups.values(), nlris)
 
     def re_export_devices(self, nlris: Sequence[Nlri]) -> None:
-        """Send prefixes again where the export depends on the device they lead out of."""
+        """Send prefixes again if their export depends on the outgoing interface."""
         groups = self._membership.groups.values()
         asking = [g for g in groups if g.export.policy.needs_interface]
         if asking and nlris:
@@ -140,7 +140,7 @@ class ReExport:
                 self._work_queue.add(self._send_again(group))
 
     def _send_again(self, group: UpdateGroup) -> Iterator[None]:
-        """Send members what another export of the same table changes; a job."""
+        """Send members what a changed export of the same table changes; a job."""
         while group.pending_re_advertisement_count and group.members:
             self._flushes.flush_now()
             self.update(group, group.next_to_re_advertise(walks.CATCH_UP_SLICE))

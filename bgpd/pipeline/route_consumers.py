@@ -1,4 +1,4 @@
-"""Where a family's routes go beside its peers: the kernel, next-hop tracking, conditional routes.
+"""Consumers of a family's routes other than peers: kernel, next-hop tracking, conditional routes.
 
 The last stage of the way outwards. ``FamilyTables`` is given it when it is made, and passes each
 flush on to it; the parts that follow a family are attached here. They are told what was flushed
@@ -18,29 +18,29 @@ class RouteConsumer(Protocol):
     """A part that follows one family's routes."""
 
     def changed(self, changes: Sequence[Change]) -> None:
-        """These changes were flushed."""
+        """Receive flushed changes."""
 
 
 class ForwardingConsumer(RouteConsumer, Protocol):
-    """A part that can do at once what changes would do prefix by prefix: the kernel's table."""
+    """A part that can apply at once what changes would do prefix by prefix: the kernel's table."""
 
     def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
-        """Each of these entries is about to become another; all else was flushed."""
+        """Receive predictions: each of these entries will become another; all else is flushed."""
 
 
 class RouteConsumers:
-    """The parts that follow one family's routes; a fault of one costs no other anything."""
+    """The parts that follow one family's routes; an error in one does not affect the others."""
 
     def __init__(self) -> None:
         self._consumers: list[RouteConsumer] = []
         self._forwarding: list[ForwardingConsumer] = []
 
     def attach(self, consumer: RouteConsumer) -> None:
-        """Let a part follow the routes from the next flush on."""
+        """Attach a part that follows the routes from the next flush on."""
         self._consumers.append(consumer)
 
     def attach_forwarding(self, consumer: ForwardingConsumer) -> None:
-        """Let a part follow the routes that also wants to know what is foreseen."""
+        """Attach a part that also receives predictions."""
         self.attach(consumer)
         self._forwarding.append(consumer)
 
@@ -55,5 +55,5 @@ class RouteConsumers:
             piecewise(consumer.changed, changes)
 
     def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
-        """Pass on what entries are about to become."""
+        """Pass on predictions."""
         each(lambda consumer: consumer.foresee(after), self._forwarding, "move")

@@ -58,7 +58,7 @@ class StaleRoutes:
         settings: PeerSettings,
         epoch: int,
     ) -> int:
-        """Keep a lost session's routes for as long as was agreed; return the seconds.
+        """Keep a lost session's routes for the negotiated time; return the seconds.
 
         Args:
             family: Whose.
@@ -72,7 +72,7 @@ class StaleRoutes:
         return seconds
 
     def came_back(self, negotiated: Negotiated) -> None:
-        """The peer is back: what it did not preserve goes, the rest waits.
+        """Remove what a returning peer did not preserve; the rest waits.
 
         Args:
             negotiated: Of the new session.
@@ -131,4 +131,4 @@ def _sweep_nothing(_family: Family, _before: int | None) -> None:
 
 
 def _mark_nothing(_family: Family) -> None:
-    """Do nothing, likewise."""
+    """Do nothing, for the same reason."""

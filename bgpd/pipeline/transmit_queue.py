@@ -1,4 +1,4 @@
-"""Encoded flushes on their way to the members of update groups, in turns of a few milliseconds.
+"""Writes encoded flushes to the members of update groups, in turns of a few milliseconds.
 
 A write costs 3 to 100 us, so that a thousand members would hold up the loop. What is written
 later is written whole and in order: a member that leaves, or that can take no more, is looked
@@ -23,7 +23,7 @@ Write = Callable[[Sequence[bytes], int], bool]
 
 
 def write_share(outbound: Outbound, source: Source, write: Write) -> bool:
-    """Write what a flush holds for one member; tell whether more may follow."""
+    """Write one member's part of a flush; return whether more may follow."""
     share = outbound.share_of(source)
     return write(share, outbound.count_of(source)) if share else True
 
@@ -56,7 +56,7 @@ class TransmitQueue:
 
     # hot: per member
     def drain(self, seconds: float) -> list[Source]:
-        """Write for about as long, at least to one member; return those that are full.
+        """Write for about that long, at least to one member; return the full ones.
 
         A member whose socket is full may be in it twice.
         """

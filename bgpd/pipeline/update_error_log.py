@@ -1,4 +1,4 @@
-"""What the log says of bad UPDATEs and prefixes: a line for each reason, however many."""
+"""Logs malformed UPDATEs and ignored prefixes: a line for each reason, however many."""
 
 import logging
 from collections import Counter
@@ -16,7 +16,7 @@ _log = logging.getLogger(__name__)
 
 
 def log_update_errors(peer: str, complaints: Collection[tuple[Problem, bytes]]) -> None:
-    """Tell what was wrong with UPDATEs of one read.
+    """Log the errors in UPDATEs of one read.
 
     Args:
         peer: Whose they are, as the log names it.
@@ -39,7 +39,7 @@ def log_update_errors(peer: str, complaints: Collection[tuple[Problem, bytes]]) 
 
 
 def log_ignored(peer: str, rib: AdjRibIn) -> None:
-    """Say which prefixes are ignored: the first of a kind, then ten times as many.
+    """Log ignored prefixes: the first of a kind, then ten times as many.
 
     Args:
         peer: Whose they are, as the log names it.

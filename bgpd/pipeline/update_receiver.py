@@ -70,7 +70,7 @@ _MP_REACH_HEAD = Struct(">HBB")
 
 @dataclass(slots=True)
 class Taken:
-    """What a batch of UPDATEs came to.
+    """The result of a batch of UPDATEs.
 
     Attributes:
         changes: What changed in each family's Loc-RIB.
@@ -113,7 +113,7 @@ class UpdateReceiver:
 
     # hot: per UPDATE
     def take(self, bodies: Iterable[bytes]) -> Taken:
-        """Take a batch of UPDATE bodies in, in order."""
+        """Process a batch of UPDATE bodies in order."""
         taken = Taken()
         changes: list[Change] = []
         taken.changes[IPV4_UNICAST] = changes
@@ -141,7 +141,7 @@ class UpdateReceiver:
     def _take_plain(
         self, table: AdjRibIn, bodies: Iterable[bytes], taken: Taken
     ) -> None:
-        """Take bodies in, those that only announce IPv4 routes by the short way.
+        """Process UPDATE bodies; bodies that only advertise IPv4 routes take the fast path.
 
         What is accepted is gathered, so that the tables are asked once for a run of them.
         """
@@ -182,7 +182,7 @@ class UpdateReceiver:
             changes += table.announce_all(paths, runs)
 
     def _learn_unusual(self, table: AdjRibIn, block: bytes) -> Outcome | None:
-        """Learn a block that must be walked, if nothing at all is special about it."""
+        """Remember a block without special features, so that it takes the fast path next time."""
         decoded = decode_block(block, self._context, has_nlri=True)
         attributes = decoded.attributes
         if (
@@ -231,7 +231,7 @@ class UpdateReceiver:
                 )
 
     def _take_known_mp(self, block: bytes, taken: Taken) -> bool:
-        """Take an UPDATE of MP attributes alone, if its other attributes are known."""
+        """Process an UPDATE with MP attributes only, if its other attributes are known."""
         parts = extract_mp(block)
         if parts is None:
             return False

@@ -1,1 +1,1 @@
-"""The event loop and what keeps a process going that never ends: turns, tasks, logs."""
+"""The event loop and what a long-running process needs: turns, tasks, logs."""

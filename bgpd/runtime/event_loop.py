@@ -52,7 +52,7 @@ def run(main: Coroutine[Any, Any, int]) -> int:
 
 
 def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
-    """Return uvloop's loop maker, or ``None`` for asyncio's own."""
+    """Return uvloop's loop factory, or ``None`` for asyncio's own."""
     try:
         uvloop = importlib.import_module("uvloop")
     except ImportError:
@@ -61,7 +61,7 @@ def loop_factory() -> Any | None:  # noqa: ANN401  # a class of uvloop's
 
 
 def tune_collector() -> None:
-    """Leave what start-up made out of all collections, and make them rare."""
+    """Exclude objects of the start from collections, and make collections rare."""
     global _looked_at, _looks
     _looked_at, _looks = monotonic(), 0
     gc.collect()
@@ -70,7 +70,7 @@ def tune_collector() -> None:
 
 
 def has_many_young() -> bool:
-    """Whether ``collect_young`` has something to do."""
+    """Whether ``collect_young`` has work."""
     return gc.get_count()[0] > YOUNG
 
 
@@ -118,7 +118,7 @@ def keep_young() -> None:
 
 
 def collect_at_rest() -> None:
-    """Look for garbage now, since there is time, and not in the next burst."""
+    """Collect garbage now, in a quiet moment, and not in the next burst."""
     if _is_full_due():
         _collect_everything()
     elif gc.get_count()[0] > WORTH_COLLECTING:
@@ -138,7 +138,7 @@ def _collect_everything() -> None:
 
 
 def raise_file_limit() -> None:
-    """Allow as many open files as the system lets us: a session is one.
+    """Raise the limit of open files to the maximum: a session is one.
 
     The soft limit is 1024 for the sake of programs that use ``select``; we do not.
     """

@@ -14,7 +14,7 @@ _log = logging.getLogger(__name__)
 
 
 class FaultBorder:
-    """Catches what parts raise.
+    """Catches exceptions of the daemon's parts.
 
     Attributes:
         faults: The present error of each failed part.
@@ -27,7 +27,7 @@ class FaultBorder:
 
     @contextmanager
     def around(self, part: str) -> Iterator[None]:
-        """Keep what is raised inside; the part is sound again if nothing is."""
+        """Catch what is raised inside; without an exception the part is healthy again."""
         try:
             yield
         except Exception as error:  # noqa: BLE001  # that is what a border is for
@@ -36,7 +36,7 @@ class FaultBorder:
             self.faults.pop(part, None)
 
     def note(self, part: str, error: Exception) -> None:
-        """Tell of a fault, once for as long as it is the same."""
+        """Log an error, once for as long as it is the same."""
         text = f"{type(error).__name__}: {error}"
         self.counts[part] += 1
         if self.faults.get(part) != text:
@@ -44,7 +44,7 @@ class FaultBorder:
             _log.error("%s keeps its previous state: %s", part, text, exc_info=error)
 
     def warnings(self) -> list[str]:
-        """Return a line for each part that is at fault."""
+        """Return a line for each failed part."""
         return [
             f"{part} keeps its previous state: {text}"
             for part, text in self.faults.items()

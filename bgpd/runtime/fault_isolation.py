@@ -1,4 +1,4 @@
-"""Batches of which an element may be at fault: the others are acted on all the same.
+"""Processes batches in which an element may fail: the others are processed all the same.
 
 A peer, a prefix or a family that brings a bug to light must not cost the others
 their updates. Running out of memory is not the fault of any element:
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def each(act: Callable[[T], object], items: Iterable[T], what: str) -> None:
-    """Act on each item; those that raise are reported, and the others are served.
+    """Process each item; report those that raise, and go on with the others.
 
     Args:
         act: May raise.
@@ -41,7 +41,7 @@ def each(act: Callable[[T], object], items: Iterable[T], what: str) -> None:
 def piecewise(
     act: Callable[[Sequence[Change]], R], changes: Sequence[Change]
 ) -> list[R]:
-    """Act on changes, all at once where that works; return what came of each piece.
+    """Process changes, all at once if that works; return the result of each piece.
 
     Where it does not, pieces are halved until those at fault stand alone, down to single
     prefixes; these are reported and passed over.
@@ -76,7 +76,7 @@ def _pieces(
 
 
 def _halves(changes: Sequence[Change]) -> list[list[Change]]:
-    """Split changes in two, down to one prefix; nothing where that is what there is."""
+    """Split changes in two, down to one prefix; return nothing for a single prefix."""
     if len(changes) > 1:
         middle = len(changes) // 2
         return [[*changes[:middle]], [*changes[middle:]]]

@@ -1,4 +1,4 @@
-"""Which log lines are written, and which are only counted. Pure.
+"""Which log lines to write, and which only to count. Pure.
 
 Whatever a peer, an object, the kernel or a client can bring about, it can bring about
 16,000 times a second. Of lines alike the first are written at once; those that follow are
@@ -35,7 +35,7 @@ class Kind(NamedTuple):
 
 
 class Summary(NamedTuple):
-    """Lines that were counted, not written.
+    """A summary of suppressed lines.
 
     Attributes:
         level: Of the last of them.
@@ -83,7 +83,7 @@ class LogLimit:
     def admits(
         self, kind: Kind, now: float, count: int = 1, burst: int = BURST
     ) -> bool:
-        """Say whether a line is written now; else ``hold`` it.
+        """Return whether to write a line now; else ``hold`` it.
 
         Args:
             kind: Of the line.
@@ -107,7 +107,7 @@ class LogLimit:
             entry.level, entry.logger, entry.text = level, logger, text
 
     def _known(self, kind: Kind) -> Kind:
-        """Return the kind that a line is counted as: its own, or that of many others."""
+        """Return the kind that counts a line: its own, or a shared one."""
         kind = _short(kind)
         if kind in self._entries:
             return kind

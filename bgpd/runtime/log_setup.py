@@ -1,4 +1,4 @@
-"""Where log lines go: standard error, as text or JSON lines, without anybody waiting for it.
+"""Log output: standard error, as text or JSON lines, without blocking.
 
 A line on its way: ``LogLimit`` counts what comes too often, ``LogWriter`` takes it to its
 descriptor. A call may say what makes its lines alike, where the first argument alone does not::
@@ -49,7 +49,7 @@ class _Alike(NamedTuple):
 def alike(
     subject: str, reason: str = "", *, count: int = 1, burst: int = 1
 ) -> dict[str, Any]:
-    """Return what a log call takes as ``extra`` to say what its line is like.
+    """Return the ``extra`` of a log call that says which lines are similar to it.
 
     Args:
         subject: Whom it is about.
@@ -61,7 +61,7 @@ def alike(
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: time, level, logger, message, and a traceback if any."""
+    """One JSON object per line: time, level, logger, message, and a traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -91,7 +91,7 @@ class TextFormatter(logging.Formatter):
 
 
 class JournalFormatter(logging.Formatter):
-    """Lines as systemd's journal wants them: with their severity (sd-daemon(3)).
+    """Lines for systemd's journal, with their severity (sd-daemon(3)).
 
     Without it all lines count as informational, and ``journalctl -p warning`` has none. The
     journal takes it off each line, and has the time itself.
@@ -129,7 +129,7 @@ def is_journal(descriptor: int, stream: str) -> bool:
 
 
 class DaemonHandler(logging.Handler):
-    """Our one handler, told from those that others put beside it.
+    """Our only handler, distinct from those of others.
 
     Attributes:
         limit: Counts lines that come too often.
@@ -180,7 +180,7 @@ class DaemonHandler(logging.Handler):
         return f"{self.format(_record(logging.WARNING, __name__, text))}\n".encode()
 
     def tick(self, *, at_once: bool = False) -> None:
-        """Tell of lines that were counted, those whose interval is over."""
+        """Write summaries of suppressed lines whose interval is over."""
         with self.lock or threading.Lock():
             for found in self.limit.summaries(time.monotonic(), at_once=at_once):
                 text = (
@@ -190,11 +190,11 @@ class DaemonHandler(logging.Handler):
                 self._queue(_record(found.level, found.logger, text))
 
     def flush(self) -> None:
-        """Wait for what is queued, though not for long."""
+        """Wait briefly for queued lines."""
         self.writer.flush()
 
     def close(self) -> None:
-        """Tell of what was counted, write what is queued, and end."""
+        """Write summaries and queued lines, and end."""
         self.tick(at_once=True)
         self.writer.close(FLUSH_TIME)
         super().close()
@@ -205,7 +205,7 @@ def _record(level: int, logger: str, text: str) -> logging.LogRecord:
 
 
 class LogFigures(NamedTuple):
-    """What did not get into the log line by line.
+    """Counts of lines that were lost or suppressed.
 
     Attributes:
         lost: Lines that were not read in time, or could not be written.
@@ -243,7 +243,7 @@ def set_up_logging(settings: LogSettings) -> None:
 
 
 def catch_output() -> None:
-    """Send to the log what Python itself would write to standard error, and wait for.
+    """Send to the log what Python itself would write to standard error.
 
     Warnings, errors of destructors and threads, and what ends the process.
     """

@@ -1,4 +1,4 @@
-"""Lines on their way to a descriptor that may take none: a full pipe, a full disk.
+"""Writes lines to a descriptor that may block or fail: a full pipe, a full disk.
 
 The event loop must never wait for the reader of the log. Lines go through a queue of bounded
 size to a thread, which alone may wait. What finds no room is counted, and so is what the
@@ -85,7 +85,7 @@ class LogWriter:
             )
 
     def close(self, seconds: float = FLUSH_TIME) -> None:
-        """Write what is left, not longer than ``seconds``; then give up the rest."""
+        """Write what is left, not longer than ``seconds``; drop the rest."""
         self.flush(seconds)
         with self._changed:
             self._is_closing = True
@@ -109,7 +109,7 @@ class LogWriter:
             self._tick()
 
     def _take(self) -> list[bytes]:
-        """Take lines out of the queue, after one about those that were lost before."""
+        """Take lines out of the queue, after one about lost lines."""
         lines: list[bytes] = []
         octets = 0
         while self._queue and octets < BATCH_OCTETS:

@@ -1,4 +1,4 @@
-"""How late the event loop runs what is due: the one number that tells of overload.
+"""The event loop's lag: the one number that shows overload.
 
 A timer asks to be called at a moment and sees how much later it is called. It samples:
 a stall that begins and ends between two moments is not seen. Therefore it looks often
@@ -74,7 +74,7 @@ class LagMeter:
         return max((lag for at, lag, _ in self._samples if at >= since), default=0.0)
 
     def worst_by_work(self, window: float) -> float:
-        """Return as ``worst`` what work of the process can have caused, not a pause."""
+        """Return, like ``worst``, only delays that the process itself can have caused."""
         since = self._loop.time() - window
         return max((own for at, _, own in self._samples if at >= since), default=0.0)
 

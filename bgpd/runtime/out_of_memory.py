@@ -1,4 +1,4 @@
-"""What happens when memory has run out: the process ends, and says so.
+"""Ends the process with a log line when memory has run out.
 
 A routing daemon that has no memory left cannot do its work half. To give up one session for
 each allocation that fails loses them all, one after another, and leaves a process that keeps
@@ -33,7 +33,7 @@ class OutOfMemory:
         self._reserve: bytearray | None = bytearray(RESERVE)  # untouched: no RSS
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Look at whatever callbacks of a loop raise, and what is raised where none can."""
+        """Watch exceptions of a loop's callbacks, and unraisable ones."""
         loop.set_exception_handler(self._failed)
         told = sys.unraisablehook
 

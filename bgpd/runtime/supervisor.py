@@ -1,4 +1,4 @@
-"""Tasks that run as long as the daemon, none of which can end it.
+"""Tasks that run as long as the daemon; none of them can end it.
 
 Routing needs none of them from one moment to the next: without the watch of a file, a
 reload needs a signal; without the datastore, what was read last holds. So a task that
@@ -29,11 +29,11 @@ class Supervisor:
 
     @property
     def faults(self) -> list[str]:
-        """What does not work now, and what follows from that; a line for each task."""
+        """Failed tasks and the consequence, a line each."""
         return list(self._faults.values())
 
     def keep(self, name: str, work: Work, *, meanwhile: str) -> None:
-        """Run ``work`` from now on, again whenever it fails, until it returns.
+        """Run ``work`` from now on, and again whenever it fails, until it returns.
 
         Args:
             name: Of the task, for the log; no other of this supervisor's has it.
@@ -43,7 +43,7 @@ class Supervisor:
         self._start(name, self._keep(name, work, meanwhile, FIRST_PAUSE))
 
     async def begin(self, name: str, work: Work, *, meanwhile: str) -> None:
-        """Run ``work`` once, now; return although it fails, and try it again later.
+        """Run ``work`` once, now; if it fails, return and retry later.
 
         Args:
             name: As for ``keep``.

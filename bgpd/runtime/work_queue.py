@@ -65,7 +65,7 @@ class Jobs:
 
     @staticmethod
     def _has_more(job: Iterator[object]) -> bool:
-        """Take one step of a job; tell whether another follows."""
+        """Take one step of a job; return whether another follows."""
         try:
             next(job)
         except StopIteration:

@@ -1,1 +1,1 @@
-"""What can be seen of a running daemon: functions from ``DaemonView`` to rows of plain data."""
+"""Views of a running daemon: functions from ``DaemonView`` to rows of plain data."""

@@ -1,4 +1,4 @@
-"""What control commands make the daemon do."""
+"""Actions of control commands."""
 
 from collections.abc import Awaitable, Callable, Iterable
 from functools import partial
@@ -41,7 +41,7 @@ class DaemonActions:
         self._shut_down = shut_down
 
     def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
-        """Reset a peer, or have its routes told or judged again."""
+        """Reset a peer, or only one direction of its routes."""
         peer = self._speaker.peers[address]
         if peer.state is not State.ESTABLISHED:
             if kind in (ResetKind.SOFT_IN, ResetKind.SOFT_OUT):
@@ -85,7 +85,7 @@ class DaemonActions:
         return await self._reload()
 
     def disable(self, address: str, text: str) -> Iterable[str]:
-        """Take a peer down until ``enable``."""
+        """Disable a peer until ``enable``."""
         peer = self._speaker.peers[address]
         peer.is_held = True
         peer.driver.stop(
@@ -94,7 +94,7 @@ class DaemonActions:
         return (f"{peer.settings.name}: shut down",)
 
     def enable(self, address: str) -> Iterable[str]:
-        """Let a peer come up again."""
+        """Enable a peer again."""
         peer = self._speaker.peers[address]
         if peer.driver.session.is_started:
             return (f"{peer.settings.name}: is enabled already",)
@@ -102,7 +102,7 @@ class DaemonActions:
         return (f"{peer.settings.name}: enabled",)
 
     def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
-        """End the daemon, and what it did: peers drop our routes."""
+        """Stop the daemon for good: peers drop our routes."""
         count = sum(
             peer.state is State.ESTABLISHED for peer in self._speaker.peers.values()
         )

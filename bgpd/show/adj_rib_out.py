@@ -26,7 +26,7 @@ from rib.policy import export_allowed, is_long_lived_stale
 
 
 class NotAdvertised(Enum):
-    """Why a member is not told a path."""
+    """Why a path is not advertised to a member."""
 
     OWN = "it came from this peer"
     DEFERRED = "selection deferral: routes of peers are advertised once our restart is over (RFC 4724 4.1)"

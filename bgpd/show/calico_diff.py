@@ -1,4 +1,4 @@
-"""``calico diff``: what the datastore asks of this node, against what runs.
+"""``calico diff``: compares what the datastore wants of this node with what runs.
 
 What is level-triggered can be checked at any time: every row is one thing that the
 datastore wants, or that runs without being wanted, with both sides. The first row says how
@@ -45,7 +45,7 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
 
 
 def _source(view: DaemonView) -> Iterator[Row]:
-    """Yield how old the datastore's side is."""
+    """Yield the age of the datastore's data."""
     if view.cluster is None:
         return
     found = view.cluster.status
@@ -75,7 +75,7 @@ def _compare(view: DaemonView, desired: "NodeDesired") -> Iterator[Row]:
 
 
 def _held(view: DaemonView) -> Iterator[Row]:
-    """Yield what the datastore has no more and what runs all the same."""
+    """Yield objects that stay in force although the datastore no longer has them."""
     for each in (
         () if view.cluster is None else view.cluster.holds.objects(view.wall_time)
     ):

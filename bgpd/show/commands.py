@@ -1,4 +1,4 @@
-"""The commands of the control socket: what can be seen of a daemon, and done to it.
+"""The commands of the control socket.
 
 A view is a function from ``DaemonView`` and arguments to rows: plain data that ``json``
 takes, made lazily, and with breaths (``None``) where work is long. The table below is all
@@ -158,7 +158,7 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
             is_change=True,
         ),
         "enable-peer": _Row(
-            _enable, "Let a peer come up again.", {"peer": str}, _PEER, is_change=True
+            _enable, "Enable a peer again.", {"peer": str}, _PEER, is_change=True
         ),
         "shutdown": _Row(
             _shutdown,

@@ -1,4 +1,4 @@
-"""What of the running daemon its health checks and metrics read, and nothing else.
+"""The state of the running daemon that health checks and metrics read.
 
 The daemon starts the servers that answer with this; a ``Protocol`` keeps what is shown from
 knowing the daemon's class, which stands above it.
@@ -26,7 +26,7 @@ if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kern
 
 
 class ReloadState(Protocol):
-    """How the last reading of the configuration went.
+    """The outcome of the last reload.
 
     Attributes:
         files: Every file that was read; may be empty.
@@ -39,11 +39,11 @@ class ReloadState(Protocol):
     succeeded_at: float
 
     def warnings(self) -> list[str]:
-        """Return what an operator should know of it, a line each."""
+        """Return warnings for the operator, a line each."""
 
 
 class ClusterState(Protocol):
-    """What is known of the cluster that a node is part of."""
+    """The state of the cluster that a node is part of."""
 
     @property
     def status(self) -> "Status":
@@ -51,7 +51,7 @@ class ClusterState(Protocol):
 
     @property
     def kubernetes(self) -> "ApiStatus":
-        """What is known of Kubernetes' API."""
+        """The state of the Kubernetes API."""
 
     @property
     def holds(self) -> "RemovalHolds":
@@ -65,7 +65,7 @@ class ClusterState(Protocol):
 
 
 class KernelState(Protocol):
-    """What can be seen of the kernel."""
+    """The visible state of the kernel."""
 
     @property
     def fib(self) -> "Fib | None":
@@ -75,7 +75,7 @@ class KernelState(Protocol):
         """Return the kernel policies in force."""
 
     def tunnel_fault(self) -> str:
-        """Return why the tunnel device is not as it must be; empty where it is."""
+        """Return what is wrong with the tunnel device; empty if nothing."""
 
     def links(self) -> "Iterable[Link]":
         """Return devices with their addresses."""
@@ -85,7 +85,7 @@ class KernelState(Protocol):
 
 
 class ProcessState(Protocol):
-    """What can be seen of a daemon that has started, beside what it is made of."""
+    """The visible state of a started daemon, apart from its parts."""
 
     @property
     def node(self) -> str:
@@ -93,20 +93,20 @@ class ProcessState(Protocol):
 
     @property
     def changed_at(self) -> float:
-        """When what it must be last changed, on the loop's clock; 0 for never."""
+        """When the desired state last changed, on the loop's clock; 0 for never."""
 
     def own_as(self) -> int:
         """Return our AS number; 0 leaves it to the peers' settings."""
 
     def warnings(self) -> "Sequence[str]":
-        """Return what an operator should know now."""
+        """Return the present warnings for the operator."""
 
     def recovery(self) -> "Report | None":
-        """Return how far the recovery after our restart is; ``None`` when it is over."""
+        """Return the progress of selection deferral; ``None`` when it is over."""
 
 
 class DaemonState(Protocol):
-    """A daemon that may still be starting: what is not there yet is ``None``."""
+    """A daemon that may still be starting: missing parts are ``None``."""
 
     border: "FaultBorder"
 
@@ -128,15 +128,15 @@ class DaemonState(Protocol):
 
     @property
     def pending_keys(self) -> int:
-        """How many changed keys wait for the next start."""
+        """Number of changed keys that wait for the next start."""
 
     @property
     def is_started(self) -> bool:
-        """Whether everything was there and sessions may come up."""
+        """Whether the start is complete and sessions may come up."""
 
     @property
     def listen_faults(self) -> list[str]:
-        """Why it does not listen where it should."""
+        """Listener errors."""
 
     def recovery(self) -> "Report | None":
-        """Return how far the recovery after our restart is; ``None`` when it is over."""
+        """Return the progress of selection deferral; ``None`` when it is over."""

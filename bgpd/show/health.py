@@ -108,7 +108,7 @@ class DaemonHealth:
         items: Iterable[tuple[str, T]],
         known: set[str],
     ) -> Iterator[R]:
-        """Yield figures; what is at fault costs its own, and is logged when that is new."""
+        """Yield figures; an error loses only its own, and is logged once."""
         for name, item in items:
             try:
                 yield figures_of(item)
@@ -158,7 +158,7 @@ class DaemonHealth:
         )
 
     def liveness(self) -> list[Check]:
-        """Whether the event loop serves in time.
+        """Whether the event loop keeps up.
 
         Nothing else ends the process from outside: a daemon without datastore or peers
         still forwards by what it knows, and a restart would not help. Nor does it help one
@@ -169,7 +169,7 @@ class DaemonHealth:
         return [Check("event loop", worst <= LAG_LIMIT, text)]
 
     def readiness(self) -> list[Check]:
-        """Whether everything that is waited for at the start has come."""
+        """Whether everything that the start waits for has arrived."""
         checks = [self._started(), self._listens(), *self._recovered()]
         checks += self._configuration()
         cluster = self._daemon.cluster
@@ -193,14 +193,14 @@ class DaemonHealth:
         return Check("start", is_started, "done" if is_started else "not done")
 
     def _configuration(self) -> Iterator[Check]:
-        """Yield what is known of the file; what runs is none the worse for a bad one."""
+        """Yield the state of the file; a bad one does not affect what runs."""
         reloading = self._daemon.reloading
         if reloading.files:
             text = "; ".join(reloading.warnings()) or "as the file says"
             yield Check("configuration", is_met=True, text=text)
 
     def _recovered(self) -> Iterator[Check]:
-        """Whether our restart is over: not before may the next of a pair be restarted."""
+        """Whether our restart is complete: only then restart the other one of a pair."""
         report = self._daemon.recovery()
         if report is not None and report.is_certain:
             waiting, elapsed, cap = report.progress

@@ -19,7 +19,7 @@ def held(view: DaemonView, _: Arguments) -> Iterator[Row | None]:
 
 
 def confirm(view: DaemonView, _: Arguments) -> Row:
-    """Let what is held go.
+    """Confirm the held removals.
 
     Raises:
         ControlError: ``nothing-held``.

@@ -30,7 +30,7 @@ _WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
 
 
 def peers(view: DaemonView, arguments: Arguments) -> Row | Iterator[Row]:
-    """Return a row for each peer; with argument ``peer``, all about that one."""
+    """Return a row for each peer; with argument ``peer``, one in detail."""
     name = arguments.get("peer")
     if name is not None:
         return _detail(view, find_peer(view.speaker, name))
@@ -88,7 +88,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
 
 
 def _disabled_by(peer: Peer) -> str | None:
-    """Return the limit that took a peer down until it is enabled."""
+    """Return the limit that disabled a peer."""
     limits = peer.limits
     if not limits.is_disabled or limits.exceeded is None:
         return None
@@ -171,7 +171,7 @@ def _advertised(limit: AdvertisedLimit | None) -> Row:
 
 
 def _pending_count(tables: FamilyTables | None, member: Member | None) -> int:
-    """Return how many prefixes wait for a slow peer to take them."""
+    """Return how many prefixes wait for a slow peer."""
     if tables is None or member is None:
         return 0
     walk = member.pending_walk_size(len(tables.loc_rib))
@@ -179,7 +179,7 @@ def _pending_count(tables: FamilyTables | None, member: Member | None) -> int:
 
 
 def _stale_phase(peer: Peer, family: Family) -> Row:
-    """Return how long routes stay that outlived their session."""
+    """Return the time left of stale routes."""
     known = peer.imports.stale.phase(family)
     if known is None:
         return {"stale_phase": None, "stale_time_left": None}
@@ -188,12 +188,12 @@ def _stale_phase(peer: Peer, family: Family) -> Row:
 
 
 def _ignored(rib: AdjRibIn) -> Row:
-    """Return how many prefixes were no unicast destination, by what they are."""
+    """Return how many prefixes were ignored as not unicast, by kind."""
     return {why.value: ignored.count for why, ignored in rib.ignored.items()}
 
 
 def _deferred(view: DaemonView, peer: Peer, family: Family) -> Row:
-    """Return what a peer is not told before our restart is over."""
+    """Return what is deferred for a peer until our restart is complete."""
     tables = view.speaker.tables.get(family)
     source = peer.sources.get(family)
     group = None if tables is None or source is None else tables.group_of(source)
@@ -206,7 +206,7 @@ def _deferred(view: DaemonView, peer: Peer, family: Family) -> Row:
 
 
 def _is_awaited(view: DaemonView, peer: Peer) -> bool:
-    """Whether our End-of-RIB waits for a peer, since we restarted."""
+    """Whether our End-of-RIB waits for a peer after our restart."""
     report = view.process.recovery()
     return report is not None and peer.settings.remote_addr in report.awaited
 

@@ -1,4 +1,4 @@
-"""``show route PREFIX``: why the prefix goes where it goes.
+"""``show route PREFIX``: the best path for a prefix and why it was chosen.
 
 Everything that was decided about one prefix: each path and what made it win or lose, what
 was filtered and by which rule, which peers receive the route and in which form, what the kernel
@@ -62,7 +62,7 @@ def route(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
 def _explain(
     view: DaemonView, asked: str, family: Family, wanted: Nlri, nlri: Nlri
 ) -> Iterator[Row | None]:
-    """Explain ``nlri``, which is what the table has for ``wanted``.
+    """Explain ``nlri``, the table's match for ``wanted``.
 
     Raises:
         ControlError: ``no-such-route``; no peer advertised it.
@@ -109,7 +109,7 @@ def _more_specific(
     family: Family,
     nlri: Nlri,
 ) -> list[Row]:
-    """Return the prefixes that would go before ``nlri``, had they not been refused."""
+    """Return more specific prefixes than ``nlri`` that were filtered."""
     return [
         {
             "prefix": format_prefix(longer, family.afi),
@@ -151,7 +151,7 @@ def _paths(
 def _filtered_around(
     peer: Peer, family: Family, nlri: Nlri
 ) -> Iterator[tuple[Nlri, int, FilteredRoute] | None]:
-    """Yield a peer's refused routes of a prefix and of all that contain it.
+    """Yield a peer's filtered routes for a prefix and for all that contain it.
 
     With breaths (``None``) in a long search.
     """
@@ -177,7 +177,7 @@ def _filtered_around(
 def _advertisements(
     group: UpdateGroup, tables: FamilyTables, nlri: Nlri, describe: Describer
 ) -> Iterator[tuple[Row, bool]]:
-    """Yield each distinct answer of a group, with the members it goes for."""
+    """Yield each distinct answer of a group, with its members."""
     entry = tables.loc_rib.table.get(nlri)
     adj_rib_out = AdjRibOut(group)
     context = group.export.context

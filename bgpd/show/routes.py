@@ -1,4 +1,4 @@
-"""``show routes``: the tables as rows, from any side.
+"""``show routes``: the tables as rows: selected, received or advertised.
 
 Three passes, each with breaths in it: choose the prefixes, put them in reading order, make
 the rows. What a pass needs of a live table is copied first, so that rows of a table in
@@ -49,7 +49,7 @@ class Side(Enum):
 
 @dataclass(frozen=True, slots=True)
 class _Question:
-    """The arguments, understood."""
+    """The parsed arguments."""
 
     families: tuple[Family, ...]
     wanted: Wanted
@@ -60,7 +60,7 @@ class _Question:
 
 
 def routes(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
-    """Return rows of the tables that fit the arguments.
+    """Return rows of the tables that match the arguments.
 
     Raises:
         ControlError: ``bad-argument`` or ``no-such-peer``.
@@ -136,7 +136,7 @@ def _all_families(view: DaemonView, question: _Question) -> Iterator[Row | None]
 def _chosen(
     nlris: list[Nlri], is_chosen: Callable[[Nlri], bool]
 ) -> Iterator[Nlri | None]:
-    """Yield the chosen prefixes in reading order, with breaths."""
+    """Yield the chosen prefixes in reading order, with yield points."""
     chosen: list[Nlri] = []
     for start in range(0, len(nlris), _BREATH):
         chosen += filter(is_chosen, nlris[start : start + _BREATH])
@@ -150,7 +150,7 @@ def _chosen(
 def _held(
     view: DaemonView, question: _Question, family: Family
 ) -> Iterator[Row | None]:
-    """Yield what is held, by everybody or from one peer; refused routes where asked."""
+    """Yield paths, of all sources or one peer; filtered routes on request."""
     table = view.speaker.tables[family].loc_rib.table
     peer, wanted = question.peer, question.wanted
     describe = Describer()
@@ -185,7 +185,7 @@ def _held(
 def _filtered_of(
     peer: Peer | None, family: Family
 ) -> dict[Nlri, list[tuple[int, FilteredRoute]]]:
-    """Return a peer's refused routes by prefix."""
+    """Return a peer's filtered routes by prefix."""
     rib = None if peer is None else peer.ribs_in.get(family)
     found: dict[Nlri, list[tuple[int, FilteredRoute]]] = {}
     if rib is not None:
@@ -211,7 +211,7 @@ def entry_rows(entry: Entry | None, describe: Describer) -> Iterator[Row]:
 
 
 def path_row(path: Path) -> Row:
-    """Return what is known of a path beside its attributes."""
+    """Return the state of a path apart from its attributes."""
     return {
         "peer": path.source.name,
         "source": path.source.kind.name.lower(),
@@ -225,7 +225,7 @@ def path_row(path: Path) -> Row:
 def filtered_row(
     peer: Peer | None, path_id: int, why: FilteredRoute, describe: Describer
 ) -> Row:
-    """Return a row for a route that was kept out of the decision."""
+    """Return a row for a filtered route."""
     return {
         "peer": "" if peer is None else peer.settings.name,
         "source": ""
@@ -241,7 +241,7 @@ def filtered_row(
 
 
 def filter_reason_text(why: FilteredRoute) -> str:
-    """Return why a route was kept out, in words."""
+    """Return why a route was filtered, in words."""
     reason = why.refusal.value
     return f"{reason}: {why.detail}" if why.detail else reason
 

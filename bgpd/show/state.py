@@ -56,16 +56,16 @@ class Actions(Protocol):
         """Reset the peer at ``address``."""
 
     async def reload(self) -> Iterable[str]:
-        """Read the configuration again; return the plan that is carried out."""
+        """Reload the configuration; return the plan."""
 
     def disable(self, address: str, text: str) -> Iterable[str]:
-        """Take a peer down until ``enable``; ``text`` is for its operator (RFC 9003)."""
+        """Disable a peer until ``enable``; ``text`` is for its operator (RFC 9003)."""
 
     def enable(self, address: str) -> Iterable[str]:
-        """Let a peer come up again."""
+        """Enable a peer again."""
 
     def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
-        """End the daemon: peers drop our routes, ``flushes`` those in the kernel too."""
+        """Stop the daemon: peers drop our routes; with ``flushes`` the kernel does too."""
 
 
 class NoKernel:
@@ -197,7 +197,7 @@ def find_prefix(text: str) -> tuple[Family, Nlri]:
 
 
 def find_limit(arguments: Mapping[str, Any]) -> int | None:
-    """Return how many rows are wanted; ``None`` for all.
+    """Return the maximum number of rows; ``None`` for all.
 
     Raises:
         ControlError: ``bad-argument``.
@@ -209,7 +209,7 @@ def find_limit(arguments: Mapping[str, Any]) -> int | None:
 
 
 def in_reading_order(nlris: list[Nlri]) -> Iterator[Nlri | None]:
-    """Yield keys by address, shorter first; ``None`` between them is a breath.
+    """Yield keys by address, shorter first; ``None`` between them is a yield point.
 
     Sorting a million at once would hold up the loop for seconds. They are put into
     buckets by their first two octets, and each bucket is sorted when its turn comes.
@@ -231,7 +231,7 @@ def dotted(number: int) -> str:
 def describe_next_hop(
     next_hop: NextHop, way: NextHopState | None = None
 ) -> dict[str, Any]:
-    """Return what is known of a next hop.
+    """Return the state of a next hop.
 
     Args:
         next_hop: As the decision process knows it.
@@ -268,7 +268,7 @@ def _prefix_text(prefix: tuple[int, Nlri]) -> str:
 
 
 class Describer:
-    """Attributes as data, once per distinct set; for one answer, so it forgets nothing."""
+    """Attributes as data, once per distinct set; used for one answer, so nothing is forgotten."""
 
     def __init__(self) -> None:
         self._known: dict[PathAttributes, dict[str, Any]] = {}
@@ -290,7 +290,7 @@ class Describer:
 
 
 def peer_type_of(peer: Peer) -> str:
-    """Return what a peer is to us: ``client``, ``non-client`` or ``ebgp``."""
+    """Return the type of a peer: ``client``, ``non-client`` or ``ebgp``."""
     settings = peer.settings
     if not is_ibgp(peer):
         return "ebgp"

@@ -73,7 +73,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
 
 
 def deferral_row(view: DaemonView) -> Row | None:
-    """Return how far the recovery after our restart is; ``None`` when it is over."""
+    """Return the progress of selection deferral; ``None`` when it is over."""
     report = view.process.recovery()
     if report is None:
         return None
@@ -133,7 +133,7 @@ def _datastore(view: DaemonView) -> Row:
 
 
 def _resident_octets() -> int | None:
-    """Return the memory the process holds; ``None`` where /proc does not tell."""
+    """Return the memory of the process; ``None`` if /proc does not show it."""
     try:
         lines = FilePath("/proc/self/status").read_text(encoding="ascii").splitlines()
     except OSError:

@@ -1,4 +1,4 @@
-"""BIRD's commands, and who answers each."""
+"""BIRD's commands, and the function for each."""
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
@@ -246,7 +246,7 @@ class BirdCommands:
         yield Line(0, is_last=True)
 
     def _chosen(self, words: Words) -> list[tuple[str, str, bool]]:
-        """Return name, address and whether it is enabled, of the peers that are meant."""
+        """Return name, address and whether it is enabled, of the matching peers."""
         from fnmatch import fnmatchcase  # noqa: PLC0415
 
         if len(words) != 1:

@@ -55,7 +55,7 @@ def peers_of(view: DaemonView, family: Family) -> dict[str, Peer]:
 
 
 def is_protocol(view: DaemonView, family: Family, name: str) -> bool:
-    """Return whether there is a protocol of that name."""
+    """Return whether a protocol has that name."""
     return name in _OWN or name in peers_of(view, family)
 
 

@@ -151,7 +151,7 @@ def _show(
 
 
 def _looked_at(table: dict[Nlri, Entry], family: Family, query: Query) -> list[Nlri]:
-    """Return the prefixes that a query is about, in no order."""
+    """Return the prefixes of a query, in no order."""
     if query.exact:
         nlri = _parse(query.exact, family)
         return [nlri] if nlri in table else []
@@ -187,7 +187,7 @@ def _chooser(view: DaemonView, family: Family, query: Query) -> Chooses:
 
 
 def _counter(view: DaemonView, family: Family, query: Query) -> CountsOf:
-    """Return what says how many paths of a prefix are chosen.
+    """Return a function that counts the chosen paths of a prefix.
 
     Most of the time all prefixes of one entry fare alike, and it is asked about once.
     """

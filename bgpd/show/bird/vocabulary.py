@@ -72,7 +72,7 @@ def protocol_state_of(peer: Peer) -> str:
 
 
 def error_of(peer: Peer) -> str:
-    """Return why a session is not there, in one line; empty without a reason."""
+    """Return why a session is down, in one line; empty without a reason."""
     reason: DownReason | None = peer.driver.session.counters.last_down
     if reason is None or peer.state is State.ESTABLISHED:
         return ""
