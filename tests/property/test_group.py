@@ -365,6 +365,7 @@ class Groups(RuleBasedStateMachine):
 
     @rule()
     def settle(self) -> None:
+        self.loop.run()  # as far as there is room
         for peer in sorted(self.room):
             self.tables.writing_resumed(self.sources[peer])
         self.room.clear()
