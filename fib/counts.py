@@ -1,4 +1,4 @@
-"""What is counted of routes that are programmed, whoever programs them."""
+"""Counters of programmed routes, for any implementation."""
 
 from collections.abc import Iterable
 

@@ -254,7 +254,7 @@ class KernelFib:
         return self._families[family].routes.describe()
 
     def route(self, family: Family, nlri: bytes) -> FibRoute | None:
-        """Return the route of one prefix; ``None`` where there is none of ours."""
+        """Return the route of one prefix; ``None`` without a route of this daemon."""
         return self._families[family].routes.describe_one(nlri)
 
     # -- the task ----------------------------------------------------------------------

@@ -140,7 +140,7 @@ class KernelEvents:
     def _handle_foreign(
         self, family: Family, route: RouteMessage, item: Message
     ) -> None:
-        """Another program's route came or went: it may stand where ours does or shall."""
+        """Handle another program's route that came or went: it may conflict with ours."""
         kernel = self._families[family]
         is_new = item.type == RTM_NEWROUTE
         entry = kernel.routes.wanted.get(route.nlri)

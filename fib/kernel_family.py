@@ -361,7 +361,7 @@ class KernelFamily:
     # -- reading -----------------------------------------------------------------------
 
     def seen(self, route: RouteMessage) -> Entry:
-        """Return the entry that stands for a route of ours as the kernel shows it."""
+        """Return the entry for one of our routes as the kernel shows it."""
         image = route.image
         object_id = route.object_id
         if object_id:
@@ -399,7 +399,7 @@ class KernelFamily:
     def observe(self, route: RouteMessage) -> bool:
         """Take in one foreign route with our protocol; say whether ours was changed.
 
-        A route that nobody wants becomes stale, and goes with the next sweep.
+        An unwanted route becomes stale, and goes with the next sweep.
         """
         return bool(self.routes.observe(route.nlri, self.seen(route)))
 

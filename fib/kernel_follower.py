@@ -1,9 +1,9 @@
 """Keeps a ``KernelView`` at what the kernel has.
 
-Routes of our own protocol number are never looked at: what we want of them is known before
-the kernel has them. The kernel filters their notifications, so that a burst of 100,000 of
-ours costs nothing here. A new dump every few minutes, and whenever notifications were lost,
-mends what events miss.
+It never reads routes with our own protocol number: we know what we want of them before
+the kernel has them. The kernel filters their notifications, so that a burst of 100,000
+costs nothing here. A new dump every few minutes, and whenever notifications were lost,
+repairs what events miss.
 """
 
 import asyncio

@@ -39,7 +39,7 @@ class KernelPolicy:
 
 
 class KernelDecision(NamedTuple):
-    """What becomes of a path in the kernel.
+    """What happens to a path in the kernel.
 
     Attributes:
         is_accepted: It is written.
@@ -79,14 +79,14 @@ class KernelRules:
         return self._policy.needs_interface
 
     def age(self) -> None:
-        """Drop remembered results that nobody has asked for since the last time."""
+        """Drop results not used since the last time."""
         self._policy.age()
 
     # hot: per batch
     def divide(
         self, nlris: Sequence[Nlri], path: Path
     ) -> list[tuple[Sequence[Nlri], KernelDecision]]:
-        """Group prefixes that lead along one path by what becomes of them."""
+        """Group prefixes that lead along one path by their outcome."""
         groups = self._policy.apply_batch(
             nlris,
             path.attributes,

@@ -26,7 +26,7 @@ from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri
 
 TABLES: Final = (RT_TABLE_LOCAL, RT_TABLE_MAIN)  # in the kernel's order of rules
-_TELL_PAUSE: Final = 0.01  # seconds; changes of one moment are told together
+_TELL_PAUSE: Final = 0.01  # seconds; changes of one moment are delivered together
 
 Key = tuple[int, int, bytes]  # afi, table, NLRI
 _LINK_LOCAL: Final[Key] = (AFI_IPV6, RT_TABLE_MAIN, b"\x0a\xfe\x80")  # fe80::/10
@@ -95,7 +95,7 @@ class KernelView:
         return list(self._routes)
 
     def lookup(self, address: bytes) -> RouteMessage | None:
-        """Return the route the kernel would take if there were none of ours."""
+        """Return the route that the kernel would take without ours."""
         found = (self.longest(address, table) for table in TABLES)
         return next((route for route in found if route is not None), None)
 

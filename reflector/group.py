@@ -1,17 +1,17 @@
-"""One update group: members who are told the same, so that it is encoded once.
+"""One update group: members that receive the same routes, which are encoded once.
 
 A flush turns changes of Loc-RIB into one run of octets for the whole group. A member is
 not sent its own routes: what came from a member stands contiguously in that run, so that
 the member's share is the run with one span cut out; nothing is encoded twice. Where a
-member's own route replaced another's, that member alone is told to withdraw what it held.
+member's own route replaced another's, only that member gets a withdrawal of what it held.
 
 There is no Adj-RIB-Out: what a member holds is what ``Export`` makes of Loc-RIB, as of the
 last flush. A member that cannot keep up has its prefixes noted instead (newest wins, so its
 memory is bounded by the table, never by time); members that join together share the
-catching up. While a new export policy is told in slices, each prefix not told yet remembers
+catching up. While a new export policy takes effect in slices, each prefix not sent yet remembers
 the export that members know it by.
 
-Sans-IO: octets are returned, nobody is called.
+Sans-IO: it returns octets and calls nothing.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -46,7 +46,7 @@ _Advertised = tuple[tuple[Path, Outgoing | None], ...]
 
 
 class _UnknownExport:
-    """Stands for an export that is not known any more: any path may have been told."""
+    """Placeholder for an unknown previous export: assume that any path was advertised."""
 
     def divide(
         self, _path: Path, nlris: Sequence[Nlri]
@@ -72,9 +72,9 @@ class UpdateGroup:
             that they last when a peer changes its group.
 
     Attributes:
-        limit: Counts what the only member is advertised; ``None`` where nobody asks.
+        limit: Counts what the only member is advertised; ``None`` without a limit.
         members: By source.
-        pacer: Holds back what members are told too often; off to begin with.
+        pacer: Holds back prefixes that change too often; off at first.
         walks: Members on their way through the whole table.
     """
 
@@ -134,12 +134,12 @@ class UpdateGroup:
         return len(self._advertised_by)
 
     def replace_export(self, export: Export, nlris: Iterable[Nlri]) -> None:
-        """Use another policy from now on; ``re_advertise`` tells what it changes.
+        """Use another policy from now on; ``re_advertise`` sends what it changes.
 
         Args:
             export: With the new policy.
             nlris: All prefixes of Loc-RIB that the new policy may judge differently;
-                members were told all changes of them.
+                members have received all changes of them.
         """
         outdated: dict[Nlri, _Exporter] = dict.fromkeys(nlris, self.export)
         outdated.update(self._advertised_by)
@@ -149,7 +149,7 @@ class UpdateGroup:
             member.export_changed()
 
     def mark_export_unknown(self, nlris: Iterable[Nlri]) -> None:
-        """Take nothing for granted of what members were told of some prefixes."""
+        """Assume nothing about what members know of some prefixes."""
         self._advertised_by.update(dict.fromkeys(nlris, _UNKNOWN_EXPORT))
         self.export.forget()
         for member in self.members.values():
@@ -178,7 +178,7 @@ class UpdateGroup:
 
     # hot: per flush
     def flush(self, changes: Sequence[Change]) -> Outbound | None:
-        """Return what members that keep up are told of new changes; note the others'."""
+        """Return what members that are not slow receive for new changes; note those of the others."""
         if any(member.is_slow for member in self.members.values()):
             self._note(self._relevant(changes))
         if not self._advertised_by:
@@ -200,7 +200,7 @@ class UpdateGroup:
         return parts
 
     def _relevant(self, changes: Sequence[Change]) -> Sequence[Change]:
-        """Return changes without those that none is told: of what is not the best path."""
+        """Return changes without those that no member receives: of paths that are not best."""
         if self._add_path_max is not None:
             return changes
         return [c for c in changes if best_of(c.old) is not best_of(c.new)]
@@ -214,13 +214,13 @@ class UpdateGroup:
     def encode(
         self, changes: Iterable[Change], *, is_previous_unknown: bool = False
     ) -> Outbound | None:
-        """Return what members are told of ``changes``; ``None`` where it is nothing.
+        """Return what members receive for ``changes``; ``None`` if nothing.
 
         Args:
-            changes: From what members were told last to what they shall know. For members
+            changes: From what members know to what they are to know. For members
                 that hold nothing the old entry is ``None``.
             is_previous_unknown: What is held of the old entries is not what today's export says:
-                tell all, and withdraw what is told no more.
+                advertise all, and withdraw what is no longer advertised.
         """
         batch = Batch()
         self._put_changes(
@@ -236,7 +236,7 @@ class UpdateGroup:
         Args:
             batch: To be encoded.
             changes: As in ``encode``.
-            before: What members were told by, where that is not today's export.
+            before: The export that members know, if it is not today's.
         """
         advertised_by = self.export
         is_add_path = self._add_path_max is not None
@@ -262,7 +262,7 @@ class UpdateGroup:
                     put(batch, members, told, held)
 
     def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
-        """Add changes whose prefixes all fare alike."""
+        """Add changes whose prefixes all have the same outcome."""
         outgoing_of, members = self.export.outgoing, self.members
         for old, new, nlris in changes:
             has = new if type(new) is Path else best_of(new)
@@ -273,13 +273,13 @@ class UpdateGroup:
             if had is not None:
                 self._put_one(batch, nlris, (has, told), (had, outgoing_of(had)))
             elif told is not None:
-                source = has.source  # type: ignore[union-attr]  # it was told
+                source = has.source  # type: ignore[union-attr]  # it was advertised
                 batch.announce(source if source in members else None, told, nlris)
 
     def _put(
         self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
     ) -> None:
-        """Tell prefixes that have at most one path each for the members."""
+        """Advertise prefixes that have at most one exportable path each."""
         now, was = told[0] if told else _NOTHING, held[0] if held else _NOTHING
         self._put_one(batch, nlris, now, was)
 
@@ -316,7 +316,7 @@ class UpdateGroup:
     def _put_add_path(
         self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
     ) -> None:
-        """Tell several paths of each prefix, each under a lasting identifier (RFC 7911)."""
+        """Advertise several paths of each prefix, each under a lasting identifier (RFC 7911)."""
         members = self.members
         now, was = self._selection(told), self._selection(held)
         for path_id, (path, outgoing) in now.items():
@@ -335,11 +335,11 @@ class UpdateGroup:
                 batch.withdraw(origin, _with_id(path_id, nlris))
 
     def _selection(self, told: _Advertised) -> dict[int, tuple[Path, Outgoing]]:
-        """Return the paths that are told, by their outgoing identifier."""
+        """Return the paths to advertise, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
         most = self._add_path_max
         for path, outgoing in told:
-            # What may have been told is not limited by what may be told now.
+            # The limit applies to what is advertised now, not to what was.
             if most and len(selected) >= most and outgoing is not _ANYTHING:
                 break
             if outgoing is not None:
@@ -388,10 +388,10 @@ class UpdateGroup:
     def _pack_alone(
         self, attributes: bytes, next_hop: bytes, pieces: Sequence[bytes]
     ) -> bytes:
-        """Return what is said of routes with one outgoing form.
+        """Return the messages for routes with one outgoing form.
 
         Attributes may leave no room for a prefix. They may fit a long message (RFC 8654 4),
-        but not this group's: the routes cannot be told, and what was told before must not
+        but not this group's: the routes cannot be advertised, and earlier ones must not
         stay.
         """
         max_len = self.export.context.max_message_len
@@ -414,7 +414,7 @@ def _limit_of(context: ExportContext) -> AdvertisedLimit | None:
 def _divide(
     exporter: _Exporter, paths: Sequence[Path], nlris: Sequence[Nlri]
 ) -> Iterable[tuple[_Advertised, Sequence[Nlri]]]:
-    """Group prefixes that share some paths by what is told of all of these."""
+    """Group prefixes that share some paths by the outgoing form of all of these."""
     groups: list[tuple[_Advertised, Sequence[Nlri]]] = [((), nlris)]
     for path in paths:
         groups = [

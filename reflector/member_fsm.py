@@ -46,8 +46,8 @@ Invariants, each with a law in the tests:
   CURRENT. ENDING is a state, and not a moment, because a speaker that restarted withholds
   End-of-RIB until it has the routes itself (RFC 4724 4.1);
 * a refresh begins in CURRENT only, hence after End-of-RIB and never inside another (RFC 7313 4).
-  One that is asked for earlier is deferred, and begins when CURRENT is reached; several merge, as
-  each of them asks for the whole table.
+  An earlier request is deferred, and begins when CURRENT is reached; several merge, as
+  each of them requests the whole table.
 
 RFC says / ours:
 
@@ -98,7 +98,7 @@ class Event(IntEnum):
     LEFT = 3  # the session went down, or moved on
     WALK_BEGAN = 4
     WALK_FINISHED = 5
-    END_ALLOWED = 6  # an end mark may leave: at once, but for a restart of ours
+    END_ALLOWED = 6  # an end mark may leave: at once, except during our restart
     REFRESH_ASKED = 7  # RFC 2918, RFC 7313
     EXPORT_CHANGED = 8  # what it was sent is not what today's export says
     WRITING_PAUSED = 9  # its socket is full
@@ -118,11 +118,11 @@ class Action(IntEnum):
     TRUST_EXPORT = 6
     DEFER_REFRESH = 7
     RESET = 8  # empty all registers
-    BEGIN_DEFERRED = 9  # the refresh that was deferred is asked for now
-    # Carried out by whoever fed the event:
+    BEGIN_DEFERRED = 9  # the deferred refresh is requested now
+    # Carried out by the caller that fed the event:
     GATHER = 10  # let it take part in the next walk
-    SEND_BEGIN = 11  # the mark that begins a refresh, where there is one
-    SEND_END = 12  # the end mark, where there is one
+    SEND_BEGIN = 11  # the mark that begins a refresh, if any
+    SEND_END = 12  # the end mark, if any
     CATCH_UP = 13  # send what was noted, slice by slice
 
 
@@ -229,7 +229,7 @@ def lookup(state: State, event: Event) -> Transition:
 class Member:
     """One peer in one group: a method for each event, and what a slow peer has noted.
 
-    An event returns what is to be done by whoever feeds it, before the next one is fed: the
+    An event returns what its caller must do before it feeds the next one: the
     machine is in its next state already.
 
     Attributes:
@@ -244,7 +244,7 @@ class Member:
         has_uncertain_export: What it was sent of ``pending_changes`` is not what today's
             export says.
         end_mark: Octets to send once it has the whole table; empty for none.
-        deferred_refresh: The marks of a refresh that was asked for too early.
+        deferred_refresh: The marks of a refresh that was requested too early.
     """
 
     __slots__ = (
@@ -276,7 +276,7 @@ class Member:
     # -- events -------------------------------------------------------------------------
 
     def joined(self, end_mark: bytes) -> list[Output]:
-        """The peer holds nothing yet; ``end_mark`` shall follow the whole table."""
+        """The peer holds nothing yet; ``end_mark`` is to follow the whole table."""
         return self._feed(E.JOINED, Given(end=end_mark))
 
     def moved(self, was: "Member", held: Mapping[Nlri, Entry | None]) -> list[Output]:

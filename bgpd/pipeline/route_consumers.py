@@ -1,7 +1,7 @@
 """Consumers of a family's routes other than peers: kernel, next-hop tracking, conditional routes.
 
 The last stage of the way outwards. ``FamilyTables`` is given it when it is made, and passes each
-flush on to it; the parts that follow a family are attached here. They are told what was flushed
+flush on to it; the parts that follow a family are attached here. They receive what was flushed
 and not what is pending: they and the peers always see the same table. A consumer may change the
 table again, and what it changes is flushed later; it must not flush.
 """

@@ -1,8 +1,8 @@
 """One neighbour in the speaker: turns the events of its session into changes of the tables.
 
 ``PeerDriver`` has its sockets and session, ``PeerImports`` what it has sent, ``PeerExports``
-what it is advertised. Here these are told of the session's coming and going, and it is
-decided whether the session stands: limits, an operator's orders, changed settings.
+what it is advertised. This module passes on the beginning and end of the session, and
+decides whether the session stays up: limits, an operator's orders, changed settings.
 """
 
 import logging
