@@ -204,11 +204,11 @@ class AddressTable:
                 is_news = self._known.get(key) != entry
                 self._known[key] = entry
             if is_news:
-                self._events.tell_soon()
+                self._events.notify_soon()
 
     def _handle_overflow(self) -> None:
         self._is_lost = True
-        self._events.tell_soon()
+        self._events.notify_soon()
 
 
 def _parse(data: bytes, item: Message) -> OwnAddress:

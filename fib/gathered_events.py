@@ -18,9 +18,9 @@ class GatheredEvents:
 
     Args:
         groups: Kinds, as ``EventSocket`` names them.
-        handle: Takes notifications; calls ``tell_soon`` for those that matter.
+        handle: Takes notifications; calls ``notify_soon`` for those that matter.
         handle_overflow: Called where some were lost.
-        tell: Called ``seconds`` after the first ``tell_soon``.
+        notify: Called ``seconds`` after the first ``notify_soon``.
         seconds: For what comes meanwhile.
         socket_filter: As ``EventSocket`` takes it.
     """
@@ -30,7 +30,7 @@ class GatheredEvents:
         groups: Iterable[str],
         handle: Callable[[bytes, Iterable[Message]], None],
         handle_overflow: Callable[[], None],
-        tell: Callable[[], object],
+        notify: Callable[[], object],
         seconds: float,
         *,
         socket_filter: bytes = b"",
@@ -38,7 +38,7 @@ class GatheredEvents:
         self._groups = tuple(groups)
         self._handle = handle
         self._handle_overflow = handle_overflow
-        self._tell = tell
+        self._notify = notify
         self._seconds = seconds
         self._filter = socket_filter
         self._events: EventSocket | None = None
@@ -82,11 +82,11 @@ class GatheredEvents:
         if self._timer is not None:
             self._timer.cancel()
 
-    def tell_soon(self) -> None:
+    def notify_soon(self) -> None:
         """Schedule the delivery of what is known by then, unless it is scheduled."""
         if self._timer is None and self._events is not None:
             self._timer = self._loop.call_later(self._seconds, self._tell_now)
 
     def _tell_now(self) -> None:
         self._timer = None
-        self._tell()
+        self._notify()

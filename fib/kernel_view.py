@@ -180,7 +180,7 @@ class KernelView:
         """Take a dump of links and addresses in place of what was known."""
         self.links = links
         known, self._addresses = self._addresses, addresses
-        self._tell(map(_host_key, known ^ addresses))
+        self._notify(map(_host_key, known ^ addresses))
 
     def replace_routes(self, routes: Mapping[Key, list[RouteMessage]]) -> None:
         """Take a dump of routes in place of what was known."""
@@ -189,7 +189,7 @@ class KernelView:
         self._routes, self._lengths = {}, {}
         for key, found in routes.items():
             self.put(key, found)
-        self._tell(differ)
+        self._notify(differ)
 
     def put(self, key: Key, routes: list[RouteMessage]) -> None:
         """Set the routes of one key, or none; listeners are not called."""
@@ -225,7 +225,7 @@ class KernelView:
                 same = []
             same = [r for r in same if r.image != route.image] + [route]
         self.put(key, others + same)
-        self._tell((key,))
+        self._notify((key,))
 
     def apply_address(self, address: AddressMessage, *, is_gone: bool) -> None:
         """Follow an address that came or went."""
@@ -236,7 +236,7 @@ class KernelView:
             self._addresses.add(address)
         # Its local route need not change with it: the address may stand on another device
         # too, or with another length.
-        self._tell((_host_key(address),))
+        self._notify((_host_key(address),))
 
     def apply_link(self, link: LinkMessage, *, is_gone: bool) -> None:
         """Follow a device that came, changed or went."""
@@ -256,7 +256,7 @@ class KernelView:
             self._remove_over(link.link, main)
         touched.update(_host_key(a) for a in self._addresses if a.link == link.link)
         # A link's own state is what link-local next hops stand on: no route need change.
-        self._tell({*touched, _LINK_LOCAL})
+        self._notify({*touched, _LINK_LOCAL})
 
     def _address_gone(self, gone: AddressMessage) -> None:
         # IPv4 stops on a device that has no address left, and takes all routes along.
@@ -271,7 +271,7 @@ class KernelView:
             and any(hop[1] == gone.link for route in routes for hop in route.image[3])
         }
         self._remove_over(gone.link, touched)
-        self._tell(touched)
+        self._notify(touched)
 
     def _remove_over(self, index: int, keys: Iterable[Key]) -> None:
         for key in keys:
@@ -282,7 +282,7 @@ class KernelView:
             ]
             self.put(key, left)
 
-    def _tell(self, changed: Iterable[Key]) -> None:
+    def _notify(self, changed: Iterable[Key]) -> None:
         self._changed.update(changed)
         if self._changed and self._timer is None:
             loop = asyncio.get_running_loop()

@@ -90,7 +90,7 @@ class NextHopEvents:
             ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route"),
             self._handle,
             self._handle_overflow,
-            self._tell,
+            self._notify,
             GATHER,
             socket_filter=ignore_routes_of(protocol),
         )
@@ -132,7 +132,7 @@ class NextHopEvents:
 
     def _handle_overflow(self) -> None:
         self._is_any = True
-        self._events.tell_soon()
+        self._events.notify_soon()
 
     def _handle(self, data: bytes, items: Iterable[Message]) -> None:
         for item in items:
@@ -147,7 +147,7 @@ class NextHopEvents:
                 self._up.pop(lost.link, None)
                 self._names.pop(lost.link, None)
                 self._gone.add(lost.name)
-                self._events.tell_soon()
+                self._events.notify_soon()
             elif item.type == RTM_NEWADDR:
                 self._handle_address(data, item)
             elif item.type == RTM_DELADDR:
@@ -167,7 +167,7 @@ class NextHopEvents:
                 known.link == link.link and not is_link_local(known.address)
                 for known in self._addresses
             )
-            self._events.tell_soon()
+            self._events.notify_soon()
 
     def _handle_address(self, data: bytes, item: Message) -> None:
         new = parse_address_message(data, item.start, item.end)
@@ -182,16 +182,16 @@ class NextHopEvents:
         else:
             afi = AFI_IPV4 if len(new.address) == 4 else AFI_IPV6
             self._open((afi, make_nlri(new.address, new.length_bits)))
-        self._events.tell_soon()
+        self._events.notify_soon()
 
     def _open(self, prefix: Prefix) -> None:
         if len(self._prefixes) < MOST_PREFIXES:
             self._prefixes.add(prefix)
         elif prefix not in self._prefixes:
             self._is_any = True
-        self._events.tell_soon()
+        self._events.notify_soon()
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         opened = Opened(
             self._is_any,
             frozenset(self._links),

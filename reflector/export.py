@@ -262,7 +262,7 @@ class Export:
             return None
         if self._accepts_all:
             return self._shape(path, attributes)
-        return self._judged(
+        return self._evaluated(
             path,
             self.policy.evaluate(
                 attributes,
@@ -336,7 +336,7 @@ class Export:
         shapes, key = self._shapes, (path, verdict)
         known = shapes.recall(key, _UNKNOWN)
         if known is _UNKNOWN:
-            known = self._judged(path, verdict)
+            known = self._evaluated(path, verdict)
             shapes.put(key, known, _weight(known))
         return known
 
@@ -350,7 +350,7 @@ class Export:
             self.context.has_long_lived or not is_long_lived_stale(attributes)
         )
 
-    def _judged(self, path: Path, verdict: Verdict) -> Outgoing | None:
+    def _evaluated(self, path: Path, verdict: Verdict) -> Outgoing | None:
         if not verdict.is_accepted:
             return None
         return self._shape(path, verdict.attributes, verdict)

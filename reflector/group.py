@@ -257,9 +257,9 @@ class UpdateGroup:
                 if had is has and before is None:
                     continue
                 was, now = (had,) if had else (), (has,) if has else ()
-            for told, some in _divide(advertised_by, now, nlris):
+            for advertised, some in _divide(advertised_by, now, nlris):
                 for held, members in _divide(held_by, was, some):
-                    put(batch, members, told, held)
+                    put(batch, members, advertised, held)
 
     def _put_undivided(self, batch: Batch, changes: Iterable[Change]) -> None:
         """Add changes whose prefixes all have the same outcome."""
@@ -269,18 +269,25 @@ class UpdateGroup:
             had = None if old is None else best_of(old)
             if had is has:
                 continue
-            told = None if has is None else outgoing_of(has)
+            advertised = None if has is None else outgoing_of(has)
             if had is not None:
-                self._put_one(batch, nlris, (has, told), (had, outgoing_of(had)))
-            elif told is not None:
+                self._put_one(batch, nlris, (has, advertised), (had, outgoing_of(had)))
+            elif advertised is not None:
                 source = has.source  # type: ignore[union-attr]  # it was advertised
-                batch.announce(source if source in members else None, told, nlris)
+                batch.announce(source if source in members else None, advertised, nlris)
 
     def _put(
-        self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
+        self,
+        batch: Batch,
+        nlris: Sequence[Nlri],
+        advertised: _Advertised,
+        held: _Advertised,
     ) -> None:
         """Advertise prefixes that have at most one exportable path each."""
-        now, was = told[0] if told else _NOTHING, held[0] if held else _NOTHING
+        now, was = (
+            advertised[0] if advertised else _NOTHING,
+            held[0] if held else _NOTHING,
+        )
         self._put_one(batch, nlris, now, was)
 
     def _put_one(
@@ -291,34 +298,38 @@ class UpdateGroup:
         was: tuple[Path | None, Outgoing | None],
     ) -> None:
         members = self.members
-        (new, told), (old, held) = now, was
-        if new is None or told is None:
+        (new, advertised), (old, held) = now, was
+        if new is None or advertised is None:
             if old is not None and held is not None:
                 origin = old.source
                 batch.withdraw(origin if origin in members else None, nlris)
             return
         source = new.source
         if source not in members:
-            if held != told or (old is not None and old.source in members):
-                batch.announce(None, told, nlris)
+            if held != advertised or (old is not None and old.source in members):
+                batch.announce(None, advertised, nlris)
             return
         if old is None or held is None:
-            batch.announce(source, told, nlris)
+            batch.announce(source, advertised, nlris)
             return
         if old.source is source:
-            if held != told:
-                batch.announce(source, told, nlris)
+            if held != advertised:
+                batch.announce(source, advertised, nlris)
             return
         # The member's own route took over: it alone must forget the one it held.
-        batch.announce(source, told, nlris)
+        batch.announce(source, advertised, nlris)
         batch.withdraw_from(source, nlris)
 
     def _put_add_path(
-        self, batch: Batch, nlris: Sequence[Nlri], told: _Advertised, held: _Advertised
+        self,
+        batch: Batch,
+        nlris: Sequence[Nlri],
+        advertised: _Advertised,
+        held: _Advertised,
     ) -> None:
         """Advertise several paths of each prefix, each under a lasting identifier (RFC 7911)."""
         members = self.members
-        now, was = self._selection(told), self._selection(held)
+        now, was = self._selection(advertised), self._selection(held)
         for path_id, (path, outgoing) in now.items():
             before = was.get(path_id)
             source = path.source
@@ -334,11 +345,11 @@ class UpdateGroup:
                 origin = path.source if path.source in members else None
                 batch.withdraw(origin, _with_id(path_id, nlris))
 
-    def _selection(self, told: _Advertised) -> dict[int, tuple[Path, Outgoing]]:
+    def _selection(self, advertised: _Advertised) -> dict[int, tuple[Path, Outgoing]]:
         """Return the paths to advertise, by their outgoing identifier."""
         selected: dict[int, tuple[Path, Outgoing]] = {}
         most = self._add_path_max
-        for path, outgoing in told:
+        for path, outgoing in advertised:
             # The limit applies to what is advertised now, not to what was.
             if most and len(selected) >= most and outgoing is not _ANYTHING:
                 break
@@ -371,11 +382,11 @@ class UpdateGroup:
                 octets, left = self._pack_blocks(routes, tail, max_len)
                 append(octets)
                 at += len(octets)
-                for block, told in left.items():
-                    append(octets := self._pack_alone(block, b"", told))
+                for block, advertised in left.items():
+                    append(octets := self._pack_alone(block, b"", advertised))
                     at += len(octets)
-            for outgoing, told in batch.announced.get(origin, {}).items():
-                append(octets := self._pack_alone(*outgoing, told))
+            for outgoing, advertised in batch.announced.get(origin, {}).items():
+                append(octets := self._pack_alone(*outgoing, advertised))
                 at += len(octets)
             if origin is not None:
                 spans[origin] = (start, at)
@@ -418,8 +429,8 @@ def _divide(
     groups: list[tuple[_Advertised, Sequence[Nlri]]] = [((), nlris)]
     for path in paths:
         groups = [
-            ((*told, (path, outgoing)), part)
-            for told, some in groups
+            ((*advertised, (path, outgoing)), part)
+            for advertised, some in groups
             for outgoing, part in exporter.divide(path, some)
         ]
     return groups

@@ -146,21 +146,21 @@ class Pacer:
                 seen.update(*some)
             return changes
         touched = [at for at, c in enumerate(changes) if not is_unseen(c.nlris)]
-        return self._judged(changes, touched, now)
+        return self._evaluated(changes, touched, now)
 
-    def _judged(
+    def _evaluated(
         self, changes: Sequence[Change], touched: Sequence[int], now: float
     ) -> list[Change]:
         admitted: list[Change] = []
         start = 0
         for at in touched:
             admitted += changes[start:at]
-            admitted += self._judge(changes[at], now)
+            admitted += self._evaluate(changes[at], now)
             start = at + 1
         admitted += changes[start:]
         return admitted
 
-    def _judge(self, change: Change, now: float) -> list[Change]:
+    def _evaluate(self, change: Change, now: float) -> list[Change]:
         """Divide the prefixes of a change into those that go out, and those that wait."""
         old, new, nlris = change
         if not self._is_add_path and best_of(old) is best_of(new):

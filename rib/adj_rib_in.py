@@ -230,7 +230,7 @@ class AdjRibIn:
             self.loc_rib.family,
             self._importer.interface_of(outcome.marked),
         ):
-            judged: Path | FilteredRoute
+            evaluated: Path | FilteredRoute
             if verdict.is_accepted:
                 after = verdict.attributes
                 key = (after.octets, after.next_hop, verdict.weight, verdict.sets_med)
@@ -238,10 +238,10 @@ class AdjRibIn:
                 if known is None:
                     known = paths[key] = self._importer.path(received, verdict, path_id)
                     known.epoch = outcome.epoch
-                judged = known
+                evaluated = known
             else:
-                judged = FilteredRoute(received, FilterReason.POLICY, verdict.reason)
-            changes += self.announce(judged, members, path_id, is_counted=is_new)
+                evaluated = FilteredRoute(received, FilterReason.POLICY, verdict.reason)
+            changes += self.announce(evaluated, members, path_id, is_counted=is_new)
         return changes
 
     def withdraw(self, nlris: Sequence[Nlri], path_id: int = 0) -> list[Change]:
@@ -312,7 +312,7 @@ class AdjRibIn:
             )
         changes: list[Change] = []
         for (attributes, path_id), nlris in batches.items():
-            outcome = self._importer.judge(attributes, path_id)
+            outcome = self._importer.evaluate(attributes, path_id)
             changes += self.announce(outcome, nlris, path_id)
         return changes
 

@@ -222,7 +222,7 @@ class LocRib:
             lambda entry: self._fresh(entry, source.epoch, source)[0],
         )
 
-    def foresee_decisions(
+    def predict_decisions(
         self, next_hops: Collection[NextHop]
     ) -> dict[Entry, Entry | None] | None:
         """Return what every entry will be after ``decide_again`` of what goes through hops.

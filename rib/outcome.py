@@ -60,7 +60,7 @@ class Importer:
         self._family = family
         self._next_hops = next_hops
 
-    def judge(self, attributes: PathAttributes, path_id: int) -> Outcome:
+    def evaluate(self, attributes: PathAttributes, path_id: int) -> Outcome:
         """Return the outcome of a block.
 
         Args:
@@ -109,7 +109,7 @@ class Importer:
         Args:
             attributes: As received.
             verdict: It accepts the route.
-            path_id: As in ``judge``.
+            path_id: As in ``evaluate``.
         """
         after = verdict.attributes
         return Path(

@@ -51,7 +51,7 @@ class OutcomeMemo:
             attributes: The block, decoded.
             path_id: RFC 7911 identifier; 0 without add-path.
         """
-        outcome = self._outcomes[key] = self.importer.judge(attributes, path_id)
+        outcome = self._outcomes[key] = self.importer.evaluate(attributes, path_id)
         return outcome
 
     def forget(self) -> InternTable[Hashable, Outcome]:

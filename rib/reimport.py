@@ -21,7 +21,7 @@ _REIMPORT_COST = 32  # prefixes that one attribute set counts for
 _Received = tuple[tuple[PathAttributes, int, int], list[Nlri]]
 
 
-def import_again(rib: AdjRibIn, rules: ImportChecks) -> Iterator[list[Change]]:
+def reimport(rib: AdjRibIn, rules: ImportChecks) -> Iterator[list[Change]]:
     """Re-evaluate every route of a peer's table by other rules, from what was received.
 
     What is stale stays stale, and marked where it lives long. Call it to begin; each step
@@ -37,7 +37,7 @@ def _imported_again(rib: AdjRibIn, work: list[_Received]) -> Iterator[list[Chang
     changes: list[Change] = []
     count = 0
     for (attributes, path_id, epoch), nlris in work:
-        outcome = rib.outcomes.importer.judge(attributes, path_id)
+        outcome = rib.outcomes.importer.evaluate(attributes, path_id)
         if not isinstance(outcome, FilteredRoute):
             outcome.epoch = epoch
         for start in range(0, len(nlris), SWEEP_SLICE):
@@ -49,7 +49,7 @@ def _imported_again(rib: AdjRibIn, work: list[_Received]) -> Iterator[list[Chang
                 if _is_as_was(rib, nlri, attributes, path_id, epoch)
             ]
             left = rib.ignored.checked(left)
-            changes += _judged(rib, outcome, left, path_id, epoch)
+            changes += _evaluated(rib, outcome, left, path_id, epoch)
             count += _REIMPORT_COST + len(piece)
             if count >= SWEEP_SLICE:
                 yield changes
@@ -59,7 +59,7 @@ def _imported_again(rib: AdjRibIn, work: list[_Received]) -> Iterator[list[Chang
     yield from rib.let_in_all_blocked()
 
 
-def _judged(
+def _evaluated(
     rib: AdjRibIn, outcome: Outcome, nlris: list[Nlri], path_id: int, epoch: int
 ) -> list[Change]:
     """Apply the new outcome of prefixes that were advertised in an epoch."""

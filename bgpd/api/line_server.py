@@ -165,7 +165,7 @@ class UnixServer(ABC):
     ) -> None:
         """Send rows as they are made: a slice, then other work, then the next.
 
-        ``None`` among the rows is a breath: nothing to say yet. A future is waited for; its
+        ``None`` among the rows is a yield point: nothing to say yet. A future is waited for; its
         outcome is for its producer.
 
         Raises:

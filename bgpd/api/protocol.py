@@ -26,7 +26,7 @@ MAX_REQUEST_LEN: Final = REQUEST.octets  # with the line's end
 
 Row = dict[str, Any]
 Arguments = Mapping[str, Any]
-# ``None`` among the rows is a breath: nothing to say yet, let others work.
+# ``None`` among the rows is a yield point: nothing to say yet, let others work.
 Answer = Row | Iterable[Row | None]
 Handler = Callable[[Arguments], Answer | Awaitable[Answer]]
 RequestId = str | int | None

@@ -273,7 +273,7 @@ class RemovalGuard(Generic[V]):
         """Return the removals that count from now on, each with what is in its place."""
         released: list[tuple[str, V | None]] = []
         if self._waiting.items and now >= self._waiting.judged_at:
-            released += self._judge(now)
+            released += self._evaluate(now)
         unsettled = {k for k, since in self._unsettled.items() if now >= since + SETTLE}
         for kind in unsettled:
             del self._unsettled[kind]
@@ -355,7 +355,7 @@ class RemovalGuard(Generic[V]):
         if not waiting.items[kind]:
             del waiting.items[kind]
 
-    def _judge(self, now: float) -> list[tuple[str, V | None]]:
+    def _evaluate(self, now: float) -> list[tuple[str, V | None]]:
         """Hold what waited, or return it."""
         waiting, self._waiting = self._waiting, _Waiting()
         batch = waiting.items

@@ -26,7 +26,7 @@ from bgpd.session.settings import (
 from bgpd.session.zones import split_zone
 from rib.policy import PolicySpec
 
-COMPARED: Final = 128  # neighbours compared between breaths; a millisecond
+COMPARED: Final = 128  # neighbours compared between yield points; a millisecond
 _SHOWN: Final = 8  # addresses in a step's line
 
 
@@ -177,7 +177,7 @@ def in_order(steps: Iterable[Step]) -> list[Step]:
 def find_steps(old: DaemonSettings, new: DaemonSettings) -> Iterator[Step | None]:
     """Yield the steps from ``old`` to ``new`` as they are found, in any order.
 
-    ``None`` is a breath: comparing thousands of peers takes a while.
+    ``None`` is a yield point: comparing thousands of peers takes a while.
     """
     yield from _sections(old, new)
     yield from _policies(old, new)
@@ -393,14 +393,14 @@ def _table(ranges: Iterable[RangeSettings]) -> Generator[None, None, RangeTable]
 
 def _moved(
     step: Step,
-    giver: RangeSettings | None,
-    taker: RangeSettings | None,
+    old_range: RangeSettings | None,
+    new_range: RangeSettings | None,
     wider: RangeSettings | None,
 ) -> Step:
     """Return the step of a range that comes or goes while a wider one is there."""
-    if giver is None or taker is None or wider is None:
+    if old_range is None or new_range is None or wider is None:
         return step
-    cost, keys = handover_change(giver.template, taker.template)
+    cost, keys = handover_change(old_range.template, new_range.template)
     return replace(step, cost=cost, keys=keys, range_name=wider.name)
 
 

@@ -31,7 +31,7 @@ from bgpd.runtime.fault_border import FaultBorder
 from bgpd.runtime.log_setup import set_up_logging
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
-from bgpd.speaker.peer_changes import foresee
+from bgpd.speaker.peer_changes import predict
 from bgpd.speaker.selection_deferral import Report
 from bgpd.speaker.speaker import Speaker
 from bgpd.worker.turns import collect, in_turns
@@ -288,7 +288,7 @@ class Daemon:
         old, running = self.settings, self.running
         steps = in_order(await in_turns(collect(find_steps(old, new))))
         if running is not None:
-            steps = await in_turns(collect(foresee(running.speaker, steps, new)))
+            steps = await in_turns(collect(predict(running.speaker, steps, new)))
         lines = await in_turns(collect(map(str, steps)))
         lines += kernel_moves(self._in_force.first.fib, new.fib)
         for line in capped(lines):

@@ -19,9 +19,13 @@ from bgpd.runtime.fault_border import FaultBorder
 from bgpd.speaker import limit_changes
 from bgpd.speaker.peer_memory import PeerMemory
 from bgpd.speaker.peer_memory_reader import memory_path, read_memory
-from bgpd.speaker.previous_run import RunMarker, judge, this_kernel
+from bgpd.speaker.previous_run import RunMarker, evaluate, this_kernel
 from bgpd.speaker.reevaluation import follow_options
-from bgpd.speaker.selection_deferral import Deferral, Report, caps_of
+from bgpd.speaker.selection_deferral import (
+    Report,
+    SelectionDeferral,
+    deferral_limits_of,
+)
 from bgpd.speaker.self_sessions import sessions_with_itself
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from bgpd.worker.turns import in_turns
@@ -79,10 +83,10 @@ class Running:
 
     def _recovery(
         self, settings: DaemonSettings, desired: "NodeDesired | None"
-    ) -> tuple[Deferral, PeerMemory]:
+    ) -> tuple[SelectionDeferral, PeerMemory]:
         """Find out whether this is a restart, and what must wait if so (RFC 4724 4.1)."""
         times, forwarding = settings.restart, self.forwarding
-        start = judge(
+        start = evaluate(
             FAMILIES,
             has_kernel=forwarding.fib is not None,
             found=forwarding.adoption.found(),
@@ -94,9 +98,11 @@ class Running:
             read_memory(path) if start.is_certain and start.is_restart else None
         )
         discovered = () if desired is None else desired.peers
-        deferral = Deferral(
+        deferral = SelectionDeferral(
             self.speaker,
-            caps_of(times, start, remembered, (*settings.peers, *discovered)),
+            deferral_limits_of(
+                times, start, remembered, (*settings.peers, *discovered)
+            ),
             sweep=forwarding.adoption.sweep,
             preserved=start.preserved if times.is_enabled else frozenset(),
             remembered=remembered,
@@ -161,7 +167,11 @@ class Running:
         report = self.recovery()
         if report is None or not report.is_certain:
             return []
-        what = "peers' routes and End-of-RIB are" if report.untold else "End-of-RIB is"
+        what = (
+            "peers' routes and End-of-RIB are"
+            if report.deferred_routes
+            else "End-of-RIB is"
+        )
         line = f"waiting for {report.progress.waiting_count} peers"
         return [f"our restart is not complete: {what} deferred, {line}"]
 

@@ -37,7 +37,7 @@ from bgpd.worker.turns import in_turns
 AUDIT_INTERVAL: Final = 30.0  # seconds; network file systems tell inotify nothing
 POLL_INTERVAL: Final = 1.0  # seconds, without inotify
 MAX_LINES: Final = 50  # logged of one change
-_COMPARED: Final = 512  # entries between breaths
+_COMPARED: Final = 512  # entries between yield points
 _STILL_ATTEMPTS: Final = 20  # a folder that never rests is read anyway
 
 _LOG: Final = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ SMALL: Final = Limits(16 << 10, 1_000, 64)  # of all files that a thread reads a
 MAX_WARNINGS: Final = 500  # reported for one folder
 _PIECE_ENTRIES: Final = 256
 _PIECE_OCTETS: Final = 128 << 10  # a millisecond to take in
-_MERGED: Final = 128  # entries between breaths
+_MERGED: Final = 128  # entries between yield points
 
 Stamp = tuple[int, int, int, int]  # inode, octets, times of change in ns
 Stamps = dict[str, Stamp]

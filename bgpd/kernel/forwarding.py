@@ -95,7 +95,7 @@ class Forwarding:
         for family, feed in self._feeds.items():
             feed.hold()
             speaker.context.consumers[family].attach_forwarding(feed)
-            speaker.upkeep.helpers.append(feed.look_after)
+            speaker.housekeeping.helpers.append(feed.look_after)
         view = self._kernel.view
         if view is None:
             return
@@ -135,7 +135,7 @@ class Forwarding:
             if policy == feed.policy:
                 continue
             loc_rib = self._speaker.tables[family].loc_rib
-            self._speaker.jobs.add(feed.set_policy(policy, loc_rib))
+            self._speaker.work_queue.add(feed.set_policy(policy, loc_rib))
             # What it sends elsewhere may lead to next hops.
             self._kernel.ways.note_all()
             self._next_hops.look_soon()

@@ -119,7 +119,7 @@ class NextHopTracker:
                 self._watch.unwatch(target)
             if new != old:
                 states.append((old, new))
-        self._tell(states)
+        self._notify(states)
 
     def _changed(self, found: list[NextHopState]) -> None:
         by_target = {state.address: state for state in found}
@@ -129,9 +129,9 @@ class NextHopTracker:
                 new = replace(by_target[target], address=address)
                 states.append((self.states[address], new))
                 self.states[address] = new
-        self._tell(states)
+        self._notify(states)
 
-    def _tell(self, states: list[tuple[NextHopState, NextHopState]]) -> None:
+    def _notify(self, states: list[tuple[NextHopState, NextHopState]]) -> None:
         for old, new in states:
             if new.loop is not None and old.loop is None:
                 _warn_of_loop(new)

@@ -106,7 +106,7 @@ class NextHopUpdates:
             self.look_soon()
 
     def _look_again(self) -> None:
-        self._speaker.jobs.add(self._looking())
+        self._speaker.work_queue.add(self._looking())
 
     def _looking(self) -> Iterator[None]:
         try:
@@ -117,7 +117,7 @@ class NextHopUpdates:
     def _ways_changed(self, states: list[NextHopState], moved: list[bytes]) -> None:
         for family, feed in self._feeds.items():
             loc_rib = self._speaker.tables[family].loc_rib
-            self._speaker.jobs.add(feed.ways_changed(loc_rib, moved))
+            self._speaker.work_queue.add(feed.ways_changed(loc_rib, moved))
         known = self._speaker.next_hops.known
         devices = {
             state.address
@@ -127,4 +127,4 @@ class NextHopUpdates:
         self._speaker.next_hops_changed(map(reachability, states))
         for family, feed in self._feeds.items():
             loc_rib = self._speaker.tables[family].loc_rib
-            self._speaker.jobs.add(feed.devices_changed(loc_rib, devices))
+            self._speaker.work_queue.add(feed.devices_changed(loc_rib, devices))

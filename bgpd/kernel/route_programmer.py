@@ -116,7 +116,7 @@ class RouteProgrammer:
                 if target is not None or was_ours:
                     submit(family, members, target)
 
-    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+    def predict(self, after: Mapping[Entry, Entry | None]) -> None:
         """Apply a prediction at once, instead of prefix by prefix.
 
         Where everything that leads to a target is about to lead to one other target, the
@@ -328,7 +328,7 @@ class RouteProgrammer:
         self._target_keys = {}
         after: dict[Target | None, set[Target | None]] = {}
         for target_key, old in target_keys.items():
-            if self._is_outlived(target_key, old):
+            if self._is_unwatched(target_key, old):
                 continue
             is_concerned = any(
                 not device and address in changed for address, device in target_key[1]
@@ -363,7 +363,7 @@ class RouteProgrammer:
         ]:
             del self._target_keys[target_key]
 
-    def _is_outlived(self, target_key: _TargetKey, target: Target | None) -> bool:
+    def _is_unwatched(self, target_key: _TargetKey, target: Target | None) -> bool:
         """Return whether a target names a next hop that is no longer tracked."""
         hops = () if target is None else target.hops
         return any(

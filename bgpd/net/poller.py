@@ -14,7 +14,7 @@ from time import monotonic
 from typing import Final, Protocol
 
 from bgpd.net.network import KERNEL, Network
-from bgpd.net.pulse import Pulse, Standstill
+from bgpd.net.pulse import Pulse, Stall
 
 TAKE_TIME = 0.005  # seconds of one turn; not Final: tests change it
 _MOST: Final = 64  # sockets asked for at a time
@@ -47,7 +47,7 @@ class Poller:
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,
-        resumed: Callable[[Standstill], object] = lambda _: None,
+        resumed: Callable[[Stall], object] = lambda _: None,
         network: Network = KERNEL,
     ) -> None:
         self.loop = loop

@@ -25,7 +25,7 @@ STALL: Final = 2.0
 that reading the sockets does not make good."""
 
 
-class Standstill(NamedTuple):
+class Stall(NamedTuple):
     """A stall that has just ended.
 
     Attributes:
@@ -52,7 +52,7 @@ class Pulse:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, resumed: Callable[[Standstill], object]
+        self, loop: asyncio.AbstractEventLoop, resumed: Callable[[Stall], object]
     ) -> None:
         self.stall_count = 0
         self.stall_seconds = 0.0
@@ -70,7 +70,7 @@ class Pulse:
             seconds = max(passed, boot_passed)
             self.stall_count += 1
             self.stall_seconds += seconds
-            self._resumed(Standstill(seconds, max(0.0, passed - BEAT), now))
+            self._resumed(Stall(seconds, max(0.0, passed - BEAT), now))
         return now
 
     def _beat(self) -> None:

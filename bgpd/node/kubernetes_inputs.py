@@ -212,9 +212,9 @@ class KubernetesInputs:
         """Plan again once the loop has processed what else there is."""
         if self._handle is None:
             loop = asyncio.get_running_loop()
-            self._handle = loop.call_soon(self._tell)
+            self._handle = loop.call_soon(self._notify)
 
-    def _tell(self) -> None:
+    def _notify(self) -> None:
         self._handle = None
         self.on_change()
 

@@ -120,7 +120,7 @@ class Reconciler:
             self._apply_policies()
         if self._have_ranges_changed:  # not before: some neighbours are configured now
             self._have_ranges_changed = False
-            self._speaker.jobs.begin(follow_ranges(self._speaker))
+            self._speaker.work_queue.begin(follow_ranges(self._speaker))
         settling, self._settling = self._settling, None
         if settling is not None and not settling.done():
             settling.set_result(None)

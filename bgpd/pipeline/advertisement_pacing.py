@@ -24,7 +24,7 @@ _SHOWN: Final = 6  # paths in a line
 _log = logging.getLogger(__name__)
 
 
-class Pacing:
+class AdvertisementPacing:
     """Sends changes to update groups, each prefix no more often than its pacer allows.
 
     Args:
@@ -84,7 +84,7 @@ class Pacing:
         now = self._loop.time()
         for group in self._groups.values():
             pacer = group.pacer
-            self._tell(group, pacer.admit(changes, now))
+            self._advertise(group, pacer.admit(changes, now))
             due = pacer.next_due()
             if due is not None and due < self._due:
                 self._arm(now)
@@ -111,7 +111,7 @@ class Pacing:
         """Advertise prefixes that have waited long enough."""
         self.is_due = False
         for group in tuple(self._groups.values()):
-            self._tell(group, group.pacer.release(self._loc_rib.table, now))
+            self._advertise(group, group.pacer.release(self._loc_rib.table, now))
         self._arm(now)
 
     def release_all(self) -> None:
@@ -120,9 +120,9 @@ class Pacing:
         To be called when no change waits.
         """
         for group in tuple(self._groups.values()):
-            self._tell(group, group.pacer.release_all(self._loc_rib.table))
+            self._advertise(group, group.pacer.release_all(self._loc_rib.table))
 
-    def _tell(self, group: UpdateGroup, changes: Sequence[Change]) -> None:
+    def _advertise(self, group: UpdateGroup, changes: Sequence[Change]) -> None:
         for outbound in piecewise(group.flush, changes):
             self._queue.add(outbound, group.members.values())
 

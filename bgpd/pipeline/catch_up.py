@@ -18,7 +18,7 @@ from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.re_export import ReExport
 from bgpd.pipeline.transmit_queue import Write
 from bgpd.runtime.fault_isolation import piecewise
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from bgpd.wire.update import end_of_rib
 from reflector import walks
 from reflector.export import ExportContext
@@ -38,7 +38,7 @@ class CatchUp:
     Args:
         loc_rib: The table.
         loop: For beginning a walk once all have joined that do so in one turn.
-        jobs: For slices.
+        work_queue: For slices.
         membership: The members.
         flushes: Writes.
         re_export: Sends what changed exports make of prefixes, before they are sent anyway.
@@ -52,7 +52,7 @@ class CatchUp:
         self,
         loc_rib: LocRib,
         loop: asyncio.AbstractEventLoop,
-        jobs: Jobs,
+        work_queue: WorkQueue,
         *,
         membership: Membership,
         flushes: FlushScheduler,
@@ -61,7 +61,7 @@ class CatchUp:
         self.defers_end_of_rib = False
         self._loc_rib = loc_rib
         self._loop = loop
-        self._work_queue = jobs
+        self._work_queue = work_queue
         self._membership = membership
         self._flushes = flushes
         self._re_export = re_export

@@ -20,7 +20,7 @@ from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.re_export import ReExport
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import Write
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from reflector.export import ExportContext
 from reflector.group import UpdateGroup
 from reflector.member_fsm import Member
@@ -38,7 +38,7 @@ class FamilyTables:
     Args:
         loc_rib: The table.
         loop: For the time and for flushes.
-        jobs: For catching up in slices.
+        work_queue: For catching up in slices.
         consumers: The parts that follow the routes beside the peers.
         has_more: Tells whether something was received that is not taken in yet.
 
@@ -52,7 +52,7 @@ class FamilyTables:
         self,
         loc_rib: LocRib,
         loop: asyncio.AbstractEventLoop,
-        jobs: Jobs,
+        work_queue: WorkQueue,
         consumers: RouteConsumers,
         has_more: Callable[[], bool] = lambda: False,
     ) -> None:
@@ -63,16 +63,16 @@ class FamilyTables:
         self._flushes = FlushScheduler(
             loc_rib,
             loop,
-            jobs,
+            work_queue,
             membership=membership,
             consumers=consumers,
             has_more=has_more,
         )
-        self._re_export = ReExport(loc_rib, jobs, membership, self._flushes)
+        self._re_export = ReExport(loc_rib, work_queue, membership, self._flushes)
         self._catch_up = CatchUp(
             loc_rib,
             loop,
-            jobs,
+            work_queue,
             membership=membership,
             flushes=self._flushes,
             re_export=self._re_export,
@@ -96,7 +96,7 @@ class FamilyTables:
         """Flush and write everything that waits, at once, so that something can follow it."""
         self._flushes.flush_now()
 
-    def foresee(
+    def predict(
         self, look: Callable[[LocRib], Mapping[Entry, Entry | None] | None]
     ) -> None:
         """Predict what entries will become, before prefixes change in slices.
@@ -109,7 +109,7 @@ class FamilyTables:
         self.flush_now()
         after = look(self.loc_rib)
         if after is not None:
-            self._consumers.foresee(after)
+            self._consumers.predict(after)
 
     def look_after(self) -> Iterator[None]:
         """Forget unused memos, a slice for each step."""
@@ -174,14 +174,14 @@ class FamilyTables:
         """Whether selection deferral holds End-of-RIB back."""
         return self._catch_up.defers_end_of_rib
 
-    def defer(self, *, withholds_routes: bool = True) -> None:
-        """Send no End-of-RIB before ``end_deferral``, nor routes before ``send_withheld``."""
-        self._membership.is_deferring = withholds_routes
+    def defer(self, *, defers_routes: bool = True) -> None:
+        """Send no End-of-RIB before ``end_deferral``, nor routes before ``send_deferred``."""
+        self._membership.is_deferring = defers_routes
         self._catch_up.defers_end_of_rib = True
 
-    def send_withheld(self) -> None:
+    def send_deferred(self) -> None:
         """Send the routes that were deferred."""
-        self._re_export.send_withheld()
+        self._re_export.send_deferred()
 
     def end_deferral(self) -> Iterator[None]:
         """Send the deferred End-of-RIBs, after all routes before them; a job."""

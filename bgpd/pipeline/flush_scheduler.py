@@ -16,13 +16,13 @@ from math import inf
 from time import monotonic
 from typing import Final
 
-from bgpd.pipeline.advertisement_pacing import Pacing
+from bgpd.pipeline.advertisement_pacing import AdvertisementPacing
 from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.path_id_release import release_path_ids
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import TransmitQueue, write_share
 from bgpd.runtime.event_loop import collect_made, has_many_young
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from reflector.flush import Outbound
 from reflector.member_fsm import Member
 from reflector.pending import PendingChanges
@@ -42,7 +42,7 @@ class FlushScheduler:
     Args:
         loc_rib: Whose changes they are.
         loop: For the time and for flushes.
-        jobs: For taking back path identifiers in slices.
+        work_queue: For taking back path identifiers in slices.
         membership: The groups, and how their members are written to.
         consumers: The parts that follow the family's routes beside its peers.
         has_more: Tells whether something was received that is not taken in yet.
@@ -55,7 +55,7 @@ class FlushScheduler:
         self,
         loc_rib: LocRib,
         loop: asyncio.AbstractEventLoop,
-        jobs: Jobs,
+        work_queue: WorkQueue,
         *,
         membership: Membership,
         consumers: RouteConsumers,
@@ -63,13 +63,15 @@ class FlushScheduler:
     ) -> None:
         self._loc_rib = loc_rib
         self._loop = loop
-        self._work_queue = jobs
+        self._work_queue = work_queue
         self._membership = membership
         self._consumers = consumers
         self._has_more = has_more
         self._pending = PendingChanges(loc_rib.table)
         self._queue = TransmitQueue(membership.writers)
-        self.pacing = Pacing(loop, loc_rib, membership, self._queue, self._wake)
+        self.pacing = AdvertisementPacing(
+            loop, loc_rib, membership, self._queue, self._wake
+        )
         self._handle: asyncio.Handle | None = None
         self._flush_by = 0.0  # monotonic seconds, of what waits
 

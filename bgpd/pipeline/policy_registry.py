@@ -66,7 +66,7 @@ class _Change(NamedTuple):
     fault: str = ""
 
 
-class PolicyTable:
+class PolicyRegistry:
     """Policies by name, built-in ones among them."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from bgpd.pipeline.flush_scheduler import FlushScheduler
 from bgpd.pipeline.membership import Membership
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from reflector import walks
 from reflector.group import UpdateGroup
 from rib.loc_rib import LocRib
@@ -30,7 +30,7 @@ class ReExport:
 
     Args:
         loc_rib: The routes.
-        jobs: For going through them in slices.
+        work_queue: For going through them in slices.
         membership: Whose exports they are.
         flushes: Writes.
     """
@@ -38,12 +38,12 @@ class ReExport:
     def __init__(
         self,
         loc_rib: LocRib,
-        jobs: Jobs,
+        work_queue: WorkQueue,
         membership: Membership,
         flushes: FlushScheduler,
     ) -> None:
         self._loc_rib = loc_rib
-        self._work_queue = jobs
+        self._work_queue = work_queue
         self._membership = membership
         self._flushes = flushes
 
@@ -81,7 +81,7 @@ class ReExport:
         for group in groups:
             self._replace(group, policy, concerned)
 
-    def send_withheld(self) -> None:
+    def send_deferred(self) -> None:
         """Export all routes that were deferred while we restarted."""
         self._membership.is_deferring = False
         self._flushes.flush_now()

@@ -24,7 +24,7 @@ class RouteConsumer(Protocol):
 class ForwardingConsumer(RouteConsumer, Protocol):
     """A part that can apply at once what changes would do prefix by prefix: the kernel's table."""
 
-    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+    def predict(self, after: Mapping[Entry, Entry | None]) -> None:
         """Receive predictions: each of these entries will become another; all else is flushed."""
 
 
@@ -54,6 +54,6 @@ class RouteConsumers:
         for consumer in self._consumers:
             piecewise(consumer.changed, changes)
 
-    def foresee(self, after: Mapping[Entry, Entry | None]) -> None:
+    def predict(self, after: Mapping[Entry, Entry | None]) -> None:
         """Pass on predictions."""
-        each(lambda consumer: consumer.foresee(after), self._forwarding, "move")
+        each(lambda consumer: consumer.predict(after), self._forwarding, "move")

@@ -15,7 +15,7 @@ BUDGET: Final = 0.004  # seconds of slices before the loop gets its turn
 _log = logging.getLogger(__name__)
 
 
-class Jobs:
+class WorkQueue:
     """Runs iterators to their end, a few slices per turn of the event loop.
 
     Attributes:

@@ -56,12 +56,12 @@ class Step(Enum):
     SWEEP = "the kernel's stale routes go"
 
 
-class Standing(Enum):
+class PeerStatus(Enum):
     """The role of a peer in the deferral of a family."""
 
     NONE = "shut down, or does not carry the family"
-    TOLD = "has sent End-of-RIB"
-    TELLING = "is sending its routes"
+    SENT = "has sent End-of-RIB"
+    SENDING = "is sending its routes"
     RESTARTING = "has restarted as well"
     KEEPING = "has no session but keeps our routes"
     AWAY = "has no session"
@@ -92,7 +92,7 @@ class PeerSight(NamedTuple):
     kept_until: float = 0.0
     address: str = ""
 
-    def standing(self, family: Family, now: float, resumed: float = -inf) -> Standing:
+    def status(self, family: Family, now: float, resumed: float = -inf) -> PeerStatus:
         """Return the role of a peer in the deferral of a family.
 
         Args:
@@ -101,24 +101,24 @@ class PeerSight(NamedTuple):
             resumed: Since when this side has listened without a break.
         """
         if not self.is_wanted or family not in self.families:
-            return Standing.NONE
+            return PeerStatus.NONE
         negotiated = self.negotiated
         if negotiated is None:
             is_keeping = now < self.kept_until and family in self.kept
-            return Standing.KEEPING if is_keeping else Standing.AWAY
+            return PeerStatus.KEEPING if is_keeping else PeerStatus.AWAY
         if family not in negotiated.families:
-            return Standing.NONE
+            return PeerStatus.NONE
         if family in self.ended:
-            return Standing.TOLD
+            return PeerStatus.SENT
         graceful = negotiated.graceful_restart
         if graceful is None:
             is_silent = now - max(self.heard_at, resumed) >= SILENCE
-            return Standing.TOLD if is_silent else Standing.TELLING
-        return Standing.RESTARTING if graceful.is_restarting else Standing.TELLING
+            return PeerStatus.SENT if is_silent else PeerStatus.SENDING
+        return PeerStatus.RESTARTING if graceful.is_restarting else PeerStatus.SENDING
 
 
 @dataclass(frozen=True, slots=True)
-class Caps:
+class DeferralLimits:
     """Upper limits of the deferral.
 
     Attributes:
@@ -148,20 +148,20 @@ class Progress(NamedTuple):
     cap: float
 
 
-class Recovery:
+class RestartingSpeaker:
     """The deferral of some families.
 
     Args:
         families: Which.
         started: Monotonic seconds.
-        caps: See there.
+        limits: See there.
         window: See ``WINDOW``.
 
     Attributes:
         started: Monotonic seconds.
-        untold: Families whose routes are not told on yet.
-        unended: Families whose End-of-RIB was not sent yet.
-        unswept: Families whose kernel routes were not swept yet.
+        deferred_routes: Families whose routes are not told on yet.
+        deferred_end_of_rib: Families whose End-of-RIB was not sent yet.
+        deferred_sweep: Families whose kernel routes were not swept yet.
         awaited: Who was waited for at the last look, by place among the peers.
     """
 
@@ -169,15 +169,15 @@ class Recovery:
         self,
         families: Iterable[Family],
         started: float,
-        caps: Caps,
+        limits: DeferralLimits,
         window: float = WINDOW,
     ) -> None:
         self.started = started
-        self.untold = set(families)
-        self.unended = set(self.untold)
-        self.unswept = set(self.untold)
+        self.deferred_routes = set(families)
+        self.deferred_end_of_rib = set(self.deferred_routes)
+        self.deferred_sweep = set(self.deferred_routes)
         self.awaited: list[int] = []
-        self.caps = caps
+        self.limits = limits
         self._window = window
         self._resumed = -inf
 
@@ -189,32 +189,36 @@ class Recovery:
     @property
     def is_over(self) -> bool:
         """Whether nothing is left to do."""
-        return not (self.unended or self.unswept)
+        return not (self.deferred_end_of_rib or self.deferred_sweep)
 
     def look(
-        self, peers: Collection[PeerSight], now: float, *, has_strangers: bool = False
+        self,
+        peers: Collection[PeerSight],
+        now: float,
+        *,
+        has_unknown_peers: bool = False,
     ) -> list[tuple[Family, Step]]:
         """Return the steps that are due, each of them once, in order.
 
         Args:
             peers: All there are.
             now: Monotonic seconds.
-            has_strangers: Peers may have been up that are not among these.
+            has_unknown_peers: Peers may have been up that are not among these.
         """
         due: list[tuple[Family, Step]] = []
         awaited: set[int] = set()
-        elapsed, caps = now - self.started, self.caps
-        for family in sorted(self.unended | self.unswept):
-            standings = [peer.standing(family, now, self._resumed) for peer in peers]
-            may, waits = self._judge(
-                family, peers, standings, now, has_strangers=has_strangers
+        elapsed, limits = now - self.started, self.limits
+        for family in sorted(self.deferred_end_of_rib | self.deferred_sweep):
+            statuses = [peer.status(family, now, self._resumed) for peer in peers]
+            may, waits = self._evaluate(
+                family, peers, statuses, now, has_unknown_peers=has_unknown_peers
             )
-            if family in self.unended:
-                awaited.update(i for i, s in enumerate(standings) if s in waits)
+            if family in self.deferred_end_of_rib:
+                awaited.update(i for i, s in enumerate(statuses) if s in waits)
             for step, left, cap in (
-                (Step.TELL, self.untold, caps.tell),
-                (Step.END, self.unended, caps.end),
-                (Step.SWEEP, self.unswept, caps.sweep),
+                (Step.TELL, self.deferred_routes, limits.tell),
+                (Step.END, self.deferred_end_of_rib, limits.end),
+                (Step.SWEEP, self.deferred_sweep, limits.sweep),
             ):
                 if family in left and (step in may or elapsed >= cap):
                     left.discard(family)
@@ -222,47 +226,47 @@ class Recovery:
         self.awaited = sorted(awaited)
         return due
 
-    def _judge(
+    def _evaluate(
         self,
         family: Family,
         peers: Collection[PeerSight],
-        standings: list[Standing],
+        statuses: list[PeerStatus],
         now: float,
         *,
-        has_strangers: bool,
-    ) -> tuple[AbstractSet[Step], AbstractSet[Standing]]:
+        has_unknown_peers: bool,
+    ) -> tuple[AbstractSet[Step], AbstractSet[PeerStatus]]:
         """Return which steps may be taken, and who End-of-RIB waits for."""
-        count = standings.count  # a Counter asks each for its hash, in Python
-        keeping = count(Standing.KEEPING)
-        missing = count(Standing.AWAY) + keeping
-        back = len(standings) - missing - count(Standing.NONE)
+        count = statuses.count  # a Counter asks each for its hash, in Python
+        keeping = count(PeerStatus.KEEPING)
+        missing = count(PeerStatus.AWAY) + keeping
+        back = len(statuses) - missing - count(PeerStatus.NONE)
         ups = [peer for peer in peers if peer.negotiated is not None]
         if back:
             ups = [up for up in ups if family in up.negotiated.families]  # type: ignore[union-attr]
         latest = max((up.up_since for up in ups), default=self.started)
         is_quiet = now - max(latest, self._resumed) >= self._window
         if back:
-            is_settled = is_quiet or not (missing or has_strangers)
+            is_settled = is_quiet or not (missing or has_unknown_peers)
         elif missing:
             is_settled = False
-        elif has_strangers:  # they have come, and none of them has the family
+        elif has_unknown_peers:  # they have come, and none of them has the family
             is_settled = is_quiet and bool(ups)
         else:  # no peer has the family, once the configuration is loaded
             is_settled = now - self.started >= SILENCE
-        waits = {Standing.TELLING, Standing.KEEPING}
+        waits = {PeerStatus.SENDING, PeerStatus.KEEPING}
         if not is_settled:
-            waits.add(Standing.AWAY)
+            waits.add(PeerStatus.AWAY)
         may = set()
-        if is_settled and not count(Standing.TELLING):
+        if is_settled and not count(PeerStatus.SENDING):
             may.add(Step.TELL)
             if not keeping:
                 may.add(Step.END)
-                if not count(Standing.RESTARTING):
+                if not count(PeerStatus.RESTARTING):
                     may.add(Step.SWEEP)
         return may, waits
 
     def progress(self, now: float) -> Progress | None:
         """Return how far it is; ``None`` once End-of-RIB is sent in every family."""
-        if not self.unended:
+        if not self.deferred_end_of_rib:
             return None
-        return Progress(len(self.awaited), now - self.started, self.caps.end)
+        return Progress(len(self.awaited), now - self.started, self.limits.end)

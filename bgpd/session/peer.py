@@ -369,9 +369,9 @@ class PeerSession(SessionFacts):
                 connection.conn_id, now + COLLISION_WAIT, opened
             )
             return
-        self._judge_open(connection, body, now)
+        self._check_open(connection, body, now)
 
-    def _judge_open(self, connection: Connection, body: bytes, now: float) -> None:
+    def _check_open(self, connection: Connection, body: bytes, now: float) -> None:
         is_delayed = Timer.DELAY_OPEN in connection.timers
         if connection.offer is None or (
             connection.state is not State.OPEN_SENT and not is_delayed
@@ -448,7 +448,7 @@ class PeerSession(SessionFacts):
     def _replay(self, connection: Connection, waiting: Waiting, now: float) -> None:
         """Process what has waited."""
         (_, opened), *others = waiting.messages
-        self._judge_open(connection, opened, now)
+        self._check_open(connection, opened, now)
         if connection.conn_id == waiting.conn_id:  # else it was dropped
             self._take(connection, others, now, is_counted=True)
 

@@ -57,7 +57,7 @@ class DaemonActions:
         name = peer.settings.name
         match kind:
             case ResetKind.SOFT_IN:
-                peer.imports.import_again()
+                peer.imports.reimport()
                 asked = peer.ask_refresh(peer.ribs_in)
                 text = (
                     "evaluated again, and a refresh was requested"

@@ -1,7 +1,7 @@
 """The commands of the control socket.
 
 A view is a function from ``DaemonView`` and arguments to rows: plain data that ``json``
-takes, made lazily, and with breaths (``None``) where work is long. The table below is all
+takes, made lazily, and with yield points (``None``) where work is long. The table below is all
 there is; the server checks arguments against it.
 """
 

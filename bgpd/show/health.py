@@ -84,7 +84,7 @@ class DaemonHealth:
             peers=peers,
             tables=tables,
             rejected_connections=speaker.incoming.rejected_count if speaker else 0,
-            orphan_paths=speaker.upkeep.leftovers.count if speaker else 0,
+            orphan_paths=speaker.housekeeping.leftovers.count if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),
             contained_faults=dict(daemon.border.counts),

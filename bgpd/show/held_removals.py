@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.show.state import DaemonView
 
-_BREATH = 100  # rows between two breaths
+_YIELD_AFTER = 100  # rows between two yield points
 
 
 def held(view: DaemonView, _: Arguments) -> Iterator[Row | None]:
@@ -14,7 +14,7 @@ def held(view: DaemonView, _: Arguments) -> Iterator[Row | None]:
         return
     for count, row in enumerate(view.cluster.holds.objects(view.wall_time), 1):
         yield row
-        if not count % _BREATH:
+        if not count % _YIELD_AFTER:
             yield None
 
 

@@ -34,7 +34,7 @@ _EVERY_LENGTH: Final[Mapping[int, PrefixLengths]] = {
     afi: PrefixLengths(bytes((n,)) for n in range(ADDRESS_OCTETS[afi] * 8 + 1))
     for afi in (AFI_IPV4, AFI_IPV6)
 }
-_BREATH: Final = 1024  # refused routes looked at between breaths
+_YIELD_AFTER: Final = 1024  # refused routes looked at between yield points
 
 
 def route(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
@@ -153,7 +153,7 @@ def _filtered_around(
 ) -> Iterator[tuple[Nlri, int, FilteredRoute] | None]:
     """Yield a peer's filtered routes for a prefix and for all that contain it.
 
-    With breaths (``None``) in a long search.
+    With yield points (``None``) in a long search.
     """
     rib = peer.ribs_in.get(family)
     if rib is None or not rib.filtered:
@@ -170,7 +170,7 @@ def _filtered_around(
     for count, ((some, path_id), why) in enumerate(list(rib.filtered.items())):
         if some[0] <= nlri[0] and make_nlri(nlri[1:], some[0]) == some:
             yield some, path_id, why
-        elif count % _BREATH == 0:
+        elif count % _YIELD_AFTER == 0:
             yield None
 
 

@@ -1,6 +1,6 @@
 """``show routes``: the tables as rows: selected, received or advertised.
 
-Three passes, each with breaths in it: choose the prefixes, put them in reading order, make
+Three passes, each with yield points in it: choose the prefixes, put them in reading order, make
 the rows. What a pass needs of a live table is copied first, so that rows of a table in
 motion are each true at the moment they were made.
 """
@@ -35,7 +35,7 @@ from rib.path_set import (
     reasons_of,
 )
 
-_BREATH: Final = 256  # prefixes looked at between breaths, under 0.1 ms
+_YIELD_AFTER: Final = 256  # prefixes looked at between yield points, under 0.1 ms
 
 Wanted = Callable[[Nlri], bool]
 
@@ -138,8 +138,8 @@ def _chosen(
 ) -> Iterator[Nlri | None]:
     """Yield the chosen prefixes in reading order, with yield points."""
     chosen: list[Nlri] = []
-    for start in range(0, len(nlris), _BREATH):
-        chosen += filter(is_chosen, nlris[start : start + _BREATH])
+    for start in range(0, len(nlris), _YIELD_AFTER):
+        chosen += filter(is_chosen, nlris[start : start + _YIELD_AFTER])
         yield None
     yield from in_reading_order(chosen)
 

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bgpd.speaker.selection_deferral import Report
 
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
-_BUCKET_BREATH: Final = 256  # keys put in order between breaths, about 0.1 ms
+_BUCKET_YIELD_AFTER: Final = 256  # keys put in order between yield points, about 0.1 ms
 
 STATE_NAMES: Final[Mapping[State, str]] = {
     state: "".join(word.capitalize() for word in state.name.split("_"))
@@ -217,7 +217,7 @@ def in_reading_order(nlris: list[Nlri]) -> Iterator[Nlri | None]:
     buckets: dict[bytes, list[Nlri]] = {}
     for count, nlri in enumerate(nlris):
         buckets.setdefault(nlri[1:3].ljust(2, b"\0"), []).append(nlri)
-        if count % _BUCKET_BREATH == 0:
+        if count % _BUCKET_YIELD_AFTER == 0:
             yield None
     for key in sorted(buckets):
         yield from sorted(buckets[key], key=sort_key)

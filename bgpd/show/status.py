@@ -61,7 +61,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
         "selection_deferral": deferral_row(view),
-        "background_jobs": len(speaker.jobs),
+        "background_jobs": len(speaker.work_queue),
         "fib": None if view.kernel.fib is None else _fib(view),
         "datastore": None if cluster is None else _datastore(view),
         "removal_holds": [] if cluster is None else cluster.holds.rows(view.wall_time),
@@ -82,8 +82,8 @@ def deferral_row(view: DaemonView) -> Row | None:
     return {
         "elapsed": round(report.progress.elapsed, 1),
         "limit": round(report.progress.cap, 1),
-        "defers_routes": list(map(str, report.untold)),
-        "defers_end_of_rib": list(map(str, report.unended)),
+        "defers_routes": list(map(str, report.deferred_routes)),
+        "defers_end_of_rib": list(map(str, report.deferred_end_of_rib)),
         "awaited_count": len(report.awaited),
         "awaited": names[:SHOWN_NAMES],
     }

@@ -41,9 +41,9 @@ class AdvertisedLimits:
         self._timer = self._context.loop.call_later(LOOK, self._look)
         for tables in self._context.tables.values():
             limited = [g for g in tables.groups.values() if g.limit is not None]
-            each(partial(self._judge, tables), limited, "limit of advertised routes")
+            each(partial(self._evaluate, tables), limited, "limit of advertised routes")
 
-    def _judge(self, tables: FamilyTables, group: UpdateGroup) -> None:
+    def _evaluate(self, tables: FamilyTables, group: UpdateGroup) -> None:
         peer, limit = self._peers.get(group.export.context.alone), group.limit
         if peer is None or peer.negotiated is None or limit is None:
             return

@@ -143,7 +143,7 @@ class ConditionalRoutes:
         for when in dict.fromkeys(wanted):
             if when not in self._of_defaults:
                 watch = self._of_defaults[when] = _DefaultWatch(when)
-                self._speaker.jobs.begin(self._scan(watch))
+                self._speaker.work_queue.begin(self._scan(watch))
 
     def _listen(self, *, is_needed: bool) -> None:
         if is_needed and not self._is_listening:
@@ -158,7 +158,7 @@ class ConditionalRoutes:
         if route.when is None:
             self._announce(watch)
         else:
-            self._speaker.jobs.begin(self._scan(watch))
+            self._speaker.work_queue.begin(self._scan(watch))
 
     def _scan(self, watch: _Watch) -> Iterator[None]:
         """Scan the table once; changes meanwhile arrive separately."""
@@ -170,7 +170,7 @@ class ConditionalRoutes:
                     self._note(watch, (family, nlri), table.get(nlri))
                 if not watch.is_wanted:
                     return
-                self._judge(watch)
+                self._evaluate(watch)
                 yield
 
     def routes_changed(self, family: Family, changes: Sequence[Change]) -> None:
@@ -187,7 +187,7 @@ class ConditionalRoutes:
                 for nlri in watch.meant(family, nlris):
                     # As it is now: the flush may tell of what has changed again.
                     self._note(watch, (family, nlri), table.get(nlri))
-            self._judge(watch)
+            self._evaluate(watch)
 
     def _note(self, watch: _Watch, found: _Key, entry: Entry | None) -> None:
         best, ours = best_of(entry), self._watches.get(found)
@@ -199,7 +199,7 @@ class ConditionalRoutes:
         else:
             present.add(nlri)
 
-    def _judge(self, watch: _Watch) -> None:
+    def _evaluate(self, watch: _Watch) -> None:
         if watch.holds is watch.is_met:
             return
         if isinstance(watch, _RouteWatch):
@@ -212,7 +212,7 @@ class ConditionalRoutes:
         elif watch.when is not None:
             watch.is_met = watch.holds
             self._speaker.context.policies.turn(watch.when, holds=watch.holds)
-            self._speaker.jobs.begin(self._advertise_defaults(watch.when))
+            self._speaker.work_queue.begin(self._advertise_defaults(watch.when))
 
     def _advertise_defaults(self, when: PrefixMatch) -> Iterator[None]:
         """Make peers with a conditional default route follow the condition."""

@@ -14,12 +14,12 @@ from typing import Final
 
 from bgpd.net.poller import Poller
 from bgpd.pipeline.family_tables import FamilyTables
-from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.pipeline.policy_registry import PolicyRegistry
 from bgpd.pipeline.route_consumers import RouteConsumers
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from bgpd.session.negotiation import RestartState
-from bgpd.speaker.local_addresses import OwnAddresses
-from bgpd.speaker.local_numbers import OwnNumbers
+from bgpd.speaker.local_addresses import LocalAddresses
+from bgpd.speaker.local_numbers import LocalNumbers
 from rib.decision import DecisionOptions
 from rib.family import Family
 from rib.next_hops import NextHopTable
@@ -33,7 +33,7 @@ class SpeakerContext:
 
     Attributes:
         loop: Sockets and time.
-        jobs: Long work, in slices.
+        work_queue: Long work, in slices.
         poller: Reads and writes the sockets of all sessions.
         tables: Loc-RIB and update groups of each family.
         consumers: The parts that follow each family's routes beside the peers.
@@ -50,14 +50,14 @@ class SpeakerContext:
     """
 
     loop: asyncio.AbstractEventLoop
-    jobs: Jobs
+    work_queue: WorkQueue
     poller: Poller
     tables: Mapping[Family, FamilyTables]
     consumers: Mapping[Family, RouteConsumers]
     next_hops: NextHopTable
-    policies: PolicyTable
-    numbers: OwnNumbers
-    addresses: OwnAddresses
+    policies: PolicyRegistry
+    numbers: LocalNumbers
+    addresses: LocalAddresses
     router_id: int
     decision: DecisionOptions
     own_addresses: frozenset[bytes] = frozenset()

@@ -57,7 +57,7 @@ def has_room(neighbours: Neighbours, settings: RangeSettings) -> bool:
     return False
 
 
-def seek(
+def reconnect(
     neighbours: Neighbours,
     remembered: RememberedPeers,
     lost_at: float,

@@ -18,7 +18,7 @@ THOROUGH: Final = 6  # of so many rounds, one looks at every peer's attribute bl
 _PEERS: Final = 128  # looked at in one go, under a millisecond
 
 
-class Upkeep:
+class Housekeeping:
     """Runs rounds from its creation until ``close``.
 
     Args:
@@ -49,7 +49,7 @@ class Upkeep:
             self._is_under_way = True
             self._count += 1
             is_thorough = self._count % THOROUGH == 0
-            self._context.jobs.add(self._run(is_thorough=is_thorough))
+            self._context.work_queue.add(self._run(is_thorough=is_thorough))
 
     def _run(self, *, is_thorough: bool) -> Iterator[None]:
         try:

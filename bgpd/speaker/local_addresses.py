@@ -30,7 +30,7 @@ _K = TypeVar("_K")
 _log = logging.getLogger(__name__)
 
 
-class OwnAddresses:
+class LocalAddresses:
     """Chooses our next hops among our addresses.
 
     Args:

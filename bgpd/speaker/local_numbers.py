@@ -7,7 +7,7 @@ from bgpd.session.settings import PeerSettings
 from rib.nlri import parse_address
 
 
-class OwnNumbers:
+class LocalNumbers:
     """Our numbers towards all peers, counted: thousands of peers share a few.
 
     Args:

@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from bgpd.runtime.log_setup import alike
 from bgpd.speaker.context import SpeakerContext
-from bgpd.speaker.shared_import_checks import SharedChecks
+from bgpd.speaker.shared_import_checks import SharedImportChecks
 from rib.attributes import PathAttributes
 from rib.destinations import NotUnicast, divide
 from rib.family import IPV4_UNICAST, Family
@@ -46,7 +46,7 @@ class LocalRoutes:
         source: This speaker as the source of routes that have no other.
     """
 
-    def __init__(self, context: SpeakerContext, shared: SharedChecks) -> None:
+    def __init__(self, context: SpeakerContext, shared: SharedImportChecks) -> None:
         self.source = Source("local", SourceKind.LOCAL, weight=LOCAL_WEIGHT)
         self._context = context
         self._shared = shared

@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import PeerSettings, RangeSettings
-from bgpd.speaker.local_numbers import OwnNumbers
+from bgpd.speaker.local_numbers import LocalNumbers
 from bgpd.speaker.peer import Peer
 
 
-class Owners:
+class NeighbourOwners:
     """The ranges, and the keys and numbers of neighbours and ranges.
 
     Args:
@@ -25,7 +25,7 @@ class Owners:
         sizes: Neighbours of each range that has any.
     """
 
-    def __init__(self, ours: OwnNumbers, set_key: Callable[[str, str], None]) -> None:
+    def __init__(self, ours: LocalNumbers, set_key: Callable[[str, str], None]) -> None:
         self.ranges = RangeTable()
         self.sizes: Counter[str] = Counter()
         self._ours = ours

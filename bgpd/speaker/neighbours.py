@@ -18,10 +18,10 @@ from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker import limit_changes
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import decoding_of
-from bgpd.speaker.neighbour_owners import Owners
+from bgpd.speaker.neighbour_owners import NeighbourOwners
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.session_observers import SessionObservers
-from bgpd.speaker.shared_import_checks import SharedChecks
+from bgpd.speaker.shared_import_checks import SharedImportChecks
 from bgpd.wire.errors import CeaseSubcode
 from rib.family import Family
 
@@ -48,7 +48,7 @@ class Neighbours:
         self,
         context: SpeakerContext,
         peers: dict[str, Peer],
-        shared: SharedChecks,
+        shared: SharedImportChecks,
         set_key: Callable[[str, str], None],
         *,
         observers: SessionObservers,
@@ -61,7 +61,7 @@ class Neighbours:
         self._peers = peers
         self._shared = shared
         self._set_key = set_key
-        self._owners = Owners(context.numbers, set_key)
+        self._owners = NeighbourOwners(context.numbers, set_key)
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
 
     @property
@@ -169,7 +169,7 @@ class Neighbours:
             return
         if cost is ChangeCost.REFRESH:
             peer.rejoin()
-            peer.imports.import_again()
+            peer.imports.reimport()
             if decoding_of(before) != decoding_of(settings):
                 peer.decode_again()
         limit_changes.follow(peer, before)

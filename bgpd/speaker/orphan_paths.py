@@ -69,7 +69,7 @@ class OrphanPaths:
                 count,
                 family,
             )
-            self._context.jobs.add(self._remove(family, source))
+            self._context.work_queue.add(self._remove(family, source))
         self.found = found
 
     def _without_reason(self) -> dict[_Place, int]:

@@ -68,14 +68,14 @@ class PeerChanges:
         self._steps = self._changes(wanted)
         done: list[Step] = []
         time = self._speaker.loop.time
-        until = time() + self._speaker.jobs.budget
+        until = time() + self._speaker.work_queue.budget
         while not self.is_settled and (len(done) < AT_ONCE or time() < until):
             step = self._go_on()
             if step is not None:
                 done.append(step)
         if not (self.is_settled or self._is_queued):
             self._is_queued = True
-            self._speaker.jobs.add(self._rest())
+            self._speaker.work_queue.add(self._rest())
         return done
 
     def _rest(self) -> Iterator[None]:
@@ -170,12 +170,12 @@ class PeerChanges:
                 speaker.neighbours.change(settings, step.cost, f"changed: {keys}")
 
 
-def foresee(
+def predict(
     speaker: Speaker, steps: Sequence[Step], new: DaemonSettings
 ) -> Iterator[Step | None]:
     """Yield the steps of a plan with their cost for the existing sessions.
 
-    ``None`` is a breath.
+    ``None`` is a yield point.
 
     Args:
         speaker: What runs.

@@ -33,7 +33,7 @@ from rib.import_checks import ImportChecks
 from rib.long_lived import make_long_lived
 from rib.nlri import parse_address
 from rib.path import Source, SourceKind
-from rib.reimport import import_again
+from rib.reimport import reimport
 
 _log = logging.getLogger(__name__)
 
@@ -89,7 +89,7 @@ class PeerImports:
         self._intake: UpdateReceiver | None = None
         bound, look = context.stale_path_time, context.poller.pulse.look
         self.stale = StaleRoutes(
-            context.loop, self._sweep_outlived, self._make_long_lived, bound, look
+            context.loop, self._sweep_stale, self._make_long_lived, bound, look
         )
         self._refreshes = InboundRefreshes(
             context.loop, self._refresh_overdue, bound, look
@@ -149,13 +149,13 @@ class PeerImports:
             if rib.ignored:  # else its name need not be made
                 log_ignored(label(self._session.settings), rib)
             if rib.outcomes.is_sweep_due:
-                context.jobs.add(iter(rib.outcomes.sweep_unused()))
+                context.work_queue.add(iter(rib.outcomes.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
-                context.jobs.add(iter(rib.loc_rib.sweep_unused()))
+                context.work_queue.add(iter(rib.loc_rib.sweep_unused()))
             if rib.can_let_in:
                 context.tables[rib.loc_rib.family].changed(rib.let_in_blocked())
         if context.next_hops.is_due:
-            context.jobs.add(context.next_hops.sweep_unused())
+            context.work_queue.add(context.next_hops.sweep_unused())
         return taken
 
     def _note(self, taken: Taken) -> None:
@@ -224,7 +224,7 @@ class PeerImports:
 
     def _free_discarded(self, rib: AdjRibIn) -> None:
         if rib.discarded:
-            self._context.jobs.add(rib.discarded.free())
+            self._context.work_queue.add(rib.discarded.free())
 
     def _keep_stale(self, family: Family, negotiated: Negotiated) -> None:
         settings = self._session.settings
@@ -241,7 +241,7 @@ class PeerImports:
         _log.info("%s: %s routes are now long-lived stale", name, family)
         self.run(family, make_long_lived(self.ribs[family]))
 
-    def _sweep_outlived(self, family: Family, epoch: int | None) -> None:
+    def _sweep_stale(self, family: Family, epoch: int | None) -> None:
         self._sweep(family, epoch)
         self._owner.stale_routes_swept()
 
@@ -251,7 +251,7 @@ class PeerImports:
             source = self._sources[family]
             if epoch is None:
                 tables = self._context.tables[family]
-                tables.foresee(lambda rib: rib.predict_sweep(source))
+                tables.predict(lambda rib: rib.predict_sweep(source))
             self.run(family, rib.sweep_stale(epoch))
 
     def resume(self, lost: float) -> None:
@@ -271,7 +271,7 @@ class PeerImports:
             is_ibgp=source.kind is SourceKind.IBGP,
         )
 
-    def import_again(self, *, is_review: bool = False) -> None:
+    def reimport(self, *, is_review: bool = False) -> None:
         """Re-evaluate the peer's routes, stale ones included.
 
         Args:
@@ -282,7 +282,7 @@ class PeerImports:
         rules = self._rules()
         for family, rib in self.ribs.items():
             if not (is_review and rules.equals(rib.rules)):
-                self.run(family, import_again(rib, rules))
+                self.run(family, reimport(rib, rules))
                 self._free_discarded(rib)
 
     @property
@@ -298,7 +298,7 @@ class PeerImports:
         if first is None:
             return
         changed(first)
-        self._context.jobs.add(self._each(slices, changed))
+        self._context.work_queue.add(self._each(slices, changed))
 
     def _each(
         self, slices: Iterator[list[Change]], changed: Callable[[list[Change]], None]

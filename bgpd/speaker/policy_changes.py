@@ -38,14 +38,14 @@ class PolicyChanges:
         Few are followed at once, many in steps.
 
         Returns:
-            Policies that failed to compile, by name, and why (``PolicyTable.replace``).
+            Policies that failed to compile, by name, and why (``PolicyRegistry.replace``).
         """
         among, faults, former = self._context.policies.replace(specs)
         if among:
             self._follow(among)
-            self._context.jobs.begin(self._import_by(among))
+            self._context.work_queue.begin(self._import_by(among))
         if former:
-            self._context.jobs.add(_freed(former))
+            self._context.work_queue.add(_freed(former))
         return faults
 
     def _follow(self, among: Mapping[str, PrefixMatch | None]) -> None:
@@ -62,7 +62,7 @@ class PolicyChanges:
                 prefixes = _either(self._waiting[name], prefixes)  # noqa: PLW2901
             self._waiting[name] = prefixes
         if not is_under_way:
-            self._context.jobs.begin(self._export_by())
+            self._context.work_queue.begin(self._export_by())
 
     def _export_by(self) -> Iterator[None]:
         """Make exports use the policies in force, those of one policy at a step."""
@@ -82,7 +82,7 @@ class PolicyChanges:
         for peer in tuple(self._peers.values()):
             if peer.settings.import_policy in policies:
                 retry(peer)
-                peer.imports.import_again()
+                peer.imports.reimport()
                 yield
 
     def hide(self, prefixes: PrefixMatch | None) -> None:

@@ -149,7 +149,7 @@ class PrefixLimits:
                 count = rib.fresh_count
                 if limit.key == "max_received":
                     count += len(rib.filtered)
-                error = self._judge(settings, mine.family, limit, count)
+                error = self._evaluate(settings, mine.family, limit, count)
                 if error is not None:
                     if is_dynamic and not error.rest_time:
                         error.rest_time = RANGE_REST
@@ -176,7 +176,7 @@ class PrefixLimits:
         limit = None if mine is None else outgoing_limit_of(mine)
         if limit is None:
             return None
-        error = self._judge(settings, family, limit, count)
+        error = self._evaluate(settings, family, limit, count)
         if error is None:
             return None
         rest = error.rest_time or (RANGE_REST if is_dynamic else 0)
@@ -187,7 +187,7 @@ class PrefixLimits:
             rest_time=rest,
         )
 
-    def _judge(
+    def _evaluate(
         self, settings: PeerSettings, family: Family, limit: Limit, count: int
     ) -> NotifyError | None:
         key = family, limit.key

@@ -98,7 +98,7 @@ def this_kernel() -> str:
     return f"{boot} {os.stat(_NAMESPACE).st_ino}"  # noqa: PTH116  # no path of a file
 
 
-def judge(
+def evaluate(
     families: Iterable[Family],
     *,
     has_kernel: bool,

@@ -5,7 +5,7 @@ from typing import Final
 
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.speaker.context import SpeakerContext
-from bgpd.speaker.shared_import_checks import SharedChecks
+from bgpd.speaker.shared_import_checks import SharedImportChecks
 from rib.decision import DecisionOptions
 from rib.path import NextHop
 
@@ -27,7 +27,7 @@ def decide_again(
 
 
 def follow_options(
-    context: SpeakerContext, shared: SharedChecks, options: DecisionOptions
+    context: SpeakerContext, shared: SharedImportChecks, options: DecisionOptions
 ) -> None:
     """Let a speaker decide by other options; what is advertised follows in slices."""
     if options == context.decision:
@@ -37,7 +37,7 @@ def follow_options(
     for tables in context.tables.values():
         tables.flush_now()
         tables.loc_rib.set_options(options)
-        context.jobs.begin(_decide_all(tables))
+        context.work_queue.begin(_decide_all(tables))
 
 
 def _decide_all(tables: FamilyTables) -> Iterator[None]:

@@ -25,18 +25,18 @@ from time import monotonic
 from typing import Final, NamedTuple
 
 from bgpd.config.settings import RestartSettings
-from bgpd.net.pulse import Standstill
+from bgpd.net.pulse import Stall
 from bgpd.session.gr_restarting_speaker import (
     WINDOW,
-    Caps,
+    DeferralLimits,
     PeerSight,
     Progress,
-    Recovery,
+    RestartingSpeaker,
     Step,
 )
 from bgpd.session.negotiation import RestartState
 from bgpd.session.settings import PeerSettings
-from bgpd.speaker.dynamic_neighbours import seek
+from bgpd.speaker.dynamic_neighbours import reconnect
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.previous_run import Start
 from bgpd.speaker.remembered_peers import RememberedPeers, patience, still_matches
@@ -62,26 +62,26 @@ class Report(NamedTuple):
 
     Attributes:
         progress: Numbers.
-        untold: Families in which peers that keep our routes get only our own.
-        unended: Families whose End-of-RIB waits.
+        deferred_routes: Families in which peers that keep our routes get only our own.
+        deferred_end_of_rib: Families whose End-of-RIB waits.
         awaited: Addresses of those who are waited for, in order.
         is_certain: Whether any peer keeps our routes, as far as we know; otherwise it may
             be a first start, and nothing but End-of-RIB is held back.
     """
 
     progress: Progress
-    untold: tuple[Family, ...]
-    unended: tuple[Family, ...]
+    deferred_routes: tuple[Family, ...]
+    deferred_end_of_rib: tuple[Family, ...]
     awaited: Mapping[str, None]
     is_certain: bool
 
 
-class Deferral(SessionObserver):
+class SelectionDeferral(SessionObserver):
     """Carries out a speaker's recovery, beginning now.
 
     Args:
         speaker: Whose.
-        caps: When it is over in any case.
+        limits: When it is over in any case.
         sweep: Lets the kernel follow a family, and removes what is stale in it.
         preserved: Families whose forwarding survived.
         window: See ``bgpd.session.gr_restarting_speaker``.
@@ -93,7 +93,7 @@ class Deferral(SessionObserver):
     def __init__(
         self,
         speaker: Speaker,
-        caps: Caps,
+        limits: DeferralLimits,
         *,
         sweep: Callable[[Family], None] | None = None,
         preserved: frozenset[Family] = frozenset(FAMILIES),
@@ -104,7 +104,7 @@ class Deferral(SessionObserver):
         self._speaker = speaker
         self._sweep = sweep
         now = speaker.loop.time()
-        self._recovery = Recovery(FAMILIES, now, caps, window)
+        self._recovery = RestartingSpeaker(FAMILIES, now, limits, window)
         self._remembered = remembered
         self._title = "restart" if is_certain else "start"
         self._lost_at = now - (remembered.age if remembered is not None else 0.0)
@@ -114,10 +114,10 @@ class Deferral(SessionObserver):
         self._is_gathering = False
         self._took = 0.0  # seconds, the last look
         self._awaited: Mapping[str, None] = {}
-        self._is_restart = caps.end > 0
+        self._is_restart = limits.end > 0
         if self._is_restart:
             for tables in speaker.tables.values():
-                tables.defer(withholds_routes=caps.tell > 0)
+                tables.defer(defers_routes=limits.tell > 0)
         recovering = frozenset(FAMILIES if self._is_restart else ())
         speaker.neighbours.set_restart(RestartState(recovering, preserved))
         speaker.observers.attach(self)
@@ -134,12 +134,14 @@ class Deferral(SessionObserver):
         progress, recovery = self.progress, self._recovery
         if progress is None:
             return None
-        untold, unended = (
-            tuple(sorted(recovery.untold)),
-            tuple(sorted(recovery.unended)),
+        deferred_routes, deferred_end_of_rib = (
+            tuple(sorted(recovery.deferred_routes)),
+            tuple(sorted(recovery.deferred_end_of_rib)),
         )
-        is_certain = recovery.caps.tell > 0
-        return Report(progress, untold, unended, self._awaited, is_certain)
+        is_certain = recovery.limits.tell > 0
+        return Report(
+            progress, deferred_routes, deferred_end_of_rib, self._awaited, is_certain
+        )
 
     def peers_are_known(self) -> None:
         """Look for those who were up, too: the configuration has been taken in."""
@@ -149,8 +151,8 @@ class Deferral(SessionObserver):
 
     def _seek(self, remembered: RememberedPeers) -> None:
         speaker = self._speaker
-        speaker.jobs.add(
-            seek(speaker.neighbours, remembered, self._lost_at, self._found)
+        speaker.work_queue.add(
+            reconnect(speaker.neighbours, remembered, self._lost_at, self._found)
         )
 
     def _found(self) -> None:
@@ -186,9 +188,9 @@ class Deferral(SessionObserver):
     def _nudge(self) -> float:
         return max(NUDGE, NUDGE_FACTOR * self._took)
 
-    def resumed(self, standstill: Standstill) -> None:
+    def resumed(self, stall: Stall) -> None:
         """Leave a standstill out of the windows: no peer could come back in it."""
-        self._recovery.resume(standstill.lost, standstill.now)
+        self._recovery.resume(stall.lost, stall.now)
 
     def _wait(self, seconds: float) -> None:
         self.close()
@@ -204,9 +206,9 @@ class Deferral(SessionObserver):
     def _take_steps(self, sights: list[PeerSight]) -> None:
         speaker, recovery = self._speaker, self._recovery
         now = speaker.context.poller.pulse.look()
-        has_strangers = bool(speaker.neighbours.ranges) and self._remembered is None
+        has_unknown_peers = bool(speaker.neighbours.ranges) and self._remembered is None
         steps = recovery.look(
-            sights, now, has_strangers=has_strangers or not self._are_known
+            sights, now, has_unknown_peers=has_unknown_peers or not self._are_known
         )
         awaited = (sights[place].address for place in recovery.awaited)
         self._awaited = dict.fromkeys(awaited)
@@ -214,7 +216,7 @@ class Deferral(SessionObserver):
             self._take(family, step, now - recovery.started)
         if recovery.is_over:  # a session that is lost from now on finds us whole
             speaker.neighbours.set_restart(RestartState(preserved=frozenset(FAMILIES)))
-        if self._is_restart and steps and not recovery.unended:
+        if self._is_restart and steps and not recovery.deferred_end_of_rib:
             self._is_restart = False
             _log.info(
                 "%s completed after %.1f s: sent End-of-RIB to all peers%s",
@@ -227,19 +229,19 @@ class Deferral(SessionObserver):
         speaker = self._speaker
         match step:
             case Step.TELL:
-                if self._recovery.caps.tell:
-                    speaker.tables[family].send_withheld()
+                if self._recovery.limits.tell:
+                    speaker.tables[family].send_deferred()
                     _log.info(
                         "%s: advertising peers' routes after %.1f s", family, seconds
                     )
             case Step.END:
                 if self._is_restart:
-                    speaker.jobs.add(speaker.tables[family].end_deferral())
+                    speaker.work_queue.add(speaker.tables[family].end_deferral())
                     _log.info(
                         "%s: selection deferral completed after %.1f s", family, seconds
                     )
                 left = (
-                    frozenset(self._recovery.unended)
+                    frozenset(self._recovery.deferred_end_of_rib)
                     & speaker.context.restart.recovering
                 )
                 speaker.neighbours.set_restart(
@@ -303,12 +305,12 @@ class Deferral(SessionObserver):
         return sights
 
 
-def caps_of(
+def deferral_limits_of(
     times: RestartSettings,
     start: Start,
     remembered: RememberedPeers | None,
     peers: Iterable[PeerSettings],
-) -> Caps:
+) -> DeferralLimits:
     """Return how long a recovery takes at most.
 
     Args:
@@ -318,7 +320,7 @@ def caps_of(
         peers: The configured ones.
     """
     if not (times.is_enabled and start.is_restart):
-        return Caps(tell=0, end=0, sweep=times.sweep_time)
+        return DeferralLimits(tell=0, end=0, sweep=times.sweep_time)
     if remembered is None:
         longest = max(
             (patience(p.graceful_restart_time) for p in peers if is_assumed(p)),
@@ -331,7 +333,7 @@ def caps_of(
         end = times.selection_deferral_time
     is_kept = start.is_certain and (remembered is None or longest > 0)
     tell = min(end, LEAST_TIME) if is_kept else 0
-    return Caps(tell=tell, end=end, sweep=times.sweep_time)
+    return DeferralLimits(tell=tell, end=end, sweep=times.sweep_time)
 
 
 def is_assumed(settings: PeerSettings) -> bool:

@@ -6,7 +6,7 @@ passed on after it has taken effect, in the order in which it happened.
 
 from collections.abc import Iterator
 
-from bgpd.net.pulse import Standstill
+from bgpd.net.pulse import Stall
 from bgpd.speaker.peer import Peer
 from rib.family import Family
 
@@ -20,7 +20,7 @@ class SessionObserver:
     def end_of_rib_received(self, peer: Peer, family: Family) -> None:
         """A peer has sent all its routes of a family (RFC 4724 2)."""
 
-    def resumed(self, standstill: Standstill) -> None:
+    def resumed(self, stall: Stall) -> None:
         """The process goes on after it stood still."""
 
 

@@ -18,7 +18,7 @@ _Numbers = frozenset[int]
 _Facts = tuple[tuple[int, ...], _Numbers, _Numbers, frozenset[bytes], bool]
 
 
-class SharedChecks:
+class SharedImportChecks:
     """The values, and the review of all peers that a change of one brings about.
 
     Args:
@@ -44,7 +44,7 @@ class SharedChecks:
         """Look at all peers once what happens now is over: a plan changes many at once."""
         if not self._is_asked:
             self._is_asked = True
-            self._context.jobs.add(self._review())
+            self._context.work_queue.add(self._review())
 
     def _review(self) -> Iterator[None]:
         """Let every peer follow what changed since the last review, a peer each step."""
@@ -65,5 +65,5 @@ class SharedChecks:
         for address, peer in list(self._peers.items()):
             if self._peers.get(address) is peer:
                 peer.rejoin()
-                peer.imports.import_again(is_review=True)
+                peer.imports.reimport(is_review=True)
                 yield

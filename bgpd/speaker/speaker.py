@@ -22,26 +22,26 @@ from typing import Final
 from bgpd.net.listener import Listener
 from bgpd.net.network import KERNEL, Network
 from bgpd.net.poller import Poller
-from bgpd.net.pulse import Standstill
+from bgpd.net.pulse import Stall
 from bgpd.net.sockets import SocketError
 from bgpd.pipeline.family_tables import FamilyTables
-from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.pipeline.policy_registry import PolicyRegistry
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.fault_isolation import each
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from bgpd.speaker.advertised_limits import AdvertisedLimits
 from bgpd.speaker.context import SpeakerContext
-from bgpd.speaker.housekeeping import Upkeep
+from bgpd.speaker.housekeeping import Housekeeping
 from bgpd.speaker.incoming_connections import IncomingConnections
-from bgpd.speaker.local_addresses import OwnAddresses
-from bgpd.speaker.local_numbers import OwnNumbers
+from bgpd.speaker.local_addresses import LocalAddresses
+from bgpd.speaker.local_numbers import LocalNumbers
 from bgpd.speaker.local_routes import LocalRoutes
 from bgpd.speaker.neighbours import Neighbours
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.policy_changes import PolicyChanges
 from bgpd.speaker.reevaluation import decide_again
 from bgpd.speaker.session_observers import SessionObservers
-from bgpd.speaker.shared_import_checks import SharedChecks
+from bgpd.speaker.shared_import_checks import SharedImportChecks
 from bgpd.speaker.stall_recovery import resume
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -90,14 +90,14 @@ class Speaker:
             loop,
             Poller(loop, self._resumed, network),
             _number(router_id),
-            OwnNumbers(_number(cluster_id or router_id), asn),
+            LocalNumbers(_number(cluster_id or router_id), asn),
             decision or DecisionOptions(),
             next_hops=NextHopTable(resolver),
         )
         peers: dict[str, Peer] = {}
         self.peers: Mapping[str, Peer] = peers
         self.observers = SessionObservers()
-        self.shared = SharedChecks(context, peers)
+        self.shared = SharedImportChecks(context, peers)
         self.neighbours = Neighbours(
             context,
             peers,
@@ -111,30 +111,30 @@ class Speaker:
         self.incoming = IncomingConnections(self.neighbours)
         self.listener = Listener(context.poller, self.incoming.answer)
         self.advertised_limits = AdvertisedLimits(context, peers)
-        self.upkeep = Upkeep(context, peers)
-        self.upkeep.helpers.append(context.policies.look_after)
+        self.housekeeping = Housekeeping(context, peers)
+        self.housekeeping.helpers.append(context.policies.look_after)
 
     def _make_context(
         self,
         loop: asyncio.AbstractEventLoop,
         poller: Poller,
         router_id: int,
-        numbers: OwnNumbers,
+        numbers: LocalNumbers,
         decision: DecisionOptions,
         *,
         next_hops: NextHopTable,
     ) -> SpeakerContext:
-        jobs = Jobs(loop)
+        work_queue = WorkQueue(loop)
         consumers = {family: RouteConsumers() for family in FAMILIES}
         return SpeakerContext(
             loop=loop,
-            jobs=jobs,
+            work_queue=work_queue,
             poller=poller,
             tables={
                 family: FamilyTables(
                     LocRib(family, decision),
                     loop,
-                    jobs,
+                    work_queue,
                     consumers[family],
                     poller.has_more,
                 )
@@ -142,9 +142,9 @@ class Speaker:
             },
             consumers=consumers,
             next_hops=next_hops,
-            policies=PolicyTable(),
+            policies=PolicyRegistry(),
             numbers=numbers,
-            addresses=OwnAddresses(self._own_next_hops_changed),
+            addresses=LocalAddresses(self._own_next_hops_changed),
             router_id=router_id,
             decision=decision,
         )
@@ -155,9 +155,9 @@ class Speaker:
         return self.context.loop
 
     @property
-    def jobs(self) -> Jobs:
+    def work_queue(self) -> WorkQueue:
         """Long work, in slices."""
-        return self.context.jobs
+        return self.context.work_queue
 
     @property
     def tables(self) -> Mapping[Family, FamilyTables]:
@@ -183,7 +183,7 @@ class Speaker:
             context.numbers.replace(cluster, self.neighbours.templates())
         self.shared.may_have_changed()
         if is_other:
-            context.jobs.begin(self.neighbours.take_router_id())
+            context.work_queue.begin(self.neighbours.take_router_id())
 
     def next_hops_changed(self, states: Iterable[Reachability]) -> None:
         """Decide again, and ask policies again, where the way to a next hop changed."""
@@ -192,15 +192,15 @@ class Speaker:
             return
         for tables in self.tables.values():
             tables.loc_rib.forget_decisions()
-            tables.foresee(lambda rib: rib.foresee_decisions(changed))
+            tables.predict(lambda rib: rib.predict_decisions(changed))
             slices = decide_again(tables, changed)
             if next(slices, None) is not None:  # a small table is done at once
-                self.jobs.add(slices)
+                self.work_queue.add(slices)
         each(_follow_devices, self.peers.values(), "routes of a peer")
 
     def warnings(self) -> list[str]:
         """Return what of the tables an operator should know now."""
-        return self.local_routes.warnings() + self.upkeep.leftovers.warnings()
+        return self.local_routes.warnings() + self.housekeeping.leftovers.warnings()
 
     def _set_key(self, who: str, key: str) -> None:
         try:
@@ -209,10 +209,10 @@ class Speaker:
             _log.error("%s", error.strerror)  # the text says it all
 
     def _own_next_hops_changed(self) -> None:
-        self.jobs.add(self.neighbours.rejoin_all())
+        self.work_queue.add(self.neighbours.rejoin_all())
 
-    def _resumed(self, standstill: Standstill) -> None:
-        resume([*self.peers.values()], self.observers, standstill)
+    def _resumed(self, stall: Stall) -> None:
+        resume([*self.peers.values()], self.observers, stall)
 
     async def close(self, *, is_restart: bool = False, text: str = "") -> None:
         """Stop listening and end all sessions.
@@ -222,10 +222,10 @@ class Speaker:
             text: For the peers' operators (RFC 9003).
         """
         self.advertised_limits.close()
-        self.upkeep.close()
+        self.housekeeping.close()
         self.context.addresses.close()
         self.listener.close()
-        self.jobs.cancel()
+        self.work_queue.cancel()
         end = partial(Peer.end, is_restart=is_restart, text=text)
         each(end, self.peers.values(), "end of a session")
         self.context.poller.close()
@@ -235,7 +235,7 @@ class Speaker:
 def _follow_devices(peer: Peer) -> None:
     """Re-evaluate a peer's routes if import policy matches their interface."""
     if peer.imports.depends_on_devices:
-        peer.imports.import_again()
+        peer.imports.reimport()
 
 
 def _number(dotted: str) -> int:

@@ -17,7 +17,7 @@ without a standstill (``PeerSession.handle_timer``).
 import logging
 from collections.abc import Iterable
 
-from bgpd.net.pulse import Standstill
+from bgpd.net.pulse import Stall
 from bgpd.runtime.fault_isolation import each
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.session_observers import SessionObserver
@@ -28,14 +28,14 @@ _log = logging.getLogger(__name__)
 def resume(
     peers: Iterable[Peer],
     observers: Iterable[SessionObserver],
-    standstill: Standstill,
+    stall: Stall,
 ) -> None:
     """Let all that measures silence leave the standstill out."""
     _log.warning(
         "the process stalled for %.1f s (paused, throttled, blocked or suspended); "
         "reading what has arrived before any timer expires",
-        standstill.seconds,
+        stall.seconds,
     )
-    lost, now = standstill.lost, standstill.now
+    lost, now = stall.lost, stall.now
     each(lambda peer: peer.resume(lost, now), peers, "resuming a peer after a stall")
-    each(lambda observer: observer.resumed(standstill), observers, "standstill")
+    each(lambda observer: observer.resumed(stall), observers, "standstill")

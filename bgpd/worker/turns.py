@@ -33,7 +33,7 @@ async def in_turns(
 
 
 def collect(items: Iterable[T | None]) -> Generator[None, None, list[T]]:
-    """Return all items but ``None``, which is a breath; a step for each."""
+    """Return all items but ``None``, which is a yield point; a step for each."""
     found: list[T] = []
     for item in items:
         if item is not None:

@@ -359,7 +359,7 @@ class _Walk:
             self._check_mandatory(has_nlri=has_nlri)
             self._withdraw_as_configured()
         else:
-            self._judge_without_routes()
+            self._check_without_routes()
         decoded = DecodedBlock(
             None, self.mp_reach, self.mp_unreach, tuple(self.problems)
         )
@@ -449,7 +449,7 @@ class _Walk:
                 data = bytes((code,))
                 self._add(TREAT_AS_WITHDRAW, text, code, codes.MISSING_WELL_KNOWN, data)
 
-    def _judge_without_routes(self) -> None:
+    def _check_without_routes(self) -> None:
         """RFC 7606 5.2: with no route in sight, none can be withdrawn for an error.
 
         The error then casts doubt on whether the NLRI were found at all. A sound attribute

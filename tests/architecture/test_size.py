@@ -42,7 +42,7 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/session/connections.py:Connections": (30, 16),
     # The inputs and outputs of a sans-IO session, few lines each.
     "bgpd/session/peer.py:PeerSession": (37, 5),
-    "bgpd/speaker/selection_deferral.py:Deferral": (17, 13),
+    "bgpd/speaker/selection_deferral.py:SelectionDeferral": (17, 13),
     # Hot: what does not change for a group is worked out once and kept.
     "reflector/export.py:Export": (20, 13),
     # Hot, likewise, for a session.

@@ -32,7 +32,7 @@ from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.fsm import State
 from bgpd.session.settings import ChangeCost, RangeSettings
-from bgpd.speaker.peer_changes import foresee
+from bgpd.speaker.peer_changes import predict
 from bgpd.wire.capabilities import GracefulRestart
 from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from bgpd.wire.framing import KEEPALIVE, MessageType
@@ -178,7 +178,7 @@ class Heard:
         self.content, self.settings = content, settings_of(content)
         self.reconciler.apply_settings(self.settings)
         await self.reconciler.settled()
-        await until(lambda: not len(self.node.speaker.jobs))
+        await until(lambda: not len(self.node.speaker.work_queue))
 
     async def comes_up(self, asn: int = ASN) -> None:
         peer = ScriptedPeer(self.address, self.node.addr, PORT)
@@ -346,7 +346,7 @@ def test_a_neighbour_that_changes_owners_hears_nothing(seed: int) -> None:
         for _ in range(25):
             content = a_layout(random, network)
             steps = diff(heard.settings, settings_of(content))
-            planned = list(foresee(speaker, steps, settings_of(content)))
+            planned = list(predict(speaker, steps, settings_of(content)))
             dynamic = before.range_name
             await heard.apply(content)
             peer = heard.node.peer(heard.address)

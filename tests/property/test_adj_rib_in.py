@@ -32,7 +32,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from rib.reimport import import_again
+from rib.reimport import reimport
 from tests.support.routes import a_path, a_source, some_attributes
 
 LOCAL_AS = 64512
@@ -232,7 +232,7 @@ class Peer(RuleBasedStateMachine):
     def change_the_rules(self, policy) -> None:
         self.finish_judging()
         self.policy = policy
-        self.judging = import_again(self.rib, self.import_rules())
+        self.judging = reimport(self.rib, self.import_rules())
         self.waiting = dict(self.routes)
 
     @rule()
@@ -255,7 +255,7 @@ class Peer(RuleBasedStateMachine):
         self.waiting = {}
 
     @rule()
-    def upkeep(self) -> None:
+    def housekeeping(self) -> None:
         for _ in self.rib.discarded.free():
             pass
         for _ in self.rib.outcomes.look_after():

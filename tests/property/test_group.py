@@ -20,7 +20,7 @@ import reflector.path_ids
 import reflector.walks
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.route_consumers import RouteConsumers
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from reflector.export import Export, ExportContext, PeerType
 from reflector.member_fsm import State
 from rib.family import IPV4_UNICAST
@@ -124,9 +124,9 @@ class Groups(RuleBasedStateMachine):
         self.loop = StepLoop()
         self.loc_rib = LocRib(IPV4_UNICAST)
         loop = self.loop.as_event_loop()
-        jobs = Jobs(loop)
-        jobs.budget = 0.0  # one slice each turn: anything may happen between two
-        self.tables = FamilyTables(self.loc_rib, loop, jobs, RouteConsumers())
+        work_queue = WorkQueue(loop)
+        work_queue.budget = 0.0  # one slice each turn: anything may happen between two
+        self.tables = FamilyTables(self.loc_rib, loop, work_queue, RouteConsumers())
         self.next_hops = NextHopTable()
         self.policies = {
             NAME: compile_policy(VERSIONS[0]),
@@ -353,7 +353,7 @@ class Groups(RuleBasedStateMachine):
             self.loop.step()
 
     @rule()
-    def upkeep(self) -> None:
+    def housekeeping(self) -> None:
         for _ in self.tables.look_after():
             pass
 

@@ -167,7 +167,7 @@ class Table(RuleBasedStateMachine):
         self.loc_rib.forget_decisions()
         nlris = self.loc_rib.nlris_through(changed)
         before = dict(self.loc_rib.table)
-        after = self.loc_rib.foresee_decisions(changed)
+        after = self.loc_rib.predict_decisions(changed)
         self.follow(self.loc_rib.decide_again(nlris))
         self.comes_true(before, after)
         self.decide(

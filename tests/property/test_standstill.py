@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from bgpd.net.driver import PeerDriver
 from bgpd.net.poller import Poller
-from bgpd.net.pulse import Standstill
+from bgpd.net.pulse import Stall
 from bgpd.net.tcp_connection import Connection
 from bgpd.session.events import DownKind
 from bgpd.session.fsm import State
@@ -77,8 +77,8 @@ class Held:
         assert session.state is State.ESTABLISHED
         self.heard()
 
-    def _resumed(self, standstill: Standstill) -> None:
-        self.driver.resume(standstill.lost, standstill.now)
+    def _resumed(self, stall: Stall) -> None:
+        self.driver.resume(stall.lost, stall.now)
 
     def fire(self, order: Callable[[list[Any]], object] = list) -> int:
         """Run the timers that are due, which read nothing; return how many."""

@@ -92,7 +92,7 @@ async def a_peer(stale_time: int = 0, **changes: object) -> AsyncIterator[Restar
 def calm(monkeypatch: pytest.MonkeyPatch) -> None:
     """Look for stalls, and at limits, once a day and not every second."""
     monkeypatch.setattr(pulse, "BEAT", DAY)
-    monkeypatch.setattr(pulse, "STANDSTILL", math.inf)
+    monkeypatch.setattr(pulse, "STALL", math.inf)
     monkeypatch.setattr(advertised_limits, "LOOK", DAY)
 
 

@@ -59,7 +59,7 @@ class World:
             decision=DECISION,
             resolver=self._ways,
         )
-        self.speaker.upkeep.close()  # it removes paths of those who have no session
+        self.speaker.housekeeping.close()  # it removes paths of those who have no session
         self.origins = plain_sources()
         self.forwarding: Forwarding  # there once it is started
         self._settings = settings

@@ -12,7 +12,7 @@ from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, eligible_of
 
-_SLICE = 2048  # prefixes divided between breaths, about a millisecond
+_SLICE = 2048  # prefixes divided between yield points, about a millisecond
 
 
 def candidates(group: UpdateGroup, entry: Entry) -> tuple[Path, ...]:

@@ -37,7 +37,7 @@ _OWN: Final = {
     KERNEL: "Kernel",
     STATIC: "Static",
 }
-_BREATH: Final = 4096  # routes looked at between breaths
+_YIELD_AFTER: Final = 4096  # routes looked at between yield points
 _NOT_COUNTED: Final = "---"
 
 # What is counted of a table's routes: imported and preferred ones, by protocol.
@@ -118,7 +118,7 @@ def _count(view: DaemonView, family: Family, counts: Counts) -> Iterator[None]:
     imported, preferred = counts
     entries = Counter(view.speaker.tables[family].loc_rib.table.values())
     for number, (entry, prefixes) in enumerate(entries.items()):
-        if number % _BREATH == 0:
+        if number % _YIELD_AFTER == 0:
             yield None
         for path in paths_of(entry):
             imported[protocol_of(path.source)] += prefixes

@@ -35,8 +35,8 @@ _TYPES: Final = {
     KERNEL: "inherit unicast univ",
     STATIC: "static unicast univ",
 }
-_BREATH: Final = 256  # prefixes written between breaths
-_GLANCES: Final = 1024  # prefixes looked at between breaths
+_YIELD_AFTER: Final = 256  # prefixes written between yield points
+_GLANCES: Final = 1024  # prefixes looked at between yield points
 
 
 class QueryError(Exception):
@@ -135,7 +135,7 @@ def _show(
     table = view.speaker.tables[family].loc_rib.table
     chooses, write = _chooser(view, family, query), _Writer(view)
     for number, nlri in enumerate(in_reading_order(nlris)):
-        if number % _BREATH == 0:
+        if number % _YIELD_AFTER == 0:
             yield None
         entry = None if nlri is None else table.get(nlri)
         if nlri is None or entry is None:

@@ -24,7 +24,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from rib.reimport import import_again
+from rib.reimport import reimport
 from tests.support.attributes import IBGP
 from tests.support.next_hops import ScriptedResolver
 from tests.support.routes import a_source, nlris, some_attributes
@@ -81,7 +81,7 @@ class Peer:
             pass
 
     def judge_again(self, policy: PolicySpec) -> None:
-        for _ in import_again(self.rib, rules(policy)):
+        for _ in reimport(self.rib, rules(policy)):
             pass
 
 
@@ -170,11 +170,11 @@ class TestWhatIsNoUnicastDestination:
         peer = Peer()
         self.mixed(peer, GOOD, ONE, MULTI, CLASS_E)
         assert peer.held() == {ONE: [GOOD]}
-        for _ in import_again(peer.rib, rules(allows_reserved=True)):
+        for _ in reimport(peer.rib, rules(allows_reserved=True)):
             pass
         assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
         assert list(peer.rib.filtered) == [(MULTI, 0)]
-        for _ in import_again(peer.rib, rules()):
+        for _ in reimport(peer.rib, rules()):
             pass
         assert peer.held() == {ONE: [GOOD]}
         assert peer.rib.filtered[CLASS_E, 0].detail.startswith("reserved")
@@ -185,7 +185,7 @@ class TestWhatIsNoUnicastDestination:
         self.mixed(peer, GOOD, ONE, CLASS_E)
         assert not peer.rib.ignored
         assert peer.held() == {ONE: [GOOD], CLASS_E: [GOOD]}
-        for _ in import_again(peer.rib, rules()):
+        for _ in reimport(peer.rib, rules()):
             pass
         assert peer.held() == {ONE: [GOOD]}
 
@@ -407,7 +407,7 @@ class TestJudgingAgain:
         peer = Peer()
         peer.announce(GOOD, ONE, TWO, THREE)
         peer.announce(LOOP, b"\x08\x0b", b"\x08\x0c")
-        slices = import_again(peer.rib, rules(spec()))
+        slices = reimport(peer.rib, rules(spec()))
         peer.rib.withdraw([ONE])
         peer.announce(OTHER, TWO)
         peer.rib.withdraw([b"\x08\x0b"])
@@ -447,7 +447,7 @@ class TestJudgingAgain:
         many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(count)]
         peer = Peer()
         peer.announce(GOOD, *many)
-        slices = list(import_again(peer.rib, rules(REJECTS_ALL)))
+        slices = list(reimport(peer.rib, rules(REJECTS_ALL)))
         assert len(slices) == 3
         assert not peer.held()
         assert len(peer.rib.filtered) == count
@@ -478,8 +478,8 @@ def test_tables_stay_small_however_long_they_churn() -> None:
             most_outcomes = max(most_outcomes, *(len(r.outcomes) for r in ribs))
             most_sets = max(most_sets, len(loc_rib._sets))
             assert len(loc_rib._transitions) <= 16384
-            for upkeep in swept:
-                for _ in upkeep.sweep_unused():
+            for housekeeping in swept:
+                for _ in housekeeping.sweep_unused():
                     pass
     assert most_outcomes <= 17_000  # what transitions still know, and one interval's
     assert most_sets <= 17_000
@@ -530,7 +530,7 @@ def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
     assert path.next_hop.address == path.attributes.next_hop
     # Judged again by other rules it is as received: elsewhere that is a fault.
     elsewhere = rules(policy, own_addresses=HERE)
-    for _ in import_again(peer.rib, elsewhere):
+    for _ in reimport(peer.rib, elsewhere):
         pass
     filtered = {nlri for nlri, _ in peer.rib.filtered}
     assert filtered == ({ONE, TWO} if next_hop in ("10.0.0.9", "10.0.0.1") else set())

@@ -28,7 +28,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from rib.reimport import import_again
+from rib.reimport import reimport
 from tests.support.calls import count_calls
 from tests.support.routes import a_path, a_source, nlris, some_attributes
 
@@ -93,7 +93,7 @@ class Peer:
         return self.follow(self.rib.withdraw(some, path_id))
 
     def judge_again(self, some: ImportChecks) -> list[list[bytes]]:
-        return [self.follow(changes) for changes in import_again(self.rib, some)]
+        return [self.follow(changes) for changes in reimport(self.rib, some)]
 
     def paths(self, nlri: bytes) -> dict[int, PathAttributes]:
         entry = self.loc_rib.table.get(nlri)

@@ -26,7 +26,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
-from rib.reimport import import_again
+from rib.reimport import reimport
 from tests.support.routes import a_source, nlris, some_attributes
 from tests.support.speakers import some_nlris
 
@@ -200,7 +200,7 @@ class TestAcceptedRoutes:
     def test_a_new_policy_lets_in_what_has_room_by_it(self) -> None:
         peer = Peer(2)
         peer.announce(GOOD, ONE, TWO, THREE)
-        for _ in import_again(peer.rib, peer._rules(REJECTS_LOW)):
+        for _ in reimport(peer.rib, peer._rules(REJECTS_LOW)):
             pass
         assert peer.accepted() == [TWO, THREE]
         assert not peer.blocked()
@@ -238,7 +238,7 @@ class TestReceivedRoutes:
         peer.rib.make_stale()
         peer.rib.limit(1, None)
         peer.announce(GOOD, THREE)
-        for _ in import_again(peer.rib, peer._rules(ACCEPT_ALL)):
+        for _ in reimport(peer.rib, peer._rules(ACCEPT_ALL)):
             pass
         assert peer.accepted() == [ONE, TWO, THREE]
         assert not peer.blocked()
@@ -274,7 +274,7 @@ class TestStaleRoutes:
         peer.announce(GOOD, ONE)
         peer.rib.make_stale()
         peer.announce(GOOD, TWO)
-        for _ in import_again(peer.rib, peer._rules(ACCEPT_ALL)):
+        for _ in reimport(peer.rib, peer._rules(ACCEPT_ALL)):
             pass
         assert peer.accepted() == [ONE, TWO]
         assert (peer.rib.stale_count, peer.rib.fresh_count) == (1, 1)

@@ -213,15 +213,16 @@ class TestRoles:
     )
     def test_marks(self, role: str, mark: int | None) -> None:
         plain = some_attributes("65001")
-        judge = rules(role=role).evaluate
-        given = judge(plain, PEER, IPV4_UNICAST, None).attributes
+        evaluate = rules(role=role).evaluate
+        given = evaluate(plain, PEER, IPV4_UNICAST, None).attributes
         assert given.otc == mark
         octets = None if mark is None else mark.to_bytes(4, "big")
         assert given.get(ONLY_TO_CUSTOMER) == octets
         assert (
-            judge(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes is self.ELSEWHERE
+            evaluate(self.ELSEWHERE, PEER, IPV4_UNICAST, None).attributes
+            is self.ELSEWHERE
         )
-        assert judge(plain, IBGP, IPV4_UNICAST, None).attributes.otc is None
+        assert evaluate(plain, IBGP, IPV4_UNICAST, None).attributes.otc is None
 
 
 class TestPolicies:

@@ -309,7 +309,7 @@ class TestForeseeing:
         table.rib.announce([ONE], one)
         table.rib.announce([TWO], other)
         one.next_hop.is_reachable = False
-        predicted = table.rib.foresee_decisions({one.next_hop})
+        predicted = table.rib.predict_decisions({one.next_hop})
         assert predicted is not None
         assert predicted[other] is other
         assert best_of(predicted[one]) is None

@@ -390,7 +390,7 @@ def lose(feed: Feed, source: Source) -> list[tuple[Target, Target]]:
     source.epoch += 1
     after = feed.loc_rib.predict_sweep(source)
     assert after is not None
-    feed.feed.foresee(after)
+    feed.feed.predict(after)
     moves, predicted = [*feed.table.moves], feed.routes()
     everything = [*feed.loc_rib.table]
     feed.feed.changed(feed.loc_rib.sweep_stale(everything, source))
@@ -469,9 +469,9 @@ def test_a_next_hop_out_of_reach_is_foreseen_too() -> None:
         feed.announce(path, "10.1.0.0/26", "10.2.0.0/26")
     lost.next_hop.is_reachable = False
     feed.loc_rib.forget_decisions()
-    after = feed.loc_rib.foresee_decisions({lost.next_hop})
+    after = feed.loc_rib.predict_decisions({lost.next_hop})
     assert after is not None
-    feed.feed.foresee(after)
+    feed.feed.predict(after)
     assert len(feed.table.moves) == 1
     predicted = feed.routes()
     feed.feed.changed(feed.loc_rib.decide_again([*feed.loc_rib.table]))

@@ -4,7 +4,7 @@ import logging
 
 import pytest
 
-from bgpd.pipeline.advertisement_pacing import Pacing, cause_of
+from bgpd.pipeline.advertisement_pacing import AdvertisementPacing, cause_of
 from bgpd.session.settings import FamilySettings
 from reflector.pacing import FREE, Unrest
 from rib.attributes import make_attributes
@@ -29,7 +29,7 @@ def sent(node: Node, other: Node) -> int:
     return node.peer(other).driver.session.counters.sent[UPDATE]
 
 
-def pacing_of(node: Node) -> Pacing:
+def pacing_of(node: Node) -> AdvertisementPacing:
     return node.speaker.tables[IPV4_UNICAST].pacing
 
 

@@ -9,7 +9,7 @@ from bgpd.pipeline import flush_scheduler
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.flush_scheduler import FLUSH_LIMIT
 from bgpd.pipeline.route_consumers import RouteConsumers
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from reflector import walks
 from reflector.export import ExportContext, PeerType
 from reflector.walks import CATCH_UP_SLICE, Walk
@@ -74,10 +74,10 @@ class Peers:
     def __init__(self, real_loop: asyncio.AbstractEventLoop | None = None) -> None:
         self.loop = StepLoop()
         loop = real_loop or self.loop.as_event_loop()
-        self.jobs = Jobs(loop)
+        self.work_queue = WorkQueue(loop)
         self.consumers = RouteConsumers()
         self.tables = FamilyTables(
-            LocRib(IPV4_UNICAST), loop, self.jobs, self.consumers
+            LocRib(IPV4_UNICAST), loop, self.work_queue, self.consumers
         )
         self.sources: list[Source] = []
         self.told: list[Told] = []
@@ -471,7 +471,7 @@ def test_members_that_join_while_others_catch_up_wait_and_go_together(
     for _ in range(5):
         others.append(peers.join())
         peers.loop.step()
-        assert len(peers.jobs) <= 1
+        assert len(peers.work_queue) <= 1
     peers.withdraw(NLRIS[0])
     peers.loop.run()
     for number in (first, *others):
@@ -516,7 +516,7 @@ def test_leaving_leaves_nothing_behind(peers: Peers) -> None:
     assert not tables.groups
     assert tables.group_of(peers.sources[0]) is None
     assert not tables._membership.writers  # nothing may be pinned
-    assert not peers.jobs
+    assert not peers.work_queue
 
 
 def test_consumers_see_every_change_in_order(peers: Peers) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from bgpd.net.poller import Poller
 from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED, OutOfMemory
-from bgpd.runtime.work_queue import Jobs
+from bgpd.runtime.work_queue import WorkQueue
 from tests.support.speakers import until
 from tests.support.turns import turn
 
@@ -46,7 +46,7 @@ def in_a_job(loop: asyncio.AbstractEventLoop) -> None:
         yield
         exhaust()
 
-    Jobs(loop).add(steps())
+    WorkQueue(loop).add(steps())
 
 
 def in_a_connection(loop: asyncio.AbstractEventLoop) -> None:

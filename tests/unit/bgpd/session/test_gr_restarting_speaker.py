@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 
 from bgpd.session.gr_restarting_speaker import (
     SILENCE,
-    Caps,
+    DeferralLimits,
     PeerSight,
-    Recovery,
-    Standing,
+    PeerStatus,
+    RestartingSpeaker,
     Step,
 )
 from bgpd.session.negotiation import Negotiated, RestartState, negotiate, offer
@@ -21,7 +21,7 @@ from tests.support.session_pair import settings
 
 FOUR, SIX = IPV4_UNICAST, IPV6_UNICAST
 BOTH = frozenset({FOUR, SIX})
-CAPS = Caps(tell=60, end=60, sweep=120)
+CAPS = DeferralLimits(tell=60, end=60, sweep=120)
 TELL_AND_END = [(FOUR, Step.TELL), (FOUR, Step.END)]
 TELL_AND_SWEEP = [*TELL_AND_END, (FOUR, Step.SWEEP)]
 
@@ -37,63 +37,63 @@ def agreed(
 
 
 AWAY = PeerSight(is_wanted=True, families=BOTH)
-TELLING = AWAY._replace(negotiated=agreed(), up_since=1.0, heard_at=1.0)
-TOLD = TELLING._replace(ended=BOTH)
-RESTARTING = TELLING._replace(negotiated=agreed(is_restarting=True))
-PLAIN = TELLING._replace(negotiated=agreed(is_graceful=False))
+SENDING = AWAY._replace(negotiated=agreed(), up_since=1.0, heard_at=1.0)
+SENT = SENDING._replace(ended=BOTH)
+RESTARTING = SENDING._replace(negotiated=agreed(is_restarting=True))
+PLAIN = SENDING._replace(negotiated=agreed(is_graceful=False))
 DOWN = AWAY._replace(is_wanted=False)
-OTHER_FAMILY = TELLING._replace(negotiated=agreed(SIX))
+OTHER_FAMILY = SENDING._replace(negotiated=agreed(SIX))
 
 
-def recovery(*families: Family) -> Recovery:
-    return Recovery(families or (FOUR,), 0.0, CAPS, window=10.0)
+def recovery(*families: Family) -> RestartingSpeaker:
+    return RestartingSpeaker(families or (FOUR,), 0.0, CAPS, window=10.0)
 
 
 @pytest.mark.parametrize(
-    ("sight", "standing"),
+    ("sight", "status"),
     [
-        (AWAY, Standing.AWAY),
-        (TELLING, Standing.TELLING),
-        (TOLD, Standing.TOLD),
-        (RESTARTING, Standing.RESTARTING),
-        (RESTARTING._replace(ended=BOTH), Standing.TOLD),
-        (PLAIN, Standing.TELLING),
-        (PLAIN._replace(heard_at=2.0 - SILENCE), Standing.TOLD),
-        (DOWN, Standing.NONE),
-        (OTHER_FAMILY, Standing.NONE),
-        (AWAY._replace(families=frozenset({SIX})), Standing.NONE),
+        (AWAY, PeerStatus.AWAY),
+        (SENDING, PeerStatus.SENDING),
+        (SENT, PeerStatus.SENT),
+        (RESTARTING, PeerStatus.RESTARTING),
+        (RESTARTING._replace(ended=BOTH), PeerStatus.SENT),
+        (PLAIN, PeerStatus.SENDING),
+        (PLAIN._replace(heard_at=2.0 - SILENCE), PeerStatus.SENT),
+        (DOWN, PeerStatus.NONE),
+        (OTHER_FAMILY, PeerStatus.NONE),
+        (AWAY._replace(families=frozenset({SIX})), PeerStatus.NONE),
     ],
 )
-def test_what_a_peer_has_to_do_with_it(sight, standing) -> None:
-    assert sight.standing(FOUR, 2.0) is standing
+def test_what_a_peer_has_to_do_with_it(sight, status) -> None:
+    assert sight.status(FOUR, 2.0) is status
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
 def test_it_is_over_when_all_peers_have_told_their_routes() -> None:
     found = recovery()
-    assert found.look([TOLD, TELLING], 2.0) == []
+    assert found.look([SENT, SENDING], 2.0) == []
     assert found.progress(2.0) == (1, 2.0, 60)
-    assert found.look([TOLD, TOLD], 2.5) == TELL_AND_SWEEP
+    assert found.look([SENT, SENT], 2.5) == TELL_AND_SWEEP
     assert found.is_over
     assert found.progress(3.0) is None
-    assert found.look([TOLD, TELLING], 4.0) == []
+    assert found.look([SENT, SENDING], 4.0) == []
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
 def test_peers_that_restart_too_hold_up_the_kernel_alone() -> None:
     found = recovery()
-    assert found.look([TOLD, RESTARTING], 2.0) == TELL_AND_END
+    assert found.look([SENT, RESTARTING], 2.0) == TELL_AND_END
     assert found.progress(2.0) is None
-    assert found.look([TOLD, RESTARTING], 50.0) == []
+    assert found.look([SENT, RESTARTING], 50.0) == []
     ended = RESTARTING._replace(ended=BOTH)
-    assert found.look([TOLD, ended], 51.0) == [(FOUR, Step.SWEEP)]
+    assert found.look([SENT, ended], 51.0) == [(FOUR, Step.SWEEP)]
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
-@pytest.mark.parametrize("others", [[], [TELLING], [AWAY]])
+@pytest.mark.parametrize("others", [[], [SENDING], [AWAY]])
 def test_the_caps_end_it_in_any_case(others) -> None:
     found = recovery()
-    peers = [RESTARTING, TELLING, *others]
+    peers = [RESTARTING, SENDING, *others]
     assert found.look(peers, 59.0) == []
     assert found.look(peers, 60.0) == TELL_AND_END
     assert found.look(peers, 119.0) == []
@@ -102,7 +102,7 @@ def test_the_caps_end_it_in_any_case(others) -> None:
 
 def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
     found = recovery()
-    peers = [TOLD._replace(up_since=3.0), AWAY, AWAY, AWAY]
+    peers = [SENT._replace(up_since=3.0), AWAY, AWAY, AWAY]
     assert found.look(peers, 12.9) == []
     assert found.progress(12.9) == (3, 12.9, 60)
     assert found.look(peers, 13.0) == TELL_AND_SWEEP
@@ -110,7 +110,7 @@ def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
 
 def test_each_session_that_comes_up_begins_the_window_anew() -> None:
     found = recovery()
-    first, second = TOLD._replace(up_since=1.0), TELLING._replace(up_since=10.5)
+    first, second = SENT._replace(up_since=1.0), SENDING._replace(up_since=10.5)
     assert found.look([first, AWAY, AWAY], 10.5) == []
     assert found.look([first, second, AWAY], 12.0) == []
     told = second._replace(ended=BOTH)
@@ -129,22 +129,22 @@ def test_while_nobody_is_back_there_is_nothing_better_than_what_there_is() -> No
 
 @pytest.mark.parametrize("other", [DOWN, OTHER_FAMILY])
 def test_those_who_do_not_matter_are_not_waited_for(other) -> None:
-    assert recovery().look([TOLD, other], 1.5) == TELL_AND_SWEEP
+    assert recovery().look([SENT, other], 1.5) == TELL_AND_SWEEP
 
 
 def test_a_peer_without_graceful_restart_has_told_all_when_it_is_silent() -> None:
     found = recovery()
     busy = PLAIN._replace(heard_at=9.0)
-    assert found.look([TOLD, busy], 9.0 + SILENCE - 0.1) == []
-    assert found.look([TOLD, busy], 9.0 + SILENCE) == TELL_AND_SWEEP
+    assert found.look([SENT, busy], 9.0 + SILENCE - 0.1) == []
+    assert found.look([SENT, busy], 9.0 + SILENCE) == TELL_AND_SWEEP
 
 
 def test_peers_of_a_range_may_come_within_the_window() -> None:
     found = recovery()
-    assert found.look([], 30.0, has_strangers=True) == []
-    up = TOLD._replace(up_since=31.0)
-    assert found.look([up], 40.9, has_strangers=True) == []
-    assert found.look([up], 41.0, has_strangers=True) == TELL_AND_SWEEP
+    assert found.look([], 30.0, has_unknown_peers=True) == []
+    up = SENT._replace(up_since=31.0)
+    assert found.look([up], 40.9, has_unknown_peers=True) == []
+    assert found.look([up], 41.0, has_unknown_peers=True) == TELL_AND_SWEEP
 
 
 def test_a_family_that_nobody_has_is_over_once_peers_are_known() -> None:
@@ -155,8 +155,8 @@ def test_a_family_that_nobody_has_is_over_once_peers_are_known() -> None:
 
 def test_families_recover_each_by_itself() -> None:
     found = recovery(FOUR, SIX)
-    six = TELLING._replace(families=frozenset({SIX}), negotiated=agreed(SIX))
-    four = TOLD._replace(families=frozenset({FOUR}))
+    six = SENDING._replace(families=frozenset({SIX}), negotiated=agreed(SIX))
+    four = SENT._replace(families=frozenset({FOUR}))
     gone = AWAY._replace(families=frozenset({SIX}))
     assert found.look([four, six, gone], 2.0) == TELL_AND_SWEEP
     assert found.progress(2.0) == (2, 2.0, 60)
@@ -167,20 +167,20 @@ def test_families_recover_each_by_itself() -> None:
 
 
 def test_a_first_start_tells_at_once_and_sweeps_as_ever() -> None:
-    found = Recovery((FOUR,), 0.0, Caps(tell=0, end=0, sweep=120))
+    found = RestartingSpeaker((FOUR,), 0.0, DeferralLimits(tell=0, end=0, sweep=120))
     assert found.look([], 0.0) == TELL_AND_END
     assert found.progress(0.0) is None
-    assert found.look([TELLING], 2.0) == []
-    assert found.look([TOLD], 3.0) == [(FOUR, Step.SWEEP)]
+    assert found.look([SENDING], 2.0) == []
+    assert found.look([SENT], 3.0) == [(FOUR, Step.SWEEP)]
 
 
 def test_a_standstill_shortens_neither_the_cap_nor_the_window() -> None:
     made = recovery()
-    assert made.look([TELLING, AWAY], 2.0) == []
+    assert made.look([SENDING, AWAY], 2.0) == []
     made.resume(100.0, 103.0)
-    assert made.look([TOLD, AWAY], 104.0) == []  # those who are away may knock by now
+    assert made.look([SENT, AWAY], 104.0) == []  # those who are away may knock by now
     assert made.progress(104.0) == (1, 4.0, CAPS.end)
-    assert made.look([TOLD, AWAY], 113.0) == TELL_AND_SWEEP
+    assert made.look([SENT, AWAY], 113.0) == TELL_AND_SWEEP
 
 
 def test_a_standstill_is_no_silence_of_a_peer_without_graceful_restart() -> None:
@@ -197,30 +197,30 @@ KEEPING = AWAY._replace(kept=BOTH, kept_until=50.0)
 
 
 @pytest.mark.parametrize(
-    ("sight", "standing"),
+    ("sight", "status"),
     [
-        (KEEPING, Standing.KEEPING),
-        (KEEPING._replace(kept_until=2.0), Standing.AWAY),
-        (KEEPING._replace(kept=frozenset({SIX})), Standing.AWAY),
-        (KEEPING._replace(is_wanted=False), Standing.NONE),
-        (KEEPING._replace(families=frozenset({SIX})), Standing.NONE),
-        (KEEPING._replace(negotiated=agreed()), Standing.TELLING),
+        (KEEPING, PeerStatus.KEEPING),
+        (KEEPING._replace(kept_until=2.0), PeerStatus.AWAY),
+        (KEEPING._replace(kept=frozenset({SIX})), PeerStatus.AWAY),
+        (KEEPING._replace(is_wanted=False), PeerStatus.NONE),
+        (KEEPING._replace(families=frozenset({SIX})), PeerStatus.NONE),
+        (KEEPING._replace(negotiated=agreed()), PeerStatus.SENDING),
     ],
 )
-def test_one_that_was_up_keeps_our_routes_for_its_time(sight, standing) -> None:
-    assert sight.standing(FOUR, 2.0) is standing
+def test_one_that_was_up_keeps_our_routes_for_its_time(sight, status) -> None:
+    assert sight.status(FOUR, 2.0) is status
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
 def test_end_of_rib_waits_for_who_keeps_our_routes_and_telling_for_a_window() -> None:
     found = recovery()
-    early = TOLD._replace(up_since=1.0)
+    early = SENT._replace(up_since=1.0)
     assert found.look([early, KEEPING], 10.9) == []
     assert found.look([early, KEEPING], 11.0) == [(FOUR, Step.TELL)]
     assert found.look([early, KEEPING], 20.0) == []
     assert found.progress(20.0) == (1, 20.0, 60)
     assert found.awaited == [1]
-    late = TELLING._replace(up_since=20.5)
+    late = SENDING._replace(up_since=20.5)
     assert found.look([early, late], 20.5) == []
     assert found.look([early, late._replace(ended=BOTH)], 21.0) == [
         (FOUR, Step.END),
@@ -230,38 +230,40 @@ def test_end_of_rib_waits_for_who_keeps_our_routes_and_telling_for_a_window() ->
 
 def test_one_that_does_not_come_is_given_up_when_it_keeps_nothing_any_more() -> None:
     found = recovery()
-    early = TOLD._replace(up_since=1.0)
+    early = SENT._replace(up_since=1.0)
     assert found.look([early, KEEPING], 49.9) == [(FOUR, Step.TELL)]
     assert found.look([early, KEEPING], 50.0) == [(FOUR, Step.END), (FOUR, Step.SWEEP)]
 
 
 def test_where_all_who_were_up_are_back_nobody_else_is_waited_for() -> None:
     found = recovery()
-    assert found.look([TOLD, KEEPING], 2.0) == []
-    assert found.look([TOLD, TOLD], 2.5) == TELL_AND_SWEEP
+    assert found.look([SENT, KEEPING], 2.0) == []
+    assert found.look([SENT, SENT], 2.5) == TELL_AND_SWEEP
 
 
 def test_one_that_restarted_too_holds_up_the_kernel_alone_although_it_was_up() -> None:
     found = recovery()
     back = RESTARTING._replace(kept=BOTH, kept_until=50.0)
-    assert found.look([TOLD, back], 2.0) == TELL_AND_END
+    assert found.look([SENT, back], 2.0) == TELL_AND_END
 
 
 def test_strangers_of_a_range_that_lack_a_family_do_not_hold_it_up() -> None:
     found = recovery(FOUR, SIX)
-    four = TOLD._replace(up_since=1.0)
-    assert found.look([four], 10.9, has_strangers=True) == []
-    steps = found.look([four], 11.0, has_strangers=True)
+    four = SENT._replace(up_since=1.0)
+    assert found.look([four], 10.9, has_unknown_peers=True) == []
+    steps = found.look([four], 11.0, has_unknown_peers=True)
     assert steps == [(family, step) for family in (FOUR, SIX) for step in Step]
 
 
 def test_what_is_only_possible_tells_at_once_and_holds_back_the_end() -> None:
-    found = Recovery((FOUR,), 0.0, Caps(tell=0, end=60, sweep=120), window=10.0)
-    assert found.look([], 0.0, has_strangers=True) == [(FOUR, Step.TELL)]
-    assert found.look([TELLING], 2.0, has_strangers=True) == []
-    assert found.look([TOLD], 10.9, has_strangers=True) == []
+    found = RestartingSpeaker(
+        (FOUR,), 0.0, DeferralLimits(tell=0, end=60, sweep=120), window=10.0
+    )
+    assert found.look([], 0.0, has_unknown_peers=True) == [(FOUR, Step.TELL)]
+    assert found.look([SENDING], 2.0, has_unknown_peers=True) == []
+    assert found.look([SENT], 10.9, has_unknown_peers=True) == []
     ends = [(FOUR, Step.END), (FOUR, Step.SWEEP)]
-    assert found.look([TOLD], 11.0, has_strangers=True) == ends
+    assert found.look([SENT], 11.0, has_unknown_peers=True) == ends
 
 
 # -- any order of return, loss and End-of-RIB -------------------------------------------
@@ -314,19 +316,21 @@ lives = st.builds(
 
 @given(st.lists(lives, max_size=6), st.booleans(), st.floats(0.2, 3))
 def test_in_any_order_end_of_rib_waits_for_all_who_keep_our_routes_and_ends(
-    peers, has_strangers, pause
+    peers, has_unknown_peers, pause
 ) -> None:
-    caps = Caps(tell=60, end=118, sweep=120)
-    found = Recovery((FOUR,), 0.0, caps)
+    limits = DeferralLimits(tell=60, end=118, sweep=120)
+    found = RestartingSpeaker((FOUR,), 0.0, limits)
     taken: dict[Step, float] = {}
     now = 0.0
     while now < 125:
         sights = [peer.sight(now) for peer in peers]
-        for family, step in found.look(sights, now, has_strangers=has_strangers):
+        for family, step in found.look(
+            sights, now, has_unknown_peers=has_unknown_peers
+        ):
             assert family == FOUR
             assert step not in taken, "each once"
             taken[step] = now
-            if step is Step.END and now < caps.end:
+            if step is Step.END and now < limits.end:
                 for peer, sight in zip(peers, sights, strict=True):
                     if sight.negotiated is None:
                         assert now >= peer.seconds, "it still keeps our routes"
@@ -334,6 +338,6 @@ def test_in_any_order_end_of_rib_waits_for_all_who_keep_our_routes_and_ends(
                         assert sight.ended, "it has not told its routes"
         now += pause
     assert set(taken) == set(Step), "it always ends"
-    assert taken[Step.TELL] <= taken[Step.END] <= caps.end + pause
+    assert taken[Step.TELL] <= taken[Step.END] <= limits.end + pause
     assert found.is_over
     assert found.progress(now) is None

@@ -6,11 +6,11 @@ from typing import Any
 
 from bgpd.cli.details import status_page
 from bgpd.cli.tables import GROUPS, PEERS
-from bgpd.session.gr_restarting_speaker import Caps
+from bgpd.session.gr_restarting_speaker import DeferralLimits
 from bgpd.show.commands import commands
 from bgpd.show.state import DaemonView
 from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
-from bgpd.speaker.selection_deferral import Deferral
+from bgpd.speaker.selection_deferral import SelectionDeferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import on_virtual_time
 from tests.support.speakers import ASN, Node, Rack, until
@@ -31,7 +31,9 @@ def remark(columns: Any, row: dict[str, Any], title: str) -> str:
 
 
 @asynccontextmanager
-async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
+async def a_restart() -> AsyncIterator[
+    tuple[DaemonView, SelectionDeferral, list[Node]]
+]:
     """A reflector after its restart, two clients that are back, and one that is not."""
     async with Rack() as rack:
         reflector, a, b, late = [await rack.node(n) for n in (1, 2, 3, 4)]
@@ -42,8 +44,10 @@ async def a_restart() -> AsyncIterator[tuple[DaemonView, Deferral, list[Node]]]:
             )
             for node in (a, b, late)
         }
-        deferral = Deferral(
-            reflector.speaker, Caps(60, 118, 120), remembered=RememberedPeers(members)
+        deferral = SelectionDeferral(
+            reflector.speaker,
+            DeferralLimits(60, 118, 120),
+            remembered=RememberedPeers(members),
         )
         deferral.peers_are_known()
         view = DaemonView(

@@ -3,16 +3,16 @@
 import asyncio
 from typing import Any
 
-from bgpd.session.gr_restarting_speaker import Caps
-from bgpd.speaker.dynamic_neighbours import seek
+from bgpd.session.gr_restarting_speaker import DeferralLimits
+from bgpd.speaker.dynamic_neighbours import reconnect
 from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
-from bgpd.speaker.selection_deferral import Deferral
+from bgpd.speaker.selection_deferral import SelectionDeferral
 from bgpd.speaker.speaker import FAMILIES
 from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import ASN, Node, Rack, until
 
 BOTH = frozenset(FAMILIES)
-CAPS = Caps(60, 118, 120)
+CAPS = DeferralLimits(60, 118, 120)
 
 
 def was_up(
@@ -29,8 +29,10 @@ def was_up(
     return RememberedPeers(members, age=age)
 
 
-def restarts(reflector: Node, remembered: RememberedPeers, **how: Any) -> Deferral:
-    deferral = Deferral(reflector.speaker, CAPS, remembered=remembered, **how)
+def restarts(
+    reflector: Node, remembered: RememberedPeers, **how: Any
+) -> SelectionDeferral:
+    deferral = SelectionDeferral(reflector.speaker, CAPS, remembered=remembered, **how)
     deferral.peers_are_known()
     return deferral
 
@@ -99,7 +101,9 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
 
         def run(remembered: RememberedPeers) -> set[str]:
             now = asyncio.get_running_loop().time()
-            for _ in seek(reflector.speaker.neighbours, remembered, now, lambda: None):
+            for _ in reconnect(
+                reflector.speaker.neighbours, remembered, now, lambda: None
+            ):
                 pass
             return set(reflector.speaker.peers) - {configured.addr}
 
@@ -163,7 +167,7 @@ async def test_the_more_are_sought_the_longer_are_the_pauses_between_attempts() 
         elsewhere = (f"192.0.{n >> 8}.{n & 255}" for n in range(4000))
         many = was_up(reflector, f"{rack.network}.2", *elsewhere)
         now = asyncio.get_running_loop().time()
-        for _ in seek(reflector.speaker.neighbours, many, now, lambda: None):
+        for _ in reconnect(reflector.speaker.neighbours, many, now, lambda: None):
             pass
         (peer,) = reflector.speaker.peers.values()
         assert peer.settings.connect_retry_time == 4001 // 100
@@ -177,7 +181,9 @@ async def test_thousands_are_connected_to_one_a_step() -> None:
         many = was_up(reflector, *(f"{rack.network}.{n}" for n in range(2, 200)))
         done: list[int] = []
         now = asyncio.get_running_loop().time()
-        steps = seek(reflector.speaker.neighbours, many, now, lambda: done.append(1))
+        steps = reconnect(
+            reflector.speaker.neighbours, many, now, lambda: done.append(1)
+        )
         for number, _ in enumerate(steps, 1):
             assert len(reflector.speaker.peers) == number
         assert done == [1]

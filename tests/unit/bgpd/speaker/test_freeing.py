@@ -64,7 +64,7 @@ async def is_as_before(node: Node, before: Counter[str]) -> None:
     """Wait for what is under way; nothing more than before is left."""
 
     def is_left() -> Counter[str]:
-        for _ in node.speaker.upkeep.round(is_thorough=True):
+        for _ in node.speaker.housekeeping.round(is_thorough=True):
             pass
         return counted() - before
 
@@ -139,6 +139,6 @@ async def test_a_range_that_is_removed_leaves_nothing() -> None:
                 await peer.establish(an_open(ASN, "10.0.1.9"))
                 await until(lambda: node.is_up(who))
                 node.speaker.neighbours.remove_range("range")
-                node.speaker.jobs.begin(follow_ranges(node.speaker))
+                node.speaker.work_queue.begin(follow_ranges(node.speaker))
                 await peer.ending()
             await is_as_before(node, before)

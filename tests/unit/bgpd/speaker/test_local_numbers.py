@@ -5,7 +5,7 @@ from functools import partial
 from random import Random
 
 from bgpd.session.settings import ChangeCost, LocalAsMode, PeerSettings
-from bgpd.speaker.local_numbers import OwnNumbers
+from bgpd.speaker.local_numbers import LocalNumbers
 from rib.attributes import make_attributes, parse_as_path
 from rib.family import IPV4_UNICAST
 from rib.import_checks import FilterReason
@@ -27,7 +27,7 @@ def some_peers(random: Random) -> list[PeerSettings]:
 
 def test_numbers_are_those_of_the_peers_there_are() -> None:
     random = Random(1)
-    ours = OwnNumbers(9, 5)
+    ours = LocalNumbers(9, 5)
     there: list[PeerSettings] = []
     for _ in range(200):
         if there and random.random() < 0.5:
@@ -40,7 +40,7 @@ def test_numbers_are_those_of_the_peers_there_are() -> None:
         asns = {5, *(each.local_as for each in there)} - {0}
         assert ours.asns == asns
         assert ours.cluster_ids == {9 for each in there if each.is_client}
-        other = OwnNumbers(9, 5)
+        other = LocalNumbers(9, 5)
         other.replace(9, there)
         assert other.asns == asns
 

@@ -198,7 +198,7 @@ def test_the_reserved_range_follows_its_switch_live(world: World) -> None:
     reserved = {"240.0.0.0/8", "241.0.0.0/8", "250.1.0.0/16"}
     for is_allowed in (True, False, True):
         speaker.local_routes.allow_reserved(is_allowed=is_allowed)
-        while len(speaker.jobs):
+        while len(speaker.work_queue):
             world.loop.run_until_complete(turn())
         expected = {"10.0.0.0/8"} | (reserved if is_allowed else set())
         assert held(world, IPV4_UNICAST) == expected

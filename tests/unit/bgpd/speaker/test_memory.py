@@ -55,9 +55,9 @@ def alive(*kinds: type) -> int:
 
 async def everything_is_done(node: Node, peer: Peer) -> None:
     rib = peer.ribs_in[IPV4_UNICAST]
-    await until(lambda: not node.speaker.jobs and not rib.discarded)
+    await until(lambda: not node.speaker.work_queue and not rib.discarded)
     for _ in range(2):  # of two ages
-        for _ in node.speaker.upkeep.round(is_thorough=True):
+        for _ in node.speaker.housekeeping.round(is_thorough=True):
             pass
 
 
@@ -207,6 +207,6 @@ async def test_ever_new_path_identifiers() -> None:
                 for at in range(0, 500, 250):
                     remote.send(a_withdrawal(b"".join(pieces[at : at + 250])))
                 await until(lambda: not listener.table(IPV4_UNICAST))
-            await until(lambda: not node.speaker.jobs)
+            await until(lambda: not node.speaker.work_queue)
             assert len(ids) <= 1500
             assert ids._last <= 2000

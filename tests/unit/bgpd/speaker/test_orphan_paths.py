@@ -22,7 +22,7 @@ async def a_visit(node: Node, who: str, graceful: GracefulRestart | None) -> Non
         await remote.establish(an_open(ASN, "10.0.0.9", graceful_restart=graceful))
         remote.send(an_update(some_nlris(3)))
         await until(lambda: len(node.table(IPV4_UNICAST)) == 3)
-        leftovers = node.speaker.upkeep.leftovers
+        leftovers = node.speaker.housekeeping.leftovers
         for _ in range(3):
             leftovers.look()
         assert not leftovers.found
@@ -35,7 +35,7 @@ async def test_routes_of_a_peer_without_session_are_found_and_removed() -> None:
         node.announce("10.200.0.0/16")  # our own need no session
         await until(lambda: len(node.table(IPV4_UNICAST)) == 1)
         node.withdraw("10.200.0.0/16")
-        leftovers = node.speaker.upkeep.leftovers
+        leftovers = node.speaker.housekeeping.leftovers
         with mock.patch.object(
             PeerImports, "_sweep"
         ):  # the fault that must not stay unseen
@@ -66,7 +66,7 @@ async def test_a_count_that_is_wrong_is_made_right() -> None:
         counts = node.speaker.tables[IPV4_UNICAST].loc_rib.path_counts
         counts[source] = 7  # as an interrupted batch may leave it
         for _ in range(2):
-            node.speaker.upkeep.leftovers.look()
+            node.speaker.housekeeping.leftovers.look()
         await until(lambda: not counts)
 
 
@@ -76,6 +76,6 @@ async def test_routes_that_wait_for_their_peer_are_none() -> None:
     async with a_lone_node() as (node, who):
         await a_visit(node, who, graceful)
         for _ in range(3):
-            node.speaker.upkeep.leftovers.look()
-        assert not node.speaker.upkeep.leftovers.found
+            node.speaker.housekeeping.leftovers.look()
+        assert not node.speaker.housekeeping.leftovers.found
         assert len(node.table(IPV4_UNICAST)) == 3

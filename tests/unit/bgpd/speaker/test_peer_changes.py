@@ -25,7 +25,7 @@ def in_slices(work: Callable[[Speaker, Reconciler], Awaitable[None]]) -> None:
 
     async def scenario() -> None:
         speaker = Speaker(asyncio.get_running_loop(), "10.0.0.1", seed=1)
-        speaker.jobs.budget = 0.0
+        speaker.work_queue.budget = 0.0
         try:
             await work(speaker, Reconciler(speaker, plain_sources()))
         finally:

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from bgpd.pipeline.policy_registry import PolicyTable
+from bgpd.pipeline.policy_registry import PolicyRegistry
 from bgpd.speaker.speaker import Speaker
 from rib.nlri import parse_prefix
 from rib.policy import (
@@ -50,7 +50,7 @@ async def test_exports_follow_in_steps_what_changes_again_meanwhile() -> None:
         prefixes = {f"10.{n}.0.0/16" for n in range(1, 6)}
         a.announce(*prefixes)
         await until(lambda: b.prefixes() == prefixes)
-        a.speaker.context.jobs.budget = 0  # a step at a time
+        a.speaker.context.work_queue.budget = 0  # a step at a time
         policies.replace([*others(1), rejecting("filter", "10.1.0.0/16")])
         policies.replace([*others(2), rejecting("filter", "10.2.0.0/16")])
         policies.hide(inside("10.3.0.0/16"))
@@ -79,18 +79,18 @@ async def test_a_step_concerns_one_policy() -> None:
         speaker: Speaker = (await rack.node(1)).speaker
         steps = speaker.policies.prepare(others(1))
         assert sum(1 for _ in steps) == MANY
-        speaker.context.jobs.budget = 0
+        speaker.context.work_queue.budget = 0
         assert speaker.policies.replace(others(1)) == {}
-        assert len(speaker.context.jobs) > 0
-        await until(lambda: len(speaker.context.jobs) == 0)
+        assert len(speaker.context.work_queue) > 0
+        await until(lambda: len(speaker.context.work_queue) == 0)
 
 
 class TestPreparedPolicies:
     GOOD = rejecting("p", "10.1.0.0/16")
 
     @pytest.fixture
-    def table(self) -> PolicyTable:
-        return PolicyTable()
+    def table(self) -> PolicyRegistry:
+        return PolicyRegistry()
 
     def compiled(self, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         """Return the names of what is compiled from now on, as it goes on."""
@@ -105,7 +105,7 @@ class TestPreparedPolicies:
         return names
 
     def test_they_are_compiled_once(
-        self, table: PolicyTable, monkeypatch: pytest.MonkeyPatch
+        self, table: PolicyRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         names = self.compiled(monkeypatch)
         run(table.prepare([self.GOOD]))
@@ -118,7 +118,7 @@ class TestPreparedPolicies:
         assert names == ["p"]
 
     def test_others_than_those_are_compiled_when_they_come(
-        self, table: PolicyTable, monkeypatch: pytest.MonkeyPatch
+        self, table: PolicyRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         names = self.compiled(monkeypatch)
         other, third = rejecting("p", "10.2.0.0/16"), rejecting("p", "10.3.0.0/16")
@@ -138,7 +138,7 @@ class TestPreparedPolicies:
         assert set(among.entries) == wanted
 
     def test_the_fault_of_one_is_told_when_it_is_put_in_force(
-        self, table: PolicyTable, monkeypatch: pytest.MonkeyPatch
+        self, table: PolicyRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(spec: PolicySpec) -> object:
             raise ValueError(f"no {spec.name}")
@@ -148,7 +148,9 @@ class TestPreparedPolicies:
         found = table.replace([self.GOOD])
         assert (found.among, found.faults) == ({}, {"p": "no p"})
 
-    def test_what_is_in_force_no_more_is_handed_over(self, table: PolicyTable) -> None:
+    def test_what_is_in_force_no_more_is_handed_over(
+        self, table: PolicyRegistry
+    ) -> None:
         table.replace([self.GOOD])
         before = table["p"]
         assert table.replace([rejecting("p", "10.2.0.0/16")]).former == [before]

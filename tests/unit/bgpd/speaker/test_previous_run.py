@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from bgpd.speaker.previous_run import RunMarker, judge, this_kernel
+from bgpd.speaker.previous_run import RunMarker, evaluate, this_kernel
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 FOUR, SIX = frozenset({IPV4_UNICAST}), frozenset({IPV6_UNICAST})
@@ -25,7 +25,7 @@ BOTH, NONE = FOUR | SIX, frozenset[object]()
     ],
 )
 def test_flags_tell_the_truth(has_kernel, found, mark, is_restart, preserved) -> None:
-    start = judge(BOTH, has_kernel=has_kernel, found=found, mark=mark, kernel="here")
+    start = evaluate(BOTH, has_kernel=has_kernel, found=found, mark=mark, kernel="here")
     assert start.is_restart is is_restart
     assert start.preserved == preserved
     # Without kernel and mark there is nothing to tell: it may be a first start.

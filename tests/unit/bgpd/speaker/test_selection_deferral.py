@@ -5,12 +5,12 @@ from dataclasses import replace
 import pytest
 
 from bgpd.config.settings import RestartSettings
-from bgpd.session.gr_restarting_speaker import Caps
+from bgpd.session.gr_restarting_speaker import DeferralLimits
 from bgpd.session.settings import PeerSettings
 from bgpd.speaker import selection_deferral
 from bgpd.speaker.previous_run import Start
 from bgpd.speaker.remembered_peers import RememberedPeer, RememberedPeers
-from bgpd.speaker.selection_deferral import Deferral, caps_of
+from bgpd.speaker.selection_deferral import SelectionDeferral, deferral_limits_of
 from bgpd.speaker.speaker import FAMILIES
 from rib.attributes import make_attributes
 from rib.nlri import parse_address
@@ -24,9 +24,9 @@ def several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(selection_deferral, "SLICE", 2)
 
 
-def _restarts(node: Node, *, cap: float, quiet: float) -> Deferral:
+def _restarts(node: Node, *, cap: float, quiet: float) -> SelectionDeferral:
     """Let a node be one that has just restarted."""
-    return Deferral(node.speaker, Caps(cap, cap, cap), window=quiet)
+    return SelectionDeferral(node.speaker, DeferralLimits(cap, cap, cap), window=quiet)
 
 
 def _has_ended(node: Node, other: Node) -> bool:
@@ -298,21 +298,25 @@ def remembering(seconds: int, age: float) -> RememberedPeers:
 def test_how_long_it_takes_follows_from_who_keeps_our_routes(
     start, remembered, peers, tell, end
 ) -> None:
-    caps = caps_of(RestartSettings(), start, remembered, peers)
-    assert caps == Caps(tell=tell, end=end, sweep=120)
+    caps = deferral_limits_of(RestartSettings(), start, remembered, peers)
+    assert caps == DeferralLimits(tell=tell, end=end, sweep=120)
     off = RestartSettings(is_enabled=False)
-    assert caps_of(off, start, remembered, peers) == Caps(0, 0, 120)
-    short = caps_of(
+    assert deferral_limits_of(off, start, remembered, peers) == DeferralLimits(
+        0, 0, 120
+    )
+    short = deferral_limits_of(
         RestartSettings(selection_deferral_time=5), start, remembered, peers
     )
-    assert short == Caps(min(tell, 5), min(end, 5), 120)
+    assert short == DeferralLimits(min(tell, 5), min(end, 5), 120)
 
 
 @on_virtual_time
 async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
-        deferral = Deferral(reflector.speaker, Caps(0, 60, 60), window=60)
+        deferral = SelectionDeferral(
+            reflector.speaker, DeferralLimits(0, 60, 60), window=60
+        )
         reflector.accepts(f"{rack.network}.0/24", is_client=True)
         for node in (a, b):
             node.peers_with(reflector)
@@ -323,7 +327,7 @@ async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
         report = deferral.report
         assert report is not None
         assert not report.is_certain
-        assert not report.untold
+        assert not report.deferred_routes
 
 
 @on_virtual_time
@@ -335,7 +339,7 @@ async def test_clients_that_are_configured_count_as_up_where_nobody_knows() -> N
         reflector.peers_with(b, is_client=True, is_passive=True)
         a.peers_with(reflector)
         a.announce("10.2.0.0/16")
-        await until(lambda: deferral.report and not deferral.report.untold)
+        await until(lambda: deferral.report and not deferral.report.deferred_routes)
         assert deferral.report is not None
         assert list(deferral.report.awaited) == [b.addr]
         assert not a.peer(reflector).imports.ended_families

@@ -126,7 +126,7 @@ class World:
         return result
 
     async def settle(self) -> None:
-        await until(lambda: not len(self.speaker.jobs))
+        await until(lambda: not len(self.speaker.work_queue))
 
     # -- what can change ----------------------------------------------------------------
 
@@ -237,7 +237,7 @@ def test_nobody_is_asked_for_routes_and_a_plan_is_one_review() -> None:
             await world.settle()
             asked = []
             for peer in world.peers:
-                peer.imports.import_again = lambda **_: asked.append(1)  # type: ignore[method-assign]
+                peer.imports.reimport = lambda **_: asked.append(1)  # type: ignore[method-assign]
             for _ in range(10):
                 world.change_addresses(random)
             world.speaker.shared.set_own_addresses([world.node.addr, "10.1.1.1"])
