@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, settings
 
 from rib.attributes import PlainAttributes
 
-settings.register_profile("dev", max_examples=50, deadline=None)
+settings.register_profile("dev", max_examples=40, deadline=None)
 settings.register_profile(
     "ci",
     max_examples=300,

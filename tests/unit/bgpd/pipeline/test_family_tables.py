@@ -540,6 +540,7 @@ def test_consumers_see_every_change_in_order(peers: Peers) -> None:
     assert left == peers.tables.loc_rib.table
 
 
+@pytest.mark.slow
 def test_on_a_loop_that_turns() -> None:
     """More prefixes than one flush and one slice hold, and a member that is slow."""
 

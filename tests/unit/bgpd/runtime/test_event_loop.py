@@ -48,6 +48,7 @@ def test_garbage_among_many_is_found(wanted: int) -> None:
     assert len(many) > event_loop.YOUNG
 
 
+@pytest.mark.slow
 def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -65,6 +66,7 @@ def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
     assert gc.get_freeze_count() >= frozen
 
 
+@pytest.mark.slow
 def test_what_is_kept_is_looked_at_with_everything(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -108,6 +110,7 @@ def test_what_was_in_use_while_it_was_young_is_looked_at_once_more() -> None:
     )  # it is not looked at again
 
 
+@pytest.mark.slow
 def test_what_one_turn_made_in_masses_is_not_looked_at_in_one_go() -> None:
     event_loop.collect_at_rest()
     many: list[object] = []

@@ -219,6 +219,7 @@ async def test_who_says_nothing_holds_no_one_up() -> None:
         await until(lambda: len(reflector.speaker.peers) == 1)
 
 
+@pytest.mark.slow
 @on_virtual_time
 async def test_a_thousand_connections_of_one_peer_leave_nothing() -> None:
     async with a_reflector_with_a_client() as (rack, reflector, _):

@@ -72,6 +72,7 @@ async def a_session(
     return found
 
 
+@pytest.mark.slow
 @on_virtual_time
 async def test_refreshes_that_are_begun_and_never_ended() -> None:
     async with (
@@ -137,6 +138,7 @@ async def test_a_refresh_before_end_of_rib_does_not_count() -> None:
         await until(lambda: len(node.table(IPV4_UNICAST)) == 3)
 
 
+@pytest.mark.slow
 @on_virtual_time
 async def test_a_peer_of_refused_routes_that_flaps() -> None:
     async with a_lone_node() as (node, who):
@@ -153,6 +155,7 @@ async def test_a_peer_of_refused_routes_that_flaps() -> None:
         assert max(counts) - min(counts) <= 1000  # of many each time
 
 
+@pytest.mark.slow
 @on_virtual_time
 async def test_ever_new_attributes_and_next_hops() -> None:
     async with Rack() as rack:

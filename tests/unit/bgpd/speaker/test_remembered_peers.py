@@ -115,6 +115,7 @@ def test_a_text_without_its_head_is_no_such_text(head) -> None:
     assert decode("\n".join((head, encode_member(ONE))), 0.0) is None
 
 
+@pytest.mark.slow
 def test_no_more_is_read_than_can_be_written() -> None:
     line = encode_member(ONE)
     found = decode("\n".join((encode_head(PLACES), *[line] * (MAX_MEMBERS + 5))), 0.0)
