@@ -182,7 +182,7 @@ def test_an_object_that_cannot_be_planned_with_is_named_and_the_others_take_effe
         assert followed.addresses == {"192.0.2.1", "192.0.2.3"}
         (finding,) = followed.findings
         assert finding.startswith(resource_key("BGPPeer", "b"))
-        assert "ZeroDivisionError: cursed; left out" in finding
+        assert "ZeroDivisionError: cursed; ignored" in finding
         await followed.put(a_peer("b", "192.0.2.2"))
         assert followed.addresses == {"192.0.2.1", "192.0.2.2", "192.0.2.3"}
         assert not followed.findings
