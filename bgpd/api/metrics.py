@@ -118,6 +118,8 @@ class DatastoreFigures:
         applied_revision: Of the newest event that was applied.
         lag_revisions: Revisions known to the source but not applied.
         snapshots: More than one means lost continuity.
+        saved_state_age: Seconds since the state in force was saved; 0 if the datastore
+            itself has supplied it.
     """
 
     kind: str
@@ -125,6 +127,7 @@ class DatastoreFigures:
     applied_revision: int
     lag_revisions: int
     snapshots: int
+    saved_state_age: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -367,6 +370,9 @@ ROWS: Final[tuple[_Row, ...]] = (
     _Row("pybgpd_datastore_lag_revisions", "Datastore revisions seen but not yet "
                                            "applied.", False, (),
          _datastore(lambda store: store.lag_revisions)),
+    _Row("pybgpd_datastore_saved_state_age_seconds", "Age of the saved state that is in "
+                                                     "force until the datastore answers; 0 once it has.",
+         False, (), _datastore(lambda store: store.saved_state_age)),
     _Row("pybgpd_datastore_snapshots", "Full snapshots read from the datastore; "
                                        "every one after the first follows a gap in "
                                        "the watch.", True, (), _datastore(lambda store: store.snapshots)),

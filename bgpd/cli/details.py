@@ -330,4 +330,6 @@ def _datastore(row: Row) -> str:
     shown += f", revision {row['applied_revision']}"
     if row["lag_revisions"]:
         shown += f" ({row['lag_revisions']} not applied yet)"
+    if row["saved_at"]:
+        shown += f", in force: the state saved at {row['saved_at']}"
     return shown + (f", last error: {row['last_error']}" if row["last_error"] else "")

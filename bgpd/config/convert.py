@@ -375,6 +375,8 @@ def _datastore(
         path=datastore.path,
         api_group=datastore.api_group,
         removal_hold=datastore.removal_hold,
+        saved_state=datastore.saved_state,
+        saved_state_max_age=datastore.saved_state_max_age,
     )
 
 

@@ -37,7 +37,7 @@ from bgpd.config.fields import (
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.policies import OriginName, PolicyModel, PrefixItem
-from bgpd.config.settings import REMOVAL_HOLD
+from bgpd.config.settings import REMOVAL_HOLD, SAVED_STATE_MAX_AGE
 
 
 class Node(Section):
@@ -375,6 +375,16 @@ class Datastore(Section):
             "unless `pybgpctl calico confirm` confirms them; 0 holds nothing"
         ),
     ] = REMOVAL_HOLD
+    saved_state: Annotated[
+        str,
+        Field(
+            description="file that keeps the last state of etcd or the Kubernetes API; a "
+            "daemon that starts while the datastore is unavailable uses it; empty keeps none"
+        ),
+    ] = ""
+    saved_state_max_age: Annotated[
+        LongSeconds, Field(description="an older saved state is not used")
+    ] = SAVED_STATE_MAX_AGE
 
 
 class Calico(Section):

@@ -14,6 +14,7 @@ from rib.family import Family
 from rib.nlri import Nlri
 from rib.policy import PolicySpec, PrefixMatch
 
+SAVED_STATE_MAX_AGE: Final = 7 * 86400  # seconds
 REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
 
 
@@ -189,6 +190,8 @@ class DatastoreSettings:
         path: Folder of manifests.
         api_group: Of Calico's objects in Kubernetes: ``v1``, ``v3``, or ``auto``.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
+        saved_state: File that keeps the last state; empty keeps none.
+        saved_state_max_age: Seconds; an older state is not used.
     """
 
     kind: DatastoreKind = DatastoreKind.NONE
@@ -201,6 +204,8 @@ class DatastoreSettings:
     path: str = ""
     api_group: str = "auto"
     removal_hold: int = REMOVAL_HOLD
+    saved_state: str = ""
+    saved_state_max_age: int = SAVED_STATE_MAX_AGE
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,8 @@ class Status:
         last_error: Why it is not connected, or was not last time; empty if never.
         since: When ``is_connected`` last changed, monotonic seconds.
         snapshots: Number of snapshots; more than one means lost continuity.
+        saved_at: When the state in force was saved, seconds of the wall clock; 0 if the
+            source itself has supplied it.
         warnings: What is wrong with the source's content, such as ``nodes.yaml:12: ...``.
     """
 
@@ -45,6 +47,7 @@ class Status:
     last_error: str = ""
     since: float = 0.0
     snapshots: int = 0
+    saved_at: float = 0.0
     warnings: tuple[str, ...] = ()
 
     @property

@@ -37,6 +37,7 @@ from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import KubernetesDatastore, find_access
 from bgpd.datastore.kubernetes.access import SERVICE_ACCOUNT
 from bgpd.datastore.model import DatastoreError, Status
+from bgpd.datastore.saved_state import SavedDatastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
 from bgpd.node.warning_log import WarningLog
 from bgpd.runtime.event_loop import keep_young
@@ -274,14 +275,27 @@ def make_datastore(
     """
     if settings.kind is DatastoreKind.FOLDER:
         return FolderDatastore(settings.path), None
+    store: Datastore
     if settings.kind is DatastoreKind.KUBERNETES:
-        return _kubernetes(
+        store, claimed = _kubernetes(
             settings,
             node,
             kubernetes,
             all_blocks=all_blocks,
             uses_pod_cidrs=uses_pod_cidrs,
         )
+    else:
+        store, claimed = _etcd(settings, node, all_blocks=all_blocks)
+    if settings.saved_state:
+        store = SavedDatastore(
+            store, settings.saved_state, node, settings.saved_state_max_age
+        )
+    return store, claimed
+
+
+def _etcd(
+    settings: DatastoreSettings, node: str, *, all_blocks: bool
+) -> tuple[Datastore, ClaimedBlocks | None]:
     from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
         EtcdDatastore,
         EtcdSettings,

@@ -1,6 +1,7 @@
 """The daemon as metrics and health checks see it."""
 
 import logging
+import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
@@ -155,6 +156,7 @@ class DaemonHealth:
             applied_revision=status.applied_revision,
             lag_revisions=status.lag_revisions,
             snapshots=status.snapshots,
+            saved_state_age=time.time() - status.saved_at if status.saved_at else 0.0,
         )
 
     def liveness(self) -> list[Check]:

@@ -1,6 +1,7 @@
 """``show status`` and ``show groups``: the daemon as a whole, and its update groups."""
 
 import platform
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -128,8 +129,13 @@ def _datastore(view: DaemonView) -> Row:
         "lag_revisions": found.lag_revisions,
         "last_error": found.last_error or None,
         "snapshots": found.snapshots,
+        "saved_at": _utc(found.saved_at) if found.saved_at else None,
         "warnings": list(found.warnings),
     }
+
+
+def _utc(moment: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def _resident_octets() -> int | None:

@@ -222,6 +222,7 @@ def test_status_tells_of_a_datastore_in_trouble():
             "since": "noon",
             "applied_revision": 7,
             "lag_revisions": 2,
+            "saved_at": "yesterday",
             "last_error": "connection refused",
             "warnings": ["node b: no address"],
         },
@@ -234,6 +235,7 @@ def test_status_tells_of_a_datastore_in_trouble():
         "etcd https://e:2379 NOT CONNECTED since noon, revision 7 (2 not applied yet)"
         in page
     )
+    assert "in force: the state saved at yesterday" in page
     assert "last error: connection refused" in page
     assert "node b: no address" in page
     assert "1.5 ms" in page
