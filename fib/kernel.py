@@ -47,6 +47,43 @@ from fib.places import Place
 from fib.routes import Fault, FibCounts, FibRoute, Target
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
+# Theory
+# ------
+# What BGP wants and what the kernel has are two tables, and this module makes the second
+# follow the first. Both change by themselves: BGP in bursts of 100,000 prefixes, the kernel
+# when links fail, addresses go, and other programs write. A daemon that only wrote what it
+# wants would be wrong after the first lost notification. So the rule is level-triggered:
+#
+#       submit, retarget --> RouteTable (wanted)  --write_slice--> kernel
+#                                 ^                                  |
+#                                 +---- audit: compare <--- dump ----+
+#                                              ^
+#       notifications --> KernelEvents --> Schedule: refresh, repair, resync, retry
+#
+# * Waiting changes are a set of prefixes, never a queue of operations: the newest wish of a
+#   prefix is what is written, and a prefix that flaps costs one write.
+# * One task writes and compares. While it compares, nothing is written, so a difference that
+#   it finds is one that somebody else made.
+# * Any failure leads to the same remedy: compare the whole table, write the difference. That is
+#   why the socket may lose notifications, a batch may be half done, and a restart may find
+#   any mixture of old and new.
+#
+# Invariants:
+#
+# * Only routes of our table and protocol number are touched (ADR 0009). What was there at the
+#   start is stale until BGP wants it or `adoption_done` says that nobody will.
+# * A route that the kernel refused does not stop others: it waits in `failed`, with its error, and
+#   is tried again with back-off.
+# * Nothing holds the loop for more than a slice: 1,000 routes are 1 to 3 ms of system call.
+#   What the kernel does slowly whatever the size, such as removing a next-hop object with its
+#   routes, happens in a thread that holds nothing (ADR 0033).
+#
+# Deliberately not here: what a target is in the kernel's terms (`fib.kernel_family`), when
+# which work is due (`fib.kernel_schedule`), which foreign change is repaired (`fib.drift`).
+#
+# Sources: rtnetlink(7); Linux net/ipv4/fib_frontend.c, nexthop.c. BIRD compares by a periodic
+# scan (sysdep/linux/netlink.c); the scan is the audit here, and notifications make it rare.
+
 _log = logging.getLogger("pybgpd.fib")
 
 PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon

@@ -29,6 +29,43 @@ from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
 from fib.routes import Fault, Target, TargetKind
 from fib.target_resolver import TargetResolver
 
+# Theory
+# ------
+# A hundred thousand prefixes lead to a handful of targets. Whatever depends on the target
+# alone is done once for it: names to interface numbers, gateways to links, the message that
+# all its routes share, and a next-hop object. So an `Entry` is the unit, and a prefix
+# only refers to one:
+#
+#       Target ----resolve----> RawHops ----> Image ----> body of the message
+#         |                        |            '-- or the number of a next-hop object
+#         |                        '-- Fault: no usable hop; the entry is blocked
+#         '-- entry(target), made when first wanted, resolved when first written
+#
+# When the way of a target changes, there are three cases, from the cheapest:
+#
+#   1. It has an object that can become the new hops: one message moves all its routes
+#      (`prepare_changed`). The kernel allows that within a family and a kind of next hop.
+#   2. It has no object, or one that cannot become that: a new entry supersedes it, and its routes
+#      are queued to be rewritten. The former entry stays until its last route has left.
+#   3. No hop is left: the entry is blocked, its routes leave the kernel rather than mislead,
+#      and they wait for a link, an address or a foreign route.
+#
+# Invariants:
+#
+# * `_entries` has one entry per target, the current one. `_former` has those that routes in the
+#   kernel still refer to; nothing new is queued for them.
+# * An entry's image is what its routes in the kernel have. If the two would differ, the entry
+#   is superseded first: a route is never counted for hops that it does not have.
+# * What was found in the kernel is `_found`, by image: a wish for the same image adopts it
+#   without a write.
+# * The kernel may refuse next-hop objects (old, or of a kind of hop it does not know). Then
+#   the entry is made plain, and everything works, only slower.
+#
+# Deliberately not here: order and pace (`fib.kernel`), how a gateway is reached
+# (`fib.target_resolver`), the table of wishes (`fib.plan`).
+#
+# Sources: Linux net/ipv4/nexthop.c (replace of a nexthop: same family, group stays group).
+
 _OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
 _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}

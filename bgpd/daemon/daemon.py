@@ -41,6 +41,33 @@ if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's mode
     from bgpd.config.reading import Source
     from bgpd.daemon.cluster import Cluster
 
+# Theory
+# ------
+# A restart must not be noticed: that decides the order in which things start and end.
+#
+#       claim the place    another daemon on the same control socket would fight for port 179
+#       listen, unread     peers that call in the meantime wait in the kernel's queue
+#       datastore          the first snapshot, or the saved state: who we are, our blocks
+#       kernel             our routes of the previous run are adopted, none is removed
+#       deferral           which peers keep our routes, and until when (RFC 4724 4.1)
+#       tables             our own routes, before any session can ask for them
+#       peers              sessions may come up
+#
+# The end is the reverse with one difference: `is_restart` says whether peers and the kernel are
+# to keep what they have. SIGTERM is a restart if graceful restart is on, `shutdown` is an end for good.
+#
+# Invariants:
+#
+# * Before `running` is set there is no speaker, and after it none of its parts is missing.
+# * Settings in force change only in `_apply_reloaded`, by the difference of two settings; a
+#   file that cannot be read changes nothing.
+# * What only a start can change is pending: it is named in warnings until the next start.
+# * Nothing that serves people (metrics, sockets, file watch) can end the daemon or delay its
+#   start: the supervisor tries it again.
+#
+# Deliberately not here: what a change means for sessions (`bgpd.speaker.peer_changes`), for
+# the kernel (`bgpd.kernel`) or for a node (`bgpd.node`). This module only says when.
+
 EXIT_OK: Final = 0
 
 _log = logging.getLogger(__name__)

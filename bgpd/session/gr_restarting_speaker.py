@@ -1,35 +1,6 @@
 """Selection deferral after our own restart, family by family (RFC 4724 4.1). Pure.
 
-    started ---(1)---> TELL ---(2)---> END ---(3)---> SWEEP
-
-    TELL    routes of peers are advertised
-    END     End-of-RIB is sent, the R flag goes
-    SWEEP   the kernel follows the selected routes; adopted routes that no BGP route
-            confirms go
-
-    a peer, in one family              (1) waits      (2) waits      (3) waits
-    ---------------------------------  -------------  -------------  -------------
-    shut down, or without the family   no             no             no
-    has sent End-of-RIB                no             no             no
-    promised one                       yes            yes            yes
-    has itself restarted (R flag)      no             no             yes
-    without graceful restart           until silent   until silent   until silent
-    away, and keeps our routes         for a window   yes            yes
-    away                               for a window   for a window   for a window
-
-A peer with the R flag waits for others itself: were our End-of-RIB to wait for its, both
-would wait for ever. What the kernel has may wait for it. A peer without graceful restart
-may never send an End-of-RIB; a silence after its UPDATEs stands for it.
-
-A peer that had a session with the run before keeps our routes for the restart time that our
-OPEN gave it, and others keep what it told. End-of-RIB waits for it as long: were it sent
-before, those who are back would drop what only that peer can tell again. Who they are, an
-earlier run has written down; all others who are away had nothing from us.
-
-TELL waits for them through a window only, since peers that are back must soon learn what has
-changed. The window starts again with each session that comes up: peers come back together.
-While no peer at all is back there is no window, since nothing would be better than what there
-is: a cap ends the wait, as it does all others.
+The other side, which keeps the routes of a peer that restarts, is ``gr_helper``.
 """
 
 from collections.abc import Collection, Iterable
@@ -41,6 +12,55 @@ from typing import Final, NamedTuple
 
 from bgpd.session.negotiation import Negotiated
 from rib.family import Family
+
+# Theory
+# ------
+# We have restarted. Peers keep the routes that we advertised before, the kernel keeps
+# forwarding by what an earlier run left there, and both wait for us. Each step that we take
+# too soon removes good routes: a peer that receives our End-of-RIB drops what we have not
+# advertised again by then, and a reflector that has heard only half its clients would thus
+# remove the other half from everybody. So each family goes through three steps, and each
+# waits for the peers whose routes it depends on (Selection_Deferral_Timer):
+#
+#       started ---(1)---> TELL ---(2)---> END ---(3)---> SWEEP
+#
+#       TELL    routes of peers are advertised
+#       END     End-of-RIB is sent, the R flag goes
+#       SWEEP   the kernel follows the selected routes; adopted routes that no BGP route
+#               confirms go
+#
+#       a peer, in one family              (1) waits      (2) waits      (3) waits
+#       ---------------------------------  -------------  -------------  -------------
+#       shut down, or without the family   no             no             no
+#       has sent End-of-RIB                no             no             no
+#       promised one                       yes            yes            yes
+#       has itself restarted (R flag)      no             no             yes
+#       without graceful restart           until silent   until silent   until silent
+#       away, and keeps our routes         for a window   yes            yes
+#       away                               for a window   for a window   for a window
+#
+# Why each row is as it is:
+#
+# * A peer with the R flag waits for others itself. Were our End-of-RIB to wait for its, both
+#   would wait for ever (two reflectors of one site after a power failure). The kernel's
+#   routes may wait for it: that costs nothing.
+# * A peer without graceful restart may never send an End-of-RIB. A silence after its
+#   UPDATEs stands for it.
+# * A peer that had a session with the previous run keeps our routes for the restart time that
+#   our OPEN gave it, and other peers keep what it advertised. End-of-RIB waits for it as
+#   long. The previous run has written down who these peers are
+#   (`bgpd.speaker.remembered_peers`); any other peer that is away had nothing from us.
+# * TELL waits for them through a window only: a peer that is back must soon learn what has
+#   changed. The window starts again with each session that comes up, because peers come
+#   back together. While no peer is back there is no window, since nothing that we could
+#   advertise would be better than what peers keep.
+# * A cap ends every wait.
+#
+# Invariants: each step happens once in a family, in this order; caps are never exceeded;
+# without any peer the restart is over as soon as the configuration is known.
+#
+# Deliberately not here: the clock and the peers. `look` receives a sight of each peer and
+# the time; `bgpd.speaker.selection_deferral` makes the sights and carries the steps out.
 
 WINDOW: Final = 10.0
 """Seconds without a new session. Calico's BIRD tries again every 5, as ours do."""

@@ -41,6 +41,39 @@ from rib.path import Source, SourceKind
 _log = logging.getLogger(__name__)
 
 
+# Theory
+# ------
+# A neighbour is more than its session: it is configured before there is one, and its routes
+# may outlive it. So this object stands from the configuration's line to its removal, and
+# sessions come and go beneath it:
+#
+#       PeerSettings --> Peer --owns--> PeerDriver --> PeerSession (RFC 4271 8)
+#                         |  ^             |
+#                         |  '--- events --'   Established, SessionDown, UPDATEs, refreshes
+#                         +--> PeerImports     Adj-RIB-In, stale routes, refreshes received
+#                         +--> PeerExports     update groups, what is withheld
+#                         +--> PrefixLimits
+#
+# What makes it hard is that three parties may want an end at the same time: the peer
+# (NOTIFICATION, a lost connection), we (a limit, a changed setting, an operator) and time (hold
+# timer). The session decides that race (`bgpd.session`); here arrives exactly one
+# `SessionDown`, which says whether routes stay.
+#
+# Invariants:
+#
+# * `negotiated` is set exactly while a session is established; what depends on a session
+#   (tables, groups, capabilities) begins and ends with it.
+# * One `Source` per family: the families of a peer become stale at different times, and a
+#   decision names its source (`rib.path`).
+# * Every change of the tables that a peer causes goes through PeerImports, so that limits,
+#   staleness and what others are advertised see the same changes.
+# * A peer that is removed refers to nobody who refers to it (`let_go`): with tables of
+#   millions, a reference cycle would wait long for the collector.
+#
+# Deliberately not here: which peers exist (`bgpd.speaker.neighbours`, `peer_changes`), sockets
+# (`bgpd.net`), how routes are selected and packed.
+
+
 class PeerOwner(Protocol):
     """The owner of all peers, which hears from one what concerns others (``Neighbours``)."""
 
