@@ -32,6 +32,48 @@ from rib.nlri import Nlri
 from rib.path import Path, Source
 from rib.path_set import Entry, best_of, eligible_of
 
+# Theory
+# ------
+# A reflector tells a thousand clients the same thing. The work that matters is therefore
+# done once per change and group, and per client only what is cheap: a write of octets that
+# exist already.
+#
+#       changes (old entry, new entry, prefixes)
+#          |   what today's Export makes of the new, and of the old: announce, withdraw, nothing
+#          v
+#       Batch: prefixes by outgoing form, those of each member side by side
+#          |   packed
+#          v
+#       octets of the group  [ .... | member A's own | .... | member B's own | .... ]
+#                             A receives all but its own span, B all but its own
+#
+# The old entry matters because there is no Adj-RIB-Out to ask what a member holds: it holds
+# what the export made of the old entry. Three things can break that sentence, and each has
+# its remedy:
+#
+# * A member was slow, so it was not sent some changes. It remembers the entry that it knows
+#   of each (`reflector.member_fsm`).
+# * The export changed. `_advertised_by` remembers for each prefix not sent again yet by which
+#   export members know it; the newest export is used for what is sent.
+# * What made the old form is not known any more (a session's identity changed). Then
+#   `_UnknownExport` stands for it: announce or withdraw in any case.
+#
+# Invariants:
+#
+# * After a flush each member that is not slow holds exactly what today's export makes of
+#   Loc-RIB, without its own routes. The property in tests/property joins, blocks, refreshes
+#   and leaves in any order and decodes what was sent.
+# * A member is never sent its own route; where its own route replaces one that it held, it
+#   alone gets a withdrawal.
+# * Order within a prefix is kept: what waits for a slow member is the newest only.
+# * The memory of a group does not depend on how many members it has, but for the slow ones.
+#
+# Deliberately not here: when flushes happen (`bgpd.pipeline.flush_scheduler`), sockets, and which
+# session belongs to which group (`bgpd.pipeline.membership`).
+#
+# Sources: RFC 4271 9.1.3 and 9.2, RFC 4456 8; update groups are IOS's and FRR's term
+# (bgpd/bgp_updgrp.c), where each subgroup keeps an Adj-RIB-Out.
+
 PackAnnounce = Callable[[Family, bytes, bytes, Sequence[bytes], int], bytes]
 PackWithdraw = Callable[[Family, Sequence[bytes], int], bytes]
 PackBlocks = Callable[
