@@ -59,4 +59,4 @@ def test_a_daemon_without_memory_ends_and_says_so(tmp_path: Path) -> None:
         run_on(asyncio.new_event_loop, scenario())
         assert daemon.ended(60) == EXIT_EXHAUSTED
         assert "out of memory" in daemon.log()
-        assert "given up" not in daemon.log()
+        assert "closing a connection" not in daemon.log()

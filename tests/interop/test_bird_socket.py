@@ -388,7 +388,7 @@ def test_a_line_without_end_is_refused() -> None:
             reader, writer = await asyncio.open_unix_connection(world.path)
             writer.write(b"x" * 5000)
             rest = await asyncio.wait_for(reader.read(), 10)
-            assert b"9001 a request has 1024 octets at most" in rest
+            assert b"9001 a request can have at most 1024 octets" in rest
             writer.close()
             await writer.wait_closed()
 

@@ -39,7 +39,7 @@ def test_a_kept_lab_is_listed_until_it_is_taken_down():
         assert len(namespaces(lab_id)) == 9
     finally:
         down = call("down", lab_id)
-    assert down.stdout == f"{lab_id} is gone\n"
+    assert down.stdout == f"removed {lab_id}\n"
     assert lab_id not in call("list").stdout
     assert eventually(lambda: not namespaces(lab_id))
 
@@ -66,4 +66,4 @@ def test_what_is_wrong_is_told_without_a_traceback(tmp_path):
     assert f"pybgpd: {bad}:1: nodes.a" in up.stderr
     assert "Traceback" not in up.stderr
     down = call("down", "none")
-    assert (down.returncode, down.stderr) == (1, "pybgpd: there is no lab none\n")
+    assert (down.returncode, down.stderr) == (1, "pybgpd: no lab none\n")
