@@ -304,9 +304,9 @@ RESETS: Final = (
     ),
     Reset(
         "bgpd/speaker/prefix_limits.py",
-        1,
-        "more prefixes than the configuration allows",
-        "6/1",
+        2,
+        "more prefixes than the configuration allows, from the peer or towards it",
+        "6/1; 6/4 for those towards it",
         "any router behind the peer; the operator chose this",
         "4486 4; the configuration",
     ),
