@@ -368,11 +368,14 @@ PORT = 17926
 
 def a_daemon(folder: Path, api: KubeApi, network: str, number: int) -> Daemon:
     folder = folder / f"n{number}"
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     content = {
         "node": {"name": f"n{number}"},
         "bgp": {"listen": {"addresses": [f"{network}.{number}"]}},
-        "datastore": {"type": "kubernetes"},
+        "datastore": {
+            "type": "kubernetes",
+            "saved_state": str(folder / "lib" / "datastore.json"),
+        },
         "kubernetes": {
             "kubeconfig": str(api.kubeconfig(DAEMON)),
             "endpoint_status": "",
@@ -423,3 +426,49 @@ async def test_two_nodes_of_a_cluster_learn_each_others_blocks(
         await in_thread(scenario)
     finally:
         await in_thread(server.delete, *objects[:-1])
+
+
+async def test_nodes_that_start_while_the_api_is_away_have_their_blocks_and_peers(
+    own_server: KubeApi, tmp_path: Path
+) -> None:
+    api, network = own_server, own_network()
+    objects = (
+        *(kubernetes_node(a_node(f"n{n}", f"{network}.{n}")) for n in (1, 2)),
+        resource("BGPConfiguration", "default", listenPort=PORT),
+        affinity("n1", "10.244.1.0/26"),
+        affinity("n2", "10.244.2.0/26"),
+    )
+
+    def are_joined(one: Daemon, two: Daemon) -> None:
+        one.until(lambda: "10.244.2.0/26" in one.prefixes(), 60)
+        two.until(lambda: "10.244.1.0/26" in two.prefixes(), 60)
+
+    def scenario() -> None:
+        api.make_kinds(GROUP_V1)
+        api.apply(*objects)
+        with (
+            a_daemon(tmp_path, api, network, 1) as one,
+            a_daemon(tmp_path, api, network, 2) as two,
+        ):
+            are_joined(one, two)
+            for number in (1, 2):
+                file = tmp_path / f"n{number}" / "lib" / "datastore.json"
+                one.until(file.exists, 60)
+        for name in ("api", "etcd"):
+            api.stop(name, signal.SIGKILL)
+        with (
+            a_daemon(tmp_path, api, network, 1) as one,
+            a_daemon(tmp_path, api, network, 2) as two,
+        ):
+            are_joined(one, two)
+            (status,) = one.ask("show-status")
+            assert status["datastore"]["saved_at"]
+            api.start_etcd()
+            api.start()
+            api.apply(affinity("n2", "10.244.9.0/26"))
+            one.until(lambda: "10.244.9.0/26" in one.prefixes(), 60)
+            (status,) = one.ask("show-status")
+            assert not status["datastore"]["saved_at"]
+            assert "10.244.2.0/26" in one.prefixes()
+
+    await in_thread(scenario)
