@@ -251,6 +251,7 @@ class TestLists:
         with pytest.raises(ApiError, match="what came"):
             decode()
 
+    @pytest.mark.slow
     def test_an_object_that_never_ends_is_given_up(self) -> None:
         decoder = ListDecoder()
         decoder.feed(b'{"items": [{"a": "')
