@@ -62,8 +62,8 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 #
 # * Waiting changes are a set of prefixes, never a queue of operations: the newest wish of a
 #   prefix is what is written, and a prefix that flaps costs one write.
-# * One task writes and compares. While it compares, nothing is written, so a difference that
-#   it finds is one that somebody else made.
+# * One task writes and compares. While it compares, nothing is written, so any difference that
+#   it finds is the work of another program.
 # * Any failure leads to the same remedy: compare the whole table, write the difference. That is
 #   why the socket may lose notifications, a batch may be half done, and a restart may find
 #   any mixture of old and new.
@@ -71,7 +71,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 # Invariants:
 #
 # * Only routes of our table and protocol number are touched (ADR 0009). What was there at the
-#   start is stale until BGP wants it or `adoption_done` says that nobody will.
+#   start is stale until BGP wants it or `adoption_done` says that it never will.
 # * A route that the kernel refused does not stop others: it waits in `failed`, with its error, and
 #   is tried again with back-off.
 # * Nothing holds the loop for more than a slice: 1,000 routes are 1 to 3 ms of system call.

@@ -67,7 +67,7 @@ _log = logging.getLogger(__name__)
 #   decision names its source (`rib.path`).
 # * Every change of the tables that a peer causes goes through PeerImports, so that limits,
 #   staleness and what others are advertised see the same changes.
-# * A peer that is removed refers to nobody who refers to it (`let_go`): with tables of
+# * A removed peer drops all references to objects that refer to it (`let_go`): with tables of
 #   millions, a reference cycle would wait long for the collector.
 #
 # Deliberately not here: which peers exist (`bgpd.speaker.neighbours`, `peer_changes`), sockets
