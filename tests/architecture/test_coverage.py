@@ -20,6 +20,8 @@ SUITES: Final = (
     "tests/property/test_short_ways.py",
     "tests/property/test_loc_rib.py",
     "tests/property/test_session.py",
+    "tests/property/test_ranges.py",
+    "tests/conformance/test_scoped_attributes.py",
     "tests/conformance/rfc4456",
 )
 

@@ -136,11 +136,14 @@ def test_the_end_waits_for_nobody_for_long(pipe) -> None:
 
 
 def test_one_thread_writes_and_begins_with_the_first_line(pipe) -> None:
-    before = threading.active_count()
+    def writers() -> set[threading.Thread]:
+        return {each for each in threading.enumerate() if each.name == "log"}
+
+    before = writers()
     made = a_writer(pipe[1])
-    assert threading.active_count() == before
+    assert writers() == before
     made.put(b"a\n")
     made.put(b"b\n")
-    assert threading.active_count() == before + 1
+    assert len(writers() - before) == 1
     read_all(pipe[0], made)
     made.close()

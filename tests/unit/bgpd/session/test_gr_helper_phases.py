@@ -253,6 +253,17 @@ def test_a_family_that_is_forgotten_is_waited_for_no_more(kept) -> None:
     assert kept.at(500) == {1}
 
 
+def test_a_stall_in_the_first_phase_puts_off_its_end_and_its_bound(kept) -> None:
+    kept.lose()
+    assert V4 in kept.helper
+    assert list(kept.helper) == [V4]
+    kept.go(10)
+    kept.helper.resume(15)
+    assert kept.at(RESTART + 14) == {1}
+    assert not kept.marked
+    assert kept.at(RESTART + 16) == kept.marked == {1}
+
+
 class Model:
     """The same second by second: each route has its own clock."""
 
