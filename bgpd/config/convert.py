@@ -8,7 +8,8 @@ from bgpd.config import model as written
 from bgpd.config import policies
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, Option, neighbours, written_options
-from bgpd.config.peers import FIELD_OF_KEY, FamilyOptions, Peer, PeerRange
+from bgpd.config.key_names import FIELD_OF_KEY
+from bgpd.config.peers import FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
     BirdSettings,
     CalicoSettings,

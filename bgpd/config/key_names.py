@@ -12,7 +12,32 @@ from enum import Enum
 from types import MappingProxyType
 from typing import Final
 
-from bgpd.config.peers import FIELD_OF_KEY
+FIELD_OF_KEY: Final = MappingProxyType(
+    {
+        "as": "remote_as",
+        "address": "remote_addr",
+        "local_address": "local_addr",
+        "passive": "is_passive",
+        "client": "is_client",
+        "dual_as": "other_as",
+        "as_override": "overrides_as",
+        "default_originate": "originates_default",
+        "default_originate_when": "default_when",
+        "default_originate_policy": "default_policy",
+        "replace_private_as": "replaces_private_as",
+        "graceful_restart": "has_graceful_restart",
+        "extended_message": "has_extended_message",
+        "extended_next_hop": "has_extended_next_hop",
+        "role_strict": "is_role_strict",
+        "allow_as_set": "allows_as_set",
+        "enforce_first_as": "enforces_first_as",
+        "same_domain": "is_same_domain",
+        "discard_attributes": "discarded_attributes",
+        "withdraw_attributes": "withdrawn_attributes",
+        "disable_capabilities": "disabled_capabilities",
+    }
+)
+"""Keys in the imperative, and the settings, which read as claims, that they set."""
 
 _OPTION_OF_FIELD: Final = MappingProxyType(
     {field: key for key, field in FIELD_OF_KEY.items()}

@@ -2,11 +2,10 @@
 
 An option that is not written is inherited: a peer or range takes it from its group, that
 from ``bgp.defaults``, and that from ``bgpd.session.settings.PeerSettings``. The names of
-keys and of fields there are the same but for ``FIELD_OF_KEY``.
+keys and of fields there are the same but for ``key_names.FIELD_OF_KEY``.
 """
 
-from types import MappingProxyType
-from typing import Annotated, Final, Literal
+from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
@@ -43,34 +42,6 @@ NextHop = Literal[
     "keep-external",
     "keep-internal",
 ]
-
-FIELD_OF_KEY: Final = MappingProxyType(
-    {
-        "as": "remote_as",
-        "address": "remote_addr",
-        "local_address": "local_addr",
-        "passive": "is_passive",
-        "client": "is_client",
-        "dual_as": "other_as",
-        "as_override": "overrides_as",
-        "default_originate": "originates_default",
-        "default_originate_when": "default_when",
-        "default_originate_policy": "default_policy",
-        "replace_private_as": "replaces_private_as",
-        "graceful_restart": "has_graceful_restart",
-        "extended_message": "has_extended_message",
-        "extended_next_hop": "has_extended_next_hop",
-        "role_strict": "is_role_strict",
-        "allow_as_set": "allows_as_set",
-        "enforce_first_as": "enforces_first_as",
-        "same_domain": "is_same_domain",
-        "discard_attributes": "discarded_attributes",
-        "withdraw_attributes": "withdrawn_attributes",
-        "disable_capabilities": "disabled_capabilities",
-    }
-)
-"""Keys in the imperative, and the settings, which read as claims, that they set."""
-
 
 _LimitAction = Literal["warn", "block", "restart", "disable"]
 

@@ -18,7 +18,6 @@ from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.config_reload import ConfigReload, SettingsInForce, capped
 from bgpd.daemon.errors import MisconfigurationError, StartError
-from bgpd.daemon.file_watch import FileWatch
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.startup_claim import StartupClaim, claim_startup
@@ -179,6 +178,10 @@ class Daemon:
         running.speaker.listener.open()  # from here on it is known who is a peer
         running.deferral.peers_are_known()
         if self.reloading.files:
+            from bgpd.daemon.file_watch import (  # noqa: PLC0415  # the datastores come with it
+                FileWatch,
+            )
+
             watch = FileWatch(lambda: self.reloading.files, self.reloading.reload)
             self._supervisor.keep(
                 "file watch", watch.follow, meanwhile="SIGHUP reloads the configuration"

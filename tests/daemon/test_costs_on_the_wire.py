@@ -18,8 +18,8 @@ import uvloop
 from bgpd.config.convert import to_settings
 from bgpd.config.diff import Step, StepKind, diff, field_cost
 from bgpd.config.document import parse_document
+from bgpd.config.key_names import FIELD_OF_KEY
 from bgpd.config.peers import (
-    FIELD_OF_KEY,
     FamilyOptions,
     Peer,
     PeerRange,

@@ -10,7 +10,7 @@ from bgpd.config.base import Section
 from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
-from bgpd.config.key_names import key_of
+from bgpd.config.key_names import FIELD_OF_KEY, key_of
 from bgpd.config.model import (
     Bgp,
     Bird,
@@ -33,7 +33,6 @@ from bgpd.config.model import (
     Routes,
 )
 from bgpd.config.peers import (
-    FIELD_OF_KEY,
     FamilyOptions,
     Peer,
     PeerRange,

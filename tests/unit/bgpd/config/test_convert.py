@@ -4,8 +4,9 @@ import pytest
 
 from bgpd.config.convert import hashed_router_id, to_settings
 from bgpd.config.document import parse_document
+from bgpd.config.key_names import FIELD_OF_KEY
 from bgpd.config.model import DaemonConfig
-from bgpd.config.peers import FIELD_OF_KEY, PeerGroup
+from bgpd.config.peers import PeerGroup
 from bgpd.config.schema import keys_of
 from bgpd.config.settings import (
     DaemonSettings,
