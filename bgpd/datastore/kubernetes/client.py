@@ -84,13 +84,30 @@ class ApiClient:
         Raises:
             ApiError: The answer is none.
         """
-        async with self._http.stream("GET", path) as response:
-            octets = await _body(response, ANSWER.octets)
-            if response.status_code != 200:
-                raise _refusal(response, octets or b"")
+        octets = await self._ask(path, {}, {})
         if octets is None:
             raise ApiError(f"the answer has over {ANSWER.octets} octets")
         return _read(octets)
+
+    async def _ask(
+        self,
+        path: str,
+        params: Mapping[str, str],
+        headers: Mapping[str, str],
+        most: int = ANSWER.octets,
+    ) -> bytes | None:
+        """Return an answer's octets; ``None`` if there are more than ``most``.
+
+        Raises:
+            ApiError: The API refuses.
+        """
+        async with self._http.stream(
+            "GET", path, params=params, headers=headers
+        ) as response:
+            octets = await _body(response, most)
+            if response.status_code != 200:
+                raise _refusal(response, octets or b"")
+        return octets
 
     async def knows(self, query: Query, version: str) -> bool:
         """Return whether the server has got as far as a version; costs it one object.
@@ -100,10 +117,7 @@ class ApiClient:
         """
         params = {**query.selectors, "limit": "1", **_not_older_than(version)}
         try:
-            async with self._http.stream("GET", query.path, params=params) as response:
-                octets = await _body(response, ANSWER.octets)
-                if response.status_code != 200:
-                    raise _refusal(response, octets or b"")
+            await self._ask(query.path, params, {})
         except ApiError as error:
             if error.is_too_new:
                 return False
@@ -148,18 +162,11 @@ class ApiClient:
         Raises:
             ApiError: The answer is none, or one object is larger than is taken.
         """
-        path = query.path
-        params = {**query.selectors, "limit": str(CHUNK)}
-        count = CHUNK
+        params, count = query.selectors, CHUNK
         while True:
             params["limit"] = str(count)
             most = ANSWER.octets if count == 1 else ANSWER_OCTETS
-            async with self._http.stream(
-                "GET", path, params=params, headers=query.list_headers
-            ) as response:
-                octets = await _body(response, most)
-                if response.status_code != 200:
-                    raise _refusal(response, octets or b"")
+            octets = await self._ask(query.path, params, query.list_headers, most)
             if octets is None:
                 if count == 1:
                     raise ApiError(f"an object has more than {most} octets")
