@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from bgpd.config.diff import pending
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
+from bgpd.texts.moments import utc
 from bgpd.worker import Worker, WorkerError
 
 if TYPE_CHECKING:  # a reflector without a file must not load the file's models
@@ -177,11 +178,6 @@ class ConfigReload:
             task.cancel()
         await asyncio.gather(*self._asked, return_exceptions=True)
         await self._worker.close()
-
-
-def utc(seconds: float) -> str:
-    """Return a moment of the wall clock as RFC 3339 has it."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
 
 def capped(lines: list[str]) -> list[str]:

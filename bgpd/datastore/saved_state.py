@@ -19,6 +19,7 @@ from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.datastore.model import Datastore, Status
 from bgpd.texts.files import read_octets
 from bgpd.texts.limits import TextError
+from bgpd.texts.moments import utc
 from bgpd.texts.state_files import make_folder, write_file
 from bgpd.worker.turns import in_turns
 
@@ -191,8 +192,7 @@ class SavedDatastore:
         return replace(status, warnings=warnings, saved_at=self._saved_at)
 
     def _what_is_in_force(self) -> str:
-        moment = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(self._saved_at))
-        return f"the state saved at {moment} is in force: no answer since the start"
+        return f"the state saved at {utc(self._saved_at)} is in force: no answer since the start"
 
     def describe(self, key: str, field: str = "") -> str:
         """Return where a value stands, for people."""

@@ -13,6 +13,7 @@ from bgpd.session.settings import PeerSettings
 from bgpd.show.daemon_state import ClusterState, KernelState, ProcessState
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
+from bgpd.texts.moments import utc
 from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import Link
 from fib.next_hop_watch import NextHopState
@@ -137,7 +138,7 @@ class DaemonView:
     def wall_time(self, at: float) -> str:
         """Return a moment of the loop's clock in UTC, as ISO 8601."""
         moment = time.time() - (self.now - at)
-        return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
+        return utc(moment)
 
 
 def find_peer(speaker: Speaker, name: str) -> Peer:

@@ -1,7 +1,6 @@
 """``show status`` and ``show groups``: the daemon as a whole, and its update groups."""
 
 import platform
-import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -20,6 +19,7 @@ from bgpd.show.state import (
 )
 from bgpd.speaker.export_context import next_hop_mode
 from bgpd.speaker.speaker import Speaker
+from bgpd.texts.moments import utc
 from reflector.group import UpdateGroup
 from reflector.member_fsm import Member
 from rib.attributes.text import format_next_hop
@@ -129,13 +129,9 @@ def _datastore(view: DaemonView) -> Row:
         "lag_revisions": found.lag_revisions,
         "last_error": found.last_error or None,
         "snapshots": found.snapshots,
-        "saved_at": _utc(found.saved_at) if found.saved_at else None,
+        "saved_at": utc(found.saved_at) if found.saved_at else None,
         "warnings": list(found.warnings),
     }
-
-
-def _utc(moment: float) -> str:
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(moment))
 
 
 def _resident_octets() -> int | None:
