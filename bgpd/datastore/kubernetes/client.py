@@ -72,10 +72,6 @@ class ApiClient:
 
     async def __aexit__(self, *_: object) -> None:
         """Close all connections."""
-        await self.close()
-
-    async def close(self) -> None:
-        """Close all connections."""
         await self._http.aclose()
 
     async def get(self, path: str) -> Object:

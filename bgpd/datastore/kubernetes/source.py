@@ -15,7 +15,7 @@ import random
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
 from collections.abc import Collection as SizedIterable
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from contextlib import aclosing, contextmanager
 from dataclasses import replace
 from typing import Any, Final
 
@@ -84,7 +84,6 @@ class KubernetesDatastore:
         self._revision = 0
         self._following: _Following | None = None
         self._coming: _Following | None = None  # until all of it is listed
-        self._client = _SharedClient(access)
 
     @property
     def status(self) -> Status:
@@ -141,7 +140,6 @@ class KubernetesDatastore:
             for each in (self._following, self._coming):
                 if each is not None:
                     await each.close()
-            await self._client.close()
 
     # -- read beside what is followed (``bgpd.datastore.claimed.Reader``) ----------------
 
@@ -153,7 +151,7 @@ class KubernetesDatastore:
         """
         found: dict[str, bytes] = {}
         with _datastore_errors():
-            async with self._client.connect() as api:
+            async with self._access.connect() as api:
                 for key in keys:
                     cidr = split_assignment_key(key)
                     if cidr is None:
@@ -179,7 +177,7 @@ class KubernetesDatastore:
         items = Items()
         with _datastore_errors():
             async with (
-                self._client.connect() as api,
+                self._access.connect() as api,
                 aclosing(api.cached(query, "0")) as pieces,
             ):
                 async for piece in pieces:
@@ -190,7 +188,7 @@ class KubernetesDatastore:
 
     def _begin(self, group: str) -> "_Following":
         items = Items(uses_pod_cidrs=self._uses_pod_cidrs)
-        following = _Following(self._queries(group), items, self._client, self._note)
+        following = _Following(self._queries(group), items, self._access, self._note)
         if self._following is None:
             self._following = following  # its failures are what there is to tell
         return following
@@ -238,7 +236,7 @@ class KubernetesDatastore:
         while True:
             soon = self._group is None
             try:
-                async with self._client.connect() as api:
+                async with self._access.connect() as api:
                     groups = groups_of(await api.get("apis"))
                     readiness = Readiness()
                     if len(groups) > 1:
@@ -262,56 +260,6 @@ class KubernetesDatastore:
 
     def _set(self, **values: object) -> None:
         self._status = replace(self._status, **values)  # type: ignore[arg-type]
-
-
-class _SharedClient:
-    """One client for all collections, opened again after a failure.
-
-    The credentials are read again then, so tokens and certificates may be replaced at any
-    time. A client that failed is closed when the last that uses it has let go.
-    """
-
-    def __init__(self, access: Access) -> None:
-        self._access = access
-        self._api: ApiClient | None = None
-        self._users: dict[ApiClient, int] = {}
-
-    @asynccontextmanager
-    async def connect(self) -> AsyncIterator[ApiClient]:
-        """Use the client until something fails.
-
-        Raises:
-            DatastoreError: The credentials cannot be used.
-        """
-        if self._api is None:
-            self._api = self._access.connect()
-        api = self._api
-        self._users[api] = self._users.get(api, 0) + 1
-        try:
-            yield api
-        except ApiError as error:
-            if error.code in (0, 401):  # else the server has spoken, and it is sound
-                self._give_up(api)
-            raise
-        except BaseException:
-            self._give_up(api)
-            raise
-        finally:
-            self._users[api] -= 1
-            if not self._users[api]:
-                del self._users[api]
-                if api is not self._api:
-                    await api.close()
-
-    def _give_up(self, api: ApiClient) -> None:
-        if self._api is api:
-            self._api = None
-
-    async def close(self) -> None:
-        """Close the client once no collection uses it."""
-        api, self._api = self._api, None
-        if api is not None and api not in self._users:
-            await api.close()
 
 
 class _Receiver:
@@ -347,7 +295,7 @@ class _Following:
     Args:
         queries: Which.
         items: Takes what they have.
-        client: For all of them.
+        access: Credentials.
         note: Takes failures, for people.
     """
 
@@ -355,7 +303,7 @@ class _Following:
         self,
         queries: list[Query],
         items: Items,
-        client: _SharedClient,
+        access: Access,
         note: Callable[[str], None],
     ) -> None:
         self.items = items
@@ -364,7 +312,7 @@ class _Following:
         self._collections = [
             Collection(
                 query,
-                client.connect,
+                access.connect,
                 _Receiver(
                     self, str(index), lingers=query.label_selector == _UNLABELLED
                 ),

@@ -245,9 +245,8 @@ async def test_what_is_given_beside_the_credentials_counts(tmp_path: Path) -> No
         )
         access = find_access(given, {})
         assert access is not None
-        client = access.connect()
-        assert (await client.get("api/v1/services"))["items"]
-        await client.close()
+        async with access.connect() as client:
+            assert (await client.get("api/v1/services"))["items"]
 
 
 @on_both_loops
