@@ -9,7 +9,7 @@ from fib.repairs import Prefix, Repairs
 from rib.family import Family
 from rib.nlri import format_prefix
 
-_log = logging.getLogger("pybgpd.fib")
+_log = logging.getLogger(__name__)
 
 
 class Drift:

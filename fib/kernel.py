@@ -84,7 +84,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 # Sources: rtnetlink(7); Linux net/ipv4/fib_frontend.c, nexthop.c. BIRD compares by a periodic
 # scan (sysdep/linux/netlink.c); the scan is the audit here, and notifications make it rare.
 
-_log = logging.getLogger("pybgpd.fib")
+_log = logging.getLogger(__name__)
 
 PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon
 SLICE: Final = 1000  # routes per send: about 50 KB, 1 to 3 ms in the kernel

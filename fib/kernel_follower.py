@@ -37,7 +37,7 @@ from fib.netlink.socket_filter import ignore_routes_of
 from fib.netlink.sockets import RECEIVE_BUFFER, EventSocket, dump, dump_small
 from rib.family import AFI_IPV4, AFI_IPV6
 
-_log = logging.getLogger("pybgpd.fib")
+_log = logging.getLogger(__name__)
 
 _AUDIT_INTERVAL: Final = 300.0  # seconds
 _RELOAD_PAUSE: Final = 0.1  # seconds between lost notifications and a new dump

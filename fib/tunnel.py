@@ -43,7 +43,7 @@ _IFADDR: Final = Struct("=BBBBI")  # family, prefix length, flags, scope, ifinde
 _IFLA_LINKINFO, _IFLA_INFO_KIND = 18, 1
 _NO_SUCH_DEVICE: Final = frozenset({errno.EOPNOTSUPP, errno.ENODEV, errno.EINVAL})
 
-_log = logging.getLogger("pybgpd.fib")
+_log = logging.getLogger(__name__)
 
 
 class Tunnel:

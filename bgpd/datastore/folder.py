@@ -40,7 +40,7 @@ MAX_LINES: Final = 50  # logged of one change
 _COMPARED: Final = 512  # entries between yield points
 _STILL_ATTEMPTS: Final = 20  # a folder that never rests is read anyway
 
-_LOG: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class FolderDatastore:
@@ -136,9 +136,9 @@ class FolderDatastore:
         known = set(self._status.warnings)
         new = [text for text in merged.warnings if text not in known]
         for text in new[:MAX_LINES]:
-            _LOG.warning("%s/%s", self._root, text)
+            _log.warning("%s/%s", self._root, text)
         if len(new) > MAX_LINES:
-            _LOG.warning("%s: and %d more problems", self._root, len(new) - MAX_LINES)
+            _log.warning("%s: and %d more problems", self._root, len(new) - MAX_LINES)
         self._status = replace(self._status, warnings=tuple(merged.warnings))
         self._places = merged.places
         return merged.items
@@ -170,7 +170,7 @@ class FolderDatastore:
             since=time.monotonic(),
         )
         if error:
-            _LOG.warning("datastore folder: %s; keeping what was read before", error)
+            _log.warning("datastore folder: %s; keeping what was read before", error)
 
 
 def _difference(

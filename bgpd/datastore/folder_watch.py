@@ -16,7 +16,7 @@ from bgpd.datastore.inotify import Inotify
 
 RETRY_INTERVAL: Final = 60.0  # seconds of polling until inotify is tried again
 
-_LOG: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class FolderWatch:
@@ -103,7 +103,7 @@ class FolderWatch:
             self._retry_at = now + RETRY_INTERVAL
             self._inotify = self._make()
             if self.fault:
-                _LOG.info("%s: inotify works again", self._name)
+                _log.info("%s: inotify works again", self._name)
             self.fault = ""
         return self._inotify
 
@@ -111,7 +111,7 @@ class FolderWatch:
         self.close()
         text = str(error) or type(error).__name__
         if not self.fault:
-            _LOG.warning(
+            _log.warning(
                 "%s: read every %g s, since inotify is unavailable: %s",
                 self._name,
                 self._poll,

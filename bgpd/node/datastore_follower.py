@@ -105,7 +105,7 @@ class DatastoreFollower:
         self._has_delivered = False
         self._applied_revision = 0
         self._own_warnings: frozenset[ObjectWarning] = frozenset()
-        self._log = WarningLog(self.datastore.describe)
+        self._warning_log = WarningLog(self.datastore.describe)
         self._turn = asyncio.Lock()  # one plan at a time
         self._has_side_news = False
         self._side_task: asyncio.Task[None] | None = None
@@ -152,7 +152,7 @@ class DatastoreFollower:
                     # While events keep coming, half of the time is left to others.
                     await asyncio.sleep(min(time() - started, MOST_REST))
         finally:
-            self._log.close()
+            self._warning_log.close()
             if self._side_task is not None:
                 self._side_task.cancel()
 
@@ -173,7 +173,7 @@ class DatastoreFollower:
         if is_ours or not self._has_delivered:
             self._has_delivered = True
             await self._plan()
-        self._log.follow(self._findings())
+        self._warning_log.follow(self._findings())
 
     def _side_changed(self) -> None:
         self._has_side_news = True
@@ -190,7 +190,7 @@ class DatastoreFollower:
             with self._border.around("what Secrets, Services and workloads say"):
                 if self._side_inputs() != self._side:
                     await self._plan()
-                self._log.follow(self._findings())
+                self._warning_log.follow(self._findings())
         await asyncio.sleep(min(time() - started, MOST_REST))
         self._side_task = None
         if self._has_side_news:

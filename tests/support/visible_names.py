@@ -38,7 +38,7 @@ _NOT_SHOWN: Final = {
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.
 _FOREIGN: Final = ("bgpd/show/bird/", "bgpd/lab/", "bgpd/cli/bird", "bgpd/cli/lab")
-_LOGGERS: Final = frozenset({"_log", "_LOG", "log"})
+_LOGGERS: Final = frozenset({"_log"})
 _LEVELS: Final = frozenset(
     {"debug", "info", "warning", "error", "exception", "critical"}
 )

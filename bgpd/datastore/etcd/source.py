@@ -40,7 +40,7 @@ FIRST_DELAY: Final = 0.1  # seconds; once every endpoint has failed
 MAX_DELAY: Final = 5.0
 STABLE_AFTER: Final = 5.0  # seconds a session must last to count as a success
 
-_LOG: Final = logging.getLogger(__name__)
+_log = logging.getLogger(__name__)
 
 
 class EtcdDatastore:
@@ -234,13 +234,13 @@ class EtcdDatastore:
             self._set(server_revision=revision)
 
     def _connected(self, endpoint: str) -> None:
-        _LOG.info("etcd %s: watching", endpoint)
+        _log.info("etcd %s: watching", endpoint)
         self._set(source=endpoint, is_connected=True, since=time.monotonic())
 
     def _disconnected(self, endpoint: str, error: DatastoreError) -> None:
         text = f"{endpoint}: {error}"
         if self._status.is_connected:
-            _LOG.warning("etcd %s; keeping what was read before", text)
+            _log.warning("etcd %s; keeping what was read before", text)
             self._set(since=time.monotonic())
         self._set(source="", is_connected=False, last_error=text)
 

@@ -141,10 +141,10 @@ def test_many_findings_of_one_kind_are_one_line(
     async def work(followed: Followed) -> None:
         await followed.put(*other_nodes(MANY, asNumber="none"))
         assert len(followed.findings) == MANY
-        followed.follower._log.close()
+        followed.follower._warning_log.close()
         await followed.put(*other_nodes(MANY))
         assert not followed.findings
-        followed.follower._log.close()
+        followed.follower._warning_log.close()
 
     with caplog.at_level(logging.INFO, "bgpd.node.warning_log"):
         following(OWN, *other_nodes(MANY), work=work)
