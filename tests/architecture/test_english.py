@@ -32,6 +32,7 @@ def test_exceptions_only_shrink() -> None:
         ("x = 1  # Whoever\ny = 2", 1, "Whoever"),
         ("x = 1\n# it cannot\n# be had\n", 2, "cannot be had"),
         ('f"no {x} of ours"', 1, "of ours"),
+        ("def test_it_is_told(): ...", 1, "is told"),
     ],
 )
 def test_calques_are_found_wherever_they_stand(text, line, phrase) -> None:

@@ -130,8 +130,8 @@ def collections_of(owner: ast.ClassDef) -> set[str]:
 def grown_names(tree: ast.AST) -> set[str]:
     """Return the names of attributes that some code of a module adds to.
 
-    By the name alone, whoever's it is: who adds through a local variable, or from outside of
-    the class, is found too.
+    The name alone counts, whatever object it belongs to: so code that adds through a local
+    variable, or from outside the class, is found too.
     """
     found: set[str] = set()
     for scope in ast.walk(tree):
@@ -276,7 +276,7 @@ from collections import deque
 class Watched:
     filled: list[int] = field(default_factory=list)
     def __init__(self, given):
-        self.given = given  # somebody else's
+        self.given = given  # belongs to the caller
         self.constant = {1: 2}
         self.by_key = {}
         self._queue: deque[int] = deque()

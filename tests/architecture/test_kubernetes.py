@@ -106,7 +106,7 @@ def test_every_file_has_its_place() -> None:
     patches = set(listed("patches"))
     assert patches | set(RESOURCES) == set(FILES)
     for path in listed("resources"):
-        # Whoever migrates writes this one.
+        # The operator who migrates a cluster writes this one.
         assert path.exists() or path.name == "calico-node.yaml", path
     assert all(path.exists() for path in patches)
 
@@ -371,7 +371,7 @@ EXPORTED: Manifest = {
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
-    """What becomes of a calico-node, by the name of the DaemonSet."""
+    """Return what the patches make of a calico-node, by the name of the DaemonSet."""
     if shutil.which("kubectl") is None:
         pytest.skip("needs kubectl, for kubectl kustomize")
     folder = tmp_path_factory.mktemp("kustomize") / "calico-node"
@@ -402,7 +402,7 @@ def nodes_of(workload: Manifest) -> tuple[str, str, tuple[str, ...]]:
     return expression["key"], expression["operator"], tuple(expression["values"])
 
 
-def test_calico_node_stays_as_it_is_where_our_label_is_not(
+def test_calico_node_keeps_bird_on_nodes_without_our_label(
     pair: dict[str, Manifest],
 ) -> None:
     made = pair["calico-node"]

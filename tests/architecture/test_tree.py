@@ -1,4 +1,4 @@
-"""The tree speaks of the project alone, and the wheel holds what it shall."""
+"""The tree speaks of the project alone, and the wheel has what it needs and no more."""
 
 import re
 import shutil

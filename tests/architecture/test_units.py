@@ -34,7 +34,7 @@ def run(*command: str) -> None:
 
 
 def settings_of(unit: Path) -> dict[str, str]:
-    """Return the keys of a unit; of one that stands twice the last."""
+    """Return the keys of a unit; the last value of a key that is set twice."""
     lines = unit.read_text(encoding="utf-8").splitlines()
     pairs = (line.partition("=") for line in lines if re.match(r"\w+=", line))
     return {key: value for key, _, value in pairs}

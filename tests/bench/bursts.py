@@ -180,7 +180,7 @@ def bursts(count: int) -> Iterator[tuple[str, Items]]:
     yield "affinities of others created", dict(map(item_of, blocks))
     bad = others(count, asNumber="none")
     yield "nodes with a bad field", dict(map(item_of, bad))
-    yield "nodes mended", dict(map(item_of, plain))
+    yield "nodes repaired", dict(map(item_of, plain))
     yield "junk keys", {f"{junk}/{i:05}/x/y": b"{" for i in range(count)}
     restart = resource("BGPConfiguration", "default", nodeMeshMaxRestartTime="60s")
     yield "all peers changed by one object", dict([item_of(restart)])

@@ -146,7 +146,7 @@ class Client:
 
 
 def serve(clients: Sequence[Client], until_told: int) -> float:
-    """Send and receive until the last client was told so many prefixes; seconds.
+    """Send and receive until the last client has received so many prefixes; return seconds.
 
     Raises:
         TimeoutError: It was not.

@@ -136,7 +136,7 @@ def write(found: dict[str, Counts]) -> None:
 
 
 def main() -> int:
-    """Check, or write the figures anew; return the exit code."""
+    """Check the figures, or measure and write them again; return the exit code."""
     parser = argparse.ArgumentParser(prog="make bench-guard", description=__doc__)
     parser.add_argument(
         "--update", action="store_true", help="keep today's figures instead"

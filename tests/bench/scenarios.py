@@ -28,7 +28,7 @@ Run = Mapping[str, object]
 
 
 class Target(NamedTuple):
-    """What a figure of ours must not exceed.
+    """What our figure must not exceed.
 
     Attributes:
         key: Figure of ``compare.py``.
@@ -117,7 +117,7 @@ PROGRAMS: Final = {"bird": "bird", "frr": "/usr/lib/frr/bgpd"}
 
 
 def find_compare() -> Path | None:
-    """Return the load's script; ``None`` where there is none."""
+    """Return the load's script, or ``None`` without one."""
     named = os.environ.get(FOLDER_VARIABLE)
     folder = Path(named) if named else ROOT.parent / "shared" / "bench"
     script = folder / "compare.py"
@@ -204,7 +204,7 @@ def verdict(target: Target, found: Mapping[str, list[Run]]) -> str:
     """Return how a figure stands to its target, in a line."""
     ours = median(found["ours"], target.key)
     if ours is None:
-        return f"MISSED: {target.key}: no run of ours converged"
+        return f"MISSED: {target.key}: none of our runs converged"
     if not target.rival:
         is_met = ours <= target.limit
         text = f"{target.key} {ours:.0f}, at most {target.limit:.0f}"

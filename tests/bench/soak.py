@@ -103,7 +103,7 @@ class Daemon:
         )
 
     def status(self) -> dict[str, Any]:
-        """Return ``show status``; empty while nobody answers."""
+        """Return ``show status``; empty while the daemon does not answer."""
         try:
             for piece in call(self.control, "show-status", {}):
                 return dict(piece)  # type: ignore[arg-type]
@@ -321,10 +321,10 @@ Load = Callable[[Daemon, argparse.Namespace], Awaitable[None]]
 
 
 def single(step: Callable[[Node, int], bytes], *, add_path: bool = False) -> Load:
-    """Return the load of one peer that goes on for as long as was asked for."""
+    """Return a load of one peer that lasts as long as the user asked for."""
 
     async def run(daemon: Daemon, arguments: argparse.Namespace) -> None:
-        # A second one listens, so that there is a group to be told.
+        # A second one listens, so that there is a group to advertise to.
         listener = Node(3, graceful=False, add_path=True)
         node = Node(0, graceful=False, add_path=add_path)
         await listener.come()

@@ -1,7 +1,7 @@
 """From the start of a node's daemon to its first OPEN, and to all blocks announced.
 
 ``python -m tests.bench.start``; needs root and etcd. The blocks are in a real etcd; a client
-waits for the daemon's connection and counts the prefixes it is told. The clock starts before
+waits for the daemon's connection and counts the prefixes it receives. The clock starts before
 the process.
 """
 
@@ -41,7 +41,7 @@ Case = tuple[str, int, int, float]  # title, nodes, blocks of each, seconds to t
 
 CASES: Final[tuple[Case, ...]] = (
     ("one node with 10 blocks", 1, 10, OPEN_TARGET),
-    # Nobody is told of a part of the blocks: they are read before a session begins.
+    # No peer sees only a part of the blocks: the daemon reads them all before it peers.
     ("one node with 50,000 blocks", 1, 50_000, ANNOUNCED_TARGET),
     ("1,000 nodes with 50 blocks each", 1000, 50, ANNOUNCED_TARGET),
 )

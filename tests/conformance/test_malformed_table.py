@@ -1,7 +1,7 @@
 """Every flaw of every attribute, from external and internal peers, gets its RFC's remedy.
 
 Octets in and routes out; then once more over real connections, all in one session, with
-another peer that must be told what is left.
+another peer that must receive the routes that are left.
 """
 
 from collections.abc import Iterator
@@ -92,7 +92,7 @@ def test_the_table_has_a_flaw_of_each_kind_for_each_attribute() -> None:
 
 
 def sound(sort: str) -> bytes:
-    """Return attributes of a session that have no flaw but what is passed over."""
+    """Return attributes whose only flaw is one that the session ignores."""
     return next(c.block for c in CASES if c.sort == sort and c.code == AS4_PATH)
 
 
@@ -131,7 +131,7 @@ def is_shown(case: Case) -> bool:
 
 @pytest.mark.slow
 @on_both_loops
-async def test_all_sessions_stay_up_and_others_are_told_what_is_left() -> None:
+async def test_all_sessions_stay_up_and_others_receive_what_is_left() -> None:
     kept = {
         nlri_of(number)
         for number, case in enumerate(CASES)
@@ -160,7 +160,7 @@ async def test_all_sessions_stay_up_and_others_are_told_what_is_left() -> None:
                 await peers[sort].establish(opening)
                 peers[sort].send(everything(sort))
             found = await told(observer, kept)
-            # What is told in later flushes is told after what was to be told before.
+            # Flushes keep their order: when LAST is here, nothing that was sent before it is missing.
             body = update(sound("ibgp"), LAST)
             peers["ibgp"].send(encode_message(MessageType.UPDATE, body))
             found |= await told(observer, {LAST})

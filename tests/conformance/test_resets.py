@@ -48,7 +48,7 @@ DISLIKED: dict[str, dict[int, bytes]] = {
     "our ORIGINATOR_ID": {9: (1).to_bytes(4, "big")},
     "unknown and well-known": {250: b"\1"},
 }
-# What cannot be read: RFC 7606 demands a reset where there is no route to withdraw.
+# Unreadable values: RFC 7606 demands a reset if there is no route to withdraw.
 UNREADABLE: dict[str, dict[int, bytes]] = {
     "ORIGIN": {1: b"\x09"},
     "AS_PATH": {2: b"\2\2\0\0\xfd\xe9"},

@@ -1,6 +1,6 @@
-"""Attributes that stay within an administrative domain: who takes them, and who is told.
+"""Attributes that stay within an administrative domain: which peers send and get them.
 
-Only their form is looked at: within the domain they are passed on as what is not understood.
+Only their form is checked: within the domain they pass like attributes that we do not know.
 """
 
 from dataclasses import replace

@@ -47,7 +47,7 @@ CASES = [
 
 
 def accepted(context: AttributeContext, block: bytes) -> bytes | None:
-    """Return the attributes of a route, as it would be told on; ``None``: withdrawn."""
+    """Return the attributes of a route as we would advertise it; ``None``: withdrawn."""
     session = Session(context)
     session.take(update(BASE, ONE))
     taken = session.take(update(block, ONE))

@@ -163,7 +163,7 @@ def settings_of(content: Config) -> DaemonSettings:
 
 
 class Heard:
-    """A neighbour of ours over a real socket, and what it hears of a change."""
+    """Our neighbour over a real socket, and what it sees of a change."""
 
     def __init__(self, node: Node, address: str, stack: AsyncExitStack) -> None:
         self.node = node
@@ -302,7 +302,7 @@ RANGES: Final = ("0.0/16", "{x}.0/24", "{x}.0/28", "{x}.8/30")
 
 
 def a_layout(random: Random, network: str, **options: object) -> Config:
-    """Return a configuration in which somebody has the neighbour, as one and the same."""
+    """Return a configuration in which the neighbour appears once, in one form or another."""
     content = config(where=f"{network}.9")
     high, _, low = network.rpartition(".")
     options = {"group": "some", "hold_time": 90} | options

@@ -1,4 +1,4 @@
-"""A log that nobody reads holds up no session, and a flood of bad UPDATEs is a few lines."""
+"""An unread log holds up no session, and a flood of bad UPDATEs makes a few lines."""
 
 import asyncio
 import os
@@ -51,7 +51,7 @@ async def _flood(network: str, keepalives: int) -> None:
             await good.expect(MessageType.KEEPALIVE, PATIENCE)
 
 
-def test_nobody_reads_the_log_and_sessions_stay(tmp_path: Path) -> None:
+def test_sessions_stay_up_while_the_log_is_not_read(tmp_path: Path) -> None:
     network = own_network()
     reader, writer = os.pipe()
     command = [sys.executable, "-m", "bgpd.cli.daemon"]
@@ -78,7 +78,7 @@ def test_nobody_reads_the_log_and_sessions_stay(tmp_path: Path) -> None:
 
 
 def _fill(pid: int, octets: bytes) -> None:
-    """Fill a process's standard error, a pipe that nobody reads."""
+    """Fill a process's standard error, a pipe without a reader."""
     pipe = os.open(f"/proc/{pid}/fd/2", os.O_WRONLY | os.O_NONBLOCK)
     try:
         while True:
@@ -89,7 +89,7 @@ def _fill(pid: int, octets: bytes) -> None:
         os.close(pipe)
 
 
-def test_a_flood_of_bad_updates_is_told_in_a_few_lines(tmp_path: Path) -> None:
+def test_a_flood_of_bad_updates_makes_a_few_lines(tmp_path: Path) -> None:
     network = own_network()
     with Daemon(tmp_path, *arguments(network)) as daemon:
         daemon.until_logged("started")

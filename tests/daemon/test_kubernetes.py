@@ -98,7 +98,7 @@ def test_services_and_secrets_are_followed_live(tmp_path: Path) -> None:
         await until(lambda: prefixes() == {"10.96.0.0/12"})
         api.delete("Secret", "bgp", "kube-system")
         await until(lambda: daemon.ask("show-status")[0]["removal_holds"])
-        assert has_password()  # a session needs it: nobody can have meant that
+        assert has_password()  # a session needs it: no operator can mean that
         (held,) = daemon.ask("calico-held")
         assert held["object"] == "passwords/bgp/rr"
         daemon.ask("calico-confirm")
@@ -111,7 +111,7 @@ def test_services_and_secrets_are_followed_live(tmp_path: Path) -> None:
         await until(
             lambda: not daemon.ask("show-status")[0]["kubernetes"]["is_connected"]
         )
-        assert has_password()  # what was told stays in force
+        assert has_password()  # what the API said last stays in force
 
     asyncio.run(scenario())
 

@@ -37,7 +37,7 @@ KINDS = {int(kind): kind.name.lower().replace("_", "-") for kind in MessageType}
 
 
 class Wire:
-    """One peer's end: says what it is told to, in random pieces, and captures all."""
+    """One peer's end: sends given messages in random pieces, and captures everything."""
 
     def __init__(self, local: str, remote: str, rng: Random) -> None:
         self.sent: Counter[str] = Counter()

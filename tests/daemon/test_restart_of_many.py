@@ -70,7 +70,7 @@ def test_no_client_drops_what_those_who_are_late_have_told(tmp_path) -> None:
             lives = [asyncio.create_task(client.live()) for client in early]
             await until(lambda: all(client.is_up for client in early), 60)
             lives += [asyncio.create_task(client.live(LATE)) for client in late]
-            # Those who are waited for are looked at every half second or so.
+            # The speaker checks every half second or so whom it still waits for.
             status = {"selection_deferral": {"awaited_count": 0}}
             while status["selection_deferral"]["awaited_count"] < len(late):
                 assert not late[0].is_up, status["selection_deferral"]

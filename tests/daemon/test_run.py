@@ -21,7 +21,7 @@ EX_CONFIG = 78
 def configuration(
     folder: Path, network: str, number: int, **more: Any
 ) -> dict[str, Any]:
-    """Return node ``number``'s configuration; it peers with nobody yet."""
+    """Return node ``number``'s configuration; it has no peers yet."""
     content: dict[str, Any] = {
         "bgp": {
             "as": 64512,
@@ -88,7 +88,7 @@ def test_peers_and_routes_change_by_reload_and_nothing_else_does(
         write_yaml(file, contents[0])
         a.until(lambda: a.are_up(f"{network}.2", f"{network}.3"))
         a.until(lambda: "10.3.0.0/16" in a.prefixes())
-        # Errors change nothing, and are told with their place.
+        # Errors change nothing, and are reported with their place.
         bad = contents[0] | {"colour": "blue"}
         write_yaml(file, bad)
         a.until_logged("reload failed")
@@ -116,7 +116,7 @@ def test_peers_and_routes_change_by_reload_and_nothing_else_does(
 
 
 @pytest.mark.parametrize("is_graceful", [True, False], ids=["graceful", "plain"])
-def test_sigterm_ends_fast_and_says_no_word_where_routes_shall_stay(
+def test_sigterm_ends_fast_and_silently_if_routes_must_stay(
     tmp_path: Path,
     network: str,
     is_graceful: bool,  # noqa: FBT001  # pytest's parameter
@@ -216,7 +216,7 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
         assert "Traceback" not in a.log()
 
 
-def test_a_refused_file_is_said_until_it_is_mended(
+def test_a_rejected_file_is_reported_until_it_is_repaired(
     tmp_path: Path, network: str
 ) -> None:
     folder = a_folder(tmp_path, "n1")

@@ -19,7 +19,7 @@ PAUSE = HOLD_TIME + 1.5
 
 
 async def _speak(peer: ScriptedPeer, updates: bytes, stop: asyncio.Event) -> None:
-    """Say KEEPALIVE twice a second and judge nothing; what comes back is passed over."""
+    """Send KEEPALIVE twice a second and ignore whatever comes back."""
     while not stop.is_set():
         peer.send(KEEPALIVE + updates)
         while True:

@@ -80,7 +80,9 @@ async def test_a_page_that_is_too_large_is_read_in_smaller_ones(
         assert follower.datastore.status.snapshots == 1
 
 
-async def test_a_value_that_is_too_large_is_told(single: Cluster, monkeypatch) -> None:
+async def test_a_value_that_is_too_large_is_reported(
+    single: Cluster, monkeypatch
+) -> None:
     monkeypatch.setattr(client, "MAX_ANSWER", 1000)
     await single.start()
     key = resource_key("Node", "n1")
@@ -215,7 +217,7 @@ async def test_compaction_while_disconnected_gives_a_snapshot(tmp_path: Path) ->
                 assert isinstance(follower.events[-1], Changes)
 
 
-async def test_a_restored_cluster_is_read_anew(tmp_path: Path) -> None:
+async def test_a_restored_cluster_is_read_again(tmp_path: Path) -> None:
     with cluster(tmp_path / "a") as first, cluster(tmp_path / "b") as second:
         await first.start()
         for i in range(20):
@@ -487,7 +489,7 @@ async def test_blocks_that_two_nodes_claim_are_read_and_others_are_not(
             state.apply(await anext(events))
             originated[name] = {str(b) for b in state.desired(name).originated}
             if name == "n2":
-                # It gives up, and is given the other one: the dispute is looked at again.
+                # It gives this one up and gets the other: ownership is decided again.
                 await writer.put({assignment_key(cidrs[1]): b'{"affinity":"host:n2"}'})
                 await writer.delete([affinity("n1", cidrs[1])])
                 while parse_block(cidrs[1]) not in state.originated(name):

@@ -101,7 +101,9 @@ router bgp 65000
 
 @needs("frr")
 @pytest.mark.parametrize("kind", [maker("frr"), "pybgpd"])
-def test_a_default_is_told_to_one_peer_while_its_ground_is_there(kind: str) -> None:
+def test_a_default_is_advertised_to_one_peer_while_its_condition_holds(
+    kind: str,
+) -> None:
     with a_lab(CONDITION.format(kind=kind)) as lab:
         m, origin, to = (lab.routers[name] for name in ("m", "from", "to"))
         if isinstance(m, Frr):

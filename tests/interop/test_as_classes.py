@@ -29,7 +29,7 @@ nodes:
 
 @needs("frr")
 @needs("bird")
-def test_who_is_of_an_as_that_is_asked_for():
+def test_only_peers_of_the_configured_ases_connect():
     with a_lab(LAB) as lab:
         m = lab.routers["m"]
 

@@ -18,8 +18,8 @@ class Neighbour(NamedTuple):
         keys: Our words for it.
         line: FRR's words, or empty.
         ours: The AS that it knows the middle by.
-        prefix: What it originates; empty for one that is told routes.
-        told: AS_PATH of 10.2.0.0/24 as it is told, behind PATH's own AS.
+        prefix: What it originates; empty for one that receives routes.
+        told: AS_PATH of 10.2.0.0/24 as received, behind PATH's own AS.
     """
 
     keys: dict[str, Any]
@@ -77,7 +77,7 @@ ASNS = {name: 65001 if each.prefix else 65003 for name, each in NEIGHBOURS.items
 
 
 def node(name: str) -> dict[str, Any]:
-    """Return one of ours that announces a long path, or listens."""
+    """Return one of our speakers, which announces a long path or listens."""
     each = NEIGHBOURS[name]
     peer = {
         "address": "10.0.0.1",
@@ -130,7 +130,7 @@ def lab_text(kind: str) -> str:
 
 @needs("frr")
 @pytest.mark.parametrize("kind", [maker("frr"), "pybgpd"])
-def test_what_the_next_as_is_told(kind: str) -> None:
+def test_what_the_next_as_receives(kind: str) -> None:
     with a_lab(lab_text(kind)) as lab:
         if isinstance(middle := lab.routers["m"], Frr):
             for name, each in NEIGHBOURS.items():

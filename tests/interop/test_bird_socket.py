@@ -231,7 +231,7 @@ def test_routes_by_address_prefix_protocol_and_export() -> None:
             assert "\tBGP.local_pref: 100\n" in verbose
             for query, error in (
                 ("for 192.0.2.1", "Network not in table"),
-                ("protocol nobody", "syntax error, unexpected 'nobody'"),
+                ("protocol unknown", "syntax error, unexpected 'unknown'"),
                 ("where net = 1", "where is not supported"),
                 ("for", "syntax error, unexpected END"),
                 ("table other", "there is one table"),
@@ -259,7 +259,7 @@ def test_sessions_are_disabled_enabled_restarted_and_reloaded() -> None:
             assert row.split()[5] == "Down"
             assert f"{name}: enabled" in await world.ask(f"enable {name}")
             assert peer.driver.session.is_started
-            assert "No protocols match" in await world.ask("restart nobody")
+            assert "No protocols match" in await world.ask("restart unknown")
             assert "Reconfigured" in await world.ask("configure")
             assert "Configuration OK" in await world.ask("configure check")
             assert "Shutdown requested" in await world.ask("down")
@@ -348,7 +348,7 @@ def test_the_other_family_has_a_socket_of_its_own() -> None:
     with_world(work)
 
 
-def test_a_recovery_under_way_is_told() -> None:
+def test_a_recovery_under_way_is_shown() -> None:
     async def work(world: World) -> None:
         from dataclasses import replace  # noqa: PLC0415
 

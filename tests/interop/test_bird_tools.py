@@ -90,7 +90,7 @@ def test_a_pod_waits_until_bird_has_ended(tmp_path: Path) -> None:
         except BaseException:
             waiting.kill()
             raise
-    # Its socket is still there, and nobody behind it.
+    # Its socket is still there, without a listener.
     assert (tmp_path / "bird.ctl").exists()
     assert waiting.wait(20) == 0
 
@@ -146,7 +146,7 @@ CASES: dict[str, dict[str, Any]] = {
 
 
 def advertised_by(case: str, half: str, folder: Path) -> list[dict[str, Any]]:
-    """Run one half, and return what its neighbour is told."""
+    """Run one half, and return what its neighbour receives."""
     about = dict(CASES[case])
     expected, addresses = about.pop("told"), about.pop("addresses")
     folder.mkdir()

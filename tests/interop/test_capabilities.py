@@ -54,7 +54,7 @@ ADD_PATH_PAIRS = [
 
 @needs("bird")
 @pytest.mark.parametrize(("reflector", "client"), ADD_PATH_PAIRS)
-def test_all_paths_are_told_with_add_path(reflector, client):
+def test_add_path_advertises_all_paths(reflector, client):
     with a_lab(ADD_PATH.format(reflector=reflector, client=client)) as lab:
         a, b, c = (lab.routers[name] for name in "abc")
 

@@ -24,7 +24,7 @@ def hears_as_meant(world: World, more: Iterable[Unlike] = ()) -> bool:
 
     Args:
         world: Whose neighbours.
-        more: What is told besides.
+        more: What else it receives.
     """
     case = world.case
     wanted = {name: set(prefixes) for name, prefixes in case.hears.items()}
@@ -37,7 +37,7 @@ def hears_as_meant(world: World, more: Iterable[Unlike] = ()) -> bool:
 
 
 def found_in(world: World) -> str:
-    """Return the prefixes that are there, for whoever reads of a failure."""
+    """Return the prefixes that are there, for the message of a failure."""
     found = {name: sorted(routes) for name, routes in world.heard().items()}
     found |= {"holds": sorted(world.held()), "kernel": sorted(world.kernel())}
     return json.dumps(found)

@@ -1,4 +1,4 @@
-"""Each maker is an eBGP gateway of ours: one session per IP version, as in Calico."""
+"""Each maker is our eBGP gateway: one session per IP version, as in Calico."""
 
 import pytest
 

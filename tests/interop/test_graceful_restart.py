@@ -1,4 +1,4 @@
-"""RFC 4724 with other makers: whoever is killed and comes back, its routes stay in use."""
+"""RFC 4724 with other makers: a speaker is killed and comes back; its routes stay in use."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

@@ -1,7 +1,7 @@
 """Other makers with each other: what the lab says of them is true.
 
 Each maker is the client of a reflecting BIRD, with a second client and an eBGP gateway
-beside it, so that a test of ours against one of them can trust its driver.
+beside it, so that our tests against one of them can trust its driver.
 """
 
 import pytest

@@ -39,7 +39,7 @@ def family(router: Router) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("kind", OTHERS)
-def test_its_routes_stay_until_it_has_told_them_anew(kind) -> None:
+def test_its_routes_stay_until_it_has_advertised_them_again(kind) -> None:
     with a_lab(LAB.format(kind=kind)) as lab:
         ours, theirs = lab.routers["ours"], lab.routers["theirs"]
         assert eventually(lambda: has_routes(ours, GONE, STAYS), 30)

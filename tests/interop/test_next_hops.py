@@ -35,7 +35,7 @@ gateways:
 @needs("bird")
 @needs("frr")
 @pytest.mark.parametrize("kind", [maker("bird"), maker("frr"), "pybgpd"])
-def test_clients_are_told_the_edge_for_what_is_outside_and_each_other(kind):
+def test_clients_get_the_edge_for_external_routes_and_each_other(kind):
     with a_lab(LAB.format(kind=kind)) as lab:
         two = lab.routers["two"]
         assert eventually(lambda: has_routes(two, "10.2.0.0/24", "10.4.0.0/24"))

@@ -9,7 +9,7 @@ from bgpd.lab.routers.frr import Frr
 from tests.support.routers import a_lab, eventually, has_routes, maker, needs
 
 ORIGIN, INSIDE, OUTSIDE = "10.0.0.2", "10.0.0.3", "10.0.0.4"
-OTHER_HOP = "10.0.0.77"  # on the link, where nobody is
+OTHER_HOP = "10.0.0.77"  # on the link, an address without a host
 
 # Of each kind: a route with one community, and one with another beside it.
 CARRIED: dict[str, dict[str, list[str]]] = {

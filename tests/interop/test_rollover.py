@@ -32,7 +32,7 @@ def restarts(router: Router) -> int:
 def bring_up(clients: dict[str, Router]) -> None:
     """Have every session up soon, though most try again after two minutes only."""
     for router in clients.values():
-        router.restart()  # now that somebody listens, their first attempt succeeds
+        router.restart()  # now that we listen, their first attempt succeeds
     wanted = prefixes(*clients)
     for name, router in clients.items():
         others = [prefix for owner, prefix in wanted.items() if owner != name]

@@ -1,4 +1,4 @@
-"""A session without capabilities (RFC 5492), as with makers that are told to know none."""
+"""A session without capabilities (RFC 5492), as with routers that are configured to offer none."""
 
 import pytest
 

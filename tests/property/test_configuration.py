@@ -99,7 +99,7 @@ def test_applying_the_difference_leads_to_the_other(
 
 
 @given(daemon_settings(), daemon_settings())
-def test_every_step_of_a_plan_can_be_told(
+def test_every_step_of_a_plan_has_a_description(
     old: DaemonSettings, new: DaemonSettings
 ) -> None:
     lines = [str(step) for step in diff(old, new)]

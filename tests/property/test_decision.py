@@ -144,7 +144,7 @@ def test_the_order_is_that_of_removing_the_best_again_and_again(paths, choices) 
 
 
 @given(competitors(), options)
-def test_every_path_is_ranked_and_every_loser_is_told_why(paths, choices) -> None:
+def test_every_path_is_ranked_and_every_loser_has_its_reason(paths, choices) -> None:
     best, ordered, reasons, _ = rank(paths, choices)
     assert set(ordered) == set(paths)
     assert len(ordered) == len(reasons) == len(paths)

@@ -94,7 +94,7 @@ def test_any_history_ends_with_what_is_wanted(
                 desired[what] = target
         elif verb == "ours":
             assert what is not None
-            # Somebody meddles with routes of our protocol; never over an alien's.
+            # Another program changes routes of our protocol; never over an alien's.
             metric = 0 if target is None else target.metric
             if (1, what, metric) not in aliens:
                 route = None if target is None else (OURS, target)

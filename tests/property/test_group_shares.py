@@ -125,7 +125,7 @@ def table_of(changes: Sequence[Change], side: int) -> dict[Nlri, Entry]:
 
 
 def told_of(export: Export, entry: Entry | None, nlri: Nlri) -> list[Path]:
-    """Return the paths that a group is told of a prefix, whoever they are from."""
+    """Return the paths of a prefix that a group receives, whatever their source."""
     most, best = export.context.add_path_max, best_of(entry)
     paths = eligible_of(entry) if most is not None else (best,) if best else ()
     return [path for path in paths if export(path, nlri) is not None][: most or None]
@@ -138,7 +138,7 @@ def fits(outgoing: Outgoing) -> bool:
 def view_of(
     export: Export, table: Mapping[Nlri, Entry], member: Source
 ) -> dict[Nlri, list[Outgoing]]:
-    """Return what a member holds that was told a whole table."""
+    """Return what a member holds that has received a whole table."""
     view = {}
     for nlri, entry in table.items():
         told = [
@@ -154,7 +154,7 @@ def view_of(
 
 
 class World:
-    """A group, what its members hold, and the export that they should be told by."""
+    """A group, what its members hold, and the export that should apply to them."""
 
     def __init__(
         self, spec: PolicySpec, most: int | None, ids: PathIds | None = None
@@ -201,7 +201,7 @@ def test_a_batch_takes_each_member_from_one_table_to_the_next(
 
 
 @given(batches, specs, specs, mosts, st.sampled_from((0, 1, 2)))
-def test_a_member_of_another_group_before_is_told_what_differs(
+def test_a_member_from_another_group_receives_what_differs(
     changes, spec, former, most, former_most
 ) -> None:
     """It held what another export made of the table: all of it is in doubt."""

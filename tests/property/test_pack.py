@@ -121,7 +121,7 @@ def test_the_last_prefix_that_fits_is_sent() -> None:
     st.lists(st.tuples(pieces_of(IPV4_UNICAST), st.integers(0, 4000)), max_size=4),
     st.sampled_from((b"", attribute(10, b"\1\2\3\4", 0x80))),
 )
-def test_many_blocks_are_told_as_each_alone_where_one_message_is_enough(
+def test_blocks_packed_together_equal_each_packed_alone_if_one_message_is_enough(
     cases, tail
 ) -> None:
     routes = {

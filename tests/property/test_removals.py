@@ -1,4 +1,4 @@
-"""Laws of the guard: what is undone was never done, and in the end all is as it is told."""
+"""Laws of the guard: what is undone has no effect, and the last state prevails."""
 
 import json
 from collections.abc import Callable

@@ -113,7 +113,7 @@ def states_of(ground: Ground) -> Iterator[NextHopState]:
     st.lists(st.dictionaries(place, own_route, max_size=3), min_size=1, max_size=8),
 )
 def test_who_watches_knows_what_a_fresh_look_finds(routes, steps) -> None:
-    """Whatever changes, what is looked at again is all that could have changed."""
+    """Whatever changes, the watch examines again all that could have changed."""
     ground = a_ground(routes)
     told: dict[bytes, NextHopState] = {}
     watch = NextHopWatch(

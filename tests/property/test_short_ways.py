@@ -382,7 +382,7 @@ UNMATCHED = PolicySpec(
     st.lists(st.tuples(attributes_of_peers, kinds, either, few), max_size=5),
     either,
 )
-def test_what_is_told_of_a_plain_path_is_told_of_any_other(
+def test_plain_paths_are_advertised_as_any_other_path_is(
     context, routes, defers_peer_routes
 ) -> None:
     """One export for all, so that what it remembers of one path meets the next."""

@@ -23,7 +23,7 @@ def med_of(node: Node) -> int | None:
 
 
 @on_virtual_time
-async def test_a_slow_reader_holds_nobody_up_and_misses_nothing(
+async def test_a_slow_reader_holds_up_no_other_peer_and_misses_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tcp_connection, "HIGH_WATER", 1 << 14)

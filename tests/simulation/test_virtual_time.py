@@ -47,7 +47,7 @@ async def test_to_settle_takes_no_time_and_a_standstill_does_nothing() -> None:
     assert seen == ["soon", "later"]
 
 
-def test_who_waits_for_what_never_comes_is_told() -> None:
+def test_waiting_for_what_never_comes_is_an_error() -> None:
     async def waiting() -> None:
         await asyncio.get_running_loop().create_future()
 

@@ -134,7 +134,7 @@ class Report:
 
 
 class Recorder(logging.Handler):
-    """Keeps what a daemon must never say: that it stumbled over something."""
+    """Keeps what a daemon must never log: that it failed unexpectedly."""
 
     def __init__(self, report: Report) -> None:
         super().__init__(logging.WARNING)
@@ -163,7 +163,7 @@ class Node:
         self.configure()
         source = Source(self.file, environment={})
         loaded = source.load()
-        # Without the files: each reload is asked for, and answered.
+        # Without watching the files: each reload is a request with an answer.
         self.daemon = Daemon(loaded.settings, source, ())
         logging.getLogger().addHandler(Recorder(self.report))
         task = asyncio.create_task(self.daemon.run())
@@ -336,7 +336,7 @@ def tell_now_and_then(report: Report) -> None:
 
 
 def enter_namespace() -> None:
-    """Have a network of our own: mutated addresses shall reach nobody."""
+    """Have a network of our own: mutated addresses must reach no host."""
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.unshare(CLONE_NEWNET):
         raise OSError(ctypes.get_errno(), "unshare; this needs root")

@@ -73,7 +73,7 @@ def a_route(prefix: str, source: str = "bgp", **fields: Any) -> Object:
 def probe(
     case_objects: tuple[Object, ...], *routes: Object, **more: Any
 ) -> list[Object]:
-    """Return what becomes of routes, in their order."""
+    """Return the outcome of each route, in order."""
     case = a_case(*case_objects, probe_routes=list(routes), **more)
     found: list[Object] = show_probes(case)["probes"]
     return found

@@ -33,7 +33,7 @@ class Clock(asyncio.SelectorEventLoop):
         return self.call_at(self.now + delay, callback, *args)
 
     def next_timer(self) -> float:
-        """Return when the first timer is due, in seconds; infinity where there is none."""
+        """Return when the first timer is due, in seconds; infinity without timers."""
         self._timers = [each for each in self._timers if not each.cancelled()]
         return min((each.when() for each in self._timers), default=math.inf)
 

@@ -52,7 +52,7 @@ class Unlike(BaseModel):
 
     Attributes:
         neighbour: Who hears it.
-        prefix: What is told.
+        prefix: What it receives.
         reason: Why ours does not.
     """
 
@@ -162,7 +162,7 @@ class GivenFrr(Frr):
 
 
 class GivenPyBgpd(PyBgpd):
-    """One of ours, with a configuration of ``configs`` as it is."""
+    """One of our daemons, with a configuration of ``configs`` as it is."""
 
     file = Path()
 
@@ -223,7 +223,7 @@ class World:
         self.place = place
 
     def heard(self) -> dict[str, Heard]:
-        """Return what each neighbour that is looked at hears."""
+        """Return what each neighbour that the case names receives."""
         return {name: self._heard(self.lab.routers[name]) for name in self.case.hears}
 
     def depart(self, departure: Departure) -> None:

@@ -74,12 +74,12 @@ def group_of(export: Export, path_ids: PathIds | None = None) -> UpdateGroup:
 def told(
     path: Path, context: ExportContext | None = None, spec: PolicySpec = ACCEPT_ALL
 ) -> Outgoing | None:
-    """Return what a group of that context is told of ``path``."""
+    """Return what a group of that context receives of ``path``."""
     return Export(context or a_context(), compile_policy(spec))(path)
 
 
 def values(outgoing: Outgoing | None) -> dict[int, bytes]:
-    """Return type code -> value octets of what is told."""
+    """Return type code -> value octets of what is advertised."""
     assert outgoing is not None
     return {code: value for _, code, value in iterate(outgoing.attributes)}
 

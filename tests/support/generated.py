@@ -27,7 +27,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
 
 
 def main() -> None:
-    """Write every page anew."""
+    """Write every page again."""
     for name, page in PAGES.items():
         (ROOT / name).write_text(page(), encoding="utf-8")
 

@@ -72,7 +72,7 @@ class GracefulClient:
             self._update(body)
 
     def _update(self, body: bytes) -> None:
-        if body == b"\0\0\0\0":  # End-of-RIB: what was not told again goes
+        if body == b"\0\0\0\0":  # End-of-RIB: routes that were not advertised again go
             self.is_complete = True
             self.lost |= self.held - self._fresh
             self.held &= self._fresh

@@ -21,7 +21,7 @@ BLACKHOLE = 6
 
 
 class Own:
-    """Routes of ours; implements ``fib.resolution.OwnRoutes``."""
+    """Our own routes; implements ``fib.resolution.OwnRoutes``."""
 
     def __init__(self) -> None:
         self.table: dict[tuple[int, Nlri], OwnRoute] = {}

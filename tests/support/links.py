@@ -78,7 +78,7 @@ class Links:
         ours: Iterable[str] = ("fe80::d/64",),
         theirs: Iterable[str] = ("fe80::a/64",),
     ) -> None:
-        """Join a machine's e0 to a device of ours, with these addresses alone."""
+        """Join a machine's e0 to one of our devices, with these addresses alone."""
         end = self.prefix + far
         self.ip(OURS, f"link add {device} type veth peer name e0 netns {end}")
         for name, dev, addresses in ((OURS, device, ours), (far, "e0", theirs)):
@@ -197,7 +197,7 @@ class WirePeer:
 
     @classmethod
     def from_us(cls, links: Links, listener: socket.socket) -> Self:
-        """Wait for a connection of ours."""
+        """Wait for a connection from us."""
         sock, _ = listener.accept()
         links.sockets.append(sock)
         return cls(sock)

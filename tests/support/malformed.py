@@ -15,7 +15,7 @@ from tests.support.attributes import PEER_AS
 
 
 class Outcome(Enum):
-    """What becomes of a route whose UPDATE has a flaw."""
+    """What happens to a route whose UPDATE has a flaw."""
 
     ACCEPT = "the route counts, with the attribute"
     DISCARD = "the route counts, without the attribute"
@@ -36,7 +36,7 @@ class Case(NamedTuple):
         sort: The kind of session, one of ``SORTS``.
         block: Path attributes.
         is_mp: The block has its NLRI itself; else the UPDATE has an IPv4 prefix.
-        outcome: What must become of its route.
+        outcome: What must happen to its route.
         by: Where that stands.
     """
 
@@ -328,7 +328,7 @@ def _of_as4(sort: str) -> Iterator[Case]:
 
 
 def _of_unknown(sort: str) -> Iterator[Case]:
-    """Yield attributes that nobody knows, by their flags."""
+    """Yield unknown attributes, by their flags."""
     for flags, outcome in (
         (0xC0, ACCEPT),
         (0xE0, ACCEPT),

@@ -1,6 +1,6 @@
 """Calico objects as they occur, and mutations of them: what strangers and slips may store.
 
-Everything is drawn from one seeded generator, so that a failure can be had again.
+Everything is drawn from one seeded generator, so that a failure can be reproduced.
 """
 
 import json

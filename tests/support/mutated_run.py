@@ -33,8 +33,8 @@ class Outcome:
     Attributes:
         events: Objects that were put or deleted.
         plans: Plans that were made and carried out.
-        held_back: Objects that no plan could be made with: each is a fault of ours.
-        faults: Peers and policies that could not be had, and why: likewise.
+        held_back: Objects that no plan could be made with: each is our fault.
+        faults: Peers and policies that could not be made, and why: likewise.
     """
 
     events: int = 0

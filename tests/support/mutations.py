@@ -1,7 +1,7 @@
 """Texts that are nearly right: what editors, programs and attackers make of sound ones.
 
 Everything follows from the seed. A mutation is a function of a random source and the sound
-octets; those that know the values mutate them and write them anew.
+octets; those that know the values mutate them and encode them again.
 """
 
 import copy
@@ -181,7 +181,7 @@ def huge(rng: random.Random, octets: bytes) -> bytes:
 
 
 def double(rng: random.Random, octets: bytes) -> bytes:
-    """Let a line stand twice, the second time perhaps with another value."""
+    """Duplicate a line, the second time perhaps with another value."""
     lines = octets.split(b"\n")
     at = rng.randrange(len(lines))
     again = lines[at] if rng.random() < 0.5 else lines[at] + b"1"

@@ -1,4 +1,4 @@
-"""A resolver of next hops that answers as it is told, and keeps what it was asked."""
+"""A resolver of next hops that gives set answers and records the questions."""
 
 from collections.abc import Callable
 

@@ -53,7 +53,7 @@ def a_bird(
     Args:
         folder: Of its files.
         config: Its configuration.
-        prefix: What runs a program where it shall be.
+        prefix: The command that runs a program in its namespace.
         recovers: Whether it takes over what is in the kernel (``-R``).
         end: The signal it gets at the end.
     """

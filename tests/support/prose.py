@@ -1,4 +1,4 @@
-"""Phrases that no native speaker would write here, found in docstrings, comments, texts and pages.
+"""Phrases that no native speaker would write, in docstrings, comments, texts, pages, names of tests.
 
 ``python -m tests.support.prose`` prints each occurrence, and with ``--write`` lowers the
 numbers in the list of exceptions, ``tests/architecture/calques.txt``.
@@ -51,8 +51,8 @@ CALQUES: Final = MappingProxyType(
         r"told apart": "distinguished",
         r"nobody'?s?": "no peer, no process",
         r"somebody": "a user, an operator",
-        r"(?:is|are) no (?:\w+ )?(?:number|address|prefix|name|text|list|object|mapping|JSON|"
-        r"duration|community|route|path)": "is not a",
+        r"(?<!there )(?:is|are) no (?:\w+ )?(?:number|address|prefix|name|text|list|object|mapping|"
+        r"JSON|duration|community|route|path)": "is not a",
         r"at its (?:end|ends)": "when it ends",
         r"see(?:s)? to it that": "ensures that",
         r"let (?:it|them|us) (?:be|become)": "make",
@@ -69,6 +69,7 @@ _PATTERNS: Final = {
     re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE): better
     for pattern, better in CALQUES.items()
 }
+_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
 _ANY: Final = re.compile("|".join(CALQUES).lower())
 
 
@@ -115,16 +116,18 @@ def occurrences(name: str) -> Iterator[Found]:
     """Yield the calques of a file."""
     text = (ROOT / name).read_text(encoding="utf-8")
     # Most files have none, and to take one apart costs ten times what this does. A phrase may
-    # be broken over lines of a comment, and over strings that follow each other.
-    flat = re.sub(r"[\s#]+|['\"]\s*f?['\"]", " ", text.lower()).replace("  ", " ")
+    # be broken over lines of a comment, over strings that follow each other, or be in a name.
+    flat = re.sub(r"[\s#_]+|['\"]\s*f?['\"]", " ", text.lower()).replace("  ", " ")
     return find(name, text) if _ANY.search(flat) else iter(())
 
 
 def _of_code(text: str) -> Iterator[tuple[int, str]]:
-    """Yield first line and text of each string and each block of comments."""
+    """Yield first line and text of each string, block of comments and name of a test."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
+        if isinstance(node, _FUNCTION) and node.name.startswith("test_"):
+            yield node.lineno, node.name.replace("_", " ")
     yield from _comments(text)
 
 

@@ -67,7 +67,7 @@ class Sightings:
     """What was seen of one prefix at one client.
 
     Attributes:
-        looks: How often it was looked for.
+        looks: How often the watch looked for it.
         fewest: The fewest paths seen at once.
         gaps: Beginning and end of each time without a path, monotonic seconds.
     """
@@ -82,7 +82,7 @@ class Sightings:
         return sum(end - start for start, end in self.gaps)
 
     def note(self, paths: int, since: float, now: float) -> None:
-        """Note a look at ``now`` whose predecessor was at ``since``."""
+        """Note what was seen at ``now``; the time before that was ``since``."""
         self.looks += 1
         self.fewest = min(self.fewest, paths)
         if not paths:

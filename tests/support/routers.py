@@ -97,7 +97,7 @@ def has_routes(router: Router, *prefixes: str) -> bool:
 
 
 def shown_peers(router: Router, **arguments: str) -> list[dict[str, Any]]:
-    """Return the rows of ``show peers`` of one of ours."""
+    """Return the rows of ``show peers`` of one of our daemons."""
     assert isinstance(router, PyBgpd)
     return router.ask("show-peers", **arguments)
 

@@ -78,7 +78,7 @@ class ScriptedPeer:
         self.writer.write(octets)
 
     async def establish(self, opening: bytes) -> None:
-        """Come up, and say that there are no routes of ours yet."""
+        """Come up, and send End-of-RIB: we have no routes yet."""
         await self.establish_silently(opening)
         self.send(b"".join(map(end_of_rib, FAMILIES)))
 
@@ -103,7 +103,7 @@ class ScriptedPeer:
         return self._messages.pop(0)
 
     async def expect(self, kind: MessageType, seconds: float = 5.0) -> bytes:
-        """Return the body of the next message of a type; others are passed over."""
+        """Return the body of the next message of a type; others are skipped."""
         while True:
             message = await self.message(seconds)
             assert message is not None, f"closed before {kind.name}"

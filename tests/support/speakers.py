@@ -97,7 +97,7 @@ def _claim() -> tuple[int, socket.socket]:
 
 
 def own_network() -> str:
-    """Return the first octets of 256 loopback addresses that nobody else uses."""
+    """Return the first octets of 256 loopback addresses that are ours alone."""
     return f"127.{_claim()[0]}.{next(_networks) & 0xFF}"
 
 
@@ -232,7 +232,7 @@ class Rack(AbstractAsyncContextManager["Rack"]):
 
 
 def unpaced(node: Node) -> None:
-    """Hold back no prefix: what waits keeps what members were told last."""
+    """Hold back no prefix: members keep what they last received of one that waits."""
     for tables in node.speaker.tables.values():
         tables.pacing.interval = 0
 
@@ -242,7 +242,7 @@ async def a_lone_node(**changes: Any) -> AsyncIterator[tuple[Node, str]]:
     """Yield a node that takes in who connects, and an address to connect from.
 
     Args:
-        changes: Of the settings of whoever connects.
+        changes: Of the settings of any peer that connects.
     """
     async with Rack() as rack:
         node = await rack.node(1)

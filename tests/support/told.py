@@ -1,4 +1,4 @@
-"""What members of update groups are told, and what a lone peer would hold."""
+"""What members of update groups receive, and what a lone peer would hold."""
 
 import asyncio
 import heapq
@@ -116,7 +116,7 @@ def end_refresh(family: Family = IPV4_UNICAST) -> bytes:
 def lone_view(
     export: Export, table: Mapping[bytes, Entry], source: Source
 ) -> dict[bytes, list[Outgoing]]:
-    """Return what a peer told by ``export`` alone holds: prefix -> what it was told."""
+    """Return what a peer with ``export`` alone holds: prefix -> what it received."""
     view: dict[bytes, list[Outgoing]] = {}
     most = export.context.add_path_max
     for nlri, entry in table.items():

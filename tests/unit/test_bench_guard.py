@@ -22,7 +22,7 @@ def test_counts_are_the_same_each_time() -> None:
     assert first.calls >= 20
 
 
-def test_more_work_is_told_by_name_and_kind() -> None:
+def test_more_work_is_reported_by_name_and_kind() -> None:
     known = {"a": [100, 10], "gone": [1, 1]}
     found = {"a": Counts(110, 10), "new": Counts(1, 1)}
     assert compare(known, found) == [

@@ -1,4 +1,4 @@
-"""RFC 4456: who is told what, and what is added on the way."""
+"""RFC 4456: which routes a reflector advertises to whom, and what it adds to them."""
 
 import pytest
 

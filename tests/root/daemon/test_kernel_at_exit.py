@@ -95,7 +95,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("name", CHANGES)
-def test_a_changed_section_says_what_becomes_of_the_routes(name, tmp_path) -> None:
+def test_a_changed_section_decides_the_fate_of_the_routes(name, tmp_path) -> None:
     """In the plan of the reload, by the check, and in the log of the next start."""
     fib, planned = CHANGES[name]
     block = "10.72.0.0/26"

@@ -94,7 +94,7 @@ CASES = {
 
 
 def hear(world: World, kinds: Iterable[str]) -> set[str]:
-    """Let peers tell routes; return what shall be in the kernel."""
+    """Let peers announce routes; return what must be in the kernel."""
     heard = set()
     for kind in kinds:
         prefixes = KINDS[kind]
@@ -232,7 +232,7 @@ def test_other_programs_routes_are_left_in_every_place(tmp_path: Path) -> None:
     play(story, *theirs)
 
 
-def test_a_file_of_another_boot_or_of_nobody_says_nothing(tmp_path: Path) -> None:
+def test_a_file_of_another_boot_or_of_no_daemon_says_nothing(tmp_path: Path) -> None:
     control = tmp_path / "pybgpd.sock"
     settings = some_settings(other(table=7), control_path=str(control))
     file = tmp_path / "pybgpd.fib"

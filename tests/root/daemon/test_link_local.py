@@ -184,7 +184,7 @@ def test_each_link_has_its_own_md5_key(
         daemon.until(lambda: daemon.are_up("fe80::a%eth0", "fe80::a%eth1"))
 
 
-def test_a_device_made_anew_is_the_same_link(links: Links, tmp_path: Path) -> None:
+def test_a_recreated_device_is_the_same_link(links: Links, tmp_path: Path) -> None:
     """By its name: its number has changed. The key and the next hops follow."""
     rows = [ON_ETH0 | {"passive": True, "password": "one"}, ON_ETH1 | {"passive": True}]
     with links.daemon(tmp_path, settings(*rows)) as daemon:
@@ -203,7 +203,7 @@ def test_a_device_made_anew_is_the_same_link(links: Links, tmp_path: Path) -> No
         assert eventually(lambda: goes_by(links, "2001:db8:a::/48", "eth0"))
 
 
-def test_a_neighbour_is_called_again_over_a_device_made_anew(
+def test_a_neighbour_is_called_again_over_a_recreated_device(
     links: Links, tmp_path: Path
 ) -> None:
     with links.daemon(tmp_path, settings(ON_ETH0)) as daemon:

@@ -1,4 +1,4 @@
-"""Sessions that end on the node itself: speakers of other programs, and nobody but us."""
+"""Sessions that end on the node itself: other programs' speakers, and our own alone."""
 
 import contextlib
 import subprocess
@@ -165,7 +165,7 @@ def test_speakers_on_the_node_are_heard_and_their_routes_end_there(
     assert not [line for line in status["warnings"] if "Node_" in line]
 
 
-def test_a_session_with_nobody_but_ourselves_is_told(tmp_path: Path) -> None:
+def test_a_session_with_ourselves_is_reported(tmp_path: Path) -> None:
     ghost = an_object("Node", "ghost", {"bgp": {"ipv4Address": f"{BRIDGE}/24"}})
     itself = {"node": "one", "peerIP": NODE, "asNumber": 65010}
     with running_cluster(

@@ -38,7 +38,7 @@ def settings(address: str, prefix: str, **more: Any) -> dict[str, Any]:
 
 
 class Told:
-    """Reads what a peer is told of the one route there is."""
+    """Reads what a peer receives of the only route."""
 
     def __init__(self, peer: WirePeer) -> None:
         self._peer = peer

@@ -255,7 +255,7 @@ def test_many_routes_behind_one_next_hop_move_with_a_message_or_two(version) -> 
     run(story)
 
 
-def test_next_hops_that_keep_changing_are_looked_at_now_and_then(monkeypatch) -> None:
+def test_next_hops_that_keep_changing_are_resolved_now_and_then(monkeypatch) -> None:
     async def story(world: World) -> None:
         looks = 0
         look_again = world.forwarding._kernel.ways.look_again

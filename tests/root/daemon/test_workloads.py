@@ -62,7 +62,7 @@ def test_a_block_of_one_address_is_left_to_the_route_of_its_workload(
             for row in single.kernel(name, addr(prefix), version)
         ]
 
-    # Nobody uses the addresses: what comes from the datastore alone announces nothing.
+    # No workload uses the addresses: the datastore alone makes no announcement.
     for name in ADDRS:
         assert kernel(name) == []
     assert single.router("two").ask("show-routes", prefix=FIXED["-4"]) == []
@@ -154,7 +154,7 @@ def test_a_prefix_behind_a_local_workload_leads_there_and_through_no_tunnel(
 
     there = [(ROUTER, DEVICE)]
     assert eventually(lambda: way() == there)
-    # Whoever makes the ways to the other nodes: nobody else makes this one.
+    # Another program may make the routes to other nodes; only we make this one.
     for pool, routes in (
         ({"ipipMode": "CrossSubnet"}, "Enabled"),
         ({"ipipMode": "Always"}, "EnabledNoEncapOnly"),
@@ -211,7 +211,7 @@ def with_a_switch(tmp_path: Path) -> Iterator[Cluster]:
 
 
 @needs("bird")
-def test_a_switch_is_told_of_a_workload_s_new_place_while_the_old_one_has_it(
+def test_a_switch_learns_a_workload_s_new_place_while_the_old_one_has_it(
     switched: Cluster,
 ) -> None:
     def told() -> dict[str, tuple[str, ...]]:

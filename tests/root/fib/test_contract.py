@@ -150,7 +150,7 @@ def test_another_programs_route_is_a_conflict_until_it_goes(world: World) -> Non
     asyncio.run(story())
 
 
-def test_a_foreign_change_is_drift_and_mended(world: World) -> None:
+def test_a_foreign_change_is_drift_and_repaired(world: World) -> None:
     async def story() -> None:
         fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X, Y], A)

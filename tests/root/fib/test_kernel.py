@@ -226,7 +226,7 @@ def test_alien_routes_are_left_alone_and_replaced_when_they_go(objects: str) -> 
         ip("-6 route del fd20::/64 proto static")
         await eventually(lambda: fib.counts.conflicts == 0 and fib.is_synced)
         assert destinations() == {"20.0.0.0/26", "20.0.1.0/26"}
-        # Somebody replaces ours: theirs stays, ours comes back after it.
+        # An operator replaces our route: theirs stays, ours comes back after it.
         ip("route replace 20.0.1.0/26 via 10.9.1.9 proto static")
         await eventually(lambda: fib.counts.conflicts == 1 and fib.is_synced)
         assert "proto static" in shown("20.0.1.0/26")[0]
@@ -324,7 +324,7 @@ def test_a_deleted_next_hop_object_is_made_again() -> None:
     play(story)
 
 
-def test_errors_are_told_per_prefix(objects: str) -> None:
+def test_errors_are_reported_per_prefix(objects: str) -> None:
     async def story(fib: KernelFib) -> None:
         far = via("192.0.2.77")
         await put(fib, A, "20.0.0.0/26")

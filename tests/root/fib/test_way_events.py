@@ -37,7 +37,7 @@ def play(story: Callable[[list[Opened]], Awaitable[None]]) -> None:
 async def opens(
     told: list[Opened], address: str, interface: str = "", source: str = ""
 ) -> None:
-    """Wait until a way to ``address`` was told of; forget what was told so far."""
+    """Wait until a way to ``address`` is reported; forget all earlier reports."""
     octets, start = parse_address(address), parse_address(source) if source else b""
     await until(lambda: any(w.leads_to(octets, interface, start) for w in told))
     told.clear()
@@ -83,7 +83,7 @@ def test_what_opens_no_way_is_not_told_as_one() -> None:
     play(story)
 
 
-def test_many_prefixes_are_told_as_any() -> None:
+def test_many_prefixes_are_reported_as_one_of_any_destination() -> None:
     async def story(told: list[Opened]) -> None:
         ip_batch(f"route add 172.16.{n}.0/24 dev v0" for n in range(MOST_PREFIXES + 1))
         await opens(told, "203.0.113.1")

@@ -58,7 +58,7 @@ def test_a_lab_in_the_foreground_goes_with_its_process(number):
     assert eventually(lambda: not namespaces(lab_id))
 
 
-def test_what_is_wrong_is_told_without_a_traceback(tmp_path):
+def test_errors_are_reported_without_a_traceback(tmp_path):
     bad = tmp_path / "bad.yaml"
     bad.write_text("nodes: {a: {adresses: []}}")
     up = call("up", str(bad))

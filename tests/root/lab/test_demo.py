@@ -47,7 +47,7 @@ def test_the_demonstration_needs_no_other_makers_router(monkeypatch):
 
 
 def orphans() -> set[str]:
-    """Return ids of labs that have namespaces and no record: nobody would sweep them.
+    """Return ids of labs that have namespaces and no record: nothing would sweep them.
 
     Other tests' labs come and go meanwhile, so this is to be asked again.
     """

@@ -95,7 +95,7 @@ def has_kernel(lab: Lab, name: str) -> bool:
 def migrate(lab: Lab, name: str) -> None:
     """Take BIRD away from a node and put ours in its place; its routes stay meanwhile."""
     before = kernel_routes(lab, name).keys()
-    lab.routers[name].kill()  # what becomes of a container whose grace period is 0
+    lab.routers[name].kill()  # as a container ends whose grace period is 0
     assert kernel_routes(lab, name).keys() == before, "BIRD leaves its routes"
     router = lab.router(name, "pybgpd")
     router.start()

@@ -111,7 +111,7 @@ class SimNet:
         self._cut: set[frozenset[Host]] = set()
 
     def host(self, *addresses: str) -> Host:
-        """Return the host that has an address; make it where there is none."""
+        """Return the host that has an address; make it if it is new."""
         found = self._hosts.get(addresses[0])
         if found is None:
             found = Host(self, *addresses)
@@ -132,7 +132,7 @@ class SimNet:
     # -- links ----------------------------------------------------------------------------
 
     def cut(self, *addresses: str) -> None:
-        """Lose what is sent between two hosts; nobody is told."""
+        """Lose what is sent between two hosts, without any notice."""
         self._cut.add(self._link(*addresses))
 
     def mend(self, *addresses: str) -> None:

@@ -119,7 +119,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return await super().create_server(protocol_factory, sock=sock, **options)
 
     def _make_self_pipe(self) -> None:
-        """Nobody else wakes it up."""
+        """Make none: no other thread wakes the loop up."""
 
     def _close_self_pipe(self) -> None:
         """There is none."""

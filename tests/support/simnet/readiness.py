@@ -51,7 +51,7 @@ class DescriptorTable:
         return number
 
     def remove(self, number: int) -> None:
-        """Close a descriptor; nobody watches it any more."""
+        """Close a descriptor and take it from everything that watches it."""
         thing = self._things.pop(number)
         for watcher in tuple(thing.watchers):
             watcher.unregister(number)
@@ -140,7 +140,7 @@ class VirtualSelector(selectors.BaseSelector):
 
     Args:
         table: Has the descriptors.
-        jump: Called with the seconds to the next timer, ``None`` where there is none.
+        jump: Called with the seconds to the next timer, ``None`` without one.
     """
 
     def __init__(

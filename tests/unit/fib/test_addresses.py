@@ -66,7 +66,9 @@ def test_preferred_and_stable_ones_go_first(place: int) -> None:
 
 
 @pytest.mark.parametrize("entry", UNUSABLE)
-def test_what_nobody_could_send_to_is_never_named(entry: OwnAddress) -> None:
+def test_an_address_that_no_peer_could_send_to_is_never_chosen(
+    entry: OwnAddress,
+) -> None:
     assert chosen(entry) == b""
 
 

@@ -26,7 +26,7 @@ def longest(address: bytes, nlris: list[bytes]) -> int | None:
 
 
 @given(STEPS)
-def test_it_finds_what_a_look_at_every_pair_finds(steps) -> None:
+def test_it_finds_what_a_comparison_of_every_pair_finds(steps) -> None:
     interest = Interest()
     counts: dict[bytes, int] = {}
     met: set[int] = set()
@@ -50,7 +50,7 @@ def test_it_finds_what_a_look_at_every_pair_finds(steps) -> None:
         assert len(interest) == sum(1 for count in counts.values() if count)
 
 
-def test_what_nobody_watches_any_more_leaves_nothing() -> None:
+def test_addresses_that_are_no_longer_watched_leave_nothing_behind() -> None:
     interest = Interest()
     interest.touched([make_nlri(bytes(4), bits) for bits in range(33)])
     for n in range(100):

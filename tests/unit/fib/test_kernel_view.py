@@ -60,7 +60,7 @@ def key(prefix: str, table: int = RT_TABLE_MAIN) -> tuple[int, bytes]:
 
 
 @on_virtual_time
-async def test_changes_of_one_moment_are_told_together() -> None:
+async def test_changes_of_one_moment_are_reported_together() -> None:
     ground = Ground()
     await advance(1)
     ground.heard.clear()
@@ -76,7 +76,7 @@ async def test_changes_of_one_moment_are_told_together() -> None:
 
 
 @on_virtual_time
-async def test_a_listener_that_fails_keeps_the_news_from_nobody() -> None:
+async def test_a_listener_that_fails_keeps_the_news_from_no_other() -> None:
     loop, faults = asyncio.get_running_loop(), []
     loop.set_exception_handler(lambda _, context: faults.append(context["exception"]))
     ground = Ground()

@@ -1,4 +1,4 @@
-"""When next hops are looked at again."""
+"""When next hops are resolved again."""
 
 from fib.pace import BURST, PAUSE, WINDOW, Pace
 

@@ -123,7 +123,7 @@ def test_an_audit_finds_what_changed_and_what_vanished() -> None:
     assert foreign.count == 0
 
 
-def test_a_lost_route_is_told_once() -> None:
+def test_a_lost_route_is_reported_once() -> None:
     table, a = RouteTable(), an_entry("a")
     table.submit([X], a)
     write(table)

@@ -1,4 +1,4 @@
-"""Foreign changes are put right at once, and ever later where somebody fights."""
+"""Foreign changes are put right at once, and ever later if another program insists."""
 
 from fib.repairs import LONGEST_DELAY, MEMORY, Repairs
 from rib.family import IPV4_UNICAST, IPV6_UNICAST

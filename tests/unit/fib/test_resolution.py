@@ -1,4 +1,4 @@
-"""What a next hop is reached by: routes of others, routes of ours, and no loops."""
+"""What a next hop is reached by: other programs' routes and ours, without loops."""
 
 import pytest
 
@@ -81,7 +81,7 @@ def test_all_ways_of_a_level_are_used(ground):
     assert len(found.hops) == 3
 
 
-def test_the_longer_prefix_counts_whoever_has_it(ground):
+def test_the_longer_prefix_counts_whichever_program_it_is_from(ground):
     ground.own.put("10.255.0.0/16", "10.0.0.2")
     ground.foreign("10.255.1.0/24", ("10.1.0.9", ETH1), metric=20)
     assert ways(resolve(ground, "10.255.1.1")) == {"10.1.0.9 eth1"}
@@ -173,7 +173,7 @@ def test_what_is_discarded_leads_nowhere(ground):
         assert (found.hops, found.loop) == ((), None)
 
 
-def test_an_address_of_ours_is_no_way(ground):
+def test_our_own_address_is_not_a_way(ground):
     assert resolve(ground, "10.0.0.1").is_local
     ground.own.put("10.255.0.1/32", "10.0.0.1", "10.1.0.2")
     assert ways(resolve(ground, "10.255.0.1")) == {"10.1.0.2 eth1"}
@@ -194,7 +194,7 @@ def test_a_link_without_carrier_is_no_way(ground):
     assert resolve(ground, "10.0.0.2").hops == ()
 
 
-def test_nobody_draws_what_goes_to_an_ebgp_neighbour_on_our_link(ground):
+def test_no_route_redirects_what_goes_to_an_ebgp_neighbour_on_our_link(ground):
     ground.own.put("10.0.0.2/32", "10.1.0.66")
     assert ways(resolve(ground, "10.0.0.2")) == {"10.1.0.66 eth1"}
     ground.own.neighbours.add(parse_address("10.0.0.2"))
@@ -227,7 +227,7 @@ def test_a_knot_costs_no_more_than_it_may(ground):
     assert found.loop is not None
 
 
-def test_without_routes_of_ours_others_alone_count(ground):
+def test_without_our_own_routes_only_others_count(ground):
     ground.own.put("10.255.0.2/32", "10.0.0.2")
     alone = Resolver(ground.view, uses_default=True)
     assert alone.resolve(parse_address("10.255.0.2")).hops == ()
@@ -275,7 +275,7 @@ def test_of_two_addresses_the_global_one_counts_where_it_is_reached(ground):
     assert resolve_key(ground, pair, "eth1").is_local
 
 
-def test_routes_of_ours_lead_over_link_local_next_hops_of_two_links(ground):
+def test_our_own_routes_lead_over_link_local_next_hops_of_two_links(ground):
     ground.own.put("fd00:1::/64", "fe80::1%eth0 fe80::1%eth1")
     found = resolve_key(ground, parse_address("fd00:1::5"), "")
     assert ways(found) == {"fe80::1 eth0", "fe80::1 eth1"}

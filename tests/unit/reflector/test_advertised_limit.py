@@ -83,7 +83,7 @@ def test_without_a_number_all_leave_and_are_counted() -> None:
     assert limit.with_room(9) == []
 
 
-def test_of_add_path_each_path_counts_and_prefixes_are_told_again() -> None:
+def test_with_add_path_each_path_counts_and_room_is_for_whole_prefixes() -> None:
     limit = AdvertisedLimit(1, is_add_path=True)
     paths = [number.to_bytes(4, "big") + ONE for number in (1, 2, 3)]
     announced(limit, *paths, bytes(4) + TWO)

@@ -45,7 +45,7 @@ def test_paths(path: str, rules: PathRules, prepended: int, expected: str) -> No
 
 
 @pytest.mark.rfc("6996", "4", "MUST")
-def test_peers_are_told_by_the_rules_of_their_group() -> None:
+def test_peers_receive_routes_by_the_rules_of_their_group() -> None:
     context = a_context(PeerType.EBGP, as_path=PathRules(**HIDES))
     path = from_peer(SourceKind.EBGP, some_attributes("64513 1"))
     value = values(told(path, context))[AS_PATH]

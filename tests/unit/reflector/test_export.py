@@ -84,7 +84,7 @@ class TestAsPath:
 
     @pytest.mark.rfc("4271", "5.1.2", "MUST NOT")
     @pytest.mark.parametrize("kind", KINDS[:3])
-    def test_it_stays_as_it_is_inside(self, kind: SourceKind) -> None:
+    def test_it_does_not_change_inside_the_as(self, kind: SourceKind) -> None:
         path = from_peer(kind, some_attributes("65001"))
         assert values(told(path, TO_IBGP))[AS_PATH] == parse_as_path("65001")
 
@@ -102,7 +102,7 @@ class TestLocalPref:
     @pytest.mark.rfc("4271", "5.1.5", "MUST")
     @pytest.mark.parametrize("kind", KINDS[:3])
     @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
-    def test_internal_peers_are_told_one(self, kind, peer_type) -> None:
+    def test_internal_peers_receive_one(self, kind, peer_type) -> None:
         context = a_context(peer_type)
         path = from_peer(kind, some_attributes())
         assert values(told(path, context))[LOCAL_PREF] == (100).to_bytes(4, "big")
@@ -111,7 +111,7 @@ class TestLocalPref:
 
     @pytest.mark.rfc("4271", "5.1.5", "MUST NOT")
     @pytest.mark.parametrize("kind", KINDS)
-    def test_external_peers_are_told_none(self, kind: SourceKind) -> None:
+    def test_external_peers_receive_none(self, kind: SourceKind) -> None:
         path = from_peer(kind, some_attributes(local_pref=7))
         assert LOCAL_PREF not in values(told(path, TO_EBGP))
 
@@ -166,7 +166,7 @@ class TestMed:
 class TestDefaults:
     @pytest.mark.parametrize("peer_type", PeerType)
     @pytest.mark.parametrize("originates_default", [False, True])
-    def test_those_who_ask_for_one_are_told_it(
+    def test_peers_that_ask_for_a_default_receive_it(
         self, peer_type, originates_default
     ) -> None:
         path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
@@ -175,14 +175,14 @@ class TestDefaults:
         context = a_context(peer_type, originates_default=originates_default)
         assert (told(path, context) is not None) is originates_default
 
-    def test_it_is_told_before_the_whole_table_is_there(self) -> None:
+    def test_it_is_advertised_before_the_whole_table_is_there(self) -> None:
         path = from_peer(SourceKind.LOCAL, some_attributes(local_pref=100))
         path.source.is_default = True
         context = a_context(originates_default=True)
         export = Export(context, Policy(ACCEPT_ALL), defers_peer_routes=True)
         assert export(path) is not None
 
-    def test_who_asks_for_one_is_told_other_routes_too(self) -> None:
+    def test_peers_that_ask_for_a_default_receive_other_routes_too(self) -> None:
         context = a_context(PeerType.EBGP, originates_default=True)
         assert told(from_peer(SourceKind.LOCAL), context) is not None
         assert told(from_peer(SourceKind.EBGP), context) is not None
@@ -220,7 +220,7 @@ class TestExtendedCommunities:
 class TestNextHop:
     @pytest.mark.rfc("4271", "5.1.3", "SHOULD")
     @pytest.mark.parametrize("kind", KINDS)
-    def test_external_peers_are_told_ourselves(self, kind: SourceKind) -> None:
+    def test_external_peers_receive_our_address(self, kind: SourceKind) -> None:
         assert values(told(from_peer(kind), TO_EBGP))[NEXT_HOP] == SELF
 
     @pytest.mark.parametrize("kind", KINDS)
@@ -231,7 +231,7 @@ class TestNextHop:
 
     @pytest.mark.rfc("4271", "5.1.3", "SHOULD NOT")
     @pytest.mark.parametrize("kind", KINDS[2:])
-    def test_internal_peers_are_told_what_was_received(self, kind) -> None:
+    def test_internal_peers_receive_it_unchanged(self, kind) -> None:
         path = from_peer(
             kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
         )
@@ -245,7 +245,9 @@ class TestNextHop:
 
     @pytest.mark.parametrize("peer_type", PeerType)
     @pytest.mark.parametrize("self_from", [None, frozenset()])
-    def test_what_has_none_is_told_with_ourselves(self, peer_type, self_from) -> None:
+    def test_a_route_without_a_next_hop_is_advertised_with_ours(
+        self, peer_type, self_from
+    ) -> None:
         own = make_attributes(next_hop=b"", local_pref=100)
         context = a_context(peer_type, self_from=self_from)
         path = from_peer(SourceKind.LOCAL, own)
@@ -261,7 +263,7 @@ class TestNextHop:
         ],
     )
     @pytest.mark.parametrize("kind", KINDS)
-    def test_what_export_policy_sets_is_told(
+    def test_what_export_policy_sets_is_advertised(
         self, kind: SourceKind, context: ExportContext
     ) -> None:
         path = from_peer(kind, is_client=True)
@@ -327,7 +329,7 @@ class TestIpv6:
 
     @pytest.mark.rfc("4760", "3", "MUST")
     @pytest.mark.parametrize("kind", KINDS[:3])
-    def test_the_next_hop_is_told_beside_the_attributes(self, kind) -> None:
+    def test_the_next_hop_is_advertised_beside_the_attributes(self, kind) -> None:
         attributes = some_attributes(next_hop=GLOBAL)
         outgoing = told(from_peer(kind, attributes), self.context())
         assert outgoing is not None
@@ -355,7 +357,9 @@ class TestIpv6:
     @pytest.mark.parametrize(
         "address", ["fe80::9", "fe81::9", "feb0::9", "febf:ffff::9"]
     )
-    def test_no_link_local_address_is_told_off_its_link(self, address: str) -> None:
+    def test_no_link_local_address_is_advertised_off_its_link(
+        self, address: str
+    ) -> None:
         attributes = some_attributes(next_hop=address)
         for kind in KINDS[:3]:
             outgoing = told(from_peer(kind, attributes), self.context())
@@ -364,12 +368,14 @@ class TestIpv6:
         keeps = self.context(PeerType.EBGP, self_from=frozenset())
         outgoing = told(from_peer(SourceKind.EBGP, attributes), keeps)
         assert outgoing is not None
-        assert outgoing.next_hop == SELF_IPV6  # nobody knows who shares the link
+        assert outgoing.next_hop == SELF_IPV6  # the peers on the link are unknown
 
     @pytest.mark.parametrize(
         "address", ["fe00::9", "fe7f::9", "fec0::9", "fd80::9", "2a80::9", "ff80::9"]
     )
-    def test_what_begins_almost_as_a_link_local_address_is_told(self, address) -> None:
+    def test_an_address_that_only_resembles_a_link_local_one_is_advertised(
+        self, address
+    ) -> None:
         attributes = some_attributes(next_hop=address)
         outgoing = told(from_peer(SourceKind.EBGP, attributes), self.context())
         assert outgoing is not None
@@ -390,7 +396,9 @@ class TestIpv6:
         assert outgoing is not None
         assert outgoing.next_hop == (link_local if is_kept else SELF_IPV6)
 
-    def test_where_nobody_knows_the_links_it_is_not_left_alone(self) -> None:
+    def test_a_link_local_address_never_stands_alone_if_the_links_are_unknown(
+        self,
+    ) -> None:
         link_local = parse_address(LINK_LOCAL)
         path = from_peer(SourceKind.EBGP, make_attributes(next_hop=link_local))
         outgoing = told(path, self.context(PeerType.EBGP, self_from=frozenset()))
@@ -398,7 +406,7 @@ class TestIpv6:
         assert outgoing.next_hop == SELF_IPV6
 
     @pytest.mark.rfc("2545", "3", "MUST")
-    def test_both_our_addresses_are_told_on_a_link_that_we_share(self) -> None:
+    def test_both_our_addresses_are_advertised_on_a_link_that_we_share(self) -> None:
         pair = SELF_IPV6 + parse_address(LINK_LOCAL)
         for kind, peer_type in (
             (SourceKind.LOCAL, PeerType.NON_CLIENT),
@@ -413,7 +421,9 @@ class TestIpv6:
 
     @pytest.mark.parametrize("kind", KINDS[2:])
     @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
-    def test_an_ipv4_next_hop_cannot_be_told(self, kind, peer_type: PeerType) -> None:
+    def test_an_ipv4_next_hop_cannot_be_advertised(
+        self, kind, peer_type: PeerType
+    ) -> None:
         attributes = some_attributes(next_hop="192.0.2.1", local_pref=100)
         path = from_peer(kind, attributes, is_client=True)
         assert told(path, self.context(peer_type)) is None
@@ -435,7 +445,7 @@ class TestIpv6:
         assert told(path, a_context(PeerType.NON_CLIENT)) is None
 
     @pytest.mark.rfc("8950", "4", "SHOULD")
-    def test_ipv4_over_an_ipv6_session_is_told_our_ipv6_address(self) -> None:
+    def test_ipv4_over_an_ipv6_session_has_our_ipv6_address(self) -> None:
         agreed = a_context(
             PeerType.EBGP, extended_next_hop=True, local_address=SELF_IPV6
         )
@@ -497,7 +507,7 @@ class TestPolicy:
     def test_what_it_rejects_is_not_told(self) -> None:
         assert told(from_peer(), spec=doing(Actions(), Outcome.REJECT)) is None
 
-    def test_what_it_changes_is_told(self) -> None:
+    def test_what_it_changes_is_advertised(self) -> None:
         spec = doing(Actions(add_communities=(7,), prepend=(64512, 64512)))
         found = values(told(from_peer(SourceKind.LOCAL), TO_EBGP, spec))
         assert found[COMMUNITIES] == (7).to_bytes(4, "big")
@@ -559,7 +569,7 @@ def test_aigp_stays_with_the_next_hop_that_it_was_counted_to(kind: SourceKind) -
 @pytest.mark.rfc("9012", "11", "MUST")
 @pytest.mark.parametrize("code", [23, 40])
 @pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
-def test_what_stays_within_a_domain_is_told_to_others_only_where_configured(
+def test_what_stays_within_a_domain_leaves_it_only_where_configured(
     code: int, kind: SourceKind
 ) -> None:
     received = some_attributes(local_pref=100, aigp=7).with_changes({code: b"abc"})
@@ -714,7 +724,7 @@ class TestWhatIsRemembered:
 
 
 class TestTheShortWay:
-    """Plain routes of internal peers are told by their blocks where nothing forbids it."""
+    """Plain routes of internal peers are reflected by their blocks unless a rule forbids it."""
 
     @pytest.mark.parametrize("peer_type", [PeerType.CLIENT, PeerType.NON_CLIENT])
     def test_reflection_without_policy_has_it(self, peer_type: PeerType) -> None:
@@ -806,7 +816,7 @@ class TestMemory:
         assert len(export._memo) < 10
         assert len(judging._shapes) < 10
 
-    def test_what_is_asked_for_again_is_not_made_again(self) -> None:
+    def test_repeated_questions_use_the_cached_answer(self) -> None:
         export = Export(a_context(), Policy(ACCEPT_ALL))
         path, other = from_peer(is_client=True), from_peer(router_id=5)
         outgoing = export.outgoing(path)

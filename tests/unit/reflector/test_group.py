@@ -43,8 +43,10 @@ def test_nothing_to_say() -> None:
 
 
 @pytest.mark.parametrize("add_path_max", [None, 0, 2])
-def test_pacing_is_off_and_knows_whether_other_paths_are_told(add_path_max) -> None:
-    """Where only the best path is told, others may change as often as they like."""
+def test_pacing_is_off_and_knows_whether_other_paths_are_advertised(
+    add_path_max,
+) -> None:
+    """If only the best path is advertised, others may change as often as they like."""
     pacer = a_group(add_path_max=add_path_max).pacer
     assert pacer.interval == 0
     best, entries = a_path(a_client(1), some_attributes(local_pref=9)), []
@@ -110,7 +112,7 @@ def test_a_client_whose_route_takes_over_withdraws_what_it_held() -> None:
     assert {nlri for _, nlri in told.view} == {ONE}
 
 
-def test_a_route_that_looks_the_same_is_not_told_again() -> None:
+def test_a_route_that_looks_the_same_is_not_advertised_again() -> None:
     group, source = a_group(), a_client(1)
     group.join(a_client(2))
     assert group.encode([Change(a_path(source), a_path(source), [ONE])]) is None
@@ -216,7 +218,7 @@ def test_what_came_and_went_while_a_member_was_behind_is_not_remembered() -> Non
     path, other = a_path(source), a_path(source, some_attributes(local_pref=2))
     held = [ONE, TWO]
     group.flush(loc_rib.announce(held, path))
-    behind.pending_changes.clear()  # as if it had been told
+    behind.pending_changes.clear()  # as if it had received them
     for number in range(2000):
         passing = nlris(f"10.{9 + number % 40}.{number // 40}.0/24")
         for prefixes, some in ((passing, path), (passing, other), (held, other)):

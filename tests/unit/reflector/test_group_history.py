@@ -72,7 +72,7 @@ class World:
         return len(octets)
 
     def held(self) -> dict[bytes, int]:
-        """Prefix -> LOCAL_PREF as the reader was told it."""
+        """Prefix -> LOCAL_PREF as the reader received it."""
         found = {}
         for (_, nlri), outgoing in self.told.view.items():
             at = outgoing.attributes.index(b"\x40\x05\x04") + 3
@@ -81,7 +81,7 @@ class World:
 
 
 class TestMembersThatFellBehind:
-    def test_they_are_told_nothing_and_what_changed_is_noted(self) -> None:
+    def test_they_receive_nothing_and_the_changes_are_noted(self) -> None:
         world = World()
         other = world.group.join(world.second)
         world.group.writing_paused(world.reader)
@@ -90,7 +90,7 @@ class TestMembersThatFellBehind:
         assert world.member.pending_changes == {ONE: None, TWO: None}
         assert not other.pending_changes
 
-    def test_what_was_told_last_is_what_counts(self) -> None:
+    def test_the_state_before_the_first_change_is_what_counts(self) -> None:
         world = World()
         world.group.writing_paused(world.reader)
         old, new, newest = world.path(), world.path(med=1), world.path(med=2)
@@ -128,7 +128,7 @@ class TestMembersThatFellBehind:
 
 
 class TestChangedExports:
-    def test_what_it_changes_is_told_and_nothing_else(self) -> None:
+    def test_only_what_it_changes_is_advertised(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE, TWO], world.path())))
         world.take(
@@ -185,7 +185,7 @@ class TestChangedExports:
         assert world.held() == {TWO: 100}
         assert world.group.next_to_re_advertise(9) == [TWO]
 
-    def test_a_new_prefix_meanwhile_is_told_by_today_s_export(self) -> None:
+    def test_a_new_prefix_meanwhile_goes_out_by_the_current_export(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE], world.path())))
         world.group.replace_export(an_export(TAGS), [ONE])
@@ -208,7 +208,7 @@ class TestChangedExports:
         worse = world.path(world.second, local_pref=1)
         assert world.group.flush(world.rib.announce([ONE], worse)) is None
 
-    def test_who_is_behind_is_in_doubt_and_notes_what_was_told(self) -> None:
+    def test_a_slow_peer_has_an_uncertain_export_and_notes_what_it_held(self) -> None:
         world = World()
         path = world.path()
         world.group.flush(world.rib.announce([ONE], path))
@@ -222,7 +222,7 @@ class TestChangedExports:
 
 
 class TestDoubt:
-    def test_all_is_told_again(self) -> None:
+    def test_everything_is_advertised_again(self) -> None:
         world = World()
         world.take(world.group.flush(world.rib.announce([ONE], world.path())))
         world.group.mark_export_unknown([ONE])
@@ -230,7 +230,7 @@ class TestDoubt:
         assert world.take(world.group.re_advertise(world.rib.table, [ONE]))
         assert world.held() == {ONE: 100}
 
-    def test_what_may_not_be_told_any_more_is_withdrawn(self) -> None:
+    def test_what_may_not_be_advertised_any_more_is_withdrawn(self) -> None:
         world = World(REJECTS)
         path = world.path()
         outbound = world.group.encode(
@@ -255,7 +255,7 @@ class TestDoubt:
         assert not world.group.members[world.first].has_uncertain_export
 
     def test_of_several_paths_too(self) -> None:
-        """More may have been told than may be told now."""
+        """More may have been advertised than the export allows now."""
         world = World(add_path_max=2)
         paths = [
             world.path(source, local_pref=100 + n)

@@ -1,6 +1,6 @@
-"""What a group's members are told of each kind of change, by each of its ways.
+"""What a group's members receive for each kind of change, by each of its ways.
 
-Routes are reflected by their blocks, told by an outgoing form for all prefixes, or judged
+Routes are reflected by their blocks, advertised in an outgoing form for all prefixes, or judged
 prefix by prefix: the members must not notice which.
 """
 
@@ -79,7 +79,7 @@ class World:
         return Path(source, attributes, HOP)
 
     def say(self, *changes: Change) -> tuple[Said, Said, Said]:
-        """Return what the first and second member, and the reader, are told."""
+        """Return what the first and second member, and the reader, receive."""
         outbound = self.group.encode(changes)
         if outbound is None:
             return {}, {}, {}
@@ -164,7 +164,7 @@ def test_of_a_stranger_s_routes_what_looks_the_same_is_not_told(world: World) ->
     assert world.say(Change(old, changed, [ONE])) == ({ONE: 200},) * 3
 
 
-def test_a_route_that_must_not_be_told_is_withdrawn(world: World) -> None:
+def test_a_route_that_must_not_be_advertised_is_withdrawn(world: World) -> None:
     hidden = world.path(world.first, SECRET)
     change = Change(world.path(world.first), hidden, [ONE])
     assert world.say(change) == ({}, {ONE: None}, {ONE: None})
@@ -205,7 +205,7 @@ def test_what_is_no_change_does_not_end_a_batch(world: World) -> None:
     assert said == ({}, {THREE: 100}, {THREE: 100})
 
 
-def test_the_best_of_several_is_what_is_told(world: World) -> None:
+def test_the_best_of_several_is_what_is_advertised(world: World) -> None:
     best, worse = world.path(world.first, BETTER), world.path(world.second)
     situation = DecisionContext(DecisionOptions(), ((True, 0), (True, 0)))
     entry = PathSet((best, worse), best, situation)
@@ -222,7 +222,7 @@ def test_the_best_of_several_is_what_is_told(world: World) -> None:
     assert world.say(Change(none, worse, [ONE])) == ({ONE: 100}, {}, {ONE: 100})
 
 
-def test_a_block_that_needs_several_messages_is_told_in_them(world: World) -> None:
+def test_a_block_that_needs_several_messages_goes_out_in_them(world: World) -> None:
     many = [b"\x18" + bytes((10, n >> 8, n & 255)) for n in range(1100)]
     outbound = world.group.encode([Change(None, world.path(world.first), many)])
     assert outbound is not None
@@ -264,7 +264,7 @@ class TestSeveralPathsOfAPrefix:
         assert one.group._id_of(stranger) == 1
         assert other.group._id_of(path) == one.group._id_of(path) == 2
 
-    def test_a_path_that_must_not_be_told_takes_no_one_s_place(self) -> None:
+    def test_a_path_that_must_not_be_advertised_takes_no_other_s_place(self) -> None:
         world = self.world(most=1)
         rib = LocRib(IPV4_UNICAST)
         rib.announce([ONE], world.path(world.first, SECRET))
@@ -273,7 +273,7 @@ class TestSeveralPathsOfAPrefix:
         expected = b"\0\0\0\1" + ONE
         assert share(outbound, world.reader).endswith(expected)
 
-    def test_a_path_is_told_anew_when_another_has_its_identifier(self) -> None:
+    def test_a_path_is_advertised_again_when_another_has_its_identifier(self) -> None:
         """A peer's session ended, and its address belongs to another source now."""
         world = self.world()
         heir = Source(
@@ -313,7 +313,7 @@ class TestSeveralPathsOfAPrefix:
         assert share(outbound, world.first) == of_stranger
         assert share(outbound, world.reader) == of_first + of_stranger
 
-    def test_an_equal_path_is_not_told_again(self) -> None:
+    def test_an_equal_path_is_not_advertised_again(self) -> None:
         world = self.world()
         old, new = world.path(world.first), world.path(world.first)
         assert world.group.encode([Change(old, new, [ONE])]) is None

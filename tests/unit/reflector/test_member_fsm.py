@@ -301,7 +301,7 @@ def test_a_plain_refresh_has_no_marks() -> None:
 
 @pytest.mark.rfc("7313", "4", "MUST NOT")
 @pytest.mark.parametrize("maker", [joining, walking, ending])
-def test_a_refresh_that_is_asked_for_early_begins_after_the_end(maker) -> None:
+def test_a_refresh_that_is_requested_early_begins_after_the_end(maker) -> None:
     member = maker()
     for _ in range(2):
         assert member.refresh_asked(BEGIN_REFRESH, END_REFRESH) == []

@@ -1,4 +1,4 @@
-"""What keeps changing is told less and less often, and nothing else waits."""
+"""What keeps changing is advertised less and less often, and nothing else waits."""
 
 from collections.abc import Iterable
 
@@ -25,7 +25,7 @@ INTERVAL = 5.0
 
 
 class Group:
-    """A pacer, the table that changes go through, and what members were told."""
+    """A pacer, the table that changes go through, and what members received."""
 
     def __init__(
         self, interval: float = INTERVAL, *, is_add_path: bool = False
@@ -76,7 +76,7 @@ def group() -> Group:
     return Group()
 
 
-def test_a_lone_change_is_told_at_once(group) -> None:
+def test_a_lone_change_is_advertised_at_once(group) -> None:
     for entry in (A, B, None, C):
         group.change(entry)
         assert group.told[-1] == (group.now, ONE, entry)
@@ -85,7 +85,7 @@ def test_a_lone_change_is_told_at_once(group) -> None:
     assert group.pacer.next_due() is None
 
 
-def test_the_first_changes_in_a_row_are_told_at_once(group) -> None:
+def test_the_first_changes_in_a_row_are_advertised_at_once(group) -> None:
     group.flap(1 + FREE, A, B)  # the first one makes it known
     assert len(group.told) == 1 + FREE
     assert not group.pacer.held
@@ -106,7 +106,7 @@ def test_waits_double_up_to_the_interval(group) -> None:
     assert len(group.told) < 20
 
 
-def test_the_newest_entry_is_told_at_the_end_of_a_wait(group) -> None:
+def test_the_newest_entry_is_advertised_at_the_end_of_a_wait(group) -> None:
     group.flap(8, A, B)
     group.change(C)
     group.go(10)
@@ -161,7 +161,7 @@ def test_others_do_not_wait_beside_it(group) -> None:
     assert list(group.pacer.held) == [ONE]
 
 
-def test_what_is_told_keeps_its_order(group) -> None:
+def test_changes_keep_their_order(group) -> None:
     group.change(A, TWO, THREE)
     group.flap(1 + FREE, A, B)
     before, after = Change(A, B, [TWO]), Change(A, B, [THREE])
@@ -174,7 +174,7 @@ def test_what_is_told_keeps_its_order(group) -> None:
     assert told == [before, Change(known, None, [ONE]), after]
 
 
-def test_what_is_not_the_best_path_concerns_nobody() -> None:
+def test_changes_of_other_paths_than_the_best_concern_no_member() -> None:
     group, wide = Group(), Group(is_add_path=True)
     group.pacer = Pacer(INTERVAL)  # the usual one
     pairs = _pairs()
@@ -280,7 +280,7 @@ class TestWhatIsReleasedInOneGo:
         return group
 
     def release(self, group: Group) -> list[Nlri]:
-        """Release once; return the prefixes that members were told."""
+        """Release once; return the prefixes that members received."""
         group.told.clear()
         group.take(group.pacer.release(group.table, group.now))
         return [nlri for _, nlri, _ in group.told]
@@ -296,13 +296,13 @@ class TestWhatIsReleasedInOneGo:
             group.now = due
             assert self.release(group) == [nlri]
 
-    def test_what_was_withdrawn_meanwhile_is_passed_over(self) -> None:
+    def test_what_was_withdrawn_meanwhile_is_skipped(self) -> None:
         group = self.held(ONE, TWO)
         group.change(None, ONE)
         group.now += FIRST_WAIT
         assert self.release(group) == [TWO]
 
-    def test_what_must_wait_once_more_is_passed_over(self) -> None:
+    def test_what_must_wait_once_more_is_skipped(self) -> None:
         group = self.held(ONE, TWO)
         group.change(None, ONE)
         group.now += FIRST_WAIT
@@ -325,7 +325,7 @@ def test_all_are_released_when_that_is_wanted(group) -> None:
     assert group.known == group.table
 
 
-def test_members_know_what_they_were_told(group) -> None:
+def test_members_know_what_they_received(group) -> None:
     group.change(A, TWO)
     assert group.pacer.view(group.table) is group.table
     group.flap(2 + FREE, A, B)
@@ -346,7 +346,7 @@ def test_members_know_what_they_were_told(group) -> None:
     assert ONE not in view
 
 
-def test_unrest_is_told_of_once_with_its_paths(group) -> None:
+def test_unrest_is_reported_once_with_its_paths(group) -> None:
     for number in range(4000):
         group.change((A, B, None)[number % 3])
         group.go(0.01)
@@ -371,7 +371,7 @@ def changed_every_ms(group: Group, entries: Iterable[Entry | None]) -> None:
 
 
 def test_unrest_says_how_often_for_how_long_and_between_which_paths() -> None:
-    """It is told of when the longest wait begins; the first changes were no unrest yet."""
+    """It is reported when the longest wait begins; the first changes were no unrest yet."""
     group = Group(FIRST_WAIT)
     changed_every_ms(group, (A, B, C, A, B, C))
     assert not group.pacer.unrest
@@ -458,7 +458,7 @@ def test_nothing_is_kept_of_what_rested(group) -> None:
     assert not group.pacer._unsteady
 
 
-def test_it_is_told_at_the_moment_that_it_is_due() -> None:
+def test_it_is_advertised_at_the_moment_that_it_is_due() -> None:
     group = Group(0.25)
     group.flap(2 + FREE, A, B)
     assert group.pacer.next_due() == group.now + FIRST_WAIT

@@ -1,4 +1,4 @@
-"""Identifiers given out last as long as somebody may hold them, and no longer."""
+"""Identifiers last as long as a member may hold them, and no longer."""
 
 from collections.abc import Iterable
 
@@ -33,7 +33,7 @@ def test_a_path_keeps_its_identifier_whatever_its_attributes() -> None:
     )
 
 
-def test_what_nobody_holds_is_given_out_again() -> None:
+def test_an_identifier_that_is_no_longer_held_is_given_out_again() -> None:
     ids = PathIds()
     kept = [a_path(n) for n in range(100)]
     before = [ids.of(path) for path in kept]
@@ -61,7 +61,7 @@ def test_ever_new_paths_need_no_more_identifiers_than_there_are_at_a_time() -> N
     assert len(ids) <= 2000
 
 
-def test_what_is_asked_for_during_a_sweep_stays() -> None:
+def test_an_identifier_that_is_used_during_a_sweep_stays() -> None:
     ids = PathIds()
     paths = [a_path(n) for n in range(2 * SLICE)]
     before = [ids.of(path) for path in paths]
@@ -76,7 +76,7 @@ def test_what_is_asked_for_during_a_sweep_stays() -> None:
     assert len(ids) == 1
 
 
-def test_only_one_sweep_is_due_and_an_empty_table_begins_anew() -> None:
+def test_only_one_sweep_is_due_and_an_empty_table_starts_over() -> None:
     ids = PathIds()
     for n in range(2000):
         ids.of(a_path(n))

@@ -109,7 +109,7 @@ def test_a_large_batch_is_drained_alone() -> None:
     assert len(pending) == 0
 
 
-def test_batches_are_kept_as_they_come_again_once_all_was_told() -> None:
+def test_batches_are_kept_as_they_come_again_once_all_went_out() -> None:
     table = {ONE: B, TWO: B}
     pending = PendingChanges(table)
     pending.add([Change(A, None, [ONE]), Change(None, B, [ONE])])
@@ -119,7 +119,7 @@ def test_batches_are_kept_as_they_come_again_once_all_was_told() -> None:
     assert pending.drain(1)[0] is again
 
 
-def test_who_waits_longest_is_told_first() -> None:
+def test_the_change_that_waits_longest_goes_out_first() -> None:
     table = {ONE: A, TWO: B, THREE: A}
     pending = PendingChanges(table)
     pending.add([Change(None, A, [ONE])])

@@ -1,4 +1,4 @@
-"""Plain routes of internal peers by their short way; ``test_group`` has what is told."""
+"""Plain routes of internal peers by their short way; ``test_group`` tests the result."""
 
 from itertools import product
 
@@ -14,7 +14,7 @@ from tests.support.routes import nlris, slow_twin, some_attributes
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 HOP = NextHop(bytes((192, 0, 2, 1)))
 A, B, STRANGER = (Source(name, SourceKind.IBGP) for name in ("a", "b", "stranger"))
-MUTE = Source("mute", SourceKind.IBGP)  # nobody is told its routes
+MUTE = Source("mute", SourceKind.IBGP)  # its routes go to no other member
 MEMBERS = {A, B, MUTE}
 BLOCK = some_attributes(local_pref=100)
 OTHER = some_attributes(local_pref=200)
@@ -33,7 +33,7 @@ def put(*changes: Change) -> tuple[Batch, list[Change]]:
     return batch, [*put_reflected(batch, changes, MEMBERS, tail_of)]
 
 
-def test_new_routes_are_told_by_their_blocks_as_they_came() -> None:
+def test_new_routes_are_reflected_by_their_blocks_as_they_came() -> None:
     nlris = [ONE, TWO]
     batch, left = put(
         Change(None, a_path(A), nlris),
@@ -47,7 +47,7 @@ def test_new_routes_are_told_by_their_blocks_as_they_came() -> None:
     assert left == []
 
 
-def test_equal_blocks_of_a_source_are_told_together() -> None:
+def test_equal_blocks_of_a_source_go_out_together() -> None:
     batch, _ = put(
         Change(None, a_path(A), [ONE]),
         Change(None, a_path(B), [TWO]),
@@ -105,7 +105,7 @@ def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
         Change(None, a_path(A, slow_twin(BLOCK)), [ONE]),
         Change(None, a_path(MUTE), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A), [ONE]),
-        Change(a_path(MUTE), a_path(A), [ONE]),  # nobody held anything
+        Change(a_path(MUTE), a_path(A), [ONE]),  # no member held anything
         Change(a_path(A), a_path(STRANGER), [ONE]),  # no member's own
     ],
 )

@@ -69,7 +69,7 @@ def test_who_left_or_became_slow_meanwhile_does_not_walk() -> None:
     assert slow.owes_table
 
 
-def test_no_walk_begins_for_nobody() -> None:
+def test_no_walk_begins_without_members() -> None:
     walks = Walks()
     a_newcomer(walks, 1).left()
     assert walks.begin(TABLE) is None

@@ -198,7 +198,7 @@ class TestWhatIsNoUnicastDestination:
         assert set(peer.rib.filtered) == {(MULTI, 1), (MULTI, 2)}
         assert self.counts(peer) == {"MULTICAST": (MULTI, 2)}
 
-    def test_all_that_changes_is_told(self) -> None:
+    def test_every_change_is_returned(self) -> None:
         peer = Peer()
         peer.rib.rules = rules(allows_reserved=True)
         self.mixed(peer, GOOD, ONE, CLASS_E)

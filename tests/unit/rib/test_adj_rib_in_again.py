@@ -341,7 +341,7 @@ class TestLongLivedRoutes:
         assert {*peer.followed} == {THREE}
 
     def test_a_mark_that_the_peer_made_is_its_own(self) -> None:
-        """A policy may take it away: the route is a stale one of somebody else."""
+        """A policy may take it away: the route is then a stale one of another speaker."""
         peer = Peer()
         peer.announce(some_attributes(communities=(LLGR_STALE,)), ONE)
         peer.rib.make_stale()

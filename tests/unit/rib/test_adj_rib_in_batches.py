@@ -244,7 +244,7 @@ class TestLongLivedRoutes:
         assert not peer.loc_rib.table
 
     @pytest.mark.rfc("9494", "4.2", "MUST")
-    def test_what_came_again_stays_as_it_is(self) -> None:
+    def test_a_route_that_came_again_is_not_stale(self) -> None:
         peer = self.stale()
         peer.announce(GOOD, ONE)
         other = a_path(source=a_source("other"))
@@ -280,7 +280,7 @@ class TestLongLivedRoutes:
 
 
 class TestSweeping:
-    def test_only_the_peer_s_own_prefixes_are_looked_at(self) -> None:
+    def test_only_the_peer_s_own_prefixes_are_visited(self) -> None:
         many = [make_nlri((n << 8).to_bytes(4, "big"), 24) for n in range(20_000)]
         peer = Peer()
         peer.loc_rib.announce(many, a_path(source=a_source("other")))
@@ -309,7 +309,7 @@ class TestRemembering:
         assert not peer.rib.outcomes.is_sweep_due
         assert list(peer.rib.outcomes.sweep_unused()) == []
 
-    def test_a_block_is_judged_anew_after_it_became_stale(self) -> None:
+    def test_a_block_is_judged_again_after_it_became_stale(self) -> None:
         peer = Peer()
         before = peer.decide(GOOD)
         peer.rib.make_stale()

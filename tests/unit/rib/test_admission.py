@@ -100,7 +100,7 @@ class Peer:
             pass
 
 
-def test_nothing_is_limited_before_it_is_asked_for() -> None:
+def test_nothing_is_limited_by_default() -> None:
     admission = Admission()
     assert not admission.is_limited
     assert admission.has_room(10**6, 10**6, 10**6)
@@ -234,7 +234,7 @@ class TestReceivedRoutes:
         peer = Peer()
         outcome = peer.rib.outcomes.decide(GOOD, GOOD)
         peer.rib.announce(outcome, MixedRun([ONE, TWO, *nlris("224.0.0.0/24")]))
-        assert peer.rib.ignored  # so that prefixes are looked at again, too
+        assert peer.rib.ignored  # so that prefixes are checked again, too
         peer.rib.make_stale()
         peer.rib.limit(1, None)
         peer.announce(GOOD, THREE)

@@ -136,7 +136,7 @@ class TestMed:
 
 
 class TestAigp:
-    """RFC 7311 4.1: with the way to the next hop, where it is asked for."""
+    """RFC 7311 4.1: with the metric to the next hop, if the configuration asks for it."""
 
     USES = DecisionOptions(uses_aigp=True)
     NEAR = of("b", as_path="1 2", aigp=10, metric=1)
@@ -170,7 +170,7 @@ def test_of_equals_the_first_stays() -> None:
 
 
 class TestOldestExternal:
-    """RFC 5004, where it is asked for."""
+    """RFC 5004, if the configuration asks for it."""
 
     OLD = of("b", EBGP, as_path="1")
     NEW = of("a", EBGP, as_path="2")

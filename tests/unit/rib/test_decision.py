@@ -87,7 +87,7 @@ def test_unreachable_next_hop_is_not_eligible() -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_no_eligible_path_is_no_best_path(count: int) -> None:
+def test_without_an_eligible_path_there_is_no_best_path(count: int) -> None:
     paths = [a_path(source=a_source(f"p{i}"), is_reachable=False) for i in range(count)]
     ranking = rank(paths[::-1], OPTIONS)
     assert ranking.best is None
@@ -96,7 +96,7 @@ def test_no_eligible_path_is_no_best_path(count: int) -> None:
     assert ranking.eligible == ranking.multipath == ()
 
 
-def test_no_paths_is_no_best_path() -> None:
+def test_without_paths_there_is_no_best_path() -> None:
     assert rank((), OPTIONS) == (None, (), (), ())
 
 
@@ -142,7 +142,7 @@ CYCLE = (
 @pytest.mark.parametrize(
     "paths", [*permutations(CYCLE)], ids=lambda p: "".join(names(p))
 )
-def test_med_cycle_has_one_order_whoever_came_first(paths) -> None:
+def test_a_med_cycle_has_one_order_whichever_path_came_first(paths) -> None:
     ranking = rank(paths, OPTIONS)
     assert names(ranking.ordered) == ["b", "c", "a"]
     assert ranking.reasons == (Reason.BEST, Reason.ROUTER_ID, Reason.MED)
@@ -257,7 +257,7 @@ class TestOldestExternal:
         assert ranking.multipath == (self.OLD, self.NEW)
 
     @pytest.mark.rfc("5004", "3", "SHOULD")
-    def test_parallel_sessions_of_one_router_are_told_apart_by_address(self) -> None:
+    def test_parallel_sessions_of_one_router_are_distinguished_by_address(self) -> None:
         high = a_source("high", EBGP, address="10.0.0.9")
         low = a_source("low", EBGP, address="10.0.0.1")
         old = a_path(some_attributes("1"), source=high)

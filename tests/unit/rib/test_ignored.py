@@ -1,4 +1,4 @@
-"""What a peer announced that is no unicast destination: what is news, and what is looked at."""
+"""What a peer announced that is no unicast destination: what is reported, and what is checked again."""
 
 from rib.destinations import MixedRun, NotUnicast
 from rib.ignored import Ignored, IgnoredPrefixes
@@ -39,7 +39,7 @@ def test_a_burst_is_news_once() -> None:
     assert [why for why, _ in ignored.news()] == [NotUnicast.MULTICAST]
 
 
-def test_where_nothing_was_ignored_nothing_is_looked_at_again() -> None:
+def test_if_nothing_was_ignored_nothing_is_checked_again() -> None:
     ignored = IgnoredPrefixes()
     ignored.follow(rules(), rules())
     given = [ONE]
@@ -51,7 +51,7 @@ def test_where_nothing_was_ignored_nothing_is_looked_at_again() -> None:
     assert ignored.checked(nothing) is nothing
 
 
-def test_all_is_looked_at_once_rules_allow_other_prefixes() -> None:
+def test_everything_is_checked_once_rules_allow_other_prefixes() -> None:
     for before, after in ((False, True), (True, False)):
         ignored = IgnoredPrefixes()
         ignored.follow(rules(allows_reserved=before), rules(allows_reserved=after))

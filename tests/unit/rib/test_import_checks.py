@@ -253,16 +253,16 @@ class TestPolicies:
         verdict = self.verdict(Match())
         assert (verdict.is_accepted, verdict.reason) == (True, "t")
 
-    def test_the_prefix_is_looked_at(self) -> None:
+    def test_the_policy_sees_the_prefix(self) -> None:
         assert self.verdict(Match(prefixes=self.LOW), ONE).is_accepted
         assert not self.verdict(Match(prefixes=self.LOW), TWO).is_accepted
 
     @pytest.mark.parametrize("family", [IPV4_UNICAST, IPV6_UNICAST])
-    def test_the_family_is_looked_at(self, family: Family) -> None:
+    def test_the_policy_sees_the_family(self, family: Family) -> None:
         verdict = self.verdict(Match(family=IPV6_UNICAST), family=family)
         assert verdict.is_accepted == (family == IPV6_UNICAST)
 
-    def test_the_way_out_is_looked_at(self) -> None:
+    def test_the_policy_sees_the_interface(self) -> None:
         outs = Match(interface="?*")
         assert self.verdict(outs, interface="eth0").is_accepted
         assert not self.verdict(outs).is_accepted  # it leads nowhere yet

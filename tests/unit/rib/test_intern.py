@@ -17,7 +17,7 @@ def filled(count: int) -> tuple[InternTable[int, Value], list[Value]]:
     return table, used
 
 
-def test_what_nobody_has_goes() -> None:
+def test_unreferenced_values_go() -> None:
     table, used = filled(2000)
     assert sum(table.sweep()) == 1800
     assert sorted(table.values(), key=id) == sorted(used, key=id)
@@ -71,7 +71,7 @@ def test_large_values_make_a_sweep_due_sooner() -> None:
 def test_upkeep_looks_a_few_times_after_a_change_and_then_no_more() -> None:
     table, used = filled(100)
     others = list(table.values())
-    assert sum(table.look_after()) == 0  # somebody else has them yet
+    assert sum(table.look_after()) == 0  # the list still refers to them
     others.clear()
     assert sum(table.look_after()) == 90
     assert [sum(table.look_after()) for _ in range(5)] == [0] * 5

@@ -52,7 +52,7 @@ def test_no_path_through_a_dead_next_hop_is_best() -> None:
 
 
 class TestOldestExternal:
-    """RFC 5004, where it is asked for."""
+    """RFC 5004, if the configuration asks for it."""
 
     OLD = a_path(some_attributes("1"), source=an_external("old", 9))
     NEW = a_path(some_attributes("2"), source=an_external("new", 1))
@@ -77,7 +77,7 @@ class TestOldestExternal:
         rib.announce([ONE], self.NEW)
         assert best_of(rib.table[ONE]) is self.NEW
 
-    def test_announcing_it_anew_keeps_its_place(self) -> None:
+    def test_announcing_it_again_keeps_its_place(self) -> None:
         rib = self.keeping()
         rib.announce([ONE], self.OLD)
         rib.announce([ONE], self.NEW)

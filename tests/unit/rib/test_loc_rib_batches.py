@@ -352,13 +352,13 @@ class TestUpkeep:
 
 
 class TestCounting:
-    """Paths are counted as they come and go, and anew where that was interrupted."""
+    """Paths are counted as they come and go, and recounted if that was interrupted."""
 
     def test_a_table_is_of_its_family(self) -> None:
         assert LocRib(IPV6_UNICAST).family is IPV6_UNICAST
 
     @pytest.mark.parametrize("wrong", [None, 1, 7])
-    def test_counting_anew(self, wrong: int | None) -> None:
+    def test_recounting(self, wrong: int | None) -> None:
         table = Table()
         table.rib.announce([ONE, TWO], table.path(table.a))
         table.rib.announce([TWO, THREE], table.path(table.b))

@@ -72,7 +72,7 @@ def test_every_run_counts_whatever_came_before_it(first: str) -> None:
 
 
 def read_in_one_go(*kinds: str) -> None:
-    """Compare what is told and what is there with a dictionary of announcements."""
+    """Compare what is returned and what is there with a dictionary of announcements."""
     rib = LocRib(IPV4_UNICAST)
     announced: dict[bytes, dict[Source, Path]] = {nlri: {} for nlri in PREFIXES}
     runs, paths = [], []

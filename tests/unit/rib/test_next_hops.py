@@ -22,7 +22,7 @@ def test_the_global_address_of_a_pair_counts() -> None:
     assert hops.get(GLOBAL).address == GLOBAL
 
 
-def test_new_addresses_are_asked_for_once() -> None:
+def test_new_addresses_are_resolved_once() -> None:
     resolver = ScriptedResolver(
         lambda key: Reachability(key, is_reachable=False, metric=3)
     )
@@ -83,7 +83,7 @@ def test_a_zone_is_nothing_to_other_addresses() -> None:
         assert hops.get(address).key == address
 
 
-def test_what_becomes_of_one_link_is_nothing_to_the_other() -> None:
+def test_the_state_of_one_link_does_not_affect_the_other() -> None:
     resolver = ScriptedResolver()
     asked, hops = resolver.asked, NextHopTable(resolver)
     one, other = hops.get(LINK_LOCAL, "eth0"), hops.get(LINK_LOCAL, "eth1")

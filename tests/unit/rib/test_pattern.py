@@ -104,7 +104,7 @@ def test_the_path_of_a_route_of_our_own_is_empty(text, is_found) -> None:
         ("(" * 51 + ")" * 51, "over 50 groups in each other at position 51"),
     ],
 )
-def test_what_is_not_taken_is_told(text: str, problem: str) -> None:
+def test_unsupported_patterns_are_errors(text: str, problem: str) -> None:
     with pytest.raises(PatternError, match=re.escape(problem)):
         PathPattern(text)
 

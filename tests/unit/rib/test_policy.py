@@ -250,7 +250,7 @@ def test_link_local_half_of_a_next_hop_is_not_compared() -> None:
     assert verdict_of(match, attributes=attributes).is_accepted
 
 
-def test_bad_as_path_expression_is_told() -> None:
+def test_a_bad_as_path_expression_is_an_error() -> None:
     with pytest.raises(ValueError, match="AS path expression"):
         policy_of(Term("t", ACCEPT, Match(as_path_regex="(")))
 
@@ -338,7 +338,7 @@ class TestActions:
     def test_origin_is_set(self, origin: int) -> None:
         assert after(Actions(origin=origin), origin=1).attributes.origin == origin
 
-    def test_what_is_set_is_told_from_what_was_there(self) -> None:
+    def test_what_a_policy_sets_is_distinguished_from_what_was_there(self) -> None:
         assert after(Actions(med=5), med=5).sets_med
         assert after(Actions(med=5), med=6).sets_med
         assert after(Actions(med=5, removes_med=True), med=6).sets_med
@@ -474,11 +474,11 @@ class TestTerms:
         assert members is self.PREFIXES
         assert verdict is policy.evaluate(attributes, IBGP, IPV4_UNICAST, None)
 
-    def test_the_prefix_must_be_told_to_a_policy_that_looks_at_it(self) -> None:
+    def test_a_policy_with_a_prefix_condition_needs_the_prefix(self) -> None:
         with pytest.raises(ValueError, match="must know the prefix"):
             policy_of(*self.TERMS).evaluate(some_attributes(), IBGP, IPV4_UNICAST, None)
 
-    def test_a_family_without_prefixes_of_ours_matches_no_prefix_condition(
+    def test_a_family_without_known_prefixes_matches_no_prefix_condition(
         self,
     ) -> None:
         policy = policy_of(self.TERMS[3], accepts_unmatched=True)
@@ -515,7 +515,7 @@ class TestTerms:
 
 
 class TestExplain:
-    def test_each_term_up_to_the_deciding_one_is_told(self) -> None:
+    def test_each_term_up_to_the_deciding_one_is_explained(self) -> None:
         policy = policy_of(
             Term("other", REJECT, Match(communities=frozenset({OTHER_TAG}))),
             *TestTerms.TERMS,
@@ -533,7 +533,7 @@ class TestExplain:
         assert steps[3].before is steps[2].after
         assert verdict == policy.evaluate(attributes, IBGP, IPV4_UNICAST, ROUTE)
 
-    def test_no_term_is_told_too(self) -> None:
+    def test_the_explanation_covers_routes_that_match_no_term(self) -> None:
         policy = policy_of(*TestTerms.TERMS)
         nine = nlris("9.0.0.0/8")[0]
         steps, verdict = policy.explain(some_attributes(), IBGP, IPV4_UNICAST, nine)

@@ -50,7 +50,7 @@ def test_a_daemon_without_the_lock_is_found_by_its_socket(tmp_path) -> None:
         # The first look still waits, and its backlog is full: it is busy, and there.
         with pytest.raises(ClaimError, match="another daemon listens there"):
             Claim(path)
-    Claim(path).release()  # what it left behind is nobody's
+    Claim(path).release()  # what it left behind has no owner
 
 
 @pytest.mark.parametrize("what", ["file", "link"])

@@ -211,7 +211,7 @@ def test_an_error_names_what_there_is_and_the_connection_lives(
     serve(path, asyncio.new_event_loop, talk)
 
 
-def test_a_fault_of_ours_is_logged_whole_and_told_in_brief(path, caplog):
+def test_an_internal_fault_is_logged_in_full_and_reported_in_brief(path, caplog):
     async def talk(server, connect):
         (answer,) = await (await connect()).ask("break")
         assert "log" in answer["error"]["message"]
@@ -339,7 +339,7 @@ def test_a_hundred_clients_at_once(path, loop_factory):
     serve(path, loop_factory, talk)
 
 
-def test_more_clients_than_allowed_are_told_so(path, loop_factory):
+def test_clients_beyond_the_limit_get_an_error(path, loop_factory):
     async def talk(server, connect):
         first = await connect()
         await first.ask("one")
@@ -431,7 +431,7 @@ def test_a_stale_socket_is_replaced(path):
     serve(path, asyncio.new_event_loop, talk)
 
 
-def test_a_second_daemon_is_told_that_there_is_one(path):
+def test_a_second_daemon_gets_an_error(path):
     async def talk(server, connect):
         second = ControlServer(str(path), COMMANDS)
         with pytest.raises(UnixSocketError, match="another daemon listens there"):
@@ -491,7 +491,7 @@ def test_what_took_the_place_of_our_socket_stays_when_we_close(path, tmp_path):
     asyncio.run(main())
 
 
-def test_a_folder_that_everybody_may_write_to_is_told(path, caplog):
+def test_a_folder_that_everybody_may_write_to_is_reported(path, caplog):
     path.parent.mkdir()
     path.parent.chmod(0o777)
 

@@ -65,13 +65,13 @@ def samples(shown: Figures) -> dict[tuple[str, ...], float]:
     }
 
 
-def test_sessions_are_told_by_state() -> None:
+def test_sessions_are_counted_by_state() -> None:
     found = samples(figures())
     assert found["pybgpd_sessions", "idle"] == 1
     assert found["pybgpd_sessions", "established"] == 4
 
 
-def test_each_peer_is_told() -> None:
+def test_each_peer_has_its_metrics() -> None:
     found = samples(figures([a_peer(), a_peer(2, is_established=False)]))
     who = ("192.0.2.1", "node-1")
     assert found["pybgpd_peer_up", *who] == 1
@@ -86,7 +86,7 @@ def test_each_peer_is_told() -> None:
     assert found["pybgpd_peer_prefixes_filtered", *table] == 2
 
 
-def test_tables_groups_and_the_loop_are_told() -> None:
+def test_tables_groups_and_the_loop_have_metrics() -> None:
     found = samples(figures())
     assert found["pybgpd_rib_prefixes", "ipv4-unicast"] == 100
     assert found["pybgpd_rib_paths", "ipv4-unicast"] == 150
@@ -101,7 +101,7 @@ def test_tables_groups_and_the_loop_are_told() -> None:
     assert found["pybgpd_info", "1.2.3"] == 1
 
 
-def test_the_kernels_table_is_told_where_there_is_one() -> None:
+def test_the_kernel_has_metrics_if_it_is_in_use() -> None:
     assert not any(name.startswith("pybgpd_fib") for name, *_ in samples(figures()))
     found = samples(figures(fib=FibCounts(wanted=9, failed=1, drifts=4)))
     assert found["pybgpd_fib_routes", "wanted"] == 9
@@ -110,7 +110,7 @@ def test_the_kernels_table_is_told_where_there_is_one() -> None:
     assert found["pybgpd_fib_written_total",] == 0
 
 
-def test_the_datastore_is_told_where_there_is_one() -> None:
+def test_the_datastore_has_metrics_if_it_is_in_use() -> None:
     store = DatastoreFigures("etcd", True, 1000, 7, 2)
     found = samples(figures(datastore=store))
     assert found["pybgpd_datastore_connected",] == 1

@@ -143,6 +143,6 @@ def test_a_cluster_id_is_four_octets(text: str) -> None:
     "text",
     ["9" * 400 + "h", "\N{ARABIC-INDIC DIGIT ONE}s", "1", "", "-1s", "1e9s", "s"],
 )
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_text_that_is_not_a_duration_is_rejected(text: str) -> None:
     with pytest.raises(ValueError, match=r"."):
         parse_duration(text)

@@ -70,7 +70,7 @@ BASE = essence(a_case(*GOOD, affinities=AFFINITIES))
         (an_object("IPReservation", "bad", reservedCIDRs=["x"]), "spec.reservedCIDRs.0"),
     ],
 )  # fmt: skip
-def test_a_bad_object_is_told_and_leaves_the_rest(bad: Object, field: str) -> None:
+def test_a_bad_object_is_reported_and_leaves_the_rest(bad: Object, field: str) -> None:
     case = a_case(*GOOD, bad, affinities=AFFINITIES)
     assert essence(case) == BASE
     ((name, fields),) = warned(case).items()
@@ -207,7 +207,7 @@ def test_a_filter_that_cannot_be_read_at_all_lets_nothing_pass(value: bytes) -> 
         ("Node", "n1", {"bgp": {"ipv4Address": "10.0.0.1/24", "ipv4IPIPTunnelAddr": "10.244.1.1"}}, {"bgp": {"ipv4Address": "10.0.0.1/24", "ipv4IPIPTunnelAddr": "x"}}),
     ],
 )  # fmt: skip
-def test_a_field_that_turns_bad_stays_as_it_was_understood(kind, name, good, bad):
+def test_a_field_that_turns_bad_keeps_its_last_valid_value(kind, name, good, bad):
     state = ClusterState()
     for content in (N1, N2, an_object(kind, name, **good)):
         state.apply(_put(content))
@@ -396,6 +396,6 @@ def test_something_else_in_one_place_of_an_object_concerns_that_object_alone(dat
     assert {name: found.get(name) for name in base} == base
     assert node_of(case) == BASE[0] or content["kind"] == "BGPPeer"
     assert set(found) == set(base) or content["kind"] in ("Node", "BGPPeer")
-    # Findings name it, and nobody else.
+    # Findings name it, and no other object.
     name = content["metadata"]["name"]
     assert all(key.endswith(f"/{name}") for key in warned(case))

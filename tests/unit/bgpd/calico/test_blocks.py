@@ -70,7 +70,7 @@ def test_states(value: bytes, *, is_owned: bool) -> None:
 @pytest.mark.parametrize(
     "value", [b"nonsense", b"[]", b"null", b'{"state":"odd"}', b'{"state":7}', b"\xff"]
 )
-def test_a_bad_value_changes_nothing_and_is_told(value: bytes) -> None:
+def test_a_bad_value_changes_nothing_and_is_reported(value: bytes) -> None:
     table = BlockTable()
     name = key("n1", "10.0.0.0/26")
     assert table.update([(name, value)], ()) == frozenset()
@@ -146,7 +146,7 @@ def test_others_are_all_but_the_own_node() -> None:
     assert table.others("n2") == {"n1": blocks("10.0.0.0/26")}
 
 
-def test_a_block_inside_another_nodes_block_is_told() -> None:
+def test_a_block_inside_another_nodes_block_is_reported() -> None:
     table = BlockTable()
     table.update(
         [

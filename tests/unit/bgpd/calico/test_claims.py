@@ -65,7 +65,7 @@ def owners(table: BlockTable, cidr: str) -> list[str]:
         ({"n2": CONFIRMED, "n1": PENDING, "n3": LEAVING}, None, "n2"),
     ],
 )
-def test_whose_a_block_is_in_any_order_of_what_is_told(
+def test_the_owner_of_a_block_is_the_same_in_any_order_of_events(
     cidr: str, claims: dict[str, bytes], block: bytes | None, owner: str
 ) -> None:
     items = [(affinity_key(node, cidr), value) for node, value in claims.items()]
@@ -133,7 +133,7 @@ def test_warnings_say_whose_it_is() -> None:
 @pytest.mark.parametrize(
     "value", [b"x", b"[]", b'{"affinity":7}', b'{"hostAffinity":[]}', b"\xff"]
 )
-def test_a_bad_ipam_block_changes_nothing_and_is_told(value: bytes) -> None:
+def test_a_bad_ipam_block_changes_nothing_and_is_reported(value: bytes) -> None:
     key = assignment_key("10.0.0.0/26")
     table = BlockTable()
     items = [(affinity_key(node, "10.0.0.0/26"), CONFIRMED) for node in ("n1", "n2")]
@@ -155,7 +155,7 @@ def test_other_keys_below_the_blocks_are_ignored(key: str) -> None:
     assert table.warnings() == ()
 
 
-# -- whatever is told ---------------------------------------------------------------------
+# -- any sequence of events ---------------------------------------------------------------
 
 VALUES = st.sampled_from([CONFIRMED, IMPLICIT, PENDING, LEAVING, DELETED, b"junk"])
 BLOCKS = st.sampled_from(
@@ -208,7 +208,7 @@ def test_at_most_one_node_announces_a_block_and_all_agree_which(
         mine = [n for n in NODES if block in states[n].desired(n).originated]
         assert len(mine) <= 1
         assert mine == owners(table, cidr)
-    # What is unreadable stays as it was; all else follows from what is there at the end.
+    # What is unreadable keeps its last value; all else follows from the final state.
     fresh = BlockTable()
     fresh.replace(final)
     for node in NODES:

@@ -87,7 +87,7 @@ def test_a_node_that_changes_is_the_only_one_that_is_read(counted: Counted) -> N
     assert counted.take() == (0, 0, 0)
 
 
-def test_labels_that_nobody_asks_for_leave_the_same_sessions(counted: Counted) -> None:
+def test_labels_that_no_selector_uses_leave_the_same_sessions(counted: Counted) -> None:
     toward = resource(
         "BGPPeer", "p", peerSelector="has(reflector)", nodeSelector="all()"
     )
@@ -113,7 +113,7 @@ def test_one_of_many_bgp_peers_is_the_only_one_that_is_read(counted: Counted) ->
     assert counted.take() == (0, 1, 1)
 
 
-def test_what_changes_all_sessions_makes_them_anew_in_slices(counted: Counted) -> None:
+def test_a_change_of_all_sessions_rebuilds_them_in_slices(counted: Counted) -> None:
     state = a_state(*nodes(10 * MANY))
     counted.take()
     config = resource("BGPConfiguration", "default", nodeMeshMaxRestartTime="60s")

@@ -1,4 +1,4 @@
-"""Keys that no object has are told once each; all that Calico and Kubernetes have are not."""
+"""Each unknown key is reported once; those that Calico and Kubernetes know are not."""
 
 import json
 from collections.abc import Iterator
@@ -188,7 +188,7 @@ def test_whatever_calico_and_kubernetes_have_is_known(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", SPECS)
-def test_each_key_that_there_is_not_is_told_once_wherever_it_stands(kind: str) -> None:
+def test_each_unknown_key_is_reported_once_wherever_it_stands(kind: str) -> None:
     for path, _ in mappings(whole(kind)):
         content = whole(kind)
         (place,) = (found for where, found in mappings(content) if where == path)
@@ -199,7 +199,7 @@ def test_each_key_that_there_is_not_is_told_once_wherever_it_stands(kind: str) -
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_several_are_told_each_and_very_many_are_counted(seed: int) -> None:
+def test_several_are_listed_and_very_many_are_counted(seed: int) -> None:
     random = Random(seed)
     for kind in SPECS:
         content, wanted = whole(kind), set()
@@ -234,7 +234,9 @@ def test_what_is_probably_meant_is_said(kind: str, name: str, meant: str) -> Non
 
 
 @pytest.mark.parametrize("content", [None, [], "x", 1, {"spec": 1}, {"spec": [[1]]}])
-def test_what_is_no_object_is_told_elsewhere(content: object) -> None:
+def test_the_report_of_a_value_that_is_not_an_object_comes_from_elsewhere(
+    content: object,
+) -> None:
     assert unknown_keys("key", "BGPPeer", content) == ()
 
 

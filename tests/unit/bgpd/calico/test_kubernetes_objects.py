@@ -129,7 +129,7 @@ class TestNodes:
         assert not warnings
 
     @pytest.mark.parametrize("text", ["{", "[]", '"x"', "null", "[" * 100_000])
-    def test_labels_that_are_no_map_are_passed_over_with_a_warning(self, text) -> None:
+    def test_labels_that_are_not_a_map_are_skipped_with_a_warning(self, text) -> None:
         found, (warning,) = self.node({"a": "kube"}, labels=text)
         assert found["metadata"]["labels"] == {"a": "kube"}
         assert warning.startswith("annotation projectcalico.org/labels: ")

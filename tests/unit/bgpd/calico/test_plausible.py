@@ -1,4 +1,4 @@
-"""Removals that nobody can have meant are kept apart, all others are not."""
+"""Removals that no operator can mean are held, all others are not."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -149,7 +149,7 @@ IMPLAUSIBLE = {
 
 @pytest.mark.parametrize("gone", IMPLAUSIBLE.values(), ids=IMPLAUSIBLE)
 @pytest.mark.parametrize("way", ["one event", "an event each", "snapshot"])
-def test_what_nobody_can_mean_is_held_until_its_time_is_over(
+def test_an_implausible_removal_is_held_until_its_time_is_over(
     gone: list[str], way: str
 ) -> None:
     source = a_cluster()
@@ -322,7 +322,7 @@ PLAUSIBLE = {
     "one pool of two": ([*pools("a", "b")], [*pools("a")]),
     "the only own affinity": ([*blocks("n0", 1)], [*blocks("n0", 1)]),
     "one affinity of two": ([*blocks("n0", 2)], [*blocks("n0", 1)]),
-    "a filter that nobody names": ([*filters("a", "b")], [*filters("a")]),
+    "a filter that no peer names": ([*filters("a", "b")], [*filters("a")]),
 }
 
 

@@ -208,7 +208,7 @@ def test_a_community_is_what_it_says_before_it_is_a_name():
     cluster = settings(
         communities=[{"name": "65000:1", "value": "65000:2"}],
         prefixAdvertisements=[
-            {"cidr": "10.244.0.0/16", "communities": ["65000:1", "nobody"]}
+            {"cidr": "10.244.0.0/16", "communities": ["65000:1", "unknown"]}
         ],
     )
     (shown,) = probe(
@@ -422,7 +422,7 @@ def test_across_subnets_only_the_far_next_hop_is_tunnelled():
 )
 @pytest.mark.parametrize("setting", [None, "Enabled", "Disabled", "EnabledIPIPOnly"])
 @pytest.mark.parametrize("prefix", ["10.244.7.0/24", "fd00:10::/64"])
-def test_what_is_behind_a_local_workload_needs_no_tunnel_and_nobody_else_s_route(
+def test_a_route_to_a_local_workload_needs_no_tunnel_and_no_other_program(
     compat, pool, setting, prefix
 ):
     nodes = [a_node(f"n{n}", f"10.0.0.{n}", ipv6Address=f"fd00::{n}/64") for n in "12"]
@@ -452,7 +452,7 @@ def test_own_blackholes_are_not_tunnelled_and_vxlan_is_felix():
         assert shown["kernel"].get("device") is None
 
 
-def test_nodes_that_are_reached_by_wireguard_get_no_route_of_ours():
+def test_nodes_that_are_reached_by_wireguard_get_no_route_from_us():
     def guarded(name: str, addr: str) -> Object:
         wireguard = {"interfaceIPv4Address": f"172.16.0.{addr[-1]}"}
         return a_node(name, addr, spec={"wireguard": wireguard})

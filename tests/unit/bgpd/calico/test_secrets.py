@@ -25,7 +25,9 @@ def test_passwords_are_known_by_secret_and_key() -> None:
 @pytest.mark.parametrize(
     "value", ["no base64!", encoded("x" * 81), encoded(""), 7, None, "/w=="]
 )
-def test_what_cannot_be_a_password_is_told_by_its_key_and_not_shown(value: Any) -> None:
+def test_what_cannot_be_a_password_is_reported_by_its_key_and_not_shown(
+    value: Any,
+) -> None:
     table = SecretTable()
     table.put("bgp", {"data": {"bad": value, "good": encoded("hush")}})
     assert table.passwords == {("bgp", "good"): "hush"}

@@ -193,7 +193,7 @@ def test_other_ranges_are_followed_at_once() -> None:
         },
     ],
 )
-def test_a_service_that_cannot_be_read_is_told_and_leaves_the_others(
+def test_an_unreadable_service_is_reported_and_leaves_the_others(
     bad: Object,
 ) -> None:
     table = ServiceTable("n1")
@@ -222,12 +222,12 @@ def test_a_bad_address_leaves_the_service_its_others() -> None:
     assert not table.warnings
 
 
-def test_the_address_that_is_asked_for_counts_only_where_it_stands_alone() -> None:
+def test_a_requested_address_counts_only_without_an_assigned_one() -> None:
     wide = {"externalTrafficPolicy": "Cluster"}
     asked = {"loadBalancerIP": "203.0.114.9"}
     assert announced(a_service(**wide, **asked)) == {"10.96.0.5/32"}
     assert announced(a_service(**wide, **asked, type="NodePort")) == set()
-    # What was given is announced, what was asked for is not.
+    # The address that was assigned is announced, the requested one is not.
     assert announced(a_service(**asked), a_slice("n1")) == {"10.96.0.5/32"}
 
 
@@ -238,7 +238,7 @@ def test_cluster_addresses_are_announced_also_outside_the_ranges() -> None:
     assert announced(service, a_slice("n1"), ranges=ranges) == set()
 
 
-def test_an_address_with_a_zone_is_told_and_leaves_the_others() -> None:
+def test_an_address_with_a_zone_is_reported_and_leaves_the_others() -> None:
     table = ServiceTable("n1")
     table.follow(RANGES)
     table.put_slice(("default", "web-1"), a_slice("n1"))
@@ -273,7 +273,7 @@ def test_a_slice_may_come_first_and_may_become_another_services() -> None:
 
 
 @pytest.mark.parametrize("endpoints", [7, [None], ["n1"], {"nodeName": "n1"}])
-def test_a_slice_that_cannot_be_read_stays_as_it_was(endpoints: Any) -> None:
+def test_an_unreadable_slice_keeps_its_last_valid_value(endpoints: Any) -> None:
     table = ServiceTable("n1")
     table.follow(RANGES)
     table.put_service(("default", "web"), a_service())

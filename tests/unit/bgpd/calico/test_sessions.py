@@ -282,7 +282,7 @@ def test_the_way_to_a_peer_through_a_gateway_is_a_static_route():
         assert len(sessions(case)) == 1
 
 
-def test_the_own_address_at_another_port_is_another_speaker_and_at_the_own_port_nobody():
+def test_our_address_at_another_port_is_another_speaker_and_at_our_port_no_peer():
     def names(peer_ip: str, asn: int = 65010, node: str = "", **more: Any) -> list[str]:
         peer = an_object("BGPPeer", "local", peerIP=peer_ip, asNumber=asn, node=node)
         cluster = settings(nodeToNodeMeshEnabled=False, **more)

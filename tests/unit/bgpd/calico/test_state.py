@@ -294,7 +294,7 @@ def test_one_bad_peer_leaves_the_others() -> None:
     assert fields["d"] == "spec.peerSelector"
 
 
-def test_what_has_no_effect_is_told() -> None:
+def test_what_has_no_effect_is_reported() -> None:
     peer = resource(
         "BGPPeer",
         "p",
@@ -362,7 +362,7 @@ def test_null_and_absent_fields_are_no_fault(value: bytes) -> None:
     assert "172.2.2.12" not in by_addr(state.desired("n11"))
 
 
-def test_unknown_keys_are_told_or_ignored() -> None:
+def test_unknown_keys_are_reported_or_ignored() -> None:
     state = state_of(FOUR[0])
     strange = "/calico/resources/v3/projectcalico.org/gadgets/x"
     touched = state.apply(
@@ -415,7 +415,7 @@ def test_a_snapshot_equals_the_changes_that_lead_there() -> None:
     at_once.apply(Snapshot(2, final))
     replaced = state_of(*FOUR, BETWEEN, affinity("n14", "10.2.0.0/26"))
     replaced.apply(Snapshot(2, final))
-    for name in ("n11", "n12", "n13", "rr21", "nobody"):
+    for name in ("n11", "n12", "n13", "rr21", "unknown"):
         assert incremental.desired(name) == at_once.desired(name)
         assert replaced.desired(name) == at_once.desired(name)
 
@@ -435,7 +435,7 @@ def test_an_unknown_node_has_blocks_but_no_peers() -> None:
     assert [warning.key for warning in wanted.warnings] == [resource_key("Node", "n99")]
 
 
-def test_one_address_of_two_nodes_is_told() -> None:
+def test_one_address_of_two_nodes_is_reported() -> None:
     wanted = desired("n11", *FOUR, node("n15", "172.2.2.12/24"))
     assert by_addr(wanted)["172.2.2.12"].description == "mesh with n12"
     assert [str(warning) for warning in wanted.warnings] == [

@@ -59,7 +59,7 @@ def test_of_several_none_is_meant(text: str):
 
 
 @pytest.mark.parametrize("text", ["", "sh", "show", "foo", "show foo", "SHOW status"])
-def test_what_is_no_command_is_told(text: str):
+def test_an_unknown_command_is_an_error(text: str):
     with pytest.raises(CommandError, match=NO_SUCH_COMMAND.split(".")[0]):
         expand(text)
 

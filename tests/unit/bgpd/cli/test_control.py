@@ -257,13 +257,13 @@ def test_changes_print_what_was_done(daemon, args, output):
 @pytest.mark.parametrize(
     ("args", "text"),
     [
-        (("show", "peers", "nobody"), "expected: down, one, outside, two"),
+        (("show", "peers", "three"), "expected: down, one, outside, two"),
         (("show", "route", "10.2.0.0/15"), "no route 10.2.0.0/15"),
         (
             ("show", "routes", "--prefix", "ten"),
             "'ten' is neither a prefix nor an address",
         ),
-        (("reset", "nobody"), "there is no peer 'nobody'"),
+        (("reset", "three"), "there is no peer 'three'"),
     ],
 )
 def test_what_the_daemon_refuses_is_exit_code_1(daemon, args, text):
@@ -333,7 +333,7 @@ def test_every_command_has_help_that_fits(args):
     assert all(len(line) <= 88 for line in result.output.splitlines())
 
 
-def test_version_is_told():
+def test_version_is_printed():
     assert CliRunner().invoke(main, ["--version"]).output.startswith("pybgpctl ")
 
 

@@ -30,7 +30,7 @@ from bgpd.cli.tables import (
         (90000, "1d1h"),
     ],
 )
-def test_a_duration_is_told_in_two_units(seconds, text):
+def test_a_duration_is_shown_in_two_units(seconds, text):
     assert duration(seconds) == text
 
 
@@ -118,16 +118,16 @@ def test_a_peers_remark_says_what_matters_now(changes, remark):
 
 
 @pytest.mark.parametrize(("most", "text"), [(None, "off"), (0, "all"), (4, "4")])
-def test_add_path_of_a_group_is_told(most, text):
+def test_add_path_of_a_group_is_shown(most, text):
     assert cell(GROUPS, "ADD-PATH", {"add_path_max": most}) == text
 
 
-def test_members_behind_are_told_with_what_they_miss():
+def test_slow_peers_are_shown_with_their_pending_changes():
     row = {"slow_peers": [{"peer": "a", "pending": 1, "pending_walk": 2}]}
     assert cell(GROUPS, "SLOW PEERS", row) == "a (3)"
 
 
-def test_ways_out_are_told_in_the_order_of_ip_route():
+def test_next_hops_are_shown_in_the_order_of_ip_route():
     hops = [{"gateway": "192.0.2.1", "interface": "eth0"}]
     hops.append({"gateway": "", "interface": "tunl0"})
     row = {"kind": "unicast", "hops": hops}

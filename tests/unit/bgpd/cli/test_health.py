@@ -123,7 +123,7 @@ def test_a_node_that_never_started_is_not_ready(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("flag", ["--bird-ready", "--bird-live"])
-def test_nobody_at_the_socket_is_said(folder: Path, flag: str) -> None:
+def test_a_socket_without_a_listener_is_reported(folder: Path, flag: str) -> None:
     found = probe(folder, flag)
     assert found.exit_code == 1
     assert found.output.startswith("calico/node is not ready: ")

@@ -9,13 +9,13 @@ def test_a_prefix_sid_is_put_into_words() -> None:
     assert explain([an_entry(40, "01000700000000000064")]) == ["bgp-prefix-sid [ 100 ]"]
 
 
-def test_what_nobody_knows_is_told_by_number_and_octets() -> None:
+def test_unknown_attributes_are_shown_by_number_and_octets() -> None:
     assert explain([an_entry(99, "616263")]) == [
         "attribute 99 flags 0xe0: 616263",
     ]
 
 
-def test_octets_that_cannot_be_read_are_told_as_they_are() -> None:
+def test_unreadable_octets_are_shown_as_they_are() -> None:
     assert explain([an_entry(40, "ff")]) == ["attribute 40 flags 0xe0: ff"]
 
 

@@ -389,7 +389,7 @@ def findings_of(text: str) -> list[str]:
         ),
     ],
 )
-def test_what_cannot_be_meant_is_told(text: str, expected: list[str]) -> None:
+def test_what_cannot_be_meant_is_reported(text: str, expected: list[str]) -> None:
     whole = text if text.startswith("bgp:") else SPEAKER + text
     assert findings_of(whole) == expected
 

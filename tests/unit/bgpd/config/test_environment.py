@@ -154,7 +154,7 @@ def test_priority_rises_from_file_over_calico_over_ours_to_options() -> None:
     assert str(document.origin_of(("bgp", "as"))) == "option --as"
 
 
-def test_an_unknown_variable_of_ours_is_a_problem() -> None:
+def test_an_unknown_pybgpd_variable_is_a_problem() -> None:
     (problem,) = overlaid(PYBGPD_FIB_TABEL="1", HOME="/", PYTHONPATH="x").problems
     assert str(problem) == (
         "environment variable PYBGPD_FIB_TABEL: unknown variable; "
@@ -229,7 +229,7 @@ def test_options_that_are_not_given_set_nothing() -> None:
     assert document.data == {}
 
 
-def test_clients_beside_ranges_that_are_no_list_are_a_problem() -> None:
+def test_clients_beside_ranges_that_are_not_a_list_are_a_problem() -> None:
     document = parse_document("ranges: 5", "f")
     overlay_options(document, {"clients": "10.0.0.0/8"})
     assert [str(each) for each in document.problems] == [
@@ -245,7 +245,7 @@ def test_variables_and_options_name_keys_that_exist() -> None:
     assert len(names) == len(set(names))
 
 
-def test_a_variable_that_nobody_knows_is_a_problem_of_the_real_environment_too(
+def test_an_unknown_variable_of_the_real_environment_is_a_problem_too(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("PYBGPD_NO_SUCH_KEY", "1")

@@ -49,7 +49,7 @@ def test_pieces_come_to_the_whole(tmp_path: Path) -> None:
     assert whole.files == (source.file, tmp_path / "key")
 
 
-def test_problems_are_told_and_nothing_else(tmp_path: Path) -> None:
+def test_only_problems_are_reported(tmp_path: Path) -> None:
     source = written(tmp_path / "pybgpd.yaml", "bgp: {as: x}\ncolour: blue\n")
     assembly = Assembly()
     for piece in through_pickle(source):

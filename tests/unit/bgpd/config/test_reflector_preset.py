@@ -26,7 +26,9 @@ def settings(**changes: Any) -> DaemonSettings:
     return reflector_settings(**(fields | changes))
 
 
-def test_whoever_connects_from_the_prefixes_is_a_client_of_both_families() -> None:
+def test_any_peer_that_connects_from_the_prefixes_is_a_client_of_both_families() -> (
+    None
+):
     made = settings()
     assert [entry.prefix for entry in made.ranges] == ["10.0.0.0/8", "2001:db8::/32"]
     assert len({entry.name for entry in made.ranges}) == 2

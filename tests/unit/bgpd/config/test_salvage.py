@@ -125,7 +125,7 @@ FAULTS: list[tuple[tuple[Any, ...], object, str]] = [
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
-def test_faults_of_all_kinds_are_told_together(count: int, tmp_path: Path) -> None:
+def test_faults_of_all_kinds_are_reported_together(count: int, tmp_path: Path) -> None:
     for some in combinations(FAULTS, count):
         content = SOUND
         for path, wrong, _ in some:

@@ -41,7 +41,7 @@ def test_leaves_are_the_keys_that_stand_once() -> None:
     assert ("routes", "originate") not in paths
 
 
-def test_text_is_told_from_numbers() -> None:
+def test_text_is_distinguished_from_numbers() -> None:
     assert takes_text(str | None)
     assert takes_text(list[str])
     assert not takes_text(int | None)

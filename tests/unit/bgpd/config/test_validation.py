@@ -220,7 +220,7 @@ def test_a_password_is_never_shown() -> None:
     assert "42" not in shown
 
 
-def test_all_problems_are_told_at_once() -> None:
+def test_all_problems_are_reported_at_once() -> None:
     text = "fib: {table: x, mode: y}\npeers: [{addres: 1}]\nfib: {}\n"
     assert len(problems_of(text)) >= 3
 
@@ -255,7 +255,7 @@ def test_a_far_word_is_not_suggested() -> None:
     assert did_you_mean("zzz", ["address"]) == ""
 
 
-def test_a_problem_without_words_of_ours_is_told_in_pydantics() -> None:
+def test_a_problem_without_a_message_of_our_own_has_pydantics() -> None:
     document = parse_document("", "f")
     document.data = {"fib": {"table": 10**30, "metric": 1.5}}
     _, problems = validate(document)
@@ -272,7 +272,7 @@ def test_a_text_is_bounded_since_the_daemon_compiles_and_logs_it() -> None:
         assert any("a length of at most 1000" in str(each) for each in problems)
 
 
-def test_a_file_that_is_wrong_throughout_is_told_in_part() -> None:
+def test_a_file_that_is_wrong_throughout_is_reported_in_part() -> None:
     text = "peers:\n" + "- {colour: blue}\n" * 2_000
     _, problems = validate(parse_document(text, "f"))
     assert len(problems) == 51

@@ -96,7 +96,7 @@ def test_whatever_a_file_holds_nothing_changes_and_the_file_is_named(
     running(tmp_path, work)
 
 
-def test_what_is_no_file_is_told_at_once(tmp_path: Path) -> None:
+def test_a_path_that_is_not_a_file_is_reported_at_once(tmp_path: Path) -> None:
     async def work(node: Running) -> None:
         assert "No such file" in await node.refusal()
         os.mkfifo(node.file)
@@ -137,7 +137,7 @@ def test_those_who_ask_at_once_are_answered_one_after_the_other(tmp_path: Path) 
     running(tmp_path, work)
 
 
-def test_a_fault_in_applying_is_told_to_whoever_asked_and_logged(
+def test_a_fault_in_applying_is_returned_to_the_caller_and_logged(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work(node: Running) -> None:
@@ -145,7 +145,7 @@ def test_a_fault_in_applying_is_told_to_whoever_asked_and_logged(
         node.fault = KeyError("x")
         with pytest.raises(ReloadError, match="applied only in part: KeyError"):
             await node.reloading.reload_or_raise()
-        await node.reloading.reload()  # a signal has nobody to tell
+        await node.reloading.reload()  # a signal gets no answer
         assert caplog.text.count("reload failed: applied only in part") == 1
 
     running(tmp_path, work)

@@ -1,4 +1,4 @@
-"""What systemd is told, on real datagram sockets."""
+"""The messages that systemd gets, on real datagram sockets."""
 
 import os
 import socket
@@ -59,7 +59,7 @@ def test_a_manager_that_is_gone_or_full_is_no_error(tmp_path: Path) -> None:
 
 
 def test_children_do_not_inherit_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("NOTIFY_SOCKET", "@nobody")
+    monkeypatch.setenv("NOTIFY_SOCKET", "@absent")
     monkeypatch.setenv("WATCHDOG_USEC", "1000000")
     manager = of_this_process()
     assert (manager.is_there, manager.watchdog) == (True, 1.0)

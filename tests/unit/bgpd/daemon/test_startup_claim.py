@@ -70,7 +70,7 @@ def test_where_only_a_datastore_knows_the_address_it_is_where_it_was(tmp_path) -
         datastore=DatastoreSettings(DatastoreKind.ETCD),
     )
     claim = claim_startup(settings)
-    assert not claim.sockets, "nobody knows yet"
+    assert not claim.sockets, "the addresses are not known yet"
     claim.close()
     before = encode_head([(f"{network}.2", PORT)])
     (tmp_path / "c.peers").write_text(before, encoding="utf-8")

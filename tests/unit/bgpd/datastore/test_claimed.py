@@ -184,7 +184,7 @@ def test_a_dispute_that_is_settled_elsewhere_is_noticed() -> None:
     asyncio.run(scenario())
 
 
-def test_a_doubt_that_nobody_settles_is_looked_at_less_and_less_often() -> None:
+def test_a_doubt_that_stays_unsettled_is_checked_less_and_less_often() -> None:
     async def scenario() -> None:
         items = {affinity_key(node, CIDRS[0]): CONFIRMED for node in ("n1", "n2")}
         store = Store({**items, assignment_key(CIDRS[0]): a_block("n2")})

@@ -30,7 +30,7 @@ def write(folder: Path, name: str, **fields: object) -> None:
 ONE = LocalEndpoint("cali1", ("10.244.1.5/32",), (), "pods")
 
 
-def test_files_that_cannot_be_read_are_told_and_the_others_count(
+def test_unreadable_files_are_reported_and_the_others_count(
     tmp_path: Path,
 ) -> None:
     write(tmp_path, "a")
@@ -79,7 +79,7 @@ def test_a_file_that_is_half_written_leaves_its_workload_as_it_was(
 
 
 @on_both_loops
-async def test_a_folder_that_is_made_anew_is_followed_again(tmp_path: Path) -> None:
+async def test_a_recreated_folder_is_followed_again(tmp_path: Path) -> None:
     folder = tmp_path / "endpoint-status"
     told: list[Found] = []
     write(folder, "a")

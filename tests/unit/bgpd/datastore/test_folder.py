@@ -63,7 +63,7 @@ async def test_what_cannot_be_opened_is_kept_and_tried_again(tmp_path: Path) -> 
     async with Follower(datastore) as follower:
         await follower.until(lambda seen: N1 in seen.items)
         file.unlink()
-        file.symlink_to("a.yaml")  # a loop: listed, but nobody can open it
+        file.symlink_to("a.yaml")  # a loop: listed, but impossible to open
         await follower.until(lambda seen: bool(seen.datastore.status.warnings))
         assert "unreadable" in datastore.status.warnings[0]
         assert N1 in follower.items
@@ -207,7 +207,9 @@ async def test_polling_does_where_inotify_is_refused(tmp_path: Path) -> None:
         await follower.until(lambda seen: N1 in seen.items)
 
 
-async def test_a_change_is_told_within_a_fraction_of_a_second(tmp_path: Path) -> None:
+async def test_a_change_is_reported_within_a_fraction_of_a_second(
+    tmp_path: Path,
+) -> None:
     loop = asyncio.get_running_loop()
     async with Follower(FolderDatastore(tmp_path)) as follower:
         await follower.until(lambda seen: len(seen.events) == 1)

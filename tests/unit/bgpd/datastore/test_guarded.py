@@ -92,7 +92,7 @@ async def test_a_deadline_wakes_it_while_the_source_is_silent() -> None:
 
 
 @on_virtual_time
-async def test_the_source_is_asked_for_more_when_the_consumer_is_done() -> None:
+async def test_the_guard_reads_on_when_the_consumer_is_done() -> None:
     memory = await a_cluster(1)
     guarded = GuardedDatastore(memory, "n0", 3600)
     async with aclosing(guarded.events()) as events:
@@ -122,7 +122,7 @@ class Broken(MemoryDatastore):
 
 
 @on_virtual_time
-async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> None:
+async def test_the_end_of_the_source_ends_the_stream_which_can_begin_again() -> None:
     source = Broken()
     guarded = GuardedDatastore(source, "n0", 3600)
     async with aclosing(guarded.events()) as events:
@@ -142,7 +142,7 @@ async def test_what_ends_the_source_ends_the_stream_which_can_begin_anew() -> No
 
 
 @on_virtual_time
-async def test_a_large_snapshot_is_looked_at_in_turns(
+async def test_a_large_snapshot_is_checked_in_several_turns(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr("bgpd.worker.turns.BUDGET", 0.0)  # a turn for each slice

@@ -94,7 +94,7 @@ async def test_a_collection_is_listed_in_pieces_and_then_followed(
 
 
 @on_both_loops
-async def test_only_the_secrets_that_are_wanted_are_asked_for(tmp_path: Path) -> None:
+async def test_only_the_secrets_that_are_wanted_are_requested(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         api.put("Secret", "other", "kube-system", data={})
         assert await watcher.wait_until_listed(10)
@@ -124,7 +124,7 @@ async def test_a_connection_that_is_cut_loses_nothing(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_a_version_that_is_too_old_is_listed_anew(tmp_path: Path) -> None:
+async def test_a_version_that_is_too_old_leads_to_a_new_list(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         assert await watcher.wait_until_listed(10)
         await until(lambda: len(api._watches) == 2)
@@ -139,7 +139,7 @@ async def test_a_version_that_is_too_old_is_listed_anew(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_an_api_that_is_away_changes_nothing_that_was_told(
+async def test_an_api_that_is_away_takes_nothing_back(
     tmp_path: Path,
 ) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
@@ -156,7 +156,7 @@ async def test_an_api_that_is_away_changes_nothing_that_was_told(
 
 
 @on_both_loops
-async def test_an_error_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_an_error_is_logged_and_the_request_tried_again(tmp_path: Path) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         api.fault = 500
         watcher.want(Wants(frozenset({"bgp"})))
@@ -250,7 +250,7 @@ async def test_what_is_given_beside_the_credentials_counts(tmp_path: Path) -> No
 
 
 @on_both_loops
-async def test_a_bookmark_keeps_a_quiet_collection_from_being_listed_anew(
+async def test_a_bookmark_saves_a_quiet_collection_from_a_new_list(
     tmp_path: Path,
 ) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
@@ -298,7 +298,7 @@ async def test_watches_that_are_refused_do_not_list_each_time(
         assert api.count("Service", watches=False) <= 2
         assert not watcher.status.is_connected
         lines = [line for line in caplog.messages if "Service" in line]
-        assert len(lines) == 1  # told once, however often it is tried
+        assert len(lines) == 1  # logged once, however often it is tried
         api.watch_fault = 0
         await until(lambda: watcher.status.is_connected)
 
@@ -356,7 +356,9 @@ async def test_objects_of_any_shape_come_through_and_leave_the_others(
 
 
 @on_both_loops
-async def test_a_line_that_is_no_json_is_told_and_tried_again(tmp_path: Path) -> None:
+async def test_a_line_that_is_not_json_is_logged_and_the_watch_tried_again(
+    tmp_path: Path,
+) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
         assert await watcher.wait_until_listed(10)
         await until(lambda: len(api._watches) == 2)
@@ -443,7 +445,7 @@ async def test_credentials_that_come_later_are_used_then(tmp_path: Path) -> None
 
 
 @on_both_loops
-async def test_an_answer_that_is_too_large_is_asked_for_in_smaller_pieces(
+async def test_an_answer_that_is_too_large_is_requested_in_smaller_pieces(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("bgpd.datastore.kubernetes.client.ANSWER_OCTETS", 150_000)

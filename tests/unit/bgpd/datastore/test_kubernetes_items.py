@@ -242,7 +242,7 @@ class TestLists:
             b"}",
         ],
     )
-    def test_what_is_no_list_is_said_to_be_none(self, body) -> None:
+    def test_an_answer_that_is_not_a_list_is_an_error(self, body) -> None:
         def decode() -> None:
             decoder = ListDecoder()
             decoder.feed(body)

@@ -253,7 +253,7 @@ def test_files_are_in_the_order_of_their_paths(tmp_path: Path) -> None:
 
 
 @pytest.mark.asyncio
-async def test_what_is_told_is_bounded(
+async def test_the_number_of_warnings_is_bounded(
     reader: Reader, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with reader:

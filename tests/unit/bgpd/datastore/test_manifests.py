@@ -100,7 +100,7 @@ def test_lists_are_unfolded() -> None:
         ("\x00", "not YAML: "),
     ],
 )
-def test_bad_documents_are_told(document: str, text: str) -> None:
+def test_bad_documents_are_reported(document: str, text: str) -> None:
     parsed = parse(document)
     assert parsed.entries == ()
     assert not parsed.is_whole

@@ -1,4 +1,4 @@
-"""How next hops are reached when a static route of ours leads to some of them."""
+"""How next hops are reached when one of our static routes leads to some of them."""
 
 from dataclasses import replace
 from typing import cast
@@ -14,7 +14,7 @@ PEER, OTHER, GATEWAY, SECOND = (bytes((192, 0, 2, n)) for n in (1, 2, 254, 253))
 
 
 class Watch:
-    """A kernel that says what it is told to say; counts who is watched."""
+    """A kernel with scripted answers; counts which addresses are watched."""
 
     def __init__(self, ways: NextHopTracker) -> None:
         self.states: dict[bytes, NextHopState] = {}
@@ -95,7 +95,7 @@ GLOBAL, LINK_LOCAL = parse_address("2001:db8::1"), parse_address("fe80::1")
 PAIR, ALONE = (scoped(field, "eth0") for field in (GLOBAL + LINK_LOCAL, LINK_LOCAL))
 
 
-def test_a_gateway_of_ours_leads_to_a_pair_by_its_global_address() -> None:
+def test_our_gateway_leads_to_a_pair_by_its_global_address() -> None:
     ways, watch, _ = a_world()
     ways.reach_through({GLOBAL: GATEWAY})
     assert ways.track(PAIR).hops == (Hop(GATEWAY, "eth0"),)

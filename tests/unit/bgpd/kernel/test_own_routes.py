@@ -1,4 +1,4 @@
-"""Whose address stays on its link, whatever routes of ours say of it."""
+"""Which addresses stay on their link, whatever our own routes say."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What the kernel is told of each entry of Loc-RIB."""
+"""What the kernel gets for each entry of Loc-RIB."""
 
 from collections.abc import Iterable
 from dataclasses import replace
@@ -129,7 +129,7 @@ def test_equal_paths_are_one_route_with_several_hops() -> None:
     assert len(target.hops) == 2
 
 
-def test_what_a_route_of_ours_leads_to_moves_without_what_leads_the_same_way() -> None:
+def test_what_resolves_through_our_route_moves_without_what_goes_the_same_way() -> None:
     """The gateway's own routes stay when a loopback behind it moves to another one."""
     feed, source = Feed(), a_source()
     loopback = parse_address("198.51.100.1")
@@ -150,7 +150,7 @@ def test_what_a_route_of_ours_leads_to_moves_without_what_leads_the_same_way() -
     assert feed.table.moves == [(before, feed.routes()[far[0]])]
     assert feed.routes()[near].hops == (there,)
     assert {feed.routes()[each].hops for each in far} == {(here,)}
-    # Without a route of ours it leads where others do, and shares what they have.
+    # Without our own route it leads where others do, and shares what they have.
     feed.reach(way(loopback, there))
     assert feed.routes()[far[0]] == feed.routes()[near]
 
@@ -186,7 +186,7 @@ def two_next_hops(feed: Feed) -> tuple[Nlri, Nlri]:
 SOUTH, NORTH = Hop(parse_address("10.0.0.1"), "s"), Hop(parse_address("10.0.0.2"), "n")
 
 
-def test_next_hops_that_shared_a_way_and_part_are_submitted_anew() -> None:
+def test_next_hops_that_part_are_submitted_again() -> None:
     feed = Feed()
     feed.ways.update({a: way(a, SOUTH) for a in (GATEWAY, OTHER)})
     first, second = two_next_hops(feed)
@@ -336,7 +336,7 @@ def test_a_next_hop_that_turns_out_to_be_a_workload_leaves_the_tunnel() -> None:
     batches = feed.table.batches
     follow(feed, kernel_policy(TUNNEL))
     batches = feed.table.batches
-    reach_by("cali1")  # where the policy does not ask, nothing is looked at
+    reach_by("cali1")  # the policy has no such condition, so nothing is evaluated again
     assert feed.table.batches == batches
 
 
@@ -399,7 +399,7 @@ def lose(feed: Feed, source: Source) -> list[tuple[Target, Target]]:
     return moves
 
 
-def test_a_lost_gateway_s_routes_move_before_they_are_looked_at() -> None:
+def test_a_lost_gateway_s_routes_move_before_each_is_decided_again() -> None:
     feed, best = Feed(), from_gateway(1, local_pref=200)
     feed.announce(best, "10.1.0.0/26", "10.2.0.0/26")
     feed.announce(from_gateway(2), "10.1.0.0/26", "10.2.0.0/26", "10.3.0.0/26")

@@ -100,7 +100,7 @@ def test_a_global_peer_takes_the_place_of_a_nodes_own():
     assert [s.asn for s in seen("n9", NINE(), everywhere, here)] == [65000]
 
 
-def test_settings_and_values_that_are_no_json():
+def test_settings_and_values_that_are_not_json():
     items = stored(
         NINE(),
         TEN(),

@@ -62,7 +62,7 @@ def test_an_error_names_file_line_and_key(old, new, line, text):
     assert text in str(caught.value)
 
 
-def test_all_errors_are_told_at_once():
+def test_all_errors_are_reported_at_once():
     bad = GOOD.replace("kind: bird", "kynd: bird").replace("as: 65002", "as: x")
     with pytest.raises(TopologyError) as caught:
         parse_topology(bad)
@@ -142,7 +142,7 @@ def test_a_node_of_a_cluster_knows_its_datastore():
         ("via: 10.1.0.1}", "via: []}", "routes.0.via"),
     ],
 )
-def test_what_does_not_fit_together_is_told(old, new, text):
+def test_what_does_not_fit_together_is_reported(old, new, text):
     with pytest.raises(TopologyError) as caught:
         parse_topology(GATEWAY.replace(old, new, 1))
     assert text in str(caught.value)

@@ -1,4 +1,4 @@
-"""Writes of a driver say what they did, and call nobody."""
+"""Writes of a driver return what they did, and call nothing back."""
 
 import pytest
 
@@ -16,7 +16,7 @@ HIGH_WATER, LOW_WATER = 1 << 18, 1 << 16
 
 
 @on_virtual_time
-async def test_a_write_to_a_full_socket_says_so_and_calls_nobody(
+async def test_a_write_to_a_full_socket_says_so_and_calls_nothing_back(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tcp_connection, "HIGH_WATER", HIGH_WATER)
@@ -42,7 +42,7 @@ async def test_a_write_to_a_full_socket_says_so_and_calls_nobody(
                 assert is_writable == (connection.unsent_len <= HIGH_WATER)
             assert called == []
             assert driver.session.next_deadline() is not None
-            driver.send_message(octets)  # nobody waits for its answer
+            driver.send_message(octets)  # without a caller that reads the result
             assert called == ["writing_paused"]
             slow.writer.transport.resume_reading()  # type: ignore[attr-defined]
             await until(lambda: called == ["writing_paused", "writing_resumed"])

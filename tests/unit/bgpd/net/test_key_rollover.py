@@ -19,7 +19,7 @@ def test_silence_on_both_sides_says_nothing() -> None:
     assert not any(looks(Trial(Sight(0, 10, 20)), *[Sight(0, 10, 20)] * 50))
 
 
-def test_acknowledgements_of_ours_want_no_answer() -> None:
+def test_our_acknowledgements_want_no_answer() -> None:
     sights = [Sight(0, 10 + n, 20) for n in range(20)]
     assert not any(looks(Trial(Sight(0, 10, 20)), *sights))
 
@@ -42,7 +42,7 @@ def test_nothing_fails_before_something_was_sent_under_the_key() -> None:
 
 
 @pytest.mark.parametrize("heard_at", range(1, 6))
-def test_whatever_is_heard_begins_the_wait_anew(heard_at: int) -> None:
+def test_anything_heard_restarts_the_wait(heard_at: int) -> None:
     trial = Trial(Sight(0, 10, 20))
     sights = [
         Sight(1, 11 + n, 21 if n >= heard_at else 20) for n in range(heard_at + 1)

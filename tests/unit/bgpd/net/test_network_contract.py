@@ -101,7 +101,7 @@ class World:
         return octets
 
     async def is_sent_again(self, sock: Socket) -> None:
-        """Wait until what was sent last is sent once more, since nobody took it."""
+        """Wait until what was sent last is sent once more, since it was not acknowledged."""
         before = sight_of(sock)
         assert before.unacknowledged
         await until(lambda: sight_of(sock).sent > before.sent)
@@ -126,7 +126,7 @@ class Connections(World):
             yield
 
     def set_link(self, *, is_up: bool) -> None:
-        # A frame for another machine is dropped, and nobody is told.
+        # A frame for another machine is dropped without a notice.
         if is_up:
             self._links.ip(OURS, f"link set eth0 address {_MAC}")
         else:
@@ -178,7 +178,7 @@ async def test_a_connection_is_made_and_both_ends_know_their_names(world) -> Non
 
 
 @on_both
-async def test_where_nobody_listens_a_connection_is_refused(world) -> None:
+async def test_a_connection_to_a_port_without_a_listener_is_refused(world) -> None:
     with world.a_socket(world.b) as sock, pytest.raises(ConnectionRefusedError):
         await world.call(sock, world.a)
     world.listen(world.a).close()
@@ -262,7 +262,7 @@ async def test_a_reset_is_an_error_of_the_other_end_and_then_its_end(world) -> N
         near.recv(1)
     assert near.recv(1) == b""
     with pytest.raises(BrokenPipeError):
-        near.send(b"nobody is there")
+        near.send(b"no reader is left")
     near.close()
 
 
@@ -446,7 +446,7 @@ async def test_what_comes_from_afar_is_not_taken_where_ttl_security_holds(
 async def over_a_link_that_is_down(
     world: World, set_link: Callable[[bool], None]
 ) -> None:
-    """What is sent waits, nobody is told, and it arrives when the link is up again."""
+    """What is sent waits, no error is raised, and it arrives when the link is up again."""
     near, far = await world.a_pair()
     set_link(False)
     far.send(b"held up")

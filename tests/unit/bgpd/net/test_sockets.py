@@ -28,7 +28,7 @@ def test_a_listening_socket_answers_with_the_highest_ttl() -> None:
         assert not made.getblocking()
 
 
-def test_a_taken_port_is_told_with_what_to_do() -> None:
+def test_the_error_of_a_taken_port_says_what_to_do() -> None:
     addr = f"{own_network()}.1"
     with socket.socket() as holder:
         holder.bind((addr, 0))
@@ -80,7 +80,7 @@ def test_keys_are_set_and_removed_and_removing_none_is_no_error(addr: str) -> No
         set_md5_key(made, addr, "")
 
 
-def test_too_many_keys_are_told_with_what_to_do() -> None:
+def test_the_error_of_too_many_keys_says_what_to_do() -> None:
     def set_all(made: Socket) -> None:
         for number in range(1, 5000):
             set_md5_key(made, f"10.0.{number >> 8}.{number & 255}", "secret")

@@ -150,16 +150,16 @@ def test_many_findings_of_one_kind_are_one_line(
         following(OWN, *other_nodes(MANY), work=work)
     lines = [record.getMessage() for record in caplog.records]
     said = [line for line in lines if "resolved" not in line]
-    mended = [line for line in lines if "resolved" in line]
+    repaired = [line for line in lines if "resolved" in line]
     assert len(said) <= 2 * SHOWN
-    assert len(mended) <= 2 * SHOWN
+    assert len(repaired) <= 2 * SHOWN
     assert " of Node spec.bgp.asNumber, such as" in said[-1]
-    assert " of Node spec.bgp.asNumber, such as" in mended[-1]
+    assert " of Node spec.bgp.asNumber, such as" in repaired[-1]
 
 
 @pytest.fixture
 def cursed(monkeypatch: pytest.MonkeyPatch) -> str:
-    """An address that raises what nobody expects wherever a session is made of it."""
+    """An address that raises an unexpected error wherever a session is made of it."""
     address = "192.0.2.66"
     sound = peers._with_restart
 

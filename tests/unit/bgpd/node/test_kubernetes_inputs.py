@@ -22,7 +22,7 @@ NEEDED = Needs(
 
 
 class Sides:
-    """A follower that is told what Kubernetes' API would tell it."""
+    """A follower with the input that Kubernetes' API would give it."""
 
     def __init__(self, folder: Path) -> None:
         settings = KubernetesSettings(is_enabled=False, endpoint_folder=str(folder))
@@ -84,7 +84,7 @@ async def test_a_password_in_use_stays_until_its_loss_is_confirmed(
         sides.secret(rr="hush")
         vanish()
         assert sides.passwords["bgp", "rr"] == "hush"
-        assert ("bgp", "old") not in sides.passwords  # nobody uses it
+        assert ("bgp", "old") not in sides.passwords  # it is not used
     sides.secret(rr="new")
     assert sides.passwords["bgp", "rr"] == "new"
     sides.follower.drop("Secret", ("kube-system", "bgp"))
@@ -129,7 +129,7 @@ async def test_services_stay_when_all_are_gone_and_one_goes_alone(
 
 
 @on_virtual_time
-async def test_services_that_nobody_asks_for_any_more_are_not_held(
+async def test_services_that_are_no_longer_wanted_are_not_held(
     tmp_path: Path,
 ) -> None:
     sides = Sides(tmp_path)
@@ -169,7 +169,7 @@ async def test_workloads_stay_when_all_are_gone_at_once(tmp_path: Path) -> None:
 
 
 @on_virtual_time
-async def test_services_are_decided_anew_in_slices() -> None:
+async def test_services_are_decided_again_in_slices() -> None:
     table = ServiceTable("n1")
     for number in range(200):
         table.put_service(

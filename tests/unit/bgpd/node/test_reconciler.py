@@ -1,4 +1,4 @@
-"""Desired state is applied by differences only, whoever wants it."""
+"""Desired state is applied by differences only, whatever its source."""
 
 import asyncio
 from collections.abc import Callable
@@ -215,7 +215,7 @@ def test_a_range_keeps_its_place_unless_its_template_changes() -> None:
     with_speaker(work)
 
 
-def test_a_peer_that_cannot_be_had_leaves_the_others_alone() -> None:
+def test_a_peer_that_cannot_be_made_leaves_the_others_alone() -> None:
     def work(speaker: Speaker, reconciler: Reconciler) -> None:
         impossible = replace(a_peer(1), remote_addr="nonsense", password="x")
         reconciler.apply_settings(replace(EMPTY, peers=(a_peer(2), impossible)))

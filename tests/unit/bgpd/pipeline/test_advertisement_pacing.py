@@ -103,7 +103,7 @@ async def test_a_route_that_flaps_is_passed_on_at_its_pace_and_right_at_the_end(
 
 
 @on_virtual_time
-async def test_who_joins_meanwhile_is_told_what_the_others_know() -> None:
+async def test_a_peer_that_joins_meanwhile_gets_what_the_others_have() -> None:
     async with Rack() as rack:
         a = await rack.node(1)
         pacing_of(a).interval = 60.0
@@ -128,7 +128,7 @@ def _med(node: Node) -> int | None:
 
 
 @on_virtual_time
-async def test_what_waits_is_told_before_reflection_changes() -> None:
+async def test_paced_changes_are_advertised_before_reflection_changes() -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(number) for number in (1, 2, 3)]
         pacing_of(a).interval, pacing_of(b).interval = 0, 60.0
@@ -163,7 +163,7 @@ def unrest(*paths, is_withdrawn: bool = False) -> Unrest:
         ("", True, "a peer keeps advertising and withdrawing it"),
     ],
 )
-def test_the_cause_is_told(clients, is_withdrawn, expected) -> None:
+def test_the_cause_is_named(clients, is_withdrawn, expected) -> None:
     paths = [a_path(path_of(name), source=a_source(name)) for name in clients]
     found = cause_of(unrest(*paths, is_withdrawn=is_withdrawn), paths)
     assert found.startswith(expected)

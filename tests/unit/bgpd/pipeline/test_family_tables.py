@@ -123,7 +123,7 @@ def peers(monkeypatch: pytest.MonkeyPatch) -> Peers:
     return Peers()
 
 
-def test_members_that_join_together_are_told_together(peers: Peers) -> None:
+def test_members_that_join_together_share_a_walk(peers: Peers) -> None:
     peers.announce(*NLRIS)
     peers.loop.run()
     everybody = [peers.join() for _ in range(3)]
@@ -140,7 +140,7 @@ def test_an_empty_table_has_an_end_too(peers: Peers) -> None:
     assert peers.told[0].ends == 1
 
 
-def test_a_prefix_that_comes_back_before_its_going_was_told(peers: Peers) -> None:
+def test_a_prefix_that_comes_back_before_its_withdrawal_was_sent(peers: Peers) -> None:
     path = a_path(peers.origin)
     rib = peers.tables.loc_rib
     peers.tables.changed(rib.announce(NLRIS, path))
@@ -199,7 +199,7 @@ def test_a_member_that_is_full_before_its_first_slice(peers: Peers) -> None:
 class TestAFlushThatIsToldInTurns:
     @pytest.fixture
     def half_told(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peers:
-        """The first of three members has been told of a change, the others have not."""
+        """The first of three members has received a change, the others have not."""
         monkeypatch.setattr(flush_scheduler, "WRITE_TIME", 0.0)
         for _ in range(3):
             peers.join()
@@ -211,7 +211,7 @@ class TestAFlushThatIsToldInTurns:
         assert peers.writes == [0]
         return peers
 
-    def test_all_are_told_in_the_end(self, half_told: Peers) -> None:
+    def test_all_receive_it_in_the_end(self, half_told: Peers) -> None:
         half_told.loop.run()
         assert half_told.writes == [0, 1, 2]
         assert all(half_told.held(n) == set(NLRIS) for n in range(3))
@@ -230,12 +230,16 @@ class TestAFlushThatIsToldInTurns:
         half_told.loop.run()
         assert all(half_told.held(n) == set(NLRIS[1:]) for n in range(3))
 
-    def test_who_leaves_meanwhile_is_told_no_more(self, half_told: Peers) -> None:
+    def test_a_peer_that_leaves_meanwhile_receives_nothing_more(
+        self, half_told: Peers
+    ) -> None:
         half_told.tables.leave(half_told.sources[1])
         half_told.loop.run()
         assert half_told.writes == [0, 2]
 
-    def test_who_joins_meanwhile_is_told_all(self, half_told: Peers) -> None:
+    def test_a_peer_that_joins_meanwhile_receives_everything(
+        self, half_told: Peers
+    ) -> None:
         newcomer = half_told.join()
         half_told.loop.run()
         assert half_told.held(newcomer) == set(NLRIS)
@@ -294,7 +298,7 @@ def test_what_a_slow_member_misses_is_bounded_by_the_table(peers: Peers) -> None
     assert len(peers.writes) - before == len(NLRIS) // 2
 
 
-def test_changes_while_one_waits_are_told_once(peers: Peers) -> None:
+def test_changes_while_one_waits_are_advertised_once(peers: Peers) -> None:
     peers.join()
     peers.loop.run()
     peers.announce(*NLRIS)
@@ -389,7 +393,7 @@ class TestPolicies:
         assert peers.held(0) == set()
 
     @pytest.mark.parametrize("is_joining", [False, True])
-    def test_who_catches_up_between_two_policies_is_told_the_second(
+    def test_a_peer_that_catches_up_between_two_policies_gets_the_second(
         self, peers: Peers, is_joining
     ) -> None:
         first = compile_policy(self.FIRST)
@@ -425,7 +429,7 @@ class TestPolicies:
         peers.loop.run()
         assert not peers.writes
 
-    def test_a_member_that_moves_forgets_what_it_is_told_no_more(
+    def test_a_member_that_moves_loses_what_its_new_group_does_not_advertise(
         self, peers: Peers
     ) -> None:
         peers.announce(*NLRIS)

@@ -83,7 +83,7 @@ def test_consecutive_restarts_keep_routes_but_not_for_ever(kept) -> None:
     assert kept.swept == [RESTART_TIME + BOUND]
 
 
-def test_an_end_of_rib_lets_the_time_begin_anew(kept) -> None:
+def test_an_end_of_rib_lets_the_time_begin_again(kept) -> None:
     kept.lose()
     kept.clock.go(90)
     kept.stale.came_back(agreed())
@@ -95,7 +95,7 @@ def test_an_end_of_rib_lets_the_time_begin_anew(kept) -> None:
     assert kept.swept == [90, 490]
 
 
-def test_the_bound_shortens_what_is_told(kept) -> None:
+def test_the_bound_shortens_the_time_that_is_reported(kept) -> None:
     kept.lose()
     kept.clock.go(95)
     kept.stale.came_back(agreed())
@@ -147,7 +147,7 @@ def test_a_family_whose_sweep_fails_costs_no_other_its_own(caplog) -> None:
 
     def sweep(family: Family, _before: int | None) -> None:
         if family == IPV4_UNICAST:
-            raise RuntimeError("a fault of ours")
+            raise RuntimeError("an internal fault")
         swept.append(family)
 
     stale = StaleRoutes(clock, sweep, lambda _: None, BOUND)
@@ -155,5 +155,5 @@ def test_a_family_whose_sweep_fails_costs_no_other_its_own(caplog) -> None:
         stale.keep(family, agreed(), settings(), 1)
     clock.go(101)
     assert swept == [IPV6_UNICAST]
-    assert "a fault of ours" in caplog.text
+    assert "an internal fault" in caplog.text
     clock.close()

@@ -50,7 +50,7 @@ def sockets() -> Sockets:
     return Sockets()
 
 
-def test_all_are_written_to_whoever_is_full(sockets: Sockets) -> None:
+def test_all_get_the_whole_pass_though_a_socket_is_full(sockets: Sockets) -> None:
     first, second, _ = sockets.sources
     sockets.full = {first, second}
     for _ in range(2):
@@ -63,7 +63,7 @@ def test_all_are_written_to_whoever_is_full(sockets: Sockets) -> None:
 def test_who_is_full_changes_nothing_while_a_pass_is_under_way(
     sockets: Sockets,
 ) -> None:
-    """A write answers; what becomes of the member is decided after the pass."""
+    """A write returns its outcome; what that means to the member is decided after the pass."""
     sockets.full = set(sockets.sources)
     sockets.add()
     sockets.add()

@@ -100,7 +100,7 @@ def test_the_session_goes_on_after_a_malformed_attribute() -> None:
     not str(adj_rib_in.__file__).endswith(".py"),
     reason="compiled code calls methods of a compiled class directly",
 )
-def test_what_changed_before_a_fault_of_ours_is_not_lost(monkeypatch) -> None:
+def test_what_changed_before_an_internal_fault_is_not_lost(monkeypatch) -> None:
     def injected(_: object, what: object, runs: list[object]) -> list[object]:
         if what and runs:
             raise ValueError("injected")
@@ -127,7 +127,7 @@ def test_what_changed_before_a_fault_of_ours_is_not_lost(monkeypatch) -> None:
         update(MALFORMED, b"\x18\1"),
     ],
 )
-def test_prefixes_that_cannot_be_told_apart_end_the_session(body: bytes) -> None:
+def test_a_run_of_nlri_that_cannot_be_split_ends_the_session(body: bytes) -> None:
     session = Session()
     taken = session.take(update(BLOCK, ONE), body, update(BLOCK, TWO))
     assert taken.error is not None

@@ -49,7 +49,7 @@ def test_garbage_among_many_is_found(wanted: int) -> None:
 
 
 @pytest.mark.slow
-def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
+def test_young_objects_that_are_nearly_all_in_use_wait_for_a_full_collection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     many, knot = young_objects(), a_knot()
@@ -67,7 +67,7 @@ def test_nobody_looks_where_nearly_all_is_wanted_until_everything_is_looked_at(
 
 
 @pytest.mark.slow
-def test_what_is_kept_is_looked_at_with_everything(
+def test_kept_objects_wait_for_a_full_collection(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     gc.collect()
@@ -86,14 +86,14 @@ def test_what_is_kept_is_looked_at_with_everything(
     assert many
 
 
-def test_many_young_objects_are_looked_at_while_at_rest() -> None:
+def test_many_young_objects_are_collected_while_at_rest() -> None:
     many, knot = young_objects(), a_knot()
     event_loop.collect_at_rest()
     assert knot() is None
     assert many
 
 
-def test_what_was_in_use_while_it_was_young_is_looked_at_once_more() -> None:
+def test_what_was_in_use_while_it_was_young_is_collected_a_second_time() -> None:
     event_loop.collect_at_rest()
     knot = Knot()
     found = weakref.ref(knot)
@@ -125,7 +125,7 @@ def test_what_one_turn_made_in_masses_is_not_looked_at_in_one_go() -> None:
     many.append([[number] for number in range(event_loop.YOUNG + 1000)])
     assert event_loop.collect_young()
     assert gc.get_freeze_count() > frozen + event_loop.MIDDLE * 20 * event_loop.YOUNG
-    assert found() is not None  # until everything is looked at
+    assert found() is not None  # until the next full collection
 
 
 @pytest.mark.parametrize("at_once", [0, 10**9])

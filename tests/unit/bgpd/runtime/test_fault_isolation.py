@@ -111,7 +111,7 @@ async def a_star(rack: Rack) -> tuple[Node, list[Node]]:
 
 @pytest.mark.slow
 @on_both_loops
-async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_listeners(
+async def test_a_prefix_that_cannot_be_encoded_keeps_no_other_from_members_and_listeners(
     monkeypatch, caplog
 ) -> None:
     bad = nlri_of("10.66.0.0/16")
@@ -134,7 +134,7 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
 
     async with Rack() as rack:
         hub, clients = await a_star(rack)
-        # Who joins is told the whole table another way.
+        # A peer that joins gets the whole table another way.
         await until(
             lambda: all(
                 IPV4_UNICAST in c.peer(hub).imports.ended_families for c in clients
@@ -154,7 +154,7 @@ async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_members_and_list
 
 @pytest.mark.slow
 @on_both_loops
-async def test_a_prefix_that_cannot_be_told_keeps_no_other_from_who_joins(
+async def test_a_prefix_that_cannot_be_encoded_keeps_no_other_from_a_peer_that_joins(
     monkeypatch,
 ) -> None:
     bad = nlri_of("10.66.0.0/16")

@@ -37,7 +37,7 @@ def test_the_first_are_written_and_the_others_counted() -> None:
     assert (summary.level, summary.logger) == (logging.WARNING, "bgpd")
 
 
-def test_what_goes_on_is_told_once_an_interval_and_what_ends_is_forgotten() -> None:
+def test_what_goes_on_is_logged_once_an_interval_and_what_ends_is_forgotten() -> None:
     limit = LogLimit()
     kind = Kind(HERE, "a", "r")
     assert feed(limit, kind, burst=1)
@@ -108,7 +108,7 @@ def test_every_line_is_written_or_counted_and_memory_is_bounded(story, burst) ->
             told += sum(each.number for each in limit.summaries(now))
             continue
         kind, spread = act
-        for n in range(spread):  # as many subjects that nobody has seen before
+        for n in range(spread):  # as many new subjects
             written += feed(
                 limit, kind._replace(subject=f"{kind.subject}/{n}"), now, burst
             )

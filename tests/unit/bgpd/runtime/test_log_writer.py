@@ -1,4 +1,4 @@
-"""A log that nobody reads, or that cannot be written, holds up nobody."""
+"""A log that is not read, or cannot be written, holds up no caller."""
 
 import fcntl
 import os
@@ -56,7 +56,7 @@ def test_lines_come_in_order_and_whole(pipe) -> None:
     made.close()
 
 
-def test_what_nobody_reads_is_lost_and_counted_and_said_once_somebody_does(
+def test_lost_records_are_counted_and_reported_once_the_log_is_read_again(
     pipe,
 ) -> None:
     made = a_writer(pipe[1])
@@ -127,7 +127,7 @@ def test_a_descriptor_that_never_blocks_is_waited_for(pipe) -> None:
     made.close()
 
 
-def test_the_end_waits_for_nobody_for_long(pipe) -> None:
+def test_the_end_does_not_wait_long_for_a_reader(pipe) -> None:
     made = a_writer(pipe[1])
     for _ in range(200):
         made.put(LINE)

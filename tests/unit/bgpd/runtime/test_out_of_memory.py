@@ -93,7 +93,7 @@ def test_the_process_ends(
     assert set(left.codes) == {EXIT_EXHAUSTED}
 
 
-def test_other_faults_are_told_and_end_nothing(
+def test_other_faults_are_logged_and_end_nothing(
     left: Left, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:

@@ -99,8 +99,8 @@ async def test_what_cannot_begin_is_begun_later() -> None:
             raise OSError(98, "Address already in use")
         begun.append("server")
 
-    await supervisor.begin("server", serve, meanwhile="nobody is served")
-    assert supervisor.faults == ["server: Address already in use; nobody is served"]
+    await supervisor.begin("server", serve, meanwhile="no client is served")
+    assert supervisor.faults == ["server: Address already in use; no client is served"]
     await until(lambda: begun)
     await until(lambda: not supervisor.faults)
     await supervisor.close()

@@ -80,7 +80,7 @@ def test_one_that_restarts_is_never_accepted_beside_its_established_session(
     assert State.ESTABLISHED not in seen
 
 
-def test_an_attempt_of_ours_that_nobody_answers_holds_up_little() -> None:
+def test_our_unanswered_attempt_holds_up_the_session_little() -> None:
     ours = session(1, restart=RestartState(recovering=frozenset({IPV4_UNICAST})))
     ours.start(0.0)
     ours.connection_made(7, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=False)
@@ -138,7 +138,7 @@ def test_a_connection_by_a_newer_key_replaces_an_established_one(after: float) -
     assert [down.reason.kind for down in downs] == [DownKind.REPLACED]
 
 
-def test_what_is_not_established_begins_anew_with_another_key() -> None:
+def test_a_session_that_is_not_established_begins_again_with_another_key() -> None:
     ours = session(1)
     ours.start(0.0)
     ours.connection_made(7, "192.0.2.1", "192.0.2.2", 0.1, is_outgoing=True)
@@ -170,7 +170,7 @@ def test_another_key_ends_the_rest_after_failures() -> None:
     assert ours.state is State.CONNECT
 
 
-def test_a_keepalive_can_be_had_at_once() -> None:
+def test_a_keepalive_can_be_sent_at_once() -> None:
     ours = session(1, is_passive=True)
     ours.say_alive(0.0)
     ours.start(0.0)

@@ -1,4 +1,4 @@
-"""Which event ends a session, and what the peer is told."""
+"""Which event ends a session, and which NOTIFICATION the peer gets."""
 
 import pytest
 

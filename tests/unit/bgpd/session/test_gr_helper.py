@@ -105,7 +105,9 @@ def test_the_reason_reads_as_one_line() -> None:
         ({"has_graceful_restart": False}, {IPV4_UNICAST}, False, set()),
     ],
 )
-def test_what_the_peer_keeps_of_ours(changes, preserved, are_kept, kept) -> None:
+def test_the_peer_keeps_our_routes_if_both_agreed_on_it(
+    changes, preserved, are_kept, kept
+) -> None:
     mine = settings(families=BOTH, **changes)
     local = offer(mine, 1, restart=RestartState(preserved=frozenset(preserved)))
     theirs = offer(settings(families=BOTH), 2, restart=RestartState())

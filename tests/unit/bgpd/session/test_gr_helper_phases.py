@@ -116,7 +116,7 @@ def test_without_end_of_rib_the_bound_counts_from_the_return(kept) -> None:
 
 
 @pytest.mark.rfc("9494", "4.2", "MUST NOT")
-def test_the_long_lived_time_is_not_set_anew_before_an_end_of_rib(kept) -> None:
+def test_the_long_lived_time_is_not_restarted_before_an_end_of_rib(kept) -> None:
     kept.lose()
     for start in (30, 60, 90):
         kept.go(start)
@@ -128,7 +128,7 @@ def test_the_long_lived_time_is_not_set_anew_before_an_end_of_rib(kept) -> None:
     assert kept.routes == set()  # there is one such time for the family
 
 
-def test_an_end_of_rib_lets_the_next_loss_begin_both_times_anew(kept) -> None:
+def test_after_an_end_of_rib_the_next_loss_restarts_both_times(kept) -> None:
     kept.lose()
     kept.go(100)
     kept.come_back()
@@ -223,7 +223,7 @@ def test_what_the_peer_gives_can_be_capped(kept) -> None:
     assert kept.lose() == RESTART + LONG
 
 
-def test_how_long_they_stay_is_told(kept) -> None:
+def test_the_log_says_how_long_they_stay(kept) -> None:
     kept.lose()
     assert kept.helper.phase(V4, kept.now) == (Phase.GRACEFUL, 20)
     kept.go(30)

@@ -108,7 +108,7 @@ def test_a_peer_that_stays_away_is_waited_for_through_a_window_only() -> None:
     assert found.look(peers, 13.0) == TELL_AND_SWEEP
 
 
-def test_each_session_that_comes_up_begins_the_window_anew() -> None:
+def test_each_session_that_comes_up_restarts_the_window() -> None:
     found = recovery()
     first, second = SENT._replace(up_since=1.0), SENDING._replace(up_since=10.5)
     assert found.look([first, AWAY, AWAY], 10.5) == []
@@ -118,7 +118,7 @@ def test_each_session_that_comes_up_begins_the_window_anew() -> None:
     assert found.look([first, told, AWAY], 20.5) == TELL_AND_SWEEP
 
 
-def test_while_nobody_is_back_there_is_nothing_better_than_what_there_is() -> None:
+def test_until_a_peer_is_back_the_old_routes_are_the_best_there_are() -> None:
     found = recovery()
     assert found.look([AWAY, AWAY, DOWN, OTHER_FAMILY], 59.9) == []
     assert found.progress(59.9) == (2, 59.9, 60)
@@ -147,7 +147,7 @@ def test_peers_of_a_range_may_come_within_the_window() -> None:
     assert found.look([up], 41.0, has_unknown_peers=True) == TELL_AND_SWEEP
 
 
-def test_a_family_that_nobody_has_is_over_once_peers_are_known() -> None:
+def test_a_family_that_no_peer_has_is_over_once_peers_are_known() -> None:
     found = recovery()
     assert found.look([], SILENCE - 0.1) == []
     assert found.look([OTHER_FAMILY], SILENCE) == TELL_AND_SWEEP
@@ -235,7 +235,7 @@ def test_one_that_does_not_come_is_given_up_when_it_keeps_nothing_any_more() -> 
     assert found.look([early, KEEPING], 50.0) == [(FOUR, Step.END), (FOUR, Step.SWEEP)]
 
 
-def test_where_all_who_were_up_are_back_nobody_else_is_waited_for() -> None:
+def test_once_all_that_were_up_are_back_no_other_peer_is_awaited() -> None:
     found = recovery()
     assert found.look([SENT, KEEPING], 2.0) == []
     assert found.look([SENT, SENT], 2.5) == TELL_AND_SWEEP
@@ -272,7 +272,7 @@ times = st.floats(0, 150, allow_nan=False)
 
 
 class Life(NamedTuple):
-    """One peer: what it was, and what becomes of it.
+    """One peer: what it was, and what happens to it.
 
     Attributes:
         seconds: For which it keeps our routes; 0 where it was not up.

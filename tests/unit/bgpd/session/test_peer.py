@@ -181,7 +181,7 @@ def test_unreachable_peers_are_tried_with_back_off() -> None:
     assert made.counters.last_down.kind is DownKind.CONNECT_FAILED
 
 
-def test_a_syn_that_nobody_answers_is_a_reason() -> None:
+def test_an_unanswered_syn_is_a_reason() -> None:
     made = session(connect_retry_time=5)
     made.start(0.0)
     assert made.counters.last_attempt is None
@@ -192,7 +192,7 @@ def test_a_syn_that_nobody_answers_is_a_reason() -> None:
     assert made.counters.last_attempt_at == now
 
 
-def test_a_lost_session_and_a_failed_attempt_are_told_apart() -> None:
+def test_a_lost_session_and_a_failed_attempt_are_distinguished() -> None:
     one = established()
     one.stop(1.0, subcode=CeaseSubcode.ADMINISTRATIVE_RESET)
     reset = one.counters.last_reset
@@ -970,7 +970,7 @@ def test_days_of_failures_overflow_nothing() -> None:
     assert 0.75 * 60 <= (made.next_deadline() or 0.0) - now <= 60
 
 
-def test_a_way_that_is_back_is_tried_at_once_and_back_off_begins_anew() -> None:
+def test_a_way_that_is_back_is_tried_at_once_and_back_off_starts_over() -> None:
     made, now = failed(5)
     assert made.try_now(now + 1)
     assert [e for e in made.events() if isinstance(e, Connect)]

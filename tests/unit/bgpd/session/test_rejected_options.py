@@ -54,7 +54,7 @@ def test_a_peer_that_knows_us_by_either_is_up_within_moments(known_as, seed) -> 
 
 @pytest.mark.parametrize("is_passive", [False, True])
 @pytest.mark.parametrize("known_as", [REAL, LOCAL])
-def test_whoever_connects(known_as, is_passive) -> None:
+def test_it_comes_up_whichever_side_connects(known_as, is_passive) -> None:
     both = between(known_as, is_passive=is_passive)
     both.run(60)
     assert both.states == UP

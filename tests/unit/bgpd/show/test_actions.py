@@ -14,7 +14,7 @@ async def no_reload() -> Iterable[str]:
 
 
 def no_shut_down(*, flushes: bool, text: str) -> None:
-    raise AssertionError("nobody asked for it")
+    raise AssertionError("not requested")
 
 
 def actions_of(node: Node) -> DaemonActions:

@@ -128,7 +128,7 @@ def test_what_runs_without_being_asked_for_is_extra(world: World) -> None:
     assert (row["part"], row["state"]) == ("session", "extra")
 
 
-def test_other_policies_and_bad_objects_are_told(world: World) -> None:
+def test_other_policies_and_bad_objects_are_reported(world: World) -> None:
     desired = a_node(world)
     Reconciler(world.speaker, calico_sources()).apply_node(desired)
     policy = replace(POLICY, terms=())
@@ -139,7 +139,7 @@ def test_other_policies_and_bad_objects_are_told(world: World) -> None:
             desired,
             policies=(policy,),
             kernel={IPV4_UNICAST: KernelPolicy(rejecting)},
-            warnings=(ObjectWarning("bgppeers/x", "spec.peerIP", "is no address"),),
+            warnings=(ObjectWarning("bgppeers/x", "spec.peerIP", "is not an address"),),
         ),
     )
     assert {row["part"] for row in rows} == {"policy", "kernel policy", "object"}

@@ -191,7 +191,7 @@ def test_a_peer_that_is_down_has_details_too(world):
 def test_an_unknown_peer_is_answered_with_those_there_are(world):
     for number in range(1, 30):
         world.peer(f"p{number:02}", f"192.0.2.{number}")
-    error = refusal(world, "show-peers", peer="nobody")
+    error = refusal(world, "show-peers", peer="unknown")
     assert error.code == "no-such-peer"
     assert error.expected[0] == "p01"
     assert error.expected[-1] == "... 9 more"
@@ -287,7 +287,7 @@ def test_wrong_questions_about_routes_are_refused(full, arguments, code):
     assert refusal(full, "show-routes", **arguments).code == code
 
 
-def test_what_a_peer_is_told_looks_as_it_sees_it(full):
+def test_routes_advertised_to_a_peer_are_shown_as_it_sees_them(full):
     rows = by(full.ask("show-routes", advertised_to="one"), "prefix")
     # Its own best routes are not told back.
     assert [*rows] == ["10.2.0.0/16", "10.10.0.0/16"]
@@ -298,11 +298,11 @@ def test_what_a_peer_is_told_looks_as_it_sees_it(full):
     assert rows["10.2.0.0/16"]["peer"] == "two"
 
 
-def test_an_ebgp_peer_without_policy_is_told_nothing(full):
+def test_an_ebgp_peer_without_policy_receives_nothing(full):
     assert full.ask("show-routes", advertised_to="outside") == []
 
 
-def test_what_an_old_peer_is_told_is_shown_with_whole_as_numbers(world):
+def test_routes_advertised_to_an_old_peer_are_shown_with_whole_as_numbers(world):
     source = world.up("source", "198.51.100.1", 4200000001, import_policy="accept-all")
     world.announce(source, "10.0.0.0/8", as_path="4200000001")
     old = world.up("old", "192.0.2.1")
@@ -480,7 +480,7 @@ def test_an_unknown_prefix_hints_at_what_covers_it(full):
     assert error.expected == ()
 
 
-def test_an_unreachable_next_hop_is_told(world):
+def test_an_unreachable_next_hop_is_shown(world):
     peer = world.up("peer", "192.0.2.1")
     world.announce(peer, "10.0.0.0/8", next_hop="203.0.113.1")
     address = parse_address("203.0.113.1")
@@ -537,7 +537,9 @@ def test_what_import_policy_changed_is_shown_beside_what_came(world):
         ),
     ],
 )
-def test_a_peer_that_is_not_told_is_told_about(world, attributes, changes, reason):
+def test_a_peer_that_does_not_get_the_route_is_shown_with_the_reason(
+    world, attributes, changes, reason
+):
     tens = prefix_match(Operator.IN, "10.0.0.0/8")
     no_tens = Term("no tens", Outcome.REJECT, Match(prefixes=tens))
     world.speaker.policies.replace(
@@ -567,7 +569,7 @@ def test_a_route_leak_is_named(world):
     assert withheld["to"].startswith("OTC would make it a route leak")
 
 
-def test_an_ipv4_next_hop_cannot_be_told_for_ipv6(world):
+def test_an_ipv4_next_hop_cannot_be_advertised_for_ipv6(world):
     world.up("to", "192.0.2.9", is_client=True)
     family, key = IPV6_UNICAST, parse_prefix("fd00::/64")[1]
     world.speaker.local_routes.originate(
@@ -649,7 +651,7 @@ def test_an_explanation_tells_the_kernels_part(with_fib):
     assert row["fib"] is None
 
 
-def test_groups_tell_who_is_told_the_same(full):
+def test_groups_show_which_peers_receive_the_same_routes(full):
     rows = full.ask("show-groups", family="ipv4")
     members = {tuple(row["members"]): row for row in rows}
     assert members.keys() == {("one", "two"), ("outside",)}
@@ -765,7 +767,7 @@ def test_wrong_changes_are_refused_and_nothing_happens(world, command, arguments
     assert told.calls == []
 
 
-def test_a_daemon_without_actions_can_only_be_looked_at(world):
+def test_a_daemon_without_actions_is_read_only(world):
     assert refusal(world, "reload").code == "read-only"
 
 

@@ -1,4 +1,4 @@
-"""A peer that sends nonsense gets the RFC's remedy, and nobody else notices."""
+"""A peer that sends nonsense gets the RFC's remedy, and no other peer notices."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -170,7 +170,7 @@ ENDING_UPDATES = {
 @pytest.mark.parametrize(
     ("octets", "kind"), ENDING_UPDATES.values(), ids=ENDING_UPDATES
 )
-def test_what_cannot_be_told_apart_ends_this_session_alone(
+def test_nlri_that_cannot_be_split_ends_this_session_alone(
     octets: bytes, kind: tuple[int, int]
 ) -> None:
     async def scenario() -> None:

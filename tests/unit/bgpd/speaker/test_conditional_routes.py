@@ -28,7 +28,7 @@ def nlri(text: str) -> bytes:
 
 
 class World:
-    """A speaker with routes of the file, and a peer that is told and tells."""
+    """A speaker with routes of the file, and a peer that sends and receives routes."""
 
     def __init__(self, a: Node, b: Node, folder: Path) -> None:
         self.a, self.b = a, b
@@ -107,7 +107,7 @@ async def test_a_summary_hides_what_is_inside_while_it_is_there(tmp_path: Path) 
 
 
 @on_virtual_time
-async def test_a_default_is_told_while_a_route_is_there(tmp_path: Path) -> None:
+async def test_a_default_is_advertised_while_a_route_is_there(tmp_path: Path) -> None:
     async with a_world(tmp_path) as world:
         condition = "when: [{prefix: 198.51.100.0/22, le: 24}, 192.0.2.0/24]"
         world.originate(f"{{prefix: 0.0.0.0/0, {condition}}}")
@@ -196,7 +196,7 @@ async def test_conditions_hold_by_what_the_table_has_at_the_end() -> None:
 
 
 @on_virtual_time
-async def test_one_peer_is_told_a_default_whatever_its_policy_says(
+async def test_one_peer_gets_a_default_whatever_its_policy_says(
     tmp_path: Path,
 ) -> None:
     async with Rack() as rack:

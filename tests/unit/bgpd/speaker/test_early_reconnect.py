@@ -69,7 +69,7 @@ async def test_only_those_are_tried_whose_way_may_be_back() -> None:
 
 
 @on_virtual_time
-async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None:
+async def test_a_peer_is_tried_when_our_route_begins_to_lead_to_it() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, 3)
         made = EarlyReconnect(node.speaker, 12)
@@ -83,7 +83,7 @@ async def test_who_a_route_of_ours_leads_to_is_tried_when_it_begins_to() -> None
 
 
 @on_virtual_time
-async def test_a_closed_one_tries_nobody() -> None:
+async def test_a_closed_one_tries_no_peer() -> None:
     async with Rack() as rack:
         node = await waiting_node(rack, TRIED_AT_ONCE + 1)
         made = EarlyReconnect(node.speaker, 12)
@@ -95,9 +95,7 @@ async def test_a_closed_one_tries_nobody() -> None:
 
 
 @on_virtual_time
-async def test_a_kernel_that_refuses_is_told_of_and_no_more(
-    monkeypatch, caplog
-) -> None:
+async def test_a_kernel_that_refuses_is_logged_and_no_more(monkeypatch, caplog) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise FibError("no netlink here")
 

@@ -1,4 +1,4 @@
-"""Next hops by the kind of source, as sessions of either kind are told them."""
+"""Next hops by the kind of source, as sessions of either kind receive them."""
 
 from dataclasses import replace
 
@@ -13,7 +13,7 @@ from tests.support.exports import SELF, a_context, from_peer, told, values
 from tests.support.routes import some_attributes
 
 LOCAL, KERNEL, EBGP, IBGP = SourceKind
-# Mode, and the sources that iBGP and eBGP peers are told ourselves for.
+# Mode, and the sources whose routes iBGP and eBGP peers get with next hop self.
 MODES = [
     (NextHopMode.AUTO, (), SourceKind),
     (NextHopMode.SELF, (LOCAL, KERNEL, EBGP), SourceKind),
@@ -31,7 +31,9 @@ def test_every_mode_is_tried() -> None:
 
 @pytest.mark.parametrize(("mode", "internal", "external"), MODES)
 @pytest.mark.parametrize("kind", SourceKind)
-def test_who_is_told_ourselves(mode, internal, external, kind: SourceKind) -> None:
+def test_next_hop_self_by_mode_and_kind_of_source(
+    mode, internal, external, kind: SourceKind
+) -> None:
     path = from_peer(
         kind, some_attributes(next_hop="192.0.2.9", local_pref=1), is_client=True
     )

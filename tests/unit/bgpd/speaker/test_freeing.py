@@ -111,7 +111,7 @@ async def test_dynamic_peers_whose_routes_outlive_them_are_freed_in_the_end() ->
 async def test_configured_peers_that_are_removed_are_freed_in_any_state() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
-        absent = f"{rack.network}.77"  # nobody answers there
+        absent = f"{rack.network}.77"  # no speaker answers there
         with without_collector():
             before = counted()
             for _ in range(3):

@@ -11,7 +11,7 @@ from tests.support.speakers import ASN, PORT, Rack, on_both_loops
 
 @pytest.mark.parametrize("is_range", [False, True])
 @on_both_loops
-async def test_who_comes_to_another_address_of_ours_is_refused(
+async def test_a_peer_that_connects_to_another_local_address_is_rejected(
     is_range: bool,  # noqa: FBT001
 ) -> None:
     async with Rack() as rack:
@@ -33,7 +33,7 @@ async def test_who_comes_to_another_address_of_ours_is_refused(
 
 
 @on_both_loops
-async def test_without_an_address_of_ours_any_will_do() -> None:
+async def test_without_a_configured_local_address_any_will_do() -> None:
     async with Rack() as rack:
         node = await rack.node(1)
         other, who = f"{rack.network}.7", f"{rack.network}.9"

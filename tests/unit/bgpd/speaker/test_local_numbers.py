@@ -56,7 +56,7 @@ async def test_a_loop_is_found_by_the_as_number_of_any_session() -> None:
         b.announce("10.3.0.0/16")
         await until(lambda: a.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"})
 
-        # Another neighbour knows us by the AS that is in the path; then nobody does.
+        # Another neighbour knows us by the AS that is in the path; then no neighbour does.
         other = a.peers_with(UNCONNECTED, local_as=OLD_AS, is_passive=True)
         await until(lambda: a.prefixes() == {"10.3.0.0/16"})
         (refused,) = a.peer(b).ribs_in[IPV4_UNICAST].filtered.values()

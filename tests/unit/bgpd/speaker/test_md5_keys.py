@@ -110,7 +110,7 @@ async def test_a_connection_by_the_new_md5_key_takes_over_one_that_hears_nothing
         a, b = await a_keyed_pair(rack, "old", is_range=is_range)
         b.announce("10.2.0.0/16")
         await until(lambda: "10.2.0.0/16" in a.prefixes())
-        socket_key(b, a, "nobody's")  # what it says at the end is not heard
+        socket_key(b, a, "wrong")  # what it says at the end is not heard
         b.speaker.neighbours.discard(a.addr)
         rekey(a, b, "new")
         b.peers_with(a, password="new")
@@ -120,7 +120,7 @@ async def test_a_connection_by_the_new_md5_key_takes_over_one_that_hears_nothing
 
 
 @on_virtual_time
-async def test_attempts_begin_anew_with_the_new_md5_key() -> None:
+async def test_attempts_begin_again_with_the_new_md5_key() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
         a.peers_with(b, password="old", connect_retry_time=60)

@@ -73,7 +73,7 @@ def test_the_same_peers_again_take_no_step_each() -> None:
     in_slices(work)
 
 
-def test_whoever_wants_other_peers_meanwhile_gets_those() -> None:
+def test_a_caller_that_wants_other_peers_meanwhile_gets_those() -> None:
     async def work(speaker: Speaker, reconciler: Reconciler) -> None:
         reconciler.apply_node(desired(*many(1)))
         for _ in range(4):
@@ -134,7 +134,7 @@ def test_the_log_has_one_line_for_each_kind_of_many_steps(
     ]
 
 
-def test_a_peer_that_cannot_be_had_is_named_and_the_others_come(
+def test_a_peer_that_cannot_be_made_is_named_and_the_others_come(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     async def work(speaker: Speaker, reconciler: Reconciler) -> None:

@@ -36,7 +36,7 @@ def names(file: Path) -> set[str]:
 
 
 def _mode(file: Path) -> int:
-    """Return a file's permissions; 0 where there is none."""
+    """Return a file's permissions; 0 if it does not exist."""
     return file.stat().st_mode & 0o777 if file.exists() else 0
 
 
@@ -121,7 +121,7 @@ async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) 
 
 
 @on_virtual_time
-async def test_a_file_that_cannot_be_written_is_told_once_and_tried_again(
+async def test_a_file_that_cannot_be_written_is_logged_once_and_tried_again(
     file: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with Rack() as rack:
@@ -163,7 +163,9 @@ def test_its_age_is_that_of_its_stamp(file: Path, since, age) -> None:
 
 
 @pytest.mark.parametrize("octets", [b"", b"\xff\xfe", b"junk", b"{" * 99])
-def test_what_makes_no_sense_is_told_and_nothing(file: Path, octets, caplog) -> None:
+def test_an_unreadable_memory_is_logged_and_counts_as_none(
+    file: Path, octets, caplog
+) -> None:
     peer_memory._write(file, octets)
     assert read_memory(file) is None
     assert "cannot read which peers were up" in caplog.text

@@ -34,7 +34,7 @@ def rejecting(name: str, *prefixes: str) -> PolicySpec:
 
 
 def others(med: int) -> list[PolicySpec]:
-    """Return policies that nobody uses, which change with ``med``."""
+    """Return policies that no peer uses, which change with ``med``."""
     terms = (Term("all", Outcome.ACCEPT, actions=Actions(med=med)),)
     return [PolicySpec(f"other {n}", terms) for n in range(MANY)]
 
@@ -137,7 +137,7 @@ class TestPreparedPolicies:
         wanted = {*inside("10.3.0.0/16").entries, *inside("10.1.0.0/16").entries}
         assert set(among.entries) == wanted
 
-    def test_the_fault_of_one_is_told_when_it_is_put_in_force(
+    def test_the_fault_of_one_is_reported_when_it_is_put_in_force(
         self, table: PolicyRegistry, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         def fails(spec: PolicySpec) -> object:

@@ -200,7 +200,7 @@ async def test_block_keeps_further_routes_out_until_there_is_room() -> None:
 
 
 @on_virtual_time
-async def test_what_was_forgotten_is_asked_for_when_the_limit_is_raised() -> None:
+async def test_a_raised_limit_requests_the_routes_that_were_dropped() -> None:
     async with Limited() as one:
         blocking: dict[str, Any] = {"max_received_action": LimitAction.BLOCK}
         await one.set_up(max_received=2, **blocking)

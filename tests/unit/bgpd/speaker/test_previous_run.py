@@ -68,7 +68,7 @@ def test_without_a_control_socket_there_is_no_mark() -> None:
     assert mark.read() == ""
 
 
-def test_a_mark_that_cannot_be_made_is_told(tmp_path, caplog) -> None:
+def test_a_marker_that_cannot_be_written_is_logged(tmp_path, caplog) -> None:
     (tmp_path / "file").write_text("")
     mark = RunMarker(str(tmp_path / "file" / "pybgpd.sock"))
     mark.write()

@@ -36,7 +36,7 @@ async def test_other_options_decide_again_and_reset_nothing() -> None:
 
 
 @on_virtual_time
-async def test_another_default_of_local_pref_is_told() -> None:
+async def test_another_default_of_local_pref_is_advertised() -> None:
     async with Rack() as rack:
         a, b = [await rack.node(n) for n in (1, 2)]
         a.peers_with(b)

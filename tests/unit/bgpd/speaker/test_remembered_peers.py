@@ -108,10 +108,10 @@ def test_a_line_that_makes_no_sense_costs_that_peer_alone(line) -> None:
         '{"format": 1, "listening": [["10.0.0.1"]]}',
         '{"format": 1, "listening": [["10.0.0.1", 70000]]}',
         '{"format": 1, "listening": [["10.0.0.1", "179"]]}',
-        '{"format": 1, "listening": [["nobody", 179]]}',
+        '{"format": 1, "listening": [["a name", 179]]}',
     ],
 )
-def test_a_text_without_its_head_is_no_such_text(head) -> None:
+def test_a_text_without_its_head_is_rejected(head) -> None:
     assert decode("\n".join((head, encode_member(ONE))), 0.0) is None
 
 

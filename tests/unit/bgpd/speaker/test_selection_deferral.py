@@ -20,7 +20,7 @@ from tests.support.speakers import Node, Rack, until
 
 @pytest.fixture(autouse=True)
 def several_turns(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let a look at more than two peers take several turns, as one at thousands does."""
+    """Have a check of more than two peers take several turns, as one of thousands does."""
     monkeypatch.setattr(selection_deferral, "SLICE", 2)
 
 
@@ -54,7 +54,7 @@ async def test_it_waits_for_every_configured_peer() -> None:
         b.peers_with(reflector)
         await until(lambda: _has_ended(a, reflector) and _has_ended(b, reflector))
         assert deferral.progress is None
-        # What the last of them told was told on before the end was.
+        # What the last of them announced went out before End-of-RIB did.
         assert a.prefixes() == b.prefixes() == {"10.2.0.0/16", "10.3.0.0/16"}
 
 
@@ -151,7 +151,7 @@ async def test_progress_tells_who_is_waited_for() -> None:
 
 @pytest.mark.rfc(4724, "4.1", "MUST")
 @on_virtual_time
-async def test_routes_of_peers_are_told_to_helpers_once_all_are_known() -> None:
+async def test_routes_of_peers_are_advertised_to_helpers_once_all_are_known() -> None:
     async with Rack() as rack:
         reflector, a, b, plain = [await rack.node(n) for n in (1, 2, 3, 4)]
         deferral = _restarts(reflector, cap=60, quiet=60)
@@ -163,7 +163,7 @@ async def test_routes_of_peers_are_told_to_helpers_once_all_are_known() -> None:
         for client in (a, plain):
             client.peers_with(reflector)
         a.announce("10.9.0.0/16", attributes=worse)
-        # Who keeps nothing of ours is told what there is; a helper, our own alone.
+        # A peer that keeps none of our routes gets what there is; a helper, our own alone.
         await until(lambda: plain.prefixes() == {"10.1.0.0/16", "10.9.0.0/16"})
         c = await rack.node(5)
         reflector.peers_with(c, is_client=True)
@@ -284,7 +284,7 @@ def remembering(seconds: int, age: float) -> RememberedPeers:
         (FIRST, None, [CLIENT], 0, 0),
         (RUN, remembering(120, 10.0), [], 60, 108),
         (RUN, remembering(30, 10.0), [], 60, 60),
-        (RUN, remembering(120, 500.0), [], 0, 60),  # nobody keeps anything any more
+        (RUN, remembering(120, 500.0), [], 0, 60),  # no peer keeps our routes any more
         (RUN, RememberedPeers(), [], 0, 60),
         (RUN, None, [], 60, 60),
         (RUN, None, [CLIENT], 60, 118),
@@ -311,7 +311,7 @@ def test_how_long_it_takes_follows_from_who_keeps_our_routes(
 
 
 @on_virtual_time
-async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
+async def test_routes_are_advertised_at_once_if_it_may_be_a_first_start() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
         deferral = SelectionDeferral(
@@ -331,7 +331,7 @@ async def test_where_it_may_be_a_first_start_routes_are_told_at_once() -> None:
 
 
 @on_virtual_time
-async def test_clients_that_are_configured_count_as_up_where_nobody_knows() -> None:
+async def test_configured_clients_count_as_up_if_the_previous_run_is_unknown() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
         deferral = _restarts(reflector, cap=60, quiet=0.3)

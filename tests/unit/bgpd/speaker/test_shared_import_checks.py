@@ -230,7 +230,7 @@ def test_what_a_former_value_refused_or_let_in_is_judged_again(seed: int) -> Non
     run_virtually(scenario())
 
 
-def test_nobody_is_asked_for_routes_and_a_plan_is_one_review() -> None:
+def test_no_route_refresh_is_sent_and_a_plan_is_one_review() -> None:
     async def scenario() -> None:
         random = Random(1)
         async with a_world(random) as world:
@@ -338,7 +338,7 @@ def test_neighbours_of_a_range_follow_its_cluster_id_without_a_reset() -> None:
                 assert peer.settings.remote_addr == addr
                 assert peer.settings.is_passive
                 assert peer.driver.session.counters.flaps == 0
-                follow("244.0.0.1", asn=65000)  # that must be negotiated anew
+                follow("244.0.0.1", asn=65000)  # that must be negotiated again
                 assert await scripted.ending() is not None
 
     run_virtually(scenario())

@@ -210,7 +210,7 @@ async def test_next_hop_self_replaces_the_next_hop() -> None:
         before = c.best("10.2.0.0/16")
         assert before is not None
         assert before.next_hop.address == bytes(map(int, a.addr.split(".")))
-        # A change of what the peer is told costs no session.
+        # A change of what we advertise to the peer costs no session.
         a.speaker.neighbours.change(
             a.settings(c, is_client=True), ChangeCost.REFRESH, "next_hop"
         )

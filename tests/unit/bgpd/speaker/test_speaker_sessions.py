@@ -98,7 +98,7 @@ async def test_a_plain_refresh_tells_all_routes_again() -> None:
 
 
 @on_virtual_time
-async def test_an_enhanced_refresh_sweeps_what_was_not_told_again() -> None:
+async def test_an_enhanced_refresh_sweeps_what_was_not_advertised_again() -> None:
     kept, gone = some_nlris(2)
     async with Rack() as rack:
         node = await rack.node(1)

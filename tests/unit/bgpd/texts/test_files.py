@@ -68,7 +68,7 @@ def test_a_file_that_tells_no_size_is_read_up_to_the_limit() -> None:
         read_octets("/proc/self/status", 10)
 
 
-def test_what_is_missing_or_of_other_octets_is_told(tmp_path: Path) -> None:
+def test_a_missing_file_and_one_in_another_encoding_are_errors(tmp_path: Path) -> None:
     with pytest.raises(FileNotFoundError):
         read_octets(tmp_path / "none", 5)
     (tmp_path / "latin").write_bytes(b"caf\xe9")

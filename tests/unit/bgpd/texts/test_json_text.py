@@ -37,7 +37,7 @@ def test_values_are_those_of_the_library() -> None:
         (b"x" * (1 << 21), "has 2097152 octets; the limit is 262144"),
     ],
 )
-def test_what_cannot_be_taken_is_told(text: bytes, said: str) -> None:
+def test_text_that_is_not_json_is_an_error(text: bytes, said: str) -> None:
     with pytest.raises(TextError) as caught:
         load(text, VALUE)
     assert said in str(caught.value)
@@ -53,7 +53,7 @@ def test_brackets_in_texts_count_for_nothing() -> None:
         load("[" + "1," * 19 + "1]", SMALL)
 
 
-def test_a_key_that_stands_twice_is_told_and_the_last_counts() -> None:
+def test_a_duplicate_key_is_reported_and_the_last_counts() -> None:
     loaded = load('{"a": {"b": 1, "c": 2, "b": 3}, "d": 1, "d": 2}', VALUE)
     assert loaded.value == {"a": {"b": 3, "c": 2}, "d": 2}
     assert loaded.doubled == ("a.b", "d")

@@ -34,7 +34,7 @@ def test_a_planted_link_is_replaced_and_never_followed(
 def test_planted_drafts_are_not_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Even somebody who knows the name of the draft gets nothing but an error."""
+    """Even an attacker who knows the name of the draft gets nothing but an error."""
     monkeypatch.setattr("secrets.token_hex", lambda _: "known")
     (tmp_path / "victim").write_text("precious")
     (tmp_path / ".state.known").symlink_to(tmp_path / "victim")
@@ -52,7 +52,7 @@ def test_what_fails_leaves_the_old_content_and_no_draft(tmp_path: Path) -> None:
         write_file(tmp_path / "none" / "state", b"ours")
 
 
-def test_a_folder_that_others_may_change_is_told(tmp_path: Path) -> None:
+def test_a_folder_that_others_may_change_is_reported(tmp_path: Path) -> None:
     make_folder(tmp_path / "a" / "b")
     path = tmp_path / "a" / "b" / "state"
     assert folder_fault(path) == ""
@@ -65,6 +65,6 @@ def test_a_folder_that_others_may_change_is_told(tmp_path: Path) -> None:
 
 
 @pytest.mark.root
-def test_a_folder_of_somebody_else_is_told(tmp_path: Path) -> None:
+def test_a_folder_of_another_user_is_reported(tmp_path: Path) -> None:
     os.chown(tmp_path, 12345, 12345)
     assert folder_fault(tmp_path / "state") == f"{tmp_path} belongs to user 12345"

@@ -87,7 +87,7 @@ def test_scalars_mean_what_their_rules_say(
     ],
 )
 @pytest.mark.parametrize("scalars", [CORE, STRICT])
-def test_what_cannot_be_taken_is_told_with_its_line(
+def test_text_that_is_not_plain_yaml_is_an_error_with_its_line(
     text: str, said: str, scalars: Scalars
 ) -> None:
     with pytest.raises(TextError) as caught:

@@ -27,7 +27,7 @@ def test_round_trip(code: ErrorCode) -> None:
 
 
 def test_an_error_becomes_its_notification() -> None:
-    error = NotifyError(ErrorCode.UPDATE, 3, b"\5", "told to nobody")
+    error = NotifyError(ErrorCode.UPDATE, 3, b"\5", "stays in our log")
     assert from_error(error) == Notification(3, 3, b"\5")
 
 

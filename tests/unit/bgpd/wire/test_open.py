@@ -71,7 +71,7 @@ def test_long_parameters_use_the_longer_form() -> None:
 
 @pytest.mark.rfc("9072", "2", "MUST")
 @pytest.mark.parametrize("length", [1, 4, 255])
-def test_the_longer_form_is_told_by_its_type_not_its_length(length: int) -> None:
+def test_the_longer_form_is_known_by_its_type_not_its_length(length: int) -> None:
     parameters = b"\xff\0\x05\2\0\2\2\0"
     assert decode_open(body(parameters, length=length)).capabilities.has_route_refresh
 

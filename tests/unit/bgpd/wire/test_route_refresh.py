@@ -42,7 +42,7 @@ def test_a_mark_of_wrong_length_is_answered_with_the_whole_message(
 
 @pytest.mark.parametrize("has_enhanced", [True, False])
 @pytest.mark.parametrize("rest", [b"\0", b"\1\x80\0\5orf.."])
-def test_what_follows_a_request_is_passed_over(rest: bytes, has_enhanced: bool) -> None:  # noqa: FBT001
+def test_what_follows_a_request_is_ignored(rest: bytes, has_enhanced: bool) -> None:  # noqa: FBT001
     message = decode_route_refresh(b"\0\1\0\1" + rest, has_enhanced=has_enhanced)
     assert message == RouteRefresh(IPV4_UNICAST)
 

@@ -108,7 +108,7 @@ def test_one_process_does_one_work_after_the_other() -> None:
         (leave, "the process exited with code 3", False),
     ],
 )
-def test_what_goes_wrong_is_told_and_the_next_work_is_done(
+def test_an_error_is_returned_and_the_next_work_is_done(
     function: object, text: str, *, survives: bool
 ) -> None:
     async def work(worker: Worker) -> None:
@@ -130,7 +130,7 @@ def test_a_process_that_is_silent_is_given_up() -> None:
     with_worker(work, patience=0.5)
 
 
-def test_work_that_nobody_waits_for_ends_with_its_process() -> None:
+def test_work_that_is_no_longer_awaited_ends_with_its_process() -> None:
     async def work(worker: Worker) -> None:
         async with aclosing(worker.pieces(count, 1_000_000)) as pieces:
             async for pid, number in pieces:

@@ -190,7 +190,7 @@ def test_text_and_octets_go_both_ways() -> None:
 @pytest.mark.parametrize(
     "text", ["x", "1 -2", "{1", "1}", "{}", "1,2", "4294967296", "{1)x", "(1]"]
 )
-def test_what_is_no_path_is_refused(text: str) -> None:
+def test_text_that_is_not_a_path_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         parse_as_path(text)
 
@@ -198,6 +198,6 @@ def test_what_is_no_path_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "text", ["", "-1", "4294967296", "1.65536", "65536.1", "1.", "²"]
 )
-def test_what_is_no_as_number_is_refused(text: str) -> None:
+def test_text_that_is_not_an_as_number_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         parse_asn(text)

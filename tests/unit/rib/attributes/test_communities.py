@@ -27,7 +27,7 @@ def test_communities_read_as_people_write_them() -> None:
 @pytest.mark.parametrize(
     "text", ["", "1", "65536:1", "1:65536", "1:2:3", "a:b", "1:", "-1:1", "no-such"]
 )
-def test_what_is_no_community_is_refused(text: str) -> None:
+def test_text_that_is_not_a_community_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         parse_community(text)
 
@@ -62,6 +62,6 @@ def test_extended_communities_go_both_ways(community: int, text: str) -> None:
     "text",
     ["", "rt", "rt:1", "xx:1:2", "rt:1:4294967296", "rt:10.0.0.1:65536", "0x1", "rt::"],
 )
-def test_what_is_no_extended_community_is_refused(text: str) -> None:
+def test_text_that_is_not_an_extended_community_is_rejected(text: str) -> None:
     with pytest.raises(ValueError):
         parse_ext_community(text)

@@ -59,7 +59,7 @@ UNKNOWN = attribute(99, b"x", 0xE0)  # Partial: as we pass it on
 
 
 @pytest.mark.parametrize("extra", [MED, UNKNOWN, MED + UNKNOWN])
-def test_attributes_that_shall_be_discarded_are(extra: bytes) -> None:
+def test_attributes_with_the_remedy_discard_are_discarded(extra: bytes) -> None:
     context = replace(EBGP, discarded=frozenset({4, 99}))
     decoded = decode(BASE + extra, context)
     assert decoded.problems == ()
@@ -79,7 +79,7 @@ def test_a_malformed_attribute_that_is_discarded_is_no_problem() -> None:
     ("code", "extra", "name"),
     [(4, MED, "MULTI_EXIT_DISC"), (99, UNKNOWN, "attribute 99")],
 )
-def test_routes_with_an_attribute_that_shall_be_withdrawn_are(
+def test_routes_with_the_remedy_treat_as_withdraw_are_withdrawn(
     code, extra, name
 ) -> None:
     context = replace(EBGP, withdrawn=frozenset({code, 98}))
@@ -95,7 +95,7 @@ def test_routes_with_an_attribute_that_shall_be_withdrawn_are(
     assert decode(BASE, context).attributes is not None
 
 
-def test_an_attribute_that_shall_be_withdrawn_resets_nothing_without_routes() -> None:
+def test_treat_as_withdraw_resets_nothing_without_routes() -> None:
     context = replace(EBGP, withdrawn=frozenset({4}))
     assert decode(BASE + MED, context, has_nlri=False).problems == ()
 
