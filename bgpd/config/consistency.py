@@ -13,6 +13,7 @@ from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, neighbours
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
+from bgpd.config.server_urls import server_url_problem
 from bgpd.config.validation import did_you_mean
 from bgpd.session.zones import is_link_local, split_zone
 from bgpd.texts.tree import KeyPath
@@ -38,6 +39,8 @@ _EXPECTED_NEXT_HOP: Final = {
 }
 
 _ENDPOINT: Final = re.compile(r"https?://(?:\[[0-9a-fA-F:.]+\]|[^/:\s]+):\d{1,5}/?")
+
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 
 
 def contradictions(
@@ -309,6 +312,23 @@ def _datastore(config: DaemonConfig) -> Iterator[Finding]:
         yield ("datastore", "password_file"), "cannot be combined with password"
 
 
+def _kubernetes(config: DaemonConfig) -> Iterator[Finding]:
+    kubernetes = config.kubernetes
+    if kubernetes.server and (problem := server_url_problem(kubernetes.server)):
+        yield ("kubernetes", "server"), problem
+    if bool(kubernetes.cert_file) != bool(kubernetes.key_file):
+        missing = "key_file" if kubernetes.cert_file else "cert_file"
+        yield ("kubernetes", missing), "set both cert_file and key_file, or neither"
+    if kubernetes.ca_file and kubernetes.insecure_skip_tls_verify:
+        yield (
+            ("kubernetes", "insecure_skip_tls_verify"),
+            "cannot be combined with ca_file",
+        )
+    if not _NAMESPACE.fullmatch(kubernetes.namespace):
+        text = "expected a namespace such as kube-system or calico-system, found"
+        yield ("kubernetes", "namespace"), f"{text} {kubernetes.namespace[:60]!r}"
+
+
 def _policy_names(config: DaemonConfig) -> Iterator[Finding]:
     for name in config.policies:
         if name in BUILT_IN_POLICIES:
@@ -403,6 +423,7 @@ _NEIGHBOR_RULES: Final[
 _WHOLE_RULES: Final[tuple[Callable[[DaemonConfig], Iterator[Finding]], ...]] = (
     _speaker,
     _datastore,
+    _kubernetes,
     _policy_names,
     _policy_terms,
     _next_hop_rules,

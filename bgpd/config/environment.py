@@ -39,7 +39,29 @@ _LOG_LEVELS: Final = MappingProxyType(
     }
 )
 _DATASTORE_TYPES: Final = MappingProxyType(
-    {"etcdv3": "etcd", "kubernetes": "kubernetes", "none": "none"}
+    {
+        "etcdv3": "etcd",
+        "kubernetes": "kubernetes",
+        "etcd": "etcd",
+        "folder": "folder",
+        "none": "none",
+    }
+)
+_API_GROUPS: Final = MappingProxyType(
+    {
+        "crd.projectcalico.org/v1": "v1",
+        "projectcalico.org/v3": "v3",
+        "v1": "v1",
+        "v3": "v3",
+        "auto": "auto",
+    }
+)
+# As Go's library reads a switch.
+_SWITCHES: Final = MappingProxyType(
+    {
+        **dict.fromkeys(("1", "t", "true", "on", "yes"), True),
+        **dict.fromkeys(("0", "f", "false", "off", "no"), False),
+    }
 )
 
 
@@ -55,17 +77,30 @@ def _log_level(text: str) -> object:
     return _LOG_LEVELS.get(text.lower(), text)
 
 
+def _one_of(known: Mapping[str, object], text: str, *, expected: str) -> object:
+    """Return what a word means.
+
+    Raises:
+        ValueError: It is none of them.
+    """
+    value = known.get(text.strip().lower())
+    if value is None:
+        raise ValueError(f"expected {expected}, found {text[:60]!r}")
+    return value
+
+
 def _switch(text: str) -> object:
-    return {"true": True, "false": False}.get(text.lower(), text)
+    return _one_of(_SWITCHES, text, expected="true or false")
 
 
 def _api_group(text: str) -> object:
-    """As Calico: v3 by its name, and anything else is v1."""
-    return "v3" if text.lower() == "projectcalico.org/v3" else "v1"
+    # Calico takes v1 for anything it does not know; after a typing error it reads nothing.
+    expected = "crd.projectcalico.org/v1 or projectcalico.org/v3"
+    return _one_of(_API_GROUPS, text, expected=expected)
 
 
 def _datastore_type(text: str) -> object:
-    return _DATASTORE_TYPES.get(text.lower(), text)
+    return _one_of(_DATASTORE_TYPES, text, expected="kubernetes, etcdv3 or none")
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +110,7 @@ class CalicoVariable:
     Attributes:
         names: The first that is set and not empty counts.
         path: The key.
-        convert: Its text to the key's value.
+        convert: Its text to the key's value; raises ``ValueError`` with what was expected.
     """
 
     names: tuple[str, ...]
@@ -83,28 +118,29 @@ class CalicoVariable:
     convert: Callable[[str], object] = _plain
 
 
-def _etcd(suffix: str) -> tuple[str, ...]:
-    return f"ETCD_{suffix}", f"CALICO_ETCD_{suffix}"
+def _client(name: str) -> tuple[str, ...]:
+    """Return the names of a variable of Calico's clients: that with their prefix counts."""
+    return f"CALICO_{name}", name
 
 
 CALICO_VARIABLES: Final = (
     CalicoVariable(("NODENAME",), ("node", "name")),
     CalicoVariable(("CALICO_ROUTER_ID",), ("bgp", "router_id")),
     CalicoVariable(("BGP_LOGSEVERITYSCREEN",), ("log", "level"), _log_level),
-    CalicoVariable(_etcd("ENDPOINTS"), ("datastore", "endpoints"), _comma_list),
-    CalicoVariable(_etcd("CA_CERT_FILE"), ("datastore", "ca_file")),
-    CalicoVariable(_etcd("CERT_FILE"), ("datastore", "cert_file")),
-    CalicoVariable(_etcd("KEY_FILE"), ("datastore", "key_file")),
-    CalicoVariable(_etcd("USERNAME"), ("datastore", "username")),
-    CalicoVariable(_etcd("PASSWORD"), ("datastore", "password")),
-    CalicoVariable(("KUBECONFIG",), ("kubernetes", "kubeconfig")),
-    CalicoVariable(("K8S_CURRENT_CONTEXT",), ("kubernetes", "context")),
-    CalicoVariable(("K8S_API_ENDPOINT",), ("kubernetes", "server")),
-    CalicoVariable(("K8S_CA_FILE",), ("kubernetes", "ca_file")),
-    CalicoVariable(("K8S_CERT_FILE",), ("kubernetes", "cert_file")),
-    CalicoVariable(("K8S_KEY_FILE",), ("kubernetes", "key_file")),
+    CalicoVariable(_client("ETCD_ENDPOINTS"), ("datastore", "endpoints"), _comma_list),
+    CalicoVariable(_client("ETCD_CA_CERT_FILE"), ("datastore", "ca_file")),
+    CalicoVariable(_client("ETCD_CERT_FILE"), ("datastore", "cert_file")),
+    CalicoVariable(_client("ETCD_KEY_FILE"), ("datastore", "key_file")),
+    CalicoVariable(_client("ETCD_USERNAME"), ("datastore", "username")),
+    CalicoVariable(_client("ETCD_PASSWORD"), ("datastore", "password")),
+    CalicoVariable(_client("KUBECONFIG"), ("kubernetes", "kubeconfig")),
+    CalicoVariable(_client("K8S_CURRENT_CONTEXT"), ("kubernetes", "context")),
+    CalicoVariable(_client("K8S_API_ENDPOINT"), ("kubernetes", "server")),
+    CalicoVariable(_client("K8S_CA_FILE"), ("kubernetes", "ca_file")),
+    CalicoVariable(_client("K8S_CERT_FILE"), ("kubernetes", "cert_file")),
+    CalicoVariable(_client("K8S_KEY_FILE"), ("kubernetes", "key_file")),
     CalicoVariable(
-        ("K8S_INSECURE_SKIP_TLS_VERIFY",),
+        _client("K8S_INSECURE_SKIP_TLS_VERIFY"),
         ("kubernetes", "insecure_skip_tls_verify"),
         _switch,
     ),
@@ -116,9 +152,9 @@ CALICO_VARIABLES: Final = (
     CalicoVariable(
         ("CALICO_ADVERTISE_CLUSTER_IPS",), ("calico", "cluster_ips"), _comma_list
     ),
-    CalicoVariable(("USE_POD_CIDR",), ("calico", "pod_cidrs"), _switch),
+    CalicoVariable(_client("USE_POD_CIDR"), ("calico", "pod_cidrs"), _switch),
     CalicoVariable(("CALICO_API_GROUP",), ("datastore", "api_group"), _api_group),
-    CalicoVariable(("DATASTORE_TYPE",), ("datastore", "type"), _datastore_type),
+    CalicoVariable(_client("DATASTORE_TYPE"), ("datastore", "type"), _datastore_type),
 )
 
 OPTIONS: Final[Mapping[str, tuple[str, ...]]] = MappingProxyType(
@@ -149,8 +185,7 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
     for variable in CALICO_VARIABLES:
         for name in variable.names:
             if text := environment.get(name):
-                origin = Origin(f"environment variable {name}")
-                document.put(variable.path, variable.convert(text), origin)
+                _put(document, variable, name, text)
                 break
     known = {variable_name(leaf): leaf for leaf in leaves()}
     for name, text in sorted(environment.items()):
@@ -171,7 +206,17 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
         items = [_typed(leaf, item) for item in _comma_list(text)]
         value = items if leaf.is_list else _typed(leaf, text)
         document.put(leaf.path, value, origin)
-    _infer_datastore(document, is_calico="DATASTORE_TYPE" in environment)
+    is_calico = not environment.keys().isdisjoint(_client("DATASTORE_TYPE"))
+    _infer_datastore(document, is_calico=is_calico)
+
+
+def _put(document: Document, variable: CalicoVariable, name: str, text: str) -> None:
+    origin = Origin(f"environment variable {name}")
+    try:
+        document.put(variable.path, variable.convert(text), origin)
+    except ValueError as error:
+        key = format_path(variable.path)
+        document.problems.append(ConfigProblem(origin, key, str(error)))
 
 
 def overlay_options(document: Document, options: Mapping[str, object]) -> None:

@@ -442,8 +442,9 @@ class Kubernetes(Section):
     kubeconfig: Annotated[
         str,
         Field(
-            description="kubeconfig file, or several separated by colons, of which the first "
-            "that exists counts; defaults to the pod's service account"
+            description="kubeconfig file, or several separated by colons, which are merged; "
+            "defaults to the pod's service account, and for the Kubernetes datastore "
+            "first of all to `~/.kube/config`"
         ),
     ] = ""
     context: Annotated[

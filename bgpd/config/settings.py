@@ -214,8 +214,8 @@ class KubernetesSettings:
 
     Attributes:
         is_enabled: Use it for passwords and services where there are credentials.
-        kubeconfig: File with credentials, or several separated by colons, of which the first
-            that exists counts; empty takes those of a pod.
+        kubeconfig: File with credentials, or several separated by colons, which are merged;
+            empty takes those of a pod.
         context: Of the kubeconfig; empty is its current one.
         server: URL, over that of the credentials.
         ca_file: PEM file, likewise.

@@ -12,7 +12,7 @@ from typing import Final
 
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import DaemonSettings
+from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.errors import MisconfigurationError
 from bgpd.datastore import DatastoreError
 from bgpd.datastore.kubernetes import ApiStatus
@@ -70,7 +70,10 @@ class Cluster:
         except DatastoreError as error:
             raise MisconfigurationError(str(error)) from error
         self._sides = KubernetesInputs(
-            settings.kubernetes, name, removal_hold=store.removal_hold
+            settings.kubernetes,
+            name,
+            removal_hold=store.removal_hold,
+            is_datastore=store.kind is DatastoreKind.KUBERNETES,
         )
         self._follower = DatastoreFollower(
             datastore,

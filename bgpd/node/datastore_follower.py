@@ -35,7 +35,7 @@ from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.datastore.claimed import ClaimedBlocks
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import KubernetesDatastore, find_access
-from bgpd.datastore.kubernetes.access import SERVICE_ACCOUNT
+from bgpd.datastore.kubernetes.access import why_none
 from bgpd.datastore.model import DatastoreError, Status
 from bgpd.datastore.saved_state import SavedDatastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
@@ -323,11 +323,11 @@ def _kubernetes(
     all_blocks: bool,
     uses_pod_cidrs: bool,
 ) -> tuple[Datastore, ClaimedBlocks | None]:
-    access = find_access(kubernetes, os.environ)
+    access = find_access(kubernetes, os.environ, is_datastore=True)
     if access is None:
         raise DatastoreError(
-            "datastore.type is kubernetes, and there are no credentials: neither "
-            f"kubernetes.kubeconfig (KUBECONFIG) nor a service account in {SERVICE_ACCOUNT}"
+            "datastore.type is kubernetes, and there are no credentials: "
+            + why_none(os.environ)
         )
     api = KubernetesDatastore(
         access,

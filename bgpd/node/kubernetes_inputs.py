@@ -37,6 +37,7 @@ class KubernetesInputs:
         settings: Where they are.
         node: This node's name in the datastore.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
+        is_datastore: Kubernetes' API is the datastore, too.
 
     Attributes:
         on_change: Called once for each turn of the loop in which something changed.
@@ -49,6 +50,7 @@ class KubernetesInputs:
         node: str,
         *,
         removal_hold: int = REMOVAL_HOLD,
+        is_datastore: bool = False,
     ) -> None:
         self.on_change: Callable[[], None] = _nobody
         self.guard = InputRemovals(removal_hold, self._release)
@@ -63,7 +65,7 @@ class KubernetesInputs:
         self._watcher: KubernetesWatcher | None = None
         access = None
         if settings.is_enabled:
-            access = find_access(settings, os.environ)
+            access = find_access(settings, os.environ, is_datastore=is_datastore)
         if access is not None:
             self._watcher = KubernetesWatcher(access, settings.namespace, self)
 

@@ -1,27 +1,33 @@
 """Where Kubernetes' API is, and by whose right it is read.
 
-``KUBECONFIG`` first, else what every pod finds in its file system; without either there is no
-API and nothing of a client is imported.
+``KUBECONFIG`` first, then a server that is given by itself, else what every pod finds in its
+file system; without any there is no API and nothing of a client is imported.
 """
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes.client import ApiClient, make_client
+from bgpd.datastore.kubernetes.kubeconfig import (
+    Named,
+    Server,
+    User,
+    choose,
+    with_settings,
+)
 from bgpd.datastore.model import DatastoreError
-from bgpd.texts.files import check_regular, read_text
-from bgpd.texts.limits import CERTIFICATE_OCTETS, KUBECONFIG
+from bgpd.texts.files import read_text
+from bgpd.texts.limits import KUBECONFIG, TextError
 from bgpd.texts.tree import plain
 from bgpd.texts.yaml_text import CORE, compose
 
-if TYPE_CHECKING:
-    from lightkube import SingleConfig
-
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
-_HOST: Final = "KUBERNETES_SERVICE_HOST"
+_HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
+_HOME_FILE: Final = Path(".kube") / "config"
 _NOTHING: Final = KubernetesSettings()
 
 
@@ -45,18 +51,23 @@ class Access:
     """Credentials that were found.
 
     Attributes:
-        kubeconfig: The file; empty for those of a pod.
-        account: Folder of a pod's service account.
+        kubeconfig: The file, or several separated by colons; empty for those of a pod.
+        account: Folder of a pod's service account; ``None`` for a server that is given by
+            itself.
         over: What was given beside them, and counts in their place.
     """
 
     kubeconfig: str = ""
-    account: Path = SERVICE_ACCOUNT
+    account: Path | None = SERVICE_ACCOUNT
     over: KubernetesSettings = _NOTHING
 
     def __str__(self) -> str:
         """Return where they are, for people."""
-        return self.kubeconfig or f"service account in {self.account}"
+        if self.kubeconfig:
+            return self.kubeconfig
+        if self.account is None:
+            return self.over.server
+        return f"service account in {self.account}"
 
     def connect(self) -> ApiClient:
         """Return a client by what the files say now; nothing is asked yet.
@@ -64,93 +75,119 @@ class Access:
         Raises:
             DatastoreError: The credentials cannot be used.
         """
-        from lightkube import KubeConfig  # noqa: PLC0415  # 0.1 s, 11 MB
-
         try:
-            if self.kubeconfig:
-                file = Path(self.kubeconfig).expanduser()
-                known = KubeConfig.from_dict(_read_kubeconfig(file), file)
-                config = known.get(self.over.context or None)
-            else:
-                for name in ("token", "namespace"):
-                    check_regular(self.account / name, CERTIFICATE_OCTETS)
-                config = KubeConfig.from_service_account(self.account).get()
-            if config is None:
-                raise ValueError("current-context is missing")  # noqa: TRY301  # as the rest
-            config = _with_overrides(config, self.over)
-            _check_files(config)
-            return make_client(config)
+            return make_client(*self._read())
         except Exception as error:
-            # A file of any content: any error of the library says enough.
+            # A file of any content: any error of a library says enough.
             text = str(error) or type(error).__name__
-            raise DatastoreError(f"{self}: {text}") from error
+            name = str(self)
+            text = text if text.startswith(name) else f"{name}: {text}"
+            raise DatastoreError(text) from error
+
+    def _read(self) -> tuple[Server, User]:
+        if self.kubeconfig:
+            return choose(_read_kubeconfigs(self.kubeconfig), self.over)
+        if self.account is None:
+            return with_settings(Server(""), User(), self.over)
+        token, ca_file = self.account / "token", self.account / "ca.crt"
+        server = Server(_service_url(os.environ), str(ca_file))
+        return with_settings(server, User(token_file=str(token)), self.over)
+
+
+def _service_url(environment: Mapping[str, str]) -> str:
+    """Return the API server's address from a pod's environment.
+
+    Raises:
+        ValueError: A variable is missing or malformed.
+    """
+    host, port = environment.get(_HOST, ""), environment.get(_PORT, "")
+    for name, value in ((_HOST, host), (_PORT, port)):
+        if not value:
+            raise ValueError(f"environment variable {name} is not set")
+    if not (port.isascii() and port.isdigit()):
+        text = f"expected a port, found {port[:40]!r}"
+        raise ValueError(f"environment variable {_PORT}: {text}")
+    return f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}"
+
+
+def _read_kubeconfigs(names: str) -> list[Named]:
+    """Return what kubeconfigs say, by rank.
+
+    Raises:
+        OSError: One cannot be read, or none is there.
+        ValueError: One of them is none.
+    """
+    files = [Path(name).expanduser() for name in _split(names)]
+    found = []
+    for file in files:
+        try:
+            found.append(Named(file, _read_kubeconfig(file)))
+        except FileNotFoundError:
+            if len(files) == 1:
+                raise OSError(f"{file}: the file does not exist") from None
+        except OSError as error:
+            raise OSError(f"{file}: {error.strerror or error}") from error
+        except TextError as error:
+            raise ValueError(f"{file}: {error}") from error
+    if not found:
+        raise OSError(f"{names}: none of these files exists")
+    return found
 
 
 def _read_kubeconfig(file: Path) -> dict[str, Any]:
-    """Return what a kubeconfig says.
-
-    Raises:
-        OSError: It cannot be read.
-        ValueError: It is none.
-    """
     root = compose(read_text(file, KUBECONFIG.octets), KUBECONFIG, CORE)
     content = None if root is None else plain(root)
     if not isinstance(content, dict):
-        raise TypeError("is not a mapping")
-    for section in ("clusters", "contexts"):
-        if not isinstance(content.get(section), list):
-            raise TypeError(f"{section} is not a list")
+        raise TextError("expected a kubeconfig, found no mapping")
     return content
 
 
-def _check_files(config: "SingleConfig") -> None:
-    """Refuse what OpenSSL and the client would open and read without end.
-
-    Raises:
-        OSError: A file is missing, or none.
-        ValueError: A file is too large.
-    """
-    user = config.user
-    names = [config.cluster.certificate_auth]
-    if user is not None:
-        names += [user.client_cert, user.client_key, user.token_file]
-    for name in filter(None, names):
-        file = Path(config.abs_file(name))
-        try:
-            check_regular(file, CERTIFICATE_OCTETS)
-        except OSError as error:
-            raise OSError(f"{file}: {error.strerror}") from error
-        except ValueError as error:
-            raise ValueError(f"{file}: {error}") from error
-
-
-def _with_overrides(config: "SingleConfig", over: KubernetesSettings) -> "SingleConfig":
-    """Put what was given beside the credentials in its place in them."""
-    from lightkube.config.models import User  # noqa: PLC0415  # with credentials alone
-
-    cluster, user = config.cluster, config.user or User()
-    if over.server:
-        cluster.server = over.server
-    if over.ca_file:
-        cluster.certificate_auth, cluster.certificate_auth_data = over.ca_file, None
-    if over.is_insecure:
-        cluster.insecure = True
-    if over.cert_file:
-        user.client_cert, user.client_cert_data = over.cert_file, None
-        user.client_key, user.client_key_data = over.key_file, None
-    return config._replace(user=user)
+def _split(names: str) -> list[str]:
+    """Return the files of a list, each once."""
+    return list(dict.fromkeys(name for name in names.split(os.pathsep) if name))
 
 
 def find_access(
     settings: KubernetesSettings,
     environment: Mapping[str, str],
     account: Path = SERVICE_ACCOUNT,
+    *,
+    is_datastore: bool = False,
 ) -> Access | None:
-    """Return the credentials there are; ``None`` without any."""
-    if settings.kubeconfig:
-        names = [name for name in settings.kubeconfig.split(":") if name]
-        found = (name for name in names if Path(name).expanduser().exists())
-        return Access(next(found, settings.kubeconfig), over=settings)
-    if environment.get(_HOST) and (account / "token").exists():
-        return Access(account=account, over=settings)
-    return None
+    """Return the credentials there are; ``None`` without any.
+
+    Args:
+        settings: What was configured.
+        environment: Of the process.
+        account: Folder of a pod's service account.
+        is_datastore: The API is the datastore: as Calico does, the kubeconfig of the home
+            folder counts, too. For passwords and services alone it does not: it may hold an
+            administrator's credentials.
+    """
+    if _split(settings.kubeconfig):
+        return Access(settings.kubeconfig, over=settings)
+    is_pod = bool(environment.get(_HOST)) and (account / "token").exists()
+    if settings.server and not is_pod:
+        return Access(account=None, over=settings)
+    home = environment.get("HOME", "")
+    if is_datastore and home and not settings.server:
+        file = Path(home) / _HOME_FILE
+        if file.exists():
+            return Access(str(file), over=settings)
+    return Access(account=account, over=settings) if is_pod else None
+
+
+def why_none(environment: Mapping[str, str], account: Path = SERVICE_ACCOUNT) -> str:
+    """Return where credentials could be, and why there are none."""
+    looked = [
+        "kubernetes.kubeconfig (KUBECONFIG) and kubernetes.server (K8S_API_ENDPOINT) are empty"
+    ]
+    home = environment.get("HOME", "")
+    looked.append(
+        f"there is no {Path(home) / _HOME_FILE}" if home else "HOME is not set"
+    )
+    if not environment.get(_HOST):
+        looked.append(f"{_HOST} is not set, so this is no pod")
+    else:
+        looked.append(f"there is no {account / 'token'}, a pod's service account")
+    return "; ".join(looked)

@@ -3,10 +3,7 @@
 Lists come in pieces, each read from etcd, or as one answer out of the server's cache, which
 is decoded as it arrives: what takes a second to decode must not hold the loop for it.
 
-Credentials and TLS are lightkube's. Its lists and watches are not used: they take an object
-of an unexpected shape as the end of all, end a line at any character that Unicode calls one,
-ask for no bookmarks, wait for ever for a server that fell silent, and ask again at once
-whenever a watch ends.
+Who asks, and whom, is ``bgpd.datastore.kubernetes.kubeconfig``'s to know.
 """
 
 import asyncio
@@ -16,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.kubeconfig import Server, User
 from bgpd.datastore.kubernetes.lists import ListDecoder
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.texts.json_text import load
@@ -23,7 +21,6 @@ from bgpd.texts.limits import ANSWER, TextError
 
 if TYPE_CHECKING:
     from httpx2 import AsyncClient, Response
-    from lightkube import SingleConfig
 
 Object = Mapping[str, Any]
 
@@ -224,30 +221,37 @@ def _not_older_than(version: str) -> dict[str, str]:
     return {"resourceVersion": version, **match}
 
 
-def make_client(config: "SingleConfig") -> ApiClient:
-    """Return a client for credentials that were read."""
-    from httpx2 import AsyncClient, AsyncHTTPTransport  # noqa: PLC0415  # the same
-    from lightkube.config.client_adapter import (  # noqa: PLC0415  # the same
-        user_auth,
-        verify_cluster,
+def make_client(server: Server, user: User) -> ApiClient:
+    """Return a client for credentials that were read.
+
+    Raises:
+        OSError: A file that they name cannot be read.
+        ValueError: It has no certificate, key or token.
+    """
+    from httpx2 import AsyncClient, AsyncHTTPTransport, Proxy  # noqa: PLC0415  # the same
+
+    from bgpd.datastore.kubernetes.authentication import (  # noqa: PLC0415  # the same
+        authentication,
     )
-    from lightkube.config.models import User  # noqa: PLC0415  # the same
+    from bgpd.datastore.kubernetes.tls import tls_context  # noqa: PLC0415  # the same
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # else a line per request
-    user = config.user or User()
-    context = verify_cluster(config.cluster, user, config.abs_file, trust_env=False)
     transport = AsyncHTTPTransport(
-        verify=context,
+        verify=tls_context(server, user),
         trust_env=False,
+        proxy=Proxy(server.proxy) if server.proxy else None,
         socket_options=_SOCKET_OPTIONS,
     )
     http = AsyncClient(
-        base_url=config.cluster.server,
-        auth=user_auth(user),
+        base_url=server.url,
+        auth=authentication(user),
         transport=transport,
         timeout=ANSWER_TIME,
         trust_env=False,
-        headers={"Accept-Encoding": "identity"},  # what a body unfolds to is not known
+        headers=[
+            ("Accept-Encoding", "identity"),  # what a body unfolds to is not known
+            *user.headers,
+        ],
     )
     return ApiClient(http)
 

@@ -11,6 +11,8 @@ from bgpd.config.environment import (
     overlay_options,
     variable_name,
 )
+from bgpd.config.errors import ConfigError
+from bgpd.config.loader import load
 from bgpd.config.schema import leaves
 
 
@@ -82,7 +84,6 @@ def test_without_etcd_calicos_datastore_is_kubernetes(variables, expected) -> No
         ("projectcalico.org/v3", "v3"),
         ("ProjectCalico.org/V3", "v3"),
         ("crd.projectcalico.org/v1", "v1"),
-        ("anything", "v1"),
     ],
 )
 def test_the_api_group_is_named_as_calico_names_it(text, group) -> None:
@@ -108,6 +109,87 @@ def test_credentials_of_the_api_are_taken_from_calicos_variables() -> None:
         "key_file": "/key",
         "insecure_skip_tls_verify": True,
     }
+
+
+def test_the_name_with_calicos_prefix_counts_as_in_calico() -> None:
+    document = overlaid(
+        KUBECONFIG="/plain",
+        CALICO_KUBECONFIG="/prefixed",
+        CALICO_DATASTORE_TYPE="kubernetes",
+        DATASTORE_TYPE="etcdv3",
+    )
+    assert document.data["kubernetes"] == {"kubeconfig": "/prefixed"}
+    assert document.data["datastore"] == {"type": "kubernetes"}
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [("1", True), ("T", True), ("TRUE", True), ("0", False), ("f", False)],
+)
+def test_a_switch_is_read_as_go_reads_it(text, value) -> None:
+    assert overlaid(USE_POD_CIDR=text).data["calico"] == {"pod_cidrs": value}
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        (
+            "DATASTORE_TYPE",
+            "etcdv2",
+            "datastore.type: expected kubernetes, etcdv3 or none, found 'etcdv2'",
+        ),
+        (
+            "CALICO_API_GROUP",
+            "projectcalico.org/v4",
+            (
+                "datastore.api_group: expected crd.projectcalico.org/v1 or "
+                "projectcalico.org/v3, found 'projectcalico.org/v4'"
+            ),
+        ),
+        (
+            "K8S_INSECURE_SKIP_TLS_VERIFY",
+            "maybe",
+            "kubernetes.insecure_skip_tls_verify: expected true or false, found 'maybe'",
+        ),
+        ("USE_POD_CIDR", "2", "calico.pod_cidrs: expected true or false, found '2'"),
+        (
+            "K8S_API_ENDPOINT",
+            "10.0.0.1:6443",
+            "kubernetes.server: expected https://HOST:PORT, found '10.0.0.1:6443'",
+        ),
+        (
+            "K8S_API_ENDPOINT",
+            "https://10.0.0.1:99999",
+            "kubernetes.server: expected https://HOST:PORT, found 'https://10.0.0.1:99999'",
+        ),
+        (
+            "NAMESPACE",
+            "calico-system/secrets",
+            (
+                "kubernetes.namespace: expected a namespace such as kube-system or "
+                "calico-system, found 'calico-system/secrets'"
+            ),
+        ),
+    ],
+)
+def test_a_bad_value_is_named_with_what_is_expected(name, text, said) -> None:
+    given = {"DATASTORE_TYPE": "kubernetes", "NODENAME": "n1", name: text}
+    with pytest.raises(ConfigError) as caught:
+        load(None, environment=given)
+    assert str(caught.value) == f"environment variable {name}: {said}"
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("K8S_CERT_FILE", "kubernetes.key_file: set both cert_file and key_file"),
+        ("K8S_KEY_FILE", "kubernetes.cert_file: set both cert_file and key_file"),
+    ],
+)
+def test_a_certificate_without_its_key_is_an_error(name: str, said: str) -> None:
+    given = {"DATASTORE_TYPE": "kubernetes", "NODENAME": "n1", name: "/pem"}
+    with pytest.raises(ConfigError, match=said):
+        load(None, environment=given)
 
 
 def test_a_path_alone_means_a_folder() -> None:
