@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Iterator
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
 
@@ -82,6 +82,41 @@ def load(text: bytes | str, limits: Limits, *, keeps_halves: bool = False) -> Lo
     return Loaded(value, tuple(paths[:_MAX_DOUBLED]))
 
 
+class LoadedObject(NamedTuple):
+    """A mapping out of a longer text.
+
+    Attributes:
+        value: Plain values; of a duplicate key the last one counts.
+        end: Place of what follows it.
+    """
+
+    value: dict[str, Any]
+    end: int
+
+
+def load_object(text: str, start: int) -> LoadedObject | None:
+    """Return the mapping that begins at a place, at a fifth of the price of ``load``.
+
+    Returns:
+        Nothing where there is none: it may be cut off, nested deeper than the library reads,
+        or no JSON. ``load`` tells these apart.
+
+    Raises:
+        TextError: A number in it is too large, or none.
+    """
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+    except (json.JSONDecodeError, RecursionError):
+        return None
+    except ValueError as error:
+        raise TextError(f"is not JSON: {error}") from error
+    if not isinstance(value, dict):
+        return None
+    if _HALF.search(text, start, end):
+        value = _whole_characters(value)
+    return LoadedObject(value, end)
+
+
 def decode(octets: bytes) -> str:
     """Return text that is UTF-8, without the mark that some editors begin it with.
 
@@ -147,7 +182,12 @@ def _constant(text: str) -> object:
     raise ValueError(f"{text} is not a JSON value")
 
 
-def _whole_characters(value: object) -> object:
+_DECODER: Final = json.JSONDecoder(
+    parse_int=_whole_number, parse_float=_fraction, parse_constant=_constant
+)
+
+
+def _whole_characters(value: Any) -> Any:  # noqa: ANN401  # of the same kind
     """Return a value whose texts can be written as UTF-8."""
     if isinstance(value, str):
         octets = value.encode("utf-16", "surrogatepass")

@@ -16,7 +16,7 @@ from bgpd.datastore.kubernetes.errors import ApiError
 from bgpd.datastore.kubernetes.kubeconfig import Server, User
 from bgpd.datastore.kubernetes.lists import ListDecoder
 from bgpd.datastore.kubernetes.query import Query
-from bgpd.texts.json_text import load
+from bgpd.texts.json_text import decode, load, load_object
 from bgpd.texts.limits import ANSWER, TextError
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ ANSWER_TIME: Final = 10.0  # seconds to connect, and to wait for more of a list
 GRACE = 15.0  # seconds that a watch may be silent beyond its time
 LIST_OCTETS: Final = 512 << 20  # of a whole list; 5,000 whole nodes are 100 MB
 LIST_TIME: Final = 300.0  # seconds for all of it
-DECODED: Final = 16 << 10  # octets in one go, a millisecond
+DECODED: Final = 64 << 10  # octets in one go, a millisecond or two
 MAX_SHOWN: Final = 500  # characters of what the API says
 UNAUTHORIZED: Final = 401
 NOT_FOUND: Final = 404
@@ -284,8 +284,13 @@ def _mapping(value: object) -> Object:
     return value if isinstance(value, dict) else {}
 
 
-def _read(text: bytes) -> dict[str, Any]:
+def _read(octets: bytes) -> dict[str, Any]:
     try:
+        text = decode(octets)
+        if len(text) <= ANSWER.nodes:  # so it has fewer values than that
+            loaded = load_object(text, 0)
+            if loaded is not None and not text[loaded.end :].strip():
+                return loaded.value
         body = load(text, ANSWER).value
     except TextError as error:
         raise ApiError(f"the answer {error}") from error

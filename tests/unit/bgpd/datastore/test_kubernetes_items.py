@@ -13,6 +13,8 @@ from bgpd.datastore.kubernetes.errors import ApiError
 from bgpd.datastore.kubernetes.groups import Readiness, choose, groups_of, is_ready
 from bgpd.datastore.kubernetes.items import MAX_WARNINGS, Items
 from bgpd.datastore.kubernetes.lists import ListDecoder
+from bgpd.texts.json_text import load
+from bgpd.texts.limits import ANSWER
 from tests.support.kubernetes_objects import NOISE, block_affinity
 
 CIDR = "10.244.0.0/26"
@@ -196,6 +198,17 @@ class TestGroups:
         assert is_ready(content) is ready
 
 
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-9999, 9999) | st.text(max_size=6),
+    lambda inner: (
+        st.lists(inner, max_size=4)
+        | st.dictionaries(st.text(max_size=4) | st.just("items"), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+SPACES = st.sampled_from(["", " ", "\n\t"])
+
+
 class TestLists:
     BODY = json.dumps(
         {
@@ -216,6 +229,51 @@ class TestLists:
             found += decoder.feed(self.BODY[start:end])
         assert decoder.finish() == "77"
         assert found == json.loads(self.BODY)["items"]
+
+    @given(
+        st.lists(VALUES, max_size=8),
+        st.lists(st.integers(0, 4000), max_size=8),
+        st.integers(0, 3000),
+        SPACES,
+        st.booleans(),
+    )
+    def test_any_objects_are_those_of_the_library(
+        self, values, cuts, tried, space, is_ascii
+    ) -> None:
+        items = [
+            value if isinstance(value, dict | str) else {"metadata": value}
+            for value in values
+        ]
+        text = json.dumps(
+            {
+                "metadata": {"resourceVersion": "5"},
+                "items": items,
+                "more": {"items": [{}]},
+            },
+            ensure_ascii=is_ascii,
+            separators=(f"{space},{space}", f":{space}"),
+        )
+        body = text.encode("utf-8", "replace")
+        with pytest.MonkeyPatch.context() as patch:
+            # Objects that are tried, and objects that are scanned.
+            patch.setattr("bgpd.datastore.kubernetes.lists.TRIED", tried)
+            decoder, found = ListDecoder(), []
+            marks = [0, *sorted(min(cut, len(body)) for cut in cuts), len(body)]
+            for start, end in pairwise(marks):
+                found += decoder.feed(body[start:end])
+            assert decoder.finish() == "5"
+        wanted = [load(json.dumps(each), ANSWER).value for each in items]
+        assert found == [each for each in wanted if isinstance(each, dict)]
+
+    def test_an_object_of_megabytes_is_read(self) -> None:
+        large = {"metadata": {"name": "x"}, "spec": {"data": ['[{"' * 9] * 20_000}}
+        body = json.dumps(
+            {"items": [{}, large, {}], "metadata": {"resourceVersion": "5"}}
+        )
+        decoder, found = ListDecoder(), []
+        for start in range(0, len(body), 1 << 16):
+            found += decoder.feed(body[start : start + (1 << 16)].encode())
+        assert (found, decoder.finish()) == ([{}, large, {}], "5")
 
     def test_the_version_may_come_last(self) -> None:
         decoder = ListDecoder()
@@ -239,6 +297,10 @@ class TestLists:
             b'{"metadata": {"resourceVersion": "8"}, "items": []} "more"',
             b'{"metadata": {"resourceVersion": "8"}, "items": []}{}',
             b'{"items": [{"a": nonsense}]}',
+            b'{"items": [{"a": NaN}]}',
+            b'{"items": [{"a": 1' + b"0" * 50 + b"}]}",
+            b'{"items": [' + b'{"a": ' * 5000 + b"1" + b"}" * 5000 + b"]}",
+            b'{"metadata": {"resourceVersion": "8"}, "items": []}\xc3',
             b"}",
         ],
     )
