@@ -45,7 +45,8 @@ class Items:
         self.values: dict[str, bytes] = {}
         self._uses_pod_cidrs = uses_pod_cidrs
         self._objects: dict[Id, _Object] = {}
-        self._shared: dict[str, set[Id]] = {}  # of keys that several objects have
+        self._names: dict[str, tuple[Id, ...]] = {}  # of a key's objects, in order
+        self._alone: dict[str, frozenset[str]] = {}  # one collection, as a set
         self._warnings: dict[Id, tuple[str, ...]] = {}
         self._puts: dict[str, bytes] = {}
         self._deletes: set[str] = set()
@@ -55,9 +56,10 @@ class Items:
     ) -> None:
         """Take an object as a collection has it; equal values change nothing."""
         known = self._objects.get((kind, name))
-        seen_by = frozenset((collection,))
+        seen_by = self._alone.setdefault(collection, frozenset((collection,)))
         if known is not None:
-            seen_by |= known.seen_by
+            is_new = collection not in known.seen_by
+            seen_by = known.seen_by | seen_by if is_new else known.seen_by
         try:
             item = item_of(kind, content, uses_pod_cidrs=self._uses_pod_cidrs)
         except ConversionError as error:
@@ -70,11 +72,14 @@ class Items:
             self._warnings[kind, name] = item.warnings
         else:
             self._warnings.pop((kind, name), None)
+        if known is not None and (known.key, known.value) == (item.key, item.value):
+            if known.seen_by is not seen_by:
+                self._objects[kind, name] = known._replace(seen_by=seen_by)
+            return  # keeps the octets that it has
         if known is not None and known.key != item.key:
             self._leave((kind, name), known.key)
         self._objects[kind, name] = _Object(item.key, item.value, seen_by)
-        self._shared.setdefault(item.key, set()).add((kind, name))
-        self._settle(item.key)
+        self._enter((kind, name), item.key)
 
     def drop(self, collection: str, kind: str, name: str) -> None:
         """A collection has an object no more."""
@@ -90,17 +95,24 @@ class Items:
         self._warnings.pop((kind, name), None)
         self._leave((kind, name), known.key)
 
+    def _enter(self, name: Id, key: str) -> None:
+        names = self._names.get(key, ())
+        if name not in names:
+            self._names[key] = tuple(sorted((*names, name)))
+        self._settle(key)
+
     def _leave(self, name: Id, key: str) -> None:
-        others = self._shared[key]
-        others.discard(name)
-        if not others:
-            del self._shared[key]
+        others = tuple(each for each in self._names[key] if each != name)
+        if others:
+            self._names[key] = others
+        else:
+            del self._names[key]
         self._settle(key)
 
     def _settle(self, key: str) -> None:
         """Let a key have the value that its objects give it: the first by name counts."""
         value = None
-        for name in sorted(self._shared.get(key, ())):
+        for name in self._names.get(key, ()):
             value = self._objects[name].value
             if value is not None:
                 break
