@@ -58,6 +58,7 @@ def own_server(tmp_path: Path) -> Iterator[KubeApi]:
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.FIRST_DELAY", 0.05)
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.MAX_DELAY", 0.5)
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 0.2)
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.ABSENT_DELAY", 0.5)
     monkeypatch.setattr(source_module, "GROUP_LOOK", 0.5)
     monkeypatch.setattr(source_module, "GROUP_LOOK_SOON", 0.2)

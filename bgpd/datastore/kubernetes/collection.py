@@ -54,8 +54,10 @@ ABSENT_DELAY: Final = 60.0  # seconds between looks for a kind that is not there
 MAX_WAIT: Final = 300.0  # seconds, whatever a server asks for
 WATCH_TIME = 290  # seconds after which the server ends a watch, on average
 WATCH_SPREAD: Final = 0.2  # of it, so that thousands of watches are not renewed at once
+RELIST_SPREAD = 5.0  # seconds within which those list again whose version is too old
 SILENCE: Final = 150.0  # seconds without a bookmark after which a watch is given up
-RESUMES: Final = 4  # watches that fail in a row before a list is tried
+RESUMES: Final = 4  # watches that are refused in a row before a list is tried
+BUSY: Final = frozenset({429, 502, 503, 504})  # no refusal, of a balancer's perhaps
 
 _log = logging.getLogger(__name__)
 
@@ -130,9 +132,9 @@ class Collection:
         self._known: set[ObjectName] = set()
         self._position = _Position()
         self._has_bookmarks = False
-        self._failures = (
-            0  # in a row, with no event between; watches that end at once too
-        )
+        # In a row, with no event between: all of them, watches that end at once too, and
+        # those for which a server is at fault that answers.
+        self._failures = self._refusals = 0
 
     async def follow(self) -> None:
         """Follow for ever."""
@@ -209,7 +211,7 @@ class Collection:
                     if verb == OPEN:
                         self._open()
                     else:
-                        has_heard, self._failures = True, 0
+                        has_heard, self._failures, self._refusals = True, 0, 0
                         self._take(verb, content)
                     if self._has_bookmarks:
                         silence.reschedule(time() + SILENCE)
@@ -246,16 +248,10 @@ class Collection:
         code = error.code if isinstance(error, ApiError) else 0
         if code == EXPIRED:
             self._position.version = ""  # an ordinary reason to list again
-            return 0.0
+            return random.uniform(0, RELIST_SPREAD)  # noqa: S311  # jitter
+        if self._is_refusal(error):
+            self._refused(error)
         self._position.is_in_doubt = True
-        if self._failures % RESUMES == 0:
-            self._position.version = (
-                ""  # the server may have lost versions, or know others
-            )
-            if isinstance(error, ApiError) and error.is_too_new:
-                self._position.newest = (
-                    ""  # restored from a backup: etcd itself is asked
-                )
         if code == NOT_FOUND and not self.is_listed:
             self.is_absent = True
         text = f"{self.query}: {error if str(error) else type(error).__name__}"
@@ -267,6 +263,25 @@ class Collection:
         if code == NOT_FOUND:
             wait = max(wait, ABSENT_DELAY)
         return min(MAX_WAIT, wait)
+
+    def _is_refusal(self, error: Exception) -> bool:
+        """Return whether a server answers, and will not let us go on from our version.
+
+        One that is away, or that does not even answer the question whether it knows the
+        version, is no reason to list: when it is back, thousands of nodes would do so at once.
+        """
+        if not isinstance(error, ApiError):
+            return False
+        is_asked = self.query.reads_cache and self._position.is_in_doubt
+        return error.is_too_new or (error.code not in BUSY and not is_asked)
+
+    def _refused(self, error: Exception) -> None:
+        self._refusals += 1
+        if self._refusals % RESUMES:
+            return
+        self._position.version = ""  # the server may have lost versions, or know others
+        if isinstance(error, ApiError) and error.is_too_new:
+            self._position.newest = ""  # restored from a backup: etcd itself is asked
 
     def _what_holds(self) -> str:
         return "; what was read stays in force" if self.is_listed else ""

@@ -80,6 +80,7 @@ class KubernetesDatastore:
         self._all_blocks = all_blocks
         self._uses_pod_cidrs = uses_pod_cidrs
         self._group = self._fixed
+        self._looks_soon = False  # at the API's groups: there are two
         self._status = Status("kubernetes", since=time.monotonic())
         self._revision = 0
         self._following: _Following | None = None
@@ -234,13 +235,15 @@ class KubernetesDatastore:
     async def _other_group(self) -> str:
         """Return the group to read, once it is another than that in force."""
         while True:
-            soon = self._group is None
+            if self._group is not None:  # and known since the last look
+                pause = GROUP_LOOK_SOON if self._looks_soon else GROUP_LOOK
+                await _pause(pause)
             try:
                 async with self._access.connect() as api:
                     groups = groups_of(await api.get("apis"))
+                    self._looks_soon = len(groups) > 1
                     readiness = Readiness()
                     if len(groups) > 1:
-                        soon = True
                         readiness = await _readiness(api)
                     group = choose(groups, readiness, self._group)
             except Exception as error:  # noqa: BLE001  # whatever a client may raise
@@ -251,8 +254,8 @@ class KubernetesDatastore:
                     return group
                 if not groups:
                     self._note("the API has no objects of Calico's")
-            pause = GROUP_LOOK_SOON if soon else GROUP_LOOK
-            await asyncio.sleep(pause * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
+            if self._group is None:
+                await _pause(GROUP_LOOK_SOON)
 
     def _note(self, error: str) -> None:
         if error and error != self._status.last_error:
@@ -378,6 +381,10 @@ class _Following:
 def _is_missed(collection: Collection) -> bool:
     """Return whether the cluster can do without a kind that its API has not."""
     return collection.is_absent and collection.query.kind in WITHOUT
+
+
+async def _pause(seconds: float) -> None:
+    await asyncio.sleep(seconds * random.uniform(0.8, 1.2))  # noqa: S311  # jitter
 
 
 @contextmanager

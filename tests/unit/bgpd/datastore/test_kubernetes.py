@@ -1,6 +1,8 @@
 """Kubernetes' API, from a real HTTPS server that answers as the real one does."""
 
+import asyncio
 import os
+import random
 import re
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
@@ -11,6 +13,8 @@ import pytest
 from bgpd.calico.services import ObjectName
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
+from bgpd.datastore.kubernetes.collection import Collection
+from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
 from tests.support.simnet import advance, on_virtual_time
@@ -70,6 +74,7 @@ async def with_api(
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.FIRST_DELAY", 0.02)
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 0.02)
 
 
 @on_both_loops
@@ -153,6 +158,76 @@ async def test_an_api_that_is_away_takes_nothing_back(
         await until(lambda: watcher.status.is_connected, 20)
 
     await with_api(tmp_path, SERVICES, work)
+
+
+def listed_again(api: Api) -> int:
+    """Return how many of 12 collections were listed more than once."""
+    lists = [asked for _, asked in api.asked if not asked.get("watch")]
+    return sum(asked.get("limit") != "1" for asked in lists) - 12
+
+
+@on_virtual_time
+async def test_nodes_whose_version_is_too_old_do_not_list_in_one_moment(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 300.0)
+    random.seed(7)
+    query = Query("Service", "api/v1/services", reads_cache=True)
+    async with Api(tmp_path) as api:
+        access = Access(api.kubeconfig())
+        collections = [
+            Collection(query, access.connect, Told(), lambda _: None) for _ in range(12)
+        ]
+        tasks = [asyncio.create_task(each.follow()) for each in collections]
+        try:
+            await until(lambda: all(each.is_followed for each in collections))
+            api.put("Service", "later", spec={})
+            api.version += 100
+            api.forget()
+            api.cut()
+            await advance(150)
+            assert 0 < listed_again(api) < 12
+            await advance(170)
+            assert listed_again(api) == 12
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.mark.parametrize("reads_cache", [True, False])
+@pytest.mark.parametrize("fault", [0, 429, 503])
+@on_virtual_time
+async def test_an_outage_of_any_length_is_no_reason_to_list_again(
+    tmp_path: Path, fault: int, *, reads_cache: bool
+) -> None:
+    query = Query("Service", "api/v1/services", reads_cache=reads_cache)
+    async with Api(tmp_path) as api:
+        api.put("Service", "first", spec={})
+        told = Told()
+        access = Access(api.kubeconfig())
+        collection = Collection(query, access.connect, told, lambda _: None)
+        task = asyncio.create_task(collection.follow())
+        try:
+            await until(lambda: collection.is_followed)
+            if fault:
+                api.fault = fault
+                api.cut()
+            else:
+                await api.stop()
+            await advance(600)
+            assert not collection.is_followed
+            api.put("Service", "later", spec={})
+            api.fault = 0
+            if not fault:
+                await api.start()
+            await until(lambda: "later" in told.names, 60)
+            lists = [asked for _, asked in api.asked if not asked.get("watch")]
+            whole = [asked for asked in lists if asked.get("limit") != "1"]
+            assert len(whole) == 1
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
 
 
 @on_both_loops
