@@ -31,9 +31,13 @@ class Drift:
         delay = self._repairs.note((family, nlri), now)
         if delay:
             _log.warning(
-                "another program keeps changing %s; next repair in %d s",
-                format_prefix(nlri, family.afi),
-                delay,
+                "another program keeps changing %(prefix)s; next repair in %(seconds)d s",
+                {
+                    "event": "route-contested",
+                    "prefix": format_prefix(nlri, family.afi),
+                    "family": family,
+                    "seconds": delay,
+                },
             )
             return False
         self.repaired += 1
@@ -43,7 +47,10 @@ class Drift:
         """Note what a comparison of the whole table found changed, and wrote again."""
         self.count += count
         self.repaired += count
-        _log.warning("%s: %d of our kernel routes had been changed", family, count)
+        _log.warning(
+            "%(family)s: %(count)d of our kernel routes had been changed",
+            {"event": "routes-changed", "family": family, "count": count},
+        )
 
     @property
     def next_due(self) -> float | None:

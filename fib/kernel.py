@@ -305,7 +305,7 @@ class KernelFib:
                 # Nothing is known of the last batch: look at the whole table.
                 self._schedule.resync_after(self._clock() + pause)
                 pause = min(2 * pause, RETRY_LAST)
-                fault = _note_fault(error, fault)
+                fault = _note_fault(error, fault, self._place)
             else:
                 if not self._schedule.wants_resync:
                     pause, fault = RETRY_FIRST, ""
@@ -431,11 +431,15 @@ def _check_permission(sock: RequestSocket) -> None:
         )
 
 
-def _note_fault(error: Exception, known: str) -> str:
+def _note_fault(error: Exception, known: str, place: Place) -> str:
     """Log a failure to write, unless it is the last one again; return what it says."""
     text = str(error) or type(error).__name__
     if text != known:
         is_ours = not isinstance(error, FibError | OSError | MemoryError)
         trace = error if is_ours else None
-        _log.warning("kernel routes: %s; comparing them all", text, exc_info=trace)
+        _log.warning(
+            "kernel routes: %(reason)s; comparing them all",
+            {"event": "route-writing-failed", "reason": text, **place._asdict()},
+            exc_info=trace,
+        )
     return text

@@ -119,7 +119,10 @@ class KernelFollower:
             except Exception as error:  # noqa: BLE001  # the kernel is followed for ever
                 text = str(error) or type(error).__name__
                 if text != fault:
-                    _log.warning("cannot read the kernel's routes: %s", text)
+                    _log.warning(
+                        "cannot read the kernel's routes: %(reason)s",
+                        {"event": "kernel-routes-unreadable", "reason": text},
+                    )
                 fault, pause = text, min(2 * pause, _LONGEST_PAUSE)
                 self._reload.set()
             else:

@@ -156,7 +156,14 @@ class Tunnel:
             text = format_address(self._address)
             return f"{TUNNEL} cannot be given {text}: {fault.text}"
         self._added = self._address
-        _log.info("%s has the address %s", TUNNEL, format_address(self._address))
+        _log.info(
+            "%(interface)s has the address %(local_address)s",
+            {
+                "event": "tunnel-up",
+                "interface": TUNNEL,
+                "local_address": format_address(self._address),
+            },
+        )
         return ""
 
     def _ask(self, kind: int, flags: int, payload: bytes) -> Fault | None:
@@ -172,7 +179,10 @@ class Tunnel:
 
     def _set_fault(self, text: str) -> None:
         if text and text != self.fault:
-            _log.warning("%s", text)
+            _log.warning(
+                "%(reason)s",
+                {"event": "tunnel-failed", "reason": text, "interface": TUNNEL},
+            )
         self.fault = text
 
 

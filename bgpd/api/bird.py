@@ -127,6 +127,9 @@ class BirdServer(UnixServer):
         except GoneError:
             raise
         except Exception:  # noqa: BLE001  # logged whole, and told to the client
-            _log.exception("BIRD socket: %r failed", command)
+            _log.exception(
+                "BIRD socket: %(command)r failed",
+                {"event": "command-failed", "command": command},
+            )
             fault = Line(8000, "Internal error; see the daemon's log", is_last=True)
             await client.send(Encoder()((fault,)))

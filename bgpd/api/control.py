@@ -77,8 +77,17 @@ class ControlServer(UnixServer):
             command = find_command(self.commands, request)
             if command.is_change:
                 arguments = dict(request.arguments)
-                asked = f"{name} {arguments}"  # alike are only lines about the same
-                _log.info("control: %s, requested by %s", asked, client.who())
+                _log.info(
+                    "control: %(request)s, requested by %(client)s",
+                    {
+                        "event": "command",
+                        # Similar are only lines about the same.
+                        "request": f"{name} {arguments}",
+                        "client": client.who(),
+                        "command": name,
+                        "arguments": arguments,
+                    },
+                )
             answer = command.handle(request.arguments)
             if isinstance(answer, Awaitable):
                 answer = await answer
@@ -94,6 +103,9 @@ class ControlServer(UnixServer):
             raise
         except Exception:  # noqa: BLE001  # logged whole, and told to the client
             # An internal error in one command: the client gets it, all else goes on.
-            _log.exception("control: %s failed", name)
+            _log.exception(
+                "control: %(command)s failed",
+                {"event": "command-failed", "command": name},
+            )
             fault = ControlError("internal", f"{name} failed; see the daemon's log")
             await client.send(encode_error(request.request_id, fault))

@@ -149,7 +149,10 @@ class UnixServer(ABC):
             with contextlib.suppress(GoneError):
                 await self.refuse(client, str(error))
         except GoneError as gone:
-            _log.info("%s: closed the connection of a client: %s", self.title, gone)
+            _log.info(
+                "%(part)s: closed the connection of a client: %(reason)s",
+                {"event": "client-dropped", "part": self.title, "reason": gone},
+            )
         except asyncio.CancelledError:
             writer.transport.abort()  # the server closes: nothing is owed any more
         finally:
@@ -348,7 +351,13 @@ def listening_socket(path: str, title: str, hint: str) -> socket.socket:
         make_folder(Path(path).parent)
         if fault := folder_fault(path):
             _log.warning(
-                "%s %s: %s; others could replace the socket", title, path, fault
+                "%(part)s %(file)s: %(reason)s; others could replace the socket",
+                {
+                    "event": "socket-insecure",
+                    "part": title,
+                    "file": path,
+                    "reason": fault,
+                },
             )
         _remove_stale(path, title, hint)
         _bind(sock, path)

@@ -381,9 +381,10 @@ def _run_daemon(
     try:
         code = run_loop(work())
     except MisconfigurationError as error:
-        _fail(str(error), EXIT_CONFIG)
+        say_last(str(error))
+        code = EXIT_CONFIG
     except (StartError, FibError, OSError) as error:
-        say_last(f"pybgpd: {error}")  # not by click: the reader may be stuck
+        say_last(str(error))  # not by click: the reader may be stuck
         code = EXIT_FAILED
     except KeyboardInterrupt:
         code = 0

@@ -108,7 +108,13 @@ class Cluster:
                 if done:
                     return self._first.is_set()
                 reason = self.status.last_error
-                _log.warning("waiting for the datastore: %s", reason or "no answer yet")
+                _log.warning(
+                    "waiting for the datastore: %(reason)s",
+                    {
+                        "event": "datastore-awaited",
+                        "reason": reason or "no answer yet",
+                    },
+                )
         finally:
             for wait in waits:
                 wait.cancel()
@@ -116,8 +122,8 @@ class Cluster:
     async def _take(self, desired: NodeDesired) -> None:
         if not self._first.is_set() and not desired.is_known:
             _log.warning(
-                "waiting: the datastore has no BGP settings for node %r yet",
-                desired.name,
+                "waiting: the datastore has no BGP settings for node %(node)r yet",
+                {"event": "node-awaited", "node": desired.name},
             )
             return
         self.latest = desired

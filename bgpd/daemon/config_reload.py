@@ -102,7 +102,15 @@ class ConfigReload:
         try:
             await self.reload_or_raise()
         except ReloadError as error:
-            _log.error("reload failed: %s", error)  # the text says it all
+            source = self._source
+            _log.error(
+                "reload failed: %(reason)s",  # the text says it all
+                {
+                    "event": "reload-failed",
+                    "reason": error,
+                    "file": None if source is None else source.file,
+                },
+            )
 
     async def reload_or_raise(self) -> list[str]:
         """Reload and return what was done, a line for each step.
@@ -137,8 +145,12 @@ class ConfigReload:
             return await self._apply(settings)
         except Exception as error:
             # Each step has a border of its own: this is an internal error.
-            _log.exception("applied only part of the configuration")
-            text = f"applied only in part: {type(error).__name__}: {error}"
+            fault = f"{type(error).__name__}: {error}"
+            _log.exception(
+                "applied only part of the configuration",
+                {"event": "reload-incomplete", "reason": fault},
+            )
+            text = f"applied only in part: {fault}"
             raise ReloadError(text) from error
 
     async def _read(self) -> DaemonSettings:
@@ -162,8 +174,11 @@ class ConfigReload:
         except Exception as error:
             text = str(error)
             if not isinstance(error, WorkerError):
-                _log.exception("reading the configuration failed")
                 text = f"{type(error).__name__}: {error}"
+                _log.exception(
+                    "reading the configuration failed",
+                    {"event": "reload-failed", "file": source.file, "reason": text},
+                )
             where = source.file or "the environment"
             raise ReloadError(f"cannot read {where}: {text}") from error
         found = assembly.result()

@@ -188,7 +188,14 @@ class Daemon:
             )
         self.started.set()
         identity = running.identity
-        _log.info("started: router id %s, AS %d", identity.router_id, identity.asn)
+        _log.info(
+            "started: router id %(router_id)s, AS %(as)d",
+            {
+                "event": "started",
+                "router_id": identity.router_id,
+                "as": identity.asn,
+            },
+        )
 
     async def _become(self) -> Running:
         """Make all that needs to know who we are.
@@ -320,9 +327,19 @@ class Daemon:
         if running is not None:
             steps = await in_turns(collect(predict(running.speaker, steps, new)))
         lines = await in_turns(collect(map(str, steps)))
+        by_line = dict(zip(lines, steps, strict=True))
         lines += kernel_moves(self._in_force.first.fib, new.fib)
         for line in capped(lines):
-            _log.info("reload: %s", line)
+            step = by_line.get(line)
+            _log.info(
+                "reload: %(step)s",
+                {
+                    "event": "reload-step",
+                    "step": line,
+                    "kind": None if step is None else step.kind.value,
+                    "key": None if step is None else step.name,
+                },
+            )
         self._in_force.replace(new, asyncio.get_running_loop().time())
         if self.cluster is not None:
             self.cluster.holds.set_hold_time(new.datastore.removal_hold)

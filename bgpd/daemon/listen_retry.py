@@ -14,6 +14,11 @@ from bgpd.net.sockets import SocketError, is_own_address
 
 RETRY: Final = 2.0  # seconds
 
+_UNASSIGNED: Final = (
+    "listening on %(local_address)s port %(port)d, but no interface has "
+    "%(local_address)s yet"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,15 +45,22 @@ class ListenRetry:
         for place in set(self._listener.addresses) - set(self._wanted):
             self._listener.ignore(*place)
         self._try()
-        for text in self.missing():
-            _log.warning("%s", text)
+        for address, number in self._unassigned():
+            _log.warning(
+                _UNASSIGNED,
+                {"event": "address-missing", "local_address": address, "port": number},
+            )
 
     def missing(self) -> list[str]:
         """Return warnings about addresses that no interface has; no peer can connect there."""
         return [
-            f"listening on {address} port {port}, but no interface has {address} yet"
-            for address, port in self._listener.addresses
-            if not is_own_address(address)
+            _UNASSIGNED % {"local_address": address, "port": port}
+            for address, port in self._unassigned()
+        ]
+
+    def _unassigned(self) -> list[tuple[str, int]]:
+        return [
+            place for place in self._listener.addresses if not is_own_address(place[0])
         ]
 
     def close(self) -> None:
@@ -64,17 +76,24 @@ class ListenRetry:
             try:
                 self._listener.listen(*place)
             except SocketError as error:
-                self._note(str(error.strerror), known)
+                self._note(place, str(error.strerror), known)
             except Exception as error:  # noqa: BLE001  # the other addresses come up
                 text = str(error) or type(error).__name__
-                self._note(
-                    f"cannot listen on {place[0]} port {place[1]}: {text}", known
-                )
+                text = f"cannot listen on {place[0]} port {place[1]}: {text}"
+                self._note(place, text, known)
         if self.faults:
             loop = asyncio.get_running_loop()
             self._retry = loop.call_later(RETRY, self._try)
 
-    def _note(self, text: str, known: list[str]) -> None:
+    def _note(self, place: tuple[str, int], text: str, known: list[str]) -> None:
         self.faults.append(text)
         if text not in known:
-            _log.error("%s", text)  # the text says it all
+            _log.error(
+                "%(reason)s",  # the text says it all
+                {
+                    "event": "listen-failed",
+                    "reason": text,
+                    "local_address": place[0],
+                    "port": place[1],
+                },
+            )

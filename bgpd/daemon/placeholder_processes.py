@@ -49,7 +49,13 @@ async def _hold(name: str) -> None:
         if loop.time() - started >= STEADY:
             pause = FIRST_PAUSE
         _log.warning(
-            "placeholder process %s: %s; restarting it in %.0f s", name, text, pause
+            "placeholder process %(part)s: %(reason)s; restarting it in %(seconds).0f s",
+            {
+                "event": "placeholder-ended",
+                "part": name,
+                "reason": text,
+                "seconds": pause,
+            },
         )
         await asyncio.sleep(pause)
         pause = min(2 * pause, LONGEST_PAUSE)

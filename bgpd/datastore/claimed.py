@@ -158,7 +158,12 @@ class ClaimedBlocks:
             fault = str(error) or "timed out"
             if fault != self._fault:
                 _log.warning(
-                    "the owners of the node's blocks cannot be read: %s", fault
+                    "the owners of the node's blocks cannot be read: %(reason)s",
+                    {
+                        "event": "block-owners-unknown",
+                        "reason": fault,
+                        "node": self._node,
+                    },
                 )
             self._fault, self._is_previous_unknown = fault, True  # try again soon
             return {}, frozenset()

@@ -16,6 +16,7 @@ being written in place is not read half.
 
 import asyncio
 import logging
+import re
 import time
 from collections.abc import AsyncGenerator, Generator, Iterable, Iterator
 from dataclasses import replace
@@ -37,6 +38,7 @@ from bgpd.worker.turns import in_turns
 AUDIT_INTERVAL: Final = 30.0  # seconds; network file systems tell inotify nothing
 POLL_INTERVAL: Final = 1.0  # seconds, without inotify
 MAX_LINES: Final = 50  # logged of one change
+_PLACE: Final = re.compile(r"(.+?):(\d+: .*)", re.DOTALL)  # file, then line and text
 _COMPARED: Final = 512  # entries between yield points
 _STILL_ATTEMPTS: Final = 20  # a folder that never rests is read anyway
 
@@ -136,9 +138,25 @@ class FolderDatastore:
         known = set(self._status.warnings)
         new = [text for text in merged.warnings if text not in known]
         for text in new[:MAX_LINES]:
-            _log.warning("%s/%s", self._root, text)
+            place = _PLACE.match(text)
+            name, reason = place.groups() if place else ("", text)
+            _log.warning(
+                "%(file)s:%(reason)s" if place else "%(file)s/%(reason)s",
+                {
+                    "event": "manifest-warning",
+                    "file": f"{self._root}/{name}" if place else self._root,
+                    "reason": reason,
+                },
+            )
         if len(new) > MAX_LINES:
-            _log.warning("%s: and %d more problems", self._root, len(new) - MAX_LINES)
+            _log.warning(
+                "%(file)s: and %(count)d more problems",
+                {
+                    "event": "more-manifest-warnings",
+                    "file": self._root,
+                    "count": len(new) - MAX_LINES,
+                },
+            )
         self._status = replace(self._status, warnings=tuple(merged.warnings))
         self._places = merged.places
         return merged.items
@@ -170,7 +188,14 @@ class FolderDatastore:
             since=time.monotonic(),
         )
         if error:
-            _log.warning("datastore folder: %s; keeping what was read before", error)
+            _log.warning(
+                "datastore folder: %(reason)s; keeping what was read before",
+                {
+                    "event": "datastore-disconnected",
+                    "reason": error,
+                    "source": self._root,
+                },
+            )
 
 
 def _difference(

@@ -103,7 +103,10 @@ class FolderWatch:
             self._retry_at = now + RETRY_INTERVAL
             self._inotify = self._make()
             if self.fault:
-                _log.info("%s: inotify works again", self._name)
+                _log.info(
+                    "%(file)s: inotify works again",
+                    {"event": "inotify-restored", "file": self._name},
+                )
             self.fault = ""
         return self._inotify
 
@@ -112,9 +115,13 @@ class FolderWatch:
         text = str(error) or type(error).__name__
         if not self.fault:
             _log.warning(
-                "%s: read every %g s, since inotify is unavailable: %s",
-                self._name,
-                self._poll,
-                text,
+                "%(file)s: read every %(seconds)g s, since inotify is unavailable: "
+                "%(reason)s",
+                {
+                    "event": "inotify-unavailable",
+                    "file": self._name,
+                    "seconds": self._poll,
+                    "reason": text,
+                },
             )
         self.fault = text

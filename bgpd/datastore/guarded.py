@@ -38,7 +38,18 @@ def log_notes(title: str, notes: list[Note]) -> None:
     """
     for note in notes:
         is_well = note.cause in _WELL
-        _log.log(logging.INFO if is_well else logging.WARNING, "%s: %s", title, note)
+        _log.log(
+            logging.INFO if is_well else logging.WARNING,
+            "%(source)s: %(reason)s",
+            {
+                "event": "removal-held"
+                if note.cause is Cause.IMPLAUSIBLE
+                else "removal-hold-ended",
+                "source": title,
+                "reason": note,
+                "count": note.size,
+            },
+        )
 
 
 class GuardedDatastore:

@@ -238,7 +238,14 @@ class SavedDatastore:
             self._report(f"the saved state cannot be used: {error}")
             return None
         self._saved_at = saved.saved_at
-        _log.warning("datastore: %s", self._what_is_in_force())
+        _log.warning(
+            "datastore: %(reason)s",
+            {
+                "event": "saved-state-in-force",
+                "reason": self._what_is_in_force(),
+                "file": self._path,
+            },
+        )
         return saved
 
     def _check_age(self, saved: SavedState) -> None:
@@ -281,5 +288,8 @@ class SavedDatastore:
 
     def _report(self, fault: str) -> None:
         if fault != self._fault:
-            _log.warning("datastore: %s: %s", self._path, fault)
+            _log.warning(
+                "datastore: %(file)s: %(reason)s",
+                {"event": "saved-state-failed", "file": self._path, "reason": fault},
+            )
         self._fault = fault

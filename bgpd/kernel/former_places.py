@@ -33,6 +33,11 @@ SUFFIX: Final = ".fib"
 _MOST_OCTETS: Final = 4096
 _MOST_PLACES: Final = 32
 
+_LIKE_OURS: Final = (
+    "%(count)d kernel routes in %(place)s look like ours but may not be; check with "
+    "ip route show table %(table)d proto %(protocol)d"
+)
+
 _log = logging.getLogger(__name__)
 
 
@@ -100,8 +105,7 @@ class FormerPlaces:
     def warnings(self) -> list[str]:
         """Return a warning for each place that has, or may have, routes of earlier runs."""
         alike = [
-            f"{number} kernel routes in {place} look like ours but may not be; check with "
-            f"ip route show table {place.table} proto {place.protocol}"
+            _LIKE_OURS % {"count": number, "place": place, **place._asdict()}
             for place, number in self._alike.items()
         ]
         return alike + [
@@ -125,16 +129,20 @@ class FormerPlaces:
                     self._done(place, taken, f"now have protocol {here.protocol}")
                 elif found := await count(place):
                     _log.info(
-                        "keeping %d kernel routes of an earlier configuration in %s "
-                        "until %s has their replacements",
-                        found,
-                        place,
-                        here,
+                        "keeping %(count)d kernel routes of an earlier configuration in "
+                        "%(place)s until %(new_place)s has their replacements",
+                        {
+                            "event": "former-routes-kept",
+                            "count": found,
+                            "place": place,
+                            **place._asdict(),
+                            "new_place": here,
+                        },
                     )
                 else:
                     self.left.remove(place)
             except FibError as error:
-                _log.error("cannot change the kernel routes in %s: %s", place, error)
+                _report(place, error)
         self._write()
 
     async def _look_around(self, here: Place) -> None:
@@ -142,9 +150,24 @@ class FormerPlaces:
         try:
             self._alike = await elsewhere(here)
         except FibError as error:
-            _log.warning("cannot look for kernel routes of earlier runs: %s", error)
-        for line in self.warnings():
-            _log.warning("%s", line)
+            _log.warning(
+                "cannot look for kernel routes of earlier runs: %(reason)s",
+                {
+                    "event": "former-routes-unknown",
+                    "reason": error,
+                    **here._asdict(),
+                },
+            )
+        for place, number in self._alike.items():
+            _log.warning(
+                _LIKE_OURS,
+                {
+                    "event": "former-routes-suspected",
+                    "count": number,
+                    "place": place,
+                    **place._asdict(),
+                },
+            )
 
     async def remove(self) -> None:
         """Remove what earlier runs left elsewhere."""
@@ -156,7 +179,7 @@ class FormerPlaces:
                 number = await remove(place, has_objects=has_objects)
                 self._done(place, number, "removed")
             except FibError as error:
-                _log.error("cannot change the kernel routes in %s: %s", place, error)
+                _report(place, error)
         self._write()
 
     def forget_here(self) -> None:
@@ -168,10 +191,15 @@ class FormerPlaces:
         self.left.remove(place)
         if number:
             _log.info(
-                "%d kernel routes of an earlier configuration in %s %s",
-                number,
-                place,
-                what,
+                "%(count)d kernel routes of an earlier configuration in %(place)s "
+                "%(outcome)s",
+                {
+                    "event": "former-routes-settled",
+                    "count": number,
+                    "place": place,
+                    **place._asdict(),
+                    "outcome": what,
+                },
             )
 
     def _write(self) -> None:
@@ -190,4 +218,23 @@ class FormerPlaces:
             make_folder(self._path.parent)
             write_file(self._path, "".join(f"{line}\n" for line in lines).encode())
         except OSError as error:
-            _log.warning("cannot write %s: %s", self._path, error)
+            _log.warning(
+                "cannot write %(file)s: %(reason)s",
+                {
+                    "event": "file-not-written",
+                    "file": self._path,
+                    "reason": error,
+                },
+            )
+
+
+def _report(place: Place, error: FibError) -> None:
+    _log.error(
+        "cannot change the kernel routes in %(place)s: %(reason)s",
+        {
+            "event": "former-routes-failed",
+            "place": place,
+            **place._asdict(),
+            "reason": error,
+        },
+    )

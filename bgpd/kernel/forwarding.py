@@ -118,7 +118,10 @@ class Forwarding:
         try:
             follower = await KernelFollower.start(protocol=self._settings.fib.protocol)
         except FibError as error:
-            _log.error("cannot redistribute routes from the kernel: %s", error)
+            _log.error(
+                "cannot redistribute routes from the kernel: %(reason)s",
+                {"event": "redistribution-failed", "reason": error},
+            )
             self._opening = None  # the next change of the configuration tries again
             return
         self._kernel.follower = follower

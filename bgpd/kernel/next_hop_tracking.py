@@ -158,8 +158,11 @@ def _warn_of_loop(state: NextHopState) -> None:
         afi, nlri = state.loop
         address, _, zone = parts_of(state.address)
         _log.warning(
-            "next hop %s resolves only through itself, by way of %s; its routes are "
-            "unusable",
-            format_next_hop(address, zone),
-            format_prefix(nlri, afi),
+            "next hop %(next_hop)s resolves only through itself, by way of %(prefix)s; its "
+            "routes are unusable",
+            {
+                "event": "resolution-loop",
+                "next_hop": format_next_hop(address, zone),
+                "prefix": format_prefix(nlri, afi),
+            },
         )

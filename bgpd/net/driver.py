@@ -187,7 +187,7 @@ class PeerDriver:
         keys = tuple(dict.fromkeys((wanted, connection.key, *former)))[:MOST_KEYS]
         if len(keys) > 1:
             self._rollover = KeyRollover(
-                self._loop, connection, self.settings.remote_addr, keys, self._probe
+                self._loop, connection, self.settings, keys, self._probe
             )
             self._probe()
 

@@ -25,6 +25,7 @@ from typing import Final, NamedTuple
 from bgpd.net.network import Socket
 from bgpd.net.sockets import set_md5_key
 from bgpd.net.tcp_connection import Connection
+from bgpd.session.settings import PeerSettings, peer_fields
 
 LOOK: Final = 0.5  # seconds between looks at a connection
 ACK_TIMEOUT: Final = 1.5
@@ -103,7 +104,7 @@ class KeyRollover:
     Args:
         loop: For timers.
         connection: Its ``key`` is the one that signs it.
-        peer: Its address.
+        settings: The peer's.
         keys: First the one that the peer is expected to use; that of the connection is among
             the others. An empty one means no key.
         probe: Sends the peer something that it acknowledges.
@@ -116,14 +117,14 @@ class KeyRollover:
         self,
         loop: asyncio.AbstractEventLoop,
         connection: Connection,
-        peer: str,
+        settings: PeerSettings,
         keys: Sequence[str],
         probe: Callable[[], None],
     ) -> None:
         self.keys = tuple(keys)
         self._loop = loop
         self._connection = connection
-        self._peer = peer
+        self._settings = settings
         self._probe = probe
         self._busy_until = loop.time() + BUSY_TIME
         self._probed_at = loop.time()
@@ -149,7 +150,10 @@ class KeyRollover:
             self.close()
             return
         if self._is_settled(sight):
-            _log.info("%s now signs with the new MD5 key", self._peer)
+            _log.info(
+                "%(address)s now signs with the new MD5 key",
+                {"event": "md5-key-changed", **peer_fields(self._settings)},
+            )
             self.close()
             return
         is_busy = now < self._busy_until
@@ -169,7 +173,7 @@ class KeyRollover:
         connection = self._connection
         at = self.keys.index(connection.key) + 1
         key = self.keys[at % len(self.keys)]
-        set_md5_key(connection.sock, self._peer, key)
+        set_md5_key(connection.sock, self._settings.remote_addr, key)
         connection.key = key
         self._set_at = sight
         self._trial = Trial(sight)

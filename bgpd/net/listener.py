@@ -128,11 +128,17 @@ class _ListeningSocket:
         return "%" not in remote or not self._is_elsewhere(remote)
 
     def _rest(self, error: OSError) -> None:
+        address, port = self.sock.getsockname()[:2]
         _log.error(
-            "cannot accept connections on %s port %d: %s; retrying in %d s",
-            *self.sock.getsockname()[:2],
-            error.strerror,
-            _REST,
+            "cannot accept connections on %(local_address)s port %(port)d: %(reason)s; "
+            "retrying in %(seconds)d s",
+            {
+                "event": "accept-failed",
+                "local_address": address,
+                "port": port,
+                "reason": error.strerror,
+                "seconds": _REST,
+            },
         )
         self._poller.watch(self.sock.fileno(), 0)
         self._poller.loop.call_later(_REST, self._go_on)
@@ -212,7 +218,10 @@ class Listener:
             sock.close()
             raise
         self._listening[addr, port] = self._make_listening(sock, "")
-        _log.info("listening on %s port %d", addr, port)
+        _log.info(
+            "listening on %(local_address)s port %(port)d",
+            {"event": "listening", "local_address": addr, "port": port},
+        )
         self.follow_links()
 
     def _make_listening(self, sock: Socket, zone: str) -> _ListeningSocket:
@@ -253,15 +262,28 @@ class Listener:
                 self._listening[place].sock, *place, zone, self._poller.network
             )
         except SocketError as error:
-            _log.error("%s", error.strerror)  # the text says it all
+            self._report(place, zone, error)
             return
         try:
             self._set_keys(sock, zone)
         except SocketError as error:
             sock.close()
-            _log.error("%s", error.strerror)
+            self._report(place, zone, error)
             return
         self._zone_listening[place, zone] = number, self._make_listening(sock, zone)
+
+    @staticmethod
+    def _report(place: Place, zone: str, error: SocketError) -> None:
+        _log.error(
+            "%(reason)s",  # the text says it all
+            {
+                "event": "listen-failed",
+                "reason": error.strerror,
+                "local_address": place[0],
+                "port": place[1],
+                "interface": zone,
+            },
+        )
 
     def ignore(self, addr: str, port: int) -> None:
         """Stop listening on one address; accepted connections live on."""

@@ -114,9 +114,9 @@ class KubernetesInputs:
             START_WAIT
         ):
             _log.warning(
-                "no answer from the Kubernetes API within %d s: sessions that need "
-                "passwords from it cannot come up yet",
-                START_WAIT,
+                "no answer from the Kubernetes API within %(seconds)d s: sessions that "
+                "need passwords from it cannot come up yet",
+                {"event": "kubernetes-unavailable", "seconds": START_WAIT},
             )
 
     async def follow(self) -> None:
@@ -149,7 +149,10 @@ class KubernetesInputs:
             text = f"{describe(error)}; keeps its previous state"
             place = f"{kind} {'/'.join(name)}"
             self._faults[kind, name] = ObjectWarning(place, "", text)
-            _log.exception("cannot process %s", place)
+            _log.exception(
+                "cannot process %(key)s",
+                {"event": "object-failed", "key": place, "kind": kind, "reason": text},
+            )
         else:
             self._faults.pop((kind, name), None)
 

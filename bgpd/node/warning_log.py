@@ -59,31 +59,43 @@ class WarningLog:
     def _say_news(self) -> bool:
         now, before = self._now, self._said
         self._said = now
-        _say(logging.WARNING, "datastore: ", now - before, self._describe)
-        _say(logging.INFO, "datastore: resolved: ", before - now, self._describe)
+        _say(now - before, self._describe)
+        _say(before - now, self._describe, is_resolved=True)
         return now != before
 
 
 def _say(
-    level: int,
-    intro: str,
     findings: Iterable[ObjectWarning],
     describe: Callable[[str, str], str],
+    *,
+    is_resolved: bool = False,
 ) -> None:
     kinds: dict[tuple[str, str], list[ObjectWarning]] = {}
     for finding in findings:
         kinds.setdefault((_kind(finding.key), finding.field), []).append(finding)
     for (kind, field), some in sorted(kinds.items()):
         what = f"{kind} {field}".rstrip()
-        texts = [
-            _short(f"{describe(found.key, found.field)}: {found.text}")
-            for found in sorted(some)[:SHOWN]
-        ]
-        if len(some) > SHOWN:
-            texts = [f"{len(some)} of {what}, such as {texts[0]}"]
-        for text in texts:
+        has_more = len(some) > SHOWN
+        for found in sorted(some)[: 1 if has_more else SHOWN]:
+            text = _short(f"{describe(found.key, found.field)}: {found.text}")
+            if has_more:
+                text = f"{len(some)} of {what}, such as {text}"
             # An object that is rewritten again and again is news once.
-            _log.log(level, "%s%s", intro, text, extra=alike(intro + what, text))
+            _log.log(
+                logging.INFO if is_resolved else logging.WARNING,
+                "datastore: resolved: %(reason)s"
+                if is_resolved
+                else "datastore: %(reason)s",
+                {
+                    "event": "object-resolved" if is_resolved else "object-warning",
+                    "kind": kind,
+                    "key": found.key,
+                    "field": field,
+                    "reason": text,
+                    "count": len(some) if has_more else 1,
+                },
+                extra=alike("event kind field", "reason"),
+            )
 
 
 def _kind(key: str) -> str:

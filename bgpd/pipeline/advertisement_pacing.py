@@ -9,6 +9,7 @@ from typing import Final
 from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.transmit_queue import TransmitQueue
 from bgpd.runtime.fault_isolation import piecewise
+from bgpd.runtime.log_fields import Names
 from bgpd.runtime.log_setup import alike
 from reflector.group import UpdateGroup
 from reflector.pacing import Unrest
@@ -130,27 +131,37 @@ class AdvertisementPacing:
         found, group.pacer.unrest = group.pacer.unrest, []
         family, peer_type = self._loc_rib.family, group.export.context.peer_type.value
         for unrest in found[:MOST_WARNED]:
-            prefix = format_prefix(unrest.nlri, family.afi)
             entry = self._loc_rib.table.get(unrest.nlri)
             paths = list(dict.fromkeys((*unrest.bests, *members_of(entry))))
             _log.warning(
-                "%s keeps changing, %d times in %.1f s: %s; peers (%s) get it once "
-                "in %g s; its paths: %s",
-                prefix,
-                unrest.times,
-                unrest.seconds,
-                cause_of(unrest, paths),
-                peer_type,
-                self.interval,
-                "; ".join(dict.fromkeys(map(_shown, paths[:_SHOWN]))),
-                extra=alike(prefix),
+                "%(prefix)s keeps changing, %(count)d times in %(seconds).1f s: "
+                "%(reason)s; peers (%(peer_type)s) get it once in "
+                "%(advertisement_interval)g s; its paths: %(paths)s",
+                {
+                    "event": "prefix-paced",
+                    "prefix": format_prefix(unrest.nlri, family.afi),
+                    "family": family,
+                    "count": unrest.times,
+                    "seconds": unrest.seconds,
+                    "reason": cause_of(unrest, paths),
+                    "peer_type": peer_type,
+                    "advertisement_interval": self.interval,
+                    "paths": Names(
+                        tuple(dict.fromkeys(map(_shown, paths[:_SHOWN]))),
+                        separator="; ",
+                    ),
+                },
+                extra=alike("prefix"),
             )
         if len(found) > MOST_WARNED:
             _log.warning(
-                "%d more prefixes of %s keep changing",
-                len(found) - MOST_WARNED,
-                family,
-                extra=alike(str(family)),
+                "%(count)d more prefixes of %(family)s keep changing",
+                {
+                    "event": "more-prefixes-paced",
+                    "count": len(found) - MOST_WARNED,
+                    "family": family,
+                },
+                extra=alike("family"),
             )
 
 

@@ -230,8 +230,12 @@ class PolicyRegistry:
             compiled = compile_policy(spec)
             among = None if before is None else concerned(before.spec, spec)
         except Exception as error:  # noqa: BLE001  # whatever its terms hold
-            _log.exception("policy %s keeps its previous state", name)
-            return _Change(spec, before, fault=str(error) or type(error).__name__)
+            fault = str(error) or type(error).__name__
+            _log.exception(
+                "policy %(policy)s keeps its previous state",
+                {"event": "policy-failed", "policy": name, "reason": fault},
+            )
+            return _Change(spec, before, fault=fault)
         return _Change(spec, before, compiled, among)
 
 

@@ -41,7 +41,11 @@ class FaultBorder:
         self.counts[part] += 1
         if self.faults.get(part) != text:
             self.faults[part] = text
-            _log.error("%s keeps its previous state: %s", part, text, exc_info=error)
+            _log.error(
+                "%(part)s keeps its previous state: %(reason)s",
+                {"event": "part-failed", "part": part, "reason": text},
+                exc_info=error,
+            )
 
     def warnings(self) -> list[str]:
         """Return a line for each failed part."""

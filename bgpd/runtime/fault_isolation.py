@@ -89,4 +89,8 @@ def _halves(changes: Sequence[Change]) -> list[list[Change]]:
 
 
 def _report(what: str, error: Exception) -> None:
-    _log.error("%s: skipped one that failed: %r", what, error, exc_info=error)
+    _log.error(
+        "%(part)s: skipped one that failed: %(reason)s",
+        {"event": "item-skipped", "part": what, "reason": repr(error)},
+        exc_info=error,
+    )

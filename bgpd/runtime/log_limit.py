@@ -10,6 +10,8 @@ Each level has a bound, so that neither thousands of peers nor made-up reasons
 can fill the log, or memory: what is beyond it is counted together.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
 INTERVAL: Final = 10.0  # seconds
@@ -18,6 +20,7 @@ MOST_SUBJECTS: Final = 1000  # of one place, within an interval
 MOST_REASONS: Final = 5  # of one subject
 MOST_KINDS: Final = 4096  # remembered in all, some 400 octets each
 _PART_LEN: Final = 100  # characters that distinguish subjects and reasons
+_NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 
 
 class Kind(NamedTuple):
@@ -43,6 +46,7 @@ class Summary(NamedTuple):
         text: Its text.
         number: How many.
         seconds: Within how long.
+        fields: Of the last of them.
     """
 
     level: int
@@ -50,10 +54,11 @@ class Summary(NamedTuple):
     text: str
     number: int
     seconds: float
+    fields: Mapping[str, object]
 
 
 class _Entry:
-    __slots__ = ("count", "level", "logger", "since", "text", "written")
+    __slots__ = ("count", "fields", "level", "logger", "since", "text", "written")
 
     def __init__(self, since: float) -> None:
         self.since = since
@@ -62,6 +67,7 @@ class _Entry:
         self.level = 0
         self.logger = ""
         self.text = ""
+        self.fields = _NO_FIELDS
 
 
 class LogLimit:
@@ -100,11 +106,27 @@ class LogLimit:
         self.counted += count
         return False
 
-    def hold(self, kind: Kind, level: int, logger: str, text: str) -> None:
-        """Keep the last line of a kind for its summary."""
+    def hold(
+        self,
+        kind: Kind,
+        level: int,
+        logger: str,
+        text: str,
+        fields: Mapping[str, object] = _NO_FIELDS,
+    ) -> None:
+        """Keep the last line of a kind for its summary.
+
+        Args:
+            kind: Of the line.
+            level: Its severity.
+            logger: Its name.
+            text: Its text.
+            fields: Its values, plain ones of bounded size.
+        """
         entry = self._entries.get(self._known(kind))
         if entry is not None:
             entry.level, entry.logger, entry.text = level, logger, text
+            entry.fields = fields
 
     def _known(self, kind: Kind) -> Kind:
         """Return the kind that counts a line: its own, or a shared one."""
@@ -150,7 +172,14 @@ class LogLimit:
                 self._forget(kind)
                 continue
             found.append(
-                Summary(entry.level, entry.logger, entry.text, entry.count, seconds)
+                Summary(
+                    entry.level,
+                    entry.logger,
+                    entry.text,
+                    entry.count,
+                    seconds,
+                    entry.fields,
+                )
             )
             entry.since, entry.count = now, 0
         return found

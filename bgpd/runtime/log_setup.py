@@ -1,22 +1,31 @@
 """Log output: standard error, as text or JSON lines, without blocking.
 
 A line on its way: ``LogLimit`` counts what comes too often, ``LogWriter`` takes it to its
-descriptor. A call may say what makes its lines alike, where the first argument alone does not::
+descriptor. ``log_fields`` tells how a call names its values. It may also say which of them make
+its lines alike, where the first alone does not::
 
-    _log.warning("%s: ...", peer, extra=alike(peer, reason))
+    _log.warning("%(peer)s: ...", {...}, extra=alike("peer", "reason"))
 """
 
-import json
 import logging
 import os
 import sys
 import threading
 import time
+from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from bgpd.config.settings import LogFormat, LogSettings
-from bgpd.runtime.log_limit import BURST, Kind, LogLimit
+from bgpd.runtime.log_fields import (
+    fields_of,
+    subject_of,
+    to_json,
+    values_of,
+    with_fields,
+)
+from bgpd.runtime.log_limit import BURST, Kind, LogLimit, Summary
 from bgpd.runtime.log_writer import FLUSH_TIME, LogWriter
+from bgpd.texts.moments import utc_with_milliseconds
 
 STANDARD_ERROR: Final = 2
 MOST_LINE: Final = 16384  # characters; of a longer line the beginning is written
@@ -52,8 +61,8 @@ def alike(
     """Return the ``extra`` of a log call that says which lines are similar to it.
 
     Args:
-        subject: Whom it is about.
-        reason: Why it is written.
+        subject: Names of the fields that say whom it is about, with spaces between.
+        reason: Names of those that say why it is written.
         count: How many events it stands for.
         burst: Of lines alike, so many are written within an interval, the others counted.
     """
@@ -61,19 +70,21 @@ def alike(
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object per line: time, level, logger, message, and a traceback if any."""
+    """One JSON object per line: time, level, logger, message, its fields, a traceback if any."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
-        line = {
-            "time": self.formatTime(record),
+        line: dict[str, object] = {
+            "time": utc_with_milliseconds(record.created),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage()[:MOST_LINE],
         }
+        for name, value in fields_of(record).items():
+            line.setdefault(name, value)
         if record.exc_info:
             line["traceback"] = self.formatException(record.exc_info)[-MOST_LINE:]
-        return json.dumps(line, ensure_ascii=False)
+        return to_json(line)
 
 
 class TextFormatter(logging.Formatter):
@@ -132,9 +143,12 @@ class DaemonHandler(logging.Handler):
     """Our only handler, distinct from those of others.
 
     Attributes:
+        is_json: Each line is an object.
         limit: Counts lines that come too often.
         writer: Takes lines to standard error.
     """
+
+    is_json = False
 
     def __init__(self, descriptor: int = STANDARD_ERROR) -> None:
         super().__init__()
@@ -154,17 +168,18 @@ class DaemonHandler(logging.Handler):
 
     def _is_admitted(self, record: logging.LogRecord) -> bool:
         given = getattr(record, _ALIKE, None)
-        if not isinstance(given, _Alike):
-            first = (
-                record.args[0] if isinstance(record.args, tuple) and record.args else ""
-            )
-            given = _Alike(str(first), "", 1, BURST)
         place = (record.pathname, record.lineno)
-        kind = Kind(place, given.subject, given.reason)
+        if isinstance(given, _Alike):
+            values = values_of(record)
+            kind = Kind(
+                place, _joined(values, given.subject), _joined(values, given.reason)
+            )
+        else:
+            kind, given = Kind(place, subject_of(record)), _Alike("", "", 1, BURST)
         if self.limit.admits(kind, time.monotonic(), given.number, given.burst):
             return True
         text = record.getMessage()[:MOST_LINE]
-        self.limit.hold(kind, record.levelno, record.name, text)
+        self.limit.hold(kind, record.levelno, record.name, text, fields_of(record))
         return False
 
     def _queue(self, record: logging.LogRecord) -> None:
@@ -172,22 +187,34 @@ class DaemonHandler(logging.Handler):
         self.writer.put(octets, is_important=record.levelno >= logging.WARNING)
 
     def handleError(self, record: logging.LogRecord) -> None:  # noqa: N802  # logging's name
-        """Count a line that cannot be formatted: there is no other way to report it."""
-        self.writer.put(f"cannot format a log line of {record.name}\n".encode())
+        """Say that a line cannot be formatted: there is no other way to report it."""
+        text = f"cannot format a log line of {record.name}"
+        self.say(text, record.name, {"event": "line-not-formatted"})
+
+    def say(self, text: str, logger: str, fields: Mapping[str, object]) -> None:
+        """Write a line that is plain where lines are text: what made it may be at fault."""
+        line = text
+        if self.is_json:
+            line = self.format(_complete(logger, logging.CRITICAL, text, fields))
+        self.writer.put(f"{line}\n".encode(errors="backslashreplace"))
 
     def _lost(self, count: int, reason: str) -> bytes:
-        text = f"{count} log lines were lost here: {reason}"
-        return f"{self.format(_record(logging.WARNING, __name__, text))}\n".encode()
+        record = logging.LogRecord(
+            __name__,
+            logging.WARNING,
+            __file__,
+            0,
+            "%(count)d log lines were lost here: %(reason)s",
+            ({"event": "log-lines-lost", "count": count, "reason": reason},),
+            None,
+        )
+        return f"{self.format(record)}\n".encode()
 
     def tick(self, *, at_once: bool = False) -> None:
         """Write summaries of suppressed lines whose interval is over."""
         with self.lock or threading.Lock():
             for found in self.limit.summaries(time.monotonic(), at_once=at_once):
-                text = (
-                    f"suppressed {found.number} similar lines within {found.seconds:.0f} s: "
-                    f"{found.text}"
-                )
-                self._queue(_record(found.level, found.logger, text))
+                self._queue(_record(found))
 
     def flush(self) -> None:
         """Wait briefly for queued lines."""
@@ -200,8 +227,25 @@ class DaemonHandler(logging.Handler):
         super().close()
 
 
-def _record(level: int, logger: str, text: str) -> logging.LogRecord:
-    return logging.LogRecord(logger, level, __file__, 0, text, None, None)
+def _joined(values: Mapping[str, object], names: str) -> str:
+    return " ".join(str(values.get(name, "")) for name in names.split())
+
+
+def _record(found: Summary) -> logging.LogRecord:
+    """Return the line that stands for suppressed ones, with the fields of the last of them."""
+    text = (
+        f"suppressed {found.number} similar lines within {found.seconds:.0f} s: "
+        f"{found.text}"
+    )
+    last = {"suppressed": found.number, "interval": found.seconds}
+    return _complete(found.logger, found.level, text, {**found.fields, **last})
+
+
+def _complete(
+    logger: str, level: int, text: str, fields: Mapping[str, object]
+) -> logging.LogRecord:
+    record = logging.LogRecord(logger, level, __file__, 0, text, None, None)
+    return with_fields(record, fields)
 
 
 class LogFigures(NamedTuple):
@@ -237,6 +281,7 @@ def set_up_logging(settings: LogSettings) -> None:
     if is_journal(STANDARD_ERROR, os.environ.get("JOURNAL_STREAM", "")):
         formatter = JournalFormatter(formatter if is_json else None)
     handler.setFormatter(formatter)
+    handler.is_json = is_json
     if not handlers:
         root.addHandler(handler)
     root.setLevel(_LEVELS[settings.level])
@@ -249,21 +294,29 @@ def catch_output() -> None:
     """
     logging.captureWarnings(True)
     sys.excepthook = lambda kind, error, trace: _log.critical(
-        "terminated by an internal error", exc_info=(kind, error, trace)
+        "terminated by an internal error",
+        {"event": "terminated"},
+        exc_info=(kind, error, trace),
     )
     sys.unraisablehook = lambda found: _log.error(
-        "%s",
-        found.err_msg or "unraisable error",
+        "%(reason)s",
+        {
+            "event": "python-error",
+            "reason": found.err_msg or "unraisable error",
+        },
         exc_info=found.exc_value,
     )
     threading.excepthook = lambda found: _log.error(
-        "a thread terminated by an error", exc_info=found.exc_value
+        "a thread terminated by an error",
+        {"event": "thread-failed"},
+        exc_info=found.exc_value,
     )
 
 
-def say_last(text: str) -> None:
-    """Write a plain line, as the last one of a process that ends."""
+def say_last(reason: str) -> None:
+    """Write why the process ends, as its last line; a plain one where lines are text."""
     for handler in logging.getLogger().handlers:
         if isinstance(handler, DaemonHandler):
-            handler.writer.put(f"{text}\n".encode(errors="backslashreplace"))
+            fields = {"event": "start-failed", "reason": reason}
+            handler.say(f"pybgpd: {reason}", __name__, fields)
             handler.flush()

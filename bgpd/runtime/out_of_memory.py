@@ -55,9 +55,9 @@ class OutOfMemory:
         try:
             self._reserve = None
             _log.critical(
-                "out of memory: exiting with code %d, so that the service manager "
+                "out of memory: exiting with code %(exit_code)d, so that the service manager "
                 "restarts the daemon",
-                EXIT_EXHAUSTED,
+                {"event": "out-of-memory", "exit_code": EXIT_EXHAUSTED},
             )
             for handler in logging.getLogger().handlers:
                 handler.flush()

@@ -92,20 +92,32 @@ class Supervisor:
             pause = min(2 * pause, LONGEST_PAUSE)
 
     def _fails(self, name: str, error: Exception, meanwhile: str, pause: float) -> None:
-        text = f"{name}: {describe(error)}; {meanwhile}"
+        reason = describe(error)
+        text = f"{name}: {reason}; {meanwhile}"
         if text != self._faults.get(name):
             # What the machine refuses says all; other faults are to be reported whole.
             root = error.__cause__ or error
             is_ours = not isinstance(root, OSError | MemoryError)
-            again = "%s; retrying in %g s, then at most every %g s"
             _log.error(
-                again, text, pause, LONGEST_PAUSE, exc_info=error if is_ours else None
+                "%(part)s: %(reason)s; %(meanwhile)s; retrying in %(seconds)g s, then at "
+                "most every %(longest)g s",
+                {
+                    "event": "task-failed",
+                    "part": name,
+                    "reason": reason,
+                    "meanwhile": meanwhile,
+                    "seconds": pause,
+                    "longest": LONGEST_PAUSE,
+                },
+                exc_info=error if is_ours else None,
             )
         self._faults[name] = text
 
     def _works_again(self, name: str) -> None:
         if self._faults.pop(name, None) is not None:
-            _log.info("%s: works again", name)
+            _log.info(
+                "%(part)s: works again", {"event": "task-recovered", "part": name}
+            )
 
 
 def describe(error: BaseException) -> str:

@@ -73,7 +73,9 @@ class WorkQueue:
         except MemoryError:  # half a sweep is worse than a new start
             raise
         except Exception:  # noqa: BLE001  # one job must not end the others
-            _log.exception("a background job failed")
+            _log.exception(
+                "a background job failed", {"event": "background-job-failed"}
+            )
             return False
         return True
 

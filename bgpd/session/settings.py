@@ -272,6 +272,11 @@ class RangeSettings:
     template: PeerSettings
 
 
+def peer_fields(settings: PeerSettings) -> dict[str, str]:
+    """Return what names a peer in a log line, where its text has ``%(peer)s (%(address)s)``."""
+    return {"peer": settings.name, "address": settings.remote_addr}
+
+
 class ChangeCost(Enum):
     """What applying a changed setting costs the session, mildest first."""
 

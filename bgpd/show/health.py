@@ -118,9 +118,12 @@ class DaemonHealth:
             except Exception as error:  # noqa: BLE001  # of one, not of all
                 if name not in known and name not in self._at_fault:
                     text = describe(error)
-                    message = "%s: metrics do without its figures: %s"
-                    extra = alike(text, burst=BURST)
-                    _log.error(message, name, text, extra=extra, exc_info=error)
+                    _log.error(
+                        "%(part)s: metrics do without its figures: %(reason)s",
+                        {"event": "figures-missing", "part": name, "reason": text},
+                        extra=alike("reason", burst=BURST),
+                        exc_info=error,
+                    )
                 self._at_fault.add(name)
 
     def _awaited_count(self) -> int | None:

@@ -33,10 +33,14 @@ def add_dynamic_neighbour(
     """Return a new neighbour of a range, or ``None`` if the range has no room for it."""
     if not has_room(neighbours, chosen):
         _log.warning(
-            "connection from %s rejected: range %s already has %d neighbours",
-            remote,
-            chosen.name,
-            chosen.limit,
+            "connection from %(address)s rejected: range %(range)s already has %(limit)d "
+            "neighbours",
+            {
+                "event": "connection-rejected",
+                "address": remote,
+                "range": chosen.name,
+                "limit": chosen.limit,
+            },
         )
         return None
     settings = neighbour_settings(chosen, canonical(remote))
@@ -98,6 +102,7 @@ def reconnect(
         yield
     if sought:
         _log.info(
-            "restart: connecting to %d dynamic neighbours that were up before", sought
+            "restart: connecting to %(count)d dynamic neighbours that were up before",
+            {"event": "reconnecting", "count": sought},
         )
     done()

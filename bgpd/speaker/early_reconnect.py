@@ -85,8 +85,8 @@ class EarlyReconnect:
             self._events.start()
         except (FibError, OSError) as error:
             _log.warning(
-                "cannot watch the routes to peers; reconnecting by timer only: %s",
-                error,
+                "cannot watch the routes to peers; reconnecting by timer only: %(reason)s",
+                {"event": "peer-routes-unwatched", "reason": error},
             )
 
     def close(self) -> None:

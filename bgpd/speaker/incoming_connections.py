@@ -47,7 +47,8 @@ class IncomingConnections:
             expected = "" if chosen is None else chosen.template.local_addr
         if expected and split_zone(expected)[0] != split_zone(local)[0]:
             wrong = f"it arrived at {local}, but local_address is {expected}"
-            self._refuse(connection, remote, wrong)
+            name = "" if peer is None else peer.settings.name
+            self._refuse(connection, remote, wrong, name)
             return
         if peer is None and chosen is not None:
             peer = add_dynamic_neighbour(neighbours, remote, chosen)
@@ -57,16 +58,34 @@ class IncomingConnections:
         try:
             set_peer_options(connection.sock, peer.settings)
         except OSError as error:
-            _log.info("connection from %s failed: %s", remote, error.strerror)
+            _log.info(
+                "connection from %(address)s failed: %(reason)s",
+                {
+                    "event": "connection-failed",
+                    "address": remote,
+                    "peer": peer.settings.name,
+                    "reason": error.strerror,
+                },
+            )
             connection.close()
             return
         if peer.range_name and peer.stale_family_count:
             peer.driver.start()  # back while its routes wait for it; or no effect
         peer.driver.adopt(connection)
 
-    def _refuse(self, connection: Connection, remote: str, reason: str) -> None:
+    def _refuse(
+        self, connection: Connection, remote: str, reason: str, name: str = ""
+    ) -> None:
         """Close a connection from an unknown source; do not log each of them."""
         connection.close()
         self.rejected_count += 1
         if self._unknown_peers.is_news(remote or "?", self._neighbours.now):
-            _log.info("connection from %s rejected: %s", remote or "?", reason)
+            _log.info(
+                "connection from %(address)s rejected: %(reason)s",
+                {
+                    "event": "connection-rejected",
+                    "address": remote or "?",
+                    "reason": reason,
+                    "peer": name,
+                },
+            )

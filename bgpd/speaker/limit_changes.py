@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 from bgpd.config.diff import peer_change
-from bgpd.session.settings import PeerSettings
+from bgpd.session.settings import PeerSettings, peer_fields
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.prefix_limits import block, has_more_room
 from rib.family import Family
@@ -70,11 +70,13 @@ def follow(peer: Peer, before: PeerSettings) -> None:
 def _ask_again(peer: Peer, family: Family) -> None:
     if not peer.ask_refresh((family,)):
         _log.warning(
-            "%s (%s): cannot ask for the %s routes that max_received discarded, as "
-            "the peer has no route refresh; they come with the next session",
-            peer.settings.name,
-            peer.settings.remote_addr,
-            family,
+            "%(peer)s (%(address)s): cannot ask for the %(family)s routes that max_received "
+            "discarded, as the peer has no route refresh; they come with the next session",
+            {
+                "event": "no-route-refresh",
+                **peer_fields(peer.settings),
+                "family": family,
+            },
         )
 
 

@@ -50,8 +50,9 @@ class LocalAddresses:
             self._table.start()
         except (FibError, OSError) as error:
             _log.warning(
-                "cannot watch the local addresses; sessions keep their next hops: %s",
-                error,
+                "cannot watch the local addresses; sessions keep their next hops: "
+                "%(reason)s",
+                {"event": "local-addresses-unwatched", "reason": error},
             )
 
     def close(self) -> None:
@@ -98,10 +99,13 @@ class LocalAddresses:
             _remember(self._siblings, key, known)
             if is_news and not known:
                 _log.warning(
-                    "no IPv%d address to use as next hop on sessions from %s: not "
-                    "sending routes that need one",
-                    4 if wanted == 4 else 6,
-                    _text(local),
+                    "no IPv%(ip_version)d address to use as next hop on sessions from "
+                    "%(local_address)s: not sending routes that need one",
+                    {
+                        "event": "next-hop-missing",
+                        "ip_version": 4 if wanted == 4 else 6,
+                        "local_address": _text(local),
+                    },
                 )
         return known
 
@@ -109,7 +113,10 @@ class LocalAddresses:
         try:
             return choose_sibling(self._table.known(), local, wanted)
         except FibError as error:
-            _log.warning("cannot read the local addresses: %s", error)
+            _log.warning(
+                "cannot read the local addresses: %(reason)s",
+                {"event": "local-addresses-unknown", "reason": error},
+            )
             return b""
 
     def _choose_link_local(self, zone: str) -> bytes:
@@ -130,10 +137,14 @@ class LocalAddresses:
                 self._siblings[local, wanted] = now
                 _log.log(
                     logging.INFO if now else logging.WARNING,
-                    "next hop on sessions from %s is now %s (was %s)",
-                    _text(local),
-                    _text(now),
-                    _text(before),
+                    "next hop on sessions from %(local_address)s is now %(next_hop)s "
+                    "(was %(old_next_hop)s)",
+                    {
+                        "event": "next-hop-changed",
+                        "local_address": _text(local),
+                        "next_hop": _text(now),
+                        "old_next_hop": _text(before),
+                    },
                 )
         for zone, before in [*self._link_locals.items()]:
             now = self._choose_link_local(zone)

@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from bgpd.runtime.log_fields import Names
 from bgpd.runtime.log_setup import alike
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.shared_import_checks import SharedImportChecks
@@ -20,6 +21,11 @@ from rib.path_set import members_of
 
 _OWN: Final = frozenset({SourceKind.LOCAL, SourceKind.KERNEL})
 _SHOWN: Final = 3  # prefixes by name in a line
+
+_ONE: Final = "not originated (%(source)s): %(prefixes)s is not unicast: %(reason)s"
+_SEVERAL: Final = (
+    "not originated (%(source)s): %(prefixes)s are not unicast: %(reason)s"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -124,9 +130,18 @@ class LocalRoutes:
         new = [nlri for nlri in nlris if (source, family, nlri) not in self._kept]
         self._kept.update({(source, family, nlri): (why, told) for nlri in nlris})
         if new:
-            line = _line(source.name, family, why, new)
-            extra = alike(source.name, why.value)
-            _log.warning("%s", line, extra=extra)
+            _log.warning(
+                _ONE if len(new) == 1 else _SEVERAL,
+                {
+                    "event": "not-originated",
+                    "source": source.name,
+                    "prefixes": _shown(family, new),
+                    "family": family,
+                    "reason": why.value,
+                    "count": len(new),
+                },
+                extra=alike("source", "reason"),
+            )
 
     def _forget(self, source: Source, family: Family, nlris: Iterable[Nlri]) -> None:
         """Forget prefixes that a source no longer originates."""
@@ -175,9 +190,11 @@ class LocalRoutes:
 
 
 def _line(source: str, family: Family, why: NotUnicast, nlris: Sequence[Nlri]) -> str:
-    shown = ", ".join(format_prefix(nlri, family.afi) for nlri in nlris[:_SHOWN])
-    more = len(nlris) - _SHOWN
-    if more > 0:
-        shown += f" and {more} more"
-    verb = "is" if len(nlris) == 1 else "are"
-    return f"not originated ({source}): {shown} {verb} not unicast: {why.value}"
+    shown = _shown(family, nlris)
+    text = _ONE if len(nlris) == 1 else _SEVERAL
+    return text % {"source": source, "prefixes": shown, "reason": why.value}
+
+
+def _shown(family: Family, nlris: Sequence[Nlri]) -> Names:
+    shown = (format_prefix(nlri, family.afi) for nlri in nlris[:_SHOWN])
+    return Names(tuple(shown), more=len(nlris) - _SHOWN)

@@ -8,6 +8,7 @@ in two checks in a row, and not fewer of them, are reported and swept.
 
 import logging
 from collections.abc import Iterator, Mapping
+from typing import Final
 
 from bgpd.session.fsm import State
 from bgpd.speaker.context import SpeakerContext
@@ -18,6 +19,10 @@ from rib.path import Source, SourceKind
 
 _PEERS = (SourceKind.EBGP, SourceKind.IBGP)
 _Place = tuple[Family, Source]
+
+_ORPHANS: Final = (
+    "%(peer)s: removing %(count)d orphan paths of %(family)s (no session keeps them)"
+)
 
 _log = logging.getLogger(__name__)
 
@@ -48,8 +53,7 @@ class OrphanPaths:
     def warnings(self) -> list[str]:
         """Return a warning for each source with orphan paths."""
         return [
-            f"{source.name}: removing {count} orphan paths of {family} "
-            "(no session keeps them)"
+            _ORPHANS % {"peer": source.name, "count": count, "family": family}
             for (family, source), count in self.found.items()
         ]
 
@@ -64,10 +68,13 @@ class OrphanPaths:
         for place, count in found.items():
             family, source = place
             _log.error(
-                "%s: removing %d orphan paths of %s (no session keeps them)",
-                source.name,
-                count,
-                family,
+                _ORPHANS,
+                {
+                    "event": "orphan-paths",
+                    "peer": source.name,
+                    "count": count,
+                    "family": family,
+                },
             )
             self._context.work_queue.add(self._remove(family, source))
         self.found = found

@@ -11,6 +11,7 @@ from dataclasses import replace
 from typing import Protocol
 
 from bgpd.net.driver import PeerDriver
+from bgpd.runtime.log_fields import Names
 from bgpd.runtime.log_limit import BURST
 from bgpd.runtime.log_setup import alike
 from bgpd.session.events import (
@@ -23,10 +24,10 @@ from bgpd.session.fsm import State
 from bgpd.session.gr_helper import are_ours_kept
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.peer import PeerSession
-from bgpd.session.settings import PeerSettings
+from bgpd.session.settings import PeerSettings, peer_fields
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.peer_exports import PeerExports
-from bgpd.speaker.peer_imports import PeerImports, label
+from bgpd.speaker.peer_imports import PeerImports
 from bgpd.speaker.prefix_limits import PrefixLimits
 from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.route_refresh import (
@@ -164,11 +165,16 @@ class Peer:
         self.imports.open(negotiated)
         self.exports.join(negotiated)
         _log.info(
-            "%s: established with AS %d, hold time %d s, %s",
-            label(self.settings),
-            negotiated.peer_as,
-            negotiated.hold_time,
-            ", ".join(map(str, sorted(negotiated.families))),
+            "%(peer)s (%(address)s): established with AS %(remote_as)d, hold time "
+            "%(hold_time)d s, %(families)s",
+            {
+                "event": "session-up",
+                **peer_fields(self.settings),
+                "range": self.range_name,
+                "remote_as": negotiated.peer_as,
+                "hold_time": negotiated.hold_time,
+                "families": Names(tuple(map(str, sorted(negotiated.families)))),
+            },
         )
         self._owner.session_changed(self)
 
@@ -201,7 +207,19 @@ class Peer:
         """Remove the peer's routes, or keep them as stale for its restart time."""
         negotiated, self.negotiated = self.negotiated, None
         self.imports.close(event.kept_families, negotiated)
-        _log.warning("%s: session down: %s", label(self.settings), event.reason)
+        sent = event.reason.notification  # or received
+        _log.warning(
+            "%(peer)s (%(address)s): session down: %(reason)s",
+            {
+                "event": "session-down",
+                **peer_fields(self.settings),
+                "range": self.range_name,
+                "reason": event.reason,
+                "cause": event.reason.kind.name.lower().replace("_", "-"),
+                "code": None if sent is None else sent.code,
+                "subcode": None if sent is None else sent.subcode,
+            },
+        )
         if self.limits.disable(self.settings):
             # Else a neighbour of a range is forgotten, and comes at once.
             self.is_held = True
@@ -210,15 +228,23 @@ class Peer:
 
     def state_changed(self, event: StateChanged) -> None:
         """Log the way down; ``established`` logs the way up."""
-        level = logging.DEBUG
-        if event.reason is not None and event.old is not State.ESTABLISHED:
-            level = logging.INFO
-        what = f"{event.old.name} -> {event.new.name}"
-        if event.reason is not None:
-            what += f": {event.reason}"
-        # Thousands that cannot be connected to are one piece of news.
-        extra = alike(what, burst=BURST)
-        _log.log(level, "%s: %s", label(self.settings), what, extra=extra)
+        has_failed = event.reason is not None and event.old is not State.ESTABLISHED
+        _log.log(
+            logging.INFO if has_failed else logging.DEBUG,
+            "%(peer)s (%(address)s): %(old_state)s -> %(new_state)s"
+            if event.reason is None
+            else "%(peer)s (%(address)s): %(old_state)s -> %(new_state)s: %(reason)s",
+            {
+                "event": "attempt-failed" if has_failed else "state-changed",
+                **peer_fields(self.settings),
+                "range": self.range_name,
+                "old_state": event.old.name,
+                "new_state": event.new.name,
+                "reason": event.reason,
+            },
+            # Thousands that cannot be connected to are one piece of news.
+            extra=alike("old_state new_state reason", burst=BURST),
+        )
 
     def peer_expired(self) -> None:
         """Forget a dynamic neighbour."""

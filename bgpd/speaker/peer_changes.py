@@ -14,6 +14,7 @@ from typing import Final
 
 from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change
 from bgpd.config.settings import DaemonSettings
+from bgpd.runtime.log_fields import Names
 from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker.peer_handover import (
@@ -150,7 +151,16 @@ class PeerChanges:
         except Exception as error:  # noqa: BLE001  # any error of the socket or the session
             text = str(error) or type(error).__name__
             self.faults[step.name] = text
-            _log.error("peer %s: %s", step.name, text, exc_info=_unexpected(error))
+            _log.error(
+                "peer %(address)s: %(reason)s",
+                {
+                    "event": "peer-not-changed",
+                    "address": step.name,
+                    "peer": _name_of(step),
+                    "reason": text,
+                },
+                exc_info=_unexpected(error),
+            )
             if step.change is Change.ADD:
                 self._speaker.neighbours.discard(step.name)
 
@@ -242,6 +252,11 @@ def _unexpected(error: Exception) -> Exception | None:
     return None if isinstance(error, OSError | ValueError) else error
 
 
+def _name_of(step: Step) -> str:
+    settings = step.value
+    return settings.name if isinstance(settings, PeerSettings) else ""
+
+
 class _Summary:
     """Log lines for many steps: one for each kind, not for each peer."""
 
@@ -257,13 +272,25 @@ class _Summary:
     def log(self) -> None:
         for step in self._first:
             if self._counts[step.change] <= SHOWN:
-                _log.info("%s", step)
+                _log.info(
+                    "%(step)s",
+                    {
+                        "event": "peer-changed",
+                        "step": step,
+                        "address": step.name,
+                        "peer": _name_of(step),
+                        "range": step.range_name,
+                    },
+                )
         for change, count in self._counts.items():
             if count > SHOWN:
                 names = [step.name for step in self._first if step.change is change]
                 _log.info(
-                    "%s peers: %s and %d more",
-                    change.value,
-                    ", ".join(names),
-                    count - SHOWN,
+                    "%(change)s peers: %(addresses)s",
+                    {
+                        "event": "peers-changed",
+                        "change": change.value,
+                        "addresses": Names(tuple(names), count - SHOWN),
+                        "count": count,
+                    },
                 )

@@ -21,7 +21,7 @@ from bgpd.pipeline.update_receiver import Taken, UpdateReceiver
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.peer import PeerSession
-from bgpd.session.settings import PeerSettings
+from bgpd.session.settings import peer_fields
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import attribute_context, import_rules
 from bgpd.speaker.prefix_limits import block
@@ -36,11 +36,6 @@ from rib.path import Source, SourceKind
 from rib.reimport import reimport
 
 _log = logging.getLogger(__name__)
-
-
-def label(settings: PeerSettings) -> str:
-    """Return the name of a peer in logs."""
-    return f"{settings.name} ({settings.remote_addr})"
 
 
 class ImportsOwner(Protocol):
@@ -147,7 +142,7 @@ class PeerImports:
         for rib in self.ribs.values():
             rib.outcomes.octets_received = octets
             if rib.ignored:  # else its name need not be made
-                log_ignored(label(self._session.settings), rib)
+                log_ignored(self._session.settings, rib)
             if rib.outcomes.is_sweep_due:
                 context.work_queue.add(iter(rib.outcomes.sweep_unused()))
             if rib.loc_rib.is_sweep_due:
@@ -160,7 +155,7 @@ class PeerImports:
 
     def _note(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
-        log_update_errors(label(self._session.settings), taken.complaints)
+        log_update_errors(self._session.settings, taken.complaints)
         for family in taken.ended:
             self.ended_families.add(family)
             self.stale.drop(family)
@@ -201,9 +196,12 @@ class PeerImports:
             # What a peer that restarts gracefully begins before its End-of-RIB does not
             # count: its first advertisement is still under way.
             _log.info(
-                "%s: ignored BoRR before End-of-RIB of %s",
-                label(self._session.settings),
-                family,
+                "%(peer)s (%(address)s): ignored BoRR before End-of-RIB of %(family)s",
+                {
+                    "event": "refresh-ignored",
+                    **peer_fields(self._session.settings),
+                    "family": family,
+                },
             )
             return
         rib = self.ribs[family]
@@ -212,9 +210,13 @@ class PeerImports:
 
     def _refresh_overdue(self, family: Family, epoch: int) -> None:
         _log.warning(
-            "%s: no EoRR for %s in time; removing routes that were not re-advertised",
-            label(self._session.settings),
-            family,
+            "%(peer)s (%(address)s): no EoRR for %(family)s in time; removing routes that "
+            "were not re-advertised",
+            {
+                "event": "refresh-overdue",
+                **peer_fields(self._session.settings),
+                "family": family,
+            },
         )
         self._sweep(family, epoch)
 
@@ -230,15 +232,25 @@ class PeerImports:
         settings = self._session.settings
         epoch = self._sources[family].epoch
         _log.info(
-            "%s: graceful restart: keeping stale %s routes for %d s",
-            label(settings),
-            family,
-            self.stale.keep(family, negotiated, settings, epoch),
+            "%(peer)s (%(address)s): graceful restart: keeping stale %(family)s routes for "
+            "%(seconds)d s",
+            {
+                "event": "stale-routes-kept",
+                **peer_fields(settings),
+                "family": family,
+                "seconds": self.stale.keep(family, negotiated, settings, epoch),
+            },
         )
 
     def _make_long_lived(self, family: Family) -> None:
-        name = label(self._session.settings)
-        _log.info("%s: %s routes are now long-lived stale", name, family)
+        _log.info(
+            "%(peer)s (%(address)s): %(family)s routes are now long-lived stale",
+            {
+                "event": "stale-routes-long-lived",
+                **peer_fields(self._session.settings),
+                "family": family,
+            },
+        )
         self.run(family, make_long_lived(self.ribs[family]))
 
     def _sweep_stale(self, family: Family, epoch: int | None) -> None:

@@ -134,7 +134,14 @@ class PeerMemory(SessionObserver):
         if error is not None:
             self._has_changed = True  # tried again: a stamp alone would lie
         if fault and fault != self._fault:
-            _log.warning("%s: cannot save which peers are up: %s", self._path, fault)
+            _log.warning(
+                "%(file)s: cannot save which peers are up: %(reason)s",
+                {
+                    "event": "peer-memory-not-saved",
+                    "file": self._path,
+                    "reason": fault,
+                },
+            )
         self._fault = fault
 
     async def close(self, *, forgets: bool) -> None:

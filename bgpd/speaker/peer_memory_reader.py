@@ -35,9 +35,19 @@ def read_memory(path: Path | None, now: float | None = None) -> RememberedPeers 
     except FileNotFoundError:
         return None
     except (OSError, TextError) as error:
-        _log.warning("%s: cannot read which peers were up: %s", path, error)
+        _log.warning(
+            "%(file)s: cannot read which peers were up: %(reason)s",
+            {"event": "peer-memory-unreadable", "file": path, "reason": error},
+        )
         return None
     found = decode(text, max(0.0, age)) if age >= -_STEP_BACK else None
     if found is None:
-        _log.warning("%s: cannot read which peers were up: the file is damaged", path)
+        _log.warning(
+            "%(file)s: cannot read which peers were up: %(reason)s",
+            {
+                "event": "peer-memory-unreadable",
+                "file": path,
+                "reason": "the file is damaged",
+            },
+        )
     return found

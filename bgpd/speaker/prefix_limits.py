@@ -17,7 +17,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final, NamedTuple
 
 from bgpd.runtime.log_setup import alike
-from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings
+from bgpd.session.settings import FamilySettings, LimitAction, PeerSettings, peer_fields
 from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
 from rib.adj_rib_in import AdjRibIn
 from rib.family import Family
@@ -118,12 +118,14 @@ class PrefixLimits:
             return False
         self.is_disabled = True
         _log.error(
-            "%s (%s): disabled by %s of %d; `pybgpctl enable-peer %s` enables it again",
-            settings.name,
-            settings.remote_addr,
-            limit.key,
-            limit.most,
-            settings.name,
+            "%(peer)s (%(address)s): disabled by %(limit_name)s of %(limit)d; `pybgpctl "
+            "enable-peer %(peer)s` enables it again",
+            {
+                "event": "peer-disabled",
+                **peer_fields(settings),
+                "limit_name": limit.key,
+                "limit": limit.most,
+            },
         )
         return True
 
@@ -204,17 +206,23 @@ class PrefixLimits:
         is_blocking = limit.action is LimitAction.BLOCK
         is_full = count > limit.most or (is_blocking and count == limit.most)
         is_near = count > limit.most * limit.warning // 100
-        end = "; blocking further ones" if is_full and is_blocking else ""
         if (is_full and key not in self._full) or (is_near and key not in self._warned):
-            name = f"{settings.name} ({settings.remote_addr})"
             _log.warning(
-                "%s: %d %s, the limit is %d%s",
-                name,
-                count,
-                limit.unit,
-                limit.most,
-                end,
-                extra=alike(name, f"{limit.key} {family} {end}"),
+                "%(peer)s (%(address)s): %(count)d %(unit)s, the limit is %(limit)d; "
+                "blocking further ones"
+                if is_full and is_blocking
+                else "%(peer)s (%(address)s): %(count)d %(unit)s, the limit is %(limit)d",
+                {
+                    "event": "prefix-limit",
+                    **peer_fields(settings),
+                    "family": family,
+                    "count": count,
+                    "unit": limit.unit,
+                    "limit": limit.most,
+                    "limit_name": limit.key,
+                    "is_blocking": is_full and is_blocking,
+                },
+                extra=alike("peer", "limit_name family is_blocking"),
             )
         _keep(self._full, key, holds=is_full)
         _keep(self._warned, key, holds=is_near)

@@ -83,7 +83,14 @@ class RunMarker:
             make_folder(self._path.parent)
             write_file(self._path, f"{this_kernel()}\n".encode())
         except OSError as error:
-            _log.warning("%s: cannot write the restart marker: %s", self._path, error)
+            _log.warning(
+                "%(file)s: cannot write the restart marker: %(reason)s",
+                {
+                    "event": "file-not-written",
+                    "file": self._path,
+                    "reason": error,
+                },
+            )
 
     def remove(self) -> None:
         """Remove the marker: the next start counts as the first."""

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 
 from bgpd.config.settings import RestartSettings
 from bgpd.net.pulse import Stall
+from bgpd.runtime.log_fields import Names
 from bgpd.session.gr_restarting_speaker import (
     WINDOW,
     DeferralLimits,
@@ -218,11 +219,19 @@ class SelectionDeferral(SessionObserver):
             speaker.neighbours.set_restart(RestartState(preserved=frozenset(FAMILIES)))
         if self._is_restart and steps and not recovery.deferred_end_of_rib:
             self._is_restart = False
+            missing = self._missing(sights, now)
             _log.info(
-                "%s completed after %.1f s: sent End-of-RIB to all peers%s",
-                self._title,
-                now - recovery.started,
-                self._missing(sights, now),
+                "%(start)s completed after %(seconds).1f s: sent End-of-RIB to all peers; "
+                "still missing: %(addresses)s"
+                if missing
+                else "%(start)s completed after %(seconds).1f s: sent End-of-RIB to all "
+                "peers",
+                {
+                    "event": "start-completed",
+                    "start": self._title,
+                    "seconds": now - recovery.started,
+                    "addresses": missing,
+                },
             )
 
     def _take(self, family: Family, step: Step, seconds: float) -> None:
@@ -232,13 +241,23 @@ class SelectionDeferral(SessionObserver):
                 if self._recovery.limits.tell:
                     speaker.tables[family].send_deferred()
                     _log.info(
-                        "%s: advertising peers' routes after %.1f s", family, seconds
+                        "%(family)s: advertising peers' routes after %(seconds).1f s",
+                        {
+                            "event": "deferred-routes-advertised",
+                            "family": family,
+                            "seconds": seconds,
+                        },
                     )
             case Step.END:
                 if self._is_restart:
                     speaker.work_queue.add(speaker.tables[family].end_deferral())
                     _log.info(
-                        "%s: selection deferral completed after %.1f s", family, seconds
+                        "%(family)s: selection deferral completed after %(seconds).1f s",
+                        {
+                            "event": "deferral-completed",
+                            "family": family,
+                            "seconds": seconds,
+                        },
                     )
                 left = (
                     frozenset(self._recovery.deferred_end_of_rib)
@@ -251,7 +270,7 @@ class SelectionDeferral(SessionObserver):
                 if self._sweep is not None:
                     self._sweep(family)
 
-    def _missing(self, sights: list[PeerSight], now: float) -> str:
+    def _missing(self, sights: list[PeerSight], now: float) -> Names:
         """Return who was up before and has not come, for the log."""
         away = {sight.address for sight in sights if sight.negotiated is None}
         known = () if self._remembered is None else self._remembered.members.values()
@@ -264,9 +283,7 @@ class SelectionDeferral(SessionObserver):
             and waited >= patience(member.seconds)
             and (member.address in away or member.address not in peers)
         ]
-        shown = ", ".join(gone[:SHOWN])
-        more = f" and {len(gone) - SHOWN} more" if len(gone) > SHOWN else ""
-        return f"; still missing: {shown}{more}" if gone else ""
+        return Names(tuple(gone[:SHOWN]), more=len(gone) - SHOWN)
 
     def _sights(self, peers: Iterable[Peer]) -> list[PeerSight]:
         sights = []

@@ -206,7 +206,15 @@ class Speaker:
         try:
             self.listener.set_key(who, key)
         except SocketError as error:
-            _log.error("%s", error.strerror)  # the text says it all
+            _log.error(
+                "%(reason)s",  # the text says it all
+                {
+                    "event": "md5-key-failed",
+                    "reason": error.strerror,
+                    "address": who,
+                    "peer": self.peers[who].settings.name if who in self.peers else "",
+                },
+            )
 
     def _own_next_hops_changed(self) -> None:
         self.work_queue.add(self.neighbours.rejoin_all())

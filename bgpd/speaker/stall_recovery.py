@@ -32,9 +32,9 @@ def resume(
 ) -> None:
     """Let all that measures silence leave the standstill out."""
     _log.warning(
-        "the process stalled for %.1f s (paused, throttled, blocked or suspended); "
-        "reading what has arrived before any timer expires",
-        stall.seconds,
+        "the process stalled for %(seconds).1f s (paused, throttled, blocked or "
+        "suspended); reading what has arrived before any timer expires",
+        {"event": "process-stalled", "seconds": stall.seconds},
     )
     lost, now = stall.lost, stall.now
     each(lambda peer: peer.resume(lost, now), peers, "resuming a peer after a stall")

@@ -10,3 +10,9 @@ def utc(seconds: float) -> str:
         seconds: Since the epoch.
     """
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
+def utc_with_milliseconds(seconds: float) -> str:
+    """Return a moment as ``utc`` does, to the millisecond below."""
+    whole, milliseconds = divmod(int(seconds * 1000), 1000)
+    return f"{utc(whole)[:-1]}.{milliseconds:03d}Z"

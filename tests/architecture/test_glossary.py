@@ -86,6 +86,10 @@ def names() -> Iterator[tuple[str, str]]:
         yield "column", title
     for key, _ in visible_names.configuration_keys():
         yield "configuration key", key
+    for name in visible_names.log_fields():
+        yield "log field", name
+    for name in visible_names.log_events():
+        yield "log event", name
 
 
 def texts() -> Iterator[tuple[str, str]]:

@@ -20,6 +20,8 @@ from bgpd.config.schema import annotation_of, keys_of, section_in
 from bgpd.datastore.kubernetes.access import ApiStatus
 from bgpd.session.settings import FamilySettings
 from fib.routes import FibCounts
+from tests.support.log_calls import log_calls
+from tests.support.log_events_page import OWN
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -38,10 +40,6 @@ _NOT_SHOWN: Final = {
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.
 _FOREIGN: Final = ("bgpd/show/bird/", "bgpd/lab/", "bgpd/cli/bird", "bgpd/cli/lab")
-_LOGGERS: Final = frozenset({"_log"})
-_LEVELS: Final = frozenset(
-    {"debug", "info", "warning", "error", "exception", "critical"}
-)
 
 
 def json_keys() -> frozenset[str]:
@@ -55,11 +53,13 @@ def json_keys() -> frozenset[str]:
             continue
         for node in ast.walk(_tree(path)):
             if isinstance(node, ast.Dict):
-                found |= {
+                keys = [
                     key.value
                     for key in node.keys
                     if isinstance(key, ast.Constant) and isinstance(key.value, str)
-                }
+                ]
+                if keys[:1] != ["event"]:  # else they are those of a log line
+                    found |= {*keys}
     return frozenset(found - _NOT_SHOWN - _SPELLINGS | {"lines"})
 
 
@@ -162,19 +162,19 @@ def _texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
 
 def log_messages() -> Iterator[tuple[str, str]]:
     """Yield what is logged, with its place: a log line without a space is one, too."""
-    for package in ("bgpd", "fib"):
-        for path in sorted((ROOT / package).rglob("*.py")):
-            for node in ast.walk(_tree(path)):
-                if (
-                    isinstance(node, ast.Call)
-                    and isinstance(node.func, ast.Attribute)
-                    and node.func.attr in _LEVELS
-                    and isinstance(node.func.value, ast.Name)
-                    and node.func.value.id in _LOGGERS
-                    and node.args
-                    and isinstance(text := node.args[0], ast.Constant)
-                ):
-                    yield f"{path.relative_to(ROOT)}:{node.lineno}", str(text.value)
+    for call in log_calls():
+        yield from ((call.place, text) for text in call.texts)
+
+
+def log_fields() -> frozenset[str]:
+    """Return the names of all fields of log lines."""
+    return frozenset(name for call in log_calls() for name in call.fields)
+
+
+def log_events() -> frozenset[str]:
+    """Return the names of all events that are logged."""
+    own = {event for event, *_ in OWN}
+    return frozenset(own.union(*(call.events for call in log_calls())))
 
 
 def _tree(path: Path) -> ast.Module:

@@ -234,13 +234,23 @@ class EtcdDatastore:
             self._set(server_revision=revision)
 
     def _connected(self, endpoint: str) -> None:
-        _log.info("etcd %s: watching", endpoint)
+        _log.info(
+            "etcd %(source)s: watching",
+            {"event": "datastore-connected", "source": endpoint},
+        )
         self._set(source=endpoint, is_connected=True, since=time.monotonic())
 
     def _disconnected(self, endpoint: str, error: DatastoreError) -> None:
         text = f"{endpoint}: {error}"
         if self._status.is_connected:
-            _log.warning("etcd %s; keeping what was read before", text)
+            _log.warning(
+                "etcd %(source)s: %(reason)s; keeping what was read before",
+                {
+                    "event": "datastore-disconnected",
+                    "source": endpoint,
+                    "reason": error,
+                },
+            )
             self._set(since=time.monotonic())
         self._set(source="", is_connected=False, last_error=text)
 

@@ -239,7 +239,10 @@ class Collection:
 
     def _open(self) -> None:
         if self.error:
-            _log.info("kubernetes: watching %s again", self.query)
+            _log.info(
+                "kubernetes: watching %(kind)s again",
+                {"event": "watch-restored", "kind": self.query},
+            )
         self.is_followed, self.error = True, ""
 
     def _fail(self, error: Exception) -> float:
@@ -254,9 +257,15 @@ class Collection:
         self._position.is_in_doubt = True
         if code == NOT_FOUND and not self.is_listed:
             self.is_absent = True
-        text = f"{self.query}: {error if str(error) else type(error).__name__}"
+        reason = str(error) or type(error).__name__
+        text = f"{self.query}: {reason}"
         if text != self.error:
-            _log.warning("kubernetes: %s%s", text, self._what_holds())
+            _log.warning(
+                "kubernetes: %(kind)s: %(reason)s; what was read stays in force"
+                if self.is_listed
+                else "kubernetes: %(kind)s: %(reason)s",
+                {"event": "watch-failed", "kind": self.query, "reason": reason},
+            )
         self.is_followed, self.error = False, text
         self._note(text)
         wait = error.retry_after if isinstance(error, ApiError) else 0.0
@@ -282,9 +291,6 @@ class Collection:
         self._position.version = ""  # the server may have lost versions, or know others
         if isinstance(error, ApiError) and error.is_too_new:
             self._position.newest = ""  # restored from a backup: etcd itself is asked
-
-    def _what_holds(self) -> str:
-        return "; what was read stays in force" if self.is_listed else ""
 
     def _delay(self) -> float:
         longest = min(MAX_DELAY, FIRST_DELAY * 2 ** min(max(self._failures - 1, 0), 16))

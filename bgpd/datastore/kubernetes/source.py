@@ -134,7 +134,10 @@ class KubernetesDatastore:
                 if looker is None:
                     return
                 group = looker.result()
-                _log.warning("kubernetes: objects are read from %s now", group)
+                _log.warning(
+                    "kubernetes: objects are read from %(source)s now",
+                    {"event": "api-group-changed", "source": group},
+                )
         finally:
             if looker is not None:
                 looker.cancel()

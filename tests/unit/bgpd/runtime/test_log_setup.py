@@ -113,20 +113,52 @@ def test_a_flood_is_a_line_and_a_summary(capfd, form) -> None:
     set_up_logging(LogSettings(format=form))
     log = logging.getLogger("bgpd.x")
     for n in range(2_000):
-        log.warning("%s: bad thing %d", "peer", n, extra=alike("peer", "bad thing"))
+        log.warning(
+            "%(peer)s: %(reason)s %(count)d",
+            {"event": "x", "peer": "a", "reason": "bad thing", "count": n},
+            extra=alike("peer", "reason"),
+        )
     ours()[0].tick(at_once=True)
     first, summary = written(capfd)
     assert "bad thing 0" in first
     assert "suppressed 1999 similar lines" in summary
     assert "bad thing 1999" in summary
     assert log_figures() == (0, 1_999)
+    if form is LogFormat.JSON:
+        written_first, written_last = json.loads(first), json.loads(summary)
+        assert "suppressed" not in written_first
+        assert written_last.pop("interval") < 60
+        assert written_last.pop("suppressed") == 1_999
+        assert written_last.pop("count") == 1_999, "of the last of them"
+        for name in ("event", "peer", "reason", "logger", "level"):
+            assert written_first[name] == written_last[name]
+
+
+def test_a_summary_keeps_values_as_they_were(capfd) -> None:
+    set_up_logging(LogSettings(format=LogFormat.JSON))
+    families = ["ipv4-unicast"]
+    for _ in range(2):
+        logging.getLogger("bgpd.x").warning(
+            "%(peer)s",
+            {"event": "x", "peer": "a\nb", "families": families},
+            extra=alike("peer"),
+        )
+    families.clear()
+    ours()[0].tick(at_once=True)
+    _, summary = map(json.loads, written(capfd))
+    assert (summary["peer"], summary["families"]) == ("a\nb", ["ipv4-unicast"])
+    assert (summary["event"], summary["suppressed"]) == ("x", 1)
 
 
 def test_events_that_one_line_stands_for_are_counted_each(capfd) -> None:
     set_up_logging(LogSettings())
     log = logging.getLogger("bgpd.x")
     for _ in range(3):
-        log.warning("%s: 500 bad things", "peer", extra=alike("peer", count=500))
+        log.warning(
+            "%(peer)s: 500 bad things",
+            {"event": "x", "peer": "a"},
+            extra=alike("peer", count=500),
+        )
     ours()[0].tick(at_once=True)
     assert "suppressed 1000 similar lines" in written(capfd)[1]
 
@@ -160,6 +192,11 @@ def test_a_line_that_cannot_be_made_ends_nothing(capfd) -> None:
     first, second = written(capfd)
     assert first == "cannot format a log line of bgpd.x"
     assert second.endswith("half a character \\udcff")
+    set_up_logging(LogSettings(format=LogFormat.JSON))
+    handler.handle(logging.LogRecord("bgpd.x", 30, "file", 1, "%d", ("no",), None))
+    [line] = map(json.loads, written(capfd))
+    assert line["message"] == "cannot format a log line of bgpd.x"
+    assert (line["event"], line["logger"]) == ("line-not-formatted", "bgpd.x")
 
 
 def test_what_python_itself_would_write_goes_to_the_log(capfd) -> None:
@@ -188,5 +225,13 @@ def test_what_python_itself_would_write_goes_to_the_log(capfd) -> None:
 def test_the_last_words_follow_what_was_logged(capfd) -> None:
     set_up_logging(LogSettings())
     logging.getLogger("bgpd.x").error("why")
-    say_last("pybgpd: it ends")
+    say_last("it ends")
     assert written(capfd)[-1] == "pybgpd: it ends"
+    set_up_logging(LogSettings(format=LogFormat.JSON))
+    say_last("it ends\nhere")
+    last = json.loads(written(capfd)[-1])
+    assert (last["level"], last["event"]) == ("critical", "start-failed")
+    assert (last["message"], last["reason"]) == (
+        "pybgpd: it ends\nhere",
+        "it ends\nhere",
+    )
