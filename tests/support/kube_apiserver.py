@@ -115,6 +115,12 @@ class KubeApi:
         tokens = f"{ADMIN},admin,1,system:masters\n{DAEMON},pybgpd,2,pybgpd\n"
         (self.folder / "tokens.csv").write_text(tokens)
 
+    def add_users(self, tokens: Mapping[str, str]) -> None:
+        """Let the server know more users with a daemon's rights, by their token."""
+        with (self.folder / "tokens.csv").open("a") as file:
+            for token, user in tokens.items():
+                file.write(f"{token},{user},{user},pybgpd\n")
+
     def __enter__(self) -> Self:
         self.start_etcd()
         self.start()
@@ -186,6 +192,10 @@ class KubeApi:
             process.kill()
             process.wait(20)
 
+    def pid(self, name: str) -> int:
+        """Return the process id of ``api`` or ``etcd``."""
+        return self._processes[name].pid
+
     def log(self, name: str) -> str:
         return (self.folder / f"{name}.log").read_text(errors="replace")[-4000:]
 
@@ -233,7 +243,7 @@ class KubeApi:
             time.sleep(0.05)
 
     def grant(self, *rules: Mapping[str, Any], name: str = "pybgpd") -> None:
-        """Give the daemon's user exactly these rights."""
+        """Give the daemon's user and its group exactly these rights."""
         path = "/apis/rbac.authorization.k8s.io/v1/"
         role = {
             "apiVersion": "rbac.authorization.k8s.io/v1",
@@ -254,9 +264,10 @@ class KubeApi:
             "subjects": [
                 {
                     "apiGroup": "rbac.authorization.k8s.io",
-                    "kind": "User",
+                    "kind": kind,
                     "name": "pybgpd",
                 }
+                for kind in ("User", "Group")
             ],
         }
         self.put(f"{path}clusterrolebindings", binding)
