@@ -63,6 +63,7 @@ class Api:
         self.watch_fault = 0  # the same for watches alone
         self.retry_after = ""  # what a fault asks for
         self.is_frozen = False  # watches are accepted, and nothing comes ever
+        self.is_mute = False  # watches are not answered
         self.is_hasty = False  # watches end at once
         self.requests: list[str] = []
         self.asked: list[tuple[str, Mapping[str, str]]] = []
@@ -255,6 +256,8 @@ class Api:
         self, request: web.Request, kind: str, name: str
     ) -> web.StreamResponse:
         response = web.StreamResponse(headers={"Content-Type": "application/json"})
+        if self.is_mute:
+            await asyncio.sleep(3600)
         await response.prepare(request)
         if self.is_hasty:
             return response

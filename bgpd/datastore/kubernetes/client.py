@@ -26,7 +26,10 @@ Object = Mapping[str, Any]
 
 CHUNK: Final = 100  # objects of one answer; decoding them holds the loop for some 6 ms
 ANSWER_OCTETS: Final = 1 << 20  # of several objects; decoding holds the loop for 15 ms
-ANSWER_TIME: Final = 10.0  # seconds to connect, and to wait for more of a list
+CONNECT_TIME: Final = 10.0  # seconds to connect, and to send a request
+# Seconds to wait for more of an answer. A server that a thousand nodes ask at once takes that
+# long, and whoever gives up asks again. One whose machine is gone is noticed as soon.
+ANSWER_TIME: Final = 30.0
 GRACE = 15.0  # seconds that a watch may be silent beyond its time
 LIST_OCTETS: Final = 512 << 20  # of a whole list; 5,000 whole nodes are 100 MB
 LIST_TIME: Final = 300.0  # seconds for all of it
@@ -197,7 +200,7 @@ class ApiClient:
             "resourceVersion": version,
             "timeoutSeconds": str(int(seconds)),
         }
-        timeout = Timeout(ANSWER_TIME, read=seconds + GRACE)
+        timeout = Timeout(CONNECT_TIME, read=seconds + GRACE)
         headers = query.watch_headers
         request = self._http.stream(
             "GET", query.path, params=params, headers=headers, timeout=timeout
@@ -228,7 +231,12 @@ def make_client(server: Server, user: User) -> ApiClient:
         OSError: A file that they name cannot be read.
         ValueError: It has no certificate, key or token.
     """
-    from httpx2 import AsyncClient, AsyncHTTPTransport, Proxy  # noqa: PLC0415  # the same
+    from httpx2 import (  # noqa: PLC0415  # the same
+        AsyncClient,
+        AsyncHTTPTransport,
+        Proxy,
+        Timeout,
+    )
 
     from bgpd.datastore.kubernetes.authentication import (  # noqa: PLC0415  # the same
         authentication,
@@ -246,7 +254,7 @@ def make_client(server: Server, user: User) -> ApiClient:
         base_url=server.url,
         auth=authentication(user),
         transport=transport,
-        timeout=ANSWER_TIME,
+        timeout=Timeout(CONNECT_TIME, read=ANSWER_TIME),
         trust_env=False,
         headers=[
             ("Accept-Encoding", "identity"),  # what a body unfolds to is not known

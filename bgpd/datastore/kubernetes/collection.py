@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes.client import (
+    ANSWER_TIME,
     EXPIRED,
     NOT_FOUND,
     OPEN,
@@ -201,23 +202,27 @@ class Collection:
 
     async def _watch(self, api: ApiClient) -> bool:
         """Follow until the watch ends; return whether anything was heard."""
-        has_heard = False
+        has_heard = is_open = False
         spread = random.uniform(1 - WATCH_SPREAD, 1 + WATCH_SPREAD)  # noqa: S311  # jitter
         events = api.watch(self.query, self._position.version, WATCH_TIME * spread)
         time = asyncio.get_running_loop().time
         try:
-            async with asyncio.timeout(None) as silence, aclosing(events):
+            async with asyncio.timeout(ANSWER_TIME) as silence, aclosing(events):
                 async for verb, content in events:
                     if verb == OPEN:
+                        is_open = True
                         self._open()
                     else:
                         has_heard, self._failures, self._refusals = True, 0, 0
                         self._take(verb, content)
-                    if self._has_bookmarks:
-                        silence.reschedule(time() + SILENCE)
+                    silence.reschedule(
+                        time() + SILENCE if self._has_bookmarks else None
+                    )
         except TimeoutError as error:
-            text = f"nothing came for {SILENCE:.0f} s, not even a bookmark"
-            raise ApiError(text) from error
+            text = f"no answer for {ANSWER_TIME:g} s"
+            if is_open:
+                text = f"nothing came for {SILENCE:.0f} s, not even a bookmark"
+            raise TimeoutError(text) from error
         return has_heard
 
     def _take(self, verb: str, content: Object) -> None:

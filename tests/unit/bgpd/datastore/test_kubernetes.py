@@ -13,7 +13,9 @@ import pytest
 from bgpd.calico.services import ObjectName
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
-from bgpd.datastore.kubernetes.collection import Collection
+from bgpd.datastore.kubernetes.client import EXPIRED
+from bgpd.datastore.kubernetes.collection import RESUMES, Collection
+from bgpd.datastore.kubernetes.errors import ApiError
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.model import DatastoreError
 from tests.support.kubernetes_api import Api
@@ -160,47 +162,28 @@ async def test_an_api_that_is_away_takes_nothing_back(
     await with_api(tmp_path, SERVICES, work)
 
 
-def listed_again(api: Api) -> int:
-    """Return how many of 12 collections were listed more than once."""
-    lists = [asked for _, asked in api.asked if not asked.get("watch")]
-    return sum(asked.get("limit") != "1" for asked in lists) - 12
-
-
-@on_virtual_time
-async def test_nodes_whose_version_is_too_old_do_not_list_in_one_moment(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_nodes_whose_version_is_too_old_do_not_list_in_one_moment(
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 300.0)
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 5.0)
     random.seed(7)
     query = Query("Service", "api/v1/services", reads_cache=True)
-    async with Api(tmp_path) as api:
-        access = Access(api.kubeconfig())
-        collections = [
-            Collection(query, access.connect, Told(), lambda _: None) for _ in range(12)
-        ]
-        tasks = [asyncio.create_task(each.follow()) for each in collections]
-        try:
-            await until(lambda: all(each.is_followed for each in collections))
-            api.put("Service", "later", spec={})
-            api.version += 100
-            api.forget()
-            api.cut()
-            await advance(150)
-            assert 0 < listed_again(api) < 12
-            await advance(170)
-            assert listed_again(api) == 12
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    waits = []
+    for _ in range(100):
+        collection = Collection(query, Access("none").connect, Told(), lambda _: None)
+        waits.append(collection._fail(ApiError("gone", EXPIRED)))
+    assert 0 <= min(waits) < 0.5
+    assert 4.5 < max(waits) <= 5
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("reads_cache", [True, False])
 @pytest.mark.parametrize("fault", [0, 429, 503])
-@on_virtual_time
+@on_both_loops
 async def test_an_outage_of_any_length_is_no_reason_to_list_again(
-    tmp_path: Path, fault: int, *, reads_cache: bool
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fault: int, *, reads_cache: bool
 ) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.MAX_DELAY", 0.05)
     query = Query("Service", "api/v1/services", reads_cache=reads_cache)
     async with Api(tmp_path) as api:
         api.put("Service", "first", spec={})
@@ -209,22 +192,21 @@ async def test_an_outage_of_any_length_is_no_reason_to_list_again(
         collection = Collection(query, access.connect, told, lambda _: None)
         task = asyncio.create_task(collection.follow())
         try:
-            await until(lambda: collection.is_followed)
+            await until(lambda: collection.is_followed, 20)
             if fault:
                 api.fault = fault
                 api.cut()
             else:
                 await api.stop()
-            await advance(600)
-            assert not collection.is_followed
+            await until(lambda: collection._failures > 2 * RESUMES, 30)
             api.put("Service", "later", spec={})
             api.fault = 0
             if not fault:
                 await api.start()
-            await until(lambda: "later" in told.names, 60)
+            await until(lambda: "later" in told.names, 30)
+            await until(lambda: collection.is_followed, 20)
             lists = [asked for _, asked in api.asked if not asked.get("watch")]
-            whole = [asked for asked in lists if asked.get("limit") != "1"]
-            assert len(whole) == 1
+            assert len([each for each in lists if each.get("limit") != "1"]) == 1
         finally:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -351,6 +333,29 @@ async def test_a_server_that_fell_silent_is_noticed(
         await until(lambda: not watcher.status.is_connected)
         api.is_frozen = False
         await until(lambda: "unheard" in told.names)
+
+    await with_api(tmp_path, SERVICES, work)
+
+
+@pytest.mark.slow
+@on_both_loops
+async def test_a_watch_that_is_not_answered_is_given_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.ANSWER_TIME", 1.0)
+
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        assert await watcher.wait_until_listed(10)
+        await until(lambda: watcher.status.is_connected)
+        api.is_mute = True
+        api.cut()
+        await until(lambda: "no answer for 1 s" in watcher.status.last_error, 30)
+        assert not watcher.status.is_connected
+        assert len(told.names) == 5
+        api.is_mute = False
+        api.put("Service", "later", spec={})
+        await until(lambda: "later" in told.names, 60)
+        await until(lambda: watcher.status.is_connected, 60)
 
     await with_api(tmp_path, SERVICES, work)
 
