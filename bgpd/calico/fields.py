@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from functools import partial
+from sys import intern
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
@@ -11,6 +12,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    field_validator,
     model_validator,
 )
 
@@ -117,3 +119,9 @@ class Metadata(Resource):
 
     name: str = ""
     labels: dict[str, str] = {}
+
+    @field_validator("labels")
+    @classmethod
+    def _share_texts(cls, labels: dict[str, str]) -> dict[str, str]:
+        # Thousands of nodes have the same keys, and most values of each: 1 KB a node.
+        return {intern(key): intern(value) for key, value in labels.items()}
