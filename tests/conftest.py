@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, Phase, settings
@@ -92,6 +93,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, reason in against.items():
             if reason and item.get_closest_marker(name) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> object:
+    """Say which worker runs which test, where groups of them stay together."""
+    if config.option.dist != "loadgroup":
+        return None
+    from tests.support.scheduling import Scheduling  # noqa: PLC0415 - needs pytest-xdist
+
+    return Scheduling(config, log, by_file="not slow" in config.option.markexpr)
 
 
 def pytest_collection_finish(session: pytest.Session) -> None:
