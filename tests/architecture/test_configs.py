@@ -6,12 +6,13 @@ import pytest
 
 from bgpd.config.check import check
 from bgpd.lab.topology import load_topology
+from tests.support.cases import cases
 from tests.support.generated import ROOT
 
 CONFIGS = ROOT / "configs"
 
 
-@pytest.mark.parametrize("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
+@cases("file", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
 def test_every_example_configuration_loads(file: Path) -> None:
     report = check(file, environment={})
     assert report.is_valid, "\n".join(report.lines)

@@ -10,6 +10,7 @@ import pytest
 
 from bgpd.config.document import parse_document
 from bgpd.config.validation import validate
+from tests.support.cases import cases
 from tests.support.generated import PAGES, ROOT
 
 DOCUMENTS = sorted(
@@ -49,7 +50,7 @@ def anchors(path: Path) -> set[str]:
     return {heading.replace(" ", "-") for heading in kept}
 
 
-@pytest.mark.parametrize("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
+@cases("path", DOCUMENTS, ids=lambda p: str(p.relative_to(ROOT)))
 def test_links_lead_somewhere(path: Path) -> None:
     text = FENCE.sub("", path.read_text(encoding="utf-8"))
     for target in LINK.findall(text):

@@ -10,6 +10,7 @@ from rib.attributes import AttributeContext, DecodedBlock, decode_block, describ
 from rib.errors import Remedy
 from rib.family import AFI_IPV4
 from rib.nlri import NlriError, split
+from tests.support.cases import cases
 from tests.support.vectors import Record, divide_update, load, needs_vectors
 
 pytestmark = needs_vectors
@@ -60,7 +61,7 @@ FIRM = [r for r in updates() if r["verdict"].get("firm") and outcome(r)]
 
 
 @pytest.mark.rfc("7606", "3", "MUST")
-@pytest.mark.parametrize("record", FIRM, ids=[r["id"] for r in FIRM])
+@cases("record", FIRM, ids=[r["id"] for r in FIRM])
 def test_firm_verdicts_are_ours_too(record: Record) -> None:
     result = outcome(record)
     assert result is not None

@@ -9,6 +9,7 @@ from rib.attributes import AttributeContext, encode_attribute, parse_as_path
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_prefix
 from tests.support.attributes import BASE, EBGP, IBGP, NEXT_HOP, PEER_AS, attribute
+from tests.support.cases import cases
 from tests.support.intakes import Session, update
 
 ONE, TWO = (parse_prefix(text)[1] for text in ("10.1.0.0/16", "10.2.0.0/16"))
@@ -99,7 +100,7 @@ def test_twice_it_is_ignored_too(reach: Reach) -> None:
 @pytest.mark.rfc("4271", "6.3", "SHOULD")
 @contexts
 @families
-@pytest.mark.parametrize("said", NO_HOST.values(), ids=NO_HOST)
+@cases("said", NO_HOST.values(), ids=NO_HOST)
 def test_one_that_is_no_host_takes_only_the_routes_that_have_it(
     said: bytes,
     reach: Reach,
@@ -131,7 +132,7 @@ def test_an_mp_next_hop_that_is_no_host_takes_only_the_routes_that_have_it(
 @pytest.mark.rfc("7606", "7.3", "MUST")
 @contexts
 @families
-@pytest.mark.parametrize("said", ODD_LENGTH.values(), ids=ODD_LENGTH)
+@cases("said", ODD_LENGTH.values(), ids=ODD_LENGTH)
 def test_one_of_odd_length_withdraws_what_its_update_holds(
     said: bytes,
     reach: Reach,

@@ -18,6 +18,7 @@ from rib.attributes import AttributeContext, encode_attribute, parse_as_path
 from rib.attributes.as_path import encode_segments
 from rib.nlri import parse_prefix
 from tests.support.attributes import BASE, EBGP, IBGP, LOCAL_AS, attribute
+from tests.support.cases import cases
 from tests.support.intakes import Session, update
 from tests.support.rfc_page import RESETS
 
@@ -94,8 +95,8 @@ def a_session(context: AttributeContext) -> Session:
 
 
 @pytest.mark.rfc("7606", "5.2", "MUST")
-@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
-@pytest.mark.parametrize("kind", KINDS)
+@cases("context", CONTEXTS.values(), ids=CONTEXTS)
+@cases("kind", KINDS)
 def test_a_rule_about_routes_has_nothing_to_say_without_routes(
     kind: str, context: AttributeContext
 ) -> None:
@@ -111,9 +112,9 @@ def test_a_rule_about_routes_has_nothing_to_say_without_routes(
 
 
 @pytest.mark.rfc("7606", "5.2", "MUST")
-@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
-@pytest.mark.parametrize("kind", UNREADABLE)
-@pytest.mark.parametrize("other", ["", "first AS"])
+@cases("context", CONTEXTS.values(), ids=CONTEXTS)
+@cases("kind", UNREADABLE)
+@cases("other", ["", "first AS"])
 def test_what_cannot_be_read_resets_the_session_without_routes(
     kind: str, context: AttributeContext, other: str
 ) -> None:
@@ -124,8 +125,8 @@ def test_what_cannot_be_read_resets_the_session_without_routes(
         assert taken.error.code == 3
 
 
-@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
-@pytest.mark.parametrize("kind", [*DISLIKED, *UNREADABLE])
+@cases("context", CONTEXTS.values(), ids=CONTEXTS)
+@cases("kind", [*DISLIKED, *UNREADABLE])
 def test_nothing_wrong_with_a_route_ends_the_session(
     kind: str, context: AttributeContext
 ) -> None:
@@ -141,9 +142,9 @@ def test_nothing_wrong_with_a_route_ends_the_session(
         assert TWO in {nlri for _, nlri, _ in session.routes()}
 
 
-@pytest.mark.parametrize("code", [*range(41, 255, 9), 0, 11, 22, 23, 29, 39, 40, 255])
-@pytest.mark.parametrize("flags", [0x00, 0x20, 0x40, 0x60])
-@pytest.mark.parametrize("context", CONTEXTS.values(), ids=CONTEXTS)
+@cases("code", [*range(41, 255, 9), 0, 11, 22, 23, 29, 39, 40, 255])
+@cases("flags", [0x00, 0x20, 0x40, 0x60])
+@cases("context", CONTEXTS.values(), ids=CONTEXTS)
 def test_an_unknown_attribute_marked_well_known_withdraws_its_routes_alone(
     code: int, flags: int, context: AttributeContext
 ) -> None:

@@ -12,6 +12,7 @@ from rib.attributes.codes import OPTIONAL, PARTIAL, TRANSITIVE
 from rib.errors import Remedy
 from rib.nlri import parse_prefix
 from tests.support.attributes import BASE, EBGP, IBGP
+from tests.support.cases import cases
 from tests.support.intakes import Session, update
 
 ONE = parse_prefix("10.1.0.0/16")[1]
@@ -68,8 +69,8 @@ def received(
 
 
 @within
-@pytest.mark.parametrize("name", SOUND)
-@pytest.mark.parametrize("partial", [0, PARTIAL])
+@cases("name", SOUND)
+@cases("partial", [0, PARTIAL])
 def test_a_sound_one_is_passed_on_within_the_domain(
     name: str, partial: int, context: AttributeContext
 ) -> None:
@@ -82,8 +83,8 @@ def test_a_sound_one_is_passed_on_within_the_domain(
 
 @pytest.mark.rfc("8669", "4", "MUST")
 @pytest.mark.rfc("9012", "11", "MUST")
-@pytest.mark.parametrize("name", [*SOUND, *MALFORMED])
-@pytest.mark.parametrize("flags", [OPTIONAL, OPTIONAL | TRANSITIVE])
+@cases("name", [*SOUND, *MALFORMED])
+@cases("flags", [OPTIONAL, OPTIONAL | TRANSITIVE])
 def test_one_of_an_external_peer_is_discarded(name: str, flags: int) -> None:
     code, value = (SOUND | MALFORMED)[name]
     kept, remedies = received(EBGP, code, value, flags)
@@ -94,7 +95,7 @@ def test_one_of_an_external_peer_is_discarded(name: str, flags: int) -> None:
 @pytest.mark.rfc("8669", "6", "MUST")
 @pytest.mark.rfc("9012", "13", "MUST")
 @within
-@pytest.mark.parametrize("name", MALFORMED)
+@cases("name", MALFORMED)
 def test_a_malformed_one_gets_the_remedy_of_its_rfc(
     name: str, context: AttributeContext
 ) -> None:
@@ -107,7 +108,7 @@ def test_a_malformed_one_gets_the_remedy_of_its_rfc(
 
 
 @within
-@pytest.mark.parametrize("name", SOUND)
+@cases("name", SOUND)
 def test_one_that_is_not_transitive_is_malformed(
     name: str, context: AttributeContext
 ) -> None:

@@ -25,6 +25,7 @@ from tests.support.attributes import (
     attribute,
     with_attribute,
 )
+from tests.support.cases import cases
 from tests.support.intakes import Session, update
 
 ONE = parse_prefix("10.1.0.0/16")[1]
@@ -59,8 +60,8 @@ def accepted(context: AttributeContext, block: bytes) -> bytes | None:
 
 @pytest.mark.rfc("4271", "5", "MUST")
 @both
-@pytest.mark.parametrize(("code", "value"), CASES)
-@pytest.mark.parametrize("partial", [0, PARTIAL])
+@cases(("code", "value"), CASES)
+@cases("partial", [0, PARTIAL])
 def test_what_is_not_understood_goes_by_its_flags(
     code: int, value: bytes, partial: int, context: AttributeContext
 ) -> None:
@@ -93,9 +94,9 @@ def test_a_partial_bit_where_none_may_be_is_accepted_and_not_told_on(
 
 @pytest.mark.rfc("6793", "6", "MUST")
 @both
-@pytest.mark.parametrize("kind", [0, 5, 6, 128, 255])
-@pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("asn_len", [2, 4])
+@cases("kind", [0, 5, 6, 128, 255])
+@cases("count", [1, 3])
+@cases("asn_len", [2, 4])
 def test_an_as4_path_with_a_segment_of_no_known_type_is_discarded(
     kind: int,
     count: int,

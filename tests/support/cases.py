@@ -2,7 +2,7 @@
 
 import functools
 import inspect
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Final
 
 import pytest
@@ -12,7 +12,10 @@ FAILURES: Final = (Exception, pytest.fail.Exception, BaseExceptionGroup)
 
 
 def cases(
-    names: str | Sequence[str], values: Iterable[Any]
+    names: str | Sequence[str],
+    values: Iterable[Any],
+    *,
+    ids: Iterable[object] | Callable[[Any], object] | None = None,
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     """Run a test once for each value, as ``pytest.mark.parametrize`` does, but as one test.
 
@@ -24,29 +27,28 @@ def cases(
 
     Args:
         names: Arguments that the test gets, a sequence or with commas between.
-        values: One for each case; a tuple where there are several names.
+        values: One for each case; a tuple where there are several names; a ``pytest.param``
+            where it has a name of its own. Without any, the test is skipped.
+        ids: What a failure calls the cases; without it, by their values.
     """
     arguments = (
         [name.strip() for name in names.split(",")]
         if isinstance(names, str)
         else list(names)
     )
-    rows = [
-        dict(zip(arguments, value if len(arguments) > 1 else (value,), strict=True))
-        for value in values
-    ]
-    assert rows, "a table without cases tests nothing"
+    rows = [*_rows(arguments, list(values), ids)]
 
     def decorate(test: Callable[..., None]) -> Callable[..., None]:
         @functools.wraps(test)
         def run(*positional: Any, **fixtures: Any) -> None:
             failures: list[BaseException] = []
-            for row in rows:
+            if not rows:
+                pytest.skip("there are no cases here")
+            for name, row in rows:
                 try:
                     test(*positional, **row, **fixtures)
                 except FAILURES as failure:
-                    case = ", ".join(f"{name}={value!r}" for name, value in row.items())
-                    failure.add_note(f"case: {case}")
+                    failure.add_note(f"case: {name}")
                     failures.append(failure)
             if len(failures) == 1:
                 raise failures[0]
@@ -62,3 +64,19 @@ def cases(
         return run
 
     return decorate
+
+
+def _rows(
+    arguments: Sequence[str],
+    values: Sequence[Any],
+    ids: Iterable[object] | Callable[[Any], object] | None,
+) -> Iterator[tuple[object, dict[str, Any]]]:
+    """Yield the name of each case, and its arguments."""
+    names = [*map(ids, values)] if callable(ids) else ids or [None] * len(values)
+    for value, name in zip(values, names, strict=True):
+        row = value if len(arguments) > 1 else (value,)
+        if isinstance(value, type(pytest.param())):
+            row, name = value.values, value.id or name  # noqa: PLW2901 - its own first
+            assert not value.marks, "a case has no marks of its own"
+        given = dict(zip(arguments, row, strict=True))
+        yield name or ", ".join(f"{n}={v!r}" for n, v in given.items()), given

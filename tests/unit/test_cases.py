@@ -75,5 +75,31 @@ def test_a_table_must_fit_its_test(names: str | list[str]) -> None:
 
     with pytest.raises((AssertionError, TypeError)):
         cases(names, [1])(test)
-    with pytest.raises(AssertionError, match="without cases"):
-        cases("n", [])
+
+
+def test_without_cases_a_test_is_skipped() -> None:
+    @cases("n", [])
+    def table(n: int) -> None: ...
+
+    with pytest.raises(pytest.skip.Exception, match="no cases"):
+        table()
+
+
+@pytest.mark.parametrize(
+    ("names", "values", "ids", "note"),
+    [
+        ("n", [2], None, "n=2"),
+        ("n, m", [(2, 3)], None, "n=2, m=3"),
+        ("n, m", [pytest.param(2, 3, id="own")], None, "own"),
+        ("n", {"two": 2}.values(), {"two": 2}, "two"),
+        ("n", [2], lambda n: n * 10, "20"),
+    ],
+)
+def test_a_case_is_named_by_its_values_or_as_is_said(names, values, ids, note) -> None:
+    @cases(names, values, ids=ids)
+    def table(n: int, m: int = 0) -> None:
+        raise ValueError(n)
+
+    with pytest.raises(ValueError, match="2") as failure:
+        table()
+    assert failure.value.__notes__ == [f"case: {note}"]

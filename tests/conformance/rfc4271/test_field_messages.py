@@ -18,6 +18,7 @@ from bgpd.wire.notification import decode_notification
 from bgpd.wire.open import decode_open
 from bgpd.wire.route_refresh import decode_route_refresh
 from rib.nlri import format_address
+from tests.support.cases import cases
 from tests.support.session_pair import session
 
 BESIDE = Path(__file__).parents[3].parent / "shared" / "vectors"
@@ -64,7 +65,7 @@ def outcome(stream: bytes) -> tuple[list[Any], NotifyError | None]:
     return found, framer.error
 
 
-@pytest.mark.parametrize("record", GOOD, ids=lambda r: r["id"])
+@cases("record", GOOD, ids=lambda r: r["id"])
 def test_good_messages_decode_or_are_refused(record) -> None:
     found, error = outcome(bytes.fromhex(record["hex"]))
     assert (len(found) == 1) != (error is not None)
@@ -84,7 +85,7 @@ def test_good_messages_decode_or_are_refused(record) -> None:
     assert (caps.long_lived is not None) == summary["llgr"]
 
 
-@pytest.mark.parametrize("record", BAD, ids=lambda r: r["id"])
+@cases("record", BAD, ids=lambda r: r["id"])
 def test_bad_messages_are_survived_in_every_state(record) -> None:
     stream = bytes.fromhex(record["hex"])
     good = next(r for r in GOOD if r["kind"] == "OPEN" and r["open"]["version"] == 4)
@@ -96,7 +97,7 @@ def test_bad_messages_are_survived_in_every_state(record) -> None:
         assert made.state in State
 
 
-@pytest.mark.parametrize("record", FIRM, ids=lambda r: r["id"])
+@cases("record", FIRM, ids=lambda r: r["id"])
 def test_firm_verdicts_are_ours(record) -> None:
     _, error = outcome(bytes.fromhex(record["hex"]))
     assert error is not None

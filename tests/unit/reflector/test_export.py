@@ -41,6 +41,7 @@ from rib.policy import (
     compile_policy,
     prefix_match,
 )
+from tests.support.cases import cases
 from tests.support.exports import (
     CLUSTER,
     LOCAL_AS,
@@ -138,8 +139,8 @@ class TestMed:
         found = values(told(path, TO_EBGP, doing(Actions(med=6))))
         assert found[MULTI_EXIT_DISC] == (6).to_bytes(4, "big")
 
-    @pytest.mark.parametrize("kind", [SourceKind.EBGP, SourceKind.IBGP])
-    @pytest.mark.parametrize("received", [None, 0, 6, 7])
+    @cases("kind", [SourceKind.EBGP, SourceKind.IBGP])
+    @cases("received", [None, 0, 6, 7])
     def test_one_that_policy_set_to_what_was_received_goes_out(
         self, kind: SourceKind, received: int | None
     ) -> None:
@@ -270,16 +271,16 @@ class TestNextHop:
         found = values(told(path, context, doing(Actions(next_hop=POLICY_HOP))))
         assert found[NEXT_HOP] == POLICY_HOP
 
-    @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("peer_type", PeerType)
+    @cases("kind", KINDS)
+    @cases("peer_type", PeerType)
     def test_export_policy_may_name_ourselves(self, kind, peer_type) -> None:
         context = a_context(peer_type, self_from=frozenset())
         policy = doing(Actions(next_hop=NextHopRule.SELF))
         path = from_peer(kind, some_attributes(next_hop="192.0.2.9"), is_client=True)
         assert values(told(path, context, policy))[NEXT_HOP] == SELF
 
-    @pytest.mark.parametrize("kind", KINDS)
-    @pytest.mark.parametrize("peer_type", PeerType)
+    @cases("kind", KINDS)
+    @cases("peer_type", PeerType)
     def test_export_policy_may_leave_it_whatever_the_session_does(
         self, kind, peer_type
     ) -> None:
@@ -478,7 +479,7 @@ class TestRoles:
         assert values(outgoing)[ONLY_TO_CUSTOMER] == (65001).to_bytes(4, "big")
 
     @pytest.mark.rfc("9234", "5", "MUST")
-    @pytest.mark.parametrize(
+    @cases(
         ("role", "is_marked"),
         [
             ("provider", True),
@@ -489,7 +490,7 @@ class TestRoles:
             ("", False),
         ],
     )
-    @pytest.mark.parametrize("kind", KINDS)
+    @cases("kind", KINDS)
     def test_routes_that_go_down_or_aside_are_marked(
         self, role: str, is_marked, kind: SourceKind
     ) -> None:

@@ -26,6 +26,7 @@ from rib.policy import (
 )
 from rib.reimport import reimport
 from tests.support.attributes import IBGP
+from tests.support.cases import cases
 from tests.support.next_hops import ScriptedResolver
 from tests.support.routes import a_source, nlris, some_attributes
 
@@ -496,7 +497,7 @@ def test_tables_stay_small_however_long_they_churn() -> None:
 HERE = frozenset((b"\x0a\x00\x00\x09", b"\x0a\x00\x00\x01"))
 
 
-@pytest.mark.parametrize(
+@cases(
     "policy",
     [
         ACCEPT_ALL,
@@ -504,8 +505,8 @@ HERE = frozenset((b"\x0a\x00\x00\x09", b"\x0a\x00\x00\x01"))
         spec(Term("all", Outcome.NEXT, Match(), Actions(med=7))),
     ],
 )
-@pytest.mark.parametrize("kind", [SourceKind.IBGP, SourceKind.EBGP])
-@pytest.mark.parametrize("next_hop", ["10.0.0.9", "10.0.0.1", "10.0.0.5", "10.0.0.7"])
+@cases("kind", [SourceKind.IBGP, SourceKind.EBGP])
+@cases("next_hop", ["10.0.0.9", "10.0.0.1", "10.0.0.5", "10.0.0.7"])
 def test_a_route_of_a_speaker_on_this_machine_that_ends_here_has_no_next_hop(
     policy: PolicySpec, kind: SourceKind, next_hop: str
 ) -> None:

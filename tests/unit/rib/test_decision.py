@@ -11,6 +11,7 @@ from rib.decision import (
     rank,
 )
 from rib.path import NextHop, Path, SourceKind
+from tests.support.cases import cases
 from tests.support.decision_steps import STEPS
 from tests.support.routes import a_path, a_source, some_attributes
 
@@ -35,7 +36,7 @@ TOLD_APART_BY_OPTION = {Reason.AIGP, Reason.NOT_OLDEST_EXTERNAL}
 
 
 @pytest.mark.rfc("4271", "9.1.2.2", "MUST")
-@pytest.mark.parametrize("reason", STEPS, ids=lambda reason: reason.name)
+@cases("reason", STEPS, ids=lambda reason: reason.name)
 def test_each_step_decides_before_all_later_ones(reason: Reason) -> None:
     better, worse = STEPS[reason]
     for paths in ((better, worse), (worse, better)):

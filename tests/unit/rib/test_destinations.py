@@ -5,6 +5,7 @@ from hypothesis import strategies as st
 from rib.destinations import MixedRun, NotUnicast, divide, why_not_unicast
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import make_nlri, parse_prefix, split, split_add_path, split_tail
+from tests.support.cases import cases
 
 MULTICAST, LOOPBACK = NotUnicast.MULTICAST, NotUnicast.LOOPBACK
 RESERVED, LINK_LOCAL = NotUnicast.RESERVED, NotUnicast.LINK_LOCAL
@@ -73,13 +74,13 @@ def of(text: str) -> tuple[int, bytes]:
 
 
 @pytest.mark.rfc("4271", "6.3", "SHOULD")
-@pytest.mark.parametrize("text", WHY)
+@cases("text", WHY)
 def test_what_is_no_unicast_destination(text: str) -> None:
     afi, nlri = of(text)
     assert why_not_unicast(nlri, afi) is WHY[text]
 
 
-@pytest.mark.parametrize("text", UNICAST)
+@cases("text", UNICAST)
 def test_what_is_a_unicast_destination(text: str) -> None:
     afi, nlri = of(text)
     assert why_not_unicast(nlri, afi) is None
@@ -91,9 +92,7 @@ def test_the_reserved_range_may_be_allowed(text: str) -> None:
     assert why_not_unicast(nlri, afi, allows_reserved=True) is None
 
 
-@pytest.mark.parametrize(
-    "text", [text for text, why in WHY.items() if why is not RESERVED]
-)
+@cases("text", [text for text, why in WHY.items() if why is not RESERVED])
 def test_nothing_else_is_allowed_with_it(text: str) -> None:
     afi, nlri = of(text)
     assert why_not_unicast(nlri, afi, allows_reserved=True) is WHY[text]
@@ -154,7 +153,7 @@ def test_whatever_is_no_unicast_destination_makes_its_run_a_mixed_one(
         assert type(tail) is MixedRun or not is_bad
 
 
-@pytest.mark.parametrize("text", UNICAST)
+@cases("text", UNICAST)
 def test_the_usual_prefix_takes_the_short_way(text: str) -> None:
     afi, nlri = of(text)
     is_unusual = nlri[1:2] in {b"\0", b"\xfe"} and not (

@@ -10,6 +10,7 @@ from rib.loc_rib import LocRib
 from rib.nlri import make_nlri
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.path_set import Entry, best_of, members_of
+from tests.support.cases import cases
 from tests.support.routes import a_source, some_attributes
 
 pytestmark = pytest.mark.usefixtures("either_twin")
@@ -65,7 +66,7 @@ KINDS: dict[str, Callable[[], Given]] = {
 }
 
 
-@pytest.mark.parametrize("first", KINDS)
+@cases("first", KINDS)
 def test_every_run_counts_whatever_came_before_it(first: str) -> None:
     for second in KINDS:
         read_in_one_go(first, second)

@@ -7,11 +7,12 @@ import pytest
 from rib.policy import pattern
 from rib.policy.pattern import PathPattern
 from rib.policy.pattern_syntax import MAX_DEPTH, MAX_SIZE, PatternError
+from tests.support.cases import cases
 
 PATH = "65001 65002 {65003,65004} (64512) [64513]"
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "is_found"),
     [
         ("", True),

@@ -30,6 +30,7 @@ from rib.policy import (
     prefix_match,
 )
 from rib.policy.engine import MEMO_MAX, UNMATCHED
+from tests.support.cases import cases
 from tests.support.routes import a_source, nlris, some_attributes
 
 ACCEPT, REJECT, NEXT = Outcome.ACCEPT, Outcome.REJECT, Outcome.NEXT
@@ -190,7 +191,7 @@ def matched_attributes() -> PathAttributes:
     )
 
 
-@pytest.mark.parametrize(("match", "expected"), CONDITIONS)
+@cases(("match", "expected"), CONDITIONS)
 def test_conditions(match: Match, *, expected: bool) -> None:
     attributes = matched_attributes()
     assert verdict_of(match, attributes=attributes).is_accepted is expected

@@ -2,6 +2,7 @@ import pytest
 
 from rib.nlri import parse_address
 from rib.zones import Scoped, is_link_local, parts_of, scoped
+from tests.support.cases import cases
 
 IPV4 = parse_address("192.0.2.1")
 GLOBAL = parse_address("2001:db8::1")
@@ -32,8 +33,8 @@ def test_a_pair_is_judged_by_its_first_address() -> None:
     assert not is_link_local(b"")
 
 
-@pytest.mark.parametrize("zone", ["e", "eth0", "bond0.1234", "enp0s31f6np1234"])
-@pytest.mark.parametrize(
+@cases("zone", ["e", "eth0", "bond0.1234", "enp0s31f6np1234"])
+@cases(
     ("field", "parts"),
     [
         (b"", (b"", b"", False)),

@@ -1,11 +1,12 @@
 import pytest
 
 from bgpd.calico.selectors import SelectorError, compile_selector
+from tests.support.cases import cases
 
 LABELS = {"rack": "a1", "role": "rr", "projectcalico.org/x": "", "in": "y"}
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "",
@@ -71,7 +72,7 @@ def test_does_not_match(text: str) -> None:
     assert not compile_selector(text)(LABELS)
 
 
-@pytest.mark.parametrize(
+@cases(
     "text",
     [
         "rack",

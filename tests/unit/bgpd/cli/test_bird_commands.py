@@ -13,9 +13,10 @@ from bgpd.cli.bird_commands import (
     CommandError,
     expand,
 )
+from tests.support.cases import cases
 
 
-@pytest.mark.parametrize(
+@cases(
     ("short", "long"),
     [
         ("sh pr", "show protocols"),

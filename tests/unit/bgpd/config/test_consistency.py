@@ -3,6 +3,7 @@ import pytest
 from bgpd.config.consistency import contradictions
 from bgpd.config.document import format_path, parse_document
 from bgpd.config.validation import validate
+from tests.support.cases import cases
 
 SPEAKER = "bgp: {as: 64512, router_id: 10.0.0.9}\n"
 
@@ -394,7 +395,7 @@ def test_what_cannot_be_meant_is_reported(text: str, expected: list[str]) -> Non
     assert findings_of(whole) == expected
 
 
-@pytest.mark.parametrize(
+@cases(
     ("rule", "key", "expected"),
     [
         ("self", "import", "export"),
@@ -407,7 +408,7 @@ def test_what_cannot_be_meant_is_reported(text: str, expected: list[str]) -> Non
         ("10.0.0.5", "export", ""),
     ],
 )
-@pytest.mark.parametrize(
+@cases(
     ("users", "user"),
     [
         ("peers: [{address: 10.0.0.1, name: x, as: 1, KEY: p}]", "x"),

@@ -4,8 +4,6 @@ import json
 from collections.abc import Iterator
 from typing import Any, Final, get_args
 
-import pytest
-
 from bgpd.config.convert import to_settings
 from bgpd.config.diff import StepKind, diff, pending
 from bgpd.config.document import parse_document
@@ -14,6 +12,7 @@ from bgpd.config.peers import FamilyOptions, Peer, PeerRange, SessionOptions
 from bgpd.config.schema import annotation_of, keys_of, leaves
 from bgpd.config.settings import DaemonSettings
 from bgpd.config.validation import validate
+from tests.support.cases import cases
 
 # Tried in turn for a key, until one is valid and makes a difference.
 CANDIDATES: Final[tuple[object, ...]] = (
@@ -86,7 +85,7 @@ ANNOTATIONS: Final = {leaf.path: annotation_of(leaf.field) for leaf in leaves()}
 BASE: Final[Config] = {"bgp": {"as": 64512, "router_id": "10.0.0.1"}}
 
 
-@pytest.mark.parametrize("path", list(sections()), ids=".".join)
+@cases("path", list(sections()), ids=".".join)
 def test_a_key_that_stands_once_is_called_by_its_name(path: tuple[str, ...]) -> None:
     before, after = changed(path, ANNOTATIONS[path], BASE)
     steps = [step for step in diff(before, after) if step.kind is StepKind.SECTION]
@@ -110,7 +109,7 @@ def options() -> Iterator[tuple[str, str]]:
         assert {"address", "prefix"} & keys_of(model).keys()
 
 
-@pytest.mark.parametrize(("place", "key"), list(options()))
+@cases(("place", "key"), list(options()))
 def test_an_option_of_a_neighbour_is_called_by_its_name(place: str, key: str) -> None:
     mine: Config = {"address": "10.1.1.1", "as": 1, "local_as": 64999}
     model: type[SessionOptions] = Peer
@@ -125,7 +124,7 @@ def test_an_option_of_a_neighbour_is_called_by_its_name(place: str, key: str) ->
     assert f"({key})" in str(step)
 
 
-@pytest.mark.parametrize("key", keys_of(FamilyOptions).keys())
+@cases("key", keys_of(FamilyOptions).keys())
 def test_options_of_families_are_those_of_the_key(key: str) -> None:
     assert option_of(key) == key
 

@@ -2,6 +2,7 @@ import pytest
 
 from bgpd.config.document import parse_document
 from bgpd.config.validation import did_you_mean, validate
+from tests.support.cases import cases
 
 
 def problems_of(text: str) -> list[str]:
@@ -10,7 +11,7 @@ def problems_of(text: str) -> list[str]:
     return [str(each) for each in problems]
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "expected"),
     [
         ("fbi: {}", "f:1:1: fbi: unknown key; did you mean 'fib'?"),

@@ -20,6 +20,7 @@ from bgpd.wire.capabilities import Capabilities
 from bgpd.wire.framing import KEEPALIVE
 from bgpd.wire.open import OpenMessage, encode_open
 from rib.family import IPV4_UNICAST
+from tests.support.cases import cases
 from tests.support.session_pair import Pair, session
 
 
@@ -44,7 +45,7 @@ class ShuffledPair(Pair):
         raise AssertionError("the two never fall silent")
 
 
-@pytest.mark.parametrize("seed", range(300))
+@cases("seed", range(300))
 def test_a_collision_never_takes_an_established_session_down(seed: int) -> None:
     pair = ShuffledPair(seed, *((1, 2) if seed % 2 else (2, 1)))
     pair.start()
@@ -54,7 +55,7 @@ def test_a_collision_never_takes_an_established_session_down(seed: int) -> None:
     assert not pair.events_of(1, SessionDown)
 
 
-@pytest.mark.parametrize("seed", range(300))
+@cases("seed", range(300))
 def test_one_that_restarts_is_never_accepted_beside_its_established_session(
     seed: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,6 +13,7 @@ from bgpd.session.fsm import (
     lookup,
 )
 from bgpd.session.timers import EXPIRY, Timer
+from tests.support.cases import cases
 
 EVERY_PAIR = list(itertools.product(State, Event))
 NOTIFIES = {action for action in Action if action.name.startswith("NOTIFY")}
@@ -20,21 +21,21 @@ SENDS = NOTIFIES | {Action.SEND_OPEN, Action.SEND_KEEPALIVE}
 CONNECTED = (State.OPEN_SENT, State.OPEN_CONFIRM, State.ESTABLISHED)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_every_pair_is_defined(state: State, event: Event) -> None:
     actions, target = lookup(state, event)
     assert target in State
     assert all(action in Action for action in actions)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_going_back_to_idle_always_ends_in_drop(state: State, event: Event) -> None:
     actions, target = lookup(state, event)
     if target is State.IDLE and state is not State.IDLE:
         assert actions[-1] is Action.DROP
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_nothing_is_sent_after_drop(state: State, event: Event) -> None:
     actions, _ = lookup(state, event)
     if Action.DROP in actions:
@@ -53,7 +54,7 @@ def test_a_notification_is_never_answered(state: State, event: Event) -> None:
     assert not SENDS & set(lookup(state, event).actions)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_a_notification_is_the_last_thing_sent(state: State, event: Event) -> None:
     actions, target = lookup(state, event)
     if NOTIFIES & set(actions):
@@ -69,13 +70,13 @@ def test_stop_leads_to_idle_and_tells_the_peer(state: State, event: Event) -> No
     assert (Action.NOTIFY_CAUSE in actions) == (state in CONNECTED)
 
 
-@pytest.mark.parametrize("state", [s for s in State if s is not State.IDLE])
-@pytest.mark.parametrize("event", sorted(START_EVENTS))
+@cases("state", [s for s in State if s is not State.IDLE])
+@cases("event", sorted(START_EVENTS))
 def test_start_has_no_effect_outside_idle(state: State, event: Event) -> None:
     assert lookup(state, event) == ((), state)
 
 
-@pytest.mark.parametrize("event", [e for e in Event if e not in START_EVENTS])
+@cases("event", [e for e in Event if e not in START_EVENTS])
 def test_idle_ignores_all_but_starts(event: Event) -> None:
     assert lookup(State.IDLE, event) == ((), State.IDLE)
 
@@ -87,7 +88,7 @@ def test_keepalive_and_update_restart_the_hold_timer(event: Event) -> None:
     assert target is State.ESTABLISHED
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_hold_restarts_on_nothing_else_once_open_is_through(
     state: State, event: Event
 ) -> None:
@@ -99,7 +100,7 @@ def test_hold_restarts_on_nothing_else_once_open_is_through(
         assert restarts == expected
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_every_keepalive_sent_restarts_the_keepalive_timer(
     state: State, event: Event
 ) -> None:
@@ -107,7 +108,7 @@ def test_every_keepalive_sent_restarts_the_keepalive_timer(
     assert (Action.SEND_KEEPALIVE in actions) == (Action.RESTART_KEEPALIVE in actions)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_open_is_sent_exactly_on_the_way_out_of_connect_and_active(
     state: State, event: Event
 ) -> None:
@@ -116,7 +117,7 @@ def test_open_is_sent_exactly_on_the_way_out_of_connect_and_active(
     assert (Action.SEND_OPEN in actions) == goes_out
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_only_a_keepalive_in_open_confirm_establishes(
     state: State, event: Event
 ) -> None:
@@ -127,7 +128,7 @@ def test_only_a_keepalive_in_open_confirm_establishes(
         assert (target is State.ESTABLISHED) == establishes
 
 
-@pytest.mark.parametrize("pair", TRANSITIONS)
+@cases("pair", TRANSITIONS)
 def test_no_cell_repeats_its_default(pair: tuple[State, Event]) -> None:
     assert TRANSITIONS[pair] != DEFAULTS[pair[0]]
 

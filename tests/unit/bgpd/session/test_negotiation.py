@@ -15,6 +15,7 @@ from bgpd.wire.errors import NotifyError
 from bgpd.wire.notification import Notification
 from bgpd.wire.open import OpenMessage
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
+from tests.support.cases import cases
 from tests.support.session_pair import settings
 
 BOTH = (FamilySettings(IPV4_UNICAST), FamilySettings(IPV6_UNICAST))
@@ -122,8 +123,8 @@ def test_without_the_capability_a_peer_speaks_ipv4_unicast() -> None:
 
 
 @pytest.mark.rfc("7911", "4", "MUST")
-@pytest.mark.parametrize("ours", AddPathMode)
-@pytest.mark.parametrize("theirs", AddPathMode)
+@cases("ours", AddPathMode)
+@cases("theirs", AddPathMode)
 def test_add_path_needs_a_sender_and_a_receiver(ours, theirs) -> None:
     found = agreed(
         {"families": (FamilySettings(IPV4_UNICAST, ours),)},

@@ -37,6 +37,7 @@ from bgpd.wire.route_refresh import (
     encode_route_refresh,
 )
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
+from tests.support.cases import cases
 from tests.support.session_pair import Pair, session, settings
 
 UP = (State.ESTABLISHED, State.ESTABLISHED)
@@ -91,8 +92,8 @@ def test_two_sides_that_connect_at_once_end_with_one_session() -> None:
     assert not both.events_of(0, SessionDown)
 
 
-@pytest.mark.parametrize("seed", range(30))
-@pytest.mark.parametrize("chunk", [None, 1])
+@cases("seed", range(30))
+@cases("chunk", [None, 1])
 def test_chance_and_splits_never_keep_them_apart(seed, chunk) -> None:
     both = Pair(session(1, seed=seed), session(2, seed=seed + 1000))
     both.chunk = chunk

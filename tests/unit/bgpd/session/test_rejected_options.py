@@ -13,6 +13,7 @@ from bgpd.wire.errors import CeaseSubcode, ErrorCode, OpenSubcode
 from bgpd.wire.framing import KEEPALIVE
 from bgpd.wire.notification import Notification, encode_notification
 from bgpd.wire.open import OpenMessage, encode_open
+from tests.support.cases import cases
 from tests.support.session_pair import Pair, session, settings
 
 REAL, LOCAL, THEIRS = 65000, 64900, 65009
@@ -32,8 +33,8 @@ def between(known_as: int, seed: int = 1, **ours: Any) -> Pair:
     return made
 
 
-@pytest.mark.parametrize("known_as", [REAL, LOCAL])
-@pytest.mark.parametrize("seed", range(10))
+@cases("known_as", [REAL, LOCAL])
+@cases("seed", range(10))
 def test_a_peer_that_knows_us_by_either_is_up_within_moments(known_as, seed) -> None:
     both = between(known_as, seed)
     both.run(15)

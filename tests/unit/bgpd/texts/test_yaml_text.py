@@ -6,6 +6,7 @@ import pytest
 from bgpd.texts.limits import CONFIGURATION, MANIFESTS, LimitError, Limits, TextError
 from bgpd.texts.tree import MapNode, doubled_keys, place_of, plain
 from bgpd.texts.yaml_text import CORE, STRICT, Scalars, compose
+from tests.support.cases import cases
 
 SMALL = Limits(1000, 100, 5)
 
@@ -15,7 +16,7 @@ def values(text: str, scalars: Scalars = CORE) -> Any:
     return None if root is None else plain(root)
 
 
-@pytest.mark.parametrize(
+@cases(
     ("text", "core", "strict"),
     [
         ("65000:10", "65000:10", "65000:10"),

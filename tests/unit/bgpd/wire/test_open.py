@@ -5,6 +5,7 @@ from bgpd.wire.errors import NotifyError
 from bgpd.wire.framing import Framer
 from bgpd.wire.open import OpenMessage, decode_open, encode_open
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
+from tests.support.cases import cases
 
 
 def body(
@@ -35,8 +36,8 @@ def over_the_wire(message: OpenMessage) -> OpenMessage:
     return decode_open(octets)
 
 
-@pytest.mark.parametrize("asn", [1, 23455, 65535, 65536, 4294967295])
-@pytest.mark.parametrize("hold_time", [0, 3, 65535])
+@cases("asn", [1, 23455, 65535, 65536, 4294967295])
+@cases("hold_time", [0, 3, 65535])
 def test_round_trip(asn: int, hold_time: int) -> None:
     caps = Capabilities(
         families=(IPV4_UNICAST, IPV6_UNICAST),

@@ -35,6 +35,7 @@ from fib.plan import CREATE, DELETE, REPLACE, Entry, Verb
 from fib.routes import Hop, Target, TargetKind
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import parse_address, parse_prefix
+from tests.support.cases import cases
 
 V4, V6 = parse_address("10.0.0.2"), parse_address("fd00::2")
 PREFIX = {AFI_IPV4: "20.0.1.64/26", AFI_IPV6: "fd20:1::/122"}
@@ -62,8 +63,8 @@ def an_entry(
     return entry
 
 
-@pytest.mark.parametrize(("afi", "image"), IMAGES)
-@pytest.mark.parametrize("table", [254, 1000])
+@cases(("afi", "image"), IMAGES)
+@cases("table", [254, 1000])
 def test_a_route_is_read_as_it_was_written(afi: int, image: Image, table: int) -> None:
     nlri = parse_prefix(PREFIX[afi])[1]
     data = encode_operations([(CREATE, nlri, an_entry(afi, image, table))], afi, 5)

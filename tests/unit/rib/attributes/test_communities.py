@@ -11,9 +11,10 @@ from rib.attributes.communities import (
     parse_ext_community,
     parse_large_community,
 )
+from tests.support.cases import cases
 
 
-@pytest.mark.parametrize("community", [0, 1, 0xFDE80001, 0xFFFFFFFF, *WELL_KNOWN_NAMES])
+@cases("community", [0, 1, 0xFDE80001, 0xFFFFFFFF, *WELL_KNOWN_NAMES])
 def test_communities_go_both_ways(community: int) -> None:
     assert parse_community(format_community(community)) == community
 

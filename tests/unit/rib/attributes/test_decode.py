@@ -29,6 +29,7 @@ from tests.support.attributes import (
     attribute,
     with_attribute,
 )
+from tests.support.cases import cases
 
 WITHDRAW = Remedy.TREAT_AS_WITHDRAW
 DISCARD = Remedy.ATTRIBUTE_DISCARD
@@ -231,8 +232,8 @@ def test_an_overrun_is_treat_as_withdraw(tail: bytes) -> None:
     assert decoded.problems[-1].data == tail
 
 
-@pytest.mark.parametrize("flags", [0x00, 0x40, 0x60])
-@pytest.mark.parametrize("code", [0, 22, 23, 29, 39, 40, 99, 255])
+@cases("flags", [0x00, 0x40, 0x60])
+@cases("code", [0, 22, 23, 29, 39, 40, 99, 255])
 def test_an_unknown_well_known_attribute_withdraws(code: int, flags: int) -> None:
     whole = attribute(code, b"abc", flags)
     decoded = decode(BASE + whole)

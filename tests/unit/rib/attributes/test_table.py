@@ -5,6 +5,7 @@ from rib.attributes.codes import AGGREGATOR, AS4_AGGREGATOR, AS4_PATH
 from rib.attributes.table import TABLE, AttributeRow
 from rib.errors import Remedy
 from tests.support.attributes import EBGP, IBGP, attribute, with_attribute
+from tests.support.cases import cases
 
 FAMILY_V6 = b"\0\2\1"
 GLOBAL = bytes.fromhex("20010db8000000000000000000000001")
@@ -67,7 +68,7 @@ def test_a_sound_value_is_kept(row: AttributeRow) -> None:
 
 
 @pytest.mark.rfc("7606", "3", "MUST")
-@pytest.mark.parametrize("wrong_bit", [0x80, 0x40], ids=["optional", "transitive"])
+@cases("wrong_bit", [0x80, 0x40], ids=["optional", "transitive"])
 @every_row
 def test_wrong_flags_are_treat_as_withdraw(row: AttributeRow, wrong_bit: int) -> None:
     block = with_attribute(row.code, SAMPLES[row.code][0], row.flags ^ wrong_bit)
