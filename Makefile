@@ -17,7 +17,8 @@ RUN := $(VENV)/bin/python
 export PYTHONDONTWRITEBYTECODE :=
 # Three workers on two cores: most of the long tests wait for timers of real daemons. Tests that must not
 # run beside one another name a group: @pytest.mark.xdist_group.
-PYTEST_FLAGS ?= -q -n 3 --dist loadgroup
+WORKERS := 3
+PYTEST_FLAGS ?= -q -n $(WORKERS) --dist loadgroup
 
 DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
@@ -38,6 +39,8 @@ test: $(VENV)/installed-dev
 	@.ci/peers trixie
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
+# Fast tests do not wait: a third worker would only collect the tests once more.
+check: WORKERS := 2
 check: $(VENV)/installed-dev
 	@$(RUN) -m pytest $(PYTEST_FLAGS) -m "not slow and not root and not interop and not etcd"
 
