@@ -96,7 +96,12 @@ class KubernetesInputs:
         self.guard.need(frozenset(_password_key(*each) for each in needs.passwords))
         yield from self._services.follow_in_slices(needs.ranges)
         if self._watcher is not None:
-            self._watcher.want(Wants(needs.secrets, bool(needs.ranges)))
+            self._watcher.want(Wants(needs.secrets, self._needs_services))
+
+    @property
+    def _needs_services(self) -> bool:
+        """Whether single services matter: a node that advertises none reads none."""
+        return bool(self._needs.ranges) and not self._needs.is_excluded
 
     def inputs(self) -> SideInputs:
         """Return the present inputs for a plan."""
@@ -176,7 +181,7 @@ class KubernetesInputs:
             self._put_secret(name[1], None)
             return
         key = _service_key(kind, name)
-        if not self._needs.ranges:
+        if not self._needs_services:
             self.guard.forget(key)  # it is not gone, only no longer needed
             self._take_away(key)
         elif self.guard.remove(key):

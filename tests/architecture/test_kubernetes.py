@@ -1,12 +1,10 @@
-"""The manifests: valid for Kubernetes, true to each other and to the daemon."""
-
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from functools import lru_cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
 
 import kubernetes_validate
 import pytest
@@ -15,17 +13,23 @@ import yaml
 from bgpd.calico.kubernetes_objects import RESOURCES as RESOURCE_PLURALS
 from bgpd.cli.daemon import main
 from bgpd.config.loader import load
-from bgpd.config.settings import DaemonSettings, DatastoreKind
+from bgpd.config.settings import DaemonSettings
 from tests.architecture.test_documents import check_command
-from tests.support.generated import ROOT
+from tests.support.kustomize import FOLDER, OVERLAYS, Manifest, Overlay, kubectl, render
 
-FOLDER = ROOT / "configs" / "kubernetes"
-CALICO_NODE = FOLDER / "calico-node"
+pytestmark = pytest.mark.skipif(
+    not kubectl(), reason="needs kubectl, to render overlays"
+)
+
 # The oldest that has every field used, and the newest that is known.
 RELEASES = ("1.27", kubernetes_validate.latest_version())
 KUSTOMIZATIONS = sorted(FOLDER.rglob("kustomization.yaml"))
 FILES = sorted(set(FOLDER.rglob("*.yaml")) - set(KUSTOMIZATIONS))
-Manifest = dict[str, Any]
+# For ``kubectl patch``: Installation is the operator's kind.
+OPERATOR_PATCHES = {
+    FOLDER / "operator" / "installation-staged.yaml",
+    FOLDER / "operator" / "whole-cluster" / "installation.yaml",
+}
 
 
 def documents(file: Path) -> list[Manifest]:
@@ -33,7 +37,7 @@ def documents(file: Path) -> list[Manifest]:
 
 
 def listed(kind: str) -> Iterator[Path]:
-    """Yield the files that kustomizations name under ``resources`` or ``patches``."""
+    """Yield the files that kustomizations name under a key."""
     for file in KUSTOMIZATIONS:
         (content,) = documents(file)
         for entry in content.get(kind, ()):
@@ -42,18 +46,24 @@ def listed(kind: str) -> Iterator[Path]:
                 yield (file.parent / name).resolve()
 
 
-RESOURCES = [file for file in FILES if file in set(listed("resources"))]
-ALL = [each for file in RESOURCES for each in documents(file)]
+@lru_cache
+def rendered(overlay: Overlay) -> list[Manifest]:
+    return overlay.manifests() if kubectl() else []
 
 
-def of_kind(*kinds: str) -> list[Manifest]:
-    return [each for each in ALL if each["kind"] in kinds]
+def of_kind(overlay: Overlay, *kinds: str) -> list[Manifest]:
+    return [each for each in rendered(overlay) if each["kind"] in kinds]
 
 
-WORKLOADS = of_kind("DaemonSet", "Deployment")
-each_workload = pytest.mark.parametrize(
-    "workload", WORKLOADS, ids=lambda each: each["metadata"]["name"]
+def workload_of(overlay: Overlay) -> Manifest:
+    (found,) = of_kind(overlay, "DaemonSet", "Deployment")
+    return found
+
+
+each_overlay = pytest.mark.parametrize(
+    "overlay", OVERLAYS, ids=lambda each: each.folder
 )
+REFLECTORS = [each for each in OVERLAYS if each.folder.endswith("reflector")]
 
 
 def pod_of(workload: Manifest) -> Manifest:
@@ -66,65 +76,86 @@ def containers(workload: Manifest) -> list[Manifest]:
     return [*pod.get("initContainers", ()), *pod["containers"]]
 
 
-def settings_of(workload: Manifest, folder: Path) -> DaemonSettings:
+def settings_of(overlay: Overlay, folder: Path) -> DaemonSettings:
     """Return what a workload's file and environment say together."""
-    (config_map,) = [
-        e for e in of_kind("ConfigMap") if e["metadata"]["name"] == "calico-config"
-    ]
-    (container,) = pod_of(workload)["containers"]
+    (config_map,) = documents(FOLDER / "datastore" / "calico-config.yaml")
+    (container,) = pod_of(workload_of(overlay))["containers"]
     environment = {"NODENAME": "node-1"}
     for each in container["env"]:
+        if "value" in each:
+            environment[each["name"]] = each["value"]
+            continue
         source = each["valueFrom"].get("configMapKeyRef")
         if source is not None:
             assert source["name"] == "calico-config"
             environment[each["name"]] = config_map["data"][source["key"]]
     file = folder / "pybgpd.yaml"
-    file.write_text(config_of(workload), encoding="utf-8")
+    file.write_text(config_of(overlay), encoding="utf-8")
     return load(file, environment=environment).settings
 
 
-def config_of(workload: Manifest) -> str:
+def config_of(overlay: Overlay) -> str:
     """Return the file that a workload's ConfigMap holds."""
     (name,) = [
         volume["configMap"]["name"]
-        for volume in pod_of(workload)["volumes"]
+        for volume in pod_of(workload_of(overlay))["volumes"]
         if "configMap" in volume
     ]
-    (found,) = [e for e in of_kind("ConfigMap") if e["metadata"]["name"] == name]
+    (found,) = [
+        e for e in of_kind(overlay, "ConfigMap") if e["metadata"]["name"] == name
+    ]
     text: str = found["data"]["pybgpd.yaml"]
     return text
 
 
 @pytest.mark.parametrize("release", RELEASES)
-@pytest.mark.parametrize("file", RESOURCES, ids=lambda p: str(p.relative_to(FOLDER)))
-def test_manifests_are_valid(file: Path, release: str) -> None:
-    for manifest in documents(file):
+@each_overlay
+def test_manifests_are_valid(overlay: Overlay, release: str) -> None:
+    for manifest in rendered(overlay):
+        kubernetes_validate.validate(manifest, release, strict=True)
+
+
+@pytest.mark.parametrize("release", RELEASES)
+def test_the_objects_of_etcd_are_valid(release: str) -> None:
+    for manifest in render(FOLDER / "datastore"):
         kubernetes_validate.validate(manifest, release, strict=True)
 
 
 def test_every_file_has_its_place() -> None:
-    patches = set(listed("patches"))
-    assert patches | set(RESOURCES) == set(FILES)
-    for path in listed("resources"):
-        # The operator who migrates a cluster writes this one.
+    resources, patches = set(listed("resources")), set(listed("patches"))
+    assert set(FILES) == OPERATOR_PATCHES | {
+        each for each in patches | resources if each.suffix and each.is_file()
+    }
+    for path in resources | set(listed("components")):
+        # Whoever migrates writes this one.
         assert path.exists() or path.name == "calico-node.yaml", path
     assert all(path.exists() for path in patches)
+    kept = {(FOLDER / each.folder).resolve() for each in OVERLAYS}
+    applied = {"apply -k"}
+    for file in KUSTOMIZATIONS:
+        text = file.read_text(encoding="utf-8")
+        if any(word in text for word in applied) and "calico-node" not in file.parts:
+            assert file.parent.resolve() in kept
 
 
-def test_images_are_of_this_version() -> None:
-    tags = {
-        (image["name"], image["newTag"])
-        for file in KUSTOMIZATIONS
-        for content in documents(file)
-        for image in content.get("images", ())
-    }
-    assert tags == {("pybgpd", version("pybgpd"))}
-    for workload in WORKLOADS:
-        assert {each["image"] for each in containers(workload)} == {"pybgpd"}
+@each_overlay
+def test_images_are_of_this_version(overlay: Overlay) -> None:
+    images = {each["image"] for each in containers(workload_of(overlay))}
+    assert images == {f"registry.example/pybgpd:{version('pybgpd')}"}
 
 
-@each_workload
-def test_rights_are_no_more_than_needed(workload: Manifest) -> None:
+@each_overlay
+def test_all_is_in_the_namespace_of_calico(overlay: Overlay) -> None:
+    for manifest in rendered(overlay):
+        where = manifest["metadata"].get("namespace", overlay.namespace)
+        assert where == overlay.namespace
+        for subject in manifest.get("subjects", ()):
+            assert subject["namespace"] == overlay.namespace
+
+
+@each_overlay
+def test_rights_are_no_more_than_needed(overlay: Overlay) -> None:
+    workload = workload_of(overlay)
     pod = pod_of(workload)
     assert pod["hostNetwork"] is True
     assert pod["enableServiceLinks"] is False
@@ -132,7 +163,7 @@ def test_rights_are_no_more_than_needed(workload: Manifest) -> None:
     assert not pod.get("hostIPC")
     assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
     needed = {"NET_BIND_SERVICE"}
-    if "mode: off" not in config_of(workload):
+    if "mode: off" not in config_of(overlay):
         needed.add("NET_ADMIN")
     for container in containers(workload):
         context = container["securityContext"]
@@ -144,8 +175,9 @@ def test_rights_are_no_more_than_needed(workload: Manifest) -> None:
         assert added == (needed if container["name"] == "pybgpd" else set())
 
 
-@each_workload
-def test_nothing_starts_beside_bird(workload: Manifest) -> None:
+@each_overlay
+def test_nothing_starts_beside_bird(overlay: Overlay) -> None:
+    workload = workload_of(overlay)
     (wait,) = pod_of(workload)["initContainers"]
     *shell, script = wait["command"]
     assert shell == ["/bin/sh", "-c"]
@@ -156,8 +188,9 @@ def test_nothing_starts_beside_bird(workload: Manifest) -> None:
     subprocess.run([*shell[:1], "-nc", script], check=True)
 
 
-@each_workload
-def test_a_pod_is_critical_and_bounded(workload: Manifest) -> None:
+@each_overlay
+def test_a_pod_is_critical_and_bounded(overlay: Overlay) -> None:
+    workload = workload_of(overlay)
     pod = pod_of(workload)
     assert pod["priorityClassName"] in (
         "system-node-critical",
@@ -174,12 +207,12 @@ def test_a_pod_is_critical_and_bounded(workload: Manifest) -> None:
     assert not strategy["rollingUpdate"].get("maxSurge")
 
 
-@each_workload
-def test_the_command_and_the_probes_exist(workload: Manifest, tmp_path: Path) -> None:
-    (container,) = pod_of(workload)["containers"]
+@each_overlay
+def test_the_command_and_the_probes_exist(overlay: Overlay, tmp_path: Path) -> None:
+    (container,) = pod_of(workload_of(overlay))["containers"]
     check_command(main, container["args"])
-    listen = settings_of(workload, tmp_path).metrics
-    for name in ("livenessProbe", "readinessProbe"):
+    listen = settings_of(overlay, tmp_path).metrics
+    for name in ("startupProbe", "livenessProbe", "readinessProbe"):
         probe = container[name]
         assert probe["timeoutSeconds"] <= probe["periodSeconds"]
         if "exec" in probe:
@@ -192,46 +225,52 @@ def test_the_command_and_the_probes_exist(workload: Manifest, tmp_path: Path) ->
             assert probe["httpGet"]["path"] in ("/healthz", "/readyz")
 
 
-@each_workload
+@each_overlay
 def test_configuration_and_environment_load_together(
-    workload: Manifest, tmp_path: Path
+    overlay: Overlay, tmp_path: Path
 ) -> None:
-    settings = settings_of(workload, tmp_path)
+    settings = settings_of(overlay, tmp_path)
     assert settings.calico.process_names == ("bird", "bird6")
-    store = settings.datastore
-    assert store.kind is DatastoreKind.ETCD
-    assert len(store.endpoints) == 3
-    # The files are where the Secret is mounted, under the names of its keys.
-    (container,) = pod_of(workload)["containers"]
-    (secret,) = of_kind("Secret")
+    store, pod = settings.datastore, pod_of(workload_of(overlay))
+    assert store.kind.value == overlay.datastore
+    (container,) = pod["containers"]
     mounts = {m["name"]: m["mountPath"] for m in container["volumeMounts"]}
-    names = {
-        f"{mounts[volume['name']]}/{key}"
-        for volume in pod_of(workload)["volumes"]
-        if volume.get("secret", {}).get("secretName") == secret["metadata"]["name"]
-        for key in secret["data"]
-    }
-    assert {store.ca_file, store.cert_file, store.key_file} == names
+    if overlay.datastore == "etcd":
+        assert len(store.endpoints) == 3
+        # The files are where the Secret is mounted, under the names of its keys.
+        (secret,) = documents(FOLDER / "datastore" / "calico-etcd-secrets.yaml")
+        names = {
+            f"{mounts[volume['name']]}/{key}"
+            for volume in pod["volumes"]
+            if volume.get("secret", {}).get("secretName") == secret["metadata"]["name"]
+            for key in secret["data"]
+        }
+        assert {store.ca_file, store.cert_file, store.key_file} == names
+    else:
+        assert "etcd" not in yaml.safe_dump(rendered(overlay))
     # Every path the daemon writes or reads is mounted.
     assert Path(settings.control_path).parent.as_posix() in mounts.values()
+    assert Path(store.saved_state).parent.as_posix() in mounts.values()
     assert {"/var/run/calico", "/var/lib/calico", "/etc/pybgpd"} <= set(mounts.values())
 
 
-@each_workload
-def test_names_lead_somewhere(workload: Manifest) -> None:
+@each_overlay
+def test_names_lead_somewhere(overlay: Overlay) -> None:
+    workload = workload_of(overlay)
     pod, spec = pod_of(workload), workload["spec"]
     labels = spec["template"]["metadata"]["labels"]
     assert spec["selector"]["matchLabels"].items() <= labels.items()
-    accounts = {each["metadata"]["name"] for each in of_kind("ServiceAccount")}
-    assert pod["serviceAccountName"] in accounts
+    accounts = [each["metadata"]["name"] for each in of_kind(overlay, "ServiceAccount")]
+    assert accounts == [pod["serviceAccountName"]]
     volumes = {volume["name"] for volume in pod["volumes"]}
     for container in containers(workload):
         assert {mount["name"] for mount in container["volumeMounts"]} <= volumes
 
 
-def test_reflectors_keep_apart_and_leave_one_at_a_time() -> None:
-    (deployment,) = of_kind("Deployment")
-    (budget,) = of_kind("PodDisruptionBudget")
+@pytest.mark.parametrize("overlay", REFLECTORS, ids=lambda each: each.folder)
+def test_reflectors_keep_apart_and_leave_one_at_a_time(overlay: Overlay) -> None:
+    (deployment,) = of_kind(overlay, "Deployment")
+    (budget,) = of_kind(overlay, "PodDisruptionBudget")
     labels = deployment["spec"]["template"]["metadata"]["labels"]
     assert deployment["spec"]["replicas"] >= 2
     assert budget["spec"]["selector"]["matchLabels"] == labels
@@ -247,61 +286,45 @@ def test_reflectors_keep_apart_and_leave_one_at_a_time() -> None:
     assert spread["labelSelector"]["matchLabels"] == labels
 
 
-def test_rights_of_the_api_are_to_read() -> None:
-    rules = [rule for each in of_kind("ClusterRole", "Role") for rule in each["rules"]]
-    assert {verb for rule in rules for verb in rule["verbs"]} == {
+@each_overlay
+def test_rights_of_the_api_are_to_read(overlay: Overlay) -> None:
+    roles = of_kind(overlay, "ClusterRole", "Role")
+    rules = [rule for each in roles for rule in each["rules"]]
+    assert {verb for rule in rules for verb in rule["verbs"]} <= {
         "get",
         "list",
         "watch",
     }
-    (cluster_role,) = of_kind("ClusterRole")
-    read = {name for rule in cluster_role["rules"] for name in rule["resources"]}
-    assert read == {
-        *("services", "endpointslices", "nodes", "ipamblocks"),
-        *RESOURCE_PLURALS.values(),
+    read = {name for rule in rules for name in rule["resources"]}
+    expected = {"secrets"}
+    if overlay not in REFLECTORS:
+        expected |= {"services", "endpointslices"}
+    if overlay.datastore == "kubernetes":
+        expected |= {"nodes", "ipamblocks", *RESOURCE_PLURALS.values()}
+    assert read == expected
+    for rule in rules:
+        assert ("secrets" in rule["resources"]) <= bool(rule.get("resourceNames"))
+    bound = of_kind(overlay, "ClusterRoleBinding", "RoleBinding")
+    assert {each["roleRef"]["name"] for each in bound} == {
+        role["metadata"]["name"] for role in roles
     }
-    for each in of_kind("ClusterRoleBinding", "RoleBinding"):
-        assert each["roleRef"]["name"] in {
-            role["metadata"]["name"] for role in of_kind("ClusterRole", "Role")
-        }
 
 
-def patched(manifest: Manifest, patch: list[Manifest]) -> Manifest:
-    """Return a manifest after a patch of RFC 6902, as far as ours use it."""
-    made: Manifest = yaml.safe_load(yaml.safe_dump(manifest))
-    for step in patch:
-        *path, last = step["path"].split("/")[1:]
-        at: Any = made
-        for part in path:
-            at = at[int(part)] if isinstance(at, list) else at[part]
-        key = int(last) if isinstance(at, list) else last
-        match step["op"]:
-            case "replace":
-                assert at[key] is not None
-                at[key] = step["value"]
-            case "remove":
-                del at[key]
-            case "test":
-                assert at[key] == step["value"]
-            case other:
-                raise AssertionError(other)
-    return made
-
-
-def test_the_node_without_etcd_reads_kubernetes_alone(tmp_path: Path) -> None:
-    (node,) = [e for e in WORKLOADS if e["metadata"]["name"] == "pybgpd"]
-    (patch,) = documents(FOLDER / "kubernetes-datastore" / "node.yaml")
-    workload = patched(node, patch)  # type: ignore[arg-type]  # a list of steps
-    for release in RELEASES:
-        kubernetes_validate.validate(workload, release, strict=True)
-    assert "etcd" not in yaml.safe_dump(workload)
-    (container,) = pod_of(workload)["containers"]
-    values = {each["name"]: each.get("value", "node-1") for each in container["env"]}
-    file = tmp_path / "pybgpd.yaml"
-    file.write_text(config_of(workload), encoding="utf-8")
-    settings = load(file, environment=values).settings
-    assert settings.datastore.kind is DatastoreKind.KUBERNETES
-    assert settings.node_name == "node-1"
+def test_no_two_overlays_of_a_cluster_share_an_object_that_differs() -> None:
+    """Node daemons and reflectors are applied side by side, and deleted one by one."""
+    for nodes, reflectors in (
+        ("kubernetes-datastore", "kubernetes-datastore/reflector"),
+        ("operator", "operator/reflector"),
+        (".", "reflector"),
+    ):
+        found = [
+            {(e["kind"], e["metadata"]["name"]): e for e in rendered(overlay)}
+            for overlay in OVERLAYS
+            if overlay.folder in (nodes, reflectors)
+        ]
+        for name in found[0].keys() & found[1].keys():
+            assert name == ("ClusterRole", "pybgpd-datastore")
+            assert found[0][name] == found[1][name]
 
 
 # -- calico-node with and without BIRD -----------------------------------------------------
@@ -369,29 +392,25 @@ EXPORTED: Manifest = {
 }
 
 
-@pytest.fixture(scope="module")
-def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
-    """Return what the patches make of a calico-node, by the name of the DaemonSet."""
-    if shutil.which("kubectl") is None:
-        pytest.skip("needs kubectl, for kubectl kustomize")
-    folder = tmp_path_factory.mktemp("kustomize") / "calico-node"
-    shutil.copytree(CALICO_NODE, folder)
+def made_of(exported: Manifest, folder: Path, source: Path) -> dict[str, Manifest]:
+    """Return what a folder's patches make of a calico-node, by the name of the DaemonSet."""
+    shutil.copytree(source, folder)
     (folder / "exported" / "calico-node.yaml").write_text(
-        yaml.safe_dump(EXPORTED), encoding="utf-8"
+        yaml.safe_dump(exported), encoding="utf-8"
     )
-    outcome = subprocess.run(
-        ["kubectl", "kustomize", str(folder)],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert outcome.returncode == 0, outcome.stderr
-    made = list(yaml.safe_load_all(outcome.stdout))
+    made = render(folder)
     for each in made:
         kubernetes_validate.validate(each, RELEASES[0], strict=True)
         assert "status" not in each
-        assert not {"uid", "resourceVersion", "generation"} & each["metadata"].keys()
+        theirs = {"uid", "resourceVersion", "generation", "ownerReferences"}
+        assert not theirs & each["metadata"].keys()
     return {each["metadata"]["name"]: each for each in made}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Manifest]:
+    folder = tmp_path_factory.mktemp("kustomize") / "calico-node"
+    return made_of(EXPORTED, folder, FOLDER / "calico-node")
 
 
 def nodes_of(workload: Manifest) -> tuple[str, str, tuple[str, ...]]:
@@ -427,11 +446,103 @@ def test_calico_node_without_bird_keeps_all_but_bird(pair: dict[str, Manifest]) 
     assert labels != pair["calico-node"]["spec"]["selector"]["matchLabels"]
 
 
+def ours() -> tuple[str, ...]:
+    """Return the labels of nodes where one of our daemons runs."""
+    selectors = (
+        pod_of(workload_of(each))["nodeSelector"].get("bgp-daemon") for each in OVERLAYS
+    )
+    return tuple(sorted({label for label in selectors if label}))
+
+
 def test_each_node_has_one_calico_node_and_at_most_one_of_us(
     pair: dict[str, Manifest],
 ) -> None:
-    ours = tuple(
-        sorted(pod_of(each)["nodeSelector"]["bgp-daemon"] for each in WORKLOADS)
+    assert nodes_of(pair["calico-node"]) == ("bgp-daemon", "NotIn", ours())
+    assert nodes_of(pair["calico-node-without-bird"]) == ("bgp-daemon", "In", ours())
+
+
+# -- where the operator owns calico-node -----------------------------------------------------
+
+
+def an_operators_calico_node() -> Manifest:
+    """Return a calico-node as the operator of Calico 3.33 writes it."""
+    made: Manifest = yaml.safe_load(yaml.safe_dump(EXPORTED))
+    made["metadata"] |= {
+        "namespace": "calico-system",
+        "ownerReferences": [
+            {
+                "apiVersion": "operator.tigera.io/v1",
+                "kind": "Installation",
+                "name": "default",
+                "uid": "1b2c",
+                "controller": True,
+                "blockOwnerDeletion": True,
+            }
+        ],
+    }
+    (container,) = pod_of(made)["containers"]
+    health = ["calico", "component", "node", "health", "--bird-ready", "--felix-ready"]
+    container |= {
+        "env": [
+            {"name": "DATASTORE_TYPE", "value": "kubernetes"},
+            {"name": "CALICO_NETWORKING_BACKEND", "value": "bird"},
+            {"name": "FELIX_HEALTHPORT", "value": "9099"},
+        ],
+        "startupProbe": {
+            "exec": {"command": health},
+            "periodSeconds": 2,
+            "failureThreshold": 150,
+        },
+        "livenessProbe": {
+            "httpGet": {"host": "localhost", "path": "/liveness", "port": 9099},
+            "timeoutSeconds": 10,
+        },
+        "readinessProbe": {"exec": {"command": health}, "periodSeconds": 10},
+    }
+    return made
+
+
+def test_the_operators_calico_node_is_copied_without_bird(tmp_path: Path) -> None:
+    exported = an_operators_calico_node()
+    source = FOLDER / "operator" / "calico-node"
+    made = made_of(exported, tmp_path / "calico-node", source)
+    assert made.keys() == {"calico-node-without-bird"}
+    copy = made["calico-node-without-bird"]
+    assert copy["metadata"]["namespace"] == "calico-system"
+    assert nodes_of(copy) == ("bgp-daemon", "In", ours())
+    (container,) = pod_of(copy)["containers"]
+    assert {e["name"]: e["value"] for e in container["env"]} == {
+        "DATASTORE_TYPE": "kubernetes",
+        "CALICO_NETWORKING_BACKEND": "vxlan",
+        "FELIX_HEALTHPORT": "9099",
+    }
+    assert "bird" not in yaml.safe_dump(
+        {k: v for k, v in container.items() if k.endswith("Probe")}
     )
-    assert nodes_of(pair["calico-node"]) == ("bgp-daemon", "NotIn", ours)
-    assert nodes_of(pair["calico-node-without-bird"]) == ("bgp-daemon", "In", ours)
+    assert (
+        container["livenessProbe"]
+        == (pod_of(exported)["containers"][0]["livenessProbe"])
+    )
+    labels = copy["spec"]["template"]["metadata"]["labels"]
+    assert labels == copy["spec"]["selector"]["matchLabels"]
+    assert labels != exported["spec"]["selector"]["matchLabels"]
+
+
+def test_the_operators_calico_node_leaves_our_nodes() -> None:
+    (patch,) = documents(FOLDER / "operator" / "installation-staged.yaml")
+    override = patch["spec"]["calicoNodeDaemonSet"]["spec"]["template"]
+    assert nodes_of({"spec": {"template": override}}) == ("bgp-daemon", "NotIn", ours())
+    assert override["spec"].keys() == {"affinity"}
+
+
+def test_the_whole_cluster_is_ours_but_for_reflectors() -> None:
+    (overlay,) = [e for e in OVERLAYS if e.folder == "operator/whole-cluster"]
+    pod = pod_of(workload_of(overlay))
+    assert pod["nodeSelector"] == {"kubernetes.io/os": "linux"}
+    assert nodes_of(workload_of(overlay)) == (
+        "bgp-daemon",
+        "NotIn",
+        ("pybgpd-reflector",),
+    )
+    (patch,) = documents(FOLDER / "operator" / "whole-cluster" / "installation.yaml")
+    assert patch == {"spec": {"calicoNetwork": {"bgp": "Disabled"}}}

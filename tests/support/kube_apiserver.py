@@ -323,10 +323,13 @@ async def in_thread(work: Any, *args: Any) -> Any:
 
 
 def rules() -> list[Object]:
-    """Return the rights that the manifests give the daemon."""
-    text = (ROOT / "configs/kubernetes/rbac.yaml").read_text()
-    roles = [each for each in yaml.safe_load_all(text) if each["kind"] == "ClusterRole"]
-    found: list[Object] = [rule for role in roles for rule in role["rules"]]
+    """Return the rights that the manifests give a node's daemon beside passwords."""
+    found: list[Object] = []
+    for name in ("base/node/rbac.yaml", "components/kubernetes/datastore-role.yaml"):
+        text = (ROOT / "configs/kubernetes" / name).read_text()
+        for each in yaml.safe_load_all(text):
+            if each["kind"] == "ClusterRole":
+                found += each["rules"]
     return found
 
 

@@ -201,3 +201,20 @@ async def test_an_object_that_nothing_can_be_made_of_keeps_no_other_from_coming(
     )
     sides.put("Service", ("default", "bad"), service)
     assert sides.warnings() == ()
+
+
+@on_virtual_time
+async def test_an_excluded_node_needs_no_services_and_holds_none(
+    tmp_path: Path,
+) -> None:
+    sides = Sides(tmp_path)
+    for number in range(1, 5):
+        sides.service(f"s{number}")
+    assert len(sides.announced()) == 4
+    sides.follower.need(NEEDED._replace(is_excluded=True))
+    for number in range(1, 5):
+        for kind in ("Service", "EndpointSlice"):
+            sides.follower.drop(kind, ("d", f"s{number}"))
+    await advance(120)
+    assert not sides.is_holding()
+    assert not sides.announced()
