@@ -3,8 +3,6 @@
 import signal
 import subprocess
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -12,6 +10,7 @@ import pytest
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.pairs import a_bird, two_networks
 from tests.support.routers import eventually, needs
+from tests.support.watched_kernels import Node, watched
 
 pytestmark = [needs("bird"), pytest.mark.timeout(300)]
 ADDRESSES = ("10.0.1.11", "10.0.1.12")
@@ -57,48 +56,6 @@ def ours(folder: Path) -> Path:
             "control": {"path": str(folder / "control.sock")},
         },
     )
-
-
-class Node:
-    """The kernel of a namespace, and what happened to its routes."""
-
-    def __init__(self, enter: tuple[str, ...], log: Path) -> None:
-        self._enter = enter
-        self._log = log
-
-    def routes(self) -> str:
-        command = [*self._enter, "ip", "route", "show"]
-        return subprocess.check_output(command, text=True)
-
-    def has(self, prefix: str) -> bool:
-        return any(
-            line.removeprefix("blackhole ").startswith(f"{prefix} ")
-            and "proto bird" in line
-            for line in self.routes().splitlines()
-        )
-
-    def lost(self) -> list[str]:
-        """Return every removal of a block's route since the watch began."""
-        lines = self._log.read_text(encoding="utf-8").splitlines()
-        return [ln for ln in lines if ln.startswith("Deleted") and "10.244." in ln]
-
-
-@contextmanager
-def watched(enters: list[tuple[str, ...]], folder: Path) -> Iterator[list[Node]]:
-    """Write down what the kernels say of their routes."""
-    nodes, monitors = [], []
-    for number, enter in enumerate(enters):
-        log = folder / f"monitor-{number}"
-        with log.open("wb") as output:
-            command = [*enter, "stdbuf", "-oL", "ip", "monitor", "route"]
-            monitors.append(subprocess.Popen(command, stdout=output))
-        nodes.append(Node(enter, log))
-    try:
-        yield nodes
-    finally:
-        for monitor in monitors:
-            monitor.terminate()
-            monitor.wait(10)
 
 
 def both_forward(nodes: list[Node]) -> bool:

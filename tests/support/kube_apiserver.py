@@ -236,6 +236,11 @@ class KubeApi:
             for kind in kinds:
                 self._wait_for(f"/apis/{group}/{RESOURCE_KINDS[kind]}")
 
+    def make_kinds_once(self, group: str) -> None:
+        """Create a group's CRDs unless they are there."""
+        if self.http.get(f"/apis/{group}/ippools").status_code != 200:
+            self.make_kinds(group)
+
     def _wait_for(self, path: str) -> None:
         until = time.monotonic() + START_TIME
         while self.http.get(path).status_code != 200:
