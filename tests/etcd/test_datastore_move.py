@@ -149,7 +149,7 @@ class Nodes:
 @contextmanager
 def running(folder: Path, api: KubeApi, store: Cluster) -> Iterator[Nodes]:
     api_port, etcd_port = api.port, store.servers[0].client_port
-    stores = {
+    stores: dict[str, dict[str, Any]] = {
         "etcd": {
             "datastore": {"type": "etcd", "endpoints": [store.servers[0].endpoint]},
             "kubernetes": {"mode": "off", "endpoint_status": ""},
