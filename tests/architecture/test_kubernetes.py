@@ -127,7 +127,7 @@ def test_every_file_has_its_place() -> None:
         each for each in patches | resources if each.suffix and each.is_file()
     }
     for path in resources | set(listed("components")):
-        # Whoever migrates writes this one.
+        # The administrator writes this one.
         assert path.exists() or path.name == "calico-node.yaml", path
     assert all(path.exists() for path in patches)
     kept = {(FOLDER / each.folder).resolve() for each in OVERLAYS}

@@ -48,7 +48,7 @@ def encoded(file: Path) -> str:
     return base64.b64encode(file.read_bytes()).decode()
 
 
-def test_credentials_are_looked_for_where_calico_looks(tmp_path: Path) -> None:
+def test_credentials_come_from_where_calico_takes_them(tmp_path: Path) -> None:
     home, account = tmp_path / "home", tmp_path / "account"
     (home / ".kube").mkdir(parents=True)
     account.mkdir()
@@ -75,7 +75,7 @@ def test_credentials_are_looked_for_where_calico_looks(tmp_path: Path) -> None:
     assert found == Access("/a:/b", over=given)
 
 
-def test_what_was_looked_for_is_told(tmp_path: Path) -> None:
+def test_missing_credentials_are_explained(tmp_path: Path) -> None:
     text = why_none({"HOME": "/root"}, tmp_path)
     assert "KUBECONFIG" in text
     assert "there is no /root/.kube/config" in text
@@ -94,7 +94,7 @@ def test_what_was_looked_for_is_told(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_a_pod_that_is_told_half_is_told_so(
+def test_a_pod_with_half_an_environment_says_so(
     environment, said, tmp_path, monkeypatch
 ) -> None:
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.96.0.1")
@@ -108,7 +108,7 @@ def test_a_pod_that_is_told_half_is_told_so(
     assert str(tmp_path) in str(caught.value)
 
 
-def test_files_of_a_list_that_are_missing_are_passed_over(tmp_path: Path) -> None:
+def test_missing_files_of_a_list_are_skipped(tmp_path: Path) -> None:
     with pytest.raises(DatastoreError, match="none of these files exists"):
         Access(f"{tmp_path}/a:{tmp_path}/b").connect()
     with pytest.raises(DatastoreError, match=f"{tmp_path}/a: the file does not exist"):
@@ -275,7 +275,7 @@ async def test_a_program_prints_the_token(tmp_path: Path) -> None:
     ],
 )
 @pytest.mark.asyncio
-async def test_a_program_that_prints_no_token_is_told(
+async def test_a_program_without_a_token_is_reported(
     lines: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if "longer" in said:
@@ -289,7 +289,7 @@ async def test_a_program_that_prints_no_token_is_told(
 
 
 @pytest.mark.asyncio
-async def test_a_program_that_is_missing_is_told_with_its_hint(tmp_path: Path) -> None:
+async def test_a_missing_program_is_reported_with_its_hint(tmp_path: Path) -> None:
     async with Api(tmp_path) as api:
         file = rewrite(api, {}, a_plugin(tmp_path))
         (tmp_path / "plugin").unlink()
