@@ -141,6 +141,7 @@ _make_outgoing: Final[Callable[[tuple[bytes, bytes]], Outgoing]] = partial(
     tuple.__new__, Outgoing
 )
 _UNKNOWN: Final = Outgoing(b"unknown", b"")  # compared by identity
+_UNDECIDED: Final = Reflection(0, b"")  # the same
 
 
 @dataclass(frozen=True, slots=True)
@@ -241,8 +242,9 @@ class Export:
             and not context.alone
         )
         self._memo: Memo[Path, Outgoing | None] = Memo(MEMO_MAX)
-        self._reflections: Memo[tuple[int, int | None], Reflection] = Memo(MEMO_MAX)
-        self._tails: Memo[tuple[SourceKind, int, int, bool], bytes] = Memo(MEMO_MAX)
+        self._reflections: Memo[
+            tuple[SourceKind, int, int, bool], Reflection | None
+        ] = Memo(MEMO_MAX)
         self._shapes: Memo[tuple[Path, Verdict], Outgoing | None] = Memo(MEMO_MAX)
 
     # hot: per attribute set
@@ -256,8 +258,10 @@ class Export:
         attributes, source = path.attributes, path.source
         if self.reflects_only and attributes.is_plain and source.kind is _IBGP:
             # All that follows, in one go: without it reflecting takes twice the time.
-            tail = self.tail_of(source)
-            return _make_outgoing((attributes.octets + tail, b"")) if tail else None
+            reflection = self.reflection_of(source)
+            if reflection is None:
+                return None
+            return _make_outgoing((attributes.octets + reflection.tail, b""))
         if not self._may_be_told(path, attributes):
             return None
         if self._accepts_all:
@@ -273,19 +277,19 @@ class Export:
             ),
         )
 
-    def tail_of(self, source: Source) -> bytes:
-        """Return what is appended to plain routes of an internal peer; remembered.
+    def reflection_of(self, source: Source) -> Reflection | None:
+        """Return what reflection adds to routes of an internal peer; remembered.
 
-        Empty for members that receive none of its routes, and for other sources.
+        ``None`` for members that receive none of its routes, and for other sources.
         """
         # By value, not by source: who a peer is may change from session to session.
         key = source.kind, source.router_id, source.cluster_id, source.is_client
-        tail = self._tails.get(key)
-        if tail is None:
-            tail = self._tails.recall(key, None)
-            if tail is None:
-                tail = self._tails.put(key, self._tail(source))
-        return tail
+        known = self._reflections.get(key, _UNDECIDED)
+        if known is _UNDECIDED:
+            known = self._reflections.recall(key, _UNDECIDED)
+            if known is _UNDECIDED:
+                known = self._reflections.put(key, self._reflection(source))
+        return known
 
     # hot: per batch
     def outgoing(self, path: Path) -> Outgoing | None:
@@ -330,7 +334,7 @@ class Export:
             memo.age()
 
     def _memos(self) -> tuple[Memo[Any, Any], ...]:
-        return self._memo, self._reflections, self._tails, self._shapes
+        return self._memo, self._reflections, self._shapes
 
     def _remembered(self, path: Path, verdict: Verdict) -> Outgoing | None:
         shapes, key = self._shapes, (path, verdict)
@@ -392,40 +396,25 @@ class Export:
         return next_hop[:16]  # a link-local address beside it is of no use there
 
     def _to_ibgp(self, path: Path, attributes: PathAttributes) -> bytes:
-        if path.source.kind is _IBGP:
-            return self._reflected(path.source, attributes)
+        reflection = self.reflection_of(path.source)
+        if reflection is not None:
+            return reflect(attributes, reflection)
         if attributes.local_pref is None:
             return edit(attributes.octets, {LOCAL_PREF: self._default_local_pref})
         return attributes.octets
 
-    def _reflected(self, source: Source, attributes: PathAttributes) -> bytes:
-        """Add ORIGINATOR_ID and CLUSTER_LIST, and change nothing else (RFC 4456 8, 10)."""
-        return reflect(attributes, self._reflection_of(source))
-
-    def _reflection_of(self, source: Source) -> Reflection:
-        # By value, not by source: who a peer is may change from session to session.
-        key = source.router_id, source.cluster_id if source.is_client else None
-        reflection = self._reflections.recall(key, None)
-        if reflection is None:
-            reflection = self._reflections.put(key, self._reflection(*key))
-        return reflection
-
-    def _tail(self, source: Source) -> bytes:
-        if (
-            source.kind is not _IBGP
-            or not self._is_advertised[_route_origin_of(source)]
-        ):
-            return b""
-        return self._reflection_of(source).tail
-
-    def _reflection(self, router_id: int, cluster_id: int | None) -> Reflection:
+    def _reflection(self, source: Source) -> Reflection | None:
+        if source.kind is not _IBGP:
+            return None
+        if not self._is_advertised[_route_origin_of(source)]:
+            return None
         context = self.context
-        added = b"" if cluster_id is None else cluster_id.to_bytes(4, "big")
+        added = source.cluster_id.to_bytes(4, "big") if source.is_client else b""
         if context.peer_type is PeerType.CLIENT:
             cluster = context.cluster_id.to_bytes(4, "big")
             if cluster != added:
                 added = cluster + added
-        return Reflection(router_id, added)
+        return Reflection(source.router_id, added)
 
     def _to_ebgp(
         self, path: Path, attributes: PathAttributes, verdict: Verdict | None

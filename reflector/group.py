@@ -285,7 +285,7 @@ class UpdateGroup:
         if before is None and not is_add_path and not advertised_by.policy.needs_prefix:
             if advertised_by.reflects_only:
                 changes = put_reflected(
-                    batch, changes, self.members, advertised_by.tail_of
+                    batch, changes, self.members, advertised_by.reflection_of
                 )
             self._put_undivided(batch, changes)
             return

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 
-from rib.attributes import PlainAttributes
+from rib.attributes import PlainAttributes, SplicedAttributes
 
 settings.register_profile("dev", max_examples=40, deadline=None)
 settings.register_profile(
@@ -43,13 +43,14 @@ os.environ.setdefault("BIRD3_FOLDER", str(_CACHE / "pybgpd-tests/peers/trixie/bi
 
 @pytest.fixture(params=["as decoded", "slow twin"])
 def either_twin(request: pytest.FixtureRequest, monkeypatch) -> None:
-    """Run a test twice: with attributes as peers' are, and with none that count as plain.
+    """Run a test twice: with attributes as peers' are, and with none that count as usual.
 
-    For tests of what has a short cut for plain attributes; ask for it with
+    For tests of what has a short cut for plain or spliced attributes; ask for it with
     ``pytest.mark.usefixtures``.
     """
     if request.param == "slow twin":
         monkeypatch.setattr(PlainAttributes, "is_plain", False)
+        monkeypatch.setattr(SplicedAttributes, "is_spliced", False)
 
 
 def _reason_against_root() -> str:

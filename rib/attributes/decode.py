@@ -28,6 +28,7 @@ from rib.attributes.mp import (
 from rib.attributes.path_attributes import (
     PathAttributes,
     PlainAttributes,
+    SplicedAttributes,
     canonical_flags,
     encode_attribute,
     optional,
@@ -73,7 +74,7 @@ class DecodedBlock:
 
 
 def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
-    """Return the matcher of usual blocks; groups: path, next hop, ``_PLAIN``, ``_LARGE``."""
+    """Return the matcher of usual blocks; groups: see below."""
     word = rb".{4}"
     transitive = rb"[\xc0\xe0]"
     parts = [
@@ -89,12 +90,13 @@ def _usual_shape(*, is_ibgp: bool) -> Callable[[bytes], re.Match[bytes] | None]:
     parts += [
         optional(rb"\x40\x06\x00"),
         optional(transitive + rb"\x07\x08(?!\x00{4}).{8}"),
-        optional(sized(codes.COMMUNITIES, transitive, 4, 63)) + rb"(?:(\Z)|",
+        optional(sized(codes.COMMUNITIES, transitive, 4, 63)) + rb"(?:(\Z)|(",
     ]
     if is_ibgp:
         parts.append(optional(rb"\x80\x09\x04" + word))
         parts.append(optional(sized(codes.CLUSTER_LIST, rb"\x80", 4, 63)))
     parts += [
+        rb")",
         optional(sized(codes.EXTENDED_COMMUNITIES, transitive, 8, 31)),
         optional(rb"(" + sized(codes.LARGE_COMMUNITIES, transitive, 12, 21) + rb")"),
         optional(transitive + rb"\x23\x04" + word) + rb")",
@@ -107,8 +109,14 @@ def _path_lengths() -> bytes:
     return whole.removeprefix(re.escape(bytes((codes.AS_PATH,))))
 
 
-_PLAIN: Final = 3  # the group that matches where nothing follows COMMUNITIES
-_LARGE: Final = 4
+# Groups of the usual shape.
+_PATH: Final = 1
+_NEXT_HOP: Final = 2
+_PLAIN: Final = 3  # matches where nothing follows COMMUNITIES
+_REFLECTED: Final = 4  # ORIGINATOR_ID and CLUSTER_LIST, as far as they are there
+_LARGE: Final = 5
+_ORIGINATOR_SIZE: Final = 7  # octets of the attribute
+_SPLICED_MAX: Final = 128  # octets of both: what reflection adds fits a length octet
 _ZEROS: Final = bytes(4)
 _usual_of_ibgp: Final = _usual_shape(is_ibgp=True)
 _usual_of_ebgp: Final = _usual_shape(is_ibgp=False)
@@ -131,19 +139,19 @@ def decode_usual(
     match = _usual_of_ibgp(block) if context.is_ibgp else _usual_of_ebgp(block)
     if match is None:
         return None
-    next_hop = match[2]
+    next_hop = match[_NEXT_HOP]
     if mp_next_hop:
         if next_hop is not None or len(mp_next_hop) <= 4:
             return None
         next_hop = mp_next_hop
     elif next_hop is None:
         return None
-    if block.find(_ZEROS) >= 0 and match[1].find(_ZEROS) >= 0:
+    if block.find(_ZEROS) >= 0 and match[_PATH].find(_ZEROS) >= 0:
         return None  # AS 0, or rarely a number beside another's zeros
     if (
         not context.is_ibgp
         and context.enforces_first_as
-        and match[1][3:7] != context.peer_as.to_bytes(4, "big")
+        and match[_PATH][3:7] != context.peer_as.to_bytes(4, "big")
     ):
         return None
     last = match.lastindex
@@ -153,9 +161,19 @@ def decode_usual(
             return None
     if block[4] != 0x40:
         block = block[:4] + b"\x40\x02" + block[7:]
-    if last == _PLAIN and not mp_next_hop and block.find(BARRIER) < 0:
+    if mp_next_hop or block.find(BARRIER) >= 0:
+        return PathAttributes(block, next_hop)
+    if last == _PLAIN:
         return PlainAttributes(block, next_hop)
-    return PathAttributes(block, next_hop)
+    if not context.is_ibgp:
+        return PathAttributes(block, next_hop)
+    at, end = match.span(_REFLECTED)
+    if at < end:
+        has_both = match[_REFLECTED][1] == codes.ORIGINATOR_ID
+        at += _ORIGINATOR_SIZE
+        if not has_both or not at < end <= at + _SPLICED_MAX:
+            return PathAttributes(block, next_hop)
+    return SplicedAttributes(block, next_hop, at + len(block) - len(match.string))
 
 
 def decode_block(

@@ -111,11 +111,13 @@ class PathAttributes:
             the next hop is an IPv4 address, and only then.
         next_hop: 4 octets, 16, or 32 (a global and a link-local address, RFC 2545 3).
         is_plain: See ``PlainAttributes``.
+        is_spliced: See ``SplicedAttributes``.
     """
 
     __slots__ = ("next_hop", "octets")
 
     is_plain: ClassVar[bool] = False
+    is_spliced: ClassVar[bool] = False
 
     def __init__(self, octets: bytes, next_hop: bytes) -> None:
         self.octets = octets
@@ -289,6 +291,29 @@ class PlainAttributes(PathAttributes):
     __slots__ = ()
 
     is_plain: ClassVar[bool] = True
+
+
+class SplicedAttributes(PathAttributes):
+    """Attributes that a reflector passes on by a splice in their middle (RFC 4456 8, 10).
+
+    As ``PlainAttributes``, but something follows COMMUNITIES: ORIGINATOR_ID and
+    CLUSTER_LIST of another reflector, or communities of other kinds. Again nothing but its
+    source decides which internal peers are sent it. ``decode_usual`` alone makes it, and
+    every short cut asks ``is_spliced``.
+
+    Attributes:
+        cluster_at: Index in ``octets`` where CLUSTER_LIST begins, or where both belong that
+            reflection adds if there is neither. Never the end of the block.
+    """
+
+    __slots__ = ("cluster_at",)
+
+    is_spliced: ClassVar[bool] = True
+
+    def __init__(self, octets: bytes, next_hop: bytes, cluster_at: int) -> None:
+        self.octets = octets
+        self.next_hop = next_hop
+        self.cluster_at = cluster_at
 
 
 def _integer(value: bytes | None) -> int | None:

@@ -27,15 +27,17 @@ from reflector.export import Export
 from reflector.group import UpdateGroup
 from reflector.pacing import Pacer
 from reflector.pending import PendingChanges
-from reflector.rewrite import Reflection, reflect
+from reflector.rewrite import Reflection, reflect, splice
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import (
     AttributeContext,
     PathAttributes,
+    SplicedAttributes,
     decode_usual,
     extract_mp,
 )
 from rib.attributes import edit as edit_block
+from rib.attributes.codes import CLUSTER_LIST, ORIGINATOR_ID
 from rib.best_path import choose
 from rib.change import Change
 from rib.decision import DecisionOptions, rank
@@ -296,6 +298,13 @@ def reflect_block() -> Work:
     return Work(lambda: reflect(ATTRIBUTES, reflection))
 
 
+def splice_block() -> Work:
+    block = edit_block(BLOCK, {ORIGINATOR_ID: bytes(4), CLUSTER_LIST: bytes(8)})
+    attributes = cast("SplicedAttributes", decode_usual(block, CONTEXT))
+    reflection = Reflection(1, bytes(4))
+    return Work(lambda: splice(attributes, reflection))
+
+
 def a_group() -> UpdateGroup:
     export = Export(a_context(), Policy(ACCEPT_ALL))
     return UpdateGroup(export, pack_announce, pack_withdraw, pack_blocks)
@@ -434,6 +443,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.export.Export.divide": divide_export,
     "fib.kernel_policy.KernelRules.divide": divide_kernel,
     "reflector.rewrite.reflect": reflect_block,
+    "reflector.rewrite.splice": splice_block,
     "reflector.group.UpdateGroup.encode": encode,
     "reflector.group.UpdateGroup.flush": flush,
     "reflector.pacing.Pacer.admit": admit,

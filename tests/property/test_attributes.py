@@ -21,11 +21,12 @@ from rib.attributes.as_path import (
     parse_as_path,
     prepend,
 )
-from rib.attributes.codes import COMMUNITIES
+from rib.attributes.codes import CLUSTER_LIST, COMMUNITIES, ORIGINATOR_ID
 from rib.attributes.communities import format_ext_community, parse_ext_community
 from rib.attributes.path_attributes import (
     PathAttributes,
     PlainAttributes,
+    SplicedAttributes,
     iterate,
 )
 from rib.errors import Remedy
@@ -141,6 +142,39 @@ def test_what_counts_as_plain_is_what_reflection_appends_to(
         and max(codes) <= COMMUNITIES
         and b"\xff\xff" not in decoded.octets
     )
+
+
+@given(attribute_sets, contexts, next_hops, st.sampled_from(["40", "50"]))
+def test_what_counts_as_spliced_knows_where_reflection_adds(
+    made: PathAttributes,
+    context: AttributeContext,
+    mp_next_hop: bytes,
+    as_path_flags: str,
+) -> None:
+    block = made.octets
+    if as_path_flags == "50" and block[4] == 0x40:  # as FRR sends it, behind ORIGIN
+        block = block[:4] + b"\x50\x02\x00" + block[6:]
+    decoded = decode_usual(block, context, mp_next_hop)
+    if decoded is None:
+        return
+    octets = decoded.octets
+    codes = [code for _, code, _ in iterate(octets)]
+    reflected = {ORIGINATOR_ID, CLUSTER_LIST}.intersection(codes)
+    assert decoded.is_spliced is isinstance(decoded, SplicedAttributes)
+    assert decoded.is_spliced is (
+        context.is_ibgp
+        and len(decoded.next_hop) == 4
+        and max(codes) > COMMUNITIES
+        and len(reflected) != 1
+        and b"\xff\xff" not in octets
+    )
+    if isinstance(decoded, SplicedAttributes):
+        at = decoded.cluster_at
+        before = [code for _, code, _ in iterate(octets[:at])]
+        after = [code for _, code, _ in iterate(octets[at:])]
+        assert before + after == codes
+        assert (after[0] == CLUSTER_LIST) is bool(reflected)
+        assert max(before) < CLUSTER_LIST <= after[0]
 
 
 @given(attribute_sets)

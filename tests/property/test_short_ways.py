@@ -405,9 +405,10 @@ def test_plain_paths_are_advertised_as_any_other_path_is(
             ((outgoing, nlris),) = long.divide(some, PREFIXES)
             assert (outgoing, list(nlris)) == (expected, PREFIXES)
         if short.reflects_only and attributes.is_plain and expected is not None:
-            tail = short.tail_of(source)
-            is_own = kind is not SourceKind.IBGP
-            assert is_own or expected.attributes == attributes.octets + tail
+            reflection = short.reflection_of(source)
+            assert (reflection is None) is (kind is not SourceKind.IBGP)
+            tail = reflection.tail if reflection else b""
+            assert not tail or expected.attributes == attributes.octets + tail
 
 
 histories = st.lists(

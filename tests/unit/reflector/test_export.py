@@ -653,7 +653,7 @@ class TestWhatIsRemembered:
         assert early(from_peer(SourceKind.EBGP)) is None
         client = from_peer(is_client=True)
         assert early(client) is None
-        assert early.tail_of(client.source) == b""
+        assert early.reflection_of(client.source) is None
 
     @pytest.mark.rfc("4456", "8", "MUST")
     def test_our_cluster_id_is_added_once(self) -> None:
@@ -670,11 +670,11 @@ class TestWhatIsRemembered:
         client = from_peer(is_client=True, cluster_id=7)
         assert values(to_internal(client))[CLUSTER_LIST] == bytes((0, 0, 0, 7))
 
-    def test_no_tail_for_routes_that_are_not_reflected(self) -> None:
+    def test_nothing_is_added_to_routes_that_are_not_reflected(self) -> None:
         export = Export(a_context(PeerType.NON_CLIENT), Policy(ACCEPT_ALL))
-        assert export.tail_of(from_peer(is_client=True).source)
-        assert export.tail_of(from_peer().source) == b""
-        assert export.tail_of(from_peer(SourceKind.EBGP).source) == b""
+        assert export.reflection_of(from_peer(is_client=True).source)
+        assert export.reflection_of(from_peer().source) is None
+        assert export.reflection_of(from_peer(SourceKind.EBGP).source) is None
 
     def test_who_a_peer_is_may_change_and_what_rested_on_it_is_forgotten(self) -> None:
         spec = doing(Actions(local_pref=7))
@@ -734,9 +734,9 @@ class TestTheShortWay:
         path = from_peer(is_client=True)
         outgoing = export(path)
         assert outgoing is not None
-        assert outgoing.attributes == path.attributes.octets + export.tail_of(
-            path.source
-        )
+        reflection = export.reflection_of(path.source)
+        assert reflection is not None
+        assert outgoing.attributes == path.attributes.octets + reflection.tail
 
     @pytest.mark.parametrize(
         "context",
@@ -782,7 +782,7 @@ class TestMemory:
             source.router_id = number
             source.is_client = number % 2 == 0
             path = Path(source, some_attributes(), HOP)
-            export.tail_of(source)
+            export.reflection_of(source)
             export.outgoing(path)
             if number % 100 == 1:
                 export.age()
@@ -821,9 +821,9 @@ class TestMemory:
         export = Export(a_context(), Policy(ACCEPT_ALL))
         path, other = from_peer(is_client=True), from_peer(router_id=5)
         outgoing = export.outgoing(path)
-        reflection = export._reflection_of(path.source)
-        assert export.tail_of(path.source) != export.tail_of(other.source)
-        assert len(export._tails) == len(export._reflections) == 2
+        reflection = export.reflection_of(path.source)
+        assert export.reflection_of(other.source) is not reflection
+        assert len(export._reflections) == 2
         export.age()
         assert export.outgoing(path) is outgoing
-        assert export._reflection_of(path.source) is reflection
+        assert export.reflection_of(path.source) is reflection

@@ -6,6 +6,8 @@ import pytest
 
 from reflector.flush import Batch
 from reflector.plain_reflection import put_reflected
+from reflector.rewrite import Reflection, reflect
+from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.path import NextHop, Path, Source, SourceKind
 from rib.path_set import DecisionContext, PathSet
@@ -18,10 +20,15 @@ MUTE = Source("mute", SourceKind.IBGP)  # its routes go to no other member
 MEMBERS = {A, B, MUTE}
 BLOCK = some_attributes(local_pref=100)
 OTHER = some_attributes(local_pref=200)
+REFLECTED = some_attributes(originator_id=7, cluster_list=(1, 2))
+LARGE = some_attributes(large_communities=((1, 2, 3),))
 
 
-def tail_of(source: Source) -> bytes:
-    return b"" if source is MUTE else source.name.encode()
+ADDED = {
+    source: Reflection(number, b"ours")
+    for number, source in enumerate((A, B, STRANGER))
+}
+TAIL_A, TAIL_B, TAIL_STRANGER = (reflection.tail for reflection in ADDED.values())
 
 
 def a_path(source: Source, attributes=BLOCK) -> Path:
@@ -30,7 +37,7 @@ def a_path(source: Source, attributes=BLOCK) -> Path:
 
 def put(*changes: Change) -> tuple[Batch, list[Change]]:
     batch = Batch()
-    return batch, [*put_reflected(batch, changes, MEMBERS, tail_of)]
+    return batch, [*put_reflected(batch, changes, MEMBERS, ADDED.get)]
 
 
 def test_new_routes_are_reflected_by_their_blocks_as_they_came() -> None:
@@ -40,10 +47,10 @@ def test_new_routes_are_reflected_by_their_blocks_as_they_came() -> None:
         Change(None, a_path(STRANGER, OTHER), [THREE]),
     )
     assert batch.reflected == {
-        A: {b"a": {BLOCK.octets: nlris}},
-        None: {b"stranger": {OTHER.octets: [THREE]}},
+        A: {TAIL_A: {BLOCK.octets: nlris}},
+        None: {TAIL_STRANGER: {OTHER.octets: [THREE]}},
     }
-    assert batch.reflected[A][b"a"][BLOCK.octets] is nlris
+    assert batch.reflected[A][TAIL_A][BLOCK.octets] is nlris
     assert left == []
 
 
@@ -54,9 +61,28 @@ def test_equal_blocks_of_a_source_go_out_together() -> None:
         Change(None, a_path(A), [THREE]),
     )
     assert batch.reflected == {
-        A: {b"a": {BLOCK.octets: [ONE, THREE]}},
-        B: {b"b": {BLOCK.octets: [TWO]}},
+        A: {TAIL_A: {BLOCK.octets: [ONE, THREE]}},
+        B: {TAIL_B: {BLOCK.octets: [TWO]}},
     }
+
+
+@pytest.mark.parametrize("attributes", [REFLECTED, LARGE])
+def test_what_needs_a_splice_is_put_in_whole(attributes: PathAttributes) -> None:
+    whole = reflect(slow_twin(attributes), ADDED[A])
+    batch, left = put(
+        Change(None, a_path(A, attributes), [ONE]),
+        Change(None, a_path(A), [TWO]),
+        Change(a_path(A), a_path(A, attributes), [THREE]),
+    )
+    assert batch.reflected == {
+        A: {b"": {whole: [ONE, THREE]}, TAIL_A: {BLOCK.octets: [TWO]}}
+    }
+    assert left == []
+    batch, left = put(Change(a_path(A, attributes), a_path(A), [ONE]))
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [ONE]}}}
+    batch, left = put(Change(a_path(A, attributes), a_path(A, attributes), [ONE]))
+    assert not batch
+    assert left == []
 
 
 def test_what_stays_the_same_outside_is_not_told() -> None:
@@ -77,7 +103,7 @@ def test_the_best_of_several_is_what_counts() -> None:
     assert not batch
     assert left == []
     batch, left = put(Change(none, entry, [ONE]))
-    assert batch.reflected == {A: {b"a": {BLOCK.octets: [ONE]}}}
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [ONE]}}}
     gone = Change(entry, none, [ONE])
     batch, left = put(gone)
     assert not batch
@@ -86,14 +112,14 @@ def test_the_best_of_several_is_what_counts() -> None:
 
 def test_another_route_of_the_same_source_takes_its_place() -> None:
     batch, left = put(Change(a_path(A), a_path(A, OTHER), [ONE]))
-    assert batch.reflected == {A: {b"a": {OTHER.octets: [ONE]}}}
+    assert batch.reflected == {A: {TAIL_A: {OTHER.octets: [ONE]}}}
     assert not batch.private
     assert left == []
 
 
 def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
     batch, left = put(Change(a_path(B), a_path(A), [ONE]))
-    assert batch.reflected == {A: {b"a": {BLOCK.octets: [ONE]}}}
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [ONE]}}}
     assert batch.private == {A: [ONE]}
     assert left == []
 
@@ -103,8 +129,11 @@ def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
     [
         Change(a_path(A), None, [ONE]),
         Change(None, a_path(A, slow_twin(BLOCK)), [ONE]),
+        Change(None, a_path(A, slow_twin(REFLECTED)), [ONE]),
         Change(None, a_path(MUTE), [ONE]),
+        Change(None, a_path(MUTE, REFLECTED), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A), [ONE]),
+        Change(a_path(A, slow_twin(BLOCK)), a_path(A, REFLECTED), [ONE]),
         Change(a_path(MUTE), a_path(A), [ONE]),  # no member held anything
         Change(a_path(A), a_path(STRANGER), [ONE]),  # no member's own
     ],
@@ -120,21 +149,21 @@ def test_what_is_left_does_not_end_what_follows() -> None:
     gone = Change(a_path(A), None, [ONE])
     same = Change(a_path(A), a_path(A), [ONE])
     batch, left = put(odd, gone, same, Change(None, a_path(A), [TWO]))
-    assert batch.reflected == {A: {b"a": {BLOCK.octets: [TWO]}}}
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [TWO]}}}
     assert left == [odd, gone]
     path = a_path(A)
     batch, _ = put(Change(path, path, [ONE]), Change(None, path, [TWO]))
-    assert batch.reflected == {A: {b"a": {BLOCK.octets: [TWO]}}}
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [TWO]}}}
     mute = Change(None, a_path(MUTE), [ONE])
     batch, left = put(Change(None, a_path(A), [THREE]), mute, odd)
-    assert batch.reflected == {A: {b"a": {BLOCK.octets: [THREE]}}}
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [THREE]}}}
     assert left == [mute, odd]
 
 
 def test_each_change_fares_as_it_does_alone() -> None:
     """Whatever came before it in the same batch, of its source or of another."""
     sides = [None, *(a_path(source) for source in (A, A, B, STRANGER, MUTE))]
-    sides += [a_path(A, OTHER), a_path(A, slow_twin(BLOCK))]
+    sides += [a_path(A, OTHER), a_path(A, slow_twin(BLOCK)), a_path(A, REFLECTED)]
     firsts, seconds = (
         [
             (change, *put(change))

@@ -28,8 +28,9 @@ def test_both_attributes_go_to_the_end_of_the_usual_block() -> None:
 def test_they_go_where_they_belong_and_nothing_else_changes() -> None:
     large = some_attributes("65001", communities=(1,), large_communities=((1, 2, 3),))
     before = len(some_attributes("65001", communities=(1,)).octets)
-    octets = reflect(large, OURS)
-    assert octets == large.octets[:before] + TAIL + large.octets[before:]
+    for attributes in (large, slow_twin(large)):
+        octets = reflect(attributes, OURS)
+        assert octets == large.octets[:before] + TAIL + large.octets[before:]
     sets = some_attributes("65001 {1,2}", local_pref=1, aigp=3)
     assert dict(after(sets)) == {
         **{code: value for _, code, value in iterate(sets.octets)},
@@ -43,15 +44,25 @@ def test_they_go_where_they_belong_and_nothing_else_changes() -> None:
 @pytest.mark.rfc("4456", "8", "MUST NOT")
 def test_an_originator_stays_and_clusters_are_put_before_others() -> None:
     reflected = some_attributes(originator_id=7, cluster_list=(1, 2))
-    found = dict(after(reflected))
-    assert found[ORIGINATOR_ID] == bytes((0, 0, 0, 7))
-    assert found[CLUSTER_LIST] == bytes((10, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2))
+    for attributes in (reflected, slow_twin(reflected)):
+        found = dict(after(attributes))
+        assert found[ORIGINATOR_ID] == bytes((0, 0, 0, 7))
+        assert found[CLUSTER_LIST] == bytes((10, 0, 0, 1, 0, 0, 0, 1, 0, 0, 0, 2))
     # One of them alone, as only a broken reflector sends it.
     found = dict(after(some_attributes(cluster_list=(1,))))
     assert found[ORIGINATOR_ID] == OURS.originator
     found = dict(after(some_attributes(originator_id=0)))
     assert found[ORIGINATOR_ID] == bytes(4)
     assert found[CLUSTER_LIST] == OURS.added_clusters
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 62, 63])
+def test_a_list_may_outgrow_a_length_octet(count: int) -> None:
+    two = Reflection(1, bytes(8))
+    long = some_attributes(originator_id=7, cluster_list=range(1, count + 1))
+    found = {code: value for _, code, value in iterate(reflect(long, two))}
+    assert found[CLUSTER_LIST] == bytes(8) + (long.get(CLUSTER_LIST) or b"")
+    assert long.is_spliced is (count < 32)
 
 
 def test_a_block_without_next_hop_is_reflected_likewise() -> None:
