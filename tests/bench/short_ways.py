@@ -40,6 +40,7 @@ LOCAL_AS: Final = 64512
 CONTEXT: Final = AttributeContext(
     is_ibgp=True, four_octet_as=True, peer_as=LOCAL_AS, local_as=LOCAL_AS
 )
+_FIRST: Final = 0x0A000000  # of the prefixes
 Phases = dict[str, float]
 
 
@@ -89,6 +90,8 @@ class Reflector:
         started = time.process_time()
         for number, bodies in updates.items():
             taken = self.intakes[number].take(bodies)
+            if not taken.changes[IPV4_UNICAST]:
+                raise AssertionError("the load changes nothing")
             self.pending.add(taken.changes[IPV4_UNICAST])
         outbound = self.group.encode(self.pending.drain(1 << 30))
         if outbound is not None:
@@ -119,7 +122,10 @@ def nodes() -> Phases:
                 next_hop=f"10.1.{number >> 8}.{number & 255}", local_pref=100, med=med
             ).octets
             found[first + number] = [
-                an_update(block, [b"\x1a" + (4 * number + n << 6).to_bytes(4, "big")])
+                an_update(
+                    block,
+                    [b"\x1a" + (_FIRST + (4 * number + n << 6)).to_bytes(4, "big")],
+                )
                 for n in range(4)
             ]
         return found
@@ -145,7 +151,10 @@ def gateways() -> Phases:
                 med=med,
             ).octets
             first = which * 100
-            run = [b"\x18" + (first + n).to_bytes(3, "big") for n in range(100)]
+            run = [
+                b"\x18" + ((_FIRST >> 8) + first + n).to_bytes(3, "big")
+                for n in range(100)
+            ]
             bodies.append(an_update(block, run))
         return {number: bodies}
 
@@ -175,7 +184,10 @@ def reflectors() -> Phases:
                 cluster_list=(0x0A020000 + number,),
             ).octets
             size = 1 + which % 6
-            run = [b"\x18" + (first + n).to_bytes(3, "big") for n in range(size)]
+            run = [
+                b"\x18" + ((_FIRST >> 8) + first + n).to_bytes(3, "big")
+                for n in range(size)
+            ]
             first += size
             bodies.append(an_update(block, run))
         return {number: bodies}
