@@ -44,7 +44,6 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
     "bgpd/session/peer.py:PeerSession": (37, 5),
     "bgpd/speaker/selection_deferral.py:SelectionDeferral": (17, 13),
     # Hot: what does not change for a group is worked out once and kept.
-    "reflector/export.py:Export": (20, 13),
     # Hot, likewise, for a session.
     "rib/import_checks.py:ImportChecks": (8, 14),
     # Hot: one table, and a method for each kind of change by which batches differ.
