@@ -6,7 +6,7 @@ link is known, the prefix on it need not be.
 
 The longest prefix that contains any other decides, whichever program put it there. One of our routes
 leads to a next hop that is resolved in turn, level by level, until another program's route names a
-device. Three things are no ground to stand on:
+device. Three things do not resolve a next hop:
 
 * a path whose next hop is reached through the very address that is asked about. The route's
   next best path is tried instead, then shorter prefixes; so neither a gateway that announces

@@ -138,23 +138,23 @@ class Tunnel:
             if fault is None or fault.errno == errno.EEXIST:
                 self._not_before = 0.0
                 self._wait(_SOON)  # until the view has the news of it
-                return f"{TUNNEL} is being made"
+                return f"{TUNNEL} is being created"
             if fault.errno in _NO_SUCH_DEVICE:
                 return f"{TUNNEL}: the kernel has no IPIP tunnels (module ipip)"
-            return f"{TUNNEL} cannot be made: {fault.text}"
+            return f"cannot create {TUNNEL}: {fault.text}"
         index = link.link
         if not link.is_admin_up:
             fault = self._ask(
                 RTM_NEWLINK, 0, _IFINFO.pack(0, 0, 0, index, IFF_UP, IFF_UP)
             )
             if fault is not None:
-                return f"{TUNNEL} cannot be set up: {fault.text}"
+                return f"cannot bring up {TUNNEL}: {fault.text}"
         fault = self._ask(
             RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, _an_address(index, self._address)
         )
         if fault is not None and fault.errno != errno.EEXIST:
             text = format_address(self._address)
-            return f"{TUNNEL} cannot be given {text}: {fault.text}"
+            return f"cannot assign {text} to {TUNNEL}: {fault.text}"
         self._added = self._address
         _log.info(
             "%(interface)s has the address %(local_address)s",

@@ -154,7 +154,7 @@ class ExportContext:
         local_as: Our AS on these sessions.
         local_address: What "self" is as a next hop: 4, 16 or 32 octets (RFC 2545 3).
         router_id: Our BGP identifier.
-        cluster_id: Towards these peers; 0 where they are no clients and we reflect none.
+        cluster_id: Towards these peers; 0 if they are not clients and we reflect none.
         policy: Name of the export policy.
         self_from: Kinds of source whose routes are advertised with ourselves as next hop;
             ``None`` is RFC 4271 5.1.3's way, all of them to eBGP peers and none to
@@ -164,13 +164,13 @@ class ExportContext:
             hop on the same link may be left alone, too; else empty.
         four_octet_as: The peers speak RFC 6793.
         extended_next_hop: IPv4 with an IPv6 next hop is understood (RFC 8950).
-        add_path_max: Paths sent per prefix; ``None`` is no add-path, 0 is all.
+        add_path_max: Paths sent per prefix; ``None`` means no add-path, 0 all.
         max_message_len: Octets.
         role: Our RFC 9234 role; empty for none.
         default_local_pref: Given to routes without LOCAL_PREF, on iBGP.
         has_long_lived: The peers understand long-lived stale routes (RFC 9494).
         keeps_ours: The peers keep our routes while we restart (RFC 4724).
-        max_advertised: Routes that the only member is advertised at most; 0 is no limit.
+        max_advertised: Routes that the only member is advertised at most; 0 means no limit.
         alone: Address of the only member, if its advertised routes are counted; else
             empty.
         originates_default: The peers get our own default route if there is no other.

@@ -376,7 +376,7 @@ class Member:
 
     @property
     def has_pending(self) -> bool:
-        """Whether something is noted that was not taken yet."""
+        """Whether something is noted that was not advertised yet."""
         return bool(self.pending_changes or self.pending_walk or self.owes_table)
 
     def pending_walk_size(self, table_size: int) -> int:
@@ -419,7 +419,7 @@ class Member:
         Args:
             limit: Prefixes.
             table: Loc-RIB, of which no change waits to be flushed: a prefix that is gone and
-                comes back before the flush is no change, so nothing else would send it.
+                comes back before the flush does not count as a change, so nothing else would send it.
         """
         if self.owes_table:
             self.owes_table = False

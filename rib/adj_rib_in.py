@@ -80,7 +80,7 @@ class AdjRibIn:
         filtered: Routes that were refused: prefix and path identifier, and why.
         stale_count: Paths in Loc-RIB that were announced before the source's epoch.
         admission: Limits, and what they keep out; see ``limit``.
-        ignored: What was no unicast destination.
+        ignored: Prefixes that were not unicast destinations.
         outcomes: What import decides about attribute blocks.
         discarded: Of no use any more; free it, in slices.
     """

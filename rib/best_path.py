@@ -97,7 +97,7 @@ def _differ_by_next_hop(one: bytes, other: bytes) -> bool:
 def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:
     """Return what ``choose`` would, once a path is added to those that ``best`` is of.
 
-    ``None`` where all must be compared: since MED is no order, a path may win by putting
+    ``None`` where all must be compared: since MED is not an order, a path may win by putting
     out another. It costs the same however many there are.
     """
     if options.prefers_oldest_external or options.left_out:

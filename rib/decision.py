@@ -7,7 +7,7 @@ exception is optional (``prefers_oldest_external``).
 
 A path becomes one tuple of comparable values for the steps before MED and one for the
 steps after it, in the order of ``BEFORE_MED`` and ``AFTER_MED``; the lower value wins
-every step. MED stands between them because it is no order: it compares only paths of one
+every step. MED stands between them because it is not an order: it compares only paths of one
 neighbour AS, so "A before B before C before A" is possible, and asking in pairs would let
 arrival order decide. We eliminate instead, as RFC 4271 9.1.2.2 (c) does: among paths
 equal so far, each neighbour AS keeps those of its lowest MED.
@@ -91,7 +91,7 @@ class DecisionOptions:
         always_compare_med: Compare MED across neighbour ASes too.
         uses_aigp: Honour AIGP (RFC 7311).
         default_local_pref: For paths without LOCAL_PREF.
-        max_ecmp: Paths used at once; 1 is no ECMP.
+        max_ecmp: Paths used at once; 1 means no ECMP.
         multipath_relax: ECMP members may differ in the content of AS_PATH, not in its
             length; BIRD's way and what RFC 7938 wants. Off demands equal AS_PATHs.
         prefers_oldest_external: RFC 5004. Off by default: what came first then decides.

@@ -1,4 +1,4 @@
-"""Prefixes that are no unicast destination: ignored, and said so (RFC 4271 6.3). Pure.
+"""Prefixes that are not unicast destinations: ignored and reported (RFC 4271 6.3). Pure.
 
 What no packet can be forwarded to has no place in a unicast table, whichever peer advertises it. A
 prefix is judged by its network address, as BIRD does; a half of the whole space is none of

@@ -25,7 +25,7 @@ class Problem:
     Attributes:
         remedy: What the RFC asks for.
         text: For the log: which attribute, what was found, what was expected.
-        type_code: The attribute's type code; 0 where it is no single attribute.
+        type_code: The attribute's type code; 0 if it is not a single attribute.
         subcode: UPDATE Message Error subcode (RFC 4271 6.3), used when the remedy is
             SESSION_RESET.
         data: The NOTIFICATION's data field in that case.

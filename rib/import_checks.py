@@ -32,7 +32,7 @@ class FilterReason(Enum):
     OWN_CLUSTER = "our cluster id is in CLUSTER_LIST"
     OWN_NEXT_HOP = "the next hop is our own address"
     ROUTE_LEAK = "OTC marks a route leak"
-    NOT_UNICAST = "the prefix is no unicast destination"
+    NOT_UNICAST = "the prefix is not a unicast destination"
     POLICY = "import policy"
     LIMIT = "max_prefixes is reached"
 
@@ -74,8 +74,8 @@ class ImportChecks:
         own_addresses: Addresses of this speaker, 4 or 16 octets each.
         allow_own_as: How often each of our AS numbers may occur in AS_PATH.
         role: Our RFC 9234 role on the session; empty for none.
-        is_on_this_machine: So is the peer: that the next hop is ourselves is no fault of
-            its routes then, it means that they end here.
+        is_on_this_machine: So is the peer: then its routes with our address as next hop
+            are not wrong, they end here.
         allows_reserved: 240.0.0.0/4 is used as unicast here.
 
     Attributes:

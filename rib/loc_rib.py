@@ -105,7 +105,7 @@ class LocRib:
         return len(self.table)
 
     def announce(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
-        """Let ``path`` compete for ``nlris``, in the place of its source's former one.
+        """Let ``path`` compete for ``nlris``; it replaces the former one of its source.
 
         Cost: about 0.2 us per new prefix; a dictionary look-up and store per known one.
         """

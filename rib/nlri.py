@@ -8,8 +8,8 @@ A run of NLRI is split by one precompiled regular expression with an alternative
 prefix length, the common ones first; an alternative matches only cleared host bits.
 ``findall`` skips what does not match, so the pieces must add up to the input: only when they
 do not, a slow walk clears the dirty host bits (they are irrelevant, RFC 4271 4.3) or finds
-the error. Nor does an alternative match a first octet that may begin what is no unicast
-destination: so the usual run is known to have none, at no cost (``rib.destinations``).
+the error. Nor does an alternative match a first octet that may begin a prefix which is
+not a unicast destination: so the usual run is known to have none, at no cost (``rib.destinations``).
 """
 
 import re

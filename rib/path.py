@@ -97,7 +97,7 @@ class NextHop:
         is_reachable: Paths through it are eligible.
         metric: Interior cost of reaching it (RFC 4271 9.1.2.2 e).
         interface: Device of the way there, for policies that ask; empty where unknown.
-        is_local: It is an address of this machine, which is no way to anywhere.
+        is_local: It is an address of this machine, which leads nowhere.
     """
 
     __slots__ = ("address", "interface", "is_local", "is_reachable", "key", "metric")

@@ -1,7 +1,7 @@
 """The reference count that CPython reports for a value only its own table refers to.
 
 Interned values are dropped once nothing but the interning table has them. The count that
-shows this is no part of the language: it depends on how the interpreter passes arguments
+shows this is not part of the language: it depends on how the interpreter passes arguments
 and whether a local variable owns what it names, which differs between versions. So it is
 measured when the program starts, in code of the same shape as that which sweeps, and an
 interpreter that does not count one more for one more holder is refused.

@@ -20,7 +20,7 @@ settings.register_profile(
     deadline=None,
     derandomize=True,  # a run of the same tree gives the same result
     database=None,
-    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is no finding
+    suppress_health_check=[HealthCheck.too_slow],  # a busy machine is not a fault
 )
 settings.register_profile("soak", max_examples=20_000, deadline=None)
 settings.register_profile(

@@ -16,7 +16,7 @@ _STATUS_CODES: Final = ("0001", "1000", "1011", " ")
 
 
 class UnexpectedAnswerError(Exception):
-    """What answered is no BIRD, or one too strange; the text is for the operator."""
+    """The answer is not BIRD's, or too strange to read; the text is for the operator."""
 
 
 class PeerState(NamedTuple):

@@ -250,7 +250,7 @@ class Client:
         return self._writer.is_closing()
 
     async def lines(self) -> AsyncIterator[bytes]:
-        """Yield requests' lines until the client has no more.
+        """Yield requests' lines until the client has sent its last.
 
         Raises:
             TooLongError: A line is too long.

@@ -62,7 +62,7 @@ class PeerTableFigures(NamedTuple):
         stale: Those accepted that outlived their session, and were not announced since.
         max_prefixes: Limit of those accepted that are not stale; 0 is none.
         max_received: Limit of those received that are not stale; 0 is none.
-        ignored: Those that were no unicast destination, since the peer is known.
+        ignored: Prefixes that were not unicast destinations, since the peer exists.
         max_advertised: Limit of routes advertised to it; 0 is none.
         advertised: Routes advertised to it, where there is a limit.
         excess: Routes that are not advertised because of it.
@@ -155,7 +155,7 @@ class Figures:
         session_states: Number of sessions in each state there is.
         peers: Each peer.
         tables: Each family.
-        rejected_connections: From addresses that are no peer's.
+        rejected_connections: From addresses that belong to no peer.
         orphan_paths: Of peers without a session, that nothing keeps.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.

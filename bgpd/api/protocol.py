@@ -86,7 +86,7 @@ def decode_request(line: bytes) -> Request:
     """Return the request of a line.
 
     Raises:
-        ControlError: ``bad-request``: the line is no request; the connection cannot be
+        ControlError: ``bad-request``: the line is not a request; the connection cannot be
             trusted any more.
     """
     try:

@@ -91,7 +91,7 @@ def parse_state(value: bytes) -> AffinityState | None:
     """Return how an affinity's value holds the block; ``None`` where it is deleted.
 
     Raises:
-        AffinityError: It is no affinity, or its state is unknown.
+        AffinityError: It is not an affinity, or its state is unknown.
     """
     if not value:
         return AffinityState.IMPLICIT  # the key alone

@@ -44,7 +44,7 @@ class Assignment(NamedTuple):
     Attributes:
         node: A node; empty for none.
         is_decided: It says so: a block that was given back has no affinity any more, and
-            one of a load balancer is no node's.
+            one of a load balancer belongs to no node.
     """
 
     node: str = ""
@@ -59,7 +59,7 @@ def parse_assignment(value: bytes) -> Assignment:
     """Return whose block the value of an IPAM block's key says it is.
 
     Raises:
-        AssignmentError: It is no IPAM block.
+        AssignmentError: It is not an IPAM block.
     """
     try:
         content = load(value, VALUE).value
@@ -92,8 +92,8 @@ def strongest(claims: Iterable[Claim]) -> dict[str, AffinityState]:
 def owner_of(claims: Mapping[str, AffinityState], assignment: Assignment) -> str:
     """Return the node that announces a block as a whole; empty for none.
 
-    Who gives the block up yields to who holds it. Of several that hold it the one counts
-    that the IPAM block names, and none where it names another. Where it names none, the
+    A node that gives the block up yields to one that holds it. Of several that hold it, the
+    one counts that the IPAM block names, and none if it names another. If it names none, the
     strongest claim counts, then the first name.
 
     Args:

@@ -1,4 +1,4 @@
-"""Which objects are in force, and which of them their source has no more.
+"""Which objects are in force, and which of them their source no longer has.
 
 ``Rules`` says what is plausible; the owner of the inventory decides when a removal counts
  (``bgpd.calico.removals``).
@@ -85,7 +85,7 @@ class Inventory(Generic[V]):
 
     Attributes:
         in_force: All of them, those that are missing too.
-        missing: Those that the source has no more, in order of removal.
+        missing: Those that the source no longer has, in order of removal.
     """
 
     def __init__(self, rules: Rules[V]) -> None:

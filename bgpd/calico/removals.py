@@ -322,7 +322,7 @@ class RemovalGuard(Generic[V]):
     # -- how ----------------------------------------------------------------------------
 
     def _set_aside(self, kind: str, key: str, value: V | None) -> None:
-        """Note what the source has in the place of a missing object."""
+        """Note what the source has instead of a missing object."""
         places = (self._waiting.items, *(hold.held for hold in self._holds))
         place = next(each for each in places if key in each.get(kind, ()))
         place[kind][key] = value

@@ -53,7 +53,7 @@ class SecretTable:
         self._warnings[name] = tuple(warnings)
 
     def keep(self, name: str, key: str, password: str) -> None:
-        """Hold a password that its Secret has no more."""
+        """Hold a password that its Secret no longer has."""
         self._passwords.setdefault(name, {})[key] = password
 
     def drop(self, name: str) -> None:

@@ -40,7 +40,7 @@ _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
 
 
 class SelectorError(ValueError):
-    """The text is no selector; a peer with it matches no node."""
+    """The text is not a selector; a peer with it matches no node."""
 
 
 def compile_selector(text: str) -> Selector:

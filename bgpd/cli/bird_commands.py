@@ -81,7 +81,7 @@ _OTHERS: Final = (
     "mrtdump",
     "mrt dump",
 )
-NO_SUCH_COMMAND: Final = "No such command. Type help for those there are."
+NO_SUCH_COMMAND: Final = "No such command. Type help for a list."
 AMBIGUOUS: Final = "Ambiguous command, possible expansions are:"
 
 

@@ -29,6 +29,7 @@ LOG_FORMATS: Final = click.Choice(["text", "json"])
 
 
 _SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
+_AS_NUMBER: Final = re.compile(r"(?:([0-9]{1,5})\.)?([0-9]{1,10})")
 _DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
 _DURATION: Final = re.compile(f"(?:{_DURATION_PART.pattern})+")
 
@@ -70,10 +71,11 @@ def _prefix(text: str) -> str:
 
 
 def _as_number(text: str) -> str:
-    high, dot, low = text.rpartition(".")
-    number = int(low) + (int(high) << 16 if dot else 0) if text else 0
-    if not 0 < number < 1 << 32:
-        raise ValueError(f"{text} is not an AS number; expected 1 to 4294967295")
+    found = _AS_NUMBER.fullmatch(text)
+    high, low = (int(found[1] or 0), int(found[2])) if found else (0, 0)
+    number = low + (high << 16)
+    if not 0 < number < 1 << 32 or (high and low >> 16):
+        raise ValueError(f"{text!r} is not an AS number; expected 1 to 4294967295")
     return str(number)
 
 

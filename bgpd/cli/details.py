@@ -320,7 +320,7 @@ def _kubernetes(row: Row) -> str:
 
 
 def _held(row: Row) -> str:
-    what = f"{row['objects']} objects that {row['source']} has no more"
+    what = f"{row['objects']} objects that {row['source']} no longer has"
     return f"{what}, until {row['until']}"
 
 

@@ -175,7 +175,7 @@ def _as_numbers(config: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]
         is_own = neighbour.path_of(key) == (*neighbour.path, key)
         is_said = is_own and neighbour.get(key) is not False
         if is_said and neighbour.get("local_as") in (None, config.bgp.asn):
-            text = "needs local_as, another AS than that of bgp.as"
+            text = "needs local_as with an AS other than bgp.as"
             yield neighbour.path_of(key), text
 
 

@@ -433,7 +433,7 @@ class Calico(Section):
 
 
 class Kubernetes(Section):
-    """The Kubernetes API, the source of session passwords and of services to advertise."""
+    """The Kubernetes API: a datastore, and the source of passwords and of services to advertise."""
 
     mode: Annotated[
         AutoOff,
@@ -492,8 +492,8 @@ class Bird(Section):
     ipv4: Annotated[
         str | None,
         Field(
-            description="Unix socket for IPv4; defaults to `/var/run/calico/bird.ctl` with "
-            "an etcd datastore, and to none otherwise; empty turns it off"
+            description="Unix socket for IPv4; defaults to `/var/run/calico/bird.ctl` with an "
+            "etcd or Kubernetes datastore, and to none otherwise; empty turns it off"
         ),
     ] = None
     ipv6: Annotated[

@@ -109,23 +109,24 @@ class FamilyOptions(Section):
     max_advertised: Annotated[
         Count,
         Field(
-            description="limit of the routes advertised, with add-path of all paths; 0 is "
-            "none. A peer with it has an update group of its own"
+            description="limit of advertised routes; with add-path every path counts; 0 means "
+            "no limit. A peer with a limit has an update group of its own"
         ),
     ] = 0
     max_advertised_warning: Annotated[
-        Percent, Field(description="part of `max_advertised` that is worth a warning")
+        Percent,
+        Field(description="percentage of `max_advertised` at which to log a warning"),
     ] = 80
     max_advertised_action: Annotated[
         _LimitAction,
         Field(
-            description="what more of them lead to: `warn` logs; `block` keeps further ones "
-            "back until there is room; `restart` and `disable` do so, too, and end the "
-            "session as those of `max_prefixes_action`"
+            description="what to do above the limit: `warn` logs a warning; `block` does not "
+            "advertise further routes until there is room; `restart` and `disable` "
+            "also close the session, as in `max_prefixes_action`"
         ),
     ] = "block"
     max_advertised_restart_time: Annotated[
-        Seconds, Field(description="as `max_prefixes_restart_time`")
+        Seconds, Field(description="like `max_prefixes_restart_time`")
     ] = 0
 
 
@@ -362,15 +363,15 @@ class SessionOptions(Section):
     default_originate_when: Annotated[
         list[PrefixItem] | None,
         Field(
-            description="only while the table has a usable route of these, which are as in "
-            "`match.prefixes`; empty is always"
+            description="advertise it only while the table has a usable route that matches one "
+            "of these items, written as in `match.prefixes`; an empty list means always"
         ),
     ] = None
     default_originate_policy: Annotated[
         str | None,
         Field(
-            description="policy that judges default routes in the place of `export_policy`, "
-            "and sets what it says; default they go out as they are"
+            description="policy for default routes, instead of `export_policy`; without one they "
+            "go out unchanged"
         ),
     ] = None
     allow_own_as: Annotated[
@@ -431,8 +432,7 @@ class PeerGroup(SessionOptions):
         RangeAs | None,
         Field(
             alias="as",
-            description="AS number of the peers that set none; the forms are those of a "
-            "range",
+            description="AS number of the peers that set none, in the same forms as in a range",
         ),
     ] = None
 

@@ -183,9 +183,9 @@ class DatastoreSettings:
         kind: Which of the rest counts.
         endpoints: URLs of etcd members.
         ca_file: PEM file; empty is the system's.
-        cert_file: PEM file; empty is no client certificate.
+        cert_file: PEM file; empty means no client certificate.
         key_file: PEM file.
-        username: Empty is no authentication.
+        username: Empty means no authentication.
         password: Of ``username``.
         path: Folder of manifests.
         api_group: Of Calico's objects in Kubernetes: ``v1``, ``v3``, or ``auto``.
@@ -314,7 +314,7 @@ class MetricsSettings:
     """The HTTP server.
 
     Attributes:
-        address: Empty is no server.
+        address: Empty means no server.
         port: TCP port.
     """
 

@@ -47,7 +47,7 @@ class ServiceManager:
         return bool(self._address)
 
     def tell(self, **values: object) -> None:
-        """Send one message, such as ``READY=1``; a manager that is gone is no error."""
+        """Send one message, such as ``READY=1``; a manager that is gone is ignored."""
         if not self._address:
             return
         text = "\n".join(f"{key}={value}" for key, value in values.items())

@@ -1,4 +1,4 @@
-"""What goes along with a running daemon and is no part of BGP.
+"""What accompanies a running daemon and is not part of BGP.
 
 The service manager learns our state and that the event loop still runs;
 tools that look for processes by name find them.

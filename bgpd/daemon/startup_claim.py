@@ -63,7 +63,7 @@ class StartupClaim:
         return given
 
     def close(self) -> None:
-        """Give up the place, and close sockets that were not taken."""
+        """Give up the place, and close sockets that were not handed over."""
         for sock in self.hand_over().values():
             sock.close()
         self._claim.release()

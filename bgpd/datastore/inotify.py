@@ -60,7 +60,7 @@ class Inotify:
         self._loop.add_reader(self._fd, self._read)
 
     def watch(self, folders: Iterable[Path]) -> None:
-        """Watch ``folders``, not what is below them; watched ones are no cost.
+        """Watch ``folders``, not what is below them; those already watched cost nothing.
 
         Raises:
             OSError: The user's limit of watches is reached. A folder that is gone is none.

@@ -1,8 +1,8 @@
 """Manifests in Calico's resource form to keys and values, and the YAML around them.
 
 Documents of one file are separated before YAML sees them, so that an error spoils its own
-document only, whatever it is. Values are stored as canonical JSON: a reformatted manifest is no
-change. ``List`` kinds (``NodeList``, as ``calicoctl get -o yaml`` prints) are unfolded.
+document only, whatever it is. Values are stored as canonical JSON: reformatting a manifest
+changes nothing. ``List`` kinds (``NodeList``, as ``calicoctl get -o yaml`` prints) are unfolded.
 
 A ``BlockAffinity`` manifest (``spec: {node, cidr, state}``) becomes the key that Calico's
 IPAM uses, since that is what is read from etcd, and so does an ``IPAMBlock``, of which nothing

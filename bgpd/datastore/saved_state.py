@@ -116,15 +116,15 @@ def decoded(octets: bytes, owner: Owner) -> Generator[None, None, SavedState]:
     lines = octets.split(b"\n")
     head = _line(lines[0])
     if not isinstance(head, dict) or head.get("format") != _FORMAT:
-        raise StateError("its first line is not that of a saved state")
+        raise StateError("the first line is not that of a saved state")
     found = Owner(str(head.get("kind")), str(head.get("node")))
     if found != owner:
-        raise StateError(f"it is of {found.kind} and node {found.node}")
+        raise StateError(f"it is the state of {found.kind} for node {found.node}")
     saved_at, count = head.get("saved_at"), head.get("count")
     if not isinstance(saved_at, int | float) or not isinstance(count, int):
-        raise StateError("its first line lacks the time or the count")
+        raise StateError("the first line lacks the time or the count")
     if len(lines) != count + 3 or _line(lines[-2]) != {"end": count}:
-        raise StateError("it is not whole")
+        raise StateError("it is incomplete")
     items: dict[str, bytes] = {}
     for number, line in enumerate(lines[1:-2], 1):
         match _line(line):
@@ -192,7 +192,7 @@ class SavedDatastore:
         return replace(status, warnings=warnings, saved_at=self._saved_at)
 
     def _what_is_in_force(self) -> str:
-        return f"the state saved at {utc(self._saved_at)} is in force: no answer since the start"
+        return f"the state saved at {utc(self._saved_at)} is in force: the datastore has not answered since the start"
 
     def describe(self, key: str, field: str = "") -> str:
         """Return where a value stands, for people."""
@@ -235,7 +235,7 @@ class SavedDatastore:
         except FileNotFoundError:
             return None
         except (OSError, TextError, StateError) as error:
-            self._report(f"the saved state cannot be used: {error}")
+            self._report(f"cannot use the saved state: {error}")
             return None
         self._saved_at = saved.saved_at
         _log.warning(
@@ -251,7 +251,7 @@ class SavedDatastore:
     def _check_age(self, saved: SavedState) -> None:
         age = self._clock() - saved.saved_at
         if not 0 <= age <= self._max_age:
-            text = f"it is {age:.0f} s old; {self._max_age:.0f} s are allowed"
+            text = f"it is {age:.0f} s old; the limit is {self._max_age:.0f} s"
             raise StateError(text)
 
     def _follow(self, event: DatastoreEvent) -> None:
@@ -277,7 +277,7 @@ class SavedDatastore:
                 octets = await in_turns(encoded(self._owner, dict(self._items), now))
                 await loop.run_in_executor(None, self._write, octets)
             except (OSError, StateError) as error:
-                self._report(f"the state cannot be saved: {error}")
+                self._report(f"cannot save the state: {error}")
             else:
                 self._fault = ""
         self._saver = None

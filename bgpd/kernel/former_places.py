@@ -50,7 +50,7 @@ def read_places(control_path: str) -> list[Place]:
     """Return the places that earlier runs have left routes in, on this very kernel.
 
     Args:
-        control_path: Of the control socket; empty is no memory.
+        control_path: Of the control socket; empty means no memory.
     """
     if not control_path:
         return []

@@ -104,7 +104,7 @@ def sweep() -> list[str]:
 def remove(state: LabState) -> None:
     """End a lab's processes, delete its namespaces, its folder and its record.
 
-    What is already gone is no error, so it may run twice.
+    It ignores what is already gone, so it may run twice.
     """
     names = [name for name in state.namespaces if name.startswith(f"{PREFIX}-")]
     existing = [name for name in names if Path("/run/netns", name).exists()]

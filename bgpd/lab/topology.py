@@ -86,7 +86,7 @@ class Neighbour(_Strict):
         has_extended_message: Offer RFC 8654, where the maker has a switch.
         has_four_octet_as: Offer RFC 6793, where the maker has a switch.
         device: Where a link-local neighbour is.
-        max_prefixes: End the session beyond so many prefixes of a family; 0 is no limit.
+        max_prefixes: End the session beyond so many prefixes of a family; 0 means no limit.
         role: Our role (RFC 9234), where the maker can; empty is none.
         has_ttl_security: Whether RFC 5082 is used, over one hop, where the maker can.
     """

@@ -46,7 +46,7 @@ def open_device(name: str) -> int:
     """Attach to a TUN device; return its file descriptor.
 
     Raises:
-        OSError: It is no TUN device, or another process serves it.
+        OSError: It is not a TUN device, or another process serves it.
     """
     device = os.open("/dev/net/tun", os.O_RDWR | os.O_NONBLOCK)
     flags = _IFF_TUN | _IFF_NO_PI
@@ -55,7 +55,7 @@ def open_device(name: str) -> int:
 
 
 def destination(packet: bytes) -> bytes:
-    """Return the IPv4 destination of a packet; empty if it is no IPv4."""
+    """Return the IPv4 destination of a packet; empty if it is not IPv4."""
     is_ipv4 = len(packet) >= 20 and packet[0] >> 4 == 4
     return packet[16:20] if is_ipv4 else b""
 

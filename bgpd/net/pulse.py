@@ -10,7 +10,7 @@ A beat once a second shows it. Code that the loop calls and that handles a timer
 since after a stall any of them may be the first to be called.
 
 Deadlines are of CLOCK_MONOTONIC, which stops while the machine sleeps: a night of sleep
-is no silence, just as a night of SIGSTOP is none. The peers' clocks went on, so the beat goes
+is not silence, and neither is a night of SIGSTOP. The peers' clocks went on, so the beat goes
 by CLOCK_BOOTTIME, which counts sleep, too.
 """
 

@@ -145,7 +145,7 @@ class DatastoreFollower:
                 async for event in events:
                     started = time()
                     async with self._turn:
-                        with self._border.around("what the datastore says"):
+                        with self._border.around("the view of the cluster"):
                             await self._take(event)
                     self._applied_revision = event.revision
                     keep_young()
@@ -164,7 +164,7 @@ class DatastoreFollower:
         touched = await in_turns(self._state.apply_in_slices(event), keep_young)
         is_ours = touched.is_topology or self._node in touched.nodes
         if self._sides is not None and touched.is_topology:
-            with self._border.around("what is needed of Kubernetes"):
+            with self._border.around("the selection of Kubernetes objects"):
                 needs = self._state.needs_in_slices(self._node)
                 wanted = await in_turns(needs, keep_young)
                 await in_turns(self._sides.need_in_slices(wanted), keep_young)
@@ -187,7 +187,7 @@ class DatastoreFollower:
         async with self._turn:
             started = time()
             self._has_side_news = False
-            with self._border.around("what Secrets, Services and workloads say"):
+            with self._border.around("the view of Secrets, Services and workloads"):
                 if self._side_inputs() != self._side:
                     await self._plan()
                 self._warning_log.follow(self._findings())
@@ -205,7 +205,7 @@ class DatastoreFollower:
             desired = await self._plan_with(self._side)
             self.plan_count += 1
             self._own_warnings = frozenset(desired.warnings) - self._state.warnings()
-            with self._border.around("what follows from the plan"):
+            with self._border.around("the applied plan"):
                 await self._deliver(desired)
 
     async def _plan_with(self, side: SideInputs) -> NodeDesired:
@@ -215,7 +215,7 @@ class DatastoreFollower:
             Exception: None can be made in that way, either.
         """
         if side != self._sound_side:
-            with self._border.around("what comes from elsewhere than the datastore"):
+            with self._border.around("the input from outside the datastore"):
                 plan = self._state.plan_in_slices(self._node, side)
                 desired = await in_turns(plan, keep_young)
                 self._sound_side = side

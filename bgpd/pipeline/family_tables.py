@@ -40,7 +40,7 @@ class FamilyTables:
         loop: For the time and for flushes.
         work_queue: For catching up in slices.
         consumers: The parts that follow the routes beside the peers.
-        has_more: Tells whether something was received that is not taken in yet.
+        has_more: Tells whether something was received that is not processed yet.
 
     Attributes:
         family: AFI and SAFI.

@@ -45,7 +45,7 @@ class FlushScheduler:
         work_queue: For taking back path identifiers in slices.
         membership: The groups, and how their members are written to.
         consumers: The parts that follow the family's routes beside its peers.
-        has_more: Tells whether something was received that is not taken in yet.
+        has_more: Tells whether something was received that is not processed yet.
 
     Attributes:
         pacing: Holds back prefixes that keep changing.

@@ -32,7 +32,7 @@ def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
 
     Args:
         error: What was found.
-        keeps: The peer keeps routes over a NOTIFICATION that is no hard reset.
+        keeps: The peer keeps routes over a NOTIFICATION that is not a hard reset.
     """
     notification = from_error(error)
     if error.code != ErrorCode.CEASE:

@@ -11,7 +11,7 @@ other event". ``docs/fsm.md`` is drawn from these tables, and a test keeps it fr
 RFC says / ours:
 
 * the RFC tells 16 and 17 from each other and then treats them alike, except for DelayOpen,
-  which it writes as a condition. A condition is no table: with DelayOpen the event is
+  which it writes as a condition. A condition is not a table: with DelayOpen the event is
   ``TCP_CONNECTED_DELAY_OPEN``, as the RFC itself splits 19 and 20;
 * a failed connect (18 in Connect) goes to Active instead of Idle, so that the peer may
   connect to us while we wait for the next attempt;

@@ -55,7 +55,7 @@ class LimitAction(Enum):
     """What to do when a peer has more prefixes than a limit allows."""
 
     WARN = "warn"
-    BLOCK = "block"  # further routes are not taken in
+    BLOCK = "block"  # further routes are rejected
     RESTART = "restart"  # Cease/1, and a new attempt after a time
     DISABLE = "disable"  # Cease/1, and no attempt before an operator enables the peer
 
@@ -69,7 +69,7 @@ class FamilySettings:
         add_path: Directions offered.
         add_path_max: At most so many paths are sent per prefix; 0 is all.
         max_prefixes: At most so many prefixes are accepted: import policy and loop
-            checks let them through, and they are not stale; 0 is no limit.
+            checks let them through, and they are not stale; 0 means no limit.
         max_prefixes_warning: Percent of the limit above which a warning is logged.
         max_prefixes_action: What follows when there are more.
         max_prefixes_restart_time: Seconds until the next attempt after ``RESTART``;
@@ -78,7 +78,7 @@ class FamilySettings:
         max_received_warning: As ``max_prefixes_warning``.
         max_received_action: As ``max_prefixes_action``.
         max_received_restart_time: As ``max_prefixes_restart_time``.
-        max_advertised: At most so many routes are advertised; 0 is no limit.
+        max_advertised: At most so many routes are advertised; 0 means no limit.
         max_advertised_warning: As ``max_prefixes_warning``.
         max_advertised_action: What follows when there are more for the peer.
         max_advertised_restart_time: As ``max_prefixes_restart_time``.

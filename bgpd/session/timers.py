@@ -21,7 +21,7 @@ MAX_CONNECT_RETRY_TIME: Final = 60.0
 minute even when it cannot connect to us."""
 MOST_DOUBLINGS: Final = 16
 """Back-off is bounded before it is multiplied: after days of failures, 2.0 to the power of
-their number is no float any more."""
+their number no longer fits a float."""
 FIRST_IDLE_HOLD_TIME: Final = 1.0
 """Seconds, unless configured; doubled with each failure in a row."""
 MAX_IDLE_HOLD_TIME: Final = 60.0

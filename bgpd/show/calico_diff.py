@@ -38,7 +38,8 @@ def cluster_diff(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
     desired = None if view.cluster is None else view.cluster.desired()
     if desired is None:
         raise ControlError(
-            "no-datastore", "no datastore has said yet what this node must be"
+            "no-datastore",
+            "the daemon has not read this node's objects from a datastore yet",
         )
     shows_all = bool(arguments.get("all"))
     return (row for row in _compare(view, desired) if shows_all or row["state"] != SAME)

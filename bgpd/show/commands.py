@@ -68,7 +68,7 @@ def _reset(view: DaemonView, arguments: Arguments) -> Row:
     kind = kinds.get(arguments.get("kind", ResetKind.SESSION.value))
     if kind is None:
         raise ControlError(
-            "bad-argument", f"there is no reset {arguments['kind']!r}", kinds
+            "bad-argument", f"unknown kind of reset {arguments['kind']!r}", kinds
         )
     return _lines(_actions(view).reset(_address(view, arguments), kind))
 
@@ -81,7 +81,7 @@ def _text(arguments: Arguments) -> str:
     text = str(arguments.get("text", ""))
     if len(text.encode()) > MAX_TEXT:
         raise ControlError(
-            "bad-argument", f"text has {MAX_TEXT} octets at most (RFC 9003 2)"
+            "bad-argument", f"text can have at most {MAX_TEXT} octets (RFC 9003 2)"
         )
     return text
 
@@ -103,7 +103,9 @@ def _enable(view: DaemonView, arguments: Arguments) -> Row:
 _PEER: Final = ("peer",)
 _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
     {
-        "show-peers": _Row(peers, "Sessions, or all about one peer.", {"peer": str}),
+        "show-peers": _Row(
+            peers, "Sessions, or everything about one peer.", {"peer": str}
+        ),
         "show-routes": _Row(
             routes,
             "Routes in Loc-RIB, received from a peer or advertised to one.",
@@ -135,12 +137,12 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         "show-status": _Row(status, "The daemon as a whole."),
         "calico-diff": _Row(
             cluster_diff,
-            "What the datastore wants of this node, beside what runs.",
+            "What the datastore wants of this node, compared with what runs.",
             {"all": bool},
         ),
         "calico-held": _Row(held, "Objects whose implausible removal is held."),
         "calico-confirm": _Row(
-            confirm, "Let the removals that are held take effect.", is_change=True
+            confirm, "Apply the removals that are held.", is_change=True
         ),
         "reset": _Row(
             _reset,
@@ -152,7 +154,7 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         "reload": _Row(_reload, "Read the configuration again.", is_change=True),
         "disable-peer": _Row(
             _disable,
-            "Take a peer down until it is enabled.",
+            "Shut down the session with a peer until the peer is enabled.",
             {"peer": str, "text": str},
             _PEER,
             is_change=True,
@@ -162,7 +164,7 @@ _TABLE: Final[Mapping[str, _Row]] = MappingProxyType(
         ),
         "shutdown": _Row(
             _shutdown,
-            "End the daemon, and let peers drop its routes.",
+            "Stop the daemon for good; peers drop its routes.",
             {"flush": bool, "text": str},
             is_change=True,
         ),

@@ -119,7 +119,7 @@ class DaemonHealth:
                 if name not in known and name not in self._at_fault:
                     text = describe(error)
                     _log.error(
-                        "%(part)s: metrics do without its figures: %(reason)s",
+                        "%(part)s: its metrics are missing: %(reason)s",
                         {"event": "figures-missing", "part": name, "reason": text},
                         extra=alike("reason", burst=BURST),
                         exc_info=error,
@@ -170,7 +170,7 @@ class DaemonHealth:
         that was paused and goes on: that is a standstill, and no fault of the loop's.
         """
         worst = self._lag.worst_by_work(LAG_WINDOW)
-        text = f"held up for {worst:.3f} s at most within {LAG_WINDOW:.0f} s"
+        text = f"longest delay {worst:.3f} s in the last {LAG_WINDOW:.0f} s"
         return [Check("event loop", worst <= LAG_LIMIT, text)]
 
     def readiness(self) -> list[Check]:
@@ -183,7 +183,7 @@ class DaemonHealth:
             text = status.last_error or f"{status.snapshots} snapshots"
             held = sum(cluster.holds.figures().values())
             # Not a reason to be unready: what runs is right, and a restart would lose it.
-            text += f", {held} objects held that it has no more" if held else ""
+            text += f", holding {held} objects that it no longer has" if held else ""
             checks.append(Check("datastore", status.snapshots > 0, text))
         forwarding = self._daemon.forwarding
         if forwarding is not None and forwarding.fib is not None:
@@ -201,7 +201,7 @@ class DaemonHealth:
         """Yield the state of the file; a bad one does not affect what runs."""
         reloading = self._daemon.reloading
         if reloading.files:
-            text = "; ".join(reloading.warnings()) or "as the file says"
+            text = "; ".join(reloading.warnings()) or "the file is in force"
             yield Check("configuration", is_met=True, text=text)
 
     def _recovered(self) -> Iterator[Check]:

@@ -40,7 +40,7 @@ class EarlyReconnect:
 
     Args:
         speaker: Whose peers they are.
-        protocol: Of our own kernel routes, which are no way to a peer.
+        protocol: Of our own kernel routes, which lead to no peer.
     """
 
     def __init__(self, speaker: Speaker, protocol: int) -> None:

@@ -131,7 +131,7 @@ class SelectionDeferral(SessionObserver):
 
     @property
     def report(self) -> Report | None:
-        """How far it is, and who is waited for; ``None`` once it is over."""
+        """How far it is, and which peers it waits for; ``None`` once it is over."""
         progress, recovery = self.progress, self._recovery
         if progress is None:
             return None

@@ -1,4 +1,4 @@
-"""Parts that follow the sessions of all peers: the memory of who was up, the deferral of a restart.
+"""Parts that follow the sessions of all peers: the memory of peers that were up, the deferral of a restart.
 
 They are above the peers and know them; the peers know nothing of them. What happens to a session is
 passed on after it has taken effect, in the order in which it happened.

@@ -7,7 +7,7 @@ _MAX_KNOWN: Final = 1024  # a flood of addresses may cost log lines, no memory
 
 
 class UnknownSources:
-    """Addresses that are no neighbours, and when each is worth a line again."""
+    """Addresses of unknown peers, and when each is worth a log line again."""
 
     def __init__(self) -> None:
         self._quiet_until: dict[str, float] = {}

@@ -39,10 +39,10 @@ def read_octets(path: Path | str, limit: int, *, follows: bool = True) -> bytes:
     Args:
         path: Where.
         limit: Octets that are taken at most.
-        follows: Follow a link in the place of the file.
+        follows: Follow a link instead of rejecting it.
 
     Raises:
-        NoFileError: It is no regular file.
+        NoFileError: It is not a regular file.
         LimitError: It is larger.
         OSError: It cannot be read.
     """
@@ -81,7 +81,7 @@ def check_regular(path: Path | str, limit: int) -> None:
     """Refuse what a library that opens files itself must not meet.
 
     Raises:
-        NoFileError: It is no regular file.
+        NoFileError: It is not a regular file.
         LimitError: It is larger.
         OSError: It cannot be examined.
     """

@@ -155,7 +155,7 @@ def compose(text: str, limits: Limits, scalars: Scalars) -> Node | None:
 
     Raises:
         LimitError: It is more than is taken.
-        TextError: It is no YAML, or has a tag that is not taken.
+        TextError: It is not YAML, or has an unsupported tag.
     """
     limits.check_octets(len(text))
     parser = None

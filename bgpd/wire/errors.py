@@ -1,7 +1,7 @@
 """Error codes of NOTIFICATION and the one exception that carries them.
 
 ``NotifyError`` ends a connection: the code that raises it has found what RFC 4271 section 6
-answers with a NOTIFICATION. What concerns only some routes is no exception but data
+answers with a NOTIFICATION. What concerns only some routes is not an exception but data
 (``rib.errors.Problem``).
 
     BgpError

@@ -81,7 +81,7 @@ class Notification:
     def communication(self) -> str:
         """The text its sender gave (RFC 9003), or an empty string.
 
-        Octets that are no UTF-8 are shown as replacement characters, and so are control
+        Octets that are not UTF-8 are shown as replacement characters, and so are control
         characters, since the text goes to terminals and logs.
         """
         reason = self.inner

@@ -84,7 +84,7 @@ def _decode_parameters(octets: bytes, length: int) -> Capabilities:
     if length != len(octets):
         raise _error(
             OpenSubcode.UNSPECIFIC,
-            f"{length} octets of optional parameters declared, {len(octets)} there",
+            f"{length} octets of optional parameters declared, {len(octets)} present",
         )
     caps = NO_CAPABILITIES
     for kind, value in _parameters(octets, is_extended=is_extended):

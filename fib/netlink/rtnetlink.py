@@ -359,7 +359,7 @@ def _parse_rest(rest: bytes, found: dict[int, bytes], afi: int) -> RouteMessage:
 
 
 def parse_route(data: bytes, start: int, end: int) -> RouteMessage | None:
-    """Return one route; ``None`` for what is no IPv4 or IPv6 route."""
+    """Return one route; ``None`` for anything but an IPv4 or IPv6 route."""
     afi = AFI_OF_AF.get(data[start])
     if afi is None:
         return None

@@ -210,7 +210,7 @@ def dump_small(request: bytes) -> list[tuple[bytes, Message]]:
 
 
 def ask_once(request: bytes) -> list[tuple[bytes, Message]]:
-    """Ask one question that is no dump, by a socket of its own; some 50 us.
+    """Send one request that is not a dump, on a socket of its own; some 50 us.
 
     Raises:
         FibError: The kernel refused, or gave no answer.

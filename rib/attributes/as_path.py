@@ -231,7 +231,7 @@ def hide_private(
         value: AS_PATH.
         scope: Which of them.
         kept: A number that stays: that of the peer, whose loop check needs it.
-        stand_in: Put in the place of each; ``None`` takes them away.
+        stand_in: Replaces each; ``None`` removes them.
     """
     asns = AsPath(value).asns
     public = next((n for n, asn in enumerate(asns) if not is_private(asn)), len(asns))

@@ -205,7 +205,7 @@ def _bounds(text: str, word: str, most: int) -> Bounds:
     match = _FIELD.fullmatch(word)
     if match is None:
         raise ValueError(
-            f"{text!r} is no pattern of a community: {word!r} is neither a number, "
+            f"{text!r} is not a community pattern: {word!r} is neither a number, "
             "a range such as 1-99, nor *"
         )
     if word == "*":

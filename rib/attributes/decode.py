@@ -58,7 +58,7 @@ class DecodedBlock:
         problems: All that was found, in the order of the block, but for NEXT_HOP.
         mp_attributes: For the routes of ``mp_reach``: ``attributes`` itself, but for an
             UPDATE that has IPv4 NLRI with a next hop of their own beside it. ``None`` as
-            for ``attributes``; a NEXT_HOP that is no host takes only ``attributes`` away.
+            for ``attributes``; a NEXT_HOP that is not a host takes only ``attributes`` away.
     """
 
     attributes: PathAttributes | None

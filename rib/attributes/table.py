@@ -7,7 +7,7 @@ its flags (RFC 4271 5).
 Our choices where the RFCs leave room:
 
 * A NEXT_HOP of 240.0.0.0/4 is accepted, since networks do number from it; 0.0.0.0/8,
-  multicast and the broadcast address are no host addresses and refused (RFC 4271 6.3).
+  multicast and the broadcast address are not host addresses, so they are rejected (RFC 4271 6.3).
   So is 127.0.0.0/8: from any sender, such an address is the receiver's own
   (RFC 1122 3.2.1.3 g), but for sessions between two of them.
 * We are in no confederation: confederation segments make a path malformed (RFC 5065 5).
@@ -143,7 +143,7 @@ def _items(size: int) -> Check:
     def check(value: bytes, _: AttributeContext) -> Fault | None:
         if value and not len(value) % size:
             return None
-        text = f"length {len(value)} is no positive multiple of {size}"
+        text = f"length {len(value)} is not a positive multiple of {size}"
         return Fault(codes.ATTRIBUTE_LENGTH_ERROR, text)
 
     return check

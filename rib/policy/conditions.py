@@ -35,7 +35,7 @@ def attribute_checks(match: Match) -> tuple[tuple[str, Check], ...]:
     """Return ``(field of Match, test)`` for each condition on attributes it states.
 
     Raises:
-        ValueError: ``as_path_regex`` is no regular expression, or one that is not taken.
+        ValueError: ``as_path_regex`` is not a regular expression, or an unsupported one.
     """
     checks = []
     for field, build in _BUILDERS.items():

@@ -390,7 +390,7 @@ def compile_policy(spec: PolicySpec) -> Policy:
     """Make ``spec`` executable.
 
     Raises:
-        ValueError: An AS path expression is none, or one that is not taken.
+        ValueError: An AS path expression is malformed or unsupported.
     """
     return Policy(spec)
 

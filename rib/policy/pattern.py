@@ -26,7 +26,7 @@ from rib.policy.pattern_syntax import (
 )
 
 MAX_STATES: Final = 1_000  # remembered of one expression
-_FOUND: Final = -1  # in the place of a state: the rest of the path is of no account
+_FOUND: Final = -1  # instead of a state: the rest of the path does not matter
 _LOST: Final = 0  # the path is over
 
 # Kinds of what stands before or behind a place in a path.

@@ -10,7 +10,7 @@ import re
 from typing import Final, NamedTuple, NoReturn, Union
 
 MAX_SIZE: Final = 2_000
-"""Characters, groups and so on of one expression, with repeats counted out: some 300 AS
+"""Characters, groups and so on of one expression, with repeats expanded: some 300 AS
 numbers. It bounds what a match of the worst expression costs."""
 MAX_DEPTH: Final = 50  # groups in groups
 
@@ -86,7 +86,7 @@ def parse_pattern(text: str) -> Pattern:
     """Return what an expression says.
 
     Raises:
-        PatternError: It is malformed, has something that is not taken, or is too large.
+        PatternError: It is malformed, uses something unsupported, or is too large.
     """
     try:
         re.compile(text)  # reports malformed syntax, so that the parser below need not
@@ -122,7 +122,7 @@ class _Parser:
         """Return a size, unless it is too large."""
         if size > MAX_SIZE:
             self._refuse(
-                f"more than {MAX_SIZE} characters, with repeats counted out; "
+                f"more than {MAX_SIZE} characters, with repeats expanded; "
                 "several terms may share them:"
             )
         return size
@@ -152,7 +152,7 @@ class _Parser:
             return part
         self._at = bounds.end()
         if self._take("+"):
-            self._refuse("a possessive repeat is not taken")
+            self._refuse("possessive repeats are not supported")
         self._take("?")  # as few as possible: whether it matches is the same
         least, most = _limits(bounds)
         size = self._sized(part.size * max(least, most or 0, 1))
@@ -177,10 +177,10 @@ class _Parser:
         if found is not None:
             self._at = found.end()
         elif self._take("?"):
-            self._refuse("groups are (...) and (?:...); another kind is not taken")
+            self._refuse("groups are (...) and (?:...); other kinds are not supported")
         self._depth += 1
         if self._depth > MAX_DEPTH:
-            self._refuse(f"over {MAX_DEPTH} groups in each other")
+            self._refuse(f"over {MAX_DEPTH} nested groups")
         inside = self.either()
         self._depth -= 1
         self._at += 1  # its end
@@ -195,7 +195,7 @@ class _Parser:
     def _escaped_set(self, char: str) -> frozenset[str] | None:
         """Return the meaning of an escaped character; ``None`` for itself."""
         if char.isalnum() and char not in _SETS:
-            self._refuse(f"\\{char} is not taken")
+            self._refuse(f"\\{char} is not supported")
         return _SETS.get(char)
 
     def _set(self) -> frozenset[str]:
@@ -212,7 +212,7 @@ class _Parser:
         """Take a character of a set, a range of them, or one that stands for several."""
         low = self._next()
         if low == "_":
-            self._refuse("_ is a border, which is not taken in [...],")
+            self._refuse("_ is not supported inside [...],")
         if low == "\\":
             low = self._next()
             several = self._escaped_set(low)

@@ -33,6 +33,8 @@ def test_exceptions_only_shrink() -> None:
         ("x = 1\n# it cannot\n# be had\n", 2, "cannot be had"),
         ('f"no {x} of ours"', 1, "of ours"),
         ("def test_it_is_told(): ...", 1, "is told"),
+        ("class TestWhatIsNoPath: ...", 1, "Is No Path"),
+        ("what = f'{x} is no name of a peer'", 1, "is no name"),
     ],
 )
 def test_calques_are_found_wherever_they_stand(text, line, phrase) -> None:
@@ -40,7 +42,15 @@ def test_calques_are_found_wherever_they_stand(text, line, phrase) -> None:
     assert (found.line, found.phrase) == (line, phrase)
 
 
-def test_code_is_no_prose() -> None:
+@pytest.mark.parametrize(
+    "text",
+    ["There is no name left.", "It is no longer here.", "This is no reason to end."],
+)
+def test_idioms_pass(text: str) -> None:
+    assert not [*prose.find("x.md", text)]
+
+
+def test_code_is_not_prose() -> None:
     assert not [*prose.find("x.py", "anew = told(nobody)\n")]
 
 

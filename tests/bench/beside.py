@@ -173,7 +173,7 @@ def run_once(router: str, case: Case, program: str = "") -> Figures:
     Args:
         router: Of ``ROUTERS``.
         case: The load.
-        program: In the place of our own daemon; empty for that.
+        program: Runs instead of our daemon; empty for ours.
 
     Raises:
         RuntimeError: The load failed; the text is its last words.

@@ -1,7 +1,7 @@
 """Recorded UPDATEs as a replay: BGP messages out of MRT files (RFC 6396 4.4).
 
 What a replay cannot carry is left out and counted: sessions of two-octet AS numbers, IPv6,
-and messages that are no UPDATE. A collector's peers are external, the replaying one is
+and messages other than UPDATE. A collector's peers are external, the replaying one is
 internal: LOCAL_PREF is put in.
 """
 

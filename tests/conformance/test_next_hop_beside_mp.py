@@ -101,7 +101,7 @@ def test_twice_it_is_ignored_too(reach: Reach) -> None:
 @contexts
 @families
 @cases("said", NO_HOST.values(), ids=NO_HOST)
-def test_one_that_is_no_host_takes_only_the_routes_that_have_it(
+def test_one_that_is_not_a_host_takes_only_the_routes_that_have_it(
     said: bytes,
     reach: Reach,
     context: AttributeContext,
@@ -117,7 +117,7 @@ def test_one_that_is_no_host_takes_only_the_routes_that_have_it(
 
 @pytest.mark.rfc("4271", "6.3", "SHOULD")
 @pytest.mark.parametrize("bad", [bytes(16), b"\xff\2" + bytes(14)])
-def test_an_mp_next_hop_that_is_no_host_takes_only_the_routes_that_have_it(
+def test_an_mp_next_hop_that_is_not_a_host_takes_only_the_routes_that_have_it(
     bad: bytes,
 ) -> None:
     session = Session(EBGP)

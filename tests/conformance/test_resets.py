@@ -171,7 +171,7 @@ def test_an_as_set_in_as4_path_resets_no_session_without_routes() -> None:
     assert (taken.error, taken.complaints) == (None, [])
 
 
-def test_a_family_that_was_not_negotiated_is_no_reason_for_a_reset() -> None:
+def test_a_family_that_was_not_negotiated_does_not_reset_the_session() -> None:
     reach = attribute(14, b"\0\x19\x46\4" + bytes(4) + b"\0evpn")
     for values in DISLIKED.values():
         session = Session(EBGP)

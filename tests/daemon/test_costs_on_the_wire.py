@@ -384,7 +384,7 @@ def test_other_settings_of_another_owner_cost_what_they_cost_a_peer(seed: int) -
     on_the_wire(work)
 
 
-def test_who_has_no_owner_any_more_goes_for_good() -> None:
+def test_a_peer_that_lost_its_owner_goes_for_good() -> None:
     async def work(heard: Heard) -> None:
         before = config(place="range", where=heard.address)
         await heard.apply(before)

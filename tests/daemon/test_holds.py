@@ -143,7 +143,7 @@ def test_a_node_is_taken_out_by_a_confirmation(tmp_path: Path) -> None:
         assert "held" in control(mesh, "calico", "diff").stdout
         assert control(mesh, "calico", "diff").returncode == 1
         status = control(mesh, "show", "status").stdout
-        assert "1 objects that datastore has no more" in status
+        assert "1 objects that datastore no longer has" in status
         assert "pybgpctl calico confirm" in status
         confirmed = control(mesh, "calico", "confirm")
         assert (confirmed.returncode, confirmed.stdout) == (

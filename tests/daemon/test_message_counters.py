@@ -74,7 +74,7 @@ class Wire:
 
     @property
     def received(self) -> Counter[str]:
-        """Divide what was captured; a part at the end is no message yet."""
+        """Divide what was captured; a part at the end is not a message yet."""
         found: Counter[str] = Counter()
         at = 0
         while at + 19 <= len(self.captured):

@@ -141,7 +141,7 @@ async def test_objects_become_what_etcd_would_have(server: KubeApi) -> None:
         await in_thread(server.delete, affinity("n1", "fd00::/122"))
 
 
-async def test_a_heartbeat_is_no_event(server: KubeApi) -> None:
+async def test_a_heartbeat_is_not_an_event(server: KubeApi) -> None:
     node = kubernetes_node(a_node("n1", "10.0.0.1"))
     pool = resource("IPPool", "pool", cidr="10.244.0.0/16")
     await in_thread(server.apply, node, pool)

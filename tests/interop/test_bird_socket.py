@@ -268,7 +268,7 @@ def test_sessions_are_disabled_enabled_restarted_and_reloaded() -> None:
     with_world(work)
 
 
-def test_who_is_restricted_changes_nothing() -> None:
+def test_a_restricted_client_changes_nothing() -> None:
     async def work(world: World) -> None:
         async with world.served():
             process = await asyncio.create_subprocess_exec(

@@ -101,7 +101,7 @@ PAIRS = ROOT / "configs" / "bird-equivalents"
 
 
 def neighbour(folder: Path, address: str, other: str, **more: Any) -> Path:
-    """Write the configuration of who listens to a half."""
+    """Write the configuration of the peer that listens to a half."""
     peer = {"address": other, "local_address": address, "connect_retry_time": 1}
     content: dict[str, Any] = {
         "bgp": {

@@ -114,7 +114,7 @@ def _can(request: pytest.FixtureRequest) -> None:
     kind, _ = request.node.callspec.params["beside"]
     name = request.function.__name__.removeprefix("test_")
     rows = [f for f in FEATURES if f.test == name]
-    assert rows, f"{name} is no row of FEATURES"
+    assert rows, f"{name} has no row in FEATURES"
     if all(kind in f.lacks for f in rows):
         pytest.skip(rows[0].lacks[kind])
 

@@ -239,7 +239,9 @@ def test_a_second_kill_in_the_middle_of_the_restart_costs_nothing(kind):
 @pytest.mark.parametrize("kind", OTHERS)
 def test_a_peer_that_did_not_notice_takes_our_new_connection(kind):
     with a_pair(kind) as (lab, ours, theirs):
-        time.sleep(5)  # an established session this young is no restart, to any of us
+        time.sleep(
+            5
+        )  # the loss of so young a session counts as a restart at neither end
         lab.set_link("ours", is_up=False)  # the end of TCP does not get through
         ours.kill()
         time.sleep(0.5)

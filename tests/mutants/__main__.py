@@ -2,7 +2,7 @@
 
 Every module of ``PLAN`` is mutated by mutmut in a copy of the tree of its own, below
 ``build/mutants``, and the tests that belong to it run against each mutant. A mutant that
-they let pass must stand in ``survivors.toml`` with the reason why it is no fault, in a row
+they let pass must stand in ``survivors.toml`` with the reason why it is harmless, in a row
 of its own. It fails for a survivor without one, for a row that no survivor needs, and
 for too many survivors.
 """

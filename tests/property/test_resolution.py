@@ -112,7 +112,7 @@ def states_of(ground: Ground) -> Iterator[NextHopState]:
     st.lists(foreign, max_size=3, unique_by=lambda each: each[0]),
     st.lists(st.dictionaries(place, own_route, max_size=3), min_size=1, max_size=8),
 )
-def test_who_watches_knows_what_a_fresh_look_finds(routes, steps) -> None:
+def test_a_watch_knows_what_a_fresh_resolution_finds(routes, steps) -> None:
     """Whatever changes, the watch examines again all that could have changed."""
     ground = a_ground(routes)
     told: dict[bytes, NextHopState] = {}

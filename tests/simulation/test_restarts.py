@@ -98,7 +98,9 @@ def calm(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.rfc(4724, "4.2", "MUST")
 @on_virtual_time
-async def test_who_does_not_return_is_kept_for_its_restart_time() -> None:
+async def test_routes_of_a_peer_that_does_not_return_stay_for_its_restart_time() -> (
+    None
+):
     async with a_peer() as peer:
         await peer.come(OLD, NEW, is_complete=True)
         await peer.go()
@@ -141,7 +143,9 @@ async def test_a_return_without_end_of_rib_is_believed_for_a_bounded_time() -> N
 
 @pytest.mark.rfc(4724, "4.2", "MUST")
 @on_virtual_time
-async def test_who_returns_without_its_forwarding_state_loses_its_routes() -> None:
+async def test_a_peer_that_returns_without_its_forwarding_state_loses_its_routes() -> (
+    None
+):
     async with a_peer() as peer:
         await peer.come(OLD, is_complete=True)
         await peer.go()
@@ -167,7 +171,7 @@ async def test_a_second_loss_before_end_of_rib_keeps_what_is_new_for_its_time(
 
 
 @on_virtual_time
-async def test_who_comes_and_goes_without_end_of_rib_does_not_keep_routes_for_ever() -> (
+async def test_a_peer_that_comes_and_goes_without_end_of_rib_does_not_keep_routes_for_ever() -> (
     None
 ):
     async with a_peer() as peer:

@@ -93,7 +93,7 @@ async def test_keepalives_come_after_three_quarters_of_their_interval_to_all_of_
 
 @pytest.mark.rfc(4271, "10", "SHOULD")
 @on_virtual_time
-async def test_who_refuses_is_called_less_and_less_often_for_hours() -> None:
+async def test_a_peer_that_rejects_us_is_called_less_and_less_often_for_hours() -> None:
     async with Rack() as rack:
         node, absent = await rack.node(1), f"{rack.network}.9"
         node.peers_with(absent, connect_retry_time=5)
@@ -111,7 +111,7 @@ async def test_who_refuses_is_called_less_and_less_often_for_hours() -> None:
 
 
 @on_virtual_time
-async def test_who_is_silent_is_called_again_and_found_when_it_is_there() -> None:
+async def test_a_silent_peer_is_called_again_and_found_when_it_is_there() -> None:
     async with Rack() as rack:
         a, b = await rack.node(1), await rack.node(2)
         sim().cut(a.addr, b.addr)

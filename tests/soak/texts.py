@@ -6,7 +6,7 @@
 A node runs in a network namespace of its own, with a folder as its datastore. Manifests are
 written into that folder by the hundred, with one sound object that changes each time and must
 be taken in; configurations are reloaded one by one, and after some a sound one must be. Exit
-code 1 where the daemon ends, where a sound text is not taken, or where something is reported
+code 1 where the daemon ends, where a sound text is rejected, or where something is reported
 that should not be. Needs root.
 """
 
@@ -241,7 +241,7 @@ def write(path: Path, octets: bytes) -> None:
 
 
 class Writer:
-    """Mutates and writes in a process of its own, since it is no part of what is measured.
+    """Mutates and writes in a process of its own, since it must not be part of the measurement.
 
     Args:
         what: ``manifests`` or ``configurations``.
@@ -303,7 +303,7 @@ async def soak_manifests(at: Node, writer: Writer, count: int, batch: int) -> No
         report.kinds.update(kinds)
         report.texts += len(kinds)
         if not await at.takes_an_object():
-            report.faults.append(f"a sound object was not taken at {report.texts}")
+            report.faults.append(f"a sound object was rejected at {report.texts}")
             return
         assert at.daemon.cluster is not None
         report.refused += len(at.daemon.cluster.status.warnings)
@@ -321,7 +321,7 @@ async def soak_configurations(at: Node, writer: Writer, count: int, _: int) -> N
             report.refused += 1
         if report.texts % CHECKED == 0:
             if not await at.takes_a_configuration():
-                report.faults.append(f"a sound file was not taken at {report.texts}")
+                report.faults.append(f"a sound file was rejected at {report.texts}")
             tell_now_and_then(report)
 
 

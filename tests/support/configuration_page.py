@@ -248,7 +248,7 @@ def _default(section: type[Section], key: str, field: FieldInfo) -> str:
     if value is None and issubclass(section, SessionOptions):
         value = getattr(_PEER_DEFAULTS, FIELD_OF_KEY.get(key, key), None)
         value = getattr(value, "value", value)
-    if value in (None, "", (), [], {}) or key == "local_as":
+    if value in (None, "", (), [], {}, frozenset()) or key == "local_as":
         return ""
     if isinstance(value, bool):
         return "`on`" if value else "`off`"
@@ -285,8 +285,8 @@ def _overlays() -> typing.Iterator[str]:
         names = ", ".join(f"`{name}`" for name in variable.names)
         yield f"| {names} | `{'.'.join(variable.path)}` |\n"
     yield (
-        "\nOur own, for every key that stands once. A list is written with commas. An "
-        "unknown `PYBGPD_*` variable is an error.\n\n| variable | key |\n|---|---|\n"
+        "\nOur own, one for each key outside lists. Separate the items of a list with commas. "
+        "An unknown `PYBGPD_*` variable is an error.\n\n| variable | key |\n|---|---|\n"
     )
     for leaf in leaves(DaemonConfig):
         yield f"| `{variable_name(leaf)}` | `{'.'.join(leaf.path)}` |\n"

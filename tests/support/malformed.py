@@ -32,7 +32,7 @@ class Case(NamedTuple):
 
     Attributes:
         name: Attribute and flaw.
-        code: Type code of the attribute; 0 for what is no single attribute.
+        code: Type code of the attribute; 0 if it is not a single attribute.
         sort: The kind of session, one of ``SORTS``.
         block: Path attributes.
         is_mp: The block has its NLRI itself; else the UPDATE has an IPv4 prefix.

@@ -62,7 +62,7 @@ def flip(rng: random.Random, octets: bytes) -> bytes:
 
 
 def replace_octets(rng: random.Random, octets: bytes) -> bytes:
-    """Put a few random octets in the place of others."""
+    """Replace a few octets with random ones."""
     at = rng.randrange(len(octets))
     count = rng.randint(1, 12)
     return octets[:at] + rng.randbytes(count) + octets[at + count :]
@@ -120,7 +120,7 @@ def _insert(rng: random.Random, octets: bytes, text: str) -> bytes:
 
 
 def _put(rng: random.Random, octets: bytes, text: str) -> bytes:
-    """Put text in the place of a value, to the end of its line."""
+    """Replace a value with text, to the end of its line."""
     at = rng.choice(_places(octets))
     end = octets.find(b"\n", at)
     return octets[:at] + text.encode() + (octets[end:] if end >= 0 else b"")
@@ -244,7 +244,7 @@ def change_value(rng: random.Random, octets: bytes) -> bytes:
 
 
 def splice(rng: random.Random, octets: bytes) -> bytes:
-    """Put one part of the values in the place of another."""
+    """Replace one part of the values with another."""
     content = yaml.safe_load(octets)
     paths = [path for path in _paths(content) if path]
     values = []

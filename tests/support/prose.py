@@ -44,15 +44,19 @@ CALQUES: Final = MappingProxyType(
         r"(?:is|are|was|were|be) looked (?:at|for)": "we check, it examines",
         r"(?:is|are|was|were|be) asked for": "we request, it needs",
         r"what (?:is|was) asked": "the request",
-        r"(?:a|the|this|that|no) look at": "check, examine",
+        r"(?:a|the|this|no) look at": "check, examine",
         r"(?:is|are|was|were) passed over": "skipped",
         r"(?:stay|stays|stayed) as (?:it|they) (?:was|were|is|are)": "keeps its state",
         r"stands? twice": "is a duplicate",
         r"told apart": "distinguished",
         r"nobody'?s?": "no peer, no process",
         r"somebody": "a user, an operator",
-        r"(?<!there )(?:is|are) no (?:\w+ )?(?:number|address|prefix|name|text|list|object|mapping|"
-        r"JSON|duration|community|route|path)": "is not a",
+        r"(?<!there )(?:is|are|was|were) no (?!longer|more|less|better|worse|need|one|such|other|"
+        r"reason|loss|problem|surprise|news)\w+": "is not a",
+        r"(?:has|have|does|do) no more(?! than| \w)": "no longer has",
+        r"(?:test|to|for|of) who (?:is|was|has|had|does|cannot|\w+s|left|moved)": "a peer that",
+        r"(?:is|are|was|were) not taken": "is not supported",
+        r"in the place of": "instead of",
         r"at its (?:end|ends)": "when it ends",
         r"see(?:s)? to it that": "ensures that",
         r"let (?:it|them|us) (?:be|become)": "make",
@@ -69,7 +73,7 @@ _PATTERNS: Final = {
     re.compile(rf"\b(?:{pattern})\b", re.IGNORECASE): better
     for pattern, better in CALQUES.items()
 }
-_FUNCTION = ast.FunctionDef | ast.AsyncFunctionDef
+_NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
 _ANY: Final = re.compile("|".join(CALQUES).lower())
 
 
@@ -117,17 +121,19 @@ def occurrences(name: str) -> Iterator[Found]:
     text = (ROOT / name).read_text(encoding="utf-8")
     # Most files have none, and to take one apart costs ten times what this does. A phrase may
     # be broken over lines of a comment, over strings that follow each other, or be in a name.
-    flat = re.sub(r"[\s#_]+|['\"]\s*f?['\"]", " ", text.lower()).replace("  ", " ")
+    words = re.sub(r"(?<=[a-z])(?=[A-Z])", " ", text)
+    flat = re.sub(r"[\s#_]+|['\"]\s*f?['\"]", " ", words.lower()).replace("  ", " ")
     return find(name, text) if _ANY.search(flat) else iter(())
 
 
 def _of_code(text: str) -> Iterator[tuple[int, str]]:
-    """Yield first line and text of each string, block of comments and name of a test."""
+    """Yield first line and text of each string, block of comments, and name of a test."""
     for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.lineno, node.value
-        if isinstance(node, _FUNCTION) and node.name.startswith("test_"):
-            yield node.lineno, node.name.replace("_", " ")
+        if isinstance(node, _NAMED) and node.name.lower().startswith("test"):
+            words = re.sub(r"_|(?<=[a-z])(?=[A-Z])", " ", node.name)
+            yield node.lineno, words
     yield from _comments(text)
 
 

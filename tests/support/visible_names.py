@@ -127,7 +127,7 @@ def configuration_keys() -> Iterator[tuple[str, str]]:
 
 
 def texts() -> Iterator[tuple[str, str]]:
-    """Yield all texts of the program that are no docstrings, with their places.
+    """Yield all texts of the program except docstrings, with their places.
 
     Log messages, reasons, errors, remarks and pages are among them. What has no space is
     an identifier and no text.

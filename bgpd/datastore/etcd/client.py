@@ -70,7 +70,7 @@ class EtcdSettings:
         call_timeout: Seconds for connecting and for each call.
         keepalive_time: Seconds of silence before a ping; etcd refuses under 5.
         keepalive_timeout: Seconds an answer to a ping may take.
-        page_keys: Keys per read of a snapshot; more are no faster, fewer are slower.
+        page_keys: Keys per read of a snapshot; more bring no speed, fewer are slower.
     """
 
     endpoints: tuple[str, ...]
@@ -94,7 +94,7 @@ def split_endpoint(endpoint: str, *, is_tls: bool = False) -> tuple[str, int, bo
     """Return host, port and whether TLS is spoken; ``is_tls`` where no scheme says.
 
     Raises:
-        DatastoreError: It is no endpoint.
+        DatastoreError: It is not the URL of an endpoint.
     """
     scheme, separator, rest = endpoint.rpartition("://")
     if separator and scheme not in {"http", "https"}:
@@ -315,7 +315,7 @@ def _check_file(name: str) -> None:
 
     Raises:
         OSError: It is missing.
-        ValueError: It is no regular file, or too large.
+        ValueError: It is not a regular file, or too large.
     """
     try:
         check_regular(name, CERTIFICATE_OCTETS)

@@ -124,7 +124,7 @@ def present(table: int, protocol: int) -> dict[str, str]:
 
 
 def forwarding_of(table: int) -> dict[str, set[str]]:
-    """Return gateways of all routes that are no link's: what packets see."""
+    """Return gateways of all routes except those of links: what packets see."""
     found = {}
     for prefix, route in kernel(table).items():
         words = route.split()

@@ -128,7 +128,7 @@ def test_a_workload_that_has_just_moved_here_goes_before_what_peers_tell() -> No
             prefix: world.present(prefix).weight
             for prefix in (WORKLOAD, BEHIND, "10.244.1.6/32", "10.244.1.7/32")
         }
-        # A low metric of what is no workload is another matter.
+        # A low metric of a route to anything but a workload is another matter.
         assert weights == {
             WORKLOAD: -90,
             BEHIND: -90,

@@ -1,4 +1,4 @@
-"""Link-local neighbours and next hops: an address without its zone is no key (RFC 4007).
+"""Link-local neighbours and next hops: an address without its zone is not a key (RFC 4007).
 
 Two links or three, the same address at the far end of each.
 """

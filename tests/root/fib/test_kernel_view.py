@@ -131,7 +131,7 @@ def test_links_addresses_and_routes_change_states() -> None:
     play(story)
 
 
-def test_our_own_routes_are_no_ground_for_next_hops() -> None:
+def test_our_own_routes_do_not_resolve_next_hops() -> None:
     async def story(view: KernelView) -> None:
         seen = Watched(view)
         fib = await KernelFib.start()

@@ -39,7 +39,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self.now
 
     def _jump(self, seconds: float | None) -> None:
-        """Nothing is ready: say so to who waits for that, else go on to the next timer."""
+        """Nothing is ready: wake those that wait for that, or else go on to the next timer."""
         waiters, self._idle_waiters = self._idle_waiters, []
         for waiter in waiters:
             if not waiter.done():

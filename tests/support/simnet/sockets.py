@@ -409,7 +409,7 @@ class SimSocket(Watchable):
             self._outbound.reset()
 
     def answer_reset(self, sender: "SimSocket") -> None:
-        """Send a RST to who has sent something to a socket that is not there."""
+        """Send a RST to a sender whose data went to a socket that does not exist."""
         latency = self.net.latency(self.host, sender.host)
         self.net.loop.call_later(latency, self._reset_arrives, sender)
 

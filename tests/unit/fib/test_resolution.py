@@ -129,7 +129,7 @@ def test_the_next_best_path_leads_on_where_the_best_leads_back(ground):
 @pytest.mark.parametrize("length", [8, 16, 31, 32])
 @pytest.mark.parametrize("levels", [1, 2, 3, 5])
 @pytest.mark.parametrize("is_barred", [False, True])
-def test_a_ring_is_no_way_and_is_named(ground, length, levels, is_barred):
+def test_a_loop_is_not_a_way_and_is_named(ground, length, levels, is_barred):
     for n in range(levels):
         to = f"10{(n + 1) % levels}.0.0.1"
         prefix = f"10{n}.0.0.1/{length}"
@@ -187,7 +187,7 @@ def test_a_tunnel_of_the_kernel_policy_is_the_way_while_it_is_up(ground):
     assert ways(resolve(ground, "10.255.0.1")) == {"10.1.0.3 eth1"}
 
 
-def test_a_link_without_carrier_is_no_way(ground):
+def test_a_link_without_carrier_is_not_a_way(ground):
     ground.own.put("10.255.0.1/32", "10.0.0.2", "10.1.0.2")
     ground.link(ETH0, "eth0", is_up=False)
     assert ways(resolve(ground, "10.255.0.1")) == {"10.1.0.2 eth1"}

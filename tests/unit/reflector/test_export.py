@@ -676,7 +676,7 @@ class TestWhatIsRemembered:
         assert export.reflection_of(from_peer().source) is None
         assert export.reflection_of(from_peer(SourceKind.EBGP).source) is None
 
-    def test_who_a_peer_is_may_change_and_what_rested_on_it_is_forgotten(self) -> None:
+    def test_a_changed_kind_of_peer_clears_what_depended_on_it(self) -> None:
         spec = doing(Actions(local_pref=7))
         for export in (
             Export(a_context(), Policy(ACCEPT_ALL)),

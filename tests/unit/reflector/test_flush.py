@@ -22,7 +22,7 @@ def test_a_share_is_the_run_less_what_came_from_the_member() -> None:
     assert share(outbound, C) == [b"aabb"]
 
 
-def test_who_has_nothing_in_it_is_sent_the_run_itself() -> None:
+def test_a_member_without_routes_in_the_run_gets_the_run_itself() -> None:
     outbound = Outbound(b"aa", {A: (0, 2)}, {B: b"own"})
     assert outbound.share_of(C)[0] is outbound.octets
     assert share(outbound, A) == []

@@ -193,7 +193,7 @@ class TestChangedExports:
         world.take(world.group.flush(changes))
         assert world.held() == {ONE: 7, TWO: 7}
 
-    def test_what_is_not_outdated_is_no_change_to_who_is_behind(self) -> None:
+    def test_what_is_not_export_stale_is_not_a_change_for_a_slow_peer(self) -> None:
         world = World()
         world.rib.announce([ONE, TWO], world.path())
         world.group.writing_paused(world.reader)
@@ -247,7 +247,7 @@ class TestDoubt:
         world.group.mark_export_unknown([])
         assert world.group.export.outgoing(path) != before
 
-    def test_who_is_behind_is_in_doubt_too(self) -> None:
+    def test_a_slow_peer_has_an_uncertain_export_too(self) -> None:
         world = World()
         world.group.writing_paused(world.reader)
         world.group.mark_export_unknown([])
@@ -276,7 +276,7 @@ class TestDoubt:
         assert octets_of(outbound.share_of(a_client(9))).count(ONE) == 3
 
 
-def test_who_left_is_no_member() -> None:
+def test_a_peer_that_left_is_not_a_member() -> None:
     world = World()
     for _ in range(2):
         world.group.leave(world.reader)

@@ -66,7 +66,7 @@ def share(outbound: Outbound | None, source: Source) -> bytes:
 
 
 class World:
-    """Two members and a reader, a client that is no member, and an external peer."""
+    """Two members and a reader, a client outside the group, and an external peer."""
 
     def __init__(self, spec: PolicySpec) -> None:
         self.group = group_of(Export(a_context(cluster_id=7), compile_policy(spec)))
@@ -193,7 +193,7 @@ def test_one_batch_says_each_thing_to_whom_it_concerns(world: World) -> None:
     )
 
 
-def test_what_is_no_change_does_not_end_a_batch(world: World) -> None:
+def test_an_unchanged_route_does_not_end_a_batch(world: World) -> None:
     same = world.path(world.first)
     hidden = world.path(world.first, SECRET)
     said = world.say(

@@ -52,12 +52,12 @@ def test_every_action_is_used() -> None:
 
 
 @pytest.mark.parametrize("state", State)
-def test_who_leaves_is_outside_and_forgets_everything(state: State) -> None:
+def test_a_member_that_leaves_is_outside_and_forgets_everything(state: State) -> None:
     assert lookup(state, E.LEFT) == ((A.RESET,), S.OUTSIDE)
 
 
 @pytest.mark.parametrize("event", [e for e in Event if e not in {E.JOINED, E.MOVED}])
-def test_nothing_happens_to_who_is_outside(event: Event) -> None:
+def test_nothing_happens_to_a_peer_outside_the_group(event: Event) -> None:
     actions, peer_type = lookup(S.OUTSIDE, event)
     assert peer_type is S.OUTSIDE
     assert set(actions) <= {A.RESET}
@@ -120,7 +120,9 @@ def test_a_refresh_begins_in_current_and_waits_elsewhere(state: State) -> None:
 
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
-def test_who_waits_for_a_walk_was_gathered_for_it(state: State, event: Event) -> None:
+def test_a_member_that_waits_for_a_walk_was_gathered_for_it(
+    state: State, event: Event
+) -> None:
     actions, peer_type = lookup(state, event)
     assert (A.GATHER in actions) == (peer_type is S.WAITING and state is not S.WAITING)
 
@@ -139,7 +141,7 @@ def test_only_a_slow_peer_s_export_is_uncertain(state: State, event: Event) -> N
 
 
 @pytest.mark.parametrize("state", [S.WAITING, S.WALKING])
-def test_who_leaves_a_walk_keeps_what_is_left_of_it(state: State) -> None:
+def test_a_member_that_leaves_a_walk_keeps_what_is_left_of_it(state: State) -> None:
     actions, _ = lookup(state, E.WRITING_PAUSED)
     assert actions == ((A.OWE_TABLE,) if state is S.WAITING else (A.KEEP_REST,))
 
@@ -263,7 +265,7 @@ def test_leaving_empties_all_registers(state: State) -> None:
     assert registers_of(member) == EMPTY
 
 
-def test_who_joins_walks_and_is_sent_its_end() -> None:
+def test_a_member_that_joins_walks_and_gets_end_of_rib() -> None:
     member = a_member()
     assert member.joined(END) == [GATHER]
     assert member.end_mark == END
@@ -276,7 +278,7 @@ def test_who_joins_walks_and_is_sent_its_end() -> None:
     assert registers_of(member) == EMPTY
 
 
-def test_no_end_mark_is_no_output() -> None:
+def test_without_an_end_mark_there_is_no_output() -> None:
     member = a_member()
     member.joined(b"")
     member.walk_began()
@@ -325,7 +327,9 @@ def test_a_slow_peer_is_refreshed_once_it_has_caught_up() -> None:
     assert member.end_allowed() == [Output(A.SEND_BEGIN, BEGIN_REFRESH), GATHER]
 
 
-def test_who_becomes_slow_before_its_walk_owes_itself_the_table() -> None:
+def test_a_peer_that_becomes_slow_before_its_walk_keeps_the_whole_walk_pending() -> (
+    None
+):
     member = joining()
     assert member.writing_paused([ONE]) == []
     assert member.owes_table
@@ -343,7 +347,7 @@ def test_who_becomes_slow_before_its_walk_owes_itself_the_table() -> None:
     assert member.end_allowed() == [Output(A.SEND_END, END)]
 
 
-def test_who_becomes_slow_in_a_walk_keeps_the_rest_of_it() -> None:
+def test_a_peer_that_becomes_slow_in_a_walk_keeps_the_rest_pending() -> None:
     member = walking()
     member.writing_paused(iter([ONE, TWO]))
     assert not member.owes_table
@@ -353,7 +357,7 @@ def test_who_becomes_slow_in_a_walk_keeps_the_rest_of_it() -> None:
 
 
 @pytest.mark.parametrize("maker", [ending, current, catching_up])
-def test_who_becomes_slow_after_its_walk_owes_nothing(maker) -> None:
+def test_a_peer_that_becomes_slow_after_its_walk_owes_nothing(maker) -> None:
     member = maker()
     member.writing_paused([ONE])
     assert member.state is S.BLOCKED
@@ -374,7 +378,7 @@ def test_a_changed_export_is_uncertain_to_slow_peers_until_they_caught_up() -> N
     assert not others.has_uncertain_export
 
 
-def test_who_moves_takes_along_what_it_was_owed() -> None:
+def test_a_member_that_moves_takes_along_what_it_was_owed() -> None:
     was = joining()
     was.refresh_asked(BEGIN_REFRESH, END_REFRESH)
     was.writing_paused()

@@ -371,7 +371,7 @@ def changed_every_ms(group: Group, entries: Iterable[Entry | None]) -> None:
 
 
 def test_unrest_says_how_often_for_how_long_and_between_which_paths() -> None:
-    """It is reported when the longest wait begins; the first changes were no unrest yet."""
+    """It is reported when the longest wait begins; the first changes are not unrest yet."""
     group = Group(FIRST_WAIT)
     changed_every_ms(group, (A, B, C, A, B, C))
     assert not group.pacer.unrest
@@ -470,7 +470,7 @@ def test_it_is_advertised_at_the_moment_that_it_is_due() -> None:
     assert not group.pacer.held
 
 
-def test_little_unrest_is_no_news(group) -> None:
+def test_little_unrest_is_not_reported(group) -> None:
     for _ in range(3):
         group.flap(FREE + 2, A, B)
         group.go(3 * WINDOW)

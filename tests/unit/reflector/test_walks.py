@@ -29,14 +29,14 @@ def small_slices(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(walks_module, "CATCH_UP_SLICE", 2)
 
 
-def test_the_first_who_waits_sees_to_the_beginning() -> None:
+def test_the_first_member_that_waits_makes_the_walk_begin() -> None:
     walks = Walks()
     first, second = (Member(a_client(number)) for number in (1, 2))
     assert walks.gather(first)
     assert not walks.gather(second)
 
 
-def test_who_waits_walks_and_who_comes_later_waits_for_the_next() -> None:
+def test_members_that_wait_walk_and_later_ones_wait_for_the_next_walk() -> None:
     walks = Walks()
     first, second = a_newcomer(walks, 1), a_newcomer(walks, 2)
     walk = begun(walks)
@@ -54,7 +54,7 @@ def test_who_waits_walks_and_who_comes_later_waits_for_the_next() -> None:
     assert walks.gather(Member(a_client(5)))
 
 
-def test_who_left_or_became_slow_meanwhile_does_not_walk() -> None:
+def test_a_member_that_left_or_became_slow_meanwhile_does_not_walk() -> None:
     walks = Walks()
     gone, slow, back = (a_newcomer(walks, number) for number in (1, 2, 3))
     gone.left()
@@ -100,7 +100,7 @@ def test_a_walk_ends_with_its_last_member() -> None:
     assert walk.members == []
 
 
-def test_who_becomes_slow_takes_the_rest_along() -> None:
+def test_a_peer_that_becomes_slow_takes_the_rest_along() -> None:
     walks = Walks()
     slow, quick = a_newcomer(walks, 1), a_newcomer(walks, 2)
     walk = begun(walks)
@@ -110,7 +110,7 @@ def test_who_becomes_slow_takes_the_rest_along() -> None:
     assert walk.next_slice() == [THREE]
 
 
-def test_who_does_not_walk_takes_nothing_along() -> None:
+def test_a_member_that_does_not_walk_takes_nothing_along() -> None:
     walks = Walks()
     a_newcomer(walks, 1)
     assert walks.leave(make_current(Member(a_client(2)))) == []

@@ -114,7 +114,7 @@ def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None
 MULTI, LOCAL, CLASS_E = nlris("224.1.0.0/16", "127.0.0.0/8", "250.0.0.0/8")
 
 
-class TestWhatIsNoUnicastDestination:
+class TestOtherThanUnicastDestinations:
     """RFC 4271 6.3: ignored, each with its reason, and the others stay."""
 
     def mixed(self, peer: Peer, attributes: PathAttributes, *prefixes: bytes) -> None:

@@ -222,7 +222,7 @@ class TestSlices:
         assert len(peer.followed) == sum(sizes)
         assert not peer.rib.filtered
 
-    def test_nothing_to_say_is_no_slice_at_the_end(self) -> None:
+    def test_without_messages_there_is_no_last_slice(self) -> None:
         peer = Peer()
         peer.announce(GOOD, ONE)
         peer.announce(LOOP, TWO)
@@ -422,7 +422,7 @@ class TestLimits:
         assert peer.rib.admission.forgotten_count == 1
         assert peer.rib.stale_count == 1
 
-    def test_who_waits_longest_is_let_in_first(self) -> None:
+    def test_the_route_that_waits_longest_is_let_in_first(self) -> None:
         peer = Peer()
         peer.announce(GOOD, FOUR)
         peer.rib.limit(1, None)

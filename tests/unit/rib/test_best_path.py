@@ -63,7 +63,7 @@ def test_each_step_decides_beside_the_best(reason: Reason) -> None:
     assert choose_beside(worse, better, OPTIONS) is expected
 
 
-def test_nothing_that_can_be_used_is_no_choice() -> None:
+def test_without_a_usable_path_there_is_no_choice() -> None:
     lost = a_path(is_reachable=False)
     assert choose((), OPTIONS) is None
     assert choose((lost, lost), OPTIONS) is None

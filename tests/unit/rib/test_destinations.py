@@ -75,7 +75,7 @@ def of(text: str) -> tuple[int, bytes]:
 
 @pytest.mark.rfc("4271", "6.3", "SHOULD")
 @cases("text", WHY)
-def test_what_is_no_unicast_destination(text: str) -> None:
+def test_prefixes_that_are_not_unicast_destinations(text: str) -> None:
     afi, nlri = of(text)
     assert why_not_unicast(nlri, afi) is WHY[text]
 
@@ -135,7 +135,7 @@ PREFIXES = {
         )
     )
 )
-def test_whatever_is_no_unicast_destination_makes_its_run_a_mixed_one(
+def test_a_prefix_that_is_not_a_unicast_destination_makes_its_run_a_mixed_one(
     case: tuple[int, list[bytes]],
 ) -> None:
     afi, nlris = case

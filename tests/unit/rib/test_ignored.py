@@ -1,4 +1,4 @@
-"""What a peer announced that is no unicast destination: what is reported, and what is checked again."""
+"""Prefixes that are not unicast destinations: which are reported, and which are checked again."""
 
 from rib.destinations import MixedRun, NotUnicast
 from rib.ignored import Ignored, IgnoredPrefixes

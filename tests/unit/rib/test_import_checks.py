@@ -78,7 +78,7 @@ class TestLoops:
             assert allowed.check(looped, source) is None
         assert refusal(some_attributes("65001 64999"), source) is None
 
-    def test_an_as_that_is_put_before_the_path_is_no_loop(self) -> None:
+    def test_an_as_that_is_prepended_is_not_a_loop(self) -> None:
         given = some_attributes("65001 65002", local_pref=100)
         some = rules(put_before=LOCAL_AS)
         assert some.check(given, PEER) is None

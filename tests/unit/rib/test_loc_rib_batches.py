@@ -108,14 +108,14 @@ class TestRunsOfOneSource:
         assert table.members(THREE) == {first, other}
         assert table.counts() == {"a": 4, "b": 1}
 
-    def test_nothing_is_no_change(self) -> None:
+    def test_nothing_is_not_a_change(self) -> None:
         table = Table()
         assert table.rib.announce([], table.path(table.a)) == []
         assert table.counts() == {}
 
 
 class TestLonePaths:
-    def test_announced_again_is_no_change(self) -> None:
+    def test_announcing_it_again_is_not_a_change(self) -> None:
         table = Table()
         path = table.path(table.a)
         table.rib.announce([ONE, TWO], path)
@@ -188,7 +188,7 @@ class TestSets:
             table.rib.announce([THREE], path)
         assert table.rib.table[THREE] is table.rib.table[ONE]
 
-    def test_a_path_in_the_place_of_its_source_s_former_one(self) -> None:
+    def test_a_path_replaces_the_former_one_of_its_source(self) -> None:
         table, paths = self.of_three()
         newer = table.path(table.b, 5)
         table.rib.announce([ONE], newer)

@@ -86,7 +86,7 @@ class TestTransitions:
         assert sum(memo is rib._transitions for memo, _ in remembered) == 1
 
     @pytest.mark.parametrize("is_swept_first", [True, False])
-    def test_sweeping_and_withdrawing_are_not_taken_for_each_other(
+    def test_sweeping_and_withdrawing_are_distinguished(
         self, *, is_swept_first: bool
     ) -> None:
         """An identifier may be the number of an epoch."""
@@ -180,7 +180,7 @@ class TestCosts:
 
 
 class TestWhatDidNotChange:
-    def test_is_no_change_even_when_decisions_are_forgotten(self) -> None:
+    def test_it_is_not_a_change_even_when_decisions_are_forgotten(self) -> None:
         rib, paths = a_table(3, ONE)
         before = rib.table[ONE]
         rib.forget_decisions()

@@ -51,8 +51,8 @@ KINDS: dict[str, Callable[[], Given]] = {
     "new but the last": lambda: Given(((a_path(OTHER), LAST),), a_path()),
     "new but the first": lambda: Given(((a_path(OTHER), FIRST),), a_path()),
     "through a lost next hop": lambda: Given((), a_path(is_reachable=False)),
-    "in the place of its own": lambda: Given(((a_path(), ALL),), a_path()),
-    "in the place of its own, twice": lambda: Given(((a_path(), ALL),), a_path(), True),
+    "replacing its own": lambda: Given(((a_path(), ALL),), a_path()),
+    "replacing its own, twice": lambda: Given(((a_path(), ALL),), a_path(), True),
     "known already": lambda: replaced(a_path()),
     "beside another's": lambda: Given(((a_path(OTHER), ALL),), a_path()),
     "beside another's, twice": lambda: Given(((a_path(OTHER), ALL),), a_path(), True),
@@ -110,7 +110,7 @@ def read_in_one_go(*kinds: str) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 3])
-@pytest.mark.parametrize("kind", ["new", "in the place of its own", "beside another's"])
+@pytest.mark.parametrize("kind", ["new", "replacing its own", "beside another's"])
 def test_a_usual_run_is_handed_on_as_it_is(kind: str, count: int) -> None:
     """No grouping, no copy: that is what makes a full table's burst cheap."""
     rib, given = LocRib(IPV4_UNICAST), KINDS[kind]()

@@ -51,7 +51,7 @@ def test_headings_of_bird_2_are_understood() -> None:
         ("2002-name proto table", "unknown BIRD table output format"),
     ],
 )
-def test_what_is_no_table_is_said(line: str, text: str) -> None:
+def test_a_missing_table_is_reported(line: str, text: str) -> None:
     with pytest.raises(UnexpectedAnswerError) as caught:
         parse_protocols(["0001 BIRD ready.", line, "0000"], ".")
     assert str(caught.value) == text

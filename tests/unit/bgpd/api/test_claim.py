@@ -69,7 +69,7 @@ def test_what_cannot_be_locked_is_not_claimed_and_follows_no_link(
     assert victim.read_text() == "kept"
 
 
-def test_no_path_is_no_claim() -> None:
+def test_without_a_path_there_is_no_claim() -> None:
     first, second = Claim(""), Claim("")
     for claim in (first, second):
         claim.release()

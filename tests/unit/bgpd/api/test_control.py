@@ -383,7 +383,7 @@ def test_a_slice_ends_by_time_though_it_made_no_row():
     asyncio.run(main())
 
 
-def test_who_changes_something_is_logged(path, caplog):
+def test_a_client_that_changes_something_is_logged(path, caplog):
     caplog.set_level("INFO")
 
     async def talk(server, connect):
@@ -457,7 +457,7 @@ def test_a_successor_keeps_its_socket_when_the_former_daemon_closes(path):
     asyncio.run(main())
 
 
-def test_a_file_that_is_no_socket_is_left_alone(path):
+def test_a_file_that_is_not_a_socket_is_left_alone(path):
     path.parent.mkdir()
     path.write_text("precious")
     with pytest.raises(UnixSocketError, match="not a socket"):

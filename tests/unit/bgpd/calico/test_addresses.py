@@ -114,7 +114,7 @@ def test_numbers_and_durations_are_numbers_or_refused(text: str) -> None:
         ("10.0.0.0/24", "is not an IP address"),
     ],
 )
-def test_what_is_no_gateway_says_why(text: str, why: str) -> None:
+def test_an_error_says_why_an_address_is_not_a_gateway(text: str, why: str) -> None:
     with pytest.raises(ValueError, match=why):
         parse_gateway(text)
 

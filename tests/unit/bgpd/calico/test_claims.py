@@ -42,7 +42,7 @@ def owners(table: BlockTable, cidr: str) -> list[str]:
         ({"n1": DELETED}, None, ""),
         ({"n1": CONFIRMED}, a_block(None), "n1"),
         ({"n1": CONFIRMED}, a_block("host:n1"), "n1"),
-        # who gives up yields to who holds
+        # a node that gives up yields to one that holds
         ({"n1": LEAVING, "n2": CONFIRMED}, None, "n2"),
         ({"n1": LEAVING, "n2": IMPLICIT}, None, "n2"),
         ({"n1": LEAVING, "n2": CONFIRMED}, a_block("host:n2"), "n2"),

@@ -219,7 +219,9 @@ class TestAffinities:
     @pytest.mark.parametrize(
         ("kind", "counts"), [("host", True), ("", True), ("virtual", False)]
     )
-    def test_blocks_of_load_balancers_are_no_nodes(self, kind, counts) -> None:
+    def test_blocks_of_load_balancers_do_not_belong_to_nodes(
+        self, kind, counts
+    ) -> None:
         made = block_affinity("n1", "10.0.0.0/26", "confirmed", GROUP_V3, type=kind)
         assert (item_of("BlockAffinity", made).value is not None) is counts
 

@@ -386,7 +386,7 @@ def test_a_removal_that_is_undone_at_once_was_none() -> None:
     assert source.causes() == []
 
 
-def test_objects_that_others_replace_are_no_loss() -> None:
+def test_objects_that_others_replace_are_not_missing() -> None:
     source = Source(nodes(1), peers("a", "b", "c"))
     source.change(peers("d", "e", "f"), [*peers("a", "b", "c")])
     source.wait(SETTLE)

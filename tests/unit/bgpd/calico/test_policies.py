@@ -376,7 +376,7 @@ TUNNELLED = {"accept": True, "device": "tunl0", "onlink": True}
         ("3.34", "EnabledNoEncapOnly", {"accept": False}),
     ],
 )
-def test_who_programs_ipip_routes_depends_on_release_and_setting(
+def test_release_and_setting_decide_which_program_makes_ipip_routes(
     compat, setting, expected
 ):
     cluster = settings(**({"programClusterRoutes": setting} if setting else {}))
@@ -393,7 +393,9 @@ def test_who_programs_ipip_routes_depends_on_release_and_setting(
         ("3.34", "EnabledIPIPOnly", False),
     ],
 )
-def test_who_programs_plain_routes_does_too(compat, setting, is_ours):
+def test_release_and_setting_decide_which_program_makes_plain_routes(
+    compat, setting, is_ours
+):
     cluster = settings(**({"programClusterRoutes": setting} if setting else {}))
     (shown,) = probe((N1, N2, a_pool(), cluster), INSIDE, compat=compat)
     assert shown["kernel"]["accept"] is is_ours

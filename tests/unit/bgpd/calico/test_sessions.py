@@ -28,7 +28,9 @@ NO_MESH = settings(nodeToNodeMeshEnabled=False)
         ("10.0.0.2", "10.0.0.3", True),
     ],
 )
-def test_who_is_passive_follows_the_texts_not_the_numbers(mine, theirs, is_passive):
+def test_the_passive_end_follows_from_the_texts_not_the_numbers(
+    mine, theirs, is_passive
+):
     case = a_case(a_node("n1", mine), a_node("n2", theirs))
     (session,) = sessions(case).values()
     assert session["passive"] is is_passive

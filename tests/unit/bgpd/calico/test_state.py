@@ -355,7 +355,7 @@ def test_a_bad_node_keeps_what_was_understood(value: bytes) -> None:
         b'{"spec":{"bgp":{"ipv4Address":"","routeReflectorClusterID":""}}}',
     ],
 )
-def test_null_and_absent_fields_are_no_fault(value: bytes) -> None:
+def test_null_and_absent_fields_are_not_errors(value: bytes) -> None:
     state = state_of(*FOUR)
     state.apply(Changes(2, {NODE_KEY: value}, frozenset()))
     assert state.warnings() == frozenset()

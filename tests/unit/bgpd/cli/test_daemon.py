@@ -56,7 +56,9 @@ def test_check_of_no_file_is_an_error(tmp_path: Path) -> None:
     [
         (["--as", "0"], "AS number"),
         (["--as", "4294967296"], "AS number"),
-        (["--as", "x"], "x"),
+        (["--as", "x"], "'x' is not an AS number"),
+        (["--as", "1.70000"], "AS number"),
+        (["--as", ".5"], "AS number"),
         (["--router-id", "0.0.0.0"], "BGP identifier"),
         (["--router-id", "2001:db8::1"], "BGP identifier"),
         (["--clients", "10.0.0.1/8"], "host bits"),

@@ -139,7 +139,7 @@ def test_strange_words_are_shown(folder: Path) -> None:
     assert "bad response from bird: HTTP/1.1 400" in found.output
 
 
-def test_who_answers_is_alive(folder: Path) -> None:
+def test_a_daemon_that_answers_is_alive(folder: Path) -> None:
     a_bird(folder, f"{HEADINGS}0000\n")
     assert probe(folder, "--bird-live").exit_code == 0
 

@@ -100,7 +100,9 @@ def test_those_that_may_be_internal_do_not(asn: str, tmp_path: Path) -> None:
     assert lines(tmp_path, f"ranges: [{{prefix: 10.0.0.0/24, as: {asn}}}]") == ()
 
 
-def test_who_has_no_key_inside_a_range_that_has_one_is_said(tmp_path: Path) -> None:
+def test_a_peer_without_a_key_inside_a_range_with_one_is_reported(
+    tmp_path: Path,
+) -> None:
     found = lines(
         tmp_path,
         """

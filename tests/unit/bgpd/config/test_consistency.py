@@ -204,7 +204,7 @@ def findings_of(text: str) -> list[str]:
                 "{address: 10.0.0.4, as: 1, dual_as: on, local_as: 5}]"
             ),
             [
-                f"peers[{n}].dual_as: needs local_as, another AS than that of bgp.as"
+                f"peers[{n}].dual_as: needs local_as with an AS other than bgp.as"
                 for n in (0, 1)
             ],
         ),

@@ -79,7 +79,7 @@ def test_a_peers_change_costs_what_bgp_demands(
     assert [line.rpartition(": ")[2] for line in plan(BASE, text)] == expected
 
 
-def test_the_order_of_families_is_no_difference_worth_a_reset() -> None:
+def test_the_order_of_families_is_not_worth_a_reset() -> None:
     with_both = BASE.replace(
         "10.0.0.2, as", "10.0.0.2, families: [ipv4-unicast, ipv6-unicast], as"
     )

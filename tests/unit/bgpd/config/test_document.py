@@ -38,7 +38,7 @@ def test_scalars_are_those_of_yaml_1_2(text: str, value: object) -> None:
 
 
 @pytest.mark.parametrize("text", ["", "[", "a: b", "'", "\x00"])
-def test_what_is_no_scalar_stays_text(text: str) -> None:
+def test_an_unknown_scalar_stays_text(text: str) -> None:
     assert parse_scalar(text) == text
 
 

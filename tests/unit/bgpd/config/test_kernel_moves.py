@@ -38,6 +38,6 @@ def test_each_change_is_said(changes: dict[str, int], expected: list[str]) -> No
         assert part in line
 
 
-def test_who_had_no_kernel_table_leaves_nothing() -> None:
+def test_a_run_without_a_kernel_table_leaves_nothing() -> None:
     off = replace(BEFORE, is_enabled=False)
     assert [*kernel_moves(off, BEFORE)] == []

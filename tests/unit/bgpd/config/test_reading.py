@@ -60,5 +60,5 @@ def test_only_problems_are_reported(tmp_path: Path) -> None:
     assert f"{source.file}:2:1: colour: unknown key" in told
 
 
-def test_a_part_is_no_whole() -> None:
+def test_a_part_is_not_the_whole() -> None:
     assert Assembly().result() == "it is cut short"

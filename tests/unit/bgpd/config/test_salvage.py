@@ -142,7 +142,7 @@ def test_without_its_datastores_type_nothing_is_demanded(tmp_path: Path) -> None
 
 
 @pytest.mark.parametrize("content", [[], "text", {"bgp": 5}, {"peers": {"a": 1}}])
-def test_what_is_no_configuration_at_all_is_a_clear_error(
+def test_a_file_that_is_not_a_configuration_is_a_clear_error(
     content: object, tmp_path: Path
 ) -> None:
     assert problems(tmp_path, content)

@@ -147,7 +147,7 @@ def problems_of(text: str) -> list[str]:
             "policies: {p: {terms: [{action: accept, match: {as_path: '(?=1)'}}]}}",
             (
                 "f:1:58: policies.p.terms[0].match.as_path: not a regular expression: groups "
-                "are (...) and (?:...); another kind is not taken at position 2"
+                "are (...) and (?:...); other kinds are not supported at position 2"
             ),
         ),
         (

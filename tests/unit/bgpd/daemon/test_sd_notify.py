@@ -46,7 +46,7 @@ def test_without_a_manager_nothing_is_said(environment: dict[str, str]) -> None:
     assert (manager.is_there, manager.watchdog) == (False, 0.0)
 
 
-def test_a_manager_that_is_gone_or_full_is_no_error(tmp_path: Path) -> None:
+def test_a_manager_that_is_gone_or_full_is_not_an_error(tmp_path: Path) -> None:
     name = str(tmp_path / "notify")
     manager = ServiceManager(name)
     manager.tell(READY=1)

@@ -79,7 +79,7 @@ def test_where_only_a_datastore_knows_the_address_it_is_where_it_was(tmp_path) -
     claim.close()
 
 
-def test_who_takes_the_sockets_over_has_them(tmp_path) -> None:
+def test_the_daemon_that_takes_the_sockets_over_has_them(tmp_path) -> None:
     network = own_network()
     claim = claim_startup(some_settings(str(tmp_path / "c.sock"), f"{network}.1"))
     ((_, sock),) = claim.hand_over().items()

@@ -136,7 +136,7 @@ def test_what_is_undisputed_costs_a_key_for_each_own_block_and_no_more() -> None
         stream = await followed(store, "n1")
         assert sorted(store.read_keys) == sorted(map(assignment_key, CIDRS))
         assert store.reads_below == 0
-        # What is no affinity of its own is passed through without a look.
+        # Anything but an affinity of this node is passed through unexamined.
         node = {"/calico/resources/v3/projectcalico.org/nodes/n7": b"{}"}
         await stream.take(Changes(2, node, frozenset()))
         again = Changes(3, store.own("n1"), frozenset())

@@ -169,7 +169,7 @@ async def test_hidden_and_other_files_are_ignored(tmp_path: Path) -> None:
         assert follower.items.keys() == {N2}
 
 
-async def test_reformatting_is_no_change(tmp_path: Path) -> None:
+async def test_reformatting_is_not_a_change(tmp_path: Path) -> None:
     file = tmp_path / "a.yaml"
     file.write_text(manifest("n1"))
     async with Follower(source(tmp_path)) as follower:

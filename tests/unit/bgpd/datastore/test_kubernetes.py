@@ -552,7 +552,7 @@ def test_a_kubeconfig_is_read_within_limits(
     assert str(file) in str(caught.value)
 
 
-def test_what_is_no_file_is_no_kubeconfig_and_no_certificate(tmp_path: Path) -> None:
+def test_only_a_file_is_a_kubeconfig_or_a_certificate(tmp_path: Path) -> None:
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
     with pytest.raises(DatastoreError, match="is a FIFO"):

@@ -26,7 +26,7 @@ def affinity(state: str = "confirmed", node: str = "n1", cidr: str = CIDR, **spe
 
 
 class TestItems:
-    def test_what_is_equal_is_no_change(self) -> None:
+    def test_equal_routes_are_not_a_change(self) -> None:
         items = Items()
         items.put("a", "BlockAffinity", "x", affinity())
         puts, deletes = items.drain()

@@ -1,4 +1,4 @@
-"""Files of a folder that are no manifests, or too many, or too much; read by real processes."""
+"""Files of a folder: not manifests, too many or too large; read by real processes."""
 
 import asyncio
 import os
@@ -119,7 +119,7 @@ async def test_small_text_that_unfolds_to_much_is_left_to_a_process(
 
 @pytest.mark.slow
 @pytest.mark.asyncio
-async def test_what_is_no_file_or_too_large_leaves_the_others_alone(
+async def test_an_unreadable_or_oversized_file_leaves_the_others_alone(
     reader: Reader,
 ) -> None:
     async with reader:

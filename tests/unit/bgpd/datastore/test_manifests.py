@@ -117,7 +117,7 @@ def test_an_unknown_kind_is_a_warning_only() -> None:
     assert "is not projectcalico.org/v3" in parsed.warnings[0][1]
 
 
-def test_a_cycle_is_no_manifest() -> None:
+def test_a_cycle_is_not_a_manifest() -> None:
     text = f"apiVersion: {API}\nkind: Node\nmetadata: &m {{name: x, again: *m}}\n"
     parsed = parse(text)
     assert parsed.entries == ()

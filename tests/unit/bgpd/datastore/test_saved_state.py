@@ -86,8 +86,8 @@ def test_a_file_that_is_cut_or_mixed_up_is_not_used(data) -> None:
     ("octets", "text"),
     [
         (b"", "it is not JSON"),
-        (b"[]", "its first line is not that of a saved state"),
-        (b'{"format": 2}', "its first line is not that of a saved state"),
+        (b"[]", "the first line is not that of a saved state"),
+        (b'{"format": 2}', "the first line is not that of a saved state"),
         (b'{"format":1,"kind":"etcd","node":"n2"}', "it is of etcd and node n2"),
         (b'{"format":1,"kind":"kubernetes","node":"n1"}', "it is of kubernetes"),
         (b'{"format":1,"kind":"etcd","node":"n1"}', "lacks the time or the count"),

@@ -118,7 +118,7 @@ def test_equal_link_local_addresses_on_two_links_are_two_ways() -> None:
     assert ways.states[keys[1]].is_reachable
 
 
-def test_who_watches_nothing_believes_every_next_hop() -> None:
+def test_a_tracker_that_watches_nothing_believes_every_next_hop() -> None:
     ways = NextHopTracker()
     assert ways.track(PEER).is_reachable
     ways.release(PEER)

@@ -95,7 +95,7 @@ def test_a_block_is_a_blackhole_and_is_announced_without_what_lies_in_it():
     assert "route fd10::/122 blackhole;" in text
 
 
-def test_a_pending_block_is_not_there_and_one_to_be_deleted_is_no_aggregate():
+def test_a_pending_block_is_not_there_and_one_to_be_deleted_is_not_an_aggregate():
     assert "10.244.9.0/26" not in a_text(state="pending")
     text = a_text(state="pendingDeletion")
     assert "route 10.244.9.0/26 blackhole;" in text
@@ -113,7 +113,9 @@ def test_a_pending_block_is_not_there_and_one_to_be_deleted_is_no_aggregate():
         ("v3.33.0", "EnabledIPIPOnly", "Never", True),
     ],
 )
-def test_who_programs_a_pools_routes(release, mode, ipip, is_rejected):
+def test_routes_of_a_pool_and_the_program_that_makes_them(
+    release, mode, ipip, is_rejected
+):
     text = a_text(
         ("clusterinformations/default", {"calicoVersion": release}),
         ("bgpconfigurations/default", {"programClusterRoutes": mode}),

@@ -9,7 +9,7 @@ def test_the_destination_of_an_ipv4_packet():
     assert destination(INNER) == bytes([10, 244, 1, 1])
 
 
-def test_what_is_no_ipv4_has_no_destination():
+def test_a_packet_that_is_not_ipv4_has_no_destination():
     assert destination(bytes([0x60]) + bytes(39)) == b""
     assert destination(b"\x45") == b""
 

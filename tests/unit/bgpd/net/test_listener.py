@@ -33,7 +33,7 @@ async def test_it_listens_on_several_addresses_and_ignores_them_again() -> None:
     listener = a_listener(accepted)
     for number in (1, 2):
         listener.listen(f"{network}.{number}", PORT)
-    listener.listen(f"{network}.1", PORT)  # a second time is no error
+    listener.listen(f"{network}.1", PORT)  # a second time is not an error
     assert listener.addresses == [(f"{network}.1", PORT), (f"{network}.2", PORT)]
     for number in (1, 2):
         _, writer = await asyncio.open_connection(
@@ -94,7 +94,7 @@ async def test_accepted_sockets_are_set_up_as_ours_are() -> None:
 
 
 @on_both_loops
-async def test_who_cannot_be_accepted_now_is_accepted_later(
+async def test_a_peer_that_cannot_be_accepted_now_is_accepted_later(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(listener_module, "_REST", 0.05)
@@ -155,7 +155,9 @@ async def test_keys_hold_on_addresses_that_are_listened_on_later() -> None:
 
 
 @on_both_loops
-async def test_who_connects_before_it_is_open_waits_and_is_not_refused() -> None:
+async def test_a_peer_that_connects_before_it_is_open_waits_and_is_not_rejected() -> (
+    None
+):
     network, accepted = own_network(), list[Connection]()
     listener = a_listener(accepted)
     ready = listening_socket(f"{network}.1", PORT)
@@ -187,7 +189,7 @@ async def test_who_connects_before_it_is_open_waits_and_is_not_refused() -> None
 
 @pytest.mark.parametrize("who", ["address", "prefix"])
 @on_both_loops
-async def test_who_connected_before_the_key_was_set_has_proved_nothing(who) -> None:
+async def test_a_connection_from_before_the_key_was_set_has_proved_nothing(who) -> None:
     network, accepted = own_network(), list[Connection]()
     listener = a_listener(accepted)
     listener.hold({})

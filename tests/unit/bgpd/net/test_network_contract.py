@@ -187,7 +187,9 @@ async def test_a_connection_to_a_port_without_a_listener_is_refused(world) -> No
 
 
 @on_both
-async def test_who_waits_to_be_accepted_is_reset_when_listening_ends(world) -> None:
+async def test_a_connection_that_waits_to_be_accepted_is_reset_when_listening_ends(
+    world,
+) -> None:
     listener = world.listen(world.a)
     far = await world.call(world.a_socket(world.b), world.a)
     await until(lambda: world.is_ready(world.a, listener, POLLIN))
@@ -267,7 +269,7 @@ async def test_a_reset_is_an_error_of_the_other_end_and_then_its_end(world) -> N
 
 
 @on_both
-async def test_who_closes_what_was_not_read_resets(world) -> None:
+async def test_closing_with_unread_data_resets(world) -> None:
     near, far = await world.a_pair()
     near.send(b"unread")
     await until(lambda: world.is_ready(world.b, far, POLLIN))
@@ -293,7 +295,7 @@ async def test_what_was_sent_before_a_reset_is_read_before_it(world) -> None:
 
 
 @on_both
-async def test_what_is_sent_to_who_has_closed_is_answered_by_a_reset(world) -> None:
+async def test_data_for_a_closed_end_is_answered_by_a_reset(world) -> None:
     near, far = await world.a_pair()
     far.close()
     await until(lambda: world.is_ready(world.a, near, POLLIN))
@@ -392,7 +394,7 @@ async def test_keys_that_are_equal_let_a_connection_be_made(world) -> None:
 
 
 @on_both_slowly
-async def test_who_has_another_key_or_none_or_one_too_many_is_not_answered(
+async def test_a_peer_with_another_key_or_none_or_one_too_many_gets_no_answer(
     world,
 ) -> None:
     with contextlib.ExitStack() as stack:
@@ -429,7 +431,7 @@ async def test_a_key_that_changes_on_one_side_holds_up_what_is_sent(world) -> No
 
 
 @on_both_slowly
-async def test_what_comes_from_afar_is_not_taken_where_ttl_security_holds(
+async def test_ttl_security_drops_what_comes_from_afar(
     world,
 ) -> None:
     near, far = await world.a_pair()

@@ -73,7 +73,7 @@ def test_a_ttl_is_sent_and_zero_is_the_system_s() -> None:
 
 
 @pytest.mark.parametrize("addr", ["127.0.0.1", "::1"])
-def test_keys_are_set_and_removed_and_removing_none_is_no_error(addr: str) -> None:
+def test_keys_are_set_and_removed_and_removing_none_is_not_an_error(addr: str) -> None:
     with make_socket(addr) as made:
         set_md5_key(made, addr, "secret")
         set_md5_key(made, addr, "")

@@ -107,7 +107,7 @@ async def test_connections_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @on_both_loops
-async def test_a_timer_is_not_held_up_by_those_who_always_have_more() -> None:
+async def test_a_timer_is_not_held_up_by_peers_that_always_have_more() -> None:
     recorder = Recorder()
     loop = asyncio.get_running_loop()
     async with a_poller() as poller:

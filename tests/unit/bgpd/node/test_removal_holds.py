@@ -86,7 +86,7 @@ def test_the_status_says_what_is_held_and_until_when(world: World) -> None:
     assert "own Node, 2 of 2 own block affinities, 250 of 299 other Nodes" in warning
     assert "for 3600 s" in warning
     page = "\n".join(status_page(status))
-    assert f"253 objects that datastore has no more, until {row['until']}" in page
+    assert f"253 objects that datastore no longer has, until {row['until']}" in page
 
 
 def test_every_object_that_is_held_can_be_seen(world: World) -> None:

@@ -196,7 +196,7 @@ def test_a_member_that_is_full_before_its_first_slice(peers: Peers) -> None:
     assert peers.told[slow].ends == 1
 
 
-class TestAFlushThatIsToldInTurns:
+class TestAFlushInSeveralTurns:
     @pytest.fixture
     def half_told(self, peers: Peers, monkeypatch: pytest.MonkeyPatch) -> Peers:
         """The first of three members has received a change, the others have not."""
@@ -222,7 +222,9 @@ class TestAFlushThatIsToldInTurns:
         assert half_told.writes == [0, 1, 2, 0, 1, 2]
         assert all(half_told.held(n) == set(NLRIS[1:]) for n in range(3))
 
-    def test_who_falls_behind_meanwhile_misses_nothing(self, half_told: Peers) -> None:
+    def test_a_peer_that_becomes_slow_meanwhile_misses_nothing(
+        self, half_told: Peers
+    ) -> None:
         half_told.tables.writing_paused(half_told.sources[2])
         half_told.withdraw(NLRIS[0])
         half_told.loop.run()
@@ -449,7 +451,7 @@ class TestPolicies:
         assert not peers.writes
 
 
-def test_a_source_that_is_no_client_any_more(peers: Peers) -> None:
+def test_a_source_that_is_no_longer_a_client(peers: Peers) -> None:
     non_client = a_context(PeerType.NON_CLIENT, cluster_id=0)
     peers.announce(*NLRIS)
     peers.join(non_client)

@@ -60,7 +60,7 @@ def test_all_get_the_whole_pass_though_a_socket_is_full(sockets: Sockets) -> Non
     assert not sockets.queue
 
 
-def test_who_is_full_changes_nothing_while_a_pass_is_under_way(
+def test_a_full_socket_changes_nothing_while_a_pass_is_under_way(
     sockets: Sockets,
 ) -> None:
     """A write returns its outcome; what that means to the member is decided after the pass."""
@@ -75,13 +75,13 @@ def test_who_is_full_changes_nothing_while_a_pass_is_under_way(
     assert sockets.counts() == [4, 4, 4]
 
 
-def test_who_is_written_to_without_trouble_is_not_returned(sockets: Sockets) -> None:
+def test_a_member_whose_write_succeeds_is_not_returned(sockets: Sockets) -> None:
     sockets.add(private={sockets.sources[1]: MESSAGE})
     assert sockets.queue.drain(inf) == []
     assert sockets.counts() == [2, 3, 2]
 
 
-def test_a_share_of_nothing_is_no_write(sockets: Sockets) -> None:
+def test_an_empty_share_is_not_written(sockets: Sockets) -> None:
     first = sockets.sources[0]
     sockets.full = {first}
     sockets.add(spans={first: (0, 2 * len(MESSAGE))})
@@ -96,7 +96,7 @@ def test_slow_peers_are_left_out(sockets: Sockets) -> None:
     assert sockets.counts() == [2, 0, 2]
 
 
-def test_who_becomes_slow_is_written_all_that_was_queued_for_it(
+def test_a_peer_that_becomes_slow_still_gets_all_that_was_queued_for_it(
     sockets: Sockets,
 ) -> None:
     third = sockets.sources[2]
@@ -109,7 +109,7 @@ def test_who_becomes_slow_is_written_all_that_was_queued_for_it(
     assert sockets.counts() == [4, 4, 4]
 
 
-def test_who_left_is_written_nothing(sockets: Sockets) -> None:
+def test_a_member_that_left_is_written_nothing(sockets: Sockets) -> None:
     sockets.add()
     sockets.queue.forget(sockets.sources[0])
     sockets.queue.drain(inf)

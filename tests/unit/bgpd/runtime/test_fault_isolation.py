@@ -70,7 +70,7 @@ def test_a_batch_where_all_is_at_fault_is_soon_passed_over(caplog) -> None:
     assert "all of them" in caplog.text
 
 
-def test_memory_that_has_run_out_is_no_elements_fault() -> None:
+def test_memory_that_has_run_out_is_not_the_fault_of_one_element() -> None:
     def act(_: object) -> None:
         raise MemoryError
 

@@ -69,7 +69,7 @@ def test_it_tells_once_when_work_has_ended(
     assert rests == [pytest.approx(0.2), pytest.approx(0.7)]
 
 
-def test_a_pause_of_the_process_is_no_work_of_its_own(
+def test_a_pause_of_the_process_does_not_count_as_work(
     stepped: SteppedLoop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     used = 0.0

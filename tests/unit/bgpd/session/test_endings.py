@@ -40,7 +40,7 @@ def test_too_many_prefixes_are_a_hard_reset_where_routes_would_stay() -> None:
         (Notification(6, 4), Event.NOTIF_MSG, Event.NOTIF_MSG),
     ],
 )
-def test_what_a_notification_is_to_who_hears_it(
+def test_what_a_notification_means_to_its_receiver(
     notification, while_opening, later, state
 ) -> None:
     expected = while_opening if state is State.OPEN_SENT else later

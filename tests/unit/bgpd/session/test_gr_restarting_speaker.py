@@ -183,7 +183,9 @@ def test_a_standstill_shortens_neither_the_cap_nor_the_window() -> None:
     assert made.look([SENT, AWAY], 113.0) == TELL_AND_SWEEP
 
 
-def test_a_standstill_is_no_silence_of_a_peer_without_graceful_restart() -> None:
+def test_our_standstill_does_not_count_as_silence_of_a_peer_without_graceful_restart() -> (
+    None
+):
     made = recovery()
     assert made.look([PLAIN], 2.0) == []
     made.resume(100.0, 103.0)
@@ -212,7 +214,9 @@ def test_one_that_was_up_keeps_our_routes_for_its_time(sight, status) -> None:
 
 
 @pytest.mark.rfc("4724", "4.1", "MUST")
-def test_end_of_rib_waits_for_who_keeps_our_routes_and_telling_for_a_window() -> None:
+def test_end_of_rib_waits_for_peers_that_keep_our_routes_and_routes_for_a_window() -> (
+    None
+):
     found = recovery()
     early = SENT._replace(up_since=1.0)
     assert found.look([early, KEEPING], 10.9) == []

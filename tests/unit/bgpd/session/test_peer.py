@@ -146,7 +146,7 @@ def test_a_peer_that_comes_first_is_not_waited_for() -> None:
     assert both.states == UP
 
 
-def test_who_is_passive_waits_however_long_the_delay() -> None:
+def test_a_passive_end_waits_however_long_the_delay() -> None:
     made = session(connect_delay_time=7, is_passive=True)
     made.start(1.0)
     assert (made.state, made.next_deadline()) == (State.ACTIVE, None)
@@ -989,7 +989,7 @@ def test_an_attempt_that_has_just_begun_is_left_alone() -> None:
 @pytest.mark.parametrize(
     "changes", [{"is_passive": True}, {"is_dynamic": True}], ids=str
 )
-def test_who_never_connects_is_not_made_to(changes) -> None:
+def test_a_passive_session_never_connects(changes) -> None:
     made = session(**changes)
     made.start(0.0)
     assert not made.try_now(10.0)

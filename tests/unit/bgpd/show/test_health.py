@@ -234,7 +234,7 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
                     assert ("pybgpd_peer_up", first, first) not in found
                 assert (await ask(wanted, "/api/status"))[0] == 200
             lines = [record.getMessage() for record in caplog.records]
-            assert lines == [f"peer {first}: metrics do without its figures: injected"]
+            assert lines == [f"peer {first}: its metrics are missing: injected"]
             assert (await metrics(wanted))["pybgpd_peer_up", first, first] == 1
 
 

@@ -1,4 +1,4 @@
-"""While our restart is not over, every view says what is held back, and who is waited for."""
+"""While our restart is not over, every view says what is held back, and which peers it waits for."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager

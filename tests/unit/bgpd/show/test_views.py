@@ -775,7 +775,7 @@ def test_a_daemon_without_actions_is_read_only(world):
 
 
 class Wire:
-    """Takes what is written to a peer, in the place of its connection."""
+    """Takes what is written to a peer; it replaces the connection."""
 
     def __init__(self) -> None:
         self.octets = bytearray()
@@ -813,7 +813,7 @@ def test_what_is_shown_as_told_is_what_the_peer_received(full, families):
         other.close()
 
 
-def test_a_long_lived_stale_route_is_withheld_from_who_does_not_know_it(world):
+def test_a_long_lived_stale_route_is_not_sent_to_a_peer_that_does_not_know_it(world):
     world.announce(
         world.up("from", "192.0.2.1", is_client=True),
         "10.0.0.0/8",

@@ -210,7 +210,7 @@ async def test_a_flood_over_the_limit_ends_with_cease_1() -> None:
 
 
 @on_virtual_time
-async def test_who_says_nothing_holds_no_one_up() -> None:
+async def test_a_silent_peer_holds_up_no_other() -> None:
     async with a_reflector_with_a_client() as (rack, reflector, _):
         async with a_scripted(rack) as peer:
             await peer.expect(MessageType.OPEN)

@@ -233,7 +233,7 @@ async def test_one_peer_gets_a_default_whatever_its_policy_says(
         await until(lambda: (p := b.best("0.0.0.0/0")) and p.attributes.med is None)
         assert c.prefixes() == {"10.1.0.0/16"}
 
-        # What an operator announces is in the place of it, on a condition too.
+        # What an operator announces replaces it, on a condition too.
         routes = "[{prefix: 0.0.0.0/0, fallback: on, when: [10.2.0.0/16]}]"
         configure(originates_default=True, routes=routes)
         await until(lambda: b.best("0.0.0.0/0") is None)

@@ -42,7 +42,7 @@ def has_ended(node: Node, other: Node) -> bool:
 
 
 @on_virtual_time
-async def test_who_only_waits_is_connected_to_from_the_address_it_knows() -> None:
+async def test_a_passive_peer_is_connected_to_from_the_address_it_knows() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
         reflector.accepts(f"{rack.network}.0/24", is_client=True)
@@ -58,7 +58,7 @@ async def test_who_only_waits_is_connected_to_from_the_address_it_knows() -> Non
 
 
 @on_virtual_time
-async def test_who_connects_at_the_same_time_has_one_session() -> None:
+async def test_peers_that_connect_at_the_same_time_have_one_session() -> None:
     async with Rack() as rack:
         reflector, *clients = [await rack.node(n) for n in range(1, 6)]
         reflector.accepts(f"{rack.network}.0/24", is_client=True)
@@ -93,7 +93,7 @@ async def test_one_that_does_not_come_holds_up_the_end_until_it_is_forgotten() -
 
 
 @on_virtual_time
-async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
+async def test_a_peer_that_has_changed_is_not_connected_to() -> None:
     async with Rack() as rack:
         reflector, other, configured = [await rack.node(n) for n in (1, 2, 3)]
         reflector.accepts(f"{rack.network}.0/24", limit=2, is_client=True)
@@ -116,7 +116,9 @@ async def test_who_is_not_the_same_any_more_is_not_connected_to() -> None:
 
 
 @on_virtual_time
-async def test_a_passive_range_waits_for_who_was_up_and_does_not_connect() -> None:
+async def test_a_passive_range_waits_for_peers_that_were_up_and_does_not_connect() -> (
+    None
+):
     async with Rack() as rack:
         reflector, a = await rack.node(1), await rack.node(2)
         reflector.accepts(f"{rack.network}.0/24", is_client=True, is_passive=True)
@@ -130,7 +132,7 @@ async def test_a_passive_range_waits_for_who_was_up_and_does_not_connect() -> No
 
 
 @on_virtual_time
-async def test_who_was_up_and_is_not_back_gives_way_to_who_comes() -> None:
+async def test_a_peer_that_is_not_back_gives_way_to_one_that_connects() -> None:
     async with Rack() as rack:
         reflector, a, b = [await rack.node(n) for n in (1, 2, 3)]
         reflector.accepts(f"{rack.network}.0/24", limit=1, is_client=True)

@@ -1,4 +1,4 @@
-"""What is no unicast destination, from peers, the file and a cluster's objects alike."""
+"""Prefixes that are not unicast destinations, from peers, the file and a cluster's objects."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -104,7 +104,7 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     assert six_row["ignored"]["multicast"] == 1
     assert [each.ignored for each in _peer(peer).tables] == [len(BAD4), len(BAD6)]
     shown = world.ask("show-routes", received_from="p", prefix="224.0.0.0/4")
-    assert shown[0]["reason"] == "the prefix is no unicast destination: multicast"
+    assert shown[0]["reason"] == "the prefix is not a unicast destination: multicast"
     assert shown[0]["is_filtered"]
 
 

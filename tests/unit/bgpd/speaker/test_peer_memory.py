@@ -41,7 +41,7 @@ def _mode(file: Path) -> int:
 
 
 @on_virtual_time
-async def test_it_follows_who_is_up(file: Path) -> None:
+async def test_it_follows_which_peers_are_up(file: Path) -> None:
     async with Rack() as rack:
         reflector, client, other = [await rack.node(n) for n in (1, 2, 3)]
         reflector.accepts(f"{rack.network}.2/32", is_client=True)
@@ -97,7 +97,9 @@ async def test_many_changes_are_one_write_and_none_is_a_new_stamp(
 
 
 @on_virtual_time
-async def test_who_was_up_before_stays_until_it_is_back_or_gives_up(file: Path) -> None:
+async def test_a_peer_that_was_up_before_stays_until_it_is_back_or_gives_up(
+    file: Path,
+) -> None:
     async with Rack() as rack:
         reflector, client = await rack.node(1), await rack.node(2)
         reflector.peers_with(client, is_passive=True)

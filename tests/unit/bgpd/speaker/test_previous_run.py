@@ -53,7 +53,7 @@ def test_the_mark_is_written_and_read_through_no_link(tmp_path) -> None:
     assert mark.read() == this_kernel()
 
 
-def test_a_fifo_in_the_place_of_the_mark_holds_up_nothing(tmp_path) -> None:
+def test_a_fifo_instead_of_the_marker_holds_up_nothing(tmp_path) -> None:
     os.mkfifo(tmp_path / "pybgpd.ran")
     mark = RunMarker(str(tmp_path / "pybgpd.sock"))
     assert mark.read() == ""

@@ -134,7 +134,7 @@ async def test_three_of_ten_nodes_that_are_gone_do_not_hold_it_up() -> None:
 
 
 @on_virtual_time
-async def test_progress_tells_who_is_waited_for() -> None:
+async def test_progress_names_the_peers_that_we_wait_for() -> None:
     async with Rack() as rack:
         node, a = await rack.node(1), await rack.node(2)
         deferral = _restarts(node, cap=60, quiet=60)
@@ -295,7 +295,7 @@ def remembering(seconds: int, age: float) -> RememberedPeers:
         (PERHAPS, None, [], 0, 60),
     ],
 )
-def test_how_long_it_takes_follows_from_who_keeps_our_routes(
+def test_how_long_it_takes_depends_on_which_peers_keep_our_routes(
     start, remembered, peers, tell, end
 ) -> None:
     caps = deferral_limits_of(RestartSettings(), start, remembered, peers)

@@ -158,7 +158,7 @@ async def test_too_many_prefixes_end_the_session_and_leave_none() -> None:
 
 @pytest.mark.parametrize("is_range", [False, True], ids=["peer", "range"])
 @on_virtual_time
-async def test_md5_keys_let_in_who_has_the_key(is_range: bool) -> None:  # noqa: FBT001  # pytest's parameter
+async def test_md5_keys_let_in_a_peer_with_the_key(is_range: bool) -> None:  # noqa: FBT001  # pytest's parameter
     async with Rack() as rack:
         a, right, wrong = [await rack.node(n) for n in (1, 2, 3)]
         if is_range:
@@ -257,7 +257,7 @@ async def test_a_slow_reader_ends_with_the_right_table_and_bounded_memory() -> N
 
 
 @on_virtual_time
-async def test_who_never_reads_is_cut_off_by_the_send_hold_timer(
+async def test_a_peer_that_never_reads_is_cut_off_by_the_send_hold_timer(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tcp_connection, "HIGH_WATER", 1 << 14)

@@ -69,7 +69,7 @@ def test_halves_of_characters_can_be_written_afterwards() -> None:
     assert load(text, VALUE, keeps_halves=True).value != load(text, VALUE).value
 
 
-def test_a_mark_at_the_beginning_is_no_part_of_the_text() -> None:
+def test_a_byte_order_mark_is_not_part_of_the_text() -> None:
     assert decode(b"\xef\xbb\xbfa: 1") == "a: 1"
     assert load(b"\xef\xbb\xbf[1]", VALUE).value == [1]
     with pytest.raises(TextError) as caught:

@@ -103,7 +103,7 @@ def test_extended_ones(text: str, fitting: set[int]) -> None:
         (EXTENDED, "0x12345678901234567*", "is not an extended community"),
     ],
 )
-def test_what_is_no_pattern_is_an_error_that_says_so(kind, text, said) -> None:
+def test_an_invalid_pattern_is_an_error_that_says_so(kind, text, said) -> None:
     with pytest.raises(ValueError, match=re.escape(said)):
         kind.parse(text)
 

@@ -71,7 +71,7 @@ def test_attributes_with_the_remedy_discard_are_discarded(extra: bytes) -> None:
     assert kept.attributes.octets == BASE + extra
 
 
-def test_a_malformed_attribute_that_is_discarded_is_no_problem() -> None:
+def test_a_malformed_attribute_that_is_discarded_is_not_an_error() -> None:
     context = replace(EBGP, discarded=frozenset({4}))
     assert decode(BASE + attribute(4, b"odd"), context).problems == ()
 
