@@ -1,68 +1,8 @@
 """The member of an update group as a state machine: what it has been sent, and what it is owed.
 
-Purpose. A session that comes up must receive the whole table (RFC 4271 9.2), then its
-End-of-RIB (RFC 4724 2), then each change once; a ROUTE-REFRESH repeats the whole table (RFC
-2918), between two marks where both sides know them (RFC 7313). A reader that is slower than
-its group must neither stop the others nor grow a buffer. The difficulty is that all of it
-happens at the same time: a slow peer joins, asks for a refresh, blocks, resumes and leaves
-while its export policy changes. This module is the only place that decides what each of these
-events means in each situation, and the only one that writes a member's state::
-
-                     JOINED            WALK_BEGAN           WALK_FINISHED
-       OUTSIDE ----------------> WAITING --------> WALKING ----------------> ENDING
-          |                      ^     |              |                     ^  |  |
-          |                      |     |              |       CAUGHT_UP     |  |  | END_ALLOWED
-          | MOVED  REFRESH_ASKED |     |   WRITING_   |    .----------------'  |  v
-          |                      |     |   PAUSED     |    |                   |  |
-          |                   CURRENT--|--------------|----|-------------------|--'
-          |                      |     v              v    |                   |
-          |                      |    .----------------.   |                   |
-          '----------------------+--->|    BLOCKED     |<--+-------------------'
-                                      '----------------'   |
-                         WRITING_RESUMED |      ^ WRITING_PAUSED
-                                         v      |          |
-                                       CATCHING_UP --------'
-
-LEFT leads from every state to OUTSIDE. ``docs/members.md`` is drawn from the table.
-
-What a member holds is not stored. It is what the group's ``Export`` makes of Loc-RIB, with
-three corrections, which are this machine's registers:
-
-* ``pending_changes``: prefixes that changed while the peer was slow, each with the entry that it
-  was last sent. Newest wins, so that their number is bounded by the table, never by time;
-* ``pending_walk`` and ``owes_table``: prefixes of a walk through the table that it could not
-  finish with the others; all of them where the walk had not begun;
-* ``has_uncertain_export``: the entries in ``pending_changes`` are no longer what today's export
-  would make of them, since a policy changed: everything is sent, and whatever is no longer
-  exported is withdrawn, needed or not.
-
-Invariants, each with a law in the tests:
-
-* ``is_slow`` holds in BLOCKED and CATCHING_UP, and only there. A slow peer is written to by its own
-  catch-up alone; every other member gets each flush at once. So a change reaches a member on one
-  of two ways, never on both, and per prefix in order;
-* registers are empty in every state but the slow ones; CAUGHT_UP is fed only when they are;
-* the end mark (End-of-RIB, or the end of a refresh) leaves in one transition only: from ENDING to
-  CURRENT. ENDING is a state, and not a moment, because a speaker that restarted withholds
-  End-of-RIB until it has the routes itself (RFC 4724 4.1);
-* a refresh begins in CURRENT only, hence after End-of-RIB and never inside another (RFC 7313 4).
-  An earlier request is deferred, and begins when CURRENT is reached; several merge, as
-  each of them requests the whole table.
-
-RFC says / ours:
-
-* RFC 2918 wants the Adj-RIB-Out sent again. There is none: the walk sends what the export makes of
-  Loc-RIB, and withdrawals that happen meanwhile are changes like others;
-* RFC 7313 lets a refresh begin whenever End-of-RIB is out. We also wait until a slow peer has
-  caught up: its queue is full, so that an earlier beginning would reach it no earlier.
-
-What is deliberately not here: sockets (writing paused and resumed are events; ``bgpd.net`` has the
-thresholds), octets of UPDATEs (``reflector.group``), which members walk together
-(``reflector.walks``), and when a slice is due (``bgpd.pipeline.catch_up``). Pacing (RFC 4271 9.2.1.1)
-is a matter of prefixes, not of members (``reflector.pacing``).
-
-Sources: RFC 4271 9.2, RFC 2918 4, RFC 7313 4, RFC 4724 2 and 4.1. OpenBGPD and FRR split slow
-peers from their update groups too; here they stay in the group, and have changes noted.
+This module alone decides what each event means to a member in each situation, and alone
+writes a member's state. ``docs/members.md`` is drawn from its table. Sans-IO: an event returns
+what its caller must do.
 """
 
 from collections.abc import Iterable, Mapping
@@ -74,6 +14,70 @@ from rib.change import Change
 from rib.nlri import Nlri
 from rib.path import Source
 from rib.path_set import Entry, best_of
+
+# Theory
+# ------
+# A session that comes up must receive the whole table (RFC 4271 9.2), then its End-of-RIB (RFC
+# 4724 2), then each change once; a ROUTE-REFRESH repeats the whole table (RFC 2918), between two
+# marks if both sides know them (RFC 7313). A reader that is slower than its group must neither
+# stop the others nor grow a buffer. The difficulty is that all of it happens at the same time: a
+# slow peer joins, requests a refresh, blocks, resumes and leaves while its export policy changes.
+#
+#                    JOINED            WALK_BEGAN           WALK_FINISHED
+#      OUTSIDE ----------------> WAITING --------> WALKING ----------------> ENDING
+#         |                      ^     |              |                     ^  |  |
+#         |                      |     |              |       CAUGHT_UP     |  |  | END_ALLOWED
+#         | MOVED  REFRESH_ASKED |     |   WRITING_   |    .----------------'  |  v
+#         |                      |     |   PAUSED     |    |                   |  |
+#         |                   CURRENT--|--------------|----|-------------------|--'
+#         |                      |     v              v    |                   |
+#         |                      |    .----------------.   |                   |
+#         '----------------------+--->|    BLOCKED     |<--+-------------------'
+#                                     '----------------'   |
+#                        WRITING_RESUMED |      ^ WRITING_PAUSED
+#                                        v      |          |
+#                                      CATCHING_UP --------'
+#
+# LEFT leads from every state to OUTSIDE.
+#
+# What a member holds is not stored. It is what the group's `Export` makes of Loc-RIB, with three
+# corrections, which are this machine's registers:
+#
+# * `pending_changes`: prefixes that changed while the peer was slow, each with the entry that it
+#   was last sent. The newest state wins, so the table bounds their number, never time.
+# * `pending_walk` and `owes_table`: prefixes of a walk through the table that it could not finish
+#   with the others; all of them if the walk had not begun.
+# * `has_uncertain_export`: a policy changed, so the entries in `pending_changes` are no longer what
+#   today's export would make of them. Everything is sent, and whatever is no longer exported is
+#   withdrawn, needed or not.
+#
+# Invariants, each with a law in the tests:
+#
+# * `is_slow` holds in BLOCKED and CATCHING_UP, and only there. Only its own catch-up writes to a
+#   slow peer; every other member gets each flush at once. So a change reaches a member in one of
+#   two ways, never in both, and per prefix in order.
+# * Registers are empty in every state but the slow ones; CAUGHT_UP is fed only when they are.
+# * The end mark (End-of-RIB, or the end of a refresh) leaves in one transition only: from ENDING
+#   to CURRENT. ENDING is a state, and not a moment, because a speaker that restarted withholds
+#   End-of-RIB until it has the routes itself (RFC 4724 4.1).
+# * A refresh begins in CURRENT only, hence after End-of-RIB and never inside another (RFC 7313 4).
+#   An earlier request is deferred, and begins when CURRENT is reached; several merge, as each of
+#   them requests the whole table.
+#
+# RFC says / ours:
+#
+# * RFC 2918 wants the Adj-RIB-Out sent again. There is none: the walk sends what the export makes
+#   of Loc-RIB, and withdrawals that happen meanwhile are changes like others.
+# * RFC 7313 lets a refresh begin whenever End-of-RIB is out. We also wait until a slow peer has
+#   caught up: its socket is full, so an earlier beginning would not reach it earlier.
+#
+# Deliberately not here: sockets (writing paused and resumed are events; `bgpd.net` has the
+# thresholds), octets of UPDATEs (`reflector.group`), which members walk together
+# (`reflector.walks`), and when a slice is due (`bgpd.pipeline.catch_up`). Pacing (RFC 4271 9.2.1.1)
+# is a matter of prefixes, not of members (`reflector.pacing`).
+#
+# Sources: RFC 4271 9.2, RFC 2918 4, RFC 7313 4, RFC 4724 2 and 4.1. OpenBGPD and FRR split slow
+# peers from their update groups too; here they stay in the group, and have changes noted.
 
 
 @unique
@@ -130,7 +134,7 @@ class Transition(NamedTuple):
     """One cell: what is done, then where it goes."""
 
     actions: tuple[Action, ...]
-    peer_type: State
+    target: State
 
 
 class Output(NamedTuple):
@@ -419,7 +423,7 @@ class Member:
         Args:
             limit: Prefixes.
             table: Loc-RIB, of which no change waits to be flushed: a prefix that is gone and
-                comes back before the flush does not count as a change, so nothing else would send it.
+                comes back before the flush is not a change, so nothing else would send it.
         """
         if self.owes_table:
             self.owes_table = False

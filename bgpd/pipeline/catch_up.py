@@ -80,11 +80,15 @@ class CatchUp:
         group, was = self._membership.group_of(source), self._membership.member(source)
         if group is None or was is None or group.export.context == context:
             return
+        # From here on, what the peer holds is what the old export made of the table, and the
+        # table is what it may hold: without Adj-RIB-Out this is the only record of it.
         self._flushes.flush_now()
         was_blocked = was.state is State.BLOCKED
         write = self._membership.writers[source]
         member = self._membership.enter(source, context, policy, write)
         outputs = member.moved(was, {**self._loc_rib.table, **group.pacer.held})
+        # The machine starts as slow. A socket with room would report nothing, since nothing
+        # was paused, so the event that lets it catch up is fed here.
         if not was_blocked:
             outputs += member.writing_resumed()
         self._membership.leave_group(group, source)
@@ -104,6 +108,8 @@ class CatchUp:
 
     def allow_ends(self) -> Iterator[None]:
         """Send the deferred End-of-RIBs, after all routes before them; a job."""
+        # Deferred routes go out by re-export. End-of-RIB before them would make the peer
+        # sweep exactly the routes that it kept for us (RFC 4724 4.1).
         while self._re_export.is_under_way:
             yield
         self.defers_end_of_rib = False
@@ -135,6 +141,8 @@ class CatchUp:
 
     def _gather(self, member: Member) -> None:
         group = self._membership.group_of(member.source)
+        # Only the first member schedules it: all that come up in this turn of the loop share
+        # one walk, so a restarted reflector encodes its table once for a thousand clients.
         if group is not None and group.walks.gather(member):
             self._loop.call_soon(self._begin_walk, group)
 
@@ -146,6 +154,7 @@ class CatchUp:
 
     def _walk(self, group: UpdateGroup, walk: Walk) -> Iterator[None]:
         """Send the members of a walk the table, then its end, in slices; a job."""
+        # Whatever happens to this walk, members that gathered meanwhile must get theirs.
         try:
             while self._send_slice(group, walk):
                 yield
@@ -159,6 +168,8 @@ class CatchUp:
     def _send_slice(self, group: UpdateGroup, walk: Walk) -> bool:
         """Send the next prefixes of a walk; return false when it is complete."""
         self._flushes.flush_now()
+        # A prefix that the re-export has not reached yet is brought up to date for the whole
+        # group first: all members that are not slow must know a prefix by one export.
         nlris = walk.next_slice()
         if group.pending_re_advertisement_count and nlris:
             walk.put_back(nlris)  # a member that this makes slow takes them along
@@ -180,6 +191,7 @@ class CatchUp:
                 return
             pending = self._next_pending(group, member)
             is_writable = self._flushes.write_shares(member.source, pending)
+            # Read after the write: it may have filled the socket, and changes may have been noted.
             if is_writable and not member.has_pending:
                 self._carry_out(member, member.caught_up())
                 self._end(member)
@@ -189,6 +201,7 @@ class CatchUp:
         self, group: UpdateGroup, member: Member
     ) -> list[Outbound | None]:
         table, limit = group.pacer.view(self._loc_rib.table), walks.CATCH_UP_SLICE
+        # Changes first: they are what the peer holds wrongly; the walk is what it lacks.
         if not member.pending_changes:
             some = member.take_walk(limit, self._loc_rib.table)
             self._re_export.update(group, some)
@@ -200,6 +213,8 @@ class CatchUp:
             nlris = [nlri for nlri, _ in held]
             self._re_export.update(group, nlris)
             member.forget_changes(nlris)  # the update noted them for it
+        # An entry that is back to what the peer holds needs no message, unless the export changed
+        # meanwhile: then equal entries may look different to it.
         changes = changes_since(table, held, has_equal=is_uncertain)
         return piecewise(
             partial(group.encode, is_previous_unknown=is_uncertain), changes

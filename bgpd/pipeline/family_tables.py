@@ -31,6 +31,41 @@ from rib.path import Source
 from rib.path_set import Entry
 from rib.policy import Policy, PrefixMatch
 
+# Theory
+# ------
+# Loc-RIB says what the routes are. What remains is to make every peer and every consumer know it,
+# though they come at different times, read at different speeds and are exported differently.
+#
+#      UpdateReceiver, origins, next hops
+#            |  changes: list of Change(old, new, prefixes)
+#            v
+#      FlushScheduler    gathers them until the sockets have been served
+#            |  one flush
+#            +--> RouteConsumers: the kernel and others that follow the routes
+#            v
+#      UpdateGroup, one for each form that routes are sent in  <-- Membership: who is in which
+#            |  octets, encoded once                            <-- ReExport: the form changed
+#            v
+#      the sockets of members that keep up                      CatchUp: of all others, in slices
+#
+# Invariants:
+#
+# * Every change passes through exactly one flush, and every group sees every flush. A member gets
+#   it at once or, while it is slow, has it noted; what that means in each situation is a table
+#   (`reflector.member_fsm`).
+# * Code that sends from the table flushes first. Otherwise a change that is undone
+#   before its flush would be sent by the slice in between, and nothing would take it back.
+# * Nothing is called back while members are written to: a write returns that a socket is full,
+#   and the member's machine hears of it after the pass.
+# * All work that grows with the table is a generator that the work queue steps, so that no size
+#   of table holds up the loop.
+#
+# Deliberately not here: which path is best (`rib.loc_rib`), how a route looks to a group
+# (`reflector.export`), and when the work queue runs (`bgpd.runtime.work_queue`). The parts are
+# separate classes because each has its own reason to change; they share the groups alone.
+#
+# Sources: RFC 4271 9.2 (update-send process), RFC 4724 4.1 (deferral after a restart), RFC 2918.
+
 
 class FamilyTables:
     """Loc-RIB of one family and everything that receives its changes.

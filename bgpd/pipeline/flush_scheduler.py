@@ -82,6 +82,8 @@ class FlushScheduler:
             self._pending.add(changes)
             if self._handle is None:
                 self._flush_by = monotonic() + GATHER_TIME
+                # After the sockets that are ready in this turn, not at once: UPDATEs of several
+                # peers about the same prefixes then make one message.
                 self._handle = self._loop.call_later(0, self._turn)
 
     def _wake(self) -> None:
@@ -97,6 +99,8 @@ class FlushScheduler:
 
     def flush_now(self) -> None:
         """Flush and write everything that waits, at once, so that something can follow it."""
+        # What is queued comes first: encoding assumes that members have all that was encoded
+        # before.
         self._write(inf)
         while self._pending:
             self._flush()
@@ -105,16 +109,22 @@ class FlushScheduler:
     def _turn(self) -> None:
         """Continue writing, then flush what waits; milliseconds."""
         self._handle = None
+        # Never both in full: a turn must stay short, and what the members of a group were sent
+        # must not lag behind what its export assumes that they know.
         if self._queue:
             self._write(WRITE_TIME)
         elif self._pending or self.pacing.is_due:
             now = monotonic()
             is_full = len(self._pending) >= FLUSH_LIMIT
+            # While more arrives, each flush would repeat the work of the one before for prefixes
+            # that change again; the time limit keeps a peer that never stops from holding it up.
             if is_full or not self._has_more() or now >= self._flush_by:
                 self._flush()
                 left = WRITE_TIME - (monotonic() - now)
                 if left > 0:
                     self._write(left)
+                # Here the changes are written and most of what was made for them is garbage, so a
+                # collection finds the least to traverse.
                 if has_many_young():
                     self._loop.call_later(0, collect_made, self._pending)
         self._wake()
@@ -124,6 +134,7 @@ class FlushScheduler:
         self.pacing.flush(changes, is_all=not self._pending)
         self._consumers.changed(changes)
         if self._membership.path_ids.claim_sweep():
+            # A job, since it visits the whole table to learn which identifiers are in use.
             self._work_queue.add(self._release_path_ids())
 
     def _release_path_ids(self) -> Iterator[None]:
@@ -135,6 +146,7 @@ class FlushScheduler:
     # -- writing ------------------------------------------------------------------------
 
     def _write(self, seconds: float) -> None:
+        # Once each, in order: several writes of one pass may have found the same socket full.
         for source in dict.fromkeys(self._queue.drain(seconds)):
             self.writing_paused(source)
 
@@ -145,6 +157,8 @@ class FlushScheduler:
         """
         group = self._membership.group_of(source)
         if group is not None:
+            # The octets in the queue were encoded before the member became slow. Noting their
+            # changes instead would need the entries that it held before each of them.
             self._queue.flush_member(source)
             group.writing_paused(source)
 

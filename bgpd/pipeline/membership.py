@@ -47,6 +47,8 @@ class Membership:
 
     def export(self, context: ExportContext, policy: Policy) -> Export:
         """Return the export of a group."""
+        # Only peers that keep our old routes can wait for those of others; a peer that lost them
+        # needs whatever we know.
         own_only = self.is_deferring and context.keeps_ours
         return Export(context, policy, defers_peer_routes=own_only)
 
@@ -58,6 +60,8 @@ class Membership:
         Returns:
             The member, whose first event is the caller's to feed.
         """
+        # Equal contexts, hence equal octets: the settings that shape a route are all part of
+        # the key, and nothing else about a session may influence what is encoded.
         group = self.groups.get(context)
         if group is None:
             group = self.groups[context] = UpdateGroup(

@@ -67,6 +67,8 @@ class ReExport:
                 for all.
         """
         self._flushes.flush_now()
+        # The name is what groups have in common, not the object: a policy that is edited leaves
+        # the sessions in their groups.
         groups = [
             group
             for group in self._membership.groups.values()
@@ -86,12 +88,15 @@ class ReExport:
         self._membership.is_deferring = False
         self._flushes.flush_now()
         for group in self._membership.groups.values():
+            # Others got all routes at once: they keep nothing that an early update could disturb.
             if group.export.context.keeps_ours:
                 self._replace(group, group.export.policy, self._loc_rib.table)
 
     def _replace(
         self, group: UpdateGroup, policy: Policy, concerned: Iterable[Nlri]
     ) -> None:
+        # A second change while the first is sent adds its prefixes to the same job: each is sent
+        # once, from what members know to the newest form, whatever lay between.
         is_under_way = group.pending_re_advertisement_count > 0
         export = self._membership.export(group.export.context, policy)
         group.replace_export(export, concerned)
@@ -105,9 +110,12 @@ class ReExport:
         like), since the export of its routes does so with it.
         """
         self._flushes.flush_now()
+        # A prefix held back by pacing is known by an older entry; released, it has the one in
+        # the table, and only that is visited below.
         self._flushes.pacing.release_all()
         if source not in self._loc_rib.path_counts:
             return
+        # By entry and not by best path: with add-path the others are advertised too.
         nlris = [
             nlri
             for nlri, entry in self._loc_rib.table.items()
@@ -141,6 +149,7 @@ class ReExport:
 
     def _send_again(self, group: UpdateGroup) -> Iterator[None]:
         """Send members what a changed export of the same table changes; a job."""
+        # Flushes in between shorten the list: a prefix that changes is sent by the newest export.
         while group.pending_re_advertisement_count and group.members:
             self._flushes.flush_now()
             self.update(group, group.next_to_re_advertise(walks.CATCH_UP_SLICE))
@@ -153,5 +162,6 @@ class ReExport:
         called after ``flush_now``.
         """
         if group.pending_re_advertisement_count:
+            # The whole group and never one member: what differs per member is not remembered.
             outbound = group.re_advertise(self._loc_rib.table, nlris)
             self._flushes.write_now((outbound,), group.members.values())

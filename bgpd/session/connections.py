@@ -273,6 +273,7 @@ class Connections:
         outgoing = self.outgoing
         if not self.is_started or self.is_dynamic or self._settings.is_passive:
             return False
+        # A connection in progress is older news of the peer than a second one would be.
         if self.incoming or outgoing.conn_id is not None:
             return False
         if outgoing.has_just_tried(now):
@@ -280,6 +281,8 @@ class Connections:
         event = Event.CONNECT_RETRY_TIMER_EXPIRES
         down = self.counters.last_down
         if outgoing.state is State.IDLE:
+            # Damping after an error of the protocol stays: a link that came up cures only a lost
+            # link, and a peer that rejects our OPEN would reject it at once again.
             if self.idle_until is None or down is None or down.kind not in WAY_LOST:
                 return False
             self.idle_until = None
@@ -305,6 +308,8 @@ class Connections:
 
     def add_incoming(self, now: float) -> Connection:
         """Return a machine for a connection from the peer; its earlier attempts go."""
+        # A peer opens a second connection only if it has given the first one up, though the
+        # end of that may never have reached us.
         for former in self.incoming[:]:
             if former.state is not State.ESTABLISHED:
                 self.collide(former, now)
@@ -361,6 +366,7 @@ class Connections:
         """Feed an event to one machine, and report the change."""
         old, negotiated = connection.state, connection.negotiated
         offer = connection.offer
+        # The state does not change, so nothing else would say why the peer stays away.
         if event is Event.CONNECT_RETRY_TIMER_EXPIRES and connection.is_unanswered:
             self._note_silence(connection, now)
         connection.dispatch(event, now, reason)
@@ -381,6 +387,8 @@ class Connections:
             self.counters.flaps += 1
             self.counters.established_since = None
             kept = kept_families(negotiated, ended)
+            # The routes that it keeps expire with its restart time: each second of damping counts
+            # against them.
             if kept and negotiated.graceful_restart is not None:
                 self.outgoing.skip_damping(
                     now + negotiated.graceful_restart.restart_time
@@ -404,6 +412,8 @@ class Connections:
             is_kept: The peer keeps routes of our previous run; it may also keep
                 those of a session that was just lost.
         """
+        # Only our own attempt that is already under way is worth the wait: one that has not
+        # begun would not bring its OPEN in time.
         may_be_kept = is_kept or self.outgoing.skips_damping(now)
         return may_be_kept and not connection.is_outgoing and self.outgoing.awaits_open
 
@@ -419,6 +429,7 @@ class Connections:
             if other is connection:
                 continue
             if other.state is State.ESTABLISHED:
+                # The signature was checked by the kernel, so a newer key is proof, not a claim.
                 is_new = connection.key_number > other.key_number
                 if not (is_new or _has_restarted(other, now)):
                     self.collide(connection, now)
@@ -428,6 +439,7 @@ class Connections:
             elif other.state >= State.OPEN_SENT:
                 ours = (local.router_id, local.asn)
                 theirs = (peer.router_id, peer.asn)
+                # Compared as pairs: the AS decides only between equal identifiers (RFC 6286 2.3).
                 if connection.is_outgoing != (ours > theirs):
                     self.collide(connection, now)
                     return False
@@ -486,6 +498,7 @@ class Connections:
         )
         if connection.state is not State.IDLE or is_retry or reason.kind in NO_FAILURE:
             return
+        # We were the silent side: to count it would punish the peer for our stall.
         if now < self._excused_until and is_for_silence(reason):
             return
         has_ceased = is_cease(reason)
@@ -493,6 +506,8 @@ class Connections:
             self._failures = 0
             if has_ceased or reason.kind is DownKind.CONNECTION_LOST:
                 return
+        # Two that call each other again and again would otherwise push each other into ever
+        # longer pauses, in step.
         elif has_ceased and is_collision(reason):
             return
         self._failures += 1

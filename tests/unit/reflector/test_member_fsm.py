@@ -36,8 +36,8 @@ GATHER: Final = Output(A.GATHER)
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
 def test_every_pair_is_defined(state: State, event: Event) -> None:
-    actions, peer_type = lookup(state, event)
-    assert peer_type in State
+    actions, target = lookup(state, event)
+    assert target in State
     assert all(action in Action for action in actions)
 
 
@@ -58,8 +58,8 @@ def test_a_member_that_leaves_is_outside_and_forgets_everything(state: State) ->
 
 @pytest.mark.parametrize("event", [e for e in Event if e not in {E.JOINED, E.MOVED}])
 def test_nothing_happens_to_a_peer_outside_the_group(event: Event) -> None:
-    actions, peer_type = lookup(S.OUTSIDE, event)
-    assert peer_type is S.OUTSIDE
+    actions, target = lookup(S.OUTSIDE, event)
+    assert target is S.OUTSIDE
     assert set(actions) <= {A.RESET}
 
 
@@ -71,28 +71,27 @@ def test_a_member_joins_once(state: State, event: Event) -> None:
 
 @pytest.mark.parametrize("state", MEMBERS)
 def test_a_full_socket_makes_every_member_slow(state: State) -> None:
-    assert lookup(state, E.WRITING_PAUSED).peer_type is S.BLOCKED
+    assert lookup(state, E.WRITING_PAUSED).target is S.BLOCKED
 
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
 def test_slow_peers_become_current_by_catching_up_only(
     state: State, event: Event
 ) -> None:
-    peer_type = lookup(state, event).peer_type
-    if state in SLOW and peer_type not in {*SLOW, S.OUTSIDE}:
-        assert (state, event, peer_type) == (S.CATCHING_UP, E.CAUGHT_UP, S.ENDING)
+    target = lookup(state, event).target
+    if state in SLOW and target not in {*SLOW, S.OUTSIDE}:
+        assert (state, event, target) == (S.CATCHING_UP, E.CAUGHT_UP, S.ENDING)
 
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
 def test_catching_up_begins_with_room_in_the_socket_and_there_alone(
     state: State, event: Event
 ) -> None:
-    actions, peer_type = lookup(state, event)
+    actions, target = lookup(state, event)
     begins = (state, event) == (S.BLOCKED, E.WRITING_RESUMED)
     assert (A.CATCH_UP in actions) == begins
-    assert (peer_type is S.CATCHING_UP) == (
-        begins
-        or (state is S.CATCHING_UP and event is not E.LEFT and peer_type is state)
+    assert (target is S.CATCHING_UP) == (
+        begins or (state is S.CATCHING_UP and event is not E.LEFT and target is state)
     )
 
 
@@ -101,38 +100,38 @@ def test_the_end_mark_leaves_on_the_way_to_current_and_there_alone(
     state: State, event: Event
 ) -> None:
     """RFC 4724 2, RFC 7313 4: after the whole table, and once for each."""
-    actions, peer_type = lookup(state, event)
+    actions, target = lookup(state, event)
     is_the_way = (state, event) == (S.ENDING, E.END_ALLOWED)
     assert (A.SEND_END in actions) == is_the_way
-    assert (peer_type is S.CURRENT and state is not S.CURRENT) == is_the_way
+    assert (target is S.CURRENT and state is not S.CURRENT) == is_the_way
 
 
 @pytest.mark.parametrize("state", MEMBERS)
 def test_a_refresh_begins_in_current_and_waits_elsewhere(state: State) -> None:
     """RFC 7313 4: not before End-of-RIB, and not inside another."""
-    actions, peer_type = lookup(state, E.REFRESH_ASKED)
+    actions, target = lookup(state, E.REFRESH_ASKED)
     if state is S.CURRENT:
         assert actions == (A.SEND_BEGIN, A.SET_END, A.GATHER)
-        assert peer_type is S.WAITING
+        assert target is S.WAITING
     else:
         assert actions == (A.DEFER_REFRESH,)
-        assert peer_type is state
+        assert target is state
 
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
 def test_a_member_that_waits_for_a_walk_was_gathered_for_it(
     state: State, event: Event
 ) -> None:
-    actions, peer_type = lookup(state, event)
-    assert (A.GATHER in actions) == (peer_type is S.WAITING and state is not S.WAITING)
+    actions, target = lookup(state, event)
+    assert (A.GATHER in actions) == (target is S.WAITING and state is not S.WAITING)
 
 
 @pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
 def test_only_a_slow_peer_s_export_is_uncertain(state: State, event: Event) -> None:
-    actions, peer_type = lookup(state, event)
+    actions, target = lookup(state, event)
     if A.DOUBT_EXPORT in actions:
-        assert peer_type in SLOW
-    if state in SLOW and peer_type not in SLOW:
+        assert target in SLOW
+    if state in SLOW and target not in SLOW:
         assert A.TRUST_EXPORT in actions or A.RESET in actions
     assert (A.DOUBT_EXPORT in actions) == (
         (event is E.EXPORT_CHANGED and state in SLOW)
