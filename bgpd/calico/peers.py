@@ -19,13 +19,14 @@ from bgpd.calico.culprits import CulpritError, blaming
 from bgpd.calico.endpoints import LocalEndpoint
 from bgpd.calico.filters import Session
 from bgpd.calico.keys import resource_key
+from bgpd.calico.members import Member
 from bgpd.calico.objects import ObjectName
 from bgpd.calico.peer_checks import PeerChecks
 from bgpd.calico.peer_facts import PeerFacts
 from bgpd.calico.peerings import Kind, Peering, PeeringMemo, Remote, Wanted
 from bgpd.calico.resources import BgpPeerSpec, Password
 from bgpd.calico.slices import Slices
-from bgpd.calico.topology import BGP_PORT, Member, Topology
+from bgpd.calico.topology import BGP_PORT, Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import FamilySettings, NextHopMode, PeerSettings
 from rib.family import Family

@@ -1,14 +1,13 @@
 """From a cluster's objects to what one node must be and do.
 
-Three parts, each recomputed only when its inputs change: sessions, export policies
-(which name own blocks, so an affinity changes them), and the rest. Parts that did not
-change are the same objects as before, which is what makes them cheap to compare. Of
-sessions, only those whose objects changed are recomputed; nodes with changed labels
-that no selector in use refers to change none.
+Three parts, each recomputed only when its inputs change: the sessions
+(``bgpd.calico.session_plan``), the policies (``bgpd.calico.policy_plan``; they name own blocks, so
+an affinity changes them), and the rest, which is put together here. Parts that did not change
+are the same objects as before, which is what makes them cheap to compare.
 """
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from hashlib import sha256
 from types import MappingProxyType
 from typing import Final, NamedTuple
@@ -16,18 +15,13 @@ from typing import Final, NamedTuple
 from bgpd.calico.blocks import AffinityError, Block, parse_block
 from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
-from bgpd.calico.desired import NodeDesired, StaticRoute
+from bgpd.calico.desired import NodeDesired
 from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces
-from bgpd.calico.peerings import Kind, Peering, PeeringMemo
-from bgpd.calico.peers import PeerInputs, expand_peers
-from bgpd.calico.policies import (
-    ExportFacts,
-    KernelFacts,
-    export_policy,
-    import_policy,
-    kernel_policy,
-)
+from bgpd.calico.members import Member
+from bgpd.calico.peerings import Peering
+from bgpd.calico.peers import PeerInputs
 from bgpd.calico.policy_inputs import NodeFacts, ServicePrefixes, read_services
+from bgpd.calico.policy_plan import FAMILIES, PolicyPlan
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.calico.services import (
     EXCLUDE_LABEL,
@@ -35,14 +29,11 @@ from bgpd.calico.services import (
     ServiceRanges,
     service_ranges,
 )
+from bgpd.calico.session_plan import SessionPlan
 from bgpd.calico.slices import Slices
-from bgpd.calico.topology import Member, Topology
-from bgpd.calico.warnings import ObjectWarning
+from bgpd.calico.topology import Topology
 from bgpd.session.settings import PeerSettings
-from fib.kernel_policy import KernelPolicy
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.nlri import make_nlri, parse_address
-from rib.policy import ACCEPT_ALL, PolicySpec
 
 # Theory
 # ------
@@ -65,7 +56,7 @@ from rib.policy import ACCEPT_ALL, PolicySpec
 #   comparison of two plans stops there. This is the invariant to keep: a part that is equal
 #   but new costs the reconciler a comparison of all it holds.
 # * A change of nodes that no selector in use can tell apart changes no session
-#   (`_makes_no_difference`): heartbeats and labels of other programs end there.
+#   (`session_plan.SessionPlan`): heartbeats and labels of other programs end there.
 # * Planning yields after each piece of about a millisecond (`Slices`). The inputs of a plan
 #   do not change while it is made: what arrives meanwhile waits for the next one.
 #
@@ -79,11 +70,6 @@ from rib.policy import ACCEPT_ALL, PolicySpec
 # Sources: Calico's confd templates and its BGP processor, whose results the cases in
 # tests/golden and the conformance cases fix; docs/calico.md says where we differ.
 
-FAMILIES: Final = (IPV4_UNICAST, IPV6_UNICAST)
-NODES: Final = 64  # or their sessions, looked at in one slice, a millisecond
-MOST_SELECTORS: Final = (
-    64  # checked for each changed node; with more, everything is planned again
-)
 DEFAULT_INTERFACES: Final = ("-cali*", "-kube-ipvs*", "*")
 
 
@@ -147,20 +133,10 @@ class Planner:
 
     def __init__(self, node: str, template: PeerSettings, options: PlanOptions) -> None:
         self._node = node
-        self._template = template
         self._options = options
-        self._topology: Topology | None = None
-        self._inputs = PeerInputs()
-        self._memo = PeeringMemo()
-        self._peerings: tuple[Peering, ...] = ()
-        self._peers: tuple[PeerSettings, ...] = ()
-        self._named: dict[int, _Named] = {}  # by the identity of a peering
-        self._findings: tuple[ObjectWarning, ...] = ()
-        self._export_key: object = None
-        self._policies: tuple[PolicySpec, ...] = ()
-        self._names: dict[Kind, tuple[str, str]] = {}
+        self._sessions = SessionPlan(node, template)
+        self._policies = PolicyPlan()
         self._services = ServicePrefixes()
-        self._kernel: dict[Family, tuple[KernelFacts, KernelPolicy]] = {}
 
     def plan(
         self,
@@ -185,9 +161,10 @@ class Planner:
             topology, own, compat, affinities, self._services, ranges, devices
         )
         inputs = PeerInputs(side.passwords, side.endpoints, compat)
-        yield from self._plan_peers(topology, inputs)
-        unknown = yield from self._plan_policies(facts)
-        kernel = {family: self._kernel_policy(facts, family) for family in FAMILIES}
+        sessions, policies = self._sessions, self._policies
+        yield from sessions.follow(topology, inputs)
+        unknown = yield from policies.follow(facts, sessions.peerings)
+        kernel = {family: policies.kernel(facts, family) for family in FAMILIES}
         yield
         addrs: Mapping[Family, str] = {} if own is None else own.addrs
         ipv4_addr = addrs.get(IPV4_UNICAST, "")
@@ -202,16 +179,16 @@ class Planner:
             cluster_id="" if own is None else own.cluster_id,
             listen_port=topology.listen_port(self._node),
             listens_on_node_addr=topology.config.bind_mode == "NodeIP",
-            peers=self._peers,
+            peers=policies.peers,
             originated=frozenset(b for b in affinities if b.has_blackhole),
             cluster_blocks={},
             pools=topology.pools,
-            warnings=(*topology.warnings, *self._findings, *unknown),
+            warnings=(*topology.warnings, *sessions.findings, *unknown),
             compat=compat,
-            policies=self._policies,
+            policies=policies.specs,
             kernel=kernel,
             affinities=affinities,
-            statics=self._services.routes.union(self._gateways()),
+            statics=self._services.routes.union(sessions.gateways()),
             local_pref={
                 family: local_pref_of_metric(metric)
                 for family, metric in facts.normal.items()
@@ -269,142 +246,7 @@ class Planner:
 
     def peerings(self) -> tuple[Peering, ...]:
         """Return the sessions of the last plan and where they come from, by name."""
-        return self._peerings
-
-    # -- sessions ---------------------------------------------------------------------
-
-    def _plan_peers(self, topology: Topology, inputs: PeerInputs) -> Slices[None]:
-        if self._topology is not None and inputs == self._inputs:
-            if topology is self._topology:
-                return
-            if (yield from self._makes_no_difference(topology, self._topology)):
-                self._topology = topology
-                return
-        self._peerings, self._findings = yield from expand_peers(
-            topology, self._node, self._template, inputs, self._memo
-        )
-        self._topology, self._inputs = topology, inputs
-
-    def _makes_no_difference(self, new: Topology, old: Topology) -> Slices[bool]:
-        """Return whether nodes changed only in what no session of this node asks for."""
-        if not new.has_same_rest(old) or not new.follows(old):
-            return False
-        selectors = {
-            text: selector
-            for facts in new.peers.values()
-            for text, selector in (
-                (facts.spec.node_selector, facts.node_selector),
-                (facts.spec.peer_selector, facts.peer_selector),
-            )
-            if selector is not None
-        }
-        if len(selectors) > MOST_SELECTORS:
-            return False
-        for number, (before, after) in enumerate(new.changes.values(), 1):
-            if before is None or after is None or after.name == self._node:
-                return False
-            if replace(before, labels=after.labels) != after:
-                return False
-            for selector in selectors.values():
-                if selector(before.labels) is not selector(after.labels):
-                    return False
-            if number % NODES == 0:
-                yield
-        return True
-
-    def _gateways(self) -> Iterable[StaticRoute]:
-        """Yield the ways to peers that are reached through a gateway."""
-        for each in self._peerings:
-            if each.gateway:
-                octets = parse_address(each.settings.remote_addr.partition("%")[0])
-                family = IPV4_UNICAST if len(octets) == 4 else IPV6_UNICAST
-                nlri = make_nlri(octets, len(octets) * 8)
-                yield StaticRoute(family, nlri, parse_address(each.gateway))
-
-    # -- policies ---------------------------------------------------------------------
-
-    def _plan_policies(self, facts: NodeFacts) -> Slices[tuple[ObjectWarning, ...]]:
-        """Make policies and let peers name them; return what is wrong with communities."""
-        topology = facts.topology
-        exports: dict[Family, ExportFacts] = {}
-        unknown: list[ObjectWarning] = []
-        for family in FAMILIES:
-            exports[family], found = facts.export(family)
-            unknown += found
-            yield
-        kinds = tuple(dict.fromkeys(peering.kind for peering in self._peerings))
-        yield
-        key = (topology.filters, exports, kinds)
-        if key != self._export_key:
-            specs: dict[str, PolicySpec] = {}
-            names: dict[Kind, tuple[str, str]] = {}
-            for kind in kinds:
-                incoming, outgoing = _policies(kind, facts, exports[kind[0].family])
-                specs[incoming.name], specs[outgoing.name] = incoming, outgoing
-                names[kind] = incoming.name, outgoing.name
-                yield
-            specs.pop(ACCEPT_ALL.name, None)
-            self._policies = tuple(specs[name] for name in sorted(specs))
-            self._export_key, self._names = key, names
-        yield from self._name_policies()
-        return tuple(unknown)
-
-    def _name_policies(self) -> Slices[None]:
-        """Let sessions name their policies; those that do are left as they are."""
-        known, named = self._named, dict[int, _Named]()
-        for number, peering in enumerate(self._peerings, 1):
-            names = self._names[peering.kind]
-            entry = known.get(id(peering))
-            if entry is None or entry.peering is not peering or entry.names != names:
-                settings = _with_policies(peering.settings, names)
-                entry = _Named(peering, names, settings)
-            named[id(peering)] = entry
-            if number % NODES == 0:
-                yield
-        self._named = named
-        peers = tuple(entry.settings for entry in named.values())
-        if peers != self._peers:
-            self._peers = peers
-
-    def _kernel_policy(self, facts: NodeFacts, family: Family) -> KernelPolicy:
-        """Return the kernel policy of a family, the same object while it is the same."""
-        rests_on = facts.kernel(family)
-        known = self._kernel.get(family)
-        if known is None or known[0] != rests_on:
-            known = rests_on, kernel_policy(family, rests_on)
-            self._kernel[family] = known
-        return known[1]
-
-
-class _Named(NamedTuple):
-    """A session that names its policies."""
-
-    peering: Peering
-    names: tuple[str, str]
-    settings: PeerSettings
-
-
-def _policies(
-    kind: Kind, facts: NodeFacts, exports: ExportFacts
-) -> tuple[PolicySpec, PolicySpec]:
-    """Return what a kind of session lets in, and out."""
-    session, filters, keeps_tunnel_routes = kind
-    specs = facts.topology.filters
-    normal = facts.normal.get(session.family)
-    outgoing = export_policy(
-        session, filters, specs, exports, is_tunnel_kept=keeps_tunnel_routes
-    )
-    return import_policy(session, filters, specs, normal), outgoing
-
-
-def _with_policies(settings: PeerSettings, names: tuple[str, str]) -> PeerSettings:
-    """Let a session name its policies; what the daemon's defaults name goes first."""
-    incoming, outgoing = names
-    return replace(
-        settings,
-        import_policy=settings.import_policy or incoming,
-        export_policy=settings.export_policy or outgoing,
-    )
+        return self._sessions.peerings
 
 
 def hashed_router_id(node: str) -> str:

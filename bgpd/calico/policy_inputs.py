@@ -9,6 +9,7 @@ from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import ClusterRoutes, Compat, cluster_routes
 from bgpd.calico.desired import StaticRoute
 from bgpd.calico.keys import resource_key
+from bgpd.calico.members import Member
 from bgpd.calico.policies import (
     ExportFacts,
     KernelFacts,
@@ -21,7 +22,7 @@ from bgpd.calico.priorities import normal_metrics
 from bgpd.calico.resources import IpPoolSpec
 from bgpd.calico.services import ServiceAdvertisement, ServiceRanges
 from bgpd.calico.slices import Slices, pieces
-from bgpd.calico.topology import Member, Topology
+from bgpd.calico.topology import Topology
 from bgpd.calico.warnings import ObjectWarning
 from rib.family import Family
 from rib.policy import PrefixMatch

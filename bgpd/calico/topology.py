@@ -5,7 +5,6 @@ thousands of nodes are not read again because one of them has another label.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from typing import Any, Final
 
 from bgpd.calico.compat import Compat, compat_of_version
@@ -13,6 +12,13 @@ from bgpd.calico.culprits import blaming
 from bgpd.calico.fields import Resource
 from bgpd.calico.filters import BgpFilter
 from bgpd.calico.keys import resource_key
+from bgpd.calico.members import (
+    AddressOwners,
+    Changes,
+    Member,
+    SelectorMatches,
+    find_owners,
+)
 from bgpd.calico.peer_facts import PeerFacts, read_peer
 from bgpd.calico.policies import is_tunnelled
 from bgpd.calico.resources import (
@@ -26,7 +32,7 @@ from bgpd.calico.resources import (
 from bgpd.calico.selectors import Selector
 from bgpd.calico.slices import Slices
 from bgpd.calico.warnings import ObjectWarning
-from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 DEFAULT_ASN: Final = 64512
 BGP_PORT: Final = 179
@@ -34,35 +40,6 @@ NODES: Final = 64  # read in one slice, less than a millisecond
 PEERS: Final = 32  # BGPPeers read in one slice, less than a millisecond
 
 Resources = Mapping[str, Mapping[str, Resource]]
-
-
-@dataclass(frozen=True, slots=True)
-class Member:
-    """One node that takes part in BGP.
-
-    Attributes:
-        name: The node.
-        addrs: Address in canonical text per family.
-        asn: None takes the cluster's.
-        cluster_id: Non-empty on a route reflector.
-        networks: Address with its subnet per family.
-        labels: As on the object.
-        listen_port: Its own setting, else the cluster's, else 179.
-        wireguard: Families in which it is reached by WireGuard where both ends are.
-        tunnel_addr: Address of its IPIP tunnel; empty without.
-        pod_cidrs: What host-local address management gave it.
-    """
-
-    name: str
-    addrs: Mapping[Family, str]
-    asn: int | None
-    cluster_id: str
-    networks: Mapping[Family, str]
-    labels: Mapping[str, str]
-    listen_port: int
-    wireguard: frozenset[Family]
-    tunnel_addr: str
-    pod_cidrs: tuple[str, ...]
 
 
 class Topology:
@@ -81,8 +58,6 @@ class Topology:
         compat: Releases that the cluster is like; ``None`` where it does not say.
         secrets: Secrets that BGPPeers refer to, by name and key.
         nodes: Those that take part in BGP, by name, sorted.
-        by_addr: The first node that has an address.
-        warnings: What follows from objects together.
         changes: Nodes that differ from ``before``: what they were, and are.
     """
 
@@ -100,17 +75,20 @@ class Topology:
         self.compat = _compat(self._items["ClusterInformation"], found)
         self.secrets: frozenset[tuple[str, str]] = frozenset()
         self.nodes: dict[str, Member] = {}
-        self.by_addr: dict[str, Member] = {}
-        self.changes: dict[str, tuple[Member | None, Member | None]] = {}
+        self._owners = AddressOwners()
+        self.changes: Changes = {}
         self._found = tuple(found)
-        self._doubled: tuple[ObjectWarning, ...] = ()
-        self._matching: dict[str, dict[str, Member]] = {}
-        self._older: dict[str, dict[str, Member]] = {}
+        self._matches = SelectorMatches()
 
     @property
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """What follows from objects together."""
-        return (*self._found, *self._doubled)
+        return (*self._found, *self._owners.warnings)
+
+    @property
+    def by_addr(self) -> Mapping[str, Member]:
+        """The first node that has an address."""
+        return self._owners.by_addr
 
     @property
     def is_mesh(self) -> bool:
@@ -132,7 +110,7 @@ class Topology:
     def forget_before(self) -> None:
         """Release the previous view, once the comparison is done."""
         self._before = None
-        self._older = {}
+        self._matches.forget_before()
 
     def node_config(self, name: str) -> BgpConfigurationSpec | None:
         """Return the settings of one node alone; ``None`` without."""
@@ -162,32 +140,11 @@ class Topology:
     def matching(self, text: str, selector: Selector) -> Iterable[Member]:
         """Return the nodes that a selector matches, by name.
 
-        What the view before knew is brought up to date by what changed.
-
         Args:
             text: The selector's.
             selector: What it means.
         """
-        known = self._matching.get(text)
-        if known is None:
-            known = self._match(self._older.get(text), selector)
-            self._matching[text] = known
-        return known.values()
-
-    def _match(
-        self, older: dict[str, Member] | None, selector: Selector
-    ) -> dict[str, Member]:
-        if older is None:
-            return {n: node for n, node in self.nodes.items() if selector(node.labels)}
-        found = dict(older)
-        has_new = False
-        for name, (_, node) in self.changes.items():
-            if node is not None and selector(node.labels):
-                has_new = has_new or name not in found
-                found[name] = node
-            else:
-                found.pop(name, None)
-        return dict(sorted(found.items())) if has_new else found
+        return self._matches.of(text, selector, self.nodes, self.changes)
 
     def take_peers(self) -> Slices[None]:
         """Take in the BGPPeers; those that did not change are read no second time.
@@ -235,7 +192,7 @@ class Topology:
         has_same_ports = before is not None and before._configs is self._configs
         if before is not None and has_same_ports:
             older = before._items["Node"]
-            self._older = before._matching
+            self._matches = SelectorMatches(before._matches)
         members = {} if before is None else dict(before.nodes)
         for name in list(members.keys() - items.keys()):
             self.changes[name] = (members.pop(name), None)
@@ -251,10 +208,8 @@ class Topology:
             members = dict(sorted(members.items()))
         yield
         self.nodes = members
-        if before is not None and not any(map(_moved, self.changes.values())):
-            self._take_addresses(before)
-        else:
-            yield from self._find_addresses()
+        owners = None if before is None else before._owners.after(self.changes)
+        self._owners = owners or (yield from find_owners(members.values()))
 
     def _take_node(self, name: str, item: Resource, members: dict[str, Member]) -> None:
         with blaming("Node", name):
@@ -267,29 +222,6 @@ class Topology:
                 members.pop(name, None)
             else:
                 members[name] = new
-
-    def _take_addresses(self, before: "Topology") -> None:
-        """Take over who has which address: none has moved."""
-        self.by_addr, self._doubled = before.by_addr, before._doubled
-        if self.changes:
-            self.by_addr = dict(before.by_addr)
-            for old, new in self.changes.values():
-                for addr in () if new is None else new.addrs.values():
-                    if new is not None and self.by_addr.get(addr) is old:
-                        self.by_addr[addr] = new
-
-    def _find_addresses(self) -> Slices[None]:
-        found: list[ObjectWarning] = []
-        for number, member in enumerate(self.nodes.values(), 1):
-            for addr in member.addrs.values():
-                first = self.by_addr.setdefault(addr, member)
-                if first is not member:
-                    text = f"{addr} is also the address of {first.name}"
-                    key = resource_key("Node", member.name)
-                    found.append(ObjectWarning(key, "spec.bgp", text))
-            if number % (8 * NODES) == 0:
-                yield
-        self._doubled = tuple(found)
 
     def _member(self, name: str, node: Node) -> Member | None:
         bgp = node.spec.bgp
@@ -332,11 +264,6 @@ def make_topology(
     yield
     yield from topology.take_nodes()
     return topology
-
-
-def _moved(change: tuple[Member | None, Member | None]) -> bool:
-    old, new = change
-    return old is None or new is None or old.addrs != new.addrs
 
 
 class _Known:

@@ -4,21 +4,21 @@ Level-triggered: whatever an event was, what is delivered is the whole of what i
 now. Parts that an event did not touch are the same objects as before, which is what makes
 the frequent case, a changed block affinity, cheap to compare.
 
-What comes while a plan is made is taken in as one, and all of it is done in turns of the loop
-that last a few milliseconds. Nothing that an object brings about ends this: the border keeps
-the last plan, part by part where that is possible.
+This module decides when to plan; ``bgpd.node.planning`` makes and delivers the plan. What comes while
+a plan is made is taken in as one, and all of it is done in turns of the loop that last a few
+milliseconds. Nothing that an object brings about ends this: the border keeps the last plan, part by
+part where that is possible.
 """
 
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final
 
 from bgpd.calico.compat import Compat
-from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.keys import prefixes
 from bgpd.calico.planner import PlanOptions, SideInputs
@@ -39,6 +39,7 @@ from bgpd.datastore.kubernetes.access import why_none
 from bgpd.datastore.model import DatastoreError, Status
 from bgpd.datastore.saved_state import SavedDatastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
+from bgpd.node.planning import Deliver, NodePlanning
 from bgpd.node.warning_log import WarningLog
 from bgpd.runtime.event_loop import keep_young
 from bgpd.runtime.fault_border import FaultBorder
@@ -51,8 +52,6 @@ _log = logging.getLogger(__name__)
 
 MAX_CONNECT_RETRY_TIME: Final = 5
 """Seconds; Calico's BIRD has "connect retry time 5" and no back-off."""
-
-Deliver = Callable[[NodeDesired], Awaitable[None]]
 
 
 class DatastoreFollower:
@@ -73,7 +72,6 @@ class DatastoreFollower:
 
     Attributes:
         datastore: What is followed: the given one, guarded.
-        plan_count: How many plans were made; one for all that came since the last.
     """
 
     def __init__(
@@ -92,23 +90,25 @@ class DatastoreFollower:
         self.datastore = GuardedDatastore(
             datastore, node, removal_hold, uses_pod_cidrs=calico.uses_pod_cidrs
         )
-        self._claimed = claimed
-        self.plan_count = 0
-        self._node = node
-        self._state = ClusterState(_as_calico(template, calico), _options(calico))
+        # Each takes the events of the one before, and adds or leaves out some.
+        self._stages = [stage for stage in (claimed,) if stage is not None]
         self._border = border or FaultBorder()
-        self._side = self._sound_side = SideInputs()  # seen last; planned with last
+        state = ClusterState(_as_calico(template, calico), _options(calico))
+        self._planning = NodePlanning(node, state, deliver, self._border)
         self._sides = sides
         if sides is not None:
             sides.on_change = self._side_changed
-        self._deliver = deliver
         self._has_delivered = False
         self._applied_revision = 0
-        self._own_warnings: frozenset[ObjectWarning] = frozenset()
         self._warning_log = WarningLog(self.datastore.describe)
         self._turn = asyncio.Lock()  # one plan at a time
         self._has_side_news = False
         self._side_task: asyncio.Task[None] | None = None
+
+    @property
+    def plan_count(self) -> int:
+        """How many plans were made; one for all that came since the last."""
+        return self._planning.plan_count
 
     @property
     def status(self) -> Status:
@@ -134,7 +134,7 @@ class DatastoreFollower:
         return lines
 
     def _findings(self) -> frozenset[ObjectWarning]:
-        found = self._state.warnings() | self._own_warnings
+        found = self._planning.warnings()
         return found if self._sides is None else found.union(self._sides.warnings())
 
     async def follow(self) -> None:
@@ -158,21 +158,23 @@ class DatastoreFollower:
 
     def _events(self) -> AsyncGenerator[DatastoreEvent, None]:
         events = self.datastore.events()
-        return events if self._claimed is None else self._claimed.events(events)
+        for stage in self._stages:
+            events = stage.events(events)
+        return events
 
     async def _take(self, event: DatastoreEvent) -> None:
-        touched = await in_turns(self._state.apply_in_slices(event), keep_young)
-        is_ours = touched.is_topology or self._node in touched.nodes
+        state, node = self._planning.state, self._planning.node
+        touched = await in_turns(state.apply_in_slices(event), keep_young)
+        is_ours = touched.is_topology or node in touched.nodes
         if self._sides is not None and touched.is_topology:
             with self._border.around("the selection of Kubernetes objects"):
-                needs = self._state.needs_in_slices(self._node)
-                wanted = await in_turns(needs, keep_young)
+                wanted = await in_turns(state.needs_in_slices(node), keep_young)
                 await in_turns(self._sides.need_in_slices(wanted), keep_young)
             if not self._has_delivered:
                 await self._sides.ready()
         if is_ours or not self._has_delivered:
             self._has_delivered = True
-            await self._plan()
+            await self._planning.plan(self._side_inputs())
         self._warning_log.follow(self._findings())
 
     def _side_changed(self) -> None:
@@ -188,8 +190,8 @@ class DatastoreFollower:
             started = time()
             self._has_side_news = False
             with self._border.around("the view of Secrets, Services and workloads"):
-                if self._side_inputs() != self._side:
-                    await self._plan()
+                if (side := self._side_inputs()) != self._planning.side:
+                    await self._planning.plan(side)
                 self._warning_log.follow(self._findings())
         await asyncio.sleep(min(time() - started, MOST_REST))
         self._side_task = None
@@ -198,30 +200,6 @@ class DatastoreFollower:
 
     def _side_inputs(self) -> SideInputs:
         return SideInputs() if self._sides is None else self._sides.inputs()
-
-    async def _plan(self) -> None:
-        self._side = self._side_inputs()
-        with self._border.around("the plan"):
-            desired = await self._plan_with(self._side)
-            self.plan_count += 1
-            self._own_warnings = frozenset(desired.warnings) - self._state.warnings()
-            with self._border.around("the applied plan"):
-                await self._deliver(desired)
-
-    async def _plan_with(self, side: SideInputs) -> NodeDesired:
-        """Return a plan; if planning fails, use the previous inputs from other sources.
-
-        Raises:
-            Exception: None can be made in that way, either.
-        """
-        if side != self._sound_side:
-            with self._border.around("the input from outside the datastore"):
-                plan = self._state.plan_in_slices(self._node, side)
-                desired = await in_turns(plan, keep_young)
-                self._sound_side = side
-                return desired
-        plan = self._state.plan_in_slices(self._node, self._sound_side)
-        return await in_turns(plan, keep_young)
 
 
 def _options(calico: CalicoSettings) -> PlanOptions:

@@ -88,8 +88,8 @@ def test_a_file_that_is_cut_or_mixed_up_is_not_used(data) -> None:
         (b"", "it is not JSON"),
         (b"[]", "the first line is not that of a saved state"),
         (b'{"format": 2}', "the first line is not that of a saved state"),
-        (b'{"format":1,"kind":"etcd","node":"n2"}', "it is of etcd and node n2"),
-        (b'{"format":1,"kind":"kubernetes","node":"n1"}', "it is of kubernetes"),
+        (b'{"format":1,"kind":"etcd","node":"n2"}', "it is the state of etcd for node n2"),
+        (b'{"format":1,"kind":"kubernetes","node":"n1"}', "it is the state of kubernetes"),
         (b'{"format":1,"kind":"etcd","node":"n1"}', "lacks the time or the count"),
         (
             b'{"format":1,"kind":"etcd","node":"n1","saved_at":1,"count":1}\n[1]\n{"end":1}\n',
@@ -136,9 +136,9 @@ async def test_while_it_is_away_the_saved_state_is_in_force(
 @pytest.mark.parametrize(
     ("saved_at", "owner", "text"),
     [
-        (399.0, OWNER, "it is 601 s old; 600 s are allowed"),
+        (399.0, OWNER, "it is 601 s old; the limit is 600 s"),
         (1001.0, OWNER, "it is -1 s old"),
-        (900.0, Owner("etcd", "other"), "it is of etcd and node other"),
+        (900.0, Owner("etcd", "other"), "it is the state of etcd for node other"),
     ],
 )
 async def test_a_state_that_cannot_be_used_is_reported(
