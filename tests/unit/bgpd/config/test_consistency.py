@@ -189,10 +189,7 @@ def findings_of(text: str) -> list[str]:
                 "{address: 10.0.0.3, as: 1, local_as_mode: prepend, local_as: 5}]"
             ),
             [
-                (
-                    f"peers[{n}].local_as_mode: needs local_as, another AS than that of "
-                    "bgp.as"
-                )
+                f"peers[{n}].local_as_mode: needs local_as with an AS other than bgp.as"
                 for n in (0, 1)
             ],
         ),

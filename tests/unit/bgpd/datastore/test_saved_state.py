@@ -88,8 +88,14 @@ def test_a_file_that_is_cut_or_mixed_up_is_not_used(data) -> None:
         (b"", "it is not JSON"),
         (b"[]", "the first line is not that of a saved state"),
         (b'{"format": 2}', "the first line is not that of a saved state"),
-        (b'{"format":1,"kind":"etcd","node":"n2"}', "it is the state of etcd for node n2"),
-        (b'{"format":1,"kind":"kubernetes","node":"n1"}', "it is the state of kubernetes"),
+        (
+            b'{"format":1,"kind":"etcd","node":"n2"}',
+            "it is the state of etcd for node n2",
+        ),
+        (
+            b'{"format":1,"kind":"kubernetes","node":"n1"}',
+            "it is the state of kubernetes",
+        ),
         (b'{"format":1,"kind":"etcd","node":"n1"}', "lacks the time or the count"),
         (
             b'{"format":1,"kind":"etcd","node":"n1","saved_at":1,"count":1}\n[1]\n{"end":1}\n',
@@ -196,9 +202,11 @@ async def test_a_file_that_cannot_be_written_costs_nothing_else(
         for number in range(3):
             source.queue.put_nowait(Snapshot(number, {"n": b"%d" % number}))
             assert (await anext(events)).revision == number
-            await until(lambda: "cannot be saved" in str(datastore.status))
+            await until(lambda: "cannot save the state" in str(datastore.status))
             await until(lambda: datastore._saver is None)
-    assert caplog.text.count("cannot be saved") == 1  # the same fault is news once
+    assert (
+        caplog.text.count("cannot save the state") == 1
+    )  # the same fault is news once
 
 
 def test_where_a_value_stands_is_the_sources_to_say(tmp_path: Path) -> None:
