@@ -98,8 +98,8 @@ def load_object(text: str, start: int) -> LoadedObject | None:
     """Return the mapping that begins at a place, at a fifth of the price of ``load``.
 
     Returns:
-        Nothing where there is none: it may be cut off, nested deeper than the library reads,
-        or no JSON. ``load`` tells these apart.
+        Nothing without one: it may be cut off, nested deeper than the library reads, or not
+        JSON. ``load`` distinguishes these.
 
     Raises:
         TextError: A number in it is too large, or none.

@@ -187,7 +187,7 @@ def why_none(environment: Mapping[str, str], account: Path = SERVICE_ACCOUNT) ->
         f"there is no {Path(home) / _HOME_FILE}" if home else "HOME is not set"
     )
     if not environment.get(_HOST):
-        looked.append(f"{_HOST} is not set, so this is no pod")
+        looked.append(f"{_HOST} is not set, so this is not a pod")
     else:
         looked.append(f"there is no {account / 'token'}, a pod's service account")
     return "; ".join(looked)

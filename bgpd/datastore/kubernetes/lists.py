@@ -16,12 +16,12 @@ from bgpd.texts.limits import ANSWER, TextError
 
 # Theory
 # ------
-# Between two objects of ``items`` the library's reader is tried on what is there: it ends where
-# the object ends, or fails because the object is not whole yet. Then it is tried again with
-# the next octets, which is cheap while there are few. An object of which so many are there that
-# trying would be dear, and all else of the list, is scanned: one regular expression finds
-# strings and brackets, each octet is looked at once, and the object is read when its bracket
-# closes. Scanning alone would do, and takes ten times as long.
+# Between two objects of ``items`` the library's reader is tried on what has arrived: it ends
+# where the object ends, or fails because the object is incomplete. Then it is tried again with
+# the next octets, which is cheap while there are few. Objects for which that would be expensive,
+# and everything else in the list, are scanned: one regular expression finds strings and
+# brackets, visits each octet once, and the object is read when its bracket closes. Scanning
+# alone would do, and takes ten times as long.
 
 TRIED: Final = 1 << 17  # characters up to which an object is tried, not scanned
 # A string, whole or cut off at the end, or a bracket.
