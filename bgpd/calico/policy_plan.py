@@ -57,8 +57,10 @@ class PolicyPlan:
             exports[family], found = facts.export(family)
             unknown += found
             yield
+        # In order of appearance, so that an equal cluster makes an equal key.
         kinds = tuple(dict.fromkeys(peering.kind for peering in peerings))
         yield
+        # Compared by value, which is cheap: what did not change is the same object as before.
         key = (topology.filters, exports, kinds)
         if key != self._export_key:
             specs: dict[str, PolicySpec] = {}
@@ -80,6 +82,8 @@ class PolicyPlan:
         for number, peering in enumerate(peerings, 1):
             names = self._names[peering.kind]
             entry = known.get(id(peering))
+            # By identity: the memo of sessions returns the same object for one that did not
+            # change, and no other object gets its id while the entry refers to it.
             if entry is None or entry.peering is not peering or entry.names != names:
                 settings = _with_policies(peering.settings, names)
                 entry = _Named(peering, names, settings)
@@ -87,6 +91,7 @@ class PolicyPlan:
             if number % SESSIONS == 0:
                 yield
         self._named = named
+        # The same tuple if nothing differs, which ends the comparison of two plans at once.
         peers = tuple(entry.settings for entry in named.values())
         if peers != self.peers:
             self.peers = peers

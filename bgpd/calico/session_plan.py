@@ -54,6 +54,7 @@ class SessionPlan:
         if self._topology is not None and inputs == self._inputs:
             if topology is self._topology:
                 return
+            # The view is replaced all the same, so that the next one is compared with this.
             if (yield from self._makes_no_difference(topology, self._topology)):
                 self._topology = topology
                 return
@@ -75,11 +76,15 @@ class SessionPlan:
             )
             if selector is not None
         }
+        # Each selector is evaluated twice for each changed node: beyond so many, expanding the
+        # sessions again costs less than to show that it is not needed.
         if len(selectors) > MOST_SELECTORS:
             return False
         for number, (before, after) in enumerate(new.changes.values(), 1):
+            # A node that comes or goes may be a peer, and our own node decides about all peers.
             if before is None or after is None or after.name == self._node:
                 return False
+            # Only labels can change without any session noticing, and only through selectors.
             if replace(before, labels=after.labels) != after:
                 return False
             for selector in selectors.values():

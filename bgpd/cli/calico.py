@@ -1,4 +1,4 @@
-"""``pybgpctl calico``: what a cluster's objects come to, offline and in a running daemon."""
+"""``pybgpctl calico``: what a cluster's objects ask of a node, offline and in a running daemon."""
 
 import json
 import sys
@@ -48,7 +48,7 @@ _case = click.option(
     required=True,
     metavar="FILE",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="Objects, affinities and routes as one JSON document; - is standard input.",
+    help="JSON document with objects, affinities and routes; - reads standard input.",
 )
 
 
@@ -81,14 +81,14 @@ def probe(file: Path) -> None:
 
 
 @calico.command("diff")
-@click.option("--all", "shows_all", is_flag=True, help="Also what does not differ.")
+@click.option("--all", "shows_all", is_flag=True, help="Also show what does not differ.")
 @output_option
 @click.pass_obj
 def diff(control: str, output: str, *, shows_all: bool) -> None:
     """Compare what the datastore asks of a running daemon with what runs there.
 
-    Exit code 1 where something differs; 4 where nothing does, but the datastore is
-    not connected, so that its side is as old as the last revision that was read.
+    Exit code 1 if something differs; 4 if nothing differs but the datastore is not
+    connected: then the comparison is with the last revision that was read.
     """
     found = list(ask(control, "calico-diff", all=True))
     rows = [row for row in found if shows_all or row["state"] != "same"]
@@ -120,9 +120,9 @@ def held(control: str, output: str) -> None:
 @calico.command("confirm")
 @click.pass_obj
 def confirm(control: str) -> None:
-    """Say that the removals that are held are meant: they take effect at once.
+    """Confirm the removals that are held: they take effect at once.
 
-    Exit code 1 where nothing is held.
+    Exit code 1 if nothing is held.
     """
     print_lines(ask(control, "calico-confirm"))
 

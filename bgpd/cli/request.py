@@ -21,7 +21,7 @@ output_option = click.option(
     type=click.Choice(["table", "json", "jsonl"]),
     default="table",
     show_default=True,
-    help="For people, as one JSON value, or as one JSON object a line.",
+    help="A table for people, one JSON value, or one JSON object per line.",
 )
 
 
