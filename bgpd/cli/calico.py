@@ -81,7 +81,9 @@ def probe(file: Path) -> None:
 
 
 @calico.command("diff")
-@click.option("--all", "shows_all", is_flag=True, help="Also show what does not differ.")
+@click.option(
+    "--all", "shows_all", is_flag=True, help="Also show what does not differ."
+)
 @output_option
 @click.pass_obj
 def diff(control: str, output: str, *, shows_all: bool) -> None:
