@@ -101,7 +101,7 @@ class Batch:
         self.private: dict[Source, list[bytes]] = {}
 
     def __bool__(self) -> bool:
-        """Whether anything is said."""
+        """Whether there is anything to send."""
         return bool(self.announced or self.withdrawn or self.private) or any(
             any(by_tail.values()) for by_tail in self.reflected.values()
         )

@@ -86,7 +86,7 @@ def run(arguments: Sequence[str], out: TextIO, typed: TextIO) -> int:
 
     Args:
         arguments: Without the program's name.
-        out: What is said.
+        out: Where to print.
         typed: Commands, one a line, where the arguments hold none.
     """
     try:

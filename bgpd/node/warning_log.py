@@ -27,7 +27,7 @@ class WarningLog:
         describe: Returns where a field of an object stands, by its key (``Datastore``).
 
     Attributes:
-        gather_time: Seconds after something was said in which nothing is.
+        gather_time: Seconds after a line in which no other is logged.
     """
 
     def __init__(self, describe: Callable[[str, str], str]) -> None:

@@ -103,7 +103,7 @@ def test_calicos_liveness_asks_for_these_services(
 ) -> None:
     until_running(services)
     around = health.Surroundings((tmp_path,), tmp_path / "nodename", services)
-    # The services are there; what is missing here is the socket, and only that is said.
+    # The services are there; what is missing here is the socket, and only that is reported.
     with pytest.raises(health.NotHealthyError, match="bird is not live: No such file"):
         health.check_live(health.IPV4, around)
     sv("force-stop", services / "confd")

@@ -382,7 +382,7 @@ def test_many_clients_at_once_and_one_that_says_nothing() -> None:
     with_world(work)
 
 
-def test_a_line_without_end_is_refused() -> None:
+def test_a_line_without_end_is_rejected() -> None:
     async def work(world: World) -> None:
         async with world.served():
             reader, writer = await asyncio.open_unix_connection(world.path)

@@ -63,7 +63,7 @@ def test_cluster_lists_grow_on_the_way(kind):
         assert seen.cluster_list == ("2.2.2.2", "3.3.3.3")
 
 
-def test_a_route_that_was_in_our_cluster_is_refused():
+def test_a_route_that_was_in_our_cluster_is_filtered():
     text = LAB.format(kind="bird", ours="5.5.5.5", theirs="5.5.5.5")
     with a_lab(text) as lab:
         ours, leaf, theirs = (lab.routers[name] for name in ("ours", "leaf", "theirs"))

@@ -78,7 +78,7 @@ def test_path_identifiers_change_nothing_else(parts, afi) -> None:
 
 
 @given(st.binary(max_size=40), afis)
-def test_any_octets_with_path_identifiers_are_split_or_refused(run, afi) -> None:
+def test_any_octets_with_path_identifiers_are_split_or_rejected(run, afi) -> None:
     try:
         grouped = split_add_path(run, afi)
     except NlriError:

@@ -104,7 +104,7 @@ def test_messages_are_as_few_as_can_be(case) -> None:
 
 
 @pytest.mark.parametrize("room", [-1, 0, 4])
-def test_attributes_without_room_for_a_prefix_are_refused(room: int) -> None:
+def test_attributes_without_room_for_a_prefix_are_rejected(room: int) -> None:
     size = 4096 - 23 - len(BASE) - 4 - room
     block = BASE + attribute(99, bytes(size), 0xD0)
     with pytest.raises(ValueError, match="too few for a prefix"):

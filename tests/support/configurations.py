@@ -44,7 +44,7 @@ Words = Annotated[
     tuple[str, ...], BeforeValidator(lambda v: v.split() if isinstance(v, str) else v)
 ]
 Heard = dict[str, list[dict[str, Any]]]
-"""Prefix to what is said of it, a mapping for each path."""
+"""Prefix to its paths, a mapping for each."""
 
 
 class Unlike(BaseModel):

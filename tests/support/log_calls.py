@@ -147,7 +147,7 @@ def _read(
             for unfolded in _unfolded(ast.unparse(value)):
                 fields[unfolded] = ast.unparse(value)
         elif not isinstance(key, ast.Constant) or not isinstance(key.value, str):
-            raise UnreadableError("a field's name is no constant")
+            raise UnreadableError("a field's name is not a constant")
         elif number == 0:
             if key.value != "event":
                 raise UnreadableError("its first field is not the event")
@@ -182,7 +182,7 @@ def _texts_of(node: ast.expr, constants: dict[str, ast.expr | None]) -> tuple[st
         node = constants.get(node.id) or node
     if isinstance(node, ast.Constant) and isinstance(node.value, str):
         return (node.value,)
-    raise UnreadableError("its text or event is no constant")
+    raise UnreadableError("its text or event is not a constant")
 
 
 def _unfolded(code: str) -> tuple[str, ...]:
@@ -197,7 +197,7 @@ def _similar(node: ast.Call) -> Iterator[str]:
         if keyword.arg != "extra":
             continue
         if not isinstance(keyword.value, ast.Call):
-            raise UnreadableError("extra is no call of alike")
+            raise UnreadableError("extra is not a call of alike")
         for each in keyword.value.args:
             if not isinstance(each, ast.Constant):
                 raise UnreadableError("alike takes names of fields")

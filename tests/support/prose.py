@@ -56,6 +56,7 @@ CALQUES: Final = MappingProxyType(
         r"(?:has|have|does|do) no more(?! than| \w)": "no longer has",
         r"(?:test|to|for|of) who (?:is|was|has|had|does|cannot|\w+s|left|moved)": "a peer that",
         r"(?:is|are|was|were) not taken": "is not supported",
+        r"(?:is|are|was|were) said": "is reported, logged, an error",
         r"in the place of": "instead of",
         r"at its (?:end|ends)": "when it ends",
         r"see(?:s)? to it that": "ensures that",

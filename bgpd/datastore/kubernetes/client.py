@@ -28,7 +28,7 @@ CHUNK: Final = 100  # objects of one answer; decoding them holds the loop for so
 ANSWER_OCTETS: Final = 1 << 20  # of several objects; decoding holds the loop for 15 ms
 CONNECT_TIME: Final = 10.0  # seconds to connect, and to send a request
 # Seconds to wait for more of an answer. A server that a thousand nodes ask at once takes that
-# long, and whoever gives up asks again. One whose machine is gone is noticed as soon.
+# long, and a client that gives up asks again. One whose machine is gone is noticed as soon.
 ANSWER_TIME: Final = 30.0
 GRACE = 15.0  # seconds that a watch may be silent beyond its time
 LIST_OCTETS: Final = 512 << 20  # of a whole list; 5,000 whole nodes are 100 MB

@@ -16,7 +16,7 @@ from bgpd.calico.kubernetes_objects import GROUP_V1, GROUP_V3
 #       --------------------  --------------------------------------------   -----------
 #       v1 alone              no matter                                      v1
 #       v3 alone              no matter                                      v3
-#       both                  v1, or nothing is said                         v1
+#       both                  v1, or no answer                         v1
 #       both                  v3, and not v1                                 v3
 #       both                  v1 is locked, v3 not ready: copying            what was
 #       neither               -                                              what was

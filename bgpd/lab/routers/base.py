@@ -187,7 +187,7 @@ class Router(ABC):
         self.kill()
 
     def kill(self) -> None:
-        """End the daemons with SIGKILL: nothing is said to anybody."""
+        """End the daemons with SIGKILL: they send nothing more."""
         for child in self._children:
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(child.pid, signal.SIGKILL)

@@ -187,7 +187,7 @@ class Readers:
         return found
 
     async def restart_server(self, rate: float) -> None:
-        """Restart the server while nobody reads, so that no version is known any more."""
+        """Restart the server while no daemon reads, so that no version is known any more."""
         api = self._bench.api
         self._relay.ask("cut")
         await self._bench.report(rate, 1.0)
@@ -261,7 +261,7 @@ def herd(bench: Bench, count: int, limit: float) -> HerdFigures:
 
 
 def main() -> None:
-    """Run what was asked for."""
+    """Run the benchmarks that the options select."""
     parser = argparse.ArgumentParser(
         prog="python -m tests.bench.kubernetes",
         description=__doc__,

@@ -66,7 +66,7 @@ def outcome(stream: bytes) -> tuple[list[Any], NotifyError | None]:
 
 
 @cases("record", GOOD, ids=lambda r: r["id"])
-def test_good_messages_decode_or_are_refused(record) -> None:
+def test_good_messages_decode_or_are_rejected(record) -> None:
     found, error = outcome(bytes.fromhex(record["hex"]))
     assert (len(found) == 1) != (error is not None)
     expected = record.get("open")

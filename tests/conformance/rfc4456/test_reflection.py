@@ -175,7 +175,7 @@ class TestLoops:
         )
         assert self.refusal(from_peer(attributes=attributes)) is None
 
-    def test_a_reflected_route_is_refused_by_the_reflector_itself(self) -> None:
+    def test_a_reflected_route_is_filtered_by_the_reflector_itself(self) -> None:
         path = from_peer(is_client=True, cluster_id=77)
         export = Export(a_context(cluster_id=77), Policy(ACCEPT_ALL))
         outgoing = export(path)

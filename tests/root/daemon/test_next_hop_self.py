@@ -86,7 +86,7 @@ def test_addresses_of_an_ipv4_session_are_followed(
         peer.establish(65001, FAMILIES)
         told = Told(peer)
         assert told.next_hop() == parse_address("2001:db8:2::5")
-        # A virtual and a deprecated one are no better; nothing is said of them.
+        # A virtual and a deprecated one are no better, and are not mentioned.
         set_address(links, "2001:db8:0::7/128")
         set_address(links, "2001:db8:0::8/64", "preferred_lft", "0")
         # What we use is deprecated: another preferred one takes over.

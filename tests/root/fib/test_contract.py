@@ -171,7 +171,7 @@ def test_a_foreign_change_is_drift_and_repaired(world: World) -> None:
     asyncio.run(story())
 
 
-def test_a_refused_route_tells_why_and_leaves_nothing_behind(world: World) -> None:
+def test_a_rejected_route_has_its_error_and_leaves_nothing_behind(world: World) -> None:
     async def story() -> None:
         fib = await world.fib()
         fib.submit(IPV4_UNICAST, [X], A)

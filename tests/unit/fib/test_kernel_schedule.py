@@ -61,7 +61,7 @@ def test_changed_targets_are_handed_over_once() -> None:
     assert schedule.is_clear
 
 
-def test_refused_routes_are_tried_later_and_later_and_soon_again_after_a_success() -> (
+def test_rejected_routes_are_tried_later_and_later_and_soon_again_after_a_success() -> (
     None
 ):
     schedule = Schedule(0.0)

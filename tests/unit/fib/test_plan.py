@@ -52,7 +52,7 @@ def test_a_changed_metric_is_made_before_the_old_is_broken() -> None:
     assert write(table) == [(CREATE, X, b), (DELETE, X, a)]
 
 
-def test_a_refused_replacement_removes_the_unwanted_predecessor() -> None:
+def test_a_rejected_replacement_removes_the_unwanted_predecessor() -> None:
     table, a, b = RouteTable(), an_entry("a"), an_entry("b")
     table.submit([X], a)
     write(table)

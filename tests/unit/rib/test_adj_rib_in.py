@@ -97,7 +97,7 @@ def test_what_is_accepted_stands_in_the_table() -> None:
     assert peer.held() == {TWO: [OTHER]}
 
 
-def test_what_is_refused_is_kept_with_its_reason_and_replaces_what_was() -> None:
+def test_a_filtered_route_is_kept_with_its_reason_and_replaces_the_former_one() -> None:
     peer = Peer()
     peer.announce(GOOD, ONE, TWO)
     peer.announce(LOOP, ONE)
@@ -130,7 +130,7 @@ class TestOtherThanUnicastDestinations:
 
     @pytest.mark.rfc("4271", "6.3", "SHOULD")
     @pytest.mark.parametrize("policy", [ACCEPT_ALL, REJECTS_LOW, REJECTS_ALL])
-    def test_it_is_refused_whatever_policy_says(self, policy: PolicySpec) -> None:
+    def test_it_is_filtered_whatever_policy_says(self, policy: PolicySpec) -> None:
         peer = Peer(policy)
         self.mixed(peer, GOOD, ONE, MULTI, TWO, LOCAL)
         plain = Peer(policy)
@@ -143,7 +143,7 @@ class TestOtherThanUnicastDestinations:
             assert filtered.detail.startswith(detail)
         assert self.counts(peer) == {"MULTICAST": (MULTI, 1), "LOOPBACK": (LOCAL, 1)}
 
-    def test_with_a_loop_it_is_refused_for_what_it_is(self) -> None:
+    def test_with_a_loop_too_it_is_filtered_as_not_unicast(self) -> None:
         peer = Peer()
         self.mixed(peer, LOOP, ONE, MULTI)
         assert peer.rib.filtered[ONE, 0].refusal is FilterReason.OWN_AS

@@ -180,7 +180,7 @@ class TestWhatIsSaid:
         assert peer.followed == peer.loc_rib.table
         assert {*peer.followed} == {ONE, TWO}
 
-    def test_why_a_route_is_refused(self) -> None:
+    def test_why_a_route_is_filtered(self) -> None:
         for term in (REJECTS_ALL, REJECTS_LOW):
             peer = Peer(rules(term))
             peer.announce(GOOD, ONE)
@@ -374,7 +374,7 @@ class TestLongLivedRoutes:
 
 
 class TestLimits:
-    """What limits keep out and let in is said truly, and in the order of waiting."""
+    """What limits keep out and let in is reported exactly, in the order of waiting."""
 
     def test_a_limit_that_is_far_costs_no_run_its_own_way(self) -> None:
         costs = set()

@@ -99,7 +99,7 @@ class TestLearning:
             (some_attributes(next_hop="192.0.2.9"), FilterReason.OWN_NEXT_HOP),
         ],
     )
-    def test_loops_are_refused(self, attributes, refusal, kind) -> None:
+    def test_loops_are_filtered(self, attributes, refusal, kind) -> None:
         peer = Peer(rules(own_addresses=frozenset({OWN})), kind)
         for _ in range(2):  # also once its next hop is known
             outcome = peer.decide(attributes)
@@ -174,7 +174,7 @@ class TestRuns:
         assert peer.rib.announce_all([], []) == []
         assert sorted(peer.rib.own_nlris()) == [ONE, TWO, THREE]
 
-    def test_what_was_refused_is_so_no_more(self) -> None:
+    def test_a_filtered_route_can_be_accepted_later(self) -> None:
         peer = Peer()
         peer.announce(LOOP, ONE, TWO, THREE)
         peer.announce(LOOP, ONE, path_id=1)
@@ -204,7 +204,7 @@ class TestRuns:
             peer.rib.announce_all([path], [[TWO]])
             assert set(peer.rib.own_nlris()) == {many[0], TWO}
 
-    def test_refused_routes_count_as_received(self) -> None:
+    def test_filtered_routes_count_as_received(self) -> None:
         peer = Peer()
         peer.announce(GOOD, ONE, TWO)
         peer.announce(LOOP, THREE)
@@ -258,7 +258,7 @@ class TestLongLivedRoutes:
             (LLGR_STALE,),
         }
 
-    def test_all_that_changed_is_said(self) -> None:
+    def test_every_change_of_a_batch_is_returned(self) -> None:
         peer = Peer(rules(spec(Term("t", Outcome.ACCEPT, actions=Actions(weight=9)))))
         for nlri, attributes in ((ONE, GOOD), (TWO, OTHER)):
             peer.announce(attributes, nlri)

@@ -107,7 +107,7 @@ def test_nothing_is_limited_by_default() -> None:
 
 
 class TestAcceptedRoutes:
-    def test_those_beyond_the_limit_are_refused_and_say_so(self) -> None:
+    def test_routes_beyond_the_limit_are_filtered_with_that_reason(self) -> None:
         peer = Peer(2)
         peer.announce(GOOD, ONE, TWO, THREE)
         assert peer.accepted() == [ONE, TWO]
@@ -142,14 +142,14 @@ class TestAcceptedRoutes:
         assert len(members_of(peer.loc_rib.table[ONE])) == 1
         assert list(peer.rib.admission.blocked) == [(ONE, 2)]
 
-    def test_a_path_that_is_let_in_is_not_refused_any_more(self) -> None:
+    def test_a_path_that_is_let_in_is_no_longer_filtered(self) -> None:
         peer = Peer(1)
         peer.announce(LOOP, ONE, path_id=2)
         peer.announce(GOOD, ONE, TWO, path_id=2)
         assert peer.accepted() == [ONE]
         assert list(peer.rib.filtered) == [(TWO, 2)]
 
-    def test_what_policy_or_a_loop_check_refuses_takes_no_room(self) -> None:
+    def test_what_policy_or_a_loop_check_filters_takes_no_room(self) -> None:
         peer = Peer(2, policy=REJECTS_LOW)
         peer.announce(LOOP, FOUR)
         peer.announce(GOOD, ONE, TWO, THREE)

@@ -341,7 +341,7 @@ class TestGracefulShutdown:
             assert members == [ONE, TWO]
             assert verdict.attributes.local_pref == 0
 
-    def test_internal_routes_and_refused_ones_are_left_alone(self) -> None:
+    def test_internal_routes_and_filtered_ones_are_left_alone(self) -> None:
         verdict = rules().evaluate(self.LEAVING, IBGP, IPV4_UNICAST, None)
         assert verdict.attributes is self.LEAVING
         rejects = rules(PolicySpec("no", (Term("t", Outcome.REJECT),)))

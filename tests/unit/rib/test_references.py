@@ -21,6 +21,6 @@ def test_one_holder_more_is_one_reference_more() -> None:
         lambda _: 1 << 32,  # immortal
     ],
 )
-def test_an_interpreter_that_counts_otherwise_is_refused(count) -> None:
+def test_an_interpreter_that_counts_otherwise_is_rejected(count) -> None:
     with pytest.raises(RuntimeError, match="Use CPython"):
         calibrate(count)

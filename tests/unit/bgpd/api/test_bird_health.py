@@ -70,7 +70,7 @@ def test_a_recovery_is_seen(lines: list[str], expected: bool) -> None:  # noqa: 
     assert is_recovering(lines) is expected
 
 
-def test_a_status_that_is_none_is_said() -> None:
+def test_an_unreadable_status_is_reported() -> None:
     with pytest.raises(UnexpectedAnswerError, match="8001 no"):
         is_recovering(["0001 BIRD", "8001 no"])
 

@@ -86,7 +86,7 @@ def test_prefixes_and_interfaces_are_those_of_the_tables(text: str) -> None:
 
 
 @given(TEXTS)
-def test_numbers_and_durations_are_numbers_or_refused(text: str) -> None:
+def test_numbers_and_durations_are_numbers_or_rejected(text: str) -> None:
     for read in (parse_asn, parse_duration, parse_number):
         try:
             found = read(text)

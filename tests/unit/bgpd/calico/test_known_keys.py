@@ -228,7 +228,9 @@ def test_several_are_listed_and_very_many_are_counted(seed: int) -> None:
         ("Node", "orchrefs", "orchRefs"),
     ],
 )
-def test_what_is_probably_meant_is_said(kind: str, name: str, meant: str) -> None:
+def test_the_message_proposes_what_is_probably_meant(
+    kind: str, name: str, meant: str
+) -> None:
     (told,) = unknown_keys("key", kind, {"spec": {name: "x"}})
     assert told.text.endswith(f"; did you mean {meant}?")
 

@@ -238,7 +238,7 @@ class TestAffinities:
             ({"node": "a/b"}, "spec.node 'a/b' is not the name of an object"),
         ],
     )
-    def test_what_is_wrong_is_said(self, spec, text) -> None:
+    def test_the_error_says_what_is_wrong(self, spec, text) -> None:
         made = block_affinity("n1", "10.0.0.0/26", "confirmed", GROUP_V1) | {}
         made["spec"] |= spec
         with pytest.raises(ConversionError) as raised:
@@ -270,7 +270,7 @@ JSON = st.recursive(
 
 
 @given(st.sampled_from(("Node", *RESOURCES)), st.dictionaries(st.text(), JSON) | JSON)
-def test_any_object_is_converted_or_refused_with_a_reason(kind, content) -> None:
+def test_any_object_is_converted_or_rejected_with_a_reason(kind, content) -> None:
     if not isinstance(content, dict):
         return
     try:

@@ -77,7 +77,9 @@ def test_a_router_id_may_come_from_the_environment_of_the_case() -> None:
     ],
 )
 @pytest.mark.parametrize("command", ["plan", "probe"])
-def test_what_is_wrong_with_a_case_is_said(command: str, text: str, said: str) -> None:
+def test_the_error_says_what_is_wrong_with_a_case(
+    command: str, text: str, said: str
+) -> None:
     result = run(command, "-", text)
     assert result.exit_code == 2
     assert said in result.stderr
@@ -101,14 +103,14 @@ def test_what_is_wrong_with_a_case_is_said(command: str, text: str, said: str) -
         ("next_hop", "10.0.0"),
     ],
 )
-def test_what_is_wrong_with_a_route_is_said(field: str, value: Any) -> None:
+def test_the_error_says_what_is_wrong_with_a_route(field: str, value: Any) -> None:
     case = {**CASE, "probe_routes": [{**CASE["probe_routes"][0], field: value}]}
     result = run("probe", "-", json.dumps(case))
     assert result.exit_code == 2
     assert "probe_routes[0]" in result.stderr
 
 
-def test_a_file_that_is_not_there_is_said(tmp_path: Path) -> None:
+def test_a_missing_file_is_an_error(tmp_path: Path) -> None:
     result = run("plan", tmp_path / "nowhere.json")
     assert result.exit_code == 2
     assert "nowhere.json" in result.stderr

@@ -153,7 +153,7 @@ def test_routes_are_listed_with_flags_and_reasons(daemon):
     assert lines[1].endswith("lower LOCAL_PREF")
 
 
-def test_refused_routes_are_marked(daemon):
+def test_filtered_routes_are_marked(daemon):
     output = ok(daemon, "show", "routes", "--received-from", "outside")
     assert output.splitlines()[1].startswith("x  10.9.0.0/16")
     assert "our AS is in AS_PATH: AS 64512" in output
@@ -175,7 +175,7 @@ def test_options_of_routes_reach_the_daemon(daemon):
     assert len(as_json(daemon, "show", "routes", "--peer", "two")) == 1
 
 
-def test_nothing_to_show_is_said_beside_the_output(daemon):
+def test_nothing_to_show_is_reported_beside_the_output(daemon):
     result = run(daemon, "show", "routes", "--family", "ipv6")
     assert (result.exit_code, result.stdout) == (0, "")
     assert "no matching routes" in result.stderr
@@ -193,7 +193,7 @@ def test_a_route_is_explained_on_a_page(daemon):
     assert output.endswith("kernel: via 192.0.2.1, installed\n")
 
 
-def test_a_refused_route_is_explained_on_a_page(daemon):
+def test_a_filtered_route_is_explained_on_a_page(daemon):
     output = ok(daemon, "show", "route", "10.9.0.0/16")
     assert "no path is usable" in output
     assert "filtered, from outside: our AS is in AS_PATH: AS 64512" in output
@@ -266,7 +266,7 @@ def test_changes_print_what_was_done(daemon, args, output):
         (("reset", "three"), "there is no peer 'three'"),
     ],
 )
-def test_what_the_daemon_refuses_is_exit_code_1(daemon, args, text):
+def test_an_error_of_the_daemon_is_exit_code_1(daemon, args, text):
     result = run(daemon, *args)
     assert result.exit_code == 1
     assert text in result.stderr

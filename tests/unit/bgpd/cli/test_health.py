@@ -159,7 +159,7 @@ def test_a_service_that_is_not_there_is_not_alive(folder: Path) -> None:
         (("--bird-ready", "--threshold-time", "soon"), "'soon' is not a duration"),
     ],
 )
-def test_wrong_usage_is_said(
+def test_wrong_usage_is_an_error(
     folder: Path, arguments: tuple[str, ...], text: str
 ) -> None:
     found = probe(folder, *arguments)

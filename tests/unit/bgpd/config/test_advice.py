@@ -1,4 +1,4 @@
-"""What is valid and hardly meant is said, by the check and by the daemon alike."""
+"""The check and the daemon both report what is valid and hardly intended."""
 
 from pathlib import Path
 
@@ -39,7 +39,7 @@ def lines(folder: Path, text: str) -> tuple[str, ...]:
         ("import_policy: accept-all, export_policy: reject-all", ""),
     ],
 )
-def test_ebgp_without_a_policy_is_said(
+def test_ebgp_without_a_policy_is_reported(
     policies: str, text: str, tmp_path: Path
 ) -> None:
     peer = f"peers: [{{name: gw, address: 10.0.0.2, as: 65001, {policies}}}]"
@@ -67,7 +67,7 @@ def test_thousands_of_a_kind_are_one_line(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("mode", ["self", "self-all", "self-internal", "auto", "keep"])
 @pytest.mark.parametrize("fib", ["on", "off"])
-def test_a_next_hop_that_leads_nowhere_is_said(
+def test_a_next_hop_that_leads_nowhere_is_reported(
     mode: str, fib: str, tmp_path: Path
 ) -> None:
     found = lines(
@@ -130,15 +130,15 @@ peers:
     ("patterns", "is_said"),
     [("[-eth0]", True), ("[-eth0, -lo]", True), ('[-eth0, "*"]', False), ("[]", False)],
 )
-def test_patterns_that_leave_out_and_take_nothing_are_said(
-    patterns, is_said, tmp_path
-) -> None:
+def test_patterns_that_only_exclude_are_reported(patterns, is_said, tmp_path) -> None:
     found = lines(tmp_path, f"routes: {{direct: {{interfaces: {patterns}}}}}")
     assert any("routes.direct.interfaces" in line for line in found) is is_said
 
 
 @pytest.mark.parametrize("fib", ["on", "off"])
-def test_an_aggregate_that_discards_nothing_is_said(fib: str, tmp_path: Path) -> None:
+def test_an_aggregate_that_discards_nothing_is_reported(
+    fib: str, tmp_path: Path
+) -> None:
     found = lines(
         tmp_path,
         f"""

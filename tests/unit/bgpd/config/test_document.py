@@ -86,7 +86,7 @@ def test_broken_text_is_a_problem_with_its_place(
         "- " * 200_000,
     ],
 )
-def test_text_that_would_grow_without_end_is_refused(text: str) -> None:
+def test_text_that_would_grow_without_end_is_rejected(text: str) -> None:
     assert parse_document(text, "f").problems
 
 

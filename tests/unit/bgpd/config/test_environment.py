@@ -197,7 +197,7 @@ def test_a_path_alone_means_a_folder() -> None:
     assert document.data["datastore"] == {"path": "/manifests", "type": "folder"}
 
 
-def test_a_type_that_is_said_is_kept() -> None:
+def test_a_configured_type_is_kept() -> None:
     document = overlaid("datastore: {type: none}", ETCD_ENDPOINTS="http://a:1")
     assert document.data["datastore"] == {"type": "none", "endpoints": ["http://a:1"]}
 

@@ -31,7 +31,7 @@ BEFORE = FibSettings(table=254, protocol=12, metric=0)
         ({"protocol": 9, "metric": 3}, ["to protocol 9", "have metric 3"]),
     ],
 )
-def test_each_change_is_said(changes: dict[str, int], expected: list[str]) -> None:
+def test_each_change_is_reported(changes: dict[str, int], expected: list[str]) -> None:
     found = [*kernel_moves(BEFORE, replace(BEFORE, **changes))]  # type: ignore[arg-type]
     assert len(found) == len(expected)
     for line, part in zip(found, expected, strict=True):

@@ -40,7 +40,7 @@ def test_words_arrive(manager_socket: tuple[socket.socket, str]) -> None:
         {"WATCHDOG_USEC": "30000000", "WATCHDOG_PID": "99"},
     ],
 )
-def test_without_a_manager_nothing_is_said(environment: dict[str, str]) -> None:
+def test_without_a_manager_nothing_is_sent(environment: dict[str, str]) -> None:
     manager = ServiceManager.of(environment, 1)
     manager.tell(READY=1)
     assert (manager.is_there, manager.watchdog) == (False, 0.0)

@@ -199,7 +199,9 @@ async def test_a_folder_is_connected_only_while_its_files_can_be_read(
 
 
 @pytest.mark.slow
-async def test_polling_does_where_inotify_is_refused(tmp_path: Path) -> None:
+async def test_polling_replaces_an_inotify_that_is_not_available(
+    tmp_path: Path,
+) -> None:
     datastore = FolderDatastore(tmp_path, debounce=0.01, uses_inotify=False)
     async with Follower(datastore) as follower:
         await follower.until(lambda seen: len(seen.events) == 1)

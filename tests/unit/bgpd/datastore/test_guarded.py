@@ -181,7 +181,7 @@ async def test_what_came_back_during_a_standstill_counts_before_the_hold_ends() 
         for _ in range(3):
             await turn()
         stand_still(LATE + 0.5)
-        await advance(0.1)  # what was said meanwhile is read a little later
+        await advance(0.1)  # what was sent meanwhile is read a little later
         await memory.apply([node("n0", "10.0.0.1/24")])
         await follower.until(lambda _: not guarded.removals.holds)
         assert OWN in follower.items

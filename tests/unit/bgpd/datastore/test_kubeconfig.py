@@ -1,4 +1,4 @@
-"""Kubeconfigs of all kinds: what they mean, and what is said of those that mean nothing."""
+"""Kubeconfigs of all kinds: what they mean, and the errors of those that mean nothing."""
 
 import base64
 import copy

@@ -361,7 +361,7 @@ async def test_a_watch_that_is_not_answered_is_given_up(
 
 
 @on_both_loops
-async def test_watches_that_are_refused_do_not_list_each_time(
+async def test_rejected_watches_do_not_list_each_time(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:

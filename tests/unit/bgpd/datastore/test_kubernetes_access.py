@@ -160,7 +160,7 @@ async def test_the_name_of_the_certificate_may_be_given(tmp_path: Path) -> None:
 
 
 @on_both_loops
-async def test_an_unknown_certificate_is_refused_unless_it_may_be_any(
+async def test_an_unknown_certificate_is_rejected_unless_any_is_allowed(
     tmp_path: Path,
 ) -> None:
     async with Api(tmp_path) as api:
@@ -298,7 +298,7 @@ async def test_a_missing_program_is_reported_with_its_hint(tmp_path: Path) -> No
 
 
 @pytest.mark.asyncio
-async def test_a_token_is_read_again_before_it_is_refused(
+async def test_a_token_is_read_again_before_it_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async with Api(tmp_path) as api:

@@ -221,7 +221,7 @@ async def test_files_beyond_the_limit_of_all_are_not_read(
         ("MAX_FOLDER_DEPTH", 1, "1 levels deep"),
     ],
 )
-def test_a_folder_beyond_its_limits_is_refused_as_a_whole(
+def test_a_folder_beyond_its_limits_is_rejected_as_a_whole(
     name: str,
     most: int,
     text: str,

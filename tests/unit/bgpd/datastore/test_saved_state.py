@@ -103,7 +103,7 @@ def test_a_file_that_is_cut_or_mixed_up_is_not_used(data) -> None:
         ),
     ],
 )
-def test_what_is_wrong_with_a_file_is_said(octets, text) -> None:
+def test_the_error_says_what_is_wrong_with_a_file(octets, text) -> None:
     with pytest.raises(StateError, match=text):
         finish(decoded(octets, OWNER))
 

@@ -97,7 +97,7 @@ def test_remote_as_0_takes_any() -> None:
 
 
 @pytest.mark.rfc("6286", "2.2", "MUST")
-def test_our_own_identifier_is_refused_within_the_as_only() -> None:
+def test_our_own_identifier_is_rejected_within_the_as_only() -> None:
     assert refused(router_id=1).subcode == 3
     mine, local = opened(1, remote_as=65002)
     _, peer = opened(1, local_as=65002)
@@ -278,5 +278,5 @@ def test_all_left_out_is_nothing() -> None:
         (Notification(6, 4), frozenset()),
     ],
 )
-def test_what_the_peer_refused(notification, codes) -> None:
+def test_options_that_the_peer_rejected(notification, codes) -> None:
     assert rejected_capabilities(notification) == codes

@@ -591,7 +591,7 @@ def test_misfits_try_forever_without_a_session() -> None:
     assert both.a.counters.connect_attempts < 60
 
 
-def test_in_idle_connections_are_refused() -> None:
+def test_connections_are_rejected_in_idle() -> None:
     made = session()
     made.connection_made(5, "a", "b", 0.0, is_outgoing=False)
     events = made.events()
@@ -600,7 +600,7 @@ def test_in_idle_connections_are_refused() -> None:
     assert made.counters.rejected_connections == 1
 
 
-def test_a_refused_side_waits_in_active() -> None:
+def test_a_rejected_side_waits_in_active() -> None:
     made = connected()
     octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
     made.receive_data(1, octets, 0.0)

@@ -132,7 +132,7 @@ def test_no_other_end_says_that_the_number_was_wrong(state, kind, notification) 
     assert known.kept_until == 0
 
 
-def test_two_connections_refused_for_one_number_count_once() -> None:
+def test_two_connections_rejected_for_one_number_count_once() -> None:
     known = RejectedOptions()
     why = reason(BAD_PEER_AS, DownKind.NOTIFICATION_RECEIVED)
     opened = offer(MINE, 1, restart=RestartState())

@@ -263,7 +263,7 @@ def test_routes_are_filtered(full, arguments, expected):
     assert [row["prefix"] for row in rows] == expected.split()
 
 
-def test_refused_routes_tell_the_check_that_refused_them(full):
+def test_filtered_routes_name_the_check_that_filtered_them(full):
     rows = by(full.ask("show-routes", received_from="outside"), "prefix")
     assert rows["10.9.0.0/16"]["is_filtered"] is True
     assert rows["10.9.0.0/16"]["reason"] == "our AS is in AS_PATH: AS 64512"
@@ -283,7 +283,7 @@ def test_refused_routes_tell_the_check_that_refused_them(full):
         ({"nonsense": "x"}, "unknown-argument"),
     ],
 )
-def test_wrong_questions_about_routes_are_refused(full, arguments, code):
+def test_wrong_questions_about_routes_are_errors(full, arguments, code):
     assert refusal(full, "show-routes", **arguments).code == code
 
 
@@ -422,7 +422,7 @@ def test_an_address_finds_the_route_it_takes(full):
     assert row["prefix"] == "10.2.0.0/16"
 
 
-def test_a_refused_prefix_is_explained_though_no_table_has_it(full):
+def test_a_filtered_prefix_is_explained_though_no_table_has_it(full):
     (row,) = full.ask("show-route", prefix="10.9.0.0/16")
     assert row["paths"] == []
     assert row["best"] is None
@@ -430,7 +430,7 @@ def test_a_refused_prefix_is_explained_though_no_table_has_it(full):
     assert row["filtered"][0]["peer"] == "outside"
 
 
-def test_a_refused_prefix_is_found_under_add_path_identifiers(world):
+def test_a_filtered_prefix_is_found_under_add_path_identifiers(world):
     families = (FamilySettings(IPV4_UNICAST, AddPathMode.BOTH),)
     peer = world.up(
         "peer", "198.51.100.1", 65001, families=families, import_policy="accept-all"
@@ -441,7 +441,7 @@ def test_a_refused_prefix_is_found_under_add_path_identifiers(world):
 
 
 @pytest.mark.parametrize("mode", [AddPathMode.OFF, AddPathMode.BOTH])
-def test_an_address_finds_what_was_refused_around_it(world, mode):
+def test_an_address_finds_the_filtered_prefixes_around_it(world, mode):
     families = (FamilySettings(IPV4_UNICAST, mode),)
     peer = world.up(
         "gateway", "198.51.100.1", 65001, families=families, import_policy="accept-all"
@@ -455,7 +455,7 @@ def test_an_address_finds_what_was_refused_around_it(world, mode):
     assert (row["paths"], row["more_specific_filtered"]) == ([], [])
     (row,) = world.ask("show-route", prefix="192.168.8.1")
     assert row["prefix"] == "192.168.0.0/16"
-    # A usable route carries the address: what would go before it is said, too.
+    # A usable route carries the address: it also names what would be preferred.
     world.announce(peer, "0.0.0.0/0", as_path="65001", **path_id)
     (row,) = world.ask("show-route", prefix="192.168.7.1")
     assert row["prefix"] == "0.0.0.0/0"
@@ -634,11 +634,11 @@ def test_kernel_routes_are_filtered(with_fib, arguments, count):
     "arguments",
     [{"state": "x"}, {"family": "x"}, {"prefix": "fd00::/8", "family": "ipv4"}],
 )
-def test_wrong_questions_about_kernel_routes_are_refused(with_fib, arguments):
+def test_wrong_questions_about_kernel_routes_are_errors(with_fib, arguments):
     assert refusal(with_fib, "show-fib", **arguments).code == "bad-argument"
 
 
-def test_without_kernel_routes_that_is_said(world):
+def test_without_kernel_routes_the_answer_says_so(world):
     assert refusal(world, "show-fib").code == "no-fib"
 
 
@@ -759,7 +759,7 @@ def test_changes_reach_the_daemon_with_the_peers_address(world):
         ("shutdown", {"text": "ä" * 128}, "bad-argument"),
     ],
 )
-def test_wrong_changes_are_refused_and_nothing_happens(world, command, arguments, code):
+def test_wrong_changes_are_errors_and_nothing_happens(world, command, arguments, code):
     world.peer("p", "192.0.2.1")
     told = Told()
     world.view = DaemonView(world.speaker, 0.0, actions=told)

@@ -95,7 +95,9 @@ async def test_a_closed_one_tries_no_peer() -> None:
 
 
 @on_virtual_time
-async def test_a_kernel_that_refuses_is_logged_and_no_more(monkeypatch, caplog) -> None:
+async def test_a_kernel_that_rejects_us_is_logged_and_no_more(
+    monkeypatch, caplog
+) -> None:
     def refuse(*_: object, **__: object) -> None:
         raise FibError("no netlink here")
 

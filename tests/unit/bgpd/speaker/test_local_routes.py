@@ -108,7 +108,7 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     assert shown[0]["is_filtered"]
 
 
-def test_it_is_said_at_the_first_and_at_ten_times_as_many(
+def test_it_is_logged_at_the_first_and_at_ten_times_as_many(
     world: World, caplog: pytest.LogCaptureFixture
 ) -> None:
     peer = world.up("p", "192.0.2.7")

@@ -140,7 +140,7 @@ async def test_a_refresh_before_end_of_rib_does_not_count() -> None:
 
 @pytest.mark.slow
 @on_virtual_time
-async def test_a_peer_of_refused_routes_that_flaps() -> None:
+async def test_a_flapping_peer_whose_routes_are_filtered() -> None:
     async with a_lone_node() as (node, who):
         counts = []
         for _ in range(3):

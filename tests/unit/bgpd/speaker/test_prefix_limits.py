@@ -122,7 +122,7 @@ class Limited(Rack):
 
 
 @on_virtual_time
-async def test_what_is_accepted_counts_and_what_is_refused_does_not() -> None:
+async def test_accepted_routes_count_and_filtered_ones_do_not() -> None:
     async with Limited() as one:
         await one.set_up(max_prefixes=3, import_policy="no low")
         peer = await one.peer()

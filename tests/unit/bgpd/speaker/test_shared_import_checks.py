@@ -213,7 +213,9 @@ async def a_world(random: Random) -> AsyncIterator[World]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-def test_what_a_former_value_refused_or_let_in_is_judged_again(seed: int) -> None:
+def test_routes_that_a_former_value_filtered_or_accepted_are_judged_again(
+    seed: int,
+) -> None:
     async def scenario() -> None:
         random = Random(seed)
         async with a_world(random) as world:

@@ -161,7 +161,7 @@ async def test_ebgp_without_policies_exchanges_nothing() -> None:
 
 
 @on_both_loops
-async def test_our_own_originator_and_cluster_are_refused() -> None:
+async def test_our_own_originator_and_cluster_are_filtered() -> None:
     async with Rack() as rack:
         a, b = await a_pair(rack, is_client=True)
         looped = make_attributes(

@@ -43,7 +43,7 @@ def test_only_regular_files_are_read(make, what, tmp_path: Path) -> None:
         assert str(caught.value) == f"is {what}; expected a regular file"
 
 
-def test_a_link_to_a_file_is_followed_unless_that_is_refused(tmp_path: Path) -> None:
+def test_a_link_to_a_file_is_followed_unless_forbidden(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("text")
     (tmp_path / "link").symlink_to("file")
     assert read_text(tmp_path / "link", 100) == "text"

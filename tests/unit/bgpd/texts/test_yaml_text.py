@@ -97,7 +97,7 @@ def test_text_that_is_not_plain_yaml_is_an_error_with_its_line(
     assert caught.value.line in (2, 3)
 
 
-def test_a_second_document_is_refused() -> None:
+def test_a_second_document_is_rejected() -> None:
     for text in ("a: 1\n---\nb: 2\n", "a: 1\n...\n---\nb: 2\n"):
         with pytest.raises(TextError, match="a second document"):
             compose(text, CONFIGURATION, CORE)

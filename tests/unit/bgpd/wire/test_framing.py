@@ -82,6 +82,6 @@ def test_open_and_keepalive_never_grow() -> None:
         assert framer.error.subcode == 2
 
 
-def test_what_cannot_be_framed_is_refused() -> None:
+def test_what_cannot_be_framed_is_an_error() -> None:
     with pytest.raises(ValueError, match="65536"):
         encode_message(2, bytes(65536 - 19))

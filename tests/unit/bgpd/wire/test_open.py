@@ -77,7 +77,7 @@ def test_the_longer_form_is_known_by_its_type_not_its_length(length: int) -> Non
     assert decode_open(body(parameters, length=length)).capabilities.has_route_refresh
 
 
-def test_an_open_that_cannot_be_sent_is_refused() -> None:
+def test_an_open_that_cannot_be_sent_is_an_error() -> None:
     unknown = tuple((200, bytes([n]) * 255) for n in range(20))
     with pytest.raises(ValueError, match="cannot send"):
         encode_open(OpenMessage(65001, 90, 1, Capabilities(unknown=unknown)))

@@ -188,7 +188,9 @@ def test_it_ends_with_the_daemon_and_has_nothing_of_it() -> None:
     with_worker(work)
 
 
-def test_without_a_process_the_work_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_a_process_the_work_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr("sys.executable", "/nonexistent/python")
 
     async def work(worker: Worker) -> None:

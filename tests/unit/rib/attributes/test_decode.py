@@ -280,7 +280,7 @@ def test_a_malformed_as_path_is_treat_as_withdraw(value: bytes) -> None:
 
 
 @pytest.mark.rfc("7607", "2", "MUST")
-def test_as_0_is_refused_from_inside_too() -> None:
+def test_as_0_is_rejected_from_inside_too() -> None:
     for context in (EBGP, IBGP):
         path = with_attribute(2, parse_as_path("65001 0"))
         assert decode(path, context).remedy is WITHDRAW
