@@ -100,7 +100,7 @@ class Peer:
         return {path.path_id: path.attributes for path in members_of(entry)}
 
 
-class TestWhatIsSaid:
+class TestReturnedChanges:
     def test_of_a_batch_that_a_policy_divides(self) -> None:
         for term in (REJECTS_LOW, RAISES_LOW):
             peer = Peer(rules(term))
