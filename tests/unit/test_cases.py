@@ -95,7 +95,7 @@ def test_without_cases_a_test_is_skipped() -> None:
         ("n", [2], lambda n: n * 10, "20"),
     ],
 )
-def test_a_case_is_named_by_its_values_or_as_is_said(names, values, ids, note) -> None:
+def test_a_case_is_named_by_its_values_or_its_id(names, values, ids, note) -> None:
     @cases(names, values, ids=ids)
     def table(n: int, m: int = 0) -> None:
         raise ValueError(n)
