@@ -18,7 +18,7 @@ INTERVAL: Final = 10.0  # seconds
 BURST: Final = 10  # lines alike within an interval that are all written
 MOST_SUBJECTS: Final = 1000  # of one place, within an interval
 MOST_REASONS: Final = 5  # of one subject
-MOST_KINDS: Final = 4096  # remembered in all, some 400 octets each
+MOST_KINDS: Final = 4096  # remembered in all, some 1,100 octets each
 _PART_LEN: Final = 100  # characters that distinguish subjects and reasons
 _NO_FIELDS: Final[Mapping[str, object]] = MappingProxyType({})
 

@@ -1,12 +1,16 @@
 """The JSON log of a daemon beside BIRD: what happens to the session is in fields."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bgpd.lab.routers.base import Router
+from tests.support.daemons import Daemon, write_yaml
+from tests.support.pairs import a_bird
 from tests.support.routers import a_lab, eventually, has_routes, maker
+from tests.support.speakers import own_network
 
 LAB = """
 nodes:
@@ -34,9 +38,17 @@ PEER = {"peer": "tor", "address": "10.0.0.2"}
 BYE = "we are \u00fcpgrading; back at 12:00"
 
 
+PORT = 17917
+
+
 def lines_of(router: Router, event: str) -> list[dict[str, Any]]:
+    """Return the lines of a router about an event."""
+    return lines_in(router.log_path, event)
+
+
+def lines_in(file: Path, event: str) -> list[dict[str, Any]]:
     """Return the lines about an event; every line must be an object."""
-    text = router.log_path.read_text(encoding="utf-8")
+    text = file.read_text(encoding="utf-8")
     lines = [json.loads(line) for line in text[: text.rfind("\n") + 1].splitlines()]
     return [line for line in lines if line["event"] == event]
 
@@ -70,3 +82,42 @@ def test_a_session_s_life_is_in_fields(kind: str) -> None:
         assert eventually(lambda: len(lines_of(ours, "session-down")) == 2, 60)
         said = {"cause": "notification-sent", "code": 6, "subcode": 1}
         assert lines_of(ours, "session-down")[1].items() >= {**PEER, **said}.items()
+
+
+@pytest.mark.parametrize("_kind", [maker("bird")])
+def test_a_malformed_update_is_in_fields(tmp_path: Path, _kind: str) -> None:
+    network = own_network()
+    ours, theirs = f"{network}.1", f"{network}.2"
+    bird = f"""
+        router id 10.0.0.2; log stderr all;
+        protocol device {{ }}
+        protocol static {{ ipv4; route 10.2.0.0/24 blackhole; }}
+        protocol bgp ours {{
+          local {theirs} port {PORT} as 65002; neighbor {ours} port {PORT} as 65001;
+          multihop; rs client;  # so that its AS is not in the path
+          connect delay time 1; connect retry time 1;
+          ipv4 {{ import all; export all; next hop self; }};
+        }}
+    """
+    content = {
+        "bgp": {
+            "as": 65001,
+            "router_id": "10.0.0.1",
+            "listen": {"addresses": [ours], "port": PORT},
+            "defaults": {"local_address": ours, "port": PORT, "connect_retry_time": 1},
+        },
+        "peers": [{"name": "ix", "address": theirs, "as": 65002, "multihop_ttl": 9}],
+        "fib": {"mode": "off"},
+        "next_hops": {"resolve": "trust"},
+        "log": {"format": "json"},
+        "control": {"path": str(tmp_path / "control.sock")},
+    }
+    file = write_yaml(tmp_path / "pybgpd.yaml", content)
+    with a_bird(tmp_path, bird), Daemon(tmp_path, "run", "--config", str(file)) as it:
+        it.until(lambda: lines_in(it.log_file, "malformed-update"), 60)
+        bad = lines_in(it.log_file, "malformed-update")[0]
+    assert (bad["peer"], bad["address"]) == ("ix", theirs)
+    assert (bad["remedy"], bad["level"]) == ("treat-as-withdraw", "warning")
+    assert bad["reason"].startswith("AS_PATH: ")
+    assert bad["reason"] in bad["message"]
+    assert bytes([24, 10, 2, 0]).hex() in bad["body"]

@@ -20,7 +20,8 @@ Select by `event` and by fields: `message` is the text of the plain log, and its
 fields come from the same values. Events and fields may be added in any release; a field that says nothing is
 absent.
 
-* `time` is UTC. Lines of Python and of libraries have no `event`.
+* `time` is UTC. Lines of Python and of libraries have no `event`. Errors in options and configuration that keep
+  the daemon from starting are plain text, since the format is not known yet.
 * Numbers are numbers: durations are seconds, to the millisecond. A text longer than 2,048 characters ends with
   `...`, and a list has at most 100 items.
 * Every object is one line of valid UTF-8. Control characters and Unicode's line separators are escaped. An octet
