@@ -76,9 +76,9 @@ def test_credentials_come_from_where_calico_takes_them(tmp_path: Path) -> None:
 
 
 def test_missing_credentials_are_explained(tmp_path: Path) -> None:
-    text = why_none({"HOME": "/root"}, tmp_path)
+    text = why_none({"HOME": "/home/a"}, tmp_path)
     assert "KUBECONFIG" in text
-    assert "there is no /root/.kube/config" in text
+    assert "there is no /home/a/.kube/config" in text
     assert "KUBERNETES_SERVICE_HOST is not set" in text
     text = why_none({"KUBERNETES_SERVICE_HOST": "10.96.0.1"}, tmp_path)
     assert f"there is no {tmp_path}/token" in text
