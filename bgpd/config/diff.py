@@ -120,6 +120,14 @@ _IN_RANGE: Final = MappingProxyType(
         Change.ADD: "so far in",
     }
 )
+_NAMED: Final = MappingProxyType(
+    {
+        StepKind.PEER: "address",
+        StepKind.RANGE: "prefix",
+        StepKind.POLICY: "policy",
+        StepKind.SECTION: "key",
+    }
+)
 _BY_COST: Final = (ChangeCost.LIVE, ChangeCost.REFRESH, ChangeCost.RESET)
 
 SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
@@ -152,6 +160,20 @@ LIVE_KEYS: Final = frozenset({"datastore.removal_hold", "fib.persist"})
 """Fields of these sections that are followed all the same."""
 
 _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})
+
+
+def step_fields(step: Step | None) -> dict[str, str]:
+    """Return what a log line about a step names; nothing for a line about none."""
+    if step is None:
+        return {}
+    found = {"kind": step.kind.value, _NAMED[step.kind]: step.name}
+    if isinstance(step.value, PeerSettings):
+        found["peer"] = step.value.name
+    elif isinstance(step.value, RangeSettings):
+        found["range"] = step.value.name
+    if step.range_name:
+        found["range"] = step.range_name
+    return found
 
 
 def diff(old: DaemonSettings, new: DaemonSettings) -> list[Step]:

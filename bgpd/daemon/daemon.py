@@ -13,10 +13,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bgpd.config.diff import find_steps, in_order
+from bgpd.config.diff import find_steps, in_order, step_fields
 from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind
-from bgpd.daemon.config_reload import ConfigReload, SettingsInForce, capped
+from bgpd.daemon.config_reload import MAX_LINES, ConfigReload, SettingsInForce, capped
 from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
@@ -327,17 +327,15 @@ class Daemon:
         if running is not None:
             steps = await in_turns(collect(predict(running.speaker, steps, new)))
         lines = await in_turns(collect(map(str, steps)))
-        by_line = dict(zip(lines, steps, strict=True))
+        by_line = dict(zip(lines[:MAX_LINES], steps, strict=False))
         lines += kernel_moves(self._in_force.first.fib, new.fib)
         for line in capped(lines):
-            step = by_line.get(line)
             _log.info(
                 "reload: %(step)s",
                 {
                     "event": "reload-step",
                     "step": line,
-                    "kind": None if step is None else step.kind.value,
-                    "key": None if step is None else step.name,
+                    **step_fields(by_line.get(line)),
                 },
             )
         self._in_force.replace(new, asyncio.get_running_loop().time())

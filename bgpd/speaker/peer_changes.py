@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Final
 
-from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change
+from bgpd.config.diff import Change, Step, StepKind, dearest, peer_change, step_fields
 from bgpd.config.settings import DaemonSettings
 from bgpd.runtime.log_fields import Names
 from bgpd.session.ranges import RangeTable
@@ -155,8 +155,7 @@ class PeerChanges:
                 "peer %(address)s: %(reason)s",
                 {
                     "event": "peer-not-changed",
-                    "address": step.name,
-                    "peer": _name_of(step),
+                    **step_fields(step),
                     "reason": text,
                 },
                 exc_info=_unexpected(error),
@@ -252,11 +251,6 @@ def _unexpected(error: Exception) -> Exception | None:
     return None if isinstance(error, OSError | ValueError) else error
 
 
-def _name_of(step: Step) -> str:
-    settings = step.value
-    return settings.name if isinstance(settings, PeerSettings) else ""
-
-
 class _Summary:
     """Log lines for many steps: one for each kind, not for each peer."""
 
@@ -274,13 +268,7 @@ class _Summary:
             if self._counts[step.change] <= SHOWN:
                 _log.info(
                     "%(step)s",
-                    {
-                        "event": "peer-changed",
-                        "step": step,
-                        "address": step.name,
-                        "peer": _name_of(step),
-                        "range": step.range_name,
-                    },
+                    {"event": "peer-changed", "step": step, **step_fields(step)},
                 )
         for change, count in self._counts.items():
             if count > SHOWN:

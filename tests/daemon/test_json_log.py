@@ -95,6 +95,12 @@ def test_every_line_says_what_it_is_about(tmp_path: Path) -> None:
         run_on(asyncio.new_event_loop, _session(network, daemon))
         run_on(asyncio.new_event_loop, _too_many(network))
         daemon.until(lambda: found(daemon, "session-down", peer="second"), PATIENCE)
+        config["peers"] = [*peers[:1], peers[1] | {"address": f"{network}.13"}]
+        write_yaml(file, config)
+        daemon.signal(signal.SIGHUP)
+        daemon.until(
+            lambda: found(daemon, "peer-changed", address=f"{network}.13"), PATIENCE
+        )
         daemon.signal(signal.SIGTERM)
         assert daemon.ended(PATIENCE) == 0
         _check(daemon, first, second, network)
@@ -135,5 +141,10 @@ def _check(daemon: Daemon, first: str, second: str, network: str) -> None:
     [limited] = found(daemon, "session-down", peer="second", address=second)
     assert (limited["cause"], limited["code"]) == ("notification-sent", 6)
     assert (limited["subcode"], limited["level"]) == (1, "warning")
+    gone, new = found(daemon, "reload-step", kind="peer")
+    assert gone["address"] == second
+    assert (new["address"], new["peer"]) == (f"{network}.13", "second")
+    assert new["message"] == f"reload: {new['step']}"
+    assert found(daemon, "peer-changed", kind="peer", address=second)
     near = found(daemon, "prefix-limit", peer="second")
     assert all(line["limit"] == LIMIT for line in near)

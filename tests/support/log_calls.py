@@ -16,9 +16,11 @@ PLACEHOLDER: Final = re.compile(r"%(?:\((\w+)\))?[-+ #0-9.]*[a-zA-Z%]")
 LEVELS: Final = frozenset(
     {"debug", "info", "warning", "error", "exception", "critical", "log"}
 )
+STEP: Final = ("kind", "address", "peer", "range", "prefix", "policy", "key")
 # What a value may be unfolded from, and the fields that it gives.
 UNFOLDED: Final = {
     r"peer_fields\(.*\)": ("peer", "address"),
+    r"step_fields\(.*\)": STEP,
     r"\w+\._asdict\(\)": ("table", "protocol"),  # of a place in the kernel
 }
 

@@ -12,6 +12,7 @@ from bgpd.config.diff import (
     apply,
     diff,
     field_cost,
+    step_fields,
 )
 from bgpd.config.document import parse_document
 from bgpd.config.settings import DaemonSettings, SpeakerSettings
@@ -162,3 +163,14 @@ def test_the_tables_of_costs_name_fields_that_exist() -> None:
     assert sections >= RESTARTS
     speaker = {f"speaker.{each.name}" for each in fields(SpeakerSettings)}
     assert set(SECTION_COSTS) <= speaker
+
+
+def test_a_step_names_what_it_is_about() -> None:
+    peer = Step(StepKind.PEER, Change.REMOVE, "192.0.2.1", ChangeCost.RESET)
+    assert step_fields(peer) == {"kind": "peer", "address": "192.0.2.1"}
+    assert step_fields(replace(peer, range_name="racks"))["range"] == "racks"
+    policy = Step(StepKind.POLICY, Change.SET, "in", ChangeCost.REFRESH)
+    assert step_fields(policy) == {"kind": "policy", "policy": "in"}
+    section = Step(StepKind.SECTION, Change.SET, "fib", ChangeCost.LIVE)
+    assert step_fields(section) == {"kind": "section", "key": "fib"}
+    assert step_fields(None) == {}
