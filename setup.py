@@ -1,14 +1,26 @@
-"""What ``pyproject.toml`` cannot say: the optional compiled build.
+"""What ``pyproject.toml`` cannot say: the hot modules are compiled, where that is possible.
 
-``PYBGPD_COMPILE=1 pip wheel --no-build-isolation --no-deps .`` compiles the modules below
-with mypyc, which comes with mypy, and needs a C compiler and Python's headers. The sources
-stay the same, and the pure wheel is the one that is published.
+A wheel, and so an installation from source, is compiled by mypyc where there are a C compiler and
+Python's headers. ``PYBGPD_COMPILE=0`` leaves the sources as they are, ``PYBGPD_COMPILE=1`` takes no
+excuse. An editable installation is pure. Both builds are made of the same sources and pass the same
+tests; ``pybgpd --version`` says which one runs.
 """
 
 import os
+import shlex
+import shutil
+import sys
+import sysconfig
+from collections.abc import Collection
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Final
 
 from setuptools import setup
+
+VARIABLE: Final = "PYBGPD_COMPILE"
+# Commands of setuptools that need the extension modules; others only ask about the project.
+BUILDS: Final = frozenset({"bdist_wheel", "build", "build_ext", "install"})
 
 # Those that do work for each UPDATE. Left out: what counts references (``rib.intern``,
 # ``rib.next_hops``), since compiled code holds others.
@@ -43,9 +55,41 @@ COMPILED: Final = (
 )
 
 
+def obstacle() -> str:
+    """Return what keeps this machine from compiling; empty for nothing."""
+    if find_spec("mypyc") is None:
+        return "mypyc is not installed"
+    compiler = os.environ.get("CC") or sysconfig.get_config_var("CC") or "cc"
+    program = shlex.split(compiler)[0]
+    if shutil.which(program) is None:
+        return f"there is no C compiler {program}"
+    header = Path(sysconfig.get_path("include"), "Python.h")
+    return "" if header.is_file() else f"there is no {header}"
+
+
+def is_compiled(setting: str, commands: Collection[str], found: str) -> bool:
+    """Return whether the hot modules are compiled.
+
+    Args:
+        setting: Of the environment variable; empty where it is not set.
+        commands: Of setuptools.
+        found: What ``obstacle`` returned.
+
+    Raises:
+        SystemExit: The setting means nothing, or asks for what cannot be.
+    """
+    if setting not in {"", "0", "1"}:
+        raise SystemExit(f"{VARIABLE} is {setting!r}; expected 0 or 1")
+    if setting == "0" or BUILDS.isdisjoint(commands):
+        return False
+    if setting == "1" and found:
+        raise SystemExit(f"{VARIABLE} is 1, but {found}")
+    return not found
+
+
 def extensions() -> list[object]:
-    """Return the extension modules to be built: none unless asked for."""
-    if os.environ.get("PYBGPD_COMPILE") != "1":
+    """Return the extension modules to be built."""
+    if not is_compiled(os.environ.get(VARIABLE, ""), sys.argv[1:], obstacle()):
         return []
     from mypyc.build import mypycify  # noqa: PLC0415  # needed by this build alone
 

@@ -173,6 +173,7 @@ class Figures:
         reload: How the last reload of the configuration went; ``None`` without a file.
         deferral_peers: Peers that our End-of-RIB waits for since we restarted; ``None``
             once the restart is over.
+        build: ``compiled`` or ``pure Python``.
     """
 
     version: str
@@ -197,6 +198,7 @@ class Figures:
     removal_holds: int = 0
     reload: ReloadFigures | None = None
     deferral_peers: int | None = None
+    build: str = ""
 
 
 Sample = tuple[tuple[str, ...], float]
@@ -285,8 +287,8 @@ _FIB_COUNTERS: Final = {
 
 # fmt: off
 ROWS: Final[tuple[_Row, ...]] = (
-    _Row("pybgpd_info", "Always 1; the label carries the version.", False, ("version",),
-         lambda f: [((f.version,), 1)]),
+    _Row("pybgpd_info", "Always 1; the labels carry the version and the build.", False,
+         ("version", "build"), lambda f: [((f.version, f.build), 1)]),
     _Row("pybgpd_uptime_seconds", "Seconds since the daemon started.", False, (),
          _one(lambda f: f.uptime)),
     _Row("pybgpd_selection_deferral_active", "1 while we defer End-of-RIB after a restart (RFC 4724 "

@@ -5,7 +5,6 @@ from typing import Any, Final
 
 import click
 
-from bgpd import __version__
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
@@ -18,6 +17,7 @@ from bgpd.cli.tables import (
     ROUTE_LEGEND,
     ROUTES,
 )
+from bgpd.runtime.build import version_line
 
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
 
@@ -33,7 +33,7 @@ _limit = click.option(
 
 def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's interface
     if value:
-        click.echo(f"pybgpctl {__version__}")
+        click.echo(version_line("pybgpctl"))
         ctx.exit()
 
 

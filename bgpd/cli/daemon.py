@@ -15,8 +15,8 @@ from typing import Any, Final, NoReturn
 
 import click
 
-from bgpd import __version__
 from bgpd.cli.lab import lab
+from bgpd.runtime.build import version_line
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -111,7 +111,7 @@ AS_NUMBER: Final = _Checked("as", _as_number)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(__version__, prog_name="pybgpd")
+@click.version_option(version_line("pybgpd"), message="%(version)s")
 def main() -> None:
     """A BGP speaker and route reflector for Calico-style clusters."""
 

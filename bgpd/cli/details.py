@@ -242,7 +242,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("router id", row["router_id"]),
             ("cluster id", row["cluster_id"]),
             ("started", row["started_at"]),
-            ("runs on", f"Python {row['python']}, {row['event_loop']}"),
+            ("runs on", f"Python {row['python']}, {row['event_loop']}, {row['build']}"),
             ("memory", _mebibytes(row["memory"])),
             ("loop lag", _lag(row["loop_lag"])),
             (

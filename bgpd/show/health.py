@@ -17,6 +17,7 @@ from bgpd.api.metrics import (
     TableFigures,
 )
 from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.runtime.build import build
 from bgpd.runtime.log_limit import BURST
 from bgpd.runtime.log_setup import alike, log_figures
 from bgpd.runtime.loop_lag import LagMeter
@@ -80,6 +81,7 @@ class DaemonHealth:
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
         return Figures(
             version=__version__,
+            build=build(),
             uptime=self._lag.age,
             session_states={name: states[name] for name in _STATE_NAMES.values()},
             peers=peers,

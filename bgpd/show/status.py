@@ -9,6 +9,7 @@ from pathlib import Path as FilePath
 from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
 from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.runtime.build import build
 from bgpd.session.fsm import State
 from bgpd.show.state import (
     SHOWN_NAMES,
@@ -31,6 +32,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
     states = Counter(STATE_NAMES[peer.state] for peer in speaker.peers.values())
     return {
         "version": __version__,
+        "build": build(),
         "python": platform.python_version(),
         "event_loop": type(speaker.loop).__module__.partition(".")[0],
         "node": view.process.node or None,

@@ -5,6 +5,7 @@ import shutil
 import sys
 import sysconfig
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import pytest
@@ -16,11 +17,60 @@ HEADER = Path(sysconfig.get_path("include"), "Python.h")
 UNITS = ("rib", "reflector", "bgpd/pipeline", "bgpd/wire")
 
 
+def setup_script() -> dict[str, Any]:
+    """Return the names of ``setup.py``, which is run without building anything."""
+    with mock.patch("setuptools.setup"):
+        return runpy.run_path(str(ROOT / "setup.py"))
+
+
 def compiled_modules() -> list[str]:
     """Return what ``setup.py`` compiles, as names to be imported."""
-    with mock.patch("setuptools.setup"):
-        files = runpy.run_path(str(ROOT / "setup.py"))["COMPILED"]
+    files = setup_script()["COMPILED"]
     return [file.removesuffix(".py").replace("/", ".") for file in files]
+
+
+WHEEL, EDITABLE, QUESTION = ["bdist_wheel"], ["editable_wheel"], ["egg_info"]
+
+
+@pytest.mark.parametrize(
+    ("setting", "commands", "obstacle", "expected"),
+    [
+        ("", WHEEL, "", True),
+        ("", WHEEL, "there is no C compiler cc", False),
+        ("", EDITABLE, "", False),
+        ("", QUESTION, "", False),
+        ("0", WHEEL, "", False),
+        ("0", ["build_ext", "--inplace"], "", False),
+        ("1", WHEEL, "", True),
+        ("1", ["-q", "build_ext", "--inplace"], "", True),
+        ("1", QUESTION, "there is no C compiler cc", False),
+    ],
+)
+def test_a_wheel_is_compiled_where_that_is_possible(
+    setting: str, commands: list[str], obstacle: str, expected: object
+) -> None:
+    assert setup_script()["is_compiled"](setting, commands, obstacle) is expected
+
+
+@pytest.mark.parametrize(
+    ("setting", "obstacle", "text"),
+    [
+        ("yes", "", "PYBGPD_COMPILE is 'yes'; expected 0 or 1"),
+        ("1", "there is no Python.h", "PYBGPD_COMPILE is 1, but there is no Python.h"),
+    ],
+)
+def test_a_setting_that_cannot_be_obeyed_is_an_error(
+    setting: str, obstacle: str, text: str
+) -> None:
+    with pytest.raises(SystemExit) as raised:
+        setup_script()["is_compiled"](setting, WHEEL, obstacle)
+    assert str(raised.value) == text
+
+
+def test_what_keeps_from_compiling_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    obstacle = setup_script()["obstacle"]
+    monkeypatch.setenv("CC", "/no/such/compiler -O2")
+    assert obstacle() == "there is no C compiler /no/such/compiler"
 
 
 @pytest.mark.slow
@@ -36,5 +86,7 @@ def test_the_tests_pass_on_the_compiled_build(tmp_path: Path) -> None:
         file = python("-c", f"import {module} as it; print(it.__file__)")
         assert file.startswith(str(tmp_path)), f"{module} is {file}"
         assert file.strip().endswith(sysconfig.get_config_var("EXT_SUFFIX")), file
+    said = python("-c", "from bgpd.cli.daemon import main; main(['--version'])")
+    assert "(compiled, " in said
     units = [f"tests/unit/{name}" for name in UNITS]
     python("-m", "pytest", "-q", "-m", FAST, "tests/property", *units)

@@ -43,6 +43,7 @@ def figures(
 ) -> Figures:
     return Figures(
         version="1.2.3",
+        build="compiled",
         uptime=9.5,
         session_states={"idle": 1, "established": 4},
         peers=tuple(peers),
@@ -98,7 +99,7 @@ def test_tables_groups_and_the_loop_have_metrics() -> None:
     assert found["pybgpd_loop_lag_p99_seconds",] == 0.125
     assert found["pybgpd_rejected_connections_total",] == 11
     assert found["pybgpd_warnings",] == 2
-    assert found["pybgpd_info", "1.2.3"] == 1
+    assert found["pybgpd_info", "compiled", "1.2.3"] == 1
 
 
 def test_the_kernel_has_metrics_if_it_is_in_use() -> None:

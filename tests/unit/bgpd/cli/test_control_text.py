@@ -202,6 +202,7 @@ def test_status_tells_of_a_datastore_in_trouble():
         "version": "1",
         "python": "3",
         "event_loop": "uvloop",
+        "build": "pure Python",
         "node": None,
         "router_id": "192.0.2.1",
         "cluster_id": "192.0.2.1",
