@@ -67,7 +67,7 @@ def test_a_setting_that_cannot_be_obeyed_is_an_error(
     assert str(raised.value) == text
 
 
-def test_what_keeps_from_compiling_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_obstacle_to_compiling_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     obstacle = setup_script()["obstacle"]
     monkeypatch.setenv("CC", "/no/such/compiler -O2")
     assert obstacle() == "there is no C compiler /no/such/compiler"
