@@ -9,6 +9,7 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
+from bgpd.session.settings import PeerSettings, peer_fields
 from rib.change import Change
 
 MOST_FAULTS: Final = 16
@@ -35,7 +36,7 @@ def each(act: Callable[[T], object], items: Iterable[T], what: str) -> None:
         except MemoryError:
             raise
         except Exception as error:  # noqa: BLE001  # of one, not of all
-            _report(what, error)
+            _report(what, error, item)
 
 
 def piecewise(
@@ -88,9 +89,15 @@ def _halves(changes: Sequence[Change]) -> list[list[Change]]:
     return [[changes[0]._replace(nlris=part)] for part in parts]
 
 
-def _report(what: str, error: Exception) -> None:
+def peer_of(item: object) -> dict[str, str]:
+    """Return the fields of a log line that name a peer, if an item is one."""
+    settings = getattr(item, "settings", None)
+    return peer_fields(settings) if isinstance(settings, PeerSettings) else {}
+
+
+def _report(what: str, error: Exception, item: object = None) -> None:
     _log.error(
         "%(part)s: skipped one that failed: %(reason)s",
-        {"event": "item-skipped", "part": what, "reason": repr(error)},
+        {"event": "item-skipped", "part": what, "reason": repr(error), **peer_of(item)},
         exc_info=error,
     )

@@ -18,6 +18,7 @@ from bgpd.api.metrics import (
 )
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.build import build
+from bgpd.runtime.fault_isolation import peer_of
 from bgpd.runtime.log_limit import BURST
 from bgpd.runtime.log_setup import alike, log_figures
 from bgpd.runtime.loop_lag import LagMeter
@@ -122,7 +123,12 @@ class DaemonHealth:
                     text = describe(error)
                     _log.error(
                         "%(part)s: its metrics are missing: %(reason)s",
-                        {"event": "figures-missing", "part": name, "reason": text},
+                        {
+                            "event": "figures-missing",
+                            "part": name,
+                            "reason": text,
+                            **peer_of(item),
+                        },
                         extra=alike("reason", burst=BURST),
                         exc_info=error,
                     )

@@ -20,6 +20,7 @@ STEP: Final = ("kind", "address", "peer", "range", "prefix", "policy", "key")
 # What a value may be unfolded from, and the fields that it gives.
 UNFOLDED: Final = {
     r"peer_fields\(.*\)": ("peer", "address"),
+    r"peer_of\(\w+\)": ("peer", "address"),
     r"step_fields\(.*\)": STEP,
     r"\w+\._asdict\(\)": ("table", "protocol"),  # of a place in the kernel
 }

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpd.runtime.fault_isolation import MOST_FAULTS, each, piecewise
+from bgpd.runtime.log_fields import fields_of
 from bgpd.session.fsm import State
 from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.peer import Peer
@@ -280,10 +281,12 @@ async def test_a_timer_that_fails_leaves_the_next_one_set(monkeypatch) -> None:
 
 @pytest.mark.slow
 @on_both_loops
-async def test_a_peer_that_cannot_be_ended_lets_the_others_be(monkeypatch) -> None:
+async def test_a_peer_that_cannot_be_ended_lets_the_others_be(
+    monkeypatch, caplog
+) -> None:
     async with Rack() as rack:
         hub, clients = await a_star(rack)
-        sound = Peer.end
+        sound, failing = Peer.end, hub.peer(clients[0]).settings
 
         def injected(self: Peer, *, is_restart: bool, text: str) -> None:
             if self is hub.peer(clients[0]):
@@ -294,6 +297,9 @@ async def test_a_peer_that_cannot_be_ended_lets_the_others_be(monkeypatch) -> No
         await hub.speaker.close()
         await until(lambda: not any(c.is_up(hub) for c in clients[1:]))
         monkeypatch.setattr(Peer, "end", sound)
+    lines = [fields_of(record) for record in caplog.records]
+    [skipped] = [line for line in lines if line.get("event") == "item-skipped"]
+    assert (skipped["peer"], skipped["address"]) == (failing.name, failing.remote_addr)
 
 
 @on_both_loops

@@ -21,6 +21,7 @@ from bgpd.config.settings import (
     MetricsSettings,
 )
 from bgpd.daemon.daemon import Daemon
+from bgpd.runtime.log_fields import fields_of
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show import health
 from bgpd.show.health import LAG_LIMIT, DaemonHealth
@@ -235,6 +236,7 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
                 assert (await ask(wanted, "/api/status"))[0] == 200
             lines = [record.getMessage() for record in caplog.records]
             assert lines == [f"peer {first}: its metrics are missing: injected"]
+            assert fields_of(caplog.records[0])["address"] == first
             assert (await metrics(wanted))["pybgpd_peer_up", first, first] == 1
 
 
