@@ -14,6 +14,7 @@ from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.datastore.kubernetes import source as source_module
+from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.kubernetes.source import hostname_hash
 from tests.support.calico_cases import a_node, an_object
 from tests.support.daemons import Daemon, write_yaml
@@ -180,6 +181,32 @@ async def test_an_affinity_that_is_given_its_labels_does_not_go(
             await follower.until(lambda seen: key not in seen.items)
     finally:
         await in_thread(server.delete, affinity("n1", "10.244.9.0/26"))
+
+
+def reads_of_etcd(api: KubeApi) -> float:
+    """Return how often the server has read ranges of keys from etcd."""
+    lines = api.http.get("/metrics").text.splitlines()
+    name = "etcd_request_duration_seconds_count"
+    found = [line for line in lines if line.startswith(name) and '"list' in line]
+    return sum(float(line.rpartition(" ")[2]) for line in found)
+
+
+async def test_a_question_about_a_version_costs_the_server_one_object(
+    server: KubeApi,
+) -> None:
+    blocks = [affinity("n2", f"10.244.{n}.0/26") for n in range(40)]
+    await in_thread(server.apply, *blocks)
+    selected = "!projectcalico.org/affinity-type"  # of which there are none
+    path = f"apis/{GROUP_V1}/blockaffinities"
+    query = Query("BlockAffinity", path, "", selected, reads_cache=True)
+    try:
+        async with Access(str(server.kubeconfig(DAEMON))).connect() as api:
+            pieces = [piece async for piece in api.cached(query, "0")]
+            before = await in_thread(reads_of_etcd, server)
+            assert await api.knows(query, pieces[-1].version)
+            assert await in_thread(reads_of_etcd, server) - before < 10
+    finally:
+        await in_thread(server.delete, *blocks)
 
 
 @pytest.mark.parametrize("how", ["server", "etcd", "both"])

@@ -5,10 +5,11 @@ file system; without any there is no API and nothing of a client is imported.
 """
 
 import os
+import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes.client import ApiClient, make_client
@@ -25,10 +26,16 @@ from bgpd.texts.limits import KUBECONFIG, TextError
 from bgpd.texts.tree import plain
 from bgpd.texts.yaml_text import CORE, compose
 
+if TYPE_CHECKING:
+    import ssl
+
 SERVICE_ACCOUNT: Final = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 _HOST, _PORT = "KUBERNETES_SERVICE_HOST", "KUBERNETES_SERVICE_PORT"
 _HOME_FILE: Final = Path(".kube") / "config"
 _NOTHING: Final = KubernetesSettings()
+READ_AGAIN: Final = 1.0
+"""Seconds after which files are read again. A dozen clients are opened at once at the start,
+and to parse a kubeconfig and certificates for each would take a fifth of all the time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +53,15 @@ class ApiStatus:
     last_error: str = ""
 
 
+class _Credentials(NamedTuple):
+    """What the files said, and when; monotonic seconds."""
+
+    server: Server
+    user: User
+    context: "ssl.SSLContext"
+    read_at: float
+
+
 @dataclass(frozen=True, slots=True)
 class Access:
     """Credentials that were found.
@@ -60,6 +76,9 @@ class Access:
     kubeconfig: str = ""
     account: Path | None = SERVICE_ACCOUNT
     over: KubernetesSettings = _NOTHING
+    _last: list[_Credentials] = field(
+        default_factory=list, init=False, repr=False, compare=False
+    )
 
     def __str__(self) -> str:
         """Return where they are, for people."""
@@ -70,19 +89,32 @@ class Access:
         return f"service account in {self.account}"
 
     def connect(self) -> ApiClient:
-        """Return a client by what the files say now; nothing is asked yet.
+        """Return a client by what the files say, or said a second ago; nothing is asked yet.
 
         Raises:
             DatastoreError: The credentials cannot be used.
         """
         try:
-            return make_client(*self._read())
+            server, user, context, _ = self._credentials()
+            return make_client(server, user, context)
         except Exception as error:
             # A file of any content: any error of a library says enough.
             text = str(error) or type(error).__name__
             name = str(self)
             text = text if text.startswith(name) else f"{name}: {text}"
             raise DatastoreError(text) from error
+
+    def _credentials(self) -> _Credentials:
+        from bgpd.datastore.kubernetes.tls import (  # noqa: PLC0415  # with credentials alone
+            tls_context,
+        )
+
+        now = time.monotonic()
+        if not self._last or now > self._last[0].read_at + READ_AGAIN:
+            server, user = self._read()
+            context = tls_context(server, user)
+            self._last[:] = [_Credentials(server, user, context, now)]
+        return self._last[0]
 
     def _read(self) -> tuple[Server, User]:
         if self.kubeconfig:

@@ -20,6 +20,8 @@ from bgpd.texts.json_text import decode, load, load_object
 from bgpd.texts.limits import ANSWER, TextError
 
 if TYPE_CHECKING:
+    import ssl
+
     from httpx2 import AsyncClient, Response
 
 Object = Mapping[str, Any]
@@ -108,12 +110,16 @@ class ApiClient:
     async def knows(self, query: Query, version: str) -> bool:
         """Return whether the server has got as far as a version; costs it one object.
 
+        The collection is asked for without its selectors: with a limit the server reads from
+        etcd, and in many releases object by object until one is selected, which of 20,000
+        affinities that all have labels takes minutes.
+
         Raises:
             ApiError: The answer is none.
         """
-        params = {**query.selectors, "limit": "1", **_not_older_than(version)}
+        params = {"limit": "1", **_not_older_than(version)}
         try:
-            await self._ask(query.path, params, {})
+            await self._ask(query.path, params, query.list_headers)
         except ApiError as error:
             if error.is_too_new:
                 return False
@@ -224,7 +230,7 @@ def _not_older_than(version: str) -> dict[str, str]:
     return {"resourceVersion": version, **match}
 
 
-def make_client(server: Server, user: User) -> ApiClient:
+def make_client(server: Server, user: User, context: "ssl.SSLContext") -> ApiClient:
     """Return a client for credentials that were read.
 
     Raises:
@@ -241,11 +247,10 @@ def make_client(server: Server, user: User) -> ApiClient:
     from bgpd.datastore.kubernetes.authentication import (  # noqa: PLC0415  # the same
         authentication,
     )
-    from bgpd.datastore.kubernetes.tls import tls_context  # noqa: PLC0415  # the same
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # else a line per request
     transport = AsyncHTTPTransport(
-        verify=tls_context(server, user),
+        verify=context,
         trust_env=False,
         proxy=Proxy(server.proxy) if server.proxy else None,
         socket_options=_SOCKET_OPTIONS,

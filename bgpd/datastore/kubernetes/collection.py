@@ -44,7 +44,8 @@ from bgpd.datastore.kubernetes.query import Query
 # question (`ApiClient.knows`), which costs the server one object.
 #
 # A watch that falls silent looks like a quiet cluster. Servers send a bookmark about once a
-# minute, so once one was seen, a longer silence ends the watch.
+# minute, so once one was seen, a longer silence ends the watch. The next watch begins without
+# that: a server that was just started sends no bookmarks for a collection that never changes.
 #
 # Deliberately not here: credentials (they are read again for each new client), what the
 # objects mean, and how long something that vanished is held (`bgpd.datastore.guarded`).
@@ -132,7 +133,6 @@ class Collection:
         self._note = note
         self._known: set[ObjectName] = set()
         self._position = _Position()
-        self._has_bookmarks = False
         # In a row, with no event between: all of them, watches that end at once too, and
         # those for which a server is at fault that answers.
         self._failures = self._refusals = 0
@@ -202,7 +202,7 @@ class Collection:
 
     async def _watch(self, api: ApiClient) -> bool:
         """Follow until the watch ends; return whether anything was heard."""
-        has_heard = is_open = False
+        has_heard = is_open = has_bookmarks = False
         spread = random.uniform(1 - WATCH_SPREAD, 1 + WATCH_SPREAD)  # noqa: S311  # jitter
         events = api.watch(self.query, self._position.version, WATCH_TIME * spread)
         time = asyncio.get_running_loop().time
@@ -215,9 +215,8 @@ class Collection:
                     else:
                         has_heard, self._failures, self._refusals = True, 0, 0
                         self._take(verb, content)
-                    silence.reschedule(
-                        time() + SILENCE if self._has_bookmarks else None
-                    )
+                        has_bookmarks = has_bookmarks or verb == "BOOKMARK"
+                    silence.reschedule(time() + SILENCE if has_bookmarks else None)
         except TimeoutError as error:
             text = f"no answer for {ANSWER_TIME:g} s"
             if is_open:
@@ -237,9 +236,7 @@ class Collection:
         version = metadata.get("resourceVersion") if isinstance(metadata, dict) else ""
         if isinstance(version, str) and version:
             self._position.reached(version)
-        if verb == "BOOKMARK":
-            self._has_bookmarks = True
-        else:
+        if verb != "BOOKMARK":
             self._receiver.changed()
 
     def _open(self) -> None:

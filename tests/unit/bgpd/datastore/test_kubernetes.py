@@ -4,21 +4,21 @@ import asyncio
 import os
 import random
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Self, cast
 
 import pytest
 
 from bgpd.calico.services import ObjectName
 from bgpd.config.settings import KubernetesSettings
 from bgpd.datastore.kubernetes import Access, KubernetesWatcher, Wants, find_access
-from bgpd.datastore.kubernetes.client import EXPIRED
-from bgpd.datastore.kubernetes.collection import RESUMES, Collection
+from bgpd.datastore.kubernetes.client import EXPIRED, OPEN, ApiClient, Piece
+from bgpd.datastore.kubernetes.collection import RESUMES, SILENCE, Collection
 from bgpd.datastore.kubernetes.errors import ApiError
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.model import DatastoreError
-from tests.support.kubernetes_api import Api
+from tests.support.kubernetes_api import Api, certificates
 from tests.support.simnet import advance, on_virtual_time
 from tests.support.speakers import on_both_loops, until
 
@@ -77,6 +77,8 @@ async def with_api(
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.FIRST_DELAY", 0.02)
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.RELIST_SPREAD", 0.02)
+    # The network in memory holds a TLS handshake up now and then; httpx2 gives it up itself.
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.ANSWER_TIME", 600.0)
 
 
 @on_both_loops
@@ -272,6 +274,22 @@ def test_credentials_are_those_of_a_file_else_of_the_pod_else_none(
     assert found == Access("/etc/kubeconfig", over=given)
 
 
+def test_clients_that_are_opened_together_read_the_files_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    certificates(tmp_path)
+    api = Api(tmp_path)
+    api.port = 6443
+    file = Path(api.kubeconfig())
+    access = Access(str(file))
+    access.connect()
+    file.write_text("[]")
+    access.connect()
+    monkeypatch.setattr("bgpd.datastore.kubernetes.access.READ_AGAIN", -1.0)
+    with pytest.raises(DatastoreError, match="expected a kubeconfig"):
+        access.connect()
+
+
 def misleading(kubeconfig: Path) -> tuple[str, str]:
     """Spoil a kubeconfig; return the server and the CA that it had."""
     text = kubeconfig.read_text()
@@ -335,6 +353,54 @@ async def test_a_server_that_fell_silent_is_noticed(
         await until(lambda: "unheard" in told.names)
 
     await with_api(tmp_path, SERVICES, work)
+
+
+class ScriptedClient:
+    """An API whose watches say what a test wants of them, and then nothing."""
+
+    def __init__(self, *watches: tuple[str, ...]) -> None:
+        self.watches = [*watches]
+        self.count = 0
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def knows(self, _query: Query, _version: str) -> bool:
+        return True
+
+    async def cached(self, _query: Query, _version: str) -> AsyncIterator[Piece]:
+        yield Piece([], "1")
+
+    async def watch(
+        self, _query: Query, _version: str, _seconds: float
+    ) -> AsyncIterator[tuple[str, Mapping[str, Any]]]:
+        verbs = self.watches[min(self.count, len(self.watches) - 1)]
+        self.count += 1
+        for verb in verbs:
+            yield verb, {"metadata": {"resourceVersion": "2"}}
+        await asyncio.sleep(10_000)
+
+
+@on_virtual_time
+async def test_silence_means_something_in_a_watch_that_has_sent_a_bookmark() -> None:
+    api = ScriptedClient((OPEN, "BOOKMARK"), (OPEN,))
+    query = Query("Service", "api/v1/services", reads_cache=True)
+    collection = Collection(query, lambda: cast(ApiClient, api), Told(), lambda _: None)
+    task = asyncio.create_task(collection.follow())
+    try:
+        await advance(SILENCE - 1)
+        assert (api.count, collection.is_followed) == (1, True)
+        await advance(20)
+        assert (api.count, collection.is_followed) == (2, True)
+        # Of a server that was started meanwhile: it has sent none yet.
+        await advance(20 * SILENCE)
+        assert (api.count, collection.is_followed) == (2, True)
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
 
 
 @pytest.mark.slow
