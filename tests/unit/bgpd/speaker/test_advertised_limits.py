@@ -12,7 +12,8 @@ from bgpd.speaker.prefix_limits import RANGE_REST, PrefixLimits, outgoing_limit_
 from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from tests.support.session_pair import settings as session_settings
-from tests.support.speakers import Node, Rack, on_both_loops, until
+from tests.support.simnet import on_virtual_time
+from tests.support.speakers import Node, Rack, until
 
 FOUR = ("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16", "10.4.0.0/16")
 END = LimitAction.RESTART
@@ -33,7 +34,7 @@ def has(node: Node, count: int) -> bool:
     return len(node.prefixes()) == count
 
 
-@on_both_loops
+@on_virtual_time
 async def test_further_routes_wait_for_room_and_for_another_limit() -> None:
     async with Rack() as rack:
         a, b, c = [await rack.node(n, asn=64512) for n in (1, 2, 3)]
@@ -68,7 +69,7 @@ async def test_further_routes_wait_for_room_and_for_another_limit() -> None:
         assert not a.flaps(b) + a.flaps(c)
 
 
-@on_both_loops
+@on_virtual_time
 async def test_a_limit_that_ends_the_session_lets_nothing_out_beyond_it() -> None:
     async with Rack() as rack:
         a, b = [await rack.node(n, asn=64512) for n in (1, 2)]
