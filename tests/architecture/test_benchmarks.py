@@ -4,9 +4,9 @@ import re
 
 import pytest
 
-from tests.architecture.test_size import sources
 from tests.bench.core import BENCHMARKS, WITHIN
 from tests.support.generated import ROOT
+from tests.support.sources import modules
 
 HOT = re.compile(r"^( *)# hot:.*\n(?: *@.*\n)*\1def (\w+)", re.MULTILINE)
 CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
@@ -14,7 +14,7 @@ CLASS = re.compile(r"^class (\w+)", re.MULTILINE)
 
 def hot_functions() -> set[str]:
     found = set()
-    for path in sources():
+    for path in modules():
         text = path.read_text(encoding="utf-8")
         module = ".".join(path.relative_to(ROOT).with_suffix("").parts)
         for hit in HOT.finditer(text):

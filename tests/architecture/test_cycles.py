@@ -7,31 +7,32 @@ not the reader. Where a lower part needs something of one above it, it says what
 """
 
 import ast
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from tests.support.generated import ROOT
+import pytest
 
-PACKAGES: Final = ("bgpd", "reflector", "rib", "fib")
+from tests.support.sources import ROOT, modules, nodes_of
+
+pytestmark = pytest.mark.xdist_group("sources")  # the code is read once
 
 # Modules of each circle that there still is. May only shrink.
 CIRCLES: Final[frozenset[frozenset[str]]] = frozenset()
 
 
-def modules() -> dict[str, Path]:
+def by_name() -> dict[str, Path]:
     """Return the file of each module, by its dotted name."""
     found = {}
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            parts = path.relative_to(ROOT).with_suffix("").parts
-            found[".".join(parts).removesuffix(".__init__")] = path
+    for path in modules():
+        parts = path.relative_to(ROOT).with_suffix("").parts
+        found[".".join(parts).removesuffix(".__init__")] = path
     return found
 
 
-def imported(tree: ast.AST, known: Mapping[str, object]) -> Iterator[str]:
+def imported(nodes: Iterable[ast.AST], known: Mapping[str, object]) -> Iterator[str]:
     """Yield those of our modules that a module imports, at any place in it."""
-    for node in ast.walk(tree):
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names if alias.name in known)
         elif isinstance(node, ast.ImportFrom) and node.module:
@@ -61,10 +62,9 @@ def circles(arrows: Mapping[str, frozenset[str]]) -> set[frozenset[str]]:
 
 
 def test_no_modules_import_each_other() -> None:
-    known = modules()
+    known = by_name()
     arrows = {
-        name: frozenset(imported(ast.parse(path.read_text(encoding="utf-8")), known))
-        - {name}
+        name: frozenset(imported(nodes_of(path), known)) - {name}
         for name, path in known.items()
     }
     assert circles(arrows) == CIRCLES
@@ -83,5 +83,5 @@ def test_imports_for_types_and_in_functions_count() -> None:
         "def late():\n    from four import five\n    import other\n"
     )
     known = dict.fromkeys(("one", "one.two", "four"))
-    found = set(imported(ast.parse(text), known))
+    found = set(imported(ast.walk(ast.parse(text)), known))
     assert found == {"one.two", "one", "four"}

@@ -5,9 +5,12 @@ from collections.abc import Iterator
 from functools import cache
 from typing import Final, NamedTuple
 
+import pytest
+
 from tests.support import visible_names
 from tests.support.visible_names import ROOT
 
+pytestmark = pytest.mark.xdist_group("sources")  # the code is read once
 GLOSSARY: Final = ROOT / "docs/glossary.md"
 PLAIN_WORDS: Final = ROOT / "tests/architecture/plain_words.txt"
 WORD: Final = re.compile(r"[a-z]+[0-9]*|[0-9]+")

@@ -8,18 +8,17 @@ not grow for ever.
 import ast
 import re
 import tomllib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from pathlib import Path
 from typing import Final
 
 import pytest
 
-from tests.support.generated import ROOT
+from tests.support.sources import ROOT, modules, nodes_of
 
-pytestmark = pytest.mark.xdist_group("growing")  # the code is read once
+pytestmark = pytest.mark.xdist_group("sources")  # the code is read once
 LIST: Final = Path(__file__).with_name("growing.toml")
-PACKAGES: Final = ("bgpd", "reflector", "rib", "fib")
 SHORT_LIVED: Final = ("bgpd/lab/", "bgpd/cli/")  # programs that end by themselves
 REASONS: Final = ("bounded by ", "swept by ", "taken back by ", "ends with ")
 GROWS: Final = frozenset(
@@ -52,11 +51,9 @@ MAKERS_OF_OURS: Final = ("Table", "Memo", "Registry")
 
 
 def sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            name = str(path.relative_to(ROOT))
-            if not name.endswith("_pb2.py") and not name.startswith(SHORT_LIVED):
-                yield path
+    for path in modules():
+        if not str(path.relative_to(ROOT)).startswith(SHORT_LIVED):
+            yield path
 
 
 def is_collection(value: ast.expr | None) -> bool:
@@ -127,14 +124,14 @@ def collections_of(owner: ast.ClassDef) -> set[str]:
     return found - {""}
 
 
-def grown_names(tree: ast.AST) -> set[str]:
+def grown_names(nodes: Iterable[ast.AST]) -> set[str]:
     """Return the names of attributes that some code of a module adds to.
 
     The name alone counts, whatever object it belongs to: so code that adds through a local
     variable, or from outside the class, is found too.
     """
     found: set[str] = set()
-    for scope in ast.walk(tree):
+    for scope in nodes:
         if isinstance(scope, ast.FunctionDef | ast.AsyncFunctionDef):
             found |= _grown_in(scope)
     return found
@@ -142,7 +139,8 @@ def grown_names(tree: ast.AST) -> set[str]:
 
 def _grown_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
     aliases: dict[str, set[str]] = {}
-    for node in ast.walk(function):
+    nodes = [*ast.walk(function)]
+    for node in nodes:
         for target, value in _assignments(node):
             if isinstance(target, ast.Name):
                 names = set(_attributes_in(value))
@@ -159,7 +157,7 @@ def _grown_in(function: ast.FunctionDef | ast.AsyncFunctionDef) -> set[str]:
             note(node.value)
 
     is_maker = function.name == "__init__"
-    for node in ast.walk(function):
+    for node in nodes:
         if isinstance(node, ast.Attribute) and node.attr in GROWS:
             note(node.value)  # called, or passed on to be called
         elif isinstance(node, ast.AugAssign) and isinstance(
@@ -208,15 +206,12 @@ def _attributes_in(value: ast.expr) -> Iterator[str]:
 @cache
 def growing() -> frozenset[str]:
     """Return every growing attribute as ``path:Class.attribute``."""
-    trees = {
-        str(path.relative_to(ROOT)): ast.parse(path.read_text(encoding="utf-8"))
-        for path in sources()
-    }
-    grown = {name: grown_names(tree) for name, tree in trees.items()}
+    modules_nodes = {str(path.relative_to(ROOT)): nodes_of(path) for path in sources()}
+    grown = {name: grown_names(nodes) for name, nodes in modules_nodes.items()}
     everywhere: set[str] = set().union(*grown.values())
     found = set()
-    for path, tree in trees.items():
-        for owner in ast.walk(tree):
+    for path, nodes in modules_nodes.items():
+        for owner in nodes:
             if not isinstance(owner, ast.ClassDef):
                 continue
             for name in collections_of(owner):
@@ -302,7 +297,7 @@ class Watched:
 def test_ways_to_gather_are_seen() -> None:
     tree = ast.parse(EXAMPLE)
     (owner,) = (node for node in ast.walk(tree) if isinstance(node, ast.ClassDef))
-    assert collections_of(owner) & grown_names(tree) == {
+    assert collections_of(owner) & grown_names(ast.walk(tree)) == {
         "by_key",
         "_queue",
         "_one",

@@ -7,11 +7,12 @@ time.
 
 import ast
 from collections.abc import Iterator
-from pathlib import Path
 
-from tests.support.generated import ROOT
+import pytest
 
-PACKAGES = ("bgpd", "reflector", "rib", "fib")
+from tests.support.sources import ROOT, modules, nodes_of, tree_of
+
+pytestmark = pytest.mark.xdist_group("sources")  # the code is read once
 MAX_FUNCTION = 60  # lines, docstring excluded
 MAX_METHODS = 25  # of a class, properties and special methods included
 MAX_FIELDS = 12  # that its methods assign to ``self``; a record's columns do not count
@@ -47,13 +48,6 @@ LARGER_CLASSES: dict[str, tuple[int, int]] = {
 }
 
 
-def sources() -> Iterator[Path]:
-    for package in PACKAGES:
-        for path in sorted((ROOT / package).rglob("*.py")):
-            if not path.name.endswith("_pb2.py"):
-                yield path
-
-
 def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
     end = function.end_lineno or function.lineno
     lines = end - function.lineno + 1
@@ -64,8 +58,8 @@ def length(function: ast.FunctionDef | ast.AsyncFunctionDef) -> int:
 
 
 def functions() -> Iterator[tuple[str, int]]:
-    for path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in modules():
+        for node in nodes_of(path):
             if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
                 yield f"{path.relative_to(ROOT)}:{node.name}", length(node)
 
@@ -90,8 +84,8 @@ def extent(cls: ast.ClassDef) -> tuple[int, int]:
 
 
 def classes() -> Iterator[tuple[str, tuple[int, int]]]:
-    for path in sources():
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for path in modules():
+        for node in nodes_of(path):
             if isinstance(node, ast.ClassDef):
                 yield f"{path.relative_to(ROOT)}:{node.name}", extent(node)
 
@@ -113,7 +107,7 @@ def test_functions_are_short() -> None:
 def test_folders_are_not_deep() -> None:
     deep = [
         path
-        for path in sources()
+        for path in modules()
         if len(path.relative_to(ROOT).parts) > MAX_FOLDERS + 1
     ]
     assert deep == []
@@ -122,7 +116,7 @@ def test_folders_are_not_deep() -> None:
 def test_every_package_says_what_it_is_for() -> None:
     silent = [
         str(path.relative_to(ROOT))
-        for path in sources()
-        if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+        for path in modules()
+        if not ast.get_docstring(tree_of(path))
     ]
     assert silent == []

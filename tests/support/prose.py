@@ -75,7 +75,7 @@ _PATTERNS: Final = {
     for pattern, better in CALQUES.items()
 }
 _NAMED = ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef
-_ANY: Final = re.compile("|".join(CALQUES).lower())
+_ANY: Final = re.compile(rf"\b(?:{'|'.join(CALQUES).lower()})")
 
 
 class Found(NamedTuple):

@@ -1,7 +1,7 @@
 """Every name and every text that a user of the daemon sees, found in the code itself."""
 
 import ast
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
@@ -22,6 +22,7 @@ from bgpd.session.settings import FamilySettings
 from fib.routes import FibCounts
 from tests.support.log_calls import log_calls
 from tests.support.log_events_page import OWN
+from tests.support.sources import nodes_of
 
 ROOT: Final = Path(__file__).parents[2]
 
@@ -51,7 +52,7 @@ def json_keys() -> frozenset[str]:
     for path in _ANSWERS:
         if path.name in _NO_ANSWERS:
             continue
-        for node in ast.walk(_tree(path)):
+        for node in nodes_of(path):
             if isinstance(node, ast.Dict):
                 keys = [
                     key.value
@@ -136,21 +137,21 @@ def texts() -> Iterator[tuple[str, str]]:
         for path in sorted((ROOT / package).rglob("*.py")):
             name = str(path.relative_to(ROOT))
             if not name.startswith(_FOREIGN) and not name.endswith("_pb2.py"):
-                for line, text in _texts_in(_tree(path)):
+                for line, text in _texts_in(nodes_of(path)):
                     yield f"{name}:{line}", text
 
 
-def _texts_in(tree: ast.Module) -> Iterator[tuple[int, str]]:
+def _texts_in(nodes: Sequence[ast.AST]) -> Iterator[tuple[int, str]]:
     documentation = {
         id(statement.value)
-        for node in ast.walk(tree)
+        for node in nodes
         if isinstance(
             node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef
         )
         for statement in node.body
         if isinstance(statement, ast.Expr)
     }
-    for node in ast.walk(tree):
+    for node in nodes:
         if (
             isinstance(node, ast.Constant)
             and isinstance(node.value, str)
@@ -175,7 +176,3 @@ def log_events() -> frozenset[str]:
     """Return the names of all events that are logged."""
     own = {event for event, *_ in OWN}
     return frozenset(own.union(*(call.events for call in log_calls())))
-
-
-def _tree(path: Path) -> ast.Module:
-    return ast.parse(path.read_text(encoding="utf-8"))
