@@ -114,7 +114,9 @@ def pytest_collection_finish(session: pytest.Session) -> None:
     """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 50)  # ten thousand short tests: a fourteenth of their time
+    gc.set_threshold(
+        50_000, 20, 50
+    )  # ten thousand short tests: a fourteenth of their time
     if (target := os.environ.get("RFC_MATRIX_JSON")) is None:
         return
     rows = sorted(

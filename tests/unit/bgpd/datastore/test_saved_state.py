@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.slices import finish
+from bgpd.datastore import saved_state
 from bgpd.datastore.model import Status
 from bgpd.datastore.saved_state import (
     Owner,
@@ -19,6 +20,7 @@ from bgpd.datastore.saved_state import (
     decoded,
     encoded,
 )
+from bgpd.texts.files import read_octets
 from tests.support.speakers import until
 
 OWNER = Owner("etcd", "n1")
@@ -153,20 +155,30 @@ async def test_a_state_that_cannot_be_used_is_reported(
     source, path = Source(), tmp_path / "state"
     write(path, saved_at, owner)
     datastore = saving(source, path)
-    loop = asyncio.get_running_loop()
-    loop.call_later(0.2, source.queue.put_nowait, Snapshot(1, {}))
-    assert await first_of(datastore) == Snapshot(1, {})
-    assert text in caplog.text
+    first = asyncio.create_task(first_of(datastore))
+    await until(lambda: text in caplog.text)
+    source.queue.put_nowait(Snapshot(1, {}))
+    assert await first == Snapshot(1, {})
     assert any(text in line for line in datastore.status.warnings)
 
 
 @pytest.mark.asyncio
-async def test_without_a_file_there_is_nothing_to_say(tmp_path: Path, caplog) -> None:
-    source = Source()
+async def test_without_a_file_there_is_nothing_to_say(
+    tmp_path: Path, caplog, monkeypatch
+) -> None:
+    source, sought = Source(), list[object]()
+
+    def seek(path: Path, most: int) -> bytes:
+        sought.append(path)
+        return read_octets(path, most)
+
+    monkeypatch.setattr(saved_state, "read_octets", seek)
     datastore = saving(source, tmp_path / "state")
-    loop = asyncio.get_running_loop()
-    loop.call_later(0.2, source.queue.put_nowait, Snapshot(1, {}))
-    assert await first_of(datastore) == Snapshot(1, {})
+    first = asyncio.create_task(first_of(datastore))
+    await until(lambda: sought)
+    source.queue.put_nowait(Snapshot(1, {}))
+    assert await first == Snapshot(1, {})
+    assert sought == [tmp_path / "state"]
     assert not [r for r in caplog.records if r.levelno >= logging.WARNING]
 
 
