@@ -18,6 +18,7 @@ from reflector.member_fsm import (
 )
 from rib.change import Change
 from rib.path import NextHop, Path
+from tests.support.cases import cases
 from tests.support.exports import a_client, make_current
 from tests.support.routes import nlris, some_attributes
 
@@ -34,14 +35,14 @@ GATHER: Final = Output(A.GATHER)
 # -- laws of the table ------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_every_pair_is_defined(state: State, event: Event) -> None:
     actions, target = lookup(state, event)
     assert target in State
     assert all(action in Action for action in actions)
 
 
-@pytest.mark.parametrize("pair", TRANSITIONS)
+@cases("pair", TRANSITIONS)
 def test_no_cell_is_there_for_nothing(pair: tuple[State, Event]) -> None:
     assert TRANSITIONS[pair] != ((), pair[0])
 
@@ -74,7 +75,7 @@ def test_a_full_socket_makes_every_member_slow(state: State) -> None:
     assert lookup(state, E.WRITING_PAUSED).target is S.BLOCKED
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_slow_peers_become_current_by_catching_up_only(
     state: State, event: Event
 ) -> None:
@@ -83,7 +84,7 @@ def test_slow_peers_become_current_by_catching_up_only(
         assert (state, event, target) == (S.CATCHING_UP, E.CAUGHT_UP, S.ENDING)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_catching_up_begins_with_room_in_the_socket_and_there_alone(
     state: State, event: Event
 ) -> None:
@@ -95,7 +96,7 @@ def test_catching_up_begins_with_room_in_the_socket_and_there_alone(
     )
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_the_end_mark_leaves_on_the_way_to_current_and_there_alone(
     state: State, event: Event
 ) -> None:
@@ -118,7 +119,7 @@ def test_a_refresh_begins_in_current_and_waits_elsewhere(state: State) -> None:
         assert target is state
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_a_member_that_waits_for_a_walk_was_gathered_for_it(
     state: State, event: Event
 ) -> None:
@@ -126,7 +127,7 @@ def test_a_member_that_waits_for_a_walk_was_gathered_for_it(
     assert (A.GATHER in actions) == (target is S.WAITING and state is not S.WAITING)
 
 
-@pytest.mark.parametrize(("state", "event"), EVERY_PAIR)
+@cases(("state", "event"), EVERY_PAIR)
 def test_only_a_slow_peer_s_export_is_uncertain(state: State, event: Event) -> None:
     actions, target = lookup(state, event)
     if A.DOUBT_EXPORT in actions:
@@ -145,7 +146,7 @@ def test_a_member_that_leaves_a_walk_keeps_what_is_left_of_it(state: State) -> N
     assert actions == ((A.OWE_TABLE,) if state is S.WAITING else (A.KEEP_REST,))
 
 
-@pytest.mark.parametrize("pair", EVERY_PAIR)
+@cases("pair", EVERY_PAIR)
 def test_outputs_come_last_so_that_they_find_the_registers_written(pair) -> None:
     actions = lookup(*pair).actions
     registers = [a for a in actions if a not in {*OUTPUTS, A.BEGIN_DEFERRED}]
