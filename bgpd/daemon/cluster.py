@@ -12,7 +12,7 @@ from typing import Final
 
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import DaemonSettings, DatastoreKind
+from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import MisconfigurationError
 from bgpd.datastore import DatastoreError
 from bgpd.datastore.kubernetes import ApiStatus
@@ -73,7 +73,7 @@ class Cluster:
             settings.kubernetes,
             name,
             removal_hold=store.removal_hold,
-            is_datastore=store.kind is DatastoreKind.KUBERNETES,
+            datastore=store.kind,
         )
         self._follower = DatastoreFollower(
             datastore,
@@ -93,6 +93,8 @@ class Cluster:
         holds = "keeping what was read before"
         supervisor.keep("datastore", self._follower.follow, meanwhile=holds)
         supervisor.keep("local workloads", self._sides.follow, meanwhile=holds)
+        other = self._sides.follow_other_datastore
+        supervisor.keep("other datastore", other, meanwhile=holds)
 
     async def wait(self, stop: asyncio.Event) -> bool:
         """Wait until the datastore knows this node; false if told to stop first."""

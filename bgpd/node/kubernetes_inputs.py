@@ -20,10 +20,11 @@ from bgpd.calico.secrets import SecretTable
 from bgpd.calico.services import ObjectName, ServiceTable
 from bgpd.calico.slices import Slices, finish
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import REMOVAL_HOLD, KubernetesSettings
+from bgpd.config.settings import REMOVAL_HOLD, DatastoreKind, KubernetesSettings
 from bgpd.datastore.endpoint_status import EndpointFolder, Found, follow_endpoints
 from bgpd.datastore.kubernetes import ApiStatus, KubernetesWatcher, Wants, find_access
 from bgpd.node.input_removals import InputRemovals
+from bgpd.node.other_datastore import OtherDatastore
 
 START_WAIT: Final = 5.0  # seconds that a start waits for what the API has to say
 
@@ -37,7 +38,7 @@ class KubernetesInputs:
         settings: Where they are.
         node: This node's name in the datastore.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
-        is_datastore: Kubernetes' API is the datastore, too.
+        datastore: Kind of the datastore; with etcd, one that moved is noticed.
 
     Attributes:
         on_change: Called once for each turn of the loop in which something changed.
@@ -50,7 +51,7 @@ class KubernetesInputs:
         node: str,
         *,
         removal_hold: int = REMOVAL_HOLD,
-        is_datastore: bool = False,
+        datastore: DatastoreKind = DatastoreKind.NONE,
     ) -> None:
         self.on_change: Callable[[], None] = _nobody
         self.guard = InputRemovals(removal_hold, self._release)
@@ -65,9 +66,16 @@ class KubernetesInputs:
         self._watcher: KubernetesWatcher | None = None
         access = None
         if settings.is_enabled:
-            access = find_access(settings, os.environ, is_datastore=is_datastore)
+            access = find_access(
+                settings,
+                os.environ,
+                is_datastore=datastore is DatastoreKind.KUBERNETES,
+            )
         if access is not None:
             self._watcher = KubernetesWatcher(access, settings.namespace, self)
+        self._other: OtherDatastore | None = None
+        if access is not None and datastore is DatastoreKind.ETCD:
+            self._other = OtherDatastore(access)
 
     @property
     def status(self) -> ApiStatus:
@@ -84,6 +92,7 @@ class KubernetesInputs:
             *self._secrets.warnings,
             *self._endpoints[1],
             *self._faults.values(),
+            *(() if self._other is None else self._other.warnings),
         )
 
     def need(self, needs: Needs) -> None:
@@ -129,6 +138,11 @@ class KubernetesInputs:
         if not self._settings.endpoint_folder:
             return
         await follow_endpoints(self._endpoint_folder, self._found)
+
+    async def follow_other_datastore(self) -> None:
+        """Notice a cluster that moves to another datastore, until cancelled."""
+        if self._other is not None:
+            await self._other.follow(self.changed)
 
     async def close(self) -> None:
         """Stop following."""

@@ -298,7 +298,7 @@ def test_rights_of_the_api_are_to_read(overlay: Overlay) -> None:
     read = {name for rule in rules for name in rule["resources"]}
     expected = {"secrets"}
     if overlay not in REFLECTORS:
-        expected |= {"services", "endpointslices"}
+        expected |= {"services", "endpointslices", "clusterinformations"}
     if overlay.datastore == "kubernetes":
         expected |= {"nodes", "ipamblocks", *RESOURCE_PLURALS.values()}
     assert read == expected

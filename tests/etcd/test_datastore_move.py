@@ -142,6 +142,9 @@ class Nodes:
     def all_forward(self, *blocks: str) -> bool:
         return all(k.has(block) for k in self.kernels for block in blocks or BLOCKS)
 
+    def log(self, number: int) -> str:
+        return self._daemons[number].log()
+
     def lost(self) -> list[str]:
         return [line for kernel in self.kernels for line in kernel.lost()]
 
@@ -152,7 +155,7 @@ def running(folder: Path, api: KubeApi, store: Cluster) -> Iterator[Nodes]:
     stores: dict[str, dict[str, Any]] = {
         "etcd": {
             "datastore": {"type": "etcd", "endpoints": [store.servers[0].endpoint]},
-            "kubernetes": {"mode": "off", "endpoint_status": ""},
+            "kubernetes": {"kubeconfig": str(api.kubeconfig()), "endpoint_status": ""},
         },
         "kubernetes": {
             "datastore": {"type": "kubernetes"},
@@ -201,3 +204,6 @@ def test_nodes_move_from_etcd_to_kubernetes_and_back(tmp_path: Path) -> None:
         asyncio.run(store.start())
         nodes.move(0, "etcd")
         assert nodes.lost() == []
+        # It says that the cluster has moved on; those that moved with it do not.
+        assert eventually(lambda: "this daemon reads etcd" in nodes.log(0), timeout=60)
+        assert "this daemon reads etcd" not in nodes.log(1)

@@ -17,6 +17,7 @@ from bgpd.datastore.kubernetes import (
     KubernetesWatcher,
     Wants,
 )
+from bgpd.node.other_datastore import OtherDatastore
 from tests.support.calico_cases import a_node, an_object
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.datastores import Follower
@@ -421,6 +422,36 @@ def test_reflectors_need_no_more_than_their_rights(
     assert not refusals
     assert uses <= granted(overlay)
     assert not {"services", "endpointslices"} & {name for _, name, _ in uses}
+
+
+@pytest.mark.asyncio
+async def test_a_cluster_that_moved_to_kubernetes_is_noticed_by_those_who_may(
+    server: KubeApi, tmp_path: Path
+) -> None:
+    await in_thread(server.make_kinds_once, GROUP_V1)
+    await in_thread(create_rights, server, overlay_of("operator"))
+    account = {"metadata": {"name": "without-rights", "namespace": NAMESPACE}}
+    accounts = f"/api/v1/namespaces/{NAMESPACE}/serviceaccounts"
+    await in_thread(server.put, accounts, account)
+    files = {}
+    for name in ("pybgpd", "without-rights"):
+        folder = tmp_path / name
+        folder.mkdir()
+        files[name] = str(await in_thread(kubeconfig, server, name, folder))
+    for is_ready, warnings in ((False, 0), (True, 1)):
+        for group in (GROUP_V1, GROUP_V3):
+            if group == GROUP_V1 or await in_thread(has_group, server, group):
+                state = resource(
+                    "ClusterInformation", "default", group, datastoreReady=is_ready
+                )
+                await in_thread(server.apply, state)
+        allowed = OtherDatastore(Access(files["pybgpd"]))
+        assert len(await allowed._look()) == warnings
+        assert not await OtherDatastore(Access(files["without-rights"]))._look()
+
+
+def has_group(api: KubeApi, group: str) -> bool:
+    return api.http.get(f"/apis/{group}/ippools").status_code == 200
 
 
 def test_the_rights_cover_all_kinds() -> None:
