@@ -19,6 +19,9 @@ DOCUMENTS = sorted(
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 MODULE = re.compile(r"`bgpd\.([a-z_]+)\.([a-z_]+)(?:\.\w+)*`")
+PATH = re.compile(r"`((?:bgpd|configs|docs|fib|reflector|rib|tests)/[\w./-]+)`")
+METRIC = re.compile(r"\bpybgpd_[a-z_]+[a-z]\b")
+INLINE = re.compile(r"`(pybgpctl [^`]+)`")
 HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 MAX_README = 150  # lines
 SHELL = frozenset(
@@ -75,6 +78,33 @@ def test_modules_that_are_named_exist() -> None:
         assert place.is_dir() or place.with_suffix(".py").is_file(), (document, name)
 
 
+def test_paths_that_are_named_exist() -> None:
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in DOCUMENTS
+        for name in PATH.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(named) > 20
+    assert {(document, name) for document, name in named if not exists(name)} == set()
+
+
+def exists(name: str) -> bool:
+    return (ROOT / name).exists()
+
+
+def test_metrics_that_are_named_exist() -> None:
+    page = (ROOT / "docs/metrics.md").read_text(encoding="utf-8")
+    known = set(METRIC.findall(page))
+    named = {
+        (str(path.relative_to(ROOT)), name)
+        for path in DOCUMENTS
+        if path.name != "CHANGELOG.md"
+        for name in METRIC.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(known) > 40
+    assert {each for each in named if each[1] not in known} == set()
+
+
 @pytest.mark.parametrize("name", sorted(PAGES))
 def test_generated_pages_are_fresh(name: str) -> None:
     assert (ROOT / name).read_text(encoding="utf-8") == PAGES[name](), "run: make docs"
@@ -107,7 +137,7 @@ def check_command(root: click.Command, words: list[str]) -> None:
             option = options[name]
             is_flag = isinstance(option, click.Option) and option.is_flag
             if not is_flag and not has_equals:
-                waiting.pop(0)
+                del waiting[:1]
         elif isinstance(command, click.Group):
             inner = command.get_command(context, word)
             assert inner is not None, f"there is no command {command.name} {word}"
@@ -140,3 +170,24 @@ def test_commands_of_the_documentation_exist() -> None:
 def test_the_readme_is_short() -> None:
     text = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(text.splitlines()) < MAX_README
+
+
+def test_commands_within_sentences_exist() -> None:
+    from bgpd.cli.control import main as pybgpctl  # noqa: PLC0415 - only this test
+
+    found = {
+        tuple(leading_words(text))
+        for path in DOCUMENTS
+        for text in INLINE.findall(path.read_text(encoding="utf-8"))
+    }
+    assert len(found) > 10
+    for each in found:
+        check_command(pybgpctl, list(each[1:]))
+
+
+def leading_words(text: str) -> Iterator[str]:
+    """Yield the words of a command up to the first placeholder or value."""
+    for word in text.split():
+        if not re.fullmatch(r"-*[a-z][a-z0-9-]*", word):
+            return
+        yield word
