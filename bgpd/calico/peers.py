@@ -22,6 +22,7 @@ from bgpd.calico.keys import resource_key
 from bgpd.calico.members import Member
 from bgpd.calico.objects import ObjectName
 from bgpd.calico.peer_checks import PeerChecks
+from bgpd.calico.peer_ends import is_for, makes_nodes_peer_back, pointed_at
 from bgpd.calico.peer_facts import PeerFacts
 from bgpd.calico.peerings import Kind, Peering, PeeringMemo, Remote, Wanted
 from bgpd.calico.resources import BgpPeerSpec, Password
@@ -29,7 +30,6 @@ from bgpd.calico.slices import Slices
 from bgpd.calico.topology import BGP_PORT, Topology
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.session.settings import FamilySettings, NextHopMode, PeerSettings
-from rib.family import Family
 
 MIN_HOLD_TIME: Final = 3  # seconds, RFC 4271 4.2
 MAX_HOLD_TIME: Final = 0xFFFF  # seconds, RFC 4271 4.2: 16 bits
@@ -163,7 +163,7 @@ class _Expansion:
             yield from self._towards("Global", name, facts)
 
     def _of_node(self, name: str, facts: PeerFacts) -> Iterator[Wanted]:
-        if not facts.is_global and _is_for(facts, self._own):
+        if not facts.is_global and is_for(facts, self._own):
             yield from self._towards("Node", name, facts)
 
     def _towards(self, scope: str, name: str, facts: PeerFacts) -> Iterator[Wanted]:
@@ -184,31 +184,17 @@ class _Expansion:
                     yield Remote(net.partition("/")[0], 0, spec.asn, is_explicit=True)
 
     def _reverse(self, name: str, facts: PeerFacts) -> Iterator[Wanted]:
-        spec = facts.spec
-        if spec.reverse_peering == "Manual" or spec.local_workload_selector:
+        if not makes_nodes_peer_back(facts):
             return
-        families = self._pointed_at(facts)
+        families = pointed_at(self._topology, self._own, facts)
         if not families:
             return
         for member in self._topology.nodes.values():
-            if not _is_for(facts, member):
+            if not is_for(facts, member):
                 continue
             for remote in self._ends(member):
                 if remote.family in families:
                     yield Wanted("Node", name, facts, remote)
-
-    def _pointed_at(self, facts: PeerFacts) -> tuple[Family, ...]:
-        """Return the families in which a BGPPeer names this node as its far end."""
-        own = self._own
-        if facts.peer_selector is not None:
-            is_named = facts.peer_selector(own.labels)
-            return tuple(own.addrs) if is_named else ()
-        if facts.end is None or (facts.spec.asn or self._topology.asn) != self._asn:
-            return ()
-        addr, port = facts.end
-        if port and not self._topology.is_listening(own, port):
-            return ()
-        return tuple(family for family, text in own.addrs.items() if text == addr)
 
     def _remotes(self, facts: PeerFacts) -> Iterator[Remote]:
         spec = facts.spec
@@ -420,13 +406,6 @@ def _kind(
     is_internal = settings.remote_as == settings.local_as
     session = Session(settings.families[0].family, is_internal, settings.local_as)
     return session, filters, keeps_tunnel_routes
-
-
-def _is_for(facts: PeerFacts, member: Member) -> bool:
-    """Return whether a BGPPeer is of a node; a malformed selector never is."""
-    if facts.node_selector is not None:
-        return facts.node_selector(member.labels)
-    return not facts.spec.node or facts.spec.node == member.name
 
 
 def _with_restart(settings: PeerSettings, restart_time: int | None) -> PeerSettings:

@@ -1,4 +1,4 @@
-"""Calico's label selectors, compiled to predicates over a label mapping.
+"""Calico's label selectors: parsed to terms, and compiled to predicates over labels.
 
 ``||`` binds least, then ``&&``, then ``!``; parentheses group. Terms: ``k == 'v'``,
 ``!=``, ``contains``, ``starts with``, ``ends with``, ``in {...}``, ``not in {...}`` (the
@@ -9,7 +9,7 @@ comparison is false. Words are operators only after a label, so a label may be c
 
 import re
 from collections.abc import Callable, Mapping
-from typing import Final
+from typing import Final, NamedTuple
 
 Labels = Mapping[str, str]
 Selector = Callable[[Labels], bool]
@@ -31,12 +31,50 @@ _SHOWN: Final = 200  # characters of a selector in a message
 MAX_LEN: Final = 10_000  # characters; each node's labels are asked each of its terms
 _MAX_DEPTH: Final = 100  # nesting; a selector of a person has three
 
+# With the label there; without it each of these is false.
 _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
     "==": lambda have, want: have == want,
     "contains": lambda have, want: want in have,
     "startswith": lambda have, want: have.startswith(want),
     "endswith": lambda have, want: have.endswith(want),
 }
+
+
+class Comparison(NamedTuple):
+    """What is said of one label.
+
+    Attributes:
+        name: Of the label.
+        operator: ``==``, ``!=``, ``in``, ``notin``, ``contains``, ``startswith``,
+            ``endswith`` or ``has``.
+        values: What it is compared with: one, but for sets; none for ``has``.
+    """
+
+    name: str
+    operator: str
+    values: frozenset[str] = frozenset()
+
+
+class Negation(NamedTuple):
+    """The contrary of a term."""
+
+    term: "Term"
+
+
+class Combination(NamedTuple):
+    """Several terms.
+
+    Attributes:
+        needs_all: Whether all of them have to be true, or any one.
+        terms: In order.
+    """
+
+    needs_all: bool
+    terms: tuple["Term", ...]
+
+
+Term = Comparison | Negation | Combination
+EVERYTHING: Final = Combination(needs_all=True, terms=())
 
 
 class SelectorError(ValueError):
@@ -49,25 +87,57 @@ def compile_selector(text: str) -> Selector:
     Raises:
         SelectorError: The text does not follow the grammar.
     """
+    return _compiled(parse_selector(text))
+
+
+def parse_selector(text: str) -> Term:
+    """Return what ``text`` says.
+
+    Raises:
+        SelectorError: The text does not follow the grammar.
+    """
     if len(text) > MAX_LEN:
         found = f"a selector of {len(text)} characters"
         raise SelectorError(f"{found}; the limit is {MAX_LEN}")
     parser = _Parser(_tokens(text))
     if parser.peek() == "":
-        return _everything
-    selector = parser.parse_or(0)
+        return EVERYTHING
+    term = parser.parse_or(0)
     if parser.peek() != "":
         token = parser.peek()[:_SHOWN]
         raise SelectorError(f"unexpected {token!r} in selector {_shown(text)!r}")
-    return selector
+    return term
+
+
+def _compiled(term: Term) -> Selector:
+    match term:
+        case Comparison():
+            return _comparison(*term)
+        case Negation(inner):
+            denied = _compiled(inner)
+            return lambda labels: not denied(labels)
+    terms = tuple(map(_compiled, term.terms))
+    if term.needs_all:
+        return lambda labels: all(each(labels) for each in terms)
+    return lambda labels: any(each(labels) for each in terms)
+
+
+def _comparison(name: str, operator: str, values: frozenset[str]) -> Selector:
+    if operator == "has":
+        return lambda labels: name in labels
+    if operator == "in":
+        return lambda labels: labels.get(name) in values
+    if operator == "notin":
+        return lambda labels: labels.get(name) not in values
+    (value,) = values
+    if operator == "!=":
+        return lambda labels: labels.get(name) != value
+    compare = _COMPARE[operator]
+    return lambda labels: name in labels and compare(labels[name], value)
 
 
 def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
-
-
-def _everything(_labels: Labels) -> bool:
-    return True
 
 
 def _tokens(text: str) -> list[str]:
@@ -115,25 +185,25 @@ class _Parser:
         if found != token:
             raise SelectorError(f"expected {token!r}, found {found!r}")
 
-    def parse_or(self, depth: int) -> Selector:
+    def parse_or(self, depth: int) -> Term:
         terms = [self._parse_and(depth)]
         while self.peek() == "||":
             self.take()
             terms.append(self._parse_and(depth))
         if len(terms) == 1:
             return terms[0]
-        return lambda labels: any(term(labels) for term in terms)
+        return Combination(needs_all=False, terms=tuple(terms))
 
-    def _parse_and(self, depth: int) -> Selector:
+    def _parse_and(self, depth: int) -> Term:
         terms = [self._parse_not(depth)]
         while self.peek() == "&&":
             self.take()
             terms.append(self._parse_not(depth))
         if len(terms) == 1:
             return terms[0]
-        return lambda labels: all(term(labels) for term in terms)
+        return Combination(needs_all=True, terms=tuple(terms))
 
-    def _parse_not(self, depth: int) -> Selector:
+    def _parse_not(self, depth: int) -> Term:
         if depth > _MAX_DEPTH:
             raise SelectorError("nested too deeply")
         is_negated = False
@@ -141,9 +211,9 @@ class _Parser:
             self.take()
             is_negated = not is_negated
         term = self._parse_operation(depth)
-        return (lambda labels: not term(labels)) if is_negated else term
+        return Negation(term) if is_negated else term
 
-    def _parse_operation(self, depth: int) -> Selector:
+    def _parse_operation(self, depth: int) -> Term:
         if self.peek() == "(":
             self.take()
             term = self.parse_or(depth + 1)
@@ -151,29 +221,21 @@ class _Parser:
             return term
         return self._parse_term()
 
-    def _parse_term(self) -> Selector:
+    def _parse_term(self) -> Term:
         if self.peek().endswith("(") and self.peek() != "(":
             return self._parse_call(self.take())
         name = self._name()
         operator = self.take()
-        if operator == "!=":
-            value = self._string()
-            return lambda labels: labels.get(name) != value
-        if operator == "notin":
-            values = self._set()
-            return lambda labels: labels.get(name) not in values
-        if operator == "in":
-            values = self._set()
-            return lambda labels: labels.get(name) in values
-        if operator not in _COMPARE:
+        if operator in ("in", "notin"):
+            return Comparison(name, operator, self._set())
+        if operator != "!=" and operator not in _COMPARE:
             raise SelectorError(f"{operator!r} after {name!r} is not an operator")
-        compare, value = _COMPARE[operator], self._string()
-        return lambda labels: name in labels and compare(labels[name], value)
+        return Comparison(name, operator, frozenset((self._string(),)))
 
-    def _parse_call(self, call: str) -> Selector:
+    def _parse_call(self, call: str) -> Term:
         label = self._name() if call == "has(" else ""
         self.expect(")")
-        return (lambda labels: label in labels) if label else _everything
+        return Comparison(label, "has") if label else EVERYTHING
 
     def _name(self) -> str:
         token = self.take()
