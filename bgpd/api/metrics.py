@@ -120,6 +120,10 @@ class DatastoreFigures:
         snapshots: More than one means lost continuity.
         saved_state_age: Seconds since the state in force was saved; 0 if the datastore
             itself has supplied it.
+        node_events: About Nodes, that Kubernetes' API has sent; ``None`` without it.
+        reads_all_nodes: All Nodes are read, not just the needed ones; as ``node_events``.
+        hidden_nodes: Needed Nodes that no label selector finds; as ``node_events``.
+        node_check_age: Seconds since that was checked; ``None`` where it was not.
     """
 
     kind: str
@@ -128,6 +132,10 @@ class DatastoreFigures:
     lag_revisions: int
     snapshots: int
     saved_state_age: float = 0.0
+    node_events: int | None = None
+    reads_all_nodes: bool | None = None
+    hidden_nodes: int | None = None
+    node_check_age: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -248,7 +256,7 @@ def _fib(value: Callable[[FibCounts], float]) -> Values:
     return _one(lambda f: None if f.fib is None else value(f.fib))
 
 
-def _datastore(value: Callable[[DatastoreFigures], float]) -> Values:
+def _datastore(value: Callable[[DatastoreFigures], float | None]) -> Values:
     return _one(lambda f: None if f.datastore is None else value(f.datastore))
 
 
@@ -375,6 +383,18 @@ ROWS: Final[tuple[_Row, ...]] = (
     _Row("pybgpd_datastore_saved_state_age_seconds", "Age of the saved state that is in "
                                                      "force until the datastore answers; 0 once it has.",
          False, (), _datastore(lambda store: store.saved_state_age)),
+    _Row("pybgpd_datastore_node_events", "Events about Nodes that the Kubernetes API has "
+                                         "sent.", True, (),
+         _datastore(lambda store: store.node_events)),
+    _Row("pybgpd_datastore_reads_all_nodes", "1 while the daemon reads all Nodes, 0 while "
+                                             "it reads the needed ones alone.", False, (),
+         _datastore(lambda store: store.reads_all_nodes)),
+    _Row("pybgpd_datastore_hidden_nodes", "Needed Nodes that no label selector finds; while "
+                                          "there are any, the daemon reads all.", False, (),
+         _datastore(lambda store: store.hidden_nodes)),
+    _Row("pybgpd_datastore_node_check_age_seconds", "Time since the daemon last checked that "
+                                                    "it reads all needed Nodes.", False, (),
+         _datastore(lambda store: store.node_check_age)),
     _Row("pybgpd_datastore_snapshots", "Full snapshots read from the datastore; "
                                        "every one after the first follows a gap in "
                                        "the watch.", True, (), _datastore(lambda store: store.snapshots)),

@@ -6,6 +6,10 @@ A consumer needs no history: a ``Snapshot`` replaces all that was known, at any 
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from bgpd.calico.needed_nodes import NodeNeeds
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,10 +19,12 @@ class Snapshot:
     Attributes:
         revision: Grows with every change; comparable within one datastore only.
         items: Key to value, exactly as stored.
+        needs: Which Nodes are there if they exist; ``None`` where that is all of them.
     """
 
     revision: int
     items: Mapping[str, bytes] = field(repr=False)
+    needs: "NodeNeeds | None" = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,12 +34,14 @@ class Changes:
     Attributes:
         revision: The state after these changes.
         puts: Keys with their newest values.
-        deletes: Keys that are gone.
+        deletes: Keys that are gone, or Nodes that are needed no more.
+        needs: Which Nodes are there from now on; see ``Snapshot``.
     """
 
     revision: int
     puts: Mapping[str, bytes]
     deletes: frozenset[str]
+    needs: "NodeNeeds | None" = None
 
 
 DatastoreEvent = Snapshot | Changes

@@ -16,7 +16,7 @@ from bgpd.calico.selectors import (
 # ------
 # A label selector is a conjunction of comparisons of one label each. A selector of Calico's is
 # any expression, so it becomes several label selectors: what it matches is in the union of
-# what they match. The union may hold more, never less: whoever reads by it applies Calico's
+# what they match. The union may hold more, never less: the planner applies Calico's
 # selector to what comes.
 #
 # Negations go down to the comparisons first, so that each comparison stands for itself and
@@ -48,7 +48,7 @@ _SAME: Final = {"==": "in", "in": "in", "!=": "notin", "notin": "notin"}
 
 
 class Requirement(NamedTuple):
-    """What is asked of one label.
+    """One condition on a label.
 
     Attributes:
         name: Of the label.
@@ -119,7 +119,8 @@ def _alternatives(term: Term, *, is_negated: bool) -> list[LabelSelector]:
             return [frozenset(requirement)]
         case Negation(inner):
             return _alternatives(inner, is_negated=not is_negated)
-    return _combined(term, is_negated=is_negated)
+        case Combination():
+            return _combined(term, is_negated=is_negated)
 
 
 def _combined(term: Combination, *, is_negated: bool) -> list[LabelSelector]:

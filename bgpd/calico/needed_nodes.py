@@ -57,7 +57,7 @@ class NodeNeeds(NamedTuple):
     why_all: str = ""
 
     def covers(self, other: "NodeNeeds") -> bool:
-        """Return whether whoever knows these nodes knows those of ``other``."""
+        """Return whether a reader of these nodes has those of ``other`` too."""
         if self.why_all or other.why_all:
             return bool(self.why_all)
         return (

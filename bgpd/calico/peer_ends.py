@@ -1,7 +1,8 @@
 """Which nodes a BGPPeer is of, and whether it names a node as its far end."""
 
+from bgpd.calico.members import Member
 from bgpd.calico.peer_facts import PeerFacts
-from bgpd.calico.topology import Member, Topology
+from bgpd.calico.topology import Topology
 from rib.family import Family
 
 

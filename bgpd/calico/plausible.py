@@ -18,6 +18,7 @@ from bgpd.calico.blocks import AffinityError, parse_state
 from bgpd.calico.claims import AffinityState
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import IPAM_HOST, RESOURCES, resource_key
+from bgpd.calico.needed_nodes import IsNeeded, NodeNeeds, filter_of
 from bgpd.calico.removals import RemovalGuard
 from bgpd.calico.slices import Slices, finish
 from bgpd.texts.json_text import load
@@ -111,9 +112,14 @@ class ClusterRules:
     Args:
         node: Its name.
         uses_pod_cidrs: Its blocks are those of its Node object.
+
+    Attributes:
+        is_needed: Says of a Node whether it would be read if it were there; ``None`` where
+            all are.
     """
 
     def __init__(self, node: str, *, uses_pod_cidrs: bool = False) -> None:
+        self.is_needed: IsNeeded | None = None
         self._uses_pod_cidrs = uses_pod_cidrs
         self._own_key = resource_key("Node", node)
         self._own_host = f"{IPAM_HOST}{node}/"
@@ -153,10 +159,14 @@ class ClusterRules:
         return not is_configuration or bool(_spec(value)) or not _spec(before)
 
     def is_announced(self, kind: str, key: str, value: bytes) -> bool:
-        """Return whether an affinity was about to be given back, as Calico does it."""
-        del key
-        is_affinity = kind in _AFFINITY_KINDS
-        return is_affinity and self._state(value) is AffinityState.PENDING_DELETION
+        """Return whether an affinity was about to be given back, or a Node is not needed."""
+        if kind in _AFFINITY_KINDS:
+            return self._state(value) is AffinityState.PENDING_DELETION
+        return (
+            kind == NODES
+            and self.is_needed is not None
+            and not self.is_needed(key, value)
+        )
 
     def is_urgent(self, kind: str) -> bool:
         """Return whether two nodes would announce one block meanwhile."""
@@ -272,6 +282,8 @@ class SideRules:
 class EventGuard:
     """A cluster's events, without implausible removals.
 
+    A Node that is read no more because it is not needed is no removal.
+
     While nothing is kept apart, each event comes out as the object that went in. The work
     for ``Changes`` grows with what they name.
 
@@ -287,9 +299,10 @@ class EventGuard:
     def __init__(
         self, node: str, hold_time: float, *, uses_pod_cidrs: bool = False
     ) -> None:
-        rules = ClusterRules(node, uses_pod_cidrs=uses_pod_cidrs)
-        self.removals = RemovalGuard[bytes](rules, hold_time)
+        self._rules = ClusterRules(node, uses_pod_cidrs=uses_pod_cidrs)
+        self.removals = RemovalGuard[bytes](self._rules, hold_time)
         self._revision = 0
+        self._needs: NodeNeeds | None = None
 
     def take(self, event: DatastoreEvent, now: float) -> DatastoreEvent:
         """Return what of an event counts now; that may be its revision alone."""
@@ -298,6 +311,10 @@ class EventGuard:
     def taking(self, event: DatastoreEvent, now: float) -> Slices[DatastoreEvent]:
         """Do as ``take``, in slices of ``_SLICE`` objects."""
         before, self._revision = self._revision, event.revision
+        if event.needs != self._needs:
+            self._needs = event.needs
+            is_needed = None if event.needs is None else filter_of(event.needs)
+            self._rules.is_needed = is_needed
         if isinstance(event, Snapshot):
             plausible = yield from self._snapshot(event, now)
             if event.revision < before:
@@ -312,14 +329,16 @@ class EventGuard:
             return None
         puts = {key: value for key, value in released if value is not None}
         deletes = frozenset(key for key, value in released if value is None)
-        return Changes(self._revision, puts, deletes)
+        return Changes(self._revision, puts, deletes, self._needs)
 
     def _snapshot(self, event: Snapshot, now: float) -> Slices[DatastoreEvent]:
         items = event.items
         yield from self._put_all(items, now)
         yield from self._remove_all(self.removals.keys() - items.keys(), now)
         kept = dict(self.removals.kept())
-        return Snapshot(event.revision, {**items, **kept}) if kept else event
+        if not kept:
+            return event
+        return Snapshot(event.revision, {**items, **kept}, event.needs)
 
     def _changes(self, event: Changes, now: float) -> Slices[DatastoreEvent]:
         kept = yield from self._put_all(event.puts, now)
@@ -327,7 +346,7 @@ class EventGuard:
         if not kept:
             return event
         puts = {key: value for key, value in event.puts.items() if key not in kept}
-        return Changes(event.revision, puts, event.deletes - kept)
+        return Changes(event.revision, puts, event.deletes - kept, event.needs)
 
     def _put_all(self, items: Mapping[str, bytes], now: float) -> Slices[set[str]]:
         """Take objects; return the keys of those that do not count now."""

@@ -116,7 +116,8 @@ def _compiled(term: Term) -> Selector:
         case Negation(inner):
             denied = _compiled(inner)
             return lambda labels: not denied(labels)
-    terms = tuple(map(_compiled, term.terms))
+        case Combination():
+            terms = tuple(map(_compiled, term.terms))
     if term.needs_all:
         return lambda labels: all(each(labels) for each in terms)
     return lambda labels: any(each(labels) for each in terms)

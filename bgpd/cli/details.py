@@ -261,6 +261,7 @@ def status_page(row: Row) -> Iterator[str]:
             ("background_jobs", row["background_jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
+            ("nodes", _optional((row["datastore"] or {}).get("nodes"), _nodes_read)),
             *(("removal hold", _held(hold)) for hold in row.get("removal_holds", ())),
             ("kubernetes", _optional(row.get("kubernetes"), _kubernetes) or "none"),
         ],
@@ -322,6 +323,18 @@ def _kubernetes(row: Row) -> str:
 def _held(row: Row) -> str:
     what = f"{row['objects']} objects that {row['source']} no longer has"
     return f"{what}, until {row['until']}"
+
+
+def _nodes_read(row: Row) -> str:
+    shown = "all are read"
+    if row["reason"]:
+        shown += f": {row['reason']}"
+    elif row["scope"] == "needed":
+        found = [*row["names"], *row["selectors"]]
+        shown = f"the needed ones are read: {', '.join(found)}"
+    if row["is_pending"]:
+        shown += "; others are needed now and are being read"
+    return shown + (f"; checked at {row['checked_at']}" if row["checked_at"] else "")
 
 
 def _datastore(row: Row) -> str:

@@ -375,6 +375,8 @@ def _datastore(
         password=password,
         path=datastore.path,
         api_group=datastore.api_group,
+        reads_needed_nodes=datastore.nodes == "needed",
+        nodes_check_time=datastore.nodes_check_time,
         removal_hold=datastore.removal_hold,
         saved_state=datastore.saved_state,
         saved_state_max_age=datastore.saved_state_max_age,

@@ -57,6 +57,7 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "speaker.decision.prefers_oldest_external": "bgp.decision.prefer_oldest_external",
         "speaker.decision.left_out.AS_PATH_LEN": "bgp.decision.ignore_as_path_length",
         "speaker.decision.left_out.INTERIOR_METRIC": "bgp.decision.ignore_interior_cost",
+        "datastore.reads_needed_nodes": "datastore.nodes",
         "routes.originated": "routes.originate",
         "routes.holds_cluster_routes": "routes.cluster",
         "routes.learn.is_enabled": "routes.learn.enabled",

@@ -37,7 +37,7 @@ from bgpd.config.fields import (
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.policies import OriginName, PolicyModel, PrefixItem
-from bgpd.config.settings import REMOVAL_HOLD, SAVED_STATE_MAX_AGE
+from bgpd.config.settings import NODES_CHECK_TIME, REMOVAL_HOLD, SAVED_STATE_MAX_AGE
 
 
 class Node(Section):
@@ -368,6 +368,21 @@ class Datastore(Section):
             "API"
         ),
     ] = "auto"
+    nodes: Annotated[
+        Literal["all", "needed"],
+        Field(
+            description="kubernetes: which Nodes to read: `all`, or `needed`: this node's and "
+            "those that its BGPPeers lead to, for clients of route reflectors in large "
+            "clusters; with the node-to-node mesh both are the same"
+        ),
+    ] = "all"
+    nodes_check_time: Annotated[
+        LongSeconds,
+        Field(
+            description="how often to check, with `nodes: needed`, that all needed Nodes are "
+            "read, those with labels that only Calico has as well; 0 never checks"
+        ),
+    ] = NODES_CHECK_TIME
     removal_hold: Annotated[
         LongSeconds,
         Field(

@@ -15,6 +15,7 @@ from rib.nlri import Nlri
 from rib.policy import PolicySpec, PrefixMatch
 
 SAVED_STATE_MAX_AGE: Final = 7 * 86400  # seconds
+NODES_CHECK_TIME: Final = 600  # seconds
 REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
 
 
@@ -189,6 +190,8 @@ class DatastoreSettings:
         password: Of ``username``.
         path: Folder of manifests.
         api_group: Of Calico's objects in Kubernetes: ``v1``, ``v3``, or ``auto``.
+        reads_needed_nodes: Of Kubernetes' Nodes, those alone that the own node needs.
+        nodes_check_time: Seconds between two checks of that; 0 makes none.
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
         saved_state: File that keeps the last state; empty keeps none.
         saved_state_max_age: Seconds; an older state is not used.
@@ -203,6 +206,8 @@ class DatastoreSettings:
     password: str = field(default="", repr=False)
     path: str = ""
     api_group: str = "auto"
+    reads_needed_nodes: bool = False
+    nodes_check_time: int = NODES_CHECK_TIME
     removal_hold: int = REMOVAL_HOLD
     saved_state: str = ""
     saved_state_max_age: int = SAVED_STATE_MAX_AGE

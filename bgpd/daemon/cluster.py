@@ -60,7 +60,7 @@ class Cluster:
         self._first = asyncio.Event()
         store, name = settings.datastore, settings.node_name
         try:
-            datastore, claimed = make_datastore(
+            source = make_datastore(
                 store,
                 name,
                 all_blocks=settings.routes.holds_cluster_routes,
@@ -76,7 +76,7 @@ class Cluster:
             datastore=store.kind,
         )
         self._follower = DatastoreFollower(
-            datastore,
+            source.datastore,
             name,
             settings.speaker.defaults,
             self._take,
@@ -84,7 +84,8 @@ class Cluster:
             border=border,
             sides=self._sides,
             removal_hold=store.removal_hold,
-            claimed=claimed,
+            claimed=source.claimed,
+            needed=source.needed,
         )
         self.holds = RemovalHolds((self._follower.datastore, self._sides.guard))
 

@@ -10,6 +10,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
+from bgpd.calico.needed_nodes import NodeNeeds
 
 
 class PendingEvents:
@@ -20,10 +21,14 @@ class PendingEvents:
         self._snapshot: dict[str, bytes] | None = None
         self._puts: dict[str, bytes] = {}
         self._deletes: set[str] = set()
+        self._needs: NodeNeeds | None = None
+        self._are_needs_new = False
 
     def add(self, event: DatastoreEvent) -> None:
         """Take one event; a snapshot makes whatever went before it void."""
         self._revision = event.revision
+        self._are_needs_new = self._are_needs_new or event.needs != self._needs
+        self._needs = event.needs
         if isinstance(event, Snapshot):
             self._snapshot = dict(event.items)
             self._puts, self._deletes = {}, set()
@@ -43,10 +48,11 @@ class PendingEvents:
         """Return all that was added since the last time; ``None`` for nothing."""
         snapshot, puts, deletes = self._snapshot, self._puts, self._deletes
         self._snapshot, self._puts, self._deletes = None, {}, set()
+        are_needs_new, self._are_needs_new = self._are_needs_new, False
         if snapshot is not None:
-            return Snapshot(self._revision, snapshot)
-        if puts or deletes:
-            return Changes(self._revision, puts, frozenset(deletes))
+            return Snapshot(self._revision, snapshot, self._needs)
+        if puts or deletes or are_needs_new:
+            return Changes(self._revision, puts, frozenset(deletes), self._needs)
         return None
 
 

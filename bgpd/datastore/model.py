@@ -20,6 +20,32 @@ class DatastoreError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
+class NodesRead:
+    """Which Nodes are read of Kubernetes' API.
+
+    Attributes:
+        scope: ``all`` or ``needed``.
+        reason: Why all are read although needed ones would do; empty where that is not so.
+        names: Those that are read by name.
+        selectors: Label selectors of the others.
+        is_pending: Others are needed now, and not all of them are read yet.
+        checked_at: When a list of all Nodes was last compared with what is read, seconds
+            of the wall clock; 0 for never.
+        hidden: Names of needed Nodes that no label selector finds.
+        events: Events about Nodes that have come.
+    """
+
+    scope: str
+    reason: str = ""
+    names: tuple[str, ...] = ()
+    selectors: tuple[str, ...] = ()
+    is_pending: bool = False
+    checked_at: float = 0.0
+    hidden: tuple[str, ...] = ()
+    events: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class Status:
     """A datastore's state at one moment.
 
@@ -37,6 +63,7 @@ class Status:
         saved_at: When the state in force was saved, seconds of the wall clock; 0 if the
             source itself has supplied it.
         warnings: What is wrong with the source's content, such as ``nodes.yaml:12: ...``.
+        nodes: Which Nodes are read; ``None`` where that is always all of them.
     """
 
     kind: str
@@ -49,6 +76,7 @@ class Status:
     snapshots: int = 0
     saved_at: float = 0.0
     warnings: tuple[str, ...] = ()
+    nodes: NodesRead | None = None
 
     @property
     def lag_revisions(self) -> int:

@@ -16,7 +16,7 @@ import os
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from bgpd.calico.compat import Compat
 from bgpd.calico.events import DatastoreEvent
@@ -37,6 +37,7 @@ from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import KubernetesDatastore, find_access
 from bgpd.datastore.kubernetes.access import why_none
 from bgpd.datastore.model import DatastoreError, Status
+from bgpd.datastore.needed import NeededNodes
 from bgpd.datastore.saved_state import SavedDatastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
 from bgpd.node.planning import Deliver, NodePlanning
@@ -69,6 +70,7 @@ class DatastoreFollower:
         removal_hold: Seconds for which implausible removals are held; 0 holds none.
         claimed: Adds what decides about blocks that several nodes claim; ``None`` where
             the datastore tells that by itself.
+        needed: Tells the datastore which Nodes are needed; ``None`` where all are read.
 
     Attributes:
         datastore: What is followed: the given one, guarded.
@@ -86,12 +88,13 @@ class DatastoreFollower:
         sides: KubernetesInputs | None = None,
         removal_hold: int = REMOVAL_HOLD,
         claimed: ClaimedBlocks | None = None,
+        needed: NeededNodes | None = None,
     ) -> None:
         self.datastore = GuardedDatastore(
             datastore, node, removal_hold, uses_pod_cidrs=calico.uses_pod_cidrs
         )
         # Each takes the events of the one before, and adds or leaves out some.
-        self._stages = [stage for stage in (claimed,) if stage is not None]
+        self._stages = [stage for stage in (needed, claimed) if stage is not None]
         self._border = border or FaultBorder()
         state = ClusterState(_as_calico(template, calico), _options(calico))
         self._planning = NodePlanning(node, state, deliver, self._border)
@@ -231,6 +234,20 @@ def _with_add_path(template: PeerSettings, calico: CalicoSettings) -> PeerSettin
     )
 
 
+class Source(NamedTuple):
+    """A datastore, and what belongs to it.
+
+    Attributes:
+        datastore: What is followed.
+        claimed: See ``DatastoreFollower``.
+        needed: See ``DatastoreFollower``.
+    """
+
+    datastore: Datastore
+    claimed: ClaimedBlocks | None = None
+    needed: NeededNodes | None = None
+
+
 def make_datastore(
     settings: DatastoreSettings,
     node: str,
@@ -238,8 +255,8 @@ def make_datastore(
     all_blocks: bool,
     kubernetes: KubernetesSettings,
     uses_pod_cidrs: bool = False,
-) -> tuple[Datastore, ClaimedBlocks | None]:
-    """Return the datastore of the settings, and the part that reads its block owners.
+) -> Source:
+    """Return the datastore of the settings.
 
     Args:
         settings: Which, and how to reach it.
@@ -252,10 +269,9 @@ def make_datastore(
         DatastoreError: The settings cannot work.
     """
     if settings.kind is DatastoreKind.FOLDER:
-        return FolderDatastore(settings.path), None
-    store: Datastore
+        return Source(FolderDatastore(settings.path))
     if settings.kind is DatastoreKind.KUBERNETES:
-        store, claimed = _kubernetes(
+        source = _kubernetes(
             settings,
             node,
             kubernetes,
@@ -263,17 +279,16 @@ def make_datastore(
             uses_pod_cidrs=uses_pod_cidrs,
         )
     else:
-        store, claimed = _etcd(settings, node, all_blocks=all_blocks)
-    if settings.saved_state:
-        store = SavedDatastore(
-            store, settings.saved_state, node, settings.saved_state_max_age
-        )
-    return store, claimed
+        source = _etcd(settings, node, all_blocks=all_blocks)
+    if not settings.saved_state:
+        return source
+    saved = SavedDatastore(
+        source.datastore, settings.saved_state, node, settings.saved_state_max_age
+    )
+    return source._replace(datastore=saved)
 
 
-def _etcd(
-    settings: DatastoreSettings, node: str, *, all_blocks: bool
-) -> tuple[Datastore, ClaimedBlocks | None]:
+def _etcd(settings: DatastoreSettings, node: str, *, all_blocks: bool) -> Source:
     from bgpd.datastore.etcd import (  # noqa: PLC0415  # gRPC costs 0.2 s to import
         EtcdDatastore,
         EtcdSettings,
@@ -290,7 +305,7 @@ def _etcd(
         ),
         prefixes("" if all_blocks else node),
     )
-    return etcd, ClaimedBlocks(etcd, node, sees_all=all_blocks)
+    return Source(etcd, ClaimedBlocks(etcd, node, sees_all=all_blocks))
 
 
 def _kubernetes(
@@ -300,7 +315,7 @@ def _kubernetes(
     *,
     all_blocks: bool,
     uses_pod_cidrs: bool,
-) -> tuple[Datastore, ClaimedBlocks | None]:
+) -> Source:
     access = find_access(kubernetes, os.environ, is_datastore=True)
     if access is None:
         raise DatastoreError(
@@ -313,7 +328,11 @@ def _kubernetes(
         api_group=settings.api_group,
         all_blocks=all_blocks,
         uses_pod_cidrs=uses_pod_cidrs,
+        needs_only=settings.reads_needed_nodes,
+        check_time=settings.nodes_check_time,
     )
-    if uses_pod_cidrs:
-        return api, None
-    return api, ClaimedBlocks(api, node, sees_all=all_blocks)
+    claimed = None
+    if not uses_pod_cidrs:
+        claimed = ClaimedBlocks(api, node, sees_all=all_blocks)
+    needed = NeededNodes(api, node) if settings.reads_needed_nodes else None
+    return Source(api, claimed, needed)

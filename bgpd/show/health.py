@@ -161,13 +161,19 @@ class DaemonHealth:
         if cluster is None:
             return None
         status = cluster.status
+        nodes, now = status.nodes, time.time()
+        checked_at = 0.0 if nodes is None else nodes.checked_at
         return DatastoreFigures(
             kind=status.kind,
             is_connected=status.is_connected,
             applied_revision=status.applied_revision,
             lag_revisions=status.lag_revisions,
             snapshots=status.snapshots,
-            saved_state_age=time.time() - status.saved_at if status.saved_at else 0.0,
+            saved_state_age=now - status.saved_at if status.saved_at else 0.0,
+            node_events=None if nodes is None else nodes.events,
+            reads_all_nodes=None if nodes is None else nodes.scope == "all",
+            hidden_nodes=None if nodes is None else len(nodes.hidden),
+            node_check_age=now - checked_at if checked_at else None,
         )
 
     def liveness(self) -> list[Check]:

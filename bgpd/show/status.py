@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path as FilePath
+from typing import TYPE_CHECKING
 
 from bgpd import __version__
 from bgpd.api.protocol import Arguments, Row
@@ -24,6 +25,9 @@ from bgpd.texts.moments import utc
 from reflector.group import UpdateGroup
 from reflector.member_fsm import Member
 from rib.attributes.text import format_next_hop
+
+if TYPE_CHECKING:  # a reflector loads no datastore
+    from bgpd.datastore.model import NodesRead
 
 
 def status(view: DaemonView, _: Arguments) -> Row:
@@ -132,7 +136,18 @@ def _datastore(view: DaemonView) -> Row:
         "last_error": found.last_error or None,
         "snapshots": found.snapshots,
         "saved_at": utc(found.saved_at) if found.saved_at else None,
+        "nodes": None if found.nodes is None else _nodes(found.nodes),
         "warnings": list(found.warnings),
+    }
+
+
+def _nodes(found: "NodesRead") -> Row:
+    return {
+        **asdict(found),
+        "names": list(found.names),
+        "selectors": list(found.selectors),
+        "hidden": list(found.hidden),
+        "checked_at": utc(found.checked_at) if found.checked_at else None,
     }
 
 

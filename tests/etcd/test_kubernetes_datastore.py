@@ -13,6 +13,7 @@ from bgpd.calico.events import Snapshot
 from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
+from bgpd.datastore.kubernetes import following as following_module
 from bgpd.datastore.kubernetes import source as source_module
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.kubernetes.source import hostname_hash
@@ -63,7 +64,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("bgpd.datastore.kubernetes.collection.ABSENT_DELAY", 0.5)
     monkeypatch.setattr(source_module, "GROUP_LOOK", 0.5)
     monkeypatch.setattr(source_module, "GROUP_LOOK_SOON", 0.2)
-    monkeypatch.setattr(source_module, "LINGER", 1.0)
+    monkeypatch.setattr(following_module, "LINGER", 1.0)
 
 
 def datastore(api: KubeApi, **more: object) -> KubernetesDatastore:
@@ -173,7 +174,7 @@ async def test_an_affinity_that_is_given_its_labels_does_not_go(
             await follower.until(
                 lambda seen: affinity_key("n1", "10.244.9.0/26") in seen.items
             )
-            await asyncio.sleep(source_module.LINGER * 2)
+            await asyncio.sleep(following_module.LINGER * 2)
             key = affinity_key("n1", "10.244.0.0/26")
             assert key in follower.items
             assert all(key not in getattr(e, "deletes", ()) for e in follower.events)

@@ -109,6 +109,8 @@ def peers(draw: st.DrawFn, number: int) -> Object:
             spec["node"] = draw(st.sampled_from(NODES))
         case 1 | 2:
             spec["nodeSelector"] = draw(_few_selectors)
+        case _:
+            pass  # of all nodes
     if draw(st.booleans()):
         spec["peerSelector"] = draw(_few_selectors)
     else:

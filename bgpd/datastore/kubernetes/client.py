@@ -10,6 +10,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 from bgpd.datastore.kubernetes.errors import ApiError
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 
 Object = Mapping[str, Any]
 
+PAGE: Final = 500  # objects of one answer out of a cache, if the server has pages there
 CHUNK: Final = 100  # objects of one answer; decoding them holds the loop for some 6 ms
 ANSWER_OCTETS: Final = 1 << 20  # of several objects; decoding holds the loop for 15 ms
 CONNECT_TIME: Final = 10.0  # seconds to connect, and to send a request
@@ -126,26 +128,44 @@ class ApiClient:
             raise
         return True
 
-    async def cached(self, query: Query, version: str) -> AsyncGenerator[Piece, None]:
+    async def cached(
+        self, query: Query, version: str, page: int = 0
+    ) -> AsyncGenerator[Piece, None]:
         """List a collection out of the server's cache, decoding it as it arrives.
 
         Args:
             query: Which.
             version: No older state is taken; ``0`` takes any, and empty asks etcd.
+            page: Objects of one answer; 0 asks for all. A server may send more.
 
         Raises:
             ApiError: The answer is none.
         """
         params = {**query.selectors, **(_not_older_than(version) if version else {})}
+        if page:
+            params["limit"] = str(page)
+        async with asyncio.timeout(LIST_TIME):
+            while True:
+                decoder = ListDecoder()
+                answer = self._decoded(query, params, decoder)
+                async with aclosing(answer) as pieces:
+                    async for piece in pieces:
+                        yield piece
+                version = decoder.finish()
+                if not decoder.next_page:
+                    break
+                params = {**query.selectors, "limit": str(page or CHUNK)}
+                params["continue"] = decoder.next_page
+        yield Piece([], version)
+
+    async def _decoded(
+        self, query: Query, params: Mapping[str, str], decoder: ListDecoder
+    ) -> AsyncGenerator[Piece, None]:
+        """Yield the objects of one answer as they arrive."""
         headers = query.list_headers
-        decoder = ListDecoder()
         left = LIST_OCTETS
-        async with (
-            asyncio.timeout(LIST_TIME),
-            self._http.stream(
-                "GET", query.path, params=params, headers=headers
-            ) as response,
-        ):
+        request = self._http.stream("GET", query.path, params=params, headers=headers)
+        async with request as response:
             if response.status_code != 200:
                 raise _refusal(response, await _body(response, ANSWER_OCTETS) or b"")
             async for octets in response.aiter_bytes(DECODED):
@@ -154,7 +174,6 @@ class ApiClient:
                     raise ApiError(f"a list has over {LIST_OCTETS} octets")
                 if objects := decoder.feed(octets):
                     yield Piece(objects, "")
-        yield Piece([], decoder.finish())
 
     async def pieces(self, query: Query) -> AsyncGenerator[Piece, None]:
         """List a collection piece by piece, each read from etcd.

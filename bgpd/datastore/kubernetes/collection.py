@@ -86,14 +86,16 @@ class _Position:
         version: To go on from; empty where a list is needed.
         newest: That was seen; no older state is taken.
         is_in_doubt: Whether the server still knows it.
+        event_count: Events about objects that have come.
     """
 
-    __slots__ = ("is_in_doubt", "newest", "version")
+    __slots__ = ("event_count", "is_in_doubt", "newest", "version")
 
     def __init__(self) -> None:
         self.version = ""
         self.newest = ""
         self.is_in_doubt = False
+        self.event_count = 0
 
     def reached(self, version: str) -> None:
         """A list or an event said so."""
@@ -136,6 +138,16 @@ class Collection:
         # In a row, with no event between: all of them, watches that end at once too, and
         # those for which a server is at fault that answers.
         self._failures = self._refusals = 0
+
+    @property
+    def names(self) -> frozenset[ObjectName]:
+        """What it has; a copy."""
+        return frozenset(self._known)
+
+    @property
+    def event_count(self) -> int:
+        """Events about objects that watches have brought."""
+        return self._position.event_count
 
     async def follow(self) -> None:
         """Follow for ever."""
@@ -237,6 +249,7 @@ class Collection:
         if isinstance(version, str) and version:
             self._position.reached(version)
         if verb != "BOOKMARK":
+            self._position.event_count += 1
             self._receiver.changed()
 
     def _open(self) -> None:

@@ -1,8 +1,9 @@
 """What several collections say, as keys and values of Calico's etcd layout. Pure.
 
 An object may be seen by two collections, as an affinity is while it is given its labels: it
-is there as long as one of them has it. What cannot be converted is skipped,
-and what the object said before stays.
+is there as long as one of them has it. What the first of them by name says counts, and no
+other: two watches have no common order, and one that is behind must not bring back what was.
+What cannot be converted is skipped, and what the object said before stays.
 """
 
 from collections.abc import Mapping
@@ -19,12 +20,12 @@ class _Object(NamedTuple):
     Attributes:
         key: Where it would stand in etcd.
         value: ``None`` where it does not count.
-        seen_by: Collections that have it.
+        collection: That says so.
     """
 
     key: str
     value: bytes | None
-    seen_by: frozenset[str]
+    collection: str
 
 
 Id = tuple[str, str]
@@ -46,7 +47,8 @@ class Items:
         self._uses_pod_cidrs = uses_pod_cidrs
         self._objects: dict[Id, _Object] = {}
         self._names: dict[str, tuple[Id, ...]] = {}  # of a key's objects, in order
-        self._alone: dict[str, frozenset[str]] = {}  # one collection, as a set
+        # What several collections say of an object, where more than one has it.
+        self._copies: dict[Id, dict[str, _Object]] = {}
         self._warnings: dict[Id, tuple[str, ...]] = {}
         self._puts: dict[str, bytes] = {}
         self._deletes: set[str] = set()
@@ -56,30 +58,22 @@ class Items:
     ) -> None:
         """Take an object as a collection has it; equal values change nothing."""
         known = self._objects.get((kind, name))
-        seen_by = self._alone.setdefault(collection, frozenset((collection,)))
-        if known is not None:
-            is_new = collection not in known.seen_by
-            seen_by = known.seen_by | seen_by if is_new else known.seen_by
         try:
             item = item_of(kind, content, uses_pod_cidrs=self._uses_pod_cidrs)
         except ConversionError as error:
             held = "; what it said before holds" if known is not None else "; ignored"
             self._warnings[kind, name] = (f"{error}{held}",)
-            if known is not None:
-                self._objects[kind, name] = known._replace(seen_by=seen_by)
+            if known is not None and collection not in self.seen_by(kind, name):
+                self._copy((kind, name), known, known._replace(collection=collection))
             return
         if item.warnings:
             self._warnings[kind, name] = item.warnings
         else:
             self._warnings.pop((kind, name), None)
-        if known is not None and (known.key, known.value) == (item.key, item.value):
-            if known.seen_by is not seen_by:
-                self._objects[kind, name] = known._replace(seen_by=seen_by)
-            return  # keeps the octets that it has
-        if known is not None and known.key != item.key:
-            self._leave((kind, name), known.key)
-        self._objects[kind, name] = _Object(item.key, item.value, seen_by)
-        self._enter((kind, name), item.key)
+        said = _Object(item.key, item.value, collection)
+        if known is not None:
+            said = self._copy((kind, name), known, said)
+        self._say((kind, name), known, said)
 
     def drop(self, collection: str, kind: str, name: str) -> None:
         """A collection has an object no more."""
@@ -87,13 +81,42 @@ class Items:
         if known is None:
             self._warnings.pop((kind, name), None)
             return
-        left = known.seen_by - {collection}
+        copies = self._copies.pop((kind, name), {known.collection: known})
+        left = {each: said for each, said in copies.items() if each != collection}
+        if len(left) > 1:
+            self._copies[kind, name] = left
         if left:
-            self._objects[kind, name] = known._replace(seen_by=left)
+            self._say((kind, name), known, left[min(left)])
             return
         del self._objects[kind, name]
         self._warnings.pop((kind, name), None)
         self._leave((kind, name), known.key)
+
+    def seen_by(self, kind: str, name: str) -> frozenset[str]:
+        """Return the collections that have an object."""
+        known = self._objects.get((kind, name))
+        if known is None:
+            return frozenset()
+        return frozenset(self._copies.get((kind, name), (known.collection,)))
+
+    def _copy(self, name: Id, known: _Object, said: _Object) -> _Object:
+        """Note what a collection says of a known object; return what counts."""
+        if said.collection == known.collection and name not in self._copies:
+            return said
+        copies = self._copies.setdefault(name, {known.collection: known})
+        copies[said.collection] = said
+        return copies[min(copies)]
+
+    def _say(self, name: Id, known: _Object | None, said: _Object) -> None:
+        """Let an object say this from now on."""
+        if known is not None and (known.key, known.value) == (said.key, said.value):
+            if known.collection != said.collection:
+                self._objects[name] = known._replace(collection=said.collection)
+            return  # keeps the octets that it has
+        if known is not None and known.key != said.key:
+            self._leave(name, known.key)
+        self._objects[name] = said
+        self._enter(name, said.key)
 
     def _enter(self, name: Id, key: str) -> None:
         names = self._names.get(key, ())

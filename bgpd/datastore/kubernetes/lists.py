@@ -35,7 +35,11 @@ _MAX_DEPTH: Final = ANSWER.depth + 2  # an object's own, in a list that is in an
 
 
 class ListDecoder:
-    """Takes the octets of ``{"metadata": {...}, "items": [{...}, ...]}`` as they come."""
+    """Takes the octets of ``{"metadata": {...}, "items": [{...}, ...]}`` as they come.
+
+    Attributes:
+        next_page: What asks for the objects that follow; empty where all are there.
+    """
 
     def __init__(self) -> None:
         self._decode = codecs.getincrementaldecoder("utf-8")().decode
@@ -48,6 +52,7 @@ class ListDecoder:
         self._is_in_string = False  # that was cut off, below the list's own keys
         self._last_string = ""  # at the depth of the list's own keys
         self._version = ""
+        self.next_page = ""
         self._is_whole = False
 
     def feed(self, octets: bytes) -> list[Mapping[str, Any]]:
@@ -161,8 +166,9 @@ class ListDecoder:
             if self._is_in_items:
                 found.append(content)
             else:
-                version = content.get("resourceVersion")
+                version, more = content.get("resourceVersion"), content.get("continue")
                 self._version = version if isinstance(version, str) else ""
+                self.next_page = more if isinstance(more, str) else ""
         if self._depth == 1:
             self._is_in_items = False
         self._is_whole = self._is_whole or not self._depth

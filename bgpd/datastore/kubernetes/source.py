@@ -13,11 +13,11 @@ import json
 import logging
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from collections.abc import Collection as SizedIterable
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import (
@@ -26,28 +26,22 @@ from bgpd.calico.keys import (
     split_resource_key,
 )
 from bgpd.calico.kubernetes_objects import ANNOTATIONS, GROUP_V1, GROUP_V3, RESOURCES
-from bgpd.calico.services import ObjectName
+from bgpd.calico.needed_nodes import NodeNeeds
+from bgpd.config.settings import NODES_CHECK_TIME
 from bgpd.datastore.kubernetes.access import Access
 from bgpd.datastore.kubernetes.client import NOT_FOUND, ApiClient
-from bgpd.datastore.kubernetes.collection import Collection, name_of
+from bgpd.datastore.kubernetes.collection import name_of
 from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.following import UNLABELLED, Following
 from bgpd.datastore.kubernetes.groups import Readiness, choose, groups_of, is_ready
 from bgpd.datastore.kubernetes.items import Items
+from bgpd.datastore.kubernetes.node_scope import NodeScope
 from bgpd.datastore.kubernetes.query import Query
-from bgpd.datastore.model import DatastoreError, Status
+from bgpd.datastore.model import DatastoreError, NodesRead, Status
 
 GROUP_LOOK: Final = 300.0  # seconds between looks at the API's groups
 GROUP_LOOK_SOON: Final = 5.0  # the same while there are two, or none is known
-LINGER: Final = 5.0
-"""Seconds for which an affinity that left one collection may come back in the other: it is
-given its labels, and two watches have no common order."""
-WITHOUT: Final = frozenset(
-    {"BGPConfiguration", "BGPPeer", "BGPFilter", "IPReservation", "ClusterInformation"}
-)
-"""Kinds that a cluster may lack, such as one of an earlier release. Nodes, pools and
-affinities must have been listed before the first snapshot."""
 _LABEL: Final = "projectcalico.org/hostname-hash"
-_UNLABELLED: Final = "!projectcalico.org/affinity-type"
 
 _AS_NAME: Final = str.maketrans(".:/", "---")  # a block's prefix, as an object's name
 
@@ -63,6 +57,8 @@ class KubernetesDatastore:
         api_group: ``v1`` or ``v3``; ``auto`` asks the API.
         all_blocks: Read the affinities of every node.
         uses_pod_cidrs: Blocks are the nodes' pod CIDRs; no affinities are read.
+        needs_only: Read those Nodes alone that the own node needs; see ``want``.
+        check_time: Seconds between two checks that all of them are read; 0 makes none.
     """
 
     def __init__(
@@ -73,6 +69,8 @@ class KubernetesDatastore:
         api_group: str = "auto",
         all_blocks: bool = False,
         uses_pod_cidrs: bool = False,
+        needs_only: bool = False,
+        check_time: float = NODES_CHECK_TIME,
     ) -> None:
         self._access = access
         self._node = node
@@ -83,8 +81,10 @@ class KubernetesDatastore:
         self._looks_soon = False  # at the API's groups: there are two
         self._status = Status("kubernetes", since=time.monotonic())
         self._revision = 0
-        self._following: _Following | None = None
-        self._coming: _Following | None = None  # until all of it is listed
+        self._needs = NodeNeeds(frozenset((node,))) if needs_only else None
+        self._check_time = check_time
+        self._following: _Group | None = None
+        self._coming: _Group | None = None  # until all of it is listed
 
     @property
     def status(self) -> Status:
@@ -98,8 +98,19 @@ class KubernetesDatastore:
                 source=str(self._access) if is_connected else "",
                 since=time.monotonic(),
             )
-        warnings = () if following is None else following.warnings()
-        return replace(self._status, warnings=warnings)
+        if following is None:
+            return self._status
+        warnings, nodes = following.warnings(), following.nodes
+        return replace(self._status, warnings=warnings, nodes=nodes)
+
+    def want(self, needs: NodeNeeds) -> None:
+        """Let these Nodes be needed from now on; events say which needs they satisfy."""
+        if self._needs is None:
+            return
+        self._needs = needs
+        for each in (self._following, self._coming):
+            if each is not None:
+                each.want(needs)
 
     def describe(self, key: str, field: str = "") -> str:
         """Return an object and its field: of a Node, the annotation that holds it."""
@@ -123,13 +134,14 @@ class KubernetesDatastore:
                 await following.listed()
                 self._coming = None
                 self._take_over(following)
-                yield Snapshot(self._revision, dict(following.items.values))
+                items, told = dict(following.items.values), following.needs
+                yield Snapshot(self._revision, items, told)
                 self._set(applied_revision=self._revision)
                 if self._fixed is None:
                     looker = asyncio.create_task(self._other_group())
-                async for puts, deletes in following.changes(looker):
+                async for puts, deletes, needs in following.changes(looker, told):
                     self._revision += 1
-                    yield Changes(self._revision, puts, deletes)
+                    yield Changes(self._revision, puts, deletes, needs)
                     self._set(applied_revision=self._revision)
                 if looker is None:
                     return
@@ -190,14 +202,36 @@ class KubernetesDatastore:
                         items.put("", "BlockAffinity", name, content)
         return {k: v for k, v in items.values.items() if k.startswith(prefix)}
 
-    def _begin(self, group: str) -> "_Following":
+    def _begin(self, group: str) -> "_Group":
+        self._group = group
         items = Items(uses_pod_cidrs=self._uses_pod_cidrs)
-        following = _Following(self._queries(group), items, self._access, self._note)
+        following = Following(items, self._access, self._note)
+        everything = Query(
+            "Node",
+            "api/v1/nodes",
+            has_metadata_alone=not self._uses_pod_cidrs,
+            reads_cache=True,
+        )
+        scope = None
+        if self._needs is None:
+            following.add(everything)
+        else:
+            scope = NodeScope(
+                following,
+                self._access,
+                everything,
+                needs=self._needs,
+                check_time=self._check_time,
+                note=self._note,
+            )
+        for query in self._queries(group):
+            following.add(query)
+        begun = _Group(following, scope)
         if self._following is None:
-            self._following = following  # its failures are what there is to tell
-        return following
+            self._following = begun  # its failures are what there is to tell
+        return begun
 
-    def _take_over(self, following: "_Following") -> None:
+    def _take_over(self, following: "_Group") -> None:
         former, self._following = self._following, following
         if former is not None and former is not following:
             former.abandon()
@@ -207,17 +241,8 @@ class KubernetesDatastore:
         self._set(snapshots=self._status.snapshots + 1, server_revision=self._revision)
 
     def _queries(self, group: str) -> list[Query]:
-        self._group = group
         base = f"apis/{group}"
         queries = [
-            Query(
-                "Node",
-                "api/v1/nodes",
-                has_metadata_alone=not self._uses_pod_cidrs,
-                reads_cache=True,
-            )
-        ]
-        queries += [
             Query(kind, f"{base}/{plural}", reads_cache=True)
             for kind, plural in RESOURCES.items()
             if kind != "BlockAffinity"
@@ -226,7 +251,7 @@ class KubernetesDatastore:
             path = f"{base}/{RESOURCES['BlockAffinity']}"
             selectors = [""]
             if not self._all_blocks:
-                selectors = [f"{_LABEL}={hostname_hash(self._node)}", _UNLABELLED]
+                selectors = [f"{_LABEL}={hostname_hash(self._node)}", UNLABELLED]
             queries += [
                 Query("BlockAffinity", path, "", each, reads_cache=True)
                 for each in selectors
@@ -268,122 +293,98 @@ class KubernetesDatastore:
         self._status = replace(self._status, **values)  # type: ignore[arg-type]
 
 
-class _Receiver:
-    """Takes the objects of one collection."""
-
-    def __init__(self, following: "_Following", name: str, *, lingers: bool) -> None:
-        self._following = following
-        self._name = name
-        self._lingers = lingers
-
-    def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
-        self._following.items.put(self._name, kind, name[1], content)
-
-    def drop(self, kind: str, name: ObjectName) -> None:
-        drop = self._following.items.drop
-        if not self._lingers:
-            drop(self._name, kind, name[1])
-            return
-        loop = asyncio.get_running_loop()
-        loop.call_later(LINGER, self._drop_late, kind, name)
-
-    def _drop_late(self, kind: str, name: ObjectName) -> None:
-        self._following.items.drop(self._name, kind, name[1])
-        self.changed()
-
-    def changed(self) -> None:
-        self._following.news.set()
-
-
-class _Following:
-    """The collections of one API group.
+class _Group:
+    """What is followed of one API group, and of Nodes.
 
     Args:
-        queries: Which.
-        items: Takes what they have.
-        access: Credentials.
-        note: Takes failures, for people.
+        following: All of it.
+        scope: Which Nodes; ``None`` where that is all of them.
     """
 
-    def __init__(
-        self,
-        queries: list[Query],
-        items: Items,
-        access: Access,
-        note: Callable[[str], None],
-    ) -> None:
-        self.items = items
-        self.news = asyncio.Event()
-        self._note = note
-        self._collections = [
-            Collection(
-                query,
-                access.connect,
-                _Receiver(
-                    self, str(index), lingers=query.label_selector == _UNLABELLED
-                ),
-                self._noted,
-            )
-            for index, query in enumerate(queries)
-        ]
-        loop = asyncio.get_running_loop()
-        self._tasks = [
-            loop.create_task(each.follow(), name=f"kubernetes {each.query}")
-            for each in self._collections
-        ]
+    def __init__(self, following: Following, scope: NodeScope | None) -> None:
+        self._following = following
+        self._scope = scope
+        self._scope_task: asyncio.Task[None] | None = None
+        if scope is not None:
+            loop = asyncio.get_running_loop()
+            self._scope_task = loop.create_task(scope.run(), name="kubernetes Nodes")
 
-    def _noted(self, error: str) -> None:
-        self.news.set()
-        self._note(error)
+    @property
+    def items(self) -> Items:
+        """What there is."""
+        return self._following.items
+
+    @property
+    def needs(self) -> NodeNeeds | None:
+        """Needs for which all Nodes are there; ``None`` where all Nodes are."""
+        return None if self._scope is None else self._scope.in_force
+
+    @property
+    def nodes(self) -> NodesRead:
+        """Which Nodes are read."""
+        if self._scope is None:
+            return NodesRead("all", events=self._following.node_events)
+        return self._scope.status
 
     @property
     def is_followed(self) -> bool:
         """Whether changes would be noticed now."""
-        return all(each.is_followed or _is_missed(each) for each in self._collections)
+        return self._following.is_followed
 
-    @property
-    def _is_listed(self) -> bool:
-        return all(each.is_listed or _is_missed(each) for each in self._collections)
+    def want(self, needs: NodeNeeds) -> None:
+        """Let these Nodes be needed."""
+        if self._scope is not None:
+            self._scope.want(needs)
 
     async def listed(self) -> None:
         """Wait until all was read once."""
-        while not self._is_listed:
-            self.news.clear()
-            await self.news.wait()
+        following = self._following
+        while True:
+            following.news.clear()
+            is_scoped = self._scope is None or self._scope.in_force is not None
+            if is_scoped and following.is_listed:
+                return
+            await following.news.wait()
 
     async def changes(
-        self, until: "asyncio.Task[str] | None"
-    ) -> AsyncIterator[tuple[dict[str, bytes], frozenset[str]]]:
-        """Yield what has changed, until the task is done."""
+        self, until: "asyncio.Task[str] | None", told: NodeNeeds | None
+    ) -> AsyncIterator[tuple[dict[str, bytes], frozenset[str], NodeNeeds | None]]:
+        """Yield what has changed, with the needs that are satisfied, until a task is done.
+
+        Args:
+            until: The task.
+            told: Needs of the last event.
+        """
+        following = self._following
         if until is not None:
-            until.add_done_callback(lambda _: self.news.set())
+            until.add_done_callback(lambda _: following.news.set())
         while until is None or not until.done():
-            self.news.clear()
+            following.news.clear()
             puts, deletes = self.items.drain()
-            if puts or deletes:
-                yield puts, deletes
+            needs = self.needs
+            if puts or deletes or needs != told:
+                told = needs
+                yield puts, deletes, needs
                 continue
-            await self.news.wait()
+            await following.news.wait()
 
     def warnings(self) -> tuple[str, ...]:
-        """Return what is wrong with objects, and which collections are not followed."""
-        away = [each.error for each in self._collections if each.error]
-        return (*away, *self.items.warnings())
+        """Return what is wrong."""
+        more = () if self._scope is None else self._scope.warnings()
+        return (*self._following.warnings(), *more)
 
     def abandon(self) -> None:
         """Follow no more; the tasks end by themselves."""
-        for task in self._tasks:
-            task.cancel()
+        self._following.abandon()
+        if self._scope_task is not None:
+            self._scope_task.cancel()
 
     async def close(self) -> None:
         """Follow no more, and wait for the end."""
         self.abandon()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-
-def _is_missed(collection: Collection) -> bool:
-    """Return whether the cluster can do without a kind that its API has not."""
-    return collection.is_absent and collection.query.kind in WITHOUT
+        await self._following.close()
+        if self._scope_task is not None:
+            await asyncio.gather(self._scope_task, return_exceptions=True)
 
 
 async def _pause(seconds: float) -> None:

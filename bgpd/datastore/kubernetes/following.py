@@ -1,0 +1,194 @@
+"""The collections of one API group, followed at once, and what they say together."""
+
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any, Final, NamedTuple, Protocol
+
+from bgpd.calico.services import ObjectName
+from bgpd.datastore.kubernetes.access import Access
+from bgpd.datastore.kubernetes.collection import Collection
+from bgpd.datastore.kubernetes.items import Items
+from bgpd.datastore.kubernetes.query import Query
+
+LINGER: Final = 5.0
+"""Seconds for which an affinity that left one collection may come back in the other: it is
+given its labels, and two watches have no common order."""
+UNLABELLED: Final = "!projectcalico.org/affinity-type"
+WITHOUT: Final = frozenset(
+    {"BGPConfiguration", "BGPPeer", "BGPFilter", "IPReservation", "ClusterInformation"}
+)
+"""Kinds that a cluster may lack, such as one of an earlier release. Nodes, pools and
+affinities must have been listed before the first snapshot."""
+
+
+class Losses(Protocol):
+    """Takes objects that left a collection, in place of ``Items``."""
+
+    def lost(self, collection: str, name: str) -> None:
+        """A collection has an object no more, which may still be there."""
+
+    def found(self, collection: str, name: str) -> None:
+        """A collection has an object, perhaps again."""
+
+
+class _Followed(NamedTuple):
+    """One collection, under the name that it has in ``Items``."""
+
+    name: str
+    collection: Collection
+    task: "asyncio.Task[None]"
+
+
+class _Receiver:
+    """Takes the objects of one collection."""
+
+    def __init__(self, following: "Following", name: str, query: Query) -> None:
+        self._following = following
+        self._name = name
+        self._lingers = query.label_selector == UNLABELLED
+        self.losses: Losses | None = None
+
+    def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
+        if self.losses is not None:
+            self.losses.found(self._name, name[1])
+        self._following.items.put(self._name, kind, name[1], content)
+
+    def drop(self, kind: str, name: ObjectName) -> None:
+        if self.losses is not None:
+            self.losses.lost(self._name, name[1])
+        elif self._lingers:
+            loop = asyncio.get_running_loop()
+            loop.call_later(LINGER, self._drop_late, kind, name)
+        else:
+            self._following.items.drop(self._name, kind, name[1])
+
+    def _drop_late(self, kind: str, name: ObjectName) -> None:
+        self._following.items.drop(self._name, kind, name[1])
+        self.changed()
+
+    def changed(self) -> None:
+        self._following.news.set()
+
+
+class Following:
+    """Follows collections, each in a task of its own.
+
+    Args:
+        items: Takes what they have.
+        access: Credentials.
+        note: Takes failures, for people.
+
+    Attributes:
+        items: What there is.
+        news: Set whenever something may have changed; each waiter clears it, looks and
+            waits, without a pause between.
+        node_events: Events about Nodes that have come, of collections that ended too.
+    """
+
+    def __init__(
+        self, items: Items, access: Access, note: Callable[[str], None]
+    ) -> None:
+        self.items = items
+        self.news = asyncio.Event()
+        self._access = access
+        self._note = note
+        self._count = 0
+        self._ended_events = 0
+        self._followed: dict[Query, _Followed] = {}
+        self._ending: set[asyncio.Task[None]] = set()
+
+    def add(self, query: Query, losses: Losses | None = None) -> None:
+        """Follow a collection, unless it is followed already."""
+        if query in self._followed:
+            return
+        name = f"{self._count:06}"  # the first to be followed counts, where two differ
+        self._count += 1
+        receiver = _Receiver(self, name, query)
+        receiver.losses = losses
+        collection = Collection(query, self._access.connect, receiver, self._noted)
+        task = asyncio.get_running_loop().create_task(
+            collection.follow(), name=f"kubernetes {query}"
+        )
+        self._followed[query] = _Followed(name, collection, task)
+
+    def end(self, query: Query) -> None:
+        """Follow a collection no more; what no other has is gone."""
+        name, collection, task = self._followed.pop(query)
+        self._end_task(task)
+        self._ended_events += collection.event_count
+        for each in collection.names:
+            self.items.drop(name, query.kind, each[1])
+        self.news.set()
+
+    @property
+    def queries(self) -> tuple[Query, ...]:
+        """What is followed."""
+        return tuple(self._followed)
+
+    @property
+    def node_events(self) -> int:
+        """Events about Nodes that have come."""
+        return self._ended_events + sum(
+            each.collection.event_count
+            for query, each in self._followed.items()
+            if query.kind == "Node"
+        )
+
+    def names(self, queries: Iterable[Query]) -> frozenset[str]:
+        """Return the names of what some collections have."""
+        return frozenset(
+            name
+            for query in queries
+            if query in self._followed
+            for _, name in self._followed[query].collection.names
+        )
+
+    def are_listed(self, queries: Iterable[Query]) -> bool:
+        """Return whether collections were read whole once."""
+        return all(self._followed[query].collection.is_listed for query in queries)
+
+    @property
+    def is_listed(self) -> bool:
+        """Whether all was read once that a cluster cannot do without."""
+        return all(
+            each.collection.is_listed or _is_missed(each.collection)
+            for each in self._followed.values()
+        )
+
+    @property
+    def is_followed(self) -> bool:
+        """Whether changes would be noticed now."""
+        return all(
+            each.collection.is_followed or _is_missed(each.collection)
+            for each in self._followed.values()
+        )
+
+    def warnings(self) -> tuple[str, ...]:
+        """Return what is wrong with objects, and which collections are not followed."""
+        found = (each.collection.error for each in self._followed.values())
+        return (*filter(None, found), *self.items.warnings())
+
+    def abandon(self) -> None:
+        """Follow no more; the tasks end by themselves."""
+        for each in self._followed.values():
+            self._end_task(each.task)
+
+    async def close(self) -> None:
+        """Follow no more, and wait for the end."""
+        self.abandon()
+        await asyncio.gather(*self._ending, return_exceptions=True)
+
+    def _end_task(self, task: "asyncio.Task[None]") -> None:
+        if not task.done():
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+        task.cancel()
+
+    def _noted(self, error: str) -> None:
+        self.news.set()
+        self._note(error)
+
+
+def _is_missed(collection: Collection) -> bool:
+    """Return whether the cluster can do without a kind that its API has not."""
+    return collection.is_absent and collection.query.kind in WITHOUT
