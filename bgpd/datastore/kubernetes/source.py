@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Iterator
 from collections.abc import Collection as SizedIterable
 from contextlib import aclosing, contextmanager
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import (
@@ -48,6 +48,14 @@ _AS_NAME: Final = str.maketrans(".:/", "---")  # a block's prefix, as an object'
 _log = logging.getLogger(__name__)
 
 
+class _Extent(NamedTuple):
+    """How much is read; see ``KubernetesDatastore``."""
+
+    has_all_blocks: bool
+    uses_pod_cidrs: bool
+    check_time: float
+
+
 class KubernetesDatastore:
     """Calico's objects in Kubernetes' API; see ``Datastore``.
 
@@ -75,14 +83,12 @@ class KubernetesDatastore:
         self._access = access
         self._node = node
         self._fixed = {"v1": GROUP_V1, "v3": GROUP_V3}.get(api_group)
-        self._all_blocks = all_blocks
-        self._uses_pod_cidrs = uses_pod_cidrs
+        self._extent = _Extent(all_blocks, uses_pod_cidrs, check_time)
         self._group = self._fixed
         self._looks_soon = False  # at the API's groups: there are two
         self._status = Status("kubernetes", since=time.monotonic())
         self._revision = 0
         self._needs = NodeNeeds(frozenset((node,))) if needs_only else None
-        self._check_time = check_time
         self._following: _Group | None = None
         self._coming: _Group | None = None  # until all of it is listed
 
@@ -204,12 +210,12 @@ class KubernetesDatastore:
 
     def _begin(self, group: str) -> "_Group":
         self._group = group
-        items = Items(uses_pod_cidrs=self._uses_pod_cidrs)
+        items = Items(uses_pod_cidrs=self._extent.uses_pod_cidrs)
         following = Following(items, self._access, self._note)
         everything = Query(
             "Node",
             "api/v1/nodes",
-            has_metadata_alone=not self._uses_pod_cidrs,
+            has_metadata_alone=not self._extent.uses_pod_cidrs,
             reads_cache=True,
         )
         scope = None
@@ -221,7 +227,7 @@ class KubernetesDatastore:
                 self._access,
                 everything,
                 needs=self._needs,
-                check_time=self._check_time,
+                check_time=self._extent.check_time,
                 note=self._note,
             )
         for query in self._queries(group):
@@ -247,10 +253,10 @@ class KubernetesDatastore:
             for kind, plural in RESOURCES.items()
             if kind != "BlockAffinity"
         ]
-        if not self._uses_pod_cidrs:
+        if not self._extent.uses_pod_cidrs:
             path = f"{base}/{RESOURCES['BlockAffinity']}"
             selectors = [""]
-            if not self._all_blocks:
+            if not self._extent.has_all_blocks:
                 selectors = [f"{_LABEL}={hostname_hash(self._node)}", UNLABELLED]
             queries += [
                 Query("BlockAffinity", path, "", each, reads_cache=True)
