@@ -203,7 +203,10 @@ class NodeScope:
         except Exception as error:  # noqa: BLE001  # whatever a client may raise
             text = str(error) or type(error).__name__
             if text != self._error:
-                _log.warning("kubernetes: needed Nodes cannot be checked: %s", text)
+                _log.warning(
+                    "kubernetes: needed Nodes cannot be checked: %(reason)s",
+                    {"event": "node-check-failed", "reason": text},
+                )
             self._error = text
             self._note(f"Nodes: {text}")
             return CHECK_AGAIN * random.uniform(0.8, 1.2)  # noqa: S311  # jitter
@@ -268,14 +271,25 @@ class NodeScope:
     def _tell(self, report: _Report) -> None:
         before, self._report = self._report, report
         if report.hidden and not before.hidden:
-            _log.warning("kubernetes: %s", _of_hidden(report.hidden))
+            _log.warning(
+                "kubernetes: %(reason)s; all Nodes are read now",
+                {"event": "nodes-hidden", "reason": _of_hidden(report.hidden)},
+            )
         elif before.hidden and not report.hidden:
-            _log.info("kubernetes: label selectors find all needed Nodes again")
+            _log.info(
+                "kubernetes: label selectors find all needed Nodes again",
+                {"event": "nodes-found"},
+            )
 
     def _enter(self, needs: NodeNeeds, queries: Iterable[Query], why_all: str) -> None:
         """Let needs be in force, and what they do not ask for be read no more."""
         if why_all != self._why_all or self.in_force is None:
-            _log.info("kubernetes: %s", _of_scope(why_all))
+            _log.info(
+                "kubernetes: all Nodes are read: %(reason)s"
+                if why_all
+                else "kubernetes: the needed Nodes alone are read",
+                {"event": "nodes-read", "reason": why_all},
+            )
         self._settled_needs = needs
         self.in_force = needs._replace(why_all=why_all)
         kept = set(queries)
@@ -363,13 +377,6 @@ class NodeScope:
                     if not needs.addresses.isdisjoint(facts_of_node(item.value)[1]):
                         by_address.add(name)
         return _Check(frozenset(needed), frozenset(by_address), total)
-
-
-def _of_scope(why_all: str) -> str:
-    """Return which Nodes are read, for people."""
-    if why_all:
-        return f"all Nodes are read: {why_all}"
-    return "the needed Nodes alone are read"
 
 
 def _of_hidden(hidden: Iterable[str]) -> str:
