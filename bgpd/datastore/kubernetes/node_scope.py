@@ -205,7 +205,7 @@ class NodeScope:
             if text != self._error:
                 _log.warning(
                     "kubernetes: needed Nodes cannot be checked: %(reason)s",
-                    {"event": "node-check-failed", "reason": text},
+                    {"event": "node-check-failed", "kind": "Node", "reason": text},
                 )
             self._error = text
             self._note(f"Nodes: {text}")
@@ -273,12 +273,16 @@ class NodeScope:
         if report.hidden and not before.hidden:
             _log.warning(
                 "kubernetes: %(reason)s; all Nodes are read now",
-                {"event": "nodes-hidden", "reason": _of_hidden(report.hidden)},
+                {
+                    "event": "nodes-hidden",
+                    "kind": "Node",
+                    "reason": _of_hidden(report.hidden),
+                },
             )
         elif before.hidden and not report.hidden:
             _log.info(
                 "kubernetes: label selectors find all needed Nodes again",
-                {"event": "nodes-found"},
+                {"event": "nodes-restored", "kind": "Node"},
             )
 
     def _enter(self, needs: NodeNeeds, queries: Iterable[Query], why_all: str) -> None:
@@ -288,7 +292,7 @@ class NodeScope:
                 "kubernetes: all Nodes are read: %(reason)s"
                 if why_all
                 else "kubernetes: the needed Nodes alone are read",
-                {"event": "nodes-read", "reason": why_all},
+                {"event": "nodes-selected", "kind": "Node", "reason": why_all},
             )
         self._settled_needs = needs
         self.in_force = needs._replace(why_all=why_all)
