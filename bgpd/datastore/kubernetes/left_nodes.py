@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, Final
-from urllib.parse import quote
+from contextlib import aclosing
+from typing import Final
 
 from bgpd.calico.keys import resource_key
 from bgpd.datastore.kubernetes.access import Access
-from bgpd.datastore.kubernetes.client import NOT_FOUND
-from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.client import Object
 from bgpd.datastore.kubernetes.following import Following
 from bgpd.datastore.kubernetes.query import Query
 
@@ -82,20 +81,27 @@ class LeftNodes:
                 items.drop(collection, "Node", name)
             self._following.news.set()
 
-    async def _read(self, name: str) -> dict[str, Any] | None:
-        """Return a Node; ``None`` if there is none, or the API does not say."""
-        try:
-            async with self._access.connect() as api:
-                content = await api.get(f"{self._everything.path}/{quote(name)}")
-        except Exception as error:  # noqa: BLE001  # whatever a client may raise
-            if not (isinstance(error, ApiError) and error.code == NOT_FOUND):
-                self._note(f"Node {name}: {str(error) or type(error).__name__}")
-            return None
-        if not self._everything.has_metadata_alone:
-            return dict(content)
-        return {"metadata": content.get("metadata")}
+    async def _read(self, name: str) -> Object | None:
+        """Return a Node; ``None`` if there is none, or the API does not say.
 
-    def _keep(self, name: str, content: dict[str, Any]) -> None:
+        A list of one, which no other right is needed for, read from etcd: a cache might not
+        know of the removal yet.
+        """
+        query = self._everything._replace(field_selector=f"metadata.name={name}")
+        found: Object | None = None
+        try:
+            async with (
+                self._access.connect() as api,
+                aclosing(api.cached(query, "")) as pieces,
+            ):
+                async for piece in pieces:
+                    for content in piece.objects:
+                        found = content
+        except Exception as error:  # noqa: BLE001  # whatever a client may raise
+            self._note(f"Node {name}: {str(error) or type(error).__name__}")
+        return found
+
+    def _keep(self, name: str, content: Object) -> None:
         items = self._following.items
         items.put(_LEFT, "Node", name, content)
         key = resource_key("Node", name)
