@@ -88,7 +88,7 @@ def label_selectors(text: str) -> tuple[LabelSelector, ...]:
     They may match more. Without any, no labels match. Labels are those of Kubernetes.
 
     Raises:
-        SelectorError: The text is no selector.
+        SelectorError: The text is not a selector.
         NoLabelSelectorError: Only reading everything finds what it matches.
     """
     found = tuple(dict.fromkeys(_alternatives(parse_selector(text), is_negated=False)))

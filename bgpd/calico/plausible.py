@@ -282,7 +282,7 @@ class SideRules:
 class EventGuard:
     """A cluster's events, without implausible removals.
 
-    A Node that is read no more because it is not needed is no removal.
+    A Node that the datastore no longer reads because it is not needed was not removed.
 
     While nothing is kept apart, each event comes out as the object that went in. The work
     for ``Changes`` grows with what they name.

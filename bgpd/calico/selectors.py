@@ -41,7 +41,7 @@ _COMPARE: Final[Mapping[str, Callable[[str, str], bool]]] = {
 
 
 class Comparison(NamedTuple):
-    """What is said of one label.
+    """One condition on a label.
 
     Attributes:
         name: Of the label.

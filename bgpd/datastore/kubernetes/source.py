@@ -212,25 +212,20 @@ class KubernetesDatastore:
         self._group = group
         items = Items(uses_pod_cidrs=self._extent.uses_pod_cidrs)
         following = Following(items, self._access, self._note)
-        everything = Query(
-            "Node",
-            "api/v1/nodes",
-            has_metadata_alone=not self._extent.uses_pod_cidrs,
-            reads_cache=True,
-        )
+        all_nodes, *others = self._queries(group)
         scope = None
         if self._needs is None:
-            following.add(everything)
+            following.add(all_nodes)
         else:
             scope = NodeScope(
                 following,
                 self._access,
-                everything,
+                all_nodes,
                 needs=self._needs,
                 check_time=self._extent.check_time,
                 note=self._note,
             )
-        for query in self._queries(group):
+        for query in others:
             following.add(query)
         begun = _Group(following, scope)
         if self._following is None:
@@ -247,8 +242,18 @@ class KubernetesDatastore:
         self._set(snapshots=self._status.snapshots + 1, server_revision=self._revision)
 
     def _queries(self, group: str) -> list[Query]:
+        """Return what is read, all Nodes first."""
         base = f"apis/{group}"
+        has_metadata_alone = not self._extent.uses_pod_cidrs
         queries = [
+            Query(
+                "Node",
+                "api/v1/nodes",
+                has_metadata_alone=has_metadata_alone,
+                reads_cache=True,
+            )
+        ]
+        queries += [
             Query(kind, f"{base}/{plural}", reads_cache=True)
             for kind, plural in RESOURCES.items()
             if kind != "BlockAffinity"
