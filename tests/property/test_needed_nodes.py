@@ -175,7 +175,7 @@ def test_a_plan_is_the_same_whether_all_nodes_are_known_or_the_needed_ones(
 
 
 @given(clusters(), clusters())
-def test_needs_that_cover_others_include_every_node_of_theirs(one, other) -> None:
+def test_needs_that_cover_others_include_every_node_that_those_name(one, other) -> None:
     first, second = (_needs(_items(some)) for some in (one, other))
     if not first.covers(second):
         return
