@@ -7,6 +7,7 @@ looks at no more of them than it must.
 from collections.abc import Sequence
 
 from rib.attributes import DecisionFields
+from rib.attributes.codes import CLUSTER_LIST
 from rib.decision import (
     MED_FIELD,
     NEIGHBOUR_AS_FIELD,
@@ -57,8 +58,8 @@ def choose(
 def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
     """Return what ``choose`` would of two reachable paths, where none counts as the oldest.
 
-    Gateways tell mostly the same, but for the next hop: then nothing of the attributes
-    decides, and nothing of them needs to be read.
+    Gateways mostly send the same, but for the next hop, and reflectors the same, but for
+    CLUSTER_LIST: then nothing else of the attributes decides or needs to be read.
     """
     if options.left_out:
         return rank((a, b), options).ordered[0]
@@ -68,15 +69,20 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
         a.weight == b.weight
         and a_source.kind is b_source.kind
         and a.next_hop.metric == b.next_hop.metric
-        and a_attributes.is_plain
-        and b_attributes.is_plain
-        and _differ_by_next_hop(a_attributes.octets, b_attributes.octets)
     ):
-        a_id, b_id = a_source.router_id, b_source.router_id
-        if a_id < b_id:
-            return a
-        if b_id < a_id:
-            return b
+        if a_attributes.is_plain:
+            if b_attributes.is_plain and _differ_by_next_hop(
+                a_attributes.octets, b_attributes.octets
+            ):
+                a_id, b_id = a_source.router_id, b_source.router_id
+                if a_id < b_id:
+                    return a
+                if b_id < a_id:
+                    return b
+        elif a_attributes.is_spliced and b_attributes.is_spliced:
+            chosen = _choose_by_clusters(a, b)
+            if chosen is not None:
+                return chosen
     return _choose_of_two(
         (a, a_attributes.decision_fields()),
         (b, b_attributes.decision_fields()),
@@ -92,6 +98,28 @@ def _differ_by_next_hop(one: bytes, other: bytes) -> bool:
     """
     at = 10 + one[6]  # where that value begins; one[6] is the length of AS_PATH
     return one[at + 4 :] == other[at + 4 :] and one[:at] == other[:at]
+
+
+def _choose_by_clusters(a: Path, b: Path) -> Path | None:
+    """Choose between one route by two reflectors: RFC 4456 9, then the lower peer address.
+
+    ``None`` unless the blocks are equal up to CLUSTER_LIST, ORIGINATOR_ID included. What may
+    follow it in a block of this class decides nothing.
+    """
+    one, other = a.attributes, b.attributes
+    at = one.cluster_at  # type: ignore[attr-defined]  # its flag was asked
+    a_octets, b_octets = one.octets, other.octets
+    # Two octets of CLUSTER_LIST's header too, and so that both have one.
+    head = a_octets[: at + 2]
+    if head[-1] != CLUSTER_LIST or b_octets[: at + 2] != head:
+        return None
+    a_length, b_length = a_octets[at + 2], b_octets[at + 2]
+    if a_length != b_length:
+        return a if a_length < b_length else b
+    a_address, b_address = a.source.address, b.source.address
+    if a_address == b_address:
+        return None
+    return a if a_address < b_address else b
 
 
 def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:

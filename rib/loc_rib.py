@@ -117,8 +117,8 @@ class LocRib:
     ) -> list[Change]:
         """Let paths of one source compete, each for its prefixes, in order.
 
-        What an UPDATE mostly brings is done here, in one go: prefixes that are new, or that
-        have the same lone path.
+        What an UPDATE mostly brings is done here, in one go: prefixes that are new, that
+        have the same lone path, or the same two, one of which is replaced.
 
         Args:
             paths: One for each run.
@@ -151,14 +151,20 @@ class LocRib:
                     nlris = list(dict.fromkeys(nlris))
                 add(make_change((None, path, nlris)))
                 continue
-            if type(old) is not Path or not (
-                is_lone or [*map(get, nlris)].count(old) == len(nlris)
-            ):
+            if not (is_lone or [*map(get, nlris)].count(old) == len(nlris)):
                 changes += self._announce_any(nlris, path)
                 continue
             if not is_lone and len({*nlris}) < len(nlris):
                 nlris = list(dict.fromkeys(nlris))
-            if old.source is not source or old.path_id != path.path_id:
+            if type(old) is not Path:
+                kept = _kept_beside(path, members_of(old))
+                if kept is None or not self._is_orderless:
+                    changes += self._announce_any(nlris, path)
+                    continue
+                new = self._beside(kept, path)
+                if new is old:
+                    continue
+            elif old.source is not source or old.path_id != path.path_id:
                 if not (self._is_orderless and old.next_hop.is_reachable):
                     changes += self._announce_any(nlris, path)
                     continue
@@ -481,6 +487,23 @@ class LocRib:
         self._transitions.age()
         self._situations.age()
         return self._sets.look_after()
+
+
+def _kept_beside(path: Path, members: Sequence[Path]) -> Path | None:
+    """Return the one of two that stays when ``path`` replaces its source's former path.
+
+    ``None`` where that is not all: of other numbers, or where none is replaced, or what
+    stays is unreachable.
+    """
+    if len(members) != 2:
+        return None
+    kept, former = members
+    source, path_id = path.source, path.path_id
+    if former.source is not source or former.path_id != path_id:
+        kept, former = former, kept
+        if former.source is not source or former.path_id != path_id:
+            return None
+    return kept if kept.next_hop.is_reachable else None
 
 
 def _oldest_external(paths: Iterable[Path], before: Entry | None) -> Path | None:

@@ -172,6 +172,39 @@ def test_the_better_of_two_that_differ_by_next_hop(communities, facts, choices) 
     assert choose_of_two(one, other, choices) is rank(paths, choices).best
 
 
+@given(
+    st.lists(
+        st.tuples(
+            few,
+            few,
+            st.lists(few, max_size=3),
+            st.sampled_from((None, 9, 9, 9, 8)),
+            st.sampled_from(((), (), ((1, 2, 3),))),
+        ),
+        min_size=2,
+        max_size=2,
+    ),
+    options,
+)
+def test_the_better_of_two_that_differ_by_cluster_list(facts, choices) -> None:
+    paths = [
+        a_path(
+            some_attributes(
+                "65001",
+                med=5,
+                cluster_list=clusters,
+                originator_id=originator,
+                large_communities=large,
+            ),
+            source=a_source(f"s{n}", address=f"10.0.0.{n}", router_id=router_id),
+            metric=metric,
+        )
+        for n, (router_id, metric, clusters, originator, large) in enumerate(facts, 1)
+    ]
+    one, other = paths
+    assert choose_of_two(one, other, choices) is rank(paths, choices).best
+
+
 @given(competitors(1), options)
 def test_the_best_beside_one_more_is_the_best_of_all(paths, choices) -> None:
     *before, added = paths

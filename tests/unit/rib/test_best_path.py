@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import permutations
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from rib.best_path import (
     choose_beside,
     choose_of_two,
 )
-from rib.decision import DecisionOptions, Reason
+from rib.decision import DecisionOptions, Reason, rank
 from rib.path import Path, SourceKind
 from tests.support.decision_steps import STEPS
 from tests.support.routes import a_path, a_source, some_attributes
@@ -268,3 +269,74 @@ class TestDifferingByNextHop:
         external = of("b", EBGP)
         for paths in permutations((external, of("a"))):
             assert better_of(paths, OPTIONS) is external
+
+
+class TestDifferingByClusterList:
+    """What reflectors of one AS send: the same route, each with its own CLUSTER_LIST."""
+
+    @staticmethod
+    def pair(one: dict[str, Any], other: dict[str, Any]) -> list[Path]:
+        shared = {"as_path": "1 2", "med": 5, "originator_id": 7, "local_pref": 100}
+        return [
+            a_path(
+                some_attributes(**{**shared, **facts}),
+                source=a_source(name, address=address, router_id=router_id),
+            )
+            for name, address, router_id, facts in (
+                ("z", "10.0.0.1", 9, one),
+                ("b", "10.0.0.2", 2, other),
+            )
+        ]
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            # The lower address wins, whatever the identifiers of the reflectors are.
+            ({"cluster_list": (9,)}, {"cluster_list": (1,)}),
+            ({"cluster_list": (9, 9)}, {"cluster_list": (1, 2, 3)}),
+            ({"cluster_list": (9,)}, {"cluster_list": (1,), "originator_id": 8}),
+            ({"cluster_list": (9, 8)}, {"cluster_list": (1,), "med": 6}),
+            (
+                {"cluster_list": (9,), "large_communities": ((1, 1, 1),)},
+                {"cluster_list": (1,), "large_communities": ((0, 0, 0),)},
+            ),
+        ],
+    )
+    def test_the_first_is_better(
+        self, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        better, worse = self.pair(one, other)
+        assert choose_of_two(better, worse, OPTIONS) is better
+        assert choose_of_two(worse, better, OPTIONS) is better
+        assert rank([worse, better], OPTIONS).best is better
+
+    @pytest.mark.parametrize(
+        ("one", "other"),
+        [
+            ({"cluster_list": (1, 2)}, {"cluster_list": (9,)}),
+            ({"cluster_list": (1,), "originator_id": 8}, {"cluster_list": (9,)}),
+            ({"cluster_list": (1,), "as_path": "1 2 3"}, {"cluster_list": (9, 9)}),
+            # Neither has a CLUSTER_LIST: the identifiers of the peers decide.
+            (
+                {"originator_id": None, "large_communities": ((1, 1, 1),)},
+                {"originator_id": None, "large_communities": ((1, 1, 1),)},
+            ),
+            ({"originator_id": None, "large_communities": ((1, 1, 1),)}, {}),
+        ],
+    )
+    def test_the_second_is_better(
+        self, one: dict[str, Any], other: dict[str, Any]
+    ) -> None:
+        worse, better = self.pair(one, other)
+        assert choose_of_two(better, worse, OPTIONS) is better
+        assert choose_of_two(worse, better, OPTIONS) is better
+        assert rank([worse, better], OPTIONS).best is better
+
+    def test_of_two_sessions_with_one_address_the_identifier_of_the_path_decides(
+        self,
+    ) -> None:
+        one, other = self.pair({"cluster_list": (1,)}, {"cluster_list": (1,)})
+        other.source.address = one.source.address
+        one.path_id, other.path_id = 2, 1
+        assert choose_of_two(one, other, OPTIONS) is other
+        assert choose_of_two(other, one, OPTIONS) is other

@@ -195,6 +195,64 @@ class TestSets:
         assert table.members(ONE) == {paths[0], newer, paths[2]}
         assert table.counts() == {"a": 2, "b": 2, "c": 2}
 
+    @pytest.mark.parametrize("replaced", ["a", "b"])
+    def test_one_of_two_that_prefixes_share_is_replaced(self, replaced: str) -> None:
+        table = Table()
+        for source in (table.a, table.b):
+            table.rib.announce([ONE, TWO], table.path(source, 5))
+        before = table.rib.table[ONE]
+        source = table.a if replaced == "a" else table.b
+        kept = next(p for p in paths_of(before) if p.source is not source)
+        newer = table.path(source, 1)
+        (change,) = table.rib.announce([TWO, ONE, TWO], newer)
+        assert change == Change(before, table.rib.table[ONE], [TWO, ONE])
+        assert table.rib.table[ONE] is table.rib.table[TWO]
+        assert table.members(ONE) == {kept, newer}
+        assert best_of(change.new) is newer
+        assert table.rib.announce([ONE, TWO], newer) == []
+        assert table.counts() == {"a": 2, "b": 2}
+        # The set is the one that the same paths make in another way.
+        table.rib.announce([THREE], newer)
+        table.rib.announce([THREE], kept)
+        assert table.rib.table[THREE] is table.rib.table[ONE]
+
+    def test_a_third_path_replaces_none_of_two(self) -> None:
+        table = Table()
+        paths = [table.path(table.a, path_id=1), table.path(table.b)]
+        for path in paths:
+            table.rib.announce([ONE], path)
+        third = table.path(table.c)
+        table.rib.announce([ONE], third)
+        assert table.members(ONE) == {*paths, third}
+        table.rib.withdraw([ONE], table.c)
+        other = table.path(table.a, path_id=2)
+        table.rib.announce([ONE], other)
+        assert table.members(ONE) == {*paths, other}
+        assert table.counts() == {"a": 2, "b": 1}
+
+    def test_beside_one_that_cannot_be_reached_it_is_replaced_all_the_same(
+        self,
+    ) -> None:
+        table = Table()
+        dead = table.path(table.b)
+        dead.next_hop = NextHop(bytes((192, 0, 2, 9)), is_reachable=False)
+        for path in (dead, table.path(table.a)):
+            table.rib.announce([ONE], path)
+        newer = table.path(table.a, 7)
+        (change,) = table.rib.announce([ONE], newer)
+        assert table.members(ONE) == {dead, newer}
+        assert best_of(change.new) is newer
+
+    def test_the_oldest_external_path_keeps_its_place_when_another_is_replaced(
+        self,
+    ) -> None:
+        table = Table(DecisionOptions(prefers_oldest_external=True))
+        oldest = table.path(table.b)
+        table.rib.announce([ONE], oldest)
+        for med in (None, 0):
+            table.rib.announce([ONE], table.path(table.a, med))
+            assert best_of(table.rib.table[ONE]) is oldest
+
     def test_withdrawing_one_after_the_other(self) -> None:
         table, paths = self.of_three()
         (change,) = table.rib.withdraw([ONE, TWO, THREE, ONE], table.b)
