@@ -208,6 +208,18 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
         document.put(leaf.path, value, origin)
     is_calico = not environment.keys().isdisjoint(_client("DATASTORE_TYPE"))
     _infer_datastore(document, is_calico=is_calico)
+    _check_discovery(document, environment)
+
+
+def _check_discovery(document: Document, environment: Mapping[str, str]) -> None:
+    """Refuse an etcd that is to be found by SRV records, unless it is named otherwise."""
+    section = document.data.get("datastore", {})
+    has_endpoints = isinstance(section, dict) and bool(section.get("endpoints"))
+    for name in _client("ETCD_DISCOVERY_SRV"):
+        if environment.get(name) and not has_endpoints:
+            text = "SRV records are not supported; expected ETCD_ENDPOINTS"
+            origin = Origin(f"environment variable {name}")
+            document.problems.append(ConfigProblem(origin, "datastore.endpoints", text))
 
 
 def _put(document: Document, variable: CalicoVariable, name: str, text: str) -> None:

@@ -256,19 +256,17 @@ def make_client(server: Server, user: User, context: "ssl.SSLContext") -> ApiCli
         OSError: A file that they name cannot be read.
         ValueError: It has no certificate, key or token.
     """
-    from httpx2 import (  # noqa: PLC0415  # the same
-        AsyncClient,
-        AsyncHTTPTransport,
-        Proxy,
-        Timeout,
-    )
+    from httpx2 import AsyncClient, Proxy, Timeout  # noqa: PLC0415  # the same
 
     from bgpd.datastore.kubernetes.authentication import (  # noqa: PLC0415  # the same
         authentication,
     )
+    from bgpd.datastore.kubernetes.transport import (  # noqa: PLC0415  # the same
+        NamingTransport,
+    )
 
     logging.getLogger("httpx2").setLevel(logging.WARNING)  # else a line per request
-    transport = AsyncHTTPTransport(
+    transport = NamingTransport(
         verify=context,
         trust_env=False,
         proxy=Proxy(server.proxy) if server.proxy else None,

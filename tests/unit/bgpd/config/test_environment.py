@@ -179,6 +179,16 @@ def test_a_bad_value_is_named_with_what_is_expected(name, text, said) -> None:
     assert str(caught.value) == f"environment variable {name}: {said}"
 
 
+def test_an_etcd_behind_srv_records_is_refused_unless_it_is_named() -> None:
+    (problem,) = overlaid(ETCD_DISCOVERY_SRV="example.org").problems
+    assert str(problem) == (
+        "environment variable ETCD_DISCOVERY_SRV: datastore.endpoints: "
+        "SRV records are not supported; expected ETCD_ENDPOINTS"
+    )
+    named = overlaid(ETCD_DISCOVERY_SRV="example.org", ETCD_ENDPOINTS="http://a:1")
+    assert not named.problems
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
     [

@@ -24,6 +24,11 @@ from tests.support.speakers import on_both_loops
 NOTHING = KubernetesSettings()
 
 
+@pytest.fixture(autouse=True)
+def _reads_each_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.access.READ_AGAIN", -1.0)
+
+
 def rewrite(api: Api, cluster: dict[str, Any], user: dict[str, Any]) -> Path:
     """Write the server's kubeconfig with other values; ``None`` takes one away."""
     file = Path(api.kubeconfig())
@@ -166,7 +171,8 @@ async def test_an_unknown_certificate_is_rejected_unless_any_is_allowed(
     async with Api(tmp_path) as api:
         api.put("Service", "one", spec={})
         access = Access(str(rewrite(api, {"certificate-authority": None}, {})))
-        with pytest.raises(Exception, match="CERTIFICATE_VERIFY_FAILED"):
+        said = rf"https://127.0.0.1:{api.port}: .*CERTIFICATE_VERIFY_FAILED"
+        with pytest.raises(Exception, match=said):
             await names(access)
         rewrite(
             api,
@@ -177,6 +183,13 @@ async def test_an_unknown_certificate_is_rejected_unless_any_is_allowed(
         # Calico's variable counts over a CA of the file.
         over = KubernetesSettings(is_insecure=True)
         assert await names(Access(api.kubeconfig(), over=over)) == {"one"}
+
+
+@pytest.mark.asyncio
+async def test_a_server_that_is_not_there_is_named() -> None:
+    over = KubernetesSettings(server="https://127.0.0.1:1")
+    with pytest.raises(Exception, match=r"https://127\.0\.0\.1:1: "):
+        await names(Access(account=None, over=over))
 
 
 @asynccontextmanager
