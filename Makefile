@@ -51,7 +51,7 @@ test-pythons: $(VENV)/installed-dev
 	@$(RUN) -m pytest -q tests/architecture/test_pythons.py
 
 bench: $(VENV)/installed-dev
-	@$(RUN) -m tests.bench $(BENCH_FLAGS)
+	@BENCH_PEERS=$(BENCH_PEERS) $(RUN) -m tests.bench $(BENCH_FLAGS)
 
 bench-plots: $(VENV)/installed-dev
 	@$(RUN) -m pip install --quiet --editable '.[plots]'

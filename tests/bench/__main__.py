@@ -9,6 +9,7 @@ from typing import Final
 from tests.bench import affinity, beside
 from tests.bench.core import BENCHMARKS
 from tests.bench.machine import machine
+from tests.bench.peers import VARIABLE, NoPeersError, use_suite, versions
 from tests.bench.scenarios import SCENARIOS, missing, rows, run_scenario
 from tests.bench.timing import best_time
 
@@ -80,8 +81,20 @@ def main() -> None:
     parser.add_argument("--only", choices=PARTS, help="leave the others out")
     parser.add_argument("--match", default="", help="only what has this in its name")
     parser.add_argument("--runs", type=int, default=3, help="of each load")
+    parser.add_argument(
+        "--peers",
+        metavar="SUITE",
+        default=os.environ.get(VARIABLE, ""),
+        help="take the other routers of a Debian suite, such as sid, not the installed",
+    )
     asked = parser.parse_args()
+    try:
+        if asked.peers:
+            use_suite(asked.peers)
+    except NoPeersError as error:
+        parser.exit(1, f"no routers of Debian {asked.peers}: {error}\n")
     say(machine())
+    say(f"beside {versions()}")
     for name, run in PARTS.items():
         if asked.only in {None, name}:
             run(asked)

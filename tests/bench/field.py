@@ -2,7 +2,8 @@
 
 Churn is what route collectors recorded in 2016 and 2019, all their peers through one
 session, several times over. The table is made by the distributions of real ones: half of the
-attribute sets have one prefix, one in a hundred has more than 70.
+attribute sets have one prefix, one in a hundred has more than 70. Each comes twice: as a gateway
+sends it, and as another reflector does that has reflected it (RFC 4456 8).
 """
 
 import argparse
@@ -14,18 +15,25 @@ import sys
 import tempfile
 from bisect import bisect
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from reflector.flush import HEADER_LEN
+from reflector.rewrite import Reflection, reflect
+from rib.attributes import PathAttributes
 from tests.bench.feed import an_update
+from tests.bench.machine import machine
 from tests.bench.mrt import messages
-from tests.bench.scenarios import ROOT, find_compare, missing, own_command
+from tests.bench.peers import ROOT, VARIABLE, use_suite, versions
+from tests.bench.scenarios import find_compare, missing, own_command
 from tests.support.vectors import vectors_folder
 
 CHURN: Final = ("updates.20160811.1600.gz", "rrc.updates.20190101.0000.gz")
 SHOWN: Final = ("converge_s", "dut_cpu_s", "dut_peak_rss_kb")
 _HOP: Final = "172.17.0.1"
+_CLIENT: Final = 0xAC110005  # of the reflector that reflected first, and its cluster
+_CLUSTER: Final = 0xAC110009
 # Of full tables between 2010 and 2019: shares that do not exceed a value.
 _SET_SIZES: Final = ((0.5, 1), (0.75, 4), (0.9, 10), (0.95, 18), (0.99, 71), (1, 600))
 _HOPS: Final = (
@@ -75,6 +83,22 @@ def a_full_table(prefixes: int) -> Iterator[bytes]:
         yield an_update(_HOP, b"".join(run), path, communities, large)
 
 
+def reflected(updates: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield UPDATEs as a reflector passes them on; all from one client."""
+    reflection = Reflection(_CLIENT, _CLUSTER.to_bytes(4, "big"))
+    for message in updates:
+        body = message[HEADER_LEN:]
+        start = 2 + int.from_bytes(body[:2], "big")
+        end = start + 2 + int.from_bytes(body[start : start + 2], "big")
+        block = body[start + 2 : end]
+        if block:
+            block = reflect(PathAttributes(block, b""), reflection)
+            length = len(block).to_bytes(2, "big")
+            body = b"".join((body[:start], length, block, body[end:]))
+        size = (HEADER_LEN + len(body)).to_bytes(2, "big")
+        yield message[:16] + size + message[18:19] + body
+
+
 def compare(file: Path, runs: int) -> dict[str, dict[str, float]]:
     """Return the medians of BIRD and ours for a replay."""
     command = [sys.executable, str(find_compare()), "full", "--replay", str(file)]
@@ -112,21 +136,45 @@ def main() -> None:
     parser.add_argument("--prefixes", type=int, default=1_000_000, help="of the table")
     parser.add_argument("--times", type=int, default=10, help="each churn is replayed")
     parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--peers",
+        metavar="SUITE",
+        default=os.environ.get(VARIABLE, ""),
+        help="take BIRD of a Debian suite, such as sid, instead of the installed one",
+    )
     asked = parser.parse_args()
+    if asked.peers:
+        use_suite(asked.peers)
     vectors = vectors_folder()
     reason = missing() or ("" if vectors else "no recorded churn beside the checkout")
     if reason or vectors is None:
         parser.exit(1, f"nothing can be measured: {reason}\n")
+    sys.stdout.write(f"{machine()}\nbeside {versions()}\n")
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "replay"
         for name in CHURN:
             counts: Counter[str] = Counter()
             taken = list(messages(vectors / "mrt" / name, counts))
-            file.write_bytes(b"".join(taken) * asked.times)
             left_out = ", ".join(f"{n} {what}" for what, n in counts.items())
-            say(f"{name}: {left_out}; {asked.times} times", file, asked.runs)
-        file.write_bytes(b"".join(a_full_table(asked.prefixes)))
-        say(f"a table of {asked.prefixes:,} prefixes as real ones", file, asked.runs)
+            title = f"{name}: {left_out}; {asked.times} times"
+            replay(title, taken, file, asked.runs, asked.times)
+        table = list(a_full_table(asked.prefixes))
+        replay(
+            f"a table of {asked.prefixes:,} prefixes as real ones",
+            table,
+            file,
+            asked.runs,
+        )
+
+
+def replay(
+    title: str, updates: list[bytes], file: Path, runs: int, times: int = 1
+) -> None:
+    """Measure UPDATEs as they are, and reflected."""
+    file.write_bytes(b"".join(updates) * times)
+    say(title, file, runs)
+    file.write_bytes(b"".join(reflected(updates)) * times)
+    say(f"{title}, reflected before", file, runs)
 
 
 if __name__ == "__main__":

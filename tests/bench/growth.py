@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from tests.bench import beside
-from tests.bench.scenarios import ROOT, Scenario, median, missing, run_scenario
+from tests.bench.peers import ROOT
+from tests.bench.scenarios import Scenario, median, missing, run_scenario
 
 FOLDER: Final = ROOT / "docs" / "benchmarks"
 FIGURES: Final = FOLDER / "growth.json"

@@ -12,11 +12,13 @@ import shutil
 import statistics
 import subprocess
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final, NamedTuple
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+from tests.bench.peers import BIRD3, ROOT
+
 FOLDER_VARIABLE: Final = "BENCH_LOADS"  # PYBGPD_ is for settings of daemons
 OURS: Final = (
     "{program} reflector --listen {{listen}} --port {{port}} --as {{asn}}"
@@ -149,17 +151,47 @@ def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:
     Raises:
         RuntimeError: The script failed; the text is its last words.
     """
-    rivals = [name for name in scenario.rivals if shutil.which(PROGRAMS[name])]
+    rivals = [name for name in scenario.rivals if shutil.which(program_of(name))]
+    found = compare(scenario.arguments, runs, [*rivals, "ours"])
+    if "bird" in rivals and BIRD3 in os.environ:
+        of_bird3 = {"BIRD": os.environ[BIRD3]}
+        found["bird3"] = compare(scenario.arguments, runs, ["bird"], of_bird3)["bird"]
+        found["ours"] = found.pop("ours")  # the last column
+    return found
+
+
+def program_of(router: str) -> str:
+    """Return what is started for a router."""
+    return os.environ.get(router.upper(), PROGRAMS[router])
+
+
+def compare(
+    arguments: Sequence[str],
+    runs: int,
+    routers: Sequence[str],
+    variables: Mapping[str, str] = MappingProxyType({}),
+) -> dict[str, list[Run]]:
+    """Return the runs of each router by ``compare.py``.
+
+    Args:
+        arguments: Of the script.
+        runs: Of each router.
+        routers: By its names.
+        variables: For its environment.
+
+    Raises:
+        RuntimeError: As in ``run_scenario``.
+    """
     command = [
         sys.executable,
         str(find_compare()),
-        *scenario.arguments,
+        *arguments,
         "--runs",
         str(runs),
         "--dut",
-        ",".join([*rivals, "ours"]),
+        ",".join(routers),
     ]
-    environment = {"PYTHONPATH": str(ROOT), "DUT_CMD": own_command()}
+    environment = {"PYTHONPATH": str(ROOT), "DUT_CMD": own_command(), **variables}
     done = subprocess.run(
         command,
         capture_output=True,
@@ -170,7 +202,7 @@ def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-400:])
-    found: dict[str, list[Run]] = {name: [] for name in (*rivals, "ours")}
+    found: dict[str, list[Run]] = {name: [] for name in routers}
     for line in done.stdout.splitlines():
         if line.startswith("{"):
             run = json.loads(line)

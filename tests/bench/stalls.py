@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench import beside
+from tests.bench.peers import ROOT
 from tests.bench.sampled import FILE_VARIABLE
-from tests.bench.scenarios import OURS, ROOT, SCENARIOS, find_compare, missing
+from tests.bench.scenarios import OURS, SCENARIOS, find_compare, missing
 
 COMMAND: Final = f"{sys.executable} -m tests.bench.sampled"
 P999: Final = 20.0  # milliseconds, at most

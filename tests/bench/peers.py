@@ -1,0 +1,67 @@
+"""Which routers stand beside ours: the installed ones, or those of a Debian suite.
+
+``BENCH_PEERS=sid`` takes BIRD 2 and 3, FRR and GoBGP of that suite, which ``.ci/peers`` unpacks
+outside of the checkout. A table without the versions beside it means nothing, so each
+measurement prints them.
+"""
+
+import os
+import shutil
+import subprocess
+from collections.abc import MutableMapping
+from pathlib import Path
+from typing import Final
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+VARIABLE: Final = "BENCH_PEERS"
+BIRD3: Final = "BIRD3"  # names the program of BIRD 3, where there is one
+# What compare.py, the lab and PATH look for, by the folder of its maker.
+_PROGRAMS: Final = {
+    "BIRD": "bird/bird",
+    BIRD3: "bird3/bird",
+    "FRR": "frr/bgpd",
+    "GOBGPD": "gobgp/gobgpd",
+}
+_VERSIONS: Final = {
+    "BIRD": ("bird", "--version"),
+    "FRR": ("/usr/lib/frr/bgpd", "--version"),
+    "GOBGPD": ("gobgpd", "--version"),
+}
+
+
+class NoPeersError(Exception):
+    """The routers of a suite cannot be had; the text says why."""
+
+
+def use_suite(suite: str, environment: MutableMapping[str, str] = os.environ) -> None:
+    """Let all that is started from here find the routers of a Debian suite.
+
+    Raises:
+        NoPeersError: They cannot be unpacked here.
+    """
+    done = subprocess.run(
+        [str(ROOT / ".ci/peers"), suite], capture_output=True, text=True, check=False
+    )
+    cache = Path(environment.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = cache / "pybgpd-tests" / "peers" / suite
+    if done.returncode or not (folder / "versions").is_file():
+        raise NoPeersError((done.stderr or done.stdout).strip())
+    programs = {name: folder / path for name, path in _PROGRAMS.items()}
+    environment.update({name: str(file) for name, file in programs.items()})
+    environment["PEERS_FOLDER"] = str(folder)
+    makers = [str(programs[name].parent) for name in ("BIRD", "GOBGPD")]
+    environment["PATH"] = os.pathsep.join([*makers, environment.get("PATH", "")])
+
+
+def versions() -> str:
+    """Return the routers that are measured, with their versions, in a line."""
+    folder = os.environ.get("PEERS_FOLDER")
+    if folder:
+        text = Path(folder, "versions").read_text(encoding="utf-8")
+        return f"Debian {Path(folder).name}: {', '.join(text.splitlines())}"
+    found = []
+    for command in _VERSIONS.values():
+        if shutil.which(command[0]):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            found.append((done.stdout or done.stderr).splitlines()[0])
+    return ", ".join(found) or "no other routers"
