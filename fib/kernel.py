@@ -163,7 +163,7 @@ class KernelFib:
         next_hop_objects: Literal["auto", "off"] = "auto",
         receive_buffer: int = RECEIVE_BUFFER,
     ) -> "KernelFib":
-        """Read what is there: routes of our protocol become stale until wanted.
+        """Read the kernel's routes: those of our protocol become stale until wanted.
 
         Args:
             table: The kernel's table number; 254 is main.

@@ -326,7 +326,7 @@ class KernelFamily:
                 return
 
     async def _move_whole(self, have: Entry, want: Entry | None) -> None:
-        """Move or remove all routes of an entry by its next-hop object, if that can be."""
+        """Move or remove all routes of an entry by its next-hop object, if that is possible."""
         if not have.object_id or not have.is_ready or have.fault is not None:
             return
         if self.routes.has_leftovers or any(e.count for e in self._found.values()):

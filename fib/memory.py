@@ -90,7 +90,7 @@ class MemoryFib:
         self._is_running = False
 
     async def start(self) -> None:
-        """Read what is there: routes of our protocol become stale until wanted."""
+        """Read the kernel's routes: those of our protocol become stale until wanted."""
         self._is_running = True
         self.kernel.listen(self._handle_change)
         for family, table in self._tables.items():

@@ -66,7 +66,7 @@ class Tunnel:
         self._sock: RequestSocket | None = None
 
     def keep(self, address: bytes) -> None:
-        """Have the device with ``address`` (4 octets) from now on; empty lets it be."""
+        """Keep the device with ``address`` (4 octets) from now on; empty leaves it alone."""
         if address == self._address:
             return
         if not self._address:

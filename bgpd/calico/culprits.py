@@ -46,7 +46,7 @@ def blaming(kind: str, name: str) -> Iterator[None]:
 
 
 def plan_around(objects: ObjectTable, plan: Plan) -> Slices[NodeDesired]:
-    """Return a plan; objects that none can be made with are held back.
+    """Return a plan, made without the objects that break planning.
 
     Args:
         objects: What plans are made of; objects may be put back.

@@ -1,4 +1,4 @@
-"""Keys of Calico's objects: which there are, and what is written that is none. Pure.
+"""Keys of Calico's objects: the known ones, and warnings about all others. Pure.
 
 What the models read is known from them; the tables here add what Calico has beside that,
 and Kubernetes in every object. A key that neither has counts for nothing, in Calico too,

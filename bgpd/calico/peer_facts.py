@@ -13,7 +13,7 @@ _LEFT_OUT: Final = "the peer is ignored"
 
 
 class PeerFacts(NamedTuple):
-    """A BGPPeer, understood.
+    """What a BGPPeer means, parsed.
 
     Attributes:
         spec: As the object has it.

@@ -231,7 +231,7 @@ class _Expansion:
             self._wanted.setdefault((wanted.scope, remote.addr, port), wanted)
 
     def _explicit_ones(self) -> Iterator[Peering]:
-        """Yield the sessions that BGPPeers ask for; known ones as they were."""
+        """Yield the sessions that BGPPeers ask for; unchanged ones as the same objects."""
         known, new = self._memo.explicit, self._new.explicit
         for wanted in self._wanted.values():
             key = wanted.scope, wanted.source, wanted.remote

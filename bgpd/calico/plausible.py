@@ -199,7 +199,7 @@ class ClusterRules:
         return FILTERS if kind == PEERS else ""
 
     def _state(self, value: bytes) -> AffinityState | None:
-        """Return how an affinity holds its block, ``None`` where it does not.
+        """Return how an affinity holds its block; ``None`` if it does not.
 
         One that is malformed stays owned.
         """
@@ -242,7 +242,7 @@ class SideRules:
         return key.partition("/")[0]
 
     def is_hollow(self, kind: str, value: object) -> bool:
-        """Return that no object is; who reads them knows better."""
+        """Return false for every object: their reader decides."""
         del kind, value
         return False
 

@@ -214,7 +214,7 @@ def _own_blocks(facts: ExportFacts) -> Iterator[Term]:
 
 
 def kernel_policy(family: Family, facts: KernelFacts) -> KernelPolicy:
-    """Return what goes to the kernel, and how."""
+    """Return which routes go to the kernel, and how."""
     terms: list[Term] = []
     if facts.rejected is not None:
         match = Match(prefixes=facts.rejected)

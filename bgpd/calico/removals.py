@@ -194,7 +194,7 @@ class RemovalGuard(Generic[V]):
         return True
 
     def remove(self, key: str, now: float, value: V | None = None) -> bool:
-        """Take a removal; return whether it counts now.
+        """Note a removal; return whether it takes effect now.
 
         Args:
             key: What is gone.

@@ -1,4 +1,4 @@
-"""Reading an object though some of its fields cannot be understood.
+"""Parses an object although some of its fields are invalid.
 
 One bad field must not undo the rest: a BGPConfiguration whose communities are malformed
 still says that there is no mesh. Such a field keeps its previous state last understood, and is left
@@ -50,7 +50,7 @@ _Place = tuple[int | str, ...]
 
 
 class Read(NamedTuple):
-    """What came of reading one object.
+    """The result of reading one object.
 
     Attributes:
         resource: ``None`` where it is refused.

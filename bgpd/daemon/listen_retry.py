@@ -64,7 +64,7 @@ class ListenRetry:
         ]
 
     def close(self) -> None:
-        """Try no more."""
+        """Stop trying."""
         if self._retry is not None:
             self._retry.cancel()
             self._retry = None

@@ -29,7 +29,7 @@ _NEVER: Final[Stamp] = (0, 0, 0, 0)  # read again at the next look
 
 
 class _Status(NamedTuple):
-    """One file as last understood; its fault, where it could not be read since."""
+    """The last valid content of one file, and the fault if it could not be read since."""
 
     stamp: Stamp
     endpoint: LocalEndpoint | None

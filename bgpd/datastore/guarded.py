@@ -97,7 +97,7 @@ class GuardedDatastore:
         return self._guard.removals
 
     def confirm(self) -> tuple[Count, ...]:
-        """Let all removals that are kept apart take effect; return what they are."""
+        """Apply all held removals; return what they are."""
         counts = self._guard.removals.confirm(self._clock())
         self._news.set()
         return counts

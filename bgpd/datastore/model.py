@@ -1,4 +1,4 @@
-"""The one interface of all datastores, and what is shown of their state.
+"""The interface of all datastores, and the state that they show.
 
 A datastore is read as an endless stream: first a ``Snapshot``, then ``Changes``, and a new
 ``Snapshot`` whenever continuity was lost. The stream never ends by itself and raises for

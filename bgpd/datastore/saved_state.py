@@ -224,7 +224,7 @@ class SavedDatastore:
                 self._saver.cancel()
 
     async def _restored(self) -> SavedState | None:
-        """Return the saved state, if there is one that can be used."""
+        """Return the saved state; ``None`` without a usable one."""
         loop = asyncio.get_running_loop()
         try:
             octets = await loop.run_in_executor(

@@ -150,7 +150,7 @@ class Pinger:
             self._selector.register(sock, selectors.EVENT_READ, version)
 
     def stop(self) -> None:
-        """Send no more; ``run`` ends soon, at once if nothing is unanswered."""
+        """Stop sending; ``run`` ends soon, at once if nothing is unanswered."""
         self._is_stopped = True
 
     def run(self) -> dict[str, PingReport]:

@@ -147,7 +147,7 @@ class Connection:
             owner.connection_lost(self.conn_id, reason)
 
     def give_up(self, reason: str = "closed because of an internal error") -> None:
-        """Drop the connection, and tell the session so."""
+        """Drop the connection and report it to the session."""
         self._lose(reason)
 
     def has_lost_device(self) -> bool:

@@ -1,4 +1,4 @@
-"""Processes batches in which an element may fail: the others are processed all the same.
+"""Processes batches in which an element may fail without affecting the others.
 
 A peer, a prefix or a family that brings a bug to light must not cost the others
 their updates. Running out of memory is not the fault of any element:

@@ -130,7 +130,7 @@ class PeerExports:
             self._context.tables[family].writing_resumed(self._sources[family])
 
     def limit(self, family: Family) -> AdvertisedLimit | None:
-        """Return what counts the routes that the peer is advertised, if it has a limit."""
+        """Return the counter of routes advertised to the peer, if it has a limit."""
         tables = self._context.tables.get(family)
         group = None if tables is None else tables.group_of(self._sources[family])
         return None if group is None else group.limit

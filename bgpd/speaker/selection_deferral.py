@@ -160,7 +160,7 @@ class SelectionDeferral(SessionObserver):
         self._are_known = True
 
     def close(self) -> None:
-        """Look no more; what is withheld stays so."""
+        """Stop checking; what is deferred stays deferred."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -133,7 +133,7 @@ def decode(octets: bytes) -> str:
 
 
 def _check_shape(text: str, limits: Limits) -> None:
-    """Refuse what is too deep or too much, before it is worked on."""
+    """Reject text that is too deep or too large before parsing it."""
     opened = text.count("{") + text.count("[")
     nodes = 1 + opened + text.count(",") + text.count(":")
     if opened <= limits.depth and nodes <= limits.nodes:

@@ -12,7 +12,7 @@ MIB: Final = 1 << 20
 
 
 class TextError(ValueError):
-    """A text cannot be taken.
+    """A text cannot be used.
 
     Attributes:
         problem: What was found, and what was expected.

@@ -241,7 +241,7 @@ def _bits(number: int) -> Iterator[int]:
 
 
 def _masks(tree: Pattern) -> dict[str, int]:
-    """Return which characters of an expression each character of a path may be, as bits."""
+    """Return which positions of an expression match each character of a path, as bits."""
     masks = dict.fromkeys(ALPHABET, 0)
     for number, chars in enumerate(_characters(tree)):
         for char in chars:

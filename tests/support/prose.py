@@ -58,6 +58,7 @@ CALQUES: Final = MappingProxyType(
         r"(?:is|are|was|were) not taken": "is not supported",
         r"(?:is|are|was|were) said": "is reported, logged, an error",
         r"in the place of": "instead of",
+        r"(?:look|follow|send|try|wait)s? no more": "stop looking, stop following",
         r"at its (?:end|ends)": "when it ends",
         r"see(?:s)? to it that": "ensures that",
         r"let (?:it|them|us) (?:be|become)": "make",

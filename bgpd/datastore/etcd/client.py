@@ -45,11 +45,11 @@ Reply = TypeVar("Reply", bound=Message)
 
 
 class EtcdError(DatastoreError):
-    """A call failed or the connection is gone; another endpoint may do."""
+    """A call failed or the connection is gone; another endpoint may work."""
 
 
 class TooLargeError(EtcdError):
-    """An answer is more than is taken; fewer keys may do."""
+    """An answer is larger than the limit; a request for fewer keys may succeed."""
 
 
 class CompactedError(EtcdError):

@@ -117,7 +117,7 @@ class PluginToken(Auth):
     async def async_auth_flow(
         self, request: Request
     ) -> AsyncGenerator[Request, Response]:
-        """Add the token; run the program again once if it is refused."""
+        """Add the token; run the program once more if it is rejected."""
         if not self._token or time.time() >= self._until:
             await self._renew(self._token)
         sent = self._token

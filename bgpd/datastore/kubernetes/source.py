@@ -391,7 +391,7 @@ class _Group:
             self._scope_task.cancel()
 
     async def close(self) -> None:
-        """Follow no more, and wait for the end."""
+        """Stop following, and wait for the end."""
         self.abandon()
         await self._following.close()
         if self._scope_task is not None:

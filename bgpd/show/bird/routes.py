@@ -210,7 +210,7 @@ def _counter(view: DaemonView, family: Family, query: Query) -> CountsOf:
 
 
 def _divides(view: DaemonView, family: Family, protocol: str) -> bool:
-    """Whether prefixes of one path may fare differently on their way to a protocol."""
+    """Whether a protocol may get some prefixes of one path and not others."""
     peer = peers_of(view, family).get(protocol)
     if peer is None:
         return True
