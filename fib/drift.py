@@ -26,7 +26,7 @@ class Drift:
         self._repairs = Repairs()
 
     def note(self, family: Family, nlri: bytes, now: float) -> bool:
-        """Note a change; return whether it is to be put right at once."""
+        """Note a change; return whether to undo it at once."""
         self.count += 1
         delay = self._repairs.note((family, nlri), now)
         if delay:

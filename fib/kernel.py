@@ -238,7 +238,7 @@ class KernelFib:
         self._schedule.wake.set()
 
     def retarget(self, family: Family, old: Target, new: Target) -> None:
-        """Lead everything of a family that leads to ``old`` to ``new``."""
+        """Repoint all routes of a family from ``old`` to ``new``."""
         self._families[family].retarget(old, new)
         self._schedule.want_retarget()
 

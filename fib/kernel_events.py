@@ -1,4 +1,4 @@
-"""What the kernel tells of links, addresses, routes and objects, and what follows for ours.
+"""The kernel's notifications of links, addresses, routes and objects, and their effect on our routes.
 
 Notifications of what we did ourselves are filtered out in the kernel. What is left is
 either the kernel's doing (port id 0), or another program's: then it is drift.
@@ -156,7 +156,7 @@ class KernelEvents:
             self._schedule.want_refresh("blocked")
 
     def _repair(self, family: Family, nlri: bytes) -> None:
-        """Put a foreign change right: at once, then later with every time."""
+        """Undo a foreign change: at once the first time, later each further time."""
         if self._drift.note(family, nlri, self._clock()):
             self._families[family].routes.requeue((nlri,))
         self._schedule.wake.set()

@@ -4,7 +4,7 @@ from fib.netlink.rtnetlink import LinkMessage
 
 
 class Links:
-    """Devices by name and number, as last told by the kernel."""
+    """Devices by name and number, as last reported by the kernel."""
 
     def __init__(self) -> None:
         self.by_index: dict[int, LinkMessage] = {}

@@ -25,7 +25,7 @@ _FROM_PEERS: Final = frozenset({SourceKind.EBGP, SourceKind.IBGP})
 
 @dataclass(frozen=True, slots=True)
 class KernelPolicy:
-    """What of one family's routes goes to the kernel.
+    """Which of one family's routes go to the kernel.
 
     Attributes:
         policy: Asked about every path that forwards; ``Actions.device`` names a tunnel.

@@ -93,7 +93,7 @@ class Schedule:
     # -- work ---------------------------------------------------------------------------
 
     def take_audit(self, now: float) -> bool:
-        """Whether it is time for an audit; if so, a comparison is due at once."""
+        """Whether it is time for an audit, which then is due at once."""
         if now < self._audit_at:
             return False
         self._audit_at = now + AUDIT_INTERVAL

@@ -76,7 +76,7 @@ class KernelView:
             self._timer.cancel()
 
     def subscribe(self, listener: Listener) -> None:
-        """Have changed prefixes told, some milliseconds after they changed."""
+        """Subscribe to changed prefixes, reported some milliseconds after the change."""
         self._listeners.append(listener)
 
     def unsubscribe(self, listener: Listener) -> None:
@@ -309,7 +309,7 @@ def _host_key(known: AddressMessage) -> Key:
 
 
 def _without(route: RouteMessage, gone: RouteMessage) -> RouteMessage | None:
-    """Return what is left of ``route`` when the kernel tells that ``gone`` went."""
+    """Return what is left of ``route`` when the kernel reports that ``gone`` went."""
     if route.image == gone.image or not gone.image[3]:
         return None
     # IPv6 tells of single hops of a multipath route, too.

@@ -37,7 +37,7 @@ class MemoryKernel:
         self._listeners: list[Callable[[Place], None]] = []
 
     def listen(self, handle: Callable[[Place], None]) -> None:
-        """Have foreign changes told."""
+        """Subscribe to foreign changes."""
         self._listeners.append(handle)
 
     def ignore(self, handle: Callable[[Place], None]) -> None:
@@ -123,7 +123,7 @@ class MemoryFib:
         self._write(family)
 
     def retarget(self, family: Family, old: Target, new: Target) -> None:
-        """Lead everything of a family that leads to ``old`` to ``new``."""
+        """Repoint all routes of a family from ``old`` to ``new``."""
         entry = self._entries.get((family.afi, old))
         if entry is not None:
             table = self._tables[family]

@@ -40,7 +40,7 @@ Content = tuple[int, RawHop | None, tuple[tuple[int, int], ...]]
 
 
 class NextHopObjects:
-    """What we hold, and who of our entries holds it.
+    """The kernel objects that we hold, and which of our entries use them.
 
     Args:
         sock: Where to ask.

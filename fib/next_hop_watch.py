@@ -136,7 +136,7 @@ class NextHopWatch:
         self._waiting.update(dict.fromkeys(self._states))
 
     def look_again(self) -> Iterator[None]:
-        """Resolve again what our changed routes lead to; each step does a slice."""
+        """Resolve again the next hops that our changed routes cover; each step does a slice."""
         while self._waiting:
             self._renew_some()
             yield

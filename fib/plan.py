@@ -167,7 +167,7 @@ class RouteTable:
 
     @property
     def is_between_batches(self) -> bool:
-        """``take`` has returned all that it began with."""
+        """``take`` has returned its whole batch."""
         return not self._active
 
     def left_by_most(self) -> Entry | None:
@@ -298,7 +298,7 @@ class RouteTable:
     def settle(
         self, operations: list[Operation], faults: dict[int, Fault], *, is_retry: bool
     ) -> list[Operation]:
-        """Note which operations were refused, and return what follows from that.
+        """Note which operations the kernel rejected, and return what must be done next.
 
         Args:
             operations: As sent.

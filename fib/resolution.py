@@ -179,7 +179,7 @@ class _Question:
         return found
 
     def _on_link(self, key: bytes) -> Resolution:
-        """Resolve a link-local address; the view tells of fe80::/10 with every link."""
+        """Resolve a link-local address; the view reports fe80::/10 with every link."""
         found = Resolution(looked_at={key: 0})
         address, _, zone = parts_of(key)
         link = self._view.links.by_name.get(zone)

@@ -167,7 +167,7 @@ class Fib(Protocol):
         """
 
     def retarget(self, family: Family, old: Target, new: Target) -> None:
-        """Lead everything of a family that leads to ``old`` to ``new``.
+        """Repoint all routes of a family from ``old`` to ``new``.
 
         One message where the kernel has next-hop objects and ``old.can_become(new)``;
         otherwise as if every prefix had been submitted.

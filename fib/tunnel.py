@@ -98,7 +98,7 @@ class Tunnel:
         )
 
     def _repair(self) -> None:
-        """Add what is missing, and look again for as long as something is."""
+        """Add what is missing, and check again while something still is."""
         self._wait(None)
         self._forget_former()
         if not self._address or self._is_right():

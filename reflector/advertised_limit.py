@@ -38,7 +38,7 @@ class AdvertisedLimit:
 
     @property
     def count(self) -> int:
-        """Routes that there are for the member, advertised or not."""
+        """Routes for the member, advertised or not."""
         return len(self.advertised) + len(self.waiting)
 
     def with_room(self, limit: int) -> list[Nlri]:
@@ -77,7 +77,7 @@ class AdvertisedLimit:
             batch.withdraw(None, late)
 
     def _withdrawn(self, pieces: list[bytes]) -> list[bytes]:
-        """Return what the member may have: everything except what waits."""
+        """Return what the member may receive: everything except what waits."""
         waiting, kept = self.waiting, []
         for piece in pieces:
             if piece in waiting:

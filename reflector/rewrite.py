@@ -45,7 +45,7 @@ class Reflection:
 
 # hot: per attribute set
 def reflect(attributes: PathAttributes, reflection: Reflection) -> bytes:
-    """Return the block of a route as it is reflected."""
+    """Return the attribute block of a route in its reflected form."""
     octets = attributes.octets
     if attributes.is_plain:
         return octets + reflection.tail

@@ -209,7 +209,7 @@ class AdjRibIn:
     def filter_out(
         self, filtered: FilteredRoute, nlris: Sequence[Nlri], path_id: int
     ) -> list[Change]:
-        """Filter prefixes, whatever was there before."""
+        """Filter prefixes, whatever was accepted of them before."""
         if self.admission.blocked:
             self.no_longer_filtered(nlris, path_id)
         for nlri in nlris:

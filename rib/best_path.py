@@ -56,7 +56,7 @@ def choose(
 
 # hot: per distinct set of two
 def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
-    """Return what ``choose`` would of two reachable paths, where none counts as the oldest.
+    """Return what ``choose`` would for two reachable paths, neither preferred as the oldest.
 
     Gateways mostly send the same, but for the next hop, and reflectors the same, but for
     CLUSTER_LIST: then nothing else of the attributes decides or needs to be read.
@@ -191,7 +191,7 @@ def _choose_equal(
     options: DecisionOptions,
     oldest: Path | None,
 ) -> Path:
-    """Choose among paths that only MED and what follows it can tell apart."""
+    """Choose among paths that differ only in MED and later steps."""
     meds: dict[int, int] = {}
     for _, (_, _, _, med, neighbour_as, _, _) in equals:
         group = 0 if options.always_compare_med else neighbour_as

@@ -156,7 +156,7 @@ _ONLY_UNREACHABLE: Final = (Reason.NEXT_HOP_UNREACHABLE,)
 
 
 def hops_of(paths: Iterable[Path]) -> HopStates:
-    """Return what is known now of the way to each path's next hop."""
+    """Return the present state of each path's next hop."""
     return tuple(
         [(hop.is_reachable, hop.metric) for hop in [path.next_hop for path in paths]]
     )
@@ -320,7 +320,7 @@ def _interleave(candidates: list[_Candidate]) -> list[_Candidate]:
 
 
 def _interleave_equals(equals: list[_Candidate]) -> Iterable[_Candidate]:
-    """Order paths that only MED and what follows it can tell apart."""
+    """Order paths that differ only in MED and later steps."""
     queues: dict[int, list[_Candidate]] = {}
     for candidate in equals:
         queues.setdefault(candidate[_GROUP], []).append(candidate)

@@ -43,7 +43,7 @@ class InternTable(dict[K, V]):
         return len(self) + self._weight >= self._next_sweep
 
     def weigh(self, more: int) -> None:
-        """Count a large value as so many more."""
+        """Count a large value as several."""
         self._weight += more
 
     def sweep(self) -> Iterator[int]:

@@ -155,7 +155,7 @@ class ReloadFigures:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """Everything that metrics tell, at one moment.
+    """The values of all metrics at one moment.
 
     Attributes:
         version: Of this program.
@@ -498,7 +498,7 @@ def render(figures: Figures) -> Iterator[bytes]:
 
 
 def summary(figures: Figures) -> dict[str, object]:
-    """Return what is not of single peers, as JSON knows it."""
+    """Return the values that are not about single peers, with their names in JSON."""
     shown: dict[str, object] = {
         item.name: getattr(figures, item.name)
         for item in fields(figures)

@@ -108,7 +108,7 @@ def parse_state(value: bytes) -> AffinityState | None:
 
 
 class _Affinity(NamedTuple):
-    """An affinity as its key and value say."""
+    """An affinity, from its key and value."""
 
     node: str
     block: Block
@@ -116,7 +116,7 @@ class _Affinity(NamedTuple):
 
 
 class BlockTable:
-    """All affinities, and whose each block is; changed in place, read as frozen sets."""
+    """All affinities and the owner of each block; changed in place, read as frozen sets."""
 
     def __init__(self) -> None:
         self._by_key: dict[str, _Affinity] = {}
@@ -261,7 +261,7 @@ class BlockTable:
             touched.add(block)
 
     def _settle(self, block: Block, changed: set[str]) -> None:
-        """Let a block be whose it is by all that is known of it now."""
+        """Decide the owner of a block from all that is known now."""
         owner, state = "", AffinityState.PENDING
         keys = self._keys.get(block, {})
         if len(keys) == 1 and block not in self._assigned:

@@ -39,7 +39,7 @@ class AssignmentError(ValueError):
 
 
 class Assignment(NamedTuple):
-    """Whose an IPAM block says that it is.
+    """The node that an IPAM block names as its owner.
 
     Attributes:
         node: A node; empty for none.
@@ -51,12 +51,12 @@ class Assignment(NamedTuple):
     is_decided: bool = False
 
     def __str__(self) -> str:
-        """Return what it says, for people."""
+        """Return it as text, for people."""
         return f"node {self.node}" if self.node else "no node"
 
 
 def parse_assignment(value: bytes) -> Assignment:
-    """Return whose block the value of an IPAM block's key says it is.
+    """Return the owner that the value of an IPAM block's key names.
 
     Raises:
         AssignmentError: It is not an IPAM block.

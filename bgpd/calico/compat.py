@@ -36,7 +36,7 @@ _CLUSTER_ROUTES: Final[Mapping[str, ClusterRoutes]] = {
 
 
 def compat_of_version(version: str) -> Compat | None:
-    """Return the level of a Calico version such as ``v3.30.7``; ``None`` if it is none."""
+    """Return the level of a Calico version such as ``v3.30.7``; ``None`` for other text."""
     found = _VERSION.match(version)
     if found is None:
         return None

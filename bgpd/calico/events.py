@@ -29,7 +29,7 @@ class Snapshot:
 
 @dataclass(frozen=True, slots=True)
 class Changes:
-    """What changed up to ``revision``; a key stands in one of the two at most.
+    """What changed up to ``revision``; a key is in at most one of the two.
 
     Attributes:
         revision: The state after these changes.

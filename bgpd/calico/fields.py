@@ -1,4 +1,4 @@
-"""How fields of Calico's objects are read: canonical text, numbers, and what is refused."""
+"""Parses fields of Calico's objects: canonical text, numbers, and errors."""
 
 import re
 from collections.abc import Callable

@@ -116,7 +116,7 @@ class ObjectTable:
         return True
 
     def hold_back(self, name: ObjectName, resource: Resource | None, why: str) -> None:
-        """Let an object be as it was when a plan last succeeded, and say why."""
+        """Restore an object to its state of the last plan that succeeded, and note the reason."""
         self.set(name, resource)
         what = (
             "ignored" if resource is None else ("the last valid version stays in force")

@@ -1,4 +1,4 @@
-"""What one BGPPeer says by itself: read once, used by every plan until the object changes."""
+"""What one BGPPeer means by itself: parsed once, used by every plan until the object changes."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple

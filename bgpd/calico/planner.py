@@ -90,7 +90,7 @@ class PlanOptions:
 
 @dataclass(frozen=True, slots=True)
 class SideInputs:
-    """What a plan takes from elsewhere than the datastore.
+    """What a plan takes from outside the datastore.
 
     Attributes:
         passwords: By name and key of the Secret, as far as known.
@@ -107,7 +107,7 @@ class SideInputs:
 
 
 class Needs(NamedTuple):
-    """What a plan asks for from elsewhere than the datastore.
+    """What a plan needs from outside the datastore.
 
     Attributes:
         secrets: Names of the Secrets that hold passwords.
@@ -232,7 +232,7 @@ class Planner:
         return own is not None and own.labels.get(EXCLUDE_LABEL) == "true"
 
     def needs(self, topology: Topology) -> Needs:
-        """Return what the plan asks for from elsewhere than the datastore."""
+        """Return what the plan needs from outside the datastore."""
         references = set(topology.secrets)
         mesh = topology.config.mesh_password
         if mesh is not None and mesh.reference is not None:

@@ -57,7 +57,7 @@ def _last(missing: int, total: int) -> bool:
 
 
 def _most(missing: int, total: int) -> bool:
-    """More than half and two at least; more than a quarter where that is many."""
+    """More than half and at least two; or more than a quarter, if that is many."""
     is_half = missing >= 2 and 2 * missing > total
     return is_half or (missing >= _MANY and 4 * missing > total)
 
@@ -195,7 +195,7 @@ class ClusterRules:
         return False
 
     def depends_on(self, kind: str) -> str:
-        """Return which kind's removals are plausible or not by what ``kind`` says."""
+        """Return the kind whose removals are judged by objects of ``kind``."""
         return FILTERS if kind == PEERS else ""
 
     def _state(self, value: bytes) -> AffinityState | None:
@@ -247,7 +247,7 @@ class SideRules:
         return False
 
     def is_return(self, kind: str, value: object, before: object) -> bool:
-        """Return that whatever is there is back."""
+        """Return true: any value undoes a removal."""
         del kind, value, before
         return True
 

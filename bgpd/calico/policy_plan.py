@@ -49,7 +49,7 @@ class PolicyPlan:
     def follow(
         self, facts: NodeFacts, peerings: Sequence[Peering]
     ) -> Slices[tuple[ObjectWarning, ...]]:
-        """Make policies and let peers name them; return what is wrong with communities."""
+        """Make the policies and name them in the peers; return what is wrong with communities."""
         topology = facts.topology
         exports: dict[Family, ExportFacts] = {}
         unknown: list[ObjectWarning] = []
@@ -77,7 +77,7 @@ class PolicyPlan:
         return tuple(unknown)
 
     def _name(self, peerings: Sequence[Peering]) -> Slices[None]:
-        """Let sessions name their policies; those that do already stay the same objects."""
+        """Name the policies in the sessions; unchanged sessions stay the same objects."""
         known, named = self._named, dict[int, _Named]()
         for number, peering in enumerate(peerings, 1):
             names = self._names[peering.kind]
@@ -128,7 +128,7 @@ def _policies(
 
 
 def _with_policies(settings: PeerSettings, names: tuple[str, str]) -> PeerSettings:
-    """Let a session name its policies; what the daemon's defaults name goes first."""
+    """Name its policies in a session; those that the daemon's defaults name take precedence."""
     incoming, outgoing = names
     return replace(
         settings,

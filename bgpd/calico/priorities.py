@@ -1,4 +1,4 @@
-"""Route priorities: how kernel metrics and LOCAL_PREF stand for each other.
+"""Route priorities: how kernel metrics and LOCAL_PREF translate into each other.
 
 From 3.32 on, a route's kernel metric crosses the cluster as LOCAL_PREF: one is what the
 other leaves of ``MAX_METRIC``. A metric below the normal one makes a route *elevated*: it
@@ -19,7 +19,7 @@ _MAX_LOCAL_PREF: Final = 0xFFFFFFFF
 
 
 def local_pref_of_metric(metric: int) -> int:
-    """Return the LOCAL_PREF that stands for a kernel metric."""
+    """Return the LOCAL_PREF that corresponds to a kernel metric."""
     return max(0, MAX_METRIC - metric)
 
 

@@ -27,7 +27,7 @@ class Rules(Protocol[V_contra]):
         """Return whether a value says as much as a removal would."""
 
     def is_return(self, kind: str, value: V_contra, before: V_contra) -> bool:
-        """Return whether a value makes up for a removal that is kept apart."""
+        """Return whether a value undoes a held removal."""
 
     def is_announced(self, kind: str, key: str, value: V_contra) -> bool:
         """Return whether an object's last value said that it is about to be removed."""
@@ -52,7 +52,7 @@ class Rules(Protocol[V_contra]):
         """Return whether a plausible removal must not wait for long."""
 
     def depends_on(self, kind: str) -> str:
-        """Return which kind's removals are plausible or not by what ``kind`` says."""
+        """Return the kind whose removals are judged by objects of ``kind``."""
 
 
 class Count(NamedTuple):

@@ -1,4 +1,4 @@
-"""A cluster as its datastore tells it, and what follows for one node.
+"""The state of a cluster from its datastore, and what it means to one node.
 
 ``apply`` takes snapshots and changes in any order that a datastore gives them;
 ``desired`` is a function of what was applied and nothing else, so a consumer compares it
@@ -157,7 +157,7 @@ class ClusterState:
         return finish(self.needs_in_slices(node))
 
     def needs_in_slices(self, node: str) -> Slices[Needs]:
-        """Return what a plan of ``node`` asks for from elsewhere, in slices."""
+        """Return what a plan of ``node`` needs from outside the datastore, in slices."""
         topology = yield from self._follow_topology()
         return self.planner(node).needs(topology)
 

@@ -251,7 +251,7 @@ class Topology:
 def make_topology(
     resources: Resources, before: Topology | None = None
 ) -> Slices[Topology]:
-    """Return a view of the cluster, made of what is new and of the view before.
+    """Return a view of the cluster, made from the previous view and what is new.
 
     Raises:
         CulpritError: Nothing can be made of an object.

@@ -1,4 +1,4 @@
-"""A configuration without its invalid values, so that the rest is checked too.
+"""Removes invalid values from a configuration, so that the rest is checked too.
 
 A reader wants all faults of a file at once. Contradictions can only be found among values
 that are right, so wrong ones are taken out, and findings that may come of their absence are

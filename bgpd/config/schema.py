@@ -17,7 +17,7 @@ from bgpd.texts.tree import KeyPath
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
-    """Return the keys of a section as they are written, in the order declared."""
+    """Return the keys of a section as written in a file, in the order declared."""
     fields = section.model_fields.items()
     return {field.alias or name: field for name, field in fields}
 

@@ -1,4 +1,4 @@
-"""The daemon as a process: everything started in order, told to change, and stopped.
+"""The daemon as a process: it starts, changes and stops everything in order.
 
 Order matters at start: the datastore's first snapshot gives address, AS and own blocks;
 then the kernel's table is read (what is there is adopted as stale); then sessions come up,

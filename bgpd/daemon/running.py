@@ -115,7 +115,7 @@ class Running:
     # -- what is wanted -----------------------------------------------------------------
 
     def listen(self) -> None:
-        """Listen where the identity says, and nowhere else."""
+        """Listen at the addresses of the identity, and only there."""
         self.listening.follow(self.identity.listen_addresses, self.identity.listen_port)
 
     def apply_settings(self, settings: DaemonSettings) -> None:

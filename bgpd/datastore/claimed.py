@@ -1,4 +1,4 @@
-"""Any datastore of one node's affinities, with what says whose their blocks are.
+"""Any datastore of one node's affinities, completed with the owners of their blocks.
 
 A node follows its own affinities alone: those of all others would go to every node, and an
 IPAM block changes with each pod. So it reads the owners of its blocks when its affinities change,
@@ -228,7 +228,7 @@ def _whose(value: bytes) -> bytes:
 
 
 def _block_of(key: str) -> Block | None:
-    """Return the block of an affinity's key; ``None`` where it is none."""
+    """Return the block of an affinity's key; ``None`` for other keys."""
     parts = split_affinity_key(key)
     try:
         return None if parts is None else parse_block(parts.cidr)

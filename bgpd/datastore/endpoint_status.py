@@ -50,7 +50,7 @@ class EndpointFolder:
         self._known: dict[str, _Status] = {}
 
     def read(self) -> Found:
-        """Return what the files tell, in the order of their names; none without it."""
+        """Return the contents of the files, in the order of their names; none without the folder."""
         return finish(self.read_in_slices())
 
     def read_in_slices(self) -> Slices[Found]:

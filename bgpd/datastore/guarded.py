@@ -108,7 +108,7 @@ class GuardedDatastore:
         self._news.set()
 
     async def events(self) -> AsyncGenerator[DatastoreEvent, None]:
-        """Yield the source's events, each as far as it is plausible."""
+        """Yield the source's events without their implausible removals."""
         self._inbox = None
         reader = asyncio.create_task(self._read(), name="datastore reader")
         reader.add_done_callback(lambda _: self._news.set())

@@ -136,7 +136,7 @@ def _nothing(text: str, line: int = 1) -> Parsed:
 
 
 def read_in_pieces(paths: Iterable[str]) -> Iterator[tuple[str, Any]]:
-    """Read files, and yield what comes of each in pieces.
+    """Read files, and yield the result of each in pieces.
 
     Yields:
         ``begin`` with a path before anything else happens with it; entries; ``end`` with
@@ -296,7 +296,7 @@ class ManifestFiles:
                     reading.path = ""
 
     def _take(self, path: str, stamp: Stamp, read: Read) -> None:
-        """Take what came of a file; while something is wrong with it, it deletes nothing."""
+        """Take the result of a file; a file with errors deletes nothing."""
         parsed, known = read.parsed, self._files.get(path)
         if read.may_change:
             stamp = UNREADABLE  # tried again
@@ -313,7 +313,7 @@ class ManifestFiles:
         self._files[path] = _File(stamp, entries, tuple(warnings))
 
     def merged(self) -> Generator[None, None, Merged]:
-        """Return what all files say, in slices; of an object that two have, the first's."""
+        """Return the objects of all files, in slices; an object in two files is the first one's."""
         merged = Merged()
         count = passed_over = 0
         for path, file in self._files.items():

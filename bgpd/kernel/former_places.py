@@ -146,7 +146,7 @@ class FormerPlaces:
         self._write()
 
     async def _look_around(self, here: Place) -> None:
-        """Warn about routes that may be ours if no file says so: the first time on a kernel."""
+        """Warn about routes that may be ours although no file says so, the first time on a kernel."""
         try:
             self._alike = await elsewhere(here)
         except FibError as error:

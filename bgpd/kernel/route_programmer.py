@@ -273,7 +273,7 @@ class RouteProgrammer:
     def _submit(
         self, loc_rib: LocRib, nlris: Iterable[Nlri], through: Collection[bytes] = ()
     ) -> None:
-        """Submit prefixes that lead somewhere, or no longer do.
+        """Submit prefixes that have a target, or no longer have one.
 
         Args:
             loc_rib: The table.

@@ -1,4 +1,4 @@
-"""What confd does for BIRD: watches the datastore, writes the configuration, says so.
+"""Does what confd does for BIRD: watches the datastore, writes the configuration, reports it.
 
 Run inside a namespace as ``python -m bgpd.lab.confd NODE URL FOLDER``. It writes ``bird.cfg``
 into the folder when the objects give another text than before, and has BIRD read it

@@ -1,4 +1,4 @@
-"""Writes objects to etcd from inside a namespace, as told on standard input.
+"""Writes objects that come on standard input to etcd, from inside a namespace.
 
 Run as ``python -m bgpd.lab.etcd_writer URL``. Each line is a JSON object with ``verb``
 (``apply`` or ``delete``) and ``objects``; the answer is a line: ``ok``, or what failed.

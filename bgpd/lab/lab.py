@@ -83,7 +83,7 @@ class Lab:
         )
 
     def __enter__(self) -> Self:
-        """Bring it up; what was made so far goes away again if that fails."""
+        """Bring it up; if that fails, remove what was made."""
         try:
             self.up()
         except BaseException:

@@ -404,7 +404,7 @@ def _key(loc: tuple[int | str, ...]) -> str:
 
 
 def _line(tree: Node | None, loc: tuple[int | str, ...]) -> int:
-    """Return the line of the deepest part of ``loc`` that stands in the file."""
+    """Return the line of the deepest part of ``loc`` that the file has."""
     if tree is None:
         return 1
     node = place = tree

@@ -11,7 +11,7 @@ from bgpd.datastore.guarded import LATE, LISTEN, log_notes
 
 
 class InputRemovals:
-    """Decides whether a removal counts now, and when a held one does.
+    """Decides whether a removal takes effect now, and when a held one does.
 
     Keys are those of ``bgpd.calico.plausible.SideRules``.
 

@@ -217,7 +217,7 @@ class KubernetesInputs:
                 secrets.keep(name, key, before[key])
 
     def _release(self, keys: Iterable[str]) -> None:
-        """Apply held removals that count now."""
+        """Apply held removals that take effect now."""
         for key in keys:
             self._take_away(key)
         self.on_change()

@@ -85,7 +85,7 @@ class Reconciler:
         return steps
 
     def apply_routes(self, desired: "NodeDesired") -> None:
-        """Apply only the node's blocks and static routes, of which there may be many."""
+        """Apply only the node's blocks and static routes; there may be many."""
         self._routes.apply_node(desired)
 
     def faults(self) -> list[str]:

@@ -103,7 +103,7 @@ class RouteOrigination:
         self._conditional.follow(conditional)
 
     def apply_node(self, desired: "NodeDesired") -> None:
-        """Apply only the node's blocks and static routes, of which there may be many."""
+        """Apply only the node's blocks and static routes; there may be many."""
         key = desired.statics, desired.originated, desired.local_pref
         if key == self._made_of:
             return

@@ -25,7 +25,7 @@ class ForwardingConsumer(RouteConsumer, Protocol):
     """A part that can apply at once what changes would do prefix by prefix: the kernel's table."""
 
     def predict(self, after: Mapping[Entry, Entry | None]) -> None:
-        """Receive predictions: each of these entries will become another; all else is flushed."""
+        """Receive predictions: each of these entries will become another; the rest was flushed."""
 
 
 class RouteConsumers:

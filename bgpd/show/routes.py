@@ -211,7 +211,7 @@ def entry_rows(entry: Entry | None, describe: Describer) -> Iterator[Row]:
 
 
 def path_row(path: Path) -> Row:
-    """Return the state of a path apart from its attributes."""
+    """Return the state of a path without its attributes."""
     return {
         "peer": path.source.name,
         "source": path.source.kind.name.lower(),

@@ -1,4 +1,4 @@
-"""Which range owns which neighbour, and what is counted and set up for it.
+"""Which range owns which neighbour, and its counters and settings.
 
 A configured peer has a TCP MD5 key, a cluster id and AS numbers of its own. The neighbours
 of a range share those of its template, which count once however many neighbours there are.

@@ -267,7 +267,7 @@ class Peer:
             self.driver.notify(error)
 
     def stale_routes_swept(self) -> None:
-        """Forget a dynamic neighbour that was kept for these routes alone."""
+        """Forget a dynamic neighbour that was kept only for these routes."""
         is_waiting = self.imports.stale or self.driver.session.is_started
         if self.range_name and not is_waiting:
             self._owner.forget_dynamic(self)

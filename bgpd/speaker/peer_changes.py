@@ -88,7 +88,7 @@ class PeerChanges:
             self._is_queued = False
 
     def _go_on(self) -> Step | None:
-        """Take one step, or find that there are no more."""
+        """Take the next step, if there is one."""
         steps = self._steps
         if steps is None:
             return None
@@ -106,7 +106,7 @@ class PeerChanges:
                 self._settled()
 
     def _changes(self, wanted: Mapping[str, PeerSettings]) -> Iterator[Step | None]:
-        """Take all steps; those that take away come first, so that names are free."""
+        """Take all steps; removals come first, so that names are free."""
         summary = _Summary()
         self.faults = {
             address: text for address, text in self.faults.items() if address in wanted

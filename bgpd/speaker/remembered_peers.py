@@ -94,7 +94,7 @@ def encode_member(member: RememberedPeer) -> str:
 
 
 def decode(text: str, age: float) -> RememberedPeers | None:
-    """Return what a text says; ``None`` if it is not such a text.
+    """Return the parsed text; ``None`` if it has another form.
 
     Args:
         text: The file's.

@@ -41,7 +41,7 @@ class SharedImportChecks:
         self.may_have_changed()
 
     def may_have_changed(self) -> None:
-        """Look at all peers once what happens now is over: a plan changes many at once."""
+        """Check all peers once the present call is over: a plan changes many at once."""
         if not self._is_asked:
             self._is_asked = True
             self._context.work_queue.add(self._review())

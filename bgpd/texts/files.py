@@ -26,10 +26,10 @@ _PIECE: Final = 1 << 20
 
 
 class NoFileError(OSError):
-    """What stands there is no regular file: another attempt finds the same."""
+    """It is not a regular file; another attempt will fail as well."""
 
     def __str__(self) -> str:
-        """Return what it is; the path is the caller's to tell."""
+        """Return the problem; the caller adds the path."""
         return self.strerror or ""
 
 

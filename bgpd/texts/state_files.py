@@ -1,4 +1,4 @@
-"""Writing what is ours, often as root, where others may have been before us.
+"""Writes our own files, often as root, in folders where others may have placed something.
 
 A file is created beside its place under an unpredictable name, and renamed: a reader sees
 the old content or the new one, and a link that stands in the place is replaced, never

@@ -77,7 +77,7 @@ class MapNode(Node):
         yield from self.pairs
 
     def find(self, key: str) -> tuple[ScalarNode, Node] | None:
-        """Return the pair of a key that counts."""
+        """Return the pair of a key that takes effect: the last one."""
         for pair in reversed(self.pairs):
             if pair[0].text == key:
                 return pair
@@ -125,7 +125,7 @@ def doubled_keys(
 
 
 def place_of(root: Node, path: KeyPath, *, of_key: bool = False) -> Node:
-    """Return what stands at ``path``, or the nearest above it that stands anywhere.
+    """Return the place of the value at ``path``, or of the nearest one above it that has a place.
 
     Args:
         root: The whole.

@@ -53,7 +53,7 @@ def _words(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Notification:
-    """One NOTIFICATION as it stands on the wire.
+    """One NOTIFICATION as on the wire.
 
     Attributes:
         code: See ``ErrorCode``; other values are kept.

@@ -1,4 +1,4 @@
-"""What goes between the daemon and its worker: pickled values with their length before."""
+"""Messages between the daemon and its worker: pickled values, each after its length."""
 
 import pickle
 from enum import IntEnum

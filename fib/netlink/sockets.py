@@ -302,7 +302,7 @@ class EventSocket:
                 self._report(error)
 
     def _report(self, error: Exception) -> None:
-        """What a buffer said is lost: its reader looks at the whole table instead."""
+        """A buffer's notifications are lost: its reader compares the whole table instead."""
         if self._loop is not None:
             message = "the kernel's notifications were not understood"
             self._loop.call_exception_handler({"message": message, "exception": error})

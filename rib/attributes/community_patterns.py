@@ -42,7 +42,7 @@ _OPAQUE_FORM: Final = 3
 
 
 class CommunityPattern(NamedTuple):
-    """Communities each of whose parts lies within bounds.
+    """Communities with each part within bounds.
 
     Attributes:
         bounds: Least and greatest value of each part that ``Kind.parts`` gives.

@@ -173,7 +173,7 @@ def read_mp_reach(
 
 
 def _usable(pair: bytes) -> bytes:
-    """Return what a next hop of two addresses says (RFC 2545 3).
+    """Return the usable address of a next hop with two (RFC 2545 3).
 
     Without a global address some send none, some the link-local one twice. A second
     address that is not link-local has no meaning.

@@ -1,4 +1,4 @@
-"""Attributes that mean something within one administrative domain alone, and are not read.
+"""Attributes that only have a meaning within one administrative domain; we do not interpret them.
 
 They are passed on inside of it with the Partial bit, as RFC 4271 5 has it for what is not
 understood. Two things are asked of every speaker at the border, and of every one that a

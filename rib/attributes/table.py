@@ -64,7 +64,7 @@ class AttributeContext:
 
     @property
     def looks_through(self) -> bool:
-        """Whether each attribute counts, so that no block may be read as a whole."""
+        """Whether each attribute must be examined, so that no block may be read as a whole."""
         return bool(self.discarded or self.withdrawn)
 
 

@@ -83,7 +83,7 @@ _BORDER: Final = Either((Place("^"), Place("$"), Chars(BORDERS)), 3)
 
 
 def parse_pattern(text: str) -> Pattern:
-    """Return what an expression says.
+    """Return the parsed form of an expression.
 
     Raises:
         PatternError: It is malformed, uses something unsupported, or is too large.

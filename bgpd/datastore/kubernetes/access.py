@@ -89,7 +89,7 @@ class Access:
         return f"service account in {self.account}"
 
     def connect(self) -> ApiClient:
-        """Return a client by what the files say, or said a second ago; nothing is asked yet.
+        """Return a client with the settings of the files, at most a second old; it sends nothing yet.
 
         Raises:
             DatastoreError: The credentials cannot be used.

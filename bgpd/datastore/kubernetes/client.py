@@ -112,7 +112,7 @@ class ApiClient:
     async def knows(self, query: Query, version: str) -> bool:
         """Return whether the server has got as far as a version; costs it one object.
 
-        The collection is asked for without its selectors: with a limit the server reads from
+        The request has no selectors: with a limit the server reads from
         etcd, and in many releases object by object until one is selected, which of 20,000
         affinities that all have labels takes minutes.
 
@@ -287,7 +287,7 @@ def make_client(server: Server, user: User, context: "ssl.SSLContext") -> ApiCli
 
 
 async def _lines(response: "Response") -> AsyncIterator[bytes]:
-    """Yield whole lines; what a connection that is cut leaves is none."""
+    """Yield whole lines; the rest of a connection that was cut is not one."""
     rest = b""
     async for piece in response.aiter_bytes():
         *lines, rest = (rest + piece).split(b"\n")

@@ -98,7 +98,7 @@ class _Position:
         self.event_count = 0
 
     def reached(self, version: str) -> None:
-        """A list or an event said so."""
+        """A list or an event had this version."""
         self.version = self.newest = version
 
 

@@ -133,7 +133,7 @@ class Items:
         self._settle(key)
 
     def _settle(self, key: str) -> None:
-        """Let a key have the value that its objects give it: the first by name counts."""
+        """Set a key to the value of its objects: the first by name counts."""
         value = None
         for name in self._names.get(key, ()):
             value = self._objects[name].value
@@ -152,7 +152,7 @@ class Items:
             self._deletes.discard(key)
 
     def drain(self) -> tuple[dict[str, bytes], frozenset[str]]:
-        """Return what is new or another, and the keys that are gone, since last time."""
+        """Return the new and changed values, and the keys that are gone, since the last call."""
         puts, deletes = self._puts, frozenset(self._deletes)
         self._puts, self._deletes = {}, set()
         return puts, deletes

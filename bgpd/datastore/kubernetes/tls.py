@@ -38,7 +38,7 @@ class NamedContext(ssl.SSLContext):
 
 
 def tls_context(server: Server, user: User) -> ssl.SSLContext:
-    """Return a context that trusts what is given, as Go's library does.
+    """Return a context that trusts the given certificates, as Go's library does.
 
     Any certificate of a CA file is trusted, whether or not it signed itself. Without a CA
     file, the system's count.

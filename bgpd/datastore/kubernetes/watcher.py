@@ -1,4 +1,4 @@
-"""Follows what is wanted of Kubernetes' API, and nothing else of it."""
+"""Follows the objects that are wanted of Kubernetes' API, and no others."""
 
 import asyncio
 from contextlib import suppress
