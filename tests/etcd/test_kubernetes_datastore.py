@@ -197,7 +197,7 @@ async def test_a_question_about_a_version_costs_the_server_one_object(
 ) -> None:
     blocks = [affinity("n2", f"10.244.{n}.0/26") for n in range(40)]
     await in_thread(server.apply, *blocks)
-    selected = "!projectcalico.org/affinity-type"  # of which there are none
+    selected = "!projectcalico.org/affinity-type"  # selects none of them
     path = f"apis/{GROUP_V1}/blockaffinities"
     query = Query("BlockAffinity", path, "", selected, reads_cache=True)
     try:

@@ -169,12 +169,12 @@ class Following:
         return (*filter(None, found), *self.items.warnings())
 
     def abandon(self) -> None:
-        """Follow no more; the tasks end by themselves."""
+        """Stop following; the tasks end by themselves."""
         for each in self._followed.values():
             self._end_task(each.task)
 
     async def close(self) -> None:
-        """Follow no more, and wait for the end."""
+        """Stop following, and wait for the end."""
         self.abandon()
         await asyncio.gather(*self._ending, return_exceptions=True)
 

@@ -385,7 +385,7 @@ class _Group:
         return (*self._following.warnings(), *more)
 
     def abandon(self) -> None:
-        """Follow no more; the tasks end by themselves."""
+        """Stop following; the tasks end by themselves."""
         self._following.abandon()
         if self._scope_task is not None:
             self._scope_task.cancel()
