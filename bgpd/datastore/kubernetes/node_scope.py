@@ -219,7 +219,8 @@ class NodeScope:
     async def _settle(self, needs: NodeNeeds) -> None:
         queries = self._by_name(needs.names)
         why_all = needs.why_all
-        is_other = self._settled_needs not in (None, needs)
+        before = self._settled_needs
+        is_start = before is None or before == NodeNeeds(before.names)  # the own Node
         if not why_all:
             try:
                 queries += self._by_labels(needs)
@@ -228,8 +229,9 @@ class NodeScope:
         if not why_all and len(queries) > MOST_COLLECTIONS:
             why_all = f"it would take more than {MOST_COLLECTIONS} collections"
         await self._read([] if why_all else queries, needs)
-        has_list = why_all or self._check_time or needs.addresses
-        if has_list and is_other:
+        by_label = bool(self._check_time and needs.selectors)  # by name none is hidden
+        has_list = why_all or by_label or needs.addresses
+        if has_list and not is_start and needs != before:
             await self._pause(SPREAD * random.random(), needs)  # noqa: S311  # jitter
         if why_all:
             await self._settle_all(needs, why_all)
