@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import AsyncGenerator, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,14 @@ from bgpd.calico.label_selectors import (
 )
 from bgpd.calico.needed_nodes import filter_of, needed_nodes
 from bgpd.calico.state import ClusterState
+from bgpd.cli.details import status_page
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.datastore.kubernetes import node_scope as node_scope_module
 from bgpd.datastore.model import NodesRead, Status
 from bgpd.datastore.needed import NeededNodes
 from tests.support.calico_cases import a_node, an_object, settings
+from tests.support.daemons import Daemon, write_yaml
 from tests.support.datastores import Follower
 from tests.support.kube_apiserver import DAEMON, READS, KubeApi, in_thread, missing
 from tests.support.kubernetes_objects import (
@@ -401,6 +404,46 @@ async def test_the_server_selects_by_labels_as_we_say(cluster: Cluster) -> None:
             }, written(selector)
             checked += 1
     assert checked > 80
+
+
+PORT = 17931
+
+
+async def test_a_daemon_shows_which_nodes_it_reads(
+    cluster: Cluster, tmp_path: Path
+) -> None:
+    content = {
+        "node": {"name": OWN},
+        "bgp": {"listen": {"addresses": ["127.0.0.1"], "port": PORT}},
+        "datastore": {"type": "kubernetes", "nodes": "needed"},
+        "kubernetes": {
+            "kubeconfig": str(cluster.api.kubeconfig(DAEMON)),
+            "endpoint_status": "",
+        },
+        "bird": {"ipv4": "", "ipv6": ""},
+        "fib": {"mode": "off"},
+        "next_hops": {"resolve": "trust"},
+        "control": {"path": str(tmp_path / "control.sock")},
+    }
+    file = write_yaml(tmp_path / "pybgpd.yaml", content)
+
+    def scenario() -> None:
+        with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
+            daemon.until(lambda: len(daemon.ask("show-peers")) == len(REFLECTORS), 60)
+            (status,) = daemon.ask("show-status")
+            nodes = status["datastore"]["nodes"]
+            assert (nodes["scope"], nodes["reason"], nodes["hidden"]) == (
+                "needed",
+                "",
+                [],
+            )
+            assert (nodes["names"], nodes["selectors"]) == ([OWN], ["rr in (true)"])
+            assert nodes["checked_at"]
+            page = "\n".join(status_page(status))
+            assert "the needed ones are read: n1, rr in (true); checked at" in page
+            assert "Traceback" not in daemon.log()
+
+    await in_thread(scenario)
 
 
 async def test_whatever_changes_no_state_lacks_a_node_that_it_needs(
