@@ -171,7 +171,7 @@ def test_nodes_that_are_needed_no_more_go_at_once_and_needed_ones_are_held() -> 
     assert guarded([begin, Snapshot(2, NODES)]) == {**NODES, **OTHERS}.keys()
 
 
-def test_needs_are_told_even_if_nothing_else_changed() -> None:
+def test_new_needs_are_an_event_even_if_nothing_else_changed() -> None:
     pending = PendingEvents()
     pending.add(Changes(1, {}, frozenset(), RR))
     assert pending.take() == Changes(1, {}, frozenset(), RR)
