@@ -163,11 +163,14 @@ class Daemon:
             if not await cluster.wait(self._stop):
                 return
         running = self.running = await self._become()
+        # The sockets listen since the process began; peers that connected wait in their queues
+        # until `open`, when the speaker can tell whether it knows them.
         running.speaker.listener.hold(startup_claim.hand_over())
         running.listen()
         if self._must_listen and self.listen_faults:
             raise StartError(self.listen_faults[0])
         await self._servers.serve_clients(running.speaker, lag)
+        # Our own routes before any session: a peer must not see us without them.
         if (desired := self.latest) is not None:
             running.reconciler.apply_routes(desired)
         await in_turns(running.speaker.policies.prepare(self.settings.policies))
@@ -322,6 +325,8 @@ class Daemon:
 
     async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
         """Apply changed settings, in slices; return the steps."""
+        # The plan is made against what runs, and logged before anything changes: if applying
+        # fails half way, the log says what was intended.
         old, running = self.settings, self.running
         steps = in_order(await in_turns(collect(find_steps(old, new))))
         if running is not None:

@@ -169,6 +169,7 @@ class FlushScheduler:
 
         To be called after ``flush_now``: it must not overtake what is queued.
         """
+        # Read once for each batch of octets: an iterator would be spent after the first.
         members = list(members)
         for outbound in outbounds:
             self._queue.add(outbound, members)

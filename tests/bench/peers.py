@@ -14,7 +14,7 @@ from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 VARIABLE: Final = "BENCH_PEERS"
-BIRD3: Final = "BIRD3"  # names the program of BIRD 3, where there is one
+BIRD3: Final = "BIRD3"  # names the program of BIRD 3, if it is installed
 # What compare.py, the lab and PATH look for, by the folder of its maker.
 _PROGRAMS: Final = {
     "BIRD": "bird/bird",
@@ -30,7 +30,7 @@ _VERSIONS: Final = {
 
 
 class NoPeersError(Exception):
-    """The routers of a suite cannot be had; the text says why."""
+    """The routers of a suite are not available; the text says why."""
 
 
 def use_suite(suite: str, environment: MutableMapping[str, str] = os.environ) -> None:
