@@ -142,7 +142,12 @@ class Readers:
             way, number = self._ways[index // 2], REFLECTORS + index
             folder = self._bench.folder / f"d{index}"
             write_configuration(
-                folder, self._bench.api, self._bench.cluster, number, port
+                folder,
+                self._bench.api,
+                self._bench.cluster,
+                number,
+                port=port,
+                way=way,
             )
             reader = ReaderProcess(folder, number, way, samples=bool(index % 2))
             self._readers.append(self._stack.enter_context(reader))
@@ -230,7 +235,7 @@ def herd(bench: Bench, count: int, limit: float) -> HerdFigures:
             bench.api,
             bench.cluster,
             REFLECTORS + number,
-            bench.api.port,
+            port=bench.api.port,
         )
         for number in range(count + 1)  # the first one shows which modules to load
     ]

@@ -15,7 +15,7 @@ import yaml
 
 from bgpd.api.client import UnreachableError, call
 from tests.bench.kubernetes.objects import node_name
-from tests.bench.kubernetes.reader import FIGURES, WAY
+from tests.bench.kubernetes.reader import FIGURES, WAY, WAYS
 from tests.bench.kubernetes.writer import Cluster
 from tests.support.daemons import ROOT
 from tests.support.kube_apiserver import KubeApi
@@ -147,7 +147,13 @@ def token_of(number: int) -> str:
 
 
 def write_configuration(
-    folder: Path, api: KubeApi, cluster: Cluster, number: int, port: int
+    folder: Path,
+    api: KubeApi,
+    cluster: Cluster,
+    number: int,
+    *,
+    port: int,
+    way: str = "usual",
 ) -> Path:
     """Write what the daemon of a node needs; return its configuration file.
 
@@ -157,6 +163,7 @@ def write_configuration(
         cluster: What that holds.
         number: Of the node.
         port: By which it reaches the API.
+        way: How it reads; see ``WAYS``.
     """
     folder.mkdir(parents=True, exist_ok=True)
     known = yaml.safe_load(api.kubeconfig(token_of(number)).read_text())
@@ -169,6 +176,7 @@ def write_configuration(
         "datastore": {
             "type": "kubernetes",
             "saved_state": str(folder / "lib" / "datastore.json"),
+            **WAYS[way].datastore,
         },
         "kubernetes": {"kubeconfig": str(kubeconfig), "endpoint_status": ""},
         "bird": {"ipv4": "", "ipv6": ""},

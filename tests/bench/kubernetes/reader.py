@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from bgpd.cli.daemon import main
 from bgpd.daemon import daemon
@@ -32,18 +32,24 @@ _NOTED: Final = 0.02  # seconds of a stall that is written down by itself
 _MOST_NOTED: Final = 50
 
 
-def _as_it_is(queries: list[Query]) -> list[Query]:
-    return queries
+class Way(NamedTuple):
+    """How a cluster is read.
+
+    Attributes:
+        datastore: What the configuration says of it.
+        is_whole: Nodes come whole, and affinities of all nodes do.
+    """
+
+    datastore: Mapping[str, str] = MappingProxyType({})
+    is_whole: bool = False
 
 
-def _whole(queries: list[Query]) -> list[Query]:
-    """Return the same without what spares octets: whole nodes, and all affinities."""
-    plain = (each._replace(has_metadata_alone=False) for each in queries)
-    return list(dict.fromkeys(each._replace(label_selector="") for each in plain))
-
-
-WAYS: Final[Mapping[str, Callable[[list[Query]], list[Query]]]] = MappingProxyType(
-    {"usual": _as_it_is, "whole": _whole}
+WAYS: Final[Mapping[str, Way]] = MappingProxyType(
+    {
+        "usual": Way(),
+        "needed": Way(MappingProxyType({"nodes": "needed"})),
+        "whole": Way(is_whole=True),
+    }
 )
 
 
@@ -136,15 +142,18 @@ def _take_note(collection: type[Collection]) -> None:
     setattr(collection, "_list", listed)  # noqa: B010  # the same
 
 
-def read_as(way: str) -> None:
-    """Read Kubernetes' API in one of the ways."""
-    narrow = WAYS[way]
-    usual = source.KubernetesDatastore._queries  # what is measured
+def read_whole() -> None:
+    """Read without what spares octets: whole nodes, and all affinities."""
+    usual, usual_list = source.KubernetesDatastore.__init__, Collection.__init__
 
-    def queries(self: source.KubernetesDatastore, group: str) -> list[Query]:
-        return narrow(usual(self, group))
+    def begin(self: source.KubernetesDatastore, *given: Any, **named: Any) -> None:
+        usual(self, *given, **named | {"all_blocks": True})
 
-    setattr(source.KubernetesDatastore, "_queries", queries)  # noqa: B010  # as sampled
+    def begin_list(self: Collection, query: Query, *given: Any) -> None:
+        usual_list(self, query._replace(has_metadata_alone=False), *given)
+
+    setattr(source.KubernetesDatastore, "__init__", begin)  # noqa: B010  # for all that are made
+    setattr(Collection, "__init__", begin_list)  # noqa: B010  # the same
 
 
 def note_blocks(has_blocks: Callable[[], None]) -> None:
@@ -170,7 +179,8 @@ def _sample() -> None:
 
 
 if __name__ == "__main__":
-    read_as(os.environ.get(WAY, "usual"))
+    if WAYS[os.environ.get(WAY, "usual")].is_whole:
+        read_whole()
     if os.environ.get(FIGURES):
         _sample()
     main()
