@@ -51,7 +51,7 @@ def test_daemons_cost_what_the_table_says(tmp_path: Path) -> None:
     start = {row["at the start"]: row for row in found["at the start"]}
     steady = {row["while nodes report"]: row for row in found["while nodes report"]}
     again = {row["listed again"]: row for row in found["listed again"]}
-    assert start.keys() == steady.keys() == again.keys() == {"usual", "whole"}
+    assert start.keys() == steady.keys() == again.keys() == {"usual", "needed", "whole"}
     # The API's groups, four IPAM blocks: what is read beside what is followed.
     assert [
         start["usual"][name] for name in ("lists", "watches", "other requests")
