@@ -344,13 +344,17 @@ async def test_a_reflector_with_another_label_is_not_removed_and_a_removed_one_i
 async def test_a_node_that_is_named_by_its_address_is_read(cluster: Cluster) -> None:
     address = peer("far", peerIP="10.0.0.3", asNumber=64512)
     gateway = peer("gateway", peerIP="10.0.1.1", asNumber=65000)
-    await cluster.put(address, gateway)
+    odd = [
+        an_object("BGPPeer", f"odd{number}", node=name, peerSelector="all()")
+        for number, name in enumerate(("n4", "no,such=node", "Ä", "x" * 254))
+    ]
+    await cluster.put(address, gateway, *odd)
     async with Watched(Needed(cluster.api), cluster) as seen:
         await seen.until(lambda s: bool(s.events))
-        assert seen.nodes == {OWN, "n3", *REFLECTORS}
-        assert seen.needed.nodes.names == (OWN, "n3")
+        assert seen.nodes == {OWN, "n3", "n4", *REFLECTORS}
+        assert {OWN, "n3", "n4"} <= set(seen.needed.nodes.names)
         await cluster.remove("BGPPeer", "far")
-        await seen.until(lambda s: s.nodes == {OWN, *REFLECTORS})
+        await seen.until(lambda s: s.nodes == {OWN, "n4", *REFLECTORS})
 
 
 async def test_the_server_selects_by_labels_as_we_say(cluster: Cluster) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import random
+import re
 import time
 from collections.abc import Callable, Iterable
 from contextlib import aclosing, suppress
@@ -62,6 +63,7 @@ SPREAD: Final = (
 CHECK_AGAIN: Final = 30.0  # seconds after a check that failed
 FEW_NODES: Final = 1000  # in clusters with more, checks are rarer in proportion
 _SHOWN: Final = 3
+_NAME: Final = re.compile(r"[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?")  # of a Node
 
 _log = logging.getLogger(__name__)
 
@@ -307,7 +309,8 @@ class NodeScope:
     # -- collections --------------------------------------------------------------------
 
     def _by_name(self, names: Iterable[str]) -> list[Query]:
-        selectors = [f"metadata.name={name}" for name in sorted(names)]
+        possible = filter(_NAME.fullmatch, sorted(names))  # there is no other node
+        selectors = [f"metadata.name={name}" for name in possible]
         return [self._everything._replace(field_selector=text) for text in selectors]
 
     def _by_labels(self, needs: NodeNeeds) -> list[Query]:
@@ -370,6 +373,9 @@ class NodeScope:
             aclosing(api.cached(query, "0", PAGE)) as pieces,
         ):
             async for piece in pieces:
+                await asyncio.sleep(
+                    0
+                )  # what has arrived already must not hold the loop
                 for content in piece.objects:
                     try:
                         item = item_of("Node", content)
