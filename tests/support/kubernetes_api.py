@@ -62,6 +62,7 @@ class Api:
         self.fault = 0  # an HTTP status to answer every request with
         self.watch_fault = 0  # the same for watches alone
         self.retry_after = ""  # what a fault asks for
+        self.absent = ""  # a kind that is not there
         self.is_frozen = False  # watches are accepted, and nothing comes ever
         self.is_mute = False  # watches are not answered
         self.is_hasty = False  # watches end at once
@@ -220,13 +221,25 @@ class Api:
             ),
             "",
         )
-        if not kind:
+        groups = {path for _, path, _ in PATHS.values()}
+        if not kind and request.path in groups:
+            return self._discovery(request.path)
+        if not kind or kind == self.absent:
             return _status(404, "not found")
         selector = request.query.get("fieldSelector", "")
         name = selector.removeprefix("metadata.name=") if selector else ""
         if request.query.get("watch"):
             return await self._watch(request, kind, name)
         return self._list(kind, name, request.query)
+
+    def _discovery(self, path: str) -> web.Response:
+        names = [
+            plural
+            for kind, (_, group, plural) in PATHS.items()
+            if group == path and kind != self.absent
+        ]
+        resources = [{"name": name} for name in names]
+        return _json({"kind": "APIResourceList", "resources": resources})
 
     def _list(self, kind: str, name: str, query: Mapping[str, str]) -> web.Response:
         found = [

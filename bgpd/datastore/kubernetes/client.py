@@ -40,6 +40,7 @@ LIST_TIME: Final = 300.0  # seconds for all of it
 DECODED: Final = 64 << 10  # octets in one go, a millisecond or two
 MAX_SHOWN: Final = 500  # characters of what the API says
 UNAUTHORIZED: Final = 401
+FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 EXPIRED: Final = 410
 _TOO_NEW: Final = "ResourceVersionTooLarge"
@@ -87,6 +88,42 @@ class ApiClient:
         octets = await self._ask(path, {}, {})
         if octets is None:
             raise ApiError(f"the answer has over {ANSWER.octets} octets")
+        return _read(octets)
+
+    async def lacks(self, query: Query) -> bool:
+        """Return whether the server has the API group of a kind, and no such kind in it.
+
+        A 404 of a collection does not say so: a server that is starting answers it until
+        it has read what kinds there are, and has no such group until then.
+        """
+        *_, plural = parts = query.path.split("/")
+        group = "/".join(parts[: 3 if parts[0] == "apis" else 2])
+        try:
+            found = (await self.get(group)).get("resources")
+        except ApiError as error:
+            return (
+                error.code == FORBIDDEN
+            )  # it cannot be known: the collection's word counts
+        rows = found if isinstance(found, list) else ()
+        return plural not in [_mapping(each).get("name") for each in rows]
+
+    async def send(
+        self, method: str, path: str, content: Object | None = None
+    ) -> Object:
+        """Change what is at a path; the daemon itself only reads.
+
+        Args:
+            method: ``POST``, ``PUT`` or ``DELETE``.
+            path: Of the collection or of the object.
+            content: The object.
+
+        Raises:
+            ApiError: The API refuses.
+        """
+        async with self._http.stream(method, path, json=content) as response:
+            octets = await _body(response, ANSWER.octets) or b""
+            if not response.is_success:
+                raise _refusal(response, octets)
         return _read(octets)
 
     async def _ask(

@@ -47,6 +47,9 @@ from bgpd.datastore.kubernetes.query import Query
 # minute, so once one was seen, a longer silence ends the watch. The next watch begins without
 # that: a server that was just started sends no bookmarks for a collection that never changes.
 #
+# A server that is starting has no kinds of CRDs yet, and answers 404. So a 404 is a failure
+# like any other, unless the API's discovery has the group and lacks the kind.
+#
 # Deliberately not here: credentials (they are read again for each new client), what the
 # objects mean, and how long something that vanished is held (`bgpd.datastore.guarded`).
 
@@ -155,8 +158,7 @@ class Collection:
             wait = 0.0
             try:
                 async with self._connect() as api:
-                    while True:
-                        await self._follow_once(api)
+                    await self._follow_until_failure(api)
             except Exception as error:  # noqa: BLE001  # whatever a client may raise
                 wait = self._fail(error)
             await asyncio.sleep(max(wait, self._delay()))
@@ -167,6 +169,15 @@ class Collection:
             self._receiver.drop(self.query.kind, name)
         self._known.clear()
         self._receiver.changed()
+
+    async def _follow_until_failure(self, api: ApiClient) -> None:
+        try:
+            while True:
+                await self._follow_once(api)
+        except ApiError as error:
+            if error.code == NOT_FOUND and not self.is_listed:
+                self.is_absent = await api.lacks(self.query)
+            raise
 
     async def _follow_once(self, api: ApiClient) -> None:
         if (
@@ -270,8 +281,6 @@ class Collection:
         if self._is_refusal(error):
             self._refused(error)
         self._position.is_in_doubt = True
-        if code == NOT_FOUND and not self.is_listed:
-            self.is_absent = True
         reason = str(error) or type(error).__name__
         text = f"{self.query}: {reason}"
         if text != self.error:
@@ -284,7 +293,7 @@ class Collection:
         self.is_followed, self.error = False, text
         self._note(text)
         wait = error.retry_after if isinstance(error, ApiError) else 0.0
-        if code == NOT_FOUND:
+        if code == NOT_FOUND and self.is_absent:
             wait = max(wait, ABSENT_DELAY)
         return min(MAX_WAIT, wait)
 

@@ -403,6 +403,45 @@ async def test_silence_means_something_in_a_watch_that_has_sent_a_bookmark() -> 
         await asyncio.gather(task, return_exceptions=True)
 
 
+@on_both_loops
+async def test_a_server_that_is_starting_and_knows_no_kind_is_asked_again_soon(
+    tmp_path: Path,
+) -> None:
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.fault = 404
+        watcher.want(SERVICES)
+        collections = [*watcher._collections.values()]
+        await until(lambda: all(each.error for each in collections))
+        assert not any(each.is_absent for each in collections)
+        api.fault = 0
+        await until(lambda: told.names == {f"s{n}" for n in range(5)})
+
+    await with_api(tmp_path, Wants(), work)
+
+
+@on_both_loops
+async def test_a_kind_that_a_group_lacks_is_absent_and_looked_for_now_and_then(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("bgpd.datastore.kubernetes.collection.ABSENT_DELAY", 0.5)
+
+    async def work(api: Api, watcher: KubernetesWatcher, told: Told) -> None:
+        api.absent = "EndpointSlice"
+        watcher.want(SERVICES)
+        (slices,) = (
+            each
+            for each in watcher._collections.values()
+            if each.query.kind == "EndpointSlice"
+        )
+        await until(lambda: slices.is_absent)
+        await until(lambda: len(told.names) == 5)
+        api.absent = ""
+        await until(lambda: watcher.status.is_connected, 20)
+        assert not slices.is_absent
+
+    await with_api(tmp_path, Wants(), work)
+
+
 @pytest.mark.slow
 @on_both_loops
 async def test_a_watch_that_is_not_answered_is_given_up(
