@@ -7,6 +7,7 @@ and at the end one JSON object: target to report. Needs CAP_NET_RAW.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import selectors
@@ -22,6 +23,11 @@ ECHO_REPLY = {4: 0, 6: 129}
 READY = "ready"
 MAX_LOST_SHOWN = 50
 LATE_TIME = 0.5  # seconds that replies are awaited after the last request
+RECEIVE_OCTETS = 4 << 20  # of a socket's queue
+_SO_RCVBUFFORCE = 33  # asm-generic/socket.h
+_SOL_RAW = 255  # linux/socket.h
+_ICMP_FILTER = 1  # ICMP_FILTER of linux/icmp.h, and ICMPV6_FILTER of linux/icmpv6.h
+_WORD = struct.Struct("=I")
 _HEADER = struct.Struct("!BBHHH")  # type, code, checksum, identifier, sequence
 _COUNTER = struct.Struct("!Q")  # our own sequence number, which does not wrap
 
@@ -193,9 +199,23 @@ class Pinger:
 
 
 def _raw_socket(version: int) -> socket.socket:
-    if version == 6:
-        return socket.socket(socket.AF_INET6, socket.SOCK_RAW, socket.IPPROTO_ICMPV6)
-    return socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_ICMP)
+    """Return a socket that is shown answers alone, and has room for some seconds of them.
+
+    A raw socket is shown all ICMP of its namespace, the requests of others too. On a busy
+    machine the pinger may wait for its turn; what found no room meanwhile would seem lost.
+    """
+    family = socket.AF_INET6 if version == 6 else socket.AF_INET
+    protocol = socket.IPPROTO_ICMPV6 if version == 6 else socket.IPPROTO_ICMP
+    sock = socket.socket(family, socket.SOCK_RAW, protocol)
+    level, words = (socket.IPPROTO_ICMPV6, 8) if version == 6 else (_SOL_RAW, 1)
+    blocked = bytearray(b"\xff" * words * 4)  # one bit for each type, in native words
+    word, bit = divmod(ECHO_REPLY[version], 32)
+    allowed = 0xFFFFFFFF & ~(1 << bit)
+    _WORD.pack_into(blocked, word * _WORD.size, allowed)
+    sock.setsockopt(level, _ICMP_FILTER, blocked)
+    with contextlib.suppress(PermissionError):
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_OCTETS)
+    return sock
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -58,6 +59,10 @@ class Probe:
         if self._process.poll() is None:
             self._process.kill()
         self._process.communicate()
+
+    def signal(self, number: signal.Signals) -> None:
+        """Send a signal to the pinger."""
+        self._process.send_signal(number)
 
     def finish(self) -> dict[str, PingReport]:
         """End it and return what became of the requests, by target.
