@@ -11,7 +11,7 @@ from collections.abc import Callable
 from functools import partial
 from ipaddress import ip_address, ip_network
 from pathlib import Path
-from typing import Any, Final, NoReturn
+from typing import Any, Final, Literal, NoReturn
 
 import click
 
@@ -326,15 +326,24 @@ def health(
 
 @main.command()
 @click.option("--etcd", is_flag=True, help="Use a real etcd-server as the datastore.")
+@click.option(
+    "--kubernetes",
+    is_flag=True,
+    help="Use a real Kubernetes API server as the datastore.",
+)
 @click.option("--keep", is_flag=True, help="Keep the lab running at the end.")
-def demo(*, etcd: bool, keep: bool) -> None:
+def demo(*, etcd: bool, kubernetes: bool, keep: bool) -> None:
     """Demonstrate a cluster of four nodes that starts, moves to reflectors and recovers from failures.
 
     Needs root: it creates network namespaces, and removes them at the end.
     """
     from bgpd.lab.demo import run_demo  # noqa: PLC0415
 
-    sys.exit(run_demo(etcd=etcd, keep=keep, out=sys.stdout))
+    if etcd and kubernetes:
+        _fail("--etcd and --kubernetes exclude each other", EXIT_USAGE)
+    kind: Literal["etcd", "kubernetes"] = "etcd" if etcd else "kubernetes"
+    datastore = kind if etcd or kubernetes else None
+    sys.exit(run_demo(datastore=datastore, keep=keep, out=sys.stdout))
 
 
 def _run_daemon(

@@ -1,6 +1,7 @@
 """Does what confd does for BIRD: watches the datastore, writes the configuration, reports it.
 
-Run inside a namespace as ``python -m bgpd.lab.confd NODE URL FOLDER``. It writes ``bird.cfg``
+Run inside a namespace as ``python -m bgpd.lab.confd NODE PLACE FOLDER``, where PLACE is the URL
+of an etcd-server or the path of a kubeconfig. It writes ``bird.cfg``
 into the folder when the objects give another text than before, and has BIRD read it
 through ``bird.ctl`` there, if BIRD runs. A text that BIRD refuses changes nothing.
 """
@@ -12,7 +13,9 @@ from pathlib import Path
 
 from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.calico.keys import prefixes
+from bgpd.datastore import Datastore
 from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings
+from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.lab.calico_objects import Objects
 from bgpd.lab.calico_text import bird_text
 from bgpd.texts.state_files import write_file
@@ -54,11 +57,17 @@ class Confd:
         return (done.stdout + done.stderr).strip()
 
 
-async def run(node: str, url: str, folder: Path) -> None:
+def datastore_at(place: str, node: str) -> Datastore:
+    """Return the datastore at a URL of etcd, or by a kubeconfig."""
+    if "://" in place:
+        return EtcdDatastore(EtcdSettings(endpoints=(place,)), prefixes(node))
+    return KubernetesDatastore(Access(place), node)
+
+
+async def run(node: str, place: str, folder: Path) -> None:
     """Watch for ever."""
     confd = Confd(node, folder)
-    datastore = EtcdDatastore(EtcdSettings(endpoints=(url,)), prefixes(node))
-    async for event in datastore.events():
+    async for event in datastore_at(place, node).events():
         if confd.take(event) and (folder / SOCKET).exists():
             answer = await asyncio.to_thread(confd.configure)
             print(f"confd: {answer}", file=sys.stderr, flush=True)  # noqa: T201 - its log

@@ -7,7 +7,6 @@ promise that is broken ends the demonstration with what was expected and the rou
 
 import contextlib
 import json
-import shutil
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, NoReturn, Self, TextIO
@@ -25,8 +24,8 @@ from bgpd.lab.ping import PingReport
 from bgpd.lab.probe import Probe, unreachable
 from bgpd.lab.routers import DRIVERS
 from bgpd.lab.routers.base import Router, wait_until
-from bgpd.lab.store import EtcdStore, FolderStore, Store
-from bgpd.lab.topology import RouterKind
+from bgpd.lab.store import FolderStore, Store
+from bgpd.lab.topology import RouterKind, StoreKind
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -37,11 +36,12 @@ MAX_MOVE_GAP_MS = (
 )
 
 
-def run_demo(*, etcd: bool, keep: bool, out: TextIO) -> int:
+def run_demo(*, datastore: StoreKind | None, keep: bool, out: TextIO) -> int:
     """Run the demonstration.
 
     Args:
-        etcd: Use a real etcd-server instead of a folder of manifests.
+        datastore: Use real servers instead of a folder of manifests: an etcd-server, or
+            Kubernetes' API server.
         keep: Leave the lab running; the next demonstration takes it away.
         out: Where to print.
 
@@ -51,13 +51,10 @@ def run_demo(*, etcd: bool, keep: bool, out: TextIO) -> int:
     from rich.console import Console  # noqa: PLC0415 - 0.1 s, and only needed here
 
     console = Console(file=out, highlight=False, soft_wrap=True)
-    if etcd and shutil.which("etcd") is None:
-        console.print("etcd is not installed (Debian: apt-get install etcd-server)")
-        return 1
     with terminated_like_interrupted():
         try:
             labs_down(lambda state: state.is_kept and state.name == cluster.NAME)
-            with Demo(console, has_etcd=etcd, is_kept=keep) as demo:
+            with Demo(console, datastore, is_kept=keep) as demo:
                 demo.run()
         except LabError as error:
             console.print(f"[bold red]FAILED[/]: {_plain(str(error))}")
@@ -71,22 +68,20 @@ def run_demo(*, etcd: bool, keep: bool, out: TextIO) -> int:
 class Demo:
     """One run; a context manager that takes everything away."""
 
-    def __init__(self, console: "Console", *, has_etcd: bool, is_kept: bool) -> None:
+    def __init__(
+        self, console: "Console", datastore: StoreKind | None, *, is_kept: bool
+    ) -> None:
         self._console = console
-        self._has_etcd = has_etcd
         self._is_kept = is_kept
         self._started = time.monotonic()
-        inner = _first_installed("frr", "bird")
-        outer = _first_installed("bird", "frr")
         lab_id = new_lab_id()
         self._manifests = lab_folder(lab_id) / "manifests"
-        url = f"http://{cluster.DATASTORE[1]}:2379"
-        datastore = (
-            {"type": "etcd", "endpoints": [url]}
-            if has_etcd
-            else {"type": "folder", "path": str(self._manifests)}
+        topology = cluster.topology(
+            _first_installed("frr", "bird"),
+            _first_installed("bird", "frr"),
+            datastore,
+            str(self._manifests),
         )
-        topology = cluster.topology(datastore, inner, outer, has_etcd=has_etcd)
         self._lab = Lab(topology, is_kept=is_kept, lab_id=lab_id)
         self._store: Store | None = None
 
@@ -99,8 +94,6 @@ class Demo:
         if self._is_kept and kind is None:
             self._tell_kept()
             return
-        if self._store is not None:
-            self._store.close()
         self._lab.down()
 
     def run(self) -> None:
@@ -119,7 +112,7 @@ class Demo:
             ("A block moves to another node", self._block_moves),
         )
         try:
-            with self._console.status("making namespaces"):
+            with self._console.status("making namespaces and the datastore"):
                 self._prepare()
             for number, (title, step) in enumerate(steps, 1):
                 self._console.print(f"[bold]{number}/{len(steps)} {title}[/]")
@@ -140,14 +133,13 @@ class Demo:
         start = time.monotonic()
         lab = self._lab
         lab.up()
-        if self._has_etcd:
-            name, addr = cluster.DATASTORE
-            folder = lab.folder / name
-            self._store = EtcdStore(lab.namespace(name), addr, folder)
-        else:
+        self._store = lab.stores.get(cluster.NAME)
+        if self._store is None:
             self._store = FolderStore(self._manifests)
-        self._apply(*cluster.base())
-        what = "etcd-server" if self._has_etcd else "folder of manifests"
+            self._apply(*cluster.base())
+            what = "folder of manifests"
+        else:
+            what = lab.stores[cluster.NAME].title
         count = len(lab.topology.machines) + len(cluster.PODS)
         self._proved(
             f"{count} machines and pods as namespaces; datastore: {what}", start

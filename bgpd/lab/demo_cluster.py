@@ -7,7 +7,15 @@ behind them, one inside the AS, one outside.
 
 from typing import Any, Final
 
-from bgpd.lab.topology import Machine, Pod, RouterKind, RouterModel, Topology
+from bgpd.lab.topology import (
+    Cluster,
+    Machine,
+    Pod,
+    RouterKind,
+    RouterModel,
+    StoreKind,
+    Topology,
+)
 
 Object = dict[str, Any]
 
@@ -35,7 +43,7 @@ PODS: Final = {
 }
 MOVING_POD: Final = "pod-12b"
 MOVING_TO: Final = "node-13"
-DATASTORE: Final = ("datastore", "172.2.2.5")  # where etcd runs, if it does
+DATASTORE: Final = ("datastore", "172.2.2.5")  # where its servers run, if it has any
 FAST: Final = {"bgp": {"defaults": {"connect_retry_time": 1}}}
 
 
@@ -46,34 +54,45 @@ def a_pod(name: str) -> Pod:
 
 
 def topology(
-    datastore: Object, inner: RouterKind, outer: RouterKind, *, has_etcd: bool
+    inner: RouterKind,
+    outer: RouterKind,
+    datastore: StoreKind | None = None,
+    folder: str = "",
 ) -> Topology:
     """Return the lab.
 
     Args:
-        datastore: Section ``datastore`` of the daemons' configuration.
         inner: Maker of the gateway inside the AS.
         outer: Maker of the gateway outside.
-        has_etcd: Whether a machine for etcd is needed.
+        datastore: Servers that hold the cluster's objects, those of the start included.
+        folder: Path of a folder of manifests, where there are no servers.
     """
+    if datastore is None:
+        own: Object = {"config": {**FAST, "datastore": _manifests(folder)}}
+    else:
+        own = {"config": FAST, "cluster": NAME}
     nodes = {}
     for name, (addr, _) in NODES.items():
         pods = [a_pod(pod) for pod, (node, *_) in PODS.items() if node == name]
-        nodes[name] = _machine(addr, _ours(datastore, has_fib=True), pods)
+        nodes[name] = _machine(addr, RouterModel.model_validate(own), pods)
     for name, addr in REFLECTORS.items():
-        nodes[name] = _machine(addr, _ours(datastore, has_fib=False))
-    if has_etcd:
+        router = RouterModel.model_validate({**own, "fib": False})
+        nodes[name] = _machine(addr, router)
+    clusters = {}
+    if datastore is not None:
         nodes[DATASTORE[0]] = _machine(DATASTORE[1], RouterModel(kind="none"))
+        clusters[NAME] = Cluster(
+            store=DATASTORE[0], datastore=datastore, objects=tuple(base())
+        )
     gateways = {
         INNER_GATEWAY[0]: _gateway(INNER_GATEWAY, inner, ASN),
         OUTER_GATEWAY[0]: _gateway(OUTER_GATEWAY, outer, GATEWAY_ASN),
     }
-    return Topology(name=NAME, nodes=nodes, gateways=gateways)
+    return Topology(name=NAME, nodes=nodes, gateways=gateways, clusters=clusters)
 
 
-def _ours(datastore: Object, *, has_fib: bool) -> RouterModel:
-    config = {**FAST, "datastore": datastore}
-    return RouterModel.model_validate({"fib": has_fib, "config": config})
+def _manifests(folder: str) -> Object:
+    return {"type": "folder", "path": folder}
 
 
 def _machine(

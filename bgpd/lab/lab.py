@@ -17,11 +17,12 @@ from typing import NoReturn, Self
 
 import bgpd
 from bgpd.lab.errors import LabError
+from bgpd.lab.kubernetes_store import KubernetesStore, require_api_server
 from bgpd.lab.namespace import Namespace, batch
 from bgpd.lab.plan import Plan, add_pod, host_device, plan, port_of
 from bgpd.lab.routers import DRIVERS
 from bgpd.lab.routers.base import Router
-from bgpd.lab.speaker import Speaker, kind_of, speaker_of
+from bgpd.lab.speaker import Speaker, kind_of, speaker_of, store_folder
 from bgpd.lab.state import (
     PREFIX,
     LabState,
@@ -30,8 +31,8 @@ from bgpd.lab.state import (
     start_time,
     sweep,
 )
-from bgpd.lab.store import EtcdStore
-from bgpd.lab.topology import Pod, RouterKind, Topology
+from bgpd.lab.store import EtcdStore, ServerStore, require_etcd
+from bgpd.lab.topology import Cluster, Pod, RouterKind, Topology
 from bgpd.lab.tunnel import kernel_has_ipip
 
 
@@ -70,7 +71,7 @@ class Lab:
         self.lab_id = lab_id or new_lab_id()
         self.folder = lab_folder(self.lab_id)
         self.routers: dict[str, Router] = {}
-        self.stores: dict[str, EtcdStore] = {}
+        self.stores: dict[str, ServerStore] = {}
         self._helpers: list[subprocess.Popen[bytes]] = []
         self._prefix = f"{PREFIX}-{self.lab_id}-"
         self._state = LabState(
@@ -103,10 +104,16 @@ class Lab:
         of clusters, with their objects.
 
         Raises:
-            LabError: No permission, or a command failed.
+            LabError: No permission, a datastore's server is not installed, or a command
+                failed.
         """
         if os.geteuid() != 0:
             raise LabError("a lab needs root: it makes network namespaces")
+        for cluster in self.topology.clusters.values():
+            if cluster.datastore == "etcd":
+                require_etcd()
+            else:
+                require_api_server()
         sweep()
         self.folder.mkdir(mode=0o755)
         tunnels = [n for n, m in self.topology.machines.items() if m.tunnel]
@@ -116,10 +123,7 @@ class Lab:
             for name in tunnels:
                 self._serve_tunnel(name)
         for name, cluster in self.topology.clusters.items():
-            addr = self.topology.machines[cluster.store].address(4)
-            folder = self.folder / f"etcd-{name}"
-            store = EtcdStore(self.namespace(cluster.store), addr, folder)
-            self.stores[name] = store
+            store = self.stores[name] = self._store(name, cluster)
             store.apply(cluster.objects)
 
     def down(self) -> None:
@@ -161,7 +165,7 @@ class Lab:
         driver = DRIVERS.get(kind)
         if driver is None:
             raise LabError(f"{name} has no router")
-        speaker = speaker or speaker_of(self.topology, name)
+        speaker = speaker or speaker_of(self.topology, name, self.folder)
         if not driver.is_installed(speaker.programs):
             where = f" in {speaker.programs}" if speaker.programs else ""
             raise LabError(f"{kind} is not installed{where}")
@@ -215,6 +219,15 @@ class Lab:
         for device, network in self.topology.devices_of(machine).items():
             port = port_of(self.topology, name, device)
             self.namespace(network).run(["ip", "link", "set", port, *where])
+
+    def _store(self, name: str, cluster: Cluster) -> ServerStore:
+        """Start the datastore of a cluster."""
+        namespace = self.namespace(cluster.store)
+        addr = self.topology.machines[cluster.store].address(4)
+        folder = store_folder(self.folder, name)
+        if cluster.datastore == "etcd":
+            return EtcdStore(namespace, addr, folder)
+        return KubernetesStore(namespace, addr, folder, cluster.api_group)
 
     def _serve_tunnel(self, name: str) -> None:
         """Start the process behind a machine's ``tunl0``; it ends with the lab."""

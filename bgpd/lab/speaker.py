@@ -5,11 +5,21 @@ Also what any running speaker reports, as plain values: sessions and routes.
 
 from dataclasses import dataclass, field
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Any, Final
 
-from bgpd.lab.topology import FamilyName, Machine, Role, RouterKind, Topology
+from bgpd.lab.topology import (
+    FamilyName,
+    Machine,
+    Role,
+    RouterKind,
+    StoreKind,
+    Topology,
+)
 
 ETCD_PORT: Final = 2379
+API_PORT: Final = 6443
+KUBECONFIG: Final = "kubeconfig"  # the daemons' one, in the datastore's folder
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,21 @@ class OspfSpec:
 
 
 @dataclass(frozen=True, slots=True)
+class DatastoreSpec:
+    """The datastore that says what a speaker does.
+
+    Attributes:
+        kind: Which.
+        url: Of the etcd-server, or of Kubernetes' API server.
+        kubeconfig: File with what opens the latter; empty with etcd.
+    """
+
+    kind: StoreKind
+    url: str
+    kubeconfig: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Speaker:
     """A BGP speaker.
 
@@ -100,7 +125,8 @@ class Speaker:
         connect_retry: Seconds between attempts to connect, where the maker has a switch.
         is_preserving: A restart of its own keeps its routes in use, where the maker has
             a switch.
-        etcd: Where the objects are that say what it does; empty without a cluster.
+        datastore: Where the objects are that say what it does; ``None`` without a
+            cluster.
         ospf: OSPF beside BGP.
         statics: Prefix to gateways, routes of its own making.
         announce: What it takes over into BGP: ``static``, ``ospf``.
@@ -121,7 +147,7 @@ class Speaker:
     long_lived_stale_time: int = 0
     connect_retry: int = 1
     is_preserving: bool = False
-    etcd: str = ""
+    datastore: DatastoreSpec | None = None
     ospf: OspfSpec | None = None
     statics: dict[str, tuple[str, ...]] = field(default_factory=dict)
     announce: tuple[str, ...] = ()
@@ -175,8 +201,14 @@ class RouteView:
     cluster_list: tuple[str, ...] = ()
 
 
-def speaker_of(topology: Topology, name: str) -> Speaker:
-    """Return the speaker of one machine, its neighbours' names resolved."""
+def speaker_of(topology: Topology, name: str, folder: Path | None = None) -> Speaker:
+    """Return the speaker of one machine, its neighbours' names resolved.
+
+    Args:
+        topology: The lab.
+        name: Machine.
+        folder: The lab's, where its datastores have theirs; needed for Kubernetes'.
+    """
     machine = topology.machines[name]
     router = machine.router
     neighbours = []
@@ -223,7 +255,7 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
         long_lived_stale_time=router.long_lived_stale_time,
         connect_retry=router.connect_retry,
         is_preserving=router.is_preserving,
-        etcd=etcd_of(topology, router.cluster) if router.cluster else "",
+        datastore=_datastore(topology, router.cluster, folder),
         ospf=_ospf(topology, machine),
         statics={r.to: tuple(map(str, r.via)) for r in router.statics},
         announce=router.announce,
@@ -232,10 +264,27 @@ def speaker_of(topology: Topology, name: str) -> Speaker:
     )
 
 
-def etcd_of(topology: Topology, cluster: str) -> str:
-    """Return the URL of a cluster's etcd-server."""
-    store = topology.machines[topology.clusters[cluster].store]
-    return f"http://{store.address(4)}:{ETCD_PORT}"
+def store_folder(folder: Path, cluster: str) -> Path:
+    """Return where the servers of a cluster's datastore have their files.
+
+    Args:
+        folder: The lab's.
+        cluster: Name of the cluster.
+    """
+    return folder / f"datastore-{cluster}"
+
+
+def _datastore(
+    topology: Topology, name: str, folder: Path | None
+) -> DatastoreSpec | None:
+    if not name:
+        return None
+    cluster = topology.clusters[name]
+    addr = topology.machines[cluster.store].address(4)
+    if cluster.datastore == "etcd":
+        return DatastoreSpec("etcd", f"http://{addr}:{ETCD_PORT}")
+    path = store_folder(folder or Path(), name) / KUBECONFIG
+    return DatastoreSpec("kubernetes", f"https://{addr}:{API_PORT}", str(path))
 
 
 def _ospf(topology: Topology, machine: Machine) -> OspfSpec | None:

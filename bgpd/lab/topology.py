@@ -34,6 +34,8 @@ RouterKind = Literal[
     "none",
 ]
 FamilyName = Literal["ipv4", "ipv6"]
+StoreKind = Literal["etcd", "kubernetes"]
+ApiGroup = Literal["v1", "v3"]
 Role = Literal["", "provider", "customer", "peer", "rs", "rs-client"]
 GATEWAYS: Final = frozenset({"frr", "bird", "bird3"})
 FROM_OBJECTS: Final = frozenset({"pybgpd", "calico-bird"})
@@ -285,11 +287,16 @@ class Cluster(_Strict):
     """A Calico cluster: its datastore, and what is in it at the start.
 
     Attributes:
-        store: The machine where its etcd-server runs.
+        store: The machine where the servers of its datastore run.
+        datastore: What they are: an etcd-server, or Kubernetes' API server on one.
+        api_group: Where Calico's objects are in Kubernetes' API: ``v1`` is
+            ``crd.projectcalico.org/v1``, ``v3`` is ``projectcalico.org/v3``.
         objects: Calico's resources as manifests; ``BlockAffinity`` too.
     """
 
     store: str
+    datastore: StoreKind = "etcd"
+    api_group: ApiGroup = "v1"
     objects: tuple[dict[str, Any], ...] = ()
 
 

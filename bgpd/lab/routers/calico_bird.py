@@ -37,9 +37,12 @@ class CalicoBird(Bird):
     def commands(self) -> Sequence[Sequence[str]]:
         """Return the command lines of confd and BIRD."""
         speaker, folder = self.speaker, str(self.folder)
-        confd = [sys.executable, "-m", "bgpd.lab.confd", speaker.name, speaker.etcd]
+        if speaker.datastore is None:
+            raise LabError(f"{speaker.name}: calico-bird needs a cluster")
+        place = speaker.datastore.kubeconfig or speaker.datastore.url
+        confd = [sys.executable, "-m", "bgpd.lab.confd", speaker.name, place, folder]
         bird = [self._path_of("bird"), "-f", "-R", "-c", TEXT, "-s", SOCKET]
-        return [[*confd, folder], bird]
+        return [confd, bird]
 
     def _started(self, count: int) -> None:
         if count == 1:

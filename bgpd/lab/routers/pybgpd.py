@@ -15,7 +15,7 @@ from bgpd.api.client import UnreachableError, call
 from bgpd.api.protocol import ControlError
 from bgpd.lab.errors import LabError
 from bgpd.lab.routers.base import Router
-from bgpd.lab.speaker import NeighbourSpec, RouteView, SessionView
+from bgpd.lab.speaker import DatastoreSpec, NeighbourSpec, RouteView, SessionView
 from bgpd.lab.topology import FamilyName
 from bgpd.texts.state_files import write_file
 
@@ -34,6 +34,11 @@ class PyBgpd(Router):
         """The control socket, for ``pybgpctl --control``."""
         return self.folder / "control.sock"
 
+    @property
+    def saved_state_path(self) -> Path:
+        """Where a node of a cluster keeps the datastore's last state."""
+        return self.folder / "datastore.json"
+
     def write_config(self) -> None:
         """Write ``pybgpd.yaml``."""
         path = self.folder / "pybgpd.yaml"
@@ -44,7 +49,7 @@ class PyBgpd(Router):
         """Return the configuration file's content."""
         speaker = self.speaker
         bgp: dict[str, Any] = {}
-        is_told = bool(speaker.etcd) or "datastore" in speaker.config
+        is_told = speaker.datastore is not None or "datastore" in speaker.config
         if not is_told:  # a datastore knows itself what the node is
             bgp |= {"as": speaker.local_as, "router_id": speaker.router_id}
         if speaker.cluster_id:
@@ -67,9 +72,21 @@ class PyBgpd(Router):
                 "ipv6": self.folder / "bird6.ctl",
             }
             content["bird"] = {version: str(path) for version, path in paths.items()}
-        if speaker.etcd:
-            content["datastore"] = {"type": "etcd", "endpoints": [speaker.etcd]}
+        if speaker.datastore is not None:
+            content |= self._datastore(speaker.datastore)
         return merge(content, speaker.config)
+
+    def _datastore(self, spec: DatastoreSpec) -> dict[str, Any]:
+        """Return where it reads, with a saved state as the manifests have it."""
+        datastore: dict[str, Any] = {"type": spec.kind}
+        sections: dict[str, Any] = {"datastore": datastore}
+        if spec.kind == "etcd":
+            datastore["endpoints"] = [spec.url]
+        else:  # no Felix of this machine is meant
+            api = {"kubeconfig": spec.kubeconfig, "endpoint_status": ""}
+            sections["kubernetes"] = api
+        datastore["saved_state"] = str(self.saved_state_path)
+        return sections
 
     def _peer(self, n: NeighbourSpec) -> dict[str, Any]:
         peer: dict[str, Any] = {

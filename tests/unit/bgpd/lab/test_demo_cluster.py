@@ -54,10 +54,14 @@ def test_blocks_are_where_the_table_says():
         assert len(desired(name, *cluster.base()).originated) == len(blocks)
 
 
-@pytest.mark.parametrize("has_etcd", [False, True])
-def test_the_topology_is_consistent(has_etcd):
-    topology = cluster.topology({}, "frr", "bird", has_etcd=has_etcd)
+@pytest.mark.parametrize("datastore", [None, "etcd", "kubernetes"])
+def test_the_topology_is_consistent(datastore):
+    topology = cluster.topology("frr", "bird", datastore, "/manifests")
     assert set(cluster.NODES) | set(cluster.REFLECTORS) < set(topology.machines)
-    assert (cluster.DATASTORE[0] in topology.machines) is has_etcd
+    has_servers = datastore is not None
+    assert (cluster.DATASTORE[0] in topology.machines) is has_servers
+    assert [c.datastore for c in topology.clusters.values()] == [
+        datastore
+    ] * has_servers
     pods = [pod.name for m in topology.machines.values() for pod in m.pods]
     assert sorted(pods) == sorted(cluster.PODS)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from bgpd.lab.errors import TopologyError
-from bgpd.lab.speaker import speaker_of
+from bgpd.lab.speaker import DatastoreSpec, speaker_of
 from bgpd.lab.topology import load_topology, parse_topology
 
 GOOD = """\
@@ -83,7 +83,7 @@ def test_every_example_is_a_topology(path):
     for name, machine in topology.machines.items():
         speaker = speaker_of(topology, name)
         is_router = machine.router.kind != "none"
-        assert bool(speaker.neighbours or speaker.etcd) is is_router, name
+        assert bool(speaker.neighbours or speaker.datastore) is is_router, name
 
 
 GATEWAY = """\
@@ -124,7 +124,15 @@ def test_a_gateway_stands_on_several_networks_and_speaks_ospf():
 
 def test_a_node_of_a_cluster_knows_its_datastore():
     topology = parse_topology(GATEWAY)
-    assert speaker_of(topology, "one").etcd == "http://10.0.0.5:2379"
+    spec = DatastoreSpec("etcd", "http://10.0.0.5:2379")
+    assert speaker_of(topology, "one").datastore == spec
+
+
+def test_a_node_of_a_cluster_on_kubernetes_knows_its_credentials(tmp_path):
+    text = GATEWAY.replace("{store: store,", "{store: store, datastore: kubernetes,")
+    spec = speaker_of(parse_topology(text), "one", tmp_path).datastore
+    path = tmp_path / "datastore-calico" / "kubeconfig"
+    assert spec == DatastoreSpec("kubernetes", "https://10.0.0.5:6443", str(path))
 
 
 @pytest.mark.parametrize(
@@ -136,6 +144,12 @@ def test_a_node_of_a_cluster_knows_its_datastore():
         ("cluster: calico", "cluster: cilium", "one: no cluster 'cilium'"),
         ("cluster: calico", "kind: calico-bird", "calico-bird needs cluster"),
         ("{cluster:", "{kind: frr, cluster:", "frr does not read a cluster's objects"),
+        (
+            "store: store,",
+            "store: store, datastore: consul,",
+            "clusters.calico.datastore",
+        ),
+        ("store: store,", "store: store, api_group: v2,", "'v1' or 'v3'"),
         ("store: store", "store: shop", "no machine 'shop' for its store"),
         ("10.1.0.2/24", "10.0.0.1/24", "addresses used twice: 10.0.0.1"),
         ("ipv4/fib", "../ipv4/fib", "sysctls"),
