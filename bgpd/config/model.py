@@ -567,7 +567,8 @@ class GracefulRestart(Section):
         Seconds,
         Field(
             description="how long kernel routes of the previous run stay without a BGP route "
-            "that confirms them",
+            "that confirms them; while no peer is back, as long as its routes would "
+            "be kept after `long_lived_stale_time`",
         ),
     ] = 120
     stale_path_time: Annotated[

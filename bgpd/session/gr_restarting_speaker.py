@@ -54,7 +54,9 @@ from rib.family import Family
 #   changed. The window starts again with each session that comes up, because peers come
 #   back together. While no peer is back there is no window, since nothing that we could
 #   advertise would be better than what peers keep.
-# * A cap ends every wait.
+# * A cap ends every wait. That of SWEEP does not begin while no peer is back, as long as
+#   peers' routes would be kept had we not restarted (RFC 9494): if all reflectors are gone,
+#   what the kernel has is all that there is, whether or not this daemon was restarted.
 #
 # Invariants: each step happens once in a family, in this order; caps are never exceeded;
 # without any peer the restart is over as soon as the configuration is known.
@@ -147,11 +149,14 @@ class DeferralLimits:
         end: Seconds from the start to ``Step.END``, not before ``tell``; 0 where nothing is
             recovered from.
         sweep: Seconds from the start to ``Step.SWEEP``.
+        alone: Seconds from the start in which those of ``sweep`` do not pass while no peer
+            is back.
     """
 
     tell: float
     end: float
     sweep: float
+    alone: float = 0.0
 
 
 class Progress(NamedTuple):
@@ -200,11 +205,14 @@ class RestartingSpeaker:
         self.limits = limits
         self._window = window
         self._resumed = -inf
+        self._alone_until: dict[Family, float] = {}
 
     def resume(self, lost: float, now: float) -> None:
         """Leave out a stall of ``lost`` seconds: we received nothing meanwhile."""
         self.started += lost
         self._resumed = now
+        for family in self._alone_until:
+            self._alone_until[family] += lost
 
     @property
     def is_over(self) -> bool:
@@ -233,14 +241,17 @@ class RestartingSpeaker:
             may, waits = self._evaluate(
                 family, peers, statuses, now, has_unknown_peers=has_unknown_peers
             )
+            if elapsed < limits.alone and _is_nobody_back(statuses):
+                self._alone_until[family] = now
+            swept = now - self._alone_until.get(family, self.started)
             if family in self.deferred_end_of_rib:
                 awaited.update(i for i, s in enumerate(statuses) if s in waits)
-            for step, left, cap in (
-                (Step.TELL, self.deferred_routes, limits.tell),
-                (Step.END, self.deferred_end_of_rib, limits.end),
-                (Step.SWEEP, self.deferred_sweep, limits.sweep),
+            for step, left, waited, cap in (
+                (Step.TELL, self.deferred_routes, elapsed, limits.tell),
+                (Step.END, self.deferred_end_of_rib, elapsed, limits.end),
+                (Step.SWEEP, self.deferred_sweep, swept, limits.sweep),
             ):
-                if family in left and (step in may or elapsed >= cap):
+                if family in left and (step in may or waited >= cap):
                     left.discard(family)
                     due.append((family, step))
         self.awaited = sorted(awaited)
@@ -290,3 +301,9 @@ class RestartingSpeaker:
         if not self.deferred_end_of_rib:
             return None
         return Progress(len(self.awaited), now - self.started, self.limits.end)
+
+
+def _is_nobody_back(statuses: Collection[PeerStatus]) -> bool:
+    """Return whether peers have a family, and all of them are away."""
+    found = set(statuses) - {PeerStatus.NONE}
+    return bool(found) and found <= {PeerStatus.AWAY, PeerStatus.KEEPING}

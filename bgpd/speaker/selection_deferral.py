@@ -338,6 +338,7 @@ def deferral_limits_of(
     """
     if not (times.is_enabled and start.is_restart):
         return DeferralLimits(tell=0, end=0, sweep=times.sweep_time)
+    peers = [*peers]
     if remembered is None:
         longest = max(
             (patience(p.graceful_restart_time) for p in peers if is_assumed(p)),
@@ -350,7 +351,19 @@ def deferral_limits_of(
         end = times.selection_deferral_time
     is_kept = start.is_certain and (remembered is None or longest > 0)
     tell = min(end, LEAST_TIME) if is_kept else 0
-    return DeferralLimits(tell=tell, end=end, sweep=times.sweep_time)
+    alone = max((_kept_long(each) for each in peers), default=0)
+    return DeferralLimits(tell, end, times.sweep_time, alone)
+
+
+def _kept_long(settings: PeerSettings) -> int:
+    """Return the seconds for which we would keep a peer's routes (RFC 9494), had we not restarted.
+
+    What the peer has sent is not known any more; it is taken for what we send it.
+    """
+    if not (settings.has_graceful_restart and settings.long_lived_stale_time):
+        return 0
+    cap = settings.max_long_lived_stale_time or settings.long_lived_stale_time
+    return settings.graceful_restart_time + min(cap, settings.long_lived_stale_time)
 
 
 def is_assumed(settings: PeerSettings) -> bool:

@@ -345,3 +345,40 @@ def test_in_any_order_end_of_rib_waits_for_all_who_keep_our_routes_and_ends(
     assert taken[Step.TELL] <= taken[Step.END] <= limits.end + pause
     assert found.is_over
     assert found.progress(now) is None
+
+
+def test_the_kernel_is_left_alone_for_long_while_no_peer_is_back() -> None:
+    limits = DeferralLimits(tell=60, end=60, sweep=120, alone=1000)
+    found = RestartingSpeaker((FOUR, SIX), 0.0, limits)
+    away = [AWAY, AWAY._replace(families=frozenset({FOUR}))]
+    assert found.look(away, 60.0) == [
+        (family, step) for family in (FOUR, SIX) for step in (Step.TELL, Step.END)
+    ]
+    assert not found.look(away, 999.0)
+    found.resume(50.0, 1049.0)  # a standstill: no peer could come back in it
+    assert not found.look(away, 1168.0)
+    assert found.look(away, 1169.0) == [(FOUR, Step.SWEEP), (SIX, Step.SWEEP)]
+    assert found.is_over
+
+
+def test_a_peer_that_is_back_and_silent_delays_the_sweep_no_longer_than_ever() -> None:
+    limits = DeferralLimits(tell=60, end=60, sweep=120, alone=1000)
+    found = RestartingSpeaker((FOUR,), 0.0, limits)
+    found.look([AWAY, AWAY], 500.0)
+    back = [RESTARTING._replace(up_since=500.0), AWAY]
+    assert not found.look(back, 619.0)
+    assert found.look(back, 620.0) == [(FOUR, Step.SWEEP)]
+
+
+def test_a_peer_that_is_back_and_whole_ends_it_at_once() -> None:
+    limits = DeferralLimits(tell=60, end=60, sweep=120, alone=1000)
+    found = RestartingSpeaker((FOUR,), 0.0, limits)
+    found.look([AWAY], 500.0)
+    assert found.look([SENT._replace(up_since=500.0)], 501.0) == [(FOUR, Step.SWEEP)]
+
+
+@pytest.mark.parametrize("sights", [[], [DOWN], [DOWN, DOWN]])
+def test_without_peers_nobody_is_waited_for(sights: list[PeerSight]) -> None:
+    limits = DeferralLimits(tell=60, end=60, sweep=120, alone=1000)
+    found = RestartingSpeaker((FOUR,), 0.0, limits)
+    assert found.look(sights, SILENCE) == TELL_AND_SWEEP

@@ -1,6 +1,7 @@
 """A restarted speaker's End-of-RIB waits for its peers (RFC 4724 4.1)."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -308,6 +309,23 @@ def test_how_long_it_takes_depends_on_which_peers_keep_our_routes(
         RestartSettings(selection_deferral_time=5), start, remembered, peers
     )
     assert short == DeferralLimits(min(tell, 5), min(end, 5), 120)
+
+
+@pytest.mark.parametrize(
+    ("changes", "alone"),
+    [
+        ({}, 0),
+        ({"long_lived_stale_time": 3600}, 3720),
+        ({"long_lived_stale_time": 3600, "max_long_lived_stale_time": 60}, 180),
+        ({"long_lived_stale_time": 3600, "max_long_lived_stale_time": 7200}, 3720),
+        ({"long_lived_stale_time": 3600, "has_graceful_restart": False}, 0),
+    ],
+)
+def test_the_kernel_waits_for_absent_peers_as_long_as_their_routes_would_be_kept(
+    changes: dict[str, Any], alone: int
+) -> None:
+    peers = iter([CLIENT, replace(CLIENT, **changes)])
+    assert deferral_limits_of(RestartSettings(), RUN, None, peers).alone == alone
 
 
 @on_virtual_time
