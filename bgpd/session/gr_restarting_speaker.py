@@ -241,7 +241,7 @@ class RestartingSpeaker:
             may, waits = self._evaluate(
                 family, peers, statuses, now, has_unknown_peers=has_unknown_peers
             )
-            if elapsed < limits.alone and _is_nobody_back(statuses):
+            if elapsed < limits.alone and _are_all_away(statuses):
                 self._alone_until[family] = now
             swept = now - self._alone_until.get(family, self.started)
             if family in self.deferred_end_of_rib:
@@ -303,7 +303,7 @@ class RestartingSpeaker:
         return Progress(len(self.awaited), now - self.started, self.limits.end)
 
 
-def _is_nobody_back(statuses: Collection[PeerStatus]) -> bool:
+def _are_all_away(statuses: Collection[PeerStatus]) -> bool:
     """Return whether peers have a family, and all of them are away."""
     found = set(statuses) - {PeerStatus.NONE}
     return bool(found) and found <= {PeerStatus.AWAY, PeerStatus.KEEPING}

@@ -136,6 +136,6 @@ def test_pod_cidrs_and_a_block_go_where_they_belong() -> None:
         an_object("FelixConfiguration", "default"),
     ],
 )
-def test_what_is_no_object_of_the_api_is_refused(bad: dict[str, Any]) -> None:
+def test_what_the_api_does_not_keep_is_rejected(bad: dict[str, Any]) -> None:
     with pytest.raises(ManifestError):
         stored(bad, GROUP_V1)

@@ -378,7 +378,7 @@ def test_a_peer_that_is_back_and_whole_ends_it_at_once() -> None:
 
 
 @pytest.mark.parametrize("sights", [[], [DOWN], [DOWN, DOWN]])
-def test_without_peers_nobody_is_waited_for(sights: list[PeerSight]) -> None:
+def test_without_peers_there_is_no_wait(sights: list[PeerSight]) -> None:
     limits = DeferralLimits(tell=60, end=60, sweep=120, alone=1000)
     found = RestartingSpeaker((FOUR,), 0.0, limits)
     assert found.look(sights, SILENCE) == TELL_AND_SWEEP
