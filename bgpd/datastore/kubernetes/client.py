@@ -309,6 +309,7 @@ def make_client(server: Server, user: User, context: "ssl.SSLContext") -> ApiCli
         proxy=Proxy(server.proxy) if server.proxy else None,
         socket_options=_SOCKET_OPTIONS,
     )
+    transport.tls_name = server.tls_name
     http = AsyncClient(
         base_url=server.url,
         auth=authentication(user),

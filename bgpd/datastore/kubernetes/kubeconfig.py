@@ -281,6 +281,8 @@ def _server(entry: _Entry, over: KubernetesSettings) -> Server:
         text = f"expected http://HOST:PORT or https://HOST:PORT, found {_shown(proxy)}"
         raise entry.error("proxy-url", text)
     tls_name = entry.text("tls-server-name")
+    if tls_name and proxy:
+        raise entry.error("tls-server-name", "cannot be combined with proxy-url")
     return Server(url, ca_file, ca_data, is_insecure, tls_name, proxy)
 
 

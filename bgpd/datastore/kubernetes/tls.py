@@ -14,29 +14,6 @@ from bgpd.texts.limits import CERTIFICATE_OCTETS
 _IN_MEMORY: Final = os.MFD_CLOEXEC
 
 
-class NamedContext(ssl.SSLContext):
-    """Asks for a certificate of another name than the URL has.
-
-    Attributes:
-        name: That is expected, and sent; empty leaves the host's.
-    """
-
-    name = ""
-
-    def wrap_bio(
-        self,
-        incoming: ssl.MemoryBIO,
-        outgoing: ssl.MemoryBIO,
-        server_side: bool = False,  # noqa: FBT001, FBT002  # the library's
-        server_hostname: str | bytes | None = None,
-        session: ssl.SSLSession | None = None,
-    ) -> ssl.SSLObject:
-        """As each connection calls it."""
-        return super().wrap_bio(
-            incoming, outgoing, server_side, self.name or server_hostname, session
-        )
-
-
 def tls_context(server: Server, user: User) -> ssl.SSLContext:
     """Return a context that trusts the given certificates, as Go's library does.
 
@@ -47,8 +24,7 @@ def tls_context(server: Server, user: User) -> ssl.SSLContext:
         OSError: A file is missing, or none.
         ValueError: A certificate or key cannot be used.
     """
-    context = NamedContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.name = server.tls_name
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN
     if server.is_insecure:
         context.check_hostname = False

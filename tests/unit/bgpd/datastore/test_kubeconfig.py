@@ -98,7 +98,7 @@ def test_a_context_is_chosen_by_name() -> None:
 
 def test_all_that_a_cluster_and_a_user_may_say_is_read() -> None:
     content = a_kubeconfig(
-        {"tls-server-name": "kubernetes", "proxy-url": "http://proxy:3128"},
+        {"proxy-url": "http://proxy:3128"},
         **{
             "exec": {
                 "apiVersion": "client.authentication.k8s.io/v1",
@@ -112,7 +112,8 @@ def test_all_that_a_cluster_and_a_user_may_say_is_read() -> None:
         },
     )
     server, user = chosen(content)
-    assert (server.tls_name, server.proxy) == ("kubernetes", "http://proxy:3128")
+    assert server.proxy == "http://proxy:3128"
+    assert chosen(a_kubeconfig({"tls-server-name": "k"}))[0].tls_name == "k"
     assert user.plugin == Plugin(
         "client.authentication.k8s.io/v1",
         ("/etc/kubernetes/helper", "get-token"),
@@ -193,6 +194,10 @@ EXEC = {"apiVersion": "client.authentication.k8s.io/v1", "command": "h"}
             "proxy-url: expected http://HOST:PORT or https://HOST:PORT, found 'socks5:",
         ),
         (
+            a_kubeconfig({"proxy-url": "http://p:1", "tls-server-name": "k"}),
+            "tls-server-name: cannot be combined with proxy-url",
+        ),
+        (
             a_kubeconfig(**{"client-certificate": "c"}),
             "users[u].user: client-key: expected a certificate and its key, or neither",
         ),
@@ -251,7 +256,7 @@ ANYTHING = st.recursive(
     max_leaves=6,
 )
 WHOLE = a_kubeconfig(
-    {"tls-server-name": "k", "proxy-url": "http://p:1"},
+    {"tls-server-name": "k"},
     token="t",
     exec=EXEC,
     **{"as": "a", "as-groups": ["g"], "client-key-data": PEM},
