@@ -381,7 +381,7 @@ class ScriptedClient:
         self.count += 1
         for verb in verbs:
             yield verb, {"metadata": {"resourceVersion": "2"}}
-        await asyncio.sleep(10_000)
+        await advance(10_000)
 
 
 @on_virtual_time
