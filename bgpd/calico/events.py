@@ -36,12 +36,14 @@ class Changes:
         puts: Keys with their newest values.
         deletes: Keys that are gone, or Nodes that are needed no more.
         needs: Which Nodes are there from now on; see ``Snapshot``.
+        is_loss: The source itself seems to have lost what is gone; no user has deleted it.
     """
 
     revision: int
     puts: Mapping[str, bytes]
     deletes: frozenset[str]
     needs: "NodeNeeds | None" = None
+    is_loss: bool = False
 
 
 DatastoreEvent = Snapshot | Changes

@@ -11,6 +11,7 @@ affinity that is marked as deleted. That counts as its removal.
 
 import re
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -343,10 +344,12 @@ class EventGuard:
     def _changes(self, event: Changes, now: float) -> Slices[DatastoreEvent]:
         kept = yield from self._put_all(event.puts, now)
         kept |= yield from self._remove_all(event.deletes, now)
+        if event.is_loss:
+            self.removals.doubt()
         if not kept:
             return event
         puts = {key: value for key, value in event.puts.items() if key not in kept}
-        return Changes(event.revision, puts, event.deletes - kept, event.needs)
+        return replace(event, puts=puts, deletes=event.deletes - kept)
 
     def _put_all(self, items: Mapping[str, bytes], now: float) -> Slices[set[str]]:
         """Take objects; return the keys of those that do not count now."""

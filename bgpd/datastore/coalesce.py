@@ -23,6 +23,7 @@ class PendingEvents:
         self._deletes: set[str] = set()
         self._needs: NodeNeeds | None = None
         self._are_needs_new = False
+        self._is_loss = False
 
     def add(self, event: DatastoreEvent) -> None:
         """Take one event; a snapshot makes whatever went before it void."""
@@ -31,7 +32,7 @@ class PendingEvents:
         self._needs = event.needs
         if isinstance(event, Snapshot):
             self._snapshot = dict(event.items)
-            self._puts, self._deletes = {}, set()
+            self._puts, self._deletes, self._is_loss = {}, set(), False
             return
         if self._snapshot is not None:
             self._snapshot.update(event.puts)
@@ -43,16 +44,19 @@ class PendingEvents:
         for key in event.deletes:
             self._puts.pop(key, None)
         self._deletes.update(event.deletes)
+        self._is_loss = self._is_loss or event.is_loss
 
     def take(self) -> DatastoreEvent | None:
         """Return all that was added since the last time; ``None`` for nothing."""
         snapshot, puts, deletes = self._snapshot, self._puts, self._deletes
+        is_loss, self._is_loss = self._is_loss, False
         self._snapshot, self._puts, self._deletes = None, {}, set()
         are_needs_new, self._are_needs_new = self._are_needs_new, False
         if snapshot is not None:
             return Snapshot(self._revision, snapshot, self._needs)
         if puts or deletes or are_needs_new:
-            return Changes(self._revision, puts, frozenset(deletes), self._needs)
+            gone = frozenset(deletes)
+            return Changes(self._revision, puts, gone, self._needs, is_loss)
         return None
 
 

@@ -133,6 +133,8 @@ def _divided(event: Changes) -> tuple[Changes, Changes]:
     passes = {k: v for k, v in event.puts.items() if k not in waits}
     gone = frozenset(key for key in event.deletes if key.startswith(_WAITING))
     return (
-        Changes(event.revision, waits, gone, event.needs),
-        Changes(event.revision, passes, event.deletes - gone, event.needs),
+        Changes(event.revision, waits, gone, event.needs, event.is_loss),
+        Changes(
+            event.revision, passes, event.deletes - gone, event.needs, event.is_loss
+        ),
     )

@@ -46,6 +46,10 @@ class InputRemovals:
         self._arm()
         return counts_now
 
+    def doubt(self) -> None:
+        """Take what was removed a moment ago for lost."""
+        self.removals.doubt()
+
     def forget(self, key: str) -> None:
         """Drop an object that is no longer needed."""
         self.removals.forget(key, self._now())

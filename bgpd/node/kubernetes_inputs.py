@@ -232,8 +232,10 @@ class KubernetesInputs:
         elif kind == SLICES:
             self._services.drop_slice((space, name))
 
-    def changed(self) -> None:
+    def changed(self, *, is_loss: bool = False) -> None:
         """Plan again once the loop has processed what else there is."""
+        if is_loss:
+            self.guard.doubt()
         if self._handle is None:
             loop = asyncio.get_running_loop()
             self._handle = loop.call_soon(self._notify)

@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 
 from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
 
-_STRING: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"?', re.DOTALL)
+_STRING: Final = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"?', re.DOTALL)
 _BRACKET: Final = re.compile(r"[\[\]{}]")
 _HALF: Final = re.compile(r"\\u[dD][89a-fA-F]")
 _MAX_DOUBLED: Final = 8  # reported for one text

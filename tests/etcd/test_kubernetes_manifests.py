@@ -354,12 +354,14 @@ async def test_each_right_that_is_missing_is_named(
     watcher = KubernetesWatcher(access, NAMESPACE, Nobody())
     watcher.want(Wants(frozenset({"bgp-secrets"}), has_services=True))
     try:
-        async with Follower(datastore) as follower:
+        async with Follower(datastore):
 
             def found() -> set[Used | None]:
-                theirs = (each.error for each in watcher._collections.values())
-                own = follower.datastore.status.warnings
-                return {denied(text) for text in (*own, *theirs)} - {None}
+                group = datastore._following
+                assert group is not None
+                own = group._following._collections()
+                every = (*own, *watcher._collections.values())
+                return {denied(each.fault.problem) for each in every} - {None}
 
             await until(lambda: wanted <= found(), 60)
             assert found() == wanted
@@ -393,7 +395,7 @@ class Nobody:
     def drop(self, kind: str, name: object) -> None:
         """Forget it."""
 
-    def changed(self) -> None:
+    def changed(self, *, is_loss: bool = False) -> None:
         """Do nothing."""
 
 

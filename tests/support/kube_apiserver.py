@@ -81,19 +81,25 @@ class KubeApi:
 
     Args:
         folder: For their files; short, since etcd makes sockets there.
+        beside: Another server, whose certificate and keys this one has, too.
+        etcd_port: Where it reaches that server's etcd.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(
+        self, folder: Path, *, beside: "KubeApi | None" = None, etcd_port: int = 0
+    ) -> None:
         self.folder = folder
         self.port, self.etcd_port, self._peer_port = (
             free_port(),
-            free_port(),
+            etcd_port or free_port(),
             free_port(),
         )
+        self._keys_in = folder if beside is None else beside.folder
         self._processes: dict[str, subprocess.Popen[bytes]] = {}
         self.more_arguments: tuple[str, ...] = ()
         folder.mkdir(parents=True, exist_ok=True)
-        self._keys()
+        if beside is None:
+            self._keys()
         self.http = httpx2.Client(
             base_url=self.url,
             verify=False,  # of a certificate that it makes itself
@@ -127,6 +133,10 @@ class KubeApi:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End what was started."""
         self.http.close()
         for name in tuple(self._processes):
             self.stop(name)
@@ -145,7 +155,7 @@ class KubeApi:
 
     def start(self) -> None:
         """Start the API server, and wait until it is ready."""
-        folder = self.folder
+        folder = self._keys_in
         self._start(
             "api",
             str(BINARY),

@@ -1,7 +1,9 @@
 """Kubernetes' API over HTTP: lists and watches, as plain JSON.
 
 Lists come in pieces, each read from etcd, or as one answer out of the server's cache, which
-is decoded as it arrives: what takes a second to decode must not hold the loop for it.
+is decoded as it arrives: what takes a second to decode must not hold the loop for it. Everything
+has a limit of time and of octets (``answers``). Who iterates
+must not wait for anything else meanwhile, for the limits are those of the iteration.
 
 Who asks, and whom, is ``bgpd.datastore.kubernetes.kubeconfig``'s to know.
 """
@@ -9,23 +11,30 @@ Who asks, and whom, is ``bgpd.datastore.kubernetes.kubeconfig``'s to know.
 import asyncio
 import logging
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, NamedTuple, Self
 
-from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.answers import (
+    Object,
+    body,
+    check_head,
+    event_in,
+    lines,
+    named,
+    page,
+    read,
+)
+from bgpd.datastore.kubernetes.errors import ApiError, Unreadable
 from bgpd.datastore.kubernetes.kubeconfig import Server, User
 from bgpd.datastore.kubernetes.lists import ListDecoder
 from bgpd.datastore.kubernetes.query import Query
-from bgpd.texts.json_text import decode, load, load_object
-from bgpd.texts.limits import ANSWER, TextError
+from bgpd.texts.limits import ANSWER
 
 if TYPE_CHECKING:
     import ssl
 
-    from httpx2 import AsyncClient, Response
-
-Object = Mapping[str, Any]
+    from httpx2 import AsyncClient
 
 PAGE: Final = 500  # objects of one answer out of a cache, if the server has pages there
 CHUNK: Final = 100  # objects of one answer; decoding them holds the loop for some 6 ms
@@ -34,17 +43,17 @@ CONNECT_TIME: Final = 10.0  # seconds to connect, and to send a request
 # Seconds to wait for more of an answer. A server that a thousand nodes ask at once takes that
 # long, and a client that gives up asks again. One whose machine is gone is noticed as soon.
 ANSWER_TIME: Final = 30.0
-GRACE = 15.0  # seconds that a watch may be silent beyond its time
+HEAD_TIME = 60.0  # seconds for the head of an answer, or for all of a small one
+GRACE = 15.0  # seconds that a watch may go on beyond its time
 LIST_OCTETS: Final = 512 << 20  # of a whole list; 5,000 whole nodes are 100 MB
 LIST_TIME: Final = 300.0  # seconds for all of it
 DECODED: Final = 64 << 10  # octets in one go, a millisecond or two
-MAX_SHOWN: Final = 500  # characters of what the API says
 UNAUTHORIZED: Final = 401
 FORBIDDEN: Final = 403
 NOT_FOUND: Final = 404
 EXPIRED: Final = 410
-_TOO_NEW: Final = "ResourceVersionTooLarge"
 OPEN: Final = "OPEN"  # no verb of the API: a watch was accepted
+UNREADABLE: Final = "UNREADABLE"  # neither: an event that could not be read
 # A server whose machine is gone is noticed within 30 s.
 _SOCKET_OPTIONS: Final = (
     (socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1),
@@ -55,14 +64,21 @@ _SOCKET_OPTIONS: Final = (
 
 
 class Piece(NamedTuple):
-    """A part of a list, and the version of the whole."""
+    """A part of a list, and the version of the whole.
+
+    Attributes:
+        objects: That could be read.
+        version: Empty until all was read.
+        unreadable: The others.
+    """
 
     objects: list[Object]
     version: str
+    unreadable: tuple[Unreadable, ...] = ()
 
 
 class ApiClient:
-    """One client of the API; a context that closes it.
+    """One client of the API; a context that closes it. Its errors name the server.
 
     Args:
         http: Has credentials and the server's address.
@@ -70,6 +86,7 @@ class ApiClient:
 
     def __init__(self, http: "AsyncClient") -> None:
         self._http = http
+        self._server = str(http.base_url).rstrip("/")
 
     async def __aenter__(self) -> Self:
         """Nothing is asked yet."""
@@ -85,10 +102,11 @@ class ApiClient:
         Raises:
             ApiError: The answer is none.
         """
-        octets = await self._ask(path, {}, {})
-        if octets is None:
-            raise ApiError(f"the answer has over {ANSWER.octets} octets")
-        return _read(octets)
+        with named(self._server):
+            octets = await self._ask(path, {}, {})
+            if octets is None:
+                raise ApiError(f"the answer has over {ANSWER.octets} octets")
+            return read(octets)
 
     async def lacks(self, query: Query) -> bool:
         """Return whether the server has the API group of a kind, and no such kind in it.
@@ -101,11 +119,9 @@ class ApiClient:
         try:
             found = (await self.get(group)).get("resources")
         except ApiError as error:
-            return (
-                error.code == FORBIDDEN
-            )  # it cannot be known: the collection's word counts
+            return error.code == FORBIDDEN  # unknown: the collection's answer counts
         rows = found if isinstance(found, list) else ()
-        return plural not in [_mapping(each).get("name") for each in rows]
+        return plural not in [e.get("name") for e in rows if isinstance(e, dict)]
 
     async def send(
         self, method: str, path: str, content: Object | None = None
@@ -120,11 +136,10 @@ class ApiClient:
         Raises:
             ApiError: The API refuses.
         """
-        async with self._http.stream(method, path, json=content) as response:
-            octets = await _body(response, ANSWER.octets) or b""
-            if not response.is_success:
-                raise _refusal(response, octets)
-        return _read(octets)
+        with named(self._server):
+            async with self._http.stream(method, path, json=content) as response:
+                await check_head(response)
+                return read(await body(response, ANSWER.octets) or b"")
 
     async def _ask(
         self,
@@ -138,13 +153,12 @@ class ApiClient:
         Raises:
             ApiError: The API refuses.
         """
-        async with self._http.stream(
-            "GET", path, params=params, headers=headers
-        ) as response:
-            octets = await _body(response, most)
-            if response.status_code != 200:
-                raise _refusal(response, octets or b"")
-        return octets
+        async with (
+            asyncio.timeout(HEAD_TIME),
+            self._http.stream("GET", path, params=params, headers=headers) as response,
+        ):
+            await check_head(response)
+            return await body(response, most)
 
     async def knows(self, query: Query, version: str) -> bool:
         """Return whether the server has got as far as a version; costs it one object.
@@ -158,7 +172,8 @@ class ApiClient:
         """
         params = {"limit": "1", **_not_older_than(version)}
         try:
-            await self._ask(query.path, params, query.list_headers)
+            with named(self._server):
+                await self._ask(query.path, params, query.list_headers)
         except ApiError as error:
             if error.is_too_new:
                 return False
@@ -181,18 +196,19 @@ class ApiClient:
         params = {**query.selectors, **(_not_older_than(version) if version else {})}
         if page:
             params["limit"] = str(page)
-        async with asyncio.timeout(LIST_TIME):
-            while True:
-                decoder = ListDecoder()
-                answer = self._decoded(query, params, decoder)
-                async with aclosing(answer) as pieces:
-                    async for piece in pieces:
-                        yield piece
-                version = decoder.finish()
-                if not decoder.next_page:
-                    break
-                params = {**query.selectors, "limit": str(page or CHUNK)}
-                params["continue"] = decoder.next_page
+        with named(self._server):
+            async with asyncio.timeout(LIST_TIME):
+                while True:
+                    decoder = ListDecoder()
+                    answer = self._decoded(query, params, decoder)
+                    async with aclosing(answer) as pieces:
+                        async for piece in pieces:
+                            yield piece
+                    version = decoder.finish()
+                    if not decoder.next_page:
+                        break
+                    params = {**query.selectors, "limit": str(page or CHUNK)}
+                    params["continue"] = decoder.next_page
         yield Piece([], version)
 
     async def _decoded(
@@ -202,15 +218,19 @@ class ApiClient:
         headers = query.list_headers
         left = LIST_OCTETS
         request = self._http.stream("GET", query.path, params=params, headers=headers)
-        async with request as response:
-            if response.status_code != 200:
-                raise _refusal(response, await _body(response, ANSWER_OCTETS) or b"")
-            async for octets in response.aiter_bytes(DECODED):
+        async with asyncio.timeout(HEAD_TIME) as limit, request as response:
+            await check_head(response)
+            limit.reschedule(None)
+            async for octets in response.aiter_raw(DECODED):
                 left -= len(octets)
                 if left < 0:
                     raise ApiError(f"a list has over {LIST_OCTETS} octets")
-                if objects := decoder.feed(octets):
-                    yield Piece(objects, "")
+                objects = decoder.feed(octets)
+                unreadable = decoder.drain_unreadable()
+                if objects or unreadable:
+                    yield Piece(objects, "", unreadable)
+        rest = decoder.feed(b"", is_last=True)
+        yield Piece(rest, "", decoder.drain_unreadable())
 
     async def pieces(self, query: Query) -> AsyncGenerator[Piece, None]:
         """List a collection piece by piece, each read from etcd.
@@ -221,34 +241,32 @@ class ApiClient:
             ApiError: The answer is none, or one object is larger than is taken.
         """
         params, count = query.selectors, CHUNK
-        while True:
-            params["limit"] = str(count)
-            most = ANSWER.octets if count == 1 else ANSWER_OCTETS
-            octets = await self._ask(query.path, params, query.list_headers, most)
-            if octets is None:
-                if count == 1:
-                    raise ApiError(f"an object has more than {most} octets")
-                count = max(1, count // 10)
-                continue
-            body = _read(octets)
-            metadata = _mapping(body.get("metadata"))
-            items = body.get("items")
-            yield Piece(
-                [item for item in items if isinstance(item, dict)]
-                if isinstance(items, list)
-                else [],
-                str(metadata.get("resourceVersion") or ""),
-            )
-            if not metadata.get("continue"):
-                return
-            params["continue"] = str(metadata["continue"])
+        with named(self._server):
+            async with asyncio.timeout(LIST_TIME):
+                while True:
+                    params["limit"] = str(count)
+                    most = ANSWER.octets if count == 1 else ANSWER_OCTETS
+                    octets = await self._ask(
+                        query.path, params, query.list_headers, most
+                    )
+                    if octets is None:
+                        if count == 1:
+                            raise ApiError(f"an object has more than {most} octets")
+                        count = max(1, count // 10)
+                        continue
+                    objects, version, goes_on = page(octets)
+                    yield Piece(objects, version)
+                    if not goes_on:
+                        return
+                    params["continue"] = goes_on
 
     async def watch(
         self, query: Query, version: str, seconds: float
-    ) -> AsyncGenerator[tuple[str, Object], None]:
+    ) -> AsyncGenerator[tuple[str, Object | Unreadable], None]:
         """Yield what changes from a version on, for a time: first of all ``OPEN``.
 
-        Lines without an object are skipped.
+        Lines without an event are skipped. Of an event that cannot be read only the object's
+        name and the problem are returned, as an ``Unreadable``.
 
         Raises:
             ApiError: The API refuses, or ends the watch with an error.
@@ -262,23 +280,24 @@ class ApiClient:
             "resourceVersion": version,
             "timeoutSeconds": str(int(seconds)),
         }
-        timeout = Timeout(CONNECT_TIME, read=seconds + GRACE)
-        headers = query.watch_headers
         request = self._http.stream(
-            "GET", query.path, params=params, headers=headers, timeout=timeout
+            "GET",
+            query.path,
+            params=params,
+            headers=query.watch_headers,
+            timeout=Timeout(CONNECT_TIME, read=seconds + GRACE),
         )
-        async with request as response:
-            if response.status_code != 200:
-                raise _refusal(response, await _body(response, ANSWER_OCTETS) or b"")
-            yield OPEN, {}
-            async for line in _lines(response):
-                event = _read(line)
-                verb, content = event.get("type"), event.get("object")
-                if not isinstance(verb, str) or not isinstance(content, dict):
-                    continue
-                if verb == "ERROR":
-                    raise _failure(content)
-                yield verb, content
+        with named(self._server):
+            async with asyncio.timeout(HEAD_TIME) as limit, request as response:
+                await check_head(response)
+                limit.reschedule(asyncio.get_running_loop().time() + seconds + GRACE)
+                yield OPEN, {}
+                async for line in lines(response):
+                    event = event_in(line)
+                    if isinstance(event, Unreadable):
+                        yield UNREADABLE, event
+                    elif event is not None:
+                        yield event
 
 
 def _not_older_than(version: str) -> dict[str, str]:
@@ -322,83 +341,3 @@ def make_client(server: Server, user: User, context: "ssl.SSLContext") -> ApiCli
         ],
     )
     return ApiClient(http)
-
-
-async def _lines(response: "Response") -> AsyncIterator[bytes]:
-    """Yield whole lines; the rest of a connection that was cut is not one."""
-    rest = b""
-    async for piece in response.aiter_bytes():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            if line.strip():
-                yield line
-        if len(rest) > ANSWER.octets:
-            raise ApiError(f"an event has more than {ANSWER.octets} octets")
-
-
-async def _body(response: "Response", most: int) -> bytes | None:
-    """Return what an answer holds; ``None`` where that is more than ``most`` octets."""
-    pieces: list[bytes] = []
-    left = most
-    async for piece in response.aiter_bytes():
-        left -= len(piece)
-        if left < 0:
-            return None
-        pieces.append(piece)
-    return b"".join(pieces)
-
-
-def _mapping(value: object) -> Object:
-    return value if isinstance(value, dict) else {}
-
-
-def _read(octets: bytes) -> dict[str, Any]:
-    try:
-        text = decode(octets)
-        if len(text) <= ANSWER.nodes:  # so it has fewer values than that
-            loaded = load_object(text, 0)
-            if loaded is not None and not text[loaded.end :].strip():
-                return loaded.value
-        body = load(text, ANSWER).value
-    except TextError as error:
-        raise ApiError(f"the answer {error}") from error
-    return body if isinstance(body, dict) else {}
-
-
-def _refusal(response: "Response", octets: bytes) -> ApiError:
-    """Return what an answer that is none says."""
-    code = response.status_code
-    try:
-        said = _read(octets)
-    except ApiError:
-        said = {}  # of a proxy, or a balancer
-    text = (
-        str(said.get("message") or "")[:MAX_SHOWN]
-        or response.reason_phrase
-        or "no reason given"
-    )
-    wait = response.headers.get("Retry-After", "")
-    return ApiError(
-        f"{code}: {text}",
-        code,
-        float(wait[:9]) if wait.isdecimal() else 0.0,
-        is_too_new=_is_too_new(said),
-    )
-
-
-def _failure(status: Object) -> ApiError:
-    code = status.get("code")
-    said = status.get("message") or status.get("reason") or "no reason given"
-    text = str(said)[:MAX_SHOWN]
-    return ApiError(
-        text, code if isinstance(code, int) else 0, is_too_new=_is_too_new(status)
-    )
-
-
-def _is_too_new(status: Object) -> bool:
-    """Return whether a server says that it does not know a version yet."""
-    causes = _mapping(status.get("details")).get("causes")
-    named = causes if isinstance(causes, list) else []
-    reasons = [_mapping(each).get("reason") for each in named]
-    text = str(status.get("message") or "")
-    return _TOO_NEW in reasons or "Too large resource version" in text

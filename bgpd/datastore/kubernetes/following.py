@@ -4,21 +4,31 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
+from bgpd.calico.kubernetes_objects import RESOURCES
 from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes.access import Access
+from bgpd.datastore.kubernetes.client import NOT_FOUND
 from bgpd.datastore.kubernetes.collection import Collection
+from bgpd.datastore.kubernetes.departures import Departure, Departures
+from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.groups import kinds_to_stay
 from bgpd.datastore.kubernetes.items import Items
 from bgpd.datastore.kubernetes.query import Query
+from bgpd.datastore.kubernetes.troubles import TroubleLog, troubles
 
 LINGER: Final = 5.0
 """Seconds for which an affinity that left one collection may come back in the other: it is
 given its labels, and two watches have no common order."""
+DEPARTURE: Final = 0.5
+"""Seconds until a custom resource that left is gone, if its kind is there to stay."""
 UNLABELLED: Final = "!projectcalico.org/affinity-type"
 WITHOUT: Final = frozenset(
     {"BGPConfiguration", "BGPPeer", "BGPFilter", "IPReservation", "ClusterInformation"}
 )
 """Kinds that a cluster may lack, such as one of an earlier release. Nodes, pools and
 affinities must have been listed before the first snapshot."""
+NEEDLESS: Final = frozenset({"IPReservation"})
+"""Kinds that change nothing but warnings: a role need not grant them."""
 
 
 class Losses(Protocol):
@@ -45,28 +55,30 @@ class _Receiver:
     def __init__(self, following: "Following", name: str, query: Query) -> None:
         self._following = following
         self._name = name
-        self._lingers = query.label_selector == UNLABELLED
+        self._delay = LINGER if query.label_selector == UNLABELLED else DEPARTURE
         self.losses: Losses | None = None
 
     def put(self, kind: str, name: ObjectName, content: Mapping[str, Any]) -> None:
+        following = self._following
         if self.losses is not None:
             self.losses.found(self._name, name[1])
-        self._following.items.put(self._name, kind, name[1], content)
+        following.departures.back(Departure(self._name, kind, name[1]))
+        following.items.put(self._name, kind, name[1], content)
 
     def drop(self, kind: str, name: ObjectName) -> None:
+        following = self._following
         if self.losses is not None:
             self.losses.lost(self._name, name[1])
-        elif self._lingers:
-            loop = asyncio.get_running_loop()
-            loop.call_later(LINGER, self._drop_late, kind, name)
+        elif kind in RESOURCES:
+            departure = Departure(self._name, kind, name[1])
+            following.departures.add(departure, self._delay)
         else:
-            self._following.items.drop(self._name, kind, name[1])
+            following.items.drop(self._name, kind, name[1])
 
-    def _drop_late(self, kind: str, name: ObjectName) -> None:
-        self._following.items.drop(self._name, kind, name[1])
-        self.changed()
-
-    def changed(self) -> None:
+    def changed(self, *, is_loss: bool = False) -> None:
+        if is_loss:
+            self._following.is_loss = True
+            self._following.departures.lost()
         self._following.news.set()
 
 
@@ -77,18 +89,29 @@ class Following:
         items: Takes what they have.
         access: Credentials.
         note: Takes failures, for people.
+        group: Of the custom resources.
 
     Attributes:
         items: What there is.
+        departures: Custom resources that left.
+        is_loss: Among what has gone since the last look is some that was lost.
         news: Set whenever something may have changed; each waiter clears it, looks and
             waits, without a pause between.
         node_events: Events about Nodes that have come, of collections that ended too.
     """
 
     def __init__(
-        self, items: Items, access: Access, note: Callable[[str], None]
+        self,
+        items: Items,
+        access: Access,
+        note: Callable[[str], None],
+        group: str,
     ) -> None:
         self.items = items
+        self.departures = Departures(self._ask_kinds, self._settle)
+        self.is_loss = False
+        self._group = group
+        self._troubles = TroubleLog(self._collections)
         self.news = asyncio.Event()
         self._access = access
         self._note = note
@@ -96,6 +119,24 @@ class Following:
         self._ended_events = 0
         self._followed: dict[Query, _Followed] = {}
         self._ending: set[asyncio.Task[None]] = set()
+
+    def _collections(self) -> list[Collection]:
+        return [each.collection for each in self._followed.values()]
+
+    async def _ask_kinds(self) -> frozenset[str]:
+        async with self._access.connect() as api:
+            try:
+                return kinds_to_stay(await api.get(f"apis/{self._group}"))
+            except ApiError as error:
+                if error.code == NOT_FOUND:  # the last of the group's kinds is gone
+                    return frozenset()
+                raise
+
+    def _settle(self, gone: list[Departure], is_loss: bool) -> None:  # noqa: FBT001  # see `Settle`
+        for each in gone:
+            self.items.drop(*each)
+        self.is_loss = self.is_loss or is_loss
+        self.news.set()
 
     def add(self, query: Query, losses: Losses | None = None) -> None:
         """Follow a collection, unless it is followed already."""
@@ -165,11 +206,18 @@ class Following:
 
     def warnings(self) -> tuple[str, ...]:
         """Return what is wrong with objects, and which collections are not followed."""
-        found = (each.collection.error for each in self._followed.values())
-        return (*filter(None, found), *self.items.warnings())
+        away = map(str, troubles(self._collections()))
+        unreadable = [
+            f"{each.query.kind} {name or 'without a name'}: {problem}"
+            for each in self._collections()
+            for name, problem in each.unreadable.items()
+        ]
+        return (*away, *unreadable, *self.items.warnings())
 
     def abandon(self) -> None:
         """Stop following; the tasks end by themselves."""
+        self._troubles.close()
+        self.departures.close()
         for each in self._followed.values():
             self._end_task(each.task)
 
@@ -186,9 +234,12 @@ class Following:
 
     def _noted(self, error: str) -> None:
         self.news.set()
+        self._troubles.changed()
         self._note(error)
 
 
 def _is_missed(collection: Collection) -> bool:
-    """Return whether the cluster can do without a kind that its API has not."""
-    return collection.is_absent and collection.query.kind in WITHOUT
+    """Return whether the node can do without a kind that it cannot read."""
+    kind, fault = collection.query.kind, collection.fault
+    is_needless = fault.is_refused and kind in NEEDLESS
+    return is_needless or (fault.is_absent and kind in WITHOUT)

@@ -8,7 +8,7 @@ migration copies everything from one to the other while the cluster runs.
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from bgpd.calico.kubernetes_objects import GROUP_V1, GROUP_V3
+from bgpd.calico.kubernetes_objects import GROUP_V1, GROUP_V3, RESOURCES
 
 # Theory
 # ------
@@ -81,3 +81,18 @@ def choose(
     if v1 or (v1 is None and not v3):
         return GROUP_V1
     return GROUP_V3 if v3 else current
+
+
+def kinds_to_stay(content: Mapping[str, Any]) -> frozenset[str]:
+    """Return which kinds of a group an answer to ``GET /apis/GROUP/VERSION`` names.
+
+    A kind that is being deleted is named until its last object is gone, but no object of it can
+    be created.
+    """
+    resources = content.get("resources")
+    plurals = {
+        each.get("name")
+        for each in (resources if isinstance(resources, list) else ())
+        if isinstance(each, dict) and "create" in (each.get("verbs") or ())
+    }
+    return frozenset(kind for kind, plural in RESOURCES.items() if plural in plurals)

@@ -7,7 +7,7 @@ from typing import Final
 
 from bgpd.calico.keys import resource_key
 from bgpd.datastore.kubernetes.access import Access
-from bgpd.datastore.kubernetes.client import Object
+from bgpd.datastore.kubernetes.answers import Object
 from bgpd.datastore.kubernetes.following import Following
 from bgpd.datastore.kubernetes.query import Query
 

@@ -145,9 +145,9 @@ class KubernetesDatastore:
                 self._set(applied_revision=self._revision)
                 if self._fixed is None:
                     looker = asyncio.create_task(self._other_group())
-                async for puts, deletes, needs in following.changes(looker, told):
+                async for changes in following.changes(looker, told):
                     self._revision += 1
-                    yield Changes(self._revision, puts, deletes, needs)
+                    yield replace(changes, revision=self._revision)
                     self._set(applied_revision=self._revision)
                 if looker is None:
                     return
@@ -211,7 +211,7 @@ class KubernetesDatastore:
     def _begin(self, group: str) -> "_Group":
         self._group = group
         items = Items(uses_pod_cidrs=self._extent.uses_pod_cidrs)
-        following = Following(items, self._access, self._note)
+        following = Following(items, self._access, self._note, group)
         all_nodes, *others = self._queries(group)
         scope = None
         if self._needs is None:
@@ -359,8 +359,8 @@ class _Group:
 
     async def changes(
         self, until: "asyncio.Task[str] | None", told: NodeNeeds | None
-    ) -> AsyncIterator[tuple[dict[str, bytes], frozenset[str], NodeNeeds | None]]:
-        """Yield what has changed, with the needs that are satisfied, until a task is done.
+    ) -> AsyncIterator[Changes]:
+        """Yield what has changed, without a revision, until a task is done.
 
         Args:
             until: The task.
@@ -373,9 +373,10 @@ class _Group:
             following.news.clear()
             puts, deletes = self.items.drain()
             needs = self.needs
+            is_loss, following.is_loss = following.is_loss, False
             if puts or deletes or needs != told:
                 told = needs
-                yield puts, deletes, needs
+                yield Changes(0, puts, deletes, needs, is_loss)
                 continue
             await following.news.wait()
 

@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from bgpd.datastore.kubernetes.access import Access, ApiStatus
 from bgpd.datastore.kubernetes.collection import Collection, Receiver
 from bgpd.datastore.kubernetes.query import Query
+from bgpd.datastore.kubernetes.troubles import TroubleLog
 
 _SERVICES: Final = (
     Query("Service", "api/v1/services"),
@@ -45,6 +46,7 @@ class KubernetesWatcher:
         self._synced = asyncio.Event()
         self._synced.set()
         self._last_error = ""
+        self._troubles = TroubleLog(self._collections.values)
 
     @property
     def status(self) -> ApiStatus:
@@ -76,13 +78,14 @@ class KubernetesWatcher:
 
     async def close(self) -> None:
         """Follow nothing any more."""
+        self._troubles.close()
         for query in list(self._tasks):
             self._end(query)
         await asyncio.gather(*self._ending, return_exceptions=True)
 
     def _begin(self, query: Query) -> None:
         access = self._access
-        collection = Collection(query, access.connect, self._receiver, self._note)
+        collection = Collection(query, access.connect, self._receiver, self._noted)
         self._collections[query] = collection
         loop = asyncio.get_running_loop()
         self._tasks[query] = loop.create_task(
@@ -94,6 +97,10 @@ class KubernetesWatcher:
         self._ending.add(task)
         task.add_done_callback(self._ending.discard)
         task.cancel()
+
+    def _noted(self, error: str) -> None:
+        self._troubles.changed()
+        self._note(error)
 
     def _note(self, error: str) -> None:
         if error:

@@ -19,7 +19,8 @@ from typing import Any, Final, NamedTuple
 from bgpd.cli.daemon import main
 from bgpd.daemon import daemon
 from bgpd.datastore.kubernetes import source
-from bgpd.datastore.kubernetes.client import ApiClient, Object
+from bgpd.datastore.kubernetes.answers import Object
+from bgpd.datastore.kubernetes.client import ApiClient
 from bgpd.datastore.kubernetes.collection import Collection
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.node.route_origination import RouteOrigination

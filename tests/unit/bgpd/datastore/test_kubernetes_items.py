@@ -1,6 +1,7 @@
 """Objects of several collections, the choice of their group, and lists as they arrive."""
 
 import json
+import sys
 from itertools import pairwise
 
 import pytest
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 
 from bgpd.calico.keys import affinity_key
 from bgpd.calico.kubernetes_objects import GROUP_V1, GROUP_V3
-from bgpd.datastore.kubernetes.errors import ApiError
+from bgpd.datastore.kubernetes.errors import ApiError, Unreadable
 from bgpd.datastore.kubernetes.groups import Readiness, choose, groups_of, is_ready
 from bgpd.datastore.kubernetes.items import MAX_WARNINGS, Items
 from bgpd.datastore.kubernetes.lists import ListDecoder
@@ -313,14 +314,77 @@ class TestLists:
         with pytest.raises(ApiError, match="what came"):
             decode()
 
+    @pytest.mark.parametrize(
+        ("spec", "problem"),
+        [
+            ('{"text": "' + "x" * (2 << 20) + '"}', "octets; the limit is 2097152"),
+            ('{"text": "' + "\\\\" * (2 << 20) + '"}', "has over 2097152 characters"),
+            ("[" * 2000 + "]" * 2000, "levels deep"),
+            ("[" + "0," * 100_000 + "0]", "values; the limit is"),
+            ("NaN", "NaN is not a JSON value"),
+            ("nonsense", "is not JSON"),
+            ("9" * 100, "a number of 100 digits"),
+        ],
+        ids=["large", "escaped", "deep", "many", "nan", "nonsense", "number"],
+    )
+    @pytest.mark.parametrize("size", [4096, 65536])
+    def test_an_object_that_cannot_be_read_costs_no_other_anything(
+        self, spec, problem, size
+    ) -> None:
+        bad = '{"metadata": {"name": "bad"}, "spec": ' + spec + "}"
+        items = (
+            f'{{"metadata": {{"name": "a"}}}}, {bad}, {{"metadata": {{"name": "b"}}}}'
+        )
+        body = f'{{"items": [{items}], "metadata": {{"resourceVersion": "8"}}}}'
+        octets = body.encode()
+        decoder, found = ListDecoder(), []
+        skipped: list[Unreadable] = []
+        for start in range(0, len(octets), size):
+            found += decoder.feed(octets[start : start + size])
+            skipped += decoder.drain_unreadable()
+        found += decoder.feed(b"", is_last=True)
+        skipped += decoder.drain_unreadable()
+        assert decoder.finish() == "8"
+        assert [each["metadata"]["name"] for each in found] == ["a", "b"]
+        (unreadable,) = skipped
+        assert unreadable.name == "bad"
+        assert problem in unreadable.problem
+
     @pytest.mark.slow
-    def test_an_object_that_never_ends_is_given_up(self) -> None:
-        decoder = ListDecoder()
-        decoder.feed(b'{"items": [{"a": "')
+    def test_what_never_ends_keeps_no_more_than_one_object(self) -> None:
+        for start in (
+            b'{"items": [{"a": "',
+            b'{"a": "',
+            b'{"a": ',
+            b'{"items": [{"a": ',
+        ):
+            decoder = ListDecoder()
+            decoder.feed(start)
+            for filler in (b"x", b" ", b"\\"):
+                for _ in range(200):
+                    decoder.feed(filler * 16384)
+            assert sys.getsizeof(decoder._buffer) < 3 << 20
+            with pytest.raises(ApiError, match="not whole"):
+                decoder.finish()
 
-        def go_on() -> None:
-            for _ in range(500):
-                decoder.feed(b"x" * 16384)
-
-        with pytest.raises(ApiError, match="an object has over"):
-            go_on()
+    @given(
+        st.lists(
+            st.tuples(
+                st.integers(0, len(BODY)), st.integers(0, 3), st.binary(max_size=3)
+            ),
+            max_size=4,
+        )
+    )
+    def test_a_list_that_was_mutated_is_read_or_refused(self, mutations) -> None:
+        body = self.BODY
+        for place, length, octets in mutations:
+            body = body[:place] + octets + body[place + length :]
+        decoder, found = ListDecoder(), []
+        try:
+            for start in range(0, len(body), 100):
+                found += decoder.feed(body[start : start + 100])
+            found += decoder.feed(b"", is_last=True)
+            decoder.finish()
+        except ApiError as error:
+            assert str(error).startswith("what came")  # noqa: PT017  # or it is read
+        assert len(found) <= 20 + len(mutations)
