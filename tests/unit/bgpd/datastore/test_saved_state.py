@@ -157,9 +157,9 @@ async def test_a_state_that_cannot_be_used_is_reported(
     datastore = saving(source, path)
     first = asyncio.create_task(first_of(datastore))
     await until(lambda: text in caplog.text)
+    assert any(text in line for line in datastore.status.warnings)
     source.queue.put_nowait(Snapshot(1, {}))
     assert await first == Snapshot(1, {})
-    assert any(text in line for line in datastore.status.warnings)
 
 
 @pytest.mark.asyncio
