@@ -65,6 +65,11 @@ async def chunk(writer: asyncio.StreamWriter, octets: bytes) -> None:
     await writer.drain()
 
 
+async def pause(seconds: float = 0.02) -> None:
+    """Let a client wait for the next octet."""
+    await asyncio.sleep(seconds)
+
+
 class HostileApi:
     """Objects of Calico's v1 group and Nodes, lists and watches of them.
 

@@ -59,8 +59,9 @@ def named(server: str) -> Iterator[None]:
     except TimeoutError as error:
         raise ConnectionError(f"{server}: no whole answer in time") from error
     except (HTTPError, OSError) as error:
-        text = f"{server}: {str(error) or type(error).__name__}"
-        raise ConnectionError(text) from error
+        text = str(error) or type(error).__name__
+        where = "" if text.startswith(server) else f"{server}: "
+        raise ConnectionError(f"{where}{text}") from error
 
 
 async def check_head(response: "Response") -> None:

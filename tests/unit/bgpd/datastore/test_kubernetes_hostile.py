@@ -26,6 +26,7 @@ from tests.support.hostile_api import (
     begin,
     chunk,
     event,
+    pause,
 )
 from tests.support.kubernetes_objects import (
     block_affinity,
@@ -113,16 +114,13 @@ def of_any(**how: object) -> Misbehaviour:
     return misbehave
 
 
-def raw(octets: bytes, *, ends: bool = True) -> Misbehaviour:
+def raw(octets: bytes) -> Misbehaviour:
     """Send octets instead of an answer."""
 
     async def misbehave(_: Request, writer: asyncio.StreamWriter) -> bool:
         writer.write(octets)
         await writer.drain()
-        if ends:
-            raise EOFError
-        await asyncio.sleep(3600)
-        return True
+        raise EOFError
 
     return misbehave
 
@@ -229,7 +227,7 @@ async def dribbled_list(_: Request, writer: asyncio.StreamWriter) -> bool:
     await chunk(writer, b'{"kind": "NodeList", "items": [')
     while True:
         await chunk(writer, b" ")
-        await asyncio.sleep(0.02)
+        await pause()
 
 
 async def dribbled_line(request: Request, writer: asyncio.StreamWriter) -> bool:
@@ -238,14 +236,14 @@ async def dribbled_line(request: Request, writer: asyncio.StreamWriter) -> bool:
     await begin(writer)
     while True:
         await chunk(writer, b"{")
-        await asyncio.sleep(0.02)
+        await pause()
 
 
 async def dribbled(writer: asyncio.StreamWriter) -> bool:
     while True:
         writer.write(b"x")
         await writer.drain()
-        await asyncio.sleep(0.02)
+        await pause()
 
 
 async def endless_list(_: Request, writer: asyncio.StreamWriter) -> bool:
@@ -521,7 +519,7 @@ async def test_a_burst_of_large_events_does_not_hold_the_loop(tmp_path: Path) ->
         async def tick() -> None:
             while True:
                 start = time.perf_counter()
-                await asyncio.sleep(0)
+                await pause(0)
                 stalls.append(time.perf_counter() - start)
 
         ticker = asyncio.create_task(tick())
