@@ -118,7 +118,7 @@ class Server:
         try:
             yield Access(str(own)), relay.counts[0]
         finally:
-            relay.cut()
+            await relay.close()
 
 
 def node(number: int) -> Object:

@@ -42,6 +42,7 @@ class Relay:
         self._target = target
         self._is_cut = False
         self._open: set[asyncio.StreamWriter] = set()
+        self._relaying: set[asyncio.Task[None]] = set()
         self._servers: list[asyncio.Server] = []
         self.counts: list[Counts] = []
 
@@ -53,7 +54,10 @@ class Relay:
         async def take(
             reader: asyncio.StreamReader, writer: asyncio.StreamWriter
         ) -> None:
-            await self._relay(counts, reader, writer)
+            task = asyncio.ensure_future(self._relay(counts, reader, writer))
+            self._relaying.add(task)
+            task.add_done_callback(self._relaying.discard)
+            await task
 
         server = await asyncio.start_server(take, _HOST, 0)
         self._servers.append(server)
@@ -69,6 +73,13 @@ class Relay:
     def mend(self) -> None:
         """Take connections again."""
         self._is_cut = False
+
+    async def close(self) -> None:
+        """Take no connections any more, and wait for the end of those there are."""
+        for server in self._servers:
+            server.close()
+        self.cut()
+        await asyncio.gather(*self._relaying, return_exceptions=True)
 
     async def _relay(
         self, counts: Counts, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
@@ -105,6 +116,8 @@ class Relay:
         await asyncio.gather(*tasks, return_exceptions=True)
         for each in both:
             each.close()
+            with suppress(OSError):
+                await each.wait_closed()
         self._open -= both
 
 
