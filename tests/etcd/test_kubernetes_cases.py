@@ -568,7 +568,7 @@ async def test_an_etcd_that_was_restored_from_a_backup_withdraws_nothing(
             affinity_key("n1", "10.244.9.0/26"),
         }
         await follower.until(
-            lambda _: gone == {key for key, _ in datastore.removals.kept()}, 60
+            lambda _: gone == {key for key, _ in datastore.removals.kept()}, 120
         )
         assert not has_lost(follower)
         assert before.keys() <= follower.items.keys()

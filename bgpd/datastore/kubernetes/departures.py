@@ -44,6 +44,7 @@ class Departures:
         self._settle = settle
         self._due: dict[Departure, float] = {}
         self._since: dict[Departure, float] = {}
+        self._lost: set[Departure] = set()  # of those
         self._lost_until = 0.0
         self._task: asyncio.Task[None] | None = None
 
@@ -66,9 +67,11 @@ class Departures:
         """An object is there again."""
         self._due.pop(departure, None)
         self._since.pop(departure, None)
+        self._lost.discard(departure)
 
     def lost(self) -> None:
         """Take what leaves now for lost: one collection went back in time, or was gone."""
+        self._lost.update(self._due)  # however long the API does not answer
         self._lost_until = asyncio.get_running_loop().time() + LOSS
 
     def close(self) -> None:
@@ -95,7 +98,8 @@ class Departures:
         deleted: list[Departure] = []
         lost: list[Departure] = []
         for each in [each for each, due in self._due.items() if due <= now]:
-            is_lost = now < self._lost_until or each.kind not in kinds
+            is_ordinary = each not in self._lost and now >= self._lost_until
+            is_lost = not is_ordinary or each.kind not in kinds
             (lost if is_lost else deleted).append(each)
             self.back(each)
         if deleted:
