@@ -67,7 +67,7 @@ def test_a_real_bird_becomes_ready_with_its_session(tmp_path: Path) -> None:
 
 
 def test_a_pod_waits_until_bird_has_ended(tmp_path: Path) -> None:
-    manifest = ROOT / "configs" / "kubernetes" / "node.yaml"
+    manifest = ROOT / "configs" / "kubernetes" / "base/node/daemonset.yaml"
     (workload,) = yaml.safe_load_all(manifest.read_text(encoding="utf-8"))
     (wait,) = workload["spec"]["template"]["spec"]["initContainers"]
     *shell, script = wait["command"]
