@@ -94,14 +94,20 @@ class LoadedObject(NamedTuple):
     end: int
 
 
-def load_object(text: str, start: int) -> LoadedObject | None:
+def load_object(text: str, start: int, depth: int) -> LoadedObject | None:
     """Return the mapping that begins at a place, at a fifth of the price of ``load``.
+
+    Args:
+        text: Of it and of what follows.
+        start: Where it begins.
+        depth: Levels of mappings and lists that are taken.
 
     Returns:
         Nothing without one: it may be cut off, nested deeper than the library reads, or not
         JSON. ``load`` distinguishes these.
 
     Raises:
+        LimitError: It is deeper; how deep the library reads depends on its version.
         TextError: A number in it is too large, or none.
     """
     try:
@@ -112,6 +118,9 @@ def load_object(text: str, start: int) -> LoadedObject | None:
         raise TextError(f"is not JSON: {error}") from error
     if not isinstance(value, dict):
         return None
+    opened = text.count("{", start, end) + text.count("[", start, end)
+    if opened > depth and _is_deeper(value, depth):
+        raise _too_deep(depth)
     if _HALF.search(text, start, end):
         value = _whole_characters(value)
     return LoadedObject(value, end)
@@ -147,8 +156,27 @@ def _check_shape(text: str, limits: Limits) -> None:
     for bracket in _BRACKET.findall(bare):
         depth += 1 if bracket in "{[" else -1
         if depth > limits.depth:
-            text = f"is more than {limits.depth} levels deep, which is the limit"
-            raise LimitError(text)
+            raise _too_deep(limits.depth)
+
+
+def _too_deep(limit: int) -> LimitError:
+    return LimitError(f"is more than {limit} levels deep, which is the limit")
+
+
+def _is_deeper(value: object, depth: int) -> bool:
+    """Return whether a value has more levels; level by level, since recursion has an end."""
+    level = [value]
+    for _ in range(depth):
+        inner: list[object] = []
+        for each in level:
+            if isinstance(each, dict):
+                inner += each.values()
+            elif isinstance(each, list):
+                inner += each
+        level = [each for each in inner if isinstance(each, (dict, list))]
+        if not level:
+            return False
+    return True
 
 
 def _paths(value: object, doubled: list[_Doubled]) -> Iterator[str]:

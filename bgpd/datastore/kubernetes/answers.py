@@ -130,7 +130,9 @@ def event_in(line: Line) -> tuple[str, Object] | Unreadable | None:
             problem = f"has {line.size} octets; the limit is {API_OBJECT.octets}"
             return Unreadable(_name_in(line), problem)
         text = decode(line.octets)
-        loaded = load_object(text, 0) if len(text) <= API_OBJECT.nodes else None
+        loaded = None
+        if len(text) <= API_OBJECT.nodes:  # so it has fewer values than that
+            loaded = load_object(text, 0, API_OBJECT.depth)
         if loaded is not None and not text[loaded.end :].strip():
             event: object = loaded.value
         else:
@@ -189,7 +191,7 @@ def read(octets: bytes) -> dict[str, Any]:
     try:
         text = decode(octets)
         if len(text) <= ANSWER.nodes:  # so it has fewer values than that
-            loaded = load_object(text, 0)
+            loaded = load_object(text, 0, ANSWER.depth)
             if loaded is not None and not text[loaded.end :].strip():
                 return loaded.value
         value = load(text, ANSWER).value

@@ -173,7 +173,7 @@ class ListDecoder:
         while (following := _NEXT_OBJECT.match(buffer, self._looked)) is not None:
             start = following.end()
             try:
-                loaded = load_object(buffer, start)
+                loaded = load_object(buffer, start, API_OBJECT.depth)
             except TextError:
                 return True  # it is scanned to its end, and skipped
             if loaded is None:

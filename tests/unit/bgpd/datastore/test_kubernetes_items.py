@@ -320,12 +320,22 @@ class TestLists:
             ('{"text": "' + "x" * (2 << 20) + '"}', "octets; the limit is 2097152"),
             ('{"text": "' + "\\\\" * (2 << 20) + '"}', "has over 2097152 characters"),
             ("[" * 2000 + "]" * 2000, "levels deep"),
+            ("[" * 64 + "]" * 64, "levels deep"),
             ("[" + "0," * 100_000 + "0]", "values; the limit is"),
             ("NaN", "NaN is not a JSON value"),
             ("nonsense", "is not JSON"),
             ("9" * 100, "a number of 100 digits"),
         ],
-        ids=["large", "escaped", "deep", "many", "nan", "nonsense", "number"],
+        ids=[
+            "large",
+            "escaped",
+            "deep",
+            "a-level-too-deep",
+            "many",
+            "nan",
+            "nonsense",
+            "number",
+        ],
     )
     @pytest.mark.parametrize("size", [4096, 65536])
     def test_an_object_that_cannot_be_read_costs_no_other_anything(

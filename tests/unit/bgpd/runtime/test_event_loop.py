@@ -55,7 +55,8 @@ def test_young_objects_that_are_nearly_all_in_use_wait_for_a_full_collection(
     many, knot = young_objects(), a_knot()
     frozen = gc.get_freeze_count()
     assert event_loop.collect_young(len(many))
-    assert gc.get_freeze_count() >= frozen + len(many)
+    # Some of what was frozen before may have gone meanwhile.
+    assert gc.get_freeze_count() > frozen + event_loop.YOUNG
     assert knot() is not None
     assert not event_loop.collect_young()
     event_loop.collect_at_rest()

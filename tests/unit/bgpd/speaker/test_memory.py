@@ -49,8 +49,11 @@ def by_own_blocks(nlris: list[Nlri], first: int = 0, **options: str) -> bytes:
 
 
 def alive(*kinds: type) -> int:
+    gc.unfreeze()  # an event loop freezes what is in use, and the list leaves that out
     gc.collect()
-    return sum(isinstance(item, kinds) for item in gc.get_objects())
+    found = sum(isinstance(item, kinds) for item in gc.get_objects())
+    gc.freeze()
+    return found
 
 
 async def everything_is_done(node: Node, peer: Peer) -> None:
