@@ -5,6 +5,8 @@ import json
 import os
 import shutil
 import subprocess
+import warnings
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +39,7 @@ settings.load_profile(
 )
 
 # Before the lab's drivers look: .ci/peers unpacks BIRD 3, which cannot be installed here.
+_CLIENTS_OF_KUBERNETES = ("test_kubernetes", "test_needed_nodes", "test_datastore_move")
 _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 os.environ.setdefault("BIRD3_FOLDER", str(_CACHE / "pybgpd-tests/peers/trixie/bird3"))
 
@@ -94,6 +97,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for name, reason in against.items():
             if reason and item.get_closest_marker(name) is not None:
                 item.add_marker(pytest.mark.skip(reason=reason))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_teardown(item: pytest.Item) -> Iterator[None]:
+    """Collect what a client of the Kubernetes API left, before another test is blamed for it.
+
+    httpx2 leaves the socket of a handshake that was cut or cancelled to the collector.
+    """
+    yield
+    if item.path.name.startswith(_CLIENTS_OF_KUBERNETES):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ResourceWarning)
+            gc.collect()
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -64,7 +64,7 @@ def test_young_objects_that_are_nearly_all_in_use_wait_for_a_full_collection(
     monkeypatch.setattr(event_loop, "FULL_INTERVAL", -1.0)
     event_loop.collect_at_rest()
     assert knot() is None
-    assert gc.get_freeze_count() >= frozen
+    assert gc.get_freeze_count() > len(many)
 
 
 @pytest.mark.slow
