@@ -60,9 +60,17 @@ async def begin(writer: asyncio.StreamWriter, headers: str = "") -> None:
 
 
 async def chunk(writer: asyncio.StreamWriter, octets: bytes) -> None:
-    """Send a chunk; an empty one is the last."""
+    """Send a chunk; an empty one is the last.
+
+    Raises:
+        ConnectionResetError: The client is gone. Over TLS ``drain`` may miss that for ever, and
+            an answer without an end would hold the loop.
+    """
     writer.write(f"{len(octets):x}\r\n".encode() + octets + b"\r\n")
     await writer.drain()
+    await asyncio.sleep(0)
+    if writer.is_closing():
+        raise ConnectionResetError
 
 
 async def pause(seconds: float = 0.02) -> None:

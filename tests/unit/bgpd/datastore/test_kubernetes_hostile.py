@@ -1,13 +1,12 @@
 """An API server that answers anything at all costs nothing but what it withholds."""
 
 import asyncio
-import gc
 import gzip
 import json
 import random
 import subprocess
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -61,15 +60,13 @@ BLOCK = affinity_key("n1", "10.244.0.0/26")
 
 
 @pytest.fixture(autouse=True)
-def _quick(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(f"{PLACE}.collection.FIRST_DELAY", 0.02)
     monkeypatch.setattr(f"{PLACE}.collection.MAX_DELAY", 0.2)
     monkeypatch.setattr(f"{PLACE}.collection.ABSENT_DELAY", 0.1)
     monkeypatch.setattr(f"{PLACE}.following.DEPARTURE", 0.02)
     monkeypatch.setattr(f"{PLACE}.following.LINGER", 0.02)
     monkeypatch.setattr(f"{PLACE}.troubles.GATHER", 0.05)
-    yield
-    gc.collect()
 
 
 @asynccontextmanager
