@@ -17,7 +17,7 @@ from bgpd.cli.tables import (
     ROUTE_LEGEND,
     ROUTES,
 )
-from bgpd.runtime.build import version_line
+from bgpd.cli.version_option import version_option
 
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
 
@@ -31,12 +31,6 @@ _limit = click.option(
 )
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:  # noqa: FBT001  # click's interface
-    if value:
-        click.echo(version_line("pybgpctl"))
-        ctx.exit()
-
-
 @click.group(context_settings=_CONTEXT)
 @click.option(
     "--control",
@@ -47,14 +41,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, value: bool) -> None:
     show_envvar=True,
     help="The daemon's control socket.",
 )
-@click.option(
-    "--version",
-    is_flag=True,
-    is_eager=True,
-    expose_value=False,
-    callback=_print_version,
-    help="Show the version and exit.",
-)
+@version_option("pybgpctl")
 @click.pass_context
 def main(ctx: click.Context, control: str) -> None:
     """Query and control a running pybgpd.

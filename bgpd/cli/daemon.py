@@ -16,7 +16,7 @@ from typing import Any, Final, Literal, NoReturn
 import click
 
 from bgpd.cli.lab import lab
-from bgpd.runtime.build import version_line
+from bgpd.cli.version_option import version_option
 
 EXIT_FAILED: Final = 1
 EXIT_USAGE: Final = 2
@@ -111,7 +111,7 @@ AS_NUMBER: Final = _Checked("as", _as_number)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(version_line("pybgpd"), message="%(version)s")
+@version_option("pybgpd")
 def main() -> None:
     """A BGP speaker and route reflector for Calico-style clusters."""
 
