@@ -157,13 +157,13 @@ class LocRib:
             if not is_lone and len({*nlris}) < len(nlris):
                 nlris = list(dict.fromkeys(nlris))
             if type(old) is not Path:
-                kept = _kept_beside(path, members_of(old))
-                if kept is None or not self._is_orderless:
+                if len(members_of(old)) != 2:  # their transitions are remembered
                     changes += self._announce_any(nlris, path)
                     continue
-                new = self._beside(kept, path)
+                new, more = self._with(old, path)
                 if new is old:
                     continue
+                count += more * len(nlris)
             elif old.source is not source or old.path_id != path.path_id:
                 if not (self._is_orderless and old.next_hop.is_reachable):
                     changes += self._announce_any(nlris, path)
@@ -366,13 +366,17 @@ class LocRib:
             ),
         )
 
-    def _with(self, entry: Entry | None, path: Path) -> RibChange:
+    def _with(self, entry: Entry | None, path: Path) -> tuple[Entry, int]:
         source, path_id = path.source, path.path_id
         if type(entry) is Path and path.next_hop.is_reachable:
             if entry.source is source and entry.path_id == path_id:
                 return path, 0
             if entry.next_hop.is_reachable and self._is_orderless:
                 return self._beside(entry, path), 1
+        elif self._is_orderless and path.next_hop.is_reachable:
+            kept = _kept_beside(path, members_of(entry))
+            if kept is not None:
+                return self._beside(kept, path), 0
         paths = [
             other
             for other in members_of(entry)
@@ -380,7 +384,8 @@ class LocRib:
         ]
         paths.append(path)
         more = len(paths) - len(members_of(entry))
-        return self._entry(paths, entry, path if more else None), more
+        new = self._entry(paths, entry, path if more else None)
+        return new, more  # type: ignore[return-value]  # of one path at least
 
     def _without(self, entry: Entry | None, source: Source, path_id: int) -> RibChange:
         if type(entry) is Path:
