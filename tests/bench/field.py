@@ -19,12 +19,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from reflector.flush import HEADER_LEN
 from reflector.rewrite import Reflection, reflect
 from rib.attributes import PathAttributes
 from tests.bench.feed import an_update
 from tests.bench.machine import machine
-from tests.bench.mrt import messages
+from tests.bench.mrt import block_of, messages, with_block
 from tests.bench.peers import ROOT, VARIABLE, use_suite, versions
 from tests.bench.scenarios import find_compare, missing, own_command
 from tests.support.vectors import vectors_folder
@@ -87,16 +86,12 @@ def reflected(updates: Iterable[bytes]) -> Iterator[bytes]:
     """Yield UPDATEs as a reflector passes them on; all from one client."""
     reflection = Reflection(_CLIENT, _CLUSTER.to_bytes(4, "big"))
     for message in updates:
-        body = message[HEADER_LEN:]
-        start = 2 + int.from_bytes(body[:2], "big")
-        end = start + 2 + int.from_bytes(body[start : start + 2], "big")
-        block = body[start + 2 : end]
+        start, end = block_of(message)
+        block = message[start:end]
         if block:
             block = reflect(PathAttributes(block, b""), reflection)
-            length = len(block).to_bytes(2, "big")
-            body = b"".join((body[:start], length, block, body[end:]))
-        size = (HEADER_LEN + len(body)).to_bytes(2, "big")
-        yield message[:16] + size + message[18:19] + body
+            message = with_block(message, block)  # noqa: PLW2901  # what is passed on
+        yield message
 
 
 def compare(file: Path, runs: int) -> dict[str, dict[str, float]]:

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Final
 
+from reflector.flush import HEADER_LEN
 from rib.attributes import edit
 from rib.attributes.codes import LOCAL_PREF, MP_REACH_NLRI, MP_UNREACH_NLRI
 from rib.attributes.path_attributes import iterate
@@ -48,15 +49,28 @@ def for_internal(message: bytes) -> bytes:
     """Return an UPDATE as an internal peer sends it; empty where it has no IPv4 route."""
     if len(message) < 23 or message[18] != _UPDATE:
         return b""
-    body = message[19:]
-    start = 2 + int.from_bytes(body[:2], "big")
-    end = start + 2 + int.from_bytes(body[start : start + 2], "big")
-    block = body[start + 2 : end]
+    start, end = block_of(message)
+    block = message[start:end]
     if not block:
-        return message if start > 2 else b""
+        return message if start > HEADER_LEN + 4 else b""
     codes = {code for _, code, _ in iterate(block)}
-    if codes & {MP_REACH_NLRI, MP_UNREACH_NLRI} or end == len(body):
+    if codes & {MP_REACH_NLRI, MP_UNREACH_NLRI} or end == len(message):
         return b""
-    block = edit(block, {LOCAL_PREF: _PREFERENCE})
-    body = body[:start] + len(block).to_bytes(2, "big") + block + body[end:]
-    return message[:16] + (19 + len(body)).to_bytes(2, "big") + b"\x02" + body
+    return with_block(message, edit(block, {LOCAL_PREF: _PREFERENCE}))
+
+
+def block_of(message: bytes) -> tuple[int, int]:
+    """Return where the attributes of an UPDATE begin and end (RFC 4271 4.3)."""
+    at = HEADER_LEN
+    at += 2 + int.from_bytes(message[at : at + 2], "big")
+    start = at + 2
+    return start, start + int.from_bytes(message[at:start], "big")
+
+
+def with_block(message: bytes, block: bytes) -> bytes:
+    """Return an UPDATE with other attributes."""
+    start, end = block_of(message)
+    withdrawn = message[HEADER_LEN : start - 2]
+    body = b"".join((withdrawn, len(block).to_bytes(2, "big"), block, message[end:]))
+    size = (HEADER_LEN + len(body)).to_bytes(2, "big")
+    return message[:16] + size + message[18:19] + body

@@ -137,6 +137,25 @@ def nodes() -> Phases:
     }
 
 
+def two_peers(
+    world: Reflector, updates: Callable[[int, int], dict[int, list[bytes]]]
+) -> Phases:
+    """Let one peer send a table, and another; the first changes its MED, and is lost."""
+    return {
+        "first": world.take(updates(0, 5)),
+        "second": world.take(updates(1, 5)),
+        "changed": world.take(updates(0, 6)),
+        "lost": world.lose(0),
+    }
+
+
+def slash_24s(first: int, count: int) -> list[bytes]:
+    return [
+        b"\x18" + ((_FIRST >> 8) + number).to_bytes(3, "big")
+        for number in range(first, first + count)
+    ]
+
+
 def gateways() -> Phases:
     """Two gateways with 40,000 routes in 400 attribute sets; one is lost."""
     world = Reflector(8)
@@ -150,20 +169,10 @@ def gateways() -> Phases:
                 local_pref=100,
                 med=med,
             ).octets
-            first = which * 100
-            run = [
-                b"\x18" + ((_FIRST >> 8) + first + n).to_bytes(3, "big")
-                for n in range(100)
-            ]
-            bodies.append(an_update(block, run))
+            bodies.append(an_update(block, slash_24s(which * 100, 100)))
         return {number: bodies}
 
-    return {
-        "first": world.take(updates(0, 5)),
-        "second": world.take(updates(1, 5)),
-        "changed": world.take(updates(0, 6)),
-        "lost": world.lose(0),
-    }
+    return two_peers(world, updates)
 
 
 def reflectors() -> Phases:
@@ -184,20 +193,11 @@ def reflectors() -> Phases:
                 cluster_list=(0x0A020000 + number,),
             ).octets
             size = 1 + which % 6
-            run = [
-                b"\x18" + ((_FIRST >> 8) + first + n).to_bytes(3, "big")
-                for n in range(size)
-            ]
+            bodies.append(an_update(block, slash_24s(first, size)))
             first += size
-            bodies.append(an_update(block, run))
         return {number: bodies}
 
-    return {
-        "first": world.take(updates(0, 5)),
-        "second": world.take(updates(1, 5)),
-        "changed": world.take(updates(0, 6)),
-        "lost": world.lose(0),
-    }
+    return two_peers(world, updates)
 
 
 def _announce_each(
