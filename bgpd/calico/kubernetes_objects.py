@@ -6,6 +6,8 @@ own manifest, a block affinity a key of IPAM, and Kubernetes' Node the Node of C
 fields stand in annotations.
 """
 
+import base64
+import hashlib
 import json
 from collections.abc import Callable, Mapping
 from ipaddress import IPv4Network, ip_network
@@ -38,6 +40,11 @@ from bgpd.calico.keys import affinity_key, resource_key
 ANNOTATION: Final = "projectcalico.org/"
 GROUP_V1: Final = "crd.projectcalico.org/v1"
 GROUP_V3: Final = "projectcalico.org/v3"
+
+# Labels of block affinities (Calico 3.31 and later).
+HOSTNAME_HASH: Final = f"{ANNOTATION}hostname-hash"
+AFFINITY_TYPE: Final = f"{ANNOTATION}affinity-type"
+_IN_NAMES: Final = str.maketrans(".:/", "---")
 
 RESOURCES: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -297,3 +304,14 @@ def _canonical(value: object) -> bytes:
 def _shown(value: object) -> str:
     text = repr(value)
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+
+
+def hostname_hash(node: str) -> str:
+    """Return the value of the label by which a node's affinities are found."""
+    digest = hashlib.sha3_256(node.encode()).digest()
+    return base64.b32encode(digest).rstrip(b"=").decode()
+
+
+def prefix_in_name(cidr: str) -> str:
+    """Return a block's prefix as the names of its objects have it."""
+    return cidr.translate(_IN_NAMES)

@@ -33,7 +33,13 @@ from bgpd.calico.keys import (
     split_affinity_key,
     split_resource_key,
 )
-from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3, RESOURCES
+from bgpd.calico.kubernetes_objects import (
+    ANNOTATION,
+    GROUP_V1,
+    GROUP_V3,
+    RESOURCES,
+    hostname_hash,
+)
 from bgpd.calico.planner import PlanOptions
 from bgpd.calico.probe import show_probes
 from bgpd.calico.state import TEMPLATE, ClusterState
@@ -43,9 +49,8 @@ from bgpd.datastore.etcd.client import EtcdError
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.datastore.kubernetes.items import Items
-from bgpd.datastore.kubernetes.source import hostname_hash
 from bgpd.datastore.model import Status
-from tests.support.calico_cases import a_node, an_object
+from tests.support.calico_cases import a_node
 from tests.support.datastores import Follower
 from tests.support.generated import ROOT
 from tests.support.kube_apiserver import DAEMON, READS, KubeApi, in_thread, missing
@@ -53,6 +58,8 @@ from tests.support.kubernetes_objects import (
     block_affinity,
     custom_resource,
     kubernetes_node,
+    labelled_affinity,
+    resource,
 )
 from tests.support.relays import Relay
 
@@ -108,23 +115,6 @@ def guarded(api: KubeApi, **how: Any) -> GuardedDatastore:
     return GuardedDatastore(source(api, **how), OWN, HOLD)
 
 
-def affinity(
-    node: str, cidr: str, state: str = "confirmed", group: str = GROUP_V1, **spec: Any
-) -> Object:
-    """Return an affinity as Calico 3.31 and later writes it."""
-    made = block_affinity(node, cidr, state, group, **({"type": "host"} | spec))
-    made["metadata"]["labels"] = {
-        "projectcalico.org/hostname-hash": hostname_hash(node),
-        "projectcalico.org/affinity-type": made["spec"]["type"],
-        "projectcalico.org/ip-version": "6" if ":" in cidr else "4",
-    }
-    return made
-
-
-def resource(kind: str, name: str, group: str = GROUP_V1, **spec: Any) -> Object:
-    return custom_resource(an_object(kind, name, **spec), group)
-
-
 def a_cluster(peers: int = 1) -> list[Object]:
     """Return some of each kind that counts."""
     return [
@@ -138,7 +128,7 @@ def a_cluster(peers: int = 1) -> list[Object]:
         resource("BGPFilter", "f", exportV4=[{"action": "Accept"}]),
         resource("IPReservation", "r", reservedCIDRs=["10.244.7.0/24"]),
         resource("ClusterInformation", "default", calicoVersion="v3.34.0"),
-        affinity("n1", "10.244.0.0/26"),
+        labelled_affinity("n1", "10.244.0.0/26"),
         block_affinity("n1", "10.244.0.64/26", "confirmed", GROUP_V1),
     ]
 
@@ -222,7 +212,7 @@ def objects_of(content: Object, group: str) -> tuple[list[Object], set[str]]:
         keys.add(resource_key(each["kind"], each["metadata"]["name"]))
     for each in content.get("affinities", []):
         node, cidr, state = content["node"], each["cidr"], each["state"]
-        made.append(affinity(node, cidr, state, group))
+        made.append(labelled_affinity(node, cidr, state, group))
         keys.add(affinity_key(node, cidr))
     return made, keys
 
@@ -327,22 +317,22 @@ async def test_of_affinities_those_count_that_hold_a_block_of_the_node(
     objects = []
     for state in ("confirmed", "", "pendingDeletion", "pending"):
         cidr = next(cidrs)
-        objects.append(affinity("n1", cidr, state))
+        objects.append(labelled_affinity("n1", cidr, state))
         counts[cidr] = state
     for deleted in ("false", "", "0", "F", False):
         cidr = next(cidrs)
-        objects.append(affinity("n1", cidr, deleted=deleted))
+        objects.append(labelled_affinity("n1", cidr, deleted=deleted))
         counts[cidr] = "confirmed"
     gone: list[Object] = [{"deleted": each} for each in ("true", "1", "T", True)]
     gone += [{"type": each} for each in ("virtual", "other")]
-    objects += [affinity("n1", next(cidrs), **each) for each in gone]
+    objects += [labelled_affinity("n1", next(cidrs), **each) for each in gone]
     for wrong in (
         {"deleted": "x"},
         {"deleted": 7},
         {"cidr": "10.244.0.1/26"},
         {"node": ""},
     ):
-        made = affinity("n1", next(cidrs))
+        made = labelled_affinity("n1", next(cidrs))
         made["spec"] |= wrong
         objects.append(made)
         passed_over.append(made["metadata"]["name"])
@@ -363,7 +353,7 @@ async def test_of_affinities_those_count_that_hold_a_block_of_the_node(
             assert f"BlockAffinity {name}: spec." in lines
         # What cannot be read any more keeps its state.
         cidr = next(iter(counts))
-        bad = affinity("n1", cidr, deleted="x")
+        bad = labelled_affinity("n1", cidr, deleted="x")
         await in_thread(api.apply, bad, resource("IPPool", "p", cidr="10.9.0.0/16"))
         await follower.until(lambda seen: resource_key("IPPool", "p") in seen.items)
         wanted = f"{bad['metadata']['name']}: spec.deleted is 'x'"
@@ -385,7 +375,7 @@ async def test_of_two_owners_the_one_announces_that_the_ipam_block_names(
         "spec": spec,
     }
     nodes = [kubernetes_node(a_node(f"n{n}", f"10.0.0.{n}")) for n in (1, 2)]
-    claims = [affinity(node, cidr) for node in ("n1", "n2")]
+    claims = [labelled_affinity(node, cidr) for node in ("n1", "n2")]
 
     def announced(follower: Follower, node: str) -> set[str]:
         return set(map(str, state_of(follower.items).originated(node)))
@@ -449,7 +439,7 @@ async def test_with_pod_cidrs_a_nodes_blocks_are_those_of_its_node(
         node("n1", "10.0.0.1", "10.244.1.0/24", "fd00:1::/64"),
         node("n2", "10.0.0.2"),
         node("n3", "10.0.0.3", "fd00:3::/64", "10.244.3.0/24"),
-        affinity("n1", "10.245.0.0/26"),  # of no account
+        labelled_affinity("n1", "10.245.0.0/26"),  # of no account
     ]
     async with (
         holding(api, *objects),
@@ -509,7 +499,7 @@ async def test_a_compaction_during_an_outage_loses_nothing(api: KubeApi) -> None
         settings = EtcdSettings((f"http://127.0.0.1:{api.etcd_port}",))
         await EtcdWriter(settings).compact(revision)
         await in_thread(revive, api)
-        await in_thread(api.apply, affinity("n1", "10.244.9.0/26"))
+        await in_thread(api.apply, labelled_affinity("n1", "10.244.9.0/26"))
         await in_thread(api.delete, resource("BGPPeer", "p0"))
         wanted = {*before, affinity_key("n1", "10.244.9.0/26")}
         wanted -= {resource_key("BGPPeer", "p0")}
@@ -528,7 +518,7 @@ async def test_an_etcd_that_was_restored_from_a_backup_withdraws_nothing(
     store, backup = api.folder / "etcd", api.folder / "backup"
     new = [
         kubernetes_node(a_node("n9", "10.0.0.9")),
-        affinity("n1", "10.244.9.0/26"),
+        labelled_affinity("n1", "10.244.9.0/26"),
         resource("IPPool", "new", cidr="10.9.0.0/16"),
     ]
     changed = kubernetes_node(a_node("n1", "10.0.0.1", asNumber=64999))
@@ -560,7 +550,7 @@ async def test_an_etcd_that_was_restored_from_a_backup_withdraws_nothing(
         if is_passed:
             await write_elsewhere(api, 400)
         await in_thread(revive, api)
-        await in_thread(api.apply, affinity("n1", "10.244.10.0/26"))
+        await in_thread(api.apply, labelled_affinity("n1", "10.244.10.0/26"))
         await follower.until(
             lambda seen: affinity_key("n1", "10.244.10.0/26") in seen.items, 60
         )
@@ -667,7 +657,7 @@ async def test_a_token_that_expires_is_read_again_from_its_file(
         assert (follower.items, len(follower.events)) == (before, count)
         file.write_text(tokens["long"])
         await follower.until(lambda seen: seen.datastore.status.is_connected, 60)
-        await in_thread(api.apply, affinity("n1", "10.244.9.0/26"))
+        await in_thread(api.apply, labelled_affinity("n1", "10.244.9.0/26"))
         await follower.until(
             lambda seen: affinity_key("n1", "10.244.9.0/26") in seen.items
         )
@@ -794,7 +784,7 @@ async def test_a_server_that_is_behind_is_waited_for(
             async with holding(api, *a_cluster()), followed(datastore) as follower:
                 await until_caught_up(api, second)
                 etcd.hold()
-                await in_thread(api.apply, affinity("n1", "10.244.9.0/26"))
+                await in_thread(api.apply, labelled_affinity("n1", "10.244.9.0/26"))
                 await in_thread(api.delete, resource("IPPool", "pool"))
                 new, old = (
                     affinity_key("n1", "10.244.9.0/26"),
@@ -813,7 +803,7 @@ async def test_a_server_that_is_behind_is_waited_for(
                 assert new in follower.items
                 assert old not in follower.items
                 etcd.release()
-                await in_thread(api.apply, affinity("n1", "10.244.10.0/26"))
+                await in_thread(api.apply, labelled_affinity("n1", "10.244.10.0/26"))
                 await follower.until(
                     lambda seen: affinity_key("n1", "10.244.10.0/26") in seen.items, 90
                 )
@@ -936,7 +926,7 @@ class Chaos:
         owner = rng.choice(("n1", "n1", "n2"))
         if rng.random() < 0.3:
             return block_affinity(owner, cidr, state, GROUP_V1, deleted=deleted)
-        return affinity(owner, cidr, state, deleted=deleted)
+        return labelled_affinity(owner, cidr, state, deleted=deleted)
 
     def change(self) -> None:
         """Create, change or delete one object."""

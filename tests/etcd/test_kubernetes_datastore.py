@@ -11,20 +11,26 @@ import pytest
 
 from bgpd.calico.events import Snapshot
 from bgpd.calico.keys import affinity_key, resource_key
-from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3, RESOURCES
+from bgpd.calico.kubernetes_objects import (
+    ANNOTATION,
+    GROUP_V1,
+    GROUP_V3,
+    RESOURCES,
+    hostname_hash,
+)
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.datastore.kubernetes import following as following_module
 from bgpd.datastore.kubernetes import source as source_module
 from bgpd.datastore.kubernetes.query import Query
-from bgpd.datastore.kubernetes.source import hostname_hash
-from tests.support.calico_cases import a_node, an_object
+from tests.support.calico_cases import a_node
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.datastores import Follower
 from tests.support.kube_apiserver import DAEMON, READS, KubeApi, in_thread, missing
 from tests.support.kubernetes_objects import (
     block_affinity,
-    custom_resource,
     kubernetes_node,
+    labelled_affinity,
+    resource,
 )
 from tests.support.speakers import own_network
 
@@ -72,21 +78,6 @@ def datastore(api: KubeApi, **more: object) -> KubernetesDatastore:
     return KubernetesDatastore(access, OWN, **more)  # type: ignore[arg-type]
 
 
-def affinity(node: str, cidr: str, state: str = "confirmed", **spec: object):
-    """Return an affinity as Calico 3.31 and later writes it."""
-    made = block_affinity(node, cidr, state, GROUP_V1, type="host", **spec)
-    made["metadata"]["labels"] = {
-        "projectcalico.org/hostname-hash": hostname_hash(node),
-        "projectcalico.org/affinity-type": "host",
-        "projectcalico.org/ip-version": "6" if ":" in cidr else "4",
-    }
-    return made
-
-
-def resource(kind: str, name: str, **spec: object):
-    return custom_resource(an_object(kind, name, **spec), GROUP_V1)
-
-
 async def test_the_label_of_a_node_is_as_calico_computes_it() -> None:
     assert hostname_hash("node1") == (
         "7DS2CCNJGGLTHBDQLLFO6SX24SY2YDDEG3W2VN556FA2W4DLLV5A"
@@ -102,9 +93,9 @@ async def test_objects_become_what_etcd_would_have(server: KubeApi) -> None:
         kubernetes_node(a_node("n2", "10.0.0.2"), calico_labels=True),
         resource("IPPool", "pool", cidr="10.244.0.0/16"),
         resource("BGPPeer", "rr", peerIP="10.0.0.9", asNumber=64512),
-        affinity("n1", "10.244.0.0/26"),
-        affinity("n1", "10.244.0.64/26", deleted="true"),
-        affinity("n2", "10.244.1.0/26"),  # of another node: not asked for
+        labelled_affinity("n1", "10.244.0.0/26"),
+        labelled_affinity("n1", "10.244.0.64/26", deleted="true"),
+        labelled_affinity("n2", "10.244.1.0/26"),  # of another node: not asked for
         block_affinity("n1", "10.244.0.128/26", "pending", GROUP_V1),  # no labels
         block_affinity("n2", "10.244.2.0/26", "confirmed", GROUP_V1),
     )
@@ -129,7 +120,9 @@ async def test_objects_become_what_etcd_would_have(server: KubeApi) -> None:
             await follower.until(lambda seen: seen.datastore.status.is_connected, 60)
 
             objects[3]["spec"]["asNumber"] = 64513
-            await in_thread(server.apply, objects[3], affinity("n1", "fd00::/122"))
+            await in_thread(
+                server.apply, objects[3], labelled_affinity("n1", "fd00::/122")
+            )
             await in_thread(server.delete, objects[4])
             await follower.until(
                 lambda seen: (
@@ -140,7 +133,7 @@ async def test_objects_become_what_etcd_would_have(server: KubeApi) -> None:
             )
     finally:
         await in_thread(server.delete, *objects[:4], *objects[5:])
-        await in_thread(server.delete, affinity("n1", "fd00::/122"))
+        await in_thread(server.delete, labelled_affinity("n1", "fd00::/122"))
 
 
 async def test_a_heartbeat_is_not_an_event(server: KubeApi) -> None:
@@ -169,8 +162,8 @@ async def test_an_affinity_that_is_given_its_labels_does_not_go(
     try:
         async with Follower(datastore(server)) as follower:
             await follower.until(lambda seen: seen.datastore.status.is_connected, 60)
-            await in_thread(server.apply, affinity("n1", "10.244.0.0/26"))
-            await in_thread(server.apply, affinity("n1", "10.244.9.0/26"))
+            await in_thread(server.apply, labelled_affinity("n1", "10.244.0.0/26"))
+            await in_thread(server.apply, labelled_affinity("n1", "10.244.9.0/26"))
             await follower.until(
                 lambda seen: affinity_key("n1", "10.244.9.0/26") in seen.items
             )
@@ -181,7 +174,7 @@ async def test_an_affinity_that_is_given_its_labels_does_not_go(
             await in_thread(server.delete, old)
             await follower.until(lambda seen: key not in seen.items)
     finally:
-        await in_thread(server.delete, affinity("n1", "10.244.9.0/26"))
+        await in_thread(server.delete, labelled_affinity("n1", "10.244.9.0/26"))
 
 
 def reads_of_etcd(api: KubeApi) -> float:
@@ -195,7 +188,7 @@ def reads_of_etcd(api: KubeApi) -> float:
 async def test_a_question_about_a_version_costs_the_server_one_object(
     server: KubeApi,
 ) -> None:
-    blocks = [affinity("n2", f"10.244.{n}.0/26") for n in range(40)]
+    blocks = [labelled_affinity("n2", f"10.244.{n}.0/26") for n in range(40)]
     await in_thread(server.apply, *blocks)
     selected = "!projectcalico.org/affinity-type"  # selects none of them
     path = f"apis/{GROUP_V1}/blockaffinities"
@@ -217,7 +210,9 @@ async def test_an_outage_changes_nothing_and_is_caught_up_with(
     api = own_server
     await in_thread(api.make_kinds, GROUP_V1)
     blocks = [f"10.244.{number}.0/26" for number in range(6)]
-    await in_thread(api.apply, *(affinity("n1", block) for block in blocks[:4]))
+    await in_thread(
+        api.apply, *(labelled_affinity("n1", block) for block in blocks[:4])
+    )
     await in_thread(api.apply, kubernetes_node(a_node("n1", "10.0.0.1")))
     async with Follower(datastore(api)) as follower:
         await follower.until(lambda seen: seen.datastore.status.is_connected, 60)
@@ -235,8 +230,8 @@ async def test_an_outage_changes_nothing_and_is_caught_up_with(
         if "api" in names:
             await in_thread(api.start)
         await in_thread(api._wait_for, f"/apis/{GROUP_V1}/blockaffinities")
-        await in_thread(api.apply, affinity("n1", blocks[4]))
-        await in_thread(api.delete, affinity("n1", blocks[0]))
+        await in_thread(api.apply, labelled_affinity("n1", blocks[4]))
+        await in_thread(api.delete, labelled_affinity("n1", blocks[0]))
         wanted = {affinity_key("n1", block) for block in blocks[1:5]}
         await follower.until(
             lambda seen: {k for k in seen.items if "/block/" in k} == wanted, 60
@@ -251,7 +246,7 @@ async def test_rights_that_are_taken_away_withdraw_nothing(
     objects = (
         kubernetes_node(a_node("n1", "10.0.0.1")),
         resource("IPPool", "pool", cidr="10.244.0.0/16"),
-        affinity("n1", "10.244.0.0/26"),
+        labelled_affinity("n1", "10.244.0.0/26"),
     )
     await in_thread(server.apply, *objects)
     try:
@@ -287,7 +282,7 @@ async def test_a_kind_that_goes_is_waited_for(own_server: KubeApi) -> None:
     api = own_server
     await in_thread(api.make_kinds, GROUP_V1)
     pool = resource("IPPool", "pool", cidr="10.244.0.0/16")
-    await in_thread(api.apply, pool, affinity("n1", "10.244.0.0/26"))
+    await in_thread(api.apply, pool, labelled_affinity("n1", "10.244.0.0/26"))
     async with Follower(datastore(api)) as follower:
         await follower.until(lambda seen: seen.datastore.status.is_connected, 60)
         before = dict(follower.items)
@@ -312,7 +307,7 @@ async def test_a_kind_that_the_cluster_has_not_is_done_without(
     api = own_server
     kinds = ("BGPConfiguration", "BGPPeer", "IPPool", "BlockAffinity")
     await in_thread(lambda: api.make_kinds(GROUP_V1, kinds=kinds))
-    await in_thread(api.apply, affinity("n1", "10.244.0.0/26"))
+    await in_thread(api.apply, labelled_affinity("n1", "10.244.0.0/26"))
     async with Follower(datastore(api)) as follower:
         await follower.until(lambda seen: bool(seen.events), 60)
         assert affinity_key("n1", "10.244.0.0/26") in follower.items
@@ -329,7 +324,7 @@ async def test_a_migration_moves_to_the_other_group_at_once(
     api = own_server
     await in_thread(api.make_kinds, GROUP_V1)
     old = [
-        affinity("n1", "10.244.0.0/26"),
+        labelled_affinity("n1", "10.244.0.0/26"),
         resource("IPPool", "pool", cidr="10.244.0.0/16"),
         resource("ClusterInformation", "default", datastoreReady=True),
     ]
@@ -351,7 +346,7 @@ async def test_a_migration_moves_to_the_other_group_at_once(
         assert {k for k in before if before[k] != follower.items.get(k)} == {
             information
         }
-        moved = affinity("n1", "10.244.5.0/26") | {"apiVersion": GROUP_V3}
+        moved = labelled_affinity("n1", "10.244.5.0/26") | {"apiVersion": GROUP_V3}
         await in_thread(api.apply, moved)
         await follower.until(
             lambda seen: affinity_key("n1", "10.244.5.0/26") in seen.items
@@ -360,7 +355,8 @@ async def test_a_migration_moves_to_the_other_group_at_once(
             path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
             await in_thread(api._send, "DELETE", f"{path}/{kind}.crd.projectcalico.org")
         await in_thread(
-            api.apply, affinity("n1", "10.244.6.0/26") | {"apiVersion": GROUP_V3}
+            api.apply,
+            labelled_affinity("n1", "10.244.6.0/26") | {"apiVersion": GROUP_V3},
         )
         await follower.until(
             lambda seen: affinity_key("n1", "10.244.6.0/26") in seen.items
@@ -379,11 +375,11 @@ async def test_random_changes_and_restarts_end_in_what_the_api_has(
         for step in range(60):
             cidr = f"10.244.{rng.randrange(20)}.0/26"
             if there.get(cidr) and rng.random() < 0.5:
-                await in_thread(api.delete, affinity("n1", cidr))
+                await in_thread(api.delete, labelled_affinity("n1", cidr))
                 there[cidr] = False
             else:
                 state = rng.choice(("confirmed", "pending"))
-                await in_thread(api.apply, affinity("n1", cidr, state))
+                await in_thread(api.apply, labelled_affinity("n1", cidr, state))
                 there[cidr] = True
             if step in (20, 40):
                 await in_thread(api.stop, "api", signal.SIGKILL)
@@ -434,8 +430,8 @@ async def test_two_nodes_of_a_cluster_learn_each_others_blocks(
         *nodes,
         resource("BGPConfiguration", "default", listenPort=PORT),
         resource("IPPool", "pool", cidr="10.244.0.0/16"),
-        affinity("n1", "10.244.1.0/26"),
-        affinity("n2", "10.244.2.0/26"),
+        labelled_affinity("n1", "10.244.1.0/26"),
+        labelled_affinity("n2", "10.244.2.0/26"),
     )
 
     def scenario() -> None:
@@ -454,7 +450,7 @@ async def test_two_nodes_of_a_cluster_learn_each_others_blocks(
             one.until(lambda: one.are_up(f"{network}.2"))
             (status,) = one.ask("show-status")
             assert status["datastore"]["kind"] == "kubernetes"
-            server.delete(affinity("n2", "10.244.2.0/26"))
+            server.delete(labelled_affinity("n2", "10.244.2.0/26"))
             one.until(lambda: "10.244.2.0/26" not in one.prefixes(), 60)
             assert "Traceback" not in one.log() + two.log()
 
@@ -471,8 +467,8 @@ async def test_nodes_that_start_while_the_api_is_away_have_their_blocks_and_peer
     objects = (
         *(kubernetes_node(a_node(f"n{n}", f"{network}.{n}")) for n in (1, 2)),
         resource("BGPConfiguration", "default", listenPort=PORT),
-        affinity("n1", "10.244.1.0/26"),
-        affinity("n2", "10.244.2.0/26"),
+        labelled_affinity("n1", "10.244.1.0/26"),
+        labelled_affinity("n2", "10.244.2.0/26"),
     )
 
     def are_joined(one: Daemon, two: Daemon) -> None:
@@ -501,7 +497,7 @@ async def test_nodes_that_start_while_the_api_is_away_have_their_blocks_and_peer
             assert status["datastore"]["saved_at"]
             api.start_etcd()
             api.start()
-            api.apply(affinity("n2", "10.244.9.0/26"))
+            api.apply(labelled_affinity("n2", "10.244.9.0/26"))
             one.until(lambda: "10.244.9.0/26" in one.prefixes(), 60)
             (status,) = one.ask("show-status")
             assert not status["datastore"]["saved_at"]

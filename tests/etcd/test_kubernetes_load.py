@@ -10,9 +10,8 @@ import pytest
 import yaml
 
 from bgpd.calico.keys import affinity_key
-from bgpd.calico.kubernetes_objects import GROUP_V1
+from bgpd.calico.kubernetes_objects import GROUP_V1, hostname_hash
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
-from bgpd.datastore.kubernetes.source import hostname_hash
 from bgpd.datastore.needed import NeededNodes
 from tests.bench.kubernetes.relay import Counts, Relay
 from tests.support.calico_cases import a_node, an_object, settings
@@ -20,9 +19,9 @@ from tests.support.datastores import Follower
 from tests.support.kube_apiserver import DAEMON, READS, KubeApi, in_thread, missing
 from tests.support.kubernetes_objects import (
     Object,
-    block_affinity,
     custom_resource,
     kubernetes_node,
+    labelled_affinity,
 )
 
 pytestmark = [
@@ -127,15 +126,6 @@ def node(number: int) -> Object:
     return kubernetes_node(made)
 
 
-def labelled(name: str, cidr: str) -> Object:
-    made = block_affinity(name, cidr, "confirmed", GROUP_V1, type="host")
-    made["metadata"]["labels"] = {
-        "projectcalico.org/hostname-hash": hostname_hash(name),
-        "projectcalico.org/affinity-type": "host",
-    }
-    return made
-
-
 class Needed(KubernetesDatastore):
     """Needed Nodes alone, as the daemon reads them."""
 
@@ -195,8 +185,8 @@ async def test_all_nodes_are_one_list_of_metadata_from_the_cache_and_one_watch(
         # Each of them is metadata: none has an image's name in it.
         assert heartbeats < NODES * len(json.dumps(IMAGES)) / 2
 
-        await in_thread(server.api.apply, labelled("n9", "10.244.9.0/26"))
-        await in_thread(server.api.apply, labelled(OWN, "10.244.0.0/26"))
+        await in_thread(server.api.apply, labelled_affinity("n9", "10.244.9.0/26"))
+        await in_thread(server.api.apply, labelled_affinity(OWN, "10.244.0.0/26"))
         await seen.until(lambda s: affinity_key(OWN, "10.244.0.0/26") in s.items)
         assert len(seen.events) == before + 1  # of all heartbeats and affinities
         assert server.requests() == []
@@ -227,7 +217,7 @@ async def test_needed_nodes_cost_a_list_each_and_no_heartbeat_of_others(
         before, octets = len(seen.events), passed.received
         for count in range(3):
             await in_thread(server.heartbeat, count + 2)
-        await in_thread(server.api.apply, labelled(OWN, "10.244.0.64/26"))
+        await in_thread(server.api.apply, labelled_affinity(OWN, "10.244.0.64/26"))
         await seen.until(lambda s: affinity_key(OWN, "10.244.0.64/26") in s.items)
         expected = 3 * (1 + REFLECTORS)
         await seen.until(lambda s: node_events(s) >= expected, 60)

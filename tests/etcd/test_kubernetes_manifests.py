@@ -18,14 +18,14 @@ from bgpd.datastore.kubernetes import (
     Wants,
 )
 from bgpd.node.other_datastore import OtherDatastore
-from tests.support.calico_cases import a_node, an_object
+from tests.support.calico_cases import a_node
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.datastores import Follower
 from tests.support.kube_apiserver import KubeApi, in_thread, missing
 from tests.support.kubernetes_objects import (
     block_affinity,
-    custom_resource,
     kubernetes_node,
+    resource,
 )
 from tests.support.kustomize import FOLDER, OVERLAYS, Manifest, Overlay, kubectl, render
 from tests.support.speakers import own_network, until
@@ -173,10 +173,6 @@ def kubeconfig(api: KubeApi, account: str, folder: Path) -> Path:
     mine = folder / "kubeconfig"
     mine.write_text(yaml.safe_dump(content))
     return mine
-
-
-def resource(kind: str, name: str, group: str, **spec: object) -> dict[str, Any]:
-    return custom_resource(an_object(kind, name, **spec), group)
 
 
 def objects_of_a_cluster(network: str, group: str) -> list[dict[str, Any]]:

@@ -4,11 +4,12 @@ import json
 from copy import deepcopy
 from typing import Any
 
-from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3
+from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1, GROUP_V3, hostname_hash
+from tests.support.calico_cases import an_object
 
 Object = dict[str, Any]
 
-# By the issue's reference, and not by the converter's own table.
+# As Calico documents them, and not by the converter's own table.
 BGP_ANNOTATIONS = {
     "ipv4Address": "IPv4Address",
     "ipv6Address": "IPv6Address",
@@ -68,6 +69,24 @@ def custom_resource(resource: Object, group: str) -> Object:
         )
     metadata.update(NOISE)
     return made | {"apiVersion": group}
+
+
+def resource(kind: str, name: str, group: str = GROUP_V1, **spec: Any) -> Object:
+    """Return the custom resource of an object with this spec."""
+    return custom_resource(an_object(kind, name, **spec), group)
+
+
+def labelled_affinity(
+    node: str, cidr: str, state: str = "confirmed", group: str = GROUP_V1, **spec: Any
+) -> Object:
+    """Return an affinity as Calico 3.31 and later writes it."""
+    made = block_affinity(node, cidr, state, group, **({"type": "host"} | spec))
+    made["metadata"]["labels"] = {
+        "projectcalico.org/hostname-hash": hostname_hash(node),
+        "projectcalico.org/affinity-type": made["spec"]["type"],
+        "projectcalico.org/ip-version": "6" if ":" in cidr else "4",
+    }
+    return made
 
 
 def block_affinity(

@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
-from bgpd.calico.kubernetes_objects import RESOURCES
+from bgpd.calico.kubernetes_objects import AFFINITY_TYPE, RESOURCES
 from bgpd.calico.services import ObjectName
 from bgpd.datastore.kubernetes.access import Access
 from bgpd.datastore.kubernetes.client import NOT_FOUND
@@ -21,7 +21,7 @@ LINGER: Final = 5.0
 given its labels, and two watches have no common order."""
 DEPARTURE: Final = 0.5
 """Seconds until a custom resource that left is gone, if its kind is there to stay."""
-UNLABELLED: Final = "!projectcalico.org/affinity-type"
+UNLABELLED: Final = f"!{AFFINITY_TYPE}"
 WITHOUT: Final = frozenset(
     {"BGPConfiguration", "BGPPeer", "BGPFilter", "IPReservation", "ClusterInformation"}
 )

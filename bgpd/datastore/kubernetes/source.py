@@ -7,8 +7,6 @@ not.
 """
 
 import asyncio
-import base64
-import hashlib
 import json
 import logging
 import random
@@ -25,7 +23,15 @@ from bgpd.calico.keys import (
     split_assignment_key,
     split_resource_key,
 )
-from bgpd.calico.kubernetes_objects import ANNOTATIONS, GROUP_V1, GROUP_V3, RESOURCES
+from bgpd.calico.kubernetes_objects import (
+    ANNOTATIONS,
+    GROUP_V1,
+    GROUP_V3,
+    HOSTNAME_HASH,
+    RESOURCES,
+    hostname_hash,
+    prefix_in_name,
+)
 from bgpd.calico.needed_nodes import NodeNeeds
 from bgpd.config.settings import NODES_CHECK_TIME
 from bgpd.datastore.kubernetes.access import Access
@@ -41,9 +47,6 @@ from bgpd.datastore.model import DatastoreError, NodesRead, Status
 
 GROUP_LOOK: Final = 300.0  # seconds between looks at the API's groups
 GROUP_LOOK_SOON: Final = 5.0  # the same while there are two, or none is known
-_LABEL: Final = "projectcalico.org/hostname-hash"
-
-_AS_NAME: Final = str.maketrans(".:/", "---")  # a block's prefix, as an object's name
 
 _log = logging.getLogger(__name__)
 
@@ -178,7 +181,7 @@ class KubernetesDatastore:
                     cidr = split_assignment_key(key)
                     if cidr is None:
                         continue
-                    name = cidr.translate(_AS_NAME)
+                    name = prefix_in_name(cidr)
                     try:
                         block = await api.get(f"apis/{self._group}/ipamblocks/{name}")
                     except ApiError as error:
@@ -262,7 +265,7 @@ class KubernetesDatastore:
             path = f"{base}/{RESOURCES['BlockAffinity']}"
             selectors = [""]
             if not self._extent.has_all_blocks:
-                selectors = [f"{_LABEL}={hostname_hash(self._node)}", UNLABELLED]
+                selectors = [f"{HOSTNAME_HASH}={hostname_hash(self._node)}", UNLABELLED]
             queries += [
                 Query("BlockAffinity", path, "", each, reads_cache=True)
                 for each in selectors
@@ -425,9 +428,3 @@ async def _readiness(api: ApiClient) -> Readiness:
                 raise
             found.append(None)
     return Readiness(*found)
-
-
-def hostname_hash(node: str) -> str:
-    """Return the label by which a node's affinities are found (Calico 3.31 and later)."""
-    digest = hashlib.sha3_256(node.encode()).digest()
-    return base64.b32encode(digest).rstrip(b"=").decode()

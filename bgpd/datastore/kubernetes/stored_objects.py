@@ -15,13 +15,16 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from bgpd.calico.kubernetes_objects import (
+    AFFINITY_TYPE,
     ANNOTATION,
     ANNOTATIONS,
     GROUP_V1,
     GROUP_V3,
+    HOSTNAME_HASH,
     RESOURCES,
+    hostname_hash,
+    prefix_in_name,
 )
-from bgpd.datastore.kubernetes.source import hostname_hash
 from bgpd.datastore.manifests import ManifestError, key_of
 from bgpd.datastore.model import Manifest
 
@@ -29,7 +32,6 @@ GROUPS: Final[Mapping[str, str]] = {"v1": GROUP_V1, "v3": GROUP_V3}
 """Both API groups, by the short names that ``datastore.api_group`` has for them."""
 KINDS: Final[Mapping[str, str]] = {**RESOURCES, "IPAMBlock": "ipamblocks"}
 """Kinds that are custom resources, each with its plural."""
-_IN_NAMES: Final = str.maketrans(".:/", "---")
 _IS_TRUE: Final = {GROUP_V1: {True: "true", False: "false"}}
 
 
@@ -119,12 +121,12 @@ def _affinity(manifest: Manifest, group: str) -> dict[str, Any]:
     kind = spec.get("type") or "host"
     is_deleted = str(spec.get("deleted", False)).lower() == "true"
     labels = {
-        f"{ANNOTATION}hostname-hash": hostname_hash(node),
-        f"{ANNOTATION}affinity-type": kind,
+        HOSTNAME_HASH: hostname_hash(node),
+        AFFINITY_TYPE: kind,
         f"{ANNOTATION}ip-version": "6" if ":" in cidr else "4",
     }
     return {
-        "metadata": {"name": f"{node}-{cidr.translate(_IN_NAMES)}", "labels": labels},
+        "metadata": {"name": f"{node}-{prefix_in_name(cidr)}", "labels": labels},
         "spec": {
             "cidr": cidr,
             "node": node,
@@ -138,7 +140,7 @@ def _affinity(manifest: Manifest, group: str) -> dict[str, Any]:
 def _block(manifest: Manifest, _: str) -> dict[str, Any]:
     spec = dict(manifest["spec"])
     return {
-        "metadata": {"name": str(spec["cidr"]).translate(_IN_NAMES)},
+        "metadata": {"name": prefix_in_name(str(spec["cidr"]))},
         "spec": spec,
     }
 

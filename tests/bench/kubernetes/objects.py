@@ -10,8 +10,12 @@ import socket
 from collections.abc import Iterator
 from typing import Any, Final
 
-from bgpd.calico.kubernetes_objects import ANNOTATION, GROUP_V1
-from bgpd.datastore.kubernetes.source import hostname_hash
+from bgpd.calico.kubernetes_objects import (
+    ANNOTATION,
+    GROUP_V1,
+    hostname_hash,
+    prefix_in_name,
+)
 from tests.support.calico_cases import an_object
 from tests.support.kubernetes_objects import block_affinity, custom_resource
 
@@ -181,7 +185,7 @@ def ipam_blocks(number: int, count: int) -> Iterator[Object]:
         cidr = _block(block, 26)
         made = an_object(
             "IPAMBlock",
-            cidr.translate(str.maketrans("./", "--")),
+            prefix_in_name(cidr),
             cidr=cidr,
             affinity=f"host:{name}",
             allocations=[0] * 9 + [None] * 55,
