@@ -16,6 +16,7 @@ from bgpd.api.bird_health import (
     parse_protocols,
     why_not_established,
 )
+from bgpd.texts.errors import text_of
 
 SOCKET_FOLDERS: Final = (Path("/var/run/calico"), Path("/var/run/bird"))
 NODE_NAME_FILE: Final = Path("/var/lib/calico/nodename")
@@ -169,4 +170,4 @@ def _ask(family: Family, around: Surroundings, command: str) -> Iterator[str]:
 
 
 def _words(error: OSError) -> str:
-    return error.strerror or str(error) or type(error).__name__
+    return error.strerror or text_of(error)

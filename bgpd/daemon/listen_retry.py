@@ -11,6 +11,7 @@ from typing import Final
 
 from bgpd.net.listener import Listener
 from bgpd.net.sockets import SocketError, is_own_address
+from bgpd.texts.errors import text_of
 
 RETRY: Final = 2.0  # seconds
 
@@ -78,7 +79,7 @@ class ListenRetry:
             except SocketError as error:
                 self._note(place, str(error.strerror), known)
             except Exception as error:  # noqa: BLE001  # the other addresses come up
-                text = str(error) or type(error).__name__
+                text = text_of(error)
                 text = f"cannot listen on {place[0]} port {place[1]}: {text}"
                 self._note(place, text, known)
         if self.faults:

@@ -32,6 +32,7 @@ from bgpd.datastore.inotify import Inotify
 from bgpd.datastore.manifest_files import Listing, ManifestFiles, Stamps, list_folder
 from bgpd.datastore.manifests import ManifestError, key_of
 from bgpd.datastore.model import DatastoreError, Manifest, Status
+from bgpd.texts.errors import text_of
 from bgpd.texts.state_files import make_folder, write_file
 from bgpd.worker.turns import in_turns
 
@@ -120,7 +121,7 @@ class FolderDatastore:
             try:
                 listing = await asyncio.to_thread(list_folder, str(self._root))
             except Exception as error:  # noqa: BLE001  # it keeps its previous state last read
-                self._set_connected(error=str(error) or type(error).__name__)
+                self._set_connected(error=text_of(error))
                 watch.watch((self._root.parent,))  # the folder may come back
                 return None
             watch.watch(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from bgpd.datastore.inotify import Inotify
+from bgpd.texts.errors import text_of
 
 RETRY_INTERVAL: Final = 60.0  # seconds of polling until inotify is tried again
 
@@ -112,7 +113,7 @@ class FolderWatch:
 
     def _give_up(self, error: Exception) -> None:
         self.close()
-        text = str(error) or type(error).__name__
+        text = text_of(error)
         if not self.fault:
             _log.warning(
                 "%(file)s: read every %(seconds)g s, since inotify is unavailable: "

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from bgpd.session.settings import PeerSettings
+from bgpd.texts.errors import text_of
 from rib.policy import (
     ACCEPT_ALL,
     BUILT_IN_POLICIES,
@@ -230,7 +231,7 @@ class PolicyRegistry:
             compiled = compile_policy(spec)
             among = None if before is None else concerned(before.spec, spec)
         except Exception as error:  # noqa: BLE001  # whatever its terms hold
-            fault = str(error) or type(error).__name__
+            fault = text_of(error)
             _log.exception(
                 "policy %(policy)s keeps its previous state",
                 {"event": "policy-failed", "policy": name, "reason": fault},

@@ -11,6 +11,8 @@ import logging
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, Final
 
+from bgpd.texts.errors import text_of
+
 FIRST_PAUSE: Final = 1.0  # seconds
 LONGEST_PAUSE: Final = 60.0
 STEADY: Final = 10.0  # seconds; a task that ran for so long works again
@@ -125,4 +127,4 @@ def describe(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         place = f" ({error.filename})" if error.filename else ""
         return f"{error.strerror}{place}"
-    return str(error) or type(error).__name__
+    return text_of(error)

@@ -26,6 +26,7 @@ from bgpd.speaker.peer_handover import (
     take_over,
 )
 from bgpd.speaker.speaker import Speaker
+from bgpd.texts.errors import text_of
 
 SHOWN: Final = 3  # steps of one kind that the log shows each by itself
 AT_ONCE: Final = 16  # steps that are taken whatever the time: a few peers come together
@@ -149,7 +150,7 @@ class PeerChanges:
         try:
             self._apply(step)
         except Exception as error:  # noqa: BLE001  # any error of the socket or the session
-            text = str(error) or type(error).__name__
+            text = text_of(error)
             self.faults[step.name] = text
             _log.error(
                 "peer %(address)s: %(reason)s",

@@ -21,6 +21,7 @@ from bgpd.datastore.kubernetes.kubeconfig import (
     with_settings,
 )
 from bgpd.datastore.model import DatastoreError
+from bgpd.texts.errors import text_of
 from bgpd.texts.files import read_text
 from bgpd.texts.limits import KUBECONFIG, TextError
 from bgpd.texts.tree import plain
@@ -99,7 +100,7 @@ class Access:
             return make_client(server, user, context)
         except Exception as error:
             # A file of any content: any error of a library says enough.
-            text = str(error) or type(error).__name__
+            text = text_of(error)
             name = str(self)
             text = text if text.startswith(name) else f"{name}: {text}"
             raise DatastoreError(text) from error

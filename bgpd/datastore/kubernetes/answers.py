@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from bgpd.datastore.kubernetes.errors import ApiError, Unreadable
 from bgpd.datastore.kubernetes.lists import name_in
+from bgpd.texts.errors import text_of
 from bgpd.texts.json_text import decode, load, load_object
 from bgpd.texts.limits import ANSWER, API_OBJECT, LimitError, TextError
 
@@ -59,7 +60,7 @@ def named(server: str) -> Iterator[None]:
     except TimeoutError as error:
         raise ConnectionError(f"{server}: no whole answer in time") from error
     except (HTTPError, OSError) as error:
-        text = str(error) or type(error).__name__
+        text = text_of(error)
         where = "" if text.startswith(server) else f"{server}: "
         raise ConnectionError(f"{where}{text}") from error
 

@@ -26,6 +26,7 @@ from bgpd.datastore.kubernetes.client import (
 from bgpd.datastore.kubernetes.errors import ApiError, Unreadable
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.kubernetes.troubles import Fault
+from bgpd.texts.errors import text_of
 
 # Theory
 # ------
@@ -395,7 +396,7 @@ class Collection:
         if code == FORBIDDEN and not self.is_listed:
             self.fault.is_refused = True
         self.is_followed, self.fault.code = False, code
-        self.fault.problem = str(error) or type(error).__name__
+        self.fault.problem = text_of(error)
         self._note(f"{self.query}: {self.fault.problem}")
         wait = error.retry_after if isinstance(error, ApiError) else 0.0
         if code == NOT_FOUND and (self.fault.is_absent or position.is_lost):

@@ -10,6 +10,7 @@ from bgpd.datastore.kubernetes.access import Access
 from bgpd.datastore.kubernetes.answers import Object
 from bgpd.datastore.kubernetes.following import Following
 from bgpd.datastore.kubernetes.query import Query
+from bgpd.texts.errors import text_of
 
 # Theory
 # ------
@@ -98,7 +99,7 @@ class LeftNodes:
                     for content in piece.objects:
                         found = content
         except Exception as error:  # noqa: BLE001  # whatever a client may raise
-            self._note(f"Node {name}: {str(error) or type(error).__name__}")
+            self._note(f"Node {name}: {text_of(error)}")
         return found
 
     def _keep(self, name: str, content: Object) -> None:

@@ -24,6 +24,7 @@ from bgpd.datastore.kubernetes.following import Following
 from bgpd.datastore.kubernetes.left_nodes import LeftNodes
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.model import NodesRead
+from bgpd.texts.errors import text_of
 
 # Theory
 # ------
@@ -203,7 +204,7 @@ class NodeScope:
         except _SupersededError:
             return 0.0
         except Exception as error:  # noqa: BLE001  # whatever a client may raise
-            text = str(error) or type(error).__name__
+            text = text_of(error)
             if text != self._error:
                 _log.warning(
                     "kubernetes: needed Nodes cannot be checked: %(reason)s",

@@ -44,6 +44,7 @@ from bgpd.datastore.kubernetes.items import Items
 from bgpd.datastore.kubernetes.node_scope import NodeScope
 from bgpd.datastore.kubernetes.query import Query
 from bgpd.datastore.model import DatastoreError, NodesRead, Status
+from bgpd.texts.errors import text_of
 
 GROUP_LOOK: Final = 300.0  # seconds between looks at the API's groups
 GROUP_LOOK_SOON: Final = 5.0  # the same while there are two, or none is known
@@ -290,7 +291,7 @@ class KubernetesDatastore:
                     group = choose(groups, readiness, self._group)
             except Exception as error:  # noqa: BLE001  # whatever a client may raise
                 if self._group is None:
-                    self._note(f"API groups: {str(error) or type(error).__name__}")
+                    self._note(f"API groups: {text_of(error)}")
             else:
                 if group is not None and group != self._group:
                     return group
@@ -413,7 +414,7 @@ def _datastore_errors() -> Iterator[None]:
     except DatastoreError:
         raise
     except Exception as error:
-        text = f"kubernetes: {str(error) or type(error).__name__}"
+        text = f"kubernetes: {text_of(error)}"
         raise DatastoreError(text) from error
 
 

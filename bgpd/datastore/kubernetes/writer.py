@@ -10,6 +10,7 @@ from bgpd.datastore.kubernetes.client import NOT_FOUND, ApiClient
 from bgpd.datastore.kubernetes.errors import ApiError
 from bgpd.datastore.kubernetes.stored_objects import StoredObject, stored
 from bgpd.datastore.model import DatastoreError, Manifest
+from bgpd.texts.errors import text_of
 
 CONFLICT: Final = 409
 TRIES: Final = 5  # of a write that another one was faster than
@@ -77,7 +78,7 @@ class KubernetesWriter:
             raise
         except Exception as error:
             # Of any library below: what it says is all there is to tell.
-            text = f"kubernetes: {str(error) or type(error).__name__}"
+            text = f"kubernetes: {text_of(error)}"
             raise DatastoreError(text) from error
 
 
