@@ -36,35 +36,39 @@ async def prepare(writer: KubernetesWriter, group: str) -> None:
 
 def definitions(group: str) -> Iterator[StoredObject]:
     """Yield the definitions of Calico's kinds in a group."""
+    for kind in KINDS:
+        yield StoredObject(_CRDS, definition(kind, group))
+
+
+def definition(kind: str, group: str) -> Object:
+    """Return the definition of one of Calico's kinds in a group."""
     name, version = group.split("/")
     any_spec = {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
     schema = {"type": "object", "properties": {"spec": any_spec}}
-    for kind, plural in KINDS.items():
-        names = {
-            "kind": kind,
-            "listKind": f"{kind}List",
-            "plural": plural,
-            "singular": kind.lower(),
-        }
-        served = {
-            "name": version,
-            "served": True,
-            "storage": True,
-            "schema": {"openAPIV3Schema": schema},
-        }
-        spec = {
-            "group": name,
-            "scope": "Cluster",
-            "names": names,
-            "versions": [served],
-        }
-        content = _object(
-            "apiextensions.k8s.io/v1",
-            "CustomResourceDefinition",
-            {"name": f"{plural}.{name}"},
-            spec=spec,
-        )
-        yield StoredObject(_CRDS, content)
+    names = {
+        "kind": kind,
+        "listKind": f"{kind}List",
+        "plural": KINDS[kind],
+        "singular": kind.lower(),
+    }
+    served = {
+        "name": version,
+        "served": True,
+        "storage": True,
+        "schema": {"openAPIV3Schema": schema},
+    }
+    spec = {
+        "group": name,
+        "scope": "Cluster",
+        "names": names,
+        "versions": [served],
+    }
+    return _object(
+        "apiextensions.k8s.io/v1",
+        "CustomResourceDefinition",
+        {"name": f"{KINDS[kind]}.{name}"},
+        spec=spec,
+    )
 
 
 def rights() -> Iterator[StoredObject]:

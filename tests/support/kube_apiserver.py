@@ -14,7 +14,8 @@ from typing import Any, Self
 import httpx2
 import yaml
 
-from bgpd.calico.kubernetes_objects import RESOURCES
+from bgpd.datastore.kubernetes.stored_objects import KINDS
+from bgpd.lab.kubernetes_setup import definition
 from tests.support.generated import ROOT
 
 Object = dict[str, Any]
@@ -23,7 +24,6 @@ _CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
 BINARY = _CACHE / "pybgpd-tests/kube-apiserver/current/kube-apiserver"
 ADMIN, DAEMON = "admin-token", "daemon-token"
 START_TIME = 60.0  # seconds, on a machine with other work
-RESOURCE_KINDS = {**RESOURCES, "IPAMBlock": "ipamblocks"}
 
 
 def missing() -> str:
@@ -37,43 +37,6 @@ def free_port() -> int:
     with socket.socket() as sock:
         sock.bind(("127.0.0.1", 0))
         return int(sock.getsockname()[1])
-
-
-def crd(kind: str, plural: str, group: str) -> Object:
-    """Return a CRD that takes any spec, as Calico's of v1 nearly do."""
-    name, version = group.split("/")
-    schema = {
-        "type": "object",
-        "properties": {
-            "spec": {"type": "object", "x-kubernetes-preserve-unknown-fields": True}
-        },
-    }
-    return {
-        "apiVersion": "apiextensions.k8s.io/v1",
-        "kind": "CustomResourceDefinition",
-        "metadata": {
-            "name": f"{plural}.{name}",
-            # A name below k8s.io would need approval; Calico's does not.
-        },
-        "spec": {
-            "group": name,
-            "scope": "Cluster",
-            "names": {
-                "kind": kind,
-                "listKind": f"{kind}List",
-                "plural": plural,
-                "singular": kind.lower(),
-            },
-            "versions": [
-                {
-                    "name": version,
-                    "served": True,
-                    "storage": True,
-                    "schema": {"openAPIV3Schema": schema},
-                }
-            ],
-        },
-    }
 
 
 class KubeApi:
@@ -234,17 +197,16 @@ class KubeApi:
         file.write_text(yaml.safe_dump(content))
         return file
 
-    def make_kinds(self, *groups: str, kinds: Iterable[str] = RESOURCE_KINDS) -> None:
+    def make_kinds(self, *groups: str, kinds: Iterable[str] = KINDS) -> None:
         """Create CRDs, and wait until they are served."""
         kinds = tuple(kinds)
         for group in groups:
             for kind in kinds:
-                definition = crd(kind, RESOURCE_KINDS[kind], group)
                 path = "/apis/apiextensions.k8s.io/v1/customresourcedefinitions"
-                self._send("POST", path, definition)
+                self._send("POST", path, definition(kind, group))
         for group in groups:
             for kind in kinds:
-                self._wait_for(f"/apis/{group}/{RESOURCE_KINDS[kind]}")
+                self._wait_for(f"/apis/{group}/{KINDS[kind]}")
 
     def make_kinds_once(self, group: str) -> None:
         """Create a group's CRDs unless they are there."""
@@ -292,7 +254,7 @@ class KubeApi:
         """Return the collection of an object."""
         if content["kind"] == "Node":
             return "/api/v1/nodes"
-        return f"/apis/{content['apiVersion']}/{RESOURCE_KINDS[content['kind']]}"
+        return f"/apis/{content['apiVersion']}/{KINDS[content['kind']]}"
 
     def put(self, path: str, content: Mapping[str, Any]) -> None:
         """Create or replace an object of a collection."""
