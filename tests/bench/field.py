@@ -24,7 +24,7 @@ from rib.attributes import PathAttributes
 from tests.bench.feed import an_update
 from tests.bench.machine import machine
 from tests.bench.mrt import block_of, messages, with_block
-from tests.bench.peers import ROOT, VARIABLE, use_suite, versions
+from tests.bench.peers import ROOT, VARIABLE, NoPeersError, use_suite, versions
 from tests.bench.scenarios import find_compare, missing, own_command
 from tests.support.vectors import vectors_folder
 
@@ -138,8 +138,11 @@ def main() -> None:
         help="take BIRD of a Debian suite, such as sid, instead of the installed one",
     )
     asked = parser.parse_args()
-    if asked.peers:
-        use_suite(asked.peers)
+    try:
+        if asked.peers:
+            use_suite(asked.peers)
+    except NoPeersError as error:
+        parser.exit(1, f"no routers of Debian {asked.peers}: {error}\n")
     vectors = vectors_folder()
     reason = missing() or ("" if vectors else "no recorded churn beside the checkout")
     if reason or vectors is None:

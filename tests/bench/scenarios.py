@@ -17,13 +17,14 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
-from tests.bench.peers import BIRD3, ROOT
+from tests.bench.peers import BIRD3, INSTALLED_OPENBGPD, OPENBGPD, ROOT
 
 FOLDER_VARIABLE: Final = "BENCH_LOADS"  # PYBGPD_ is for settings of daemons
 OURS: Final = (
     "{program} reflector --listen {{listen}} --port {{port}} --as {{asn}}"
     " --router-id {{router_id}} --clients {{range}} --fib {{fib}}"
 )
+_OPENBGPD_SCRIPT: Final = ROOT / "tests/bench/openbgpd"
 LIMIT: Final = 1800  # seconds for all runs of one scenario
 
 Run = Mapping[str, object]
@@ -62,6 +63,13 @@ class Scenario(NamedTuple):
 
 
 SCENARIOS: Final = (
+    Scenario(
+        "reflector, 100 clients x 4 blocks",
+        ("rr", "--clients", "100", "--blocks", "4", "--churn", "20"),
+        ("bird", "frr", "gobgp", "openbgpd"),
+        (Target("converge_s", "bird", 1.0), Target("converge_s", "frr", 1.0)),
+        ("dut_peak_rss_kb", "churn_p50_ms"),
+    ),
     Scenario(
         "reflector, 1,000 clients x 4 blocks",
         ("rr", "--clients", "1000", "--blocks", "4", "--churn", "50"),
@@ -115,7 +123,14 @@ SCENARIOS: Final = (
     ),
 )
 
-PROGRAMS: Final = {"bird": "bird", "frr": "/usr/lib/frr/bgpd"}
+# Router of compare.py -> the variable that names its program, and the installed one.
+PROGRAMS: Final = {
+    "bird": ("BIRD", "bird"),
+    "frr": ("FRR", "/usr/lib/frr/bgpd"),
+    "gobgp": ("GOBGPD", "gobgpd"),
+    # Whichever it is, it runs in the place of the installed one: see ``_openbgpd_of``.
+    "openbgpd": ("", INSTALLED_OPENBGPD),
+}
 
 
 def find_compare() -> Path | None:
@@ -162,7 +177,8 @@ def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:
 
 def program_of(router: str) -> str:
     """Return what is started for a router."""
-    return os.environ.get(router.upper(), PROGRAMS[router])
+    variable, program = PROGRAMS[router]
+    return os.environ.get(variable, program)
 
 
 def compare(
@@ -182,7 +198,13 @@ def compare(
     Raises:
         RuntimeError: As in ``run_scenario``.
     """
+    environment = os.environ | {
+        "PYTHONPATH": str(ROOT),
+        "DUT_CMD": own_command(),
+        **variables,
+    }
     command = [
+        *_openbgpd_of(environment.get(OPENBGPD), routers),
         sys.executable,
         str(find_compare()),
         *arguments,
@@ -191,14 +213,13 @@ def compare(
         "--dut",
         ",".join(routers),
     ]
-    environment = {"PYTHONPATH": str(ROOT), "DUT_CMD": own_command(), **variables}
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
         timeout=LIMIT,
-        env=os.environ | environment,
+        env=environment,
     )
     if done.returncode:
         raise RuntimeError(done.stderr[-400:])
@@ -208,6 +229,18 @@ def compare(
             run = json.loads(line)
             found[run["dut"]].append(run)
     return found
+
+
+def _openbgpd_of(program: str | None, routers: Sequence[str]) -> list[str]:
+    """Return what starts a command where a suite's OpenBGPD is the installed one.
+
+    ``compare.py`` knows that router by its path alone, which a mount namespace of its own
+    can lead elsewhere; the machine's file keeps its content.
+    """
+    if not program or "openbgpd" not in routers:
+        return []
+    script = f'mount --bind "$0" {INSTALLED_OPENBGPD} && exec "$@"'
+    return ["unshare", "--mount", "sh", "-c", script, str(_OPENBGPD_SCRIPT)]
 
 
 def median(runs: Iterable[Run], key: str) -> float | None:
