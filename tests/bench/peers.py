@@ -46,7 +46,7 @@ def suite_folder(suite: str, environment: Mapping[str, str] = os.environ) -> Pat
         NoPeersError: They cannot be unpacked here.
     """
     if not _SUITE.fullmatch(suite):
-        raise NoPeersError(f"{suite!r} is no name of a suite, such as sid or trixie")
+        raise NoPeersError(f"{suite!r} does not name a suite, such as sid or trixie")
     done = subprocess.run(
         [str(ROOT / ".ci/peers"), suite], capture_output=True, text=True, check=False
     )

@@ -128,7 +128,7 @@ PROGRAMS: Final = {
     "bird": ("BIRD", "bird"),
     "frr": ("FRR", "/usr/lib/frr/bgpd"),
     "gobgp": ("GOBGPD", "gobgpd"),
-    # Whichever it is, it runs in the place of the installed one: see ``_openbgpd_of``.
+    # Whichever it is, it runs instead of the installed one: see ``_openbgpd_of``.
     "openbgpd": ("", INSTALLED_OPENBGPD),
 }
 

@@ -20,7 +20,7 @@ def test_a_suite_names_the_program_of_every_maker() -> None:
 
 @pytest.mark.parametrize("name", ["", "../etc", "--help", "sid main"])
 def test_what_names_no_suite_is_an_error(name: str) -> None:
-    with pytest.raises(NoPeersError, match="no name of a suite"):
+    with pytest.raises(NoPeersError, match="does not name a suite"):
         suite_folder(name)
 
 
