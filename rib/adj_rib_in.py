@@ -11,13 +11,14 @@ peer's End-of-RIB, its end of refresh, or a timer says so.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import islice
+from itertools import chain, islice
 from typing import Final
 
 from rib.admission import Admission, divide, stale_in
 from rib.attributes import PathAttributes
 from rib.change import Change
 from rib.destinations import MixedRun
+from rib.filtered_routes import FilteredRoutes
 from rib.ignored import IgnoredPrefixes, announce_mixed
 from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.intern import Discarded
@@ -94,7 +95,7 @@ class AdjRibIn:
     ) -> None:
         self.source = source
         self.loc_rib = loc_rib
-        self.filtered: dict[tuple[Nlri, int], FilteredRoute] = {}
+        self.filtered = FilteredRoutes()
         self.stale_count = 0
         self.admission = Admission()
         self.ignored = IgnoredPrefixes()
@@ -155,8 +156,7 @@ class AdjRibIn:
             runs.clear()
             return changes
         if self.filtered:
-            for nlris in runs:
-                self.no_longer_filtered(nlris, 0)
+            self.no_longer_filtered(chain.from_iterable(runs), 0)
         index = self._index
         if index is not None:
             index.update(*runs)
@@ -199,11 +199,9 @@ class AdjRibIn:
 
     def no_longer_filtered(self, nlris: Iterable[Nlri], path_id: int) -> None:
         """Forget that prefixes were filtered or blocked."""
-        forget = self.filtered.pop
-        for nlri in nlris:
-            forget((nlri, path_id), None)
+        found = self.filtered.forget(nlris, path_id)
         if blocked := self.admission.blocked:
-            for nlri in nlris:
+            for nlri in found:
                 blocked.pop((nlri, path_id), None)
 
     def filter_out(
@@ -212,8 +210,7 @@ class AdjRibIn:
         """Filter prefixes, whatever was accepted of them before."""
         if self.admission.blocked:
             self.no_longer_filtered(nlris, path_id)
-        for nlri in nlris:
-            self.filtered[nlri, path_id] = filtered
+        self.filtered.put(nlris, path_id, filtered)
         return self._counted(self.loc_rib.withdraw(nlris, self.source, path_id))
 
     def _announce_each(
@@ -336,8 +333,9 @@ class AdjRibIn:
         self.stale_count = self.accepted_count
         self.admission.blocked.clear()
         self.forget_outcomes()
-        filtered, self.filtered = self.filtered, {}
-        self.discarded.add(filtered)
+        filtered, self.filtered = self.filtered, FilteredRoutes()
+        for table in filtered.tables():
+            self.discarded.add(table)
 
     def forget_outcomes(self) -> None:
         """Forget the outcomes of attribute blocks, so that each is evaluated again."""

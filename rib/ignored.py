@@ -9,6 +9,7 @@ from typing import Protocol
 
 from rib.change import Change
 from rib.destinations import MixedRun, NotUnicast, divide
+from rib.filtered_routes import FilteredRoutes
 from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri
@@ -65,7 +66,7 @@ class _Table(Protocol):
     """What this needs of a peer's table: an ``AdjRibIn``."""
 
     loc_rib: LocRib
-    filtered: dict[tuple[Nlri, int], FilteredRoute]
+    filtered: FilteredRoutes
     ignored: IgnoredPrefixes
 
     @property
