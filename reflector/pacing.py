@@ -4,21 +4,26 @@ RFC 4271 9.2.1.1 has a minimum interval between two advertisements of a destinat
 for a whole peer delays what is news, too; here each prefix has its own, in each update group,
 and only once it has changed several times in a row:
 
-    change   1 ... 5   6      7      8          (without a pause between them)
-    waits    nothing   0.1 s  0.2 s  0.4 s ...  up to the interval
+    change   1 ... 100   101    102    103          (without a pause between them)
+    waits    nothing     0.1 s  0.2 s  0.4 s ...    up to the interval
 
 While a prefix waits, it is held: members know the last entry sent, and get
 the newest one at the end. A withdrawal does not wait, since nothing must be drawn to a hole;
 there are no more of these than announcements. What rested for twice the interval is forgotten.
 
+The first hundred are free because a network that converges makes so many: route collectors
+have recorded dozens within seconds, and to wait among them would delay the end. Two reflectors
+that do not agree have had theirs within a fifth of a second.
+
 Without this, two reflectors may tell each other of one prefix thousands of times a second, for
 ever (RFC 3345).
 
-A prefix that is new to the table costs nothing here, another a place in a set of those advertised
-lately. The set is bounded and starts again every ten seconds: if more prefixes change than it
-has room for, those that keep changing get into it one time or another.
+A prefix that is new to the table costs nothing here, another one a count, kept in C. The counts
+are bounded and start again every ten seconds, but for prefixes that changed some times in those:
+if more prefixes change than there is room for, those that keep changing get into it one time or another.
 """
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from heapq import heappop, heappush
 from itertools import chain
@@ -30,10 +35,11 @@ from rib.nlri import Nlri
 from rib.path import Path
 from rib.path_set import Entry, best_of
 
-FREE: Final = 5  # changes in a row that do not wait
+FREE: Final = 100  # changes in a row that do not wait
 FIRST_WAIT: Final = 0.1  # seconds, of the first one that does
-WINDOW: Final = 10.0  # seconds in which a second change is noticed
-MOST_SEEN: Final = 16_384  # prefixes noticed in a window
+WINDOW: Final = 10.0  # seconds
+FEW: Final = 5  # changes in a window; with fewer, those of the next are not in a row with them
+MOST_SEEN: Final = 16_384  # prefixes counted in a window, and those of one flush
 MOST_WATCHED: Final = 256  # prefixes whose paths are kept until there is a warning
 MOST_UNSTEADY: Final = 32_768  # prefixes that are paced, in one group
 SLICE: Final = 2048  # prefixes told in one go when their time has come
@@ -61,7 +67,7 @@ class Unrest(NamedTuple):
 
 
 class _Unsteady:
-    """A prefix that has changed more than once lately; times are monotonic seconds."""
+    """A prefix from the last of its free changes on; times are monotonic seconds."""
 
     __slots__ = (
         "bests",
@@ -72,13 +78,13 @@ class _Unsteady:
         "is_withdrawn",
         "since",
         "told_at",
-        "told_count",
+        "wait",
     )
 
     def __init__(self, now: float) -> None:
         self.since = self.changed_at = self.told_at = now
-        self.count = 1
-        self.told_count = 2  # the first change, and the one that goes out now
+        self.count = 0
+        self.wait = FIRST_WAIT
         self.bests: dict[Path, None] = {}
         self.is_withdrawn = False
         self.is_queued = False
@@ -88,6 +94,10 @@ class _Unsteady:
         self.count += 1
         self.changed_at = now
         self.is_withdrawn = self.is_withdrawn or best_of(change.new) is None
+
+    def told(self, now: float, longest: float) -> None:
+        self.told_at = now
+        self.wait = min(longest, 2 * self.wait)
 
 
 class Pacer:
@@ -108,7 +118,10 @@ class Pacer:
         self._is_add_path = is_add_path
         self._unsteady: dict[Nlri, _Unsteady] = {}
         self._watched: set[_Unsteady] = set()
-        self._seen: set[Nlri] = set()  # told in this window, and all that is unsteady
+        # Changes of a prefix in this window, and before if it changed often there, too.
+        # What is unsteady has had all of its free ones.
+        self._seen: Counter[Nlri] = Counter()
+        self._carried: dict[Nlri, int] = {}  # those from before this window
         self._window_end = 0.0
         # When to look at prefixes that wait, each there once at most.
         self._queue: list[tuple[float, Nlri]] = []
@@ -138,14 +151,26 @@ class Pacer:
         seen, unsteady = self._seen, self._unsteady
         if not unsteady and not any(map(_old_of, changes)):
             return changes  # all are new: none was advertised lately
-        # What is unsteady may have been withdrawn, and is new once more.
-        some = [nlris for old, _, nlris in changes if unsteady or old is not None]
-        is_unseen = seen.isdisjoint
-        if is_unseen(chain.from_iterable(some)):
-            if len(seen) < MOST_SEEN:
-                seen.update(*some)
+        # What is unsteady may have been withdrawn, and is new once more. Where the best path
+        # stays, members are not concerned.
+        is_add_path = self._is_add_path
+        some = [
+            nlris
+            for old, new, nlris in changes
+            if (unsteady or old is not None)
+            and (is_add_path or best_of(old) is not best_of(new))
+        ]
+        counted = [*chain.from_iterable(some)]
+        if len(seen) >= MOST_SEEN:
+            counted = [*filter(seen.__contains__, counted)]
+        if not counted:
             return changes
-        touched = [at for at, c in enumerate(changes) if not is_unseen(c.nlris)]
+        seen.update(counted)
+        if max(map(seen.__getitem__, counted)) < FREE:
+            return changes
+        restless = {nlri for nlri in counted if seen[nlri] >= FREE}
+        is_at_rest = restless.isdisjoint
+        touched = [at for at, c in enumerate(changes) if not is_at_rest(c.nlris)]
         return self._evaluated(changes, touched, now)
 
     def _evaluated(
@@ -171,11 +196,11 @@ class Pacer:
             known = self._unsteady.get(nlri)
             if known is None:
                 plain.append(nlri)
-                if nlri in self._seen and len(self._unsteady) < MOST_UNSTEADY:
+                is_free = self._seen.get(nlri, 0) < FREE
+                if not is_free and len(self._unsteady) < MOST_UNSTEADY:
                     known = self._unsteady[nlri] = _Unsteady(now)
                     known.note(change, now)
-                elif len(self._seen) < MOST_SEEN:
-                    self._seen.add(nlri)
+                    self._watch(known, change)
                 continue
             known.note(change, now)
             self._watch(known, change)
@@ -185,8 +210,7 @@ class Pacer:
                 self._report(nlri, known, now)
                 continue
             if best_of(new) is not None:
-                known.told_at = now
-                known.told_count += 1
+                known.told(now, self.interval)
             if nlri in self.held:
                 others.append(Change(self.held.pop(nlri), new, [nlri]))
             else:
@@ -203,17 +227,11 @@ class Pacer:
                 found = map(best_of, (change.old, change.new))
                 known.bests.update((best, None) for best in found if best is not None)
 
-    def _wait(self, known: _Unsteady) -> float:
-        doublings = known.told_count - FREE
-        if doublings < 0:
-            return 0.0
-        return min(self.interval, FIRST_WAIT * 2.0 ** min(doublings, 32))
-
     def _due_at(self, known: _Unsteady) -> float:
-        return known.told_at + self._wait(known)
+        return known.told_at + min(known.wait, self.interval)
 
     def _report(self, nlri: Nlri, known: _Unsteady, now: float) -> None:
-        if not known.is_reported and self._wait(known) >= self.interval:
+        if not known.is_reported and known.wait >= self.interval:
             known.is_reported = True
             self._watched.discard(known)
             self.unrest.append(
@@ -229,14 +247,25 @@ class Pacer:
 
     def _begin_window(self, now: float) -> None:
         """Forget prefixes that have stopped changing."""
+        is_next = now < self._window_end + WINDOW
         self._window_end = now + WINDOW
         rest = max(WINDOW, 2 * self.interval)
+        before, former = self._carried.get, self._unsteady
         self._unsteady = {
             nlri: known
-            for nlri, known in self._unsteady.items()
+            for nlri, known in former.items()
             if known.is_queued or now - known.changed_at < rest
         }
-        self._seen = set(self._unsteady)
+        counts: dict[Nlri, int] = {}
+        if is_next:
+            counts = {
+                nlri: count
+                for nlri, count in self._seen.items()
+                if count - before(nlri, 0) >= FEW and nlri not in former
+            }
+        counts.update(dict.fromkeys(self._unsteady, FREE))
+        self._carried = counts
+        self._seen = Counter(counts)
         self._watched.intersection_update(self._unsteady.values())
 
     def _queue_up(self, nlri: Nlri, known: _Unsteady) -> None:
@@ -272,8 +301,7 @@ class Pacer:
                 continue
             entry = self.held.pop(nlri)
             if table.get(nlri) is not entry:  # else it is back where it was
-                known.told_at = now
-                known.told_count += 1
+                known.told(now, self.interval)
                 told.append((nlri, entry))
         return changes_since(table, told)
 

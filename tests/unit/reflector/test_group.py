@@ -5,6 +5,7 @@ import pytest
 from bgpd.wire.pack import pack_withdraw
 from reflector.export import Export
 from reflector.group import UpdateGroup
+from reflector.pacing import FREE
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -57,7 +58,7 @@ def test_pacing_is_off_and_knows_whether_other_paths_are_advertised(
         entries.append(table.table[ONE])
     one, other = entries
     pacer.interval = 5.0
-    for _ in range(10):
+    for _ in range(FREE):
         for old, new in ((one, other), (other, one)):
             pacer.admit([Change(old, new, [ONE])], 1000.0)
     assert bool(pacer.held) is (add_path_max is not None)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from reflector import pacing
-from reflector.pacing import FIRST_WAIT, FREE, MOST_SEEN, WINDOW, Pacer
+from reflector.pacing import FEW, FIRST_WAIT, MOST_SEEN, WINDOW, Pacer
 from rib.change import Change
 from rib.family import IPV4_UNICAST
 from rib.loc_rib import LocRib
@@ -22,6 +22,13 @@ A, B, C = (
     for pref in (100, 200, 300)
 )
 INTERVAL = 5.0
+AS_BUILT = pacing.FREE
+FREE = 5  # instead of the hundred that a network may need
+
+
+@pytest.fixture(autouse=True)
+def _few_are_free(monkeypatch) -> None:
+    monkeypatch.setattr(pacing, "FREE", FREE)
 
 
 class Group:
@@ -371,28 +378,46 @@ def changed_every_ms(group: Group, entries: Iterable[Entry | None]) -> None:
 
 
 def test_unrest_says_how_often_for_how_long_and_between_which_paths() -> None:
-    """It is reported when the longest wait begins; the first changes are not unrest yet."""
-    group = Group(FIRST_WAIT)
+    """It is reported when the longest wait begins; free changes are not unrest yet."""
+    group = Group(0.4)
     changed_every_ms(group, (A, B, C, A, B, C))
+    group.go(0.1)
+    changed_every_ms(group, (A, C))
+    group.go(0.1)
     assert not group.pacer.unrest
     changed_every_ms(group, (A, B))
+    group.go(0.2)
+    changed_every_ms(group, (C, A))
     [unrest] = group.pacer.unrest
-    assert unrest._replace(seconds=0) == (ONE, 6, 0, (C, A, B), False)
-    assert unrest.seconds == pytest.approx(0.004)
+    assert unrest._replace(seconds=0) == (ONE, 6, 0, (B, C, A), False)
+    assert unrest.seconds == pytest.approx(0.405)
+
+
+def unsteady(interval: float) -> Group:
+    """Return a group with a prefix that has had its free changes."""
+    group = Group(interval)
+    changed_every_ms(group, (A, B, A, B, A, B))
+    assert len(group.told) == 1 + FREE
+    assert not group.pacer.held
+    return group
 
 
 def test_some_of_its_paths_are_enough() -> None:
-    group = Group(FIRST_WAIT)
-    changed_every_ms(group, (A, B, C, D, E, F, G))
-    assert group.pacer.unrest[0].bests == (C, D, E, F)
+    group = unsteady(2 * FIRST_WAIT)
+    changed_every_ms(group, (C, D, E, F))
+    group.go(FIRST_WAIT)
+    group.change(G)
+    assert group.pacer.unrest[0].bests == (A, B, C, D)
 
 
-@pytest.mark.parametrize("place", range(2, 6))
+@pytest.mark.parametrize("place", range(4))
 def test_unrest_says_that_there_was_no_path_at_times(place: int) -> None:
-    entries: list[Entry | None] = [A, B, C, A, B, C, A, B]
+    entries: list[Entry | None] = [A, B, C, A]
     entries[place] = None
-    group = Group(FIRST_WAIT)
+    group = unsteady(2 * FIRST_WAIT)
     changed_every_ms(group, entries)
+    group.go(2 * FIRST_WAIT)
+    changed_every_ms(group, (D, E))
     [unrest] = group.pacer.unrest
     assert unrest.is_withdrawn
     assert None not in unrest.bests
@@ -404,7 +429,7 @@ def test_paths_are_kept_of_few_prefixes(monkeypatch) -> None:
     for entry in (A, B, C, A, B, C, A):
         group.change(entry, ONE, TWO)
     first, second = group.pacer.unrest
-    assert (first.nlri, first.bests) == (ONE, (C, A, B))
+    assert (first.nlri, first.bests) == (ONE, (B, C, A))
     assert (second.nlri, second.bests) == (TWO, (C, A))  # once there was room
     assert not group.pacer._watched
 
@@ -421,18 +446,40 @@ def test_what_changes_beside_what_is_unsteady_is_noticed() -> None:
     assert list(group.pacer.held) == [ONE, TWO]
 
 
-def test_no_more_are_noticed_than_there_is_room_for(group, monkeypatch) -> None:
+def test_no_more_are_counted_than_there_is_room_for(group, monkeypatch) -> None:
     monkeypatch.setattr(pacing, "MOST_SEEN", 2)
     group.change(A, ONE, TWO, THREE)
-    group.flap(2, B, A)
-    group.change(A, ONE)
-    group.change(B, ONE, TWO, THREE)
-    assert group.pacer._seen == {ONE, TWO}
-    other = Group()
-    other.change(A, ONE, TWO, THREE)
-    other.change(B, ONE, TWO)
-    other.change(B, THREE)
-    assert other.pacer._seen == {ONE, TWO}
+    group.change(B, ONE, TWO)
+    group.change(B, THREE)
+    assert group.pacer._seen == {ONE: 1, TWO: 1}
+    group.change(C, ONE, THREE)
+    assert group.pacer._seen == {ONE: 2, TWO: 1}
+
+
+def test_a_network_that_converges_is_not_paced() -> None:
+    """As many changes as route collectors have seen of a prefix within seconds."""
+    group = Group()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pacing, "FREE", AS_BUILT)
+        group.flap(1 + AS_BUILT, A, B)
+        assert len(group.told) == 1 + AS_BUILT
+        group.change(C)
+        assert group.pacer.held
+
+
+def test_few_changes_in_each_window_are_never_in_a_row(group) -> None:
+    for number in range(200):
+        group.change((A, B)[number % 2])
+        group.go(WINDOW / (FEW - 1))
+    assert len(group.told) == 200
+
+
+def test_some_changes_in_each_window_are_in_a_row_in_the_end(group, monkeypatch) -> None:
+    monkeypatch.setattr(pacing, "FREE", 3 * FEW)
+    for number in range(200):
+        group.change((A, B)[number % 2])
+        group.go(0.9 * WINDOW / (FEW + 1))
+    assert len(group.told) < 200
 
 
 @pytest.mark.parametrize(("interval", "rest"), [(1.0, WINDOW), (20.0, 40.0)])
