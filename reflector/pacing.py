@@ -38,7 +38,9 @@ from rib.path_set import Entry, best_of
 FREE: Final = 100  # changes in a row that do not wait
 FIRST_WAIT: Final = 0.1  # seconds, of the first one that does
 WINDOW: Final = 10.0  # seconds
-FEW: Final = 5  # changes in a window; with fewer, those of the next are not in a row with them
+FEW: Final = (
+    5  # changes in a window; with fewer, those of the next are not in a row with them
+)
 MOST_SEEN: Final = 16_384  # prefixes counted in a window, and those of one flush
 MOST_WATCHED: Final = 256  # prefixes whose paths are kept until there is a warning
 MOST_UNSTEADY: Final = 32_768  # prefixes that are paced, in one group
@@ -158,7 +160,7 @@ class Pacer:
             nlris
             for old, new, nlris in changes
             if (unsteady or old is not None)
-            and (is_add_path or best_of(old) is not best_of(new))
+            and (type(old) is Path or is_add_path or best_of(old) is not best_of(new))
         ]
         counted = [*chain.from_iterable(some)]
         if len(seen) >= MOST_SEEN:

@@ -157,12 +157,17 @@ class AdjRibIn:
             return changes
         if self.filtered:
             self.no_longer_filtered(chain.from_iterable(runs), 0)
-        index = self._index
-        if index is not None:
-            index.update(*runs)
-            if len(index) > _INDEX_MAX:
-                self._index = None
-        changes = self.loc_rib.announce_all(paths, runs, self.source)
+        held = self.loc_rib.path_counts
+        before, is_same = held.get(self.source, 0), False
+        try:
+            changes = self.loc_rib.announce_all(paths, runs, self.source)
+            is_same = held.get(self.source, 0) == before
+        finally:
+            index = self._index
+            if index is not None and not is_same:  # else it has all of the prefixes
+                index.update(*runs)
+                if len(index) > _INDEX_MAX:
+                    self._index = None
         paths.clear()
         runs.clear()
         return self._counted(changes) if self.stale_count else changes

@@ -60,5 +60,5 @@ class FilteredRoutes(Mapping[Key, FilteredRoute]):
         return found
 
     def tables(self) -> tuple[dict[Any, Any], ...]:
-        """Return what holds the routes, for who frees it in slices."""
+        """Return what holds the routes, to be freed in slices."""
         return self._plain, self._identified

@@ -3,7 +3,7 @@
 Interning tables (received octets -> ``Path``, path sets by their members) must not keep
 what the tables have let go, or a daemon under churn grows for ever. A weak reference for
 each value would cost more memory than the value's own fields; instead a table is swept,
-in slices, once it has doubled since its last sweep: what only the interning table still
+in slices, once it has doubled, or a small one quadrupled, since its last sweep: what only the interning table still
 refers to goes. That is amortised constant work for each value made.
 
 The test is CPython's reference count, exact for the plain objects interned here.
@@ -20,6 +20,9 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FLOOR: Final = 1024  # entries below which a sweep is not worth its time
+_CEILING: Final = (
+    32768  # entries of which three quarters may be unused, some 20 MB at most
+)
 _SMALL: Final = 65536  # entries that upkeep looks at, some 10 ms in slices
 _LOOKS: Final = 3
 SLICE: Final = 4096  # entries looked at in one go, under a millisecond
@@ -39,7 +42,7 @@ class InternTable(dict[K, V]):
 
     @property
     def is_due(self) -> bool:
-        """Whether the table has doubled since the last sweep."""
+        """Whether the table has grown enough since the last sweep."""
         return len(self) + self._weight >= self._next_sweep
 
     def weigh(self, more: int) -> None:
@@ -71,7 +74,10 @@ class InternTable(dict[K, V]):
         while piece := list(islice(rest, SLICE)):
             yield self._sweep_slice(piece)
         self._left = len(self)
-        self._next_sweep = max(_FLOOR, 2 * self._left)
+        # A peer whose routes flap sends the same attributes again and again: in a small table,
+        # what is unused now is kept longer.
+        kept = min(_CEILING, 4 * self._left)
+        self._next_sweep = max(_FLOOR, 2 * self._left, kept)
 
     def _sweep_slice(self, keys: list[K]) -> int:
         before = len(self)

@@ -88,7 +88,6 @@ class LocRib:
     def __init__(self, family: Family, options: DecisionOptions | None = None) -> None:
         self.family = family
         self.table: dict[Nlri, Entry] = {}
-        self._has_none_of = self.table.keys().isdisjoint
         self.path_counts: dict[Source, int] = {}
         self._options = options or DecisionOptions()
         self._is_orderless = not self._options.prefers_oldest_external
@@ -125,23 +124,30 @@ class LocRib:
             runs: Prefixes, at least one in each run.
             source: Of all paths.
         """
-        table = self.table
-        get, has_none_of = table.get, self._has_none_of
+        table, get = self.table, self.table.get
         changes: list[Change] = []
         add = changes.append
         new: Entry
         count = 0
         for path, run in zip(paths, runs, strict=True):
             nlris, new = run, path
-            old = get(nlris[0])
-            is_lone = len(nlris) == 1
-            if not path.next_hop.is_reachable:
+            old, is_lone = get(nlris[0]), len(nlris) == 1
+            if not (
+                path.next_hop.is_reachable and (is_lone or _is_alike(table, old, nlris))
+            ):
                 changes += self._announce_any(nlris, path)
                 continue
+            if (
+                is_lone
+                and type(old) is Path
+                and old.source is source
+                and old.path_id == path.path_id
+            ):
+                if old is not path:  # half of the UPDATEs of a table that changes
+                    table[nlris[0]] = path
+                    add(make_change((old, path, nlris)))
+                continue
             if old is None:
-                if not (is_lone or has_none_of(nlris)):
-                    changes += self._announce_any(nlris, path)
-                    continue
                 before = len(table)
                 for nlri in nlris:
                     table[nlri] = path
@@ -150,9 +156,6 @@ class LocRib:
                 if more < len(nlris):
                     nlris = list(dict.fromkeys(nlris))
                 add(make_change((None, path, nlris)))
-                continue
-            if not (is_lone or [*map(get, nlris)].count(old) == len(nlris)):
-                changes += self._announce_any(nlris, path)
                 continue
             if not is_lone and len({*nlris}) < len(nlris):
                 nlris = list(dict.fromkeys(nlris))
@@ -492,6 +495,15 @@ class LocRib:
         self._transitions.age()
         self._situations.age()
         return self._sets.look_after()
+
+
+def _is_alike(
+    table: dict[Nlri, Entry], first: Entry | None, nlris: Sequence[Nlri]
+) -> bool:
+    """Return whether prefixes have the same entry, that of the first one."""
+    if first is None:
+        return table.keys().isdisjoint(nlris)
+    return [*map(table.get, nlris)].count(first) == len(nlris)
 
 
 def _kept_beside(path: Path, members: Sequence[Path]) -> Path | None:

@@ -37,12 +37,12 @@ from rib.attributes import (
     extract_mp,
 )
 from rib.attributes import edit as edit_block
-from rib.attributes.codes import CLUSTER_LIST, ORIGINATOR_ID
+from rib.attributes.codes import CLUSTER_LIST, MULTI_EXIT_DISC, ORIGINATOR_ID
 from rib.best_path import choose
 from rib.change import Change
 from rib.decision import DecisionOptions, rank
 from rib.family import AFI_IPV4, IPV4_UNICAST
-from rib.import_checks import ImportChecks
+from rib.import_checks import FilteredRoute, FilterReason, ImportChecks
 from rib.loc_rib import LocRib
 from rib.next_hops import NextHopTable
 from rib.nlri import Nlri, split
@@ -112,8 +112,8 @@ def a_path(number: int = 1) -> Path:
     return Path(a_source(number), ATTRIBUTES, NextHop(ATTRIBUTES.next_hop))
 
 
-def an_update(nlris: list[Nlri]) -> bytes:
-    return pack_announce(IPV4_UNICAST, BLOCK, b"", nlris, 4096)
+def an_update(nlris: list[Nlri], block: bytes = BLOCK) -> bytes:
+    return pack_announce(IPV4_UNICAST, block, b"", nlris, 4096)
 
 
 def import_rules(policy: Policy | None = None) -> ImportChecks:
@@ -177,6 +177,22 @@ def take() -> Work:
     return Work(run, BATCH, "with the withdrawal")
 
 
+def take_replaced() -> Work:
+    intake = UpdateReceiver({IPV4_UNICAST: an_adj_rib_in()}, CONTEXT)
+    other = edit_block(BLOCK, {MULTI_EXIT_DISC: bytes(4)})
+    updates = [
+        [an_update([nlri], block)[19:] for nlri in blocks(BATCH)]
+        for block in (BLOCK, other)
+    ]
+
+    def run() -> None:
+        for bodies in updates:
+            intake.take(bodies)
+
+    run()
+    return Work(run, 2 * BATCH, "each of one prefix, whose path it replaces")
+
+
 # -- tables -------------------------------------------------------------------------------
 
 
@@ -194,6 +210,13 @@ def announce_from_peer() -> Work:
         rib.withdraw(nlris)
 
     return Work(run, BATCH, "with the withdrawal")
+
+
+def forget_filtered() -> Work:
+    rib, nlris = an_adj_rib_in(), blocks(BATCH)
+    why = FilteredRoute(ATTRIBUTES, FilterReason.POLICY)
+    rib.filter_out(why, [b"\x18\xc6\x33\x64"], 0)
+    return Work(lambda: rib.filtered.forget(nlris, 0), BATCH, "another was filtered")
 
 
 def announce() -> Work:
@@ -419,6 +442,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "bgpd.wire.pack.pack_announce": pack,
     "bgpd.wire.pack.pack_blocks": pack_many,
     "bgpd.pipeline.update_receiver.UpdateReceiver.take": take,
+    "bgpd.pipeline.update_receiver.UpdateReceiver.take, replaced": take_replaced,
     "bgpd.kernel.route_programmer.RouteProgrammer.changed": feed_fib,
     "fib.interest.Interest.touched": touched,
     "bgpd.calico.blocks.parse_block": block,
@@ -430,6 +454,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.attributes.path_attributes.edit": edit,
     "rib.import_checks.ImportChecks.check": check,
     "rib.adj_rib_in.AdjRibIn.announce": announce_from_peer,
+    "rib.filtered_routes.FilteredRoutes.forget": forget_filtered,
     "rib.loc_rib.LocRib.announce_all": announce,
     "rib.loc_rib.LocRib.announce_all, second": announce_second,
     "rib.best_path.choose": choose_path,

@@ -474,7 +474,9 @@ def test_few_changes_in_each_window_are_never_in_a_row(group) -> None:
     assert len(group.told) == 200
 
 
-def test_some_changes_in_each_window_are_in_a_row_in_the_end(group, monkeypatch) -> None:
+def test_some_changes_in_each_window_are_in_a_row_in_the_end(
+    group, monkeypatch
+) -> None:
     monkeypatch.setattr(pacing, "FREE", 3 * FEW)
     for number in range(200):
         group.change((A, B)[number % 2])

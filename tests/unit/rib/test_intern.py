@@ -1,5 +1,7 @@
 from sys import getrefcount
 
+import pytest
+
 from rib.intern import SLICE, Discarded, InternTable
 
 
@@ -28,15 +30,20 @@ def test_it_goes_in_slices() -> None:
     assert len(list(table.sweep())) == 3
 
 
-def test_a_sweep_is_due_once_the_table_has_doubled() -> None:
+@pytest.mark.parametrize(
+    ("used_count", "due"), [(2000, 8000), (16_000, 32_768), (20_000, 40_000)]
+)
+def test_a_sweep_is_due_once_the_table_has_grown(used_count: int, due: int) -> None:
+    """A large one by itself; a small one by three times that."""
     table, used = filled(1000)
     assert not table.is_due
-    table, used = filled(20_000)
+    table, used = filled(10 * used_count)
     assert table.is_due
     list(table.sweep())
-    assert len(table) == len(used) == 2000
+    assert len(table) == len(used) == used_count
+    table.update({-number: used[0] for number in range(1, due - used_count)})
     assert not table.is_due
-    table.update({-number: used[0] for number in range(1, 2001)})
+    table[-due] = used[0]
     assert table.is_due
 
 
