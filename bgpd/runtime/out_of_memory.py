@@ -30,7 +30,8 @@ class OutOfMemory:
 
     def __init__(self, leave: Callable[[int], object] = os._exit) -> None:
         self._leave = leave
-        self._reserve: bytearray | None = bytearray(RESERVE)  # untouched: no RSS
+        # From calloc, so untouched and no RSS; a bytearray writes its zeros.
+        self._reserve: bytes | None = bytes(RESERVE)
 
     def watch(self, loop: asyncio.AbstractEventLoop) -> None:
         """Watch exceptions of a loop's callbacks, and unraisable ones."""

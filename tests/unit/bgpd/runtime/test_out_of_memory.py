@@ -10,6 +10,7 @@ import pytest
 from bgpd.net.poller import Poller
 from bgpd.runtime.out_of_memory import EXIT_EXHAUSTED, OutOfMemory
 from bgpd.runtime.work_queue import WorkQueue
+from tests.support.commands import run as run_command
 from tests.support.speakers import until
 from tests.support.turns import turn
 
@@ -117,3 +118,18 @@ def test_it_ends_though_nothing_can_be_said(
     with pytest.raises(MemoryError):
         left.exhaustion.end()
     assert left.codes == [EXIT_EXHAUSTED]
+
+
+def test_the_reserve_takes_no_memory() -> None:
+    code = """
+from pathlib import Path
+from resource import getpagesize
+from bgpd.runtime.out_of_memory import RESERVE, OutOfMemory
+def resident():
+    return int(Path("/proc/self/statm").read_text().split()[1]) * getpagesize()
+before = resident()
+exhaustion = OutOfMemory()
+taken = resident() - before
+assert taken < RESERVE // 8, taken
+"""
+    run_command(sys.executable, "-c", code)
