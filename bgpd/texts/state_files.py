@@ -7,7 +7,6 @@ followed. A folder that others may change causes a warning, for there they can u
 
 import contextlib
 import os
-import secrets
 import stat
 from pathlib import Path
 from typing import Final
@@ -32,7 +31,7 @@ def write_file(path: Path | str, octets: bytes, mode: int = FILE_MODE) -> None:
     path = Path(path)
     folder = os.open(path.parent, _FOLDER)
     try:
-        draft = f".{path.name[:200]}.{secrets.token_hex(8)}"
+        draft = f".{path.name[:200]}.{os.urandom(8).hex()}"
         descriptor = os.open(draft, _NEW, mode, dir_fd=folder)
         try:
             with os.fdopen(descriptor, "wb") as file:

@@ -9,11 +9,11 @@ on asyncio and on uvloop alike.
 """
 
 import asyncio
-import ctypes
 import errno
 import os
 import socket
 import struct
+from array import array
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -258,10 +258,9 @@ class EventSocket:
         self._sock = _open(receive_buffer)
         self._sock.setblocking(False)
         if socket_filter:
-            octets = ctypes.create_string_buffer(socket_filter)
-            program = struct.pack(
-                "HP", len(socket_filter) // 8, ctypes.addressof(octets)
-            )
+            octets = array("B", socket_filter)
+            address, _ = octets.buffer_info()
+            program = struct.pack("HP", len(socket_filter) // 8, address)
             self._sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
         for group in groups:
             try:

@@ -35,9 +35,9 @@ def test_planted_drafts_are_not_met(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Even an attacker who knows the name of the draft gets nothing but an error."""
-    monkeypatch.setattr("secrets.token_hex", lambda _: "known")
+    monkeypatch.setattr("os.urandom", bytes)  # the name has their digits
     (tmp_path / "victim").write_text("precious")
-    (tmp_path / ".state.known").symlink_to(tmp_path / "victim")
+    (tmp_path / f".state.{bytes(8).hex()}").symlink_to(tmp_path / "victim")
     with pytest.raises(FileExistsError):
         write_file(tmp_path / "state", b"ours")
     assert (tmp_path / "victim").read_text() == "precious"
