@@ -43,7 +43,7 @@ from fib.netlink.sockets import (
     dump_small,
 )
 from fib.next_hop_objects import NextHopObjects
-from fib.places import Place
+from fib.place import Place
 from fib.routes import Fault, FibCounts, FibRoute, Target
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 

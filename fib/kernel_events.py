@@ -29,7 +29,7 @@ from fib.netlink.rtnetlink import (
     parse_route,
 )
 from fib.next_hop_objects import NextHopObjects
-from fib.places import Place
+from fib.place import Place
 from fib.plan import GONE, LINK_LOST
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 

@@ -24,7 +24,7 @@ from fib.netlink.rtnetlink import (
 )
 from fib.netlink.sockets import RequestSocket
 from fib.next_hop_objects import NextHopObjects
-from fib.places import Place
+from fib.place import Place
 from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
 from fib.routes import Fault, Target, TargetKind
 from fib.target_resolver import TargetResolver

@@ -6,47 +6,17 @@ reports them). Only a change is delivered.
 """
 
 from collections.abc import Callable, Collection, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Final
 
 from fib.interest import Interest
 from fib.kernel_view import Changed, KernelView
 from fib.netlink.rtnetlink import RT_TABLE_LOCAL
-from fib.resolution import EVERY_LENGTH, OwnRoutes, Prefix, Resolver
-from fib.routes import Hop
+from fib.next_hop_state import NextHopState
+from fib.resolution import EVERY_LENGTH, OwnRoutes, Resolver
 from rib.family import AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri
 
 SLICE: Final = 256  # addresses looked up in one go, a few milliseconds
-
-
-@dataclass(frozen=True, slots=True)
-class NextHopState:
-    """What is known of the way to one next hop.
-
-    Attributes:
-        address: Its key, as watched (``rib.zones``).
-        interface: The way out; empty if there is none.
-        is_reachable: Paths through it are eligible.
-        metric: The covering route's kernel metric: interior cost (RFC 4271 9.1.2.2 e).
-        gateway: Whom to send to: the address itself where it is directly connected.
-        hops: Every usable way, ready for a ``Target``; more than one over ECMP.
-        is_local: It is an address of this machine.
-        through: Our routes that lead there, the first one first; empty if other programs' routes
-            alone lead there.
-        loop: Our route that leads back to the address, if that is why it
-            cannot be reached.
-    """
-
-    address: bytes
-    interface: str = ""
-    is_reachable: bool = False
-    metric: int = 0
-    gateway: bytes = b""
-    hops: tuple[Hop, ...] = ()
-    is_local: bool = False
-    through: tuple[Prefix, ...] = ()
-    loop: Prefix | None = None
 
 
 Deliver = Callable[[list[NextHopState]], None]

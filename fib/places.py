@@ -8,7 +8,7 @@ import asyncio
 import errno
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from typing import Final, NamedTuple
+from typing import Final
 
 from fib.errors import FibError
 from fib.netlink.route_batch import encode_operations
@@ -22,6 +22,7 @@ from fib.netlink.rtnetlink import (
 )
 from fib.netlink.sockets import RequestSocket, dump
 from fib.next_hop_objects import NextHopObjects
+from fib.place import Place
 from fib.plan import DELETE, REPLACE, Entry, Operation, Verb
 from fib.routes import Target
 from rib.family import AFI_IPV4, AFI_IPV6
@@ -30,21 +31,6 @@ SLICE: Final = 1000  # routes in one go, 1 to 3 ms in the kernel
 _ATTEMPTS: Final = 3  # at a dump that changes break off
 
 _Found = list[tuple[bytes, RouteMessage]]
-
-
-class Place(NamedTuple):
-    """Where our routes are, or were.
-
-    Attributes:
-        table: The kernel's number.
-        protocol: Their mark.
-    """
-
-    table: int
-    protocol: int
-
-    def __str__(self) -> str:
-        return f"table {self.table}, protocol {self.protocol}"
 
 
 async def count(place: Place) -> int:

@@ -23,6 +23,7 @@ from typing import Final, NamedTuple, Protocol
 
 from fib.kernel_view import KernelView
 from fib.netlink.rtnetlink import RT_TABLE_LOCAL, RTN_LOCAL, RTN_UNICAST, RouteMessage
+from fib.next_hop_state import Prefix
 from fib.routes import Hop
 from rib.family import ADDRESS_OCTETS, AFI_IPV4, AFI_IPV6
 from rib.nlri import Nlri, make_nlri
@@ -32,8 +33,6 @@ MOST_LEVELS: Final = 16  # our routes, one leading to the next
 _MOST_LOOKS: Final = 256  # for one address; more mean a tangle of routes
 IPV6_OCTETS: Final = ADDRESS_OCTETS[AFI_IPV6]
 EVERY_LENGTH: Final = 255  # of a changed prefix that counts whatever decided
-
-Prefix = tuple[int, Nlri]  # afi, NLRI
 
 
 class Step(NamedTuple):

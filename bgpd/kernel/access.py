@@ -5,14 +5,16 @@ taken for lost, and the view is followed.
 """
 
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.kernel.former_places import FormerPlaces
 from bgpd.kernel.next_hop_tracking import NextHopTracker
-from fib.kernel import KernelFib
-from fib.kernel_follower import KernelFollower
-from fib.kernel_view import KernelView
 from fib.routes import Fib
+
+if TYPE_CHECKING:  # what is opened is loaded
+    from fib.kernel_follower import KernelFollower
+    from fib.kernel_view import KernelView
 
 
 @dataclass(slots=True)
@@ -28,11 +30,11 @@ class KernelAccess:
 
     places: FormerPlaces
     fib: Fib | None = None
-    follower: KernelFollower | None = None
+    follower: "KernelFollower | None" = None
     ways: NextHopTracker = field(default_factory=NextHopTracker)
 
     @property
-    def view(self) -> KernelView | None:
+    def view(self) -> "KernelView | None":
         """Links and other programs' routes; ``None`` while no part needs them."""
         return None if self.follower is None else self.follower.view
 
@@ -67,6 +69,8 @@ async def open_kernel(
     access = KernelAccess(FormerPlaces(settings.control_path, fib))
     await access.places.begin()
     if fib.is_enabled:
+        from fib.kernel import KernelFib  # noqa: PLC0415  # not every reflector
+
         access.fib = await KernelFib.start(
             table=fib.table,
             protocol=fib.protocol,
@@ -74,6 +78,8 @@ async def open_kernel(
         )
     is_redistributing = routes.learn.is_enabled or bool(routes.direct.interfaces)
     if not settings.trusts_next_hops or is_redistributing or needs_view:
+        from fib.kernel_follower import KernelFollower  # noqa: PLC0415  # likewise
+
         try:
             access.follower = await KernelFollower.start(protocol=fib.protocol)
         except BaseException:

@@ -7,11 +7,14 @@ packet.
 
 import asyncio
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bgpd.kernel.access import KernelAccess
-from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from rib.family import Family
+
+if TYPE_CHECKING:  # where routes go into the kernel
+    from bgpd.kernel.route_programmer import RouteProgrammer
 
 
 class Adoption:
@@ -27,7 +30,7 @@ class Adoption:
         self,
         speaker: Speaker,
         kernel: KernelAccess,
-        feeds: Mapping[Family, RouteProgrammer],
+        feeds: "Mapping[Family, RouteProgrammer]",
     ) -> None:
         self._speaker = speaker
         self._kernel = kernel

@@ -27,7 +27,7 @@ from bgpd.texts.files import read_text
 from bgpd.texts.limits import TextError
 from bgpd.texts.state_files import make_folder, write_file
 from fib.errors import FibError
-from fib.places import Place, count, elsewhere, remove, take_over
+from fib.place import Place
 
 SUFFIX: Final = ".fib"
 _MOST_OCTETS: Final = 4096
@@ -120,6 +120,8 @@ class FormerPlaces:
         if here is None:
             await self.remove()
             return
+        from fib.places import count, take_over  # noqa: PLC0415  # not every reflector
+
         if self._is_first:
             await self._look_around(here)
         for place in [*self.left]:
@@ -147,6 +149,8 @@ class FormerPlaces:
 
     async def _look_around(self, here: Place) -> None:
         """Warn about routes that may be ours although no file says so, the first time on a kernel."""
+        from fib.places import elsewhere  # noqa: PLC0415  # likewise
+
         try:
             self._alike = await elsewhere(here)
         except FibError as error:
@@ -172,6 +176,8 @@ class FormerPlaces:
     async def remove(self) -> None:
         """Remove what earlier runs left elsewhere."""
         for place in [*self.left]:
+            from fib.places import remove  # noqa: PLC0415  # where there is anything
+
             try:
                 has_objects = self._here is None or (
                     place.protocol != self._here.protocol

@@ -8,25 +8,28 @@ how next hops are reached is ``bgpd.kernel.next_hop_updates``'.
 import asyncio
 import logging
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from bgpd.config.settings import DaemonSettings
 from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.adoption import Adoption
 from bgpd.kernel.former_places import FormerPlaces
-from bgpd.kernel.next_hop_updates import NextHopUpdates
-from bgpd.kernel.redistribution import Redistribution, RedistributionPlan
-from bgpd.kernel.route_programmer import RouteProgrammer
+from bgpd.kernel.redistribution_plan import RedistributionPlan
 from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.speaker import FAMILIES, Speaker
 from fib.errors import FibError
-from fib.kernel_follower import KernelFollower
 from fib.kernel_policy import KernelPolicy
-from fib.kernel_view import KernelView, Link
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Fib
-from fib.tunnel import Tunnel
 from rib.family import Family
+
+if TYPE_CHECKING:  # each is loaded where it is used: most reflectors use none
+    from bgpd.kernel.next_hop_updates import NextHopUpdates
+    from bgpd.kernel.redistribution import Redistribution
+    from bgpd.kernel.route_programmer import RouteProgrammer
+    from fib.kernel_view import KernelView, Link
+    from fib.tunnel import Tunnel
 
 _log = logging.getLogger(__name__)
 
@@ -55,22 +58,39 @@ class Forwarding:
         self._settings = settings
         self._origins = origins
         self._kernel = kernel
-        feeds: dict[Family, RouteProgrammer] = {}
-        self._feeds: Mapping[Family, RouteProgrammer] = feeds
-        self._next_hops = NextHopUpdates(speaker, feeds, kernel.ways)
-        if kernel.fib is not None:
-            for family in FAMILIES:
-                feeds[family] = RouteProgrammer(
-                    kernel.fib, family, settings.fib, kernel.ways.states, origins
-                )
-        self.adoption = Adoption(speaker, kernel, feeds)
+        self._feeds = self._make_feeds()
+        self._next_hops: NextHopUpdates | None = None
+        self.adoption = Adoption(speaker, kernel, self._feeds)
         self._reconnect = EarlyReconnect(speaker, settings.fib.protocol)
-        self._tunnel: Tunnel | None = None
-        if feeds and kernel.view is not None and settings.calico.keeps_tunnel:
-            self._tunnel = Tunnel(kernel.view)
+        self._tunnel = self._make_tunnel()
         self._plan = RedistributionPlan(settings.routes.learn, settings.routes.direct)
         self._redistribution: Redistribution | None = None
         self._opening: asyncio.Task[None] | None = None
+
+    def _make_feeds(self) -> "Mapping[Family, RouteProgrammer]":
+        kernel = self._kernel
+        if kernel.fib is None:
+            return {}
+        from bgpd.kernel.route_programmer import RouteProgrammer  # noqa: PLC0415
+
+        return {
+            family: RouteProgrammer(
+                kernel.fib,
+                family,
+                self._settings.fib,
+                kernel.ways.states,
+                self._origins,
+            )
+            for family in FAMILIES
+        }
+
+    def _make_tunnel(self) -> "Tunnel | None":
+        view = self._kernel.view
+        if not (self._feeds and self._settings.calico.keeps_tunnel) or view is None:
+            return None
+        from fib.tunnel import Tunnel  # noqa: PLC0415
+
+        return Tunnel(view)
 
     @property
     def fib(self) -> Fib | None:
@@ -78,7 +98,7 @@ class Forwarding:
         return self._kernel.fib
 
     @property
-    def view(self) -> KernelView | None:
+    def view(self) -> "KernelView | None":
         """Links and other programs' routes; ``None`` while no part needs them."""
         return self._kernel.view
 
@@ -100,8 +120,14 @@ class Forwarding:
         if view is None:
             return
         if not self._settings.trusts_next_hops:
-            self._next_hops.follow(view, self._settings, self._origins, self._reconnect)
+            self._track_next_hops(view)
         self._learn_from(view)
+
+    def _track_next_hops(self, view: "KernelView") -> None:
+        from bgpd.kernel.next_hop_updates import NextHopUpdates  # noqa: PLC0415
+
+        self._next_hops = NextHopUpdates(self._speaker, self._feeds, self._kernel.ways)
+        self._next_hops.follow(view, self._settings, self._origins, self._reconnect)
 
     # -- what is wanted -----------------------------------------------------------------
 
@@ -115,6 +141,8 @@ class Forwarding:
 
     async def _open_view(self) -> None:
         """Open the kernel, which the start did not need."""
+        from fib.kernel_follower import KernelFollower  # noqa: PLC0415
+
         try:
             follower = await KernelFollower.start(protocol=self._settings.fib.protocol)
         except FibError as error:
@@ -127,7 +155,9 @@ class Forwarding:
         self._kernel.follower = follower
         self._learn_from(follower.view)
 
-    def _learn_from(self, view: KernelView) -> None:
+    def _learn_from(self, view: "KernelView") -> None:
+        from bgpd.kernel.redistribution import Redistribution  # noqa: PLC0415
+
         self._redistribution = Redistribution(self._speaker, view, self._origins)
         self._redistribution.follow(self._plan)
 
@@ -141,7 +171,8 @@ class Forwarding:
             self._speaker.work_queue.add(feed.set_policy(policy, loc_rib))
             # What it sends elsewhere may lead to next hops.
             self._kernel.ways.note_all()
-            self._next_hops.look_soon()
+            if self._next_hops is not None:
+                self._next_hops.look_soon()
 
     def policies(self) -> Mapping[Family, KernelPolicy]:
         """Return the kernel policies in force; none without the kernel's table."""
@@ -162,7 +193,7 @@ class Forwarding:
 
     # -- what can be seen ---------------------------------------------------------------
 
-    def links(self) -> list[Link]:
+    def links(self) -> "list[Link]":
         """Return the machine's devices; none without a view of the kernel."""
         view = self._kernel.view
         return [] if view is None else view.devices()
@@ -183,7 +214,8 @@ class Forwarding:
         """
         await self.adoption.close()
         self._reconnect.close()
-        self._next_hops.close()
+        if self._next_hops is not None:
+            self._next_hops.close()
         if self._opening is not None:
             self._opening.cancel()
             await asyncio.gather(self._opening, return_exceptions=True)

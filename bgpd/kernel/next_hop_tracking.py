@@ -7,14 +7,18 @@ these are reached as the gateway is.
 import logging
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
-from fib.kernel_view import KernelView
-from fib.next_hop_watch import NextHopState, NextHopWatch
-from fib.resolution import OwnRoutes
+from fib.next_hop_state import NextHopState
 from rib.attributes.text import format_next_hop
 from rib.next_hops import Reachability
 from rib.nlri import Nlri, format_prefix
 from rib.zones import parts_of
+
+if TYPE_CHECKING:  # by whoever follows the kernel
+    from fib.kernel_view import KernelView
+    from fib.next_hop_watch import NextHopWatch
+    from fib.resolution import OwnRoutes
 
 _log = logging.getLogger(__name__)
 
@@ -40,13 +44,13 @@ class NextHopTracker:
 
     def follow(
         self,
-        view: KernelView,
-        own: OwnRoutes | None,
+        view: "KernelView",
+        own: "OwnRoutes | None",
         deliver: Deliver,
         *,
         uses_default: bool = True,
         more: Callable[[], None] | None = None,
-    ) -> NextHopWatch:
+    ) -> "NextHopWatch":
         """Track the kernel from now on.
 
         Args:
@@ -57,6 +61,8 @@ class NextHopTracker:
             uses_default: As ``NextHopWatch`` takes it.
             more: Likewise.
         """
+        from fib.next_hop_watch import NextHopWatch  # noqa: PLC0415  # for this alone
+
         self._deliver = deliver
         watch = NextHopWatch(
             view, self._changed, own, uses_default=uses_default, more=more

@@ -18,7 +18,7 @@ from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.early_reconnect import EarlyReconnect
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_view import KernelView
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.pace import Pace
 from fib.resolution import Resolver
 from rib.change import Change

@@ -4,12 +4,12 @@ Other programs' routes (a workload's, those of Calico's Felix, an operator's) an
 prefixes compete in Loc-RIB like those of peers. They are never given back to the kernel.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import replace
 from fnmatch import fnmatchcase
 from typing import Final
 
-from bgpd.config.settings import DirectSettings, LearnSettings
+from bgpd.kernel.redistribution_plan import RedistributionPlan
 from bgpd.pipeline.local_sources import LocalSources
 from bgpd.speaker.speaker import Speaker
 from fib.connected import Choice, Connected, ConnectedPrefixes
@@ -32,34 +32,6 @@ from rib.path import NextHop
 from rib.zones import is_link_local
 
 _MEMO_MAX: Final = 4096  # devices of workloads come and go; then all are forgotten
-
-
-@dataclass(frozen=True, slots=True)
-class RedistributionPlan:
-    """Which routes to redistribute, and with which attributes.
-
-    Attributes:
-        routes: Which routes of other programs.
-        direct: Which connected prefixes.
-        is_calico: Routes look as BIRD makes them: ORIGIN IGP, no MED, the gateway as the
-            next hop; else ORIGIN INCOMPLETE and the metric as MED.
-        local_pref: LOCAL_PREF of connected prefixes; a family that is here gives other
-            routes what their metric leaves of ``MAX_METRIC``.
-        workload_interfaces: Patterns of devices. A route out of one whose LOCAL_PREF is
-            above that of ``local_pref`` is *elevated*, as a workload's that has just
-            moved here: it goes before what peers still tell of where it came from.
-    """
-
-    routes: LearnSettings = field(default_factory=LearnSettings)
-    direct: DirectSettings = field(default_factory=DirectSettings)
-    is_calico: bool = False
-    local_pref: Mapping[Family, int] = field(default_factory=dict)
-    workload_interfaces: tuple[str, ...] = ()
-
-    @property
-    def is_wanted(self) -> bool:
-        """Whether any route is redistributed."""
-        return self.routes.is_enabled or bool(self.direct.interfaces)
 
 
 class Redistribution:

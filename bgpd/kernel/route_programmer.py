@@ -16,7 +16,7 @@ from typing import Final
 from bgpd.config.settings import FibSettings
 from bgpd.pipeline.local_sources import LocalSources
 from fib.kernel_policy import KernelDecision, KernelPolicy, KernelRules
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Fib, Hop, Target, TargetKind
 from rib.change import Change
 from rib.family import Family

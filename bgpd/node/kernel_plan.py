@@ -9,7 +9,7 @@ from bgpd.config.settings import (
     LearnSettings,
 )
 from bgpd.kernel.forwarding import Forwarding
-from bgpd.kernel.redistribution import RedistributionPlan
+from bgpd.kernel.redistribution_plan import RedistributionPlan
 from bgpd.runtime.fault_border import FaultBorder
 from rib.nlri import parse_address
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kern
     from bgpd.speaker.speaker import Speaker
     from fib.kernel_policy import KernelPolicy
     from fib.kernel_view import Link
-    from fib.next_hop_watch import NextHopState
+    from fib.next_hop_state import NextHopState
     from fib.routes import Fib
     from rib.family import Family
 

@@ -16,7 +16,7 @@ from bgpd.speaker.speaker import Speaker
 from bgpd.texts.moments import utc
 from fib.kernel_policy import KernelPolicy
 from fib.kernel_view import Link
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Fib, Hop
 from rib.attributes import PathAttributes, describe
 from rib.attributes.text import format_next_hop

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from fib.next_hop_watch import NextHopState, NextHopWatch
+from fib.next_hop_state import NextHopState
+from fib.next_hop_watch import NextHopWatch
 from fib.resolution import OwnRoute, Resolver, Step
 from fib.routes import Hop
 from rib.family import AFI_IPV4

@@ -22,7 +22,7 @@ from bgpd.speaker.peer import Peer
 from bgpd.speaker.selection_deferral import Report
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_policy import KernelPolicy
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Fib
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address

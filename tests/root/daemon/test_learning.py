@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable, Iterable
 import pytest
 
 from bgpd.config.settings import DirectSettings, LearnSettings
-from bgpd.kernel.redistribution import Redistribution, RedistributionPlan
+from bgpd.kernel.redistribution import Redistribution
+from bgpd.kernel.redistribution_plan import RedistributionPlan
 from bgpd.pipeline.local_sources import LocalSources, calico_sources, plain_sources
 from bgpd.speaker.speaker import Speaker
 from fib.kernel_follower import KernelFollower

@@ -7,7 +7,8 @@ from fib import Hop, Target, TargetKind
 from fib.kernel import KernelFib
 from fib.kernel_follower import KernelFollower
 from fib.kernel_view import KernelView
-from fib.next_hop_watch import NextHopState, NextHopWatch
+from fib.next_hop_state import NextHopState
+from fib.next_hop_watch import NextHopWatch
 from fib.redistributed import RedistributedChange, RedistributedRoutes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.nlri import parse_address, parse_prefix

@@ -5,7 +5,7 @@ from typing import cast
 
 from bgpd.kernel.next_hop_tracking import NextHopTracker
 from fib.kernel_view import KernelView
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Hop
 from rib.nlri import parse_address
 from rib.zones import scoped

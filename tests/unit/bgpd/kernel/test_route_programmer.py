@@ -9,7 +9,7 @@ from bgpd.config.settings import FibSettings
 from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.pipeline.local_sources import plain_sources
 from fib.kernel_policy import KernelPolicy
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Hop, Target, TargetKind
 from rib.attributes import make_attributes
 from rib.decision import DecisionOptions

@@ -19,7 +19,7 @@ from bgpd.show.commands import DaemonView, ResetKind, commands
 from bgpd.show.state import in_reading_order
 from bgpd.wire.framing import Framer
 from fib.memory import MemoryFib, MemoryKernel
-from fib.next_hop_watch import NextHopState
+from fib.next_hop_state import NextHopState
 from fib.routes import Fault, Hop, Target
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
