@@ -77,7 +77,9 @@ class Importer:
         if rules.policy.needs_prefix:
             return PerPrefix(attributes, rules.mark(given, source), source.epoch)
         if rules.accepts_all and source.kind is _IBGP:
-            hop = self._next_hops.get(given.next_hop, self._source.zone)
+            hop = self._next_hops.get(given.next_hop, source.zone)
+            if hop.address == given.next_hop:
+                given.share_next_hop(hop.address)
             return Path(source, given, hop, received=attributes, path_id=path_id)
         interface = self.interface_of(given)
         verdict = rules.evaluate(given, source, self._family, None, interface)

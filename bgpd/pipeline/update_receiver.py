@@ -24,6 +24,7 @@ from rib.attributes import (
     decode_block,
     decode_usual,
     extract_mp,
+    usual_form,
 )
 from rib.change import Change
 from rib.errors import Problem, Remedy
@@ -146,7 +147,7 @@ class UpdateReceiver:
         What is accepted is gathered, so that the tables are asked once for a run of them.
         """
         changes = taken.changes[IPV4_UNICAST]
-        known, context = table.outcomes.known, self._context
+        known = table.outcomes.known
         # Side by side: pairs would be as many objects more for the collector to look at.
         paths: list[Path] = []
         runs: list[list[Nlri]] = []
@@ -161,12 +162,8 @@ class UpdateReceiver:
                         block = body[4:end]
                         outcome = known(block)
                         if outcome is None:
-                            attributes = decode_usual(block, context)
-                            outcome = (
-                                self._learn_unusual(table, block)
-                                if attributes is None
-                                else table.outcomes.decide(block, attributes)
-                            )
+                            block = usual_form(block)
+                            outcome = known(block) or self._learn(table, block)
                         if outcome is not None:
                             run = split_tail(body, end)
                             if type(outcome) is Path and type(run) is list:
@@ -181,8 +178,11 @@ class UpdateReceiver:
         finally:
             changes += table.announce_all(paths, runs)
 
-    def _learn_unusual(self, table: AdjRibIn, block: bytes) -> Outcome | None:
+    def _learn(self, table: AdjRibIn, block: bytes) -> Outcome | None:
         """Remember a block without special features, so that it takes the fast path next time."""
+        attributes = decode_usual(block, self._context)
+        if attributes is not None:
+            return table.outcomes.decide(block, attributes)
         decoded = decode_block(block, self._context, has_nlri=True)
         attributes = decoded.attributes
         if (

@@ -11,6 +11,7 @@ from collections.abc import Coroutine
 from time import monotonic
 from typing import Any, Final
 
+from bgpd.runtime.allocator import map_large_blocks
 from bgpd.runtime.out_of_memory import OutOfMemory
 from reflector.pending import PendingChanges
 
@@ -38,6 +39,7 @@ _looks = 0  # at the young since the last one at what they left
 def run(main: Coroutine[Any, Any, int]) -> int:
     """Run ``main`` to its end and return its exit code."""
     tune_collector()
+    map_large_blocks()
     raise_file_limit()
     exhaustion = OutOfMemory()
     with asyncio.Runner(loop_factory=loop_factory()) as runner:

@@ -15,7 +15,12 @@ from rib.attributes.as_path import (
     replace_as,
     split_leading,
 )
-from rib.attributes.decode import DecodedBlock, decode_block, decode_usual
+from rib.attributes.decode import (
+    DecodedBlock,
+    decode_block,
+    decode_usual,
+    usual_form,
+)
 from rib.attributes.four_octet_as import to_two_octet
 from rib.attributes.mp import (
     MpReach,
@@ -78,4 +83,5 @@ __all__ = [
     "replace_as",
     "split_leading",
     "to_two_octet",
+    "usual_form",
 ]

@@ -118,8 +118,22 @@ _LARGE: Final = 5
 _ORIGINATOR_SIZE: Final = 7  # octets of the attribute
 _SPLICED_MAX: Final = 128  # octets of both: what reflection adds fits a length octet
 _ZEROS: Final = bytes(4)
+_ORIGIN: Final = b"\x40\x01\x01"  # its head
+_AS_PATH: Final = b"\x40\x02"
+_NEEDLESS: Final = b"\x50\x02\x00"  # Extended Length of less than 256 octets
 _usual_of_ibgp: Final = _usual_shape(is_ibgp=True)
 _usual_of_ebgp: Final = _usual_shape(is_ibgp=False)
+
+
+def usual_form(block: bytes) -> bytes:
+    """Return a block with an AS_PATH that does not use Extended Length without need.
+
+    Some implementations, FRR among them, always set the flag on AS_PATH. What is looked up in
+    this form is kept once, not in both the received and the canonical form.
+    """
+    if block[4:7] == _NEEDLESS and block[:3] == _ORIGIN:
+        return block[:4] + _AS_PATH + block[7:]
+    return block
 
 
 # hot: per attribute set
@@ -159,8 +173,7 @@ def decode_usual(
         value = match[_LARGE][3:]
         if _without_repeats(value) != value:
             return None
-    if block[4] != 0x40:
-        block = block[:4] + b"\x40\x02" + block[7:]
+    block = usual_form(block)
     if mp_next_hop or block.find(BARRIER) >= 0:
         return PathAttributes(block, next_hop)
     if last == _PLAIN:

@@ -126,6 +126,10 @@ class PathAttributes:
     def __repr__(self) -> str:
         return f"PathAttributes({self.octets.hex()}, next_hop={self.next_hop.hex()})"
 
+    def share_next_hop(self, equal: bytes) -> None:
+        """Refer to equal octets: one object for all routes in place of one for each."""
+        self.next_hop = equal
+
     def get(self, code: int) -> bytes | None:
         """Return the value octets of attribute ``code``, ``None`` where it is absent."""
         octets = self.octets
