@@ -4,6 +4,7 @@
 # test-compiled  the fast tests on the build that mypyc compiles
 # test-pythons  the fast tests on every newer Python that is installed
 # bench  speed and memory, beside other routers where they are installed
+# bench-report  all loads, both builds, beside BIRD 2 and 3 and FRR: a page in docs/benchmarks
 # bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
 # bench-guard  whether hot functions take more work than they did, counted, not timed
 # mutants  whether the fast tests see each small change of the routing core
@@ -27,7 +28,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled test-pythons bench bench-plots bench-guard mutants docs format clean
+.PHONY: demo test check test-compiled test-pythons bench bench-report bench-plots bench-guard mutants docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -52,6 +53,10 @@ test-pythons: $(VENV)/installed-dev
 
 bench: $(VENV)/installed-dev
 	@BENCH_PEERS=$(BENCH_PEERS) $(RUN) -m tests.bench $(BENCH_FLAGS)
+
+bench-report: $(VENV)/installed-dev
+	@$(RUN) -m pip install --quiet --editable '.[plots]'
+	@BENCH_PEERS=$(BENCH_PEERS) $(RUN) -m tests.bench.report $(REPORT_FLAGS)
 
 bench-plots: $(VENV)/installed-dev
 	@$(RUN) -m pip install --quiet --editable '.[plots]'

@@ -7,7 +7,9 @@ the process.
 
 import argparse
 import asyncio
+import json
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -16,7 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -31,6 +33,7 @@ from rib.nlri import split
 from tests.bench.feed import ASN, CHUNK, LIMIT, ROUTER, an_open, client_address
 
 NODE: Final = "node-1"
+OWN_PROGRAM: Final = f"{sys.executable} -m bgpd.cli.daemon"
 OPEN_TARGET: Final = 0.6  # seconds
 ANNOUNCED_TARGET: Final = 3.0
 START_LIMIT: Final = 30.0  # seconds to the connection
@@ -141,11 +144,11 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _start_once(
-    folder: Path, listening: socket.socket, prefixes: int
+    folder: Path, listening: socket.socket, prefixes: int, program: str
 ) -> tuple[float, float]:
     """Start the daemon; return the seconds to its OPEN, and to the last prefix."""
     started = time.monotonic()
-    command = [sys.executable, "-m", "bgpd.cli.daemon", "run", "--config"]
+    command = [*program.split(), "run", "--config"]
     daemon = subprocess.Popen(
         ["taskset", "-c", "1", *command, str(_config(folder))],
         stdout=subprocess.DEVNULL,
@@ -177,15 +180,16 @@ def _be_told(sock: socket.socket, started: float, prefixes: int) -> tuple[float,
     return opened_at, time.monotonic() - started
 
 
-def measure(case: Case, runs: int) -> tuple[float, float]:
+def measure(case: Case, runs: int, program: str = OWN_PROGRAM) -> tuple[float, float]:
     """Fill etcd and start the daemon; medians. Runs inside the namespace."""
     _, nodes, blocks, _ = case
     with tempfile.TemporaryDirectory(prefix="pybgpd-start-") as name, _etcd(Path(name)):
         asyncio.run(_fill(items(nodes, blocks)))
         with socket.create_server((client_address(1), 179)) as listening:
             listening.settimeout(START_LIMIT)
-            _start_once(Path(name), listening, blocks)  # compiles
-            found = [_start_once(Path(name), listening, blocks) for _ in range(runs)]
+            times = (Path(name), listening, blocks, program)
+            _start_once(*times)  # compiles
+            found = [_start_once(*times) for _ in range(runs)]
     opened, announced = zip(*found, strict=True)
     return statistics.median(opened), statistics.median(announced)
 
@@ -199,11 +203,32 @@ def _rows(runs: int) -> Iterator[str]:
         yield f"{case[0]:40}{opened:>14.2f}{announced:>14.2f}  {word}"
 
 
+def inside_namespace(words: Sequence[str]) -> list[str]:
+    """Return the command that runs this module, with arguments, where nothing else listens."""
+    # A namespace without a name: it goes with the last process in it.
+    command = shlex.join(
+        [sys.executable, "-m", "tests.bench.start", "--inside", *words]
+    )
+    script = (
+        "ip link set lo up && ip route add local 172.16.0.0/14 dev lo &&"
+        f" exec {command}"
+    )
+    return ["unshare", "--net", "sh", "-c", script]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--program", default=OWN_PROGRAM, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
+    if arguments.case is not None:
+        case = CASES[arguments.case]
+        opened, announced = measure(case, arguments.runs, arguments.program)
+        figures = {"opened_s": opened, "announced_s": announced}
+        sys.stdout.write(json.dumps(figures) + "\n")
+        return
     if arguments.inside:
         for line in _rows(arguments.runs):
             sys.stdout.write(line + "\n")
@@ -213,12 +238,8 @@ def main() -> None:
     if reason:
         sys.stdout.write(f"left out: {reason}\n")
         return
-    # A namespace without a name: it goes with the last process in it.
-    script = (
-        "ip link set lo up && ip route add local 172.16.0.0/14 dev lo &&"
-        f" exec {sys.executable} -m tests.bench.start --inside --runs {arguments.runs}"
-    )
-    subprocess.run(["unshare", "--net", "sh", "-c", script], check=True)
+    command = inside_namespace(["--runs", str(arguments.runs)])
+    subprocess.run(command, check=True)
 
 
 if __name__ == "__main__":
