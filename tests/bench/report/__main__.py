@@ -155,8 +155,9 @@ def write(summary: Summary, folder: Path, *, has_plots: bool) -> None:
     drawn = plots.draw(summary, folder) if has_plots else []
     (folder / "report.md").write_text(page(summary, drawn), "utf-8")
     (folder / "report.csv").write_text(bgperf2.table(summary), "utf-8")
-    text = json.dumps(summary, indent=1) + "\n"
-    (folder / "report.json").write_text(text, "utf-8")
+    rows = ",\n".join(map(json.dumps, summary["rows"]))
+    head = json.dumps({**summary, "rows": []}).removesuffix("[]}")
+    (folder / "report.json").write_text(f"{head}[\n{rows}\n]}}\n", "utf-8")
     say(f"written: {folder / 'report.md'}")
 
 

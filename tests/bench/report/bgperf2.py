@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
+from tests.bench.report.routers import BUILDS
 from tests.bench.report.summary import Column, RowSummary, Summary, Value
 
 COLUMNS: Final = (
@@ -85,7 +86,7 @@ def _line(summary: Summary, row: RowSummary, column: Column) -> list[object]:
     return [
         column["title"],
         _TARGETS.get(column["kind"], "pybgpd"),
-        column["version"],
+        row["commit"] if column["kind"] in BUILDS else column["version"],
         peers,
         prefixes,
         peers * prefixes,

@@ -58,6 +58,7 @@ def draw(summary: Summary, folder: Path) -> list[str]:
     import matplotlib as mpl  # noqa: PLC0415  # an extra of its own
 
     mpl.use("svg")
+    mpl.rcParams["svg.fonttype"] = "none"  # letters, not their outlines
     from matplotlib import pyplot as plt  # noqa: PLC0415
 
     drawn = []

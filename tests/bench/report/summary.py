@@ -117,9 +117,10 @@ def _of_row(
     runs: dict[str, dict[int, Mapping[str, float]]] = {}
     errors: dict[str, str] = {}
     machine: dict[str, list[Mapping[str, float]]] = {}
-    versions = {router.key: router.version for router in routers}
+    # All of a row are of the same sources: a row of older ones says its commit.
+    versions = {it.key: it.version for it in routers if it.kind not in BUILDS}
     for it in its:
-        if versions.get(it.router) != it.version:
+        if versions.get(it.router, it.version) != it.version:
             continue
         if it.error:
             errors[it.router] = it.error

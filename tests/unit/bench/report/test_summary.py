@@ -13,6 +13,7 @@ from tests.unit.bench.report.builders import (
     BIRD_OLD,
     COMPILED,
     FRR,
+    HERE,
     PURE,
     ROUTERS,
     a_row,
@@ -116,6 +117,14 @@ def test_figures_of_another_version_are_left_out() -> None:
     older = BIRD_NEW._replace(version="2.19")
     row = of(a_row(), measured(older, *seconds(1)), measured(PURE, *seconds(1)))
     assert set(row["figures"]["converge_s"]) == {"pure"}
+
+
+def test_a_row_of_older_sources_stays_on_the_page_with_its_commit() -> None:
+    older = PURE._replace(version="older")
+    origin = HERE._replace(sources="older", commit="0ld")
+    row = of(a_row(), measured(older, *seconds(1), origin=origin))
+    assert row["figures"]["converge_s"]["pure"]["median"] == 1
+    assert row["commit"] == "0ld"
 
 
 def test_another_machine_may_differ_by_15_percent() -> None:
