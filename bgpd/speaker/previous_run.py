@@ -23,6 +23,7 @@ The mark is a small file beside the control socket, where a reboot removes it as
 import contextlib
 import logging
 import os
+import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,9 @@ SUFFIX: Final = ".ran"
 _MARK_OCTETS: Final = 4096
 _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = "/proc/self/ns/net"
+# Where a service manager hides the boot's name: no other run has this one, so that none counts as
+# of the same boot.
+_UNKNOWN_BOOT: Final = f"unknown-{secrets.token_hex(8)}"
 
 _log = logging.getLogger(__name__)
 
@@ -101,7 +105,10 @@ class RunMarker:
 
 def this_kernel() -> str:
     """Return what changes with a reboot and with another network namespace."""
-    boot = _BOOT.read_text(encoding="ascii").strip()
+    try:
+        boot = _BOOT.read_text(encoding="ascii").strip()
+    except OSError:
+        boot = _UNKNOWN_BOOT
     return f"{boot} {os.stat(_NAMESPACE).st_ino}"  # noqa: PTH116  # no path of a file
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpd.cli.daemon import main
+from bgpd.cli.daemon import EXIT_CONFIG, EXIT_USAGE, main
 from bgpd.config.loader import load
 from tests.architecture.test_documents import check_command
 from tests.support.generated import ROOT
@@ -71,6 +71,9 @@ def test_units_start_what_exists(unit: Path) -> None:
     words = [word for word in words if not word.startswith("$")]
     check_command(main, words)
     assert int(settings["WatchdogSec"]) >= 10
+    # What is wrong in a file or in options would be wrong again a second later.
+    final = {int(code) for code in settings["RestartPreventExitStatus"].split()}
+    assert final == {EXIT_USAGE, EXIT_CONFIG}
     families = settings["RestrictAddressFamilies"].split()
     assert set(families) == {"AF_INET", "AF_INET6", "AF_NETLINK", "AF_UNIX"}
 

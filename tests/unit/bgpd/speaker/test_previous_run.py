@@ -4,6 +4,7 @@ import os
 
 import pytest
 
+from bgpd.speaker import previous_run
 from bgpd.speaker.previous_run import RunMarker, evaluate, this_kernel
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
@@ -41,6 +42,20 @@ def test_the_mark_lasts_until_it_is_removed(tmp_path) -> None:
     RunMarker(path).remove()
     RunMarker(path).remove()
     assert RunMarker(path).read() == ""
+
+
+def test_a_boot_without_a_name_is_no_other_run_s(tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(previous_run, "_BOOT", tmp_path / "hidden")
+    assert this_kernel() == this_kernel()
+    assert this_kernel().startswith("unknown-")
+    mark = RunMarker(str(tmp_path / "pybgpd.sock"))
+    mark.write()
+    monkeypatch.setattr(previous_run, "_UNKNOWN_BOOT", "unknown-of-the-next-run")
+    start = evaluate(
+        BOTH, has_kernel=True, found=frozenset(), mark=mark.read(), kernel=this_kernel()
+    )
+    assert start.is_restart
+    assert start.preserved == NONE
 
 
 def test_the_mark_is_written_and_read_through_no_link(tmp_path) -> None:
