@@ -1,9 +1,10 @@
 """What ``pyproject.toml`` cannot say: the hot modules are compiled, where that is possible.
 
 A wheel, and so an installation from source, is compiled by mypyc where there are a C compiler and
-Python's headers. ``PYBGPD_COMPILE=0`` leaves the sources as they are, ``PYBGPD_COMPILE=1`` takes no
-excuse. An editable installation is pure. Both builds are made of the same sources and pass the same
-tests; ``pybgpd --version`` says which one runs.
+Python's headers; the build says when it is pure, and why (``pip install -v``). ``PYBGPD_COMPILE=0``
+leaves the sources as they are, ``PYBGPD_COMPILE=1`` takes no excuse. An editable installation is pure.
+Both builds are made of the same sources and pass the same tests; ``pybgpd --version`` says which one
+runs.
 """
 
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from setuptools import setup
+from setuptools.command.build_ext import build_ext
 
 VARIABLE: Final = "PYBGPD_COMPILE"
 # Commands of setuptools that need the extension modules; others only ask about the project.
@@ -87,13 +89,59 @@ def is_compiled(setting: str, commands: Collection[str], found: str) -> bool:
     return not found
 
 
+class BuildExtensions(build_ext):
+    """Compiles all hot modules or none, and leaves nothing of an earlier build between them.
+
+    A compiler that is there can still fail: it lacks headers, or memory. An installation that did
+    not ask for the compiled build then gets the pure one.
+    """
+
+    def run(self) -> None:
+        """Compile."""
+        self._remove_others()
+        try:
+            super().run()
+        except Exception as error:
+            if os.environ.get(VARIABLE) == "1":
+                raise
+            say_pure(f"the C compiler failed: {error}")
+            self.extensions.clear()
+            self._remove_others()
+
+    def _remove_others(self) -> None:
+        """Remove extension modules that this build does not make: they would be imported."""
+        made = {Path(name).resolve() for name in self.get_outputs()}
+        for file in Path(self.build_lib).rglob(
+            "*" + sysconfig.get_config_var("EXT_SUFFIX")
+        ):
+            if file.resolve() not in made:
+                file.unlink()
+
+
+def say_pure(reason: str) -> None:
+    """Say that the build is pure Python, and why."""
+    sys.stderr.write(f"pybgpd is built as pure Python, not compiled: {reason}\n")
+
+
 def extensions() -> list[object]:
     """Return the extension modules to be built."""
-    if not is_compiled(os.environ.get(VARIABLE, ""), sys.argv[1:], obstacle()):
+    setting, commands, found = os.environ.get(VARIABLE, ""), sys.argv[1:], obstacle()
+    if not is_compiled(setting, commands, found):
+        if not BUILDS.isdisjoint(commands):
+            say_pure(found if setting != "0" else f"{VARIABLE} is 0")
         return []
     from mypyc.build import mypycify  # noqa: PLC0415  # needed by this build alone
 
-    return list(mypycify(list(COMPILED), group_name="pybgpd"))
+    try:
+        return list(mypycify(list(COMPILED), group_name="pybgpd"))
+    except (
+        Exception,
+        SystemExit,
+    ) as error:  # it ends the process if mypy finds an error
+        if setting == "1":
+            raise
+        say_pure(f"mypyc failed: {error}")
+        return []
 
 
-setup(ext_modules=extensions())
+setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})

@@ -9,6 +9,8 @@ from typing import Any
 from unittest import mock
 
 import pytest
+import setuptools
+from setuptools.errors import CCompilerError
 
 from tests.support.commands import FAST, run
 from tests.support.generated import ROOT
@@ -71,6 +73,63 @@ def test_the_obstacle_to_compiling_is_reported(monkeypatch: pytest.MonkeyPatch) 
     obstacle = setup_script()["obstacle"]
     monkeypatch.setenv("CC", "/no/such/compiler -O2")
     assert obstacle() == "there is no C compiler /no/such/compiler"
+
+
+def broken_build(folder: Path) -> Any:
+    """Return the command that builds what no compiler can, with a module left before."""
+    source = folder / "broken.c"
+    source.write_text("#error as on a machine without headers\n", encoding="utf-8")
+    extension = setuptools.Extension("broken", [str(source)])
+    project = setuptools.Distribution({"ext_modules": [extension]})
+    command = setup_script()["BuildExtensions"](project)
+    command.build_lib, command.build_temp = str(folder / "lib"), str(folder / "temp")
+    command.ensure_finalized()
+    (folder / "lib" / "rib").mkdir(parents=True)
+    left = f"former{sysconfig.get_config_var('EXT_SUFFIX')}"
+    (folder / "lib" / "rib" / left).touch()
+    return command
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_a_compiler_that_fails_leaves_the_pure_build(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("PYBGPD_COMPILE", raising=False)
+    command = broken_build(tmp_path)
+    command.run()
+    assert command.extensions == []
+    assert [file for file in (tmp_path / "lib").rglob("*") if file.is_file()] == []
+    assert "pure Python, not compiled: the C compiler failed" in capfd.readouterr().err
+
+
+@pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
+def test_a_compiler_that_fails_is_an_error_if_the_compiled_build_is_required(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYBGPD_COMPILE", "1")
+    with pytest.raises(CCompilerError):
+        broken_build(tmp_path).run()
+
+
+@pytest.mark.parametrize("setting", ["", "1"])
+def test_mypyc_that_fails_leaves_the_pure_build(
+    setting: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = setup_script()
+    names = script["extensions"].__globals__
+    monkeypatch.setitem(names, "obstacle", lambda: "")
+    monkeypatch.setattr(sys, "argv", ["setup.py", *WHEEL])
+    monkeypatch.setenv("PYBGPD_COMPILE", setting)
+    end = mock.Mock(
+        side_effect=SystemExit(1)
+    )  # what mypycify does if mypy finds errors
+    monkeypatch.setitem(sys.modules, "mypyc.build", mock.Mock(mypycify=end))
+    if setting:
+        with pytest.raises(SystemExit):
+            script["extensions"]()
+    else:
+        assert script["extensions"]() == []
+        assert "not compiled: mypyc failed" in capsys.readouterr().err
 
 
 @pytest.mark.slow
