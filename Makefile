@@ -3,6 +3,7 @@
 # check  the gates and the fast tests: what to run before a commit
 # test-compiled  the fast tests on the build that mypyc compiles
 # test-pythons  the fast tests on every newer Python that is installed
+# deb    the Debian package, for this machine's suite, into the folder build
 # bench  speed and memory, beside other routers where they are installed
 # bench-report  all loads, both builds, beside BIRD 2 and 3 and FRR: a page in docs/benchmarks
 # bench-plots  how time and memory grow, drawn beside BIRD into docs/benchmarks
@@ -22,13 +23,15 @@ WORKERS := 3
 PYTEST_FLAGS ?= -q -n $(WORKERS) --dist loadgroup
 
 DEMO_PACKAGES := ip=iproute2 ping=iputils-ping
+DEB_PACKAGES := gcc=gcc dpkg-shlibdeps=dpkg-dev /usr/bin/python3-config=python3-dev \
+    /usr/share/doc/python3-venv=python3-venv
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
     etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl \
-    runsvdir=runit systemd-analyze=systemd
+    runsvdir=runit systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled test-pythons bench bench-report bench-plots bench-guard mutants docs format clean
+.PHONY: demo test check test-compiled test-pythons deb bench bench-report bench-plots bench-guard mutants docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -38,6 +41,7 @@ test: $(VENV)/installed-dev
 	@.ci/system-packages $(TEST_PACKAGES)
 	@.ci/kube-apiserver
 	@.ci/peers trixie
+	@.ci/debian-root
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
 
 # Fast tests do not wait: a third worker would only collect the tests once more.
@@ -50,6 +54,10 @@ test-compiled: $(VENV)/installed-dev
 
 test-pythons: $(VENV)/installed-dev
 	@$(RUN) -m pytest -q tests/architecture/test_pythons.py
+
+deb:
+	@.ci/system-packages $(DEB_PACKAGES)
+	@configs/debian/build-package build
 
 bench: $(VENV)/installed-dev
 	@BENCH_PEERS=$(BENCH_PEERS) $(RUN) -m tests.bench $(BENCH_FLAGS)

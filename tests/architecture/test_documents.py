@@ -26,7 +26,7 @@ HEADING = re.compile(r"^#+ +(.*)$", re.MULTILINE)
 MAX_README = 150  # lines
 SHELL = frozenset(
     {
-        *("sudo", "cd", "git", "ip", "curl", "kill"),
+        *("sudo", "apt", "cd", "cp", "git", "ip", "curl", "kill"),
         *("systemctl", "kubectl", "calicoctl", "etcdctl", "podman"),
     }
 )
