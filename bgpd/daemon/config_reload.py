@@ -9,7 +9,6 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable
-from contextlib import aclosing
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,10 +16,10 @@ from bgpd.config.diff import pending
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import ReloadError
 from bgpd.texts.moments import utc
-from bgpd.worker import Worker, WorkerError
 
 if TYPE_CHECKING:  # a reflector without a file must not load the file's models
     from bgpd.config.reading import Source
+    from bgpd.daemon.config_reader import ConfigReader
 
 MAX_LINES: Final = 500  # of steps, in an answer and in the log
 
@@ -87,7 +86,7 @@ class ConfigReload:
         self.succeeded_at = time.time()
         self._source = source
         self._apply = apply
-        self._worker = Worker()
+        self._reader = None if source is None else _reader(source)
         self._turn = asyncio.Lock()
         self._asked: set[asyncio.Task[None]] = set()
 
@@ -154,36 +153,12 @@ class ConfigReload:
             raise ReloadError(text) from error
 
     async def _read(self) -> DaemonSettings:
-        source = self._source
-        if source is None:
+        if self._reader is None:
             raise ReloadError(
                 "there is no configuration to reload: the daemon was "
                 "started with options only"
             )
-        from bgpd.config.reading import (  # noqa: PLC0415  # as above
-            Assembly,
-            load_in_pieces,
-        )
-
-        assembly = Assembly()
-        try:
-            async with aclosing(self._worker.pieces(load_in_pieces, source)) as pieces:
-                async for piece in pieces:
-                    assembly.take(piece)
-                    await asyncio.sleep(0)  # what is there already comes without a wait
-        except Exception as error:
-            text = str(error)
-            if not isinstance(error, WorkerError):
-                text = f"{type(error).__name__}: {error}"
-                _log.exception(
-                    "reading the configuration failed",
-                    {"event": "reload-failed", "file": source.file, "reason": text},
-                )
-            where = source.file or "the environment"
-            raise ReloadError(f"cannot read {where}: {text}") from error
-        found = assembly.result()
-        if isinstance(found, str):
-            raise ReloadError(found)
+        found = await self._reader.read()
         self.files = found.files
         return found.settings
 
@@ -192,7 +167,14 @@ class ConfigReload:
         for task in self._asked:
             task.cancel()
         await asyncio.gather(*self._asked, return_exceptions=True)
-        await self._worker.close()
+        if self._reader is not None:
+            await self._reader.close()
+
+
+def _reader(source: "Source") -> "ConfigReader":
+    from bgpd.daemon.config_reader import ConfigReader  # noqa: PLC0415  # not every reflector
+
+    return ConfigReader(source)
 
 
 def capped(lines: list[str]) -> list[str]:

@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 from bgpd.datastore.manifests import Entry, Parsed, parse
 from bgpd.texts.files import NoFileError, read_text
 from bgpd.texts.limits import MANIFESTS, LimitError, Limits, TextError
-from bgpd.worker import Worker, WorkerError
+from bgpd.worker.worker import Worker, WorkerError
 
 SUFFIXES: Final = (".yaml", ".yml", ".json")
 MAX_FILES: Final = 50_000

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from bgpd.lab.state import start_time
-from bgpd.worker import Worker, WorkerError
+from bgpd.worker.worker import Worker, WorkerError
 from tests.support.speakers import until
 
 pytestmark = pytest.mark.slow  # a process each
