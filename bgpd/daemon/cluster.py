@@ -14,9 +14,8 @@ from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.config.settings import DaemonSettings
 from bgpd.daemon.errors import MisconfigurationError
-from bgpd.datastore import DatastoreError
 from bgpd.datastore.kubernetes import ApiStatus
-from bgpd.datastore.model import Status
+from bgpd.datastore.model import DatastoreError, Status
 from bgpd.node.datastore_follower import DatastoreFollower, make_datastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs
 from bgpd.node.removal_holds import RemovalHolds

@@ -6,7 +6,6 @@ overflow or a coalesced event loses nothing.
 
 import asyncio
 import ctypes
-import ctypes.util
 import errno
 import os
 from collections.abc import Iterable

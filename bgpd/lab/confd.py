@@ -13,9 +13,9 @@ from pathlib import Path
 
 from bgpd.calico.events import DatastoreEvent, Snapshot
 from bgpd.calico.keys import prefixes
-from bgpd.datastore import Datastore
 from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
+from bgpd.datastore.model import Datastore
 from bgpd.lab.calico_objects import Objects
 from bgpd.lab.calico_text import bird_text
 from bgpd.texts.state_files import write_file

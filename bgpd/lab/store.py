@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 import bgpd
-from bgpd.datastore import DatastoreError, FolderWriter
+from bgpd.datastore.folder import FolderWriter
+from bgpd.datastore.model import DatastoreError
 from bgpd.lab.errors import LabError
 from bgpd.lab.namespace import Namespace
 from bgpd.lab.speaker import ETCD_PORT

@@ -13,8 +13,7 @@ import time
 from collections.abc import Awaitable, Callable
 from typing import Final
 
-from bgpd.datastore import DatastoreError
-from bgpd.datastore.model import Writer
+from bgpd.datastore.model import DatastoreError, Writer
 
 START_TIMES: Final = {"etcd": 10.0, "kubernetes": 60.0}
 """Seconds for the servers to come up, on a busy machine."""

@@ -31,12 +31,12 @@ from bgpd.config.settings import (
     DatastoreSettings,
     KubernetesSettings,
 )
-from bgpd.datastore import Datastore, FolderDatastore
 from bgpd.datastore.claimed import ClaimedBlocks
+from bgpd.datastore.folder import FolderDatastore
 from bgpd.datastore.guarded import GuardedDatastore
 from bgpd.datastore.kubernetes import KubernetesDatastore, find_access
 from bgpd.datastore.kubernetes.access import why_none
-from bgpd.datastore.model import DatastoreError, Status
+from bgpd.datastore.model import Datastore, DatastoreError, Status
 from bgpd.datastore.needed import NeededNodes
 from bgpd.datastore.saved_state import SavedDatastore
 from bgpd.node.kubernetes_inputs import KubernetesInputs

@@ -15,7 +15,6 @@ from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from bgpd.texts.moments import utc
 from fib.kernel_policy import KernelPolicy
-from fib.kernel_view import Link
 from fib.next_hop_state import NextHopState
 from fib.routes import Fib, Hop
 from rib.attributes import PathAttributes, describe
@@ -27,6 +26,7 @@ from rib.zones import parts_of
 
 if TYPE_CHECKING:
     from bgpd.speaker.selection_deferral import Report
+    from fib.kernel_view import Link
 
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
 _BUCKET_YIELD_AFTER: Final = 256  # keys put in order between yield points, about 0.1 ms
@@ -82,7 +82,7 @@ class NoKernel:
         """See ``KernelState``."""
         return ""
 
-    def links(self) -> Iterable[Link]:
+    def links(self) -> "Iterable[Link]":
         """See ``KernelState``."""
         return ()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from bgpd.datastore import FolderDatastore
+from bgpd.datastore.folder import FolderDatastore
 from bgpd.datastore.guarded import GuardedDatastore
 from tests.support.daemons import ROOT
 from tests.support.datastores import Follower

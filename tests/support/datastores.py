@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Self
 
 from bgpd.calico.events import DatastoreEvent, Snapshot
-from bgpd.datastore import Datastore
+from bgpd.datastore.model import Datastore
 
 
 class Follower:

@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
-from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.coalesce import PendingEvents, coalesced
+from bgpd.datastore.memory import MemoryDatastore
 from tests.support.turns import turn
 
 KEYS = st.sampled_from(["/a", "/b", "/c", "/d"])

@@ -10,16 +10,11 @@ import pytest_asyncio
 
 from bgpd.calico.events import Changes, Snapshot
 from bgpd.calico.keys import affinity_key, resource_key
-from bgpd.datastore import (
-    Datastore,
-    DatastoreError,
-    FolderDatastore,
-    FolderWriter,
-    MemoryDatastore,
-    Writer,
-)
 from bgpd.datastore.etcd import EtcdDatastore, EtcdWriter
+from bgpd.datastore.folder import FolderDatastore, FolderWriter
 from bgpd.datastore.guarded import GuardedDatastore
+from bgpd.datastore.memory import MemoryDatastore
+from bgpd.datastore.model import Datastore, DatastoreError, Writer
 from tests.etcd.servers import IS_INSTALLED, cluster
 from tests.support.datastores import Follower
 from tests.support.manifests import affinity, node, resource

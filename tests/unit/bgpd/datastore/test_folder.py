@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from bgpd.calico.keys import affinity_key, resource_key
-from bgpd.datastore import DatastoreError, FolderDatastore, FolderWriter
+from bgpd.datastore.folder import FolderDatastore, FolderWriter
+from bgpd.datastore.model import DatastoreError
 from tests.support.datastores import Follower
 from tests.support.manifests import node
 

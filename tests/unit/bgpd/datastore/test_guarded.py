@@ -9,8 +9,8 @@ import pytest
 
 from bgpd.calico.events import Changes, DatastoreEvent, Snapshot
 from bgpd.calico.keys import resource_key
-from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.guarded import LATE, GuardedDatastore
+from bgpd.datastore.memory import MemoryDatastore
 from tests.support.datastores import Follower
 from tests.support.manifests import node
 from tests.support.simnet import advance, on_virtual_time, stand_still

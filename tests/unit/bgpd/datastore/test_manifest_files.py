@@ -11,7 +11,8 @@ from typing import Any, Self
 import pytest
 
 from bgpd.calico.keys import resource_key
-from bgpd.datastore import FolderDatastore, manifest_files
+from bgpd.datastore import manifest_files
+from bgpd.datastore.folder import FolderDatastore
 from bgpd.datastore.manifest_files import (
     SMALL,
     FolderError,

@@ -12,8 +12,8 @@ from bgpd.calico.desired import NodeDesired
 from bgpd.calico.keys import resource_key
 from bgpd.calico.state import TEMPLATE
 from bgpd.config.settings import CalicoSettings
-from bgpd.datastore import MemoryDatastore
 from bgpd.datastore.manifests import item_of
+from bgpd.datastore.memory import MemoryDatastore
 from bgpd.node.datastore_follower import DatastoreFollower
 from bgpd.node.warning_log import SHOWN
 from bgpd.runtime.fault_border import FaultBorder
