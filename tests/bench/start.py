@@ -1,8 +1,8 @@
-"""From the start of a node's daemon to its first OPEN, and to all blocks announced.
+"""From the start of a daemon to its first OPEN, and of a command to its answer.
 
-``python -m tests.bench.start``; needs root and etcd. The blocks are in a real etcd; a client
-waits for the daemon's connection and counts the prefixes it receives. The clock starts before
-the process.
+``python -m tests.bench.start``; needs root, and etcd for the nodes of a cluster. Their blocks are in
+a real etcd; a client waits for the daemon's connection and counts the prefixes it receives. The
+clock starts before the process.
 """
 
 import argparse
@@ -30,12 +30,15 @@ from bgpd.datastore.etcd.writer import EtcdWriter
 from bgpd.datastore.manifests import item_of
 from bgpd.wire.framing import KEEPALIVE, Framer, MessageType
 from rib.nlri import split
+from tests.bench import reflector_start
 from tests.bench.feed import ASN, CHUNK, LIMIT, ROUTER, an_open, client_address
 
 NODE: Final = "node-1"
 OWN_PROGRAM: Final = f"{sys.executable} -m bgpd.cli.daemon"
 OPEN_TARGET: Final = 0.6  # seconds
 ANNOUNCED_TARGET: Final = 3.0
+REFLECTOR_OPEN_TARGET: Final = 0.25
+COMMAND_TARGET: Final = 0.15
 START_LIMIT: Final = 30.0  # seconds to the connection
 _ENDPOINT: Final = "http://127.0.0.1:2379"
 _PEERS: Final = "http://127.0.0.1:2380"
@@ -194,10 +197,26 @@ def measure(case: Case, runs: int, program: str = OWN_PROGRAM) -> tuple[float, f
     return statistics.median(opened), statistics.median(announced)
 
 
-def _rows(runs: int) -> Iterator[str]:
+def _rows(runs: int, program: str) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="pybgpd-start-") as name:
+        folder = Path(name)
+        found = reflector_start.measure(
+            program, _environment(folder), runs, str(folder / "control.sock")
+        )
+    for title, seconds, target in (
+        ("a reflector's first OPEN", found.opened_s, REFLECTOR_OPEN_TARGET),
+        ("pybgpctl show peers, into a pipe", found.piped_s, COMMAND_TARGET),
+        ("the same, on a terminal", found.drawn_s, COMMAND_TARGET),
+    ):
+        word = "met" if seconds < target else "MISSED"
+        yield f"{title:40}{seconds:>14.3f}  {word}"
+    yield f"{'a reflector at rest, MB':40}{found.resident_kb / 1024:>14.1f}"
+    if reason := missing():
+        yield f"clusters are left out: {reason}"
+        return
     yield f"{'start':40}{'first OPEN s':>14}{'announced s':>14}"
     for case in CASES:
-        opened, announced = measure(case, runs)
+        opened, announced = measure(case, runs, program)
         is_met = opened <= case[3] and announced <= ANNOUNCED_TARGET
         word = "met" if is_met else "MISSED"
         yield f"{case[0]:40}{opened:>14.2f}{announced:>14.2f}  {word}"
@@ -221,7 +240,11 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
-    parser.add_argument("--program", default=OWN_PROGRAM, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--program",
+        default=OWN_PROGRAM,
+        help="what starts the daemon, such as the pybgpd of a compiled build",
+    )
     arguments = parser.parse_args()
     if arguments.case is not None:
         case = CASES[arguments.case]
@@ -230,15 +253,15 @@ def main() -> None:
         sys.stdout.write(json.dumps(figures) + "\n")
         return
     if arguments.inside:
-        for line in _rows(arguments.runs):
+        for line in _rows(arguments.runs, arguments.program):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
         return
-    reason = missing()
-    if reason:
-        sys.stdout.write(f"left out: {reason}\n")
+    if os.geteuid() != 0:
+        sys.stdout.write(f"left out: {missing()}\n")
         return
-    command = inside_namespace(["--runs", str(arguments.runs)])
+    words = ["--runs", str(arguments.runs), "--program", arguments.program]
+    command = inside_namespace(words)
     subprocess.run(command, check=True)
 
 

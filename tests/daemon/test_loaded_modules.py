@@ -47,7 +47,7 @@ LARGE: Final = frozenset({"_hashlib", "multiprocessing", "tempfile", "zipfile"})
 
 REFLECTOR: Final = (
     *(DATASTORES | MODELS | KERNEL | OTHERS | LARGE),
-    *("bgpd.config.model", "bgpd.datastore", "bgpd.worker.worker", "ctypes", "pickle"),
+    *("bgpd.config.model", "bgpd.datastore", "bgpd.worker.worker", "pickle"),
 )
 COMMAND: Final = (
     *(DATASTORES | MODELS | LARGE | {"exabgp", "prometheus_client"}),
