@@ -101,7 +101,7 @@ class AdjRibIn:
         self.ignored = IgnoredPrefixes()
         self._is_limited = False  # bound here: read on the hot path
         self._importer = Importer(source, loc_rib.family, rules, next_hops)
-        self.outcomes = OutcomeMemo(self._importer)
+        self.outcomes = OutcomeMemo(self._importer, loc_rib.path_counts)
         self.discarded = Discarded()
         self._index: set[Nlri] | None = set()
         self._has_path_ids = False

@@ -3,13 +3,13 @@
 Interning tables (received octets -> ``Path``, path sets by their members) must not keep
 what the tables have let go, or a daemon under churn grows for ever. A weak reference for
 each value would cost more memory than the value's own fields; instead a table is swept,
-in slices, once it has doubled, or a small one quadrupled, since its last sweep: what only the interning table still
+in slices, once it has doubled since its last sweep: what only the interning table still
 refers to goes. That is amortised constant work for each value made.
 
 The test is CPython's reference count, exact for the plain objects interned here.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from sys import getrefcount, maxsize
 from typing import Any, Final, TypeVar
@@ -29,12 +29,17 @@ SLICE: Final = 4096  # entries looked at in one go, under a millisecond
 
 
 class InternTable(dict[K, V]):
-    """A dictionary of interned values that knows when to sweep unused ones."""
+    """A dictionary of interned values that knows when to sweep unused ones.
 
-    __slots__ = ("_left", "_looks", "_next_sweep", "_weight")
+    Args:
+        room: Returns how many entries need no sweep, used or not; fewer than 1024 never do.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("_left", "_looks", "_next_sweep", "_room", "_weight")
+
+    def __init__(self, room: Callable[[], int] = int) -> None:
         super().__init__()
+        self._room = room
         self._next_sweep = _FLOOR
         self._left = 0  # by the last sweep
         self._looks = 0  # since it was found changed
@@ -42,8 +47,9 @@ class InternTable(dict[K, V]):
 
     @property
     def is_due(self) -> bool:
-        """Whether the table has grown enough since the last sweep."""
-        return len(self) + self._weight >= self._next_sweep
+        """Whether the table has doubled since the last sweep, and needs more than its room."""
+        size = len(self) + self._weight
+        return size >= self._next_sweep and size >= self._room()
 
     def weigh(self, more: int) -> None:
         """Count a large value as several."""
@@ -74,10 +80,7 @@ class InternTable(dict[K, V]):
         while piece := list(islice(rest, SLICE)):
             yield self._sweep_slice(piece)
         self._left = len(self)
-        # A peer whose routes flap sends the same attributes again and again: in a small table,
-        # what is unused now is kept longer.
-        kept = min(_CEILING, 4 * self._left)
-        self._next_sweep = max(_FLOOR, 2 * self._left, kept)
+        self._next_sweep = max(_FLOOR, 2 * self._left)
 
     def _sweep_slice(self, keys: list[K]) -> int:
         before = len(self)

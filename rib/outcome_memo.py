@@ -3,9 +3,13 @@
 The decision depends on the block alone, so it is made once for each: a peer's full table has
 a tenth as many blocks as prefixes. What no prefix has any more is forgotten in slices, when
 the memo has doubled, or when the session has received much since the last time.
+
+A peer whose routes flap sends the same blocks again and again. So there is room for some that no
+prefix has now; all sessions share it, since a thousand clients may flap at once.
 """
 
-from collections.abc import Callable, Hashable, Iterable
+from collections.abc import Callable, Hashable, Iterable, Sized
+from functools import partial
 from typing import Final
 
 from rib.attributes import PathAttributes
@@ -14,6 +18,7 @@ from rib.outcome import Importer, Outcome
 
 _OUTCOME_OCTETS: Final = 4096  # received for each outcome: much more than usual
 _FEW_OUTCOMES: Final = 1024
+ROOM: Final = 65536  # outcomes of all sessions of a family, used or not: some 25 MB
 
 
 class OutcomeMemo:
@@ -21,6 +26,7 @@ class OutcomeMemo:
 
     Args:
         importer: Decides.
+        sessions: Those that share the room.
 
     Attributes:
         importer: As given.
@@ -29,10 +35,11 @@ class OutcomeMemo:
             large blocks are looked through sooner.
     """
 
-    def __init__(self, importer: Importer) -> None:
+    def __init__(self, importer: Importer, sessions: Sized = ()) -> None:
         self.importer = importer
+        self._room = partial(_room, sessions)
         self.octets_received = 0
-        self._outcomes: InternTable[Hashable, Outcome] = InternTable()
+        self._outcomes: InternTable[Hashable, Outcome] = InternTable(self._room)
         self._swept_at = 0  # octets received
         self.known: Callable[[Hashable], Outcome | None] = self._outcomes.get
 
@@ -56,7 +63,7 @@ class OutcomeMemo:
 
     def forget(self) -> InternTable[Hashable, Outcome]:
         """Forget all outcomes; return what is unused now."""
-        outcomes, self._outcomes = self._outcomes, InternTable()
+        outcomes, self._outcomes = self._outcomes, InternTable(self._room)
         self.known = self._outcomes.get
         return outcomes
 
@@ -79,3 +86,8 @@ class OutcomeMemo:
     def look_after(self) -> Iterable[int]:
         """Forget outcomes that no prefix has any more where they are few, now and then."""
         return self._outcomes.look_after()
+
+
+def _room(sessions: Sized) -> int:
+    """Return how many outcomes one session may keep unswept."""
+    return ROOM // max(1, len(sessions))

@@ -2,6 +2,7 @@
 
 import pytest
 
+from rib import outcome_memo
 from rib.adj_rib_in import AdjRibIn
 from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.communities import LLGR_STALE, NO_LLGR
@@ -300,7 +301,8 @@ class TestSweeping:
 
 
 class TestRemembering:
-    def test_outcomes_that_nothing_has_are_forgotten(self) -> None:
+    def test_outcomes_that_nothing_has_are_forgotten(self, monkeypatch) -> None:
+        monkeypatch.setattr(outcome_memo, "ROOM", 0)
         peer = Peer()
         for med in range(1100):
             peer.announce(some_attributes(med=med), ONE)
@@ -308,6 +310,17 @@ class TestRemembering:
         assert sum(peer.rib.outcomes.sweep_unused()) == 1099
         assert not peer.rib.outcomes.is_sweep_due
         assert list(peer.rib.outcomes.sweep_unused()) == []
+
+    def test_sessions_share_the_room_for_outcomes_that_nothing_has(
+        self, monkeypatch
+    ) -> None:
+        monkeypatch.setattr(outcome_memo, "ROOM", 3000)
+        peer = Peer()
+        for med in range(1500):
+            peer.announce(some_attributes(med=med), ONE)
+        assert not peer.rib.outcomes.is_sweep_due
+        peer.loc_rib.announce([TWO], a_path(source=a_source("another")))
+        assert peer.rib.outcomes.is_sweep_due
 
     def test_a_block_is_judged_again_after_it_became_stale(self) -> None:
         peer = Peer()

@@ -9,8 +9,8 @@ class Value:
     pass
 
 
-def filled(count: int) -> tuple[InternTable[int, Value], list[Value]]:
-    table: InternTable[int, Value] = InternTable()
+def filled(count: int, room: int = 0) -> tuple[InternTable[int, Value], list[Value]]:
+    table: InternTable[int, Value] = InternTable(lambda: room)
     used = []
     for number in range(count):
         table[number] = Value()
@@ -30,18 +30,17 @@ def test_it_goes_in_slices() -> None:
     assert len(list(table.sweep())) == 3
 
 
-@pytest.mark.parametrize(
-    ("used_count", "due"), [(2000, 8000), (16_000, 32_768), (20_000, 40_000)]
-)
-def test_a_sweep_is_due_once_the_table_has_grown(used_count: int, due: int) -> None:
-    """A large one by itself; a small one by three times that."""
+@pytest.mark.parametrize(("room", "due"), [(0, 4000), (3000, 4000), (5000, 5000)])
+def test_a_sweep_is_due_once_the_table_has_doubled_and_needs_more_than_its_room(
+    room: int, due: int
+) -> None:
     table, used = filled(1000)
     assert not table.is_due
-    table, used = filled(10 * used_count)
+    table, used = filled(20_000, room)
     assert table.is_due
     list(table.sweep())
-    assert len(table) == len(used) == used_count
-    table.update({-number: used[0] for number in range(1, due - used_count)})
+    assert len(table) == len(used) == 2000
+    table.update({-number: used[0] for number in range(1, due - 2000)})
     assert not table.is_due
     table[-due] = used[0]
     assert table.is_due
