@@ -15,7 +15,7 @@ from rib.next_hops import Reachability
 from rib.nlri import Nlri, format_prefix
 from rib.zones import parts_of
 
-if TYPE_CHECKING:  # by whoever follows the kernel
+if TYPE_CHECKING:  # only where the kernel is followed
     from fib.kernel_view import KernelView
     from fib.next_hop_watch import NextHopWatch
     from fib.resolution import OwnRoutes

@@ -23,7 +23,6 @@ The mark is a small file beside the control socket, where a reboot removes it as
 import contextlib
 import logging
 import os
-import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +39,7 @@ _BOOT: Final = Path("/proc/sys/kernel/random/boot_id")
 _NAMESPACE: Final = "/proc/self/ns/net"
 # Where a service manager hides the boot's name: no other run has this one, so that none counts as
 # of the same boot.
-_UNKNOWN_BOOT: Final = f"unknown-{secrets.token_hex(8)}"
+_UNKNOWN_BOOT: Final = f"unknown-{os.urandom(8).hex()}"
 
 _log = logging.getLogger(__name__)
 

@@ -1,8 +1,8 @@
 """A reflector without a datastore: its first OPEN, what it takes at rest, and a command's answer.
 
-Runs inside the namespace that ``tests.bench.start`` makes. All are of processes that are started
-for the measurement, as cold as a command that somebody types: Python's bytecode and the files are
-there, nothing else is.
+Runs inside the namespace that ``tests.bench.start`` makes. Each process is started
+for the measurement, as cold as a command that a user types: only bytecode and files are in the
+caches.
 """
 
 import os
@@ -109,7 +109,7 @@ def _reflector(
 
 
 def _connected(address: str) -> socket.socket:
-    """Return a client's connection, with its OPEN sent; try until somebody listens."""
+    """Return a client's connection, with its OPEN sent; try until the reflector listens."""
     deadline = time.monotonic() + _LIMIT
     while (client := _tried(address)) is None:
         if time.monotonic() > deadline:
