@@ -5,7 +5,7 @@ for a whole peer delays what is news, too; here each prefix has its own, in each
 and only once it has changed several times in a row:
 
     change   1 ... 100   101    102    103          (without a pause between them)
-    waits    nothing     0.1 s  0.2 s  0.4 s ...    up to the interval
+    waits    nothing     25 ms  50 ms  100 ms ...   up to the interval
 
 While a prefix waits, it is held: members know the last entry sent, and get
 the newest one at the end. A withdrawal does not wait, since nothing must be drawn to a hole;
@@ -36,7 +36,7 @@ from rib.path import Path
 from rib.path_set import Entry, best_of
 
 FREE: Final = 100  # changes in a row that do not wait
-FIRST_WAIT: Final = 0.1  # seconds, of the first one that does
+FIRST_WAIT: Final = 0.025  # seconds, of the first one that does
 WINDOW: Final = 10.0  # seconds
 FEW: Final = (
     5  # changes in a window; with fewer, those of the next are not in a row with them

@@ -22,6 +22,7 @@ from tests.support.speakers import (
 )
 
 UPDATE = 2
+LONG = FREE + 300  # changes until a prefix waits for seconds
 BUSY = FREE + 60  # UPDATEs; a paced prefix has no more within its first minute
 
 
@@ -111,7 +112,7 @@ async def test_a_peer_that_joins_meanwhile_gets_what_the_others_have() -> None:
         async with ScriptedPeer(f"{rack.network}.8", a.addr, PORT) as first:
             await first.establish(an_open(ASN))
             await until(lambda: a.is_up(f"{rack.network}.8"))
-            for med in range(FREE + 3):
+            for med in range(LONG):
                 a.announce(PREFIX, attributes=make_attributes(next_hop=b"", med=med))
                 await advance(0.01)
             await until(lambda: pacing_of(a).held_count)
@@ -119,7 +120,7 @@ async def test_a_peer_that_joins_meanwhile_gets_what_the_others_have() -> None:
             b.peers_with(a)
             await until(lambda: PREFIX in b.prefixes())
             pacing_of(a).interval = 0
-            await until(lambda: _med(b) == FREE + 2)
+            await until(lambda: _med(b) == LONG - 1)
 
 
 def _med(node: Node) -> int | None:
