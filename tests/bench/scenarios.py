@@ -25,6 +25,7 @@ OURS: Final = (
     " --router-id {{router_id}} --clients {{range}} --fib {{fib}}"
 )
 _OPENBGPD_SCRIPT: Final = ROOT / "tests/bench/openbgpd"
+COMPILED: Final = "BENCH_COMPILED"  # names the pybgpd of a compiled build
 LIMIT: Final = 1800  # seconds for all runs of one scenario
 
 Run = Mapping[str, object]
@@ -171,7 +172,12 @@ def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:
     if "bird" in rivals and BIRD3 in os.environ:
         of_bird3 = {"BIRD": os.environ[BIRD3]}
         found["bird3"] = compare(scenario.arguments, runs, ["bird"], of_bird3)["bird"]
-        found["ours"] = found.pop("ours")  # the last column
+        found["ours"] = found.pop("ours")  # our columns are the last ones
+    if os.environ.get(COMPILED):
+        command = OURS.format(program=os.environ[COMPILED])
+        # On our path it would find the sources instead of its own modules.
+        its = {"DUT_CMD": command, "PYTHONPATH": ""}
+        found["compiled"] = compare(scenario.arguments, runs, ["ours"], its)["ours"]
     return found
 
 

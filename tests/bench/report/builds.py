@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.peers import ROOT
+from tests.bench.scenarios import COMPILED as VARIABLE
 
-VARIABLE: Final = "BENCH_COMPILED"
 PACKAGES: Final = ("bgpd", "fib", "reflector", "rib")
 _BUILD_FILES: Final = ("LICENSE", "README.md", "pyproject.toml", "setup.py")
 _LIMIT: Final = 1200  # seconds to compile

@@ -22,6 +22,7 @@ PARTS: Final = {
     "kernel": "Kernel",
     "start": "Start",
     "stalls": "Stalls",
+    "functions": "Hot functions",
 }
 _NAMES: Final = {
     "converge_s": "converged",
@@ -49,6 +50,7 @@ _UNITS: Final = (
     ("_ms_per_event", "ms"),
     ("_ms", "ms"),
     ("_kb", "MB"),
+    ("_ns", "ns"),
     ("_s", "s"),
 )
 
@@ -57,6 +59,8 @@ def name_of(figure: str) -> str:
     """Return what a figure is called on the page."""
     if figure in _NAMES:
         return _NAMES[figure]
+    if figure.endswith("_ns"):
+        return f"`{figure.removesuffix('_ns')}`"
     for ending, _ in _UNITS:
         figure = figure.removesuffix(ending)
     return figure.replace("_", " ")

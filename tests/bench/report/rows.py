@@ -204,13 +204,18 @@ def sampled_program(folder: Path, router: Router) -> str:
     The compiled build must not find the sources of this checkout: it gets a folder with the
     tests alone.
     """
+    python, path = _python_with_tests(folder, router)
+    return f"env PYTHONPATH={path} {python} -P -m tests.bench.sampled"
+
+
+def _python_with_tests(folder: Path, router: Router) -> tuple[str, str]:
+    """Return a build's interpreter and the path on which it finds our tests."""
     if router.kind == "pure":
-        return f"env PYTHONPATH={ROOT} {sys.executable} -m tests.bench.sampled"
+        return sys.executable, str(ROOT)
     tests = folder / "tests"
     if not tests.exists():
         tests.symlink_to(ROOT / "tests")
-    python = python_of(router.program)
-    return f"env PYTHONPATH={folder} {python} -P -m tests.bench.sampled"
+    return python_of(router.program), str(folder)
 
 
 def by_stalls(run: Callable[[Router], Figures], router: Router) -> Figures:
@@ -233,6 +238,46 @@ def by_stalls(run: Callable[[Router], Figures], router: Router) -> Figures:
 
 def _recorded(file: Path) -> list[bytes]:
     return list(messages(file, Counter()))
+
+
+_FUNCTIONS: Final = """
+import json
+from tests.bench.core import BENCHMARKS
+from tests.bench.timing import best_time
+print(json.dumps({name: best_time(make().run) * 1e9 for name, make in BENCHMARKS.items()}))
+"""
+
+
+def by_functions(router: Router) -> Figures:
+    """Time all hot functions of a build; nanoseconds per call.
+
+    Raises:
+        RunError: One of them failed.
+    """
+    with tempfile.TemporaryDirectory() as name:
+        python, path = _python_with_tests(Path(name), router)
+        done = subprocess.run(
+            [python, "-P", "-c", _FUNCTIONS],
+            capture_output=True,
+            text=True,
+            check=False,
+            env=os.environ | {"PYTHONPATH": path},
+        )
+    if done.returncode:
+        raise RunError(done.stderr.strip().splitlines()[-1][:200])
+    timed: Figures = json.loads(done.stdout)
+    return {f"{name}_ns": spent for name, spent in timed.items()}
+
+
+def _functions() -> Row:
+    return Row(
+        "functions",
+        "functions",
+        "hot functions, the best of five loops each",
+        "tests.bench.core",
+        by_functions,
+        frozenset(BUILDS),
+    )
 
 
 class Replays:
@@ -447,4 +492,5 @@ def all_rows(
         *loads,
         *(_of_start(number, case) for number, case in enumerate(start.CASES)),
         *(_of_stalls(row) for row in loads if "idle" not in row.key),
+        _functions(),
     ]
