@@ -197,12 +197,17 @@ def measure(case: Case, runs: int, program: str = OWN_PROGRAM) -> tuple[float, f
     return statistics.median(opened), statistics.median(announced)
 
 
-def _rows(runs: int, program: str) -> Iterator[str]:
+def measure_reflector(runs: int, program: str) -> reflector_start.Figures:
+    """Start a reflector and its command; medians. Runs inside the namespace."""
     with tempfile.TemporaryDirectory(prefix="pybgpd-start-") as name:
         folder = Path(name)
-        found = reflector_start.measure(
+        return reflector_start.measure(
             program, _environment(folder), runs, str(folder / "control.sock")
         )
+
+
+def _rows(runs: int, program: str) -> Iterator[str]:
+    found = measure_reflector(runs, program)
     for title, seconds, target in (
         ("a reflector's first OPEN", found.opened_s, REFLECTOR_OPEN_TARGET),
         ("pybgpctl show peers, into a pipe", found.piped_s, COMMAND_TARGET),
@@ -240,12 +245,17 @@ def main() -> None:
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--inside", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument("--case", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--reflector", action="store_true", help=argparse.SUPPRESS)
     parser.add_argument(
         "--program",
         default=OWN_PROGRAM,
         help="what starts the daemon, such as the pybgpd of a compiled build",
     )
     arguments = parser.parse_args()
+    if arguments.reflector:
+        reflector = measure_reflector(arguments.runs, arguments.program)
+        sys.stdout.write(json.dumps(reflector._asdict()) + "\n")
+        return
     if arguments.case is not None:
         case = CASES[arguments.case]
         opened, announced = measure(case, arguments.runs, arguments.program)

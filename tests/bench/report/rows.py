@@ -9,7 +9,7 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -179,14 +179,14 @@ def changed_environment(variables: Mapping[str, str]) -> Iterator[None]:
         os.environ.update(before)
 
 
-def by_start(number: int, router: Router) -> Figures:
+def by_start(words: Sequence[str], router: Router) -> Figures:
     """Start one of our builds once.
 
     Raises:
         RunError: It did not get as far.
     """
     command = start.inside_namespace(
-        ["--case", str(number), "--runs", "1", "--program", router.program]
+        [*words, "--runs", "1", "--program", router.program]
     )
     done = subprocess.run(
         command, capture_output=True, text=True, check=False, cwd=ROOT, timeout=300
@@ -447,11 +447,28 @@ def _of_start(number: int, case: start.Case) -> Row:
         "start",
         title,
         f"{nodes} nodes, {blocks} blocks",
-        lambda router: by_start(number, router),
+        partial(by_start, ("--case", str(number))),
         frozenset(BUILDS),
         (
             Target("opened_s", "", opened, opened),
             Target("announced_s", "", start.ANNOUNCED_TARGET, start.ANNOUNCED_TARGET),
+        ),
+    )
+
+
+def _of_reflector_start() -> Row:
+    opened, shown = start.REFLECTOR_OPEN_TARGET, start.COMMAND_TARGET
+    return Row(
+        "start-reflector",
+        "start",
+        "a reflector without a datastore, and pybgpctl show peers, cold",
+        "a reflector",
+        partial(by_start, ("--reflector",)),
+        frozenset(BUILDS),
+        (
+            Target("opened_s", "", opened, opened),
+            Target("piped_s", "", shown, shown),
+            Target("drawn_s", "", shown, shown),
         ),
     )
 
@@ -490,6 +507,7 @@ def all_rows(
     loads.sort(key=lambda row: order.index(row.part))
     return [
         *loads,
+        _of_reflector_start(),
         *(_of_start(number, case) for number, case in enumerate(start.CASES)),
         *(_of_stalls(row) for row in loads if "idle" not in row.key),
         _functions(),
