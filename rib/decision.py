@@ -106,6 +106,23 @@ class DecisionOptions:
     prefers_oldest_external: bool = False
     left_out: frozenset[Reason] = frozenset()
 
+    def __reduce__(self) -> tuple[type["DecisionOptions"], tuple[object, ...]]:
+        """Return what makes an equal one, for pickle.
+
+        The options come from the process that reads the configuration. Without this, those
+        of the compiled build cannot: a frozen dataclass that mypyc compiled has its state
+        set by assignment.
+        """
+        return DecisionOptions, (
+            self.always_compare_med,
+            self.uses_aigp,
+            self.default_local_pref,
+            self.max_ecmp,
+            self.multipath_relax,
+            self.prefers_oldest_external,
+            self.left_out,
+        )
+
 
 class Ranking(NamedTuple):
     """The outcome of one decision.

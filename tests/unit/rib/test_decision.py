@@ -1,3 +1,6 @@
+import copy
+import pickle
+from dataclasses import fields
 from itertools import permutations
 
 import pytest
@@ -313,3 +316,24 @@ def test_the_same_source_twice_still_ranks() -> None:
     path = a_path()
     twin = a_path(source=path.source)
     assert rank((path, twin), OPTIONS).reasons == (Reason.BEST, Reason.SOURCE_NAME)
+
+
+def test_options_come_whole_from_another_process() -> None:
+    # A worker reads the configuration and hands it over pickled, on either build.
+    options = DecisionOptions(
+        always_compare_med=True,
+        uses_aigp=True,
+        default_local_pref=7,
+        max_ecmp=3,
+        multipath_relax=False,
+        prefers_oldest_external=True,
+        left_out=frozenset({Reason.AIGP}),
+    )
+    assert all(
+        getattr(options, field.name) != getattr(OPTIONS, field.name)
+        for field in fields(options)
+    )
+    for each in (OPTIONS, options):
+        octets = pickle.dumps(each, pickle.HIGHEST_PROTOCOL)
+        assert pickle.loads(octets) == each  # noqa: S301  # of our own
+        assert copy.deepcopy(each) == each
