@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -178,17 +178,31 @@ def run_once(router: str, case: Case, program: str = "") -> Figures:
     Raises:
         RuntimeError: The load failed; the text is its last words.
     """
+
+    def command(folder: Path) -> list[str]:
+        if program:
+            return our_command(folder, case, program)
+        return ROUTERS[router](folder, case)
+
+    return run_command(case, command)
+
+
+def run_command(case: Case, command: Callable[[Path], list[str]]) -> Figures:
+    """Return the figures of one program, started for this run alone.
+
+    Args:
+        case: The load.
+        command: Returns the command line; may leave files in the folder it is given.
+
+    Raises:
+        RuntimeError: The load failed; the text is its last words.
+    """
     with (
         namespaces(has_kernel=case.has_kernel) as (router_ns, load_ns),
         tempfile.TemporaryDirectory() as folder,
     ):
-        command = (
-            our_command(Path(folder), case, program)
-            if program
-            else ROUTERS[router](Path(folder), case)
-        )
         daemon = subprocess.Popen(
-            [*_inside(router_ns, 1), *command],
+            [*_inside(router_ns, 1), *command(Path(folder))],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -223,12 +237,12 @@ def measure(case: Case, runs: int) -> dict[str, Figures]:
     for _ in range(runs):
         for name, figures in found.items():
             figures.append(run_once(name, case))
-    return {
-        name: {
-            key: statistics.median(run[key] for run in figures) for key in figures[0]
-        }
-        for name, figures in found.items()
-    }
+    return {name: medians(figures) for name, figures in found.items()}
+
+
+def medians(runs: Sequence[Figures]) -> Figures:
+    """Return the median of each figure."""
+    return {key: statistics.median(run[key] for run in runs) for key in runs[0]}
 
 
 def rows(case: Case, found: Mapping[str, Figures]) -> Iterator[str]:
