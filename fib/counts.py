@@ -1,6 +1,8 @@
 """Counters of programmed routes, for any implementation."""
 
+import errno
 from collections.abc import Iterable
+from itertools import chain
 
 from fib.plan import RouteTable
 from fib.routes import FibCounts
@@ -11,7 +13,8 @@ def counts_of(tables: Iterable[RouteTable]) -> FibCounts:
     tables = tuple(tables)
     wanted = sum(len(table.wanted) for table in tables)
     failed = sum(len(table.failed) for table in tables)
-    conflicts = sum(table.conflict_count for table in tables)
+    faults = chain.from_iterable(table.failed.values() for table in tables)
+    conflicts = sum(fault.errno == errno.EEXIST for fault in faults)
     return FibCounts(
         wanted=wanted,
         installed=wanted - failed,

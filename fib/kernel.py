@@ -87,7 +87,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 _log = logging.getLogger(__name__)
 
 PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon
-SLICE: Final = 1000  # routes per send: about 50 KB, 1 to 3 ms in the kernel
+SLICE: Final = int(__import__("os").environ.get("KSL", "1000"))
 _DUMP_ATTEMPTS: Final = 3  # then an interrupted dump is good enough until the next
 _GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route")
 
@@ -207,6 +207,7 @@ class KernelFib:
         self._notices.close()
         try:
             if flush:
+                await self._sock.drain()  # the task may have ended in between
                 await self._flush()
         finally:
             await self._sock.close()
@@ -215,6 +216,7 @@ class KernelFib:
 
     async def _flush(self) -> None:
         for kernel in self._families.values():
+            kernel.routes.waiting.clear()  # what was not written need not be
             kernel.routes.submit(list(kernel.routes.wanted), None)
             kernel.routes.is_sweeping = True
             is_busy = True
@@ -266,7 +268,7 @@ class KernelFib:
         if not self._schedule.is_clear:
             return False
         families = self._families.values()
-        return not any(k.is_sending or k.routes.waiting_count for k in families)
+        return not any(k.writer.is_sending or k.routes.waiting_count for k in families)
 
     @property
     def counts(self) -> FibCounts:
@@ -275,7 +277,7 @@ class KernelFib:
         return replace(
             counts_of(kernel.routes for kernel in kernels),
             next_hop_objects=len(self._objects),
-            written=sum(kernel.written_count for kernel in kernels),
+            written=sum(kernel.writer.written_count for kernel in kernels),
             drifts=self._drift.count,
             repairs=self._drift.repaired,
             resyncs=self._schedule.resync_count,

@@ -8,12 +8,11 @@ the target has a ``Fault`` and its prefixes wait for a link, an address or a rou
 
 import asyncio
 import errno
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
 from fib.kernel_links import Links
-from fib.netlink.route_batch import encode_operations
 from fib.netlink.rtnetlink import (
     DEFAULT_METRIC,
     Image,
@@ -25,9 +24,11 @@ from fib.netlink.rtnetlink import (
 from fib.netlink.sockets import RequestSocket
 from fib.next_hop_objects import NextHopObjects
 from fib.place import Place
-from fib.plan import BULK, DELETE, Entry, Operation, RouteTable
+from fib.plan import DELETE, Entry, Operation, RouteTable
+from fib.route_writer import RouteWriter
 from fib.routes import Fault, Target, TargetKind
 from fib.target_resolver import TargetResolver
+from fib.waiting import BULK
 
 # Theory
 # ------
@@ -70,6 +71,7 @@ _OBJECT_ERRORS: Final = frozenset({errno.EINVAL, errno.ENOENT, errno.ENODEV})
 _LINK_ERRORS: Final = frozenset(
     {errno.ENETDOWN, errno.ENODEV, errno.ENETUNREACH, errno.EHOSTUNREACH}
 )
+_NEW_SLICES: Final = 8  # of new routes, before another family has its turn
 _GATHER_STEP: Final = 0.002  # seconds between looks at whether the rest has come
 _GATHER_PAUSE: Final = (
     0.06  # seconds without another piece after which none is expected
@@ -90,8 +92,7 @@ class KernelFamily:
 
     Attributes:
         routes: What is wanted and what the kernel holds.
-        written_count: Messages sent.
-        is_sending: A batch is on its way; the kernel may not have it all yet.
+        writer: Sends what is decided.
     """
 
     def __init__(
@@ -106,8 +107,7 @@ class KernelFamily:
     ) -> None:
         self.afi = afi
         self.routes = RouteTable()
-        self.written_count = 0
-        self.is_sending = False
+        self.writer = RouteWriter(sock, afi, self.routes, self._suspect_objects)
         self._sock = sock
         self._objects = objects
         self._resolver = TargetResolver(afi, sock, links)
@@ -291,20 +291,22 @@ class KernelFamily:
             FibError: The kernel's answer is unknown; audit.
         """
         routes = self.routes
-        if routes.is_between_batches and len(routes.pending) >= BULK:
+        if not routes.waiting.batch and len(routes.waiting.pending) >= BULK:
             await self._gather()
             for have, want in routes.whole_moves():
                 await self._move_whole(have, want)
+        if await self._create_new(max_count):
+            return True
         changes = routes.take(max_count)
         for entry in {want for _, want in changes if want is not None}:
             if not entry.is_ready:
                 self.prepare(entry)
         if changes:
-            await self._send(routes.decide(changes))
+            await self.writer.write(routes.decide(changes))
             return True
         surplus = routes.take_surplus()
-        await self._send(surplus)
-        return bool(surplus) or bool(routes.pending)
+        await self.writer.write(surplus)
+        return bool(surplus) or bool(routes.waiting.pending)
 
     async def _gather(self) -> None:
         """Wait a little for the rest where many prefixes leave one target.
@@ -316,12 +318,12 @@ class KernelFamily:
         if entry is None or not entry.object_id:
             return
         began = grown = time()
-        size = len(routes.pending)
+        size = len(routes.waiting.pending)
         while size < entry.count:
             await asyncio.sleep(_GATHER_STEP)
             now = time()
-            if len(routes.pending) > size:
-                size, grown = len(routes.pending), now
+            if len(routes.waiting.pending) > size:
+                size, grown = len(routes.waiting.pending), now
             if now - grown > _GATHER_PAUSE or now - began > _GATHER_LIMIT:
                 return
 
@@ -359,28 +361,31 @@ class KernelFamily:
             del self._entries[entry.target]
         self._former.add(entry)
 
-    async def _send(
-        self, operations: list[Operation], *, is_retry: bool = False
-    ) -> None:
-        if not operations:
-            return
-        count = len(operations)
-        first = self._sock.next_sequence(count)
-        requests = encode_operations(operations, self.afi, first)
-        self.is_sending = True
-        try:
-            faults = await self._sock.exchange_aside(requests, first, count)
-        finally:
-            self.is_sending = False
-        self.written_count += count
-        if not faults:
-            return
-        follow_up = self.routes.settle(operations, faults, is_retry=is_retry)
-        self._suspect_objects(operations, faults)
-        await self._send(follow_up, is_retry=True)
+    async def _create_new(self, max_count: int) -> bool:
+        """Create many new routes, so many a slice; say whether there were any.
+
+        A slice is made while the kernel works on the one before.
+        """
+        routes = self.routes
+        entry = routes.next_new()
+        if entry is not None and not entry.is_ready:
+            self.prepare(entry)
+            entry = routes.next_new()
+        count = 0
+        while (
+            entry is not None
+            and entry.is_ready
+            and entry.fault is None
+            and count < _NEW_SLICES
+        ):
+            await self.writer.create(routes.take_new(entry, max_count), entry)
+            count += 1
+            entry = routes.next_new()
+        await self.writer.finish()
+        return count > 0
 
     def _suspect_objects(
-        self, operations: list[Operation], faults: dict[int, Fault]
+        self, operations: Sequence[Operation], faults: Mapping[int, Fault]
     ) -> None:
         suspects: dict[Entry, list[bytes]] = {}
         for index, fault in faults.items():

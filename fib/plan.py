@@ -19,13 +19,14 @@ protocol number, which the kernel checks.
 
 import errno
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
+from functools import partial
 from itertools import islice, repeat
 
 from fib.routes import Fault, FibRoute, RouteState, Target
+from fib.waiting import BULK, Waiting
 
-BULK = 1024  # waiting changes at which to check whether they are all of an entry's
 _SAMPLE = 64
 GONE = Fault(errno.ENOENT, "the route vanished from the kernel")
 LINK_LOST = Fault(errno.ENETDOWN, "the kernel removed the route with its link")
@@ -104,18 +105,18 @@ class RouteTable:
     """The routes of one address family: what is wanted and what the kernel holds.
 
     Attributes:
+        waiting: Changes that are not looked at yet.
         is_sweeping: Stale routes are removed as soon as nothing else waits.
         adopted_count: Routes that became stale since start.
     """
 
     def __init__(self) -> None:
-        self.pending: dict[bytes, Entry | None] = {}
+        self.waiting: Waiting[Entry] = Waiting()
         self.wanted: dict[bytes, Entry] = {}
         self.failed: dict[bytes, Fault] = {}
         self.stale: dict[bytes, Entry] = {}
         self.is_sweeping = False
         self.adopted_count = 0
-        self._active: dict[bytes, Entry | None] = {}
         # Our own prefix, found twice with different metrics: (nlri, entry).
         self._surplus: list[tuple[bytes, Entry]] = []
         self._unseen: set[bytes] = set()
@@ -125,35 +126,32 @@ class RouteTable:
     # hot: per prefix
     def submit(self, nlris: Iterable[bytes], entry: Entry | None) -> None:
         """Note the new entry of ``nlris``; ``None`` for nowhere."""
-        self.pending.update(dict.fromkeys(nlris, entry))
+        self.waiting.pending.update(dict.fromkeys(nlris, entry))
 
     def desired(self, nlri: bytes) -> Entry | None:
         """Return the newest word on a prefix."""
-        for queue in (self.pending, self._active):
-            if nlri in queue:
-                return queue[nlri]
-        return self.wanted.get(nlri)
+        return self.waiting.newest(nlri, self.wanted.get(nlri))
 
     def requeue(self, nlris: Iterable[bytes]) -> None:
         """Look again at prefixes that are wanted; newer wishes stay."""
         for nlri in nlris:
             entry = self.wanted.get(nlri)
-            if entry is not None and nlri not in self._active:
-                self.pending.setdefault(nlri, entry)
+            if entry is not None and nlri not in self.waiting.batch:
+                self.waiting.pending.setdefault(nlri, entry)
 
     def redirect(self, entries: set[Entry], new: Entry) -> None:
         """Repoint every prefix that is to lead to one of ``entries`` to ``new``."""
-        for queue in (self._active, self.pending):
-            queue.update({n: new for n, entry in queue.items() if entry in entries})
-        queued = self._active.keys() | self.pending.keys()
-        self.pending.update(
-            {n: new for n, e in self.wanted.items() if e in entries and n not in queued}
-        )
+        waiting = self.waiting
+        waiting.redirect(entries, new)
+        moving = {n for n, entry in self.wanted.items() if entry in entries}
+        moving -= waiting.batch.keys()
+        moving -= waiting.pending.keys()
+        self.submit(moving, new)
 
     @property
     def waiting_count(self) -> int:
         """Changes that ``take`` has not returned yet."""
-        waiting = len(self.pending) + len(self._active)
+        waiting = len(self.waiting)
         if self.is_sweeping:
             waiting += len(self.stale) + len(self._surplus)
         return waiting
@@ -165,18 +163,14 @@ class RouteTable:
         """Whether the kernel has routes of this daemon that are not wanted yet."""
         return bool(self.stale or self._surplus)
 
-    @property
-    def is_between_batches(self) -> bool:
-        """``take`` has returned its whole batch."""
-        return not self._active
-
     def left_by_most(self) -> Entry | None:
         """Return which entry the first of many waiting changes leave, if they do."""
-        if len(self.pending) < BULK:
+        pending = self.waiting.pending
+        if len(pending) < BULK:
             return None
         some = Counter(
             have
-            for nlri, want in islice(self.pending.items(), _SAMPLE)
+            for nlri, want in islice(pending.items(), _SAMPLE)
             if (have := self.wanted.get(nlri)) is not None and have.is_left_for(want)
         )
         entry, times = next(iter(some.most_common(1)), (None, 0))
@@ -188,9 +182,13 @@ class RouteTable:
         ``None`` stands for nowhere. Only entries of many prefixes are returned, and none
         that another prefix is about to lead to.
         """
-        self._active, self.pending = self.pending, {}
-        have = map(self.wanted.get, self._active)
-        moves = Counter(zip(have, self._active.values(), strict=True))
+        waiting = self.waiting
+        waiting.begin()
+        if _are_new(self, waiting.batch):
+            waiting.arrange()
+            return []
+        have = map(self.wanted.get, waiting.batch)
+        moves = _count_pairs(have, waiting.batch.values())
         joined = {
             want for have, want in moves if have is None or have.is_left_for(want)
         }
@@ -206,16 +204,29 @@ class RouteTable:
 
     # -- operations --------------------------------------------------------------------
 
+    def next_new(self) -> Entry | None:
+        """Return where the prefixes lead that ``take_new`` will return; ``None``: ``take``."""
+        if self.stale:
+            return None
+        return self.waiting.next_new(partial(_are_new, self))
+
+    # hot: per prefix
+    def take_new(self, entry: Entry, max_count: int) -> list[bytes]:
+        """Return up to ``max_count`` prefixes to be created; ``next_new`` returned their entry.
+
+        It must be ready. As with ``decide``, success is taken for granted.
+        """
+        nlris = self.waiting.take_new(max_count)
+        self.wanted.update(dict.fromkeys(nlris, entry))
+        entry.count += len(nlris)
+        return nlris
+
     def take(self, max_count: int) -> list[Change]:
         """Return up to ``max_count`` changes to decide on; empty when nothing waits."""
-        if not self._active:
-            self._active, self.pending = self.pending, {}
-        if self._active:
-            pop = self._active.popitem
-            batch = [pop() for _ in range(min(max_count, len(self._active)))]
-            if self.pending:  # a newer word is on its way
-                batch = [change for change in batch if change[0] not in self.pending]
-            return batch
+        if not self.waiting.batch:
+            self.waiting.begin()
+        if self.waiting.batch:
+            return self.waiting.take(max_count)
         if self.is_sweeping and self.stale:
             return [(nlri, None) for nlri in islice(self.stale, max_count)]
         return []
@@ -296,7 +307,11 @@ class RouteTable:
         ]
 
     def settle(
-        self, operations: list[Operation], faults: dict[int, Fault], *, is_retry: bool
+        self,
+        operations: Sequence[Operation],
+        faults: Mapping[int, Fault],
+        *,
+        is_retry: bool,
     ) -> list[Operation]:
         """Note which operations the kernel rejected, and return what must be done next.
 
@@ -376,8 +391,8 @@ class RouteTable:
             is_drift = nlri not in self.failed
             self._unseen.discard(nlri)
             self.failed.pop(nlri, None)
-            if nlri not in self._active:
-                self.pending.setdefault(nlri, known)
+            if nlri not in self.waiting.batch:
+                self.waiting.pending.setdefault(nlri, known)
             self.wanted[nlri] = seen
         else:
             known = self.stale.get(nlri)
@@ -418,14 +433,9 @@ class RouteTable:
 
     # -- for people --------------------------------------------------------------------
 
-    @property
-    def conflict_count(self) -> int:
-        """Wanted prefixes whose place another program holds."""
-        return sum(fault.errno == errno.EEXIST for fault in self.failed.values())
-
     def describe(self) -> Iterator[FibRoute]:
         """Yield every route with its state."""
-        for nlri in dict.fromkeys((*self.wanted, *self._active, *self.pending)):
+        for nlri in dict.fromkeys((*self.wanted, *self.waiting)):
             route = self._describe_wanted(nlri)
             if route is not None:
                 yield route
@@ -443,9 +453,26 @@ class RouteTable:
         entry = self.desired(nlri)
         if entry is None:
             return None
-        is_queued = nlri in self._active or nlri in self.pending
+        is_queued = nlri in self.waiting
         fault = self.failed.get(nlri)
         return FibRoute(nlri, entry.target, _state(fault, is_queued=is_queued), fault)
+
+
+def _are_new(routes: RouteTable, nlris: Iterable[bytes]) -> bool:
+    """Say whether nothing is known of some prefixes."""
+    return not routes.stale and routes.wanted.keys().isdisjoint(nlris)
+
+
+# hot: per prefix
+def _count_pairs(
+    have: Iterable[Entry | None], want: Iterable[Entry | None]
+) -> dict[tuple[Entry | None, Entry | None], int]:
+    """Count changes alike; mostly they all are, which needs no look at each pair."""
+    befores, afters = [*have], [*want]
+    for values in (befores, afters):
+        if not values or values.count(values[0]) < len(values):
+            return Counter(zip(befores, afters, strict=True))
+    return {(befores[0], afters[0]): len(afters)}
 
 
 def _state(fault: Fault | None, *, is_queued: bool) -> RouteState:

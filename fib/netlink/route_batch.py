@@ -44,7 +44,7 @@ def encode_operations(
         verbs_asked, nlris, entries = zip(*operations, strict=True)
         verb, entry, count = verbs_asked[0], entries[0], len(nlris)
         if verbs_asked.count(verb) == count and entries.count(entry) == count:
-            return _encode_alike(verb, nlris, entry, afi, first_sequence)
+            return encode_alike(verb, nlris, entry, afi, first_sequence)
     layout = _ROUTE_WITH_DST[afi]
     pack, fixed, verbs = layout.pack, layout.size, _VERBS
     family, attr_len = AF_OF_AFI[afi], 4 + ADDRESS_OCTETS[afi]
@@ -66,10 +66,17 @@ def encode_operations(
 
 
 # hot: per prefix
-def _encode_alike(
+def encode_alike(
     verb: Verb, nlris: Sequence[bytes], entry: Entry, afi: int, first_sequence: int
 ) -> bytes:
     """Do as ``encode_operations`` for messages that differ in prefix and number only.
+
+    Args:
+        verb: Done to all routes.
+        nlris: At least one.
+        entry: Of all routes.
+        afi: Their family's.
+        first_sequence: Number of the first message.
 
     One message is repeated and its differing octets are filled in column by column.
     """

@@ -93,9 +93,13 @@ class RequestSocket:
 
     async def close(self) -> None:
         """Close the socket, when what was given to ``in_thread`` is done."""
-        await self.in_thread(lambda: None)
+        await self.drain()
         self._thread.shutdown()
         self._sock.close()
+
+    async def drain(self) -> None:
+        """Wait until what the thread was given is done, whoever asked for it."""
+        await self.in_thread(lambda: None)
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Do what may take the kernel long; the caller does nothing else meanwhile."""
@@ -151,7 +155,19 @@ class RequestSocket:
         """Do as ``exchange``, in the thread if it is much; return errors by index."""
         if count <= _FEW:
             return self.exchange(requests, first, count)[1]
-        return await self.in_thread(lambda: self.exchange(requests, first, count)[1])
+        return await self.exchange_soon(requests, first, count)
+
+    def exchange_soon(
+        self, requests: bytes, first: int, count: int
+    ) -> "asyncio.Future[dict[int, Fault]]":
+        """Do as ``exchange`` in the thread, after what it was given before.
+
+        Until all of that is done, nothing else may be asked.
+        """
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(
+            self._thread, lambda: self.exchange(requests, first, count)[1]
+        )
 
     def ask(self, request: bytes) -> tuple[list[tuple[bytes, Message]], Fault | None]:
         """Send one request of ``fib.netlink.rtnetlink``; return answers and its error, if any."""

@@ -1,8 +1,10 @@
 from collections.abc import Coroutine
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fib import waiting
 from fib.memory import MemoryFib, MemoryKernel
 from fib.plan import CREATE, DELETE, Entry, RouteTable
 from fib.routes import Fault, Hop, Target, TargetKind
@@ -139,6 +141,55 @@ def test_the_newest_word_wins_however_slices_fall(
         perform(table, held, 2)
     assert held == {(n, e.metric): e for n, e in last.items()}
     assert sum(entry.count for entry in entries) == len(held)
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.lists(nlris, max_size=4), st.integers(0, 2) | st.none(), st.booleans()
+        ),
+        max_size=20,
+    ),
+    st.integers(1, 4),
+)
+def test_the_newest_word_wins_where_new_routes_join_a_batch(
+    wishes: list[tuple[list[bytes], int | None, bool]],
+    max_count: int,
+) -> None:
+    entries = [Entry(Target(metric=m), m, uses_object=False) for m in range(3)]
+    for metric, entry in enumerate(entries):
+        entry.image, entry.is_ready = metric, True
+    table = RouteTable()
+    held: dict[tuple[bytes, int], Entry] = {}
+    last: dict[bytes, Entry] = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "BULK", 1)
+        for some, choice, has_turn in wishes:
+            wish = None if choice is None else entries[choice]
+            table.submit(some, wish)
+            last = {n: entry for n, entry in last.items() if n not in some}
+            last |= dict.fromkeys(some, wish) if wish is not None else {}
+            if has_turn:
+                perform_whole(table, held, max_count)
+        while table.waiting_count:
+            perform_whole(table, held, max_count)
+    assert held == {(n, e.metric): e for n, e in last.items()}
+    assert sum(entry.count for entry in entries) == len(held)
+
+
+def perform_whole(
+    table: RouteTable, held: dict[tuple[bytes, int], Entry], max_count: int
+) -> None:
+    """Write a slice as ``KernelFamily`` does where many changes wait."""
+    if not table.waiting.batch:
+        table.whole_moves()
+    entry = table.next_new()
+    if entry is None:
+        perform(table, held, max_count)
+        return
+    for nlri in table.take_new(entry, max_count):
+        assert (nlri, entry.metric) not in held
+        held[nlri, entry.metric] = entry
 
 
 def perform(

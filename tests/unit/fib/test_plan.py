@@ -1,5 +1,6 @@
 import errno
 
+from fib.counts import counts_of
 from fib.plan import CREATE, DELETE, GONE, REPLACE, Entry, RouteTable
 from fib.routes import Fault, RouteState, Target
 
@@ -68,7 +69,7 @@ def test_an_occupied_place_is_tried_once_more_after_removing_only_ours() -> None
     assert operations[1:] == [(DELETE, X, a), (CREATE, X, a)]
     again = [(DELETE, X, a), (CREATE, X, a)]
     assert table.settle(again, {0: GONE, 1: EXISTS}, is_retry=True) == []
-    assert table.conflict_count == 1
+    assert counts_of([table]).conflicts == 1
     assert [route.state for route in table.describe()] == [RouteState.CONFLICT]
 
 
