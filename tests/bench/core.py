@@ -17,6 +17,7 @@ from bgpd.pipeline.update_receiver import UpdateReceiver
 from bgpd.wire.framing import Framer
 from bgpd.wire.pack import pack_announce, pack_blocks, pack_withdraw
 from fib.interest import Interest
+from fib.kernel import SLICE
 from fib.kernel_policy import KernelPolicy, KernelRules
 from fib.memory import MemoryFib
 from fib.netlink.route_batch import encode_operations
@@ -406,6 +407,19 @@ def submit() -> Work:
     return Work(lambda: routes.submit(nlris, entry), MANY)
 
 
+def take_new() -> Work:
+    routes, entry, nlris = RouteTable(), a_fib_entry(), blocks(MANY)
+
+    def run() -> None:
+        routes.submit(nlris, entry)
+        routes.whole_moves()
+        while routes.next_new() is not None:
+            routes.take_new(entry, SLICE)
+        routes.wanted.clear()
+
+    return Work(run, MANY, "submitted, arranged, taken")
+
+
 def operations() -> Work:
     entry = a_fib_entry()
     wanted = [(CREATE, nlri, entry) for nlri in blocks(400)]
@@ -474,13 +488,17 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.pacing.Pacer.admit": admit,
     "reflector.pacing.Pacer.admit, known": admit_known,
     "fib.plan.RouteTable.submit": submit,
+    "fib.plan.RouteTable.take_new": take_new,
     "fib.netlink.route_batch.encode_operations": operations,
 }
 
 # Hot functions that other benchmarks run: they make no sense alone.
 WITHIN: Final[dict[str, str]] = {
     "fib.plan.RouteTable._all_new": "scenario fib",
-    "fib.netlink.route_batch._encode_alike": "fib.netlink.route_batch.encode_operations",
+    "fib.plan._count_pairs": "scenario fib, flush",
+    "fib.waiting.Waiting.take_new": "fib.plan.RouteTable.take_new",
+    "fib.new_routes.spread": "fib.plan.RouteTable.take_new",
+    "fib.netlink.route_batch.encode_alike": "fib.netlink.route_batch.encode_operations",
     "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
     "bgpd.pipeline.family_tables.FamilyTables.changed": "scenario rr",
     "bgpd.pipeline.flush_scheduler.FlushScheduler.changed": "scenario rr",
