@@ -61,6 +61,8 @@ from fib.waiting import BULK
 #   without a write.
 # * The kernel may refuse next-hop objects (old, or of a kind of hop it does not know). Then
 #   the entry is made plain, and everything works, only slower.
+# * While slices of new routes are on their way, nothing else is asked, and all of them are of
+#   different prefixes: what the kernel refuses is dealt with after the last one (ADR 0043).
 #
 # Deliberately not here: order and pace (`fib.kernel`), how a gateway is reached
 # (`fib.target_resolver`), the table of wishes (`fib.plan`).
@@ -285,7 +287,9 @@ class KernelFamily:
     # -- writing -----------------------------------------------------------------------
 
     async def write_slice(self, max_count: int) -> bool:
-        """Write up to ``max_count`` waiting changes; say whether there were any.
+        """Write up to ``max_count`` waiting changes, or some slices of new routes.
+
+        Returns whether there were any.
 
         Raises:
             FibError: The kernel's answer is unknown; audit.
