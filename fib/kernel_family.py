@@ -29,6 +29,7 @@ from fib.route_writer import RouteWriter
 from fib.routes import Fault, Target, TargetKind
 from fib.target_resolver import TargetResolver
 from fib.waiting import BULK
+from rib.family import AFI_IPV4
 
 # Theory
 # ------
@@ -108,7 +109,7 @@ class KernelFamily:
         uses_objects: bool,
     ) -> None:
         self.afi = afi
-        self.routes = RouteTable()
+        self.routes = RouteTable(spreads_new=afi == AFI_IPV4)
         self.writer = RouteWriter(sock, afi, self.routes, self._suspect_objects)
         self._sock = sock
         self._objects = objects

@@ -7,9 +7,12 @@ again as the same ones spread evenly, where the upper nodes soon have their fina
 is needed for that: routes come in runs of neighbours, which are spread by taking every 64th of them,
 or in no order, which stays so.
 
+IPv6 routes are kept in a tree that is never built again, where neighbours are found in the caches: spread, they take
+half as long again. So they stay as they come.
+
 Those that lead to one target are written together, since their messages differ in the prefix alone.
 
-Source: Linux net/ipv4/fib_trie.c, ``resize`` and ``inflate``.
+Sources: Linux net/ipv4/fib_trie.c, ``resize`` and ``inflate``; net/ipv6/ip6_fib.c, ``fib6_add_1``.
 """
 
 from collections import defaultdict
@@ -38,12 +41,13 @@ class NewRoutes(Generic[T]):
 
     Args:
         wishes: Prefix -> where it leads. What leads nowhere is left out.
+        spreads: The prefixes are IPv4's.
 
     Attributes:
         may_grow: More may be added to the batch; for whom it is.
     """
 
-    def __init__(self, wishes: Mapping[bytes, T | None]) -> None:
+    def __init__(self, wishes: Mapping[bytes, T | None], *, spreads: bool) -> None:
         self.may_grow = True
         entries = list(wishes.values())
         by_entry: Mapping[T | None, list[bytes]]
@@ -54,7 +58,7 @@ class NewRoutes(Generic[T]):
             for nlri, entry in wishes.items():
                 by_entry[entry].append(nlri)
         self._groups = [
-            (entry, spread(nlris))
+            (entry, spread(nlris) if spreads else nlris)
             for entry, nlris in by_entry.items()
             if entry is not None
         ]

@@ -104,14 +104,17 @@ Change = tuple[bytes, Entry | None]
 class RouteTable:
     """The routes of one address family: what is wanted and what the kernel holds.
 
+    Args:
+        spreads_new: Many new routes are written far apart, as IPv4's are.
+
     Attributes:
         waiting: Changes that are not looked at yet.
         is_sweeping: Stale routes are removed as soon as nothing else waits.
         adopted_count: Routes that became stale since start.
     """
 
-    def __init__(self) -> None:
-        self.waiting: Waiting[Entry] = Waiting()
+    def __init__(self, *, spreads_new: bool = True) -> None:
+        self.waiting: Waiting[Entry] = Waiting(spreads_new=spreads_new)
         self.wanted: dict[bytes, Entry] = {}
         self.failed: dict[bytes, Fault] = {}
         self.stale: dict[bytes, Entry] = {}
@@ -467,12 +470,12 @@ def _are_new(routes: RouteTable, nlris: Iterable[bytes]) -> bool:
 def _count_pairs(
     have: Iterable[Entry | None], want: Iterable[Entry | None]
 ) -> dict[tuple[Entry | None, Entry | None], int]:
-    """Count changes alike; mostly they all are, which needs no look at each pair."""
-    befores, afters = [*have], [*want]
-    for values in (befores, afters):
+    """Count equal changes; mostly all are equal, and then no pair is made."""
+    olds, news = [*have], [*want]
+    for values in (olds, news):
         if not values or values.count(values[0]) < len(values):
-            return Counter(zip(befores, afters, strict=True))
-    return {(befores[0], afters[0]): len(afters)}
+            return Counter(zip(olds, news, strict=True))
+    return {(olds[0], news[0]): len(news)}
 
 
 def _state(fault: Fault | None, *, is_queued: bool) -> RouteState:

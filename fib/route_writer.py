@@ -1,7 +1,7 @@
 """Operations on routes -> the kernel, a batch at a time, and its errors back to their routes.
 
-A batch has one barrier behind it and no acknowledgement for each message: errors carry the number of
-theirs, and what has none by the time the barrier is answered is done.
+A batch has one barrier behind it and no acknowledgement for each message: an error carries the
+number of its message, and a message without one by the time the barrier is answered is done.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ class RouteWriter:
     Args:
         sock: Where to write.
         afi: The family's.
-        routes: Told of what the kernel refused.
+        routes: Learns what the kernel refused.
         suspect: Looks at refused operations, by index, after that.
 
     Attributes:

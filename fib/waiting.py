@@ -22,12 +22,16 @@ BULK = 1024  # waiting changes at which to look at them as a whole
 class Waiting(Generic[T]):
     """Prefix -> where it is to lead, ``None`` for nowhere.
 
+    Args:
+        spreads_new: Many new prefixes are written far apart, as IPv4's are.
+
     Attributes:
         pending: In no batch yet.
         batch: What is left of the batch.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, spreads_new: bool) -> None:
+        self._spreads_new = spreads_new
         self.pending: dict[bytes, T | None] = {}
         self.batch: dict[bytes, T | None] = {}
         self._new: NewRoutes[T] | None = None  # of ``batch``
@@ -67,7 +71,7 @@ class Waiting(Generic[T]):
 
     def arrange(self) -> None:
         """Write the batch by ``take_new``: nothing of it is in the kernel."""
-        self._new = NewRoutes(self.batch)
+        self._new = NewRoutes(self.batch, spreads=self._spreads_new)
 
     def take(self, max_count: int) -> list[tuple[bytes, T | None]]:
         """Return up to so many changes of the batch, which is in no order from now on."""
@@ -96,7 +100,8 @@ class Waiting(Generic[T]):
             if new.may_grow:
                 self.batch.update(self.pending)
                 self.pending = {}
-                new = self._new = NewRoutes(self.batch)
+                self.arrange()
+                return self.next_new(knows_none_of)
         return new.next_entry
 
     # hot: per prefix

@@ -98,7 +98,7 @@ class RequestSocket:
         self._sock.close()
 
     async def drain(self) -> None:
-        """Wait until what the thread was given is done, whoever asked for it."""
+        """Wait until the thread has done all that it was given."""
         await self.in_thread(lambda: None)
 
     async def in_thread(self, work: Callable[[], T]) -> T:

@@ -25,7 +25,7 @@ MANY = [parse_prefix(f"20.{n >> 8}.{n & 255}.0/24")[1] for n in range(12_000)]
 
 
 def play(mode: Mode, story: Callable[[Fib], Awaitable[None]]) -> None:
-    """Play a story in a namespace of its own; nothing of ours is left there."""
+    """Play a story in a namespace of its own; none of our routes is left there."""
 
     async def run() -> None:
         routes = await KernelFib.start(next_hop_objects=mode)
@@ -37,7 +37,7 @@ def play(mode: Mode, story: Callable[[Fib], Awaitable[None]]) -> None:
         asyncio.run(run())
 
 
-def test_of_many_new_routes_those_that_are_refused_are_told_apart(mode: Mode) -> None:
+def test_only_the_refused_ones_of_many_new_routes_are_in_conflict(mode: Mode) -> None:
     """Aliens stand in the way of some: they stay, and only these routes are in conflict."""
     taken = [MANY[n] for n in (0, 63, 64, 1500, 2999)]
 

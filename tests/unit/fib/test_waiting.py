@@ -35,15 +35,20 @@ def test_slices_are_of_one_entry_and_what_leads_nowhere_is_left_out() -> None:
     wishes: dict[bytes, object | None] = dict.fromkeys(gone)
     for nlri in sorted([*a, *b], key=lambda nlri: nlri[::-1]):  # mixed
         wishes[nlri] = A if nlri in a else B
-    parts = taken(NewRoutes(wishes), 2)
+    parts = taken(NewRoutes(wishes, spreads=True), 2)
     assert all(len(nlris) <= 2 for _, nlris in parts)
     for entry, nlris in ((A, a), (B, b)):
         found = [nlri for other, part in parts if other is entry for nlri in part]
         assert sorted(found) == nlris
 
 
+def test_routes_of_ipv6_stay_neighbours() -> None:
+    new = NewRoutes[object](dict.fromkeys(some(1000), A), spreads=False)
+    assert new.take(100) == some(100, 900)
+
+
 def arranged(nlris: list[bytes]) -> Waiting[object]:
-    waiting: Waiting[object] = Waiting()
+    waiting: Waiting[object] = Waiting(spreads_new=True)
     waiting.pending.update(dict.fromkeys(nlris, A))
     waiting.begin()
     waiting.arrange()
@@ -60,7 +65,7 @@ def test_new_prefixes_join_once_they_are_as_many_as_what_is_left() -> None:
     assert (len(waiting.batch), waiting.pending) == (4 * BULK, {})
 
 
-def test_what_is_known_does_not_join_and_is_looked_at_once() -> None:
+def test_what_is_known_does_not_join_and_is_checked_once() -> None:
     waiting, looks = arranged(some(BULK)), 0
 
     def knows_none_of(_: object) -> bool:
