@@ -12,7 +12,7 @@ import re
 from collections.abc import Mapping
 from typing import Final
 
-from tests.bench.report.routers import BUILDS
+from tests.bench.report.routers import BUILDS, KERNEL
 from tests.bench.report.summary import Column, RowSummary, Summary, Value
 
 COLUMNS: Final = (
@@ -66,6 +66,8 @@ def table(summary: Summary) -> str:
         ):
             continue
         for column in summary["columns"]:
+            if column["kind"] == KERNEL:
+                continue
             writer.writerow(_line(summary, row, column))
     return text.getvalue()
 

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from tests.bench.report import observe
-from tests.bench.report.routers import BUILDS
+from tests.bench.report.routers import BUILDS, KERNEL
 from tests.bench.report.summary import (
     SPREAD,
     Column,
@@ -31,6 +31,12 @@ _NAMES: Final = {
     "dut_peak_rss_kb": "memory, peak",
     "peak_kb": "memory, peak",
     "fib_first_to_last_s": "first route in the kernel to last",
+    "first_to_last_s": "first route in the kernel to last",
+    "all_s": "session up, until all are in the kernel",
+    "loop_cpu_s": "processor time of the first thread",
+    "writer_cpu_s": "processor time of the other threads",
+    "flush_s": "session lost, until all are gone",
+    "flush_cpu_s": "processor time of that",
     "fib_flush_s": "gateway dies, until all are gone",
     "churn_p50_ms": "a block flaps, until all have seen it, p50",
     "churn_p99_ms": "the same, p99",
@@ -109,7 +115,8 @@ def _head(summary: Summary) -> Iterator[str]:
     yield ""
     yield f"* Machine: {summary['machine']}."
     yield f"* Commit: {summary['commit']}, {summary['python']}; measured until {summary['date'][:16]} UTC."
-    others = [it["title"] for it in summary["columns"] if it["kind"] not in BUILDS]
+    ours = {KERNEL, *BUILDS}
+    others = [it["title"] for it in summary["columns"] if it["kind"] not in ours]
     yield f"* Beside {', '.join(others) or 'no other routers'}."
     yield (
         "* Each figure is the median of the runs of its row, in which all routers take turns. Below it"
@@ -170,7 +177,9 @@ def _limit(verdict: Verdict | None) -> str:
         return ""
     if not verdict["rival"]:
         return amount(verdict["figure"], verdict["limit"])
-    rival = {"bird2": "BIRD 2", "frr": "FRR"}.get(verdict["rival"], verdict["rival"])
+    rival = {"bird2": "BIRD 2", "frr": "FRR", KERNEL: "the kernel"}.get(
+        verdict["rival"], verdict["rival"]
+    )
     return f"{verdict['limit']:g}x {rival}"
 
 

@@ -12,7 +12,8 @@ from tests.bench.peers import NoPeersError, suite_folder, variables_of
 from tests.bench.report.builds import compiled_program, digest_of, pure_program
 
 BUILDS: Final = ("compiled", "pure")
-_ORDER: Final = ("bird2", "bird3", "frr", "pure", "compiled")
+KERNEL: Final = "kernel"
+_ORDER: Final = (KERNEL, "bird2", "bird3", "frr", *sorted(BUILDS, reverse=True))
 _VERSION: Final = re.compile(r"\d+(?:\.\d+)+")
 
 
@@ -21,7 +22,8 @@ class Router(NamedTuple):
 
     Attributes:
         key: Names the column in results.
-        kind: ``bird2``, ``bird3``, ``frr``, ``compiled`` or ``pure``.
+        kind: ``bird2``, ``bird3``, ``frr``, ``compiled`` or ``pure``; ``kernel`` is the kernel
+            alone, fed ready-made messages.
         title: For people, with the version.
         version: results of another one are left out.
         maker: Its name in ``compare.py`` and in ``tests.bench.beside``.
@@ -126,5 +128,8 @@ def all_routers(suite: str) -> list[Router]:
     """
     found = installed_routers()
     found += routers_of_suite(suite) if suite else []
+    found += [
+        Router(KERNEL, KERNEL, "the kernel alone", os.uname().release, KERNEL, {})
+    ]
     found += own_routers()
     return sorted(found, key=lambda router: _ORDER.index(router.kind))

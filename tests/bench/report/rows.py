@@ -15,14 +15,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.bench import beside, start
+from tests.bench import beside, kernel, start
 from tests.bench.field import CHURN, a_full_table, reflected
 from tests.bench.mrt import messages
 from tests.bench.peers import ROOT
 from tests.bench.report.builds import python_of
-from tests.bench.report.routers import BUILDS, Router
+from tests.bench.report.routers import BUILDS, KERNEL, Router
 from tests.bench.sampled import FILE_VARIABLE
-from tests.bench.scenarios import OURS, SCENARIOS, Scenario, compare
+from tests.bench.scenarios import COMPILED, OURS, SCENARIOS, Scenario, compare
 from tests.support.vectors import vectors_folder
 
 Figures = dict[str, float]
@@ -238,6 +238,38 @@ def by_stalls(run: Callable[[Router], Figures], router: Router) -> Figures:
 
 def _recorded(file: Path) -> list[bytes]:
     return list(messages(file, Counter()))
+
+
+def by_kernel(prefixes: int, router: Router) -> Figures:
+    """Fill the kernel's table once: by a router, or with ready-made messages.
+
+    Raises:
+        RunError: The routes did not come.
+    """
+    name = router.kind if router.kind in {KERNEL, *BUILDS} else router.maker
+    variables = {**router.variables, COMPILED: router.program}
+    try:
+        with changed_environment(variables):
+            return dict(kernel.figures_of(name, prefixes))
+    except (RuntimeError, OSError, ValueError, subprocess.SubprocessError) as error:
+        text = str(error).strip() or type(error).__name__
+        raise RunError(text.splitlines()[-1][:200]) from None
+
+
+def _kernel(*, is_quick: bool) -> Row:
+    prefixes = _QUICK["prefixes"] if is_quick else 100_000
+    limit = kernel.LIMIT
+    return Row(
+        "kernel-alone",
+        "kernel",
+        f"{prefixes:,} routes into the kernel, beside the kernel's own time",
+        f"fill_kernel {prefixes}",
+        partial(by_kernel, prefixes),
+        frozenset({KERNEL, BIRD2, "bird3", *BUILDS}),
+        (Target("first_to_last_s", KERNEL, limit, limit),),
+        {FRR: _FRR_HAS_NO_KERNEL},
+        (1, prefixes),
+    )
 
 
 _FUNCTIONS: Final = """
@@ -503,12 +535,17 @@ def all_rows(
     ]
     if is_quick:
         loads = [row._replace(title=f"{row.title} (quick)") for row in loads]
+    loads.append(_kernel(is_quick=is_quick))
     order = ("tables", "reflector", "beside", "kernel")
     loads.sort(key=lambda row: order.index(row.part))
     return [
         *loads,
         _of_reflector_start(),
         *(_of_start(number, case) for number, case in enumerate(start.CASES)),
-        *(_of_stalls(row) for row in loads if "idle" not in row.key),
+        *(
+            _of_stalls(row)
+            for row in loads
+            if not {*row.key.split("-")} & {"alone", "idle"}
+        ),
         _functions(),
     ]
