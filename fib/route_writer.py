@@ -5,6 +5,7 @@ number of its message, and a message without one by the time the barrier is answ
 """
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
 
 from fib.netlink.route_batch import encode_alike, encode_operations
@@ -38,14 +39,16 @@ class RouteWriter:
         self._suspect = suspect
         self._created: list[tuple[Sequence[bytes], Entry]] = []
         self._answers: list[asyncio.Future[dict[int, Fault]]] = []
+        self._is_ahead = len(os.sched_getaffinity(0)) > 1
         self.written_count = 0
         self.is_sending = False
 
     async def create(self, nlris: Sequence[bytes], entry: Entry) -> None:
         """Create routes that lead to one entry, which is ready; ``finish`` must follow.
 
-        Returns while the kernel is at it, so that more can be prepared meanwhile, but
-        waits for those of the call before.
+        Where there is a second processor it returns while the kernel is at it, so that more
+        can be prepared meanwhile, but waits for those of the call before. On a single one
+        the kernel would take the processor from the loop all the time.
 
         Args:
             nlris: None that is among those of a ``create`` since ``finish``.
@@ -58,10 +61,11 @@ class RouteWriter:
         requests = encode_alike(CREATE, nlris, entry, self._afi, first)
         self.is_sending = True
         answer = self._sock.exchange_soon(requests, first, count)
-        before, self._answers = self._answers[-1:], [*self._answers, answer]
+        self._answers.append(answer)
         self._created.append((nlris, entry))
-        if before:
-            await asyncio.wait(before)
+        awaited = self._answers[-2:-1] if self._is_ahead else [answer]
+        if awaited:
+            await asyncio.wait(awaited)
 
     async def finish(self) -> None:
         """Wait for what was created, and deal with what the kernel refused of it.

@@ -16,6 +16,7 @@ from fib.new_routes import NewRoutes
 
 T = TypeVar("T")
 
+JOINED_MOST = 1 << 17  # changes of a batch that others may join: 15 ms to arrange
 BULK = 1024  # waiting changes at which to look at them as a whole
 
 
@@ -95,7 +96,9 @@ class Waiting(Generic[T]):
         new = self._new
         if new is None:
             return None
-        if new.may_grow and len(self.pending) >= max(BULK, len(self.batch)):
+        coming, left = len(self.pending), len(self.batch)
+        is_worth_it = coming >= max(BULK, left) and coming + left <= JOINED_MOST
+        if new.may_grow and is_worth_it:
             new.may_grow = knows_none_of(self.pending)
             if new.may_grow:
                 self.batch.update(self.pending)

@@ -3,7 +3,7 @@ from itertools import pairwise
 import pytest
 
 from fib.new_routes import NewRoutes, spread
-from fib.waiting import BULK, Waiting
+from fib.waiting import BULK, JOINED_MOST, Waiting
 
 A, B = object(), object()
 
@@ -63,6 +63,13 @@ def test_new_prefixes_join_once_they_are_as_many_as_what_is_left() -> None:
     waiting.take_new(BULK)
     waiting.next_new(lambda _: True)
     assert (len(waiting.batch), waiting.pending) == (4 * BULK, {})
+
+
+def test_so_many_that_arranging_them_takes_long_do_not_join() -> None:
+    waiting = arranged(some(BULK))
+    waiting.pending.update(dict.fromkeys(some(JOINED_MOST, 10_000), A))
+    assert waiting.next_new(lambda _: True) is A
+    assert len(waiting.batch) == BULK
 
 
 def test_what_is_known_does_not_join_and_is_checked_once() -> None:
