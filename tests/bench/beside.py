@@ -7,8 +7,6 @@ namespace of its own, on the second processor; the load on the first.
 import argparse
 import json
 import os
-import shlex
-import shutil
 import statistics
 import subprocess
 import sys
@@ -19,27 +17,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from tests.bench.feed import ASN, ROUTER, client_address
-from tests.bench.loads import Figures, status_of
-from tests.bench.scenarios import OURS, own_command
+from tests.bench.feed import ROUTER
+from tests.bench.machine import machine
+from tests.bench.peers import VARIABLE, use_suite, versions
+from tests.bench.processes import Figures, status_of
+from tests.bench.setups import ROUTERS, Setup, Wanted, program_for
 
 SETTLE: Final = 2.0  # seconds for a router to start
 LIMIT: Final = 900  # seconds for one run
+BUILDS: Final = ("ours", "compiled")
 
-_BIRD: Final = """router id {router};
-protocol device {{ scan time 5; }}
-template bgp loaded {{
- local {router} as {asn}; rr client; passive on; multihop; hold time 240;
- ipv4 {{ {igp} import all; export all; }};
-}}
-"""
-# Next hops resolve outside of what BGP learns, or BIRD resolves through all of it.
-_NO_KERNEL: Final = """ipv4 table igp4;
-protocol static { ipv4 { table igp4; }; route 0.0.0.0/0 blackhole; }
-"""
-_KERNEL: Final = """protocol direct { ipv4; }
-protocol kernel { learn; ipv4 { import all; export where source = RTS_BGP; }; }
-"""
+
+class Target(NamedTuple):
+    """What our figure must not exceed.
+
+    Attributes:
+        key: The figure.
+        rival: Router whose figure it is a multiple of; empty where ``limit`` is absolute.
+        limit: The multiple, or the figure.
+        compiled: The same for the compiled build; 0 where it is no other.
+    """
+
+    key: str
+    rival: str
+    limit: float
+    compiled: float = 0.0
 
 
 class Case(NamedTuple):
@@ -49,18 +51,52 @@ class Case(NamedTuple):
         title: For the table.
         load: Of ``tests.bench.loads``.
         parameters: Of the load.
-        clients: Sessions that the load opens.
-        targets: Figure -> the multiple of BIRD's that it may be; other figures are shown.
+        clients: Sessions that the load opens, beside ``peers`` and ``clients`` of its
+            parameters.
+        targets: What is aimed at; other figures are shown.
         has_kernel: The router writes to the kernel.
+        style: How the router is set up, as ``Wanted`` has it.
+        has_frr: FRR is set up for it, too.
     """
 
     title: str
     load: str
     parameters: Mapping[str, Any]
     clients: int
-    targets: Mapping[str, float]
+    targets: Sequence[Target] = ()
     has_kernel: bool = False
+    style: str = "reflector"
+    has_frr: bool = False
 
+    @property
+    def wanted(self) -> Wanted:
+        """What the load wants of a router."""
+        more = sum(self.parameters.get(name, 0) for name in ("peers", "clients"))
+        return Wanted(self.style, self.clients + more, self.has_kernel)
+
+    def changed(self, parameters: Mapping[str, int]) -> "Case":
+        """Return the load with other parameters, which its title names."""
+        if not parameters:
+            return self
+        text = ", ".join(f"{key} {value:,}" for key, value in parameters.items())
+        return self._replace(
+            title=f"{self.title}; here {text}",
+            parameters={**self.parameters, **parameters},
+        )
+
+
+def _policy(way: str, clients: int, prefixes: int) -> Case:
+    return Case(
+        f"{way} policy of {clients} clients replaced, {clients * prefixes:,} routes",
+        "change_policy",
+        {"clients": clients, "prefixes": prefixes},
+        2,
+        (Target("change_s", "bird", 0.1), Target("gap_s", "", 0.2)),
+        style=way,
+    )
+
+
+_SECOND: Final = Target("second_s", "bird", 1.2, compiled=1.0)
 
 CASES: Final[dict[str, Case]] = {
     "gateway": Case(
@@ -68,14 +104,44 @@ CASES: Final[dict[str, Case]] = {
         "lose_gateway",
         {"prefixes": 1_000_000},
         3,
-        {"move_s": 1.0},
+        (Target("move_s", "bird", 1.0), _SECOND),
     ),
+    "regrouped": Case(
+        "a full table from two gateways, in other runs and another order, one lost",
+        "lose_gateway",
+        {"prefixes": 1_000_000, "grouping": 1},
+        3,
+        (Target("move_s", "bird", 1.0), _SECOND),
+    ),
+    "fan-out": Case(
+        "50 external peers of 20,000 prefixes each, all told to all",
+        "fan_out",
+        {"peers": 50, "prefixes": 20_000},
+        0,
+        (
+            Target("converge_s", "bird", 0.3),
+            Target("converge_s", "frr", 0.5),
+            Target("peak_kb", "bird", 1.0),
+        ),
+        style="external",
+        has_frr=True,
+    ),
+    "withdrawn": Case(
+        "100 clients, a full table of 500,000 from one more, withdrawn",
+        "withdraw_table",
+        {"clients": 100, "prefixes": 500_000, "sets": 50_000},
+        1,
+    ),
+    "export-policy": _policy("export", 200, 2000),
+    "import-policy": _policy("import", 200, 2000),
+    "export-policy-700": _policy("export", 700, 143),
+    "import-policy-700": _policy("import", 700, 143),
     "nexthop": Case(
         "next hop of 100,000 kernel routes: its way changes",
         "move_next_hop",
         {"prefixes": 100_000},
         6,
-        {"move_s": 0.1},
+        (Target("move_s", "bird", 0.1),),
         has_kernel=True,
     ),
     "kernel-gateway": Case(
@@ -83,7 +149,7 @@ CASES: Final[dict[str, Case]] = {
         "lose_kernel_gateway",
         {"prefixes": 100_000},
         6,
-        {"move_s": 0.1},
+        (Target("move_s", "bird", 0.1),),
         has_kernel=True,
     ),
     "idle": Case(
@@ -91,48 +157,15 @@ CASES: Final[dict[str, Case]] = {
         "stay_idle",
         {"sessions": 1000, "blocks": 4, "seconds": 60},
         1000,
-        {"cpu_s": 1.0},
+        (Target("cpu_s", "bird", 1.0),),
     ),
 }
 
 
-def bird_command(folder: Path, case: Case) -> list[str]:
-    """Write BIRD's configuration and return its command line."""
-    igp = "" if case.has_kernel else "igp table igp4;"
-    text = "" if case.has_kernel else _NO_KERNEL
-    text += _BIRD.format(router=ROUTER, asn=ASN, igp=igp)
-    text += _KERNEL if case.has_kernel else ""
-    for number in range(1, case.clients + 1):
-        peer = f"neighbor {client_address(number)} as {ASN};"
-        text += f"protocol bgp c{number} from loaded {{ {peer} }}\n"
-    config = folder / "bird.conf"
-    config.write_text(text, encoding="utf-8")
-    return ["bird", "-f", "-c", str(config), "-s", str(folder / "bird.ctl")]
-
-
-def our_command(_: Path, case: Case, program: str = "") -> list[str]:
-    """Return the command line of our reflector, or of another program that takes it."""
-    values = {
-        "listen": ROUTER,
-        "port": 179,
-        "asn": ASN,
-        "router_id": ROUTER,
-        "range": "172.17.0.0/16",
-        "fib": "on" if case.has_kernel else "off",
-    }
-    command = OURS.format(program=program) if program else own_command()
-    return shlex.split(command.format(**values))
-
-
-ROUTERS: Final[dict[str, Callable[[Path, Case], list[str]]]] = {
-    "bird": bird_command,
-    "ours": our_command,
-}
-
-
-def installed() -> list[str]:
+def routers_of(case: Case) -> list[str]:
     """Return the routers that can be measured here."""
-    return [name for name in ROUTERS if name != "bird" or shutil.which("bird")]
+    names = [name for name in ROUTERS if name != "frr" or case.has_frr]
+    return [name for name in names if program_for(name)]
 
 
 @contextmanager
@@ -173,26 +206,28 @@ def run_once(router: str, case: Case, program: str = "") -> Figures:
     Args:
         router: Of ``ROUTERS``.
         case: The load.
-        program: Runs instead of our daemon; empty for ours.
+        program: Runs instead of the router's own; empty for that.
 
     Raises:
         RuntimeError: The load failed; the text is its last words.
     """
 
-    def command(folder: Path) -> list[str]:
-        if program:
-            return our_command(folder, case, program)
-        return ROUTERS[router](folder, case)
-
-    return run_command(case, command)
+    program = program or program_for(router)
+    set_up = ROUTERS[router]
+    return run_setup(case, lambda folder: set_up(folder, case.wanted, program))
 
 
 def run_command(case: Case, command: Callable[[Path], list[str]]) -> Figures:
+    """Return the figures of one program; as ``run_setup``, which needs to know no more."""
+    return run_setup(case, lambda folder: Setup(command(folder)))
+
+
+def run_setup(case: Case, prepare: Callable[[Path], Setup]) -> Figures:
     """Return the figures of one program, started for this run alone.
 
     Args:
         case: The load.
-        command: Returns the command line; may leave files in the folder it is given.
+        prepare: Returns what to start; may leave files in the folder it is given.
 
     Raises:
         RuntimeError: The load failed; the text is its last words.
@@ -201,17 +236,18 @@ def run_command(case: Case, command: Callable[[Path], list[str]]) -> Figures:
         namespaces(has_kernel=case.has_kernel) as (router_ns, load_ns),
         tempfile.TemporaryDirectory() as folder,
     ):
+        setup = prepare(Path(folder))
         daemon = subprocess.Popen(
-            [*_inside(router_ns, 1), *command(Path(folder))],
+            [*_inside(router_ns, 1), *setup.command],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         try:
             time.sleep(SETTLE)
-            parameters = json.dumps({"pid": daemon.pid, **case.parameters})
-            load = [sys.executable, "-m", "tests.bench.loads", case.load, parameters]
+            parameters = {"pid": daemon.pid, **case.parameters, **setup.parameters}
+            load = [sys.executable, "-m", "tests.bench.loads", case.load]
             done = subprocess.run(
-                [*_inside(load_ns, 0), *load],
+                [*_inside(load_ns, 0), *load, json.dumps(parameters)],
                 capture_output=True,
                 text=True,
                 check=False,
@@ -231,12 +267,20 @@ def _inside(namespace: str, processor: int) -> list[str]:
     return ["ip", "netns", "exec", namespace, *pinned]
 
 
-def measure(case: Case, runs: int) -> dict[str, Figures]:
-    """Return the medians of each router, whose runs take turns."""
-    found: dict[str, list[Figures]] = {name: [] for name in installed()}
+def measure(case: Case, runs: int, routers: Sequence[str] = ()) -> dict[str, Figures]:
+    """Return the medians of each router, whose runs take turns.
+
+    Args:
+        case: The load.
+        runs: Of each router.
+        routers: Only these of those that are here; empty for all.
+    """
+    names = [name for name in routers_of(case) if not routers or name in routers]
+    found: dict[str, list[Figures]] = {name: [] for name in names}
     for _ in range(runs):
         for name, figures in found.items():
             figures.append(run_once(name, case))
+            sys.stderr.write(json.dumps({"router": name, **figures[-1]}) + "\n")
     return {name: medians(figures) for name, figures in found.items()}
 
 
@@ -249,16 +293,28 @@ def rows(case: Case, found: Mapping[str, Figures]) -> Iterator[str]:
     """Yield the table of a case: figures, ratios and what was aimed at."""
     yield case.title
     yield f"  {'':28}" + "".join(f"{name:>12}" for name in found)
-    for key in found["ours"]:
+    for key in next(iter(found.values()), {}):
         cells = "".join(f"{figures[key]:>12.3f}" for figures in found.values())
         yield f"  {key:28}{cells}"
-    for key, limit in case.targets.items():
-        ours, bird = found["ours"][key], found.get("bird", {}).get(key)
-        if not bird:
-            yield f"  open: {key}: no figure of BIRD's here"
-            continue
-        word = "met" if ours <= limit * bird else "MISSED"
-        yield f"  {word}: {key} {ours / bird:.3f}x bird, at most {limit}x"
+    for target in case.targets:
+        for build in BUILDS:
+            if build in found:
+                yield f"  {verdict(target, build, found)}"
+
+
+def verdict(target: Target, build: str, found: Mapping[str, Figures]) -> str:
+    """Return how a figure of one of our builds stands to its target, in a line."""
+    ours = found[build][target.key]
+    limit = target.limit if build == "ours" else target.compiled or target.limit
+    if not target.rival:
+        word = "met" if ours <= limit else "MISSED"
+        return f"{word}: {build}: {target.key} {ours:.3f}, at most {limit}"
+    rival = found.get(target.rival, {}).get(target.key)
+    if not rival:
+        return f"open: {build}: {target.key}: no figure of {target.rival}'s here"
+    word = "met" if ours <= limit * rival else "MISSED"
+    text = f"{target.key} {ours / rival:.3f}x {target.rival}, at most {limit}x"
+    return f"{word}: {build}: {text}"
 
 
 def main() -> None:
@@ -268,14 +324,29 @@ def main() -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=NUMBER", help="a parameter"
     )
+    parser.add_argument(
+        "--routers",
+        default="",
+        metavar="NAMES",
+        help=f"only these, with commas between: {', '.join(ROUTERS)}",
+    )
+    parser.add_argument(
+        "--peers",
+        metavar="SUITE",
+        default=os.environ.get(VARIABLE, ""),
+        help="take the other routers of a Debian suite, such as sid, not the installed",
+    )
     arguments = parser.parse_args()
+    if arguments.peers:
+        use_suite(arguments.peers)
+    sys.stdout.write(f"{machine()}\nbeside {versions()}\n")
     changes = {
         key: int(value) for key, _, value in (p.partition("=") for p in arguments.set)
     }
+    routers = [name for name in arguments.routers.split(",") if name]
     for name in arguments.names or CASES:
-        case = CASES[name]
-        case = case._replace(parameters={**case.parameters, **changes})
-        for line in rows(case, measure(case, arguments.runs)):
+        case = CASES[name].changed(changes)
+        for line in rows(case, measure(case, arguments.runs, routers)):
             sys.stdout.write(line + "\n")
         sys.stdout.flush()
 

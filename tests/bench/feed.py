@@ -18,6 +18,7 @@ ASN: Final = 64512
 ROUTER: Final = "172.16.0.1"
 HOLD_TIME: Final = 240  # seconds, unless a load asks for another
 LIMIT: Final = 300.0  # seconds for one step
+START_LIMIT: Final = 30.0  # seconds for a router to start
 CHUNK: Final = 1 << 18  # octets
 
 
@@ -26,10 +27,10 @@ def client_address(number: int) -> str:
     return f"172.17.{number >> 8}.{number & 255}"
 
 
-def an_open(client: str, hold_time: int) -> bytes:
-    """Return an OPEN of IPv4 and four-octet AS numbers."""
-    capabilities = b"\x01\x04\x00\x01\x00\x01\x41\x04" + ASN.to_bytes(4, "big")
-    head = b"\x04" + ASN.to_bytes(2, "big") + hold_time.to_bytes(2, "big")
+def an_open(client: str, hold_time: int, asn: int = ASN) -> bytes:
+    """Return an OPEN of IPv4 and four-octet AS numbers; for an AS number of two octets."""
+    capabilities = b"\x01\x04\x00\x01\x00\x01\x41\x04" + asn.to_bytes(4, "big")
+    head = b"\x04" + asn.to_bytes(2, "big") + hold_time.to_bytes(2, "big")
     parameter = bytes((2, len(capabilities))) + capabilities
     body = head + socket.inet_aton(client) + bytes((len(parameter),)) + parameter
     return encode_message(MessageType.OPEN, body)
@@ -53,15 +54,20 @@ def an_update(
     return encode_message(MessageType.UPDATE, body)
 
 
-def a_table(hop: str, prefixes: int, sets: int = 0) -> bytes:
+def a_table(hop: str, prefixes: int, sets: int = 0, grouping: int = 0) -> bytes:
     """Return the UPDATEs of a feeder; prefixes and AS paths are the same for all.
 
     Args:
         hop: Next hop of all of them.
         prefixes: How many, all /24.
         sets: Attribute sets that share them evenly; 0 for one for each one to eight.
+        grouping: Other numbers than 0 have other AS paths, and the prefixes in another order
+            at random, so that no run of one table is a run of another.
     """
-    chance = random.Random(1)  # the same table each time
+    chance = random.Random(1 + grouping)  # the same table each time
+    numbers: Sequence[int] = range(prefixes)
+    if grouping:
+        numbers = chance.sample(numbers, prefixes)
     messages, at, made = [], 0, 0
     while at < prefixes:
         made += 1
@@ -75,16 +81,58 @@ def a_table(hop: str, prefixes: int, sets: int = 0) -> bytes:
             stop = min(end, at + 1000)  # four octets each: a message has room for them
             run = b"".join(
                 b"\x18" + (0x010000 + number).to_bytes(3, "big")
-                for number in range(at, stop)
+                for number in numbers[at:stop]
             )
             messages.append(an_update(hop, run, path))
             at = stop
     return b"".join(messages)
 
 
+def own_routes(hop: str, first: int, prefixes: int, path: bytes = b"") -> bytes:
+    """Return UPDATEs of one attribute set and /32s, counted from 100.0.0.0."""
+    keys = [
+        b"\x20" + (0x64000000 + number).to_bytes(4, "big")
+        for number in range(first, first + prefixes)
+    ]
+    return b"".join(
+        an_update(hop, b"".join(keys[at : at + 700]), path)
+        for at in range(0, prefixes, 700)
+    )
+
+
+def withdrawals(prefixes: int) -> bytes:
+    """Return the UPDATEs that withdraw a table of ``a_table``."""
+    keys = [b"\x18" + (0x010000 + n).to_bytes(3, "big") for n in range(prefixes)]
+    messages = []
+    for at in range(0, prefixes, 1000):
+        run = b"".join(keys[at : at + 1000])
+        body = len(run).to_bytes(2, "big") + run + b"\0\0"
+        messages.append(encode_message(MessageType.UPDATE, body))
+    return b"".join(messages)
+
+
+def marker_of(number: int = 1) -> bytes:
+    """Return the NLRI of 192.0.2.``number``/32, which is in no table."""
+    return b"\x20\xc0\x00\x02" + bytes((number,))
+
+
 def a_marker(hop: str, number: int = 1) -> bytes:
-    """Return an UPDATE of 192.0.2.``number``/32, which is in no table."""
-    return an_update(hop, b"\x20\xc0\x00\x02" + bytes((number,)))
+    """Return an UPDATE of ``marker_of`` that number."""
+    return an_update(hop, marker_of(number))
+
+
+def _connected(address: str) -> socket.socket:
+    """Connect to the router, which may still be starting."""
+    until = time.monotonic() + START_LIMIT
+    while True:
+        try:
+            return socket.create_connection(
+                (ROUTER, 179), timeout=LIMIT, source_address=(address, 0)
+            )
+        except ConnectionRefusedError:
+            if time.monotonic() > until:
+                raise
+            time.sleep(0.05)
 
 
 class Client:
@@ -93,18 +141,19 @@ class Client:
     Args:
         address: Its own.
         hold_time: Proposed, in seconds.
+        asn: Its AS number.
 
     Attributes:
         unsent: What ``serve`` sends.
         told: Prefixes told since ``expect``.
     """
 
-    def __init__(self, address: str, hold_time: int = HOLD_TIME) -> None:
+    def __init__(
+        self, address: str, hold_time: int = HOLD_TIME, asn: int = ASN
+    ) -> None:
         self.address = address
-        self.sock = socket.create_connection(
-            (ROUTER, 179), timeout=LIMIT, source_address=(address, 0)
-        )
-        self.sock.sendall(an_open(address, hold_time) + KEEPALIVE)
+        self.sock = _connected(address)
+        self.sock.sendall(an_open(address, hold_time, asn) + KEEPALIVE)
         self.framer = Framer()
         self.unsent = memoryview(b"")
         self.hop = b""
@@ -145,8 +194,13 @@ class Client:
         self.unsent = self.unsent[self.sock.send(self.unsent[:CHUNK]) :]
 
 
-def serve(clients: Sequence[Client], until_told: int) -> float:
+def serve(clients: Sequence[Client], until_told: int, last: bytes = b"") -> float:
     """Send and receive until the last client has received so many prefixes; return seconds.
+
+    Args:
+        clients: The last one is the reader.
+        until_told: How many.
+        last: A prefix that must be among them; empty for any.
 
     Raises:
         TimeoutError: It was not.
@@ -154,7 +208,7 @@ def serve(clients: Sequence[Client], until_told: int) -> float:
     started = time.monotonic()
     reader = clients[-1]
     for _ in turns(clients):
-        if len(reader.told) >= until_told:
+        if len(reader.told) >= until_told and (not last or last in reader.told):
             break
         if time.monotonic() > started + LIMIT:
             raise TimeoutError(f"{len(reader.told)} of {until_told} told")

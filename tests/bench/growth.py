@@ -60,7 +60,7 @@ def _by_compare(arguments: Sequence[str], runs: int) -> Point:
 
 def _by_feeders(paths: int, prefixes: int, sets: int, runs: int) -> Point:
     parameters = {"paths": paths, "prefixes": prefixes, "sets": sets}
-    case = beside.Case("", "tell_paths", parameters, paths + 1, {})
+    case = beside.Case("", "tell_paths", parameters, paths + 1)
     found = beside.measure(case, runs)
     return {
         name: (figures["converge_s"], figures["peak_kb"])

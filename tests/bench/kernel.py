@@ -21,10 +21,10 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from tests.bench import beside
-from tests.bench.beside import Case, medians
-from tests.bench.loads import Figures
+from tests.bench.beside import BUILDS, Case, medians
+from tests.bench.processes import Figures
+from tests.bench.setups import COMPILED, ROUTERS
 
-COMPILED_VARIABLE: Final = "BENCH_COMPILED"
 LIMIT: Final = 1.3  # times the kernel's own time
 _KEY: Final = "first_to_last_s"
 _READY: Final = "{python} -m tests.bench.ready_routes {order} {prefixes}"
@@ -34,7 +34,7 @@ _ORDERS: Final = {"kernel": "told", "spread": "spread"}
 def a_case(prefixes: int, *, feeds: bool) -> Case:
     """Return the load; without ``feeds`` a session is a connection alone."""
     parameters = {"prefixes": prefixes, "feeds": feeds}
-    return Case("", "fill_kernel", parameters, 4, {}, has_kernel=True)
+    return Case("", "fill_kernel", parameters, 4, has_kernel=True)
 
 
 def figures_of(name: str, prefixes: int) -> Figures:
@@ -44,15 +44,14 @@ def figures_of(name: str, prefixes: int) -> Figures:
     if order is not None:
         command = _READY.format(python=sys.executable, order=order, prefixes=prefixes)
         return beside.run_command(case, lambda _: command.split())
-    program = os.environ[COMPILED_VARIABLE] if name == "compiled" else ""
-    router = name if name in beside.ROUTERS else "ours"
-    return beside.run_once(router, case, program)
+    return beside.run_once(name if name in ROUTERS else "ours", case)
 
 
 def measure(prefixes: int, runs: int) -> dict[str, Figures]:
     """Return the medians of each program; their runs take turns."""
-    names = [*_ORDERS, *(name for name in beside.installed() if name != "ours"), "pure"]
-    if os.environ.get(COMPILED_VARIABLE):
+    routers = beside.routers_of(a_case(prefixes, feeds=True))
+    names = [*_ORDERS, *(name for name in routers if name not in BUILDS), "pure"]
+    if os.environ.get(COMPILED):
         names.append("compiled")
     found: dict[str, list[Figures]] = {name: [] for name in names}
     for _ in range(runs):

@@ -6,7 +6,6 @@
 
 import ctypes
 import json
-import os
 import socket
 import struct
 import subprocess
@@ -18,6 +17,7 @@ from threading import Thread
 from typing import Final
 
 from bgpd.wire.framing import KEEPALIVE
+from tests.bench.crowds import change_policy, fan_out, withdraw_table
 from tests.bench.feed import (
     LIMIT,
     ROUTER,
@@ -26,13 +26,12 @@ from tests.bench.feed import (
     a_table,
     an_update,
     client_address,
+    marker_of,
     serve,
     turns,
 )
+from tests.bench.processes import Figures, processor_time, status_of
 
-Figures = dict[str, float]
-
-_TICKS: Final = os.sysconf("SC_CLK_TCK")
 _HOP: Final = "10.99.0.1"  # of recursive routes
 _GATEWAYS: Final = "172.17.0.2", "172.17.0.3"
 _CLONE_NEWNET: Final = 0x40000000
@@ -46,38 +45,37 @@ _COUNT_PAUSE: Final = 0.004  # the same, where counting takes long
 _FEW: Final = 1000  # routes, counted at once
 
 
-def processor_time(pid: int) -> float:
-    """Return the processor time of a process so far, in seconds."""
-    stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8")
-    user, system = stat.rpartition(")")[2].split()[11:13]
-    return (int(user) + int(system)) / _TICKS
+def lose_gateway(pid: int, prefixes: int, grouping: int = 0) -> Figures:
+    """Two gateways tell the same table; the better one's session ends.
 
-
-def status_of(pid: int, key: str) -> int:
-    """Return a number of ``/proc/PID/status``: KiB, or a count."""
-    for line in Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines():
-        if line.startswith(key + ":"):
-            return int(line.split()[1])
-    return 0
-
-
-def lose_gateway(pid: int, prefixes: int) -> Figures:
-    """Two gateways tell the same table; the better one's session ends."""
+    Args:
+        pid: The router's.
+        prefixes: Of the table.
+        grouping: Of the second one's prefixes (``a_table``); 0 for the first one's runs.
+    """
     better, other, told = clients = [Client(client_address(n)) for n in (1, 2, 3)]
     better.unsent = memoryview(a_table(better.address, prefixes))
     told.expect(better.address)
     learn = serve(clients, prefixes)
-    other.unsent = memoryview(
-        a_table(other.address, prefixes) + a_marker(other.address)
-    )
-    told.expect(other.address)
-    second = serve(clients, 1)  # the last: all that came before it was taken in
+    again = a_table(other.address, prefixes, grouping=grouping)
+    other.unsent = memoryview(again + a_marker(other.address))
     told.expect(other.address)
     before = processor_time(pid)
+    # The last of it: all that came before was taken in.
+    second = serve(clients, 1, last=marker_of())
+    second_cpu = processor_time(pid) - before
+    before = processor_time(pid)
     better.sock.close()
-    move = serve([other, told], prefixes)
+    # Paths of other lengths are better than the first ones here and there: told already.
+    move = serve([other, told], prefixes + 1)
     cpu = processor_time(pid) - before
-    return {"learn_s": learn, "second_s": second, "move_s": move, "move_cpu_s": cpu}
+    return {
+        "learn_s": learn,
+        "second_s": second,
+        "second_cpu_s": second_cpu,
+        "move_s": move,
+        "move_cpu_s": cpu,
+    }
 
 
 def tell_paths(pid: int, paths: int, prefixes: int, sets: int = 0) -> Figures:
@@ -310,6 +308,9 @@ LOADS: Final[dict[str, Callable[..., Figures]]] = {
     "move_next_hop": move_next_hop,
     "lose_kernel_gateway": lose_kernel_gateway,
     "fill_kernel": fill_kernel,
+    "fan_out": fan_out,
+    "withdraw_table": withdraw_table,
+    "change_policy": change_policy,
 }
 
 

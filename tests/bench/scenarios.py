@@ -153,12 +153,16 @@ def missing() -> str:
     return ""
 
 
-def own_command() -> str:
-    """Return the command line of our reflector, from this environment."""
+def own_program() -> str:
+    """Return what starts our daemon, from this environment."""
     script = Path(sys.executable).with_name("pybgpd")
     is_installed = script.is_file()
-    program = str(script) if is_installed else f"{sys.executable} -m bgpd.cli.daemon"
-    return OURS.format(program=program)
+    return str(script) if is_installed else f"{sys.executable} -m bgpd.cli.daemon"
+
+
+def own_command() -> str:
+    """Return the command line of our reflector, from this environment."""
+    return OURS.format(program=own_program())
 
 
 def run_scenario(scenario: Scenario, runs: int) -> dict[str, list[Run]]:

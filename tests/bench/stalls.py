@@ -20,7 +20,16 @@ from tests.bench.scenarios import OURS, SCENARIOS, find_compare, missing
 COMMAND: Final = f"{sys.executable} -m tests.bench.sampled"
 P999: Final = 20.0  # milliseconds, at most
 LONGEST: Final = 100.0
-_CASES: Final = ("gateway", "nexthop", "kernel-gateway")
+_CASES: Final = (
+    "gateway",
+    "regrouped",
+    "fan-out",
+    "withdrawn",
+    "export-policy",
+    "import-policy",
+    "nexthop",
+    "kernel-gateway",
+)
 
 
 def run_scenario(arguments: tuple[str, ...]) -> None:

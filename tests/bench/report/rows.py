@@ -9,11 +9,11 @@ import subprocess
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 from tests.bench import beside, kernel, start
 from tests.bench.field import CHURN, a_full_table, reflected
@@ -436,15 +436,15 @@ def _of_case(name: str, case: beside.Case, *, is_quick: bool) -> Row:
             for key, value in case.parameters.items()
         }
         case = case._replace(parameters=small)
-    without = OTHERS if FRR in beside.ROUTERS else OTHERS - {FRR}
-    if not getattr(case, "has_frr", False):
-        without -= {FRR}
+    style = "" if case.style == "reflector" else f"{case.style} "
+    without = OTHERS if case.has_frr else OTHERS - {FRR}
+    is_long = bool(style) or int(case.parameters.get("seconds", 0)) > 30
     left_out = {} if FRR in without else {FRR: "not set up for this load"}
     return Row(
         name,
         "beside",
         case.title,
-        f"{case.load} {json.dumps(case.parameters)}",
+        f"{style}{case.load} {json.dumps(case.parameters)}",
         lambda router: by_beside(case, router),
         without | {*BUILDS},
         _targets_of(case.targets),
@@ -453,14 +453,12 @@ def _of_case(name: str, case: beside.Case, *, is_quick: bool) -> Row:
             int(case.parameters.get("peers", 1)),
             int(case.parameters.get("prefixes", 0)),
         ),
-        1 if int(case.parameters.get("seconds", 0)) > 30 else 9,
+        1 if is_long else 9,
     )
 
 
-def _targets_of(targets: Any) -> tuple[Target, ...]:
+def _targets_of(targets: Iterable[beside.Target]) -> tuple[Target, ...]:
     """Return the targets of a load of ``tests.bench.beside``."""
-    if isinstance(targets, Mapping):
-        return tuple(Target(key, BIRD2, n, n) for key, n in targets.items())
     return tuple(
         Target(
             t.key,
