@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -56,3 +57,13 @@ def test_the_fast_tests_pass(version: tuple[int, int]) -> None:
         pytest.skip(f"there is no Python {version[0]}.{version[1]} here")
     made = environment(python)
     run(made, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", FAST, *SUITES)
+
+
+def test_the_project_names_the_pythons_that_are_tested() -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    project = tomllib.loads(text)["project"]
+    found = [version for version in NEWER if interpreter(version)]
+    for major, minor in ((3, 11), *found):
+        classifier = f"Programming Language :: Python :: {major}.{minor}"
+        assert classifier in project["classifiers"]
+    assert project["requires-python"] == ">=3.11"
