@@ -41,7 +41,7 @@ def test_one_command_measures_and_writes_and_goes_on(tmp_path: Path) -> None:
     assert "pybgpd, pure" in (tmp_path / "page/report.md").read_text("utf-8")
     text = (tmp_path / "page/report.csv").read_text("utf-8")
     lines = [*csv.reader(text.splitlines())]
-    # The kernel alone is no speaker: it has no row in bgperf2's columns.
+    # The kernel alone is not a speaker: it has no row in bgperf2's columns.
     speakers = [it for it in summary["columns"] if it["kind"] != "kernel"]
     assert len(lines) == 1 + len(speakers)
 
