@@ -2,7 +2,7 @@
 # test   every test there is: unit, property, kernel, real routers, real etcd
 # check  the gates and the fast tests: what to run before a commit
 # test-compiled  the fast tests on the build that mypyc compiles
-# test-pythons  the fast tests on every newer Python that is installed
+# test-pythons  the fast tests on every newer Python that is installed, pure and compiled
 # deb    the Debian package, for this machine's suite, into the folder build
 # bench  speed and memory, beside other routers where they are installed
 # bench-report  all loads, both builds, beside BIRD 2 and 3 and FRR: a page in docs/benchmarks
@@ -53,7 +53,7 @@ test-compiled: $(VENV)/installed-dev
 	@$(RUN) -m pytest -q tests/architecture/test_compiled.py
 
 test-pythons: $(VENV)/installed-dev
-	@$(RUN) -m pytest -q tests/architecture/test_pythons.py
+	@EVERY_BUILD=1 $(RUN) -m pytest -q tests/architecture/test_pythons.py
 
 deb:
 	@.ci/system-packages $(DEB_PACKAGES)
@@ -71,7 +71,9 @@ bench-plots: $(VENV)/installed-dev
 	@$(RUN) -m tests.bench.growth $(PLOT_FLAGS)
 
 bench-guard: $(VENV)/installed-dev
-	@$(RUN) -m tests.bench.guard $(GUARD_FLAGS)
+	@.ci/system-packages valgrind=valgrind gcc=gcc
+	@$(RUN) -m tests.bench.guard $(GUARD_FLAGS); pure=$$?; \
+	    $(RUN) -m tests.bench.compiled_guard $(GUARD_FLAGS) && exit $$pure
 
 mutants: $(VENV)/installed-dev
 	@$(RUN) -m pip install --quiet --editable '.[mutants]'

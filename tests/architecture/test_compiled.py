@@ -1,6 +1,5 @@
 """The optional compiled build does what the pure sources do: the same tests pass on it."""
 
-import runpy
 import shutil
 import sys
 import sysconfig
@@ -12,23 +11,9 @@ import pytest
 import setuptools
 from setuptools.errors import CCompilerError
 
-from tests.support.commands import FAST, run
-from tests.support.generated import ROOT
+from tests.support.compiled_build import check_compiled_build, setup_script
 
 HEADER = Path(sysconfig.get_path("include"), "Python.h")
-UNITS = ("rib", "reflector", "bgpd/pipeline", "bgpd/wire")
-
-
-def setup_script() -> dict[str, Any]:
-    """Return the names of ``setup.py``, which is run without building anything."""
-    with mock.patch("setuptools.setup"):
-        return runpy.run_path(str(ROOT / "setup.py"))
-
-
-def compiled_modules() -> list[str]:
-    """Return what ``setup.py`` compiles, as names to be imported."""
-    files = setup_script()["COMPILED"]
-    return [file.removesuffix(".py").replace("/", ".") for file in files]
 
 
 WHEEL, EDITABLE, QUESTION = ["bdist_wheel"], ["editable_wheel"], ["egg_info"]
@@ -134,18 +119,8 @@ def test_mypyc_that_fails_leaves_the_pure_build(
 
 @pytest.mark.slow
 @pytest.mark.timeout(900)
+@pytest.mark.xdist_group("compiled")
 @pytest.mark.skipif(shutil.which("gcc") is None, reason="there is no gcc")
 @pytest.mark.skipif(not HEADER.is_file(), reason="Python's headers are not installed")
 def test_the_tests_pass_on_the_compiled_build(tmp_path: Path) -> None:
-    def python(*arguments: str) -> str:
-        return run(sys.executable, *arguments, cwd=tmp_path)
-
-    run(str(ROOT / ".ci/compile"), sys.executable, str(tmp_path), cwd=tmp_path)
-    for module in compiled_modules():
-        file = python("-c", f"import {module} as it; print(it.__file__)")
-        assert file.startswith(str(tmp_path)), f"{module} is {file}"
-        assert file.strip().endswith(sysconfig.get_config_var("EXT_SUFFIX")), file
-    said = python("-c", "from bgpd.cli.daemon import main; main(['--version'])")
-    assert "(compiled, " in said
-    units = [f"tests/unit/{name}" for name in UNITS]
-    python("-m", "pytest", "-q", "-m", FAST, "tests/property", *units)
+    check_compiled_build(sys.executable, tmp_path)

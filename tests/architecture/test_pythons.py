@@ -1,7 +1,7 @@
 """The fast tests pass on every newer Python that this machine has: images and users have them.
 
 Their environments are made once for each version and each set of dependencies, outside the
-checkout.
+checkout. The compiled build takes a minute of each, and is tested by ``make test-pythons`` alone.
 """
 
 import hashlib
@@ -15,6 +15,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.commands import FAST, run
+from tests.support.compiled_build import check_compiled_build
 from tests.support.generated import ROOT
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser() / "pybgpd-tests"
@@ -59,11 +60,26 @@ def test_the_fast_tests_pass(version: tuple[int, int]) -> None:
     run(made, "-m", "pytest", "-q", "-p", "no:cacheprovider", "-m", FAST, *SUITES)
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("version", NEWER, ids=lambda it: f"{it[0]}.{it[1]}")
+def test_the_tests_pass_on_the_compiled_build(
+    version: tuple[int, int], tmp_path: Path
+) -> None:
+    if "EVERY_BUILD" not in os.environ:
+        pytest.skip("compiles for a minute: make test-pythons")
+    python = interpreter(version)
+    if python is None:
+        pytest.skip(f"there is no Python {version[0]}.{version[1]} here")
+    check_compiled_build(environment(python), tmp_path)
+
+
 def test_the_project_names_the_pythons_that_are_tested() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     project = tomllib.loads(text)["project"]
     found = [version for version in NEWER if interpreter(version)]
-    for major, minor in ((3, 11), *found):
+    tested = [sys.version_info[:2], *found]
+    for major, minor in tested:
         classifier = f"Programming Language :: Python :: {major}.{minor}"
         assert classifier in project["classifiers"]
     assert project["requires-python"] == ">=3.11"

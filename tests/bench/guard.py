@@ -6,6 +6,7 @@ and calls from Python into C, for one run of each benchmark. ``guard.json`` hold
 than ``TOLERANCE`` above is a failure, to be repaired or to be accepted with ``--update``.
 
 What happens inside a C call is not seen: a longer regular expression costs nothing here.
+``tests.bench.compiled_guard`` does the same for the compiled build.
 """
 
 import argparse
@@ -99,12 +100,14 @@ def count_all() -> dict[str, Counts]:
     return {name: count(prepare().run) for name, prepare in BENCHMARKS.items()}
 
 
-def compare(known: dict[str, list[int]], found: dict[str, Counts]) -> list[str]:
+def compare(
+    known: dict[str, list[int]], found: dict[str, Counts], file: Path = FILE
+) -> list[str]:
     """Return what is worse than ``known``, or not known, a line each."""
     lines = []
     for name, counts in found.items():
         if name not in known:
-            lines.append(f"{name}: not in {FILE.name}")
+            lines.append(f"{name}: not in {file.name}")
             continue
         for what, now, before in zip(Counts._fields, counts, known[name], strict=True):
             if now > before * TOLERANCE:
@@ -113,52 +116,60 @@ def compare(known: dict[str, list[int]], found: dict[str, Counts]) -> list[str]:
     return lines
 
 
-def read() -> dict[str, dict[str, list[int]]]:
-    """Return all figures that are kept: of each Python version, by benchmark."""
+def read(file: Path) -> dict[str, dict[str, list[int]]]:
+    """Return all figures that a file keeps: of each build, by benchmark."""
     figures: dict[str, dict[str, list[int]]] = json.loads(
-        FILE.read_text(encoding="utf-8")
+        file.read_text(encoding="utf-8")
     )
     return figures
 
 
-def write(found: dict[str, Counts]) -> None:
-    """Keep figures of this Python in place of its former ones."""
-    figures = read() if FILE.exists() else {}
-    figures[VERSION] = {name: list(counts) for name, counts in found.items()}
-    versions = []
-    for version in sorted(figures):
+def write(file: Path, build: str, found: dict[str, Counts]) -> None:
+    """Keep figures of a build in place of its former ones."""
+    figures = read(file) if file.exists() else {}
+    figures[build] = {name: list(counts) for name, counts in found.items()}
+    builds = []
+    for each in sorted(figures):
         rows = (
             f"    {json.dumps(name)}: {json.dumps(counts)}"
-            for name, counts in sorted(figures[version].items())
+            for name, counts in sorted(figures[each].items())
         )
-        versions.append(f"  {json.dumps(version)}: {{\n" + ",\n".join(rows) + "\n  }")
-    FILE.write_text("{\n" + ",\n".join(versions) + "\n}\n", encoding="utf-8")
+        builds.append(f"  {json.dumps(each)}: {{\n" + ",\n".join(rows) + "\n  }")
+    file.write_text("{\n" + ",\n".join(builds) + "\n}\n", encoding="utf-8")
+
+
+def judge(file: Path, build: str, found: dict[str, Counts], *, update: bool) -> int:
+    """Check figures of a build, or keep them; say what is worse; return the exit code."""
+    if update:
+        write(file, build, found)
+        return 0
+    known = read(file).get(build)
+    if known is None:
+        sys.stderr.write(
+            f"{file.name} has no figures of {build}: make them with --update"
+            " at a commit that is good\n"
+        )
+        return 1
+    worse = compare(known, found, file)
+    for line in worse:
+        sys.stdout.write(f"{build}: {line}\n")
+    if not worse:
+        sys.stdout.write(f"{build}: {len(found)} benchmarks take no more than before\n")
+    return 1 if worse else 0
+
+
+def arguments(description: str | None) -> argparse.Namespace:
+    """Return the options of a guard."""
+    parser = argparse.ArgumentParser(prog="make bench-guard", description=description)
+    parser.add_argument(
+        "--update", action="store_true", help="keep today's figures instead"
+    )
+    return parser.parse_args()
 
 
 def main() -> int:
     """Check the figures, or measure and write them again; return the exit code."""
-    parser = argparse.ArgumentParser(prog="make bench-guard", description=__doc__)
-    parser.add_argument(
-        "--update", action="store_true", help="keep today's figures instead"
-    )
-    arguments = parser.parse_args()
-    found = count_all()
-    if arguments.update:
-        write(found)
-        return 0
-    known = read().get(VERSION)
-    if known is None:
-        sys.stderr.write(
-            f"{FILE.name} has no figures of Python {VERSION}: make them with --update"
-            " at a commit that is good\n"
-        )
-        return 1
-    worse = compare(known, found)
-    for line in worse:
-        sys.stdout.write(f"{line}\n")
-    if not worse:
-        sys.stdout.write(f"{len(found)} benchmarks take no more than they did\n")
-    return 1 if worse else 0
+    return judge(FILE, VERSION, count_all(), update=arguments(__doc__).update)
 
 
 if __name__ == "__main__":
