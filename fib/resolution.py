@@ -276,8 +276,9 @@ class _Question:
                 found.metric = ways[0].metric
                 found.through = (place, *ways[0].through)
                 return True
-        for step in own.barred:  # no way, but a loop to report
-            self._follow(found, place, step, chain)
+        for step in own.barred:  # no way, but a loop to report; one is enough
+            if found.loop is None:
+                self._follow(found, place, step, chain)
         return False
 
     def _follow(

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, example, given
 from hypothesis import strategies as st
 
 from fib.next_hop_state import NextHopState
@@ -84,9 +84,33 @@ def plainly(
     return set()
 
 
+def own_to(*groups: bytes, barred: bytes = b"") -> OwnRoute:
+    """Return a route whose groups, of last octets two by two, lead to 10.HIGH.0.LOW."""
+    steps = [
+        [Step(bytes((10, *pair[:1], 0, *pair[1:]))) for pair in _pairs(group)]
+        for group in groups
+    ]
+    return OwnRoute(
+        10, False, tuple(steps), [Step(bytes((10, 0, 0, n))) for n in barred]
+    )
+
+
+def _pairs(octets: bytes) -> list[bytes]:
+    return [octets[at : at + 2] for at in range(0, len(octets), 2)]
+
+
 @given(
     st.lists(foreign, max_size=4, unique_by=lambda each: each[0]),
     st.dictionaries(place, own_route, max_size=6),
+)
+@example(  # what is barred once took all the looks
+    [(b"\x19\n\x01\x00\x80", "link")],
+    {
+        b"\x00": own_to(b"\x00\x01", barred=b"\x02"),
+        b"\x08\n": own_to(b"\x00\x01", barred=b"\x02"),
+        b"\t\n\x00": own_to(b"\x01\x01\x01\x02", barred=b"\x01"),
+        b"\x10\n\x80": own_to(b"\x00\x81\x01\x81"),
+    },
 )
 def test_what_is_found_is_what_the_rule_says(routes, own) -> None:
     ground = a_ground(routes)
