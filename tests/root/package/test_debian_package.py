@@ -146,6 +146,15 @@ def check_that_what_is_wrong_is_not_tried_again(machine: DebianMachine) -> None:
         machine.run("systemctl", "reset-failed", NODE)
 
 
+def check_reloaded(machine: DebianMachine) -> None:
+    """The compiled build takes in what another process of it has read."""
+    path = "/etc/pybgpd/reflector-dc1.yaml"
+    machine.write(path, ON_THE_MACHINE + "log: {level: debug}\n")
+    said = machine.run("pybgpctl", "--control", SOCKET, "reload")
+    assert "section log (level)" in said
+    assert is_up(machine)
+
+
 def check_upgraded(machine: DebianMachine, pid: str) -> None:
     """What ran was started again; what was changed by hand is kept."""
     machine.until(lambda: machine.unit(REFLECTOR, "ActiveState") == "active")
@@ -187,6 +196,7 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
         with a_bird(machine, tmp_path):
             machine.until(lambda: is_up(machine))
             assert asked(machine, "show", "status")["build"] == "compiled"
+            check_reloaded(machine)
             pid = machine.unit(REFLECTOR, "MainPID")
             upgrade = ("dpkg", "--force-confold", "--install", f"/srv/{package.name}")
             machine.run(*upgrade)
