@@ -34,7 +34,6 @@ COMPILED: Final = (
     "reflector/member_fsm.py",
     "reflector/walks.py",
     "reflector/flush.py",
-    "reflector/pacing.py",
     "reflector/pending.py",
     "reflector/plain_reflection.py",
     "reflector/rewrite.py",
