@@ -86,7 +86,7 @@ class _Unsteady:
     def __init__(self, now: float) -> None:
         self.since = self.changed_at = self.told_at = now
         self.count = 0
-        self.wait = FIRST_WAIT
+        self.wait = FIRST_WAIT  # the interval bounds it where it is used
         self.bests: dict[Path, None] = {}
         self.is_withdrawn = False
         self.is_queued = False
@@ -97,9 +97,9 @@ class _Unsteady:
         self.changed_at = now
         self.is_withdrawn = self.is_withdrawn or best_of(change.new) is None
 
-    def told(self, now: float, longest: float) -> None:
+    def told(self, now: float) -> None:
         self.told_at = now
-        self.wait = min(longest, 2 * self.wait)
+        self.wait *= 2
 
 
 class Pacer:
@@ -212,7 +212,7 @@ class Pacer:
                 self._report(nlri, known, now)
                 continue
             if best_of(new) is not None:
-                known.told(now, self.interval)
+                known.told(now)
             if nlri in self.held:
                 others.append(Change(self.held.pop(nlri), new, [nlri]))
             else:
@@ -303,7 +303,7 @@ class Pacer:
                 continue
             entry = self.held.pop(nlri)
             if table.get(nlri) is not entry:  # else it is back where it was
-                known.told(now, self.interval)
+                known.told(now)
                 told.append((nlri, entry))
         return changes_since(table, told)
 

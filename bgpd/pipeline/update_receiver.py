@@ -162,8 +162,7 @@ class UpdateReceiver:
                         block = body[4:end]
                         outcome = known(block)
                         if outcome is None:
-                            block = usual_form(block)
-                            outcome = known(block) or self._learn(table, block)
+                            outcome = self._learn(table, block)
                         if outcome is not None:
                             run = split_tail(body, end)
                             if type(outcome) is Path and type(run) is list:
@@ -178,8 +177,13 @@ class UpdateReceiver:
         finally:
             changes += table.announce_all(paths, runs)
 
-    def _learn(self, table: AdjRibIn, block: bytes) -> Outcome | None:
+    def _learn(self, table: AdjRibIn, received: bytes) -> Outcome | None:
         """Remember a block without special features, so that it takes the fast path next time."""
+        block = usual_form(received)
+        if block is not received:
+            outcome = table.outcomes.known(block)
+            if outcome is not None:
+                return outcome
         attributes = decode_usual(block, self._context)
         if attributes is not None:
             return table.outcomes.decide(block, attributes)

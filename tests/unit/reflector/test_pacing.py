@@ -211,6 +211,17 @@ def test_an_interval_of_nothing_holds_nothing() -> None:
     assert len(group.told) == 50
 
 
+def test_a_prefix_waits_again_after_pacing_was_off(group) -> None:
+    group.flap(2 + FREE, A, B)
+    assert group.pacer.held
+    group.pacer.interval = 0
+    group.change(C)
+    assert not group.pacer.held
+    group.pacer.interval = INTERVAL
+    group.change(A)
+    assert group.pacer.held
+
+
 def test_what_rested_is_forgotten(group) -> None:
     group.flap(12, A, B)
     group.go(3 * WINDOW)
