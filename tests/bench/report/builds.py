@@ -11,7 +11,6 @@ import shutil
 import subprocess
 import sys
 import sysconfig
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
@@ -127,39 +126,31 @@ def _folder(environment: Mapping[str, str]) -> Path:
 
 
 def _make(folder: Path) -> None:
-    """Build a wheel and install it into an environment of its own."""
-    sys.stderr.write(f"compiling into {folder}: about a minute\n")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent) as name:
-        source, wheels = Path(name, "source"), Path(name, "wheels")
-        for package in PACKAGES:
-            ignored = shutil.ignore_patterns("__pycache__", "*.so")
-            shutil.copytree(ROOT / package, source / package, ignore=ignored)
-        for file in _BUILD_FILES:
-            shutil.copy(ROOT / file, source / file)
-        pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
-        _run([*pip, "wheel", "-q", "--no-deps", "-w", str(wheels), str(source)])
-        (wheel,) = wheels.glob("*.whl")
-        shutil.rmtree(folder, ignore_errors=True)
-        _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
-        python = str(folder / "bin" / "python")
-        install = ["install", "-q", "--no-deps", "--no-index", "--no-compile"]
-        _run([*pip, "--python", python, *install, str(wheel)])
+    """Install the wheel that ``.ci/wheels`` keeps into an environment of its own."""
+    sys.stderr.write(f"installing the compiled build into {folder}: about a minute\n")
+    wheels = Path(_run([str(ROOT / ".ci" / "wheels"), sys.executable]).strip())
+    (wheel,) = wheels.glob("pybgpd-*.whl")
+    shutil.rmtree(folder, ignore_errors=True)
+    _run([sys.executable, "-m", "venv", "--without-pip", str(folder)])
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    python = str(folder / "bin" / "python")
+    install = ["install", "-q", "--no-deps", "--no-index", "--no-compile"]
+    _run([*pip, "--python", python, *install, str(wheel)])
     (packages,) = folder.glob("lib/python*/site-packages")
     others = {sysconfig.get_path("purelib"), sysconfig.get_path("platlib")}
     (packages / "others.pth").write_text("\n".join(sorted(others)) + "\n", "utf-8")
 
 
-def _run(command: list[str]) -> None:
-    environment = own_environment() | {"PYBGPD_COMPILE": "1"}
+def _run(command: list[str]) -> str:
     done = subprocess.run(
         command,
         capture_output=True,
         text=True,
         check=False,
         timeout=_LIMIT,
-        env=environment,
+        env=own_environment(),
     )
     if done.returncode:
         text = (done.stderr or done.stdout).strip()[-600:]
         raise NoBuildError(f"the compiled build cannot be made: {text}")
+    return done.stdout
