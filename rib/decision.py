@@ -19,7 +19,7 @@ the same in n log n, since only heads of queues have survived the elimination.
 
 import heapq
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from operator import itemgetter
 from typing import Final, NamedTuple, TypeVar
@@ -113,15 +113,8 @@ class DecisionOptions:
         of the compiled build cannot: a frozen dataclass that mypyc compiled has its state
         set by assignment.
         """
-        return DecisionOptions, (
-            self.always_compare_med,
-            self.uses_aigp,
-            self.default_local_pref,
-            self.max_ecmp,
-            self.multipath_relax,
-            self.prefers_oldest_external,
-            self.left_out,
-        )
+        values = tuple(getattr(self, field.name) for field in fields(self))
+        return DecisionOptions, values
 
 
 class Ranking(NamedTuple):

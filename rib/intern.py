@@ -20,9 +20,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 _FLOOR: Final = 1024  # entries below which a sweep is not worth its time
-_CEILING: Final = (
-    32768  # entries of which three quarters may be unused, some 20 MB at most
-)
 _SMALL: Final = 65536  # entries that upkeep looks at, some 10 ms in slices
 _LOOKS: Final = 3
 SLICE: Final = 4096  # entries looked at in one go, under a millisecond
