@@ -5,17 +5,23 @@ command line alone never loads the models of configuration files.
 """
 
 import logging
-import re
 import sys
 from collections.abc import Callable
 from functools import partial
-from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any, Final, Literal, NoReturn
 
 import click
 
 from bgpd.cli.lab import lab
+from bgpd.cli.parameters import (
+    ADDRESS,
+    AS_NUMBER,
+    DURATION,
+    IDENTIFIER,
+    PORT,
+    PREFIX,
+)
 from bgpd.cli.version_option import version_option
 
 EXIT_FAILED: Final = 1
@@ -26,88 +32,6 @@ MAX_CLIENTS: Final = 65535
 ON_OFF: Final = click.Choice(["on", "off"])
 LOG_LEVELS: Final = click.Choice(["debug", "info", "warning", "error"])
 LOG_FORMATS: Final = click.Choice(["text", "json"])
-
-
-_SECONDS: Final = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
-_AS_NUMBER: Final = re.compile(r"(?:([0-9]{1,5})\.)?([0-9]{1,10})")
-_DURATION_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(h|ms|m|s)")
-_DURATION: Final = re.compile(f"(?:{_DURATION_PART.pattern})+")
-
-
-class _Checked(click.ParamType[str]):
-    """A parameter checked by a function that raises ``ValueError``."""
-
-    def __init__(self, name: str, check: Callable[[str], str]) -> None:
-        self.name = name
-        self._check = check
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401  # click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> str:
-        try:
-            return self._check(str(value))
-        except ValueError as error:
-            self.fail(str(error), param, ctx)
-
-
-def _address(text: str) -> str:
-    return str(ip_address(text))
-
-
-def _identifier(text: str) -> str:
-    address = ip_address(text)
-    if address.version != 4 or not int(address):
-        raise ValueError(
-            f"{text!r} is not a BGP identifier; expected four octets such as 192.0.2.1"
-        )
-    return str(address)
-
-
-def _prefix(text: str) -> str:
-    return str(ip_network(text))
-
-
-def _as_number(text: str) -> str:
-    found = _AS_NUMBER.fullmatch(text)
-    high, low = (int(found[1] or 0), int(found[2])) if found else (0, 0)
-    number = low + (high << 16)
-    if not 0 < number < 1 << 32 or (high and low >> 16):
-        raise ValueError(f"{text!r} is not an AS number; expected 1 to 4294967295")
-    return str(number)
-
-
-class _Duration(click.ParamType[float]):
-    """Seconds, written as Go does: ``30s``, ``1m30s``, ``500ms``."""
-
-    name = "duration"
-
-    def convert(
-        self,
-        value: Any,  # noqa: ANN401  # click's signature
-        param: click.Parameter | None,
-        ctx: click.Context | None,
-    ) -> float:
-        if not _DURATION.fullmatch(value):
-            self.fail(
-                f"{value!r} is not a duration; expected a form such as 1m30s",
-                param,
-                ctx,
-            )
-        return sum(
-            float(number) * _SECONDS[unit]
-            for number, unit in _DURATION_PART.findall(value)
-        )
-
-
-DURATION: Final = _Duration()
-PORT: Final = click.IntRange(1, 65535)
-ADDRESS: Final = _Checked("address", _address)
-IDENTIFIER: Final = _Checked("identifier", _identifier)
-PREFIX: Final = _Checked("prefix", _prefix)
-AS_NUMBER: Final = _Checked("as", _as_number)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})

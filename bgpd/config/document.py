@@ -4,6 +4,7 @@ Scalars follow YAML 1.2's core rules. Duplicate keys are problems, for the last 
 silently. Anchors, aliases and ``<<`` work, within limits on what they unfold to.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any, Final
@@ -35,6 +36,7 @@ class Document:
         root: What the text says, with places; ``None`` without a text.
         others: Where values stand that are not from the text, by path.
         problems: What was wrong with the text itself.
+        is_unreadable: There is nothing to check: the text is not YAML, or something else.
     """
 
     source: str
@@ -42,6 +44,7 @@ class Document:
     root: Node | None = None
     others: dict[KeyPath, Origin] = field(default_factory=dict)
     problems: list[ConfigProblem] = field(default_factory=list)
+    is_unreadable: bool = False
 
     def origin_of(self, path: KeyPath, *, of_key: bool = False) -> Origin:
         """Return the place of ``path``, or of its nearest ancestor that has one."""
@@ -83,12 +86,18 @@ class Document:
         """Load a text."""
         self.root = root
         values = plain(root)
-        if isinstance(values, dict):
+        if isinstance(values, dict) and (found := foreign_object(values)):
+            self._refuse(root, found)
+        elif isinstance(values, dict):
             self.data = values
         elif not (isinstance(root, ScalarNode) and root.text == ""):
-            self._problem(root, (), "expected a mapping of sections")
+            self._refuse(root, "expected a mapping of sections, such as bgp:")
         for path, key, first in islice(doubled_keys(root), MAX_PROBLEMS):
             self._problem(key, path, f"duplicate key; first on line {first.line}")
+
+    def _refuse(self, root: Node, text: str) -> None:
+        self._problem(root, (), text)
+        self.is_unreadable = True
 
     def _origin(self, node: Node) -> Origin:
         return Origin(self.source, node.line, node.column)
@@ -115,10 +124,33 @@ def parse_document(text: str, source: str, limits: Limits = CONFIGURATION) -> Do
     except TextError as error:
         origin = Origin(source, error.line, error.column)
         document.problems.append(ConfigProblem(origin, "", error.problem))
+        document.is_unreadable = True
         return document
     if root is not None:
         document.take(root)
     return document
+
+
+def foreign_object(values: Mapping[str, object]) -> str:
+    """Return what to do if it is an object of Kubernetes or Calico; empty if it is none."""
+    kind, metadata = values.get("kind"), values.get("metadata")
+    if not (isinstance(kind, str) and "apiVersion" in values):
+        return ""
+    name = metadata.get("name") if isinstance(metadata, dict) else None
+    what = f"this is a {kind[:_MAX_KEY]} of Kubernetes, not a configuration of pybgpd"
+    data = values.get("data")
+    if kind != "ConfigMap" or not isinstance(data, dict):
+        return f"{what}; a folder of such objects can be the datastore (datastore.path)"
+    key = next((str(key) for key in data if str(key).endswith((".yaml", ".yml"))), "")
+    if not key:
+        return f"{what}, and has no file in it"
+    path = key.replace(".", "\\.")
+    command = (
+        f"kubectl get configmap {name} -o jsonpath='{{.data.{path}}}' >{key}"
+        if isinstance(name, str)
+        else f"put it into a file {key}"
+    )
+    return f"{what}; check the text in its data.{key}: {command[: 4 * _MAX_KEY]}"
 
 
 def format_path(path: KeyPath) -> str:

@@ -15,7 +15,7 @@ from typing import Final
 from bgpd.config.document import Document, format_path, parse_scalar
 from bgpd.config.errors import ConfigProblem, Origin
 from bgpd.config.schema import Leaf, leaves, takes_text
-from bgpd.config.validation import did_you_mean
+from bgpd.config.validation import nearest
 
 PREFIX: Final = "PYBGPD_"
 _SHORT: Final = MappingProxyType({"PYBGPD_CONTROL": "PYBGPD_CONTROL_PATH"})
@@ -198,7 +198,10 @@ def overlay_environment(document: Document, environment: Mapping[str, str]) -> N
         if leaf is None and _FOREIGN.fullmatch(name):
             continue
         if leaf is None:
-            hint = did_you_mean(name, known)
+            # Without what all have in common, which makes any two of them similar.
+            names = {each.removeprefix(PREFIX): each for each in known}
+            near = nearest(name.removeprefix(PREFIX), names)
+            hint = f"; did you mean {names[near]}?" if near else ""
             document.problems.append(
                 ConfigProblem(origin, "", f"unknown variable{hint}")
             )

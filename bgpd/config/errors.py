@@ -16,7 +16,8 @@ class Origin:
     """Where a value was written.
 
     Attributes:
-        source: A file's name, ``environment variable NAME`` or ``option --NAME``.
+        source: A file's name, ``environment variable NAME`` or ``option --NAME``; empty for
+            what was given nowhere.
         line: Counted from 1; 0 where the source has no lines.
         column: As ``line``.
     """
@@ -49,7 +50,7 @@ class ConfigProblem:
         text = f"{self.key}: {self.text}" if self.key else self.text
         if len(text) > _MAX_SHOWN:
             text = f"{text[:_MAX_SHOWN]}..."
-        return f"{self.origin}: {text}"
+        return f"{self.origin}: {text}" if self.origin.source else text
 
 
 class ConfigError(Exception):

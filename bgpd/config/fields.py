@@ -22,6 +22,12 @@ from rib.attributes.table import NEEDED_ATTRIBUTES, TABLE
 from rib.nlri import format_address, format_prefix, parse_address, parse_prefix
 from rib.policy import NextHopRule
 
+RELEASES: Final = (
+    "3.31",
+    "3.32",
+    "3.33",
+)  # of Calico; the first stands for earlier ones
+_RELEASE: Final = re.compile(r"v?([0-9]{1,3})\.([0-9]{1,3})(?:\.[0-9]{1,3})?")
 _SWITCH: Final = {"on": True, "yes": True, "off": False, "no": False}
 _MAX_AS: Final = 0xFFFFFFFF
 _ATTRIBUTES: Final = {
@@ -33,6 +39,9 @@ _AS_CLASSES: Final = ("internal", "external")
 _NEXT_HOP_RULES: Final = frozenset(rule.value for rule in NextHopRule)
 _INTERFACE: Final = re.compile(r"[^\s/%]{1,15}")  # IFNAMSIZ less its final zero
 _PROCESS_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
+_EXPECTED_SOCKET_ADDRESS: Final = (
+    "expected ADDRESS:PORT, such as 127.0.0.1:9179 or [::1]:9179"
+)
 MD5_KEY_LEN: Final = 80  # octets, the kernel's TCP_MD5SIG_MAXKEYLEN
 
 
@@ -41,8 +50,30 @@ def _switch(value: object) -> object:
 
 
 def _release(value: object) -> object:
-    """Keep what YAML takes for a fraction as the text it was."""
-    return str(value) if isinstance(value, float) else value
+    """Read a release of Calico, whether or not YAML takes it for a fraction.
+
+    No other release is suggested: they differ in what they make of LOCAL_PREF.
+    """
+    text = str(value) if isinstance(value, float) else value
+    found = _RELEASE.fullmatch(text) if isinstance(text, str) else None
+    if found is None or text in RELEASES:
+        return text
+    number = (int(found[1]), int(found[2]))
+    first, *_, last = RELEASES
+    if isinstance(value, float) and number[1] < 10:
+        what = "put a release in quotes"  # 3.4 may have been 3.40
+    elif number in {_release_number(name) for name in RELEASES}:
+        what = f"write {found[1]}.{found[2]}"
+    elif number < _release_number(first):
+        what = f"{first} is the name for {first} and earlier"
+    else:
+        what = f"{last} is the newest that is known here"
+    raise ValueError(f"expected auto, {', '.join(RELEASES)}, found {value!r}; {what}")
+
+
+def _release_number(name: str) -> tuple[int, int]:
+    major, minor = name.split(".")
+    return int(major), int(minor)
 
 
 def _on_or_off(value: object) -> object:
@@ -259,9 +290,19 @@ def _password(text: str) -> str:
 def _socket_address(text: str) -> str:
     host, colon, port = text.rpartition(":")
     if not colon or not port.isascii() or not port.isdigit() or int(port) > 0xFFFF:
-        raise ValueError("expected ADDRESS:PORT, such as 127.0.0.1:9179 or [::1]:9179")
+        raise ValueError(f"{_EXPECTED_SOCKET_ADDRESS}, found {text!r}")
+    if host in {"", "*"}:
+        text = f"0.0.0.0:{port} and [::]:{port} are any address"
+        raise ValueError(f"expected an address before the port; {text}")
     address = _address(host.strip("[]"))
     return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
+
+
+def _quoted(value: object) -> object:
+    """Tell more about what YAML reads as a number, such as a port alone."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise ValueError(f"{_EXPECTED_SOCKET_ADDRESS}, found {value!r}")  # noqa: TRY004 - for pydantic
+    return value
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,7 +330,9 @@ RouterId = Annotated[str, AfterValidator(_router_id)]
 RouterIdOrHash = Annotated[str, AfterValidator(_router_id_or_hash)]
 Interface = Annotated[str, AfterValidator(_interface)]
 InterfacePattern = Annotated[str, AfterValidator(_interface_pattern)]
-SocketAddress = Annotated[str, AfterValidator(_socket_address)]
+SocketAddress = Annotated[
+    str, BeforeValidator(_quoted), AfterValidator(_socket_address)
+]
 ProcessName = Annotated[str, AfterValidator(_process_name)]
 Password = Annotated[str, AfterValidator(_password)]
 Community = Annotated[str, AfterValidator(_community)]

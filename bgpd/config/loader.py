@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from types import MappingProxyType
+from typing import Final
 
 from bgpd.config.consistency import contradictions
 from bgpd.config.convert import to_settings
@@ -37,6 +38,12 @@ from bgpd.texts.limits import (
 )
 from bgpd.texts.tree import KeyPath
 
+_IDENTITY: Final[Mapping[KeyPath, tuple[str, str]]] = MappingProxyType(
+    {
+        ("bgp", "as"): ("AS number", "--as"),
+        ("bgp", "router_id"): ("router ID", "--router-id"),
+    }
+)
 NODE_NAME_FILE = Path("/var/lib/calico/nodename")
 
 
@@ -73,6 +80,8 @@ def load(
     document = _read_document(file)
     overlay_environment(document, variables)
     overlay_options(document, options)
+    if document.is_unreadable:  # what would be missing is there, most likely
+        raise ConfigError(document.problems)
     _default_node_name(document, variables)
     config, problems = validate(document)
     base = Path() if file is None else file.parent
@@ -89,6 +98,9 @@ def load(
     )
     if salvaged is not None:
         findings = list(salvaged.findings(findings))
+    if file is None:
+        findings, nobody = _without_identity(findings)
+        problems += nobody
     problems += _problems(document, findings)
     if problems:
         raise ConfigError(problems)
@@ -109,6 +121,27 @@ def _read_document(file: Path | None) -> Document:
         origin = Origin(source, error.line, error.column)
         raise ConfigError([ConfigProblem(origin, "", error.problem)]) from error
     return parse_document(text, source)
+
+
+def _without_identity(
+    findings: list[tuple[KeyPath, str]],
+) -> tuple[list[tuple[KeyPath, str]], list[ConfigProblem]]:
+    """Split what is wrong where there is no file: that nothing says who we are, for people.
+
+    Returns:
+        The other findings; and one problem that names the ways to say it.
+    """
+    missing = [_IDENTITY[path] for path, _ in findings if path in _IDENTITY]
+    if not missing:
+        return findings, []
+    what = " and ".join(f"no {name}" for name, _ in missing)
+    options = " and ".join(option for _, option in missing)
+    text = (
+        f"{what}: expected --config FILE; or {options}; or, on a Calico node, "
+        "DATASTORE_TYPE or ETCD_ENDPOINTS"
+    )
+    others = [each for each in findings if each[0] not in _IDENTITY]
+    return others, [ConfigProblem(Origin(""), "", text)]
 
 
 def _problems(

@@ -1,20 +1,23 @@
 """From a document to the model, with the place of every error. Pure."""
 
 import difflib
+import re
 from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal, get_args, get_origin
 
 from pydantic import ValidationError
 
 from bgpd.config.document import MAX_PROBLEMS, Document, format_path
 from bgpd.config.errors import ConfigProblem
 from bgpd.config.model import DaemonConfig
-from bgpd.config.schema import keys_of, section_at
+from bgpd.config.schema import annotation_of, keys_of, section_at
 from bgpd.texts.tree import KeyPath
 
 _MAX_SHOWN: Final = 60  # characters of a wrong value
 _MAX_WORD: Final = 64  # characters; no key, name or choice is longer
+_PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
+_DIGIT: Final = re.compile(r"[0-9]")
 _SECRET_KEYS: Final = frozenset({"password"})
 
 
@@ -30,7 +33,10 @@ def validate(document: Document) -> tuple[DaemonConfig | None, list[ConfigProble
         config = DaemonConfig.model_validate(document.data)
     except ValidationError as error:
         errors = error.errors(include_url=False)
-        problems += [_problem(document, dict(each)) for each in errors[:MAX_PROBLEMS]]
+        listed: set[KeyPath] = set()
+        problems += [
+            _problem(document, dict(each), listed) for each in errors[:MAX_PROBLEMS]
+        ]
         if (more := len(errors) - MAX_PROBLEMS) > 0:
             text = f"and {more} problem{'s' if more > 1 else ''} more"
             problems.append(ConfigProblem(problems[-1].origin, "", text))
@@ -38,24 +44,53 @@ def validate(document: Document) -> tuple[DaemonConfig | None, list[ConfigProble
     return None if problems else config, problems
 
 
-def did_you_mean(word: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean X?`` if a known word is similar, else nothing."""
+def nearest(word: str, known: Iterable[str]) -> str:
+    """Return the known word that is most similar; empty if none is."""
     if len(word) > _MAX_WORD:
         return ""  # comparing costs the product of the lengths
-    near = difflib.get_close_matches(word, list(known), n=1, cutoff=0.6)
-    return f"; did you mean {near[0]!r}?" if near else ""
+    return next(iter(difflib.get_close_matches(word, list(known), n=1)), "")
 
 
-def _problem(document: Document, error: Mapping[str, Any]) -> ConfigProblem:
+def did_you_mean(word: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean X?`` if a known word is similar, else nothing."""
+    near = nearest(word, known)
+    return f"; did you mean {near!r}?" if near else ""
+
+
+def _problem(
+    document: Document, error: Mapping[str, Any], listed: set[KeyPath]
+) -> ConfigProblem:
+    """Return what is wrong.
+
+    Args:
+        document: What was checked.
+        error: What the model's library says.
+        listed: Sections whose keys were listed already; changed.
+    """
     path: KeyPath = document.as_written(tuple(error["loc"]))
     kind: str = error["type"]
     is_unknown = kind == "extra_forbidden"
     origin = document.origin_of(path, of_key=is_unknown)
-    text = _TEXTS.get(kind, _other)(error)
+    text = (
+        _unknown_key(error, listed) if is_unknown else _TEXTS.get(kind, _OTHER)(error)
+    )
     key = path[-1] if path else ""
     if key not in _SECRET_KEYS and kind in _TELL_FOUND:
         text = f"{text}, found {_shown(error['input'])}"
+        if kind == "list_type" and _is_plain(error["input"]):
+            text = f"{text}; write [{_written(error['input'])}]"
     return ConfigProblem(origin, format_path(path), text)
+
+
+def _is_plain(value: object) -> bool:
+    return isinstance(value, str | int | float) and len(str(value)) <= _MAX_SHOWN
+
+
+def _written(value: object) -> str:
+    """Return a plain value as a file has it."""
+    if isinstance(value, str) and not _PLAIN_WORD.fullmatch(value):
+        return repr(value)
+    return _shown(value) if isinstance(value, bool) else str(value)
 
 
 def _shown(value: object) -> str:
@@ -71,25 +106,39 @@ def _shown(value: object) -> str:
     return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
 
 
-def _unknown_key(error: Mapping[str, Any]) -> str:
+def _unknown_key(error: Mapping[str, Any], listed: set[KeyPath]) -> str:
+    """Say that there is no such key; which there are, for the first of a section alone."""
     path: KeyPath = error["loc"]
     section = section_at(path[:-1])
     known = [] if section is None else list(keys_of(section))
     hint = did_you_mean(str(path[-1]), known)
-    return f"unknown key{hint or '; known here: ' + ', '.join(known)}"
+    if not hint and path[:-1] not in listed and known:
+        listed.add(path[:-1])
+        hint = f"; known here: {', '.join(known)}"
+    return f"unknown key{hint}"
 
 
 def _missing(error: Mapping[str, Any]) -> str:
-    section = section_at(error["loc"])
-    what = "a mapping" if section is not None else "it must be set"
-    return f"this key is required: {what}"
+    path: KeyPath = error["loc"]
+    if section_at(path) is not None:
+        return "this key is required: a mapping"
+    section = section_at(path[:-1])
+    field = None if section is None else keys_of(section).get(str(path[-1]))
+    annotation = None if field is None else annotation_of(field)
+    words = get_args(annotation) if get_origin(annotation) is Literal else ()
+    return f"this key is required{': one of ' + ', '.join(words) if words else ''}"
 
 
 def _literal(error: Mapping[str, Any]) -> str:
     expected: str = error["ctx"]["expected"]
     words = expected.replace("'", "").replace(" or ", ", ").split(", ")
     found = error["input"]
-    hint = did_you_mean(found, words) if isinstance(found, str) else ""
+    hint = ""
+    if isinstance(found, str):
+        digits = _DIGIT.findall(found)  # one release is not another one misspelt
+        hint = did_you_mean(
+            found, [word for word in words if _DIGIT.findall(word) == digits]
+        )
     return f"expected one of {', '.join(words)}, found {_shown(found)}{hint}"
 
 
@@ -108,23 +157,19 @@ def _text(text: str) -> Callable[[Mapping[str, Any]], str]:
     return lambda _: text
 
 
-def _other(error: Mapping[str, Any]) -> str:
-    message: str = error["msg"]
-    return message
-
-
 _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyType(
     {
-        "extra_forbidden": _unknown_key,
         "missing": _missing,
         "literal_error": _literal,
         "value_error": _value,
         "int_type": _text("expected a whole number"),
         "int_parsing_size": _text("expected a smaller number"),
         "string_type": _text("expected text (quote it if it looks like a number)"),
+        "string_unicode": _text("expected text without halves of characters"),
+        "invalid_key": _text("expected text as the name (quote it)"),
         "bool_type": _text("expected true or false"),
         "list_type": _text("expected a list"),
-        "dict_type": _text("expected a mapping"),
+        "dict_type": _text("expected a mapping, with a name before each item"),
         "model_type": _text("expected a mapping"),
         "model_attributes_type": _text("expected a mapping"),
         "greater_than_equal": _bound("at least", "ge"),
@@ -135,11 +180,12 @@ _TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyTy
         "string_too_long": _bound("a length of at most", "max_length"),
     }
 )
+_OTHER: Final = _text("expected another kind of value")  # rather than a library's words
 _TELL_FOUND: Final = frozenset(_TEXTS) - {
-    "extra_forbidden",
     "missing",
     "literal_error",
     "value_error",
+    "string_unicode",
     "too_short",
     "too_long",
 }

@@ -12,12 +12,14 @@ unfolds it.
 import math
 import re
 from collections.abc import Callable
+from itertools import islice
 from typing import Any, Final, NamedTuple, NoReturn
 
 import yaml
 
 from bgpd.texts.limits import MAX_DIGITS, LimitError, Limits, TextError
 from bgpd.texts.tree import ListNode, MapNode, Node, ScalarNode
+from bgpd.texts.yaml_faults import Fault, in_words
 
 # libyaml where PyYAML was built with it: 8x faster, and the same grammar.
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
@@ -163,10 +165,7 @@ def compose(text: str, limits: Limits, scalars: Scalars) -> Node | None:
         parser = _Parser(text)
         return _Composer(parser, limits, scalars).document()
     except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        what = " ".join(filter(None, (error.context, error.problem)))
-        at = (0, 0) if mark is None else (mark.line + 1, mark.column + 1)
-        raise TextError(f"not YAML: {what}", *at) from error
+        raise _not_yaml(text, error) from error
     except yaml.reader.ReaderError as error:
         raise _unreadable(text, error) from error
     except yaml.YAMLError as error:
@@ -182,6 +181,24 @@ def parse_scalar(text: str, scalars: Scalars = CORE) -> object:
         return _CONSTRUCTORS[scalars.tag_of(text)](text)
     except ValueError:
         return text
+
+
+def _not_yaml(text: str, error: Any) -> TextError:  # noqa: ANN401  # the library has no types
+    start, place = error.context_mark, error.problem_mark
+    place = place or start
+    if place is None:
+        return TextError("not YAML")
+    line = next(islice(text.splitlines(), place.line, None), "")
+    fault = Fault(
+        error.context or "",
+        error.problem or "",
+        found=line[place.column : place.column + 1] or "\0",
+        before=line[: place.column],
+        since=0 if start is None else start.line + 1,
+    )
+    words, is_at_start = in_words(fault)
+    at = start if is_at_start and start is not None else place
+    return TextError(f"not YAML: {words}", at.line + 1, at.column + 1)
 
 
 def _unreadable(text: str, error: Any) -> TextError:  # noqa: ANN401  # the library has no types

@@ -117,7 +117,9 @@ def parse_ext_community(text: str) -> int:
     administrator, colon, local_text = rest.rpartition(":")
     sub_type = EXT_SUB_TYPES.get(name)
     if sub_type is None or not colon:
-        raise ValueError(f"{text!r} is not an extended community")
+        raise ValueError(
+            f"{text!r} is not an extended community; expected one such as rt:65000:100"
+        )
     (local,) = _numbers(local_text, 1, 0xFFFFFFFF)
     if administrator.count(".") == 3:
         number = int.from_bytes(parse_address(administrator), "big")
@@ -139,7 +141,8 @@ def _ext_community(
 def _numbers(text: str, count: int, most: int) -> list[int]:
     words = text.split(":")
     if len(words) != count or not all(w.isascii() and w.isdigit() for w in words):
-        raise ValueError(f"{text!r} is not a community")
+        example = ":".join(("65000", "100", "200")[:count])
+        raise ValueError(f"{text!r} is not a community; expected one such as {example}")
     numbers = [int(word) for word in words]
     if max(numbers) > most:
         raise ValueError(f"{text!r} has a number larger than {most}")

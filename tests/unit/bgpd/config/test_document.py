@@ -53,7 +53,7 @@ def test_merged_keys_come_behind_own_ones() -> None:
     ("text", "where", "what"),
     [
         ("a: 1\na: 2\n", "f:2:1: a", "duplicate key; first on line 1"),
-        ("a: [}\n", "f:1:5", "node content"),
+        ("a: [}\n", "f:1:5", "expected a value, found '}'"),
         ("- 1\n", "f:1:1", "expected a mapping"),
         ("? [1]\n: 2\n", "f:1:3", "a key must be a word"),
         ("a: 1\n---\nb: 2\n", "f:2:1", "a second document; expected one"),

@@ -250,7 +250,7 @@ def test_an_unknown_pybgpd_variable_is_a_problem() -> None:
     (problem,) = overlaid(PYBGPD_FIB_TABEL="1", HOME="/", PYTHONPATH="x").problems
     assert str(problem) == (
         "environment variable PYBGPD_FIB_TABEL: unknown variable; "
-        "did you mean 'PYBGPD_FIB_TABLE'?"
+        "did you mean PYBGPD_FIB_TABLE?"
     )
 
 

@@ -38,10 +38,9 @@ def test_calicos_environment_alone_is_enough() -> None:
 
 def test_nothing_at_all_says_what_is_needed() -> None:
     assert problems_of(None) == [
-        "defaults: bgp.as: this key is required without a datastore: our AS number",
         (
-            "defaults: bgp.router_id: this key is required without a datastore: four "
-            "octets, or hash"
+            "no AS number and no router ID: expected --config FILE; or --as and "
+            "--router-id; or, on a Calico node, DATASTORE_TYPE or ETCD_ENDPOINTS"
         ),
     ]
 

@@ -1,6 +1,13 @@
+import random
+import re
+from typing import get_origin
+
 import pytest
 
+from bgpd.config.base import Section
 from bgpd.config.document import parse_document
+from bgpd.config.model import DaemonConfig
+from bgpd.config.schema import annotation_of, keys_of, section_in
 from bgpd.config.validation import did_you_mean, validate
 from tests.support.cases import cases
 
@@ -15,6 +22,107 @@ def problems_of(text: str) -> list[str]:
     ("text", "expected"),
     [
         ("fbi: {}", "f:1:1: fbi: unknown key; did you mean 'fib'?"),
+        ("bgp:\n\tas: 1\n", "f:2:1: not YAML: a tab cannot indent; use spaces"),
+        (
+            "policies: {p: {terms: [{action: accept, set: {prepend: 65000}}]}}",
+            (
+                "f:1:56: policies.p.terms[0].set.prepend: expected a list, found 65000; "
+                "write [65000]"
+            ),
+        ),
+        (
+            "ranges: [{prefix: 10.0.0.0/8, families: ipv4 unicast}]",
+            (
+                "f:1:41: ranges[0].families: expected a list, found 'ipv4 unicast'; "
+                "write ['ipv4 unicast']"
+            ),
+        ),
+        (
+            'metrics: {listen: ":9179"}',
+            (
+                "f:1:19: metrics.listen: expected an address before the port; "
+                "0.0.0.0:9179 and [::]:9179 are any address"
+            ),
+        ),
+        (
+            'metrics: {listen: "*:9179"}',
+            (
+                "f:1:19: metrics.listen: expected an address before the port; "
+                "0.0.0.0:9179 and [::]:9179 are any address"
+            ),
+        ),
+        (
+            "metrics: {listen: 9179}",
+            (
+                "f:1:19: metrics.listen: expected ADDRESS:PORT, such as 127.0.0.1:9179 or "
+                "[::1]:9179, found 9179"
+            ),
+        ),
+        (
+            'calico: {compatibility: "3.29"}',
+            (
+                "f:1:25: calico.compatibility: expected auto, 3.31, 3.32, 3.33, found "
+                "'3.29'; 3.31 is the name for 3.31 and earlier"
+            ),
+        ),
+        (
+            "calico: {compatibility: v3.32.1}",
+            (
+                "f:1:25: calico.compatibility: expected auto, 3.31, 3.32, 3.33, found "
+                "'v3.32.1'; write 3.32"
+            ),
+        ),
+        (
+            'calico: {compatibility: "3.40"}',
+            (
+                "f:1:25: calico.compatibility: expected auto, 3.31, 3.32, 3.33, found "
+                "'3.40'; 3.33 is the newest that is known here"
+            ),
+        ),
+        (
+            "calico: {compatibility: 3.4}",
+            (
+                "f:1:25: calico.compatibility: expected auto, 3.31, 3.32, 3.33, found "
+                "3.4; put a release in quotes"
+            ),
+        ),
+        (
+            "bgp: {defaults: {families: [ipv6-unicat]}}",
+            (
+                "f:1:29: bgp.defaults.families[0].name: expected one of ipv4-unicast, "
+                "ipv6-unicast, found 'ipv6-unicat'; did you mean 'ipv6-unicast'?"
+            ),
+        ),
+        (
+            "bgp: {defaults: {families: [ipv5-unicast]}}",
+            (
+                "f:1:29: bgp.defaults.families[0].name: expected one of ipv4-unicast, "
+                "ipv6-unicast, found 'ipv5-unicast'"
+            ),
+        ),
+        (
+            "policies: [1]",
+            "f:1:11: policies: expected a mapping, with a name before each item, found a list",
+        ),
+        (
+            "policies: {p: {terms: [{}]}}",
+            "f:1:24: policies.p.terms[0].action: this key is required: one of accept, reject, next",
+        ),
+        (
+            "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: n}\ndata: {pybgpd.yaml: x}\n",
+            (
+                "f:1:1: this is a ConfigMap of Kubernetes, not a configuration of pybgpd; "
+                "check the text in its data.pybgpd.yaml: kubectl get configmap n -o "
+                "jsonpath='{.data.pybgpd\\.yaml}' >pybgpd.yaml"
+            ),
+        ),
+        (
+            "apiVersion: projectcalico.org/v3\nkind: BGPPeer\n",
+            (
+                "f:1:1: this is a BGPPeer of Kubernetes, not a configuration of pybgpd; a "
+                "folder of such objects can be the datastore (datastore.path)"
+            ),
+        ),
         (
             "metrics: {zzz: 1}",
             "f:1:11: metrics.zzz: unknown key; known here: listen",
@@ -25,7 +133,7 @@ def problems_of(text: str) -> list[str]:
         ),
         (
             "peers: [{as: 1}]",
-            "f:1:9: peers[0].address: this key is required: it must be set",
+            "f:1:9: peers[0].address: this key is required",
         ),
         (
             "fib: {table: many}",
@@ -123,17 +231,10 @@ def problems_of(text: str) -> list[str]:
             ),
         ),
         (
-            "metrics: {listen: 9179}",
-            (
-                "f:1:19: metrics.listen: expected text (quote it if it looks like a "
-                "number), found 9179"
-            ),
-        ),
-        (
             "metrics: {listen: here}",
             (
                 "f:1:19: metrics.listen: expected ADDRESS:PORT, such as 127.0.0.1:9179 or "
-                "[::1]:9179"
+                "[::1]:9179, found 'here'"
             ),
         ),
         (
@@ -152,7 +253,7 @@ def problems_of(text: str) -> list[str]:
         ),
         (
             "policies: {p: {terms: [{action: accept, match: {communities: [x]}}]}}",
-            "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community",
+            "f:1:63: policies.p.terms[0].match.communities[0]: 'x' is not a community; expected one such as 65000:100",
         ),
         (
             "peers: [{address: 10.0.0.1, as: 1, discard_attributes: [aigb]}]",
@@ -186,7 +287,7 @@ def problems_of(text: str) -> list[str]:
             ),
             (
                 "f:1:74: policies.p.terms[0].match.ext_communities.none[0]: '1-1' is not an "
-                "extended community"
+                "extended community; expected one such as rt:65000:100"
             ),
         ),
         (
@@ -194,7 +295,7 @@ def problems_of(text: str) -> list[str]:
                 "policies: {p: {terms: [{action: accept, set: {communities: "
                 "{add: ['1:*']}}}]}}"
             ),
-            "f:1:67: policies.p.terms[0].set.communities.add[0]: '1:*' is not a community",
+            "f:1:67: policies.p.terms[0].set.communities.add[0]: '1:*' is not a community; expected one such as 65000:100",
         ),
         (
             "policies: {p: {terms: [{action: accept, set: {next_hop: myself}}]}}",
@@ -209,6 +310,55 @@ def test_each_problem_says_where_what_and_what_was_expected(
     text: str, expected: str
 ) -> None:
     assert problems_of(text) == [expected]
+
+
+def test_every_problem_is_in_our_words_not_those_of_the_library() -> None:
+    chance = random.Random(3)
+    texts = set()
+    for _ in range(400):
+        document = parse_document("", "f")
+        document.data = some_section(DaemonConfig, chance)
+        texts |= {each.text for each in validate(document)[1]}
+    assert len(texts) > 100
+    foreign = re.compile(r"Input should|valid|parse|Value error|another kind of value")
+    assert not [text for text in texts if foreign.search(text)]
+
+
+VALUES: tuple[object, ...] = (
+    None,
+    True,
+    1,
+    -1,
+    10**30,
+    1.5,
+    "x",
+    "",
+    [],
+    [1],
+    {},
+    {"a": 1},
+    {1: {}},
+    [{}],
+)
+
+
+def some_section(
+    section: type[Section], chance: random.Random, depth: int = 0
+) -> dict[str, object]:
+    """Return a few keys of a section, in place of values anything that YAML can say."""
+    made: dict[str, object] = {}
+    for key, field in chance.choices(list(keys_of(section).items()), k=3):
+        annotation = annotation_of(field)
+        inner = section_in(annotation)
+        value: object = chance.choice(VALUES)
+        if inner is not None and depth < 5 and chance.random() < 0.75:
+            value = some_section(inner, chance, depth + 1)
+            if get_origin(annotation) is list:
+                value = [value]
+            elif get_origin(annotation) is dict:
+                value = {"n": value}
+        made[key] = value
+    return made
 
 
 def test_a_password_is_never_shown() -> None:
