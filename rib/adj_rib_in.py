@@ -362,13 +362,16 @@ class AdjRibIn:
 
     def _swept(self, nlris: list[Nlri], epoch: int) -> Iterator[list[Change]]:
         for start in range(0, len(nlris), SWEEP_SLICE):
+            before = self.accepted_count
             changes = self.loc_rib.sweep_stale(
                 nlris[start : start + SWEEP_SLICE], self.source, epoch
             )
+            # All that goes is of an earlier epoch than the source's.
+            self.stale_count -= before - self.accepted_count
             if self._index is not None and not self._has_path_ids:
                 for change in changes:
                     _forget(self._index, change.nlris)
-            yield self._counted(changes)
+            yield changes
 
     def own_nlris(self) -> list[Nlri]:
         """Return the prefixes with an accepted path of this peer; a pass for large peers."""

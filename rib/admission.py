@@ -62,9 +62,11 @@ class Admission:
 def stale_in(entry: Entry | None, source: Source) -> int:
     """Return how many paths of a source are stale in an entry."""
     epoch = source.epoch
-    return sum(
-        path.source is source and path.epoch < epoch for path in members_of(entry)
-    )
+    count = 0
+    for path in members_of(entry):
+        if path.source is source and path.epoch < epoch:
+            count += 1
+    return count
 
 
 def divide(

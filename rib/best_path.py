@@ -5,9 +5,10 @@ looks at no more of them than it must.
 """
 
 from collections.abc import Sequence
+from typing import Final
 
 from rib.attributes import DecisionFields
-from rib.attributes.codes import CLUSTER_LIST
+from rib.attributes.codes import CLUSTER_LIST, LOCAL_PREF, MULTI_EXIT_DISC
 from rib.decision import (
     MED_FIELD,
     NEIGHBOUR_AS_FIELD,
@@ -17,6 +18,8 @@ from rib.decision import (
     steps_before_med,
 )
 from rib.path import Path
+
+_NO_MED: Final = bytes(4)  # RFC 4271 9.1.2.2 c: a missing one is the lowest
 
 
 # hot: per distinct set
@@ -58,31 +61,19 @@ def choose(
 def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
     """Return what ``choose`` would for two reachable paths, neither preferred as the oldest.
 
-    Gateways mostly send the same, but for the next hop, and reflectors the same, but for
-    CLUSTER_LIST: then nothing else of the attributes decides or needs to be read.
+    Of blocks that are usual the few octets that decide are compared where they stand.
     """
     if options.left_out:
         return rank((a, b), options).ordered[0]
-    a_source, b_source = a.source, b.source
     a_attributes, b_attributes = a.attributes, b.attributes
     if (
         a.weight == b.weight
-        and a_source.kind is b_source.kind
+        and a.source.kind is b.source.kind
         and a.next_hop.metric == b.next_hop.metric
+        and (a_attributes.is_plain or a_attributes.is_spliced)
+        and (b_attributes.is_plain or b_attributes.is_spliced)
     ):
-        if a_attributes.is_plain:
-            if b_attributes.is_plain and _differ_by_next_hop(
-                a_attributes.octets, b_attributes.octets
-            ):
-                a_id, b_id = a_source.router_id, b_source.router_id
-                if a_id < b_id:
-                    return a
-                if b_id < a_id:
-                    return b
-        elif a_attributes.is_spliced and b_attributes.is_spliced:
-            chosen = _choose_by_clusters(a, b)
-            if chosen is not None:
-                return chosen
+        return _choose_usual(a, b, options)
     return _choose_of_two(
         (a, a_attributes.decision_fields()),
         (b, b_attributes.decision_fields()),
@@ -91,35 +82,78 @@ def choose_of_two(a: Path, b: Path, options: DecisionOptions) -> Path:
     )
 
 
-def _differ_by_next_hop(one: bytes, other: bytes) -> bool:
-    """Tell whether plain blocks are equal but for the value of NEXT_HOP.
+# hot: per distinct set of two
+def _choose_usual(a: Path, b: Path, options: DecisionOptions) -> Path:
+    """Choose between plain or spliced blocks, equal in weight, kind and interior metric.
 
-    All of them have it, behind ORIGIN and AS_PATH.
+    Such blocks have no AIGP, are not long-lived stale, and have their first attributes where
+    lengths say: ORIGIN's value at 3, the length of AS_PATH at 6, its only segment behind
+    that, then NEXT_HOP. Values are compared as octets: in network order, equal lengths
+    compare as numbers do.
     """
-    at = 10 + one[6]  # where that value begins; one[6] is the length of AS_PATH
-    return one[at + 4 :] == other[at + 4 :] and one[:at] == other[:at]
+    one, other = a.attributes.octets, b.attributes.octets
+    one_at, other_at = 14 + one[6], 14 + other[6]  # behind NEXT_HOP
+    if one[one_at:] != other[other_at:]:
+        one_med, one_pref = _med_and_local_pref(one, one_at, options)
+        other_med, other_pref = _med_and_local_pref(other, other_at, options)
+        if one_pref != other_pref:
+            return a if one_pref > other_pref else b
+    else:
+        one_med = other_med = _NO_MED
+    # The number of AS numbers is an octet of AS_PATH, if that is not empty; an empty one is
+    # of length 0 itself.
+    one_length = one[6] and one[8]
+    other_length = other[6] and other[8]
+    if one_length != other_length:
+        return a if one_length < other_length else b
+    if one[3] != other[3]:
+        return a if one[3] < other[3] else b
+    if one_med != other_med and (
+        options.always_compare_med or not one_length or one[9:13] == other[9:13]
+    ):
+        return a if one_med < other_med else b
+    a_id, a_clusters = _identifier_and_cluster_list_len(a)
+    b_id, b_clusters = _identifier_and_cluster_list_len(b)
+    if a_id != b_id:
+        return a if a_id < b_id else b
+    if a_clusters != b_clusters:
+        return a if a_clusters < b_clusters else b
+    a_source, b_source = a.source, b.source
+    a_last = (a_source.address, a.path_id, a_source.name)
+    return a if a_last <= (b_source.address, b.path_id, b_source.name) else b
 
 
-def _choose_by_clusters(a: Path, b: Path) -> Path | None:
-    """Choose between one route by two reflectors: RFC 4456 9, then the lower peer address.
+def _identifier_and_cluster_list_len(path: Path) -> tuple[int, int]:
+    """Return what RFC 4456 9 compares of a path whose block is plain or spliced.
 
-    ``None`` unless the blocks are equal up to CLUSTER_LIST, ORIGINATOR_ID included. What may
-    follow it in a block of this class decides nothing.
+    A spliced block has both attributes, or neither.
     """
-    one, other = a.attributes, b.attributes
-    at = one.cluster_at  # type: ignore[attr-defined]  # its flag was asked
-    a_octets, b_octets = one.octets, other.octets
-    # Two octets of CLUSTER_LIST's header too, and so that both have one.
-    head = a_octets[: at + 2]
-    if head[-1] != CLUSTER_LIST or b_octets[: at + 2] != head:
-        return None
-    a_length, b_length = a_octets[at + 2], b_octets[at + 2]
-    if a_length != b_length:
-        return a if a_length < b_length else b
-    a_address, b_address = a.source.address, b.source.address
-    if a_address == b_address:
-        return None
-    return a if a_address < b_address else b
+    attributes = path.attributes
+    if attributes.is_spliced:
+        octets, at = attributes.octets, attributes.cluster_at  # type: ignore[attr-defined]  # its flag was asked
+        if octets[at + 1] == CLUSTER_LIST:
+            return int.from_bytes(octets[at - 4 : at], "big"), octets[at + 2]
+    return path.source.router_id, 0
+
+
+def _med_and_local_pref(
+    octets: bytes, at: int, options: DecisionOptions
+) -> tuple[bytes, bytes]:
+    """Return both values of such a block, as what they mean where they are missing.
+
+    Args:
+        octets: The block.
+        at: Where NEXT_HOP ends.
+        options: Its default LOCAL_PREF.
+    """
+    med = _NO_MED
+    end = len(octets)
+    if at < end and octets[at + 1] == MULTI_EXIT_DISC:
+        med = octets[at + 3 : at + 7]
+        at += 7
+    if at < end and octets[at + 1] == LOCAL_PREF:
+        return med, octets[at + 3 : at + 7]
+    return med, options.default_local_pref.to_bytes(4, "big")
 
 
 def choose_beside(best: Path, added: Path, options: DecisionOptions) -> Path | None:

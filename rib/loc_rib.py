@@ -135,7 +135,7 @@ class LocRib:
             if not (
                 path.next_hop.is_reachable and (is_lone or _is_alike(table, old, nlris))
             ):
-                changes += self._announce_any(nlris, path)
+                changes += self._announce_unlike(nlris, path)
                 continue
             if (
                 is_lone
@@ -180,6 +180,47 @@ class LocRib:
             add(make_change((old, new, nlris)))
         if count:
             self._count(source, count)
+        return changes
+
+    def _announce_unlike(self, nlris: Sequence[Nlri], path: Path) -> list[Change]:
+        """Let a path compete for prefixes whose entries may differ.
+
+        Tables that two gateways packed in two ways come like this: hardly any prefix shares
+        its paths with another one of the UPDATE.
+        """
+        table, get = self.table, self.table.get
+        if not path.next_hop.is_reachable or not _is_mixed(
+            len({*map(get, nlris)}), len(nlris)
+        ):
+            return self._announce_any(nlris, path)
+        changes: list[Change] = []
+        others: list[Nlri] = []
+        members: list[Nlri] = []
+        old: Entry | None = None
+        new: Entry | None = None
+        count = more = 0
+        for nlri in nlris:
+            entry = get(nlri)
+            if entry is not old or new is None:
+                if entry is None:
+                    new, more = path, 1
+                elif type(entry) is Path or len(members_of(entry)) == 2:
+                    new, more = self._with(entry, path)
+                else:  # their transitions are remembered
+                    others.append(nlri)
+                    continue
+                old = entry
+                if new is not old:
+                    members = []
+                    changes.append(make_change((old, new, members)))
+            if new is not old:
+                table[nlri] = new
+                members.append(nlri)
+                count += more
+        if count:
+            self._count(path.source, count)
+        if others:
+            changes += self._announce_any(others, path)
         return changes
 
     def _announce_any(self, nlris: Iterable[Nlri], path: Path) -> list[Change]:
@@ -306,7 +347,7 @@ class LocRib:
         table, transitions = self.table, self._transitions
         changes = []
         count = 0
-        for old, members in self._by_entry(nlris).items():
+        for old, members in _by_entry(table, nlris):
             if old is None or type(old) is Path or len(old.members) == 2:  # type: ignore[union-attr]
                 # Worked out sooner than remembered.
                 new, more = transition(old, *key)
@@ -333,21 +374,6 @@ class LocRib:
         if count and source is not None:
             self._count(source, count)
         return changes
-
-    def _by_entry(self, nlris: Collection[Nlri]) -> dict[Entry | None, list[Nlri]]:
-        """Group prefixes by their entry; neighbours mostly share it."""
-        entries = [*map(self.table.get, nlris)]
-        if len(set(entries)) == 1:
-            return {entries[0]: [*nlris]}
-        by_entry: dict[Entry | None, list[Nlri]] = {}
-        last: Entry | None = None
-        add: Callable[[Nlri], None] | None = None
-        for nlri, entry in zip(nlris, entries, strict=True):
-            if entry is not last or add is None:
-                add = by_entry.setdefault(entry, []).append
-                last = entry
-            add(nlri)
-        return by_entry
 
     def _count(self, source: Source, more: int) -> None:
         counts = self.path_counts
@@ -504,6 +530,52 @@ def _is_alike(
     if first is None:
         return table.keys().isdisjoint(nlris)
     return [*map(table.get, nlris)].count(first) == len(nlris)
+
+
+def _by_entry(
+    table: dict[Nlri, Entry], nlris: Collection[Nlri]
+) -> Iterable[tuple[Entry | None, list[Nlri]]]:
+    """Group prefixes by their entry; neighbours mostly share it.
+
+    Where hardly any two share one, only neighbours are put together: to gather the
+    others would take longer than it saves.
+    """
+    entries = [*map(table.get, nlris)]
+    distinct = len({*entries})
+    if distinct == 1:
+        return ((entries[0], [*nlris]),)
+    if _is_mixed(distinct, len(entries)):
+        return _neighbours(nlris, entries)
+    by_entry: dict[Entry | None, list[Nlri]] = {}
+    last: Entry | None = None
+    add: Callable[[Nlri], None] | None = None
+    for nlri, entry in zip(nlris, entries, strict=True):
+        if entry is not last or add is None:
+            add = by_entry.setdefault(entry, []).append
+            last = entry
+        add(nlri)
+    return by_entry.items()
+
+
+def _is_mixed(distinct: int, count: int) -> bool:
+    """Return whether so few of ``count`` prefixes share entries that grouping gains nothing."""
+    return 2 * distinct > count
+
+
+def _neighbours(
+    nlris: Iterable[Nlri], entries: Iterable[Entry | None]
+) -> list[tuple[Entry | None, list[Nlri]]]:
+    """Group prefixes by their entry where neighbours have the same."""
+    groups: list[tuple[Entry | None, list[Nlri]]] = []
+    last: Entry | None = None
+    members: list[Nlri] = []
+    for nlri, entry in zip(nlris, entries, strict=True):
+        if entry is not last or not members:
+            members = []
+            groups.append((entry, members))
+            last = entry
+        members.append(nlri)
+    return groups
 
 
 def _kept_beside(path: Path, members: Sequence[Path]) -> Path | None:

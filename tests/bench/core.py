@@ -242,6 +242,22 @@ def announce_second() -> Work:
     return Work(run, BATCH, "beside another path, with the withdrawal")
 
 
+def announce_regrouped() -> Work:
+    """Every prefix has an entry of its own: paths differ as those of a full table do."""
+    table, nlris = LocRib(IPV4_UNICAST), blocks(BATCH)
+    source, second = a_source(1), a_path(2)
+    hop = NextHop(ATTRIBUTES.next_hop)
+    for number, nlri in enumerate(nlris):
+        attributes = some_attributes(f"65001 {number + 1}", local_pref=100)
+        table.announce([nlri], Path(source, attributes, hop))
+
+    def run() -> None:
+        table.announce(nlris, second)
+        table.withdraw(nlris, second.source)
+
+    return Work(run, BATCH, "beside others, one each, with the withdrawal")
+
+
 def rank_paths() -> Work:
     paths, options = [a_path(n) for n in range(1, 5)], DecisionOptions()
     return Work(lambda: rank(paths, options), note="4 paths")
@@ -471,6 +487,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "rib.filtered_routes.FilteredRoutes.forget": forget_filtered,
     "rib.loc_rib.LocRib.announce_all": announce,
     "rib.loc_rib.LocRib.announce_all, second": announce_second,
+    "rib.loc_rib.LocRib.announce_all, regrouped": announce_regrouped,
     "rib.best_path.choose": choose_path,
     "rib.decision.rank": rank_paths,
     "rib.policy.engine.Policy.evaluate": evaluate,
@@ -511,7 +528,8 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.session.connection_fsm.Connection.take_usual": "scenario full",
     "bgpd.session.peer.PeerSession.receive_updates": "scenario full",
     "rib.decision.steps_before_med": "rib.decision.rank",
-    "rib.best_path.choose_of_two": "rib.loc_rib.LocRib.announce_all, second",
+    "rib.best_path.choose_of_two": "rib.loc_rib.LocRib.announce_all, regrouped",
+    "rib.best_path._choose_usual": "rib.loc_rib.LocRib.announce_all, regrouped",
     "rib.adj_rib_in.AdjRibIn.announce_all": "bgpd.pipeline.update_receiver.UpdateReceiver.take",
     "rib.nlri.split_tail": "bgpd.pipeline.update_receiver.UpdateReceiver.take",
     "reflector.plain_reflection.put_reflected": "reflector.group.UpdateGroup.encode",

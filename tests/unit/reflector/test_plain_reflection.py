@@ -16,6 +16,7 @@ from tests.support.routes import nlris, slow_twin, some_attributes
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 HOP = NextHop(bytes((192, 0, 2, 1)))
 A, B, STRANGER = (Source(name, SourceKind.IBGP) for name in ("a", "b", "stranger"))
+FOREIGN = Source("foreign", SourceKind.IBGP)
 MUTE = Source("mute", SourceKind.IBGP)  # its routes go to no other member
 MEMBERS = {A, B, MUTE}
 BLOCK = some_attributes(local_pref=100)
@@ -124,6 +125,27 @@ def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
     assert left == []
 
 
+def test_a_member_whose_own_route_takes_over_may_hold_nothing() -> None:
+    batch, left = put(Change(a_path(MUTE), a_path(A), [ONE]))
+    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [ONE]}}}
+    assert not batch.private
+    assert left == []
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        Change(a_path(A), a_path(STRANGER), [ONE]),  # A itself held nothing
+        Change(a_path(FOREIGN, OTHER), a_path(STRANGER), [ONE]),
+    ],
+)
+def test_the_route_of_a_stranger_takes_over(change: Change) -> None:
+    batch, left = put(change)
+    assert batch.reflected == {None: {TAIL_STRANGER: {BLOCK.octets: [ONE]}}}
+    assert not batch.private
+    assert left == []
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -134,8 +156,7 @@ def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
         Change(None, a_path(MUTE, REFLECTED), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A, REFLECTED), [ONE]),
-        Change(a_path(MUTE), a_path(A), [ONE]),  # no member held anything
-        Change(a_path(A), a_path(STRANGER), [ONE]),  # no member's own
+        Change(a_path(FOREIGN), a_path(STRANGER), [ONE]),  # nothing may differ outside
     ],
 )
 def test_all_else_is_left_to_the_long_way(change: Change) -> None:

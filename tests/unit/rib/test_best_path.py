@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 
 from rib.best_path import (
-    _differ_by_next_hop,
     choose,
     choose_beside,
     choose_of_two,
@@ -210,7 +209,7 @@ class TestOldestExternal:
         assert choose_beside(self.OLD, longer, OPTIONS) is self.OLD
 
 
-class TestDifferingByNextHop:
+class TestUsualBlocks:
     """What gateways mostly send: the same route, each by its own next hop."""
 
     def test_the_lower_identifier_wins(self) -> None:
@@ -229,19 +228,6 @@ class TestDifferingByNextHop:
         )
         assert choose_of_two(one, other, OPTIONS) is one
         assert choose_of_two(other, one, OPTIONS) is one
-
-    @pytest.mark.parametrize("rest", [{}, {"as_path": "1 2"}, {"communities": (1,)}])
-    def test_it_is_seen_whatever_the_rest_is(self, rest) -> None:
-        one, other = (
-            some_attributes(next_hop=hop, med=1, **rest).octets
-            for hop in ("192.0.2.9", "9.3.1.8")
-        )
-        assert _differ_by_next_hop(one, other)
-        assert _differ_by_next_hop(one, one)
-        for change in ({"med": 2}, {"origin": 1}, {"as_path": "3"}, {"local_pref": 1}):
-            changed = some_attributes(**{"med": 1, **rest, **change}).octets
-            assert not _differ_by_next_hop(one, changed)
-            assert not _differ_by_next_hop(changed, one)
 
     @pytest.mark.parametrize(
         ("better", "worse"),
