@@ -8,7 +8,9 @@ import click
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
+from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
 from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
+from bgpd.cli.show_command import ShowCommand
 from bgpd.cli.tables import (
     ADVERTISED,
     FIB,
@@ -18,6 +20,7 @@ from bgpd.cli.tables import (
     ROUTES,
 )
 from bgpd.cli.version_option import version_option
+from bgpd.cli.words import WordGroup
 
 _CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 88}
 
@@ -31,7 +34,21 @@ _limit = click.option(
 )
 
 
-@click.group(context_settings=_CONTEXT)
+class MainGroup(WordGroup):
+    """The commands of ``pybgpctl``."""
+
+    phrases = MAIN_PHRASES
+    spelled_out = ("shutdown",)
+
+
+class ShowGroup(WordGroup):
+    """The commands that show something."""
+
+    phrases = SHOW_PHRASES
+    command_class = ShowCommand
+
+
+@click.group(cls=MainGroup, context_settings=_CONTEXT)
 @click.option(
     "--control",
     metavar="PATH",
@@ -46,7 +63,8 @@ _limit = click.option(
 def main(ctx: click.Context, control: str) -> None:
     """Query and control a running pybgpd.
 
-    Start with "pybgpctl show status". Every "show" command accepts "-o json".
+    Start with "pybgpctl show status". Every "show" command accepts "-o json" and
+    "--watch". Words can be shortened ("sh pe"); many of birdc, vtysh and gobgp work too.
 
     Exit codes: 0 success, 1 the daemon reported an error, 2 usage error, 3 cannot
     reach the daemon.
@@ -57,7 +75,7 @@ def main(ctx: click.Context, control: str) -> None:
 main.add_command(calico)
 
 
-@main.group()
+@main.group(cls=ShowGroup)
 def show() -> None:
     """Show peers, routes, kernel routes, update groups or the daemon's state."""
 
@@ -112,7 +130,7 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
     print_rows(
         answer, output, ADVERTISED if is_advertised else ROUTES, "no matching routes"
     )
-    if output == "table" and sys.stdout.isatty() and not is_advertised:
+    if output in ("table", "wide") and sys.stdout.isatty() and not is_advertised:
         click.echo(ROUTE_LEGEND)
 
 

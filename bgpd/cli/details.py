@@ -3,8 +3,9 @@
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
+from bgpd.cli.layout import Row
 from bgpd.cli.opaque import explain
-from bgpd.cli.tables import Row, duration, missing_policy, plain
+from bgpd.cli.tables import duration, missing_policy, plain
 
 _INDENT: Final = "  "
 _SHOWN_PEERS: Final = 8

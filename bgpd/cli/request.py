@@ -3,14 +3,14 @@
 import json
 import sys
 from collections.abc import Callable, Iterator
-from itertools import chain
 from typing import Any, Final
 
 import click
 
 from bgpd.api.client import UnreachableError, call
 from bgpd.api.protocol import PATH_VARIABLE, ControlError
-from bgpd.cli.tables import Column, Row, print_table
+from bgpd.cli.layout import Column, Row
+from bgpd.cli.tables import print_table
 
 EXIT_REFUSED: Final = 1
 EXIT_UNREACHABLE: Final = 3
@@ -18,79 +18,140 @@ EXIT_UNREACHABLE: Final = 3
 output_option = click.option(
     "-o",
     "--output",
-    type=click.Choice(["table", "json", "jsonl"]),
+    type=click.Choice(["table", "wide", "json", "jsonl", "yaml"]),
     default="table",
     show_default=True,
-    help="A table for people, one JSON value, or one JSON object per line.",
+    help="A table for people, one with all columns, one JSON value, one JSON object per line, or YAML.",
 )
 
 
-def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
-    """Yield the rows of an answer; exit if there is no answer.
+class RejectedRequestError(click.ClickException):
+    """The daemon says no.
 
-    Arguments that are ``None`` or false are left out; underscores become hyphens.
+    Args:
+        error: What it says.
+    """
+
+    exit_code = EXIT_REFUSED
+
+    def __init__(self, error: ControlError) -> None:
+        expected = f"\nexpected: {', '.join(error.expected)}" if error.expected else ""
+        super().__init__(f"pybgpctl: {error.message}{expected}")
+
+    def show(self, _file: Any = None) -> None:  # noqa: ANN401  # click's
+        """Print it as the daemon's words, not as a fault of usage."""
+        click.echo(self.format_message(), err=True)
+
+
+class UnreachableDaemonError(click.ClickException):
+    """There is no answer.
+
+    Args:
+        error: Why.
+    """
+
+    exit_code = EXIT_UNREACHABLE
+
+    def __init__(self, error: UnreachableError) -> None:
+        hint = f"another path: --control PATH, or the variable {PATH_VARIABLE}"
+        super().__init__(f"pybgpctl: {error}\n{hint}")
+
+    def show(self, _file: Any = None) -> None:  # noqa: ANN401  # click's
+        """Print it."""
+        click.echo(self.format_message(), err=True)
+
+
+def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
+    """Yield the rows of an answer.
+
+    Arguments that are ``None``, false or empty are left out; underscores become hyphens.
+
+    Raises:
+        RejectedRequestError: The daemon says no.
+        UnreachableDaemonError: There is no answer.
     """
     sent = {
-        name.replace("_", "-"): value
+        name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
         for name, value in arguments.items()
-        if value is not None and value is not False
+        if value is not None and value is not False and value != ()
     }
     try:
         for data in call(control, command, sent):
             yield from [data] if isinstance(data, dict) else data
     except ControlError as error:
-        click.echo(f"pybgpctl: {error.message}", err=True)
-        if error.expected:
-            click.echo(f"expected: {', '.join(error.expected)}", err=True)
-        sys.exit(EXIT_REFUSED)
+        raise RejectedRequestError(error) from error
     except UnreachableError as error:
-        click.echo(f"pybgpctl: {error}", err=True)
-        click.echo(
-            f"another path: --control PATH, or the variable {PATH_VARIABLE}", err=True
-        )
-        sys.exit(EXIT_UNREACHABLE)
+        raise UnreachableDaemonError(error) from error
 
 
 def print_rows(
     rows: Iterator[Row], output: str, columns: tuple[Column, ...], empty: str
 ) -> None:
-    """Print rows as a table, one JSON value, or an object a line."""
-    if output == "table":
-        print_table(columns, rows, empty)
-    elif output == "jsonl":
-        for row in rows:
-            click.echo(json.dumps(row))
-    else:
-        _print_array(rows)
+    """Print rows as a table or in a format for programs."""
+    if output in ("table", "wide"):
+        print_table(columns, rows, empty, is_wide=output == "wide")
+        return
+    _PRINT_ROWS[output](rows)
+
+
+def _print_json_lines(rows: Iterator[Row]) -> None:
+    for row in rows:
+        _write(json.dumps(row))
 
 
 def _print_array(rows: Iterator[Row]) -> None:
     """Print a JSON array as its rows come; nothing where the first is an error."""
-    first = next(rows, None)
-    if first is None:
-        click.echo("[]")
-        return
-    before = "["
-    for row in chain((first,), rows):
-        click.echo(f"{before}{json.dumps(row)}", nl=False)
-        before = ",\n "
-    click.echo("]")
+    before = "[\n"
+    for row in rows:
+        text = json.dumps(row, indent=2).replace("\n", "\n  ")
+        sys.stdout.write(f"{before}  {text}")
+        before = ",\n"
+    _write("[]" if before == "[\n" else "\n]")
+
+
+def _print_yaml_list(rows: Iterator[Row]) -> None:
+    """Print a YAML list as its rows come."""
+    is_empty = True
+    for row in rows:
+        is_empty = False
+        sys.stdout.write(_yaml([row]))
+    if is_empty:
+        _write("[]")
+
+
+def _yaml(value: object) -> str:
+    import yaml  # noqa: PLC0415  # 20 ms, for those who ask for it
+
+    return yaml.safe_dump(value, sort_keys=False, allow_unicode=False)
+
+
+def _write(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+_PRINT_ROWS: Final = {
+    "json": _print_array,
+    "jsonl": _print_json_lines,
+    "yaml": _print_yaml_list,
+}
 
 
 def print_page(
     rows: Iterator[Row], output: str, page: Callable[[Row], Iterator[str]]
 ) -> None:
-    """Print one answer as a page, or as JSON."""
+    """Print one answer as a page, or in a format for programs."""
     for row in rows:
-        if output == "table":
+        if output in ("table", "wide"):
             for line in page(row):
-                click.echo(line)
+                _write(line)
+        elif output == "yaml":
+            sys.stdout.write(_yaml(row))
         else:
-            click.echo(json.dumps(row, indent=2 if output == "json" else None))
+            _write(json.dumps(row, indent=2 if output == "json" else None))
 
 
 def print_lines(rows: Iterator[Row]) -> None:
     """Print what a command that changes something says."""
     for row in rows:
         for line in row["lines"]:
-            click.echo(line)
+            _write(line)

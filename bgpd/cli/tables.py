@@ -1,40 +1,18 @@
-"""Rows as tables for people: aligned columns, as wide as what is in them.
+"""The tables for people: which columns they have, and how values become cells.
 
-On a terminal short tables are drawn by rich, which fits them to its width. Piped output has
-neither boxes nor colours, and streams: widths come from the first rows, so that a million
-routes need no memory.
+Piped output has neither boxes nor colours, and streams: widths come from the first rows, so
+that a million routes need no memory.
 """
 
-import os
 import sys
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from itertools import chain, islice
+from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
-MEASURED: Final = 500  # rows that decide the widths, and the most that rich draws
-NOTHING: Final = "-"
-_DUMB: Final = (None, "", "dumb", "unknown")
-_LONG_LEAST: Final = 20  # letters that a long column gets at least
+from bgpd.cli.layout import Column, Row, table_lines
+from bgpd.cli.terminal import current_terminal
 
-Row = dict[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class Column:
-    """One column.
-
-    Attributes:
-        title: In capitals.
-        text: A row's text in this column; empty is shown as ``-``.
-        is_number: Aligned to the right.
-        is_long: May be broken into lines where a terminal is too narrow.
-    """
-
-    title: str
-    text: Callable[[Row], str]
-    is_number: bool = False
-    is_long: bool = False
+MEASURED: Final = 500  # rows that decide the widths
 
 
 def duration(seconds: float | None) -> str:
@@ -65,14 +43,14 @@ def plain(value: object) -> str:
     return str(value)
 
 
-def field(title: str, name: str, *, is_number: bool = False) -> Column:
+def field(title: str, name: str, **traits: Any) -> Column:  # noqa: ANN401  # Column's
     """Return a column that shows one field as it is."""
-    return Column(title, lambda row: plain(row.get(name)), is_number)
+    return Column(title, lambda row: plain(row.get(name)), **traits)
 
 
-def attribute(title: str, name: str, *, is_number: bool = False) -> Column:
+def attribute(title: str, name: str, **traits: Any) -> Column:  # noqa: ANN401  # Column's
     """Return a column that shows one path attribute."""
-    return Column(title, lambda row: plain(row["attributes"].get(name)), is_number)
+    return Column(title, lambda row: plain(row["attributes"].get(name)), **traits)
 
 
 def _flags(row: Row) -> str:
@@ -171,31 +149,67 @@ def _slow_peers(row: Row) -> str:
     return slow
 
 
+def _peer_style(row: Row) -> str:
+    if row["state"] == "Established":
+        return "good"
+    return "bad" if row["is_enabled"] else "waiting"
+
+
+_FIB_STYLES: Final = {"installed": "good", "failed": "bad", "conflict": "bad"}
+
+
+def _fib_style(row: Row) -> str:
+    return _FIB_STYLES.get(row["state"], "waiting")
+
+
+def _flags_style(row: Row) -> str:
+    if row.get("is_filtered") or not row.get("is_reachable", True):
+        return "bad"
+    if row.get("is_stale"):
+        return "waiting"
+    return "good" if row.get("is_best") else ""
+
+
 PEERS: Final = (
     field("NAME", "name"),
     field("ADDRESS", "address"),
     field("AS", "remote_as", is_number=True),
-    field("TYPE", "peer_type"),
-    field("STATE", "state"),
+    field("TYPE", "peer_type", is_optional=True),
+    field("STATE", "state", style=_peer_style),
     Column("UP", _since, is_number=True),
     field("RECEIVED", "received", is_number=True),
     field("ACCEPTED", "accepted", is_number=True),
-    field("FILTERED", "filtered", is_number=True),
-    field("FLAPS", "flaps", is_number=True),
+    field("FILTERED", "filtered", is_number=True, is_optional=True),
+    field("FLAPS", "flaps", is_number=True, is_optional=True),
+    field("RANGE", "range", is_wide=True),
+    field("LOCAL AS", "local_as", is_number=True, is_wide=True),
+    field("HOLD TIME", "hold_time", is_number=True, is_wide=True),
+    field("MESSAGES IN", "messages_in", is_number=True, is_wide=True),
+    field("MESSAGES OUT", "messages_out", is_number=True, is_wide=True),
+    field("IMPORT POLICY", "import_policy", is_wide=True),
+    field("EXPORT POLICY", "export_policy", is_wide=True),
     Column("REMARK", _trouble, is_long=True),
 )
-ROUTES: Final = (
-    Column("", _flags),
+_ROUTE: Final = (
     field("PREFIX", "prefix"),
     attribute("NEXT HOP", "next_hop"),
     field("FROM", "peer"),
     attribute("PREF", "local_pref", is_number=True),
     attribute("MED", "med", is_number=True),
     attribute("AS PATH", "as_path"),
-    attribute("ORIGIN", "origin"),
+    attribute("ORIGIN", "origin", is_optional=True),
+    attribute("COMMUNITIES", "communities", is_wide=True),
+    attribute("LARGE COMMUNITIES", "large_communities", is_wide=True),
+    attribute("EXTENDED COMMUNITIES", "ext_communities", is_wide=True),
+)
+ROUTES: Final = (
+    Column("", _flags, style=_flags_style),
+    *_ROUTE,
+    field("PATH ID", "path_id", is_number=True, is_wide=True),
+    field("WEIGHT", "weight", is_number=True, is_wide=True),
     Column("NOT SELECTED BECAUSE", _lost_by, is_long=True),
 )
-ADVERTISED: Final = ROUTES[1:-1]
+ADVERTISED: Final = _ROUTE
 ROUTE_LEGEND: Final = (
     "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x filtered"
 )
@@ -203,15 +217,15 @@ FIB: Final = (
     field("PREFIX", "prefix"),
     Column("TO", _way),
     field("METRIC", "metric", is_number=True),
-    field("STATE", "state"),
-    field("ERROR", "error"),
+    field("STATE", "state", style=_fib_style),
+    field("ERROR", "error", is_long=True),
 )
 GROUPS: Final = (
     field("FAMILY", "family"),
     field("PEER TYPE", "peer_type"),
     field("POLICY", "policy"),
-    field("NEXT HOP", "next_hop"),
-    Column("ADD-PATH", lambda row: _add_path(row["add_path_max"])),
+    field("NEXT HOP", "next_hop", is_optional=True),
+    Column("ADD-PATH", lambda row: _add_path(row["add_path_max"]), is_optional=True),
     Column("MEMBERS", lambda row: str(len(row["members"])), is_number=True),
     field("PENDING", "pending", is_number=True),
     Column("SLOW PEERS", _slow_peers, is_long=True),
@@ -225,7 +239,11 @@ def _add_path(most: int | None) -> str:
 
 
 def print_table(
-    columns: Sequence[Column], rows: Iterable[Row], empty: str = "nothing to show"
+    columns: Sequence[Column],
+    rows: Iterable[Row],
+    empty: str = "nothing to show",
+    *,
+    is_wide: bool = False,
 ) -> None:
     """Print rows to standard output.
 
@@ -233,68 +251,16 @@ def print_table(
         columns: What is shown.
         rows: Taken one by one, once the first ones are measured.
         empty: Printed to standard error if there are none.
+        is_wide: All columns in whole lines, however wide the terminal is.
     """
     rest = iter(rows)
     first = list(islice(rest, MEASURED))
     if not first:
         print(empty, file=sys.stderr)  # noqa: T201  # a command's output
         return
-    if _is_drawn() and len(first) < MEASURED:
-        _draw(columns, first)
-        return
-    for line in _lines(columns, first, rest):
-        print(line)  # noqa: T201  # a command's output
-
-
-def _is_drawn() -> bool:
-    """Whether a terminal is there that says how wide it is.
-
-    A dumb one (Emacs' shell, a serial console) is given whole lines instead, as a pipe is:
-    rich would take it for 80 columns wide and cut what does not fit.
-    """
-    return sys.stdout.isatty() and os.environ.get("TERM") not in _DUMB
-
-
-def _cells(columns: Sequence[Column], row: Row) -> list[str]:
-    return [column.text(row) or (NOTHING if column.title else "") for column in columns]
-
-
-def _lines(
-    columns: Sequence[Column], first: list[Row], rest: Iterator[Row]
-) -> Iterator[str]:
-    measured = [_cells(columns, row) for row in first]
-    titles = [column.title for column in columns]
-    widths = [max(map(len, some)) for some in zip(titles, *measured, strict=True)]
-    others = (_cells(columns, row) for row in rest)
-    for cells in chain((titles,), measured, others):
-        aligned = (
-            cell.rjust(width) if column.is_number else cell.ljust(width)
-            for cell, width, column in zip(cells, widths, columns, strict=True)
-        )
-        yield "  ".join(aligned).rstrip()
-
-
-def _draw(columns: Sequence[Column], rows: list[Row]) -> None:
-    """Let rich fit the table to the terminal."""
-    from rich.console import Console  # noqa: PLC0415  # costs 0.1 s, for terminals only
-    from rich.table import Table  # noqa: PLC0415
-    from rich.text import Text  # noqa: PLC0415
-
-    table = Table(box=None, header_style="bold", pad_edge=False, padding=(0, 2, 0, 0))
-    cells = [_cells(columns, row) for row in rows]
-    least = 0
-    for index, column in enumerate(columns):
-        table.add_column(
-            column.title,
-            justify="right" if column.is_number else "left",
-            no_wrap=not column.is_long,
-        )
-        widest = max(len(column.title), *(len(row[index]) for row in cells))
-        least += 2 + (min(widest, _LONG_LEAST) if column.is_long else widest)
-    for row_cells in cells:
-        # Text, not markup: names and communities may hold brackets.
-        table.add_row(*map(Text, row_cells))
-    console = Console(highlight=False)
-    # Rather a line that the terminal breaks than a prefix cut short.
-    console.width = max(console.width, least)
-    console.print(table)
+    terminal = current_terminal()
+    shown = [column for column in columns if is_wide or not column.is_wide]
+    width = None if is_wide else terminal.width
+    write = sys.stdout.write
+    for line in table_lines(shown, first, rest, width, terminal.paint):
+        write(f"{line}\n")

@@ -13,7 +13,7 @@ import bgpd.cli.tables
 from bgpd.api.metrics import ROWS, Figures, ReloadFigures, TableFigures
 from bgpd.cli.control import main as pybgpctl
 from bgpd.cli.daemon import main as pybgpd
-from bgpd.cli.tables import Column
+from bgpd.cli.layout import Column
 from bgpd.config.base import Section
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import annotation_of, keys_of, section_in
@@ -40,7 +40,13 @@ _NOT_SHOWN: Final = {
 }  # of the figures: metrics only
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.
-_FOREIGN: Final = ("bgpd/show/bird/", "bgpd/lab/", "bgpd/cli/bird", "bgpd/cli/lab")
+_FOREIGN: Final = (
+    "bgpd/show/bird/",
+    "bgpd/lab/",
+    "bgpd/cli/bird",
+    "bgpd/cli/foreign",
+    "bgpd/cli/lab",
+)
 
 
 def json_keys() -> frozenset[str]:

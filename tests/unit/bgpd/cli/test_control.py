@@ -1,7 +1,6 @@
 import asyncio
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from typing import Any
 
 import click
 import pytest
+import yaml
 from click.testing import CliRunner, Result
 
 from bgpd.api.control import ControlServer
@@ -23,6 +23,7 @@ from rib.family import IPV4_UNICAST
 from rib.nlri import parse_address
 from rib.policy import Actions, Outcome, PolicySpec, Term
 from tests.support.routes import nlris
+from tests.support.terminals import OnTerminal, printed
 from tests.support.world import AKernel, AProcess, World
 
 
@@ -360,25 +361,7 @@ def test_the_command_starts_without_the_daemons_modules(daemon):
 
 def on_a_terminal(daemon, *words, **environment):
     """Return what a command prints on a terminal of its own."""
-    root = Path(__file__).parents[4]
-    leader, follower = pty.openpty()
-    kept = {k: v for k, v in os.environ.items() if k not in ("TERM", "COLUMNS")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "bgpd.cli.control", "--control", daemon, *words],
-        stdout=follower,
-        cwd=root,
-        env=kept | environment,
-    )
-    assert process.wait(20) == 0
-    os.close(follower)
-    output = b""
-    try:
-        while piece := os.read(leader, 65536):
-            output += piece
-    except OSError:
-        pass  # how a terminal says that it is over
-    os.close(leader)
-    return output.decode()
+    return printed("--control", daemon, *words, **environment)
 
 
 def test_a_narrow_terminal_breaks_long_columns_and_cuts_nothing(daemon):
@@ -399,6 +382,93 @@ def test_a_terminal_without_abilities_is_given_whole_lines(daemon, environment):
     assert heads[1][10] == "REMARK"
     assert "\x1b" not in shown
     assert "\u2026" not in shown
+
+
+@pytest.mark.slow
+def test_a_state_has_its_colour_on_a_terminal_that_has_any(daemon):
+    show = "show", "fib"
+    assert "\x1b[31mfailed" in on_a_terminal(daemon, *show, TERM="xterm")
+    assert "\x1b[31m" not in on_a_terminal(daemon, *show, TERM="xterm", NO_COLOR="1")
+    assert "\x1b[31mfailed" in ok(daemon, *show, "--color", "always")
+    assert "\x1b" not in ok(daemon, *show)
+
+
+@pytest.mark.slow
+def test_long_output_goes_through_the_pager_and_short_does_not(daemon):
+    show = "show", "peers"
+    pager = {"TERM": "xterm", "COLUMNS": "200", "PAGER": "sed s/^/paged:/"}
+    assert "paged:" in on_a_terminal(daemon, *show, LINES="4", **pager)
+    assert "paged:" not in on_a_terminal(daemon, *show, LINES="24", **pager)
+    assert "paged:" not in on_a_terminal(
+        daemon, *show, "--no-pager", LINES="4", **pager
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pager", ["", "cat", "no-such-pager", "an 'open quote"])
+def test_without_a_pager_long_output_is_printed(daemon, pager):
+    shown = on_a_terminal(daemon, "show", "peers", TERM="xterm", LINES="2", PAGER=pager)
+    assert "outside" in shown
+
+
+@pytest.mark.slow
+def test_a_reader_can_leave_the_pager_early(daemon):
+    shown = on_a_terminal(
+        daemon, "show", "routes", TERM="xterm", LINES="2", PAGER="head -n 1"
+    )
+    assert shown.count("\n") == 1
+
+
+@pytest.mark.slow
+def test_watch_draws_over_its_last_answer_until_it_is_interrupted(daemon):
+    words = "--control", daemon, "show", "peers", "--watch", "0.1"
+    with OnTerminal(*words, size=(120, 40), TERM="xterm") as terminal:
+        terminal.until("\x1b[H", times=3)
+        terminal.interrupt()
+        assert terminal.ended() == 0
+    assert terminal.output.endswith("\x1b[?1049l")
+    assert "every 0.1 s; Ctrl-C ends" in terminal.plain
+    assert "outside" in terminal.plain
+    assert "Traceback" not in terminal.output
+
+
+@pytest.mark.slow
+def test_watch_shows_no_more_lines_than_the_screen_has(daemon):
+    words = "--control", daemon, "show", "routes", "--watch"
+    with OnTerminal(*words, size=(120, 4), TERM="xterm") as terminal:
+        terminal.until("(more than the screen holds)")
+        terminal.interrupt()
+        assert terminal.ended() == 0
+
+
+def test_every_list_and_page_has_every_format(daemon):
+    for words in (("peers",), ("peers", "one"), ("routes",), ("fib",), ("status",)):
+        show = "show", *words
+        rows = [
+            json.loads(line) for line in ok(daemon, *show, "-o", "jsonl").splitlines()
+        ]
+        whole = as_json(daemon, *show)
+        found = yaml.safe_load(ok(daemon, *show, "-o", "yaml"))
+        expected = rows if isinstance(whole, list) else rows[0]
+        for some in (whole, found, expected):
+            for row in some if isinstance(some, list) else [some]:
+                for moving in (
+                    "uptime",
+                    "since",
+                    "last_reset_at",
+                    "memory",
+                    "loop_lag",
+                ):
+                    row.pop(moving, None)
+        assert whole == found == expected
+        assert ok(daemon, *show, "-o", "wide")
+    assert ok(daemon, "show", "routes", "--family", "ipv6", "-o", "yaml") == "[]\n"
+
+
+def test_the_wide_table_has_more_columns(daemon):
+    head = ok(daemon, "show", "routes", "-o", "wide").splitlines()[0]
+    assert "LARGE COMMUNITIES" in head
+    assert "LARGE COMMUNITIES" not in ok(daemon, "show", "routes").splitlines()[0]
 
 
 def test_every_command_of_the_page_exists():

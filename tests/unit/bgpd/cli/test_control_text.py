@@ -3,12 +3,12 @@ from typing import Any
 import pytest
 
 from bgpd.cli.details import _way, route_page, status_page
+from bgpd.cli.layout import Column
 from bgpd.cli.tables import (
     FIB,
     GROUPS,
     MEASURED,
     PEERS,
-    Column,
     duration,
     field,
     plain,
