@@ -61,6 +61,7 @@ class NodeDesired:
             the first that fits decides; a leading ``-`` leaves out.
         workload_interfaces: Patterns of the devices that lead to local workloads.
         tunnel_addr: Own IPv4 address of the IPIP tunnel; empty without.
+        other_nodes: Where the node is not known, the first names of those that are.
         needs_tunnel: Some pool's routes are sent through the IPIP tunnel by us.
         cluster_blocks: Blocks of all other nodes that the datastore told, by node.
         pools: By name.
@@ -92,3 +93,4 @@ class NodeDesired:
     workload_interfaces: tuple[str, ...] = ("cali*",)
     tunnel_addr: str = ""
     needs_tunnel: bool = False
+    other_nodes: tuple[str, ...] = ()

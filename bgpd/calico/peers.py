@@ -54,6 +54,9 @@ class PeerInputs(NamedTuple):
     compat: Compat = Compat.V3_33
 
 
+NO_NODE: Final = "there is no such Node with BGP settings; no session"
+"""What is found where the own node is missing."""
+
 Peers = tuple[tuple[Peering, ...], tuple[ObjectWarning, ...]]
 
 
@@ -77,8 +80,10 @@ def expand_peers(
         CulpritError: No session can be made of an object.
     """
     own = topology.nodes.get(node)
-    if own is None or not own.addrs:
-        text = "is missing or has no address; no session"
+    if own is None:
+        return (), (ObjectWarning(resource_key("Node", node), "", NO_NODE),)
+    if not own.addrs:
+        text = "has no address; no session"
         return (), (ObjectWarning(resource_key("Node", node), "spec.bgp", text),)
     return (yield from _Expansion(topology, own, template, inputs, memo).run())
 

@@ -9,6 +9,8 @@ are the same objects as before, which is what makes them cheap to compare.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from heapq import nsmallest
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
@@ -106,6 +108,9 @@ class SideInputs:
     services: ServiceAdvertisement | None = None
 
 
+SHOWN_NODES: Final = 3  # of those that a node may have been meant to be
+
+
 class Needs(NamedTuple):
     """What a plan needs from outside the datastore.
 
@@ -200,6 +205,7 @@ class Planner:
             workload_interfaces=facts.workloads,
             tunnel_addr="" if own is None else own.tunnel_addr,
             needs_tunnel=facts.needs_tunnel,
+            other_nodes=() if own is not None else _similar(self._node, topology),
         )
 
     def _follow_services(
@@ -266,3 +272,13 @@ def _pod_blocks(own: Member | None) -> Mapping[Block, AffinityState]:
         except AffinityError:
             continue
     return found
+
+
+def _similar(name: str, topology: Topology) -> tuple[str, ...]:
+    """Return some names of nodes, those that begin like ``name`` first."""
+
+    def distance(other: str) -> tuple[int, str]:
+        pairs = zip(name.lower(), other.lower(), strict=False)
+        return -sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs)), other
+
+    return tuple(nsmallest(SHOWN_NODES, topology.nodes, key=distance))

@@ -6,13 +6,13 @@ does without.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
-from bgpd.config.settings import DaemonSettings
+from bgpd.config.settings import DaemonSettings, DatastoreKind, DatastoreSettings
 from bgpd.daemon.errors import MisconfigurationError
 from bgpd.datastore.kubernetes import ApiStatus
 from bgpd.datastore.model import DatastoreError, Status
@@ -23,9 +23,9 @@ from bgpd.runtime.fault_border import FaultBorder
 from bgpd.runtime.supervisor import Supervisor
 
 SHOWN_WARNINGS: Final = 200  # about objects; `calico diff` shows all
-DATASTORE_NOTICE: Final = (
-    5.0  # seconds of waiting for the datastore before it is mentioned
-)
+DATASTORE_NOTICE: Final = 5.0  # seconds between lines while the datastore is awaited
+_LOOK: Final = 0.25  # seconds between looks at what the datastore says meanwhile
+_MOST_SAID: Final = 16  # reasons that are not logged again at once
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +44,7 @@ class Cluster:
     Attributes:
         latest: What the node must be; ``None`` before the datastore has said so.
         changed_at: When that last changed, on the loop's clock; 0 for never.
+        awaited: What the start waits for, in words; empty once nothing is awaited.
         holds: Objects that are held because their removal is implausible.
 
     Raises:
@@ -55,8 +56,11 @@ class Cluster:
     ) -> None:
         self.latest: NodeDesired | None = None
         self.changed_at = 0.0
+        self._kind, self._where = _place(settings.datastore)
+        self.awaited = self._kind
         self._deliver = deliver
         self._first = asyncio.Event()
+        self._is_answered = False
         store, name = settings.datastore, settings.node_name
         try:
             source = make_datastore(
@@ -103,30 +107,46 @@ class Cluster:
             asyncio.ensure_future(stop.wait()),
         ]
         try:
-            while True:
-                done, _ = await asyncio.wait(
-                    waits, timeout=DATASTORE_NOTICE, return_when=asyncio.FIRST_COMPLETED
-                )
-                if done:
-                    return self._first.is_set()
-                reason = self.status.last_error
-                _log.warning(
-                    "waiting for the datastore: %(reason)s",
-                    {
-                        "event": "datastore-awaited",
-                        "reason": reason or "no answer yet",
-                    },
-                )
+            return await self._wait_aloud(waits)
         finally:
             for wait in waits:
                 wait.cancel()
 
+    async def _wait_aloud(self, waits: Sequence["asyncio.Future[Any]"]) -> bool:
+        """Log why the datastore keeps us waiting: at once, and now and then."""
+        time, said = asyncio.get_running_loop().time, set[str]()
+        due = 0.0
+        while True:
+            done, _ = await asyncio.wait(
+                waits, timeout=_LOOK, return_when=asyncio.FIRST_COMPLETED
+            )
+            if done:
+                self.awaited = ""
+                return self._first.is_set()
+            if self._is_answered:  # and what it lacks was logged
+                continue
+            status = self.status
+            reason = "" if status.is_connected else status.last_error
+            reason = reason or f"no answer from {self._where} yet"
+            self.awaited = f"{self._kind}: {reason}"
+            if reason in said and time() < due:
+                continue
+            due = time() + DATASTORE_NOTICE
+            if len(said) >= _MOST_SAID:
+                said.clear()
+            said.add(reason)
+            _log.warning(
+                "waiting for %(source)s: %(reason)s",
+                {
+                    "event": "datastore-awaited",
+                    "source": self._kind,
+                    "reason": reason,
+                },
+            )
+
     async def _take(self, desired: NodeDesired) -> None:
         if not self._first.is_set() and not desired.is_known:
-            _log.warning(
-                "waiting: the datastore has no BGP settings for node %(node)r yet",
-                {"event": "node-awaited", "node": desired.name},
-            )
+            self._awaits_node(desired)
             return
         self.latest = desired
         self.changed_at = asyncio.get_running_loop().time()
@@ -134,6 +154,19 @@ class Cluster:
             await self._deliver(desired)
         else:
             self._first.set()
+
+    def _awaits_node(self, desired: NodeDesired) -> None:
+        """Say which node the datastore lacks, and which it has."""
+        self._is_answered = True
+        self.awaited = _unknown_node(desired)
+        _log.warning(
+            "waiting: %(reason)s",
+            {
+                "event": "node-awaited",
+                "reason": self.awaited,
+                "node": desired.name,
+            },
+        )
 
     # -- what can be seen (``bgpd.show.daemon_state.ClusterState``) ----------------------
 
@@ -164,3 +197,23 @@ class Cluster:
     async def close(self) -> None:
         """Release what stays open between two attempts to follow."""
         await self._sides.close()
+
+
+def _unknown_node(desired: NodeDesired) -> str:
+    names = ", ".join(desired.other_nodes)
+    others = f"; it has {names}" if names else " yet"
+    return (
+        f"the datastore has no node {desired.name!r} with BGP settings{others}; the name "
+        "comes from node.name, NODENAME or /var/lib/calico/nodename"
+    )
+
+
+def _place(settings: DatastoreSettings) -> tuple[str, str]:
+    """Return which datastore it is, and where, for people."""
+    match settings.kind:
+        case DatastoreKind.ETCD:
+            return "etcd", ", ".join(settings.endpoints)
+        case DatastoreKind.FOLDER:
+            return "the folder of objects", settings.path
+        case _:
+            return "the Kubernetes API", "the server"

@@ -18,6 +18,7 @@ from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.config_reload import MAX_LINES, ConfigReload, SettingsInForce, capped
 from bgpd.daemon.errors import MisconfigurationError, StartError
+from bgpd.daemon.lifecycle_log import log_starting, log_stopped, log_stopping
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.startup_claim import StartupClaim, claim_startup
@@ -136,8 +137,14 @@ class Daemon:
             FibError: The kernel's table is unavailable.
         """
         loop = asyncio.get_running_loop()
+        log_starting(self.settings, self.reloading.files)
+
+        def stop(number: signal.Signals) -> None:
+            log_stopping(number.name)
+            self._stop.set()
+
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
+            loop.add_signal_handler(number, stop, number)
         loop.add_signal_handler(signal.SIGHUP, self.reloading.ask)
         startup_claim = self._startup_claim or claim_startup(self.settings)
         lag = LagMeter(loop, collect_at_rest)
@@ -365,6 +372,7 @@ class Daemon:
             flushes: The kernel's routes go, too.
             text: For the peers' operators (RFC 9003).
         """
+        log_stopping("the command shutdown")
         self._ending = Ending(is_restart=False, flushes=flushes, text=text)
         self._stop.set()
 
@@ -379,6 +387,8 @@ class Daemon:
 
     async def _close(self) -> None:
         """End in the order of the start, reversed."""
+        time, outcome = asyncio.get_running_loop().time, "no routes in the kernel"
+        began = time()
         await self._supervisor.close()
         await self._servers.close()
         await self.reloading.close()
@@ -391,3 +401,6 @@ class Daemon:
             await self.running.close(
                 is_restart=ending.is_restart, flushes=ending.flushes, text=ending.text
             )
+            if self.running.forwarding.fib is not None:
+                outcome = f"kernel routes {'removed' if ending.flushes else 'kept'}"
+        log_stopped(time() - began, outcome)

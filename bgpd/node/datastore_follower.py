@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 from bgpd.calico.compat import Compat
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.keys import prefixes
+from bgpd.calico.peers import NO_NODE
 from bgpd.calico.planner import PlanOptions, SideInputs
 from bgpd.calico.state import ClusterState
 from bgpd.calico.warnings import ObjectWarning
@@ -101,7 +102,7 @@ class DatastoreFollower:
         self._sides = sides
         if sides is not None:
             sides.on_change = self._side_changed
-        self._has_delivered = False
+        self._has_delivered = self._was_known = False
         self._applied_revision = 0
         self._warning_log = WarningLog(self.datastore.describe)
         self._turn = asyncio.Lock()  # one plan at a time
@@ -139,6 +140,13 @@ class DatastoreFollower:
     def _findings(self) -> frozenset[ObjectWarning]:
         found = self._planning.warnings()
         return found if self._sides is None else found.union(self._sides.warnings())
+
+    def _news(self) -> frozenset[ObjectWarning]:
+        """Return the problems to be logged: while the start awaits the own node, that is none."""
+        found = self._findings()
+        others = frozenset(each for each in found if each.text != NO_NODE)
+        self._was_known |= len(others) == len(found)
+        return found if self._was_known else others
 
     async def follow(self) -> None:
         """Read until cancelled; an unreachable datastore changes nothing."""
@@ -178,7 +186,7 @@ class DatastoreFollower:
         if is_ours or not self._has_delivered:
             self._has_delivered = True
             await self._planning.plan(self._side_inputs())
-        self._warning_log.follow(self._findings())
+        self._warning_log.follow(self._news())
 
     def _side_changed(self) -> None:
         self._has_side_news = True
@@ -195,7 +203,7 @@ class DatastoreFollower:
             with self._border.around("the view of Secrets, Services and workloads"):
                 if (side := self._side_inputs()) != self._planning.side:
                     await self._planning.plan(side)
-                self._warning_log.follow(self._findings())
+                self._warning_log.follow(self._news())
         await asyncio.sleep(min(time() - started, MOST_REST))
         self._side_task = None
         if self._has_side_news:

@@ -93,6 +93,14 @@ class TextFormatter(logging.Formatter):
     def __init__(self, text: str = _TEXT) -> None:
         super().__init__(text)
 
+    def formatTime(  # noqa: N802  # logging's name
+        self,
+        record: logging.LogRecord,
+        datefmt: str | None = None,  # noqa: ARG002  # RFC 3339 alone
+    ) -> str:
+        """Return when, in UTC, as lines of JSON have it."""
+        return utc_with_milliseconds(record.created)
+
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
         text = super().format(record)

@@ -77,17 +77,6 @@ def read_text(path: Path | str, limit: int, *, follows: bool = True) -> str:
     return decode(read_octets(path, limit, follows=follows))
 
 
-def check_regular(path: Path | str, limit: int) -> None:
-    """Refuse what a library that opens files itself must not meet.
-
-    Raises:
-        NoFileError: It is not a regular file.
-        LimitError: It is larger.
-        OSError: It cannot be examined.
-    """
-    _check(os.stat(path), path, limit)  # noqa: PTH116  # text or path
-
-
 def _check(found: os.stat_result, path: Path | str, limit: int) -> None:
     if not stat.S_ISREG(found.st_mode):
         kinds = (name for test, name in _KINDS if test(found.st_mode))

@@ -189,7 +189,13 @@ def test_a_node_waits_for_its_manifest_and_follows_its_changes(
     mesh = resource("BGPConfiguration", "default", asNumber=64512)
     write_yaml(store / "mesh.yaml", mesh)
     with started(folder, content) as a:
-        a.until_logged("for node 'node-1'")
+        a.until_logged(
+            "waiting: the datastore has no node 'node-1' with BGP settings yet; the name "
+            "comes from node.name, NODENAME or /var/lib/calico/nodename"
+        )
+        write_yaml(store / "nodes.yaml", node("node-7", f"{network}.7/24"))
+        a.until_logged("no node 'node-1' with BGP settings; it has node-7; the name")
+        assert "there is no such Node" not in a.log()  # that line was enough
         me, other = node("node-1", f"{network}.1/24"), node("node-2", f"{network}.2/24")
         write_yaml(store / "nodes.yaml", me, other)
         a.until_logged("started")
@@ -210,10 +216,22 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
     content = configuration(folder, network, 1, node={"name": "node-1"})
     content["datastore"] = {"type": "folder", "path": str(store)}
     with started(folder, content) as a:
-        a.until_logged("for node 'node-1'")
+        a.until_logged("no node 'node-1' with BGP settings")
+        file = folder / "pybgpd.yaml"
+        first = a.log().splitlines()[0]
+        assert re.fullmatch(
+            r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    starting pybgpd \S+ \(.*\) on "
+            rf"node node-1 with {re.escape(str(file))}",
+            first,
+        )
         a.signal(signal.SIGTERM)
         assert a.ended() == 0
         assert "Traceback" not in a.log()
+        assert " INFO    stopping: SIGTERM\n" in a.log()
+        last = a.log().splitlines()[-1]
+        assert re.search(
+            r"INFO    stopped within \S+ s: no routes in the kernel$", last
+        )
 
 
 def test_a_rejected_file_is_reported_until_it_is_repaired(

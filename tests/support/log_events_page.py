@@ -20,7 +20,9 @@ Select by `event` and by fields: `message` is the text of the plain log, and its
 fields come from the same values. Events and fields may be added in any release; a field that says nothing is
 absent.
 
-* `time` is UTC. Lines of Python and of libraries have no `event`. Errors in options and configuration that keep
+* `time` is UTC as in RFC 3339; lines of text begin with the same, `2026-11-30T14:31:07.512Z WARNING ...`,
+  but for systemd's journal, which has the time itself and gets each line's priority.
+* Lines of Python and of libraries have no `event`. Errors in options and configuration that keep
   the daemon from starting are plain text, since the format is not known yet.
 * Numbers are numbers: durations are seconds, to the millisecond. A text longer than 2,048 characters ends with
   `...`, and a list has at most 100 items.
@@ -83,6 +85,8 @@ FIELDS: Final = MappingProxyType(
         "key": "of an object in the datastore; the section that a step of a reload changes",
         "field": "of an object",
         "node": "name of a node",
+        "version": "of the program, its build and its Python",
+        "files": "a list of paths; of a configuration, the file and those it names",
         "file": "path of a file, folder or socket",
         "place": "table and protocol number in the kernel, for people",
         "new_place": "as `place`",

@@ -5,7 +5,6 @@ next endpoint. A frozen server, whose kernel still acknowledges, is noticed by H
 """
 
 import asyncio
-import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,6 +16,7 @@ from grpclib.config import Configuration
 from grpclib.const import Status as GrpcStatus
 from grpclib.exceptions import GRPCError, ProtocolError, StreamTerminatedError
 
+from bgpd.datastore.connect_faults import socket_fault
 from bgpd.datastore.etcd.rpc_pb2 import (
     AuthenticateRequest,
     AuthenticateResponse,
@@ -31,9 +31,8 @@ from bgpd.datastore.etcd.rpc_pb2 import (
     WatchRequest,
     WatchResponse,
 )
+from bgpd.datastore.etcd.tls_files import tls_context
 from bgpd.datastore.model import DatastoreError
-from bgpd.texts.files import NoFileError, check_regular
-from bgpd.texts.limits import CERTIFICATE_OCTETS, TextError
 
 WINDOW_OCTETS: Final = 16 * 1024 * 1024  # HTTP/2; a page of large values in flight
 MAX_ANSWER: Final = 16 << 20
@@ -133,7 +132,7 @@ class Connection:
         self._channel = Channel(
             host,
             port,
-            ssl=_tls_context(settings) if is_tls else None,
+            ssl=tls_context(settings) if is_tls else None,
             config=Configuration(
                 _keepalive_time=settings.keepalive_time,
                 _keepalive_timeout=settings.keepalive_timeout,
@@ -282,51 +281,12 @@ def errors_named() -> Iterator[None]:
         if error.status is GrpcStatus.OUT_OF_RANGE:
             raise CompactedError(f"{error.message}") from error
         raise EtcdError(f"{error.status.name}: {error.message}") from error
-    except TimeoutError as error:
-        raise EtcdError("timed out") from error
-    except (OSError, StreamTerminatedError, ProtocolError) as error:
-        raise EtcdError(f"{type(error).__name__}: {error}") from error
+    except OSError as error:
+        raise EtcdError(socket_fault(error)) from error
+    except (StreamTerminatedError, ProtocolError) as error:
+        raise EtcdError("the connection was lost") from error
 
 
 def _status_of(error: EtcdError) -> GrpcStatus | None:
     cause = error.__cause__
     return cause.status if isinstance(cause, GRPCError) else None
-
-
-def _tls_context(settings: EtcdSettings) -> ssl.SSLContext:
-    """Read the files for every connection, so that renewed ones are used."""
-    try:
-        for name in (settings.ca_file, settings.cert_file, settings.key_file):
-            if name:
-                _check_file(name)
-        context = ssl.create_default_context(cafile=settings.ca_file or None)
-        if settings.cert_file:
-            context.load_cert_chain(
-                settings.cert_file, settings.key_file or None, password=_no_password
-            )
-    except (OSError, ValueError) as error:
-        raise EtcdError(f"TLS files: {error}") from error
-    context.set_alpn_protocols(["h2"])
-    return context
-
-
-def _check_file(name: str) -> None:
-    """Refuse what OpenSSL would open and read without end.
-
-    Raises:
-        OSError: It is missing.
-        ValueError: It is not a regular file, or too large.
-    """
-    try:
-        check_regular(name, CERTIFICATE_OCTETS)
-    except (NoFileError, TextError) as error:
-        raise ValueError(f"{name} {error}") from error
-
-
-def _no_password() -> str:
-    """Refuse a key that has a password: OpenSSL would ask for it on the terminal.
-
-    Raises:
-        ValueError: Always.
-    """
-    raise ValueError("the key is encrypted; expected a key without a password")

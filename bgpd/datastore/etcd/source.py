@@ -27,6 +27,7 @@ from bgpd.datastore.etcd.client import (
     errors_named,
     prefix_end,
 )
+from bgpd.datastore.etcd.diagnosis import explained
 from bgpd.datastore.etcd.rpc_pb2 import (
     RangeRequest,
     RangeResponse,
@@ -92,6 +93,10 @@ class EtcdDatastore:
                 self._cursor = None
                 self._disconnected(endpoint, error)
             except DatastoreError as error:
+                # A server that served us is not asked why it stopped.
+                if not self._status.is_connected:
+                    reason = await explained(endpoint, self._settings, error)
+                    error = DatastoreError(reason)
                 self._disconnected(endpoint, error)
             if time.monotonic() - started > STABLE_AFTER:
                 # The next endpoint is tried at once, then the ones after it.

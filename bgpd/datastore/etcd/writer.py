@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable, Iterable
 
 from bgpd.datastore.etcd.client import Connection, EtcdError, EtcdSettings
 from bgpd.datastore.manifests import item_of, key_of
-from bgpd.datastore.model import Manifest
+from bgpd.datastore.model import DatastoreError, Manifest
 
 
 class EtcdWriter:
@@ -66,13 +66,13 @@ class EtcdWriter:
         await self._anywhere(lambda connection: connection.compact(revision))
 
     async def _anywhere(self, work: Callable[[Connection], Awaitable[None]]) -> None:
-        last: EtcdError | None = None
+        last: DatastoreError | None = None
         for endpoint in self._settings.endpoints:
             try:
                 with Connection(endpoint, self._settings) as connection:
                     await connection.authenticate()
                     await work(connection)
-            except EtcdError as error:
+            except DatastoreError as error:
                 last = error
             else:
                 return

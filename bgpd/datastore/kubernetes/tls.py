@@ -35,7 +35,7 @@ def tls_context(server: Server, user: User) -> ssl.SSLContext:
         try:
             context.load_verify_locations(cadata=octets.decode("ascii"))
         except (ssl.SSLError, ValueError) as error:
-            raise ValueError(f"{place}: expected PEM certificates: {error}") from error
+            raise ValueError(f"{place}: expected PEM certificates") from error
     else:
         context.load_default_certs()
     if user.cert_data or user.cert_file:
@@ -54,8 +54,11 @@ def _present(context: ssl.SSLContext, user: User) -> None:
         try:
             context.load_cert_chain(cert, key, password=lambda: b"")
         except ssl.SSLError as error:
+            if error.reason == "KEY_VALUES_MISMATCH":
+                text = f"{key_place}: does not belong to {place}"
+                raise ValueError(text) from error
             text = "expected a PEM certificate and its key, without a pass phrase"
-            raise ValueError(f"{place}, {key_place}: {text}: {error}") from error
+            raise ValueError(f"{place}, {key_place}: {text}") from error
 
 
 def _read(file: str) -> bytes:

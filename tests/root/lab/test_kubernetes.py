@@ -120,7 +120,8 @@ def restart_daemons(lab: Lab) -> None:
     daemon(lab, REBOOTED).start()
     twice = daemon(lab, KILLED_TWICE)
     assert eventually(
-        lambda: "waiting for the datastore" in twice.log_path.read_text(), STEP_TIME
+        lambda: "waiting for the Kubernetes API" in twice.log_path.read_text(),
+        STEP_TIME,
     )
     twice.kill()
     twice.start()

@@ -158,7 +158,7 @@ async def test_the_name_of_the_certificate_may_be_given(tmp_path: Path) -> None:
         api.put("Service", "one", spec={})
         url = f"https://localhost:{api.port}"
         access = Access(str(rewrite(api, {"server": url}, {})))
-        with pytest.raises(Exception, match="certificate is not valid for 'localhost'"):
+        with pytest.raises(Exception, match="certificate is not valid for localhost"):
             await names(access)
         rewrite(api, {"server": url, "tls-server-name": "127.0.0.1"}, {})
         assert await names(access) == {"one"}
@@ -171,7 +171,7 @@ async def test_an_unknown_certificate_is_rejected_unless_any_is_allowed(
     async with Api(tmp_path) as api:
         api.put("Service", "one", spec={})
         access = Access(str(rewrite(api, {"certificate-authority": None}, {})))
-        said = rf"https://127.0.0.1:{api.port}: .*CERTIFICATE_VERIFY_FAILED"
+        said = rf"https://127.0.0.1:{api.port}: the API's certificate is not signed by the CA"
         with pytest.raises(Exception, match=said):
             await names(access)
         rewrite(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from bgpd.texts.files import NoFileError, check_regular, read_octets, read_text
+from bgpd.texts.files import NoFileError, read_octets, read_text
 from bgpd.texts.limits import LimitError, TextError
 
 
@@ -37,7 +37,7 @@ def a_device(path: Path) -> None:
 def test_only_regular_files_are_read(make, what, tmp_path: Path) -> None:
     path = tmp_path / "file"
     make(path)
-    for read in (read_octets, read_text, check_regular):
+    for read in (read_octets, read_text):
         with pytest.raises(NoFileError) as caught:
             read(path, 100)
         assert str(caught.value) == f"is {what}; expected a regular file"
