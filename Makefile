@@ -3,6 +3,9 @@
 # check  the gates and the fast tests: what to run before a commit
 # test-compiled  the fast tests on the build that mypyc compiles
 # test-pythons  the fast tests on every newer Python that is installed, pure and compiled
+# pyz    one file that runs on this machine's kind with its Python, into the folder build
+# lock   the versions and hashes of what pybgpd needs at run time, resolved anew
+# sbom   what is in packages and images, as CycloneDX, into the folder build
 # deb    the Debian package, for this machine's suite, into the folder build
 # bench  speed and memory, beside other routers where they are installed
 # bench-report  all loads, both builds, beside BIRD 2 and 3 and FRR: a page in docs/benchmarks
@@ -31,7 +34,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled test-pythons deb bench bench-report bench-plots bench-guard mutants docs format clean
+.PHONY: demo test check test-compiled test-pythons pyz lock sbom deb bench bench-report bench-plots bench-guard mutants docs format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -54,6 +57,18 @@ test-compiled: $(VENV)/installed-dev
 
 test-pythons: $(VENV)/installed-dev
 	@EVERY_BUILD=1 $(RUN) -m pytest -q tests/architecture/test_pythons.py
+
+pyz: $(VENV)/installed
+	@$(RUN) -m pip install --quiet --editable '.[packaging]'
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH configs/python/pyz $(PYTHON) build
+
+lock: $(VENV)/installed
+	@$(RUN) -m pip install --quiet --editable '.[packaging]'
+	@PATH=$(CURDIR)/$(VENV)/bin:$$PATH configs/python/lock $(LOCK_FLAGS)
+
+sbom:
+	@mkdir -p build
+	@$(PYTHON) configs/python/sbom >build/pybgpd.cdx.json && echo build/pybgpd.cdx.json
 
 deb:
 	@.ci/system-packages $(DEB_PACKAGES)
@@ -92,7 +107,7 @@ clean:
 # The environment is made anew when what it shall hold changes.
 $(VENV)/installed: pyproject.toml
 	@.ci/make-venv $(PYTHON) $(VENV)
-	@$(RUN) -m pip install --quiet --editable .
+	@$(RUN) -m pip install --quiet --editable '.[lab]'
 	@touch $@
 
 $(VENV)/installed-dev: $(VENV)/installed

@@ -5,6 +5,8 @@ Python's headers; the build says when it is pure, and why (``pip install -v``). 
 leaves the sources as they are, ``PYBGPD_COMPILE=1`` takes no excuse. An editable installation is pure.
 Both builds are made of the same sources and pass the same tests; ``pybgpd --version`` says which one
 runs.
+
+Each wheel also has manual pages and completions of shells, which the commands themselves write.
 """
 
 import os
@@ -12,6 +14,7 @@ import shlex
 import shutil
 import sys
 import sysconfig
+import time
 from collections.abc import Collection
 from importlib.util import find_spec
 from pathlib import Path
@@ -23,6 +26,7 @@ from setuptools.command.build_ext import build_ext
 VARIABLE: Final = "PYBGPD_COMPILE"
 # Commands of setuptools that need the extension modules; others only ask about the project.
 BUILDS: Final = frozenset({"bdist_wheel", "build", "build_ext", "install"})
+SHARED: Final = Path("build", "share")
 
 # Those that do work for each UPDATE. Left out: what counts references (``rib.intern``,
 # ``rib.next_hops``), since compiled code holds others.
@@ -144,4 +148,25 @@ def extensions() -> list[object]:
         return []
 
 
-setup(ext_modules=extensions(), cmdclass={"build_ext": BuildExtensions})
+def shared_files() -> list[tuple[str, list[str]]]:
+    """Write manual pages and completions; return them as ``data_files``: folder and files."""
+    if BUILDS.isdisjoint(sys.argv[1:]):
+        return []
+    sys.path.insert(0, str(Path(__file__).resolve().parent))
+    try:
+        from bgpd.cli.manual_pages import write_shared  # noqa: PLC0415
+    except ImportError as error:  # without isolation, click may be missing
+        sys.stderr.write(f"pybgpd is built without manual pages: {error}\n")
+        return []
+    moment = float(os.environ.get("SOURCE_DATE_EPOCH", time.time()))
+    return [
+        (str("share" / file.parent), [str(SHARED / file)])
+        for file in write_shared(SHARED, moment)
+    ]
+
+
+setup(
+    ext_modules=extensions(),
+    cmdclass={"build_ext": BuildExtensions},
+    data_files=shared_files(),
+)

@@ -261,6 +261,10 @@ def demo(*, etcd: bool, kubernetes: bool, keep: bool) -> None:
 
     Needs root: it creates network namespaces, and removes them at the end.
     """
+    from importlib.util import find_spec  # noqa: PLC0415
+
+    if find_spec("rich") is None:
+        _fail("the demo needs more than the daemon: pip install 'pybgpd[lab]'")
     from bgpd.lab.demo import run_demo  # noqa: PLC0415
 
     if etcd and kubernetes:

@@ -1,7 +1,7 @@
 """Words for attributes that the daemon carries without understanding them.
 
 The daemon keeps their octets; ExaBGP knows many of them (prefix SID, PMSI tunnel, BGP-LS
-and more). It is imported only when there is something to explain, by the client, never by
+and more), and is an extra of the installation. It is imported only when there is something to explain, by the client, never by
 the daemon: the import costs 0.3 s and 17 MB.
 """
 
@@ -9,17 +9,20 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any, Final
 
+_HINT: Final = "(pip install 'pybgpd[exabgp]' shows more of such attributes in words)"
 _SAYS_NOTHING: Final = ("attribute [", "error ")  # unknown to ExaBGP, or malformed
 
 
 def explain(unknown: Iterable[dict[str, Any]]) -> list[str]:
     """Return a line for each attribute of ``describe``'s ``unknown`` list.
 
-    What ExaBGP does not know either, or cannot read, appears as its number and octets.
+    What ExaBGP does not know either, or cannot read, appears as its number and octets; so does
+    everything where it is not installed, and the last line says how to change that.
     """
     entries = list(unknown)
     decode = _decoder() if entries else None
-    return [_line(entry, decode) for entry in entries]
+    lines = [_line(entry, decode) for entry in entries]
+    return [*lines, _HINT] if entries and decode is None else lines
 
 
 def _line(entry: dict[str, Any], decode: Any) -> str:  # noqa: ANN401  # ExaBGP is untyped

@@ -35,7 +35,7 @@ _EXPIRED: Final = 10
 def socket_fault(error: OSError) -> str:
     """Return why there is no connection."""
     if isinstance(error, ssl.SSLCertVerificationError):
-        return f"its certificate is refused: {error.verify_message}"
+        return f"its certificate is rejected: {error.verify_message}"
     if isinstance(error, ssl.SSLError):  # whose numbers are not those of the system
         return f"TLS: {(error.reason or 'failed').lower().replace('_', ' ')}"
     if isinstance(error, socket.gaierror):
@@ -73,7 +73,7 @@ def certificate_fault(
         return f"{server}'s certificate has expired{_CLOCK}"
     if code == _NOT_YET:
         return f"{server}'s certificate is not valid yet{_CLOCK}"
-    return f"{server}'s certificate is refused: {error.verify_message}"
+    return f"{server}'s certificate is rejected: {error.verify_message}"
 
 
 def alert_fault(error: ssl.SSLError, server: str, certificate: str) -> str:
@@ -90,12 +90,12 @@ def alert_fault(error: ssl.SSLError, server: str, certificate: str) -> str:
         return ""
     if "CERTIFICATE" not in reason and "UNKNOWN_CA" not in reason:
         alert = reason.partition("ALERT_")[2].lower().replace("_", " ")
-        return f"{server} refuses the TLS connection: {alert}"
+        return f"{server} rejects the TLS connection: {alert}"
     if not certificate or "CERTIFICATE_REQUIRED" in reason:
         return (
             f"{server} wants a client certificate: expected datastore.cert_file and "
             "datastore.key_file"
         )
     if "EXPIRED" in reason:
-        return f"{server} refuses {certificate}: it has expired"
-    return f"{server} refuses {certificate}: signed by no authority that it trusts"
+        return f"{server} rejects {certificate}: it has expired"
+    return f"{server} rejects {certificate}: signed by no authority that it trusts"

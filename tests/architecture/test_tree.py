@@ -1,5 +1,6 @@
 """The tree speaks of the project alone, and the wheel has what it needs and no more."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -9,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from bgpd.cli.manual_pages import COMPLETIONS, PROGRAMS, SECTION
 from tests.support.generated import ROOT
 
 # In pieces, so that this file does not find itself.
@@ -96,18 +98,20 @@ def test_changelog_fragments_are_well_formed() -> None:
 @pytest.mark.slow
 def test_the_wheel_holds_the_four_packages_and_nothing_else(tmp_path: Path) -> None:
     source = tmp_path / "source"
-    for name in ("pyproject.toml", "README.md", "LICENSE"):
+    for name in ("pyproject.toml", "setup.py", "README.md", "LICENSE"):
         source.mkdir(exist_ok=True)
         shutil.copy(ROOT / name, source)
     for name in ("bgpd", "reflector", "rib", "fib"):
         ignored = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / name, source / name, ignore=ignored)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps"]
-    subprocess.run([*command, "--wheel-dir", str(tmp_path), str(source)], check=True)
+    command += ["--wheel-dir", str(tmp_path), str(source)]
+    subprocess.run(command, check=True, env=os.environ | {"PYBGPD_COMPILE": "0"})
     (wheel,) = tmp_path.glob("*.whl")
     names = zipfile.ZipFile(wheel).namelist()
     tops = {name.split("/")[0] for name in names}
-    assert {top for top in tops if not top.endswith(".dist-info")} == {
+    (data,) = {top for top in tops if top.endswith(".data")}
+    assert {top for top in tops if not top.endswith(".dist-info")} - {data} == {
         "bgpd",
         "fib",
         "reflector",
@@ -117,6 +121,14 @@ def test_the_wheel_holds_the_four_packages_and_nothing_else(tmp_path: Path) -> N
     expected = {
         str(path.relative_to(source))
         for path in source.rglob("*.py")
-        if "build" not in path.parts
+        if "build" not in path.parts and path.name != "setup.py"
     }
     assert modules == expected
+    shared = {
+        name.removeprefix(f"{data}/data/share/") for name in names if data in name
+    }
+    assert shared == {
+        place.format(program)
+        for program in PROGRAMS
+        for place in (*COMPLETIONS.values(), f"man/man{SECTION}/{{}}.{SECTION}")
+    }

@@ -1,5 +1,6 @@
 """Units of systemd, the container file and kernel settings, as the tools for them see them."""
 
+import json
 import re
 import shlex
 import shutil
@@ -13,6 +14,7 @@ from bgpd.cli.daemon import EXIT_CONFIG, EXIT_USAGE, main
 from bgpd.config.loader import load
 from tests.architecture.test_documents import check_command
 from tests.support.generated import ROOT
+from tests.support.installed import check_programs
 from tests.support.scripts import an_installed_pybgpd
 
 CONFIGS = ROOT / "configs"
@@ -184,11 +186,13 @@ def test_the_steps_of_the_build_make_an_installation_that_runs(tmp_path: Path) -
             assert outcome.returncode == 0, outcome.stdout + outcome.stderr
     programs = Path(moved["/opt/pybgpd"]) / "bin"
     clean = {"PATH": f"{programs}:/usr/bin:/bin"}
-    said = subprocess.check_output(
-        [str(programs / "pybgpd"), "--version"], env=clean, cwd=tmp_path, text=True
-    )
-    assert said.startswith("pybgpd ")
-    assert "pure Python" in said  # test_compiled has what the image compiles
+    both = ([programs / "pybgpd"], [programs / "pybgpctl"])
+    # tests/daemon/test_installation.py has the compiled wheel.
+    check_programs(tmp_path, "pure Python", *both)
+    share = programs.parent / "share"
+    bill = json.loads((share / "doc" / "pybgpd" / "pybgpd.cdx.json").read_text("utf-8"))
+    assert bill["metadata"]["component"]["name"] == "pybgpd"
+    assert (share / "man" / "man8" / "pybgpctl.8").is_file()
     where = subprocess.check_output(
         [str(programs / "python"), "-c", "import bgpd; print(bgpd.__file__)"],
         env=clean,

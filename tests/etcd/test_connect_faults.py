@@ -69,7 +69,7 @@ async def test_each_fault_of_tls_has_a_text_of_its_own(
             "datastore.key_file"
         ): replace(good, cert_file="", key_file=""),
         (
-            f"etcd refuses datastore.cert_file {strange_cert}: signed by no authority "
+            f"etcd rejects datastore.cert_file {strange_cert}: signed by no authority "
             "that it trusts"
         ): replace(good, cert_file=strange_cert, key_file=strange_key),
         "it speaks TLS there: expected https:// in datastore.endpoints": replace(

@@ -71,7 +71,7 @@ async def test_a_page_that_is_too_large_is_read_in_smaller_ones(
 ) -> None:
     monkeypatch.setattr(client, "MAX_ANSWER", 4 << 20)
     await single.start()
-    # More than the connection may have on its way: what is refused must not count for ever.
+    # More than the connection may have on its way: what is rejected must not count for ever.
     expected = {resource_key("Node", f"n{i:02}"): b"%1000000d" % i for i in range(24)}
     await EtcdWriter(single.settings).put(expected)
     async with Follower(EtcdDatastore(single.settings)) as follower:
@@ -347,7 +347,7 @@ async def test_tls_client_certificate_and_expiring_tokens(tmp_path: Path) -> Non
         with pytest.raises(EtcdError):
             await EtcdWriter(without).put({block(4): CONFIRMED})
         stranger = make_certificates(tmp_path / "stranger")[0]
-        with pytest.raises(EtcdError, match="its certificate is refused"):
+        with pytest.raises(EtcdError, match="its certificate is rejected"):
             await EtcdWriter(replace(settings, ca_file=stranger)).put({"x": b""})
 
 

@@ -24,7 +24,7 @@ _REQUEST: Final = b"GET /version HTTP/1.0\r\n\r\n"
 # What servers say of rights, in words for who set the keys.
 _REFUSALS: Final = {
     "user name is empty": "etcd wants a user: expected datastore.username and password",
-    "authentication failed": "etcd refuses datastore.username and its password",
+    "authentication failed": "etcd rejects datastore.username and its password",
     "permission denied": "etcd denies this user the right to read /calico: grant it a role",
 }
 

@@ -1,3 +1,7 @@
+import sys
+
+import pytest
+
 from bgpd.cli.opaque import explain
 
 
@@ -21,3 +25,15 @@ def test_unreadable_octets_are_shown_as_they_are() -> None:
 
 def test_nothing_unknown_needs_no_words() -> None:
     assert explain([]) == []
+
+
+def test_without_exabgp_octets_are_shown_and_what_to_install(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] == "exabgp"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "exabgp", None)
+    assert explain([an_entry(40, "01000700000000000064")]) == [
+        "attribute 40 flags 0xe0: 01000700000000000064",
+        "(pip install 'pybgpd[exabgp]' shows more of such attributes in words)",
+    ]

@@ -1,26 +1,32 @@
-# ruff: noqa: INP001  # a script of the package's build, imported by nothing
-"""Write the manual pages of the Debian package from what the commands say of themselves.
+"""Manual pages and completions of shells, made from what the commands say of themselves.
 
-    python configs/debian/manual_pages.py FOLDER
-
-The pages hold every command and option that ``--help`` shows, and the sections below.
+``setup.py`` puts them into each wheel: the pages hold every command and option that ``--help`` shows,
+and the sections below.
 """
 
 import inspect
-import os
-import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 import click
+from click.shell_completion import ShellComplete, get_completion_class
 
 from bgpd import __version__
 from bgpd.cli import control, daemon
 
 SECTION: Final = 8
 PROGRAMS: Final = {"pybgpd": daemon.main, "pybgpctl": control.main}
+# Where each shell looks, below share; click's scripts ask the program itself, so they are short.
+COMPLETIONS: Final = MappingProxyType(
+    {
+        "bash": "bash-completion/completions/{}",
+        "zsh": "zsh/site-functions/_{}",
+        "fish": "fish/vendor_completions.d/{}.fish",
+    }
+)
 FILES: Final = {
     "/etc/pybgpd/pybgpd.yaml": "The configuration that pybgpd.service reads.",
     "/etc/pybgpd/pybgpd.env": "Options and environment variables of pybgpd.service.",
@@ -132,12 +138,30 @@ def page(name: str, moment: float) -> str:
     return "\n".join(lines) + "\n"
 
 
-def write(folder: Path, moment: float) -> None:
-    """Write all pages to a folder."""
+def completion(name: str, shell: str) -> str:
+    """Return the script that makes a shell complete a program's words."""
+    kind = get_completion_class(shell)
+    if kind is None:
+        raise ValueError(f"click completes nothing in {shell}")
+    variable = f"_{name.upper()}_COMPLETE"
+    # Not bash's own method, which runs bash to see its version.
+    return ShellComplete.source(kind(PROGRAMS[name], {}, name, variable))
+
+
+def write_shared(folder: Path, moment: float) -> list[Path]:
+    """Write what belongs below ``share``; return the files, relative to ``folder``.
+
+    Args:
+        folder: Made where it is missing.
+        moment: The date of the pages, Unix time.
+    """
+    texts = {}
     for name in PROGRAMS:
-        text = page(name, moment)
-        (folder / f"{name}.{SECTION}").write_text(text, encoding="utf-8")
-
-
-if __name__ == "__main__":
-    write(Path(sys.argv[1]), float(os.environ.get("SOURCE_DATE_EPOCH", time.time())))
+        texts[f"man/man{SECTION}/{name}.{SECTION}"] = page(name, moment)
+        for shell, place in COMPLETIONS.items():
+            texts[place.format(name)] = completion(name, shell)
+    for place, text in texts.items():
+        file = folder / place
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text, encoding="utf-8")
+    return [Path(place) for place in texts]
