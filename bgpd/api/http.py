@@ -16,7 +16,8 @@ from typing import Final, NamedTuple, Protocol
 from aiohttp import web
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from bgpd.api.metrics import Figures, render, summary
+from bgpd.api.figures import Figures, summary
+from bgpd.api.metrics import render
 
 REQUEST_TIMEOUT: Final = 30.0  # seconds
 SHUTDOWN: Final = 1.0  # seconds that answers in the making get at the end
@@ -127,7 +128,8 @@ class HttpServer:
                 if request.method == "HEAD":
                     return response
                 for piece in render(self._insight.figures()):
-                    await response.write(piece)
+                    if piece:
+                        await response.write(piece)
                     await asyncio.sleep(0)
                 await response.write_eof()
         except TimeoutError:

@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from bgpd.config import model as written
@@ -137,7 +138,7 @@ def to_settings(
             sweep_time=config.graceful_restart.sweep_time,
             stale_path_time=config.graceful_restart.stale_path_time,
         ),
-        metrics=_metrics(config.metrics.listen),
+        metrics=_metrics(config.metrics),
     )
 
 
@@ -231,7 +232,8 @@ def _peer(
 ) -> PeerSettings:
     addr = neighbour.where if isinstance(neighbour.model, Peer) else ""
     own_as = config.bgp.asn or 0
-    return _session(neighbour.name, addr, own_as, neighbour.options, secrets)
+    settings = _session(neighbour.name, addr, own_as, neighbour.options, secrets)
+    return replace(settings, group=neighbour.model.group or "")
 
 
 def _session(
@@ -383,11 +385,11 @@ def _datastore(
     )
 
 
-def _metrics(listen: str | None) -> MetricsSettings:
-    if listen is None:
-        return MetricsSettings()
-    host, _, port = listen.rpartition(":")
-    return MetricsSettings(host.strip("[]"), int(port))
+def _metrics(config: written.Metrics) -> MetricsSettings:
+    if config.listen is None:
+        return MetricsSettings(peers=config.peers)
+    host, _, port = config.listen.rpartition(":")
+    return MetricsSettings(host.strip("[]"), int(port), config.peers)
 
 
 def _policy(name: str, policy: policies.PolicyModel) -> PolicySpec:

@@ -588,6 +588,15 @@ class Metrics(Section):
         SocketAddress | None,
         Field(description="ADDRESS:PORT; without it there is no HTTP server"),
     ] = None
+    peers: Annotated[
+        int,
+        Field(
+            description="maximum number of peers with metrics of their own, configured ones "
+            "first; `pybgpd_omitted_peers` counts the others",
+            ge=0,
+            le=100_000,
+        ),
+    ] = 5000
 
 
 class DaemonConfig(Section):

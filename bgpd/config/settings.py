@@ -321,10 +321,12 @@ class MetricsSettings:
     Attributes:
         address: Empty means no server.
         port: TCP port.
+        peers: Most peers with metrics of their own.
     """
 
     address: str = ""
     port: int = 0
+    peers: int = 5000
 
 
 @dataclass(frozen=True, slots=True)

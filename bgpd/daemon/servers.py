@@ -63,7 +63,9 @@ class Servers:
         from bgpd.show.health import DaemonHealth  # noqa: PLC0415
 
         where = self._daemon.settings.metrics
-        health_source = DaemonHealth(self._daemon, lag, self._daemon.warnings)
+        health_source = DaemonHealth(
+            self._daemon, lag, self._daemon.warnings, where.peers
+        )
 
         async def serve() -> None:
             server = HttpServer(health_source, where.address, where.port)

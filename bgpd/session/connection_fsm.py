@@ -297,6 +297,8 @@ class Connection:
         max_len = self.negotiated.max_message_len if self.negotiated else None
         octets = encode_notification(notification, max_len or MAX_MESSAGE_LEN)
         self._send(MessageType.NOTIFICATION, octets)
+        if self.conn_id is not None:
+            self._counters.notifications.note_sent(notification.code)
         text = self.reason.text if self.reason is not None else ""
         self.reason = DownReason(kind, text, notification)
 

@@ -384,7 +384,6 @@ class Connections:
             self._note_end(connection, old, offer, ended, now)
         if old is State.ESTABLISHED and ended is not None and negotiated is not None:
             self.established = None
-            self.counters.flaps += 1
             self.counters.established_since = None
             kept = kept_families(negotiated, ended)
             # The routes that it keeps expire with its restart time: each second of damping counts

@@ -1,6 +1,40 @@
 """Counters of a peer, for ``show peers`` and metrics."""
 
+from collections.abc import Mapping
+from types import MappingProxyType
+from typing import Final
+
 from bgpd.session.events import DownReason
+from bgpd.wire.errors import ErrorCode
+
+NOTIFICATION_NAMES: Final[Mapping[int, str]] = MappingProxyType(
+    {int(code): code.name.lower().replace("_", "-") for code in ErrorCode}
+)
+"""The error codes of NOTIFICATIONs, as words (RFC 4271 4.5, RFC 7313 5)."""
+OTHER_CODE: Final = "other"
+
+
+class Notifications:
+    """NOTIFICATIONs by the name of their error code.
+
+    Attributes:
+        received: Absent names are 0.
+        sent: As ``received``.
+    """
+
+    __slots__ = ("received", "sent")
+
+    def __init__(self) -> None:
+        self.received: dict[str, int] = {}
+        self.sent: dict[str, int] = {}
+
+    def note_received(self, code: int) -> None:
+        """One with this error code arrived; any octet can stand there."""
+        _count(self.received, code)
+
+    def note_sent(self, code: int) -> None:
+        """One with this error code was sent."""
+        _count(self.sent, code)
 
 
 class Counters:
@@ -11,10 +45,10 @@ class Counters:
             what follows the end of one is void. Index 0 is unused.
         sent: As ``received``; what the driver writes past the session is counted by it.
         octets_received: Of all connections.
+        notifications: NOTIFICATIONs among them.
         connect_attempts: How often we asked for a TCP connection.
         rejected_connections: Incoming connections turned away.
         established_count: Sessions so far.
-        flaps: Established sessions that ended.
         established_since: Monotonic seconds; ``None`` when no session stands.
         last_reset: Why the last established session ended; ``None`` before.
         last_reset_at: When, in monotonic seconds.
@@ -27,11 +61,11 @@ class Counters:
         "connect_attempts",
         "established_count",
         "established_since",
-        "flaps",
         "last_attempt",
         "last_attempt_at",
         "last_reset",
         "last_reset_at",
+        "notifications",
         "octets_received",
         "received",
         "rejected_connections",
@@ -42,15 +76,20 @@ class Counters:
         self.received = [0] * 6
         self.sent = [0] * 6
         self.octets_received = 0
+        self.notifications = Notifications()
         self.connect_attempts = 0
         self.rejected_connections = 0
         self.established_count = 0
-        self.flaps = 0
         self.established_since: float | None = None
         self.last_reset: DownReason | None = None
         self.last_reset_at: float | None = None
         self.last_attempt: DownReason | None = None
         self.last_attempt_at: float | None = None
+
+    @property
+    def flaps(self) -> int:
+        """Established sessions that ended."""
+        return self.established_count - (self.established_since is not None)
 
     @property
     def last_down(self) -> DownReason | None:
@@ -74,3 +113,8 @@ class Counters:
     def forget_attempt(self) -> None:
         """Forget why the last attempt failed: settings have changed."""
         self.last_attempt = self.last_attempt_at = None
+
+
+def _count(counts: dict[str, int], code: int) -> None:
+    name = NOTIFICATION_NAMES.get(code, OTHER_CODE)
+    counts[name] = counts.get(name, 0) + 1

@@ -35,7 +35,7 @@ from bgpd.session.refresh import refresh_of
 from bgpd.session.rejected_options import under
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
-from bgpd.wire.errors import CeaseSubcode, NotifyError
+from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
 from bgpd.wire.framing import MessageType
 from bgpd.wire.notification import (
     cease,
@@ -408,6 +408,7 @@ class PeerSession(SessionFacts):
         self, connection: Connection, body: bytes, now: float
     ) -> None:
         notification = decode_notification(body)
+        self.counters.notifications.note_received(notification.code)
         event = ending_of(notification, connection.state)
         reason = DownReason(DownKind.NOTIFICATION_RECEIVED, "", notification)
         self._connections.dispatch(connection, event, now, reason)
@@ -466,6 +467,7 @@ class PeerSession(SessionFacts):
     def _refuse(self, conn_id: int) -> None:
         self.counters.rejected_connections += 1
         self.counters.sent[MessageType.NOTIFICATION] += 1
+        self.counters.notifications.note_sent(ErrorCode.CEASE)
         octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
         self._outbox.extend((Send(conn_id, octets), CloseConnection(conn_id)))
 

@@ -165,6 +165,7 @@ class PeerSettings:
         withdrawn_attributes: Type codes of attributes whose routes are treated as withdrawn.
         disabled_capabilities: Codes of capabilities to leave out of our OPEN.
         description: Free text.
+        group: The group in ``peer_groups`` that it takes options from; empty without.
     """
 
     name: str
@@ -222,6 +223,7 @@ class PeerSettings:
     withdrawn_attributes: frozenset[int] = frozenset()
     disabled_capabilities: frozenset[int] = frozenset()
     description: str = ""
+    group: str = ""
 
     def accepts_as(self, asn: int) -> bool:
         """Return whether the peer may have this AS."""
@@ -311,6 +313,7 @@ LIVE: Final = frozenset(
     {
         "name",
         "description",
+        "group",
         "connect_retry_time",
         "max_connect_retry_time",
         "delay_open_time",

@@ -7,15 +7,15 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Final, TypeVar
 
 from bgpd import __version__
-from bgpd.api.http import Check
-from bgpd.api.metrics import (
+from bgpd.api.figures import (
     DatastoreFigures,
     Figures,
     PeerFigures,
-    PeerTableFigures,
+    RangeFigures,
     ReloadFigures,
     TableFigures,
 )
+from bgpd.api.http import Check
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.build import build
 from bgpd.runtime.fault_isolation import peer_of
@@ -24,11 +24,10 @@ from bgpd.runtime.log_setup import alike, log_figures
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import describe
 from bgpd.session.fsm import State
-from bgpd.session.settings import FamilySettings
 from bgpd.show.daemon_state import DaemonState
+from bgpd.show.peer_figures import peer_figures
 from bgpd.speaker.peer import Peer
-from reflector.advertised_limit import AdvertisedLimit
-from rib.adj_rib_in import AdjRibIn
+from bgpd.speaker.speaker import Speaker
 
 # A loop that is held up for longer, again and again, lets hold timers run out.
 LAG_LIMIT: Final = 5.0  # seconds
@@ -52,30 +51,35 @@ class DaemonHealth:
         daemon: The daemon to report on; it may still be starting.
         lag: Measures its event loop, since the start.
         warnings: Returns what an operator should know now.
+        max_peers: Most peers with metrics of their own.
     """
 
     def __init__(
-        self, daemon: DaemonState, lag: LagMeter, warnings: Callable[[], Sequence[str]]
+        self,
+        daemon: DaemonState,
+        lag: LagMeter,
+        warnings: Callable[[], Sequence[str]],
+        max_peers: int,
     ) -> None:
         self._daemon = daemon
         self._lag = lag
         self._warnings = warnings
+        self._max_peers = max_peers
         self._was_synced = False
-        self._at_fault: set[str] = set()  # whose figures are missing
+        self._at_fault: set[str] = set()  # whose figures were missing last time
 
     def figures(self) -> Figures:
-        """Return a snapshot; some 5 us per peer."""
+        """Return a snapshot; figures of peers are made as they are read."""
         daemon, speaker = self._daemon, self._daemon.speaker
-        peers: tuple[PeerFigures, ...] = ()
+        peers: Iterable[PeerFigures] = ()
         tables: tuple[TableFigures, ...] = ()
-        states = Counter[str]()
+        states = Counter[State]()
         if speaker is not None:
-            known, self._at_fault = self._at_fault, set()
-            named = [(f"peer {name}", each) for name, each in speaker.peers.items()]
-            peers = tuple(self._sound(_peer, named, known))
-            states.update(self._sound(_state, named, known))
+            chosen = self._chosen(speaker)
+            peers = self._sound(peer_figures(speaker), chosen)
+            states.update(peer.state for peer in speaker.peers.values())
             of_tables = ((str(name), each) for name, each in speaker.tables.items())
-            tables = tuple(self._sound(_table, of_tables, known))
+            tables = tuple(self._sound(_table, of_tables))
         pulse = speaker.context.poller.pulse if speaker is not None else None
         log = log_figures()
         holds = None if daemon.cluster is None else daemon.cluster.holds
@@ -84,7 +88,9 @@ class DaemonHealth:
             version=__version__,
             build=build(),
             uptime=self._lag.age,
-            session_states={name: states[name] for name in _STATE_NAMES.values()},
+            session_states={
+                name: states[state] for state, name in _STATE_NAMES.items()
+            },
             peers=peers,
             tables=tables,
             rejected_connections=speaker.incoming.rejected_count if speaker else 0,
@@ -104,22 +110,34 @@ class DaemonHealth:
             removal_holds=0 if holds is None else holds.total,
             reload=self._reload(),
             deferral_peers=self._awaited_count(),
+            ranges=() if speaker is None else tuple(_ranges(speaker)),
+            omitted_peers=max(0, states.total() - self._max_peers),
         )
+
+    def _chosen(self, speaker: Speaker) -> list[tuple[str, Peer]]:
+        """Return the peers with metrics of their own: configured ones before dynamic ones."""
+        peers = [(f"peer {name}", each) for name, each in speaker.peers.items()]
+        if len(peers) > self._max_peers:
+            peers.sort(key=lambda named: bool(named[1].range_name))
+        chosen = peers[: self._max_peers]
+        if self._at_fault:
+            tables = {str(name) for name in speaker.tables}
+            self._at_fault &= {name for name, _ in chosen} | tables
+        return chosen
 
     def _sound(
         self,
         figures_of: Callable[[T], R],
         items: Iterable[tuple[str, T]],
-        known: set[str],
     ) -> Iterator[R]:
         """Yield figures; an error loses only its own, and is logged once."""
         for name, item in items:
             try:
-                yield figures_of(item)
+                found = figures_of(item)
             except MemoryError:
                 raise
             except Exception as error:  # noqa: BLE001  # of one, not of all
-                if name not in known and name not in self._at_fault:
+                if name not in self._at_fault:
                     text = describe(error)
                     _log.error(
                         "%(part)s: its metrics are missing: %(reason)s",
@@ -132,7 +150,10 @@ class DaemonHealth:
                         extra=alike("reason", burst=BURST),
                         exc_info=error,
                     )
-                self._at_fault.add(name)
+                    self._at_fault.add(name)
+            else:
+                self._at_fault.discard(name)
+                yield found
 
     def _awaited_count(self) -> int | None:
         report = self._daemon.recovery()
@@ -169,6 +190,11 @@ class DaemonHealth:
             applied_revision=status.applied_revision,
             lag_revisions=status.lag_revisions,
             snapshots=status.snapshots,
+            disconnected_seconds=(
+                0.0
+                if status.is_connected
+                else max(0.0, time.monotonic() - status.since)
+            ),
             saved_state_age=now - status.saved_at if status.saved_at else 0.0,
             node_events=None if nodes is None else nodes.events,
             reads_all_nodes=None if nodes is None else nodes.scope == "all",
@@ -233,50 +259,10 @@ class DaemonHealth:
         return Check("listener", is_listening, "; ".join(faults) or text)
 
 
-def _state(peer: Peer) -> str:
-    return _STATE_NAMES[peer.state]
-
-
-def _peer(peer: Peer) -> PeerFigures:
-    counters = peer.driver.session.counters
-    offered = {mine.family: mine for mine in peer.settings.families}
-    return PeerFigures(
-        name=peer.settings.name,
-        address=peer.settings.remote_addr,
-        state=_state(peer),
-        is_established=peer.state is State.ESTABLISHED,
-        flaps=counters.flaps,
-        malformed_updates=peer.imports.malformed_count,
-        messages_received=sum(counters.received),
-        messages_sent=sum(counters.sent),
-        tables=tuple(
-            _peer_table(
-                rib,
-                offered.get(family, FamilySettings(family)),
-                peer.exports.limit(family),
-            )
-            for family, rib in peer.ribs_in.items()
-        ),
-    )
-
-
-def _peer_table(
-    rib: AdjRibIn, mine: FamilySettings, limit: AdvertisedLimit | None
-) -> PeerTableFigures:
-    return PeerTableFigures(
-        str(mine.family),
-        rib.received_count,
-        rib.accepted_count,
-        len(rib.filtered),
-        len(rib.admission.blocked),
-        rib.stale_count,
-        mine.max_prefixes,
-        mine.max_received,
-        sum(ignored.count for ignored in rib.ignored.values()),
-        mine.max_advertised,
-        0 if limit is None else len(limit.advertised),
-        0 if limit is None else len(limit.waiting),
-    )
+def _ranges(speaker: Speaker) -> Iterator[RangeFigures]:
+    sizes = speaker.neighbours.range_sizes
+    for name, settings in speaker.neighbours.ranges.items():
+        yield RangeFigures(name, settings.prefix, sizes[name], settings.limit)
 
 
 def _table(tables: FamilyTables) -> TableFigures:

@@ -1,6 +1,7 @@
 """docs/metrics.md, written from the table of metrics."""
 
 from bgpd.api.metrics import ROWS
+from bgpd.api.process_metrics import PROCESS_ROWS
 
 HEAD = """\
 # Metrics and health
@@ -27,6 +28,20 @@ A metric is absent if there is nothing to measure: `pybgpd_fib_*` without the ke
 `pybgpd_datastore_*` without a datastore. If an internal error makes the figures of a peer or a
 family unavailable, only those are absent, and the daemon logs the error once.
 
+Metrics of a single peer have its name and address as labels, and those of its tables the family.
+What else is known of the peer is in the labels of `pybgpd_peer_info`, to be joined when it is
+needed:
+
+```promql
+pybgpd_peer_up * on (instance, peer, address) group_left (remote_as, group) pybgpd_peer_info
+```
+
+With more than `metrics.peers` peers (5,000 by default) the metrics of single peers leave out the
+rest, dynamic neighbours first; `pybgpd_omitted_peers` counts them, and
+`pybgpd_sessions` and `pybgpd_range_peers` still include them.
+
+The last ten metrics are those of every Python program with Prometheus' own library.
+
 | metric | type | labels | meaning |
 |---|---|---|---|
 """
@@ -36,8 +51,10 @@ def metrics_page() -> str:
     """Return the page."""
     lines = []
     for row in ROWS:
-        name = f"{row.name}_total" if row.is_counter else row.name
-        kind = "counter" if row.is_counter else "gauge"
         labels = ", ".join(row.labels)
-        lines.append(f"| `{name}` | {kind} | {labels} | {row.help} |\n")
+        lines.append(f"| `{row.full_name}` | {row.kind} | {labels} | {row.help} |\n")
+    lines += [
+        f"| `{name}` | {kind} | {labels} | {text} |\n"
+        for name, kind, labels, text in PROCESS_ROWS
+    ]
     return HEAD + "".join(lines)

@@ -10,7 +10,8 @@ import click
 
 import bgpd.cli.calico
 import bgpd.cli.tables
-from bgpd.api.metrics import ROWS, Figures, ReloadFigures, TableFigures
+from bgpd.api.figures import Figures, ReloadFigures, TableFigures
+from bgpd.api.metrics import ROWS
 from bgpd.cli.control import main as pybgpctl
 from bgpd.cli.daemon import main as pybgpd
 from bgpd.cli.layout import Column
@@ -37,6 +38,7 @@ _RECORDS: Final = (Figures, ReloadFigures, FibCounts, ApiStatus)
 _NOT_SHOWN: Final = {
     "object_warnings",
     "contained_faults",
+    "omitted_peers",
 }  # of the figures: metrics only
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.

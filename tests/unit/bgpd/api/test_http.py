@@ -10,8 +10,8 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from bgpd.api.figures import Figures, PeerFigures, PeerTableFigures, TableFigures
 from bgpd.api.http import Check, HttpError, HttpServer
-from bgpd.api.metrics import Figures, PeerFigures, PeerTableFigures, TableFigures
 from tests.support.simnet import advance, run_virtually
 from tests.support.turns import turn
 
@@ -83,7 +83,7 @@ async def test_metrics_are_prometheus_text(
         assert answer.status == 200
         assert answer.headers["Content-Type"].startswith("text/plain")
     found = {family.name: family for family in text_string_to_metric_families(text)}
-    assert len(found["pybgpd_peer_up"].samples) == len(told.shown.peers)
+    assert len(found["pybgpd_peer_up"].samples) == 3
     assert found["pybgpd_uptime_seconds"].samples[0].value == 2.0
 
 
@@ -105,7 +105,9 @@ async def test_a_thousand_peers_give_way_to_others(
         text = await answer.text()
     other.cancel()
     assert text.count("\npybgpd_peer_up{") == 1000
-    assert turns >= 8 * 4  # metrics per peer, by slices of each
+    assert (
+        turns >= 1000 // 64 + 10
+    )  # peers read some at a time, metrics by some hundred lines
 
 
 @pytest.mark.asyncio

@@ -1,23 +1,24 @@
 """What Prometheus reads is what the snapshot says."""
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
-from prometheus_client import CollectorRegistry, generate_latest
+from hypothesis import given
+from hypothesis import strategies as st
 from prometheus_client.parser import text_string_to_metric_families
 
-from bgpd.api.metrics import (
-    ROWS,
-    SLICE,
+from bgpd.api.figures import (
     DatastoreFigures,
     Figures,
-    FiguresCollector,
     PeerFigures,
     PeerTableFigures,
+    RangeFigures,
     TableFigures,
-    render,
     summary,
 )
+from bgpd.api.metrics import ROWS, SLICE, render
+from bgpd.api.process_metrics import PROCESS_ROWS
 from fib.routes import FibCounts
 
 
@@ -60,7 +61,10 @@ def figures(
 def samples(shown: Figures) -> dict[tuple[str, ...], float]:
     text = b"".join(render(shown)).decode()
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (
+            sample.name,
+            *(text for _, text in sorted(sample.labels.items())),
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -139,10 +143,11 @@ def test_a_metric_in_parts_is_one_metric(count: int) -> None:
 
 
 def test_no_piece_is_long() -> None:
-    peers = [a_peer(name=f"p{number}") for number in range(1000)]
+    peers = [a_peer(name=f"p{number}") for number in range(5000)]
     pieces = list(render(figures(peers)))
-    assert max(piece.count(b"\n") for piece in pieces) <= SLICE + 2
-    assert len(pieces) > 1000 // SLICE * 5
+    lines = [piece.count(b"\n") for piece in pieces]
+    assert max(lines) <= 2 * SLICE + 2 * len(ROWS)
+    assert sum(lines) > 5000 * 10
 
 
 def test_every_row_has_a_help_text_and_a_name_of_its_own() -> None:
@@ -152,16 +157,105 @@ def test_every_row_has_a_help_text_and_a_name_of_its_own() -> None:
     assert all(name.startswith("pybgpd_") for name in names)
 
 
-def test_the_collector_serves_any_registry() -> None:
+def test_types_and_texts_are_those_of_the_table() -> None:
+    text = b"".join(render(figures([a_peer()], fib=FibCounts()))).decode()
+    families = {each.name: each for each in text_string_to_metric_families(text)}
+    for row in ROWS:
+        if (found := families.get(row.name)) is not None:
+            assert (found.type, found.documentation) == (row.kind, row.help)
 
-    registry = CollectorRegistry()
-    registry.register(FiguresCollector(figures([a_peer()])))
-    assert b"".join(render(figures([a_peer()]))) == generate_latest(registry)
+
+def test_metrics_of_the_process_are_those_of_the_table() -> None:
+    text = b"".join(render(figures())).decode()
+    found = {
+        (sample.name, family.type, ", ".join(sample.labels))
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+        if not sample.name.startswith("pybgpd_")
+    }
+    by_name = {name: (kind, set(labels.split(", "))) for name, kind, labels in found}
+    assert by_name == {
+        name: (kind, set(labels.split(", "))) for name, kind, labels, _ in PROCESS_ROWS
+    }
+
+
+def test_what_is_known_of_a_peer_is_in_an_info_metric() -> None:
+    peer = a_peer(remote_as=65001, peer_type="ebgp", group="edge", range_name="rack")
+    found = samples(figures([peer]))
+    labels = ("192.0.2.1", "edge", "node-1", "rack", "65001", "ebgp")
+    assert found["pybgpd_peer_info", *labels] == 1
+
+
+def test_a_limit_that_is_not_set_has_no_metric() -> None:
+    table = PeerTableFigures("ipv4-unicast", 7, 5, 2)
+    names = {name for name, *_ in samples(figures([a_peer(tables=(table,))]))}
+    assert not names & {
+        "pybgpd_peer_max_prefixes",
+        "pybgpd_peer_max_received",
+        "pybgpd_peer_max_advertised",
+        "pybgpd_peer_prefixes_blocked",
+        "pybgpd_peer_routes_advertised",
+    }
+    limited = table._replace(max_prefixes=10, blocked=3, max_received=20)
+    found = samples(figures([a_peer(tables=(limited,))]))
+    who = ("192.0.2.1", "ipv4-unicast", "node-1")
+    assert found["pybgpd_peer_max_prefixes", *who] == 10
+    assert found["pybgpd_peer_max_received", *who] == 20
+    assert found["pybgpd_peer_prefixes_blocked", *who] == 3
+
+
+def test_a_session_has_a_start_updates_and_notifications() -> None:
+    peer = a_peer(
+        is_enabled=False,
+        established_at=1796072013.25,
+        updates_received=4,
+        updates_sent=5,
+        notifications_received={"cease": 2},
+        notifications_sent={"hold-timer-expired": 1, "other": 3},
+        lacks_export_policy=True,
+    )
+    found = samples(figures([peer, a_peer(2)]))
+    who = ("192.0.2.1", "node-1")
+    assert found["pybgpd_peer_enabled", *who] == 0
+    assert found["pybgpd_peer_enabled", "192.0.2.2", "node-2"] == 1
+    assert found["pybgpd_peer_established_timestamp_seconds", *who] == 1796072013.25
+    assert found["pybgpd_peer_updates_received_total", *who] == 4
+    assert found["pybgpd_peer_updates_sent_total", *who] == 5
+    received, sent = (
+        f"pybgpd_peer_notifications_{way}_total" for way in ("received", "sent")
+    )
+    assert found[received, "192.0.2.1", "cease", "node-1"] == 2
+    assert found[sent, "192.0.2.1", "hold-timer-expired", "node-1"] == 1
+    assert found[sent, "192.0.2.1", "other", "node-1"] == 3
+    missing = {key for key in found if key[0] == "pybgpd_peer_policy_missing"}
+    assert missing == {
+        ("pybgpd_peer_policy_missing", "192.0.2.1", "export", "node-1"),
+    }
+
+
+def test_ranges_have_their_use_and_their_limit() -> None:
+    ranges = (RangeFigures("rack", "10.0.0.0/16", 7, 100),)
+    found = samples(replace(figures(), ranges=ranges, omitted_peers=3))
+    assert found["pybgpd_range_peers", "10.0.0.0/16", "rack"] == 7
+    assert found["pybgpd_range_max_peers", "10.0.0.0/16", "rack"] == 100
+    assert found["pybgpd_omitted_peers",] == 3
+
+
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]))
+
+
+@given(name=TEXTS, group=TEXTS, value=st.integers() | st.floats(allow_nan=False))
+def test_any_text_and_number_is_read_back(name: str, group: str, value: float) -> None:
+    peer = a_peer(name=name, group=group, established_at=value)
+    found = samples(figures([peer]))
+    when = "pybgpd_peer_established_timestamp_seconds"
+    assert found[when, "192.0.2.1", name] == float(value)
+    assert any(group in key for key in found if key[0] == "pybgpd_peer_info")
 
 
 def test_the_summary_leaves_single_peers_out() -> None:
     shown = summary(figures([a_peer()], fib=FibCounts(wanted=9)))
-    assert shown["peers"] == 1
+    assert shown["peers"] == 5
     assert shown["version"] == "1.2.3"
     assert shown["fib"]["wanted"] == 9  # type: ignore[index]
     assert shown["datastore"] is None

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from bgpd.api.metrics import Figures, render
+from bgpd.api.figures import Figures
+from bgpd.api.metrics import render
 from bgpd.api.protocol import ControlError
 from bgpd.calico.keys import affinity_key, resource_key
 from bgpd.calico.plausible import ClusterRules
@@ -124,8 +125,8 @@ def test_metrics_count_what_is_held(world: World) -> None:
         "1", 0.0, {}, (), (), held=holds.figures(), removal_holds=holds.total
     )
     text = b"".join(render(figures)).decode()
-    assert 'pybgpd_held_objects{kind="other Nodes"} 250.0' in text
-    assert "pybgpd_removal_holds_total 1.0" in text
+    assert 'pybgpd_held_objects{kind="other Nodes"} 250' in text
+    assert "pybgpd_removal_holds_total 1" in text
 
 
 def test_another_time_counts_without_a_restart() -> None:

@@ -11,8 +11,8 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from bgpd.api.figures import PeerFigures
 from bgpd.api.http import HttpServer
-from bgpd.api.metrics import PeerFigures
 from bgpd.config.reflector_preset import reflector_settings
 from bgpd.config.settings import (
     DaemonSettings,
@@ -25,6 +25,7 @@ from bgpd.runtime.log_fields import fields_of
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show import health
 from bgpd.show.health import LAG_LIMIT, DaemonHealth
+from bgpd.show.peer_figures import peer_figures
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.remembered_peers import RememberedPeer, encode_head, encode_member
 from bgpd.speaker.speaker import Speaker
@@ -82,7 +83,10 @@ async def metrics(wanted: DaemonSettings) -> dict[tuple[str, ...], float]:
     status, text = await ask(wanted, "/metrics")
     assert status == 200
     return {
-        (sample.name, *sample.labels.values()): sample.value
+        (
+            sample.name,
+            *(text for _, text in sorted(sample.labels.items())),
+        ): sample.value
         for family in text_string_to_metric_families(text)
         for sample in family.samples
     }
@@ -195,7 +199,7 @@ class _Late(LagMeter):
 async def test_a_loop_that_was_held_up_is_not_live() -> None:
     lag = _Late(asyncio.get_running_loop())
     daemon = Daemon(settings("127.0.0"))
-    (check,) = DaemonHealth(daemon, lag, list).liveness()
+    (check,) = DaemonHealth(daemon, lag, list, 5000).liveness()
     lag.close()
     assert not check.is_met
 
@@ -217,7 +221,7 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
             tables = speaker.tables[IPV4_UNICAST]
             await until(lambda: len(tables.loc_rib) == 2)
             first, second = speaker.peers
-            sound = health._peer
+            sound = peer_figures(speaker)
 
             def some(peer: Peer) -> PeerFigures:
                 if peer is speaker.peers[first]:
@@ -226,7 +230,7 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
 
             caplog.clear()
             with monkeypatch.context() as broken:
-                broken.setattr(health, "_peer", some)
+                broken.setattr(health, "peer_figures", lambda _: some)
                 for _ in range(3):
                     found = await metrics(wanted)
                     assert found["pybgpd_peer_up", second, second] == 1
@@ -262,7 +266,7 @@ async def test_a_thousand_peers_do_not_hold_up_the_loop() -> None:
             node.peers_with(f"127.1.{number >> 8}.{number & 255}", is_passive=True)
         loop = asyncio.get_running_loop()
         lag = LagMeter(loop)
-        server = HttpServer(DaemonHealth(daemon, lag, list), "127.0.0.1", 0)
+        server = HttpServer(DaemonHealth(daemon, lag, list, 5000), "127.0.0.1", 0)
         await server.start()
         turns = 0
 

@@ -16,7 +16,7 @@ from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import plain_sources
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
-from bgpd.show.health import _peer
+from bgpd.show.peer_figures import peer_figures
 from bgpd.speaker.peer import Peer
 from rib.decision import DecisionOptions
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
@@ -102,7 +102,10 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     four_row, six_row = row["families"]
     assert sum(four_row["ignored"].values()) == four_row["filtered"] == len(BAD4)
     assert six_row["ignored"]["multicast"] == 1
-    assert [each.ignored for each in _peer(peer).tables] == [len(BAD4), len(BAD6)]
+    assert [each.ignored for each in peer_figures(world.speaker)(peer).tables] == [
+        len(BAD4),
+        len(BAD6),
+    ]
     shown = world.ask("show-routes", received_from="p", prefix="224.0.0.0/4")
     assert shown[0]["reason"] == "the prefix is not a unicast destination: multicast"
     assert shown[0]["is_filtered"]
