@@ -67,6 +67,23 @@ def test_equal_blocks_of_a_source_go_out_together() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    "before",
+    [
+        Change(a_path(A), same := a_path(A), [ONE]),
+        Change(same, same, [ONE]),
+        Change(a_path(A), None, [ONE]),
+        Change(None, a_path(MUTE), [ONE]),
+        Change(None, a_path(A, slow_twin(BLOCK)), [ONE]),
+        Change(a_path(A, slow_twin(BLOCK)), a_path(A), [ONE]),
+        Change(a_path(FOREIGN), a_path(STRANGER), [ONE]),
+    ],
+)
+def test_no_change_hides_the_next_one(before: Change) -> None:
+    batch, _ = put(before, Change(None, a_path(B), [TWO]))
+    assert batch.reflected[B] == {TAIL_B: {BLOCK.octets: [TWO]}}
+
+
 @pytest.mark.parametrize("attributes", [REFLECTED, LARGE])
 def test_what_needs_a_splice_is_put_in_whole(attributes: PathAttributes) -> None:
     whole = reflect(slow_twin(attributes), ADDED[A])

@@ -256,6 +256,54 @@ class TestUsualBlocks:
         for paths in permutations((external, of("a"))):
             assert better_of(paths, OPTIONS) is external
 
+    @pytest.mark.parametrize(
+        ("better", "worse"),
+        [
+            ({"med": 1}, {"med": 1 << 24}),
+            ({"med": 1 << 24}, {"med": (1 << 24) + 1}),
+            ({"med": None}, {"med": 1 << 24}),
+            ({"local_pref": 1 << 24}, {"local_pref": 200}),
+            ({"local_pref": (1 << 24) + 1}, {"local_pref": 1 << 24}),
+            ({"local_pref": 300}, {"local_pref": None}),
+            ({"local_pref": None}, {"local_pref": 50}),
+            ({"local_pref": 101, "med": 7}, {"local_pref": None, "med": 5}),
+            ({"local_pref": None, "med": 7}, {"local_pref": 99, "med": 5}),
+            ({"local_pref": 300, "med": 7}, {"local_pref": 200, "med": 5}),
+            ({"local_pref": 300, "med": 7}, {"local_pref": 200, "med": None}),
+            ({"local_pref": 300, "med": None}, {"local_pref": 200, "med": 5}),
+        ],
+    )
+    def test_med_and_local_pref_are_read_where_they_are(self, better, worse) -> None:
+        common = {"as_path": "1 2", "communities": (7,)}
+        one = of("b", **{"local_pref": 200, **common, **better})
+        other = of("a", **{"local_pref": 200, **common, **worse})
+        for paths in permutations((one, other)):
+            assert better_of(paths, OPTIONS) is one
+            assert choose(paths, OPTIONS) is one
+
+    def test_what_follows_an_equal_med_decides_nothing(self) -> None:
+        one = of("a", as_path="1", med=5, local_pref=100, communities=(7,))
+        for rest in ({"communities": (7,)}, {"local_pref": 100}, {}):
+            other = of("b", as_path="1", med=5, **{"local_pref": None, **rest})
+            for paths in permutations((one, other)):
+                assert better_of(paths, OPTIONS) is one
+
+    def test_the_default_local_pref_takes_the_place_of_a_missing_one(self) -> None:
+        without, with_it = of("b", local_pref=None), of("a", local_pref=200)
+        options = DecisionOptions(default_local_pref=1 << 24)
+        for paths in permutations((without, with_it)):
+            assert better_of(paths, OPTIONS) is with_it
+            assert better_of(paths, options) is without
+
+    def test_an_originator_id_is_compared_with_an_identifier(self) -> None:
+        """Of a route that came straight from its originator, and one that did not."""
+        reflected = of("b", originator_id=ord("a"), cluster_list=(1,))
+        for straight, is_better in ((of("A"), True), (of("a"), True), (of("z"), False)):
+            better = straight if is_better else reflected
+            for paths in permutations((straight, reflected)):
+                assert better_of(paths, OPTIONS) is better
+                assert choose(paths, OPTIONS) is better
+
 
 class TestDifferingByClusterList:
     """What reflectors of one AS send: the same route, each with its own CLUSTER_LIST."""

@@ -39,6 +39,50 @@ def test_prefixes_with_one_past_have_one_future() -> None:
     assert rib.withdraw([ONE], second.source) == []
 
 
+def test_one_read_may_do_all_that_there_is_to_do() -> None:
+    """Runs of each kind in one go, in order, are what they are one by one."""
+    source = a_source("b")
+    other, former, path, lost = (
+        a_path(some_attributes(med=med), source=of, is_reachable=is_up)
+        for med, of, is_up in (
+            (1, a_source("a"), True),
+            (2, source, True),
+            (3, source, True),
+            (4, source, False),
+        )
+    )
+    third = a_path(source=a_source("c"))
+    keys = nlris(*(f"10.{number}.0.0/16" for number in range(10)))
+    tables = [LocRib(IPV4_UNICAST) for _ in range(2)]
+    for table in tables:
+        table.announce(keys[0:2], former)
+        table.announce(keys[2:6], other)
+        table.announce(keys[3:5], former)
+        table.announce([keys[4]], third)
+    runs = [
+        ([keys[0]], former),  # nothing new of one
+        ([keys[0], keys[1]], former),  # of two
+        ([keys[3]], former),  # of a set
+        ([keys[4], keys[4]], path),  # of three
+        ([keys[8]], lost),
+        (keys[0:7], path),  # all kinds
+        ([keys[2], keys[5]], former),
+        ([keys[9]], path),
+    ]
+    together, apart = tables
+    source_changes = together.announce_all(
+        [path for _, path in runs], [run for run, _ in runs], source
+    )
+    for run, each in runs:
+        apart.announce(run, each)
+    seen = {nlri: set(paths_of(entry)) for nlri, entry in together.table.items()}
+    assert seen == {nlri: set(paths_of(entry)) for nlri, entry in apart.table.items()}
+    assert seen[keys[9]] == {path}
+    assert together.path_counts == apart.path_counts
+    last = {nlri: new for _, new, some in source_changes for nlri in some}
+    assert all(together.table[nlri] is new for nlri, new in last.items())
+
+
 def test_no_path_through_a_dead_next_hop_is_best() -> None:
     rib = LocRib(IPV4_UNICAST)
     path = a_path(is_reachable=False)
