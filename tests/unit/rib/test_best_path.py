@@ -274,17 +274,18 @@ class TestUsualBlocks:
         ],
     )
     def test_med_and_local_pref_are_read_where_they_are(self, better, worse) -> None:
-        common = {"as_path": "1 2", "communities": (7,)}
-        one = of("b", **{"local_pref": 200, **common, **better})
-        other = of("a", **{"local_pref": 200, **common, **worse})
+        common = {"as_path": "1 2", "communities": (7,), "local_pref": 200}
+        one, other = of("b", **{**common, **better}), of("a", **{**common, **worse})
         for paths in permutations((one, other)):
             assert better_of(paths, OPTIONS) is one
             assert choose(paths, OPTIONS) is one
 
     def test_what_follows_an_equal_med_decides_nothing(self) -> None:
         one = of("a", as_path="1", med=5, local_pref=100, communities=(7,))
-        for rest in ({"communities": (7,)}, {"local_pref": 100}, {}):
-            other = of("b", as_path="1", med=5, **{"local_pref": None, **rest})
+        rests: list[dict[str, Any]] = [{"communities": (7,)}, {"local_pref": 100}, {}]
+        for rest in rests:
+            facts = {"as_path": "1", "med": 5, "local_pref": None, **rest}
+            other = of("b", **facts)
             for paths in permutations((one, other)):
                 assert better_of(paths, OPTIONS) is one
 
