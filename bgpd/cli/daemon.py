@@ -188,6 +188,66 @@ def check(file: Path) -> None:
 
 
 @main.command()
+@click.argument(
+    "role",
+    metavar="ROLE",
+    type=click.Choice(["node", "reflector", "gateway", "mesh", "client"]),
+)
+@click.argument("file", type=click.Path(allow_dash=True), default="pybgpd.yaml")
+@click.option(
+    "--address",
+    type=IDENTIFIER,
+    help="Our IPv4 address; defaults to the one that the default route uses.",
+)
+@click.option(
+    "--as",
+    "asn",
+    type=AS_NUMBER,
+    default="64512",
+    show_default=True,
+    help="Our AS number.",
+)
+@click.option(
+    "--peer",
+    "peers",
+    type=ADDRESS,
+    multiple=True,
+    help="Address of a neighbour; repeat the option for more.",
+)
+@click.option(
+    "--remote-as",
+    type=AS_NUMBER,
+    default="65001",
+    show_default=True,
+    help="AS number of a gateway's neighbours.",
+)
+@click.option(
+    "--clients",
+    type=PREFIX,
+    help="Network of a reflector's clients; defaults to the one around our address.",
+)
+@click.option("--force", is_flag=True, help="Replace FILE if it is there.")
+def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa: ANN401  # click's values
+    r"""Write a commented configuration for ROLE to FILE, with this machine's values.
+
+    FILE is pybgpd.yaml by default, and - is standard output.
+
+    \b
+    node       a node of a Calico cluster, whose datastore says the rest
+    reflector  a route reflector; who connects from its network is a client
+    gateway    sessions with routers of another AS, and policies for them
+    mesh       one machine of a full mesh
+    client     a client of route reflectors
+    """
+    from bgpd.cli.init_command import write_first_file  # noqa: PLC0415
+
+    try:
+        write_first_file(role, file, options, is_forced=force)
+    except OSError as error:
+        _fail(f"{file}: {error.strerror or error}")
+
+
+@main.command()
 @click.option(
     "--bird-ready", is_flag=True, help="Check that the IPv4 sessions are established."
 )
@@ -289,6 +349,8 @@ def _run_daemon(
 
     try:
         startup_claim = claim_startup(settings)  # before what takes longer to load
+    except MisconfigurationError as error:
+        _fail(str(error), EXIT_CONFIG)
     except StartError as error:
         _fail(str(error))
     from bgpd.daemon.daemon import Daemon  # noqa: PLC0415

@@ -18,7 +18,12 @@ from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.config_reload import MAX_LINES, ConfigReload, SettingsInForce, capped
 from bgpd.daemon.errors import MisconfigurationError, StartError
-from bgpd.daemon.lifecycle_log import log_starting, log_stopped, log_stopping
+from bgpd.daemon.lifecycle_log import (
+    log_idle,
+    log_starting,
+    log_stopped,
+    log_stopping,
+)
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.startup_claim import StartupClaim, claim_startup
@@ -186,6 +191,7 @@ class Daemon:
             running.reconciler.apply_node(desired)
         await running.reconciler.settled()
         running.speaker.listener.open()  # from here on it is known who is a peer
+        log_idle(startup_claim.inherited - set(running.speaker.listener.addresses))
         running.deferral.peers_are_known()
         if self.reloading.files:
             from bgpd.daemon.file_watch import (  # noqa: PLC0415  # the datastores come with it

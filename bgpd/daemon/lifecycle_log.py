@@ -36,3 +36,13 @@ def log_stopped(seconds: float, outcome: str) -> None:
         "stopped within %(seconds).3f s: %(outcome)s",
         {"event": "stopped", "seconds": seconds, "outcome": outcome},
     )
+
+
+def log_idle(places: Iterable[tuple[str, int]]) -> None:
+    """Log where the service manager listens for us and the configuration does not."""
+    for address, port in sorted(places):
+        _log.warning(
+            "the socket unit listens on %(local_address)s port %(port)d, which "
+            "bgp.listen does not: nothing answers there",
+            {"event": "socket-idle", "local_address": address, "port": port},
+        )

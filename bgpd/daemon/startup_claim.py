@@ -8,11 +8,13 @@ for the first. Loads little: every module here is time without a listening socke
 """
 
 import contextlib
+import os
 from collections.abc import Iterable
 
 from bgpd.api.claim import Claim, ClaimError
 from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.errors import StartError
+from bgpd.daemon.inherited_sockets import take_inherited
 from bgpd.net.network import Socket
 from bgpd.net.sockets import (
     BACKLOG,
@@ -34,14 +36,17 @@ class StartupClaim:
 
     Attributes:
         sockets: Where it listens, and by what; the speaker's listener takes them over.
+        inherited: Where the service manager listens for us.
 
     Raises:
         ClaimError: Another daemon has the control path.
+        MisconfigurationError: A socket of the service manager's cannot be used.
     """
 
     def __init__(self, control_path: str) -> None:
-        self.sockets: dict[Place, Socket] = {}
         self._claim = Claim(control_path)
+        self.sockets: dict[Place, Socket] = take_inherited(os.environ)
+        self.inherited = frozenset(self.sockets)
 
     def listen(self, places: Iterable[Place]) -> None:
         """Listen where that is possible; later code reports the other failures."""
@@ -74,6 +79,7 @@ def claim_startup(settings: DaemonSettings) -> StartupClaim:
 
     Raises:
         StartError: Another daemon has the control path.
+        MisconfigurationError: A socket of the service manager's cannot be used.
     """
     try:
         startup_claim = StartupClaim(settings.control_path)

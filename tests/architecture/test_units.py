@@ -19,6 +19,7 @@ from tests.support.scripts import an_installed_pybgpd
 
 CONFIGS = ROOT / "configs"
 UNITS = sorted((CONFIGS / "systemd").glob("*.service"))
+SOCKETS = sorted((CONFIGS / "systemd").glob("*.socket"))
 INSTALLED = "/opt/pybgpd/bin/pybgpd"
 MAX_EXPOSURE = 22  # of 100, as systemd-analyze counts
 
@@ -42,10 +43,13 @@ def settings_of(unit: Path) -> dict[str, str]:
     return {key: value for key, _, value in pairs}
 
 
-@each_unit
+@pytest.mark.parametrize("unit", [*UNITS, *SOCKETS], ids=lambda path: path.name)
 @needs_systemd
 @pytest.mark.slow
 def test_units_are_understood(unit: Path, tmp_path: Path) -> None:
+    if unit.suffix == ".socket":
+        service = unit.with_suffix(".service")
+        test_units_are_understood(service, tmp_path)
     text = unit.read_text(encoding="utf-8")
     copy = tmp_path / unit.name.replace("@.", "@dc1.")
     copy.write_text(

@@ -148,7 +148,7 @@ class DebianMachine:
         """Write a file of the machine."""
         name = self._shared / "written"
         name.write_text(text, encoding="utf-8")
-        self.run("install", "-m", "644", f"/srv/{name.name}", path)
+        self.run("install", "-D", "-m", "644", f"/srv/{name.name}", path)
 
     def on_its_network(self, *command: str) -> tuple[str, ...]:
         """Return a command of this machine that runs on the network of the other."""

@@ -19,6 +19,7 @@ BUILD: Final = ROOT / "configs" / "debian" / "build-package"
 HEADERS: Final = Path("/usr/bin/python3-config")
 NODE: Final = "pybgpd.service"
 REFLECTOR: Final = "pybgpd-reflector@dc1.service"
+SOCKET_UNIT: Final = "pybgpd-reflector@dc1.socket"
 SOCKET: Final = "/run/pybgpd-reflector-dc1/pybgpd.sock"
 EARLIER_VERSION: Final = "0.0.1-1"
 KEPT: Final = "# an administrator's line\n"
@@ -155,6 +156,22 @@ def check_reloaded(machine: DebianMachine) -> None:
     assert is_up(machine)
 
 
+def check_activated_by_its_socket(machine: DebianMachine) -> None:
+    """With the socket unit systemd listens, and a peer that connects starts the daemon."""
+    machine.write(
+        f"/etc/systemd/system/{SOCKET_UNIT}.d/addresses.conf",
+        "[Socket]\nListenStream=\nListenStream=10.0.0.2:179\n",
+    )
+    machine.run("systemctl", "daemon-reload")
+    machine.run("systemctl", "stop", REFLECTOR)
+    machine.run("systemctl", "start", SOCKET_UNIT)
+    machine.until(lambda: machine.unit(REFLECTOR, "ActiveState") == "active")
+    machine.until(lambda: is_up(machine))
+    said = machine.run("journalctl", "--unit", REFLECTOR, "--output", "cat")
+    assert "cannot listen" not in said
+    assert "nothing answers there" not in said
+
+
 def check_upgraded(machine: DebianMachine, pid: str) -> None:
     """What ran was started again; what was changed by hand is kept."""
     machine.until(lambda: machine.unit(REFLECTOR, "ActiveState") == "active")
@@ -197,13 +214,17 @@ def test_the_package_is_installed_upgraded_removed_and_purged(
             machine.until(lambda: is_up(machine))
             assert asked(machine, "show", "status")["build"] == "compiled"
             check_reloaded(machine)
+            check_activated_by_its_socket(machine)
             pid = machine.unit(REFLECTOR, "MainPID")
             upgrade = ("dpkg", "--force-confold", "--install", f"/srv/{package.name}")
             machine.run(*upgrade)
             check_upgraded(machine, pid)
 
+        folder = f"/etc/systemd/system/{SOCKET_UNIT}.d"
+        machine.run("rm", "-r", folder)  # an administrator's, which a purge leaves
         machine.run("dpkg", "--remove", "pybgpd")
-        assert machine.unit(REFLECTOR, "ActiveState") != "active"
+        for unit in (REFLECTOR, SOCKET_UNIT):
+            assert machine.unit(unit, "ActiveState") != "active"
         assert machine.fails("test", "-e", "/usr/lib/pybgpd")
         assert machine.run("cat", "/etc/pybgpd/pybgpd.env") == KEPT.strip()
         machine.run("dpkg", "--purge", "pybgpd")
