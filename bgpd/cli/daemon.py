@@ -249,6 +249,49 @@ def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa:
 
 @main.command()
 @click.option(
+    "--config",
+    type=click.Path(path_type=Path, dir_okay=False),
+    help="Its configuration; defaults to /etc/pybgpd/pybgpd.yaml, or to the environment.",
+)
+@click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["text", "json"]),
+    default="text",
+    show_default=True,
+    help="Form of the report.",
+)
+def doctor(config: Path | None, output: str) -> None:
+    """Examine whether this machine can run the daemon, and say what to change.
+
+    Looks at the kernel, privileges, settings, limits, ports, other daemons, routes, addresses,
+    the datastore and the clock, and changes nothing. Exits with 1 if there is a fault.
+    """
+    import os  # noqa: PLC0415
+
+    from bgpd.cli.doctor.findings import Verdict, has_late_checks  # noqa: PLC0415
+    from bgpd.cli.doctor.report import (  # noqa: PLC0415
+        as_json,
+        as_lines,
+        examine,
+    )
+
+    findings = examine(config, os.environ)
+    if output == "json":
+        click.echo(as_json(findings))
+    else:
+        for line in as_lines(findings):
+            click.echo(line)
+    has_fault = any(each.verdict is Verdict.FAULT for each in findings)
+    code = EXIT_FAILED if has_fault else 0
+    if has_late_checks():  # which would hold the end up
+        sys.stdout.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
+@main.command()
+@click.option(
     "--bird-ready", is_flag=True, help="Check that the IPv4 sessions are established."
 )
 @click.option(

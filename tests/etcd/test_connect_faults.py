@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 import pytest_asyncio
 
-from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings
+from bgpd.cli.doctor import datastore_checks
+from bgpd.config.loader import load
+from bgpd.config.settings import DaemonSettings
+from bgpd.datastore.etcd import EtcdDatastore, EtcdSettings, EtcdWriter
 from tests.etcd.servers import (
     IS_INSTALLED,
     Cluster,
@@ -18,6 +21,7 @@ from tests.etcd.servers import (
     free_ports,
     make_certificates,
 )
+from tests.support.daemons import write_yaml
 from tests.support.datastores import Follower
 
 pytestmark = [
@@ -93,6 +97,47 @@ async def test_each_fault_of_tls_has_a_text_of_its_own(
     async with await asyncio.start_server(relay, "127.0.0.2", port):
         found = await asyncio.gather(*map(reason, cases.values()))
     assert list(found) == list(cases)
+
+
+async def test_the_doctor_reads_etcd_and_its_clock_with_the_files_credentials(
+    secure: Cluster, tmp_path: Path
+) -> None:
+    given = secure.settings
+    file = write_yaml(
+        tmp_path / "pybgpd.yaml",
+        {
+            "datastore": {
+                "type": "etcd",
+                "endpoints": list(given.endpoints),
+                "ca_file": given.ca_file,
+                "cert_file": given.cert_file,
+                "key_file": given.key_file,
+            }
+        },
+    )
+
+    def examined(settings: DaemonSettings) -> list[str]:
+        checks = (datastore_checks.datastore, datastore_checks.clock)
+        found = [each for check in checks for each in check(settings)]
+        return [f"{each.verdict}: {each.text}" for each in found]
+
+    settings = load(file, environment={}).settings
+    await EtcdWriter(given).put(
+        {"/calico/resources/v3/projectcalico.org/nodes/a": b"{}"}
+    )
+    assert await asyncio.to_thread(examined, settings) == [
+        "ok: etcd: 1 objects can be read",
+        f"ok: that of {given.endpoints[0]}, within 2 s",
+    ]
+    store = replace(settings.datastore, cert_file="", key_file="")
+    told = await asyncio.to_thread(examined, replace(settings, datastore=store))
+    assert told == [
+        (
+            f"fault: {given.endpoints[0]}: etcd wants a client certificate: expected "
+            "datastore.cert_file and datastore.key_file"
+        ),
+        f"unknown: could not see: {given.endpoints[0]} sends no time",
+    ]
 
 
 async def test_files_are_checked_before_anything_is_tried(tmp_path: Path) -> None:

@@ -31,6 +31,7 @@ _ANSWERS: Final = (
     *(ROOT / "bgpd/show").glob("*.py"),
     ROOT / "bgpd/node/removal_holds.py",
     ROOT / "rib/attributes/text.py",
+    ROOT / "bgpd/cli/doctor/report.py",
 )
 _NO_ANSWERS: Final = {"commands.py"}  # its dictionaries are of commands and arguments
 _SPELLINGS: Final = {"ipv4", "ipv6"}  # short for the names of families

@@ -108,6 +108,12 @@ class ApiClient:
                 raise ApiError(f"the answer has over {ANSWER.octets} octets")
             return read(octets)
 
+    async def date(self) -> str:
+        """Return what the server's clock says, as HTTP has it; empty if it does not say."""
+        response = await self._http.get("/version")
+        found: str = response.headers.get("date", "")
+        return found
+
     async def lacks(self, query: Query) -> bool:
         """Return whether the server has the API group of a kind, and no such kind in it.
 
