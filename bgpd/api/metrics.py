@@ -38,13 +38,13 @@ class Snapshot:
     Attributes:
         figures: All of them, but for the peers.
         peers: Labels and figures of each peer.
-        tables: The same for each family of each peer.
+        peer_tables: The same for each family of each peer.
     """
 
     def __init__(self, figures: Figures) -> None:
         self.figures = figures
         self.peers: list[tuple[str, PeerFigures]] = []
-        self.tables: list[tuple[str, PeerTableFigures]] = []
+        self.peer_tables: list[tuple[str, PeerTableFigures]] = []
 
     def read(self, peers: Iterable[PeerFigures]) -> int:
         """Read some peers, and return how many there were."""
@@ -53,7 +53,7 @@ class Snapshot:
             count += 1
             labels = f'peer="{_escaped(peer.name)}",address="{_escaped(peer.address)}"'
             self.peers.append((labels, peer))
-            self.tables += [
+            self.peer_tables += [
                 (f'{labels},family="{table.family}"', table) for table in peer.tables
             ]
         return count
@@ -131,7 +131,7 @@ def _per_peer(value: Callable[[PeerFigures], Number]) -> Lines:
 
 def _per_peer_table(value: Callable[[PeerTableFigures], Number]) -> Lines:
     """A sample for each family of each peer that has one."""
-    return lambda snapshot, name: _of_each(snapshot.tables, value, name)
+    return lambda snapshot, name: _of_each(snapshot.peer_tables, value, name)
 
 
 def _slices(items: list[T]) -> Iterator[list[T]]:
