@@ -1,5 +1,7 @@
-"""Interfaces to the outside: the control socket, the HTTP server and the metrics.
+"""Interfaces to the outside: the API over HTTP with metrics and health, and BIRD's protocol.
 
-``protocol`` is the form of messages on the control socket, ``control`` the server, ``client`` the
-other end. None of them knows what a command does; the daemon hands in its commands.
+``commands`` declares every command once, in the terms of ``protocol``; the server, its clients and
+the OpenAPI document read it there. ``door`` lets clients in, ``access`` says who may do what,
+``server`` answers, ``client`` is the other end. None of them knows what a command does: the
+daemon hands that in.
 """

@@ -4,9 +4,9 @@ The daemon takes them; nothing here knows where they come from.
 """
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from fib.routes import FibCounts
 
@@ -238,33 +238,3 @@ class Figures:
     build: str = ""
     ranges: tuple[RangeFigures, ...] = ()
     omitted_peers: int = 0
-
-
-_NOT_SUMMARISED: Final = frozenset(
-    {
-        "peers",
-        "tables",
-        "fib",
-        "datastore",
-        "object_warnings",
-        "contained_faults",
-        "reload",
-        "ranges",
-        "omitted_peers",
-    }
-)
-
-
-def summary(figures: Figures) -> dict[str, object]:
-    """Return the values that are not about single peers, with their names in JSON."""
-    shown: dict[str, object] = {
-        item.name: getattr(figures, item.name)
-        for item in fields(figures)
-        if item.name not in _NOT_SUMMARISED
-    }
-    shown["peers"] = sum(figures.session_states.values())
-    shown["tables"] = [table._asdict() for table in figures.tables]
-    for name in ("fib", "datastore", "reload"):
-        part = getattr(figures, name)
-        shown[name] = part and {f.name: getattr(part, f.name) for f in fields(part)}
-    return shown

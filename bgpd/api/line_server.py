@@ -7,39 +7,21 @@ one that says nothing for long is dropped, too. What a client sends may be anyth
 import asyncio
 import contextlib
 import logging
-import os
-import socket
-import stat
 import sys
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
-from struct import Struct
 from typing import Any, Final, TypeVar
 
-from bgpd.texts.state_files import folder_fault, make_folder
+from bgpd.api.slices import Slices
+from bgpd.api.unix_socket import inode_of, listening_socket, remove
 
-SLICE_TIME: Final = 0.004  # seconds of making rows before the loop gets its turn
-SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much either
 WRITE_BUFFER: Final = 1 << 18  # octets queued for one client before rows stop
-SOCKET_MODE: Final = 0o660
-_BACKLOG: Final = 128
 _REMOVES_PATHS: Final = sys.version_info >= (3, 13)
-_MAX_PATH: Final = 107  # octets, sun_path of unix(7) without its NUL
-_CREDENTIALS: Final = Struct("iII")  # pid, uid, gid: SO_PEERCRED of unix(7)
 
 _log = logging.getLogger(__name__)
 
 _T = TypeVar("_T")
-
-
-class UnixSocketError(Exception):
-    """A socket cannot be opened; the text says why and what to do."""
-
-
-class SocketTakenError(UnixSocketError):
-    """Another daemon listens at the path."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +58,7 @@ class UnixServer(ABC):
         self._server: asyncio.AbstractServer | None = None
         self._inode = 0
         self._clients: set[asyncio.Task[None]] = set()
-        self._turn = asyncio.Lock()
+        self._slices = Slices()
 
     async def start(self) -> None:
         """Begin to listen.
@@ -86,7 +68,7 @@ class UnixServer(ABC):
             UnixSocketError: The socket cannot be made.
         """
         sock = listening_socket(self.path, self.title, self.hint)
-        self._inode = _inode_of(self.path)
+        self._inode = inode_of(self.path)
         self._server = await asyncio.start_unix_server(
             self._accepted,
             sock=sock,
@@ -103,8 +85,8 @@ class UnixServer(ABC):
         for task in list(self._clients):
             task.cancel()
         await asyncio.gather(*self._clients, return_exceptions=True)
-        if self._inode and _inode_of(self.path) == self._inode:
-            _unlink(self.path)
+        if self._inode and inode_of(self.path) == self._inode:
+            remove(self.path)
 
     @property
     def client_count(self) -> int:
@@ -174,40 +156,11 @@ class UnixServer(ABC):
         Raises:
             GoneError: The client is.
         """
-        source = iter(rows)
-        is_over = False
-        while not is_over:
-            async with self._turn:
-                made, is_over, future = _slice(source)
-                octets = encode(made) if made else b""
-                await asyncio.sleep(0)
+        async for octets in self._slices.made(rows, encode):
             if octets:
                 await client.send(octets)
             elif client.is_gone:
                 return
-            if future is not None:
-                await asyncio.wait((future,))
-
-
-def _slice(
-    rows: Iterator[_T | asyncio.Future[Any] | None],
-) -> tuple[list[_T], bool, asyncio.Future[Any] | None]:
-    """Produce rows for a few milliseconds.
-
-    Returns:
-        The rows, whether that was all, and what must be waited for before the next.
-    """
-    now = asyncio.get_running_loop().time
-    until = now() + SLICE_TIME
-    made: list[_T] = []
-    for row in rows:
-        if isinstance(row, asyncio.Future):
-            return made, False, row
-        if row is not None:
-            made.append(row)
-        if len(made) >= SLICE_ROWS or now() >= until:
-            return made, False, None
-    return made, True, None
 
 
 def _keeps_path() -> dict[str, Any]:
@@ -299,15 +252,6 @@ class Client:
             else:
                 return
 
-    def who(self) -> str:
-        """Return the process at the other end, for the log."""
-        sock = self._writer.get_extra_info("socket")
-        octets = sock.getsockopt(
-            socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size
-        )
-        pid, uid, _ = _CREDENTIALS.unpack(octets)
-        return f"uid {uid}, pid {pid}"
-
     def close(self) -> None:
         """Let go; what was written still leaves, if the client takes it soon."""
         self._writer.close()
@@ -315,96 +259,3 @@ class Client:
         if transport.get_write_buffer_size():
             loop = asyncio.get_running_loop()
             loop.call_later(self._limits.stall_time, transport.abort)
-
-
-def _inode_of(path: str) -> int:
-    """Return the inode of a socket; 0 if it does not exist."""
-    try:
-        found = Path(path).lstat()
-    except OSError:
-        return 0
-    return found.st_ino if stat.S_ISSOCK(found.st_mode) else 0
-
-
-def _unlink(path: str) -> None:
-    with contextlib.suppress(OSError):
-        Path(path).unlink()
-
-
-def listening_socket(path: str, title: str, hint: str) -> socket.socket:
-    """Return a unix socket that listens at ``path``; a stale one is replaced.
-
-    Args:
-        path: Where.
-        title: What it is, in errors.
-        hint: What to do about one, with its punctuation.
-
-    Raises:
-        UnixSocketError: It cannot be made, or another daemon listens there.
-    """
-    if len(os.fsencode(path)) > _MAX_PATH:
-        raise UnixSocketError(
-            f"{title} {path}: the path is too long for a socket ({_MAX_PATH} octets at most)"
-        )
-    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        make_folder(Path(path).parent)
-        if fault := folder_fault(path):
-            _log.warning(
-                "%(part)s %(file)s: %(reason)s; others could replace the socket",
-                {
-                    "event": "socket-insecure",
-                    "part": title,
-                    "file": path,
-                    "reason": fault,
-                },
-            )
-        _remove_stale(path, title, hint)
-        _bind(sock, path)
-        sock.listen(_BACKLOG)
-    except OSError as error:
-        sock.close()
-        reason = error.strerror or str(error)
-        raise UnixSocketError(f"{title} {path}: {reason}{hint}") from error
-    except UnixSocketError:
-        sock.close()
-        raise
-    sock.setblocking(False)
-    return sock
-
-
-def _bind(sock: socket.socket, path: str) -> None:
-    """Make a socket's file, with its mode from the start and through no link.
-
-    bind(2) follows no link and fails where anything stands; to change the mode afterwards
-    would follow a link planted in its place.
-    """
-    mask = os.umask(~SOCKET_MODE & 0o777)
-    try:
-        sock.bind(path)
-    finally:
-        os.umask(mask)
-
-
-def _remove_stale(path: str, title: str, hint: str) -> None:
-    """Remove the socket of a daemon that is gone."""
-    try:
-        mode = Path(path).lstat().st_mode
-    except FileNotFoundError:
-        return
-    if not stat.S_ISSOCK(mode):
-        raise UnixSocketError(
-            f"{title} {path}: a file that is not a socket is in the way"
-        )
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        probe.settimeout(1.0)  # a daemon that is alive but busy still accepts in time
-        try:
-            probe.connect(path)
-        except (ConnectionRefusedError, FileNotFoundError):
-            Path(path).unlink(missing_ok=True)
-            return
-        except OSError:
-            pass  # its backlog is full, or it is not ours to connect to: it is in use
-    raise SocketTakenError(
-        f"{title} {path}: another daemon listens there; stop it{hint}"
-    )

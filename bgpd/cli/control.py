@@ -86,11 +86,10 @@ def show() -> None:
 @click.pass_obj
 def show_peers(control: str, peer: str | None, output: str) -> None:
     """List all sessions, or show one PEER (a name or an address) in detail."""
-    answer = ask(control, "show-peers", peer=peer)
     if peer is not None:
-        print_page(answer, output, peer_page)
+        print_page(ask(control, "show-peer", peer=peer), output, peer_page)
     else:
-        print_rows(answer, output, PEERS, "no peers")
+        print_rows(ask(control, "show-peers"), output, PEERS, "no peers")
 
 
 @show.command("routes")

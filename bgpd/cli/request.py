@@ -64,14 +64,14 @@ class UnreachableDaemonError(click.ClickException):
 def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
     """Yield the rows of an answer.
 
-    Arguments that are ``None``, false or empty are left out; underscores become hyphens.
+    Arguments that are ``None``, false or empty are left out.
 
     Raises:
         RejectedRequestError: The daemon says no.
         UnreachableDaemonError: There is no answer.
     """
     sent = {
-        name.replace("_", "-"): list(value) if isinstance(value, tuple) else value
+        name: list(value) if isinstance(value, tuple) else value
         for name, value in arguments.items()
         if value is not None and value is not False and value != ()
     }

@@ -12,9 +12,8 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
-    from bgpd.api.control import ControlServer
-    from bgpd.api.http import HttpServer
     from bgpd.config.settings import DaemonSettings
+    from bgpd.daemon.doors import Doors
     from bgpd.show.state import DaemonView
     from bgpd.speaker.selection_deferral import Report
 
@@ -53,28 +52,27 @@ class Servers:
     def __init__(self, daemon: "ServedDaemon", supervisor: Supervisor) -> None:
         self._daemon = daemon
         self._supervisor = supervisor
-        self._http: HttpServer | None = None
-        self._control: ControlServer | None = None
+        self._doors: Doors | None = None
         self._bird: list[BirdServer] = []
 
     async def serve_http(self, lag: LagMeter) -> None:
         """Serve metrics and health, already while the start waits for the datastore."""
-        from bgpd.api.http import HttpServer  # noqa: PLC0415  # 0.2 s
-        from bgpd.show.health import DaemonHealth  # noqa: PLC0415
-
         where = self._daemon.settings.metrics
-        health_source = DaemonHealth(
-            self._daemon, lag, self._daemon.warnings, where.peers
-        )
+        doors = self._made_doors(lag)
 
         async def serve() -> None:
-            server = HttpServer(health_source, where.address, where.port)
-            await server.start()
-            self._http = server
+            doors.open_metrics(where.address, where.port)
 
         await self._supervisor.begin(
             "metrics server", serve, meanwhile="metrics and health are unavailable"
         )
+
+    def _made_doors(self, lag: LagMeter) -> "Doors":
+        from bgpd.daemon.doors import Doors  # noqa: PLC0415  # not every reflector
+
+        if self._doors is None:
+            self._doors = Doors(self._daemon, lag)
+        return self._doors
 
     async def serve_clients(self, speaker: Speaker, lag: LagMeter) -> None:
         """Open the control socket and BIRD's, as far as they are wanted.
@@ -88,7 +86,7 @@ class Servers:
             return
         view = self._view(speaker, lag)
         if settings.control_path:
-            await self._serve_control(view)
+            await self._serve_control(view, lag)
         if bird.ipv4_path or bird.ipv6_path:
             await self._serve_bird(view)
 
@@ -107,22 +105,20 @@ class Servers:
             lag=lag,
         )
 
-    async def _serve_control(self, view: "DaemonView") -> None:
-        from bgpd.api.control import ControlServer  # noqa: PLC0415  # not every reflector
-        from bgpd.api.line_server import SocketTakenError  # noqa: PLC0415  # has one
-        from bgpd.show.commands import commands  # noqa: PLC0415
+    async def _serve_control(self, view: "DaemonView", lag: LagMeter) -> None:
+        from bgpd.api.unix_socket import SocketTakenError  # noqa: PLC0415  # not all have one
 
         path = self._daemon.settings.control_path
+        doors = self._made_doors(lag)
+        doors.offer(view)
         taken: list[SocketTakenError] = []
 
         async def serve() -> None:
-            control = ControlServer(path, commands(view))
             try:
-                await control.start()
+                doors.open_control(path)
             except SocketTakenError as error:
                 taken.append(error)
                 raise
-            self._control = control
 
         await self._supervisor.begin(
             "control socket", serve, meanwhile="pybgpctl cannot reach the daemon"
@@ -162,6 +158,7 @@ class Servers:
 
     async def close(self) -> None:
         """Close them all."""
-        for server in (*self._bird, self._control, self._http):
-            if server is not None:
-                await server.close()
+        for server in self._bird:
+            await server.close()
+        if self._doors is not None:
+            await self._doors.close()

@@ -15,7 +15,7 @@ from bgpd.api.figures import (
     ReloadFigures,
     TableFigures,
 )
-from bgpd.api.http import Check
+from bgpd.api.health import Check
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.build import build
 from bgpd.runtime.fault_isolation import peer_of
@@ -45,7 +45,7 @@ R = TypeVar("R")
 
 
 class DaemonHealth:
-    """Answers the HTTP server (``bgpd.api.http.HealthSource``).
+    """Answers the HTTP server (``bgpd.api.health.HealthSource``).
 
     Args:
         daemon: The daemon to report on; it may still be starting.

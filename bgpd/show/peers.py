@@ -29,11 +29,17 @@ from rib.nlri import parse_address
 _WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
 
 
-def peers(view: DaemonView, arguments: Arguments) -> Row | Iterator[Row]:
-    """Return a row for each peer; with argument ``peer``, one in detail."""
-    name = arguments.get("peer")
-    if name is not None:
-        return _detail(view, find_peer(view.speaker, name))
+def peer(view: DaemonView, arguments: Arguments) -> Row:
+    """Return everything about one peer.
+
+    Raises:
+        ControlError: ``no-such-peer``.
+    """
+    return _detail(view, find_peer(view.speaker, arguments["peer"]))
+
+
+def peers(view: DaemonView, _: Arguments) -> Iterator[Row]:
+    """Return a row for each peer."""
     listed = sorted(view.speaker.peers.values(), key=_order)
     return (_summary(view, peer) for peer in listed)
 

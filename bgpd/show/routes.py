@@ -43,8 +43,8 @@ Wanted = Callable[[Nlri], bool]
 class Side(Enum):
     """The side from which to show a table; each is an argument that names a peer."""
 
-    RECEIVED = "received-from"  # Adj-RIB-In, with what was refused
-    ADVERTISED = "advertised-to"  # Adj-RIB-Out
+    RECEIVED = "received_from"  # Adj-RIB-In, with what was refused
+    ADVERTISED = "advertised_to"  # Adj-RIB-Out
 
 
 @dataclass(frozen=True, slots=True)

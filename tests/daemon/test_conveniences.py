@@ -20,9 +20,8 @@ from typing import Any, NamedTuple, Self
 import pytest
 
 from bgpd.api import line_server
-from bgpd.api.http import HttpServer
 from bgpd.config.reading import Source
-from bgpd.daemon import file_watch, listen_retry, placeholder_processes
+from bgpd.daemon import doors, file_watch, listen_retry, placeholder_processes
 from bgpd.daemon import service_manager as companions_module
 from bgpd.daemon.daemon import Daemon
 from bgpd.daemon.sd_notify import ServiceManager
@@ -251,11 +250,12 @@ async def test_a_part_that_fails_ends_nothing_and_works_again(
 @pytest.mark.parametrize(
     "part",
     [
-        (HttpServer, "start", "metrics server: "),
-        (line_server, "listening_socket", "control socket: "),
+        (doors, "tcp_socket", "metrics server: "),
+        (doors, "listening_socket", "control socket: "),
+        (line_server, "listening_socket", "BIRD's socket for ipv4-unicast: "),
         (Listener, "listen", "cannot listen on "),
     ],
-    ids=["metrics", "sockets", "listener"],
+    ids=["metrics", "control", "bird", "listener"],
 )
 @on_both_loops
 async def test_what_cannot_be_opened_at_the_start_is_opened_later(

@@ -72,7 +72,7 @@ def test_services_and_secrets_are_followed_live(tmp_path: Path) -> None:
             return {row["prefix"] for row in rows}
 
         def has_password() -> bool:
-            peers = daemon.ask("show-peers", peer=f"{network}.9")
+            peers = daemon.ask("show-peer", peer=f"{network}.9")
             return bool(peers and peers[0]["has_password"])
 
         await until(lambda: prefixes() == {"10.96.0.0/12"}, 20)

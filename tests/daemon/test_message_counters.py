@@ -148,7 +148,7 @@ class Views:
         self._host = host
 
     def row(self, addr: str) -> dict[str, Any]:
-        return self._daemon.ask("show-peers", peer=addr)[0]
+        return self._daemon.ask("show-peer", peer=addr)[0]
 
     def metric(self, name: str, addr: str) -> int:
         http = HTTPConnection(self._host, METRICS_PORT, timeout=10)

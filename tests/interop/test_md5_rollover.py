@@ -151,7 +151,7 @@ def test_between_link_local_addresses_too(tmp_path: Path) -> None:
         ):
 
             def sessions() -> int:
-                rows = daemon.ask("show-peers", peer=f"{theirs}%eth0")
+                rows = daemon.ask("show-peer", peer=f"{theirs}%eth0")
                 return rows[0]["established_transitions"] if rows else 0
 
             def is_up(times: int) -> bool:

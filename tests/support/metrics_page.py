@@ -14,7 +14,6 @@ key there is no server, and the daemon does not even load the code for it.
 | `/metrics` | the metrics below, in Prometheus text format |
 | `/healthz` | 200, or 503 for ten seconds after work has blocked the event loop for more than 5 s |
 | `/readyz` | 200 once the daemon has started, listens, has read its datastore and has written the kernel's table for the first time; before that 503, with a line for each condition |
-| `/api/status` | the same figures as the metrics, without those of single peers, as JSON |
 
 Only the event loop decides about `/healthz`: a daemon that has lost its datastore or its peers
 still forwards by what it knows, and a restart would not help. A single delay is no reason for a

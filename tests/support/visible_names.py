@@ -10,7 +10,6 @@ import click
 
 import bgpd.cli.calico
 import bgpd.cli.tables
-from bgpd.api.figures import Figures, ReloadFigures, TableFigures
 from bgpd.api.metrics import ROWS
 from bgpd.cli.control import main as pybgpctl
 from bgpd.cli.daemon import main as pybgpd
@@ -35,12 +34,7 @@ _ANSWERS: Final = (
 )
 _NO_ANSWERS: Final = {"commands.py"}  # its dictionaries are of commands and arguments
 _SPELLINGS: Final = {"ipv4", "ipv6"}  # short for the names of families
-_RECORDS: Final = (Figures, ReloadFigures, FibCounts, ApiStatus)
-_NOT_SHOWN: Final = {
-    "object_warnings",
-    "contained_faults",
-    "omitted_peers",
-}  # of the figures: metrics only
+_RECORDS: Final = (FibCounts, ApiStatus)
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.
 _FOREIGN: Final = (
@@ -55,7 +49,6 @@ _FOREIGN: Final = (
 def json_keys() -> frozenset[str]:
     """Return the keys of all answers."""
     found = {field.name for record in _RECORDS for field in fields(record)}
-    found |= {*TableFigures._fields}
     settings = {field.name for field in fields(FamilySettings)}
     found |= {name for name in settings if name.endswith("_action")}
     for path in _ANSWERS:
@@ -70,7 +63,7 @@ def json_keys() -> frozenset[str]:
                 ]
                 if keys[:1] != ["event"]:  # else they are those of a log line
                     found |= {*keys}
-    return frozenset(found - _NOT_SHOWN - _SPELLINGS | {"lines"})
+    return frozenset(found - _SPELLINGS | {"lines"})
 
 
 def metrics() -> Iterator[tuple[str, str]]:

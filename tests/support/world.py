@@ -6,7 +6,8 @@ from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from bgpd.api.protocol import Request, find_command
+from bgpd.api.commands import COMMANDS
+from bgpd.api.protocol import check
 from bgpd.calico.desired import NodeDesired
 from bgpd.calico.warnings import ObjectWarning
 from bgpd.datastore.kubernetes import ApiStatus
@@ -16,7 +17,7 @@ from bgpd.node.removal_holds import RemovalHolds
 from bgpd.session.events import Established
 from bgpd.session.negotiation import RestartState, negotiate, offer
 from bgpd.session.settings import FamilySettings, PeerSettings
-from bgpd.show.commands import DaemonView, commands
+from bgpd.show.commands import DaemonView, handlers
 from bgpd.show.state import NoKernel
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.selection_deferral import Report
@@ -142,10 +143,8 @@ class World:
 
     def ask(self, command: str, **arguments: Any) -> Any:
         """Return an answer as a client gets it: rows without breaths, through JSON."""
-        arguments = {name.replace("_", "-"): v for name, v in arguments.items()}
-        table = commands(self.view)
-        found = find_command(table, Request(1, command, arguments))
-        answer: Any = found.handle(arguments)
+        declared = COMMANDS[command]
+        answer: Any = handlers(self.view)[command](check(declared, arguments))
         if isinstance(answer, Coroutine):
             answer = finished(answer)
         if not isinstance(answer, dict):

@@ -101,7 +101,7 @@ def test_equal_addresses_on_two_links_are_two_neighbours(
 
 def check_views(daemon: Daemon) -> None:
     """What is shown of an address has its zone."""
-    (row,) = daemon.ask("show-peers", peer="fe80::a%eth1")
+    (row,) = daemon.ask("show-peer", peer="fe80::a%eth1")
     assert (row["name"], row["local_address"]) == ("second", "fe80::d%eth1")
     for number, device in ((0xA, "eth0"), (0xB, "eth1")):
         prefix = f"2001:db8:{number:x}::/48"

@@ -15,7 +15,6 @@ from bgpd.api.figures import (
     PeerTableFigures,
     RangeFigures,
     TableFigures,
-    summary,
 )
 from bgpd.api.metrics import ROWS, SLICE, render
 from bgpd.api.process_metrics import PROCESS_ROWS
@@ -251,12 +250,3 @@ def test_any_text_and_number_is_read_back(name: str, group: str, value: float) -
     when = "pybgpd_peer_established_timestamp_seconds"
     assert found[when, "192.0.2.1", name] == float(value)
     assert any(group in key for key in found if key[0] == "pybgpd_peer_info")
-
-
-def test_the_summary_leaves_single_peers_out() -> None:
-    shown = summary(figures([a_peer()], fib=FibCounts(wanted=9)))
-    assert shown["peers"] == 5
-    assert shown["version"] == "1.2.3"
-    assert shown["fib"]["wanted"] == 9  # type: ignore[index]
-    assert shown["datastore"] is None
-    assert shown["tables"][0]["prefixes"] == 100  # type: ignore[index]

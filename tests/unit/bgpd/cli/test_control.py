@@ -14,14 +14,14 @@ import pytest
 import yaml
 from click.testing import CliRunner, Result
 
-from bgpd.api.control import ControlServer
 from bgpd.cli.control import main
-from bgpd.show.commands import DaemonView, ResetKind, commands
+from bgpd.show.commands import DaemonView, ResetKind, handlers
 from fib.memory import MemoryFib, MemoryKernel
 from fib.routes import Fault, Hop, Target, TargetKind
 from rib.family import IPV4_UNICAST
 from rib.nlri import parse_address
 from rib.policy import Actions, Outcome, PolicySpec, Term
+from tests.support.api_places import ApiPlace
 from tests.support.routes import nlris
 from tests.support.terminals import OnTerminal, printed
 from tests.support.world import AKernel, AProcess, World
@@ -85,7 +85,7 @@ def daemon(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         process=AProcess("node-a", asn=64512, lines=["the pool is full"]),
         actions=Told(),
     )
-    server = ControlServer(path, commands(view))
+    server = ApiPlace(path, handlers(view))
     world.loop.run_until_complete(server.start())
     thread = threading.Thread(target=world.loop.run_forever)
     thread.start()

@@ -15,7 +15,7 @@ from bgpd.session.settings import (
     PeerSettings,
     RangeSettings,
 )
-from bgpd.show.commands import DaemonView, ResetKind, commands
+from bgpd.show.commands import DaemonView, ResetKind, handlers
 from bgpd.show.state import in_reading_order
 from bgpd.wire.framing import Framer
 from fib.memory import MemoryFib, MemoryKernel
@@ -131,7 +131,7 @@ def test_uptime_counts_from_the_establishment(world):
     assert row["uptime"] == 61
     assert row["since"].endswith("Z")
     assert row["last_reset"] == "hold timer expired"
-    page = world.ask("show-peers", peer="peer")
+    page = world.ask("show-peer", peer="peer")
     assert page["last_reset_at"].endswith("Z")
     assert page["last_attempt_at"] is None
 
@@ -163,8 +163,8 @@ def test_one_peer_in_detail_by_name_or_address(world):
         description="rack 4",
         long_lived_stale_time=60,
     )
-    row = world.ask("show-peers", peer="rr")
-    assert row == world.ask("show-peers", peer="192.0.2.1")
+    row = world.ask("show-peer", peer="rr")
+    assert row == world.ask("show-peer", peer="192.0.2.1")
     assert row["router_id"] == "192.0.2.1"
     assert row["hostname"] == "rr"
     assert row["description"] == "rack 4"
@@ -183,7 +183,7 @@ def test_one_peer_in_detail_by_name_or_address(world):
 
 def test_a_peer_that_is_down_has_details_too(world):
     world.peer("down", "2001:db8::1", 65001, local_addr="2001:db8::2")
-    row = world.ask("show-peers", peer="down")
+    row = world.ask("show-peer", peer="down")
     assert row["negotiated"] is None
     assert row["local_address"] == "2001:db8::2"
 
@@ -191,7 +191,7 @@ def test_a_peer_that_is_down_has_details_too(world):
 def test_an_unknown_peer_is_answered_with_those_there_are(world):
     for number in range(1, 30):
         world.peer(f"p{number:02}", f"192.0.2.{number}")
-    error = refusal(world, "show-peers", peer="unknown")
+    error = refusal(world, "show-peer", peer="unknown")
     assert error.code == "no-such-peer"
     assert error.expected[0] == "p01"
     assert error.expected[-1] == "... 9 more"
@@ -250,12 +250,12 @@ def test_routes_come_in_reading_order_with_the_losers_reason(full):
         ({"limit": 2}, "9.0.0.0/8 10.2.0.0/16"),
         ({"family": "ipv6"}, ""),
         ({"family": "ipv4-unicast", "limit": 1}, "9.0.0.0/8"),
-        ({"received-from": "one"}, "9.0.0.0/8 10.2.0.0/16 10.2.1.0/24"),
+        ({"received_from": "one"}, "9.0.0.0/8 10.2.0.0/16 10.2.1.0/24"),
         (
-            {"received-from": "198.51.100.1"},
+            {"received_from": "198.51.100.1"},
             "10.9.0.0/16 10.10.0.0/16 11.0.0.0/8",
         ),
-        ({"received-from": "outside", "best": True}, "10.10.0.0/16"),
+        ({"received_from": "outside", "best": True}, "10.10.0.0/16"),
     ],
 )
 def test_routes_are_filtered(full, arguments, expected):
@@ -278,7 +278,7 @@ def test_filtered_routes_name_the_check_that_filtered_them(full):
         ({"prefix": "10.2.0.0/16", "family": "ipv6"}, "bad-argument"),
         ({"longer": True}, "bad-argument"),
         ({"limit": 0}, "bad-argument"),
-        ({"peer": "one", "advertised-to": "two"}, "bad-argument"),
+        ({"peer": "one", "advertised_to": "two"}, "bad-argument"),
         ({"peer": "three"}, "no-such-peer"),
         ({"nonsense": "x"}, "unknown-argument"),
     ],
@@ -340,14 +340,14 @@ def test_add_path_tells_several_paths_but_never_the_peers_own(world):
 def test_long_work_takes_breath(world):
     peer = world.up("peer", "192.0.2.1")
     world.announce(peer, *(f"10.{n >> 8}.{n & 255}.0/24" for n in range(5000)))
-    answer: Any = commands(world.view)["show-routes"].handle({"prefix": "10.0.3.0/24"})
+    answer: Any = handlers(world.view)["show-routes"]({"prefix": "10.0.3.0/24"})
     rows = list(answer)
     assert rows.count(None) > 15
     assert sum(row is not None for row in rows) == 1
 
 
 def test_a_table_that_changes_meanwhile_does_not_break_the_rows(full):
-    rows: Any = commands(full.view)["show-routes"].handle({})
+    rows: Any = handlers(full.view)["show-routes"]({})
     next(rows)
     world_peer = full.speaker.peers["192.0.2.1"]
     rib = world_peer.ribs_in[IPV4_UNICAST]
@@ -381,7 +381,7 @@ def test_a_route_says_how_its_next_hops_are_reached(full):
         return NextHopState(address, is_reachable=True, hops=hops, through=(host,))
 
     view = replace(full.view, kernel=AKernel(states=next_hop))
-    answer: Any = commands(view)["show-route"].handle({"prefix": "10.2.0.0/16"})
+    answer: Any = handlers(view)["show-route"]({"prefix": "10.2.0.0/16"})
     (row,) = [row for row in answer if row is not None]
     led, looped = (path["next_hop"] for path in row["paths"])
     assert led["resolved_through"] == ["192.0.2.2/32"]

@@ -1,8 +1,7 @@
-"""The HTTP server, asked by a real client over loopback."""
+"""Metrics and health, asked by a real client over loopback."""
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 
 import aiohttp
@@ -10,9 +9,10 @@ import pytest
 import pytest_asyncio
 from prometheus_client.parser import text_string_to_metric_families
 
+from bgpd.api.documents import health_documents
 from bgpd.api.figures import Figures, PeerFigures, PeerTableFigures, TableFigures
-from bgpd.api.http import Check, HttpError, HttpServer
-from tests.support.simnet import advance, run_virtually
+from bgpd.api.health import Check
+from tests.support.api_places import ApiPlace
 from tests.support.turns import turn
 
 TABLES = (PeerTableFigures("ipv4-unicast", 4, 4, 0),)
@@ -53,6 +53,9 @@ class Told:
     def readiness(self) -> list[Check]:
         return self.ready
 
+    async def source(self) -> "Told":
+        return self
+
 
 @pytest.fixture
 def told() -> Told:
@@ -60,17 +63,16 @@ def told() -> Told:
 
 
 @pytest_asyncio.fixture
-async def server(told: Told) -> AsyncIterator[HttpServer]:
-    server = HttpServer(told, "127.0.0.1", 0)
-    await server.start()
-    yield server
-    await server.close()
+async def place(told: Told) -> AsyncIterator[ApiPlace]:
+    place = ApiPlace("127.0.0.1", {}, (), documents=health_documents(told.source))
+    await place.start()
+    yield place
+    await place.close()
 
 
 @pytest_asyncio.fixture
-async def client(server: HttpServer) -> AsyncIterator[aiohttp.ClientSession]:
-    base = f"http://127.0.0.1:{server.port}"
-    async with aiohttp.ClientSession(base) as session:
+async def client(place: ApiPlace) -> AsyncIterator[aiohttp.ClientSession]:
+    async with aiohttp.ClientSession(place.url) as session:
         yield session
 
 
@@ -137,14 +139,6 @@ async def test_health_is_503_and_says_which_check_is_not_met(
         assert answer.status == 503
 
 
-@pytest.mark.asyncio
-async def test_status_is_json(client: aiohttp.ClientSession) -> None:
-    async with client.get("/api/status") as answer:
-        shown = await answer.json()
-    assert shown["peers"] == 3
-    assert shown["session_states"] == {"idle": 3}
-
-
 @pytest.mark.parametrize(
     ("method", "path", "status"),
     [("GET", "/", 404), ("GET", "/metrics/x", 404), ("POST", "/metrics", 405)],
@@ -155,6 +149,7 @@ async def test_other_requests_are_errors(
 ) -> None:
     async with client.request(method, path) as answer:
         assert answer.status == status
+        assert (await answer.json(content_type=None))["status"] == status
 
 
 @pytest.mark.asyncio
@@ -162,53 +157,3 @@ async def test_head_has_no_body(client: aiohttp.ClientSession) -> None:
     for path in ("/metrics", "/healthz"):
         async with client.head(path) as answer:
             assert (answer.status, await answer.read()) == (200, b"")
-
-
-def test_a_reader_that_does_not_read_is_cut_off(told: Told) -> None:
-    async def scenario() -> None:
-        told.shown = replace(told.shown, peers=peers(2000))
-        server = HttpServer(told, "127.0.0.1", 0, patience=30)
-        await server.start()
-        lazy, writer = await asyncio.open_connection("127.0.0.1", server.port)
-        writer.write(b"GET /metrics HTTP/1.1\r\nHost: a\r\n\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]
-        await advance(20)
-        other, answered = await asyncio.open_connection("127.0.0.1", server.port)
-        answered.write(b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n")
-        assert (await other.readline()).startswith(b"HTTP/1.1 200 ")
-        await advance(20)
-        writer.transport.resume_reading()  # type: ignore[attr-defined]
-        octets = b""
-        with suppress(ConnectionResetError):
-            while piece := await lazy.read(1 << 20):
-                octets += piece
-        for each in (writer, answered):
-            each.close()
-        await server.close()
-        assert octets.startswith(b"HTTP/1.1 200 ")
-        assert not octets.endswith(b"\r\n0\r\n\r\n")
-
-    run_virtually(scenario())
-
-
-@pytest.mark.asyncio
-async def test_nonsense_ends_only_its_own_connection(
-    server: HttpServer, client: aiohttp.ClientSession
-) -> None:
-    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
-    writer.write(b"\xff" * 19 + b"\x00\x13\x04\r\n\r\n")
-    answer = await asyncio.wait_for(reader.read(), 5)
-    assert b" 400 " in answer.split(b"\r\n")[0]
-    writer.close()
-    await writer.wait_closed()
-    async with client.get("/healthz") as good:
-        assert good.status == 200
-
-
-@pytest.mark.asyncio
-async def test_a_taken_port_is_a_clear_error(told: Told, server: HttpServer) -> None:
-    second = HttpServer(told, "127.0.0.1", server.port)
-    with pytest.raises(HttpError, match=f"127.0.0.1 port {server.port}"):
-        await second.start()
-    assert second.port == 0
-    await second.close()

@@ -1,0 +1,196 @@
+"""Every command of the API, declared: name, method, path, arguments, answer, rights, help. Pure.
+
+To add one: a row here, a function in ``bgpd.show`` that answers it, its line in
+``bgpd.show.commands``, and the form of its answer in ``bgpd.api.fields``.
+"""
+
+from typing import Final
+
+from bgpd.api.protocol import Argument, Command, Kind, Rights, names_of
+
+PREFIX: Final = "/api/v1"
+
+_FAMILY: Final = Argument(
+    "family",
+    str,
+    "Only this address family.",
+    ("ipv4", "ipv6", "ipv4-unicast", "ipv6-unicast"),
+)
+_PEER: Final = Argument("peer", str, "Name or address of a peer.", is_required=True)
+_LIMIT: Final = Argument("limit", int, "At most so many rows.", minimum=1)
+_TEXT: Final = Argument(
+    "text", str, "For the peer's operator (RFC 9003), at most 255 octets."
+)
+
+TABLE: Final = (
+    Command(
+        "show-status",
+        "GET",
+        f"{PREFIX}/status",
+        "The daemon as a whole.",
+        Kind.OBJECT,
+        "status",
+    ),
+    Command("show-peers", "GET", f"{PREFIX}/peers", "Sessions.", Kind.ROWS, "peer"),
+    Command(
+        "show-peer",
+        "GET",
+        f"{PREFIX}/peers/{{peer}}",
+        "Everything about one peer.",
+        Kind.OBJECT,
+        "peer_detail",
+        (_PEER,),
+    ),
+    Command(
+        "show-routes",
+        "GET",
+        f"{PREFIX}/routes",
+        "Routes in Loc-RIB, received from a peer or advertised to one.",
+        Kind.ROWS,
+        "path",
+        (
+            _FAMILY,
+            Argument("prefix", str, "Only this prefix."),
+            Argument("longer", bool, "More specific prefixes inside it, too."),
+            Argument("peer", str, "Only accepted routes from this peer."),
+            Argument(
+                "received_from",
+                str,
+                "All routes received from this peer, filtered too.",
+            ),
+            Argument(
+                "advertised_to", str, "Routes as they are advertised to this peer."
+            ),
+            Argument("best", bool, "Only best routes."),
+            _LIMIT,
+        ),
+    ),
+    Command(
+        "show-route",
+        "GET",
+        f"{PREFIX}/route",
+        "The paths of a prefix, and why the best one was chosen.",
+        Kind.OBJECT,
+        "route",
+        (
+            Argument("prefix", str, "A prefix or an address.", is_required=True),
+            Argument("lpm", bool, "The most specific route that covers it."),
+        ),
+    ),
+    Command(
+        "show-fib",
+        "GET",
+        f"{PREFIX}/fib",
+        "Our routes in the kernel's table.",
+        Kind.ROWS,
+        "kernel_route",
+        (
+            _FAMILY,
+            Argument("prefix", str, "Only this prefix."),
+            Argument(
+                "state",
+                str,
+                "Only routes in this state.",
+                ("installed", "pending", "failed", "conflict", "stale"),
+            ),
+            _LIMIT,
+        ),
+    ),
+    Command(
+        "show-groups",
+        "GET",
+        f"{PREFIX}/groups",
+        "Update groups: peers that get the same UPDATEs.",
+        Kind.ROWS,
+        "update_group",
+        (_FAMILY,),
+    ),
+    Command(
+        "calico-diff",
+        "GET",
+        f"{PREFIX}/calico/diff",
+        "What the datastore wants of this node, compared with what runs.",
+        Kind.ROWS,
+        "difference",
+        (Argument("all", bool, "What does not differ, too."),),
+    ),
+    Command(
+        "calico-held",
+        "GET",
+        f"{PREFIX}/calico/held",
+        "Objects whose implausible removal is held.",
+        Kind.ROWS,
+        "held_removal",
+    ),
+    Command(
+        "calico-confirm",
+        "POST",
+        f"{PREFIX}/calico/confirm",
+        "Apply the removals that are held.",
+        Kind.LINES,
+        "lines",
+        rights=Rights.FULL,
+    ),
+    Command(
+        "reset",
+        "POST",
+        f"{PREFIX}/peers/{{peer}}/reset",
+        "Reset a peer: the session, or one direction of its routes.",
+        Kind.LINES,
+        "lines",
+        (
+            _PEER,
+            Argument(
+                "kind",
+                str,
+                "What is reset; the session if it is not there.",
+                ("session", "hard", "soft-in", "soft-out"),
+            ),
+        ),
+        Rights.FULL,
+    ),
+    Command(
+        "disable-peer",
+        "POST",
+        f"{PREFIX}/peers/{{peer}}/disable",
+        "Shut down the session with a peer until the peer is enabled.",
+        Kind.LINES,
+        "lines",
+        (_PEER, _TEXT),
+        Rights.FULL,
+    ),
+    Command(
+        "enable-peer",
+        "POST",
+        f"{PREFIX}/peers/{{peer}}/enable",
+        "Enable a peer again.",
+        Kind.LINES,
+        "lines",
+        (_PEER,),
+        Rights.FULL,
+    ),
+    Command(
+        "reload",
+        "POST",
+        f"{PREFIX}/reload",
+        "Read the configuration again.",
+        Kind.LINES,
+        "lines",
+        rights=Rights.FULL,
+    ),
+    Command(
+        "shutdown",
+        "POST",
+        f"{PREFIX}/shutdown",
+        "Stop the daemon for good; peers drop its routes.",
+        Kind.LINES,
+        "lines",
+        (
+            Argument("flush", bool, "Remove our routes from the kernel, too."),
+            _TEXT,
+        ),
+        Rights.FULL,
+    ),
+)
+COMMANDS: Final = names_of(TABLE)
+"""The same by name."""

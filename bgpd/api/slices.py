@@ -1,0 +1,74 @@
+"""Answers of any length, made a few milliseconds at a time.
+
+One slice is made in each turn of the event loop, however many clients ask, so that millions of rows
+delay no session. Rows come from an iterator in which ``None`` is a yield point and a future is
+waited for.
+"""
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
+from typing import Any, Final, TypeVar
+
+SLICE_TIME: Final = 0.004  # seconds of making rows before the loop gets its turn
+SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much either
+
+_T = TypeVar("_T")
+
+
+class Slices:
+    """Makes the answers of all clients that share it."""
+
+    def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def made(
+        self,
+        rows: Iterable[_T | asyncio.Future[Any] | None],
+        encode: Callable[[list[_T]], bytes],
+        pulse: float | None = None,
+    ) -> AsyncGenerator[bytes, None]:
+        """Yield an answer in pieces; an empty piece says that it is still being made.
+
+        Args:
+            rows: What is answered. A future among them is waited for; its outcome is for its
+                producer.
+            encode: Called in the slice.
+            pulse: Seconds of waiting after which an empty piece comes; ``None`` for never.
+        """
+        source = iter(rows)
+        try:
+            is_over = False
+            while not is_over:
+                async with self._turn:
+                    made, is_over, future = slice_of(source)
+                    octets = encode(made) if made else b""
+                    await asyncio.sleep(0)
+                yield octets
+                while future is not None and not future.done():
+                    await asyncio.wait((future,), timeout=pulse)
+                    if not future.done():
+                        yield b""
+        finally:
+            if isinstance(source, Generator):
+                source.close()  # at once: what it holds may be a watcher's place
+
+
+def slice_of(
+    rows: Iterator[_T | asyncio.Future[Any] | None],
+) -> tuple[list[_T], bool, asyncio.Future[Any] | None]:
+    """Produce rows for a few milliseconds.
+
+    Returns:
+        The rows, whether that was all, and what must be waited for before the next.
+    """
+    now = asyncio.get_running_loop().time
+    until = now() + SLICE_TIME
+    made: list[_T] = []
+    for row in rows:
+        if isinstance(row, asyncio.Future):
+            return made, False, row
+        if row is not None:
+            made.append(row)
+        if len(made) >= SLICE_ROWS or now() >= until:
+            return made, False, None
+    return made, True, None

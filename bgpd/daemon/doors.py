@@ -1,0 +1,166 @@
+"""Where clients come in by HTTP: the control socket, and the addresses that the configuration names.
+
+The sockets listen at once; what serves them is loaded by a thread, when the first client is there or
+sessions have begun: it takes 0.2 s, for which neither sessions nor the first OPEN wait. Clients
+wait in the kernel's queue meanwhile.
+"""
+
+import asyncio
+import socket
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Final, Protocol
+
+from bgpd.api.access import Access, OpenAccess
+from bgpd.api.commands import TABLE
+from bgpd.api.documents import API_DOCUMENTS, health_documents
+from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
+from bgpd.api.health import HealthSource
+from bgpd.api.late_import import late_import
+from bgpd.api.paths import Paths
+from bgpd.api.protocol import Handler, Rights
+from bgpd.api.unix_socket import inode_of, listening_socket, remove
+from bgpd.runtime.loop_lag import LagMeter
+from bgpd.show.daemon_state import DaemonState
+
+if TYPE_CHECKING:  # loaded by a thread
+    from bgpd.api.server import Api
+    from bgpd.config.settings import DaemonSettings
+    from bgpd.show.state import DaemonView
+
+BACKLOG: Final = 128
+WARM_UP: Final = 1.0  # seconds after sessions have begun
+REMOTE_LIMITS: Final = DoorLimits(reserved_files=128)
+
+
+class DoorError(Exception):
+    """An address is unavailable; the text says why."""
+
+
+class Observed(DaemonState, Protocol):
+    """The daemon that clients ask about."""
+
+    @property
+    def settings(self) -> "DaemonSettings":
+        """The settings in force."""
+
+    def warnings(self) -> list[str]:
+        """Return what an operator should know now."""
+
+
+class Doors:
+    """The places where clients come in by HTTP, and what serves them.
+
+    Args:
+        daemon: What they ask about.
+        lag: Measures its event loop.
+    """
+
+    def __init__(self, daemon: Observed, lag: LagMeter) -> None:
+        self._daemon = daemon
+        self._lag = lag
+        self._health: HealthSource | None = None
+        self._doors: list[Door] = []
+        self._control = ("", 0)  # its path and inode
+        self._loading: asyncio.Task[Api] | None = None
+        self._view: DaemonView | None = None
+        self._warm_up: asyncio.TimerHandle | None = None
+
+    def offer(self, view: "DaemonView") -> None:
+        """Answer commands about a daemon; before this there are metrics and health alone."""
+        self._view = view
+        loop = asyncio.get_running_loop()
+        self._warm_up = loop.call_later(WARM_UP, self._begin_loading)
+
+    def open_control(self, path: str) -> None:
+        """Listen on the control socket.
+
+        Raises:
+            SocketTakenError: Another daemon has it.
+            UnixSocketError: It cannot be made.
+        """
+        title = "control socket"
+        sock = listening_socket(path, title, "; choose another path with --control")
+        self._control = path, inode_of(path)
+        documents = (*API_DOCUMENTS, *health_documents(self._health_source))
+        access = OpenAccess(Rights.FULL)
+        self._open(title, sock, access, Paths(TABLE, documents))
+
+    def open_metrics(self, address: str, port: int) -> None:
+        """Serve metrics and health on an address.
+
+        Raises:
+            DoorError: It is unavailable.
+        """
+        try:
+            sock = tcp_socket(address, port, BACKLOG)
+        except OSError as error:
+            raise DoorError(
+                f"cannot serve metrics on {address} port {port}: {error.strerror}"
+            ) from error
+        paths = Paths((), health_documents(self._health_source))
+        access = OpenAccess(Rights.NONE)
+        self._open("metrics server", sock, access, paths, REMOTE_LIMITS)
+
+    def _open(
+        self,
+        title: str,
+        sock: socket.socket,
+        access: Access,
+        paths: Paths,
+        limits: DoorLimits | None = None,
+    ) -> None:
+        async def connections() -> Connections:
+            from bgpd.api.server import ApiServer, Entrance  # noqa: PLC0415  # loaded then
+
+            api = await asyncio.shield(self._begin_loading())
+            return ApiServer(api, Entrance(title, access, paths))
+
+        door = Door(title, sock, connections, limits)
+        door.open()
+        self._doors.append(door)
+
+    def _begin_loading(self) -> "asyncio.Task[Api]":
+        """Load what serves, once; return the task that does."""
+        if self._loading is None or (
+            self._loading.done() and self._loading.exception() is not None
+        ):
+            self._loading = asyncio.get_running_loop().create_task(self._load())
+        return self._loading
+
+    async def _load(self) -> "Api":
+        server = await late_import("bgpd.api.server")
+        api: Api = server.Api(self._handlers)
+        return api
+
+    async def _handlers(self) -> "Mapping[str, Handler]":
+        """Return what answers commands; nothing before there is anything to tell."""
+        if self._view is None:
+            return {}
+        commands = await late_import("bgpd.show.commands")
+        handlers: Mapping[str, Handler] = commands.handlers(self._view)
+        return handlers
+
+    async def _health_source(self) -> HealthSource:
+        if self._health is None:
+            health = await late_import("bgpd.show.health")
+            self._health = health.DaemonHealth(
+                self._daemon,
+                self._lag,
+                self._daemon.warnings,
+                self._daemon.settings.metrics.peers,
+            )
+        return self._health
+
+    async def close(self) -> None:
+        """Stop listening, end all connections, and remove the socket if it is still ours."""
+        if self._warm_up is not None:
+            self._warm_up.cancel()
+        doors, self._doors = self._doors, []
+        for door in doors:
+            await door.close()
+        if self._loading is not None:
+            self._loading.cancel()
+            await asyncio.gather(self._loading, return_exceptions=True)
+        path, inode = self._control
+        if inode and inode_of(path) == inode:
+            remove(path)
