@@ -8,7 +8,10 @@ from tests.support.played import play_pages
 from tests.support.routers import needs
 from tests.support.sandbox import Shell
 
-WHOLE = (("docs/getting-started.md",),)
+WHOLE = (
+    ("docs/getting-started.md",),
+    ("docs/getting-started.md#Stop a client", "docs/recipes.md"),
+)
 """Pages that run from top to bottom; the pages of one row share their shell."""
 
 

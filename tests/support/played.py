@@ -18,7 +18,7 @@ from tests.support.sandbox import Shell
 
 PATIENCE: Final = 40.0  # seconds until a command prints what the page shows
 _PAUSE: Final = 0.15
-PATIENCE_OF_TOOL: Final = 6.0  # as long as a page says something else
+PATIENCE_OF_TOOL: Final = 8.0  # as long as a page says something else
 
 
 def play(shell: Shell, command: Command, patience: float = PATIENCE) -> tuple[int, str]:
