@@ -13,6 +13,7 @@
 # bench-guard  whether hot functions take more work than they did, counted, not timed
 # mutants  whether the fast tests see each small change of the routing core
 # docs   write the generated pages anew
+# site   the documentation as a web site, into build/site
 # format put the sources into the one format
 
 PYTHON ?= python3
@@ -34,7 +35,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     runsvdir=runit systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap
 
 .DEFAULT_GOAL := check
-.PHONY: demo test check test-compiled test-pythons pyz lock sbom deb bench bench-report bench-plots bench-guard mutants docs format clean
+.PHONY: demo test check test-compiled test-pythons pyz lock sbom deb bench bench-report bench-plots bench-guard mutants docs site format clean
 
 demo: $(VENV)/installed
 	@.ci/system-packages $(DEMO_PACKAGES)
@@ -93,6 +94,9 @@ bench-guard: $(VENV)/installed-dev
 mutants: $(VENV)/installed-dev
 	@$(RUN) -m pip install --quiet --editable '.[mutants]'
 	@$(RUN) -m tests.mutants $(MUTANT_FLAGS)
+
+site: $(VENV)/installed-dev
+	@$(RUN) -m sphinx --quiet --fail-on-warning --keep-going -d build/site-tree docs build/site
 
 docs: $(VENV)/installed-dev
 	@$(RUN) -m tests.support.generated

@@ -30,12 +30,16 @@ FOREIGN = re.compile(
 )
 ROOT_ENTRIES = {
     ".ci",
+    ".editorconfig",
     ".git-blame-ignore-revs",
     ".gitignore",
+    ".pre-commit-config.yaml",
     "CHANGELOG.md",
+    "CONTRIBUTING.md",
     "LICENSE",
     "Makefile",
     "README.md",
+    "SECURITY.md",
     "bgpd",
     "changelog.d",
     "configs",
