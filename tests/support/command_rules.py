@@ -30,28 +30,29 @@ class Rule(NamedTuple):
 
 
 RULES: Final = (
-    Rule(r"apt(-get)? ", Way.ELSEWHERE, "changes the machine; .ci/system-packages does it"),
     Rule(
-        r"(dpkg|lintian) ",
+        r"apt(-get)? ",
         Way.ELSEWHERE,
-        "changes the machine; tests/root/package installs the Debian package",
+        "changes the machine; .ci/system-packages does it",
     ),
     Rule(
         r"(python3 -m venv /opt/|/opt/pybgpd/bin/pip |export PATH=/opt/)",
         Way.ELSEWHERE,
         "takes the network; .ci/wheels and the tests of the package install the wheel",
     ),
-    Rule(r"pip(x)? ", Way.ELSEWHERE, "takes the network, as above"),
     Rule(
         r"(systemctl|journalctl) ",
         Way.ELSEWHERE,
         "needs a booted machine; tests/root/package boots one for the units",
     ),
-    Rule(r"cp /etc/pybgpd/|pybgpd check /etc/pybgpd/", Way.ELSEWHERE, "needs the package"),
-    Rule(r"podman ", Way.ELSEWHERE, "needs a container engine; a test follows its steps"),
+    Rule(
+        r"cp /etc/pybgpd/|pybgpd check /etc/pybgpd/", Way.ELSEWHERE, "needs the package"
+    ),
+    Rule(
+        r"podman ", Way.ELSEWHERE, "needs a container engine; a test follows its steps"
+    ),
     Rule(r"calicoctl ", Way.ELSEWHERE, "needs Calico's program, which is no package"),
     Rule(r"git ", Way.ELSEWHERE, "works on files that other commands would have made"),
-    Rule(r"gh ", Way.ELSEWHERE, "publishes"),
     Rule(r"twine ", Way.ELSEWHERE, "publishes"),
     Rule(r"cd configs/", Way.ELSEWHERE, "is followed by kubectl, which is checked"),
     Rule(r"ip monitor ", Way.ELSEWHERE, "does not end by itself"),
@@ -62,6 +63,13 @@ RULES: Final = (
         "is about a lab that runs; tests/root/lab brings them all up",
     ),
     Rule(r"make ", Way.TARGET),
+    Rule(r"cd build/", Way.ELSEWHERE, "is where a clone would be"),
+    Rule(r"\.ci/release ", Way.ELSEWHERE, "changes the tree; a test runs it in a copy"),
+    Rule(
+        r"pybgpd run$",
+        Way.ELSEWHERE,
+        "reads a cluster's environment; tests/daemon and tests/etcd start it so",
+    ),
     Rule(r"\.ci/run", Way.ELSEWHERE, "is what runs the tests"),
     Rule(r"\.venv/", Way.ELSEWHERE, "is about the checkout of a contributor"),
     Rule(r"kubectl ", Way.KUBECTL),

@@ -12,8 +12,12 @@ from typing import Final
 
 FENCE: Final = re.compile(r"^( *)```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 _HERE: Final = re.compile(r"<<-?\s*'?(\w+)'?")
-_TIMESTAMP: Final = re.compile(r"\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?Z?|\d\d:\d\d:\d\d\S*")
-_DURATION: Final = re.compile(r"(?<![\w.])\d+(?:\.\d+)?(?:[smhd]|ms)(?:\d+[smhd])*(?!\w)")
+_TIMESTAMP: Final = re.compile(
+    r"\d{4}-\d\d-\d\d[T ][\d:]+(?:[.,]\d+)?Z?|\d\d:\d\d:\d\d\S*"
+)
+_DURATION: Final = re.compile(
+    r"(?<![\w.])\d+(?:\.\d+)?(?:[smhd]|ms)(?:\d+[smhd])*(?!\w)"
+)
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,11 @@ def fences(text: str) -> Iterator[tuple[int, str, str]]:
         indent, language, content = match.groups()
         lines = content.splitlines()
         stripped = [line.removeprefix(indent) for line in lines]
-        yield text.count("\n", 0, match.start()) + 2, language, "\n".join(stripped) + "\n"
+        yield (
+            text.count("\n", 0, match.start()) + 2,
+            language,
+            "\n".join(stripped) + "\n",
+        )
 
 
 def commands(page: Path, root: Path) -> Iterator[Command]:

@@ -26,7 +26,9 @@ def examples_page() -> str:
 def _section(folder: Path) -> str:
     files = sorted(each for each in folder.iterdir() if each.is_file())
     files = [each for each in files if each.suffix not in {".pyc", ".md"}]
-    inside = [p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    inside = [
+        p for p in folder.rglob("*") if p.is_file() and "__pycache__" not in p.parts
+    ]
     if not inside or folder.name == "__pycache__":
         return ""
     name = folder.relative_to(_ROOT)

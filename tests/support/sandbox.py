@@ -16,9 +16,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
-PATIENCE: Final = 60.0  # seconds for one command, or until its output is as it should be
-# FRR writes below the other two.
+from tests.support.generated import ROOT
+
+PATIENCE: Final = (
+    60.0  # seconds for one command, or until its output is as it should be
+)
+# Nothing of a page may change the tree that is tested. FRR writes below the last two folders.
 _PRIVATE: Final = (
+    f"mount --bind -o ro {ROOT} {ROOT} || exit;"
     "for folder in /run /var/tmp /etc/frr; do"
     " if [ -d $folder ]; then mount -t tmpfs tmpfs $folder || exit; fi; done;"
     " ip link set lo up"
@@ -37,11 +42,17 @@ class Shell:
         variables: Of its environment, beside ours.
     """
 
-    def __init__(self, folder: Path, variables: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, folder: Path, variables: Mapping[str, str] | None = None
+    ) -> None:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("PYBGPD_")}
         programs = Path(sys.executable).parent
         path = f"{programs}:{kept.get('PATH', '')}:/usr/sbin:/sbin"
-        self._environment = kept | {"PATH": path, "HOME": str(folder), "LC_ALL": "C.UTF-8"}
+        self._environment = kept | {
+            "PATH": path,
+            "HOME": str(folder),
+            "LC_ALL": "C.UTF-8",
+        }
         self._environment |= variables or {}
         self._folder = folder
         self._process: subprocess.Popen[bytes] | None = None
