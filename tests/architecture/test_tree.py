@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+import yaml
 
 from bgpd.cli.manual_pages import COMPLETIONS, PROGRAMS, SECTION
 from tests.support.generated import ROOT
@@ -97,6 +98,21 @@ def test_changelog_fragments_are_well_formed() -> None:
         text = path.read_text(encoding="utf-8").strip()
         assert text, path.name
         assert not text.startswith(("-", "*", "#")), path.name
+
+
+def test_hooks_for_commits_call_what_make_check_installs() -> None:
+    text = (ROOT / ".pre-commit-config.yaml").read_text(encoding="utf-8")
+    programs = Path(sys.executable).parent
+    hooks = [hook for repo in yaml.safe_load(text)["repos"] for hook in repo["hooks"]]
+    assert {repo["repo"] for repo in yaml.safe_load(text)["repos"]} == {"local"}
+    assert len({hook["id"] for hook in hooks}) == len(hooks) > 3
+    for hook in hooks:
+        program, *arguments = hook["entry"].split()
+        assert hook["language"] == "system"
+        assert program.startswith(".venv/bin/")
+        assert (programs / program.removeprefix(".venv/bin/")).exists(), program
+        named = [each for each in arguments if each.startswith("tests/")]
+        assert all((ROOT / each).exists() for each in named), hook["id"]
 
 
 @pytest.mark.slow

@@ -51,7 +51,11 @@ RULES: Final = (
     Rule(
         r"podman ", Way.ELSEWHERE, "needs a container engine; a test follows its steps"
     ),
-    Rule(r"calicoctl ", Way.ELSEWHERE, "needs Calico's program, which is no package"),
+    Rule(
+        r"calicoctl ",
+        Way.ELSEWHERE,
+        "needs Calico's program, which no registry here has",
+    ),
     Rule(r"git ", Way.ELSEWHERE, "works on files that other commands would have made"),
     Rule(r"twine ", Way.ELSEWHERE, "publishes"),
     Rule(r"cd configs/", Way.ELSEWHERE, "is followed by kubectl, which is checked"),
