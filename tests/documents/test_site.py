@@ -14,6 +14,7 @@ from tests.support.generated import ROOT
 
 pytestmark = [
     pytest.mark.slow,
+    pytest.mark.xdist_group("site"),  # it is built once
     pytest.mark.skipif(
         importlib.util.find_spec("sphinx") is None, reason="needs the extra docs"
     ),
