@@ -49,6 +49,11 @@ RULES: Final = (
         r"cp /etc/pybgpd/|pybgpd check /etc/pybgpd/", Way.ELSEWHERE, "needs the package"
     ),
     Rule(
+        r"(scp|ssh) ",
+        Way.ELSEWHERE,
+        "is about two machines; tests/daemon/test_installation.py runs the file",
+    ),
+    Rule(
         r"podman ", Way.ELSEWHERE, "needs a container engine; a test follows its steps"
     ),
     Rule(
