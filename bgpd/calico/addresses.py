@@ -97,7 +97,12 @@ def canonical_interface(text: str, version: int) -> str:
     """
     if "%" in text:
         raise ValueError(f"{text!r}: an address of a node has no interface")
-    interface = IPv4Interface(text) if version == 4 else IPv6Interface(text)
+    try:
+        interface = IPv4Interface(text) if version == 4 else IPv6Interface(text)
+    except ValueError:
+        example = "10.0.0.1/24" if version == 4 else "fd00::1/64"
+        expected = f"expected an IPv{version} address such as {example}"
+        raise ValueError(f"{expected}, found {text!r}") from None
     _check_unicast(interface.ip)
     return f"{format_address(interface.ip.packed)}/{interface.network.prefixlen}"
 
@@ -119,7 +124,11 @@ def canonical_cidr(text: str) -> str:
     """
     if "%" in text:
         raise ValueError(f"{text!r}: a prefix has no interface")
-    network = ip_network(text, strict=False)
+    try:
+        network = ip_network(text, strict=False)
+    except ValueError:
+        expected = "expected a prefix such as 10.244.0.0/16 or fd00::/48"
+        raise ValueError(f"{expected}, found {text!r}") from None
     return f"{format_address(network.network_address.packed)}/{network.prefixlen}"
 
 
@@ -129,7 +138,11 @@ def canonical_cluster_id(text: str) -> str:
     Raises:
         ValueError: It is none.
     """
-    return str(IPv4Address(text))
+    try:
+        return str(IPv4Address(text))
+    except ValueError:
+        expected = "expected four octets such as 244.0.0.1"
+        raise ValueError(f"{expected}, found {text!r}") from None
 
 
 def parse_asn(value: object) -> object:
@@ -141,11 +154,14 @@ def parse_asn(value: object) -> object:
     if not isinstance(value, str):
         return whole(value)
     high, dot, low = value.partition(".")
-    if not dot:
-        return parse_number(value)
-    numbers = parse_number(high), parse_number(low)
+    try:
+        if not dot:
+            return parse_number(value)
+        numbers = parse_number(high), parse_number(low)
+    except ValueError:
+        raise ValueError(f"expected an AS number, found {value[:60]!r}") from None
     if max(numbers) > 0xFFFF:
-        raise ValueError(f"{value!r} is not an AS number")
+        raise ValueError(f"expected an AS number, found {value!r}")
     return numbers[0] << 16 | numbers[1]
 
 
@@ -156,7 +172,7 @@ def whole(value: object) -> object:
         ValueError: It is true or false, or text that is not a number.
     """
     if isinstance(value, bool):
-        raise ValueError("is not a number")  # noqa: TRY004  # the caller makes it a finding
+        raise ValueError("expected a number")  # noqa: TRY004  # the caller makes it a finding
     return parse_number(value) if isinstance(value, str) else value
 
 

@@ -45,7 +45,7 @@ def parse_duration(value: object) -> object:
         return whole(value)
     matches = list(_DURATION.finditer(value))
     if "".join(match.group() for match in matches) != value or not matches:
-        raise ValueError("is not a duration such as 1m30s")
+        raise ValueError(f"expected a duration such as 1m30s, found {value[:60]!r}")
     return round(sum(float(m[1]) * _SECONDS.get(m[2], 0.0) for m in matches))
 
 

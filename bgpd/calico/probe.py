@@ -14,6 +14,7 @@ from bgpd.calico.desired import NodeDesired
 from bgpd.calico.fields import Cidr, Resource
 from bgpd.calico.priorities import local_pref_of_metric
 from bgpd.session.settings import PeerSettings
+from bgpd.texts.field_errors import field_error
 from fib.kernel_policy import KernelRules
 from rib.attributes import PathAttributes, make_attributes
 from rib.attributes.as_path import encode_segments
@@ -93,9 +94,9 @@ def _routes(case: Case) -> Iterable[_Route]:
         try:
             yield _route(_Given.model_validate(content), case.desired)
         except ValidationError as error:
-            (first, *_) = error.errors(include_url=False, include_input=False)
+            (first, *_) = error.errors(include_url=False)
             place = ".".join(map(str, (f"probe_routes[{number}]", *first["loc"])))
-            raise CaseError(f"{place}: {first['msg']}") from error
+            raise CaseError(f"{place}: {field_error(first)}") from error
         except ValueError as error:
             raise CaseError(f"probe_routes[{number}]: {error}") from error
 

@@ -99,14 +99,10 @@ def parse_selector(text: str) -> Term:
     if len(text) > MAX_LEN:
         found = f"a selector of {len(text)} characters"
         raise SelectorError(f"{found}; the limit is {MAX_LEN}")
-    parser = _Parser(_tokens(text))
-    if parser.peek() == "":
-        return EVERYTHING
-    term = parser.parse_or(0)
-    if parser.peek() != "":
-        token = parser.peek()[:_SHOWN]
-        raise SelectorError(f"unexpected {token!r} in selector {_shown(text)!r}")
-    return term
+    try:
+        return _Parser(_tokens(text)).parse_all()
+    except SelectorError as error:
+        raise SelectorError(f"{_shown(text)!r}: {error}") from None
 
 
 def _compiled(term: Term) -> Selector:
@@ -141,6 +137,11 @@ def _shown(text: str) -> str:
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
+def _met(token: str) -> str:
+    """Return what there was in place of what was expected."""
+    return f", found {token[:_SHOWN]!r}" if token else " at the end"
+
+
 def _tokens(text: str) -> list[str]:
     tokens: list[str] = []
     kind, at = "", 0
@@ -157,9 +158,7 @@ def _tokens(text: str) -> list[str]:
             match = _TOKEN.match(text, at)
             if match is None:
                 rest = text[at : at + _SHOWN]
-                raise SelectorError(
-                    f"cannot read {rest!r} in selector {_shown(text)!r}"
-                )
+                raise SelectorError(f"cannot read {rest!r}")
             kind, token = match.lastgroup or "", match.group()
         tokens.append(token)
         at = match.end()
@@ -184,7 +183,15 @@ class _Parser:
     def expect(self, token: str) -> None:
         found = self.take()
         if found != token:
-            raise SelectorError(f"expected {token!r}, found {found!r}")
+            raise SelectorError(f"expected {token!r}{_met(found)}")
+
+    def parse_all(self) -> Term:
+        if self.peek() == "":
+            return EVERYTHING
+        term = self.parse_or(0)
+        if self.peek() != "":
+            raise SelectorError(f"unexpected {self.peek()[:_SHOWN]!r}")
+        return term
 
     def parse_or(self, depth: int) -> Term:
         terms = [self._parse_and(depth)]
@@ -230,7 +237,7 @@ class _Parser:
         if operator in ("in", "notin"):
             return Comparison(name, operator, self._set())
         if operator != "!=" and operator not in _COMPARE:
-            raise SelectorError(f"{operator!r} after {name!r} is not an operator")
+            raise SelectorError(f"expected an operator after {name!r}{_met(operator)}")
         return Comparison(name, operator, frozenset((self._string(),)))
 
     def _parse_call(self, call: str) -> Term:
@@ -241,13 +248,13 @@ class _Parser:
     def _name(self) -> str:
         token = self.take()
         if not token or not re.fullmatch(r"[A-Za-z0-9_./-]{1,512}", token):
-            raise SelectorError(f"expected a label name, found {token!r}")
+            raise SelectorError(f"expected a label name{_met(token)}")
         return token
 
     def _string(self) -> str:
         token = self.take()
         if token[:1] not in {"'", '"'}:
-            raise SelectorError(f"expected a quoted value, found {token!r}")
+            raise SelectorError(f"expected a quoted value{_met(token)}")
         return token[1:-1]
 
     def _set(self) -> frozenset[str]:

@@ -20,6 +20,7 @@ from bgpd.calico.fields import Resource
 from bgpd.calico.filters import BgpFilter
 from bgpd.calico.resources import MODELS
 from bgpd.calico.warnings import ObjectWarning
+from bgpd.texts.field_errors import field_error
 
 _MAX_TRIES: Final = 32  # bad fields of one object; with more it is not usable
 
@@ -81,14 +82,16 @@ def read_resource(
         try:
             resource = MODELS[kind].model_validate(content)
         except ValidationError as error:
-            errors = error.errors(include_url=False, include_input=False)
+            errors = error.errors(include_url=False)
             places = [_mendable(kind, each["loc"]) for each in errors]
             is_refused = not all(places)
             done = "" if is_refused else "; ignored"
             if done and known is not None:
                 done = "; the last valid value stays in force"
             findings += [
-                ObjectWarning(key, ".".join(map(str, each["loc"])), each["msg"] + done)
+                ObjectWarning(
+                    key, ".".join(map(str, each["loc"])), field_error(each) + done
+                )
                 for each in errors
             ]
             if is_refused:

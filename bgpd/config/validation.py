@@ -2,7 +2,7 @@
 
 import difflib
 import re
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, Literal, get_args, get_origin
 
@@ -12,9 +12,9 @@ from bgpd.config.document import MAX_PROBLEMS, Document, format_path
 from bgpd.config.errors import ConfigProblem
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import annotation_of, keys_of, section_at
+from bgpd.texts.field_errors import MAX_SHOWN, choices_of, field_error, shown
 from bgpd.texts.tree import KeyPath
 
-_MAX_SHOWN: Final = 60  # characters of a wrong value
 _MAX_WORD: Final = 64  # characters; no key, name or choice is longer
 _PLAIN_WORD: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_./-]*")
 _DIGIT: Final = re.compile(r"[0-9]")
@@ -71,39 +71,31 @@ def _problem(
     kind: str = error["type"]
     is_unknown = kind == "extra_forbidden"
     origin = document.origin_of(path, of_key=is_unknown)
-    text = (
-        _unknown_key(error, listed) if is_unknown else _TEXTS.get(kind, _OTHER)(error)
-    )
-    key = path[-1] if path else ""
-    if key not in _SECRET_KEYS and kind in _TELL_FOUND:
-        text = f"{text}, found {_shown(error['input'])}"
-        if kind == "list_type" and _is_plain(error["input"]):
-            text = f"{text}; write [{_written(error['input'])}]"
+    is_secret = bool(path) and path[-1] in _SECRET_KEYS
+    if is_unknown:
+        text = _unknown_key(error, listed)
+    elif kind == "missing":
+        text = _missing(error)
+    elif kind in _INSTEAD and not is_secret:
+        text = f"{_INSTEAD[kind]}, found {shown(error['input'])}"
+    else:
+        text = field_error(error, is_secret=is_secret)
+    if kind == "literal_error":
+        text += _hint(error)
+    elif kind == "list_type" and _is_plain(error["input"]) and not is_secret:
+        text += f"; write [{_written(error['input'])}]"
     return ConfigProblem(origin, format_path(path), text)
 
 
 def _is_plain(value: object) -> bool:
-    return isinstance(value, str | int | float) and len(str(value)) <= _MAX_SHOWN
+    return isinstance(value, str | int | float) and len(str(value)) <= MAX_SHOWN
 
 
 def _written(value: object) -> str:
     """Return a plain value as a file has it."""
     if isinstance(value, str) and not _PLAIN_WORD.fullmatch(value):
         return repr(value)
-    return _shown(value) if isinstance(value, bool) else str(value)
-
-
-def _shown(value: object) -> str:
-    if value is None:
-        return "nothing"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    text = repr(value[: _MAX_SHOWN + 1] if isinstance(value, str) else value)
-    return text if len(text) <= _MAX_SHOWN else f"{text[:_MAX_SHOWN]}..."
+    return shown(value) if isinstance(value, bool) else str(value)
 
 
 def _unknown_key(error: Mapping[str, Any], listed: set[KeyPath]) -> str:
@@ -129,63 +121,21 @@ def _missing(error: Mapping[str, Any]) -> str:
     return f"this key is required{': one of ' + ', '.join(words) if words else ''}"
 
 
-def _literal(error: Mapping[str, Any]) -> str:
-    expected: str = error["ctx"]["expected"]
-    words = expected.replace("'", "").replace(" or ", ", ").split(", ")
-    found = error["input"]
-    hint = ""
-    if isinstance(found, str):
-        digits = _DIGIT.findall(found)  # one release is not another one misspelt
-        hint = did_you_mean(
-            found, [word for word in words if _DIGIT.findall(word) == digits]
-        )
-    return f"expected one of {', '.join(words)}, found {_shown(found)}{hint}"
+def _hint(error: Mapping[str, Any]) -> str:
+    """Return the word that was meant, where a choice was misspelt."""
+    found, words = error["input"], choices_of(error)
+    if not isinstance(found, str):
+        return ""
+    digits = _DIGIT.findall(found)  # one release is not another one misspelt
+    return did_you_mean(
+        found, [word for word in words if _DIGIT.findall(word) == digits]
+    )
 
 
-def _value(error: Mapping[str, Any]) -> str:
-    return str(error["ctx"]["error"])
-
-
-def _bound(word: str, name: str) -> Callable[[Mapping[str, Any]], str]:
-    def tell(error: Mapping[str, Any]) -> str:
-        return f"expected {word} {error['ctx'][name]}"
-
-    return tell
-
-
-def _text(text: str) -> Callable[[Mapping[str, Any]], str]:
-    return lambda _: text
-
-
-_TEXTS: Final[Mapping[str, Callable[[Mapping[str, Any]], str]]] = MappingProxyType(
+# What the file's form asks for, in place of the shared text.
+_INSTEAD: Final[Mapping[str, str]] = MappingProxyType(
     {
-        "missing": _missing,
-        "literal_error": _literal,
-        "value_error": _value,
-        "int_type": _text("expected a whole number"),
-        "int_parsing_size": _text("expected a smaller number"),
-        "string_type": _text("expected text (quote it if it looks like a number)"),
-        "string_unicode": _text("expected text without halves of characters"),
-        "invalid_key": _text("expected text as the name (quote it)"),
-        "bool_type": _text("expected true or false"),
-        "list_type": _text("expected a list"),
-        "dict_type": _text("expected a mapping, with a name before each item"),
-        "model_type": _text("expected a mapping"),
-        "model_attributes_type": _text("expected a mapping"),
-        "greater_than_equal": _bound("at least", "ge"),
-        "less_than_equal": _bound("at most", "le"),
-        "too_short": _bound("a number of items of at least", "min_length"),
-        "too_long": _bound("a number of items of at most", "max_length"),
-        "string_too_short": _bound("a length of at least", "min_length"),
-        "string_too_long": _bound("a length of at most", "max_length"),
+        "string_type": "expected text (quote it if it looks like a number)",
+        "dict_type": "expected a mapping, with a name before each item",
     }
 )
-_OTHER: Final = _text("expected another kind of value")  # rather than a library's words
-_TELL_FOUND: Final = frozenset(_TEXTS) - {
-    "missing",
-    "literal_error",
-    "value_error",
-    "string_unicode",
-    "too_short",
-    "too_long",
-}

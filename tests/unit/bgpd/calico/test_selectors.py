@@ -1,6 +1,6 @@
 import pytest
 
-from bgpd.calico.selectors import SelectorError, compile_selector
+from bgpd.calico.selectors import SelectorError, compile_selector, parse_selector
 from tests.support.cases import cases
 
 LABELS = {"rack": "a1", "role": "rr", "projectcalico.org/x": "", "in": "y"}
@@ -122,3 +122,25 @@ def test_a_selector_is_bounded_and_read_in_one_pass() -> None:
     with pytest.raises(SelectorError) as caught:
         compile_selector("?" * 9_000)
     assert len(str(caught.value)) < 500
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("all(", "'all(': expected ')' at the end"),
+        ("has(a", "'has(a': expected ')' at the end"),
+        ("(a == 'b'", "\"(a == 'b'\": expected ')' at the end"),
+        ("a == 'b' &&", "\"a == 'b' &&\": expected a label name at the end"),
+        ("a", "'a': expected an operator after 'a' at the end"),
+        ("a = 'b'", "\"a = 'b'\": cannot read \"= 'b'\""),
+        ("a == b", "'a == b': expected a quoted value, found 'b'"),
+        ("a == 'b' c", "\"a == 'b' c\": unexpected 'c'"),
+        ("a in 'b'", "\"a in 'b'\": expected '{', found \"'b'\""),
+    ],
+)
+def test_an_error_names_the_selector_and_what_is_missing(
+    text: str, expected: str
+) -> None:
+    with pytest.raises(SelectorError) as caught:
+        parse_selector(text)
+    assert str(caught.value) == expected
