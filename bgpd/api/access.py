@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Final, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
+from bgpd.api.paths import Paths
 from bgpd.api.protocol import ControlError, Rights
 from bgpd.texts.errors import text_of
 from bgpd.texts.files import read_octets
@@ -56,6 +57,20 @@ class Access(Protocol):
         Raises:
             ControlError: ``no-token``, ``wrong-token``, ``forbidden-host`` or ``cross-site``.
         """
+
+
+class Entrance(NamedTuple):
+    """What clients of one place find.
+
+    Attributes:
+        title: Of the place, for the log.
+        access: Decides what they may do.
+        paths: What there is.
+    """
+
+    title: str
+    access: Access
+    paths: Paths
 
 
 class OpenAccess:

@@ -22,12 +22,25 @@ def connect(url: str, ca_file: str, timeout: float) -> socket.socket:
         OSError: It cannot be reached, or its certificate is not trusted.
     """
     scheme, host, port = _parts(url)
+    try:
+        context = ssl.create_default_context(cafile=ca_file or None)
+    except OSError as error:
+        reason = error.strerror or "expected PEM certificates"
+        raise OSError(0, f"{ca_file}: {reason}") from error
     sock = socket.create_connection((host, port), timeout)
     if scheme == "http":
         return sock
     try:
-        context = ssl.create_default_context(cafile=ca_file or None)
         return context.wrap_socket(sock, server_hostname=host)
+    except ssl.SSLCertVerificationError as error:
+        sock.close()
+        text = f"its certificate is not trusted: {error.verify_message}"
+        raise OSError(0, f"{text}; name its CA with --ca-file") from error
+    except ssl.SSLError as error:
+        sock.close()
+        raise OSError(
+            0, f"TLS failed ({error.reason}); is it an https:// port?"
+        ) from error
     except BaseException:
         sock.close()
         raise

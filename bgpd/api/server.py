@@ -15,14 +15,14 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from bgpd.api.access import Access, Caller
+from bgpd.api.access import Caller, Entrance
 from bgpd.api.answers import HEARTBEAT, JSON, Form, form_of
-from bgpd.api.paths import READS, Document, Paths
+from bgpd.api.paths import READS, Document
 from bgpd.api.protocol import (
     Answer,
     Arguments,
@@ -71,20 +71,6 @@ class ServerLimits:
     stall_time: float = 30.0
 
 
-class Entrance(NamedTuple):
-    """What clients of one place find.
-
-    Attributes:
-        title: Of the place, for the log.
-        access: Decides what they may do.
-        paths: What there is.
-    """
-
-    title: str
-    access: Access
-    paths: Paths
-
-
 class Api:
     """Answers requests of all places.
 
@@ -104,6 +90,10 @@ class Api:
         self._handlers: Mapping[str, Handler] = {}
         self._changes: set[asyncio.Future[Answer]] = set()
         self._sending: set[asyncio.Task[Any] | None] = set()
+
+    def server(self, entrance: Entrance) -> "ApiServer":
+        """Return what serves the connections of one place."""
+        return ApiServer(self, entrance)
 
     def break_off(self) -> None:
         """End answers in the making: the daemon ends, and some of them never would."""

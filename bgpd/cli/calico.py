@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final, NoReturn
 
 import click
 
+from bgpd.api.client import Place
 from bgpd.cli.request import (
     EXIT_REFUSED,
     ask,
@@ -86,7 +87,7 @@ def probe(file: Path) -> None:
 )
 @output_option
 @click.pass_obj
-def diff(control: str, output: str, *, shows_all: bool) -> None:
+def diff(control: Place, output: str, *, shows_all: bool) -> None:
     """Compare what the datastore asks of a running daemon with what runs there.
 
     Exit code 1 if something differs; 4 if nothing differs but the datastore is not
@@ -110,7 +111,7 @@ def diff(control: str, output: str, *, shows_all: bool) -> None:
 @calico.command("held")
 @output_option
 @click.pass_obj
-def held(control: str, output: str) -> None:
+def held(control: Place, output: str) -> None:
     """Show objects whose implausible removal is held.
 
     Such objects stay in force until they are back, until datastore.removal_hold is
@@ -121,7 +122,7 @@ def held(control: str, output: str) -> None:
 
 @calico.command("confirm")
 @click.pass_obj
-def confirm(control: str) -> None:
+def confirm(control: Place) -> None:
     """Confirm the removals that are held: they take effect at once.
 
     Exit code 1 if nothing is held.

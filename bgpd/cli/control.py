@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import click
 
+from bgpd.api.client import Place, Remote
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
@@ -58,9 +59,34 @@ class ShowGroup(WordGroup):
     show_envvar=True,
     help="The daemon's control socket.",
 )
+@click.option(
+    "--url",
+    metavar="URL",
+    envvar="PYBGPD_URL",
+    show_envvar=True,
+    help="A daemon on another machine, https://HOST:PORT, instead of a control socket.",
+)
+@click.option(
+    "--token-file",
+    metavar="FILE",
+    envvar="PYBGPD_TOKEN_FILE",
+    default="",
+    show_envvar=True,
+    help="File with the token that --url needs.",
+)
+@click.option(
+    "--ca-file",
+    metavar="FILE",
+    envvar="PYBGPD_CA_FILE",
+    default="",
+    show_envvar=True,
+    help="Certificates (PEM) that sign the one of --url; else those of the system.",
+)
 @version_option("pybgpctl")
 @click.pass_context
-def main(ctx: click.Context, control: str) -> None:
+def main(
+    ctx: click.Context, control: str, url: str | None, token_file: str, ca_file: str
+) -> None:
     """Query and control a running pybgpd.
 
     Start with "pybgpctl show status". Every "show" command accepts "-o json" and
@@ -69,7 +95,7 @@ def main(ctx: click.Context, control: str) -> None:
     Exit codes: 0 success, 1 the daemon reported an error, 2 usage error, 3 cannot
     reach the daemon.
     """
-    ctx.obj = control
+    ctx.obj = control if url is None else Remote(url, token_file, ca_file)
 
 
 main.add_command(calico)
@@ -84,7 +110,7 @@ def show() -> None:
 @click.argument("peer", required=False)
 @output_option
 @click.pass_obj
-def show_peers(control: str, peer: str | None, output: str) -> None:
+def show_peers(control: Place, peer: str | None, output: str) -> None:
     """List all sessions, or show one PEER (a name or an address) in detail."""
     if peer is not None:
         print_page(ask(control, "show-peer", peer=peer), output, peer_page)
@@ -113,7 +139,7 @@ def show_peers(control: str, peer: str | None, output: str) -> None:
 @_limit
 @output_option
 @click.pass_obj
-def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # click's values go to the daemon as they are
+def show_routes(control: Place, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # click's values go to the daemon as they are
     """List routes, sorted by prefix.
 
     \b
@@ -140,7 +166,7 @@ def show_routes(control: str, /, output: str, **wanted: Any) -> None:  # noqa: A
 )
 @output_option
 @click.pass_obj
-def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
+def show_route(control: Place, prefix: str, *, lpm: bool, output: str) -> None:
     """Show the best path for PREFIX and why it was chosen.
 
     Lists each path with its attributes and why it won or lost, filtered paths and why,
@@ -162,7 +188,7 @@ def show_route(control: str, prefix: str, *, lpm: bool, output: str) -> None:
 @_limit
 @output_option
 @click.pass_obj
-def show_fib(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
+def show_fib(control: Place, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
     """List our routes in the kernel's table, with any errors."""
     print_rows(ask(control, "show-fib", **wanted), output, FIB, "no kernel routes")
 
@@ -171,7 +197,7 @@ def show_fib(control: str, /, output: str, **wanted: Any) -> None:  # noqa: ANN4
 @_family
 @output_option
 @click.pass_obj
-def show_groups(control: str, family: str | None, output: str) -> None:
+def show_groups(control: Place, family: str | None, output: str) -> None:
     """List update groups (peers that receive the same routes) and their slow peers."""
     answer = ask(control, "show-groups", family=family)
     print_rows(answer, output, GROUPS, "no update groups")
@@ -180,7 +206,7 @@ def show_groups(control: str, family: str | None, output: str) -> None:
 @show.command("status")
 @output_option
 @click.pass_obj
-def show_status(control: str, output: str) -> None:
+def show_status(control: Place, output: str) -> None:
     """Show the state of the daemon: identity, peers, tables, kernel, datastore, warnings."""
     print_page(ask(control, "show-status"), output, status_page)
 
@@ -201,7 +227,7 @@ def show_status(control: str, output: str) -> None:
     "--hard", is_flag=True, help="Close the session and drop its routes at once."
 )
 @click.pass_obj
-def reset(control: str, /, peer: str, **kinds: bool) -> None:
+def reset(control: Place, /, peer: str, **kinds: bool) -> None:
     """Reset PEER (a name or an address).
 
     Without options, closes the session and opens it again; if both sides negotiated
@@ -218,7 +244,7 @@ def reset(control: str, /, peer: str, **kinds: bool) -> None:
 
 @main.command()
 @click.pass_obj
-def reload(control: str) -> None:
+def reload(control: Place) -> None:
     """Reload the configuration and print what changes."""
     print_lines(ask(control, "reload"))
 
@@ -227,7 +253,7 @@ def reload(control: str) -> None:
 @click.argument("peer")
 @click.option("--text", help="Message for the operator of the peer (RFC 9003).")
 @click.pass_obj
-def disable_peer(control: str, peer: str, text: str | None) -> None:
+def disable_peer(control: Place, peer: str, text: str | None) -> None:
     """Keep PEER down until enable-peer or the next start of the daemon."""
     print_lines(ask(control, "disable-peer", peer=peer, text=text))
 
@@ -235,7 +261,7 @@ def disable_peer(control: str, peer: str, text: str | None) -> None:
 @main.command("enable-peer")
 @click.argument("peer")
 @click.pass_obj
-def enable_peer(control: str, peer: str) -> None:
+def enable_peer(control: Place, peer: str) -> None:
     """Let a disabled PEER come up again."""
     print_lines(ask(control, "enable-peer", peer=peer))
 
@@ -244,7 +270,7 @@ def enable_peer(control: str, peer: str) -> None:
 @click.option("--flush", is_flag=True, help="Also remove our routes from the kernel.")
 @click.option("--text", help="Message for the operators of the peers (RFC 9003).")
 @click.pass_obj
-def shutdown(control: str, text: str | None, *, flush: bool) -> None:
+def shutdown(control: Place, text: str | None, *, flush: bool) -> None:
     """Stop the daemon for good.
 
     Peers drop our routes at once, even with graceful restart. To restart the daemon

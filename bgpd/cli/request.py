@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import click
 
-from bgpd.api.client import UnreachableError, call
+from bgpd.api.client import Place, Remote, UnreachableError, call
 from bgpd.api.protocol import PATH_VARIABLE, ControlError
 from bgpd.cli.layout import Column, Row
 from bgpd.cli.tables import print_table
@@ -48,12 +48,15 @@ class UnreachableDaemonError(click.ClickException):
 
     Args:
         error: Why.
+        is_remote: The daemon is on another machine.
     """
 
     exit_code = EXIT_UNREACHABLE
 
-    def __init__(self, error: UnreachableError) -> None:
+    def __init__(self, error: UnreachableError, *, is_remote: bool) -> None:
         hint = f"another path: --control PATH, or the variable {PATH_VARIABLE}"
+        if is_remote:
+            hint = "another daemon: --url URL, or the variable PYBGPD_URL"
         super().__init__(f"pybgpctl: {error}\n{hint}")
 
     def show(self, _file: Any = None) -> None:  # noqa: ANN401  # click's
@@ -61,7 +64,7 @@ class UnreachableDaemonError(click.ClickException):
         click.echo(self.format_message(), err=True)
 
 
-def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
+def ask(control: Place, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
     """Yield the rows of an answer.
 
     Arguments that are ``None``, false or empty are left out.
@@ -81,7 +84,9 @@ def ask(control: str, command: str, **arguments: Any) -> Iterator[Row]:  # noqa:
     except ControlError as error:
         raise RejectedRequestError(error) from error
     except UnreachableError as error:
-        raise UnreachableDaemonError(error) from error
+        raise UnreachableDaemonError(
+            error, is_remote=isinstance(control, Remote)
+        ) from error
 
 
 def print_rows(

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from typing import Final
 
-from bgpd.config.settings import DaemonSettings
+from bgpd.config.settings import ApiSettings, DaemonSettings
 from bgpd.session.settings import NextHopMode, PeerSettings
 from bgpd.session.zones import split_zone
 from rib.destinations import NotUnicast, why_not_unicast
@@ -57,6 +57,7 @@ def advice(settings: DaemonSettings) -> tuple[str, ...]:
         *_open_aggregates(settings),
         *_idle_patterns(settings),
         *_not_unicast(settings),
+        *_unused_api(settings),
     )
 
 
@@ -170,3 +171,9 @@ def _missing_policies(settings: DaemonSettings) -> Iterator[str]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - _SHOWN
     return f"{', '.join(names[:_SHOWN])}{f' and {more} more' if more > 0 else ''}"
+
+
+def _unused_api(settings: DaemonSettings) -> Iterator[str]:
+    """Yield a warning about keys of an API that listens on no address."""
+    if not settings.api.address and settings.api != ApiSettings():
+        yield "api: these keys have no effect without api.listen"

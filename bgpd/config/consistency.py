@@ -6,6 +6,7 @@ reader sees everything at once.
 
 import re
 from collections.abc import Callable, Iterator
+from ipaddress import ip_address
 from typing import Final
 
 from bgpd.config.document import format_path
@@ -312,6 +313,25 @@ def _datastore(config: DaemonConfig) -> Iterator[Finding]:
         yield ("datastore", "password_file"), "cannot be combined with password"
 
 
+def _api(config: DaemonConfig) -> Iterator[Finding]:
+    api = config.api
+    if api.listen is None:
+        return
+    if bool(api.cert_file) != bool(api.key_file):
+        missing = "key_file" if api.cert_file else "cert_file"
+        yield ("api", missing), "set both cert_file and key_file, or neither"
+    if ip_address(api.listen.rpartition(":")[0].strip("[]")).is_loopback:
+        return
+    if not api.cert_file:
+        text = "an address that is not of the loopback needs this key: tokens must not travel in clear"
+        yield ("api", "cert_file"), text
+    if not (api.read_token_file or api.full_token_file):
+        text = (
+            "an address that is not of the loopback needs this key, or full_token_file"
+        )
+        yield ("api", "read_token_file"), text
+
+
 def _kubernetes(config: DaemonConfig) -> Iterator[Finding]:
     kubernetes = config.kubernetes
     if kubernetes.server and (problem := server_url_problem(kubernetes.server)):
@@ -423,6 +443,7 @@ _NEIGHBOR_RULES: Final[
 _WHOLE_RULES: Final[tuple[Callable[[DaemonConfig], Iterator[Finding]], ...]] = (
     _speaker,
     _datastore,
+    _api,
     _kubernetes,
     _policy_names,
     _policy_terms,

@@ -12,6 +12,7 @@ from bgpd.config.inheritance import Neighbour, Option, neighbours, written_optio
 from bgpd.config.key_names import FIELD_OF_KEY
 from bgpd.config.peers import FamilyOptions, Peer, PeerRange
 from bgpd.config.settings import (
+    ApiSettings,
     BirdSettings,
     CalicoSettings,
     DaemonSettings,
@@ -138,6 +139,7 @@ def to_settings(
             sweep_time=config.graceful_restart.sweep_time,
             stale_path_time=config.graceful_restart.stale_path_time,
         ),
+        api=_api(config.api),
         metrics=_metrics(config.metrics),
     )
 
@@ -383,6 +385,12 @@ def _datastore(
         saved_state=datastore.saved_state,
         saved_state_max_age=datastore.saved_state_max_age,
     )
+
+
+def _api(config: written.Api) -> ApiSettings:
+    host, _, port = (config.listen or ":0").rpartition(":")
+    others = config.model_dump(exclude={"listen"})
+    return ApiSettings(host.strip("[]"), int(port), **others)
 
 
 def _metrics(config: written.Metrics) -> MetricsSettings:

@@ -141,6 +141,7 @@ SECTION_COSTS: Final[Mapping[str, ChangeCost]] = MappingProxyType(
 
 RESTARTS: Final = frozenset(
     {
+        "api",
         "bird",
         "calico",
         "control_path",

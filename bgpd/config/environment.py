@@ -19,10 +19,10 @@ from bgpd.config.validation import nearest
 
 PREFIX: Final = "PYBGPD_"
 _SHORT: Final = MappingProxyType({"PYBGPD_CONTROL": "PYBGPD_CONTROL_PATH"})
-# Not meant for the daemon: a variable of the build, and those that Kubernetes sets in each
+# Not meant for the daemon: variables of the build and of pybgpctl, and those that Kubernetes sets in each
 # container for a Service whose name begins with "pybgpd".
 _FOREIGN: Final = re.compile(
-    r"PYBGPD_COMPILE"
+    r"PYBGPD_COMPILE|PYBGPD_(URL|TOKEN_FILE|CA_FILE)"
     r"|PYBGPD(_\w+)?_(SERVICE_HOST|SERVICE_PORT(_\w+)?"
     r"|PORT(_\d+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)"
 )

@@ -77,6 +77,8 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "bird.ipv6_path": "bird.ipv6",
         "restart": "graceful_restart",
         "restart.is_enabled": "graceful_restart.enabled",
+        "api.address": "api.listen",
+        "api.port": "api.listen",
         "metrics.address": "metrics.listen",
         "metrics.port": "metrics.listen",
     }

@@ -581,6 +581,38 @@ class GracefulRestart(Section):
     ] = 360
 
 
+class Api(Section):
+    """The API on an address, for programs that do not reach the control socket."""
+
+    listen: Annotated[
+        SocketAddress | None,
+        Field(
+            description="ADDRESS:PORT; without it the API is on the control socket alone. "
+            "An address that is not of the loopback needs TLS and a token"
+        ),
+    ] = None
+    cert_file: Annotated[
+        str,
+        Field(description="certificate (PEM), with those between it and its CA"),
+    ] = ""
+    key_file: Annotated[str, Field(description="private key for `cert_file` (PEM)")] = (
+        ""
+    )
+    read_token_file: Annotated[
+        str, Field(description="file with the bearer token that permits reading")
+    ] = ""
+    full_token_file: Annotated[
+        str, Field(description="file with the bearer token that permits everything")
+    ] = ""
+    loopback: Annotated[
+        Literal["none", "read", "full"],
+        Field(description="what programs on this machine may do without a token"),
+    ] = "read"
+    max_clients: Annotated[
+        int, Field(description="maximum number of connections", ge=1, le=100_000)
+    ] = 1100
+
+
 class Metrics(Section):
     """The HTTP server for metrics and health."""
 
@@ -622,6 +654,7 @@ class DaemonConfig(Section):
     calico: Calico = Calico()
     kubernetes: Kubernetes = Kubernetes()
     control: Control = Control()
+    api: Api = Api()
     bird: Bird = Bird()
     log: Log = Log()
     graceful_restart: GracefulRestart = GracefulRestart()

@@ -315,6 +315,31 @@ class RestartSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ApiSettings:
+    """The API on an address.
+
+    Attributes:
+        address: Empty means that it is on the control socket alone.
+        port: TCP port.
+        cert_file: Certificate; empty means no TLS.
+        key_file: Its private key.
+        read_token_file: Token that permits reading; empty for none.
+        full_token_file: Token that permits everything; empty for none.
+        loopback: What clients on this machine may do without one: ``none``, ``read``, ``full``.
+        max_clients: Connections at a time.
+    """
+
+    address: str = ""
+    port: int = 0
+    cert_file: str = ""
+    key_file: str = ""
+    read_token_file: str = ""
+    full_token_file: str = ""
+    loopback: str = "read"
+    max_clients: int = 1100
+
+
+@dataclass(frozen=True, slots=True)
 class MetricsSettings:
     """The HTTP server.
 
@@ -346,7 +371,8 @@ class DaemonSettings:
         datastore: Where cluster state comes from.
         calico: How its node behaves.
         kubernetes: Kubernetes' API.
-        control_path: Unix socket of the control protocol; empty is none.
+        control_path: Unix socket of the API; empty is none.
+        api: The API on an address.
         bird: Sockets that speak BIRD's protocol.
         log: What is logged.
         restart: What survives a restart.
@@ -366,6 +392,7 @@ class DaemonSettings:
     calico: CalicoSettings = CalicoSettings()
     kubernetes: KubernetesSettings = KubernetesSettings()
     control_path: str = ""
+    api: ApiSettings = ApiSettings()
     bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()

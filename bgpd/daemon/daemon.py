@@ -156,6 +156,8 @@ class Daemon:
         try:
             if self.settings.metrics.address:
                 await self._servers.serve_http(lag)
+            if self.settings.api.address:
+                await self._servers.serve_api(lag)
             await self._start(startup_claim, lag)
             await self._stop.wait()
         finally:
@@ -312,6 +314,7 @@ class Daemon:
         """Return what an operator should know now."""
         running, cluster = self.running, self.cluster
         lines = [*self.listen_faults, *self._supervisor.faults, *self.border.warnings()]
+        lines += self._servers.warnings()
         if running is not None:
             lines += running.recovery_lines() + running.listening.missing()
         lines += self.reloading.warnings() + self._in_force.warnings()

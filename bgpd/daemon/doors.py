@@ -7,10 +7,10 @@ wait in the kernel's queue meanwhile.
 
 import asyncio
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Final, Protocol
 
-from bgpd.api.access import Access, OpenAccess
+from bgpd.api.access import Entrance, OpenAccess, TokenAccess, TokenFile
 from bgpd.api.commands import TABLE
 from bgpd.api.documents import API_DOCUMENTS, health_documents
 from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
@@ -21,10 +21,13 @@ from bgpd.api.protocol import Handler, Rights
 from bgpd.api.unix_socket import inode_of, listening_socket, remove
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show.daemon_state import DaemonState
+from bgpd.texts.errors import text_of
 
 if TYPE_CHECKING:  # loaded by a thread
+    from ssl import SSLContext
+
     from bgpd.api.server import Api
-    from bgpd.config.settings import DaemonSettings
+    from bgpd.config.settings import ApiSettings, DaemonSettings
     from bgpd.show.state import DaemonView
 
 BACKLOG: Final = 128
@@ -60,6 +63,7 @@ class Doors:
         self._lag = lag
         self._health: HealthSource | None = None
         self._doors: list[Door] = []
+        self._tokens: list[TokenFile] = []
         self._control = ("", 0)  # its path and inode
         self._loading: asyncio.Task[Api] | None = None
         self._view: DaemonView | None = None
@@ -83,7 +87,7 @@ class Doors:
         self._control = path, inode_of(path)
         documents = (*API_DOCUMENTS, *health_documents(self._health_source))
         access = OpenAccess(Rights.FULL)
-        self._open(title, sock, access, Paths(TABLE, documents))
+        self._open(Entrance(title, access, Paths(TABLE, documents)), sock)
 
     def open_metrics(self, address: str, port: int) -> None:
         """Serve metrics and health on an address.
@@ -99,23 +103,58 @@ class Doors:
             ) from error
         paths = Paths((), health_documents(self._health_source))
         access = OpenAccess(Rights.NONE)
-        self._open("metrics server", sock, access, paths, REMOTE_LIMITS)
+        self._open(Entrance("metrics server", access, paths), sock, REMOTE_LIMITS)
+
+    def open_api(self, settings: "ApiSettings") -> None:
+        """Serve the API on an address.
+
+        Raises:
+            DoorError: The address is unavailable, or the certificate.
+        """
+        from bgpd.api.tls import ServerTls  # noqa: PLC0415  # few have one
+
+        address, port = settings.address, settings.port
+        try:
+            tls = None
+            if settings.cert_file:
+                tls = ServerTls(settings.cert_file, settings.key_file)
+            sock = tcp_socket(address, port, BACKLOG)
+        except OSError as error:
+            raise DoorError(
+                f"cannot serve the API on {address} port {port}: {text_of(error)}"
+            ) from error
+        read = TokenFile(settings.read_token_file)
+        full = TokenFile(settings.full_token_file)
+        self._tokens = [read, full]
+        loopback = Rights[settings.loopback.upper()]
+        documents = health_documents(self._health_source, metrics_rights=Rights.READ)
+        paths = Paths(TABLE, (*API_DOCUMENTS, *documents))
+        self._open(
+            Entrance("API", TokenAccess(read, full, loopback), paths),
+            sock,
+            DoorLimits(settings.max_clients, REMOTE_LIMITS.reserved_files),
+            tls,
+        )
+
+    def warnings(self) -> list[str]:
+        """Return what keeps clients out, a line each."""
+        for token in self._tokens:
+            token.look()
+        return [f"token {token.fault}" for token in self._tokens if token.fault]
 
     def _open(
         self,
-        title: str,
+        entrance: Entrance,
         sock: socket.socket,
-        access: Access,
-        paths: Paths,
         limits: DoorLimits | None = None,
+        tls: "Callable[[], SSLContext] | None" = None,
     ) -> None:
         async def connections() -> Connections:
-            from bgpd.api.server import ApiServer, Entrance  # noqa: PLC0415  # loaded then
-
             api = await asyncio.shield(self._begin_loading())
-            return ApiServer(api, Entrance(title, access, paths))
+            server: Connections = api.server(entrance)
+            return server
 
-        door = Door(title, sock, connections, limits)
+        door = Door(entrance.title, sock, connections, limits, tls)
         door.open()
         self._doors.append(door)
 

@@ -67,6 +67,22 @@ class Servers:
             "metrics server", serve, meanwhile="metrics and health are unavailable"
         )
 
+    async def serve_api(self, lag: LagMeter) -> None:
+        """Serve the API on the address that is configured for it."""
+        settings = self._daemon.settings.api
+        doors = self._made_doors(lag)
+
+        async def serve() -> None:
+            doors.open_api(settings)
+
+        await self._supervisor.begin(
+            "API", serve, meanwhile=f"the API is unavailable on {settings.address}"
+        )
+
+    def warnings(self) -> list[str]:
+        """Return what keeps clients out, a line each."""
+        return [] if self._doors is None else self._doors.warnings()
+
     def _made_doors(self, lag: LagMeter) -> "Doors":
         from bgpd.daemon.doors import Doors  # noqa: PLC0415  # not every reflector
 
@@ -82,11 +98,14 @@ class Servers:
         """
         settings = self._daemon.settings
         bird = settings.bird
-        if not (settings.control_path or bird.ipv4_path or bird.ipv6_path):
+        is_asked = settings.control_path or settings.api.address
+        if not (is_asked or bird.ipv4_path or bird.ipv6_path):
             return
         view = self._view(speaker, lag)
+        if is_asked:
+            self._made_doors(lag).offer(view)
         if settings.control_path:
-            await self._serve_control(view, lag)
+            await self._serve_control(lag)
         if bird.ipv4_path or bird.ipv6_path:
             await self._serve_bird(view)
 
@@ -105,12 +124,11 @@ class Servers:
             lag=lag,
         )
 
-    async def _serve_control(self, view: "DaemonView", lag: LagMeter) -> None:
+    async def _serve_control(self, lag: LagMeter) -> None:
         from bgpd.api.unix_socket import SocketTakenError  # noqa: PLC0415  # not all have one
 
         path = self._daemon.settings.control_path
         doors = self._made_doors(lag)
-        doors.offer(view)
         taken: list[SocketTakenError] = []
 
         async def serve() -> None:

@@ -2,16 +2,15 @@
 
 import socket
 from collections.abc import Callable, Iterable, Mapping
-from functools import partial
 from pathlib import Path
 from ssl import SSLContext
 
-from bgpd.api.access import Access, OpenAccess
+from bgpd.api.access import Access, Entrance, OpenAccess
 from bgpd.api.commands import TABLE
 from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
 from bgpd.api.paths import Document, Paths
 from bgpd.api.protocol import Command, Handler, Rights
-from bgpd.api.server import Api, ApiServer, Entrance, ServerLimits
+from bgpd.api.server import Api, ServerLimits
 from bgpd.api.unix_socket import listening_socket, remove
 
 
@@ -26,7 +25,7 @@ class ApiPlace:
         access: Decides what clients may do.
         limits: Of each client.
         door_limits: Of the place.
-        tls: For TCP.
+        tls: Returns what encrypts a connection by TCP.
     """
 
     def __init__(
@@ -39,7 +38,7 @@ class ApiPlace:
         access: Access | None = None,
         limits: ServerLimits | None = None,
         door_limits: DoorLimits | None = None,
-        tls: SSLContext | None = None,
+        tls: Callable[[], SSLContext] | None = None,
     ) -> None:
         self.path = str(where) if "/" in str(where) else ""
         self.address = "" if self.path else str(where)
@@ -52,20 +51,17 @@ class ApiPlace:
             return handlers
 
         async def connections() -> Connections:
-            return ApiServer(Api(handlers_now, limits), entrance)
+            return Api(handlers_now, limits).server(entrance)
 
         self._connections = connections
         self._door_limits = door_limits
         self._tls = tls
-        self._tls_of: Callable[[], SSLContext] | None = None
-        if tls is not None:
-            self._tls_of = partial(_same, tls)
         self.door: Door
 
     async def start(self) -> None:
         sock = self._listening()
         self.door = Door(
-            "test socket", sock, self._connections, self._door_limits, self._tls_of
+            "test socket", sock, self._connections, self._door_limits, self._tls
         )
         self.door.open()
 
@@ -85,7 +81,3 @@ class ApiPlace:
         await self.door.close()
         if self.path:
             remove(self.path)
-
-
-def _same(tls: SSLContext) -> SSLContext:
-    return tls
