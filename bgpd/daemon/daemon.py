@@ -174,6 +174,7 @@ class Daemon:
 
             cluster = self.cluster = Cluster(self.settings, self._follow, self.border)
             cluster.keep(self._supervisor)
+            await self._servers.open_control(lag)
             if not await cluster.wait(self._stop):
                 return
         running = self.running = await self._become()
@@ -286,6 +287,11 @@ class Daemon:
     def is_started(self) -> bool:
         """Whether everything was there and sessions may come up."""
         return self.started.is_set()
+
+    @property
+    def awaited(self) -> str:
+        """What the start waits for; empty once it is over."""
+        return "" if self.cluster is None else self.cluster.awaited
 
     @property
     def listen_faults(self) -> list[str]:

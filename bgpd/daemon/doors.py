@@ -17,7 +17,7 @@ from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
 from bgpd.api.health import HealthSource
 from bgpd.api.late_import import late_import
 from bgpd.api.paths import Paths
-from bgpd.api.protocol import Handler, Rights
+from bgpd.api.protocol import ControlError, Handler, Rights
 from bgpd.api.unix_socket import inode_of, listening_socket, remove
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.show.daemon_state import DaemonState
@@ -45,6 +45,10 @@ class Observed(DaemonState, Protocol):
     @property
     def settings(self) -> "DaemonSettings":
         """The settings in force."""
+
+    @property
+    def awaited(self) -> str:
+        """What the start waits for; empty once it is over."""
 
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
@@ -172,9 +176,17 @@ class Doors:
         return api
 
     async def _handlers(self) -> "Mapping[str, Handler]":
-        """Return what answers commands; nothing before there is anything to tell."""
+        """Return what answers commands.
+
+        Raises:
+            ControlError: The start waits for something; the text says for what.
+        """
         if self._view is None:
-            return {}
+            awaited = self._daemon.awaited
+            text = f"the daemon is waiting for its datastore: {awaited}"
+            raise ControlError(
+                "not-started", text if awaited else "the daemon is starting"
+            )
         commands = await late_import("bgpd.show.commands")
         handlers: Mapping[str, Handler] = commands.handlers(self._view)
         return handlers

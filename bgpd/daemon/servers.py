@@ -25,6 +25,10 @@ class ServedDaemon(DaemonState, ProcessState, Protocol):
     def settings(self) -> "DaemonSettings":
         """The settings in force."""
 
+    @property
+    def awaited(self) -> str:
+        """What the start waits for; empty once it is over."""
+
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
 
@@ -53,6 +57,7 @@ class Servers:
         self._daemon = daemon
         self._supervisor = supervisor
         self._doors: Doors | None = None
+        self._has_control = False
         self._bird: list[BirdServer] = []
 
     async def serve_http(self, lag: LagMeter) -> None:
@@ -105,7 +110,7 @@ class Servers:
         if is_asked:
             self._made_doors(lag).offer(view)
         if settings.control_path:
-            await self._serve_control(lag)
+            await self.open_control(lag)
         if bird.ipv4_path or bird.ipv6_path:
             await self._serve_bird(view)
 
@@ -124,10 +129,18 @@ class Servers:
             lag=lag,
         )
 
-    async def _serve_control(self, lag: LagMeter) -> None:
+    async def open_control(self, lag: LagMeter) -> None:
+        """Open the control socket, unless it is open: before there is a speaker, to say what is awaited.
+
+        Raises:
+            StartError: Another daemon has it.
+        """
+        path = self._daemon.settings.control_path
+        if self._has_control or not path:
+            return
+        self._has_control = True  # or the supervisor sees to it
         from bgpd.api.unix_socket import SocketTakenError  # noqa: PLC0415  # not all have one
 
-        path = self._daemon.settings.control_path
         doors = self._made_doors(lag)
         taken: list[SocketTakenError] = []
 

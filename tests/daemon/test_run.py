@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 
+from bgpd.api.client import call
+from bgpd.api.protocol import ControlError
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.manifests import affinity, node, resource
 from tests.support.speakers import own_network
@@ -218,6 +220,11 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
     with started(folder, content) as a:
         a.until_logged("no node 'node-1' with BGP settings")
         file = folder / "pybgpd.yaml"
+        with pytest.raises(ControlError) as caught:
+            list(call(a.control, "show-status", {}))
+        assert str(caught.value).startswith(
+            "the daemon is waiting for its datastore: the datastore has no node 'node-1'"
+        )
         first = a.log().splitlines()[0]
         assert re.fullmatch(
             r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z INFO    starting pybgpd \S+ \(.*\) on "
