@@ -80,6 +80,16 @@ class NextHopTable:
     def __len__(self) -> int:
         return len(self._by_field)
 
+    def beside(self, resolver: NextHopResolver) -> "NextHopTable":
+        """Return another table with the same objects; only that one gets what is new there.
+
+        Args:
+            resolver: Asked for what neither has.
+        """
+        other = NextHopTable(resolver)
+        other._by_field.update(self._by_field)
+        return other
+
     def get(self, octets: bytes, zone: str = "") -> NextHop:
         """Return the object for a next-hop field of 0, 4, 16 or 32 octets.
 

@@ -21,6 +21,17 @@ _LIMIT: Final = Argument("limit", int, "At most so many rows.", minimum=1)
 _TEXT: Final = Argument(
     "text", str, "For the peer's operator (RFC 9003), at most 255 octets."
 )
+_ALLOW_RESET: Final = Argument(
+    "allow_reset",
+    bool,
+    "Make changes that end sessions, too, whatever reload.resets says.",
+)
+_CONFIGURATION: Final = (
+    Argument("text", str, "The configuration, in place of the daemon's own file."),
+    Argument("upload", str, "The name under which it was sent in pieces before."),
+    Argument("name", str, "What errors call it."),
+    _ALLOW_RESET,
+)
 
 TABLE: Final = (
     Command(
@@ -174,6 +185,75 @@ TABLE: Final = (
         "POST",
         f"{PREFIX}/reload",
         "Read the configuration again.",
+        Kind.LINES,
+        "lines",
+        (_ALLOW_RESET,),
+        Rights.FULL,
+    ),
+    Command(
+        "plan",
+        "POST",
+        f"{PREFIX}/plan",
+        "What a configuration would do; nothing is changed.",
+        Kind.ROWS,
+        "plan",
+        (
+            *_CONFIGURATION,
+            Argument(
+                "limit", int, "Name so many prefixes of each kind of change.", minimum=0
+            ),
+            Argument("summary", bool, "The totals only."),
+        ),
+        Rights.FULL,
+        unlogged=("text",),
+    ),
+    Command(
+        "upload",
+        "POST",
+        f"{PREFIX}/upload",
+        "A piece of a long configuration, for plan or apply.",
+        Kind.OBJECT,
+        "upload",
+        (
+            Argument("upload", str, "A name of your choice.", is_required=True),
+            Argument("text", str, "What follows.", is_required=True),
+        ),
+        Rights.FULL,
+        unlogged=("text",),
+    ),
+    Command(
+        "apply",
+        "POST",
+        f"{PREFIX}/apply",
+        "Put a configuration in force, and write it to the daemon's file.",
+        Kind.LINES,
+        "lines",
+        (
+            *_CONFIGURATION,
+            Argument(
+                "confirm",
+                int,
+                "Go back after so many seconds unless it is confirmed.",
+                minimum=1,
+            ),
+        ),
+        Rights.FULL,
+        unlogged=("text",),
+    ),
+    Command(
+        "confirm",
+        "POST",
+        f"{PREFIX}/confirm",
+        "Confirm the applied configuration: the daemon's file is written.",
+        Kind.LINES,
+        "lines",
+        rights=Rights.FULL,
+    ),
+    Command(
+        "rollback",
+        "POST",
+        f"{PREFIX}/rollback",
+        "Go back to the configuration before the applied one.",
         Kind.LINES,
         "lines",
         rights=Rights.FULL,

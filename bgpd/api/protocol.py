@@ -100,6 +100,7 @@ class Command(NamedTuple):
             the JSON body of a POST.
         rights: What a client needs; what needs full rights is logged.
         max_body: Octets of its body.
+        unlogged: Arguments of which the log has only the length: they may hold passwords.
     """
 
     name: str
@@ -111,6 +112,7 @@ class Command(NamedTuple):
     arguments: tuple[Argument, ...] = ()
     rights: Rights = Rights.READ
     max_body: int = MAX_BODY
+    unlogged: tuple[str, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:

@@ -402,7 +402,8 @@ def _log_change(
 ) -> None:
     short = {
         name: f"{len(value)} characters"
-        if isinstance(value, str) and len(value) > MAX_LOGGED
+        if isinstance(value, str)
+        and (len(value) > MAX_LOGGED or name in command.unlogged)
         else value
         for name, value in arguments.items()
     }

@@ -10,6 +10,7 @@ from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
+from bgpd.cli.plan import apply, confirm, plan, rollback
 from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
 from bgpd.cli.show_command import ShowCommand
 from bgpd.cli.tables import (
@@ -99,6 +100,8 @@ def main(
 
 
 main.add_command(calico)
+for _command in (plan, apply, confirm, rollback):
+    main.add_command(_command)
 
 
 @main.group(cls=ShowGroup)
@@ -243,10 +246,15 @@ def reset(control: Place, /, peer: str, **kinds: bool) -> None:
 
 
 @main.command()
+@click.option(
+    "--allow-reset",
+    is_flag=True,
+    help="Also make changes that end sessions, whatever reload.resets says.",
+)
 @click.pass_obj
-def reload(control: Place) -> None:
+def reload(control: Place, *, allow_reset: bool) -> None:
     """Reload the configuration and print what changes."""
-    print_lines(ask(control, "reload"))
+    print_lines(ask(control, "reload", allow_reset=allow_reset))
 
 
 @main.command("disable-peer")

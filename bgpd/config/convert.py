@@ -26,6 +26,7 @@ from bgpd.config.settings import (
     LogSettings,
     MetricsSettings,
     OriginatedRoute,
+    ReloadSettings,
     RestartSettings,
     RouteSettings,
     SpeakerSettings,
@@ -140,6 +141,10 @@ def to_settings(
             stale_path_time=config.graceful_restart.stale_path_time,
         ),
         api=_api(config.api),
+        reload=ReloadSettings(
+            watches=config.reload.watch,
+            allows_resets=config.reload.resets == "allow",
+        ),
         metrics=_metrics(config.metrics),
     )
 

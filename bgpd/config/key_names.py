@@ -75,6 +75,8 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "control_path": "control.path",
         "bird.ipv4_path": "bird.ipv4",
         "bird.ipv6_path": "bird.ipv6",
+        "reload.watches": "reload.watch",
+        "reload.allows_resets": "reload.resets",
         "restart": "graceful_restart",
         "restart.is_enabled": "graceful_restart.enabled",
         "api.address": "api.listen",

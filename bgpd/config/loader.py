@@ -65,6 +65,8 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     options: Mapping[str, object] = MappingProxyType({}),
+    text: str | None = None,
+    text_name: str = "",
 ) -> Loaded:
     """Read, overlay, check and convert.
 
@@ -72,12 +74,17 @@ def load(
         file: The YAML file; without one, defaults, environment and options are all.
         environment: Default: the process's.
         options: Values by the names of ``bgpd.config.environment.OPTIONS``.
+        text: Takes the place of the file's text; relative names in it are still those of files
+            beside ``file``.
+        text_name: What errors call it.
 
     Raises:
         ConfigError: Something is wrong; all that was found is in it.
     """
     variables = os.environ if environment is None else environment
-    document = _read_document(file)
+    document = (
+        _read_document(file) if text is None else _parsed(text, text_name or str(file))
+    )
     overlay_environment(document, variables)
     overlay_options(document, options)
     if document.is_unreadable:  # what would be missing is there, most likely
@@ -106,6 +113,16 @@ def load(
         raise ConfigError(problems)
     own = () if file is None else (file,)
     return Loaded(to_settings(sound, secrets), (*own, *read))
+
+
+def _parsed(text: str, source: str) -> Document:
+    """Return the document of a text that was sent, within the limits of a file."""
+    try:
+        CONFIGURATION.check_octets(len(text.encode("utf-8", "surrogateescape")))
+    except TextError as error:
+        problem = ConfigProblem(Origin(source), "", error.problem)
+        raise ConfigError([problem]) from error
+    return parse_document(text, source)
 
 
 def _read_document(file: Path | None) -> Document:

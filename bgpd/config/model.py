@@ -613,6 +613,26 @@ class Api(Section):
     ] = 1100
 
 
+class Reload(Section):
+    """How a changed file takes effect."""
+
+    watch: Annotated[
+        Switch,
+        Field(
+            description="reload when the file, or a password file that it names, changes; "
+            "otherwise only on SIGHUP and `pybgpctl reload`"
+        ),
+    ] = True
+    resets: Annotated[
+        Literal["allow", "ask"],
+        Field(
+            description="what to do with changes that end or reset a session that is up: "
+            "`allow` makes them; `ask` makes all other changes, and these only after "
+            "`pybgpctl reload --allow-reset`"
+        ),
+    ] = "allow"
+
+
 class Metrics(Section):
     """The HTTP server for metrics and health."""
 
@@ -658,4 +678,5 @@ class DaemonConfig(Section):
     bird: Bird = Bird()
     log: Log = Log()
     graceful_restart: GracefulRestart = GracefulRestart()
+    reload: Reload = Reload()
     metrics: Metrics = Metrics()

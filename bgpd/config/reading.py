@@ -27,11 +27,15 @@ class Source:
         file: The YAML file, if there is one.
         options: Of the command line.
         environment: Variables; ``None`` for those of the process that loads it.
+        text: Takes the place of the file's text; ``None`` reads the file.
+        text_name: What errors call it.
     """
 
     file: Path | None = None
     options: Mapping[str, object] = field(default_factory=dict)
     environment: Mapping[str, str] | None = None
+    text: str | None = None
+    text_name: str = ""
 
     def load(self) -> Loaded:
         """Load it.
@@ -39,7 +43,13 @@ class Source:
         Raises:
             ConfigError: Something is wrong; all that was found is in it.
         """
-        return load(self.file, environment=self.environment, options=self.options)
+        return load(
+            self.file,
+            environment=self.environment,
+            options=self.options,
+            text=self.text,
+            text_name=self.text_name,
+        )
 
 
 class Piece(NamedTuple):

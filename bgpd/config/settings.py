@@ -355,6 +355,19 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class ReloadSettings:
+    """How a changed file takes effect.
+
+    Attributes:
+        watches: Reload when a file changes.
+        allows_resets: What ends sessions is done without further consent.
+    """
+
+    watches: bool = True
+    allows_resets: bool = True
+
+
+@dataclass(frozen=True, slots=True)
 class DaemonSettings:
     """All settings of the daemon, in canonical order.
 
@@ -376,6 +389,7 @@ class DaemonSettings:
         bird: Sockets that speak BIRD's protocol.
         log: What is logged.
         restart: What survives a restart.
+        reload: How a changed file takes effect.
         metrics: The HTTP server.
     """
 
@@ -396,4 +410,5 @@ class DaemonSettings:
     bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()
     restart: RestartSettings = RestartSettings()
+    reload: ReloadSettings = ReloadSettings()
     metrics: MetricsSettings = MetricsSettings()

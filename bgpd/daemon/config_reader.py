@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import aclosing
+from dataclasses import replace
 
 from bgpd.config.loader import Loaded
 from bgpd.config.reading import Assembly, Source, load_in_pieces
@@ -23,13 +24,19 @@ class ConfigReader:
         self._source = source
         self._worker = Worker()
 
-    async def read(self) -> Loaded:
+    async def read(self, text: str | None = None, name: str = "") -> Loaded:
         """Return what it is now.
+
+        Args:
+            text: Read in place of the file's text; ``None`` reads the file.
+            name: What errors call the text.
 
         Raises:
             ReloadError: It has errors, or cannot be read.
         """
         source, assembly = self._source, Assembly()
+        if text is not None:
+            source = replace(source, text=text, text_name=name)
         try:
             async with aclosing(self._worker.pieces(load_in_pieces, source)) as pieces:
                 async for piece in pieces:
@@ -43,7 +50,7 @@ class ConfigReader:
                     "reading the configuration failed",
                     {"event": "reload-failed", "file": source.file, "reason": text},
                 )
-            where = source.file or "the environment"
+            where = name or source.file or "the environment"
             raise ReloadError(f"cannot read {where}: {text}") from error
         found = assembly.result()
         if isinstance(found, str):

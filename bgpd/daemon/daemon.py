@@ -9,14 +9,13 @@ so that peers never see us without our routes. ``Cluster`` is what follows the d
 import asyncio
 import logging
 import signal
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from bgpd.config.diff import find_steps, in_order, step_fields
-from bgpd.config.kernel_moves import kernel_moves
 from bgpd.config.settings import DaemonSettings, DatastoreKind
-from bgpd.daemon.config_reload import MAX_LINES, ConfigReload, SettingsInForce, capped
+from bgpd.daemon.config_commit import ConfigCommit
+from bgpd.daemon.config_reload import ConfigReload
 from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.lifecycle_log import (
     log_idle,
@@ -27,19 +26,18 @@ from bgpd.daemon.lifecycle_log import (
 from bgpd.daemon.running import Running
 from bgpd.daemon.servers import Servers
 from bgpd.daemon.startup_claim import StartupClaim, claim_startup
+from bgpd.daemon.transition import Transition
 from bgpd.kernel.access import open_kernel
 from bgpd.kernel.forwarding import Forwarding
-from bgpd.node.identity import identify, peers_with_as, with_as
+from bgpd.node.identity import identify, with_as
 from bgpd.node.kernel_plan import is_calico_node
 from bgpd.runtime.event_loop import collect_at_rest
 from bgpd.runtime.fault_border import FaultBorder
-from bgpd.runtime.log_setup import set_up_logging
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
-from bgpd.speaker.peer_changes import predict
 from bgpd.speaker.selection_deferral import Report
 from bgpd.speaker.speaker import Speaker
-from bgpd.worker.turns import collect, in_turns
+from bgpd.worker.turns import in_turns
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
@@ -64,7 +62,7 @@ if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's mode
 # Invariants:
 #
 # * Before `running` is set there is no speaker, and after it none of its parts is missing.
-# * Settings in force change only in `_apply_reloaded`, by the difference of two settings; a
+# * Settings in force change only in `Transition`, by the difference of two settings; a
 #   file that cannot be read changes nothing.
 # * What only a start can change is pending: it is named in warnings until the next start.
 # * Nothing that serves people (metrics, sockets, file watch) can end the daemon or delay its
@@ -108,6 +106,7 @@ class Daemon:
         border: Around parts of a plan that may be at fault, counted.
         started: Set when everything was there and sessions may come up.
         reloading: How the configuration is read again.
+        commit: How configurations that clients send are planned, applied and confirmed.
         cluster: What follows the datastore; ``None`` without one.
         running: ``None`` until our identity is known.
     """
@@ -123,10 +122,13 @@ class Daemon:
     ) -> None:
         self.border = FaultBorder()
         self.started = asyncio.Event()
-        self.reloading = ConfigReload(source, files, self._apply_reloaded)
+        transition = Transition(settings, self)
+        self.reloading = ConfigReload(source, files, transition.put_in_force)
+        self.commit = ConfigCommit(
+            self.reloading, transition, None if source is None else source.file
+        )
         self.cluster: Cluster | None = None
         self.running: Running | None = None
-        self._in_force = SettingsInForce(settings)
         self._must_listen = must_listen
         self._startup_claim = startup_claim
         self._stop = asyncio.Event()
@@ -201,7 +203,11 @@ class Daemon:
                 FileWatch,
             )
 
-            watch = FileWatch(lambda: self.reloading.files, self.reloading.reload)
+            watch = FileWatch(
+                lambda: self.reloading.files,
+                self.reloading.reload,
+                lambda: self.settings.reload.watches,
+            )
             self._supervisor.keep(
                 "file watch", watch.follow, meanwhile="SIGHUP reloads the configuration"
             )
@@ -255,7 +261,7 @@ class Daemon:
     @property
     def settings(self) -> DaemonSettings:
         """The settings in force."""
-        return self._in_force.settings
+        return self.commit.in_force.settings
 
     @property
     def node(self) -> str:
@@ -266,7 +272,7 @@ class Daemon:
     def changed_at(self) -> float:
         """When what the daemon must be last changed, on the loop's clock; 0 for never."""
         cluster_at = 0.0 if self.cluster is None else self.cluster.changed_at
-        return max(cluster_at, self._in_force.changed_at)
+        return max(cluster_at, self.commit.in_force.changed_at)
 
     @property
     def latest(self) -> "NodeDesired | None":
@@ -306,7 +312,7 @@ class Daemon:
     @property
     def pending_keys(self) -> int:
         """How many changed keys wait for the next start."""
-        return len(self._in_force.pending)
+        return len(self.commit.in_force.pending)
 
     def own_as(self) -> int:
         """Return our AS number; 0 before it is known."""
@@ -323,7 +329,8 @@ class Daemon:
         lines += self._servers.warnings()
         if running is not None:
             lines += running.recovery_lines() + running.listening.missing()
-        lines += self.reloading.warnings() + self._in_force.warnings()
+        lines += self.commit.warnings() + self.reloading.warnings()
+        lines += self.commit.in_force.warnings()
         if running is not None:
             lines += [*running.advice, *running.lines()]
         if cluster is not None:
@@ -337,48 +344,16 @@ class Daemon:
         if self.running is not None:
             await self.running.follow(self.settings, desired)
 
-    async def reload_or_raise(self) -> list[str]:
+    async def reload_or_raise(self, *, allows_resets: bool = False) -> list[str]:
         """Read the configuration again and apply the difference; return what was done.
+
+        Args:
+            allows_resets: Whatever ``reload.resets`` says.
 
         Raises:
             ReloadError: It has errors, or there is none to read; nothing changed.
         """
-        return await self.reloading.reload_or_raise()
-
-    async def _apply_reloaded(self, new: DaemonSettings) -> list[str]:
-        """Apply changed settings, in slices; return the steps."""
-        # The plan is made against what runs, and logged before anything changes: if applying
-        # fails half way, the log says what was intended.
-        old, running = self.settings, self.running
-        steps = in_order(await in_turns(collect(find_steps(old, new))))
-        if running is not None:
-            steps = await in_turns(collect(predict(running.speaker, steps, new)))
-        lines = await in_turns(collect(map(str, steps)))
-        by_line = dict(zip(lines[:MAX_LINES], steps, strict=False))
-        lines += kernel_moves(self._in_force.first.fib, new.fib)
-        for line in capped(lines):
-            _log.info(
-                "reload: %(step)s",
-                {
-                    "event": "reload-step",
-                    "step": line,
-                    **step_fields(by_line.get(line)),
-                },
-            )
-        self._in_force.replace(new, asyncio.get_running_loop().time())
-        if self.cluster is not None:
-            self.cluster.holds.set_hold_time(new.datastore.removal_hold)
-        if old.log != new.log:
-            set_up_logging(new.log)
-        if (running := self.running) is not None:
-            running.apply_identity(new, self.latest)
-            asn = running.identity.asn
-            ours = await in_turns(collect(peers_with_as(new.peers, asn)))
-            await in_turns(running.speaker.policies.prepare(new.policies))
-            running.apply_settings(with_as(replace(new, peers=tuple(ours)), asn))
-            await running.reconciler.settled()
-            running.apply_to_kernel(self.settings, self.latest)
-        return lines
+        return await self.reloading.reload_or_raise(allows_resets=allows_resets)
 
     def shut_down(self, *, flushes: bool, text: str) -> None:
         """End for good: peers drop our routes at once.
@@ -393,7 +368,7 @@ class Daemon:
 
     def _usual_ending(self) -> Ending:
         """Return what a signal leaves behind: no peer keeps routes of a node that stops forwarding."""
-        has_kernel = self._in_force.first.fib.is_enabled
+        has_kernel = self.commit.in_force.first.fib.is_enabled
         flushes = has_kernel and not self.settings.fib.persist
         return Ending(
             is_restart=self.settings.restart.is_enabled and not flushes,
@@ -406,6 +381,7 @@ class Daemon:
         began = time()
         await self._supervisor.close()
         await self._servers.close()
+        await self.commit.close()
         await self.reloading.close()
         if self.running is not None:
             self.running.close_inputs()

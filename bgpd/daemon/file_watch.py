@@ -6,12 +6,11 @@ from pathlib import Path
 from typing import Final
 
 from bgpd.datastore.folder_watch import FolderWatch
+from bgpd.texts.stamps import stamps
 
 SETTLE: Final = 0.2  # seconds; editors write a file in several steps
 AUDIT_INTERVAL: Final = 30.0  # seconds; network file systems tell inotify nothing
 POLL_INTERVAL: Final = 2.0  # seconds, without inotify
-
-Stamps = dict[Path, tuple[int, int, int] | None]
 
 
 class FileWatch:
@@ -20,13 +19,16 @@ class FileWatch:
     Args:
         files: Says which they are; asked before each look.
         changed: Awaited after a change; what changes meanwhile is another change.
+        is_wanted: Says whether changes count; what changes meanwhile is skipped.
     """
 
     def __init__(
         self,
         files: Callable[[], Iterable[Path]],
         changed: Callable[[], Awaitable[None]],
+        is_wanted: Callable[[], bool] = lambda: True,
     ) -> None:
+        self._is_wanted = is_wanted
         self._files = files
         self._changed = changed
         # Outlives ``follow``: what changes while that does not run is seen later.
@@ -47,6 +49,8 @@ class FileWatch:
                 now = stamps(self._files())
                 if now != self._seen:
                     self._seen = now
+                    if not self._is_wanted():
+                        continue
                     await self._changed()
                     self._note_new_files()
         finally:
@@ -56,16 +60,3 @@ class FileWatch:
         """Do not take a file that a reload has just read first for a changed one."""
         now = stamps(self._files())
         self._seen = {file: self._seen.get(file, stamp) for file, stamp in now.items()}
-
-
-def stamps(files: Iterable[Path]) -> Stamps:
-    """Return what tells one version of each file from another; ``None`` if it is gone."""
-    found: Stamps = {}
-    for file in files:
-        try:
-            stat = file.stat()
-        except OSError:
-            found[file] = None
-        else:
-            found[file] = (stat.st_ino, stat.st_mtime_ns, stat.st_size)
-    return found

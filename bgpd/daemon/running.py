@@ -4,6 +4,7 @@ Everything is there when this is. What the settings and the datastore want of it
 values, as often as they change.
 """
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from bgpd.config.advice import advice
@@ -11,7 +12,7 @@ from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.listen_retry import ListenRetry
 from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.forwarding import Forwarding
-from bgpd.node.identity import identify, own_addresses, with_as
+from bgpd.node.identity import identify, own_addresses, peers_with_as, with_as
 from bgpd.node.kernel_plan import apply_to_kernel
 from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import calico_sources, plain_sources
@@ -27,11 +28,13 @@ from bgpd.speaker.selection_deferral import (
     deferral_limits_of,
 )
 from bgpd.speaker.self_sessions import sessions_with_itself
+from bgpd.speaker.shared_import_checks import octets_of
 from bgpd.speaker.speaker import FAMILIES, Speaker
-from bgpd.worker.turns import in_turns
+from bgpd.worker.turns import collect, in_turns
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
+    from bgpd.preview.preview import ChangePreview
 
 
 class Running:
@@ -122,6 +125,53 @@ class Running:
         """Let what the file says of peers and routes hold; our AS is in it."""
         self.advice = advice(settings)
         self.reconciler.apply_settings(settings)
+
+    async def change(
+        self, settings: DaemonSettings, desired: "NodeDesired | None"
+    ) -> None:
+        """Follow a changed configuration, in slices; return once it is reached."""
+        self.apply_identity(settings, desired)
+        asn = self.identity.asn
+        ours = await in_turns(collect(peers_with_as(settings.peers, asn)))
+        await in_turns(self.speaker.policies.prepare(settings.policies))
+        self.apply_settings(with_as(replace(settings, peers=tuple(ours)), asn))
+        await self.reconciler.settled()
+        self.apply_to_kernel(settings, desired)
+
+    async def preview(
+        self,
+        settings: DaemonSettings,
+        desired: "NodeDesired | None",
+        latest: "NodeDesired | None",
+        most: int,
+    ) -> "ChangePreview":
+        """Return what other settings would do; nothing is worked out yet.
+
+        Args:
+            settings: Those that there would be.
+            desired: What the datastore would want of the node.
+            latest: What it wants now.
+            most: So many prefixes are named of each kind of change.
+        """
+        from bgpd.preview.preview import ChangePreview  # noqa: PLC0415  # for this alone
+        from bgpd.preview.wanted import Wanted  # noqa: PLC0415
+
+        identity = identify(settings, desired) or self.identity
+        ours = await in_turns(collect(peers_with_as(settings.peers, identity.asn)))
+        named = with_as(replace(settings, peers=tuple(ours)), identity.asn)
+        changed = None if desired is latest else desired
+        wanted = Wanted(
+            named,
+            identity,
+            octets_of(own_addresses(identity, desired)),
+            self.reconciler.peers_by(named.peers, changed),
+            self.reconciler.policies_by(named.policies, changed),
+            None if changed is None else changed.kernel,
+            changed,
+        )
+        return ChangePreview(
+            self.speaker, self.reconciler.origination, self.forwarding, wanted, most
+        )
 
     def apply_identity(
         self, settings: DaemonSettings, desired: "NodeDesired | None"

@@ -14,7 +14,7 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
     from bgpd.config.settings import DaemonSettings
     from bgpd.daemon.doors import Doors
-    from bgpd.show.state import DaemonView
+    from bgpd.show.state import Configuration, DaemonView
     from bgpd.speaker.selection_deferral import Report
 
 
@@ -38,7 +38,11 @@ class ServedDaemon(DaemonState, ProcessState, Protocol):
     def shut_down(self, *, flushes: bool, text: str) -> None:
         """End for good: peers drop our routes at once (``bgpd.show.actions.ShutDown``)."""
 
-    async def reload_or_raise(self) -> list[str]:
+    @property
+    def commit(self) -> "Configuration":
+        """Plans and applies configurations that clients send."""
+
+    async def reload_or_raise(self, *, allows_resets: bool = False) -> list[str]:
         """Read the configuration again and apply the difference; return what was done."""
 
 
@@ -126,6 +130,7 @@ class Servers:
             kernel=daemon.forwarding or NoKernel(),
             cluster=daemon.cluster,
             actions=DaemonActions(speaker, self._reload, daemon.shut_down),
+            configuration=daemon.commit,
             lag=lag,
         )
 
@@ -181,9 +186,9 @@ class Servers:
                 meanwhile="birdcl and calicoctl cannot reach the daemon",
             )
 
-    async def _reload(self) -> list[str]:
+    async def _reload(self, *, allows_resets: bool) -> list[str]:
         try:
-            return await self._daemon.reload_or_raise()
+            return await self._daemon.reload_or_raise(allows_resets=allows_resets)
         except ReloadError as error:
             raise ControlError("not-reloaded", str(error)) from error
 

@@ -174,6 +174,25 @@ class Forwarding:
             if self._next_hops is not None:
                 self._next_hops.look_soon()
 
+    def copied_feed(
+        self, family: Family, policy: KernelPolicy | None = None
+    ) -> "RouteProgrammer | None":
+        """Return what tells where routes of a family lead, apart from the one in use.
+
+        Args:
+            family: Of the routes.
+            policy: The kernel policy; ``None`` for the one in force.
+        """
+        feed, fib = self._feeds.get(family), self._kernel.fib
+        if feed is None or fib is None:
+            return None
+        copy = type(feed)(
+            fib, family, self._settings.fib, self._kernel.ways.states, self._origins
+        )
+        # Without its steps, nothing is submitted.
+        copy.set_policy(policy or feed.policy, self._speaker.tables[family].loc_rib)
+        return copy
+
     def policies(self) -> Mapping[Family, KernelPolicy]:
         """Return the kernel policies in force; none without the kernel's table."""
         return {family: feed.policy for family, feed in self._feeds.items()}

@@ -88,6 +88,35 @@ class Reconciler:
         """Apply only the node's blocks and static routes; there may be many."""
         self._routes.apply_node(desired)
 
+    @property
+    def origination(self) -> RouteOrigination:
+        """Our own routes."""
+        return self._routes
+
+    def peers_by(
+        self,
+        configured: Iterable[PeerSettings],
+        desired: "NodeDesired | None" = None,
+    ) -> dict[str, PeerSettings]:
+        """Return the peers that there would be, by address.
+
+        Args:
+            configured: By a configuration, with our AS.
+            desired: What the datastore would want; ``None`` for what it wants.
+        """
+        discovered = self._discovered.peers if desired is None else desired.peers
+        wanted = {peer.remote_addr: peer for peer in discovered}
+        return wanted | {peer.remote_addr: peer for peer in configured}
+
+    def policies_by(
+        self,
+        configured: Iterable[PolicySpec],
+        desired: "NodeDesired | None" = None,
+    ) -> tuple[PolicySpec, ...]:
+        """Return the policies that there would be; as ``peers_by``."""
+        discovered = self._discovered.policies if desired is None else desired.policies
+        return (*discovered, *configured)
+
     def faults(self) -> list[str]:
         """Return which wanted parts failed, and why."""
         return [
@@ -109,9 +138,7 @@ class Reconciler:
         )
 
     def _apply_peers(self) -> list[Step]:
-        wanted = {peer.remote_addr: peer for peer in self._discovered.peers}
-        wanted |= {peer.remote_addr: peer for peer in self._configured.peers}
-        return self._peers.follow(wanted)
+        return self._peers.follow(self.peers_by(self._configured.peers))
 
     def _settle(self) -> None:
         """Drop policies that no peer names any more, once all peers are as wanted."""

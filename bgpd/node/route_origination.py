@@ -6,35 +6,49 @@ Routes that stand on a condition are ``bgpd.speaker.conditional_routes``'.
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from bgpd.config.settings import DaemonSettings, OriginatedRoute
 from bgpd.pipeline.local_sources import FALLBACK_WEIGHT, LocalSources
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.settings import PeerSettings
-from bgpd.speaker.conditional_routes import Conditional, ConditionalRoutes
+from bgpd.speaker.conditional_routes import Conditional, ConditionalRoutes, RouteKey
 from bgpd.speaker.speaker import Speaker
 from rib.attributes import PathAttributes, make_attributes, prepend
 from rib.family import Family
 from rib.nlri import Nlri
 from rib.path import Source
+from rib.policy import PrefixMatch
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
 
-_Key = tuple[Family, Nlri]
 _Place = tuple[Source, Family, PathAttributes, int | None]
 DEFAULT_NLRI: Final = b"\0"
 _DEFAULT_ROUTE: Final = make_attributes(next_hop=b"")
 
 
 @dataclass(frozen=True, slots=True)
-class _Route:
+class OwnRoute:
     """One of our own prefixes and its attributes."""
 
     source: Source
     attributes: PathAttributes
     weight: int | None = None
+
+
+class OwnRoutes(NamedTuple):
+    """Our own routes of one source of settings.
+
+    Attributes:
+        plain: Those that are originated always.
+        conditional: Those that depend on others.
+        conditions: Those of ``default_originate``.
+    """
+
+    plain: dict[RouteKey, OwnRoute]
+    conditional: dict[RouteKey, Conditional]
+    conditions: frozenset[PrefixMatch]
 
 
 class RouteOrigination:
@@ -49,8 +63,8 @@ class RouteOrigination:
         self._speaker = speaker
         self._origins = origins
         self._conditional = ConditionalRoutes(speaker)
-        self._configured: dict[_Key, _Route] = {}
-        self._discovered: dict[_Key, _Route] = {}
+        self._configured: dict[RouteKey, OwnRoute] = {}
+        self._discovered: dict[RouteKey, OwnRoute] = {}
         self._attributes: dict[OriginatedRoute, PathAttributes] = {}
         self._made_of: object = None  # what the node's routes were made of
         self._plain: dict[tuple[int | None, bytes], PathAttributes] = {}
@@ -75,15 +89,32 @@ class RouteOrigination:
             settings: The configuration.
             told: Who is advertised a default route (``follow_defaults``).
         """
+        wanted = self.configured_by(settings, told)
+        used = dict.fromkeys(settings.routes.originated)
+        self._attributes = {route: self._attributes[route] for route in used}
+        before, self._configured = self._configured, wanted.plain
+        self._apply(before, wanted.plain)
+        self._conditional.follow(wanted.conditional)
+
+    def configured_by(
+        self, settings: DaemonSettings, told: Iterable[PeerSettings] | None = None
+    ) -> OwnRoutes:
+        """Return what a configuration originates.
+
+        Args:
+            settings: The configuration.
+            told: Who is advertised a default route, if the caller knows.
+        """
+        told = _default_originating(settings) if told is None else told
         origins = self._origins
-        wanted: dict[_Key, _Route] = {}
-        conditional: dict[_Key, Conditional] = {}
+        wanted: dict[RouteKey, OwnRoute] = {}
+        conditional: dict[RouteKey, Conditional] = {}
         for route in settings.routes.originated:
             key = route.family, route.nlri
             source = origins.blocks if route.is_blackhole else origins.networks
             attributes = self._attributes_of(route)
             if route.when is None and not route.is_fallback:
-                wanted[key] = _Route(source, attributes, route.weight)
+                wanted[key] = OwnRoute(source, attributes, route.weight)
             else:
                 conditional[key] = Conditional(
                     attributes,
@@ -96,11 +127,8 @@ class RouteOrigination:
             key = family, DEFAULT_NLRI
             if key not in wanted and key not in conditional:
                 conditional[key] = Conditional(_DEFAULT_ROUTE, origins.defaults, None)
-        used = dict.fromkeys(settings.routes.originated)
-        self._attributes = {route: self._attributes[route] for route in used}
-        before, self._configured = self._configured, wanted
-        self._apply(before, wanted)
-        self._conditional.follow(conditional)
+        conditions = {when for peer in told if (when := peer.default_when) is not None}
+        return OwnRoutes(wanted, conditional, frozenset(conditions))
 
     def apply_node(self, desired: "NodeDesired") -> None:
         """Apply only the node's blocks and static routes; there may be many."""
@@ -108,27 +136,39 @@ class RouteOrigination:
         if key == self._made_of:
             return
         self._made_of = key
+        wanted = self.discovered_by(desired)
+        used = {route.attributes for route in wanted.values()}
+        self._plain = {key: one for key, one in self._plain.items() if one in used}
+        before, self._discovered = self._discovered, wanted
+        self._apply(before, wanted)
+
+    def discovered_by(self, desired: "NodeDesired") -> dict[RouteKey, OwnRoute]:
+        """Return what the datastore originates."""
         origins = self._origins
-        shared: dict[tuple[Family, bytes], _Route] = {}  # by family and gateway
-        wanted: dict[_Key, _Route] = {}
+        shared: dict[tuple[Family, bytes], OwnRoute] = {}  # by family and gateway
+        wanted: dict[RouteKey, OwnRoute] = {}
         for static in desired.statics:
             place = static.family, static.gateway
             route = shared.get(place)
             if route is None:
                 source = origins.gateways if static.gateway else origins.blocks
                 attributes = self._plain_attributes(desired, *place)
-                route = shared[place] = _Route(source, attributes)
+                route = shared[place] = OwnRoute(source, attributes)
             wanted[static.family, static.nlri] = route
         for block in desired.originated:
             attributes = self._plain_attributes(desired, block.family)
-            wanted[block.family, block.nlri] = _Route(origins.blocks, attributes)
-        used = {route.attributes for route in shared.values()}
-        used |= {
-            wanted[block.family, block.nlri].attributes for block in desired.originated
-        }
-        self._plain = {key: one for key, one in self._plain.items() if one in used}
-        before, self._discovered = self._discovered, wanted
-        self._apply(before, wanted)
+            wanted[block.family, block.nlri] = OwnRoute(origins.blocks, attributes)
+        return wanted
+
+    @property
+    def in_force(self) -> tuple[dict[RouteKey, OwnRoute], dict[RouteKey, OwnRoute]]:
+        """What is originated for the configuration, and for the datastore."""
+        return self._configured, self._discovered
+
+    @property
+    def conditional(self) -> ConditionalRoutes:
+        """The routes that depend on others."""
+        return self._conditional
 
     def _plain_attributes(
         self, desired: "NodeDesired", family: Family, gateway: bytes = b""
@@ -164,7 +204,9 @@ class RouteOrigination:
             )
         return known
 
-    def _apply(self, before: dict[_Key, _Route], wanted: dict[_Key, _Route]) -> None:
+    def _apply(
+        self, before: dict[RouteKey, OwnRoute], wanted: dict[RouteKey, OwnRoute]
+    ) -> None:
         """Originate and withdraw the difference, in batches with equal attributes."""
         gone: dict[tuple[Source, Family], list[Nlri]] = {}
         for key, route in before.items():

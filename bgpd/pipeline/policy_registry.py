@@ -138,8 +138,8 @@ class PolicyRegistry:
         terms = (*added, *policy.spec.terms)
         key = policy.name, default_policy
         known = self._exports.get(key)
-        if known is None or known.spec.terms != terms:
-            spec = replace(policy.spec, name=shown, terms=terms)
+        spec = replace(policy.spec, name=shown, terms=terms)
+        if known is None or known.spec != spec:
             known = self._exports[key] = compile_policy(spec)
         return known
 
@@ -197,6 +197,31 @@ class PolicyRegistry:
         for spec in specs:
             self._ready[spec.name] = self._change_to(spec)
             yield
+
+    def variant(
+        self, specs: Iterable[PolicySpec]
+    ) -> Generator[None, None, "PolicyRegistry"]:
+        """Return what ``replace`` would make of this, without doing it; a policy a step.
+
+        Policies that are the same in both are the same objects.
+        """
+        other = PolicyRegistry()
+        for name in BUILT_IN_POLICIES:
+            other._policies[name] = self._policies[name]
+        for spec in specs:
+            change = self._change_to(spec)
+            policy = change.after or change.before
+            if policy is not None:
+                other._policies[spec.name] = policy
+            yield
+        other._hidden = self._hidden
+        other._met = set(self._met)
+        other._exports = {
+            key: policy
+            for key, policy in self._exports.items()
+            if other._policies.get(key[0]) is self._policies.get(key[0])
+        }
+        return other
 
     def replace(self, specs: Iterable[PolicySpec]) -> Replaced:
         """Replace the policies; one that fails to compile does not affect the others."""

@@ -73,7 +73,11 @@ class SessionFacts:
     @property
     def offered(self) -> PeerSettings:
         """``settings`` with our AS as it stands in the OPEN: that of the session, if any."""
-        return self._connections.rejected_options.offered(self.settings)
+        return self.offer(self.settings)
+
+    def offer(self, settings: PeerSettings) -> PeerSettings:
+        """Return settings as ``offered`` would be, were they the peer's."""
+        return self._connections.rejected_options.offered(settings)
 
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""

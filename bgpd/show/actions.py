@@ -1,6 +1,6 @@
 """Actions of control commands."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Iterable
 from functools import partial
 from typing import Final, Protocol
 
@@ -21,6 +21,13 @@ class ShutDown(Protocol):
         """Stop it soon, after the answer to the client."""
 
 
+class Reload(Protocol):
+    """Reads the configuration again (``Daemon.reload_or_raise``)."""
+
+    def __call__(self, *, allows_resets: bool) -> Awaitable[Iterable[str]]:
+        """Reload, and return what was done."""
+
+
 class DaemonActions:
     """Implements ``state.Actions`` on a speaker.
 
@@ -33,7 +40,7 @@ class DaemonActions:
     def __init__(
         self,
         speaker: Speaker,
-        reload: Callable[[], Awaitable[Iterable[str]]],
+        reload: Reload,
         shut_down: ShutDown,
     ) -> None:
         self._speaker = speaker
@@ -80,9 +87,9 @@ class DaemonActions:
         )
         peer.enable()
 
-    async def reload(self) -> Iterable[str]:
+    async def reload(self, *, allows_resets: bool = False) -> Iterable[str]:
         """Read the configuration again."""
-        return await self._reload()
+        return await self._reload(allows_resets=allows_resets)
 
     def disable(self, address: str, text: str) -> Iterable[str]:
         """Disable a peer until ``enable``."""

@@ -15,6 +15,8 @@ from bgpd.show.calico_diff import cluster_diff
 from bgpd.show.fib import fib
 from bgpd.show.held_removals import confirm, held
 from bgpd.show.peers import peer, peers
+from bgpd.show.plan import apply, plan, rollback, upload
+from bgpd.show.plan import confirm as confirm_applied
 from bgpd.show.route import route
 from bgpd.show.routes import routes
 from bgpd.show.state import Actions, DaemonView, ResetKind, find_peer
@@ -49,8 +51,9 @@ def _reset(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).reset(_address(view, arguments), kind))
 
 
-async def _reload(view: DaemonView, _: Arguments) -> Row:
-    return _lines(await _actions(view).reload())
+async def _reload(view: DaemonView, arguments: Arguments) -> Row:
+    allows_resets = bool(arguments.get("allow_reset"))
+    return _lines(await _actions(view).reload(allows_resets=allows_resets))
 
 
 def _text(arguments: Arguments) -> str:
@@ -94,6 +97,11 @@ _HANDLERS: Final[
         "disable-peer": _disable,
         "enable-peer": _enable,
         "reload": _reload,
+        "plan": plan,
+        "upload": upload,
+        "apply": apply,
+        "confirm": confirm_applied,
+        "rollback": rollback,
         "shutdown": _shutdown,
     }
 )

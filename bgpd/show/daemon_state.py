@@ -12,9 +12,11 @@ if TYPE_CHECKING:  # a reflector loads no datastore, and not every daemon a kern
 
     from bgpd.calico.desired import NodeDesired
     from bgpd.calico.warnings import ObjectWarning
+    from bgpd.config.diff import Step
     from bgpd.datastore.kubernetes import ApiStatus
     from bgpd.datastore.model import Status
     from bgpd.node.removal_holds import RemovalHolds
+    from bgpd.preview.preview import ChangePreview
     from bgpd.runtime.fault_border import FaultBorder
     from bgpd.speaker.selection_deferral import Report
     from bgpd.speaker.speaker import Speaker
@@ -40,6 +42,26 @@ class ReloadState(Protocol):
 
     def warnings(self) -> list[str]:
         """Return warnings for the operator, a line each."""
+
+
+class Planned(Protocol):
+    """A plan (``bgpd.daemon.transition.ConfigPlan``)."""
+
+    @property
+    def steps(self) -> "list[Step]":
+        """All steps, with their costs."""
+
+    @property
+    def lines(self) -> list[str]:
+        """What the next start does with kernel routes."""
+
+    @property
+    def held(self) -> "tuple[Step, ...]":
+        """Steps that wait for consent."""
+
+    @property
+    def preview(self) -> "ChangePreview | None":
+        """Sessions and routes, not worked out yet."""
 
 
 class ClusterState(Protocol):

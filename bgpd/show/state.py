@@ -10,7 +10,12 @@ from bgpd.api.protocol import ControlError, Row
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
-from bgpd.show.daemon_state import ClusterState, KernelState, ProcessState
+from bgpd.show.daemon_state import (
+    ClusterState,
+    KernelState,
+    Planned,
+    ProcessState,
+)
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from bgpd.texts.moments import utc
@@ -56,7 +61,7 @@ class Actions(Protocol):
     def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
         """Reset the peer at ``address``."""
 
-    async def reload(self) -> Iterable[str]:
+    async def reload(self, *, allows_resets: bool = False) -> Iterable[str]:
         """Reload the configuration; return the plan."""
 
     def disable(self, address: str, text: str) -> Iterable[str]:
@@ -67,6 +72,48 @@ class Actions(Protocol):
 
     def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
         """Stop the daemon: peers drop our routes; with ``flushes`` the kernel does too."""
+
+
+class Uploads(Protocol):
+    """Long texts that clients send in pieces (``bgpd.daemon.uploads``)."""
+
+    def add(self, name: str, piece: str) -> int:
+        """Add a piece; return how many characters there are."""
+
+    def take(self, name: str) -> str:
+        """Return a text, and forget it."""
+
+
+class Configuration(Protocol):
+    """Plans and applies configurations, and knows what waits (``ConfigCommit``).
+
+    Each may raise ``ControlError``; what it returns is lines for people.
+    """
+
+    is_planning: bool
+
+    @property
+    def uploads(self) -> Uploads:
+        """Long texts that are being sent."""
+
+    def row(self) -> Row:
+        """Return the state of the configuration."""
+
+    async def plan(
+        self, text: str, name: str, most: int, *, allows_resets: bool
+    ) -> Planned:
+        """Return what a configuration would do; nothing changes."""
+
+    async def apply(
+        self, text: str, name: str, confirm: int, *, allows_resets: bool
+    ) -> list[str]:
+        """Put a configuration in force."""
+
+    async def confirm(self) -> list[str]:
+        """Confirm what was applied."""
+
+    async def rollback(self) -> list[str]:
+        """Take back what was applied."""
 
 
 class NoKernel:
@@ -119,6 +166,7 @@ class DaemonView:
         kernel: The kernel's part.
         cluster: What is known of the cluster; ``None`` where there is no datastore.
         actions: ``None`` where nothing can be changed.
+        configuration: Plans and applies others; ``None`` where there is no daemon.
         lag: Measures the event loop; ``None`` without measurement.
     """
 
@@ -128,7 +176,20 @@ class DaemonView:
     kernel: KernelState = field(default_factory=NoKernel)
     cluster: ClusterState | None = None
     actions: Actions | None = None
+    configuration: Configuration | None = None
     lag: LagMeter | None = None
+
+    def find_configuration(self) -> Configuration:
+        """Return what plans and applies configurations.
+
+        Raises:
+            ControlError: ``read-only``.
+        """
+        if self.configuration is None:
+            raise ControlError(
+                "read-only", "this daemon accepts only read-only commands"
+            )
+        return self.configuration
 
     @property
     def now(self) -> float:

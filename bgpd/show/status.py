@@ -75,6 +75,9 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "kubernetes": None if cluster is None else asdict(cluster.kubernetes),
         "loop_lag": None if view.lag is None else round(view.lag.worst(), 4),
         "memory": _resident_octets(),
+        "configuration": None
+        if view.configuration is None
+        else view.configuration.row(),
         "warnings": list(view.process.warnings()),
     }
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 SCAN_SLICE: Final = 8192  # prefixes looked at in one go, a few milliseconds
 
 _LONGEST: Final = {afi: octets * 8 for afi, octets in ADDRESS_OCTETS.items()}
-_Key = tuple[Family, Nlri]
+RouteKey = tuple[Family, Nlri]
 
 
 class Conditional(NamedTuple):
@@ -81,7 +81,7 @@ class _Watch:
 class _RouteWatch(_Watch):
     """A route that is originated on a condition."""
 
-    def __init__(self, key: _Key, route: Conditional) -> None:
+    def __init__(self, key: RouteKey, route: Conditional) -> None:
         super().__init__(route.when)
         self.key = key
         self.route = route
@@ -112,11 +112,17 @@ class ConditionalRoutes:
 
     def __init__(self, speaker: "Speaker") -> None:
         self._speaker = speaker
-        self._watches: dict[_Key, _RouteWatch] = {}
+        self._watches: dict[RouteKey, _RouteWatch] = {}
         self._of_defaults: dict[PrefixMatch, _DefaultWatch] = {}
         self._is_listening = False
 
-    def follow(self, wanted: Mapping[_Key, Conditional]) -> None:
+    def announced(self) -> dict[RouteKey, Conditional]:
+        """Return those whose condition holds, so that they are announced."""
+        return {
+            key: watch.route for key, watch in self._watches.items() if watch.is_met
+        }
+
+    def follow(self, wanted: Mapping[RouteKey, Conditional]) -> None:
         """Replace the conditional routes."""
         self._listen(is_needed=bool(wanted))
         for key in self._watches.keys() - wanted.keys():
@@ -151,7 +157,9 @@ class ConditionalRoutes:
             for family, consumers in self._speaker.context.consumers.items():
                 consumers.attach(_Watching(self, family))
 
-    def _begin(self, key: _Key, route: Conditional, before: _RouteWatch | None) -> None:
+    def _begin(
+        self, key: RouteKey, route: Conditional, before: _RouteWatch | None
+    ) -> None:
         if before is not None:
             self._end(before)
         watch = self._watches[key] = _RouteWatch(key, route)
@@ -189,7 +197,7 @@ class ConditionalRoutes:
                     self._note(watch, (family, nlri), table.get(nlri))
             self._evaluate(watch)
 
-    def _note(self, watch: _Watch, found: _Key, entry: Entry | None) -> None:
+    def _note(self, watch: _Watch, found: RouteKey, entry: Entry | None) -> None:
         best, ours = best_of(entry), self._watches.get(found)
         is_ours = best and ours and best.source is ours.route.source
         family, nlri = found

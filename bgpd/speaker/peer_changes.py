@@ -112,37 +112,12 @@ class PeerChanges:
         self.faults = {
             address: text for address, text in self.faults.items() if address in wanted
         }
-        for step in self._find(wanted):
+        for step in find_changes(self._speaker, wanted):
             if step is not None:
                 self._carry_out(step)
                 summary.add(step)
             yield step
         summary.log()
-
-    def _find(self, wanted: Mapping[str, PeerSettings]) -> Iterator[Step | None]:
-        peers = self._speaker.peers
-        gone = [
-            address
-            for address, peer in peers.items()
-            if not peer.range_name and address not in wanted
-        ]
-        for address in sorted(gone):
-            if address in peers:
-                yield _removal(self._speaker, address)
-        new: list[str] = []
-        for number, address in enumerate(sorted(wanted)):
-            if number % LOOKED_AT == LOOKED_AT - 1:
-                yield None
-            peer, settings = peers.get(address), wanted[address]
-            if peer is None or peer.range_name:
-                new.append(address)
-            elif peer.settings is not settings and peer.settings != settings:
-                cost, keys = peer_change(peer.settings, settings)
-                yield Step(
-                    StepKind.PEER, Change.SET, address, cost, keys, value=settings
-                )
-        for address in new:
-            yield _addition(self._speaker, wanted[address])
 
     def _carry_out(self, step: Step) -> None:
         """Take one step; a peer that fails does not stop the others."""
@@ -180,6 +155,43 @@ class PeerChanges:
                 speaker.neighbours.change(settings, step.cost, f"changed: {keys}")
 
 
+def find_changes(
+    speaker: Speaker,
+    wanted: Mapping[str, PeerSettings],
+    ranges: RangeTable | None = None,
+) -> Iterator[Step | None]:
+    """Yield the steps from the running peers to the wanted ones; removals come first.
+
+    ``None`` is a yield point. Each step is found by what runs when it is its turn.
+
+    Args:
+        speaker: What runs.
+        wanted: Settings by address.
+        ranges: Those that there will be; default: those that there are.
+    """
+    peers = speaker.peers
+    gone = [
+        address
+        for address, peer in peers.items()
+        if not peer.range_name and address not in wanted
+    ]
+    for address in sorted(gone):
+        if address in peers:
+            yield removal(speaker, address, ranges)
+    new: list[str] = []
+    for number, address in enumerate(sorted(wanted)):
+        if number % LOOKED_AT == LOOKED_AT - 1:
+            yield None
+        peer, settings = peers.get(address), wanted[address]
+        if peer is None or peer.range_name:
+            new.append(address)
+        elif peer.settings is not settings and peer.settings != settings:
+            cost, keys = peer_change(peer.settings, settings)
+            yield Step(StepKind.PEER, Change.SET, address, cost, keys, value=settings)
+    for address in new:
+        yield _addition(speaker, wanted[address])
+
+
 def predict(
     speaker: Speaker, steps: Sequence[Step], new: DaemonSettings
 ) -> Iterator[Step | None]:
@@ -200,14 +212,14 @@ def predict(
     for step in steps:
         if step.kind is StepKind.PEER and step.name in speaker.peers:
             if step.change is Change.REMOVE:
-                neighbours[step.name] = _removal(speaker, step.name, ranges)
+                neighbours[step.name] = removal(speaker, step.name, ranges)
             elif isinstance(step.value, PeerSettings) and step.change is Change.ADD:
                 neighbours[step.name] = _addition(speaker, step.value)
             yield None
     costs: dict[str, list[ChangeCost]] = {}  # by range that they were in or will be in
     for address, peer in tuple(speaker.peers.items()):
         if peer.range_name or address in neighbours:
-            step = neighbours.get(address) or _removal(speaker, address, ranges)
+            step = neighbours.get(address) or removal(speaker, address, ranges)
             for name in {peer.range_name, step.range_name}:
                 costs.setdefault(name, []).append(step.cost)
             yield None
@@ -227,7 +239,8 @@ def predict(
             yield step
 
 
-def _removal(speaker: Speaker, address: str, ranges: RangeTable | None = None) -> Step:
+def removal(speaker: Speaker, address: str, ranges: RangeTable | None = None) -> Step:
+    """Return the step that takes a neighbour from its owner; a range may take it over."""
     peer = speaker.peers[address]
     step = Step(StepKind.PEER, Change.REMOVE, address, ChangeCost.RESET)
     chosen = successor_range(speaker, peer, ranges)

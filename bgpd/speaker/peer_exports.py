@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from bgpd.net.driver import PeerDriver
 from bgpd.pipeline.inbound_refresh import marks_of
 from bgpd.session.negotiation import Negotiated
+from bgpd.session.settings import PeerSettings
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.export_context import export_context
 from bgpd.speaker.local_addresses import zone_of
@@ -99,18 +100,39 @@ class PeerExports:
         self, family: Family, negotiated: Negotiated
     ) -> tuple[ExportContext, Policy]:
         """Return what a group's members share."""
+        settings = self._driver.session.settings
+        return self.terms_under(
+            self._context, settings, self._sources[family], family, negotiated
+        )
+
+    def terms_under(
+        self,
+        context: SpeakerContext,
+        settings: PeerSettings,
+        source: Source,
+        family: Family,
+        negotiated: Negotiated,
+    ) -> tuple[ExportContext, Policy]:
+        """Return what the members of the peer's group would share under other settings.
+
+        Args:
+            context: Who we would be.
+            settings: The peer's.
+            source: The peer as the tables would know it.
+            family: AFI and SAFI.
+            negotiated: Of the session.
+        """
         session = self._driver.session
-        context = export_context(
-            self._context,
-            session.offered,
-            self._sources[family],
+        shared = export_context(
+            context,
+            session.offer(settings),
+            source,
             negotiated,
             family=family,
             local_addr=session.local_addr,
         )
-        is_ibgp = negotiated.is_ibgp
-        policy = self._context.policies.export_of(session.settings, is_ibgp=is_ibgp)
-        return context, policy
+        policy = context.policies.export_of(settings, is_ibgp=negotiated.is_ibgp)
+        return shared, policy
 
     def refresh(self, family: Family, negotiated: Negotiated | None) -> None:
         """Advertise all routes again, as the peer asked (RFC 2918, RFC 7313)."""

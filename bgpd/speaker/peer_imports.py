@@ -21,7 +21,7 @@ from bgpd.pipeline.update_receiver import Taken, UpdateReceiver
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.peer import PeerSession
-from bgpd.session.settings import peer_fields
+from bgpd.session.settings import PeerSettings, peer_fields
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.import_context import attribute_context, import_rules
 from bgpd.speaker.prefix_limits import block
@@ -275,10 +275,21 @@ class PeerImports:
 
     def _rules(self) -> ImportChecks:
         """Return how to evaluate routes: by the session, or the last one."""
+        return self.rules_under(self._context, self._session.offered)
+
+    def rules_under(
+        self, context: SpeakerContext, settings: PeerSettings
+    ) -> ImportChecks:
+        """Return how the peer's routes would be evaluated under other settings.
+
+        Args:
+            context: Who we would be.
+            settings: The peer's, with our AS as it stands in the OPEN.
+        """
         source = next(iter(self._sources.values()))
         return import_rules(
-            self._context,
-            self._session.offered,
+            context,
+            settings,
             self._local_addresses,
             is_ibgp=source.kind is SourceKind.IBGP,
         )

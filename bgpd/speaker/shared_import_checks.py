@@ -34,10 +34,7 @@ class SharedImportChecks:
 
     def set_own_addresses(self, addresses: Iterable[str]) -> None:
         """Say which addresses are ours, on whatever link: no link-local one is."""
-        octets = (parse_address(address.partition("%")[0]) for address in addresses)
-        self._context.own_addresses = frozenset(
-            each for each in octets if not is_link_local(each)
-        )
+        self._context.own_addresses = octets_of(addresses)
         self.may_have_changed()
 
     def may_have_changed(self) -> None:
@@ -67,3 +64,9 @@ class SharedImportChecks:
                 peer.rejoin()
                 peer.imports.reimport(is_review=True)
                 yield
+
+
+def octets_of(addresses: Iterable[str]) -> frozenset[bytes]:
+    """Return our addresses as next hops have them, without link-local ones."""
+    octets = (parse_address(address.partition("%")[0]) for address in addresses)
+    return frozenset(each for each in octets if not is_link_local(each))

@@ -15,7 +15,6 @@ EXCEPTIONS = {
     # A meter of real loops, on asyncio and uvloop: the sleep is the stall.
     "tests/unit/bgpd/runtime/test_loop_lag.py": 1,
     # A client that reads slowly, over a socket of the kernel's.
-    "tests/unit/bgpd/api/test_control.py": 1,
     # Timers of real loops, of 1 to 8 ms: whether they have their turn is what is tested.
     "tests/unit/bgpd/net/test_tcp_connection.py": 1,
     "tests/unit/bgpd/runtime/test_out_of_memory.py": 1,

@@ -49,7 +49,8 @@ class World:
             actions=DaemonActions(node.speaker, self._reload, self._end),
         )
 
-    async def _reload(self) -> list[str]:
+    async def _reload(self, *, allows_resets: bool) -> list[str]:
+        assert not allows_resets
         return []
 
     def _end(self, *, flushes: bool, text: str) -> None:

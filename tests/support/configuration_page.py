@@ -30,6 +30,7 @@ from bgpd.config.model import (
     NextHops,
     Node,
     OriginatedRoute,
+    Reload,
     Routes,
 )
 from bgpd.config.peers import (
@@ -165,6 +166,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("control", "control", Control, ""),
     ("log", "log", Log, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
+    ("reload", "reload", Reload, ""),
     ("metrics", "metrics", Metrics, ""),
 )
 _PEER_DEFAULTS = PeerSettings(name="", remote_addr="", remote_as=0, local_as=0)

@@ -7,6 +7,7 @@ from typing import Final
 
 from bgpd.session import diagram
 from tests.support.configuration_page import configuration_page
+from tests.support.costs_page import costs_page
 from tests.support.examples_page import examples_page
 from tests.support.log_events_page import log_events_page
 from tests.support.members_page import members_page
@@ -19,6 +20,7 @@ ROOT: Final = Path(__file__).parents[2]
 PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
     {
         "docs/configuration.md": configuration_page,
+        "docs/costs.md": costs_page,
         "docs/examples.md": examples_page,
         "docs/fsm.md": diagram.render,
         "docs/log-events.md": log_events_page,

@@ -87,6 +87,7 @@ FIELDS: Final = MappingProxyType(
         "node": "name of a node",
         "version": "of the program, its build and its Python",
         "files": "a list of paths; of a configuration, the file and those it names",
+        "until": "when something ends by itself, UTC",
         "file": "path of a file, folder or socket",
         "place": "table and protocol number in the kernel, for people",
         "new_place": "as `place`",

@@ -33,7 +33,8 @@ class Told:
     def reset(self, address: str, kind: ResetKind) -> list[str]:
         return [f"{address}: {kind.value}"]
 
-    async def reload(self) -> list[str]:
+    async def reload(self, *, allows_resets: bool = False) -> list[str]:
+        assert not allows_resets
         return ["peer one: changed", "nothing is reset"]
 
     def disable(self, address: str, text: str) -> list[str]:

@@ -29,11 +29,14 @@ class Running:
         self.reloading = ConfigReload(Source(file), (file,), self._apply)
         self.fault: Exception | None = None
 
-    async def _apply(self, settings: DaemonSettings) -> list[str]:
-        self.applied.append(settings)
+    async def _apply(
+        self, new: DaemonSettings, *, allows_resets: bool = False
+    ) -> list[str]:
+        assert not allows_resets
+        self.applied.append(new)
         if self.fault is not None:
             raise self.fault
-        return [f"AS {settings.speaker.asn}"]
+        return [f"AS {new.speaker.asn}"]
 
     async def refusal(self) -> str:
         count, files = len(self.applied), self.reloading.files
@@ -162,7 +165,9 @@ def test_all_by_options_has_nothing_to_reload(tmp_path: Path) -> None:
 
 
 def test_a_long_answer_is_cut(tmp_path: Path) -> None:
-    async def many(_: DaemonSettings) -> list[str]:
+    async def many(new: DaemonSettings, *, allows_resets: bool = False) -> list[str]:
+        assert new.node_name
+        assert not allows_resets
         return ["a step"] * (MAX_LINES + 7)
 
     async def main() -> None:

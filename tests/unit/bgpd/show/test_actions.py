@@ -9,7 +9,8 @@ from tests.support.simnet import on_virtual_time
 from tests.support.speakers import Node, Rack, until
 
 
-async def no_reload() -> Iterable[str]:
+async def no_reload(*, allows_resets: bool) -> Iterable[str]:
+    assert not allows_resets
     return ("nothing",)
 
 

@@ -44,7 +44,8 @@ class Told:
         self.calls.append(("reset", address, kind))
         return [f"reset {address}"]
 
-    async def reload(self) -> list[str]:
+    async def reload(self, *, allows_resets: bool = False) -> list[str]:
+        assert not allows_resets
         self.calls.append(("reload",))
         return ["peer a: added", "peer b: reset"]
 

@@ -418,7 +418,8 @@ def enable(node: Node, other: Node) -> None:
     assert list(actions.enable(other.addr))
 
 
-async def _no_reload() -> list[str]:
+async def _no_reload(*, allows_resets: bool) -> list[str]:
+    assert not allows_resets
     await turn()
     return []
 
