@@ -198,6 +198,7 @@ def _bird(config: written.DaemonConfig) -> BirdSettings:
     return BirdSettings(
         path(config.bird.ipv4, CALICO_BIRD),
         path(config.bird.ipv6, CALICO_BIRD6),
+        config.bird.looking_glass,
         config.bird.version,
     )
 

@@ -75,6 +75,7 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "control_path": "control.path",
         "bird.ipv4_path": "bird.ipv4",
         "bird.ipv6_path": "bird.ipv6",
+        "bird.looking_glass_path": "bird.looking_glass",
         "reload.watches": "reload.watch",
         "reload.allows_resets": "reload.resets",
         "restart": "graceful_restart",

@@ -518,9 +518,20 @@ class Bird(Section):
             "`/var/run/calico/bird6.ctl`"
         ),
     ] = None
-    version: Annotated[str, Field(description="version to report", min_length=1)] = (
-        "v0.3.3+birdv1.6.8"
-    )
+    looking_glass: Annotated[
+        str,
+        Field(
+            description="read-only Unix socket in the form of BIRD 2, for both families: for "
+            "looking glasses and exporters; empty turns it off"
+        ),
+    ] = ""
+    version: Annotated[
+        str,
+        Field(
+            description="version to report on the sockets of `ipv4` and `ipv6`",
+            min_length=1,
+        ),
+    ] = "v0.3.3+birdv1.6.8"
 
 
 class Control(Section):

@@ -274,11 +274,13 @@ class BirdSettings:
     Attributes:
         ipv4_path: Unix socket that answers for IPv4; empty is none.
         ipv6_path: As ``ipv4_path``.
-        version: Version of BIRD to report.
+        looking_glass_path: Read-only, in BIRD 2's form, for both; empty is none.
+        version: Version of BIRD 1 to report.
     """
 
     ipv4_path: str = ""
     ipv6_path: str = ""
+    looking_glass_path: str = ""
     version: str = "v0.3.3+birdv1.6.8"
 
 

@@ -8,7 +8,7 @@ from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
 from bgpd.show.daemon_state import DaemonState, ProcessState
 from bgpd.speaker.speaker import Speaker
-from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
@@ -107,15 +107,16 @@ class Servers:
         """
         settings = self._daemon.settings
         bird = settings.bird
+        bird_paths = (bird.ipv4_path, bird.ipv6_path, bird.looking_glass_path)
         is_asked = settings.control_path or settings.api.address
-        if not (is_asked or bird.ipv4_path or bird.ipv6_path):
+        if not (is_asked or any(bird_paths)):
             return
         view = self._view(speaker, lag)
         if is_asked:
             self._made_doors(lag).offer(view)
         if settings.control_path:
             await self.open_control(lag)
-        if bird.ipv4_path or bird.ipv6_path:
+        if any(bird_paths):
             await self._serve_bird(view)
 
     def _view(self, speaker: Speaker, lag: LagMeter) -> "DaemonView":
@@ -164,24 +165,28 @@ class Servers:
 
     async def _serve_bird(self, view: "DaemonView") -> None:
         from bgpd.api.bird import BirdServer  # noqa: PLC0415  # Calico's nodes alone
+        from bgpd.show.bird import dialect  # noqa: PLC0415
         from bgpd.show.bird.commands import BirdCommands  # noqa: PLC0415
 
         settings = self._daemon.settings.bird
-        for path, family in (
-            (settings.ipv4_path, IPV4_UNICAST),
-            (settings.ipv6_path, IPV6_UNICAST),
+        version = settings.version
+        for path, form in (
+            (settings.ipv4_path, dialect.first(IPV4_UNICAST, version)),
+            (settings.ipv6_path, dialect.first(IPV6_UNICAST, version)),
+            (settings.looking_glass_path, dialect.second()),
         ):
             if not path:
                 continue
+            answers = BirdCommands(view, form, is_read_only=form.is_second)
 
-            async def serve(path: str = path, family: Family = family) -> None:
-                answers = BirdCommands(view, family, settings.version)
+            async def serve(path: str = path, answers: BirdCommands = answers) -> None:
                 server = BirdServer(path, answers)
                 await server.start()
                 self._bird.append(server)
 
+            families = " and ".join(map(str, form.families))
             await self._supervisor.begin(
-                f"BIRD's socket for {family}",
+                f"BIRD's socket for {families}",
                 serve,
                 meanwhile="birdcl and calicoctl cannot reach the daemon",
             )

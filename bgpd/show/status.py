@@ -74,7 +74,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "removal_holds": [] if cluster is None else cluster.holds.rows(view.wall_time),
         "kubernetes": None if cluster is None else asdict(cluster.kubernetes),
         "loop_lag": None if view.lag is None else round(view.lag.worst(), 4),
-        "memory": _resident_octets(),
+        "memory": resident_octets(),
         "configuration": None
         if view.configuration is None
         else view.configuration.row(),
@@ -154,7 +154,7 @@ def _nodes(found: "NodesRead") -> Row:
     }
 
 
-def _resident_octets() -> int | None:
+def resident_octets() -> int | None:
     """Return the memory of the process; ``None`` if /proc does not show it."""
     try:
         lines = FilePath("/proc/self/status").read_text(encoding="ascii").splitlines()

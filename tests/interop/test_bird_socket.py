@@ -17,6 +17,7 @@ from bgpd.api.line_server import Limits
 from bgpd.session.gr_restarting_speaker import Progress
 from bgpd.session.settings import FamilySettings
 from bgpd.show.actions import DaemonActions
+from bgpd.show.bird import dialect
 from bgpd.show.bird.commands import BirdCommands
 from bgpd.show.state import DaemonView
 from bgpd.speaker.selection_deferral import Report
@@ -61,7 +62,7 @@ class World:
     async def served(
         self, family: Family = IPV4_UNICAST, limits: Limits | None = None
     ) -> AsyncIterator[None]:
-        answers = BirdCommands(self.view, family, VERSION)
+        answers = BirdCommands(self.view, dialect.first(family, VERSION))
         server = BirdServer(self.path, answers, limits)
         await server.start()
         try:
@@ -233,9 +234,9 @@ def test_routes_by_address_prefix_protocol_and_export() -> None:
             for query, error in (
                 ("for 192.0.2.1", "Network not in table"),
                 ("protocol unknown", "syntax error, unexpected 'unknown'"),
-                ("where net = 1", "where is not supported"),
+                ("where net = 1", "Incompatible types: prefix = int"),
                 ("for", "syntax error, unexpected END"),
-                ("table other", "there is one table"),
+                ("table other", "there is no table 'other', only master"),
             ):
                 assert error in await world.ask(f"show route {query}")
 

@@ -57,6 +57,11 @@ RULES: Final = (
         r"podman ", Way.ELSEWHERE, "needs a container engine; a test follows its steps"
     ),
     Rule(
+        r"bird-lgproxy-go |prometheus-bird-exporter ",
+        Way.ELSEWHERE,
+        "tests/interop/test_looking_glasses.py asks what they ask",
+    ),
+    Rule(
         r"calicoctl ",
         Way.ELSEWHERE,
         "needs Calico's program, which no registry here has",

@@ -1,21 +1,30 @@
 """BIRD's commands, and the function for each."""
 
 import asyncio
+import re
 from collections.abc import Callable, Iterator, Mapping
+from socket import gethostname
 from types import MappingProxyType
 from typing import Any, Final
 
 from bgpd.api.bird import Line, Session
 from bgpd.api.protocol import ControlError
-from bgpd.show.bird.protocols import peers_of, show_protocols
-from bgpd.show.bird.routes import Query, QueryError, show_route
-from bgpd.show.bird.vocabulary import TABLES, date_and_time
+from bgpd.show.bird.dialect import Dialect
+from bgpd.show.bird.filters import parse_filter
+from bgpd.show.bird.interfaces import second_interfaces
+from bgpd.show.bird.protocols import OWN, show_protocols, shown_peers
+from bgpd.show.bird.routes import Query, show_route
+from bgpd.show.bird.tokens import Kind, QueryError, Tokens, unexpected
+from bgpd.show.bird.vocabulary import date_and_time
 from bgpd.show.state import Actions, DaemonView, ResetKind, dotted
+from bgpd.show.status import resident_octets
 from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import format_address
 
 Words = list[str]
 Lines = Iterator[Line | asyncio.Future[Any] | None]
+
+_WORD: Final = re.compile(r"""\s*(?:"([^"]*)"?|'([^']*)'?|([^\s"']+))""")
 
 _FLAGS: Final = MappingProxyType(
     {
@@ -23,16 +32,26 @@ _FLAGS: Final = MappingProxyType(
         "primary": "is_primary",
         "count": "is_count",
         "stats": "is_count",
+        "filtered": "is_filtered",
     }
 )
 _VALUES: Final = MappingProxyType(
-    {"for": "address", "protocol": "protocol", "export": "export", "noexport": "export"}
+    {
+        "for": "address",
+        "in": "inside",
+        "protocol": "protocol",
+        "export": "export",
+        "noexport": "export",
+    }
 )
 _HELP: Final = (
     "show status",
     'show protocols [all] [NAME|"PATTERN"]',
-    "show route [for ADDRESS|PREFIX] [all] [primary] [protocol P] [export P] [count]",
+    "show route [PREFIX|for ADDRESS|in PREFIX] [table T] [all] [primary] [count] ...",
+    "show route ... [filtered] [protocol P] [export P|noexport P] [where EXPRESSION]",
     "show interfaces [summary]",
+    "show symbols [table|protocol|NAME]",
+    "show memory",
     "configure [check|soft]",
     'enable|disable|restart|reload [in|out] NAME|"PATTERN"|all',
     "down",
@@ -41,18 +60,20 @@ _HELP: Final = (
 
 
 class BirdCommands:
-    """Answers BIRD's commands for one address family.
+    """Answers BIRD's commands.
 
     Args:
         view: The daemon.
-        family: Whose sessions and routes are shown.
-        version: Which BIRD to be.
+        dialect: The form of the answers, and whose sessions and routes are shown.
+        is_read_only: Nothing can be changed.
     """
 
-    def __init__(self, view: DaemonView, family: Family, version: str) -> None:
+    def __init__(
+        self, view: DaemonView, dialect: Dialect, *, is_read_only: bool = False
+    ) -> None:
         self._view = view
-        self._family = family
-        self._version = version
+        self._dialect = dialect
+        self._is_read_only = is_read_only
         self._commands: Mapping[str, Callable[[Words, Session], Lines]] = {
             "show": self._show,
             "configure": self._configure,
@@ -69,25 +90,29 @@ class BirdCommands:
         self._shows: Mapping[str, Callable[[Words], Lines]] = {
             "status": self._show_status,
             "protocols": self._show_protocols,
-            "route": self._show_route,
             "interfaces": self._show_interfaces,
+            "symbols": self._show_symbols,
+            "memory": self._show_memory,
         }
 
     @property
     def greeting(self) -> str:
         """The text of the first line."""
-        return f"BIRD {self._version} ready."
+        return f"BIRD {self._dialect.version} ready."
 
     def answer(self, command: str, session: Session) -> Lines:
         """Yield the lines of an answer."""
-        words = command.replace('"', ' " ').split() if '"' in command else None
-        words = _split(command) if words is None else _quoted(words)
+        words = _words(command.rstrip(";"))
         if not words:
             return
         handle = self._commands.get(words[0])
         try:
+            if words[:2] == ["show", "route"]:
+                text = command.lstrip().removeprefix("show").lstrip()
+                yield from self._show_route(text.removeprefix("route"))
+                return
             if handle is None:
-                raise _unexpected(words[0])
+                raise unexpected(words[0])
             yield from handle(words[1:], session)
         except QueryError as error:
             yield Line(error.code, error.text, is_last=True)
@@ -99,16 +124,18 @@ class BirdCommands:
     def _show(self, words: Words, _: Session) -> Lines:
         handle = self._shows.get(words[0]) if words else None
         if handle is None:
-            raise _unexpected(*words[:1])
+            raise unexpected(*words[:1])
         yield from handle(words[1:])
 
     def _show_status(self, words: Words) -> Lines:
         if words:
-            raise _unexpected(words[0])
+            raise unexpected(words[0])
         view = self._view
         now, started = view.now, view.started_at
-        yield Line(1000, f"BIRD {self._version}")
+        yield Line(1000, f"BIRD {self._dialect.version}")
         yield Line(1011, f"Router ID is {dotted(view.speaker.context.router_id)}")
+        if self._dialect.is_second:
+            yield Line(1011, f"Hostname is {gethostname()}")
         yield Line(1011, f"Current server time is {date_and_time(now, now)}")
         yield Line(1011, f"Last reboot on {date_and_time(started, now)}")
         configured = view.process.changed_at or started
@@ -127,21 +154,41 @@ class BirdCommands:
         shows_all = words[:1] == ["all"]
         rest = words[1:] if shows_all else words
         if len(rest) > 1:
-            raise _unexpected(rest[1])
+            raise unexpected(rest[1])
         pattern = rest[0] if rest else ""
         yield from show_protocols(
-            self._view, self._family, pattern, shows_all=shows_all
+            self._view, self._dialect, pattern, shows_all=shows_all
         )
 
-    def _show_route(self, words: Words) -> Lines:
-        query = _query(words)
-        yield from show_route(self._view, self._family, query)
+    def _show_route(self, text: str) -> Lines:
+        query = query_of(text, self._dialect)
+        yield from show_route(self._view, self._dialect, query)
+
+    def _show_symbols(self, words: Words) -> Lines:
+        if len(words) > 1:
+            raise unexpected(words[1])
+        for name, kind in symbols(self._view, self._dialect):
+            if not words or words[0] in (kind.split()[-1], name):
+                yield Line(1010, f"{name:<8s}\t{kind}")
+        yield Line(0, is_last=True)
+
+    def _show_memory(self, words: Words) -> Lines:
+        if words:
+            raise unexpected(words[0])
+        # Python's objects have no pools to tell apart: the process as a whole has a size.
+        size = resident_octets() or 0
+        yield Line(1018, "BIRD memory usage")
+        yield Line(1018, f"Total:         {size / 1024:8.1f} kB")
+        yield Line(0, is_last=True)
 
     def _show_interfaces(self, words: Words) -> Lines:
         if words not in ([], ["summary"]):
-            raise _unexpected(words[0])
+            raise unexpected(words[0])
         links = self._view.kernel.links()
-        octets = ADDRESS_OCTETS[self._family.afi]
+        if self._dialect.is_second:
+            yield from second_interfaces(links, is_summary=bool(words))
+            return
+        octets = ADDRESS_OCTETS[self._dialect.families[0].afi]
         if words:
             yield Line(2005, "interface state address")
         for link in links:
@@ -164,7 +211,7 @@ class BirdCommands:
     # -- changing -----------------------------------------------------------------------
 
     def _actions(self, session: Session) -> Actions:
-        if session.is_restricted:
+        if session.is_restricted or self._is_read_only:
             raise QueryError(8007, "Access denied")
         if self._view.actions is None:
             raise QueryError(
@@ -178,7 +225,7 @@ class BirdCommands:
             yield Line(20, "Configuration OK", is_last=True)
             return
         if words not in ([], ["soft"]):
-            raise _unexpected(words[0])
+            raise unexpected(words[0])
         # All that comes from a datastore is followed as it changes: what can be read
         # again is the daemon's own file.
         yield Line(2, "Reading configuration")
@@ -195,7 +242,7 @@ class BirdCommands:
 
     def _down(self, words: Words, session: Session) -> Lines:
         if words:
-            raise _unexpected(words[0])
+            raise unexpected(words[0])
         self._actions(session).shut_down("", flushes=False)
         yield Line(7, "Shutdown requested", is_last=True)
 
@@ -250,12 +297,12 @@ class BirdCommands:
         from fnmatch import fnmatchcase  # noqa: PLC0415
 
         if len(words) != 1:
-            raise _unexpected(*words[1:2])
+            raise unexpected(*words[1:2])
         pattern = "*" if words[0] == "all" else words[0]
         chosen = [
             (name, peer.settings.remote_addr, peer.driver.session.is_started)
-            for name, peer in peers_of(self._view, self._family).items()
-            if fnmatchcase(name, pattern)
+            for name, peer in shown_peers(self._view, self._dialect).items()
+            if fnmatchcase(name, pattern) or peer.settings.name == pattern
         ]
         if not chosen:
             raise QueryError(8003, "No protocols match")
@@ -265,7 +312,7 @@ class BirdCommands:
 
     def _restrict(self, words: Words, session: Session) -> Lines:
         if words:
-            raise _unexpected(words[0])
+            raise unexpected(words[0])
         session.is_restricted = True
         yield Line(16, "Access restricted", is_last=True)
 
@@ -278,43 +325,58 @@ class BirdCommands:
         yield Line(0, is_last=True)
 
 
-def _unexpected(word: str = "") -> QueryError:
-    what = repr(word) if word else "END"
-    return QueryError(9001, f"syntax error, unexpected {what}")
+def _words(command: str) -> Words:
+    """Return the words of a command; quotation marks of both kinds hold one together."""
+    return [text or symbol or word for text, symbol, word in _WORD.findall(command)]
 
 
-def _split(command: str) -> Words:
-    return command.rstrip(";").split()
+def query_of(command: str, dialect: Dialect) -> Query:
+    """Return the query that stands behind ``show route``.
 
-
-def _quoted(words: Words) -> Words:
-    """Join what stands between quotation marks, which patterns have."""
-    return [word for word in words if word != '"']
-
-
-def _query(words: Words) -> Query:
-    query = Query()
-    rest = list(words)
-    while rest:
-        word = rest.pop(0)
-        if word in _FLAGS:
+    Raises:
+        QueryError: The command is wrong.
+    """
+    query, tokens = Query(), Tokens(command)
+    while tokens.peek().kind is not Kind.END:
+        kind, word = tokens.take()
+        if kind is Kind.SIGN:
+            if word == ";" and tokens.peek().kind is Kind.END:
+                break
+            raise unexpected(word)
+        if kind is Kind.WORD and word in _FLAGS:
             setattr(query, _FLAGS[word], True)
-        elif word in _VALUES:
-            if not rest:
-                raise _unexpected()
-            setattr(query, _VALUES[word], rest.pop(0))
+        elif kind is Kind.WORD and word in _VALUES:
+            setattr(query, _VALUES[word], tokens.name())
             query.is_negated = query.is_negated or word == "noexport"
-        elif word == "table":
-            if not rest or rest.pop(0) not in TABLES:
-                raise QueryError(9001, "syntax error, there is one table, master")
-        elif word in ("where", "filter"):
-            text = f"syntax error, {word} is not supported; use protocol, export or for"
-            raise QueryError(9001, text)
-        elif not query.exact and (word[:1].isdigit() or ":" in word):
+        elif kind is Kind.WORD and word == "table":
+            query.families = _families(tokens.name(), dialect)
+        elif kind is Kind.WORD and word == "where":
+            query.where = parse_filter(tokens)
+        elif kind is Kind.ADDRESS and not query.exact:
             query.exact = word
         else:
-            raise _unexpected(word)
+            raise unexpected(word)
     return query
+
+
+def _families(table: str, dialect: Dialect) -> tuple[Family, ...]:
+    if table == "all":
+        return dialect.families
+    families = dialect.named(table)
+    if not families:
+        names = " and ".join({dialect.table_of(each): 0 for each in dialect.families})
+        raise QueryError(
+            9001, f"syntax error, there is no table {table!r}, only {names}"
+        )
+    return families
+
+
+def symbols(view: DaemonView, dialect: Dialect) -> Iterator[tuple[str, str]]:
+    """Yield the names of tables and protocols, with what they are."""
+    for table in dict.fromkeys(map(dialect.table_of, dialect.families)):
+        yield table, "routing table"
+    for name in (*OWN, *shown_peers(view, dialect)):
+        yield name, "protocol"
 
 
 def _was_exported(reload: asyncio.Future[Any]) -> None:

@@ -2,13 +2,15 @@
 
 import re
 import time
-from typing import Final
+from typing import Final, Protocol
 
 from bgpd.pipeline.local_sources import BGP_PREFERENCE
 from bgpd.session.events import DownKind, DownReason
 from bgpd.session.fsm import State
 from bgpd.speaker.peer import Peer
-from rib.path import Path, Source, SourceKind
+from rib.attributes import PathAttributes
+from rib.attributes.communities import format_ext_community
+from rib.path import NextHop, Source, SourceKind
 
 DEVICE, DIRECT, KERNEL, STATIC = "device1", "direct1", "kernel1", "static1"
 TABLE: Final = "master"
@@ -16,7 +18,7 @@ TABLES: Final = frozenset({"master", "master4", "master6"})
 
 _PREFERENCES: Final = {DIRECT: 240, STATIC: 200, KERNEL: 10}
 _LONG_AGO: Final = 20 * 3600  # seconds; from then on the date is shown
-_UNSAFE: Final = re.compile(r"[^A-Za-z0-9_.-]")
+_UNSAFE: Final = re.compile(r"\W", re.ASCII)
 
 _STATES: Final = {
     State.IDLE: "Idle",
@@ -33,6 +35,44 @@ _ERROR_CLASSES: Final = {
 }
 
 
+class RouteLike(Protocol):
+    """What is shown of a route, be it in the table or filtered."""
+
+    @property
+    def source(self) -> Source:
+        """Who announced it."""
+
+    @property
+    def attributes(self) -> PathAttributes:
+        """What came with it."""
+
+    @property
+    def next_hop(self) -> NextHop:
+        """Where it leads."""
+
+    @property
+    def weight(self) -> int:
+        """See ``Path``."""
+
+
+def destination_of(path: RouteLike) -> str:
+    """Return where a route leads: ``unicast``, ``blackhole`` or ``unreachable``."""
+    hop = path.next_hop
+    if not hop.is_reachable or (path.source.address and not hop.address):
+        return "unreachable"
+    return "unicast" if hop.address or hop.interface else "blackhole"
+
+
+def ext_community_of(community: int) -> tuple[str, str, str]:
+    """Return the parts of an extended community as BIRD writes them."""
+    text = format_ext_community(community)
+    if text.startswith("0x"):
+        return "generic", f"0x{community >> 32:x}", f"0x{community & 0xFFFFFFFF:x}"
+    kind, _, rest = text.partition(":")
+    administrator, _, value = rest.rpartition(":")
+    return kind, administrator.removesuffix("L"), value
+
+
 def protocol_of(source: Source) -> str:
     """Return the protocol that a route of ``source`` belongs to in BIRD."""
     if source.address:
@@ -42,7 +82,7 @@ def protocol_of(source: Source) -> str:
     return STATIC
 
 
-def preference_of(path: Path) -> int:
+def preference_of(path: RouteLike) -> int:
     """Return BIRD's preference of a route."""
     if path.source.address:
         return BGP_PREFERENCE + path.weight
