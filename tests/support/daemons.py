@@ -13,6 +13,7 @@ from typing import Any, Self
 import yaml
 
 from bgpd.api.client import UnreachableError, call
+from tests.support.answer_forms import check_answer
 
 ROOT = Path(__file__).parents[2]
 
@@ -81,6 +82,7 @@ class Daemon:
                 rows += piece if isinstance(piece, list) else [dict(piece)]
         except UnreachableError:
             return []
+        check_answer(command, rows)
         return rows
 
     def peers(self) -> dict[str, dict[str, Any]]:

@@ -6,6 +6,7 @@ from types import MappingProxyType
 from typing import Final
 
 from bgpd.session import diagram
+from tests.support import json_page
 from tests.support.configuration_page import configuration_page
 from tests.support.costs_page import costs_page
 from tests.support.examples_page import examples_page
@@ -23,6 +24,7 @@ PAGES: Final[Mapping[str, Callable[[], str]]] = MappingProxyType(
         "docs/costs.md": costs_page,
         "docs/examples.md": examples_page,
         "docs/fsm.md": diagram.render,
+        "docs/json.md": json_page.page,
         "docs/log-events.md": log_events_page,
         "docs/members.md": members_page,
         "docs/metrics.md": metrics_page,

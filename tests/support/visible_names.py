@@ -18,6 +18,7 @@ from bgpd.config.base import Section
 from bgpd.config.model import DaemonConfig
 from bgpd.config.schema import annotation_of, keys_of, section_in
 from bgpd.datastore.kubernetes.access import ApiStatus
+from bgpd.datastore.model import NodesRead
 from bgpd.session.settings import FamilySettings
 from fib.routes import FibCounts
 from tests.support.log_calls import log_calls
@@ -28,13 +29,14 @@ ROOT: Final = Path(__file__).parents[2]
 
 _ANSWERS: Final = (
     *(ROOT / "bgpd/show").glob("*.py"),
+    ROOT / "bgpd/daemon/config_commit.py",
     ROOT / "bgpd/node/removal_holds.py",
     ROOT / "rib/attributes/text.py",
     ROOT / "bgpd/cli/doctor/report.py",
 )
 _NO_ANSWERS: Final = {"commands.py"}  # its dictionaries are of commands and arguments
 _SPELLINGS: Final = {"ipv4", "ipv6"}  # short for the names of families
-_RECORDS: Final = (FibCounts, ApiStatus)
+_RECORDS: Final = (FibCounts, ApiStatus, NodesRead)
 
 # BIRD's protocol has BIRD's words; labs are for those who make the daemon.
 _FOREIGN: Final = (
@@ -51,6 +53,8 @@ def json_keys() -> frozenset[str]:
     found = {field.name for record in _RECORDS for field in fields(record)}
     settings = {field.name for field in fields(FamilySettings)}
     found |= {name for name in settings if name.endswith("_action")}
+    found |= {f"{kind}_prefixes" for kind in ("gained", "lost", "changed")}
+    found |= {"gained", "lost", "changed"}
     for path in _ANSWERS:
         if path.name in _NO_ANSWERS:
             continue

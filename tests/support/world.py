@@ -27,6 +27,7 @@ from fib.next_hop_state import NextHopState
 from fib.routes import Fib
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 from rib.nlri import parse_address
+from tests.support.answer_forms import check_answer
 from tests.support.routes import nlris, some_attributes
 from tests.support.simnet import VirtualLoop
 
@@ -149,7 +150,9 @@ class World:
             answer = finished(answer)
         if not isinstance(answer, dict):
             answer = [row for row in answer if row is not None]
-        return json.loads(json.dumps(answer))
+        answer = json.loads(json.dumps(answer))
+        check_answer(command, answer)
+        return answer
 
 
 def _families(*families: Family) -> tuple[FamilySettings, ...]:
