@@ -25,6 +25,7 @@ class Claim:
 
     Args:
         control_path: Of the control socket; empty claims nothing.
+        is_inherited: What listens there is ours, from the service manager.
 
     If the lock fails for a reason other than that another process has it, there is no
     claim: creating the socket reports why it fails.
@@ -33,7 +34,7 @@ class Claim:
         ClaimError: Another daemon has it.
     """
 
-    def __init__(self, control_path: str) -> None:
+    def __init__(self, control_path: str, *, is_inherited: bool = False) -> None:
         self._descriptor = -1
         if not control_path:
             return
@@ -54,7 +55,7 @@ class Claim:
             raise ClaimError(f"{title}: {reason}") from error
         except OSError:
             self.release()
-        if _is_served(control_path):
+        if not is_inherited and _is_served(control_path):
             self.release()
             reason = f"another daemon listens there; stop it, or {_HINT}"
             raise ClaimError(f"{title}: {reason}")

@@ -11,6 +11,7 @@ before the first row is there: what fails until then has its own. Rows are made 
 """
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
@@ -412,13 +413,21 @@ def _log_change(
         {
             "event": "command",
             # Similar are only lines about the same.
-            "request": f"{command.name} {short}",
+            "request": " ".join((command.name, *map(_in_words, short.items()))),
             "part": entrance.title,
             "client": client,
             "command": command.name,
             "arguments": short,
         },
     )
+
+
+def _in_words(argument: tuple[str, object]) -> str:
+    """Return an argument as a line of the log has it: ``peer=tor-1``, ``text="two words"``."""
+    name, value = argument
+    is_word = isinstance(value, str) and value.isprintable() and " " not in value
+    text = value if is_word and value else json.dumps(value, ensure_ascii=False)
+    return f"{name}={text}"
 
 
 def _who(request: web.BaseRequest) -> str:

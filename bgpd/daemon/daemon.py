@@ -176,7 +176,7 @@ class Daemon:
 
             cluster = self.cluster = Cluster(self.settings, self._follow, self.border)
             cluster.keep(self._supervisor)
-            await self._servers.open_control(lag)
+            await self._servers.open_control(lag, startup_claim.control)
             if not await cluster.wait(self._stop):
                 return
         running = self.running = await self._become()
@@ -186,7 +186,7 @@ class Daemon:
         running.listen()
         if self._must_listen and self.listen_faults:
             raise StartError(self.listen_faults[0])
-        await self._servers.serve_clients(running.speaker, lag)
+        await self._servers.serve_clients(running.speaker, lag, startup_claim.control)
         # Our own routes before any session: a peer must not see us without them.
         if (desired := self.latest) is not None:
             running.reconciler.apply_routes(desired)

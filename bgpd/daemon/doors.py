@@ -79,16 +79,23 @@ class Doors:
         loop = asyncio.get_running_loop()
         self._warm_up = loop.call_later(WARM_UP, self._begin_loading)
 
-    def open_control(self, path: str) -> None:
+    def open_control(self, path: str, given: socket.socket | None = None) -> None:
         """Listen on the control socket.
+
+        Args:
+            path: Where it is.
+            given: It, where the service manager has made it, which also removes it.
 
         Raises:
             SocketTakenError: Another daemon has it.
             UnixSocketError: It cannot be made.
         """
         title = "control socket"
-        sock = listening_socket(path, title, "; choose another path with --control")
-        self._control = path, inode_of(path)
+        sock = given
+        if sock is None:
+            hint = "; choose another path with --control"
+            sock = listening_socket(path, title, hint)
+            self._control = path, inode_of(path)
         documents = (*API_DOCUMENTS, *health_documents(self._health_source))
         access = OpenAccess(Rights.FULL)
         self._open(Entrance(title, access, Paths(TABLE, documents)), sock)

@@ -7,7 +7,7 @@ and is not rejected, which some routers take for an end of two minutes. Loads li
 import os
 import socket
 from collections.abc import Mapping, MutableMapping
-from typing import Final
+from typing import Final, NamedTuple
 
 from bgpd.daemon.errors import MisconfigurationError
 from bgpd.net.network import Socket
@@ -22,7 +22,19 @@ Place = tuple[str, int]
 """Address and port."""
 
 
-def take_inherited(environment: MutableMapping[str, str]) -> dict[Place, Socket]:
+class Inherited(NamedTuple):
+    """Sockets that listen, made by the service manager.
+
+    Attributes:
+        bgp: TCP, by address and port.
+        unix: By path.
+    """
+
+    bgp: dict[Place, Socket]
+    unix: dict[str, socket.socket]
+
+
+def take_inherited(environment: MutableMapping[str, str]) -> Inherited:
     """Return the sockets passed to this process; the caller owns them.
 
     The variables leave the environment: no child must take the descriptors for its own.
@@ -33,7 +45,10 @@ def take_inherited(environment: MutableMapping[str, str]) -> dict[Place, Socket]
     count = _count(environment, os.getpid())
     for name in _VARIABLES:
         environment.pop(name, None)
-    return dict(_take(FIRST + number) for number in range(count))
+    found = Inherited({}, {})
+    for number in range(count):
+        _take(FIRST + number, found)
+    return found
 
 
 def _count(environment: Mapping[str, str], pid: int) -> int:
@@ -42,7 +57,7 @@ def _count(environment: Mapping[str, str], pid: int) -> int:
     return min(int(number), MOST) if is_ours and number.isdecimal() else 0
 
 
-def _take(descriptor: int) -> tuple[Place, Socket]:
+def _take(descriptor: int, found: Inherited) -> None:
     title = f"descriptor {descriptor} of the socket unit"
     try:
         sock = socket.socket(fileno=descriptor)
@@ -50,12 +65,20 @@ def _take(descriptor: int) -> tuple[Place, Socket]:
     except OSError as error:
         text = f"{title}: {error.strerror}; expected a socket"
         raise MisconfigurationError(text) from error
-    if sock.family not in {socket.AF_INET, socket.AF_INET6} or not is_listening:
+    name = sock.getsockname()
+    is_path = sock.family == socket.AF_UNIX and isinstance(name, str) and name != ""
+    is_known = is_path or sock.family in {socket.AF_INET, socket.AF_INET6}
+    if not is_known or not is_listening:
         raise MisconfigurationError(
-            f"{title}: expected a TCP socket that listens: ListenStream=ADDRESS:PORT and "
-            "Accept=no"
+            f"{title}: expected a socket that listens: ListenStream=ADDRESS:PORT or "
+            "ListenStream=PATH, and Accept=no"
         )
-    address, port = sock.getsockname()[:2]
+    sock.setblocking(False)
+    os.set_inheritable(descriptor, False)
+    if is_path:
+        found.unix[name] = sock
+        return
+    address, port = name[:2]
     if sock.family == socket.AF_INET6 and not sock.getsockopt(
         socket.IPPROTO_IPV6, socket.IPV6_V6ONLY
     ):
@@ -63,7 +86,5 @@ def _take(descriptor: int) -> tuple[Place, Socket]:
             f"{title}: [{address}]:{port} takes IPv4 as well; expected "
             "BindIPv6Only=ipv6-only"
         )
-    sock.setblocking(False)
-    os.set_inheritable(descriptor, False)
     set_ttl(sock, sent=_MAX_TTL)  # as ``listening_socket`` does, for TTL security
-    return (address, port), sock
+    found.bgp[address, port] = sock

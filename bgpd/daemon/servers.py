@@ -11,6 +11,8 @@ from bgpd.speaker.speaker import Speaker
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 
 if TYPE_CHECKING:  # the process makes this, which asks it
+    import socket
+
     from bgpd.api.bird import BirdServer
     from bgpd.config.settings import DaemonSettings
     from bgpd.daemon.doors import Doors
@@ -99,8 +101,15 @@ class Servers:
             self._doors = Doors(self._daemon, lag)
         return self._doors
 
-    async def serve_clients(self, speaker: Speaker, lag: LagMeter) -> None:
+    async def serve_clients(
+        self, speaker: Speaker, lag: LagMeter, given: "socket.socket | None" = None
+    ) -> None:
         """Open the control socket and BIRD's, as far as they are wanted.
+
+        Args:
+            speaker: What is served.
+            lag: Measures the event loop.
+            given: The control socket, where the service manager has made it.
 
         Raises:
             StartError: Another daemon has the control socket.
@@ -115,7 +124,7 @@ class Servers:
         if is_asked:
             self._made_doors(lag).offer(view)
         if settings.control_path:
-            await self.open_control(lag)
+            await self.open_control(lag, given)
         if any(bird_paths):
             await self._serve_bird(view)
 
@@ -135,8 +144,14 @@ class Servers:
             lag=lag,
         )
 
-    async def open_control(self, lag: LagMeter) -> None:
+    async def open_control(
+        self, lag: LagMeter, given: "socket.socket | None" = None
+    ) -> None:
         """Open the control socket, unless it is open: before there is a speaker, to say what is awaited.
+
+        Args:
+            lag: Measures the event loop.
+            given: It, where the service manager has made it.
 
         Raises:
             StartError: Another daemon has it.
@@ -152,7 +167,7 @@ class Servers:
 
         async def serve() -> None:
             try:
-                doors.open_control(path)
+                doors.open_control(path, given)
             except SocketTakenError as error:
                 taken.append(error)
                 raise

@@ -13,7 +13,7 @@ from collections.abc import Iterable
 
 from bgpd.api.claim import Claim, ClaimError
 from bgpd.config.settings import DaemonSettings, DatastoreKind
-from bgpd.daemon.errors import StartError
+from bgpd.daemon.errors import MisconfigurationError, StartError
 from bgpd.daemon.inherited_sockets import take_inherited
 from bgpd.net.network import Socket
 from bgpd.net.sockets import (
@@ -37,6 +37,7 @@ class StartupClaim:
     Attributes:
         sockets: Where it listens, and by what; the speaker's listener takes them over.
         inherited: Where the service manager listens for us.
+        control: The control socket, where the service manager has made it.
 
     Raises:
         ClaimError: Another daemon has the control path.
@@ -44,9 +45,14 @@ class StartupClaim:
     """
 
     def __init__(self, control_path: str) -> None:
-        self._claim = Claim(control_path)
-        self.sockets: dict[Place, Socket] = take_inherited(os.environ)
-        self.inherited = frozenset(self.sockets)
+        given = take_inherited(os.environ)
+        self.sockets: dict[Place, Socket] = given.bgp
+        self.inherited = frozenset(given.bgp)
+        self.control = given.unix.pop(control_path, None)
+        for path in given.unix:
+            text = f"the socket unit listens at {path}, and control.path is"
+            raise MisconfigurationError(f"{text} {control_path or 'empty'}")
+        self._claim = Claim(control_path, is_inherited=self.control is not None)
 
     def listen(self, places: Iterable[Place]) -> None:
         """Listen where that is possible; later code reports the other failures."""

@@ -67,6 +67,50 @@ def test_a_peer_that_connects_before_the_start_is_served(tmp_path: Path) -> None
         assert unused in daemon.log()
 
 
+@pytest.mark.slow
+@pytest.mark.skipif(ACTIVATE is None, reason="needs systemd-socket-activate (systemd)")
+def test_the_control_socket_may_be_systemds_and_stays(tmp_path: Path) -> None:
+    file = configuration(tmp_path, own_network())
+    path = tmp_path / "control.sock"
+    daemon = Daemon(
+        tmp_path,
+        "run",
+        "--config",
+        str(file),
+        prefix=[str(ACTIVATE), f"--listen={path}"],
+    )
+    with daemon:
+        daemon.until_logged("Listening on")
+        (status,) = daemon.ask("show-status")  # which starts the daemon
+        assert status["router_id"] == "10.0.0.1"
+        daemon.signal(signal.SIGTERM)
+        assert daemon.ended() == 0
+        assert "Traceback" not in daemon.log()
+        assert path.is_socket()  # of systemd, which may start the daemon again
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ACTIVATE is None, reason="needs systemd-socket-activate (systemd)")
+def test_a_socket_at_another_path_ends_the_start_for_good(tmp_path: Path) -> None:
+    file = configuration(tmp_path, own_network())
+    other = tmp_path / "other.sock"
+    daemon = Daemon(
+        tmp_path,
+        "run",
+        "--config",
+        str(file),
+        prefix=[str(ACTIVATE), f"--listen={other}"],
+    )
+    with daemon, socket.socket(socket.AF_UNIX) as client:
+        daemon.until_logged("Listening on")
+        client.connect(str(other))
+        assert daemon.ended() == 78
+        assert (
+            f"pybgpd: the socket unit listens at {other}, and control.path is "
+            f"{tmp_path / 'control.sock'}\n"
+        ) in daemon.log()
+
+
 # Makes a socket, puts it where systemd puts one, and takes it.
 CHILD = """
 import os, socket, sys
@@ -85,7 +129,8 @@ if descriptor != 3:
 os.set_inheritable(3, True)
 environment = {"LISTEN_PID": str(os.getpid()), "LISTEN_FDS": "1", "LISTEN_FDNAMES": "x"}
 try:
-    ((place, sock),) = take_inherited(environment).items()
+    found = take_inherited(environment)
+    ((place, sock),) = {**found.bgp, **found.unix}.items()
 except MisconfigurationError as error:
     print(error)
 else:
@@ -115,11 +160,11 @@ else:
         ),
         (
             (socket.AF_INET, socket.SOCK_STREAM, ("127.0.0.1", 0), False, False),
-            "expected a TCP socket that listens: ListenStream=ADDRESS:PORT and Accept=no",
+            "expected a socket that listens: ListenStream=ADDRESS:PORT or ListenStream=PATH",
         ),
         (
             (socket.AF_UNIX, socket.SOCK_STREAM, "\0of-the-test", True, False),
-            "expected a TCP socket that listens: ListenStream=ADDRESS:PORT and Accept=no",
+            "ListenStream=PATH, and Accept=no",
         ),
     ],
 )
@@ -139,7 +184,7 @@ def test_a_socket_that_cannot_serve_is_an_error(
 
 def test_descriptors_of_another_process_are_left_alone() -> None:
     environment = {"LISTEN_PID": str(os.getpid() + 1), "LISTEN_FDS": "2", "HOME": "/"}
-    assert take_inherited(environment) == {}
+    assert take_inherited(environment) == ({}, {})
     assert environment == {"HOME": "/"}
 
 
