@@ -173,11 +173,15 @@ class ReloadFigures:
         is_successful: It was not refused.
         success_time: When the one in force was read, seconds since 1970.
         pending_keys: Changed keys that wait for the next start.
+        held_changes: Changes that wait for consent, since they end sessions.
+        is_confirmed: No applied configuration waits for confirmation.
     """
 
     is_successful: bool
     success_time: float
     pending_keys: int
+    held_changes: int = 0
+    is_confirmed: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -387,6 +387,12 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("pybgpd_config_pending_keys", "Changed configuration keys that take effect "
                                        "only at the next start.",
          False, (), _reload(lambda it: it.pending_keys)),
+    Row("pybgpd_config_held_changes", "Changes of the configuration that end sessions "
+                                      "and wait for consent.",
+         False, (), _reload(lambda it: it.held_changes)),
+    Row("pybgpd_config_confirmed", "0 while an applied configuration is taken back "
+                                   "unless it is confirmed, otherwise 1.",
+         False, (), _reload(lambda it: it.is_confirmed)),
     Row("pybgpd_loop_lag_worst_seconds", "Longest delay of the event loop in the "
                                           "last minute.", False, (), _one(lambda f: f.lag_worst)),
     Row("pybgpd_loop_lag_p99_seconds", "99th percentile of the event loop's delays "

@@ -94,6 +94,16 @@ class ConfigCommit:
         reload.refusal_now = self._why_not_now
 
     @property
+    def held_count(self) -> int:
+        """Changes that end sessions and wait for consent."""
+        return len(self.in_force.held)
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether no applied configuration waits for confirmation."""
+        return self._due is None
+
+    @property
     def in_force(self) -> SettingsInForce:
         """The settings in force."""
         return self._transition.in_force
@@ -112,14 +122,15 @@ class ConfigCommit:
         }
 
     def warnings(self) -> list[str]:
-        """Return a warning that a confirmation is due."""
-        if self._due is None:
-            return []
-        text = (
-            "the configuration in force is not confirmed: it is taken back at "
-            f"{utc(self._due.until)} (pybgpctl confirm, pybgpctl rollback)"
-        )
-        return [text]
+        """Return warnings that a confirmation is due, and about what waits."""
+        lines = self.in_force.warnings()
+        if self._due is not None:
+            until = utc(self._due.until)
+            lines.append(
+                "the configuration in force is not confirmed: it is taken back at "
+                f"{until} (pybgpctl confirm, pybgpctl rollback)"
+            )
+        return lines
 
     def _why_not_now(self) -> str:
         if self._due is None:

@@ -330,7 +330,6 @@ class Daemon:
         if running is not None:
             lines += running.recovery_lines() + running.listening.missing()
         lines += self.commit.warnings() + self.reloading.warnings()
-        lines += self.commit.in_force.warnings()
         if running is not None:
             lines += [*running.advice, *running.lines()]
         if cluster is not None:

@@ -44,6 +44,21 @@ class ReloadState(Protocol):
         """Return warnings for the operator, a line each."""
 
 
+class CommitState(Protocol):
+    """What of the configuration waits for an operator."""
+
+    @property
+    def held_count(self) -> int:
+        """Changes that end sessions and wait for consent."""
+
+    @property
+    def is_confirmed(self) -> bool:
+        """Whether no applied configuration waits for confirmation."""
+
+    def warnings(self) -> list[str]:
+        """Return warnings for the operator, a line each."""
+
+
 class Planned(Protocol):
     """A plan (``bgpd.daemon.transition.ConfigPlan``)."""
 
@@ -147,6 +162,10 @@ class DaemonState(Protocol):
     @property
     def reloading(self) -> ReloadState:
         """The state of the configuration's files."""
+
+    @property
+    def commit(self) -> CommitState:
+        """The state of what was applied, and of what waits."""
 
     @property
     def pending_keys(self) -> int:

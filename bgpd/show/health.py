@@ -175,6 +175,8 @@ class DaemonHealth:
             is_successful=not reloading.refusal,
             success_time=reloading.succeeded_at,
             pending_keys=self._daemon.pending_keys,
+            held_changes=self._daemon.commit.held_count,
+            is_confirmed=self._daemon.commit.is_confirmed,
         )
 
     def _datastore(self) -> DatastoreFigures | None:
@@ -241,7 +243,8 @@ class DaemonHealth:
         """Yield the state of the file; a bad one does not affect what runs."""
         reloading = self._daemon.reloading
         if reloading.files:
-            text = "; ".join(reloading.warnings()) or "the file is in force"
+            lines = [*self._daemon.commit.warnings(), *reloading.warnings()]
+            text = "; ".join(lines) or "the file is in force"
             yield Check("configuration", is_met=True, text=text)
 
     def _recovered(self) -> Iterator[Check]:

@@ -12,6 +12,7 @@ from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
 from bgpd.show.daemon_state import (
     ClusterState,
+    CommitState,
     KernelState,
     Planned,
     ProcessState,
@@ -84,7 +85,7 @@ class Uploads(Protocol):
         """Return a text, and forget it."""
 
 
-class Configuration(Protocol):
+class Configuration(CommitState, Protocol):
     """Plans and applies configurations, and knows what waits (``ConfigCommit``).
 
     Each may raise ``ControlError``; what it returns is lines for people.

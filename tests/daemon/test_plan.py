@@ -2,6 +2,7 @@
 
 import json
 import signal
+import socket
 import stat
 from collections.abc import Iterator
 from contextlib import ExitStack
@@ -95,6 +96,15 @@ class Pair:
         assert "Traceback" not in found.output
         return found
 
+    def get(self, path: str) -> str:
+        """Return what is served on the control socket; an error's text is no success."""
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(self.here.control)
+            sock.sendall(f"GET {path} HTTP/1.0\r\nHost: here\r\n\r\n".encode())
+            octets = b"".join(iter(lambda: sock.recv(65536), b""))
+        assert octets.startswith((b"HTTP/1.0 200", b"HTTP/1.1 200")), octets[:200]
+        return octets.decode()
+
     def rows(self, *arguments: str) -> list[Config]:
         rows: list[Config] = json.loads(
             self.tool("plan", *arguments, "-o", "json").output
@@ -158,6 +168,8 @@ def test_what_is_not_confirmed_is_taken_back(pair: Pair) -> None:
     assert pair.kept == before, "written once it is confirmed"
     assert pair.warns("is not confirmed")
     assert pair.status()["configuration"]["confirm_until"]
+    assert "pybgpd_config_confirmed 0" in pair.get("/metrics")
+    assert "is not confirmed" in pair.get("/readyz")
     for refused in (("apply", new, "--yes"), ("reload",)):
         found = pair.tool(*refused)
         assert found.exit_code == 1
@@ -214,6 +226,7 @@ def test_what_ends_sessions_is_held(pair: Pair) -> None:
     pair.here.until(lambda: pair.warns("wait for consent"))
     assert pair.warns(f"change peer {pair.network}.2 (hold_time")
     assert pair.flaps() == 0
+    assert "pybgpd_config_held_changes 1" in pair.get("/metrics")
     planned = pair.rows(str(pair.file))
     assert planned[-1]["held"] == 1
     assert planned[-1]["sessions_ended"] == 0
