@@ -39,7 +39,8 @@ With more than `metrics.peers` peers (5,000 by default) the metrics of single pe
 rest, dynamic neighbours first; `pybgpd_omitted_peers` counts them, and
 `pybgpd_sessions` and `pybgpd_range_peers` still include them.
 
-The last ten metrics are those of every Python program with Prometheus' own library.
+The last ten metrics are those of every Python program with Prometheus' own library. Alerts, a
+dashboard and scrape configurations are in [configs/monitoring](../configs/monitoring).
 
 | metric | type | labels | meaning |
 |---|---|---|---|
