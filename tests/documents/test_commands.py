@@ -180,6 +180,7 @@ def test_commands_of_the_documentation_run(tmp_path: Path) -> None:
     found = [command for command in once(Way.SANDBOX) if not STARTS.match(command.text)]
     assert len(found) > 20
     (tmp_path / "node.yaml").write_text(NODE.replace("cluster", f"{tmp_path}/cluster"))
+    (tmp_path / "new.yaml").write_text((tmp_path / "node.yaml").read_text())
     (tmp_path / "cluster").mkdir()
     (tmp_path / "cluster/node.yaml").write_text(CLUSTER)
     start = (

@@ -42,6 +42,8 @@ UNREAD = {
     "junos": "needs Junos",
     "eos": "needs EOS",
     "promql": "needs Prometheus",
+    "toml": "is birdwatcher's, which Debian does not have",
+    "ini": "is Alice-LG's, which Debian does not have",
     "mermaid": "is a drawing",
 }
 
