@@ -196,3 +196,16 @@ def leading_words(text: str) -> Iterator[str]:
         if not re.fullmatch(r"-*[a-z][a-z0-9-]*", word):
             return
         yield word
+
+
+def test_the_index_has_each_page_once_in_a_line_of_its_own() -> None:
+    text = (ROOT / "docs/index.md").read_text(encoding="utf-8")
+    entries = re.findall(r"^\* \[[^\]]+\]\(([\w/-]+\.md)\)$", text, re.MULTILINE)
+    assert len(entries) == len(set(entries))
+    pages = {
+        str(path.relative_to(ROOT / "docs"))
+        for path in DOCUMENTS
+        if path.is_relative_to(ROOT / "docs")
+    }
+    wanted = {page for page in pages if not re.match(r"adr/\d", page)} - {"index.md"}
+    assert set(entries) == wanted

@@ -54,11 +54,6 @@ RULES: Final = (
         "needs a certificate; tests/unit/bgpd/api has the server on an address",
     ),
     Rule(
-        r"(bird-lgproxy-go|prometheus-bird-exporter) ",
-        Way.ELSEWHERE,
-        "does not end; tests/interop/test_bird_tools.py asks what they ask",
-    ),
-    Rule(
         r"(scp|ssh) ",
         Way.ELSEWHERE,
         "is about two machines; tests/daemon/test_installation.py runs the file",
