@@ -6,8 +6,10 @@ wait in the kernel's queue meanwhile.
 """
 
 import asyncio
+import errno
 import socket
 from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bgpd.api.access import Entrance, OpenAccess, TokenAccess, TokenFile
@@ -32,6 +34,13 @@ if TYPE_CHECKING:  # loaded by a thread
 
 BACKLOG: Final = 128
 WARM_UP: Final = 1.0  # seconds after sessions have begun
+_REASONS: Final = MappingProxyType(
+    {
+        errno.EADDRINUSE: "another program listens there",
+        errno.EADDRNOTAVAIL: "no interface has the address yet",
+        errno.EACCES: "a port below 1024 needs CAP_NET_BIND_SERVICE",
+    }
+)
 REMOTE_LIMITS: Final = DoorLimits(reserved_files=128)
 
 
@@ -110,7 +119,7 @@ class Doors:
             sock = tcp_socket(address, port, BACKLOG)
         except OSError as error:
             raise DoorError(
-                f"cannot serve metrics on {address} port {port}: {error.strerror}"
+                f"cannot serve metrics on {address} port {port}: {_reason(error)}"
             ) from error
         paths = Paths((), health_documents(self._health_source))
         access = OpenAccess(Rights.NONE)
@@ -132,7 +141,7 @@ class Doors:
             sock = tcp_socket(address, port, BACKLOG)
         except OSError as error:
             raise DoorError(
-                f"cannot serve the API on {address} port {port}: {text_of(error)}"
+                f"cannot serve the API on {address} port {port}: {_reason(error)}"
             ) from error
         read = TokenFile(settings.read_token_file)
         full = TokenFile(settings.full_token_file)
@@ -222,3 +231,9 @@ class Doors:
         path, inode = self._control
         if inode and inode_of(path) == inode:
             remove(path)
+
+
+def _reason(error: OSError) -> str:
+    """Return why an address is unavailable; a file at fault is named by its own error."""
+    text = _REASONS.get(error.errno or 0) if error.filename is None else None
+    return text or text_of(error)
