@@ -45,6 +45,7 @@ demo: $(VENV)/installed
 test: $(VENV)/installed-dev
 	@.ci/system-packages $(TEST_PACKAGES)
 	@.ci/kube-apiserver
+	@.ci/schemathesis > /dev/null
 	@.ci/peers trixie
 	@.ci/debian-root
 	@$(RUN) -m pytest $(PYTEST_FLAGS)
