@@ -43,6 +43,7 @@ from bgpd.texts.json_text import load
 from bgpd.texts.limits import Limits as TextLimits
 from bgpd.texts.limits import TextError
 
+INTERNAL: Final = 500  # HTTP's status of our own faults, and above
 SHUTDOWN: Final = 1.0  # seconds that answers in the making get at the end
 LINGERING: Final = 2.0  # seconds for what a client sends and no command reads
 MAX_NODES: Final = 10_000  # values in a body
@@ -345,17 +346,27 @@ class _Connection(web.RequestHandler):
         self,
         request: web.BaseRequest,
         status: int = 500,
-        exc: BaseException | None = None,  # noqa: ARG002  # aiohttp's interface
-        message: str | None = None,  # noqa: ARG002  # as above
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # aiohttp's interface
     ) -> web.StreamResponse:
         """Return the answer to what is not HTTP, or cannot be answered."""
+        if status >= INTERNAL:
+            _log.error(
+                "%(part)s: %(command)s failed",
+                {
+                    "event": "command-failed",
+                    "part": "API",
+                    "command": f"{request.method} {request.path}",
+                },
+                exc_info=exc,
+            )
         if request.writer.output_size > 0:
             raise ConnectionError("the answer has begun")
         body: dict[str, object] = {
             "status": status,
-            "code": "bad-request" if status < 500 else "internal",
+            "code": "bad-request" if status < INTERNAL else "internal",
             "message": "this is not a request of HTTP that can be read"
-            if status < 500
+            if status < INTERNAL
             else "the request failed; see the daemon's log",
         }
         response = web.json_response(
