@@ -350,6 +350,8 @@ class _Connection(web.RequestHandler):
         message: str | None = None,  # noqa: ARG002  # aiohttp's interface
     ) -> web.StreamResponse:
         """Return the answer to what is not HTTP, or cannot be answered."""
+        if isinstance(exc, ConnectionError):
+            raise exc  # the client is gone
         if status >= INTERNAL:
             _log.error(
                 "%(part)s: %(command)s failed",
