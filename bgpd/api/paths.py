@@ -44,15 +44,29 @@ class Document(NamedTuple):
     rights: Rights = Rights.READ
 
 
+class Foreign(NamedTuple):
+    """A path with the form of another program's interface: JSON in pieces; ``GET`` alone.
+
+    Attributes:
+        path: With arguments in braces.
+        make: From the arguments of path and query to pieces, ``None`` being a yield point.
+        rights: What a client needs.
+    """
+
+    path: str
+    make: Callable[[Mapping[str, str]], Awaitable[Iterable[bytes | None]]]
+    rights: Rights = Rights.READ
+
+
 class Found(NamedTuple):
     """What answers a request.
 
     Attributes:
-        target: A command or a document.
+        target: A command, a document or a foreign path.
         arguments: Those that are parts of the path.
     """
 
-    target: Command | Document
+    target: Command | Document | Foreign
     arguments: Mapping[str, str]
 
 
@@ -65,9 +79,11 @@ class Paths:
     """
 
     def __init__(
-        self, commands: Iterable[Command], documents: Iterable[Document]
+        self,
+        commands: Iterable[Command],
+        documents: Iterable[Document | Foreign],
     ) -> None:
-        self._rows: list[tuple[Sequence[str], str, Command | Document]] = [
+        self._rows: list[tuple[Sequence[str], str, Command | Document | Foreign]] = [
             (_segments(each.path), each.method, each) for each in commands
         ]
         self._rows += [(_segments(each.path), "GET", each) for each in documents]

@@ -13,7 +13,7 @@ before the first row is there: what fails until then has its own. Rows are made 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,7 +23,7 @@ from aiohttp import web
 
 from bgpd.api.access import Caller, Entrance
 from bgpd.api.answers import HEARTBEAT, JSON, Form, form_of
-from bgpd.api.paths import READS, Document
+from bgpd.api.paths import READS, Document, Foreign
 from bgpd.api.protocol import (
     Answer,
     Arguments,
@@ -150,6 +150,9 @@ class Api:
         if isinstance(target, Document):
             return await self._document(target, request, reply)
         query = _query(request)
+        if isinstance(target, Foreign):
+            pieces = await target.make(dict(query) | dict(in_path))
+            return await self._foreign(pieces, reply)
         formats = [text for name, text in query if name == FORMAT]
         query = [pair for pair in query if pair[0] != FORMAT]
         accept = request.headers.get("Accept", "")
@@ -239,6 +242,20 @@ class Api:
                 if piece:
                     await reply.send(piece)
                 await asyncio.sleep(0)
+        return await reply.end()
+
+    async def _foreign(
+        self, made: Iterable[bytes | None], reply: Reply
+    ) -> web.StreamResponse:
+        """Send an answer in the form of another program."""
+        async with aclosing(self._slices.made(made, b"".join)) as pieces:
+            async for octets in pieces:
+                if not reply.has_begun and octets:
+                    await reply.begin(200, JSON)
+                if reply.is_gone:
+                    raise ConnectionResetError("the client is gone")
+                if octets:
+                    await reply.send(octets)
         return await reply.end()
 
     async def _body(

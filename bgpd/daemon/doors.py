@@ -13,12 +13,13 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Protocol
 
 from bgpd.api.access import Entrance, OpenAccess, TokenAccess, TokenFile
+from bgpd.api.birdwatcher import birdwatcher_paths
 from bgpd.api.commands import TABLE
 from bgpd.api.documents import API_DOCUMENTS, health_documents
 from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
 from bgpd.api.health import HealthSource
 from bgpd.api.late_import import late_import
-from bgpd.api.paths import Paths
+from bgpd.api.paths import Document, Foreign, Paths
 from bgpd.api.protocol import ControlError, Handler, Rights
 from bgpd.api.unix_socket import inode_of, listening_socket, remove
 from bgpd.runtime.loop_lag import LagMeter
@@ -105,7 +106,11 @@ class Doors:
             hint = "; choose another path with --control"
             sock = listening_socket(path, title, hint)
             self._control = path, inode_of(path)
-        documents = (*API_DOCUMENTS, *health_documents(self._health_source))
+        documents: tuple[Document | Foreign, ...] = (
+            *API_DOCUMENTS,
+            *health_documents(self._health_source),
+            *birdwatcher_paths(self._started_view),
+        )
         access = OpenAccess(Rights.FULL)
         self._open(Entrance(title, access, Paths(TABLE, documents)), sock)
 
@@ -148,7 +153,8 @@ class Doors:
         self._tokens = [read, full]
         loopback = Rights[settings.loopback.upper()]
         documents = health_documents(self._health_source, metrics_rights=Rights.READ)
-        paths = Paths(TABLE, (*API_DOCUMENTS, *documents))
+        foreign = birdwatcher_paths(self._started_view)
+        paths = Paths(TABLE, (*API_DOCUMENTS, *documents, *foreign))
         self._open(
             Entrance("API", TokenAccess(read, full, loopback), paths),
             sock,
@@ -197,15 +203,24 @@ class Doors:
         Raises:
             ControlError: The start waits for something; the text says for what.
         """
+        view = await self._started_view()
+        commands = await late_import("bgpd.show.commands")
+        handlers: Mapping[str, Handler] = commands.handlers(view)
+        return handlers
+
+    async def _started_view(self) -> "DaemonView":
+        """Return the daemon once it is there.
+
+        Raises:
+            ControlError: The start waits for something; the text says for what.
+        """
         if self._view is None:
             awaited = self._daemon.awaited
             text = f"the daemon is waiting for its datastore: {awaited}"
             raise ControlError(
                 "not-started", text if awaited else "the daemon is starting"
             )
-        commands = await late_import("bgpd.show.commands")
-        handlers: Mapping[str, Handler] = commands.handlers(self._view)
-        return handlers
+        return self._view
 
     async def _health_source(self) -> HealthSource:
         if self._health is None:

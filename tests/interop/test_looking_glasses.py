@@ -5,14 +5,16 @@ policy refuses. The commands are those of birdwatcher (Alice-LG), bird-lg-go and
 expressions that read the answers are theirs, in Python.
 """
 
+import json
 import re
 import shutil
 import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
+from datetime import datetime
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
@@ -366,6 +368,119 @@ def test_birdwatcher_reads_status_protocols_and_symbols(beside: Beside) -> None:
     assert symbols[beside.peer] == "protocol"
     tables = ask(beside.ours, "show symbols table")
     assert tables == ask(beside.bird, "show symbols table")
+
+
+def watched(beside: Beside, path: str) -> dict[str, Any]:
+    """Return an answer of birdwatcher's interface, from the control socket."""
+    sock = Path(beside.ours).parent / "control.sock"
+    url = f"http://pybgpd/birdwatcher{path}"
+    made = subprocess.run(
+        ["curl", "-sS", "--unix-socket", str(sock), url],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(made.stdout)
+    return found
+
+
+def test_alice_reads_status_and_neighbours(beside: Beside) -> None:
+    status = watched(beside, "/status")
+    # As Alice-LG does: this is there in each answer, and the times have these forms.
+    assert status["api"]["Version"]
+    assert status["api"]["result_from_cache"] is False
+    datetime.fromisoformat(status["api"]["cache_status"]["cached_at"]["date"])
+    datetime.fromisoformat(status["ttl"])
+    for name in ("current_server", "last_reboot", "last_reconfig"):
+        datetime.strptime(status["status"][name], "%Y-%m-%d %H:%M:%S").astimezone()
+    assert status["status"]["router_id"] == "10.0.0.1"
+    assert status["status"]["message"] == "Daemon is up and running"
+    protocols = watched(beside, "/protocols/bgp")["protocols"]
+    assert list(protocols) == [beside.peer]
+    protocol = protocols[beside.peer]
+    assert protocol["neighbor_address"] == beside.far
+    assert protocol["neighbor_as"] == ASN
+    assert protocol["state"].lower() == "up"
+    assert protocol["description"] == "the other one"
+    assert protocol["channels"]["ipv4"]["routes"]["filtered"] == 1
+    assert protocol["routes"] == {
+        "imported": 6,
+        "filtered": 1,
+        "exported": 0,
+        "preferred": 6,
+    }
+    datetime.strptime(protocol["state_changed"], "%Y-%m-%d %H:%M:%S").astimezone()
+    short = watched(beside, "/protocols/short?uncached=true")["protocols"]
+    assert short[beside.peer]["state"] == "up"
+    assert {"device1", "static1", beside.peer} <= set(
+        watched(beside, "/protocols")["protocols"]
+    )
+    symbols = watched(beside, "/symbols")["symbols"]
+    assert symbols["routing table"] == ["master4", "master6"]
+    assert watched(beside, "/symbols/tables")["symbols"] == ["master4", "master6"]
+    assert beside.peer in watched(beside, "/symbols/protocols")["symbols"]
+
+
+@pytest.mark.parametrize(
+    ("path", "wanted"),
+    [
+        ("/routes/protocol/{0}", 6),
+        ("/routes/peer/{1}", 6),
+        ("/routes/table/master4", 4),
+        ("/routes/table/master", 6),
+        ("/routes/table/master4/filtered", 1),
+        ("/routes/table/master4/peer/{1}", 4),
+        ("/routes/filtered/{0}", 1),
+        ("/routes/export/{0}", 0),
+        ("/routes/noexport/{0}", 6),
+        ("/routes/prefix?prefix=10.1.0.0/24", 1),
+        ("/route/net/10.1.1.7", 1),
+        ("/route/net/10.1.1.7/table/master4", 1),
+        ("/route/net/10.1.1.0/mask/24", 1),
+        ("/route/net/10.1.1.0/mask/24/table/master4", 1),
+        ("/routes/pipe/filtered?table=master4&pipe={0}", 4),
+        ("/routes/pipe/filtered?table=master4&pipe={0}&protocol={0}", 4),
+        ("/routes/count/protocol/{0}", 6),
+        ("/routes/count/table/master6", 2),
+        ("/routes/count/primary/{0}", 6),
+        ("/routes/pipe/filtered/count?table=master4&pipe={0}&address={1}", 4),
+    ],
+)
+def test_alice_reads_routes(beside: Beside, path: str, wanted: int) -> None:
+    routes = watched(beside, path.format(beside.peer, beside.far))["routes"]
+    if isinstance(routes, int):
+        assert routes == wanted
+        return
+    assert len(routes) == wanted
+    for route in routes:
+        assert route["from_protocol"] == beside.peer
+        assert route["gateway"]
+        assert route["interface"]
+        assert route["type"] == ["BGP", "univ"]
+        assert isinstance(route["primary"], bool)
+        assert isinstance(route["metric"], int)
+        datetime.strptime(route["age"], "%Y-%m-%d %H:%M:%S").astimezone()
+        assert route["bgp"]["local_pref"].isdigit()
+    by_net = {route["network"]: route for route in routes}
+    if found := by_net.get("10.1.0.0/24"):
+        assert found["bgp"]["as_path"] == ["65001", "65010"]
+        assert found["bgp"]["communities"] == [[65000, 1], [65000, 77]]
+        assert found["bgp"]["large_communities"] == [[65000, 1, 2]]
+        assert found["bgp"]["ext_communities"] == [["rt", "65000", "7"]]
+
+
+def test_alice_gets_the_error_of_a_wrong_request(beside: Beside) -> None:
+    for path in (
+        "/routes/protocol/a'b",
+        "/routes/protocol/unknown",
+        "/routes/prefix",
+        "/routes/prefix?prefix=all",
+        "/route/net/10.0.0.0%20all",
+        "/route/net/10.0.0.0/mask/99",
+        "/routes/table/master9",
+        f"/routes/protocol/{'x' * 90}",
+    ):
+        assert watched(beside, path).keys() == {"error"}, path
 
 
 # -- bird-lg-go -------------------------------------------------------------------------------

@@ -72,15 +72,19 @@ class RouteLines:
                 way = f"via {format_address(hop.address)} on {hop.interface or '-'}"
             yield Line(1007, f"\t{way}")
 
+    def time_of(self, path: RouteLike) -> str:
+        """Return since when a route is there."""
+        # Single routes' times are not kept: a peer's are as old as its session.
+        since = self._since.get(path.source) or self._started_at
+        return self._dialect.time(since, self._now)
+
     def _make(self, path: RouteLike, *, is_best: bool) -> str:
         source = path.source
-        # Single routes' times are not kept: a peer's are as old as its session.
-        since = self._since.get(source) or self._started_at
         sender = ""
         if source.address and source.address != path.next_hop.address:
             sender = f" from {format_address(source.address)}"
         mark = " *" if is_best else ""
-        time = self._dialect.time(since, self._now)
+        time = self.time_of(path)
         owner = f"[{protocol_of(source)} {time}{sender}]{mark}"
         preference = f"({preference_of(path)}{_metric(path)})"
         way = destination_of(path) if self._dialect.is_second else _way(path)

@@ -328,6 +328,10 @@ class Selection:
                 yield found._replace(routes=tuple(routes))
             yield from self.pause()
 
+    def age_of(self, route: RouteLike) -> str:
+        """Return the time that is shown of a route."""
+        return self._write.time_of(route)
+
     def lines(self, found: Found) -> Iterator[Line]:
         """Yield the lines of a prefix with its chosen routes."""
         title, best = format_prefix(found.nlri, self.family.afi), best_of(found.entry)
