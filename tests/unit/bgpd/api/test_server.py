@@ -27,16 +27,15 @@ from tests.support.turns import turn
 Loops = Callable[[], asyncio.AbstractEventLoop]
 
 
-@pytest.fixture(params=["asyncio", "uvloop"])
-def loop_factory(request: pytest.FixtureRequest) -> Loops:
-    return (
-        asyncio.new_event_loop if request.param == "asyncio" else uvloop.new_event_loop
-    )
-
-
 @pytest.fixture(params=["unix", "tcp"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     return "127.0.0.1" if request.param == "tcp" else str(tmp_path / "run" / "sock")
+
+
+@pytest.fixture
+def loop_factory(where: str) -> Loops:
+    """Both loops, each with one of the ways in."""
+    return uvloop.new_event_loop if where == "127.0.0.1" else asyncio.new_event_loop
 
 
 def rows_of(arguments) -> Iterator[dict[str, object] | None]:
@@ -484,7 +483,10 @@ def test_nonsense_gets_an_error_and_the_door(where, loop_factory, octets, caplog
     ],
     ids=["nothing", "half a line", "half a head", "half a body"],
 )
-def test_a_request_that_does_not_end_is_not_waited_for(where, loop_factory, octets):
+def test_a_request_that_does_not_end_is_not_waited_for(
+    where, loop_factory, octets, monkeypatch
+):
+    monkeypatch.setattr("bgpd.api.server.LINGERING", 0.1)
     limits = ServerLimits(header_time=0.1, body_time=0.1)
 
     async def talk(client):
@@ -505,6 +507,7 @@ def test_an_error_after_some_rows_cuts_the_answer_off(where, loop_factory):
     serve(where, loop_factory, talk)
 
 
+@pytest.mark.slow
 def test_a_client_that_never_reads_is_dropped_while_others_are_served(
     where, loop_factory
 ):
@@ -522,6 +525,7 @@ def test_a_client_that_never_reads_is_dropped_while_others_are_served(
     serve(where, loop_factory, talk, limits=ServerLimits(stall_time=0.1))
 
 
+@pytest.mark.slow
 def test_a_client_that_sends_requests_and_never_reads_is_dropped(where):
     async def talk(client):
         _, writer = await client.raw()
@@ -668,6 +672,7 @@ def test_a_stream_without_news_says_that_it_lives(where, loop_factory, monkeypat
     serve(where, loop_factory, talk)
 
 
+@pytest.mark.slow
 def test_a_slow_watcher_is_dropped_and_others_go_on(where, loop_factory):
     news = News()
 
