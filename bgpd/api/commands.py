@@ -203,6 +203,11 @@ TABLE: Final = (
                 "limit", int, "Name so many prefixes of each kind of change.", minimum=0
             ),
             Argument("summary", bool, "The totals only."),
+            Argument(
+                "resource",
+                bool,
+                "The text is objects of the cluster, not a configuration.",
+            ),
         ),
         Rights.FULL,
         unlogged=("text",),

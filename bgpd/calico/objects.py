@@ -55,6 +55,16 @@ class ObjectTable:
         self._closed: set[str] = set()  # keys of filters that were never understood
         self._warnings: dict[str, tuple[ObjectWarning, ...]] = {}
 
+    def copied(self) -> "ObjectTable":
+        """Return a table with the same objects, that changes by itself."""
+        other = ObjectTable()
+        other.by_kind = {kind: dict(some) for kind, some in self.by_kind.items()}
+        other.version = self.version
+        other._values = dict(self._values)
+        other._closed = set(self._closed)
+        other._warnings = dict(self._warnings)
+        return other
+
     def keys(self) -> KeysView[str]:
         """Return all keys that the datastore has."""
         return self._values.keys()

@@ -104,6 +104,26 @@ class ClusterState:
             yield
         return Touched(frozenset(nodes), is_topology)
 
+    def with_objects(self, items: Mapping[str, bytes]) -> Slices["ClusterState"]:
+        """Return the state as it would be with some other objects, in slices.
+
+        Blocks are the same ones, so the other state is good for a plan and no more.
+
+        Args:
+            items: Keys of resources, and values.
+        """
+        other = ClusterState(self._template, self._options)
+        other._blocks = self._blocks
+        other._objects = self._objects.copied()
+        other._topology, other._planned_version = self._topology, self._planned_version
+        other.revision = self.revision
+        yield
+        for some in pieces(tuple(items.items()), OBJECTS):
+            for key, value in some:
+                other._objects.put(key, value)
+            yield
+        return other
+
     def originated(self, node: str) -> frozenset[Block]:
         """Return the blocks of ``node``; the same object until they change."""
         return self._blocks.of(node)

@@ -38,6 +38,11 @@ Row = dict[str, Any]
     show_default=True,
     help="Name at most this many prefixes of each kind of change.",
 )
+@click.option(
+    "--resource",
+    is_flag=True,
+    help="FILE has Calico resources (BGPPeer, IPPool, Node ...), as if the datastore had them.",
+)
 @_allow_reset
 @output_option
 @click.pass_obj
@@ -48,6 +53,7 @@ def plan(
     output: str,
     *,
     summary: bool,
+    resource: bool,
     allow_reset: bool,
 ) -> None:
     """Show what the configuration FILE would do to sessions and routes, and change nothing.
@@ -66,6 +72,7 @@ def plan(
         name=str(file),
         limit=limit,
         summary=summary,
+        resource=resource,
         allow_reset=allow_reset,
     )
     rows: list[Row] = []

@@ -6,7 +6,7 @@ does without.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
@@ -185,6 +185,10 @@ class Cluster:
         if self.latest is None:
             return None
         return replace(self.latest, warnings=self.warnings())
+
+    async def desired_with(self, items: Mapping[str, bytes]) -> NodeDesired:
+        """Return what this node would have to be with some other objects."""
+        return await self._follower.desired_with(items)
 
     def warnings(self) -> tuple[ObjectWarning, ...]:
         """Return all findings about objects."""

@@ -159,6 +159,30 @@ class ConfigCommit:
         settings = await self._read(text, name)
         return await self._transition.plan(settings, most, allows_resets=allows_resets)
 
+    async def plan_objects(self, text: str, name: str, most: int) -> ConfigPlan:
+        """Return what objects of the cluster would do, were they in the datastore.
+
+        Args:
+            text: YAML or JSON, over what the datastore has.
+            name: What errors call it.
+            most: So many prefixes are named of each kind of change.
+
+        Raises:
+            ControlError: ``bad-objects`` or ``no-datastore``.
+        """
+        from bgpd.datastore.manifest_text import (  # noqa: PLC0415  # for this alone
+            ManifestTextError,
+            read_objects,
+        )
+
+        try:
+            items = await read_objects(text, name or "the text")
+            return await self._transition.plan_objects(items, most)
+        except ManifestTextError as error:
+            raise ControlError("bad-objects", str(error)) from error
+        except LookupError as error:
+            raise ControlError("no-datastore", str(error)) from error
+
     async def apply(
         self, text: str, name: str, confirm: int, *, allows_resets: bool
     ) -> list[str]:

@@ -7,6 +7,8 @@ settings all go this way.
 
 import asyncio
 import logging
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from bgpd.config.consent import ending_step, withhold
@@ -103,6 +105,36 @@ class Transition:
         if running is not None:
             preview = await running.preview(new, latest, latest, most)
         return ConfigPlan(steps, lines, held, preview)
+
+    async def plan_objects(self, items: Mapping[str, bytes], most: int) -> ConfigPlan:
+        """Return what other objects of the cluster would do; nothing changes.
+
+        Args:
+            items: Keys of the datastore, and values.
+            most: So many prefixes are named of each kind of change.
+
+        Raises:
+            LookupError: There is no datastore, or it said nothing of this node yet.
+        """
+        running, cluster = self._parts.running, self._parts.cluster
+        latest = self._parts.latest
+        if running is None or cluster is None or latest is None:
+            raise LookupError(
+                "the daemon has not read this node's objects from a datastore yet"
+            )
+        desired, settings = await cluster.desired_with(items), self.in_force.settings
+        # The sessions are the preview's: here the peers are the same on both sides.
+        steps = await in_turns(
+            collect(
+                find_steps(
+                    replace(settings, peers=desired.peers, policies=latest.policies),
+                    replace(settings, peers=desired.peers, policies=desired.policies),
+                )
+            )
+        )
+        preview = await running.preview(settings, desired, latest, most)
+        lines = [str(warning) for warning in desired.warnings]
+        return ConfigPlan(in_order(steps), lines, (), preview)
 
     async def put_in_force(
         self, new: DaemonSettings, *, allows_resets: bool = False

@@ -13,12 +13,13 @@ part where that is possible.
 import asyncio
 import logging
 import os
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import aclosing
 from dataclasses import replace
 from typing import Final, NamedTuple
 
 from bgpd.calico.compat import Compat
+from bgpd.calico.desired import NodeDesired
 from bgpd.calico.events import DatastoreEvent
 from bgpd.calico.keys import prefixes
 from bgpd.calico.peers import NO_NODE
@@ -187,6 +188,22 @@ class DatastoreFollower:
             self._has_delivered = True
             await self._planning.plan(self._side_inputs())
         self._warning_log.follow(self._news())
+
+    async def desired_with(self, items: Mapping[str, bytes]) -> NodeDesired:
+        """Return what the node would have to be with some other objects.
+
+        Its warnings are those that there are not yet.
+
+        Args:
+            items: Keys of resources, and values.
+        """
+        planning = self._planning
+        async with self._turn:
+            state = await in_turns(planning.state.with_objects(items), keep_young)
+            plan = state.plan_in_slices(planning.node, self._side_inputs())
+            desired = await in_turns(plan, keep_young)
+        new = state.warnings() | frozenset(desired.warnings)
+        return replace(desired, warnings=tuple(sorted(new - planning.warnings())))
 
     def _side_changed(self) -> None:
         self._has_side_news = True

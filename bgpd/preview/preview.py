@@ -18,6 +18,7 @@ from bgpd.preview.origins import ShadowOrigins
 from bgpd.preview.sessions import (
     PeerAfter,
     SessionChange,
+    by_router_id,
     find_session_changes,
     peers_after,
 )
@@ -145,11 +146,19 @@ class ChangePreview:
     # -- sessions -------------------------------------------------------------------------
 
     def _find_sessions(self, ranges: RangeTable) -> Steps:
-        wanted = self._wanted.peers
-        for change in find_session_changes(self._speaker, wanted, ranges):
+        wanted, speaker = self._wanted.peers, self._speaker
+        ended: set[str] = set()
+        for change in find_session_changes(speaker, wanted, ranges):
             if change is not None:
                 self.sessions.append(change)
+                if change.ends_session:
+                    ended.add(change.step.name)
             yield
+        if _number(self._wanted.identity.router_id) != speaker.context.router_id:
+            for address, peer in tuple(speaker.peers.items()):
+                if peer.negotiated is not None and address not in ended:
+                    self.sessions.append(by_router_id(address, peer))
+                yield
 
     def _note_unknown(self, after: list[PeerAfter]) -> None:
         new = [change.name for change in self.sessions if change.peer is None]

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from bgpd.config.diff import Step
+from bgpd.config.diff import Change, Step, StepKind
 from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import ChangeCost, PeerSettings
 from bgpd.speaker.peer import Peer
@@ -83,6 +83,19 @@ def _change(speaker: Speaker, step: Step) -> SessionChange:
         name = step.name if peer is None else peer.settings.name
     is_up = peer is not None and peer.negotiated is not None
     return SessionChange(step, name, peer, is_up)
+
+
+def by_router_id(address: str, peer: Peer) -> SessionChange:
+    """Return what a new router id does to a session: it stands in the OPEN."""
+    step = Step(
+        StepKind.PEER,
+        Change.SET,
+        address,
+        ChangeCost.RESET,
+        ("router_id",),
+        peer.settings,
+    )
+    return SessionChange(step, peer.settings.name, peer, is_up=True)
 
 
 def peers_after(

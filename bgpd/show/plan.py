@@ -44,12 +44,13 @@ async def plan(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
         raise ControlError(
             "busy", "another plan is being made; try again when it is done"
         )
-    found = await configuration.plan(
-        _text(configuration, arguments),
-        arguments.get("name", ""),
-        most,
-        allows_resets=bool(arguments.get("allow_reset")),
-    )
+    text, name = _text(configuration, arguments), arguments.get("name", "")
+    found: Planned
+    if arguments.get("resource"):
+        found = await configuration.plan_objects(text, name, most)
+    else:
+        allows_resets = bool(arguments.get("allow_reset"))
+        found = await configuration.plan(text, name, most, allows_resets=allows_resets)
     return _rows(view, found, is_summary=bool(arguments.get("summary")))
 
 

@@ -105,6 +105,9 @@ class Configuration(CommitState, Protocol):
     ) -> Planned:
         """Return what a configuration would do; nothing changes."""
 
+    async def plan_objects(self, text: str, name: str, most: int) -> Planned:
+        """Return what objects of the cluster would do; nothing changes."""
+
     async def apply(
         self, text: str, name: str, confirm: int, *, allows_resets: bool
     ) -> list[str]:

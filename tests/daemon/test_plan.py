@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 from bgpd.cli.control import main
 from bgpd.cli.plan import EXIT_CHANGES, EXIT_ENDS_SESSIONS, EXIT_UNREADABLE
 from tests.support.daemons import Daemon, write_yaml
+from tests.support.manifests import affinity, node, resource
 from tests.support.speakers import own_network
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(120)]
@@ -97,7 +98,7 @@ class Pair:
         return found
 
     def get(self, path: str) -> str:
-        """Return what is served on the control socket; an error's text is no success."""
+        """Return what is served on the control socket; any other status fails."""
         with socket.socket(socket.AF_UNIX) as sock:
             sock.connect(self.here.control)
             sock.sendall(f"GET {path} HTTP/1.0\r\nHost: here\r\n\r\n".encode())
@@ -279,3 +280,68 @@ def test_a_text_that_is_none_changes_nothing(pair: Pair) -> None:
         assert text in found.output
     assert pair.flaps() == 0
     assert pair.kept == pair.content()
+
+
+def a_node(folder: Path, store: Path, network: str, number: int) -> Daemon:
+    mine = folder / f"node-{number}"
+    mine.mkdir()
+    content = {
+        "node": {"name": f"node-{number}"},
+        "bgp": {
+            "listen": {"addresses": [f"{network}.{number}"], "port": PORT},
+            "defaults": {
+                "connect_retry_time": 1,
+                "local_address": f"{network}.{number}",
+            },
+        },
+        "fib": {"mode": "off"},
+        "next_hops": {"resolve": "trust"},
+        "datastore": {"type": "folder", "path": str(store)},
+        "control": {"path": str(mine / "control.sock")},
+    }
+    file = write_yaml(mine / "pybgpd.yaml", content)
+    return Daemon(mine, "run", "--config", str(file))
+
+
+def test_objects_of_the_cluster_are_planned_over_what_the_datastore_has(
+    tmp_path: Path,
+) -> None:
+    network, store = own_network(), tmp_path / "store"
+    store.mkdir()
+    mesh = {"asNumber": ASN, "listenPort": PORT, "bindMode": "NodeIP"}
+    write_yaml(store / "mesh.yaml", resource("BGPConfiguration", "default", **mesh))
+    nodes = [node(f"node-{n}", f"{network}.{n}/24") for n in (1, 2)]
+    write_yaml(store / "nodes.yaml", *nodes)
+    write_yaml(store / "block.yaml", affinity("node-2", "10.244.2.0/26"))
+    with (
+        a_node(tmp_path, store, network, 1) as here,
+        a_node(tmp_path, store, network, 2) as there,
+    ):
+        here.until(lambda: here.are_up(f"{network}.2"), 40)
+        here.until(lambda: here.prefixes() == {"10.244.2.0/26"})
+
+        def planned(*documents: Any) -> Result:
+            file = write_yaml(tmp_path / "new.yaml", *documents)
+            arguments = ["--control", here.control, "plan", "--resource", str(file)]
+            return CliRunner().invoke(main, arguments)
+
+        assert planned(nodes[1]).output == "nothing would change\n"
+        off = resource(
+            "BGPConfiguration", "default", **mesh, nodeToNodeMeshEnabled=False
+        )
+        found = planned(off)
+        assert found.exit_code == EXIT_ENDS_SESSIONS, found.output
+        assert "removed: the session ends" in found.output
+        assert "10.244.2.0/26: " in found.output
+        third = planned(node("node-3", f"{network}.3/24"))
+        assert third.exit_code == EXIT_CHANGES
+        assert f" {network}.3: added\n" in third.output
+        bad = planned({"kind": "Teapot", "apiVersion": "v1", "metadata": {"name": "x"}})
+        assert bad.exit_code == 1
+        assert "new.yaml: line 1:" in bad.output
+        wrong = planned(resource("BGPPeer", "some", peerIP="nowhere", asNumber=1))
+        assert "note: " in wrong.output
+        assert here.are_up(f"{network}.2")
+        write_yaml(store / "mesh.yaml", off)
+        here.until(lambda: not here.peers())
+        assert "Traceback" not in here.log() + there.log()
