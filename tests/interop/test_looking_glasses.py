@@ -419,6 +419,7 @@ def test_alice_reads_status_and_neighbours(beside: Beside) -> None:
     assert symbols["routing table"] == ["master4", "master6"]
     assert watched(beside, "/symbols/tables")["symbols"] == ["master4", "master6"]
     assert beside.peer in watched(beside, "/symbols/protocols")["symbols"]
+    assert "hostname" not in status["status"]
 
 
 @pytest.mark.parametrize(
@@ -467,6 +468,8 @@ def test_alice_reads_routes(beside: Beside, path: str, wanted: int) -> None:
         assert found["bgp"]["communities"] == [[65000, 1], [65000, 77]]
         assert found["bgp"]["large_communities"] == [[65000, 1, 2]]
         assert found["bgp"]["ext_communities"] == [["rt", "65000", "7"]]
+    if found := by_net.get("10.1.0.0/16"):
+        assert "as_path" not in found["bgp"]  # it is empty
 
 
 def test_alice_gets_the_error_of_a_wrong_request(beside: Beside) -> None:

@@ -173,7 +173,8 @@ def _bgp(route: RouteLike) -> dict[str, object]:
     found: dict[str, object] = dict(attribute_texts(route))
     if not found:
         return found
-    found["as_path"] = str(found["as_path"]).split(" ")
+    if as_path := found.pop("as_path", ""):
+        found["as_path"] = str(as_path).split(" ")
     lists = {
         "communities": [[c >> 16, c & 0xFFFF] for c in attributes.communities],
         "large_communities": [list(each) for each in attributes.large_communities],
@@ -198,11 +199,10 @@ _VALUE: Final = re.compile(r"\s+([^:]+):\s+(.+?)\s*")
 _COLUMNS: Final = ("received", "rejected", "filtered", "ignored", "accepted")
 
 
-_ROW: Final = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+ \S+)\s*(.*?)\s*")
+_ROW: Final = re.compile(r"(\S+)\s+(\S+)\s+(\S+)\s+(\S+)\s+(\S+ \S+)\s*(.*)")
 _STATUS: Final = (
     ("version", re.compile(r"BIRD (.+)")),
     ("router_id", re.compile(r"Router ID is (.+)")),
-    ("hostname", re.compile(r"Hostname is (.+)")),
     ("current_server", re.compile(r"Current server time is (.+)")),
     ("last_reboot", re.compile(r"Last reboot on (.+)")),
     ("last_reconfig", re.compile(r"Last reconfiguration on (.+)")),
@@ -222,6 +222,7 @@ def _status(view: DaemonView) -> Value:
     for line in _lines(view, "show status"):
         if line is None:
             continue
+        # As birdwatcher does: the last line that is nothing else is the message.
         for name, shape in _STATUS:
             if match := shape.fullmatch(line.text):
                 found[name] = match[1]
@@ -300,7 +301,7 @@ def _protocol(lines: list[str], row: re.Match[str]) -> dict[str, Any]:
         "table": row[3],
         "state": row[4],
         "state_changed": row[5],
-        "connection": row[6],
+        "connection": row[6].rstrip(),
     }
     channels: dict[str, dict[str, Any]] = {}
     changes: dict[str, dict[str, int]] = {}
