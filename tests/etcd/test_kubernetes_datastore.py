@@ -18,6 +18,8 @@ from bgpd.calico.kubernetes_objects import (
     RESOURCES,
     hostname_hash,
 )
+from bgpd.cli.doctor import datastore_checks
+from bgpd.config.loader import load
 from bgpd.datastore.kubernetes import Access, KubernetesDatastore
 from bgpd.datastore.kubernetes import following as following_module
 from bgpd.datastore.kubernetes import source as source_module
@@ -504,3 +506,29 @@ async def test_nodes_that_start_while_the_api_is_away_have_their_blocks_and_peer
             assert "10.244.2.0/26" in one.prefixes()
 
     await in_thread(scenario)
+
+
+async def test_the_doctor_reads_the_api_and_its_clock(
+    server: KubeApi, tmp_path: Path
+) -> None:
+    def examined(token: str) -> list[str]:
+        file = write_yaml(
+            tmp_path / "pybgpd.yaml",
+            {
+                "node": {"name": OWN},
+                "datastore": {"type": "kubernetes"},
+                "kubernetes": {"kubeconfig": str(server.kubeconfig(token))},
+            },
+        )
+        settings = load(file, environment={}).settings
+        checks = (datastore_checks.datastore, datastore_checks.clock)
+        found = [each for check in checks for each in check(settings)]
+        return [f"{each.verdict}: {each.text}" for each in found]
+
+    objects, clock = await asyncio.to_thread(examined, DAEMON)
+    assert objects.startswith("ok: kubernetes: ")
+    assert objects.endswith(" objects can be read")
+    assert clock == "ok: that of the Kubernetes API, within 2 s"
+    objects, _ = await asyncio.to_thread(examined, "wrong")
+    assert objects.startswith("fault: ")
+    assert "401" in objects or "nauthorized" in objects
