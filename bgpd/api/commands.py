@@ -33,6 +33,34 @@ _CONFIGURATION: Final = (
     _ALLOW_RESET,
 )
 
+_WHICH_ROUTES: Final = (
+    _FAMILY,
+    Argument("prefix", str, "Only this prefix."),
+    Argument("longer", bool, "More specific prefixes inside it, too."),
+    Argument("peer", list, "Only accepted routes from these peers."),
+    Argument(
+        "received_from", list, "All routes received from these peers, filtered too."
+    ),
+    Argument("advertised_to", list, "Routes as they are advertised to these peers."),
+    Argument("best", bool, "Only best routes."),
+    Argument(
+        "state",
+        list,
+        "Only routes in one of these states; filtered ones are those of all peers.",
+        ("selected", "multipath", "filtered", "stale", "unreachable"),
+    ),
+    Argument("community", list, "Only routes with all of these; 65000:* is a pattern."),
+    Argument(
+        "large_community", list, "Only routes with all of these, as patterns too."
+    ),
+    Argument("ext_community", list, "Only routes with all of these, as patterns too."),
+    Argument("as_path", str, "Only routes whose AS path matches this expression."),
+    Argument("origin_as", list, "Only routes that one of these ASes originated."),
+    Argument(
+        "next_hop", list, "Only routes with one of these next hops, or inside a prefix."
+    ),
+)
+
 TABLE: Final = (
     Command(
         "show-status",
@@ -56,23 +84,26 @@ TABLE: Final = (
         "show-routes",
         "GET",
         f"{PREFIX}/routes",
-        "Routes in Loc-RIB, received from a peer or advertised to one.",
+        "Routes in Loc-RIB, received from peers or advertised to them.",
         Kind.ROWS,
         "path",
+        (*_WHICH_ROUTES, _LIMIT),
+    ),
+    Command(
+        "count-routes",
+        "GET",
+        f"{PREFIX}/routes/count",
+        "How many routes there are.",
+        Kind.ROWS,
+        "route_count",
         (
-            _FAMILY,
-            Argument("prefix", str, "Only this prefix."),
-            Argument("longer", bool, "More specific prefixes inside it, too."),
-            Argument("peer", str, "Only accepted routes from this peer."),
+            *_WHICH_ROUTES,
             Argument(
-                "received_from",
+                "by",
                 str,
-                "All routes received from this peer, filtered too.",
+                "Count those of each value of this, the most frequent first.",
+                ("community", "large-community", "origin-as", "next-hop", "peer"),
             ),
-            Argument(
-                "advertised_to", str, "Routes as they are advertised to this peer."
-            ),
-            Argument("best", bool, "Only best routes."),
             _LIMIT,
         ),
     ),
@@ -98,6 +129,7 @@ TABLE: Final = (
         (
             _FAMILY,
             Argument("prefix", str, "Only this prefix."),
+            Argument("longer", bool, "More specific prefixes inside it, too."),
             Argument(
                 "state",
                 str,

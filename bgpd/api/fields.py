@@ -225,7 +225,19 @@ FORMS: Final[Mapping[str, Form]] = {
             _SELECTION[0],
             *(each._replace(is_optional=True) for each in _SELECTION[1:]),
             _optional("is_filtered", "boolean", "it was filtered"),
+            _optional("advertised_to", "string", "the peer that receives it"),
             _ATTRIBUTES,
+        ),
+    ),
+    "route_count": Form(
+        "A count of routes",
+        (
+            Field("family", "string", "their address family"),
+            _optional("by", "string", "what they are counted by"),
+            _optional("value", "string", "the value that they share"),
+            _optional("prefixes", "integer", "prefixes that have such routes; without `by`"),
+            Field("routes", "integer", "routes"),
+            Field("selected", "integer", "those of them that are selected"),
         ),
     ),
     "attributes": Form(

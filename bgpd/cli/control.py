@@ -15,12 +15,15 @@ from bgpd.cli.request import ask, output_option, print_lines, print_page, print_
 from bgpd.cli.show_command import ShowCommand
 from bgpd.cli.tables import (
     ADVERTISED,
+    COUNTS,
+    COUNTS_BY,
     FIB,
     GROUPS,
     PEERS,
     ROUTE_LEGEND,
     ROUTES,
 )
+from bgpd.cli.terminal import current_terminal
 from bgpd.cli.version_option import version_option
 from bgpd.cli.words import WordGroup
 
@@ -30,6 +33,10 @@ _family = click.option(
     "--family",
     type=click.Choice(["ipv4", "ipv6"]),
     help="Show only this address family.",
+)
+_prefix = click.option("--prefix", help="Show only this prefix.")
+_longer = click.option(
+    "--longer", is_flag=True, help="Include more specific routes inside --prefix."
 )
 _limit = click.option(
     "--limit", type=click.IntRange(min=1), help="Show at most this many rows."
@@ -123,27 +130,79 @@ def show_peers(control: Place, peer: str | None, output: str) -> None:
 
 @show.command("routes")
 @_family
-@click.option("--prefix", help="Show only this prefix.")
-@click.option(
-    "--longer", is_flag=True, help="Include more specific routes inside --prefix."
-)
-@click.option("--peer", help="Show only accepted routes from this peer.")
+@_prefix
+@_longer
+@click.option("--peer", multiple=True, help="Show only accepted routes from this peer.")
 @click.option(
     "--received-from",
     metavar="PEER",
+    multiple=True,
     help="Show all routes received from PEER; for filtered ones, with the reason.",
 )
 @click.option(
     "--advertised-to",
     metavar="PEER",
+    multiple=True,
     help="Show the routes advertised to PEER, as PEER sees them.",
 )
+@click.option(
+    "--filtered", is_flag=True, help="Show only filtered routes, of all peers."
+)
 @click.option("--best", is_flag=True, help="Show only best routes.")
+@click.option(
+    "--state",
+    type=click.Choice(["selected", "multipath", "filtered", "stale", "unreachable"]),
+    multiple=True,
+    help="Show only routes in this state.",
+)
+@click.option(
+    "--community",
+    multiple=True,
+    metavar="COMMUNITY",
+    help="Show only routes with this community; 65000:* and 65000:1-99 are patterns.",
+)
+@click.option(
+    "--large-community",
+    multiple=True,
+    metavar="COMMUNITY",
+    help="Show only routes with this large community, or one of such a pattern.",
+)
+@click.option(
+    "--ext-community",
+    multiple=True,
+    metavar="COMMUNITY",
+    help="Show only routes with this extended community, such as rt:65000:1 or rt:65000:*.",
+)
+@click.option(
+    "--as-path",
+    metavar="EXPRESSION",
+    help="Show only routes whose AS path matches, as '_65001$' or '^65001_65002'.",
+)
+@click.option(
+    "--origin-as",
+    multiple=True,
+    metavar="AS",
+    help="Show only routes that this AS originated.",
+)
+@click.option(
+    "--next-hop",
+    multiple=True,
+    metavar="ADDRESS",
+    help="Show only routes with this next hop, or one within a prefix.",
+)
+@click.option("--count", is_flag=True, help="Show how many there are, by family.")
+@click.option(
+    "--count-by",
+    type=click.Choice(
+        ["community", "large-community", "origin-as", "next-hop", "peer"]
+    ),
+    help="Show how many there are of each, the most frequent first.",
+)
 @_limit
 @output_option
 @click.pass_obj
 def show_routes(control: Place, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # click's values go to the daemon as they are
-    """List routes, sorted by prefix.
+    """List or count routes, sorted by prefix.
 
     \b
     The first column shows the status of a route:
@@ -151,15 +210,28 @@ def show_routes(control: Place, /, output: str, **wanted: Any) -> None:  # noqa:
       =  multipath (ECMP)             s  stale: the session is down, and the route is kept
       x  filtered by a check or by import policy
 
+    Options of different kinds all have to apply. Several communities must all be there;
+    of several peers, states, origin ASes or next hops, one is enough.
+
     Rows are streamed, so pybgpctl needs little memory even for a million routes.
     """  # noqa: D301  # click wants the character itself, to keep the lines below it
-    is_advertised = wanted["advertised_to"] is not None
-    answer = ask(control, "show-routes", **wanted)
+    if wanted.pop("filtered"):
+        wanted["state"] = (*wanted["state"], "filtered")
+    by = wanted.pop("count_by")
+    if wanted.pop("count") or by is not None:
+        counts = ask(control, "count-routes", by=by, **wanted)
+        columns = COUNTS if by is None else COUNTS_BY
+        print_rows(counts, output, columns, "no matching routes")
+        return
+    is_advertised = bool(wanted["advertised_to"])
     print_rows(
-        answer, output, ADVERTISED if is_advertised else ROUTES, "no matching routes"
+        ask(control, "show-routes", **wanted),
+        output,
+        ADVERTISED if is_advertised else ROUTES,
+        "no matching routes",
     )
-    if output in ("table", "wide") and sys.stdout.isatty() and not is_advertised:
-        click.echo(ROUTE_LEGEND)
+    if output in ("table", "wide") and current_terminal().is_able and not is_advertised:
+        sys.stdout.write(f"{ROUTE_LEGEND}\n")
 
 
 @show.command("route")
@@ -182,7 +254,8 @@ def show_route(control: Place, prefix: str, *, lpm: bool, output: str) -> None:
 
 @show.command("fib")
 @_family
-@click.option("--prefix", help="Show only this prefix.")
+@_prefix
+@_longer
 @click.option(
     "--state",
     type=click.Choice(["installed", "pending", "failed", "conflict", "stale"]),
@@ -192,7 +265,7 @@ def show_route(control: Place, prefix: str, *, lpm: bool, output: str) -> None:
 @output_option
 @click.pass_obj
 def show_fib(control: Place, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
-    """List our routes in the kernel's table, with any errors."""
+    """List our routes in the kernel's table, sorted by prefix, with any errors."""
     print_rows(ask(control, "show-fib", **wanted), output, FIB, "no kernel routes")
 
 

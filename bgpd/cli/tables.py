@@ -209,7 +209,19 @@ ROUTES: Final = (
     field("WEIGHT", "weight", is_number=True, is_wide=True),
     Column("NOT SELECTED BECAUSE", _lost_by, is_long=True),
 )
-ADVERTISED: Final = _ROUTE
+ADVERTISED: Final = (*_ROUTE, field("ADVERTISED TO", "advertised_to", is_wide=True))
+COUNTS: Final = (
+    field("FAMILY", "family"),
+    field("PREFIXES", "prefixes", is_number=True),
+    field("ROUTES", "routes", is_number=True),
+    field("SELECTED", "selected", is_number=True),
+)
+COUNTS_BY: Final = (
+    field("FAMILY", "family"),
+    field("BY", "by"),
+    field("VALUE", "value"),
+    *COUNTS[2:],
+)
 ROUTE_LEGEND: Final = (
     "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x filtered"
 )

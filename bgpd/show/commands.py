@@ -18,7 +18,7 @@ from bgpd.show.peers import peer, peers
 from bgpd.show.plan import apply, plan, rollback, upload
 from bgpd.show.plan import confirm as confirm_applied
 from bgpd.show.route import route
-from bgpd.show.routes import routes
+from bgpd.show.routes import route_counts, routes
 from bgpd.show.state import Actions, DaemonView, ResetKind, find_peer
 from bgpd.show.status import groups, status
 
@@ -87,6 +87,7 @@ _HANDLERS: Final[
         "show-peers": peers,
         "show-peer": peer,
         "show-routes": routes,
+        "count-routes": route_counts,
         "show-route": route,
         "show-fib": fib,
         "show-groups": groups,

@@ -1,18 +1,22 @@
 """``show fib``: the routes wanted in the kernel's table, and their state."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.show.state import (
     DaemonView,
+    Wanted,
     describe_hop,
-    find_families,
     find_limit,
-    find_prefix,
+    find_wanted,
+    in_reading_order,
 )
 from fib.routes import Fib, FibRoute, RouteState, Target
 from rib.family import Family
 from rib.nlri import Nlri, format_prefix
+
+_YIELD_AFTER: Final = 256  # routes looked at between yield points
 
 
 def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
@@ -23,14 +27,7 @@ def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     """
     if view.kernel.fib is None:
         raise ControlError("no-fib", "this daemon does not touch the kernel's table")
-    families = find_families(arguments)
-    prefix = arguments.get("prefix")
-    wanted: Nlri | None = None
-    if prefix is not None:
-        family, wanted = find_prefix(prefix)
-        if family not in families:
-            raise ControlError("bad-argument", f"{prefix} is not of that family")
-        families = [family]
+    families, wanted = find_wanted(arguments)
     state = arguments.get("state")
     states = [known.value for known in RouteState]
     if state is not None and state not in states:
@@ -40,23 +37,25 @@ def fib(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
 
 def _rows(
     fib: Fib,
-    families: list[Family],
-    wanted: Nlri | None,
+    families: Sequence[Family],
+    wanted: Wanted,
     state: str | None,
     limit: int | None,
 ) -> Iterator[Row | None]:
+    """Yield the wanted routes in reading order, with yield points."""
     count = 0
     for family in families:
-        for found in fib.routes(family):
-            if wanted not in (None, found.nlri) or state not in (
-                None,
-                found.state.value,
-            ):
+        chosen: list[Nlri] = []
+        for number, found in enumerate(fib.routes(family)):
+            if wanted(found.nlri) and state in (None, found.state.value):
+                chosen.append(found.nlri)
+            if number % _YIELD_AFTER == 0:
                 yield None
-                continue
-            yield _row(found, family)
-            count += 1
-            if count == limit:
+        for nlri in in_reading_order(chosen):
+            row = None if nlri is None else route_row(fib, family, nlri)
+            yield row
+            count += row is not None
+            if row is not None and count == limit:
                 return
 
 

@@ -1,8 +1,9 @@
 """What all views share: the daemon as they see it, and how values become text."""
 
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -26,7 +27,14 @@ from fib.routes import Fib, Hop
 from rib.attributes import PathAttributes, describe
 from rib.attributes.text import format_next_hop
 from rib.family import FAMILIES_BY_NAME, Family
-from rib.nlri import Nlri, format_address, format_prefix, parse_prefix, sort_key
+from rib.nlri import (
+    Nlri,
+    format_address,
+    format_prefix,
+    make_nlri,
+    parse_prefix,
+    sort_key,
+)
 from rib.path import NextHop, Path
 from rib.zones import parts_of
 
@@ -35,7 +43,11 @@ if TYPE_CHECKING:
     from fib.kernel_view import Link
 
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
+_NEAREST_NAMES: Final = 5  # that an error names before the others
 _BUCKET_YIELD_AFTER: Final = 256  # keys put in order between yield points, about 0.1 ms
+
+Wanted = Callable[[Nlri], bool]
+"""Tells which prefixes are wanted."""
 
 STATE_NAMES: Final[Mapping[State, str]] = {
     state: "".join(word.capitalize() for word in state.name.split("_"))
@@ -219,10 +231,28 @@ def find_peer(speaker: Speaker, name: str) -> Peer:
         if peer.settings.name == name:
             return peer
     names = sorted(peer.settings.name for peer in speaker.peers.values())
-    shown = names[:SHOWN_NAMES]
+    raise ControlError(
+        "no-such-peer", f"there is no peer {name!r}", nearest_first(name, names)
+    )
+
+
+def find_peers(speaker: Speaker, names: Iterable[str]) -> tuple[Peer, ...]:
+    """Return the peers of names or addresses, each once.
+
+    Raises:
+        ControlError: ``no-such-peer``.
+    """
+    return tuple(dict.fromkeys(find_peer(speaker, name) for name in names))
+
+
+def nearest_first(word: str, names: Sequence[str]) -> list[str]:
+    """Return some of the names, those that ``word`` may have been meant for first."""
+    near = get_close_matches(word, names, n=_NEAREST_NAMES, cutoff=0.6)
+    others = [name for name in names if name not in near]
+    shown = [*near, *others][:SHOWN_NAMES]
     if len(names) > len(shown):
         shown.append(f"... {len(names) - len(shown)} more")
-    raise ControlError("no-such-peer", f"there is no peer {name!r}", shown)
+    return shown
 
 
 def find_families(arguments: Mapping[str, Any]) -> list[Family]:
@@ -260,6 +290,38 @@ def find_prefix(text: str) -> tuple[Family, Nlri]:
         if family.afi == afi:
             return family, nlri
     raise ControlError("bad-argument", f"no table holds {text!r}")
+
+
+def find_wanted(arguments: Mapping[str, Any]) -> tuple[tuple[Family, ...], Wanted]:
+    """Return the families and the test of ``family``, ``prefix`` and ``longer``.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    families = find_families(arguments)
+    prefix = arguments.get("prefix")
+    is_longer = bool(arguments.get("longer"))
+    if prefix is None:
+        if is_longer:
+            raise ControlError("bad-argument", "longer needs a prefix", ("prefix",))
+        return tuple(families), _everything
+    family, nlri = find_prefix(prefix)
+    if family not in families:
+        raise ControlError("bad-argument", f"{prefix} is not of that family")
+    return (family,), _inside(nlri) if is_longer else nlri.__eq__
+
+
+def _everything(_: Nlri) -> bool:
+    return True
+
+
+def _inside(cover: Nlri) -> Wanted:
+    length_bits = cover[0]
+
+    def is_inside(nlri: Nlri) -> bool:
+        return nlri[0] >= length_bits and make_nlri(nlri[1:], length_bits) == cover
+
+    return is_inside
 
 
 def find_limit(arguments: Mapping[str, Any]) -> int | None:

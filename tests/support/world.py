@@ -145,6 +145,11 @@ class World:
     def ask(self, command: str, **arguments: Any) -> Any:
         """Return an answer as a client gets it: rows without breaths, through JSON."""
         declared = COMMANDS[command]
+        several = {each.name for each in declared.arguments if each.type is list}
+        arguments = {  # in a query one of several is a text by itself
+            name: [value] if name in several and isinstance(value, str) else value
+            for name, value in arguments.items()
+        }
         answer: Any = handlers(self.view)[command](check(declared, arguments))
         if isinstance(answer, Coroutine):
             answer = finished(answer)
