@@ -4,7 +4,7 @@ A prefix costs one look-up: paths are counted, which prefixes share, and only th
 is divided among its communities, its origin AS or its source.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from heapq import merge
 from itertools import islice
 from typing import Final, NamedTuple
@@ -33,30 +33,30 @@ class RouteKind(NamedTuple):
 class Count:
     """Routes of one kind, and how many of them are selected."""
 
-    __slots__ = ("routes", "selected")
+    __slots__ = ("route_count", "selected_count")
 
     def __init__(self) -> None:
-        self.routes = 0
-        self.selected = 0
+        self.route_count = 0
+        self.selected_count = 0
 
     def add(self, other: "Count") -> None:
         """Add another count."""
-        self.routes += other.routes
-        self.selected += other.selected
+        self.route_count += other.route_count
+        self.selected_count += other.selected_count
 
 
 class Tally:
     """Counts of one family.
 
     Attributes:
-        prefixes: Those that have routes which are counted.
+        prefix_count: Prefixes that have routes which are counted.
         by_kind: Routes by what they have in common.
     """
 
-    __slots__ = ("by_kind", "prefixes")
+    __slots__ = ("by_kind", "prefix_count")
 
     def __init__(self) -> None:
-        self.prefixes = 0
+        self.prefix_count = 0
         self.by_kind: dict[RouteKind, Count] = {}
 
     def add(
@@ -67,37 +67,24 @@ class Tally:
         found = self.by_kind.get(kind)
         if found is None:
             found = self.by_kind[kind] = Count()
-        found.routes += 1
-        found.selected += is_selected
+        found.route_count += 1
+        found.selected_count += is_selected
 
 
-def _communities(kind: RouteKind) -> Iterable[str]:
-    return map(format_community, kind.attributes.communities)
-
-
-def _large_communities(kind: RouteKind) -> Iterable[str]:
-    return map(format_large_community, kind.attributes.large_communities)
-
-
-def _origin_as(kind: RouteKind) -> Iterable[str]:
-    return (str(kind.attributes.as_path.origin_as),)
-
-
-def _next_hop(kind: RouteKind) -> Iterable[str]:
-    return (format_next_hop(kind.attributes.next_hop),)
-
-
-def _peer(kind: RouteKind) -> Iterable[str]:
-    return (kind.source,)
-
-
-COUNT_BY: Final[Mapping[str, Callable[[RouteKind], Iterable[str]]]] = {
-    "community": _communities,
-    "large-community": _large_communities,
-    "origin-as": _origin_as,
-    "next-hop": _next_hop,
-    "peer": _peer,
-}
+def _values(by: str, kind: RouteKind) -> Iterable[str]:
+    """Return what routes of a kind are counted as."""
+    attributes = kind.attributes
+    match by:
+        case "community":
+            return map(format_community, attributes.communities)
+        case "large-community":
+            return map(format_large_community, attributes.large_communities)
+        case "origin-as":
+            return (str(attributes.as_path.origin_as),)
+        case "next-hop":
+            return (format_next_hop(attributes.next_hop),)
+        case _:
+            return (kind.source,)
 
 
 def family_row(family: Family, tally: Tally) -> Row:
@@ -105,9 +92,9 @@ def family_row(family: Family, tally: Tally) -> Row:
     counts = tally.by_kind.values()
     return {
         "family": str(family),
-        "prefixes": tally.prefixes,
-        "routes": sum(count.routes for count in counts),
-        "selected": sum(count.selected for count in counts),
+        "prefixes": tally.prefix_count,
+        "routes": sum(count.route_count for count in counts),
+        "selected": sum(count.selected_count for count in counts),
     }
 
 
@@ -115,21 +102,22 @@ def rows_by(name: str, family: Family, tally: Tally) -> Iterator[Row | None]:
     """Yield a row for each value, the most frequent first, with yield points.
 
     Args:
-        name: A key of ``COUNT_BY``.
+        name: As the argument ``by`` of ``count-routes``.
         family: Of the routes.
         tally: What was counted.
     """
-    values_of = COUNT_BY[name]
     sums: dict[str, Count] = {}
     for number, (kind, count) in enumerate(tally.by_kind.items()):
-        for value in values_of(kind):
+        for value in _values(name, kind):
             sums.setdefault(value, Count()).add(count)
         if number % _YIELD_AFTER == 0:
             yield None
     sorted_parts = []
     rest = iter(sums.items())
     while part := list(islice(rest, _SORTED_AT_ONCE)):
-        sorted_parts.append(sorted((-c.routes, v, c.selected) for v, c in part))
+        sorted_parts.append(
+            sorted((-c.route_count, v, c.selected_count) for v, c in part)
+        )
         yield None
     for negative, value, selected in merge(*sorted_parts):
         yield {

@@ -372,7 +372,7 @@ def _count_advertised(
             for path, attributes, is_best in paths_to_peer(nlri):
                 is_silent = False
                 tally.add(attributes, path.source.name, is_selected=is_best)
-        tally.prefixes += not is_silent
+        tally.prefix_count += not is_silent
 
 
 def _count_held(
@@ -391,7 +391,7 @@ def _count_held(
             if is_wanted(path, entry):
                 is_silent = False
                 tally.add(path.attributes, path.source.name, is_selected=path is best)
-        tally.prefixes += not is_silent
+        tally.prefix_count += not is_silent
 
 
 def _count_filtered(
@@ -408,7 +408,7 @@ def _count_filtered(
         is_counted = entry is not None and any(
             is_wanted(path, entry) for path in members_of(entry)
         )
-        tally.prefixes += not is_counted
+        tally.prefix_count += not is_counted
         if number % _YIELD_AFTER == 0:
             yield None
 

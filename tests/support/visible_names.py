@@ -34,7 +34,10 @@ _ANSWERS: Final = (
     ROOT / "rib/attributes/text.py",
     ROOT / "bgpd/cli/doctor/report.py",
 )
-_NO_ANSWERS: Final = {"commands.py"}  # its dictionaries are of commands and arguments
+_NO_ANSWERS: Final = {
+    "commands.py",
+    "route_filter.py",
+}  # their dictionaries are of commands and arguments
 _SPELLINGS: Final = {"ipv4", "ipv6"}  # short for the names of families
 _RECORDS: Final = (FibCounts, ApiStatus, NodesRead)
 

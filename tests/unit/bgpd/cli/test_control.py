@@ -177,6 +177,34 @@ def test_options_of_routes_reach_the_daemon(daemon):
     assert len(as_json(daemon, "show", "routes", "--peer", "two")) == 1
 
 
+def test_filters_and_counts_of_routes_reach_the_daemon(daemon):
+    def prefixes(*words: str) -> list[str]:
+        return [row["prefix"] for row in as_json(daemon, "show", "routes", *words)]
+
+    assert prefixes("--community", "65000:*") == ["10.2.0.0/16"]
+    assert prefixes("--peer", "one", "--peer", "two") == [
+        "10.2.0.0/16",
+        "10.2.0.0/16",
+        "10.2.1.0/24",
+    ]
+    assert prefixes("--filtered") == ["10.9.0.0/16"]
+    assert prefixes("--filtered", "--as-path", "_64512$") == ["10.9.0.0/16"]
+    head, line, *_ = ok(daemon, "show", "routes", "--count").splitlines()
+    assert head.split() == ["FAMILY", "PREFIXES", "ROUTES", "SELECTED"]
+    assert line.split() == ["ipv4-unicast", "2", "3", "2"]
+    lines = ok(daemon, "show", "routes", "--count-by", "peer").splitlines()
+    assert [line.split()[2:] for line in lines[1:]] == [
+        ["one", "2", "1"],
+        ["two", "1", "1"],
+    ]
+    assert run(daemon, "show", "routes", "--community", "x").exit_code == 1
+
+
+def test_kernel_routes_are_in_the_order_of_prefixes(daemon):
+    rows = as_json(daemon, "show", "fib", "--prefix", "10.2.0.0/15", "--longer")
+    assert [row["prefix"] for row in rows] == ["10.2.0.0/16", "10.2.1.0/24"]
+
+
 def test_nothing_to_show_is_reported_beside_the_output(daemon):
     result = run(daemon, "show", "routes", "--family", "ipv6")
     assert (result.exit_code, result.stdout) == (0, "")

@@ -72,7 +72,7 @@ async def a_restart() -> AsyncIterator[
 async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
     async with a_restart() as (view, deferral, (reflector, a, b, late)):
         await until(lambda: a.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"})
-        told = rows(view, "show-routes", advertised_to=a.addr)
+        told = rows(view, "show-routes", advertised_to=[a.addr])
         assert {row["prefix"] for row in told} == {"10.1.0.0/16"}
         (why,) = rows(view, "show-route", prefix="10.3.0.0/16")
         assert why["advertised"] == []
@@ -83,7 +83,7 @@ async def test_what_is_held_back_is_not_said_to_be_advertised() -> None:
         late.peers_with(reflector)
         await until(lambda: a.peer(reflector).imports.ended_families == BOTH)
         assert deferral.report is None
-        told = rows(view, "show-routes", advertised_to=a.addr)
+        told = rows(view, "show-routes", advertised_to=[a.addr])
         assert {row["prefix"] for row in told} == {"10.1.0.0/16", "10.3.0.0/16"}
         assert a.prefixes() == b.prefixes()
 
