@@ -41,6 +41,7 @@ html_theme_options = {"footer_icons": []}
 copybutton_prompt_text = r"[$#] "
 copybutton_prompt_is_regexp = True
 copybutton_here_doc_delimiter = "END"
+copybutton_line_continuation_character = "\\"
 copybutton_selector = "div.highlight-console pre"
 
 _LINK: Final = re.compile(r"\[([^\]]*)\]\((\.\./[\w./-]+|adr)\)")
