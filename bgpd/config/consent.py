@@ -80,14 +80,26 @@ def withhold(
 def _kept(
     before: Mapping[str, _T], after: Mapping[str, _T], held: Iterable[Step]
 ) -> dict[str, _T]:
-    """Return what there is after all steps but some; a name goes to what is kept."""
+    """Return what there is after all steps but some; a name goes to what is kept.
+
+    What would take a name that something kept still has keeps its state, too.
+    """
     kept = {step.name: before[step.name] for step in held if step.name in before}
     added = {step.name for step in held if step.change is Change.ADD}
-    names = {each.name for each in kept.values()}
+    while True:
+        names = {each.name for each in kept.values()}
+        twice = [
+            key
+            for key, each in after.items()
+            if key not in kept and each.name in names and key in before
+        ]
+        if not twice:
+            break
+        kept |= {key: before[key] for key in twice}
     return {
         key: each
         for key, each in after.items()
-        if key not in added and each.name not in names
+        if key not in added and key not in kept and each.name not in names
     } | kept
 
 

@@ -14,7 +14,7 @@ import yaml
 from click.testing import CliRunner, Result
 
 from bgpd.cli.control import main
-from bgpd.cli.plan import EXIT_CHANGES, EXIT_ENDS_SESSIONS, EXIT_UNREADABLE
+from bgpd.cli.plan import EXIT_CHANGES, EXIT_ENDS_SESSIONS, EXIT_UNREADABLE, PIECE
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.manifests import affinity, node, resource
 from tests.support.speakers import own_network
@@ -158,6 +158,32 @@ def test_a_plan_tells_what_it_costs_and_changes_nothing(pair: Pair) -> None:
     assert gone[-1]["sessions_removed"] == 1
     assert pair.flaps() == 0
     assert pair.here.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"}
+
+
+def test_a_long_configuration_comes_in_pieces_and_a_client_may_go(pair: Pair) -> None:
+    long = pair.content()
+    long["policies"] |= {
+        f"p{n}": {"terms": [{"name": "x" * 400, "action": "accept"}]} for n in range(90)
+    }
+    file = pair.write(long)
+    assert Path(file).stat().st_size > 4 * PIECE
+    rows = pair.rows(file)
+    assert rows[-1]["settings"] == 90
+    # A client that goes in the middle leaves no plan behind.
+    body = json.dumps({"text": yaml.safe_dump(pair.content())}).encode()
+    head = (
+        f"POST /api/v1/plan HTTP/1.1\r\nHost: here\r\nContent-Length: {len(body)}\r\n"
+    )
+    for _ in range(3):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.connect(pair.here.control)
+            sock.sendall(
+                head.encode() + b"Content-Type: application/json\r\n\r\n" + body
+            )
+    pair.here.until(
+        lambda: pair.tool("plan", pair.write(pair.content())).exit_code == 0
+    )
+    assert "Traceback" not in pair.here.log()
 
 
 def test_what_is_not_confirmed_is_taken_back(pair: Pair) -> None:

@@ -17,6 +17,7 @@ from bgpd.kernel.former_places import FormerPlaces
 from bgpd.preview.advertised import RouteChange
 from bgpd.preview.preview import ChangePreview
 from bgpd.runtime.fault_border import FaultBorder
+from bgpd.wire.errors import CeaseSubcode
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST
 from rib.nlri import Nlri, format_prefix
@@ -352,3 +353,49 @@ def test_a_plan_is_what_applying_it_does(seed: int) -> None:
                 await world.close()
 
     run_virtually(scenario(), seed)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", range(100, 104))
+def test_a_plan_goes_on_while_its_peers_come_and_go(seed: int) -> None:
+    random = Random(seed)
+
+    async def scenario() -> None:
+        async with Rack() as rack:
+            world = World(rack, random)
+            content = a_configuration(random, rack.network)
+            await world.start(content)
+            try:
+                for _ in range(6):
+                    wanted = settings_of(changed(random, content, rack.network))
+                    preview = await world.running.preview(wanted, None, None, 5)
+                    for number, _step in enumerate(preview.run()):
+                        if number % 7 == 0:
+                            await stir(world, random)
+                    assert all(
+                        len(each.advertised.first[kind]) <= 5
+                        for each in preview.peers
+                        for kind in RouteChange
+                    )
+                    await world.running.change(settings_of(content), None)
+                    await advance(REST)
+            finally:
+                await world.close()
+
+    run_virtually(scenario(), seed)
+
+
+async def stir(world: World, random: Random) -> None:
+    """Lose a session or a peer, or change what a neighbour tells."""
+    speaker = world.node.speaker
+    what, address = random.randrange(3), random.choice(["", *speaker.peers])
+    if what == 0 and address:
+        speaker.peers[address].driver.stop(
+            subcode=CeaseSubcode.ADMINISTRATIVE_RESET, text="", hard=True
+        )
+    elif what == 1 and address:
+        speaker.neighbours.remove(address)
+    else:
+        node = world.neighbours[random.choice([*world.neighbours])]
+        node.withdraw(f"10.{random.randrange(6)}.{random.randrange(4)}.0/24")
+    await advance(random.choice([0, 0, 0.1, 3]))
