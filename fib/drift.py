@@ -24,6 +24,7 @@ class Drift:
         self.count = 0
         self.repaired = 0
         self._repairs = Repairs()
+        self._last: Prefix | None = None
 
     def note(self, family: Family, nlri: bytes, now: float) -> bool:
         """Note a change; return whether to undo it at once."""
@@ -41,7 +42,25 @@ class Drift:
             )
             return False
         self.repaired += 1
+        self._last = (family, nlri)
         return True
+
+    def tell_repairs(self, before: int) -> None:
+        """Log the repairs since ``repaired`` was ``before``, in one line."""
+        count = self.repaired - before
+        if not count or self._last is None:
+            return
+        family, nlri = self._last
+        _log.info(
+            "another program changed %(count)d of our kernel routes, the last of them "
+            "%(prefix)s; writing them again",
+            {
+                "event": "routes-repaired",
+                "count": count,
+                "prefix": format_prefix(nlri, family.afi),
+                "family": family,
+            },
+        )
 
     def note_found(self, family: Family, count: int) -> None:
         """Note what a comparison of the whole table found changed, and wrote again."""

@@ -4,6 +4,7 @@ Notifications of what we did ourselves are filtered out in the kernel. What is l
 either the kernel's doing (port id 0), or another program's: then it is drift.
 """
 
+import logging
 from collections.abc import Callable, Iterable, Mapping
 
 from fib.drift import Drift
@@ -32,6 +33,8 @@ from fib.next_hop_objects import NextHopObjects
 from fib.place import Place
 from fib.plan import GONE, LINK_LOST
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
+
+_log = logging.getLogger(__name__)
 
 
 class KernelEvents:
@@ -73,10 +76,19 @@ class KernelEvents:
     def handle_overflow(self) -> None:
         """Notifications were lost: nothing is known for certain."""
         self.overflow_count += 1
+        _log.warning(
+            "the kernel dropped notifications; comparing all of our routes with its table",
+            {
+                "event": "kernel-overflow",
+                "table": self._place.table,
+                "protocol": self._place.protocol,
+            },
+        )
         self._want_resync()
 
     def handle(self, data: bytes, items: Iterable[Message]) -> None:
         """Take in the notifications of one read."""
+        before = self._drift.repaired
         for item in items:
             if item.type in (RTM_NEWROUTE, RTM_DELROUTE):
                 self._handle_route(data, item)
@@ -90,6 +102,7 @@ class KernelEvents:
                 is_ours = found.protocol == self._place.protocol
                 if is_ours and self._objects.is_held(found.id):
                     self._want_resync()
+        self._drift.tell_repairs(before)
 
     def _want_resync(self) -> None:
         self._schedule.want_resync(self._clock())
@@ -150,6 +163,7 @@ class KernelEvents:
                 if kernel.routes.lose(route.nlri, route.metric, GONE):
                     self._repair(family, route.nlri)
             elif not is_new and route.nlri in kernel.routes.failed:
+                kernel.conflicts.end(route.nlri)
                 kernel.routes.requeue((route.nlri,))
                 self._schedule.wake.set()
         if is_new and kernel.has_blocked:

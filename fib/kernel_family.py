@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from typing import Final
 
+from fib.conflicts import Conflicts
 from fib.kernel_links import Links
 from fib.netlink.rtnetlink import (
     DEFAULT_METRIC,
@@ -96,6 +97,7 @@ class KernelFamily:
     Attributes:
         routes: What is wanted and what the kernel holds.
         writer: Sends what is decided.
+        conflicts: Prefixes that other programs' routes keep out.
     """
 
     def __init__(
@@ -110,7 +112,10 @@ class KernelFamily:
     ) -> None:
         self.afi = afi
         self.routes = RouteTable(spreads_new=afi == AFI_IPV4)
-        self.writer = RouteWriter(sock, afi, self.routes, self._suspect_objects)
+        self.conflicts = Conflicts(afi, self.routes)
+        self.writer = RouteWriter(
+            sock, afi, self.routes, (self._suspect_objects, self.conflicts.note)
+        )
         self._sock = sock
         self._objects = objects
         self._resolver = TargetResolver(afi, sock, links)

@@ -23,7 +23,7 @@ class RouteWriter:
         sock: Where to write.
         afi: The family's.
         routes: Learns what the kernel refused.
-        suspect: Looks at refused operations, by index, after that.
+        suspect: Each looks at refused operations, by index, after that.
 
     Attributes:
         written_count: Messages sent.
@@ -31,7 +31,11 @@ class RouteWriter:
     """
 
     def __init__(
-        self, sock: RequestSocket, afi: int, routes: RouteTable, suspect: Suspicion
+        self,
+        sock: RequestSocket,
+        afi: int,
+        routes: RouteTable,
+        suspect: Sequence[Suspicion],
     ) -> None:
         self._sock = sock
         self._afi = afi
@@ -129,5 +133,6 @@ class RouteWriter:
         is_retry: bool,
     ) -> None:
         follow_up = self._routes.settle(operations, faults, is_retry=is_retry)
-        self._suspect(operations, faults)
+        for look in self._suspect:
+            look(operations, faults)
         await self.write(follow_up, is_retry=True)

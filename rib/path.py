@@ -38,6 +38,7 @@ class Source:
         is_default: Its routes are only for peers with ``default_originate``.
         zone: The device that the peer is next door on, which its link-local next hops
             mean (RFC 2545 3); empty where it is not.
+        heard_at: When it last said something, monotonic seconds: its new paths are of then.
         epoch: Grows when all that was announced so far became stale: session loss, or
             a peer's beginning of route refresh (RFC 7313). Paths of an earlier epoch
             are swept.
@@ -48,6 +49,7 @@ class Source:
         "asn",
         "cluster_id",
         "epoch",
+        "heard_at",
         "is_client",
         "is_default",
         "kind",
@@ -80,6 +82,7 @@ class Source:
         self.cluster_id = cluster_id
         self.weight = weight
         self.zone = ""
+        self.heard_at = 0.0
         self.epoch = 0
 
     def __repr__(self) -> str:
@@ -132,6 +135,8 @@ class Path:
         received: Before import policy; the same object where policy changed nothing.
         path_id: RFC 7911 identifier as received; 0 without add-path.
         next_hop: The tracked next hop of ``attributes``.
+        made_at: ``source.heard_at`` when it was made. No prefix has had this path for longer;
+            one that got it later knows no better.
         epoch: ``source.epoch`` when it was announced.
         weight: Preferred before LOCAL_PREF, never sent; the source's, or what import
             policy set.
@@ -143,6 +148,7 @@ class Path:
         "attributes",
         "epoch",
         "has_own_med",
+        "made_at",
         "next_hop",
         "path_id",
         "received",
@@ -166,6 +172,7 @@ class Path:
         self.received = attributes if received is None else received
         self.path_id = path_id
         self.next_hop = next_hop
+        self.made_at = source.heard_at
         self.epoch = source.epoch
         self.weight = source.weight if weight is None else weight
         self.has_own_med = has_own_med

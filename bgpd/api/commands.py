@@ -17,6 +17,19 @@ _FAMILY: Final = Argument(
     ("ipv4", "ipv6", "ipv4-unicast", "ipv6-unicast"),
 )
 _PEER: Final = Argument("peer", str, "Name or address of a peer.", is_required=True)
+_EVENT_KIND: Final = Argument(
+    "kind",
+    list,
+    "Only these kinds of events.",
+    ("session", "route", "policy", "kernel", "datastore", "configuration"),
+)
+_EVENTS: Final = (
+    Argument("after", int, "Only events with a higher id.", minimum=0),
+    _EVENT_KIND,
+    Argument("peer", str, "Only events about this peer, a name or an address."),
+    Argument("prefix", str, "Only events about this prefix."),
+    Argument("longer", bool, "More specific prefixes inside it, too."),
+)
 _LIMIT: Final = Argument("limit", int, "At most so many rows.", minimum=1)
 _TEXT: Final = Argument(
     "text", str, "For the peer's operator (RFC 9003), at most 255 octets."
@@ -147,6 +160,37 @@ TABLE: Final = (
         Kind.ROWS,
         "update_group",
         (_FAMILY,),
+    ),
+    Command(
+        "show-events",
+        "GET",
+        f"{PREFIX}/journal",
+        "Events that are kept, the oldest first.",
+        Kind.ROWS,
+        "event",
+        (*_EVENTS, Argument("limit", int, "The newest so many.", minimum=1)),
+    ),
+    Command(
+        "follow-events",
+        "GET",
+        f"{PREFIX}/events",
+        "Events as they happen, without end; from now on, or after an id.",
+        Kind.STREAM,
+        "event",
+        _EVENTS,
+    ),
+    Command(
+        "history",
+        "GET",
+        f"{PREFIX}/history",
+        "How the best path of a prefix changed.",
+        Kind.ROWS,
+        "event",
+        (
+            Argument("prefix", str, "A prefix or an address.", is_required=True),
+            Argument("longer", bool, "More specific prefixes inside it, too."),
+            Argument("limit", int, "The newest so many changes.", minimum=1),
+        ),
     ),
     Command(
         "calico-diff",

@@ -92,6 +92,15 @@ _SELECTION: Final = (
     Field("is_multipath", "boolean", "it is used together with others"),
     Field("reason", "string", "why it was not selected, or why it was filtered"),
 )
+_AGE: Final = (
+    Field(
+        "changed",
+        "string?",
+        "since when it is as it is; a later moment is possible unless `changed_is_exact`",
+    ),
+    Field("changed_is_exact", "boolean", "the journal has the change"),
+    Field("age", "integer?", "seconds since `changed`"),
+)
 _ATTRIBUTES: Final = Field("attributes", "attributes", "path attributes")
 _STATE: Final = (
     Field("path_id", "integer", "its path identifier (RFC 7911)"),
@@ -226,6 +235,7 @@ FORMS: Final[Mapping[str, Form]] = {
             *(each._replace(is_optional=True) for each in _SELECTION[1:]),
             _optional("is_filtered", "boolean", "it was filtered"),
             _optional("advertised_to", "string", "the peer that receives it"),
+            *_AGE,
             _ATTRIBUTES,
         ),
     ),
@@ -291,6 +301,7 @@ FORMS: Final[Mapping[str, Form]] = {
             *_PATH,
             *_STATE,
             *_SELECTION,
+            *_AGE,
             Field("next_hop", "next_hop", "how its next hop resolves"),
             _ATTRIBUTES,
             Field("pre_policy_attributes", "attributes?", "what import policy changed"),
@@ -323,6 +334,7 @@ FORMS: Final[Mapping[str, Form]] = {
             _STATE[0],
             *_SELECTION,
             Field("is_filtered", "boolean", "always true"),
+            *_AGE,
             _ATTRIBUTES,
         ),
     ),
@@ -606,6 +618,47 @@ FORMS: Final[Mapping[str, Form]] = {
     "upload": Form(
         "A piece of a long configuration",
         (Field("characters", "integer", "how many there are so far"),),
+    ),
+    "event": Form(
+        "Something that happened",
+        (
+            Field("id", "integer", "rises with each event; where to go on from"),
+            Field("time", "string", "when, RFC 3339"),
+            Field(
+                "kind",
+                "string?",
+                "`session`, `route`, `policy`, `kernel`, `datastore` or `configuration`",
+            ),
+            Field(
+                "event",
+                "string",
+                "`route-added`, `route-changed` or `route-removed`: of the best path; "
+                "`events-dropped`, `journal-began`; or that of a log line",
+            ),
+            _optional("peer", "string", "the peer's name"),
+            _optional("address", "string", "the peer's address"),
+            _optional("family", "string", "address family"),
+            _optional("prefix", "string", "the prefix"),
+            _optional("reason", "string", "why"),
+            _optional("message", "string", "the log line"),
+            _optional("level", "string", "of the log line"),
+            _optional("details", "any{}", "the other fields of the log line"),
+            _optional("old", "event_path?", "the best path before"),
+            _optional("new", "event_path?", "the best path since"),
+            _optional("dropped", "integer?", "how many events are not kept any more; null if it is not known"),
+        ),
+    ),
+    "event_path": Form(
+        "A best path before or after a change",
+        (
+            Field("peer", "string", "where it came from"),
+            Field("source", "string", "`local`, `kernel`, `ebgp` or `ibgp`"),
+            Field("path_id", "integer", "its path identifier (RFC 7911)"),
+            Field("next_hop", "string?", "its next hop; null for our own routes"),
+            Field("as_path", "string", "AS_PATH"),
+            Field("local_pref", "integer?", "LOCAL_PREF"),
+            Field("med", "integer?", "MULTI_EXIT_DISC"),
+        ),
     ),
     "difference": Form(
         "Something that differs between datastore and daemon",

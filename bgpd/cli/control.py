@@ -9,6 +9,7 @@ from bgpd.api.client import Place, Remote
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
+from bgpd.cli.events import events, history
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
 from bgpd.cli.plan import apply, confirm, plan, rollback
 from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
@@ -109,6 +110,8 @@ def main(
 main.add_command(calico)
 for _command in (plan, apply, confirm, rollback):
     main.add_command(_command)
+main.add_command(events)
+main.add_command(history)
 
 
 @main.group(cls=ShowGroup)

@@ -175,6 +175,12 @@ def _way(next_hop: Row) -> str:
     return f", by {', '.join(through)}: {'; '.join(hops)}"
 
 
+def _since(path: Row) -> str:
+    if path["changed_is_exact"]:
+        return f"{path['changed']}, for {duration(path['age'])}"
+    return f"{path['changed']} or later, for {duration(path['age'])} at most"
+
+
 def _path(path: Row) -> Iterator[str]:
     next_hop = path["next_hop"]
     if next_hop["address"]:
@@ -187,6 +193,7 @@ def _path(path: Row) -> Iterator[str]:
     yield from _pairs(
         [
             ("next hop", way),
+            ("since", _since(path)),
             ("weight", path["weight"] or None),
             ("path id", path["path_id"] or None),
             *_named(attributes),

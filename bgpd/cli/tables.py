@@ -190,6 +190,12 @@ PEERS: Final = (
     field("EXPORT POLICY", "export_policy", is_wide=True),
     Column("REMARK", _trouble, is_long=True),
 )
+
+
+def _age(row: Row) -> str:
+    return duration(row["age"])
+
+
 _ROUTE: Final = (
     field("PREFIX", "prefix"),
     attribute("NEXT HOP", "next_hop"),
@@ -198,6 +204,7 @@ _ROUTE: Final = (
     attribute("MED", "med", is_number=True),
     attribute("AS PATH", "as_path"),
     attribute("ORIGIN", "origin", is_optional=True),
+    Column("AGE", _age, is_number=True, is_optional=True),
     attribute("COMMUNITIES", "communities", is_wide=True),
     attribute("LARGE COMMUNITIES", "large_communities", is_wide=True),
     attribute("EXTENDED COMMUNITIES", "ext_communities", is_wide=True),

@@ -20,6 +20,7 @@ from bgpd.config.settings import (
     DatastoreSettings,
     DirectSettings,
     FibSettings,
+    JournalSettings,
     KubernetesSettings,
     LearnSettings,
     LogFormat,
@@ -134,6 +135,7 @@ def to_settings(
         control_path=config.control.path,
         bird=_bird(config),
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
+        journal=JournalSettings(config.journal.max_events, config.journal.max_changes),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,
             selection_deferral_time=config.graceful_restart.selection_deferral_time,

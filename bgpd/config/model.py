@@ -17,6 +17,7 @@ from bgpd.config.fields import (
     AsNumber,
     AutoOff,
     Community,
+    Count,
     ExtCommunity,
     InterfacePattern,
     LargeCommunity,
@@ -37,7 +38,13 @@ from bgpd.config.fields import (
 )
 from bgpd.config.peers import Peer, PeerGroup, PeerRange, SessionOptions
 from bgpd.config.policies import OriginName, PolicyModel, PrefixItem
-from bgpd.config.settings import NODES_CHECK_TIME, REMOVAL_HOLD, SAVED_STATE_MAX_AGE
+from bgpd.config.settings import (
+    MAX_CHANGES,
+    MAX_EVENTS,
+    NODES_CHECK_TIME,
+    REMOVAL_HOLD,
+    SAVED_STATE_MAX_AGE,
+)
 
 
 class Node(Section):
@@ -555,6 +562,25 @@ class Log(Section):
     ] = "text"
 
 
+class Journal(Section):
+    """What happened, for `pybgpctl events` and `pybgpctl history`; in memory only."""
+
+    max_events: Annotated[
+        Count,
+        Field(
+            description="events kept of each kind, those of routes excepted; 0 keeps none"
+        ),
+    ] = MAX_EVENTS
+    max_changes: Annotated[
+        Count,
+        Field(
+            description="changes of best paths kept, of each address family: one for each "
+            "prefix; up to 60 octets each, and 1,000 where each brought a path of its own; "
+            "0 keeps none"
+        ),
+    ] = MAX_CHANGES
+
+
 class GracefulRestart(Section):
     """Graceful restart of this daemon (RFC 4724)."""
 
@@ -688,6 +714,7 @@ class DaemonConfig(Section):
     api: Api = Api()
     bird: Bird = Bird()
     log: Log = Log()
+    journal: Journal = Journal()
     graceful_restart: GracefulRestart = GracefulRestart()
     reload: Reload = Reload()
     metrics: Metrics = Metrics()

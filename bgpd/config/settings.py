@@ -17,6 +17,8 @@ from rib.policy import PolicySpec, PrefixMatch
 SAVED_STATE_MAX_AGE: Final = 7 * 86400  # seconds
 NODES_CHECK_TIME: Final = 600  # seconds
 REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
+MAX_EVENTS: Final = 4096
+MAX_CHANGES: Final = 65536
 
 
 class DatastoreKind(Enum):
@@ -298,6 +300,19 @@ class LogSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """What is kept of what happened.
+
+    Attributes:
+        max_events: Of each kind; 0 keeps none.
+        max_changes: Changes of best paths of each family; 0 keeps none.
+    """
+
+    max_events: int = MAX_EVENTS
+    max_changes: int = MAX_CHANGES
+
+
+@dataclass(frozen=True, slots=True)
 class RestartSettings:
     """What survives a restart.
 
@@ -390,6 +405,7 @@ class DaemonSettings:
         api: The API on an address.
         bird: Sockets that speak BIRD's protocol.
         log: What is logged.
+        journal: What is kept of what happened.
         restart: What survives a restart.
         reload: How a changed file takes effect.
         metrics: The HTTP server.
@@ -411,6 +427,7 @@ class DaemonSettings:
     api: ApiSettings = ApiSettings()
     bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()
+    journal: JournalSettings = JournalSettings()
     restart: RestartSettings = RestartSettings()
     reload: ReloadSettings = ReloadSettings()
     metrics: MetricsSettings = MetricsSettings()

@@ -17,6 +17,7 @@ from bgpd.config.settings import DaemonSettings, DatastoreKind
 from bgpd.daemon.config_commit import ConfigCommit
 from bgpd.daemon.config_reload import ConfigReload
 from bgpd.daemon.errors import MisconfigurationError, StartError
+from bgpd.daemon.journal_keeper import JournalKeeper
 from bgpd.daemon.lifecycle_log import (
     log_idle,
     log_starting,
@@ -153,6 +154,7 @@ class Daemon:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, stop, number)
         loop.add_signal_handler(signal.SIGHUP, self.reloading.ask)
+        self.journal_keeper.start(loop)
         startup_claim = self._startup_claim or claim_startup(self.settings)
         lag = LagMeter(loop, collect_at_rest)
         try:
@@ -166,6 +168,7 @@ class Daemon:
             await self._close()
             lag.close()
             startup_claim.close()
+            self.journal_keeper.close()
         return EXIT_OK
 
     # -- start --------------------------------------------------------------------------
@@ -180,6 +183,7 @@ class Daemon:
             if not await cluster.wait(self._stop):
                 return
         running = self.running = await self._become()
+        self.journal_keeper.attach(running.speaker)
         # The sockets listen since the process began; peers that connected wait in their queues
         # until `open`, when the speaker can tell whether it knows them.
         running.speaker.listener.hold(startup_claim.hand_over())
@@ -273,6 +277,11 @@ class Daemon:
         """When what the daemon must be last changed, on the loop's clock; 0 for never."""
         cluster_at = 0.0 if self.cluster is None else self.cluster.changed_at
         return max(cluster_at, self.commit.in_force.changed_at)
+
+    @property
+    def journal_keeper(self) -> JournalKeeper:
+        """Keeps what happens."""
+        return self._servers.journal_keeper
 
     @property
     def latest(self) -> "NodeDesired | None":

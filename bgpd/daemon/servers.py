@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from bgpd.api.protocol import ControlError
 from bgpd.daemon.errors import ReloadError, StartError
+from bgpd.daemon.journal_keeper import JournalKeeper
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import Supervisor
 from bgpd.show.daemon_state import DaemonState, ProcessState
@@ -57,11 +58,15 @@ class Servers:
     Args:
         daemon: The daemon to report on.
         supervisor: Tries again.
+
+    Attributes:
+        journal_keeper: Keeps what happens.
     """
 
     def __init__(self, daemon: "ServedDaemon", supervisor: Supervisor) -> None:
         self._daemon = daemon
         self._supervisor = supervisor
+        self.journal_keeper = JournalKeeper(daemon.settings.journal)
         self._doors: Doors | None = None
         self._has_control = False
         self._bird: list[BirdServer] = []
@@ -142,6 +147,7 @@ class Servers:
             actions=DaemonActions(speaker, self._reload, daemon.shut_down),
             configuration=daemon.commit,
             lag=lag,
+            journal=self.journal_keeper.journal,
         )
 
     async def open_control(

@@ -24,6 +24,7 @@ from bgpd.worker.turns import collect, in_turns
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
     from bgpd.daemon.cluster import Cluster
+    from bgpd.daemon.journal_keeper import JournalKeeper
     from bgpd.daemon.running import Running
     from bgpd.preview.preview import ChangePreview
 
@@ -44,6 +45,10 @@ class Parts(Protocol):
     @property
     def latest(self) -> "NodeDesired | None":
         """What the datastore wants of this node; ``None`` without one."""
+
+    @property
+    def journal_keeper(self) -> "JournalKeeper":
+        """Keeps what happens."""
 
 
 class ConfigPlan(NamedTuple):
@@ -170,6 +175,7 @@ class Transition:
             self._parts.cluster.holds.set_hold_time(new.datastore.removal_hold)
         if old.log != new.log:
             set_up_logging(new.log)
+        self._parts.journal_keeper.follow(new.journal)
         if running is not None:
             await running.change(new, self._parts.latest)
         return lines

@@ -39,6 +39,10 @@ class RouteConsumers:
         """Attach a part that follows the routes from the next flush on."""
         self._consumers.append(consumer)
 
+    def detach(self, consumer: RouteConsumer) -> None:
+        """Let a part follow the routes no longer."""
+        self._consumers.remove(consumer)
+
     def attach_forwarding(self, consumer: ForwardingConsumer) -> None:
         """Attach a part that also receives predictions."""
         self.attach(consumer)

@@ -292,7 +292,15 @@ def set_up_logging(settings: LogSettings) -> None:
     handler.is_json = is_json
     if not handlers:
         root.addHandler(handler)
-    root.setLevel(_LEVELS[settings.level])
+    handler.setLevel(_LEVELS[settings.level])
+    set_level()
+
+
+def set_level() -> None:
+    """Let loggers make the lines that any handler wants, and no others."""
+    root = logging.getLogger()
+    wanted = [each.level for each in root.handlers if each.level != logging.NOTSET]
+    root.setLevel(min(wanted, default=logging.WARNING))
 
 
 def catch_output() -> None:

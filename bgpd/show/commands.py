@@ -12,6 +12,7 @@ from typing import Final
 
 from bgpd.api.protocol import Answer, Arguments, ControlError, Handler, Row
 from bgpd.show.calico_diff import cluster_diff
+from bgpd.show.events import events, follow, history
 from bgpd.show.fib import fib
 from bgpd.show.held_removals import confirm, held
 from bgpd.show.peers import peer, peers
@@ -104,5 +105,8 @@ _HANDLERS: Final[
         "confirm": confirm_applied,
         "rollback": rollback,
         "shutdown": _shutdown,
+        "show-events": events,
+        "follow-events": follow,
+        "history": history,
     }
 )

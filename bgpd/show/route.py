@@ -12,6 +12,7 @@ from typing import Final
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.show.adj_rib_out import AdjRibOut, NotAdvertised
+from bgpd.show.ages import Ages
 from bgpd.show.fib import route_row
 from bgpd.show.routes import filter_reason_text, filtered_row, path_row
 from bgpd.show.state import (
@@ -129,10 +130,13 @@ def _paths(
     if entry is None:
         return []
     best, multipath = best_of(entry), multipath_of(entry)
+    ages = Ages(view, tables.family)
+    ages.look_up(nlri)
     way_of = view.kernel.next_hop
     return [
         {
             **path_row(path),
+            **ages.row(nlri, path, is_best=path is best),
             "is_best": path is best,
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,

@@ -13,6 +13,7 @@ from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.show.adj_rib_out import AdjRibOut
+from bgpd.show.ages import Ages
 from bgpd.show.route_counts import (
     Tally,
     family_row,
@@ -173,7 +174,8 @@ def _held(
 ) -> Iterator[Row | None]:
     """Yield paths, of all sources or some peers; filtered routes on request."""
     table = view.speaker.tables[family].loc_rib.table
-    describe = Describer()
+    describe, ages = Describer(), Ages(view, family)
+    yield from ages.look_up_all()
     is_wanted = _path_filter(question, family)
     filtered: _Filtered = {}
     if question.has_filtered:
@@ -197,7 +199,7 @@ def _held(
             continue
         prefix = format_prefix(nlri, family.afi)
         head = {"prefix": prefix, "family": str(family)}
-        for row in entry_rows(table.get(nlri), describe, is_wanted):
+        for row in entry_rows(table.get(nlri), describe, is_wanted, nlri, ages):
             yield head | row
         for peer, path_id, why in filtered.get(nlri, ()):
             yield head | filtered_row(peer, path_id, why, describe)
@@ -228,7 +230,11 @@ def _gather_filtered(
 
 
 def entry_rows(
-    entry: Entry | None, describe: Describer, is_wanted: PathWanted
+    entry: Entry | None,
+    describe: Describer,
+    is_wanted: PathWanted,
+    nlri: Nlri,
+    ages: Ages,
 ) -> Iterator[Row]:
     """Yield a row for each wanted path of a table's entry, best first."""
     if entry is None:
@@ -243,6 +249,7 @@ def entry_rows(
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
             "is_filtered": False,
+            **ages.row(nlri, path, is_best=path is best),
             "attributes": describe.of_path(path),
         }
 
@@ -270,6 +277,9 @@ def filtered_row(
         "is_best": False,
         "is_multipath": False,
         "is_filtered": True,
+        "changed": None,
+        "changed_is_exact": False,
+        "age": None,
         "reason": filter_reason_text(why),
         "attributes": describe(why.attributes),
     }
@@ -290,6 +300,8 @@ def _advertised(
     """Yield what a peer receives, with attributes as it sees them."""
     table, describe = view.speaker.tables[family].loc_rib.table, Describer()
     paths_to = _advertised_paths(view, question, family, peer)
+    ages = Ages(view, family)
+    yield from ages.look_up_all()
     for nlri in _chosen(list(table), question.wanted):
         if nlri is None:
             yield None
@@ -304,6 +316,7 @@ def _advertised(
                 "source": path.source.kind.name.lower(),
                 "advertised_to": peer.settings.name,
                 "is_best": is_best,
+                **ages.row(nlri, path, is_best=is_best),
                 "attributes": describe(attributes),
             }
         if is_silent:

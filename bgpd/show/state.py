@@ -8,6 +8,7 @@ from enum import Enum
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from bgpd.api.protocol import ControlError, Row
+from bgpd.journal.event_journal import EventJournal
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.session.fsm import State
 from bgpd.session.settings import PeerSettings
@@ -184,6 +185,7 @@ class DaemonView:
         actions: ``None`` where nothing can be changed.
         configuration: Plans and applies others; ``None`` where there is no daemon.
         lag: Measures the event loop; ``None`` without measurement.
+        journal: What happened.
     """
 
     speaker: Speaker
@@ -194,6 +196,7 @@ class DaemonView:
     actions: Actions | None = None
     configuration: Configuration | None = None
     lag: LagMeter | None = None
+    journal: EventJournal = field(default_factory=EventJournal)
 
     def find_configuration(self) -> Configuration:
         """Return what plans and applies configurations.

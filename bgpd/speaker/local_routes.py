@@ -83,6 +83,7 @@ class LocalRoutes:
         good = self._sift(family, nlris, attributes, source, next_hop, weight=weight)
         if not good:
             return
+        source.heard_at = self._context.loop.time()
         path = Path(
             source,
             attributes,

@@ -94,7 +94,7 @@ class PeerImports:
 
     def open(self, negotiated: Negotiated) -> None:
         """Open the tables of a session's families."""
-        self.heard_at = self._context.loop.time()
+        self._hear()
         self.ended_families.clear()
         for family in sorted(set(self.ribs) - negotiated.families):
             self.stale.drop(family)
@@ -131,7 +131,7 @@ class PeerImports:
         if self._intake is None:
             return None
         context = self._context
-        self.heard_at = context.loop.time()
+        self._hear()
         taken = self._intake.take(bodies)
         for family, changes in taken.changes.items():
             if changes:
@@ -152,6 +152,12 @@ class PeerImports:
         if context.next_hops.is_due:
             context.work_queue.add(context.next_hops.sweep_unused())
         return taken
+
+    def _hear(self) -> None:
+        """Note the time: paths that are made now are of now."""
+        self.heard_at = now = self._context.loop.time()
+        for source in self._sources.values():
+            source.heard_at = now
 
     def _note(self, taken: Taken) -> None:
         self.malformed_count += len(taken.complaints)
@@ -316,6 +322,7 @@ class PeerImports:
 
     def run(self, family: Family, slices: Iterator[list[Change]]) -> None:
         """Do long work on the tables; the first slice at once."""
+        self._sources[family].heard_at = self._context.loop.time()
         changed = self._context.tables[family].changed
         first = next(slices, None)
         if first is None:

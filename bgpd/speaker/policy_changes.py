@@ -5,13 +5,21 @@ differently. Import: the routes of the peers that use it are judged again from w
 received. Nothing is asked of a peer, and no session is reset.
 """
 
+import logging
 from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from itertools import islice
+from typing import Final
 
 from bgpd.pipeline.policy_registry import DEFAULTS
+from bgpd.runtime.log_fields import Names
 from bgpd.speaker.context import SpeakerContext
 from bgpd.speaker.limit_changes import retry
 from bgpd.speaker.peer import Peer
 from rib.policy import Policy, PolicySpec, PrefixMatch
+
+_SHOWN: Final = 20  # names of changed policies
+
+_log = logging.getLogger(__name__)
 
 
 class PolicyChanges:
@@ -42,6 +50,10 @@ class PolicyChanges:
         """
         among, faults, former = self._context.policies.replace(specs)
         if among:
+            _log.info(
+                "changed policies: %(policies)s",
+                {"event": "policy-changed", "policies": _shown(among)},
+            )
             self._follow(among)
             self._context.work_queue.begin(self._import_by(among))
         if former:
@@ -91,6 +103,10 @@ class PolicyChanges:
         among = policies.hide(prefixes)
         if among:
             self._follow(dict.fromkeys(policies, among))
+
+
+def _shown(names: Collection[str]) -> Names:
+    return Names((*islice(names, _SHOWN),), more=len(names) - _SHOWN)
 
 
 def _freed(former: list[Policy]) -> Iterator[None]:

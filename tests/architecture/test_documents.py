@@ -8,7 +8,9 @@ from pathlib import Path
 import click
 import pytest
 
+from bgpd.config.base import Section
 from bgpd.config.document import parse_document
+from bgpd.config.model import DaemonConfig
 from bgpd.config.validation import validate
 from tests.support import console
 from tests.support.cases import cases
@@ -209,3 +211,14 @@ def test_the_index_has_each_page_once_in_a_line_of_its_own() -> None:
     }
     wanted = {page for page in pages if not re.match(r"adr/\d", page)} - {"index.md"}
     assert set(entries) == wanted
+
+
+def test_every_section_of_the_configuration_is_on_its_page() -> None:
+    page = (ROOT / "docs/configuration.md").read_text(encoding="utf-8")
+    sections = [
+        name
+        for name, field in DaemonConfig.model_fields.items()
+        if isinstance(field.annotation, type) and issubclass(field.annotation, Section)
+    ]
+    assert "journal" in sections
+    assert [name for name in sections if f"\n## {name}\n" not in page] == []

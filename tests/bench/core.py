@@ -11,6 +11,7 @@ from typing import Final, NamedTuple, cast
 from bgpd.calico.blocks import BlockTable, parse_block
 from bgpd.calico.keys import affinity_key, split_affinity_key
 from bgpd.config.settings import FibSettings
+from bgpd.journal.route_changes import RouteChanges
 from bgpd.kernel.route_programmer import RouteProgrammer
 from bgpd.pipeline.local_sources import plain_sources
 from bgpd.pipeline.update_receiver import UpdateReceiver
@@ -418,6 +419,12 @@ def a_fib_entry() -> FibEntry:
     return entry
 
 
+def keep_changes() -> Work:
+    kept = RouteChanges(IPV4_UNICAST, 4 * MANY)
+    changes = [Change(None, a_path(), blocks(BATCH)) for _ in range(SETS)]
+    return Work(lambda: kept.add(1, 0.0, changes), BATCH * SETS, "256 sets")
+
+
 def submit() -> Work:
     routes, entry, nlris = RouteTable(), a_fib_entry(), blocks(MANY)
     return Work(lambda: routes.submit(nlris, entry), MANY)
@@ -504,6 +511,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
     "reflector.group.UpdateGroup.flush": flush,
     "reflector.pacing.Pacer.admit": admit,
     "reflector.pacing.Pacer.admit, known": admit_known,
+    "bgpd.journal.route_changes.RouteChanges.add": keep_changes,
     "fib.plan.RouteTable.submit": submit,
     "fib.plan.RouteTable.take_new": take_new,
     "fib.netlink.route_batch.encode_operations": operations,
@@ -511,6 +519,9 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
 
 # Hot functions that other benchmarks run: they make no sense alone.
 WITHIN: Final[dict[str, str]] = {
+    "bgpd.journal.route_changes._Block.add": "bgpd.journal.route_changes.RouteChanges.add",
+    "bgpd.journal.event_journal.EventJournal.note_changes": "scenario rr",
+    "bgpd.journal.event_journal.Recorder.changed": "scenario rr",
     "fib.plan.RouteTable._all_new": "scenario fib",
     "fib.plan._count_pairs": "scenario fib, flush",
     "fib.waiting.Waiting.take_new": "fib.plan.RouteTable.take_new",

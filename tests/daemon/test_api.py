@@ -144,7 +144,7 @@ def test_bad_clients_of_every_kind_cost_a_session_nothing(
                 first.send(an_update(nlris[at : at + 200]))
                 while not all(nlri in seen for nlri in nlris[at : at + 200]):
                     seen += await second.expect(MessageType.UPDATE)
-            # A session that begins now gets a descriptor though clients took all of theirs.
+            # A session that begins now gets a descriptor though clients took all that are for them.
             third = ScriptedPeer(f"{network}.13", f"{network}.1", PORT)
             async with third:
                 await third.establish(an_open(ASN, "10.0.0.13"))

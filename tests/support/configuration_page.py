@@ -12,6 +12,7 @@ from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.fields import Unit
 from bgpd.config.key_names import FIELD_OF_KEY, key_of
 from bgpd.config.model import (
+    Api,
     Bgp,
     Bird,
     Calico,
@@ -22,6 +23,7 @@ from bgpd.config.model import (
     Direct,
     Fib,
     GracefulRestart,
+    Journal,
     Kubernetes,
     Learn,
     Listen,
@@ -164,7 +166,9 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("kubernetes", "kubernetes", Kubernetes, ""),
     ("bird", "bird", Bird, ""),
     ("control", "control", Control, ""),
+    ("api", "api", Api, ""),
     ("log", "log", Log, ""),
+    ("journal", "journal", Journal, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
     ("reload", "reload", Reload, ""),
     ("metrics", "metrics", Metrics, ""),

@@ -80,6 +80,7 @@ FIELDS: Final = MappingProxyType(
         "remedy": "what follows from a malformed UPDATE (RFC 7606)",
         "body": "of an UPDATE, the first 128 octets in hexadecimal",
         "policy": "name of a policy",
+        "policies": "names of policies, the first of them",
         "source": "where objects or routes come from: an endpoint, a folder, an API group, a name",
         "kind": "of an object, or of what a step of a reload changes",
         "key": "of an object in the datastore; the section that a step of a reload changes",

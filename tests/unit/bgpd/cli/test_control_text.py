@@ -138,6 +138,9 @@ def test_a_route_used_with_others_says_so():
     path: dict[str, Any] = {
         "peer": "a",
         "is_best": True,
+        "changed": "2026-11-30T12:00:00.000Z",
+        "changed_is_exact": True,
+        "age": 61,
         "is_multipath": True,
         "is_stale": False,
         "reason": "best",
