@@ -45,6 +45,8 @@ if TYPE_CHECKING:
 
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
 _NEAREST_NAMES: Final = 5  # that an error names before the others
+_SORTED_AT_ONCE: Final = 2048  # keys, some 2 ms
+_LAST_OCTET: Final = 16  # of a key: an IPv6 address behind its length
 _BUCKET_YIELD_AFTER: Final = 256  # keys put in order between yield points, about 0.1 ms
 
 Wanted = Callable[[Nlri], bool]
@@ -343,15 +345,26 @@ def in_reading_order(nlris: list[Nlri]) -> Iterator[Nlri | None]:
     """Yield keys by address, shorter first; ``None`` between them is a yield point.
 
     Sorting a million at once would hold up the loop for seconds. They are put into
-    buckets by their first two octets, and each bucket is sorted when its turn comes.
+    buckets by one octet of their addresses after the other, until a bucket is small, and each is
+    sorted when its turn comes.
     """
-    buckets: dict[bytes, list[Nlri]] = {}
+    yield from _by_octet(nlris, 1)
+
+
+def _by_octet(nlris: list[Nlri], at: int) -> Iterator[Nlri | None]:
+    """Yield keys that are alike up to octet ``at``."""
+    if len(nlris) <= _SORTED_AT_ONCE or at > _LAST_OCTET:
+        yield from sorted(nlris, key=sort_key)
+        yield None
+        return
+    buckets: dict[int, list[Nlri]] = {}
     for count, nlri in enumerate(nlris):
-        buckets.setdefault(nlri[1:3].ljust(2, b"\0"), []).append(nlri)
+        octet = nlri[at] if at < len(nlri) else 0
+        buckets.setdefault(octet, []).append(nlri)
         if count % _BUCKET_YIELD_AFTER == 0:
             yield None
-    for key in sorted(buckets):
-        yield from sorted(buckets[key], key=sort_key)
+    for octet in sorted(buckets):
+        yield from _by_octet(buckets.pop(octet), at + 1)
 
 
 def dotted(number: int) -> str:

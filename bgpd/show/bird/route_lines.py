@@ -33,6 +33,7 @@ from rib.nlri import format_address
 _ORIGINS: Final = {ORIGIN_IGP: "i", ORIGIN_EGP: "e"}
 _ORIGIN_NAMES: Final = {ORIGIN_IGP: "IGP", ORIGIN_EGP: "EGP"}
 _TYPES: Final = {DIRECT: "device", KERNEL: "inherit", STATIC: "static"}
+_REMEMBERED: Final = 1024  # paths whose attributes are kept as lines
 _WIDTH: Final = 900  # of a line: clients read 1,024 octets of one
 
 
@@ -54,6 +55,7 @@ class RouteLines:
             for source in peer.sources.values()
         }
         self._rest: dict[tuple[RouteLike, bool], str] = {}
+        self._details: dict[RouteLike, list[Line]] = {}
 
     def __call__(self, title: str, path: RouteLike, *, is_best: bool) -> Iterator[Line]:
         """Yield a route's lines; ``title`` is empty where the prefix was shown."""
@@ -71,6 +73,15 @@ class RouteLines:
             if hop.address:
                 way = f"via {format_address(hop.address)} on {hop.interface or '-'}"
             yield Line(1007, f"\t{way}")
+
+    def details(self, path: RouteLike) -> list[Line]:
+        """Return the lines below a route that ``all`` adds."""
+        found = self._details.get(path)
+        if found is None:
+            if len(self._details) >= _REMEMBERED:
+                self._details.clear()
+            found = self._details[path] = list(detail_lines(path, self._dialect))
+        return found
 
     def time_of(self, path: RouteLike) -> str:
         """Return since when a route is there."""
@@ -157,9 +168,9 @@ def detail_lines(path: RouteLike, dialect: Dialect) -> Iterator[Line]:
     """Yield the lines below a route that ``all`` adds."""
     yield Line(1008, f"\tType: {route_type(path, dialect)}")
     for name, text in attribute_texts(path):
-        first, *rest = wrap(text, _WIDTH, break_long_words=False) or [""]
-        if not name.endswith("community"):  # as in BIRD, only lists of those are broken
-            first, rest = text, []
+        first, rest = text, []
+        if len(text) > _WIDTH and name.endswith("community"):  # BIRD breaks no others
+            first, *rest = wrap(text, _WIDTH, break_long_words=False)
         yield Line(1012, f"\tBGP.{name}: {first}")
         for part in rest:
             yield Line(1012, f"\t\t{part}")

@@ -9,7 +9,7 @@ from bgpd.show.bird.dialect import Dialect
 from bgpd.show.bird.export_counts import candidates, is_exported
 from bgpd.show.bird.filters import Filter, Route
 from bgpd.show.bird.protocols import is_protocol, peers_of
-from bgpd.show.bird.route_lines import RouteLines, detail_lines
+from bgpd.show.bird.route_lines import RouteLines
 from bgpd.show.bird.tokens import QueryError, unexpected
 from bgpd.show.bird.vocabulary import KERNEL, RouteLike, protocol_of, safe_name
 from bgpd.show.state import DaemonView, in_reading_order
@@ -339,7 +339,7 @@ class Selection:
             yield from self._write(title, route, is_best=route is best)
             title = ""
             if self._query.is_verbose:
-                yield from detail_lines(route, self._dialect)
+                yield from self._write.details(route)
 
 
 def _chooser(view: DaemonView, family: Family, query: Query) -> Chooses:

@@ -1,4 +1,5 @@
 import json
+import random
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
@@ -24,7 +25,7 @@ from fib.routes import Fault, Hop, Target
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST, IPV6_UNICAST
 from rib.next_hops import Reachability
-from rib.nlri import parse_address, parse_prefix
+from rib.nlri import parse_address, parse_prefix, sort_key
 from rib.policy import Actions as Edits
 from rib.policy import Match, Operator, Outcome, PolicySpec, Term, prefix_match
 from tests.support.routes import nlris
@@ -368,6 +369,24 @@ def test_reading_order_is_that_of_addresses():
     keys = nlris(*texts)
     found = [key for key in in_reading_order(keys[::-1]) if key is not None]
     assert found == keys
+
+
+def test_keys_of_one_network_are_put_in_order_some_at_a_time():
+    generator = random.Random(7)
+    keys = [
+        bytes((64,)) + bytes.fromhex("20010db8") + generator.randbytes(4)
+        for _ in range(20_000)
+    ]
+    keys += [bytes((32,)) + bytes.fromhex("20010db8"), bytes((16, 0x20, 0x01)), b"\0"]
+    keys += [bytes((n,)) + bytes(17)[: (n + 7) // 8] for n in range(129)] * 20
+    found, run, longest = [], 0, 0
+    for key in in_reading_order(keys):
+        run = 0 if key is None else run + 1
+        longest = max(longest, run)
+        if key is not None:
+            found.append(key)
+    assert found == sorted(keys, key=sort_key)
+    assert longest < 4096
 
 
 # -- one route explained ----------------------------------------------------------------
