@@ -83,7 +83,31 @@ TABLE: Final = (
         Kind.OBJECT,
         "status",
     ),
-    Command("show-peers", "GET", f"{PREFIX}/peers", "Sessions.", Kind.ROWS, "peer"),
+    Command(
+        "show-peers",
+        "GET",
+        f"{PREFIX}/peers",
+        "Sessions.",
+        Kind.ROWS,
+        "peer",
+        (
+            Argument(
+                "state",
+                list,
+                "Only sessions in one of these states.",
+                ("idle", "connect", "active", "opensent", "openconfirm", "established"),
+            ),
+            Argument("down", bool, "Only sessions that are not Established."),
+            Argument("group", list, "Only peers of these peer groups."),
+            Argument("range", list, "Only dynamic neighbours of these ranges."),
+            Argument(
+                "sort",
+                str,
+                "By what they are sorted; numbers and times begin with the largest.",
+                ("name", "address", "state", "uptime", "received", "flaps"),
+            ),
+        ),
+    ),
     Command(
         "show-peer",
         "GET",

@@ -48,6 +48,7 @@ _PEER: Final = (
     Field("local_as", "integer", "our AS on the session"),
     Field("peer_type", "string", "`client`, `non-client` (iBGP) or `ebgp`"),
     Field("range", "string?", "the range that a dynamic neighbour belongs to"),
+    Field("group", "string?", "the peer group that it takes options from"),
     Field(
         "state",
         "string",

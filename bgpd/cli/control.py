@@ -7,6 +7,7 @@ import click
 
 from bgpd.api.client import Place, Remote
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
+from bgpd.cli.actions import disable_peer, enable_peer, reset, shutdown
 from bgpd.cli.calico import calico
 from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.events import events, history
@@ -108,7 +109,16 @@ def main(
 
 
 main.add_command(calico)
-for _command in (plan, apply, confirm, rollback):
+for _command in (
+    reset,
+    disable_peer,
+    enable_peer,
+    shutdown,
+    plan,
+    apply,
+    confirm,
+    rollback,
+):
     main.add_command(_command)
 main.add_command(events)
 main.add_command(history)
@@ -121,14 +131,39 @@ def show() -> None:
 
 @show.command("peers")
 @click.argument("peer", required=False)
+@click.option(
+    "--state",
+    type=click.Choice(
+        ["idle", "connect", "active", "opensent", "openconfirm", "established"]
+    ),
+    multiple=True,
+    help="List only sessions in this state.",
+)
+@click.option(
+    "--down", is_flag=True, help="List only sessions that are not Established."
+)
+@click.option("--group", multiple=True, help="List only peers of this peer group.")
+@click.option(
+    "--range",
+    multiple=True,
+    help="List only dynamic neighbours of this range.",
+)
+@click.option(
+    "--sort",
+    type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
+    help="Sort by this; numbers and times begin with the largest.",
+)
 @output_option
 @click.pass_obj
-def show_peers(control: Place, peer: str | None, output: str) -> None:
+def show_peers(control: Place, /, peer: str | None, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
     """List all sessions, or show one PEER (a name or an address) in detail."""
-    if peer is not None:
-        print_page(ask(control, "show-peer", peer=peer), output, peer_page)
-    else:
-        print_rows(ask(control, "show-peers"), output, PEERS, "no peers")
+    if peer is None:
+        print_rows(ask(control, "show-peers", **wanted), output, PEERS, "no peers")
+        return
+    given = [f"--{name}" for name, value in wanted.items() if value]
+    if given:
+        raise click.UsageError(f"one PEER in detail goes without {', '.join(given)}")
+    print_page(ask(control, "show-peer", peer=peer), output, peer_page)
 
 
 @show.command("routes")
@@ -291,37 +326,6 @@ def show_status(control: Place, output: str) -> None:
 
 
 @main.command()
-@click.argument("peer")
-@click.option(
-    "--soft-in",
-    is_flag=True,
-    help="Re-evaluate the routes received from PEER (soft inbound reset).",
-)
-@click.option(
-    "--soft-out",
-    is_flag=True,
-    help="Advertise all routes to PEER again (soft outbound reset).",
-)
-@click.option(
-    "--hard", is_flag=True, help="Close the session and drop its routes at once."
-)
-@click.pass_obj
-def reset(control: Place, /, peer: str, **kinds: bool) -> None:
-    """Reset PEER (a name or an address).
-
-    Without options, closes the session and opens it again; if both sides negotiated
-    graceful restart, the routes stay in use meanwhile. The soft options leave the
-    session up.
-    """
-    chosen = [name.replace("_", "-") for name, is_chosen in kinds.items() if is_chosen]
-    if len(chosen) > 1:
-        options = ", ".join(f"--{name}" for name in chosen)
-        raise click.UsageError(f"use only one of these options: {options}")
-    kind = chosen[0] if chosen else None
-    print_lines(ask(control, "reset", peer=peer, kind=kind))
-
-
-@main.command()
 @click.option(
     "--allow-reset",
     is_flag=True,
@@ -331,36 +335,6 @@ def reset(control: Place, /, peer: str, **kinds: bool) -> None:
 def reload(control: Place, *, allow_reset: bool) -> None:
     """Reload the configuration and print what changes."""
     print_lines(ask(control, "reload", allow_reset=allow_reset))
-
-
-@main.command("disable-peer")
-@click.argument("peer")
-@click.option("--text", help="Message for the operator of the peer (RFC 9003).")
-@click.pass_obj
-def disable_peer(control: Place, peer: str, text: str | None) -> None:
-    """Keep PEER down until enable-peer or the next start of the daemon."""
-    print_lines(ask(control, "disable-peer", peer=peer, text=text))
-
-
-@main.command("enable-peer")
-@click.argument("peer")
-@click.pass_obj
-def enable_peer(control: Place, peer: str) -> None:
-    """Let a disabled PEER come up again."""
-    print_lines(ask(control, "enable-peer", peer=peer))
-
-
-@main.command()
-@click.option("--flush", is_flag=True, help="Also remove our routes from the kernel.")
-@click.option("--text", help="Message for the operators of the peers (RFC 9003).")
-@click.pass_obj
-def shutdown(control: Place, text: str | None, *, flush: bool) -> None:
-    """Stop the daemon for good.
-
-    Peers drop our routes at once, even with graceful restart. To restart the daemon
-    without losing traffic, stop it with SIGTERM instead.
-    """
-    print_lines(ask(control, "shutdown", flush=flush, text=text))
 
 
 if __name__ == "__main__":

@@ -182,6 +182,7 @@ PEERS: Final = (
     field("FILTERED", "filtered", is_number=True, is_optional=True),
     field("FLAPS", "flaps", is_number=True, is_optional=True),
     field("RANGE", "range", is_wide=True),
+    field("GROUP", "group", is_wide=True),
     field("LOCAL AS", "local_as", is_number=True, is_wide=True),
     field("HOLD TIME", "hold_time", is_number=True, is_wide=True),
     field("MESSAGES IN", "messages_in", is_number=True, is_wide=True),

@@ -1,6 +1,8 @@
 """``show peers``: sessions as rows, and one peer in detail."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import MappingProxyType
 from typing import Any, Final
 
 from bgpd.api.protocol import Arguments, Row
@@ -38,10 +40,47 @@ def peer(view: DaemonView, arguments: Arguments) -> Row:
     return _detail(view, find_peer(view.speaker, arguments["peer"]))
 
 
-def peers(view: DaemonView, _: Arguments) -> Iterator[Row]:
-    """Return a row for each peer."""
-    listed = sorted(view.speaker.peers.values(), key=_order)
+def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
+    """Return a row for each peer that the arguments want, in the order they want."""
+    listed = [peer for peer in view.speaker.peers.values() if _fits(peer, arguments)]
+    listed.sort(key=_order)
+    if sort := arguments.get("sort"):
+        listed.sort(key=partial(_SORT_KEYS[sort], view))
     return (_summary(view, peer) for peer in listed)
+
+
+def _fits(peer: Peer, arguments: Arguments) -> bool:
+    state = STATE_NAMES[peer.state].lower()
+    states = arguments.get("state", ())
+    groups, ranges = arguments.get("group", ()), arguments.get("range", ())
+    is_up = peer.state is State.ESTABLISHED
+    return (
+        (not states or state in states)
+        and not (is_up and arguments.get("down"))
+        and (not groups or peer.settings.group in groups)
+        and (not ranges or peer.range_name in ranges)
+    )
+
+
+def _uptime_first(view: DaemonView, peer: Peer) -> float:
+    since = peer.driver.session.counters.established_since
+    return view.now if since is None else since
+
+
+def _most_received_first(_: DaemonView, peer: Peer) -> int:
+    return -sum(rib.received_count for rib in peer.ribs_in.values())
+
+
+_SORT_KEYS: Final[Mapping[str, Callable[[DaemonView, Peer], Any]]] = MappingProxyType(
+    {
+        "name": lambda _, peer: peer.settings.name,
+        "address": lambda _, peer: _order(peer)[1:],
+        "state": lambda _, peer: STATE_NAMES[peer.state],
+        "uptime": _uptime_first,
+        "received": _most_received_first,
+        "flaps": lambda _, peer: -peer.driver.session.counters.flaps,
+    }
+)
 
 
 def _order(peer: Peer) -> tuple[bool, int, bytes, str]:
@@ -66,6 +105,7 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
         "local_as": peer.in_force.local_as,
         "peer_type": peer_type_of(peer),
         "range": peer.range_name,
+        "group": settings.group or None,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
         "disabled_by": _disabled_by(peer),

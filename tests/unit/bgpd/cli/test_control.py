@@ -52,9 +52,11 @@ def fill(world: World) -> None:
     prefer = Term("all", Outcome.ACCEPT, actions=Actions(local_pref=250))
     world.speaker.policies.replace([PolicySpec("prefer", (prefer,))])
     one = world.up("one", "192.0.2.1", is_client=True, description="rack 4")
-    two = world.up("two", "192.0.2.2", is_client=True, import_policy="prefer")
+    two = world.up(
+        "two", "192.0.2.2", is_client=True, import_policy="prefer", group="rack"
+    )
     outside = world.up("outside", "198.51.100.1", 65001, import_policy="accept-all")
-    world.peer("down", "192.0.2.9")
+    world.peer("down", "192.0.2.9", group="rack")
     world.announce(one, "10.2.0.0/16", "10.2.1.0/24", local_pref=100, med=5)
     world.announce(two, "10.2.0.0/16", local_pref=200, communities=(0xFDE80001,))
     world.announce(outside, "10.9.0.0/16", as_path="65001 64512")
@@ -276,8 +278,26 @@ def test_json_lines_are_one_object_each(daemon):
         (("disable-peer", "one", "--text", "new RAM"), "192.0.2.1: down, 'new RAM'\n"),
         (("disable-peer", "one"), "192.0.2.1: down, ''\n"),
         (("enable-peer", "one"), "192.0.2.1: up\n"),
-        (("shutdown",), "down, '', False\n"),
-        (("shutdown", "--flush", "--text", "new RAM"), "down, 'new RAM', True\n"),
+        (("shutdown", "--yes"), "down, '', False\n"),
+        (
+            ("shutdown", "--yes", "--flush", "--text", "new RAM"),
+            "down, 'new RAM', True\n",
+        ),
+        (("reset", "one", "two", "one"), "192.0.2.1: session\n192.0.2.2: session\n"),
+        (("enable-peer", "down", "outside"), "192.0.2.9: up\n198.51.100.1: up\n"),
+        (
+            ("disable-peer", "--group", "rack", "--yes", "--text", "off"),
+            "192.0.2.2: down, 'off'\n192.0.2.9: down, 'off'\n",
+        ),
+        (
+            ("reset", "--all", "--yes", "--soft-out"),
+            (
+                "192.0.2.1: soft-out\n192.0.2.2: soft-out\n"
+                "192.0.2.9: soft-out\n198.51.100.1: soft-out\n"
+            ),
+        ),
+        (("reset", "--all", "--list"), "one\ntwo\ndown\noutside\n"),
+        (("reset", "one", "--group", "rack", "--list"), "one\ntwo\ndown\n"),
     ],
 )
 def test_changes_print_what_was_done(daemon, args, output):
@@ -310,6 +330,68 @@ def test_an_error_of_the_daemon_is_exit_code_1(daemon, args, text):
 )
 def test_wrong_usage_is_exit_code_2(daemon, args):
     assert run(daemon, *args).exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("args", "text"),
+    [
+        (("shutdown",), "no terminal to ask on: use --yes"),
+        (("reset", "--all"), "reset 4 peers: one, two, down, outside?"),
+        (("reset", "--group", "rack"), "use --yes"),
+        (("reset", "all"), "to reset all peers, use --all"),
+        (("clear", "bgp", "*"), "to reset all peers, use --all"),
+        (("reset",), "name a PEER, or use --group, --range or --all"),
+        (("reset", "one", "--all"), "--all goes without PEER"),
+        (("reset", "--group", "rick"), "--group rick has no peers; some have: rack"),
+        (("enable-peer", "--range", "x"), "--range x has no peers; some have: none"),
+        (("show", "peers", "one", "--down"), "goes without --down"),
+    ],
+)
+def test_what_was_not_named_one_by_one_has_to_be_confirmed(daemon, args, text):
+    result = run(daemon, *args)
+    assert result.exit_code == 2
+    assert text in result.stderr
+    assert result.stdout == ""
+
+
+def test_a_peer_that_is_rejected_stops_no_other(daemon):
+    result = run(daemon, "reset", "one", "three", "two")
+    assert result.exit_code == 1
+    assert result.stdout == "192.0.2.1: session\n192.0.2.2: session\n"
+    assert "there is no peer 'three'" in result.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("key", "code", "text"),
+    [("y", 0, "192.0.2.1: session"), ("n", 1, "Aborted")],
+)
+def test_a_terminal_is_asked(daemon, key, code, text):
+    with OnTerminal("--control", daemon, "reset", "--all", TERM="xterm") as terminal:
+        terminal.until("reset 4 peers: one, two, down, outside?")
+        terminal.type(f"{key}\n")
+        assert terminal.ended() == code
+    assert text in terminal.plain
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (("--group", "rack"), ["two", "down"]),
+        (("--range", "x"), []),
+        (("--state", "idle", "--sort", "name"), ["down", "one", "outside", "two"]),
+        (("--state", "established"), []),
+        (("--down",), ["one", "two", "down", "outside"]),
+        (("--sort", "received"), ["one", "two", "outside", "down"]),
+        (("--sort", "address"), ["one", "two", "down", "outside"]),
+        (("--sort", "uptime"), ["one", "two", "down", "outside"]),
+        (("--sort", "flaps"), ["one", "two", "down", "outside"]),
+        (("--sort", "state"), ["one", "two", "down", "outside"]),
+    ],
+)
+def test_peers_are_filtered_and_sorted(daemon, words, names):
+    rows = as_json(daemon, "show", "peers", *words)
+    assert [row["name"] for row in rows] == names
 
 
 def test_no_daemon_is_exit_code_3_with_the_path_and_a_hint(tmp_path):
