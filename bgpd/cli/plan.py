@@ -1,6 +1,6 @@
 """``pybgpctl plan``, ``apply``, ``confirm`` and ``rollback``: a configuration, and what it does."""
 
-import secrets
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -150,7 +150,7 @@ def _sent(control: Place, text: str) -> Row:
     """Return the argument that stands for a text; send a long one in pieces before."""
     if len(text) <= PIECE:
         return {"text": text}
-    name = secrets.token_hex(16)
+    name = os.urandom(16).hex()
     for start in range(0, len(text), PIECE):
         piece = text[start : start + PIECE]
         for _ in ask(control, "upload", upload=name, text=piece):

@@ -13,6 +13,7 @@ from typing import Any, Self
 import yaml
 
 from bgpd.api.client import UnreachableError, call
+from bgpd.api.protocol import ControlError
 from tests.support.answer_forms import check_answer
 
 ROOT = Path(__file__).parents[2]
@@ -75,12 +76,16 @@ class Daemon:
         self.until(lambda: text in self.log(), seconds)
 
     def ask(self, command: str, **arguments: Any) -> list[dict[str, Any]]:
-        """Return the rows the control socket answers; none while it is not there."""
+        """Return the rows the control socket answers; none while the daemon starts."""
         rows: list[dict[str, Any]] = []
         try:
             for piece in call(self.control, command, arguments):
                 rows += piece if isinstance(piece, list) else [dict(piece)]
         except UnreachableError:
+            return []
+        except ControlError as error:
+            if error.code != "not-started":
+                raise
             return []
         check_answer(command, rows)
         return rows
