@@ -29,6 +29,7 @@ from rib.attributes.as_path import format_as_path
 from rib.attributes.codes import AS_PATH
 from rib.attributes.communities import format_large_community
 from rib.nlri import format_address
+from rib.path import Path
 
 _ORIGINS: Final = {ORIGIN_IGP: "i", ORIGIN_EGP: "e"}
 _ORIGIN_NAMES: Final = {ORIGIN_IGP: "IGP", ORIGIN_EGP: "EGP"}
@@ -85,8 +86,10 @@ class RouteLines:
 
     def time_of(self, path: RouteLike) -> str:
         """Return since when a route is there."""
-        # Single routes' times are not kept: a peer's are as old as its session.
-        since = self._since.get(path.source) or self._started_at
+        # A path has the time at which its peer first sent these attributes; a filtered route
+        # has none, and is as old as the session.
+        since = path.made_at if isinstance(path, Path) else 0.0
+        since = since or self._since.get(path.source) or self._started_at
         return self._dialect.time(since, self._now)
 
     def _make(self, path: RouteLike, *, is_best: bool) -> str:
