@@ -7,7 +7,7 @@ settings all go this way.
 
 import asyncio
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
@@ -103,13 +103,31 @@ class Transition:
             allows_resets: Whatever ``reload.resets`` says.
         """
         steps = await self.steps_to(new)
-        lines = [*kernel_moves(self.in_force.first.fib, new.fib)]
+        lines = [
+            *kernel_moves(self.in_force.first.fib, new.fib),
+            *self._unforeseen(new),
+        ]
         new, held = self._consented(new, steps, allows_resets=allows_resets)
         running, latest = self._parts.running, self._parts.latest
         preview = None
         if running is not None:
             preview = await running.preview(new, latest, latest, most)
         return ConfigPlan(steps, lines, held, preview)
+
+    def _unforeseen(self, new: DaemonSettings) -> Iterator[str]:
+        """Yield a line for each change whose routes a plan does not know."""
+        old = self.in_force.settings
+        for key, before, after in (
+            ("routes.learn", old.routes.learn, new.routes.learn),
+            ("routes.direct", old.routes.direct, new.routes.direct),
+            (
+                "bgp.allow_reserved_ranges",
+                old.speaker.allows_reserved,
+                new.speaker.allows_reserved,
+            ),
+        ):
+            if before != after:
+                yield f"{key}: the routes that come or go with it are not in this plan"
 
     async def plan_objects(self, items: Mapping[str, bytes], most: int) -> ConfigPlan:
         """Return what other objects of the cluster would do; nothing changes.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
 from bgpd.config.diff import Change, Step, StepKind
+from bgpd.runtime.event_loop import keep_young
 from bgpd.session.settings import ChangeCost
 from bgpd.show.daemon_state import Planned
 from bgpd.show.state import STATE_NAMES, Configuration, DaemonView
@@ -81,6 +82,7 @@ def _worked_out(view: DaemonView, found: Planned) -> Iterator[Row | None]:
         return
     told_at = view.now
     for _ in preview.run():
+        keep_young()  # a collection would find nothing, and hold the loop for 50 ms
         if view.now - told_at >= PROGRESS:
             told_at = view.now
             yield {"part": "progress", "text": preview.stage}

@@ -156,6 +156,15 @@ def test_a_plan_tells_what_it_costs_and_changes_nothing(pair: Pair) -> None:
     (best,) = (row for row in gone if row["part"] == "best path")
     assert (best["lost"], len(best["moves"])) == (2, 1)
     assert gone[-1]["sessions_removed"] == 1
+    learns = pair.content() | {"routes": {"learn": {"enabled": True}}}
+    assert (
+        "note: routes.learn: the routes" in pair.tool("plan", pair.write(learns)).output
+    )
+    other = pair.content()
+    other["bgp"]["router_id"] = "10.0.0.77"
+    renamed = pair.tool("plan", pair.write(other))
+    assert renamed.exit_code == EXIT_ENDS_SESSIONS
+    assert "(router_id): the session is reset" in renamed.output
     assert pair.flaps() == 0
     assert pair.here.prefixes() == {"10.1.0.0/16", "10.2.0.0/16"}
 
