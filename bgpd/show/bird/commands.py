@@ -15,7 +15,7 @@ from bgpd.show.bird.interfaces import second_interfaces
 from bgpd.show.bird.protocols import OWN, show_protocols, shown_peers
 from bgpd.show.bird.routes import Query, show_route
 from bgpd.show.bird.tokens import Kind, QueryError, Tokens, unexpected
-from bgpd.show.bird.vocabulary import date_and_time
+from bgpd.show.bird.vocabulary import date_and_time, fits
 from bgpd.show.state import Actions, DaemonView, ResetKind, dotted
 from bgpd.show.status import resident_octets
 from rib.family import ADDRESS_OCTETS, Family
@@ -294,15 +294,13 @@ class BirdCommands:
 
     def _chosen(self, words: Words) -> list[tuple[str, str, bool]]:
         """Return name, address and whether it is enabled, of the matching peers."""
-        from fnmatch import fnmatchcase  # noqa: PLC0415
-
         if len(words) != 1:
             raise unexpected(*words[1:2])
         pattern = "*" if words[0] == "all" else words[0]
         chosen = [
             (name, peer.settings.remote_addr, peer.driver.session.is_started)
             for name, peer in shown_peers(self._view, self._dialect).items()
-            if fnmatchcase(name, pattern) or peer.settings.name == pattern
+            if fits(name, pattern) or peer.settings.name == pattern
         ]
         if not chosen:
             raise QueryError(8003, "No protocols match")

@@ -9,7 +9,6 @@ takes one step for each of its numbers, and the longest command has 1,024 octets
 """
 
 from collections.abc import Callable, Mapping
-from fnmatch import fnmatchcase
 from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
@@ -29,6 +28,7 @@ from bgpd.show.bird.vocabulary import (
     RouteLike,
     destination_of,
     ext_community_of,
+    fits,
     preference_of,
     protocol_of,
 )
@@ -249,7 +249,7 @@ _MATCHES: Final[Mapping[tuple[str, str], Compare]] = MappingProxyType(
         ("lclist", "lc set"): lambda left, right: right.meets(left),
         ("ec", "eclist"): lambda left, right: left in right,
         ("eclist", "ec set"): lambda left, right: right(left),
-        ("string", "string"): fnmatchcase,
+        ("string", "string"): fits,
         ("prefix", "prefix"): _is_inside,
         ("ip", "prefix"): lambda left, right: _is_inside(_host(left), right),
         ("prefix", "prefix set"): lambda left, right: right.holds(*left),

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
-from fnmatch import fnmatchcase
 from typing import Final, NamedTuple
 
 from bgpd.api.bird import Line
@@ -20,6 +19,7 @@ from bgpd.show.bird.vocabulary import (
     STATIC,
     TABLE,
     error_of,
+    fits,
     protocol_of,
     protocol_state_of,
     safe_name,
@@ -114,7 +114,7 @@ def show_protocols(
         name
         for name in (*OWN, *peers)
         if not pattern
-        or fnmatchcase(name, pattern)
+        or fits(name, pattern)
         or (name in peers and peers[name].settings.name == pattern)
     ]
     if not wanted:

@@ -2,6 +2,8 @@
 
 import re
 import time
+from fnmatch import translate
+from functools import lru_cache
 from typing import Final, Protocol
 
 from bgpd.pipeline.local_sources import BGP_PREFERENCE
@@ -87,6 +89,19 @@ def preference_of(path: RouteLike) -> int:
     if path.source.address:
         return BGP_PREFERENCE + path.weight
     return _PREFERENCES[protocol_of(path.source)]
+
+
+def fits(name: str, pattern: str) -> bool:
+    """Return whether a name fits a pattern with ``*`` and ``?``.
+
+    The standard library remembers up to 32,768 patterns; this function remembers a few.
+    """
+    return _pattern(pattern).match(name) is not None
+
+
+@lru_cache(maxsize=8)
+def _pattern(pattern: str) -> re.Pattern[str]:
+    return re.compile(translate(pattern))
 
 
 def safe_name(name: str) -> str:

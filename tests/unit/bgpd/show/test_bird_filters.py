@@ -182,3 +182,11 @@ def test_two_names_that_differ_in_a_sign_are_two_protocols() -> None:
         assert len(shown) == 3
     finally:
         world.close()
+
+
+def test_no_pattern_of_names_takes_long(world: World) -> None:
+    hard = "*a" * 400 + "b"
+    lines = answer(world, dialect.second(), f'show route where proto ~ "{hard}" count')
+    assert lines[-1].text.startswith("Total: 0 of ")
+    lines = answer(world, dialect.second(), f'show protocols "{hard}"')
+    assert lines[-1].text == "No protocols match"
