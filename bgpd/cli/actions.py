@@ -11,6 +11,7 @@ from typing import Any, Final, TypeVar
 import click
 
 from bgpd.api.client import Place
+from bgpd.cli.completion import complete_groups, complete_peers, complete_ranges
 from bgpd.cli.layout import Row
 from bgpd.cli.request import RejectedRequestError, ask, print_lines
 
@@ -33,12 +34,19 @@ def _which_peers(command: _Command) -> _Command:
             "ranges",
             multiple=True,
             metavar="RANGE",
+            shell_complete=complete_ranges,
             help="All dynamic neighbours of this range.",
         ),
         click.option(
-            "--group", "groups", multiple=True, help="All peers of this peer group."
+            "--group",
+            "groups",
+            multiple=True,
+            shell_complete=complete_groups,
+            help="All peers of this peer group.",
         ),
-        click.argument("peers", nargs=-1, metavar="[PEER]..."),
+        click.argument(
+            "peers", nargs=-1, metavar="[PEER]...", shell_complete=complete_peers
+        ),
     ):
         command = decorate(command)
     return command

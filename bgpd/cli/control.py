@@ -9,6 +9,12 @@ from bgpd.api.client import Place, Remote
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.actions import disable_peer, enable_peer, reset, shutdown
 from bgpd.cli.calico import calico
+from bgpd.cli.completion import (
+    complete_groups,
+    complete_peers,
+    complete_prefixes,
+    complete_ranges,
+)
 from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.events import events, history
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
@@ -36,7 +42,9 @@ _family = click.option(
     type=click.Choice(["ipv4", "ipv6"]),
     help="Show only this address family.",
 )
-_prefix = click.option("--prefix", help="Show only this prefix.")
+_prefix = click.option(
+    "--prefix", shell_complete=complete_prefixes, help="Show only this prefix."
+)
 _longer = click.option(
     "--longer", is_flag=True, help="Include more specific routes inside --prefix."
 )
@@ -130,7 +138,7 @@ def show() -> None:
 
 
 @show.command("peers")
-@click.argument("peer", required=False)
+@click.argument("peer", required=False, shell_complete=complete_peers)
 @click.option(
     "--state",
     type=click.Choice(
@@ -142,10 +150,16 @@ def show() -> None:
 @click.option(
     "--down", is_flag=True, help="List only sessions that are not Established."
 )
-@click.option("--group", multiple=True, help="List only peers of this peer group.")
+@click.option(
+    "--group",
+    multiple=True,
+    shell_complete=complete_groups,
+    help="List only peers of this peer group.",
+)
 @click.option(
     "--range",
     multiple=True,
+    shell_complete=complete_ranges,
     help="List only dynamic neighbours of this range.",
 )
 @click.option(
@@ -170,16 +184,23 @@ def show_peers(control: Place, /, peer: str | None, output: str, **wanted: Any) 
 @_family
 @_prefix
 @_longer
-@click.option("--peer", multiple=True, help="Show only accepted routes from this peer.")
+@click.option(
+    "--peer",
+    multiple=True,
+    shell_complete=complete_peers,
+    help="Show only accepted routes from this peer.",
+)
 @click.option(
     "--received-from",
     metavar="PEER",
+    shell_complete=complete_peers,
     multiple=True,
     help="Show all routes received from PEER; for filtered ones, with the reason.",
 )
 @click.option(
     "--advertised-to",
     metavar="PEER",
+    shell_complete=complete_peers,
     multiple=True,
     help="Show the routes advertised to PEER, as PEER sees them.",
 )
@@ -273,7 +294,7 @@ def show_routes(control: Place, /, output: str, **wanted: Any) -> None:  # noqa:
 
 
 @show.command("route")
-@click.argument("prefix")
+@click.argument("prefix", shell_complete=complete_prefixes)
 @click.option(
     "--lpm", is_flag=True, help="Find the most specific route that covers PREFIX."
 )

@@ -34,7 +34,9 @@ class WordGroup(click.Group):
         Raises:
             UsageError: It is none, or could be several.
         """
-        words = self.translate(args)
+        # A shell has not typed the end yet, by which some phrases differ from ours.
+        is_unfinished = ctx.resilient_parsing and args[0] in self.commands
+        words = args if is_unfinished else self.translate(args)
         name = self._find(words[0])
         if name is None:
             if not ctx.resilient_parsing:  # a shell asks what could come
