@@ -180,6 +180,7 @@ PEERS: Final = (
     field("RECEIVED", "received", is_number=True),
     field("ACCEPTED", "accepted", is_number=True),
     field("FILTERED", "filtered", is_number=True, is_optional=True),
+    field("ADVERTISED", "advertised", is_number=True),
     field("FLAPS", "flaps", is_number=True, is_optional=True),
     field("RANGE", "range", is_wide=True),
     field("GROUP", "group", is_wide=True),

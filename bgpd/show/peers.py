@@ -1,6 +1,6 @@
 """``show peers``: sessions as rows, and one peer in detail."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
@@ -11,6 +11,7 @@ from bgpd.session.events import DownReason
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import FamilySettings
+from bgpd.show.advertised_counts import export_counts_of
 from bgpd.show.state import (
     STATE_NAMES,
     DaemonView,
@@ -22,31 +23,53 @@ from bgpd.speaker.peer import Peer
 from bgpd.speaker.prefix_limits import limits_of, outgoing_limit_of
 from bgpd.wire.capabilities import Capabilities, Role
 from bgpd.wire.framing import MessageType
+from bgpd.worker.turns import in_turns
 from reflector.advertised_limit import AdvertisedLimit
 from reflector.member_fsm import Member
 from rib.adj_rib_in import AdjRibIn
 from rib.family import Family
 from rib.nlri import parse_address
+from rib.path import Source
 
+_Advertised = dict[Source, int]
 _WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
 
 
-def peer(view: DaemonView, arguments: Arguments) -> Row:
+async def peer(view: DaemonView, arguments: Arguments) -> Row:
     """Return everything about one peer.
 
     Raises:
         ControlError: ``no-such-peer``.
     """
-    return _detail(view, find_peer(view.speaker, arguments["peer"]))
+    found = find_peer(view.speaker, arguments["peer"])
+    counts: _Advertised = {}
+    await in_turns(_count_advertised(view, (found,), counts))
+    return _detail(view, found, counts)
 
 
-def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
+def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     """Return a row for each peer that the arguments want, in the order they want."""
     listed = [peer for peer in view.speaker.peers.values() if _fits(peer, arguments)]
     listed.sort(key=_order)
     if sort := arguments.get("sort"):
         listed.sort(key=partial(_SORT_KEYS[sort], view))
-    return (_summary(view, peer) for peer in listed)
+    return _summaries(view, listed)
+
+
+def _summaries(view: DaemonView, listed: Sequence[Peer]) -> Iterator[Row | None]:
+    counts: _Advertised = {}
+    yield from _count_advertised(view, listed, counts)
+    for peer in listed:
+        yield _summary(view, peer, counts)
+
+
+def _count_advertised(
+    view: DaemonView, listed: Iterable[Peer], counts: _Advertised
+) -> Generator[None, None, None]:
+    """Count the routes advertised to some peers."""
+    for family, tables in view.speaker.tables.items():
+        sources = [peer.sources[family] for peer in listed if family in peer.sources]
+        yield from export_counts_of(tables, sources, counts)
 
 
 def _fits(peer: Peer, arguments: Arguments) -> bool:
@@ -90,7 +113,7 @@ def _order(peer: Peer) -> tuple[bool, int, bytes, str]:
     return bool(peer.range_name), len(octets), octets, zone
 
 
-def _summary(view: DaemonView, peer: Peer) -> Row:
+def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
     session, settings = peer.driver.session, peer.settings
     counters, negotiated = session.counters, peer.negotiated
     now = view.now
@@ -116,10 +139,11 @@ def _summary(view: DaemonView, peer: Peer) -> Row:
             if counters.established_since is None
             else int(now - counters.established_since)
         ),
-        "families": _families(view, peer),
+        "families": (families := _families(view, peer, counts)),
         "received": sum(rib.received_count for rib in peer.ribs_in.values()),
         "accepted": sum(rib.accepted_count for rib in peer.ribs_in.values()),
         "filtered": sum(len(rib.filtered) for rib in peer.ribs_in.values()),
+        "advertised": sum(each["advertised"] for each in families),
         "hold_time": negotiated.hold_time if negotiated else settings.hold_time,
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),
@@ -160,7 +184,7 @@ def _policy(view: DaemonView, peer: Peer, *, is_import: bool) -> str | None:
     return find(settings, is_ibgp=is_ibgp).name
 
 
-def _families(view: DaemonView, peer: Peer) -> list[Row]:
+def _families(view: DaemonView, peer: Peer, counts: _Advertised) -> list[Row]:
     offered = {mine.family: mine for mine in peer.settings.families}
     negotiated = peer.negotiated.families if peer.negotiated else frozenset()
     return [
@@ -168,7 +192,7 @@ def _families(view: DaemonView, peer: Peer) -> list[Row]:
             "family": str(family),
             "is_negotiated": family in negotiated,
             **_limits(offered.get(family)),
-            **_counts(view, peer, family),
+            **_counts(view, peer, family, counts),
         }
         for family in sorted({*offered, *negotiated, *peer.ribs_in})
     ]
@@ -188,7 +212,7 @@ def _limits(mine: FamilySettings | None) -> Row:
     return limits
 
 
-def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
+def _counts(view: DaemonView, peer: Peer, family: Family, counts: _Advertised) -> Row:
     rib = peer.ribs_in.get(family)
     tables = view.speaker.tables.get(family)
     member = None if tables is None else tables.member(peer.sources[family])
@@ -197,7 +221,7 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
         "accepted": 0 if rib is None else rib.accepted_count,
         "filtered": 0 if rib is None else len(rib.filtered),
         "blocked": 0 if rib is None else len(rib.admission.blocked),
-        **_advertised(peer.exports.limit(family)),
+        **_advertised(peer.exports.limit(family), counts.get(peer.sources[family], 0)),
         "stale": 0 if rib is None else rib.stale_count,
         "ignored": {} if rib is None else _ignored(rib),
         **_stale_phase(peer, family),
@@ -208,10 +232,9 @@ def _counts(view: DaemonView, peer: Peer, family: Family) -> Row:
     }
 
 
-def _advertised(limit: AdvertisedLimit | None) -> Row:
-    """Return figures that are counted only on request."""
+def _advertised(limit: AdvertisedLimit | None, counted: int) -> Row:
     return {
-        "advertised": None if limit is None else len(limit.advertised),
+        "advertised": counted if limit is None else len(limit.advertised),
         "excess": 0 if limit is None else len(limit.waiting),
     }
 
@@ -257,12 +280,12 @@ def _is_awaited(view: DaemonView, peer: Peer) -> bool:
     return report is not None and peer.settings.remote_addr in report.awaited
 
 
-def _detail(view: DaemonView, peer: Peer) -> Row:
+def _detail(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
     session, settings = peer.driver.session, peer.settings
     counters = session.counters
     negotiated = peer.negotiated
     return {
-        **_summary(view, peer),
+        **_summary(view, peer, counts),
         "description": settings.description,
         "router_id": dotted(negotiated.peer_router_id) if negotiated else None,
         "accepted_as": settings.accepted_as,

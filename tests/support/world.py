@@ -165,7 +165,11 @@ def _families(*families: Family) -> tuple[FamilySettings, ...]:
 
 
 def finished(work: Coroutine[Any, Any, Any]) -> Any:
-    """Return what a coroutine that waits for nothing comes to."""
+    """Return the result of a coroutine; on a loop that runs, of one that does not wait."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
     try:
         work.send(None)
     except StopIteration as end:

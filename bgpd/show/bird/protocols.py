@@ -10,8 +10,8 @@ from bgpd.session.counters import Counters
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.timers import Timer
+from bgpd.show.advertised_counts import export_counts_of
 from bgpd.show.bird.dialect import Dialect
-from bgpd.show.bird.export_counts import export_counts_of
 from bgpd.show.bird.vocabulary import (
     DEVICE,
     DIRECT,

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from bgpd.api.bird import Line
+from bgpd.show.advertised_counts import candidates, is_exported
 from bgpd.show.bird.dialect import Dialect
-from bgpd.show.bird.export_counts import candidates, is_exported
 from bgpd.show.bird.filters import Filter, Route
 from bgpd.show.bird.protocols import is_protocol, peers_of
 from bgpd.show.bird.route_lines import RouteLines

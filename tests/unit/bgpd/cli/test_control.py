@@ -127,6 +127,7 @@ def test_peers_are_listed_in_aligned_columns_without_colour(daemon):
             "RECEIVED",
             "ACCEPTED",
             "FILTERED",
+            "ADVERTISED",
             "FLAPS",
             "REMARK",
         ]
@@ -490,7 +491,7 @@ def test_a_terminal_without_abilities_is_given_whole_lines(daemon, environment):
     shown = on_a_terminal(daemon, "show", "peers", COLUMNS="40", **environment)
     heads = [line.split() for line in (piped, shown)]
     assert heads[0][:11] == heads[1][:11]
-    assert heads[1][10] == "REMARK"
+    assert heads[1][11] == "REMARK"
     assert "\x1b" not in shown
     assert "\u2026" not in shown
 

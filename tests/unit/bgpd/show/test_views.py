@@ -845,3 +845,25 @@ def test_a_long_lived_stale_route_is_not_sent_to_a_peer_that_does_not_know_it(wo
         answer["peers"][0]: answer["reason"] for answer in row["not_advertised"]
     }
     assert withheld["to"].startswith("it is long-lived stale")
+
+
+def test_as_many_routes_are_advertised_as_are_listed(world):
+    """Own routes are cut out, and add-path has several of a prefix."""
+    one = world.up("one", "192.0.2.1", is_client=True)
+    two = world.up("two", "192.0.2.2", is_client=True)
+    world.up("three", "192.0.2.3")
+    world.up("four", "192.0.2.4")
+    world.up("out", "192.0.2.5", 65001)
+    prefixes = [f"10.{number}.0.0/16" for number in range(9)]
+    world.announce(one, *prefixes[:6], med=5)
+    world.announce(two, *prefixes[4:], med=1)
+    counted = {row["name"]: row["advertised"] for row in world.ask("show-peers")}
+    for name, count in counted.items():
+        listed = world.ask("show-routes", advertised_to=name)
+        assert count == len(listed), name
+        page = world.ask("show-peer", peer=name)
+        assert page["advertised"] == page["families"][0]["advertised"] == count
+    assert counted["one"] == 5
+    assert counted["two"] == 4
+    assert counted["three"] == 9
+    assert counted["out"] == 0
