@@ -49,8 +49,10 @@ _EVENTS: Final[Mapping[EventKind, str]] = {
         watch-failed watch-restored
         """,
     EventKind.CONFIGURATION: """
-        address-missing command listen-failed listening peer-changed peer-not-changed
-        peers-changed process-stalled reload-failed reload-incomplete reload-step started
+        address-missing command configuration-applied configuration-confirmed
+        configuration-taken-back configuration-unconfirmed listen-failed listening
+        peer-changed peer-not-changed peers-changed process-stalled reload-failed
+        reload-incomplete reload-step reload-waits started
         """,
 }
 

@@ -18,6 +18,7 @@ from bgpd.preview.advertised import RouteChange
 from bgpd.preview.preview import ChangePreview
 from bgpd.runtime.fault_border import FaultBorder
 from bgpd.wire.errors import CeaseSubcode
+from fib.memory import MemoryFib
 from rib.attributes import make_attributes
 from rib.family import IPV4_UNICAST
 from rib.nlri import Nlri, format_prefix
@@ -183,6 +184,7 @@ class World:
         self._rack = rack
         self.network = rack.network
         self.neighbours: dict[int, Node] = {}
+        self.fib = MemoryFib()
         self.node: Node
         self.running: Running
 
@@ -194,7 +196,7 @@ class World:
         speaker = self.node.speaker
         self.running = Running(
             speaker,
-            KernelAccess(FormerPlaces("", settings.fib)),
+            KernelAccess(FormerPlaces("", settings.fib), self.fib),
             settings,
             identity=settings.speaker,
             desired=None,
@@ -266,6 +268,10 @@ class World:
                 found[nlri] = best.source.name, best.attributes.octets, best.weight
         return found
 
+    def kernel(self) -> dict[Nlri, object]:
+        """Return where each of our kernel routes leads."""
+        return {each.nlri: each.target for each in self.fib.routes(IPV4_UNICAST)}
+
     def flaps(self) -> dict[int, int]:
         return {
             number: node.flaps(self.node) for number, node in self.neighbours.items()
@@ -305,7 +311,7 @@ async def compared(world: World, content: Config) -> None:
     settings = settings_of(content)
     preview = await world.running.preview(settings, None, None, EVERYTHING)
     seen = {number: world.seen(number) for number in world.up()}
-    best, flaps = world.best(), world.flaps()
+    best, flaps, kernel = world.best(), world.flaps(), world.kernel()
     for _ in preview.run():
         pass
     assert world.best() == best, "nothing was applied"
@@ -328,10 +334,20 @@ async def compared(world: World, content: Config) -> None:
         assert planned(preview, address_of[number]) == differences(held, after), (
             f"neighbour {number}"
         )
-    now = world.best()
-    kept = best.keys() & now.keys()
-    assert names(move.nlri for move in preview.best[IPV4_UNICAST].first) == names(
-        (best.keys() ^ now.keys()) | {nlri for nlri in kept if best[nlri] != now[nlri]}
+    best_moves = preview.best[IPV4_UNICAST]
+    assert names(move.nlri for move in best_moves.first) == moved(best, world.best())
+    kernel_moves = preview.kernel_routes[IPV4_UNICAST]
+    assert names(move.nlri for move in kernel_moves.first) == moved(
+        kernel, world.kernel()
+    )
+
+
+def moved(before: dict[Nlri, object], after: dict[Nlri, object]) -> list[str]:
+    """Return the prefixes that one of two tables has otherwise, or alone."""
+    kept = before.keys() & after.keys()
+    return names(
+        (before.keys() ^ after.keys())
+        | {nlri for nlri in kept if before[nlri] != after[nlri]}
     )
 
 
