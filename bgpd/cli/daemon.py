@@ -228,7 +228,7 @@ def check(file: Path) -> None:
 )
 @click.option("--force", is_flag=True, help="Replace FILE if it is there.")
 def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa: ANN401  # click's values
-    r"""Write a commented configuration for ROLE to FILE, with this machine's values.
+    """Write a commented configuration for ROLE to FILE, with this machine's values.
 
     FILE is pybgpd.yaml by default, and - is standard output.
 
@@ -238,9 +238,14 @@ def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa:
     gateway    sessions with routers of another AS, and policies for them
     mesh       one machine of a full mesh
     client     a client of route reflectors
-    """
+    """  # noqa: D301  # click wants the character itself, to keep the lines below it
     from bgpd.cli.init_command import write_first_file  # noqa: PLC0415
 
+    if role == "gateway" and int(options["asn"]) == int(options["remote_as"]):
+        raise click.UsageError(
+            f"a gateway's neighbours are of another AS than ours: {options['asn']} is both; "
+            "give --as or --remote-as"
+        )
     try:
         write_first_file(role, file, options, is_forced=force)
     except OSError as error:

@@ -145,3 +145,16 @@ def test_a_dash_is_standard_output() -> None:
 )
 def test_the_network_is_the_connected_one(address: str, expected: str) -> None:
     assert network_around(address, TABLE) == expected
+
+
+def test_a_gateway_whose_neighbours_have_our_as_is_refused() -> None:
+    result = CliRunner().invoke(main, ["init", "gateway", "-", "--as", "65001"])
+    assert result.exit_code == 2
+    assert "65001 is both" in result.output
+    same = ["init", "gateway", "-", "--as", "65001", "--remote-as", "65002"]
+    assert CliRunner().invoke(main, same).exit_code == 0
+
+
+def test_no_help_shows_a_mark_of_the_library() -> None:
+    for arguments in (["init", "--help"], ["--help"], ["doctor", "--help"]):
+        assert "\\b" not in CliRunner().invoke(main, arguments).output
