@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -112,6 +113,17 @@ async def test_metrics_tell_of_sessions_routes_and_groups() -> None:
             of_peer = (client.addr, "ipv4-unicast", client.addr)
             assert found["pybgpd_peer_prefixes_accepted", *of_peer] == 2
             assert found["pybgpd_rib_prefixes", "ipv6-unicast"] == 1
+            who = (client.addr, client.addr)
+            assert found["pybgpd_peer_enabled", *who] == 1
+            began = found["pybgpd_peer_established_timestamp_seconds", *who]
+            assert abs(time.time() - began) < 60
+            assert found["pybgpd_peer_updates_received_total", *who] >= 2
+            assert (
+                found["pybgpd_range_max_peers", f"{rack.network}.0/24", "clients"] == 10
+            )
+            (info,) = [key for key in found if key[0] == "pybgpd_peer_info"]
+            assert set(info) >= {client.addr, "client", str(ASN)}
+            assert found["process_resident_memory_bytes",] > 1e6
             assert found["pybgpd_rib_paths", "ipv4-unicast"] == 2
             assert found["pybgpd_update_group_members", "ipv4-unicast"] == 1
             assert found["pybgpd_warnings",] == 0
