@@ -1,6 +1,7 @@
 """``pybgpctl``: query and control a running daemon."""
 
 import sys
+from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -47,6 +48,13 @@ _prefix = click.option(
 )
 _longer = click.option(
     "--longer", is_flag=True, help="Include more specific routes inside --prefix."
+)
+_from = click.option(
+    "--from",
+    "file",
+    type=click.Path(dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="Ask the nodes of FILE: a NAME and a URL or PATH in each line.",
 )
 _limit = click.option(
     "--limit", type=click.IntRange(min=1), help="Show at most this many rows."
@@ -167,17 +175,41 @@ def show() -> None:
     type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
     help="Sort by this; numbers and times begin with the largest.",
 )
+@_from
 @output_option
 @click.pass_obj
-def show_peers(control: Place, /, peer: str | None, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
-    """List all sessions, or show one PEER (a name or an address) in detail."""
-    if peer is None:
+def show_peers(  # click's values
+    control: Place,
+    /,
+    peer: str | None,
+    file: Path | None,
+    output: str,
+    **wanted: Any,  # noqa: ANN401  # as show_routes
+) -> None:
+    """List all sessions, or show one PEER (a name or an address) in detail.
+
+    With --from, lists those of many nodes; exit code 5 says that some did not answer.
+    """
+    if file is not None and peer is not None:
+        raise click.UsageError("one PEER in detail goes without --from")
+    if file is not None:
+        _print_fleet(file, "show-peers", output, **wanted)
+    elif peer is None:
         print_rows(ask(control, "show-peers", **wanted), output, PEERS, "no peers")
-        return
-    given = [f"--{name}" for name, value in wanted.items() if value]
-    if given:
-        raise click.UsageError(f"one PEER in detail goes without {', '.join(given)}")
-    print_page(ask(control, "show-peer", peer=peer), output, peer_page)
+    else:
+        given = [f"--{name}" for name, value in wanted.items() if value]
+        if given:
+            options = ", ".join(given)
+            raise click.UsageError(f"one PEER in detail goes without {options}")
+        print_page(ask(control, "show-peer", peer=peer), output, peer_page)
+
+
+def _print_fleet(file: Path, command: str, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
+    from bgpd.cli import fleet  # noqa: PLC0415  # threads take 10 ms
+
+    is_peers = command == "show-peers"
+    columns = fleet.FLEET_PEERS if is_peers else fleet.FLEET_STATUS
+    fleet.print_fleet(file, command, output, columns, **wanted)
 
 
 @show.command("routes")
@@ -339,10 +371,17 @@ def show_groups(control: Place, family: str | None, output: str) -> None:
 
 
 @show.command("status")
+@_from
 @output_option
 @click.pass_obj
-def show_status(control: Place, output: str) -> None:
-    """Show the state of the daemon: identity, peers, tables, kernel, datastore, warnings."""
+def show_status(control: Place, file: Path | None, output: str) -> None:
+    """Show the state of the daemon: identity, peers, tables, kernel, datastore, warnings.
+
+    With --from, lists many nodes; exit code 5 says that some did not answer.
+    """
+    if file is not None:
+        _print_fleet(file, "show-status", output)
+        return
     print_page(ask(control, "show-status"), output, status_page)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, Final
 
 import click
@@ -14,6 +14,7 @@ from bgpd.cli.tables import print_table
 
 EXIT_REFUSED: Final = 1
 EXIT_UNREACHABLE: Final = 3
+EXIT_UNREACHABLE_NODES: Final = 5
 
 output_option = click.option(
     "-o",
@@ -46,12 +47,16 @@ class RejectedRequestError(click.ClickException):
 class UnreachableDaemonError(click.ClickException):
     """There is no answer.
 
+    Attributes:
+        is_partial: Some of the answers are there.
+
     Args:
         error: Why.
         is_remote: The daemon is on another machine.
     """
 
     exit_code = EXIT_UNREACHABLE
+    is_partial = False
 
     def __init__(self, error: UnreachableError, *, is_remote: bool) -> None:
         hint = f"another path: --control PATH, or the variable {PATH_VARIABLE}"
@@ -62,6 +67,23 @@ class UnreachableDaemonError(click.ClickException):
     def show(self, _file: Any = None) -> None:  # noqa: ANN401  # click's
         """Print it."""
         click.echo(self.format_message(), err=True)
+
+
+class UnreachableNodesError(UnreachableDaemonError):
+    """Some of many daemons do not answer.
+
+    Args:
+        problems: Their names, and why.
+        total: How many were asked.
+    """
+
+    exit_code = EXIT_UNREACHABLE_NODES
+    is_partial = True
+
+    def __init__(self, problems: Sequence[tuple[str, str]], total: int) -> None:
+        lines = [f"{name}: {problem}" for name, problem in problems]
+        head = f"pybgpctl: {len(problems)} of {total} nodes did not answer:"
+        click.ClickException.__init__(self, "\n  ".join([head, *lines]))
 
 
 def ask(control: Place, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON

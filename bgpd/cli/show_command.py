@@ -113,7 +113,7 @@ def _repeat(show: Callable[[], object], seconds: float) -> None:
         try:
             show()
         except UnreachableDaemonError as error:
-            if is_first:
+            if is_first and not error.is_partial:
                 raise
             error.show()
         is_first = False
@@ -157,7 +157,7 @@ def _answer(show: Callable[[], object], terminal: Terminal, *, is_first: bool) -
     except _ScreenFullError:
         pass
     except click.ClickException as error:
-        if is_first:
+        if is_first and not getattr(error, "is_partial", False):
             raise
         return f"{screen.getvalue()}{error.format_message()}\n"
     finally:

@@ -395,6 +395,69 @@ def test_peers_are_filtered_and_sorted(daemon, words, names):
     assert [row["name"] for row in rows] == names
 
 
+def fleet_file(folder, *lines):
+    file = folder / "nodes"
+    file.write_text("\n".join(("# our racks", "", *lines)))
+    return str(file)
+
+
+def test_peers_of_many_nodes_stand_in_one_table(daemon, tmp_path):
+    file = fleet_file(tmp_path, f"rack-1 {daemon}", f"rack-2 {daemon}  # the other")
+    rows = as_json(daemon, "show", "peers", "--from", file, "--group", "rack")
+    assert [(row["node"], row["name"]) for row in rows] == [
+        ("rack-1", "two"),
+        ("rack-1", "down"),
+        ("rack-2", "two"),
+        ("rack-2", "down"),
+    ]
+    head, line, *_ = ok(daemon, "show", "peers", "--from", file).splitlines()
+    assert head.split()[:2] == ["NODE", "NAME"]
+    assert line.split()[:2] == ["rack-1", "one"]
+    head, *lines = ok(daemon, "show", "status", "--from", file).splitlines()
+    assert head.split()[:2] == ["NODE", "VERSION"]
+    assert [line.split()[0] for line in lines] == ["rack-1", "rack-2"]
+
+
+def test_a_node_that_does_not_answer_hides_no_other(daemon, tmp_path):
+    gone = tmp_path / "gone.sock"
+    file = fleet_file(
+        tmp_path,
+        f"rack-1 {daemon}",
+        f"rack-2 {gone}",
+        "rack-3 http://127.0.0.1:1",
+        f"rack-4 {daemon}",
+    )
+    result = run(daemon, "show", "peers", "--from", file)
+    assert result.exit_code == 5
+    assert {line.split()[0] for line in result.stdout.splitlines()[1:]} == {
+        "rack-1",
+        "rack-4",
+    }
+    assert "2 of 4 nodes did not answer" in result.stderr
+    assert f"rack-2: {gone}: no such socket; is pybgpd running?" in result.stderr
+    assert "rack-3: http://127.0.0.1:1" in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("lines", "text"),
+    [
+        ((), "it names no nodes"),
+        (("rack-1 somewhere",), "nodes:3: expected NAME and URL or PATH"),
+        (("rack-1 http://a token ca more",), "nodes:3: expected NAME and URL or PATH"),
+        (("a /x", "a /y"), "nodes:4: a is named twice"),
+    ],
+)
+def test_a_file_of_nodes_that_is_wrong_is_an_error_with_its_line(
+    daemon, tmp_path, lines, text
+):
+    result = run(daemon, "show", "peers", "--from", fleet_file(tmp_path, *lines))
+    assert result.exit_code == 2
+    assert text in result.stderr
+    missing = run(daemon, "show", "status", "--from", str(tmp_path / "none"))
+    assert missing.exit_code == 2
+    assert "No such file" in missing.stderr
+
+
 def test_no_daemon_is_exit_code_3_with_the_path_and_a_hint(tmp_path):
     path = str(tmp_path / "none.sock")
     result = run(path, "show", "status")
