@@ -118,9 +118,13 @@ async def test_metrics_tell_of_sessions_routes_and_groups() -> None:
             began = found["pybgpd_peer_established_timestamp_seconds", *who]
             assert abs(time.time() - began) < 60
             assert found["pybgpd_peer_updates_received_total", *who] >= 2
-            assert (
-                found["pybgpd_range_max_peers", f"{rack.network}.0/24", "clients"] == 10
-            )
+            ranges = {
+                key: n for key, n in found.items() if key[0] == "pybgpd_range_peers"
+            }
+            assert [*ranges.values()] == [1]
+            ((_, prefix, name),) = ranges
+            assert prefix == f"{rack.network}.0/24"
+            assert found["pybgpd_range_max_peers", prefix, name] == 10
             (info,) = [key for key in found if key[0] == "pybgpd_peer_info"]
             assert set(info) >= {client.addr, "client", str(ASN)}
             assert found["process_resident_memory_bytes",] > 1e6
