@@ -13,6 +13,7 @@
 # bench-guard  whether hot functions take more work than they did, counted, not timed
 # mutants  whether the fast tests see each small change of the routing core
 # docs   write the generated pages anew
+# screenshots  the pictures of the page in docs/screenshots, from a daemon in Chromium
 # site   the documentation as a web site, into build/site
 # format put the sources into the one format
 
@@ -32,7 +33,7 @@ DEB_PACKAGES := gcc=gcc dpkg-shlibdeps=dpkg-dev /usr/bin/python3-config=python3-
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
     etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl \
-    runsvdir=runit systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
+    runsvdir=runit chromium=chromium systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
     promtool=prometheus prometheus-bird-exporter=prometheus-bird-exporter
 
 .DEFAULT_GOAL := check
@@ -102,6 +103,10 @@ site: $(VENV)/installed-dev
 
 docs: $(VENV)/installed-dev
 	@$(RUN) -m tests.support.generated
+
+screenshots: $(VENV)/installed-dev
+	@.ci/system-packages chromium=chromium
+	@$(RUN) -m tests.support.screenshots
 
 format: $(VENV)/installed-dev
 	@$(VENV)/bin/ruff check --fix-only .

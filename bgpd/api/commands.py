@@ -177,6 +177,28 @@ TABLE: Final = (
         ),
     ),
     Command(
+        "show-route-index",
+        "GET",
+        f"{PREFIX}/route-index",
+        "All routes in little room: what they share is stated once.",
+        Kind.ROWS,
+        "route_block",
+        (
+            _FAMILY,
+            Argument("prefix", str, "Only this prefix and more specific ones."),
+            Argument("filtered", bool, "Filtered routes instead of accepted ones."),
+            Argument("limit", int, "At most so many prefixes.", minimum=1),
+        ),
+    ),
+    Command(
+        "show-topology",
+        "GET",
+        f"{PREFIX}/topology",
+        "The speakers around this one, for a drawing.",
+        Kind.ROWS,
+        "topology_speaker",
+    ),
+    Command(
         "show-groups",
         "GET",
         f"{PREFIX}/groups",

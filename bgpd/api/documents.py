@@ -20,7 +20,7 @@ TEXT: Final = "text/plain; charset=utf-8"
 OK: Final = 200
 UNAVAILABLE: Final = 503
 
-_Headers = Mapping[str, str]
+_Texts = Mapping[str, str]
 
 
 def health_documents(
@@ -33,14 +33,14 @@ def health_documents(
         metrics_rights: What a client needs for metrics, which name peers.
     """
 
-    async def metrics(_: _Headers) -> Made:
+    async def metrics(*_: _Texts) -> Made:
         module = await late_import("bgpd.api.metrics")
         return Made(EXPOSITION, module.render((await source()).figures()))
 
-    async def live(_: _Headers) -> Made:
+    async def live(*_: _Texts) -> Made:
         return _answer((await source()).liveness())
 
-    async def ready(_: _Headers) -> Made:
+    async def ready(*_: _Texts) -> Made:
         return _answer((await source()).readiness())
 
     return (
@@ -55,7 +55,7 @@ def _answer(checks: Iterable[Check]) -> Made:
     return Made(TEXT, (text.encode(),), OK if is_met else UNAVAILABLE)
 
 
-async def _openapi(_: _Headers) -> Made:
+async def _openapi(*_: _Texts) -> Made:
     module = await late_import("bgpd.api.openapi")
     return Made("application/json", (module.document(),))
 

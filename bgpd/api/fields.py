@@ -371,6 +371,49 @@ FORMS: Final[Mapping[str, Form]] = {
             Field("error", "string?", "what the kernel said"),
         ),
     ),
+    "route_block": Form(
+        "Some prefixes of the route index; numbers refer to what this block or an earlier one says, counted from 0",
+        (
+            Field("family", "string", "address family"),
+            Field("sources", "route_source[]", "sources of paths that no earlier block has"),
+            Field("attribute_sets", "attributes[]", "attribute sets that no earlier block has"),
+            Field("reasons", "string[]", "reasons, as in `show-routes`, that no earlier block has"),
+            Field(
+                "path_sets",
+                "integer[][][]",
+                "paths of a prefix, best first, that no earlier block has: numbers of source and attribute set, "
+                "flags, number of the reason. Flags are the sum of 1 best, 2 multipath, 4 reachable, 8 stale, 16 filtered",
+            ),
+            Field("prefixes", "string[]", "destinations"),
+            Field("paths", "integer[]", "for each prefix the number of its path set"),
+        ),
+    ),
+    "route_source": Form(
+        "A source of paths",
+        (
+            Field("peer", "string", "its name"),
+            Field("source", "string", "`ibgp`, `ebgp`, `local` or `kernel`"),
+        ),
+    ),
+    "topology_speaker": Form(
+        "A speaker of the topology; the first is this one",
+        (
+            Field("node_type", "string", "`speaker` is this one, `peer` one of its peers, `originator` one that reflected routes name"),
+            Field("name", "string", "of the node or peer; of an originator its router ID"),
+            Field("address", "string?", "of a peer"),
+            Field("router_id", "string?", "its BGP identifier"),
+            Field("as", "integer?", "its AS"),
+            Field("peer_type", "string?", "of a peer: `client`, `non-client` or `ebgp`"),
+            Field("is_reflector", "boolean", "it passes on routes that others originated (RFC 4456)"),
+            Field("range", "string?", "the range that a dynamic neighbour belongs to"),
+            Field("state", "string?", "of a peer: as in `show-peers`"),
+            Field("is_enabled", "boolean", "false for a peer after `disable-peer`, or after a limit"),
+            Field("is_stale", "boolean", "routes of an earlier session of the peer are kept"),
+            Field("accepted", "integer", "routes from it, in Loc-RIB"),
+            Field("description", "string", "of a peer, as configured"),
+            Field("reflectors", "string[]", "peers that reflected routes of this speaker to us"),
+        ),
+    ),
     "update_group": Form(
         "An update group: peers that get the same UPDATEs",
         (

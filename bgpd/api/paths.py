@@ -34,13 +34,14 @@ class Document(NamedTuple):
     """A path that answers octets instead of a command's objects; ``GET`` alone.
 
     Attributes:
-        path: Whole, without arguments.
-        make: Makes it, for each request; what it raises is an error of the daemon.
+        path: Arguments stand in braces, as in a command's.
+        make: Makes it, for each request, of its headers and of the arguments in its path; what
+            it raises is an error of the daemon, unless it is a ``ControlError``.
         rights: What a client needs.
     """
 
     path: str
-    make: Callable[[Mapping[str, str]], Awaitable[Made]]
+    make: Callable[[Mapping[str, str], Mapping[str, str]], Awaitable[Made]]
     rights: Rights = Rights.READ
 
 

@@ -148,7 +148,7 @@ class Api:
         if target.rights is not Rights.NONE:
             _check_rights(target.rights, entrance.access.rights(_caller(request)))
         if isinstance(target, Document):
-            return await self._document(target, request, reply)
+            return await self._document(target, in_path, request, reply)
         query = _query(request)
         if isinstance(target, Foreign):
             pieces = await target.make(dict(query) | dict(in_path))
@@ -233,9 +233,13 @@ class Api:
         return await asyncio.shield(task)
 
     async def _document(
-        self, document: Document, request: web.BaseRequest, reply: Reply
+        self,
+        document: Document,
+        in_path: Mapping[str, str],
+        request: web.BaseRequest,
+        reply: Reply,
     ) -> web.StreamResponse:
-        made = await document.make(request.headers)
+        made = await document.make(request.headers, in_path)
         await reply.begin(made.status, made.content_type, made.headers)
         if request.method != "HEAD":
             for piece in made.pieces:

@@ -19,6 +19,7 @@ from bgpd.api.documents import API_DOCUMENTS, health_documents
 from bgpd.api.door import Connections, Door, DoorLimits, tcp_socket
 from bgpd.api.health import HealthSource
 from bgpd.api.late_import import late_import
+from bgpd.api.page import page_documents
 from bgpd.api.paths import Document, Foreign, Paths
 from bgpd.api.protocol import ControlError, Handler, Rights
 from bgpd.api.unix_socket import inode_of, listening_socket, remove
@@ -110,6 +111,7 @@ class Doors:
             *API_DOCUMENTS,
             *health_documents(self._health_source),
             *birdwatcher_paths(self._started_view),
+            *page_documents(),
         )
         access = OpenAccess(Rights.FULL)
         self._open(Entrance(title, access, Paths(TABLE, documents)), sock)
@@ -154,7 +156,7 @@ class Doors:
         loopback = Rights[settings.loopback.upper()]
         documents = health_documents(self._health_source, metrics_rights=Rights.READ)
         foreign = birdwatcher_paths(self._started_view)
-        paths = Paths(TABLE, (*API_DOCUMENTS, *documents, *foreign))
+        paths = Paths(TABLE, (*API_DOCUMENTS, *documents, *foreign, *page_documents()))
         self._open(
             Entrance("API", TokenAccess(read, full, loopback), paths),
             sock,

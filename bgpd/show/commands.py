@@ -19,9 +19,11 @@ from bgpd.show.peers import peer, peers
 from bgpd.show.plan import apply, plan, rollback, upload
 from bgpd.show.plan import confirm as confirm_applied
 from bgpd.show.route import route
+from bgpd.show.route_index import route_index
 from bgpd.show.routes import route_counts, routes
 from bgpd.show.state import Actions, DaemonView, ResetKind, find_peer
 from bgpd.show.status import groups, status
+from bgpd.show.topology import topology
 
 __all__ = ["Actions", "DaemonView", "ResetKind", "handlers"]
 
@@ -91,6 +93,8 @@ _HANDLERS: Final[
         "count-routes": route_counts,
         "show-route": route,
         "show-fib": fib,
+        "show-route-index": route_index,
+        "show-topology": topology,
         "show-groups": groups,
         "calico-diff": cluster_diff,
         "calico-held": held,

@@ -42,7 +42,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "node": view.process.node or None,
         "router_id": dotted(speaker.context.router_id),
         "cluster_id": dotted(speaker.context.numbers.cluster_id),
-        "as": view.process.own_as() or _own_as(speaker),
+        "as": view.process.own_as() or own_as(speaker),
         "started_at": view.wall_time(view.started_at),
         "uptime": int(view.now - view.started_at),
         "listening": [
@@ -99,7 +99,7 @@ def deferral_row(view: DaemonView) -> Row | None:
     }
 
 
-def _own_as(speaker: Speaker) -> int | None:
+def own_as(speaker: Speaker) -> int | None:
     """Return our AS as most peers see it."""
     settings = [peer.settings for peer in speaker.peers.values()]
     settings += [entry.template for entry in speaker.neighbours.ranges.values()]
