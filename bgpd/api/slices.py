@@ -6,10 +6,12 @@ waited for.
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
 SLICE_TIME: Final = 0.004  # seconds of making rows before the loop gets its turn
+WAKES: Final = 16  # watchers that wake in one turn, some 1 ms
 SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much either
 
 _T = TypeVar("_T")
@@ -20,6 +22,8 @@ class Slices:
 
     def __init__(self) -> None:
         self._turn = asyncio.Lock()
+        self._woken: deque[asyncio.Future[None]] = deque()
+        self._is_waking = False
 
     async def made(
         self,
@@ -45,12 +49,42 @@ class Slices:
                     await asyncio.sleep(0)
                 yield octets
                 while future is not None and not future.done():
-                    await asyncio.wait((future,), timeout=pulse)
+                    await self._wait(future, pulse)
                     if not future.done():
                         yield b""
         finally:
             if isinstance(source, Generator):
                 source.close()  # at once: what it holds may be a watcher's place
+
+    async def _wait(self, future: asyncio.Future[Any], pulse: float | None) -> None:
+        """Wait for a future, at most ``pulse`` seconds.
+
+        A thousand watchers wait for the same news: they wake some at a time, not all in one turn
+        of the loop.
+        """
+        wake = asyncio.get_running_loop().create_future()
+
+        def ready(_: asyncio.Future[Any]) -> None:
+            self._woken.append(wake)
+            if not self._is_waking:
+                self._is_waking = True
+                asyncio.get_running_loop().call_soon(self._wake_some)
+
+        future.add_done_callback(ready)
+        try:
+            await asyncio.wait((wake,), timeout=pulse)
+        finally:
+            future.remove_done_callback(ready)
+            wake.cancel()
+
+    def _wake_some(self) -> None:
+        for _ in range(min(WAKES, len(self._woken))):
+            wake = self._woken.popleft()
+            if not wake.done():
+                wake.set_result(None)
+        self._is_waking = bool(self._woken)
+        if self._is_waking:
+            asyncio.get_running_loop().call_soon(self._wake_some)
 
 
 def slice_of(

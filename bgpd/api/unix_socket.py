@@ -12,7 +12,7 @@ from typing import Final
 from bgpd.texts.state_files import folder_fault, make_folder
 
 SOCKET_MODE: Final = 0o660
-_BACKLOG: Final = 128
+_BACKLOG: Final = 1024  # more than clients that come at once; some do not wait for room
 _MAX_PATH: Final = 107  # octets, sun_path of unix(7) without its NUL
 _CREDENTIALS: Final = Struct("iII")  # pid, uid, gid: SO_PEERCRED of unix(7)
 

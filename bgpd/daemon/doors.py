@@ -34,7 +34,7 @@ if TYPE_CHECKING:  # loaded by a thread
     from bgpd.config.settings import ApiSettings, DaemonSettings
     from bgpd.show.state import DaemonView
 
-BACKLOG: Final = 128
+BACKLOG: Final = 1024
 WARM_UP: Final = 1.0  # seconds after sessions have begun
 _REASONS: Final = MappingProxyType(
     {

@@ -18,7 +18,7 @@ from bgpd.api import answers
 from bgpd.api.door import DoorLimits
 from bgpd.api.protocol import Argument, Command, ControlError, Kind, Rights
 from bgpd.api.server import ServerLimits
-from bgpd.api.slices import slice_of
+from bgpd.api.slices import WAKES, Slices, slice_of
 from bgpd.api.unix_socket import UnixSocketError
 from tests.support.api_places import ApiPlace
 from tests.support.speakers import until
@@ -800,3 +800,26 @@ def test_a_path_is_compared_as_it_is_sent(where, loop_factory):
             assert said.split()[1] in (b"404", b"400")
 
     serve(where, loop_factory, talk)
+
+
+def test_watchers_of_the_same_news_wake_some_at_a_time():
+    async def main():
+        slices, news = Slices(), asyncio.get_running_loop().create_future()
+        woken: list[int] = []
+
+        async def watch(number: int) -> None:
+            async for _ in slices.made(iter([news, None]), lambda _: b""):
+                woken.append(number)  # noqa: PERF401  # counted as they come
+
+        watchers = [asyncio.create_task(watch(n)) for n in range(100)]
+        await until(lambda: len(woken) == 100)  # all have found that there is nothing
+        woken.clear()
+        news.set_result(None)
+        most, before = 0, 0
+        while len(woken) < 100:
+            await asyncio.sleep(0)
+            most, before = max(most, len(woken) - before), len(woken)
+        assert 0 < most <= WAKES
+        await asyncio.gather(*watchers)
+
+    asyncio.run(main())
