@@ -30,6 +30,8 @@ bird: {ipv4: /run/calico/bird.ctl, ipv6: /run/calico/bird6.ctl}
 metrics: {listen: 127.0.0.1:9179}
 peers:
   - {name: gateway, address: 192.0.2.1, as: 65001, import_policy: accept-all}
+  - {name: one, address: 192.0.2.2, as: 64512}
+  - {name: two, address: 192.0.2.3, as: 64512}
 routes:
   originate: [{prefix: 10.244.44.192/26}, {prefix: 10.2.0.0/16}]
 """
