@@ -15,12 +15,12 @@ _HEAD: Final = """\
 
 What happens to a session that is up if a key changes: `live` (the peer sees nothing), `refresh` (routes are sent or
 requested again), `reset` (the session starts again; graceful restart keeps the routes). The first column of costs is
-written from the table that the daemon itself goes by, and each of its rows is changed on a session over TCP, in
-each place where the key may stand (`tests/daemon/test_costs_on_the_wire.py`). `pybgpctl plan FILE` tells the costs of
+written from the table that the daemon itself goes by. Its rows of peers and ranges are changed on a session over TCP, in
+each place where the key may stand (`tests/daemon/test_costs_on_the_wire.py`), passwords in a test of their own. `pybgpctl plan FILE` tells the costs of
 a whole file for the sessions that there are ([plan and apply](commands.md#plan-and-apply)).
 
-The columns of BIRD and FRR are from their documentation and sources, as of BIRD 2.0.12 and FRR 8.4, and name the option
-there: [BIRD's `configure`](https://bird.network.cz/?get_doc&v=20&f=bird-4.html) restarts protocols "whose configuration
+The columns of BIRD and FRR are read from their documentation and sources, not tried on running daemons, and name the
+option there: [BIRD's `configure`](https://bird.network.cz/?get_doc&v=20&f=bird-4.html) restarts protocols "whose configuration
 has changed", where `bgp_reconfigure` and `bgp_channel_reconfigure` of its BGP cannot take it in;
 [FRR](https://docs.frrouting.org/en/latest/bgp.html) acts at each command by `peer_flag_action_list`,
 `peer_af_flag_action_list` and its setters. An empty field means that there is no such option, or
