@@ -243,7 +243,7 @@ def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa:
 
     if role == "gateway" and int(options["asn"]) == int(options["remote_as"]):
         raise click.UsageError(
-            f"a gateway's neighbours are of another AS than ours: {options['asn']} is both; "
+            f"a gateway's neighbours have an AS other than ours: {options['asn']} is both; "
             "give --as or --remote-as"
         )
     try:
