@@ -192,7 +192,8 @@ class Figures:
         version: Of this program.
         uptime: Seconds since the start.
         session_states: Number of sessions in each state there is.
-        peers: Each peer; the daemon makes them as they are read, some 10 us each.
+        peers: Each peer; the daemon makes them as they are read, some 10 us each, and
+            ``None`` among them is a yield point.
         tables: Each family.
         rejected_connections: From addresses that belong to no peer.
         orphan_paths: Of peers without a session, that nothing keeps.
@@ -220,7 +221,7 @@ class Figures:
     version: str
     uptime: float
     session_states: Mapping[str, int]
-    peers: Iterable[PeerFigures]
+    peers: Iterable[PeerFigures | None]
     tables: tuple[TableFigures, ...]
     rejected_connections: int = 0
     orphan_paths: int = 0

@@ -24,15 +24,20 @@ from bgpd.runtime.log_setup import alike, log_figures
 from bgpd.runtime.loop_lag import LagMeter
 from bgpd.runtime.supervisor import describe
 from bgpd.session.fsm import State
+from bgpd.show.advertised_counts import export_counts_of
 from bgpd.show.daemon_state import DaemonState
 from bgpd.show.peer_figures import peer_figures
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
+from rib.path import Source
 
 # A loop that is held up for longer, again and again, lets hold timers run out.
 LAG_LIMIT: Final = 5.0  # seconds
 LAG_WINDOW: Final = (
     10.0  # seconds; from one probe to the next, so that none misses a delay
+)
+COUNTED_PREFIXES: Final = (
+    100_000  # of a table; to count what larger ones send takes long
 )
 SHOWN_OBJECTS: Final = 100  # with findings, by name; a series each
 
@@ -71,12 +76,12 @@ class DaemonHealth:
     def figures(self) -> Figures:
         """Return a snapshot; figures of peers are made as they are read."""
         daemon, speaker = self._daemon, self._daemon.speaker
-        peers: Iterable[PeerFigures] = ()
+        peers: Iterable[PeerFigures | None] = ()
         tables: tuple[TableFigures, ...] = ()
         states = Counter[State]()
         if speaker is not None:
             chosen = self._chosen(speaker)
-            peers = self._sound(peer_figures(speaker), chosen)
+            peers = self._peers(speaker, chosen)
             states.update(peer.state for peer in speaker.peers.values())
             of_tables = ((str(name), each) for name, each in speaker.tables.items())
             tables = tuple(self._sound(_table, of_tables))
@@ -113,6 +118,21 @@ class DaemonHealth:
             ranges=() if speaker is None else tuple(_ranges(speaker)),
             omitted_peers=max(0, states.total() - self._max_peers),
         )
+
+    def _peers(
+        self, speaker: Speaker, chosen: Sequence[tuple[str, Peer]]
+    ) -> Iterator[PeerFigures | None]:
+        """Yield the peers' figures, with yield points."""
+        advertised: dict[Source, int] = {}
+        for family, tables in speaker.tables.items():
+            if len(tables.loc_rib) <= COUNTED_PREFIXES:
+                sources = [
+                    peer.sources[family]
+                    for _, peer in chosen
+                    if family in peer.sources and peer.state is State.ESTABLISHED
+                ]
+                yield from export_counts_of(tables, sources, advertised)
+        yield from self._sound(peer_figures(speaker, advertised), chosen)
 
     def _chosen(self, speaker: Speaker) -> list[tuple[str, Peer]]:
         """Return the peers with metrics of their own: configured ones before dynamic ones."""

@@ -115,6 +115,7 @@ async def test_metrics_tell_of_sessions_routes_and_groups() -> None:
             assert found["pybgpd_rib_prefixes", "ipv6-unicast"] == 1
             who = (client.addr, client.addr)
             assert found["pybgpd_peer_enabled", *who] == 1
+            assert found["pybgpd_peer_routes_advertised", *of_peer] == 0  # its own
             began = found["pybgpd_peer_established_timestamp_seconds", *who]
             assert abs(time.time() - began) < 60
             assert found["pybgpd_peer_updates_received_total", *who] >= 2
@@ -238,7 +239,7 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
             tables = speaker.tables[IPV4_UNICAST]
             await until(lambda: len(tables.loc_rib) == 2)
             first, second = speaker.peers
-            sound = peer_figures(speaker)
+            sound = peer_figures(speaker, {})
 
             def some(peer: Peer) -> PeerFigures:
                 if peer is speaker.peers[first]:
@@ -247,10 +248,12 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
 
             caplog.clear()
             with monkeypatch.context() as broken:
-                broken.setattr(health, "peer_figures", lambda _: some)
+                broken.setattr(health, "peer_figures", lambda *_: some)
                 for _ in range(3):
                     found = await metrics(wanted)
                     assert found["pybgpd_peer_up", second, second] == 1
+                    sent = ("pybgpd_peer_routes_advertised", second, "ipv4-unicast")
+                    assert found[*sent, second] == 1
                     assert found["pybgpd_rib_prefixes", "ipv4-unicast"] == 2
                     assert found["pybgpd_sessions", "established"] == 2
                     assert ("pybgpd_peer_up", first, first) not in found

@@ -102,7 +102,7 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
     four_row, six_row = row["families"]
     assert sum(four_row["ignored"].values()) == four_row["filtered"] == len(BAD4)
     assert six_row["ignored"]["multicast"] == 1
-    assert [each.ignored for each in peer_figures(world.speaker)(peer).tables] == [
+    assert [each.ignored for each in peer_figures(world.speaker, {})(peer).tables] == [
         len(BAD4),
         len(BAD6),
     ]
