@@ -199,3 +199,60 @@ def test_pybgpctl_comes_by_url(daemon: Daemon, network: str) -> None:
         timeout=30,
     )
     assert json.loads(found.stdout)["name"] == "a"
+
+
+def test_an_api_that_cannot_be_served_is_tried_again(
+    tmp_path: Path, network: str
+) -> None:
+    cert, key, token = (tmp_path / name for name in ("tls.pem", "tls.key", "token"))
+    content = {
+        "bgp": {
+            "as": ASN,
+            "router_id": "10.0.0.1",
+            "listen": {"addresses": [f"{network}.1"], "port": PORT},
+        },
+        "control": {"path": str(tmp_path / "control.sock")},
+        "fib": {"mode": "off"},
+        "next_hops": {"resolve": "trust"},
+        "api": {
+            "listen": f"{network}.1:{API_PORT}",
+            "cert_file": str(cert),
+            "key_file": str(key),
+            "read_token_file": str(token),
+            "loopback": "none",
+        },
+    }
+    file = write_yaml(tmp_path / "pybgpd.yaml", content)
+    ask = [
+        *(sys.executable, "-m", "bgpd.cli.control"),
+        *("--url", f"https://{network}.1:{API_PORT}"),
+        *("--token-file", str(token), "--ca-file", str(cert), "show", "status"),
+    ]
+
+    def warnings() -> str:
+        return "\n".join(
+            line for row in daemon.ask("show-status") for line in row["warnings"]
+        )
+
+    with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
+        daemon.until(lambda: "cannot serve the API" in warnings())
+        assert "No such file" in warnings()
+        subprocess.run(
+            [
+                *("openssl", "req", "-x509", "-newkey", "ec", "-nodes", "-days", "2"),
+                *("-pkeyopt", "ec_paramgen_curve:prime256v1", "-subj", "/CN=x"),
+                *("-addext", f"subjectAltName=IP:{network}.1"),
+                *("-keyout", str(key), "-out", str(cert)),
+            ],
+            check=True,
+            capture_output=True,
+        )
+        daemon.until(lambda: "cannot serve the API" not in warnings())
+        daemon.until(lambda: f"token {token}" in warnings())  # it is not there yet
+        token.write_text("0123456789abcdef0123\n")
+        daemon.until(lambda: f"token {token}" not in warnings())
+        found = subprocess.run(
+            ask, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
+        )
+        assert "router id" in found.stdout, found.stderr
+        assert "Traceback" not in daemon.log()
