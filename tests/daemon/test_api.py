@@ -229,13 +229,13 @@ def test_an_api_that_cannot_be_served_is_tried_again(
         *("--token-file", str(token), "--ca-file", str(cert), "show", "status"),
     ]
 
-    def warnings() -> str:
-        return "\n".join(
-            line for row in daemon.ask("show-status") for line in row["warnings"]
-        )
+    with Daemon(tmp_path, "run", "--config", str(file)) as started:
 
-    with Daemon(tmp_path, "run", "--config", str(file)) as daemon:
-        daemon.until(lambda: "cannot serve the API" in warnings())
+        def warnings() -> str:
+            rows = started.ask("show-status")
+            return "\n".join(line for row in rows for line in row["warnings"])
+
+        started.until(lambda: "cannot serve the API" in warnings())
         assert "No such file" in warnings()
         subprocess.run(
             [
@@ -247,12 +247,12 @@ def test_an_api_that_cannot_be_served_is_tried_again(
             check=True,
             capture_output=True,
         )
-        daemon.until(lambda: "cannot serve the API" not in warnings())
-        daemon.until(lambda: f"token {token}" in warnings())  # it is not there yet
+        started.until(lambda: "cannot serve the API" not in warnings())
+        started.until(lambda: f"token {token}" in warnings())  # it is not there yet
         token.write_text("0123456789abcdef0123\n")
-        daemon.until(lambda: f"token {token}" not in warnings())
+        started.until(lambda: f"token {token}" not in warnings())
         found = subprocess.run(
             ask, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30
         )
         assert "router id" in found.stdout, found.stderr
-        assert "Traceback" not in daemon.log()
+        assert "Traceback" not in started.log()
