@@ -252,15 +252,18 @@ async def test_a_peer_whose_figures_are_at_fault_costs_its_own(
                 for _ in range(3):
                     found = await metrics(wanted)
                     assert found["pybgpd_peer_up", second, second] == 1
-                    sent = ("pybgpd_peer_routes_advertised", second, "ipv4-unicast")
-                    assert found[*sent, second] == 1
                     assert found["pybgpd_rib_prefixes", "ipv4-unicast"] == 2
                     assert found["pybgpd_sessions", "established"] == 2
                     assert ("pybgpd_peer_up", first, first) not in found
             lines = [record.getMessage() for record in caplog.records]
             assert lines == [f"peer {first}: its metrics are missing: injected"]
             assert fields_of(caplog.records[0])["address"] == first
-            assert (await metrics(wanted))["pybgpd_peer_up", first, first] == 1
+            found = await metrics(wanted)
+            assert found["pybgpd_peer_up", first, first] == 1
+            # Each is a client, and gets the other's route.
+            for peer in (first, second):
+                of_peer = (peer, "ipv4-unicast", peer)
+                assert found["pybgpd_peer_routes_advertised", *of_peer] == 1
 
 
 class _WithSpeaker(Daemon):
