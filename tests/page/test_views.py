@@ -176,3 +176,29 @@ def test_only_rows_in_sight_are_in_the_document(browser: Browser, scene: Scene) 
         assert tab.faults() == []
     finally:
         tab.close()
+
+
+def test_live_changes_and_churn_count_what_happens(tab: Tab, scene: Scene) -> None:
+    tab.until("document.querySelector('.pulse.live')")
+    tab.show("#/events", "Live changes")
+    scene.say("node-1", routes(nlris_of("10.66.0.0/24"), "10.0.0.11"))
+    tab.until_text("10.66.0.0/24", ".events")
+    scene.withdraw("node-1", "10.66.0.0/24")
+    tab.until("document.querySelectorAll('.event.route').length >= 2")
+    tab.click("button[aria-pressed]:last-of-type")
+    search(tab, "nothing like it")
+    tab.until_text("No event matches")
+    tab.show("#/churn", "Churn")
+    tab.until("document.querySelector('.chart .bar')")
+    tab.until_text("10.66.0.0/24", "section[aria-label='Prefixes that change most']")
+
+
+def test_the_journey_of_a_prefix_is_shown(tab: Tab, scene: Scene) -> None:
+    scene.say("node-1", routes(nlris_of("10.67.0.0/24"), "10.0.0.11"))
+    scene.say("node-2", routes(nlris_of("10.67.0.0/24"), "10.0.0.12", local_pref=200))
+    tab.show("#/route/10.67.0.0%2F24", "10.67.0.0/24")
+    tab.until("document.querySelectorAll('.history li').length >= 2")
+    assert "node-2" in tab.texts(".history li")[0]
+    scene.withdraw("node-1", "10.67.0.0/24")
+    scene.withdraw("node-2", "10.67.0.0/24")
+    tab.until_text("There is no such route")

@@ -98,7 +98,7 @@ def a_table(size: int, next_hop: str, asn: int) -> bytes:
             routes(
                 nlris[start : start + TABLE],
                 next_hop,
-                f"{asn} {65100 + number} {65200 + number % 7}",
+                f"{'' if asn == ASN else asn} {65100 + number} {65200 + number % 7}",
                 is_internal=asn == ASN,
                 communities=[(asn << 16) + number, (65000 << 16) + number % 5],
             )

@@ -75,3 +75,38 @@ export function contains(outer, inner) {
   const host = BigInt((outer.version === 6 ? 128 : 32) - outer.length);
   return outer.bits >> host === inner.bits >> host;
 }
+
+/**
+ * Read an IPv4 prefix fast: a search looks at each of 100,000.
+ * @param {string} text Valid, as the daemon writes it.
+ * @returns {number} The network times 64, plus the length.
+ */
+export function packedV4(text) {
+  let bits = 0;
+  let part = 0;
+  let at = 0;
+  for (; at < text.length; at += 1) {
+    const code = text.charCodeAt(at);
+    if (code === 46) {
+      bits = bits * 256 + part;
+      part = 0;
+    } else if (code === 47) {
+      break;
+    } else {
+      part = part * 10 + code - 48;
+    }
+  }
+  return (bits * 256 + part) * 64 + (at < text.length ? Number(text.slice(at + 1)) : 32);
+}
+
+/**
+ * @param {number} outer Of `packedV4`.
+ * @param {number} inner
+ * @returns {boolean} Whether `outer` contains `inner`.
+ */
+export function containsV4(outer, inner) {
+  const length = outer % 64;
+  if (length > inner % 64) return false;
+  const host = 2 ** (32 - length) * 64;
+  return Math.floor(outer / host) === Math.floor(inner / host);
+}

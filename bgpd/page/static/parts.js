@@ -107,6 +107,18 @@ export const peerLink = (name) => `#/peers/${encodeURIComponent(name)}`;
 export const routesLink = (text) => `#/routes?q=${encodeURIComponent(text)}`;
 
 /**
+ * @param {any} path Of a change of a route; null where there was none.
+ * @returns {string}
+ */
+const sideOf = (path) =>
+  path
+    ? [path.peer, path.as_path && `AS path ${path.as_path}`, path.next_hop && `next hop ${path.next_hop}`].filter(Boolean).join(", ")
+    : "no path";
+
+/** @param {any} row A change of a route: from which path to which. */
+export const changeOf = (row) => `${sideOf(row.old)} → ${sideOf(row.new)}`;
+
+/**
  * @param {import("./api.js").ApiError} error
  */
 export const trouble = (error) =>

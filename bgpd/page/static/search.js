@@ -4,7 +4,7 @@
 //   10.0.0.1       prefixes that contain the address   as65001, 65001    in the AS path
 //   65000:100      a community, 65000:1:2 a large one  is:best is:filtered is:stale is:unreachable
 //   peer:tor       the peer's name, next:10.0.0.1 the next hop; any other word is looked for in all of these
-import { contains, parsePrefix } from "./addresses.js";
+import { contains, containsV4, packedV4, parsePrefix } from "./addresses.js";
 import { FLAGS } from "./route_table.js";
 
 /** @typedef {import("./route_table.js").RoutePath} RoutePath */
@@ -83,30 +83,40 @@ function termOf(word) {
 }
 
 /**
+ * @param {import("./addresses.js").Prefix} prefix
+ * @returns {number} As of `packedV4`.
+ */
+const packed = (prefix) => Number(prefix.bits) * 64 + prefix.length;
+
+/**
  * @param {import("./addresses.js").Prefix} address
  * @returns {(prefix: string) => boolean}
  */
 function isAround(address) {
-  const isV6 = address.version === 6;
+  if (address.version === 4) {
+    const wanted = packed(address);
+    return (text) => !text.includes(":") && containsV4(packedV4(text), wanted);
+  }
   return (text) => {
-    if (text.includes(":") !== isV6) return false;
-    const prefix = parsePrefix(text);
+    const prefix = text.includes(":") ? parsePrefix(text) : null;
     return prefix !== null && contains(prefix, address);
   };
 }
 
 /**
+ * A prefix that is not finished yet, such as 10.1.0.0/1 on the way to /16, matches as it is written too.
  * @param {import("./addresses.js").Prefix} outer
  * @param {string} word
  * @returns {(prefix: string) => boolean}
  */
 function isInside(outer, word) {
-  const isV6 = outer.version === 6;
-  // A prefix that is not finished yet, such as 10.1.0.0/1 on the way to /16, matches as it is written too.
+  if (outer.version === 4) {
+    const wanted = packed(outer);
+    return (text) => !text.includes(":") && (text.startsWith(word) || containsV4(wanted, packedV4(text)));
+  }
   return (text) => {
-    if (text.includes(":") !== isV6) return false;
     if (text.startsWith(word)) return true;
-    const prefix = parsePrefix(text);
+    const prefix = text.includes(":") ? parsePrefix(text) : null;
     return prefix !== null && contains(outer, prefix);
   };
 }

@@ -101,10 +101,10 @@ export class EventStream extends EventTarget {
    */
   _dispatch(name, data) {
     const found = JSON.parse(data);
-    if (typeof found.id === "number") {
-      const missed = this.cursor === null ? 0 : found.id - this.cursor - 1;
-      if (missed > 0) this.dispatchEvent(new CustomEvent("missed", { detail: missed }));
-      this.cursor = found.id;
+    this.cursor = found.id;
+    if (found.event === "events-missed") {
+      this.dispatchEvent(new CustomEvent("missed", { detail: found.missed ?? 0 }));
+      return;
     }
     this.dispatchEvent(new CustomEvent("event", { detail: { name, ...found } }));
   }

@@ -1,7 +1,7 @@
 // What happens, as it happens; the newest first.
 import { h, render } from "../dom.js";
 import { clock, count, counted } from "../format.js";
-import { empty, heading, peerLink, prefixLink, searchField } from "../parts.js";
+import { changeOf, empty, heading, peerLink, prefixLink, searchField } from "../parts.js";
 
 /** @typedef {import("../main.js").Page} Page */
 /** @typedef {import("../stream.js").DaemonEvent} DaemonEvent */
@@ -32,6 +32,7 @@ function said(value) {
 function textOf(event) {
   const fields = /** @type {Record<string, any>} */ (event);
   if (fields.message) return fields.message;
+  if ("old" in fields && "new" in fields) return changeOf(fields);
   return Object.entries(fields)
     .filter(([name, value]) => !HEADS.has(name) && value !== null && value !== "")
     .map(([name, value]) => `${name.replaceAll("_", " ")}: ${said(value)}`)

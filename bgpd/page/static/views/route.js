@@ -2,7 +2,7 @@
 import { ApiError, getObject, getRows } from "../api.js";
 import { h, render } from "../dom.js";
 import { clock, count, counted } from "../format.js";
-import { badge, card, empty, facts, heading, loading, peerLink, prefixLink, searchField, table, trouble } from "../parts.js";
+import { badge, card, changeOf, empty, facts, heading, loading, peerLink, prefixLink, searchField, table, trouble } from "../parts.js";
 
 /** @typedef {import("../main.js").Page} Page */
 
@@ -273,9 +273,6 @@ function kernel(route) {
 
 /** @param {any} row */
 function historyLine(row) {
-  /** @param {any} side */
-  const side = (side) => (side ? `${side.peer ?? side}${side.attributes?.as_path ? `, AS path ${side.attributes.as_path}` : ""}` : "no path");
-  const text = row.old !== undefined || row.new !== undefined ? `${side(row.old)} → ${side(row.new)}` : plain(row.message ?? row.reason);
-  return h("li", {}, h("time", { datetime: row.time, title: row.time }, clock(row.time)), " ", h("strong", {}, row.event ?? ""), " ", text);
+  const text = row.event === "journal-began" ? "nothing is known of what was before" : changeOf(row);
+  return h("li", {}, h("time", { datetime: row.time, title: row.time }, clock(row.time)), " ", h("strong", {}, row.event), " ", text);
 }
-
