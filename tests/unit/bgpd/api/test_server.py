@@ -817,7 +817,7 @@ def test_watchers_of_the_same_news_wake_some_at_a_time():
         news.set_result(None)
         most, before = 0, 0
         while len(woken) < 100:
-            await asyncio.sleep(0)
+            await turn()
             most, before = max(most, len(woken) - before), len(woken)
         assert 0 < most <= WAKES
         await asyncio.gather(*watchers)
