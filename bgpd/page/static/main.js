@@ -264,4 +264,4 @@ store.follow("status", drawFrame);
 drawFrame();
 banner.hidden = true;
 show();
-store.stream.start();
+void store.start();

@@ -6,6 +6,7 @@ import { EventStream } from "./stream.js";
 /** @typedef {import("./stream.js").DaemonEvent} DaemonEvent */
 /** @typedef {"status" | "peers" | "topology"} Part */
 
+const JOURNAL = 500; // events of before the page was opened
 const EVENTS_MAX = 2000; // kept in the page; older ones are forgotten
 const EVERY = 5000; // milliseconds between two looks at what changes without an event
 const SHARE = 20; // a part that took 1 s to fetch is fetched every 20 s
@@ -30,7 +31,7 @@ export class Store extends EventTarget {
     /** @type {DaemonEvent[]} Newest last. */
     this.events = [];
     this.missed = 0;
-    /** @type {Map<string, number>} Number of events since the page was opened, by kind. */
+    /** @type {Map<string, number>} Number of events that the page has seen, by kind. */
     this.counts = new Map();
     /** @type {ApiError | null} Why the last request failed. */
     this.error = null;
@@ -47,6 +48,17 @@ export class Store extends EventTarget {
       this._tell("connection");
       if (this.stream.state === "open") this.refresh();
     });
+  }
+
+  /** Take what the daemon's journal still has, and follow from there: nothing is missed between. */
+  async start() {
+    try {
+      for (const event of await getRows("journal", { limit: JOURNAL })) this._note(event);
+      this.stream.cursor = this.events.at(-1)?.id ?? null;
+    } catch (error) {
+      this.failed(error);
+    }
+    this.stream.start();
   }
 
   /**
