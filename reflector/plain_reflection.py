@@ -65,11 +65,15 @@ def put_reflected(
             if holder is source:
                 if held.octets == attributes.octets:
                     continue
-            elif is_member:
-                if reflection_of(holder) is not None:
-                    # The member's own route took over: it alone must forget what it held.
-                    batch.withdraw_from(source, nlris)
-            elif held.octets == attributes.octets and holder not in members:
+            elif is_member and reflection_of(holder) is not None:
+                # The member's own route took over: it alone must forget what it held.
+                batch.withdraw_from(source, nlris)
+            elif (
+                is_member
+                # Routes of other kinds go out in forms that their blocks do not show.
+                or holder.kind is not source.kind
+                or (held.octets == attributes.octets and holder not in members)
+            ):
                 left.append(change)
                 continue
         block, told = attributes.octets, by_block

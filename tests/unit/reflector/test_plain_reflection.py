@@ -16,6 +16,7 @@ from tests.support.routes import nlris, slow_twin, some_attributes
 ONE, TWO, THREE = nlris("10.1.0.0/16", "10.2.0.0/16", "10.3.0.0/16")
 HOP = NextHop(bytes((192, 0, 2, 1)))
 A, B, STRANGER = (Source(name, SourceKind.IBGP) for name in ("a", "b", "stranger"))
+EXTERNAL = Source("external", SourceKind.EBGP)
 FOREIGN = Source("foreign", SourceKind.IBGP)
 MUTE = Source("mute", SourceKind.IBGP)  # its routes go to no other member
 MEMBERS = {A, B, MUTE}
@@ -142,13 +143,6 @@ def test_a_member_whose_own_route_takes_over_withdraws_what_it_held() -> None:
     assert left == []
 
 
-def test_a_member_whose_own_route_takes_over_may_hold_nothing() -> None:
-    batch, left = put(Change(a_path(MUTE), a_path(A), [ONE]))
-    assert batch.reflected == {A: {TAIL_A: {BLOCK.octets: [ONE]}}}
-    assert not batch.private
-    assert left == []
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -173,6 +167,9 @@ def test_the_route_of_a_stranger_takes_over(change: Change) -> None:
         Change(None, a_path(MUTE, REFLECTED), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A), [ONE]),
         Change(a_path(A, slow_twin(BLOCK)), a_path(A, REFLECTED), [ONE]),
+        Change(a_path(MUTE), a_path(A), [ONE]),  # no member held anything
+        Change(a_path(EXTERNAL), a_path(A), [ONE]),  # A held it in another form
+        Change(a_path(EXTERNAL, OTHER), a_path(STRANGER), [ONE]),
         Change(a_path(FOREIGN), a_path(STRANGER), [ONE]),  # nothing may differ outside
     ],
 )
