@@ -102,8 +102,8 @@ export class EventStream extends EventTarget {
   _dispatch(name, data) {
     const found = JSON.parse(data);
     this.cursor = found.id;
-    if (found.event === "events-missed") {
-      this.dispatchEvent(new CustomEvent("missed", { detail: found.missed ?? 0 }));
+    if (found.event === "events-dropped") {
+      this.dispatchEvent(new CustomEvent("missed", { detail: found.dropped ?? 0 }));
       return;
     }
     this.dispatchEvent(new CustomEvent("event", { detail: { name, ...found } }));
