@@ -12,7 +12,7 @@ from tests.support.routers import (
     has_routes,
     maker,
     needs,
-    shown_peers,
+    shown_peer,
 )
 
 ADD_PATH = """
@@ -96,8 +96,7 @@ def many(*, kind: str, extended: str) -> str:
 
 
 def show_peer(lab):
-    (row,) = shown_peers(lab.routers["ours"], peer="fd00::2")
-    return row
+    return shown_peer(lab.routers["ours"], "fd00::2")
 
 
 def learned(lab, kind):
@@ -208,7 +207,7 @@ def test_long_as_numbers_survive_a_speaker_of_short_ones():
     with a_lab(AS_TRANS) as lab:
         ours, old, far = (lab.routers[name] for name in ("ours", "old", "far"))
         assert eventually(lambda: has_routes(far, "10.1.0.0/24", "10.3.0.0/24"))
-        (row,) = shown_peers(ours, peer="10.0.0.3")
+        row = shown_peer(ours, "10.0.0.3")
         assert not row["negotiated"]["four_octet_as"]
         assert old.routes()["10.1.0.0/24"][0].as_path == (65002, 4200000001)
         (there,) = far.routes()["10.1.0.0/24"]

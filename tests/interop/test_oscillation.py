@@ -8,7 +8,7 @@ from typing import Any
 from bgpd.lab.routers.bird import Bird
 from bgpd.lab.speaker import NeighbourSpec
 from reflector.pacing import FREE
-from tests.support.routers import a_lab, eventually, needs, shown_peers
+from tests.support.routers import a_lab, eventually, needs, shown_peer
 
 pytestmark = needs("bird")
 
@@ -76,7 +76,7 @@ def lab_text(interval: int) -> str:
 
 
 def exchanged(ours: Any) -> int:
-    row = shown_peers(ours, peer="10.0.0.2")[0]
+    row = shown_peer(ours, "10.0.0.2")
     return int(row["messages"]["update"]["received"])
 
 

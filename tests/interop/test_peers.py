@@ -36,7 +36,7 @@ from tests.support.peer_lab import (
     sessions_of,
     topology_of,
 )
-from tests.support.routers import a_lab_of, eventually, needs, shown_peers
+from tests.support.routers import a_lab_of, eventually, needs, shown_peer, shown_peers
 
 pytestmark = [needs("bird"), pytest.mark.timeout(240)]
 LONG = 40.0  # seconds for anything to come true on a busy machine
@@ -62,7 +62,7 @@ class Beside(NamedTuple):
         addr = SESSIONS[session].their_addr
         rows = shown_peers(self.ours)
         (row,) = (r for r in rows if r["address"].partition("%")[0] == addr)
-        return shown_peers(self.ours, peer=row["address"])[0]
+        return shown_peer(self.ours, row["address"])
 
     def is_up(self, *sessions: str) -> bool:
         return all(self.peer(name)["state"] == "Established" for name in sessions)

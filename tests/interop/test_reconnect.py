@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from tests.support.routers import a_lab, eventually, shown_peers
+from tests.support.routers import a_lab, eventually, shown_peer
 
 RETRY_TIME = (
     600  # seconds: a session that comes up again in time was not the timer's work
@@ -34,8 +34,7 @@ def test_a_way_that_is_back_is_tried_at_once(what):
         ours = lab.routers["ours"]
 
         def row():
-            (found,) = shown_peers(ours, peer="10.0.0.2")
-            return found
+            return shown_peer(ours, "10.0.0.2")
 
         assert eventually(lambda: row()["established_transitions"] == 1)
         lab.namespace("ours").run(["ip", *goes.split()])

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.routers import MAKERS, a_lab, eventually, has_routes, shown_peers
+from tests.support.routers import MAKERS, a_lab, eventually, has_routes, shown_peer
 
 LAB = """
 nodes:
@@ -23,7 +23,7 @@ def test_a_session_that_is_reset_comes_up_again(kind):
         ours, theirs = lab.routers["ours"], lab.routers["theirs"]
 
         def is_up(times):
-            (row,) = shown_peers(ours, peer="10.0.0.2")
+            row = shown_peer(ours, "10.0.0.2")
             return row["established_transitions"] == times and has_routes(
                 ours, "10.2.0.0/24"
             )

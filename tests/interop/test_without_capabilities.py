@@ -3,7 +3,7 @@
 import pytest
 
 from bgpd.lab.routers.frr import Frr
-from tests.support.routers import a_lab, eventually, has_routes, maker, shown_peers
+from tests.support.routers import a_lab, eventually, has_routes, maker, shown_peer
 
 LAB = """
 nodes:
@@ -35,5 +35,5 @@ def test_routes_go_both_ways_without_capabilities(kind: str) -> None:
             gw.configure("neighbor 10.0.0.1 dont-capability-negotiate")
         assert eventually(lambda: has_routes(one, "10.2.0.0/24"), 20)
         assert eventually(lambda: has_routes(gw, "10.1.0.0/24"), 20)
-        (row,) = shown_peers(one, peer="10.0.0.2")
+        row = shown_peer(one, "10.0.0.2")
         assert row["state"] == "Established"

@@ -96,10 +96,17 @@ def has_routes(router: Router, *prefixes: str) -> bool:
     return seen >= set(prefixes)
 
 
-def shown_peers(router: Router, **arguments: str) -> list[dict[str, Any]]:
+def shown_peers(router: Router) -> list[dict[str, Any]]:
     """Return the rows of ``show peers`` of one of our daemons."""
     assert isinstance(router, PyBgpd)
-    return router.ask("show-peers", **arguments)
+    return router.ask("show-peers")
+
+
+def shown_peer(router: Router, peer: str) -> dict[str, Any]:
+    """Return all about one peer of one of our daemons, by its name or address."""
+    assert isinstance(router, PyBgpd)
+    (row,) = router.ask("show-peer", peer=peer)
+    return row
 
 
 def has_none_of(router: Router, *prefixes: str) -> bool:
