@@ -87,7 +87,7 @@ from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 _log = logging.getLogger(__name__)
 
 PROTOCOL_BIRD: Final = 12  # RTPROT_BIRD: what Calico's Felix expects of its BGP daemon
-SLICE: Final = int(__import__("os").environ.get("KSL", "1000"))
+SLICE: Final = 1000  # routes written in one go
 _DUMP_ATTEMPTS: Final = 3  # then an interrupted dump is good enough until the next
 _GROUPS: Final = ("link", "ipv4_address", "ipv6_address", "ipv4_route", "ipv6_route")
 
