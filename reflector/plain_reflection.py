@@ -52,8 +52,7 @@ def put_reflected(
                 by_tail = batch.reflected.setdefault(source if is_member else None, {})
                 by_block = by_tail.setdefault(reflection.tail, {})
         attributes = has.attributes
-        is_plain = attributes.is_plain
-        if reflection is None or not (is_plain or attributes.is_spliced):
+        if reflection is None or not (attributes.is_plain or attributes.is_spliced):
             left.append(change)
             continue
         if had is not None:
@@ -61,8 +60,7 @@ def put_reflected(
             if not (held.is_plain or held.is_spliced):
                 left.append(change)
                 continue
-            holder = had.source
-            if holder is source:
+            if (holder := had.source) is source:
                 if held.octets == attributes.octets:
                     continue
             elif is_member and reflection_of(holder) is not None:
@@ -77,7 +75,7 @@ def put_reflected(
                 left.append(change)
                 continue
         block, told = attributes.octets, by_block
-        if not is_plain:
+        if not attributes.is_plain:
             block = splice(attributes, reflection)  # type: ignore[arg-type]  # by its flag
             told = by_tail.setdefault(b"", {})
         if block in told:
