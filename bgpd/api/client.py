@@ -39,11 +39,13 @@ class Remote(NamedTuple):
         url: ``https://host:port`` or ``http://host:port``.
         token_file: File with a bearer token; empty for none.
         ca_file: Certificates that sign the server's; empty for those of the system.
+        tls_name: Name that the server's certificate has; empty is the URL's host.
     """
 
     url: str
     token_file: str = ""
     ca_file: str = ""
+    tls_name: str = ""
 
 
 Place = str | Remote
@@ -155,7 +157,7 @@ def _connect(place: Place, timeout: float) -> socket.socket:
         return sock
     from bgpd.api.remote import connect  # noqa: PLC0415  # TLS takes 10 ms
 
-    return connect(place.url, place.ca_file, timeout)
+    return connect(place.url, place.ca_file, timeout, place.tls_name)
 
 
 def _host(place: Remote) -> str:

@@ -10,13 +10,16 @@ _MAX_TOKEN: Final = 4096  # octets
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def connect(url: str, ca_file: str, timeout: float) -> socket.socket:
+def connect(
+    url: str, ca_file: str, timeout: float, tls_name: str = ""
+) -> socket.socket:
     """Return a connection, encrypted where the URL asks for it.
 
     Args:
         url: Of the daemon.
         ca_file: Certificates that sign the server's; empty for those of the system.
         timeout: Seconds to connect, and for TLS.
+        tls_name: Name that its certificate has; empty is the host.
 
     Raises:
         OSError: It cannot be reached, or its certificate is not trusted.
@@ -31,7 +34,7 @@ def connect(url: str, ca_file: str, timeout: float) -> socket.socket:
     if scheme == "http":
         return sock
     try:
-        return context.wrap_socket(sock, server_hostname=host)
+        return context.wrap_socket(sock, server_hostname=tls_name or host)
     except ssl.SSLCertVerificationError as error:
         sock.close()
         text = f"its certificate is not trusted: {error.verify_message}"

@@ -73,5 +73,7 @@ def _place(ctx: click.Context) -> Place:
     """Return the daemon that the command line names."""
     given = ctx.find_root().params
     if given.get("url"):
-        return Remote(given["url"], given["token_file"], given["ca_file"])
+        return Remote(
+            *(given[name] for name in ("url", "token_file", "ca_file", "tls_name"))
+        )
     return str(given["control"])

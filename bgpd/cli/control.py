@@ -1,7 +1,6 @@
 """``pybgpctl``: query and control a running daemon."""
 
 import sys
-from pathlib import Path
 from typing import Any, Final
 
 import click
@@ -18,6 +17,7 @@ from bgpd.cli.completion import (
 )
 from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.events import events, history
+from bgpd.cli.fleet_options import Fleet, fleet_options, take_fleet
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
 from bgpd.cli.plan import apply, confirm, plan, rollback
 from bgpd.cli.request import ask, output_option, print_lines, print_page, print_rows
@@ -48,13 +48,6 @@ _prefix = click.option(
 )
 _longer = click.option(
     "--longer", is_flag=True, help="Include more specific routes inside --prefix."
-)
-_from = click.option(
-    "--from",
-    "file",
-    type=click.Path(dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="Ask the nodes of FILE: a NAME and a URL or PATH in each line.",
 )
 _limit = click.option(
     "--limit", type=click.IntRange(min=1), help="Show at most this many rows."
@@ -108,11 +101,17 @@ class ShowGroup(WordGroup):
     show_envvar=True,
     help="Certificates (PEM) that sign the one of --url; else those of the system.",
 )
+@click.option(
+    "--tls-name",
+    metavar="NAME",
+    envvar="PYBGPD_TLS_NAME",
+    default="",
+    show_envvar=True,
+    help="Name in the certificate of --url, if it is not the URL's host.",
+)
 @version_option("pybgpctl")
 @click.pass_context
-def main(
-    ctx: click.Context, control: str, url: str | None, token_file: str, ca_file: str
-) -> None:
+def main(ctx: click.Context, /, control: str, url: str | None, **remote: str) -> None:
     """Query and control a running pybgpd.
 
     Start with "pybgpctl show status". Every "show" command accepts "-o json" and
@@ -121,7 +120,7 @@ def main(
     Exit codes: 0 success, 1 the daemon reported an error, 2 usage error, 3 cannot
     reach the daemon.
     """
-    ctx.obj = control if url is None else Remote(url, token_file, ca_file)
+    ctx.obj = control if url is None else Remote(url, **remote)
 
 
 main.add_command(calico)
@@ -175,25 +174,28 @@ def show() -> None:
     type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
     help="Sort by this; numbers and times begin with the largest.",
 )
-@_from
+@fleet_options
 @output_option
 @click.pass_obj
 def show_peers(  # click's values
     control: Place,
     /,
     peer: str | None,
-    file: Path | None,
     output: str,
     **wanted: Any,  # noqa: ANN401  # as show_routes
 ) -> None:
     """List all sessions, or show one PEER (a name or an address) in detail.
 
-    With --from, lists those of many nodes; exit code 5 says that some did not answer.
+    With --from or --kubernetes, lists those of many nodes; a node that does not answer is
+    a row with the reason, and the exit code is 5.
     """
-    if file is not None and peer is not None:
-        raise click.UsageError("one PEER in detail goes without --from")
-    if file is not None:
-        _print_fleet(file, "show-peers", output, **wanted)
+    fleet = take_fleet(control, wanted)
+    if fleet is not None and peer is not None:
+        raise click.UsageError(
+            "one PEER in detail goes without --from and --kubernetes"
+        )
+    if fleet is not None:
+        _print_fleet(fleet, "show-peers", output, **wanted)
     elif peer is None:
         print_rows(ask(control, "show-peers", **wanted), output, PEERS, "no peers")
     else:
@@ -204,12 +206,15 @@ def show_peers(  # click's values
         print_page(ask(control, "show-peer", peer=peer), output, peer_page)
 
 
-def _print_fleet(file: Path, command: str, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
-    from bgpd.cli import fleet  # noqa: PLC0415  # threads take 10 ms
+def _print_fleet(fleet: Fleet, command: str, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
+    from bgpd.cli.fleet import (  # noqa: PLC0415  # threads take 10 ms
+        FLEET_PEERS,
+        FLEET_STATUS,
+        print_fleet,
+    )
 
-    is_peers = command == "show-peers"
-    columns = fleet.FLEET_PEERS if is_peers else fleet.FLEET_STATUS
-    fleet.print_fleet(file, command, output, columns, **wanted)
+    columns = FLEET_PEERS if command == "show-peers" else FLEET_STATUS
+    print_fleet(fleet, command, output, columns, **wanted)
 
 
 @show.command("routes")
@@ -371,16 +376,18 @@ def show_groups(control: Place, family: str | None, output: str) -> None:
 
 
 @show.command("status")
-@_from
+@fleet_options
 @output_option
 @click.pass_obj
-def show_status(control: Place, file: Path | None, output: str) -> None:
+def show_status(control: Place, /, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
     """Show the state of the daemon: identity, peers, tables, kernel, datastore, warnings.
 
-    With --from, lists many nodes; exit code 5 says that some did not answer.
+    With --from or --kubernetes, lists many nodes; a node that does not answer is a row
+    with the reason, and the exit code is 5.
     """
-    if file is not None:
-        _print_fleet(file, "show-status", output)
+    fleet = take_fleet(control, wanted)
+    if fleet is not None:
+        _print_fleet(fleet, "show-status", output)
         return
     print_page(ask(control, "show-status"), output, status_page)
 

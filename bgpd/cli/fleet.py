@@ -1,40 +1,28 @@
 """One question to the daemons of many machines, several at a time.
 
-A file names them, one a line: a name, and the URL of its API or the path of a control socket; then,
-if needed, files with its token and with the certificates that sign its own.
+A machine that does not answer hides no other: its row says why there is nothing else in it.
 """
 
+import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import click
 
-from bgpd.api.client import Place, Remote, UnreachableError, call
+from bgpd.api.client import UnreachableError, call
 from bgpd.api.protocol import ControlError
+from bgpd.cli.fleet_options import Fleet, Node
 from bgpd.cli.layout import Column, Row
 from bgpd.cli.request import UnreachableNodesError, print_rows
 from bgpd.cli.tables import PEERS, duration, field
-from bgpd.texts.files import read_octets
-from bgpd.texts.limits import MIB, TextError
 
 _AT_ONCE: Final = 32  # machines asked at the same time
-_TIMEOUT: Final = 5.0  # seconds for each piece of a machine's answer
-_MOST_OCTETS: Final = MIB  # of a file
-_MOST_WORDS: Final = 4  # of a line: name, place, token file, CA file
-
-
-class Node(NamedTuple):
-    """One machine.
-
-    Attributes:
-        name: For people.
-        place: Where its daemon answers.
-    """
-
-    name: str
-    place: Place
+_PIECE_TIME: Final = 5.0  # seconds for each piece of a machine's answer
+_WHOLE_TIME: Final = 30.0  # seconds for all of it
+_MOST_ROWS: Final = 100_000  # of one machine
+_ERROR: Final = "error"  # key of why a machine did not answer
 
 
 class _Answer(NamedTuple):
@@ -44,56 +32,103 @@ class _Answer(NamedTuple):
     problem: str
 
 
-NODE: Final = field("NODE", "node")
-FLEET_PEERS: Final = (NODE, *PEERS)
-FLEET_STATUS: Final = (
-    NODE,
-    field("VERSION", "version"),
-    field("ROUTER ID", "router_id"),
-    Column("UP", lambda row: duration(row["uptime"]), is_number=True),
-    Column("PEERS", lambda row: str(row["peers"]["total"]), is_number=True),
-    Column("ESTABLISHED", lambda row: str(row["peers"]["established"]), is_number=True),
-    Column(
-        "PREFIXES",
-        lambda row: str(sum(family["prefixes"] for family in row["families"])),
-        is_number=True,
+def _did_not_answer(row: Row) -> bool:
+    return row.keys() == {"node", _ERROR}
+
+
+def _of_answers(column: Column) -> Column:
+    """Return a column that is empty where a machine did not answer."""
+    return replace(
+        column,
+        text=lambda row: "" if _did_not_answer(row) else column.text(row),
+        style=lambda row: "" if _did_not_answer(row) else column.style(row),
+    )
+
+
+def _with_errors(columns: Sequence[Column], remark: Column) -> tuple[Column, ...]:
+    """Return columns that begin with the machine's name, and end with why it did not answer."""
+    last = replace(
+        remark,
+        text=lambda row: row[_ERROR] if _did_not_answer(row) else remark.text(row),
+        style=lambda row: "bad" if _did_not_answer(row) else remark.style(row),
+    )
+    return (field("NODE", "node"), *map(_of_answers, columns), last)
+
+
+FLEET_PEERS: Final = _with_errors(PEERS[:-1], PEERS[-1])
+FLEET_STATUS: Final = _with_errors(
+    (
+        field("VERSION", "version"),
+        field("ROUTER ID", "router_id"),
+        Column("UP", lambda row: duration(row["uptime"]), is_number=True),
+        Column("PEERS", lambda row: str(row["peers"]["total"]), is_number=True),
+        Column(
+            "ESTABLISHED",
+            lambda row: str(row["peers"]["established"]),
+            is_number=True,
+        ),
+        Column(
+            "PREFIXES",
+            lambda row: str(sum(family["prefixes"] for family in row["families"])),
+            is_number=True,
+        ),
+        Column("WARNINGS", lambda row: str(len(row["warnings"])), is_number=True),
     ),
-    Column("WARNINGS", lambda row: str(len(row["warnings"])), is_number=True),
+    Column("REMARK", lambda _: "", is_long=True),
 )
 
 
 def print_fleet(
-    file: Path,
+    fleet: Fleet,
     command: str,
     output: str,
     columns: tuple[Column, ...],
     **arguments: Any,  # noqa: ANN401  # JSON
 ) -> None:
-    """Print the rows of all nodes in the file's order, each with its ``node``.
+    """Print the rows of all nodes in their order, each with its ``node``.
+
+    A node without an answer has one row, with ``error``.
 
     Raises:
-        UsageError: The file cannot be read.
-        UnreachableNodesError: Nodes without an answer; those of the others are printed.
+        UsageError: The file of nodes cannot be used.
+        ClickException: The cluster does not name its nodes.
+        UnreachableNodesError: Nodes without an answer; after all rows.
     """
-    nodes = read_nodes(file)
+    nodes = _nodes_of(fleet)
     sent = {name: value for name, value in arguments.items() if value}
-    problems: list[tuple[str, str]] = []
-    with ThreadPoolExecutor(min(_AT_ONCE, len(nodes))) as pool:
+    failed: list[str] = []
+    pool = ThreadPoolExecutor(min(_AT_ONCE, len(nodes)))
+    try:
         answers = pool.map(lambda node: _ask(node, command, sent), nodes)
-        rows = _rows(nodes, answers, problems)
-        print_rows(rows, output, columns, "no answers")
-    if problems:
-        raise UnreachableNodesError(problems, len(nodes))
+        print_rows(_rows(nodes, answers, failed), output, columns, "no answers")
+    finally:
+        # A reader who has seen enough does not wait for those that were not asked yet.
+        pool.shutdown(wait=False, cancel_futures=True)
+    if failed:
+        raise UnreachableNodesError(failed, len(nodes))
+
+
+def _nodes_of(fleet: Fleet) -> list[Node]:
+    if fleet.file is not None:
+        from bgpd.cli.fleet_file import read_nodes  # noqa: PLC0415  # as the one below
+
+        return read_nodes(fleet.file, fleet.api)
+    if fleet.cluster is None:
+        raise click.UsageError("no nodes are named")
+    from bgpd.cli.fleet_kubernetes import (  # noqa: PLC0415  # its client takes 0.2 s
+        find_nodes,
+    )
+
+    return find_nodes(fleet.cluster)
 
 
 def _rows(
-    nodes: Sequence[Node],
-    answers: Iterator[_Answer],
-    problems: list[tuple[str, str]],
+    nodes: Sequence[Node], answers: Iterator[_Answer], failed: list[str]
 ) -> Iterator[Row]:
     for node, answer in zip(nodes, answers, strict=True):
         if answer.problem:
-            problems.append((node.name, answer.problem))
+            failed.append(node.name)
+            yield {"node": node.name, _ERROR: answer.problem}
         for row in answer.rows:
             yield {"node": node.name, **_without_node(row)}
 
@@ -104,46 +139,19 @@ def _without_node(row: Row) -> Row:
 
 
 def _ask(node: Node, command: str, arguments: Row) -> _Answer:
+    if node.place is None:
+        return _Answer([], node.problem)
     rows: list[Row] = []
+    until = time.monotonic() + _WHOLE_TIME
     try:
-        for data in call(node.place, command, arguments, _TIMEOUT):
+        for data in call(node.place, command, arguments, _PIECE_TIME):
             rows += [data] if isinstance(data, dict) else data
+            if len(rows) > _MOST_ROWS:
+                return _Answer([], f"its answer has over {_MOST_ROWS} rows")
+            if time.monotonic() > until:
+                return _Answer([], f"its answer takes over {_WHOLE_TIME:g} s")
     except (UnreachableError, ControlError) as error:
-        return _Answer([], str(error))
+        # Another machine chose some of the words: none may move the cursor.
+        text = "".join(each if each.isprintable() else "?" for each in str(error))
+        return _Answer([], text)
     return _Answer(rows, "")
-
-
-def read_nodes(file: Path) -> list[Node]:
-    """Return the nodes of a file.
-
-    Raises:
-        UsageError: It cannot be read, or a line is wrong: with its number.
-    """
-    try:
-        text = read_octets(file, _MOST_OCTETS).decode()
-    except (OSError, TextError, UnicodeDecodeError) as error:
-        reason = error.strerror if isinstance(error, OSError) else error
-        raise click.UsageError(f"--from {file}: {reason}") from error
-    nodes: dict[str, Node] = {}
-    for number, line in enumerate(text.splitlines(), start=1):
-        words = line.partition("#")[0].split()
-        if not words:
-            continue
-        node = _node(words)
-        if node is None or node.name in nodes:
-            problem = "is named twice" if node else "expected NAME and URL or PATH"
-            subject = f"{node.name} " if node else ""
-            raise click.UsageError(f"--from {file}:{number}: {subject}{problem}")
-        nodes[node.name] = node
-    if not nodes:
-        raise click.UsageError(f"--from {file}: it names no nodes")
-    return list(nodes.values())
-
-
-def _node(words: Sequence[str]) -> Node | None:
-    if len(words) == 1:
-        words = (words[0].partition("://")[2] or words[0], words[0])
-    name, place, *files = words
-    if place.startswith(("http://", "https://")) and len(words) <= _MOST_WORDS:
-        return Node(name, Remote(place, *files))
-    return Node(name, place) if place.startswith("/") and not files else None

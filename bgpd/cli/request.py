@@ -15,6 +15,7 @@ from bgpd.cli.tables import print_table
 EXIT_REFUSED: Final = 1
 EXIT_UNREACHABLE: Final = 3
 EXIT_UNREACHABLE_NODES: Final = 5
+_MOST_NAMES: Final = 10  # of nodes in one line
 
 output_option = click.option(
     "-o",
@@ -73,17 +74,19 @@ class UnreachableNodesError(UnreachableDaemonError):
     """Some of many daemons do not answer.
 
     Args:
-        problems: Their names, and why.
+        failed: Their names; their rows say why.
         total: How many were asked.
     """
 
     exit_code = EXIT_UNREACHABLE_NODES
     is_partial = True
 
-    def __init__(self, problems: Sequence[tuple[str, str]], total: int) -> None:
-        lines = [f"{name}: {problem}" for name, problem in problems]
-        head = f"pybgpctl: {len(problems)} of {total} nodes did not answer:"
-        click.ClickException.__init__(self, "\n  ".join([head, *lines]))
+    def __init__(self, failed: Sequence[str], total: int) -> None:
+        names = ", ".join(failed[:_MOST_NAMES])
+        more = len(failed) - _MOST_NAMES
+        text = f"pybgpctl: {len(failed)} of {total} nodes did not answer: {names}"
+        also = f" and {more} more" if more > 0 else ""
+        click.ClickException.__init__(self, f"{text}{also}")
 
 
 def ask(control: Place, command: str, **arguments: Any) -> Iterator[Row]:  # noqa: ANN401  # JSON
