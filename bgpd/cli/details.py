@@ -39,7 +39,8 @@ def peer_page(row: Row) -> Iterator[str]:
         [
             ("description", row["description"]),
             ("address", f"{row['address']} port {row['port']}"),
-            ("our address", row["local_address"]),
+            ("our address", _our_end(row)),
+            ("peer's port", row.get("remote_port")),
             (
                 "AS",
                 f"{row['remote_as'] or row['accepted_as']} (ours {row['local_as']})",
@@ -53,12 +54,14 @@ def peer_page(row: Row) -> Iterator[str]:
             ("up", duration(row["uptime"])),
             ("since", row["since"]),
             ("hold time", f"{row['hold_time']} s"),
-            ("import policy", row["import_policy"]),
-            ("export policy", row["export_policy"]),
+            *_connection(row),
+            ("import policy", _policy(row, "import")),
+            ("export policy", _policy(row, "export")),
             ("times established", row["established_transitions"]),
             ("flaps", row["flaps"]),
             ("last reset", _event(row["last_reset"], row["last_reset_at"])),
             ("last attempt", _event(row["last_attempt"], row["last_attempt_at"])),
+            *_notifications(row),
             ("remark", missing_policy(row)),
             ("next try in", duration(row["next_retry"])),
             ("malformed UPDATEs", row["malformed_updates"]),
@@ -90,6 +93,51 @@ def peer_page(row: Row) -> Iterator[str]:
 
 def _event(reason: str | None, moment: str | None) -> str:
     return f"{reason}, at {moment}" if reason else ""
+
+
+def _our_end(row: Row) -> str:
+    port = row.get("local_port")
+    return (row["local_address"] or "") + (f" port {port}" if port else "")
+
+
+def _connection(row: Row) -> Iterator[tuple[str, str]]:
+    yield "timers", _timers(row.get("timers") or {})
+    yield "last received", _ago(row.get("seconds_since_received"))
+    yield "last sent", _ago(row.get("seconds_since_sent"))
+    yield "round-trip time", _lag(row.get("round_trip_time"))
+
+
+def _notifications(row: Row) -> Iterator[tuple[str, str]]:
+    for way in ("sent", "received"):
+        yield f"NOTIFICATION {way}", _notification(row.get(f"last_notification_{way}"))
+
+
+def _timers(left: Row) -> str:
+    """Return how long each timer has left, such as ``hold 1m12s, keepalive 4s``."""
+    return ", ".join(
+        f"{name.replace('_', ' ')} {duration(seconds)}"
+        for name, seconds in left.items()
+    )
+
+
+def _ago(seconds: float | None) -> str:
+    return "" if seconds is None else f"{duration(seconds)} ago"
+
+
+def _policy(row: Row, way: str) -> str:
+    """Return the policy in force; where none is configured, the default for the peer's type."""
+    name = row[f"{way}_policy"] or ""
+    if not name or not row.get(f"is_default_{way}_policy"):
+        return str(name)
+    rule = ", RFC 8212" if row["peer_type"] == "ebgp" else ""
+    return f"{name} (by default{rule})"
+
+
+def _notification(row: Row | None) -> str:
+    if row is None:
+        return ""
+    reason = f"; {row['reason']}" if row["reason"] else ""
+    return f"{row['name']}{reason}, at {row['at']}"
 
 
 def _section(title: str, values: Row | None) -> Iterator[str]:

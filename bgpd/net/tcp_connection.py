@@ -6,7 +6,9 @@ from collections import deque
 from collections.abc import Sequence
 from itertools import islice
 from select import EPOLLIN, EPOLLOUT, POLLIN, POLLOUT
-from typing import Final, Protocol
+from socket import IPPROTO_TCP, TCP_INFO
+from struct import Struct
+from typing import Final, NamedTuple, Protocol
 
 from bgpd.net.network import Socket
 from bgpd.net.poller import Poller
@@ -23,6 +25,8 @@ HIGH_WATER: Final = 4 << 20
 LOW_WATER: Final = 1 << 20
 LINGER: Final = 5.0  # seconds for the last octets of a connection that was closed
 READ_SIZE: Final = 1 << 15  # octets taken in at a time; some 10,000 prefixes at most
+_TIMES: Final = Struct("=44xI4xI12xI")
+"""Of struct tcp_info: tcpi_last_data_sent and tcpi_last_data_recv, ms; tcpi_rtt, us."""
 _MOST_BUFFERS: Final = 64  # of one write; the kernel takes up to 1024
 
 
@@ -37,6 +41,24 @@ class ConnectionOwner(Protocol):
 
     def writing_resumed(self, conn_id: int) -> None:
         """After a write that returned false: there is room again."""
+
+
+class TcpFacts(NamedTuple):
+    """What the kernel knows of a connection.
+
+    Attributes:
+        local_port: Ours.
+        remote_port: The peer's.
+        since_sent: Seconds since data last left for the peer; a full socket sends none.
+        since_received: Seconds since data of the peer last arrived.
+        round_trip_time: Seconds, smoothed (RFC 6298).
+    """
+
+    local_port: int
+    remote_port: int
+    since_sent: float
+    since_received: float
+    round_trip_time: float
 
 
 class Connection:
@@ -95,6 +117,16 @@ class Connection:
             return address_of(local), address_of(remote)
         except OSError:  # the peer is gone, or the device is
             return "", ""
+
+    def facts(self) -> TcpFacts | None:
+        """Return ports and the kernel's times of the connection; ``None`` once it is gone."""
+        try:
+            ours, theirs = self.sock.getsockname()[1], self.sock.getpeername()[1]
+            info = self.sock.getsockopt(IPPROTO_TCP, TCP_INFO, _TIMES.size)
+        except OSError:
+            return None
+        sent, received, round_trip = _TIMES.unpack(info)
+        return TcpFacts(ours, theirs, sent / 1e3, received / 1e3, round_trip / 1e6)
 
     def has_unread(self) -> bool:
         """Whether data, or the end of the stream, waits to be read."""

@@ -293,13 +293,13 @@ class Connection:
             self._counters.sent[kind] += 1
             self._outbox.append(Send(self.conn_id, octets))
 
-    def _notify(self, notification: Notification, kind: DownKind) -> None:
+    def _notify(self, notification: Notification, kind: DownKind, now: float) -> None:
         max_len = self.negotiated.max_message_len if self.negotiated else None
         octets = encode_notification(notification, max_len or MAX_MESSAGE_LEN)
         self._send(MessageType.NOTIFICATION, octets)
-        if self.conn_id is not None:
-            self._counters.notifications.note_sent(notification.code)
         text = self.reason.text if self.reason is not None else ""
+        if self.conn_id is not None:
+            self._counters.notifications.note_sent(notification, now, text)
         self.reason = DownReason(kind, text, notification)
 
     def _start_connect_retry(self, now: float) -> None:
@@ -351,33 +351,31 @@ class Connection:
             self._attempts = 0
             self._outbox.append(Established(self.conn_id, self.negotiated))
 
-    def _notify_cause(self, _now: float) -> None:
+    def _notify_cause(self, now: float) -> None:
         reason = self.reason
         if reason is not None and reason.notification is not None:
-            self._notify(reason.notification, reason.kind)
+            self._notify(reason.notification, reason.kind, now)
 
-    def _notify_fsm_error(self, _now: float) -> None:
+    def _notify_fsm_error(self, now: float) -> None:
         # RFC 6608 3: the subcode names the state; they are numbered in the same order.
         subcode = self.state - State.OPEN_SENT + 1
         self.reason = DownReason(
             DownKind.NOTIFICATION_SENT, f"unexpected message in {self.state.name}"
         )
-        self._notify(Notification(ErrorCode.FSM, subcode), DownKind.NOTIFICATION_SENT)
+        notification = Notification(ErrorCode.FSM, subcode)
+        self._notify(notification, DownKind.NOTIFICATION_SENT, now)
 
-    def _notify_hold(self, _now: float) -> None:
-        self._notify(
-            Notification(ErrorCode.HOLD_TIMER_EXPIRED), DownKind.HOLD_TIMER_EXPIRED
-        )
+    def _notify_hold(self, now: float) -> None:
+        notification = Notification(ErrorCode.HOLD_TIMER_EXPIRED)
+        self._notify(notification, DownKind.HOLD_TIMER_EXPIRED, now)
 
-    def _notify_send_hold(self, _now: float) -> None:
-        self._notify(
-            Notification(ErrorCode.SEND_HOLD_TIMER_EXPIRED),
-            DownKind.SEND_HOLD_TIMER_EXPIRED,
-        )
+    def _notify_send_hold(self, now: float) -> None:
+        notification = Notification(ErrorCode.SEND_HOLD_TIMER_EXPIRED)
+        self._notify(notification, DownKind.SEND_HOLD_TIMER_EXPIRED, now)
 
-    def _notify_collision(self, _now: float) -> None:
+    def _notify_collision(self, now: float) -> None:
         notification = cease(CeaseSubcode.CONNECTION_COLLISION_RESOLUTION)
-        self._notify(notification, DownKind.COLLISION)
+        self._notify(notification, DownKind.COLLISION, now)
 
     def _drop(self, _now: float) -> None:
         self.timers.clear()

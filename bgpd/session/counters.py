@@ -2,10 +2,11 @@
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 from bgpd.session.events import DownReason
 from bgpd.wire.errors import ErrorCode
+from bgpd.wire.notification import Notification
 
 NOTIFICATION_NAMES: Final[Mapping[int, str]] = MappingProxyType(
     {int(code): code.name.lower().replace("_", "-") for code in ErrorCode}
@@ -14,27 +15,47 @@ NOTIFICATION_NAMES: Final[Mapping[int, str]] = MappingProxyType(
 OTHER_CODE: Final = "other"
 
 
+class NotedNotification(NamedTuple):
+    """A NOTIFICATION that was sent or received.
+
+    Attributes:
+        notification: Its octets, and what they mean.
+        at: When, in monotonic seconds.
+        text: What we found, of one that we sent; may be empty.
+    """
+
+    notification: Notification
+    at: float
+    text: str = ""
+
+
 class Notifications:
-    """NOTIFICATIONs by the name of their error code.
+    """NOTIFICATIONs by the name of their error code, and the last ones.
 
     Attributes:
         received: Absent names are 0.
         sent: As ``received``.
+        last_received: On any of the peer's connections; ``None`` before.
+        last_sent: As ``last_received``.
     """
 
-    __slots__ = ("received", "sent")
+    __slots__ = ("last_received", "last_sent", "received", "sent")
 
     def __init__(self) -> None:
         self.received: dict[str, int] = {}
         self.sent: dict[str, int] = {}
+        self.last_received: NotedNotification | None = None
+        self.last_sent: NotedNotification | None = None
 
-    def note_received(self, code: int) -> None:
-        """One with this error code arrived; any octet can stand there."""
-        _count(self.received, code)
+    def note_received(self, notification: Notification, now: float) -> None:
+        """One arrived; any octet can be its error code."""
+        _count(self.received, notification.code)
+        self.last_received = NotedNotification(notification, now)
 
-    def note_sent(self, code: int) -> None:
-        """One with this error code was sent."""
-        _count(self.sent, code)
+    def note_sent(self, notification: Notification, now: float, text: str = "") -> None:
+        """One was sent, because of what ``text`` says."""
+        _count(self.sent, notification.code)
+        self.last_sent = NotedNotification(notification, now, text)
 
 
 class Counters:

@@ -1,5 +1,8 @@
 """Read access to a peer's session; only new settings change it here."""
 
+from itertools import chain
+from operator import itemgetter
+
 from bgpd.session.connections import Connections
 from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
@@ -78,6 +81,16 @@ class SessionFacts:
     def offer(self, settings: PeerSettings) -> PeerSettings:
         """Return settings as ``offered`` would be, were they the peer's."""
         return self._connections.rejected_options.offered(settings)
+
+    def deadlines(self) -> dict[Timer, float]:
+        """Return when each timer that runs ends, the earliest of all connections; monotonic seconds."""
+        timers = [each.timers.items() for each in self._connections.all()]
+        return dict(sorted(chain(*timers), key=itemgetter(1), reverse=True))
+
+    @property
+    def idle_until(self) -> float | None:
+        """When the idle hold time ends (RFC 4271 8.1.1); ``None`` if the peer is not held in Idle."""
+        return self._connections.idle_until
 
     def deadline(self, timer: Timer) -> float | None:
         """Return when a timer of the established session ends; ``None`` if none runs."""

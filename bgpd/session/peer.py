@@ -35,7 +35,7 @@ from bgpd.session.refresh import refresh_of
 from bgpd.session.rejected_options import under
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import EXPIRY, UNREAD_WAIT, Timer
-from bgpd.wire.errors import CeaseSubcode, ErrorCode, NotifyError
+from bgpd.wire.errors import CeaseSubcode, NotifyError
 from bgpd.wire.framing import MessageType
 from bgpd.wire.notification import (
     cease,
@@ -183,7 +183,7 @@ class PeerSession(SessionFacts):
             event = Event.TCP_CR_ACKED
         else:
             if not self._connections.is_started or self._connections.state is IDLE:
-                self._refuse(conn_id)
+                self._refuse(conn_id, now)
                 return
             connection = self._connections.add_incoming(now)
             event = Event.TCP_CONNECTION_CONFIRMED
@@ -408,7 +408,7 @@ class PeerSession(SessionFacts):
         self, connection: Connection, body: bytes, now: float
     ) -> None:
         notification = decode_notification(body)
-        self.counters.notifications.note_received(notification.code)
+        self.counters.notifications.note_received(notification, now)
         event = ending_of(notification, connection.state)
         reason = DownReason(DownKind.NOTIFICATION_RECEIVED, "", notification)
         self._connections.dispatch(connection, event, now, reason)
@@ -464,11 +464,12 @@ class PeerSession(SessionFacts):
             left_out=self._connections.rejected_options.left_out,
         )
 
-    def _refuse(self, conn_id: int) -> None:
+    def _refuse(self, conn_id: int, now: float) -> None:
+        rejection = cease(CeaseSubcode.CONNECTION_REJECTED)
         self.counters.rejected_connections += 1
         self.counters.sent[MessageType.NOTIFICATION] += 1
-        self.counters.notifications.note_sent(ErrorCode.CEASE)
-        octets = encode_notification(cease(CeaseSubcode.CONNECTION_REJECTED))
+        self.counters.notifications.note_sent(rejection, now)
+        octets = encode_notification(rejection)
         self._outbox.extend((Send(conn_id, octets), CloseConnection(conn_id)))
 
     def _fail(

@@ -316,6 +316,7 @@ def _detail(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "established_transitions": counters.established_count,
         "last_reset_at": _wall_time(view, counters.last_reset_at),
         "last_attempt_at": _wall_time(view, counters.last_attempt_at),
+        **_session_details(view, peer),
         "negotiated": None if negotiated is None else _negotiated(negotiated),
         "capabilities": (
             None
@@ -325,6 +326,27 @@ def _detail(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
                 "received": _capabilities(negotiated.peer),
             }
         ),
+    }
+
+
+def _session_details(view: DaemonView, peer: Peer) -> Row:
+    from bgpd.show.peer_session import (  # noqa: PLC0415  # of one peer's page alone
+        connection_of,
+        notification_row,
+        timers_of,
+    )
+
+    session, settings = peer.driver.session, peer.settings
+    noted = session.counters.notifications
+    return {
+        **connection_of(peer),
+        "timers": timers_of(session, view.now),
+        "last_notification_sent": notification_row(noted.last_sent, view.wall_time),
+        "last_notification_received": notification_row(
+            noted.last_received, view.wall_time
+        ),
+        "is_default_import_policy": not settings.import_policy,
+        "is_default_export_policy": not settings.export_policy,
     }
 
 

@@ -145,6 +145,7 @@ def test_one_peer_is_a_page(daemon):
     assert "agreed on:" in output
     assert "capabilities received:" in output
     assert ok(daemon, "show", "peers", "down").startswith("down: ")
+    assert "accept-all (by default)" in output
 
 
 def test_routes_are_listed_with_flags_and_reasons(daemon):

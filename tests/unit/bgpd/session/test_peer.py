@@ -207,6 +207,21 @@ def test_a_lost_session_and_a_failed_attempt_are_distinguished() -> None:
     assert one.counters.last_down is one.counters.last_attempt
 
 
+def test_timers_that_run_are_listed() -> None:
+    made = session(connect_retry_time=5)
+    assert (made.deadlines(), made.idle_until) == ({}, None)
+    made.start(0.0)
+    assert 3.75 <= made.deadlines()[Timer.CONNECT_RETRY] <= 5
+    one = established(hold_time=90)
+    assert {Timer.HOLD, Timer.KEEPALIVE} == one.deadlines().keys()
+    assert one.deadlines()[Timer.HOLD] == one.deadline(Timer.HOLD)
+    one.receive_data(1, encode_message(5, b""), 1.0)  # a header of the wrong length
+    assert one.idle_until is not None
+    sent = one.counters.notifications.last_sent
+    assert sent is not None
+    assert (sent.notification.code, sent.at) == (1, 1.0)
+
+
 def test_a_changed_setting_ends_the_remark_about_the_last_attempt() -> None:
     made = session(connect_retry_time=5)
     made.start(0.0)

@@ -18,7 +18,9 @@ from bgpd.session.settings import (
 )
 from bgpd.show.commands import DaemonView, ResetKind, handlers
 from bgpd.show.state import in_reading_order
+from bgpd.wire.errors import CeaseSubcode
 from bgpd.wire.framing import Framer
+from bgpd.wire.notification import Notification, cease
 from fib.memory import MemoryFib, MemoryKernel
 from fib.next_hop_state import NextHopState
 from fib.routes import Fault, Hop, Target
@@ -188,6 +190,32 @@ def test_a_peer_that_is_down_has_details_too(world):
     row = world.ask("show-peer", peer="down")
     assert row["negotiated"] is None
     assert row["local_address"] == "2001:db8::2"
+
+
+def test_a_peer_tells_its_timers_and_its_last_notifications(world):
+    peer = world.peer("a", "192.0.2.1")
+    session, now = peer.driver.session, world.loop.time()
+    assert world.ask("show-peer", peer="a")["timers"] == {}
+    session.start(now)
+    session.connect_failed("connection refused", now)
+    session.counters.notifications.note_sent(Notification(2, 2), now, "peer has AS 2")
+    goodbye = cease(CeaseSubcode.ADMINISTRATIVE_SHUTDOWN, "new fibre")
+    session.counters.notifications.note_received(goodbye, now)
+    row = world.ask("show-peer", peer="a")
+    assert 0 < row["timers"]["connect_retry"] <= 10
+    sent, received = row["last_notification_sent"], row["last_notification_received"]
+    assert (sent["code"], sent["subcode"], sent["reason"]) == (2, 2, "peer has AS 2")
+    assert received["text"] == "new fibre"
+    assert received["name"] == '6/2 cease, administrative shutdown: "new fibre"'
+    assert (row["local_port"], row["seconds_since_received"]) == (None, None)
+
+
+def test_a_default_policy_is_marked(world):
+    world.up("one-way", "198.51.100.2", 65001, import_policy="accept-all")
+    row = world.ask("show-peer", peer="one-way")
+    assert not row["is_default_import_policy"]
+    assert row["is_default_export_policy"]
+    assert row["export_policy"] == "ebgp-default-deny"
 
 
 def test_an_unknown_peer_is_answered_with_those_there_are(world):
