@@ -19,6 +19,7 @@ from bgpd.net.network import Socket
 from bgpd.net.peer_sockets import outgoing_socket
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import endpoint
+from bgpd.net.taps import Taps
 from bgpd.net.tcp_connection import Connection, reason_of
 from bgpd.session.events import (
     CancelConnect,
@@ -108,6 +109,9 @@ class PeerDriver:
         handler: Acts on events.
         loop: Sockets and time.
         poller: Watches the connections.
+
+    Attributes:
+        taps: Listen to all messages.
     """
 
     def __init__(
@@ -132,13 +136,13 @@ class PeerDriver:
         self._is_pumping = False
         self._is_abandoned = False
         self._established: Connection | None = None
-        self._established_id = 0
         self._key_number = 0  # counts changes of the peer's MD5 key
         self._rollover: KeyRollover | None = None
         self._sent = session.counters.sent
         self._written_at = 0.0  # of UPDATEs unknown to the session yet; 0: none
         self._paused_at_len = 0
         self._is_paused = False
+        self.taps = Taps(session, loop)
 
     @property
     def connection(self) -> Connection | None:
@@ -230,6 +234,8 @@ class PeerDriver:
         connection = self._established
         if connection is None:
             return True
+        if self.taps.listeners:
+            self.taps.sent(connection, buffers)
         is_writable = True
         try:
             is_writable = connection.write(buffers)
@@ -262,7 +268,11 @@ class PeerDriver:
     def _send(self, conn_id: int, octets: bytes) -> None:
         """Write what the session sends: on a connection that need not be established yet."""
         connection = self._connections.get(conn_id)
-        if connection is None or connection.write((octets,)):
+        if connection is None:
+            return
+        if self.taps.listeners:
+            self.taps.sent(connection, (octets,))
+        if connection.write((octets,)):
             return
         if connection is self._established:
             self._note_paused(connection)
@@ -272,6 +282,8 @@ class PeerDriver:
         """Process one chunk of octets."""
         now = self._loop.time()
         bodies = self.session.receive_updates(conn_id, data, now)
+        if self.taps.listeners:
+            self.taps.received(self._connections.get(conn_id))
         if bodies is not None:
             error = self._handler.updates_received(bodies) if bodies else None
             if error is None:
@@ -287,7 +299,8 @@ class PeerDriver:
 
     def writing_resumed(self, conn_id: int) -> None:
         """The socket has room again."""
-        if conn_id == self._established_id and self._is_paused:
+        established = self._established
+        if self._is_paused and established and established.conn_id == conn_id:
             self._is_paused = False
             self.session.note_send_progress(self._loop.time(), is_blocked=False)
             self._pump()
@@ -346,18 +359,20 @@ class PeerDriver:
             case CloseConnection():
                 self._close(event.conn_id)
             case Established():
-                self._established_id = event.conn_id
                 self._established = self._connections[event.conn_id]
+                self.taps.happened(event)
                 self._handler.established(event)
             case SessionDown():
                 self._end_rollover()
                 self._established = None
                 self._is_paused = False
                 self._written_at = 0.0
+                self.taps.happened(event)
                 self._handler.session_down(event)
             case RefreshReceived():
                 self._handler.refresh_received(event)
             case StateChanged():
+                self.taps.happened(event)
                 self._handler.state_changed(event)
             case PeerExpired():
                 self._handler.peer_expired()

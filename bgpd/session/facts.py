@@ -8,6 +8,7 @@ from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import PeerSettings
 from bgpd.session.timers import Timer
+from bgpd.wire.open import OpenMessage
 
 
 class SessionFacts:
@@ -15,10 +16,15 @@ class SessionFacts:
 
     Args:
         connections: Of all the peer's connections.
+
+    Attributes:
+        heard: Messages received, type and body, until a tap takes them out; ``None``
+            without a tap.
     """
 
     def __init__(self, connections: Connections) -> None:
         self._connections = connections
+        self.heard: list[tuple[int, bytes]] | None = None
 
     @property
     def state(self) -> State:
@@ -35,6 +41,20 @@ class SessionFacts:
         """What the established session negotiated; ``None`` without one."""
         established = self._connections.established
         return established.negotiated if established else None
+
+    def negotiated_on(self, conn_id: int) -> Negotiated | None:
+        """Return what a connection negotiated, established or not yet; ``None`` before."""
+        connection = self._connections.find(conn_id)
+        return None if connection is None else connection.negotiated
+
+    @property
+    def opens(self) -> tuple[OpenMessage, OpenMessage] | None:
+        """Our OPEN and the peer's on the established session; ``None`` without one."""
+        established = self._connections.established
+        if established is None:
+            return None
+        ours, theirs = established.offer, established.peer_open
+        return None if ours is None or theirs is None else (ours, theirs)
 
     @property
     def conn_id(self) -> int | None:

@@ -273,7 +273,10 @@ class PeerSession(SessionFacts):
         if connection is None:
             return
         self.counters.octets_received += len(data)
-        self._receive(connection, connection.framer.feed(data), now)
+        messages = connection.framer.feed(data)
+        if self.heard is not None:
+            self.heard.extend(messages)
+        self._receive(connection, messages, now)
 
     # hot: per chunk
     def receive_updates(
@@ -292,6 +295,8 @@ class PeerSession(SessionFacts):
             return None
         self.counters.octets_received += len(data)
         messages = connection.framer.feed(data)
+        if self.heard is not None:
+            self.heard.extend(messages)
         bodies = None
         if connection.framer.error is None:
             bodies = connection.take_usual(messages, now)

@@ -127,6 +127,8 @@ class Neighbours:
         peer = Peer(self._context, self, settings, session, range_name=range_name)
         self._peers[settings.remote_addr] = peer
         self._owners.count(range_name, 1)
+        for observer in self._observers:
+            observer.peer_added(peer)
         return peer
 
     def set_range(self, settings: RangeSettings) -> None:

@@ -14,6 +14,9 @@ from rib.family import Family
 class SessionObserver:
     """A part that follows sessions; it overrides what it wants to know."""
 
+    def peer_added(self, peer: Peer) -> None:
+        """There is a new neighbour, whose session is not started yet."""
+
     def session_changed(self, peer: Peer) -> None:
         """A session came up or went down."""
 
