@@ -118,6 +118,15 @@ TABLE: Final = (
         (_PEER,),
     ),
     Command(
+        "show-gone-peers",
+        "GET",
+        f"{PREFIX}/gone-peers",
+        "Dynamic neighbours that had a session and are gone, the latest first.",
+        Kind.ROWS,
+        "gone_peer",
+        (Argument("range", list, "Only those of these ranges."),),
+    ),
+    Command(
         "show-routes",
         "GET",
         f"{PREFIX}/routes",

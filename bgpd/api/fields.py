@@ -151,6 +151,18 @@ FORMS: Final[Mapping[str, Form]] = {
             Field("capabilities", "capabilities?", "what both sides offered"),
         ),
     ),
+    "gone_peer": Form(
+        "A dynamic neighbour that had a session and is gone",
+        (
+            Field("address", "string", "its address"),
+            Field("range", "string", "the range that it belonged to"),
+            Field("remote_as", "integer?", "its AS, if the range names it"),
+            Field("established_transitions", "integer", "a counter (RFC 4273); 0 if it was up before the daemon's restart alone"),
+            Field("reason", "string", "why its last session ended"),
+            Field("gone_at", "string", "when"),
+            Field("age", "integer", "seconds since then"),
+        ),
+    ),
     "peer_family": Form(
         "A family of a peer",
         (

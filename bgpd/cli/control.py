@@ -27,6 +27,7 @@ from bgpd.cli.tables import (
     COUNTS,
     COUNTS_BY,
     FIB,
+    GONE_PEERS,
     GROUPS,
     PEERS,
     ROUTE_LEGEND,
@@ -174,6 +175,11 @@ def show() -> None:
     type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
     help="Sort by this; numbers and times begin with the largest.",
 )
+@click.option(
+    "--gone",
+    is_flag=True,
+    help="List dynamic neighbours that had a session and are gone.",
+)
 @fleet_options
 @output_option
 @click.pass_obj
@@ -190,6 +196,11 @@ def show_peers(  # click's values
     a row with the reason, and the exit code is 5.
     """
     fleet = take_fleet(control, wanted)
+    if wanted.pop("gone"):
+        if peer is not None or fleet is not None:
+            raise click.UsageError("--gone goes with --range alone")
+        _print_gone(control, output, **wanted)
+        return
     if fleet is not None and peer is not None:
         raise click.UsageError(
             "one PEER in detail goes without --from and --kubernetes"
@@ -204,6 +215,14 @@ def show_peers(  # click's values
             options = ", ".join(given)
             raise click.UsageError(f"one PEER in detail goes without {options}")
         print_page(ask(control, "show-peer", peer=peer), output, peer_page)
+
+
+def _print_gone(control: Place, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes
+    ranges = wanted.pop("range")
+    if any(wanted.values()):
+        raise click.UsageError("--gone goes with --range alone")
+    answer = ask(control, "show-gone-peers", range=ranges)
+    print_rows(answer, output, GONE_PEERS, "no dynamic neighbours are gone")
 
 
 def _print_fleet(fleet: Fleet, command: str, output: str, **wanted: Any) -> None:  # noqa: ANN401  # as show_routes

@@ -198,6 +198,15 @@ def _age(row: Row) -> str:
     return duration(row["age"])
 
 
+GONE_PEERS: Final = (
+    field("ADDRESS", "address"),
+    field("RANGE", "range"),
+    field("AS", "remote_as", is_number=True),
+    field("SESSIONS", "established_transitions", is_number=True),
+    Column("GONE", _age, is_number=True),
+    field("GONE AT", "gone_at", is_wide=True),
+    field("REASON", "reason", is_long=True),
+)
 _ROUTE: Final = (
     field("PREFIX", "prefix"),
     attribute("NEXT HOP", "next_hop"),

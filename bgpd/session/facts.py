@@ -85,6 +85,11 @@ class SessionFacts:
         return self._connections.is_sought
 
     @property
+    def was_up_before(self) -> bool:
+        """Whether a dynamic peer was up before our restart."""
+        return self._connections.sought_until > 0
+
+    @property
     def settings(self) -> PeerSettings:
         """The peer's settings; new ones apply from the next event on."""
         return self._connections.settings

@@ -14,6 +14,7 @@ from bgpd.api.protocol import Answer, Arguments, ControlError, Handler, Row
 from bgpd.show.calico_diff import cluster_diff
 from bgpd.show.events import events, follow, history
 from bgpd.show.fib import fib
+from bgpd.show.gone_peers import gone_peers
 from bgpd.show.held_removals import confirm, held
 from bgpd.show.peers import peer, peers
 from bgpd.show.plan import apply, plan, rollback, upload
@@ -89,6 +90,7 @@ _HANDLERS: Final[
         "show-status": status,
         "show-peers": peers,
         "show-peer": peer,
+        "show-gone-peers": gone_peers,
         "show-routes": routes,
         "count-routes": route_counts,
         "show-route": route,

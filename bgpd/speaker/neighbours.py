@@ -17,6 +17,7 @@ from bgpd.session.ranges import RangeTable
 from bgpd.session.settings import ChangeCost, PeerSettings, RangeSettings
 from bgpd.speaker import limit_changes
 from bgpd.speaker.context import SpeakerContext
+from bgpd.speaker.gone_neighbours import GoneNeighbour, GoneNeighbours
 from bgpd.speaker.import_context import decoding_of
 from bgpd.speaker.neighbour_owners import NeighbourOwners
 from bgpd.speaker.peer import Peer
@@ -42,6 +43,7 @@ class Neighbours:
     Attributes:
         sought_until: Neighbours of ranges that were up before our restart are connected to
             until then, on the loop's clock.
+        gone: Neighbours of ranges that are no longer there.
     """
 
     def __init__(
@@ -56,6 +58,7 @@ class Neighbours:
     ) -> None:
         self.hostname = socket.gethostname()
         self.sought_until = 0.0
+        self.gone = GoneNeighbours()
         self._observers = observers
         self._context = context
         self._peers = peers
@@ -237,10 +240,31 @@ class Neighbours:
             return  # an operator shut it down, or resets it: that must be remembered
         peer.driver.abandon()
         if self._peers.get(peer.settings.remote_addr) is peer:
+            self._note_gone(peer)
             del self._peers[peer.settings.remote_addr]
             self._owners.count(peer.range_name, -1)
             peer.imports.forget()
             peer.let_go()
+
+    def _note_gone(self, peer: Peer) -> None:
+        """Remember a dynamic neighbour that had a session, or was up before our restart."""
+        session, settings, now = peer.driver.session, peer.settings, self.now
+        counters = session.counters
+        reason, at = counters.last_reset, counters.last_reset_at
+        if reason is None and not session.was_up_before:
+            return
+        sessions = counters.established_count
+        self.gone.note(
+            GoneNeighbour(
+                settings.remote_addr,
+                peer.range_name,
+                settings.remote_as,
+                sessions,
+                str(reason or ""),
+                now if at is None else at,
+            ),
+            now,
+        )
 
     def session_changed(self, peer: Peer) -> None:
         """See ``PeerOwner``."""

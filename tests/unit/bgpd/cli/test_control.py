@@ -148,6 +148,15 @@ def test_one_peer_is_a_page(daemon):
     assert "accept-all (by default)" in output
 
 
+def test_gone_peers_go_with_a_range_alone(daemon):
+    result = run(daemon, "show", "peers", "--gone", "--range", "r")
+    assert (result.exit_code, result.output) == (0, "no dynamic neighbours are gone\n")
+    for words in (("one",), ("--down",), ("--sort", "name")):
+        result = run(daemon, "show", "peers", "--gone", *words)
+        assert result.exit_code == 2
+        assert "--gone goes with --range alone" in result.output
+
+
 def test_routes_are_listed_with_flags_and_reasons(daemon):
     head, *lines = ok(daemon, "show", "routes").splitlines()
     assert head.split()[0] == "PREFIX"
