@@ -22,6 +22,7 @@ from bgpd.cli.parameters import (
     PORT,
     PREFIX,
 )
+from bgpd.cli.reflector_options import server_options, server_settings
 from bgpd.cli.version_option import version_option
 
 EXIT_FAILED: Final = 1
@@ -146,7 +147,15 @@ def run(config: Path | None, **options: object) -> None:
     show_default=True,
     help="Hold time to offer, in seconds.",
 )
+@server_options
 @click.option("--log-level", type=LOG_LEVELS, default="info", show_default=True)
+@click.option(
+    "--log-format",
+    type=LOG_FORMATS,
+    default="text",
+    show_default=True,
+    help="Log lines as text or as JSON objects.",
+)
 def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of click's values
     """Run a route reflector without a configuration file.
 
@@ -155,6 +164,7 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
     """
     if options["hold_time"] in (1, 2):
         _fail("--hold-time must be 0 or at least 3 seconds (RFC 4271 4.2)", EXIT_USAGE)
+    metrics, api = server_settings(options)
     from bgpd.config.reflector_preset import reflector_settings  # noqa: PLC0415
 
     settings = reflector_settings(
@@ -168,6 +178,9 @@ def reflector(**options: Any) -> None:  # noqa: ANN401  # one dictionary of clic
         control_path=options["control"] or "",
         hold_time=options["hold_time"],
         log_level=options["log_level"],
+        log_format=options["log_format"],
+        metrics=metrics,
+        api=api,
         max_clients=MAX_CLIENTS,
     )
     _run_daemon(settings, None, (), must_listen=True)

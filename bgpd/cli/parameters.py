@@ -80,6 +80,19 @@ def _as_number(text: str) -> str:
     return str(number)
 
 
+def _socket_address(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    is_port = port.isascii() and port.isdigit() and len(port) <= 5
+    if not colon or not is_port or int(port) > 0xFFFF:
+        expected = "expected one such as 127.0.0.1:9179 or [::1]:9179"
+        raise ValueError(f"{text!r} is not ADDRESS:PORT; {expected}")
+    if host in {"", "*"}:
+        anywhere = f"0.0.0.0:{port} and [::]:{port} are any address"
+        raise ValueError(f"{text!r} has no address before the port; {anywhere}")
+    address = _address(host.strip("[]"))
+    return f"[{address}]:{int(port)}" if ":" in address else f"{address}:{int(port)}"
+
+
 class _Duration(click.ParamType[float]):
     """Seconds, written as Go does: ``30s``, ``1m30s``, ``500ms``."""
 
@@ -107,5 +120,6 @@ DURATION: Final = _Duration()
 PORT: Final = click.IntRange(1, 65535)
 ADDRESS: Final = _Checked("address", _address)
 IDENTIFIER: Final = _Checked("identifier", _identifier)
+SOCKET_ADDRESS: Final = _Checked("address:port", _socket_address)
 PREFIX: Final = _Checked("prefix", _prefix)
 AS_NUMBER: Final = _Checked("as", _as_number)

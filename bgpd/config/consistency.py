@@ -6,15 +6,16 @@ reader sees everything at once.
 
 import re
 from collections.abc import Callable, Iterator
-from ipaddress import ip_address
 from typing import Final
 
+from bgpd.config.api_guard import missing_of_api
 from bgpd.config.document import format_path
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, neighbours
 from bgpd.config.model import DaemonConfig
 from bgpd.config.peers import Peer, PeerRange
 from bgpd.config.server_urls import server_url_problem
+from bgpd.config.settings import ApiSettings
 from bgpd.config.validation import did_you_mean
 from bgpd.session.zones import is_link_local, split_zone
 from bgpd.texts.tree import KeyPath
@@ -314,22 +315,10 @@ def _datastore(config: DaemonConfig) -> Iterator[Finding]:
 
 
 def _api(config: DaemonConfig) -> Iterator[Finding]:
-    api = config.api
-    if api.listen is None:
-        return
-    if bool(api.cert_file) != bool(api.key_file):
-        missing = "key_file" if api.cert_file else "cert_file"
-        yield ("api", missing), "set both cert_file and key_file, or neither"
-    if ip_address(api.listen.rpartition(":")[0].strip("[]")).is_loopback:
-        return
-    if not api.cert_file:
-        text = "an address that is not of the loopback needs this key: tokens must not travel in clear"
-        yield ("api", "cert_file"), text
-    if not (api.read_token_file or api.full_token_file):
-        text = (
-            "an address that is not of the loopback needs this key, or full_token_file"
-        )
-        yield ("api", "read_token_file"), text
+    host = (config.api.listen or "").rpartition(":")[0].strip("[]")
+    files = config.api.model_dump(exclude={"listen"})
+    for key, problem in missing_of_api(ApiSettings(host, **files)):
+        yield ("api", key), problem
 
 
 def _kubernetes(config: DaemonConfig) -> Iterator[Finding]:

@@ -4,9 +4,12 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from bgpd.config.settings import (
+    ApiSettings,
     DaemonSettings,
     FibSettings,
+    LogFormat,
     LogSettings,
+    MetricsSettings,
     SpeakerSettings,
 )
 from bgpd.session.settings import FamilySettings, PeerSettings, RangeSettings
@@ -27,6 +30,9 @@ def reflector_settings(
     hold_time: int,
     log_level: str,
     max_clients: int,
+    log_format: str = "text",
+    metrics: MetricsSettings = MetricsSettings(),  # noqa: B008  # it is frozen
+    api: ApiSettings = ApiSettings(),  # noqa: B008  # the same
 ) -> DaemonSettings:
     """Return the settings of a reflector whose clients come from prefixes.
 
@@ -60,5 +66,7 @@ def reflector_settings(
         fib=FibSettings(is_enabled=has_fib),
         trusts_next_hops=not has_fib,
         control_path=control_path,
-        log=LogSettings(level=log_level),
+        log=LogSettings(log_level, LogFormat(log_format)),
+        metrics=metrics,
+        api=api,
     )

@@ -1,12 +1,16 @@
 """``pybgpd reflector`` as a process, from the command line alone."""
 
 import asyncio
+import json
 import signal
 import socket
 from pathlib import Path
+from urllib.request import urlopen
 
 import pytest
 
+from bgpd.api.client import Remote, call
+from bgpd.api.protocol import ControlError
 from bgpd.wire.framing import MessageType
 from tests.support.daemons import Daemon
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
@@ -107,3 +111,22 @@ def test_a_second_daemon_ends_before_it_touches_what_is_the_first_one_s(
         first.ended()
     with a_reflector(tmp_path, network, "--control", control) as again:
         again.until(lambda: again.log().count("started") == 2)
+
+
+def test_its_metrics_api_and_log_are_those_of_a_file(tmp_path: Path) -> None:
+    network = own_network()
+    place, servers = f"{network}.1", []
+    for option in ("--metrics", "--api"):
+        with socket.socket() as sock:
+            sock.bind((place, 0))
+            servers += [option, f"{place}:{sock.getsockname()[1]}"]
+    with a_reflector(tmp_path, network, *servers, "--log-format", "json") as daemon:
+        daemon.until_logged('"event": "started"')
+        lines = [json.loads(line) for line in daemon.log().splitlines()]
+        assert {"event", "message"} <= lines[-1].keys()
+        with urlopen(f"http://{servers[1]}/metrics", timeout=10) as answer:
+            assert b"pybgpd_info" in answer.read()
+        (status,) = call(Remote(f"http://{servers[3]}"), "show-status")
+        assert status["router_id"] == "10.0.0.1"  # type: ignore[call-overload]  # one object
+        with pytest.raises(ControlError, match="full rights"):
+            list(call(Remote(f"http://{servers[3]}"), "shutdown", {}))

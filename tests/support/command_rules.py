@@ -54,6 +54,11 @@ RULES: Final = (
         "needs a certificate; tests/unit/bgpd/api has the server on an address",
     ),
     Rule(
+        r"pybgpctl .*--kubernetes|export PYBGPD_TOKEN_FILE=",
+        Way.ELSEWHERE,
+        "needs a cluster; tests/etcd/test_kubernetes_fleet.py has its API server",
+    ),
+    Rule(
         r"(scp|ssh) ",
         Way.ELSEWHERE,
         "is about two machines; tests/daemon/test_installation.py runs the file",
