@@ -32,7 +32,7 @@ DEB_PACKAGES := gcc=gcc dpkg-shlibdeps=dpkg-dev /usr/bin/python3-config=python3-
     /usr/share/doc/python3-venv=python3-venv
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
-    etcdctl=etcd-client tcpdump=tcpdump ps=procps openssl=openssl curl=curl \
+    etcdctl=etcd-client tcpdump=tcpdump tshark=tshark ps=procps openssl=openssl curl=curl \
     runsvdir=runit chromium=chromium systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
     promtool=prometheus prometheus-bird-exporter=prometheus-bird-exporter
 

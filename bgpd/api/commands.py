@@ -16,12 +16,7 @@ _FAMILY: Final = Argument(
     "Only this address family.",
     ("ipv4", "ipv6", "ipv4-unicast", "ipv6-unicast"),
 )
-_PEER: Final = Argument(
-    "peer",
-    str,
-    "Name or address of a peer, or the node of the cluster that it is.",
-    is_required=True,
-)
+_PEER: Final = Argument("peer", str, "Name or address of a peer.", is_required=True)
 _EVENT_KIND: Final = Argument(
     "kind",
     list,
@@ -105,7 +100,6 @@ TABLE: Final = (
             Argument("down", bool, "Only sessions that are not Established."),
             Argument("group", list, "Only peers of these peer groups."),
             Argument("range", list, "Only dynamic neighbours of these ranges."),
-            Argument("node", list, "Only peers that are these nodes of the cluster."),
             Argument(
                 "sort",
                 str,
@@ -239,6 +233,42 @@ TABLE: Final = (
         Kind.STREAM,
         "event",
         _EVENTS,
+    ),
+    Command(
+        "capture",
+        "GET",
+        f"{PREFIX}/capture",
+        "Messages of peers as they pass, without end; from now on.",
+        Kind.STREAM,
+        "captured",
+        (
+            Argument(
+                "peer",
+                list,
+                "Names or addresses; an address that a range would accept need not be there.",
+                is_required=True,
+            ),
+            Argument(
+                "direction",
+                str,
+                "Only what peers sent (in), or what we sent (out).",
+                ("in", "out", "both"),
+            ),
+            Argument(
+                "type",
+                list,
+                "Only these types of messages.",
+                ("open", "update", "notification", "keepalive", "route-refresh"),
+            ),
+            Argument("prefix", str, "Only UPDATEs that name this prefix."),
+            Argument("longer", bool, "More specific prefixes inside it, too."),
+            Argument("decode", bool, "What each message says, in words, too."),
+            Argument("seconds", int, "End after so many seconds.", minimum=1),
+            Argument("max_messages", int, "End after so many messages.", minimum=1),
+            Argument(
+                "max_octets", int, "End after so many octets of messages.", minimum=1
+            ),
+        ),
     ),
     Command(
         "history",

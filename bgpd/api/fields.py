@@ -49,7 +49,6 @@ _PEER: Final = (
     Field("peer_type", "string", "`client`, `non-client` (iBGP) or `ebgp`"),
     Field("range", "string?", "the range that a dynamic neighbour belongs to"),
     Field("group", "string?", "the peer group that it takes options from"),
-    Field("remote_node", "string?", "the node of the cluster that the peer is"),
     Field(
         "state",
         "string",
@@ -725,6 +724,38 @@ FORMS: Final[Mapping[str, Form]] = {
             _optional("old", "event_path?", "the best path before"),
             _optional("new", "event_path?", "the best path since"),
             _optional("dropped", "integer?", "how many events are not kept any more; null if it is not known"),
+        ),
+    ),
+    "captured": Form(
+        "A message of a peer, or what happened to its connection",
+        (
+            Field("id", "integer", "rises with each"),
+            Field("time", "string", "when, RFC 3339"),
+            Field(
+                "event",
+                "string",
+                "`message`; `found` or `opened`, of a connection that was there or is new, and "
+                "`closed`; `began` and `ended`, of the capture",
+            ),
+            Field("dropped", "integer", "messages so far for which there was no room"),
+            _optional("reason", "string", "which limit ended it: `seconds`, `messages` or `octets`"),
+            _optional("peer", "string", "the peer's name"),
+            _optional("address", "string", "the peer's address"),
+            _optional("connection", "integer", "numbers those of a capture"),
+            _optional("local_address", "string", "our address"),
+            _optional("local_port", "integer", "our port of TCP"),
+            _optional("remote_port", "integer", "the peer's port of TCP"),
+            _optional("is_outgoing", "boolean", "we connected to the peer"),
+            _optional("direction", "string", "`in`: from the peer; `out`: from us"),
+            _optional(
+                "type",
+                "string",
+                "`open`, `update`, `notification`, `keepalive`, `route-refresh`, or `other` for octets "
+                "without a valid header",
+            ),
+            _optional("length", "integer", "octets, header included"),
+            _optional("octets", "string", "the message, header included, in hexadecimal"),
+            _optional("text", "string", "what it says"),
         ),
     ),
     "event_path": Form(

@@ -9,9 +9,9 @@ from bgpd.api.client import Place, Remote
 from bgpd.api.protocol import DEFAULT_PATH, PATH_VARIABLE, SHORT_PATH_VARIABLE
 from bgpd.cli.actions import disable_peer, enable_peer, reset, shutdown
 from bgpd.cli.calico import calico
+from bgpd.cli.capture import capture
 from bgpd.cli.completion import (
     complete_groups,
-    complete_nodes,
     complete_peers,
     complete_prefixes,
     complete_ranges,
@@ -139,6 +139,7 @@ for _command in (
     main.add_command(_command)
 main.add_command(events)
 main.add_command(history)
+main.add_command(capture)
 
 
 @main.group(cls=ShowGroup)
@@ -172,12 +173,6 @@ def show() -> None:
     help="List only dynamic neighbours of this range.",
 )
 @click.option(
-    "--node",
-    multiple=True,
-    shell_complete=complete_nodes,
-    help="List only peers that are this node of the cluster.",
-)
-@click.option(
     "--sort",
     type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
     help="Sort by this; numbers and times begin with the largest.",
@@ -197,7 +192,7 @@ def show_peers(  # click's values
     output: str,
     **wanted: Any,  # noqa: ANN401  # as show_routes
 ) -> None:
-    """List all sessions, or show one PEER (a name, an address or a node) in detail.
+    """List all sessions, or show one PEER (a name or an address) in detail.
 
     With --from or --kubernetes, lists those of many nodes; a node that does not answer is
     a row with the reason, and the exit code is 5.

@@ -482,6 +482,8 @@ class PeerDriver:
         connection.key = self.settings.password
         connection.owner = self
         self._connections[conn_id] = connection
+        if (watch := self._poller.connection_watch) is not None:
+            watch.connected(connection, is_outgoing=is_outgoing)
         local, remote = connection.address_pair()
         self.session.connection_made(
             conn_id,

@@ -30,6 +30,13 @@ class Pollable(Protocol):
         """``ready`` failed with an internal error."""
 
 
+class ConnectionWatch(Protocol):
+    """Hears of connections: captures (``bgpd.speaker.captures``)."""
+
+    def connected(self, connection: Pollable, *, is_outgoing: bool) -> None:
+        """A peer has another connection, on which nothing has been sent."""
+
+
 class Poller:
     """The sockets of one speaker.
 
@@ -42,6 +49,7 @@ class Poller:
         loop: The same.
         network: The same.
         pulse: To be checked before a timer expires.
+        connection_watch: Hears of new connections; ``None`` while there is no capture.
     """
 
     def __init__(
@@ -53,6 +61,7 @@ class Poller:
         self.loop = loop
         self.network = network
         self.pulse = Pulse(loop, resumed)
+        self.connection_watch: ConnectionWatch | None = None
         self._epoll = network.readiness()
         self._pollables: dict[int, Pollable] = {}
         # The kernel would name the same ones first again: who was left out goes first.
@@ -65,6 +74,10 @@ class Poller:
         """Watch a socket for incoming data, until ``remove``."""
         self._epoll.register(descriptor, EPOLLIN)  # may fail: then it is not ours
         self._pollables[descriptor] = pollable
+
+    def pollables(self) -> tuple[Pollable, ...]:
+        """Return who has a socket."""
+        return tuple(self._pollables.values())
 
     def watch(self, descriptor: int, events: int) -> None:
         """Change the watched events: ``EPOLLIN``, ``EPOLLOUT``, both or 0."""

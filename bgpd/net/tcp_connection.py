@@ -128,6 +128,13 @@ class Connection:
         sent, received, round_trip = _TIMES.unpack(info)
         return TcpFacts(ours, theirs, sent / 1e3, received / 1e3, round_trip / 1e6)
 
+    def head_of_unsent(self) -> bytes:
+        """Return octets that wait for room, up to the end of a message.
+
+        They may begin inside of a message whose other octets are sent.
+        """
+        return bytes(self._unsent[0]) if self._unsent else b""
+
     def has_unread(self) -> bool:
         """Whether data, or the end of the stream, waits to be read."""
         return self._is_ready(POLLIN)

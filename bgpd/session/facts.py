@@ -68,6 +68,11 @@ class SessionFacts:
         established = self._connections.established
         return established.local_addr if established else ""
 
+    def begun_message(self, conn_id: int) -> bytes:
+        """Return the beginning of a message on a connection whose end has not arrived."""
+        found = self._connections.find(conn_id)
+        return b"" if found is None else found.framer.begun
+
     @property
     def is_dynamic(self) -> bool:
         """Whether the peer is gone with its last connection; may change at any time."""

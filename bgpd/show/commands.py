@@ -83,6 +83,12 @@ def _enable(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).enable(_address(view, arguments)))
 
 
+def _capture(view: DaemonView, arguments: Arguments) -> Answer:
+    from bgpd.show.capture import capture  # noqa: PLC0415  # ADR 0045: few ever capture
+
+    return capture(view, arguments)
+
+
 _HANDLERS: Final[
     Mapping[str, Callable[[DaemonView, Arguments], Answer | Awaitable[Answer]]]
 ] = MappingProxyType(
@@ -114,5 +120,6 @@ _HANDLERS: Final[
         "show-events": events,
         "follow-events": follow,
         "history": history,
+        "capture": _capture,
     }
 )

@@ -98,6 +98,11 @@ class Framer:
         """Longest message accepted, octets with header (RFC 8654: what we offered)."""
         return self._max_len
 
+    @property
+    def begun(self) -> bytes:
+        """The beginning of a message whose end has not arrived."""
+        return b"".join(self._parts)
+
     # hot: per message
     def feed(self, data: bytes) -> list[tuple[int, bytes]]:
         """Take ``data`` and return ``(type, body without header)`` of each whole message.

@@ -124,7 +124,7 @@ def test_an_unknown_word_is_answered_with_the_nearest_command(words, near):
 def test_a_word_like_nothing_is_answered_with_the_commands():
     result = CliRunner().invoke(main, ["xyzzy"])
     assert result.exit_code == 2
-    assert "commands: apply, calico, confirm, disable-peer" in result.stderr
+    assert "commands: apply, calico, capture, confirm, disable-peer" in result.stderr
 
 
 def test_what_stops_the_daemon_is_never_meant_by_a_shorter_word():
