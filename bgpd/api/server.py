@@ -5,6 +5,7 @@
     POST /api/v1/peers/x/reset    acts; arguments are a JSON object
     GET  /metrics, /healthz       text
 
+Requests are parsed some a turn of the loop (``bgpd.api.read_turns``), and their answers begin one by one.
 Rights are checked before arguments, arguments before the command is called, and no status is sent
 before the first row is there: what fails until then has its own. Rows are made in slices
 (``bgpd.api.slices``).
@@ -13,7 +14,13 @@ before the first row is there: what fails until then has its own. Rows are made 
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Iterable,
+    Mapping,
+)
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, Final
@@ -23,6 +30,7 @@ from aiohttp import web
 
 from bgpd.api.access import Caller, Entrance
 from bgpd.api.answers import HEARTBEAT, JSON, Form, form_of
+from bgpd.api.connection import Connection
 from bgpd.api.paths import READS, Document, Foreign
 from bgpd.api.protocol import (
     Answer,
@@ -36,14 +44,14 @@ from bgpd.api.protocol import (
     check,
     parse_query,
 )
+from bgpd.api.read_turns import ReadTurns
 from bgpd.api.replies import Reply
-from bgpd.api.slices import Slices
+from bgpd.api.slices import Beginnings, Slices
 from bgpd.api.unix_socket import client_of
 from bgpd.texts.json_text import load
 from bgpd.texts.limits import Limits as TextLimits
 from bgpd.texts.limits import TextError
 
-INTERNAL: Final = 500  # HTTP's status of our own faults, and above
 SHUTDOWN: Final = 1.0  # seconds that answers in the making get at the end
 LINGERING: Final = 2.0  # seconds for what a client sends and no command reads
 MAX_NODES: Final = 10_000  # values in a body
@@ -87,7 +95,12 @@ class Api:
         limits: ServerLimits | None = None,
     ) -> None:
         self.limits = limits or ServerLimits()
+        self.read_turns = ReadTurns()
+        self._beginnings = Beginnings()
         self._slices = Slices()
+        # Apart, so that metrics need not wait for clients that read whole tables; their pieces
+        # take milliseconds each.
+        self._document_slices = Slices(1)
         self._ask_handlers = handlers
         self._handlers: Mapping[str, Handler] = {}
         self._changes: set[asyncio.Future[Answer]] = set()
@@ -112,6 +125,7 @@ class Api:
             ConnectionError: The client is gone.
         """
         reply = Reply(request, self.limits.stall_time)
+        await self._beginnings.wait()
         try:
             return await self._answer(entrance, request, reply)
         except ControlError as error:
@@ -241,18 +255,26 @@ class Api:
     ) -> web.StreamResponse:
         made = await document.make(request.headers, in_path)
         await reply.begin(made.status, made.content_type, made.headers)
-        if request.method != "HEAD":
+        if request.method == "HEAD":
+            return await reply.end()
+        if isinstance(made.pieces, tuple):
             for piece in made.pieces:
-                if piece:
-                    await reply.send(piece)
-                await asyncio.sleep(0)
-        return await reply.end()
+                await reply.send(piece)
+            return await reply.end()
+        slices = self._document_slices.made(made.pieces, b"".join)
+        return await self._pieces(slices, reply)
 
     async def _foreign(
         self, made: Iterable[bytes | None], reply: Reply
     ) -> web.StreamResponse:
         """Send an answer in the form of another program."""
-        async with aclosing(self._slices.made(made, b"".join)) as pieces:
+        return await self._pieces(self._slices.made(made, b"".join), reply)
+
+    @staticmethod
+    async def _pieces(
+        made: AsyncGenerator[bytes, None], reply: Reply
+    ) -> web.StreamResponse:
+        async with aclosing(made) as pieces:
             async for octets in pieces:
                 if not reply.has_begun and octets:
                     await reply.begin(200, JSON)
@@ -343,7 +365,7 @@ class ApiServer(web.Server):
     def __call__(self) -> web.RequestHandler:
         """See ``Connections``."""
         loop = asyncio.get_running_loop()
-        return _Connection(self, loop=loop, **self._open)
+        return Connection(self._api.read_turns, self, loop=loop, **self._open)
 
     @property
     def count(self) -> int:
@@ -358,45 +380,6 @@ class ApiServer(web.Server):
 
     async def _serve(self, request: web.BaseRequest) -> web.StreamResponse:
         return await self._api.serve(self._entrance, request)
-
-
-class _Connection(web.RequestHandler):
-    """One connection; errors of the protocol are problem objects, too."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  # aiohttp's interface
-    ) -> web.StreamResponse:
-        """Return the answer to what is not HTTP, or cannot be answered."""
-        if isinstance(exc, ConnectionError):
-            raise exc  # the client is gone
-        if status >= INTERNAL:
-            _log.error(
-                "%(part)s: %(command)s failed",
-                {
-                    "event": "command-failed",
-                    "part": "API",
-                    "command": f"{request.method} {request.path}",
-                },
-                exc_info=exc,
-            )
-        if request.writer.output_size > 0:
-            raise ConnectionError("the answer has begun")
-        body: dict[str, object] = {
-            "status": status,
-            "code": "bad-request" if status < INTERNAL else "internal",
-            "message": "this is not a request of HTTP that can be read"
-            if status < INTERNAL
-            else "the request failed; see the daemon's log",
-        }
-        response = web.json_response(
-            body, status=status, content_type="application/problem+json"
-        )
-        response.force_close()
-        return response
 
 
 def _check_rights(needed: Rights, there: Rights) -> None:

@@ -17,10 +17,30 @@ SLICE_ROWS: Final = 256  # bounds a piece, so that a client need not hold much e
 _T = TypeVar("_T")
 
 
-class Slices:
-    """Makes the answers of all clients that share it."""
+class Beginnings:
+    """Lets answers begin one by one, each in a turn of the loop of its own.
+
+    An answer that is one object is made at once, in up to a millisecond.
+    """
 
     def __init__(self) -> None:
+        self._turn = asyncio.Lock()
+
+    async def wait(self) -> None:
+        """Wait until no other answer begins in this turn."""
+        async with self._turn:
+            await asyncio.sleep(0)
+
+
+class Slices:
+    """Makes the answers of all clients that share it.
+
+    Args:
+        most_rows: Of a slice.
+    """
+
+    def __init__(self, most_rows: int = SLICE_ROWS) -> None:
+        self._most_rows = most_rows
         self._turn = asyncio.Lock()
         self._woken: deque[asyncio.Future[None]] = deque()
         self._is_waking = False
@@ -44,7 +64,7 @@ class Slices:
             is_over = False
             while not is_over:
                 async with self._turn:
-                    made, is_over, future = slice_of(source)
+                    made, is_over, future = slice_of(source, self._most_rows)
                     octets = encode(made) if made else b""
                     await asyncio.sleep(0)
                 yield octets
@@ -88,7 +108,7 @@ class Slices:
 
 
 def slice_of(
-    rows: Iterator[_T | asyncio.Future[Any] | None],
+    rows: Iterator[_T | asyncio.Future[Any] | None], most_rows: int = SLICE_ROWS
 ) -> tuple[list[_T], bool, asyncio.Future[Any] | None]:
     """Produce rows for a few milliseconds.
 
@@ -103,6 +123,6 @@ def slice_of(
             return made, False, row
         if row is not None:
             made.append(row)
-        if len(made) >= SLICE_ROWS or now() >= until:
+        if len(made) >= most_rows or now() >= until:
             return made, False, None
     return made, True, None

@@ -142,7 +142,7 @@ class EventJournal:
         self._clock = clock
         self._shelves: dict[str, _Shelf] = {}
         self._changes: dict[Family, RouteChanges] = {}
-        self._waiters: list[asyncio.Future[None]] = []
+        self._waiters: dict[asyncio.Future[None], None] = {}
 
     @property
     def keeps_events(self) -> bool:
@@ -217,7 +217,7 @@ class EventJournal:
                 self._wake()
 
     def _wake(self) -> None:
-        waiters, self._waiters = self._waiters, []
+        waiters, self._waiters = self._waiters, {}
         for waiter in waiters:
             if not waiter.done():
                 waiter.set_result(None)
@@ -259,13 +259,12 @@ class EventJournal:
     def next_event(self) -> asyncio.Future[None]:
         """Return what the next event fulfils; a reader that goes away cancels it."""
         waiter = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
+        self._waiters[waiter] = None
         waiter.add_done_callback(self._forget_waiter)
         return waiter
 
     def _forget_waiter(self, waiter: asyncio.Future[None]) -> None:
-        if waiter.cancelled() and waiter in self._waiters:
-            self._waiters.remove(waiter)
+        self._waiters.pop(waiter, None)  # one that is cancelled; the others are gone
 
 
 class Recorder:

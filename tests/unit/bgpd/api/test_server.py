@@ -15,9 +15,11 @@ import pytest
 import uvloop
 
 from bgpd.api import answers
+from bgpd.api.connection import Connection
 from bgpd.api.door import DoorLimits
 from bgpd.api.protocol import Argument, Command, ControlError, Kind, Rights
-from bgpd.api.server import ServerLimits
+from bgpd.api.read_turns import READS
+from bgpd.api.server import Api, ServerLimits
 from bgpd.api.slices import WAKES, Slices, slice_of
 from bgpd.api.unix_socket import UnixSocketError
 from tests.support.api_places import ApiPlace
@@ -560,6 +562,70 @@ def test_a_hundred_clients_at_once(where, loop_factory):
 
         found = await asyncio.gather(*map(one, range(100)))
         assert found == [100 + number for number in range(100)]
+
+    serve(where, loop_factory, talk)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/choose?kind=one", "/api/v1/rows", "/no"])
+def test_requests_of_the_same_moment_are_parsed_some_a_turn_and_answered_one_by_one(
+    where, loop_factory, monkeypatch, path
+):
+    parsed, begun, most = [], [], []
+    parse, serve_one = Connection.parse, Api._answer
+
+    def counted_parse(self, octets):
+        parsed.append(octets)
+        parse(self, octets)
+
+    async def counted_answer(self, *args):
+        begun.append(args)
+        return await serve_one(self, *args)
+
+    async def count_each_turn():
+        while True:
+            before = len(parsed), len(begun)
+            await turn()
+            most.append((len(parsed) - before[0], len(begun) - before[1]))
+
+    async def talk(client):
+        clients = [await client.raw(request("/api/v1/need?peer=x")) for _ in range(100)]
+        for reader, _ in clients:
+            await reader.readuntil(b"}\n")
+        parsed.clear()
+        begun.clear()
+        counting = asyncio.create_task(count_each_turn())
+        for _, writer in clients:
+            writer.write(request(path))
+        for reader, _ in clients:
+            await reader.readuntil(b"\n")
+        counting.cancel()
+        assert len(parsed) == len(begun) == 100
+        assert max(count for count, _ in most) <= READS
+        assert max(count for _, count in most) == 1
+        for _, writer in clients:
+            writer.transport.abort()
+
+    monkeypatch.setattr(Connection, "parse", counted_parse)
+    monkeypatch.setattr(Api, "_answer", counted_answer)
+    serve(where, loop_factory, talk)
+
+
+def test_requests_of_one_piece_are_answered_in_turns_of_their_own(where, loop_factory):
+    async def talk(client):
+        turns = 0
+
+        async def others():
+            nonlocal turns
+            while True:
+                await turn()
+                turns += 1
+
+        counting = asyncio.create_task(others())
+        last = request("/api/v1/choose?kind=one", "Connection: close")
+        said = await client.said(request("/api/v1/choose?kind=one") * 49 + last)
+        counting.cancel()
+        assert said.count(b"HTTP/1.1 200 ") == 50
+        assert turns >= 50
 
     serve(where, loop_factory, talk)
 
