@@ -44,7 +44,8 @@ from fib.netlink.sockets import (
 )
 from fib.next_hop_objects import NextHopObjects
 from fib.place import Place
-from fib.routes import Fault, FibCounts, FibRoute, Target
+from fib.progress import Progress
+from fib.routes import Fault, FibCounts, FibRoute, Target, WriteObserver
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 # Theory
@@ -121,7 +122,7 @@ class KernelFib:
         self._objects = NextHopObjects(sock, place.protocol)
         self._schedule = Schedule(self._clock())
         self._drift = Drift()
-        self._waiters: list[asyncio.Future[None]] = []
+        self._progress = Progress()
         self._task: asyncio.Task[None] | None = None
         self._events = KernelEvents(
             place,
@@ -211,8 +212,7 @@ class KernelFib:
                 await self._flush()
         finally:
             await self._sock.close()
-            for waiter in self._waiters:
-                waiter.cancel()
+            self._progress.close()
 
     async def _flush(self) -> None:
         for kernel in self._families.values():
@@ -253,12 +253,18 @@ class KernelFib:
         """Return what is in the kernel and was not asked for so far; a live view."""
         return self._families[family].routes.stale.keys()
 
+    def observe(self, observer: WriteObserver | None) -> None:
+        """Let a part hear of every batch that the kernel has answered, or none."""
+        self._progress.observer = observer
+
+    def waiting_count(self, family: Family) -> int:
+        """Return how many prefixes of a family wait to be written."""
+        return len(self._families[family].routes.waiting)
+
     async def wait_until_synced(self) -> None:
         """Return when everything submitted so far was tried."""
         if not self.is_synced:
-            waiter = asyncio.get_running_loop().create_future()
-            self._waiters.append(waiter)
-            await waiter
+            await self._progress.wait()
 
     # -- state -------------------------------------------------------------------------
 
@@ -312,10 +318,7 @@ class KernelFib:
                 if not self._schedule.wants_resync:
                     pause, fault = RETRY_FIRST, ""
             if self.is_synced:
-                waiters, self._waiters = self._waiters, []
-                for waiter in waiters:
-                    if not waiter.done():
-                        waiter.set_result(None)
+                self._progress.end()
             await self._sleep()
 
     async def _sleep(self) -> None:
@@ -348,13 +351,14 @@ class KernelFib:
         schedule.note_refused(self._clock(), are_any=has_failed)
 
     async def _write(self) -> None:
-        kernels = list(self._families.values())
+        kernels = list(self._families.items())
         busy = True
         while busy:
             busy = False
-            for kernel in kernels:
+            for family, kernel in kernels:
                 if await kernel.write_slice(SLICE):
                     busy = True
+                    self._progress.written(family, self.waiting_count(family))
                     await asyncio.sleep(0)
         await self._clean_up()
 

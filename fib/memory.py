@@ -14,7 +14,7 @@ from typing import Final
 from fib.counts import counts_of
 from fib.netlink.rtnetlink import DEFAULT_METRIC
 from fib.plan import CREATE, DELETE, GONE, Entry, Operation, RouteTable
-from fib.routes import Fault, FibCounts, FibRoute, Target
+from fib.routes import Fault, FibCounts, FibRoute, Target, WriteObserver
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
 
 EXISTS: Final = Fault(errno.EEXIST, "another program's route is in the way")
@@ -138,6 +138,13 @@ class MemoryFib:
     def stale(self, family: Family) -> AbstractSet[bytes]:
         """Return what is in the kernel and was not asked for so far; a live view."""
         return self._tables[family].stale.keys()
+
+    def observe(self, observer: WriteObserver | None) -> None:
+        """Nothing ever waits here, so there is nothing to hear of."""
+
+    def waiting_count(self, family: Family) -> int:
+        """Return how many prefixes of a family wait to be written."""
+        return self._tables[family].waiting_count
 
     async def wait_until_synced(self) -> None:
         """Return at once: everything is written when it is submitted."""

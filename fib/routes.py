@@ -149,6 +149,13 @@ class FibCounts:
     overflows: int = 0
 
 
+class WriteObserver(Protocol):
+    """Follows how far the kernel has come."""
+
+    def written(self, family: Family, waiting: int) -> None:
+        """The kernel has answered what it was asked of a family; so many prefixes wait."""
+
+
 class Fib(Protocol):
     """The kernel's table, as the daemon sees it: desired state in, differences out.
 
@@ -178,6 +185,12 @@ class Fib(Protocol):
 
     def stale(self, family: Family) -> AbstractSet[bytes]:
         """Return what is in the kernel and was not asked for so far; a live view."""
+
+    def observe(self, observer: WriteObserver | None) -> None:
+        """Let a part hear of every batch that the kernel has answered, or none."""
+
+    def waiting_count(self, family: Family) -> int:
+        """Return how many prefixes of a family wait to be written."""
 
     async def wait_until_synced(self) -> None:
         """Return when everything submitted so far was tried."""

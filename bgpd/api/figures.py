@@ -3,12 +3,26 @@
 The daemon takes them; nothing here knows where they come from.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import NamedTuple
 
 from fib.routes import FibCounts
+
+
+class StageTimes(NamedTuple):
+    """How long prefixes took from their receipt to one stage.
+
+    Attributes:
+        stage: ``decided``, ``sent`` or ``installed``.
+        counts: Prefixes up to each bound, and above the last; not cumulative.
+        total: Sum of all their times in seconds.
+    """
+
+    stage: str
+    counts: Sequence[int]
+    total: float
 
 
 class TableFigures(NamedTuple):
@@ -23,6 +37,8 @@ class TableFigures(NamedTuple):
         members: Sessions in update groups.
         slow_peers: Those that cannot keep up at the moment.
         paced: Prefixes held back in update groups, since they keep changing.
+        bounds: Upper bounds in seconds, of ``stages``.
+        stages: How long prefixes took; empty while it is not measured.
     """
 
     family: str
@@ -33,6 +49,8 @@ class TableFigures(NamedTuple):
     members: int
     slow_peers: int
     paced: int = 0
+    bounds: Sequence[float] = ()
+    stages: Sequence[StageTimes] = ()
 
 
 class PeerTableFigures(NamedTuple):

@@ -7,6 +7,7 @@ written once, and each metric's lines are made of both, some hundreds at a time.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from itertools import accumulate
 from typing import Final, NamedTuple, TypeVar
 
 from bgpd.api.figures import (
@@ -66,6 +67,7 @@ class Row(NamedTuple):
     is_counter: bool
     labels: Labels
     lines: Lines
+    is_histogram: bool = False
 
     @property
     def full_name(self) -> str:
@@ -75,6 +77,8 @@ class Row(NamedTuple):
     @property
     def kind(self) -> str:
         """The type as it is exposed."""
+        if self.is_histogram:
+            return "histogram"
         return "counter" if self.is_counter else "gauge"
 
 
@@ -184,6 +188,21 @@ def _per_table(value: Callable[[TableFigures], float]) -> Lines:
         _TABLE,
         lambda f: [((table.family,), value(table)) for table in f.tables],
     )
+
+
+def _propagation(snapshot: Snapshot, name: str) -> Iterator[list[str]]:
+    """A histogram for each family and stage: cumulative buckets, sum and count."""
+    for table in snapshot.figures.tables:
+        for stage, counts, total in table.stages:
+            labels = labels_text(("family", "stage"), (table.family, stage))
+            bounds = (*map(str, table.bounds), "+Inf")
+            yield [
+                f'{name}_bucket{{{labels},le="{bound}"}} {count}\n'
+                for bound, count in zip(bounds, accumulate(counts), strict=True)
+            ] + [
+                f"{name}_sum{{{labels}}} {total}\n",
+                f"{name}_count{{{labels}}} {sum(counts)}\n",
+            ]
 
 
 def _per_range(value: Callable[[RangeFigures], float]) -> Lines:
@@ -330,6 +349,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("pybgpd_update_group_slow_peers", "Slow peers: sessions in update groups "
                                            "that do not keep up.", False,
          _TABLE, _per_table(lambda table: table.slow_peers)),
+    Row("pybgpd_propagation_seconds", "How long prefixes took from the receipt of their UPDATE "
+                                      "until the best path was decided, its change was sent to "
+                                      "all peers that keep up, and the kernel had acknowledged "
+                                      "it.", False, ("family", "stage", "le"), _propagation,
+        is_histogram=True),
     Row("pybgpd_fib_routes", "Kernel routes by state.", False, ("state",),
          _several(("state",), _fib_states)),
     Row("pybgpd_fib_next_hop_objects", "Kernel next-hop objects in use.", False, (),

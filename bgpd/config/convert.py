@@ -402,10 +402,9 @@ def _api(config: written.Api) -> ApiSettings:
 
 
 def _metrics(config: written.Metrics) -> MetricsSettings:
-    if config.listen is None:
-        return MetricsSettings(peers=config.peers)
-    host, _, port = config.listen.rpartition(":")
-    return MetricsSettings(host.strip("[]"), int(port), config.peers)
+    host, _, port = (config.listen or ":0").rpartition(":")
+    others = config.model_dump(exclude={"listen"})
+    return MetricsSettings(host.strip("[]"), int(port), **others)
 
 
 def _policy(name: str, policy: policies.PolicyModel) -> PolicySpec:

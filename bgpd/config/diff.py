@@ -157,7 +157,9 @@ RESTARTS: Final = frozenset(
 )
 """Sections that the daemon reads only when it starts."""
 
-LIVE_KEYS: Final = frozenset({"datastore.removal_hold", "fib.persist"})
+LIVE_KEYS: Final = frozenset(
+    {"datastore.removal_hold", "fib.persist", "metrics.propagation"}
+)
 """Fields of these sections that are followed all the same."""
 
 _COLLECTIONS: Final = frozenset({"peers", "ranges", "policies"})

@@ -686,6 +686,13 @@ class Metrics(Section):
             le=100_000,
         ),
     ] = 5000
+    propagation: Annotated[
+        bool,
+        Field(
+            description="measure how long routes take from their receipt to the decision, to "
+            "the peers and into the kernel: the `pybgpd_propagation_` histograms"
+        ),
+    ] = True
 
 
 class DaemonConfig(Section):

@@ -364,11 +364,13 @@ class MetricsSettings:
         address: Empty means no server.
         port: TCP port.
         peers: Most peers with metrics of their own.
+        propagation: Measure how long routes take.
     """
 
     address: str = ""
     port: int = 0
     peers: int = 5000
+    propagation: bool = True
 
 
 @dataclass(frozen=True, slots=True)

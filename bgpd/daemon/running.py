@@ -12,6 +12,7 @@ from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.listen_retry import ListenRetry
 from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.forwarding import Forwarding
+from bgpd.kernel.propagation_meter import PropagationMeter
 from bgpd.node.identity import identify, own_addresses, peers_with_as, with_as
 from bgpd.node.kernel_plan import apply_to_kernel
 from bgpd.node.reconciler import Reconciler
@@ -78,6 +79,8 @@ class Running:
         origins = calico_sources() if is_node else plain_sources()
         self.reconciler = Reconciler(speaker, origins)
         self.forwarding = Forwarding(speaker, settings, origins, kernel)
+        self._propagation = PropagationMeter(speaker, self.forwarding.fib)
+        self._propagation.follow(is_on=settings.metrics.propagation)
         self.apply_to_kernel(settings, desired)
         self.forwarding.start()
         self._mark = RunMarker(settings.control_path)
@@ -130,6 +133,7 @@ class Running:
         self, settings: DaemonSettings, desired: "NodeDesired | None"
     ) -> None:
         """Follow a changed configuration, in slices; return once it is reached."""
+        self._propagation.follow(is_on=settings.metrics.propagation)
         self.apply_identity(settings, desired)
         asn = self.identity.asn
         ours = await in_turns(collect(peers_with_as(settings.peers, asn)))

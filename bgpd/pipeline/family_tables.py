@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from bgpd.pipeline.catch_up import CatchUp
 from bgpd.pipeline.flush_scheduler import FlushScheduler
 from bgpd.pipeline.membership import Membership
+from bgpd.pipeline.propagation import Propagation
 from bgpd.pipeline.re_export import ReExport
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import Write
@@ -118,9 +119,23 @@ class FamilyTables:
     # -- changes ------------------------------------------------------------------------
 
     # hot: per batch
-    def changed(self, changes: list[Change]) -> None:
-        """Add changes that a method of the tables returned, to be flushed soon."""
-        self._flushes.changed(changes)
+    def changed(self, changes: list[Change], received_at: float | None = None) -> None:
+        """Add changes that a method of the tables returned, to be flushed soon.
+
+        Args:
+            changes: In order.
+            received_at: When the octets were found that they come from; monotonic seconds.
+        """
+        self._flushes.changed(changes, received_at)
+
+    @property
+    def propagation(self) -> Propagation | None:
+        """How long changes take; ``None`` where nothing measures it."""
+        return self._flushes.propagation
+
+    def measure(self, propagation: Propagation | None) -> None:
+        """Measure how long changes take from now on, or no longer."""
+        self._flushes.propagation = propagation
 
     @property
     def pending_count(self) -> int:

@@ -19,6 +19,7 @@ from typing import Final
 from bgpd.pipeline.advertisement_pacing import AdvertisementPacing
 from bgpd.pipeline.membership import Membership
 from bgpd.pipeline.path_id_release import release_path_ids
+from bgpd.pipeline.propagation import Propagation
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.pipeline.transmit_queue import TransmitQueue, write_share
 from bgpd.runtime.event_loop import collect_made, has_many_young
@@ -49,6 +50,7 @@ class FlushScheduler:
 
     Attributes:
         pacing: Holds back prefixes that keep changing.
+        propagation: Measures how long changes take; ``None`` where nothing does.
     """
 
     def __init__(
@@ -72,14 +74,22 @@ class FlushScheduler:
         self.pacing = AdvertisementPacing(
             loop, loc_rib, membership, self._queue, self._wake
         )
+        self.propagation: Propagation | None = None
         self._handle: asyncio.Handle | None = None
         self._flush_by = 0.0  # monotonic seconds, of what waits
 
     # hot: per batch
-    def changed(self, changes: list[Change]) -> None:
-        """Add changes that a method of the tables returned, to be flushed soon."""
+    def changed(self, changes: list[Change], received_at: float | None = None) -> None:
+        """Add changes that a method of the tables returned, to be flushed soon.
+
+        Args:
+            changes: In order.
+            received_at: When the octets were found that they come from; monotonic seconds.
+        """
         if changes:
             self._pending.add(changes)
+            if self.propagation is not None:
+                self.propagation.note_decided(changes, received_at, monotonic())
             if self._handle is None:
                 self._flush_by = monotonic() + GATHER_TIME
                 # After the sockets that are ready in this turn, not at once: UPDATEs of several
@@ -131,8 +141,13 @@ class FlushScheduler:
 
     def _flush(self) -> None:
         changes = self._pending.drain(FLUSH_LIMIT, FLUSH_MOST)
-        self.pacing.flush(changes, is_all=not self._pending)
+        is_all, propagation = not self._pending, self.propagation
+        if propagation is not None:
+            propagation.begin_flush(changes, is_all=is_all)
+        self.pacing.flush(changes, is_all=is_all)
         self._consumers.changed(changes)
+        if propagation is not None:
+            propagation.end_flush(is_queued=bool(self._queue))
         if self._membership.path_ids.claim_sweep():
             # A job, since it visits the whole table to learn which identifiers are in use.
             self._work_queue.add(self._release_path_ids())
@@ -149,6 +164,8 @@ class FlushScheduler:
         # Once each, in order: several writes of one pass may have found the same socket full.
         for source in dict.fromkeys(self._queue.drain(seconds)):
             self.writing_paused(source)
+        if self.propagation is not None and not self._queue:
+            self.propagation.note_sent(monotonic())
 
     def writing_paused(self, source: Source) -> None:
         """Make a session's group note changes for it: its socket is full.

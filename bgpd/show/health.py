@@ -13,10 +13,12 @@ from bgpd.api.figures import (
     PeerFigures,
     RangeFigures,
     ReloadFigures,
+    StageTimes,
     TableFigures,
 )
 from bgpd.api.health import Check
 from bgpd.pipeline.family_tables import FamilyTables
+from bgpd.pipeline.propagation import BOUNDS, Propagation
 from bgpd.runtime.build import build
 from bgpd.runtime.fault_isolation import peer_of
 from bgpd.runtime.log_limit import BURST
@@ -301,4 +303,14 @@ def _table(tables: FamilyTables) -> TableFigures:
             member.is_slow for group in groups for member in group.members.values()
         ),
         paced=tables.pacing.held_count,
+        bounds=BOUNDS,
+        stages=tuple(_stages(tables.propagation)),
     )
+
+
+def _stages(propagation: Propagation | None) -> Iterator[StageTimes]:
+    """Yield what is measured, with stages that some prefix has reached."""
+    if propagation is not None:
+        for name, histogram in propagation.stages():
+            if any(histogram.counts):
+                yield StageTimes(name, tuple(histogram.counts), histogram.total)

@@ -135,7 +135,7 @@ class PeerImports:
         taken = self._intake.take(bodies)
         for family, changes in taken.changes.items():
             if changes:
-                context.tables[family].changed(changes)
+                context.tables[family].changed(changes, self.heard_at)
         if taken.complaints or taken.ended:
             self._note(taken)
         octets = self._session.counters.octets_received

@@ -17,10 +17,12 @@ from bgpd.api.figures import (
     PeerTableFigures,
     RangeFigures,
     ReloadFigures,
+    StageTimes,
     TableFigures,
 )
 from bgpd.api.metrics import ROWS, render
 from bgpd.api.process_metrics import PROCESS_ROWS
+from bgpd.pipeline.propagation import BOUNDS
 from fib.routes import FibCounts
 from tests.support.generated import ROOT
 from tests.support.kustomize import kubectl
@@ -178,7 +180,13 @@ def test_promtool_finds_nothing_to_better_in_the_metrics() -> None:
     )
     figures = Figures(
         *("1", 1.0, {"established": 1}, (peer,)),
-        (TableFigures("ipv4-unicast", 1, 1, 1, 1, 1, 1),),
+        (
+            TableFigures(
+                *("ipv4-unicast", 1, 1, 1, 1, 1, 1, 0),
+                bounds=BOUNDS,
+                stages=(StageTimes("sent", [1] * (len(BOUNDS) + 1), 70.5),),
+            ),
+        ),
         object_warnings=(("a", "b"),),
         contained_faults={"planner": 1},
         fib=FibCounts(wanted=1),

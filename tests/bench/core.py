@@ -530,6 +530,7 @@ WITHIN: Final[dict[str, str]] = {
     "bgpd.net.driver.PeerDriver.write": "scenario rr, churn",
     "bgpd.pipeline.family_tables.FamilyTables.changed": "scenario rr",
     "bgpd.pipeline.flush_scheduler.FlushScheduler.changed": "scenario rr",
+    "bgpd.pipeline.propagation.Propagation.note_decided": "scenario rr, churn",
     "bgpd.pipeline.transmit_queue.TransmitQueue.drain": "scenario rr, churn",
     "bgpd.speaker.peer.Peer.updates_received": "scenario full",
     "bgpd.speaker.peer_imports.PeerImports.take": "scenario full",

@@ -39,6 +39,13 @@ With more than `metrics.peers` peers (5,000 by default) the metrics of single pe
 rest, dynamic neighbours first; `pybgpd_omitted_peers` counts them, and
 `pybgpd_sessions` and `pybgpd_range_peers` still include them.
 
+`pybgpd_propagation_seconds` counts prefixes, not UPDATEs, and only changes that a peer's UPDATE
+made. The clock starts with the turn of the event loop that finds the octets in the socket; stage
+`sent` ends when the flush that a change belongs to is written to the last peer that keeps up,
+`installed` with the kernel's acknowledgement. So every value is an upper bound for its prefix.
+What a peer waits on its own side, and the time in a slow peer's queue, are not in it.
+`metrics.propagation: false` measures nothing.
+
 The last ten metrics are those of every Python program with Prometheus' own library. Alerts, a
 dashboard and scrape configurations are in [configs/monitoring](../configs/monitoring).
 

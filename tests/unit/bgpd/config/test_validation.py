@@ -125,7 +125,7 @@ def problems_of(text: str) -> list[str]:
         ),
         (
             "metrics: {zzz: 1}",
-            "f:1:11: metrics.zzz: unknown key; known here: listen, peers",
+            "f:1:11: metrics.zzz: unknown key; known here: listen, peers, propagation",
         ),
         (
             "peers:\n  - address: 10.0.0.1\n    hold_tiem: 3\n",
