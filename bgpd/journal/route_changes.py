@@ -135,10 +135,10 @@ class _Block:
         """Yield each prefix's change with an id above ``after``."""
         nlris = split(bytes(self._octets), afi)
         place = 0
-        ends = [*self._starts[1:], len(self._olds)]
-        for start, end, event_id, at in zip(
-            self._starts, ends, self._ids, self._times, strict=True
-        ):
+        # Copies: the columns grow while a reader takes what there was.
+        starts, ids, times = self._starts[:], self._ids[:], self._times[:]
+        ends = [*starts[1:], len(self._olds)]
+        for start, end, event_id, at in zip(starts, ends, ids, times, strict=True):
             next_id = event_id
             for number in range(start, end):
                 count = self._counts[number]
@@ -168,12 +168,13 @@ class _Block:
 
     def times(self, afi: int) -> Iterator[tuple[Nlri, float]]:
         """Yield each prefix with the time of its change, the newest last."""
-        ends = [*self._starts[1:], len(self._olds)]
-        counts = (
+        starts, times = self._starts[:], self._times[:]  # they grow meanwhile
+        ends = [*starts[1:], len(self._olds)]
+        counts = [
             sum(self._counts[start:end])
-            for start, end in zip(self._starts, ends, strict=True)
-        )
-        every = chain.from_iterable(map(repeat, self._times, counts))
+            for start, end in zip(starts, ends, strict=True)
+        ]
+        every = chain.from_iterable(map(repeat, times, counts))
         return zip(split(bytes(self._octets), afi), every, strict=True)
 
 
