@@ -413,12 +413,13 @@ FORMS: Final[Mapping[str, Form]] = {
             Field("reasons", "string[]", "reasons, as in `show-routes`, that no earlier block has"),
             Field(
                 "path_sets",
-                "integer[][][]",
+                "integer?[][][]",
                 "paths of a prefix, best first, that no earlier block has: numbers of source and attribute set, "
-                "flags, number of the reason. Flags are the sum of 1 best, 2 multipath, 4 reachable, 8 stale, 16 filtered",
+                "flags, number of the reason, seconds since it was made, null if filtered. Flags are the sum of 1 best, 2 multipath, 4 reachable, 8 stale, 16 filtered",
             ),
             Field("prefixes", "string[]", "destinations"),
             Field("paths", "integer[]", "for each prefix the number of its path set"),
+            Field("ages", "integer?[]", "for each prefix the seconds since its best path changed; null where the journal has no change"),
         ),
     ),
     "route_source": Form(

@@ -46,6 +46,15 @@ class Ages:
             if count % _SLICE == 0:
                 yield None
 
+    def of_path(self, path: Path) -> int:
+        """Return the seconds since a path was made."""
+        return max(0, int(self._now - path.made_at - self._offset))
+
+    def of_change(self, nlri: Nlri) -> int | None:
+        """Return the seconds since a prefix's best path changed; ``None`` without a change."""
+        at = self._changed_at.get(nlri)
+        return None if at is None else max(0, int(self._now - at))
+
     def row(self, nlri: Nlri, path: Path, *, is_best: bool) -> Row:
         """Return since when a path is as it is.
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from functools import partial
+from operator import itemgetter
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -32,6 +33,8 @@ from rib.nlri import parse_address
 from rib.path import Source
 
 _Advertised = dict[Source, int]
+_Place = tuple[bool, int, bytes, str]
+_YIELD_AFTER: Final = 256  # peers looked at between yield points, 0.7 ms
 _WAITING: Final = frozenset({State.IDLE, State.CONNECT, State.ACTIVE})
 
 
@@ -49,11 +52,18 @@ async def peer(view: DaemonView, arguments: Arguments) -> Row:
 
 def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     """Return a row for each peer that the arguments want, in the order they want."""
-    listed = [peer for peer in view.speaker.peers.values() if _fits(peer, arguments)]
-    listed.sort(key=_order)
+    keyed: list[tuple[_Place, Peer]] = []
+    for number, peer in enumerate(list(view.speaker.peers.values())):
+        if _fits(peer, arguments):
+            keyed.append((_order(peer), peer))
+        if number % _YIELD_AFTER == 0:
+            yield None
+    keyed.sort(key=itemgetter(0))
+    listed = [peer for _, peer in keyed]
     if sort := arguments.get("sort"):
+        yield None
         listed.sort(key=partial(_SORT_KEYS[sort], view))
-    return _summaries(view, listed)
+    yield from _summaries(view, listed)
 
 
 def _summaries(view: DaemonView, listed: Sequence[Peer]) -> Iterator[Row | None]:
@@ -106,7 +116,7 @@ _SORT_KEYS: Final[Mapping[str, Callable[[DaemonView, Peer], Any]]] = MappingProx
 )
 
 
-def _order(peer: Peer) -> tuple[bool, int, bytes, str]:
+def _order(peer: Peer) -> _Place:
     """Configured ones first, each kind by address."""
     address, _, zone = peer.settings.remote_addr.partition("%")
     octets = parse_address(address)

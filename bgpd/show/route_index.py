@@ -10,6 +10,7 @@ from collections.abc import Callable, Hashable, Iterator
 from typing import Any, Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
+from bgpd.show.ages import Ages
 from bgpd.show.routes import filtered_row, path_row
 from bgpd.show.state import (
     DaemonView,
@@ -71,6 +72,7 @@ class _Block:
         self._entries = _Numbers()
         self._prefixes: list[str] = []
         self._of: list[int] = []
+        self._ages: list[int | None] = []
 
     def __len__(self) -> int:
         return len(self._prefixes)
@@ -84,15 +86,20 @@ class _Block:
         )
 
     def add(
-        self, prefix: str, key: Hashable, make: Callable[[], Iterator[Row]]
+        self,
+        prefix: str,
+        age: int | None,
+        key: Hashable,
+        make: Callable[[], Iterator[Row]],
     ) -> None:
         """Add a prefix; ``make`` yields the rows of its paths, once for each ``key``."""
         self._prefixes.append(prefix)
+        self._ages.append(age)
         self._of.append(
             self._entries.of(key, lambda: [self._path(row) for row in make()])
         )
 
-    def _path(self, row: Row) -> list[int]:
+    def _path(self, row: Row) -> list[int | None]:
         peer, source, attributes = row["peer"], row["source"], row["attributes"]
         reason = row["reason"]
         return [
@@ -100,12 +107,14 @@ class _Block:
             self._attributes.of(id(attributes), lambda: attributes),
             sum(1 << bit for bit, flag in enumerate(_FLAGS) if row.get(flag)),
             self._reasons.of(reason, lambda: reason),
+            row["age"],
         ]
 
     def take(self, family: Family) -> Row:
         """Return the block, and begin the next."""
         prefixes, self._prefixes = self._prefixes, []
         path_sets, self._of = self._of, []
+        ages, self._ages = self._ages, []
         return {
             "family": str(family),
             "sources": self._sources.take(),
@@ -114,6 +123,7 @@ class _Block:
             "path_sets": self._entries.take(),
             "prefixes": prefixes,
             "paths": path_sets,
+            "ages": ages,
         }
 
 
@@ -136,7 +146,7 @@ def route_index(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     return _blocks(view, families, inside, limit, make)
 
 
-_Found = tuple[Nlri, Hashable, Callable[[], Iterator[Row]]]
+_Found = tuple[Nlri, int | None, Hashable, Callable[[], Iterator[Row]]]
 _Make = Callable[[DaemonView, Family, Nlri | None, Describer], Iterator[_Found | None]]
 
 
@@ -153,8 +163,8 @@ def _blocks(
             if found is None:
                 yield None
                 continue
-            nlri, key, rows = found
-            block.add(format_prefix(nlri, family.afi), key, rows)
+            nlri, age, key, rows = found
+            block.add(format_prefix(nlri, family.afi), age, key, rows)
             count += 1
             if block.is_full or count == limit:
                 yield block.take(family)
@@ -182,19 +192,23 @@ def _accepted(
             some = all_nlris[start : start + _YIELD_AFTER]
             chosen += (nlri for nlri in some if _is_inside(nlri, inside))
             yield None
+    ages = Ages(view, family)
+    yield from ages.look_up_all()
     for nlri in in_reading_order(chosen):
         entry = None if nlri is None else table.get(nlri)
         if nlri is None or entry is None:
             yield None
             continue
-        yield nlri, entry, _rows_of(entry, describe)
+        yield nlri, ages.of_change(nlri), entry, _rows_of(entry, describe, ages)
 
 
-def _rows_of(entry: Entry, describe: Describer) -> Callable[[], Iterator[Row]]:
-    return lambda: _entry_rows(entry, describe)
+def _rows_of(
+    entry: Entry, describe: Describer, ages: Ages
+) -> Callable[[], Iterator[Row]]:
+    return lambda: _entry_rows(entry, describe, ages)
 
 
-def _entry_rows(entry: Entry, describe: Describer) -> Iterator[Row]:
+def _entry_rows(entry: Entry, describe: Describer, ages: Ages) -> Iterator[Row]:
     best, multipath = best_of(entry), multipath_of(entry)
     for path, reason in zip(paths_of(entry), reasons_of(entry), strict=True):
         yield {
@@ -202,6 +216,7 @@ def _entry_rows(entry: Entry, describe: Describer) -> Iterator[Row]:
             "is_best": path is best,
             "is_multipath": len(multipath) > 1 and path in multipath,
             "reason": reason.value,
+            "age": ages.of_path(path),
             "attributes": describe.of_path(path),
         }
 
@@ -210,7 +225,9 @@ def _filtered(
     view: DaemonView, family: Family, inside: Nlri | None, describe: Describer
 ) -> Iterator[_Found | None]:
     """Yield filtered routes, peer by peer."""
-    for peer in list(view.speaker.peers.values()):
+    for number, peer in enumerate(list(view.speaker.peers.values())):
+        if number % _YIELD_AFTER == 0:
+            yield None
         rib = peer.ribs_in.get(family)
         if rib is None or not rib.filtered:
             continue
@@ -220,7 +237,7 @@ def _filtered(
             if not _is_inside(nlri, inside):
                 continue
             key = (peer.settings.name, why, path_id)
-            yield nlri, key, _row_of(peer, path_id, why, describe)
+            yield nlri, None, key, _row_of(peer, path_id, why, describe)
 
 
 def _row_of(
