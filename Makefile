@@ -33,7 +33,7 @@ DEB_PACKAGES := gcc=gcc dpkg-shlibdeps=dpkg-dev /usr/bin/python3-config=python3-
 TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd \
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
     etcdctl=etcd-client tcpdump=tcpdump tshark=tshark ps=procps openssl=openssl curl=curl \
-    runsvdir=runit chromium=chromium systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
+    runsvdir=runit chromium=chromium tsc=node-typescript systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
     promtool=prometheus prometheus-bird-exporter=prometheus-bird-exporter
 
 .DEFAULT_GOAL := check

@@ -37,4 +37,4 @@ def tab(browser: Browser, scene: Scene) -> Iterator[Tab]:
     yield made
     faults = made.faults()
     made.close()
-    assert faults == []
+    assert faults == [], scene.daemon.log()[-4000:]

@@ -1,5 +1,7 @@
 """Every view of the page, beside a real daemon with real sessions and routes."""
 
+import re
+
 import pytest
 
 from tests.support.chromium import Browser, Tab
@@ -120,6 +122,8 @@ def test_routes_are_found_as_one_types(tab: Tab) -> None:
     for text, prefixes in wanted.items():
         search(tab, text)
         assert {row[0] for row in rows(tab)} == prefixes, text
+    search(tab, "10.244.0.0/16")
+    assert all(re.fullmatch(r"(≤ )?(\d+ min )?\d+ s", row[8]) for row in rows(tab))
     search(tab, "198.51.100.0/24")
     tab.until_text("Explain 198.51.100.0/24")
 
@@ -132,6 +136,7 @@ def test_a_prefix_is_explained(tab: Tab, scene: Scene) -> None:
     best, other = tab.texts(".path")
     assert "LOCAL_PREF200" in best
     assert "Before import policy" in best
+    assert re.search(r"Unchanged for(\d+ min )?\d+ s, since ", best)
     assert other.startswith("tor-2lower LOCAL_PREF")
     tab.until_text("because it came from this peer")
     tab.until_text("This daemon does not write routes into the kernel.")
@@ -195,7 +200,9 @@ def test_live_changes_and_churn_count_what_happens(tab: Tab, scene: Scene) -> No
 
 def test_the_journey_of_a_prefix_is_shown(tab: Tab, scene: Scene) -> None:
     scene.say("node-1", routes(nlris_of("10.67.0.0/24"), "10.0.0.11"))
+    scene.until_best("10.67.0.0/24", "node-1")
     scene.say("node-2", routes(nlris_of("10.67.0.0/24"), "10.0.0.12", local_pref=200))
+    scene.until_best("10.67.0.0/24", "node-2")
     tab.show("#/route/10.67.0.0%2F24", "10.67.0.0/24")
     tab.until("document.querySelectorAll('.history li').length >= 2")
     tab.until_text("node-2", ".history li")

@@ -126,8 +126,9 @@ class Browser:
 
     def _receive(self, seconds: float) -> dict[str, Any] | None:
         while b"\0" not in self._buffer:
-            ready, _, _ = select.select([self._from], [], [], seconds)
-            if not ready:
+            waiter = select.poll()  # of any descriptor: select ends at 1,023
+            waiter.register(self._from, select.POLLIN)
+            if not waiter.poll(seconds * 1000):
                 return None
             octets = os.read(self._from, 1 << 20)
             assert octets, "the browser ended"

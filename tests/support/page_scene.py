@@ -265,6 +265,15 @@ class Scene:
             60,
         )
 
+    def until_best(self, prefix: str, name: str) -> None:
+        """Wait until a peer's path is the best one: what comes next is another change."""
+        self.daemon.until(
+            lambda: any(
+                row["is_best"] and row["peer"] == name
+                for row in self.daemon.ask("show-routes", prefix=prefix)
+            )
+        )
+
     def furnish(self, *absent: str) -> None:
         """Have the peers of ``a_node`` advertise routes with something to explain."""
         hop = {name: each.router_id for name, each in self.around.items()}

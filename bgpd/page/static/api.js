@@ -48,7 +48,7 @@ export async function request(path, query = {}, options = {}) {
   if (token()) headers.Authorization = `Bearer ${token()}`;
   const late = new AbortController();
   const timer = setTimeout(() => late.abort(), PATIENCE);
-  const signal = options.signal ? AbortSignal.any([options.signal, late.signal]) : late.signal;
+  const signal = options.signal ? /** @type {any} */ (AbortSignal).any([options.signal, late.signal]) : late.signal;
   let response;
   try {
     response = await fetch(url, { headers, signal, cache: "no-store", credentials: "omit" });

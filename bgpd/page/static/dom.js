@@ -4,7 +4,7 @@
 const SVG = "http://www.w3.org/2000/svg";
 const HANDLERS = /** @type {const} */ (["onclick", "oninput", "onkeydown", "onfocus", "onchange", "onsubmit"]);
 
-/** @typedef {Node | string | number | null | undefined | false | Child[]} Child */
+/** @typedef {Node | string | number | null | undefined | false | any[]} Child A list holds such, too. */
 /** @typedef {Record<string, unknown>} Properties */
 
 /**

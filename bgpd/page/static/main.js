@@ -85,9 +85,9 @@ function decoded(text) {
 
 /** @param {Record<string, string>} values */
 function setQuery(values) {
-  const query = new URLSearchParams(Object.entries(values).filter(([, value]) => value));
+  const query = String(new URLSearchParams(Object.entries(values).filter(([, value]) => value)));
   const [path] = location.hash.split("?");
-  const address = `${path || "#/topology"}${query.size ? `?${query}` : ""}`;
+  const address = `${path || "#/topology"}${query ? `?${query}` : ""}`;
   history.replaceState(null, "", address);
   shownAt = address.slice(1);
 }

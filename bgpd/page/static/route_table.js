@@ -14,6 +14,7 @@ export const FLAGS = { best: 1, multipath: 2, reachable: 4, stale: 8, filtered: 
  * @property {Record<string, any>} attributes
  * @property {number} flags
  * @property {string} reason
+ * @property {number | null} age Seconds since it was made, when the daemon was asked; null if it was filtered.
  */
 
 export class RouteTable {
@@ -23,6 +24,9 @@ export class RouteTable {
     /** @type {string[]} */
     this.prefixes = [];
     this.rowCount = 0;
+    this.askedAt = performance.now(); // ages count from then, whatever the clocks say
+    /** @type {(number | null)[]} Seconds since the best path of each prefix changed; null where that is not known. */
+    this._ages = [];
     this._prefixOf = new Uint32Array(FIRST_ROOM);
     this._pathOf = new Uint32Array(FIRST_ROOM);
     /** @type {{peer: string, source: string}[]} */
@@ -47,19 +51,21 @@ export class RouteTable {
       this._pathSets.push(pathSet.map((/** @type {number[]} */ path) => this._path(path)));
     }
     for (let at = 0; at < block.prefixes.length; at += 1) {
+      this._ages.push(block.ages[at]);
       const prefix = this.prefixes.push(block.prefixes[at]) - 1;
       for (const path of this._pathSets[block.paths[at]]) this._push(prefix, path);
     }
   }
 
   /** @param {number[]} path */
-  _path([source, attributes, flags, reason]) {
+  _path([source, attributes, flags, reason, age]) {
     return (
       this.paths.push({
         ...this._sources[source],
         attributes: this._attributes[attributes],
         flags,
         reason: this._reasons[reason],
+        age,
       }) - 1
     );
   }
@@ -92,6 +98,19 @@ export class RouteTable {
    */
   pathOf(row) {
     return this.paths[this._pathOf[row]];
+  }
+
+  /**
+   * Return since when a row is as it is.
+   * @param {number} row
+   * @returns {{seconds: number, isExact: boolean} | null} Of a path that is not exact, it is at most so long.
+   */
+  ageOf(row) {
+    const { age, flags } = this.pathOf(row);
+    if (age === null) return null;
+    const changed = flags & FLAGS.best ? this._ages[this._prefixOf[row]] : null;
+    const seconds = changed === null ? age : Math.min(age, changed);
+    return { seconds: seconds + (performance.now() - this.askedAt) / 1000, isExact: changed !== null };
   }
 
   /**

@@ -6,7 +6,8 @@ import { changeOf, empty, heading, peerLink, prefixLink, searchField } from "../
 /** @typedef {import("../main.js").Page} Page */
 /** @typedef {import("../stream.js").DaemonEvent} DaemonEvent */
 
-const SHOWN = 300;
+const SHOWN = 200;
+const PACE = 200; // milliseconds between two drawings: events come in bursts
 const KINDS = ["session", "route", "policy", "kernel", "datastore", "configuration"];
 const HEADS = new Set(["id", "time", "kind", "event", "name", "message", "peer", "prefix"]);
 
@@ -67,10 +68,14 @@ export function eventsView({ root, store, query, setQuery }) {
   let text = query.get("q") ?? "";
   let kind = query.get("kind") ?? "";
   let heldAt = -1; // the list stands still while one reads: number of the newest event shown
-  let frame = 0;
+  let timer = 0;
+  let drawnAt = 0;
+  const list = h("ol", { class: "events", "aria-label": "Events, newest first", "data-own": true, id: "events" });
 
   const draw = () => {
-    frame = 0;
+    clearTimeout(timer);
+    timer = 0;
+    drawnAt = performance.now();
     const all = heldAt < 0 ? store.events : store.events.filter((event) => event.id <= heldAt);
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     /** @type {DaemonEvent[]} */
@@ -89,10 +94,11 @@ export function eventsView({ root, store, query, setQuery }) {
       heading("Live changes", state()),
       tools(),
       store.missed ? h("p", { class: "notice", role: "status" }, `${counted(store.missed, "event")} came faster than they could be shown, or while the stream was cut: they are not in this list.`) : null,
-      shown.length
-        ? h("ol", { class: "events", "aria-label": "Events, newest first" }, shown.map(eventLine))
-        : nothing(),
+      shown.length ? null : nothing(),
     );
+    fill(list, shown);
+    if (list.parentElement !== root || list.nextSibling) root.append(list);
+    list.hidden = !shown.length;
   };
 
   const state = () => {
@@ -149,13 +155,30 @@ export function eventsView({ root, store, query, setQuery }) {
   };
 
   const soon = () => {
-    frame ||= requestAnimationFrame(draw);
+    timer ||= setTimeout(draw, Math.max(0, drawnAt + PACE - performance.now()));
   };
 
   draw();
   const ends = [store.on("events", soon), store.on("connection", soon)];
   return () => {
-    cancelAnimationFrame(frame);
+    clearTimeout(timer);
     for (const end of ends) end();
   };
+}
+
+/**
+ * Make a list hold some events; a line that stays is not made again.
+ * @param {HTMLElement} list Events in order, the newest first.
+ * @param {DaemonEvent[]} shown In the same order.
+ */
+function fill(list, shown) {
+  const wanted = new Set(shown.map((event) => String(event.id)));
+  for (const line of [...list.children]) {
+    if (!wanted.has(line.getAttribute("data-key") ?? "")) line.remove();
+  }
+  let at = list.firstElementChild;
+  for (const event of shown) {
+    if (at?.getAttribute("data-key") === String(event.id)) at = at.nextElementSibling;
+    else list.insertBefore(eventLine(event), at);
+  }
 }

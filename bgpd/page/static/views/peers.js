@@ -65,8 +65,21 @@ export function peersView({ root, store, query, setQuery }) {
   const below = h("div");
   root.append(head, tools, list.element, below);
 
+  /** @type {WeakMap<object, string>} What a peer says, made once for each row of an answer. */
+  const told = new WeakMap();
+
   /** @param {any} peer */
-  const says = (peer) =>
+  const says = (peer) => {
+    let text = told.get(peer);
+    if (text === undefined) {
+      text = sayingOf(peer);
+      told.set(peer, text);
+    }
+    return text;
+  };
+
+  /** @param {any} peer */
+  const sayingOf = (peer) =>
     [peer.name, peer.address, `as${peer.remote_as}`, PEER_TYPES[peer.peer_type], peer.peer_type, HEALTH[healthOf(peer)], peer.state, peer.range ?? "", peer.import_policy ?? "", whyOf(peer)]
       .join(" ")
       .toLowerCase();

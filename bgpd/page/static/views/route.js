@@ -1,7 +1,7 @@
 // One prefix: each path and why it won or lost, what was filtered, who receives it, the kernel, its history.
 import { ApiError, getObject, getRows } from "../api.js";
 import { h, render } from "../dom.js";
-import { clock, count, counted } from "../format.js";
+import { clock, count, counted, duration } from "../format.js";
 import { badge, card, changeOf, empty, facts, heading, loading, peerLink, prefixLink, searchField, table, trouble } from "../parts.js";
 
 /** @typedef {import("../main.js").Page} Page */
@@ -202,6 +202,7 @@ function path(row) {
     ),
     attributeFacts(row.attributes),
     facts([
+      [row.changed_is_exact ? "Unchanged for" : "Unchanged at most", row.age === null ? null : `${duration(row.age)}, since ${clock(row.changed)}`],
       ["Source", row.source],
       ["Path identifier", row.path_id || null],
       ["Weight", row.weight || null],

@@ -1,7 +1,7 @@
 // All routes, searched as one types. The page holds the daemon's route index: typing asks nobody.
 import { ApiError, streamRows } from "../api.js";
 import { h, render } from "../dom.js";
-import { clock, count, counted } from "../format.js";
+import { clock, count, counted, duration } from "../format.js";
 import { badge, empty, heading, loading, routeLink, searchField, trouble } from "../parts.js";
 import { FLAGS, RouteTable } from "../route_table.js";
 import { Search } from "../search.js";
@@ -11,6 +11,8 @@ import { VirtualList } from "../virtual_list.js";
 /** @typedef {import("../main.js").Page} Page */
 
 const LIMIT = 300_000; // prefixes held; beyond that the daemon is asked for the part one looks for
+const PACE = 250; // milliseconds between two counts of changes, which come in bursts
+const FIRST_PACE = 100; // milliseconds between two looks at a table that is still coming
 const PATIENCE = 120; // milliseconds after the last key, before the daemon is asked
 const HINTS = [
   ["10.0.0.0/8", "a prefix, and all inside it"],
@@ -53,6 +55,12 @@ export function stateOf(flags, reason) {
 }
 
 /**
+ * @param {ReturnType<RouteTable["ageOf"]>} age
+ * @returns {string} Such as `3 min 2 s`, or `≤ 3 min 2 s` where the daemon knows no better.
+ */
+const ageText = (age) => (age ? `${age.isExact ? "" : "≤ "}${duration(age.seconds)}` : "");
+
+/**
  * @param {Page} page
  * @returns {() => void}
  */
@@ -68,6 +76,7 @@ export function routesView({ root, store, query, setQuery }) {
   let error = null;
   let timer = 0;
   let frame = 0;
+  let foundAt = 0; // when the rows were last searched
   const abort = new AbortController();
   let asking = new AbortController();
 
@@ -75,7 +84,7 @@ export function routesView({ root, store, query, setQuery }) {
     label: "Routes",
     kind: "routes",
     rowHeight: () => (matchMedia("(max-width: 720px)").matches ? 62 : 34),
-    columns: ["Prefix", "Peer", "Next hop", "AS path", "Pref", "MED", "Communities", "State"],
+    columns: ["Prefix", "Peer", "Next hop", "AS path", "Pref", "MED", "Communities", "State", "For"],
     link: (index) => routeLink(table.prefixOf(found[index])),
     rowClass: (index) => (table.pathOf(found[index]).flags & FLAGS.best ? "best" : ""),
     cells: (index) => {
@@ -90,6 +99,7 @@ export function routesView({ root, store, query, setQuery }) {
         count(med),
         [...(communities ?? []), ...(large_communities ?? [])].join(" "),
         stateOf(path.flags, path.reason),
+        ageText(table.ageOf(found[index])),
       ];
     },
   });
@@ -101,6 +111,7 @@ export function routesView({ root, store, query, setQuery }) {
   const find = () => {
     const start = performance.now();
     const wantsFiltered = /(^|\s)is:filtered(\s|$)/.test(text);
+    foundAt = start;
     table = asked ?? (wantsFiltered ? held.filtered : held.table);
     found = table.find(search);
     draw();
@@ -108,20 +119,7 @@ export function routesView({ root, store, query, setQuery }) {
   };
 
   const draw = () => {
-    const changes = (store.counts.get("route") ?? 0) - held.changesThen;
-    render(
-      head,
-      heading(
-        "Routes",
-        held.at
-          ? h("span", { role: "status" }, `${counted(found.length, "path")}${text ? ` of ${count(table.rowCount)}` : ""}`)
-          : null,
-        held.isLoading ? "loading …" : null,
-        held.at && !held.isLoading
-          ? h("button", { type: "button", onclick: () => void load() }, changes > 0 ? `${counted(changes, "change")} since ${clock(held.at)}: load again` : `As of ${clock(held.at)}: load again`)
-          : null,
-      ),
-    );
+    drawHead();
     render(
       tools,
       searchField({ label: "Search routes", placeholder: "Prefix, address, peer, AS, community, next hop", value: text, onSearch: change, hint: "hints" }),
@@ -136,6 +134,23 @@ export function routesView({ root, store, query, setQuery }) {
     list.element.hidden = !found.length;
     list.update(found.length);
     render(below, ...belowOf());
+  };
+
+  const drawHead = () => {
+    const changes = (store.counts.get("route") ?? 0) - held.changesThen;
+    render(
+      head,
+      heading(
+        "Routes",
+        held.at
+          ? h("span", { role: "status" }, `${counted(found.length, "path")}${text ? ` of ${count(table.rowCount)}` : ""}`)
+          : null,
+        held.isLoading ? "loading …" : null,
+        held.at && !held.isLoading
+          ? h("button", { type: "button", onclick: () => void load() }, changes > 0 ? `${counted(changes, "change")} since ${clock(held.at)}: load again` : `As of ${clock(held.at)}: load again`)
+          : null,
+      ),
+    );
   };
 
   const belowOf = () => {
@@ -212,7 +227,7 @@ export function routesView({ root, store, query, setQuery }) {
     try {
       for await (const block of streamRows("route-index", { limit: LIMIT }, abort.signal)) {
         fresh.add(block);
-        if (isFirst) frame ||= requestAnimationFrame(() => ((frame = 0), find()));
+        if (isFirst && performance.now() > foundAt + FIRST_PACE) frame ||= requestAnimationFrame(() => ((frame = 0), find()));
       }
       for await (const block of streamRows("route-index", { filtered: true, limit: LIMIT }, abort.signal)) freshFiltered.add(block);
       held.table = fresh;
@@ -235,8 +250,9 @@ export function routesView({ root, store, query, setQuery }) {
 
   find();
   void load();
+  let pacing = 0;
   const soon = () => {
-    frame ||= requestAnimationFrame(() => ((frame = 0), draw()));
+    pacing ||= setTimeout(() => ((pacing = 0), drawHead()), PACE);
   };
   const ends = [
     store.on("events", soon),
@@ -248,6 +264,7 @@ export function routesView({ root, store, query, setQuery }) {
     abort.abort();
     asking.abort();
     clearTimeout(timer);
+    clearTimeout(pacing);
     cancelAnimationFrame(frame);
     list.close();
     held.isLoading = false;
