@@ -16,7 +16,12 @@ _FAMILY: Final = Argument(
     "Only this address family.",
     ("ipv4", "ipv6", "ipv4-unicast", "ipv6-unicast"),
 )
-_PEER: Final = Argument("peer", str, "Name or address of a peer.", is_required=True)
+_PEER: Final = Argument(
+    "peer",
+    str,
+    "Name or address of a peer, or the node of the cluster that it is.",
+    is_required=True,
+)
 _EVENT_KIND: Final = Argument(
     "kind",
     list,
@@ -100,6 +105,7 @@ TABLE: Final = (
             Argument("down", bool, "Only sessions that are not Established."),
             Argument("group", list, "Only peers of these peer groups."),
             Argument("range", list, "Only dynamic neighbours of these ranges."),
+            Argument("node", list, "Only peers that are these nodes of the cluster."),
             Argument(
                 "sort",
                 str,

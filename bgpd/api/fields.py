@@ -49,6 +49,7 @@ _PEER: Final = (
     Field("peer_type", "string", "`client`, `non-client` (iBGP) or `ebgp`"),
     Field("range", "string?", "the range that a dynamic neighbour belongs to"),
     Field("group", "string?", "the peer group that it takes options from"),
+    Field("remote_node", "string?", "the node of the cluster that the peer is"),
     Field(
         "state",
         "string",

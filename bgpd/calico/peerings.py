@@ -51,7 +51,7 @@ class Remote(NamedTuple):
         asn: Its AS number.
         cluster_id: Known only where it was found as a node.
         is_explicit: It was given by address.
-        is_node: A node of the cluster has this address.
+        node: The node of the cluster that has this address; empty if none has.
     """
 
     addr: str
@@ -59,7 +59,7 @@ class Remote(NamedTuple):
     asn: int
     cluster_id: str = ""
     is_explicit: bool = False
-    is_node: bool = False
+    node: str = ""
 
     @property
     def family(self) -> Family:

@@ -215,12 +215,15 @@ class _Expansion:
         node = self._topology.by_addr.get(addr)
         if not port and node is not None and self._topology.asn_of(node) == spec.asn:
             port = node.listen_port
-        yield Remote(addr, port, spec.asn, is_explicit=True, is_node=node is not None)
+        name = "" if node is None else node.name
+        yield Remote(addr, port, spec.asn, is_explicit=True, node=name)
 
     def _ends(self, member: Member) -> Iterator[Remote]:
         asn = self._topology.asn_of(member)
         for addr in member.addrs.values():
-            yield Remote(addr, member.listen_port, asn, member.cluster_id)
+            yield Remote(
+                addr, member.listen_port, asn, member.cluster_id, node=member.name
+            )
 
     def _add(self, wanted: Wanted) -> None:
         remote = wanted.remote
@@ -288,7 +291,10 @@ class _Expansion:
         if not spec.next_hop_mode and spec.keeps_next_hop and not is_internal:
             next_hop = NextHopMode.KEEP
         is_passive = (
-            wanted.scope == "Global" and remote.is_node and remote.addr > own_addr
+            wanted.scope == "Global"
+            and remote.is_explicit
+            and bool(remote.node)
+            and remote.addr > own_addr
         )
         settings = self._common(wanted.scope, remote, local_asn)
         settings = replace(
@@ -351,7 +357,7 @@ class _Expansion:
         asn = self._mesh_asn if member.asn is None else member.asn
         settings = self._common(
             "Mesh",
-            Remote(addr, member.listen_port, asn),
+            Remote(addr, member.listen_port, asn, node=member.name),
             self._asn,
             local_addr=own_addr,
             # The order of the texts, not of the addresses: what BIRD nodes of a
@@ -397,6 +403,7 @@ class _Expansion:
             remote_as=remote.asn,
             local_as=local_asn,
             port=port,
+            node=remote.node,
             families=(family,),
             is_client=is_client,
             cluster_id=cluster_id if is_client else "",

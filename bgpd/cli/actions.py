@@ -5,17 +5,24 @@ and has to be confirmed, by an answer on a terminal or by ``--yes``.
 """
 
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar
 
 import click
 
 from bgpd.api.client import Place
-from bgpd.cli.completion import complete_groups, complete_peers, complete_ranges
+from bgpd.cli.completion import (
+    complete_groups,
+    complete_nodes,
+    complete_peers,
+    complete_ranges,
+)
 from bgpd.cli.layout import Row
 from bgpd.cli.request import RejectedRequestError, ask, print_lines
 
 _SHOWN_NAMES: Final = 20  # of the peers that are listed before a question
+_KINDS: Final = {"group": "groups", "range": "ranges", "remote_node": "nodes"}
+"""What peers are chosen by: key of a row, and the option's values."""
 _EVERY_PEER: Final = ("all", "*")
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -36,6 +43,13 @@ def _which_peers(command: _Command) -> _Command:
             metavar="RANGE",
             shell_complete=complete_ranges,
             help="All dynamic neighbours of this range.",
+        ),
+        click.option(
+            "--node",
+            "nodes",
+            multiple=True,
+            shell_complete=complete_nodes,
+            help="All peers that are this node of the cluster.",
         ),
         click.option(
             "--group",
@@ -138,7 +152,7 @@ def _act(
         UsageError: No peer was named, or a question was not answered.
     """
     names = _names(control, command, which)
-    is_named = not (which["groups"] or which["ranges"] or which["every"])
+    is_named = not (which["every"] or any(which[kind] for kind in _KINDS.values()))
     if which["list"]:
         for name in names:
             sys.stdout.write(f"{name}\n")
@@ -166,18 +180,19 @@ def _names(control: Place, command: str, which: dict[str, Any]) -> list[str]:
         UsageError: They mean none.
     """
     peers: Sequence[str] = which["peers"]
-    groups, ranges, every = which["groups"], which["ranges"], which["every"]
-    if every and (peers or groups or ranges):
-        raise click.UsageError("--all goes without PEER, --group and --range")
-    if not (peers or groups or ranges or every):
-        raise click.UsageError("name a PEER, or use --group, --range or --all")
-    if groups or ranges or every or not set(peers).isdisjoint(_EVERY_PEER):
+    kinds = {key: which[kind] for key, kind in _KINDS.items()}
+    every, has_kind = which["every"], any(kinds.values())
+    if every and (peers or has_kind):
+        raise click.UsageError("--all goes without PEER, --group, --range and --node")
+    if not (peers or has_kind or every):
+        raise click.UsageError("name a PEER, or use --group, --range, --node or --all")
+    if has_kind or every or not set(peers).isdisjoint(_EVERY_PEER):
         rows = list(ask(control, "show-peers"))
         known = {row[key] for row in rows for key in ("name", "address")}
         for word in peers:
             if word in _EVERY_PEER and word not in known:
                 raise click.UsageError(f"to {command} all peers, use --all")
-        chosen = list(_chosen(rows, groups, ranges, is_all=every))
+        chosen = list(_chosen(rows, kinds, is_all=every))
         if not (peers or chosen):
             raise click.UsageError("there are no such peers")
         return list(dict.fromkeys([*peers, *chosen]))
@@ -185,25 +200,23 @@ def _names(control: Place, command: str, which: dict[str, Any]) -> list[str]:
 
 
 def _chosen(
-    rows: Sequence[Row], groups: Sequence[str], ranges: Sequence[str], *, is_all: bool
+    rows: Sequence[Row], kinds: Mapping[str, Sequence[str]], *, is_all: bool
 ) -> Iterator[str]:
-    """Yield the names of peers of groups and ranges.
+    """Yield the names of peers of groups, ranges and nodes.
 
     Raises:
-        UsageError: A group or range has no peers.
+        UsageError: A group, range or node has no peers.
     """
-    for option, key, wanted in (
-        ("--group", "group", groups),
-        ("--range", "range", ranges),
-    ):
-        known = sorted({row[key] for row in rows if row[key]})
+    for key, wanted in kinds.items():
+        option = f"--{key.removeprefix('remote_')}"
+        known = sorted({row[key] for row in rows if row.get(key)})
         for name in wanted:
             if name not in known:
                 raise click.UsageError(
                     f"{option} {name} has no peers; some have: {', '.join(known) or 'none'}"
                 )
     for row in rows:
-        if is_all or row["group"] in groups or row["range"] in ranges:
+        if is_all or any(row.get(key) in wanted for key, wanted in kinds.items()):
             yield row["name"]
 
 

@@ -31,7 +31,8 @@ def _of_peers(*keys: str) -> Completer:
     return complete
 
 
-complete_peers: Final = _of_peers("name", "address")
+complete_peers: Final = _of_peers("name", "address", "remote_node")
+complete_nodes: Final = _of_peers("remote_node")
 complete_groups: Final = _of_peers("group")
 complete_ranges: Final = _of_peers("range")
 

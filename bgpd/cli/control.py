@@ -12,6 +12,7 @@ from bgpd.cli.calico import calico
 from bgpd.cli.capture import capture
 from bgpd.cli.completion import (
     complete_groups,
+    complete_nodes,
     complete_peers,
     complete_prefixes,
     complete_ranges,
@@ -173,6 +174,12 @@ def show() -> None:
     help="List only dynamic neighbours of this range.",
 )
 @click.option(
+    "--node",
+    multiple=True,
+    shell_complete=complete_nodes,
+    help="List only peers that are this node of the cluster.",
+)
+@click.option(
     "--sort",
     type=click.Choice(["name", "address", "state", "uptime", "received", "flaps"]),
     help="Sort by this; numbers and times begin with the largest.",
@@ -192,7 +199,7 @@ def show_peers(  # click's values
     output: str,
     **wanted: Any,  # noqa: ANN401  # as show_routes
 ) -> None:
-    """List all sessions, or show one PEER (a name or an address) in detail.
+    """List all sessions, or show one PEER (a name, an address or a node) in detail.
 
     With --from or --kubernetes, lists those of many nodes; a node that does not answer is
     a row with the reason, and the exit code is 5.

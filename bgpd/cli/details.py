@@ -46,6 +46,7 @@ def peer_page(row: Row) -> Iterator[str]:
                 f"{row['remote_as'] or row['accepted_as']} (ours {row['local_as']})",
             ),
             ("type", row["peer_type"]),
+            ("node", row.get("remote_node")),
             ("range", row["range"]),
             ("router id", row["router_id"]),
             ("host name", row["hostname"]),

@@ -35,6 +35,7 @@ class Column:
         is_long: May be broken into lines where a terminal is too narrow.
         is_wide: Shown only where width does not matter (``-o wide``).
         is_optional: Left out where a terminal is too narrow.
+        is_sparse: Left out where no row that is measured has a text in it.
         style: ``good``, ``waiting``, ``bad`` or nothing; the text says as much without it.
     """
 
@@ -44,6 +45,7 @@ class Column:
     is_long: bool = False
     is_wide: bool = False
     is_optional: bool = False
+    is_sparse: bool = False
     style: Callable[[Row], str] = _no_style
 
 

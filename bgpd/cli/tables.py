@@ -172,6 +172,7 @@ def _flags_style(row: Row) -> str:
 
 PEERS: Final = (
     field("NAME", "name"),
+    field("REMOTE NODE", "remote_node", is_sparse=True),
     field("ADDRESS", "address"),
     field("AS", "remote_as", is_number=True),
     field("TYPE", "peer_type", is_optional=True),
@@ -289,7 +290,12 @@ def print_table(
         print(empty, file=sys.stderr)  # noqa: T201  # a command's output
         return
     terminal = current_terminal()
-    shown = [column for column in columns if is_wide or not column.is_wide]
+    shown = [
+        column
+        for column in columns
+        if (is_wide or not column.is_wide)
+        and (not column.is_sparse or any(map(column.text, first)))
+    ]
     width = None if is_wide else terminal.width
     write = sys.stdout.write
     for line in table_lines(shown, first, rest, width, terminal.paint):

@@ -166,6 +166,7 @@ class PeerSettings:
         disabled_capabilities: Codes of capabilities to leave out of our OPEN.
         description: Free text.
         group: The group in ``peer_groups`` that it takes options from; empty without.
+        node: The node of the cluster that the peer is; empty if it is none.
     """
 
     name: str
@@ -224,6 +225,7 @@ class PeerSettings:
     disabled_capabilities: frozenset[int] = frozenset()
     description: str = ""
     group: str = ""
+    node: str = ""
 
     def accepts_as(self, asn: int) -> bool:
         """Return whether the peer may have this AS."""
@@ -314,6 +316,7 @@ LIVE: Final = frozenset(
         "name",
         "description",
         "group",
+        "node",
         "connect_retry_time",
         "max_connect_retry_time",
         "delay_open_time",

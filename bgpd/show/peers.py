@@ -86,12 +86,14 @@ def _fits(peer: Peer, arguments: Arguments) -> bool:
     state = STATE_NAMES[peer.state].lower()
     states = arguments.get("state", ())
     groups, ranges = arguments.get("group", ()), arguments.get("range", ())
+    nodes = arguments.get("node", ())
     is_up = peer.state is State.ESTABLISHED
     return (
         (not states or state in states)
         and not (is_up and arguments.get("down"))
         and (not groups or peer.settings.group in groups)
         and (not ranges or peer.range_name in ranges)
+        and (not nodes or peer.settings.node in nodes)
     )
 
 
@@ -139,6 +141,7 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "peer_type": peer_type_of(peer),
         "range": peer.range_name,
         "group": settings.group or None,
+        "remote_node": settings.node or None,
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
         "disabled_by": _disabled_by(peer),

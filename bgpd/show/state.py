@@ -224,17 +224,28 @@ class DaemonView:
 
 
 def find_peer(speaker: Speaker, name: str) -> Peer:
-    """Return a peer by its name or address.
+    """Return a peer by its name or address, or by its node where one session leads there.
 
     Raises:
-        ControlError: ``no-such-peer``.
+        ControlError: ``no-such-peer``, or ``bad-argument`` if it is a node with several.
     """
     peer = speaker.peers.get(name)
     if peer is not None:
         return peer
+    of_node: list[Peer] = []
     for peer in speaker.peers.values():
         if peer.settings.name == name:
             return peer
+        if name and peer.settings.node == name:
+            of_node.append(peer)
+    if len(of_node) == 1:
+        return of_node[0]
+    if of_node:
+        raise ControlError(
+            "bad-argument",
+            f"node {name!r} has {len(of_node)} sessions: name one",
+            [peer.settings.name for peer in of_node],
+        )
     names = sorted(peer.settings.name for peer in speaker.peers.values())
     raise ControlError(
         "no-such-peer", f"there is no peer {name!r}", nearest_first(name, names)

@@ -193,7 +193,9 @@ def test_a_peer_takes_the_place_of_the_mesh_session() -> None:
     ]
     peers = by_addr(desired("n11", *manifests))
     assert peers["172.2.2.12"].description == "BGPPeer p"
+    assert peers["172.2.2.12"].node == "n12"
     assert peers["172.2.2.13"].description == "mesh with n13"
+    assert peers["172.2.2.13"].node == "n13"
     assert by_addr(desired("n12", *manifests))["172.2.2.11"].name == "Node_172_2_2_11"
 
 

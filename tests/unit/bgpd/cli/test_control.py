@@ -56,7 +56,7 @@ def fill(world: World) -> None:
         "two", "192.0.2.2", is_client=True, import_policy="prefer", group="rack"
     )
     outside = world.up("outside", "198.51.100.1", 65001, import_policy="accept-all")
-    world.peer("down", "192.0.2.9", group="rack")
+    world.peer("down", "192.0.2.9", group="rack", node="node-9")
     world.announce(one, "10.2.0.0/16", "10.2.1.0/24", local_pref=100, med=5)
     world.announce(two, "10.2.0.0/16", local_pref=200, communities=(0xFDE80001,))
     world.announce(outside, "10.9.0.0/16", as_path="65001 64512")
@@ -119,6 +119,8 @@ def test_peers_are_listed_in_aligned_columns_without_colour(daemon):
     assert head.split() == (
         [
             "NAME",
+            "REMOTE",
+            "NODE",
             "ADDRESS",
             "AS",
             "TYPE",
@@ -146,6 +148,17 @@ def test_one_peer_is_a_page(daemon):
     assert "capabilities received:" in output
     assert ok(daemon, "show", "peers", "down").startswith("down: ")
     assert "accept-all (by default)" in output
+
+
+def test_a_node_is_a_name_of_its_peers(daemon):
+    assert ok(daemon, "show", "peers", "node-9").startswith("down: ")
+    assert "node-9" in ok(daemon, "show", "peers", "node-9")
+    assert ok(daemon, "reset", "node-9") == "192.0.2.9: session\n"
+    assert ok(daemon, "reset", "--node", "node-9", "--list") == "down\n"
+    lines = ok(daemon, "show", "peers", "--node", "node-9").splitlines()
+    assert [line.split()[:2] for line in lines[1:]] == [["down", "node-9"]]
+    shown = ok(daemon, "show", "peers", "--group", "rack", "--state", "established")
+    assert "REMOTE NODE" not in shown
 
 
 def test_gone_peers_go_with_a_range_alone(daemon):
@@ -351,7 +364,7 @@ def test_wrong_usage_is_exit_code_2(daemon, args):
         (("reset", "--group", "rack"), "use --yes"),
         (("reset", "all"), "to reset all peers, use --all"),
         (("clear", "bgp", "*"), "to reset all peers, use --all"),
-        (("reset",), "name a PEER, or use --group, --range or --all"),
+        (("reset",), "name a PEER, or use --group, --range, --node or --all"),
         (("reset", "one", "--all"), "--all goes without PEER"),
         (("reset", "--group", "rick"), "--group rick has no peers; some have: rack"),
         (("enable-peer", "--range", "x"), "--range x has no peers; some have: none"),
@@ -574,8 +587,8 @@ def test_a_terminal_without_abilities_is_given_whole_lines(daemon, environment):
     piped = run(daemon, "show", "peers").stdout
     shown = on_a_terminal(daemon, "show", "peers", COLUMNS="40", **environment)
     heads = [line.split() for line in (piped, shown)]
-    assert heads[0][:11] == heads[1][:11]
-    assert heads[1][11] == "REMARK"
+    assert heads[0][:13] == heads[1][:13]
+    assert heads[1][13] == "REMARK"
     assert "\x1b" not in shown
     assert "\u2026" not in shown
 

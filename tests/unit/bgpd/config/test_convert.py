@@ -247,7 +247,7 @@ def test_every_option_has_a_field_of_the_peer_and_every_field_an_option() -> Non
     fields = set(PeerSettings.__dataclass_fields__)
     assert keys - fields == {"password_file"}
     of_as = {"remote_as_class", "remote_as_ranges"}  # what `as` may come to
-    assert fields - keys == {"name", "remote_addr", "group", *of_as}
+    assert fields - keys == {"name", "remote_addr", "group", "node", *of_as}
 
 
 @pytest.mark.parametrize(

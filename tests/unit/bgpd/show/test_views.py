@@ -210,6 +210,21 @@ def test_a_peer_tells_its_timers_and_its_last_notifications(world):
     assert (row["local_port"], row["seconds_since_received"]) == (None, None)
 
 
+def test_a_peer_is_found_by_its_node(world):
+    world.up("Mesh_192_0_2_1", "192.0.2.1", node="node-1")
+    for addr in ("192.0.2.2", "2001:db8::2"):
+        world.up(f"Mesh_{addr}", addr, node="node-2")
+    world.peer("node-3", "192.0.2.3", node="node-4")
+    assert world.ask("show-peer", peer="node-1")["name"] == "Mesh_192_0_2_1"
+    assert world.ask("show-peer", peer="node-3")["address"] == "192.0.2.3"
+    error = refusal(world, "show-peer", peer="node-2")
+    assert error.code == "bad-argument"
+    assert error.expected == ("Mesh_192.0.2.2", "Mesh_2001:db8::2")
+    rows = world.ask("show-peers", node="node-2")
+    assert {row["remote_node"] for row in rows} == {"node-2"}
+    assert len(rows) == 2
+
+
 def test_a_default_policy_is_marked(world):
     world.up("one-way", "198.51.100.2", 65001, import_policy="accept-all")
     row = world.ask("show-peer", peer="one-way")
