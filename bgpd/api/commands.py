@@ -223,6 +223,14 @@ TABLE: Final = (
         (_FAMILY,),
     ),
     Command(
+        "show-memory",
+        "GET",
+        f"{PREFIX}/memory",
+        "What takes how much memory, table by table.",
+        Kind.ROWS,
+        "memory_part",
+    ),
+    Command(
         "show-events",
         "GET",
         f"{PREFIX}/journal",

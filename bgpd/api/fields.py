@@ -164,6 +164,16 @@ FORMS: Final[Mapping[str, Form]] = {
             Field("age", "integer", "seconds since then"),
         ),
     ),
+    "memory_part": Form(
+        "Memory of a part of the daemon",
+        (
+            Field("part", "string", "`loc-rib` (prefixes), `attributes` (attribute blocks and their paths), `path-sets`, `adj-rib-in`, `update-groups`, `peers`, `policies`, `next-hops`, `journal`, `kernel`, `datastore`; `other` is what remains of `process`, the whole"),
+            Field("family", "string?", "the address family that it is of"),
+            Field("objects", "integer?", "Python objects that were counted"),
+            Field("octets", "integer", "what they take"),
+            Field("is_estimated", "boolean", "from a sample, since the table is large"),
+        ),
+    ),
     "peer_family": Form(
         "A family of a peer",
         (

@@ -31,6 +31,7 @@ from bgpd.cli.tables import (
     FIB,
     GONE_PEERS,
     GROUPS,
+    MEMORY,
     PEERS,
     ROUTE_LEGEND,
     ROUTES,
@@ -401,6 +402,18 @@ def show_groups(control: Place, family: str | None, output: str) -> None:
     """List update groups (peers that receive the same routes) and their slow peers."""
     answer = ask(control, "show-groups", family=family)
     print_rows(answer, output, GROUPS, "no update groups")
+
+
+@show.command("memory")
+@output_option
+@click.pass_obj
+def show_memory(control: Place, output: str) -> None:
+    """Show what takes how much memory: tables, peers, the journal, the whole process.
+
+    Large tables are estimated from a sample. What is listed as other is Python itself,
+    code, and room that the allocator keeps.
+    """
+    print_rows(ask(control, "show-memory"), output, MEMORY, "nothing is counted")
 
 
 @show.command("status")

@@ -31,7 +31,7 @@ SHOW_PHRASES: Final = (
     Phrase("bgp ipv4", "bgp --family ipv4"),
     Phrase("bgp ipv6", "bgp --family ipv6"),
     Phrase("bgp unicast", "bgp"),
-    Phrase("bgp memory", "status"),
+    Phrase("bgp memory", "memory"),
     Phrase("bgp community *", "routes --community *"),
     Phrase("bgp large-community *", "routes --large-community *"),
     Phrase("bgp regexp *", "routes --as-path *"),
@@ -54,10 +54,9 @@ SHOW_PHRASES: Final = (
     Phrase("rib neighbor *", "routes --peer *"),
     Phrase("rib community *", "routes --community *"),
     Phrase("rib source-as *", "routes --origin-as *"),
-    Phrase("rib memory", "status"),
+    Phrase("rib memory", "memory"),
     Phrase("rib $", "routes"),
     Phrase("rib *", "route *"),
-    Phrase("memory", "status"),
     Phrase("version", "status"),
 )
 MAIN_PHRASES: Final = (

@@ -241,6 +241,14 @@ COUNTS_BY: Final = (
     field("VALUE", "value"),
     *COUNTS[2:],
 )
+MEMORY: Final = (
+    field("PART", "part"),
+    field("FAMILY", "family"),
+    field("OBJECTS", "objects", is_number=True),
+    Column("MIB", lambda row: f"{row['octets'] / (1 << 20):.1f}", is_number=True),
+    field("OCTETS", "octets", is_number=True, is_wide=True),
+    field("ESTIMATED", "is_estimated"),
+)
 ROUTE_LEGEND: Final = (
     "* selected  = multipath (ECMP)  ! next hop unreachable  s stale  x filtered"
 )

@@ -5,7 +5,7 @@ takes, made lazily, and with yield points (``None``) where work is long. What is
 before the first row. The arguments are those that the table of commands declares, checked.
 """
 
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping
 from functools import partial
 from types import MappingProxyType
 from typing import Final
@@ -79,6 +79,12 @@ def _shutdown(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).shut_down(_text(arguments), flushes=flushes))
 
 
+def _memory(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
+    from bgpd.show.memory import memory  # noqa: PLC0415  # seldom asked for
+
+    return memory(view, arguments)
+
+
 def _enable(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(_actions(view).enable(_address(view, arguments)))
 
@@ -104,6 +110,7 @@ _HANDLERS: Final[
         "show-route-index": route_index,
         "show-topology": topology,
         "show-groups": groups,
+        "show-memory": _memory,
         "calico-diff": cluster_diff,
         "calico-held": held,
         "calico-confirm": confirm,

@@ -17,7 +17,6 @@ from bgpd.show.bird.routes import Query, show_route
 from bgpd.show.bird.tokens import Kind, QueryError, Tokens, unexpected
 from bgpd.show.bird.vocabulary import date_and_time, fits
 from bgpd.show.state import Actions, DaemonView, ResetKind, dotted
-from bgpd.show.status import resident_octets
 from rib.family import ADDRESS_OCTETS, Family
 from rib.nlri import format_address
 
@@ -57,6 +56,15 @@ _HELP: Final = (
     "down",
     "restrict",
 )
+
+
+_MEMORY_LINES: Final = {
+    "Routing tables:": ("loc-rib", "path-sets", "adj-rib-in", "kernel"),
+    "Route attributes:": ("attributes", "next-hops"),
+    "Protocols:": ("peers", "update-groups", "policies"),
+    "Total:": ("process",),
+}
+"""BIRD's titles, and our parts that are nearest to them."""
 
 
 class BirdCommands:
@@ -175,10 +183,13 @@ class BirdCommands:
     def _show_memory(self, words: Words) -> Lines:
         if words:
             raise unexpected(words[0])
-        # Python's objects have no pools to tell apart: the process as a whole has a size.
-        size = resident_octets() or 0
+        from bgpd.show.memory import memory_by_part  # noqa: PLC0415  # seldom asked for
+
+        sizes = yield from memory_by_part(self._view)
         yield Line(1018, "BIRD memory usage")
-        yield Line(1018, f"Total:         {size / 1024:8.1f} kB")
+        for title, parts in _MEMORY_LINES.items():
+            size = sum(sizes.get(part, 0) for part in parts)
+            yield Line(1018, f"{title:<17}{size / 1024:10.1f} kB")
         yield Line(0, is_last=True)
 
     def _show_interfaces(self, words: Words) -> Lines:

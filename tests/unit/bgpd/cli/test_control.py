@@ -281,6 +281,13 @@ def test_status_is_a_page_and_one_json_object(daemon):
     assert (status["node"], status["as"]) == ("node-a", 64512)
 
 
+def test_memory_is_a_table(daemon):
+    head, *lines = ok(daemon, "show", "memory").splitlines()
+    assert head.split() == ["PART", "FAMILY", "OBJECTS", "MIB", "ESTIMATED"]
+    assert [line.split()[0] for line in lines][-2:] == ["other", "process"]
+    assert ok(daemon, "show", "bgp", "memory").startswith("PART")
+
+
 def test_json_lines_are_one_object_each(daemon):
     lines = ok(daemon, "show", "peers", "-o", "jsonl").splitlines()
     assert [json.loads(line)["name"] for line in lines] == [
