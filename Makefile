@@ -34,7 +34,7 @@ TEST_PACKAGES := $(DEMO_PACKAGES) bird=bird2 /usr/lib/frr/bgpd=frr gobgpd=gobgpd
     /usr/sbin/bgpd=openbgpd /usr/sbin/exabgp=exabgp etcd=etcd-server \
     etcdctl=etcd-client tcpdump=tcpdump tshark=tshark ps=procps openssl=openssl curl=curl \
     runsvdir=runit chromium=chromium tsc=node-typescript systemd-analyze=systemd $(DEB_PACKAGES) debootstrap=debootstrap \
-    promtool=prometheus prometheus-bird-exporter=prometheus-bird-exporter
+    promtool=prometheus bgpdump=bgpdump prometheus-bird-exporter=prometheus-bird-exporter
 
 .DEFAULT_GOAL := check
 .PHONY: demo test check test-compiled test-pythons pyz lock sbom deb bench bench-report bench-plots bench-guard mutants docs site format clean

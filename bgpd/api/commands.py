@@ -298,6 +298,15 @@ TABLE: Final = (
         ),
     ),
     Command(
+        "dump",
+        "GET",
+        f"{PREFIX}/dump",
+        "The tables as MRT records (RFC 6396), some in each row.",
+        Kind.ROWS,
+        "mrt_records",
+        (_FAMILY,),
+    ),
+    Command(
         "calico-diff",
         "GET",
         f"{PREFIX}/calico/diff",

@@ -782,6 +782,13 @@ FORMS: Final[Mapping[str, Form]] = {
             Field("med", "integer?", "MULTI_EXIT_DISC"),
         ),
     ),
+    "mrt_records": Form(
+        "Some MRT records",
+        (
+            Field("records", "integer", "how many"),
+            Field("octets", "string", "whole records, one after another, in base64"),
+        ),
+    ),
     "difference": Form(
         "Something that differs between datastore and daemon",
         (

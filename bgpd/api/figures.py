@@ -202,6 +202,24 @@ class ReloadFigures:
     is_confirmed: bool = True
 
 
+class MrtFigures(NamedTuple):
+    """MRT files of one kind.
+
+    Attributes:
+        kind: ``rib`` or ``updates``.
+        files: Completed.
+        records: Written.
+        dropped: Records that were not written.
+        errors: Times that the disk refused something.
+    """
+
+    kind: str
+    files: int
+    records: int
+    dropped: int
+    errors: int
+
+
 @dataclass(frozen=True, slots=True)
 class Figures:
     """The values of all metrics at one moment.
@@ -234,6 +252,7 @@ class Figures:
         build: ``compiled`` or ``pure Python``.
         ranges: Each range of dynamic neighbours.
         omitted_peers: Peers beyond ``metrics.peers``, that ``peers`` leaves out.
+        mrt: MRT files, by kind; empty where none were written.
     """
 
     version: str
@@ -261,3 +280,4 @@ class Figures:
     build: str = ""
     ranges: tuple[RangeFigures, ...] = ()
     omitted_peers: int = 0
+    mrt: tuple[MrtFigures, ...] = ()

@@ -426,6 +426,14 @@ ROWS: Final[tuple[Row, ...]] = (
                                   "a write failed.", True, (), _one(lambda f: f.log_lines_lost)),
     Row("pybgpd_log_lines_suppressed", "Log lines suppressed as too frequent; "
                                      "summaries give their number.", True, (), _one(lambda f: f.log_lines_suppressed)),
+    Row("pybgpd_mrt_files", "MRT files completed.", True, ("kind",),
+         _several(("kind",), lambda f: [((each.kind,), each.files) for each in f.mrt])),
+    Row("pybgpd_mrt_records", "MRT records written.", True, ("kind",),
+         _several(("kind",), lambda f: [((each.kind,), each.records) for each in f.mrt])),
+    Row("pybgpd_mrt_dropped_records", "MRT records dropped because the disk was too slow, full or gone.", True, ("kind",),
+         _several(("kind",), lambda f: [((each.kind,), each.dropped) for each in f.mrt])),
+    Row("pybgpd_mrt_errors", "Errors of the disk while MRT files were written.", True, ("kind",),
+         _several(("kind",), lambda f: [((each.kind,), each.errors) for each in f.mrt])),
     Row("pybgpd_rejected_connections", "Connections rejected because the source "
                                        "address matched no neighbour or range.", True, (),
          _one(lambda f: f.rejected_connections)),

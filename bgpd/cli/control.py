@@ -18,6 +18,7 @@ from bgpd.cli.completion import (
     complete_ranges,
 )
 from bgpd.cli.details import peer_page, route_page, status_page
+from bgpd.cli.dump import dump
 from bgpd.cli.events import events, history
 from bgpd.cli.fleet_options import Fleet, fleet_options, take_fleet
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
@@ -142,6 +143,7 @@ for _command in (
 main.add_command(events)
 main.add_command(history)
 main.add_command(capture)
+main.add_command(dump)
 
 
 @main.group(cls=ShowGroup)

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bgpd.config import model as written
 from bgpd.config import policies
+from bgpd.config.evidence import mrt_settings
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, Option, neighbours, written_options
 from bgpd.config.key_names import FIELD_OF_KEY
@@ -136,6 +137,7 @@ def to_settings(
         bird=_bird(config),
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
         journal=JournalSettings(config.journal.max_events, config.journal.max_changes),
+        mrt=mrt_settings(config.mrt),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,
             selection_deferral_time=config.graceful_restart.selection_deferral_time,

@@ -72,6 +72,7 @@ _KEY_OF_FIELD: Final = MappingProxyType(
         "kubernetes.is_enabled": "kubernetes.mode",
         "kubernetes.is_insecure": "kubernetes.insecure_skip_tls_verify",
         "kubernetes.endpoint_folder": "kubernetes.endpoint_status",
+        "mrt.updates.has_sent": "mrt.updates.sent",
         "control_path": "control.path",
         "bird.ipv4_path": "bird.ipv4",
         "bird.ipv6_path": "bird.ipv6",

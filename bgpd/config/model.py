@@ -12,6 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bgpd.config.base import Section
+from bgpd.config.evidence import Mrt
 from bgpd.config.fields import (
     Address,
     AsNumber,
@@ -722,6 +723,7 @@ class DaemonConfig(Section):
     bird: Bird = Bird()
     log: Log = Log()
     journal: Journal = Journal()
+    mrt: Mrt = Mrt()
     graceful_restart: GracefulRestart = GracefulRestart()
     reload: Reload = Reload()
     metrics: Metrics = Metrics()

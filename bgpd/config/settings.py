@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
+from bgpd.config.evidence_settings import MrtSettings
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.decision import DecisionOptions
 from rib.family import Family
@@ -408,6 +409,7 @@ class DaemonSettings:
         bird: Sockets that speak BIRD's protocol.
         log: What is logged.
         journal: What is kept of what happened.
+        mrt: MRT files.
         restart: What survives a restart.
         reload: How a changed file takes effect.
         metrics: The HTTP server.
@@ -430,6 +432,7 @@ class DaemonSettings:
     bird: BirdSettings = BirdSettings()
     log: LogSettings = LogSettings()
     journal: JournalSettings = JournalSettings()
+    mrt: MrtSettings = field(default_factory=MrtSettings)
     restart: RestartSettings = RestartSettings()
     reload: ReloadSettings = ReloadSettings()
     metrics: MetricsSettings = MetricsSettings()

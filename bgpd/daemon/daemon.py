@@ -331,6 +331,10 @@ class Daemon:
         """Return how far the recovery after our restart is; ``None`` when it is over."""
         return None if self.running is None else self.running.recovery()
 
+    def mrt_figures(self) -> list[tuple[str, int, int, int, int]]:
+        """Return what became of MRT records: kind, files, records, dropped ones, errors."""
+        return [] if self.running is None else self.running.evidence.mrt_figures()
+
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
         running, cluster = self.running, self.cluster

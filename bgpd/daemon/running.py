@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from bgpd.config.advice import advice
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
+from bgpd.daemon.evidence_keeper import EvidenceKeeper
 from bgpd.daemon.listen_retry import ListenRetry
 from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.forwarding import Forwarding
@@ -57,6 +58,7 @@ class Running:
         listening: Where we listen, and try to.
         deferral: What waits because of our restart.
         advice: What the settings' author may not have meant.
+        evidence: What is recorded.
     """
 
     def __init__(
@@ -86,6 +88,8 @@ class Running:
         self._mark = RunMarker(settings.control_path)
         self.deferral, self._memory = self._recovery(settings, desired)
         self.listening = ListenRetry(speaker.listener)
+        self.evidence = EvidenceKeeper(speaker, lambda: self.identity.asn)
+        self.evidence.follow(settings)  # before there is any session
 
     def _recovery(
         self, settings: DaemonSettings, desired: "NodeDesired | None"
@@ -134,6 +138,7 @@ class Running:
     ) -> None:
         """Follow a changed configuration, in slices; return once it is reached."""
         self._propagation.follow(is_on=settings.metrics.propagation)
+        self.evidence.follow(settings)
         self.apply_identity(settings, desired)
         asn = self.identity.asn
         ours = await in_turns(collect(peers_with_as(settings.peers, asn)))
@@ -235,6 +240,7 @@ class Running:
         return [
             *self.forwarding.places.warnings(),
             *self.reconciler.faults(),
+            *self.evidence.faults(),
             *speaker.warnings(),
             *limit_changes.lines(speaker.peers.values()),
             *sessions_with_itself(
@@ -264,6 +270,7 @@ class Running:
             # The end of the sessions must not reach the kernel any more.
             await self.forwarding.close(flush=False)
         await self.speaker.close(is_restart=is_restart, text=text)
+        self.evidence.close()
         if flushes:
             await self.forwarding.close(flush=True)
             self._mark.remove()

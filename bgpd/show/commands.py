@@ -12,6 +12,7 @@ from typing import Final
 
 from bgpd.api.protocol import Answer, Arguments, ControlError, Handler, Row
 from bgpd.show.calico_diff import cluster_diff
+from bgpd.show.dump import dump
 from bgpd.show.events import events, follow, history
 from bgpd.show.fib import fib
 from bgpd.show.gone_peers import gone_peers
@@ -128,5 +129,6 @@ _HANDLERS: Final[
         "follow-events": follow,
         "history": history,
         "capture": _capture,
+        "dump": dump,
     }
 )

@@ -159,6 +159,9 @@ class DaemonState(Protocol):
     def cluster(self) -> ClusterState | None:
         """What follows the datastore; ``None`` without a datastore."""
 
+    def mrt_figures(self) -> "Sequence[tuple[str, int, int, int, int]]":
+        """Return what became of MRT records: kind, files, records, dropped ones, errors."""
+
     @property
     def reloading(self) -> ReloadState:
         """The state of the configuration's files."""

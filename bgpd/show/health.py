@@ -10,6 +10,7 @@ from bgpd import __version__
 from bgpd.api.figures import (
     DatastoreFigures,
     Figures,
+    MrtFigures,
     PeerFigures,
     RangeFigures,
     ReloadFigures,
@@ -119,6 +120,7 @@ class DaemonHealth:
             deferral_peers=self._awaited_count(),
             ranges=() if speaker is None else tuple(_ranges(speaker)),
             omitted_peers=max(0, states.total() - self._max_peers),
+            mrt=tuple(MrtFigures(*row) for row in daemon.mrt_figures()),
         )
 
     def _peers(

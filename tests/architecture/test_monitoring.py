@@ -13,6 +13,7 @@ import yaml
 from bgpd.api.figures import (
     DatastoreFigures,
     Figures,
+    MrtFigures,
     PeerFigures,
     PeerTableFigures,
     RangeFigures,
@@ -196,6 +197,7 @@ def test_promtool_finds_nothing_to_better_in_the_metrics() -> None:
         held={"Nodes": 1},
         reload=ReloadFigures(is_successful=True, success_time=1.0, pending_keys=0),
         ranges=(RangeFigures("r", "10.0.0.0/8", 1, 2),),
+        mrt=(MrtFigures("rib", 1, 2, 3, 4),),
     )
     text = b"".join(render(figures)).decode()
     assert {name for name in KNOWN if f"# TYPE {name} " not in text} == set()

@@ -9,6 +9,7 @@ from pydantic.fields import FieldInfo
 from bgpd.config.base import Section
 from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
+from bgpd.config.evidence import Mrt, MrtDumps, MrtUpdates
 from bgpd.config.fields import Unit
 from bgpd.config.key_names import FIELD_OF_KEY, key_of
 from bgpd.config.model import (
@@ -169,6 +170,9 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("api", "api", Api, ""),
     ("log", "log", Log, ""),
     ("journal", "journal", Journal, ""),
+    ("mrt", "mrt", Mrt, ""),
+    ("mrt.table", "mrt", MrtDumps, ""),
+    ("mrt.updates", "mrt", MrtUpdates, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
     ("reload", "reload", Reload, ""),
     ("metrics", "metrics", Metrics, ""),

@@ -82,6 +82,8 @@ FIELDS: Final = MappingProxyType(
         "policy": "name of a policy",
         "policies": "names of policies, the first of them",
         "source": "where objects or routes come from: an endpoint, a folder, an API group, a name",
+        "records": "kind of MRT records: `rib` or `updates`",
+        "dropped": "how many of them could not be written, since the start",
         "kind": "of an object, or of what a step of a reload changes",
         "key": "of an object in the datastore; the section that a step of a reload changes",
         "field": "of an object",
