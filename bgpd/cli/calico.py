@@ -16,9 +16,6 @@ from bgpd.cli.request import (
     print_rows,
 )
 from bgpd.cli.tables import field
-from bgpd.texts.files import read_octets
-from bgpd.texts.json_text import load
-from bgpd.texts.limits import CASE, TextError
 
 if TYPE_CHECKING:
     from bgpd.calico.case import Case
@@ -132,6 +129,9 @@ def confirm(control: Place) -> None:
 
 def _load(file: Path) -> "Case":
     from bgpd.calico.case import CaseError, load_case  # noqa: PLC0415  # as above
+    from bgpd.texts.files import read_octets  # noqa: PLC0415  # as above
+    from bgpd.texts.json_text import load  # noqa: PLC0415  # as above
+    from bgpd.texts.limits import CASE, TextError  # noqa: PLC0415  # as above
 
     try:
         if str(file) == "-":

@@ -17,7 +17,6 @@ from bgpd.cli.completion import (
     complete_prefixes,
     complete_ranges,
 )
-from bgpd.cli.details import peer_page, route_page, status_page
 from bgpd.cli.dump import dump
 from bgpd.cli.events import events, history
 from bgpd.cli.fleet_options import Fleet, fleet_options, take_fleet
@@ -226,6 +225,8 @@ def show_peers(  # click's values
         if given:
             options = ", ".join(given)
             raise click.UsageError(f"one PEER in detail goes without {options}")
+        from bgpd.cli.details import peer_page  # noqa: PLC0415  # pages alone
+
         print_page(ask(control, "show-peer", peer=peer), output, peer_page)
 
 
@@ -375,6 +376,8 @@ def show_route(control: Place, prefix: str, *, lpm: bool, output: str) -> None:
     the peers that receive the route and in which form, and the route in the kernel.
     For an address, shows the route that packets to it take.
     """
+    from bgpd.cli.details import route_page  # noqa: PLC0415  # pages alone
+
     answer = ask(control, "show-route", prefix=prefix, lpm=lpm)
     print_page(answer, output, route_page)
 
@@ -432,6 +435,8 @@ def show_status(control: Place, /, output: str, **wanted: Any) -> None:  # noqa:
     if fleet is not None:
         _print_fleet(fleet, "show-status", output)
         return
+    from bgpd.cli.details import status_page  # noqa: PLC0415  # pages alone
+
     print_page(ask(control, "show-status"), output, status_page)
 
 

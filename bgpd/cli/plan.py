@@ -10,8 +10,6 @@ import click
 
 from bgpd.api.client import Place
 from bgpd.cli.request import ask, output_option, print_lines, print_rows
-from bgpd.texts.files import read_octets
-from bgpd.texts.limits import CONFIGURATION, TextError
 
 PIECE: Final = 8_192  # characters in one request; each may be six octets in JSON
 EXIT_UNREADABLE: Final = 2
@@ -159,6 +157,10 @@ def _sent(control: Place, text: str) -> Row:
 
 
 def _text(file: Path) -> str:
+    # They would be a twentieth of the start of each command.
+    from bgpd.texts.files import read_octets  # noqa: PLC0415
+    from bgpd.texts.limits import CONFIGURATION, TextError  # noqa: PLC0415
+
     try:
         if str(file) == "-":
             octets = sys.stdin.buffer.read(CONFIGURATION.octets + 1)
