@@ -1,6 +1,5 @@
 """``pybgpctl calico``: what a cluster's objects ask of a node, offline and in a running daemon."""
 
-import json
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn
@@ -14,7 +13,9 @@ from bgpd.cli.request import (
     output_option,
     print_lines,
     print_rows,
+    print_value,
 )
+from bgpd.cli.show_command import PagedCommand, ShowCommand
 from bgpd.cli.tables import field
 
 if TYPE_CHECKING:
@@ -48,6 +49,14 @@ _case = click.option(
     type=click.Path(dir_okay=False, path_type=Path),
     help="JSON document with objects, affinities and routes; - reads standard input.",
 )
+_form = click.option(
+    "-o",
+    "--output",
+    type=click.Choice(["json", "yaml"]),
+    default="json",
+    show_default=True,
+    help="The form of what is printed.",
+)
 
 
 @click.group()
@@ -55,30 +64,32 @@ def calico() -> None:
     """Show what the objects of a Calico cluster ask of a node."""
 
 
-@calico.command("plan")
+@calico.command("plan", cls=PagedCommand)
 @_case
-def plan(file: Path) -> None:
+@_form
+def plan(file: Path, output: str) -> None:
     """Print the sessions and settings that a node would have, offline."""
     from bgpd.calico.case import show_plan  # noqa: PLC0415  # pydantic costs 0.2 s
 
-    click.echo(json.dumps(show_plan(_load(file)), indent=2))
+    print_value(show_plan(_load(file)), output)
 
 
-@calico.command("probe")
+@calico.command("probe", cls=PagedCommand)
 @_case
-def probe(file: Path) -> None:
+@_form
+def probe(file: Path, output: str) -> None:
     """Print what a node's policies would do to the case's routes, offline."""
     from bgpd.calico.case import CaseError  # noqa: PLC0415  # as above
     from bgpd.calico.probe import show_probes  # noqa: PLC0415
 
     case = _load(file)
     try:
-        click.echo(json.dumps(show_probes(case), indent=2))
+        print_value(show_probes(case), output)
     except CaseError as error:
         _refuse(file, str(error))
 
 
-@calico.command("diff")
+@calico.command("diff", cls=ShowCommand)
 @click.option(
     "--all", "shows_all", is_flag=True, help="Also show what does not differ."
 )
@@ -105,7 +116,7 @@ def diff(control: Place, output: str, *, shows_all: bool) -> None:
         sys.exit(EXIT_STALE)
 
 
-@calico.command("held")
+@calico.command("held", cls=ShowCommand)
 @output_option
 @click.pass_obj
 def held(control: Place, output: str) -> None:

@@ -274,7 +274,7 @@ def init(role: str, file: str, *, force: bool, **options: Any) -> None:  # noqa:
 @click.option(
     "-o",
     "--output",
-    type=click.Choice(["text", "json"]),
+    type=click.Choice(["text", "json", "yaml"]),
     default="text",
     show_default=True,
     help="Form of the report.",
@@ -291,12 +291,13 @@ def doctor(config: Path | None, output: str) -> None:
     from bgpd.cli.doctor.report import (  # noqa: PLC0415
         as_json,
         as_lines,
+        as_yaml,
         examine,
     )
 
     findings = examine(config, os.environ)
-    if output == "json":
-        click.echo(as_json(findings))
+    if output != "text":
+        click.echo(as_json(findings) if output == "json" else as_yaml(findings))
     else:
         for line in as_lines(findings):
             click.echo(line)

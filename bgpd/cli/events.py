@@ -15,6 +15,7 @@ from bgpd.cli.request import (
     output_option,
     print_rows,
 )
+from bgpd.cli.show_command import PagedCommand, ShowCommand
 
 _RETRY_TIME: Final = 1.0  # seconds between attempts to reach a daemon that went away
 _KINDS: Final = ("session", "route", "policy", "kernel", "datastore", "configuration")
@@ -33,7 +34,7 @@ _longer = click.option(
 )
 
 
-@click.command()
+@click.command(cls=PagedCommand)
 @click.option(
     "--follow",
     "-f",
@@ -123,7 +124,7 @@ def _print_live(rows: Iterator[Row], output: str, cursor: int | None) -> int | N
     return cursor
 
 
-@click.command()
+@click.command(cls=ShowCommand)
 @click.argument("prefix")
 @_longer
 @_limit

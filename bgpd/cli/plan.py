@@ -10,6 +10,7 @@ import click
 
 from bgpd.api.client import Place
 from bgpd.cli.request import ask, output_option, print_lines, print_rows
+from bgpd.cli.show_command import PagedCommand
 
 PIECE: Final = 8_192  # characters in one request; each may be six octets in JSON
 EXIT_UNREADABLE: Final = 2
@@ -26,7 +27,7 @@ _allow_reset = click.option(
 Row = dict[str, Any]
 
 
-@click.command("plan")
+@click.command("plan", cls=PagedCommand)
 @_file
 @click.option("--summary", is_flag=True, help="Print the totals only.")
 @click.option(

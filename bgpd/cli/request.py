@@ -180,6 +180,14 @@ def print_page(
             _write(json.dumps(row, indent=2 if output == "json" else None))
 
 
+def print_value(value: object, output: str) -> None:
+    """Print a value that does not come from a daemon, as ``json`` or ``yaml``."""
+    if output == "yaml":
+        sys.stdout.write(_yaml(json.loads(json.dumps(value))))  # plain values
+    else:
+        _write(json.dumps(value, indent=2))
+
+
 def print_lines(rows: Iterator[Row]) -> None:
     """Print what a command that changes something says."""
     for row in rows:

@@ -4,6 +4,7 @@ import io
 import sys
 import time
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any, Final
 
 import click
@@ -25,12 +26,37 @@ _ENTER_SCREEN: Final = "\x1b[?1049h\x1b[?25l"
 _LEAVE_SCREEN: Final = "\x1b[?25h\x1b[?1049l"
 
 
-class ShowCommand(click.Command):
+class PagedCommand(click.Command):
+    """A command with long output, which a terminal shows through a pager."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # click's
+        super().__init__(*args, **kwargs)
+        self.params.append(
+            click.Option(
+                ["--no-pager"],
+                is_flag=True,
+                help="Do not show long output through PAGER (less) on a terminal.",
+            )
+        )
+
+    def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
+        """Run the command."""
+        has_pager = not ctx.params.pop("no_pager", False)
+        is_endless = ctx.params.get("follow", False)  # a pager would wait for its end
+        show = super().invoke
+        terminal = current_terminal()
+        if has_pager and not is_endless and terminal.is_able:
+            _page(lambda: show(ctx), terminal)
+            return None
+        return show(ctx)
+
+
+class ShowCommand(PagedCommand):
     """A command that shows something; adds options to those that it is given."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:  # noqa: ANN401  # click's
         super().__init__(*args, **kwargs)
-        self.params += [
+        self.params[-1:] = [
             click.Option(
                 [_WATCH],
                 type=click.FloatRange(min=_LEAST_SECONDS),
@@ -43,11 +69,7 @@ class ShowCommand(click.Command):
                 default="auto",
                 help="Whether states are in colour; NO_COLOR and CLICOLOR count too.",
             ),
-            click.Option(
-                ["--no-pager"],
-                is_flag=True,
-                help="Do not show long output through PAGER (less) on a terminal.",
-            ),
+            self.params[-1],
         ]
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
@@ -57,17 +79,13 @@ class ShowCommand(click.Command):
     def invoke(self, ctx: click.Context) -> Any:  # noqa: ANN401  # click's
         """Run the command once, or again and again."""
         ctx.meta[META_COLOR] = ctx.params.pop("color", "auto")
-        has_pager = not ctx.params.pop("no_pager", False)
         seconds = ctx.params.pop("watch", None)
-        show = super().invoke
-        if seconds is not None:
-            _watch(lambda: show(ctx), seconds, current_terminal())
-            return None
-        terminal = current_terminal()
-        if has_pager and terminal.is_able:
-            _page(lambda: show(ctx), terminal)
-            return None
-        return show(ctx)
+        if seconds is None:
+            return super().invoke(ctx)
+        del ctx.params["no_pager"]
+        show = partial(click.Command.invoke, self, ctx)
+        _watch(show, seconds, current_terminal())
+        return None
 
 
 def _with_seconds(args: Sequence[str]) -> list[str]:
@@ -116,6 +134,8 @@ def _repeat(show: Callable[[], object], seconds: float) -> None:
             if is_first and not error.is_partial:
                 raise
             error.show()
+        except SystemExit:
+            pass  # with a code that says what was shown
         is_first = False
         sys.stdout.flush()
         time.sleep(seconds)
@@ -154,8 +174,8 @@ def _answer(show: Callable[[], object], terminal: Terminal, *, is_first: bool) -
     sys.stdout = screen
     try:
         show()
-    except _ScreenFullError:
-        pass
+    except (_ScreenFullError, SystemExit):
+        pass  # the latter has a code that says what was shown
     except click.ClickException as error:
         if is_first and not getattr(error, "is_partial", False):
             raise

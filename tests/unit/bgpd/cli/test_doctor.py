@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import pytest
+import yaml
 from click.testing import CliRunner
 
 from bgpd.cli.daemon import main
@@ -283,7 +284,7 @@ def test_a_folder_is_read_as_the_daemon_reads_it(tmp_path: Path) -> None:
 # -- the command ----------------------------------------------------------------------------
 
 
-def test_the_report_is_text_or_json(tmp_path: Path) -> None:
+def test_the_report_is_text_json_or_yaml(tmp_path: Path) -> None:
     file = tmp_path / "pybgpd.yaml"
     file.write_text(NODE, encoding="utf-8")
     result = CliRunner().invoke(main, ["doctor", "--config", str(file)])
@@ -300,6 +301,8 @@ def test_the_report_is_text_or_json(tmp_path: Path) -> None:
         for each in report["findings"]
     )
     assert report["faults"] >= 2
+    told = CliRunner().invoke(main, ["doctor", "--config", str(file), "-o", "yaml"])
+    assert yaml.safe_load(told.output).keys() == report.keys()
 
 
 def test_a_wrong_file_is_a_fault_and_the_machine_is_examined(tmp_path: Path) -> None:
