@@ -500,13 +500,15 @@ FORMS: Final[Mapping[str, Form]] = {
     "status": Form(
         "The daemon as a whole",
         (
+            Field("is_started", "boolean", "false while the daemon starts: then there are no tables and no peers yet"),
+            Field("awaited", "string?", "what the start waits for"),
             Field("version", "string", "of the daemon"),
             Field("build", "string", "`compiled` or `pure Python`"),
             Field("python", "string", "Python's version"),
             Field("event_loop", "string", "`uvloop` or `asyncio`"),
             Field("node", "string?", "its name in the datastore"),
-            Field("router_id", "string", "ours"),
-            Field("cluster_id", "string", "ours"),
+            Field("router_id", "string?", "ours; null while the daemon starts"),
+            Field("cluster_id", "string?", "ours; likewise"),
             Field("as", "integer?", "ours"),
             Field("started_at", "string", "when"),
             Field("uptime", "integer", "seconds"),

@@ -86,6 +86,7 @@ class Api:
 
     Args:
         handlers: Returns what answers commands, by their names; asked until there is something.
+        starting: Returns what answers while ``handlers`` says no.
         limits: Of each client.
     """
 
@@ -93,6 +94,8 @@ class Api:
         self,
         handlers: Callable[[], Awaitable[Mapping[str, Handler]]],
         limits: ServerLimits | None = None,
+        *,
+        starting: Callable[[], Awaitable[Mapping[str, Handler]]] | None = None,
     ) -> None:
         self.limits = limits or ServerLimits()
         self.read_turns = ReadTurns()
@@ -102,6 +105,7 @@ class Api:
         # take milliseconds each.
         self._document_slices = Slices(1)
         self._ask_handlers = handlers
+        self._ask_starting = starting
         self._handlers: Mapping[str, Handler] = {}
         self._changes: set[asyncio.Future[Answer]] = set()
         self._sending: set[asyncio.Task[Any] | None] = set()
@@ -181,12 +185,11 @@ class Api:
                     f"arguments of {target.name} are a JSON object in the body",
                 )
             given = await self._body(target, request)
-        if not self._handlers:
-            self._handlers = await self._ask_handlers()
+        handlers = self._handlers or await self._first_handlers(target)
         if twice := sorted(given.keys() & in_path):
             raise ControlError("bad-argument", f"{twice[0]} is in the path already")
         arguments = check(target, given | dict(in_path))
-        handle = self._handle(target)
+        handle = _handle(handlers, target)
         if target.rights is Rights.FULL:
             _log_change(entrance, target, arguments, _who(request))
         answer = handle(arguments)
@@ -204,13 +207,20 @@ class Api:
         finally:
             self._sending.discard(task)
 
-    def _handle(self, command: Command) -> Handler:
-        handle = self._handlers.get(command.name)
-        if handle is None:
-            raise ControlError(
-                "not-started", "the daemon is starting, and cannot answer this yet"
-            )
-        return handle
+    async def _first_handlers(self, command: Command) -> Mapping[str, Handler]:
+        """Return what answers, once it is there; until then what answers this command.
+
+        Raises:
+            ControlError: ``not-started``.
+        """
+        try:
+            self._handlers = await self._ask_handlers()
+        except ControlError:
+            starting = {} if self._ask_starting is None else await self._ask_starting()
+            if command.name not in starting:
+                raise
+            return starting
+        return self._handlers
 
     async def _rows(
         self, rows: Rows, reply: Reply, form: Form, *, is_stream: bool
@@ -413,6 +423,15 @@ def _last_event(
     if at is None or AFTER not in command.names or any(n == AFTER for n, _ in query):
         return []
     return [(AFTER, at)]
+
+
+def _handle(handlers: Mapping[str, Handler], command: Command) -> Handler:
+    handle = handlers.get(command.name)
+    if handle is None:
+        raise ControlError(
+            "not-started", "the daemon is starting, and cannot answer this yet"
+        )
+    return handle
 
 
 def _log_change(

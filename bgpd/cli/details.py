@@ -290,6 +290,9 @@ def _kernel(row: Row | None) -> str:
 
 def status_page(row: Row) -> Iterator[str]:
     """Yield the lines of ``show status``."""
+    if not row.get("is_started", True):
+        yield from _starting_page(row)
+        return
     peers = row["peers"]
     yield f"pybgpd {row['version']}, up {duration(row['uptime'])}"
     yield from _pairs(
@@ -324,6 +327,29 @@ def status_page(row: Row) -> Iterator[str]:
         ],
         1,
     )
+    yield from _warnings(row)
+
+
+def _starting_page(row: Row) -> Iterator[str]:
+    """Yield what is known of a daemon that waits for something before it begins."""
+    yield f"pybgpd {row['version']}, starting for {duration(row['uptime'])}"
+    yield from _pairs(
+        [
+            ("waiting for", row["awaited"]),
+            ("node", row["node"]),
+            ("started", row["started_at"]),
+            ("files", (row["configuration"] or {}).get("files")),
+            ("runs on", f"Python {row['python']}, {row['event_loop']}, {row['build']}"),
+            ("memory", _mebibytes(row["memory"])),
+            ("datastore", _optional(row["datastore"], _datastore) or "none"),
+            ("kubernetes", _optional(row.get("kubernetes"), _kubernetes) or "none"),
+        ],
+        1,
+    )
+    yield from _warnings(row)
+
+
+def _warnings(row: Row) -> Iterator[str]:
     warnings = [*row["warnings"], *(row["datastore"] or {}).get("warnings", ())]
     if warnings:
         yield f"{_INDENT}warnings:"

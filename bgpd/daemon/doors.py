@@ -32,7 +32,7 @@ if TYPE_CHECKING:  # loaded by a thread
 
     from bgpd.api.server import Api
     from bgpd.config.settings import ApiSettings, DaemonSettings
-    from bgpd.show.state import DaemonView
+    from bgpd.show.state import Configuration, DaemonView
 
 BACKLOG: Final = 1024
 WARM_UP: Final = 1.0  # seconds after sessions have begun
@@ -58,8 +58,16 @@ class Observed(DaemonState, Protocol):
         """The settings in force."""
 
     @property
+    def node(self) -> str:
+        """This node's name in the datastore; empty without."""
+
+    @property
     def awaited(self) -> str:
         """What the start waits for; empty once it is over."""
+
+    @property
+    def commit(self) -> "Configuration":
+        """The configuration in force."""
 
     def warnings(self) -> list[str]:
         """Return what an operator should know now."""
@@ -196,8 +204,13 @@ class Doors:
 
     async def _load(self) -> "Api":
         server = await late_import("bgpd.api.server")
-        api: Api = server.Api(self._handlers)
+        api: Api = server.Api(self._handlers, starting=self._starting_handlers)
         return api
+
+    async def _starting_handlers(self) -> "Mapping[str, Handler]":
+        """Return what answers while the start waits for something."""
+        module = await late_import("bgpd.show.starting_status")
+        return {"show-status": module.starting_handler(self._daemon, self._lag)}
 
     async def _handlers(self) -> "Mapping[str, Handler]":
         """Return what answers commands.

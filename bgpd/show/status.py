@@ -2,7 +2,7 @@
 
 import platform
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from pathlib import Path as FilePath
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ from bgpd.api.protocol import Arguments, Row
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.build import build
 from bgpd.session.fsm import State
+from bgpd.show.daemon_state import ClusterState
 from bgpd.show.state import (
     SHOWN_NAMES,
     STATE_NAMES,
@@ -37,6 +38,8 @@ def status(view: DaemonView, _: Arguments) -> Row:
     # Once for all ranges: there may be 20 of them, and 5,000 peers.
     members = Counter(peer.range_name for peer in speaker.peers.values())
     return {
+        "is_started": True,
+        "awaited": None,
         "version": __version__,
         "build": build(),
         "python": platform.python_version(),
@@ -70,7 +73,9 @@ def status(view: DaemonView, _: Arguments) -> Row:
         "selection_deferral": deferral_row(view),
         "background_jobs": len(speaker.work_queue),
         "fib": None if view.kernel.fib is None else _fib(view),
-        "datastore": None if cluster is None else _datastore(view),
+        "datastore": None
+        if cluster is None
+        else datastore_row(cluster, view.wall_time),
         "removal_holds": [] if cluster is None else cluster.holds.rows(view.wall_time),
         "kubernetes": None if cluster is None else asdict(cluster.kubernetes),
         "loop_lag": None if view.lag is None else round(view.lag.worst(), 4),
@@ -124,15 +129,14 @@ def _fib(view: DaemonView) -> Row:
     return {**asdict(view.kernel.fib.counts), "is_synced": view.kernel.fib.is_synced}
 
 
-def _datastore(view: DaemonView) -> Row:
-    if view.cluster is None:
-        return {}
-    found = view.cluster.status
+def datastore_row(cluster: ClusterState, wall_time: Callable[[float], str]) -> Row:
+    """Return the state of the datastore."""
+    found = cluster.status
     return {
         "kind": found.kind,
         "source": found.source,
         "is_connected": found.is_connected,
-        "since": view.wall_time(found.since),
+        "since": wall_time(found.since),
         "applied_revision": found.applied_revision,
         "server_revision": found.server_revision,
         "lag_revisions": found.lag_revisions,

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bgpd.api.client import call
 from bgpd.api.protocol import ControlError
+from bgpd.cli.control import main
 from tests.support.daemons import Daemon, write_yaml
 from tests.support.manifests import affinity, node, resource
 from tests.support.speakers import own_network
@@ -221,9 +223,20 @@ def test_a_node_that_waits_for_its_datastore_can_be_stopped(
         a.until_logged("no node 'node-1' with BGP settings")
         file = folder / "pybgpd.yaml"
         with pytest.raises(ControlError) as caught:
-            list(call(a.control, "show-status", {}))
+            list(call(a.control, "show-peers", {}))
         assert str(caught.value).startswith(
             "the daemon is waiting for its datastore: the datastore has no node 'node-1'"
+        )
+        (status,) = a.ask("show-status")
+        assert not status["is_started"]
+        assert status["awaited"].startswith("the datastore has no node 'node-1'")
+        assert status["configuration"]["files"] == [str(file)]
+        assert (status["node"], status["datastore"]["kind"]) == ("node-1", "folder")
+        result = CliRunner().invoke(main, ["--control", a.control, "show", "status"])
+        assert result.exit_code == 0, result.output
+        assert ", starting for " in result.output
+        assert "waiting for: the datastore has no node 'node-1'" in re.sub(
+            r": +", ": ", result.output
         )
         first = a.log().splitlines()[0]
         assert re.fullmatch(

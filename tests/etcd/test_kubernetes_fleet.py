@@ -94,7 +94,7 @@ def cluster(tmp_path: Path) -> Iterator[tuple[KubeApi, int, Path]]:
             }
             file = write_yaml(folder / "pybgpd.yaml", config)
             daemon = stack.enter_context(Daemon(folder, "run", "--config", str(file)))
-            daemon.until(partial(daemon.ask, "show-status"))
+            daemon.until(partial(daemon.ask, "show-peers"))
         for pod in (
             a_pod("pybgpd-1", "node-1", f"{network}.1"),
             a_pod("pybgpd-2", "node-2", f"{network}.2"),

@@ -416,7 +416,9 @@ def test_reflectors_need_no_more_than_their_rights(
             return {("", "secrets", "watch"), ("", "nodes", "watch")} <= uses
 
         daemon.until(is_following, 60)
-        daemon.until(lambda: daemon.ask("show-status"), 60)
+        daemon.until(
+            lambda: any(s["is_started"] for s in daemon.ask("show-status")), 60
+        )
     uses, refusals = used(server, "pybgpd-reflector")
     assert not refusals
     assert uses <= granted(overlay)

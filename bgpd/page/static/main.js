@@ -105,7 +105,7 @@ function drawFrame() {
       "a",
       { class: "brand", href: "#/topology", "aria-label": "pybgpd, topology" },
       h("span", { class: "logo", "aria-hidden": "true" }),
-      h("span", { class: "who" }, h("strong", {}, status?.node || status?.router_id || "pybgpd"), h("span", { class: "muted" }, status ? `AS ${status.as ?? "?"} · ${status.router_id}` : " ")),
+      h("span", { class: "who" }, h("strong", {}, status?.node || status?.router_id || "pybgpd"), h("span", { class: "muted" }, status ? `AS ${status.as ?? "?"} · ${status.router_id ?? "starting"}` : " ")),
     ),
     h(
       "nav",
