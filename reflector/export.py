@@ -45,6 +45,7 @@ from rib.policy import (
     NextHopRule,
     Policy,
     Verdict,
+    drained,
     export_allowed,
     is_long_lived_stale,
 )
@@ -176,6 +177,7 @@ class ExportContext:
         originates_default: The peers get our own default route if there is no other.
         is_same_domain: eBGP: the peers are in our administrative domain, and get
             attributes that stay within it.
+        is_drained: Our routes are the last choice of the peers (RFC 8326).
     """
 
     family: Family
@@ -200,6 +202,7 @@ class ExportContext:
     max_advertised: int = 0
     alone: str = ""
     is_same_domain: bool = False
+    is_drained: bool = False
 
 
 class Export:
@@ -239,7 +242,7 @@ class Export:
             and context.family == IPV4_UNICAST
             and context.four_octet_as
             and _IBGP not in self._self_from
-            and not context.alone
+            and not (context.alone or context.is_drained)
         )
         self._memo: Memo[Path, Outgoing | None] = Memo(MEMO_MAX)
         self._reflections: Memo[
@@ -381,6 +384,8 @@ class Export:
             # RFC 7311 3.4.3: the metric was that of another next hop, and grows by the
             # distance to it or is not passed on.
             octets = edit(octets, {AIGP: None})
+        if self.context.is_drained:
+            octets = edit(octets, drained(attributes, is_ebgp=self._is_ebgp))
         return self._finish(octets, next_hop, before)
 
     def _next_hop(self, path: Path, next_hop: bytes, *, is_self: bool) -> bytes:

@@ -20,6 +20,7 @@ from rib.policy import (
     NextHopRule,
     Policy,
     Verdict,
+    least_preferred,
     obey_graceful_shutdown,
 )
 
@@ -35,6 +36,14 @@ class FilterReason(Enum):
     NOT_UNICAST = "the prefix is not a unicast destination"
     POLICY = "import policy"
     LIMIT = "max_prefixes is reached"
+
+
+class LastChoice(Enum):
+    """Which of a peer's routes come last in the AS, whatever policy says (RFC 8326)."""
+
+    NONE = "none"
+    MARKED = "marked"  # those of an external peer that carry GRACEFUL_SHUTDOWN
+    ALL = "all"  # the peer is being drained
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +86,7 @@ class ImportChecks:
         is_on_this_machine: So is the peer: then its routes with our address as next hop
             are not wrong, they end here.
         allows_reserved: 240.0.0.0/4 is used as unicast here.
+        last_choice: Which of the peer's routes get LOCAL_PREF 0.
 
     Attributes:
         accepts_all: The policy accepts everything as it is.
@@ -89,6 +99,7 @@ class ImportChecks:
         "_allow_own_as",
         "_cluster_ids",
         "_inputs",
+        "_last_choice",
         "_needles",
         "_own_asns",
         "_plain_needles",
@@ -116,6 +127,7 @@ class ImportChecks:
         role: str = "",
         is_on_this_machine: bool = False,
         allows_reserved: bool = False,
+        last_choice: LastChoice = LastChoice.MARKED,
     ) -> None:
         self._inputs = (
             policy,
@@ -128,10 +140,13 @@ class ImportChecks:
             role,
             is_on_this_machine,
             allows_reserved,
+            last_choice,
         )
         self.policy = policy
         self.allows_reserved = allows_reserved
-        self.accepts_all = policy.spec is ACCEPT_ALL
+        is_drained = last_choice is LastChoice.ALL
+        self.accepts_all = policy.spec is ACCEPT_ALL and not is_drained
+        self._last_choice = last_choice
         self.is_on_this_machine = is_on_this_machine
         self._own_asns = tuple(sorted(own_asns | {local_as}))
         self._put_before = put_before
@@ -208,7 +223,7 @@ class ImportChecks:
             verdict = self.policy.evaluate(
                 attributes, source, family, nlri, interface=interface
             )
-        return _conclude(verdict, source)
+        return _conclude(verdict, source, self._last_choice)
 
     def evaluate_batch(
         self,
@@ -228,7 +243,7 @@ class ImportChecks:
             interface: Where the next hop leads out, if the policy asks.
         """
         return [
-            (members, _conclude(verdict, source))
+            (members, _conclude(verdict, source, self._last_choice))
             for members, verdict in self.policy.apply_batch(
                 nlris, marked, source, family, interface=interface
             )
@@ -251,14 +266,20 @@ class ImportChecks:
         return attributes.with_changes(changes) if changes else attributes
 
 
-def _conclude(verdict: Verdict, source: Source) -> Verdict:
+def _conclude(verdict: Verdict, source: Source, last: LastChoice) -> Verdict:
     """Apply what only this place knows: the peer, and what precedes policy.
 
     RFC 8326 4.1: what is about to be shut down comes last, whatever policy says.
     """
     if verdict.next_hop is NextHopRule.PEER:
         verdict = _through(verdict, source)
+    if last is LastChoice.ALL and verdict.is_accepted:
+        # Weight comes before LOCAL_PREF.
+        attributes = least_preferred(verdict.attributes)
+        return verdict._replace(attributes=attributes, weight=None)
     if source.kind is not SourceKind.EBGP or not verdict.is_accepted:
+        return verdict
+    if last is LastChoice.NONE:
         return verdict
     attributes = obey_graceful_shutdown(verdict.attributes)
     if attributes is verdict.attributes:

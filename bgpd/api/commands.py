@@ -51,6 +51,12 @@ _CONFIGURATION: Final = (
     _ALLOW_RESET,
 )
 
+_WHICH_PEERS: Final = (
+    Argument("peer", list, "These peers, by names or addresses."),
+    Argument("group", list, "All peers of these peer groups."),
+    Argument("range", list, "All dynamic neighbours of these ranges."),
+    Argument("all", bool, "All peers, those to come included."),
+)
 _WHICH_ROUTES: Final = (
     _FAMILY,
     Argument("prefix", str, "Only this prefix."),
@@ -369,6 +375,44 @@ TABLE: Final = (
         "lines",
         (_PEER,),
         Rights.FULL,
+    ),
+    Command(
+        "drain",
+        "POST",
+        f"{PREFIX}/drain",
+        "Make the routes of peers, and ours at them, the last choice (RFC 8326).",
+        Kind.LINES,
+        "lines",
+        (
+            *_WHICH_PEERS,
+            _TEXT,
+            Argument(
+                "wait",
+                int,
+                "Wait so many seconds at most until nothing changes any more.",
+                minimum=1,
+            ),
+            Argument("shutdown", bool, "Then shut down their sessions."),
+        ),
+        Rights.FULL,
+    ),
+    Command(
+        "undrain",
+        "POST",
+        f"{PREFIX}/undrain",
+        "Put drained peers in service again.",
+        Kind.LINES,
+        "lines",
+        _WHICH_PEERS,
+        Rights.FULL,
+    ),
+    Command(
+        "show-drain",
+        "GET",
+        f"{PREFIX}/drain",
+        "Drained peers, and what still uses their sessions.",
+        Kind.ROWS,
+        "drained_peer",
     ),
     Command(
         "reload",

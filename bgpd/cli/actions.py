@@ -136,7 +136,7 @@ def shutdown(control: Place, text: str | None, *, flush: bool, yes: bool) -> Non
     disable-peer.
     """
     if not yes:
-        _confirm("stop the whole daemon? peers drop its routes")
+        ask_first("stop the whole daemon? peers drop its routes")
     print_lines(ask(control, "shutdown", flush=flush, text=text))
 
 
@@ -161,7 +161,7 @@ def _act(
         shown = ", ".join(names[:_SHOWN_NAMES])
         more = len(names) - _SHOWN_NAMES
         shown += f" and {more} more" if more > 0 else ""
-        _confirm(f"{command} {len(names)} peers: {shown}?")
+        ask_first(f"{command} {len(names)} peers: {shown}?")
     is_rejected = False
     for name in names:
         try:
@@ -220,7 +220,7 @@ def _chosen(
             yield row["name"]
 
 
-def _confirm(question: str) -> None:
+def ask_first(question: str) -> None:
     """Ask on a terminal.
 
     Raises:

@@ -17,6 +17,7 @@ from bgpd.cli.completion import (
     complete_prefixes,
     complete_ranges,
 )
+from bgpd.cli.drain import drain, show_drain, undrain
 from bgpd.cli.dump import dump
 from bgpd.cli.events import events, history
 from bgpd.cli.fleet_options import Fleet, fleet_options, take_fleet
@@ -132,6 +133,8 @@ for _command in (
     reset,
     disable_peer,
     enable_peer,
+    drain,
+    undrain,
     shutdown,
     plan,
     apply,
@@ -148,6 +151,9 @@ main.add_command(dump)
 @main.group(cls=ShowGroup)
 def show() -> None:
     """Show peers, routes, kernel routes, update groups or the daemon's state."""
+
+
+show.add_command(show_drain)
 
 
 @show.command("peers")

@@ -70,6 +70,12 @@ def _lost_by(row: Row) -> str:
 
 
 def _trouble(row: Row) -> str:
+    by = row.get("drained_by")
+    drained = f"drained by {by} since {row['drained_since']}" if by else ""
+    return "; ".join(filter(None, (drained, _session_trouble(row))))
+
+
+def _session_trouble(row: Row) -> str:
     if not row["is_enabled"]:
         limit = row.get("disabled_by")
         return f"disabled by {limit}: {row['last_reset']}" if limit else "disabled"

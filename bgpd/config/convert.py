@@ -20,6 +20,7 @@ from bgpd.config.settings import (
     DatastoreKind,
     DatastoreSettings,
     DirectSettings,
+    DrainSettings,
     FibSettings,
     JournalSettings,
     KubernetesSettings,
@@ -122,11 +123,7 @@ def to_settings(
         datastore=_datastore(config.datastore, known),
         calico=CalicoSettings(
             compatibility=config.calico.compatibility,
-            cluster_ips=(
-                None
-                if config.calico.cluster_ips is None
-                else tuple(config.calico.cluster_ips)
-            ),
+            cluster_ips=_cluster_ips(config.calico),
             has_add_path=config.calico.add_path,
             uses_pod_cidrs=config.calico.pod_cidrs,
             keeps_tunnel=config.calico.tunnel == "auto",
@@ -145,6 +142,7 @@ def to_settings(
             stale_path_time=config.graceful_restart.stale_path_time,
         ),
         api=_api(config.api),
+        drain=DrainSettings(config.drain.at_shutdown, config.drain.node_label),
         reload=ReloadSettings(
             watches=config.reload.watch,
             allows_resets=config.reload.resets == "allow",
@@ -173,6 +171,10 @@ def hashed_router_id(node_name: str) -> str:
     if octets[0] > _MAX_FIRST_OCTET:
         octets[0] -= 32
     return format_address(bytes(octets))
+
+
+def _cluster_ips(config: written.Calico) -> tuple[str, ...] | None:
+    return None if config.cluster_ips is None else tuple(config.cluster_ips)
 
 
 def _kubernetes(config: written.Kubernetes) -> KubernetesSettings:

@@ -32,6 +32,7 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "allow_as_set": "allows_as_set",
         "enforce_first_as": "enforces_first_as",
         "same_domain": "is_same_domain",
+        "graceful_shutdown": "obeys_graceful_shutdown",
         "discard_attributes": "discarded_attributes",
         "withdraw_attributes": "withdrawn_attributes",
         "disable_capabilities": "disabled_capabilities",

@@ -619,6 +619,26 @@ class GracefulRestart(Section):
     ] = 360
 
 
+class Drain(Section):
+    """Taking the speaker out of service (RFC 8326) other than by `pybgpctl drain`."""
+
+    at_shutdown: Annotated[
+        Seconds,
+        Field(
+            description="before an end over which peers keep no routes (`pybgpctl shutdown`; "
+            "SIGTERM without graceful restart), drain all peers, and wait so long at most "
+            "until nothing changes any more; 0 means do not drain",
+        ),
+    ] = 0
+    node_label: Annotated[
+        str,
+        Field(
+            description="drain all peers while our own node has this label with any value but "
+            "`false`, such as `pybgpd.io/drain`; needs a datastore"
+        ),
+    ] = ""
+
+
 class Api(Section):
     """The API on an address, for programs that do not reach the control socket."""
 
@@ -725,5 +745,6 @@ class DaemonConfig(Section):
     journal: Journal = Journal()
     mrt: Mrt = Mrt()
     graceful_restart: GracefulRestart = GracefulRestart()
+    drain: Drain = Drain()
     reload: Reload = Reload()
     metrics: Metrics = Metrics()

@@ -393,6 +393,13 @@ class SessionOptions(Section):
             "SID and tunnel encapsulation attributes from it, and send them to it"
         ),
     ] = None
+    graceful_shutdown: Annotated[
+        Switch | None,
+        Field(
+            description="give LOCAL_PREF 0 to routes from the eBGP peer that carry "
+            "GRACEFUL_SHUTDOWN, whatever policy says (RFC 8326)"
+        ),
+    ] = None
     discard_attributes: Annotated[
         list[AttributeCode] | None,
         Field(

@@ -375,6 +375,20 @@ class MetricsSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class DrainSettings:
+    """What takes the speaker out of service beside commands.
+
+    Attributes:
+        at_shutdown: Seconds for which peers are drained, at most, before an end that
+            they keep no routes over; 0 drains none.
+        node_label: Label of the own node that drains it; empty is none.
+    """
+
+    at_shutdown: int = 0
+    node_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ReloadSettings:
     """How a changed file takes effect.
 
@@ -411,6 +425,7 @@ class DaemonSettings:
         journal: What is kept of what happened.
         mrt: MRT files.
         restart: What survives a restart.
+        drain: What takes the speaker out of service.
         reload: How a changed file takes effect.
         metrics: The HTTP server.
     """
@@ -434,5 +449,6 @@ class DaemonSettings:
     journal: JournalSettings = JournalSettings()
     mrt: MrtSettings = field(default_factory=MrtSettings)
     restart: RestartSettings = RestartSettings()
+    drain: DrainSettings = DrainSettings()
     reload: ReloadSettings = ReloadSettings()
     metrics: MetricsSettings = MetricsSettings()

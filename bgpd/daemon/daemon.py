@@ -149,6 +149,8 @@ class Daemon:
 
         def stop(number: signal.Signals) -> None:
             log_stopping(number.name)
+            if self._stop.is_set() and self.running is not None:
+                self.running.stop_draining()  # the second: it is urgent
             self._stop.set()
 
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -164,6 +166,10 @@ class Daemon:
                 await self._servers.serve_api(lag)
             await self._start(startup_claim, lag)
             await self._stop.wait()
+            ending = self._ending or self._usual_ending()
+            if self.running is not None and not ending.is_restart:
+                seconds = self.settings.drain.at_shutdown
+                await self.running.drain_before_end(seconds, ending.text)
         finally:
             await self._close()
             lag.close()

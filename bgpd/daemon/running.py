@@ -4,7 +4,7 @@ Everything is there when this is. What the settings and the datastore want of it
 values, as often as they change.
 """
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bgpd.config.advice import advice
@@ -20,6 +20,8 @@ from bgpd.node.reconciler import Reconciler
 from bgpd.pipeline.local_sources import calico_sources, plain_sources
 from bgpd.runtime.fault_border import FaultBorder
 from bgpd.speaker import limit_changes
+from bgpd.speaker.drain_orders import SUFFIX as DRAINS
+from bgpd.speaker.drain_orders import DrainOrigin
 from bgpd.speaker.peer_memory import PeerMemory
 from bgpd.speaker.peer_memory_reader import memory_path, read_memory
 from bgpd.speaker.previous_run import RunMarker, evaluate, this_kernel
@@ -36,7 +38,18 @@ from bgpd.worker.turns import collect, in_turns
 
 if TYPE_CHECKING:  # a reflector without a datastore must not load Calico's models
     from bgpd.calico.desired import NodeDesired
+    from bgpd.daemon.drain_keeper import DrainKeeper
     from bgpd.preview.preview import ChangePreview
+    from bgpd.speaker.draining import Draining
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What a run keeps for the next one, in files beside the control socket."""
+
+    mark: RunMarker
+    memory: PeerMemory | None = None
+    drains: "DrainKeeper | None" = None
 
 
 class Running:
@@ -75,6 +88,10 @@ class Running:
         self.identity = identity
         self.advice: tuple[str, ...] = ()
         self._border = border
+        self._kept = _Kept(RunMarker(settings.control_path))
+        path = self._kept.mark.beside(DRAINS)
+        if path is not None and path.exists():
+            self.drains().restore()
         speaker.shared.set_own_addresses(own_addresses(identity, desired))
         speaker.context.stale_path_time = settings.restart.stale_path_time
         is_node = settings.datastore.kind is not DatastoreKind.NONE
@@ -85,8 +102,7 @@ class Running:
         self._propagation.follow(is_on=settings.metrics.propagation)
         self.apply_to_kernel(settings, desired)
         self.forwarding.start()
-        self._mark = RunMarker(settings.control_path)
-        self.deferral, self._memory = self._recovery(settings, desired)
+        self.deferral, self._kept.memory = self._recovery(settings, desired)
         self.listening = ListenRetry(speaker.listener)
         self.evidence = EvidenceKeeper(speaker, lambda: self.identity.asn)
         self.evidence.follow(settings)  # before there is any session
@@ -100,7 +116,7 @@ class Running:
             FAMILIES,
             has_kernel=forwarding.fib is not None,
             found=forwarding.adoption.found(),
-            mark=self._mark.read(),
+            mark=self._kept.mark.read(),
             kernel=this_kernel(),
         )
         path = memory_path(settings.control_path) if times.is_enabled else None
@@ -119,8 +135,18 @@ class Running:
             is_certain=start.is_certain,
         )
         if times.is_enabled:
-            self._mark.write()
+            self._kept.mark.write()
         return deferral, PeerMemory(self.speaker, path, remembered)
+
+    def drains(self) -> "DrainKeeper":
+        """Return what drains peers, and keeps it; made when something is to be drained."""
+        from bgpd.daemon.drain_keeper import DrainKeeper  # noqa: PLC0415  # most never do
+
+        if self._kept.drains is None:
+            self._kept.drains = DrainKeeper(
+                self.speaker, self._kept.mark.beside(DRAINS)
+            )
+        return self._kept.drains
 
     # -- what is wanted -----------------------------------------------------------------
 
@@ -242,6 +268,7 @@ class Running:
             *self.reconciler.faults(),
             *self.evidence.faults(),
             *speaker.warnings(),
+            *(() if self._kept.drains is None else self._kept.drains.warnings()),
             *limit_changes.lines(speaker.peers.values()),
             *sessions_with_itself(
                 speaker.peers.values(),
@@ -249,6 +276,29 @@ class Running:
                 () if view is None else view.addresses(),
             ),
         ]
+
+    # -- drains -------------------------------------------------------------------------
+
+    def draining(self) -> "Draining":
+        """Return what drains peers."""
+        return self.drains().draining
+
+    async def drain_before_end(self, seconds: int, text: str) -> None:
+        """Drain all peers, and wait until nothing changes any more.
+
+        Args:
+            seconds: At most; 0 does not drain.
+            text: For the peers' operators (RFC 9003).
+        """
+        if seconds:
+            draining = self.draining()
+            draining.drain_all(DrainOrigin.SHUTDOWN, text, wait=seconds)
+            await draining.settled()
+
+    def stop_draining(self) -> None:
+        """Wait for no effect of drains any more."""
+        if self._kept.drains is not None:
+            self._kept.drains.draining.close()
 
     # -- the end ------------------------------------------------------------------------
 
@@ -265,7 +315,10 @@ class Running:
             flushes: The kernel's routes go.
             text: For the peers' operators (RFC 9003).
         """
-        await self._memory.close(forgets=not is_restart)
+        if self._kept.memory is not None:
+            await self._kept.memory.close(forgets=not is_restart)
+        if self._kept.drains is not None:
+            await self._kept.drains.close()
         if not flushes:
             # The end of the sessions must not reach the kernel any more.
             await self.forwarding.close(flush=False)
@@ -273,4 +326,4 @@ class Running:
         self.evidence.close()
         if flushes:
             await self.forwarding.close(flush=True)
-            self._mark.remove()
+            self._kept.mark.remove()

@@ -17,12 +17,15 @@ if TYPE_CHECKING:  # the process makes this, which asks it
     from bgpd.api.bird import BirdServer
     from bgpd.config.settings import DaemonSettings
     from bgpd.daemon.doors import Doors
+    from bgpd.daemon.running import Running
     from bgpd.show.state import Configuration, DaemonView
     from bgpd.speaker.selection_deferral import Report
 
 
 class ServedDaemon(DaemonState, ProcessState, Protocol):
     """The daemon whose servers these are: what can be seen of it, and done to it."""
+
+    running: "Running | None"
 
     @property
     def settings(self) -> "DaemonSettings":
@@ -137,7 +140,7 @@ class Servers:
         from bgpd.show.actions import DaemonActions  # noqa: PLC0415  # not every
         from bgpd.show.state import DaemonView, NoKernel  # noqa: PLC0415  # reflector
 
-        daemon = self._daemon
+        daemon, running = self._daemon, self._daemon.running
         return DaemonView(
             speaker,
             speaker.loop.time(),
@@ -148,6 +151,7 @@ class Servers:
             configuration=daemon.commit,
             lag=lag,
             journal=self.journal_keeper.journal,
+            draining=None if running is None else running.draining,
         )
 
     async def open_control(

@@ -23,9 +23,10 @@ class EventKind(Enum):
 
 _EVENTS: Final[Mapping[EventKind, str]] = {
     EventKind.SESSION: """
-        attempt-failed connection-failed connection-rejected malformed-update md5-key-changed
-        md5-key-failed no-route-refresh peer-disabled prefix-limit prefixes-ignored
-        reconnecting refresh-ignored refresh-overdue session-down session-up
+        attempt-failed connection-failed connection-rejected drain-settled drain-incomplete
+        drains-not-kept drains-restored malformed-update md5-key-changed md5-key-failed
+        no-route-refresh peer-disabled peer-draining peer-undrained peers-draining
+        peers-undrained prefix-limit prefixes-ignored reconnecting refresh-ignored refresh-overdue session-down session-up
         stale-routes-kept stale-routes-long-lived
         """,
     EventKind.ROUTE: """

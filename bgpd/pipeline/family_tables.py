@@ -245,6 +245,10 @@ class FamilyTables:
         """Make groups export by the new form of a policy (``ReExport.replace_policy``)."""
         self._re_export.replace_policy(name, policy, among)
 
+    def change_context(self, former: ExportContext, context: ExportContext) -> bool:
+        """Make a whole group export by another context (``ReExport.change_context``)."""
+        return self._re_export.change_context(former, context)
+
     def re_export_routes_of(self, source: Source) -> None:
         """Send a source's routes again: its place in reflection is about to change."""
         self._re_export.re_export_routes_of(source)

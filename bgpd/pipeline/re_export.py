@@ -16,6 +16,7 @@ from bgpd.pipeline.flush_scheduler import FlushScheduler
 from bgpd.pipeline.membership import Membership
 from bgpd.runtime.work_queue import WorkQueue
 from reflector import walks
+from reflector.export import ExportContext
 from reflector.group import UpdateGroup
 from rib.loc_rib import LocRib
 from rib.nlri import Nlri
@@ -83,6 +84,24 @@ class ReExport:
         for group in groups:
             self._replace(group, policy, concerned)
 
+    def change_context(self, former: ExportContext, context: ExportContext) -> bool:
+        """Make all members of a group know routes by another context, encoded once.
+
+        The two must differ only in what a route looks like; what it is packed in, and for
+        whom, is the group's for good.
+
+        Returns:
+            Whether it is done: where a group has that context already, members must move
+            one by one.
+        """
+        groups = self._membership.groups
+        if former not in groups or context in groups:
+            return False
+        self._flushes.flush_now()
+        group = groups[context] = groups.pop(former)
+        self._replace(group, group.export.policy, self._loc_rib.table, context)
+        return True
+
     def send_deferred(self) -> None:
         """Export all routes that were deferred while we restarted."""
         self._membership.is_deferring = False
@@ -93,12 +112,16 @@ class ReExport:
                 self._replace(group, group.export.policy, self._loc_rib.table)
 
     def _replace(
-        self, group: UpdateGroup, policy: Policy, concerned: Iterable[Nlri]
+        self,
+        group: UpdateGroup,
+        policy: Policy,
+        concerned: Iterable[Nlri],
+        context: ExportContext | None = None,
     ) -> None:
         # A second change while the first is sent adds its prefixes to the same job: each is sent
         # once, from what members know to the newest form, whatever lay between.
         is_under_way = group.pending_re_advertisement_count > 0
-        export = self._membership.export(group.export.context, policy)
+        export = self._membership.export(context or group.export.context, policy)
         group.replace_export(export, concerned)
         if not is_under_way:
             self._work_queue.add(self._send_again(group))

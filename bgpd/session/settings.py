@@ -161,6 +161,8 @@ class PeerSettings:
         enforces_first_as: The first AS of an eBGP path must be the peer's.
         is_same_domain: An external peer is of our administrative domain, so attributes that
             stay within one go both ways (RFC 8669 8, RFC 9012 11).
+        obeys_graceful_shutdown: An external peer's routes with GRACEFUL_SHUTDOWN get
+            LOCAL_PREF 0 (RFC 8326 4.1).
         discarded_attributes: Type codes of attributes taken off received routes.
         withdrawn_attributes: Type codes of attributes whose routes are treated as withdrawn.
         disabled_capabilities: Codes of capabilities to leave out of our OPEN.
@@ -220,6 +222,7 @@ class PeerSettings:
     allows_as_set: bool = False
     enforces_first_as: bool = True
     is_same_domain: bool = False
+    obeys_graceful_shutdown: bool = True
     discarded_attributes: frozenset[int] = frozenset()
     withdrawn_attributes: frozenset[int] = frozenset()
     disabled_capabilities: frozenset[int] = frozenset()
@@ -307,6 +310,7 @@ REFRESHES: Final = frozenset(
         "allows_as_set",
         "enforces_first_as",
         "is_same_domain",
+        "obeys_graceful_shutdown",
         "discarded_attributes",
         "withdrawn_attributes",
     }

@@ -50,6 +50,7 @@ class DaemonActions:
     def reset(self, address: str, kind: ResetKind) -> Iterable[str]:
         """Reset a peer, or only one direction of its routes."""
         peer = self._speaker.peers[address]
+        self._check_shut(peer)
         if peer.state is not State.ESTABLISHED:
             if kind in (ResetKind.SOFT_IN, ResetKind.SOFT_OUT):
                 raise ControlError(
@@ -103,10 +104,20 @@ class DaemonActions:
     def enable(self, address: str) -> Iterable[str]:
         """Enable a peer again."""
         peer = self._speaker.peers[address]
+        self._check_shut(peer)
         if peer.driver.session.is_started:
             return (f"{peer.settings.name}: is enabled already",)
         peer.enable()
         return (f"{peer.settings.name}: enabled",)
+
+    def _check_shut(self, peer: Peer) -> None:
+        if self._speaker.context.drains.is_shut(peer.settings.remote_addr):
+            name = peer.settings.name
+            raise ControlError(
+                "drained",
+                f"{name} was drained and shut down: use undrain",
+                ("undrain",),
+            )
 
     def shut_down(self, text: str, *, flushes: bool) -> Iterable[str]:
         """Stop the daemon for good: peers drop our routes."""

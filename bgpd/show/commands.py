@@ -12,6 +12,7 @@ from typing import Final
 
 from bgpd.api.protocol import Answer, Arguments, ControlError, Handler, Row
 from bgpd.show.calico_diff import cluster_diff
+from bgpd.show.drain import drain, show_drain, undrain
 from bgpd.show.dump import dump
 from bgpd.show.events import events, follow, history
 from bgpd.show.fib import fib
@@ -23,13 +24,17 @@ from bgpd.show.plan import confirm as confirm_applied
 from bgpd.show.route import route
 from bgpd.show.route_index import route_index
 from bgpd.show.routes import route_counts, routes
-from bgpd.show.state import Actions, DaemonView, ResetKind, find_peer
+from bgpd.show.state import (
+    Actions,
+    DaemonView,
+    ResetKind,
+    check_text,
+    find_peer,
+)
 from bgpd.show.status import groups, status
 from bgpd.show.topology import topology
 
 __all__ = ["Actions", "DaemonView", "ResetKind", "handlers"]
-
-MAX_TEXT: Final = 255  # octets of UTF-8 for the peer's operator, RFC 9003 2
 
 
 def handlers(view: DaemonView) -> Mapping[str, Handler]:
@@ -61,23 +66,14 @@ async def _reload(view: DaemonView, arguments: Arguments) -> Row:
     return _lines(await _actions(view).reload(allows_resets=allows_resets))
 
 
-def _text(arguments: Arguments) -> str:
-    text = str(arguments.get("text", ""))
-    if len(text.encode()) > MAX_TEXT:
-        raise ControlError(
-            "bad-argument", f"text can have at most {MAX_TEXT} octets (RFC 9003 2)"
-        )
-    return text
-
-
 def _disable(view: DaemonView, arguments: Arguments) -> Row:
-    text = _text(arguments)
+    text = check_text(arguments)
     return _lines(_actions(view).disable(_address(view, arguments), text))
 
 
 def _shutdown(view: DaemonView, arguments: Arguments) -> Row:
     flushes = bool(arguments.get("flush", False))
-    return _lines(_actions(view).shut_down(_text(arguments), flushes=flushes))
+    return _lines(_actions(view).shut_down(check_text(arguments), flushes=flushes))
 
 
 def _memory(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
@@ -118,6 +114,9 @@ _HANDLERS: Final[
         "reset": _reset,
         "disable-peer": _disable,
         "enable-peer": _enable,
+        "drain": drain,
+        "undrain": undrain,
+        "show-drain": show_drain,
         "reload": _reload,
         "plan": plan,
         "upload": upload,

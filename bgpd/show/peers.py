@@ -13,6 +13,7 @@ from bgpd.session.fsm import State
 from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import FamilySettings
 from bgpd.show.advertised_counts import export_counts_of
+from bgpd.show.drain import drain_of
 from bgpd.show.state import (
     STATE_NAMES,
     DaemonView,
@@ -145,6 +146,7 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "state": STATE_NAMES[session.state],
         "is_enabled": session.is_started,
         "disabled_by": _disabled_by(peer),
+        **drain_of(view, peer),
         "is_awaited": _is_awaited(view, peer),
         "since": _wall_time(view, since),
         "uptime": (

@@ -40,9 +40,11 @@ from rib.path import NextHop, Path
 from rib.zones import parts_of
 
 if TYPE_CHECKING:
+    from bgpd.speaker.draining import Draining
     from bgpd.speaker.selection_deferral import Report
     from fib.kernel_view import Link
 
+MAX_TEXT: Final = 255  # octets of UTF-8 for the peer's operator, RFC 9003 2
 SHOWN_NAMES: Final = 20  # of an error's list of what there is
 _NEAREST_NAMES: Final = 5  # that an error names before the others
 _SORTED_AT_ONCE: Final = 2048  # keys, some 2 ms
@@ -188,6 +190,7 @@ class DaemonView:
         configuration: Plans and applies others; ``None`` where there is no daemon.
         lag: Measures the event loop; ``None`` without measurement.
         journal: What happened.
+        draining: Returns what drains peers; ``None`` where nothing can be changed.
     """
 
     speaker: Speaker
@@ -199,6 +202,7 @@ class DaemonView:
     configuration: Configuration | None = None
     lag: LagMeter | None = None
     journal: EventJournal = field(default_factory=EventJournal)
+    draining: "Callable[[], Draining] | None" = None
 
     def find_configuration(self) -> Configuration:
         """Return what plans and applies configurations.
@@ -259,6 +263,20 @@ def find_peers(speaker: Speaker, names: Iterable[str]) -> tuple[Peer, ...]:
         ControlError: ``no-such-peer``.
     """
     return tuple(dict.fromkeys(find_peer(speaker, name) for name in names))
+
+
+def check_text(arguments: Mapping[str, Any]) -> str:
+    """Return the text for a peer's operator; empty for none.
+
+    Raises:
+        ControlError: ``bad-argument``.
+    """
+    text = str(arguments.get("text", ""))
+    if len(text.encode()) > MAX_TEXT:
+        raise ControlError(
+            "bad-argument", f"text can have at most {MAX_TEXT} octets (RFC 9003 2)"
+        )
+    return text
 
 
 def nearest_first(word: str, names: Sequence[str]) -> list[str]:

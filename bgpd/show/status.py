@@ -13,6 +13,7 @@ from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.runtime.build import build
 from bgpd.session.fsm import State
 from bgpd.show.daemon_state import ClusterState
+from bgpd.show.drain import drain_row
 from bgpd.show.state import (
     SHOWN_NAMES,
     STATE_NAMES,
@@ -71,6 +72,7 @@ def status(view: DaemonView, _: Arguments) -> Row:
         ],
         "families": [_family(tables) for tables in speaker.tables.values()],
         "selection_deferral": deferral_row(view),
+        "drain": drain_row(view),
         "background_jobs": len(speaker.work_queue),
         "fib": None if view.kernel.fib is None else _fib(view),
         "datastore": None
@@ -205,6 +207,7 @@ def _group(tables: FamilyTables, group: UpdateGroup) -> Row:
         "max_message_len": context.max_message_len,
         "role": context.role or None,
         "same_domain": context.is_same_domain,
+        "is_drained": context.is_drained,
         "members": [member.source.name for member in members],
         "slow_peers": [_slow_peer(tables, m) for m in members if _is_slow(m)],
         "pending": tables.pending_count,

@@ -18,6 +18,7 @@ from bgpd.pipeline.policy_registry import PolicyRegistry
 from bgpd.pipeline.route_consumers import RouteConsumers
 from bgpd.runtime.work_queue import WorkQueue
 from bgpd.session.negotiation import RestartState
+from bgpd.speaker.drain_orders import DrainOrders
 from bgpd.speaker.local_addresses import LocalAddresses
 from bgpd.speaker.local_numbers import LocalNumbers
 from rib.decision import DecisionOptions
@@ -47,6 +48,7 @@ class SpeakerContext:
         allows_reserved: 240.0.0.0/4 is used as unicast here.
         stale_path_time: Seconds that stale routes wait for their peer at most.
         restart: What OPENs say of our own restart (RFC 4724 4.1).
+        drains: Peers whose routes, and ours at them, are to be the last choice.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -64,3 +66,4 @@ class SpeakerContext:
     allows_reserved: bool = False
     stale_path_time: float = DEFAULT_STALE_PATH_TIME
     restart: RestartState = field(default_factory=RestartState)
+    drains: DrainOrders = field(default_factory=DrainOrders)

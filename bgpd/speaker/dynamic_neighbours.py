@@ -45,7 +45,7 @@ def add_dynamic_neighbour(
         return None
     settings = neighbour_settings(chosen, canonical(remote))
     peer = neighbours.make(settings, chosen.name)
-    peer.driver.start()
+    neighbours.begin(peer)
     return peer
 
 
@@ -97,7 +97,7 @@ def reconnect(
             )
             neighbours.sought_until = max(neighbours.sought_until, until)
             peer = neighbours.make(settings, chosen.name, until)
-            peer.driver.start()
+            neighbours.begin(peer)
             sought += 1
         yield
     if sought:

@@ -110,6 +110,7 @@ def export_context(
         max_advertised=_most_advertised(mine),
         alone=settings.remote_addr if mine.max_advertised else "",
         originates_default=context.policies.originates_default(settings),
+        is_drained=context.drains.of(settings.remote_addr) is not None,
     )
 
 

@@ -4,7 +4,7 @@ from bgpd.session.negotiation import Negotiated
 from bgpd.session.settings import LocalAsMode, PeerSettings
 from bgpd.speaker.context import SpeakerContext
 from rib.attributes import AttributeContext
-from rib.import_checks import ImportChecks
+from rib.import_checks import ImportChecks, LastChoice
 from rib.nlri import parse_address
 
 
@@ -70,7 +70,15 @@ def import_rules(
         allow_own_as=settings.allow_own_as,
         role="" if is_ibgp else settings.role,
         allows_reserved=context.allows_reserved,
+        last_choice=_last_choice(context, settings),
     )
+
+
+def _last_choice(context: SpeakerContext, settings: PeerSettings) -> LastChoice:
+    if context.drains.of(settings.remote_addr) is not None:
+        return LastChoice.ALL
+    is_obeyed = settings.obeys_graceful_shutdown
+    return LastChoice.MARKED if is_obeyed else LastChoice.NONE
 
 
 def is_on_this_machine(context: SpeakerContext, address: str) -> bool:

@@ -102,8 +102,15 @@ class Neighbours:
         peer = self.make(settings)
         if settings.password:
             self._set_key(settings.remote_addr, settings.password)
-        peer.driver.start()
+        self.begin(peer)
         return peer
+
+    def begin(self, peer: Peer) -> None:
+        """Start a neighbour's session, unless a drain keeps it down."""
+        if self._context.drains.is_shut(peer.settings.remote_addr):
+            peer.is_held = True
+        else:
+            peer.driver.start()
 
     def make(
         self, settings: PeerSettings, range_name: str = "", sought_until: float = 0.0

@@ -84,7 +84,7 @@ class PeerExports:
         for family in negotiated.families:
             self._context.tables[family].join(
                 self._sources[family],
-                *self._terms(family, negotiated),
+                *self.terms(family, negotiated),
                 self._driver.write,
             )
 
@@ -93,10 +93,10 @@ class PeerExports:
         self._reflect_as(is_ibgp=negotiated.is_ibgp)
         for family in negotiated.families:
             self._context.tables[family].move(
-                self._sources[family], *self._terms(family, negotiated)
+                self._sources[family], *self.terms(family, negotiated)
             )
 
-    def _terms(
+    def terms(
         self, family: Family, negotiated: Negotiated
     ) -> tuple[ExportContext, Policy]:
         """Return what a group's members share."""

@@ -69,6 +69,10 @@ class RunMarker:
     def __init__(self, control_path: str) -> None:
         self._path = Path(control_path).with_suffix(SUFFIX) if control_path else None
 
+    def beside(self, suffix: str) -> Path | None:
+        """Return another file in the same place; ``None`` where no mark is kept."""
+        return None if self._path is None else self._path.with_suffix(suffix)
+
     def read(self) -> str:
         """Return where and when the marker was made; empty without one."""
         if self._path is None:

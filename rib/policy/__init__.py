@@ -35,8 +35,10 @@ from rib.policy.spec import (
     prefix_match,
 )
 from rib.policy.well_known import (
+    drained,
     export_allowed,
     is_long_lived_stale,
+    least_preferred,
     long_lived,
     obey_graceful_shutdown,
 )
@@ -68,8 +70,10 @@ __all__ = [
     "Verdict",
     "compile_policy",
     "concerned",
+    "drained",
     "export_allowed",
     "is_long_lived_stale",
+    "least_preferred",
     "long_lived",
     "obey_graceful_shutdown",
     "prefix_entry",

@@ -22,7 +22,7 @@ _BARS_EVERYBODY: Final = frozenset({NO_ADVERTISE})
 # We are never in a confederation, so NO_EXPORT_SUBCONFED bars no more than NO_EXPORT.
 _BARS_EBGP: Final = frozenset({NO_EXPORT, NO_ADVERTISE, NO_EXPORT_SUBCONFED})
 
-_LOWEST_LOCAL_PREF: Final = bytes(4)
+LOWEST_LOCAL_PREF: Final = bytes(4)
 
 
 def export_allowed(attributes: PathAttributes, *, is_ebgp: bool) -> bool:
@@ -47,10 +47,32 @@ def obey_graceful_shutdown(attributes: PathAttributes) -> PathAttributes:
     if (
         _GRACEFUL_SHUTDOWN_OCTETS in attributes.octets
         and GRACEFUL_SHUTDOWN in attributes.communities
-        and attributes.local_pref != 0
     ):
-        return attributes.with_changes({LOCAL_PREF: _LOWEST_LOCAL_PREF})
+        return least_preferred(attributes)
     return attributes
+
+
+def least_preferred(attributes: PathAttributes) -> PathAttributes:
+    """Return ``attributes`` with LOCAL_PREF 0; the same object where it is 0 already."""
+    if attributes.local_pref == 0:
+        return attributes
+    return attributes.with_changes({LOCAL_PREF: LOWEST_LOCAL_PREF})
+
+
+def drained(attributes: PathAttributes, *, is_ebgp: bool) -> dict[int, bytes | None]:
+    """Return the changes that make an outgoing route the last choice of a peer (RFC 8326).
+
+    Args:
+        attributes: The route's, after policy.
+        is_ebgp: Whether the peer is in another AS: it gets GRACEFUL_SHUTDOWN, and one in
+            ours LOCAL_PREF 0, which acts on it whatever it honours.
+    """
+    if not is_ebgp:
+        return {LOCAL_PREF: LOWEST_LOCAL_PREF}
+    communities = attributes.communities
+    if GRACEFUL_SHUTDOWN in communities:
+        return {}
+    return {COMMUNITIES: encode_communities((*communities, GRACEFUL_SHUTDOWN))}
 
 
 def is_long_lived_stale(attributes: PathAttributes) -> bool:

@@ -22,6 +22,7 @@ from bgpd.config.model import (
     Datastore,
     Decision,
     Direct,
+    Drain,
     Fib,
     GracefulRestart,
     Journal,
@@ -174,6 +175,7 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("mrt.table", "mrt", MrtDumps, ""),
     ("mrt.updates", "mrt", MrtUpdates, ""),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
+    ("drain", "drain", Drain, ""),
     ("reload", "reload", Reload, ""),
     ("metrics", "metrics", Metrics, ""),
 )

@@ -136,9 +136,9 @@ STANDARDS: Final = (
     Standard(
         "8326",
         "graceful shutdown",
-        PARTLY,
-        "honoured; sent only if an export policy adds it, not automatically at a "
-        "shutdown",
+        DONE,
+        "honoured unless `graceful_shutdown: off`; sent by `pybgpctl drain`, by a node's "
+        "label, and with `drain.at_shutdown` before an end",
     ),
     Standard("8538", "notifications and graceful restart", DONE),
     Standard("8642", "policies and well-known communities", DONE, "`set` replaces all"),
