@@ -255,6 +255,18 @@ TABLE: Final = (
         _EVENTS,
     ),
     Command(
+        "show-errors",
+        "GET",
+        f"{PREFIX}/errors",
+        "Malformed UPDATEs that are kept, the oldest first.",
+        Kind.ROWS,
+        "malformed_update",
+        (
+            Argument("peer", str, "Only those of this peer, a name or an address."),
+            _LIMIT._replace(help="The newest so many."),
+        ),
+    ),
+    Command(
         "capture",
         "GET",
         f"{PREFIX}/capture",

@@ -41,6 +41,16 @@ def _optional(name: str, kind: str, text: str) -> Field:
     return Field(name, kind, text, is_optional=True)
 
 
+_PROBLEM: Final = (
+    Field(
+        "remedy",
+        "string",
+        "what was done (RFC 7606 2): `attribute-discard`, `treat-as-withdraw`, `afi-safi-disable` or "
+        "`session-reset`",
+    ),
+    Field("attribute", "string?", "the path attribute; null if it is not about one"),
+    Field("reason", "string", "what was found and what was expected"),
+)
 _PEER: Final = (
     Field("name", "string", "as configured; of a dynamic neighbour its address"),
     Field("address", "string", "as configured"),
@@ -802,6 +812,25 @@ FORMS: Final[Mapping[str, Form]] = {
             _optional("text", "string", "what it says"),
         ),
     ),
+    "malformed_update": Form(
+        "An UPDATE that was not as it must be",
+        (
+            Field("id", "integer", "rises with each, whichever peer sent it"),
+            Field("time", "string", "when, RFC 3339"),
+            Field("peer", "string", "the peer's name then"),
+            Field("address", "string", "the peer's address"),
+            Field("local_address", "string", "our address"),
+            Field("local_port", "integer", "our port of TCP"),
+            Field("remote_port", "integer", "the peer's port of TCP"),
+            Field("is_outgoing", "boolean", "we connected to the peer"),
+            *_PROBLEM,
+            Field("notification", "string?", "code and subcode sent, `3/10`; null while the session stays"),
+            Field("problems", "update_problem[]", "everything that was wrong"),
+            Field("length", "integer", "octets, header included"),
+            Field("octets", "string", "the message, header included, in hexadecimal"),
+        ),
+    ),
+    "update_problem": Form("One thing wrong with an UPDATE", _PROBLEM),
     "event_path": Form(
         "A best path before or after a change",
         (

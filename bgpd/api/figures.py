@@ -232,6 +232,8 @@ class Figures:
             ``None`` among them is a yield point.
         tables: Each family.
         rejected_connections: From addresses that belong to no peer.
+        malformed_kept: Malformed UPDATEs that are kept.
+        malformed_dropped: Those that are not, since the start.
         orphan_paths: Of peers without a session, that nothing keeps.
         warnings: What an operator should know now, their number.
         object_warnings: What is wrong with the datastore's objects: key and field.
@@ -261,6 +263,8 @@ class Figures:
     peers: Iterable[PeerFigures | None]
     tables: tuple[TableFigures, ...]
     rejected_connections: int = 0
+    malformed_kept: int = 0
+    malformed_dropped: int = 0
     orphan_paths: int = 0
     warnings: int = 0
     object_warnings: tuple[tuple[str, str], ...] = ()

@@ -434,6 +434,10 @@ ROWS: Final[tuple[Row, ...]] = (
          _several(("kind",), lambda f: [((each.kind,), each.dropped) for each in f.mrt])),
     Row("pybgpd_mrt_errors", "Errors of the disk while MRT files were written.", True, ("kind",),
          _several(("kind",), lambda f: [((each.kind,), each.errors) for each in f.mrt])),
+    Row("pybgpd_malformed_updates_kept", "Malformed UPDATE messages that show errors has, with "
+                                         "their octets.", False, (), _one(lambda f: f.malformed_kept)),
+    Row("pybgpd_malformed_updates_dropped", "Malformed UPDATE messages that are not kept any more, "
+                                            "or never were.", True, (), _one(lambda f: f.malformed_dropped)),
     Row("pybgpd_rejected_connections", "Connections rejected because the source "
                                        "address matched no neighbour or range.", True, (),
          _one(lambda f: f.rejected_connections)),

@@ -12,7 +12,9 @@ LINKTYPE_RAW, whose packets begin with the IP header.
 from dataclasses import dataclass
 from ipaddress import ip_address
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
+
+from bgpd.capture.ends import Ends
 
 _FILE: Final = Struct("!IHHiIII")
 _MAGIC: Final = 0xA1B2C3D4  # microseconds
@@ -36,24 +38,6 @@ _MILLION: Final = 1_000_000
 
 FILE_HEADER: Final = _FILE.pack(_MAGIC, 2, 4, 0, 0, _MAX_PACKET, _LINKTYPE_RAW)
 """What a file begins with."""
-
-
-class Ends(NamedTuple):
-    """The two ends of a connection.
-
-    Attributes:
-        local_address: Ours; a zone is left out.
-        local_port: Ours.
-        remote_address: The peer's.
-        remote_port: The peer's.
-        is_outgoing: We connected to the peer.
-    """
-
-    local_address: str
-    local_port: int
-    remote_address: str
-    remote_port: int
-    is_outgoing: bool
 
 
 @dataclass(slots=True)

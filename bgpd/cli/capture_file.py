@@ -5,9 +5,10 @@ import os
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, Self
 
-from bgpd.capture.pcap import FILE_HEADER, Ends, TcpStream
+from bgpd.capture.ends import Ends
+from bgpd.capture.pcap import FILE_HEADER, TcpStream
 from bgpd.cli.layout import Row
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -48,8 +49,9 @@ class CaptureFile:
         at_us = microseconds(row["time"])
         stream = self._streams.get(number)
         if stream is None:
+            nowhere = "::" if ":" in row["address"] else "0.0.0.0"  # noqa: S104  # no socket
             ends = Ends(
-                row["local_address"],
+                row["local_address"] or nowhere,
                 row["local_port"],
                 row["address"],
                 row["remote_port"],
@@ -76,6 +78,12 @@ class CaptureFile:
                     os.ftruncate(self._descriptor, self._size)
             raise
         self._size += len(octets)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
 
     def close(self) -> None:
         """Close it."""

@@ -19,6 +19,7 @@ from bgpd.cli.completion import (
 )
 from bgpd.cli.drain import drain, show_drain, undrain
 from bgpd.cli.dump import dump
+from bgpd.cli.errors import errors
 from bgpd.cli.events import events, history
 from bgpd.cli.fleet_options import Fleet, fleet_options, take_fleet
 from bgpd.cli.foreign_words import MAIN_PHRASES, SHOW_PHRASES
@@ -425,6 +426,9 @@ def show_memory(control: Place, output: str) -> None:
     code, and room that the allocator keeps.
     """
     print_rows(ask(control, "show-memory"), output, MEMORY, "nothing is counted")
+
+
+show.add_command(errors)
 
 
 @show.command("status")

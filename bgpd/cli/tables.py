@@ -277,6 +277,16 @@ GROUPS: Final = (
 )
 
 
+ERRORS: Final = (
+    Column("TIME", lambda row: str(row["time"])[:19].replace("T", " ")),
+    field("PEER", "peer"),
+    field("REMEDY", "remedy"),
+    field("ATTRIBUTE", "attribute"),
+    field("OCTETS", "length", is_number=True),
+    field("REASON", "reason", is_long=True),
+)
+
+
 def _add_path(most: int | None) -> str:
     if most is None:
         return "off"

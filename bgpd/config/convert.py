@@ -133,7 +133,7 @@ def to_settings(
         control_path=config.control.path,
         bird=_bird(config),
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
-        journal=JournalSettings(config.journal.max_events, config.journal.max_changes),
+        journal=JournalSettings(**config.journal.model_dump()),
         mrt=mrt_settings(config.mrt),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,

@@ -42,6 +42,8 @@ from bgpd.config.policies import OriginName, PolicyModel, PrefixItem
 from bgpd.config.settings import (
     MAX_CHANGES,
     MAX_EVENTS,
+    MAX_MALFORMED_OCTETS,
+    MAX_MALFORMED_UPDATES,
     NODES_CHECK_TIME,
     REMOVAL_HOLD,
     SAVED_STATE_MAX_AGE,
@@ -564,7 +566,7 @@ class Log(Section):
 
 
 class Journal(Section):
-    """What happened, for `pybgpctl events` and `pybgpctl history`; in memory only."""
+    """What happened, for `pybgpctl events`, `history` and `show errors`; in memory only."""
 
     max_events: Annotated[
         Count,
@@ -580,6 +582,17 @@ class Journal(Section):
             "0 keeps none"
         ),
     ] = MAX_CHANGES
+    max_malformed_updates: Annotated[
+        Count,
+        Field(
+            description="malformed UPDATEs kept with their octets, of all peers together; a peer "
+            "that sends many pushes out only its own; 0 keeps none"
+        ),
+    ] = MAX_MALFORMED_UPDATES
+    max_malformed_octets: Annotated[
+        Count,
+        Field(description="octets kept of malformed UPDATEs; 0 keeps none"),
+    ] = MAX_MALFORMED_OCTETS
 
 
 class GracefulRestart(Section):

@@ -20,6 +20,8 @@ NODES_CHECK_TIME: Final = 600  # seconds
 REMOVAL_HOLD: Final = 3600  # seconds, time enough to restore a datastore
 MAX_EVENTS: Final = 4096
 MAX_CHANGES: Final = 65536
+MAX_MALFORMED_UPDATES: Final = 256
+MAX_MALFORMED_OCTETS: Final = 1 << 20
 
 
 class DatastoreKind(Enum):
@@ -307,10 +309,14 @@ class JournalSettings:
     Attributes:
         max_events: Of each kind; 0 keeps none.
         max_changes: Changes of best paths of each family; 0 keeps none.
+        max_malformed_updates: Of all peers together; 0 keeps none.
+        max_malformed_octets: Likewise, of these.
     """
 
     max_events: int = MAX_EVENTS
     max_changes: int = MAX_CHANGES
+    max_malformed_updates: int = MAX_MALFORMED_UPDATES
+    max_malformed_octets: int = MAX_MALFORMED_OCTETS
 
 
 @dataclass(frozen=True, slots=True)

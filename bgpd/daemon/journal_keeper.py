@@ -42,6 +42,10 @@ class JournalKeeper:
         """Keep as much as settings say; what fits stays."""
         self._settings = settings
         self.journal.set_limits(settings.max_events, settings.max_changes)
+        if self._speaker is not None:
+            self._speaker.context.malformed_updates.set_limits(
+                settings.max_malformed_updates, settings.max_malformed_octets
+            )
         if self._handler is not None:
             root = logging.getLogger()
             root.removeHandler(self._handler)

@@ -10,6 +10,7 @@ from socket import IPPROTO_TCP, TCP_INFO
 from struct import Struct
 from typing import Final, NamedTuple, Protocol
 
+from bgpd.capture.ends import Ends
 from bgpd.net.network import Socket
 from bgpd.net.poller import Poller
 from bgpd.net.sockets import (
@@ -117,6 +118,20 @@ class Connection:
             return address_of(local), address_of(remote)
         except OSError:  # the peer is gone, or the device is
             return "", ""
+
+    def ends(self, port: int) -> Ends | None:
+        """Return both ends; ``None`` once it is gone.
+
+        Args:
+            port: Where the peer listens: a connection to it is ours.
+        """
+        local, remote = self.address_pair()
+        try:
+            ours, theirs = self.sock.getsockname()[1], self.sock.getpeername()[1]
+        except OSError:
+            return None
+        is_outgoing = theirs == port != ours
+        return Ends(local, ours, remote, theirs, is_outgoing) if remote else None
 
     def facts(self) -> TcpFacts | None:
         """Return ports and the kernel's times of the connection; ``None`` once it is gone."""

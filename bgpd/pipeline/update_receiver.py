@@ -79,6 +79,7 @@ class Taken:
         complaints: Problems met, each with the UPDATE's body, for the log. A block that
             is remembered despite a discarded attribute is complained of once.
         error: Set when the session must end; later UPDATEs were not looked at.
+        body: Of the UPDATE that it is about.
         fault: An internal error that stopped the processing. Changes made by then must be
             passed on all the same: peers would otherwise never agree with our tables again.
     """
@@ -87,6 +88,7 @@ class Taken:
     ended: list[Family] = field(default_factory=list)
     complaints: list[tuple[Problem, bytes]] = field(default_factory=list)
     error: NotifyError | None = None
+    body: bytes = b""
     fault: Exception | None = None
 
 
@@ -121,6 +123,7 @@ class UpdateReceiver:
         try:
             if self._plain_ipv4 is None:
                 for body in bodies:
+                    taken.body = body
                     self._take_any(body, taken)
             else:
                 self._take_plain(self._plain_ipv4, bodies, taken)
@@ -137,6 +140,8 @@ class UpdateReceiver:
             raise
         except Exception as error:  # noqa: BLE001  # the caller raises it
             taken.fault = error
+        if taken.error is not None:
+            _complain_of_reset(taken, taken.error)
         return taken
 
     def _take_plain(
@@ -152,6 +157,7 @@ class UpdateReceiver:
         paths: list[Path] = []
         runs: list[list[Nlri]] = []
         add_path, add_run = paths.append, runs.append
+        body = b""
         try:
             for body in bodies:
                 # No withdrawn routes, and attributes shorter than the body.
@@ -174,6 +180,9 @@ class UpdateReceiver:
                             continue
                 changes += table.announce_all(paths, runs)
                 self._take_any(body, taken)
+        except (NotifyError, NlriError):
+            taken.body = body
+            raise
         finally:
             changes += table.announce_all(paths, runs)
 
@@ -318,6 +327,19 @@ class UpdateReceiver:
                 _record(taken, family, table.withdraw(nlris, path_id))
         else:
             _record(taken, family, table.withdraw(split(run, family.afi)))
+
+
+def _complain_of_reset(taken: Taken, error: NotifyError) -> None:
+    """Record what ends the session, unless the attributes' decoder has said so."""
+    body = taken.body
+    if taken.complaints:
+        problem, found_in = taken.complaints[-1]
+        if found_in is body and problem.remedy is Remedy.SESSION_RESET:
+            return
+    problem = Problem(
+        Remedy.SESSION_RESET, error.text, subcode=int(error.subcode), data=error.data
+    )
+    taken.complaints.append((problem, body))
 
 
 def _record(taken: Taken, family: Family, changes: list[Change]) -> None:

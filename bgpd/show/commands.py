@@ -14,6 +14,7 @@ from bgpd.api.protocol import Answer, Arguments, ControlError, Handler, Row
 from bgpd.show.calico_diff import cluster_diff
 from bgpd.show.drain import drain, show_drain, undrain
 from bgpd.show.dump import dump
+from bgpd.show.errors import errors
 from bgpd.show.events import events, follow, history
 from bgpd.show.fib import fib
 from bgpd.show.gone_peers import gone_peers
@@ -127,6 +128,7 @@ _HANDLERS: Final[
         "show-events": events,
         "follow-events": follow,
         "history": history,
+        "show-errors": errors,
         "capture": _capture,
         "dump": dump,
     }

@@ -89,6 +89,7 @@ class DaemonHealth:
             of_tables = ((str(name), each) for name, each in speaker.tables.items())
             tables = tuple(self._sound(_table, of_tables))
         pulse = speaker.context.poller.pulse if speaker is not None else None
+        malformed = None if speaker is None else speaker.context.malformed_updates
         log = log_figures()
         holds = None if daemon.cluster is None else daemon.cluster.holds
         fib = daemon.forwarding.fib if daemon.forwarding is not None else None
@@ -102,6 +103,8 @@ class DaemonHealth:
             peers=peers,
             tables=tables,
             rejected_connections=speaker.incoming.rejected_count if speaker else 0,
+            malformed_kept=malformed.count if malformed else 0,
+            malformed_dropped=malformed.dropped if malformed else 0,
             orphan_paths=speaker.housekeeping.leftovers.count if speaker else 0,
             warnings=len(self._warnings()),
             object_warnings=self._object_warnings(),

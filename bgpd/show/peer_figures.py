@@ -57,7 +57,7 @@ def peer_figures(
             _STATE_NAMES[state],
             state is State.ESTABLISHED,  # is_established
             counters.flaps,
-            imports.malformed_count,
+            imports.errors.count,
             sum(received),
             sum(sent),
             tuple(

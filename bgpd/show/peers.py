@@ -163,7 +163,7 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),
         "flaps": counters.flaps,
-        "malformed_updates": peer.imports.malformed_count,
+        "malformed_updates": peer.imports.errors.count,
         "import_policy": _policy(view, peer, is_import=True),
         "export_policy": _policy(view, peer, is_import=False),
         "last_reset": _text(counters.last_reset),

@@ -14,8 +14,8 @@ from collections.abc import Mapping
 from enum import Enum
 from typing import Final, NamedTuple
 
+from bgpd.capture.ends import Ends
 from bgpd.capture.message_runs import MessageRuns, first_boundary
-from bgpd.capture.pcap import Ends
 from bgpd.net.poller import Pollable, Poller
 from bgpd.net.tapped_socket import attach, detach
 from bgpd.net.tcp_connection import Connection
@@ -212,20 +212,17 @@ class Captures:
     def _tap(
         self, capture: Capture, connection: Connection, *, is_outgoing: bool | None
     ) -> None:
-        local, remote = connection.address_pair()
+        _, remote = connection.address_pair()
         if remote not in capture.addresses:
             return
-        try:
-            local_port = connection.sock.getsockname()[1]
-            remote_port = connection.sock.getpeername()[1]
-        except OSError:  # it is ending
+        peer = self._peers.get(remote)
+        ends = connection.ends(0 if peer is None else peer.settings.port)
+        if ends is None:  # it is ending
             return
         is_found = is_outgoing is None
-        peer = self._peers.get(remote)
-        if is_outgoing is None:
-            is_outgoing = peer is not None and peer.settings.port == remote_port
+        if is_outgoing is not None:
+            ends = ends._replace(is_outgoing=is_outgoing)
         capture.links += 1
-        ends = Ends(local, local_port, remote, remote_port, is_outgoing)
         link = Link(capture.links, remote, ends)
         begun = b""
         if is_found and peer is not None:
@@ -237,7 +234,7 @@ class Captures:
         kept[:] = [pair for pair in kept if not pair[0].is_closed]
         kept.append((connection, tap))
         what = Happening.FOUND if is_found else Happening.OPENED
-        capture.add(Piece(time.time(), link, what, is_outgoing))
+        capture.add(Piece(time.time(), link, what, ends.is_outgoing))
 
 
 def captures_of(poller: Poller, peers: Mapping[str, Peer]) -> Captures:

@@ -16,6 +16,7 @@ from bgpd.net.poller import Poller
 from bgpd.pipeline.family_tables import FamilyTables
 from bgpd.pipeline.policy_registry import PolicyRegistry
 from bgpd.pipeline.route_consumers import RouteConsumers
+from bgpd.pipeline.update_errors import MalformedUpdates
 from bgpd.runtime.work_queue import WorkQueue
 from bgpd.session.negotiation import RestartState
 from bgpd.speaker.drain_orders import DrainOrders
@@ -49,6 +50,7 @@ class SpeakerContext:
         stale_path_time: Seconds that stale routes wait for their peer at most.
         restart: What OPENs say of our own restart (RFC 4724 4.1).
         drains: Peers whose routes, and ours at them, are to be the last choice.
+        malformed_updates: Those of all peers, as long as there is room.
     """
 
     loop: asyncio.AbstractEventLoop
@@ -67,3 +69,4 @@ class SpeakerContext:
     stale_path_time: float = DEFAULT_STALE_PATH_TIME
     restart: RestartState = field(default_factory=RestartState)
     drains: DrainOrders = field(default_factory=DrainOrders)
+    malformed_updates: MalformedUpdates = field(default_factory=MalformedUpdates)

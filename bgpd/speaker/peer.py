@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Protocol
 
+from bgpd.capture.ends import Ends
 from bgpd.net.driver import PeerDriver
 from bgpd.runtime.log_fields import Names
 from bgpd.runtime.log_limit import BURST
@@ -162,6 +163,12 @@ class Peer:
                 self.imports.stale.drop(family)
         self.exports.describe(negotiated)
         self.limits.begin()
+        connection, port = self.driver.connection, self.settings.port
+        ends = None if connection is None else connection.ends(port)
+        if ends is None:  # gone already, but not what it has sent
+            local, remote = self.driver.session.local_addr, self.settings.remote_addr
+            ends = Ends(local, 0, remote, port, is_outgoing=True)
+        self.imports.errors.ends = ends
         self.imports.open(negotiated)
         self.exports.join(negotiated)
         _log.info(

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from bgpd.pipeline.inbound_refresh import InboundRefreshes
 from bgpd.pipeline.stale_routes import StaleRoutes
 from bgpd.pipeline.update_error_log import log_ignored, log_update_errors
+from bgpd.pipeline.update_errors import PeerErrors
 from bgpd.pipeline.update_receiver import Taken, UpdateReceiver
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import Negotiated
@@ -61,7 +62,7 @@ class PeerImports:
         ribs: By family, of the session and of those before whose routes wait.
         stale: Routes that outlived the session and wait for the peer.
         ended_families: End-of-RIB was received.
-        malformed_count: UPDATEs that were not as they must be.
+        errors: In the peer's UPDATEs.
         heard_at: Monotonic seconds: session up, or its last UPDATE.
     """
 
@@ -74,7 +75,7 @@ class PeerImports:
     ) -> None:
         self.ribs: dict[Family, AdjRibIn] = {}
         self.ended_families: set[Family] = set()
-        self.malformed_count = 0
+        self.errors = PeerErrors(context.malformed_updates)
         self.heard_at = 0.0
         self._context = context
         self._session = session
@@ -160,8 +161,9 @@ class PeerImports:
             source.heard_at = now
 
     def _note(self, taken: Taken) -> None:
-        self.malformed_count += len(taken.complaints)
-        log_update_errors(self._session.settings, taken.complaints)
+        if taken.complaints:
+            self.errors.note(self._session.settings.name, taken.complaints)
+            log_update_errors(self._session.settings, taken.complaints)
         for family in taken.ended:
             self.ended_families.add(family)
             self.stale.drop(family)

@@ -88,11 +88,11 @@ def test_tshark_reads_what_was_captured(kind: str, family: str, tmp_path: Path) 
         assert eventually(lambda: has_routes(one, prefix), 20)
         # In the midst of a session, then over its end and the next one.
         with capturing(control, remote, "--write", str(file)) as process:
-            assert eventually(lambda: file.exists() and file.stat().st_size)
+            assert eventually(lambda: file.exists() and file.stat().st_size, 20)
             two.withdraw(prefix)
-            assert eventually(lambda: has_none_of(one, prefix))
+            assert eventually(lambda: has_none_of(one, prefix), 20)
             subprocess.run(pybgpctl(control, "reset", remote), check=True)
-            assert eventually(lambda: has_none_of(one, prefix))
+            assert eventually(lambda: has_none_of(one, prefix), 20)
             two.originate(prefix)
             assert eventually(lambda: has_routes(one, prefix), 20)
             before = file.read_bytes()  # whole while it grows

@@ -10,13 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from bgpd.capture.ends import Ends
 from bgpd.capture.message_runs import (
     NO_MESSAGE,
     MessageRuns,
     first_boundary,
     messages_of,
 )
-from bgpd.capture.pcap import FILE_HEADER, Ends, TcpStream, checksum
+from bgpd.capture.pcap import FILE_HEADER, TcpStream, checksum
 from bgpd.wire.framing import MARKER, encode_message
 
 bodies = st.binary(max_size=80) | st.builds(

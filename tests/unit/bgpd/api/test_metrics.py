@@ -49,6 +49,8 @@ def figures(
         peers=tuple(peers),
         tables=(TableFigures("ipv4-unicast", 100, 150, 6, 2, 8, 1),),
         rejected_connections=11,
+        malformed_kept=12,
+        malformed_dropped=13,
         warnings=2,
         lag_worst=0.25,
         lag_p99=0.125,
@@ -101,6 +103,8 @@ def test_tables_groups_and_the_loop_have_metrics() -> None:
     assert found["pybgpd_loop_lag_worst_seconds",] == 0.25
     assert found["pybgpd_loop_lag_p99_seconds",] == 0.125
     assert found["pybgpd_rejected_connections_total",] == 11
+    assert found["pybgpd_malformed_updates_kept",] == 12
+    assert found["pybgpd_malformed_updates_dropped_total",] == 13
     assert found["pybgpd_warnings",] == 2
     assert found["pybgpd_info", "compiled", "1.2.3"] == 1
 

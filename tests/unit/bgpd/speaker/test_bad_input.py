@@ -151,7 +151,7 @@ async def test_a_malformed_attribute_withdraws_and_the_session_stays() -> None:
         await until(lambda: second in client.table(IPV4_UNICAST))
         await until(lambda: first not in client.table(IPV4_UNICAST))
         scripted = reflector.peer(f"{rack.network}.99")
-        assert scripted.imports.malformed_count == 1
+        assert scripted.imports.errors.count == 1
         assert scripted.driver.session.counters.flaps == 0
 
 

@@ -93,7 +93,7 @@ def test_from_a_peer_it_is_ignored_counted_and_the_rest_stays(
         send(peer, update(BLOCK, run_of(*four)), update(reach(*six)))
     assert held(world, IPV4_UNICAST) == set(GOOD4)
     assert held(world, IPV6_UNICAST) == set(GOOD6)
-    assert peer.imports.malformed_count == 0
+    assert peer.imports.errors.count == 0
     lines = [r.getMessage() for r in caplog.records if "not unicast" in r.getMessage()]
     assert len(lines) == len(BAD4) + len(BAD6)
     assert "p (192.0.2.7): ignored 1 prefix (RFC 4271 6.3)" in lines[0]
