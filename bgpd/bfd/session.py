@@ -259,6 +259,10 @@ class Session:
         """Leave AdminDown."""
         return self._switch(Event.ENABLE, now)
 
+    def farewell(self) -> bytes:
+        """Return the present packet once more: it may have been lost, and no timer will repeat it."""
+        return self._packet()
+
     def _switch(self, event: Event, now: float) -> bytes:
         if not self._apply(event):
             return b""

@@ -55,6 +55,7 @@ class Entry:
         session: The machine.
         source: Where its peer's packets come from; ``None`` while that is unknown.
         is_removed: It says AdminDown for a while, then goes.
+        sent: Packets; counted by the process.
     """
 
     __slots__ = (
@@ -62,6 +63,7 @@ class Entry:
         "is_removed",
         "number",
         "reported",
+        "sent",
         "session",
         "source",
         "wakes_at",
@@ -72,6 +74,7 @@ class Entry:
         self.session = session
         self.source: Source | None = None
         self.is_removed = False
+        self.sent = 0
         self.reported: Report | None = None
         self.wakes_at = 0.0
         self.ends_at = 0.0
@@ -86,11 +89,13 @@ class SessionTable:
     Attributes:
         entries: By the daemon's number.
         discarded: Packets, by reason.
+        gone: Numbers of sessions that have said their last word; their sockets are to be closed.
     """
 
     def __init__(self, rng: Random) -> None:
         self.entries: dict[int, Entry] = {}
         self.discarded: Counter[Discard] = Counter()
+        self.gone: list[int] = []
         self._rng = rng
         self._by_source: dict[Source, Entry] = {}
         self._discriminators: set[int] = set()
@@ -252,6 +257,7 @@ class SessionTable:
         self._discriminators.discard(entry.session.discriminator)
         self._changed.pop(entry.number, None)
         del self.entries[entry.number]
+        self.gone.append(entry.number)
 
 
 def report_of(session: Session) -> Report:
