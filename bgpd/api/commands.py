@@ -237,6 +237,14 @@ TABLE: Final = (
         "memory_part",
     ),
     Command(
+        "show-bfd",
+        "GET",
+        f"{PREFIX}/bfd",
+        "BFD sessions.",
+        Kind.ROWS,
+        "bfd_session",
+    ),
+    Command(
         "show-events",
         "GET",
         f"{PREFIX}/journal",

@@ -28,6 +28,7 @@ from bgpd.cli.request import ask, output_option, print_lines, print_page, print_
 from bgpd.cli.show_command import ShowCommand
 from bgpd.cli.tables import (
     ADVERTISED,
+    BFD,
     COUNTS,
     COUNTS_BY,
     FIB,
@@ -429,6 +430,14 @@ def show_memory(control: Place, output: str) -> None:
 
 
 show.add_command(errors)
+
+
+@show.command("bfd")
+@output_option
+@click.pass_obj
+def show_bfd(control: Place, output: str) -> None:
+    """List BFD sessions: state, intervals, packets, failures."""
+    print_rows(ask(control, "show-bfd"), output, BFD, "no peer has BFD")
 
 
 @show.command("status")

@@ -53,6 +53,7 @@ def peer_page(row: Row) -> Iterator[str]:
             ("enabled", row["is_enabled"]),
             ("disabled by", row.get("disabled_by")),
             ("up", duration(row["uptime"])),
+            ("BFD", _bfd(row.get("bfd_session"))),
             ("since", row["since"]),
             ("hold time", f"{row['hold_time']} s"),
             *_connection(row),
@@ -90,6 +91,24 @@ def peer_page(row: Row) -> Iterator[str]:
     yield from _section("agreed on", row["negotiated"])
     for side, offered in (row["capabilities"] or {}).items():
         yield from _section(f"capabilities {side}", offered)
+
+
+def _bfd(row: Row | None) -> str:
+    """Return a BFD session in a line."""
+    if row is None:
+        return ""
+    time = row["detection_time"]
+    return ", ".join(
+        part
+        for part in (
+            row["state"],
+            f"detects within {time} ms" if time else "",
+            "the session waits for it" if row["is_waiting"] else "",
+            row["reason"],
+            f"failures {row['failures']}" if row["failures"] else "",
+        )
+        if part
+    )
 
 
 def _event(reason: str | None, moment: str | None) -> str:

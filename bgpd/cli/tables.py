@@ -5,7 +5,7 @@ that a million routes need no memory.
 """
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
 
@@ -87,6 +87,10 @@ def _session_trouble(row: Row) -> str:
             missing_policy(row),
         ]
         return "; ".join(filter(None, remarks))
+    if row.get("bfd") not in (None, "up") and not row["next_retry"]:
+        waits = f"waits for BFD ({row['bfd']})"
+        reset = row["last_reset"]
+        return f"{waits}; last reset: {reset}" if reset else waits
     retry, reset = row["next_retry"], row["last_reset"]
     error = row["last_attempt"] or (f"last reset: {reset}" if reset else "")
     when = f"next try in {duration(retry)}" if retry is not None else ""
@@ -124,6 +128,12 @@ def missing_policy(row: Row) -> str:
     kind = lacking[nothing[0]] if len(nothing) == 1 else ""
     done = ", ".join(f"nothing is {what}" for what in nothing)
     return f"no {kind}policy: {done} (RFC 8212)"
+
+
+def _bfd_remark(row: Row) -> str:
+    """Return why a session is down, or what its last failure was."""
+    last = row["last_failure"]
+    return row["reason"] or (f"last failure: {last}" if last else "")
 
 
 def _since(row: Row) -> str:
@@ -176,6 +186,31 @@ def _flags_style(row: Row) -> str:
     return "good" if row.get("is_best") else ""
 
 
+def _milliseconds(key: str) -> Callable[[Row], str]:
+    return lambda row: f"{row[key]} ms" if row[key] else ""
+
+
+BFD: Final = (
+    field("NAME", "name"),
+    field("ADDRESS", "address"),
+    field(
+        "STATE", "state", style=lambda row: "good" if row["state"] == "up" else "bad"
+    ),
+    Column("UP", _since, is_number=True),
+    Column("INTERVAL", _milliseconds("interval"), is_number=True),
+    Column("DETECTION TIME", _milliseconds("detection_time"), is_number=True),
+    field("RECEIVED", "packets_received", is_number=True),
+    field("SENT", "packets_sent", is_number=True),
+    field("FAILURES", "failures", is_number=True),
+    field("MULTIHOP", "is_multihop", is_wide=True),
+    field("STRICT", "is_strict", is_wide=True),
+    field("AUTHENTICATION", "authentication", is_wide=True),
+    field("LOCAL DISCRIMINATOR", "local_discriminator", is_number=True, is_wide=True),
+    field("REMOTE DISCRIMINATOR", "remote_discriminator", is_number=True, is_wide=True),
+    Column("REMARK", _bfd_remark),
+)
+"""Columns of ``show bfd``."""
+
 PEERS: Final = (
     field("NAME", "name"),
     field("REMOTE NODE", "remote_node", is_sparse=True),
@@ -192,6 +227,7 @@ PEERS: Final = (
     field("RANGE", "range", is_wide=True),
     field("GROUP", "group", is_wide=True),
     field("LOCAL AS", "local_as", is_number=True, is_wide=True),
+    field("BFD", "bfd", is_wide=True),
     field("HOLD TIME", "hold_time", is_number=True, is_wide=True),
     field("MESSAGES IN", "messages_in", is_number=True, is_wide=True),
     field("MESSAGES OUT", "messages_out", is_number=True, is_wide=True),

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from bgpd.config.api_guard import missing_of_api
+from bgpd.config.bfd import Bfd, auth_problem
 from bgpd.config.document import format_path
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, neighbours
@@ -138,6 +139,19 @@ def _ttl(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
 def _passwords(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
     if None not in (neighbour.get("password"), neighbour.get("password_file")):
         yield neighbour.path_of("password_file"), "cannot be combined with password"
+
+
+def _bfd(_: DaemonConfig, neighbour: Neighbour) -> Iterator[Finding]:
+    bfd = neighbour.get("bfd")
+    if not isinstance(bfd, Bfd):
+        return
+    path = neighbour.path_of("bfd")
+    if bfd.strict and isinstance(neighbour.model, PeerRange):
+        text = "is only for peers: a dynamic neighbour is unknown before it connects"
+        yield (*path, "strict"), text
+    if bfd.auth is not None and (problem := auth_problem(bfd.auth)) is not None:
+        key, text = problem
+        yield (*path, "auth", key), text
 
 
 def _is_internal(remote: object, local: object) -> bool | None:
@@ -417,6 +431,7 @@ _NEIGHBOR_RULES: Final[
     _stale_times,
     _ttl,
     _passwords,
+    _bfd,
     _roles,
     _role_strict,
     _as_numbers,

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from bgpd.config import model as written
 from bgpd.config import policies
+from bgpd.config.bfd import bfd_settings
 from bgpd.config.evidence import mrt_settings
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, Option, neighbours, written_options
@@ -264,6 +265,7 @@ def _session(
         fields["families"] = tuple(map(_family, families))
     fields |= _remote_as(fields)
     fields["default_when"] = _prefixes(fields.get("default_when") or ())
+    fields["bfd"] = bfd_settings(fields.get("bfd"), secrets)
     fields["other_as"] = own_as if fields.get("other_as") else None
     for field in ("discarded_attributes", "withdrawn_attributes"):
         fields[field] = frozenset(fields.get(field) or ())

@@ -346,6 +346,7 @@ Port = Annotated[int, Field(ge=1, le=0xFFFF)]
 _SECONDS: Final = Unit("seconds")
 HoldTime = Annotated[int, Field(ge=0, le=0xFFFF), AfterValidator(_hold_time), _SECONDS]
 Seconds = Annotated[int, Field(ge=0, le=0xFFFF), _SECONDS]
+Milliseconds = Annotated[int, Field(ge=10, le=60_000), Unit("milliseconds")]
 RestartSeconds = Annotated[int, Field(ge=0, le=0xFFF), _SECONDS]  # RFC 4724 3: 12 bits
 LongSeconds = Annotated[int, Field(ge=0, le=0xFFFFFF), _SECONDS]  # RFC 9494 3: 24 bits
 Hops = Annotated[int, Field(ge=0, le=255), Unit("hops")]

@@ -36,6 +36,11 @@ FIELD_OF_KEY: Final = MappingProxyType(
         "discard_attributes": "discarded_attributes",
         "withdraw_attributes": "withdrawn_attributes",
         "disable_capabilities": "disabled_capabilities",
+        "bfd.multihop": "bfd.is_multihop",
+        "bfd.strict": "bfd.is_strict",
+        "bfd.auth.type": "bfd.auth_type",
+        "bfd.auth.key_id": "bfd.auth_key_id",
+        "bfd.auth.password": "bfd.auth_secret",
     }
 )
 """Keys in the imperative, and the settings, which read as claims, that they set."""

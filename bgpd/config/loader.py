@@ -13,6 +13,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from bgpd.config.bfd import Bfd, max_secret_len
 from bgpd.config.consistency import contradictions
 from bgpd.config.convert import to_settings
 from bgpd.config.document import (
@@ -185,16 +186,31 @@ def _default_node_name(document: Document, environment: Mapping[str, str]) -> No
     document.put(("node", "name"), name, Origin(source))
 
 
+def _bfd_files(bfd: object, path: KeyPath) -> Iterator[tuple[str, KeyPath, int]]:
+    """Yield the password file of BFD's authentication, where it is named, and its most octets."""
+    if isinstance(bfd, Bfd) and bfd.auth is not None and bfd.auth.password_file:
+        length = max_secret_len(bfd.auth)
+        yield bfd.auth.password_file, (*path, "auth", "password_file"), length
+
+
 def _read_secrets(
     config: DaemonConfig, base: Path
 ) -> tuple[dict[str, str], list[Path], list[tuple[KeyPath, str]]]:
     """Read every password file, relative names beside the configuration file."""
     wanted: dict[str, KeyPath] = {}
+    most: dict[str, int] = {}
     if config.datastore.password_file is not None:
         wanted[config.datastore.password_file] = ("datastore", "password_file")
     for each in neighbours(config):
         if isinstance(name := each.get("password_file"), str):
             wanted.setdefault(name, each.path_of("password_file"))
+        for name, path, length in _bfd_files(each.get("bfd"), each.path_of("bfd")):
+            wanted.setdefault(name, path)
+            most[name] = min(length, most.get(name, length))
+    defaults = ("bgp", "defaults", "bfd")
+    for name, path, length in _bfd_files(config.bgp.defaults.bfd, defaults):
+        wanted.setdefault(name, path)
+        most[name] = min(length, most.get(name, length))
     if config.bgp.defaults.password_file is not None:
         wanted.setdefault(
             config.bgp.defaults.password_file, ("bgp", "defaults", "password_file")
@@ -210,8 +226,9 @@ def _read_secrets(
             findings.append((path, f"cannot read {file}: {error}"))
             continue
         password = lines[0] if lines else ""
-        if not 1 <= len(password.encode()) <= MD5_KEY_LEN:
-            text = f"the first line of {file} must have 1 to {MD5_KEY_LEN} octets"
+        length = most.get(name, MD5_KEY_LEN)
+        if not 1 <= len(password.encode()) <= length:
+            text = f"the first line of {file} must have 1 to {length} octets"
             findings.append((path, text))
             continue
         secrets[name] = password

@@ -10,6 +10,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 
 from bgpd.config.base import Section
+from bgpd.config.bfd import BfdItem
 from bgpd.config.fields import (
     Address,
     AsNumber,
@@ -299,6 +300,12 @@ class SessionOptions(Section):
     ] = None
     password_file: Annotated[
         str | None, Field(description="file whose first line is the password")
+    ] = None
+    bfd: Annotated[
+        BfdItem | None,
+        Field(
+            description="watch the path by BFD: `on`, `off`, or a mapping ([BFD](#bfd))"
+        ),
     ] = None
     graceful_restart: Annotated[
         Switch | None, Field(description="offer graceful restart (RFC 4724)")

@@ -7,13 +7,16 @@ walk over the model; it is here once.
 from collections.abc import Iterator
 from dataclasses import dataclass
 from types import UnionType
-from typing import Annotated, Union, get_args, get_origin
+from typing import Annotated, Final, Union, get_args, get_origin
 
 from pydantic.fields import FieldInfo
 
 from bgpd.config.base import Section
 from bgpd.config.model import DaemonConfig
 from bgpd.texts.tree import KeyPath
+
+_WHOLE: Final = frozenset({"bfd"})
+"""Sections that are one value: inherited as a whole, so that none of their keys stands for itself."""
 
 
 def keys_of(section: type[Section]) -> dict[str, FieldInfo]:
@@ -81,6 +84,8 @@ def leaves(
     for key, field in keys_of(section).items():
         annotation = annotation_of(field)
         path = (*above, key)
+        if key in _WHOLE:
+            continue
         if isinstance(annotation, type) and issubclass(annotation, Section):
             yield from leaves(annotation, path)
         elif get_origin(annotation) is dict or (

@@ -24,11 +24,14 @@ WAY_LOST: Final = (
 """Ends that a way which is back takes the reason from."""
 
 
-def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
-    """Return how an error in an UPDATE, or a limit, ends an established session.
+_NOT_KEPT: Final = (CeaseSubcode.MAX_PREFIXES_REACHED, CeaseSubcode.BFD_DOWN)
 
-    A Cease for too many prefixes is a hard reset where RFC 8538 was agreed on: the
-    routes must not stay.
+
+def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
+    """Return how an error in an UPDATE, a limit or BFD ends an established session.
+
+    A Cease for too many prefixes is a hard reset where RFC 8538 was agreed on, and so is one for a
+    broken path: the routes must not stay.
 
     Args:
         error: What was found.
@@ -37,7 +40,7 @@ def ending_by(error: NotifyError, *, keeps: bool) -> tuple[Event, Notification]:
     notification = from_error(error)
     if error.code != ErrorCode.CEASE:
         return Event.UPDATE_MSG_ERR, notification
-    if error.subcode == CeaseSubcode.MAX_PREFIXES_REACHED and keeps:
+    if error.subcode in _NOT_KEPT and keeps:
         notification = hard_reset(notification)
     return Event.AUTOMATIC_STOP, notification
 

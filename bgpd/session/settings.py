@@ -102,6 +102,31 @@ class FamilySettings:
 
 
 @dataclass(frozen=True, slots=True)
+class BfdSettings:
+    """Whether the path to a peer works, asked by BFD (RFC 5880, RFC 5882).
+
+    Attributes:
+        min_tx: Milliseconds that we would like to have between packets that we send.
+        min_rx: Milliseconds between packets that we can receive.
+        multiplier: After so many lost packets in a row the peer takes the path as broken.
+        is_multihop: RFC 5883 on port 4784; ``None`` is where the session may take several hops.
+        is_strict: No BGP session before BFD is up (draft-ietf-idr-bgp-bfd-strict-mode).
+        auth_type: As the configuration has it, such as ``keyed-sha1``; empty is none.
+        auth_key_id: 0 to 255.
+        auth_secret: The password or key.
+    """
+
+    min_tx: int = 300
+    min_rx: int = 300
+    multiplier: int = 3
+    is_multihop: bool | None = None
+    is_strict: bool = False
+    auth_type: str = ""
+    auth_key_id: int = 1
+    auth_secret: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class PeerSettings:
     """A configured neighbour (or the template of a dynamic range).
 
@@ -169,6 +194,7 @@ class PeerSettings:
         description: Free text.
         group: The group in ``peer_groups`` that it takes options from; empty without.
         node: The node of the cluster that the peer is; empty if it is none.
+        bfd: ``None`` is without.
     """
 
     name: str
@@ -229,6 +255,7 @@ class PeerSettings:
     description: str = ""
     group: str = ""
     node: str = ""
+    bfd: BfdSettings | None = None
 
     def accepts_as(self, asn: int) -> bool:
         """Return whether the peer may have this AS."""
@@ -333,5 +360,6 @@ LIVE: Final = frozenset(
         "max_graceful_restart_time",
         "max_long_lived_stale_time",
         "password",
+        "bfd",
     }
 )

@@ -93,6 +93,12 @@ def _capture(view: DaemonView, arguments: Arguments) -> Answer:
     return capture(view, arguments)
 
 
+async def _bfd(view: DaemonView, arguments: Arguments) -> Answer:
+    from bgpd.show.bfd import bfd  # noqa: PLC0415  # few have it
+
+    return await bfd(view, arguments)
+
+
 _HANDLERS: Final[
     Mapping[str, Callable[[DaemonView, Arguments], Answer | Awaitable[Answer]]]
 ] = MappingProxyType(
@@ -109,6 +115,7 @@ _HANDLERS: Final[
         "show-topology": topology,
         "show-groups": groups,
         "show-memory": _memory,
+        "show-bfd": _bfd,
         "calico-diff": cluster_diff,
         "calico-held": held,
         "calico-confirm": confirm,

@@ -48,7 +48,7 @@ async def peer(view: DaemonView, arguments: Arguments) -> Row:
     found = find_peer(view.speaker, arguments["peer"])
     counts: _Advertised = {}
     await in_turns(_count_advertised(view, (found,), counts))
-    return _detail(view, found, counts)
+    return {**_detail(view, found, counts), "bfd_session": await _bfd_row(view, found)}
 
 
 def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
@@ -144,7 +144,7 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "group": settings.group or None,
         "remote_node": settings.node or None,
         "state": STATE_NAMES[session.state],
-        "is_enabled": session.is_started,
+        "is_enabled": session.is_started or peer.awaits_bfd,
         "disabled_by": _disabled_by(peer),
         **drain_of(view, peer),
         "is_awaited": _is_awaited(view, peer),
@@ -166,10 +166,31 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
         "malformed_updates": peer.imports.errors.count,
         "import_policy": _policy(view, peer, is_import=True),
         "export_policy": _policy(view, peer, is_import=False),
+        "bfd": _bfd_state(view, peer),
         "last_reset": _text(counters.last_reset),
         "last_attempt": _text(counters.last_attempt),
         "next_retry": None if deadline is None else round(max(0.0, deadline - now), 1),
     }
+
+
+def _bfd_state(view: DaemonView, peer: Peer) -> str | None:
+    """Return the state of a peer's BFD session."""
+    sessions = view.speaker.neighbours.bfd
+    if sessions is None:
+        return None
+    session = sessions.sessions.get(peer.settings.remote_addr)
+    return None if session is None else session.state_name
+
+
+async def _bfd_row(view: DaemonView, peer: Peer) -> Row | None:
+    """Return all about a peer's BFD session."""
+    sessions = view.speaker.neighbours.bfd
+    session = sessions and sessions.sessions.get(peer.settings.remote_addr)
+    if not sessions or not session:
+        return None
+    from bgpd.show.bfd import row_of  # noqa: PLC0415  # few have it
+
+    return row_of(view, peer, session, await sessions.counts())
 
 
 def _disabled_by(peer: Peer) -> str | None:

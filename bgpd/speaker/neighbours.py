@@ -9,6 +9,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from random import Random
+from typing import TYPE_CHECKING
 
 from bgpd.runtime.fault_isolation import each
 from bgpd.session.negotiation import RestartState
@@ -25,6 +26,9 @@ from bgpd.speaker.session_observers import SessionObservers
 from bgpd.speaker.shared_import_checks import SharedImportChecks
 from bgpd.wire.errors import CeaseSubcode
 from rib.family import Family
+
+if TYPE_CHECKING:
+    from bgpd.speaker.bfd_sessions import BfdSessions
 
 _log = logging.getLogger(__name__)
 
@@ -44,6 +48,7 @@ class Neighbours:
         sought_until: Neighbours of ranges that were up before our restart are connected to
             until then, on the loop's clock.
         gone: Neighbours of ranges that are no longer there.
+        bfd: ``None`` while no peer has had BFD.
     """
 
     def __init__(
@@ -65,6 +70,7 @@ class Neighbours:
         self._shared = shared
         self._set_key = set_key
         self._owners = NeighbourOwners(context.numbers, set_key)
+        self.bfd: BfdSessions | None = None
         self._rng = Random(seed)  # noqa: S311  # jitter, not secrets
 
     @property
@@ -106,10 +112,10 @@ class Neighbours:
         return peer
 
     def begin(self, peer: Peer) -> None:
-        """Start a neighbour's session, unless a drain keeps it down."""
+        """Start a neighbour's session, unless a drain keeps it down, or it waits for BFD."""
         if self._context.drains.is_shut(peer.settings.remote_addr):
             peer.is_held = True
-        else:
+        elif not peer.awaits_bfd:
             peer.driver.start()
 
     def make(
@@ -139,6 +145,8 @@ class Neighbours:
         self._owners.count(range_name, 1)
         for observer in self._observers:
             observer.peer_added(peer)
+        if settings.bfd is not None:
+            self._follow_bfd(peer)
         return peer
 
     def set_range(self, settings: RangeSettings) -> None:
@@ -176,6 +184,8 @@ class Neighbours:
             source.name = settings.name
         if was_rekeyed:
             peer.driver.rekey()
+        if settings.bfd is not None or before.bfd is not None:
+            self._follow_bfd(peer)
         if cost is ChangeCost.RESET:
             peer.restart(CeaseSubcode.OTHER_CONFIGURATION_CHANGE, text)
             return
@@ -214,6 +224,7 @@ class Neighbours:
     def remove(self, address: str, text: str = "") -> None:
         """Deconfigure a neighbour: Cease/3, and its routes go."""
         peer = self._peers.pop(address)
+        self._forget_bfd(peer)
         self._owners.remove(peer)
         peer.driver.stop(subcode=CeaseSubcode.PEER_DECONFIGURED, text=text, hard=True)
         peer.imports.forget()
@@ -225,6 +236,7 @@ class Neighbours:
         peer = self._peers.pop(address, None)
         if peer is not None:
             self._owners.remove(peer, has_key=False)
+            self._forget_bfd(peer)
             peer.let_go()
             self._shared.may_have_changed()
 
@@ -236,6 +248,24 @@ class Neighbours:
         """
         self._owners.remove_range(name)
         self._shared.may_have_changed()
+
+    # -- BFD ----------------------------------------------------------------------------
+
+    def close(self) -> None:
+        """End what peers have beside their sessions."""
+        if self.bfd is not None:
+            self.bfd.close()
+
+    def _follow_bfd(self, peer: Peer) -> None:
+        if self.bfd is None:
+            from bgpd.speaker.bfd_sessions import BfdSessions  # noqa: PLC0415  # few have it
+
+            self.bfd = BfdSessions(self._context, self._peers)
+        self.bfd.follow(peer)
+
+    def _forget_bfd(self, peer: Peer) -> None:
+        if self.bfd is not None:
+            self.bfd.forget(peer.settings.remote_addr)
 
     # -- what a peer says of itself (``PeerOwner``) -------------------------------------
 
@@ -250,6 +280,7 @@ class Neighbours:
             self._note_gone(peer)
             del self._peers[peer.settings.remote_addr]
             self._owners.count(peer.range_name, -1)
+            self._forget_bfd(peer)
             peer.imports.forget()
             peer.let_go()
 

@@ -103,6 +103,7 @@ class Peer:
         sources: The peer as the tables know it, by family.
         negotiated: Of the session; ``None`` without one.
         is_held: An operator wants it remembered without a connection.
+        awaits_bfd: It does not start before BFD is up (``bgpd.speaker.bfd_sessions``).
         imports: What the peer has sent.
         exports: What the peer is advertised.
         limits: How many prefixes it may send.
@@ -125,7 +126,7 @@ class Peer:
             family: Source(settings.name, SourceKind.EBGP) for family in context.tables
         }
         self.negotiated: Negotiated | None = None
-        self.is_held = False
+        self.is_held = self.awaits_bfd = False
         self.imports = PeerImports(context, session, self.sources, self)
         self.exports = PeerExports(context, self.driver, self.sources)
         self.limits = PrefixLimits()
@@ -300,11 +301,13 @@ class Peer:
         """Let a session come up, whatever held it down."""
         self.is_held = False
         self.limits.begin()
-        self.driver.start()
+        if not self.awaits_bfd:
+            self.driver.start()
 
     def restart(self, subcode: CeaseSubcode, text: str) -> None:
         """Restart the session; a peer that an operator disabled stays down."""
         is_wanted = self.driver.session.is_started or self.limits.is_disabled
+        is_wanted = is_wanted or self.awaits_bfd
         self.driver.stop(subcode=subcode, text=text)
         if is_wanted:
             self.enable()

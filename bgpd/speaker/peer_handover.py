@@ -117,5 +117,5 @@ def take_over(speaker: "Speaker", peer: Peer, settings: PeerSettings) -> None:
     speaker.neighbours.change(
         settings, cost, f"changed: {', '.join(keys)}", range_name=""
     )
-    if not peer.is_held:
+    if not (peer.is_held or peer.awaits_bfd):
         peer.driver.start()  # only its routes may have been there; else no effect

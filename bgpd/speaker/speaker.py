@@ -236,6 +236,7 @@ class Speaker:
         self.work_queue.cancel()
         end = partial(Peer.end, is_restart=is_restart, text=text)
         each(end, self.peers.values(), "end of a session")
+        self.neighbours.close()
         self.context.poller.close()
         await asyncio.sleep(0)
 

@@ -60,6 +60,7 @@ VALUES: Final[MappingProxyType[str, object]] = MappingProxyType(
         "withdraw_attributes": [16],
         "families": ["ipv4-unicast", "ipv6-unicast"],
         "default_originate_when": ["10.0.0.0/8"],
+        "bfd": "on",
         "interface": "lo",
         "local_address": "{here}",
         "local_as": OTHER_AS,

@@ -7,6 +7,7 @@ from types import NoneType, UnionType
 from pydantic.fields import FieldInfo
 
 from bgpd.config.base import Section
+from bgpd.config.bfd import Bfd, BfdAuth
 from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
 from bgpd.config.evidence import Mrt, MrtDumps, MrtUpdates
@@ -131,6 +132,13 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
         FamilyOptions,
         "Each item of `families` is a name or a mapping with these keys.",
     ),
+    (
+        "bfd",
+        "bfd",
+        Bfd,
+        "A session option: `on`, `off`, or a mapping with these keys, inherited as a whole.",
+    ),
+    ("bfd.auth", "bfd", BfdAuth, ""),
     ("peers[]", "*", Peer, "A list. Each item also accepts the session options."),
     ("ranges[]", "*", PeerRange, "A list. Each item also accepts the session options."),
     ("policies.NAME", "policies", PolicyModel, _TERMS),
