@@ -254,6 +254,18 @@ TABLE: Final = (
         (*_EVENTS, Argument("limit", int, "The newest so many.", minimum=1)),
     ),
     Command(
+        "show-event-counts",
+        "GET",
+        f"{PREFIX}/journal/counts",
+        "How many events there were in each step of the last hour, those included that are not kept.",
+        Kind.ROWS,
+        "event_counts",
+        (
+            Argument("seconds", int, "Length of a step; 10 without.", minimum=1),
+            Argument("limit", int, "The newest so many steps; 60 without.", minimum=1),
+        ),
+    ),
+    Command(
         "follow-events",
         "GET",
         f"{PREFIX}/events",

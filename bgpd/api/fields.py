@@ -788,6 +788,14 @@ FORMS: Final[Mapping[str, Form]] = {
         "A piece of a long configuration",
         (Field("characters", "integer", "how many there are so far"),),
     ),
+    "event_counts": Form(
+        "How many events there were in a step of time, the oldest step first",
+        (
+            Field("time", "string", "where the step begins, RFC 3339"),
+            Field("seconds", "integer", "length of the step"),
+            Field("counts", "integer{}", "by kind; kinds that never happened are left out"),
+        ),
+    ),
     "event": Form(
         "Something that happened",
         (

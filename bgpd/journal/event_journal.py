@@ -12,6 +12,7 @@ from heapq import merge
 from operator import itemgetter
 from typing import Final, NamedTuple
 
+from bgpd.journal.event_counts import EventCounts
 from bgpd.journal.kinds import EventKind
 from bgpd.journal.route_changes import RouteChange, RouteChanges
 from rib.change import Change
@@ -127,6 +128,7 @@ class EventJournal:
         began_at: When it began, seconds of the wall clock.
         first_id: Ids are above it.
         last_id: Of the newest event.
+        counts: How many there were in each second, those included that are not kept.
     """
 
     def __init__(
@@ -143,6 +145,7 @@ class EventJournal:
         self._shelves: dict[str, _Shelf] = {}
         self._changes: dict[Family, RouteChanges] = {}
         self._waiters: dict[asyncio.Future[None], None] = {}
+        self.counts = EventCounts()
 
     @property
     def keeps_events(self) -> bool:
@@ -197,6 +200,7 @@ class EventJournal:
             shelf = self._shelves[place] = _Shelf(kind, self._max_events)
         at = self._clock() if at is None else at
         shelf.add(Event(self.last_id, at, kind, fields))
+        self.counts.add(kind, at)
         self._wake()
 
     def recorder(self, family: Family) -> "Recorder":
@@ -210,9 +214,11 @@ class EventJournal:
     # hot: per flush
     def note_changes(self, kept: RouteChanges, changes: Sequence[Change]) -> None:
         """Keep what was flushed."""
-        count = kept.add(self.last_id + 1, self._clock(), changes)
+        at = self._clock()
+        count = kept.add(self.last_id + 1, at, changes)
         if count:
             self.last_id += count
+            self.counts.add(EventKind.ROUTE, at, count)
             if self._waiters:
                 self._wake()
 

@@ -15,7 +15,7 @@ from bgpd.show.calico_diff import cluster_diff
 from bgpd.show.drain import drain, show_drain, undrain
 from bgpd.show.dump import dump
 from bgpd.show.errors import errors
-from bgpd.show.events import events, follow, history
+from bgpd.show.events import event_counts, events, follow, history
 from bgpd.show.fib import fib
 from bgpd.show.gone_peers import gone_peers
 from bgpd.show.held_removals import confirm, held
@@ -133,6 +133,7 @@ _HANDLERS: Final[
         "rollback": rollback,
         "shutdown": _shutdown,
         "show-events": events,
+        "show-event-counts": event_counts,
         "follow-events": follow,
         "history": history,
         "show-errors": errors,

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from bgpd.api.protocol import Arguments, ControlError, Row
+from bgpd.journal.event_counts import KEPT_SECONDS
 from bgpd.journal.event_journal import EVERY_KIND, Event, EventJournal, Item, Reading
 from bgpd.journal.kinds import EventKind
 from bgpd.journal.route_changes import RouteChange
@@ -266,6 +267,38 @@ def _path_row(path: Path | None) -> Row | None:
         "local_pref": path.attributes.local_pref,
         "med": path.attributes.med,
     }
+
+
+# -- how much ---------------------------------------------------------------------------
+
+
+def event_counts(view: DaemonView, arguments: Arguments) -> Iterator[Row]:
+    """Return a row for each step of time, the oldest first; the last is not over.
+
+    Raises:
+        ControlError: ``bad-argument``, or ``journal-off`` where nothing is kept.
+    """
+    journal = view.journal
+    _choice(view, {})  # journal-off
+    seconds, steps = arguments.get("seconds", 10), arguments.get("limit", 60)
+    if seconds * steps > KEPT_SECONDS:
+        raise ControlError(
+            "bad-argument",
+            f"{steps} steps of {seconds} s are longer than the hour that is counted",
+            ("at most 3600 s in all",),
+        )
+    last = int(journal.now()) // seconds * seconds
+    return (
+        {
+            "time": utc_with_microseconds(at),
+            "seconds": seconds,
+            "counts": {
+                kind.value: count
+                for kind, count in journal.counts.between(at, at + seconds).items()
+            },
+        }
+        for at in range(last - (steps - 1) * seconds, last + 1, seconds)
+    )
 
 
 # -- one prefix -------------------------------------------------------------------------

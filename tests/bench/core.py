@@ -520,6 +520,7 @@ BENCHMARKS: Final[dict[str, Callable[[], Work]]] = {
 # Hot functions that other benchmarks run: they make no sense alone.
 WITHIN: Final[dict[str, str]] = {
     "bgpd.journal.route_changes._Block.add": "bgpd.journal.route_changes.RouteChanges.add",
+    "bgpd.journal.event_counts.EventCounts.add": "scenario rr",
     "bgpd.journal.event_journal.EventJournal.note_changes": "scenario rr",
     "bgpd.journal.event_journal.Recorder.changed": "scenario rr",
     "fib.plan.RouteTable._all_new": "scenario fib",

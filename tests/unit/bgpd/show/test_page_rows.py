@@ -3,10 +3,14 @@
 import itertools
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from bgpd.api.protocol import ControlError
+from bgpd.journal.event_journal import EventJournal
+from bgpd.journal.kinds import EventKind
 from bgpd.show.commands import handlers
 from rib.family import IPV4_UNICAST
 from tests.support.world import World
@@ -161,3 +165,31 @@ def test_what_the_page_asks_for_takes_breath_with_many_peers_and_routes(
     world.announce(full, *(f"30.0.{number}.0/24" for number in range(256)))
     steps = list(handlers(world.view)[command](arguments))
     assert steps.count(None) > 1 or len(steps) > 300  # a row is a yield point, too
+
+
+def test_event_counts_have_what_is_not_kept_in_steps_of_the_last_hour(
+    world: World,
+) -> None:
+    now = 1_795_000_007.0
+    journal = EventJournal(10, 10, lambda: now)
+    world.view = replace(world.view, journal=journal)
+    for second in range(25):
+        now += 1
+        journal.add(EventKind.SESSION, {"event": "session-up", "second": second})
+    assert len(world.ask("show-events")) == 10
+    rows = world.ask("show-event-counts", seconds=10, limit=4)
+    assert [row["counts"] for row in rows] == [
+        {"session": number} for number in (2, 10, 10, 3)
+    ]
+    assert [row["time"][14:19] for row in rows] == ["06:40", "06:50", "07:00", "07:10"]
+    assert len(world.ask("show-event-counts")) == 60
+
+
+def test_event_counts_refuse_more_than_an_hour_and_a_journal_that_is_off(
+    world: World,
+) -> None:
+    with pytest.raises(ControlError, match="no events are kept"):
+        world.ask("show-event-counts")
+    world.view = replace(world.view, journal=EventJournal(10, 10))
+    with pytest.raises(ControlError, match="longer than the hour"):
+        world.ask("show-event-counts", seconds=60, limit=61)
