@@ -8,7 +8,8 @@ import pytest
 from bgpd.wire.errors import CeaseSubcode, ErrorCode
 from bgpd.wire.notification import Notification, encode_notification
 from tests.support.chromium import Browser
-from tests.support.page_scene import Around, Scene
+from tests.support.page_scene import Around, Scene, nlris_of, routes
+from tests.support.tcp_relay import Relay
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
 
@@ -40,6 +41,88 @@ def test_a_daemon_that_goes_shows_with_the_time_and_one_that_comes_back_is_found
     with lonely.daemon:
         tab.until("document.querySelector('.banner').hidden", 60)
         tab.until_text("evil")
+        tab.close()
+
+
+EVENT_IDS = "[...document.querySelectorAll('.event')].map((e) => +e.dataset.key)"
+
+
+def test_a_stream_that_was_cut_goes_on_after_the_last_event_seen(
+    browser: Browser, scene: Scene
+) -> None:
+    with Relay(scene.port) as relay:
+        tab = browser.page(f"{relay.url}#/events")
+        tab.until("document.querySelector('.pulse.live')")
+        scene.say("node-1", routes(nlris_of("10.68.1.0/24"), "10.0.0.11"))
+        tab.until_text("10.68.1.0/24", ".events")
+        relay.cut()
+        tab.until("!document.querySelector('.banner').hidden")
+        tab.until_text("not live", ".pulse")
+        tab.until_text("10.68.1.0/24", ".events")  # what is known stays
+        scene.say("node-1", routes(nlris_of("10.68.2.0/24"), "10.0.0.11"))
+        scene.until_best("10.68.2.0/24", "node-1")
+        relay.mend()
+        tab.click(".banner button")
+        tab.until("document.querySelector('.banner').hidden")
+        tab.until_text("10.68.2.0/24", ".events")
+        found = tab.js(EVENT_IDS)
+        assert len(found) == len(set(found)) > 2
+        assert found == sorted(found, reverse=True)
+        assert "while the stream was cut" not in tab.text("main")  # none is missing
+        tab.close()
+    scene.withdraw("node-1", "10.68.1.0/24", "10.68.2.0/24")
+
+
+def test_a_slow_answer_leaves_the_page_usable_and_shows_when_it_comes(
+    browser: Browser, scene: Scene
+) -> None:
+    with Relay(scene.port) as relay:
+        tab = browser.page(relay.url)
+        tab.until_text("8 peers")
+        relay.stall()
+        tab.show("#/peers", "Peers")
+        tab.until_text("Loading peers")
+        tab.press("g", "r")
+        tab.until("document.querySelector('h1').textContent === 'Routes'")
+        tab.press("g", "p")
+        tab.until_text("Loading peers")
+        relay.mend()
+        tab.until("document.querySelectorAll('.rows .row').length === 8")
+        assert tab.faults() == []
+        tab.close()
+
+
+@pytest.mark.parametrize("hours", [5, -5])
+def test_ages_are_right_where_the_browser_has_another_time(
+    browser: Browser, scene: Scene, hours: int
+) -> None:
+    tab = browser.page()
+    tab.before_scripts(
+        f"{{ const now = Date.now; Date.now = () => now.call(Date) + {hours} * 3.6e6; }}"
+    )
+    tab.go(f"{scene.url}#/status")
+    tab.until_text(f"{'behind' if hours > 0 else 'ahead of'} this browser's")
+    tab.show("#/peers", "Peers")
+    tab.until("document.querySelectorAll('.rows .row').length === 8")
+    tab.until(  # no session is hours old, and none began in the future
+        "[...document.querySelectorAll('.rows .row .cell:nth-child(5)')].every((cell) =>"
+        " /^([1-9]\\d* min)? ?([1-9]\\d* s)?$/.test(cell.textContent))"
+    )
+    assert tab.faults() == []
+    tab.close()
+
+
+def test_a_refusal_that_no_token_would_end_is_shown_and_requests_none(
+    browser: Browser, scene: Scene
+) -> None:
+    with Relay(scene.port) as relay:
+        tab = browser.page(relay.url)
+        tab.until_text("8 peers")
+        relay.rewrite(b"Sec-Fetch-Site: same-origin", b"Sec-Fetch-Site: cross-site")
+        tab.show("#/peers", "Peers")
+        tab.until_text("The daemon refuses to answer", ".banner")
+        tab.until_text("no page of another site may ask", ".banner")
+        assert not tab.js("document.querySelector('dialog')")
         tab.close()
 
 

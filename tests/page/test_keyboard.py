@@ -2,11 +2,29 @@
 
 import pytest
 
-from tests.support.chromium import Tab
+from tests.page.test_looks import VIEWS
+from tests.support.chromium import Browser, Tab
+from tests.support.page_scene import Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
 
 FOCUS = "document.activeElement"
+# Everything that the Tab key must reach, and whether what has the focus shows that it has.
+STOPS = """[...document.querySelectorAll('a[href], button, input, select, summary, [tabindex]')].filter(
+  (e) => e.tabIndex >= 0 && e.checkVisibility() && !e.closest('dialog')).length"""
+HERE = """(() => {
+  const e = document.activeElement;
+  if (e === document.body) return null;
+  window.seen ??= new Map();
+  if (!window.seen.has(e)) window.seen.set(e, window.seen.size);
+  const style = getComputedStyle(e);
+  const box = e.querySelector(':scope > .box');
+  const isMarked = (style.outlineStyle !== 'none' && parseFloat(style.outlineWidth) >= 2)
+    || (box !== null && parseFloat(getComputedStyle(box).strokeWidth) >= 3);
+  const at = e.getBoundingClientRect();
+  const isInSight = at.bottom > 0 && at.top < innerHeight && at.right > 0 && at.left < innerWidth;
+  return [window.seen.get(e), isMarked, isInSight, e.outerHTML.slice(0, 120)];
+})()"""
 
 
 def test_the_first_stop_leads_to_the_content(tab: Tab) -> None:
@@ -83,6 +101,50 @@ def test_arrows_move_in_the_topology_and_enter_opens_a_speaker(tab: Tab) -> None
     name = tab.js(f"{FOCUS}.dataset.name")
     tab.press("Enter")
     tab.until(f"document.querySelector('h1').textContent === '{name}'")
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_the_tab_key_reaches_everything_in_each_view_and_shows_where_it_is(
+    browser: Browser, scene: Scene, width: int
+) -> None:
+    tab = browser.page(scene.url, width=width)
+    for address, heading in VIEWS.items():
+        tab.show(address, heading)
+        tab.until("!document.body.innerText.includes('Loading')")
+        tab.js("document.activeElement.blur(), window.seen = new Map()")
+        stops = tab.js(STOPS)
+        for _ in range(stops + 8):
+            tab.press("Tab")
+            here = tab.js(HERE)
+            if here is None:  # around: the browser's own controls
+                continue
+            _, is_marked, is_in_sight, html = here
+            assert is_marked, (address, html)
+            assert is_in_sight, (address, html)
+        assert tab.js("window.seen.size") >= tab.js(STOPS) - 1, address
+    assert tab.faults() == []
+    tab.close()
+
+
+def test_one_comes_to_each_view_and_into_its_details_by_keys_alone(tab: Tab) -> None:
+    tab.until("document.querySelectorAll('.topology .node').length > 8")
+    for key, title in (("p", "Peers"), ("r", "Routes")):
+        tab.press("g", key)
+        tab.until(f"document.querySelector('h1').textContent === '{title}'")
+        tab.until("document.querySelectorAll('.rows .row').length > 7")
+        for _ in range(40):
+            if tab.js(f"{FOCUS}.matches('.list')"):
+                break
+            tab.press("Tab")
+        tab.press("ArrowDown", "Enter")
+        tab.until(f"document.querySelector('h1').textContent !== '{title}'")
+        tab.until("!document.body.innerText.includes('Loading')")
+        assert tab.js(f"{FOCUS}.tagName") == "H1"
+        tab.press("Tab")
+        assert tab.js(f"{FOCUS}.closest('main') !== null")
+    for key, title in (("l", "Live changes"), ("c", "Churn"), ("s", "Status")):
+        tab.press("g", key)
+        tab.until(f"document.querySelector('h1').textContent === '{title}'")
 
 
 def test_an_update_leaves_the_focus_where_it_is(tab: Tab) -> None:

@@ -178,6 +178,12 @@ def test_only_rows_in_sight_are_in_the_document(browser: Browser, scene: Scene) 
         tab.js("document.querySelector('.list').scrollTop = 1e9")
         tab.until_text("30.11.183.0/24", ".rows")
         assert tab.js("document.querySelectorAll('.rows .row').length") < 60
+        tab.show("#/churn", "Churn")  # counts more than the page holds
+        tab.until("document.querySelector('.chart')")
+        told = tab.js("document.querySelector('.chart').ariaLabel")
+        total = re.match(r"Changes of routes: ([0-9,]+) in all", told)
+        assert total is not None, told
+        assert int(total[1].replace(",", "")) >= 3000
         assert tab.faults() == []
     finally:
         tab.close()

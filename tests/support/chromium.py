@@ -213,6 +213,10 @@ class Tab:
         self.call("Page.navigate", url=url)
         self.until("document.readyState === 'complete'")
 
+    def before_scripts(self, script: str) -> None:
+        """Have a script run before those of each page that is loaded."""
+        self.call("Page.addScriptToEvaluateOnNewDocument", source=script)
+
     def show(self, address: str, heading: str | None = None) -> None:
         """Go to a view of the page by its address (``#/peers``)."""
         self.js(f"location.hash = {json.dumps(address)}")

@@ -116,6 +116,7 @@ class Scene:
 
     Attributes:
         url: Of the page.
+        port: Likewise.
     """
 
     def __init__(
@@ -126,7 +127,7 @@ class Scene:
     ) -> None:
         self.network = own_network()
         self.around = {peer.name: peer for peer in peers}
-        port = free_port()
+        port = self.port = free_port()
         self.url = f"http://127.0.0.1:{port}/"
         self._scripted: dict[str, ScriptedPeer] = {}
         self._loop = asyncio.new_event_loop()

@@ -5,9 +5,12 @@ const BASE = new URL("api/v1/", document.baseURI);
 const TOKEN = "pybgpd-token";
 const PATIENCE = 20_000; // milliseconds until an answer must have begun
 
-/** @typedef {"gone" | "token" | "answer"} ErrorKind */
+/** @typedef {"gone" | "token" | "forbidden" | "answer"} ErrorKind */
 
-/** What went wrong: nothing answers, the token is missing or wrong, or the daemon says no. */
+/**
+ * What went wrong: nothing answers, the token is missing or wrong, the daemon answers nothing to this
+ * browser whatever the token, or it says no to this question.
+ */
 export class ApiError extends Error {
   /**
    * @param {ErrorKind} kind
@@ -75,7 +78,8 @@ async function refusal(response) {
     // No JSON: the status has to do.
   }
   const message = told.message || `${response.status} ${response.statusText}`;
-  if (response.status === 401 || response.status === 403) return new ApiError("token", message, told.code);
+  if (response.status === 401) return new ApiError("token", message, told.code);
+  if (response.status === 403) return new ApiError("forbidden", message, told.code);
   const kind = response.status === 502 || response.status === 504 ? "gone" : "answer";
   return new ApiError(kind, message, told.code, told.expected);
 }

@@ -149,7 +149,8 @@ function drawBanner() {
   } else if (error || stream.state === "cut") {
     const since = store.failedAt ?? stream.cutAt ?? new Date();
     banner.hidden = false;
-    const title = error ? "The daemon cannot be reached. " : "Live changes are cut off. ";
+    const isForbidden = (error ?? stream.error)?.kind === "forbidden";
+    const title = isForbidden ? "The daemon refuses to answer. " : error ? "The daemon cannot be reached. " : "Live changes are cut off. ";
     render(
       banner,
       h("p", {}, h("strong", {}, title), `Since ${clock(since)}: ${(error ?? stream.error)?.message ?? ""}. What is shown was true then; trying again.`),

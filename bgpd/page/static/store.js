@@ -10,6 +10,7 @@ const JOURNAL = 500; // events of before the page was opened
 const EVENTS_MAX = 2000; // kept in the page; older ones are forgotten
 const EVERY = 5000; // milliseconds between two looks at what changes without an event
 const SHARE = 20; // a part that took 1 s to fetch is fetched every 20 s
+const SKEW_MIN = 5000; // milliseconds; below it is the age of an answer that gives whole seconds
 const AFTER_EVENT = 150; // milliseconds: events come in bursts
 
 /** @type {Record<Part, () => Promise<any>>} */
@@ -31,6 +32,7 @@ export class Store extends EventTarget {
     /** @type {DaemonEvent[]} Newest last. */
     this.events = [];
     this.missed = 0;
+    this.skew = 0; // milliseconds that the daemon's clock is ahead of this machine's
     /** @type {Map<string, number>} Number of events that the page has seen, by kind. */
     this.counts = new Map();
     /** @type {ApiError | null} Why the last request failed. */
@@ -106,6 +108,7 @@ export class Store extends EventTarget {
     const start = performance.now();
     try {
       this[part] = await FETCH[part]();
+      if (part === "status") this._compareClocks();
       this._worked();
       this._tell(part);
     } catch (error) {
@@ -130,6 +133,17 @@ export class Store extends EventTarget {
     this.error = error;
     this.failedAt ??= new Date();
     this._tell("connection");
+  }
+
+  /** @returns {number} The time at the daemon, milliseconds since 1970. */
+  now() {
+    return Date.now() + this.skew;
+  }
+
+  _compareClocks() {
+    const { started_at, uptime } = this.status;
+    const skew = Date.parse(started_at) + uptime * 1000 - Date.now();
+    this.skew = Math.abs(skew) > SKEW_MIN ? skew : 0;
   }
 
   _worked() {

@@ -1,8 +1,9 @@
 // How much changes, over time: bars of changes for routes and for everything else.
+import { ApiError, getRows } from "../api.js";
 import { barChart } from "../chart.js";
 import { h, render } from "../dom.js";
 import { count, counted } from "../format.js";
-import { card, empty, heading, peerLink, prefixLink, table } from "../parts.js";
+import { card, empty, heading, loading, peerLink, prefixLink, table, trouble } from "../parts.js";
 
 /** @typedef {import("../main.js").Page} Page */
 
@@ -24,18 +25,40 @@ export function churnView({ root, store, query, setQuery }) {
   if (!SPANS.some(([, each]) => each === seconds)) seconds = 10;
   let timer = 0;
 
+  /** @type {any[]} Steps of time, as the daemon counts them: also what it does not keep. */
+  let steps = [];
+  /** @type {ApiError | null} */
+  let error = null;
+  const abort = new AbortController();
+
+  const load = async () => {
+    clearTimeout(timer);
+    try {
+      const found = await getRows("journal/counts", { seconds, limit: BARS }, abort.signal);
+      if (found[0]?.seconds !== seconds) return; // another span was chosen meanwhile
+      steps = found;
+      error = null;
+    } catch (failure) {
+      if (abort.signal.aborted) return;
+      if (!(failure instanceof ApiError)) throw failure;
+      error = failure;
+      store.failed(failure);
+    }
+    draw();
+    timer = setTimeout(() => void load(), Math.max(1000, seconds * 100));
+  };
+
   const draw = () => {
-    const step = seconds * 1000;
-    const last = Math.floor(Date.now() / step) * step;
-    const first = last - (BARS - 1) * step;
-    const bars = (/** @type {(event: any) => boolean} */ isMeant) => {
-      const found = Array.from({ length: BARS }, (_, at) => ({ at: first + at * step, value: 0 }));
-      for (const event of store.events) {
-        const at = Math.floor((Date.parse(event.time) - first) / step);
-        if (at >= 0 && at < BARS && isMeant(event)) found[at].value += Number(Reflect.get(event, "count") ?? 1);
-      }
-      return found;
-    };
+    const bars = (/** @type {(kind: string) => boolean} */ isMeant) =>
+      steps.map((step) => ({
+        at: Date.parse(step.time),
+        value: Object.entries(step.counts).reduce((sum, [kind, number]) => sum + (isMeant(kind) ? Number(number) : 0), 0),
+      }));
+    if (!steps.length) {
+      render(root, heading("Churn"), error ? trouble(error) : loading("the counts"));
+      return;
+    }
+    const isQuiet = steps.every((step) => !Object.values(step.counts).some(Boolean));
     const width = Math.max(300, Math.min(1100, root.clientWidth - 40));
     render(
       root,
@@ -51,15 +74,16 @@ export function churnView({ root, store, query, setQuery }) {
           ),
         ),
       ),
-      store.events.length ? null : empty("Nothing has changed yet", "Changes of routes, sessions and everything else are counted here from the moment they happen."),
-      card("Changes of routes", barChart({ bars: bars((event) => event.kind === "route"), width, label: "Changes of routes", seconds })),
-      card("Sessions", barChart({ bars: bars((event) => event.kind === "session"), width, label: "Events of sessions", seconds })),
+      error ? trouble(error) : null,
+      isQuiet ? empty("Nothing has changed yet", "Changes of routes, sessions and everything else are counted here from the moment they happen.") : null,
+      card("Changes of routes", barChart({ bars: bars((kind) => kind === "route"), width, label: "Changes of routes", seconds })),
+      card("Sessions", barChart({ bars: bars((kind) => kind === "session"), width, label: "Events of sessions", seconds })),
       card(
         "Everything else",
-        barChart({ bars: bars((event) => event.kind !== "route" && event.kind !== "session"), width, label: "Events of policies, kernel, datastore, configuration", seconds }),
+        barChart({ bars: bars((kind) => kind !== "route" && kind !== "session"), width, label: "Events of policies, kernel, datastore, configuration", seconds }),
       ),
       h("div", { class: "cards" }, most("prefix", "Prefixes that change most", prefixLink), most("peer", "Peers with most events", (name) => h("a", { href: peerLink(name) }, name))),
-      h("p", { class: "muted" }, `Of the last ${counted(store.events.length, "event")} that the page holds.`),
+      h("p", { class: "muted" }, `The bars count everything that happened; prefixes and peers are those of the last ${counted(store.events.length, "event")} that the page holds.`),
     );
   };
 
@@ -85,10 +109,14 @@ export function churnView({ root, store, query, setQuery }) {
     seconds = each;
     setQuery({ bar: each === 10 ? "" : String(each) });
     draw();
+    void load();
   };
 
   draw();
-  timer = setInterval(draw, 1000);
-  return () => clearInterval(timer);
+  void load();
+  return () => {
+    abort.abort();
+    clearTimeout(timer);
+  };
 }
 

@@ -69,7 +69,7 @@ export function peerView({ root, store, argument: name }) {
  */
 function whole(peer, store) {
   const health = healthOf(peer);
-  const now = Date.now();
+  const now = store.now();
   return [
     heading(peer.name, badge(health, [mark(health), ` ${HEALTH[health]}`])),
     peer.description ? h("p", { class: "description" }, peer.description) : null,

@@ -1,11 +1,15 @@
 // All peers: counts by state, search, sorting.
+import { ApiError, getRows } from "../api.js";
 import { h, render } from "../dom.js";
 import { HEALTH, PEER_TYPES, age, byName, count, counted, duration, healthOf } from "../format.js";
 import { mark } from "../marks.js";
-import { empty, heading, loading, peerLink, searchField } from "../parts.js";
+import { empty, heading, loading, peerLink, searchField, table } from "../parts.js";
 import { VirtualList } from "../virtual_list.js";
 
 /** @typedef {import("../main.js").Page} Page */
+
+const GONE_EVERY = 15_000; // milliseconds
+const GONE_SHOWN = 50;
 
 /** @type {Record<string, {title: string, key: (peer: any) => string | number}>} */
 const ORDERS = {
@@ -36,7 +40,7 @@ export function peersView({ root, store, query, setQuery }) {
   if (!(order in ORDERS)) order = "state";
   /** @type {any[]} */
   let shown = [];
-  let at = Date.now();
+  let at = store.now();
   const list = new VirtualList({
     label: "Peers",
     kind: "peers",
@@ -63,7 +67,23 @@ export function peersView({ root, store, query, setQuery }) {
   const head = h("div");
   const tools = h("div", { class: "tools" });
   const below = h("div");
+  /** @type {any[]} Dynamic neighbours that had a session, the latest first. */
+  let gone = [];
+  let timer = 0;
+  const abort = new AbortController();
   root.append(head, tools, list.element, below);
+
+  const loadGone = async () => {
+    try {
+      gone = await getRows("gone-peers", {}, abort.signal);
+      draw();
+    } catch (failure) {
+      if (abort.signal.aborted) return;
+      if (!(failure instanceof ApiError)) throw failure;
+      store.failed(failure);
+    }
+    timer = setTimeout(() => void loadGone(), GONE_EVERY);
+  };
 
   /** @type {WeakMap<object, string>} What a peer says, made once for each row of an answer. */
   const told = new WeakMap();
@@ -85,7 +105,7 @@ export function peersView({ root, store, query, setQuery }) {
       .toLowerCase();
 
   const draw = () => {
-    at = Date.now();
+    at = store.now();
     const peers = store.peers;
     render(head, heading("Peers", peers ? counted(peers.length, "peer") : null));
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
@@ -151,10 +171,30 @@ export function peersView({ root, store, query, setQuery }) {
     }
     if (!shown.length) {
       return [
+        ...goneOf(),
         empty("No peer matches", `None of ${counted(peers.length, "peer")} matches “${text}”.`, h("button", { type: "button", onclick: () => search("") }, "Clear the search")),
       ];
     }
-    return [];
+    return goneOf();
+  };
+
+  const goneOf = () => {
+    const words = text.toLowerCase().split(/\s+/).filter(Boolean);
+    const found = gone.filter((row) => {
+      const said = `${row.address} ${row.range} as${row.remote_as ?? ""} ${row.reason} gone`.toLowerCase();
+      return words.every((word) => said.includes(word));
+    });
+    if (!found.length) return [];
+    const rows = found.slice(0, GONE_SHOWN).map((row) => [row.address, row.range, row.remote_as ?? "any", `${duration(row.age)} ago`, row.reason]);
+    return [
+      h(
+        "section",
+        { class: "card gone", "aria-label": "Gone" },
+        h("h2", {}, `${counted(found.length, "dynamic peer")} gone`),
+        table({ label: "Dynamic peers that are gone, the latest first", columns: ["Address", "Range", "AS", "Gone", "Why"], rows }),
+        found.length > GONE_SHOWN ? h("p", { class: "muted" }, `and ${count(found.length - GONE_SHOWN)} more: pybgpctl show peers --gone`) : null,
+      ),
+    ];
   };
 
   /** @param {string} value */
@@ -173,8 +213,11 @@ export function peersView({ root, store, query, setQuery }) {
   };
 
   draw();
+  void loadGone();
   const ends = [store.follow("peers", draw), store.on("connection", draw)];
   return () => {
+    abort.abort();
+    clearTimeout(timer);
     list.close();
     for (const end of ends) end();
   };

@@ -17,7 +17,7 @@ export function statusView({ root, store }) {
       render(root, heading("Status"), loading("the status"));
       return;
     }
-    render(root, heading("Status", `up for ${duration(status.uptime)}`), warnings(status), cards(status));
+    render(root, heading("Status", `up for ${duration(status.uptime)}`), warnings(status), cards(status, store));
   };
   draw();
   const ends = [store.follow("status", draw)];
@@ -39,8 +39,11 @@ function warnings(status) {
   );
 }
 
-/** @param {any} status */
-function cards(status) {
+/**
+ * @param {any} status
+ * @param {import("../store.js").Store} store
+ */
+function cards(status, store) {
   const { fib, datastore, selection_deferral: deferral } = status;
   return h(
     "div",
@@ -63,6 +66,7 @@ function cards(status) {
         ["Version", `${status.version}, ${status.build}`],
         ["Python", `${status.python}, ${status.event_loop}`],
         ["Started", clock(status.started_at)],
+        ["Clock", store.skew ? badge("warn", `${duration(Math.abs(store.skew) / 1000)} ${store.skew > 0 ? "ahead of" : "behind"} this browser's`) : null],
         ["Memory", size(status.memory)],
         ["Event loop", status.loop_lag === null ? null : `at worst ${(status.loop_lag * 1000).toFixed(1)} ms late in the last minute`],
         ["Background jobs", status.background_jobs ? count(status.background_jobs) : null],
@@ -117,7 +121,7 @@ function cards(status) {
           "Datastore",
           facts([
             ["State", badge(datastore.is_connected ? "good" : "bad", datastore.is_connected ? "connected" : "not connected")],
-            ["Since", `${clock(datastore.since)}, ${duration(age(datastore.since, Date.now()))}`],
+            ["Since", `${clock(datastore.since)}, ${duration(age(datastore.since, store.now()))}`],
             ["Kind", datastore.kind],
             ["Source", datastore.source],
             ["Revision", `${datastore.applied_revision ?? ""}`],
