@@ -54,6 +54,7 @@ COMMAND: Final = (
     *("asyncio", "ctypes", "logging", "pygments", "ssl", "subprocess", "uvloop"),
     *("bgpd.config", "bgpd.daemon", "bgpd.datastore", "bgpd.lab", "bgpd.speaker"),
     *("bgpd.show", "fib", "reflector", "rib"),
+    *("bgpd.cli.details", "bgpd.cli.fleet", "bgpd.texts"),
 )
 
 

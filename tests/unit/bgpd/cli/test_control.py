@@ -670,6 +670,7 @@ def test_every_list_and_page_has_every_format(daemon):
             for row in some if isinstance(some, list) else [some]:
                 for moving in (
                     "uptime",
+                    "age",
                     "since",
                     "last_reset_at",
                     "memory",
