@@ -101,7 +101,12 @@ class MalformedUpdates:
             complaints: Those of one UPDATE follow one another.
         """
         at = self._clock()
-        for problems, body in _by_update(complaints):
+        found = _by_update(complaints)
+        # One read may hold a thousand: the newest would push out the others at once.
+        surplus = max(0, len(found) - self._max_updates)
+        self._last_number += surplus
+        self.dropped += surplus
+        for problems, body in found[surplus:]:
             self._last_number += 1
             if not self.is_on or HEADER_LEN + len(body) > self._max_octets:
                 self.dropped += 1
