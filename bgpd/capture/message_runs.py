@@ -5,10 +5,12 @@ capture keeps octets as they were sent instead, also those that broke a session.
 """
 
 from collections.abc import Iterator
+from struct import Struct
 from typing import Final
 
 from bgpd.wire.framing import HEADER_LEN, MARKER
 
+_HEAD: Final = Struct("!16sH")  # marker and length, RFC 4271 4.1
 NO_MESSAGE: Final = 0  # in place of a type: octets without a valid header
 
 
@@ -42,9 +44,10 @@ class MessageRuns:
             return data, int(bool(data))
         at = count = 0
         end = len(data)
+        unpack = _HEAD.unpack_from
         while end - at >= HEADER_LEN:
-            length = data[at + 16] << 8 | data[at + 17]
-            if length < HEADER_LEN or not data.startswith(MARKER, at):
+            marker, length = unpack(data, at)
+            if length < HEADER_LEN or marker != MARKER:
                 self._is_broken = True
                 self._part = b""
                 return data, count + 1

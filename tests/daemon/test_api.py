@@ -7,12 +7,16 @@ import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Final
 
 import aiohttp
 import pytest
 
+from bgpd.api.client import call
+from bgpd.api.protocol import ControlError
+from bgpd.speaker.captures import MOST_CAPTURES
 from bgpd.wire.framing import MessageType
 from tests.support.daemons import ROOT, Daemon, write_yaml
 from tests.support.scripted_peer import ScriptedPeer, an_open, an_update
@@ -91,6 +95,28 @@ def test_no_generated_request_finds_a_fault(daemon: Daemon, network: str) -> Non
     assert found.returncode == 0, found.stdout[-6000:] + found.stderr[-2000:]
     assert "not enough data" not in found.stdout
     assert [row["name"] for row in daemon.ask("show-peers")] == ["a"]
+
+
+def test_a_capture_ends_with_its_client(daemon: Daemon) -> None:
+    with ExitStack() as clients:
+
+        def begins() -> bool:
+            rows = call(daemon.control, "capture", {"peer": ["a"]})
+            clients.callback(rows.close)  # type: ignore[attr-defined]
+            try:
+                (first,) = next(rows)
+            except ControlError as error:
+                if error.code != "too-many-captures":
+                    raise
+                return False
+            assert first["event"] == "began"
+            return True
+
+        for _ in range(2):
+            for _ in range(MOST_CAPTURES):
+                daemon.until(begins)
+            assert not begins()
+            clients.close()
 
 
 REQUEST: Final = b"GET /api/v1/peers HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"

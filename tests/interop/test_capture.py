@@ -141,3 +141,9 @@ def test_tshark_reads_what_was_captured(kind: str, family: str, tmp_path: Path) 
     assert "4" in by_sender[local]
     assert "4" in by_sender[remote]
     assert shown["state"] == "Established"
+
+    command = ["tcpdump", "-Z", "root", "-nvvr", str(file)]
+    done = subprocess.run(command, capture_output=True, check=True, text=True)
+    for words in ("Open Message", "Update Message", "Notification Message", prefix):
+        assert words in done.stdout
+    assert "incorrect" not in done.stdout  # checksums
