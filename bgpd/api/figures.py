@@ -110,6 +110,7 @@ class PeerFigures(NamedTuple):
         notifications_sent: By the name of the error code.
         lacks_import_policy: It is external, and RFC 8212 rejects what it announces.
         lacks_export_policy: It is external, and RFC 8212 lets nothing be advertised to it.
+        drained_since: Seconds since 1970; ``None`` if it is not drained.
     """
 
     name: str
@@ -133,6 +134,7 @@ class PeerFigures(NamedTuple):
     notifications_sent: Mapping[str, int] = MappingProxyType({})
     lacks_import_policy: bool = False
     lacks_export_policy: bool = False
+    drained_since: float | None = None
 
 
 class RangeFigures(NamedTuple):

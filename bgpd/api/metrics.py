@@ -277,6 +277,9 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("pybgpd_peer_established_timestamp_seconds", "Unix time at which the session was "
                                                      "established; absent without one.",
          False, _PEER, _per_peer(lambda peer: peer.established_at)),
+    Row("pybgpd_peer_drained_timestamp_seconds", "Unix time since which the peer is drained; "
+                                                 "absent for others.",
+         False, _PEER, _per_peer(lambda peer: peer.drained_since)),
     Row("pybgpd_peer_policy_missing", "1 for a direction in which an eBGP peer has no policy: "
                                       "nothing is accepted, or nothing is advertised (RFC "
                                       "8212). Absent otherwise.", False, (*_PEER, "direction"),

@@ -30,6 +30,25 @@ class StaticRoute(NamedTuple):
     gateway: bytes = b""
 
 
+class DrainMark(NamedTuple):
+    """The label of a node that drains it.
+
+    Attributes:
+        label: Its key.
+        marked: Nodes that bear it, this one included.
+        nodes: All that are known.
+    """
+
+    label: str
+    marked: int
+    nodes: int
+
+    @property
+    def is_plausible(self) -> bool:
+        """Whether it is not one mistake that takes most of a cluster out of service."""
+        return self.marked == 1 or 2 * self.marked <= self.nodes
+
+
 @dataclass(frozen=True, slots=True)
 class NodeDesired:
     """What one node must be and do.
@@ -62,6 +81,7 @@ class NodeDesired:
         workload_interfaces: Patterns of the devices that lead to local workloads.
         tunnel_addr: Own IPv4 address of the IPIP tunnel; empty without.
         other_nodes: Where the node is not known, the first names of those that are.
+        drain_mark: The own node's, where it bears the label.
         needs_tunnel: Some pool's routes are sent through the IPIP tunnel by us.
         cluster_blocks: Blocks of all other nodes that the datastore told, by node.
         pools: By name.
@@ -94,3 +114,4 @@ class NodeDesired:
     tunnel_addr: str = ""
     needs_tunnel: bool = False
     other_nodes: tuple[str, ...] = ()
+    drain_mark: DrainMark | None = None

@@ -17,7 +17,7 @@ from typing import Final, NamedTuple
 from bgpd.calico.blocks import AffinityError, Block, parse_block
 from bgpd.calico.claims import AffinityState
 from bgpd.calico.compat import Compat
-from bgpd.calico.desired import NodeDesired
+from bgpd.calico.desired import DrainMark, NodeDesired
 from bgpd.calico.endpoints import LocalEndpoint, workload_interfaces
 from bgpd.calico.members import Member
 from bgpd.calico.peerings import Peering
@@ -83,11 +83,13 @@ class PlanOptions:
         compat: Releases to be like; ``None`` follows ClusterInformation.
         uses_pod_cidrs: Blocks come from ``Node.status.podCIDRs``, not from affinities.
         cluster_ips: In place of ``serviceClusterIPs``; ``None`` leaves those.
+        drain_label: Label of the own node that drains it; empty is none.
     """
 
     compat: Compat | None = None
     uses_pod_cidrs: bool = False
     cluster_ips: tuple[str, ...] | None = None
+    drain_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +208,7 @@ class Planner:
             tunnel_addr="" if own is None else own.tunnel_addr,
             needs_tunnel=facts.needs_tunnel,
             other_nodes=() if own is not None else _similar(self._node, topology),
+            drain_mark=_drain_mark(topology, own, self._options.drain_label),
         )
 
     def _follow_services(
@@ -272,6 +275,18 @@ def _pod_blocks(own: Member | None) -> Mapping[Block, AffinityState]:
         except AffinityError:
             continue
     return found
+
+
+def _drain_mark(topology: Topology, own: Member | None, label: str) -> DrainMark | None:
+    """Return the label that drains a node, and how many others bear it."""
+    if own is None or not label or not _is_marked(own, label):
+        return None
+    marked = sum(_is_marked(node, label) for node in topology.nodes.values())
+    return DrainMark(label, marked, len(topology.nodes))
+
+
+def _is_marked(node: Member, label: str) -> bool:
+    return node.labels.get(label, "false") != "false"
 
 
 def _similar(name: str, topology: Topology) -> tuple[str, ...]:

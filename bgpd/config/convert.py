@@ -128,6 +128,7 @@ def to_settings(
             has_add_path=config.calico.add_path,
             uses_pod_cidrs=config.calico.pod_cidrs,
             keeps_tunnel=config.calico.tunnel == "auto",
+            drain_label=config.calico.drain_label,
             process_names=tuple(dict.fromkeys(config.calico.process_names)),
         ),
         kubernetes=_kubernetes(config.kubernetes),
@@ -143,7 +144,7 @@ def to_settings(
             stale_path_time=config.graceful_restart.stale_path_time,
         ),
         api=_api(config.api),
-        drain=DrainSettings(config.drain.at_shutdown, config.drain.node_label),
+        drain=DrainSettings(config.drain.at_shutdown),
         reload=ReloadSettings(
             watches=config.reload.watch,
             allows_resets=config.reload.resets == "allow",

@@ -448,6 +448,13 @@ class Calico(Section):
             "it and it is missing"
         ),
     ] = "auto"
+    drain_label: Annotated[
+        str,
+        Field(
+            description="drain all peers while our own Node has this label, with any value but "
+            "`false`; such as `pybgpd.io/drain`. Sessions stay up"
+        ),
+    ] = ""
     process_names: Annotated[
         list[ProcessName],
         Field(
@@ -643,13 +650,6 @@ class Drain(Section):
             "until nothing changes any more; 0 means do not drain",
         ),
     ] = 0
-    node_label: Annotated[
-        str,
-        Field(
-            description="drain all peers while our own node has this label with any value but "
-            "`false`, such as `pybgpd.io/drain`; needs a datastore"
-        ),
-    ] = ""
 
 
 class Api(Section):

@@ -261,6 +261,7 @@ class CalicoSettings:
             datastore; ``None`` leaves these.
         uses_pod_cidrs: Own blocks are those of ``Node.status.podCIDRs``.
         keeps_tunnel: Make, raise and address the IPIP tunnel device where it is needed.
+        drain_label: Label of the own Node that drains all peers; empty is none.
         process_names: Processes to have beside ours, for tools that look for these names.
     """
 
@@ -269,6 +270,7 @@ class CalicoSettings:
     cluster_ips: tuple[str, ...] | None = None
     uses_pod_cidrs: bool = False
     keeps_tunnel: bool = True
+    drain_label: str = ""
     process_names: tuple[str, ...] = ()
 
 
@@ -387,11 +389,9 @@ class DrainSettings:
     Attributes:
         at_shutdown: Seconds for which peers are drained, at most, before an end that
             they keep no routes over; 0 drains none.
-        node_label: Label of the own node that drains it; empty is none.
     """
 
     at_shutdown: int = 0
-    node_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)

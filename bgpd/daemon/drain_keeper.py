@@ -73,15 +73,10 @@ class DrainKeeper:
         self._has_changed = True
         if self._writing is None and self._path is not None:
             self._has_changed = False
-            text = self._text()
+            text = encode(self._speaker.context.drains)
             loop = self._speaker.loop
             self._writing = loop.run_in_executor(None, _write, self._path, text)
             self._writing.add_done_callback(self._written)
-
-    def _text(self) -> str:
-        """Return the file's text; empty for no file."""
-        orders = self._speaker.context.drains
-        return encode(orders) if orders else ""
 
     def _written(self, writing: "asyncio.Future[None]") -> None:
         self._writing = None

@@ -11,6 +11,7 @@ from bgpd.config.advice import advice
 from bgpd.config.settings import DaemonSettings, DatastoreKind, SpeakerSettings
 from bgpd.daemon.evidence_keeper import EvidenceKeeper
 from bgpd.daemon.listen_retry import ListenRetry
+from bgpd.daemon.node_mark import follow_mark
 from bgpd.kernel.access import KernelAccess
 from bgpd.kernel.forwarding import Forwarding
 from bgpd.kernel.propagation_meter import PropagationMeter
@@ -50,6 +51,7 @@ class _Kept:
     mark: RunMarker
     memory: PeerMemory | None = None
     drains: "DrainKeeper | None" = None
+    held_mark: str = ""
 
 
 class Running:
@@ -104,6 +106,8 @@ class Running:
         self.forwarding.start()
         self.deferral, self._kept.memory = self._recovery(settings, desired)
         self.listening = ListenRetry(speaker.listener)
+        if desired is not None or not is_node:
+            self._follow_mark(desired)
         self.evidence = EvidenceKeeper(speaker, lambda: self.identity.asn)
         self.evidence.follow(settings)  # before there is any session
 
@@ -239,6 +243,8 @@ class Running:
         self.apply_to_kernel(settings, desired)
         with self._border.around("the node's sessions and routes"):
             self.reconciler.apply_node(desired)
+        with self._border.around("the node's drain"):
+            self._follow_mark(desired)
         await self.reconciler.settled()
 
     # -- what can be seen ---------------------------------------------------------------
@@ -268,6 +274,7 @@ class Running:
             *self.reconciler.faults(),
             *self.evidence.faults(),
             *speaker.warnings(),
+            *filter(None, (self._kept.held_mark,)),
             *(() if self._kept.drains is None else self._kept.drains.warnings()),
             *limit_changes.lines(speaker.peers.values()),
             *sessions_with_itself(
@@ -276,6 +283,13 @@ class Running:
                 () if view is None else view.addresses(),
             ),
         ]
+
+    def _follow_mark(self, desired: "NodeDesired | None") -> None:
+        """Drain all peers while the node's object says so; an unknown one changes nothing."""
+        mark = None if desired is None else desired.drain_mark
+        if desired is None or desired.is_known:
+            drains, kept = self.speaker.context.drains, self._kept
+            kept.held_mark = follow_mark(mark, drains, self.draining, kept.held_mark)
 
     # -- drains -------------------------------------------------------------------------
 

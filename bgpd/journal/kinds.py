@@ -23,7 +23,7 @@ class EventKind(Enum):
 
 _EVENTS: Final[Mapping[EventKind, str]] = {
     EventKind.SESSION: """
-        attempt-failed connection-failed connection-rejected drain-settled drain-incomplete
+        attempt-failed connection-failed connection-rejected drain-settled drain-held drain-incomplete
         drains-not-kept drains-restored malformed-update md5-key-changed md5-key-failed
         no-route-refresh peer-disabled peer-draining peer-undrained peers-draining
         peers-undrained prefix-limit prefixes-ignored reconnecting refresh-ignored refresh-overdue session-down session-up

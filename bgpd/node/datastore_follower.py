@@ -236,6 +236,7 @@ def _options(calico: CalicoSettings) -> PlanOptions:
         compat,
         uses_pod_cidrs=calico.uses_pod_cidrs,
         cluster_ips=calico.cluster_ips,
+        drain_label=calico.drain_label,
     )
 
 

@@ -9,6 +9,7 @@ from bgpd.api.figures import PeerFigures, PeerTableFigures
 from bgpd.session.fsm import State
 from bgpd.session.settings import FamilySettings
 from bgpd.show.state import peer_type_of
+from bgpd.speaker.drain_orders import DrainOrders
 from bgpd.speaker.peer import Peer
 from bgpd.speaker.speaker import Speaker
 from bgpd.wire.framing import MessageType
@@ -34,6 +35,7 @@ def peer_figures(
     """
     # The clock is read once: else each session would begin at another moment.
     epoch = time.time() - speaker.loop.time()
+    drains = speaker.context.drains
 
     def figures(peer: Peer) -> PeerFigures:
         settings, session, negotiated = (
@@ -84,9 +86,15 @@ def peer_figures(
             dict(counters.notifications.sent) or _NONE,
             is_ebgp and not settings.import_policy,  # lacks_import_policy
             is_ebgp and not settings.export_policy,  # lacks_export_policy
+            _drained_since(drains, peer) if drains else None,
         )
 
     return figures
+
+
+def _drained_since(drains: DrainOrders, peer: Peer) -> float | None:
+    order = drains.of(peer.settings.remote_addr)
+    return None if order is None else order.since
 
 
 def _table(

@@ -70,13 +70,15 @@ class DrainOrders:
 
 
 def encode(orders: DrainOrders) -> str:
-    """Return the text of all that outlives the process."""
+    """Return the text of all that outlives the process; empty for nothing."""
     whole = [
         _plain(order)
         for origin, order in orders.whole.items()
         if origin is not DrainOrigin.SHUTDOWN
     ]
     peers = {address: _plain(order) for address, order in orders.peers.items()}
+    if not (whole or peers):
+        return ""
     return json.dumps({"format": _FORMAT, "all": whole, "peers": peers}) + "\n"
 
 

@@ -178,6 +178,7 @@ def test_promtool_finds_nothing_to_better_in_the_metrics() -> None:
         notifications_sent={"cease": 1},
         notifications_received={"other": 1},
         lacks_import_policy=True,
+        drained_since=1.5,
     )
     figures = Figures(
         *("1", 1.0, {"established": 1}, (peer,)),

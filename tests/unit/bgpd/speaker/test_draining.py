@@ -8,7 +8,13 @@ import pytest
 from bgpd.session.fsm import State
 from bgpd.session.settings import NextHopMode
 from bgpd.speaker import draining as module
-from bgpd.speaker.drain_orders import DrainOrders, DrainOrigin, decode, encode
+from bgpd.speaker.drain_orders import (
+    DrainOrder,
+    DrainOrders,
+    DrainOrigin,
+    decode,
+    encode,
+)
 from bgpd.speaker.draining import Draining, Use
 from rib.attributes import PathAttributes, make_attributes
 from rib.family import IPV4_UNICAST
@@ -256,5 +262,8 @@ def test_orders_have_a_text() -> None:
         '{"format": 1, "all": [{}], "peers": {}}',
     ):
         assert decode(text) is None
-    orders = decode(encode(DrainOrders()))
-    assert orders == DrainOrders()
+    ending = DrainOrders({DrainOrigin.SHUTDOWN: DrainOrder(1.5, DrainOrigin.SHUTDOWN)})
+    assert encode(DrainOrders()) == encode(ending) == ""
+    marked = {DrainOrigin.NODE: DrainOrder(1.5, DrainOrigin.NODE)}
+    orders = DrainOrders(marked, {"::1": DrainOrder(2.5, text="x", is_shut=True)})
+    assert decode(encode(orders)) == orders
