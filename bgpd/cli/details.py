@@ -337,7 +337,7 @@ def status_page(row: Row) -> Iterator[str]:
             ),
             *((family["family"], _table_size(family)) for family in row["families"]),
             ("selection deferral", _optional(row.get("selection_deferral"), _recovery)),
-            ("background_jobs", row["background_jobs"]),
+            ("background jobs", row["background_jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
             ("nodes", _optional((row["datastore"] or {}).get("nodes"), _nodes_read)),

@@ -251,9 +251,10 @@ def find_peer(speaker: Speaker, name: str) -> Peer:
             [peer.settings.name for peer in of_node],
         )
     names = sorted(peer.settings.name for peer in speaker.peers.values())
-    raise ControlError(
-        "no-such-peer", f"there is no peer {name!r}", nearest_first(name, names)
-    )
+    text = f"there is no peer {name!r}"
+    if name in speaker.neighbours.gone:
+        text += "; it was a dynamic neighbour, and is gone: show peers --gone"
+    raise ControlError("no-such-peer", text, nearest_first(name, names))
 
 
 def find_peers(speaker: Speaker, names: Iterable[str]) -> tuple[Peer, ...]:

@@ -39,6 +39,10 @@ class GoneNeighbours:
     def __init__(self) -> None:
         self._by_address: dict[str, GoneNeighbour] = {}
 
+    def __contains__(self, address: str) -> bool:
+        """Whether an address is remembered; it may be back, or forgotten soon."""
+        return address in self._by_address
+
     def note(self, gone: GoneNeighbour, now: float) -> None:
         """Remember one; ``now`` is in monotonic seconds."""
         known = self._by_address

@@ -1,7 +1,11 @@
 """Dynamic neighbours that were up and are gone are remembered, within bounds."""
 
+import pytest
+
+from bgpd.api.protocol import ControlError
 from bgpd.show.commands import DaemonView
 from bgpd.show.gone_peers import gone_peers
+from bgpd.show.state import find_peer
 from bgpd.speaker.gone_neighbours import (
     KEPT_FOR,
     MOST,
@@ -51,6 +55,8 @@ async def test_a_member_that_goes_is_listed_until_it_is_back() -> None:
         assert "peer deconfigured" in reason
         assert shown(reflector, range=["range"]) == shown(reflector)
         assert shown(reflector, range=["another"]) == {}
+        with pytest.raises(ControlError, match="and is gone: show peers --gone"):
+            find_peer(reflector.speaker, client.addr)
         client.peers_with(reflector)
         await until(lambda: reflector.is_up(client))
         assert shown(reflector) == {}
