@@ -20,6 +20,7 @@ from rib.policy import (
     NextHopRule,
     Policy,
     Verdict,
+    discarding,
     least_preferred,
     obey_graceful_shutdown,
 )
@@ -273,6 +274,8 @@ def _conclude(verdict: Verdict, source: Source, last: LastChoice) -> Verdict:
     """
     if verdict.next_hop is NextHopRule.PEER:
         verdict = _through(verdict, source)
+    elif verdict.next_hop is NextHopRule.DISCARD:
+        verdict = verdict._replace(attributes=discarding(verdict.attributes))
     if last is LastChoice.ALL and verdict.is_accepted:
         # Weight comes before LOCAL_PREF.
         attributes = least_preferred(verdict.attributes)

@@ -13,6 +13,9 @@ from rib.path import NextHop
 from rib.references import UNUSED
 from rib.zones import scoped
 
+DISCARDS: Final = frozenset({bytes(4), bytes(16)})
+"""Next hops of routes whose packets are dropped here: the unspecified addresses, which no peer can
+send as a next hop and nothing resolves."""
 _FLOOR: Final = 4096  # next hops below which only upkeep looks
 _SLICE: Final = 2048  # looked at in one go; each that goes may be a word to the kernel
 _PAIR: Final = 32  # octets of a global and a link-local address
@@ -109,7 +112,7 @@ class NextHopTable:
         address = octets[:16]
         if len(octets) == _PAIR:
             made = self.get(address)
-        elif address:
+        elif address and octets not in DISCARDS:
             _, is_reachable, metric, interface, is_local = self._resolver.resolve(
                 octets
             )
@@ -172,7 +175,7 @@ class NextHopTable:
             hop = by_field.get(octets)
             if hop is not None and getrefcount(hop) <= UNUSED:
                 del by_field[octets]
-                if octets:
+                if octets and octets not in DISCARDS:
                     gone.append(octets)
                     self._resolver.release(octets)
         return gone

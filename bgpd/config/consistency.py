@@ -35,9 +35,10 @@ _DIRECTION_OF: Final = {
     NextHopRule.SELF.value: ("export", "import"),
     NextHopRule.UNCHANGED.value: ("export", "import"),
     NextHopRule.PEER.value: ("import", "export"),
+    NextHopRule.DISCARD.value: ("import", "export"),
 }
 _EXPECTED_NEXT_HOP: Final = {
-    "import": "an address or peer",
+    "import": "an address, peer or discard",
     "export": "an address, self or unchanged",
 }
 

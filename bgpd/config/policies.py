@@ -274,7 +274,8 @@ class TermChanges(Section):
             description="next hop: an address; in export policies also `self` (our own) or "
             "`unchanged`, which override the session's `next_hop`; in import "
             "policies also `peer`, the peer's own address, provided that the "
-            "session runs over the route's family"
+            "session runs over the route's family, or `discard`: drop the packets here "
+            "(the kernel's route is a blackhole) and advertise the route to no one (RFC 7999)"
         ),
     ] = None
     weight: Annotated[

@@ -15,6 +15,7 @@ from fib.kernel_policy import KernelDecision
 from fib.netlink.rtnetlink import DEFAULT_METRIC
 from fib.resolution import OwnRoute, Step
 from rib.family import SAFI_UNICAST, Family
+from rib.next_hops import DISCARDS
 from rib.nlri import Nlri, format_address
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, eligible_of, members_of, multipath_of
@@ -143,4 +144,9 @@ class KernelRoutes:
 
 
 def _leads_on(path: Path) -> bool:
-    return path.source.kind in _FROM_PEERS and bool(path.next_hop.address)
+    hop = path.next_hop
+    return (
+        path.source.kind in _FROM_PEERS
+        and bool(hop.address)
+        and hop.key not in DISCARDS
+    )

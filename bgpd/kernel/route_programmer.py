@@ -22,6 +22,7 @@ from rib.change import Change
 from rib.family import Family
 from rib.loc_rib import LocRib
 from rib.memo import Memo
+from rib.next_hops import DISCARDS
 from rib.nlri import Nlri
 from rib.path import Path, SourceKind
 from rib.path_set import Entry, best_of, multipath_of
@@ -195,12 +196,14 @@ class RouteProgrammer:
         if not best.next_hop.address:
             return ()  # of a speaker on this machine: it ends here
         paths = multipath_of(entry)
-        if len(paths) == 1:
-            return paths
+        if len(paths) == 1 or is_discarded(best):
+            return (best,)
         return [
             path
             for path in paths
-            if path.source.kind in _FROM_PEERS and path.next_hop.address
+            if path.source.kind in _FROM_PEERS
+            and path.next_hop.address
+            and not is_discarded(path)
         ]
 
     def _target(
@@ -218,7 +221,7 @@ class RouteProgrammer:
         if not outcome[0].is_accepted:
             return None
         metric = self._metric if outcome[0].metric is None else outcome[0].metric
-        if paths[0].source is self._blackholes:
+        if paths[0].source is self._blackholes or is_discarded(paths[0]):
             return Target(TargetKind.BLACKHOLE, metric=metric)
         steps = tuple(
             (path.next_hop.key, decision.device)
@@ -370,6 +373,11 @@ class RouteProgrammer:
             not device and address not in self._ways and _itself(address) not in hops
             for address, device in target_key[1]
         )
+
+
+def is_discarded(path: Path) -> bool:
+    """Return whether policy drops the packets of a path."""
+    return path.next_hop.key in DISCARDS
 
 
 def _itself(address: bytes) -> Hop:

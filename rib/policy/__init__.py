@@ -35,6 +35,7 @@ from rib.policy.spec import (
     prefix_match,
 )
 from rib.policy.well_known import (
+    discarding,
     drained,
     export_allowed,
     is_long_lived_stale,
@@ -70,6 +71,7 @@ __all__ = [
     "Verdict",
     "compile_policy",
     "concerned",
+    "discarding",
     "drained",
     "export_allowed",
     "is_long_lived_stale",

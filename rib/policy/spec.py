@@ -35,6 +35,7 @@ class NextHopRule(Enum):
 
     SELF = "self"  # of export: ourselves, as on the session
     PEER = "peer"  # of import: the peer that sent the route
+    DISCARD = "discard"  # of import: packets end here, and no peer gets the route
     UNCHANGED = "unchanged"  # of export: as it was, whatever the session does to it
 
 

@@ -59,6 +59,23 @@ def least_preferred(attributes: PathAttributes) -> PathAttributes:
     return attributes.with_changes({LOCAL_PREF: LOWEST_LOCAL_PREF})
 
 
+def discarding(attributes: PathAttributes) -> PathAttributes:
+    """Return the attributes of a route whose packets are dropped here (RFC 7999 3.2).
+
+    It is not for others: NO_ADVERTISE is added, unless the route has it.
+    """
+    communities = attributes.communities
+    changes: dict[int, bytes | None] = {}
+    if NO_ADVERTISE not in communities:
+        changes[COMMUNITIES] = encode_communities((*communities, NO_ADVERTISE))
+    return attributes.with_changes(changes, next_hop=bytes(_octets_of(attributes)))
+
+
+def _octets_of(attributes: PathAttributes) -> int:
+    """Return the length of an address in the family of the next hop."""
+    return 4 if len(attributes.next_hop) == 4 else 16
+
+
 def drained(attributes: PathAttributes, *, is_ebgp: bool) -> dict[int, bytes | None]:
     """Return the changes that make an outgoing route the last choice of a peer (RFC 8326).
 

@@ -127,7 +127,10 @@ STANDARDS: Final = (
     Standard("7911", "add-path", DONE, "all paths or the best N; identifiers stay"),
     Standard("7938", "BGP in data centres", DONE, "multipath relax, own AS, local AS"),
     Standard(
-        "7999", "BLACKHOLE", PARTLY, "policies know its name; it discards nothing"
+        "7999",
+        "BLACKHOLE",
+        DONE,
+        "import policy says which routes with it are dropped here: `next_hop: discard`",
     ),
     Standard("8092", "large communities", DONE, "carried, shown, matched and set"),
     Standard("8195", "use of large communities", PARTLY, "possible, not described"),

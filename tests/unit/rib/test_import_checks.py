@@ -4,13 +4,16 @@ import pytest
 
 from rib.attributes import make_attributes, parse_as_path
 from rib.attributes.codes import ONLY_TO_CUSTOMER
+from rib.attributes.communities import BLACKHOLE
 from rib.family import IPV4_UNICAST, IPV6_UNICAST, Family
-from rib.import_checks import FilterReason, ImportChecks
+from rib.import_checks import FilterReason, ImportChecks, LastChoice
+from rib.next_hops import DISCARDS, NextHopTable, Reachability
 from rib.nlri import parse_address
 from rib.path import SourceKind
 from rib.policy import (
     ACCEPT_ALL,
     GRACEFUL_SHUTDOWN,
+    NO_ADVERTISE,
     Actions,
     Match,
     NextHopRule,
@@ -21,6 +24,7 @@ from rib.policy import (
     Term,
     Verdict,
     compile_policy,
+    export_allowed,
     prefix_match,
 )
 from tests.support.routes import a_source, nlris, some_attributes
@@ -348,6 +352,60 @@ class TestGracefulShutdown:
         verdict = rejects.evaluate(self.LEAVING, PEER, IPV4_UNICAST, None)
         assert not verdict.is_accepted
         assert verdict.attributes is self.LEAVING
+
+
+SOME = some_attributes("65001")
+
+
+class TestDrained:
+    def test_all_routes_come_last_whatever_policy_says_of_them_and_of_weight(
+        self,
+    ) -> None:
+        prefers = PolicySpec(
+            "p", (Term("t", Outcome.ACCEPT, actions=Actions(local_pref=500, weight=9)),)
+        )
+        for spec in (ACCEPT_ALL, prefers):
+            some = rules(spec, last_choice=LastChoice.ALL)
+            assert not some.accepts_all
+            assert not some.equals(rules(spec))
+            for source in (PEER, IBGP):
+                verdict = some.evaluate(SOME, source, IPV4_UNICAST, None)
+                assert verdict.attributes.local_pref == 0
+                assert verdict.weight is None
+
+    def test_the_community_can_be_left_to_policy(self) -> None:
+        leaving = some_attributes("65001", communities=(GRACEFUL_SHUTDOWN,))
+        some = rules(last_choice=LastChoice.NONE)
+        verdict = some.evaluate(leaving, PEER, IPV4_UNICAST, None)
+        assert verdict.attributes is leaving
+
+
+class TestDiscarded:
+    @pytest.mark.rfc("7999", "3.2", "SHOULD")
+    def test_a_discarded_route_leads_nowhere_and_no_peer_gets_it(self) -> None:
+        drops = PolicySpec(
+            "p",
+            (Term("t", Outcome.ACCEPT, actions=Actions(next_hop=NextHopRule.DISCARD)),),
+        )
+        for communities in ((BLACKHOLE,), (BLACKHOLE, NO_ADVERTISE)):
+            asked = some_attributes("65001", communities=communities)
+            verdict = rules(drops).evaluate(asked, PEER, IPV4_UNICAST, None)
+            assert verdict.attributes.next_hop in DISCARDS
+            assert verdict.attributes.communities == (BLACKHOLE, NO_ADVERTISE)
+            assert not export_allowed(verdict.attributes, is_ebgp=False)
+        table = NextHopTable(Untracked())
+        assert table.get(verdict.attributes.next_hop).is_reachable
+        assert table.forget_unused() == []
+
+
+class Untracked:
+    """No next hop is resolved, or released, in vain."""
+
+    def resolve(self, key: bytes) -> Reachability:
+        raise AssertionError(key)
+
+    def release(self, key: bytes) -> None:
+        raise AssertionError(key)
 
 
 def test_rules_are_equal_that_rest_on_the_same() -> None:

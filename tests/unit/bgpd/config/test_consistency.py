@@ -422,7 +422,10 @@ def test_a_next_hop_is_for_one_direction(rule, key, expected, users, user) -> No
     text = (
         f"policies: {{p: {{terms: [{{action: accept, set: {{next_hop: {rule}}}}}]}}}}"
     )
-    there = {"import": "an address or peer", "export": "an address, self or unchanged"}
+    there = {
+        "import": "an address, peer or discard",
+        "export": "an address, self or unchanged",
+    }
     whole = f"{users}\n{text}"
     found = findings_of(whole if users.startswith("bgp:") else SPEAKER + whole)
     assert found == (
