@@ -113,6 +113,11 @@ TABLE: Final = (
             Argument("range", list, "Only dynamic neighbours of these ranges."),
             Argument("node", list, "Only peers that are these nodes of the cluster."),
             Argument(
+                "brief",
+                bool,
+                "Without families, and without counting what is advertised.",
+            ),
+            Argument(
                 "sort",
                 str,
                 "By what they are sorted; numbers and times begin with the largest.",

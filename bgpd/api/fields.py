@@ -76,11 +76,16 @@ _PEER: Final = (
     Field("is_awaited", "boolean", "our selection deferral waits for its End-of-RIB"),
     Field("since", "string?", "when the session came up, or went down"),
     Field("uptime", "integer?", "seconds up"),
-    Field("families", "peer_family[]", "an object for each family"),
+    Field("is_stale", "boolean", "some of its routes are of a session that ended"),
+    _optional(
+        "families", "peer_family[]", "an object for each family; not with `brief`"
+    ),
     Field("received", "integer", "routes of all families that the peer sent"),
     Field("accepted", "integer", "those in Loc-RIB"),
     Field("filtered", "integer", "those kept out of it"),
-    Field("advertised", "integer", "routes advertised to the peer"),
+    _optional(
+        "advertised", "integer", "routes advertised to the peer; not with `brief`"
+    ),
     Field("hold_time", "integer", "negotiated; without a session, configured"),
     Field("messages_in", "integer", "messages of all kinds from the peer"),
     Field("messages_out", "integer", "messages of all kinds to the peer"),

@@ -64,7 +64,10 @@ def peers(view: DaemonView, arguments: Arguments) -> Iterator[Row | None]:
     if sort := arguments.get("sort"):
         yield None
         listed.sort(key=partial(_SORT_KEYS[sort], view))
-    yield from _summaries(view, listed)
+    if arguments.get("brief"):
+        yield from (_brief(view, peer) for peer in listed)
+    else:
+        yield from _summaries(view, listed)
 
 
 def _summaries(view: DaemonView, listed: Sequence[Peer]) -> Iterator[Row | None]:
@@ -127,6 +130,15 @@ def _order(peer: Peer) -> _Place:
 
 
 def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
+    families = _families(view, peer, counts)
+    return {
+        **_brief(view, peer),
+        "families": families,
+        "advertised": sum(each["advertised"] for each in families),
+    }
+
+
+def _brief(view: DaemonView, peer: Peer) -> Row:
     session, settings = peer.driver.session, peer.settings
     counters, negotiated = session.counters, peer.negotiated
     now = view.now
@@ -154,11 +166,10 @@ def _summary(view: DaemonView, peer: Peer, counts: _Advertised) -> Row:
             if counters.established_since is None
             else int(now - counters.established_since)
         ),
-        "families": (families := _families(view, peer, counts)),
+        "is_stale": any(rib.stale_count for rib in peer.ribs_in.values()),
         "received": sum(rib.received_count for rib in peer.ribs_in.values()),
         "accepted": sum(rib.accepted_count for rib in peer.ribs_in.values()),
         "filtered": sum(len(rib.filtered) for rib in peer.ribs_in.values()),
-        "advertised": sum(each["advertised"] for each in families),
         "hold_time": negotiated.hold_time if negotiated else settings.hold_time,
         "messages_in": sum(counters.received),
         "messages_out": sum(counters.sent),

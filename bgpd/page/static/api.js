@@ -139,6 +139,8 @@ async function complete(response) {
   }
 }
 
+const TURN = 8; // milliseconds of work before the browser gets to draw and to hear keys
+
 /**
  * Yield the lines of a body, without their ends.
  * @param {Response} response
@@ -149,10 +151,15 @@ export async function* lines(response) {
   const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
   /** @type {string[]} */
   let pieces = [];
+  let since = performance.now();
   try {
     for (;;) {
       const { done, value } = await reader.read();
       if (done) break;
+      if (performance.now() - since > TURN) {
+        await new Promise((resolve) => setTimeout(resolve));
+        since = performance.now();
+      }
       const parts = value.split("\n");
       if (parts.length > 1) {
         yield (pieces.join("") + parts[0]).replace(/\r$/, "");

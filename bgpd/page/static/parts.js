@@ -89,7 +89,7 @@ export function searchField({ label, placeholder, value, onSearch, hint }) {
  * @param {string} kind `good`, `bad`, `warn`, `plain`.
  * @param {Child} text
  */
-export const badge = (kind, text) => h("span", { class: `badge ${kind}` }, text);
+export const badge = (kind, text) => h("span", { class: `badge ${kind}`, title: typeof text === "string" ? text : null }, text);
 
 /**
  * @param {string} prefix

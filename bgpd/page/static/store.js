@@ -16,7 +16,7 @@ const AFTER_EVENT = 150; // milliseconds: events come in bursts
 /** @type {Record<Part, () => Promise<any>>} */
 const FETCH = {
   status: () => getObject("status"),
-  peers: () => getRows("peers"),
+  peers: () => getRows("peers", { brief: true }),
   topology: () => getRows("topology"),
 };
 
@@ -32,6 +32,7 @@ export class Store extends EventTarget {
     /** @type {DaemonEvent[]} Newest last. */
     this.events = [];
     this.missed = 0;
+    this.routeChanges = 0; // since the page was opened
     this.skew = 0; // milliseconds that the daemon's clock is ahead of this machine's
     /** @type {Map<string, number>} Number of events that the page has seen, by kind. */
     this.counts = new Map();
@@ -179,7 +180,9 @@ export class Store extends EventTarget {
     this.events.push(event);
     if (this.events.length > EVENTS_MAX * 1.25) this.events.splice(0, this.events.length - EVENTS_MAX);
     this.counts.set(event.kind, (this.counts.get(event.kind) ?? 0) + 1);
-    if (event.kind !== "route") {
+    if (event.kind === "route") {
+      if (this.stream.state === "open") this.routeChanges += 1; // what the journal had is in any table
+    } else {
       for (const [part, state] of this._parts) {
         if (state.isLoading) state.isDirty = true;
         else this._plan(part, AFTER_EVENT);

@@ -25,6 +25,7 @@ const ORDERS = {
  * @returns {string} Why it is not up, or how the last session ended.
  */
 export function whyOf(peer) {
+  if (peer.drained_by) return `drained by ${peer.drained_by}`;
   if (peer.disabled_by) return `disabled by ${peer.disabled_by}`;
   if (peer.state === "Established") return "";
   return peer.last_attempt || peer.last_reset || "";
@@ -100,7 +101,7 @@ export function peersView({ root, store, query, setQuery }) {
 
   /** @param {any} peer */
   const sayingOf = (peer) =>
-    [peer.name, peer.address, `as${peer.remote_as}`, PEER_TYPES[peer.peer_type], peer.peer_type, HEALTH[healthOf(peer)], peer.state, peer.range ?? "", peer.import_policy ?? "", whyOf(peer)]
+    [peer.name, peer.address, `as${peer.remote_as}`, PEER_TYPES[peer.peer_type], peer.peer_type, HEALTH[healthOf(peer)], peer.state, peer.range ?? "", peer.import_policy ?? "", peer.remote_node ?? "", peer.drained_by ? "drained" : "", whyOf(peer)]
       .join(" ")
       .toLowerCase();
 
@@ -109,7 +110,7 @@ export function peersView({ root, store, query, setQuery }) {
     const peers = store.peers;
     render(head, heading("Peers", peers ? counted(peers.length, "peer") : null));
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
-    shown = (peers ?? []).filter((peer) => {
+    shown = !words.length ? [...(peers ?? [])] : (peers ?? []).filter((peer) => {
       const said = says(peer);
       return words.every((word) => said.includes(word));
     });

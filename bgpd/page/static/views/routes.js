@@ -137,7 +137,7 @@ export function routesView({ root, store, query, setQuery }) {
   };
 
   const drawHead = () => {
-    const changes = (store.counts.get("route") ?? 0) - held.changesThen;
+    const changes = store.routeChanges - held.changesThen;
     render(
       head,
       heading(
@@ -222,7 +222,7 @@ export function routesView({ root, store, query, setQuery }) {
     const fresh = new RouteTable();
     const freshFiltered = new RouteTable();
     if (isFirst) held.table = fresh;
-    const changesThen = store.counts.get("route") ?? 0;
+    const changesThen = store.routeChanges;
     draw();
     try {
       for await (const block of streamRows("route-index", { limit: LIMIT }, abort.signal)) {

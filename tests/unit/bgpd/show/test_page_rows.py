@@ -193,3 +193,15 @@ def test_event_counts_refuse_more_than_an_hour_and_a_journal_that_is_off(
     world.view = replace(world.view, journal=EventJournal(10, 10))
     with pytest.raises(ControlError, match="longer than the hour"):
         world.ask("show-event-counts", seconds=60, limit=61)
+
+
+def test_brief_rows_of_peers_are_the_others_without_their_families(
+    world: World,
+) -> None:
+    a_cluster(world, 1)
+    world.peer("absent", "192.0.2.99")
+    whole = world.ask("show-peers")
+    for row in whole:
+        assert row["is_stale"] is any(family["stale"] for family in row["families"])
+        del row["families"], row["advertised"]
+    assert world.ask("show-peers", brief=True) == whole
