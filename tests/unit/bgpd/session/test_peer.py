@@ -222,6 +222,24 @@ def test_timers_that_run_are_listed() -> None:
     assert (sent.notification.code, sent.at) == (1, 1.0)
 
 
+def test_a_capture_reads_opens_messages_and_the_beginning_of_one() -> None:
+    made = session()
+    assert made.opens is None
+    assert made.negotiated_on(1) is None
+    assert made.begun_message(1) == b""
+    one = established()
+    assert one.negotiated_on(1) is one.negotiated
+    assert one.opens is not None
+    assert [each.asn for each in one.opens] == [one.settings.local_as, PLAIN.asn]
+    assert not one.was_up_before
+    one.heard = []
+    one.receive_data(1, KEEPALIVE + KEEPALIVE[:5], 1.0)
+    assert [kind for kind, _ in one.heard] == [4]
+    assert one.begun_message(1) == KEEPALIVE[:5]
+    one.receive_updates(1, KEEPALIVE[5:], 2.0)
+    assert [kind for kind, _ in one.heard] == [4, 4]
+
+
 def test_a_changed_setting_ends_the_remark_about_the_last_attempt() -> None:
     made = session(connect_retry_time=5)
     made.start(0.0)
