@@ -111,6 +111,8 @@ class PeerFigures(NamedTuple):
         lacks_import_policy: It is external, and RFC 8212 rejects what it announces.
         lacks_export_policy: It is external, and RFC 8212 lets nothing be advertised to it.
         drained_since: Seconds since 1970; ``None`` if it is not drained.
+        is_bfd_up: Its BFD session is up; ``None`` without one, or where that is unknown.
+        bfd_failures: Of its BFD session; ``None`` without one.
     """
 
     name: str
@@ -135,6 +137,8 @@ class PeerFigures(NamedTuple):
     lacks_import_policy: bool = False
     lacks_export_policy: bool = False
     drained_since: float | None = None
+    is_bfd_up: bool | None = None
+    bfd_failures: int | None = None
 
 
 class RangeFigures(NamedTuple):

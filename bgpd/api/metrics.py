@@ -274,6 +274,11 @@ ROWS: Final[tuple[Row, ...]] = (
     Row("pybgpd_peer_enabled", "0 while an operator or a limit keeps the peer shut down, "
                                "otherwise 1.", False, _PEER,
          _per_peer(lambda peer: peer.is_enabled)),
+    Row("pybgpd_peer_bfd_up", "1 if the peer's BFD session is up; absent without BFD, and while the "
+                              "state is unknown.", False, _PEER,
+         _per_peer(lambda peer: peer.is_bfd_up)),
+    Row("pybgpd_peer_bfd_failures", "Failures of the peer's BFD session; absent without BFD.",
+         True, _PEER, _per_peer(lambda peer: peer.bfd_failures)),
     Row("pybgpd_peer_established_timestamp_seconds", "Unix time at which the session was "
                                                      "established; absent without one.",
          False, _PEER, _per_peer(lambda peer: peer.established_at)),

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from bgpd.api.figures import PeerFigures, PeerTableFigures
 from bgpd.session.fsm import State
@@ -18,9 +18,13 @@ from rib.adj_rib_in import AdjRibIn
 from rib.family import FAMILIES_BY_NAME
 from rib.path import Source
 
+if TYPE_CHECKING:
+    from bgpd.speaker.bfd_sessions import BfdSessions
+
 _STATE_NAMES: Final = {state: state.name.lower() for state in State}
 _FAMILY_NAMES: Final = {family: name for name, family in FAMILIES_BY_NAME.items()}
 _EBGP: Final = "ebgp"
+_NO_BFD: Final = (None, None)
 _NONE: Final = MappingProxyType[str, int]({})
 
 
@@ -36,13 +40,11 @@ def peer_figures(
     # The clock is read once: else each session would begin at another moment.
     epoch = time.time() - speaker.loop.time()
     drains = speaker.context.drains
+    bfd = speaker.neighbours.bfd
 
     def figures(peer: Peer) -> PeerFigures:
-        settings, session, negotiated = (
-            peer.settings,
-            peer.driver.session,
-            peer.negotiated,
-        )
+        settings, session = peer.settings, peer.driver.session
+        negotiated = peer.negotiated
         counters, ribs, imports = session.counters, peer.ribs_in, peer.imports
         received, sent, since = (
             counters.received,
@@ -78,7 +80,7 @@ def peer_figures(
             kind,
             settings.group,
             peer.range_name,
-            session.is_started,  # is_enabled
+            session.is_started or peer.awaits_bfd,  # is_enabled
             None if since is None else round(epoch + since, 3),  # established_at
             received[MessageType.UPDATE],
             sent[MessageType.UPDATE],
@@ -87,6 +89,7 @@ def peer_figures(
             is_ebgp and not settings.import_policy,  # lacks_import_policy
             is_ebgp and not settings.export_policy,  # lacks_export_policy
             _drained_since(drains, peer) if drains else None,
+            *(_NO_BFD if bfd is None else _bfd(bfd, settings.remote_addr)),
         )
 
     return figures
@@ -95,6 +98,14 @@ def peer_figures(
 def _drained_since(drains: DrainOrders, peer: Peer) -> float | None:
     order = drains.of(peer.settings.remote_addr)
     return None if order is None else order.since
+
+
+def _bfd(sessions: "BfdSessions", address: str) -> tuple[bool | None, int | None]:
+    """Return whether a peer's BFD session is up, and how often it failed."""
+    session = sessions.sessions.get(address)
+    if session is None:
+        return _NO_BFD
+    return session.is_up if session.is_known else None, session.failure_count
 
 
 def _table(

@@ -179,6 +179,8 @@ def test_promtool_finds_nothing_to_better_in_the_metrics() -> None:
         notifications_received={"other": 1},
         lacks_import_policy=True,
         drained_since=1.5,
+        is_bfd_up=True,
+        bfd_failures=1,
     )
     figures = Figures(
         *("1", 1.0, {"established": 1}, (peer,)),
