@@ -78,6 +78,7 @@ def starting_status(daemon: StartingDaemon, lag: LagMeter) -> Row:
         "ranges": [],
         "families": [],
         "selection_deferral": None,
+        "drain": None,
         "background_jobs": 0,
         "fib": None,
         "datastore": None if cluster is None else datastore_row(cluster, wall_time),
