@@ -336,9 +336,8 @@ def _complain_of_reset(taken: Taken, error: NotifyError) -> None:
         problem, found_in = taken.complaints[-1]
         if found_in is body and problem.remedy is Remedy.SESSION_RESET:
             return
-    problem = Problem(
-        Remedy.SESSION_RESET, error.text, subcode=int(error.subcode), data=error.data
-    )
+    remedy = Remedy.SESSION_RESET  # demanded by what raised the error
+    problem = Problem(remedy, error.text, subcode=int(error.subcode), data=error.data)
     taken.complaints.append((problem, body))
 
 
