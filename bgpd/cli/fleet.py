@@ -36,6 +36,11 @@ def _did_not_answer(row: Row) -> bool:
     return row.keys() == {"node", _ERROR}
 
 
+def _starting(row: Row) -> str:
+    """Return what a daemon that is starting waits for."""
+    return "" if row.get("is_started", True) else f"starting: {row['awaited']}"
+
+
 def _of_answers(column: Column) -> Column:
     """Return a column that is empty where a machine did not answer."""
     return replace(
@@ -74,7 +79,7 @@ FLEET_STATUS: Final = _with_errors(
         ),
         Column("WARNINGS", lambda row: str(len(row["warnings"])), is_number=True),
     ),
-    Column("REMARK", lambda _: "", is_long=True),
+    Column("REMARK", _starting, is_long=True),
 )
 
 

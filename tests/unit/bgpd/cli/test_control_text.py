@@ -3,6 +3,7 @@ from typing import Any
 import pytest
 
 from bgpd.cli.details import _way, route_page, status_page
+from bgpd.cli.fleet import FLEET_STATUS
 from bgpd.cli.layout import Column
 from bgpd.cli.tables import (
     FIB,
@@ -245,3 +246,9 @@ def test_status_tells_of_a_datastore_in_trouble():
     assert "1.5 ms" in page
     assert ":: port 179" in page
     assert "1 of 9 peers" in page
+
+
+def test_a_node_of_a_fleet_that_is_starting_says_what_it_waits_for() -> None:
+    row = {"is_started": False, "awaited": "etcd: nothing listens there"}
+    assert cell(FLEET_STATUS, "REMARK", row) == "starting: etcd: nothing listens there"
+    assert cell(FLEET_STATUS, "REMARK", {"is_started": True}) == ""
