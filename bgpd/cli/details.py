@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from bgpd.cli.layout import Row
 from bgpd.cli.opaque import explain
-from bgpd.cli.tables import duration, missing_policy, plain
+from bgpd.cli.tables import drained, duration, missing_policy, plain
 
 _INDENT: Final = "  "
 _SHOWN_PEERS: Final = 8
@@ -52,6 +52,7 @@ def peer_page(row: Row) -> Iterator[str]:
             ("host name", row["hostname"]),
             ("enabled", row["is_enabled"]),
             ("disabled by", row.get("disabled_by")),
+            ("drained", drained(row) or None),
             ("up", duration(row["uptime"])),
             ("BFD", _bfd(row.get("bfd_session"))),
             ("since", row["since"]),
@@ -337,6 +338,7 @@ def status_page(row: Row) -> Iterator[str]:
             ),
             *((family["family"], _table_size(family)) for family in row["families"]),
             ("selection deferral", _optional(row.get("selection_deferral"), _recovery)),
+            ("drained", _optional(row.get("drain"), _drained)),
             ("background jobs", row["background_jobs"]),
             ("kernel", _optional(row["fib"], _fib) or "not used"),
             ("datastore", _optional(row["datastore"], _datastore) or "none"),
@@ -347,6 +349,14 @@ def status_page(row: Row) -> Iterator[str]:
         1,
     )
     yield from _warnings(row)
+
+
+def _drained(drain: Row) -> str:
+    count = drain["peers"]
+    some = "1 peer" if count == 1 else f"{count} peers"
+    which = "all peers" if drain["all"] else some
+    shut = f", {drain['shut_down']} of them shut down" if drain["shut_down"] else ""
+    return f"{which}{shut}, by {' and '.join(drain['by'])} since {drain['since']}"
 
 
 def _starting_page(row: Row) -> Iterator[str]:

@@ -70,9 +70,15 @@ def _lost_by(row: Row) -> str:
 
 
 def _trouble(row: Row) -> str:
+    remark = drained(row)
+    remark = f"drained {remark}" if remark else ""
+    return "; ".join(filter(None, (remark, _session_trouble(row))))
+
+
+def drained(row: Row) -> str:
+    """Return by whom a peer is drained, and since when; empty for one that is not."""
     by = row.get("drained_by")
-    drained = f"drained by {by} since {row['drained_since']}" if by else ""
-    return "; ".join(filter(None, (drained, _session_trouble(row))))
+    return f"by {by} since {row['drained_since']}" if by else ""
 
 
 def _session_trouble(row: Row) -> str:
@@ -309,6 +315,7 @@ GROUPS: Final = (
     Column("ADD-PATH", lambda row: _add_path(row["add_path_max"]), is_optional=True),
     Column("MEMBERS", lambda row: str(len(row["members"])), is_number=True),
     field("PENDING", "pending", is_number=True),
+    field("DRAINED", "is_drained", is_wide=True),
     Column("SLOW PEERS", _slow_peers, is_long=True),
 )
 

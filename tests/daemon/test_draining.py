@@ -1,6 +1,7 @@
 """Daemons as processes that are drained: by command, by a label, and before their end."""
 
 import json
+import re
 import signal
 from pathlib import Path
 from typing import Any
@@ -66,6 +67,10 @@ def test_a_drained_peer_is_shut_down_and_stays_so_over_a_crash(
             (row,) = a.ask("show-drain")
             assert (row["peer"], row["state"]) == ("node-2", "shut down")
             assert "drained by command" in pybgpctl(a, "show", "peers")[1]
+            page = pybgpctl(a, "show", "peers", "node-2")[1]
+            assert re.search(r"drained: +by command since 20", page)
+            page = pybgpctl(a, "show", "status")[1]
+            assert re.search(r"drained: +1 peer, 1 of them shut down, by command", page)
             assert "undrain" in pybgpctl(a, "enable-peer", "node-2")[1]
             assert pybgpctl(a, "drain", "--group", "none", "--yes")[0] == 1
             a.signal(signal.SIGKILL)
@@ -92,6 +97,8 @@ def test_peers_are_drained_before_an_end_that_takes_the_routes_away(
         b.until(lambda: local_prefs(b, "10.1.0.0/16") == {0})
         assert b.are_up(f"{network}.1")
         assert a.ask("show-status")[0]["drain"]["by"] == ["shutdown"]
+        assert [row["is_drained"] for row in a.ask("show-groups")] == [True]
+        assert "DRAINED" in pybgpctl(a, "show", "groups", "-o", "wide")[1]
         a.signal(signal.SIGTERM)  # the second: do not wait
         assert a.ended() == 0
         b.until_logged("administrative shutdown")
