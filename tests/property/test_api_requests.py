@@ -56,6 +56,8 @@ def requests(draw: st.DrawFn) -> tuple[Command, dict[str, Any]]:
         value = draw(value_of(argument))
         if argument in command.in_path:
             value = value or "x"  # a segment of a path is never empty
+        if argument.is_required and value == []:
+            value = ["x"]
         if value != []:  # an empty list is the same as none
             given[argument.name] = value
     return command, given
