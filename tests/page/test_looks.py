@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.chromium import Browser, Tab
+from tests.support.chromium import Browser
 from tests.support.page_scene import Scene
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("page")]
@@ -45,11 +45,27 @@ CONTRAST = """(() => {
 })()"""
 
 
-def views(tab: Tab) -> None:
-    """Go through all views, each with its content."""
-    for address, heading in VIEWS.items():
-        tab.show(address, heading)
-        tab.until("!document.body.innerText.includes('Loading')")
+# Each mark of a state and each frame of a control, with its contrast to what is around it.
+SHAPES = (
+    CONTRAST[: CONTRAST.index("  const found")]
+    + """
+  const ratio = (colour, around) => {
+    const [a, b] = [light(colour), light(around)].sort((x, y) => y - x);
+    return (a + 0.05) / (b + 0.05);
+  };
+  const found = [];
+  for (const mark of document.querySelectorAll('path.mark, path.small, svg.mark > path')) {
+    if (!mark.checkVisibility()) continue;
+    found.push([mark.closest('[class]').getAttribute('class'), ratio(parse(getComputedStyle(mark).fill).slice(0, 3), ground(mark))]);
+  }
+  for (const control of document.querySelectorAll('input, select, button:not(.plain, .hint)')) {
+    if (!control.checkVisibility()) continue;
+    const frame = parse(getComputedStyle(control).borderTopColor).slice(0, 3);
+    found.push([control.outerHTML.slice(0, 80), ratio(frame, ground(control.parentElement))]);
+  }
+  return found;
+})()"""
+)
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -72,6 +88,21 @@ def test_each_text_has_the_contrast_of_wcag_aa(
         assert tab.faults() == []
     finally:
         tab.close()
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_each_mark_and_each_frame_of_a_control_has_the_contrast_of_wcag_aa(
+    browser: Browser, scene: Scene, scheme: str
+) -> None:
+    tab = browser.page(scene.url, scheme=scheme)
+    found: list[tuple[str, float]] = []
+    for address in ("#/topology", "#/peers", "#/churn"):
+        tab.show(address, VIEWS[address])
+        tab.until("!document.body.innerText.includes('Loading')")
+        found += tab.js(SHAPES)
+    tab.close()
+    assert len(found) > 20
+    assert [(what, ratio) for what, ratio in found if ratio < 3] == []
 
 
 def test_the_switch_of_colours_overrides_the_system_and_is_kept(
