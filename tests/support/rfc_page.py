@@ -284,6 +284,14 @@ RESETS: Final = (
         "4271 6.5, 9687 4",
     ),
     Reset(
+        "bgpd/speaker/bfd_sessions.py",
+        1,
+        "BFD, where a peer has it configured, finds the path to the peer broken",
+        "6/10",
+        "the path to the peer",
+        "5882 4.2, 9384 3",
+    ),
+    Reset(
         "bgpd/wire/route_refresh.py",
         1,
         "a BoRR or EoRR of invalid length, if both sides offered RFC 7313",
