@@ -301,7 +301,7 @@ def problems_of(text: str) -> list[str]:
             "policies: {p: {terms: [{action: accept, set: {next_hop: myself}}]}}",
             (
                 "f:1:57: policies.p.terms[0].set.next_hop: expected an address or one of "
-                "peer, self, unchanged, found 'myself'"
+                "discard, peer, self, unchanged, found 'myself'"
             ),
         ),
     ],
