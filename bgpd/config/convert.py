@@ -8,7 +8,7 @@ from typing import Any, Final
 from bgpd.config import model as written
 from bgpd.config import policies
 from bgpd.config.bfd import bfd_settings
-from bgpd.config.evidence import mrt_settings
+from bgpd.config.evidence import bmp_settings, mrt_settings
 from bgpd.config.fields import as_interval
 from bgpd.config.inheritance import Neighbour, Option, neighbours, written_options
 from bgpd.config.key_names import FIELD_OF_KEY
@@ -137,6 +137,7 @@ def to_settings(
         log=LogSettings(config.log.level, LogFormat(config.log.format)),
         journal=JournalSettings(**config.journal.model_dump()),
         mrt=mrt_settings(config.mrt),
+        bmp=bmp_settings(config.bmp),
         restart=RestartSettings(
             is_enabled=config.graceful_restart.enabled,
             selection_deferral_time=config.graceful_restart.selection_deferral_time,

@@ -1,17 +1,19 @@
 """Sections of what is recorded and reported, and the settings they mean. Pure."""
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, Self
 
-from pydantic import AfterValidator, Field
+from pydantic import AfterValidator, Field, model_validator
 
 from bgpd.config.base import Section
 from bgpd.config.evidence_settings import (
     MIB,
+    BmpCollectorSettings,
+    BmpSettings,
     MrtSettings,
     MrtTableSettings,
     MrtUpdateSettings,
 )
-from bgpd.config.fields import Switch, Unit
+from bgpd.config.fields import Address, Port, Seconds, Switch, Unit
 
 _TABLE: Final = MrtTableSettings()
 _UPDATES: Final = MrtUpdateSettings()
@@ -121,4 +123,54 @@ def mrt_settings(config: Mrt) -> MrtSettings:
             peers=tuple(dict.fromkeys(updates.peers)),
             has_sent=updates.sent,
         ),
+    )
+
+
+class BmpCollector(Section):
+    """A program that receives what peers send, and what the tables hold."""
+
+    name: Annotated[str, Field(description="for the log and for status", min_length=1)]
+    address: Annotated[Address, Field(description="where it listens")]
+    port: Annotated[Port, Field(description="TCP port")] = 11019
+    monitor: Annotated[
+        list[Literal["pre-policy", "loc-rib"]],
+        Field(
+            description="`pre-policy`: UPDATEs as they came (Adj-RIB-In); `loc-rib`: best "
+            "paths (RFC 9069)"
+        ),
+    ] = ["pre-policy", "loc-rib"]
+    statistics_interval: Annotated[
+        Seconds, Field(description="time between reports of figures; 0 for none")
+    ] = 60
+
+
+class Bmp(Section):
+    """BMP (RFC 7854): this speaker connects to collectors, and reports what it sees."""
+
+    collectors: Annotated[
+        list[BmpCollector], Field(description="where to connect")
+    ] = []
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        names = [each.name for each in self.collectors]
+        for name in names:
+            if names.count(name) > 1:
+                raise ValueError(f"two collectors are called {name!r}")
+        return self
+
+
+def bmp_settings(config: Bmp) -> BmpSettings:
+    """Return what a section means."""
+    return BmpSettings(
+        tuple(
+            BmpCollectorSettings(
+                each.name,
+                each.address,
+                each.port,
+                tuple(dict.fromkeys(each.monitor)),
+                each.statistics_interval,
+            )
+            for each in sorted(config.collectors, key=lambda each: each.name)
+        )
     )

@@ -61,3 +61,38 @@ class MrtSettings:
 
     table: MrtTableSettings = MrtTableSettings()
     updates: MrtUpdateSettings = MrtUpdateSettings()
+
+
+@dataclass(frozen=True, slots=True)
+class BmpCollectorSettings:
+    """A program that gets BMP.
+
+    Attributes:
+        name: For people.
+        address: Where it is.
+        port: TCP port.
+        monitor: ``pre-policy`` and ``loc-rib``, or one of them.
+        statistics_interval: Seconds between reports; 0 for none.
+    """
+
+    name: str
+    address: str
+    port: int = 11019
+    monitor: tuple[str, ...] = ("pre-policy", "loc-rib")
+    statistics_interval: int = 60
+
+    def __str__(self) -> str:
+        """Return its name and place, for people."""
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{self.name} ({address}:{self.port})"
+
+
+@dataclass(frozen=True, slots=True)
+class BmpSettings:
+    """BMP.
+
+    Attributes:
+        collectors: By name.
+    """
+
+    collectors: tuple[BmpCollectorSettings, ...] = ()

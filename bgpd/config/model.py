@@ -12,7 +12,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from bgpd.config.base import Section
-from bgpd.config.evidence import Mrt
+from bgpd.config.evidence import Bmp, Mrt
 from bgpd.config.fields import (
     Address,
     AsNumber,
@@ -757,6 +757,7 @@ class DaemonConfig(Section):
     log: Log = Log()
     journal: Journal = Journal()
     mrt: Mrt = Mrt()
+    bmp: Bmp = Bmp()
     graceful_restart: GracefulRestart = GracefulRestart()
     drain: Drain = Drain()
     reload: Reload = Reload()

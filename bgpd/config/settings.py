@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from typing import Final
 
-from bgpd.config.evidence_settings import MrtSettings
+from bgpd.config.evidence_settings import BmpSettings, MrtSettings
 from bgpd.session.settings import PeerSettings, RangeSettings
 from rib.decision import DecisionOptions
 from rib.family import Family
@@ -430,6 +430,7 @@ class DaemonSettings:
         log: What is logged.
         journal: What is kept of what happened.
         mrt: MRT files.
+        bmp: BMP collectors.
         restart: What survives a restart.
         drain: What takes the speaker out of service.
         reload: How a changed file takes effect.
@@ -454,6 +455,7 @@ class DaemonSettings:
     log: LogSettings = LogSettings()
     journal: JournalSettings = JournalSettings()
     mrt: MrtSettings = field(default_factory=MrtSettings)
+    bmp: BmpSettings = field(default_factory=BmpSettings)
     restart: RestartSettings = RestartSettings()
     drain: DrainSettings = DrainSettings()
     reload: ReloadSettings = ReloadSettings()

@@ -10,7 +10,7 @@ from bgpd.config.base import Section
 from bgpd.config.bfd import Bfd, BfdAuth
 from bgpd.config.diff import LIVE_KEYS, RESTARTS, SECTION_COSTS, field_cost
 from bgpd.config.environment import CALICO_VARIABLES, OPTIONS, variable_name
-from bgpd.config.evidence import Mrt, MrtDumps, MrtUpdates
+from bgpd.config.evidence import Bmp, BmpCollector, Mrt, MrtDumps, MrtUpdates
 from bgpd.config.fields import Unit
 from bgpd.config.key_names import FIELD_OF_KEY, key_of
 from bgpd.config.model import (
@@ -182,6 +182,8 @@ _PARTS: tuple[tuple[str, str, type[Section], str], ...] = (
     ("mrt", "mrt", Mrt, ""),
     ("mrt.table", "mrt", MrtDumps, ""),
     ("mrt.updates", "mrt", MrtUpdates, ""),
+    ("bmp", "bmp", Bmp, ""),
+    ("bmp.collectors[]", "bmp", BmpCollector, "A list."),
     ("graceful_restart", "graceful_restart", GracefulRestart, ""),
     ("drain", "drain", Drain, ""),
     ("reload", "reload", Reload, ""),

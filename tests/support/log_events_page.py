@@ -86,6 +86,7 @@ FIELDS: Final = MappingProxyType(
         "policy": "name of a policy",
         "policies": "names of policies, the first of them",
         "source": "where objects or routes come from: an endpoint, a folder, an API group, a name",
+        "collector": "name of a BMP collector, its address and port",
         "records": "kind of MRT records: `rib` or `updates`",
         "dropped": "how many of them could not be written, since the start",
         "kind": "of an object, or of what a step of a reload changes",

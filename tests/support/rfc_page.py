@@ -99,6 +99,13 @@ STANDARDS: Final = (
         "written: TABLE_DUMP_V2 of unicast and BGP4MP_ET, with RFC 8050; not RFC 6397",
     ),
     Standard("6608", "FSM error subcodes", DONE),
+    Standard(
+        "7854",
+        "BMP",
+        PARTLY,
+        "Adj-RIB-In before policy; not after it, and no mirroring; not RFC 8671",
+    ),
+    Standard("9069", "BMP for Loc-RIB", DONE, "best paths, as import policy left them"),
     Standard("6793", "4-octet AS numbers", DONE),
     Standard("6996", "private AS numbers", DONE, "hidden by `remove_private_as`"),
     Standard(
@@ -201,7 +208,6 @@ STANDARDS: Final = (
     Standard("5925", "TCP-AO", NOT, "nor 8177, key chains"),
     Standard("6774", "diverse path", NOT, "add-path does that"),
     Standard("6811", "RPKI origin validation", NOT, "nor 8210, RTR, and 8097"),
-    Standard("7854", "BMP", NOT, "nor 8671 and 9069"),
     Standard("7947", "route server", NOT, "our AS is always prepended towards eBGP"),
     Standard("9107", "optimal route reflection", NOT, "all clients see one best path"),
     Standard("draft ietf-idr-link-bandwidth", "weighted ECMP", NOT, "ECMP is even"),
