@@ -109,6 +109,7 @@ def test_a_capture_ends_with_its_client(daemon: Daemon) -> None:
                 if error.code != "too-many-captures":
                     raise
                 return False
+            assert isinstance(first, dict)
             assert first["event"] == "began"
             return True
 

@@ -2,7 +2,7 @@
 
 import json
 
-from tests.support.routers import a_lab, eventually, has_routes, maker
+from tests.support.routers import a_lab, eventually, has_routes, needs, our_daemon
 
 LAB = """
 nodes:
@@ -40,10 +40,10 @@ gateways:
 ATTACKED = "10.9.0.7"
 
 
-@maker("gobgp").marks[0]
+@needs("gobgp")
 def test_packets_for_what_a_peer_asks_to_blackhole_are_dropped_at_the_edge():
     with a_lab(LAB) as lab:
-        edge, inside = lab.routers["edge"], lab.routers["inside"]
+        edge, inside = lab.routers["edge"], our_daemon(lab, "inside")
         space = lab.namespace("edge")
         assert eventually(lambda: has_routes(inside, "10.9.0.0/16"))
         rib = ["gobgp", "global", "rib"]

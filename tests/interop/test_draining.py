@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from tests.support.routers import a_lab, eventually, maker
+from tests.support.routers import a_lab, eventually, maker, our_daemon
 
 OURS = "10.1.0.0/24"
 ONE, TWO = "10.0.0.1", "10.0.0.2"
@@ -58,7 +58,7 @@ def drained(one):
 )
 def test_gateways_move_to_the_other_path_before_a_drained_session_ends(kind, asn):
     with a_lab(LAB.format(kind=kind, asn=asn)) as lab:
-        one, out = lab.routers["one"], lab.routers["out"]
+        one, out = our_daemon(lab, "one"), lab.routers["out"]
         assert eventually(lambda: ways(out).keys() == {ONE, TWO})
         assert eventually(lambda: "10.2.0.0/24" in one.routes())
         before = ways(out)
@@ -87,7 +87,7 @@ def test_gateways_move_to_the_other_path_before_a_drained_session_ends(kind, asn
 @pytest.mark.parametrize("kind", [maker("bird")])
 def test_a_drain_outlives_a_restart(kind):
     with a_lab(LAB.format(kind=kind, asn=EXTERNAL)) as lab:
-        one, out = lab.routers["one"], lab.routers["out"]
+        one, out = our_daemon(lab, "one"), lab.routers["out"]
         assert eventually(lambda: ways(out).keys() == {ONE, TWO})
         before = ways(out)
         one.ask("drain", all=True)

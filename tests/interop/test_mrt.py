@@ -9,9 +9,15 @@ from typing import Any
 
 import yaml
 
-from bgpd.api.client import call
 from tests.support.mrt_readers import lines_of, needs_bgpdump, parsed
-from tests.support.routers import a_lab, eventually, has_none_of, has_routes, needs
+from tests.support.routers import (
+    a_lab,
+    eventually,
+    has_none_of,
+    has_routes,
+    needs,
+    our_daemon,
+)
 
 PREFIXES = {
     "10.0.0.3": ("10.3.0.0/24", "fd03::/64"),
@@ -158,7 +164,7 @@ def test_files_have_what_the_peers_announced_and_what_happened(tmp_path: Path) -
         assert eventually(lambda: has_routes(lab.routers["one"], *every))
         check_dump_on_command(lab, tmp_path)
         check_dumps_by_themselves(folder)
-        (status,) = call(str(lab.routers["one"].control_path), "show-status", {})
+        (status,) = our_daemon(lab, "one").ask("show-status")
         assert not [w for w in status["warnings"] if "MRT" in w]
         lab.routers["bird"].withdraw("10.3.0.0/24")
         assert eventually(lambda: has_none_of(lab.routers["one"], "10.3.0.0/24"))

@@ -141,7 +141,7 @@ def test_shutdown_takes_our_routes_away_everywhere(kind):
     with a_pair(kind) as (lab, ours, theirs):
         node = lab.namespace("ours")
         assert eventually(lambda: "10.2.0.0/24" in node.run(["ip", "route"]))
-        (answer,) = ours.ask("shutdown", flush=True, text="moved away")  # type: ignore[arg-type]
+        (answer,) = ours.ask("shutdown", flush=True, text="moved away")
         assert "2 sessions end" in answer["lines"][0]
         assert eventually(lambda: has_none_of(theirs, *OURS))
         assert eventually(lambda: not ours.is_running())

@@ -36,8 +36,10 @@ def pairs(draw: st.DrawFn) -> tuple[Parameters, Parameters]:
 def test_sessions_converge_over_a_wire_that_loses_and_reorders(
     pair, seed, loss, delay
 ) -> None:
+    one, other = pair
     wire = Wire(
-        *pair,
+        one,
+        other,
         lambda rng: None if rng.random() < loss else rng.uniform(0.0001, delay),
         seed,
     )
@@ -61,7 +63,8 @@ def test_sessions_converge_over_a_wire_that_loses_and_reorders(
 @settings(max_examples=25)
 @given(pairs(), st.integers(0, 2**32))
 def test_a_cut_is_detected_within_the_detection_time(pair, seed) -> None:
-    wire = Wire(*pair, seed=seed)
+    one, other = pair
+    wire = Wire(one, other, seed=seed)
     wire.run(600, lambda: wire.is_up)
     wire.run(30)
     times = [each.detection_time for each in wire.sessions]
@@ -83,7 +86,8 @@ def test_a_cut_is_detected_within_the_detection_time(pair, seed) -> None:
 def test_changed_parameters_never_take_a_session_down(
     pair, changes, seed, pause
 ) -> None:
-    wire = Wire(*pair, seed=seed)
+    one, other = pair
+    wire = Wire(one, other, seed=seed)
     wire.run(600, lambda: wire.is_up)
     wire.run(10)
     before = [len(states) for states in wire.states]

@@ -34,7 +34,8 @@ def pieces(octets: bytes, at: list[int]) -> list[bytes]:
 @given(messages, cuts, st.binary(max_size=18))
 def test_the_same_messages_come_out_in_whatever_pieces_they_came(sent, at, rest):
     runs = MessageRuns()
-    found, count = [], 0
+    found: list[tuple[int, bytes]] = []
+    count = 0
     for piece in pieces(b"".join(sent) + rest, at):
         run, number = runs.feed(piece)
         found += messages_of(run)
@@ -48,7 +49,7 @@ def test_the_same_messages_come_out_in_whatever_pieces_they_came(sent, at, rest)
 def test_no_octet_is_lost_behind_a_malformed_header(sent, at, junk):
     runs = MessageRuns()
     stream = b"".join(sent) + b"\0" + junk
-    found = []
+    found: list[tuple[int, bytes]] = []
     for piece in pieces(stream, at):
         found += messages_of(runs.feed(piece)[0])
     assert b"".join([each for _, each in found] + [runs.rest()]) == stream

@@ -152,7 +152,7 @@ def shown(address: bytes) -> str:
     return format_address(address)
 
 
-def assert_ends(read: dict, ends: Ends) -> None:
+def assert_ends(read: dict[str, str], ends: Ends) -> None:
     assert int(read["peer_as"]) == ends.peer_as
     assert int(read["local_as"]) == ends.local_as
     assert read["peer_ip"] == shown(ends.peer)

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,10 @@ from typing import Any, Final
 
 import mrtparse
 import pytest
+
+# Its import makes SIGPIPE end the process, and a test that writes to a client that has gone would
+# end them all.
+signal.signal(signal.SIGPIPE, signal.SIG_IGN)
 
 needs_bgpdump = pytest.mark.skipif(
     shutil.which("bgpdump") is None, reason="bgpdump is not installed"

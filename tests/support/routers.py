@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from _pytest.mark.structures import ParameterSet
 
 from bgpd.lab.errors import LabError
 from bgpd.lab.lab import Lab
@@ -33,7 +34,7 @@ def needs(kind: str) -> pytest.MarkDecorator:
     return pytest.mark.skipif(is_missing, reason=f"{kind} is not installed")
 
 
-def maker(kind: str) -> object:
+def maker(kind: str) -> ParameterSet:
     """Return a parameter of ``pytest.mark.parametrize`` that skips without the maker."""
     return pytest.param(kind, marks=needs(kind), id=kind)
 
@@ -94,6 +95,13 @@ def has_routes(router: Router, *prefixes: str) -> bool:
         if any((":" in prefix) is (family == "ipv6") for prefix in prefixes):
             seen |= router.routes(family).keys()
     return seen >= set(prefixes)
+
+
+def our_daemon(lab: Lab, name: str) -> PyBgpd:
+    """Return a router of a lab that is one of our daemons."""
+    router = lab.routers[name]
+    assert isinstance(router, PyBgpd)
+    return router
 
 
 def shown_peers(router: Router) -> list[dict[str, Any]]:

@@ -138,7 +138,7 @@ class PyBgpd(Router):
         argv = [sys.executable, "-m", "bgpd.cli.daemon", "run"]
         return [[*argv, "--config", str(self.folder / "pybgpd.yaml")]]
 
-    def ask(self, command: str, **arguments: str) -> list[dict[str, Any]]:
+    def ask(self, command: str, **arguments: object) -> list[dict[str, Any]]:
         """Return the rows that the daemon's control socket answers with.
 
         Raises:

@@ -393,9 +393,9 @@ class TestDiscarded:
             assert verdict.attributes.next_hop in DISCARDS
             assert verdict.attributes.communities == (BLACKHOLE, NO_ADVERTISE)
             assert not export_allowed(verdict.attributes, is_ebgp=False)
-        table = NextHopTable(Untracked())
-        assert table.get(verdict.attributes.next_hop).is_reachable
-        assert table.forget_unused() == []
+            table = NextHopTable(Untracked())
+            assert table.get(verdict.attributes.next_hop).is_reachable
+            assert table.forget_unused() == []
 
 
 class Untracked:

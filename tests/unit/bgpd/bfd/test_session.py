@@ -259,7 +259,7 @@ def recorded(parameters: Parameters) -> tuple[Wire, list[bytes]]:
             octets.append(sent)
         former(sender, sent)
 
-    wire.send = note  # type: ignore[method-assign]
+    wire.send = note  # type: ignore[method-assign,assignment]
     wire.run(8)
     assert wire.is_up
     return wire, octets

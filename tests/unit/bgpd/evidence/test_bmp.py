@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,8 @@ def routes(sink: Sink, prefix: bytes, peer_kind: int = bmp.GLOBAL_PEER) -> int:
 async def test_a_collector_gets_sessions_and_routes(*, late: bool) -> None:
     async with told(late=late) as (a, b, sink, _):
         for prefix in (b"\x18\x0a\2\0", b"\x40\xfd\x02\0\0\0\0\0\0"):
-            await until(lambda prefix=prefix: routes(sink, prefix))
-            await until(lambda prefix=prefix: routes(sink, prefix, bmp.LOC_RIB_PEER))
+            await until(partial(routes, sink, prefix))
+            await until(partial(routes, sink, prefix, bmp.LOC_RIB_PEER))
         assert kinds(sink)[0] == bmp.INITIATION
         assert kinds(sink).count(bmp.PEER_UP) == 2  # the peer, and Loc-RIB
         b.withdraw("10.2.0.0/24")

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from bgpd.config.settings import DaemonSettings
+from bgpd.config.evidence_settings import MrtSettings
 from bgpd.evidence.mrt_updates import MrtUpdates
 from tests.support.mrt_readers import number_of, parsed
 from tests.support.simnet import on_virtual_time
@@ -83,6 +83,6 @@ async def test_peers_that_are_not_chosen_are_not_recorded() -> None:
 
 
 def test_nothing_is_recorded_by_default() -> None:
-    settings = DaemonSettings.__dataclass_fields__["mrt"].default_factory()  # type: ignore[misc]
+    settings = MrtSettings()
     assert not settings.table.folder
     assert not settings.updates.folder

@@ -15,7 +15,11 @@ from bgpd.evidence.mrt_files import GrowingFile, prune
 from bgpd.evidence.record_writer import FileCounts, FilePlan, RecordWriter
 
 RECORD = b"0123456789abcdef" * 4
-OPENED = {"none": bytes, "gzip": gzip.decompress, "bzip2": bz2.decompress}
+OPENED: dict[str, Callable[[bytes], bytes]] = {
+    "none": bytes,
+    "gzip": gzip.decompress,
+    "bzip2": bz2.decompress,
+}
 
 
 def plan(folder: Path, **changes: object) -> FilePlan:

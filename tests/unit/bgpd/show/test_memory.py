@@ -1,6 +1,7 @@
 """What takes how much memory: counted as Python counts it, in short steps."""
 
 import tracemalloc
+from collections.abc import Iterator
 from types import SimpleNamespace
 
 from bgpd.show.memory import memory_by_part
@@ -77,13 +78,13 @@ def test_memory_is_listed_by_part() -> None:
 def test_parts_of_all_families_are_added_in_slices() -> None:
     world = World()
     try:
-        work, steps = memory_by_part(world.view), 0
-        while True:
-            try:
-                next(work)
-            except StopIteration as end:
-                found = end.value
-                break
+        found: dict[str, int] = {}
+        steps = 0
+
+        def work() -> Iterator[None]:
+            found.update((yield from memory_by_part(world.view)))
+
+        for _ in work():
             steps += 1
         assert steps >= 10
         assert {"loc-rib", "attributes", "peers", "process"} <= found.keys()

@@ -163,7 +163,9 @@ def test_what_the_page_asks_for_takes_breath_with_many_peers_and_routes(
         world.peer(f"node-{number}", f"10.9.{number >> 8}.{number & 255}")
     full = world.up("full", "192.0.2.7")
     world.announce(full, *(f"30.0.{number}.0/24" for number in range(256)))
-    steps = list(handlers(world.view)[command](arguments))
+    made = handlers(world.view)[command](arguments)
+    assert isinstance(made, Iterator)
+    steps = list(made)
     assert steps.count(None) > 1 or len(steps) > 300  # a row is a yield point, too
 
 
