@@ -40,6 +40,7 @@ ABSENT = {
     "pybgpd_peer_max_prefixes",
     "pybgpd_peer_max_received",
     "pybgpd_peer_notifications_received_total",
+    "pybgpd_propagation_seconds_bucket",
     "pybgpd_peer_notifications_sent_total",
     "pybgpd_range_max_peers",
     "pybgpd_range_peers",
