@@ -96,7 +96,7 @@ async def test_a_user_who_may_read_nothing_is_never_connected(tmp_path: Path) ->
         async with Follower(EtcdDatastore(reading)) as follower:
             status = follower.datastore.status
             await follower.until(
-                lambda seen: "permission denied" in seen.datastore.status.last_error
+                lambda seen: "denies this user" in seen.datastore.status.last_error
             )
             assert not status.is_connected
             grant = ("role", "grant-permission", "node", "read", "/calico/", "--prefix")
